@@ -1,0 +1,60 @@
+//! Compiles `proto/` into messages, service traits, dispatch functions and the descriptor set.
+//!
+//! protox stands in for protoc, so there is nothing to install.
+
+mod services;
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use prost_reflect::DescriptorPool;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let root = Path::new("proto");
+    let mut files = Vec::new();
+    collect(root, &mut files)?;
+    if env::var_os("CARGO_FEATURE_CONFORMANCE").is_none() {
+        files.retain(|file| !file.starts_with("proto/connectrpc"));
+    }
+    files.sort();
+
+    let mut compiler = protox::Compiler::new([root])?;
+    compiler.include_source_info(true).include_imports(true).open_files(&files)?;
+    let described = compiler.file_descriptor_set();
+    // The encoded form keeps custom options (`google.api.http`), which the prost types of a descriptor would drop.
+    let encoded = compiler.encode_file_descriptor_set();
+    DescriptorPool::decode(encoded.as_slice())?;
+    fs::write(out.join("descriptors.bin"), encoded)?;
+
+    let collected = services::Collected::default();
+    let mut config = prost_build::Config::new();
+    config
+        .bytes(["."])
+        .btree_map(["."])
+        .enable_type_names()
+        .include_file("messages.rs")
+        .service_generator(Box::new(services::Generator::new(collected.clone())))
+        .compile_fds(described)?;
+    fs::write(out.join("interfaces.rs"), collected.interfaces())?;
+    fs::write(out.join("guards.rs"), collected.guards())?;
+    Ok(())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

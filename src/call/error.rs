@@ -1,0 +1,313 @@
+//! One error for all layers and all protocols.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+
+use http::HeaderMap;
+use prost::Message as _;
+use prost_types::Any;
+
+use super::Code;
+use crate::proto::google::rpc;
+
+type Text = Cow<'static, str>;
+
+/// The domain of the reasons that Prism itself defines.
+pub const DOMAIN: &str = "prism";
+
+/// A refusal or a failure: a code, a sentence for people, a stable reason for programs, and facts.
+///
+/// Boxed inside, so that a `Result` of it stays small.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    code: Code,
+    message: Text,
+    reason: Text,
+    domain: Text,
+    metadata: Vec<(Text, String)>,
+    violations: Vec<FieldViolation>,
+    retry_after: Option<Duration>,
+    /// Details of a remote service that Prism passes on as they came.
+    foreign: Vec<Any>,
+    headers: HeaderMap,
+    trailers: HeaderMap,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// One field of a request that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// Path of the field, as `items[0].key`.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub description: String,
+}
+
+impl Error {
+    /// An error with a code, a stable reason in upper snake case, and a sentence that tells what to do.
+    pub fn new(code: Code, reason: impl Into<Text>, message: impl Into<Text>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            message: message.into(),
+            reason: reason.into(),
+            domain: Cow::Borrowed(DOMAIN),
+            metadata: Vec::new(),
+            violations: Vec::new(),
+            retry_after: None,
+            foreign: Vec::new(),
+            headers: HeaderMap::new(),
+            trailers: HeaderMap::new(),
+            source: None,
+        }))
+    }
+
+    /// `INVALID_ARGUMENT INVALID_FIELD`: one field of the request is wrong.
+    pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
+        let (field, description) = (field.into(), description.into());
+        let message = if field.is_empty() { description.clone() } else { format!("{field}: {description}") };
+        Self::new(Code::InvalidArgument, "INVALID_FIELD", message).with_violation(field, description)
+    }
+
+    /// `UNAVAILABLE BACKEND_UNAVAILABLE`: the backend can't be reached; retry after the given time.
+    pub fn backend_unavailable(message: impl Into<Text>, retry_after: Duration) -> Self {
+        Self::new(Code::Unavailable, "BACKEND_UNAVAILABLE", message).with_retry_after(retry_after)
+    }
+
+    /// `UNIMPLEMENTED CAPABILITY_UNAVAILABLE`: the driver in a slot lacks an interface.
+    pub fn capability_unavailable(rpc: &str, interface: &str, backend: &str) -> Self {
+        Self::new(
+            Code::Unimplemented,
+            "CAPABILITY_UNAVAILABLE",
+            format!("{rpc} needs the interface {interface}, which the backend {backend} does not implement; GetCapabilities lists what it can do"),
+        )
+        .with("interface", interface)
+        .with("backend", backend)
+    }
+
+    /// `UNIMPLEMENTED UNKNOWN_RPC`.
+    pub fn unknown_rpc(service: &str, rpc: &str) -> Self {
+        Self::new(Code::Unimplemented, "UNKNOWN_RPC", format!("{service} has no RPC {rpc}"))
+    }
+
+    /// `INTERNAL INTERNAL`: a defect, or an answer of a backend that can't be.
+    pub fn internal(message: impl Into<Text>) -> Self {
+        Self::new(Code::Internal, "INTERNAL", message)
+    }
+
+    /// `DEADLINE_EXCEEDED DEADLINE_EXCEEDED`.
+    pub fn deadline_exceeded() -> Self {
+        Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed before there was an answer")
+    }
+
+    /// Adds a fact, such as the current revision. The first value of a key stays.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Text>, value: impl Into<String>) -> Self {
+        let key = key.into();
+        if !self.0.metadata.iter().any(|(known, _)| *known == key) {
+            self.0.metadata.push((key, value.into()));
+        }
+        self
+    }
+
+    /// Adds a field that is wrong.
+    #[must_use]
+    pub fn with_violation(mut self, field: impl Into<String>, description: impl Into<String>) -> Self {
+        self.0.violations.push(FieldViolation { field: field.into(), description: description.into() });
+        self
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.0.retry_after = Some(delay);
+        self
+    }
+
+    /// Another reason than the constructor's.
+    #[must_use]
+    pub fn with_reason(mut self, reason: impl Into<Text>) -> Self {
+        self.0.reason = reason.into();
+        self
+    }
+
+    /// Keeps the cause for the log; clients don't see it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Metadata that goes out as headers and trailers with the error.
+    #[must_use]
+    pub fn with_headers_and_trailers(mut self, headers: HeaderMap, trailers: HeaderMap) -> Self {
+        self.0.headers = headers;
+        self.0.trailers = trailers;
+        self
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The sentence for people.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The stable reason; empty for an error of a remote service that gave none.
+    pub fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// Who defined the reason.
+    pub fn domain(&self) -> &str {
+        &self.0.domain
+    }
+
+    /// The facts, in the order in which they were added.
+    pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.metadata.iter().map(|(key, value)| (key.as_ref(), value.as_str()))
+    }
+
+    /// A fact by its key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.metadata().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    /// The fields that are wrong.
+    pub fn violations(&self) -> &[FieldViolation] {
+        &self.0.violations
+    }
+
+    /// When to try again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Headers and trailers that go with the error.
+    pub fn headers_and_trailers(&self) -> (&HeaderMap, &HeaderMap) {
+        (&self.0.headers, &self.0.trailers)
+    }
+
+    /// The details of a remote service, as they came.
+    pub fn foreign_details(&self) -> &[Any] {
+        &self.0.foreign
+    }
+
+    /// As `google.rpc.Status`, with `ErrorInfo`, `BadRequest` and `RetryInfo` where there is something to say.
+    pub fn to_status(&self) -> rpc::Status {
+        let inner = &*self.0;
+        let mut details = Vec::new();
+        if !inner.reason.is_empty() {
+            details.push(any(&rpc::ErrorInfo {
+                reason: inner.reason.to_string(),
+                domain: inner.domain.to_string(),
+                metadata: inner.metadata.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
+            }));
+        }
+        if !inner.violations.is_empty() {
+            let field_violations = inner
+                .violations
+                .iter()
+                .map(|violation| rpc::bad_request::FieldViolation {
+                    field: violation.field.clone(),
+                    description: violation.description.clone(),
+                    reason: String::new(),
+                })
+                .collect();
+            details.push(any(&rpc::BadRequest { field_violations }));
+        }
+        if let Some(delay) = inner.retry_after {
+            details.push(any(&rpc::RetryInfo { retry_delay: prost_types::Duration::try_from(delay).ok() }));
+        }
+        details.extend(inner.foreign.iter().cloned());
+        rpc::Status { code: inner.code.number(), message: inner.message.to_string(), details }
+    }
+
+    /// The error that another service sent. Details that Prism knows are read; all others are passed on as they are.
+    pub fn from_status(status: rpc::Status) -> Self {
+        let mut error = Self::new(Code::from_number(status.code), "", status.message);
+        error.0.domain = Cow::Borrowed("");
+        for detail in status.details {
+            let kind = detail.type_url.rsplit('/').next().unwrap_or_default();
+            let read = match kind {
+                "google.rpc.ErrorInfo" => rpc::ErrorInfo::decode(detail.value.as_slice()).is_ok_and(|info| error.read_info(info)),
+                "google.rpc.BadRequest" => rpc::BadRequest::decode(detail.value.as_slice()).is_ok_and(|bad| error.read_violations(bad)),
+                "google.rpc.RetryInfo" => rpc::RetryInfo::decode(detail.value.as_slice()).is_ok_and(|retry| error.read_retry(&retry)),
+                _ => false,
+            };
+            if !read {
+                error.0.foreign.push(detail);
+            }
+        }
+        error
+    }
+
+    fn read_info(&mut self, info: rpc::ErrorInfo) -> bool {
+        if !self.0.reason.is_empty() {
+            return false;
+        }
+        self.0.reason = info.reason.into();
+        self.0.domain = info.domain.into();
+        self.0.metadata = info.metadata.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        true
+    }
+
+    fn read_violations(&mut self, bad: rpc::BadRequest) -> bool {
+        // A violation with a reason of its own, or a second list, would not survive the way back.
+        if !self.0.violations.is_empty() || bad.field_violations.iter().any(|violation| !violation.reason.is_empty()) {
+            return false;
+        }
+        self.0.violations = bad
+            .field_violations
+            .into_iter()
+            .map(|violation| FieldViolation { field: violation.field, description: violation.description })
+            .collect();
+        true
+    }
+
+    fn read_retry(&mut self, retry: &rpc::RetryInfo) -> bool {
+        let delay = retry.retry_delay.and_then(|delay| Duration::try_from(delay).ok());
+        if self.0.retry_after.is_some() || delay.is_none() {
+            return false;
+        }
+        self.0.retry_after = delay;
+        true
+    }
+}
+
+fn any<M: prost::Message + prost::Name>(message: &M) -> Any {
+    Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value: message.encode_to_vec() }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.0.code.name(), self.0.reason, self.0.message)?;
+        for (key, value) in self.metadata() {
+            write!(f, " {key}={value}")?;
+        }
+        match &self.0.source {
+            Some(source) => write!(f, " ({source})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<prost::DecodeError> for Error {
+    fn from(error: prost::DecodeError) -> Self {
+        Self::new(Code::InvalidArgument, "MALFORMED_MESSAGE", format!("the request is not a message of its type: {error}"))
+    }
+}

@@ -1,0 +1,126 @@
+//! What goes into a call and what comes out: one message or a stream of them, as protobuf bytes.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use http::HeaderMap;
+use prost::Message;
+
+use super::{Code, Error};
+
+/// A stream of messages. It is polled only as fast as its consumer reads, and dropping it cancels the work behind it.
+pub type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
+
+/// The request of a call.
+pub enum Input {
+    /// The one message of a unary or server-streaming RPC.
+    One(Bytes),
+    /// The messages of a client-streaming or bidirectional RPC.
+    Stream(Messages<Bytes>),
+}
+
+impl Input {
+    /// The one message. A stream must hold exactly one.
+    pub async fn one<M: Message + Default>(self) -> Result<M, Error> {
+        Ok(M::decode(self.bytes().await?)?)
+    }
+
+    /// The one message, not decoded.
+    pub async fn bytes(self) -> Result<Bytes, Error> {
+        match self {
+            Self::One(bytes) => Ok(bytes),
+            Self::Stream(mut stream) => {
+                let exactly_one = || Error::new(Code::Unimplemented, "ONE_MESSAGE_EXPECTED", "this RPC takes exactly one request message");
+                let first = stream.next().await.ok_or_else(exactly_one)??;
+                match stream.next().await {
+                    None => Ok(first),
+                    Some(Ok(_)) => Err(exactly_one()),
+                    Some(Err(error)) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// All messages, decoded as they are read.
+    pub fn messages<M: Message + Default + 'static>(self) -> Messages<M> {
+        Box::pin(self.stream().map(|item| Ok(M::decode(item?)?)))
+    }
+
+    /// All messages, not decoded.
+    pub fn stream(self) -> Messages<Bytes> {
+        match self {
+            Self::One(bytes) => Box::pin(futures::stream::iter([Ok(bytes)])),
+            Self::Stream(stream) => stream,
+        }
+    }
+}
+
+/// The messages of a reply.
+pub enum Output {
+    /// The one message of a unary or client-streaming RPC.
+    One(Bytes),
+    /// The messages of a server-streaming or bidirectional RPC.
+    Stream(Messages<Bytes>),
+}
+
+impl Output {
+    /// Encodes one message.
+    #[expect(clippy::needless_pass_by_value, reason = "generated code hands its answer over")]
+    pub fn one<M: Message>(message: M) -> Self {
+        Self::One(message.encode_to_vec().into())
+    }
+
+    /// Encodes messages as they are read.
+    pub fn messages<M: Message + 'static>(messages: Messages<M>) -> Self {
+        Self::Stream(Box::pin(messages.map(|item| item.map(|message| Bytes::from(message.encode_to_vec())))))
+    }
+}
+
+/// Metadata that is known only when a stream has ended: its producer sets it, its consumer reads it after the last message.
+#[derive(Clone, Default)]
+pub struct Trailers(Option<Arc<OnceLock<HeaderMap>>>);
+
+impl Trailers {
+    /// Trailers that are known now.
+    pub fn known(trailers: HeaderMap) -> Self {
+        if trailers.is_empty() { Self(None) } else { Self(Some(Arc::new(OnceLock::from(trailers)))) }
+    }
+
+    /// Trailers that are [`set`](Self::set) later.
+    pub fn later() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Sets them, once.
+    pub fn set(&self, trailers: HeaderMap) {
+        if let Some(slot) = &self.0 {
+            // A second set would come from a defect of the producer; the first stays.
+            let _ = slot.set(trailers);
+        }
+    }
+
+    /// What is known by now.
+    pub fn get(&self) -> Option<&HeaderMap> {
+        self.0.as_ref()?.get()
+    }
+}
+
+/// The answer to a call.
+pub struct Reply {
+    /// Metadata before the first message.
+    pub headers: HeaderMap,
+    /// The messages.
+    pub output: Output,
+    /// Metadata behind the last message.
+    pub trailers: Trailers,
+}
+
+impl From<Output> for Reply {
+    fn from(output: Output) -> Self {
+        Self { headers: HeaderMap::new(), output, trailers: Trailers::default() }
+    }
+}

@@ -1,0 +1,5 @@
+//! What drivers share: how time, cursors and sizes look in the contracts. Nothing here knows a backend.
+
+pub mod check;
+pub mod cursor;
+pub mod time;

@@ -1,0 +1,48 @@
+//! Instants are milliseconds since 1970 (UTC) in drivers, and `Timestamp` in contracts.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prost_types::Timestamp;
+
+use crate::call::Error;
+
+/// Milliseconds since 1970.
+pub type Millis = i64;
+
+/// Longest time to live: 100 years, so that every sum of it and now fits everywhere.
+pub const MAX_TTL: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Now.
+pub fn now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// As the contracts write it.
+pub fn timestamp(millis: Millis) -> Timestamp {
+    Timestamp { seconds: millis.div_euclid(1000), nanos: i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000 }
+}
+
+/// From a request, down to the millisecond.
+pub fn millis(timestamp: &Timestamp) -> Millis {
+    timestamp.seconds.saturating_mul(1000).saturating_add(i64::from(timestamp.nanos / 1_000_000))
+}
+
+/// A duration for an answer.
+pub fn duration(millis: Millis) -> prost_types::Duration {
+    prost_types::Duration { seconds: millis / 1000, nanos: i32::try_from(millis % 1000).unwrap_or(0) * 1_000_000 }
+}
+
+/// A duration of a request: more than zero, at most [`MAX_TTL`]; less than a millisecond counts as one.
+pub fn positive(field: &str, duration: &prost_types::Duration) -> Result<Duration, Error> {
+    let parsed = Duration::try_from(*duration).ok().filter(|duration| !duration.is_zero());
+    match parsed {
+        Some(duration) if duration <= MAX_TTL => Ok(duration.max(Duration::from_millis(1))),
+        Some(_) => Err(Error::invalid(field, "must be at most 100 years (3153600000s)")),
+        None => Err(Error::invalid(field, "must be greater than zero, as 30s or 0.5s")),
+    }
+}
+
+/// When a time to live that begins now ends.
+pub fn expiry(ttl: Option<&prost_types::Duration>) -> Result<Option<Millis>, Error> {
+    ttl.map(|ttl| Ok(now() + i64::try_from(positive("ttl", ttl)?.as_millis()).unwrap_or(i64::MAX / 2))).transpose()
+}

@@ -1,0 +1,12 @@
+//! Prism: one call behind every protocol, over every backend.
+//!
+//! The modules stand in the order of the data path; ARCHITECTURE.md tells how they fit together.
+
+/// The call, its errors, and the pipeline that every protocol goes through.
+pub mod call;
+/// The drivers, one folder for each kind of backend.
+pub mod driver;
+/// Generated messages, traits, dispatch and descriptors.
+pub mod proto;
+/// Binds the slots of a pattern to interfaces of drivers.
+pub mod slot;
