@@ -13,6 +13,9 @@ use crate::{call::Error, proto::Interfaces};
 
 pub mod common;
 
+/// A backend that is being made.
+pub type Connecting = BoxFuture<'static, Result<Arc<dyn Backend>, Error>>;
+
 /// A kind of backend that this build has a driver for.
 pub struct Kind {
     /// Name in the configuration (`type: sqlite`) and in `registry/backends/<name>.yaml`.
@@ -23,7 +26,7 @@ pub struct Kind {
     pub schema: fn() -> schemars::Schema,
     /// Checks the settings and makes a backend of them. A server that can't be reached is no error here: the driver goes on
     /// trying in the background, calls answer `UNAVAILABLE`, and [`Backend::health`] tells.
-    pub connect: fn(Settings) -> BoxFuture<'static, Result<Arc<dyn Backend>, Error>>,
+    pub connect: fn(Settings) -> Connecting,
 }
 
 impl fmt::Debug for Kind {
