@@ -50,6 +50,20 @@ impl Context {
         self
     }
 
+    /// The same without the caller's metadata, for what outlives the call.
+    #[must_use]
+    pub fn without_metadata(&self) -> Self {
+        Self {
+            namespace: self.namespace.clone(),
+            request_id: self.request_id.clone(),
+            principal: self.principal.clone(),
+            deadline: self.deadline,
+            trace: self.trace.clone(),
+            protocol: self.protocol,
+            metadata: HeaderMap::new(),
+        }
+    }
+
     /// Time that is left; `None` if there is no deadline, zero if it has passed.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))

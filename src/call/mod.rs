@@ -3,8 +3,13 @@
 mod code;
 mod context;
 mod error;
+mod log;
 mod message;
 mod method;
+mod metrics;
+mod namespace;
+mod observe;
+mod pipeline;
 mod trace;
 
 use async_trait::async_trait;
@@ -12,8 +17,12 @@ use async_trait::async_trait;
 pub use code::Code;
 pub use context::{AuthenticationMethod, Context, Principal, RequestId};
 pub use error::{DOMAIN, Error, FieldViolation};
+pub use log::AccessLog;
 pub use message::{Input, Messages, Output, Reply, Trailers};
 pub use method::{Method, Methods};
+pub use metrics::Metrics;
+pub use namespace::{CallLimits, Namespace};
+pub use pipeline::{Answer, Incoming, Pipeline, message_too_large};
 pub use trace::TraceContext;
 
 /// The wire protocol that a call came in by, for logs and metrics only.

@@ -1,0 +1,65 @@
+//! A namespace as calls see it: a handler for one service, with limits and meters.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use super::{Handler, Method, Methods, Metrics, metrics::NamespaceMeters};
+
+/// Limits of the calls of a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Bytes of one request message.
+    pub max_message_bytes: usize,
+    /// Calls in flight; one more is `RESOURCE_EXHAUSTED TOO_MANY_CALLS`.
+    pub max_concurrent_calls: usize,
+    /// Deadline of a unary call whose client gave none.
+    pub timeout: Duration,
+    /// Longest deadline that a client may give; a longer one is cut to this.
+    pub max_timeout: Duration,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 4 << 20,
+            max_concurrent_calls: 4096,
+            timeout: Duration::from_secs(30),
+            max_timeout: Duration::from_hours(24),
+        }
+    }
+}
+
+/// The unit of tenancy, routing, limits and metrics.
+pub struct Namespace {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// Name of the pattern, as `keyvalue`.
+    pub pattern: String,
+    /// Full name of the pattern's service.
+    pub service: String,
+    /// The RPCs of the service.
+    pub methods: Vec<Arc<Method>>,
+    /// Limits of its calls.
+    pub limits: CallLimits,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) meters: NamespaceMeters,
+}
+
+impl Namespace {
+    /// A namespace that serves one service with one handler.
+    pub fn new(name: &str, pattern: &str, service: &str, handler: Arc<dyn Handler>, limits: CallLimits, metrics: &Metrics) -> Self {
+        let methods = Methods::all().of_service(service);
+        Self {
+            name: name.into(),
+            pattern: pattern.to_owned(),
+            service: service.to_owned(),
+            meters: metrics.namespace(name, methods.len()),
+            methods,
+            handler,
+            permits: Arc::new(Semaphore::new(limits.max_concurrent_calls.min(Semaphore::MAX_PERMITS))),
+            limits,
+        }
+    }
+}

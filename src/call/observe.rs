@@ -1,0 +1,146 @@
+//! Watches a call to its end, which for a stream is long after its handler has answered.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context as Poller, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
+use tracing::{Instrument as _, Span};
+
+use super::{Code, Context, Error, Input, Messages, Method, Namespace, Principal, log::AccessLog};
+
+/// Counts a call when it ends. Dropped before its end, it counts as `CANCELLED`: the client has left.
+pub(super) struct Watch {
+    namespace: Arc<Namespace>,
+    method: Arc<Method>,
+    context: Context,
+    began: Instant,
+    span: Span,
+    log: AccessLog,
+    ended: bool,
+}
+
+impl Watch {
+    pub(super) fn begin(namespace: Arc<Namespace>, method: Arc<Method>, context: &Context, began: Instant, log: AccessLog) -> Self {
+        namespace.meters.in_flight.inc();
+        // Disabled unless the log level asks for it; then the identifiers join our log to the caller's trace.
+        let span = tracing::debug_span!(
+            target: "prism::call",
+            "call",
+            namespace = %context.namespace,
+            method = %method.name,
+            protocol = context.protocol.name(),
+            trace_id = format_args!("{:032x}", context.trace.trace_id),
+            span_id = format_args!("{:016x}", context.trace.span_id),
+            request_id = %context.request_id,
+        );
+        Self { namespace, method, context: context.without_metadata(), began, span, log, ended: false }
+    }
+
+    pub(super) fn span(&self) -> Scope {
+        Scope(self.span.clone())
+    }
+
+    pub(super) fn authenticated(&mut self, principal: &Arc<Principal>) {
+        self.context.principal = principal.clone();
+    }
+
+    /// Counts the messages of a request stream as they are read.
+    pub(super) fn received(&self, input: Input) -> Input {
+        match (input, self.namespace.meters.of(&self.method, self.context.protocol)) {
+            (Input::Stream(messages), Some(meter)) => {
+                let received = meter.received.clone();
+                Input::Stream(Box::pin(messages.inspect(move |item| {
+                    if item.is_ok() {
+                        received.inc();
+                    }
+                })))
+            }
+            (input, _) => input,
+        }
+    }
+
+    pub(super) fn end(mut self, code: Code, error: Option<&Error>) {
+        self.finish(code, error);
+    }
+
+    fn finish(&mut self, code: Code, error: Option<&Error>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let took = self.began.elapsed();
+        self.namespace.meters.in_flight.dec();
+        if let Some(meter) = self.namespace.meters.of(&self.method, self.context.protocol) {
+            meter.ended(code, took);
+        }
+        self.log.write(&self.context, &self.method, code, took, error);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.finish(Code::Cancelled, None);
+    }
+}
+
+/// A span to run a future in; free of cost where the span is disabled.
+pub(super) struct Scope(Span);
+
+impl Scope {
+    pub(super) async fn run<F: Future>(self, future: F) -> F::Output {
+        if self.0.is_disabled() { future.await } else { future.instrument(self.0).await }
+    }
+}
+
+/// The messages of a reply on their way out. Holds the call's permit, ends the stream at its deadline, and counts.
+pub(super) struct Observed {
+    messages: Messages<Bytes>,
+    watch: Option<Watch>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Observed {
+    pub(super) fn new(messages: Messages<Bytes>, watch: Watch, permit: OwnedSemaphorePermit, deadline: Option<Instant>) -> Self {
+        let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
+        Self { messages, watch: Some(watch), deadline, _permit: permit }
+    }
+}
+
+impl Stream for Observed {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
+        let Some(watch) = &self.watch else { return Poll::Ready(None) };
+        let _entered = watch.span.clone().entered();
+        let mut item = self.messages.as_mut().poll_next(poller);
+        if item.is_pending() && self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(poller).is_ready()) {
+            item = Poll::Ready(Some(Err(Error::deadline_exceeded())));
+        }
+        match &item {
+            Poll::Ready(Some(Ok(_))) => {
+                if let Some(meter) = self.watch.as_ref().and_then(|watch| watch.namespace.meters.of(&watch.method, watch.context.protocol))
+                {
+                    meter.sent.inc();
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                if let Some(watch) = self.watch.take() {
+                    watch.end(error.code(), Some(error));
+                }
+            }
+            Poll::Ready(None) => {
+                if let Some(watch) = self.watch.take() {
+                    watch.end(Code::Ok, None);
+                }
+            }
+            Poll::Pending => {}
+        }
+        item
+    }
+}

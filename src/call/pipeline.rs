@@ -1,0 +1,152 @@
+//! The steps that every call takes, whatever protocol it came in by.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::HeaderMap;
+
+use super::{
+    Code, Context, Error, Input, Method, Namespace, Output, Principal, Protocol, Reply, RequestId, TraceContext,
+    log::AccessLog,
+    observe::{Observed, Watch},
+};
+
+/// A call as an edge hands it over: routed to a namespace and an RPC, not yet looked at.
+pub struct Incoming {
+    /// Wire protocol.
+    pub protocol: Protocol,
+    /// The RPC.
+    pub method: Arc<Method>,
+    /// Metadata of the caller.
+    pub headers: HeaderMap,
+    /// Time that the caller gives, read from its protocol's header.
+    pub timeout: Option<Duration>,
+    /// The messages.
+    pub input: Input,
+}
+
+/// The pipeline of a gateway.
+pub struct Pipeline {
+    log: AccessLog,
+}
+
+impl Pipeline {
+    /// A pipeline that writes this access log.
+    pub fn new(log: AccessLog) -> Self {
+        Self { log }
+    }
+
+    /// Takes a call through all steps. The order matters:
+    ///
+    /// 1. *Identify* (request id, trace) comes first, so that every refusal below can be found again.
+    /// 2. *Watch* (metrics, span, access log) wraps everything below, so that refusals are counted too. It ends when the
+    ///    reply's last message has been sent, failed, or been dropped by a client that left.
+    /// 3. *Authenticate* before anything that costs, so that strangers can't use up limits.
+    /// 4. *Limit*: message size, then a permit of the namespace; the permit is held to the end of the reply.
+    /// 5. *Deadline* last, around the handler alone: the work is dropped when the caller has stopped waiting.
+    pub async fn call(&self, namespace: &Arc<Namespace>, incoming: Incoming) -> Answer {
+        let Incoming { protocol, method, headers, timeout, input } = incoming;
+        let began = Instant::now();
+        let mut context = Context {
+            namespace: namespace.name.clone(),
+            request_id: RequestId::from_headers(&headers),
+            principal: Principal::anonymous(),
+            deadline: None,
+            trace: TraceContext::from_headers(&headers),
+            protocol,
+            metadata: headers,
+        };
+        let request_id = context.request_id.clone();
+        let mut watch = Watch::begin(namespace.clone(), method.clone(), &context, began, self.log);
+        let span = watch.span();
+        let result: Result<_, Error> = span
+            .run(async {
+                context.principal = authenticate(&context)?;
+                watch.authenticated(&context.principal);
+                limit_size(namespace, &input)?;
+                let permit = namespace.permits.clone().try_acquire_owned().map_err(|_| too_many_calls(namespace))?;
+                context.deadline = deadline(namespace, &method, began, timeout);
+                let input = watch.received(input);
+                let reply = within(context.deadline, namespace.handler.handle(&context, &method, input)).await?;
+                Ok((reply, permit))
+            })
+            .await;
+        match result {
+            Ok((mut reply, permit)) => {
+                reply.output = match reply.output {
+                    Output::One(bytes) => {
+                        watch.end(Code::Ok, None);
+                        Output::One(bytes)
+                    }
+                    Output::Stream(messages) => Output::Stream(Box::pin(Observed::new(messages, watch, permit, context.deadline))),
+                };
+                Answer { request_id, result: Ok(reply) }
+            }
+            Err(error) => {
+                watch.end(error.code(), Some(&error));
+                Answer { request_id, result: Err(error) }
+            }
+        }
+    }
+}
+
+/// What a call came to.
+pub struct Answer {
+    /// Goes back to the caller as `x-request-id`.
+    pub request_id: RequestId,
+    /// The reply, or why there is none.
+    pub result: Result<Reply, Error>,
+}
+
+/// No namespace asks for authentication yet, so everybody is anonymous.
+#[expect(clippy::unnecessary_wraps, reason = "methods of authentication can refuse")]
+fn authenticate(_context: &Context) -> Result<Arc<Principal>, Error> {
+    Ok(Principal::anonymous())
+}
+
+fn limit_size(namespace: &Namespace, input: &Input) -> Result<(), Error> {
+    match input {
+        Input::One(bytes) if bytes.len() > namespace.limits.max_message_bytes => {
+            Err(message_too_large(bytes.len(), namespace.limits.max_message_bytes))
+        }
+        // Edges decode streams with the same limit for each message.
+        _ => Ok(()),
+    }
+}
+
+/// `RESOURCE_EXHAUSTED MESSAGE_TOO_LARGE`
+pub fn message_too_large(size: usize, limit: usize) -> Error {
+    Error::new(
+        Code::ResourceExhausted,
+        "MESSAGE_TOO_LARGE",
+        format!("the request message has {size} bytes; this namespace takes at most {limit} (limits.max_message_bytes)"),
+    )
+    .with("limit", limit.to_string())
+}
+
+fn too_many_calls(namespace: &Namespace) -> Error {
+    let limit = namespace.limits.max_concurrent_calls;
+    Error::new(
+        Code::ResourceExhausted,
+        "TOO_MANY_CALLS",
+        format!("{limit} calls are in flight in the namespace {}, its limit (limits.max_concurrent_calls); try again", namespace.name),
+    )
+    .with_retry_after(Duration::from_millis(100))
+}
+
+/// A unary call always has a deadline; a stream has one if its client asks for it.
+fn deadline(namespace: &Namespace, method: &Method, began: Instant, timeout: Option<Duration>) -> Option<Instant> {
+    let limits = &namespace.limits;
+    let unary = !method.client_streaming && !method.server_streaming;
+    let timeout = timeout.or(unary.then_some(limits.timeout))?;
+    began.checked_add(timeout.min(limits.max_timeout))
+}
+
+async fn within(deadline: Option<Instant>, work: impl Future<Output = Result<Reply, Error>>) -> Result<Reply, Error> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(Error::deadline_exceeded())),
+        None => work.await,
+    }
+}
