@@ -3,3 +3,4 @@
 pub mod check;
 pub mod cursor;
 pub mod time;
+pub mod transactions;

@@ -1,6 +1,9 @@
 //! Instants are milliseconds since 1970 (UTC) in drivers, and `Timestamp` in contracts.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt::Display,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use prost_types::Timestamp;
 
@@ -42,7 +45,19 @@ pub fn positive(field: &str, duration: &prost_types::Duration) -> Result<Duratio
     }
 }
 
-/// When a time to live that begins now ends.
+/// When the time to live in the field `ttl`, which begins now, ends. A problem is `INVALID_ARGUMENT INVALID_TTL`.
 pub fn expiry(ttl: Option<&prost_types::Duration>) -> Result<Option<Millis>, Error> {
-    ttl.map(|ttl| Ok(now() + i64::try_from(positive("ttl", ttl)?.as_millis()).unwrap_or(i64::MAX / 2))).transpose()
+    expiry_at("ttl", ttl)
+}
+
+/// The same for a time to live in another field.
+pub fn expiry_at(field: impl Display, ttl: Option<&prost_types::Duration>) -> Result<Option<Millis>, Error> {
+    let Some(ttl) = ttl else { return Ok(None) };
+    let ttl = positive("ttl", ttl).map_err(|error| {
+        let problem = error.violations().first().map(|violation| violation.description.clone()).unwrap_or_default();
+        Error::invalid(field.to_string(), problem).with_reason("INVALID_TTL")
+    })?;
+    // Rounded up: a key never goes before its time.
+    let millis = ttl.as_nanos().div_ceil(1_000_000);
+    Ok(Some(now() + i64::try_from(millis).unwrap_or(i64::MAX / 2)))
 }
