@@ -45,6 +45,12 @@ pub fn positive(field: &str, duration: &prost_types::Duration) -> Result<Duratio
     }
 }
 
+/// A duration of a request between two bounds, both allowed, such as a lease of one second to 12 hours.
+pub fn between(field: &str, duration: &prost_types::Duration, least: Duration, most: Duration) -> Result<Duration, Error> {
+    let parsed = Duration::try_from(*duration).ok().filter(|duration| (least..=most).contains(duration));
+    parsed.ok_or_else(|| Error::invalid(field, format!("must be at least {}s and at most {}s", least.as_secs_f64(), most.as_secs_f64())))
+}
+
 /// When the time to live in the field `ttl`, which begins now, ends. A problem is `INVALID_ARGUMENT INVALID_TTL`.
 pub fn expiry(ttl: Option<&prost_types::Duration>) -> Result<Option<Millis>, Error> {
     expiry_at("ttl", ttl)
@@ -60,4 +66,34 @@ pub fn expiry_at(field: impl Display, ttl: Option<&prost_types::Duration>) -> Re
     // Rounded up: a key never goes before its time.
     let millis = ttl.as_nanos().div_ceil(1_000_000);
     Ok(Some(now() + i64::try_from(millis).unwrap_or(i64::MAX / 2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(seconds: i64, nanos: i32) -> prost_types::Duration {
+        prost_types::Duration { seconds, nanos }
+    }
+
+    #[test]
+    fn a_time_to_live_is_positive_and_rounded_up() {
+        for bad in [of(0, 0), of(-1, 0), of(0, -1), of(4_000_000_000, 0)] {
+            let error = expiry_at("items[1].ttl", Some(&bad)).unwrap_err();
+            assert_eq!((error.reason(), error.violations()[0].field.as_str()), ("INVALID_TTL", "items[1].ttl"), "{bad:?}");
+        }
+        assert_eq!(expiry(None).unwrap(), None);
+        let before = now();
+        assert!(expiry(Some(&of(0, 1_000_001))).unwrap().unwrap() >= before + 2);
+    }
+
+    #[test]
+    fn bounds_are_allowed() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
+        assert_eq!(between("wait", &of(1, 0), second, minute).unwrap(), second);
+        assert_eq!(between("wait", &of(60, 0), second, minute).unwrap(), minute);
+        for bad in [of(0, 999_999_999), of(60, 1), of(-1, 0)] {
+            assert_eq!(between("wait", &bad, second, minute).unwrap_err().violations()[0].field, "wait");
+        }
+    }
 }
