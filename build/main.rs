@@ -1,7 +1,8 @@
-//! Compiles `proto/` into messages, service traits, dispatch functions and the descriptor set.
+//! Compiles `proto/` into messages, service traits, dispatch functions and the descriptor set, and lists the files of `registry/`.
 //!
 //! protox stands in for protoc, so there is nothing to install.
 
+mod registry;
 mod services;
 
 use std::{
@@ -19,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let root = Path::new("proto");
     let mut files = Vec::new();
-    collect(root, &mut files)?;
+    collect(root, "proto", &mut files)?;
     if env::var_os("CARGO_FEATURE_CONFORMANCE").is_none() {
         files.retain(|file| !file.starts_with("proto/connectrpc"));
     }
@@ -44,15 +45,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_fds(described)?;
     fs::write(out.join("interfaces.rs"), collected.interfaces())?;
     fs::write(out.join("guards.rs"), collected.guards())?;
+    registry::write(&out)?;
     Ok(())
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+/// All files of that extension in a folder and its folders.
+fn collect(folder: &Path, wanted: &str, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            collect(&path, wanted, files)?;
+        } else if path.extension().is_some_and(|extension| extension == wanted) {
             files.push(path);
         }
     }

@@ -8,5 +8,7 @@ pub mod call;
 pub mod driver;
 /// Generated messages, traits, dispatch and descriptors.
 pub mod proto;
+/// What can be combined with what: interfaces, backends and patterns, as data.
+pub mod registry;
 /// Binds the slots of a pattern to interfaces of drivers.
 pub mod slot;

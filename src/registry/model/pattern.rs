@@ -1,0 +1,111 @@
+//! Layer three: patterns and their slots.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::Name;
+
+/// Whether something can be used in this build.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It can.
+    Implemented,
+    /// Not yet.
+    Planned,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Implemented => "implemented",
+            Self::Planned => "planned",
+        })
+    }
+}
+
+/// `registry/patterns/<pattern>.yaml`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pattern {
+    /// As `multicast-registry`.
+    #[serde(rename = "pattern")]
+    pub name: Name,
+    /// As `MulticastRegistry`.
+    pub title: String,
+    /// As `v1`.
+    pub version: String,
+    /// One sentence.
+    pub description: String,
+    /// Whether this build can serve it.
+    pub executor: Status,
+    /// What has to be filled, by name.
+    pub slots: IndexMap<String, Slot>,
+    /// What clients call.
+    pub api: Api,
+    /// By RPC: which operations it uses, in order.
+    pub implementation: IndexMap<String, Vec<Step>>,
+}
+
+/// A hole in a pattern that a backend fills.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slot {
+    /// One sentence.
+    pub description: String,
+    /// May it stay empty?
+    #[serde(default)]
+    pub optional: bool,
+    /// All of them are needed.
+    #[serde(default)]
+    pub required_interfaces: Vec<Name>,
+    /// Of each list, at least one is needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub any_of: Vec<Vec<Name>>,
+    /// Used where they are there.
+    #[serde(default)]
+    pub optional_interfaces: Vec<Name>,
+    /// Kinds of backends that suit it, the best first.
+    pub recommended_backends: Vec<Name>,
+}
+
+impl Slot {
+    /// All interfaces that the slot names.
+    pub fn interfaces(&self) -> impl Iterator<Item = &Name> {
+        self.required_interfaces.iter().chain(self.any_of.iter().flatten()).chain(&self.optional_interfaces)
+    }
+}
+
+/// The service that clients call.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Whether the proto exists.
+    pub status: Status,
+    /// Its proto, below `proto/`.
+    pub proto_file: Name,
+    /// Its service, with the package.
+    pub service: Name,
+    /// Its RPCs, in order.
+    pub methods: Vec<Name>,
+}
+
+/// One use of a slot.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// A slot of the pattern.
+    pub slot: Name,
+    /// An interface that the slot names.
+    pub interface: Name,
+    /// An RPC of the interface.
+    pub operation: Name,
+    /// When it is done; absent: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}

@@ -1,0 +1,202 @@
+use super::*;
+
+const FILES: &[(&str, &str)] = &[
+    (
+        "registry/interfaces/keyvalue.yaml",
+        "model: keyvalue\ntitle: KeyValue\ndescription: Values.\norder: 1\ninterfaces:\n  - name: keyvalue_basic\n    \
+         description: Set.\n    capability: basic\n    proto_file: prism/interfaces/keyvalue/v1/keyvalue_basic.proto\n    \
+         service: prism.interfaces.keyvalue.v1.KeyValueBasicService\n",
+    ),
+    ("registry/capabilities.yaml", "capabilities:\n  - {name: basic, title: B, description: D, interfaces: [keyvalue_basic]}\n"),
+    (
+        "registry/backends/box.yaml",
+        "backend: box\ntitle: Box\ndescription: A box.\ndriver: implemented\nconnection:\n  format: box\n  pattern: '^box$'\n  \
+         example: box\nimplements:\n  - keyvalue_basic\n",
+    ),
+    (
+        "registry/patterns/demo.yaml",
+        "pattern: demo\ntitle: Demo\nversion: v1\ndescription: D\nexecutor: planned\nslots:\n  storage:\n    description: S\n    \
+         required_interfaces:\n      - keyvalue_basic\n    recommended_backends: [box]\napi:\n  status: planned\n  \
+         proto_file: p\n  service: s\n  methods: [Put]\nimplementation:\n  Put:\n    \
+         - {slot: storage, interface: keyvalue_basic, operation: Set}\n",
+    ),
+];
+
+/// The little registry with one piece of text replaced, as the messages that it gives.
+fn problems(from: &str, to: &str) -> String {
+    let files = FILES.iter().map(|(path, text)| (*path, text.replace(from, to))).collect::<Vec<_>>();
+    assert!(FILES.iter().any(|(_, text)| text.contains(from)), "nothing to replace: {from}");
+    match Registry::from_files(&files) {
+        Err(problems) => problems.to_string(),
+        Ok(registry) => {
+            let drivers = [CompiledDriver { kind: "box", interfaces: vec!["keyvalue_basic"] }];
+            let mut found = validate(&registry, &drivers, &[]);
+            // The little registry knows one interface of all.
+            found.0.retain(|problem| !problem.message.contains("is missing"));
+            found.to_string()
+        }
+    }
+}
+
+#[test]
+fn the_embedded_registry_loads_in_the_order_of_listings() {
+    let registry = Registry::embedded();
+    assert_eq!(registry.interfaces().count(), 45);
+    assert_eq!(registry.models.len(), 10);
+    assert_eq!(registry.models[0].name.as_str(), "keyvalue");
+    assert_eq!(registry.backends[0].driver, DriverStatus::Implemented);
+    assert_eq!(registry.patterns[0].name.as_str(), "keyvalue");
+    assert!(registry.interface("sortedset_lex").is_some_and(|one| one.model() == "sortedset" && one.flavour() == "lex"));
+}
+
+#[test]
+fn the_little_registry_is_sound() {
+    assert_eq!(problems("A box.", "A box"), "");
+}
+
+#[test]
+fn each_broken_rule_is_reported_with_file_and_line() {
+    for (from, to, expected) in [
+        (
+            "implements:\n  - keyvalue_basic",
+            "implements:\n  - keyvalue_baisc",
+            "registry/backends/box.yaml:10: unknown interface `keyvalue_baisc`; did you mean `keyvalue_basic`?",
+        ),
+        (
+            "implements:\n  - keyvalue_basic",
+            "implements:\n  - keyvalue_basic\n  - keyvalue_basic",
+            "box.yaml:11: interface `keyvalue_basic` stands here twice",
+        ),
+        (
+            "implements:\n  - keyvalue_basic",
+            "implements: []",
+            "box.yaml:1: the box driver implements `keyvalue_basic`; list it under `implements`",
+        ),
+        ("driver: implemented", "driver: planned", "box.yaml:1: the driver exists"),
+        ("driver: implemented", "driver: planned", "box.yaml:10: without a driver, `keyvalue_basic` belongs under `planned`"),
+        ("example: box", "example: bag", "box.yaml:8: the example does not match the pattern"),
+        ("'^box$'", "'^box('", "box.yaml:7: not a regular expression"),
+        ("backend: box", "backend: bag", "box.yaml:1: `bag` belongs into a file of that name"),
+        ("    capability: basic", "    capability: bsic", "keyvalue.yaml:8: unknown capability `bsic`; did you mean `basic`?"),
+        ("KeyValueBasicService", "KeyValueBaseService", "keyvalue.yaml:10: the protos have no service"),
+        (
+            "v1/keyvalue_basic.proto",
+            "v1/keyvalue.proto",
+            "keyvalue.yaml:9: service `prism.interfaces.keyvalue.v1.KeyValueBasicService` is in proto/prism",
+        ),
+        ("interfaces: [keyvalue_basic]", "interfaces: []", "capabilities.yaml:2: no interface expresses `basic`"),
+        ("recommended_backends: [box]", "recommended_backends: [bax]", "demo.yaml:11: unknown backend `bax`; did you mean `box`?"),
+        (
+            "required_interfaces:\n      - keyvalue_basic",
+            "optional_interfaces:\n      - keyvalue_basic",
+            "demo.yaml:10: slot `storage` needs `required_interfaces` or `any_of`",
+        ),
+        ("executor: planned", "executor: implemented", "demo.yaml:1: an implemented executor needs an implemented API"),
+        ("  status: planned", "  status: implemented", "demo.yaml:15: the protos have no service `s`; write proto/p"),
+        ("operation: Set", "operation: Sit", "demo.yaml:19: unknown operation `Sit`; did you mean `Set`?"),
+        ("{slot: storage", "{slot: storge", "demo.yaml:19: unknown slot `storge`; did you mean `storage`?"),
+        ("methods: [Put]", "methods: [Put, Take]", "demo.yaml:16: `implementation` does not tell how `Take` is done"),
+        (
+            "    description: S\n",
+            "    optional: true\n    description: S\n",
+            "demo.yaml:1: a pattern needs at least one slot that has to be filled",
+        ),
+    ] {
+        let found = problems(from, to);
+        assert!(found.contains(expected), "{from} → {to}\nexpected: {expected}\nfound:\n{found}");
+    }
+}
+
+#[test]
+fn an_unknown_field_and_broken_yaml_tell_where() {
+    let found = problems("title: Box", "tilte: Box");
+    assert!(found.starts_with("registry/backends/box.yaml:2: ") && found.contains("tilte") && found.contains("title"), "{found}");
+    let found = problems("title: Box", "title: [Box");
+    assert!(found.starts_with("registry/backends/box.yaml:"), "{found}");
+}
+
+#[test]
+fn a_stale_matrix_is_reported_at_the_first_line_that_differs() {
+    let mut files = FILES.to_vec();
+    let registry = Registry::from_files(&files).unwrap();
+    let text = registry.matrix_yaml().replace("backends: 1", "backends: 2");
+    files.push(("registry/matrix.yaml", &text));
+    let registry = Registry::from_files(&files).unwrap();
+    let found = validate(&registry, &[], &["box"]).to_string();
+    assert!(found.contains("registry/matrix.yaml:6: the file is out of date; run: prism registry matrix"), "{found}");
+}
+
+#[test]
+fn a_slot_check_tells_what_is_there_and_what_is_missing() {
+    let registry = Registry::embedded();
+    let pattern = registry.pattern("multicast-registry").unwrap();
+    let check = SlotCheck::new("registry", &pattern.slots["registry"], registry.backend("redis").unwrap());
+    assert!(check.is_satisfied());
+    assert_eq!(
+        check.to_string(),
+        "Slot: registry\n  Backend: redis\n  Required interfaces:\n    ✓ keyvalue_basic         (redis implements)\n    \
+         ✓ keyvalue_scan          (redis implements)\n  Optional interfaces:\n    ✓ keyvalue_ttl           (redis implements)\n"
+    );
+    let check = SlotCheck::new("durability", &pattern.slots["durability"], registry.backend("redis").unwrap());
+    assert!(!check.is_satisfied() && !check.is_conceivable());
+    assert_eq!(
+        check.complaint(),
+        "slot `durability` needs queue_basic, queue_visibility, queue_dead_letter, which the redis driver does not implement"
+    );
+    let schemas = registry.pattern("schema-registry").unwrap();
+    let check = SlotCheck::new("storage", &schemas.slots["storage"], registry.backend("s3").unwrap());
+    assert!(check.is_conceivable());
+    assert_eq!(check.missing(), [vec!["keyvalue_basic"], vec!["keyvalue_scan"], vec!["keyvalue_cas", "keyvalue_transactional"]]);
+    assert!(check.to_string().contains("  At least one of:\n    ✗ keyvalue_cas "), "{check}");
+}
+
+#[test]
+fn backends_are_found_by_interface_and_by_capability() {
+    let registry = Registry::embedded();
+    let find = |interfaces: &[&str], capabilities: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        registry.find(&Query { interfaces: owned(interfaces), capabilities: owned(capabilities) })
+    };
+    let names = |found: Result<Vec<Match<'_>>, String>| {
+        found.unwrap().iter().filter(|one| one.implemented).map(|one| one.backend.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(find(&["keyvalue_scan"], &[])), ["memory", "redis", "sqlite"]);
+    assert_eq!(names(find(&["keyvalue"], &["scan_support", "ttl_support"])), ["memory", "redis", "sqlite"]);
+    assert_eq!(names(find(&["stream"], &["partitioning"])), ["memory"]);
+    assert_eq!(names(find(&[], &["wildcards"])), ["memory", "redis"]);
+    assert!(find(&["keyvalue"], &["wildcards"]).unwrap_err().contains("it is expressed in: pubsub"));
+    assert!(find(&[], &["retention"]).unwrap_err().contains("add --interface with one of: stream, timeseries"));
+    assert!(find(&["keyvalu"], &[]).unwrap_err().contains("did you mean `keyvalue`?"));
+}
+
+#[test]
+fn rpcs_come_from_the_protos() {
+    let found = rpcs("prism.interfaces.keyvalue.v1.KeyValueScanService");
+    assert_eq!(found[0].signature(), "Scan(ScanRequest) returns (stream ScanResponse)");
+    assert!(!found[0].description.is_empty());
+}
+
+#[test]
+fn the_matrix_counts_what_the_files_say() {
+    let registry = Registry::embedded();
+    let matrix = registry.matrix();
+    assert_eq!(matrix.backends["redis"].implemented, registry.backend("redis").unwrap().implements.len());
+    assert_eq!(matrix.backends["redis"].interfaces["keyvalue_cas"], Cell::Implemented);
+    assert_eq!(matrix.backends["kafka"].interfaces["list_basic"], Cell::Absent);
+    let text: serde_json::Value = serde_saphyr::from_str(&registry.matrix_yaml()).unwrap();
+    assert_eq!(text["totals"], serde_json::to_value(&matrix.totals).unwrap());
+    for (name, row) in &matrix.backends {
+        for (interface, cell) in &row.interfaces {
+            let interface = registry.interface(interface).unwrap();
+            let stored = &text["backends"][name]["interfaces"][interface.model()][interface.flavour()];
+            assert_eq!(*stored, serde_json::to_value(cell).unwrap(), "{name} {}", interface.name);
+        }
+    }
+}
+
+#[test]
+fn the_embedded_registry_keeps_every_rule() {
+    // Whether the drivers implement what is declared is asked in tests/registry.rs, which sees the drivers.
+    let found = validate(Registry::embedded(), &[], &["memory", "redis", "sqlite"]);
+    assert!(found.0.is_empty(), "{found}");
+}

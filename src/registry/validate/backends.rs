@@ -1,0 +1,57 @@
+//! Backends against the interfaces, and against the compiled drivers.
+
+use regex::Regex;
+
+use super::{
+    super::{Backend, DriverStatus, Problems, Registry},
+    CompiledDriver,
+};
+
+pub(super) fn validate(registry: &Registry, drivers: &[CompiledDriver], left_out: &[&str], problems: &mut Problems) {
+    for backend in &registry.backends {
+        let file = registry.path("backends", &backend.name);
+        super::interface_names(registry, file, backend.implements.iter().chain(&backend.planned), problems);
+        connection(file, backend, problems);
+        match drivers.iter().find(|driver| backend.name == *driver.kind) {
+            Some(driver) => declared_is_compiled(file, backend, driver, problems),
+            None if backend.driver == DriverStatus::Implemented && !left_out.contains(&backend.name.as_str()) => {
+                let message = format!("there is no driver `{}` in src/driver; write `driver: planned`", backend.name);
+                problems.add(file, backend.name.line(), message);
+            }
+            None => {}
+        }
+        if backend.driver != DriverStatus::Implemented {
+            for name in &backend.implements {
+                problems.add(file, name.line(), format!("without a driver, `{name}` belongs under `planned`"));
+            }
+        }
+    }
+    for driver in drivers {
+        if registry.backend(driver.kind).is_none() {
+            problems.add(&format!("registry/backends/{}.yaml", driver.kind), 0, "the driver exists and this file is missing");
+        }
+    }
+}
+
+fn declared_is_compiled(file: &str, backend: &Backend, driver: &CompiledDriver, problems: &mut Problems) {
+    if backend.driver != DriverStatus::Implemented {
+        problems.add(file, backend.name.line(), "the driver exists; write `driver: implemented`");
+    }
+    for name in backend.implements.iter().filter(|name| !driver.interfaces.contains(&name.as_str())) {
+        problems.add(file, name.line(), format!("the {} driver does not implement `{name}`", backend.name));
+    }
+    for name in driver.interfaces.iter().filter(|name| !backend.implements(name)) {
+        problems.add(file, backend.name.line(), format!("the {} driver implements `{name}`; list it under `implements`", backend.name));
+    }
+}
+
+fn connection(file: &str, backend: &Backend, problems: &mut Problems) {
+    let connection = &backend.connection;
+    match Regex::new(&connection.pattern) {
+        Err(error) => problems.add(file, connection.pattern.line(), format!("not a regular expression: {error}")),
+        Ok(pattern) if !pattern.is_match(&connection.example) => {
+            problems.add(file, connection.example.line(), "the example does not match the pattern");
+        }
+        Ok(_) => {}
+    }
+}

@@ -1,0 +1,57 @@
+//! The rules that the files have to keep, as `registry/README.md` lists them. Everything that is wrong is reported at once.
+
+mod backends;
+mod interfaces;
+mod patterns;
+
+use std::collections::HashSet;
+
+use super::{Name, Problems, Registry, unknown};
+
+/// What the source tree has a driver for.
+#[derive(Clone, Debug)]
+pub struct CompiledDriver {
+    /// Kind of the backend, as `redis`.
+    pub kind: &'static str,
+    /// Interfaces that it implements.
+    pub interfaces: Vec<&'static str>,
+}
+
+/// Checks every rule. `drivers` are the compiled drivers, and `left_out` the kinds whose driver was left out of this build.
+pub fn validate(registry: &Registry, drivers: &[CompiledDriver], left_out: &[&str]) -> Problems {
+    let mut problems = Problems::default();
+    interfaces::validate(registry, &mut problems);
+    backends::validate(registry, drivers, left_out, &mut problems);
+    patterns::validate(registry, &mut problems);
+    matrix(registry, &mut problems);
+    problems
+}
+
+fn matrix(registry: &Registry, problems: &mut Problems) {
+    const FILE: &str = "registry/matrix.yaml";
+    const REMEDY: &str = "run: prism registry matrix > registry/matrix.yaml";
+    match &registry.matrix {
+        None => problems.add(FILE, 0, format!("the file is missing; {REMEDY}")),
+        Some(stored) => {
+            let generated = registry.matrix_yaml();
+            if *stored != generated {
+                let same = stored.lines().zip(generated.lines()).take_while(|(stored, generated)| stored == generated).count();
+                problems.add(FILE, same as u64 + 1, format!("the file is out of date; {REMEDY}"));
+            }
+        }
+    }
+}
+
+/// Reports names of interfaces that don't exist and names that stand twice.
+fn interface_names<'a>(registry: &Registry, file: &str, names: impl Iterator<Item = &'a Name>, problems: &mut Problems) {
+    let mut seen = HashSet::new();
+    for name in names {
+        if registry.interface(name).is_none() {
+            let all = registry.interfaces().map(|interface| interface.name.as_str()).collect::<Vec<_>>();
+            problems.add(file, name.line(), unknown("interface", name, all));
+        }
+        if !seen.insert(name.as_str()) {
+            problems.add(file, name.line(), format!("interface `{name}` stands here twice"));
+        }
+    }
+}
