@@ -4,6 +4,10 @@
 
 /// The call, its errors, and the pipeline that every protocol goes through.
 pub mod call;
+/// The command line.
+pub mod cli;
+/// The configuration: files, variables and flags, all problems reported at once.
+pub mod config;
 /// The drivers, one folder for each kind of backend.
 pub mod driver;
 /// Generated messages, traits, dispatch and descriptors.
