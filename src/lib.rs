@@ -2,17 +2,19 @@
 //!
 //! The modules stand in the order of the data path; ARCHITECTURE.md tells how they fit together.
 
+/// Listeners and wire protocols.
+pub mod edge;
 /// The call, its errors, and the pipeline that every protocol goes through.
 pub mod call;
-/// The command line.
-pub mod cli;
-/// The configuration: files, variables and flags, all problems reported at once.
-pub mod config;
+/// Binds the slots of a pattern to interfaces of drivers.
+pub mod slot;
 /// The drivers, one folder for each kind of backend.
 pub mod driver;
 /// Generated messages, traits, dispatch and descriptors.
 pub mod proto;
 /// What can be combined with what: interfaces, backends and patterns, as data.
 pub mod registry;
-/// Binds the slots of a pattern to interfaces of drivers.
-pub mod slot;
+/// The configuration: files, variables and flags, all problems reported at once.
+pub mod config;
+/// The command line.
+pub mod cli;

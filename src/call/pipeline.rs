@@ -21,10 +21,8 @@ pub struct Incoming {
     pub method: Arc<Method>,
     /// Metadata of the caller.
     pub headers: HeaderMap,
-    /// Time that the caller gives, read from its protocol's header.
-    pub timeout: Option<Duration>,
-    /// The messages.
-    pub input: Input,
+    /// Time that the caller gives, as its protocol's header says, or what is wrong with that header.
+    pub timeout: Result<Option<Duration>, Error>,
 }
 
 /// The pipeline of a gateway.
@@ -44,10 +42,14 @@ impl Pipeline {
     /// 2. *Watch* (metrics, span, access log) wraps everything below, so that refusals are counted too. It ends when the
     ///    reply's last message has been sent, failed, or been dropped by a client that left.
     /// 3. *Authenticate* before anything that costs, so that strangers can't use up limits.
-    /// 4. *Limit*: message size, then a permit of the namespace; the permit is held to the end of the reply.
-    /// 5. *Deadline* last, around the handler alone: the work is dropped when the caller has stopped waiting.
-    pub async fn call(&self, namespace: &Arc<Namespace>, incoming: Incoming) -> Answer {
-        let Incoming { protocol, method, headers, timeout, input } = incoming;
+    /// 4. *Limit*: a permit of the namespace, held to the end of the reply.
+    /// 5. *Deadline* around the rest: a client that sends slowly and a backend that answers slowly both end with it, and
+    ///    the work is dropped when nobody waits for it.
+    /// 6. *Read* the request, refusing a message that is too large, and *handle* it.
+    ///
+    /// `read` yields the messages; it is first polled when the call has got that far.
+    pub async fn call(&self, namespace: &Arc<Namespace>, incoming: Incoming, read: impl Future<Output = Result<Input, Error>>) -> Answer {
+        let Incoming { protocol, method, headers, timeout } = incoming;
         let began = Instant::now();
         let mut context = Context {
             namespace: namespace.name.clone(),
@@ -65,11 +67,14 @@ impl Pipeline {
             .run(async {
                 context.principal = authenticate(&context)?;
                 watch.authenticated(&context.principal);
-                limit_size(namespace, &input)?;
                 let permit = namespace.permits.clone().try_acquire_owned().map_err(|_| too_many_calls(namespace))?;
-                context.deadline = deadline(namespace, &method, began, timeout);
-                let input = watch.received(input);
-                let reply = within(context.deadline, namespace.handler.handle(&context, &method, input)).await?;
+                context.deadline = deadline(namespace, &method, began, timeout?);
+                let work = async {
+                    let input = read.await?;
+                    limit_size(namespace, &input)?;
+                    namespace.handler.handle(&context, &method, watch.received(input)).await
+                };
+                let reply = within(context.deadline, work).await?;
                 Ok((reply, permit))
             })
             .await;

@@ -1,0 +1,79 @@
+//! The body of a response, without a box where one is not needed.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+/// Any error of a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of a response.
+#[derive(Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes that are there, and trailers behind them.
+    Whole {
+        /// The bytes; taken when sent.
+        data: Option<Bytes>,
+        /// The trailers; taken when sent.
+        trailers: Option<Box<HeaderMap>>,
+    },
+    /// Anything else.
+    Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
+}
+
+impl Body {
+    /// Bytes and no trailers.
+    pub fn full(data: impl Into<Bytes>) -> Self {
+        Self::Whole { data: Some(data.into()), trailers: None }
+    }
+
+    /// A body that comes as it is read.
+    pub fn stream<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        use http_body_util::BodyExt as _;
+        Self::Stream(Box::pin(body.map_err(Into::into)))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Whole { data, trailers } => {
+                Poll::Ready(data.take().map(Frame::data).or_else(|| trailers.take().map(|trailers| Frame::trailers(*trailers))).map(Ok))
+            }
+            Self::Stream(body) => body.as_mut().poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Whole { data, trailers } => data.is_none() && trailers.is_none(),
+            Self::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Whole { data, trailers: None } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+            Self::Whole { .. } => SizeHint::default(),
+            Self::Stream(body) => body.size_hint(),
+        }
+    }
+}

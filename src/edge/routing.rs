@@ -1,0 +1,234 @@
+//! Which namespace a request on a listener is for.
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::{HeaderMap, Uri};
+
+use super::rest::Routes;
+use crate::call::{Code, Error, Method, Methods, Namespace};
+
+/// Names the namespace of a gRPC call, where host and path do not.
+pub const NAMESPACE_HEADER: &str = "x-prism-namespace";
+
+/// One frontend of one namespace on one listener.
+pub struct Binding {
+    /// Only requests to this host; `None`: to any.
+    pub host: Option<String>,
+    /// Begins with `/`, does not end with it; empty: the root.
+    pub base_path: String,
+    /// Where the calls go.
+    pub namespace: Arc<Namespace>,
+    /// How requests are read.
+    pub frontend: Frontend,
+}
+
+/// A protocol binding.
+pub enum Frontend {
+    /// gRPC.
+    Grpc,
+    /// gRPC-Web.
+    GrpcWeb,
+    /// HTTP routes with JSON.
+    Rest(Arc<Routes>),
+}
+
+/// All bindings of one listener.
+#[derive(Default)]
+pub struct Bindings {
+    grpc: ServiceTable,
+    grpc_web: ServiceTable,
+    rest: HashMap<Option<String>, Vec<RestBinding>>,
+}
+
+/// HTTP routes under a base path.
+pub struct RestBinding {
+    /// Begins with `/`, does not end with it; empty: the root.
+    pub base_path: String,
+    /// Where the calls go.
+    pub namespace: Arc<Namespace>,
+    /// The routes, below the base path.
+    pub routes: Arc<Routes>,
+}
+
+/// Namespaces that are reached by a service's own path.
+#[derive(Default)]
+struct ServiceTable {
+    hosts: HashMap<Option<String>, Vec<(String, Arc<Namespace>)>>,
+}
+
+impl Bindings {
+    /// The table of these bindings.
+    pub fn new(bindings: Vec<Binding>) -> Self {
+        let mut table = Self::default();
+        for Binding { host, base_path, namespace, frontend } in bindings {
+            let host = host.map(|host| host.to_ascii_lowercase());
+            match frontend {
+                Frontend::Grpc => table.grpc.hosts.entry(host).or_default().push((base_path, namespace)),
+                Frontend::GrpcWeb => table.grpc_web.hosts.entry(host).or_default().push((base_path, namespace)),
+                Frontend::Rest(routes) => table.rest.entry(host).or_default().push(RestBinding { base_path, namespace, routes }),
+            }
+        }
+        for bindings in table.rest.values_mut() {
+            // The longest base path that fits wins.
+            bindings.sort_by_key(|binding| std::cmp::Reverse(binding.base_path.len()));
+        }
+        table
+    }
+
+    /// The RPC and the namespace of a gRPC or gRPC-Web request.
+    pub fn service(&self, web: bool, uri: &Uri, headers: &HeaderMap) -> Result<(Arc<Method>, Arc<Namespace>), Error> {
+        let table = if web { &self.grpc_web } else { &self.grpc };
+        let (base_path, rpc_path) = split_rpc(uri.path());
+        let method = Methods::all().get(rpc_path).ok_or_else(|| unknown_rpc(rpc_path))?;
+        let namespace = table.find(host(uri, headers), base_path, headers, method)?;
+        Ok((method.clone(), namespace))
+    }
+
+    /// The binding of a REST request, and the path below its base.
+    pub fn rest<'a, 'b>(&'a self, uri: &'b Uri, headers: &HeaderMap) -> Option<(&'a RestBinding, &'b str)> {
+        let host = host(uri, headers);
+        candidates(&self.rest, host).find_map(|bindings| {
+            bindings.iter().find_map(|binding| {
+                let below = uri.path().strip_prefix(binding.base_path.as_str())?;
+                (below.is_empty() || below.starts_with('/')).then_some((binding, below))
+            })
+        })
+    }
+
+    /// Full names of the services that gRPC clients find here.
+    pub fn services(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.grpc.hosts.values().flatten().map(|(_, namespace)| namespace.service.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+impl ServiceTable {
+    /// In this order: the header, the base path, a host of the namespace's own, the only namespace with this service, the
+    /// namespace called `default`.
+    fn find(&self, host: Option<&str>, base_path: &str, headers: &HeaderMap, method: &Method) -> Result<Arc<Namespace>, Error> {
+        if let Some(name) = headers.get(NAMESPACE_HEADER) {
+            return self
+                .all(host)
+                .find(|(_, namespace)| namespace.name.as_bytes() == name.as_bytes())
+                .map(|(_, namespace)| namespace.clone())
+                .ok_or_else(|| self.unknown_namespace(host, &String::from_utf8_lossy(name.as_bytes())))
+                .and_then(|namespace| serves(namespace, method));
+        }
+        if !base_path.is_empty() {
+            return self
+                .all(host)
+                .find(|(base, _)| base == base_path)
+                .map(|(_, namespace)| namespace.clone())
+                .ok_or_else(|| self.unknown_namespace(host, base_path.trim_start_matches('/')))
+                .and_then(|namespace| serves(namespace, method));
+        }
+        for bindings in candidates(&self.hosts, host) {
+            let mut fitting = bindings.iter().map(|(_, namespace)| namespace).filter(|namespace| namespace.service == method.service);
+            let Some(first) = fitting.next() else { continue };
+            if fitting.next().is_none() {
+                return Ok(first.clone());
+            }
+            if let Some((_, default)) =
+                bindings.iter().find(|(_, namespace)| &*namespace.name == "default" && namespace.service == method.service)
+            {
+                return Ok(default.clone());
+            }
+            return Err(self.namespace_required(host, method));
+        }
+        Err(Error::new(Code::Unimplemented, "SERVICE_NOT_SERVED", format!("no namespace on this listener serves {}", method.service)))
+    }
+
+    fn all<'a>(&'a self, host: Option<&str>) -> impl Iterator<Item = &'a (String, Arc<Namespace>)> {
+        candidates(&self.hosts, host).flatten()
+    }
+
+    fn names(&self, host: Option<&str>, fits: impl Fn(&Namespace) -> bool) -> String {
+        let mut names: Vec<_> = self.all(host).filter(|(_, namespace)| fits(namespace)).map(|(_, namespace)| &*namespace.name).collect();
+        names.sort_unstable();
+        names.join(", ")
+    }
+
+    fn unknown_namespace(&self, host: Option<&str>, name: &str) -> Error {
+        let names = self.names(host, |_| true);
+        Error::new(Code::NotFound, "NAMESPACE_NOT_FOUND", format!("there is no namespace {name} on this listener; there are: {names}"))
+    }
+
+    fn namespace_required(&self, host: Option<&str>, method: &Method) -> Error {
+        let names = self.names(host, |namespace| namespace.service == method.service);
+        Error::new(
+            Code::InvalidArgument,
+            "NAMESPACE_REQUIRED",
+            format!("several namespaces serve {}; say which in the metadata {NAMESPACE_HEADER}: {names}", method.service),
+        )
+        .with_violation(NAMESPACE_HEADER, format!("must be one of {names}"))
+    }
+}
+
+/// First what is bound to this very host, then what is bound to any.
+fn candidates<'a, T>(hosts: &'a HashMap<Option<String>, Vec<T>>, host: Option<&str>) -> impl Iterator<Item = &'a Vec<T>> {
+    // With no binding to a host, which is usual, nothing needs to be looked up by it.
+    let own = if hosts.len() > usize::from(hosts.contains_key(&None)) {
+        host.and_then(|host| hosts.get(&Some(host.to_ascii_lowercase())))
+    } else {
+        None
+    };
+    own.into_iter().chain(hosts.get(&None))
+}
+
+fn serves(namespace: Arc<Namespace>, method: &Method) -> Result<Arc<Namespace>, Error> {
+    if namespace.service == method.service {
+        return Ok(namespace);
+    }
+    Err(Error::new(
+        Code::Unimplemented,
+        "SERVICE_NOT_SERVED",
+        format!("the namespace {} has the pattern {}; it serves {}", namespace.name, namespace.pattern, namespace.service),
+    ))
+}
+
+fn unknown_rpc(path: &str) -> Error {
+    let (service, rpc) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+    if Methods::all().of_service(service).is_empty() {
+        Error::new(Code::Unimplemented, "UNKNOWN_SERVICE", format!("there is no service {service} here"))
+    } else {
+        Error::unknown_rpc(service, rpc)
+    }
+}
+
+/// `/base/pkg.Service/Rpc` → `/base`, `/pkg.Service/Rpc`
+fn split_rpc(path: &str) -> (&str, &str) {
+    let service_at = path.rfind('/').and_then(|rpc_at| path.get(..rpc_at)).and_then(|before| before.rfind('/')).unwrap_or(0);
+    path.split_at(service_at)
+}
+
+/// The host without its port.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let authority = uri.host().or_else(|| headers.get(http::header::HOST).and_then(|value| value.to_str().ok()))?;
+    // An IPv6 address keeps its brackets: [::1]:8980.
+    match authority.rfind(']') {
+        Some(end) => authority.get(..=end),
+        None => authority.split(':').next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_path_is_what_stands_before_service_and_rpc() {
+        assert_eq!(split_rpc("/a.B/C"), ("", "/a.B/C"));
+        assert_eq!(split_rpc("/x/y/a.B/C"), ("/x/y", "/a.B/C"));
+        assert_eq!(split_rpc("/C"), ("", "/C"));
+        assert_eq!(split_rpc(""), ("", ""));
+    }
+
+    #[test]
+    fn a_host_has_no_port() {
+        let headers = HeaderMap::from_iter([(http::header::HOST, "[::1]:8980".parse().unwrap())]);
+        assert_eq!(host(&Uri::from_static("/a"), &headers), Some("[::1]"));
+        assert_eq!(host(&Uri::from_static("http://api.example.com:80/a"), &headers), Some("api.example.com"));
+    }
+}

@@ -1,0 +1,81 @@
+//! Services about the gateway itself, on every listener: `grpc.health.v1.Health` and `grpc.reflection.v1.ServerReflection`.
+//!
+//! They come from tonic, and stand beside the pipeline: they tell nothing of any namespace's data, and must answer also where
+//! a namespace refuses calls.
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use tonic::body::Body as TonicBody;
+use tonic_health::server::HealthReporter;
+use tower::{Service as _, util::BoxCloneSyncService};
+
+use super::{
+    body::{Body, BoxError},
+    grpc::{self, Wire},
+};
+use crate::{
+    call::{Code, Error},
+    proto,
+};
+
+type Inner = BoxCloneSyncService<Request<TonicBody>, Response<TonicBody>, Infallible>;
+
+/// Health and reflection.
+pub struct Services {
+    health: Arc<Inner>,
+    reflection: Arc<Inner>,
+}
+
+/// One of them.
+pub(super) struct Service(Arc<Inner>);
+
+impl Services {
+    /// `names`: the full names of the services that the listener serves, which reflection lists. The reporter sets what health
+    /// answers; an empty service name stands for the gateway.
+    pub fn new(names: &[String]) -> Result<(Self, HealthReporter), Error> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let mut builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        for name in names {
+            builder = builder.with_service_name(name);
+        }
+        let reflection = builder
+            .build_v1()
+            .map_err(|error| Error::internal("the compiled contracts can't be offered for reflection").with_source(error))?;
+        Ok((Self { health: Arc::new(Inner::new(health)), reflection: Arc::new(Inner::new(reflection)) }, reporter))
+    }
+
+    pub(super) fn of(&self, path: &str) -> Option<Service> {
+        let service = path.strip_prefix("/grpc.")?;
+        if service.starts_with("health.v1.Health/") {
+            Some(Service(self.health.clone()))
+        } else if service.starts_with("reflection.v1.ServerReflection/") {
+            Some(Service(self.reflection.clone()))
+        } else {
+            None
+        }
+    }
+}
+
+impl Service {
+    pub(super) async fn serve<B>(self, request: Request<B>, wire: Wire) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if wire != Wire::Grpc {
+            let error = Error::new(Code::Unimplemented, "GRPC_ONLY", "health and reflection are offered over gRPC, not gRPC-Web");
+            return grpc::refuse(wire, &error);
+        }
+        let mut inner = Inner::clone(&self.0);
+        match inner.call(request.map(TonicBody::new)).await {
+            Ok(response) => response.map(Body::stream),
+            Err(never) => match never {},
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! How long a caller waits, as the headers of the protocols say it.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::call::{Code, Error};
+
+/// `grpc-timeout`: up to 8 digits and a unit ("gRPC over HTTP2", Timeout).
+pub fn grpc(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    parse_grpc(value.as_bytes()).map(Some).ok_or_else(|| malformed("grpc-timeout", "up to 8 digits and one of the units H, M, S, m, u, n"))
+}
+
+fn parse_grpc(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    let amount = number(digits, 8)?;
+    Some(match unit {
+        b'H' => Duration::from_secs(amount * 3600),
+        b'M' => Duration::from_secs(amount * 60),
+        b'S' => Duration::from_secs(amount),
+        b'm' => Duration::from_millis(amount),
+        b'u' => Duration::from_micros(amount),
+        b'n' => Duration::from_nanos(amount),
+        _ => return None,
+    })
+}
+
+/// For REST: `grpc-timeout`, `connect-timeout-ms` (up to 10 digits) or `x-request-timeout` (seconds, also with a fraction); the
+/// shortest of them holds.
+#[expect(dead_code, reason = "REST reads it")]
+pub fn http(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let connect = match headers.get("connect-timeout-ms") {
+        Some(value) => Some(
+            number(value.as_bytes(), 10)
+                .map(Duration::from_millis)
+                .ok_or_else(|| malformed("connect-timeout-ms", "up to 10 digits, milliseconds"))?,
+        ),
+        None => None,
+    };
+    let plain = match headers.get("x-request-timeout") {
+        Some(value) => Some(
+            value
+                .to_str()
+                .ok()
+                .and_then(|value| value.trim().trim_end_matches('s').parse::<f64>().ok())
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .ok_or_else(|| malformed("x-request-timeout", "seconds, as 1.5 or 30"))?,
+        ),
+        None => None,
+    };
+    Ok([grpc(headers)?, connect, plain].into_iter().flatten().min())
+}
+
+fn number(digits: &[u8], longest: usize) -> Option<u64> {
+    if digits.is_empty() || digits.len() > longest || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn malformed(header: &'static str, right: &str) -> Error {
+    Error::new(Code::InvalidArgument, "MALFORMED_TIMEOUT", format!("{header}: must be {right}"))
+        .with_violation(header, format!("must be {right}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_units_of_grpc() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_hours(1))),
+            ("2M", Some(Duration::from_mins(2))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("5m", Some(Duration::from_millis(5))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("9n", Some(Duration::from_nanos(9))),
+            ("100000000S", None),
+            ("S", None),
+            ("-1S", None),
+            ("1s", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_grpc(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_shortest_of_the_http_headers_holds() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-timeout", "1.5".parse().unwrap());
+        headers.insert("connect-timeout-ms", "2000".parse().unwrap());
+        assert_eq!(http(&headers).unwrap(), Some(Duration::from_millis(1500)));
+        headers.insert("x-request-timeout", "soon".parse().unwrap());
+        assert!(http(&headers).unwrap_err().message().contains("x-request-timeout"));
+    }
+}
