@@ -12,6 +12,8 @@ use futures::future::BoxFuture;
 use crate::{call::Error, proto::Interfaces};
 
 pub mod common;
+#[cfg(feature = "memory")]
+pub mod memory;
 
 /// A backend that is being made.
 pub type Connecting = BoxFuture<'static, Result<Arc<dyn Backend>, Error>>;
@@ -101,7 +103,10 @@ pub trait Backend: Send + Sync + 'static {
 }
 
 /// All drivers of this build, one line each.
-pub const KINDS: &[&Kind] = &[];
+pub const KINDS: &[&Kind] = &[
+    #[cfg(feature = "memory")]
+    &memory::KIND,
+];
 
 /// The driver for a kind.
 pub fn kind(name: &str) -> Option<&'static Kind> {

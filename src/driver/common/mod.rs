@@ -2,5 +2,6 @@
 
 pub mod check;
 pub mod cursor;
+pub mod range;
 pub mod time;
 pub mod transactions;
