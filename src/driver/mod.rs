@@ -14,6 +14,8 @@ use crate::{call::Error, proto::Interfaces};
 pub mod common;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 /// A backend that is being made.
 pub type Connecting = BoxFuture<'static, Result<Arc<dyn Backend>, Error>>;
@@ -106,6 +108,8 @@ pub trait Backend: Send + Sync + 'static {
 pub const KINDS: &[&Kind] = &[
     #[cfg(feature = "memory")]
     &memory::KIND,
+    #[cfg(feature = "sqlite")]
+    &sqlite::KIND,
 ];
 
 /// The driver for a kind.

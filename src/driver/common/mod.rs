@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cursor;
+pub mod duration;
 pub mod range;
 pub mod time;
 pub mod transactions;

@@ -1,0 +1,85 @@
+//! Opens the file: checks that it is ours, sets the modes and brings the tables up to date.
+
+use std::{fs, path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    error::{cannot_open, opening},
+    schema,
+    settings::{Durability, Settings},
+};
+use crate::call::Error;
+
+/// Statements that a connection keeps prepared; more than this driver has.
+const PREPARED: usize = 96;
+
+/// The connection that writes.
+pub fn writer(settings: &Settings) -> Result<Connection, Error> {
+    let path = &settings.path;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| {
+            opening(path, &format!("the folder {} can't be made ({error}); make it, or set path to another place", folder.display()))
+                .with_source(error)
+        })?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
+    connection.busy_timeout(*settings.busy_timeout).map_err(|error| cannot_open(path, error))?;
+    ours(&connection, path)?;
+    prepare(&mut connection, settings).map_err(|error| cannot_open(path, error))?;
+    Ok(connection)
+}
+
+/// A connection that only reads. It does not wait for locks unless it is told to: it may run inside the async runtime.
+pub fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    Ok(connection)
+}
+
+/// Refuses a file of another program, and one of a newer Prism.
+fn ours(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let read = || -> rusqlite::Result<(i32, usize, i64)> {
+        let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((application, schema::version(connection)?, tables))
+    };
+    let (application, version, tables) = read().map_err(|error| cannot_open(path, error))?;
+    if application != schema::APPLICATION_ID && (application != 0 || version != 0 || tables != 0) {
+        return Err(opening(path, "is a SQLite database of another program; set path to another file"));
+    }
+    if version > schema::latest() {
+        let problem = format!(
+            "was written by a newer Prism (its tables have version {version}, this build knows {}); use that Prism or a newer one",
+            schema::latest()
+        );
+        return Err(opening(path, &problem));
+    }
+    Ok(())
+}
+
+fn prepare(connection: &mut Connection, settings: &Settings) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    // The mode is a property of the file: changing it needs a lock, so look first.
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode != "wal" {
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    }
+    let synchronous = match settings.durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    // Journals of savepoints are small and short-lived.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // A log that a burst of writes has made long is cut again.
+    connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
+    if let Some(bytes) = settings.max_bytes {
+        let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page.max(1);
+        connection.pragma_update_and_check(None, "max_page_count", pages.min(i64::from(u32::MAX - 1)), |_| Ok(()))?;
+    }
+    schema::migrate(connection)
+}

@@ -1,0 +1,37 @@
+//! The tables, as numbered migrations. A migration that was released never changes; a new one goes behind it.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Marks a file as ours (`PRAGMA application_id`): "PRSM".
+pub const APPLICATION_ID: i32 = 0x5052_534D;
+
+/// Migration `n` brings a database of version `n` (`PRAGMA user_version`) to version `n + 1`.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
+
+/// The version that this build reads and writes.
+pub fn latest() -> usize {
+    MIGRATIONS.len()
+}
+
+/// The version of a database; 0 for a new one.
+pub fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    connection
+        .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+        .map(|version| usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+/// Brings a database to the latest version, all in one transaction. Several processes may do it at once: the first one does
+/// it while the others wait for its lock, and then find it done.
+pub fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    if version(connection)? >= latest() {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let from = version(&transaction)?;
+    for migration in MIGRATIONS.iter().skip(from) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", i64::try_from(latest().max(from)).unwrap_or(i64::MAX))?;
+    transaction.commit()
+}
