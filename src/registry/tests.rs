@@ -10,7 +10,7 @@ const FILES: &[(&str, &str)] = &[
     ("registry/capabilities.yaml", "capabilities:\n  - {name: basic, title: B, description: D, interfaces: [keyvalue_basic]}\n"),
     (
         "registry/backends/box.yaml",
-        "backend: box\ntitle: Box\ndescription: A box.\ndriver: implemented\nconnection:\n  format: box\n  pattern: '^box$'\n  \
+        "backend: box\ntitle: Box\ndescription: A box.\ndriver: implemented\nconnection:\n  setting: url\n  format: box\n  pattern: '^box$'\n  \
          example: box\nimplements:\n  - keyvalue_basic\n",
     ),
     (

@@ -41,8 +41,9 @@ pub struct Backend {
     pub description: String,
     /// Whether there is a driver.
     pub driver: DriverStatus,
-    /// How it is reached.
-    pub connection: Connection,
+    /// How it is reached; absent where there is nothing to reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
     /// What may stand beside the connection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
@@ -73,6 +74,8 @@ impl Backend {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
+    /// The setting that holds it, as `url`.
+    pub setting: Name,
     /// For people.
     pub format: String,
     /// Regular expression that every connection string matches.

@@ -46,7 +46,7 @@ fn declared_is_compiled(file: &str, backend: &Backend, driver: &CompiledDriver, 
 }
 
 fn connection(file: &str, backend: &Backend, problems: &mut Problems) {
-    let connection = &backend.connection;
+    let Some(connection) = &backend.connection else { return };
     match Regex::new(&connection.pattern) {
         Err(error) => problems.add(file, connection.pattern.line(), format!("not a regular expression: {error}")),
         Ok(pattern) if !pattern.is_match(&connection.example) => {
