@@ -12,6 +12,9 @@ use clap::{Parser, Subcommand, builder::styling};
 
 pub mod call;
 pub mod completions;
+pub mod generate;
+pub mod output;
+pub mod registry;
 pub mod serve;
 
 const STYLES: styling::Styles = styling::Styles::styled()
@@ -41,6 +44,10 @@ pub struct Cli {
 pub enum Command {
     /// Print a script that completes commands and options in a shell
     Completions(completions::Args),
+    /// Make a configuration from a pattern and the backends for its slots
+    Generate(generate::Args),
+    /// What can be combined with what: interfaces, backends and patterns
+    Registry(registry::Args),
 }
 
 /// Why a command failed: one sentence, or several lines that stand for themselves.
@@ -60,6 +67,8 @@ pub type Outcome = Result<ExitCode, Failure>;
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Completions(args) => completions::run(&args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Registry(args) => registry::run(&args),
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("{} {}", style::error("error:"), failure.0.trim_end());

@@ -15,7 +15,7 @@ mod slot;
 mod validate;
 
 pub use find::{Match, Query};
-pub use matrix::{Cell, Matrix, Totals};
+pub use matrix::{Cell, Matrix, Row, Totals};
 pub use model::{
     Api, Backend, Capability, Connection, DriverStatus, Interface, Limits, Model, Name, Pattern, Setting, SettingType, Slot, Status, Step,
 };

@@ -3,7 +3,7 @@
 use regex::Regex;
 
 use super::{
-    super::{Backend, DriverStatus, Problems, Registry},
+    super::{Backend, DriverStatus, Problems, Registry, unknown},
     CompiledDriver,
 };
 
@@ -42,6 +42,31 @@ fn declared_is_compiled(file: &str, backend: &Backend, driver: &CompiledDriver, 
     }
     for name in driver.interfaces.iter().filter(|name| !backend.implements(name)) {
         problems.add(file, backend.name.line(), format!("the {} driver implements `{name}`; list it under `implements`", backend.name));
+    }
+    settings(file, backend, driver, problems);
+}
+
+/// People read the settings here, the driver reads them there; both have to mean the same.
+fn settings(file: &str, backend: &Backend, driver: &CompiledDriver, problems: &mut Problems) {
+    let Some(compiled) = driver.schema.get("properties").and_then(serde_json::Value::as_object) else { return };
+    let connection = backend.connection.as_ref().map(|connection| &connection.setting);
+    for name in backend.settings.iter().map(|setting| &setting.name).chain(connection) {
+        if !compiled.contains_key(name.as_str()) {
+            problems.add(file, name.line(), unknown("setting", name, compiled.keys().map(String::as_str)));
+        }
+    }
+    for (name, schema) in compiled {
+        let Some(setting) = backend.settings.iter().find(|setting| setting.name == **name) else {
+            if connection.is_none_or(|connection| *connection != **name) {
+                problems.add(file, backend.name.line(), format!("setting `{name}` of the driver is missing"));
+            }
+            continue;
+        };
+        let default = schema.get("default").filter(|default| !default.is_null());
+        if default != setting.default.as_ref() {
+            let text = default.map_or("none".to_owned(), ToString::to_string);
+            problems.add(file, setting.name.line(), format!("the driver's default of `{name}` is {text}"));
+        }
     }
 }
 

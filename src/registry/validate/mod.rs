@@ -15,6 +15,8 @@ pub struct CompiledDriver {
     pub kind: &'static str,
     /// Interfaces that it implements.
     pub interfaces: Vec<&'static str>,
+    /// JSON Schema of its settings.
+    pub schema: serde_json::Value,
 }
 
 /// Checks every rule. `drivers` are the compiled drivers, and `left_out` the kinds whose driver was left out of this build.

@@ -1,0 +1,83 @@
+//! What commands print: text for people, or the same as JSON or YAML for programs.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use serde::Serialize;
+
+use super::Outcome;
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum, PartialEq, Eq)]
+pub enum Format {
+    /// Text for people
+    #[default]
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// Prints a value in the format that was asked for; `table` makes the text for people.
+pub fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> Outcome {
+    let text = match format {
+        Format::Table => table(),
+        Format::Json => serde_json::to_string_pretty(value)? + "\n",
+        Format::Yaml => serde_saphyr::to_string(value)?,
+    };
+    print_text(&text)
+}
+
+/// Prints text. A reader that has seen enough, as `head`, is no failure.
+pub fn print_text(text: &str) -> Outcome {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Rows as aligned columns.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    columns_apart(4, rows)
+}
+
+/// Rows as aligned columns, with so many spaces between them.
+pub fn columns_apart(gap: usize, rows: &[Vec<String>]) -> String {
+    let width = |text: &str| text.chars().count();
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths = (0..count)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0))
+        .collect::<Vec<_>>();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, wanted) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', wanted - width(cell) + gap));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Names in one line; `none` if there are none.
+pub fn list<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
+    let text = names.into_iter().map(|name| name.as_ref().to_owned()).collect::<Vec<_>>().join(", ");
+    if text.is_empty() { "none".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_by_characters() {
+        let row = |cells: &[&str]| cells.iter().map(ToString::to_string).collect();
+        assert_eq!(columns(&[row(&["a", "✓ b", "c"]), row(&["long", "d", ""])]), "a       ✓ b    c\nlong    d\n");
+    }
+}

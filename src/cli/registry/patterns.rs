@@ -1,0 +1,135 @@
+//! `prism registry patterns`.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{LEGEND, status_sign};
+use crate::{
+    cli::{
+        Outcome,
+        output::{Format, columns, list, print},
+    },
+    registry::{DriverStatus, Interface, Name, Pattern, Registry, Slot, SlotCheck, unknown},
+};
+
+/// What to do with patterns.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// All patterns
+    List,
+    /// One pattern: its slots, what fills them, its RPCs
+    Describe {
+        /// As `multicast-registry`
+        name: String,
+    },
+    /// The patterns that backends can serve, or that use an interface
+    Find {
+        /// All of its slots that have to be filled can be filled by one of these
+        #[arg(long, value_name = "BACKEND", required_unless_present = "interface")]
+        backend: Vec<String>,
+        /// One of its slots names this interface, as `keyvalue_scan`
+        #[arg(long, value_name = "INTERFACE")]
+        interface: Option<String>,
+    },
+}
+
+pub(super) fn run(registry: &Registry, command: &Command, format: Format) -> Outcome {
+    match command {
+        Command::List => {
+            let all = registry.patterns.iter().collect::<Vec<_>>();
+            print(format, &all, || table(&all))
+        }
+        Command::Describe { name } => {
+            let Some(pattern) = registry.pattern(name) else {
+                return Err(unknown("pattern", name, registry.patterns.iter().map(|one| one.name.as_str())).into());
+            };
+            let fills = pattern.slots.iter().map(|(name, slot)| (name.as_str(), filled_by(registry, name, slot))).collect();
+            print(format, &View { pattern, filled_by: fills }, || text(registry, pattern))
+        }
+        Command::Find { backend, interface } => {
+            let found = find(registry, backend, interface.as_deref())?;
+            print(format, &found, || if found.is_empty() { "no pattern does\n".to_owned() } else { table(&found) })
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    #[serde(flatten)]
+    pattern: &'a Pattern,
+    /// By slot: the kinds of backends whose drivers fill it.
+    filled_by: indexmap::IndexMap<&'a str, Vec<&'a str>>,
+}
+
+fn table(patterns: &[&Pattern]) -> String {
+    let rows = patterns.iter().map(|pattern| {
+        vec![pattern.name.to_string(), pattern.version.clone(), format!("{} {}", status_sign(pattern.executor), pattern.description)]
+    });
+    columns(&rows.collect::<Vec<_>>()) + LEGEND
+}
+
+fn find<'a>(registry: &'a Registry, backends: &[String], interface: Option<&str>) -> Result<Vec<&'a Pattern>, String> {
+    let mut chosen = Vec::new();
+    for name in backends {
+        let all = registry.backends.iter().map(|one| one.name.as_str());
+        chosen.push(registry.backend(name).ok_or_else(|| unknown("backend", name, all))?);
+    }
+    if let Some(name) = interface.filter(|name| registry.interface(name).is_none()) {
+        let all = registry.interfaces().map(|one| one.name.as_str()).collect::<Vec<_>>();
+        return Err(unknown("interface", name, all));
+    }
+    let serves = |pattern: &Pattern| {
+        let mut needed = pattern.slots.iter().filter(|(_, slot)| !slot.optional);
+        needed.all(|(name, slot)| chosen.iter().any(|backend| SlotCheck::new(name, slot, backend).is_satisfied()))
+    };
+    let uses = |pattern: &Pattern, interface: &str| pattern.slots.values().any(|slot| slot.interfaces().any(|name| **name == *interface));
+    let wanted = |pattern: &&Pattern| (chosen.is_empty() || serves(pattern)) && interface.is_none_or(|interface| uses(pattern, interface));
+    Ok(registry.patterns.iter().filter(wanted).collect())
+}
+
+fn filled_by<'a>(registry: &'a Registry, name: &str, slot: &Slot) -> Vec<&'a str> {
+    let fills = registry.backends.iter().filter(|backend| SlotCheck::new(name, slot, backend).is_satisfied());
+    fills.map(|backend| backend.name.as_str()).collect()
+}
+
+fn text(registry: &Registry, pattern: &Pattern) -> String {
+    let mut out = format!("Pattern: {} {}\n  {}\n", pattern.name, pattern.version, pattern.description);
+    // Writing into a String can't fail.
+    let _ = writeln!(out, "  Executor: {}\n\nSlots:", pattern.executor);
+    for (name, slot) in &pattern.slots {
+        let need = if slot.optional { "optional" } else { "required" };
+        let _ = writeln!(out, "  {name} ({need}):\n    {}", slot.description);
+        let mut models = slot.interfaces().filter_map(|name| registry.interface(name)).map(Interface::model).collect::<Vec<_>>();
+        models.dedup();
+        let _ = writeln!(out, "    Interface: {}", list(models));
+        let _ = write!(out, "{}", interfaces(registry, "Required", &slot.required_interfaces));
+        for any in &slot.any_of {
+            let _ = write!(out, "{}", interfaces(registry, "At least one of the", any));
+        }
+        let _ = write!(out, "{}", interfaces(registry, "Optional", &slot.optional_interfaces));
+        let recommended = slot.recommended_backends.iter().map(|name| match registry.backend(name).map(|one| one.driver) {
+            Some(DriverStatus::Implemented) => name.to_string(),
+            _ => format!("{name} (no driver yet)"),
+        });
+        let _ = writeln!(out, "    Recommended backends: {}", list(recommended));
+        let _ = writeln!(out, "    Filled by: {}\n", list(filled_by(registry, name, slot)));
+    }
+    let api = &pattern.api;
+    let _ = writeln!(out, "API: {} ({})\n  {}", api.service, api.status, list(&pattern.api.methods));
+    out
+}
+
+/// The interfaces, and in the line below what they are good for.
+fn interfaces(registry: &Registry, which: &str, names: &[Name]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let capabilities = names.iter().filter_map(|name| registry.interface(name)).map(|interface| interface.capability.as_str());
+    let capabilities = capabilities.filter(|capability| *capability != "basic").collect::<Vec<_>>();
+    let mut out = format!("    {which} interfaces: {}\n", list(names));
+    if !capabilities.is_empty() {
+        let _ = writeln!(out, "    {which} capabilities: {}", list(capabilities));
+    }
+    out
+}
