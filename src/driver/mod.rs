@@ -16,6 +16,8 @@ pub mod common;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 /// A backend that is being made.
 pub type Connecting = BoxFuture<'static, Result<Arc<dyn Backend>, Error>>;
@@ -110,6 +112,8 @@ pub const KINDS: &[&Kind] = &[
     &memory::KIND,
     #[cfg(feature = "sqlite")]
     &sqlite::KIND,
+    #[cfg(feature = "redis")]
+    &redis::KIND,
 ];
 
 /// The driver for a kind.

@@ -1,0 +1,71 @@
+//! The backend: one Redis server, shared by all namespaces that name it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{client::Client, keys::Keys, keyvalue, link::Connector, settings::Settings};
+use crate::{
+    call::{Context, Error},
+    driver::{self, Backend, Connecting, Keyspace, Limits},
+    proto::Interfaces,
+};
+
+/// How long a health check may take.
+const HEALTH: Duration = Duration::from_millis(1500);
+
+struct Redis {
+    client: Arc<Client>,
+    limits: Limits,
+    key_prefix: String,
+}
+
+/// Checks the settings and begins to connect.
+pub fn connect(settings: driver::Settings) -> Connecting {
+    Box::pin(async move { open(&settings, true).map(|redis| Arc::new(redis) as Arc<dyn Backend>) })
+}
+
+fn open(settings: &driver::Settings, connected: bool) -> Result<Redis, Error> {
+    let (mut settings, client) = Settings::read(settings)?;
+    if !connected {
+        settings.connections = 0;
+    }
+    let connector = Connector::new(client, &settings);
+    Ok(Redis {
+        client: Arc::new(Client::open(connector, &settings)),
+        limits: Limits { max_value_bytes: settings.max_value_bytes, ..Limits::default() },
+        key_prefix: settings.key_prefix,
+    })
+}
+
+/// The interfaces that every keyspace has.
+pub fn interfaces() -> Vec<&'static str> {
+    // A server is not needed to know them: the very same value, over a client without connections.
+    let values = serde_json::Map::from_iter([("url".to_owned(), "redis://localhost".into())]);
+    let settings = driver::Settings { name: String::new(), values };
+    let keyspace = Keyspace { namespace: String::new(), slot: String::new() };
+    open(&settings, false).map(|redis| redis.keyspace(&keyspace).names()).unwrap_or_default()
+}
+
+#[async_trait]
+impl Backend for Redis {
+    fn keyspace(&self, keyspace: &Keyspace) -> Interfaces {
+        let keys = Arc::new(Keys::new(&self.key_prefix, keyspace));
+        let store = Arc::new(keyvalue::Store::new(self.client.clone(), keys, self.limits));
+        let mut interfaces = Interfaces::default();
+        keyvalue::add(&store, &mut interfaces);
+        interfaces
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    async fn health(&self) -> Result<(), Error> {
+        self.client.ping(&Context::internal("").with_timeout(HEALTH)).await
+    }
+
+    async fn close(&self) {
+        self.client.close();
+    }
+}

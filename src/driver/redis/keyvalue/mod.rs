@@ -1,0 +1,117 @@
+//! All six key-value interfaces. What touches several Redis keys is a script in `lua/`.
+
+mod basic;
+mod batch;
+mod cas;
+mod scan;
+mod transactional;
+mod ttl;
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use redis::Value;
+
+use super::{
+    client::Client,
+    error,
+    keys::Keys,
+    reply,
+    script::{Invocation, Lua},
+};
+use crate::{
+    call::{Context, Error},
+    driver::{
+        Limits,
+        common::{
+            time::{self, Millis},
+            transactions::Transactions,
+        },
+    },
+    proto::{Interfaces, models::keyvalue::v1::Entry},
+};
+
+/// Bytes in front of every stored value: revision and expiration.
+const HEAD: usize = 16;
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal;)*) => {
+        $(static $name: LazyLock<Lua> = LazyLock::new(|| Lua::new(&[include_str!("lua/prelude.lua"), include_str!($file)]));)*
+    };
+}
+
+scripts! {
+    SET = "lua/set.lua";
+    DELETE = "lua/delete.lua";
+    SWAP = "lua/swap.lua";
+    REMOVE = "lua/remove.lua";
+    EXPIRE = "lua/expire.lua";
+    TTL = "lua/ttl.lua";
+    SCAN = "lua/scan.lua";
+    COUNT = "lua/count.lua";
+    TRANSACT = "lua/transact.lua";
+}
+
+/// The key-value data of one keyspace.
+#[derive(Clone)]
+pub struct Store {
+    client: Arc<Client>,
+    keys: Arc<Keys>,
+    limits: Limits,
+}
+
+/// Adds the key-value interfaces to those of a keyspace.
+pub fn add(store: &Arc<Store>, interfaces: &mut Interfaces) {
+    interfaces.keyvalue_basic = Some(store.clone());
+    interfaces.keyvalue_scan = Some(store.clone());
+    interfaces.keyvalue_ttl = Some(store.clone());
+    interfaces.keyvalue_batch = Some(store.clone());
+    interfaces.keyvalue_cas = Some(store.clone());
+    interfaces.keyvalue_transactional = Some(Arc::new(Transactions::new(store.clone())));
+}
+
+impl Store {
+    pub fn new(client: Arc<Client>, keys: Arc<Keys>, limits: Limits) -> Self {
+        Self { client, keys, limits }
+    }
+
+    /// Begins a call of a script; its own arguments follow.
+    fn script(&self, lua: &'static LazyLock<Lua>) -> Invocation {
+        lua.call(&[&self.keys.revision, &self.keys.keys, &self.keys.expirations]).arg(&self.keys.values[..])
+    }
+
+    async fn call(&self, context: &Context, call: &Invocation) -> Result<Value, Error> {
+        self.client.call(context, call).await
+    }
+}
+
+/// The entry of a stored value.
+fn entry(key: Bytes, stored: &Bytes) -> Result<Entry, Error> {
+    let (revision, expiration) = head(stored)?;
+    Ok(Entry { key, value: stored.slice(HEAD..), revision, expire_time: expiration.map(time::timestamp) })
+}
+
+/// Revision and expiration of a stored value.
+fn head(stored: &[u8]) -> Result<(u64, Option<Millis>), Error> {
+    let Some((head, _)) = stored.split_at_checked(HEAD) else { return Err(error::foreign()) };
+    Ok((reply::number(&head[..8])?, expiration(&head[8..])?))
+}
+
+/// An expiration, of which 0 is none.
+fn expiration(bytes: &[u8]) -> Result<Option<Millis>, Error> {
+    match Millis::try_from(reply::number(bytes)?) {
+        Ok(0) => Ok(None),
+        Ok(millis) => Ok(Some(millis)),
+        Err(_) => Err(error::foreign()),
+    }
+}
+
+/// A time to live in milliseconds, rounded up, for a script; 0 = forever. A problem is `INVALID_ARGUMENT INVALID_TTL`.
+fn ttl_at(field: impl std::fmt::Display, ttl: Option<&prost_types::Duration>) -> Result<u64, Error> {
+    time::expiry_at(field, ttl)?;
+    // Checked: greater than zero and at most 100 years.
+    Ok(ttl.map_or(0, |ttl| {
+        let millis = i128::from(ttl.seconds) * 1000 + (i128::from(ttl.nanos) + 999_999) / 1_000_000;
+        u64::try_from(millis).unwrap_or(1).max(1)
+    }))
+}
