@@ -73,11 +73,7 @@ fn by_code(code: &str, detail: &str, retry_after: Duration) -> Error {
 
 /// `RESOURCE_EXHAUSTED BACKEND_FULL`
 fn full() -> Error {
-    Error::new(
-        Code::ResourceExhausted,
-        "BACKEND_FULL",
-        "Redis is full: its limit maxmemory is reached; remove data or raise maxmemory",
-    )
+    Error::new(Code::ResourceExhausted, "BACKEND_FULL", "Redis is full: its limit maxmemory is reached; remove data or raise maxmemory")
 }
 
 fn login(problem: &str) -> Error {

@@ -10,7 +10,7 @@ pub struct Keys {
     /// The last revision.
     pub revision: Vec<u8>,
     /// The index of keys.
-    pub keys: Vec<u8>,
+    pub index: Vec<u8>,
     /// Keys that expire.
     pub expirations: Vec<u8>,
     /// What stands before a key whose value is stored.
@@ -21,7 +21,7 @@ impl Keys {
     pub fn new(prefix: &str, keyspace: &Keyspace) -> Self {
         let root = format!("{prefix}{{{}/{}}}:", escaped(&keyspace.namespace), escaped(&keyspace.slot)).into_bytes();
         let below = |name: &str| [&root, name.as_bytes()].concat();
-        Self { revision: below("revision"), keys: below("keys"), expirations: below("expirations"), values: below("value:") }
+        Self { revision: below("revision"), index: below("keys"), expirations: below("expirations"), values: below("value:") }
     }
 
     /// Where the value of a key is stored.

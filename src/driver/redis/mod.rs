@@ -37,5 +37,4 @@ mod settings;
 use super::Kind;
 
 /// The kind `redis`.
-pub static KIND: Kind =
-    Kind { name: "redis", interfaces: backend::interfaces, schema: settings::schema, connect: backend::connect };
+pub static KIND: Kind = Kind { name: "redis", interfaces: backend::interfaces, schema: settings::schema, connect: backend::connect };

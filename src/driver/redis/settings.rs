@@ -6,10 +6,7 @@ use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, Pro
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{
-    call::Error,
-    driver::{self, Limits},
-};
+use crate::{call::Error, driver};
 
 /// Settings of a backend of `type: redis`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -43,7 +40,7 @@ pub struct Settings {
     /// Pauses between attempts to connect.
     #[serde(default)]
     pub retry: Retry,
-    /// Largest value or payload in bytes.
+    /// Largest value or payload in bytes; 4 MiB by default.
     #[serde(default = "max_value_bytes")]
     #[schemars(range(min = 1, max = 536_870_000))]
     pub max_value_bytes: u64,
@@ -90,7 +87,7 @@ fn request_timeout() -> Wait {
 }
 
 fn max_value_bytes() -> u64 {
-    Limits::default().max_value_bytes
+    4 << 20
 }
 
 /// The JSON Schema of [`Settings`].

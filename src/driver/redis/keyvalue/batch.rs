@@ -16,12 +16,15 @@ use crate::{
 };
 
 impl Store {
-    fn check_keys<'a>(&self, keys: impl Iterator<Item = &'a Bytes>, field: impl Fn(usize) -> String) -> Result<(), Error> {
+    /// Checks keys of which none may come twice; they are in the fields `list[index]field`.
+    fn check_keys<'a>(&self, keys: impl Iterator<Item = &'a Bytes>, list: &str, field: &str) -> Result<(), Error> {
         let mut seen = HashSet::new();
         for (index, key) in keys.enumerate() {
-            check::key(&self.limits, key).or_else(|_| check::key_at(&self.limits, field(index), key))?;
+            check::key_at(&self.limits, format_args!("{list}[{index}]{field}"), key)?;
             if !seen.insert(key) {
-                return Err(Error::invalid(field(index), "comes twice; send each key once").with_reason("DUPLICATE_KEY"));
+                return Err(
+                    Error::invalid(format!("{list}[{index}]{field}"), "comes twice; send each key once").with_reason("DUPLICATE_KEY")
+                );
             }
         }
         Ok(())
@@ -32,7 +35,7 @@ impl Store {
 impl KeyValueBatch for Store {
     async fn batch_set(&self, context: &Context, request: BatchSetRequest) -> Result<BatchSetResponse, Error> {
         check::batch(&self.limits, "items", request.items.len())?;
-        self.check_keys(request.items.iter().map(|item| &item.key), |index| format!("items[{index}].key"))?;
+        self.check_keys(request.items.iter().map(|item| &item.key), "items", ".key")?;
         let mut call = self.script(&SET);
         for (index, item) in request.items.iter().enumerate() {
             check::value(&self.limits, format_args!("items[{index}].value"), &item.value)?;
@@ -68,7 +71,7 @@ impl KeyValueBatch for Store {
 
     async fn batch_delete(&self, context: &Context, request: BatchDeleteRequest) -> Result<BatchDeleteResponse, Error> {
         check::batch(&self.limits, "keys", request.keys.len())?;
-        self.check_keys(request.keys.iter(), |index| format!("keys[{index}]"))?;
+        self.check_keys(request.keys.iter(), "keys", "")?;
         let mut call = self.script(&DELETE);
         for key in &request.keys {
             call.push(&key[..]);

@@ -77,7 +77,7 @@ impl Store {
 
     /// Begins a call of a script; its own arguments follow.
     fn script(&self, lua: &'static LazyLock<Lua>) -> Invocation {
-        lua.call(&[&self.keys.revision, &self.keys.keys, &self.keys.expirations]).arg(&self.keys.values[..])
+        lua.call(&[&self.keys.revision, &self.keys.index, &self.keys.expirations]).arg(&self.keys.values[..])
     }
 
     async fn call(&self, context: &Context, call: &Invocation) -> Result<Value, Error> {

@@ -97,7 +97,7 @@ impl Walk {
 }
 
 impl Store {
-    fn walk(&self, context: &Context, request: ScanKeysRequest, values: bool) -> Result<Messages<(Bytes, Bytes)>, Error> {
+    fn walk(&self, context: &Context, request: &ScanKeysRequest, values: bool) -> Result<Messages<(Bytes, Bytes)>, Error> {
         let behind = cursor::decode(&request.cursor)?;
         self.check_bounds(&request.prefix, &request.start_key, &request.end_key)?;
         let walk = Walk {
@@ -122,7 +122,7 @@ impl Store {
 impl KeyValueScan for Store {
     async fn scan(&self, context: &Context, request: ScanRequest) -> Result<Messages<ScanResponse>, Error> {
         let ScanRequest { prefix, start_key, end_key, cursor, limit } = request;
-        let found = self.walk(context, ScanKeysRequest { prefix, start_key, end_key, cursor, limit }, true)?;
+        let found = self.walk(context, &ScanKeysRequest { prefix, start_key, end_key, cursor, limit }, true)?;
         Ok(Box::pin(found.map(|item| {
             let (key, stored) = item?;
             let cursor = cursor::encode(&key);
@@ -131,7 +131,7 @@ impl KeyValueScan for Store {
     }
 
     async fn scan_keys(&self, context: &Context, request: ScanKeysRequest) -> Result<Messages<ScanKeysResponse>, Error> {
-        let found = self.walk(context, request, false)?;
+        let found = self.walk(context, &request, false)?;
         Ok(Box::pin(found.map(|item| {
             let (key, stored) = item?;
             let (revision, _) = head(&stored)?;

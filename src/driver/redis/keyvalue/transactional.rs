@@ -46,7 +46,8 @@ impl AtomicStore for Store {
         let revision = reply::some_bytes(revision)?;
         let revision = if revision.is_empty() { 0 } else { reply::number(&revision)? };
         let done = if succeeded { request.then_operations } else { request.else_operations };
-        let results = done.into_iter().zip(answer).map(|(operation, outcome)| result(operation, outcome, revision)).collect::<Result<_, _>>()?;
+        let results =
+            done.into_iter().zip(answer).map(|(operation, outcome)| result(operation, outcome, revision)).collect::<Result<_, _>>()?;
         Ok(TransactResponse { succeeded, results, revision })
     }
 }
