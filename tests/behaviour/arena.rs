@@ -1,0 +1,117 @@
+//! Where cases run: one backend of each kind, made when the first case needs it.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::HashMap,
+    panic::{self, AssertUnwindSafe},
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use libtest_mimic::Failed;
+use prism::driver::{Backend, KINDS, Kind, Settings};
+use serde_json::{Map, Value, json};
+use tokio::runtime::Runtime;
+
+use crate::{
+    servers::Redis,
+    subject::Subject,
+    suite::{Case, Suite},
+};
+
+/// Longest time of one case, so that something that hangs has a name.
+const CASE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a kind's backend is made of: its settings, and what must stay alive as long as it does.
+type Prepared = Result<(Value, Box<dyn Any + Send + Sync>), String>;
+
+/// How a backend for tests is made, one line for each kind.
+pub const PREPARE: &[(&str, fn() -> Prepared)] = &[("memory", memory), ("sqlite", sqlite), ("redis", redis)];
+
+#[expect(clippy::unnecessary_wraps, reason = "all kinds are prepared alike")]
+fn memory() -> Prepared {
+    Ok((json!({}), Box::new(())))
+}
+
+fn sqlite() -> Prepared {
+    let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+    // Waiting for the disk would cost time and show nothing: no case crashes.
+    Ok((json!({"path": folder.path().join("prism.db"), "durability": "normal"}), Box::new(folder)))
+}
+
+fn redis() -> Prepared {
+    let server = Redis::start()?;
+    Ok((json!({"url": server.url()}), Box::new(server)))
+}
+
+struct Running {
+    backend: Arc<dyn Backend>,
+    _server: Box<dyn Any + Send + Sync>,
+}
+
+/// Runs cases.
+pub struct Arena {
+    // Dropped in this order: first the tasks, then the servers that they speak to.
+    runtime: Runtime,
+    backends: HashMap<&'static str, OnceLock<Result<Running, String>>>,
+    starting: Mutex<()>,
+}
+
+thread_local! {
+    /// Where the last panic of this thread was.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+impl Arena {
+    /// Nothing is started yet.
+    pub fn new() -> Self {
+        panic::set_hook(Box::new(|info| {
+            let place = info.location().map(ToString::to_string).unwrap_or_default();
+            PLACE.set(format!("{}\n   at {place}", info.payload_as_str().unwrap_or("a panic without words")));
+        }));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let backends = KINDS.iter().map(|kind| (kind.name, OnceLock::new())).collect();
+        Self { runtime, backends, starting: Mutex::new(()) }
+    }
+
+    /// Runs one case in a keyspace that nobody used before.
+    pub fn run(&self, kind: &'static Kind, suite: &'static Suite, case: &'static Case) -> Result<(), Failed> {
+        let subject = self.subject(kind, &format!("{}-{}", suite.interface, case.name))?;
+        let work = panic::catch_unwind(AssertUnwindSafe(|| {
+            self.runtime.block_on(async { tokio::time::timeout(CASE_TIMEOUT, (case.run)(subject)).await })
+        }));
+        match work {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(format!("took more than {CASE_TIMEOUT:?}").into()),
+            Err(_) => Err(PLACE.take().into()),
+        }
+    }
+
+    /// A fresh keyspace of the kind's backend.
+    pub fn subject(&self, kind: &'static Kind, name: &str) -> Result<Subject, Failed> {
+        let cell = &self.backends[kind.name];
+        let running = {
+            // One start at a time, and none of the waiting ones starts another.
+            let _guard = self.starting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            cell.get_or_init(|| self.start(kind))
+        };
+        let running = running.as_ref().map_err(|error| Failed::from(error.as_str()))?;
+        Ok(self.runtime.block_on(async { Subject::new(kind, running.backend.clone(), name) }))
+    }
+
+    fn start(&self, kind: &'static Kind) -> Result<Running, String> {
+        let prepare = PREPARE.iter().find(|(name, _)| *name == kind.name).map(|(_, prepare)| prepare);
+        let prepare = prepare.ok_or_else(|| format!("tests/behaviour/arena.rs has no line for the kind {}", kind.name))?;
+        let (values, server) = prepare()?;
+        let values: Map<String, Value> = values.as_object().cloned().unwrap_or_default();
+        let settings = Settings { name: format!("{}-under-test", kind.name), values };
+        let backend = self.runtime.block_on(async {
+            let backend = (kind.connect)(settings).await?;
+            backend.health().await?;
+            Ok(backend)
+        });
+        let backend = backend.map_err(|error: prism::call::Error| format!("{} does not connect: {error}", kind.name))?;
+        Ok(Running { backend, _server: server })
+    }
+}

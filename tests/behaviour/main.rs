@@ -1,0 +1,50 @@
+//! One suite for each interface, written against its trait and run for every driver that implements it.
+//!
+//! Cases are named `sqlite::keyvalue_cas::concurrent_winners`; a part of the name selects:
+//! `cargo test --test behaviour sqlite::keyvalue`. A new driver is one line in `arena.rs`.
+
+mod arena;
+mod claims;
+mod keyvalue;
+mod subject;
+mod suite;
+mod support;
+
+#[path = "../servers/mod.rs"]
+mod servers;
+
+use std::{process::ExitCode, sync::Arc};
+
+use libtest_mimic::{Arguments, Trial};
+use prism::driver::KINDS;
+
+use arena::Arena;
+use suite::Suite;
+
+/// All suites. An interface may have several.
+fn suites() -> Vec<&'static Suite> {
+    keyvalue::SUITES.to_vec()
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Most cases wait for a timer most of the time.
+    arguments.test_threads.get_or_insert(16);
+    let arena = Arc::new(Arena::new());
+    let mut trials = claims::trials(&arena, &suites());
+    for kind in KINDS {
+        let claimed = (kind.interfaces)();
+        for suite in suites() {
+            if !claimed.contains(&suite.interface) {
+                continue;
+            }
+            for case in suite.cases.iter().filter(|case| case.needs.iter().all(|need| claimed.contains(need))) {
+                let name = format!("{}::{}::{}", kind.name, suite.interface, case.name);
+                let arena = arena.clone();
+                trials.push(Trial::test(name, move || arena.run(kind, suite, case)));
+            }
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+    // Dropping the arena stops the servers.
+}

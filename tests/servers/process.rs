@@ -1,0 +1,57 @@
+//! A child process that does not outlive this one.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::{Ipv4Addr, TcpListener},
+    process::{Child, Command, Stdio},
+};
+
+/// A shell stands between us and the server: it kills the server when the pipe from us closes, which the kernel does even
+/// when this process is killed without a chance to clean up.
+const KEEPER: &str = r#"log=$1; shift; "$@" >"$log" 2>&1 </dev/null & server=$!; echo $server; cat >/dev/null; kill -9 $server"#;
+
+/// A running server.
+pub struct Process {
+    keeper: Child,
+}
+
+impl Process {
+    /// Starts a program of a Debian package with its output in a log file.
+    pub fn start(program: &str, arguments: &[String], log: &str) -> Result<Self, String> {
+        let installed = Command::new("sh").args(["-c", "command -v \"$1\" >/dev/null", "sh", program]).status();
+        if !installed.is_ok_and(|status| status.success()) {
+            return Err(format!("{program} is not installed; run scripts/install-test-servers"));
+        }
+        let mut keeper = Command::new("sh")
+            .args(["-c", KEEPER, "sh", log, program])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("can't start {program}: {error}"))?;
+        // Its first line says that the shell has come so far that closing its input ends the server.
+        let mut line = String::new();
+        let output = keeper.stdout.take().ok_or("the shell has no output")?;
+        BufReader::new(output).read_line(&mut line).map_err(|error| format!("can't start {program}: {error}"))?;
+        Ok(Self { keeper })
+    }
+
+    /// Kills the server as a crash would (SIGKILL), and waits until it is gone.
+    pub fn kill(&mut self) {
+        drop(self.keeper.stdin.take());
+        // It has ended either way; there is nothing left to do about an error.
+        let _ = self.keeper.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nobody listens on now. Another process may take it before the server does; then the start is tried again.
+pub fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| format!("no free port on 127.0.0.1: {error}"))?;
+    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
+}
