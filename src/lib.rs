@@ -6,6 +6,8 @@
 pub mod edge;
 /// The call, its errors, and the pipeline that every protocol goes through.
 pub mod call;
+/// The patterns, one folder each: what clients call, done over slots.
+pub mod pattern;
 /// Binds the slots of a pattern to interfaces of drivers.
 pub mod slot;
 /// The drivers, one folder for each kind of backend.

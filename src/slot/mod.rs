@@ -6,8 +6,13 @@ use std::sync::Arc;
 
 pub use guard::{Guard, Guarded};
 
+/// What patterns share with drivers: sizes, and checks of requests.
+pub use crate::driver::{
+    Limits,
+    common::{check, time},
+};
 use crate::{
-    driver::{Backend, Keyspace, Limits},
+    driver::{Backend, Keyspace},
     proto::Interfaces,
 };
 
