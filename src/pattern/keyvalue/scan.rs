@@ -81,7 +81,7 @@ struct Texts {
     source: Source,
     /// What was asked for last.
     request: model::ScanRequest,
-    /// Of the last entry that was left out.
+    /// Of the last entry, kept up once one was left out.
     cursor: String,
     /// Entries that were left out since the request; as many more are asked for at its end.
     skipped: u32,
@@ -126,10 +126,17 @@ impl Stream for Texts {
                 Err(error) => return Poll::Ready(Some(Err(error))),
             };
             let Entry { key, value, revision, expire_time } = entry.unwrap_or_default();
-            match String::from_utf8(key.into()) {
-                Ok(key) => return Poll::Ready(Some(Ok(ScanResponse { key, value, revision, expire_time, cursor }))),
-                Err(broken) => self.leave_out(broken.as_bytes(), cursor),
+            let key = match String::from_utf8(key.into()) {
+                Ok(key) => key,
+                Err(broken) => {
+                    self.leave_out(broken.as_bytes(), cursor);
+                    continue;
+                }
+            };
+            if self.skipped > 0 {
+                self.cursor.clone_from(&cursor);
             }
+            return Poll::Ready(Some(Ok(ScanResponse { key, value, revision, expire_time, cursor })));
         }
     }
 }

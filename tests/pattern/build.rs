@@ -1,0 +1,56 @@
+//! What `pattern::build` refuses, and what the table of patterns says.
+
+use std::collections::BTreeMap;
+
+use prism::{call::Methods, pattern, slot::Slot};
+
+use super::{Bench, facts, memory, refusal};
+
+fn slots(named: &[(&str, &Slot)]) -> BTreeMap<String, Slot> {
+    named.iter().map(|&(name, slot)| (name.to_owned(), slot.clone())).collect()
+}
+
+#[test]
+fn every_pattern_serves_a_compiled_service() {
+    for pattern in pattern::PATTERNS {
+        assert!(!Methods::all().of_service(pattern.service).is_empty(), "{}", pattern.service);
+        assert_eq!(pattern::find(pattern.name).unwrap().service, pattern.service);
+    }
+}
+
+#[tokio::test]
+async fn tells_what_is_wrong_with_the_slots() {
+    let storage = memory().await;
+    let build = |name, slots| pattern::build(name, slots, &facts());
+    assert!(build("keyvalue", slots(&[("storage", &storage)])).is_ok());
+    assert_eq!(refusal(build("keyvalu", slots(&[]))), "INVALID_ARGUMENT UNKNOWN_PATTERN pattern");
+    assert_eq!(refusal(build("keyvalue", slots(&[]))), "INVALID_ARGUMENT SLOT_EMPTY slots.storage");
+    assert_eq!(
+        refusal(build("keyvalue", slots(&[("storage", &storage), ("cache", &storage)]))),
+        "INVALID_ARGUMENT UNKNOWN_SLOT slots.cache"
+    );
+
+    let mut bare = storage.clone();
+    bare.interfaces.keyvalue_basic = None;
+    let error = build("keyvalue", slots(&[("storage", &bare)])).err().unwrap();
+    assert_eq!((error.reason(), error.get("interface"), error.get("backend")), ("INTERFACE_MISSING", Some("keyvalue_basic"), Some("ram")));
+}
+
+#[tokio::test]
+async fn a_drivers_tighter_limits_hold() {
+    use prism::proto::patterns::keyvalue::v1::{GetCapabilitiesRequest, GetCapabilitiesResponse, StoreRequest, StoreResponse};
+
+    let mut slot = memory().await;
+    slot.limits.max_key_bytes = 8;
+    slot.limits.max_value_bytes = 4;
+    let bench = Bench::over(slot);
+    let told: GetCapabilitiesResponse = bench.call("GetCapabilities", GetCapabilitiesRequest {}).await.unwrap();
+    let limits = told.capabilities.unwrap().limits.unwrap();
+    assert_eq!((limits.max_key_bytes, limits.max_value_bytes, limits.max_batch_items), (8, 4, 1000));
+    assert_eq!((limits.max_message_bytes, limits.max_concurrent_calls, limits.max_transaction_operations), (4 << 20, 4096, 128));
+
+    let store = |key: &str, value: &'static [u8]| StoreRequest { key: key.to_owned(), value: value.into(), ttl: None };
+    assert!(bench.call::<StoreResponse>("Store", store("12345678", b"1234")).await.is_ok());
+    assert_eq!(refusal(bench.call::<StoreResponse>("Store", store("123456789", b"")).await), "INVALID_ARGUMENT INVALID_KEY key");
+    assert_eq!(refusal(bench.call::<StoreResponse>("Store", store("1", b"12345")).await), "INVALID_ARGUMENT VALUE_TOO_LARGE value");
+}
