@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{LEGEND, count, driver_sign};
+use super::{
+    LEGEND, compiled_drivers, count, driver_sign,
+    settings::{self, Setting},
+};
 use crate::{
     cli::{
         Outcome,
@@ -44,8 +47,11 @@ pub(super) fn run(registry: &Registry, command: &Command, format: Format) -> Out
             let Some(backend) = registry.backend(name) else {
                 return Err(unknown("backend", name, registry.backends.iter().map(|one| one.name.as_str())).into());
             };
+            let settings = settings::of(backend, &compiled_drivers());
             let fits = fits(registry, backend);
-            print(format, &View { backend, fits: &fits }, || text(registry, backend, &fits))
+            // The schema's settings stand for those of the file.
+            let bare = Backend { settings: Vec::new(), ..backend.clone() };
+            print(format, &View { backend: &bare, settings: &settings, fits: &fits }, || text(registry, backend, &settings, &fits))
         }
         Command::Find { interface, capability, available } => {
             find(registry, &Query { interfaces: interface.clone(), capabilities: capability.clone() }, *available, format)
@@ -87,6 +93,7 @@ struct Fit<'a> {
 struct View<'a> {
     #[serde(flatten)]
     backend: &'a Backend,
+    settings: &'a [Setting],
     fits: &'a [Fit<'a>],
 }
 
@@ -102,21 +109,16 @@ fn fits<'a>(registry: &'a Registry, backend: &Backend) -> Vec<Fit<'a>> {
     fits
 }
 
-fn text(registry: &Registry, backend: &Backend, fits: &[Fit<'_>]) -> String {
+fn text(registry: &Registry, backend: &Backend, settings: &[Setting], fits: &[Fit<'_>]) -> String {
     let mut out = format!("Backend: {} ({})\n  {}\n  Driver: {}\n", backend.name, backend.title, backend.description, backend.driver);
     // Writing into a String can't fail.
     if let Some(connection) = &backend.connection {
         let _ = writeln!(out, "  Connection: {}: {}", connection.setting, connection.format);
         let _ = writeln!(out, "    Example: {}", connection.example);
     }
-    if !backend.settings.is_empty() {
-        let rows = backend.settings.iter().map(|setting| {
-            let default = match &setting.default {
-                None => String::new(),
-                Some(serde_json::Value::String(text)) => format!("default {text}"),
-                Some(value) => format!("default {value}"),
-            };
-            vec![format!("    {}", setting.name), setting.kind.to_string(), default, setting.description.clone()]
+    if !settings.is_empty() {
+        let rows = settings.iter().map(|setting| {
+            vec![format!("    {}", setting.name), setting.kind.clone(), setting.default_text(), setting.description.clone()]
         });
         let _ = write!(out, "  Settings:\n{}", columns(&rows.collect::<Vec<_>>()));
     }
@@ -135,7 +137,14 @@ fn text(registry: &Registry, backend: &Backend, fits: &[Fit<'_>]) -> String {
     if !known.is_empty() {
         let _ = writeln!(out, "  Limits: {}", list(known));
     }
-    let _ = writeln!(out, "  Fills: {}", list(fits.iter().map(|fit| format!("{}.{}", fit.pattern, fit.slot))));
+    let rows = registry.patterns.iter().filter_map(|pattern| {
+        let slots = fits.iter().filter(|fit| *pattern.name == *fit.pattern).map(|fit| fit.slot).collect::<Vec<_>>();
+        (!slots.is_empty()).then(|| vec![format!("    {}", pattern.name), slots.join(", ")])
+    });
+    let rows = rows.collect::<Vec<_>>();
+    if !rows.is_empty() {
+        let _ = write!(out, "  Fills the slots of:\n{}", columns(&rows));
+    }
     out
 }
 

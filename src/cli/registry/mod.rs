@@ -4,6 +4,7 @@ mod backends;
 mod check;
 mod interfaces;
 mod patterns;
+mod settings;
 
 use std::{borrow::Cow, path::PathBuf};
 

@@ -44,7 +44,7 @@ pub struct Backend {
     /// How it is reached; absent where there is nothing to reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
-    /// What may stand beside the connection.
+    /// What may stand beside the connection, where there is no driver to tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
     /// Interfaces that the driver implements.
