@@ -12,6 +12,8 @@ pub mod pattern;
 pub mod slot;
 /// The drivers, one folder for each kind of backend.
 pub mod driver;
+/// Frontends: routes, binding and rendering as data.
+pub mod frontend;
 /// Generated messages, traits, dispatch and descriptors.
 pub mod proto;
 /// What can be combined with what: interfaces, backends and patterns, as data.

@@ -1,0 +1,30 @@
+//! JSON to protobuf and back (the "ProtoJSON format" of protobuf's documentation), bytes to bytes by the tables of
+//! [`Schema`](super::schema::Schema): no tree of values and no message object in between.
+//!
+//! Reading is strict, since a request that is half understood is worse than one that is refused: unknown fields, unknown
+//! enum names, fields and map keys that stand twice, and two members of one `oneof` are errors. Each names the place as a
+//! JSON pointer (RFC 6901) and as line and column. Names are taken in lowerCamelCase and as the proto file writes them.
+//!
+//! Writing gives every field without presence, also where it has its zero value, so that somebody who reads an answer
+//! sees the whole shape of it; fields with presence (`optional`, messages, members of a `oneof`) stand only where they are
+//! set. Repeated fields and maps that are empty are `[]` and `{}`.
+
+mod decode;
+mod decode_special;
+mod encode;
+mod encode_special;
+mod fault;
+mod reader;
+
+#[cfg(test)]
+mod tests;
+
+pub use decode::{decode, decode_field};
+pub use encode::{encode, encode_field};
+pub use fault::Fault;
+pub use reader::{Reader, Token};
+
+pub(crate) use encode::put_string;
+
+/// How deeply messages, objects and lists may be nested; protobuf's parsers stop there too.
+pub const MAX_DEPTH: usize = 100;

@@ -1,0 +1,67 @@
+//! Routes: a method and a path that lead to an RPC, compiled for all that a request will ask of them.
+
+use std::sync::Arc;
+
+use super::{
+    bind::{Binding, Settings},
+    render::Rendering,
+    router::Router,
+    rule::{Body, Rule},
+    schema::Schema,
+    template::Template,
+};
+use crate::call::{Method, Methods};
+
+/// One way to an RPC.
+#[derive(Debug)]
+pub struct Route {
+    /// The RPC.
+    pub method: Arc<Method>,
+    /// The path.
+    pub template: Template,
+    /// How a request becomes a message.
+    pub binding: Binding,
+    /// How a reply becomes a response.
+    pub rendering: Rendering,
+}
+
+/// The routes of an API.
+pub type Routes = Router<Route>;
+
+impl Route {
+    /// Compiles a rule for an RPC.
+    pub fn compile(schema: &'static Schema, method: &Arc<Method>, rule: &Rule, settings: Settings) -> Result<Self, String> {
+        let find = |name: &str| schema.find(name).ok_or_else(|| format!("{name} is no known message"));
+        let input = find(method.descriptor.input().full_name())?;
+        let output = find(method.descriptor.output().full_name())?;
+        if method.client_streaming && rule.body == Body::None {
+            return Err("it takes a stream of messages, so a body must hold them".to_owned());
+        }
+        let binding = Binding::compile(schema, input, rule, settings)?;
+        let rendering = Rendering::compile(schema, output, method.server_streaming, rule.response_body.as_deref())?;
+        Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering })
+    }
+}
+
+/// The routes that a service's annotations describe, or everything that is wrong with them.
+pub fn annotated(service: &str, settings: Settings) -> Result<Routes, Vec<String>> {
+    let (mut routes, mut problems) = (Routes::default(), Vec::new());
+    for method in Methods::all().of_service(service) {
+        let rules = match Rule::of(&method.descriptor) {
+            Ok(rules) => rules,
+            Err(problem) => {
+                problems.push(format!("{}: {problem}", method.path));
+                continue;
+            }
+        };
+        for rule in rules {
+            let added = Route::compile(Schema::all(), &method, &rule, settings).and_then(|route| {
+                routes.insert(rule.method.clone(), rule.template.clone(), route).map_err(|shadowed| shadowed.to_string())
+            });
+            if let Err(problem) = added {
+                problems.push(format!("{} at {}: {problem}", method.path, rule.template));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(routes) } else { Err(problems) }
+}

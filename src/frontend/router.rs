@@ -1,0 +1,262 @@
+//! From method and path to a route.
+//!
+//! Literal segments win over `*`, and `*` over `**`; where the better one has no route for the method, the next one is
+//! tried. A segment with a `:` belongs to a route with that verb if there is one, and is an ordinary segment if not.
+
+use std::{error::Error, fmt};
+
+use http::Method;
+
+use super::{
+    percent::{self, Slash},
+    template::{Segment, Template},
+};
+
+/// Routes and what they lead to.
+#[derive(Debug)]
+pub struct Router<T> {
+    nodes: Vec<Node>,
+    routes: Vec<Entry<T>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    method: Option<Method>,
+    template: Template,
+    value: T,
+}
+
+/// What may follow a prefix of segments. Children are places in `Router::nodes`.
+#[derive(Debug, Default)]
+struct Node {
+    /// Sorted by text.
+    literals: Vec<(String, usize)>,
+    one: Option<usize>,
+    /// Routes that end here.
+    ends: Vec<End>,
+    /// Routes that take whatever follows.
+    rests: Vec<End>,
+}
+
+#[derive(Debug)]
+struct End {
+    verb: Option<String>,
+    /// `None`: any method.
+    method: Option<Method>,
+    route: usize,
+}
+
+/// A route that takes a path.
+#[derive(Debug)]
+pub struct Found<'r, 'p, T> {
+    /// What the route leads to.
+    pub value: &'r T,
+    /// Its template.
+    pub template: &'r Template,
+    path: &'p str,
+}
+
+impl<'p, T> Found<'_, 'p, T> {
+    /// What the variables take of the path, still encoded, in the template's order.
+    pub fn captures(&self) -> impl Iterator<Item = &'p str> {
+        self.template.variables().iter().map(|variable| self.template.capture(variable, self.path))
+    }
+}
+
+/// Why there is no route.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// No route has such a path.
+    Path,
+    /// Routes with these methods have it.
+    Method(Vec<Method>),
+}
+
+/// A route that no request could reach, since another one takes the same.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Shadowed {
+    /// The route that was to be added.
+    pub route: String,
+    /// The route that is there.
+    pub by: String,
+}
+
+impl fmt::Display for Shadowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} takes the same requests as {}; one of them must change", self.route, self.by)
+    }
+}
+
+impl Error for Shadowed {}
+
+impl<T> Default for Router<T> {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()], routes: Vec::new() }
+    }
+}
+
+impl<T> Router<T> {
+    /// Adds a route; without a method it takes those that no other route of the same path takes.
+    pub fn insert(&mut self, method: Option<Method>, template: Template, value: T) -> Result<(), Shadowed> {
+        let (mut node, mut rest) = (0, false);
+        for segment in template.segments() {
+            node = match segment {
+                Segment::Literal(literal) => self.literal(node, literal),
+                Segment::One => self.one(node),
+                Segment::Rest => {
+                    rest = true;
+                    node
+                }
+            };
+        }
+        let ends = if rest { &mut self.nodes[node].rests } else { &mut self.nodes[node].ends };
+        if let Some(end) = ends.iter().find(|end| end.method == method && end.verb.as_deref() == template.verb()) {
+            return Err(Shadowed { route: show(method.as_ref(), &template), by: self.routes[end.route].to_string() });
+        }
+        ends.push(End { verb: template.verb().map(str::to_owned), method: method.clone(), route: self.routes.len() });
+        self.routes.push(Entry { method, template, value });
+        Ok(())
+    }
+
+    fn literal(&mut self, node: usize, literal: &str) -> usize {
+        let fresh = self.nodes.len();
+        let literals = &mut self.nodes[node].literals;
+        match literals.binary_search_by(|(known, _)| known.as_str().cmp(literal)) {
+            Ok(place) => literals[place].1,
+            Err(place) => {
+                literals.insert(place, (literal.to_owned(), fresh));
+                self.nodes.push(Node::default());
+                fresh
+            }
+        }
+    }
+
+    fn one(&mut self, node: usize) -> usize {
+        let fresh = self.nodes.len();
+        let one = *self.nodes[node].one.get_or_insert(fresh);
+        if one == fresh {
+            self.nodes.push(Node::default());
+        }
+        one
+    }
+
+    /// All routes: method (`None`: any), template and what they lead to.
+    pub fn routes(&self) -> impl Iterator<Item = (Option<&Method>, &Template, &T)> {
+        self.routes.iter().map(|entry| (entry.method.as_ref(), &entry.template, &entry.value))
+    }
+
+    /// The route of a request. `HEAD` is answered by the routes of `GET` where it has none of its own.
+    pub fn find<'r, 'p>(&'r self, method: &Method, path: &'p str) -> Result<Found<'r, 'p, T>, Missing> {
+        let select = |ends: &[End], verb: Option<&str>| {
+            let own = |wanted: Option<&Method>| {
+                ends.iter().find(|end| end.method.as_ref() == wanted && end.verb.as_deref() == verb).map(|end| end.route)
+            };
+            let get = || if *method == Method::HEAD { own(Some(&Method::GET)) } else { None };
+            own(Some(method)).or_else(get).or_else(|| own(None))
+        };
+        match self.walk(path, select) {
+            Some(route) => {
+                let entry = &self.routes[route];
+                Ok(Found { value: &entry.value, template: &entry.template, path })
+            }
+            None => Err(self.missing(path)),
+        }
+    }
+
+    /// The methods that a path takes, for `Allow`; empty if it takes none.
+    pub fn allowed(&self, path: &str) -> Vec<Method> {
+        let mut methods = Vec::new();
+        let any = self.walk(path, |ends: &[End], verb: Option<&str>| {
+            let fitting = ends.iter().filter(|end| end.verb.as_deref() == verb);
+            methods.extend(fitting.filter_map(|end| end.method.clone()));
+            ends.iter().find(|end| end.verb.as_deref() == verb && end.method.is_none()).map(|end| end.route)
+        });
+        if any.is_some() {
+            methods.extend([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE]);
+        }
+        if methods.contains(&Method::GET) {
+            methods.push(Method::HEAD);
+        }
+        if !methods.is_empty() {
+            methods.push(Method::OPTIONS);
+        }
+        methods.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        methods.dedup();
+        methods
+    }
+
+    #[cold]
+    fn missing(&self, path: &str) -> Missing {
+        match self.allowed(path) {
+            methods if methods.is_empty() => Missing::Path,
+            methods => Missing::Method(methods),
+        }
+    }
+
+    fn walk(&self, path: &str, mut select: impl FnMut(&[End], Option<&str>) -> Option<usize>) -> Option<usize> {
+        match path.strip_prefix('/')? {
+            "" => self.step(0, None, &mut select),
+            rest => self.step(0, Some(rest), &mut select),
+        }
+    }
+
+    /// `rest` is what follows the node's `/`; `None`: the path ends at the node.
+    fn step(&self, node: usize, rest: Option<&str>, select: &mut impl FnMut(&[End], Option<&str>) -> Option<usize>) -> Option<usize> {
+        let node = &self.nodes[node];
+        let Some(rest) = rest else {
+            return select(&node.ends, None).or_else(|| select(&node.rests, None));
+        };
+        let (segment, behind) = rest.split_once('/').map_or((rest, None), |(segment, behind)| (segment, Some(behind)));
+        if let Some(found) = node.child(segment).and_then(|child| self.step(child, behind, select)) {
+            return Some(found);
+        }
+        let verb = if behind.is_none() { segment.rsplit_once(':') } else { None };
+        if let Some((segment, verb)) = verb {
+            let with_verb = |child: usize| &self.nodes[child].ends;
+            let literal = node.child(segment).and_then(|child| select(with_verb(child), Some(verb)));
+            let one = node.one.filter(|_| literal.is_none() && !segment.is_empty());
+            let found = literal.or_else(|| one.and_then(|child| select(with_verb(child), Some(verb))));
+            if found.is_some() {
+                return found;
+            }
+        }
+        let one = node.one.filter(|_| !segment.is_empty());
+        if let Some(found) = one.and_then(|child| self.step(child, behind, select)) {
+            return Some(found);
+        }
+        if node.rests.is_empty() {
+            return None;
+        }
+        let verb = rest.rsplit_once(':').map(|(_, verb)| verb);
+        verb.and_then(|verb| select(&node.rests, Some(verb))).or_else(|| select(&node.rests, None))
+    }
+}
+
+impl Node {
+    fn child(&self, segment: &str) -> Option<usize> {
+        if segment.contains('%') {
+            let decoded = percent::decode(segment, Slash::Decoded).ok()?;
+            return self.exact(&decoded);
+        }
+        self.exact(segment)
+    }
+
+    fn exact(&self, segment: &str) -> Option<usize> {
+        let place = self.literals.binary_search_by(|(known, _)| known.as_str().cmp(segment)).ok()?;
+        Some(self.literals[place].1)
+    }
+}
+
+impl<T> fmt::Display for Entry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&show(self.method.as_ref(), &self.template))
+    }
+}
+
+fn show(method: Option<&Method>, template: &Template) -> String {
+    format!("{} {template}", method.map_or("*", Method::as_str))
+}
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

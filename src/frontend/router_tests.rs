@@ -1,0 +1,103 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn router(routes: &[&'static str]) -> Router<&'static str> {
+    let mut router = Router::default();
+    for route in routes {
+        let (method, template) = route.split_once(' ').unwrap();
+        let method = (method != "*").then(|| method.parse().unwrap());
+        router.insert(method, Template::parse(template).unwrap(), *route).unwrap();
+    }
+    router
+}
+
+const ROUTES: &[&str] = &[
+    "GET /v1/keys",
+    "GET /v1/keys/{key=**}",
+    "PUT /v1/keys/{key=**}",
+    "POST /v1/keys/{key=**}:touch",
+    "POST /v1/batch:store",
+    "POST /v1/batch:remove",
+    "GET /v1/{kind}",
+    "GET /v1/{kind}/all",
+    "DELETE /v1/keys/special",
+    "* /v1/anything",
+    "PUT /v1/anything",
+];
+
+fn find<'a>(router: &Router<&'a str>, request: &str) -> Result<(&'a str, Vec<String>), Missing> {
+    let (method, path) = request.split_once(' ').unwrap();
+    let found = router.find(&method.parse().unwrap(), path)?;
+    Ok((*found.value, found.captures().map(str::to_owned).collect()))
+}
+
+#[test]
+fn the_most_literal_route_with_the_method_wins() {
+    let router = router(ROUTES);
+    for (request, route, captures) in [
+        ("GET /v1/keys", "GET /v1/keys", vec![]),
+        ("GET /v1/keys/", "GET /v1/keys/{key=**}", vec![""]),
+        ("GET /v1/keys/a", "GET /v1/keys/{key=**}", vec!["a"]),
+        ("GET /v1/keys//a//b/", "GET /v1/keys/{key=**}", vec!["/a//b/"]),
+        ("GET /v1/keys/special", "GET /v1/keys/{key=**}", vec!["special"]),
+        ("HEAD /v1/keys/a:b", "GET /v1/keys/{key=**}", vec!["a:b"]),
+        ("GET /v1/keys/a:touch", "GET /v1/keys/{key=**}", vec!["a:touch"]),
+        ("POST /v1/keys/a:b/c:touch", "POST /v1/keys/{key=**}:touch", vec!["a:b/c"]),
+        ("GET /v1/%6beys/a%2Fb", "GET /v1/keys/{key=**}", vec!["a%2Fb"]),
+        ("POST /v1/batch:store", "POST /v1/batch:store", vec![]),
+        ("GET /v1/values", "GET /v1/{kind}", vec!["values"]),
+        ("GET /v1/batch:store", "GET /v1/{kind}", vec!["batch:store"]),
+        ("GET /v1/values/all", "GET /v1/{kind}/all", vec!["values"]),
+        ("GET /v1/keys/all", "GET /v1/keys/{key=**}", vec!["all"]),
+        ("PUT /v1/anything", "PUT /v1/anything", vec![]),
+        ("DELETE /v1/anything", "* /v1/anything", vec![]),
+    ] {
+        assert_eq!(find(&router, request), Ok((route, captures.into_iter().map(str::to_owned).collect())), "{request}");
+    }
+}
+
+#[test]
+fn a_wrong_method_is_told_from_a_wrong_path() {
+    let router = router(ROUTES);
+    let methods = |names: &[&str]| Err(Missing::Method(names.iter().map(|name| name.parse().unwrap()).collect()));
+    assert_eq!(find(&router, "DELETE /v1/keys/a"), methods(&["GET", "HEAD", "OPTIONS", "PUT"]));
+    assert_eq!(find(&router, "PATCH /v1/keys/special"), methods(&["DELETE", "GET", "HEAD", "OPTIONS", "PUT"]));
+    assert_eq!(find(&router, "PUT /v1/batch:store"), methods(&["GET", "HEAD", "OPTIONS", "POST"]));
+    for request in ["GET /", "GET /v2/keys", "GET /v1", "GET /v1/", "GET /v1//all", "GET /v1/values/none", "GET *", "GET /v1/%zz/none"] {
+        assert_eq!(find(&router, request), Err(Missing::Path), "{request}");
+    }
+}
+
+#[test]
+fn routes_that_shadow_each_other_are_refused() {
+    let mut router = router(ROUTES);
+    let mut add =
+        |method: Method, template: &str| router.insert(Some(method), Template::parse(template).unwrap(), "").map_err(|error| error.by);
+    assert_eq!(add(Method::GET, "/v1/{other}"), Err("GET /v1/{kind}".to_owned()));
+    assert_eq!(add(Method::GET, "/v1/%6beys/**"), Err("GET /v1/keys/{key=**}".to_owned()));
+    assert_eq!(add(Method::POST, "/v1/batch:store"), Err("POST /v1/batch:store".to_owned()));
+    assert_eq!(add(Method::POST, "/v1/keys/{key=**}"), Ok(()));
+    assert_eq!(add(Method::GET, "/v1/{kind=keys/*}"), Ok(()));
+    assert_eq!(add(Method::GET, "/v1/keys/{key}"), Err("GET /v1/{kind=keys/*}".to_owned()));
+}
+
+proptest! {
+    #[test]
+    fn any_path_finds_something_or_nothing(path in "[/v1keys:%2F.]{0,20}") {
+        let router = router(ROUTES);
+        if let Ok(found) = router.find(&Method::GET, &path) {
+            prop_assert!(found.captures().all(|capture| path.contains(capture)));
+        }
+    }
+
+    #[test]
+    fn a_key_of_any_shape_reaches_its_route(key in "[a-zé/%: .]{1,12}") {
+        let router = router(&["GET /v1/keys/{key=**}", "POST /v1/batch:store"]);
+        let template = Template::parse("/v1/keys/{key=**}").unwrap();
+        let path = template.path(&[key.as_str()]).unwrap();
+        let found = router.find(&Method::GET, &path).unwrap();
+        let raw = found.captures().next().unwrap();
+        prop_assert_eq!(percent::decode(raw, Slash::Kept).unwrap(), key);
+    }
+}

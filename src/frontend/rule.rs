@@ -1,0 +1,92 @@
+//! HTTP rules: what an annotation `google.api.http` says about an RPC.
+
+use std::borrow::Cow;
+
+use http::Method;
+use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
+
+use super::template::Template;
+
+/// One way to reach an RPC over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// `None`: any method.
+    pub method: Option<Method>,
+    /// The path.
+    pub template: Template,
+    /// What the body fills.
+    pub body: Body,
+    /// The field of the reply that is the whole response; `None`: the reply itself.
+    pub response_body: Option<String>,
+}
+
+/// What a request's body fills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// The whole message (`*`).
+    Whole,
+    /// One field.
+    Field(String),
+}
+
+impl Rule {
+    /// The rules in the annotation of an RPC, with its additional bindings; none if it has no annotation.
+    pub fn of(method: &MethodDescriptor) -> Result<Vec<Self>, String> {
+        let Some(extension) = method.parent_pool().get_extension_by_name("google.api.http") else { return Ok(Vec::new()) };
+        let options = method.options();
+        if !options.has_extension(&extension) {
+            return Ok(Vec::new());
+        }
+        let value = options.get_extension(&extension);
+        let Value::Message(rule) = value.as_ref() else { return Ok(Vec::new()) };
+        let mut rules = vec![Self::read(rule)?];
+        if let Some(Value::List(additional)) = rule.get_field_by_name("additional_bindings").as_deref() {
+            for binding in additional.iter().filter_map(Value::as_message) {
+                if list_length(binding) > 0 {
+                    return Err("additional_bindings can't be nested".to_owned());
+                }
+                rules.push(Self::read(binding)?);
+            }
+        }
+        Ok(rules)
+    }
+
+    fn read(rule: &DynamicMessage) -> Result<Self, String> {
+        let Some(oneof) = rule.descriptor().oneofs().find(|oneof| oneof.name() == "pattern") else {
+            return Err("HttpRule has no pattern".to_owned());
+        };
+        let Some(set) = oneof.fields().find(|field| rule.has_field(field)) else {
+            return Err("a rule needs one of get, put, post, delete, patch, custom".to_owned());
+        };
+        let value = rule.get_field(&set);
+        let (kind, path) = match value.as_ref() {
+            Value::String(path) => (set.name().to_ascii_uppercase(), path.clone()),
+            Value::Message(custom) => (text(custom, "kind"), text(custom, "path")),
+            _ => return Err(format!("{} is no pattern", set.name())),
+        };
+        let method = match kind.as_str() {
+            "*" => None,
+            other => Some(other.parse().map_err(|_| format!("{other:?} is no HTTP method"))?),
+        };
+        let template = Template::parse(&path).map_err(|error| format!("the path template {path:?} is wrong {error}"))?;
+        let body = match text(rule, "body").as_str() {
+            "" => Body::None,
+            "*" => Body::Whole,
+            field => Body::Field(field.to_owned()),
+        };
+        let response_body = Some(text(rule, "response_body")).filter(|field| !field.is_empty());
+        Ok(Self { method, template, body, response_body })
+    }
+}
+
+fn text(message: &DynamicMessage, field: &str) -> String {
+    let value = message.get_field_by_name(field).map(Cow::into_owned);
+    value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn list_length(message: &DynamicMessage) -> usize {
+    let value = message.get_field_by_name("additional_bindings");
+    value.as_deref().and_then(Value::as_list).map_or(0, <[_]>::len)
+}
