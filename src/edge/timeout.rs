@@ -26,9 +26,8 @@ fn parse_grpc(value: &[u8]) -> Option<Duration> {
     })
 }
 
-/// For REST: `grpc-timeout`, `connect-timeout-ms` (up to 10 digits) or `x-request-timeout` (seconds, also with a fraction); the
-/// shortest of them holds.
-#[expect(dead_code, reason = "REST reads it")]
+/// For REST: `grpc-timeout`, `connect-timeout-ms` (up to 10 digits), `x-request-timeout` or `request-timeout` (seconds, also
+/// with a fraction, or a number with one of the units ms, s, m, h); the shortest of them holds.
 pub fn http(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let connect = match headers.get("connect-timeout-ms") {
         Some(value) => Some(
@@ -38,18 +37,29 @@ pub fn http(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
         ),
         None => None,
     };
-    let plain = match headers.get("x-request-timeout") {
-        Some(value) => Some(
-            value
-                .to_str()
-                .ok()
-                .and_then(|value| value.trim().trim_end_matches('s').parse::<f64>().ok())
-                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                .ok_or_else(|| malformed("x-request-timeout", "seconds, as 1.5 or 30"))?,
-        ),
-        None => None,
+    let mut shortest = [grpc(headers)?, connect].into_iter().flatten().min();
+    for name in ["x-request-timeout", "request-timeout"] {
+        if let Some(value) = headers.get(name) {
+            let parsed = value.to_str().ok().and_then(parse_http);
+            let timeout = parsed.ok_or_else(|| malformed(name, "seconds, as 1.5, or a number with a unit, as 250ms, 30s, 2m, 1h"))?;
+            shortest = Some(shortest.map_or(timeout, |known| known.min(timeout)));
+        }
+    }
+    Ok(shortest)
+}
+
+fn parse_http(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+    let (amount, unit) = text.split_at(digits);
+    let scale = match unit.trim() {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
     };
-    Ok([grpc(headers)?, connect, plain].into_iter().flatten().min())
+    Duration::try_from_secs_f64(amount.parse::<f64>().ok()? * scale).ok()
 }
 
 fn number(digits: &[u8], longest: usize) -> Option<u64> {
@@ -93,6 +103,14 @@ mod tests {
         headers.insert("x-request-timeout", "1.5".parse().unwrap());
         headers.insert("connect-timeout-ms", "2000".parse().unwrap());
         assert_eq!(http(&headers).unwrap(), Some(Duration::from_millis(1500)));
+        for (text, millis) in [("250ms", 250), ("1 s", 1000), ("0.5", 500), ("1m", 1500), ("1h", 1500)] {
+            headers.insert("request-timeout", text.parse().unwrap());
+            assert_eq!(http(&headers).unwrap(), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["-1", "1d", "", "1e999", "inf", "NaN"] {
+            headers.insert("request-timeout", bad.parse().unwrap());
+            assert!(http(&headers).is_err(), "{bad}");
+        }
         headers.insert("x-request-timeout", "soon".parse().unwrap());
         assert!(http(&headers).unwrap_err().message().contains("x-request-timeout"));
     }

@@ -26,7 +26,7 @@ pub struct Route {
 }
 
 /// The routes of an API.
-pub type Routes = Router<Route>;
+pub type Routes = Router<Arc<Route>>;
 
 impl Route {
     /// Compiles a rule for an RPC.
@@ -37,7 +37,7 @@ impl Route {
         if method.client_streaming && rule.body == Body::None {
             return Err("it takes a stream of messages, so a body must hold them".to_owned());
         }
-        let binding = Binding::compile(schema, input, rule, settings)?;
+        let binding = Binding::compile(schema, input, rule, method.client_streaming, settings)?;
         let rendering = Rendering::compile(schema, output, method.server_streaming, rule.response_body.as_deref())?;
         Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering })
     }
@@ -56,7 +56,7 @@ pub fn annotated(service: &str, settings: Settings) -> Result<Routes, Vec<String
         };
         for rule in rules {
             let added = Route::compile(Schema::all(), &method, &rule, settings).and_then(|route| {
-                routes.insert(rule.method.clone(), rule.template.clone(), route).map_err(|shadowed| shadowed.to_string())
+                routes.insert(rule.method.clone(), rule.template.clone(), Arc::new(route)).map_err(|shadowed| shadowed.to_string())
             });
             if let Err(problem) = added {
                 problems.push(format!("{} at {}: {problem}", method.path, rule.template));

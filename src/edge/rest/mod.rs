@@ -1,15 +1,32 @@
-//! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service.
+//! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service. What routes, messages and responses
+//! are is told by [`frontend`](crate::frontend); here is the I/O around it.
 
-use std::sync::Arc;
+mod request;
+mod response;
+mod stream;
+
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, header};
 use http_body::Body as HttpBody;
 
-use super::{Body, BoxError, Edge};
+pub use crate::frontend::route::Routes;
 
-/// The routes of one service.
-pub struct Routes;
+use super::{Body, BoxError, Edge, timeout};
+use crate::{
+    call::{Incoming, Output, Protocol},
+    frontend::{
+        problem,
+        render::{Accept, Format},
+        route::Route,
+        router::Missing,
+    },
+};
+use response::Conditions;
+
+/// What ended an event stream before: the cursor of the last event that its client saw (HTML standard, "Server-sent events").
+const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Answers one request.
 pub async fn serve<B>(edge: &Arc<Edge>, request: Request<B>) -> Response<Body>
@@ -17,8 +34,84 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let _found = edge.bindings.rest(request.uri(), request.headers());
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    response
+    let (http::request::Parts { method, uri, mut headers, .. }, body) = request.into_parts();
+    let Some((binding, path)) = edge.bindings.rest(&uri, &headers) else {
+        return response::refused(&headers, &problem::unknown_route(&method, uri.path()));
+    };
+    let path = if path.is_empty() { "/" } else { path };
+    let found = match binding.routes.find(&method, path) {
+        Ok(found) => found,
+        Err(Missing::Path) => return response::refused(&headers, &problem::unknown_route(&method, uri.path())),
+        Err(Missing::Method(allowed)) if method == Method::OPTIONS => return response::options(&allowed),
+        Err(Missing::Method(allowed)) => {
+            return response::method_not_allowed(&headers, &problem::method_not_allowed(&method, uri.path(), &allowed), &allowed);
+        }
+    };
+    let route: Arc<Route> = found.value.clone();
+    let accept = accept(&headers);
+    let negotiated = route.rendering.negotiate(&Accept::of(accept.as_deref()));
+    let (format, refusal) = match negotiated {
+        Ok(format) => (format, None),
+        Err(error) => (Format::Json, Some(error)),
+    };
+    let resumed = (format == Format::Events).then(|| headers.get(LAST_EVENT_ID).cloned()).flatten();
+    let conditions = Conditions::of(&method, &headers);
+    let content = request::Content::of(&headers);
+    let timeout = timeout::http(&headers);
+    remove_hop_by_hop(&mut headers);
+    let incoming = Incoming { protocol: Protocol::Rest, method: route.method.clone(), headers, timeout };
+    let limit = binding.namespace.limits.max_message_bytes;
+    let read = async {
+        if let Some(error) = refusal {
+            return Err(error);
+        }
+        let target = request::Target { route: &route, template: found.template, path, query: uri.query() };
+        let resume = resumed.as_ref().and_then(|cursor| cursor.to_str().ok());
+        request::read(target, content, resume, body, limit).await
+    };
+    let answer = edge.pipeline.call(&binding.namespace, incoming, read).await;
+    match answer.result {
+        Ok(reply) => match reply.output {
+            Output::One(message) => {
+                response::unary(&route, format, &conditions, &answer.request_id, &message, reply.headers, &reply.trailers)
+            }
+            Output::Stream(messages) => {
+                let stream = stream::Stream { route, format, messages, trailers: reply.trailers, resumed: resumed.is_some() };
+                stream.respond(&conditions, &answer.request_id, reply.headers).await
+            }
+        },
+        Err(error) => response::failed(Some(&answer.request_id), &error),
+    }
+}
+
+/// The header `Accept`; several are one list (RFC 9110, section 5.3).
+fn accept(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let first = values.next()?;
+    let mut joined = Cow::Borrowed(first);
+    for value in values {
+        let list = joined.to_mut();
+        list.push(',');
+        list.push_str(value);
+    }
+    Some(joined)
+}
+
+/// Headers that are about one connection or about the body's framing are no metadata of the call.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    const NAMES: [header::HeaderName; 9] = [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::EXPECT,
+        header::HOST,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    for name in NAMES {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
 }

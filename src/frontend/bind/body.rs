@@ -111,7 +111,7 @@ impl Plan {
         }
     }
 
-    pub(super) fn media(&self, content_type: Option<&str>) -> Result<Media, Error> {
+    pub(super) fn media(&self, content_type: Option<&str>, streaming: bool) -> Result<Media, Error> {
         let parsed = content_type.map(ContentType::of);
         let json = parsed.is_some_and(ContentType::is_json);
         let utf8 = parsed.and_then(|parsed| parsed.charset).is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"));
@@ -122,7 +122,7 @@ impl Plan {
                 Ok(Media::Raw(content_type.unwrap_or_default().to_owned()))
             }
             _ if (json || parsed.is_none()) && utf8 => Ok(Media::Json),
-            _ if parsed.is_some_and(ContentType::is_lines) && utf8 => Ok(Media::Lines),
+            _ if streaming && parsed.is_some_and(ContentType::is_lines) && utf8 => Ok(Media::Lines),
             _ => Err(Error::new(
                 Code::InvalidArgument,
                 "UNSUPPORTED_MEDIA_TYPE",

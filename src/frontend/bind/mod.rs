@@ -31,8 +31,9 @@ use super::{
     json, percent,
     rule::Rule,
     scalar,
-    schema::{MessageId, Schema, Shape, Special},
+    schema::{Kind, MessageId, Schema, Shape, Special},
     template::{Template, Variable},
+    wire::{self, WireType},
 };
 use crate::call::{Code, Error};
 
@@ -52,6 +53,10 @@ pub struct Binding {
     body: body::Plan,
     /// Number of the field that a mask made of the body goes into.
     mask: Option<u32>,
+    /// Whether a body holds many messages.
+    streaming: bool,
+    /// Number of the field `cursor`, where a stream that was broken off goes on.
+    cursor: Option<u32>,
     settings: Settings,
 }
 
@@ -66,7 +71,7 @@ pub struct Parts<'a> {
 
 impl Binding {
     /// Compiles a rule for a request type.
-    pub fn compile(schema: &'static Schema, input: MessageId, rule: &Rule, settings: Settings) -> Result<Self, String> {
+    pub fn compile(schema: &'static Schema, input: MessageId, rule: &Rule, streaming: bool, settings: Settings) -> Result<Self, String> {
         let mut variables = Vec::new();
         for variable in rule.template.variables() {
             let name = variable.field.join(".");
@@ -80,7 +85,10 @@ impl Binding {
         }
         let body = body::Plan::compile(schema, input, &rule.body)?;
         let mask = if rule.method == Some(Method::PATCH) && body.is_message(schema, input) { only_mask(schema, input) } else { None };
-        Ok(Self { schema, input, variables, body, mask, settings })
+        let message = schema.message(input);
+        let cursor =
+            message.by_name("cursor").map(|place| &message.fields[place]).filter(|field| field.is_plain() && field.kind == Kind::String);
+        Ok(Self { schema, input, variables, body, mask, streaming, cursor: cursor.map(|field| field.number), settings })
     }
 
     /// Whether the request has a body that is to be read.
@@ -90,11 +98,11 @@ impl Binding {
 
     /// How the body is to be understood by its content type, or the refusal of that type.
     pub fn media(&self, content_type: Option<&str>) -> Result<Media, Error> {
-        self.body.media(content_type)
+        self.body.media(content_type, self.streaming)
     }
 
     /// The message of a request with one body.
-    pub fn message(&self, template: &Template, parts: Parts<'_>, body: &Bytes, media: &Media) -> Result<Bytes, Error> {
+    pub fn message(&self, template: &Template, parts: Parts<'_>, body: &Bytes, media: &Media) -> Result<Vec<u8>, Error> {
         let mut out = Vec::with_capacity(body.len() + parts.path.len() + 32);
         let mut mask = self.mask.map(|_| Vec::new());
         self.body.put(self.schema, self.input, body, media, &mut out, mask.as_mut())?;
@@ -102,7 +110,7 @@ impl Binding {
         if let (Some(number), Some(paths), false) = (self.mask, mask, masked) {
             target::put_mask(number, &paths, &mut out);
         }
-        Ok(out.into())
+        Ok(out)
     }
 
     /// What path and query say, to be put behind each message of a stream.
@@ -118,6 +126,14 @@ impl Binding {
         self.body.put(self.schema, self.input, item, media, &mut out, None)?;
         out.extend_from_slice(common);
         Ok(out.into())
+    }
+
+    /// Sets the field `cursor`, over what else says it; `false`: the request has none.
+    pub fn resume(&self, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let Some(number) = self.cursor else { return false };
+        wire::put_tag(out, number, WireType::Bytes);
+        wire::put_bytes(out, cursor.as_bytes());
+        true
     }
 
     /// Query, then path. Tells whether the query set the mask.

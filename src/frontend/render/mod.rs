@@ -203,6 +203,11 @@ impl Rendering {
         }
     }
 
+    /// Whether the form of a response depends on `Accept`.
+    pub const fn varies(&self) -> bool {
+        self.streaming || matches!(self.plan, Plan::Bytes(_))
+    }
+
     /// Whether replies come as a stream.
     pub const fn is_streaming(&self) -> bool {
         self.streaming

@@ -1,0 +1,161 @@
+//! Answers of one piece: replies, refusals and failures.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+
+use crate::{
+    call::{Error, RequestId, Trailers},
+    edge::Body,
+    frontend::{
+        problem::Problem,
+        render::{Format, Rendered},
+        route::Route,
+    },
+};
+
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the request asks of the answer beside its content.
+pub struct Conditions {
+    /// Only the headers are wanted.
+    pub head: bool,
+    /// The tags of what the client has; only for methods that read.
+    if_none_match: Option<HeaderValue>,
+    reads: bool,
+}
+
+impl Conditions {
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let reads = *method == Method::GET || *method == Method::HEAD;
+        let if_none_match = if reads { headers.get(header::IF_NONE_MATCH).cloned() } else { None };
+        Self { head: *method == Method::HEAD, if_none_match, reads }
+    }
+
+    /// Whether the client has this already (RFC 9110, section 13.1.2: tags are compared weakly).
+    fn has(&self, tag: &str) -> bool {
+        let Some(list) = self.if_none_match.as_ref().and_then(|list| list.to_str().ok()) else { return false };
+        list.trim() == "*" || list.split(',').map(str::trim).any(|known| known.strip_prefix("W/").unwrap_or(known) == tag)
+    }
+}
+
+/// The answer with one message.
+pub fn unary(
+    route: &Route,
+    format: Format,
+    conditions: &Conditions,
+    request_id: &RequestId,
+    message: &Bytes,
+    metadata: HeaderMap,
+    trailers: &Trailers,
+) -> Response<Body> {
+    let Rendered { content_type, body } = match route.rendering.reply(message, format) {
+        Ok(rendered) => rendered,
+        Err(error) => return failed(Some(request_id), &error),
+    };
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(REQUEST_ID, request_id.to_header());
+    if route.rendering.varies() {
+        headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    }
+    if format == Format::Raw {
+        // Stored bytes are not ours; a browser must not take them for a page or a script.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    append_metadata(headers, metadata);
+    if let Some(trailers) = trailers.get() {
+        append_metadata(headers, trailers.clone());
+    }
+    if conditions.reads
+        && let Some(revision) = route.rendering.revision(message)
+    {
+        let tag = format!("\"{revision}\"");
+        let known = conditions.has(&tag);
+        if let Ok(tag) = HeaderValue::try_from(tag) {
+            headers.insert(header::ETAG, tag);
+        }
+        if known {
+            headers.remove(header::CONTENT_TYPE);
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+    }
+    if conditions.head {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    } else {
+        *response.body_mut() = Body::full(body);
+    }
+    response
+}
+
+/// The answer to a call that failed.
+pub fn failed(request_id: Option<&RequestId>, error: &Error) -> Response<Body> {
+    let problem = Problem::of(error);
+    let mut response = Response::new(Body::full(problem.body()));
+    *response.status_mut() = problem.status();
+    let headers = response.headers_mut();
+    problem.headers(headers);
+    if let Some(id) = request_id {
+        headers.insert(REQUEST_ID, id.to_header());
+    }
+    let (leading, trailing) = error.headers_and_trailers();
+    append_metadata(headers, leading.clone());
+    append_metadata(headers, trailing.clone());
+    response
+}
+
+/// The answer to a request that leads to no call.
+pub fn refused(headers: &HeaderMap, error: &Error) -> Response<Body> {
+    failed(Some(&RequestId::from_headers(headers)), error)
+}
+
+/// 405 with `Allow`.
+pub fn method_not_allowed(headers: &HeaderMap, error: &Error, allowed: &[Method]) -> Response<Body> {
+    let mut response = refused(headers, error);
+    allow(response.headers_mut(), allowed);
+    response
+}
+
+/// What a path can do.
+pub fn options(allowed: &[Method]) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    allow(response.headers_mut(), allowed);
+    response
+}
+
+fn allow(headers: &mut HeaderMap, allowed: &[Method]) {
+    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
+        headers.insert(header::ALLOW, value);
+    }
+}
+
+/// Metadata of a reply as headers. What HTTP or this answer itself says is not overwritten.
+pub fn append_metadata(headers: &mut HeaderMap, metadata: HeaderMap) {
+    let mut current = None;
+    for (name, value) in metadata {
+        if name.is_some() {
+            current = name.filter(|name| !is_reserved(name));
+        }
+        if let Some(name) = &current {
+            headers.append(name, value);
+        }
+    }
+}
+
+fn is_reserved(name: &HeaderName) -> bool {
+    let framing = [
+        header::CONNECTION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        REQUEST_ID,
+    ];
+    framing.contains(name) || name.as_str().starts_with("grpc-")
+}
