@@ -102,16 +102,13 @@ impl<'e> Problem<'e> {
         out.extend_from_slice(b",\"errors\":[");
         for (index, violation) in self.error.violations().iter().enumerate() {
             out.extend_from_slice(if index > 0 { b",{" } else { b"{" });
-            match place {
-                Some(place) => {
-                    out.extend_from_slice(b"\"parameter\":");
-                    put_string(&violation.field, out);
-                    member("in", place, out);
-                }
-                None => {
-                    out.extend_from_slice(b"\"pointer\":");
-                    put_string(&pointer(&violation.field), out);
-                }
+            if let Some(place) = place {
+                out.extend_from_slice(b"\"parameter\":");
+                put_string(&violation.field, out);
+                member("in", place, out);
+            } else {
+                out.extend_from_slice(b"\"pointer\":");
+                put_string(&pointer(&violation.field), out);
             }
             member("detail", &violation.description, out);
             out.push(b'}');
@@ -164,12 +161,11 @@ fn pointer(field: &str) -> String {
     while !rest.is_empty() {
         if let Some(inner) = rest.strip_prefix('[') {
             let mut quoted = serde_json::Deserializer::from_str(inner).into_iter::<String>();
-            let (key, length) = match quoted.next() {
-                Some(Ok(key)) => (key, quoted.byte_offset()),
-                _ => {
-                    let length = inner.find(']').unwrap_or(inner.len());
-                    (inner[..length].to_owned(), length)
-                }
+            let (key, length) = if let Some(Ok(key)) = quoted.next() {
+                (key, quoted.byte_offset())
+            } else {
+                let length = inner.find(']').unwrap_or(inner.len());
+                (inner[..length].to_owned(), length)
             };
             step(&key, &mut out);
             rest = inner.get(length + 1..).unwrap_or_default();

@@ -120,7 +120,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field's number and value; groups are passed over.
-    pub fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
+    pub fn field(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
         loop {
             if self.rest.is_empty() {
                 return Ok(None);
@@ -198,7 +198,7 @@ pub fn fixed32(rest: &mut &[u8]) -> Result<u32, Malformed> {
 pub fn last(message: &[u8], number: u32) -> Result<Option<Value<'_>>, Malformed> {
     let mut found = None;
     let mut fields = Fields::of(message);
-    while let Some((current, value)) = fields.next()? {
+    while let Some((current, value)) = fields.field()? {
         if current == number {
             found = Some(value);
         }
@@ -228,7 +228,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
             let mut fields = Fields::of(&bytes);
-            while let Ok(Some(_)) = fields.next() {}
+            while let Ok(Some(_)) = fields.field() {}
         }
     }
 

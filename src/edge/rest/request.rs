@@ -26,7 +26,7 @@ pub struct Target<'a> {
 
 /// What the headers say of the body.
 pub struct Content {
-    content_type: Option<HeaderValue>,
+    media_type: Option<HeaderValue>,
     encoding: Option<HeaderValue>,
     length: Option<usize>,
 }
@@ -35,7 +35,7 @@ impl Content {
     pub fn of(headers: &HeaderMap) -> Self {
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         Self {
-            content_type: headers.get(header::CONTENT_TYPE).cloned(),
+            media_type: headers.get(header::CONTENT_TYPE).cloned(),
             encoding: headers.get(header::CONTENT_ENCODING).filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")).cloned(),
             length,
         }
@@ -48,7 +48,7 @@ impl Content {
             return Err(Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message));
         }
         let unreadable = || Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", "the content type is not readable text");
-        let content_type = self.content_type.as_ref().map(|value| value.to_str().map_err(|_| unreadable())).transpose()?;
+        let content_type = self.media_type.as_ref().map(|value| value.to_str().map_err(|_| unreadable())).transpose()?;
         route.binding.media(content_type)
     }
 }
@@ -143,7 +143,7 @@ where
         let shared = shared.clone();
         async move {
             loop {
-                if let Some(item) = state.items.next(state.body.is_none())? {
+                if let Some(item) = state.items.item(state.body.is_none())? {
                     let (route, media, common) = &*shared;
                     return Ok(Some((route.binding.item(&item, media, common)?, state)));
                 }

@@ -52,8 +52,9 @@ impl Stream {
                 response.headers_mut().insert(REQUEST_ID, request_id.to_header());
                 return response;
             }
-            Ok(first) => Some(first.and_then(Result::ok)),
-            Err(_) => None,
+            Ok(Some(Ok(message))) => First::Message(message),
+            Ok(None) => First::End,
+            Err(_) => First::Later,
         };
         let mut response = Response::new(Body::Empty);
         let headers = response.headers_mut();
@@ -70,7 +71,7 @@ impl Stream {
         response
     }
 
-    fn encode(self, first: Option<Option<Bytes>>) -> Encoder {
+    fn encode(self, first: First) -> Encoder {
         let mut encoder = Encoder {
             frames: Frames::new(self.format),
             route: self.route,
@@ -81,15 +82,22 @@ impl Stream {
         };
         encoder.frames.begin(&mut encoder.held);
         match first {
-            Some(Some(message)) => encoder.message(&message),
-            Some(None) => encoder.end(),
-            None => {}
+            First::Message(message) => encoder.message(&message),
+            First::End => encoder.end(),
+            First::Later => {}
         }
         if encoder.frames.heartbeat().is_some() {
             encoder.heartbeat = Some(Box::pin(tokio::time::sleep(HEARTBEAT)));
         }
         encoder
     }
+}
+
+/// What came before the headers went out.
+enum First {
+    Message(Bytes),
+    End,
+    Later,
 }
 
 /// The body of a stream.

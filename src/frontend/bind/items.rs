@@ -45,23 +45,23 @@ impl Items {
     }
 
     /// The next item that is complete. At the end of the body, call it with `last` until it gives none.
-    pub fn next(&mut self, last: bool) -> Result<Option<Bytes>, Error> {
-        loop {
-            if self.scanned == 0 && !self.between()? {
-                return if last { self.finish() } else { Ok(None) };
-            }
-            match self.complete(last) {
-                Some(length) if length > self.limit => return Err(self.too_large()),
-                Some(length) => {
-                    let item = self.held.split_to(length).freeze();
-                    self.scanned = 0;
-                    self.state = if self.state == State::Lines { State::Lines } else { State::ListNext };
-                    return Ok(Some(item));
+    pub fn item(&mut self, last: bool) -> Result<Option<Bytes>, Error> {
+        if self.scanned == 0 && !self.between()? {
+            return if last { self.finish() } else { Ok(None) };
+        }
+        match self.complete(last) {
+            Some(length) if length > self.limit => Err(self.too_large()),
+            Some(length) => {
+                let item = self.held.split_to(length).freeze();
+                self.scanned = 0;
+                if self.state != State::Lines {
+                    self.state = State::ListNext;
                 }
-                None if self.held.len() > self.limit => return Err(self.too_large()),
-                None if last => return Err(malformed("the body ends inside of an item")),
-                None => return Ok(None),
+                Ok(Some(item))
             }
+            None if self.held.len() > self.limit => Err(self.too_large()),
+            None if last => Err(malformed("the body ends inside of an item")),
+            None => Ok(None),
         }
     }
 

@@ -116,20 +116,18 @@ impl Binding {
 
     fn put(&self, name: &str, read: &Seen<'_>, value: &str, out: &mut Vec<u8>) -> Result<(), Error> {
         let schema = self.schema;
-        let written = target::put(schema, &read.steps, out, &mut |field, out| match (field.shape, &read.key) {
-            (Shape::Map(key_kind), Some(key)) => {
-                wire::put_tag(out, field.number, WireType::Bytes);
-                wire::put_sized(out, |out| {
-                    wire::put_tag(out, 1, key_kind.wire());
-                    scalar::put(schema, key_kind, key, out)?;
-                    wire::put_tag(out, 2, field.kind.wire());
-                    scalar::put(schema, field.kind, value, out)
-                })
-            }
-            _ => {
+        let written = target::put(schema, &read.steps, out, &mut |field, out| {
+            let (Shape::Map(key_kind), Some(key)) = (field.shape, &read.key) else {
                 wire::put_tag(out, field.number, field.kind.wire());
+                return scalar::put(schema, field.kind, value, out);
+            };
+            wire::put_tag(out, field.number, WireType::Bytes);
+            wire::put_sized(out, |out| {
+                wire::put_tag(out, 1, key_kind.wire());
+                scalar::put(schema, key_kind, key, out)?;
+                wire::put_tag(out, 2, field.kind.wire());
                 scalar::put(schema, field.kind, value, out)
-            }
+            })
         });
         written.map_err(|refusal| parameter("query", name, &refusal))
     }

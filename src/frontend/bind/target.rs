@@ -65,13 +65,11 @@ impl Target {
     }
 }
 
+/// Appends a field with its value.
+type Write<'a> = dyn FnMut(&Field, &mut Vec<u8>) -> Result<(), Refusal> + 'a;
+
 /// Appends the messages that lead to a field, and in the innermost one what `write` makes of the field.
-pub(super) fn put<E>(
-    schema: &Schema,
-    steps: &[Step],
-    out: &mut Vec<u8>,
-    write: &mut dyn FnMut(&Field, &mut Vec<u8>) -> Result<(), E>,
-) -> Result<(), E> {
+pub(super) fn put(schema: &Schema, steps: &[Step], out: &mut Vec<u8>, write: &mut Write<'_>) -> Result<(), Refusal> {
     match steps {
         [] => Ok(()),
         [last] => write(last.field(schema), out),

@@ -49,7 +49,7 @@ pub(super) struct Encoder<'s> {
 pub(super) fn occurrences<'b>(message: &Message, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
     let mut found: Vec<Occurrence<'b>> = Vec::with_capacity(message.fields.len());
     let (mut fields, mut sorted) = (Fields::of(bytes), true);
-    while let Some((number, value)) = fields.next()? {
+    while let Some((number, value)) = fields.field()? {
         let Some(place) = message.by_number(number) else { continue };
         let field = &message.fields[place];
         if !fits(field, value) {
@@ -91,13 +91,12 @@ impl Encoder<'_> {
         self.depth += 1;
         let schema = self.schema;
         let message = schema.message(id);
-        match message.special {
-            Some(special) => self.special(special, message, bytes, out)?,
-            None => {
-                out.push(b'{');
-                self.members(message, bytes, out)?;
-                out.push(b'}');
-            }
+        if let Some(special) = message.special {
+            self.special(special, message, bytes, out)?;
+        } else {
+            out.push(b'{');
+            self.members(message, bytes, out)?;
+            out.push(b'}');
         }
         self.depth -= 1;
         Ok(())
@@ -186,15 +185,12 @@ impl Encoder<'_> {
                 written.push(b'"');
             }
             // Of a key that stands twice, the last one counts.
-            match known.get(&written) {
-                Some(place) => {
-                    let place: usize = *place;
-                    entries[place].1 = value;
-                }
-                None => {
-                    known.insert(written.clone(), entries.len());
-                    entries.push((written, value));
-                }
+            if let Some(place) = known.get(&written).copied() {
+                let place: usize = place;
+                entries[place].1 = value;
+            } else {
+                known.insert(written.clone(), entries.len());
+                entries.push((written, value));
             }
         }
         out.push(b'{');
@@ -221,7 +217,7 @@ impl Encoder<'_> {
             (Kind::Fixed32, Value::Fixed32(bits)) => put(out, format_args!("{bits}")),
             // 64-bit integers are strings, since JavaScript's numbers end at 2^53.
             (Kind::Int64, Value::Varint(bits)) | (Kind::Sfixed64, Value::Fixed64(bits)) => {
-                put(out, format_args!("\"{}\"", wire::unsigned(bits)))
+                put(out, format_args!("\"{}\"", wire::unsigned(bits)));
             }
             (Kind::Sint64, Value::Varint(bits)) => put(out, format_args!("\"{}\"", wire::unzigzag(bits))),
             (Kind::Uint64, Value::Varint(bits)) | (Kind::Fixed64, Value::Fixed64(bits)) => put(out, format_args!("\"{bits}\"")),

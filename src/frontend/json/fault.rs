@@ -45,7 +45,7 @@ impl Fault {
 /// Line and column of a byte; columns count characters.
 fn position(text: &[u8], at: usize) -> (usize, usize) {
     let before = &text[..at.min(text.len())];
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = before.split(|byte| *byte == b'\n').count();
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     // Bytes that continue a character of UTF-8 begin with the bits 10.
     let column = before[start..].iter().filter(|byte| **byte & 0xc0 != 0x80).count() + 1;
