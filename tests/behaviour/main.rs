@@ -6,6 +6,8 @@
 mod arena;
 mod claims;
 mod keyvalue;
+mod pubsub;
+mod queue;
 mod subject;
 mod suite;
 mod support;
@@ -23,7 +25,7 @@ use suite::Suite;
 
 /// All suites. An interface may have several.
 fn suites() -> Vec<&'static Suite> {
-    keyvalue::SUITES.to_vec()
+    [keyvalue::SUITES, pubsub::SUITES, queue::SUITES].concat()
 }
 
 fn main() -> ExitCode {
