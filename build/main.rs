@@ -21,9 +21,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new("proto");
     let mut files = Vec::new();
     collect(root, "proto", &mut files)?;
-    if env::var_os("CARGO_FEATURE_CONFORMANCE").is_none() {
-        files.retain(|file| !file.starts_with("proto/connectrpc"));
-    }
     files.sort();
 
     let mut compiler = protox::Compiler::new([root])?;
@@ -46,6 +43,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("interfaces.rs"), collected.interfaces())?;
     fs::write(out.join("guards.rs"), collected.guards())?;
     registry::write(&out)?;
+    conformance(&out)
+}
+
+/// The contract of the conformance suite, for the test that includes it. A source tree without tests builds too.
+fn conformance(out: &Path) -> Result<(), Box<dyn Error>> {
+    let root = Path::new("tests/conformance/proto");
+    println!("cargo:rerun-if-changed=tests/conformance/proto");
+    if !root.exists() {
+        return Ok(());
+    }
+    let mut files = Vec::new();
+    collect(root, "proto", &mut files)?;
+    let mut compiler = protox::Compiler::new([root])?;
+    compiler.include_imports(true).open_files(&files)?;
+    fs::write(out.join("conformance.bin"), compiler.encode_file_descriptor_set())?;
+    prost_build::Config::new().bytes(["."]).enable_type_names().compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 

@@ -29,6 +29,8 @@ struct Inner {
     retry_after: Option<Duration>,
     /// Details of a remote service that Prism passes on as they came.
     foreign: Vec<Any>,
+    /// A breach of the wire protocol, found before the call: its status goes out without details, as clients expect.
+    wire: bool,
     headers: HeaderMap,
     trailers: HeaderMap,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -55,6 +57,7 @@ impl Error {
             violations: Vec::new(),
             retry_after: None,
             foreign: Vec::new(),
+            wire: false,
             headers: HeaderMap::new(),
             trailers: HeaderMap::new(),
             source: None,
@@ -84,9 +87,16 @@ impl Error {
         .with("backend", backend)
     }
 
+    /// A breach of the wire protocol. Implementations of gRPC send these without details, and clients compare.
+    pub fn wire(code: Code, reason: &'static str, message: impl Into<Text>) -> Self {
+        let mut error = Self::new(code, reason, message);
+        error.0.wire = true;
+        error
+    }
+
     /// `UNIMPLEMENTED UNKNOWN_RPC`.
     pub fn unknown_rpc(service: &str, rpc: &str) -> Self {
-        Self::new(Code::Unimplemented, "UNKNOWN_RPC", format!("{service} has no RPC {rpc}"))
+        Self::wire(Code::Unimplemented, "UNKNOWN_RPC", format!("{service} has no RPC {rpc}"))
     }
 
     /// `INTERNAL INTERNAL`: a defect, or an answer of a backend that can't be.
@@ -96,7 +106,13 @@ impl Error {
 
     /// `DEADLINE_EXCEEDED DEADLINE_EXCEEDED`.
     pub fn deadline_exceeded() -> Self {
-        Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed before there was an answer")
+        Self::wire(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed before there was an answer")
+    }
+
+    /// `UNAVAILABLE SHUTTING_DOWN`
+    pub fn shutting_down() -> Self {
+        Self::new(Code::Unavailable, "SHUTTING_DOWN", "this gateway is ending; continue at once, and another one answers")
+            .with_retry_after(Duration::from_millis(100))
     }
 
     /// Adds a fact, such as the current revision. The first value of a key stays.
@@ -198,6 +214,9 @@ impl Error {
     /// As `google.rpc.Status`, with `ErrorInfo`, `BadRequest` and `RetryInfo` where there is something to say.
     pub fn to_status(&self) -> rpc::Status {
         let inner = &*self.0;
+        if inner.wire {
+            return rpc::Status { code: inner.code.number(), message: inner.message.to_string(), details: Vec::new() };
+        }
         let mut details = Vec::new();
         if !inner.reason.is_empty() {
             details.push(any(&rpc::ErrorInfo {
@@ -308,6 +327,6 @@ impl StdError for Error {
 
 impl From<prost::DecodeError> for Error {
     fn from(error: prost::DecodeError) -> Self {
-        Self::new(Code::InvalidArgument, "MALFORMED_MESSAGE", format!("the request is not a message of its type: {error}"))
+        Self::wire(Code::InvalidArgument, "MALFORMED_MESSAGE", format!("the request is not a message of its type: {error}"))
     }
 }

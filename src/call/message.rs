@@ -34,7 +34,7 @@ impl Input {
         match self {
             Self::One(bytes) => Ok(bytes),
             Self::Stream(mut stream) => {
-                let exactly_one = || Error::new(Code::Unimplemented, "ONE_MESSAGE_EXPECTED", "this RPC takes exactly one request message");
+                let exactly_one = || Error::wire(Code::Unimplemented, "ONE_MESSAGE_EXPECTED", "this RPC takes exactly one request message");
                 let first = stream.next().await.ok_or_else(exactly_one)??;
                 match stream.next().await {
                     None => Ok(first),

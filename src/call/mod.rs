@@ -19,7 +19,7 @@ pub use context::{AuthenticationMethod, Context, Principal, RequestId};
 pub use error::{DOMAIN, Error, FieldViolation};
 pub use log::AccessLog;
 pub use message::{Input, Messages, Output, Reply, Trailers};
-pub use method::{Method, Methods};
+pub use method::Method;
 pub use metrics::Metrics;
 pub use namespace::{CallLimits, Namespace};
 pub use pipeline::{Answer, Incoming, Pipeline, message_too_large};

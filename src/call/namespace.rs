@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::{Handler, Method, Methods, Metrics, metrics::NamespaceMeters};
+use super::{Handler, Method, Metrics, metrics::NamespaceMeters};
 
 /// Limits of the calls of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +48,19 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A namespace that serves one service with one handler.
-    pub fn new(name: &str, pattern: &str, service: &str, handler: Arc<dyn Handler>, limits: CallLimits, metrics: &Metrics) -> Self {
-        let methods = Methods::all().of_service(service);
+    /// A namespace that serves these RPCs of one service with one handler.
+    pub fn new(
+        name: &str,
+        pattern: &str,
+        methods: Vec<Arc<Method>>,
+        handler: Arc<dyn Handler>,
+        limits: CallLimits,
+        metrics: &Metrics,
+    ) -> Self {
         Self {
             name: name.into(),
             pattern: pattern.to_owned(),
-            service: service.to_owned(),
+            service: methods.first().map(|method| method.service.clone()).unwrap_or_default(),
             meters: metrics.namespace(name, methods.len()),
             methods,
             handler,

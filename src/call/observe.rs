@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{Instrument as _, Span};
 
 use super::{Code, Context, Error, Input, Messages, Method, Namespace, Principal, log::AccessLog};
@@ -102,13 +103,20 @@ pub(super) struct Observed {
     messages: Messages<Bytes>,
     watch: Option<Watch>,
     deadline: Option<Pin<Box<Sleep>>>,
+    ending: Pin<Box<WaitForCancellationFutureOwned>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Observed {
-    pub(super) fn new(messages: Messages<Bytes>, watch: Watch, permit: OwnedSemaphorePermit, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(
+        messages: Messages<Bytes>,
+        watch: Watch,
+        permit: OwnedSemaphorePermit,
+        deadline: Option<Instant>,
+        ending: CancellationToken,
+    ) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
-        Self { messages, watch: Some(watch), deadline, _permit: permit }
+        Self { messages, watch: Some(watch), deadline, ending: Box::pin(ending.cancelled_owned()), _permit: permit }
     }
 }
 
@@ -121,6 +129,9 @@ impl Stream for Observed {
         let mut item = self.messages.as_mut().poll_next(poller);
         if item.is_pending() && self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(poller).is_ready()) {
             item = Poll::Ready(Some(Err(Error::deadline_exceeded())));
+        }
+        if item.is_pending() && self.ending.as_mut().poll(poller).is_ready() {
+            item = Poll::Ready(Some(Err(Error::shutting_down())));
         }
         match &item {
             Poll::Ready(Some(Ok(_))) => {

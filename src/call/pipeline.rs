@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::HeaderMap;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Code, Context, Error, Input, Method, Namespace, Output, Principal, Protocol, Reply, RequestId, TraceContext,
@@ -28,12 +29,14 @@ pub struct Incoming {
 /// The pipeline of a gateway.
 pub struct Pipeline {
     log: AccessLog,
+    ending: CancellationToken,
 }
 
 impl Pipeline {
-    /// A pipeline that writes this access log.
-    pub fn new(log: AccessLog) -> Self {
-        Self { log }
+    /// A pipeline that writes this access log. When `ending` is cancelled, streams that have nothing to send end with
+    /// `UNAVAILABLE SHUTTING_DOWN`, so that a drain finishes; their clients resume elsewhere with their last cursor.
+    pub fn new(log: AccessLog, ending: CancellationToken) -> Self {
+        Self { log, ending }
     }
 
     /// Takes a call through all steps. The order matters:
@@ -85,7 +88,9 @@ impl Pipeline {
                         watch.end(Code::Ok, None);
                         Output::One(bytes)
                     }
-                    Output::Stream(messages) => Output::Stream(Box::pin(Observed::new(messages, watch, permit, context.deadline))),
+                    Output::Stream(messages) => {
+                        Output::Stream(Box::pin(Observed::new(messages, watch, permit, context.deadline, self.ending.clone())))
+                    }
                 };
                 Answer { request_id, result: Ok(reply) }
             }
@@ -123,7 +128,7 @@ fn limit_size(namespace: &Namespace, input: &Input) -> Result<(), Error> {
 
 /// `RESOURCE_EXHAUSTED MESSAGE_TOO_LARGE`
 pub fn message_too_large(size: usize, limit: usize) -> Error {
-    Error::new(
+    Error::wire(
         Code::ResourceExhausted,
         "MESSAGE_TOO_LARGE",
         format!("the request message has {size} bytes; this namespace takes at most {limit} (limits.max_message_bytes)"),

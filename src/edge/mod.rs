@@ -53,6 +53,7 @@ impl Edge {
                 Some(service) => service.serve(request, wire).await,
                 None => grpc::serve(self, request, wire).await,
             },
+            None if self.bindings.is_rpc(request.uri().path()) => grpc::unsupported_type(),
             None => rest::serve(self, request).await,
         };
         if let Some(origin) = allowed_origin {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use http::{HeaderMap, Uri};
 
 use super::rest::Routes;
-use crate::call::{Code, Error, Method, Methods, Namespace};
+use crate::call::{Code, Error, Method, Namespace};
 
 /// Names the namespace of a gRPC call, where host and path do not.
 pub const NAMESPACE_HEADER: &str = "x-prism-namespace";
@@ -35,6 +35,8 @@ pub enum Frontend {
 /// All bindings of one listener.
 #[derive(Default)]
 pub struct Bindings {
+    /// The RPCs of all services that are served here, by path.
+    methods: HashMap<String, Arc<Method>>,
     grpc: ServiceTable,
     grpc_web: ServiceTable,
     rest: HashMap<Option<String>, Vec<RestBinding>>,
@@ -62,6 +64,9 @@ impl Bindings {
         let mut table = Self::default();
         for Binding { host, base_path, namespace, frontend } in bindings {
             let host = host.map(|host| host.to_ascii_lowercase());
+            for method in &namespace.methods {
+                table.methods.entry(method.path.clone()).or_insert_with(|| method.clone());
+            }
             match frontend {
                 Frontend::Grpc => table.grpc.hosts.entry(host).or_default().push((base_path, namespace)),
                 Frontend::GrpcWeb => table.grpc_web.hosts.entry(host).or_default().push((base_path, namespace)),
@@ -79,9 +84,23 @@ impl Bindings {
     pub fn service(&self, web: bool, uri: &Uri, headers: &HeaderMap) -> Result<(Arc<Method>, Arc<Namespace>), Error> {
         let table = if web { &self.grpc_web } else { &self.grpc };
         let (base_path, rpc_path) = split_rpc(uri.path());
-        let method = Methods::all().get(rpc_path).ok_or_else(|| unknown_rpc(rpc_path))?;
+        let method = self.methods.get(rpc_path).ok_or_else(|| self.unknown_rpc(rpc_path))?;
         let namespace = table.find(host(uri, headers), base_path, headers, method)?;
         Ok((method.clone(), namespace))
+    }
+
+    /// Whether this is the path of an RPC that is served here.
+    pub fn is_rpc(&self, path: &str) -> bool {
+        self.methods.contains_key(split_rpc(path).1)
+    }
+
+    fn unknown_rpc(&self, path: &str) -> Error {
+        let (service, rpc) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+        if self.methods.values().any(|method| method.service == service) {
+            Error::unknown_rpc(service, rpc)
+        } else {
+            Error::wire(Code::Unimplemented, "UNKNOWN_SERVICE", format!("no service {service} is served on this listener"))
+        }
     }
 
     /// The binding of a REST request, and the path below its base.
@@ -186,15 +205,6 @@ fn serves(namespace: Arc<Namespace>, method: &Method) -> Result<Arc<Namespace>, 
         "SERVICE_NOT_SERVED",
         format!("the namespace {} has the pattern {}; it serves {}", namespace.name, namespace.pattern, namespace.service),
     ))
-}
-
-fn unknown_rpc(path: &str) -> Error {
-    let (service, rpc) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
-    if Methods::all().of_service(service).is_empty() {
-        Error::new(Code::Unimplemented, "UNKNOWN_SERVICE", format!("there is no service {service} here"))
-    } else {
-        Error::unknown_rpc(service, rpc)
-    }
 }
 
 /// `/base/pkg.Service/Rpc` → `/base`, `/pkg.Service/Rpc`

@@ -70,7 +70,7 @@ impl Service {
     {
         if wire != Wire::Grpc {
             let error = Error::new(Code::Unimplemented, "GRPC_ONLY", "health and reflection are offered over gRPC, not gRPC-Web");
-            return grpc::refuse(wire, &error);
+            return *grpc::refuse(wire, &error);
         }
         let mut inner = Inner::clone(&self.0);
         match inner.call(request.map(TonicBody::new)).await {

@@ -70,7 +70,7 @@ fn number(digits: &[u8], longest: usize) -> Option<u64> {
 }
 
 fn malformed(header: &'static str, right: &str) -> Error {
-    Error::new(Code::InvalidArgument, "MALFORMED_TIMEOUT", format!("{header}: must be {right}"))
+    Error::wire(Code::InvalidArgument, "MALFORMED_TIMEOUT", format!("{header}: must be {right}"))
         .with_violation(header, format!("must be {right}"))
 }
 

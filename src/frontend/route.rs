@@ -10,7 +10,7 @@ use super::{
     schema::Schema,
     template::Template,
 };
-use crate::call::{Method, Methods};
+use crate::{call::Method, proto};
 
 /// One way to an RPC.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Route {
 /// The routes that a service's annotations describe, or everything that is wrong with them.
 pub fn annotated(service: &str, settings: Settings) -> Result<Routes, Vec<String>> {
     let (mut routes, mut problems) = (Routes::default(), Vec::new());
-    for method in Methods::all().of_service(service) {
+    for method in Method::of_service(proto::descriptors(), service).unwrap_or_default() {
         let rules = match Rule::of(&method.descriptor) {
             Ok(rules) => rules,
             Err(problem) => {

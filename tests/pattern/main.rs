@@ -10,10 +10,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt as _;
 use prism::{
-    call::{CallLimits, Context, Error, Handler, Input, Methods, Output},
+    call::{CallLimits, Context, Error, Handler, Input, Method, Output},
     driver::{self, Keyspace, Settings},
     pattern::{self, Facts},
-    proto::Interfaces,
+    proto::{self, Interfaces},
     slot::Slot,
 };
 use prost::Message;
@@ -58,7 +58,8 @@ impl Bench {
     }
 
     async fn output(&self, rpc: &str, request: impl Message) -> Result<Output, Error> {
-        let method = Methods::all().get(&format!("/{SERVICE}/{rpc}")).unwrap();
+        let methods = Method::of_service(proto::descriptors(), SERVICE).unwrap();
+        let method = methods.iter().find(|method| method.name == rpc).unwrap();
         let context = Context::internal("test");
         Ok(self.handler.handle(&context, method, Input::One(request.encode_to_vec().into())).await?.output)
     }

@@ -32,7 +32,7 @@ impl Compression {
             b"identity" => Ok(None),
             name => Self::named(name).map(Some).ok_or_else(|| {
                 let name = String::from_utf8_lossy(name);
-                Error::new(
+                Error::wire(
                     Code::Unimplemented,
                     "UNKNOWN_COMPRESSION",
                     format!("messages compressed with {name} can't be read; use identity, gzip or zstd"),
@@ -95,7 +95,7 @@ impl Compression {
             }
         };
         read.map_err(|error| {
-            Error::new(Code::InvalidArgument, "MALFORMED_COMPRESSION", format!("the message can't be decompressed: {error}"))
+            Error::wire(Code::InvalidArgument, "MALFORMED_COMPRESSION", format!("the message can't be decompressed: {error}"))
         })?;
         if message.len() > limit {
             return Err(message_too_large(message.len(), limit));

@@ -35,6 +35,10 @@ pub struct Decoder<B> {
     compression: Option<Compression>,
     limit: usize,
     ended: bool,
+    /// An error that waits until what the client still sends is read.
+    failed: Option<Error>,
+    /// Bytes of the rest that may yet be read for it.
+    discard: usize,
 }
 
 impl<B> Decoder<B>
@@ -42,9 +46,10 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<super::super::body::BoxError>,
 {
-    /// `limit` bounds each message, compressed and not.
-    pub fn new(body: B, compression: Option<Compression>, limit: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), compression, limit, ended: false }
+    /// `limit` bounds each message, compressed and not. After an error, up to `discard` more bytes of the body are read and
+    /// dropped: an HTTP/1.1 client that is still sending would otherwise find its connection closed, and no answer.
+    pub fn new(body: B, compression: Option<Compression>, limit: usize, discard: usize) -> Self {
+        Self { body, buffer: BytesMut::new(), compression, limit, ended: false, failed: None, discard }
     }
 
     /// A message that is whole in the buffer.
@@ -65,18 +70,23 @@ where
         match (flag, self.compression) {
             (0, _) => Ok(Some(message)),
             (COMPRESSED, Some(compression)) => compression.decompress(&message, self.limit).map(Some),
-            (COMPRESSED, None) => Err(Error::new(
+            (COMPRESSED, None) => Err(Error::wire(
                 Code::Internal,
                 "MALFORMED_FRAME",
                 "a message is flagged as compressed, but the request names no grpc-encoding",
             )),
-            _ => Err(Error::new(Code::Internal, "MALFORMED_FRAME", format!("{flag} is not a flag of a message frame"))),
+            _ => Err(Error::wire(Code::Internal, "MALFORMED_FRAME", format!("{flag} is not a flag of a message frame"))),
         }
     }
 
     /// The next message.
     pub fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
+            if self.failed.is_some() {
+                ready!(self.poll_discard(context));
+                self.ended = true;
+                return Poll::Ready(self.failed.take().map(Err));
+            }
             if self.ended && self.buffer.is_empty() {
                 return Poll::Ready(None);
             }
@@ -84,13 +94,13 @@ where
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
                 Ok(None) if self.ended => {
                     self.buffer.clear();
-                    return Poll::Ready(Some(Err(Error::new(Code::Internal, "MALFORMED_FRAME", "the request ends inside a message"))));
+                    return Poll::Ready(Some(Err(Error::wire(Code::Internal, "MALFORMED_FRAME", "the request ends inside a message"))));
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    self.ended = true;
                     self.buffer.clear();
-                    return Poll::Ready(Some(Err(error)));
+                    self.failed = Some(error);
+                    continue;
                 }
             }
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
@@ -109,6 +119,16 @@ where
         }
     }
 
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while !self.ended && self.discard > 0 {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => self.discard = self.discard.saturating_sub(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(_)) | None => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
     fn push(&mut self, data: Bytes) {
         if self.buffer.is_empty() {
             // The usual case, a body that arrives in one piece, costs no copy.
@@ -124,7 +144,7 @@ where
     /// The one message of an RPC that takes one.
     pub async fn one(mut self) -> Result<Bytes, Error> {
         let one_expected = |count: &str| {
-            Error::new(Code::Unimplemented, "ONE_MESSAGE_EXPECTED", format!("this RPC takes exactly one request message, not {count}"))
+            Error::wire(Code::Unimplemented, "ONE_MESSAGE_EXPECTED", format!("this RPC takes exactly one request message, not {count}"))
         };
         let first = std::future::poll_fn(|context| self.poll_message(context)).await.ok_or_else(|| one_expected("none"))??;
         match std::future::poll_fn(|context| self.poll_message(context)).await {

@@ -7,11 +7,12 @@ mod reply;
 mod status;
 mod web;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as HttpBody;
+use http_body_util::BodyExt as _;
 
 pub use compression::Compression;
 pub use web::Wire;
@@ -21,8 +22,13 @@ use super::{
     body::{Body, BoxError},
     timeout,
 };
-use crate::call::{Error, Incoming, Input, Protocol};
+use crate::call::{Error, Incoming, Input, Method as RpcMethod, Namespace, Protocol};
 use frame::Decoder;
+
+/// Bytes that are read of a refused HTTP/1.1 request, so that its client gets to read the answer.
+const DISCARD: usize = 16 << 20;
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a request is gRPC or gRPC-Web, told by its content type alone.
 pub fn wire(headers: &HeaderMap) -> Option<Wire> {
@@ -35,23 +41,17 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    if request.method() != Method::POST {
-        return refused(StatusCode::METHOD_NOT_ALLOWED, Some((header::ALLOW, HeaderValue::from_static("POST"))));
-    }
-    if !wire.is_supported() {
-        return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Some((header::ACCEPT, HeaderValue::from_static("application/grpc+proto"))));
-    }
     let (parts, body) = request.into_parts();
-    let (method, namespace) = match edge.bindings.service(wire.is_web(), &parts.uri, &parts.headers) {
-        Ok(found) => found,
-        Err(error) => return reply::failed(wire, None, &error),
-    };
-    let request_compression = match Compression::of_request(&parts.headers) {
-        Ok(compression) => compression,
-        Err(error) => return reply::failed(wire, None, &error),
+    let discard = if parts.version == http::Version::HTTP_2 { 0 } else { DISCARD };
+    let (method, namespace, request_compression) = match accept(edge, &parts, wire) {
+        Ok(accepted) => accepted,
+        Err(response) => {
+            drop_body(body, discard).await;
+            return *response;
+        }
     };
     let compression = Compression::of_response(&parts.headers, request_compression);
-    let decoder = Decoder::new(wire.request_body(body), request_compression, namespace.limits.max_message_bytes);
+    let decoder = Decoder::new(wire.request_body(body), request_compression, namespace.limits.max_message_bytes, discard);
     let streaming = method.client_streaming;
     let read = async move { if streaming { Ok(Input::Stream(Box::pin(decoder))) } else { decoder.one().await.map(Input::One) } };
     let protocol = if wire.is_web() { Protocol::GrpcWeb } else { Protocol::Grpc };
@@ -59,15 +59,52 @@ where
     reply::of(wire, compression, edge.pipeline.call(&namespace, incoming, read).await)
 }
 
+type Accepted = (Arc<RpcMethod>, Arc<Namespace>, Option<Compression>);
+
+/// What can be refused before the first byte of the body.
+fn accept(edge: &Edge, parts: &Parts, wire: Wire) -> Result<Accepted, Box<Response<Body>>> {
+    if parts.method != Method::POST {
+        return Err(Box::new(refused(StatusCode::METHOD_NOT_ALLOWED, header::ALLOW, "POST")));
+    }
+    if !wire.is_supported() {
+        return Err(Box::new(unsupported_type()));
+    }
+    let (method, namespace) = edge.bindings.service(wire.is_web(), &parts.uri, &parts.headers).map_err(|error| refuse(wire, &error))?;
+    let compression = Compression::of_request(&parts.headers).map_err(|error| refuse(wire, &error))?;
+    Ok((method, namespace, compression))
+}
+
+/// Reads and drops what an HTTP/1.1 client still sends.
+async fn drop_body<B>(body: B, mut bytes: usize)
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let mut body = body;
+    let read = async {
+        while bytes > 0
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            bytes = bytes.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        }
+    };
+    // A client that stops sending gets its answer all the same.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, read).await;
+}
+
+/// An RPC was called with a content type that is none of gRPC's.
+pub fn unsupported_type() -> Response<Body> {
+    refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, header::ACCEPT, "application/grpc, application/grpc-web, application/grpc-web-text")
+}
+
 /// An answer below gRPC: the client does not speak it.
-fn refused(status: StatusCode, header: Option<(header::HeaderName, HeaderValue)>) -> Response<Body> {
+fn refused(status: StatusCode, name: HeaderName, value: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
-    response.headers_mut().extend(header);
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
 }
 
 /// A call that an edge refuses before there is a namespace to count it in.
-pub fn refuse(wire: Wire, error: &Error) -> Response<Body> {
-    reply::failed(wire, None, error)
+pub fn refuse(wire: Wire, error: &Error) -> Box<Response<Body>> {
+    Box::new(reply::failed(wire, None, error))
 }

@@ -64,5 +64,5 @@ pub fn is_reserved(name: &HeaderName) -> bool {
 
 /// The body of a request broke off: the client has left, or the connection has.
 pub fn broken_request(error: BoxError) -> Error {
-    Error::new(Code::Cancelled, "REQUEST_BROKEN_OFF", "the request broke off before its end").with_source(error)
+    Error::wire(Code::Cancelled, "REQUEST_BROKEN_OFF", "the request broke off before its end").with_source(error)
 }

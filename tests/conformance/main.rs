@@ -1,0 +1,126 @@
+//! `connectrpc/conformance` for gRPC and gRPC-Web against the real edge and pipeline. The runner starts this program again as
+//! the server under test, with `--serve`.
+//!
+//! All of its cases must pass; a runner that ran fewer is a failure too. `scripts/install-test-servers` installs the runner.
+
+mod service;
+
+use std::{
+    env,
+    io::{self, Read as _, Write as _},
+    path::Path,
+    process::{Command, ExitCode},
+    sync::Arc,
+    time::Duration,
+};
+
+use prism::{
+    call::{AccessLog, CallLimits, Method, Metrics, Namespace, Pipeline},
+    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Services, bind},
+};
+use prost::Message as _;
+use prost_reflect::DescriptorPool;
+use tokio_util::sync::CancellationToken;
+
+#[allow(dead_code, clippy::all, clippy::pedantic, reason = "generated code, some of it unused")]
+mod contract {
+    include!(concat!(env!("OUT_DIR"), "/connectrpc.conformance.v1.rs"));
+}
+
+/// Of release 1.0.6. They contain the 711 of the release before, which had none for half-duplex streams over HTTP/1.1.
+const CASES: usize = 742;
+
+fn main() -> ExitCode {
+    if env::args().any(|argument| argument == "--serve") {
+        return serve().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    // `cargo test -- --list` and filters of other suites come by here too.
+    if env::args().any(|argument| argument == "--list") {
+        println!("conformance: test");
+        return ExitCode::SUCCESS;
+    }
+    run()
+}
+
+fn run() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let local = root.join(".tools/bin/connectconformance");
+    let runner = if local.exists() { local } else { "connectconformance".into() };
+    let server = env::current_exe().expect("the test knows its own path");
+    let output = Command::new(&runner)
+        .args(["--mode", "server", "--conf"])
+        .arg(root.join("tests/conformance/config.yaml"))
+        .arg("--")
+        .arg(server)
+        .arg("--serve")
+        .output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("connectconformance can't be started ({error}); scripts/install-test-servers installs it");
+            return ExitCode::FAILURE;
+        }
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    print!("{text}");
+    let passed = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Total cases: ").and(text.lines().find(|line| line.contains(" passed, "))))
+        .and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    let ok = output.status.success() && passed == Some(CASES);
+    println!("conformance: {} of {CASES} cases passed", passed.unwrap_or(0));
+    println!("{} passed, {} failed", passed.unwrap_or(0), CASES - passed.unwrap_or(0).min(CASES));
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[tokio::main]
+async fn serve() -> io::Result<()> {
+    let request = read_order()?;
+    let pool = DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/conformance.bin")).as_slice()).map_err(io::Error::other)?;
+    let methods =
+        Method::of_service(&pool, "connectrpc.conformance.v1.ConformanceService").ok_or_else(|| io::Error::other("no service"))?;
+    let metrics = Metrics::new().map_err(io::Error::other)?;
+    let limits = CallLimits { max_message_bytes: request.message_receive_limit as usize, ..CallLimits::default() };
+    let namespace = Arc::new(Namespace::new("conformance", "conformance", methods, Arc::new(service::Service), limits, &metrics));
+    let bindings = [Frontend::Grpc, Frontend::GrpcWeb].map(|frontend| Binding {
+        host: None,
+        base_path: "/conformance".into(),
+        namespace: namespace.clone(),
+        frontend,
+    });
+    let (services, _health) = Services::new(&[]).map_err(io::Error::other)?;
+    let edge = Arc::new(Edge {
+        pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
+        bindings: Bindings::new(bindings.into()),
+        services,
+        cors: Cors::new(Box::new(|_| true), 0),
+    });
+    let bound = bind("conformance", ([127, 0, 0, 1], 0).into(), None).await.map_err(io::Error::other)?;
+    let answer =
+        contract::ServerCompatResponse { host: "127.0.0.1".into(), port: bound.address.port().into(), pem_cert: bytes::Bytes::new() };
+    write_answer(&answer)?;
+    // The runner kills this process when it is done; should the runner itself be killed, this does not outlive it for long.
+    let serving = bound.serve(edge, Drain::default());
+    tokio::select! {
+        () = serving => {}
+        () = tokio::time::sleep(Duration::from_mins(10)) => {}
+    }
+    Ok(())
+}
+
+/// Messages of the runner have their size before them, 4 bytes, big-endian.
+fn read_order() -> io::Result<contract::ServerCompatRequest> {
+    let mut size = [0; 4];
+    io::stdin().read_exact(&mut size)?;
+    let mut message = vec![0; u32::from_be_bytes(size) as usize];
+    io::stdin().read_exact(&mut message)?;
+    contract::ServerCompatRequest::decode(message.as_slice()).map_err(io::Error::other)
+}
+
+fn write_answer(answer: &contract::ServerCompatResponse) -> io::Result<()> {
+    let message = answer.encode_to_vec();
+    let mut out = io::stdout().lock();
+    out.write_all(&u32::try_from(message.len()).map_err(io::Error::other)?.to_be_bytes())?;
+    out.write_all(&message)?;
+    out.flush()
+}
