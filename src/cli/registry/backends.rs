@@ -4,10 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{
-    LEGEND, compiled_drivers, count, driver_sign,
-    settings::{self, Setting},
-};
+use super::{LEGEND, count, driver_sign};
 use crate::{
     cli::{
         Outcome,
@@ -47,11 +44,8 @@ pub(super) fn run(registry: &Registry, command: &Command, format: Format) -> Out
             let Some(backend) = registry.backend(name) else {
                 return Err(unknown("backend", name, registry.backends.iter().map(|one| one.name.as_str())).into());
             };
-            let settings = settings::of(backend, &compiled_drivers());
             let fits = fits(registry, backend);
-            // The schema's settings stand for those of the file.
-            let bare = Backend { settings: Vec::new(), ..backend.clone() };
-            print(format, &View { backend: &bare, settings: &settings, fits: &fits }, || text(registry, backend, &settings, &fits))
+            print(format, &View { backend, fits: &fits }, || text(registry, backend, &fits))
         }
         Command::Find { interface, capability, available } => {
             find(registry, &Query { interfaces: interface.clone(), capabilities: capability.clone() }, *available, format)
@@ -93,7 +87,6 @@ struct Fit<'a> {
 struct View<'a> {
     #[serde(flatten)]
     backend: &'a Backend,
-    settings: &'a [Setting],
     fits: &'a [Fit<'a>],
 }
 
@@ -109,16 +102,21 @@ fn fits<'a>(registry: &'a Registry, backend: &Backend) -> Vec<Fit<'a>> {
     fits
 }
 
-fn text(registry: &Registry, backend: &Backend, settings: &[Setting], fits: &[Fit<'_>]) -> String {
+fn text(registry: &Registry, backend: &Backend, fits: &[Fit<'_>]) -> String {
     let mut out = format!("Backend: {} ({})\n  {}\n  Driver: {}\n", backend.name, backend.title, backend.description, backend.driver);
     // Writing into a String can't fail.
     if let Some(connection) = &backend.connection {
         let _ = writeln!(out, "  Connection: {}: {}", connection.setting, connection.format);
         let _ = writeln!(out, "    Example: {}", connection.example);
     }
-    if !settings.is_empty() {
-        let rows = settings.iter().map(|setting| {
-            vec![format!("    {}", setting.name), setting.kind.clone(), setting.default_text(), setting.description.clone()]
+    if !backend.settings.is_empty() {
+        let rows = backend.settings.iter().map(|setting| {
+            let default = match &setting.default {
+                None => String::new(),
+                Some(serde_json::Value::String(text)) => format!("default {text}"),
+                Some(value) => format!("default {value}"),
+            };
+            vec![format!("    {}", setting.name), setting.kind.to_string(), default, setting.description.clone()]
         });
         let _ = write!(out, "  Settings:\n{}", columns(&rows.collect::<Vec<_>>()));
     }

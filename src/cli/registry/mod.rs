@@ -4,7 +4,6 @@ mod backends;
 mod check;
 mod interfaces;
 mod patterns;
-mod settings;
 
 use std::{borrow::Cow, path::PathBuf};
 

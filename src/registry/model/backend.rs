@@ -44,7 +44,7 @@ pub struct Backend {
     /// How it is reached; absent where there is nothing to reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
-    /// What may stand beside the connection, where there is no driver to tell.
+    /// What stands under the backend in the configuration, the connection included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
     /// Interfaces that the driver implements.
@@ -88,7 +88,7 @@ pub struct Connection {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
-    /// As it is written in the configuration.
+    /// As it is written in the configuration; below another one after a dot, as `retry.max`.
     pub name: Name,
     /// What its value is: `string`, `secret`, `integer`, `boolean`, `duration` or `bytes`.
     #[serde(rename = "type")]

@@ -4,7 +4,7 @@ use regex::Regex;
 
 use super::{
     super::{Backend, DriverStatus, Problems, Registry, unknown},
-    CompiledDriver,
+    CompiledDriver, settings,
 };
 
 pub(super) fn validate(registry: &Registry, drivers: &[CompiledDriver], left_out: &[&str], problems: &mut Problems) {
@@ -43,24 +43,15 @@ fn declared_is_compiled(file: &str, backend: &Backend, driver: &CompiledDriver, 
     for name in driver.interfaces.iter().filter(|name| !backend.implements(name)) {
         problems.add(file, backend.name.line(), format!("the {} driver implements `{name}`; list it under `implements`", backend.name));
     }
-    settings(file, backend, driver, problems);
-}
-
-/// What a driver can be told is written in the driver; a second list here would only grow old.
-fn settings(file: &str, backend: &Backend, driver: &CompiledDriver, problems: &mut Problems) {
-    for setting in &backend.settings {
-        let message = format!("the {} driver tells its settings itself; remove `{}`", backend.name, setting.name);
-        problems.add(file, setting.name.line(), message);
-    }
-    let Some(known) = driver.schema.get("properties").and_then(serde_json::Value::as_object) else { return };
-    if let Some(name) = backend.connection.as_ref().map(|connection| &connection.setting).filter(|name| !known.contains_key(name.as_str()))
-    {
-        problems.add(file, name.line(), unknown("setting", name, known.keys().map(String::as_str)));
-    }
+    settings::validate(file, backend, driver, problems);
 }
 
 fn connection(file: &str, backend: &Backend, problems: &mut Problems) {
     let Some(connection) = &backend.connection else { return };
+    if !backend.settings.is_empty() && !backend.settings.iter().any(|setting| setting.name == connection.setting) {
+        let names = backend.settings.iter().map(|setting| setting.name.as_str());
+        problems.add(file, connection.setting.line(), unknown("setting", &connection.setting, names));
+    }
     match Regex::new(&connection.pattern) {
         Err(error) => problems.add(file, connection.pattern.line(), format!("not a regular expression: {error}")),
         Ok(pattern) if !pattern.is_match(&connection.example) => {

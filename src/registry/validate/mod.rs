@@ -3,6 +3,7 @@
 mod backends;
 mod interfaces;
 mod patterns;
+mod settings;
 
 use std::collections::HashSet;
 
