@@ -8,6 +8,8 @@ pub mod edge;
 pub mod call;
 /// The patterns, one folder each: what clients call, done over slots.
 pub mod pattern;
+/// Handlers in another process: the same service over gRPC.
+pub mod remote;
 /// Binds the slots of a pattern to interfaces of drivers.
 pub mod slot;
 /// The drivers, one folder for each kind of backend.
