@@ -5,7 +5,7 @@ use std::{convert::Infallible, io, sync::Arc};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::{StreamExt as _, channel::mpsc};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, BodyStream, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, BodyStream, StreamBody, combinators::BoxBody};
 use hyper::{
     body::{Frame, Incoming},
     service::service_fn,
