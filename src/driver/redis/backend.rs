@@ -4,7 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{client::Client, keys::Keys, keyvalue, link::Connector, settings::Settings};
+use tokio::task::AbortHandle;
+
+use super::{
+    client::Client,
+    keys::Keys,
+    keyvalue::{self, Store},
+    link::Connector,
+    pubsub::{self, Hub, Topics},
+    settings::Settings,
+    stream::{self, Streams, Sweeper, Waiting},
+};
 use crate::{
     call::{Context, Error},
     driver::{self, Backend, Connecting, Keyspace, Limits},
@@ -16,6 +26,10 @@ const HEALTH: Duration = Duration::from_millis(1500);
 
 struct Redis {
     client: Arc<Client>,
+    hub: Arc<Hub>,
+    waiting: Arc<Waiting>,
+    sweeper: Arc<Sweeper>,
+    tasks: Vec<AbortHandle>,
     limits: Limits,
     key_prefix: String,
 }
@@ -31,8 +45,20 @@ fn open(settings: &driver::Settings, connected: bool) -> Result<Redis, Error> {
         settings.connections = 0;
     }
     let connector = Connector::new(client, &settings);
+    let hub = Arc::new(Hub::new(settings.subscriptions));
+    let sweeper = Arc::new(Sweeper::default());
+    let mut tasks = Vec::new();
+    if connected {
+        let sweeping = sweeper.clone();
+        tasks.push(tokio::spawn(async move { sweeping.run().await }).abort_handle());
+        tasks.push(tokio::spawn(pubsub::listen(hub.clone(), connector.clone())).abort_handle());
+    }
     Ok(Redis {
-        client: Arc::new(Client::open(connector, &settings)),
+        client: Arc::new(Client::open(connector.clone(), &settings)),
+        hub,
+        waiting: Arc::new(Waiting::new(connector, settings.waiting_connections)),
+        sweeper,
+        tasks,
         limits: Limits { max_value_bytes: settings.max_value_bytes, ..Limits::default() },
         key_prefix: settings.key_prefix,
     })
@@ -51,9 +77,13 @@ pub fn interfaces() -> Vec<&'static str> {
 impl Backend for Redis {
     fn keyspace(&self, keyspace: &Keyspace) -> Interfaces {
         let keys = Arc::new(Keys::new(&self.key_prefix, keyspace));
-        let store = Arc::new(keyvalue::Store::new(self.client.clone(), keys, self.limits));
         let mut interfaces = Interfaces::default();
-        keyvalue::add(&store, &mut interfaces);
+        keyvalue::add(&Arc::new(Store::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);
+        pubsub::add(&Arc::new(Topics::new(self.client.clone(), self.hub.clone(), keys.clone(), self.limits)), &mut interfaces);
+        let streams = Streams::new(self.client.clone(), self.hub.clone(), self.waiting.clone(), keys, self.limits);
+        let streams = Arc::new(streams);
+        self.sweeper.watch(keyspace, &streams);
+        stream::add(&streams, &mut interfaces);
         interfaces
     }
 
@@ -66,6 +96,18 @@ impl Backend for Redis {
     }
 
     async fn close(&self) {
+        self.hub.close();
+        for task in &self.tasks {
+            task.abort();
+        }
         self.client.close();
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }

@@ -23,6 +23,11 @@ pub fn from(error: &RedisError, retry_after: Duration) -> Error {
     made.with_source(error.clone())
 }
 
+/// How long to wait before an error that passes by itself is met again.
+pub fn pause(error: &Error) -> Duration {
+    error.retry_after().unwrap_or_default().clamp(Duration::from_millis(20), Duration::from_secs(1))
+}
+
 /// `UNAVAILABLE BACKEND_UNAVAILABLE`
 pub fn lost(message: &'static str, retry_after: Duration) -> Error {
     // A client that is told to come back at once would only come back too early.

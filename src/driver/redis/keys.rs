@@ -7,6 +7,7 @@ use crate::driver::Keyspace;
 /// The Redis keys of one keyspace.
 #[derive(Clone, Debug)]
 pub struct Keys {
+    root: Vec<u8>,
     /// The last revision.
     pub revision: Vec<u8>,
     /// The index of keys.
@@ -21,12 +22,17 @@ impl Keys {
     pub fn new(prefix: &str, keyspace: &Keyspace) -> Self {
         let root = format!("{prefix}{{{}/{}}}:", escaped(&keyspace.namespace), escaped(&keyspace.slot)).into_bytes();
         let below = |name: &str| [&root, name.as_bytes()].concat();
-        Self { revision: below("revision"), index: below("keys"), expirations: below("expirations"), values: below("value:") }
+        Self { revision: below("revision"), index: below("keys"), expirations: below("expirations"), values: below("value:"), root }
     }
 
     /// Where the value of a key is stored.
     pub fn value(&self, key: &[u8]) -> Vec<u8> {
         [&self.values, key].concat()
+    }
+
+    /// Something named, as `stream:orders`.
+    pub fn named(&self, kind: &str, name: &str) -> Vec<u8> {
+        [&self.root, kind.as_bytes(), b":", name.as_bytes()].concat()
     }
 }
 

@@ -33,10 +33,19 @@ impl Connector {
     pub fn new(client: Client, settings: &Settings) -> Self {
         Self {
             client,
-            timeout: settings.connect_timeout.0,
-            retry_min: settings.retry.min.0,
-            retry_max: settings.retry.max.0.max(settings.retry.min.0),
+            timeout: *settings.connect_timeout,
+            retry_min: *settings.retry.min,
+            retry_max: (*settings.retry.max).max(*settings.retry.min),
         }
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How long an attempt to connect may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// What a caller is told to wait when a connection has just broken.

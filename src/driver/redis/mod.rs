@@ -13,6 +13,7 @@
 //! | `…:value:KEY` | string | 8 bytes revision, 8 bytes expiration (milliseconds since 1970, 0 = never), then the value |
 //! | `…:stream:NAME` | stream | records; the id `ms-n` is the offset `ms << 20 \| n` |
 //! | `…:meta:NAME` | hash | the stream's retention, its size in bytes, and the last record that retention removed |
+//! | `…:policies:` | set | names of the streams with a retention policy |
 //! | `…:topic:NAME` | channel | published messages as `prism.interfaces.pubsub.v1.Message` |
 //!
 //! A value carries revision and expiration in front of it, so a Get is one plain `GET`. What touches several keys is one Lua
@@ -22,7 +23,8 @@
 //!
 //! # Connections
 //!
-//! Commands share a few multiplexed [`link`]s, which come back by themselves.
+//! Commands share a few multiplexed [`link`]s, subscriptions have one connection together, and reads that wait at the end of
+//! a stream take one of a bounded number of their own.
 
 mod backend;
 mod client;
@@ -30,9 +32,11 @@ mod error;
 mod keys;
 mod keyvalue;
 mod link;
+mod pubsub;
 mod reply;
 mod script;
 mod settings;
+mod stream;
 
 use super::Kind;
 

@@ -44,6 +44,11 @@ pub fn integer(value: &Value) -> Result<i64, Error> {
     }
 }
 
+/// A number that is never negative.
+pub fn count(value: &Value) -> Result<u64, Error> {
+    integer(value)?.try_into().map_err(|_| error::unexpected())
+}
+
 /// Eight bytes, the greatest first.
 pub fn number(bytes: &[u8]) -> Result<u64, Error> {
     bytes.try_into().map(u64::from_be_bytes).map_err(|_| error::unexpected())

@@ -1,12 +1,15 @@
 //! The settings of a Redis backend.
 
-use std::{fmt, fs, path::PathBuf, time::Duration};
+use std::{fmt, fs, path::PathBuf};
 
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates, io::tcp::TcpSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{call::Error, driver};
+use crate::{
+    call::Error,
+    driver::{self, common::duration::HumanDuration},
+};
 
 /// Settings of a backend of `type: redis`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -31,15 +34,22 @@ pub struct Settings {
     #[serde(default = "connections")]
     #[schemars(range(min = 1, max = 64))]
     pub connections: usize,
+    /// Most connections for reads that wait at the end of a stream, 1 to 1024. Readers beyond that ask again and again.
+    #[serde(default = "waiting_connections")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub waiting_connections: usize,
     /// How long one attempt to connect may take.
     #[serde(default = "connect_timeout")]
-    pub connect_timeout: Wait,
+    pub connect_timeout: HumanDuration,
     /// How long a command may take, waiting for a connection included, even when the call has more time.
     #[serde(default = "request_timeout")]
-    pub request_timeout: Wait,
+    pub request_timeout: HumanDuration,
     /// Pauses between attempts to connect.
     #[serde(default)]
     pub retry: Retry,
+    /// How subscriptions and members of consumer groups are held.
+    #[serde(default)]
+    pub subscriptions: Subscriptions,
     /// Largest value or payload in bytes; 4 MiB by default.
     #[serde(default = "max_value_bytes")]
     #[schemars(range(min = 1, max = 536_870_000))]
@@ -59,14 +69,37 @@ pub struct Tls {
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// The first pause.
-    pub min: Wait,
+    pub min: HumanDuration,
     /// The longest pause.
-    pub max: Wait,
+    pub max: HumanDuration,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { min: Wait(Duration::from_millis(50)), max: Wait(Duration::from_secs(1)) }
+        Self { min: HumanDuration::from_millis(50), max: HumanDuration::from_millis(1_000) }
+    }
+}
+
+/// How subscriptions and members of consumer groups are held.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Subscriptions {
+    /// Most open subscriptions, and most open members of consumer groups.
+    #[schemars(range(min = 1))]
+    pub max: usize,
+    /// Messages that wait for a slow subscriber; those beyond are dropped, and it is told by a Gap.
+    #[schemars(range(min = 1))]
+    pub buffer: usize,
+    /// Bytes that wait for a slow subscriber.
+    #[schemars(range(min = 1))]
+    pub buffer_bytes: usize,
+    /// How long a subscription waits for a server that went away before it ends with `UNAVAILABLE`.
+    pub patience: HumanDuration,
+}
+
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self { max: 10_000, buffer: 1024, buffer_bytes: 16 << 20, patience: HumanDuration::from_millis(60_000) }
     }
 }
 
@@ -78,12 +111,16 @@ fn connections() -> usize {
     2
 }
 
-fn connect_timeout() -> Wait {
-    Wait(Duration::from_secs(2))
+fn waiting_connections() -> usize {
+    32
 }
 
-fn request_timeout() -> Wait {
-    Wait(Duration::from_secs(1))
+fn connect_timeout() -> HumanDuration {
+    HumanDuration::from_millis(2_000)
+}
+
+fn request_timeout() -> HumanDuration {
+    HumanDuration::from_millis(1_000)
 }
 
 fn max_value_bytes() -> u64 {
@@ -100,8 +137,27 @@ impl Settings {
     pub fn read(settings: &driver::Settings) -> Result<(Self, Client), Error> {
         let read: Self = settings.parse()?;
         let field = |name: &str| format!("backends.{}.{name}", settings.name);
-        if !(1..=64).contains(&read.connections) {
-            return Err(Error::invalid(field("connections"), "must be at least 1 and at most 64"));
+        for (name, value, max) in [
+            ("connections", read.connections, 64),
+            ("waiting_connections", read.waiting_connections, 1024),
+            ("subscriptions.max", read.subscriptions.max, usize::MAX),
+            ("subscriptions.buffer", read.subscriptions.buffer, usize::MAX),
+            ("subscriptions.buffer_bytes", read.subscriptions.buffer_bytes, usize::MAX),
+        ] {
+            if value == 0 || value > max {
+                return Err(Error::invalid(field(name), format!("must be at least 1{}", most(max))));
+            }
+        }
+        for (name, wait) in [
+            ("connect_timeout", read.connect_timeout),
+            ("request_timeout", read.request_timeout),
+            ("retry.min", read.retry.min),
+            ("retry.max", read.retry.max),
+            ("subscriptions.patience", read.subscriptions.patience),
+        ] {
+            if wait.is_zero() {
+                return Err(Error::invalid(field(name), "must be more than 0ms"));
+            }
         }
         if read.max_value_bytes == 0 || read.max_value_bytes > 536_870_000 {
             return Err(Error::invalid(field("max_value_bytes"), "must be 1 to 536870000; Redis holds no longer strings"));
@@ -154,6 +210,10 @@ impl Settings {
     }
 }
 
+fn most(max: usize) -> String {
+    if max == usize::MAX { String::new() } else { format!(" and at most {max}") }
+}
+
 /// Where a client connects to, for people; never with a password.
 pub fn address(client: &Client) -> String {
     match client.get_connection_info().addr() {
@@ -183,28 +243,6 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// A time to wait, more than zero, such as `250ms`, `2s` or `1m`.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(with = "String", extend("pattern" = r"^[0-9]+(ms|s|m)$"))]
-pub struct Wait(pub Duration);
-
-impl<'de> Deserialize<'de> for Wait {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-        let unit = match &text[digits.len()..] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            _ => 0,
-        };
-        match digits.parse::<u32>().map(|number| Duration::from_millis(u64::from(number) * unit)) {
-            Ok(wait) if !wait.is_zero() => Ok(Self(wait)),
-            _ => Err(D::Error::custom(format!("{text:?} is no time to wait; write one such as 250ms, 2s or 1m"))),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,7 +256,7 @@ mod tests {
     fn has_defaults_for_all_but_the_url() {
         let settings = read(serde_json::json!({"url": "redis://localhost/2", "retry": {"max": "3s"}})).unwrap();
         assert_eq!((settings.connections, settings.key_prefix.as_str()), (2, "prism:"));
-        assert_eq!((settings.retry.min.0.as_millis(), settings.retry.max.0.as_millis()), (50, 3000));
+        assert_eq!((settings.retry.min.as_millis(), settings.retry.max.as_millis()), (50, 3000));
         assert!(read(serde_json::json!({})).unwrap_err().message().contains("url"));
     }
 
@@ -229,7 +267,7 @@ mod tests {
             (serde_json::json!({"url": "rediss://localhost#insecure"}), "without query and fragment"),
             (serde_json::json!({"url": "redis://localhost", "connections": 0}), "main.connections: must be at least 1 and at most 64"),
             (serde_json::json!({"url": "redis://localhost", "username": "ada"}), "main.password: is missing"),
-            (serde_json::json!({"url": "redis://localhost", "request_timeout": "2h"}), "write one such as 250ms"),
+            (serde_json::json!({"url": "redis://localhost", "request_timeout": "2d"}), "is not a duration"),
             (serde_json::json!({"url": "redis://localhost", "tls": {"ca_file": "/x"}}), "needs a url that begins with rediss://"),
             (serde_json::json!({"url": "rediss://localhost", "tls": {"ca_file": "/none.pem"}}), "main.tls.ca_file: can't read /none.pem"),
             (serde_json::json!({"url": "redis://localhost", "poolsize": 3}), "poolsize"),

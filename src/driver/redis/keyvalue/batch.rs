@@ -1,7 +1,5 @@
 //! `keyvalue_batch`: one script writes or deletes all items of a batch, so a batch happens as a whole or not at all.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -15,29 +13,14 @@ use crate::{
     },
 };
 
-impl Store {
-    /// Checks keys of which none may come twice; they are in the fields `list[index]field`.
-    fn check_keys<'a>(&self, keys: impl Iterator<Item = &'a Bytes>, list: &str, field: &str) -> Result<(), Error> {
-        let mut seen = HashSet::new();
-        for (index, key) in keys.enumerate() {
-            check::key_at(&self.limits, format_args!("{list}[{index}]{field}"), key)?;
-            if !seen.insert(key) {
-                return Err(
-                    Error::invalid(format!("{list}[{index}]{field}"), "comes twice; send each key once").with_reason("DUPLICATE_KEY")
-                );
-            }
-        }
-        Ok(())
-    }
-}
-
 #[async_trait]
 impl KeyValueBatch for Store {
     async fn batch_set(&self, context: &Context, request: BatchSetRequest) -> Result<BatchSetResponse, Error> {
         check::batch(&self.limits, "items", request.items.len())?;
-        self.check_keys(request.items.iter().map(|item| &item.key), "items", ".key")?;
+        check::distinct(request.items.iter().map(|item| &item.key[..]), |index| format!("items[{index}].key"))?;
         let mut call = self.script(&SET);
         for (index, item) in request.items.iter().enumerate() {
+            check::key_at(&self.limits, format_args!("items[{index}].key"), &item.key)?;
             check::value(&self.limits, format_args!("items[{index}].value"), &item.value)?;
             let ttl = ttl_at(format_args!("items[{index}].ttl"), item.ttl.as_ref())?;
             call.push(&item.key[..]);
@@ -71,9 +54,10 @@ impl KeyValueBatch for Store {
 
     async fn batch_delete(&self, context: &Context, request: BatchDeleteRequest) -> Result<BatchDeleteResponse, Error> {
         check::batch(&self.limits, "keys", request.keys.len())?;
-        self.check_keys(request.keys.iter(), "keys", "")?;
+        check::distinct(request.keys.iter().map(|key| &key[..]), |index| format!("keys[{index}]"))?;
         let mut call = self.script(&DELETE);
-        for key in &request.keys {
+        for (index, key) in request.keys.iter().enumerate() {
+            check::key_at(&self.limits, format_args!("keys[{index}]"), key)?;
             call.push(&key[..]);
         }
         let revisions = reply::list(self.call(context, &call).await?)?;

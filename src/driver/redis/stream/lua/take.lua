@@ -1,0 +1,50 @@
+-- ARGV: group; consumer; most records that may wait for it; where to go on looking for overdue deliveries, or '' for not now.
+-- Gives: nothing when there is no group; else where to look next, the group's last id, the room that is left, and id, fields
+-- and attempt of each delivery.
+local known = group()
+if not known then return false end
+local consumer, cursor = ARGV[2], ARGV[4]
+local room, budget, answer = tonumber(ARGV[3]), BUDGET, {cursor, known['last-delivered-id'], 0}
+for _, other in ipairs(consumers()) do
+  if other.name == consumer then room = room - other.pending end
+end
+
+local function deliver(record, attempt)
+  local at = #answer
+  answer[at + 1], answer[at + 2], answer[at + 3] = record[1], record[2], attempt
+  room, budget = room - 1, budget - size(record[2])
+end
+
+-- Takes over deliveries whose time is over.
+local function claim(pending)
+  for _, delivery in ipairs(pending) do
+    if room <= 0 or budget <= 0 then return end
+    if delivery[3] >= tonumber(string.match(delivery[2], '^%d+') or '30000') then
+      local record = redis.call('XCLAIM', STREAM, GROUP, consumer, 0, delivery[1])[1]
+      if record and record[2] then
+        deliver(record, delivery[4] + 1)
+      else
+        -- Retention removed the record.
+        redis.call('XACK', STREAM, GROUP, delivery[1])
+      end
+    end
+  end
+end
+
+if room > 0 then claim(redis.call('XPENDING', STREAM, GROUP, '-', '+', math.min(room, 100), RELEASED)) end
+if cursor ~= '' and room > 0 then
+  local pending = redis.call('XPENDING', STREAM, GROUP, cursor, '+', 500)
+  claim(pending)
+  answer[1] = #pending == 500 and '(' .. pending[500][1] or '-'
+end
+if room > 0 and budget > 0 then
+  local read = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', page(room), 'STREAMS', STREAM, '>')
+  if read then
+    for _, record in ipairs(read[1][2]) do
+      deliver(record, 1)
+      answer[2] = record[1]
+    end
+  end
+end
+answer[3] = room
+return answer
