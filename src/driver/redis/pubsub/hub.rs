@@ -218,10 +218,7 @@ impl Hub {
     /// Gives a message of Redis to those who listen. What nobody can read, because another program published it, is left out.
     pub(super) fn dispatch(&self, message: &Msg) {
         let Ok(channel) = message.get_channel::<Bytes>() else { return };
-        let route = match message.from_pattern() {
-            true => message.get_pattern().map(Route::Glob),
-            false => message.get_channel().map(Route::Channel),
-        };
+        let route = if message.from_pattern() { message.get_pattern().map(Route::Glob) } else { message.get_channel().map(Route::Channel) };
         let Ok(route) = route else { return };
         let state = self.state();
         let Some(listeners) = state.routes.get(&route) else { return };
@@ -242,13 +239,11 @@ fn decode(channel: &Bytes, message: &Msg) -> Option<Arc<Message>> {
     let channel = std::str::from_utf8(channel).ok()?;
     let topic = channel.split_once(MARK)?.1.to_owned();
     let payload: Bytes = message.get_payload().ok()?;
-    match Message::decode(payload) {
-        Ok(message) => Some(Arc::new(Message { topic, ..message })),
-        Err(_) => {
-            tracing::debug!(channel, "a message that Prism did not publish was left out");
-            None
-        }
+    let decoded = Message::decode(payload).ok();
+    if decoded.is_none() {
+        tracing::debug!(channel, "a message that Prism did not publish was left out");
     }
+    decoded.map(|message| Arc::new(Message { topic, ..message }))
 }
 
 fn away(cause: &Error, again: Instant) -> Error {

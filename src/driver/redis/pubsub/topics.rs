@@ -19,7 +19,6 @@ impl Pattern {
         let mut tokens = topic.split('.');
         for wanted in &self.0 {
             match (wanted.as_str(), tokens.next()) {
-                (_, None) => return false,
                 (">", Some(_)) => return true,
                 ("*", Some(_)) => {}
                 (wanted, Some(token)) if wanted == token => {}
