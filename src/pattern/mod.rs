@@ -22,8 +22,10 @@ pub struct Pattern {
     /// Full name of its service.
     pub service: &'static str,
     /// Makes the handler of one namespace.
-    build: fn(&mut Slots, &Facts) -> Result<Arc<dyn Handler>, Error>,
+    build: Build,
 }
+
+type Build = fn(&mut Slots, &Facts) -> Result<Arc<dyn Handler>, Error>;
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

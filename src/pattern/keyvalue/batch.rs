@@ -29,36 +29,30 @@ pub(super) async fn store(pattern: &KeyValue, context: &Context, request: StoreB
         items.push(BatchSetItem { key, value, ttl });
     }
     check::distinct(items.iter().map(|item| &*item.key), |index| format!("items[{index}].key"))?;
-    let results = match &pattern.batch {
-        Some(batch) => {
-            let done = batch.batch_set(context, BatchSetRequest { items }).await?;
-            done.results.into_iter().map(|result| StoreResponse { revision: result.revision }).collect()
-        }
-        None => {
-            let calls = items.into_iter().map(|BatchSetItem { key, value, ttl }| {
-                let work = pattern.basic.set(context, SetRequest { key, value, ttl });
-                async { Ok::<_, Error>(StoreResponse { revision: work.await?.revision }) }
-            });
-            stream::iter(calls).buffered(CONCURRENCY).try_collect().await?
-        }
+    let results = if let Some(batch) = &pattern.batch {
+        let done = batch.batch_set(context, BatchSetRequest { items }).await?;
+        done.results.into_iter().map(|result| StoreResponse { revision: result.revision }).collect()
+    } else {
+        let calls = items.into_iter().map(|BatchSetItem { key, value, ttl }| {
+            let work = pattern.basic.set(context, SetRequest { key, value, ttl });
+            async { Ok::<_, Error>(StoreResponse { revision: work.await?.revision }) }
+        });
+        stream::iter(calls).buffered(CONCURRENCY).try_collect().await?
     };
     Ok(StoreBatchResponse { results })
 }
 
 pub(super) async fn retrieve(pattern: &KeyValue, context: &Context, request: RetrieveBatchRequest) -> Result<RetrieveBatchResponse, Error> {
     let keys = keys(pattern, request.keys)?;
-    let results = match &pattern.batch {
-        Some(batch) => {
-            let found = batch.batch_get(context, BatchGetRequest { keys }).await?;
-            found.results.into_iter().map(|found| result(found.key, found.entry)).collect()
-        }
-        None => {
-            let calls = keys.into_iter().map(|key| {
-                let work = pattern.basic.get(context, GetRequest { key: key.clone() });
-                async { Ok::<_, Error>(result(key, work.await?.entry)) }
-            });
-            stream::iter(calls).buffered(CONCURRENCY).try_collect().await?
-        }
+    let results = if let Some(batch) = &pattern.batch {
+        let found = batch.batch_get(context, BatchGetRequest { keys }).await?;
+        found.results.into_iter().map(|found| result(found.key, found.entry)).collect()
+    } else {
+        let calls = keys.into_iter().map(|key| {
+            let work = pattern.basic.get(context, GetRequest { key: key.clone() });
+            async { Ok::<_, Error>(result(key, work.await?.entry)) }
+        });
+        stream::iter(calls).buffered(CONCURRENCY).try_collect().await?
     };
     Ok(RetrieveBatchResponse { results })
 }
@@ -66,18 +60,15 @@ pub(super) async fn retrieve(pattern: &KeyValue, context: &Context, request: Ret
 pub(super) async fn remove(pattern: &KeyValue, context: &Context, request: RemoveBatchRequest) -> Result<RemoveBatchResponse, Error> {
     let keys = keys(pattern, request.keys)?;
     check::distinct(keys.iter().map(|key| &**key), |index| format!("keys[{index}]"))?;
-    let results = match &pattern.batch {
-        Some(batch) => {
-            let done = batch.batch_delete(context, BatchDeleteRequest { keys }).await?;
-            done.results.into_iter().map(|result| RemoveResponse { removed: result.deleted }).collect()
-        }
-        None => {
-            let calls = keys.into_iter().map(|key| {
-                let work = pattern.basic.delete(context, DeleteRequest { key });
-                async { Ok::<_, Error>(RemoveResponse { removed: work.await?.deleted }) }
-            });
-            stream::iter(calls).buffered(CONCURRENCY).try_collect().await?
-        }
+    let results = if let Some(batch) = &pattern.batch {
+        let done = batch.batch_delete(context, BatchDeleteRequest { keys }).await?;
+        done.results.into_iter().map(|result| RemoveResponse { removed: result.deleted }).collect()
+    } else {
+        let calls = keys.into_iter().map(|key| {
+            let work = pattern.basic.delete(context, DeleteRequest { key });
+            async { Ok::<_, Error>(RemoveResponse { removed: work.await?.deleted }) }
+        });
+        stream::iter(calls).buffered(CONCURRENCY).try_collect().await?
     };
     Ok(RemoveBatchResponse { results })
 }
