@@ -12,10 +12,15 @@ use clap::{Parser, Subcommand, builder::styling};
 
 pub mod call;
 pub mod completions;
+pub mod config;
 pub mod generate;
+mod known;
 pub mod output;
 pub mod registry;
 pub mod serve;
+pub mod validate;
+
+pub use known::{known, load};
 
 const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Green.on_default().bold())
@@ -42,6 +47,10 @@ pub struct Cli {
 /// The commands, one line each.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Check a configuration, slot by slot, and tell every problem
+    Validate(validate::Args),
+    /// Print the configuration that counts, or the schema of the file
+    Config(config::Args),
     /// Print a script that completes commands and options in a shell
     Completions(completions::Args),
     /// Make a configuration from a pattern and the backends for its slots
@@ -66,6 +75,8 @@ pub type Outcome = Result<ExitCode, Failure>;
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Validate(args) => validate::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Registry(args) => registry::run(&args),

@@ -2,6 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use super::Failure;
+use crate::config::{Config, Source};
+
 const EXAMPLES: &str = "\
 Examples:
   prism serve                                   every protocol on 127.0.0.1:8980, data in ./prism-data
@@ -31,4 +34,14 @@ pub struct Args {
     /// Folder of the data when there is no configuration file. Default: ./prism-data
     #[arg(short, long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+}
+
+/// The configuration that these arguments ask for. Warnings are printed.
+pub fn load(args: &Args) -> Result<Config, Failure> {
+    let database = args.data.as_ref().map(|folder| folder.join("prism.db").display().to_string());
+    let source = Source::find(args.config.clone())
+        .with_flag("--listen", "listeners.main.address", args.listen.map(|address| address.to_string()))
+        .with_flag("--admin", "admin.address", args.admin.map(|address| address.to_string()))
+        .with_flag("--data", "backends.local.path", database);
+    super::load(&source)
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{
     Settings,
@@ -24,7 +24,7 @@ use super::{
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where clients connect, by name. On each, every protocol is spoken. `main` is always there.
+    /// Where clients connect, by name; every protocol is spoken on each. Default: `main` on 127.0.0.1:8980.
     pub listeners: BTreeMap<String, Listener>,
     /// The listener for operators: `/healthz`, `/readyz` and `/metrics`.
     pub admin: Admin,
@@ -85,7 +85,8 @@ pub enum Origin {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
-    /// `IP:PORT`. Port 0 takes a free one.
+    /// `IP:PORT`. Port 0 takes a free one. Only `main` has a default.
+    #[serde(default = "main_address")]
     #[schemars(with = "String")]
     pub address: SocketAddr,
     /// Speak TLS. Without it, connections are plain.
@@ -94,6 +95,10 @@ pub struct Listener {
     /// Which web pages may call.
     #[serde(default)]
     pub cors: Cors,
+}
+
+fn main_address() -> SocketAddr {
+    Listener::at(8980).address
 }
 
 impl Listener {
@@ -323,8 +328,13 @@ pub struct Binding {
     pub host: Option<String>,
     /// Where the paths begin: empty, or with a slash in front and none behind. Default: what the frontend says. `/` puts the
     /// namespace at the root.
+    #[serde(serialize_with = "write_base_path")]
     #[schemars(with = "Option<String>")]
     pub base_path: String,
+}
+
+fn write_base_path<S: Serializer>(path: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if path.is_empty() { "/" } else { path })
 }
 
 /// The unit of tenancy, routing, limits and metrics: a pattern, a backend for each of its slots, and how it is reached.
@@ -347,7 +357,6 @@ pub struct Namespace {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<Remote>,
     /// How it is reached. Default: by gRPC, gRPC-Web and REST on all listeners. An empty list: not at all.
-    #[serde(default)]
     #[schemars(with = "Option<Vec<super::schema::AnyBinding>>")]
     pub frontends: Vec<Binding>,
     /// What one client, or all of them, may take.

@@ -43,12 +43,15 @@ impl Serialize for Settings {
 }
 
 /// The password of a URL (`redis://user:password@host`) as stars; other text as it is.
-pub fn mask_url(text: &str) -> String {
+pub(super) fn mask_url(text: &str) -> String {
     let masked = || {
         let (scheme, rest) = text.split_once("://")?;
         let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
         let (user, _) = authority.rsplit_once('@')?;
-        let name = user.split_once(':').map_or("", |(name, _)| name);
+        let (name, password) = user.split_once(':').unwrap_or(("", user));
+        if password.starts_with("${") && password.ends_with('}') {
+            return None;
+        }
         Some(format!("{scheme}://{name}:***{}", &rest[user.len()..]))
     };
     masked().unwrap_or_else(|| text.to_owned())
@@ -63,6 +66,7 @@ mod tests {
         assert_eq!(mask_url("redis://ada:pass:w@host:6379/0"), "redis://ada:***@host:6379/0");
         assert_eq!(mask_url("redis://pass@host"), "redis://:***@host");
         assert_eq!(mask_url("redis://host:6379/a@b"), "redis://host:6379/a@b");
+        assert_eq!(mask_url("redis://ada:${env:PASSWORD}@host"), "redis://ada:${env:PASSWORD}@host");
         assert_eq!(mask_url("plain"), "plain");
     }
 

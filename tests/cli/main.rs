@@ -1,5 +1,6 @@
 //! What the `prism` command prints, and what it answers to mistakes.
 
+mod config;
 mod generate;
 mod registry;
 

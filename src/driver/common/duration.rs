@@ -78,6 +78,7 @@ impl JsonSchema for HumanDuration {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": ["string", "integer"],
+            "format": "human-duration",
             "pattern": "^[0-9]+(ms|s|m|h)$",
             "minimum": 0,
             "description": "A whole number and a unit (ms, s, m, h), as 250ms or 5s; a plain number is seconds.",

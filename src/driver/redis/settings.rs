@@ -224,7 +224,7 @@ pub fn address(client: &Client) -> String {
 
 /// Text that is never shown.
 #[derive(Clone, JsonSchema)]
-#[schemars(transparent)]
+#[schemars(transparent, extend("writeOnly" = true))]
 pub struct Secret(String);
 
 impl fmt::Debug for Secret {

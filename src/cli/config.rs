@@ -1,0 +1,76 @@
+//! `prism config`: what counts in the end, and the schema for editors.
+
+use std::path::PathBuf;
+
+use super::{
+    Outcome, known, load,
+    output::{Format, print, print_text},
+};
+use crate::config::{Origin, Source, schema};
+
+const EXAMPLES: &str = "\
+Examples:
+  prism config show > prism.yaml                start a file of your own from the embedded configuration
+  prism config show --config prism.yaml         with defaults and environment variables, secrets as references
+  prism config schema > prism.schema.json       completion and checks in editors, with this first line in prism.yaml:
+                                                # yaml-language-server: $schema=prism.schema.json
+
+Where a setting comes from, the first of these counts:
+  1. an option of the command line: prism serve --listen 0.0.0.0:80
+  2. an environment variable: PRISM_ and the path of the setting in upper case, with _ for everything else:
+     PRISM_LISTENERS_MAIN_ADDRESS, PRISM_LOG_LEVEL, PRISM_BACKENDS_REDIS_MAIN_URL,
+     PRISM_NAMESPACES_DEFAULT_LIMITS_TIMEOUT (an entry of namespaces goes by its name)
+  3. the file: --config FILE, else ./prism.yaml if it is there
+  4. the default; without a file, the embedded configuration
+
+A text may hold ${env:NAME} and ${file:PATH}; what they stand for is never printed. $${ is a plain ${.
+Durations are 100ms, 30s, 5m or 1h; sizes are 64KiB, 4MiB or a number of bytes. Paths start in the working directory.";
+
+/// Arguments of `prism config`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// What to print.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to print.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Print the configuration as it counts in the end, with all defaults; secrets are masked
+    Show(ShowArgs),
+    /// Print the JSON Schema of prism.yaml
+    Schema,
+}
+
+/// Arguments of `prism config show`.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// The configuration. Default: ./prism.yaml if it is there, else the embedded one
+    #[arg(short, long, value_name = "FILE", env = "PRISM_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
+    pub output: Format,
+}
+
+/// Prints what was asked for.
+pub fn run(args: &Args) -> Outcome {
+    let args = match &args.command {
+        Command::Schema => return print_text(&(serde_json::to_string_pretty(&schema(&known()))? + "\n")),
+        Command::Show(args) => args,
+    };
+    let config = load(&Source::find(args.config.clone()))?;
+    let origin = match &config.origin {
+        Origin::Embedded => "the embedded configuration".to_owned(),
+        Origin::File(path) => path.display().to_string(),
+    };
+    let yaml = serde_saphyr::to_string(&config)?;
+    let format = if args.output == Format::Table { Format::Yaml } else { args.output };
+    if format == Format::Yaml {
+        return print_text(&format!("# From {origin}, environment variables and defaults.\n{yaml}"));
+    }
+    print(format, &config, String::new)
+}

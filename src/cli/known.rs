@@ -1,0 +1,23 @@
+//! Configurations, checked against the registry and the drivers of this build.
+
+use super::{Failure, style};
+use crate::{
+    config::{self, Config, Driver, Known, Source},
+    driver::KINDS,
+    registry::Registry,
+};
+
+/// All that this build knows.
+pub fn known() -> Known<'static> {
+    let driver = |kind: &&crate::driver::Kind| Driver { kind: kind.name.to_owned(), schema: (kind.schema)().to_value() };
+    Known { registry: Registry::embedded(), drivers: KINDS.iter().map(driver).collect() }
+}
+
+/// Loads a valid configuration and prints its warnings; the failure has all problems.
+pub fn load(source: &Source) -> Result<Config, Failure> {
+    let config = config::load(source, &known()).map_err(|problems| Failure(format!("the configuration is not valid\n{problems}")))?;
+    for warning in &config.warnings {
+        eprintln!("{} {warning}", style::warning("warning:"));
+    }
+    Ok(config)
+}

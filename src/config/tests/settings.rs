@@ -1,0 +1,108 @@
+use super::{assert_problems, valid};
+
+/// A backend with these settings.
+fn redis(settings: &str) -> String {
+    format!("backends:\n  cache: {{type: redis, {settings}}}\nnamespaces: [{{name: one, pattern: keyvalue, slots: {{storage: cache}}}}]\n")
+}
+
+#[test]
+fn the_schema_of_the_driver_is_checked() {
+    for (settings, expected) in [
+        ("pool_size: 1", "2:3: `url` is missing: Where the server is, as `redis://localhost:6379`"),
+        ("url: 'http://h'", "2:29: `url` must look like `redis://localhost:6379`, not `http://h`"),
+        ("url: 'http://ada:secret@h'", "2:29: `url` must look like `redis://localhost:6379`, not `http://ada:***@h`"),
+        ("url: 5", "2:29: `url` must be text, not `5`; write it in quotes"),
+        ("url: 'redis://h', pool_size: many", "2:53: `pool_size` must be a whole number, not `many`"),
+        ("url: 'redis://h', pool_size: 1.5", "2:53: `pool_size` must be a whole number, not `1.5`"),
+        ("url: 'redis://h', pool_size: 0", "2:53: `pool_size` must be at least 1, not 0"),
+        ("url: 'redis://h', pool_size: 70000", "2:53: `pool_size` must be at most 65535, not 70000"),
+        ("url: 'redis://h', ratio: 2", "2:49: `ratio` must be at most 1, not 2"),
+        ("url: 'redis://h', protocol: resp", "2:52: unknown protocol `resp`; did you mean `resp3`? There are: resp2, resp3"),
+        ("url: 'redis://h', tls: {cb: x}", "2:47: `ca` is missing\n2:48: unknown setting `cb`; there are: ca"),
+        ("url: 'redis://h', tls: true", "2:47: `tls` must be a mapping, not `true`"),
+        ("url: 'redis://h', replicas: a", "2:52: `replicas` must be a list, not `a`"),
+        ("url: 'redis://h', replicas: [a, {}]", "2:56: `replicas` must be text, not a mapping"),
+        ("url: 'redis://h', eager: on", "2:49: `eager` must be true or false, not `on`"),
+        ("url: 'redis://h', labels: {a: 1}", "2:54: `a` must be text, not `1`; write it in quotes"),
+        (
+            "url: 'redis://h', pasword: x",
+            "2:42: unknown setting `pasword`; did you mean `password`? There are: type, url, password, pool_size, ratio, protocol, tls, replicas, eager, labels",
+        ),
+    ] {
+        let expected = expected.lines().map(|line| format!("prism.yaml:{line}")).collect::<Vec<_>>();
+        assert_problems(&redis(settings), &[], &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_setting_that_is_null_is_not_there() {
+    let config = valid(&redis("url: 'redis://h', password: null, tls: ~"), &[]);
+    assert_eq!(config.backends["cache"].settings.values().keys().collect::<Vec<_>>(), ["url"]);
+}
+
+#[test]
+fn secrets_reach_the_driver_and_nobody_else() {
+    let text = redis("url: 'redis://ada:one@${env:HOST}', password: '${env:PASSWORD}', pool_size: '${env:SIZE}'");
+    let config = valid(&text, &[("HOST", "h"), ("PASSWORD", "hunter2"), ("SIZE", "9")]);
+    let settings = &config.backends["cache"].settings;
+    assert_eq!(settings.values()["url"], "redis://ada:one@h");
+    assert_eq!(settings.values()["password"], "hunter2");
+    assert_eq!(settings.values()["pool_size"], 9);
+    let shown = serde_saphyr::to_string(&config).expect("YAML");
+    assert!(shown.contains("${env:PASSWORD}"), "{shown}");
+    let config = valid(&redis("url: 'redis://ada:one@h', password: hunter2"), &[]);
+    for text in [shown, format!("{config:?}"), serde_saphyr::to_string(&config).expect("YAML")] {
+        assert!(!text.contains("hunter2") && !text.contains(":one@"), "{text}");
+    }
+}
+
+#[test]
+fn references_that_lead_nowhere_are_told() {
+    assert_problems(
+        &redis("url: '${file:/no/url}', password: '${env:PASSWORD}-${HOME}'"),
+        &[],
+        &[
+            "prism.yaml:2:29: `url`: the file `/no/url` can't be read: No such file or directory (os error 2)",
+            "prism.yaml:2:58: `password`: the environment variable `PASSWORD` is not set",
+            "prism.yaml:2:58: `password`: `${HOME}` is no reference; write ${env:NAME} or ${file:PATH}, or `$${` for a plain `${`",
+        ],
+    );
+}
+
+#[test]
+fn the_value_of_a_secret_is_in_no_problem() {
+    assert_problems(
+        &redis("url: 'redis://h', pool_size: '${env:SIZE}'"),
+        &[("SIZE", "hunter2")],
+        &["prism.yaml:2:53: `pool_size` must be a whole number, not `${env:SIZE}`"],
+    );
+}
+
+#[test]
+fn durations_and_sizes_reach_every_driver_in_one_unit() {
+    let text = "backends: {local: {type: sqlite, path: x, busy_timeout: 1m30s, max_bytes: 2MiB}}
+namespaces: [{name: one, pattern: keyvalue, slots: {storage: local}}]
+";
+    let config = valid(text, &[("PRISM_BACKENDS_LOCAL_SWEEP_INTERVAL", "1.5s")]);
+    let settings = &config.backends["local"].settings;
+    assert_eq!((&settings.values()["busy_timeout"], &settings.shown()["busy_timeout"]), (&"90000ms".into(), &"1m30s".into()));
+    assert_eq!((&settings.values()["max_bytes"], &settings.shown()["max_bytes"]), (&2_097_152.into(), &"2MiB".into()));
+    assert_eq!(settings.values()["sweep_interval"], "1500ms");
+    assert_problems(
+        &text.replace("2MiB", "2 bananas").replace("1m30s", "90"),
+        &[],
+        &[
+            "prism.yaml:1:60: `busy_timeout` must be a duration such as 100ms, 30s or 5m, not `90`",
+            "prism.yaml:1:75: `max_bytes` must be a size such as 64KiB or 4MiB, not `2 bananas`",
+        ],
+    );
+}
+
+#[test]
+fn a_connection_string_looks_as_the_registry_says() {
+    assert_problems(
+        &redis("url: 'redis://h/not-a-number'"),
+        &[],
+        &["prism.yaml:2:29: `url` must look like `redis://localhost:6379/0`, not `redis://h/not-a-number`"],
+    );
+}

@@ -1,0 +1,203 @@
+//! YAML as a tree that knows where everything stands.
+//!
+//! Typed deserialization would stop at the first mistake; from a tree all of them can be told.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Number;
+use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+
+use super::problem::{Place, Problem};
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub value: Value,
+    pub place: Place,
+}
+
+/// A key of a mapping and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub name: String,
+    pub place: Place,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+impl Value {
+    /// What it is, with an article.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// Reads a document. A key that stands there twice is a problem like any other; of a
+/// file that is no YAML nothing is read.
+pub(super) fn parse(text: &str) -> (Node, Vec<Problem>) {
+    let read = |duplicate_keys| {
+        let options = serde_saphyr::options! { strict_booleans: true, duplicate_keys: duplicate_keys };
+        serde_saphyr::from_str_with_options::<Option<Node>>(text, options)
+    };
+    let mut errors = Vec::new();
+    let node = read(DuplicateKeyPolicy::Error).or_else(|error| {
+        let repeated = matches!(error.without_snippet(), serde_saphyr::Error::DuplicateMappingKey { .. });
+        errors.push(error);
+        if repeated { read(DuplicateKeyPolicy::FirstWins).map_err(|error| errors.push(error)) } else { Err(()) }
+    });
+    let node = node.ok().flatten().unwrap_or(Node { value: Value::Null, place: Place::WHOLE_FILE });
+    (node, errors.iter().map(problem).collect())
+}
+
+fn problem(error: &serde_saphyr::Error) -> Problem {
+    let place = error.location().map_or(Place::WHOLE_FILE, place);
+    let message = match error.without_snippet() {
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("`{key}` stands here a second time; remove one of the two")
+        }
+        error => {
+            let text = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+            // The place stands in front of the problem; the parser repeats it at the end of its sentence.
+            format!("this is no YAML: {}", text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message))
+        }
+    };
+    Problem { place, message }
+}
+
+fn place(location: Location) -> Place {
+    Place::File { line: location.line(), column: location.column() }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned { value, referenced, .. } = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Self { value, place: place(referenced) })
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned { value, referenced, .. } = Spanned::<String>::deserialize(deserializer)?;
+        Ok(Self { name: value, place: place(referenced) })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("numbers have to be finite"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Value::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_knows_its_place() {
+        let (node, problems) = parse("a: {b: [1, off]}\nc:\n  d: 30s\n");
+        assert_eq!(problems, []);
+        let Value::Map(top) = node.value else { panic!("a mapping") };
+        assert_eq!(top[1].0.place, Place::File { line: 2, column: 1 });
+        let Value::Map(inner) = &top[0].1.value else { panic!("a mapping") };
+        let Value::List(list) = &inner[0].1.value else { panic!("a list") };
+        assert_eq!(list[1].place, Place::File { line: 1, column: 12 });
+        assert!(matches!(&list[1].value, Value::Text(text) if text == "off"), "`off` is no boolean");
+        let Value::Map(inner) = &top[1].1.value else { panic!("a mapping") };
+        assert_eq!((&inner[0].0.place, &inner[0].1.place), (&Place::File { line: 3, column: 3 }, &Place::File { line: 3, column: 6 }));
+    }
+
+    #[test]
+    fn broken_yaml_and_repeated_keys_are_told_with_their_place() {
+        let (node, problems) = parse("a: 1\nb: 2\na: 3\n");
+        assert_eq!(
+            problems,
+            [Problem { place: Place::File { line: 3, column: 1 }, message: "`a` stands here a second time; remove one of the two".into() }]
+        );
+        assert!(matches!(node.value, Value::Map(map) if map.len() == 2), "the rest is read all the same");
+        for (text, line, message) in [
+            ("a: b: c", 1, "this is no YAML: mapping values are not allowed in this context"),
+            ("a: 1\n---\nb: 2", 3, "this is no YAML: only single YAML document expected but multiple found"),
+        ] {
+            let problems = parse(text).1;
+            assert_eq!(problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>(), [message]);
+            assert!(matches!(problems[0].place, Place::File { line: at, .. } if at == line));
+        }
+        assert_eq!(parse("a: 1\na: [}\n").1.len(), 2);
+        let (node, problems) = parse("# nothing\n");
+        assert_eq!(problems, []);
+        assert!(matches!(node.value, Value::Null));
+    }
+}
