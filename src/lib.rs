@@ -2,6 +2,8 @@
 //!
 //! The modules stand in the order of the data path; ARCHITECTURE.md tells how they fit together.
 
+/// The gateway as a whole; the only module that sees everything.
+pub mod app;
 /// Listeners and wire protocols.
 pub mod edge;
 /// The call, its errors, and the pipeline that every protocol goes through.

@@ -1,8 +1,25 @@
 //! `prism call`.
 
-use std::time::Duration;
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
-use crate::config::parse_duration;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use http::{HeaderName, HeaderValue};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+
+use super::{Failure, Outcome};
+use crate::{
+    call::{Context, Error, Handler as _, Input, Messages, Method, Output},
+    config::parse_duration,
+    frontend::{
+        json,
+        schema::{MessageId, Schema},
+    },
+    pattern::PATTERNS,
+    proto,
+    registry::unknown,
+    remote::RemoteHandler,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,4 +85,106 @@ mod tests {
         assert!(header("none").is_err());
         assert!(header("a b: c").is_err());
     }
+}
+
+/// Calls, and prints the answers as they come.
+pub fn run(args: Args) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
+    runtime.block_on(call(args))
+}
+
+async fn call(args: Args) -> Outcome {
+    let schema = Schema::all();
+    let method = find(&args.method)?;
+    let url = if args.address.contains("://") { args.address.clone() } else { format!("http://{}", args.address) };
+    let handler = RemoteHandler::connect(&url, &args.namespace, None)?;
+    let mut context = Context::internal(args.namespace.as_str());
+    if let Some(timeout) = args.timeout {
+        context = context.with_timeout(timeout);
+    }
+    for (name, value) in &args.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            context.metadata.append(name, value);
+        }
+    }
+    let input = message_of(schema, method.descriptor.input().full_name())?;
+    let output = message_of(schema, method.descriptor.output().full_name())?;
+    let requests: Messages<Bytes> = match args.request {
+        Some(text) => Box::pin(stream::iter([read(schema, input, text.as_bytes())])),
+        None => from_standard_input(schema, input, method.client_streaming),
+    };
+    let input =
+        if method.client_streaming { Input::Stream(requests) } else { Input::One(Input::Stream(requests).bytes().await.map_err(explain)?) };
+    let reply = handler.handle(&context, &method, input).await.map_err(explain)?;
+    match reply.output {
+        Output::One(message) => print(schema, output, &message)?,
+        Output::Stream(mut messages) => {
+            while let Some(message) = messages.next().await {
+                print(schema, output, &message.map_err(explain)?)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The RPC of that name among all patterns. Names of RPCs differ between patterns, but for those that all have.
+fn find(name: &str) -> Result<Arc<Method>, Failure> {
+    let methods: Vec<_> =
+        PATTERNS.iter().filter_map(|pattern| Method::of_service(proto::descriptors(), pattern.service)).flatten().collect();
+    methods.iter().find(|method| method.name.eq_ignore_ascii_case(name)).cloned().ok_or_else(|| {
+        let names: Vec<_> = methods.iter().map(|method| method.name.as_str()).collect();
+        Failure(unknown("RPC", name, names))
+    })
+}
+
+fn message_of(schema: &'static Schema, name: &str) -> Result<MessageId, Failure> {
+    schema.find(name).ok_or_else(|| Failure(format!("there is no message {name}")))
+}
+
+fn read(schema: &Schema, message: MessageId, text: &[u8]) -> Result<Bytes, Error> {
+    let mut out = Vec::new();
+    json::decode(schema, message, text, &mut out)?;
+    Ok(out.into())
+}
+
+/// One request of the whole text, or one of each line.
+fn from_standard_input(schema: &'static Schema, message: MessageId, lines: bool) -> Messages<Bytes> {
+    let broken = |error: std::io::Error| Error::internal("standard input can't be read").with_source(error);
+    if lines {
+        let lines = BufReader::new(tokio::io::stdin()).lines();
+        return Box::pin(stream::try_unfold(lines, move |mut lines| async move {
+            while let Some(line) = lines.next_line().await.map_err(broken)? {
+                if !line.trim().is_empty() {
+                    return Ok(Some((read(schema, message, line.as_bytes())?, lines)));
+                }
+            }
+            Ok(None)
+        }));
+    }
+    Box::pin(stream::once(async move {
+        let mut text = Vec::new();
+        tokio::io::stdin().read_to_end(&mut text).await.map_err(broken)?;
+        read(schema, message, &text)
+    }))
+}
+
+/// One line of JSON.
+fn print(schema: &Schema, message: MessageId, bytes: &[u8]) -> Result<(), Failure> {
+    let mut line = Vec::new();
+    json::encode(schema, message, bytes, &mut line)?;
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(&line).and_then(|()| out.flush()).map_err(|error| Failure(format!("standard output: {error}")))
+}
+
+/// Code, reason and sentence, then the facts.
+fn explain(error: Error) -> Failure {
+    let mut text = format!("{} {}: {error}", error.code().name(), error.reason());
+    for violation in error.violations() {
+        text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+    }
+    for (key, value) in error.metadata() {
+        text.push_str(&format!("\n  {key}: {value}"));
+    }
+    Failure(text)
 }

@@ -47,6 +47,10 @@ pub struct Cli {
 /// The commands, one line each.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve every protocol until SIGTERM
+    Serve(serve::Args),
+    /// Call any RPC of a namespace, streams included
+    Call(call::Args),
     /// Check a configuration, slot by slot, and tell every problem
     Validate(validate::Args),
     /// Print the configuration that counts, or the schema of the file
@@ -75,6 +79,8 @@ pub type Outcome = Result<ExitCode, Failure>;
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Call(args) => call::run(args),
         Command::Validate(args) => validate::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -1,9 +1,15 @@
 //! `prism serve`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt::Write as _, io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use super::Failure;
-use crate::config::{Config, Source};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{Failure, Outcome};
+use crate::{
+    app::{Address, App},
+    config::{self, Config, FrontendKind, LogFormat, Source},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,4 +50,93 @@ pub fn load(args: &Args) -> Result<Config, Failure> {
         .with_flag("--admin", "admin.address", args.admin.map(|address| address.to_string()))
         .with_flag("--data", "backends.local.path", database);
     super::load(&source)
+}
+
+/// Serves until SIGTERM or Ctrl-C, then drains.
+pub fn run(args: Args) -> Outcome {
+    let config = load(&args)?;
+    logging(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
+    runtime.block_on(async {
+        // Before anything is served, so that no signal is missed.
+        let end = end_signal().map_err(|error| format!("signals can't be awaited: {error}"))?;
+        let app = App::build(&config).await?;
+        print!("{}", banner(&config, &app));
+        app.run(end).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The future ends with the first SIGTERM or Ctrl-C; a second one ends the process at once.
+fn end_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        eprintln!("ending: calls in flight may finish; once more to end at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(130);
+        });
+    })
+}
+
+fn logging(log: &config::Log) {
+    let filter = EnvFilter::new(log.level.name());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+/// What is reachable where, with lines to paste.
+fn banner(config: &Config, app: &App) -> String {
+    let mut out = format!("Prism {} serves gRPC, gRPC-Web and REST\n\n", env!("CARGO_PKG_VERSION"));
+    let addresses = app.addresses();
+    for address in &addresses {
+        let scheme = if address.tls { "https" } else { "http" };
+        let _ = writeln!(out, "  listener {:<12} {scheme}://{}", address.name, address.address);
+    }
+    let _ = writeln!(out, "  {:<21} http://{}  (/healthz /readyz /metrics)\n", "admin", app.admin_address());
+    for namespace in &config.namespaces {
+        let place = match &namespace.remote {
+            Some(remote) => format!("namespace {} of {}", remote.namespace, remote.url),
+            None => namespace
+                .slots
+                .iter()
+                .map(|(slot, filled)| format!("{slot}: {}", place(config, &filled.backend)))
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        let _ = writeln!(out, "  namespace {:<11} {}, {place}", namespace.name, namespace.pattern);
+    }
+    if let Some(line) = example(config, &addresses) {
+        let _ = write!(out, "\nTry it:\n{line}");
+    }
+    out
+}
+
+fn place(config: &Config, backend: &str) -> String {
+    let Some(definition) = config.backends.get(backend) else { return backend.to_owned() };
+    match definition.settings.shown().get("path").and_then(|path| path.as_str()) {
+        Some(path) => format!("{backend} ({} in {path})", definition.kind),
+        None => format!("{backend} ({})", definition.kind),
+    }
+}
+
+/// Lines for the first key-value namespace that has REST on a plain listener.
+fn example(config: &Config, addresses: &[Address]) -> Option<String> {
+    config.namespaces.iter().filter(|namespace| namespace.pattern == "keyvalue").find_map(|namespace| {
+        let binding = namespace.frontends.iter().find(|binding| binding.kind == FrontendKind::Rest && binding.host.is_none())?;
+        let plain = |address: &&Address| !address.tls && binding.listener.as_ref().is_none_or(|only| *only == address.name);
+        let root = format!("http://{}{}/v1", addresses.iter().find(plain)?.address, binding.base_path);
+        Some(format!("  curl -X PUT {root}/values/greeting -d 'hello'\n  curl {root}/values/greeting\n  curl {root}/keys\n"))
+    })
 }

@@ -1,0 +1,280 @@
+//! The gateway as a whole: drivers → slots → patterns → pipeline → edges, built in that order. The only file that sees
+//! everything.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    call::{AccessLog, CallLimits, Code, Error, Handler, Method, Metrics, Namespace, Pipeline},
+    config::{self, Config, FrontendKind},
+    driver::{self, Backend, Keyspace, Settings},
+    edge::{self, Binding, Bindings, Bound, Cors, Drain, Edge, Frontend, Services, TlsFiles},
+    frontend::{
+        bind,
+        route::{self, Routes},
+    },
+    pattern::{self, Facts},
+    proto,
+    remote::RemoteHandler,
+    slot::Slot,
+};
+
+/// After a drain began, streams that are quiet may go on for this long: most of those that end by themselves have ended then.
+const STREAM_GRACE: Duration = Duration::from_secs(1);
+/// How long a backend may take to write out what is pending.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A backend that namespaces share.
+struct Connected {
+    kind: &'static str,
+    backend: Arc<dyn Backend>,
+}
+
+/// A gateway that has its ports and its backends, and does not serve yet.
+pub struct App {
+    listeners: Vec<Listening>,
+    admin: TcpListener,
+    admin_address: SocketAddr,
+    router: axum::Router,
+    backends: BTreeMap<String, Connected>,
+    health: Vec<HealthReporter>,
+    drain: Drain,
+    draining: CancellationToken,
+    streams: CancellationToken,
+    drain_timeout: Duration,
+}
+
+/// A listener and what it serves.
+struct Listening {
+    name: String,
+    bound: Bound,
+    edge: Arc<Edge>,
+}
+
+/// Where clients reach a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Name of the listener.
+    pub name: String,
+    /// Address with its real port.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
+impl App {
+    /// Builds everything that the configuration says. What is wrong with ports, files or settings is found here, before the
+    /// first call.
+    pub async fn build(config: &Config) -> Result<Self, Error> {
+        // Ports first: a second gateway on the same ports must not touch the first one's data.
+        let admin = TcpListener::bind(config.admin.address).await.map_err(|error| {
+            let address = config.admin.address;
+            let why = if error.kind() == std::io::ErrorKind::AddrInUse {
+                format!("port {} is in use; stop the other program, or choose another port with admin.address", address.port())
+            } else {
+                format!("can't listen on {address}: {error}")
+            };
+            Error::new(Code::FailedPrecondition, "LISTENER", format!("admin listener: {why}"))
+        })?;
+        let mut bound = Vec::new();
+        for (name, listener) in &config.listeners {
+            let tls = listener.tls.as_ref().map(|tls| TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() });
+            bound.push((name, listener, edge::bind(name, listener.address, tls.as_ref()).await?));
+        }
+
+        let metrics = Metrics::new().map_err(|error| Error::internal("the metrics can't be set up").with_source(error))?;
+        let streams = CancellationToken::new();
+        let pipeline = Arc::new(Pipeline::new(access_log(config.log.access), streams.clone()));
+        let backends = connect(config).await?;
+        let mut namespaces = Vec::new();
+        for namespace in &config.namespaces {
+            namespaces.push((namespace, open(namespace, &backends, &metrics)?));
+        }
+
+        let draining = CancellationToken::new();
+        let router = edge::admin::router(edge::admin::Admin {
+            metrics,
+            probes: Arc::new(backends.iter().map(|(name, connected)| (name.clone(), probe(&connected.backend))).collect()),
+            draining: draining.clone(),
+        });
+        let mut listeners = Vec::new();
+        let mut health = Vec::new();
+        for (name, listener, bound) in bound {
+            let bindings = Bindings::new(bindings_of(name, &namespaces)?);
+            let (services, reporter) = Services::new(&bindings.services())?;
+            for service in bindings.services() {
+                reporter.set_service_status(service, ServingStatus::Serving).await;
+            }
+            health.push(reporter);
+            let allowed = listener.cors.clone();
+            let cors = Cors::new(Box::new(move |origin| allowed.allows(origin)), listener.cors.max_age.as_secs());
+            let edge = Edge { pipeline: pipeline.clone(), bindings, services, cors };
+            listeners.push(Listening { name: name.clone(), bound, edge: Arc::new(edge) });
+        }
+        let admin_address = admin.local_addr().unwrap_or(config.admin.address);
+        Ok(Self {
+            listeners,
+            admin,
+            admin_address,
+            router,
+            backends,
+            health,
+            drain: Drain::default(),
+            draining,
+            streams,
+            drain_timeout: config.shutdown.drain_timeout,
+        })
+    }
+
+    /// The listeners for clients.
+    pub fn addresses(&self) -> Vec<Address> {
+        self.listeners
+            .iter()
+            .map(|listening| Address { name: listening.name.clone(), address: listening.bound.address, tls: listening.bound.is_tls() })
+            .collect()
+    }
+
+    /// The listener for operators.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Serves until `end` comes, then drains: readiness goes, no new connections; calls in flight finish, quiet streams are
+    /// ended with a status; what is left after the drain timeout is cut; backends write out what is pending.
+    pub async fn run(self, end: impl Future<Output = ()>) {
+        let mut serving = JoinSet::new();
+        for listening in self.listeners {
+            serving.spawn(listening.bound.serve(listening.edge, self.drain.clone()));
+        }
+        // Operators see the drain to its end, so this listener is the last to go.
+        let admin = tokio::spawn(async move { axum::serve(self.admin, self.router).await });
+
+        end.await;
+        self.draining.cancel();
+        for reporter in &self.health {
+            reporter.set_service_status("", ServingStatus::NotServing).await;
+        }
+        self.drain.begin.cancel();
+        let streams = self.streams.clone();
+        let grace = tokio::spawn(async move {
+            tokio::time::sleep(STREAM_GRACE).await;
+            streams.cancel();
+        });
+        let finished = async { while serving.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.drain_timeout, finished).await.is_err() {
+            tracing::warn!(timeout = ?self.drain_timeout, "calls were still in flight when the drain timeout ended; they are cut");
+            self.drain.cut.cancel();
+            while serving.join_next().await.is_some() {}
+        }
+        grace.abort();
+        for (name, connected) in &self.backends {
+            if tokio::time::timeout(CLOSE_TIMEOUT, connected.backend.close()).await.is_err() {
+                tracing::warn!(backend = name, "the backend did not close in time");
+            }
+        }
+        admin.abort();
+    }
+}
+
+fn access_log(log: config::AccessLog) -> AccessLog {
+    match log {
+        config::AccessLog::Off => AccessLog::Off,
+        config::AccessLog::Errors => AccessLog::Errors,
+        config::AccessLog::All => AccessLog::All,
+    }
+}
+
+async fn connect(config: &Config) -> Result<BTreeMap<String, Connected>, Error> {
+    let mut backends = BTreeMap::new();
+    for (name, backend) in &config.backends {
+        let kind = driver::kind(&backend.kind).ok_or_else(|| {
+            Error::new(Code::FailedPrecondition, "NO_DRIVER", format!("backend {name}: this build has no driver for {}", backend.kind))
+        })?;
+        let settings = Settings { name: name.clone(), values: backend.settings.values().clone() };
+        let connected = (kind.connect)(settings).await.map_err(|error| error.with("backend", name))?;
+        backends.insert(name.clone(), Connected { kind: kind.name, backend: connected });
+    }
+    Ok(backends)
+}
+
+fn open(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>, metrics: &Metrics) -> Result<Arc<Namespace>, Error> {
+    let limits = CallLimits {
+        max_message_bytes: usize::try_from(namespace.limits.max_message_bytes).unwrap_or(usize::MAX),
+        max_concurrent_calls: usize::try_from(namespace.limits.max_concurrent_calls).unwrap_or(usize::MAX),
+        timeout: namespace.limits.timeout,
+        max_timeout: namespace.limits.max_timeout,
+    };
+    let pattern = pattern::find(&namespace.pattern).ok_or_else(|| {
+        let message = format!("namespace {}: this build can't serve the pattern {}", namespace.name, namespace.pattern);
+        Error::new(Code::FailedPrecondition, "UNKNOWN_PATTERN", message)
+    })?;
+    let handler: Arc<dyn Handler> = match &namespace.remote {
+        Some(remote) => RemoteHandler::connect(&remote.url, &remote.namespace, None)?,
+        None => {
+            let mut slots = BTreeMap::new();
+            for (slot, filled) in &namespace.slots {
+                let connected = backends.get(&filled.backend).ok_or_else(|| {
+                    Error::new(
+                        Code::FailedPrecondition,
+                        "UNKNOWN_BACKEND",
+                        format!("namespace {}: no backend {}", namespace.name, filled.backend),
+                    )
+                })?;
+                let keyspace = Keyspace { namespace: namespace.name.clone(), slot: slot.clone() };
+                let mut slot = Slot::fill(&keyspace, &filled.backend, connected.kind, &*connected.backend);
+                tighten(&mut slot.limits, &namespace.limits);
+                slots.insert(slot.name.clone(), slot);
+            }
+            pattern::build(pattern.name, slots, &Facts { namespace: namespace.name.as_str().into(), limits })?
+        }
+    };
+    let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
+    Ok(Arc::new(Namespace::new(&namespace.name, pattern.name, methods, handler, limits, metrics)))
+}
+
+/// The tighter of what the driver takes and what the namespace allows.
+fn tighten(driver: &mut driver::Limits, namespace: &config::Limits) {
+    driver.max_key_bytes = namespace.max_key_bytes.map_or(driver.max_key_bytes, |limit| limit.min(driver.max_key_bytes));
+    driver.max_value_bytes = namespace.max_value_bytes.map_or(driver.max_value_bytes, |limit| limit.min(driver.max_value_bytes));
+    driver.max_batch_items = namespace.max_batch_items.map_or(driver.max_batch_items, |limit| limit.min(driver.max_batch_items));
+}
+
+fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>)]) -> Result<Vec<Binding>, Error> {
+    let mut bindings = Vec::new();
+    for (definition, namespace) in namespaces {
+        for binding in &definition.frontends {
+            if binding.listener.as_deref().is_some_and(|only| only != listener) {
+                continue;
+            }
+            let frontend = match binding.kind {
+                FrontendKind::Grpc => Frontend::Grpc,
+                FrontendKind::GrpcWeb => Frontend::GrpcWeb,
+                FrontendKind::Rest => Frontend::Rest(Arc::new(routes(&namespace.service)?)),
+            };
+            bindings.push(Binding {
+                host: binding.host.clone(),
+                base_path: binding.base_path.clone(),
+                namespace: namespace.clone(),
+                frontend,
+            });
+        }
+    }
+    Ok(bindings)
+}
+
+/// The routes of a service's annotations. What is wrong with them is a defect of this build, which a test finds.
+fn routes(service: &str) -> Result<Routes, Error> {
+    route::annotated(service, bind::Settings::default())
+        .map_err(|problems| Error::internal(format!("the HTTP annotations of {service} can't be used: {}", problems.join("; "))))
+}
+
+fn probe(backend: &Arc<dyn Backend>) -> edge::admin::Probe {
+    let backend = backend.clone();
+    Arc::new(move || {
+        let backend = backend.clone();
+        Box::pin(async move { backend.health().await })
+    })
+}
