@@ -8,6 +8,7 @@ mod claims;
 mod keyvalue;
 mod pubsub;
 mod queue;
+mod stream;
 mod subject;
 mod suite;
 mod support;
@@ -25,7 +26,7 @@ use suite::Suite;
 
 /// All suites. An interface may have several.
 fn suites() -> Vec<&'static Suite> {
-    [keyvalue::SUITES, pubsub::SUITES, queue::SUITES].concat()
+    [keyvalue::SUITES, pubsub::SUITES, queue::SUITES, stream::SUITES].concat()
 }
 
 fn main() -> ExitCode {
