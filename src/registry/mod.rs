@@ -23,7 +23,7 @@ pub use nearest::{nearest, unknown};
 pub use problem::{Problem, Problems};
 pub use rpcs::{Rpc, rpcs};
 pub use slot::{Group, Requirement, SlotCheck};
-pub use validate::{CompiledDriver, validate};
+pub use validate::{Compiled, CompiledDriver, CompiledPattern, validate};
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

@@ -7,30 +7,30 @@ mod registry;
 use std::process::Command;
 
 /// What a run of `prism` gave.
-pub struct Run {
+struct Run {
     /// The exit code.
-    pub code: Option<i32>,
+    code: Option<i32>,
     /// What it printed.
-    pub stdout: String,
+    stdout: String,
     /// What it complained of.
-    pub stderr: String,
+    stderr: String,
 }
 
 /// Runs `prism` with arguments separated by spaces.
-pub fn prism(arguments: &str) -> Run {
+fn prism(arguments: &str) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_prism")).args(arguments.split_whitespace()).output().unwrap();
     Run { code: output.status.code(), stdout: String::from_utf8(output.stdout).unwrap(), stderr: String::from_utf8(output.stderr).unwrap() }
 }
 
 /// Runs `prism`, which has to succeed, and gives what it printed.
-pub fn printed(arguments: &str) -> String {
+fn printed(arguments: &str) -> String {
     let run = prism(arguments);
     assert_eq!(run.code, Some(0), "prism {arguments}: {}", run.stderr);
     run.stdout
 }
 
 /// Runs `prism`, which has to fail, and gives what it complained of.
-pub fn refused(arguments: &str) -> String {
+fn refused(arguments: &str) -> String {
     let run = prism(arguments);
     assert_eq!(run.code, Some(1), "prism {arguments}: {}", run.stdout);
     run.stderr

@@ -4,37 +4,30 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{LEGEND, compiled_drivers};
+use super::{LEGEND, compiled};
 use crate::{
     cli::{
         Outcome,
         output::{Format, columns_apart, print, print_text},
     },
-    registry::{Cell, DriverStatus, Registry, Row, Totals, validate as check},
+    registry::{Cell, Registry, Row, Totals, validate as check},
 };
 
 #[derive(Serialize)]
 struct Report<'a> {
     valid: bool,
     problems: Vec<String>,
-    drivers_left_out: &'a [&'a str],
+    drivers_left_out: &'a [String],
     totals: Totals,
 }
 
 pub(super) fn validate(registry: &Registry, format: Format) -> Outcome {
-    let drivers = compiled_drivers();
-    let left_out = registry
-        .backends
-        .iter()
-        .filter(|backend| backend.driver == DriverStatus::Implemented && !drivers.iter().any(|driver| backend.name == *driver.kind))
-        .map(|backend| backend.name.as_str())
-        .collect::<Vec<_>>();
-    let problems = check(registry, &drivers, &left_out);
-
+    let compiled = compiled(registry);
+    let problems = check(registry, &compiled);
     let report = Report {
         valid: problems.0.is_empty(),
         problems: problems.0.iter().map(ToString::to_string).collect(),
-        drivers_left_out: &left_out,
+        drivers_left_out: &compiled.left_out,
         totals: registry.totals(),
     };
     print(format, &report, || text(&report))?;

@@ -12,7 +12,8 @@ use clap::Subcommand;
 use super::{Failure, Outcome, output::Format};
 use crate::{
     driver,
-    registry::{CompiledDriver, DriverStatus, Registry, Status},
+    pattern::PATTERNS,
+    registry::{Compiled, CompiledDriver, CompiledPattern, DriverStatus, Registry, Status},
 };
 
 const EXAMPLES: &str = "\
@@ -99,12 +100,21 @@ fn load(args: &Args) -> Result<Source, Failure> {
     }
 }
 
-/// The drivers of this build, to be held against the files.
-pub(super) fn compiled_drivers() -> Vec<CompiledDriver> {
-    driver::KINDS
-        .iter()
-        .map(|kind| CompiledDriver { kind: kind.name, interfaces: (kind.interfaces)(), schema: (kind.schema)().to_value() })
-        .collect()
+/// What this build has, to be held against the files.
+fn compiled(registry: &Registry) -> Compiled {
+    let declared = registry.backends.iter().filter(|backend| backend.driver == DriverStatus::Implemented);
+    let left_out = declared.filter(|backend| driver::kind(&backend.name).is_none());
+    let drivers = driver::KINDS.iter().map(|kind| CompiledDriver {
+        kind: kind.name,
+        interfaces: (kind.interfaces)(),
+        schema: (kind.schema)().to_value(),
+    });
+    let patterns = PATTERNS.iter().map(|one| CompiledPattern { name: one.name, version: one.version, service: one.service });
+    Compiled {
+        drivers: drivers.collect(),
+        left_out: left_out.map(|backend| backend.name.to_string()).collect(),
+        patterns: patterns.collect(),
+    }
 }
 
 const LEGEND: &str = "\n✓ implemented   ○ planned\n";

@@ -4,17 +4,17 @@ use regex::Regex;
 
 use super::{
     super::{Backend, DriverStatus, Problems, Registry, unknown},
-    CompiledDriver, settings,
+    Compiled, CompiledDriver, settings,
 };
 
-pub(super) fn validate(registry: &Registry, drivers: &[CompiledDriver], left_out: &[&str], problems: &mut Problems) {
+pub(super) fn validate(registry: &Registry, compiled: &Compiled, problems: &mut Problems) {
     for backend in &registry.backends {
         let file = registry.path("backends", &backend.name);
         super::interface_names(registry, file, backend.implements.iter().chain(&backend.planned), problems);
         connection(file, backend, problems);
-        match drivers.iter().find(|driver| backend.name == *driver.kind) {
+        match compiled.drivers.iter().find(|driver| backend.name == *driver.kind) {
             Some(driver) => declared_is_compiled(file, backend, driver, problems),
-            None if backend.driver == DriverStatus::Implemented && !left_out.contains(&backend.name.as_str()) => {
+            None if backend.driver == DriverStatus::Implemented && !compiled.left_out.iter().any(|kind| backend.name == **kind) => {
                 let message = format!("there is no driver `{}` in src/driver; write `driver: planned`", backend.name);
                 problems.add(file, backend.name.line(), message);
             }
@@ -26,7 +26,7 @@ pub(super) fn validate(registry: &Registry, drivers: &[CompiledDriver], left_out
             }
         }
     }
-    for driver in drivers {
+    for driver in &compiled.drivers {
         if registry.backend(driver.kind).is_none() {
             problems.add(&format!("registry/backends/{}.yaml", driver.kind), 0, "the driver exists and this file is missing");
         }

@@ -20,12 +20,34 @@ pub struct CompiledDriver {
     pub schema: serde_json::Value,
 }
 
-/// Checks every rule. `drivers` are the compiled drivers, and `left_out` the kinds whose driver was left out of this build.
-pub fn validate(registry: &Registry, drivers: &[CompiledDriver], left_out: &[&str]) -> Problems {
+/// What the source tree can serve.
+#[derive(Clone, Debug)]
+pub struct CompiledPattern {
+    /// As `keyvalue`.
+    pub name: &'static str,
+    /// As `v1`.
+    pub version: &'static str,
+    /// Full name of its service.
+    pub service: &'static str,
+}
+
+/// What the files are held against.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    /// The drivers of this build.
+    pub drivers: Vec<CompiledDriver>,
+    /// Kinds whose driver was left out of this build, so that what they declare can't be compared.
+    pub left_out: Vec<String>,
+    /// The patterns of this build.
+    pub patterns: Vec<CompiledPattern>,
+}
+
+/// Checks every rule.
+pub fn validate(registry: &Registry, compiled: &Compiled) -> Problems {
     let mut problems = Problems::default();
     interfaces::validate(registry, &mut problems);
-    backends::validate(registry, drivers, left_out, &mut problems);
-    patterns::validate(registry, &mut problems);
+    backends::validate(registry, compiled, &mut problems);
+    patterns::validate(registry, compiled, &mut problems);
     matrix(registry, &mut problems);
     problems
 }

@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::super::{Backend, Name, Pattern, Problems, Registry, Slot, SlotCheck, Status, Step, rpcs, unknown};
+use super::{
+    super::{Backend, Name, Pattern, Problems, Registry, Slot, SlotCheck, Status, Step, rpcs, unknown},
+    Compiled,
+};
 use crate::proto;
 
-pub(super) fn validate(registry: &Registry, problems: &mut Problems) {
+pub(super) fn validate(registry: &Registry, compiled: &Compiled, problems: &mut Problems) {
     for pattern in &registry.patterns {
         let file = registry.path("patterns", &pattern.name);
         if pattern.slots.values().all(|slot| slot.optional) {
@@ -14,6 +17,7 @@ pub(super) fn validate(registry: &Registry, problems: &mut Problems) {
         for (name, slot) in &pattern.slots {
             slot_is_sound(registry, file, pattern, name, slot, problems);
         }
+        executor(file, pattern, compiled, problems);
         api(file, pattern, problems);
         flows(registry, file, pattern, problems);
     }
@@ -45,6 +49,27 @@ fn slot_is_sound(registry: &Registry, file: &str, pattern: &Pattern, name: &str,
                 problems.add(file, recommended.line(), format!("`{recommended}` is recommended and can't fill slot `{name}`"));
             }
             Some(_) => {}
+        }
+    }
+}
+
+/// What claims to be served has to be in the table of patterns, and the other way round.
+fn executor(file: &str, pattern: &Pattern, compiled: &Compiled, problems: &mut Problems) {
+    let line = pattern.name.line();
+    match (pattern.executor, compiled.patterns.iter().find(|one| pattern.name == *one.name)) {
+        (Status::Planned, None) => {}
+        (Status::Planned, Some(_)) => problems.add(file, line, "the executor exists; write `executor: implemented`"),
+        (Status::Implemented, None) => {
+            let message = format!("there is no executor `{}` in src/pattern; write `executor: planned`", pattern.name);
+            problems.add(file, line, message);
+        }
+        (Status::Implemented, Some(one)) => {
+            if one.version != pattern.version {
+                problems.add(file, line, format!("the executor is of version {}, not {}", one.version, pattern.version));
+            }
+            if pattern.api.service != *one.service {
+                problems.add(file, pattern.api.service.line(), format!("the executor serves `{}`", one.service));
+            }
         }
     }
 }
