@@ -3,15 +3,17 @@
 //! The file is in WAL mode: one thread writes ([`writer`]), a pool of connections reads ([`readers`]), and neither waits for the
 //! other. Several processes of one machine may share a file. All keyspaces live in the same tables, by their id ([`schema`]).
 
+mod attributes;
 mod error;
 mod keyvalue;
+mod members;
 mod open;
 mod readers;
 mod schema;
 mod settings;
-#[expect(dead_code, reason = "streams and queues, which come next, wait for signals")]
 mod signals;
 mod space;
+mod stream;
 mod sweeper;
 mod writer;
 
@@ -23,6 +25,7 @@ use tokio::task::AbortHandle;
 pub use settings::{Durability, Settings};
 
 use self::{
+    members::Members,
     readers::Readers,
     signals::Signals,
     space::{Database, Space},
@@ -50,7 +53,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// One database file.
 pub struct Sqlite {
     database: Arc<Database>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
 }
 
 impl Sqlite {
@@ -67,7 +70,7 @@ impl Sqlite {
         let writer = Writer::start(connection, signals.clone())
             .map_err(|error| Error::internal("the thread that writes the database can't be started").with_source(error))?;
         let readers = Readers::new(settings.path.clone(), settings.readers, *settings.busy_timeout);
-        let database = Arc::new(Database { writer, readers, signals, limits: Limits::default() });
+        let database = Arc::new(Database { writer, readers, signals, limits: Limits::default(), members: Members::default() });
         let tasks = sweeper::start(&database, *settings.sweep_interval);
         Ok(Self { database, tasks })
     }
@@ -81,6 +84,7 @@ impl Database {
             readers: Readers::new(PathBuf::new(), 1, Duration::ZERO),
             signals: Arc::default(),
             limits: Limits::default(),
+            members: Members::default(),
         }
     }
 }
@@ -88,6 +92,7 @@ impl Database {
 fn interfaces(space: &Arc<Space>) -> Interfaces {
     let mut interfaces = Interfaces::default();
     keyvalue::add(&mut interfaces, space);
+    stream::add(&mut interfaces, space);
     interfaces
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::Connection;
 
 use super::{
+    members::Members,
     readers::Readers,
     signals::{Signals, Topic, Waiter},
     writer::{Tx, Writer, keyspace_id},
@@ -24,6 +25,8 @@ pub struct Database {
     pub signals: Arc<Signals>,
     /// Greatest sizes.
     pub limits: Limits,
+    /// The members of consumer groups here.
+    pub members: Members,
 }
 
 /// A keyspace.
@@ -89,7 +92,6 @@ impl Space {
     }
 
     /// Begins to wait for something in this keyspace.
-    #[expect(dead_code, reason = "streams and queues, which come next, wait")]
     pub async fn wait(&self, topic: impl FnOnce(i64) -> Topic) -> Result<Waiter, Error> {
         // A topic needs an id, so the keyspace is made if it is not there yet.
         let id = match self.id.get() {
@@ -97,6 +99,11 @@ impl Space {
             None => self.write(|_, id| Ok(id)).await?,
         };
         Ok(self.database.signals.wait(topic(id)))
+    }
+
+    /// The members of consumer groups here.
+    pub fn members(&self) -> &Members {
+        &self.database.members
     }
 
     fn id(&self, connection: &Connection) -> Result<i64, Error> {

@@ -10,16 +10,20 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{keyvalue, space::Database};
+use super::{keyvalue, space::Database, stream};
 use crate::call::Error;
 
 /// How often those who wait hear of writes of other processes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Starts the tasks of a database. They keep nothing of it alive.
-pub fn start(database: &Arc<Database>, sweep_interval: Duration) -> [AbortHandle; 2] {
-    let (sweeps, looks) = (Arc::downgrade(database), Arc::downgrade(database));
-    [tokio::spawn(sweep(sweeps, sweep_interval)).abort_handle(), tokio::spawn(look(looks)).abort_handle()]
+pub fn start(database: &Arc<Database>, sweep_interval: Duration) -> [AbortHandle; 3] {
+    let weak = || Arc::downgrade(database);
+    [
+        tokio::spawn(sweep(weak(), sweep_interval)).abort_handle(),
+        tokio::spawn(renew(weak())).abort_handle(),
+        tokio::spawn(look(weak())).abort_handle(),
+    ]
 }
 
 async fn sweep(database: Weak<Database>, every: Duration) {
@@ -35,7 +39,21 @@ async fn sweep(database: Weak<Database>, every: Duration) {
 }
 
 async fn sweep_once(database: &Database) -> Result<(), Error> {
-    keyvalue::sweep(database).await
+    keyvalue::sweep(database).await?;
+    stream::sweep(database).await
+}
+
+/// Tells the other gateways on the file that the members of consumer groups here are still here.
+async fn renew(database: Weak<Database>) {
+    let mut ticks = interval(stream::RENEW);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(database) = database.upgrade() else { return };
+        if let Err(error) = stream::renew(&database).await {
+            tracing::warn!(%error, "members of consumer groups could not be renewed; it will be tried again");
+        }
+    }
 }
 
 /// A look costs a microsecond, but keeps the processor awake: only while somebody waits.

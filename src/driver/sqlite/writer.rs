@@ -167,7 +167,6 @@ impl<'c> Tx<'c> {
     }
 
     /// Wakes those who wait for a topic, once this is committed.
-    #[expect(dead_code, reason = "streams and queues, which come next, send signals")]
     pub fn signal(&self, topic: Topic) {
         self.signals.borrow_mut().push(topic);
     }

@@ -51,8 +51,9 @@ CREATE TABLE records (
     PRIMARY KEY (stream, offset)
 ) STRICT, WITHOUT ROWID;
 
+-- Ids are never used again: members of a deleted group must not find themselves in another one.
 CREATE TABLE consumer_groups (
-    id       INTEGER PRIMARY KEY,
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
     stream   INTEGER NOT NULL,
     name     TEXT NOT NULL,
     -- The first offset that no member got yet.
@@ -76,6 +77,7 @@ CREATE TABLE deliveries (
     consumer_group INTEGER NOT NULL,
     offset         INTEGER NOT NULL,
     member         INTEGER NOT NULL,
+    -- How often it was delivered; 0: its member left before it took the record.
     attempt        INTEGER NOT NULL,
     -- When it is delivered again; 0: at once, because its member has left.
     expires        INTEGER NOT NULL,
