@@ -8,6 +8,7 @@ mod error;
 mod keyvalue;
 mod members;
 mod open;
+mod queue;
 mod readers;
 mod schema;
 mod settings;
@@ -93,6 +94,7 @@ fn interfaces(space: &Arc<Space>) -> Interfaces {
     let mut interfaces = Interfaces::default();
     keyvalue::add(&mut interfaces, space);
     stream::add(&mut interfaces, space);
+    queue::add(&mut interfaces, space);
     interfaces
 }
 

@@ -10,7 +10,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{keyvalue, space::Database, stream};
+use super::{keyvalue, queue, space::Database, stream};
 use crate::call::Error;
 
 /// How often those who wait hear of writes of other processes.
@@ -40,7 +40,8 @@ async fn sweep(database: Weak<Database>, every: Duration) {
 
 async fn sweep_once(database: &Database) -> Result<(), Error> {
     keyvalue::sweep(database).await?;
-    stream::sweep(database).await
+    stream::sweep(database).await?;
+    queue::sweep(database).await
 }
 
 /// Tells the other gateways on the file that the members of consumer groups here are still here.
