@@ -51,6 +51,11 @@ pub fn between(field: &str, duration: &prost_types::Duration, least: Duration, m
     parsed.ok_or_else(|| Error::invalid(field, format!("must be at least {}s and at most {}s", least.as_secs_f64(), most.as_secs_f64())))
 }
 
+/// So many milliseconds from now, rounded up: nothing happens before its time.
+pub fn after(now: Millis, duration: Duration) -> Millis {
+    now.saturating_add(i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX / 2))
+}
+
 /// When the time to live in the field `ttl`, which begins now, ends. A problem is `INVALID_ARGUMENT INVALID_TTL`.
 pub fn expiry(ttl: Option<&prost_types::Duration>) -> Result<Option<Millis>, Error> {
     expiry_at("ttl", ttl)
@@ -63,9 +68,7 @@ pub fn expiry_at(field: impl Display, ttl: Option<&prost_types::Duration>) -> Re
         let problem = error.violations().first().map(|violation| violation.description.clone()).unwrap_or_default();
         Error::invalid(field.to_string(), problem).with_reason("INVALID_TTL")
     })?;
-    // Rounded up: a key never goes before its time.
-    let millis = ttl.as_nanos().div_ceil(1_000_000);
-    Ok(Some(now() + i64::try_from(millis).unwrap_or(i64::MAX / 2)))
+    Ok(Some(after(now(), ttl)))
 }
 
 #[cfg(test)]

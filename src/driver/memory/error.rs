@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
-use crate::call::Error;
+use crate::call::{Code, Error};
 
 /// `UNAVAILABLE BACKEND_UNAVAILABLE`, after [`close`](crate::driver::Backend::close).
 pub fn closed() -> Error {
     Error::backend_unavailable("the memory backend is closed, because Prism is stopping", Duration::from_secs(1))
+}
+
+/// `RESOURCE_EXHAUSTED TOO_MANY_SUBSCRIPTIONS`
+pub fn too_many_subscriptions(limit: usize) -> Error {
+    Error::new(
+        Code::ResourceExhausted,
+        "TOO_MANY_SUBSCRIPTIONS",
+        format!("{limit} subscriptions are open, which is the limit (max_subscriptions); end some or try again later"),
+    )
+    .with("limit", limit.to_string())
 }

@@ -2,6 +2,7 @@
 
 mod error;
 mod keyvalue;
+mod pubsub;
 mod settings;
 mod shared;
 
@@ -50,6 +51,7 @@ type Spaces = Mutex<HashMap<Keyspace, Arc<Space>>>;
 struct Space {
     keyvalue: Arc<keyvalue::Store>,
     transactions: Arc<Transactions<keyvalue::Store>>,
+    hub: Arc<pubsub::Hub>,
 }
 
 impl Memory {
@@ -94,10 +96,15 @@ impl Space {
     fn new(shared: &Arc<Shared>) -> Self {
         let capacity = Capacity { transactions: shared.settings.max_transactions, ..Capacity::default() };
         let keyvalue = Arc::new(keyvalue::Store::new(shared.clone(), LIMITS));
-        Self { transactions: Arc::new(Transactions::with_capacity(keyvalue.clone(), capacity)), keyvalue }
+        Self {
+            transactions: Arc::new(Transactions::with_capacity(keyvalue.clone(), capacity)),
+            keyvalue,
+            hub: Arc::new(pubsub::Hub::new(shared.clone(), LIMITS)),
+        }
     }
 
     fn interfaces(&self) -> Interfaces {
+        let pubsub = Arc::new(pubsub::PubSub(self.hub.clone()));
         Interfaces {
             keyvalue_basic: Some(self.keyvalue.clone()),
             keyvalue_batch: Some(self.keyvalue.clone()),
@@ -105,12 +112,17 @@ impl Space {
             keyvalue_scan: Some(Arc::new(keyvalue::Scan(self.keyvalue.clone()))),
             keyvalue_transactional: Some(self.transactions.clone()),
             keyvalue_ttl: Some(self.keyvalue.clone()),
+            pubsub_basic: Some(pubsub.clone()),
+            pubsub_filtering: Some(pubsub.clone()),
+            pubsub_ordering: Some(pubsub.clone()),
+            pubsub_wildcards: Some(pubsub),
             ..Interfaces::default()
         }
     }
 
     fn sweep(&self) {
         self.keyvalue.sweep();
+        self.hub.sweep();
     }
 }
 

@@ -16,10 +16,11 @@ pub struct Settings {
     /// Most open interactive transactions of one keyspace.
     #[schemars(range(min = 1))]
     pub max_transactions: usize,
-    /// Most open subscriptions, group members and waiting consumers.
+    /// Most open subscriptions and members of consumer groups.
     #[schemars(range(min = 1))]
     pub max_subscriptions: usize,
-    /// Messages that a subscription buffers before it drops new ones and tells of a gap.
+    /// Messages that a subscription buffers before it drops new ones and tells of a gap. It also does so when its messages
+    /// have a sixteenth of `max_bytes`, so that one slow subscriber can't fill the backend.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub subscription_buffer: usize,
 }

@@ -1,7 +1,5 @@
 //! `keyvalue_batch`. Here a batch is atomic, which the contract doesn't ask for.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -25,7 +23,7 @@ impl KeyValueBatch for Store {
             check::value(&self.limits, format_args!("items[{index}].value"), &item.value)?;
             expirations.push(time::expiry_at(format_args!("items[{index}].ttl"), item.ttl.as_ref())?);
         }
-        different(request.items.iter().map(|item| &item.key), |index| format!("items[{index}].key"))?;
+        check::distinct(request.items.iter().map(|item| &item.key[..]), |index| format!("items[{index}].key"))?;
         let writes: Vec<_> =
             request.items.iter().zip(expirations).map(|(item, expires)| Write::set(&item.key, &item.value, expires)).collect();
 
@@ -57,7 +55,7 @@ impl KeyValueBatch for Store {
         for (index, key) in request.keys.iter().enumerate() {
             check::key_at(&self.limits, format_args!("keys[{index}]"), key)?;
         }
-        different(request.keys.iter(), |index| format!("keys[{index}]"))?;
+        check::distinct(request.keys.iter().map(|key| &key[..]), |index| format!("keys[{index}]"))?;
         let writes: Vec<_> = request.keys.iter().cloned().map(Write::delete).collect();
 
         let now = time::now();
@@ -69,14 +67,4 @@ impl KeyValueBatch for Store {
         }
         Ok(BatchDeleteResponse { results })
     }
-}
-
-fn different<'a>(keys: impl Iterator<Item = &'a Bytes>, field: impl Fn(usize) -> String) -> Result<(), Error> {
-    let mut seen = HashSet::new();
-    for (index, key) in keys.enumerate() {
-        if !seen.insert(key) {
-            return Err(Error::invalid(field(index), "comes twice; send each key once").with_reason("DUPLICATE_KEY"));
-        }
-    }
-    Ok(())
 }
