@@ -3,6 +3,7 @@
 mod error;
 mod keyvalue;
 mod pubsub;
+mod queue;
 mod settings;
 mod shared;
 
@@ -52,6 +53,7 @@ struct Space {
     keyvalue: Arc<keyvalue::Store>,
     transactions: Arc<Transactions<keyvalue::Store>>,
     hub: Arc<pubsub::Hub>,
+    queues: Arc<queue::Queues>,
 }
 
 impl Memory {
@@ -100,6 +102,7 @@ impl Space {
             transactions: Arc::new(Transactions::with_capacity(keyvalue.clone(), capacity)),
             keyvalue,
             hub: Arc::new(pubsub::Hub::new(shared.clone(), LIMITS)),
+            queues: Arc::new(queue::Queues::new(shared.clone(), LIMITS)),
         }
     }
 
@@ -116,6 +119,11 @@ impl Space {
             pubsub_filtering: Some(pubsub.clone()),
             pubsub_ordering: Some(pubsub.clone()),
             pubsub_wildcards: Some(pubsub),
+            queue_basic: Some(self.queues.clone()),
+            queue_dead_letter: Some(self.queues.clone()),
+            queue_delayed: Some(self.queues.clone()),
+            queue_priority: Some(self.queues.clone()),
+            queue_visibility: Some(self.queues.clone()),
             ..Interfaces::default()
         }
     }
@@ -123,6 +131,7 @@ impl Space {
     fn sweep(&self) {
         self.keyvalue.sweep();
         self.hub.sweep();
+        self.queues.sweep();
     }
 }
 
