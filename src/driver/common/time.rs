@@ -30,6 +30,11 @@ pub fn millis(timestamp: &Timestamp) -> Millis {
     timestamp.seconds.saturating_mul(1000).saturating_add(i64::from(timestamp.nanos / 1_000_000))
 }
 
+/// From a request, up to the millisecond: for "at this time or later".
+pub fn millis_up(timestamp: &Timestamp) -> Millis {
+    millis(timestamp).saturating_add(i64::from(timestamp.nanos.rem_euclid(1_000_000) > 0))
+}
+
 /// A duration for an answer.
 pub fn duration(millis: Millis) -> prost_types::Duration {
     prost_types::Duration { seconds: millis / 1000, nanos: i32::try_from(millis % 1000).unwrap_or(0) * 1_000_000 }

@@ -6,6 +6,7 @@ mod pubsub;
 mod queue;
 mod settings;
 mod shared;
+mod stream;
 
 use std::{
     collections::HashMap,
@@ -54,6 +55,7 @@ struct Space {
     transactions: Arc<Transactions<keyvalue::Store>>,
     hub: Arc<pubsub::Hub>,
     queues: Arc<queue::Queues>,
+    streams: Arc<stream::Streams>,
 }
 
 impl Memory {
@@ -103,6 +105,7 @@ impl Space {
             keyvalue,
             hub: Arc::new(pubsub::Hub::new(shared.clone(), LIMITS)),
             queues: Arc::new(queue::Queues::new(shared.clone(), LIMITS)),
+            streams: Arc::new(stream::Streams::new(shared.clone(), LIMITS)),
         }
     }
 
@@ -124,6 +127,11 @@ impl Space {
             queue_delayed: Some(self.queues.clone()),
             queue_priority: Some(self.queues.clone()),
             queue_visibility: Some(self.queues.clone()),
+            stream_basic: Some(self.streams.clone()),
+            stream_consumer_groups: Some(self.streams.clone()),
+            stream_partitioning: Some(self.streams.clone()),
+            stream_replay: Some(self.streams.clone()),
+            stream_retention: Some(self.streams.clone()),
             ..Interfaces::default()
         }
     }
@@ -132,6 +140,7 @@ impl Space {
         self.keyvalue.sweep();
         self.hub.sweep();
         self.queues.sweep();
+        self.streams.sweep();
     }
 }
 

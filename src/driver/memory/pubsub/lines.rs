@@ -17,9 +17,11 @@ pub struct Lines {
 }
 
 #[derive(Default)]
-struct Line {
-    sequence: u64,
-    published: Millis,
+pub struct Line {
+    /// Number of the last message.
+    pub sequence: u64,
+    /// When it was published.
+    pub published: Millis,
 }
 
 impl Lines {
@@ -27,23 +29,13 @@ impl Lines {
         Self { shared, topics: HashMap::new(), looked: 0 }
     }
 
-    /// The number of the next message of a line, which [`advance`](Self::advance) makes the last one. A new line takes its
-    /// room here.
-    pub fn next(&mut self, topic: &str, line: &str) -> Result<u64, Error> {
-        if let Some(line) = self.topics.get(topic).and_then(|lines| lines.get(line)) {
-            return Ok(line.sequence + 1);
+    /// A line; a new one takes its room here.
+    pub fn line(&mut self, topic: &str, line: &str) -> Result<&mut Line, Error> {
+        if !self.topics.get(topic).is_some_and(|lines| lines.contains_key(line)) {
+            self.shared.reserve(size(topic, line))?;
+            self.topics.entry(topic.to_owned()).or_default().insert(line.to_owned(), Line::default());
         }
-        self.shared.reserve(size(topic, line))?;
-        self.topics.entry(topic.to_owned()).or_default().insert(line.to_owned(), Line::default());
-        Ok(1)
-    }
-
-    /// The next message of a line has been published.
-    pub fn advance(&mut self, topic: &str, line: &str, now: Millis) {
-        if let Some(line) = self.topics.get_mut(topic).and_then(|lines| lines.get_mut(line)) {
-            line.sequence += 1;
-            line.published = now;
-        }
+        Ok(self.topics.entry(topic.to_owned()).or_default().entry(line.to_owned()).or_default())
     }
 
     /// Forgets what nobody has published to for long.

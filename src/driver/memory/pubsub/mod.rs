@@ -93,12 +93,15 @@ impl Hub {
     }
 
     /// Publishes as the next of its line. Nobody else publishes to a line meanwhile, so it arrives in order.
-    fn publish_ordered(&self, message: Message, line: String) -> Result<u64, Error> {
+    fn publish_ordered(&self, mut message: Message, line: String) -> Result<u64, Error> {
         let mut lines = lock(&self.lines);
-        let sequence = lines.next(&message.topic, &line)?;
-        self.publish(Message { sequence, ordering_key: Some(line.clone()), ..message.clone() })?;
-        lines.advance(&message.topic, &line, time::now());
-        Ok(sequence)
+        let next = lines.line(&message.topic, &line)?;
+        message.sequence = next.sequence + 1;
+        message.ordering_key = Some(line);
+        self.publish(message)?;
+        next.sequence += 1;
+        next.published = time::now();
+        Ok(next.sequence)
     }
 
     fn subscribe<T: From<Event> + Send + 'static>(

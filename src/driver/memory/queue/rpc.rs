@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{MAX_MESSAGES, Queues};
+use super::{MAX_MESSAGES, Message, Queues};
 use crate::{
     call::{Context, Error},
     driver::common::{check, time},
@@ -39,7 +39,7 @@ impl QueueBasic for Queues {
         let now = time::now();
         let mut state = self.state(now)?;
         let queue = state.settled(&request.queue, now);
-        let messages = queue.map_or_else(Vec::new, |queue| queue.ready.values().take(limit).map(|message| message.shown()).collect());
+        let messages = queue.map_or_else(Vec::new, |queue| queue.ready.values().take(limit).map(Message::shown).collect());
         Ok(PeekResponse { messages })
     }
 
@@ -76,7 +76,7 @@ impl QueueDelayed for Queues {
         let due = match &schedule {
             Some(Schedule::Delay(delay)) => time::after(now, time::between("delay", delay, Duration::ZERO, MAX_DELAY)?),
             // Up to the next millisecond: never too early.
-            Some(Schedule::DeliverTime(at)) => time::millis(at).saturating_add(i64::from(at.nanos % 1_000_000 > 0)).max(now),
+            Some(Schedule::DeliverTime(at)) => time::millis_up(at).max(now),
             None => return Err(Error::invalid("schedule", "delay or deliver_time must be set")),
         };
         if due > time::after(now, MAX_DELAY) {
