@@ -9,8 +9,8 @@ use crate::call::Error;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Most bytes of keys, values and messages, each counted with what it takes to keep it. Beyond it, writes answer
-    /// RESOURCE_EXHAUSTED BACKEND_FULL.
+    /// Most bytes of keys, values and messages, each counted with 128 more for what it takes to keep it. Beyond it,
+    /// writes answer RESOURCE_EXHAUSTED BACKEND_FULL.
     #[schemars(range(min = 1))]
     pub max_bytes: u64,
     /// Most open interactive transactions of one keyspace.
