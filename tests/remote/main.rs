@@ -13,14 +13,14 @@ use bytes::Bytes;
 use futures::{StreamExt as _, channel::mpsc};
 use http::HeaderValue;
 use prism::{
-    call::{Code, Context, Error, Handler, Input, Method, Methods, Output, Reply},
+    call::{Code, Context, Error, Handler, Input, Method, Output, Reply},
     remote::RemoteHandler,
 };
 use server::Server;
 
 /// An RPC of the server, of any kind; the handler looks at nothing but the path and the kind.
 fn rpc(name: &str, client_streaming: bool, server_streaming: bool) -> Method {
-    let any = Methods::all().get("/prism.patterns.keyvalue.v1.KeyValueService/Store").unwrap();
+    let any = Method::of_service(prism::proto::descriptors(), "prism.patterns.keyvalue.v1.KeyValueService").unwrap().remove(0);
     Method {
         path: format!("/test.Service/{name}"),
         service: "test.Service".to_owned(),
