@@ -92,8 +92,8 @@ namespaces: [{name: one, pattern: keyvalue, slots: {storage: local}}]
         &text.replace("2MiB", "2 bananas").replace("1m30s", "90"),
         &[],
         &[
-            "prism.yaml:1:60: `busy_timeout` must be a duration such as 100ms, 30s or 5m, not `90`",
-            "prism.yaml:1:75: `max_bytes` must be a size such as 64KiB or 4MiB, not `2 bananas`",
+            "prism.yaml:1:57: `busy_timeout` must be a duration such as 100ms, 30s or 5m, not `90`",
+            "prism.yaml:1:72: `max_bytes` must be a size such as 64KiB or 4MiB, not `2 bananas`",
         ],
     );
 }
