@@ -1,0 +1,29 @@
+# One command per habit. `make` alone lists them.
+.PHONY: help run build test bench lint docs fmt servers
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+run: ## the gateway on embedded defaults
+	cargo run --release -- serve
+
+build: ## the release binary
+	cargo build --release
+
+test: ## all tests; installs what they need
+	scripts/test
+
+bench: ## micro benchmarks and load, side by side with peers
+	scripts/bench
+
+lint: ## clippy, with warnings as errors
+	cargo clippy --all-targets -- -D warnings
+
+docs: ## the documentation of the crate
+	cargo doc --no-deps --open
+
+fmt: ## format
+	cargo fmt --all
+
+servers: ## Redis to try things with
+	scripts/servers up
