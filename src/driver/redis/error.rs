@@ -17,6 +17,11 @@ pub fn from(error: &RedisError, retry_after: Duration) -> Error {
         },
         ErrorKind::Extension => by_code(error.code().unwrap_or_default(), detail, retry_after),
         ErrorKind::RESP3NotSupported => too_old("it does not speak RESP3"),
+        ErrorKind::Io if error.to_string().contains("peer certificate") => refused(
+            "BACKEND_CERTIFICATE",
+            "the certificate of Redis is not trusted; check the setting tls.ca_file, and that url has the name in the certificate"
+                .to_owned(),
+        ),
         ErrorKind::Io => lost("the connection to Redis broke; a write may or may not have happened", retry_after),
         _ => Error::internal(format!("Redis answered what it should not: {}", error.category())),
     };

@@ -15,7 +15,7 @@ use super::{
     error,
     settings::{Settings, address},
 };
-use crate::call::Error;
+use crate::call::{Code, Error};
 
 /// How long a connection that is in doubt may take to answer a PING.
 const PROBE: Duration = Duration::from_millis(500);
@@ -146,10 +146,11 @@ fn known(state: &State) -> Option<Result<MultiplexedConnection, Error>> {
         State::Up(connection) => Some(Ok(connection.clone())),
         State::Down { cause, again } => {
             let wait = again.saturating_duration_since(Instant::now());
-            Some(Err(if cause.is_io_error() {
+            let error = error::from(cause, wait);
+            Some(Err(if cause.is_io_error() && error.code() == Code::Unavailable {
                 error::lost("Redis can't be reached", wait).with_source(cause.clone())
             } else {
-                error::from(cause, wait)
+                error
             }))
         }
         State::Closed => Some(Err(gone())),
