@@ -21,32 +21,52 @@ use crate::{
 };
 
 /// Longest time of one case, so that something that hangs has a name.
-const CASE_TIMEOUT: Duration = Duration::from_secs(60);
+const CASE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What a kind's backend is made of: its settings, and what must stay alive as long as it does.
-type Prepared = Result<(Value, Box<dyn Any + Send + Sync>), String>;
+type Made = Result<(Value, Box<dyn Any + Send + Sync>), String>;
 
-/// How a backend for tests is made, one line for each kind.
-pub const PREPARE: &[(&str, fn() -> Prepared)] = &[("memory", memory), ("sqlite", sqlite), ("redis", redis)];
+/// How a backend for tests is made.
+pub struct Recipe {
+    /// Name of the kind.
+    pub kind: &'static str,
+    /// Whether several gateways can work on the same data.
+    pub shared: bool,
+    make: fn() -> Made,
+}
 
-#[expect(clippy::unnecessary_wraps, reason = "all kinds are prepared alike")]
-fn memory() -> Prepared {
+/// One line for each kind.
+pub const RECIPES: &[Recipe] = &[
+    Recipe { kind: "memory", shared: false, make: memory },
+    Recipe { kind: "sqlite", shared: true, make: sqlite },
+    Recipe { kind: "redis", shared: true, make: redis },
+];
+
+/// The line of a kind.
+pub fn recipe(kind: &str) -> Option<&'static Recipe> {
+    RECIPES.iter().find(|recipe| recipe.kind == kind)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "all kinds are made alike")]
+fn memory() -> Made {
     Ok((json!({}), Box::new(())))
 }
 
-fn sqlite() -> Prepared {
+fn sqlite() -> Made {
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
     // Waiting for the disk would cost time and show nothing: no case crashes.
     Ok((json!({"path": folder.path().join("prism.db"), "durability": "normal"}), Box::new(folder)))
 }
 
-fn redis() -> Prepared {
+fn redis() -> Made {
     let server = Redis::start()?;
     Ok((json!({"url": server.url()}), Box::new(server)))
 }
 
 struct Running {
     backend: Arc<dyn Backend>,
+    /// Another connection to the same data, as another gateway has it.
+    second: Option<Arc<dyn Backend>>,
     _server: Box<dyn Any + Send + Sync>,
 }
 
@@ -97,21 +117,23 @@ impl Arena {
             cell.get_or_init(|| self.start(kind))
         };
         let running = running.as_ref().map_err(|error| Failed::from(error.as_str()))?;
-        Ok(self.runtime.block_on(async { Subject::new(kind, running.backend.clone(), name) }))
+        Ok(self.runtime.block_on(async { Subject::new(kind, &running.backend, running.second.as_ref(), name) }))
     }
 
     fn start(&self, kind: &'static Kind) -> Result<Running, String> {
-        let prepare = PREPARE.iter().find(|(name, _)| *name == kind.name).map(|(_, prepare)| prepare);
-        let prepare = prepare.ok_or_else(|| format!("tests/behaviour/arena.rs has no line for the kind {}", kind.name))?;
-        let (values, server) = prepare()?;
-        let values: Map<String, Value> = values.as_object().cloned().unwrap_or_default();
-        let settings = Settings { name: format!("{}-under-test", kind.name), values };
-        let backend = self.runtime.block_on(async {
-            let backend = (kind.connect)(settings).await?;
+        let recipe = recipe(kind.name).ok_or_else(|| format!("tests/behaviour/arena.rs has no line for the kind {}", kind.name))?;
+        let (values, server) = (recipe.make)()?;
+        let connect = async || {
+            let values: Map<String, Value> = values.as_object().cloned().unwrap_or_default();
+            let backend = (kind.connect)(Settings { name: format!("{}-under-test", kind.name), values }).await?;
             backend.health().await?;
-            Ok(backend)
+            Ok::<_, prism::call::Error>(backend)
+        };
+        let backends = self.runtime.block_on(async {
+            let backend = connect().await?;
+            Ok::<_, prism::call::Error>((backend, if recipe.shared { Some(connect().await?) } else { None }))
         });
-        let backend = backend.map_err(|error: prism::call::Error| format!("{} does not connect: {error}", kind.name))?;
-        Ok(Running { backend, _server: server })
+        let (backend, second) = backends.map_err(|error| format!("{} does not connect: {error}", kind.name))?;
+        Ok(Running { backend, second, _server: server })
     }
 }

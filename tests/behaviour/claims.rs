@@ -9,7 +9,7 @@ use prism::{
 };
 
 use crate::{
-    arena::{Arena, PREPARE},
+    arena::{Arena, recipe},
     suite::Suite,
 };
 
@@ -22,10 +22,11 @@ pub fn trials(arena: &Arc<Arena>, suites: &[&'static Suite]) -> Vec<Trial> {
         let arena = arena.clone();
         trials.push(Trial::test(format!("{name}::undeclared_interfaces_are_absent"), move || presence(&arena, kind)));
         trials.push(Trial::test(format!("{name}::registry_agrees"), move || registry(kind)));
-        for interface in (kind.interfaces)() {
-            let cases = suites.iter().filter(|suite| suite.interface == interface).map(|suite| suite.cases.len()).sum::<usize>();
-            if cases == 0 {
-                let sentence = format!("{name} claims {interface}, but tests/behaviour has no suite for it");
+        let claimed = (kind.interfaces)();
+        for interface in claimed.clone() {
+            let mut cases = suites.iter().filter(|suite| suite.interface == interface).flat_map(|suite| suite.cases_for(&claimed, false));
+            if cases.next().is_none() {
+                let sentence = format!("{name} claims {interface}, but tests/behaviour has no case for it");
                 trials.push(Trial::test(format!("{name}::{interface}::has_cases"), move || Err(sentence.into())));
             }
         }
@@ -41,10 +42,10 @@ pub fn trials(arena: &Arc<Arena>, suites: &[&'static Suite]) -> Vec<Trial> {
 }
 
 fn has_settings(kind: &Kind) -> Result<(), Failed> {
-    if PREPARE.iter().any(|(name, _)| *name == kind.name) {
-        return Ok(());
+    match recipe(kind.name) {
+        Some(_) => Ok(()),
+        None => Err(format!("tests/behaviour/arena.rs has no line for the kind {}; without it nothing of it is tried", kind.name).into()),
     }
-    Err(format!("tests/behaviour/arena.rs has no line for the kind {}; without it nothing of it is tried", kind.name).into())
 }
 
 /// The trait objects of a real keyspace are those that the kind claims: no more and no less.

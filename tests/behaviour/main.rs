@@ -37,11 +37,9 @@ fn main() -> ExitCode {
     let mut trials = claims::trials(&arena, &suites());
     for kind in KINDS {
         let claimed = (kind.interfaces)();
+        let shared = arena::recipe(kind.name).is_some_and(|recipe| recipe.shared);
         for suite in suites() {
-            if !claimed.contains(&suite.interface) {
-                continue;
-            }
-            for case in suite.cases.iter().filter(|case| case.needs.iter().all(|need| claimed.contains(need))) {
+            for case in suite.cases_for(&claimed, shared) {
                 let name = format!("{}::{}::{}", kind.name, suite.interface, case.name);
                 let arena = arena.clone();
                 trials.push(Trial::test(name, move || arena.run(kind, suite, case)));

@@ -22,6 +22,7 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 pub struct Subject {
     kind: &'static Kind,
     backend: Arc<dyn Backend>,
+    second: Option<Arc<dyn Backend>>,
     keyspace: Keyspace,
     /// The slot that it fills.
     pub slot: Arc<Slot>,
@@ -31,33 +32,39 @@ pub struct Subject {
 
 impl Subject {
     /// A keyspace that nobody used before.
-    pub fn new(kind: &'static Kind, backend: Arc<dyn Backend>, name: &str) -> Self {
+    pub fn new(kind: &'static Kind, backend: &Arc<dyn Backend>, second: Option<&Arc<dyn Backend>>, name: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         // Underscores are no part of a namespace's name.
         let keyspace = Keyspace { namespace: format!("{}-{number}", name.replace('_', "-")), slot: "data".to_owned() };
-        Self::over(kind, backend, keyspace)
+        Self::over(kind, backend.clone(), second.cloned(), keyspace)
     }
 
-    fn over(kind: &'static Kind, backend: Arc<dyn Backend>, keyspace: Keyspace) -> Self {
+    fn over(kind: &'static Kind, backend: Arc<dyn Backend>, second: Option<Arc<dyn Backend>>, keyspace: Keyspace) -> Self {
         let slot = Arc::new(Slot::fill(&keyspace, "under-test", kind.name, backend.as_ref()));
         let context = Context::internal(keyspace.namespace.as_str());
-        Self { kind, backend, keyspace, slot, context }
+        Self { kind, backend, second, keyspace, slot, context }
     }
 
     /// Another keyspace of the same backend.
     pub fn other(&self) -> Self {
-        Self::new(self.kind, self.backend.clone(), &self.keyspace.namespace)
+        Self::new(self.kind, &self.backend, self.second.as_ref(), &self.keyspace.namespace)
     }
 
     /// The same keyspace, asked for again.
     pub fn again(&self) -> Self {
-        Self::over(self.kind, self.backend.clone(), self.keyspace.clone())
+        Self::over(self.kind, self.backend.clone(), self.second.clone(), self.keyspace.clone())
     }
 
     /// Another slot of the same namespace.
     pub fn other_slot(&self) -> Self {
         let keyspace = Keyspace { slot: "other".to_owned(), ..self.keyspace.clone() };
-        Self::over(self.kind, self.backend.clone(), keyspace)
+        Self::over(self.kind, self.backend.clone(), self.second.clone(), keyspace)
+    }
+
+    /// The same keyspace as another gateway has it, with connections of its own. Only for suites that are `shared`.
+    pub fn elsewhere(&self) -> Self {
+        let second = self.second.clone().expect("the suite is not declared as shared");
+        Self::over(self.kind, second, Some(self.backend.clone()), self.keyspace.clone())
     }
 
     /// A context whose caller stops waiting after this time.

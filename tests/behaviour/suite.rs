@@ -8,6 +8,8 @@ use crate::subject::Subject;
 pub struct Suite {
     /// The interface, as in `Interfaces`.
     pub interface: &'static str,
+    /// Whether the cases need two gateways on the same data. Kinds whose data is a gateway's own do not have them.
+    pub shared: bool,
     /// What is tried.
     pub cases: &'static [Case],
 }
@@ -23,11 +25,26 @@ pub struct Case {
     pub run: fn(Subject) -> BoxFuture<'static, ()>,
 }
 
-/// Declares `SUITE`: the interface, then the cases, each with what it needs beside.
+impl Suite {
+    /// The cases that a driver with these interfaces must pass.
+    pub fn cases_for(&self, claimed: &[&str], shared: bool) -> impl Iterator<Item = &'static Case> {
+        let applies = claimed.contains(&self.interface) && (shared || !self.shared);
+        self.cases.iter().filter(move |case| applies && case.needs.iter().all(|need| claimed.contains(need)))
+    }
+}
+
+/// Declares `SUITE`: the interface, `shared` if it takes two gateways, then the cases, each with what it needs beside.
 macro_rules! suite {
     ($interface:literal: $($case:ident $(needs $($need:literal),+)?;)+) => {
+        $crate::suite::suite!(@ $interface, false, $($case $(needs $($need),+)?;)+);
+    };
+    ($interface:literal shared: $($case:ident $(needs $($need:literal),+)?;)+) => {
+        $crate::suite::suite!(@ $interface, true, $($case $(needs $($need),+)?;)+);
+    };
+    (@ $interface:literal, $shared:literal, $($case:ident $(needs $($need:literal),+)?;)+) => {
         pub const SUITE: $crate::suite::Suite = $crate::suite::Suite {
             interface: $interface,
+            shared: $shared,
             cases: &[$($crate::suite::Case {
                 name: stringify!($case),
                 needs: &[$($($need),+)?],

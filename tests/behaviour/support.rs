@@ -1,7 +1,5 @@
 //! Small tools of all suites.
 
-#![allow(dead_code, reason = "the suites that use the rest come with their drivers")]
-
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -45,28 +43,28 @@ pub async fn sleep(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
+/// The next item; `None` when the stream has ended.
+async fn item<T>(stream: &mut Messages<T>) -> Option<Result<T, Error>> {
+    let item = tokio::time::timeout(PATIENCE, stream.next()).await;
+    item.unwrap_or_else(|_| panic!("nothing came within {PATIENCE:?}, not even the end of the stream"))
+}
+
 /// The next message; it must come, and soon.
-#[track_caller]
-pub fn next<T>(stream: &mut Messages<T>) -> impl Future<Output = T> {
-    let place = std::panic::Location::caller();
-    async move {
-        match tokio::time::timeout(PATIENCE, stream.next()).await {
-            Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => panic!("the stream failed: {error:?} (asked at {place})"),
-            Ok(None) => panic!("the stream ended too early (asked at {place})"),
-            Err(_) => panic!("nothing came within {PATIENCE:?} (asked at {place})"),
-        }
+pub async fn next<T>(stream: &mut Messages<T>) -> T {
+    match item(stream).await {
+        Some(Ok(message)) => message,
+        Some(Err(error)) => panic!("the stream failed: {error:?}"),
+        None => panic!("the stream ended too early"),
     }
 }
 
 /// The error that the stream ends with, whatever comes before.
 pub async fn end_with_error<T>(stream: &mut Messages<T>) -> Error {
     loop {
-        match tokio::time::timeout(PATIENCE, stream.next()).await {
-            Ok(Some(Ok(_))) => {}
-            Ok(Some(Err(error))) => return error,
-            Ok(None) => panic!("the stream ended without an error"),
-            Err(_) => panic!("the stream did not end within {PATIENCE:?}"),
+        match item(stream).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return error,
+            None => panic!("the stream ended without an error"),
         }
     }
 }
@@ -75,11 +73,10 @@ pub async fn end_with_error<T>(stream: &mut Messages<T>) -> Error {
 pub async fn all<T>(mut stream: Messages<T>) -> Vec<T> {
     let mut messages = Vec::new();
     loop {
-        match tokio::time::timeout(PATIENCE, stream.next()).await {
-            Ok(Some(Ok(message))) => messages.push(message),
-            Ok(Some(Err(error))) => panic!("the stream failed: {error:?}"),
-            Ok(None) => return messages,
-            Err(_) => panic!("the stream did not end within {PATIENCE:?}"),
+        match item(&mut stream).await {
+            Some(Ok(message)) => messages.push(message),
+            Some(Err(error)) => panic!("the stream failed: {error:?}"),
+            None => return messages,
         }
     }
 }
@@ -99,11 +96,10 @@ pub async fn silent<T>(stream: &mut Messages<T>) {
 pub async fn refusal<T>(answer: Result<Messages<T>, Error>) -> Error {
     match answer {
         Err(error) => error,
-        Ok(mut stream) => match tokio::time::timeout(PATIENCE, stream.next()).await {
-            Ok(Some(Err(error))) => error,
-            Ok(Some(Ok(_))) => panic!("it was not refused: a message came"),
-            Ok(None) => panic!("it was not refused: the stream ended"),
-            Err(_) => panic!("it was not refused: nothing came"),
+        Ok(mut stream) => match item(&mut stream).await {
+            Some(Err(error)) => error,
+            Some(Ok(_)) => panic!("it was not refused: a message came"),
+            None => panic!("it was not refused: the stream ended"),
         },
     }
 }

@@ -3,6 +3,7 @@
 mod basic;
 mod batch;
 mod cas;
+mod gateways;
 mod model;
 mod scan;
 mod transact;
@@ -17,8 +18,17 @@ use prism::proto::models::keyvalue::v1::{
 use crate::{subject::Subject, suite::Suite, support::all};
 
 /// All suites of the model.
-pub const SUITES: &[&Suite] =
-    &[&basic::SUITE, &batch::SUITE, &cas::SUITE, &model::SUITE, &scan::SUITE, &transact::SUITE, &transactional::SUITE, &ttl::SUITE];
+pub const SUITES: &[&Suite] = &[
+    &basic::SUITE,
+    &batch::SUITE,
+    &cas::SUITE,
+    &gateways::SUITE,
+    &model::SUITE,
+    &scan::SUITE,
+    &transact::SUITE,
+    &transactional::SUITE,
+    &ttl::SUITE,
+];
 
 /// The calls that most cases make, in short.
 impl Subject {

@@ -56,11 +56,13 @@ impl Subject {
     }
 }
 
+/// Values of an attribute; `None`: the message does not have it.
+const VALUES: [Option<&str>; 10] =
+    [Some("eu"), Some("europe"), Some(""), Some("EU"), Some("12.5"), Some("-3e2"), Some("007"), Some("12.5 "), Some("inf"), None];
+
 async fn conditions_hold_as_the_table_says(s: Subject) {
     let text = |text: &str| text.to_owned();
     // For an attribute with each of these values, and for none: does the condition hold?
-    const VALUES: [Option<&str>; 10] =
-        [Some("eu"), Some("europe"), Some(""), Some("EU"), Some("12.5"), Some("-3e2"), Some("007"), Some("12.5 "), Some("inf"), None];
     for (test, holds) in [
         (Test::Equals(text("eu")), [true, false, false, false, false, false, false, false, false, false]),
         (Test::Equals(text("")), [false, false, true, false, false, false, false, false, false, false]),

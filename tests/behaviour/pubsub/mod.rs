@@ -2,6 +2,7 @@
 
 mod basic;
 mod filtering;
+mod gateways;
 mod ordering;
 mod wildcards;
 
@@ -19,7 +20,7 @@ use prism::{
 use crate::{subject::Subject, suite::Suite, support::next};
 
 /// All suites of the model.
-pub const SUITES: &[&Suite] = &[&basic::SUITE, &filtering::SUITE, &ordering::SUITE, &wildcards::SUITE];
+pub const SUITES: &[&Suite] = &[&basic::SUITE, &filtering::SUITE, &gateways::SUITE, &ordering::SUITE, &wildcards::SUITE];
 
 /// An event of a subscription, whichever RPC opened it.
 #[derive(Clone, Debug)]

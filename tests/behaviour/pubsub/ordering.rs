@@ -91,7 +91,7 @@ async fn one_line_only(s: Subject) {
 async fn many_publishers_make_one_line(s: Subject) {
     const PUBLISHERS: usize = 6;
     const EACH: usize = 25;
-    let mut streams = vec![s.subscribe_ordered("orders", "", "").await, s.subscribe_ordered("orders", "line1", "").await];
+    let mut streams = [s.subscribe_ordered("orders", "", "").await, s.subscribe_ordered("orders", "line1", "").await];
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|publisher| {
             let s = s.clone();

@@ -170,9 +170,9 @@ async fn waiting_ends_with_a_message(s: Subject) {
     };
     sleep(100).await;
     s.enqueue("jobs", "1").await;
-    let (messages, waited) = waiter.await.unwrap();
+    let (messages, took) = waiter.await.unwrap();
     assert_eq!(messages, ["1"]);
-    assert!(waited < Duration::from_secs(5), "woke up after {waited:?}");
+    assert!(took < Duration::from_secs(5), "woke up after {took:?}");
     // What is there already is answered at once.
     s.enqueue("jobs", "2").await;
     let request = DequeueRequest { queue: "jobs".to_owned(), limit: 10, wait: Some(seconds(20)) };

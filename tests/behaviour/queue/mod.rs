@@ -3,6 +3,7 @@
 mod basic;
 mod dead_letter;
 mod delayed;
+mod gateways;
 mod priority;
 mod visibility;
 
@@ -19,7 +20,8 @@ use prism::{
 use crate::{subject::Subject, suite::Suite, support::seconds};
 
 /// All suites of the model.
-pub const SUITES: &[&Suite] = &[&basic::SUITE, &dead_letter::SUITE, &delayed::SUITE, &priority::SUITE, &visibility::SUITE];
+pub const SUITES: &[&Suite] =
+    &[&basic::SUITE, &dead_letter::SUITE, &delayed::SUITE, &gateways::SUITE, &priority::SUITE, &visibility::SUITE];
 
 /// The calls that most cases make, in short.
 impl Subject {

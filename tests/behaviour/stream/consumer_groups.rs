@@ -113,7 +113,7 @@ async fn a_group_begins_where_it_was_told(s: Subject) {
         ("latest", Some(Start::Latest(true)), 5..6),
         ("not-latest", Some(Start::Latest(false)), 0..6),
     ] {
-        assert!(s.create_group("orders", group, start.clone()).await);
+        assert!(s.create_group("orders", group, start).await);
         // One that exists stays as it is.
         assert!(!s.create_group("orders", group, Some(Start::Latest(true))).await);
         let mut member = s.join("orders", group, "").await;

@@ -2,6 +2,7 @@
 
 mod basic;
 mod consumer_groups;
+mod gateways;
 mod group_state;
 mod partitioning;
 mod replay;
@@ -24,8 +25,15 @@ use crate::{
 };
 
 /// All suites of the model.
-pub const SUITES: &[&Suite] =
-    &[&basic::SUITE, &consumer_groups::SUITE, &group_state::SUITE, &partitioning::SUITE, &replay::SUITE, &retention::SUITE];
+pub const SUITES: &[&Suite] = &[
+    &basic::SUITE,
+    &consumer_groups::SUITE,
+    &gateways::SUITE,
+    &group_state::SUITE,
+    &partitioning::SUITE,
+    &replay::SUITE,
+    &retention::SUITE,
+];
 
 /// The calls that most cases make, in short.
 impl Subject {

@@ -127,11 +127,11 @@ async fn records_of_all_partitions_are_read(s: Subject) {
         s.append_to("orders", number % 3, &number.to_string()).await;
     }
     let read = s.read("orders", None).await;
-    let mut followed = Vec::new();
+    let mut live = Vec::new();
     for _ in 0..30 {
-        followed.push(record(&mut follower).await);
+        live.push(record(&mut follower).await);
     }
-    for records in [read, followed] {
+    for records in [read, live] {
         let mut last = [None; 3];
         for record in &records {
             let (partition, number) = (record.partition as usize, payload(record).parse::<usize>().unwrap());
