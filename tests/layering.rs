@@ -20,10 +20,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("remote", &["call"]),
     ("slot", &["registry", "driver", "call"]),
     ("driver", &["call"]),
-    // Leaves. Generated code names `call`; what is written by hand beside it does not.
-    ("proto", &[]),
+    // Data and what checks it. A configuration is held against the registry.
+    ("config", &["registry"]),
     ("registry", &[]),
-    ("config", &[]),
+    // A leaf. Generated code names `call`; what is written by hand beside it does not.
+    ("proto", &[]),
 ];
 
 /// They put the rooms together, and see all of them.

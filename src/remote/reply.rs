@@ -114,7 +114,7 @@ pub fn error(url: &str, deadline: Option<Instant>, status: Status) -> Error {
 }
 
 fn is_timeout(status: &Status) -> bool {
-    causes(status).any(|error| error.is::<TimeoutExpired>())
+    causes(status).any(<dyn StdError>::is::<TimeoutExpired>)
 }
 
 /// The innermost cause, as `Connection refused`.
