@@ -69,9 +69,10 @@ fn registry(kind: &Kind) -> Result<(), Failed> {
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let backend: Backend = serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     let claimed: BTreeSet<String> = (kind.interfaces)().into_iter().map(str::to_owned).collect();
-    let extra: Vec<_> = claimed.difference(&backend.implements).collect();
-    if extra.is_empty() {
+    if claimed == backend.implements {
         return Ok(());
     }
-    Err(format!("{} lacks {extra:?}, which the driver has", path.display()).into())
+    let missing: Vec<_> = backend.implements.difference(&claimed).collect();
+    let extra: Vec<_> = claimed.difference(&backend.implements).collect();
+    Err(format!("{}: lists {missing:?}, which the driver lacks; does not list {extra:?}, which it has", path.display()).into())
 }
