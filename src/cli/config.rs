@@ -10,21 +10,25 @@ use crate::config::{Origin, Source, schema};
 
 const EXAMPLES: &str = "\
 Examples:
-  prism config show > prism.yaml                start a file of your own from the embedded configuration
-  prism config show --config prism.yaml         with defaults and environment variables, secrets as references
-  prism config schema > prism.schema.json       completion and checks in editors, with this first line in prism.yaml:
-                                                # yaml-language-server: $schema=prism.schema.json
+  prism config show > prism.yaml             start a file of your own
+  prism config show --config prism.yaml      with defaults and environment variables
+  prism config schema > prism.schema.json    for completion and checks in editors
+
+Editors find the schema by the first line of prism.yaml:
+  # yaml-language-server: $schema=prism.schema.json
 
 Where a setting comes from, the first of these counts:
   1. an option of the command line: prism serve --listen 0.0.0.0:80
-  2. an environment variable: PRISM_ and the path of the setting in upper case, with _ for everything else:
-     PRISM_LISTENERS_MAIN_ADDRESS, PRISM_LOG_LEVEL, PRISM_BACKENDS_REDIS_MAIN_URL,
-     PRISM_NAMESPACES_DEFAULT_LIMITS_TIMEOUT (an entry of namespaces goes by its name)
+  2. an environment variable: PRISM_ and the path of the setting in upper case,
+     with _ for everything else; a namespace goes by its name:
+       PRISM_LISTENERS_MAIN_ADDRESS, PRISM_LOG_LEVEL, PRISM_BACKENDS_LOCAL_PATH,
+       PRISM_NAMESPACES_DEFAULT_LIMITS_TIMEOUT
   3. the file: --config FILE, else ./prism.yaml if it is there
   4. the default; without a file, the embedded configuration
 
-A text may hold ${env:NAME} and ${file:PATH}; what they stand for is never printed. $${ is a plain ${.
-Durations are 100ms, 30s, 5m or 1h; sizes are 64KiB, 4MiB or a number of bytes. Paths start in the working directory.";
+A text may hold ${env:NAME} and ${file:PATH}; what they stand for is never printed.
+Write $${ for a plain ${. Durations are 100ms, 30s, 5m or 1h; sizes are 64KiB, 4MiB
+or a number of bytes. Relative paths start in the working directory.";
 
 /// Arguments of `prism config`.
 #[derive(Debug, clap::Args)]

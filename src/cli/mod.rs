@@ -32,7 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   prism serve                                   serve on 127.0.0.1:8980, data in ./prism-data
   prism call default Store '{\"key\": \"greeting\", \"value\": \"aGVsbG8=\"}'
-  curl http://127.0.0.1:8980/default/v1/keys/greeting
+  curl http://127.0.0.1:8980/default/v1/values/greeting
   prism validate prism.yaml                     find every mistake in a configuration";
 
 /// One gateway for every client of your data: gRPC, gRPC-Web and REST over Redis, SQLite and memory.

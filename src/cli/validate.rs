@@ -12,7 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   prism validate prism.yaml
   prism validate prism.yaml && prism serve --config prism.yaml
-  REDIS_PASSWORD=x prism validate examples/redis.yaml     references are resolved, so their variables have to be set
+  REDIS_PASSWORD=x prism validate prism.yaml    references are resolved, so they must lead somewhere
 
 Nothing is connected. Exit code 0: valid, 1: there are problems, 2: the file can't be read.";
 

@@ -48,7 +48,13 @@ pub fn check(source: &Source, known: &Known<'_>) -> Checked {
                 }
             }
         }
-        None => check_text("embedded configuration", EMBEDDED, Origin::Embedded, source, known),
+        None => {
+            // A build without SQLite keeps everything in memory.
+            let durable = known.driver("sqlite").is_some();
+            let text =
+                if durable { EMBEDDED.to_owned() } else { EMBEDDED.replace("{type: sqlite, path: prism-data/prism.db}", "{type: memory}") };
+            check_text("embedded configuration", &text, Origin::Embedded, source, known)
+        }
     }
 }
 

@@ -42,12 +42,19 @@ impl fmt::Debug for Kind {
 }
 
 /// What the configuration says about one backend.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Name of the backend, as `redis-main`.
     pub name: String,
     /// Everything beside `type`, secrets resolved.
     pub values: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Only the names of the values: they may be secrets.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("name", &self.name).field("values", &self.values.keys().collect::<Vec<_>>()).finish()
+    }
 }
 
 impl Settings {

@@ -98,3 +98,12 @@ fn origins_are_compared_as_browsers_send_them() {
     let one = Cors { allowed_origins: vec!["https://example.com".into()], ..Cors::default() };
     assert!(one.allows("https://example.com") && !one.allows("https://example.com:8443") && !one.allows("http://example.com"));
 }
+
+#[test]
+fn a_build_without_sqlite_keeps_everything_in_memory() {
+    let mut known = known();
+    known.drivers.retain(|driver| driver.kind == "memory");
+    let checked = check(&Source::default(), &known);
+    assert_eq!(checked.problems.to_string(), "");
+    assert_eq!(checked.config.backends["local"].kind, "memory");
+}

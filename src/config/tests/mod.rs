@@ -4,6 +4,7 @@ mod defaults;
 mod foreign;
 mod namespaces;
 mod problems;
+mod schema;
 mod settings;
 
 use serde_json::json;
