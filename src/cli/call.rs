@@ -1,6 +1,11 @@
 //! `prism call`.
 
-use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -42,7 +47,7 @@ pub struct Args {
     /// The RPC, as `Store`
     pub method: String,
 
-    /// The request as JSON; without it, requests are read from standard input. `{}` if there is nothing to say
+    /// The request as JSON; without it, requests are read from standard input. An empty one is `{}`
     #[arg(value_name = "JSON")]
     pub request: Option<String>,
 
@@ -163,8 +168,12 @@ fn from_standard_input(schema: &'static Schema, message: MessageId, lines: bool)
     }
     Box::pin(stream::once(async move {
         let mut text = Vec::new();
-        tokio::io::stdin().read_to_end(&mut text).await.map_err(broken)?;
-        read(schema, message, &text)
+        // Who calls from a terminal without a request has nothing to say, and should not have to end an empty input.
+        if !std::io::stdin().is_terminal() {
+            tokio::io::stdin().read_to_end(&mut text).await.map_err(broken)?;
+        }
+        let nothing = text.iter().all(u8::is_ascii_whitespace);
+        read(schema, message, if nothing { b"{}" } else { &text })
     }))
 }
 

@@ -37,23 +37,19 @@ pub fn load(source: &Source, known: &Known<'_>) -> Result<Config, Problems> {
 
 /// Reads a configuration and tells what is wrong with it.
 pub fn check(source: &Source, known: &Known<'_>) -> Checked {
-    match &source.file {
-        Some(path) => {
-            let file = path.display().to_string();
-            match text(path) {
-                Ok(text) => check_text(&file, &text, Origin::File(path.clone()), source, known),
-                Err(message) => {
-                    let problem = Problem { place: Place::WHOLE_FILE, message };
-                    Checked { config: Config::default(), problems: Problems { file, list: vec![problem] } }
-                }
-            }
-        }
-        None => {
-            // A build without SQLite keeps everything in memory.
-            let durable = known.driver("sqlite").is_some();
-            let text =
-                if durable { EMBEDDED.to_owned() } else { EMBEDDED.replace("{type: sqlite, path: prism-data/prism.db}", "{type: memory}") };
-            check_text("embedded configuration", &text, Origin::Embedded, source, known)
+    let Some(path) = &source.file else {
+        // A build without SQLite keeps everything in memory.
+        let durable = known.driver("sqlite").is_some();
+        let text =
+            if durable { EMBEDDED.to_owned() } else { EMBEDDED.replace("{type: sqlite, path: prism-data/prism.db}", "{type: memory}") };
+        return check_text("embedded configuration", &text, Origin::Embedded, source, known);
+    };
+    let file = path.display().to_string();
+    match text(path) {
+        Ok(text) => check_text(&file, &text, Origin::File(path.clone()), source, known),
+        Err(message) => {
+            let problem = Problem { place: Place::WHOLE_FILE, message };
+            Checked { config: Config::default(), problems: Problems { file, list: vec![problem] } }
         }
     }
 }
