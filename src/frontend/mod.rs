@@ -16,5 +16,7 @@ pub mod rule;
 pub mod scalar;
 pub mod schema;
 pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod wire;

@@ -43,6 +43,8 @@ pub enum Special {
     Any,
     /// `google.protobuf.Duration`
     Duration,
+    /// `google.protobuf.Empty`: an ordinary object, except in an `Any`
+    Empty,
     /// `google.protobuf.FieldMask`
     FieldMask,
     /// `google.protobuf.ListValue`
@@ -209,6 +211,7 @@ impl Special {
         Some(match name.strip_prefix("google.protobuf.")? {
             "Any" => Self::Any,
             "Duration" => Self::Duration,
+            "Empty" => Self::Empty,
             "FieldMask" => Self::FieldMask,
             "ListValue" => Self::ListValue,
             "Struct" => Self::Struct,

@@ -31,6 +31,7 @@ impl<'a> Decoder<'a> {
                 let Some(values) = message.fields.first() else { return Ok(()) };
                 self.elements(values.kind, out, |out| wire::put_tag(out, values.number, WireType::Bytes))
             }
+            (Special::Empty, _) => self.object(message, false, out),
             (Special::Any, Token::Object) => self.any(out),
             (Special::Struct | Special::Any, _) => Err(self.fault(at, "must be an object")),
             (Special::ListValue, _) => Err(self.fault(at, "must be a list")),
@@ -83,9 +84,9 @@ impl<'a> Decoder<'a> {
         };
         wire::put_tag(out, 1, WireType::Bytes);
         wire::put_bytes(out, url.as_bytes());
-        wire::put_tag(out, 2, WireType::Bytes);
         let inner = self.schema.message(id);
         if inner.special.is_none() {
+            wire::put_tag(out, 2, WireType::Bytes);
             return wire::put_sized(out, |out| self.object(inner, true, out));
         }
         self.reader.open_object()?;
@@ -95,6 +96,7 @@ impl<'a> Decoder<'a> {
                 "@type" => drop(self.reader.skip()?),
                 "value" if !found => {
                     found = true;
+                    wire::put_tag(out, 2, WireType::Bytes);
                     self.path.push(Step::Member(name));
                     wire::put_sized(out, |out| self.message(id, out))?;
                     self.path.pop();
@@ -106,7 +108,8 @@ impl<'a> Decoder<'a> {
                 }
             }
         }
-        if found { Ok(()) } else { Err(self.fault(at, "has no value")) }
+        // An empty message that isn't there is as good as one that is.
+        if found || inner.special == Some(Special::Empty) { Ok(()) } else { Err(self.fault(at, "has no value")) }
     }
 
     fn type_url(&mut self) -> Result<Option<String>, Fault> {

@@ -59,6 +59,7 @@ impl Encoder<'_> {
                 }
                 out.push(b']');
             }
+            Special::Empty => out.extend_from_slice(b"{}"),
             Special::Any => self.any(bytes, out)?,
         }
         Ok(())
