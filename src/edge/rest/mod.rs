@@ -5,6 +5,9 @@ mod request;
 mod response;
 mod stream;
 
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
@@ -18,7 +21,7 @@ use crate::{
     call::{Incoming, Output, Protocol},
     frontend::{
         problem,
-        render::{Accept, Format},
+        render::{Accept, Format, HEARTBEAT},
         route::Route,
         router::Missing,
     },
@@ -76,7 +79,8 @@ where
                 response::unary(&route, format, &conditions, &answer.request_id, &message, reply.headers, &reply.trailers)
             }
             Output::Stream(messages) => {
-                let stream = stream::Stream { route, format, messages, trailers: reply.trailers, resumed: resumed.is_some() };
+                let stream =
+                    stream::Stream { route, format, messages, trailers: reply.trailers, resumed: resumed.is_some(), heartbeat: HEARTBEAT };
                 stream.respond(&conditions, &answer.request_id, reply.headers).await
             }
         },

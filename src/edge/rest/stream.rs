@@ -18,7 +18,7 @@ use crate::{
     call::{Error, Messages, RequestId, Trailers},
     edge::{Body, BoxError},
     frontend::{
-        render::{Format, Frames, HEARTBEAT},
+        render::{Format, Frames},
         route::Route,
     },
 };
@@ -38,6 +38,8 @@ pub struct Stream {
     pub trailers: Trailers,
     /// Whether the client comes back to a stream that it has seen a part of.
     pub resumed: bool,
+    /// Longest silence of an event stream.
+    pub heartbeat: Duration,
 }
 
 impl Stream {
@@ -79,6 +81,7 @@ impl Stream {
             trailers: Some(self.trailers),
             held: Vec::new(),
             heartbeat: None,
+            silence: self.heartbeat,
         };
         encoder.frames.begin(&mut encoder.held);
         match first {
@@ -87,7 +90,7 @@ impl Stream {
             First::Later => {}
         }
         if encoder.frames.heartbeat().is_some() {
-            encoder.heartbeat = Some(Box::pin(tokio::time::sleep(HEARTBEAT)));
+            encoder.heartbeat = Some(Box::pin(tokio::time::sleep(encoder.silence)));
         }
         encoder
     }
@@ -111,6 +114,7 @@ struct Encoder {
     /// Bytes that are to leave next.
     held: Vec<u8>,
     heartbeat: Option<Pin<Box<Sleep>>>,
+    silence: Duration,
 }
 
 impl Encoder {
@@ -135,7 +139,7 @@ impl Encoder {
         let Some(heartbeat) = &mut self.heartbeat else { return false };
         let due = heartbeat.as_mut().poll(context).is_ready();
         if due {
-            heartbeat.as_mut().reset(Instant::now() + HEARTBEAT);
+            heartbeat.as_mut().reset(Instant::now() + self.silence);
             // Polled again, so that the next one wakes this task too.
             let _ = heartbeat.as_mut().poll(context);
         }
@@ -168,7 +172,7 @@ impl HttpBody for Encoder {
         }
         if !this.held.is_empty() {
             if let Some(heartbeat) = &mut this.heartbeat {
-                heartbeat.as_mut().reset(Instant::now() + HEARTBEAT);
+                heartbeat.as_mut().reset(Instant::now() + this.silence);
             }
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.held).into()))));
         }
