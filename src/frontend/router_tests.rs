@@ -3,13 +3,13 @@ use proptest::prelude::*;
 use super::*;
 
 fn router(routes: &[&'static str]) -> Router<&'static str> {
-    let mut router = Router::default();
+    let mut table = Router::default();
     for route in routes {
         let (method, template) = route.split_once(' ').unwrap();
         let method = (method != "*").then(|| method.parse().unwrap());
-        router.insert(method, Template::parse(template).unwrap(), *route).unwrap();
+        table.insert(method, Template::parse(template).unwrap(), *route).unwrap();
     }
-    router
+    table
 }
 
 const ROUTES: &[&str] = &[

@@ -38,19 +38,8 @@ pub fn descriptor(name: &str) -> MessageDescriptor {
 /// All routes of the test service.
 pub fn routes(settings: Settings) -> Routes {
     let mut routes = Routes::default();
-    let service = POOL.get_service_by_name(&format!("{PACKAGE}.TranscodingService")).unwrap();
-    for (index, descriptor) in service.methods().enumerate() {
-        let method = Arc::new(Method {
-            path: format!("/{}/{}", service.full_name(), descriptor.name()),
-            service: service.full_name().to_owned(),
-            name: descriptor.name().to_owned(),
-            index,
-            client_streaming: descriptor.is_client_streaming(),
-            server_streaming: descriptor.is_server_streaming(),
-            read_only: false,
-            descriptor: descriptor.clone(),
-        });
-        for rule in Rule::of(&descriptor).unwrap() {
+    for method in Method::of_service(&POOL, &format!("{PACKAGE}.TranscodingService")).unwrap() {
+        for rule in Rule::of(&method.descriptor).unwrap() {
             let route = Route::compile(&SCHEMA, &method, &rule, settings).unwrap();
             routes.insert(rule.method.clone(), rule.template.clone(), Arc::new(route)).unwrap();
         }

@@ -167,7 +167,7 @@ fn places_are_told_by_field_line_and_column() {
         (r#"{"at":"yesterday"}"#, "at", "1", "7"),
         (r#"{"optionalValue":"x"}"#, "optionalValue", "1", "18"),
         (r#"{"any":{"@type":"x/unknown.Type"}}"#, "any", "1", "8"),
-        (r#"[]"#, "", "1", "1"),
+        ("[]", "", "1", "1"),
     ] {
         assert_eq!(place_of(json), (field.to_owned(), line.to_owned(), column.to_owned()), "{json}");
     }

@@ -16,12 +16,13 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost::Message as _;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{Routes, response::Conditions};
 use crate::{
     call::{
-        AccessLog, CallLimits, Code, Context, Error, Handler, Input, Method, Methods, Metrics, Namespace, Output, Pipeline, Reply,
-        RequestId, Trailers,
+        AccessLog, CallLimits, Code, Context, Error, Handler, Input, Method, Metrics, Namespace, Output, Pipeline, Reply, RequestId,
+        Trailers,
     },
     edge::{Binding, Bindings, Body, Cors, Edge, Frontend, Services},
     frontend::{
@@ -32,8 +33,11 @@ use crate::{
         schema::Schema,
         template::Template,
     },
-    proto::patterns::keyvalue::v1::{
-        ExistsResponse, RemoveResponse, RetrieveRequest, RetrieveResponse, ScanRequest, ScanResponse, StoreRequest, StoreResponse,
+    proto::{
+        self,
+        patterns::keyvalue::v1::{
+            ExistsResponse, RemoveResponse, RetrieveRequest, RetrieveResponse, ScanRequest, ScanResponse, StoreRequest, StoreResponse,
+        },
     },
 };
 
@@ -96,10 +100,15 @@ impl Answer {
     }
 }
 
+fn methods() -> Vec<Arc<Method>> {
+    Method::of_service(proto::descriptors(), SERVICE).unwrap()
+}
+
 fn routes() -> Routes {
     let mut routes = route::annotated(SERVICE, Settings::default()).unwrap();
     // No pattern has an RPC yet that takes a stream; this one has all else that such a route needs.
-    let store = Methods::all().get(&format!("/{SERVICE}/Store")).unwrap();
+    let methods = methods();
+    let store = methods.iter().find(|method| method.name == "Store").unwrap();
     let method = Arc::new(Method {
         path: store.path.clone(),
         service: store.service.clone(),
@@ -121,10 +130,10 @@ impl Door {
     fn new() -> Self {
         let handler = Arc::new(Scripted::default());
         let limits = CallLimits { max_message_bytes: LIMIT, ..CallLimits::default() };
-        let namespace = Arc::new(Namespace::new("demo", "keyvalue", SERVICE, handler.clone(), limits, &Metrics::new().unwrap()));
+        let namespace = Arc::new(Namespace::new("demo", "keyvalue", methods(), handler.clone(), limits, &Metrics::new().unwrap()));
         let binding = Binding { host: None, base_path: "/demo".to_owned(), namespace, frontend: Frontend::Rest(Arc::new(routes())) };
         let edge = Edge {
-            pipeline: Arc::new(Pipeline::new(AccessLog::Off)),
+            pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
             bindings: Bindings::new(vec![binding]),
             services: Services::new(&[]).unwrap().0,
             cors: Cors::new(Box::new(|_| false), 0),

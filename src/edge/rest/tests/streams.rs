@@ -13,8 +13,8 @@ async fn a_stream_comes_as_lines_events_or_a_list() {
     let request = ScanRequest { prefix: "x".to_owned(), limit: 2, ..ScanRequest::default() };
     assert_eq!(ScanRequest::decode(door.seen().messages[0].as_ref()).unwrap(), request);
 
-    let list = door.will(scanned(vec![entry("a"), entry("b")])).ask("GET /demo/v1/keys", &[("accept", "application/json")], b"").await;
-    assert_eq!((list.json().as_array().unwrap().len(), list.header("content-type")), (2, "application/json"));
+    let array = door.will(scanned(vec![entry("a"), entry("b")])).ask("GET /demo/v1/keys", &[("accept", "application/json")], b"").await;
+    assert_eq!((array.json().as_array().unwrap().len(), array.header("content-type")), (2, "application/json"));
     let empty = door.will(scanned(vec![])).ask("GET /demo/v1/keys", &[("accept", "application/json")], b"").await;
     assert_eq!(empty.json(), json!([]));
 
@@ -44,8 +44,8 @@ async fn an_error_in_mid_stream_can_be_seen() {
         (lines.status, last["error"]["reason"].clone(), last["error"]["status"].clone()),
         (200, json!("BACKEND_UNAVAILABLE"), json!(503))
     );
-    let list = door.will(broken()).ask("GET /demo/v1/keys", &[("accept", "application/json")], b"").await;
-    assert_eq!(list.json()[1]["error"]["code"], "UNAVAILABLE");
+    let array = door.will(broken()).ask("GET /demo/v1/keys", &[("accept", "application/json")], b"").await;
+    assert_eq!(array.json()[1]["error"]["code"], "UNAVAILABLE");
     let events = door.will(broken()).ask("GET /demo/v1/keys", &[("accept", "text/event-stream")], b"").await;
     assert!(events.text().contains("\n\nevent: error\ndata: {\"type\":\"urn:prism:problem:backend-unavailable\""), "{}", events.text());
     // Before the first message there is a status to say it with.
