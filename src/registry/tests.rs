@@ -82,6 +82,11 @@ fn each_broken_rule_is_reported_with_file_and_line() {
         ("setting: url", "setting: urls", "box.yaml:6: unknown setting `urls`; did you mean `url`?"),
         ("name: size", "name: sice", "box.yaml:12: unknown setting `sice`; did you mean `size`?"),
         ("name: size", "name: sice", "box.yaml:1: setting `size` of the driver is missing"),
+        (
+            "  - {name: url,",
+            "  - {name: url, type: string, description: U}\n  - {name: url,",
+            "box.yaml:12: setting `url` stands here twice",
+        ),
         ("default: 4", "default: 5", "box.yaml:12: the driver's default of `size` is 4"),
         ("type: integer", "type: boolean", "box.yaml:12: `size` is `boolean`, and the driver reads: integer"),
         ("    capability: basic", "    capability: bsic", "keyvalue.yaml:8: unknown capability `bsic`; did you mean `basic`?"),

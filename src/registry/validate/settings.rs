@@ -1,6 +1,8 @@
 //! The settings of a backend against the schema of its driver. People and the configuration read them in the registry, the
 //! driver by its schema: both have to mean the same.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{
@@ -11,7 +13,11 @@ use super::{
 pub(super) fn validate(file: &str, backend: &Backend, driver: &CompiledDriver, problems: &mut Problems) {
     let mut compiled = Vec::new();
     collect(&driver.schema, &driver.schema, "", &mut compiled);
+    let mut seen = HashSet::new();
     for setting in &backend.settings {
+        if !seen.insert(setting.name.as_str()) {
+            problems.add(file, setting.name.line(), format!("setting `{}` stands here twice", setting.name));
+        }
         let Some(known) = compiled.iter().find(|known| *setting.name == *known.name) else {
             problems.add(file, setting.name.line(), unknown("setting", &setting.name, compiled.iter().map(|known| known.name.as_str())));
             continue;
