@@ -39,6 +39,14 @@ pub fn reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// A connection that may write, to a file that is open already.
+pub fn second_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // A connection that never read does not know that there is a log, and would move nothing.
+    schema::version(&connection)?;
+    Ok(connection)
+}
+
 /// Refuses a file of another program, and one of a newer Prism.
 fn ours(connection: &Connection, path: &Path) -> Result<(), Error> {
     let read = || -> rusqlite::Result<(i32, usize, i64)> {

@@ -2,13 +2,20 @@
 
 use std::{fs, path::Path, time::Instant};
 
+use futures::StreamExt as _;
 use rusqlite::Connection;
 use serde_json::json;
 
 use super::*;
 use crate::{
     call::{Code, Context},
-    proto::models::keyvalue::v1::{DeleteRequest, GetRequest, SetRequest},
+    proto::models::{
+        keyvalue::v1::{DeleteRequest, GetRequest, SetRequest},
+        queue::v1::{CompleteRequest, DequeueWithTimeoutRequest, EnqueueRequest},
+        stream::v1::{
+            AckRequest, AppendRequest, CreateConsumerGroupRequest, GetConsumerGroupInfoRequest, JoinConsumerGroupRequest, ReadRequest,
+        },
+    },
 };
 
 async fn open(path: &Path, more: serde_json::Value) -> Result<Sqlite, Error> {
@@ -70,6 +77,74 @@ async fn two_processes_may_share_a_file() {
     let second = set(&two, "k", 2).await.unwrap();
     assert!(set(&one, "l", 1).await.unwrap() > second && second > first);
     assert_eq!(get(&one, "k").await.unwrap(), Some(2));
+}
+
+#[tokio::test]
+async fn what_another_process_writes_wakes_who_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prism.db");
+    let (one, two) = (open(&path, json!({})).await.unwrap(), open(&path, json!({})).await.unwrap());
+    let context = Context::internal("n");
+    let request = ReadRequest { stream: "s".into(), follow: true, limit: 1, ..Default::default() };
+    let mut read = interfaces_of(&one).stream_basic.unwrap().read(&context, request).await.unwrap();
+    let append = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let request = AppendRequest { stream: "s".into(), payload: "p".into(), ..Default::default() };
+        interfaces_of(&two).stream_basic.unwrap().append(&context, request).await.unwrap();
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(5), async { tokio::join!(read.next(), append).0 }).await;
+    assert_eq!(waited.unwrap().unwrap().unwrap().record.unwrap().payload, "p");
+}
+
+#[tokio::test]
+async fn leases_and_groups_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prism.db");
+    let context = Context::internal("n");
+    let first = open(&path, json!({})).await.unwrap();
+    let all = interfaces_of(&first);
+    let message = EnqueueRequest { queue: "q".into(), payload: "p".into(), ..Default::default() };
+    all.queue_basic.as_ref().unwrap().enqueue(&context, message).await.unwrap();
+    let take = DequeueWithTimeoutRequest { queue: "q".into(), ..Default::default() };
+    let lease = all.queue_visibility.unwrap().dequeue_with_timeout(&context, take).await.unwrap().messages.remove(0).lease;
+    for payload in ["a", "b", "c"] {
+        let record = AppendRequest { stream: "s".into(), payload: payload.into(), ..Default::default() };
+        all.stream_basic.as_ref().unwrap().append(&context, record).await.unwrap();
+    }
+    let groups = all.stream_consumer_groups.unwrap();
+    let group = CreateConsumerGroupRequest { stream: "s".into(), group: "g".into(), start: None };
+    groups.create_consumer_group(&context, group).await.unwrap();
+    let join = || JoinConsumerGroupRequest { stream: "s".into(), group: "g".into(), max_in_flight: 2, ..Default::default() };
+    let mut member = groups.join_consumer_group(&context, join()).await.unwrap();
+    assert_eq!(member.next().await.unwrap().unwrap().record.unwrap().offset, 0);
+    let ack = AckRequest { stream: "s".into(), group: "g".into(), partition: 0, offsets: vec![0] };
+    assert_eq!(groups.ack(&context, ack).await.unwrap().acknowledged, 1);
+    first.close().await;
+
+    let second = open(&path, json!({})).await.unwrap();
+    let all = interfaces_of(&second);
+    let groups = all.stream_consumer_groups.unwrap();
+    let ask = GetConsumerGroupInfoRequest { stream: "s".into(), group: "g".into() };
+    let info = groups.get_consumer_group_info(&context, ask).await.unwrap().info.unwrap();
+    assert_eq!((info.committed[0].offset, info.pending, info.lag), (1, 1, 1));
+    all.queue_visibility.unwrap().complete(&context, CompleteRequest { lease }).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_log_is_moved_into_the_file_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prism.db");
+    let backend = open(&path, json!({"durability": "normal"})).await.unwrap();
+    for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        set(&backend, key, 1_000_000).await.unwrap();
+    }
+    let patience = Instant::now();
+    while fs::metadata(&path).unwrap().len() < 4 << 20 {
+        assert!(patience.elapsed() < Duration::from_secs(10), "the log is still beside the file");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    backend.close().await;
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[tokio::test]

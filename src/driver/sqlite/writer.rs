@@ -4,6 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    path::Path,
     sync::Arc,
     thread,
 };
@@ -12,16 +13,11 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    checkpoint::Checkpointer,
     error::{closed, tell},
     signals::{Signals, Topic},
 };
-use crate::{
-    call::Error,
-    driver::{
-        Keyspace,
-        common::time::{self, Millis},
-    },
-};
+use crate::{call::Error, driver::Keyspace};
 
 /// Operations that wait for the thread; who comes later waits for a place.
 const QUEUE: usize = 1024;
@@ -42,10 +38,13 @@ enum Job {
 
 impl Writer {
     /// Starts the thread. It ends with [`Writer::close`] or when the writer is dropped.
-    pub fn start(connection: Connection, signals: Arc<Signals>) -> std::io::Result<Self> {
+    pub fn start(mut connection: Connection, path: &Path, signals: Arc<Signals>) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::channel(QUEUE);
+        let checkpointer = Checkpointer::start(&mut connection, path)?;
         let seen = data_version(&connection);
-        thread::Builder::new().name("sqlite-writer".into()).spawn(move || Thread { connection, signals, seen }.run(waiting))?;
+        thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || Thread { connection, signals, seen, checkpointer }.run(waiting))?;
         Ok(Self { jobs })
     }
 
@@ -171,11 +170,6 @@ impl<'c> Tx<'c> {
         self.signals.borrow_mut().push(topic);
     }
 
-    /// Now.
-    pub fn now(&self) -> Millis {
-        time::now()
-    }
-
     fn finish(self) -> rusqlite::Result<Vec<Topic>> {
         if self.wrote.get() {
             let mut update = self.connection.prepare_cached("UPDATE keyspaces SET revision = ?2 WHERE id = ?1")?;
@@ -203,6 +197,7 @@ struct Thread {
     signals: Arc<Signals>,
     /// The data version at the last look.
     seen: i64,
+    checkpointer: Checkpointer,
 }
 
 impl Thread {
@@ -230,6 +225,7 @@ impl Thread {
         }
         // Dropping the queue tells all who still wait in it that the database is closed.
         drop(jobs);
+        self.checkpointer.stop(&mut self.connection);
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         drop(self.connection);
         if let Some(done) = closing {

@@ -22,7 +22,7 @@ impl KeyValueTtl for KeyValue {
             let mut update = tx
                 .connection
                 .prepare_cached("UPDATE entries SET expires = ?3 WHERE keyspace = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?4)")?;
-            Ok(update.execute((space, &request.key[..], expires, tx.now()))? > 0)
+            Ok(update.execute((space, &request.key[..], expires, time::now()))? > 0)
         });
         let found = write.await?;
         Ok(ExpireResponse { found, expire_time: found.then(|| time::timestamp(expires)) })

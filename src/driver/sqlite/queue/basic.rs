@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     Queues, limit,
-    rows::{self, New},
+    rows::{self, NewMessage},
     wait,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 #[async_trait]
 impl QueueBasic for Queues {
     async fn enqueue(&self, _: &Context, request: EnqueueRequest) -> Result<EnqueueResponse, Error> {
-        let new = New::new(self.space.limits(), request.queue, request.payload, request.attributes)?;
+        let new = NewMessage::new(self.space.limits(), request.queue, request.payload, request.attributes)?;
         let message_id = self.space.write(move |tx, space| new.put(tx, space)).await?;
         Ok(EnqueueResponse { message_id })
     }

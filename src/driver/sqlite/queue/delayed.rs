@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     Queues,
-    rows::{self, New},
+    rows::{self, NewMessage},
 };
 use crate::{
     call::{Context, Error},
@@ -48,7 +48,7 @@ fn deliver_time(schedule: Option<&Schedule>) -> Result<Millis, Error> {
 impl QueueDelayed for Queues {
     async fn enqueue_delayed(&self, _: &Context, request: EnqueueDelayedRequest) -> Result<EnqueueDelayedResponse, Error> {
         let due = deliver_time(request.schedule.as_ref())?;
-        let new = New::new(self.space.limits(), request.queue, request.payload, request.attributes)?.due(due);
+        let new = NewMessage::new(self.space.limits(), request.queue, request.payload, request.attributes)?.due(due);
         let message_id = self.space.write(move |tx, space| new.put(tx, space)).await?;
         Ok(EnqueueDelayedResponse { message_id, deliver_time: Some(time::timestamp(due)) })
     }

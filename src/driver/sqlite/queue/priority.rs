@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Queues, rows::New};
+use super::{Queues, rows::NewMessage};
 use crate::{
     call::{Context, Error},
     proto::models::queue::v1::{EnqueueWithPriorityRequest, EnqueueWithPriorityResponse, QueuePriority},
@@ -16,7 +16,7 @@ impl QueuePriority for Queues {
         if request.priority > MAX_PRIORITY {
             return Err(Error::invalid("priority", format!("must be at most {MAX_PRIORITY}")));
         }
-        let new = New::new(self.space.limits(), request.queue, request.payload, request.attributes)?.with_priority(request.priority);
+        let new = NewMessage::new(self.space.limits(), request.queue, request.payload, request.attributes)?.with_priority(request.priority);
         let message_id = self.space.write(move |tx, space| new.put(tx, space)).await?;
         Ok(EnqueueWithPriorityResponse { message_id })
     }

@@ -47,7 +47,7 @@ pub fn open(tx: &Tx<'_>, space: i64, name: &str) -> Result<i64, Error> {
 }
 
 /// A message to put in.
-pub struct New {
+pub struct NewMessage {
     queue: Arc<str>,
     payload: Bytes,
     attributes: Vec<u8>,
@@ -55,7 +55,7 @@ pub struct New {
     due: Option<Millis>,
 }
 
-impl New {
+impl NewMessage {
     /// Checks what every way to put a message in has.
     pub fn new(limits: &Limits, queue: String, payload: Bytes, attributes: BTreeMap<String, String>) -> Result<Self, Error> {
         check::name("queue", &queue)?;
@@ -78,7 +78,7 @@ impl New {
         // Who became ready before is before it.
         settle::due(tx)?;
         let queue = open(tx, space, &self.queue)?;
-        let (id, now) = (tx.next_number(space)?, tx.now());
+        let (id, now) = (tx.next_number(space)?, time::now());
         let state = if self.due.is_some_and(|due| due > now) { SCHEDULED } else { READY };
         let mut insert = tx.connection.prepare_cached(
             "INSERT INTO messages (keyspace, id, queue, state, priority, place, due, lease, attempts, source, enqueued, attributes, payload)

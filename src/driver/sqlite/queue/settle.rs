@@ -31,7 +31,7 @@ pub fn due(tx: &Tx<'_>) -> Result<(), Error> {
     let mut select = tx.connection.prepare_cached(
         "SELECT keyspace, id, queue, state, attempts FROM messages WHERE state > 0 AND due <= ?1 ORDER BY due, id LIMIT ?2",
     )?;
-    let due = select.query_map((tx.now(), i64::try_from(CHUNK).unwrap_or(0)), |row| {
+    let due = select.query_map((time::now(), i64::try_from(CHUNK).unwrap_or(0)), |row| {
         Ok((Held { keyspace: row.get(0)?, id: row.get(1)?, queue: row.get(2)?, attempts: row.get(4)? }, row.get::<_, i64>(3)?))
     })?;
     for (held, state) in due.collect::<Result<Vec<_>, _>>()? {

@@ -74,7 +74,7 @@ impl Lease {
         let mut select = tx.connection.prepare_cached(
             "SELECT queue, attempts FROM messages WHERE keyspace = ?1 AND id = ?2 AND lease = ?3 AND state = ?4 AND due > ?5",
         )?;
-        let row = select.query_row((space, self.message, self.number, LEASED, tx.now()), |row| {
+        let row = select.query_row((space, self.message, self.number, LEASED, time::now()), |row| {
             Ok(Held { keyspace: space, id: self.message, queue: row.get(0)?, attempts: row.get(1)? })
         });
         row.optional()?.ok_or_else(lost)
@@ -100,7 +100,7 @@ impl QueueVisibility for Queues {
             )?;
             let mut messages = Vec::new();
             for (id, mut message) in rows::next(tx.connection, space, queue, most)? {
-                let (lease, expires) = (Lease::of(id), tx.now() + timeout);
+                let (lease, expires) = (Lease::of(id), time::now() + timeout);
                 update.execute((space, id, LEASED, expires, lease.number))?;
                 message.delivery_attempt += 1;
                 messages.push(LeasedMessage {
@@ -121,7 +121,7 @@ impl QueueVisibility for Queues {
         };
         let timeout = visibility_timeout(timeout)?;
         let write = self.space.write(move |tx, space| {
-            let (held, expires) = (lease.held(tx, space)?, tx.now() + timeout);
+            let (held, expires) = (lease.held(tx, space)?, time::now() + timeout);
             let mut update = tx.connection.prepare_cached("UPDATE messages SET due = ?3 WHERE keyspace = ?1 AND id = ?2")?;
             update.execute((space, held.id, expires))?;
             // Who waits may have to look earlier than they thought.
@@ -141,7 +141,7 @@ impl QueueVisibility for Queues {
             }
             let mut update =
                 tx.connection.prepare_cached("UPDATE messages SET state = ?3, due = ?4, lease = 0 WHERE keyspace = ?1 AND id = ?2")?;
-            update.execute((space, held.id, SCHEDULED, tx.now() + millis(delay)))?;
+            update.execute((space, held.id, SCHEDULED, time::now() + millis(delay)))?;
             settle::signal(tx, held.queue)
         });
         write.await?;

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// A record as it goes into its row.
-struct New {
+struct NewRecord {
     stream: Arc<str>,
     key: Bytes,
     attributes: Vec<u8>,
@@ -37,7 +37,7 @@ struct New {
     expected: Option<u64>,
 }
 
-impl New {
+impl NewRecord {
     fn append(&self, tx: &Tx<'_>, space: i64) -> Result<(i64, Millis), Error> {
         if let Some(expected) = self.expected {
             let next = log::find(tx.connection, space, &self.stream)?.map_or(0, |head| unsigned(head.next_offset));
@@ -45,13 +45,12 @@ impl New {
                 return Err(mismatch(next));
             }
         }
-        let (stream, offset, time) = match self.advance(tx, space)? {
-            Some(place) => place,
-            None => {
-                log::open(tx, space, &self.stream)?;
-                self.advance(tx, space)?.ok_or_else(|| Error::internal("a stream is gone while it is written"))?
-            }
-        };
+        let mut place = self.advance(tx, space)?;
+        if place.is_none() {
+            log::open(tx, space, &self.stream)?;
+            place = self.advance(tx, space)?;
+        }
+        let (stream, offset, time) = place.ok_or_else(|| Error::internal("a stream is gone while it is written"))?;
         let mut insert = tx
             .connection
             .prepare_cached("INSERT INTO records (stream, offset, time, key, attributes, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
@@ -67,7 +66,7 @@ impl New {
             "UPDATE streams SET next_offset = next_offset + 1, last_time = max(last_time, ?3), records = records + 1, bytes = bytes + ?4
              WHERE keyspace = ?1 AND name = ?2 RETURNING id, next_offset - 1, last_time",
         )?;
-        let row = update.query_row((space, &*self.stream, tx.now(), OVERHEAD + size), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let row = update.query_row((space, &*self.stream, time::now(), OVERHEAD + size), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         Ok(row.optional()?)
     }
 }
@@ -88,7 +87,7 @@ impl StreamBasic for Streams {
         check::key_bound(self.space.limits(), "key", &request.key)?;
         check::attributes(&request.attributes)?;
         check::value(self.space.limits(), "payload", &request.payload)?;
-        let new = New {
+        let new = NewRecord {
             stream: request.stream.into(),
             key: request.key,
             attributes: attributes::encode(request.attributes),

@@ -173,7 +173,7 @@ fn enter(tx: &Tx<'_>, space: i64, join: &Join) -> Result<Ids, Error> {
     let group = groups::find(tx.connection, space, &join.stream, &join.group)?.ok_or_else(|| groups::not_found(&join.group))?;
     let mut insert =
         tx.connection.prepare_cached("INSERT INTO members (consumer_group, name, expires) VALUES (?1, ?2, ?3) RETURNING id")?;
-    let member = insert.query_row((group.id, &join.consumer, tx.now() + ALIVE), |row| row.get(0))?;
+    let member = insert.query_row((group.id, &join.consumer, time::now() + ALIVE), |row| row.get(0))?;
     Ok(Ids { group: group.id, member })
 }
 
@@ -181,7 +181,7 @@ fn enter(tx: &Tx<'_>, space: i64, join: &Join) -> Result<Ids, Error> {
 fn take(tx: &Tx<'_>, space: i64, join: &Join, ids: Ids) -> Result<Taken, Error> {
     let group = groups::find(tx.connection, space, &join.stream, &join.group)?;
     let group = group.filter(|group| group.id == ids.group).ok_or_else(|| groups::not_found(&join.group))?;
-    let now = tx.now();
+    let now = time::now();
     stay(tx, join, ids, now)?;
     let mut select = tx.connection.prepare_cached("SELECT count(*) FROM deliveries WHERE member = ?1 AND expires > ?2")?;
     let waiting: u32 = select.query_row((ids.member, now), |row| row.get(0))?;
@@ -223,7 +223,7 @@ fn again(
     let mut select = tx.connection.prepare_cached(
         "SELECT offset, attempt FROM deliveries WHERE consumer_group = ?1 AND expires <= ?2 ORDER BY expires, offset LIMIT ?3",
     )?;
-    let due = select.query_map((ids.group, tx.now(), i64::try_from(room).unwrap_or(0)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let due = select.query_map((ids.group, time::now(), i64::try_from(room).unwrap_or(0)), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut bytes = 0;
     for (offset, attempt) in due.collect::<Result<Vec<(i64, u32)>, _>>()? {
         if bytes >= PAGE_BYTES {
@@ -263,7 +263,7 @@ pub async fn renew(database: &Database) -> Result<(), Error> {
     let write = database.writer.write(move |tx| {
         let mut update = tx.connection.prepare_cached("UPDATE members SET expires = ?2 WHERE id = ?1")?;
         for member in &here {
-            update.execute((member, tx.now() + ALIVE))?;
+            update.execute((member, time::now() + ALIVE))?;
         }
         Ok(())
     });
@@ -291,7 +291,8 @@ pub async fn sweep(database: &Database) -> Result<(), Error> {
                  JOIN consumer_groups ON consumer_groups.id = members.consumer_group JOIN streams ON streams.id = consumer_groups.stream
                  WHERE members.id = ?1 AND members.expires <= ?2",
             )?;
-            let names = select.query_row((member, tx.now()), |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)));
+            let names =
+                select.query_row((member, time::now()), |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)));
             if let Some((space, stream, group)) = names.optional()? {
                 leave(tx, member)?;
                 tx.signal(groups::topic(space, &stream, &group));

@@ -27,6 +27,7 @@ const REPLACED: i64 = 50_000;
 
 /// Limits as the row has them.
 #[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_field_names, reason = "the words of the contract")]
 struct Policy {
     max_age: Option<i64>,
     max_records: Option<i64>,
@@ -75,7 +76,7 @@ fn state(connection: &Connection, stream: i64) -> Result<State, Error> {
 /// Removes the oldest records as long as a limit is exceeded, up to [`CHUNK`] of them, and tells how many went.
 fn apply(tx: &Tx<'_>, stream: i64) -> Result<usize, Error> {
     let State { policy, mut records, mut bytes } = state(tx.connection, stream)?;
-    let oldest_time = policy.max_age.map_or(i64::MIN, |age| tx.now().saturating_sub(age));
+    let oldest_time = policy.max_age.map_or(i64::MIN, |age| time::now().saturating_sub(age));
     let (max_records, max_bytes) = (policy.max_records.unwrap_or(i64::MAX), policy.max_bytes.unwrap_or(i64::MAX));
     let mut select = tx.connection.prepare_cached(
         "SELECT offset, time, length(key) + length(attributes) + length(payload) FROM records WHERE stream = ?1 ORDER BY offset",
