@@ -17,6 +17,6 @@ pub mod scalar;
 pub mod schema;
 pub mod template;
 #[cfg(test)]
-mod testing;
+mod tests;
 pub mod time;
 pub mod wire;

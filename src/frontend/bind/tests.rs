@@ -7,7 +7,7 @@ use super::*;
 use crate::frontend::{
     percent::Slash,
     route::Routes,
-    testing::{SCHEMA, id, reference, routes, shown},
+    tests::{SCHEMA, id, reference, routes, shown},
 };
 
 /// Takes a request through router and binding.

@@ -3,7 +3,7 @@ use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::frontend::testing::{self, SCHEMA, decode, descriptor, id, reference};
+use crate::frontend::tests::{self, SCHEMA, decode, descriptor, id, reference};
 
 fn written(name: &str, bytes: &[u8]) -> String {
     let mut out = Vec::new();
@@ -108,7 +108,7 @@ proptest! {
         prop_assert_eq!(&decode("Everything", &json).unwrap(), &wanted, "{}", json);
 
         // And back: what we write is read to the same by the other one, and by us.
-        let text = written("Everything", &testing::bytes("Everything", &json));
+        let text = written("Everything", &tests::bytes("Everything", &json));
         prop_assert_eq!(&reference("Everything", &text), &wanted, "{}", text);
         prop_assert_eq!(&decode("Everything", &text).unwrap(), &wanted, "{}", text);
     }
@@ -131,7 +131,7 @@ proptest! {
 fn the_whole_shape_is_written_as_another_implementation_writes_it() {
     let json = r#"{"textValue":"\u0000\"ä","uint64Value":"18446744073709551615","color":"COLOR_RED","labels":{"a":"b"},"byBool":{"true":1},
         "at":"2026-05-01T12:00:00.120Z","maybeText":"","choiceNumber":0,"nothing":null,"anything":null,"byBig":{"7":"AQI="}}"#;
-    let bytes = testing::bytes("Everything", json);
+    let bytes = tests::bytes("Everything", json);
     let ours: Value = serde_json::from_str(&written("Everything", &bytes)).unwrap();
     let message = DynamicMessage::decode(descriptor("Everything"), bytes.as_slice()).unwrap();
     let mut other = Vec::new();
@@ -214,7 +214,7 @@ fn any_holds_what_is_known_and_keeps_the_bytes_of_what_is_not() {
     ] {
         let message = decode("Everything", json).unwrap();
         assert_eq!(message, reference("Everything", json), "{json}");
-        let text = written("Everything", &testing::bytes("Everything", json));
+        let text = written("Everything", &tests::bytes("Everything", json));
         assert_eq!(decode("Everything", &text).unwrap(), message, "{text}");
     }
     let unknown = prost::Message::encode_to_vec(&prost_types::Any { type_url: "x/unknown.Type".to_owned(), value: vec![1, 2] });
@@ -239,8 +239,8 @@ fn parts_of_a_message_are_merged_wherever_they_lie() {
         r#"{"choiceText":"x"}"#,
         r#"{"nested":{"inner":{"name":"b"},"tags":["t"]},"numbers":[2],"choiceNumber":4}"#,
     ];
-    let bytes: Vec<u8> = parts.iter().flat_map(|json| testing::bytes("Everything", json)).collect();
-    assert_eq!(reference("Everything", &written("Everything", &bytes)), testing::shown(&descriptor("Everything"), &bytes));
+    let bytes: Vec<u8> = parts.iter().flat_map(|json| tests::bytes("Everything", json)).collect();
+    assert_eq!(reference("Everything", &written("Everything", &bytes)), tests::shown(&descriptor("Everything"), &bytes));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use http::Method;
 use super::*;
 use crate::frontend::{
     bind::Settings,
-    testing::{self, routes},
+    tests::{self, routes},
 };
 
 fn rendering<T>(request: &str, run: impl FnOnce(&Rendering) -> T) -> T {
@@ -14,7 +14,7 @@ fn rendering<T>(request: &str, run: impl FnOnce(&Rendering) -> T) -> T {
 }
 
 fn bytes(name: &str, json: &str) -> Bytes {
-    testing::bytes(name, json).into()
+    tests::bytes(name, json).into()
 }
 
 fn stream(format: Format, fail: bool) -> String {
