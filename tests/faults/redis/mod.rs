@@ -1,6 +1,7 @@
 //! Redis is killed, hangs, fills up, becomes a replica, or refuses who calls.
 
 mod access;
+mod gateway;
 mod outage;
 mod state;
 mod streams;

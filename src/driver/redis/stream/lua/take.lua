@@ -5,9 +5,16 @@ local known = group()
 if not known then return false end
 local consumer, cursor = ARGV[2], ARGV[4]
 local room, budget, answer = tonumber(ARGV[3]), BUDGET, {cursor, known['last-delivered-id'], 0}
+local me
 for _, other in ipairs(consumers()) do
-  if other.name == consumer then room = room - other.pending end
+  if other.name == consumer then me = other end
 end
+-- Before Redis 7.2 a consumer is not made, nor counted as seen, by a read that finds nothing.
+if me and me.pending == 0 and me.idle > 60000 then
+  redis.call('XGROUP', 'DELCONSUMER', STREAM, GROUP, consumer)
+  me = nil
+end
+if me then room = room - me.pending else redis.call('XGROUP', 'CREATECONSUMER', STREAM, GROUP, consumer) end
 
 local function deliver(record, attempt)
   local at = #answer
