@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -19,6 +19,8 @@ struct Gateway {
     process: Child,
     address: SocketAddr,
     admin: SocketAddr,
+    /// Held open, because the gateway may still print.
+    _output: Lines<BufReader<ChildStdout>>,
     _folder: TempDir,
 }
 
@@ -29,7 +31,7 @@ impl Gateway {
         let configuration = format!(
             "listeners:\n  main: {{address: \"127.0.0.1:0\"}}\nadmin: {{address: \"127.0.0.1:0\"}}\n\
              backends:\n  cache: {{type: redis, url: \"{}\"}}\n\
-             namespaces:\n  shop:\n    pattern: keyvalue\n    slots: {{storage: cache}}\n",
+             namespaces:\n  - {{name: shop, pattern: keyvalue, slots: {{storage: cache}}}}\n",
             redis.url()
         );
         fs::write(&file, configuration).unwrap();
@@ -38,11 +40,13 @@ impl Gateway {
             .arg(&file)
             .current_dir(folder.path())
             .stdout(Stdio::piped())
+            // Its log has a line for each refused call.
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let (mut address, mut admin) = (None, None);
-        for line in lines {
+        for line in lines.by_ref() {
             let line = line.expect("the gateway says where it is");
             let found = line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
             if line.trim_start().starts_with("listener") {
@@ -52,7 +56,7 @@ impl Gateway {
                 break;
             }
         }
-        Self { process, address: address.expect("a listener"), admin: admin.expect("an admin listener"), _folder: folder }
+        Self { process, address: address.expect("a listener"), admin: admin.expect("an admin listener"), _output: lines, _folder: folder }
     }
 
     /// The status and the lower-case head of an answer.
