@@ -1,0 +1,88 @@
+//! Prism under load, beside a bare axum route and Envoy's transcoder, in one run: `scripts/bench` installs what it needs, runs
+//! this, and writes BENCHMARKS.md.
+//!
+//! Machines differ and are noisy, so each figure stands beside the same figure of something named, measured in the same round,
+//! and the medians of the rounds are what is written. The load comes from h2load (nghttp2); CPU time is what the operating
+//! system counts for the server's process.
+
+mod bare;
+mod envoy;
+mod driver;
+mod measure;
+mod report;
+mod server;
+
+use std::{env, error::Error};
+
+use measure::{Load, Sample};
+use server::Server;
+
+/// Any error; a bench that can't measure fails.
+pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What one row of the table is.
+struct Row {
+    name: &'static str,
+    load: Load,
+    /// The processes whose CPU time counts.
+    servers: Vec<u32>,
+    samples: Vec<Sample>,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<_> = env::args().collect();
+    if arguments.iter().any(|argument| argument == "--bare") {
+        return bare::serve();
+    }
+    let number = |name: &str, default: usize| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (rounds, requests) = (number("ROUNDS", 5), number("REQUESTS", 60_000));
+
+    let folder = tempfile::tempdir()?;
+    let first_answer = (0..5).map(|_| server::first_answer(folder.path())).collect::<Result<Vec<_>>>()?;
+    let bare = Server::bare()?;
+    let prism = Server::prism(&folder.path().join("data"))?;
+    let idle = prism.resident_megabytes()?;
+    let envoy = envoy::start(folder.path(), prism.port)?;
+    for namespace in ["default", "scratch"] {
+        prism.put(namespace, "greeting", &[b'x'; 100])?;
+    }
+
+    let files = measure::Files::write(folder.path())?;
+    let value = |port: u16, namespace: &str| format!("http://127.0.0.1:{port}/{namespace}/v1/values/greeting");
+    let json = |port: u16, path: &str| format!("http://127.0.0.1:{port}{path}/v1/keys/greeting");
+    let rpc = |rpc: &str| format!("http://127.0.0.1:{}/prism.patterns.keyvalue.v1.KeyValueService/{rpc}", prism.port);
+    let (own, both) = (vec![prism.pid()], vec![prism.pid(), envoy.pid()]);
+    let row = |name, load, servers: &[u32]| Row { name, load, servers: servers.to_vec(), samples: Vec::new() };
+    let mut rows = vec![
+        row("bare axum route, GET 100 bytes", Load::http1(value(bare.port, "scratch")), &[bare.pid()]),
+        row("Prism REST GET, raw value, memory", Load::http1(value(prism.port, "scratch")), &own),
+        row("Prism REST GET, raw value, SQLite", Load::http1(value(prism.port, "default")), &own),
+        row("Prism REST GET, JSON, memory", Load::http1(json(prism.port, "/scratch")), &own),
+        row("Prism REST PUT 1 KiB, memory", Load::http1(value(prism.port, "scratch")).put(&files.kilobyte), &own),
+        row("Prism REST PUT 1 KiB, SQLite", Load::http1(value(prism.port, "default")).put(&files.kilobyte).few(), &own),
+        row("Prism gRPC Retrieve, memory", Load::grpc(rpc("Retrieve"), "scratch", &files.retrieve), &own),
+        row("Prism gRPC Retrieve, SQLite", Load::grpc(rpc("Retrieve"), "default", &files.retrieve), &own),
+        row("Prism gRPC Store 1 KiB, memory", Load::grpc(rpc("Store"), "scratch", &files.store), &own),
+        row("Prism gRPC Retrieve, memory, one connection", Load::grpc(rpc("Retrieve"), "scratch", &files.retrieve).one(), &own),
+        row("Envoy transcoder to Prism gRPC, GET JSON, memory", Load::http1(json(envoy.port, "")).namespace("scratch"), &both),
+    ];
+    for row in &rows {
+        row.load.check()?;
+    }
+    for round in 0..rounds {
+        for row in &mut rows {
+            eprintln!("round {} of {rounds}: {}", round + 1, row.name);
+            row.samples.push(row.load.run(requests, &row.servers)?);
+        }
+    }
+    let facts = report::Facts {
+        idle_megabytes: idle,
+        loaded_megabytes: prism.resident_megabytes()?,
+        first_answer_milliseconds: measure::median(first_answer),
+        driver: driver::measure()?,
+        rounds,
+        requests,
+    };
+    println!("{}", report::table(&rows.iter().map(|row| (row.name, &*row.samples)).collect::<Vec<_>>(), &facts));
+    Ok(())
+}

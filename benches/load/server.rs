@@ -1,0 +1,113 @@
+//! Processes under load, started on free ports and stopped when dropped.
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::Result;
+
+/// How long a server may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Server {
+    child: Child,
+    pub port: u16,
+}
+
+impl Server {
+    /// This program again, as the bare route.
+    pub fn bare() -> Result<Self> {
+        let mut child = Command::new(env::current_exe()?).arg("--bare").stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+        let port = line.trim().strip_prefix("port ").ok_or("the bare route told no port")?.parse()?;
+        Ok(Self { child, port })
+    }
+
+    /// The gateway on embedded defaults.
+    pub fn prism(data: &Path) -> Result<Self> {
+        let (port, admin) = (free_port()?, free_port()?);
+        let child = Command::new(env!("CARGO_BIN_EXE_prism"))
+            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}"), "--data"])
+            .arg(data)
+            .stdout(Stdio::null())
+            .spawn()?;
+        let server = Self { child, port };
+        server.wait("/default/v1/count")?;
+        Ok(server)
+    }
+
+    /// Any other program that listens on `port` when it is up.
+    pub fn other(child: Child, port: u16, path: &str) -> Result<Self> {
+        let server = Self { child, port };
+        server.wait(path)?;
+        Ok(server)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait(&self, path: &str) -> Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if matches!(request(self.port, "GET", path, b""), Ok(status) if status < 500) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Err(format!("nothing answers on port {}", self.port).into())
+    }
+
+    pub fn put(&self, namespace: &str, key: &str, value: &[u8]) -> Result<()> {
+        match request(self.port, "PUT", &format!("/{namespace}/v1/values/{key}"), value)? {
+            200 => Ok(()),
+            status => Err(format!("PUT answered {status}").into()),
+        }
+    }
+
+    /// Resident memory, after a second of rest.
+    pub fn resident_megabytes(&self) -> Result<f64> {
+        std::thread::sleep(Duration::from_secs(1));
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? / 1024.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Milliseconds from the start of a process, with an empty data folder, to the end of its first answer.
+pub fn first_answer(folder: &Path) -> Result<f64> {
+    let data = tempfile::tempdir_in(folder)?;
+    let began = Instant::now();
+    let server = Server::prism(data.path())?;
+    let took = began.elapsed();
+    drop(server);
+    Ok(took.as_secs_f64() * 1000.0)
+}
+
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The status of one request.
+pub fn request(port: u16, method: &str, path: &str, body: &[u8]) -> Result<u16> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let text = String::from_utf8_lossy(&answer);
+    Ok(text.split_whitespace().nth(1).ok_or("no answer")?.parse()?)
+}
