@@ -1,4 +1,4 @@
-# Two stages: the toolchain builds, a small image without shell or package manager runs.
+# Two stages: the toolchain builds; a small image with the one binary runs, as a user of its own.
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake g++ make && rm -rf /var/lib/apt/lists/*
 WORKDIR /prism
@@ -9,9 +9,11 @@ COPY registry registry
 COPY src src
 RUN cargo build --release --locked && mkdir /data
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --home-dir /data prism
 COPY --from=build /prism/target/release/prism /usr/local/bin/prism
-COPY --from=build --chown=nonroot:nonroot /data /data
+COPY --from=build --chown=prism:prism /data /data
+USER prism
 WORKDIR /data
 VOLUME /data
 EXPOSE 8980 8981

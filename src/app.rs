@@ -213,26 +213,26 @@ fn open(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>, m
     })?;
     let handler: Arc<dyn Handler> = match &namespace.remote {
         Some(remote) => RemoteHandler::connect(&remote.url, &remote.namespace, None)?,
-        None => {
-            let mut slots = BTreeMap::new();
-            for (slot, filled) in &namespace.slots {
-                let connected = backends.get(&filled.backend).ok_or_else(|| {
-                    Error::new(
-                        Code::FailedPrecondition,
-                        "UNKNOWN_BACKEND",
-                        format!("namespace {}: no backend {}", namespace.name, filled.backend),
-                    )
-                })?;
-                let keyspace = Keyspace { namespace: namespace.name.clone(), slot: slot.clone() };
-                let mut slot = Slot::fill(&keyspace, &filled.backend, connected.kind, &*connected.backend);
-                tighten(&mut slot.limits, &namespace.limits);
-                slots.insert(slot.name.clone(), slot);
-            }
-            pattern::build(pattern.name, slots, &Facts { namespace: namespace.name.as_str().into(), limits })?
-        }
+        None => pattern::build(pattern.name, fill(namespace, backends)?, &Facts { namespace: namespace.name.as_str().into(), limits })?,
     };
     let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
     Ok(Arc::new(Namespace::new(&namespace.name, pattern.name, methods, handler, limits, metrics)))
+}
+
+/// The namespace's slots over the backends that it names.
+fn fill(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>) -> Result<BTreeMap<String, Slot>, Error> {
+    let mut slots = BTreeMap::new();
+    for (name, filled) in &namespace.slots {
+        let connected = backends.get(&filled.backend).ok_or_else(|| {
+            let message = format!("namespace {}: there is no backend {}", namespace.name, filled.backend);
+            Error::new(Code::FailedPrecondition, "UNKNOWN_BACKEND", message)
+        })?;
+        let keyspace = Keyspace { namespace: namespace.name.clone(), slot: name.clone() };
+        let mut slot = Slot::fill(&keyspace, &filled.backend, connected.kind, &*connected.backend);
+        tighten(&mut slot.limits, &namespace.limits);
+        slots.insert(name.clone(), slot);
+    }
+    Ok(slots)
 }
 
 /// The tighter of what the driver takes and what the namespace allows.

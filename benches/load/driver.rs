@@ -33,11 +33,11 @@ pub fn measure() -> Result<Costs> {
         for key in keys.iter().cycle().take(OPERATIONS as usize) {
             basic.set(&context, SetRequest { key: key.clone(), value: value.clone(), ttl: None }).await?;
         }
-        let set = began.elapsed().as_nanos() as f64 / f64::from(OPERATIONS);
+        let set = began.elapsed().as_secs_f64() * 1e9 / f64::from(OPERATIONS);
         let began = Instant::now();
         for key in keys.iter().cycle().take(OPERATIONS as usize) {
             basic.get(&context, GetRequest { key: key.clone() }).await?;
         }
-        Ok(Costs { get: began.elapsed().as_nanos() as f64 / f64::from(OPERATIONS), set })
+        Ok(Costs { get: began.elapsed().as_secs_f64() * 1e9 / f64::from(OPERATIONS), set })
     })
 }

@@ -14,7 +14,7 @@ use crate::{
 pub fn start(folder: &Path, prism: u16) -> Result<Server> {
     let port = free_port()?;
     let descriptors = folder.join("descriptors.bin");
-    fs::write(&descriptors, prism::proto::DESCRIPTORS)?;
+    fs::write(&descriptors, contract()?)?;
     let config = folder.join("envoy.yaml");
     fs::write(
         &config,
@@ -31,5 +31,13 @@ pub fn start(folder: &Path, prism: u16) -> Result<Server> {
         .stdout(Stdio::null())
         .spawn()
         .map_err(|error| format!("{}: {error}; scripts/bench installs Envoy", program.display()))?;
-    Server::other(child, port, "/v1/count")
+    Server::other(child, port, "/v1/keys/greeting")
+}
+
+/// Its view of the pattern, as an encoded `google.protobuf.FileDescriptorSet`.
+fn contract() -> Result<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut compiler = protox::Compiler::new([root.join("benches/load"), root.join("proto")])?;
+    compiler.include_imports(true).open_file("keyvalue.proto")?;
+    Ok(compiler.encode_file_descriptor_set())
 }

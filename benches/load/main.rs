@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     if arguments.iter().any(|argument| argument == "--bare") {
         return bare::serve();
     }
-    let number = |name: &str, default: usize| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number = |name: &str, default: u32| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (rounds, requests) = (number("ROUNDS", 5), number("REQUESTS", 60_000));
 
     let folder = tempfile::tempdir()?;

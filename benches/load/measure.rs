@@ -55,7 +55,7 @@ pub struct Load {
     method: Option<&'static str>,
     body: Option<PathBuf>,
     /// A part of the requests is enough for what waits for a disk.
-    share: usize,
+    share: u32,
 }
 
 /// What a burst came to.
@@ -105,15 +105,15 @@ impl Load {
         self.h2load(200).map(|_| ())
     }
 
-    pub fn run(&self, requests: usize, servers: &[u32]) -> Result<Sample> {
+    pub fn run(&self, requests: u32, servers: &[u32]) -> Result<Sample> {
         let requests = requests / self.share;
         let before = cpu_seconds(servers)?;
         let rate = self.h2load(requests)?;
-        let cpu = (cpu_seconds(servers)? - before) / requests as f64 * 1e6;
+        let cpu = (cpu_seconds(servers)? - before) / f64::from(requests) * 1e6;
         Ok(Sample { rate, cpu })
     }
 
-    fn h2load(&self, requests: usize) -> Result<f64> {
+    fn h2load(&self, requests: u32) -> Result<f64> {
         let mut command = Command::new("h2load");
         command.args(["-n", &requests.to_string(), "-c", &self.connections.to_string(), "-m", &self.streams.to_string()]);
         if self.http1 {

@@ -13,8 +13,8 @@ pub struct Facts {
     pub loaded_megabytes: f64,
     pub first_answer_milliseconds: f64,
     pub driver: Costs,
-    pub rounds: usize,
-    pub requests: usize,
+    pub rounds: u32,
+    pub requests: u32,
 }
 
 /// The whole page. The first row is what the others are held against.

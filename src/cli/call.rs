@@ -1,6 +1,7 @@
 //! `prism call`.
 
 use std::{
+    fmt::Write as _,
     io::{IsTerminal as _, Write as _},
     process::ExitCode,
     sync::Arc,
@@ -77,19 +78,6 @@ fn header(text: &str) -> Result<(String, String), String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "a duration is a number with a unit, as 500ms, 5s or 1m30s".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_are_checked() {
-        assert_eq!(header("X-Request-Id: 42"), Ok(("x-request-id".into(), "42".into())));
-        assert_eq!(header("x:a:b"), Ok(("x".into(), "a:b".into())));
-        assert!(header("none").is_err());
-        assert!(header("a b: c").is_err());
-    }
 }
 
 /// Calls, and prints the answers as they come.
@@ -187,13 +175,27 @@ fn print(schema: &Schema, message: MessageId, bytes: &[u8]) -> Result<(), Failur
 }
 
 /// Code, reason and sentence, then the facts.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn explain(error: Error) -> Failure {
     let mut text = format!("{} {}: {error}", error.code().name(), error.reason());
     for violation in error.violations() {
-        text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+        let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
     }
     for (key, value) in error.metadata() {
-        text.push_str(&format!("\n  {key}: {value}"));
+        let _ = write!(text, "\n  {key}: {value}");
     }
     Failure(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_checked() {
+        assert_eq!(header("X-Request-Id: 42"), Ok(("x-request-id".into(), "42".into())));
+        assert_eq!(header("x:a:b"), Ok(("x".into(), "a:b".into())));
+        assert!(header("none").is_err());
+        assert!(header("a b: c").is_err());
+    }
 }

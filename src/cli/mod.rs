@@ -79,7 +79,7 @@ pub type Outcome = Result<ExitCode, Failure>;
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Call(args) => call::run(args),
         Command::Validate(args) => validate::run(&args),
         Command::Config(args) => config::run(&args),

@@ -53,8 +53,8 @@ pub fn load(args: &Args) -> Result<Config, Failure> {
 }
 
 /// Serves until SIGTERM or Ctrl-C, then drains.
-pub fn run(args: Args) -> Outcome {
-    let config = load(&args)?;
+pub fn run(args: &Args) -> Outcome {
+    let config = load(args)?;
     logging(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
     runtime.block_on(async {

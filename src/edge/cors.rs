@@ -62,7 +62,7 @@ impl Cors {
     }
 
     /// Lets the page read the answer, with all headers that the call itself has set.
-    pub(super) fn expose(&self, origin: HeaderValue, headers: &mut HeaderMap) {
+    pub(super) fn expose(origin: HeaderValue, headers: &mut HeaderMap) {
         let own = headers.keys().filter(|name| is_own(name)).map(HeaderName::as_str);
         let exposed = std::iter::once(EXPOSED).chain(own).collect::<Vec<_>>().join(", ");
         if let Ok(exposed) = HeaderValue::from_str(&exposed) {

@@ -57,7 +57,7 @@ impl Edge {
             None => rest::serve(self, request).await,
         };
         if let Some(origin) = allowed_origin {
-            self.cors.expose(origin, response.headers_mut());
+            Cors::expose(origin, response.headers_mut());
         }
         response
     }

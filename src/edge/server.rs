@@ -94,7 +94,7 @@ fn acceptor(name: &str, files: &TlsFiles) -> Result<TlsAcceptor, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map(|builder| builder.with_no_client_auth())
+        .map(rustls::ConfigBuilder::<rustls::ServerConfig, _>::with_no_client_auth)
         .and_then(|builder| builder.with_single_cert(chain, key))
         .map_err(|error| wrong(&files.certificate, &format!("does not fit the key {}: {error}", files.key.display())))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -123,15 +123,12 @@ fn streamed(
                 let Some(data) = definition.response_data.get(sent).cloned() else {
                     let error = definition.error.clone();
                     let info = (sent == 0).then(|| info(&context, requests.clone()));
-                    return match error {
-                        Some(error) => {
-                            let error = failure(error, info).with_headers_and_trailers(HeaderMap::new(), trailers);
-                            Some((Err(error), (definition, requests, more, sent, true)))
-                        }
-                        None => {
-                            set.set(trailers);
-                            None
-                        }
+                    return if let Some(error) = error {
+                        let error = failure(error, info).with_headers_and_trailers(HeaderMap::new(), trailers);
+                        Some((Err(error), (definition, requests, more, sent, true)))
+                    } else {
+                        set.set(trailers);
+                        None
                     };
                 };
                 wait(definition.response_delay_ms).await;

@@ -84,7 +84,7 @@ fn trailers_of(trailers: &Trailers) -> HeaderMap {
 /// A body that is known at once.
 fn whole(wire: Wire, mut data: BytesMut, trailers: HeaderMap) -> Body {
     if wire.is_web() {
-        wire.append_trailers(&trailers, &mut data);
+        Wire::append_trailers(&trailers, &mut data);
         return Body::full(wire.armor(data.freeze()));
     }
     let data = (!data.is_empty()).then(|| data.freeze());
@@ -132,7 +132,7 @@ impl HttpBody for Encoder {
         if wire.is_web()
             && let Some(status) = self.status.take()
         {
-            wire.append_trailers(&status, &mut piece);
+            Wire::append_trailers(&status, &mut piece);
         }
         if !piece.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(wire.armor(piece.freeze())))));

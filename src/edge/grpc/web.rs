@@ -65,7 +65,7 @@ impl Wire {
     }
 
     /// Appends the frame of the trailers: header lines with lower-case names, each ended by CRLF.
-    pub(super) fn append_trailers(self, trailers: &HeaderMap, out: &mut BytesMut) {
+    pub(super) fn append_trailers(trailers: &HeaderMap, out: &mut BytesMut) {
         let size: usize = trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         out.reserve(5 + size);
         out.put_u8(TRAILERS);

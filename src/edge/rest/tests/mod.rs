@@ -171,18 +171,22 @@ async fn read(response: Response<Body>) -> Answer {
     Answer { status: parts.status.as_u16(), headers: parts.headers, body: collected.to_bytes(), trailers }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a handler answers")]
 fn stored(revision: u64) -> Result<Reply, Error> {
     Ok(Output::one(StoreResponse { revision }).into())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a handler answers")]
 fn retrieved(value: &'static [u8], revision: u64) -> Result<Reply, Error> {
     Ok(Output::one(RetrieveResponse { value: Bytes::from_static(value), revision, expire_time: None }).into())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a handler answers")]
 fn scanned(items: Vec<Result<ScanResponse, Error>>) -> Result<Reply, Error> {
     Ok(Output::messages(Box::pin(futures::stream::iter(items))).into())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an item of a stream")]
 fn entry(key: &str) -> Result<ScanResponse, Error> {
     Ok(ScanResponse { key: key.to_owned(), value: Bytes::from_static(b"v"), revision: 1, expire_time: None, cursor: format!("c-{key}") })
 }

@@ -138,7 +138,7 @@ async fn a_request_that_breaks_off_is_told_from_one_that_ends() {
     let door = Door::new();
     let pieces = [Ok(http_body::Frame::data(Bytes::from_static(b"x"))), Err(std::io::Error::other("gone"))];
     let request = Request::builder().method("PUT").uri("/demo/v1/values/a").body(StreamBody::new(futures::stream::iter(pieces))).unwrap();
-    assert_eq!(read(door.edge.serve(request).await).await.status, 499);
+    assert_eq!(read(Box::pin(door.edge.serve(request)).await).await.status, 499);
     assert!(door.nothing_seen());
 }
 
