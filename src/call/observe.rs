@@ -93,7 +93,7 @@ impl Drop for Watch {
 pub(super) struct Scope(Span);
 
 impl Scope {
-    pub(super) async fn run<F: Future>(self, future: F) -> F::Output {
+    pub(super) async fn run<F: Future>(self, future: Pin<&mut F>) -> F::Output {
         if self.0.is_disabled() { future.await } else { future.instrument(self.0).await }
     }
 }

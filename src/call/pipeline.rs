@@ -1,6 +1,7 @@
 //! The steps that every call takes, whatever protocol it came in by.
 
 use std::{
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -51,7 +52,12 @@ impl Pipeline {
     /// 6. *Read* the request, refusing a message that is too large, and *handle* it.
     ///
     /// `read` yields the messages; it is first polled when the call has got that far.
-    pub async fn call(&self, namespace: &Arc<Namespace>, incoming: Incoming, read: impl Future<Output = Result<Input, Error>>) -> Answer {
+    pub async fn call(
+        &self,
+        namespace: &Arc<Namespace>,
+        incoming: Incoming,
+        read: Pin<&mut impl Future<Output = Result<Input, Error>>>,
+    ) -> Answer {
         let Incoming { protocol, method, headers, timeout } = incoming;
         let began = Instant::now();
         let mut context = Context {
@@ -66,21 +72,24 @@ impl Pipeline {
         let request_id = context.request_id.clone();
         let mut watch = Watch::begin(namespace.clone(), method.clone(), &context, began, self.log);
         let span = watch.span();
-        let result: Result<_, Error> = span
-            .run(async {
+        // Futures are pinned where they are made and lent from there: one that is handed over is kept twice in the state of the
+        // call, and the state is moved about for every request.
+        let result = {
+            let steps = pin!(async {
                 context.principal = authenticate(&context)?;
                 watch.authenticated(&context.principal);
                 let permit = namespace.permits.clone().try_acquire_owned().map_err(|_| too_many_calls(namespace))?;
                 context.deadline = deadline(namespace, &method, began, timeout?);
-                let work = async {
+                let work = pin!(async {
                     let input = read.await?;
                     limit_size(namespace, &input)?;
                     namespace.handler.handle(&context, &method, watch.received(input)).await
-                };
+                });
                 let reply = within(context.deadline, work).await?;
-                Ok((reply, permit))
-            })
-            .await;
+                Ok::<_, Error>((reply, permit))
+            });
+            span.run(steps).await
+        };
         match result {
             Ok((mut reply, permit)) => {
                 reply.output = match reply.output {
@@ -154,7 +163,7 @@ fn deadline(namespace: &Namespace, method: &Method, began: Instant, timeout: Opt
     began.checked_add(timeout.min(limits.max_timeout))
 }
 
-async fn within(deadline: Option<Instant>, work: impl Future<Output = Result<Reply, Error>>) -> Result<Reply, Error> {
+async fn within(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = Result<Reply, Error>>>) -> Result<Reply, Error> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(Error::deadline_exceeded())),
         None => work.await,

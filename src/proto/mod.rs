@@ -4,17 +4,22 @@ use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
-/// The encoded `google.protobuf.FileDescriptorSet` of everything in `proto/`, with comments.
+/// The encoded `google.protobuf.FileDescriptorSet` of what a running gateway needs: the patterns, without comments.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    // build.rs has decoded the same bytes before it wrote them.
-    DescriptorPool::decode(DESCRIPTORS).unwrap_or_default()
-});
+// build.rs has decoded the same bytes before it wrote them, so both pools are never the empty default.
+static SERVED: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_default());
+static DOCUMENTED: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/documented.bin")).as_slice()).unwrap_or_default());
 
-/// The descriptors of everything in `proto/`.
+/// The descriptors of the patterns.
 pub fn descriptors() -> &'static DescriptorPool {
-    &POOL
+    &SERVED
+}
+
+/// The descriptors of everything in `proto/`, with comments. Takes ten times the memory; for commands, not for a gateway.
+pub fn documented() -> &'static DescriptorPool {
+    &DOCUMENTED
 }
 
 #[expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated code")]

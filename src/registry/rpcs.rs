@@ -39,7 +39,7 @@ impl Rpc {
 
 /// The RPCs of a service by its full name; empty if there is no such service.
 pub fn rpcs(service: &str) -> Vec<Rpc> {
-    let Some(service) = proto::descriptors().get_service_by_name(service) else { return Vec::new() };
+    let Some(service) = proto::documented().get_service_by_name(service) else { return Vec::new() };
     service
         .methods()
         .map(|method| Rpc {

@@ -34,6 +34,7 @@ impl Guard {
         rpc: &'static str,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        let work = std::pin::pin!(work);
         let result = match context.deadline {
             Some(deadline) => match tokio::time::timeout_at(deadline.into(), work).await {
                 Ok(result) => result,

@@ -7,7 +7,7 @@ mod reply;
 mod status;
 mod web;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
@@ -53,7 +53,7 @@ where
     let compression = Compression::of_response(&parts.headers, request_compression);
     let decoder = Decoder::new(wire.request_body(body), request_compression, namespace.limits.max_message_bytes, discard);
     let streaming = method.client_streaming;
-    let read = async move { if streaming { Ok(Input::Stream(Box::pin(decoder))) } else { decoder.one().await.map(Input::One) } };
+    let read = pin!(async move { if streaming { Ok(Input::Stream(Box::pin(decoder))) } else { decoder.one().await.map(Input::One) } });
     let protocol = if wire.is_web() { Protocol::GrpcWeb } else { Protocol::Grpc };
     let incoming = Incoming { protocol, method, timeout: timeout::grpc(&parts.headers), headers: parts.headers };
     reply::of(wire, compression, edge.pipeline.call(&namespace, incoming, read).await)

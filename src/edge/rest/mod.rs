@@ -8,7 +8,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header};
@@ -64,15 +64,17 @@ where
     remove_hop_by_hop(&mut headers);
     let incoming = Incoming { protocol: Protocol::Rest, method: route.method.clone(), headers, timeout };
     let limit = binding.namespace.limits.max_message_bytes;
-    let read = async {
-        if let Some(error) = refusal {
-            return Err(error);
-        }
-        let target = request::Target { route: &route, template: found.template, path, query: uri.query() };
-        let resume = resumed.as_ref().and_then(|cursor| cursor.to_str().ok());
-        request::read(target, content, resume, body, limit).await
+    let answer = {
+        let read = pin!(async {
+            if let Some(error) = refusal {
+                return Err(error);
+            }
+            let target = request::Target { route: &route, template: found.template, path, query: uri.query() };
+            let resume = resumed.as_ref().and_then(|cursor| cursor.to_str().ok());
+            request::read(target, content, resume, body, limit).await
+        });
+        edge.pipeline.call(&binding.namespace, incoming, read).await
     };
-    let answer = edge.pipeline.call(&binding.namespace, incoming, read).await;
     match answer.result {
         Ok(reply) => match reply.output {
             Output::One(message) => {

@@ -31,7 +31,7 @@ pub(super) fn validate(registry: &Registry, problems: &mut Problems) {
 }
 
 fn proto_exists(file: &str, interface: &Interface, problems: &mut Problems) {
-    match proto::descriptors().get_service_by_name(&interface.service) {
+    match proto::documented().get_service_by_name(&interface.service) {
         None => problems.add(
             file,
             interface.service.line(),
@@ -89,7 +89,7 @@ fn capabilities(registry: &Registry, problems: &mut Problems) {
 /// An interface that is written as a proto and not in the registry could never fill a slot.
 fn forgotten_services(registry: &Registry, problems: &mut Problems) {
     let known = registry.interfaces().map(|interface| interface.service.as_str()).collect::<HashSet<_>>();
-    for service in proto::descriptors().services() {
+    for service in proto::documented().services() {
         let package = service.package_name();
         let Some(model) = package.strip_prefix("prism.interfaces.").and_then(|rest| rest.split('.').next()) else { continue };
         if !known.contains(service.full_name()) {

@@ -82,7 +82,7 @@ fn api(file: &str, pattern: &Pattern, problems: &mut Problems) {
             problems.add(file, method.line(), format!("method `{method}` stands here twice"));
         }
     }
-    let Some(service) = proto::descriptors().get_service_by_name(&api.service) else {
+    let Some(service) = proto::documented().get_service_by_name(&api.service) else {
         if api.status == Status::Implemented {
             let message = format!("the protos have no service `{}`; write proto/{}", api.service, api.proto_file);
             problems.add(file, api.service.line(), message);
