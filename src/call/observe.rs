@@ -126,7 +126,9 @@ impl Stream for Observed {
     fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
         let Some(watch) = &self.watch else { return Poll::Ready(None) };
         let _entered = watch.span.clone().entered();
-        let mut item = self.messages.as_mut().poll_next(poller);
+        // A stream that always has something to send would never get to wait for the timer, so the clock is asked.
+        let late = self.deadline.as_ref().is_some_and(|deadline| deadline.deadline() <= tokio::time::Instant::now());
+        let mut item = if late { Poll::Ready(Some(Err(Error::deadline_exceeded()))) } else { self.messages.as_mut().poll_next(poller) };
         if item.is_pending() && self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(poller).is_ready()) {
             item = Poll::Ready(Some(Err(Error::deadline_exceeded())));
         }

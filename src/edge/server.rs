@@ -111,7 +111,8 @@ impl Bound {
     pub async fn serve(self, edge: Arc<Edge>, drain: Drain) {
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).pipeline_flush(true);
+        // Never with `pipeline_flush`: hyper then takes all that a stream has into memory, however slowly its client reads.
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
         builder
             .http2()
             .timer(TokioTimer::new())

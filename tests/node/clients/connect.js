@@ -1,0 +1,45 @@
+// `@connectrpc/connect-web` with its transport for gRPC-Web, which is always binary.
+
+import { ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+
+import { ErrorInfoSchema } from "../generated/es/google/rpc/error_details_pb.js";
+import { KeyValueService } from "../generated/es/prism/patterns/keyvalue/v1/keyvalue_pb.js";
+import { Failure } from "../support/failure.js";
+
+function failure(cause) {
+  const error = ConnectError.from(cause);
+  return new Failure(error.code, error.rawMessage, error.findDetails(ErrorInfoSchema)[0]?.reason);
+}
+
+/** A client over a `fetch` of an HTTP version. */
+export function connect(version, fetch) {
+  const client = (base) => createClient(KeyValueService, createGrpcWebTransport({ baseUrl: base, fetch }));
+
+  return {
+    name: `connect-web ${version}`,
+    // It may find that a deadline has passed before the gateway tells it.
+    ownTimer: true,
+    async unary(rpc, request, { base, headers: metadata, timeoutMs }) {
+      let headers;
+      const onHeader = (received) => (headers = Object.fromEntries(received));
+      try {
+        const message = await client(base)[rpc](request, { headers: metadata, timeoutMs, onHeader });
+        return { message, headers };
+      } catch (error) {
+        throw failure(error);
+      }
+    },
+    stream(rpc, request, { base, headers, timeoutMs }) {
+      const abort = new AbortController();
+      async function* messages() {
+        try {
+          yield* client(base)[rpc](request, { headers, timeoutMs, signal: abort.signal });
+        } catch (error) {
+          throw failure(error);
+        }
+      }
+      return { messages: messages(), cancel: () => abort.abort() };
+    },
+  };
+}

@@ -1,0 +1,42 @@
+// `fetch` over HTTP/2 without TLS. The one of Node.js speaks HTTP/1.1 only.
+
+import http2 from "node:http2";
+import { Readable } from "node:stream";
+
+const sessions = new Map();
+
+/** The connection to an origin. */
+function session(origin) {
+  let known = sessions.get(origin);
+  if (!known || known.closed || known.destroyed) {
+    known = http2.connect(origin);
+    // Each request tells of it too.
+    known.on("error", () => {});
+    sessions.set(origin, known);
+  }
+  return known;
+}
+
+/** Closes all connections, so that the process can end. */
+export function close() {
+  for (const known of sessions.values()) known.close();
+}
+
+/** As much of the Fetch standard as clients of gRPC-Web use. */
+export async function fetch(input, init) {
+  const request = new Request(input, init);
+  const { origin, pathname } = new URL(request.url);
+  const body = Buffer.from(await request.arrayBuffer());
+  request.signal.throwIfAborted();
+  const stream = session(origin).request({ ":method": request.method, ":path": pathname, ...Object.fromEntries(request.headers) });
+  const abort = () => {
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    stream.destroy(request.signal.reason);
+  };
+  request.signal.addEventListener("abort", abort);
+  stream.once("close", () => request.signal.removeEventListener("abort", abort));
+  stream.end(body);
+  const headers = await new Promise((resolve, reject) => stream.once("response", resolve).once("error", reject));
+  const { ":status": status, ...fields } = headers;
+  return new Response(Readable.toWeb(stream), { status, headers: Object.entries(fields).map(([name, value]) => [name, String(value)]) });
+}
