@@ -40,7 +40,7 @@ pub struct App {
     admin_address: SocketAddr,
     router: axum::Router,
     backends: BTreeMap<String, Connected>,
-    health: Vec<HealthReporter>,
+    health: Vec<(HealthReporter, Vec<String>)>,
     drain: Drain,
     draining: CancellationToken,
     streams: CancellationToken,
@@ -89,26 +89,33 @@ impl App {
         let streams = CancellationToken::new();
         let pipeline = Arc::new(Pipeline::new(access_log(config.log.access), streams.clone()));
         let backends = connect(config).await?;
+        let mut probes: Vec<_> =
+            backends.iter().map(|(name, connected)| (format!("backend {name}"), probe_backend(&connected.backend))).collect();
         let mut namespaces = Vec::new();
         for namespace in &config.namespaces {
-            namespaces.push((namespace, open(namespace, &backends, &metrics)?));
+            let handler: Arc<dyn Handler> = match &namespace.remote {
+                Some(remote) => {
+                    let handler = RemoteHandler::connect(&remote.url, &remote.namespace, None)?;
+                    probes.push((format!("namespace {} (remote)", namespace.name), probe_remote(&handler)));
+                    handler
+                }
+                None => local(namespace, &backends)?,
+            };
+            namespaces.push((namespace, open(namespace, handler, &metrics)?));
         }
 
         let draining = CancellationToken::new();
-        let router = edge::admin::router(edge::admin::Admin {
-            metrics,
-            probes: Arc::new(backends.iter().map(|(name, connected)| (name.clone(), probe(&connected.backend))).collect()),
-            draining: draining.clone(),
-        });
+        let router = edge::admin::router(edge::admin::Admin { metrics, probes: Arc::new(probes), draining: draining.clone() });
         let mut listeners = Vec::new();
         let mut health = Vec::new();
         for (name, listener, bound) in bound {
             let bindings = Bindings::new(bindings_of(name, &namespaces)?);
-            let (services, reporter) = Services::new(&bindings.services())?;
-            for service in bindings.services() {
+            let names = bindings.services();
+            let (services, reporter) = Services::new(&names, streams.clone())?;
+            for service in &names {
                 reporter.set_service_status(service, ServingStatus::Serving).await;
             }
-            health.push(reporter);
+            health.push((reporter, names));
             let allowed = listener.cors.clone();
             let cors = Cors::new(Box::new(move |origin| allowed.allows(origin)), listener.cors.max_age.as_secs());
             let edge = Edge { pipeline: pipeline.clone(), bindings, services, cors };
@@ -154,8 +161,10 @@ impl App {
 
         end.await;
         self.draining.cancel();
-        for reporter in &self.health {
-            reporter.set_service_status("", ServingStatus::NotServing).await;
+        for (reporter, services) in &self.health {
+            for service in std::iter::once("").chain(services.iter().map(String::as_str)) {
+                reporter.set_service_status(service, ServingStatus::NotServing).await;
+            }
         }
         self.drain.begin.cancel();
         let streams = self.streams.clone();
@@ -200,23 +209,32 @@ async fn connect(config: &Config) -> Result<BTreeMap<String, Connected>, Error> 
     Ok(backends)
 }
 
-fn open(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>, metrics: &Metrics) -> Result<Arc<Namespace>, Error> {
-    let limits = CallLimits {
+fn limits(namespace: &config::Namespace) -> CallLimits {
+    CallLimits {
         max_message_bytes: usize::try_from(namespace.limits.max_message_bytes).unwrap_or(usize::MAX),
         max_concurrent_calls: usize::try_from(namespace.limits.max_concurrent_calls).unwrap_or(usize::MAX),
         timeout: namespace.limits.timeout,
         max_timeout: namespace.limits.max_timeout,
-    };
-    let pattern = pattern::find(&namespace.pattern).ok_or_else(|| {
+    }
+}
+
+fn pattern_of(namespace: &config::Namespace) -> Result<&'static pattern::Pattern, Error> {
+    pattern::find(&namespace.pattern).ok_or_else(|| {
         let message = format!("namespace {}: this build can't serve the pattern {}", namespace.name, namespace.pattern);
         Error::new(Code::FailedPrecondition, "UNKNOWN_PATTERN", message)
-    })?;
-    let handler: Arc<dyn Handler> = match &namespace.remote {
-        Some(remote) => RemoteHandler::connect(&remote.url, &remote.namespace, None)?,
-        None => pattern::build(pattern.name, fill(namespace, backends)?, &Facts { namespace: namespace.name.as_str().into(), limits })?,
-    };
+    })
+}
+
+/// The pattern of a namespace on its backends.
+fn local(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>) -> Result<Arc<dyn Handler>, Error> {
+    let facts = Facts { namespace: namespace.name.as_str().into(), limits: limits(namespace) };
+    pattern::build(pattern_of(namespace)?.name, fill(namespace, backends)?, &facts)
+}
+
+fn open(namespace: &config::Namespace, handler: Arc<dyn Handler>, metrics: &Metrics) -> Result<Arc<Namespace>, Error> {
+    let pattern = pattern_of(namespace)?;
     let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
-    Ok(Arc::new(Namespace::new(&namespace.name, pattern.name, methods, handler, limits, metrics)))
+    Ok(Arc::new(Namespace::new(&namespace.name, pattern.name, methods, handler, limits(namespace), metrics)))
 }
 
 /// The namespace's slots over the backends that it names.
@@ -271,10 +289,18 @@ fn routes(service: &str) -> Result<Routes, Error> {
         .map_err(|problems| Error::internal(format!("the HTTP annotations of {service} can't be used: {}", problems.join("; "))))
 }
 
-fn probe(backend: &Arc<dyn Backend>) -> edge::admin::Probe {
+fn probe_backend(backend: &Arc<dyn Backend>) -> edge::admin::Probe {
     let backend = backend.clone();
     Arc::new(move || {
         let backend = backend.clone();
         Box::pin(async move { backend.health().await })
+    })
+}
+
+fn probe_remote(remote: &Arc<RemoteHandler>) -> edge::admin::Probe {
+    let remote = remote.clone();
+    Arc::new(move || {
+        let remote = remote.clone();
+        Box::pin(async move { remote.health().await })
     })
 }

@@ -10,6 +10,8 @@ mod client;
 mod gateway;
 #[path = "e2e/http.rs"]
 mod http;
+#[path = "e2e/poll.rs"]
+mod poll;
 
 use std::{io::ErrorKind, path::Path, process::Command};
 

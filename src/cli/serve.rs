@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::IsTerminal as _, net::SocketAddr, path::PathBuf, 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, output::print_text};
 use crate::{
     app::{Address, App},
     config::{self, Config, FrontendKind, LogFormat, Source},
@@ -59,9 +59,12 @@ pub fn run(args: &Args) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
     runtime.block_on(async {
         // Before anything is served, so that no signal is missed.
-        let end = end_signal().map_err(|error| format!("signals can't be awaited: {error}"))?;
-        let app = App::build(&config).await?;
-        print!("{}", banner(&config, &app));
+        let mut end = Box::pin(end_signal().map_err(|error| format!("signals can't be awaited: {error}"))?);
+        let app = tokio::select! {
+            built = App::build(&config) => built?,
+            () = &mut end => return Ok(ExitCode::SUCCESS),
+        };
+        print_text(&banner(&config, &app))?;
         app.run(end).await;
         Ok(ExitCode::SUCCESS)
     })
@@ -76,7 +79,7 @@ fn end_signal() -> std::io::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("ending: calls in flight may finish; once more to end at once");
+        tracing::info!("ending: calls in flight may finish; a second signal ends at once");
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}

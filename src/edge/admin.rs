@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{Error, Metrics};
 
-/// Asks a backend whether it can be reached.
+/// Asks a backend, or another gateway, whether it can be reached.
 pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
 /// No probe may take longer.
@@ -19,7 +19,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Admin {
     /// The gateway's metrics.
     pub metrics: Metrics,
-    /// Backends by name.
+    /// What calls depend on, each with the words that name it, as `backend redis-main`.
     pub probes: Arc<Vec<(String, Probe)>>,
     /// Set when the gateway begins to end.
     pub draining: CancellationToken,
@@ -30,14 +30,14 @@ pub fn router(admin: Admin) -> Router {
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(metrics)).with_state(admin)
 }
 
-/// 200 if calls have a chance: not draining, and every backend answers. A line for each that does not.
+/// 200 if calls have a chance: not draining, and every backend and every remote answers. A line for each that does not.
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     if admin.draining.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
     }
     let checks = admin.probes.iter().map(|(name, probe)| async move {
         let result = tokio::time::timeout(PROBE_TIMEOUT, probe()).await.unwrap_or_else(|_| Err(Error::deadline_exceeded()));
-        result.err().map(|error| format!("backend {name}: {error}\n"))
+        result.err().map(|error| format!("{name}: {error}\n"))
     });
     let problems: String = join_all(checks).await.into_iter().flatten().collect();
     if problems.is_empty() { (StatusCode::OK, "ready\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, problems) }

@@ -5,6 +5,7 @@ pub mod admin;
 mod body;
 mod cors;
 mod grpc;
+mod remainder;
 pub mod rest;
 mod routing;
 mod server;
@@ -48,6 +49,7 @@ impl Edge {
             return preflight;
         }
         let allowed_origin = self.cors.allowed(request.headers());
+        let (request, remainder) = remainder::lend(request);
         let mut response = match grpc::wire(request.headers()) {
             Some(wire) => match self.services.of(request.uri().path()) {
                 Some(service) => service.serve(request, wire).await,
@@ -56,6 +58,9 @@ impl Edge {
             None if self.bindings.is_rpc(request.uri().path()) => grpc::unsupported_type(),
             None => rest::serve(self, request).await,
         };
+        if let Some(remainder) = remainder {
+            remainder.skip().await;
+        }
         if let Some(origin) = allowed_origin {
             Cors::expose(origin, response.headers_mut());
         }

@@ -114,6 +114,14 @@ impl Bindings {
         })
     }
 
+    /// Where the paths of REST begin for this host.
+    pub fn rest_bases(&self, uri: &Uri, headers: &HeaderMap) -> Vec<&str> {
+        let mut bases: Vec<_> = candidates(&self.rest, host(uri, headers)).flatten().map(|binding| binding.base_path.as_str()).collect();
+        bases.sort_unstable();
+        bases.dedup();
+        bases
+    }
+
     /// Full names of the services that gRPC clients find here.
     pub fn services(&self) -> Vec<String> {
         let mut names: Vec<_> = self.grpc.hosts.values().flatten().map(|(_, namespace)| namespace.service.clone()).collect();

@@ -139,14 +139,14 @@ impl Bound {
             };
             // Small answers leave at once. A socket that has been closed meanwhile fails later, where it is handled.
             let _ = stream.set_nodelay(true);
-            let (edge, builder, watcher, tls, cut) =
-                (edge.clone(), builder.clone(), graceful.watcher(), self.tls.clone(), drain.cut.clone());
+            let (edge, builder, watcher, tls) = (edge.clone(), builder.clone(), graceful.watcher(), self.tls.clone());
+            let Drain { begin, cut } = drain.clone();
             tokio::spawn(async move {
                 let work = async {
                     match tls {
                         None => connection(stream, &builder, watcher, edge).await,
                         Some(tls) => {
-                            if let Some(stream) = handshake(&tls, stream).await {
+                            if let Some(stream) = handshake(&tls, stream, &begin).await {
                                 connection(stream, &builder, watcher, edge).await;
                             }
                         }
@@ -166,8 +166,13 @@ impl Bound {
     }
 }
 
-async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
-    match tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)).await {
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream, drain: &CancellationToken) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    let accepted = tokio::select! {
+        // No call can be lost yet.
+        () = drain.cancelled() => return None,
+        accepted = tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)) => accepted,
+    };
+    match accepted {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "TLS handshake failed");

@@ -3,12 +3,18 @@
 //! They come from tonic, and stand beside the pipeline: they tell nothing of any namespace's data, and must answer also where
 //! a namespace refuses calls.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body as HttpBody;
-use tonic::body::Body as TonicBody;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body as HttpBody, Frame};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::{Status, body::Body as TonicBody};
 use tonic_health::server::HealthReporter;
 use tower::{Service as _, util::BoxCloneSyncService};
 
@@ -27,35 +33,37 @@ type Inner = BoxCloneSyncService<Request<TonicBody>, Response<TonicBody>, Infall
 pub struct Services {
     health: Arc<Inner>,
     reflection: Arc<Inner>,
+    ending: CancellationToken,
 }
 
 /// One of them.
-pub(super) struct Service(Arc<Inner>);
+pub(super) struct Service(Arc<Inner>, CancellationToken);
 
 impl Services {
     /// `names`: the full names of the services that the listener serves, which reflection lists. The reporter sets what health
-    /// answers; an empty service name stands for the gateway.
-    pub fn new(names: &[String]) -> Result<(Self, HealthReporter), Error> {
+    /// answers; an empty service name stands for the gateway. When `ending` is cancelled, streams that have nothing to say end.
+    pub fn new(names: &[String], ending: CancellationToken) -> Result<(Self, HealthReporter), Error> {
         let (reporter, health) = tonic_health::server::health_reporter();
         let mut builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name("grpc.health.v1.Health");
+            .with_service_name("grpc.health.v1.Health")
+            .with_service_name("grpc.reflection.v1.ServerReflection");
         for name in names {
             builder = builder.with_service_name(name);
         }
         let reflection = builder
             .build_v1()
             .map_err(|error| Error::internal("the compiled contracts can't be offered for reflection").with_source(error))?;
-        Ok((Self { health: Arc::new(Inner::new(health)), reflection: Arc::new(Inner::new(reflection)) }, reporter))
+        Ok((Self { health: Arc::new(Inner::new(health)), reflection: Arc::new(Inner::new(reflection)), ending }, reporter))
     }
 
     pub(super) fn of(&self, path: &str) -> Option<Service> {
         let service = path.strip_prefix("/grpc.")?;
         if service.starts_with("health.v1.Health/") {
-            Some(Service(self.health.clone()))
+            Some(Service(self.health.clone(), self.ending.clone()))
         } else if service.starts_with("reflection.v1.ServerReflection/") {
-            Some(Service(self.reflection.clone()))
+            Some(Service(self.reflection.clone(), self.ending.clone()))
         } else {
             None
         }
@@ -74,8 +82,39 @@ impl Service {
         }
         let mut inner = Inner::clone(&self.0);
         match inner.call(request.map(TonicBody::new)).await {
-            Ok(response) => response.map(Body::stream),
+            Ok(response) => response.map(|body| Body::stream(Ending { body, signal: Box::pin(self.1.cancelled_owned()), ended: false })),
             Err(never) => match never {},
         }
+    }
+}
+
+/// The body of an answer that ends when the gateway does: a client that watches health would hold up the drain to its timeout.
+struct Ending {
+    body: TonicBody,
+    signal: Pin<Box<WaitForCancellationFutureOwned>>,
+    ended: bool,
+}
+
+impl HttpBody for Ending {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let frame = Pin::new(&mut this.body).poll_frame(context);
+        if frame.is_pending() && this.signal.as_mut().poll(context).is_ready() {
+            this.ended = true;
+            let mut trailers = HeaderMap::new();
+            let status = Status::unavailable(Error::shutting_down().message()).add_header(&mut trailers);
+            return Poll::Ready(Some(status.map(|()| Frame::trailers(trailers))));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.body.is_end_stream()
     }
 }

@@ -122,6 +122,13 @@ pub fn unknown_route(method: &http::Method, path: &str) -> Error {
     Error::new(Code::NotFound, "ROUTE_NOT_FOUND", format!("there is no route for {method} {path}"))
 }
 
+/// The refusal of a path that begins as no namespace's does.
+pub fn unknown_base(method: &http::Method, path: &str, bases: &[&str]) -> Error {
+    let known =
+        if bases.is_empty() { "no namespace has REST here".to_owned() } else { format!("paths here begin with {}", bases.join(", ")) };
+    Error::new(Code::NotFound, "ROUTE_NOT_FOUND", format!("there is no route for {method} {path}; {known}"))
+}
+
 /// The refusal of a method that a path doesn't take.
 pub fn method_not_allowed(method: &http::Method, path: &str, allowed: &[http::Method]) -> Error {
     let names: Vec<&str> = allowed.iter().map(http::Method::as_str).collect();

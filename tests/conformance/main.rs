@@ -88,7 +88,7 @@ async fn serve() -> io::Result<()> {
         namespace: namespace.clone(),
         frontend,
     });
-    let (services, _health) = Services::new(&[]).map_err(io::Error::other)?;
+    let (services, _health) = Services::new(&[], CancellationToken::new()).map_err(io::Error::other)?;
     let edge = Arc::new(Edge {
         pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
         bindings: Bindings::new(bindings.into()),

@@ -11,7 +11,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
+pub const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
 
 /// A client of the KeyValue service of one namespace. All clones share a connection.
 #[derive(Clone)]

@@ -7,22 +7,56 @@
 //! ```
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{BufRead as _, BufReader},
     net::SocketAddr,
-    path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
-use super::{client::Client, http};
+use super::{client::Client, http, poll::until};
 
-/// How long a gateway may take to be ready, on a machine that is busy with other tests.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to end.
 const END_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A gateway that is to be started.
+#[derive(Default)]
+pub struct Setup<'a> {
+    /// Text of its `prism.yaml`; empty: the embedded defaults.
+    pub config: &'a str,
+    /// More arguments of `prism serve`.
+    pub args: &'a [&'a str],
+    /// Environment variables.
+    pub env: &'a [(&'a str, &'a str)],
+}
+
+impl Setup<'_> {
+    fn command(&self, folder: &Path) -> Command {
+        if !self.config.is_empty() {
+            fs::write(folder.join("prism.yaml"), self.config).unwrap();
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prism"));
+        command.arg("serve").args(self.args).current_dir(folder).envs(self.env.iter().copied()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it in a folder where it can't start, and tells how it ended.
+    pub fn refused(&self, folder: &Path) -> Output {
+        self.command(folder).output().unwrap()
+    }
+
+    /// Starts it in a folder of its own, on free ports.
+    pub fn launch(&self) -> Gateway {
+        let folder = tempfile::tempdir().unwrap();
+        let command = self.command(folder.path());
+        Gateway::run(folder, command, "127.0.0.1:0")
+    }
+}
 
 /// A running gateway. It is killed when this is dropped.
 pub struct Gateway {
@@ -30,8 +64,9 @@ pub struct Gateway {
     pub address: SocketAddr,
     /// Where `/healthz`, `/readyz` and `/metrics` are.
     pub admin: SocketAddr,
-    /// Its standard output, which tells what is reachable where.
-    pub banner: String,
+    /// All listeners by name.
+    pub listeners: BTreeMap<String, SocketAddr>,
+    output: Arc<Mutex<String>>,
     folder: TempDir,
     process: Child,
 }
@@ -39,13 +74,14 @@ pub struct Gateway {
 impl Gateway {
     /// Starts one with the text of a `prism.yaml`, and waits until it is ready. Empty: on the embedded defaults.
     pub async fn start(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        if !config.is_empty() {
-            fs::write(folder.path().join("prism.yaml"), config).unwrap();
-        }
-        let gateway = Self::run(folder, "127.0.0.1:0");
+        let gateway = Self::launch(config);
         gateway.ready().await;
         gateway
+    }
+
+    /// Starts one that need not get ready.
+    pub fn launch(config: &str) -> Self {
+        Setup { config, ..Setup::default() }.launch()
     }
 
     /// Starts it again after its end, at the same address and with the same folder.
@@ -53,50 +89,52 @@ impl Gateway {
         let address = self.address.to_string();
         self.kill();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        let gateway = Self::run(folder, &address);
+        let command = Setup::default().command(folder.path());
+        let gateway = Self::run(folder, command, &address);
         gateway.ready().await;
         gateway
     }
 
-    fn run(folder: TempDir, listen: &str) -> Self {
+    fn run(folder: TempDir, mut command: Command, listen: &str) -> Self {
         let log = File::options().create(true).append(true).open(folder.path().join("prism.log")).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_prism"))
-            .args(["serve", "--listen", listen, "--admin", "127.0.0.1:0"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut process = command.args(["--listen", listen, "--admin", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
-        let mut gateway = Self { address: ([0; 4], 0).into(), admin: ([0; 4], 0).into(), banner: String::new(), folder, process };
+        let unknown = SocketAddr::from(([0; 4], 0));
+        let mut gateway = Self { address: unknown, admin: unknown, listeners: BTreeMap::new(), output: Arc::default(), folder, process };
         // The lines come when all ports are taken; the last one that is needed is the one of the admin listener.
         while gateway.admin.port() == 0 {
             let mut line = String::new();
-            assert!(output.read_line(&mut line).unwrap() > 0, "prism serve ended at once:\n{}{}", gateway.banner, gateway.log());
+            assert!(output.read_line(&mut line).unwrap() > 0, "prism serve ended at once:\n{}{}", gateway.output(), gateway.log());
             match line.split_whitespace().collect::<Vec<_>>()[..] {
-                ["listener", "main", url] => gateway.address = url.rsplit('/').next().unwrap().parse().unwrap(),
+                ["listener", name, url] => {
+                    gateway.listeners.insert(name.to_owned(), url.rsplit('/').next().unwrap().parse().unwrap());
+                }
                 ["admin", url, ..] => gateway.admin = url.rsplit('/').next().unwrap().parse().unwrap(),
                 _ => {}
             }
-            gateway.banner.push_str(&line);
+            gateway.output.lock().unwrap().push_str(&line);
         }
+        gateway.address = gateway.listeners["main"];
         // Read on, so that the gateway never waits for somebody to read.
-        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        let text = gateway.output.clone();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while output.read_line(&mut line).is_ok_and(|read| read > 0) {
+                text.lock().unwrap().push_str(&std::mem::take(&mut line));
+            }
+        });
         gateway
     }
 
     /// Waits until `/readyz` answers 200.
     pub async fn ready(&self) {
-        let began = Instant::now();
-        loop {
-            let answer = http::get(self.admin, "/readyz").await;
-            if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
-                return;
+        let readiness = || async {
+            match http::get(self.admin, "/readyz").await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                other => Err(format!("{other:?}\n{}", self.log())),
             }
-            assert!(began.elapsed() < START_TIMEOUT, "not ready after {START_TIMEOUT:?}: {answer:?}\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        };
+        until("ready", readiness).await;
     }
 
     /// `http://127.0.0.1:PORT` of the listener `main`.
@@ -114,9 +152,19 @@ impl Gateway {
         self.folder.path().to_owned()
     }
 
+    /// What it has written to standard output by now: what is reachable where.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
     /// What it wrote to standard error.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("prism.log")).unwrap_or_default()
+    }
+
+    /// The text of `/metrics`.
+    pub async fn metrics(&self) -> String {
+        http::get(self.admin, "/metrics").await.unwrap().text().to_owned()
     }
 
     /// Asks it to end (SIGTERM), without waiting.
@@ -133,7 +181,7 @@ impl Gateway {
 
     /// Waits until it has ended by itself.
     pub async fn ended(&mut self) -> ExitStatus {
-        let began = Instant::now();
+        let began = std::time::Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;

@@ -7,6 +7,8 @@ mod certificate;
 mod process;
 mod redis;
 
+#[allow(unused_imports, reason = "not every test binary has TLS of its own")]
+pub use certificate::Certificate;
 #[allow(unused_imports, reason = "not every test binary wants a server that is special")]
 pub use redis::Options;
 pub use redis::Redis;

@@ -39,7 +39,8 @@ where
 {
     let (http::request::Parts { method, uri, mut headers, .. }, body) = request.into_parts();
     let Some((binding, path)) = edge.bindings.rest(&uri, &headers) else {
-        return response::refused(&headers, &problem::unknown_route(&method, uri.path()));
+        let bases = edge.bindings.rest_bases(&uri, &headers);
+        return response::refused(&headers, &problem::unknown_base(&method, uri.path(), &bases));
     };
     let path = if path.is_empty() { "/" } else { path };
     let found = match binding.routes.find(&method, path) {
