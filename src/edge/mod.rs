@@ -5,6 +5,7 @@ pub mod admin;
 mod body;
 mod cors;
 mod grpc;
+mod opening;
 mod remainder;
 pub mod rest;
 mod routing;

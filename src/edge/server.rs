@@ -16,10 +16,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::Edge;
+use super::{Edge, opening::Opening};
 use crate::call::{Code, Error};
 
-/// How long a client may take for its TLS handshake, and for the headers of a request.
+/// How long a client may take for its TLS handshake, for its first bytes, and for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A quiet HTTP/2 connection is asked this often whether its client is alive.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
@@ -190,7 +190,7 @@ where
         let edge = edge.clone();
         async move { Ok::<_, std::convert::Infallible>(edge.serve(request).await) }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(Opening::new(stream, HEADER_TIMEOUT)), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended with an error");
     }
