@@ -123,5 +123,9 @@ async fn calls_in_flight_are_bounded_and_clients_that_leave_make_room() {
         if answer.status == 200 { Ok(()) } else { Err(answer.text().to_owned()) }
     })
     .await;
-    assert!(gateway.metrics().await.contains("prism_calls_in_flight{namespace=\"far\"} 0"));
+    until("counted", || async {
+        let metrics = gateway.metrics().await;
+        if metrics.contains("prism_calls_in_flight{namespace=\"far\"} 0") { Ok(()) } else { Err(metrics) }
+    })
+    .await;
 }

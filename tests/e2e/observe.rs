@@ -127,22 +127,28 @@ async fn clients_that_leave_are_counted_as_cancelled() {
     let rest = tokio::spawn(async move { http::get(address, "/far/v1/values/a").await });
     let lines = tokio::spawn(async move { http::get(address, "/far/v1/keys").await });
     in_flight("4").await;
+    until("sent", || async {
+        let metrics = gateway.metrics().await;
+        let messages = samples(&metrics, "prism_stream_messages_total");
+        if messages.contains(&r#"{direction="sent",method="Scan",namespace="far"} 2"#) { Ok(()) } else { Err(metrics) }
+    })
+    .await;
     drop(scan);
     for task in [unary.abort_handle(), rest.abort_handle(), lines.abort_handle()] {
         task.abort();
     }
     in_flight("0").await;
-    let metrics = gateway.metrics().await;
-    assert_eq!(
-        samples(&metrics, "prism_calls_total"),
-        [
-            r#"{code="CANCELLED",method="Retrieve",namespace="far",protocol="grpc"} 1"#,
-            r#"{code="CANCELLED",method="Retrieve",namespace="far",protocol="rest"} 1"#,
-            r#"{code="CANCELLED",method="Scan",namespace="far",protocol="grpc"} 1"#,
-            r#"{code="CANCELLED",method="Scan",namespace="far",protocol="rest"} 1"#,
-        ]
-    );
-    assert_eq!(samples(&metrics, "prism_stream_messages_total").iter().filter(|line| line.ends_with(" 2")).count(), 1, "{metrics}");
+    let wanted = [
+        r#"{code="CANCELLED",method="Retrieve",namespace="far",protocol="grpc"} 1"#,
+        r#"{code="CANCELLED",method="Retrieve",namespace="far",protocol="rest"} 1"#,
+        r#"{code="CANCELLED",method="Scan",namespace="far",protocol="grpc"} 1"#,
+        r#"{code="CANCELLED",method="Scan",namespace="far",protocol="rest"} 1"#,
+    ];
+    until("counted", || async {
+        let metrics = gateway.metrics().await;
+        if samples(&metrics, "prism_calls_total") == wanted { Ok(()) } else { Err(metrics) }
+    })
+    .await;
 }
 
 #[tokio::test]
