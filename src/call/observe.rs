@@ -75,10 +75,11 @@ impl Watch {
             return;
         }
         let took = self.began.elapsed();
-        self.namespace.meters.in_flight.dec();
         if let Some(meter) = self.namespace.meters.of(&self.method, self.context.protocol) {
             meter.ended(code, took);
         }
+        // Behind the count, so that whoever sees nothing in flight sees all that has been.
+        self.namespace.meters.in_flight.dec();
         self.log.write(&self.context, &self.method, code, took, error);
     }
 }

@@ -127,20 +127,18 @@ fn authenticate(_context: &Context) -> Result<Arc<Principal>, Error> {
 
 fn limit_size(namespace: &Namespace, input: &Input) -> Result<(), Error> {
     match input {
-        Input::One(bytes) if bytes.len() > namespace.limits.max_message_bytes => {
-            Err(message_too_large(bytes.len(), namespace.limits.max_message_bytes))
-        }
+        Input::One(bytes) if bytes.len() > namespace.limits.max_message_bytes => Err(message_too_large(namespace.limits.max_message_bytes)),
         // Edges decode streams with the same limit for each message.
         _ => Ok(()),
     }
 }
 
 /// `RESOURCE_EXHAUSTED MESSAGE_TOO_LARGE`
-pub fn message_too_large(size: usize, limit: usize) -> Error {
+pub fn message_too_large(limit: usize) -> Error {
     Error::wire(
         Code::ResourceExhausted,
         "MESSAGE_TOO_LARGE",
-        format!("the request message has {size} bytes; this namespace takes at most {limit} (limits.max_message_bytes)"),
+        format!("the request message has more than {limit} bytes, the limit of this namespace (limits.max_message_bytes)"),
     )
     .with("limit", limit.to_string())
 }

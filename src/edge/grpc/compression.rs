@@ -98,7 +98,7 @@ impl Compression {
             Error::wire(Code::InvalidArgument, "MALFORMED_COMPRESSION", format!("the message can't be decompressed: {error}"))
         })?;
         if message.len() > limit {
-            return Err(message_too_large(message.len(), limit));
+            return Err(message_too_large(limit));
         }
         Ok(message.into())
     }

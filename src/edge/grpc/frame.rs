@@ -35,10 +35,6 @@ pub struct Decoder<B> {
     compression: Option<Compression>,
     limit: usize,
     ended: bool,
-    /// An error that waits until what the client still sends is read.
-    failed: Option<Error>,
-    /// Bytes of the rest that may yet be read for it.
-    discard: usize,
 }
 
 impl<B> Decoder<B>
@@ -46,10 +42,9 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<super::super::body::BoxError>,
 {
-    /// `limit` bounds each message, compressed and not. After an error, up to `discard` more bytes of the body are read and
-    /// dropped: an HTTP/1.1 client that is still sending would otherwise find its connection closed, and no answer.
-    pub fn new(body: B, compression: Option<Compression>, limit: usize, discard: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), compression, limit, ended: false, failed: None, discard }
+    /// `limit` bounds each message, compressed and not.
+    pub fn new(body: B, compression: Option<Compression>, limit: usize) -> Self {
+        Self { body, buffer: BytesMut::new(), compression, limit, ended: false }
     }
 
     /// A message that is whole in the buffer.
@@ -60,7 +55,7 @@ where
         let flag = self.buffer[0];
         let size = u32::from_be_bytes([self.buffer[1], self.buffer[2], self.buffer[3], self.buffer[4]]) as usize;
         if size > self.limit {
-            return Err(message_too_large(size, self.limit));
+            return Err(message_too_large(self.limit));
         }
         if self.buffer.len() < PREFIX + size {
             return Ok(None);
@@ -82,11 +77,6 @@ where
     /// The next message.
     pub fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            if self.failed.is_some() {
-                ready!(self.poll_discard(context));
-                self.ended = true;
-                return Poll::Ready(self.failed.take().map(Err));
-            }
             if self.ended && self.buffer.is_empty() {
                 return Poll::Ready(None);
             }
@@ -98,9 +88,9 @@ where
                 }
                 Ok(None) => {}
                 Err(error) => {
+                    self.ended = true;
                     self.buffer.clear();
-                    self.failed = Some(error);
-                    continue;
+                    return Poll::Ready(Some(Err(error)));
                 }
             }
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
@@ -117,16 +107,6 @@ where
                 None => self.ended = true,
             }
         }
-    }
-
-    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while !self.ended && self.discard > 0 {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => self.discard = self.discard.saturating_sub(frame.data_ref().map_or(0, Bytes::len)),
-                Some(Err(_)) | None => break,
-            }
-        }
-        Poll::Ready(())
     }
 
     fn push(&mut self, data: Bytes) {

@@ -7,12 +7,11 @@ mod reply;
 mod status;
 mod web;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as HttpBody;
-use http_body_util::BodyExt as _;
 
 pub use compression::Compression;
 pub use web::Wire;
@@ -24,11 +23,6 @@ use super::{
 };
 use crate::call::{Error, Incoming, Input, Method as RpcMethod, Namespace, Protocol};
 use frame::Decoder;
-
-/// Bytes that are read of a refused HTTP/1.1 request, so that its client gets to read the answer.
-const DISCARD: usize = 16 << 20;
-/// How long that may take.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a request is gRPC or gRPC-Web, told by its content type alone.
 pub fn wire(headers: &HeaderMap) -> Option<Wire> {
@@ -42,16 +36,12 @@ where
     B::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let discard = if parts.version == http::Version::HTTP_2 { 0 } else { DISCARD };
     let (method, namespace, request_compression) = match accept(edge, &parts, wire) {
         Ok(accepted) => accepted,
-        Err(response) => {
-            drop_body(body, discard).await;
-            return *response;
-        }
+        Err(response) => return *response,
     };
     let compression = Compression::of_response(&parts.headers, request_compression);
-    let decoder = Decoder::new(wire.request_body(body), request_compression, namespace.limits.max_message_bytes, discard);
+    let decoder = Decoder::new(wire.request_body(body), request_compression, namespace.limits.max_message_bytes);
     let streaming = method.client_streaming;
     let read = pin!(async move { if streaming { Ok(Input::Stream(Box::pin(decoder))) } else { decoder.one().await.map(Input::One) } });
     let protocol = if wire.is_web() { Protocol::GrpcWeb } else { Protocol::Grpc };
@@ -72,23 +62,6 @@ fn accept(edge: &Edge, parts: &Parts, wire: Wire) -> Result<Accepted, Box<Respon
     let (method, namespace) = edge.bindings.service(wire.is_web(), &parts.uri, &parts.headers).map_err(|error| refuse(wire, &error))?;
     let compression = Compression::of_request(&parts.headers).map_err(|error| refuse(wire, &error))?;
     Ok((method, namespace, compression))
-}
-
-/// Reads and drops what an HTTP/1.1 client still sends.
-async fn drop_body<B>(body: B, mut bytes: usize)
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-{
-    let mut body = body;
-    let read = async {
-        while bytes > 0
-            && let Some(Ok(frame)) = body.frame().await
-        {
-            bytes = bytes.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        }
-    };
-    // A client that stops sending gets its answer all the same.
-    let _ = tokio::time::timeout(DISCARD_TIMEOUT, read).await;
 }
 
 /// An RPC was called with a content type that is none of gRPC's.

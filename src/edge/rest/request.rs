@@ -68,7 +68,7 @@ where
             return Ok(Input::Stream(items(route.clone(), media, common, body, limit)));
         }
         if content.length.is_some_and(|length| length > limit) {
-            return Err(message_too_large(content.length.unwrap_or_default(), limit));
+            return Err(message_too_large(limit));
         }
         let body = collect(body, limit).await?;
         route.binding.message(template, parts, &body, &media)?
@@ -111,7 +111,7 @@ where
     B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let check = |size: usize| if size > limit { Err(message_too_large(size, limit)) } else { Ok(()) };
+    let check = |size: usize| if size > limit { Err(message_too_large(limit)) } else { Ok(()) };
     let Some(first) = piece(&mut body).await? else { return Ok(Bytes::new()) };
     check(first.len())?;
     // The usual case, a body that arrives in one piece, costs no copy.
