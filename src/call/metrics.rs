@@ -1,4 +1,4 @@
-//! What is counted of every call. Names and labels are stable; `docs/metrics` of the README lists them.
+//! What is counted of every call. Names and labels are stable; the README lists them.
 
 use std::{sync::OnceLock, time::Duration};
 
