@@ -2,27 +2,27 @@
 //!
 //! The modules stand in the order of the data path; ARCHITECTURE.md tells how they fit together.
 
-/// The gateway as a whole; the only module that sees everything.
+// The gateway as a whole; the only module that sees everything.
 pub mod app;
-/// Listeners and wire protocols.
+// Listeners and wire protocols.
 pub mod edge;
-/// The call, its errors, and the pipeline that every protocol goes through.
+// The call, its errors, and the pipeline that every protocol goes through.
 pub mod call;
-/// The patterns, one folder each: what clients call, done over slots.
+// The patterns, one folder each: what clients call, done over slots.
 pub mod pattern;
-/// Handlers in another process: the same service over gRPC.
+// Handlers in another process: the same service over gRPC.
 pub mod remote;
-/// Binds the slots of a pattern to interfaces of drivers.
+// Binds the slots of a pattern to interfaces of drivers.
 pub mod slot;
-/// The drivers, one folder for each kind of backend.
+// The drivers, one folder for each kind of backend.
 pub mod driver;
-/// Frontends: routes, binding and rendering as data.
+// Frontends: routes, binding and rendering as data.
 pub mod frontend;
-/// Generated messages, traits, dispatch and descriptors.
+// Generated messages, traits, dispatch and descriptors.
 pub mod proto;
-/// What can be combined with what: interfaces, backends and patterns, as data.
+// What can be combined with what: interfaces, backends and patterns, as data.
 pub mod registry;
-/// The configuration: files, variables and flags, all problems reported at once.
+// The configuration: files, variables and flags, all problems reported at once.
 pub mod config;
-/// The command line.
+// The command line.
 pub mod cli;
