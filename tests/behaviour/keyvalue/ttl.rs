@@ -160,13 +160,13 @@ async fn expire_replaces(s: Subject) {
 }
 
 async fn persist(s: Subject) {
-    s.set_with(b"key", b"value", Some(millis(150))).await;
+    s.set_with(b"key", b"value", Some(millis(1500))).await;
     let request = || PersistRequest { key: copy(b"key") };
     let answer = s.keyvalue_ttl().persist(&s.context, request()).await.unwrap();
     assert!(answer.found && answer.had_expiration);
     let answer = s.keyvalue_ttl().persist(&s.context, request()).await.unwrap();
     assert!(answer.found && !answer.had_expiration);
-    sleep(200).await;
+    sleep(1600).await;
     let left = s.ttl(b"key").await;
     assert!(left.found && left.ttl.is_none() && left.expire_time.is_none());
 }
