@@ -24,5 +24,7 @@ pub mod proto;
 pub mod registry;
 // The configuration: files, variables and flags, all problems reported at once.
 pub mod config;
+// YAML that people write: values with their places, and what is wrong with them.
+pub mod yaml;
 // The command line.
 pub mod cli;

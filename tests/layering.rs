@@ -13,7 +13,7 @@ use std::{
 const MAY_USE: &[(&str, &[&str])] = &[
     // The way of a call: bytes of a protocol, a frontend's mapping, the pipeline.
     ("edge", &["frontend", "call"]),
-    ("frontend", &["call"]),
+    ("frontend", &["call", "yaml"]),
     ("call", &[]),
     // Handlers, and what is below them.
     ("pattern", &["slot", "call"]),
@@ -21,8 +21,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("slot", &["registry", "driver", "call"]),
     ("driver", &["call"]),
     // Data and what checks it. A configuration is held against the registry.
-    ("config", &["registry"]),
-    ("registry", &[]),
+    ("config", &["registry", "yaml"]),
+    ("registry", &["yaml"]),
+    ("yaml", &[]),
     // A leaf. Generated code names `call`; what is written by hand beside it does not.
     ("proto", &[]),
 ];

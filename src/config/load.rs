@@ -4,12 +4,11 @@ use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
 
 use super::{
     model::{Config, Origin},
-    problem::{Place, Problem, Problems},
     read,
     reader::Reader,
     source::{Known, Source, variable},
-    tree,
 };
+use crate::yaml::{self, Place, Problem, Problems};
 
 /// A configuration is written by people; what is larger is something else.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -56,12 +55,12 @@ pub fn check(source: &Source, known: &Known<'_>) -> Checked {
 
 /// The same for a text that is no file; `name` stands in front of the problems.
 pub fn check_text(name: &str, text: &str, origin: Origin, source: &Source, known: &Known<'_>) -> Checked {
-    let (root, mut list) = tree::parse(text);
+    let (root, mut list) = yaml::parse(text);
     let reader = Reader::new(source, known);
     let mut config = read::config(&reader, &root, origin);
     let (problems, asked) = reader.finish();
     // Of what is no YAML nothing was read, so that everything would seem to be missing.
-    let is_yaml = list.is_empty() || !matches!(root.value, tree::Value::Null);
+    let is_yaml = list.is_empty() || !matches!(root.value, yaml::Value::Null);
     if is_yaml {
         list.extend(problems);
         list.extend(unused_flags(source, &asked));

@@ -6,22 +6,20 @@
 
 mod load;
 mod model;
-mod problem;
 mod read;
 mod reader;
 mod reference;
 mod schema;
 mod settings;
 mod source;
-mod tree;
 mod unit;
 
+pub use crate::yaml::{Place, Problem, Problems};
 pub use load::{Checked, EMBEDDED, check, check_text, load};
 pub use model::{
     AccessLog, Admin, Backend, Binding, Config, Cors, Frontend, FrontendKind, Limits, Listener, Log, LogFormat, LogLevel, Namespace,
     Origin, Remote, Shutdown, Slot, Tls,
 };
-pub use problem::{Place, Problem, Problems};
 pub use schema::schema;
 pub use settings::Settings;
 pub use source::{DEFAULT_FILE, Driver, Flag, Known, Source, Variables, variable};

@@ -3,13 +3,11 @@
 use std::{cell::RefCell, collections::BTreeSet, fmt::Display, net::SocketAddr, time::Duration};
 
 use super::{
-    problem::{Place, Problem},
     reference,
     source::{Known, Source, variable},
-    tree::{Key, Node, Value},
     unit::{parse_duration, parse_size},
 };
-use crate::registry::unknown;
+use crate::yaml::{Key, Node, Place, Problem, Value, unknown};
 
 /// What all parts of reading share.
 pub(super) struct Reader<'a> {

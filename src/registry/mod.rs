@@ -8,18 +8,17 @@ mod find;
 mod load;
 mod matrix;
 mod model;
-mod nearest;
 mod problem;
 mod rpcs;
 mod slot;
 mod validate;
 
+pub use crate::yaml::{nearest, unknown};
 pub use find::{Match, Query};
 pub use matrix::{Cell, Matrix, Row, Totals};
 pub use model::{
     Api, Backend, Capability, Connection, DriverStatus, Interface, Limits, Model, Name, Pattern, Setting, SettingType, Slot, Status, Step,
 };
-pub use nearest::{nearest, unknown};
 pub use problem::{Problem, Problems};
 pub use rpcs::{Rpc, rpcs};
 pub use slot::{Group, Requirement, SlotCheck};

@@ -8,9 +8,8 @@ use crate::{
         Settings,
         model::Backend,
         reader::{Reader, Section},
-        tree::{Key, Node},
     },
-    registry::unknown,
+    yaml::{Key, Node, unknown},
 };
 
 /// The backends by name; `None` for one whose kind is not known, so that what names it is not wrong too.

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use crate::{
     config::{
         model::{Binding, Frontend, FrontendKind},
-        problem::Place,
         reader::{Reader, Section},
-        tree::{Node, Value},
     },
-    registry::unknown,
+    yaml::{Node, Place, Value, unknown},
 };
 
 /// Stands for the name of the namespace in a base path.

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, fs::File, path::PathBuf};
 
-use crate::config::{
-    model::{Admin, Cors, Listener, Tls},
-    problem::Place,
-    reader::{Reader, Section},
-    tree::{Key, Node, Value},
+use crate::{
+    config::{
+        model::{Admin, Cors, Listener, Tls},
+        reader::{Reader, Section},
+    },
+    yaml::{Key, Node, Place, Value},
 };
 
 /// The listeners, and where their addresses stand; `None` for an address that is wrong.

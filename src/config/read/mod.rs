@@ -11,10 +11,9 @@ use std::collections::BTreeMap;
 
 use super::{
     model::{AccessLog, Admin, Config, Log, LogFormat, LogLevel, Origin, Shutdown},
-    problem::Place,
     reader::{Reader, Section},
-    tree::Node,
 };
+use crate::yaml::{Node, Place};
 
 /// Reads everything. What is wrong is with the reader; what it was meant to be is left out or the default.
 pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config {

@@ -6,11 +6,10 @@ use super::{backend::Backends, frontend::Bindings};
 use crate::{
     config::{
         model::{Binding, Frontend, Limits, Namespace, Remote, Slot},
-        problem::Place,
         reader::{Reader, Section, check_name},
-        tree::{Node, Value},
     },
-    registry::{self, Name, Pattern, SlotCheck, Status, unknown},
+    registry::{self, Name, Pattern, SlotCheck, Status},
+    yaml::{Node, Place, Value, unknown},
 };
 
 /// What namespaces may name.

@@ -9,12 +9,11 @@ use super::shape::{Unit, allows, first_sentence, is, types, violation};
 use crate::{
     config::{
         parse_duration, parse_size,
-        problem::Place,
         reader::{Reader, Scalar},
         settings::mask_url,
-        tree::{Key, Node, Value},
     },
-    registry::{self, unknown},
+    registry,
+    yaml::{Key, Node, Place, Value, unknown},
 };
 
 /// Reads values of one backend.

@@ -15,26 +15,62 @@ use super::problem::{Place, Problem};
 
 /// A value and its place.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub struct Node {
+    /// The value.
     pub value: Value,
+    /// Where it begins.
     pub place: Place,
 }
 
 /// A key of a mapping and its place.
 #[derive(Clone, Debug)]
-pub(super) struct Key {
+pub struct Key {
+    /// The key.
     pub name: String,
+    /// Where it stands.
     pub place: Place,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+/// What a node is.
+pub enum Value {
+    /// Nothing, or `null`.
     Null,
+    /// `true` or `false`; `yes` and `off` are texts.
     Bool(bool),
+    /// A finite number.
     Number(Number),
+    /// Anything else that is one value.
     Text(String),
+    /// Items in their order.
     List(Vec<Node>),
+    /// Entries in their order.
     Map(Vec<(Key, Node)>),
+}
+
+impl Node {
+    /// The value under a key, if this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        let Value::Map(entries) = &self.value else { return None };
+        entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node)
+    }
+
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// The same without places.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Number(number) => number.clone().into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Map(entries) => entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect(),
+        }
+    }
 }
 
 impl Value {
@@ -53,7 +89,7 @@ impl Value {
 
 /// Reads a document. A key that stands there twice is a problem like any other; of a
 /// file that is no YAML nothing is read.
-pub(super) fn parse(text: &str) -> (Node, Vec<Problem>) {
+pub fn parse(text: &str) -> (Node, Vec<Problem>) {
     let read = |duplicate_keys| {
         let options = serde_saphyr::options! { strict_booleans: true, duplicate_keys: duplicate_keys };
         serde_saphyr::from_str_with_options::<Option<Node>>(text, options)

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where.
+//! What is wrong in a file, and where.
 
 use std::fmt;
 
@@ -17,7 +17,8 @@ pub enum Place {
 }
 
 impl Place {
-    pub(super) const WHOLE_FILE: Self = Self::File { line: 0, column: 0 };
+    /// No line: the file as a whole.
+    pub const WHOLE_FILE: Self = Self::File { line: 0, column: 0 };
 }
 
 /// One thing that is wrong.
