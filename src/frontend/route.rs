@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     bind::{Binding, Settings},
+    precondition::Twin,
     render::Rendering,
     router::Router,
     rule::{Body, Rule},
@@ -23,6 +24,10 @@ pub struct Route {
     pub binding: Binding,
     /// How a reply becomes a response.
     pub rendering: Rendering,
+    /// Whether `If-Match` and `If-None-Match` are checked here, or refused where they can't be; else they mean nothing here.
+    pub preconditions: bool,
+    /// The RPC that a write with a precondition goes to.
+    pub twin: Option<Twin>,
 }
 
 /// The routes of an API.
@@ -39,7 +44,8 @@ impl Route {
         }
         let binding = Binding::compile(schema, input, rule, method.client_streaming, settings)?;
         let rendering = Rendering::compile(schema, output, method.server_streaming, rule.response_body.as_deref())?;
-        Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering })
+        let twin = Twin::compile(schema, method, rule.response_body.as_deref())?;
+        Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering, preconditions: true, twin })
     }
 }
 

@@ -78,6 +78,28 @@ pub fn put_sized<E>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Resul
     Ok(())
 }
 
+/// Writes a whole field as it was read, with a number of its own.
+pub fn put_value(out: &mut Vec<u8>, number: u32, value: Value<'_>) {
+    match value {
+        Value::Varint(value) => {
+            put_tag(out, number, WireType::Varint);
+            put_varint(out, value);
+        }
+        Value::Fixed64(value) => {
+            put_tag(out, number, WireType::Fixed64);
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        Value::Bytes(bytes) => {
+            put_tag(out, number, WireType::Bytes);
+            put_bytes(out, bytes);
+        }
+        Value::Fixed32(value) => {
+            put_tag(out, number, WireType::Fixed32);
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
 /// `sint32` and `sint64` are written so that small negative numbers stay short.
 pub const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64

@@ -18,6 +18,7 @@ mod examples;
 mod grpc;
 mod limits;
 mod observe;
+mod preconditions;
 mod remote;
 mod routing;
 mod start;

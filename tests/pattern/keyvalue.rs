@@ -68,7 +68,7 @@ async fn names_the_field_that_is_wrong() {
     }
     let expire = SetExpirationRequest { key: "a".to_owned(), ttl: None };
     assert_eq!(refusal(bench.call::<SetExpirationResponse>("SetExpiration", expire).await), "INVALID_ARGUMENT INVALID_TTL ttl");
-    let remove = CompareAndRemoveRequest { key: "a".to_owned(), expected_revision: 0 };
+    let remove = CompareAndRemoveRequest { key: "a".to_owned(), ..Default::default() };
     let refused = refusal(bench.call::<CompareAndRemoveResponse>("CompareAndRemove", remove).await);
     assert_eq!(refused, "INVALID_ARGUMENT INVALID_FIELD expected_revision");
     // Nothing of the batches was done.

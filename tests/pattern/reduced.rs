@@ -31,6 +31,10 @@ fn no_cas(interfaces: &mut Interfaces) {
     interfaces.keyvalue_cas = None;
 }
 
+fn only_cas(interfaces: &mut Interfaces) {
+    interfaces.keyvalue_transactional = None;
+}
+
 fn basic_only(interfaces: &mut Interfaces) {
     *interfaces = Interfaces { keyvalue_basic: interfaces.keyvalue_basic.take(), ..Interfaces::default() };
 }
@@ -74,11 +78,11 @@ async fn batches_with_and_without_the_interface() {
 async fn compares_with_and_without_the_interface() {
     for bench in [Bench::new().await, Bench::reduced(no_cas).await] {
         let swap = async |expected_revision| {
-            let request = CompareAndStoreRequest { key: "a".to_owned(), expected_revision, value: "v".into(), ttl: None };
+            let request = CompareAndStoreRequest { key: "a".to_owned(), expected_revision, value: "v".into(), ..Default::default() };
             bench.call::<CompareAndStoreResponse>("CompareAndStore", request).await
         };
         let remove = async |expected_revision| {
-            let request = CompareAndRemoveRequest { key: "a".to_owned(), expected_revision };
+            let request = CompareAndRemoveRequest { key: "a".to_owned(), expected_revision, ..Default::default() };
             bench.call::<CompareAndRemoveResponse>("CompareAndRemove", request).await
         };
         let error = swap(7).await.unwrap_err();
@@ -101,7 +105,7 @@ async fn one_of_many_wins() {
     for bench in [Bench::new().await, Bench::reduced(no_cas).await] {
         let expected_revision = bench.store(store("a", "0")).await;
         let calls = (0..32).map(|_| {
-            let request = CompareAndStoreRequest { key: "a".to_owned(), expected_revision, value: "1".into(), ttl: None };
+            let request = CompareAndStoreRequest { key: "a".to_owned(), expected_revision, value: "1".into(), ..Default::default() };
             bench.call::<CompareAndStoreResponse>("CompareAndStore", request)
         });
         let won = futures::future::join_all(calls).await.into_iter().filter(Result::is_ok).count();
@@ -158,7 +162,10 @@ async fn refuses_what_it_said_it_can_not_do() {
         (bench.call::<CompareAndStoreResponse>("CompareAndStore", compare).await.err(), "keyvalue_cas"),
         (
             bench
-                .call::<CompareAndRemoveResponse>("CompareAndRemove", CompareAndRemoveRequest { key: key(), expected_revision: 1 })
+                .call::<CompareAndRemoveResponse>(
+                    "CompareAndRemove",
+                    CompareAndRemoveRequest { key: key(), expected_revision: 1, ..Default::default() },
+                )
                 .await
                 .err(),
             "keyvalue_cas",
@@ -171,4 +178,56 @@ async fn refuses_what_it_said_it_can_not_do() {
     }
     // Refused before anything was stored.
     assert_eq!(refusal(bench.retrieve("a").await), "NOT_FOUND KEY_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn several_revisions_or_any_may_be_expected() {
+    for bench in [Bench::new().await, Bench::reduced(no_cas).await, Bench::reduced(only_cas).await] {
+        let swap = async |must_exist, expected_revisions: &[u64]| {
+            let expected_revisions = expected_revisions.to_vec();
+            let request = CompareAndStoreRequest { key: "a".to_owned(), must_exist, expected_revisions, ..Default::default() };
+            bench.call::<CompareAndStoreResponse>("CompareAndStore", request).await
+        };
+        let remove = async |must_exist, expected_revisions: &[u64]| {
+            let expected_revisions = expected_revisions.to_vec();
+            let request = CompareAndRemoveRequest { key: "a".to_owned(), must_exist, expected_revisions, ..Default::default() };
+            bench.call::<CompareAndRemoveResponse>("CompareAndRemove", request).await
+        };
+        for missing in [swap(true, &[]).await.err(), swap(false, &[7, 9]).await.err(), remove(true, &[]).await.err()] {
+            let error = missing.unwrap();
+            assert_eq!((error.reason(), error.get("current_revision")), ("REVISION_MISMATCH", Some("0")));
+        }
+        let first = swap(false, &[7_000, 0]).await.unwrap().revision;
+        let second = swap(true, &[]).await.unwrap().revision;
+        let error = swap(false, &[first, 7_000]).await.unwrap_err();
+        assert_eq!(error.get("current_revision"), Some(second.to_string().as_str()));
+        assert_eq!(error.get("expected_revision"), Some(format!("{first}, 7000").as_str()));
+        let third = swap(false, &[first, 7_000, second]).await.unwrap().revision;
+        assert!(remove(false, &[first, second]).await.is_err());
+        assert!(remove(false, &[second, third]).await.unwrap().removed);
+        swap(false, &[0]).await.unwrap();
+        assert!(remove(true, &[]).await.unwrap().removed);
+        assert_eq!(refusal(swap(true, &[1]).await), "INVALID_ARGUMENT INVALID_FIELD must_exist");
+        assert_eq!(refusal(swap(false, &[1; 65]).await), "INVALID_ARGUMENT INVALID_FIELD expected_revisions");
+        assert_eq!(refusal(remove(false, &[1, 0]).await), "INVALID_ARGUMENT INVALID_FIELD expected_revisions");
+    }
+}
+
+#[tokio::test]
+async fn nobody_writes_what_somebody_removes() {
+    // One side creates the key and removes it, the other replaces it where it is: a write that follows a removal would leave
+    // the key behind.
+    for bench in [Bench::new().await, Bench::reduced(only_cas).await] {
+        for _ in 0..64 {
+            let replace = CompareAndStoreRequest { key: "a".to_owned(), must_exist: true, ..Default::default() };
+            bench.store(store("a", "0")).await;
+            let (replaced, removed) = tokio::join!(
+                bench.call::<CompareAndStoreResponse>("CompareAndStore", replace),
+                bench.call::<RemoveResponse>("Remove", RemoveRequest { key: "a".to_owned() })
+            );
+            assert!(removed.unwrap().removed);
+            let left = bench.retrieve("a").await.is_ok();
+            assert!(!left, "{replaced:?}");
+        }
+    }
 }

@@ -20,13 +20,13 @@ use super::{Body, BoxError, Edge, timeout};
 use crate::{
     call::{Incoming, Output, Protocol},
     frontend::{
+        precondition::Conditions,
         problem,
         render::{Accept, Format, HEARTBEAT},
         route::Route,
         router::Missing,
     },
 };
-use response::Conditions;
 
 /// What ended an event stream before: the cursor of the last event that its client saw (HTML standard, "Server-sent events").
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -58,12 +58,16 @@ where
         Ok(format) => (format, None),
         Err(error) => (Format::Json, Some(error)),
     };
+    let (conditions, refusal) = match Conditions::of(&route, &method, &headers) {
+        Ok(conditions) => (conditions, refusal),
+        Err(error) => (Conditions::none(&method), refusal.or(Some(error))),
+    };
+    let (rpc, rendering) = conditions.target(&route);
     let resumed = (format == Format::Events).then(|| headers.get(LAST_EVENT_ID).cloned()).flatten();
-    let conditions = Conditions::of(&method, &headers);
     let content = request::Content::of(&headers);
     let timeout = timeout::http(&headers);
     remove_hop_by_hop(&mut headers);
-    let incoming = Incoming { protocol: Protocol::Rest, method: route.method.clone(), headers, timeout };
+    let incoming = Incoming { protocol: Protocol::Rest, method: rpc.clone(), headers, timeout };
     let limit = binding.namespace.limits.max_message_bytes;
     let answer = {
         let read = pin!(async {
@@ -72,14 +76,14 @@ where
             }
             let target = request::Target { route: &route, template: found.template, path, query: uri.query() };
             let resume = resumed.as_ref().and_then(|cursor| cursor.to_str().ok());
-            request::read(target, content, resume, body, limit).await
+            conditions.apply(&route, request::read(target, content, resume, body, limit).await?)
         });
         edge.pipeline.call(&binding.namespace, incoming, read).await
     };
     match answer.result {
         Ok(reply) => match reply.output {
             Output::One(message) => {
-                response::unary(&route, format, &conditions, &answer.request_id, &message, reply.headers, &reply.trailers)
+                response::unary(rendering, format, &conditions, &answer.request_id, &message, reply.headers, &reply.trailers)
             }
             Output::Stream(messages) => {
                 let stream =
@@ -87,7 +91,7 @@ where
                 stream.respond(&conditions, &answer.request_id, reply.headers).await
             }
         },
-        Err(error) => response::failed(Some(&answer.request_id), &error),
+        Err(error) => response::failed_on(&conditions, &answer.request_id, &error),
     }
 }
 

@@ -7,40 +7,17 @@ use crate::{
     call::{Error, RequestId, Trailers},
     edge::Body,
     frontend::{
+        precondition::{Conditions, Verdict},
         problem::Problem,
-        render::{Format, Rendered},
-        route::Route,
+        render::{Format, Rendered, Rendering},
     },
 };
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the request asks of the answer beside its content.
-pub struct Conditions {
-    /// Only the headers are wanted.
-    pub head: bool,
-    /// The tags of what the client has; only for methods that read.
-    if_none_match: Option<HeaderValue>,
-    reads: bool,
-}
-
-impl Conditions {
-    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let reads = *method == Method::GET || *method == Method::HEAD;
-        let if_none_match = if reads { headers.get(header::IF_NONE_MATCH).cloned() } else { None };
-        Self { head: *method == Method::HEAD, if_none_match, reads }
-    }
-
-    /// Whether the client has this already (RFC 9110, section 13.1.2: tags are compared weakly).
-    fn has(&self, tag: &str) -> bool {
-        let Some(list) = self.if_none_match.as_ref().and_then(|list| list.to_str().ok()) else { return false };
-        list.trim() == "*" || list.split(',').map(str::trim).any(|known| known.strip_prefix("W/").unwrap_or(known) == tag)
-    }
-}
-
 /// The answer with one message.
 pub fn unary(
-    route: &Route,
+    rendering: &Rendering,
     format: Format,
     conditions: &Conditions,
     request_id: &RequestId,
@@ -48,7 +25,7 @@ pub fn unary(
     metadata: HeaderMap,
     trailers: &Trailers,
 ) -> Response<Body> {
-    let Rendered { content_type, body } = match route.rendering.reply(message, format) {
+    let Rendered { content_type, body } = match rendering.reply(message, format) {
         Ok(rendered) => rendered,
         Err(error) => return failed(Some(request_id), &error),
     };
@@ -56,7 +33,7 @@ pub fn unary(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(REQUEST_ID, request_id.to_header());
-    if route.rendering.varies() {
+    if rendering.varies() {
         headers.insert(header::VARY, HeaderValue::from_static("accept"));
     }
     if format == Format::Raw {
@@ -67,18 +44,20 @@ pub fn unary(
     if let Some(trailers) = trailers.get() {
         append_metadata(headers, trailers.clone());
     }
-    if conditions.reads
-        && let Some(revision) = route.rendering.revision(message)
-    {
-        let tag = format!("\"{revision}\"");
-        let known = conditions.has(&tag);
-        if let Ok(tag) = HeaderValue::try_from(tag) {
+    if let Some(revision) = rendering.revision(message) {
+        if let Some(tag) = conditions.tag(revision).and_then(|tag| HeaderValue::try_from(tag).ok()) {
             headers.insert(header::ETAG, tag);
         }
-        if known {
-            headers.remove(header::CONTENT_TYPE);
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            return response;
+        match conditions.verdict(revision) {
+            Verdict::Wanted => {}
+            Verdict::Known => {
+                headers.remove(header::CONTENT_TYPE);
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                return response;
+            }
+            Verdict::Refused(error) => {
+                return problem(Some(request_id), &error, &Problem::with_status(&error, StatusCode::PRECONDITION_FAILED));
+            }
         }
     }
     if conditions.head {
@@ -91,7 +70,16 @@ pub fn unary(
 
 /// The answer to a call that failed.
 pub fn failed(request_id: Option<&RequestId>, error: &Error) -> Response<Body> {
-    let problem = Problem::of(error);
+    problem(request_id, error, &Problem::of(error))
+}
+
+/// The same, where the conditions of the request tell what the failure means.
+pub fn failed_on(conditions: &Conditions, request_id: &RequestId, error: &Error) -> Response<Body> {
+    let own = conditions.status(error).map(|status| Problem::with_status(error, status));
+    problem(Some(request_id), error, &own.unwrap_or_else(|| Problem::of(error)))
+}
+
+fn problem(request_id: Option<&RequestId>, error: &Error, problem: &Problem<'_>) -> Response<Body> {
     let mut response = Response::new(Body::full(problem.body()));
     *response.status_mut() = problem.status();
     let headers = response.headers_mut();

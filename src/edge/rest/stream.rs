@@ -13,11 +13,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep};
 
-use super::response::{self, Conditions, REQUEST_ID};
+use super::response::{self, REQUEST_ID};
 use crate::{
     call::{Error, Messages, RequestId, Trailers},
     edge::{Body, BoxError},
     frontend::{
+        precondition::Conditions,
         render::{Format, Frames},
         route::Route,
     },

@@ -195,6 +195,11 @@ impl Rendering {
         }
     }
 
+    /// Whether replies can have a revision.
+    pub const fn has_revision(&self) -> bool {
+        self.revision.is_some() && !self.streaming
+    }
+
     /// The reply's cursor, if it has one that is not empty.
     pub fn cursor<'b>(&self, reply: &'b [u8]) -> Option<&'b str> {
         match wire::last(reply, self.cursor?) {

@@ -1,5 +1,6 @@
 //! Requests through the whole door, each as a client sends it, to a handler that keeps what it gets.
 
+mod preconditions;
 mod streams;
 mod unary;
 
@@ -18,7 +19,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Routes, response::Conditions};
+use super::Routes;
 use crate::{
     call::{
         AccessLog, CallLimits, Code, Context, Error, Handler, Input, Method, Metrics, Namespace, Output, Pipeline, Reply, RequestId,
@@ -27,6 +28,7 @@ use crate::{
     edge::{Binding, Bindings, Body, Cors, Edge, Frontend, Services},
     frontend::{
         bind::Settings,
+        precondition::Conditions,
         render::Format,
         route::{self, Route},
         rule::{self, Rule},

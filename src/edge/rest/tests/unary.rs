@@ -147,7 +147,7 @@ async fn head_is_get_without_its_body_and_tags_save_bodies() {
     let door = Door::new();
     let head = door.will(retrieved(b"12345", 9)).ask("HEAD /demo/v1/values/a", &[], b"").await;
     assert_eq!((head.status, head.body.len(), head.header("content-length"), head.header("etag")), (200, 0, "5", "\"9\""));
-    for (tags, status) in [("\"9\"", 304), ("W/\"9\"", 304), ("\"1\", \"9\"", 304), ("*", 304), ("\"8\"", 200), ("9", 200)] {
+    for (tags, status) in [("\"9\"", 304), ("W/\"9\"", 304), ("\"1\", \"9\"", 304), ("*", 304), ("\"8\"", 200)] {
         let answer = door.will(retrieved(b"12345", 9)).ask("GET /demo/v1/keys/a", &[("if-none-match", tags)], b"").await;
         assert_eq!((answer.status, answer.header("etag")), (status, "\"9\""), "{tags}");
         assert_eq!(answer.body.is_empty(), status == 304);
