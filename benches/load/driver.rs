@@ -31,7 +31,7 @@ pub fn measure() -> Result<Costs> {
         let value = Bytes::from_static(&[b'x'; 100]);
         let began = Instant::now();
         for key in keys.iter().cycle().take(OPERATIONS as usize) {
-            basic.set(&context, SetRequest { key: key.clone(), value: value.clone(), ttl: None }).await?;
+            basic.set(&context, SetRequest { key: key.clone(), value: value.clone(), ttl: None, flags: 0 }).await?;
         }
         let set = began.elapsed().as_secs_f64() * 1e9 / f64::from(OPERATIONS);
         let began = Instant::now();

@@ -24,7 +24,7 @@ pub struct Files {
 impl Files {
     pub fn write(folder: &Path) -> Result<Self> {
         let kilobyte = vec![b'x'; 1024];
-        let store = StoreRequest { key: "stored".into(), value: kilobyte.clone().into(), ttl: None };
+        let store = StoreRequest { key: "stored".into(), value: kilobyte.clone().into(), ttl: None, flags: 0 };
         let file = |name: &str, bytes: &[u8]| -> Result<PathBuf> {
             let path = folder.join(name);
             fs::write(&path, bytes)?;

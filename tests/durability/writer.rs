@@ -59,14 +59,14 @@ async fn task(interfaces: Interfaces, id: u64) {
 }
 
 async fn set(interfaces: &Interfaces, key: String) {
-    let request = SetRequest { key: key.clone().into(), value: value(&key).into(), ttl: None };
+    let request = SetRequest { key: key.clone().into(), value: value(&key).into(), ttl: None, flags: 0 };
     let answer = interfaces.keyvalue_basic.as_ref().unwrap().set(&context(), request).await.unwrap();
     say(format_args!("set {key} {}", answer.revision));
 }
 
 async fn batch(interfaces: &Interfaces, key: String) {
     let keys = ["a", "b", "c"].map(|part| format!("{key}-{part}"));
-    let items = keys.iter().map(|key| BatchSetItem { key: key.clone().into(), value: value(key).into(), ttl: None }).collect();
+    let items = keys.iter().map(|key| BatchSetItem { key: key.clone().into(), value: value(key).into(), ttl: None, flags: 0 }).collect();
     let answer = interfaces.keyvalue_batch.as_ref().unwrap().batch_set(&context(), BatchSetRequest { items }).await.unwrap();
     for (key, result) in keys.iter().zip(answer.results) {
         say(format_args!("set {key} {}", result.revision));
@@ -88,7 +88,7 @@ async fn count(interfaces: &Interfaces) {
     let mut count = 0u64;
     loop {
         let value = (count + 1).to_be_bytes().to_vec().into();
-        let request = CompareAndSwapRequest { key: "count".into(), expected_revision, value, ttl: None };
+        let request = CompareAndSwapRequest { key: "count".into(), expected_revision, value, ttl: None, flags: 0 };
         let answer = cas.compare_and_swap(&context(), request).await.unwrap();
         if answer.swapped {
             say(format_args!("counted {} {}", count + 1, answer.revision));

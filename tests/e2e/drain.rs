@@ -121,7 +121,7 @@ namespaces:
     let mut gateway = Gateway::start(config).await;
     let client = gateway.client("store");
     for key in 0..8 {
-        let store = StoreRequest { key: key.to_string(), value: vec![0; 1 << 20].into(), ttl: None };
+        let store = StoreRequest { key: key.to_string(), value: vec![0; 1 << 20].into(), ttl: None, flags: 0 };
         client.call::<StoreResponse>("Store", store).await.unwrap();
     }
     // More than the windows of HTTP/2 let through to somebody who takes nothing out.

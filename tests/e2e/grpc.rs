@@ -58,7 +58,7 @@ async fn messages_are_compressed_as_the_client_asks() {
     for (encoding, name) in [(CompressionEncoding::Gzip, "gzip"), (CompressionEncoding::Zstd, "zstd")] {
         let mut grpc = Grpc::new(gateway.client("default").channel).send_compressed(encoding).accept_compressed(encoding);
         grpc.ready().await.unwrap();
-        let store = StoreRequest { key: name.to_owned(), value: value.clone().into(), ttl: None };
+        let store = StoreRequest { key: name.to_owned(), value: value.clone().into(), ttl: None, flags: 0 };
         let stored = grpc.unary(Request::new(store), path("Store"), ProstCodec::<_, StoreResponse>::default()).await.unwrap();
         assert_eq!(stored.metadata().get("grpc-encoding").unwrap(), name);
         grpc.ready().await.unwrap();

@@ -26,7 +26,7 @@ namespaces:
 ";
 
 fn store(size: usize) -> Bytes {
-    wire::frame(&StoreRequest { key: "a".to_owned(), value: vec![b'x'; size].into(), ttl: None })
+    wire::frame(&StoreRequest { key: "a".to_owned(), value: vec![b'x'; size].into(), ttl: None, flags: 0 })
 }
 
 #[tokio::test]

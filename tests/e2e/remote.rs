@@ -30,7 +30,7 @@ async fn two() -> (Gateway, Gateway) {
 }
 
 fn store(key: &str, value: &'static str) -> StoreRequest {
-    StoreRequest { key: key.to_owned(), value: value.into(), ttl: None }
+    StoreRequest { key: key.to_owned(), value: value.into(), ttl: None, flags: 0 }
 }
 
 fn retrieve(key: &str) -> RetrieveRequest {

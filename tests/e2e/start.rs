@@ -109,7 +109,7 @@ async fn two_gateways_share_a_data_folder() {
     let (one, other) = (first.client("default"), second.client("default"));
     let writes = (0..40).map(|number| {
         let client = if number % 2 == 0 { one.clone() } else { other.clone() };
-        let store = StoreRequest { key: format!("k/{number:02}"), value: vec![number].into(), ttl: None };
+        let store = StoreRequest { key: format!("k/{number:02}"), value: vec![number].into(), ttl: None, flags: 0 };
         async move { client.call::<StoreResponse>("Store", store).await.unwrap() }
     });
     futures::future::join_all(writes).await;

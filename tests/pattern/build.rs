@@ -53,7 +53,7 @@ async fn a_drivers_tighter_limits_hold() {
     assert_eq!((limits.max_key_bytes, limits.max_value_bytes, limits.max_batch_items), (8, 4, 1000));
     assert_eq!((limits.max_message_bytes, limits.max_concurrent_calls, limits.max_transaction_operations), (4 << 20, 4096, 128));
 
-    let store = |key: &str, value: &'static [u8]| StoreRequest { key: key.to_owned(), value: value.into(), ttl: None };
+    let store = |key: &str, value: &'static [u8]| StoreRequest { key: key.to_owned(), value: value.into(), ttl: None, flags: 0 };
     assert!(bench.call::<StoreResponse>("Store", store("12345678", b"1234")).await.is_ok());
     assert_eq!(refusal(bench.call::<StoreResponse>("Store", store("123456789", b"")).await), "INVALID_ARGUMENT INVALID_KEY key");
     assert_eq!(refusal(bench.call::<StoreResponse>("Store", store("1", b"12345")).await), "INVALID_ARGUMENT VALUE_TOO_LARGE value");

@@ -4,15 +4,21 @@ use prism::{
     call::{Context, Error},
     proto::{
         models::keyvalue::v1::SetRequest,
-        patterns::keyvalue::v1::{condition::Test, transact_operation::Operation, transact_response::result::Result as Done, *},
+        patterns::keyvalue::v1::{
+            comparison::{Fact, Operator},
+            condition::Test,
+            transact_operation::Operation,
+            transact_response::result::Result as Done,
+            *,
+        },
     },
 };
 use prost_types::Duration;
 
-use super::{Bench, refusal};
+use super::{Bench, reduced::no_batch, refusal};
 
 pub fn store(key: &str, value: &'static str) -> StoreRequest {
-    StoreRequest { key: key.to_owned(), value: value.into(), ttl: None }
+    StoreRequest { key: key.to_owned(), value: value.into(), ttl: None, flags: 0 }
 }
 
 fn for_an_hour(mut request: StoreRequest) -> StoreRequest {
@@ -44,6 +50,33 @@ async fn stores_retrieves_removes() {
     let remove = async || bench.call::<RemoveResponse>("Remove", RemoveRequest { key: "a/ä".to_owned() }).await.unwrap().removed;
     assert!(exists().await && remove().await);
     assert!(!exists().await && !remove().await);
+}
+
+#[tokio::test]
+async fn tells_flags_creation_and_version() {
+    for bench in [Bench::new().await, Bench::reduced(no_batch).await] {
+        let flagged = |key: &str, flags| StoreRequest { flags, ..store(key, "v") };
+        let facts = |found: &RetrieveResponse| (found.flags, found.create_revision, found.version);
+        let first = bench.store(flagged("a", u64::MAX)).await;
+        assert_eq!(facts(&bench.retrieve("a").await.unwrap()), (u64::MAX, first, 1));
+        bench.store(store("a", "w")).await;
+        assert_eq!(facts(&bench.retrieve("a").await.unwrap()), (0, first, 2));
+        let batch = StoreBatchRequest { items: vec![flagged("a", 1), flagged("b", 2)] };
+        let stored = bench.call::<StoreBatchResponse>("StoreBatch", batch).await.unwrap().results;
+        let request = RetrieveBatchRequest { keys: ["a", "b"].map(str::to_owned).into() };
+        let found = bench.call::<RetrieveBatchResponse>("RetrieveBatch", request).await.unwrap().results;
+        let found: Vec<_> = found.iter().map(|one| facts(one.entry.as_ref().unwrap())).collect();
+        assert_eq!(found, [(1, first, 3), (2, stored[1].revision, 1)]);
+        let expected_revision = stored[1].revision;
+        let swap = CompareAndStoreRequest { key: "b".to_owned(), expected_revision, flags: 7, ..Default::default() };
+        bench.call::<CompareAndStoreResponse>("CompareAndStore", swap).await.unwrap();
+        for keys_only in [false, true] {
+            let request = ScanRequest { keys_only, ..ScanRequest::default() };
+            let found = bench.all::<ScanResponse>("Scan", request).await.unwrap();
+            let found: Vec<_> = found.iter().map(|one| (one.flags, one.create_revision, one.version)).collect();
+            assert_eq!(found, [(1, first, 3), (7, stored[1].revision, 2)]);
+        }
+    }
 }
 
 #[tokio::test]
@@ -150,6 +183,8 @@ async fn transactions() {
     let retrieve = |key: &str| operation(Operation::Retrieve(RetrieveRequest { key: key.to_owned() }));
     let remove = |key: &str| operation(Operation::Remove(RemoveRequest { key: key.to_owned() }));
     let condition = |test| Condition { key: "a".to_owned(), test: Some(test) };
+    let compare =
+        |fact: Fact, operator: Operator, number| Test::Compare(Comparison { fact: fact.into(), operator: operator.into(), number });
     let transact = async |request: TransactRequest| bench.call::<TransactResponse>("Transact", request).await;
 
     let request = |conditions| TransactRequest {
@@ -157,9 +192,12 @@ async fn transactions() {
         then_operations: vec![operation(Operation::Store(store("b", "2"))), retrieve("b"), retrieve("no"), remove("a")],
         else_operations: vec![retrieve("nor this"), retrieve("a")],
     };
+    let done = transact(request(vec![condition(compare(Fact::Version, Operator::NotEqual, 1))])).await.unwrap();
+    assert!(!done.succeeded && done.revision == 0);
     let done = transact(request(vec![condition(Test::RevisionAbove(revision))])).await.unwrap();
     assert!(!done.succeeded && done.revision == 0);
-    let entry = Some(RetrieveResponse { value: "1".into(), revision, expire_time: None });
+    let entry =
+        Some(RetrieveResponse { value: "1".into(), revision, create_revision: revision, version: 1, ..RetrieveResponse::default() });
     let result = |key: &str, entry| Done::Retrieved(retrieve_batch_response::Result { key: key.to_owned(), entry });
     let results = |done: TransactResponse| done.results.into_iter().map(|one| one.result.unwrap()).collect::<Vec<_>>();
     assert_eq!(results(done), [result("nor this", None), result("a", entry)]);
@@ -171,6 +209,9 @@ async fn transactions() {
         Test::RevisionNot(revision + 1),
         Test::RevisionBelow(revision + 1),
         Test::RevisionAbove(revision - 1),
+        compare(Fact::CreateRevision, Operator::Equal, revision),
+        compare(Fact::Version, Operator::Less, 2),
+        compare(Fact::Unspecified, Operator::Unspecified, revision),
     ];
     let done = transact(request(all.map(condition).to_vec())).await.unwrap();
     assert!(done.succeeded && done.revision > revision);
@@ -187,6 +228,14 @@ async fn transactions() {
         (wrong(vec![], vec![], vec![retrieve("a"); 129]), "BATCH_SIZE else_operations"),
         (wrong(vec![Condition::default()], vec![], vec![]), "INVALID_KEY conditions[0].key"),
         (wrong(vec![Condition { key: "a".to_owned(), test: None }], vec![], vec![]), "INVALID_FIELD conditions[0]"),
+        (
+            wrong(vec![condition(Test::Compare(Comparison { fact: 4, ..Comparison::default() }))], vec![], vec![]),
+            "INVALID_FIELD conditions[0].compare.fact",
+        ),
+        (
+            wrong(vec![condition(Test::Compare(Comparison { operator: -1, ..Comparison::default() }))], vec![], vec![]),
+            "INVALID_FIELD conditions[0].compare.operator",
+        ),
         (wrong(vec![], vec![retrieve("a"), empty()], vec![]), "INVALID_FIELD then_operations[1]"),
         (wrong(vec![], vec![operation(Operation::Store(store("", "")))], vec![]), "INVALID_KEY then_operations[0].store.key"),
         (wrong(vec![], vec![], vec![retrieve("")]), "INVALID_KEY else_operations[0].retrieve.key"),

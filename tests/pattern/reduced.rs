@@ -23,7 +23,7 @@ async fn supports(bench: &Bench, wanted: Support) -> Vec<String> {
     operations.into_iter().filter(|operation| operation.support() == wanted).map(|operation| operation.rpc).collect()
 }
 
-fn no_batch(interfaces: &mut Interfaces) {
+pub fn no_batch(interfaces: &mut Interfaces) {
     interfaces.keyvalue_batch = None;
 }
 

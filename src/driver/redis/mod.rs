@@ -10,7 +10,7 @@
 //! | `…:revision` | string | the last revision that the keyspace gave out |
 //! | `…:keys` | sorted set, all scores 0 | every key, for scans: members of one score lie in byte order |
 //! | `…:expirations` | sorted set | keys that expire, by the millisecond at which they do |
-//! | `…:value:KEY` | string | 8 bytes revision, 8 bytes expiration (milliseconds since 1970, 0 = never), then the value |
+//! | `…:value:KEY` | string | 8 bytes revision, a byte 0x80, 7 bytes expiration (milliseconds since 1970, 0 = never), 8 bytes each of the revision that created the key, its version and its flags, then the value. With a byte 0 instead of 0x80, as Prism once wrote it, the value follows on the expiration |
 //! | `…:stream:NAME` | stream | records; the id `ms-n` is the offset `ms << 20 \| n` |
 //! | `…:meta:NAME` | hash | the stream's retention, its size in bytes, and the last record that retention removed |
 //! | `…:policies:` | set | names of the streams with a retention policy |

@@ -84,10 +84,12 @@ fn prepare(connection: &mut Connection, settings: &Settings) -> rusqlite::Result
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // A log that a burst of writes has made long is cut again.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
+    // Before the bound: for a moment a migration may need room for a table twice.
+    schema::migrate(connection)?;
     if let Some(bytes) = settings.max_bytes {
         let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page.max(1);
         connection.pragma_update_and_check(None, "max_page_count", pages.min(i64::from(u32::MAX - 1)), |_| Ok(()))?;
     }
-    schema::migrate(connection)
+    Ok(())
 }

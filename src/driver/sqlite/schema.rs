@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const APPLICATION_ID: i32 = 0x5052_534D;
 
 /// Migration `n` brings a database of version `n` (`PRAGMA user_version`) to version `n + 1`.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_entry_facts.sql")];
 
 /// The version that this build reads and writes.
 pub fn latest() -> usize {

@@ -38,7 +38,7 @@ fn interfaces_of(backend: &Sqlite) -> Interfaces {
 }
 
 async fn set(backend: &Sqlite, key: &'static str, size: usize) -> Result<u64, Error> {
-    let request = SetRequest { key: key.into(), value: vec![7; size].into(), ttl: None };
+    let request = SetRequest { key: key.into(), value: vec![7; size].into(), ttl: None, flags: 0 };
     Ok(interfaces_of(backend).keyvalue_basic.unwrap().set(&Context::internal("n"), request).await?.revision)
 }
 
@@ -225,4 +225,42 @@ fn migrations_run_once_and_all_of_them() {
     schema::migrate(&mut connection).unwrap();
     let kept: i64 = connection.query_row("SELECT count(*) FROM keyspaces", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 1);
+}
+
+/// A file as the first version made it: an entry that stays, a large one, one that will expire and one that has expired.
+fn old_file(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(include_str!("migrations/0001_tables.sql")).unwrap();
+    connection.pragma_update(None, "application_id", schema::APPLICATION_ID).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection.execute("INSERT INTO keyspaces (id, namespace, slot, revision) VALUES (1, 'n', 's', 9)", []).unwrap();
+    let in_an_hour = crate::driver::common::time::now() + 3_600_000;
+    for (key, revision, expires, size) in
+        [("k", 3, None, 5), ("large", 9, None, 700_000), ("mortal", 5, Some(in_an_hour), 1), ("gone", 7, Some(1), 1)]
+    {
+        let insert = "INSERT INTO entries (keyspace, key, revision, expires, value) VALUES (1, ?1, ?2, ?3, ?4)";
+        connection.execute(insert, (key.as_bytes(), revision, expires, vec![7_u8; size])).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_old_file_keeps_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prism.db");
+    old_file(&path);
+    // Moving the rows takes more room than is left below the bound.
+    let backend = open(&path, json!({"max_bytes": 1 << 20})).await.unwrap();
+    let basic = interfaces_of(&backend).keyvalue_basic.unwrap();
+    let entry = async |key: &'static str| basic.get(&Context::internal("n"), GetRequest { key: key.into() }).await.unwrap().entry;
+    for (key, revision, expires, size) in [("k", 3, false, 5), ("large", 9, false, 700_000), ("mortal", 5, true, 1)] {
+        let entry = entry(key).await.unwrap();
+        assert_eq!((entry.revision, entry.expire_time.is_some(), entry.value.len()), (revision, expires, size), "{key}");
+        assert_eq!((entry.create_revision, entry.version, entry.flags), (revision, 1, 0), "{key}");
+    }
+    assert_eq!(entry("gone").await, None);
+    for (key, created, version) in [("k", 3, 2), ("gone", 11, 1)] {
+        let revision = set(&backend, key, 1).await.unwrap();
+        let entry = entry(key).await.unwrap();
+        assert_eq!((entry.revision, entry.create_revision, entry.version), (revision, created, version), "{key}");
+    }
 }

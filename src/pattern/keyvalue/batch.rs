@@ -25,16 +25,16 @@ pub(super) async fn store(pattern: &KeyValue, context: &Context, request: StoreB
     check::batch(&pattern.limits, "items", request.items.len())?;
     let mut items = Vec::with_capacity(request.items.len());
     for (index, item) in request.items.into_iter().enumerate() {
-        let SetRequest { key, value, ttl } = pattern.set("StoreBatch", format_args!("items[{index}]."), item)?;
-        items.push(BatchSetItem { key, value, ttl });
+        let SetRequest { key, value, ttl, flags } = pattern.set("StoreBatch", format_args!("items[{index}]."), item)?;
+        items.push(BatchSetItem { key, value, ttl, flags });
     }
     check::distinct(items.iter().map(|item| &*item.key), |index| format!("items[{index}].key"))?;
     let results = if let Some(batch) = &pattern.batch {
         let done = batch.batch_set(context, BatchSetRequest { items }).await?;
         done.results.into_iter().map(|result| StoreResponse { revision: result.revision }).collect()
     } else {
-        let calls = items.into_iter().map(|BatchSetItem { key, value, ttl }| {
-            let work = pattern.basic.set(context, SetRequest { key, value, ttl });
+        let calls = items.into_iter().map(|BatchSetItem { key, value, ttl, flags }| {
+            let work = pattern.basic.set(context, SetRequest { key, value, ttl, flags });
             async { Ok::<_, Error>(StoreResponse { revision: work.await?.revision }) }
         });
         stream::iter(calls).buffered(CONCURRENCY).try_collect().await?

@@ -27,11 +27,11 @@ pub(super) async fn store(
     context: &Context,
     request: CompareAndStoreRequest,
 ) -> Result<CompareAndStoreResponse, Error> {
-    let CompareAndStoreRequest { key, expected_revision, value, ttl, must_exist, expected_revisions } = request;
+    let CompareAndStoreRequest { key, expected_revision, value, ttl, flags, must_exist, expected_revisions } = request;
     let key = pattern.key("key", key)?;
     pattern.writable("CompareAndStore", "", &value, ttl.as_ref())?;
     let expected = Expected::of(expected_revision, expected_revisions, must_exist)?;
-    let write = Write::Set { value, ttl };
+    let write = Write::Set { value, ttl, flags };
     let revision = Comparison { pattern, context, key, write, rpc: "CompareAndStore" }.run(&expected).await?;
     Ok(CompareAndStoreResponse { revision })
 }
@@ -90,7 +90,7 @@ impl Expected {
 
 #[derive(Clone)]
 enum Write {
-    Set { value: Bytes, ttl: Option<Duration> },
+    Set { value: Bytes, ttl: Option<Duration>, flags: u64 },
     Delete,
 }
 
@@ -152,8 +152,9 @@ impl Comparison<'_> {
     async fn attempt(&self, expected_revision: u64) -> Result<(bool, u64), Error> {
         let (context, key) = (self.context, self.key.clone());
         match (&self.pattern.cas, &self.pattern.transactional, self.write.clone()) {
-            (Some(cas), _, Write::Set { value, ttl }) => {
-                let answer = cas.compare_and_swap(context, CompareAndSwapRequest { key, expected_revision, value, ttl }).await?;
+            (Some(cas), _, Write::Set { value, ttl, flags }) => {
+                let request = CompareAndSwapRequest { key, expected_revision, value, ttl, flags };
+                let answer = cas.compare_and_swap(context, request).await?;
                 Ok((answer.swapped, answer.revision))
             }
             (Some(cas), _, Write::Delete) => {
@@ -168,7 +169,7 @@ impl Comparison<'_> {
     async fn transact(&self, transactional: &dyn KeyValueTransactional, predicate: Predicate) -> Result<(bool, u64), Error> {
         let key = self.key.clone();
         let action = match self.write.clone() {
-            Write::Set { value, ttl } => Action::Set(SetOperation { key: key.clone(), value, ttl }),
+            Write::Set { value, ttl, flags } => Action::Set(SetOperation { key: key.clone(), value, ttl, flags }),
             Write::Delete => Action::Delete(DeleteOperation { key: key.clone() }),
         };
         let request = TransactRequest {

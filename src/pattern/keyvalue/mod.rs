@@ -106,10 +106,10 @@ impl KeyValue {
 
     /// A write, checked.
     fn set(&self, rpc: &str, at: impl Display, request: StoreRequest) -> Result<SetRequest, Error> {
-        let StoreRequest { key, value, ttl } = request;
+        let StoreRequest { key, value, ttl, flags } = request;
         let key = self.key(format_args!("{at}key"), key)?;
         self.writable(rpc, at, &value, ttl.as_ref())?;
-        Ok(SetRequest { key, value, ttl })
+        Ok(SetRequest { key, value, ttl, flags })
     }
 }
 
@@ -122,7 +122,8 @@ impl Handler for KeyValue {
 
 impl From<Entry> for RetrieveResponse {
     fn from(entry: Entry) -> Self {
-        Self { value: entry.value, revision: entry.revision, expire_time: entry.expire_time }
+        let Entry { key: _, value, revision, expire_time, flags, create_revision, version } = entry;
+        Self { value, revision, expire_time, flags, create_revision, version }
     }
 }
 

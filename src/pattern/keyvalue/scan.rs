@@ -68,9 +68,10 @@ impl Source {
         }
         let model::ScanRequest { prefix, start_key, end_key, cursor, limit } = request;
         let keys = self.interface.scan_keys(&self.context, model::ScanKeysRequest { prefix, start_key, end_key, cursor, limit }).await?;
-        Ok(Box::pin(keys.map_ok(|model::ScanKeysResponse { key, revision, cursor }| model::ScanResponse {
-            entry: Some(Entry { key, revision, ..Entry::default() }),
-            cursor,
+        Ok(Box::pin(keys.map_ok(|found| {
+            let model::ScanKeysResponse { key, revision, cursor, flags, create_revision, version } = found;
+            let entry = Entry { key, revision, flags, create_revision, version, ..Entry::default() };
+            model::ScanResponse { entry: Some(entry), cursor }
         })))
     }
 }
@@ -125,7 +126,7 @@ impl Stream for Texts {
                 Ok(item) => item,
                 Err(error) => return Poll::Ready(Some(Err(error))),
             };
-            let Entry { key, value, revision, expire_time } = entry.unwrap_or_default();
+            let Entry { key, value, revision, expire_time, flags, create_revision, version } = entry.unwrap_or_default();
             let key = match String::from_utf8(key.into()) {
                 Ok(key) => key,
                 Err(broken) => {
@@ -136,7 +137,8 @@ impl Stream for Texts {
             if self.skipped > 0 {
                 self.cursor.clone_from(&cursor);
             }
-            return Poll::Ready(Some(Ok(ScanResponse { key, value, revision, expire_time, cursor })));
+            let answer = ScanResponse { key, value, revision, expire_time, cursor, flags, create_revision, version };
+            return Poll::Ready(Some(Ok(answer)));
         }
     }
 }

@@ -11,7 +11,9 @@ use crate::{
             operation::Action, operation_result::Outcome,
         },
         patterns::keyvalue::v1::{
-            Condition, RemoveResponse, StoreResponse, TransactOperation, TransactRequest, TransactResponse, condition::Test,
+            Comparison, Condition, RemoveResponse, StoreResponse, TransactOperation, TransactRequest, TransactResponse,
+            comparison::{Fact, Operator},
+            condition::Test,
             transact_operation, transact_response,
         },
     },
@@ -54,14 +56,34 @@ fn test(pattern: &KeyValue, index: usize, condition: Condition) -> Result<model:
         Some(Test::RevisionNot(revision)) => Predicate::RevisionNotEquals(revision),
         Some(Test::RevisionBelow(revision)) => Predicate::RevisionLessThan(revision),
         Some(Test::RevisionAbove(revision)) => Predicate::RevisionGreaterThan(revision),
+        Some(Test::Compare(comparison)) => Predicate::Compare(compare(index, comparison)?),
         None => {
             return Err(Error::invalid(
                 format!("conditions[{index}]"),
-                "must have one of revision, exists, value, revision_not, revision_below, revision_above",
+                "must have one of revision, exists, value, revision_not, revision_below, revision_above, compare",
             ));
         }
     };
     Ok(model::Condition { key, predicate: Some(predicate) })
+}
+
+/// The same comparison in the words of the interface.
+fn compare(index: usize, comparison: Comparison) -> Result<model::Comparison, Error> {
+    let unknown = |field: &str, known: &str| Error::invalid(format!("conditions[{index}].compare.{field}"), format!("must be {known}"));
+    let fact = match Fact::try_from(comparison.fact) {
+        Ok(Fact::Unspecified | Fact::Revision) => model::comparison::Fact::Revision,
+        Ok(Fact::CreateRevision) => model::comparison::Fact::CreateRevision,
+        Ok(Fact::Version) => model::comparison::Fact::Version,
+        Err(_) => return Err(unknown("fact", "FACT_REVISION, FACT_CREATE_REVISION or FACT_VERSION")),
+    };
+    let operator = match Operator::try_from(comparison.operator) {
+        Ok(Operator::Unspecified | Operator::Equal) => model::comparison::Operator::Equal,
+        Ok(Operator::NotEqual) => model::comparison::Operator::NotEqual,
+        Ok(Operator::Less) => model::comparison::Operator::Less,
+        Ok(Operator::Greater) => model::comparison::Operator::Greater,
+        Err(_) => return Err(unknown("operator", "OPERATOR_EQUAL, OPERATOR_NOT_EQUAL, OPERATOR_LESS or OPERATOR_GREATER")),
+    };
+    Ok(model::Comparison { fact: fact.into(), operator: operator.into(), number: comparison.number })
 }
 
 /// One list of operations as the driver takes it.
@@ -78,8 +100,8 @@ impl List {
         for (index, step) in steps.into_iter().enumerate() {
             let action = match step.operation {
                 Some(transact_operation::Operation::Store(store)) => {
-                    let SetRequest { key, value, ttl } = pattern.set("Transact", format_args!("{field}[{index}].store."), store)?;
-                    Action::Set(SetOperation { key, value, ttl })
+                    let SetRequest { key, value, ttl, flags } = pattern.set("Transact", format_args!("{field}[{index}].store."), store)?;
+                    Action::Set(SetOperation { key, value, ttl, flags })
                 }
                 Some(transact_operation::Operation::Retrieve(retrieve)) => {
                     let key = pattern.key(format_args!("{field}[{index}].retrieve.key"), retrieve.key)?;

@@ -128,7 +128,7 @@ async fn bad_keys_are_refused(s: Subject) {
     let kv = s.keyvalue_basic();
     let too_long = vec![b'k'; usize::try_from(s.limits().max_key_bytes).unwrap() + 1];
     for key in [copy(b""), too_long.into()] {
-        let set = SetRequest { key: key.clone(), value: copy(b"v"), ttl: None };
+        let set = SetRequest { key: key.clone(), value: copy(b"v"), ttl: None, flags: 0 };
         invalid(kv.set(&s.context, set).await, "INVALID_KEY", "key");
         invalid(kv.get(&s.context, GetRequest { key: key.clone() }).await, "INVALID_KEY", "key");
         invalid(kv.delete(&s.context, DeleteRequest { key: key.clone() }).await, "INVALID_KEY", "key");
@@ -144,7 +144,7 @@ async fn a_value_that_is_too_large_is_refused(s: Subject) {
     }
     s.set(b"key", b"old").await;
     let value = vec![0; usize::try_from(limit).unwrap() + 1];
-    let answer = s.keyvalue_basic().set(&s.context, SetRequest { key: copy(b"key"), value: value.into(), ttl: None }).await;
+    let answer = s.keyvalue_basic().set(&s.context, SetRequest { key: copy(b"key"), value: value.into(), ttl: None, flags: 0 }).await;
     assert_eq!(answer.as_ref().unwrap_err().get("limit"), Some(limit.to_string().as_str()));
     invalid(answer, "VALUE_TOO_LARGE", "value");
     assert_eq!(s.value(b"key").await.as_deref(), Some("old"));
@@ -157,14 +157,14 @@ async fn bad_times_to_live_are_refused(s: Subject) {
     for ttl in
         [millis(0), millis(-1), prost_types::Duration { seconds: -5, nanos: 0 }, prost_types::Duration { seconds: i64::MAX, nanos: 0 }]
     {
-        let set = SetRequest { key: copy(b"key"), value: copy(b"v"), ttl: Some(ttl) };
+        let set = SetRequest { key: copy(b"key"), value: copy(b"v"), ttl: Some(ttl), flags: 0 };
         invalid(s.keyvalue_basic().set(&s.context, set).await, "INVALID_TTL", "ttl");
     }
     assert_eq!(s.entry(b"key").await, None);
 }
 
 async fn a_time_to_live_needs_the_interface(s: Subject) {
-    let set = SetRequest { key: copy(b"key"), value: copy(b"v"), ttl: Some(millis(60_000)) };
+    let set = SetRequest { key: copy(b"key"), value: copy(b"v"), ttl: Some(millis(60_000)), flags: 0 };
     let answer = s.keyvalue_basic().set(&s.context, set).await;
     if s.slot.interfaces.keyvalue_ttl.is_some() {
         answer.expect("a driver with keyvalue_ttl takes a time to live");
@@ -226,7 +226,7 @@ async fn a_dropped_call_leaves_the_rest_working(s: Subject) {
     let kv = s.keyvalue_basic();
     for round in 0..50_u32 {
         let (key, value) = (copy(format!("key{round}").as_bytes()), vec![b'v'; 10_000]);
-        let set = kv.set(&s.context, SetRequest { key: key.clone(), value: value.into(), ttl: None });
+        let set = kv.set(&s.context, SetRequest { key: key.clone(), value: value.into(), ttl: None, flags: 0 });
         // Polled a few times at most, then dropped.
         let _ = tokio::time::timeout(Duration::from_micros(u64::from(round) * 20), set).await;
         // It has happened as a whole or not at all.
@@ -240,7 +240,7 @@ async fn a_dropped_call_leaves_the_rest_working(s: Subject) {
 
 async fn a_deadline_that_has_passed(s: Subject) {
     let context = s.within(Duration::ZERO);
-    let answer = s.keyvalue_basic().set(&context, SetRequest { key: copy(b"key"), value: copy(b"v"), ttl: None }).await;
+    let answer = s.keyvalue_basic().set(&context, SetRequest { key: copy(b"key"), value: copy(b"v"), ttl: None, flags: 0 }).await;
     // A driver that needs no time may have an answer nevertheless.
     if let Err(error) = answer {
         assert_eq!((error.code(), error.reason()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"), "{error:?}");

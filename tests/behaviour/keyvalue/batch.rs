@@ -22,7 +22,7 @@ suite! { "keyvalue_batch":
 }
 
 fn item(key: &[u8], value: &[u8]) -> BatchSetItem {
-    BatchSetItem { key: copy(key), value: copy(value), ttl: None }
+    BatchSetItem { key: copy(key), value: copy(value), ttl: None, flags: 0 }
 }
 
 async fn sets_gets_and_deletes_in_order(s: Subject) {

@@ -26,7 +26,7 @@ suite! { "keyvalue_cas":
 
 impl Subject {
     async fn swap(&self, key: &[u8], expected_revision: u64, value: &[u8]) -> CompareAndSwapResponse {
-        let request = CompareAndSwapRequest { key: copy(key), expected_revision, value: copy(value), ttl: None };
+        let request = CompareAndSwapRequest { key: copy(key), expected_revision, value: copy(value), ttl: None, flags: 0 };
         self.keyvalue_cas().compare_and_swap(&self.context, request).await.unwrap()
     }
 
@@ -165,7 +165,7 @@ async fn empty_values(s: Subject) {
 
 async fn bad_requests_are_refused(s: Subject) {
     let cas = s.keyvalue_cas();
-    let swap = |key: &[u8], ttl| CompareAndSwapRequest { key: copy(key), expected_revision: 0, value: copy(b"v"), ttl };
+    let swap = |key: &[u8], ttl| CompareAndSwapRequest { key: copy(key), expected_revision: 0, value: copy(b"v"), ttl, flags: 0 };
     invalid(cas.compare_and_swap(&s.context, swap(b"", None)).await, "INVALID_KEY", "key");
     if s.slot.interfaces.keyvalue_ttl.is_some() {
         invalid(cas.compare_and_swap(&s.context, swap(b"key", Some(millis(0)))).await, "INVALID_TTL", "ttl");
@@ -173,7 +173,7 @@ async fn bad_requests_are_refused(s: Subject) {
     let limit = s.limits().max_value_bytes;
     if limit <= 64 << 20 {
         let value = vec![0; usize::try_from(limit).unwrap() + 1];
-        let swap = CompareAndSwapRequest { key: copy(b"key"), expected_revision: 0, value: value.into(), ttl: None };
+        let swap = CompareAndSwapRequest { key: copy(b"key"), expected_revision: 0, value: value.into(), ttl: None, flags: 0 };
         invalid(cas.compare_and_swap(&s.context, swap).await, "VALUE_TOO_LARGE", "value");
     }
     assert_eq!(s.entry(b"key").await, None);

@@ -56,7 +56,8 @@ async fn gateways_count_winners(s: Subject) {
                     let entry = s.entry(b"number").await.unwrap();
                     let number: u64 = String::from_utf8(entry.value.to_vec()).unwrap().parse().unwrap();
                     let value = (number + 1).to_string().into();
-                    let request = CompareAndSwapRequest { key: copy(b"number"), expected_revision: entry.revision, value, ttl: None };
+                    let request =
+                        CompareAndSwapRequest { key: copy(b"number"), expected_revision: entry.revision, value, ttl: None, flags: 0 };
                     won += u64::from(s.keyvalue_cas().compare_and_swap(&s.context, request).await.unwrap().swapped);
                 }
             })
@@ -84,7 +85,8 @@ async fn gateways_conflict(s: Subject) {
     let transaction = begun.transaction;
     let get = GetInTransactionRequest { transaction: transaction.clone(), key: copy(b"read") };
     transactional.get_in_transaction(&s.context, get).await.unwrap();
-    let set = SetInTransactionRequest { transaction: transaction.clone(), key: copy(b"written"), value: copy(b"never"), ttl: None };
+    let set =
+        SetInTransactionRequest { transaction: transaction.clone(), key: copy(b"written"), value: copy(b"never"), ttl: None, flags: 0 };
     transactional.set_in_transaction(&s.context, set).await.unwrap();
     there.set(b"read", b"2").await;
     let answer = transactional.commit(&s.context, CommitRequest { transaction }).await;

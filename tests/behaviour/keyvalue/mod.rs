@@ -3,6 +3,7 @@
 mod basic;
 mod batch;
 mod cas;
+mod facts;
 mod gateways;
 mod model;
 mod scan;
@@ -22,6 +23,7 @@ pub const SUITES: &[&Suite] = &[
     &basic::SUITE,
     &batch::SUITE,
     &cas::SUITE,
+    &facts::SUITE,
     &gateways::SUITE,
     &model::SUITE,
     &scan::SUITE,
@@ -37,7 +39,7 @@ impl Subject {
     }
 
     async fn set_with(&self, key: &[u8], value: &[u8], ttl: Option<prost_types::Duration>) -> u64 {
-        let request = SetRequest { key: copy(key), value: copy(value), ttl };
+        let request = SetRequest { key: copy(key), value: copy(value), ttl, flags: 0 };
         self.keyvalue_basic().set(&self.context, request).await.unwrap().revision
     }
 

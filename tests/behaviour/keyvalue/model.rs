@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound};
 use bytes::Bytes;
 use prism::proto::models::keyvalue::v1::{
     BatchDeleteRequest, BatchGetRequest, BatchSetItem, BatchSetRequest, CompareAndDeleteRequest, CompareAndSwapRequest, CountRequest,
-    Entry, ExpireRequest, PersistRequest, ScanKeysRequest, ScanRequest, condition::Predicate, operation_result::Outcome,
+    Entry, ExpireRequest, PersistRequest, ScanKeysRequest, ScanRequest, SetRequest, condition::Predicate, operation_result::Outcome,
 };
 use proptest::{
     prelude::*,
@@ -109,6 +109,14 @@ struct Stored {
     value: Vec<u8>,
     revision: u64,
     expires: bool,
+    flags: u64,
+    create_revision: u64,
+    version: u64,
+}
+
+/// The flags that are written with a value.
+fn flags(value: &[u8]) -> u64 {
+    value.iter().fold(0, |flags: u64, byte| flags.rotate_left(8) ^ u64::from(*byte))
 }
 
 /// What should be stored.
@@ -127,6 +135,11 @@ impl Model {
                     (key, &stored.value[..], stored.revision, stored.expires),
                     (&entry.key[..], &entry.value[..], entry.revision, entry.expire_time.is_some())
                 );
+                assert_eq!(
+                    (stored.flags, stored.create_revision, stored.version),
+                    (entry.flags, entry.create_revision, entry.version),
+                    "{key:?}"
+                );
             }
             (stored, entry) => panic!("{key:?}: {entry:?} instead of revision {:?}", stored.map(|stored| stored.revision)),
         }
@@ -135,7 +148,13 @@ impl Model {
     fn wrote(&mut self, key: Key, value: Vec<u8>, revision: u64, expires: bool) {
         assert!(revision > self.highest, "revision {revision} after {}", self.highest);
         self.highest = revision;
-        self.stored.insert(key, Stored { value, revision, expires });
+        let flags = flags(&value);
+        self.insert(key, value, flags, revision, expires);
+    }
+
+    fn insert(&mut self, key: Key, value: Vec<u8>, flags: u64, revision: u64, expires: bool) {
+        let (create_revision, version) = self.stored.get(key).map_or((revision, 1), |stored| (stored.create_revision, stored.version + 1));
+        self.stored.insert(key, Stored { value, revision, expires, flags, create_revision, version });
     }
 
     fn revision(&self, key: Key) -> u64 {
@@ -155,7 +174,9 @@ impl Model {
         let context = &s.context;
         match step {
             Step::Set(key, value, expires) => {
-                let revision = s.set_with(key, &value, expires.then(|| seconds(3600))).await;
+                let (ttl, flags) = (expires.then(|| seconds(3600)), flags(&value));
+                let request = SetRequest { key: copy(key), value: copy(&value), ttl, flags };
+                let revision = s.keyvalue_basic().set(context, request).await.unwrap().revision;
                 self.wrote(key, value, revision, expires);
             }
             Step::Get(key) => self.same(key, s.entry(key).await.as_ref()),
@@ -166,8 +187,8 @@ impl Model {
             }
             Step::Swap(key, expected, value, expires) => {
                 let expected_revision = self.expected(key, expected);
-                let request =
-                    CompareAndSwapRequest { key: copy(key), expected_revision, value: copy(&value), ttl: expires.then(|| seconds(3600)) };
+                let (ttl, flags) = (expires.then(|| seconds(3600)), flags(&value));
+                let request = CompareAndSwapRequest { key: copy(key), expected_revision, value: copy(&value), ttl, flags };
                 let answer = s.keyvalue_cas().compare_and_swap(context, request).await.unwrap();
                 assert_eq!(answer.swapped, expected_revision == self.revision(key));
                 if answer.swapped {
@@ -212,13 +233,16 @@ impl Model {
             }
             Step::Scan { prefix, start, end, page } => self.scan(&prefix, &start, &end, page).await,
             Step::BatchSet(items) => {
-                let request = items.iter().map(|(key, value)| BatchSetItem { key: copy(key), value: copy(value), ttl: None }).collect();
+                let item =
+                    |(key, value): (&Key, &Vec<u8>)| BatchSetItem { key: copy(key), value: copy(value), ttl: None, flags: flags(value) };
+                let request = items.iter().map(item).collect();
                 let results = s.keyvalue_batch().batch_set(context, BatchSetRequest { items: request }).await.unwrap().results;
                 let before = self.highest;
                 for ((key, value), result) in items.into_iter().zip(results) {
                     assert!(result.key == key && result.revision > before);
                     self.highest = self.highest.max(result.revision);
-                    self.stored.insert(key, Stored { value, revision: result.revision, expires: false });
+                    let flags = flags(&value);
+                    self.insert(key, value, flags, result.revision, false);
                 }
             }
             Step::BatchGet(keys) => {
@@ -263,7 +287,7 @@ impl Model {
             match (value, result.outcome) {
                 (Some(value), Some(Outcome::Set(set))) => {
                     assert_eq!(set.revision, answer.revision);
-                    self.stored.insert(key, Stored { value, revision: answer.revision, expires: false });
+                    self.insert(key, value, 0, answer.revision, false);
                 }
                 (None, Some(Outcome::Delete(deleted))) => {
                     assert_eq!((deleted.deleted, deleted.previous_revision), removed(self.stored.remove(key)));

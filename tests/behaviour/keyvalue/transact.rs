@@ -3,8 +3,11 @@
 use prism::{
     call::{Code, Error},
     proto::models::keyvalue::v1::{
-        Condition, DeleteOperation, GetOperation, Operation, SetOperation, TransactRequest, TransactResponse, condition::Predicate,
-        operation::Action, operation_result::Outcome,
+        Comparison, Condition, DeleteOperation, GetOperation, Operation, SetOperation, TransactRequest, TransactResponse,
+        comparison::{Fact, Operator},
+        condition::Predicate,
+        operation::Action,
+        operation_result::Outcome,
     },
 };
 
@@ -18,6 +21,7 @@ use crate::{
 suite! { "keyvalue_transactional":
     transact_does_all_without_conditions;
     transact_conditions_of_each_kind;
+    transact_compares_every_number;
     transact_needs_all_conditions;
     transact_does_else_operations;
     transact_operations_see_those_before;
@@ -28,7 +32,7 @@ suite! { "keyvalue_transactional":
 }
 
 pub(super) fn set(key: &[u8], value: &[u8]) -> Operation {
-    Operation { action: Some(Action::Set(SetOperation { key: copy(key), value: copy(value), ttl: None })) }
+    Operation { action: Some(Action::Set(SetOperation { key: copy(key), value: copy(value), ttl: None, flags: 0 })) }
 }
 
 pub(super) fn get(key: &[u8]) -> Operation {
@@ -121,6 +125,35 @@ async fn transact_conditions_of_each_kind(s: Subject) {
     }
 }
 
+async fn transact_compares_every_number(s: Subject) {
+    let created = s.set(b"key", b"1").await;
+    s.set(b"key", b"2").await;
+    let revision = s.set(b"key", b"3").await;
+    for (fact, number) in [(Fact::Unspecified, revision), (Fact::Revision, revision), (Fact::CreateRevision, created), (Fact::Version, 3)] {
+        for (operator, holds, nothing) in [
+            (Operator::Unspecified, [false, true, false], [true, false]),
+            (Operator::Equal, [false, true, false], [true, false]),
+            (Operator::NotEqual, [true, false, true], [false, true]),
+            (Operator::Less, [false, false, true], [false, true]),
+            (Operator::Greater, [true, false, false], [false, false]),
+        ] {
+            let compare = |number| Predicate::Compare(Comparison { fact: fact.into(), operator: operator.into(), number });
+            for (number, holds) in [number - 1, number, number + 1].into_iter().zip(holds) {
+                let answer = s.transact(&[when(b"key", compare(number))], &[], &[]).await;
+                assert_eq!(answer.succeeded, holds, "{fact:?} {operator:?} {number}");
+            }
+            for (number, holds) in [0, u64::MAX].into_iter().zip(nothing) {
+                let answer = s.transact(&[when(b"nothing", compare(number))], &[], &[]).await;
+                assert_eq!(answer.succeeded, holds, "{fact:?} {operator:?} {number} of nothing");
+            }
+        }
+    }
+    for (fact, operator, field) in [(9, 0, "conditions[0].compare.fact"), (0, 9, "conditions[0].compare.operator")] {
+        let unknown = [when(b"key", Predicate::Compare(Comparison { fact, operator, number: 0 }))];
+        invalid(s.try_transact(&unknown, &[set(b"key", b"never")], &[]).await, "INVALID_FIELD", field);
+    }
+}
+
 async fn transact_needs_all_conditions(s: Subject) {
     s.set(b"a", b"1").await;
     let (good, bad) = (when(b"a", Predicate::Exists(true)), when(b"b", Predicate::Exists(true)));
@@ -190,7 +223,7 @@ async fn transact_with_an_expired_key(s: Subject) {
     }
     assert!(s.transact(&absent, &[set(b"key", b"new")], &[]).await.succeeded);
     assert_eq!(s.entry(b"key").await.unwrap().expire_time, None);
-    let with_ttl = SetOperation { key: copy(b"key"), value: copy(b"v"), ttl: Some(millis(50)) };
+    let with_ttl = SetOperation { key: copy(b"key"), value: copy(b"v"), ttl: Some(millis(50)), flags: 0 };
     s.transact(&[], &[Operation { action: Some(Action::Set(with_ttl)) }], &[]).await;
     sleep(80).await;
     assert!(!s.exists(b"key").await);
@@ -249,7 +282,7 @@ async fn transact_refuses_bad_requests(s: Subject) {
         assert!(error.violations()[0].field.starts_with(field), "{error:?}");
     }
     if s.slot.interfaces.keyvalue_ttl.is_some() {
-        let bad = SetOperation { key: copy(b"a"), value: copy(b""), ttl: Some(millis(-1)) };
+        let bad = SetOperation { key: copy(b"a"), value: copy(b""), ttl: Some(millis(-1)), flags: 0 };
         refuse(&[], &[Operation { action: Some(Action::Set(bad)) }], &[], "INVALID_TTL", "then_operations[0].set.ttl").await;
     }
     assert_eq!(s.entry(b"good").await, None, "a refused request wrote something");

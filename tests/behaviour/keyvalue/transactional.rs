@@ -68,7 +68,7 @@ impl Open<'_> {
     }
 
     async fn try_set(&self, key: &[u8], value: &[u8], ttl: Option<prost_types::Duration>) -> Result<(), Error> {
-        let request = SetInTransactionRequest { transaction: self.handle.clone(), key: copy(key), value: copy(value), ttl };
+        let request = SetInTransactionRequest { transaction: self.handle.clone(), key: copy(key), value: copy(value), ttl, flags: 0 };
         self.s.keyvalue_transactional().set_in_transaction(&self.s.context, request).await.map(drop)
     }
 

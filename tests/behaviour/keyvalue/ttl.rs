@@ -93,7 +93,7 @@ async fn an_expired_key_is_in_no_batch(s: Subject) {
 async fn an_expired_key_does_not_compare(s: Subject) {
     let old = s.expired(b"key").await;
     let cas = s.keyvalue_cas();
-    let swap = |expected_revision| CompareAndSwapRequest { key: copy(b"key"), expected_revision, value: copy(b"new"), ttl: None };
+    let swap = |expected_revision| CompareAndSwapRequest { key: copy(b"key"), expected_revision, value: copy(b"new"), ttl: None, flags: 0 };
     let answer = cas.compare_and_swap(&s.context, swap(old)).await.unwrap();
     assert_eq!((answer.swapped, answer.revision), (false, 0));
     let delete = CompareAndDeleteRequest { key: copy(b"key"), expected_revision: old };
@@ -124,18 +124,19 @@ async fn set_clears_an_earlier_expiration(s: Subject) {
 
 async fn swap_clears_an_earlier_expiration(s: Subject) {
     let expected_revision = s.set_with(b"key", b"1", Some(seconds(100))).await;
-    let swap = CompareAndSwapRequest { key: copy(b"key"), expected_revision, value: copy(b"2"), ttl: None };
+    let swap = CompareAndSwapRequest { key: copy(b"key"), expected_revision, value: copy(b"2"), ttl: None, flags: 0 };
     assert!(s.keyvalue_cas().compare_and_swap(&s.context, swap).await.unwrap().swapped);
     assert_eq!(s.entry(b"key").await.unwrap().expire_time, None);
     let revision = s.entry(b"key").await.unwrap().revision;
-    let swap = CompareAndSwapRequest { key: copy(b"key"), expected_revision: revision, value: copy(b"3"), ttl: Some(seconds(50)) };
+    let swap =
+        CompareAndSwapRequest { key: copy(b"key"), expected_revision: revision, value: copy(b"3"), ttl: Some(seconds(50)), flags: 0 };
     assert!(s.keyvalue_cas().compare_and_swap(&s.context, swap).await.unwrap().swapped);
     assert!(s.ttl(b"key").await.ttl.unwrap().seconds <= 50);
 }
 
 async fn batch_set_clears_an_earlier_expiration(s: Subject) {
     s.set_with(b"key", b"1", Some(seconds(100))).await;
-    let items = vec![BatchSetItem { key: copy(b"key"), value: copy(b"2"), ttl: None }];
+    let items = vec![BatchSetItem { key: copy(b"key"), value: copy(b"2"), ttl: None, flags: 0 }];
     s.keyvalue_batch().batch_set(&s.context, BatchSetRequest { items }).await.unwrap();
     assert_eq!(s.entry(b"key").await.unwrap().expire_time, None);
 }
@@ -197,7 +198,7 @@ async fn absent_keys(s: Subject) {
 }
 
 async fn batch_items_have_their_own_times(s: Subject) {
-    let item = |key: &[u8], ttl| BatchSetItem { key: copy(key), value: copy(b"v"), ttl };
+    let item = |key: &[u8], ttl| BatchSetItem { key: copy(key), value: copy(b"v"), ttl, flags: 0 };
     let items = vec![item(b"short", Some(millis(60))), item(b"long", Some(seconds(60))), item(b"ever", None)];
     s.keyvalue_batch().batch_set(&s.context, BatchSetRequest { items }).await.unwrap();
     sleep(90).await;

@@ -36,7 +36,7 @@ fn keyvalue(backend: &Arc<dyn Backend>) -> Arc<dyn KeyValueBasic> {
 }
 
 async fn set(store: &Arc<dyn KeyValueBasic>, key: &str, value: impl Into<Bytes>) -> Result<u64, Error> {
-    let request = SetRequest { key: Bytes::copy_from_slice(key.as_bytes()), value: value.into(), ttl: None };
+    let request = SetRequest { key: Bytes::copy_from_slice(key.as_bytes()), value: value.into(), ttl: None, flags: 0 };
     Ok(store.set(&context(), request).await?.revision)
 }
 

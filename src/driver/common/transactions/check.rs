@@ -8,7 +8,12 @@ use crate::{
         Limits,
         common::{check, time},
     },
-    proto::models::keyvalue::v1::{Operation, TransactRequest, condition::Predicate, operation::Action},
+    proto::models::keyvalue::v1::{
+        Comparison, Operation, TransactRequest,
+        comparison::{Fact, Operator},
+        condition::Predicate,
+        operation::Action,
+    },
 };
 
 /// Greatest number of conditions, and of operations in one list.
@@ -19,12 +24,31 @@ pub fn valid(limits: &Limits, request: &TransactRequest) -> Result<(), Error> {
     size("conditions", request.conditions.len())?;
     for (index, condition) in request.conditions.iter().enumerate() {
         check::key_at(limits, format_args!("conditions[{index}].key"), &condition.key)?;
-        if condition.predicate.is_none() {
-            return Err(Error::invalid(format!("conditions[{index}].predicate"), "must be set, as exists or revision_equals"));
+        match &condition.predicate {
+            None => return Err(Error::invalid(format!("conditions[{index}].predicate"), "must be set, as exists or revision_equals")),
+            Some(Predicate::Compare(comparison)) => compared(index, *comparison)?,
+            Some(_) => {}
         }
     }
     operations(limits, "then_operations", &request.then_operations)?;
     operations(limits, "else_operations", &request.else_operations)
+}
+
+/// Refuses numbers that no name stands for.
+fn compared(index: usize, comparison: Comparison) -> Result<(), Error> {
+    if Fact::try_from(comparison.fact).is_err() {
+        return Err(Error::invalid(
+            format!("conditions[{index}].compare.fact"),
+            "must be FACT_REVISION, FACT_CREATE_REVISION or FACT_VERSION",
+        ));
+    }
+    if Operator::try_from(comparison.operator).is_err() {
+        return Err(Error::invalid(
+            format!("conditions[{index}].compare.operator"),
+            "must be OPERATOR_EQUAL, OPERATOR_NOT_EQUAL, OPERATOR_LESS or OPERATOR_GREATER",
+        ));
+    }
+    Ok(())
 }
 
 fn operations(limits: &Limits, list: &str, operations: &[Operation]) -> Result<(), Error> {
@@ -59,8 +83,20 @@ fn size(list: &str, items: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a predicate holds for a key with that revision and value; absent is revision 0 and no value.
-pub fn holds(predicate: &Predicate, revision: u64, value: Option<&[u8]>) -> bool {
+/// The numbers of a key; all 0 for one that is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Of the last write.
+    pub revision: u64,
+    /// Of the write that created the key.
+    pub create_revision: u64,
+    /// Number of writes since then.
+    pub version: u64,
+}
+
+/// Whether a predicate holds for a key with those numbers and that value; absent is zeros and no value.
+pub fn holds(predicate: &Predicate, numbers: Numbers, value: Option<&[u8]>) -> bool {
+    let revision = numbers.revision;
     match predicate {
         Predicate::Exists(exists) => (revision != 0) == *exists,
         Predicate::RevisionEquals(other) => revision == *other,
@@ -68,6 +104,19 @@ pub fn holds(predicate: &Predicate, revision: u64, value: Option<&[u8]>) -> bool
         Predicate::RevisionLessThan(other) => revision < *other,
         Predicate::RevisionGreaterThan(other) => revision > *other,
         Predicate::ValueEquals(other) => value == Some(&other[..]),
+        Predicate::Compare(comparison) => {
+            let number = match comparison.fact() {
+                Fact::Unspecified | Fact::Revision => revision,
+                Fact::CreateRevision => numbers.create_revision,
+                Fact::Version => numbers.version,
+            };
+            match comparison.operator() {
+                Operator::Unspecified | Operator::Equal => number == comparison.number,
+                Operator::NotEqual => number != comparison.number,
+                Operator::Less => number < comparison.number,
+                Operator::Greater => number > comparison.number,
+            }
+        }
     }
 }
 
@@ -95,7 +144,34 @@ mod tests {
         assert_eq!(refused(&request(vec![get("a"); 129])), pair("BATCH_SIZE", "then_operations"));
         let empty = TransactRequest { conditions: vec![Condition { key: "a".into(), predicate: None }], ..Default::default() };
         assert_eq!(refused(&empty), pair("INVALID_FIELD", "conditions[0].predicate"));
+        for (fact, operator, field) in [(4, 0, "conditions[0].compare.fact"), (0, 5, "conditions[0].compare.operator")] {
+            let predicate = Some(Predicate::Compare(Comparison { fact, operator, number: 1 }));
+            let unknown = TransactRequest { conditions: vec![Condition { key: "a".into(), predicate }], ..Default::default() };
+            assert_eq!(refused(&unknown), pair("INVALID_FIELD", field));
+        }
         assert!(valid(&Limits::default(), &TransactRequest::default()).is_ok());
+    }
+
+    #[test]
+    fn compares_each_number() {
+        let numbers = Numbers { revision: 30, create_revision: 20, version: 10 };
+        for (fact, number) in [(Fact::Unspecified, 30), (Fact::Revision, 30), (Fact::CreateRevision, 20), (Fact::Version, 10)] {
+            let compare = |operator: Operator, numbers| {
+                let comparison = Comparison { fact: fact.into(), operator: operator.into(), number };
+                holds(&Predicate::Compare(comparison), numbers, None)
+            };
+            let more = |by: u64| Numbers { revision: 30 + by, create_revision: 20 + by, version: 10 + by };
+            for (operator, less, same, greater) in [
+                (Operator::Unspecified, false, true, false),
+                (Operator::Equal, false, true, false),
+                (Operator::NotEqual, true, false, true),
+                (Operator::Less, true, false, false),
+                (Operator::Greater, false, false, true),
+            ] {
+                let found = [Numbers::default(), numbers, more(1)].map(|numbers| compare(operator, numbers));
+                assert_eq!(found, [less, same, greater], "{fact:?} {operator:?}");
+            }
+        }
     }
 
     #[test]
@@ -113,8 +189,9 @@ mod tests {
             (Predicate::ValueEquals("".into()), false, false),
             (Predicate::ValueEquals("v".into()), false, true),
         ] {
-            assert_eq!(holds(&predicate, 0, None), absent, "{predicate:?}");
-            assert_eq!(holds(&predicate, 5, Some(b"v")), at_five, "{predicate:?}");
+            assert_eq!(holds(&predicate, Numbers::default(), None), absent, "{predicate:?}");
+            let five = Numbers { revision: 5, create_revision: 5, version: 1 };
+            assert_eq!(holds(&predicate, five, Some(b"v")), at_five, "{predicate:?}");
         }
     }
 }

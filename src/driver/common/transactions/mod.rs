@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use check::{holds, valid};
+pub use check::{Numbers, holds, valid};
 pub use table::Capacity;
 use table::{Ended, Read, Table, Write};
 
@@ -96,7 +96,7 @@ impl<S: AtomicStore> KeyValueTransactional for Transactions<S> {
         checks::value(&self.limits, "value", &request.value)?;
         // Only to refuse it now: the time to live begins with the commit.
         time::expiry(request.ttl.as_ref())?;
-        let write = Write::Set { value: request.value, ttl: request.ttl };
+        let write = Write::Set { value: request.value, ttl: request.ttl, flags: request.flags };
         self.table.change(&request.transaction, |open, room| open.write(request.key, write, room))?;
         Ok(SetInTransactionResponse {})
     }
@@ -153,7 +153,7 @@ fn atomic(ended: Ended) -> TransactRequest {
         .writes
         .into_iter()
         .map(|(key, write)| match write {
-            Write::Set { value, ttl } => Action::Set(SetOperation { key, value, ttl }),
+            Write::Set { value, ttl, flags } => Action::Set(SetOperation { key, value, ttl, flags }),
             Write::Delete => Action::Delete(DeleteOperation { key }),
         })
         .map(|action| Operation { action: Some(action) })

@@ -40,7 +40,7 @@ impl Default for Capacity {
 /// A write that waits for the commit.
 #[derive(Debug)]
 pub enum Write {
-    Set { value: Bytes, ttl: Option<prost_types::Duration> },
+    Set { value: Bytes, ttl: Option<prost_types::Duration>, flags: u64 },
     Delete,
 }
 
@@ -152,8 +152,8 @@ impl Open {
     /// What it knows of a key: its own write, or what its first read saw.
     pub fn read(&self, key: &Bytes) -> Read {
         match (self.held.writes.get(key), self.held.reads.get(key)) {
-            (Some(Write::Set { value, .. }), _) => {
-                Read::Known(Some(Entry { key: key.clone(), value: value.clone(), revision: 0, expire_time: None }))
+            (Some(Write::Set { value, flags, .. }), _) => {
+                Read::Known(Some(Entry { key: key.clone(), value: value.clone(), flags: *flags, ..Entry::default() }))
             }
             (Some(Write::Delete), _) => Read::Known(None),
             (None, Some(seen)) => Read::Known(seen.clone()),
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn entry(value: &'static str) -> Entry {
-        Entry { key: "k".into(), value: value.into(), revision: 3, expire_time: None }
+        Entry { key: "k".into(), value: value.into(), revision: 3, ..Entry::default() }
     }
 
     fn open(table: &Table) -> String {
@@ -270,7 +270,7 @@ mod tests {
         let write = |handle: &str, size: usize| {
             let value = Bytes::from(vec![0; size]);
             table
-                .change(handle, |open, room| open.write("k".into(), Write::Set { value, ttl: None }, room))
+                .change(handle, |open, room| open.write("k".into(), Write::Set { value, ttl: None, flags: 0 }, room))
                 .map_err(|error| error.reason().to_owned())
         };
         assert_eq!(write(&one, 10), Err("TRANSACTION_TOO_LARGE".into()));

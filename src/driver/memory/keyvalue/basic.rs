@@ -19,12 +19,12 @@ impl KeyValueBasic for Store {
         check::key(&self.limits, &request.key)?;
         check::value(&self.limits, "value", &request.value)?;
         let expires = time::expiry(request.ttl.as_ref())?;
-        let write = Write::set(&request.key, &request.value, expires);
+        let write = Write::set(&request.key, &request.value, request.flags, expires);
         let now = time::now();
         let mut map = self.write(now)?;
         map.make_room(&self.shared, slice::from_ref(&write), now)?;
         let revision = map.next_revision();
-        let replaced = map.apply(write, revision);
+        let replaced = map.apply(write, revision, now);
         drop(map);
         // Freeing a large value takes time that nobody needs to wait for.
         drop(replaced);
@@ -44,9 +44,9 @@ impl KeyValueBasic for Store {
         let mut map = self.write(now)?;
         let write = Write::delete(request.key);
         map.make_room(&self.shared, slice::from_ref(&write), now)?;
-        let removed = map.apply(write, 0).filter(|stored| stored.is_live(now));
+        let removed = map.apply(write, 0, now).filter(|stored| stored.is_live(now));
         drop(map);
-        Ok(DeleteResponse { deleted: removed.is_some(), previous_revision: removed.map(|stored| stored.revision) })
+        Ok(DeleteResponse { deleted: removed.is_some(), previous_revision: removed.map(|stored| stored.numbers.revision) })
     }
 
     async fn exists(&self, _: &Context, request: ExistsRequest) -> Result<ExistsResponse, Error> {

@@ -24,8 +24,8 @@ impl KeyValueBatch for Store {
             expirations.push(time::expiry_at(format_args!("items[{index}].ttl"), item.ttl.as_ref())?);
         }
         check::distinct(request.items.iter().map(|item| &item.key[..]), |index| format!("items[{index}].key"))?;
-        let writes: Vec<_> =
-            request.items.iter().zip(expirations).map(|(item, expires)| Write::set(&item.key, &item.value, expires)).collect();
+        let items = request.items.iter().zip(expirations);
+        let writes: Vec<_> = items.map(|(item, expires)| Write::set(&item.key, &item.value, item.flags, expires)).collect();
 
         let now = time::now();
         let mut map = self.write(now)?;
@@ -33,7 +33,7 @@ impl KeyValueBatch for Store {
         let mut results = Vec::with_capacity(writes.len());
         for (item, write) in request.items.into_iter().zip(writes) {
             let revision = map.next_revision();
-            map.apply(write, revision);
+            map.apply(write, revision, now);
             results.push(BatchSetResult { key: item.key, revision });
         }
         Ok(BatchSetResponse { results })
@@ -63,7 +63,7 @@ impl KeyValueBatch for Store {
         map.make_room(&self.shared, &writes, now)?;
         let mut results = Vec::with_capacity(writes.len());
         for (key, write) in request.keys.into_iter().zip(writes) {
-            results.push(BatchDeleteResult { key, deleted: map.apply(write, 0).is_some_and(|stored| stored.is_live(now)) });
+            results.push(BatchDeleteResult { key, deleted: map.apply(write, 0, now).is_some_and(|stored| stored.is_live(now)) });
         }
         Ok(BatchDeleteResponse { results })
     }

@@ -19,7 +19,7 @@ impl KeyValueCas for Store {
         check::key(&self.limits, &request.key)?;
         check::value(&self.limits, "value", &request.value)?;
         let expires = time::expiry(request.ttl.as_ref())?;
-        let write = Write::set(&request.key, &request.value, expires);
+        let write = Write::set(&request.key, &request.value, request.flags, expires);
         let now = time::now();
         let mut map = self.write(now)?;
         let revision = map.revision(&request.key, now);
@@ -28,7 +28,7 @@ impl KeyValueCas for Store {
         }
         map.make_room(&self.shared, slice::from_ref(&write), now)?;
         let revision = map.next_revision();
-        map.apply(write, revision);
+        map.apply(write, revision, now);
         Ok(CompareAndSwapResponse { swapped: true, revision })
     }
 
@@ -44,7 +44,7 @@ impl KeyValueCas for Store {
         if deleted {
             let write = Write::delete(request.key);
             map.make_room(&self.shared, slice::from_ref(&write), now)?;
-            map.apply(write, 0);
+            map.apply(write, 0, now);
         }
         Ok(CompareAndDeleteResponse { deleted, revision })
     }

@@ -22,7 +22,10 @@ use crate::{
     call::Error,
     driver::{
         Limits,
-        common::time::{self, Millis},
+        common::{
+            time::{self, Millis},
+            transactions::Numbers,
+        },
     },
     proto::models::keyvalue::v1::Entry,
 };
@@ -49,7 +52,8 @@ struct Map {
 
 struct Stored {
     value: Bytes,
-    revision: u64,
+    flags: u64,
+    numbers: Numbers,
     expires: Option<Millis>,
 }
 
@@ -58,6 +62,7 @@ struct Write {
     key: Bytes,
     /// `None` deletes.
     value: Option<Bytes>,
+    flags: u64,
     expires: Option<Millis>,
 }
 
@@ -105,7 +110,7 @@ impl Map {
 
     /// The revision of a key; 0 when it is not there.
     fn revision(&self, key: &[u8], now: Millis) -> u64 {
-        self.live(key, now).map_or(0, |stored| stored.revision)
+        self.live(key, now).map_or(0, |stored| stored.numbers.revision)
     }
 
     /// Takes from the budget what all writes together need beyond what they replace. Keys are different.
@@ -133,8 +138,8 @@ impl Map {
     }
 
     /// Does a write for which there [is room](Self::make_room), and gives what was there, expired or not.
-    fn apply(&mut self, write: Write, revision: u64) -> Option<Stored> {
-        let Write { key, value, expires } = write;
+    fn apply(&mut self, write: Write, revision: u64, now: Millis) -> Option<Stored> {
+        let Write { key, value, flags, expires } = write;
         let Some(value) = value else {
             let (key, old) = self.entries.remove_entry(&key)?;
             self.unschedule(key, old.expires);
@@ -143,8 +148,12 @@ impl Map {
         if let Some(expires) = expires {
             self.expiring.insert((expires, key.clone()));
         }
-        let stored = Stored { value, revision, expires };
+        let mut stored = Stored { value, flags, numbers: Numbers { revision, create_revision: revision, version: 1 }, expires };
         if let Some(present) = self.entries.get_mut(&key) {
+            if present.is_live(now) {
+                stored.numbers.create_revision = present.numbers.create_revision;
+                stored.numbers.version = present.numbers.version + 1;
+            }
             let old = std::mem::replace(present, stored);
             if old.expires != expires {
                 self.unschedule(key, old.expires);
@@ -192,18 +201,20 @@ impl Stored {
     }
 
     fn entry(&self, key: Bytes) -> Entry {
-        Entry { key, value: self.value.clone(), revision: self.revision, expire_time: self.expires.map(time::timestamp) }
+        let Numbers { revision, create_revision, version } = self.numbers;
+        let (value, expire_time) = (self.value.clone(), self.expires.map(time::timestamp));
+        Entry { key, value, revision, expire_time, flags: self.flags, create_revision, version }
     }
 }
 
 impl Write {
-    fn set(key: &[u8], value: &[u8], expires: Option<Millis>) -> Self {
-        Self { key: Bytes::copy_from_slice(key), value: Some(Bytes::copy_from_slice(value)), expires }
+    fn set(key: &[u8], value: &[u8], flags: u64, expires: Option<Millis>) -> Self {
+        Self { key: Bytes::copy_from_slice(key), value: Some(Bytes::copy_from_slice(value)), flags, expires }
     }
 
     /// The key is only looked up, so it needs no copy.
     fn delete(key: Bytes) -> Self {
-        Self { key, value: None, expires: None }
+        Self { key, value: None, flags: 0, expires: None }
     }
 }
 

@@ -35,8 +35,11 @@ impl KeyValueScan for Scan {
         let range = KeyRange::new(&self.0.limits, request.prefix, request.start_key, request.end_key, &request.cursor)?;
         Ok(self.0.clone().pages(range, request.limit, |key, stored| ScanKeysResponse {
             key: key.clone(),
-            revision: stored.revision,
+            revision: stored.numbers.revision,
             cursor: cursor::encode(key),
+            flags: stored.flags,
+            create_revision: stored.numbers.create_revision,
+            version: stored.numbers.version,
         }))
     }
 

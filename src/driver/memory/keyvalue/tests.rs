@@ -24,7 +24,7 @@ fn store(max_bytes: u64) -> (Arc<Store>, Arc<Shared>, Context) {
 
 fn set(key: &str, value: &[u8], ttl: Option<Duration>) -> SetRequest {
     let ttl = ttl.map(|ttl| ttl.try_into().unwrap());
-    SetRequest { key: Bytes::copy_from_slice(key.as_bytes()), value: Bytes::copy_from_slice(value), ttl }
+    SetRequest { key: Bytes::copy_from_slice(key.as_bytes()), value: Bytes::copy_from_slice(value), ttl, flags: 0 }
 }
 
 #[tokio::test]

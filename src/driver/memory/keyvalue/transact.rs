@@ -51,7 +51,7 @@ fn writes(operations: &[Operation]) -> Result<Vec<Write>, Error> {
     let mut writes = Vec::new();
     for operation in operations {
         match &operation.action {
-            Some(Action::Set(set)) => writes.push(Write::set(&set.key, &set.value, time::expiry(set.ttl.as_ref())?)),
+            Some(Action::Set(set)) => writes.push(Write::set(&set.key, &set.value, set.flags, time::expiry(set.ttl.as_ref())?)),
             Some(Action::Delete(delete)) => writes.push(Write::delete(delete.key.clone())),
             Some(Action::Get(_)) | None => {}
         }
@@ -62,8 +62,8 @@ fn writes(operations: &[Operation]) -> Result<Vec<Write>, Error> {
 impl Map {
     fn holds(&self, condition: &Condition, now: Millis) -> bool {
         let stored = self.live(&condition.key, now);
-        let (revision, value) = (stored.map_or(0, |stored| stored.revision), stored.map(|stored| &stored.value[..]));
-        condition.predicate.as_ref().is_some_and(|predicate| transactions::holds(predicate, revision, value))
+        let (numbers, value) = (stored.map(|stored| stored.numbers).unwrap_or_default(), stored.map(|stored| &stored.value[..]));
+        condition.predicate.as_ref().is_some_and(|predicate| transactions::holds(predicate, numbers, value))
     }
 
     /// Does one operation; `writes` gives the one that a set or a delete stands for.
@@ -71,12 +71,15 @@ impl Map {
         Some(match operation.action? {
             Action::Get(get) => Outcome::Get(GetResult { entry: self.live(&get.key, now).map(|stored| stored.entry(get.key)) }),
             Action::Set(_) => {
-                self.apply(writes.next()?, revision);
+                self.apply(writes.next()?, revision, now);
                 Outcome::Set(SetResult { revision })
             }
             Action::Delete(_) => {
-                let removed = self.apply(writes.next()?, 0).filter(|stored| stored.is_live(now));
-                Outcome::Delete(DeleteResult { deleted: removed.is_some(), previous_revision: removed.map(|stored| stored.revision) })
+                let removed = self.apply(writes.next()?, 0, now).filter(|stored| stored.is_live(now));
+                Outcome::Delete(DeleteResult {
+                    deleted: removed.is_some(),
+                    previous_revision: removed.map(|stored| stored.numbers.revision),
+                })
             }
         })
     }

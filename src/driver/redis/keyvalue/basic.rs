@@ -27,7 +27,7 @@ impl KeyValueBasic for Store {
         check::key(&self.limits, &request.key)?;
         check::value(&self.limits, "value", &request.value)?;
         let ttl = ttl_at("ttl", request.ttl.as_ref())?;
-        let call = self.script(&SET).arg(&request.key[..]).arg(&request.value[..]).arg(ttl);
+        let call = self.script(&SET).arg(&request.key[..]).arg(&request.value[..]).arg(ttl).arg(&request.flags.to_be_bytes()[..]);
         let revision = reply::some_bytes(self.call(context, &call).await?)?;
         Ok(SetResponse { revision: reply::number(&revision)? })
     }

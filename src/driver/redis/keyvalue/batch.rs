@@ -26,6 +26,7 @@ impl KeyValueBatch for Store {
             call.push(&item.key[..]);
             call.push(&item.value[..]);
             call.push(ttl);
+            call.push(&item.flags.to_be_bytes()[..]);
         }
         let revision = reply::number(&reply::some_bytes(self.call(context, &call).await?)?)?;
         let results = request.items.into_iter().map(|item| BatchSetResult { key: item.key, revision }).collect();

@@ -30,6 +30,7 @@ impl KeyValueCas for Store {
         let ttl = ttl_at("ttl", request.ttl.as_ref())?;
         let expected = request.expected_revision.to_be_bytes();
         let call = self.script(&SWAP).arg(&request.key[..]).arg(&expected[..]).arg(&request.value[..]).arg(ttl);
+        let call = call.arg(&request.flags.to_be_bytes()[..]);
         let (swapped, revision) = self.compare(context, &call).await?;
         Ok(CompareAndSwapResponse { swapped, revision })
     }

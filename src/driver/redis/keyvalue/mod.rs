@@ -25,14 +25,11 @@ use crate::{
         Limits,
         common::{
             time::{self, Millis},
-            transactions::Transactions,
+            transactions::{Numbers, Transactions},
         },
     },
     proto::{Interfaces, models::keyvalue::v1::Entry},
 };
-
-/// Bytes in front of every stored value: revision and expiration.
-const HEAD: usize = 16;
 
 macro_rules! scripts {
     ($($name:ident = $file:literal;)*) => {
@@ -51,6 +48,9 @@ scripts! {
     COUNT = "lua/count.lua";
     TRANSACT = "lua/transact.lua";
 }
+
+/// First byte of the expiration of an entry that has creation, version and flags behind it.
+const COMPLETE: u8 = 0x80;
 
 /// The key-value data of one keyspace.
 #[derive(Clone)]
@@ -85,21 +85,46 @@ impl Store {
     }
 }
 
+/// What stands in front of a stored value; the table is in the driver's module.
+struct Head {
+    numbers: Numbers,
+    expires: Option<Millis>,
+    flags: u64,
+    /// Its own length: where the value begins.
+    bytes: usize,
+}
+
+impl Head {
+    fn of(stored: &[u8]) -> Result<Self, Error> {
+        let field = |place: usize| stored.get(8 * place..8 * place + 8).ok_or_else(error::foreign);
+        let number = |place: usize| reply::number(field(place)?);
+        let (revision, expires) = (number(0)?, expiration(field(1)?)?);
+        match stored.get(8) {
+            Some(&COMPLETE) => {
+                let numbers = Numbers { revision, create_revision: number(2)?, version: number(3)? };
+                Ok(Self { numbers, expires, flags: number(4)?, bytes: 40 })
+            }
+            // Of an older Prism, which kept no more than this: to us it is the first write of its key.
+            Some(0) => {
+                let numbers = Numbers { revision, create_revision: revision, version: 1 };
+                Ok(Self { numbers, expires, flags: 0, bytes: 16 })
+            }
+            _ => Err(error::foreign()),
+        }
+    }
+}
+
 /// The entry of a stored value.
 fn entry(key: Bytes, stored: &Bytes) -> Result<Entry, Error> {
-    let (revision, expiration) = head(stored)?;
-    Ok(Entry { key, value: stored.slice(HEAD..), revision, expire_time: expiration.map(time::timestamp) })
+    let Head { numbers, expires, flags, bytes } = Head::of(stored)?;
+    let Numbers { revision, create_revision, version } = numbers;
+    let (value, expire_time) = (stored.slice(bytes..), expires.map(time::timestamp));
+    Ok(Entry { key, value, revision, expire_time, flags, create_revision, version })
 }
 
-/// Revision and expiration of a stored value.
-fn head(stored: &[u8]) -> Result<(u64, Option<Millis>), Error> {
-    let Some((head, _)) = stored.split_at_checked(HEAD) else { return Err(error::foreign()) };
-    Ok((reply::number(&head[..8])?, expiration(&head[8..])?))
-}
-
-/// An expiration, of which 0 is none.
+/// An expiration, of which 0 is none, behind a byte that tells the layout.
 fn expiration(bytes: &[u8]) -> Result<Option<Millis>, Error> {
-    match Millis::try_from(reply::number(bytes)?) {
+    match Millis::try_from(reply::number(bytes)? & (u64::MAX >> 8)) {
         Ok(0) => Ok(None),
         Ok(millis) => Ok(Some(millis)),
         Err(_) => Err(error::foreign()),

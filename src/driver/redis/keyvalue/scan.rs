@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{COUNT, SCAN, Store, entry, head};
+use super::{COUNT, Head, SCAN, Store, entry};
 use crate::{
     call::{Context, Error, Messages},
     driver::{
-        common::{cursor, range::KeyRange},
+        common::{cursor, range::KeyRange, transactions::Numbers},
         redis::reply,
     },
     proto::models::keyvalue::v1::{
@@ -103,8 +103,9 @@ impl KeyValueScan for Store {
         let found = self.walk(context, range, limit, false);
         Ok(Box::pin(found.map(|item| {
             let (key, stored) = item?;
-            let (revision, _) = head(&stored)?;
-            Ok(ScanKeysResponse { cursor: cursor::encode(&key), key, revision })
+            let Head { numbers, flags, .. } = Head::of(&stored)?;
+            let Numbers { revision, create_revision, version } = numbers;
+            Ok(ScanKeysResponse { cursor: cursor::encode(&key), key, revision, flags, create_revision, version })
         })))
     }
 

@@ -13,8 +13,11 @@ use crate::{
         redis::{error, reply, script::Invocation},
     },
     proto::models::keyvalue::v1::{
-        DeleteResult, Entry, GetResult, Operation, OperationResult, SetResult, TransactRequest, TransactResponse, condition::Predicate,
-        operation::Action, operation_result::Outcome,
+        DeleteResult, Entry, GetResult, Operation, OperationResult, SetResult, TransactRequest, TransactResponse,
+        comparison::{Fact, Operator},
+        condition::Predicate,
+        operation::Action,
+        operation_result::Outcome,
     },
 };
 
@@ -52,18 +55,38 @@ impl AtomicStore for Store {
     }
 }
 
-/// A test and its operand.
+/// What is compared, how, and with what.
 fn predicate(call: &mut Invocation, predicate: Option<&Predicate>) {
-    let (test, operand): (_, &[u8]) = match predicate {
-        Some(Predicate::Exists(exists)) => ("exists", if *exists { b"1" } else { b"0" }),
-        Some(Predicate::RevisionEquals(revision)) => ("eq", &revision.to_be_bytes()),
-        Some(Predicate::RevisionNotEquals(revision)) => ("ne", &revision.to_be_bytes()),
-        Some(Predicate::RevisionLessThan(revision)) => ("lt", &revision.to_be_bytes()),
-        Some(Predicate::RevisionGreaterThan(revision)) => ("gt", &revision.to_be_bytes()),
-        Some(Predicate::ValueEquals(value)) => ("value", value),
+    let number = |test, number: &u64| ("revision", test, number.to_be_bytes().to_vec());
+    let (fact, test, operand) = match predicate {
+        Some(Predicate::Exists(exists)) => ("revision", "exists", if *exists { b"1".to_vec() } else { b"0".to_vec() }),
+        Some(Predicate::RevisionEquals(revision)) => number("eq", revision),
+        Some(Predicate::RevisionNotEquals(revision)) => number("ne", revision),
+        Some(Predicate::RevisionLessThan(revision)) => number("lt", revision),
+        Some(Predicate::RevisionGreaterThan(revision)) => number("gt", revision),
+        Some(Predicate::Compare(comparison)) => {
+            let fact = match comparison.fact() {
+                Fact::Unspecified | Fact::Revision => "revision",
+                Fact::CreateRevision => "create_revision",
+                Fact::Version => "version",
+            };
+            let test = match comparison.operator() {
+                Operator::Unspecified | Operator::Equal => "eq",
+                Operator::NotEqual => "ne",
+                Operator::Less => "lt",
+                Operator::Greater => "gt",
+            };
+            (fact, test, comparison.number.to_be_bytes().to_vec())
+        }
+        Some(Predicate::ValueEquals(value)) => {
+            call.push("value");
+            call.push("eq");
+            return call.push(&value[..]);
+        }
         // A checked request has none of these; it must not hold by mistake.
-        None => ("eq", &[]),
+        None => ("revision", "eq", Vec::new()),
     };
+    call.push(fact);
     call.push(test);
     call.push(operand);
 }
@@ -75,6 +98,7 @@ fn push(call: &mut Invocation, operation: &Operation) -> Result<(), Error> {
             call.push(&set.key[..]);
             call.push(&set.value[..]);
             call.push(ttl_at("ttl", set.ttl.as_ref())?);
+            call.push(&set.flags.to_be_bytes()[..]);
         }
         Some(Action::Get(get)) => {
             call.push("g");

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{
     KeyValue,
-    rows::{self, Found, unsigned},
+    rows::{self, Found, Write, unsigned},
 };
 use crate::{
     call::{Context, Error},
@@ -35,7 +35,8 @@ impl KeyValueBasic for KeyValue {
         let expires = time::expiry(request.ttl.as_ref())?;
         let write = self.space.write(move |tx, space| {
             let revision = tx.next_number(space)?;
-            rows::set(tx, space, &request.key, &request.value, expires, revision)?;
+            let SetRequest { key, value, flags, .. } = &request;
+            rows::set(tx, space, &Write { key, value, flags: *flags, expires }, revision)?;
             Ok(revision)
         });
         Ok(SetResponse { revision: unsigned(write.await?) })

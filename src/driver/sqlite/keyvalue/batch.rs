@@ -7,14 +7,14 @@ use bytes::Bytes;
 
 use super::{
     KeyValue,
-    rows::{self, unsigned},
+    rows::{self, Write, unsigned},
 };
 use crate::{
     call::{Context, Error},
     driver::common::{check, time},
     proto::models::keyvalue::v1::{
-        BatchDeleteRequest, BatchDeleteResponse, BatchDeleteResult, BatchGetRequest, BatchGetResponse, BatchGetResult, BatchSetRequest,
-        BatchSetResponse, BatchSetResult, KeyValueBatch,
+        BatchDeleteRequest, BatchDeleteResponse, BatchDeleteResult, BatchGetRequest, BatchGetResponse, BatchGetResult, BatchSetItem,
+        BatchSetRequest, BatchSetResponse, BatchSetResult, KeyValueBatch,
     },
 };
 
@@ -44,7 +44,8 @@ impl KeyValueBatch for KeyValue {
             let mut results = Vec::with_capacity(items.len());
             for (item, expires) in items.iter().zip(&expirations) {
                 let revision = tx.next_number(space)?;
-                rows::set(tx, space, &item.key, &item.value, *expires, revision)?;
+                let BatchSetItem { key, value, flags, .. } = item;
+                rows::set(tx, space, &Write { key, value, flags: *flags, expires: *expires }, revision)?;
                 results.push(BatchSetResult { key: item.key.clone(), revision: unsigned(revision) });
             }
             Ok(results)

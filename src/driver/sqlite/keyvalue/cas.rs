@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     KeyValue,
-    rows::{self, unsigned},
+    rows::{self, Write, unsigned},
 };
 use crate::{
     call::{Context, Error},
@@ -21,16 +21,16 @@ impl KeyValueCas for KeyValue {
         check::value(self.space.limits(), "value", &request.value)?;
         let expires = time::expiry(request.ttl.as_ref())?;
         let write = self.space.write(move |tx, space| {
-            let current = rows::head(tx.connection, space, &request.key)?.map_or(0, |(revision, _)| revision);
-            if unsigned(current) != request.expected_revision {
-                return Ok((false, current));
+            let CompareAndSwapRequest { key, value, flags, .. } = &request;
+            let current = rows::revision(tx.connection, space, key)?;
+            if current != request.expected_revision {
+                return Ok(CompareAndSwapResponse { swapped: false, revision: current });
             }
             let revision = tx.next_number(space)?;
-            rows::set(tx, space, &request.key, &request.value, expires, revision)?;
-            Ok((true, revision))
+            rows::set(tx, space, &Write { key, value, flags: *flags, expires }, revision)?;
+            Ok(CompareAndSwapResponse { swapped: true, revision: unsigned(revision) })
         });
-        let (swapped, revision) = write.await?;
-        Ok(CompareAndSwapResponse { swapped, revision: unsigned(revision) })
+        write.await
     }
 
     async fn compare_and_delete(&self, _: &Context, request: CompareAndDeleteRequest) -> Result<CompareAndDeleteResponse, Error> {
@@ -39,14 +39,13 @@ impl KeyValueCas for KeyValue {
             return Err(Error::invalid("expected_revision", "must be greater than zero: the revision that the key has"));
         }
         let write = self.space.write(move |tx, space| {
-            let current = rows::head(tx.connection, space, &request.key)?.map_or(0, |(revision, _)| revision);
-            let deleted = unsigned(current) == request.expected_revision;
+            let revision = rows::revision(tx.connection, space, &request.key)?;
+            let deleted = revision == request.expected_revision;
             if deleted {
                 rows::delete(tx, space, &request.key)?;
             }
-            Ok((deleted, current))
+            Ok(CompareAndDeleteResponse { deleted, revision })
         });
-        let (deleted, revision) = write.await?;
-        Ok(CompareAndDeleteResponse { deleted, revision: unsigned(revision) })
+        write.await
     }
 }

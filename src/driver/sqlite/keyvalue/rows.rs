@@ -6,7 +6,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use crate::{
     call::Error,
     driver::{
-        common::time::{self, Millis},
+        common::{
+            time::{self, Millis},
+            transactions::Numbers,
+        },
         sqlite::writer::Tx,
     },
     proto::models::keyvalue::v1::Entry,
@@ -23,16 +26,47 @@ pub enum Found {
     Large,
 }
 
+/// What a row tells beside its value.
+pub struct Head {
+    /// Revisions and version.
+    pub numbers: Numbers,
+    /// When it expires.
+    pub expires: Option<Millis>,
+    /// What the writer keeps beside the value.
+    pub flags: u64,
+}
+
+impl Head {
+    /// From the columns `revision, expires, create_revision, version, flags`, which begin at `first`.
+    pub fn of(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            numbers: Numbers {
+                revision: unsigned(row.get(first)?),
+                create_revision: unsigned(row.get(first + 2)?),
+                version: unsigned(row.get(first + 3)?),
+            },
+            expires: row.get(first + 1)?,
+            flags: row.get::<_, i64>(first + 4)?.cast_unsigned(),
+        })
+    }
+
+    /// With its key and its value.
+    pub fn entry(self, key: Bytes, value: Bytes) -> Entry {
+        let Numbers { revision, create_revision, version } = self.numbers;
+        Entry { key, value, revision, expire_time: self.expires.map(time::timestamp), flags: self.flags, create_revision, version }
+    }
+}
+
 /// Reads a key unless its value is large.
 pub fn get_small(connection: &Connection, keyspace: i64, key: &Bytes) -> Result<Found, Error> {
     let mut select = connection.prepare_cached(
-        "SELECT revision, expires, CASE WHEN length(value) <= ?4 THEN value END FROM entries
+        "SELECT revision, expires, create_revision, version, flags, CASE WHEN length(value) <= ?4 THEN value END FROM entries
          WHERE keyspace = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)",
     )?;
     let found = select
         .query_row((keyspace, &key[..], time::now(), SMALL), |row| {
-            Ok(match row.get_ref(2)?.as_blob_or_null()? {
-                Some(value) => Found::Entry(Some(entry(key.clone(), value, row)?)),
+            Ok(match row.get_ref(5)?.as_blob_or_null()? {
+                Some(value) => Found::Entry(Some(Head::of(row, 0)?.entry(key.clone(), Bytes::copy_from_slice(value)))),
                 None => Found::Large,
             })
         })
@@ -43,41 +77,55 @@ pub fn get_small(connection: &Connection, keyspace: i64, key: &Bytes) -> Result<
 /// Reads a key.
 pub fn get(connection: &Connection, keyspace: i64, key: &Bytes) -> Result<Option<Entry>, Error> {
     let mut select = connection.prepare_cached(
-        "SELECT revision, expires, value FROM entries
+        "SELECT revision, expires, create_revision, version, flags, value FROM entries
          WHERE keyspace = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)",
     )?;
     Ok(select
         .query_row((keyspace, &key[..], time::now()), |row| {
-            let value = row.get_ref(2)?.as_blob()?;
-            entry(key.clone(), value, row)
+            let value = Bytes::copy_from_slice(row.get_ref(5)?.as_blob()?);
+            Ok(Head::of(row, 0)?.entry(key.clone(), value))
         })
         .optional()?)
 }
 
-/// The columns `revision` and `expires` must come first.
-fn entry(key: Bytes, value: &[u8], row: &Row<'_>) -> rusqlite::Result<Entry> {
-    Ok(Entry {
-        key,
-        value: Bytes::copy_from_slice(value),
-        revision: unsigned(row.get(0)?),
-        expire_time: row.get::<_, Option<Millis>>(1)?.map(time::timestamp),
-    })
-}
-
-/// The revision and the expiration of a key that is there.
-pub fn head(connection: &Connection, keyspace: i64, key: &[u8]) -> Result<Option<(i64, Option<Millis>)>, Error> {
-    let mut select = connection
-        .prepare_cached("SELECT revision, expires FROM entries WHERE keyspace = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)")?;
-    Ok(select.query_row((keyspace, key, time::now()), |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
-}
-
-/// Stores a value.
-pub fn set(tx: &Tx<'_>, keyspace: i64, key: &[u8], value: &[u8], expires: Option<Millis>, revision: i64) -> Result<(), Error> {
-    let mut upsert = tx.connection.prepare_cached(
-        "INSERT INTO entries (keyspace, key, revision, expires, value) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (keyspace, key) DO UPDATE SET revision = excluded.revision, expires = excluded.expires, value = excluded.value",
+/// What is told of a key that is there.
+pub fn head(connection: &Connection, keyspace: i64, key: &[u8]) -> Result<Option<Head>, Error> {
+    let mut select = connection.prepare_cached(
+        "SELECT revision, expires, create_revision, version, flags FROM entries
+         WHERE keyspace = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)",
     )?;
-    upsert.execute((keyspace, key, revision, expires, value))?;
+    Ok(select.query_row((keyspace, key, time::now()), |row| Head::of(row, 0)).optional()?)
+}
+
+/// The revision of a key; 0 when it is not there.
+pub fn revision(connection: &Connection, keyspace: i64, key: &[u8]) -> Result<u64, Error> {
+    Ok(head(connection, keyspace, key)?.map_or(0, |head| head.numbers.revision))
+}
+
+/// A value to store.
+pub struct Write<'w> {
+    /// The key.
+    pub key: &'w [u8],
+    /// The value.
+    pub value: &'w [u8],
+    /// What is kept beside it.
+    pub flags: u64,
+    /// When it expires.
+    pub expires: Option<Millis>,
+}
+
+/// Stores a value. A row that has expired counts as none.
+pub fn set(tx: &Tx<'_>, keyspace: i64, write: &Write<'_>, revision: i64) -> Result<(), Error> {
+    let mut upsert = tx.connection.prepare_cached(
+        "INSERT INTO entries (keyspace, key, revision, expires, create_revision, version, flags, value)
+         VALUES (?1, ?2, ?3, ?4, ?3, 1, ?5, ?6)
+         ON CONFLICT (keyspace, key) DO UPDATE SET
+             revision = excluded.revision, expires = excluded.expires, flags = excluded.flags, value = excluded.value,
+             create_revision = CASE WHEN expires <= ?7 THEN excluded.create_revision ELSE create_revision END,
+             version = CASE WHEN expires <= ?7 THEN 1 ELSE version + 1 END",
+    )?;
+    let Write { key, value, flags, expires } = write;
+    upsert.execute((keyspace, key, revision, expires, flags.cast_signed(), value, time::now()))?;
     Ok(())
 }
 

@@ -8,19 +8,18 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rusqlite::{Connection, Row};
 
-use super::{KeyValue, rows::unsigned};
+use super::{
+    KeyValue,
+    rows::{Head, unsigned},
+};
 use crate::{
     call::{Context, Error, Messages},
     driver::{
-        common::{
-            cursor,
-            range::KeyRange,
-            time::{self, Millis},
-        },
+        common::{cursor, range::KeyRange, time, transactions::Numbers},
         sqlite::space::Space,
     },
     proto::models::keyvalue::v1::{
-        CountRequest, CountResponse, Entry, KeyValueScan, ScanKeysRequest, ScanKeysResponse, ScanRequest, ScanResponse,
+        CountRequest, CountResponse, KeyValueScan, ScanKeysRequest, ScanKeysResponse, ScanRequest, ScanResponse,
     },
 };
 
@@ -37,11 +36,10 @@ fn from(range: &KeyRange) -> Vec<u8> {
     }
 }
 
-/// A row without or with its value, in which case it has its expiration too.
+/// A row without or with its value.
 struct Found {
     key: Bytes,
-    revision: u64,
-    expires: Option<Millis>,
+    head: Head,
     value: Bytes,
 }
 
@@ -81,7 +79,7 @@ impl Scan {
 macro_rules! statement {
     ($columns:literal, $end:literal) => {
         concat!(
-            "SELECT ",
+            "SELECT key, revision, expires, create_revision, version, flags",
             $columns,
             " FROM entries WHERE keyspace = ?1 AND key >= ?2 AND (expires IS NULL OR expires > ?3) ",
             $end,
@@ -93,10 +91,10 @@ macro_rules! statement {
 fn page(connection: &Connection, space: i64, range: &KeyRange, values: bool, most: usize) -> Result<(Vec<Found>, bool), Error> {
     // Without an end, the statement must not have a comparison: a NULL there finds nothing.
     let statement = match (values, range.upper.is_some()) {
-        (true, true) => statement!("key, revision, expires, value", "AND key < ?4"),
-        (true, false) => statement!("key, revision, expires, value", "AND ?4 IS NULL"),
-        (false, true) => statement!("key, revision", "AND key < ?4"),
-        (false, false) => statement!("key, revision", "AND ?4 IS NULL"),
+        (true, true) => statement!(", value", "AND key < ?4"),
+        (true, false) => statement!(", value", "AND ?4 IS NULL"),
+        (false, true) => statement!("", "AND key < ?4"),
+        (false, false) => statement!("", "AND ?4 IS NULL"),
     };
     let mut select = connection.prepare_cached(statement)?;
     let mut rows = select.query((space, from(range), time::now(), range.upper.as_deref()))?;
@@ -114,12 +112,7 @@ fn page(connection: &Connection, space: i64, range: &KeyRange, values: bool, mos
 
 fn found(row: &Row<'_>, values: bool) -> rusqlite::Result<Found> {
     let blob = |column| -> rusqlite::Result<Bytes> { Ok(Bytes::copy_from_slice(row.get_ref(column)?.as_blob()?)) };
-    Ok(Found {
-        key: blob(0)?,
-        revision: unsigned(row.get(1)?),
-        expires: if values { row.get(2)? } else { None },
-        value: if values { blob(3)? } else { Bytes::new() },
-    })
+    Ok(Found { key: blob(0)?, head: Head::of(row, 1)?, value: if values { blob(6)? } else { Bytes::new() } })
 }
 
 fn limit(limit: u32) -> usize {
@@ -131,23 +124,19 @@ impl KeyValueScan for KeyValue {
     async fn scan(&self, _: &Context, request: ScanRequest) -> Result<Messages<ScanResponse>, Error> {
         let range = KeyRange::new(self.space.limits(), request.prefix, request.start_key, request.end_key, &request.cursor)?;
         let scan = Scan { space: self.space.clone(), range, values: true, left: limit(request.limit) };
-        let answers = scan.rows().map_ok(|found| ScanResponse {
-            cursor: cursor::encode(&found.key),
-            entry: Some(Entry {
-                key: found.key,
-                value: found.value,
-                revision: found.revision,
-                expire_time: found.expires.map(time::timestamp),
-            }),
-        });
+        let answers = scan
+            .rows()
+            .map_ok(|found| ScanResponse { cursor: cursor::encode(&found.key), entry: Some(found.head.entry(found.key, found.value)) });
         Ok(answers.boxed())
     }
 
     async fn scan_keys(&self, _: &Context, request: ScanKeysRequest) -> Result<Messages<ScanKeysResponse>, Error> {
         let range = KeyRange::new(self.space.limits(), request.prefix, request.start_key, request.end_key, &request.cursor)?;
         let scan = Scan { space: self.space.clone(), range, values: false, left: limit(request.limit) };
-        let answers =
-            scan.rows().map_ok(|found| ScanKeysResponse { cursor: cursor::encode(&found.key), key: found.key, revision: found.revision });
+        let answers = scan.rows().map_ok(|Found { key, head, .. }| {
+            let Numbers { revision, create_revision, version } = head.numbers;
+            ScanKeysResponse { cursor: cursor::encode(&key), key, revision, flags: head.flags, create_revision, version }
+        });
         Ok(answers.boxed())
     }
 

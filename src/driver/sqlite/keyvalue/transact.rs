@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     KeyValue,
-    rows::{self, unsigned},
+    rows::{self, Write, unsigned},
 };
 use crate::{
     call::{Context, Error},
@@ -15,7 +15,7 @@ use crate::{
         Limits,
         common::{
             time,
-            transactions::{AtomicStore, holds},
+            transactions::{AtomicStore, Numbers, holds},
         },
         sqlite::writer::Tx,
     },
@@ -58,10 +58,10 @@ fn check(tx: &Tx<'_>, space: i64, condition: &Condition) -> Result<bool, Error> 
     let Some(predicate) = &condition.predicate else { return Ok(false) };
     if let Predicate::ValueEquals(_) = predicate {
         let entry = rows::get(tx.connection, space, &condition.key)?;
-        return Ok(entry.is_some_and(|entry| holds(predicate, entry.revision, Some(&entry.value))));
+        return Ok(entry.is_some_and(|entry| holds(predicate, Numbers::default(), Some(&entry.value))));
     }
     let head = rows::head(tx.connection, space, &condition.key)?;
-    Ok(holds(predicate, head.map_or(0, |(revision, _)| unsigned(revision)), None))
+    Ok(holds(predicate, head.map(|head| head.numbers).unwrap_or_default(), None))
 }
 
 fn step(tx: &Tx<'_>, space: i64, operation: &Operation, revision: &mut u64) -> Result<Option<Outcome>, Error> {
@@ -71,8 +71,8 @@ fn step(tx: &Tx<'_>, space: i64, operation: &Operation, revision: &mut u64) -> R
             if *revision == 0 {
                 *revision = unsigned(tx.next_number(space)?);
             }
-            let expires = time::expiry(set.ttl.as_ref())?;
-            rows::set(tx, space, &set.key, &set.value, expires, i64::try_from(*revision).unwrap_or(i64::MAX))?;
+            let write = Write { key: &set.key, value: &set.value, flags: set.flags, expires: time::expiry(set.ttl.as_ref())? };
+            rows::set(tx, space, &write, i64::try_from(*revision).unwrap_or(i64::MAX))?;
             Some(Outcome::Set(SetResult { revision: *revision }))
         }
         Some(Action::Get(get)) => Some(Outcome::Get(GetResult { entry: rows::get(tx.connection, space, &get.key)? })),

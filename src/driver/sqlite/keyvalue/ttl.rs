@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 
-use super::{KeyValue, rows};
+use super::{
+    KeyValue,
+    rows::{self, Head},
+};
 use crate::{
     call::{Context, Error},
     driver::common::{check, time},
@@ -31,7 +34,7 @@ impl KeyValueTtl for KeyValue {
     async fn get_ttl(&self, _: &Context, request: GetTtlRequest) -> Result<GetTtlResponse, Error> {
         check::key(self.space.limits(), &request.key)?;
         let head = self.space.quick(move |connection, space| rows::head(connection, space, &request.key)).await?;
-        let Some((_, expires)) = head else { return Ok(GetTtlResponse::default()) };
+        let Some(Head { expires, .. }) = head else { return Ok(GetTtlResponse::default()) };
         Ok(GetTtlResponse {
             found: true,
             // The clock has gone on since the read; what is left stays more than zero.
@@ -44,13 +47,13 @@ impl KeyValueTtl for KeyValue {
         check::key(self.space.limits(), &request.key)?;
         let write = self.space.write(move |tx, space| {
             let head = rows::head(tx.connection, space, &request.key)?;
-            if let Some((_, Some(_))) = head {
+            if let Some(Head { expires: Some(_), .. }) = head {
                 let mut update = tx.connection.prepare_cached("UPDATE entries SET expires = NULL WHERE keyspace = ?1 AND key = ?2")?;
                 update.execute((space, &request.key[..]))?;
             }
             Ok(head)
         });
         let head = write.await?;
-        Ok(PersistResponse { found: head.is_some(), had_expiration: matches!(head, Some((_, Some(_)))) })
+        Ok(PersistResponse { found: head.is_some(), had_expiration: matches!(head, Some(Head { expires: Some(_), .. })) })
     }
 }

@@ -180,7 +180,8 @@ fn stored(revision: u64) -> Result<Reply, Error> {
 
 #[expect(clippy::unnecessary_wraps, reason = "what a handler answers")]
 fn retrieved(value: &'static [u8], revision: u64) -> Result<Reply, Error> {
-    Ok(Output::one(RetrieveResponse { value: Bytes::from_static(value), revision, expire_time: None }).into())
+    let value = Bytes::from_static(value);
+    Ok(Output::one(RetrieveResponse { value, revision, expire_time: None, flags: 5, create_revision: 8, version: 2 }).into())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what a handler answers")]
@@ -190,5 +191,13 @@ fn scanned(items: Vec<Result<ScanResponse, Error>>) -> Result<Reply, Error> {
 
 #[expect(clippy::unnecessary_wraps, reason = "an item of a stream")]
 fn entry(key: &str) -> Result<ScanResponse, Error> {
-    Ok(ScanResponse { key: key.to_owned(), value: Bytes::from_static(b"v"), revision: 1, expire_time: None, cursor: format!("c-{key}") })
+    Ok(ScanResponse {
+        key: key.to_owned(),
+        value: Bytes::from_static(b"v"),
+        revision: 1,
+        cursor: format!("c-{key}"),
+        create_revision: 1,
+        version: 1,
+        ..ScanResponse::default()
+    })
 }

@@ -19,7 +19,8 @@ async fn a_stream_comes_as_lines_events_or_a_list() {
     assert_eq!(empty.json(), json!([]));
 
     let events = door.will(scanned(vec![entry("a")])).ask("GET /demo/v1/keys", &[("accept", "text/event-stream")], b"").await;
-    assert_eq!(events.text(), "retry: 2000\n\nid: c-a\ndata: {\"key\":\"a\",\"value\":\"dg==\",\"revision\":\"1\",\"cursor\":\"c-a\"}\n\n");
+    let data = r#"{"key":"a","value":"dg==","revision":"1","cursor":"c-a","flags":"0","createRevision":"1","version":"1"}"#;
+    assert_eq!(events.text(), format!("retry: 2000\n\nid: c-a\ndata: {data}\n\n"));
     assert_eq!((events.header("x-accel-buffering"), events.header("cache-control")), ("no", "no-cache"));
 }
 

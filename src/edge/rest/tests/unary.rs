@@ -7,13 +7,13 @@ async fn bytes_go_in_and_come_out_as_they_are() {
     let door = Door::new();
     for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/octet-stream")] {
         let headers: Vec<_> = content_type.map(|value| ("content-type", value)).into_iter().collect();
-        let answer = door.will(stored(7)).ask("PUT /demo/v1/values/a/b?ttl=1.5s", &headers, b"\x00{\xff").await;
+        let answer = door.will(stored(7)).ask("PUT /demo/v1/values/a/b?ttl=1.5s&flags=7", &headers, b"\x00{\xff").await;
         assert_eq!((answer.status, answer.json()), (200, json!({"revision": "7"})));
         let seen = door.seen();
         let ttl = Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 });
         assert_eq!(
             StoreRequest::decode(seen.messages[0].as_ref()).unwrap(),
-            StoreRequest { key: "a/b".to_owned(), value: Bytes::from_static(b"\x00{\xff"), ttl }
+            StoreRequest { key: "a/b".to_owned(), value: Bytes::from_static(b"\x00{\xff"), ttl, flags: 7 }
         );
         assert_eq!(seen.method, "Store");
     }
@@ -153,7 +153,7 @@ async fn head_is_get_without_its_body_and_tags_save_bodies() {
         assert_eq!(answer.body.is_empty(), status == 304);
     }
     let json = door.will(retrieved(b"\x01\x02", 9)).ask("GET /demo/v1/keys/a", &[], b"").await;
-    assert_eq!(json.json(), json!({"value": "AQI=", "revision": "9"}));
+    assert_eq!(json.json(), json!({"value": "AQI=", "revision": "9", "flags": "5", "createRevision": "8", "version": "2"}));
     let zero = door.will(Ok(Output::one(RemoveResponse { removed: false }).into())).ask("DELETE /demo/v1/keys/a", &[], b"").await;
     assert_eq!(zero.json(), json!({"removed": false}));
 }

@@ -1,16 +1,16 @@
 -- ARGV: prefix, key, ttl in milliseconds or 0 for "forever". Gives the earlier expiration (8 bytes) and the new one, or
--- nothing when the key is not there.
+-- nothing when the key is not there. The first byte of the expiration stays: it tells the layout.
 local key, ttl = ARGV[2], tonumber(ARGV[3])
 local found = head(key)
 if not found then return false end
 if ttl == 0 then
-  redis.call('SETRANGE', VALUES .. key, 8, string.rep('\0', 8))
+  redis.call('SETRANGE', VALUES .. key, 9, string.rep('\0', 7))
   redis.call('PERSIST', VALUES .. key)
   redis.call('ZREM', EXPIRATIONS, key)
   return {string.sub(found, 9, 16), 0}
 end
 local expiration = now + ttl
-redis.call('SETRANGE', VALUES .. key, 8, struct.pack('>I8', expiration))
+redis.call('SETRANGE', VALUES .. key, 9, string.sub(bytes(expiration), 2))
 redis.call('PEXPIREAT', VALUES .. key, last_millisecond(expiration))
 redis.call('ZADD', EXPIRATIONS, expiration, key)
 sweep(8)

@@ -12,10 +12,28 @@ local function next_revision()
   return revision
 end
 
--- Revision and expiration of a key, 8 bytes each; nil when it is not there.
+-- Numbers are 8 bytes, the greatest first. Text compares as they do, as long as it is compared byte by byte.
+local NONE = string.rep('\0', 8)
+local function bytes(number) return struct.pack('>I8', number) end
+
+-- What stands before the value of a key, at least its revision and its expiration; nil when the key is not there.
 local function head(key)
-  local bytes = redis.call('GETRANGE', VALUES .. key, 0, 15)
-  if #bytes == 16 then return bytes end
+  local found = redis.call('GETRANGE', VALUES .. key, 0, 39)
+  if #found >= 16 then return found end
+end
+
+-- Whether more follows on the expiration, whose first byte says so: the revision that created the key, its version and
+-- its flags. What an older Prism wrote has none of them.
+local function complete(found) return string.byte(found, 9) == 128 end
+
+-- The revision of a key; zero when it is not there.
+local function revision_of(found) return found and string.sub(found, 1, 8) or NONE end
+
+-- The revision that created a key, and its version; zeros when it is not there.
+local function origin(found)
+  if not found then return NONE, NONE end
+  if complete(found) then return string.sub(found, 17, 24), string.sub(found, 25, 32) end
+  return string.sub(found, 1, 8), bytes(1)
 end
 
 -- The instant from which on Redis must not find a key is a millisecond behind the last one at which it does.
@@ -23,14 +41,18 @@ local function last_millisecond(expiration)
   return string.format('%.0f', expiration - 1)
 end
 
--- Stores a value; ttl in milliseconds, 0 = forever.
-local function store(key, value, ttl, revision)
+-- Stores a value over what was found; ttl in milliseconds, 0 = forever; flags are 8 bytes.
+local function store(key, found, value, ttl, flags, revision)
+  local created, version = bytes(revision), NONE
+  if found then created, version = origin(found) end
+  local expiration = ttl == 0 and 0 or now + ttl
+  local stored = bytes(revision) .. '\128' .. string.sub(bytes(expiration), 2)
+    .. created .. bytes(struct.unpack('>I8', version) + 1) .. flags .. value
   if ttl == 0 then
-    redis.call('SET', VALUES .. key, struct.pack('>I8I8', revision, 0) .. value)
+    redis.call('SET', VALUES .. key, stored)
     redis.call('ZREM', EXPIRATIONS, key)
   else
-    local expiration = now + ttl
-    redis.call('SET', VALUES .. key, struct.pack('>I8I8', revision, expiration) .. value, 'PXAT', last_millisecond(expiration))
+    redis.call('SET', VALUES .. key, stored, 'PXAT', last_millisecond(expiration))
     redis.call('ZADD', EXPIRATIONS, expiration, key)
   end
   redis.call('ZADD', INDEX, 0, key)

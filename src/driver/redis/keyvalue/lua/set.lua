@@ -1,7 +1,7 @@
--- ARGV: prefix, then key, value, ttl of each item. Gives the revision of all of them.
+-- ARGV: prefix, then key, value, ttl, flags of each item. Gives the revision of all of them.
 local revision = next_revision()
-for at = 2, #ARGV, 3 do
-  store(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), revision)
+for at = 2, #ARGV, 4 do
+  store(ARGV[at], head(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3], revision)
 end
 sweep(8 + #ARGV)
-return struct.pack('>I8', revision)
+return bytes(revision)

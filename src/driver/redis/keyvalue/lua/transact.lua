@@ -1,5 +1,5 @@
--- ARGV: prefix; number of conditions; each as key, test, operand; then twice (if they hold, if not): number of operations,
--- each as 's' key value ttl, 'g' key or 'd' key. Revisions are 8 bytes, so that text compares as they do.
+-- ARGV: prefix; number of conditions; each as key, fact, test, operand; then twice (if they hold, if not): number of
+-- operations, each as 's' key value ttl flags, 'g' key or 'd' key.
 -- Gives: 1 if they held; the revision of what was stored, or nothing; and for each operation its outcome.
 local at = 1
 local function read()
@@ -7,12 +7,18 @@ local function read()
   return ARGV[at]
 end
 
-local tests = {
-  exists = function(revision, operand) return (revision ~= string.rep('\0', 8)) == (operand == '1') end,
-  eq = function(revision, operand) return revision == operand end,
-  ne = function(revision, operand) return revision ~= operand end,
+-- What is compared, 8 bytes.
+local facts = {
+  revision = revision_of,
+  create_revision = function(found) return (origin(found)) end,
+  version = function(found) return select(2, origin(found)) end,
 }
--- Lua compares text by the locale, so revisions are compared byte by byte.
+local tests = {
+  exists = function(number, operand) return (number ~= NONE) == (operand == '1') end,
+  eq = function(number, operand) return number == operand end,
+  ne = function(number, operand) return number ~= operand end,
+}
+-- Lua compares text by the locale, so numbers are compared byte by byte.
 local function less(a, b)
   for i = 1, 8 do
     local x, y = string.byte(a, i), string.byte(b, i)
@@ -21,17 +27,16 @@ local function less(a, b)
   return false
 end
 tests.lt = less
-tests.gt = function(revision, operand) return less(operand, revision) end
+tests.gt = function(number, operand) return less(operand, number) end
 
 local held = true
 for _ = 1, tonumber(read()) do
-  local key, test, operand = read(), read(), read()
-  if test == 'value' then
+  local key, fact, test, operand = read(), read(), read(), read()
+  if fact == 'value' then
     local stored = redis.call('GET', VALUES .. key)
-    held = held and stored and string.sub(stored, 17) == operand
+    held = held and stored and string.sub(stored, complete(stored) and 41 or 17) == operand
   else
-    local found = head(key)
-    held = held and tests[test](found and string.sub(found, 1, 8) or string.rep('\0', 8), operand)
+    held = held and tests[test](facts[fact](head(key)), operand)
   end
 end
 
@@ -39,7 +44,7 @@ local function operations()
   local list = {}
   for i = 1, tonumber(read()) do
     local kind = read()
-    if kind == 's' then list[i] = {kind, read(), read(), tonumber(read())} else list[i] = {kind, read()} end
+    if kind == 's' then list[i] = {kind, read(), read(), tonumber(read()), read()} else list[i] = {kind, read()} end
   end
   return list
 end
@@ -54,11 +59,11 @@ for _, operation in ipairs(list) do
     break
   end
 end
-local answer = {held and 1 or 0, revision and struct.pack('>I8', revision) or ''}
+local answer = {held and 1 or 0, revision and bytes(revision) or ''}
 for i, operation in ipairs(list) do
   local kind, key = operation[1], operation[2]
   if kind == 's' then
-    store(key, operation[3], operation[4], revision)
+    store(key, head(key), operation[3], operation[4], operation[5], revision)
     answer[i + 2] = ''
   elseif kind == 'g' then
     answer[i + 2] = redis.call('GET', VALUES .. key)
