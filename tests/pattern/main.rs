@@ -4,6 +4,7 @@
 
 mod build;
 mod keyvalue;
+mod range;
 mod reduced;
 
 use std::{collections::BTreeMap, sync::Arc};

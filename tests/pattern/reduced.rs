@@ -122,7 +122,9 @@ async fn tells_what_it_can_do() {
     let slot = &told.slots[0];
     assert_eq!((&*slot.name, &*slot.backend, &*slot.kind), ("storage", "ram", "memory"));
     assert!(slot.interfaces.iter().any(|name| name == "keyvalue_basic"));
-    assert!(told.operations.iter().all(|operation| operation.rpc == "GetCapabilities" || operation.note.is_empty()));
+    let noted: Vec<_> = told.operations.iter().filter(|one| !one.note.is_empty()).map(|one| one.rpc.as_str()).collect();
+    assert_eq!(noted, ["GetCapabilities", "RemoveRange"]);
+    assert_eq!(supports(&full, Support::Emulated).await, ["RemoveRange"]);
 
     let emulating = Bench::reduced(|interfaces| {
         no_batch(interfaces);
@@ -131,7 +133,7 @@ async fn tells_what_it_can_do() {
     .await;
     assert_eq!(
         supports(&emulating, Support::Emulated).await,
-        ["StoreBatch", "RetrieveBatch", "RemoveBatch", "CompareAndStore", "CompareAndRemove"]
+        ["RemoveRange", "StoreBatch", "RetrieveBatch", "RemoveBatch", "CompareAndStore", "CompareAndRemove"]
     );
     assert_eq!(supports(&emulating, Support::Unavailable).await, Vec::<String>::new());
 
@@ -154,6 +156,10 @@ async fn refuses_what_it_said_it_can_not_do() {
     for (error, interface) in [
         (bench.all::<ScanResponse>("Scan", ScanRequest::default()).await.err(), "keyvalue_scan"),
         (bench.call::<CountResponse>("Count", CountRequest::default()).await.err(), "keyvalue_scan"),
+        (
+            bench.call::<RemoveRangeResponse>("RemoveRange", RemoveRangeRequest { all: true, ..Default::default() }).await.err(),
+            "keyvalue_scan",
+        ),
         (bench.call::<StoreResponse>("Store", with_ttl.clone()).await.err(), "keyvalue_ttl"),
         (bench.call::<StoreBatchResponse>("StoreBatch", StoreBatchRequest { items: vec![with_ttl] }).await.err(), "keyvalue_ttl"),
         (bench.call::<GetExpirationResponse>("GetExpiration", GetExpirationRequest { key: key() }).await.err(), "keyvalue_ttl"),

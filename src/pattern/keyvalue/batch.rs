@@ -60,17 +60,20 @@ pub(super) async fn retrieve(pattern: &KeyValue, context: &Context, request: Ret
 pub(super) async fn remove(pattern: &KeyValue, context: &Context, request: RemoveBatchRequest) -> Result<RemoveBatchResponse, Error> {
     let keys = keys(pattern, request.keys)?;
     check::distinct(keys.iter().map(|key| &**key), |index| format!("keys[{index}]"))?;
-    let results = if let Some(batch) = &pattern.batch {
+    Ok(RemoveBatchResponse { results: delete(pattern, context, keys).await? })
+}
+
+/// Removes different keys, no more than a batch may have.
+pub(super) async fn delete(pattern: &KeyValue, context: &Context, keys: Vec<Bytes>) -> Result<Vec<RemoveResponse>, Error> {
+    if let Some(batch) = &pattern.batch {
         let done = batch.batch_delete(context, BatchDeleteRequest { keys }).await?;
-        done.results.into_iter().map(|result| RemoveResponse { removed: result.deleted }).collect()
-    } else {
-        let calls = keys.into_iter().map(|key| {
-            let work = pattern.basic.delete(context, DeleteRequest { key });
-            async { Ok::<_, Error>(RemoveResponse { removed: work.await?.deleted }) }
-        });
-        stream::iter(calls).buffered(CONCURRENCY).try_collect().await?
-    };
-    Ok(RemoveBatchResponse { results })
+        return Ok(done.results.into_iter().map(|result| RemoveResponse { removed: result.deleted }).collect());
+    }
+    let calls = keys.into_iter().map(|key| {
+        let work = pattern.basic.delete(context, DeleteRequest { key });
+        async { Ok::<_, Error>(RemoveResponse { removed: work.await?.deleted }) }
+    });
+    stream::iter(calls).buffered(CONCURRENCY).try_collect().await
 }
 
 fn keys(pattern: &KeyValue, keys: Vec<String>) -> Result<Vec<Bytes>, Error> {

@@ -33,6 +33,11 @@ const fn compare(rpc: &'static str) -> Known {
     Known { rpc, interface: "keyvalue_cas", emulation: Some(Emulation { interface: "keyvalue_transactional", how }) }
 }
 
+/// There is no interface for it; it is made of others wherever it can be done.
+const fn always_emulated(rpc: &'static str, interface: &'static str, how: &'static str) -> Known {
+    Known { rpc, interface, emulation: Some(Emulation { interface, how }) }
+}
+
 // The number stands in a text above.
 const _: () = assert!(CONCURRENCY == 16);
 
@@ -45,6 +50,7 @@ const OPERATIONS: &[Known] = &[
     native("Exists", "keyvalue_basic"),
     native("Scan", "keyvalue_scan"),
     native("Count", "keyvalue_scan"),
+    always_emulated("RemoveRange", "keyvalue_scan", "a scan, page by page, and a batch for each page; not atomic"),
     batch("StoreBatch"),
     batch("RetrieveBatch"),
     batch("RemoveBatch"),
@@ -85,9 +91,10 @@ pub(super) fn of(slot: &Slot, limits: &Limits, facts: &Facts) -> Capabilities {
 
 fn operation(known: &Known, interfaces: &[&str], slot: &Slot) -> Operation {
     let has = |interface| interfaces.contains(&interface);
+    let never_native = known.emulation.as_ref().is_some_and(|emulation| emulation.interface == known.interface);
     let (support, mut note) = match &known.emulation {
         _ if known.interface.is_empty() => (Support::Native, "answered by the gateway itself".to_owned()),
-        _ if has(known.interface) => (Support::Native, String::new()),
+        _ if !never_native && has(known.interface) => (Support::Native, String::new()),
         Some(Emulation { interface, how }) if has(*interface) => (Support::Emulated, format!("by {interface}: {how}")),
         _ => (Support::Unavailable, format!("the driver of kind {} does not implement {}", slot.kind, known.interface)),
     };

@@ -3,6 +3,7 @@
 mod batch;
 mod capabilities;
 mod compare;
+mod range;
 mod scan;
 mod service;
 mod transact;

@@ -40,7 +40,8 @@ pub(super) async fn count(pattern: &KeyValue, context: &Context, request: CountR
     Ok(CountResponse { count: interface.count(context, range).await?.count })
 }
 
-fn range(pattern: &KeyValue, prefix: String, start_key: String, end_key: String) -> Result<model::CountRequest, Error> {
+/// The range of a request, checked.
+pub(super) fn range(pattern: &KeyValue, prefix: String, start_key: String, end_key: String) -> Result<model::CountRequest, Error> {
     let bound = |field: &str, key: String| {
         let key = Bytes::from(key.into_bytes());
         check::key_bound(&pattern.limits, field, &key)?;

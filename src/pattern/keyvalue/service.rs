@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{KeyValue, batch, compare, scan, transact};
+use super::{KeyValue, batch, compare, range, scan, transact};
 use crate::{
     call::{Code, Context, Error, Messages},
     proto::{
@@ -11,9 +11,9 @@ use crate::{
             ClearExpirationRequest, ClearExpirationResponse, CompareAndRemoveRequest, CompareAndRemoveResponse, CompareAndStoreRequest,
             CompareAndStoreResponse, CountRequest, CountResponse, ExistsRequest, ExistsResponse, GetCapabilitiesRequest,
             GetCapabilitiesResponse, GetExpirationRequest, GetExpirationResponse, KeyValue as Service, RemoveBatchRequest,
-            RemoveBatchResponse, RemoveRequest, RemoveResponse, RetrieveBatchRequest, RetrieveBatchResponse, RetrieveRequest,
-            RetrieveResponse, ScanRequest, ScanResponse, SetExpirationRequest, SetExpirationResponse, StoreBatchRequest,
-            StoreBatchResponse, StoreRequest, StoreResponse, TransactRequest, TransactResponse,
+            RemoveBatchResponse, RemoveRangeRequest, RemoveRangeResponse, RemoveRequest, RemoveResponse, RetrieveBatchRequest,
+            RetrieveBatchResponse, RetrieveRequest, RetrieveResponse, ScanRequest, ScanResponse, SetExpirationRequest,
+            SetExpirationResponse, StoreBatchRequest, StoreBatchResponse, StoreRequest, StoreResponse, TransactRequest, TransactResponse,
         },
     },
     slot::time,
@@ -54,6 +54,10 @@ impl Service for KeyValue {
 
     async fn count(&self, context: &Context, request: CountRequest) -> Result<CountResponse, Error> {
         scan::count(self, context, request).await
+    }
+
+    async fn remove_range(&self, context: &Context, request: RemoveRangeRequest) -> Result<RemoveRangeResponse, Error> {
+        range::remove(self, context, request).await
     }
 
     async fn store_batch(&self, context: &Context, request: StoreBatchRequest) -> Result<StoreBatchResponse, Error> {
