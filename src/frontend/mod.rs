@@ -7,6 +7,7 @@
 //! the protos ([`rule`]); whatever describes routes in another way compiles into the same pieces.
 
 pub mod bind;
+pub mod expression;
 pub mod json;
 pub mod percent;
 pub mod precondition;

@@ -38,7 +38,7 @@ fn broken(name: &str) -> Error {
 }
 
 /// A field's place in its message, and one of its values.
-pub(super) type Occurrence<'b> = (usize, Value<'b>);
+pub(crate) type Occurrence<'b> = (usize, Value<'b>);
 
 pub(super) struct Encoder<'s> {
     pub(super) schema: &'s Schema,
@@ -46,7 +46,7 @@ pub(super) struct Encoder<'s> {
 }
 
 /// The known values of a message, ordered by field, and within a field as they lie on the wire.
-pub(super) fn occurrences<'b>(message: &Message, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
+pub(crate) fn occurrences<'b>(message: &Message, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
     let mut found: Vec<Occurrence<'b>> = Vec::with_capacity(message.fields.len());
     let (mut fields, mut sorted) = (Fields::of(bytes), true);
     while let Some((number, value)) = fields.field()? {
@@ -240,7 +240,7 @@ impl Encoder<'_> {
 }
 
 /// Occurrences of one message are merged, which is putting their bytes behind each other.
-fn merged<'b>(found: &[Occurrence<'b>]) -> Cow<'b, [u8]> {
+pub(crate) fn merged<'b>(found: &[Occurrence<'b>]) -> Cow<'b, [u8]> {
     let bytes = |value: &Value<'b>| if let Value::Bytes(bytes) = *value { bytes } else { &[] };
     match found {
         [] => Cow::Borrowed(&[]),
@@ -249,7 +249,7 @@ fn merged<'b>(found: &[Occurrence<'b>]) -> Cow<'b, [u8]> {
     }
 }
 
-const fn zero(kind: Kind) -> Value<'static> {
+pub(crate) const fn zero(kind: Kind) -> Value<'static> {
     match kind.wire() {
         WireType::Varint => Value::Varint(0),
         WireType::Fixed64 => Value::Fixed64(0),

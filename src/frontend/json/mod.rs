@@ -17,14 +17,14 @@ mod fault;
 mod reader;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use decode::{decode, decode_field};
 pub use encode::{encode, encode_field};
 pub use fault::Fault;
 pub use reader::{Reader, Token};
 
-pub(crate) use encode::put_string;
+pub(crate) use encode::{Occurrence, merged, occurrences, put_string, zero};
 
 /// How deeply messages, objects and lists may be nested; protobuf's parsers stop there too.
 pub const MAX_DEPTH: usize = 100;

@@ -27,7 +27,7 @@ fn inner() -> impl Strategy<Value = Value> {
     (".{0,4}", any::<i32>()).prop_map(|(name, size)| json!({"name": name, "size": size}))
 }
 
-fn free() -> impl Strategy<Value = Value> {
+pub fn free() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), float(), ".{0,4}".prop_map(Value::from)];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
@@ -100,10 +100,16 @@ fn member() -> impl Strategy<Value = (&'static str, Value)> {
     ])
 }
 
+/// A message of any fields that are right.
+pub fn message() -> impl Strategy<Value = Value> {
+    proptest::collection::vec(member(), 0..12)
+        .prop_map(|members| Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>()))
+}
+
 proptest! {
     #[test]
-    fn messages_are_what_another_implementation_makes_of_the_same_json(members in proptest::collection::vec(member(), 0..12)) {
-        let json = Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>()).to_string();
+    fn messages_are_what_another_implementation_makes_of_the_same_json(message in message()) {
+        let json = message.to_string();
         let wanted = reference("Everything", &json);
         prop_assert_eq!(&decode("Everything", &json).unwrap(), &wanted, "{}", json);
 

@@ -1,0 +1,92 @@
+//! What is done to a tree that is right, before it is run.
+
+use cel::{
+    IdedExpr,
+    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, operators},
+};
+
+use super::{budget, library, parse, types::Scope};
+
+/// The top-level variables that a tree names.
+pub fn variables(node: &IdedExpr, scope: &Scope, hidden: &mut Vec<String>, found: &mut Vec<String>) {
+    match &node.expr {
+        Expr::Ident(name) => {
+            if scope.get(name).is_some() && !hidden.contains(name) && !found.contains(name) {
+                found.push(name.clone());
+            }
+        }
+        Expr::Comprehension(loops) => {
+            variables(&loops.iter_range, scope, hidden, found);
+            variables(&loops.accu_init, scope, hidden, found);
+            hidden.push(loops.iter_var.clone());
+            hidden.push(loops.accu_var.clone());
+            for inner in [&loops.loop_cond, &loops.loop_step, &loops.result] {
+                variables(inner, scope, hidden, found);
+            }
+            hidden.truncate(hidden.len() - 2);
+        }
+        _ => {
+            for child in parse::children(node) {
+                variables(child, scope, hidden, found);
+            }
+        }
+    }
+}
+
+/// Puts the budget in: around ranges, around what is kept, and into the functions that can make much of little.
+pub fn prepare(node: &mut IdedExpr) {
+    match &mut node.expr {
+        Expr::Call(call) => {
+            match (call.func_name.as_str(), call.target.is_some()) {
+                ("split", true) => library::SPLIT.clone_into(&mut call.func_name),
+                ("replace", true) => library::REPLACE.clone_into(&mut call.func_name),
+                _ => {}
+            }
+            if let Some(target) = &mut call.target {
+                prepare(target);
+            }
+            call.args.iter_mut().for_each(prepare);
+        }
+        Expr::Comprehension(loops) => {
+            for inner in [&mut loops.iter_range, &mut loops.accu_init, &mut loops.loop_cond, &mut loops.loop_step, &mut loops.result] {
+                prepare(inner);
+            }
+            keep(loops);
+            around(&mut loops.iter_range, budget::EACH);
+        }
+        Expr::Select(select) => prepare(&mut select.operand),
+        Expr::List(list) => list.elements.iter_mut().for_each(prepare),
+        Expr::Map(map) => {
+            for entry in &mut map.entries {
+                if let EntryExpr::MapEntry(pair) = &mut entry.expr {
+                    prepare(&mut pair.key);
+                    prepare(&mut pair.value);
+                }
+            }
+        }
+        Expr::Struct(_) | Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
+    }
+}
+
+/// Around what `map` and `filter` append.
+fn keep(loops: &mut ComprehensionExpr) {
+    let Expr::Call(step) = &mut loops.loop_step.expr else { return };
+    let added = match step.args.as_mut_slice() {
+        [_, added, _] if step.func_name == operators::CONDITIONAL => match &mut added.expr {
+            Expr::Call(added) => added,
+            _ => return,
+        },
+        _ => step,
+    };
+    if let (operators::ADD, [_, list]) = (added.func_name.as_str(), added.args.as_mut_slice())
+        && let Expr::List(list) = &mut list.expr
+    {
+        list.elements.iter_mut().for_each(|item| around(item, budget::KEEP));
+    }
+}
+
+fn around(node: &mut IdedExpr, function: &str) {
+    let inner = std::mem::take(node);
+    node.id = inner.id;
+    node.expr = Expr::Call(CallExpr { func_name: function.to_owned(), target: None, args: vec![inner] });
+}

@@ -1,0 +1,70 @@
+//! Evaluation.
+
+use std::sync::OnceLock;
+
+use cel::{
+    Context, ExecutionError, IdedExpr, Value,
+    common::value::{CowVal, Val},
+    context::VariableResolver,
+};
+
+use super::{Variables, budget, library};
+
+/// Variables that are asked for once, when the first part of the expression that names them is evaluated.
+struct Once<'a> {
+    variables: &'a dyn Variables,
+    known: Vec<(&'a str, OnceLock<Option<Box<dyn Val>>>)>,
+}
+
+impl VariableResolver for Once<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        let (_, cell) = self.known.iter().find(|(name, _)| *name == variable)?;
+        let value = cell.get_or_init(|| self.variables.get(variable).and_then(|value| value.try_into().ok()));
+        value.as_deref().map(|value| CowVal::Borrowed(value as &dyn Val))
+    }
+}
+
+/// The value of a tree.
+pub fn evaluate(tree: &IdedExpr, reads: &[String], variables: &dyn Variables) -> Result<Value, String> {
+    let resolver = Once { variables, known: reads.iter().map(|name| (name.as_str(), OnceLock::new())).collect() };
+    let mut context = Context::with_env(library::environment().clone());
+    context.set_variable_resolver(&resolver);
+    budget::fresh(|| Value::resolve(tree, &context)).map_err(|error| explain(&error))
+}
+
+/// An error for the one who sent the request or wrote the expression; never with a whole value in it.
+fn explain(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(name) => format!("`{name}` isn't there; guard it with `has(…)`"),
+        ExecutionError::UndeclaredReference(name) => format!("`{name}` has no value here"),
+        ExecutionError::NoSuchOverload(call) => {
+            let name = call.function();
+            let name = name.trim_matches('_').trim_start_matches('@');
+            format!("`{name}` can't take {}", call.argument_types().join(" and "))
+        }
+        ExecutionError::FunctionError { function, message } if function == "evaluation" => message.clone(),
+        ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
+        ExecutionError::IndexOutOfBounds(index) => format!("the index {} is beyond the list", plain(index)),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "a division by zero".to_owned(),
+        ExecutionError::Overflow(..) => "a whole number goes beyond 64 bits".to_owned(),
+        ExecutionError::UnexpectedType { got, want } => format!("found {got} where {want} is needed"),
+        ExecutionError::ValuesNotComparable(left, right) => {
+            format!("{} and {} can't be compared", left.type_of(), right.type_of())
+        }
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+            format!("`{operator}` can't take {} and {}", left.type_of(), right.type_of())
+        }
+        ExecutionError::UnsupportedKeyType(_) => "keys of maps must be strings or numbers".to_owned(),
+        ExecutionError::DuplicateKey(key) => format!("the key {} stands twice", plain(key)),
+        _ => "the expression can't be evaluated with these values".to_owned(),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Int(number) => number.to_string(),
+        Value::UInt(number) => number.to_string(),
+        Value::String(text) => format!("{:?}", text.chars().take(40).collect::<String>()),
+        _ => value.type_of().to_string(),
+    }
+}
