@@ -39,7 +39,7 @@ fn explain(error: &ExecutionError) -> String {
         ExecutionError::UndeclaredReference(name) => format!("`{name}` has no value here"),
         ExecutionError::NoSuchOverload(call) => {
             let name = call.function();
-            let name = name.trim_matches('_').trim_start_matches('@');
+            let name = sign(name.trim_matches('_').trim_start_matches('@'));
             format!("`{name}` can't take {}", call.argument_types().join(" and "))
         }
         ExecutionError::FunctionError { function, message } if function == "evaluation" => message.clone(),
@@ -52,11 +52,23 @@ fn explain(error: &ExecutionError) -> String {
             format!("{} and {} can't be compared", left.type_of(), right.type_of())
         }
         ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
-            format!("`{operator}` can't take {} and {}", left.type_of(), right.type_of())
+            format!("`{}` can't take {} and {}", sign(operator), left.type_of(), right.type_of())
         }
         ExecutionError::UnsupportedKeyType(_) => "keys of maps must be strings or numbers".to_owned(),
         ExecutionError::DuplicateKey(key) => format!("the key {} stands twice", plain(key)),
         _ => "the expression can't be evaluated with these values".to_owned(),
+    }
+}
+
+/// An operator as it is written, where the engine has a name for it.
+fn sign(name: &str) -> &str {
+    match name {
+        "add" => "+",
+        "sub" => "-",
+        "mul" => "*",
+        "div" => "/",
+        "rem" => "%",
+        _ => name,
     }
 }
 
