@@ -1,7 +1,9 @@
-//! Compiles `proto/` into messages, service traits, dispatch functions and the descriptor set, and lists the files of `registry/`.
+//! Compiles `proto/` into messages, service traits, dispatch functions and the descriptor set, and lists the files of `registry/` and the
+//! frontends that come with Prism.
 //!
 //! protox stands in for protoc, so there is nothing to install.
 
+mod frontends;
 mod registry;
 mod services;
 
@@ -44,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("interfaces.rs"), collected.interfaces())?;
     fs::write(out.join("guards.rs"), collected.guards())?;
     registry::write(&out)?;
+    frontends::write(&out)?;
     conformance(&out)
 }
 

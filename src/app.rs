@@ -13,7 +13,7 @@ use crate::{
     driver::{self, Backend, Keyspace, Settings},
     edge::{self, Binding, Bindings, Bound, Cors, Drain, Edge, Frontend, Services, TlsFiles},
     frontend::{
-        bind,
+        bind, definition,
         route::{self, Routes},
     },
     pattern::{self, Facts},
@@ -106,10 +106,11 @@ impl App {
 
         let draining = CancellationToken::new();
         let router = edge::admin::router(edge::admin::Admin { metrics, probes: Arc::new(probes), draining: draining.clone() });
+        let mut routes = BTreeMap::new();
         let mut listeners = Vec::new();
         let mut health = Vec::new();
         for (name, listener, bound) in bound {
-            let bindings = Bindings::new(bindings_of(name, &namespaces)?);
+            let bindings = Bindings::new(bindings_of(name, &namespaces, &mut routes)?);
             let names = bindings.services();
             let (services, reporter) = Services::new(&names, streams.clone())?;
             for service in &names {
@@ -260,7 +261,14 @@ fn tighten(driver: &mut driver::Limits, namespace: &config::Limits) {
     driver.max_batch_items = namespace.max_batch_items.map_or(driver.max_batch_items, |limit| limit.min(driver.max_batch_items));
 }
 
-fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>)]) -> Result<Vec<Binding>, Error> {
+/// Routes of annotations by the name of their service: all its namespaces share them.
+type Annotated = BTreeMap<String, Arc<Routes>>;
+
+fn bindings_of(
+    listener: &str,
+    namespaces: &[(&config::Namespace, Arc<Namespace>)],
+    annotated: &mut Annotated,
+) -> Result<Vec<Binding>, Error> {
     let mut bindings = Vec::new();
     for (definition, namespace) in namespaces {
         for binding in &definition.frontends {
@@ -270,7 +278,13 @@ fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>
             let frontend = match binding.kind {
                 FrontendKind::Grpc => Frontend::Grpc,
                 FrontendKind::GrpcWeb => Frontend::GrpcWeb,
-                FrontendKind::Rest => Frontend::Rest(Arc::new(routes(&namespace.service)?)),
+                FrontendKind::Rest => {
+                    if !annotated.contains_key(&namespace.service) {
+                        annotated.insert(namespace.service.clone(), Arc::new(routes(&namespace.service)?));
+                    }
+                    Frontend::Rest(annotated[&namespace.service].clone())
+                }
+                FrontendKind::Definition => Frontend::Mapped(defined(binding)?.api),
             };
             bindings.push(Binding {
                 host: binding.host.clone(),
@@ -281,6 +295,22 @@ fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>
         }
     }
     Ok(bindings)
+}
+
+/// The definition of a frontend, compiled for a binding.
+pub fn defined(binding: &config::Binding) -> Result<definition::Definition, Error> {
+    let name = binding.definition.as_deref().unwrap_or_default();
+    let failed = |problem: String| {
+        Error::new(Code::FailedPrecondition, "FRONTEND", format!("the frontend {} can't be used: {problem}", binding.frontend))
+    };
+    let texts = definition::Texts::find(name).map_err(|problem| failed(format!("{name}: {problem}")))?;
+    let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
+    definition::compile(&texts, &|name| pattern::find(name).map(|pattern| pattern.service), &patterns, &binding.settings).map_err(
+        |problems| {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            failed(format!("\n{}", lines.join("\n")))
+        },
+    )
 }
 
 /// The routes of a service's annotations. What is wrong with them is a defect of this build, which a test finds.

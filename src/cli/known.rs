@@ -2,15 +2,20 @@
 
 use super::{Failure, style};
 use crate::{
-    config::{self, Config, Driver, Known, Source},
+    config::{self, Config, Definition, Driver, Known, Source},
     driver::KINDS,
+    frontend::definition,
     registry::Registry,
 };
 
 /// All that this build knows.
 pub fn known() -> Known<'static> {
     let driver = |kind: &&crate::driver::Kind| Driver { kind: kind.name.to_owned(), schema: (kind.schema)().to_value() };
-    Known { registry: Registry::embedded(), drivers: KINDS.iter().map(driver).collect() }
+    let definitions = definition::names().filter_map(|name| {
+        let texts = definition::Texts::embedded(name)?;
+        Some(Definition { name: name.to_owned(), text: texts.text })
+    });
+    Known { registry: Registry::embedded(), drivers: KINDS.iter().map(driver).collect(), definitions: definitions.collect() }
 }
 
 /// Loads a valid configuration and prints its warnings; the failure has all problems.

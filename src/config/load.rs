@@ -70,7 +70,7 @@ pub fn check_text(name: &str, text: &str, origin: Origin, source: &Source, known
     Checked { config, problems: Problems { file: name.to_owned(), list } }
 }
 
-fn text(path: &Path) -> Result<String, String> {
+pub(super) fn text(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| format!("the file can't be read: {error}"))?;
     file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| format!("the file can't be read: {error}"))?;

@@ -22,7 +22,7 @@ pub use model::{
 };
 pub use schema::schema;
 pub use settings::Settings;
-pub use source::{DEFAULT_FILE, Driver, Flag, Known, Source, Variables, variable};
+pub use source::{DEFAULT_FILE, Definition, Driver, Flag, Known, Source, Variables, variable};
 pub use unit::{format_duration, format_size, parse_duration, parse_size};
 
 #[cfg(test)]

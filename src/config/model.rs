@@ -277,10 +277,12 @@ pub enum FrontendKind {
     GrpcWeb,
     /// REST as the `google.api.http` annotations of the pattern say.
     Rest,
+    /// An HTTP API as a definition maps it.
+    Definition,
 }
 
 impl FrontendKind {
-    /// All of them; each is also the name of a built-in frontend.
+    /// Those that need no definition; each is also the name of a built-in frontend.
     pub const ALL: [Self; 3] = [Self::Grpc, Self::GrpcWeb, Self::Rest];
 
     /// As it is written in the file.
@@ -289,6 +291,7 @@ impl FrontendKind {
             Self::Grpc => "grpc",
             Self::GrpcWeb => "grpc-web",
             Self::Rest => "rest",
+            Self::Definition => "definition",
         }
     }
 }
@@ -297,9 +300,16 @@ impl FrontendKind {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Frontend {
-    /// The protocol.
+    /// The protocol. Default: `definition`, if there is one.
     #[serde(rename = "type")]
+    #[schemars(with = "Option<FrontendKind>")]
     pub kind: FrontendKind,
+    /// What maps an HTTP API: a file (`frontends/notes.yaml`), or the name of a definition that comes with Prism.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// What the definition lets its bindings decide.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, serde_json::Value>,
     /// Only on this listener; default: on all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<String>,
@@ -315,11 +325,24 @@ pub struct Frontend {
 #[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
-    /// Name of a frontend: `grpc`, `grpc-web`, `rest`, or one of `frontends`.
+    /// Name of a frontend: `grpc`, `grpc-web`, `rest`, one of `frontends`, or a definition that comes with Prism.
     pub frontend: String,
     /// The protocol of the frontend.
     #[serde(skip)]
     pub kind: FrontendKind,
+    /// The definition of the frontend.
+    #[serde(skip)]
+    pub definition: Option<String>,
+    /// `false` takes it away, which is of use for `grpc`.
+    #[serde(skip)]
+    #[schemars(with = "Option<bool>")]
+    pub enabled: bool,
+    /// Whether other namespaces may have it in the same place, since a path parameter chooses among them.
+    #[serde(skip)]
+    pub shared: bool,
+    /// What the definition lets its bindings decide, over what the frontend says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, serde_json::Value>,
     /// Only on this listener; default: what the frontend says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<String>,
@@ -356,7 +379,8 @@ pub struct Namespace {
     /// Another Prism that serves this namespace, instead of `slots`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<Remote>,
-    /// How it is reached. Default: by gRPC, gRPC-Web and REST on all listeners. An empty list: not at all.
+    /// How it is reached. Default: by gRPC, gRPC-Web and REST on all listeners. gRPC is there beside what a list says, unless
+    /// the list has `{frontend: grpc, enabled: false}`.
     #[schemars(with = "Option<Vec<super::schema::AnyBinding>>")]
     pub frontends: Vec<Binding>,
     /// What one client, or all of them, may take.

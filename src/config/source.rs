@@ -66,12 +66,23 @@ pub struct Known<'a> {
     pub registry: &'a Registry,
     /// The drivers of this build.
     pub drivers: Vec<Driver>,
+    /// The definitions of frontends that come with it.
+    pub definitions: Vec<Definition>,
 }
 
 impl Known<'_> {
     pub(super) fn driver(&self, kind: &str) -> Option<&Driver> {
         self.drivers.iter().find(|driver| driver.kind == kind)
     }
+}
+
+/// A definition of a frontend that comes with this build.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// What bindings call it.
+    pub name: String,
+    /// Its YAML.
+    pub text: String,
 }
 
 /// A driver of this build.

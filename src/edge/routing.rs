@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use http::{HeaderMap, Uri};
 
 use super::rest::Routes;
-use crate::call::{Code, Error, Method, Namespace};
+use crate::{
+    call::{Code, Error, Method, Namespace},
+    frontend::mapping::Api,
+};
 
 /// Names the namespace of a gRPC call, where host and path do not.
 pub const NAMESPACE_HEADER: &str = "x-prism-namespace";
@@ -28,8 +31,10 @@ pub enum Frontend {
     Grpc,
     /// gRPC-Web.
     GrpcWeb,
-    /// HTTP routes with JSON.
+    /// HTTP routes with JSON, as a service's annotations describe them.
     Rest(Arc<Routes>),
+    /// HTTP routes of a definition.
+    Mapped(Arc<Api>),
 }
 
 /// All bindings of one listener.
@@ -48,8 +53,36 @@ pub struct RestBinding {
     pub base_path: String,
     /// Where the calls go.
     pub namespace: Arc<Namespace>,
+    /// Other namespaces that a path parameter may choose.
+    pub others: Vec<Arc<Namespace>>,
     /// The routes, below the base path.
-    pub routes: Arc<Routes>,
+    pub routes: RestRoutes,
+}
+
+/// The routes of an API.
+#[derive(Clone)]
+pub enum RestRoutes {
+    /// Of a service's annotations.
+    Annotated(Arc<Routes>),
+    /// Of a definition.
+    Mapped(Arc<Api>),
+}
+
+impl RestBinding {
+    /// The namespace of that name, among those that a path parameter may choose.
+    pub fn chosen(&self, name: &str) -> Option<&Arc<Namespace>> {
+        std::iter::once(&self.namespace).chain(&self.others).find(|namespace| &*namespace.name == name)
+    }
+
+    /// Whether a namespace joins this binding: its definition lets a path parameter choose.
+    fn joins(&self, base_path: &str, routes: &RestRoutes) -> bool {
+        match (&self.routes, routes) {
+            (RestRoutes::Mapped(one), RestRoutes::Mapped(other)) => {
+                one.namespace.is_some() && one.name == other.name && self.base_path == base_path
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Namespaces that are reached by a service's own path.
@@ -70,7 +103,8 @@ impl Bindings {
             match frontend {
                 Frontend::Grpc => table.grpc.hosts.entry(host).or_default().push((base_path, namespace)),
                 Frontend::GrpcWeb => table.grpc_web.hosts.entry(host).or_default().push((base_path, namespace)),
-                Frontend::Rest(routes) => table.rest.entry(host).or_default().push(RestBinding { base_path, namespace, routes }),
+                Frontend::Rest(routes) => table.add(host, base_path, namespace, RestRoutes::Annotated(routes)),
+                Frontend::Mapped(api) => table.add(host, base_path, namespace, RestRoutes::Mapped(api)),
             }
         }
         for bindings in table.rest.values_mut() {
@@ -78,6 +112,14 @@ impl Bindings {
             bindings.sort_by_key(|binding| std::cmp::Reverse(binding.base_path.len()));
         }
         table
+    }
+
+    fn add(&mut self, host: Option<String>, base_path: String, namespace: Arc<Namespace>, routes: RestRoutes) {
+        let bindings = self.rest.entry(host).or_default();
+        match bindings.iter_mut().find(|binding| binding.joins(&base_path, &routes)) {
+            Some(binding) => binding.others.push(namespace),
+            None => bindings.push(RestBinding { base_path, namespace, others: Vec::new(), routes }),
+        }
     }
 
     /// The RPC and the namespace of a gRPC or gRPC-Web request.
@@ -103,14 +145,16 @@ impl Bindings {
         }
     }
 
-    /// The binding of a REST request, and the path below its base.
-    pub fn rest<'a, 'b>(&'a self, uri: &'b Uri, headers: &HeaderMap) -> Option<(&'a RestBinding, &'b str)> {
-        let host = host(uri, headers);
-        candidates(&self.rest, host).find_map(|bindings| {
-            bindings.iter().find_map(|binding| {
-                let below = uri.path().strip_prefix(binding.base_path.as_str())?;
-                (below.is_empty() || below.starts_with('/')).then_some((binding, below))
-            })
+    /// The bindings that a REST request may be for, and the path below each one's base: those of its own host first, then
+    /// those with the longest base path.
+    pub fn rest<'a, 'b>(&'a self, uri: &'b Uri, headers: &HeaderMap) -> impl Iterator<Item = (&'a RestBinding, &'b str)> + use<'a, 'b> {
+        let path = uri.path();
+        candidates(&self.rest, host(uri, headers)).flatten().filter_map(move |binding| {
+            let below = path.strip_prefix(binding.base_path.as_str())?;
+            match below {
+                "" => Some((binding, "/")),
+                _ => below.starts_with('/').then_some((binding, below)),
+            }
         })
     }
 
@@ -194,7 +238,7 @@ impl ServiceTable {
 }
 
 /// First what is bound to this very host, then what is bound to any.
-fn candidates<'a, T>(hosts: &'a HashMap<Option<String>, Vec<T>>, host: Option<&str>) -> impl Iterator<Item = &'a Vec<T>> {
+fn candidates<'a, T>(hosts: &'a HashMap<Option<String>, Vec<T>>, host: Option<&str>) -> impl Iterator<Item = &'a Vec<T>> + use<'a, T> {
     // With no binding to a host, which is usual, nothing needs to be looked up by it.
     let own = if hosts.len() > usize::from(hosts.contains_key(&None)) {
         host.and_then(|host| hosts.get(&Some(host.to_ascii_lowercase())))

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use super::{
     bind::{Binding, Settings},
     precondition::Twin,
-    render::Rendering,
+    render::{RenderMessage, Rendering},
     router::Router,
     rule::{Body, Rule},
     schema::Schema,
     template::Template,
 };
-use crate::{call::Method, proto};
+use crate::{
+    call::{Error, Method},
+    proto,
+};
 
 /// One way to an RPC.
 #[derive(Debug)]
@@ -46,6 +49,16 @@ impl Route {
         let rendering = Rendering::compile(schema, output, method.server_streaming, rule.response_body.as_deref())?;
         let twin = Twin::compile(schema, method, rule.response_body.as_deref())?;
         Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering, preconditions: true, twin })
+    }
+}
+
+impl RenderMessage for Route {
+    fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.rendering.json(message, out)
+    }
+
+    fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str> {
+        self.rendering.cursor(message)
     }
 }
 

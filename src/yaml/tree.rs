@@ -31,8 +31,8 @@ pub struct Key {
     pub place: Place,
 }
 
-#[derive(Clone, Debug)]
 /// What a node is.
+#[derive(Clone, Debug)]
 pub enum Value {
     /// Nothing, or `null`.
     Null,

@@ -17,29 +17,79 @@ pub(super) fn frontends(top: &Section<'_, '_>, listeners: &[String]) -> BTreeMap
     let mut frontends = BTreeMap::new();
     for (name, node) in top.entries("frontends").unwrap_or_default() {
         let section = Section::new(top.reader, format!("frontends.{}", name.name), &name.place, Some(node));
-        let there = section.node("type").is_some();
-        let kind = section.choice("type", &FrontendKind::ALL.map(|kind| (kind.name(), kind)));
-        if !there && kind.is_none() {
-            let kinds = FrontendKind::ALL.map(FrontendKind::name).join(", ");
-            section.reader.problem(&section.place, format!("`type` is missing; it is one of {kinds}"));
-        }
+        let kind = kind(&section);
+        let definition = definition(&section);
+        let settings = settings(&section);
         let (listener, host) = (listener(&section, listeners), host(&section));
         let base_path = base_path(&section);
         if let Some(built_in) = FrontendKind::ALL.into_iter().find(|kind| kind.name() == name.name) {
             let message = format!("the frontend `{}` is there already; give yours another name", built_in.name());
             section.reader.problem(&section.place, message);
         }
+        if kind.is_some_and(|kind| kind != FrontendKind::Definition) && definition.is_some() {
+            section.reader.problem(section.place_of("definition"), "a frontend with a `definition` has no other `type`");
+        }
         section.finish();
         if let Some(kind) = kind {
-            frontends.insert(name.name.clone(), Frontend { kind, listener, host, base_path });
+            frontends.insert(name.name.clone(), Frontend { kind, definition, settings, listener, host, base_path });
         }
     }
     frontends
 }
 
+/// The protocol; one with a definition doesn't have to say it.
+fn kind(section: &Section<'_, '_>) -> Option<FrontendKind> {
+    let there = section.node("type").is_some();
+    let defined = section.node("definition").is_some();
+    let mut kinds = FrontendKind::ALL.to_vec();
+    kinds.push(FrontendKind::Definition);
+    let choices: Vec<_> = kinds.iter().map(|kind| (kind.name(), *kind)).collect();
+    let kind = section.choice("type", &choices);
+    match (kind, there, defined) {
+        (None, false, true) => Some(FrontendKind::Definition),
+        (Some(FrontendKind::Definition), _, false) => {
+            section.reader.problem(&section.place, "`definition` is missing; it is a file, as frontends/notes.yaml");
+            None
+        }
+        (None, false, false) => {
+            let kinds = FrontendKind::ALL.map(FrontendKind::name).join(", ");
+            section.reader.problem(&section.place, format!("`type` is missing; it is one of {kinds}, or there is a `definition`"));
+            None
+        }
+        (kind, ..) => kind,
+    }
+}
+
+/// The file of a definition, or the name of one that comes with Prism; that it is there.
+fn definition(section: &Section<'_, '_>) -> Option<String> {
+    let (name, place) = section.text("definition")?;
+    if is_file(&name) {
+        if let Err(error) = std::fs::metadata(&name) {
+            section.reader.problem(&place, format!("the definition `{name}` can't be read: {error}"));
+        }
+    } else if !section.reader.known.definitions.iter().any(|known| known.name == name) {
+        let known = section.reader.known.definitions.iter().map(|known| known.name.as_str());
+        let message = unknown("definition", &name, known.collect::<Vec<_>>());
+        section.reader.problem(&place, format!("{message}; a file's name ends with .yaml"));
+    }
+    Some(name)
+}
+
+/// Whether a definition is named by its file.
+pub(super) fn is_file(name: &str) -> bool {
+    [".yaml", ".yml"].iter().any(|end| name.ends_with(end)) || name.contains('/')
+}
+
+/// What the definition lets its bindings decide. Whether it does is known when it is read.
+fn settings(section: &Section<'_, '_>) -> BTreeMap<String, serde_json::Value> {
+    let Some((node, _)) = section.node("settings") else { return BTreeMap::new() };
+    section.reader.entries("settings", node).iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect()
+}
+
 /// What is known when the frontends of a namespace are read.
 pub(super) struct Bindings<'b> {
     pub namespace: &'b str,
+    pub pattern: Option<&'b str>,
     pub frontends: &'b BTreeMap<String, Frontend>,
     pub listeners: &'b [String],
 }
@@ -55,37 +105,85 @@ impl Bindings<'_> {
             });
             return all.collect();
         };
-        let mut bindings = Vec::new();
+        let mut bindings: Vec<(Binding, Place)> = Vec::new();
+        let mut grpc = false;
         for node in items {
             let Some((name, place)) = frontend_of(namespace.reader, node) else { continue };
             let node = matches!(node.value, Value::Map(_)).then_some(node);
             let section = Section::new(namespace.reader, path(&name), &place, node);
-            bindings.extend(self.binding(&section, &name, &place));
+            grpc |= name == FrontendKind::Grpc.name();
+            bindings.extend(self.binding(&section, &name, &place).filter(|(binding, _)| binding.enabled));
             section.node("frontend");
             section.finish();
+        }
+        if !grpc {
+            let name = FrontendKind::Grpc.name();
+            let section = Section::new(namespace.reader, path(name), &namespace.place, None);
+            bindings.extend(self.binding(&section, name, &namespace.place));
         }
         bindings
     }
 
     fn binding(&self, section: &Section<'_, '_>, name: &str, place: &Place) -> Option<(Binding, Place)> {
         let built_in = FrontendKind::ALL.into_iter().find(|kind| kind.name() == name);
-        let plain = |kind| Frontend { kind, listener: None, host: None, base_path: None };
+        let definitions = &section.reader.known.definitions;
+        let plain =
+            |kind, definition| Frontend { kind, definition, settings: BTreeMap::new(), listener: None, host: None, base_path: None };
+        let own = settings(section);
         let (listener, host, base_path) = (listener(section, self.listeners), host(section), base_path(section));
-        let Some(frontend) = built_in.map(plain).or_else(|| self.frontends.get(name).cloned()) else {
+        let enabled = section.parsed("enabled", "true or false", |text| text.parse().ok()).is_none_or(|(enabled, _)| enabled);
+        let found = built_in
+            .map(|kind| plain(kind, None))
+            .or_else(|| self.frontends.get(name).cloned())
+            .or_else(|| definitions.iter().any(|known| known.name == name).then(|| plain(FrontendKind::Definition, Some(name.to_owned()))));
+        let Some(frontend) = found else {
             let names = FrontendKind::ALL.map(FrontendKind::name).into_iter().chain(self.frontends.keys().map(String::as_str));
+            let names: Vec<&str> = names.chain(definitions.iter().map(|known| known.name.as_str())).collect();
             section.reader.problem(place, unknown("frontend", name, names));
             return None;
         };
-        let base_path = base_path.or(frontend.base_path).unwrap_or_else(|| format!("/{NAMESPACE}"));
+        let head = frontend.definition.as_deref().map(|definition| head(section.reader, definition)).unwrap_or_default();
+        if let (Some(wanted), Some(pattern)) = (&head.pattern, self.pattern)
+            && wanted != pattern
+        {
+            let message = format!("the frontend `{name}` maps the pattern {wanted}, but this namespace has {pattern}");
+            section.reader.problem(place, message);
+        }
+        let base_path = base_path.or(frontend.base_path).or(head.base_path).unwrap_or_else(|| format!("/{NAMESPACE}"));
+        let mut settings = frontend.settings;
+        settings.extend(own);
         let binding = Binding {
             frontend: name.to_owned(),
             kind: frontend.kind,
+            definition: frontend.definition,
+            enabled,
+            shared: head.shared,
+            settings,
             listener: listener.or(frontend.listener),
             host: host.or(frontend.host),
             base_path: base_path.replace(NAMESPACE, self.namespace).trim_end_matches('/').to_owned(),
         };
         Some((binding, place.clone()))
     }
+}
+
+/// What a configuration has to know of a definition.
+#[derive(Default)]
+struct Head {
+    pattern: Option<String>,
+    base_path: Option<String>,
+    /// Whether several namespaces may have it in the same place: a path parameter chooses among them.
+    shared: bool,
+}
+
+/// What a definition says of itself. What is wrong with it is told when it is compiled.
+fn head(reader: &Reader<'_>, definition: &str) -> Head {
+    let known = reader.known.definitions.iter().find(|known| known.name == definition).map(|known| known.text.clone());
+    let text = if is_file(definition) { super::super::load::text(definition.as_ref()).ok() } else { known };
+    let Some(text) = text else { return Head::default() };
+    let (root, _) = crate::yaml::parse(&text);
+    let text = |key: &str| root.get(key).and_then(Node::text).map(str::to_owned);
+    Head { pattern: text("pattern"), base_path: text("base_path"), shared: text("namespace").is_some() }
 }
 
 /// The frontend that an item of the list names: the item itself, or its `frontend`.

@@ -63,7 +63,13 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
     let pattern_version = version(&section, pattern);
     let remote = remote(&section, name);
     let slots = slots(&section, pattern, names.backends, remote.is_some() || section.node("remote").is_some());
-    let bindings = Bindings { namespace: name, frontends: names.frontends, listeners: names.listeners }.read(&section);
+    let bindings = Bindings {
+        namespace: name,
+        pattern: pattern.map(|pattern| pattern.name.as_str()),
+        frontends: names.frontends,
+        listeners: names.listeners,
+    }
+    .read(&section);
     let limits = limits(&section);
     section.finish();
     let frontends = bindings.iter().map(|(binding, _)| binding.clone()).collect();
@@ -258,8 +264,9 @@ fn limits(namespace: &Section<'_, '_>) -> Limits {
 fn collision(reader: &Reader<'_>, bound: &[(String, Binding)], name: &str, binding: &Binding, place: &Place) {
     let overlap = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
     let same = |other: &Binding| {
-        let way = (other.kind, &other.host, &other.base_path) == (binding.kind, &binding.host, &binding.base_path);
-        way && overlap(&other.listener, &binding.listener)
+        let way = (other.kind, &other.definition, &other.host, &other.base_path)
+            == (binding.kind, &binding.definition, &binding.host, &binding.base_path);
+        way && !binding.shared && overlap(&other.listener, &binding.listener)
     };
     let Some((other, _)) = bound.iter().find(|(_, other)| same(other)) else { return };
     let (kind, path) = (binding.kind.name(), if binding.base_path.is_empty() { "/" } else { &binding.base_path });

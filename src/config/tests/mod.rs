@@ -9,7 +9,7 @@ mod settings;
 
 use serde_json::json;
 
-use super::{Checked, Config, Driver, Known, Origin, Source, Variables, check_text};
+use super::{Checked, Config, Definition, Driver, Known, Origin, Source, Variables, check_text};
 use crate::registry::Registry;
 
 /// Drivers as this build could have them; the real ones may change without these tests.
@@ -42,7 +42,10 @@ fn known() -> Known<'static> {
         "max_bytes": {"type": ["integer", "null"]}
     }, "$defs": {"Duration": {"type": ["string", "integer"], "format": "human-duration", "pattern": "^[0-9]+ms$"}}});
     let memory = json!({"type": "object", "properties": {}, "additionalProperties": false});
-    Known { registry: Registry::embedded(), drivers: vec![driver("memory", memory), driver("redis", redis), driver("sqlite", sqlite)] }
+    let notes = "frontend: notes\nopenapi: api.yaml\npattern: keyvalue\nbase_path: /notes/{namespace}\n";
+    let definitions = vec![Definition { name: "notes".to_owned(), text: notes.to_owned() }];
+    let drivers = vec![driver("memory", memory), driver("redis", redis), driver("sqlite", sqlite)];
+    Known { registry: Registry::embedded(), drivers, definitions }
 }
 
 fn source(variables: &[(&str, &str)]) -> Source {

@@ -1,6 +1,8 @@
-//! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service. What routes, messages and responses
+//! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service, or from a definition. What routes, messages and responses
 //! are is told by [`frontend`](crate::frontend); here is the I/O around it.
 
+mod find;
+mod mapped;
 mod request;
 mod response;
 mod stream;
@@ -11,20 +13,19 @@ mod tests;
 use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body::Body as HttpBody;
 
 pub use crate::frontend::route::Routes;
 
-use super::{Body, BoxError, Edge, timeout};
+use super::{Body, BoxError, Edge, routing::RestBinding, timeout};
 use crate::{
     call::{Incoming, Output, Protocol},
     frontend::{
         precondition::Conditions,
-        problem,
         render::{Accept, Format, HEARTBEAT},
         route::Route,
-        router::Missing,
+        router::Found,
     },
 };
 
@@ -37,20 +38,30 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let (http::request::Parts { method, uri, mut headers, .. }, body) = request.into_parts();
-    let Some((binding, path)) = edge.bindings.rest(&uri, &headers) else {
-        let bases = edge.bindings.rest_bases(&uri, &headers);
-        return response::refused(&headers, &problem::unknown_base(&method, uri.path(), &bases));
-    };
-    let path = if path.is_empty() { "/" } else { path };
-    let found = match binding.routes.find(&method, path) {
-        Ok(found) => found,
-        Err(Missing::Path) => return response::refused(&headers, &problem::unknown_route(&method, uri.path())),
-        Err(Missing::Method(allowed)) if method == Method::OPTIONS => return response::options(&allowed),
-        Err(Missing::Method(allowed)) => {
-            return response::method_not_allowed(&headers, &problem::method_not_allowed(&method, uri.path(), &allowed), &allowed);
+    let (http::request::Parts { method, uri, headers, .. }, body) = request.into_parts();
+    match find::find(&edge.bindings, &method, &uri, &headers) {
+        Ok(find::Target::Annotated { binding, found, path }) => annotated(edge, binding, found, path, (&method, &uri), headers, body).await,
+        Ok(find::Target::Mapped { binding, api, found, path }) => {
+            mapped::serve(edge, mapped::Found { binding, api, found, path }, &method, &uri, headers, body).await
         }
-    };
+        Err(refusal) => refusal.respond(&method, &headers),
+    }
+}
+
+/// Answers a request by a route of a service's annotations.
+async fn annotated<B>(
+    edge: &Arc<Edge>,
+    binding: &RestBinding,
+    found: Found<'_, '_, Arc<Route>>,
+    path: &str,
+    (method, uri): (&Method, &Uri),
+    mut headers: HeaderMap,
+    body: B,
+) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
     let route: Arc<Route> = found.value.clone();
     let accept = accept(&headers);
     let negotiated = route.rendering.negotiate(&Accept::of(accept.as_deref()));
@@ -58,9 +69,9 @@ where
         Ok(format) => (format, None),
         Err(error) => (Format::Json, Some(error)),
     };
-    let (conditions, refusal) = match Conditions::of(&route, &method, &headers) {
+    let (conditions, refusal) = match Conditions::of(&route, method, &headers) {
         Ok(conditions) => (conditions, refusal),
-        Err(error) => (Conditions::none(&method), refusal.or(Some(error))),
+        Err(error) => (Conditions::none(method), refusal.or(Some(error))),
     };
     let (rpc, rendering) = conditions.target(&route);
     let resumed = (format == Format::Events).then(|| headers.get(LAST_EVENT_ID).cloned()).flatten();
@@ -86,8 +97,14 @@ where
                 response::unary(rendering, format, &conditions, &answer.request_id, &message, reply.headers, &reply.trailers)
             }
             Output::Stream(messages) => {
-                let stream =
-                    stream::Stream { route, format, messages, trailers: reply.trailers, resumed: resumed.is_some(), heartbeat: HEARTBEAT };
+                let stream = stream::Stream {
+                    rendering: route,
+                    format,
+                    messages,
+                    trailers: reply.trailers,
+                    resumed: resumed.is_some(),
+                    heartbeat: HEARTBEAT,
+                };
                 stream.respond(&conditions, &answer.request_id, reply.headers).await
             }
         },

@@ -42,14 +42,30 @@ impl Content {
     }
 
     fn media(&self, route: &Route) -> Result<Media, Error> {
+        route.binding.media(self.media_type()?)
+    }
+
+    /// The type of the body; an encoding that can't be read is refused.
+    pub fn media_type(&self) -> Result<Option<&str>, Error> {
         if let Some(encoding) = &self.encoding {
             let name = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
             let message = format!("the body can't be read in the content encoding {name}; send it without");
             return Err(Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message));
         }
         let unreadable = || Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", "the content type is not readable text");
-        let content_type = self.media_type.as_ref().map(|value| value.to_str().map_err(|_| unreadable())).transpose()?;
-        route.binding.media(content_type)
+        self.media_type.as_ref().map(|value| value.to_str().map_err(|_| unreadable())).transpose()
+    }
+
+    /// The whole body; one that is too large is refused as soon as that is known.
+    pub async fn collect<B>(&self, body: B, limit: usize) -> Result<Bytes, Error>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        if self.length.is_some_and(|length| length > limit) {
+            return Err(message_too_large(limit));
+        }
+        collect(body, limit).await
     }
 }
 
@@ -67,10 +83,7 @@ where
             let common = route.binding.common(template, parts)?;
             return Ok(Input::Stream(items(route.clone(), media, common, body, limit)));
         }
-        if content.length.is_some_and(|length| length > limit) {
-            return Err(message_too_large(limit));
-        }
-        let body = collect(body, limit).await?;
+        let body = content.collect(body, limit).await?;
         route.binding.message(template, parts, &body, &media)?
     } else {
         route.binding.message(template, parts, &Bytes::new(), &Media::Json)?

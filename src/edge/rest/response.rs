@@ -98,13 +98,6 @@ pub fn refused(headers: &HeaderMap, error: &Error) -> Response<Body> {
     failed(Some(&RequestId::from_headers(headers)), error)
 }
 
-/// 405 with `Allow`.
-pub fn method_not_allowed(headers: &HeaderMap, error: &Error, allowed: &[Method]) -> Response<Body> {
-    let mut response = refused(headers, error);
-    allow(response.headers_mut(), allowed);
-    response
-}
-
 /// What a path can do.
 pub fn options(allowed: &[Method]) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
@@ -113,7 +106,8 @@ pub fn options(allowed: &[Method]) -> Response<Body> {
     response
 }
 
-fn allow(headers: &mut HeaderMap, allowed: &[Method]) {
+/// The header `Allow`.
+pub fn allow(headers: &mut HeaderMap, allowed: &[Method]) {
     let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
     if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
         headers.insert(header::ALLOW, value);

@@ -19,8 +19,7 @@ use crate::{
     edge::{Body, BoxError},
     frontend::{
         precondition::Conditions,
-        render::{Format, Frames},
-        route::Route,
+        render::{Format, Frames, RenderMessage},
     },
 };
 
@@ -33,7 +32,8 @@ const FIRST_MESSAGE: Duration = Duration::from_millis(100);
 
 /// A stream that is to be answered with.
 pub struct Stream {
-    pub route: Arc<Route>,
+    /// What becomes of each message.
+    pub rendering: Arc<dyn RenderMessage>,
     pub format: Format,
     pub messages: Messages<Bytes>,
     pub trailers: Trailers,
@@ -77,7 +77,7 @@ impl Stream {
     fn encode(self, first: First) -> Encoder {
         let mut encoder = Encoder {
             frames: Frames::new(self.format),
-            route: self.route,
+            rendering: self.rendering,
             messages: Some(self.messages),
             trailers: Some(self.trailers),
             held: Vec::new(),
@@ -106,7 +106,7 @@ enum First {
 
 /// The body of a stream.
 struct Encoder {
-    route: Arc<Route>,
+    rendering: Arc<dyn RenderMessage>,
     frames: Frames,
     /// Taken at the end.
     messages: Option<Messages<Bytes>>,
@@ -120,7 +120,7 @@ struct Encoder {
 
 impl Encoder {
     fn message(&mut self, message: &[u8]) {
-        if let Err(error) = self.frames.message(&self.route.rendering, message, &mut self.held) {
+        if let Err(error) = self.frames.message(&*self.rendering, message, &mut self.held) {
             self.fail(&error);
         }
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap, io::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::MAX_DEPTH;
+use super::{MAX_DEPTH, Style};
 use crate::{
     call::Error,
     frontend::{
@@ -15,13 +15,27 @@ use crate::{
 
 /// Appends a message as JSON. What the type does not know is left out.
 pub fn encode(schema: &Schema, message: MessageId, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-    Encoder { schema, depth: 0 }.message(message, bytes, out).map_err(|Malformed| broken(&schema.message(message).name))
+    Encoder { schema, depth: 0, style: Style::default() }
+        .message(message, bytes, out)
+        .map_err(|Malformed| broken(&schema.message(message).name))
 }
 
 /// Appends one field of a message as JSON: its zero value, or null where it has presence, if it is not set.
 pub fn encode_field(schema: &Schema, message: MessageId, field: &Field, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    encode_field_as(schema, message, field, bytes, Style::default(), out)
+}
+
+/// The same as [`encode_field`] in another style.
+pub fn encode_field_as(
+    schema: &Schema,
+    message: MessageId,
+    field: &Field,
+    bytes: &[u8],
+    style: Style,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
     let known = schema.message(message);
-    let mut encoder = Encoder { schema, depth: 0 };
+    let mut encoder = Encoder { schema, depth: 0, style };
     let written = occurrences(known, bytes).and_then(|found| {
         let found: Vec<_> = found.into_iter().filter(|(place, _)| known.fields[*place].number == field.number).collect();
         match field.shape {
@@ -31,6 +45,11 @@ pub fn encode_field(schema: &Schema, message: MessageId, field: &Field, bytes: &
         Ok(())
     });
     written.map_err(|Malformed| broken(&known.name))
+}
+
+/// Appends a message in another style than that of [`encode`].
+pub fn encode_value_as(schema: &Schema, message: MessageId, bytes: &[u8], style: Style, out: &mut Vec<u8>) -> Result<(), Error> {
+    Encoder { schema, depth: 0, style }.message(message, bytes, out).map_err(|Malformed| broken(&schema.message(message).name))
 }
 
 fn broken(name: &str) -> Error {
@@ -43,6 +62,7 @@ pub(crate) type Occurrence<'b> = (usize, Value<'b>);
 pub(super) struct Encoder<'s> {
     pub(super) schema: &'s Schema,
     depth: usize,
+    style: Style,
 }
 
 /// The known values of a message, ordered by field, and within a field as they lie on the wire.
@@ -111,13 +131,18 @@ impl Encoder<'_> {
             let count = rest.iter().take_while(|(other, _)| *other == place).count();
             let (own, behind) = rest.split_at(count);
             rest = behind;
-            if own.is_empty() && field.shape == (Shape::Singular { presence: true }) {
+            if own.is_empty() && (self.style.omit_zeros || field.shape == (Shape::Singular { presence: true })) {
                 continue;
             }
             if out.len() > start {
                 out.push(b',');
             }
-            out.extend_from_slice(field.json_key.as_bytes());
+            if self.style.proto_names {
+                put_string(&field.name, out);
+                out.push(b':');
+            } else {
+                out.extend_from_slice(field.json_key.as_bytes());
+            }
             self.field(field, own, out)?;
         }
         Ok(())
@@ -176,7 +201,8 @@ impl Encoder<'_> {
             let value = wire::last(entry, 2)?.unwrap_or(zero(kind));
             let mut written = Vec::new();
             // JSON's keys are strings: numbers and booleans are put into quotes.
-            let quoted = matches!(key, Kind::String | Kind::Uint64 | Kind::Int64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64);
+            let quoted = matches!(key, Kind::String)
+                || !self.style.numbers && matches!(key, Kind::Uint64 | Kind::Int64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64);
             if !quoted {
                 written.push(b'"');
             }
@@ -215,6 +241,13 @@ impl Encoder<'_> {
             (Kind::Sint32, Value::Varint(bits)) => put(out, format_args!("{}", wire::unzigzag(u64::from(wire::low32(bits))))),
             (Kind::Uint32, Value::Varint(bits)) => put(out, format_args!("{}", wire::low32(bits))),
             (Kind::Fixed32, Value::Fixed32(bits)) => put(out, format_args!("{bits}")),
+            (Kind::Int64, Value::Varint(bits)) | (Kind::Sfixed64, Value::Fixed64(bits)) if self.style.numbers => {
+                put(out, format_args!("{}", wire::unsigned(bits)));
+            }
+            (Kind::Sint64, Value::Varint(bits)) if self.style.numbers => put(out, format_args!("{}", wire::unzigzag(bits))),
+            (Kind::Uint64, Value::Varint(bits)) | (Kind::Fixed64, Value::Fixed64(bits)) if self.style.numbers => {
+                put(out, format_args!("{bits}"));
+            }
             // 64-bit integers are strings, since JavaScript's numbers end at 2^53.
             (Kind::Int64, Value::Varint(bits)) | (Kind::Sfixed64, Value::Fixed64(bits)) => {
                 put(out, format_args!("\"{}\"", wire::unsigned(bits)));

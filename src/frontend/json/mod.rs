@@ -20,11 +20,22 @@ mod reader;
 pub(crate) mod tests;
 
 pub use decode::{decode, decode_field};
-pub use encode::{encode, encode_field};
+pub use encode::{encode, encode_field, encode_field_as, encode_value_as};
 pub use fault::Fault;
 pub use reader::{Reader, Token};
 
 pub(crate) use encode::{Occurrence, merged, occurrences, put_string, zero};
+
+/// How messages are written, where an API wants it otherwise than the ProtoJSON format does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// 64-bit integers are numbers, not strings.
+    pub numbers: bool,
+    /// Members are named as in the proto file, not in lowerCamelCase.
+    pub proto_names: bool,
+    /// Fields that have their zero value are left out.
+    pub omit_zeros: bool,
+}
 
 /// How deeply messages, objects and lists may be nested; protobuf's parsers stop there too.
 pub const MAX_DEPTH: usize = 100;

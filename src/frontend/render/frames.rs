@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Format, Rendering};
+use super::{Format, RenderMessage};
 use crate::{call::Error, frontend::problem::Problem};
 
 /// How long an event stream may be silent before a comment is sent, so that proxies don't take it for dead.
@@ -34,7 +34,7 @@ impl Frames {
     }
 
     /// Appends a message.
-    pub fn message(&mut self, rendering: &Rendering, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    pub fn message(&mut self, rendering: &(impl RenderMessage + ?Sized), message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let start = out.len();
         match self.format {
             Format::Events => {

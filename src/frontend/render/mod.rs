@@ -49,6 +49,25 @@ enum Plan {
     HttpBody(Option<u32>),
 }
 
+/// Makes of each message of a stream what its response has of it.
+pub trait RenderMessage: Send + Sync {
+    /// Appends it as JSON on one line.
+    fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
+
+    /// Its cursor, if it has one that is not empty.
+    fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str>;
+}
+
+impl RenderMessage for Rendering {
+    fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        Self::json(self, message, out)
+    }
+
+    fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str> {
+        Self::cursor(self, message)
+    }
+}
+
 /// The form of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -65,6 +84,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// The types that stand for lines of JSON.
+    pub const LINE_TYPES: &'static [&'static str] = &["application/x-ndjson", "application/ndjson", "application/jsonl"];
+
     /// The content type, but for a `google.api.HttpBody`.
     pub const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
@@ -120,11 +142,9 @@ impl Rendering {
         }
         // In the order of our preference, which decides between equals.
         let offers: &[(Format, &[&str])] = match (self.streaming, &self.plan) {
-            (true, _) => &[
-                (Format::Lines, &["application/x-ndjson", "application/ndjson", "application/jsonl"]),
-                (Format::Events, &["text/event-stream"]),
-                (Format::List, &["application/json"]),
-            ],
+            (true, _) => {
+                &[(Format::Lines, Format::LINE_TYPES), (Format::Events, &["text/event-stream"]), (Format::List, &["application/json"])]
+            }
             // Its type is known only when it is there.
             (false, Plan::HttpBody(_)) => return Ok(Format::Raw),
             (false, Plan::Bytes(_)) => &[(Format::Raw, &["application/octet-stream"]), (Format::Json, &["application/json"])],

@@ -63,7 +63,7 @@ async fn a_silent_event_stream_is_kept_alive_and_sends_its_headers_early() {
         Ok(Bytes::from(entry("a")?.encode_to_vec()))
     });
     let stream = Stream {
-        route,
+        rendering: route,
         format: Format::Events,
         messages: Box::pin(late),
         trailers: Trailers::default(),
