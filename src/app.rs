@@ -272,7 +272,7 @@ fn bindings_of(
     let mut bindings = Vec::new();
     for (definition, namespace) in namespaces {
         for binding in &definition.frontends {
-            if binding.listener.as_deref().is_some_and(|only| only != listener) {
+            if !binding.enabled || binding.listener.as_deref().is_some_and(|only| only != listener) {
                 continue;
             }
             let frontend = match binding.kind {

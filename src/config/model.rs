@@ -334,7 +334,7 @@ pub struct Binding {
     #[serde(skip)]
     pub definition: Option<String>,
     /// `false` takes it away, which is of use for `grpc`.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Clone::clone")]
     #[schemars(with = "Option<bool>")]
     pub enabled: bool,
     /// Whether other namespaces may have it in the same place, since a path parameter chooses among them.

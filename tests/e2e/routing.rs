@@ -25,7 +25,7 @@ namespaces:
     pattern: keyvalue
     slots: {storage: ram}
     frontends: [{frontend: grpc, listener: internal}, {frontend: grpc-web, listener: internal}, {frontend: rest, listener: internal, base_path: /in/side}]
-  - {name: hidden, pattern: keyvalue, slots: {storage: ram}, frontends: []}
+  - {name: hidden, pattern: keyvalue, slots: {storage: ram}, frontends: [{frontend: grpc, enabled: false}]}
 ";
 
 async fn call(address: SocketAddr, base: &str, headers: &[(&str, &str)]) -> wire::Reply {

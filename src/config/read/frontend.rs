@@ -112,7 +112,7 @@ impl Bindings<'_> {
             let node = matches!(node.value, Value::Map(_)).then_some(node);
             let section = Section::new(namespace.reader, path(&name), &place, node);
             grpc |= name == FrontendKind::Grpc.name();
-            bindings.extend(self.binding(&section, &name, &place).filter(|(binding, _)| binding.enabled));
+            bindings.extend(self.binding(&section, &name, &place));
             section.node("frontend");
             section.finish();
         }

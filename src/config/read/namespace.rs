@@ -31,7 +31,7 @@ pub(super) fn namespaces(top: &Section<'_, '_>, names: &Names<'_>) -> Vec<Namesp
         }
         let section = Section::new(reader, format!("namespaces.{name}"), &place, Some(node));
         let (namespace, bindings) = namespace(section, &name, names);
-        for (binding, place) in bindings {
+        for (binding, place) in bindings.into_iter().filter(|(binding, _)| binding.enabled) {
             collision(reader, &bound, &name, &binding, &place);
             bound.push((name.clone(), binding));
         }

@@ -58,7 +58,7 @@ namespaces:
   - name: two
     pattern: keyvalue
     remote: {{url: 'http://other:8980', namespace: default}}
-    frontends: []
+    frontends: [{{frontend: grpc, enabled: false}}]
 ",
         certificate.display(),
         key.display()
@@ -78,7 +78,7 @@ namespaces:
     assert_eq!((one.limits.max_message_bytes, one.limits.max_value_bytes), (1 << 20, Some(1024)));
     let two = config.namespace("two").expect("it is there");
     assert_eq!(two.remote.as_ref().map(|remote| (remote.url.as_str(), remote.namespace.as_str())), Some(("http://other:8980", "default")));
-    assert!(two.frontends.is_empty());
+    assert!(two.frontends.iter().all(|way| !way.enabled));
     let shown = serde_saphyr::to_string(&config).expect("YAML");
     let again = valid(&shown, &[]);
     assert_eq!(serde_saphyr::to_string(&again).expect("YAML"), shown, "what is shown can be read, and says the same");

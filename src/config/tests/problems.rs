@@ -107,14 +107,14 @@ namespaces:
         &[],
         &[
             "prism.yaml:4:3: the frontend `rest` is there already; give yours another name",
-            "prism.yaml:5:3: `type` is missing; it is one of grpc, grpc-web, rest",
+            "prism.yaml:5:3: `type` is missing; it is one of grpc, grpc-web, rest, or there is a `definition`",
             "prism.yaml:5:17: unknown listener `man`; did you mean `main`? There are: main",
-            "prism.yaml:6:13: unknown type `rst`; did you mean `rest`? There are: grpc, grpc-web, rest",
+            "prism.yaml:6:13: unknown type `rst`; did you mean `rest`? There are: grpc, grpc-web, rest, definition",
             "prism.yaml:6:24: `host` must be a host name without port, as api.example.com, not `x:80`",
             "prism.yaml:6:43: `base_path` must be a path such as /kv, /{namespace} or /, not `kv`",
-            "prism.yaml:11:17: unknown frontend `gprc`; did you mean `grpc`? There are: grpc, grpc-web, rest, rest",
+            "prism.yaml:11:17: unknown frontend `gprc`; did you mean `grpc`? There are: grpc, grpc-web, rest, rest, notes",
             "prism.yaml:11:23: `frontend` is missing; it is the name of a frontend, as rest",
-            "prism.yaml:11:51: unknown setting `bas_path`; did you mean `base_path`? There are: base_path, frontend, host, listener",
+            "prism.yaml:11:51: unknown setting `bas_path`; did you mean `base_path`? There are: base_path, enabled, frontend, host, listener, settings",
             "prism.yaml:11:75: `listener` must be text, not a number; write \"3\" in quotes",
         ],
     );

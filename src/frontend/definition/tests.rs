@@ -55,7 +55,7 @@ fn mistakes_are_told_with_their_place() {
         ("value: body", "value: \"[1, 2]\"", "notes.yaml:15:14: `[1, 2]`: "),
         ("response: {status: 201}", "response: {stats: 201}", "notes.yaml:17:16: unknown key of the response `stats`"),
         ("value: body", "value: hello", "for the text itself write \"'hello'\""),
-        ("revision: reply.revision}", "revision: namespace}", "`revision`: there it is an int, here it is a string"),
+        ("revision: reply.revision}", "revision: request.namespace}", "`revision`: there it is an int, here it is a string"),
     ] {
         let problems = problems(from, to);
         assert!(problems.iter().any(|problem| problem.contains(wanted)) || wanted.is_empty(), "{to}: {problems:#?}");

@@ -6,7 +6,7 @@ use super::json::sorted;
 use crate::frontend::{
     json::MAX_DEPTH,
     scalar::{self, Refusal},
-    schema::{Field, Kind, Schema, Shape, Special},
+    schema::{Field, Kind, MessageId, Schema, Shape, Special},
     wire::{self, WireType},
 };
 
@@ -20,6 +20,11 @@ pub fn put(schema: &Schema, field: &Field, value: &Value, out: &mut Vec<u8>) -> 
     writer.field(field, value, out).map(drop)
 }
 
+/// Appends the fields of a message from a map by their names. As with [`put`], what was appended before a refusal stays.
+pub fn put_message(schema: &Schema, message: MessageId, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    Writer { schema, path: Vec::new(), depth: 0 }.message(message, value, out)
+}
+
 pub(super) struct Writer<'s> {
     pub(super) schema: &'s Schema,
     /// Steps from the field on, as they are shown: `.key`, `[0]`.
@@ -30,7 +35,8 @@ pub(super) struct Writer<'s> {
 impl Writer<'_> {
     /// A refusal of the value at the path.
     pub(super) fn refused(&self, why: &str) -> Refusal {
-        format!("`{}` {why}", self.path.concat()).into()
+        let path = self.path.concat();
+        if path.is_empty() { why.to_owned().into() } else { format!("`{}` {why}", path.trim_start_matches('.')).into() }
     }
 
     /// Goes down a step.
