@@ -137,7 +137,8 @@ fn place(config: &Config, backend: &str) -> String {
 /// Lines for the first key-value namespace that has REST on a plain listener.
 fn example(config: &Config, addresses: &[Address]) -> Option<String> {
     config.namespaces.iter().filter(|namespace| namespace.pattern == "keyvalue").find_map(|namespace| {
-        let binding = namespace.frontends.iter().find(|binding| binding.enabled && binding.kind == FrontendKind::Rest && binding.host.is_none())?;
+        let binding =
+            namespace.frontends.iter().find(|binding| binding.enabled && binding.kind == FrontendKind::Rest && binding.host.is_none())?;
         let plain = |address: &&Address| !address.tls && binding.listener.as_ref().is_none_or(|only| *only == address.name);
         let root = format!("http://{}{}/v1", addresses.iter().find(plain)?.address, binding.base_path);
         Some(format!("  curl -X PUT {root}/values/greeting -d 'hello'\n  curl {root}/values/greeting\n  curl {root}/keys\n"))

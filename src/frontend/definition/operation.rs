@@ -119,7 +119,13 @@ impl Context<'_> {
         let mut compiler = self.compiler.clone();
         compiler.parameters = &operation.parameters;
         compiler.scope = self.scope(operation);
-        let compiled: Vec<Option<EndpointCase>> = cases.iter().map(|case| self.case(&compiler, operation, case)).collect();
+        let mut compiled: Vec<Option<EndpointCase>> = Vec::with_capacity(cases.len());
+        for case in cases {
+            // What the conditions before have made sure of need not be asked again.
+            let (case, denied) = self.case(&compiler, operation, case).unzip();
+            compiler.scope = compiler.scope.with_present(denied.unwrap_or_default());
+            compiled.push(case);
+        }
         let conditions: Vec<Option<bool>> = compiled.iter().map(|case| case.as_ref().map(|case| case.when.is_some())).collect();
         if single && conditions == [Some(true)] {
             file.problem(&node.place, "the only case can't have `when`; make the route a list whose last item has none");
@@ -204,14 +210,21 @@ impl Context<'_> {
         scope.with("body", body)
     }
 
-    fn case(&self, compiler: &Compiler<'_>, operation: &Operation, node: &Node) -> Option<EndpointCase> {
+    fn case(&self, compiler: &Compiler<'_>, operation: &Operation, node: &Node) -> Option<(EndpointCase, Vec<String>)> {
         let file = compiler.file;
         let section = Section::new(file, "the route", node);
         let name = section.get("rpc").and_then(Node::text);
         let method = self.methods.iter().find(|method| Some(method.name.as_str()) == name);
         let replying = method.map_or_else(|| compiler.clone(), |method| replying(compiler, method));
-        let (compiler, replying, named) = self.named(compiler, replying, section.get("let"))?;
+        let (mut compiler, mut replying, named) = self.named(compiler, replying, section.get("let"))?;
         let when = section.get("when").map(|node| self.condition(&compiler, node));
+        let mut denied = Vec::new();
+        if let Some(Some((_, expression))) = &when {
+            for compiler in [&mut compiler, &mut replying] {
+                compiler.scope = compiler.scope.with_present(expression.present_if(true).iter().cloned());
+            }
+            denied.extend_from_slice(expression.present_if(false));
+        }
         let action = if let Some(error) = section.get("error") {
             compiler.refusal(error).map(Action::Refuse)
         } else if let (None, Some(response)) = (section.get("rpc"), section.get("response")) {
@@ -222,9 +235,13 @@ impl Context<'_> {
         section.finish();
         let when = match when {
             None => None,
-            Some(compiled) => Some(compiled?),
+            Some(compiled) => {
+                let (given, expression) = compiled?;
+                let text = expression.text().to_owned();
+                Some(given.unwrap_or_else(|| Condition::Expression(Box::new(expression), text)))
+            }
         };
-        Some(EndpointCase { when, named, action: action? })
+        Some((EndpointCase { when, named, action: action? }, denied))
     }
 
     /// Values with names of their own. Those that speak of the reply are there for the response only.
@@ -263,8 +280,8 @@ impl Context<'_> {
         Some((requesting, replying, named))
     }
 
-    /// `has(query.x)` of a parameter needs no expression to be run.
-    fn condition(&self, compiler: &Compiler<'_>, node: &Node) -> Option<Condition> {
+    /// A condition; `has(query.x)` of a parameter needs no expression to be run.
+    fn condition(&self, compiler: &Compiler<'_>, node: &Node) -> Option<(Option<Condition>, Expression)> {
         let expression = compiler.condition(node)?;
         let text = node.text().unwrap_or_default().trim();
         let inner = text.strip_prefix("has(").and_then(|rest| rest.strip_suffix(')'));
@@ -274,9 +291,9 @@ impl Context<'_> {
             && let Some(Source::Parameter(place)) = compiler.source(path)
             && operation_has_no_default(compiler.parameters, place)
         {
-            return Some(Condition::Given(place));
+            return Some((Some(Condition::Given(place)), expression));
         }
-        Some(Condition::Expression(Box::new(expression), text.to_owned()))
+        Some((None, expression))
     }
 
     fn call(&self, compiler: &Compiler<'_>, replying: &Compiler<'_>, operation: &Operation, section: &Section<'_, '_>) -> Option<CallPlan> {

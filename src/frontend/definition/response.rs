@@ -61,7 +61,14 @@ impl Compiler<'_> {
             }
             return Some(ResponsePlan { cases: vec![case] });
         };
-        let cases: Vec<Option<ResponseCase>> = items.iter().map(|item| self.response_case(item, operation, output, default)).collect();
+        let (mut cases, mut compiler): (Vec<Option<ResponseCase>>, _) = (Vec::with_capacity(items.len()), self.clone());
+        for item in items {
+            let case = compiler.response_case(item, operation, output, default);
+            if let Some(ResponseCase { when: Some(when), .. }) = &case {
+                compiler.scope = compiler.scope.with_present(when.present_if(false).iter().cloned());
+            }
+            cases.push(case);
+        }
         let whens = cases.iter().map(|case| case.as_ref().map(|case| case.when.is_some()));
         self.check_order("response", items, &whens.collect::<Vec<_>>());
         Some(ResponsePlan { cases: cases.into_iter().collect::<Option<_>>()? })
@@ -88,10 +95,14 @@ impl Compiler<'_> {
     fn response_case(&self, node: &Node, operation: &Operation, output: Option<MessageId>, default: &HeaderValue) -> Option<ResponseCase> {
         let section = Section::new(self.file, "the response", node);
         let when = section.get("when").map(|node| self.condition(node));
+        let mut knowing = self.clone();
+        if let Some(Some(when)) = &when {
+            knowing.scope = knowing.scope.with_present(when.present_if(true).iter().cloned());
+        }
         let outcome = if let Some(error) = section.get("error") {
-            self.refusal(error).map(Outcome::Error)
+            knowing.refusal(error).map(Outcome::Error)
         } else {
-            self.answer(Some(&section), operation, output, default).map(Outcome::Answer)
+            knowing.answer(Some(&section), operation, output, default).map(Outcome::Answer)
         };
         section.finish();
         let when = match when {

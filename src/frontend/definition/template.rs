@@ -251,12 +251,16 @@ impl Compiler<'_> {
 
     fn when(&self, section: &Section<'_, '_>, condition: &Node) -> Option<Typed> {
         let condition = self.condition(condition);
+        let knowing = |holds: bool| {
+            let present = condition.as_ref().map_or(&[][..], |condition| condition.present_if(holds));
+            Self { scope: self.scope.with_present(present.iter().cloned()), ..self.clone() }
+        };
         let then = section.given("$then");
         if then.is_none() {
             self.file.problem(&section.place, "`$when` needs `$then`: the value if the condition holds");
         }
-        let then = then.and_then(|node| self.value(node));
-        let otherwise = section.given("$else").map(|node| self.value(node));
+        let then = then.and_then(|node| knowing(true).value(node));
+        let otherwise = section.given("$else").map(|node| knowing(false).value(node));
         let (then, kind) = then?;
         match otherwise {
             None => Some((Template::When(Box::new((condition?, then, None))), kind)),

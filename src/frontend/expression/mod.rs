@@ -82,6 +82,8 @@ pub struct Expression {
     of: Type,
     reads: Vec<String>,
     path: Option<Vec<String>>,
+    present_if_true: Vec<String>,
+    present_if_false: Vec<String>,
     constant: Option<Value>,
 }
 
@@ -100,9 +102,12 @@ impl Expression {
         let mut reads = Vec::new();
         prepare::variables(&tree, scope, &mut Vec::new(), &mut reads);
         let path = check::path(&tree).filter(|path| path.first().is_some_and(|name| scope.get(name).is_some()));
+        let (mut present_if_true, mut present_if_false) = (Vec::new(), Vec::new());
+        check::present_if(&tree, true, &mut present_if_true);
+        check::present_if(&tree, false, &mut present_if_false);
         prepare::prepare(&mut tree);
         let constant = if reads.is_empty() { fold(&tree)? } else { None };
-        Ok(Self { text: text.to_owned(), tree, of, reads, path, constant })
+        Ok(Self { text: text.to_owned(), tree, of, reads, path, present_if_true, present_if_false, constant })
     }
 
     /// As it was written.
@@ -123,6 +128,11 @@ impl Expression {
     /// The steps of a bare path, `a.b["c"]`, from the variable on.
     pub fn as_path(&self) -> Option<&[String]> {
         self.path.as_deref()
+    }
+
+    /// The paths that are there if this condition holds, or if it does not: what `has(…)` in it has made sure of.
+    pub fn present_if(&self, holds: bool) -> &[String] {
+        if holds { &self.present_if_true } else { &self.present_if_false }
     }
 
     /// The value of an expression that reads nothing.

@@ -2,10 +2,10 @@
 
 use cel::{
     IdedExpr,
-    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, operators},
+    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, SelectExpr, operators},
 };
 
-use super::{budget, library, parse, types::Scope};
+use super::{budget, check::select, library, parse, types::Scope};
 
 /// The top-level variables that a tree names.
 pub fn variables(node: &IdedExpr, scope: &Scope, hidden: &mut Vec<String>, found: &mut Vec<String>) {
@@ -33,6 +33,25 @@ pub fn variables(node: &IdedExpr, scope: &Scope, hidden: &mut Vec<String>, found
     }
 }
 
+/// `has(a.b.c)` asks for `a.b` first: CEL alone would fail where that is absent.
+fn ask_for_all(node: &mut IdedExpr) {
+    let Expr::Select(select) = &node.expr else { return };
+    let (mut tests, mut outer) = (vec![node.clone()], Some(&*select.operand));
+    while let Some(inner) = outer {
+        if let Expr::Select(select) = &inner.expr {
+            tests.push(IdedExpr { id: inner.id, expr: Expr::Select(SelectExpr { test: true, ..select.clone() }) });
+        }
+        outer = select::operand(inner);
+    }
+    let all = tests.into_iter().rev().reduce(|outer, inner| {
+        let call = CallExpr { func_name: operators::LOGICAL_AND.to_owned(), target: None, args: vec![outer, inner] };
+        IdedExpr { id: node.id, expr: Expr::Call(call) }
+    });
+    if let Some(all) = all {
+        *node = all;
+    }
+}
+
 /// Puts the budget in: around ranges, around what is kept, and into the functions that can make much of little.
 pub fn prepare(node: &mut IdedExpr) {
     match &mut node.expr {
@@ -54,7 +73,12 @@ pub fn prepare(node: &mut IdedExpr) {
             keep(loops);
             around(&mut loops.iter_range, budget::EACH);
         }
-        Expr::Select(select) => prepare(&mut select.operand),
+        Expr::Select(select) => {
+            prepare(&mut select.operand);
+            if select.test {
+                ask_for_all(node);
+            }
+        }
         Expr::List(list) => list.elements.iter_mut().for_each(prepare),
         Expr::Map(map) => {
             for entry in &mut map.entries {

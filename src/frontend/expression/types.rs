@@ -55,6 +55,9 @@ pub struct Member {
     pub required: bool,
 }
 
+/// Before a path that is known to be there; no name begins with it.
+const PRESENT: char = '?';
+
 /// The variables that an expression may name. Cheap to clone and to add to.
 #[derive(Clone, Debug, Default)]
 pub struct Scope(Option<Arc<Named>>);
@@ -78,6 +81,17 @@ impl Scope {
         Self(Some(Arc::new(Named { name: name.into(), value, outer: self.clone() })))
     }
 
+    /// This scope, where the paths (`body.text`) are known to be there, so that nothing has to guard them.
+    #[must_use]
+    pub fn with_present(&self, paths: impl IntoIterator<Item = String>) -> Self {
+        paths.into_iter().fold(self.clone(), |scope, path| scope.with(format!("{PRESENT}{path}"), Type::Bool))
+    }
+
+    /// The paths that are known to be there.
+    pub fn present(&self) -> impl Iterator<Item = &str> {
+        self.each().filter_map(|named| named.name.strip_prefix(PRESENT))
+    }
+
     /// The type of a variable.
     pub fn get(&self, name: &str) -> Option<&Type> {
         self.each().find(|named| named.name == name).map(|named| &named.value)
@@ -86,7 +100,7 @@ impl Scope {
     /// The names of all variables, in the order in which they were added.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
-        for named in self.each().filter(|named| !named.name.starts_with(['@', '#'])) {
+        for named in self.each().filter(|named| !named.name.starts_with(['@', '#', PRESENT])) {
             if !names.contains(&named.name.as_str()) {
                 names.push(&named.name);
             }

@@ -134,6 +134,12 @@ impl Encoder<'_> {
             if own.is_empty() && (self.style.omit_zeros || field.shape == (Shape::Singular { presence: true })) {
                 continue;
             }
+            if self.style.omit_zeros
+                && field.shape == (Shape::Singular { presence: false })
+                && own.last().is_some_and(|(_, value)| *value == zero(field.kind))
+            {
+                continue;
+            }
             if out.len() > start {
                 out.push(b',');
             }

@@ -6,6 +6,7 @@
 mod check;
 mod error;
 mod message;
+pub mod rehearsal;
 mod request;
 mod response;
 mod scope;

@@ -4,7 +4,7 @@ mod call;
 mod functions;
 mod loops;
 mod operator;
-mod select;
+pub(super) mod select;
 
 use std::collections::HashSet;
 
@@ -34,7 +34,8 @@ const TYPES: &[&str] = &["bool", "bytes", "double", "int", "list", "map", "null_
 
 /// The type of an expression.
 pub fn check(tree: &IdedExpr, schema: &Schema, scope: &Scope) -> Result<Type, Problem> {
-    let mut checker = Checker { schema, guarded: HashSet::new(), bare: select::path(tree).is_some(), loops: 0 };
+    let mut checker =
+        Checker { schema, guarded: scope.present().map(str::to_owned).collect(), bare: select::path(tree).is_some(), loops: 0 };
     checker.find_guards(tree);
     checker.expression(tree, scope)
 }
@@ -49,12 +50,42 @@ struct Checker<'s> {
     loops: usize,
 }
 
+/// The paths that are there if a condition holds, or if it does not.
+pub fn present_if(node: &IdedExpr, holds: bool, found: &mut Vec<String>) {
+    match &node.expr {
+        Expr::Select(tested) if tested.test && holds => {
+            if let Some(operand) = select::spelled(&tested.operand) {
+                found.push(select::step(&operand, &tested.field));
+            }
+            let mut outer = Some(&*tested.operand);
+            while let Some(node) = outer {
+                found.extend(select::spelled(node));
+                outer = select::operand(node);
+            }
+        }
+        Expr::Call(call) => match (call.func_name.as_str(), holds) {
+            (cel::common::ast::operators::LOGICAL_AND, true) | (cel::common::ast::operators::LOGICAL_OR, false) => {
+                call.args.iter().for_each(|inner| present_if(inner, holds, found));
+            }
+            (cel::common::ast::operators::LOGICAL_NOT, _) => call.args.iter().for_each(|inner| present_if(inner, !holds, found)),
+            _ => {}
+        },
+        _ => {}
+    }
+}
+
 impl Checker<'_> {
     fn find_guards(&mut self, node: &IdedExpr) {
         match &node.expr {
             Expr::Select(tested) if tested.test => {
                 if let Some(operand) = select::spelled(&tested.operand) {
                     self.guarded.insert(select::step(&operand, &tested.field));
+                }
+                // What it is in is asked for too.
+                let mut outer = Some(&*tested.operand);
+                while let Some(node) = outer {
+                    self.guarded.extend(select::spelled(node));
+                    outer = select::operand(node);
                 }
             }
             // `"limit" in query` says the same as `has(query.limit)`.

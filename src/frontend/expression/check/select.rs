@@ -127,6 +127,15 @@ pub fn path(node: &IdedExpr) -> Option<Vec<String>> {
     }
 }
 
+/// What a selection or an index is of.
+pub fn operand(node: &IdedExpr) -> Option<&IdedExpr> {
+    match &node.expr {
+        Expr::Select(select) => Some(&select.operand),
+        Expr::Call(call) if call.func_name == operators::INDEX => call.args.first(),
+        _ => None,
+    }
+}
+
 /// A chain of selections and indexes as it is written; different spellings of one chain are the same.
 pub fn spelled(node: &IdedExpr) -> Option<String> {
     match &node.expr {

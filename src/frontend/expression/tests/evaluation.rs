@@ -7,6 +7,8 @@ fn expressions_have_their_values() {
     let table = [
         ("1 + 2 * 3", json!(7)),
         ("has(query.limit) ? query.limit : 10", json!(5)),
+        ("has(body.nothing.at.all) ? 1 : 2", json!(2)),
+        ("has(reply.choice_inner.name) ? 1 : 2", json!(1)),
         ("has(query.prefix) ? query.prefix : \"all\"", json!("all")),
         ("\"limit\" in query ? query.limit + 1 : 0", json!(6)),
         ("path.key + \"/\" + path[\"id\"]", json!("a/b c/17")),
