@@ -4,7 +4,7 @@ local key, ttl = ARGV[2], tonumber(ARGV[3])
 local found = head(key)
 if not found then return false end
 if ttl == 0 then
-  redis.call('SETRANGE', VALUES .. key, 9, string.rep('\0', 7))
+  redis.call('SETRANGE', VALUES .. key, 9, NEVER)
   redis.call('PERSIST', VALUES .. key)
   redis.call('ZREM', EXPIRATIONS, key)
   return {string.sub(found, 9, 16), 0}

@@ -3,18 +3,21 @@ local REVISION, INDEX, EXPIRATIONS, VALUES = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- A revision is greater than the last one and than the time in microseconds. So it stays new even when the server comes
--- back without its last writes.
+-- Numbers are 8 bytes, the greatest first. Text compares as they do, as long as it is compared byte by byte.
+local function bytes(number) return struct.pack('>I8', number) end
+local NONE = '\0\0\0\0\0\0\0\0'
+local ONE = '\0\0\0\0\0\0\0\1'
+-- Seven bytes of an expiration that never comes.
+local NEVER = '\0\0\0\0\0\0\0'
+
+-- A revision, 8 bytes. It is greater than the last one and than the time in microseconds. So it stays new even when the
+-- server comes back without its last writes.
 local function next_revision()
   local last = tonumber(redis.call('GET', REVISION) or '0')
   local revision = math.max(last + 1, time[1] * 1000000 + time[2])
   redis.call('SET', REVISION, string.format('%.0f', revision))
-  return revision
+  return bytes(revision)
 end
-
--- Numbers are 8 bytes, the greatest first. Text compares as they do, as long as it is compared byte by byte.
-local NONE = string.rep('\0', 8)
-local function bytes(number) return struct.pack('>I8', number) end
 
 -- What stands before the value of a key, at least its revision and its expiration; nil when the key is not there.
 local function head(key)
@@ -33,7 +36,7 @@ local function revision_of(found) return found and string.sub(found, 1, 8) or NO
 local function origin(found)
   if not found then return NONE, NONE end
   if complete(found) then return string.sub(found, 17, 24), string.sub(found, 25, 32) end
-  return string.sub(found, 1, 8), bytes(1)
+  return string.sub(found, 1, 8), ONE
 end
 
 -- The instant from which on Redis must not find a key is a millisecond behind the last one at which it does.
@@ -41,21 +44,25 @@ local function last_millisecond(expiration)
   return string.format('%.0f', expiration - 1)
 end
 
--- Stores a value over what was found; ttl in milliseconds, 0 = forever; flags are 8 bytes.
+-- Stores a value over what was found; ttl in milliseconds, 0 = forever; flags and revision are 8 bytes.
 local function store(key, found, value, ttl, flags, revision)
-  local created, version = bytes(revision), NONE
-  if found then created, version = origin(found) end
-  local expiration = ttl == 0 and 0 or now + ttl
-  local stored = bytes(revision) .. '\128' .. string.sub(bytes(expiration), 2)
-    .. created .. bytes(struct.unpack('>I8', version) + 1) .. flags .. value
+  local created, version, lasting = revision, ONE, false
+  if found then
+    created, version = origin(found)
+    version = bytes(struct.unpack('>I8', version) + 1)
+    -- What was there without an expiration is in the index already, and not among the keys that expire.
+    lasting = string.sub(found, 10, 16) == NEVER
+  end
   if ttl == 0 then
-    redis.call('SET', VALUES .. key, stored)
-    redis.call('ZREM', EXPIRATIONS, key)
+    redis.call('SET', VALUES .. key, revision .. '\128' .. NEVER .. created .. version .. flags .. value)
+    if not lasting then redis.call('ZREM', EXPIRATIONS, key) end
   else
-    redis.call('SET', VALUES .. key, stored, 'PXAT', last_millisecond(expiration))
+    local expiration = now + ttl
+    local head = revision .. '\128' .. string.sub(bytes(expiration), 2) .. created .. version .. flags
+    redis.call('SET', VALUES .. key, head .. value, 'PXAT', last_millisecond(expiration))
     redis.call('ZADD', EXPIRATIONS, expiration, key)
   end
-  redis.call('ZADD', INDEX, 0, key)
+  if not lasting then redis.call('ZADD', INDEX, 0, key) end
 end
 
 -- Takes a key out of the indexes.

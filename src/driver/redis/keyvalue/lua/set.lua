@@ -4,4 +4,4 @@ for at = 2, #ARGV, 4 do
   store(ARGV[at], head(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3], revision)
 end
 sweep(8 + #ARGV)
-return bytes(revision)
+return revision

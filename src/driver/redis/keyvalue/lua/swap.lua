@@ -5,4 +5,4 @@ if current ~= ARGV[3] then return {0, current} end
 local revision = next_revision()
 store(ARGV[2], found, ARGV[4], tonumber(ARGV[5]), ARGV[6], revision)
 sweep(8)
-return {1, bytes(revision)}
+return {1, revision}

@@ -59,7 +59,7 @@ for _, operation in ipairs(list) do
     break
   end
 end
-local answer = {held and 1 or 0, revision and bytes(revision) or ''}
+local answer = {held and 1 or 0, revision or ''}
 for i, operation in ipairs(list) do
   local kind, key = operation[1], operation[2]
   if kind == 's' then
