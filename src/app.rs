@@ -301,9 +301,9 @@ fn bindings_of(
 pub fn defined(binding: &config::Binding) -> Result<definition::Definition, Error> {
     let name = binding.definition.as_deref().unwrap_or_default();
     let failed = |problem: String| {
-        Error::new(Code::FailedPrecondition, "FRONTEND", format!("the frontend {} can't be used: {problem}", binding.frontend))
+        Error::new(Code::FailedPrecondition, "FRONTEND", format!("the frontend {} can't be used:{problem}", binding.frontend))
     };
-    let texts = definition::Texts::find(name).map_err(|problem| failed(format!("{name}: {problem}")))?;
+    let texts = definition::Texts::find(name).map_err(|problem| failed(format!(" {name}: {problem}")))?;
     let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
     definition::compile(&texts, &|name| pattern::find(name).map(|pattern| pattern.service), &patterns, &binding.settings).map_err(
         |problems| {

@@ -8,6 +8,7 @@
 mod bare;
 mod envoy;
 mod driver;
+mod loading;
 mod measure;
 mod report;
 mod server;
@@ -27,6 +28,15 @@ struct Row {
     /// The processes whose CPU time counts.
     servers: Vec<u32>,
     samples: Vec<Sample>,
+    /// Place of the row that it is held against.
+    beside: usize,
+}
+
+impl Row {
+    fn beside(mut self, row: usize) -> Self {
+        self.beside = row;
+        self
+    }
 }
 
 fn main() -> Result<()> {
@@ -40,8 +50,8 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let first_answer = (0..5).map(|_| server::first_answer(folder.path())).collect::<Result<Vec<_>>>()?;
     let bare = Server::bare()?;
-    let prism = Server::prism(&folder.path().join("data"))?;
-    let idle = prism.resident_megabytes()?;
+    let idle = Server::prism(&folder.path().join("data"))?.resident_megabytes()?;
+    let prism = Server::mapped(folder.path())?;
     let envoy = envoy::start(folder.path(), prism.port)?;
     for namespace in ["default", "scratch"] {
         prism.put(namespace, "greeting", &[b'x'; 100])?;
@@ -50,9 +60,10 @@ fn main() -> Result<()> {
     let files = measure::Files::write(folder.path())?;
     let value = |port: u16, namespace: &str| format!("http://127.0.0.1:{port}/{namespace}/v1/values/greeting");
     let json = |port: u16, path: &str| format!("http://127.0.0.1:{port}{path}/v1/keys/greeting");
+    let mapped = |path: &str| format!("http://127.0.0.1:{}/mapped/{path}", prism.port);
     let rpc = |rpc: &str| format!("http://127.0.0.1:{}/prism.patterns.keyvalue.v1.KeyValueService/{rpc}", prism.port);
     let (own, both) = (vec![prism.pid()], vec![prism.pid(), envoy.pid()]);
-    let row = |name, load, servers: &[u32]| Row { name, load, servers: servers.to_vec(), samples: Vec::new() };
+    let row = |name, load, servers: &[u32]| Row { name, load, servers: servers.to_vec(), samples: Vec::new(), beside: 0 };
     let mut rows = vec![
         row("bare axum route, GET 100 bytes", Load::http1(value(bare.port, "scratch")), &[bare.pid()]),
         row("Prism REST GET, raw value, memory", Load::http1(value(prism.port, "scratch")), &own),
@@ -64,6 +75,13 @@ fn main() -> Result<()> {
         row("Prism gRPC Retrieve, SQLite", Load::grpc(rpc("Retrieve"), "default", &files.retrieve), &own),
         row("Prism gRPC Store 1 KiB, memory", Load::grpc(rpc("Store"), "scratch", &files.store), &own),
         row("Prism gRPC Retrieve, memory, one connection", Load::grpc(rpc("Retrieve"), "scratch", &files.retrieve).one(), &own),
+        row("mapped GET, raw value, memory", Load::http1(mapped("raw/greeting")), &own).beside(1),
+        row("mapped PUT 1 KiB, memory", Load::http1(mapped("raw/greeting")).put(&files.kilobyte), &own).beside(4),
+        row("mapped GET, JSON, memory", Load::http1(mapped("json/greeting")), &own).beside(3),
+        row("mapped GET, JSON with three expressions, memory", Load::http1(mapped("expression/greeting")), &own).beside(3),
+        row("Prism REST PUT 1 KiB in JSON, memory", Load::http1(json(prism.port, "/scratch")).put(&files.json).json(), &own),
+        row("mapped PUT 1 KiB in JSON with a schema, memory", Load::http1(mapped("json/greeting")).put(&files.mapped_json).json(), &own)
+            .beside(14),
         row("Envoy transcoder to Prism gRPC, GET JSON, memory", Load::http1(json(envoy.port, "")).namespace("scratch"), &both),
     ];
     for row in &rows {
@@ -80,9 +98,10 @@ fn main() -> Result<()> {
         loaded_megabytes: prism.resident_megabytes()?,
         first_answer_milliseconds: measure::median(first_answer),
         driver: driver::measure()?,
+        loading_milliseconds: loading::measure()?,
         rounds,
         requests,
     };
-    println!("{}", report::table(&rows.iter().map(|row| (row.name, &*row.samples)).collect::<Vec<_>>(), &facts));
+    println!("{}", report::table(&rows.iter().map(|row| (row.name, &*row.samples, row.beside)).collect::<Vec<_>>(), &facts));
     Ok(())
 }

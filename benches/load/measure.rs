@@ -19,6 +19,8 @@ pub struct Files {
     pub kilobyte: PathBuf,
     pub retrieve: PathBuf,
     pub store: PathBuf,
+    pub json: PathBuf,
+    pub mapped_json: PathBuf,
 }
 
 impl Files {
@@ -34,6 +36,9 @@ impl Files {
             kilobyte: file("kilobyte", &kilobyte)?,
             retrieve: file("retrieve", &framed(&RetrieveRequest { key: "greeting".into() }))?,
             store: file("store", &framed(&store))?,
+            // 768 bytes, which are 1 KiB as base64.
+            json: file("json", format!("{{\"value\":\"{}\",\"flags\":7}}", "eHh4".repeat(256)).as_bytes())?,
+            mapped_json: file("mapped-json", format!("{{\"data\":\"{}\",\"flags\":7}}", "eHh4".repeat(256)).as_bytes())?,
         })
     }
 }
@@ -86,6 +91,11 @@ impl Load {
     pub fn put(mut self, body: &Path) -> Self {
         self.method = Some("PUT");
         self.body = Some(body.into());
+        self
+    }
+
+    pub fn json(mut self) -> Self {
+        self.headers.push("content-type: application/json".to_owned());
         self
     }
 

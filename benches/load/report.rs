@@ -13,26 +13,31 @@ pub struct Facts {
     pub loaded_megabytes: f64,
     pub first_answer_milliseconds: f64,
     pub driver: Costs,
+    pub loading_milliseconds: f64,
     pub rounds: u32,
     pub requests: u32,
 }
 
 /// The whole page. The first row is what the others are held against.
-pub fn table(rows: &[(&str, &[Sample])], facts: &Facts) -> String {
+pub fn table(rows: &[(&str, &[Sample], usize)], facts: &Facts) -> String {
     let mut out = format!(
         "# Benchmarks\n\nWritten by `scripts/bench`: {} rounds of {} requests for each row, the load (h2load) on the same machine. A ratio is \
-         taken within each round against the first row; the table has the medians. Rates depend on the machine and on the load beside \
+         taken within each round against the first row, that of a mapped route also against the plain route that does the same; the table \
+         has the medians. Rates depend on the machine and on the load beside \
          it, ratios much less.\n\n\
-         | what | requests / s | ratio | CPU µs / request | ratio |\n|---|---:|---:|---:|---:|\n",
+         | what | requests / s | ratio | CPU µs / request | ratio | to the plain route |\n|---|---:|---:|---:|---:|---:|\n",
         facts.rounds, facts.requests
     );
-    let base = rows.first().map_or(&[][..], |(_, samples)| samples);
-    for (name, samples) in rows {
+    let base = rows.first().map_or(&[][..], |(_, samples, _)| samples);
+    for (name, samples, beside) in rows {
+        let plain = rows.get(*beside).filter(|_| *beside > 0).map_or(String::new(), |(_, plain, _)| {
+            format!("{:.2}", median(samples.iter().zip(*plain).map(|(sample, plain)| sample.cpu / plain.cpu).collect()))
+        });
         let ratio = |of: fn(&Sample) -> f64| median(samples.iter().zip(base).map(|(sample, base)| of(sample) / of(base)).collect());
         let middle = |of: fn(&Sample) -> f64| median(samples.iter().map(of).collect());
         let _ = writeln!(
             out,
-            "| {name} | {:.0} | {:.2} | {:.1} | {:.2} |",
+            "| {name} | {:.0} | {:.2} | {:.1} | {:.2} | {plain} |",
             middle(|sample| sample.rate),
             ratio(|sample| sample.rate),
             middle(|sample| sample.cpu),
@@ -43,8 +48,14 @@ pub fn table(rows: &[(&str, &[Sample])], facts: &Facts) -> String {
         out,
         "\nCPU of the last row is Envoy's and Prism's together: the hop is what it costs to have REST in front of a gRPC service.\n\n\
          | the process | |\n|---|---:|\n| start to first answer | {:.0} ms |\n| memory, idle | {:.1} MB |\n| memory, after the load | {:.1} MB |\n\
-         | memory driver, get | {:.0} ns |\n| memory driver, set | {:.0} ns |\n",
-        facts.first_answer_milliseconds, facts.idle_megabytes, facts.loaded_megabytes, facts.driver.get, facts.driver.set
+         | memory driver, get | {:.0} ns |\n| memory driver, set | {:.0} ns |\n| a definition of {} routes, loaded | {:.0} ms |\n",
+        facts.first_answer_milliseconds,
+        facts.idle_megabytes,
+        facts.loaded_megabytes,
+        facts.driver.get,
+        facts.driver.set,
+        crate::loading::ROUTES,
+        facts.loading_milliseconds
     );
     out
 }

@@ -31,10 +31,28 @@ impl Server {
 
     /// The gateway on embedded defaults.
     pub fn prism(data: &Path) -> Result<Self> {
+        Self::gateway(&["--data", &data.display().to_string()])
+    }
+
+    /// The gateway with the namespaces of the embedded defaults, and with the definition of this bench beside REST.
+    pub fn mapped(folder: &Path) -> Result<Self> {
+        let config = format!(
+            "backends:\n  local: {{type: sqlite, path: {}}}\n  memory: {{type: memory}}\nfrontends:\n  mapped: {{definition: {}}}\nnamespaces:\n  \
+             - {{name: default, pattern: keyvalue, slots: {{storage: local}}, frontends: [grpc, rest]}}\n  \
+             - {{name: scratch, pattern: keyvalue, slots: {{storage: memory}}, frontends: [grpc, rest, mapped]}}\n",
+            folder.join("mapped.db").display(),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/mapped.yaml"),
+        );
+        let file = folder.join("prism.yaml");
+        fs::write(&file, config)?;
+        Self::gateway(&["--config", &file.display().to_string()])
+    }
+
+    fn gateway(arguments: &[&str]) -> Result<Self> {
         let (port, admin) = (free_port()?, free_port()?);
         let child = Command::new(env!("CARGO_BIN_EXE_prism"))
-            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}"), "--data"])
-            .arg(data)
+            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")])
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn()?;
         let server = Self { child, port };

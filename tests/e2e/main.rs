@@ -17,6 +17,7 @@ mod drain;
 mod examples;
 mod grpc;
 mod limits;
+mod mapped;
 mod observe;
 mod preconditions;
 mod remote;
