@@ -13,6 +13,9 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
 use super::problem::{Place, Problem};
 
+/// Values may be nested this deeply. Each level takes a good deal of stack while it is read.
+const MAX_DEPTH: usize = 40;
+
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -91,7 +94,8 @@ impl Value {
 /// file that is no YAML nothing is read.
 pub fn parse(text: &str) -> (Node, Vec<Problem>) {
     let read = |duplicate_keys| {
-        let options = serde_saphyr::options! { strict_booleans: true, duplicate_keys: duplicate_keys };
+        let budget = serde_saphyr::budget! { max_depth: MAX_DEPTH };
+        let options = serde_saphyr::options! { strict_booleans: true, duplicate_keys: duplicate_keys, budget: budget };
         serde_saphyr::from_str_with_options::<Option<Node>>(text, options)
     };
     let mut errors = Vec::new();

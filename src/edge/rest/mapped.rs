@@ -78,7 +78,7 @@ where
     let plan = match endpoint.cases.get(place).map(|case| &case.action) {
         Some(Action::Call(plan)) => plan,
         Some(Action::Refuse(refusal)) => {
-            let error = early.unwrap_or_else(|| refusal.error(&Scope { named: Some(&named), ..exchange.scope(received.as_ref(), "") }));
+            let error = early.unwrap_or_else(|| refusal.error(&Scope { named: Some(&named), ..exchange.scope(received.as_ref(), None) }));
             return exchange.failed(&RequestId::from_headers(&headers), received.as_ref(), None, &error);
         }
         Some(Action::Answer(plan)) => {
@@ -86,7 +86,7 @@ where
             let result = match early {
                 Some(error) => Err(error),
                 None => {
-                    exchange.api.respond(plan, &Scope { named: Some(&named), ..exchange.scope(received.as_ref(), "") }, &exchange.accept)
+                    exchange.api.respond(plan, &Scope { named: Some(&named), ..exchange.scope(received.as_ref(), None) }, &exchange.accept)
                 }
             };
             return match result {
@@ -107,7 +107,7 @@ where
             };
             exchange.acceptable(plan)?;
             content.read(exchange.endpoint, received, limit).await?;
-            plan.input(&Scope { named: Some(named), ..exchange.scope(Some(received), "") }, limit)
+            plan.input(&Scope { named: Some(named), ..exchange.scope(Some(received), None) }, limit)
         });
         edge.pipeline.call(namespace, incoming, read).await
     };
@@ -135,8 +135,7 @@ fn chosen<'a>(
 /// The refusal of a request that leads to no operation.
 pub fn refused(api: &Api, namespace: &str, headers: &HeaderMap, error: &Error) -> Response<Body> {
     let id = RequestId::from_headers(headers);
-    let text = id.to_string();
-    let scope = api.scope(Parameters::none(), None, namespace, &text);
+    let scope = api.scope(Parameters::none(), None, namespace, Some(&id));
     let rendered = api.errors.render(error, None, &scope);
     finish(&id, rendered, error.headers_and_trailers(), false)
 }
@@ -175,7 +174,7 @@ where
 }
 
 impl<'a> Exchange<'a> {
-    fn scope<'s>(&'s self, received: Option<&'s Received<'s>>, request_id: &'s str) -> Scope<'s> {
+    fn scope<'s>(&'s self, received: Option<&'s Received<'s>>, request_id: Option<&'s RequestId>) -> Scope<'s> {
         self.api.scope(&self.endpoint.parameters, received, &self.namespace.name, request_id)
     }
 
@@ -194,7 +193,7 @@ impl<'a> Exchange<'a> {
         let place = match self.endpoint.cases.as_slice() {
             [EndpointCase { when: None, .. }] => 0,
             cases => {
-                let case = self.endpoint.choose(&self.scope(Some(&received), ""))?;
+                let case = self.endpoint.choose(&self.scope(Some(&received), None))?;
                 cases.iter().position(|other| std::ptr::eq(other, case)).unwrap_or_default()
             }
         };
@@ -210,11 +209,10 @@ impl<'a> Exchange<'a> {
         plan: &CallPlan,
         reply: Reply,
     ) -> Response<Body> {
-        let text = id.to_string();
-        let scope = Scope { named: Some(named), ..self.scope(received.as_ref(), &text) };
+        let scope = Scope { named: Some(named), ..self.scope(received.as_ref(), Some(id)) };
         let rendered = match reply.output {
             Output::One(message) => {
-                let scope = Scope { reply: Some((plan.output, &message)), ..scope };
+                let scope = Scope { reply: Some((plan.output, &message)), shared: Some(&message), ..scope };
                 self.api.respond(&plan.response, &scope, &self.accept)
             }
             Output::Stream(messages) if plan.gathers => {
@@ -309,7 +307,7 @@ impl<'a> Exchange<'a> {
             case,
             received: received.into_owned(),
             namespace: self.namespace.name.clone(),
-            request_id: id.to_string(),
+            request_id: id.clone(),
         };
         let format = self.format().unwrap_or(Format::Lines);
         let stream = stream::Stream { rendering: Arc::new(rendering), format, messages, trailers, resumed: false, heartbeat: HEARTBEAT };
@@ -317,8 +315,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn failed(&self, id: &RequestId, received: Option<&Received<'_>>, own: Option<&ErrorCases>, error: &Error) -> Response<Body> {
-        let text = id.to_string();
-        let scope = self.scope(received, &text);
+        let scope = self.scope(received, Some(id));
         let rendered = self.api.errors.render(error, own, &scope);
         finish(id, rendered, error.headers_and_trailers(), self.conditions.head)
     }

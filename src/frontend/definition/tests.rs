@@ -61,3 +61,92 @@ fn mistakes_are_told_with_their_place() {
         assert!(problems.iter().any(|problem| problem.contains(wanted)) || wanted.is_empty(), "{to}: {problems:#?}");
     }
 }
+
+#[test]
+fn bindings_decide_what_the_definition_leaves_to_them() {
+    let text = NOTES
+        .replace("routes:", "settings:\n  kept: {default: 201, description: The status of a write.}\nroutes:")
+        .replace("status: 201", "status: settings.kept");
+    let status = |settings: serde_json::Value| {
+        let settings = settings.as_object().unwrap().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        decided(&text, DOCUMENT, &settings).map(|definition| format!("{:?}", definition.api.settings))
+    };
+    assert!(status(serde_json::json!({})).is_ok());
+    assert!(status(serde_json::json!({"kept": 200})).is_ok());
+    assert_eq!(
+        status(serde_json::json!({"kept": "x"})).unwrap_err()[0],
+        "notes.yaml:5:3: the binding decides the setting `kept` as \"x\", which is not of the kind of 201"
+    );
+    assert_eq!(
+        status(serde_json::json!({"kpt": 1})).unwrap_err()[0],
+        "notes.yaml:1:1: a binding decides `kpt`: unknown setting `kpt`; did you mean `kept`? There are: kept"
+    );
+}
+
+#[test]
+fn routes_that_shadow_each_other_and_cases_that_are_never_reached_are_told() {
+    let document = "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths:\n  /a/{x}: {get: {operationId: one, parameters: [{name: x, in: path, required: true, schema: {type: string}}], responses: {'200': {description: ok}}}}\n  /a/{y}: {get: {operationId: two, parameters: [{name: y, in: path, required: true, schema: {type: string}}], responses: {'200': {description: ok}}}}\n";
+    let text = "frontend: t\nopenapi: t.yaml\npattern: keyvalue\nroutes:\n  one:\n    - {rpc: Retrieve, request: {key: path.x}}\n    - {rpc: Exists, request: {key: path.x}}\n  two: {rpc: Retrieve, request: {key: path.y}}\n";
+    assert_eq!(
+        load(text, document).unwrap_err(),
+        [
+            "notes.yaml:6:7: what stands behind this case is never reached: it has no `when`".to_owned(),
+            "notes.yaml:8:3: GET /a/{p0} takes the same requests as GET /a/{p0}; one of them must change".to_owned()
+        ]
+    );
+}
+
+#[test]
+fn anchors_and_aliases_serve_for_what_is_repeated() {
+    let text =
+        NOTES.replace("routes:", "x-shared:\n  key: &key {key: path.id}\nroutes:").replace("request: {key: path.id}", "request: *key");
+    assert!(load(&text, DOCUMENT).is_ok());
+}
+
+#[test]
+fn documents_of_version_3_0_are_served_as_3_1() {
+    let document =
+        DOCUMENT.replace("openapi: 3.1.0", "openapi: 3.0.3").replace("text: {type: string}", "text: {type: string, nullable: true}");
+    let definition = load(NOTES, &document).unwrap();
+    assert_eq!(definition.document["openapi"], "3.1.0");
+    assert_eq!(definition.document["components"]["schemas"]["Note"]["properties"]["text"], serde_json::json!({"type": ["string", "null"]}));
+}
+
+mod hostile {
+    use proptest::prelude::*;
+
+    use super::{DOCUMENT, NOTES, load};
+
+    /// A text with a piece of it taken out, doubled or replaced.
+    fn mutate(text: &str, at: usize, length: usize, piece: &str) -> String {
+        let boundary = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        let (start, end) = (boundary(at), boundary(at.saturating_add(length)));
+        format!("{}{piece}{}", &text[..start], &text[end.max(start)..])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn a_broken_definition_is_compiled_or_refused(at in 0usize..700, length in 0usize..30, piece in "[a-z:{}\\[\\]'\"$ \\n.-]{0,12}") {
+            let _ = load(&mutate(NOTES, at, length, &piece), DOCUMENT);
+        }
+
+        #[test]
+        fn a_broken_document_is_read_or_refused(at in 0usize..1200, length in 0usize..30, piece in "[a-z:{}\\[\\]'\"$#/ \\n.-]{0,12}") {
+            let _ = load(NOTES, &mutate(DOCUMENT, at, length, &piece));
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_refused() {
+        for deep in ["[".repeat(100_000), format!("{}x", "a: {".repeat(5_000)), format!("a: {}", "- ".repeat(50_000))] {
+            assert!(load(&deep, DOCUMENT).is_err());
+            assert!(load(NOTES, &deep).is_err());
+        }
+        let recursive = DOCUMENT
+            .replace("text: {type: string}", "text: {$ref: \"#/components/schemas/Note\"}")
+            .replace("properties:\n        id", "properties:\n        more: {$ref: \"#/components/schemas/Note\"}\n        id");
+        assert!(load(NOTES, &recursive).is_ok() || load(NOTES, &recursive).is_err());
+    }
+}

@@ -36,7 +36,7 @@ use super::{
     router::Router,
     schema::{MessageId, Schema},
 };
-use crate::call::{Error, Input, Method, message_too_large};
+use crate::call::{Error, Input, Method, RequestId, message_too_large};
 
 /// Most bytes of messages that are gathered into one response.
 pub const MAX_GATHERED_BYTES: usize = 64 << 20;
@@ -196,7 +196,7 @@ pub struct EachReply {
     /// The namespace.
     pub namespace: Arc<str>,
     /// What the call is named by.
-    pub request_id: String,
+    pub request_id: RequestId,
 }
 
 impl RenderMessage for EachReply {
@@ -209,9 +209,10 @@ impl RenderMessage for EachReply {
             parameters: &self.endpoint.parameters,
             received: Some(&self.received),
             namespace: &self.namespace,
-            request_id: &self.request_id,
+            request_id: Some(&self.request_id),
             settings: &self.api.settings,
             reply: Some((plan.output, message)),
+            shared: None,
             replies: None,
             item: None,
             error: None,
@@ -242,7 +243,7 @@ impl Api {
         parameters: &'a Parameters,
         received: Option<&'a Received<'a>>,
         namespace: &'a str,
-        request_id: &'a str,
+        request_id: Option<&'a RequestId>,
     ) -> Scope<'a> {
         Scope {
             schema: self.schema,
@@ -252,6 +253,7 @@ impl Api {
             request_id,
             settings: &self.settings,
             reply: None,
+            shared: None,
             replies: None,
             item: None,
             error: None,

@@ -60,7 +60,7 @@ impl Api {
                     Missing::Path => problem::unknown_route(&request.method, &request.path),
                     Missing::Method(allowed) => problem::method_not_allowed(&request.method, &request.path, &allowed),
                 };
-                told.response = Some(self.errors.render(&error, None, &self.scope(Parameters::none(), None, namespace, "")));
+                told.response = Some(self.errors.render(&error, None, &self.scope(Parameters::none(), None, namespace, None)));
                 return Ok(told);
             }
         };
@@ -76,7 +76,7 @@ impl Api {
             }
             Ok(received)
         });
-        let scope = |received| self.scope(&endpoint.parameters, received, namespace, "");
+        let scope = |received| self.scope(&endpoint.parameters, received, namespace, None);
         let chosen = received.as_ref().map_err(|error| self.errors.render(error, None, &scope(None))).and_then(|received| {
             endpoint
                 .choose(&scope(Some(received)))
@@ -106,7 +106,7 @@ impl Api {
         told: &mut Rehearsal,
     ) -> Result<(), String> {
         let named = Named::new(&case.named);
-        let scope = Scope { named: Some(&named), ..self.scope(&endpoint.parameters, Some(received), namespace, "") };
+        let scope = Scope { named: Some(&named), ..self.scope(&endpoint.parameters, Some(received), namespace, None) };
         let accept = Accept::of(None);
         match &case.action {
             Action::Refuse(refusal) => told.response = Some(self.errors.render(&refusal.error(&scope), None, &scope)),

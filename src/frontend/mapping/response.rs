@@ -182,7 +182,11 @@ fn plain(template: &Template, scope: &Scope<'_>) -> Result<Bytes, Error> {
         let Some((_, field, inside)) = locate(scope.schema, target, reply)? else { return Ok(Bytes::new()) };
         if let (Shape::Singular { .. }, Kind::Bytes | Kind::String) = (field.shape, field.kind) {
             let found = wire::last(inside, field.number).map_err(|_| Error::internal("the reply is not a message of its type"))?;
-            return Ok(if let Some(Wire::Bytes(bytes)) = found { Bytes::copy_from_slice(bytes) } else { Bytes::new() });
+            return Ok(match (found, scope.shared) {
+                (Some(Wire::Bytes(bytes)), Some(whole)) => whole.slice_ref(bytes),
+                (Some(Wire::Bytes(bytes)), None) => Bytes::copy_from_slice(bytes),
+                _ => Bytes::new(),
+            });
         }
     }
     Ok(match template.value(scope)? {

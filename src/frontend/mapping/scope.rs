@@ -10,7 +10,7 @@ use super::{
     value,
 };
 use crate::{
-    call::Error,
+    call::{Error, RequestId},
     frontend::{
         definition::Location,
         expression::{self, Value, Variables},
@@ -29,12 +29,14 @@ pub struct Scope<'a> {
     pub received: Option<&'a Received<'a>>,
     /// Name of the namespace.
     pub namespace: &'a str,
-    /// What the call is named by.
-    pub request_id: &'a str,
+    /// What the call is named by, once it is.
+    pub request_id: Option<&'a RequestId>,
     /// What the binding decided.
     pub settings: &'a Value,
     /// The reply, or one of its stream.
     pub reply: Option<(MessageId, &'a [u8])>,
+    /// The reply, where it may be shared instead of copied.
+    pub shared: Option<&'a Bytes>,
     /// All replies of a stream.
     pub replies: Option<(MessageId, &'a [Bytes])>,
     /// What `$item` is about.
@@ -132,7 +134,8 @@ impl<'a> Scope<'a> {
         let text = |name: &str, text: &str| (name.to_owned(), Value::String(text.to_owned().into()));
         let method = self.received.map_or("", |received| received.method.as_str());
         let path = self.received.map_or("", |received| &received.path);
-        value::map([text("method", method), text("path", path), text("id", self.request_id), text("namespace", self.namespace)])
+        let id = self.request_id.map(ToString::to_string).unwrap_or_default();
+        value::map([text("method", method), text("path", path), text("id", &id), text("namespace", self.namespace)])
     }
 
     /// The parameters of one place that the request gives, or that have a default.
