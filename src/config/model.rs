@@ -304,7 +304,8 @@ pub struct Frontend {
     #[serde(rename = "type")]
     #[schemars(with = "Option<FrontendKind>")]
     pub kind: FrontendKind,
-    /// What maps an HTTP API: a file (`frontends/notes.yaml`), or the name of a definition that comes with Prism.
+    /// What maps an HTTP API: a file (`frontends/notes.yaml`; a relative path starts where this configuration is), or the name
+    /// of a definition that comes with Prism.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
     /// What the definition lets its bindings decide.

@@ -47,6 +47,18 @@ async fn redis_serves_sessions() {
 }
 
 #[tokio::test]
+async fn notes_have_an_api_of_their_own() {
+    let gateway = Setup { args: &["--config", &example("notes.yaml")], ..Setup::default() }.launch();
+    gateway.ready().await;
+    let text = [("content-type", "text/plain")];
+    let written = http::send(gateway.address, "PUT", "/notes/today?days=2", &text, "buy milk").await.unwrap();
+    assert_eq!((written.status, written.text()), (201, ""));
+    let read = http::get(gateway.address, "/notes/today").await.unwrap();
+    assert_eq!(read.json(), serde_json::json!({"id": "today", "text": "buy milk", "revision": 1}));
+    assert_eq!(http::get(gateway.address, "/pad/v1/values/today").await.unwrap().text(), "buy milk", "the same data by REST");
+}
+
+#[tokio::test]
 async fn two_gateways_are_one_behind_the_other() {
     let behind = Gateway::start("").await;
     let env = [("PRISM_NAMESPACES_FAR_REMOTE_URL", behind.url())];

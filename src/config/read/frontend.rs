@@ -64,8 +64,9 @@ fn kind(section: &Section<'_, '_>) -> Option<FrontendKind> {
 fn definition(section: &Section<'_, '_>) -> Option<String> {
     let (name, place) = section.text("definition")?;
     if is_file(&name) {
-        if let Err(error) = std::fs::metadata(&name) {
-            section.reader.problem(&place, format!("the definition `{name}` can't be read: {error}"));
+        let file = located(section.reader, &name);
+        if let Err(error) = std::fs::metadata(&file) {
+            section.reader.problem(&place, format!("the definition `{file}` can't be read: {error}"));
         }
     } else if !section.reader.known.definitions.iter().any(|known| known.name == name) {
         let known = section.reader.known.definitions.iter().map(|known| known.name.as_str());
@@ -78,6 +79,14 @@ fn definition(section: &Section<'_, '_>) -> Option<String> {
 /// Whether a definition is named by its file.
 pub(super) fn is_file(name: &str) -> bool {
     [".yaml", ".yml"].iter().any(|end| name.ends_with(end)) || name.contains('/')
+}
+
+/// The path of a definition's file, which starts where the configuration is, so that both can be moved together.
+fn located(reader: &Reader<'_>, name: &str) -> String {
+    match reader.source.file.as_deref().and_then(std::path::Path::parent) {
+        Some(folder) if is_file(name) => folder.join(name).display().to_string(),
+        _ => name.to_owned(),
+    }
 }
 
 /// What the definition lets its bindings decide. Whether it does is known when it is read.
@@ -142,7 +151,8 @@ impl Bindings<'_> {
             section.reader.problem(place, unknown("frontend", name, names));
             return None;
         };
-        let head = frontend.definition.as_deref().map(|definition| head(section.reader, definition)).unwrap_or_default();
+        let definition = frontend.definition.as_deref().map(|definition| located(section.reader, definition));
+        let head = definition.as_deref().map(|definition| head(section.reader, definition)).unwrap_or_default();
         if let (Some(wanted), Some(pattern)) = (&head.pattern, self.pattern)
             && wanted != pattern
         {
@@ -155,7 +165,7 @@ impl Bindings<'_> {
         let binding = Binding {
             frontend: name.to_owned(),
             kind: frontend.kind,
-            definition: frontend.definition,
+            definition,
             enabled,
             shared: head.shared,
             settings,
