@@ -1,4 +1,5 @@
 //! The environment in which expressions run: CEL's own functions, its extensions for strings and lists, and ours.
+#![expect(clippy::needless_pass_by_value, reason = "that is how the engine calls functions")]
 
 use std::{
     borrow::Cow,

@@ -13,8 +13,10 @@ use super::{Variables, budget, library};
 /// Variables that are asked for once, when the first part of the expression that names them is evaluated.
 struct Once<'a> {
     variables: &'a dyn Variables,
-    known: Vec<(&'a str, OnceLock<Option<Box<dyn Val>>>)>,
+    known: Vec<(&'a str, Known)>,
 }
+
+type Known = OnceLock<Option<Box<dyn Val>>>;
 
 impl VariableResolver for Once<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {

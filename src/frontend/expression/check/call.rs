@@ -31,7 +31,7 @@ impl Checker<'_> {
         let ways: Vec<&Function> =
             FUNCTIONS.iter().filter(|function| function.name == name && function.receiver.is_some() == receiver.is_some()).collect();
         if ways.is_empty() {
-            return Err(self.unknown(node, call, scope));
+            return Err(unknown(node, call, scope));
         }
         self.matched(node, call, name, &ways, receiver, scope)
     }
@@ -73,42 +73,42 @@ impl Checker<'_> {
         }
         Ok(way.gives.of(receiver.as_ref().or(given.first())))
     }
+}
 
-    fn unknown(&mut self, node: &IdedExpr, call: &CallExpr, scope: &Scope) -> Problem {
-        let name = call.func_name.as_str();
-        if let Some(Expr::Ident(namespace)) = call.target.as_deref().map(|target| &target.expr)
-            && scope.get(namespace).is_none()
-            && functions::namespaces().any(|known| known == namespace)
-        {
-            let known = functions::within(namespace);
-            return problem(node, format!("there is no function `{namespace}.{name}`; known are {}", known.join(", ")));
-        }
-        if functions::MACROS.contains(&name) {
-            let example = match name {
-                "has" => "has(query.limit)".to_owned(),
-                "map" => "list.map(item, item.key)".to_owned(),
-                _ => format!("list.{name}(item, item.key …)"),
-            };
-            return problem(node, format!("`{name}` is called as `{example}`"));
-        }
-        let ways: Vec<String> = FUNCTIONS
-            .iter()
-            .filter(|function| function.name.rsplit('.').next() == Some(name))
-            .map(|function| format!("`{}`", function.signature()))
-            .collect();
-        if !ways.is_empty() {
-            return problem(node, format!("`{name}` is called as {}", ways.join(" or ")));
-        }
-        let names = functions::names();
-        let whole = match call.target.as_deref().map(|target| &target.expr) {
-            Some(Expr::Ident(namespace)) if scope.get(namespace).is_none() => format!("{namespace}.{name}"),
-            _ => name.to_owned(),
+fn unknown(node: &IdedExpr, call: &CallExpr, scope: &Scope) -> Problem {
+    let name = call.func_name.as_str();
+    if let Some(Expr::Ident(namespace)) = call.target.as_deref().map(|target| &target.expr)
+        && scope.get(namespace).is_none()
+        && functions::namespaces().any(|known| known == namespace)
+    {
+        let known = functions::within(namespace);
+        return problem(node, format!("there is no function `{namespace}.{name}`; known are {}", known.join(", ")));
+    }
+    if functions::MACROS.contains(&name) {
+        let example = match name {
+            "has" => "has(query.limit)".to_owned(),
+            "map" => "list.map(item, item.key)".to_owned(),
+            _ => format!("list.{name}(item, item.key …)"),
         };
-        // The list is long; it is of use only to those who are far off.
-        match meant(name, &names) {
-            near if near.is_empty() => problem(node, format!("there is no function `{whole}`; known are {}", names.join(", "))),
-            near => problem(node, format!("there is no function `{whole}`{near}")),
-        }
+        return problem(node, format!("`{name}` is called as `{example}`"));
+    }
+    let ways: Vec<String> = FUNCTIONS
+        .iter()
+        .filter(|function| function.name.rsplit('.').next() == Some(name))
+        .map(|function| format!("`{}`", function.signature()))
+        .collect();
+    if !ways.is_empty() {
+        return problem(node, format!("`{name}` is called as {}", ways.join(" or ")));
+    }
+    let names = functions::names();
+    let whole = match call.target.as_deref().map(|target| &target.expr) {
+        Some(Expr::Ident(namespace)) if scope.get(namespace).is_none() => format!("{namespace}.{name}"),
+        _ => name.to_owned(),
+    };
+    // The list is long; it is of use only to those who are far off.
+    match meant(name, &names) {
+        near if near.is_empty() => problem(node, format!("there is no function `{whole}`; known are {}", names.join(", "))),
+        near => problem(node, format!("there is no function `{whole}`{near}")),
     }
 }
 

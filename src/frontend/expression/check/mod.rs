@@ -106,7 +106,7 @@ impl Checker<'_> {
     fn expression(&mut self, node: &IdedExpr, scope: &Scope) -> Result<Type, Problem> {
         match &node.expr {
             Expr::Literal(literal) => Ok(literal_type(literal)),
-            Expr::Ident(name) => self.variable(node, name, scope),
+            Expr::Ident(name) => variable(node, name, scope),
             Expr::Select(select) => self.select(node, select, scope),
             Expr::Call(call) => self.call(node, call, scope),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension, scope),
@@ -125,23 +125,6 @@ impl Checker<'_> {
             }
             Expr::Unspecified => Err(problem(node, "something is missing here")),
         }
-    }
-
-    fn variable(&self, node: &IdedExpr, name: &str, scope: &Scope) -> Result<Type, Problem> {
-        if let Some(known) = scope.get(name) {
-            return Ok(known.clone());
-        }
-        if TYPES.contains(&name) {
-            return Ok(Type::Dyn);
-        }
-        let names = scope.names();
-        if functions::namespaces().any(|namespace| namespace == name) {
-            return Err(problem(node, format!("`{name}` is not a value; its functions are {}", functions::within(name).join(", "))));
-        }
-        if names.is_empty() {
-            return Err(problem(node, format!("there is no variable `{name}`, nor any other here; a text is written \"{name}\"")));
-        }
-        Err(problem(node, format!("there is no variable `{name}`{}; known are {}", meant(name, &names), names.join(", "))))
     }
 
     /// A map literal. With literal keys it is an object whose members are known.
@@ -174,6 +157,23 @@ impl Checker<'_> {
     fn describe(&self, value: &Type) -> String {
         value.describe(self.schema)
     }
+}
+
+fn variable(node: &IdedExpr, name: &str, scope: &Scope) -> Result<Type, Problem> {
+    if let Some(known) = scope.get(name) {
+        return Ok(known.clone());
+    }
+    if TYPES.contains(&name) {
+        return Ok(Type::Dyn);
+    }
+    let names = scope.names();
+    if functions::namespaces().any(|namespace| namespace == name) {
+        return Err(problem(node, format!("`{name}` is not a value; its functions are {}", functions::within(name).join(", "))));
+    }
+    if names.is_empty() {
+        return Err(problem(node, format!("there is no variable `{name}`, nor any other here; a text is written \"{name}\"")));
+    }
+    Err(problem(node, format!("there is no variable `{name}`{}; known are {}", meant(name, &names), names.join(", "))))
 }
 
 fn problem(node: &IdedExpr, message: impl Into<String>) -> Problem {

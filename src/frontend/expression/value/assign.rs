@@ -16,17 +16,15 @@ fn at(schema: &Schema, value: &Type, field: &Field, path: &str) -> Result<(), St
         Err(format!("{} can't be put into `{to}`, which is {}", found.describe(schema), of(schema, field, path == to)))
     };
     match (field.shape, value) {
-        (_, Type::Dyn | Type::Null) => Ok(()),
+        (_, Type::Dyn | Type::Null) | (Shape::Map(_), Type::Message(_)) => Ok(()),
         (Shape::Singular { .. }, value) => one(schema, value, field.kind, path).or_else(|inner| match inner {
             Some(inner) => Err(inner),
             None => refused(value, path),
         }),
-        (Shape::Repeated, Type::List(item)) => element(schema, item, field, &format!("{path}[…]")),
-        (Shape::Map(_), Type::Map(item)) => element(schema, item, field, &format!("{path}[…]")),
+        (Shape::Repeated, Type::List(item)) | (Shape::Map(_), Type::Map(item)) => element(schema, item, field, &format!("{path}[…]")),
         (Shape::Map(_), Type::Object(object)) => {
             object.members.iter().try_for_each(|member| element(schema, &member.value, field, &format!("{path}[{:?}]", member.name)))
         }
-        (Shape::Map(_), Type::Message(_)) => Ok(()),
         (_, value) => refused(value, path),
     }
 }
