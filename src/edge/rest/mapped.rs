@@ -13,8 +13,8 @@ use crate::{
     edge::{Body, BoxError, Edge, routing::RestBinding, timeout},
     frontend::{
         mapping::{
-            Action, Api, CallPlan, EachReply, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, Named, Parameters, Parts, Received,
-            Rendered, Scope, body_required,
+            Action, Api, CallPlan, EachReply, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, Named, Parameters, Parts, Payload,
+            Received, Rendered, Scope, body_required,
         },
         precondition::Conditions,
         render::{Accept, Format, HEARTBEAT},
@@ -55,7 +55,7 @@ where
     let received = endpoint.parameters.read(found.template, parts);
     let namespace = match chosen(api, endpoint, binding, received.as_ref().ok()) {
         Ok(namespace) => namespace,
-        Err(error) => return refused(api, &binding.namespace.name, &headers, &error),
+        Err(error) => return refused(api, &binding.namespace.name, (method, path), &headers, &error),
     };
     let exchange = Exchange {
         api,
@@ -133,9 +133,10 @@ fn chosen<'a>(
 }
 
 /// The refusal of a request that leads to no operation.
-pub fn refused(api: &Api, namespace: &str, headers: &HeaderMap, error: &Error) -> Response<Body> {
+pub fn refused(api: &Api, namespace: &str, (method, path): (&Method, &str), headers: &HeaderMap, error: &Error) -> Response<Body> {
     let id = RequestId::from_headers(headers);
-    let scope = api.scope(Parameters::none(), None, namespace, Some(&id));
+    let received = Received { method: method.clone(), path: Cow::Borrowed(path), given: Vec::new(), payload: Payload::Absent };
+    let scope = api.scope(Parameters::none(), Some(&received), namespace, Some(&id));
     let rendered = api.errors.render(error, None, &scope);
     finish(&id, rendered, error.headers_and_trailers(), false)
 }
