@@ -42,7 +42,8 @@ where
     match find::find(&edge.bindings, &method, &uri, &headers) {
         Ok(find::Target::Annotated { binding, found, path }) => annotated(edge, binding, found, path, (&method, &uri), headers, body).await,
         Ok(find::Target::Mapped { binding, api, found, path }) => {
-            mapped::serve(edge, mapped::Found { binding, api, found, path }, &method, &uri, headers, body).await
+            // In a box: its state is large, and would be moved about with the other kind's too.
+            Box::pin(mapped::serve(edge, mapped::Found { binding, api, found, path }, &method, &uri, headers, body)).await
         }
         Err(refusal) => refusal.respond(&method, &headers),
     }

@@ -59,6 +59,12 @@ use super::schema::{Field, Schema};
 pub trait Variables: Send + Sync {
     /// The value; none if it is not there.
     fn get(&self, name: &str) -> Option<Value>;
+
+    /// The same where only these members are looked at, so that others may be missing in it.
+    fn members(&self, name: &str, members: &[String]) -> Option<Value> {
+        let _ = members;
+        self.get(name)
+    }
 }
 
 /// No variables.
@@ -80,7 +86,7 @@ pub struct Expression {
     text: String,
     tree: IdedExpr,
     of: Type,
-    reads: Vec<String>,
+    reads: Vec<prepare::Read>,
     path: Option<Vec<String>>,
     present_if_true: Vec<String>,
     present_if_false: Vec<String>,
@@ -122,7 +128,7 @@ impl Expression {
 
     /// Whether it names a top-level variable, so that only those are built that are needed.
     pub fn reads(&self, variable: &str) -> bool {
-        self.reads.iter().any(|name| name == variable)
+        self.reads.iter().any(|read| read.name == variable)
     }
 
     /// The steps of a bare path, `a.b["c"]`, from the variable on.

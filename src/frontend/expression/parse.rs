@@ -2,7 +2,7 @@
 
 use cel::{
     IdedExpr, ParseErrors, Program,
-    common::ast::{EntryExpr, Expr},
+    common::ast::{EntryExpr, Expr, SelectExpr},
     parser::PrattParser,
 };
 
@@ -23,6 +23,9 @@ pub fn parse(text: &str) -> Result<IdedExpr, String> {
     if text.trim().is_empty() {
         return Err("the expression is empty; write a value, as `\"text\"`, `10` or `query.limit`".to_owned());
     }
+    if let Some(tree) = path(text) {
+        return Ok(tree);
+    }
     conditions(text)?;
     // The quick parser knows the standard macros only; `sortBy` is the one that extensions add.
     let tree = if text.contains("sortBy") {
@@ -35,6 +38,51 @@ pub fn parse(text: &str) -> Result<IdedExpr, String> {
         return Err(format!("the expression is nested deeper than {MAX_NESTING} levels; split it, or use fewer operators in a row"));
     }
     Ok(tree)
+}
+
+/// Words that are no names (the grammar of CEL).
+const RESERVED: &[&str] = &[
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "false",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "namespace",
+    "null",
+    "package",
+    "return",
+    "true",
+    "var",
+    "void",
+    "while",
+];
+
+/// A bare path, `a.b.c`, which most values of a definition are: it needs no parser.
+fn path(text: &str) -> Option<IdedExpr> {
+    let name = |step: &str| {
+        let mut letters = step.bytes();
+        let first = letters.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+        first && letters.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !RESERVED.contains(&step)
+    };
+    if !text.split('.').all(name) || text.split('.').count() > MAX_NESTING {
+        return None;
+    }
+    let mut steps = (1..).zip(text.split('.'));
+    let (id, root) = steps.next()?;
+    let mut tree = IdedExpr { id, expr: Expr::Ident(root.to_owned()) };
+    for (id, field) in steps {
+        let select = SelectExpr { operand: Box::new(tree), field: field.to_owned(), test: false };
+        tree = IdedExpr { id, expr: Expr::Select(select) };
+    }
+    Some(tree)
 }
 
 /// The same tree with the place of each of its nodes: slower, for when there is an error to be shown.

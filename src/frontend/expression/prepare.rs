@@ -7,13 +7,22 @@ use cel::{
 
 use super::{budget, check::select, library, parse, types::Scope};
 
+/// A variable that an expression names.
+#[derive(Debug)]
+pub struct Read {
+    /// Its name.
+    pub name: String,
+    /// The members that are looked at; none: all of it may be.
+    pub members: Option<Vec<String>>,
+}
+
 /// The top-level variables that a tree names.
-pub fn variables(node: &IdedExpr, scope: &Scope, hidden: &mut Vec<String>, found: &mut Vec<String>) {
+pub fn variables(node: &IdedExpr, scope: &Scope, hidden: &mut Vec<String>, found: &mut Vec<Read>) {
     match &node.expr {
-        Expr::Ident(name) => {
-            if scope.get(name).is_some() && !hidden.contains(name) && !found.contains(name) {
-                found.push(name.clone());
-            }
+        Expr::Ident(name) => read(name, None, scope, hidden, found),
+        Expr::Select(select) if matches!(select.operand.expr, Expr::Ident(_)) => {
+            let Expr::Ident(name) = &select.operand.expr else { return };
+            read(name, Some(&select.field), scope, hidden, found);
         }
         Expr::Comprehension(loops) => {
             variables(&loops.iter_range, scope, hidden, found);
@@ -30,6 +39,21 @@ pub fn variables(node: &IdedExpr, scope: &Scope, hidden: &mut Vec<String>, found
                 variables(child, scope, hidden, found);
             }
         }
+    }
+}
+
+fn read(name: &str, member: Option<&str>, scope: &Scope, hidden: &[String], found: &mut Vec<Read>) {
+    if scope.get(name).is_none() || hidden.iter().any(|known| known == name) {
+        return;
+    }
+    let place = found.iter().position(|read| read.name == name).unwrap_or_else(|| {
+        found.push(Read { name: name.to_owned(), members: Some(Vec::new()) });
+        found.len() - 1
+    });
+    match (&mut found[place].members, member) {
+        (Some(members), Some(member)) if !members.iter().any(|known| known == member) => members.push(member.to_owned()),
+        (Some(_), Some(_)) | (None, _) => {}
+        (members, None) => *members = None,
     }
 }
 

@@ -8,27 +8,33 @@ use cel::{
     context::VariableResolver,
 };
 
-use super::{Variables, budget, library};
+use super::{Variables, budget, library, prepare::Read};
 
 /// Variables that are asked for once, when the first part of the expression that names them is evaluated.
 struct Once<'a> {
     variables: &'a dyn Variables,
-    known: Vec<(&'a str, Known)>,
+    known: Vec<(&'a Read, Known)>,
 }
 
 type Known = OnceLock<Option<Box<dyn Val>>>;
 
 impl VariableResolver for Once<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
-        let (_, cell) = self.known.iter().find(|(name, _)| *name == variable)?;
-        let value = cell.get_or_init(|| self.variables.get(variable).and_then(|value| value.try_into().ok()));
+        let (read, cell) = self.known.iter().find(|(read, _)| read.name == variable)?;
+        let value = cell.get_or_init(|| {
+            let value = match &read.members {
+                Some(members) => self.variables.members(variable, members),
+                None => self.variables.get(variable),
+            };
+            value.and_then(|value| value.try_into().ok())
+        });
         value.as_deref().map(|value| CowVal::Borrowed(value as &dyn Val))
     }
 }
 
 /// The value of a tree.
-pub fn evaluate(tree: &IdedExpr, reads: &[String], variables: &dyn Variables) -> Result<Value, String> {
-    let resolver = Once { variables, known: reads.iter().map(|name| (name.as_str(), OnceLock::new())).collect() };
+pub fn evaluate(tree: &IdedExpr, reads: &[Read], variables: &dyn Variables) -> Result<Value, String> {
+    let resolver = Once { variables, known: reads.iter().map(|read| (read, OnceLock::new())).collect() };
     let mut context = Context::with_env(library::environment().clone());
     context.set_variable_resolver(&resolver);
     budget::fresh(|| Value::resolve(tree, &context)).map_err(|error| explain(&error))

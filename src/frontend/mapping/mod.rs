@@ -172,6 +172,10 @@ impl Endpoint {
 impl CallPlan {
     /// What goes into the call.
     pub fn input(&self, scope: &Scope<'_>, limit: usize) -> Result<Input, Error> {
+        if let (RequestPlan::One(plan), false) = (&self.request, self.method.client_streaming) {
+            let message = plan.message(scope)?;
+            return if message.len() > limit { Err(message_too_large(limit)) } else { Ok(Input::One(message)) };
+        }
         let mut messages = self.request.messages(scope)?;
         if messages.iter().any(|message| message.len() > limit) {
             return Err(message_too_large(limit));

@@ -141,6 +141,9 @@ impl ResponsePlan {
 impl Answer {
     /// The content type that a client takes best.
     fn choose(&self, accept: &Accept<'_>) -> Option<&HeaderValue> {
+        if let ([only], true) = (self.content_types.as_slice(), accept.any()) {
+            return Some(only);
+        }
         let essence = |value: &HeaderValue| value.to_str().ok().map(|text| text.split(';').next().unwrap_or_default().trim().to_owned());
         let names: Vec<String> = self.content_types.iter().filter_map(essence).collect();
         let offers: Vec<[&str; 1]> = names.iter().map(|name| [name.as_str()]).collect();
@@ -199,8 +202,13 @@ fn plain(template: &Template, scope: &Scope<'_>) -> Result<Bytes, Error> {
 /// Adds headers. One that is absent, or whose value no header may have, is left out.
 pub fn put_headers(list: &[(HeaderName, Template)], scope: &Scope<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
     for (name, template) in list {
-        let text = template.value(scope)?.and_then(|value| value::to_text(&value));
-        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+        let made = match template.value(scope)? {
+            None | Some(Value::Null) => None,
+            Some(Value::UInt(number)) => Some(HeaderValue::from(number)),
+            Some(Value::Int(number)) => Some(HeaderValue::from(number)),
+            Some(value) => value::to_text(&value).and_then(|text| HeaderValue::try_from(text).ok()),
+        };
+        if let Some(value) = made {
             headers.insert(name.clone(), value);
         }
     }

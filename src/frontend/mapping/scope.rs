@@ -100,10 +100,10 @@ impl<'a> Scope<'a> {
                 .map_err(|_| Error::internal(format!("the reply is not a message of its type {}", self.schema.message(id).name)))
         };
         Ok(match name {
-            "path" => Some(self.given(Location::Path)),
-            "query" => Some(self.given(Location::Query)),
-            "header" => Some(self.given(Location::Header)),
-            "cookie" => Some(self.given(Location::Cookie)),
+            "path" => Some(self.given(Location::Path, None)),
+            "query" => Some(self.given(Location::Query, None)),
+            "header" => Some(self.given(Location::Header, None)),
+            "cookie" => Some(self.given(Location::Cookie, None)),
             // A body that isn't there has no members, so that `has(body.x)` can be asked.
             "body" => self.received.map(|received| received.payload.value().unwrap_or_else(|| value::map([]))),
             "settings" => Some(self.settings.clone()),
@@ -139,7 +139,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The parameters of one place that the request gives, or that have a default.
-    fn given(&self, location: Location) -> Value {
+    fn given(&self, location: Location, only: Option<&[String]>) -> Value {
         let Some(received) = self.received else { return value::map([]) };
         let listed = self.parameters.list.iter().zip(&received.given).filter(|(parameter, _)| parameter.location == location);
         let entries = listed.flat_map(|(parameter, given)| {
@@ -150,9 +150,29 @@ impl<'a> Scope<'a> {
             };
             let underscored = (location == Location::Header && parameter.name.contains('-')).then(|| parameter.name.replace('-', "_"));
             let names = [Some(parameter.name.clone()), underscored];
-            found.into_iter().flat_map(move |found| names.clone().into_iter().flatten().map(move |name| (name, found.clone())))
+            let wanted = move |name: &String| only.is_none_or(|only| only.contains(name));
+            let names: Vec<String> = names.into_iter().flatten().filter(wanted).collect();
+            found.into_iter().flat_map(move |found| names.clone().into_iter().map(move |name| (name, found.clone())))
         });
         value::map(entries)
+    }
+}
+
+impl Scope<'_> {
+    /// Only these fields of a message: large ones that nobody asks for are not even copied.
+    fn fields(&self, id: MessageId, bytes: &[u8], names: &[String]) -> Option<Value> {
+        let message = self.schema.message(id);
+        if message.special.is_some() {
+            return None;
+        }
+        let mut entries = Vec::with_capacity(names.len());
+        for name in names {
+            let Some(field) = message.fields.iter().find(|field| field.name == *name) else { continue };
+            if let Some(value) = expression::value::from_field(self.schema, id, field, bytes).ok()? {
+                entries.push((name.clone(), value));
+            }
+        }
+        Some(value::map(entries))
     }
 }
 
@@ -160,5 +180,17 @@ impl Variables for Scope<'_> {
     fn get(&self, name: &str) -> Option<Value> {
         // What can't be read is told where the body is read; here it would come a second time.
         self.variable(name).ok().flatten()
+    }
+
+    fn members(&self, name: &str, members: &[String]) -> Option<Value> {
+        let made = match (name, self.reply, self.item) {
+            ("reply", Some((id, bytes)), _) | ("item", _, Some((Item::Message(id, bytes), _))) => self.fields(id, bytes, members),
+            ("path", ..) => Some(self.given(Location::Path, Some(members))),
+            ("query", ..) => Some(self.given(Location::Query, Some(members))),
+            ("header", ..) => Some(self.given(Location::Header, Some(members))),
+            ("cookie", ..) => Some(self.given(Location::Cookie, Some(members))),
+            _ => None,
+        };
+        made.or_else(|| self.get(name))
     }
 }
