@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    call::{AccessLog, CallLimits, Code, Error, Handler, Method, Metrics, Namespace, Pipeline},
+    call::{AccessLog, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, Pipeline},
     config::{self, Config, FrontendKind},
     driver::{self, Backend, Keyspace, Settings},
     edge::{self, Binding, Bindings, Bound, Cors, Drain, Edge, Frontend, Services, TlsFiles},
@@ -16,8 +16,9 @@ use crate::{
         bind, definition,
         route::{self, Routes},
     },
+    idempotency,
     pattern::{self, Facts},
-    proto,
+    proto, registry,
     remote::RemoteHandler,
     slot::Slot,
 };
@@ -45,6 +46,7 @@ pub struct App {
     draining: CancellationToken,
     streams: CancellationToken,
     drain_timeout: Duration,
+    pipeline: Arc<Pipeline>,
 }
 
 /// A listener and what it serves.
@@ -101,7 +103,7 @@ impl App {
                 }
                 None => local(namespace, &backends)?,
             };
-            namespaces.push((namespace, open(namespace, handler, &metrics)?));
+            namespaces.push((namespace, open(namespace, handler, idempotency_of(namespace, &backends)?, &metrics)?));
         }
 
         let draining = CancellationToken::new();
@@ -134,6 +136,7 @@ impl App {
             draining,
             streams,
             drain_timeout: config.shutdown.drain_timeout,
+            pipeline,
         })
     }
 
@@ -180,6 +183,10 @@ impl App {
             while serving.join_next().await.is_some() {}
         }
         grace.abort();
+        // Calls with an idempotency key go on without their callers, to leave what they came to.
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.pipeline.finished()).await.is_err() {
+            tracing::warn!("calls whose callers had left did not finish in time");
+        }
         for (name, connected) in &self.backends {
             if tokio::time::timeout(CLOSE_TIMEOUT, connected.backend.close()).await.is_err() {
                 tracing::warn!(backend = name, "the backend did not close in time");
@@ -232,10 +239,46 @@ fn local(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>) 
     pattern::build(pattern_of(namespace)?.name, fill(namespace, backends)?, &facts)
 }
 
-fn open(namespace: &config::Namespace, handler: Arc<dyn Handler>, metrics: &Metrics) -> Result<Arc<Namespace>, Error> {
+fn open(
+    namespace: &config::Namespace,
+    handler: Arc<dyn Handler>,
+    idempotency: Idempotency,
+    metrics: &Metrics,
+) -> Result<Arc<Namespace>, Error> {
     let pattern = pattern_of(namespace)?;
     let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
-    Ok(Arc::new(Namespace::new(&namespace.name, pattern.name, methods, handler, limits(namespace), metrics)))
+    let opened = Namespace::new(&namespace.name, pattern.name, methods, handler, limits(namespace), metrics);
+    Ok(Arc::new(opened.with_idempotency(idempotency)))
+}
+
+/// What a namespace does about idempotency keys: they are kept by the backend of the slot that it names, or else of the first
+/// one that can, so that all gateways with the same configuration choose the same.
+fn idempotency_of(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>) -> Result<Idempotency, Error> {
+    // A remote does what its own configuration says.
+    let Some(settings) = &namespace.idempotency else { return Ok(Idempotency::PassedOn) };
+    let connected = |slot: &config::Slot| backends.get(&slot.backend).map(|connected| (slot.backend.clone(), connected));
+    let can = |connected: &Connected| {
+        let has = driver::kind(connected.kind).map(|kind| (kind.interfaces)()).unwrap_or_default();
+        registry::IDEMPOTENCY_INTERFACES.iter().all(|interface| has.contains(interface))
+    };
+    let chosen = if let Some(name) = &settings.slot {
+        namespace.slots.get(name).and_then(connected)
+    } else {
+        let mut all = namespace.slots.values().filter_map(connected);
+        let first = all.clone().next();
+        all.find(|(_, connected)| can(connected)).or(first)
+    };
+    let Some((backend, connected)) = chosen else { return Ok(Idempotency::PassedOn) };
+    let keyspace = Keyspace { namespace: namespace.name.clone(), slot: registry::IDEMPOTENCY_SLOT.to_owned() };
+    let slot = Slot::fill(&keyspace, &backend, connected.kind, &*connected.backend);
+    match idempotency::Kept::new(slot, settings.retention) {
+        Ok(kept) => Ok(Idempotency::Kept { replays: Arc::new(kept), required: settings.required }),
+        Err(interface) if settings.required => {
+            let error = Error::capability_unavailable("idempotency.required", interface, &backend);
+            Err(Error::new(Code::FailedPrecondition, "CAPABILITY_UNAVAILABLE", format!("namespace {}: {error}", namespace.name)))
+        }
+        Err(interface) => Ok(Idempotency::Unavailable { backend, interface }),
+    }
 }
 
 /// The namespace's slots over the backends that it names.

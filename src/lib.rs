@@ -8,6 +8,8 @@ pub mod app;
 pub mod edge;
 // The call, its errors, and the pipeline that every protocol goes through.
 pub mod call;
+// What calls with an idempotency key came to, kept in a backend.
+pub mod idempotency;
 // The patterns, one folder each: what clients call, done over slots.
 pub mod pattern;
 // Handlers in another process: the same service over gRPC.

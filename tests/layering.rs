@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("call", &[]),
     // Handlers, and what is below them.
     ("pattern", &["slot", "call"]),
+    ("idempotency", &["slot", "registry", "call"]),
     ("remote", &["call"]),
     ("slot", &["registry", "driver", "call"]),
     ("driver", &["call"]),

@@ -3,6 +3,7 @@
 mod code;
 mod context;
 mod error;
+pub mod idempotency;
 mod log;
 mod message;
 mod method;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 pub use code::Code;
 pub use context::{AuthenticationMethod, Context, Principal, RequestId};
 pub use error::{DOMAIN, Error, FieldViolation};
+pub use idempotency::{Claim, Claimed, Idempotency, KeyedCall, Outcome, Replays};
 pub use log::AccessLog;
 pub use message::{Input, Messages, Output, Reply, Trailers};
 pub use method::Method;

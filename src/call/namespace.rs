@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::{Handler, Method, Metrics, metrics::NamespaceMeters};
+use super::{Handler, Idempotency, Method, Metrics, metrics::NamespaceMeters};
 
 /// Limits of the calls of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub struct Namespace {
     /// Limits of its calls.
     pub limits: CallLimits,
     pub(super) handler: Arc<dyn Handler>,
+    pub(super) idempotency: Idempotency,
     pub(super) permits: Arc<Semaphore>,
     pub(super) meters: NamespaceMeters,
 }
@@ -64,8 +65,16 @@ impl Namespace {
             meters: metrics.namespace(name, methods.len()),
             methods,
             handler,
+            idempotency: Idempotency::default(),
             permits: Arc::new(Semaphore::new(limits.max_concurrent_calls.min(Semaphore::MAX_PERMITS))),
             limits,
         }
+    }
+
+    /// The same, with this done about idempotency keys.
+    #[must_use]
+    pub fn with_idempotency(mut self, idempotency: Idempotency) -> Self {
+        self.idempotency = idempotency;
+        self
     }
 }

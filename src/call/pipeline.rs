@@ -7,10 +7,13 @@ use std::{
 };
 
 use http::HeaderMap;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use super::{
-    Code, Context, Error, Input, Method, Namespace, Output, Principal, Protocol, Reply, RequestId, TraceContext,
+    Code, Context, Error, Input, KeyedCall, Method, Namespace, Output, Principal, Protocol, Reply, RequestId, TraceContext,
+    idempotency::{self, Once},
     log::AccessLog,
     observe::{Observed, Watch},
 };
@@ -31,13 +34,21 @@ pub struct Incoming {
 pub struct Pipeline {
     log: AccessLog,
     ending: CancellationToken,
+    /// Calls that go on without their callers.
+    tasks: TaskTracker,
 }
 
 impl Pipeline {
     /// A pipeline that writes this access log. When `ending` is cancelled, streams that have nothing to send end with
     /// `UNAVAILABLE SHUTTING_DOWN`, so that a drain finishes; their clients resume elsewhere with their last cursor.
     pub fn new(log: AccessLog, ending: CancellationToken) -> Self {
-        Self { log, ending }
+        Self { log, ending, tasks: TaskTracker::new() }
+    }
+
+    /// Waits for the calls that go on although their callers have left. For the end of a drain: no more calls come.
+    pub async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Takes a call through all steps. The order matters:
@@ -49,7 +60,10 @@ impl Pipeline {
     /// 4. *Limit*: a permit of the namespace, held to the end of the reply.
     /// 5. *Deadline* around the rest: a client that sends slowly and a backend that answers slowly both end with it, and
     ///    the work is dropped when nobody waits for it.
-    /// 6. *Read* the request, refusing a message that is too large, and *handle* it.
+    /// 6. *Read* the request, refusing a message that is too large.
+    /// 7. *Do it once*, if it has an idempotency key: behind the limits, so that replies from the record cost a permit too, and
+    ///    in a task of its own, so that a caller who leaves does not leave the record without an outcome.
+    /// 8. *Handle* it.
     ///
     /// `read` yields the messages; it is first polled when the call has got that far.
     pub async fn call(
@@ -80,13 +94,18 @@ impl Pipeline {
                 watch.authenticated(&context.principal);
                 let permit = namespace.permits.clone().try_acquire_owned().map_err(|_| too_many_calls(namespace))?;
                 context.deadline = deadline(namespace, &method, began, timeout?);
+                let key = idempotency::key(namespace, &method, &context.metadata)?;
                 let work = pin!(async {
                     let input = read.await?;
                     limit_size(namespace, &input)?;
-                    namespace.handler.handle(&context, &method, watch.received(input)).await
+                    let input = watch.received(input);
+                    match key {
+                        None => Ok((namespace.handler.handle(&context, &method, input).await?, permit)),
+                        // Boxed, so that calls without a key carry no room for it.
+                        Some(key) => Box::pin(self.once(namespace, &context, &method, key, input, permit)).await,
+                    }
                 });
-                let reply = within(context.deadline, work).await?;
-                Ok::<_, Error>((reply, permit))
+                within(context.deadline, work).await
             });
             span.run(steps).await
         };
@@ -108,6 +127,25 @@ impl Pipeline {
                 Answer { request_id, result: Err(error) }
             }
         }
+    }
+}
+
+impl Pipeline {
+    /// Does a call with an idempotency key in a task of its own. The permit goes along: a caller who leaves frees nothing.
+    async fn once(
+        &self,
+        namespace: &Arc<Namespace>,
+        context: &Context,
+        method: &Arc<Method>,
+        (replays, key): idempotency::Key,
+        input: Input,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(Reply, OwnedSemaphorePermit), Error> {
+        let call = KeyedCall { key, method: method.clone(), message: input.bytes().await? };
+        let once = Once { replays, namespace: namespace.clone(), context: context.clone(), call };
+        let task = self.tasks.spawn(async move { (once.run().await, permit) }.in_current_span());
+        let (result, permit) = task.await.map_err(|error| Error::internal("the call broke off").with_source(error))?;
+        Ok((result?, permit))
     }
 }
 
@@ -161,7 +199,7 @@ fn deadline(namespace: &Namespace, method: &Method, began: Instant, timeout: Opt
     began.checked_add(timeout.min(limits.max_timeout))
 }
 
-async fn within(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = Result<Reply, Error>>>) -> Result<Reply, Error> {
+async fn within<T>(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(Error::deadline_exceeded())),
         None => work.await,

@@ -387,6 +387,32 @@ pub struct Namespace {
     /// What one client, or all of them, may take.
     #[serde(default)]
     pub limits: Limits,
+    /// What is done about `Idempotency-Key`, in HTTP headers and gRPC metadata. A namespace with `remote` passes it on, and the
+    /// other Prism does what it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Calls that write and carry the same `Idempotency-Key` are done once; later ones get the first one's reply.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Idempotency {
+    /// Whether unary calls that write are refused without a key. Streams have none.
+    pub required: bool,
+    /// How long a reply is kept, from the end of its call; at most a year.
+    #[serde(serialize_with = "write_duration")]
+    #[schemars(with = "DurationText")]
+    pub retention: Duration,
+    /// The slot whose backend keeps the replies; it needs keyvalue_basic, keyvalue_cas and keyvalue_ttl. Default: the first one, by
+    /// name, whose backend has them. Without any, calls with a key are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+}
+
+impl Default for Idempotency {
+    fn default() -> Self {
+        Self { required: false, retention: Duration::from_hours(24), slot: None }
+    }
 }
 
 /// The backend of a slot.

@@ -19,6 +19,7 @@ const STATUSES: &[(&str, StatusCode)] = &[
     ("REQUEST_TIMEOUT", StatusCode::REQUEST_TIMEOUT),
     ("MESSAGE_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE),
     ("UNSUPPORTED_MEDIA_TYPE", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    ("IDEMPOTENCY_KEY_REUSED", StatusCode::UNPROCESSABLE_ENTITY),
 ];
 
 /// The status of an error.

@@ -37,4 +37,4 @@ mod interfaces {
 
 pub use interfaces::{INTERFACE_NAMES, Interfaces};
 pub use messages::google;
-pub use messages::prism::{interfaces as models, patterns};
+pub use messages::prism::{idempotency, interfaces as models, patterns};

@@ -17,7 +17,8 @@ pub use crate::yaml::{nearest, unknown};
 pub use find::{Match, Query};
 pub use matrix::{Cell, Matrix, Row, Totals};
 pub use model::{
-    Api, Backend, Capability, Connection, DriverStatus, Interface, Limits, Model, Name, Pattern, Setting, SettingType, Slot, Status, Step,
+    Api, Backend, Capability, Connection, DriverStatus, IDEMPOTENCY_INTERFACES, IDEMPOTENCY_SLOT, Interface, Limits, Model, Name, Pattern,
+    Setting, SettingType, Slot, Status, Step,
 };
 pub use problem::{Problem, Problems};
 pub use rpcs::{Rpc, rpcs};

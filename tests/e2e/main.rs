@@ -16,6 +16,7 @@ mod deadline;
 mod drain;
 mod examples;
 mod grpc;
+mod idempotency;
 mod limits;
 mod mapped;
 mod observe;

@@ -1,14 +1,14 @@
 //! `namespaces`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{backend::Backends, frontend::Bindings};
 use crate::{
     config::{
-        model::{Binding, Frontend, Limits, Namespace, Remote, Slot},
+        model::{Binding, Frontend, Idempotency, Limits, Namespace, Remote, Slot},
         reader::{Reader, Section, check_name},
     },
-    registry::{self, Name, Pattern, SlotCheck, Status},
+    registry::{self, IDEMPOTENCY_INTERFACES, Name, Pattern, SlotCheck, Status},
     yaml::{Node, Place, Value, unknown},
 };
 
@@ -71,6 +71,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
     }
     .read(&section);
     let limits = limits(&section);
+    let idempotency = idempotency(&section, &slots, names.backends, pattern);
     section.finish();
     let frontends = bindings.iter().map(|(binding, _)| binding.clone()).collect();
     let namespace = pattern.map(|pattern| Namespace {
@@ -81,6 +82,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
         remote,
         frontends,
         limits,
+        idempotency,
     });
     (namespace, bindings)
 }
@@ -258,6 +260,64 @@ fn limits(namespace: &Section<'_, '_>) -> Limits {
     }
     section.finish();
     limits
+}
+
+/// Longer is a mistake, and more than some backends take.
+const MAX_RETENTION: Duration = Duration::from_hours(8784);
+
+fn idempotency(
+    namespace: &Section<'_, '_>,
+    slots: &BTreeMap<String, Slot>,
+    backends: &Backends,
+    pattern: Option<&Pattern>,
+) -> Option<Idempotency> {
+    let section = namespace.section("idempotency");
+    let reader = section.reader;
+    let default = Idempotency::default();
+    let flag = |text: &str| text.parse().ok();
+    let required = section.parsed("required", "true or false", flag).is_some_and(|(required, _)| required);
+    let retention = section.duration("retention").unwrap_or(default.retention);
+    if retention.is_zero() {
+        reader.problem(section.place_of("retention"), "`retention` must be longer than 0s");
+    } else if retention > MAX_RETENTION {
+        reader.problem(section.place_of("retention"), "`retention` must be at most 8784h, a year");
+    }
+    let slot = section.text("slot");
+    let place = section.place_of("required").clone();
+    section.finish();
+    if namespace.node("remote").is_some() {
+        if let Some((_, place)) = namespace.node("idempotency") {
+            reader.problem(place, "a namespace with `remote` passes keys on; say this in the configuration of the other Prism");
+        }
+        return None;
+    }
+    // What is wrong with the backend itself is told where it is defined.
+    let lacks = |slot: &Slot| {
+        let kind = reader.known.registry.backend(&backends.get(&slot.backend)?.as_ref()?.kind)?;
+        let missing: Vec<_> = IDEMPOTENCY_INTERFACES.into_iter().filter(|interface| !kind.implements(interface)).collect();
+        (!missing.is_empty()).then(|| format!("{}, which the {} driver does not implement", missing.join(", "), kind.name))
+    };
+    if let Some((name, place)) = &slot {
+        match slots.get(name) {
+            Some(slot) => {
+                if let Some(lack) = lacks(slot) {
+                    reader.problem(place, format!("`slot`: to keep replies, the slot `{name}` needs {lack}"));
+                }
+            }
+            None => {
+                if let Some(pattern) = pattern.filter(|pattern| !pattern.slots.contains_key(name)) {
+                    let what = format!("slot of the pattern `{}`", pattern.name);
+                    reader.problem(place, unknown(&what, name, pattern.slots.keys().map(String::as_str)));
+                } else if pattern.is_some_and(|pattern| pattern.slots[name].optional) {
+                    reader.problem(place, format!("the slot `{name}` is empty; fill it, or choose another one"));
+                }
+            }
+        }
+    } else if required && !slots.is_empty() && slots.values().all(|slot| lacks(slot).is_some()) {
+        let lack = slots.iter().find_map(|(name, slot)| Some(format!("the slot `{name}` needs {}", lacks(slot)?)));
+        reader.problem(&place, format!("`required`: no backend of this namespace can keep replies; {}", lack.unwrap_or_default()));
+    }
+    Some(Idempotency { required, retention, slot: slot.map(|(name, _)| name) })
 }
 
 /// Two namespaces that the same request would reach.

@@ -179,3 +179,37 @@ fn limits() {
         ],
     );
 }
+
+#[test]
+fn idempotency() {
+    let config = super::valid(
+        &over(
+            "  - {name: a, pattern: keyvalue, slots: {storage: memory}, idempotency: {required: true, retention: 10m, slot: storage}}
+  - {name: b, pattern: keyvalue, slots: {storage: memory}}
+",
+        ),
+        &[("PRISM_NAMESPACES_B_IDEMPOTENCY_REQUIRED", "true")],
+    );
+    let [a, b] = [0, 1].map(|index| config.namespaces[index].idempotency.clone().unwrap());
+    assert_eq!((a.required, a.retention.as_secs(), a.slot.as_deref()), (true, 600, Some("storage")));
+    assert_eq!((b.required, b.retention.as_secs(), b.slot.as_deref()), (true, 86_400, None));
+
+    assert_problems(
+        &over(
+            "  - {name: a, pattern: keyvalue, slots: {storage: memory}, idempotency: {required: maybe, retention: 0s, slot: stroage}}
+  - {name: b, pattern: keyvalue, remote: {url: 'http://other:8980'}, idempotency: {required: true}}
+  - {name: c, pattern: keyvalue, slots: {storage: memory}, idempotency: {requierd: true}}
+  - {name: d, pattern: keyvalue, slots: {storage: memory}, idempotency: {retention: 9000h}}
+",
+        ),
+        &[],
+        &[
+            "prism.yaml:3:84: `required` must be true or false, not `maybe`",
+            "prism.yaml:3:91: `retention` must be longer than 0s",
+            "prism.yaml:3:112: unknown slot of the pattern `keyvalue` `stroage`; did you mean `storage`? There are: storage",
+            "prism.yaml:4:70: a namespace with `remote` passes keys on; say this in the configuration of the other Prism",
+            "prism.yaml:5:74: unknown setting `requierd`; did you mean `required`? There are: required, retention, slot",
+            "prism.yaml:6:74: `retention` must be at most 8784h, a year",
+        ],
+    );
+}

@@ -21,6 +21,8 @@ use crate::{
 const MAX_REVISIONS: usize = 64;
 /// Attempts while others keep writing the key between one allowed revision and the next.
 const MAX_ATTEMPTS: usize = 16;
+/// When to try again after so many.
+const RETRY_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
 
 pub(super) async fn store(
     pattern: &KeyValue,
@@ -124,7 +126,7 @@ impl Comparison<'_> {
             }
         }
         let message = format!("others wrote the key during each of {MAX_ATTEMPTS} attempts; nothing was done, try again");
-        Err(Error::new(Code::Aborted, "TRANSACTION_CONFLICT", message))
+        Err(Error::new(Code::Aborted, "TRANSACTION_CONFLICT", message).with_retry_after(RETRY_AFTER))
     }
 
     /// Does it if the key is there, in one step if the driver has one for that, and else tells the revision to be tried.

@@ -7,7 +7,7 @@ mod pattern;
 pub use backend::{Backend, Connection, DriverStatus, Limits, Setting, SettingType};
 pub(super) use interface::Capabilities;
 pub use interface::{Capability, Interface, Model};
-pub use pattern::{Api, Pattern, Slot, Status, Step};
+pub use pattern::{Api, IDEMPOTENCY_INTERFACES, IDEMPOTENCY_SLOT, Pattern, Slot, Status, Step};
 
 use std::{fmt, ops::Deref};
 

@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Name;
 
+/// The keyspace that every namespace has beside those of its pattern's slots: replies to calls with an idempotency key. No
+/// slot can have this name.
+pub const IDEMPOTENCY_SLOT: &str = "idempotency";
+
+/// What a backend must implement to keep such replies.
+pub const IDEMPOTENCY_INTERFACES: [&str; 3] = ["keyvalue_basic", "keyvalue_cas", "keyvalue_ttl"];
+
 /// Whether something can be used in this build.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]

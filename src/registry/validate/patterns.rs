@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    super::{Backend, Name, Pattern, Problems, Registry, Slot, SlotCheck, Status, Step, rpcs, unknown},
+    super::{Backend, IDEMPOTENCY_SLOT, Name, Pattern, Problems, Registry, Slot, SlotCheck, Status, Step, rpcs, unknown},
     Compiled,
 };
 use crate::proto;
@@ -26,6 +26,9 @@ pub(super) fn validate(registry: &Registry, compiled: &Compiled, problems: &mut 
 fn slot_is_sound(registry: &Registry, file: &str, pattern: &Pattern, name: &str, slot: &Slot, problems: &mut Problems) {
     let line = slot.interfaces().next().map_or(pattern.name.line(), Name::line);
     super::interface_names(registry, file, slot.interfaces(), problems);
+    if name == IDEMPOTENCY_SLOT {
+        problems.add(file, line, format!("no slot can be called `{name}`: that is where replies to calls with a key are kept"));
+    }
     if slot.required_interfaces.is_empty() && slot.any_of.is_empty() {
         problems.add(file, line, format!("slot `{name}` needs `required_interfaces` or `any_of`"));
     }
