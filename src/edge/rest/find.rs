@@ -30,7 +30,6 @@ pub enum Target<'b, 'p> {
 /// Why there is none.
 pub struct Refusal<'b> {
     error: Error,
-    path: String,
     /// What the path takes, if it is there.
     allowed: Vec<Method>,
     /// Whose refusal it is, as far as that can be told.
@@ -56,31 +55,30 @@ pub fn find<'b, 'p>(bindings: &'b Bindings, method: &Method, uri: &'p Uri, heade
         match missing {
             Missing::Path if refusal.is_none() => {
                 let error = problem::unknown_route(method, uri.path());
-                refusal = Some(Refusal { error, path: path.to_owned(), allowed: Vec::new(), binding: Some(binding) });
+                refusal = Some(Refusal { error, allowed: Vec::new(), binding: Some(binding) });
             }
             Missing::Method(allowed) if better => {
                 let error = problem::method_not_allowed(method, uri.path(), &allowed);
-                refusal = Some(Refusal { error, path: path.to_owned(), allowed, binding: Some(binding) });
+                refusal = Some(Refusal { error, allowed, binding: Some(binding) });
             }
             _ => {}
         }
     }
     Err(refusal.unwrap_or_else(|| {
         let bases = bindings.rest_bases(uri, headers);
-        let error = problem::unknown_base(method, uri.path(), &bases);
-        Refusal { error, path: String::new(), allowed: Vec::new(), binding: None }
+        Refusal { error: problem::unknown_base(method, uri.path(), &bases), allowed: Vec::new(), binding: None }
     }))
 }
 
 impl Refusal<'_> {
     /// The answer.
-    pub fn respond(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+    pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
         if !self.allowed.is_empty() && *method == Method::OPTIONS {
             return response::options(&self.allowed);
         }
         let mut response = match self.binding {
             Some(RestBinding { routes: RestRoutes::Mapped(api), namespace, .. }) => {
-                mapped::refused(api, &namespace.name, (method, &self.path), headers, &self.error)
+                mapped::refused(api, &namespace.name, (method, path), headers, &self.error)
             }
             _ => response::refused(headers, &self.error),
         };

@@ -33,6 +33,9 @@ pub struct Found<'a, 'p> {
 
 /// A request on its way through its route.
 struct Exchange<'a> {
+    method: &'a Method,
+    /// Below the base path.
+    path: &'a str,
     api: &'a Arc<Api>,
     endpoint: &'a Arc<Endpoint>,
     namespace: &'a Arc<Namespace>,
@@ -58,6 +61,8 @@ where
         Err(error) => return refused(api, &binding.namespace.name, (method, path), &headers, &error),
     };
     let exchange = Exchange {
+        method,
+        path,
         api,
         endpoint,
         namespace,
@@ -135,7 +140,7 @@ fn chosen<'a>(
 /// The refusal of a request that leads to no operation.
 pub fn refused(api: &Api, namespace: &str, (method, path): (&Method, &str), headers: &HeaderMap, error: &Error) -> Response<Body> {
     let id = RequestId::from_headers(headers);
-    let received = Received { method: method.clone(), path: Cow::Borrowed(path), given: Vec::new(), payload: Payload::Absent };
+    let received = Received::bare(method, path);
     let scope = api.scope(Parameters::none(), Some(&received), namespace, Some(&id));
     let rendered = api.errors.render(error, None, &scope);
     finish(&id, rendered, error.headers_and_trailers(), false)
@@ -316,7 +321,8 @@ impl<'a> Exchange<'a> {
     }
 
     fn failed(&self, id: &RequestId, received: Option<&Received<'_>>, own: Option<&ErrorCases>, error: &Error) -> Response<Body> {
-        let scope = self.scope(received, Some(id));
+        let bare = Received::bare(self.method, self.path);
+        let scope = self.scope(received.or(Some(&bare)), Some(id));
         let rendered = self.api.errors.render(error, own, &scope);
         finish(id, rendered, error.headers_and_trailers(), self.conditions.head)
     }

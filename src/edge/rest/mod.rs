@@ -45,7 +45,7 @@ where
             // In a box: its state is large, and would be moved about with the other kind's too.
             Box::pin(mapped::serve(edge, mapped::Found { binding, api, found, path }, &method, &uri, headers, body)).await
         }
-        Err(refusal) => refusal.respond(&method, &headers),
+        Err(refusal) => refusal.respond(&method, uri.path(), &headers),
     }
 }
 

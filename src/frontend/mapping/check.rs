@@ -94,6 +94,10 @@ fn first(validator: &Validator, value: &Json) -> Option<(String, String)> {
     }
     let mut description = error.to_string();
     if description.len() > MAX_DESCRIPTION {
+        // What it should be counts more than what it is, which stands first.
+        description = error.masked_with("it").to_string();
+    }
+    if description.len() > MAX_DESCRIPTION {
         let end = (0..=MAX_DESCRIPTION).rev().find(|end| description.is_char_boundary(*end)).unwrap_or_default();
         description.truncate(end);
         description.push('…');

@@ -259,6 +259,13 @@ fn cookie<'a>(headers: &HeaderMap, name: &str) -> Option<Given<'a>> {
     Some(Given::Text(Cow::Owned(value.trim_matches('"').to_owned())))
 }
 
+impl<'a> Received<'a> {
+    /// A request of which nothing but its method and path is known.
+    pub fn bare(method: &Method, path: &'a str) -> Self {
+        Self { method: method.clone(), path: Cow::Borrowed(path), given: Vec::new(), payload: Payload::Absent }
+    }
+}
+
 impl Received<'_> {
     /// The same without borrowing from the request.
     pub fn into_owned(self) -> Received<'static> {

@@ -201,6 +201,9 @@ fn bodies_are_checked_and_taken_apart() {
     ] {
         assert_eq!(becomes(&api, "POST /put", body), wanted, "{body}");
     }
+    // Of what is long only the reason is told.
+    let told = becomes(&api, "POST /put", &json!({"key": "a", "seconds": "1".repeat(1000)}).to_string());
+    assert_eq!(told, r#"400 {"why":"seconds: it is not of type \"integer\"","where":["seconds"]}"#);
     let told = becomes(&api, "POST /put", r#"{"key":"a","other":1}"#);
     assert!(told.starts_with("400") && told.contains("other"), "{told}");
     let told = rehearse(&api, &request("POST /put", &[("content-type", "text/plain")], "x"), None);
