@@ -3,6 +3,7 @@
 //!
 //! protox stands in for protoc, so there is nothing to install.
 
+mod comments;
 mod frontends;
 mod registry;
 mod services;
@@ -15,6 +16,7 @@ use std::{
 };
 
 use prost_reflect::DescriptorPool;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -28,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new([root])?;
     compiler.include_source_info(true).include_imports(true).open_files(&files)?;
     let described = compiler.file_descriptor_set();
+    comments::write(&out, &patterns(&described))?;
     // The encoded form keeps custom options (`google.api.http`), which the prost types of a descriptor would drop.
     let encoded = compiler.encode_file_descriptor_set();
     DescriptorPool::decode(encoded.as_slice())?;
@@ -58,6 +61,12 @@ fn served(root: &Path, files: &[PathBuf]) -> Result<Vec<u8>, Box<dyn Error>> {
     let encoded = compiler.encode_file_descriptor_set();
     DescriptorPool::decode(encoded.as_slice())?;
     Ok(encoded)
+}
+
+/// The files that a running gateway knows.
+fn patterns(all: &FileDescriptorSet) -> FileDescriptorSet {
+    let known = |file: &&FileDescriptorProto| !file.package().starts_with("prism.interfaces.");
+    FileDescriptorSet { file: all.file.iter().filter(known).cloned().collect() }
 }
 
 /// The contract of the conformance suite, for the test that includes it. A source tree without tests builds too.

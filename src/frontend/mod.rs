@@ -13,6 +13,7 @@ pub mod definition;
 pub mod expression;
 pub mod json;
 pub mod mapping;
+pub mod openapi;
 pub mod percent;
 pub mod precondition;
 pub mod problem;

@@ -22,6 +22,17 @@ pub fn documented() -> &'static DescriptorPool {
     &DOCUMENTED
 }
 
+/// The comment of something in the patterns' contracts by its full name, as `prism.patterns.keyvalue.v1.StoreRequest.ttl`; a
+/// value of an enum has the enum's name before its own. Takes no memory beyond what is read of it.
+pub fn comment(name: &str) -> Option<&'static str> {
+    let place = comments::COMMENTS.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+    Some(comments::COMMENTS[place].1)
+}
+
+mod comments {
+    include!(concat!(env!("OUT_DIR"), "/comments.rs"));
+}
+
 #[expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated code")]
 #[allow(unused_qualifications)]
 /// The generated modules, nested as the protobuf packages are.
@@ -37,4 +48,4 @@ mod interfaces {
 
 pub use interfaces::{INTERFACE_NAMES, Interfaces};
 pub use messages::google;
-pub use messages::prism::{idempotency, interfaces as models, patterns};
+pub use messages::prism::{idempotency, interfaces as models, options, patterns};

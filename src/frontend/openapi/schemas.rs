@@ -1,0 +1,216 @@
+//! Messages as JSON Schema, under their full names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
+use serde_json::{Map, Value, json};
+
+use super::{
+    options,
+    values::{self, Direction},
+};
+use crate::proto;
+
+/// Behind the name of a message whose form in requests differs from its form in replies.
+const INPUT: &str = "-Input";
+
+fn reference(name: &str) -> String {
+    format!("#/components/schemas/{name}")
+}
+
+/// Puts other references in the place of some.
+pub fn rename(value: &mut Value, renamed: &BTreeMap<String, String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match value {
+                    Value::String(text) if key == "$ref" => {
+                        if let Some(other) = renamed.get(text) {
+                            text.clone_from(other);
+                        }
+                    }
+                    other => rename(other, renamed),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, renamed)),
+        _ => {}
+    }
+}
+
+/// The schemas that a document refers to.
+#[derive(Default)]
+pub struct Schemas {
+    found: BTreeMap<String, Value>,
+    /// Messages that are being written or have been: types may hold themselves.
+    known: BTreeSet<(Direction, String)>,
+}
+
+impl Schemas {
+    /// All of them, by name, and what has to be renamed where they are referred to: what only requests use goes by its own name.
+    pub fn finish(self) -> (Value, BTreeMap<String, String>) {
+        let mut renamed = BTreeMap::new();
+        for name in self.found.keys() {
+            if let Some(plain) = name.strip_suffix(INPUT)
+                && !self.found.contains_key(plain)
+            {
+                renamed.insert(reference(name), reference(plain));
+            }
+        }
+        let plain = |name: String| if renamed.contains_key(&reference(&name)) { name.trim_end_matches(INPUT).to_owned() } else { name };
+        let mut schemas: Vec<(String, Value)> = self.found.into_iter().map(|(name, schema)| (plain(name), schema)).collect();
+        schemas.sort_by(|one, other| one.0.cmp(&other.0));
+        (Value::Object(schemas.into_iter().collect()), renamed)
+    }
+
+    /// A message as a whole.
+    pub fn message(&mut self, message: &MessageDescriptor, direction: Direction) -> Value {
+        if let Some(schema) = values::well_known(message, false, direction) {
+            return schema;
+        }
+        let name = match direction {
+            Direction::Request => format!("{}{INPUT}", message.full_name()),
+            _ => message.full_name().to_owned(),
+        };
+        if self.known.insert((direction, message.full_name().to_owned())) {
+            let schema = self.object(message, direction, &|_| true);
+            self.found.insert(name.clone(), schema);
+        }
+        json!({"$ref": reference(&name)})
+    }
+
+    /// A message's fields as an object, as far as they are wanted.
+    pub fn object(&mut self, message: &MessageDescriptor, direction: Direction, wanted: &dyn Fn(&FieldDescriptor) -> bool) -> Value {
+        let (mut properties, mut required) = (Map::new(), Vec::new());
+        for field in message.fields().filter(|field| !field.is_group() && wanted(field)) {
+            let name = field.json_name().to_owned();
+            let must = match direction {
+                Direction::Reply => !field.supports_presence(),
+                _ => options::is_required(&field, &options::field(&field)),
+            };
+            let mut schema = self.field(&field, direction);
+            let exclusive = field.containing_oneof().is_some_and(|oneof| options::must_choose(&oneof));
+            if direction == Direction::Request && !must && !exclusive {
+                schema = values::nullable(schema);
+            }
+            describe(&mut schema, field.full_name());
+            if must {
+                required.push(Value::String(name.clone()));
+            }
+            properties.insert(name, schema);
+        }
+        let mut schema = json!({"type": "object", "properties": properties});
+        describe(&mut schema, message.full_name());
+        if !required.is_empty() {
+            schema["required"] = required.into();
+        }
+        if direction == Direction::Request {
+            schema["additionalProperties"] = false.into();
+        }
+        let mut choices: Vec<Value> = Vec::new();
+        for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
+            let members: Vec<_> = oneof.fields().filter(|field| wanted(field)).collect();
+            if !members.is_empty() {
+                choices.push(choice(&oneof, &members, direction));
+            }
+        }
+        match choices.as_slice() {
+            [] => {}
+            [Value::Object(one)] => {
+                for (key, value) in one {
+                    schema[key.as_str()] = value.clone();
+                }
+            }
+            _ => schema["allOf"] = choices.into(),
+        }
+        schema
+    }
+
+    /// A field with its bounds, without its comment.
+    pub fn field(&mut self, field: &FieldDescriptor, direction: Direction) -> Value {
+        let options = options::field(field);
+        let bounds = |schema: &mut Value, least: &str, most: &str| {
+            if direction == Direction::Reply {
+                return;
+            }
+            if options.min_length > 0 {
+                schema[least] = options.min_length.into();
+            }
+            if options.max_length > 0 {
+                schema[most] = options.max_length.into();
+            }
+            if !options.limit.is_empty() {
+                schema[super::LIMIT] = json!({most: options.limit});
+            }
+        };
+        if field.is_map() {
+            let Kind::Message(entry) = field.kind() else { return json!({}) };
+            let value = self.value(&entry.map_entry_value_field(), false, direction);
+            let mut schema = json!({"type": "object", "additionalProperties": value});
+            let keys = entry.map_entry_key_field().kind();
+            if let (Some(names), false) = (values::scalar(&keys, false, Direction::Text), matches!(keys, Kind::String)) {
+                schema["propertyNames"] = key_names(&keys, names);
+            }
+            return schema;
+        }
+        if field.is_list() {
+            let mut schema = json!({"type": "array", "items": self.value(field, false, direction)});
+            bounds(&mut schema, "minItems", "maxItems");
+            if options.unique && direction != Direction::Reply {
+                schema["uniqueItems"] = true.into();
+            }
+            return schema;
+        }
+        let mut schema = self.value(field, options.positive, direction);
+        if matches!(field.kind(), Kind::String) {
+            bounds(&mut schema, "minLength", "maxLength");
+        }
+        if !options.format.is_empty() {
+            schema["format"] = options.format.into();
+        }
+        schema
+    }
+
+    fn value(&mut self, field: &FieldDescriptor, positive: bool, direction: Direction) -> Value {
+        match field.kind() {
+            Kind::Message(message) => {
+                values::well_known(&message, positive, direction).unwrap_or_else(|| self.message(&message, direction))
+            }
+            kind => values::scalar(&kind, positive, direction).unwrap_or_default(),
+        }
+    }
+}
+
+/// Names of members are text, whatever the type of the map's keys.
+fn key_names(kind: &Kind, text: Value) -> Value {
+    match kind {
+        Kind::Bool => json!({"enum": ["true", "false"]}),
+        _ if text.get("type") == Some(&json!("integer")) => json!({"pattern": "^(?:0|-?[1-9][0-9]{0,8})$"}),
+        _ => text,
+    }
+}
+
+/// One member, or at most one.
+fn choice(oneof: &OneofDescriptor, members: &[FieldDescriptor], direction: Direction) -> Value {
+    let present = |field: &FieldDescriptor| json!({"required": [field.json_name()]});
+    let each: Vec<Value> = members.iter().map(present).collect();
+    if direction == Direction::Request && options::must_choose(oneof) {
+        return json!({"oneOf": each});
+    }
+    if let [_] = each.as_slice() {
+        return json!({});
+    }
+    let mut all = each.clone();
+    all.push(json!({"not": {"anyOf": each}}));
+    json!({"oneOf": all})
+}
+
+/// Adds the comment of something in the contracts, behind what the schema says already.
+pub fn describe(schema: &mut Value, name: &str) {
+    let Some(comment) = proto::comment(name) else { return };
+    let described = match schema.get("description").and_then(Value::as_str) {
+        Some(more) => format!("{comment}\n\n{more}"),
+        None => comment.to_owned(),
+    };
+    schema["description"] = described.into();
+}
