@@ -11,9 +11,9 @@ use crate::{
     call::{AccessLog, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, Pipeline},
     config::{self, Config, FrontendKind},
     driver::{self, Backend, Keyspace, Settings},
-    edge::{self, Binding, Bindings, Bound, Cors, Drain, Edge, Frontend, Services, TlsFiles},
+    edge::{self, Binding, Bindings, Bound, Cors, Documentation, Drain, Edge, Frontend, Services, TlsFiles},
     frontend::{
-        bind, definition,
+        bind, definition, openapi,
         route::{self, Routes},
     },
     idempotency,
@@ -318,6 +318,7 @@ fn bindings_of(
             if !binding.enabled || binding.listener.as_deref().is_some_and(|only| only != listener) {
                 continue;
             }
+            let mut documentation = None;
             let frontend = match binding.kind {
                 FrontendKind::Grpc => Frontend::Grpc,
                 FrontendKind::GrpcWeb => Frontend::GrpcWeb,
@@ -325,15 +326,21 @@ fn bindings_of(
                     if !annotated.contains_key(&namespace.service) {
                         annotated.insert(namespace.service.clone(), Arc::new(routes(&namespace.service)?));
                     }
+                    documentation = binding.documentation.then(|| annotated_documentation(&namespace.service));
                     Frontend::Rest(annotated[&namespace.service].clone())
                 }
-                FrontendKind::Definition => Frontend::Mapped(defined(binding)?.api),
+                FrontendKind::Definition => {
+                    let definition = defined(binding)?;
+                    documentation = binding.documentation.then(|| defined_documentation(&definition.document));
+                    Frontend::Mapped(definition.api)
+                }
             };
             bindings.push(Binding {
                 host: binding.host.clone(),
                 base_path: binding.base_path.clone(),
                 namespace: namespace.clone(),
                 frontend,
+                documentation,
             });
         }
     }
@@ -360,6 +367,21 @@ pub fn defined(binding: &config::Binding) -> Result<definition::Definition, Erro
 fn routes(service: &str) -> Result<Routes, Error> {
     route::annotated(service, bind::Settings::default())
         .map_err(|problems| Error::internal(format!("the HTTP annotations of {service} can't be used: {}", problems.join("; "))))
+}
+
+/// What those routes tell of themselves.
+fn annotated_documentation(service: &str) -> Documentation {
+    let service = service.to_owned();
+    let unknown = |service: &str| Error::internal(format!("{service} is not among the compiled contracts"));
+    Documentation::new(move || openapi::generate(proto::descriptors(), &service).ok_or_else(|| unknown(&service)))
+}
+
+/// The document of a definition, kept as text: a tree would take ten times as much.
+fn defined_documentation(document: &serde_json::Value) -> Documentation {
+    let text = document.to_string();
+    Documentation::new(move || {
+        serde_json::from_str(&text).map_err(|error| Error::internal("the document can't be read").with_source(error))
+    })
 }
 
 fn probe_backend(backend: &Arc<dyn Backend>) -> edge::admin::Probe {

@@ -320,6 +320,10 @@ pub struct Frontend {
     /// Where the paths begin; `{namespace}` stands for the name of the namespace. Default: `/{namespace}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_path: Option<String>,
+    /// REST: serve the OpenAPI document at `openapi.json` and `openapi.yaml`, and a page to read and try it at `docs`, below the
+    /// base path. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documentation: Option<bool>,
 }
 
 /// One way to reach a namespace: a frontend, and what is different here.
@@ -355,6 +359,15 @@ pub struct Binding {
     #[serde(serialize_with = "write_base_path")]
     #[schemars(with = "Option<String>")]
     pub base_path: String,
+    /// REST: serve the OpenAPI document and its page. Default: what the frontend says.
+    #[serde(skip_serializing_if = "is_true")]
+    #[schemars(with = "Option<bool>")]
+    pub documentation: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 fn write_base_path<S: Serializer>(path: &str, serializer: S) -> Result<S::Ok, S::Error> {

@@ -21,6 +21,7 @@ use http_body::Body as HttpBody;
 
 pub use body::{Body, BoxError};
 pub use cors::Cors;
+pub use rest::Documentation;
 pub use routing::{Binding, Bindings, Frontend, NAMESPACE_HEADER};
 pub use server::{Bound, Drain, TlsFiles, bind};
 pub use services::Services;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderMap, Uri};
 
-use super::rest::Routes;
+use super::rest::{Documentation, Routes};
 use crate::{
     call::{Code, Error, Method, Namespace},
     frontend::mapping::Api,
@@ -23,6 +23,8 @@ pub struct Binding {
     pub namespace: Arc<Namespace>,
     /// How requests are read.
     pub frontend: Frontend,
+    /// What HTTP routes tell of themselves, if they shall.
+    pub documentation: Option<Documentation>,
 }
 
 /// A protocol binding.
@@ -57,6 +59,8 @@ pub struct RestBinding {
     pub others: Vec<Arc<Namespace>>,
     /// The routes, below the base path.
     pub routes: RestRoutes,
+    /// The pages about them, below the base path too, where no route has their path.
+    pub documentation: Option<Documentation>,
 }
 
 /// The routes of an API.
@@ -95,7 +99,7 @@ impl Bindings {
     /// The table of these bindings.
     pub fn new(bindings: Vec<Binding>) -> Self {
         let mut table = Self::default();
-        for Binding { host, base_path, namespace, frontend } in bindings {
+        for Binding { host, base_path, namespace, frontend, documentation } in bindings {
             let host = host.map(|host| host.to_ascii_lowercase());
             for method in &namespace.methods {
                 table.methods.entry(method.path.clone()).or_insert_with(|| method.clone());
@@ -103,8 +107,18 @@ impl Bindings {
             match frontend {
                 Frontend::Grpc => table.grpc.hosts.entry(host).or_default().push((base_path, namespace)),
                 Frontend::GrpcWeb => table.grpc_web.hosts.entry(host).or_default().push((base_path, namespace)),
-                Frontend::Rest(routes) => table.add(host, base_path, namespace, RestRoutes::Annotated(routes)),
-                Frontend::Mapped(api) => table.add(host, base_path, namespace, RestRoutes::Mapped(api)),
+                Frontend::Rest(routes) => {
+                    table.add(
+                        host,
+                        RestBinding { base_path, namespace, others: Vec::new(), routes: RestRoutes::Annotated(routes), documentation },
+                    );
+                }
+                Frontend::Mapped(api) => {
+                    table.add(
+                        host,
+                        RestBinding { base_path, namespace, others: Vec::new(), routes: RestRoutes::Mapped(api), documentation },
+                    );
+                }
             }
         }
         for bindings in table.rest.values_mut() {
@@ -114,11 +128,11 @@ impl Bindings {
         table
     }
 
-    fn add(&mut self, host: Option<String>, base_path: String, namespace: Arc<Namespace>, routes: RestRoutes) {
+    fn add(&mut self, host: Option<String>, binding: RestBinding) {
         let bindings = self.rest.entry(host).or_default();
-        match bindings.iter_mut().find(|binding| binding.joins(&base_path, &routes)) {
-            Some(binding) => binding.others.push(namespace),
-            None => bindings.push(RestBinding { base_path, namespace, others: Vec::new(), routes }),
+        match bindings.iter_mut().find(|known| known.joins(&binding.base_path, &binding.routes)) {
+            Some(known) => known.others.push(binding.namespace),
+            None => bindings.push(binding),
         }
     }
 

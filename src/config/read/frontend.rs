@@ -21,7 +21,7 @@ pub(super) fn frontends(top: &Section<'_, '_>, listeners: &[String]) -> BTreeMap
         let definition = definition(&section);
         let settings = settings(&section);
         let (listener, host) = (listener(&section, listeners), host(&section));
-        let base_path = base_path(&section);
+        let (base_path, documentation) = (base_path(&section), documentation(&section));
         if let Some(built_in) = FrontendKind::ALL.into_iter().find(|kind| kind.name() == name.name) {
             let message = format!("the frontend `{}` is there already; give yours another name", built_in.name());
             section.reader.problem(&section.place, message);
@@ -31,7 +31,7 @@ pub(super) fn frontends(top: &Section<'_, '_>, listeners: &[String]) -> BTreeMap
         }
         section.finish();
         if let Some(kind) = kind {
-            frontends.insert(name.name.clone(), Frontend { kind, definition, settings, listener, host, base_path });
+            frontends.insert(name.name.clone(), Frontend { kind, definition, settings, listener, host, base_path, documentation });
         }
     }
     frontends
@@ -136,9 +136,16 @@ impl Bindings<'_> {
     fn binding(&self, section: &Section<'_, '_>, name: &str, place: &Place) -> Option<(Binding, Place)> {
         let built_in = FrontendKind::ALL.into_iter().find(|kind| kind.name() == name);
         let definitions = &section.reader.known.definitions;
-        let plain =
-            |kind, definition| Frontend { kind, definition, settings: BTreeMap::new(), listener: None, host: None, base_path: None };
-        let own = settings(section);
+        let plain = |kind, definition| Frontend {
+            kind,
+            definition,
+            settings: BTreeMap::new(),
+            listener: None,
+            host: None,
+            base_path: None,
+            documentation: None,
+        };
+        let (own, documentation) = (settings(section), documentation(section));
         let (listener, host, base_path) = (listener(section, self.listeners), host(section), base_path(section));
         let enabled = section.parsed("enabled", "true or false", |text| text.parse().ok()).is_none_or(|(enabled, _)| enabled);
         let found = built_in
@@ -172,6 +179,7 @@ impl Bindings<'_> {
             listener: listener.or(frontend.listener),
             host: host.or(frontend.host),
             base_path: base_path.replace(NAMESPACE, self.namespace).trim_end_matches('/').to_owned(),
+            documentation: documentation.or(frontend.documentation).unwrap_or(true),
         };
         Some((binding, place.clone()))
     }
@@ -238,4 +246,8 @@ fn base_path(section: &Section<'_, '_>) -> Option<String> {
         right.then(|| text.to_owned())
     };
     section.parsed("base_path", "a path such as /kv, /{namespace} or /", parse).map(|(path, _)| path)
+}
+
+fn documentation(section: &Section<'_, '_>) -> Option<bool> {
+    section.parsed("documentation", "true or false", |text| text.parse().ok()).map(|(value, _)| value)
 }

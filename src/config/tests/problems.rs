@@ -114,7 +114,7 @@ namespaces:
             "prism.yaml:6:43: `base_path` must be a path such as /kv, /{namespace} or /, not `kv`",
             "prism.yaml:11:17: unknown frontend `gprc`; did you mean `grpc`? There are: grpc, grpc-web, rest, rest, notes",
             "prism.yaml:11:23: `frontend` is missing; it is the name of a frontend, as rest",
-            "prism.yaml:11:51: unknown setting `bas_path`; did you mean `base_path`? There are: base_path, enabled, frontend, host, listener, settings",
+            "prism.yaml:11:51: unknown setting `bas_path`; did you mean `base_path`? There are: base_path, documentation, enabled, frontend, host, listener, settings",
             "prism.yaml:11:75: `listener` must be text, not a number; write \"3\" in quotes",
         ],
     );

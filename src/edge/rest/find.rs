@@ -71,6 +71,11 @@ pub fn find<'b, 'p>(bindings: &'b Bindings, method: &Method, uri: &'p Uri, heade
 }
 
 impl Refusal<'_> {
+    /// Whether no route has the path, with whatever method.
+    pub fn is_of_path(&self) -> bool {
+        self.allowed.is_empty()
+    }
+
     /// The answer.
     pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
         if !self.allowed.is_empty() && *method == Method::OPTIONS {

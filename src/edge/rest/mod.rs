@@ -1,6 +1,7 @@
 //! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service, or from a definition. What routes, messages and responses
 //! are is told by [`frontend`](crate::frontend); here is the I/O around it.
 
+mod documentation;
 mod find;
 mod mapped;
 mod request;
@@ -17,6 +18,7 @@ use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body::Body as HttpBody;
 
 pub use crate::frontend::route::Routes;
+pub use documentation::Documentation;
 
 use super::{Body, BoxError, Edge, routing::RestBinding, timeout};
 use crate::{
@@ -45,7 +47,15 @@ where
             // In a box: its state is large, and would be moved about with the other kind's too.
             Box::pin(mapped::serve(edge, mapped::Found { binding, api, found, path }, &method, &uri, headers, body)).await
         }
-        Err(refusal) => refusal.respond(&method, uri.path(), &headers),
+        Err(refusal) => {
+            if refusal.is_of_path() {
+                // Boxed, since it is rare, and what it needs would be part of the state of every call.
+                if let Some(answer) = Box::pin(documentation::answer(edge, &method, &uri, &headers)).await {
+                    return answer;
+                }
+            }
+            refusal.respond(&method, uri.path(), &headers)
+        }
     }
 }
 

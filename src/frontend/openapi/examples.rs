@@ -4,8 +4,9 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::options;
+use crate::proto::options::v1::ExclusiveFields;
 
-/// A message with all its fields, and one member of each `oneof`.
+/// A message with all its fields, and the first of those that exclude each other.
 pub fn message(descriptor: &MessageDescriptor, wanted: &dyn Fn(&FieldDescriptor) -> bool) -> Value {
     inside(descriptor, &mut Vec::new(), wanted)
 }
@@ -21,9 +22,10 @@ fn inside(descriptor: &MessageDescriptor, around: &mut Vec<String>, wanted: &dyn
         return value;
     }
     around.push(descriptor.full_name().to_owned());
-    let mut fields = Map::new();
+    let (mut fields, choices) = (Map::new(), options::choices(descriptor));
     for field in descriptor.fields().filter(|field| !field.is_group() && wanted(field)) {
-        let first = field.containing_oneof().is_none_or(|oneof| oneof.fields().next().as_ref() == Some(&field));
+        let place = |choice: &ExclusiveFields| choice.fields.iter().position(|known| known == field.name());
+        let first = choices.iter().filter_map(place).all(|place| place == 0);
         let recursive = matches!(field.kind(), Kind::Message(inner) if around.iter().any(|name| name == inner.full_name()));
         if first && !(recursive && !field.is_list() && !field.is_map()) {
             let value = if recursive { if field.is_list() { json!([]) } else { json!({}) } } else { of_field(&field, around) };

@@ -5,6 +5,7 @@
 //! step is for APIs whose routes are annotations; APIs with a document of their own begin with the second. Between the two,
 //! each operation says in [`RPC`] which RPCs it leads to, and each bound that a namespace may tighten says so in [`LIMIT`].
 
+mod conditions;
 mod examples;
 mod operation;
 mod options;
@@ -128,13 +129,6 @@ fn first_paragraph(text: &str) -> &str {
 
 fn parameters() -> Value {
     json!({
-        "IfNoneMatch": {
-            "name": "If-None-Match",
-            "in": "header",
-            "description": "Tags of what the client has; if one of them is current, the answer is 304.",
-            "schema": {"type": "string"},
-            "example": "\"1\"",
-        },
         "LastEventId": {
             "name": "Last-Event-ID",
             "in": "header",
@@ -153,7 +147,7 @@ fn headers() -> Value {
             "example": "5f0c9a1be2d74c6f8a3b9d0e1c2f4a5b",
         },
         "ETag": {
-            "description": "The revision in quotes, for `If-None-Match`.",
+            "description": "The revision in quotes, for `If-Match` and `If-None-Match`.",
             "schema": {"type": "string"},
             "example": "\"1\"",
         },

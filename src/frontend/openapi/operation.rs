@@ -5,7 +5,7 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, Metho
 use serde_json::{Map, Value, json};
 
 use super::{
-    RPC, examples, options, path, problems, query,
+    RPC, conditions, examples, options, path, problems, query,
     schemas::{Schemas, describe},
     values::{self, Direction},
 };
@@ -23,25 +23,27 @@ const EVENTS: &str = "text/event-stream";
 pub fn operation(schemas: &mut Schemas, tag: &str, id: &str, method: &MethodDescriptor, rule: &Rule) -> Value {
     let comment = proto::comment(method.full_name()).unwrap_or_default();
     let (input, output) = (method.input(), method.output());
+    let tagged = !method.is_server_streaming()
+        && revision(&output)
+        && [Method::GET, Method::PUT, Method::PATCH].iter().any(|tagged| rule.method.as_ref() == Some(tagged));
     let reads = rule.method == Some(Method::GET);
-    let tagged = reads && !method.is_server_streaming() && revision(&output);
 
     let mut parameters = path::parameters(schemas, &input, &rule.template);
     if rule.body != Body::Whole {
         parameters.extend(query::parameters(schemas, &input, &|path| is_bound(&input, rule, path)));
     }
-    if tagged {
-        parameters.push(json!({"$ref": "#/components/parameters/IfNoneMatch"}));
-    }
+    let (conditions, failed) = conditions::parameters(method, reads, tagged);
+    parameters.extend(conditions);
     if method.is_server_streaming() && input.get_field_by_name("cursor").is_some() {
         parameters.push(json!({"$ref": "#/components/parameters/LastEventId"}));
     }
     let mut responses = Map::new();
     responses.insert("200".to_owned(), success(schemas, method, rule, tagged));
-    if tagged {
+    if tagged && reads {
         responses.insert("304".to_owned(), json!({"$ref": "#/components/responses/NotModified"}));
     }
     responses.extend(problems::responses(comment, rule.body != Body::None));
+    responses.extend(failed.map(|failed| ("412".to_owned(), failed)));
 
     let mut operation = json!({
         "operationId": id,
@@ -106,7 +108,7 @@ fn request_body(schemas: &mut Schemas, method: &MethodDescriptor, rule: &Rule) -
         Body::Whole if is_raw(&Kind::Message(input.clone())) => return Some(raw_body()),
         Body::Whole => {
             let fields = || input.fields().filter(|field| bound(field));
-            required = fields().any(|field| options::is_required(&field, &options::field(&field)));
+            required = fields().any(|field| options::is_required(&field));
             // The path says the rest, and what it says counts.
             let whole = input.fields().all(|field| bound(&field));
             let schema =
@@ -119,7 +121,7 @@ fn request_body(schemas: &mut Schemas, method: &MethodDescriptor, rule: &Rule) -
                 return Some(raw_body());
             }
             let mut schema = schemas.field(&field, Direction::Request);
-            if options::is_required(&field, &options::field(&field)) {
+            if options::is_required(&field) {
                 required = true;
             } else {
                 schema = values::nullable(schema);

@@ -66,8 +66,7 @@ fn parameter(schemas: &mut Schemas, field: &FieldDescriptor, prefix: &str) -> Op
         parameter["style"] = "deepObject".into();
         parameter["explode"] = true.into();
     }
-    let options = options::field(field);
-    if prefix.is_empty() && options::is_required(field, &options) {
+    if prefix.is_empty() && options::is_required(field) {
         parameter["required"] = true.into();
     }
     describe(&mut parameter, field.full_name());

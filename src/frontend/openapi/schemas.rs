@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -82,15 +82,16 @@ impl Schemas {
     /// A message's fields as an object, as far as they are wanted.
     pub fn object(&mut self, message: &MessageDescriptor, direction: Direction, wanted: &dyn Fn(&FieldDescriptor) -> bool) -> Value {
         let (mut properties, mut required) = (Map::new(), Vec::new());
+        let choices = options::choices(message);
         for field in message.fields().filter(|field| !field.is_group() && wanted(field)) {
             let name = field.json_name().to_owned();
             let must = match direction {
                 Direction::Reply => !field.supports_presence(),
-                _ => options::is_required(&field, &options::field(&field)),
+                _ => options::is_required(&field),
             };
             let mut schema = self.field(&field, direction);
-            let exclusive = field.containing_oneof().is_some_and(|oneof| options::must_choose(&oneof));
-            if direction == Direction::Request && !must && !exclusive {
+            let chosen = choices.iter().any(|choice| choice.required && choice.fields.iter().any(|name| name == field.name()));
+            if direction == Direction::Request && !must && !chosen {
                 schema = values::nullable(schema);
             }
             describe(&mut schema, field.full_name());
@@ -107,13 +108,13 @@ impl Schemas {
         if direction == Direction::Request {
             schema["additionalProperties"] = false.into();
         }
-        let mut choices: Vec<Value> = Vec::new();
-        for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
-            let members: Vec<_> = oneof.fields().filter(|field| wanted(field)).collect();
-            if !members.is_empty() {
-                choices.push(choice(&oneof, &members, direction));
-            }
-        }
+        let choices: Vec<Value> = choices
+            .iter()
+            .filter_map(|one| {
+                let members = one.fields.iter().filter_map(|name| message.get_field_by_name(name)).filter(|field| wanted(field));
+                choice(&members.collect::<Vec<_>>(), one.required && direction == Direction::Request)
+            })
+            .collect();
         match choices.as_slice() {
             [] => {}
             [Value::Object(one)] => {
@@ -154,7 +155,7 @@ impl Schemas {
             return schema;
         }
         if field.is_list() {
-            let mut schema = json!({"type": "array", "items": self.value(field, false, direction)});
+            let mut schema = json!({"type": "array", "items": self.value(field, options.positive, direction)});
             bounds(&mut schema, "minItems", "maxItems");
             if options.unique && direction != Direction::Reply {
                 schema["uniqueItems"] = true.into();
@@ -190,19 +191,19 @@ fn key_names(kind: &Kind, text: Value) -> Value {
     }
 }
 
-/// One member, or at most one.
-fn choice(oneof: &OneofDescriptor, members: &[FieldDescriptor], direction: Direction) -> Value {
-    let present = |field: &FieldDescriptor| json!({"required": [field.json_name()]});
-    let each: Vec<Value> = members.iter().map(present).collect();
-    if direction == Direction::Request && options::must_choose(oneof) {
-        return json!({"oneOf": each});
+/// One of these fields, or at most one.
+fn choice(members: &[FieldDescriptor], required: bool) -> Option<Value> {
+    let mut each: Vec<Value> = members.iter().map(|field| json!({"required": [field.json_name()]})).collect();
+    match (each.len(), required) {
+        (0, _) | (1, false) => return None,
+        (_, true) => {}
+        // Or none of them.
+        (_, false) => {
+            let none: Map<String, Value> = members.iter().map(|field| (field.json_name().to_owned(), false.into())).collect();
+            each.push(json!({"properties": none}));
+        }
     }
-    if let [_] = each.as_slice() {
-        return json!({});
-    }
-    let mut all = each.clone();
-    all.push(json!({"not": {"anyOf": each}}));
-    json!({"oneOf": all})
+    Some(json!({"oneOf": each}))
 }
 
 /// Adds the comment of something in the contracts, behind what the schema says already.

@@ -24,9 +24,6 @@ const DROPPED: [&str; 4] = ["schemas", "responses", "parameters", "headers"];
 pub fn tailor(mut document: Value, capabilities: &Capabilities, place: Place<'_>) -> Value {
     let title = document["info"]["title"].as_str().unwrap_or("API").to_owned();
     document["info"]["title"] = format!("{title}: {}", place.namespace).into();
-    if !capabilities.pattern_version.is_empty() {
-        document["info"]["version"] = capabilities.pattern_version.as_str().into();
-    }
     let url = if place.base_path.is_empty() { "/" } else { place.base_path };
     document["servers"] = serde_json::json!([{"url": url, "description": format!("The namespace {}.", place.namespace)}]);
     if let Some(Value::Object(paths)) = document.get_mut("paths") {
@@ -41,21 +38,30 @@ pub fn tailor(mut document: Value, capabilities: &Capabilities, place: Place<'_>
     document
 }
 
+/// The operations of the namespace that something leads to; `None`: it leads to none.
+fn rpcs<'c>(value: &Value, capabilities: &'c Capabilities) -> Option<Vec<&'c Operation>> {
+    let names = value.get(RPC)?.as_array()?.iter().filter_map(Value::as_str);
+    let found: Vec<_> = names.filter_map(|name| capabilities.operations.iter().find(|known| known.rpc == name)).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+fn is_available(operation: &Operation) -> bool {
+    operation.support() != Support::Unavailable
+}
+
 /// Whether an operation stays; marks it if it is emulated. What leads to no RPC, and what is no operation, stays.
 fn keep(operation: &mut Value, capabilities: &Capabilities) -> bool {
-    let Some(names) = operation.get(RPC).and_then(Value::as_array) else { return true };
-    let rpcs: Vec<&Operation> =
-        names.iter().filter_map(|name| capabilities.operations.iter().find(|known| Some(known.rpc.as_str()) == name.as_str())).collect();
-    let available: Vec<_> = rpcs.iter().filter(|rpc| rpc.support() != Support::Unavailable).collect();
-    if !rpcs.is_empty() && available.is_empty() {
+    let Some(mut rpcs) = rpcs(operation, capabilities) else { return true };
+    rpcs.retain(|rpc| is_available(rpc));
+    if rpcs.is_empty() {
         return false;
     }
-    let emulated = available.iter().any(|rpc| rpc.support() == Support::Emulated);
-    if emulated {
+    parts(operation, capabilities);
+    if rpcs.iter().any(|rpc| rpc.support() == Support::Emulated) {
         operation[SUPPORT] = "emulated".into();
     }
     let mut said = operation["description"].as_str().unwrap_or_default().to_owned();
-    for rpc in available.iter().filter(|rpc| !rpc.interface.is_empty() && !rpc.note.is_empty()) {
+    for rpc in rpcs.iter().filter(|rpc| !rpc.interface.is_empty() && !rpc.note.is_empty()) {
         let how = if rpc.support() == Support::Emulated { "Emulated in this namespace" } else { "In this namespace" };
         said = format!("{said}\n\n{how}: {}.", rpc.note);
     }
@@ -63,6 +69,23 @@ fn keep(operation: &mut Value, capabilities: &Capabilities) -> bool {
         operation["description"] = said.trim_start().into();
     }
     true
+}
+
+/// Takes out parameters and responses that rest on another RPC, where it is unavailable.
+fn parts(operation: &mut Value, capabilities: &Capabilities) {
+    let mut stays = |part: &mut Value| {
+        let stays = rpcs(part, capabilities).is_none_or(|rpcs| rpcs.into_iter().any(is_available));
+        if let Some(part) = part.as_object_mut() {
+            part.remove(RPC);
+        }
+        stays
+    };
+    if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
+        parameters.retain_mut(&mut stays);
+    }
+    if let Some(Value::Object(responses)) = operation.get_mut("responses") {
+        responses.retain(|_, response| stays(response));
+    }
 }
 
 /// Puts the namespace's limits where the document has wider ones, and takes out what says where.

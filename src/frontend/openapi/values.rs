@@ -40,6 +40,7 @@ pub fn scalar(kind: &Kind, positive: bool, direction: Direction) -> Option<Value
         Kind::Uint32 | Kind::Fixed32 => small("uint32", 0, i64::from(u32::MAX), positive, direction),
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => large("int64", SIGNED, json!(i64::MIN), json!(i64::MAX), positive, direction),
         Kind::Uint64 | Kind::Fixed64 => large("uint64", UNSIGNED, json!(0), json!(u64::MAX), positive, direction),
+        Kind::Bool if positive && direction != Direction::Reply => json!({"type": "boolean", "const": true}),
         Kind::Bool => json!({"type": "boolean"}),
         Kind::String => json!({"type": "string"}),
         Kind::Bytes => bytes(direction),

@@ -133,7 +133,13 @@ impl Door {
         let handler = Arc::new(Scripted::default());
         let limits = CallLimits { max_message_bytes: LIMIT, ..CallLimits::default() };
         let namespace = Arc::new(Namespace::new("demo", "keyvalue", methods(), handler.clone(), limits, &Metrics::new().unwrap()));
-        let binding = Binding { host: None, base_path: "/demo".to_owned(), namespace, frontend: Frontend::Rest(Arc::new(routes())) };
+        let binding = Binding {
+            host: None,
+            base_path: "/demo".to_owned(),
+            namespace,
+            frontend: Frontend::Rest(Arc::new(routes())),
+            documentation: None,
+        };
         let edge = Edge {
             pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
             bindings: Bindings::new(vec![binding]),
