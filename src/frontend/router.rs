@@ -204,7 +204,9 @@ impl<T> Router<T> {
     fn step(&self, node: usize, rest: Option<&str>, select: &mut impl FnMut(&[End], Option<&str>) -> Option<usize>) -> Option<usize> {
         let node = &self.nodes[node];
         let Some(rest) = rest else {
-            return select(&node.ends, None).or_else(|| select(&node.rests, None));
+            // `**` takes no segments only where nothing else ends: /keys is not /keys/{key=**} with an empty key.
+            let ends = node.ends.iter().any(|end| end.verb.is_none());
+            return if ends { select(&node.ends, None) } else { select(&node.rests, None) };
         };
         let (segment, behind) = rest.split_once('/').map_or((rest, None), |(segment, behind)| (segment, Some(behind)));
         if let Some(found) = node.child(segment).and_then(|child| self.step(child, behind, select)) {

@@ -63,6 +63,8 @@ fn a_wrong_method_is_told_from_a_wrong_path() {
     let methods = |names: &[&str]| Err(Missing::Method(names.iter().map(|name| name.parse().unwrap()).collect()));
     assert_eq!(find(&router, "DELETE /v1/keys/a"), methods(&["GET", "HEAD", "OPTIONS", "PUT"]));
     assert_eq!(find(&router, "PATCH /v1/keys/special"), methods(&["DELETE", "GET", "HEAD", "OPTIONS", "PUT"]));
+    // No key is no empty key, where the path without one is a route of its own.
+    assert_eq!(find(&router, "PUT /v1/keys"), methods(&["GET", "HEAD", "OPTIONS"]));
     assert_eq!(find(&router, "PUT /v1/batch:store"), methods(&["GET", "HEAD", "OPTIONS", "POST"]));
     for request in ["GET /", "GET /v2/keys", "GET /v1", "GET /v1/", "GET /v1//all", "GET /v1/values/none", "GET *", "GET /v1/%zz/none"] {
         assert_eq!(find(&router, request), Err(Missing::Path), "{request}");

@@ -9,7 +9,7 @@ use super::{
     options,
     values::{self, Direction},
 };
-use crate::proto;
+use crate::proto::{self, options::v1::FieldSchema};
 
 /// Behind the name of a message whose form in requests differs from its form in replies.
 const INPUT: &str = "-Input";
@@ -90,8 +90,7 @@ impl Schemas {
                 _ => options::is_required(&field),
             };
             let mut schema = self.field(&field, direction);
-            let chosen = choices.iter().any(|choice| choice.required && choice.fields.iter().any(|name| name == field.name()));
-            if direction == Direction::Request && !must && !chosen {
+            if direction == Direction::Request && !must {
                 schema = values::nullable(schema);
             }
             describe(&mut schema, field.full_name());
@@ -112,7 +111,7 @@ impl Schemas {
             .iter()
             .filter_map(|one| {
                 let members = one.fields.iter().filter_map(|name| message.get_field_by_name(name)).filter(|field| wanted(field));
-                choice(&members.collect::<Vec<_>>(), one.required && direction == Direction::Request)
+                choice(&members.collect::<Vec<_>>(), one.required, direction)
             })
             .collect();
         match choices.as_slice() {
@@ -130,20 +129,6 @@ impl Schemas {
     /// A field with its bounds, without its comment.
     pub fn field(&mut self, field: &FieldDescriptor, direction: Direction) -> Value {
         let options = options::field(field);
-        let bounds = |schema: &mut Value, least: &str, most: &str| {
-            if direction == Direction::Reply {
-                return;
-            }
-            if options.min_length > 0 {
-                schema[least] = options.min_length.into();
-            }
-            if options.max_length > 0 {
-                schema[most] = options.max_length.into();
-            }
-            if !options.limit.is_empty() {
-                schema[super::LIMIT] = json!({most: options.limit});
-            }
-        };
         if field.is_map() {
             let Kind::Message(entry) = field.kind() else { return json!({}) };
             let value = self.value(&entry.map_entry_value_field(), false, direction);
@@ -155,8 +140,12 @@ impl Schemas {
             return schema;
         }
         if field.is_list() {
-            let mut schema = json!({"type": "array", "items": self.value(field, options.positive, direction)});
-            bounds(&mut schema, "minItems", "maxItems");
+            let mut item = self.value(field, options.positive, direction);
+            if let (Some(options), Kind::String) = (&options.items, field.kind()) {
+                bound(&mut item, options, ("minLength", "maxLength"), direction);
+            }
+            let mut schema = json!({"type": "array", "items": item});
+            bound(&mut schema, &options, ("minItems", "maxItems"), direction);
             if options.unique && direction != Direction::Reply {
                 schema["uniqueItems"] = true.into();
             }
@@ -164,7 +153,7 @@ impl Schemas {
         }
         let mut schema = self.value(field, options.positive, direction);
         if matches!(field.kind(), Kind::String) {
-            bounds(&mut schema, "minLength", "maxLength");
+            bound(&mut schema, &options, ("minLength", "maxLength"), direction);
         }
         if !options.format.is_empty() {
             schema["format"] = options.format.into();
@@ -182,6 +171,22 @@ impl Schemas {
     }
 }
 
+/// Adds the bounds of a string or a list, with what may tighten them. Replies have none: what is there was let in.
+fn bound(schema: &mut Value, options: &FieldSchema, (least, most): (&str, &str), direction: Direction) {
+    if direction == Direction::Reply {
+        return;
+    }
+    if options.min_length > 0 {
+        schema[least] = options.min_length.into();
+    }
+    if options.max_length > 0 {
+        schema[most] = options.max_length.into();
+    }
+    if !options.limit.is_empty() {
+        schema[super::LIMIT] = json!({most: options.limit});
+    }
+}
+
 /// Names of members are text, whatever the type of the map's keys.
 fn key_names(kind: &Kind, text: Value) -> Value {
     match kind {
@@ -192,18 +197,34 @@ fn key_names(kind: &Kind, text: Value) -> Value {
 }
 
 /// One of these fields, or at most one.
-fn choice(members: &[FieldDescriptor], required: bool) -> Option<Value> {
-    let mut each: Vec<Value> = members.iter().map(|field| json!({"required": [field.json_name()]})).collect();
-    match (each.len(), required) {
-        (0, _) | (1, false) => return None,
-        (_, true) => {}
-        // Or none of them.
-        (_, false) => {
-            let none: Map<String, Value> = members.iter().map(|field| (field.json_name().to_owned(), false.into())).collect();
-            each.push(json!({"properties": none}));
-        }
+fn choice(members: &[FieldDescriptor], required: bool, direction: Direction) -> Option<Value> {
+    if members.is_empty() || (members.len() == 1 && !required) {
+        return None;
     }
-    Some(json!({"oneOf": each}))
+    let all_absent = || members.iter().map(|field| (field.json_name().to_owned(), absent(field, direction))).collect::<Map<_, _>>();
+    let branch = |chosen: &FieldDescriptor| {
+        let mut properties = all_absent();
+        properties.insert(chosen.json_name().to_owned(), json!({"not": absent(chosen, direction)}));
+        json!({"required": [chosen.json_name()], "properties": properties})
+    };
+    let mut branches: Vec<Value> = members.iter().map(branch).collect();
+    if !required || direction == Direction::Reply {
+        branches.push(json!({"properties": all_absent()}));
+    }
+    Some(json!({"oneOf": branches}))
+}
+
+/// What is the same as not being there, if it is there: in a request `null`, and the zero value of a field without presence.
+fn absent(field: &FieldDescriptor, direction: Direction) -> Value {
+    match field.kind() {
+        _ if direction == Direction::Reply => false.into(),
+        _ if field.is_list() => json!({"type": ["array", "null"], "maxItems": 0}),
+        _ if field.supports_presence() => json!({"type": "null"}),
+        Kind::Bool => json!({"enum": [null, false]}),
+        Kind::String | Kind::Bytes => json!({"enum": [null, ""]}),
+        Kind::Message(_) | Kind::Enum(_) => json!({"type": "null"}),
+        _ => json!({"enum": [null, 0, "0"]}),
+    }
 }
 
 /// Adds the comment of something in the contracts, behind what the schema says already.

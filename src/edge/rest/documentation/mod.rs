@@ -86,7 +86,9 @@ pub async fn answer(edge: &Edge, method: &Method, uri: &Uri, headers: &HeaderMap
         return Some(response::options(&METHODS));
     }
     if !METHODS.contains(method) {
-        return Some(response::method_not_allowed(headers, &problem::method_not_allowed(method, uri.path(), &METHODS), &METHODS));
+        let mut refused = response::refused(headers, &problem::method_not_allowed(method, uri.path(), &METHODS));
+        response::allow(refused.headers_mut(), &METHODS);
+        return Some(refused);
     }
     let head = *method == Method::HEAD;
     Some(match page {
