@@ -87,6 +87,7 @@ async fn serve() -> io::Result<()> {
         base_path: "/conformance".into(),
         namespace: namespace.clone(),
         frontend,
+        documentation: None,
     });
     let (services, _health) = Services::new(&[], CancellationToken::new()).map_err(io::Error::other)?;
     let edge = Arc::new(Edge {

@@ -13,8 +13,8 @@ use crate::{
     edge::{Body, BoxError, Edge, routing::RestBinding, timeout},
     frontend::{
         mapping::{
-            Action, Api, CallPlan, EachReply, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, Named, Parameters, Parts, Payload,
-            Received, Rendered, Scope, body_required,
+            Action, Api, CallPlan, EachReply, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, Named, Parameters, Parts, Received,
+            Rendered, Scope, body_required,
         },
         precondition::Conditions,
         render::{Accept, Format, HEARTBEAT},
