@@ -17,8 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("call", &[]),
     // Handlers, and what is below them.
     ("pattern", &["slot", "call"]),
-    // Its tests fill a slot over a backend in memory.
-    ("idempotency", &["slot", "registry", "driver", "call"]),
+    ("idempotency", &["slot", "registry", "call"]),
     ("remote", &["call"]),
     ("slot", &["registry", "driver", "call"]),
     ("driver", &["call"]),

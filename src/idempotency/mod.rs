@@ -3,9 +3,6 @@
 
 mod record;
 
-#[cfg(test)]
-mod tests;
-
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;

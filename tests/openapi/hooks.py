@@ -41,5 +41,21 @@ def _one_condition(headers):
 
 
 @schemathesis.hook
+def before_call(context, case, *args):
+    """Of parameters that exclude each other, examples and boundary values still have all: one of them goes."""
+    if case.method.upper() not in ("GET", "HEAD") and not _one_condition(case.headers):
+        for name in [name for name in case.headers if name.lower() == "if-none-match"]:
+            del case.headers[name]
+    # Keys are removed by a range, or all of them by `all=true`: one of the two.
+    if case.method.upper() == "DELETE" and case.operation.path == "/v1/keys":
+        query = case.query if isinstance(case.query, dict) else {}
+        if any(query.get(name) for name in ("prefix", "startKey", "endKey")):
+            query.pop("all", None)
+        elif query.get("all") in (None, False, "false"):
+            query["all"] = "true"
+        case.query = query
+
+
+@schemathesis.hook
 def filter_case(context, case):
     return _fits(case.body) and (case.method.upper() in ("GET", "HEAD") or _one_condition(case.headers))

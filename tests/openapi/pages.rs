@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{BINDINGS, CONFIG, Gateway, http};
+use super::{BINDINGS, Gateway, config, http};
 
 async fn document(gateway: &Gateway, base: &str) -> Value {
     let answer = http::get(gateway.address, &format!("{base}/openapi.json")).await.unwrap();
@@ -12,7 +12,7 @@ async fn document(gateway: &Gateway, base: &str) -> Value {
 
 #[tokio::test]
 async fn json_and_yaml_say_the_same() {
-    let gateway = Gateway::start(CONFIG).await;
+    let gateway = Gateway::start(&config()).await;
     for base in BINDINGS {
         let yaml = http::get(gateway.address, &format!("{base}/openapi.yaml")).await.unwrap();
         assert_eq!(yaml.headers["content-type"], "application/yaml");
@@ -23,7 +23,7 @@ async fn json_and_yaml_say_the_same() {
 
 #[tokio::test]
 async fn a_document_is_that_of_its_namespace() {
-    let gateway = Gateway::start(CONFIG).await;
+    let gateway = Gateway::start(&config()).await;
     let (disk, ram) = (document(&gateway, "/disk").await, document(&gateway, "/ram").await);
     assert_eq!((&disk["info"]["title"], &disk["servers"][0]["url"]), (&"KeyValue: disk".into(), &"/disk".into()));
     let most = |document: &Value| document["paths"]["/v1/keys/{key}"]["get"]["parameters"][0]["schema"]["maxLength"].clone();
@@ -41,7 +41,7 @@ async fn a_document_is_that_of_its_namespace() {
 
 #[tokio::test]
 async fn a_document_that_a_client_has_is_not_sent_again() {
-    let gateway = Gateway::start(CONFIG).await;
+    let gateway = Gateway::start(&config()).await;
     for path in ["/disk/openapi.json", "/disk/openapi.yaml", "/disk/docs/", "/disk/docs/swagger-ui-bundle.js"] {
         let first = http::get(gateway.address, path).await.unwrap();
         let tag = first.headers["etag"].to_str().unwrap();
@@ -62,7 +62,7 @@ fn links(html: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn the_page_needs_nobody_else() {
-    let gateway = Gateway::start(CONFIG).await;
+    let gateway = Gateway::start(&config()).await;
     let moved = http::get(gateway.address, "/disk/docs").await.unwrap();
     assert_eq!((moved.status, moved.headers["location"].to_str().unwrap()), (308, "docs/"));
     let page = http::get(gateway.address, "/disk/docs/").await.unwrap();
@@ -83,7 +83,7 @@ async fn the_page_needs_nobody_else() {
 
 #[tokio::test]
 async fn documentation_can_be_left_out() {
-    let gateway = Gateway::start(CONFIG).await;
+    let gateway = Gateway::start(&config()).await;
     for path in ["/silent/openapi.json", "/silent/docs", "/silent/docs/"] {
         assert_eq!(http::get(gateway.address, path).await.unwrap().status, 404, "{path}");
     }

@@ -108,7 +108,7 @@ fn request_body(schemas: &mut Schemas, method: &MethodDescriptor, rule: &Rule) -
         Body::Whole if is_raw(&Kind::Message(input.clone())) => return Some(raw_body()),
         Body::Whole => {
             let fields = || input.fields().filter(|field| bound(field));
-            required = fields().any(|field| options::is_required(&field));
+            required = fields().any(|field| options::is_required(&field)) || options::choices(&input).iter().any(|choice| choice.required);
             // The path says the rest, and what it says counts.
             let whole = input.fields().all(|field| bound(&field));
             let schema =

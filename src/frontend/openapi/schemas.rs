@@ -204,14 +204,20 @@ fn choice(members: &[FieldDescriptor], required: bool, direction: Direction) -> 
     let all_absent = || members.iter().map(|field| (field.json_name().to_owned(), absent(field, direction))).collect::<Map<_, _>>();
     let branch = |chosen: &FieldDescriptor| {
         let mut properties = all_absent();
-        properties.insert(chosen.json_name().to_owned(), json!({"not": absent(chosen, direction)}));
+        match absent(chosen, direction) {
+            // It is there or it isn't, which `required` says.
+            Value::Bool(false) => drop(properties.remove(chosen.json_name())),
+            absent => drop(properties.insert(chosen.json_name().to_owned(), json!({"not": absent}))),
+        }
         json!({"required": [chosen.json_name()], "properties": properties})
     };
     let mut branches: Vec<Value> = members.iter().map(branch).collect();
     if !required || direction == Direction::Reply {
         branches.push(json!({"properties": all_absent()}));
     }
-    Some(json!({"oneOf": branches}))
+    // Each branch says that the others don't hold, so that this is as good as `oneOf`, which linters take for a mistake where
+    // they don't understand why.
+    Some(json!({"anyOf": branches}))
 }
 
 /// What is the same as not being there, if it is there: in a request `null`, and the zero value of a field without presence.

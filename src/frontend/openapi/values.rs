@@ -102,7 +102,9 @@ fn enumeration(descriptor: &EnumDescriptor, direction: Direction) -> Value {
     }
     let mut schema = json!({"type": "string", "enum": names});
     if direction == Direction::Request {
-        schema = json!({"anyOf": [schema, {"type": "integer", "format": "int32", "minimum": i32::MIN, "maximum": i32::MAX}]});
+        // Others are read too, and refused by most operations, as every name that is unknown.
+        let numbers: Vec<i32> = descriptor.values().map(|value| value.number()).collect();
+        schema = json!({"anyOf": [schema, {"type": "integer", "enum": numbers}]});
     }
     if !lines.is_empty() {
         schema["description"] = lines.join("\n").into();

@@ -1,28 +1,33 @@
 //! Two gateways over one memory backend, with a handler that does what the test says.
 
+#![allow(clippy::unwrap_used, clippy::pedantic, missing_docs)]
+
 use std::{
     collections::VecDeque,
     pin::pin,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-
-use super::*;
-use crate::{
+use prism::{
     call::{
-        AccessLog, CallLimits, Handler, Idempotency, Incoming, Input, Method, Metrics, Namespace, Output, Pipeline, Protocol, Reply,
-        Trailers,
+        AccessLog, CallLimits, Claimed, Code, Context, Error, Handler, Idempotency, Incoming, Input, KeyedCall, Method, Metrics, Namespace,
+        Outcome, Output, Pipeline, Protocol, Replays as _, Reply, Trailers,
     },
     driver::{self, Backend, Keyspace, Settings},
+    idempotency::Kept,
     proto,
     registry::IDEMPOTENCY_SLOT,
+    slot::Slot,
 };
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
 
