@@ -221,6 +221,11 @@ fn upgrade(value: &mut serde_json::Value) {
     }
 }
 
+/// Whether a key of a path item is a method.
+pub fn is_method(key: &str) -> bool {
+    method(key).is_some()
+}
+
 fn method(key: &str) -> Option<Method> {
     Some(match key {
         "get" => Method::GET,

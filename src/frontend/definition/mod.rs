@@ -187,7 +187,7 @@ impl Builder<'_> {
             namespace: namespace.as_deref(),
         };
         let rpcs = context.routes(routes?, self.document_file, &mut router);
-        operation::annotate(&mut document.value, &rpcs);
+        operation::annotate(&mut document.value, &rpcs, errors.are_problems());
         let header = header_of(root);
         let api = Api {
             name: header.name.clone(),

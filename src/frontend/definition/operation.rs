@@ -3,9 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use http::HeaderValue;
+use serde_json::json;
 
 use super::{
-    document::{Body, Document, Location, Operation, Parameter, Reading},
+    document::{self, Body, Document, Location, Operation, Parameter, Reading},
     error_type,
     reader::{File, Section},
     template::{Compiler, unknown_name},
@@ -43,15 +44,40 @@ pub struct Context<'a> {
     pub namespace: Option<&'a str>,
 }
 
-/// The RPCs of an operation, by its place in the document.
-pub type Rpcs = Vec<(String, String, Vec<String>)>;
+/// The RPCs of an operation, by its place in the document; none: all that it does is refuse.
+pub type Rpcs = Vec<(String, String, Option<Vec<String>>)>;
 
-/// Writes the RPCs of each operation into the document, for what is served of it.
-pub fn annotate(document: &mut serde_json::Value, rpcs: &Rpcs) {
+/// Writes into the document what is served of it beside what its author wrote: the RPCs of each operation, and that any of
+/// them may answer with an error that every gateway knows. What an operation only refuses, it doesn't offer: it is left out.
+/// `problems`: errors are problem documents.
+pub fn annotate(document: &mut serde_json::Value, rpcs: &Rpcs, problems: bool) {
     for (path, method, names) in rpcs {
-        if let Some(operation) = document.get_mut("paths").and_then(|paths| paths.get_mut(path)).and_then(|item| item.get_mut(method)) {
-            operation["x-prism-rpc"] = names.clone().into();
+        let Some(operation) = document.get_mut("paths").and_then(|paths| paths.get_mut(path)).and_then(|item| item.get_mut(method)) else {
+            continue;
+        };
+        let Some(names) = names else {
+            leave_out(document, path, method);
+            continue;
+        };
+        operation["x-prism-rpc"] = names.clone().into();
+        if let Some(responses) = operation.get_mut("responses").and_then(serde_json::Value::as_object_mut)
+            && !responses.contains_key("default")
+        {
+            let mut error = json!({"description": "An error, as this API tells its errors."});
+            if problems {
+                error["content"] = json!({"application/problem+json": {"schema": {"type": "object"}}});
+            }
+            responses.insert("default".to_owned(), error);
         }
+    }
+}
+
+fn leave_out(document: &mut serde_json::Value, path: &str, method: &str) {
+    let Some(paths) = document.get_mut("paths").and_then(serde_json::Value::as_object_mut) else { return };
+    let Some(item) = paths.get_mut(path).and_then(serde_json::Value::as_object_mut) else { return };
+    item.shift_remove(method);
+    if !item.keys().any(|key| document::is_method(key)) {
+        paths.shift_remove(path);
     }
 }
 
@@ -349,17 +375,17 @@ fn line(operation: &Operation) -> u64 {
     if let crate::yaml::Place::File { line, .. } = operation.place { line } else { 0 }
 }
 
-/// The names of the RPCs that an operation may lead to.
-fn names(endpoint: &Endpoint) -> Vec<String> {
-    let mut names = Vec::new();
+/// The names of the RPCs that an operation may lead to; none if it refuses everything.
+fn names(endpoint: &Endpoint) -> Option<Vec<String>> {
+    let (mut names, mut offered) = (Vec::new(), false);
     for case in &endpoint.cases {
-        if let Action::Call(call) = &case.action
-            && !names.contains(&call.method.name)
-        {
-            names.push(call.method.name.clone());
+        match &case.action {
+            Action::Call(call) if !names.contains(&call.method.name) => names.push(call.method.name.clone()),
+            Action::Call(_) | Action::Refuse(_) => {}
+            Action::Answer(_) => offered = true,
         }
     }
-    names
+    (offered || !names.is_empty()).then_some(names)
 }
 
 /// `/topics/{topic-name}/{rest=**}` as `/topics/{p0}/{p1=**}`, `topic-name` and `rest`: names of parameters may have

@@ -26,6 +26,12 @@ fn decided(text: &str, document: &str, settings: &BTreeMap<String, serde_json::V
 }
 
 #[test]
+fn the_documentation_shows_the_example_as_it_is() {
+    let page = include_str!("../../../docs/frontends.md");
+    assert!(page.contains(NOTES) && page.contains(DOCUMENT));
+}
+
+#[test]
 fn the_example_of_the_documentation_is_fine() {
     let definition = load(NOTES, DOCUMENT).unwrap_or_else(|problems| panic!("{}", problems.join("\n")));
     assert_eq!(definition.header.name, "notes");
@@ -48,9 +54,9 @@ fn mistakes_are_told_with_their_place() {
         ("{key: path.id}", "{kye: path.id}", "notes.yaml:7:15: unknown field of prism.patterns.keyvalue.v1.RetrieveRequest `kye`"),
         ("{key: path.id}", "{key: path.di}", "notes.yaml:7:20: `path.di`: "),
         ("pattern: keyvalue", "pattern: keyvalu", "notes.yaml:3:10: unknown pattern `keyvalu`; did you mean `keyvalue`?"),
-        ("status: 201", "status: 204", "notes.yaml:17:24: the document lists no response 204 for writeNote; it has 201"),
+        ("status: 201", "status: 204", "notes.yaml:17:24: the document lists no response 204 for writeNote; it has 201, 400"),
         ("  writeNote:", "  wroteNote:", "unknown operation of the document `wroteNote`; did you mean `writeNote`?"),
-        ("  writeNote:", "  wroteNote:", "the operation writeNote of api.yaml (line 12) has no route"),
+        ("  writeNote:", "  wroteNote:", "the operation writeNote of api.yaml (line 17) has no route"),
         ("text: string(reply.value)", "text: path.id, txt: 1", ""),
         ("value: body", "value: \"[1, 2]\"", "notes.yaml:15:14: `[1, 2]`: "),
         ("response: {status: 201}", "response: {stats: 201}", "notes.yaml:17:16: unknown key of the response `stats`"),

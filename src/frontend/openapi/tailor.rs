@@ -17,7 +17,7 @@ pub struct Place<'a> {
 }
 
 /// What `components` hold that can be left out when nothing refers to it.
-const DROPPED: [&str; 4] = ["schemas", "responses", "parameters", "headers"];
+const DROPPED: [&str; 6] = ["schemas", "responses", "parameters", "headers", "requestBodies", "examples"];
 
 /// Leaves out what the namespace can't do, marks what is emulated, and says where it is served.
 #[must_use]
