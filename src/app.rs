@@ -354,13 +354,19 @@ pub fn defined(binding: &config::Binding) -> Result<definition::Definition, Erro
         Error::new(Code::FailedPrecondition, "FRONTEND", format!("the frontend {} can't be used:{problem}", binding.frontend))
     };
     let texts = definition::Texts::find(name).map_err(|problem| failed(format!(" {name}: {problem}")))?;
+    compile(&texts, &binding.settings).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        failed(format!("\n{}", lines.join("\n")))
+    })
+}
+
+/// Compiles a definition onto the patterns of this build.
+pub fn compile(
+    texts: &definition::Texts,
+    settings: &BTreeMap<String, serde_json::Value>,
+) -> Result<definition::Definition, Vec<crate::yaml::Problems>> {
     let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
-    definition::compile(&texts, &|name| pattern::find(name).map(|pattern| pattern.service), &patterns, &binding.settings).map_err(
-        |problems| {
-            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            failed(format!("\n{}", lines.join("\n")))
-        },
-    )
+    definition::compile(texts, &|name| pattern::find(name).map(|pattern| pattern.service), &patterns, settings)
 }
 
 /// The routes of a service's annotations. What is wrong with them is a defect of this build, which a test finds.

@@ -65,7 +65,8 @@ pub struct Args {
     pub timeout: Option<Duration>,
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+/// A header as people write it: `name: value`.
+pub fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is NAME:VALUE, as `x-request-id: 42`")?;
     let name = name.trim().to_ascii_lowercase();
     if http::HeaderName::try_from(&name).is_err() {

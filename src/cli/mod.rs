@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand, builder::styling};
 pub mod call;
 pub mod completions;
 pub mod config;
+pub mod frontend;
 pub mod generate;
 mod known;
 pub mod output;
@@ -57,6 +58,8 @@ pub enum Command {
     Config(config::Args),
     /// Print a script that completes commands and options in a shell
     Completions(completions::Args),
+    /// Any HTTP API as data: list, check, try and begin definitions of frontends
+    Frontend(frontend::Args),
     /// Make a configuration from a pattern and the backends for its slots
     Generate(generate::Args),
     /// What can be combined with what: interfaces, backends and patterns
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Frontend(args) => frontend::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Registry(args) => registry::run(&args),
     };

@@ -10,6 +10,7 @@ pub mod rehearsal;
 mod request;
 mod response;
 mod scope;
+mod shown;
 mod template;
 #[cfg(test)]
 mod tests;

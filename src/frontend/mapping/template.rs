@@ -1,7 +1,5 @@
 //! Values of a definition, compiled: what they are in a request's message and in a response's body.
 
-use std::fmt;
-
 use super::{
     scope::{Item, Scope},
     value,
@@ -197,41 +195,6 @@ impl Template {
             Self::Translate(translation) => translation.from.gathers() || translation.otherwise.as_ref().is_some_and(Self::gathers),
             Self::Each(each) => each.0.gathers() || each.2.gathers(),
             Self::When(when) => when.0.reads("replies") || when.1.gathers() || when.2.as_ref().is_some_and(Self::gathers),
-        }
-    }
-}
-
-/// As it stands in the definition, on one line.
-impl fmt::Display for Template {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Constant(value) => {
-                let mut out = Vec::new();
-                expression::value::to_json(value, &mut out);
-                f.write_str(&String::from_utf8_lossy(&out))
-            }
-            Self::Path(_, text) | Self::Expression(_, text) => f.write_str(text),
-            Self::Object(members) => {
-                f.write_str("{")?;
-                for (index, (name, template)) in members.iter().enumerate() {
-                    write!(f, "{}{name}: {template}", if index > 0 { ", " } else { "" })?;
-                }
-                f.write_str("}")
-            }
-            Self::List(items) => {
-                f.write_str("[")?;
-                for (index, item) in items.iter().enumerate() {
-                    write!(f, "{}{item}", if index > 0 { ", " } else { "" })?;
-                }
-                f.write_str("]")
-            }
-            Self::Default(both) => write!(f, "{}, or {}", both.0, both.1),
-            Self::Translate(translation) => write!(f, "{} translated", translation.from),
-            Self::Each(each) => write!(f, "for each of {}: {}", each.1, each.2),
-            Self::When(when) => match &when.2 {
-                Some(otherwise) => write!(f, "{} or {otherwise}", when.1),
-                None => write!(f, "{} at times", when.1),
-            },
         }
     }
 }

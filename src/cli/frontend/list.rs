@@ -1,0 +1,148 @@
+//! `prism frontend list`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::find::{Configuration, Found};
+use crate::{
+    app,
+    cli::{
+        Outcome,
+        output::{Format, columns, print},
+    },
+    config::{Binding, Config, Frontend, FrontendKind},
+    frontend::definition,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  prism frontend list
+  prism frontend list --config prism.yaml -o json";
+
+/// Arguments of `prism frontend list`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    configuration: Configuration,
+
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+}
+
+/// A frontend with what follows from its definition and from the configuration.
+#[derive(Serialize)]
+struct View {
+    name: String,
+    /// The protocol, or the definition.
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operations: Option<usize>,
+    /// Why it can't be used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+    bound_by: Vec<Bound>,
+}
+
+/// A namespace that has a frontend, and where.
+#[derive(Serialize)]
+struct Bound {
+    namespace: String,
+    at: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let config = args.configuration.read();
+    let mut frontends = BTreeMap::new();
+    for kind in FrontendKind::ALL {
+        frontends.insert(kind.name().to_owned(), (kind, None));
+    }
+    for name in definition::names() {
+        frontends.insert(name.to_owned(), (FrontendKind::Definition, Some(name.to_owned())));
+    }
+    for (name, Frontend { kind, definition, .. }) in &config.frontends {
+        frontends.insert(name.clone(), (*kind, definition.clone()));
+    }
+    let views: Vec<View> = frontends.into_iter().map(|(name, (kind, definition))| view(&config, name, kind, definition)).collect();
+    print(args.output, &views, || table(&views))
+}
+
+fn view(config: &Config, name: String, kind: FrontendKind, definition: Option<String>) -> View {
+    let mut bound_by = Vec::new();
+    for namespace in &config.namespaces {
+        for binding in namespace.frontends.iter().filter(|binding| binding.enabled && binding.frontend == name) {
+            bound_by.push(Bound { namespace: namespace.name.clone(), at: places(config, binding) });
+        }
+    }
+    let mut view = View { kind: kind.name().to_owned(), pattern: None, operations: None, problems: Vec::new(), definition, bound_by, name };
+    let Some(definition) = &view.definition else { return view };
+    let settings = config.frontends.get(&view.name).map(|frontend| frontend.settings.clone()).unwrap_or_default();
+    match definition::Texts::find(definition).map(|texts| Found { texts, settings }) {
+        Err(problem) => view.problems.push(format!("{definition} can't be read: {problem}")),
+        Ok(found) => {
+            view.pattern = Some(definition::header(&found.texts.text).pattern);
+            match app::compile(&found.texts, &found.settings) {
+                Ok(definition) => view.operations = Some(definition.api.routes.routes().count()),
+                Err(problems) => view.problems.extend(problems.iter().flat_map(|problems| {
+                    let lines: Vec<String> = problems.to_string().lines().map(str::to_owned).collect();
+                    lines
+                })),
+            }
+        }
+    }
+    view
+}
+
+/// Where clients find a binding: URLs, or addresses for protocols that have no paths of their own.
+fn places(config: &Config, binding: &Binding) -> Vec<String> {
+    let listeners = config.listeners.iter().filter(|(name, _)| binding.listener.as_ref().is_none_or(|only| only == *name));
+    let place = |listener: &crate::config::Listener| {
+        let host = binding.host.as_ref().map_or_else(|| listener.address.to_string(), |host| format!("{host}:{}", listener.address.port()));
+        match binding.kind {
+            FrontendKind::Grpc | FrontendKind::GrpcWeb => host,
+            FrontendKind::Rest | FrontendKind::Definition => {
+                let scheme = if listener.tls.is_some() { "https" } else { "http" };
+                let base_path = if binding.base_path.is_empty() { "/" } else { &binding.base_path };
+                format!("{scheme}://{host}{base_path}")
+            }
+        }
+    };
+    listeners.map(|(_, listener)| place(listener)).collect()
+}
+
+fn table(views: &[View]) -> String {
+    let mut rows = vec![["FRONTEND", "DEFINITION", "PATTERN", "OPERATIONS", "NAMESPACE", "AT"].map(str::to_owned).to_vec()];
+    for view in views {
+        let dash = || "-".to_owned();
+        let definition = match &view.definition {
+            Some(definition) if *definition == view.name => "comes with Prism".to_owned(),
+            Some(definition) => definition.clone(),
+            None if view.kind == view.name => "built in".to_owned(),
+            None => view.kind.clone(),
+        };
+        let operations = match (view.problems.len(), view.operations) {
+            (0, operations) => operations.map_or_else(dash, |count| count.to_string()),
+            (1, _) => "✗ 1 problem".to_owned(),
+            (count, _) => format!("✗ {count} problems"),
+        };
+        let mut head = vec![view.name.clone(), definition, view.pattern.clone().unwrap_or_else(|| "any".to_owned()), operations];
+        let places = view.bound_by.iter().flat_map(|bound| bound.at.iter().map(|at| [bound.namespace.clone(), at.clone()]));
+        let mut places: Vec<[String; 2]> = places.collect();
+        if places.is_empty() {
+            places.push([dash(), dash()]);
+        }
+        for place in places {
+            rows.push(std::mem::replace(&mut head, vec![String::new(); 4]).into_iter().chain(place).collect());
+        }
+    }
+    let broken = views.iter().filter(|view| !view.problems.is_empty());
+    let hints: String = broken.filter_map(|view| view.definition.as_ref()).map(|file| format!("\n✗ prism frontend lint {file}")).collect();
+    columns(&rows) + &hints + if hints.is_empty() { "" } else { "\n" }
+}

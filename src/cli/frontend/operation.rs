@@ -1,0 +1,182 @@
+//! All of one operation, for `prism frontend describe`.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::describe::{does, when};
+use crate::{
+    cli::{Outcome, output, output::columns_apart},
+    frontend::{
+        definition::{Definition, Parameter},
+        mapping::{Action, Answer, Endpoint, EndpointCase, ErrorCases, ErrorForm, Outcome as Reply, ResponsePlan, Template as Value},
+        schema::Schema,
+        template::Template,
+    },
+};
+
+pub(super) fn print(format: output::Format, definition: &Definition, method: &str, path: &Template, endpoint: &Endpoint) -> Outcome {
+    let schema = definition.api.schema;
+    let path = endpoint.path(path);
+    let value = || {
+        json!({
+            "operation": endpoint.name,
+            "method": method,
+            "path": path,
+            "parameters": endpoint.parameters.list.iter().map(|parameter| json!({
+                "in": parameter.location.name(), "name": parameter.name, "type": parameter.value.describe(schema), "required": parameter.required,
+            })).collect::<Vec<_>>(),
+            "cases": endpoint.cases.iter().map(|case| json!({
+                "when": when(endpoint, case), "does": does(&case.action), "mapping": case_text(schema, endpoint, case, ""),
+            })).collect::<Vec<_>>(),
+        })
+    };
+    output::print(format, &value(), || {
+        let mut out = format!("{}: {method} {path}\n", endpoint.name);
+        inputs(schema, endpoint, &mut out);
+        for (number, case) in endpoint.cases.iter().enumerate() {
+            let title = match (endpoint.cases.len(), when(endpoint, case)) {
+                (1, _) => does(&case.action),
+                (_, when) => format!("{}. {}: {}", number + 1, when.unwrap_or_default(), does(&case.action)),
+            };
+            // Writing into a String can't fail.
+            let _ = write!(out, "\n{title}\n{}", case_text(schema, endpoint, case, "  "));
+        }
+        out
+    })
+}
+
+/// What a request may hold.
+fn inputs(schema: &Schema, endpoint: &Endpoint, out: &mut String) {
+    let parameter = |parameter: &Parameter| {
+        let mut facts = parameter.value.describe(schema);
+        if parameter.required {
+            facts.push_str(", required");
+        }
+        if let Some(default) = &parameter.default {
+            let _ = write!(facts, ", default {default}");
+        }
+        vec![format!("  {}.{}", parameter.location.name(), parameter.name), facts]
+    };
+    let mut rows: Vec<Vec<String>> = endpoint.parameters.list.iter().map(parameter).collect();
+    if let Some(body) = &endpoint.body {
+        let media: Vec<&str> = body.contents.iter().map(|content| content.media.as_str()).collect();
+        rows.push(vec!["  body".to_owned(), format!("{}{}", media.join(" or "), if body.required { ", required" } else { "" })]);
+    }
+    out.push_str(&columns_apart(2, &rows));
+}
+
+fn case_text(schema: &Schema, endpoint: &Endpoint, case: &EndpointCase, indent: &str) -> String {
+    let mut out = String::new();
+    if !case.named.is_empty() {
+        let rows = case.named.iter().map(|(name, value)| vec![format!("{indent}  {name}"), format!("= {value}")]);
+        let _ = write!(out, "{indent}Names\n{}", columns_apart(1, &rows.collect::<Vec<_>>()));
+    }
+    match &case.action {
+        Action::Refuse(refusal) => {
+            if let Some(message) = &refusal.message {
+                let _ = writeln!(out, "{indent}Message {message}");
+            }
+        }
+        Action::Answer(plan) => out.push_str(&response(plan, indent)),
+        Action::Call(call) => {
+            let (list, fields) = call.request.shown(schema, &endpoint.parameters);
+            let message = call.method.descriptor.input().name().to_owned();
+            let each = list.map(|list| format!(", one for each of {list}")).unwrap_or_default();
+            let rows = fields.into_iter().map(|(name, value)| {
+                let name = if name.is_empty() { "(all)".to_owned() } else { name };
+                vec![format!("{indent}  {name}"), format!("← {value}")]
+            });
+            let rows: Vec<Vec<String>> = rows.collect();
+            let _ = write!(out, "{indent}Request {message}{each}\n{}", columns_apart(1, &rows));
+            out.push_str(&response(&call.response, indent));
+            let cases = error_cases(&call.errors);
+            if !cases.is_empty() {
+                let _ = write!(out, "{indent}Errors\n");
+                for line in cases.lines() {
+                    let _ = writeln!(out, "{indent}  {line}");
+                }
+            }
+        }
+    }
+    out
+}
+
+fn response(plan: &ResponsePlan, indent: &str) -> String {
+    let mut out = String::new();
+    for case in &plan.cases {
+        let when = match (&case.when, plan.cases.len()) {
+            (Some(when), _) => format!(" if {}", when.text()),
+            (None, 1) => String::new(),
+            (None, _) => " otherwise".to_owned(),
+        };
+        match &case.outcome {
+            Reply::Error(refusal) => {
+                let _ = write!(out, "{indent}Error{when}: {} {}", refusal.code.name(), refusal.reason);
+                let _ = writeln!(out, "{}", refusal.message.as_ref().map(|message| format!(", {message}")).unwrap_or_default());
+            }
+            Reply::Answer(answer) => {
+                let _ = write!(out, "{indent}Response {}{when}\n{}", answer.status, answer_text(answer, indent));
+            }
+        }
+    }
+    out
+}
+
+fn answer_text(answer: &Answer, indent: &str) -> String {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| rows.push(vec![format!("{indent}  {name}"), value]);
+    for (name, value) in &answer.headers {
+        row(&format!("{name}:"), value.to_string());
+    }
+    let types: Vec<&str> = answer.content_types.iter().filter_map(|value| value.to_str().ok()).collect();
+    match &answer.body {
+        None => row("no body", String::new()),
+        Some(body) => {
+            row("content-type:", types.join(" or "));
+            match body {
+                Value::Object(members) => members.iter().for_each(|(name, value)| row(&format!("body.{name}"), format!("← {value}"))),
+                Value::Path(..) if body.to_string() == "reply" => row("body", "← the whole reply".to_owned()),
+                body => row("body", format!("← {body}")),
+            }
+        }
+    }
+    columns_apart(1, &rows)
+}
+
+/// How errors look.
+pub(super) fn form(form: &ErrorForm, indent: &str) -> String {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| rows.push(vec![format!("{indent}{name}"), value]);
+    if let Some(content_type) = &form.content_type {
+        row("content-type:", content_type.to_str().unwrap_or_default().to_owned());
+    }
+    for (name, value) in &form.headers {
+        row(&format!("{name}:"), value.to_string());
+    }
+    match &form.body {
+        None => {}
+        Some(None) => row("no body", String::new()),
+        Some(Some(Value::Object(members))) => members.iter().for_each(|(name, value)| row(&format!("body.{name}"), format!("← {value}"))),
+        Some(Some(body)) => row("body", format!("← {body}")),
+    }
+    columns_apart(1, &rows)
+}
+
+/// What is different for some errors, one on each line.
+pub(super) fn error_cases(cases: &ErrorCases) -> String {
+    let mut names: Vec<&String> = cases.0.keys().collect();
+    names.sort();
+    let rows = names.into_iter().map(|name| {
+        let case = &cases.0[name];
+        let mut facts = Vec::new();
+        facts.extend(case.status.as_ref().map(|status| format!("status {status}")));
+        facts.extend(case.code.as_ref().map(|code| format!("code {code}")));
+        facts.extend(case.message.as_ref().map(|message| format!("message {message}")));
+        facts.extend(case.form.content_type.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned));
+        facts.extend(case.form.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        facts.extend(case.form.body.as_ref().map(|body| body.as_ref().map_or_else(|| "no body".to_owned(), |body| format!("body {body}"))));
+        vec![name.clone(), facts.join(", ")]
+    });
+    columns_apart(2, &rows.collect::<Vec<_>>())
+}

@@ -1,0 +1,251 @@
+//! `prism frontend try`.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::Value as Json;
+
+use super::{
+    describe::when,
+    find::{Configuration, Found},
+};
+use crate::{
+    call::{Code, Error},
+    cli::{Failure, Outcome, output::print_text, style},
+    frontend::{
+        definition::Definition,
+        mapping::{
+            Action, CallPlan,
+            rehearsal::{Outcome as Answered, Rehearsal, Request},
+        },
+        schema::{Kind, Schema, Shape},
+    },
+    registry::unknown,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  prism frontend try frontends/notes.yaml GET /notes/a
+  prism frontend try frontends/notes.yaml GET /notes/a --reply '{\"value\": \"aGVsbG8=\", \"revision\": 3}'
+  prism frontend try frontends/notes.yaml GET /notes/a --error NOT_FOUND:KEY_NOT_FOUND:'it is not there'
+  prism frontend try frontends/notes.yaml PUT '/notes/a?days=2' -H 'content-type: text/plain' --body hello
+  prism frontend try kv GET /v1/kv/a --namespace shop --set status_of_conflicts=412
+
+The path is the one below the base path: a binding with base_path /pad has GET /pad/notes/a for what is tried as GET /notes/a.
+Replies are the RPC's messages in JSON (ProtoJSON: bytes are base64); a stream is several --reply, or --empty.";
+
+/// Arguments of `prism frontend try`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A definition: its file, or its name in the configuration, or the name of one that comes with Prism
+    pub name: String,
+
+    /// The method of the request
+    pub method: Method,
+
+    /// Path below the base path, with the query: '/notes/a?days=2'
+    #[arg(value_name = "PATH?QUERY")]
+    pub target: String,
+
+    /// A header of the request; may be given many times
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = crate::cli::call::header)]
+    pub headers: Vec<(String, String)>,
+
+    /// The body of the request; @FILE reads it from a file
+    #[arg(short, long, value_name = "TEXT|@FILE", default_value = "")]
+    pub body: String,
+
+    /// What the RPC answers, as JSON; @FILE reads it from a file. Many times for a stream
+    #[arg(short, long = "reply", value_name = "JSON|@FILE", conflicts_with = "error")]
+    pub replies: Vec<String>,
+
+    /// The RPC answers with a stream that ends without a message
+    #[arg(long, conflicts_with_all = ["replies", "error"])]
+    pub empty: bool,
+
+    /// The RPC fails: code, then reason and message if they matter
+    #[arg(short, long, value_name = "CODE:REASON:MESSAGE", value_parser = error)]
+    pub error: Option<(Code, String, String)>,
+
+    /// The namespace that `request.namespace` is
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    pub namespace: String,
+
+    /// A setting that the binding decides: a JSON value, or a text
+    #[arg(short, long = "set", value_name = "SETTING=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, Json)>,
+
+    #[command(flatten)]
+    configuration: Configuration,
+}
+
+fn error(text: &str) -> Result<(Code, String, String), String> {
+    let mut parts = text.splitn(3, ':');
+    let name = parts.next().unwrap_or_default();
+    let codes = || Code::ALL.into_iter().filter(|code| *code != Code::Ok);
+    let code = codes().find(|code| code.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = codes().map(Code::name).collect();
+        unknown("code", name, names)
+    })?;
+    let reason = parts.next().filter(|reason| !reason.is_empty()).unwrap_or(name).to_owned();
+    let message = parts.next().map_or_else(|| reason.clone(), str::to_owned);
+    Ok((code, reason, message))
+}
+
+fn setting(text: &str) -> Result<(String, Json), String> {
+    let (name, value) = text.split_once('=').ok_or("a setting is NAME=VALUE, as status_of_conflicts=412")?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let mut found = Found::by_name(&args.name, &args.configuration)?;
+    found.settings.extend(args.settings.iter().cloned());
+    let definition = found.compile()?;
+    let request = request(args)?;
+    let replies = args.replies.iter().map(|reply| content(reply).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
+    let replies = replies.collect::<Result<Vec<_>, _>>()?;
+    let outcome = match &args.error {
+        Some((code, reason, message)) => Some(Answered::Error(Error::new(*code, reason.clone(), message.clone()))),
+        None => (args.empty || !replies.is_empty()).then_some(Answered::Replies(replies)),
+    };
+    let told = definition.api.rehearse(&args.namespace, &request, outcome)?;
+    let mut out = text(&definition, &told)?;
+    if told.operation.is_none()
+        && let Some(hint) = below(&definition, &args.namespace, &request)
+    {
+        // Writing into a String can't fail.
+        let _ = writeln!(out, "\n{hint}");
+    }
+    print_text(&out)
+}
+
+fn request(args: &Args) -> Result<Request, Failure> {
+    let (path, query) = args.target.split_once('?').map_or((args.target.as_str(), None), |(path, query)| (path, Some(query)));
+    if !path.starts_with('/') {
+        return Err(Failure(format!("the path `{path}` must begin with `/`; it is the one below the base path, as /notes/a")));
+    }
+    let mut headers = HeaderMap::new();
+    for (name, value) in &args.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
+    }
+    Ok(Request { method: args.method.clone(), path: path.to_owned(), query: query.map(str::to_owned), headers, body: content(&args.body)? })
+}
+
+/// A text, or what a file holds.
+fn content(text: &str) -> Result<Bytes, Failure> {
+    match text.strip_prefix('@') {
+        None => Ok(Bytes::copy_from_slice(text.as_bytes())),
+        Some(file) => std::fs::read(file).map(Bytes::from).map_err(|error| Failure(format!("{file} can't be read: {error}"))),
+    }
+}
+
+/// What to do if the path was written with the base path.
+fn below(definition: &Definition, namespace: &str, request: &Request) -> Option<String> {
+    let base = definition.header.base_path.as_deref().unwrap_or("/{namespace}").replace("{namespace}", namespace);
+    let inner = request.path.strip_prefix(base.trim_end_matches('/')).filter(|path| path.starts_with('/') && *path != request.path);
+    match inner.filter(|inner| definition.api.routes.find(&request.method, inner).is_ok()) {
+        Some(inner) => Some(format!("Paths are those below the base path: leave out {base}, and try {inner}.")),
+        None => {
+            let paths = definition.api.routes.routes();
+            let list: Vec<String> = paths
+                .map(|(method, template, endpoint)| format!("  {} {}", method.map_or("*", Method::as_str), endpoint.path(template)))
+                .collect();
+            Some(format!("There are:\n{}", list.join("\n")))
+        }
+    }
+}
+
+fn text(definition: &Definition, told: &Rehearsal) -> Result<String, Failure> {
+    let mut out = String::new();
+    let endpoint =
+        definition.api.routes.routes().map(|(_, _, endpoint)| endpoint).find(|endpoint| Some(&endpoint.name) == told.operation.as_ref());
+    let heading = |text: &str| style::heading(&format!("{text:<11}"));
+    match &told.operation {
+        Some(operation) => {
+            let _ = writeln!(out, "{}{operation}", heading("Operation"));
+        }
+        None => {
+            let _ = writeln!(out, "{}none", heading("Operation"));
+        }
+    }
+    let case = endpoint.and_then(|endpoint| endpoint.cases.get(told.case.unwrap_or(1) - 1));
+    if let (Some(endpoint), Some(case), Some(number)) = (endpoint, case, told.case) {
+        let _ = writeln!(out, "{}{number} of {}: {}", heading("Case"), endpoint.cases.len(), when(endpoint, case).unwrap_or_default());
+    }
+    let plan = case.and_then(|case| if let Action::Call(plan) = &case.action { Some(plan) } else { None });
+    if let (Some(rpc), Some(plan)) = (&told.rpc, plan) {
+        let _ = writeln!(out, "{}{rpc}({}) returns {}", heading("RPC"), plan.method.descriptor.input().name(), returns(plan));
+    }
+    for message in &told.messages {
+        let _ = writeln!(out, "\n{}", pretty(message)?);
+    }
+    match &told.response {
+        Some(response) => {
+            let _ = writeln!(out, "\n{}", style::heading(&format!("HTTP/1.1 {}", response.status)));
+            for (name, value) in &response.headers {
+                let _ = writeln!(out, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+            }
+            if !response.body.is_empty() {
+                let _ = writeln!(out, "\n{}", shown(&response.body).trim_end());
+            }
+        }
+        None => {
+            let example = plan.map(|plan| example(definition.api.schema, plan)).unwrap_or_default();
+            let _ = writeln!(out, "\nWhat a reply becomes: add --reply '{example}'");
+        }
+    }
+    Ok(out)
+}
+
+fn returns(plan: &CallPlan) -> String {
+    let output = plan.method.descriptor.output();
+    format!("{}{}", if plan.method.server_streaming { "a stream of " } else { "" }, output.name())
+}
+
+fn pretty(json: &str) -> Result<String, Failure> {
+    let value: Json = serde_json::from_str(json)?;
+    Ok(serde_json::to_string_pretty(&value)?)
+}
+
+/// A body as it can be printed.
+fn shown(body: &Bytes) -> String {
+    match std::str::from_utf8(body) {
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("({} bytes that are no text)", body.len()),
+    }
+}
+
+/// A reply with a value for each of its plain fields.
+fn example(schema: &Schema, plan: &CallPlan) -> String {
+    let fields = schema.message(plan.output).fields.iter().filter_map(|field| {
+        let value = match (field.shape, field.kind) {
+            (Shape::Singular { .. }, Kind::Bool) => "true".to_owned(),
+            (Shape::Singular { .. }, Kind::String) => "\"text\"".to_owned(),
+            (Shape::Singular { .. }, Kind::Bytes) => "\"aGVsbG8=\"".to_owned(),
+            (Shape::Singular { .. }, Kind::Enum(_)) => "1".to_owned(),
+            (Shape::Singular { .. }, Kind::Message(_)) | (Shape::Map(_) | Shape::Repeated, _) => return None,
+            (Shape::Singular { .. }, _) => "1".to_owned(),
+        };
+        Some(format!("\"{}\": {value}", field.json_name))
+    });
+    format!("{{{}}}", fields.take(4).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_and_settings_are_read() {
+        assert_eq!(error("ABORTED"), Ok((Code::Aborted, "ABORTED".to_owned(), "ABORTED".to_owned())));
+        assert_eq!(error("NOT_FOUND:GONE:it: is"), Ok((Code::NotFound, "GONE".to_owned(), "it: is".to_owned())));
+        assert!(error("NOTFOUND").is_err_and(|told| told.starts_with("unknown code `NOTFOUND`; did you mean `NOT_FOUND`?")));
+        assert_eq!(setting("a=412"), Ok(("a".to_owned(), 412.into())));
+        assert_eq!(setting("a=b=c"), Ok(("a".to_owned(), "b=c".into())));
+        assert!(setting("a").is_err());
+    }
+}

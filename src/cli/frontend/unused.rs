@@ -1,0 +1,118 @@
+//! What a document has and nothing uses. It works all the same, so these are warnings.
+
+use std::collections::BTreeSet;
+
+use super::lint::{Tree, entries};
+use crate::{
+    frontend::{
+        definition::{Definition, Location, Parameter, Texts},
+        mapping::{Action, Endpoint, RequestPlan},
+    },
+    yaml::{self, Node, Problem, Value},
+};
+
+/// The warnings, each with its file.
+pub(super) fn find(definition: &Definition, texts: &Texts, document: &Tree) -> Vec<(String, Problem)> {
+    let (root, _) = yaml::parse(&texts.text);
+    let parameters = definition.api.routes.routes().filter_map(|(_, template, endpoint)| {
+        let routes = root.get("routes");
+        // A route goes by the operation's id, or by method and path.
+        let own = routes.and_then(|routes| routes.get(&endpoint.name)).or_else(|| {
+            let by_path = |(key, _): &&(yaml::Key, Node)| key.name.ends_with(&format!(" {}", endpoint.path(template)));
+            entries(routes).iter().find(by_path).map(|(_, node)| node)
+        });
+        let unused = unused_parameters(endpoint, own?, definition.api.namespace.as_deref());
+        if unused.is_empty() {
+            return None;
+        }
+        let message = format!("{}: no mapping reads {}", endpoint.name, unused.join(", "));
+        Some((texts.document_name.clone(), Problem { place: document.place(&endpoint.name), message }))
+    });
+    let components = unused_components(&document.root).into_iter();
+    parameters.chain(components.map(|problem| (texts.document_name.clone(), problem))).collect()
+}
+
+fn unused_parameters(endpoint: &Endpoint, route: &Node, namespace: Option<&str>) -> Vec<String> {
+    let calls = || {
+        endpoint.cases.iter().filter_map(|case| match &case.action {
+            Action::Call(call) => Some(call),
+            Action::Refuse(_) | Action::Answer(_) => None,
+        })
+    };
+    // Who answers without a call has nothing to do with parameters.
+    if calls().next().is_none() {
+        return Vec::new();
+    }
+    let taken = |place: usize| {
+        calls().any(|call| match &call.request {
+            RequestPlan::One(plan) | RequestPlan::Each(_, plan) => plan.takes_parameter(place),
+        })
+    };
+    let used = |place: usize, parameter: &Parameter| {
+        (parameter.location == Location::Path && namespace == Some(parameter.name.as_str()))
+            || taken(place)
+            || texts_of(route).iter().any(|text| mentions(text, parameter))
+    };
+    let list = endpoint.parameters.list.iter().enumerate();
+    list.filter(|(place, parameter)| !used(*place, parameter))
+        .map(|(_, parameter)| format!("{}.{}", parameter.location.name(), parameter.name))
+        .collect()
+}
+
+/// All texts of a route.
+fn texts_of(node: &Node) -> Vec<&str> {
+    match &node.value {
+        Value::Text(text) => vec![text],
+        Value::List(items) => items.iter().flat_map(texts_of).collect(),
+        Value::Map(entries) => entries.iter().flat_map(|(_, node)| texts_of(node)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
+}
+
+/// Whether an expression reads a parameter, or all of its kind.
+fn mentions(text: &str, parameter: &Parameter) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let root = parameter.location.name();
+    text.match_indices(root).any(|(start, _)| {
+        let (before, behind) = (&text[..start], &text[start + root.len()..]);
+        if before.ends_with(|c: char| word(c) || c == '.') || behind.starts_with(word) {
+            return false;
+        }
+        if let Some(member) = behind.strip_prefix('.') {
+            let name: String = member.chars().take_while(|c| word(*c)).collect();
+            return name == parameter.name || name == parameter.name.replace('-', "_");
+        }
+        match behind.strip_prefix('[') {
+            Some(key) => {
+                key.trim_start_matches(['"', '\'']).strip_prefix(&parameter.name).is_some_and(|rest| rest.starts_with(['"', '\'']))
+            }
+            None => true,
+        }
+    })
+}
+
+/// Components that nothing outside of themselves leads to.
+fn unused_components(root: &Node) -> Vec<Problem> {
+    const KINDS: [&str; 7] = ["schemas", "responses", "parameters", "requestBodies", "headers", "examples", "pathItems"];
+    let components = root.get("components");
+    let mut waiting: Vec<&Node> = entries(Some(root)).iter().filter(|(key, _)| key.name != "components").map(|(_, node)| node).collect();
+    let mut reached = BTreeSet::new();
+    while let Some(node) = waiting.pop() {
+        for text in texts_of(node) {
+            let Some((kind, name)) = text.strip_prefix("#/components/").and_then(|path| path.split_once('/')) else { continue };
+            // What is inside of a component uses all of it.
+            let name = name.split('/').next().unwrap_or(name).replace("~1", "/").replace("~0", "~");
+            let found = components.and_then(|components| components.get(kind)).and_then(|kind| kind.get(&name));
+            if reached.insert((kind, name)) {
+                waiting.extend(found);
+            }
+        }
+    }
+    let kinds = KINDS.iter().flat_map(|kind| entries(components.and_then(|node| node.get(kind))).iter().map(move |entry| (*kind, entry)));
+    let unused = kinds.filter(|(kind, (key, _))| !reached.contains(&(*kind, key.name.clone())));
+    let told = unused.map(|(kind, (key, _))| Problem {
+        place: key.place.clone(),
+        message: format!("nothing refers to #/components/{kind}/{}", key.name),
+    });
+    told.collect()
+}
