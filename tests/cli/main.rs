@@ -1,6 +1,7 @@
 //! What the `prism` command prints, and what it answers to mistakes.
 
 mod config;
+mod frontend;
 mod generate;
 mod registry;
 

@@ -132,7 +132,11 @@ fn find<'a>(definition: &'a Definition, name: &str) -> Result<(String, &'a Templ
 
 /// The condition of a case; of the last of several that none of the others holds.
 pub(super) fn when(endpoint: &Endpoint, case: &EndpointCase) -> Option<String> {
-    case.when.as_ref().map(|when| endpoint.condition(when)).or_else(|| (endpoint.cases.len() > 1).then(|| "otherwise".to_owned()))
+    let on_one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    case.when
+        .as_ref()
+        .map(|when| on_one_line(endpoint.condition(when)))
+        .or_else(|| (endpoint.cases.len() > 1).then(|| "otherwise".to_owned()))
 }
 
 /// What a case does, in a word.
@@ -180,7 +184,7 @@ fn text(view: &View<'_>, errors: &Errors, name: &str) -> String {
     for operation in &view.operations {
         let mut head = vec![operation.operation.clone(), format!("{} {}", operation.method, operation.path)];
         for case in &operation.cases {
-            let place = [case.does.clone(), case.when.clone().unwrap_or_default()];
+            let place = [case.does.clone(), shortened(case.when.as_deref().unwrap_or_default())];
             rows.push(std::mem::replace(&mut head, vec![String::new(); 2]).into_iter().chain(place).collect());
         }
     }
@@ -194,6 +198,15 @@ fn text(view: &View<'_>, errors: &Errors, name: &str) -> String {
         let _ = writeln!(out, "\nAll of one operation: prism frontend describe {name} {}", quoted(&first.operation));
     }
     out
+}
+
+/// So much of a condition that the table stays one; all of it is shown with its operation.
+fn shortened(when: &str) -> String {
+    const MOST: usize = 90;
+    if when.chars().count() <= MOST {
+        return when.to_owned();
+    }
+    when.chars().take(MOST - 1).chain(['…']).collect()
 }
 
 /// A word for a shell.

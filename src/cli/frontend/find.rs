@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     app,
     cli::{Failure, known},
-    config::{self, Config, FrontendKind, Source},
+    config::{self, Config, FrontendKind, Origin, Source},
     frontend::definition::{self, Definition, Texts},
     registry::unknown,
     yaml::Problems,
@@ -46,10 +46,11 @@ impl Found {
         if name.contains(['/', '.', '\\']) || Path::new(name).is_file() {
             return Ok(Self { texts: read(name)?, settings: BTreeMap::new() });
         }
-        let frontends = configuration.read().frontends;
+        let config = configuration.read();
+        let frontends = &config.frontends;
         if let Some(frontend) = frontends.get(name) {
             let Some(definition) = &frontend.definition else { return Err(no_definition(name)) };
-            let texts = Texts::embedded(definition).map_or_else(|| read(definition), Ok)?;
+            let texts = Texts::embedded(definition).map_or_else(|| read(&located(&config, definition)), Ok)?;
             return Ok(Self { texts, settings: frontend.settings.clone() });
         }
         if let Some(texts) = Texts::embedded(name) {
@@ -69,6 +70,16 @@ impl Found {
     pub fn compile(&self) -> Result<Definition, Failure> {
         app::compile(&self.texts, &self.settings)
             .map_err(|problems| Failure(format!("{} can't be used\n{}", self.texts.name, lines(&problems))))
+    }
+}
+
+/// The path of a definition's file, which starts where the configuration is.
+pub fn located(config: &Config, definition: &str) -> String {
+    match &config.origin {
+        Origin::File(file) if Texts::embedded(definition).is_none() => {
+            file.parent().unwrap_or(Path::new("")).join(definition).display().to_string()
+        }
+        _ => definition.to_owned(),
     }
 }
 

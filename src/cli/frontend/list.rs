@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::find::{Configuration, Found};
+use super::find::{Configuration, Found, located};
 use crate::{
     app,
     cli::{
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         frontends.insert(name.to_owned(), (FrontendKind::Definition, Some(name.to_owned())));
     }
     for (name, Frontend { kind, definition, .. }) in &config.frontends {
-        frontends.insert(name.clone(), (*kind, definition.clone()));
+        frontends.insert(name.clone(), (*kind, definition.as_ref().map(|definition| located(&config, definition))));
     }
     let views: Vec<View> = frontends.into_iter().map(|(name, (kind, definition))| view(&config, name, kind, definition)).collect();
     print(args.output, &views, || table(&views))

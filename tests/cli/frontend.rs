@@ -1,0 +1,207 @@
+//! `prism frontend`: what people see of definitions, right and wrong.
+
+use std::{fs, path::Path, process::Command};
+
+use super::{Run, printed, prism};
+
+const NOTES: &str = "examples/frontends/notes.yaml";
+
+/// Runs `prism frontend try` on the notes of the examples; arguments may have spaces in them.
+fn try_notes(arguments: &[&str]) -> Run {
+    let output = Command::new(env!("CARGO_BIN_EXE_prism")).args(["frontend", "try", NOTES]).args(arguments).output().unwrap();
+    Run { code: output.status.code(), stdout: String::from_utf8(output.stdout).unwrap(), stderr: String::from_utf8(output.stderr).unwrap() }
+}
+
+fn tried(arguments: &[&str]) -> String {
+    let run = try_notes(arguments);
+    assert_eq!(run.code, Some(0), "{arguments:?}: {}", run.stderr);
+    run.stdout
+}
+
+/// The notes of the examples in a folder of their own, with something else in one of the two files.
+fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["frontends/notes.yaml", "openapi/notes.yaml"] {
+        let mut text = fs::read_to_string(Path::new("examples").join(name)).unwrap();
+        if name.starts_with(file) {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+/// What lint says, with the folder left out of the names of files.
+fn lint(folder: &tempfile::TempDir) -> (Option<i32>, String) {
+    let folder = folder.path().display().to_string();
+    let run = prism(&format!("frontend lint {folder}/frontends/notes.yaml"));
+    assert_eq!(run.stderr, "");
+    (run.code, run.stdout.replace(&format!("{folder}/"), ""))
+}
+
+#[test]
+fn the_list_tells_what_there_is_and_where_namespaces_have_it() {
+    let folder = changed("frontends", "notes", "notes");
+    let config = folder.path().join("prism.yaml");
+    fs::write(
+        &config,
+        "backends: {store: {type: memory}}
+frontends: {notes: {definition: frontends/notes.yaml, base_path: '/notes/{namespace}'}}
+namespaces:
+  - name: pad
+    pattern: keyvalue
+    slots: {storage: store}
+    frontends: [notes, {frontend: notes, host: notes.example.com, base_path: /}, {frontend: grpc, enabled: false}]
+",
+    )
+    .unwrap();
+    let text = printed(&format!("frontend list --config {}", config.display()));
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let file = folder.path().join("frontends/notes.yaml").display().to_string();
+    assert_eq!(lines[0], ["FRONTEND", "DEFINITION", "PATTERN", "OPERATIONS", "NAMESPACE", "AT"]);
+    assert!(lines.contains(&vec!["grpc", "built", "in", "any", "-", "-", "-"]), "{text}");
+    let place = lines.iter().position(|line| line[0] == "notes").unwrap();
+    assert_eq!(lines[place], ["notes", &file, "keyvalue", "2", "pad", "http://127.0.0.1:8980/notes/pad"]);
+    assert_eq!(lines[place + 1], ["pad", "http://notes.example.com:8980/"]);
+
+    let described = printed(&format!("frontend describe notes --config {}", config.display()));
+    assert!(described.starts_with(&format!("Frontend: notes\n  Pattern:    keyvalue\n  Definition: {file}\n")), "{described}");
+}
+
+#[test]
+fn a_definition_is_described_with_its_operations() {
+    assert_eq!(
+        printed(&format!("frontend describe {NOTES}")),
+        "Frontend: notes
+  Pattern:    keyvalue
+  Definition: examples/frontends/notes.yaml
+  OpenAPI:    examples/openapi/notes.yaml
+  Base path:  /{namespace}, unless a binding says otherwise
+  Errors:     problem documents (RFC 9457)
+
+OPERATION    REQUEST            RPC         WHEN
+readNote     GET /notes/{id}    Retrieve
+writeNote    PUT /notes/{id}    Store
+
+All of one operation: prism frontend describe examples/frontends/notes.yaml readNote
+"
+    );
+    assert_eq!(
+        printed(&format!("frontend describe {NOTES} writeNote")),
+        "writeNote: PUT /notes/{id}
+  path.id     a string, required
+  query.days  an int
+  body        text/plain, required
+
+Store
+  Request StoreRequest
+    key   ← path.id
+    value ← body
+    ttl   ← has(query.days) ? string(query.days * 86400) + 's' : null
+  Response 201
+    no body
+"
+    );
+    let json: serde_json::Value = serde_json::from_str(&printed(&format!("frontend describe {NOTES} -o json"))).unwrap();
+    assert_eq!(json["operations"][0]["cases"][0]["does"], "Retrieve");
+}
+
+#[test]
+fn mistakes_are_listed_with_their_places() {
+    assert_eq!(printed(&format!("frontend lint {NOTES}")), "✅ examples/frontends/notes.yaml: 2 operations\n");
+    let (code, text) = lint(&changed("frontends", "rpc: Retrieve", "rpc: Retreive"));
+    assert_eq!(code, Some(1));
+    assert!(text.starts_with("frontends/notes.yaml:6:10: unknown RPC `Retreive`; did you mean `Retrieve`? There are: "), "{text}");
+    assert!(text.ends_with("\n❌ 1 problem\n"), "{text}");
+    let (code, text) = lint(&changed("openapi", "type: integer, minimum: 1", "type: integer, pattern: '('"));
+    assert_eq!(code, Some(1));
+    assert!(text.starts_with("openapi/notes.yaml:12:5: writeNote: a schema can't be used: "), "{text}");
+    let (code, text) = lint(&changed("openapi", "Notes", "Notes"));
+    assert_eq!((code, text.as_str()), (Some(0), "✅ frontends/notes.yaml: 2 operations\n"));
+    let run = prism("frontend lint no/such.yaml");
+    assert_eq!(run.code, Some(1));
+    assert!(run.stdout.starts_with("no/such.yaml: the file can't be read: "), "{}", run.stdout);
+}
+
+#[test]
+fn what_nothing_uses_is_a_warning() {
+    let folder = changed("frontends", "\"has(query.days) ? string(query.days * 86400) + 's' : null\"", "\"'5s'\"");
+    let path = folder.path().join("openapi/notes.yaml");
+    let document = fs::read_to_string(&path).unwrap().replace("    Note:\n", "    Lonely: {type: string}\n    Note:\n");
+    fs::write(path, document).unwrap();
+    assert_eq!(
+        lint(&folder),
+        (
+            Some(0),
+            "openapi/notes.yaml:12:5: warning: writeNote: no mapping reads query.days
+openapi/notes.yaml:23:5: warning: nothing refers to #/components/schemas/Lonely
+✅ frontends/notes.yaml: 2 operations, 2 warnings
+"
+            .to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_request_is_tried_without_a_backend() {
+    assert_eq!(
+        tried(&["PUT", "/notes/a?days=2", "-H", "content-type: text/plain", "--body", "hello"]),
+        "Operation  writeNote
+RPC        Store(StoreRequest) returns StoreResponse
+
+{
+  \"key\": \"a\",
+  \"value\": \"aGVsbG8=\",
+  \"ttl\": \"172800s\"
+}
+
+What a reply becomes: add --reply '{\"revision\": 1}'
+"
+    );
+    assert_eq!(
+        tried(&["GET", "/notes/a", "--reply", "{\"value\": \"aGVsbG8=\", \"revision\": 3}"]),
+        "Operation  readNote
+RPC        Retrieve(RetrieveRequest) returns RetrieveResponse
+
+{
+  \"key\": \"a\"
+}
+
+HTTP/1.1 200 OK
+etag: \"3\"
+content-type: application/json
+
+{\"id\":\"a\",\"text\":\"hello\",\"revision\":3}
+"
+    );
+    let told = tried(&["GET", "/notes/a", "--error", "NOT_FOUND:KEY_NOT_FOUND:it is not there"]);
+    assert!(told.contains("\nHTTP/1.1 404 Not Found\ncontent-type: application/problem+json\n"), "{told}");
+    assert!(told.contains("\"detail\":\"it is not there\""), "{told}");
+}
+
+#[test]
+fn what_can_not_be_tried_says_what_to_do() {
+    let told = tried(&["GET", "/default/notes/a"]);
+    assert!(told.ends_with("\nPaths are those below the base path: leave out /default, and try /notes/a.\n"), "{told}");
+    let told = tried(&["GET", "/other"]);
+    assert!(told.ends_with("\nThere are:\n  GET /notes/{id}\n  PUT /notes/{id}\n"), "{told}");
+    let told = tried(&["PUT", "/notes/a?days=0", "--body", "x"]);
+    assert!(told.starts_with("Operation  writeNote\n\nHTTP/1.1 400 Bad Request\n"), "{told}");
+    let run = try_notes(&["GET", "notes"]);
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (Some(1), "error: the path `notes` must begin with `/`; it is the one below the base path, as /notes/a\n")
+    );
+    let run = try_notes(&["GET", "/notes/a", "--reply", "{\"valu\": 1}"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("the reply is no ") && run.stderr.contains("valu"), "{}", run.stderr);
+    let run = try_notes(&["GET", "/notes/a", "--set", "x=1"]);
+    assert!(run.stderr.contains("this frontend has no settings"), "{}", run.stderr);
+    let run = prism("frontend try rest GET /");
+    assert!(run.stderr.starts_with("error: the frontend rest has no definition: "), "{}", run.stderr);
+    let run = prism("frontend describe nots");
+    assert!(run.stderr.contains("A definition is also named by its file, as frontends/nots.yaml."), "{}", run.stderr);
+}
