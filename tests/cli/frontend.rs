@@ -118,7 +118,7 @@ fn mistakes_are_listed_with_their_places() {
     assert!(text.ends_with("\n❌ 1 problem\n"), "{text}");
     let (code, text) = lint(&changed("openapi", "type: integer, minimum: 1", "type: integer, pattern: '('"));
     assert_eq!(code, Some(1));
-    assert!(text.starts_with("openapi/notes.yaml:12:5: writeNote: a schema can't be used: "), "{text}");
+    assert!(text.starts_with("openapi/notes.yaml:17:5: writeNote: a schema can't be used: "), "{text}");
     let (code, text) = lint(&changed("openapi", "Notes", "Notes"));
     assert_eq!((code, text.as_str()), (Some(0), "✅ frontends/notes.yaml: 2 operations\n"));
     let run = prism("frontend lint no/such.yaml");
@@ -136,8 +136,8 @@ fn what_nothing_uses_is_a_warning() {
         lint(&folder),
         (
             Some(0),
-            "openapi/notes.yaml:12:5: warning: writeNote: no mapping reads query.days
-openapi/notes.yaml:23:5: warning: nothing refers to #/components/schemas/Lonely
+            "openapi/notes.yaml:17:5: warning: writeNote: no mapping reads query.days
+openapi/notes.yaml:30:5: warning: nothing refers to #/components/schemas/Lonely
 ✅ frontends/notes.yaml: 2 operations, 2 warnings
 "
             .to_owned()
