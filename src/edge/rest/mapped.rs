@@ -26,7 +26,7 @@ use crate::{
 pub struct Found<'a, 'p> {
     pub binding: &'a RestBinding,
     pub api: &'a Arc<Api>,
-    pub found: router::Found<'a, 'p, Arc<Endpoint>>,
+    pub route: router::Found<'a, 'p, Arc<Endpoint>>,
     /// Below the base path.
     pub path: &'p str,
 }
@@ -51,11 +51,11 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let Found { binding, api, found, path } = found;
-    let endpoint = found.value;
+    let Found { binding, api, route, path } = found;
+    let endpoint = route.value;
     let accept_header = super::accept(&headers).map(Cow::into_owned);
     let parts = Parts { method, path, query: uri.query(), headers: &headers };
-    let received = endpoint.parameters.read(found.template, parts);
+    let received = endpoint.parameters.read(route.template, parts);
     let namespace = match chosen(api, endpoint, binding, received.as_ref().ok()) {
         Ok(namespace) => namespace,
         Err(error) => return refused(api, &binding.namespace.name, (method, path), &headers, &error),
@@ -179,7 +179,7 @@ where
     }
 }
 
-impl<'a> Exchange<'a> {
+impl Exchange<'_> {
     fn scope<'s>(&'s self, received: Option<&'s Received<'s>>, request_id: Option<&'s RequestId>) -> Scope<'s> {
         self.api.scope(&self.endpoint.parameters, received, &self.namespace.name, request_id)
     }

@@ -45,7 +45,7 @@ where
         Ok(find::Target::Annotated { binding, found, path }) => annotated(edge, binding, found, path, (&method, &uri), headers, body).await,
         Ok(find::Target::Mapped { binding, api, found, path }) => {
             // In a box: its state is large, and would be moved about with the other kind's too.
-            Box::pin(mapped::serve(edge, mapped::Found { binding, api, found, path }, &method, &uri, headers, body)).await
+            Box::pin(mapped::serve(edge, mapped::Found { binding, api, route: found, path }, &method, &uri, headers, body)).await
         }
         Err(refusal) => {
             if refusal.is_of_path() {

@@ -47,6 +47,9 @@ pub struct Context<'a> {
 /// The RPCs of an operation, by its place in the document; none: all that it does is refuse.
 pub type Rpcs = Vec<(String, String, Option<Vec<String>>)>;
 
+/// Values with names of their own.
+type Names = Vec<(String, Template)>;
+
 /// Writes into the document what is served of it beside what its author wrote: the RPCs of each operation, and that any of
 /// them may answer with an error that every gateway knows. What an operation only refuses, it doesn't offer: it is left out.
 /// `problems`: errors are problem documents.
@@ -187,12 +190,9 @@ impl Context<'_> {
             None => &operation.path,
         };
         let (plain, names) = plain(text);
-        let template = match PathTemplate::parse(&plain) {
-            Ok(template) => template,
-            Err(_) => {
-                file.problem(place, format!("the path `{text}` can't be a template; a parameter is a whole segment, as /notes/{{id}}"));
-                return None;
-            }
+        let Ok(template) = PathTemplate::parse(&plain) else {
+            file.problem(place, format!("the path `{text}` can't be a template; a parameter is a whole segment, as /notes/{{id}}"));
+            return None;
         };
         let mut variables = Vec::with_capacity(names.len());
         for name in &names {
@@ -242,8 +242,8 @@ impl Context<'_> {
         let name = section.get("rpc").and_then(Node::text);
         let method = self.methods.iter().find(|method| Some(method.name.as_str()) == name);
         let replying = method.map_or_else(|| compiler.clone(), |method| replying(compiler, method));
-        let (mut compiler, mut replying, named) = self.named(compiler, replying, section.get("let"))?;
-        let when = section.get("when").map(|node| self.condition(&compiler, node));
+        let (mut compiler, mut replying, named) = Self::named(compiler, replying, section.get("let"))?;
+        let when = section.get("when").map(|node| Self::condition(&compiler, node));
         let mut denied = Vec::new();
         if let Some(Some((_, expression))) = &when {
             for compiler in [&mut compiler, &mut replying] {
@@ -272,11 +272,10 @@ impl Context<'_> {
 
     /// Values with names of their own. Those that speak of the reply are there for the response only.
     fn named<'c>(
-        &self,
         compiler: &Compiler<'c>,
         mut replying: Compiler<'c>,
         node: Option<&Node>,
-    ) -> Option<(Compiler<'c>, Compiler<'c>, Vec<(String, Template)>)> {
+    ) -> Option<(Compiler<'c>, Compiler<'c>, Names)> {
         const TAKEN: [&str; 11] = ["path", "query", "header", "cookie", "body", "request", "settings", "reply", "replies", "item", "index"];
         let file = compiler.file;
         let (mut requesting, mut named) = (compiler.clone(), Vec::new());
@@ -307,7 +306,7 @@ impl Context<'_> {
     }
 
     /// A condition; `has(query.x)` of a parameter needs no expression to be run.
-    fn condition(&self, compiler: &Compiler<'_>, node: &Node) -> Option<(Option<Condition>, Expression)> {
+    fn condition(compiler: &Compiler<'_>, node: &Node) -> Option<(Option<Condition>, Expression)> {
         let expression = compiler.condition(node)?;
         let text = node.text().unwrap_or_default().trim();
         let inner = text.strip_prefix("has(").and_then(|rest| rest.strip_suffix(')'));
@@ -395,7 +394,8 @@ fn plain(path: &str) -> (String, Vec<String>) {
     while let Some((before, behind)) = rest.split_once('{') {
         let end = behind.find(['=', '}']).unwrap_or(behind.len());
         out.push_str(before);
-        out.push_str(&format!("{{p{}", names.len()));
+        out.push_str("{p");
+        out.push_str(&names.len().to_string());
         names.push(behind[..end].to_owned());
         rest = &behind[end..];
     }

@@ -141,9 +141,9 @@ impl Compiler<'_> {
                 })
                 .or(Some(None)),
         };
-        let content_types = match get("content_type") {
-            Some(node) => self.content_type(node).map(|value| vec![value]),
-            None => {
+        let content_types = if let Some(node) = get("content_type") {
+            self.content_type(node).map(|value| vec![value])
+        } else {
                 let contents = documented.map_or(&[][..], |response| &response.contents);
                 let types: Vec<HeaderValue> = contents
                     .iter()
@@ -151,7 +151,6 @@ impl Compiler<'_> {
                     .filter_map(|(media, _)| HeaderValue::try_from(media.as_str()).ok())
                     .collect();
                 Some(if types.is_empty() { vec![default.clone()] } else { types })
-            }
         };
         let (status, headers, body, content_types) = (status?, headers?, body?, content_types?);
         if let (Some(((_, kind), Some(node))), Some(first)) = (&body, content_types.first())
@@ -280,7 +279,6 @@ fn misfit(compiler: &Compiler<'_>, body: &Type, wanted: &Type) -> Option<String>
     match (body, wanted) {
         (Type::Dyn | Type::Null, _) | (_, Type::Dyn | Type::Null) => None,
         (Type::List(body), Type::List(wanted)) => misfit(compiler, body, wanted),
-        (Type::List(_), _) | (_, Type::List(_)) => differ(),
         (Type::Object(body), Type::Object(wanted)) => {
             for member in &body.members {
                 match wanted.member(&member.name) {
@@ -297,7 +295,8 @@ fn misfit(compiler: &Compiler<'_>, body: &Type, wanted: &Type) -> Option<String>
             missing.filter(|_| !body.open).map(|known| format!("its member `{}` is required", known.name))
         }
         (Type::Object(_) | Type::Map(_) | Type::Message(_), Type::Object(_) | Type::Map(_) | Type::Message(_)) => None,
-        (Type::Object(_) | Type::Map(_) | Type::Message(_), _) | (_, Type::Object(_) | Type::Map(_) | Type::Message(_)) => differ(),
+        (Type::List(_) | Type::Object(_) | Type::Map(_) | Type::Message(_), _)
+        | (_, Type::List(_) | Type::Object(_) | Type::Map(_) | Type::Message(_)) => differ(),
         // Bytes are base64; 64-bit integers may be strings.
         (body, wanted) if body.is_number() == wanted.is_number() && (*body == Type::Bool) == (*wanted == Type::Bool) => None,
         (Type::Int | Type::Uint, Type::String) => None,

@@ -84,7 +84,7 @@ fn first(validator: &Validator, value: &Json) -> Option<(String, String)> {
     for step in error.instance_path().as_str().split('/').skip(1) {
         let step = step.replace("~1", "/").replace("~0", "~");
         if step.bytes().all(|byte| byte.is_ascii_digit()) && !step.is_empty() {
-            path.push_str(&format!("[{step}]"));
+            path.extend(["[", &step, "]"]);
         } else {
             if !path.is_empty() {
                 path.push('.');

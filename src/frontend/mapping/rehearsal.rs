@@ -77,16 +77,18 @@ impl Api {
             Ok(received)
         });
         let scope = |received| self.scope(&endpoint.parameters, received, namespace, None);
-        let chosen = received.as_ref().map_err(|error| self.errors.render(error, None, &scope(None))).and_then(|received| {
-            endpoint
-                .choose(&scope(Some(received)))
-                .map(|case| (received, case))
-                .map_err(|error| self.errors.render(&error, None, &scope(Some(received))))
-        });
-        let (received, case) = match chosen {
-            Ok(chosen) => chosen,
-            Err(rendered) => {
-                told.response = Some(rendered);
+        let chosen = match &received {
+            Ok(received) => endpoint.choose(&scope(Some(received))).map(|case| (received, case)).map_err(|error| (error, Some(received))),
+            Err(_) => Err((Error::internal("the request can't be read"), None)),
+        };
+        let (received, case) = match (chosen, &received) {
+            (Ok(chosen), _) => chosen,
+            (Err(_), Err(error)) => {
+                told.response = Some(self.errors.render(error, None, &scope(None)));
+                return Ok(told);
+            }
+            (Err((error, received)), _) => {
+                told.response = Some(self.errors.render(&error, None, &scope(received)));
                 return Ok(told);
             }
         };

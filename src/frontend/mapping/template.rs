@@ -206,13 +206,11 @@ impl Translation {
         if let Some((_, value)) = self.entries.iter().find(|(known, _)| *known == text) {
             return Ok(Some(value.clone()));
         }
-        match &self.otherwise {
-            Some(otherwise) => otherwise.value(scope),
-            None => {
-                let known: Vec<&str> = self.entries.iter().map(|(known, _)| known.as_str()).collect();
-                Err(Error::invalid(self.from.to_string(), format!("must be one of {}, not {text:?}", known.join(", "))))
-            }
+        if let Some(otherwise) = &self.otherwise {
+            return otherwise.value(scope);
         }
+        let known: Vec<&str> = self.entries.iter().map(|(known, _)| known.as_str()).collect();
+        Err(Error::invalid(self.from.to_string(), format!("must be one of {}, not {text:?}", known.join(", "))))
     }
 }
 
@@ -361,13 +359,13 @@ fn item<'a>(scope: &Scope<'a>) -> Option<(MessageId, &'a [u8])> {
     }
 }
 
+/// The type of the message that a field is in, the field, and the message.
+pub type Located<'s, 'b> = (MessageId, &'s Field, &'b [u8]);
+
 /// The message that a field is in, unless the field, or a message on the way, is not set.
-pub fn locate<'s, 'b>(schema: &'s Schema, target: &Target, bytes: &'b [u8]) -> Result<Option<(MessageId, &'s Field, &'b [u8])>, Error> {
+pub fn locate<'s, 'b>(schema: &'s Schema, target: &Target, bytes: &'b [u8]) -> Result<Option<Located<'s, 'b>>, Error> {
     let mut inside = bytes;
-    let (last, outer) = match target.steps.split_last() {
-        Some(split) => split,
-        None => return Ok(None),
-    };
+    let Some((last, outer)) = target.steps.split_last() else { return Ok(None) };
     for step in outer {
         match wire::last(inside, step.field(schema).number).map_err(broken)? {
             Some(Wire::Bytes(bytes)) => inside = bytes,

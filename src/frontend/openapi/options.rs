@@ -47,6 +47,6 @@ fn read<M: prost::Message + Default>(options: &DynamicMessage, extension: &Exten
 pub fn is_required(descriptor: &FieldDescriptor) -> bool {
     let schema = field(descriptor);
     let zero_is_wrong = schema.min_length > 0 || (schema.positive && !descriptor.supports_presence() && !descriptor.is_list());
-    let chosen = || choices(&descriptor.parent_message()).iter().any(|choice| choice.fields.iter().any(|name| name == descriptor.name()));
+    let chosen = || choices(descriptor.parent_message()).iter().any(|choice| choice.fields.iter().any(|name| name == descriptor.name()));
     schema.required || (zero_is_wrong && !chosen())
 }

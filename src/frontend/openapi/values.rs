@@ -38,8 +38,8 @@ pub fn scalar(kind: &Kind, positive: bool, direction: Direction) -> Option<Value
         Kind::Float => decimal("float", direction),
         Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => small("int32", i64::from(i32::MIN), i64::from(i32::MAX), positive, direction),
         Kind::Uint32 | Kind::Fixed32 => small("uint32", 0, i64::from(u32::MAX), positive, direction),
-        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => large("int64", SIGNED, json!(i64::MIN), json!(i64::MAX), positive, direction),
-        Kind::Uint64 | Kind::Fixed64 => large("uint64", UNSIGNED, json!(0), json!(u64::MAX), positive, direction),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => large("int64", SIGNED, json!(i64::MIN), &json!(i64::MAX), positive, direction),
+        Kind::Uint64 | Kind::Fixed64 => large("uint64", UNSIGNED, json!(0), &json!(u64::MAX), positive, direction),
         Kind::Bool if positive && direction != Direction::Reply => json!({"type": "boolean", "const": true}),
         Kind::Bool => json!({"type": "boolean"}),
         Kind::String => json!({"type": "string"}),
@@ -72,7 +72,7 @@ fn small(format: &str, least: i64, most: i64, positive: bool, direction: Directi
     }
 }
 
-fn large(format: &str, pattern: &str, least: Value, most: Value, positive: bool, direction: Direction) -> Value {
+fn large(format: &str, pattern: &str, least: Value, most: &Value, positive: bool, direction: Direction) -> Value {
     let (pattern, least) = if positive { ("^[1-9][0-9]{0,18}$", json!(1)) } else { (pattern, least) };
     match direction {
         Direction::Reply | Direction::Text => json!({"type": "string", "format": format, "pattern": pattern}),
