@@ -9,7 +9,6 @@
 
 #[path = "../e2e/client.rs"]
 mod client;
-mod documents;
 #[path = "../e2e/gateway.rs"]
 mod gateway;
 #[path = "../e2e/http.rs"]

@@ -73,7 +73,8 @@ struct Setting {
 
 #[derive(Serialize)]
 struct Operation {
-    operation: String,
+    #[serde(rename = "operation")]
+    name: String,
     method: String,
     path: String,
     cases: Vec<Case>,
@@ -94,7 +95,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return operation::print(args.output, &definition, &method, template, endpoint);
     }
     let operations = definition.api.routes.routes().map(|(method, template, endpoint)| Operation {
-        operation: endpoint.name.clone(),
+        name: endpoint.name.clone(),
         method: method.map_or_else(String::new, ToString::to_string),
         path: endpoint.path(template),
         cases: endpoint.cases.iter().map(|case| Case { when: when(endpoint, case), does: does(&case.action) }).collect(),
@@ -182,7 +183,7 @@ fn text(view: &View<'_>, errors: &Errors, name: &str) -> String {
     }
     let mut rows = vec![["OPERATION", "REQUEST", "RPC", "WHEN"].map(str::to_owned).to_vec()];
     for operation in &view.operations {
-        let mut head = vec![operation.operation.clone(), format!("{} {}", operation.method, operation.path)];
+        let mut head = vec![operation.name.clone(), format!("{} {}", operation.method, operation.path)];
         for case in &operation.cases {
             let place = [case.does.clone(), shortened(case.when.as_deref().unwrap_or_default())];
             rows.push(std::mem::replace(&mut head, vec![String::new(); 2]).into_iter().chain(place).collect());
@@ -195,7 +196,7 @@ fn text(view: &View<'_>, errors: &Errors, name: &str) -> String {
         let _ = write!(out, "{}", if cases.is_empty() { cases } else { format!("\n{cases}") });
     }
     if let Some(first) = view.operations.first() {
-        let _ = writeln!(out, "\nAll of one operation: prism frontend describe {name} {}", quoted(&first.operation));
+        let _ = writeln!(out, "\nAll of one operation: prism frontend describe {name} {}", quoted(&first.name));
     }
     out
 }

@@ -143,6 +143,7 @@ fn table(views: &[View]) -> String {
         }
     }
     let broken = views.iter().filter(|view| !view.problems.is_empty());
-    let hints: String = broken.filter_map(|view| view.definition.as_ref()).map(|file| format!("\n✗ prism frontend lint {file}")).collect();
+    let hints =
+        broken.filter_map(|view| view.definition.as_ref()).fold(String::new(), |hints, file| hints + "\n✗ prism frontend lint " + file);
     columns(&rows) + &hints + if hints.is_empty() { "" } else { "\n" }
 }

@@ -92,7 +92,7 @@ fn case_text(schema: &Schema, endpoint: &Endpoint, case: &EndpointCase, indent: 
             out.push_str(&response(&call.response, indent));
             let cases = error_cases(&call.errors);
             if !cases.is_empty() {
-                let _ = write!(out, "{indent}Errors\n");
+                let _ = writeln!(out, "{indent}Errors");
                 for line in cases.lines() {
                     let _ = writeln!(out, "{indent}  {line}");
                 }

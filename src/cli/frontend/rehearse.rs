@@ -112,11 +112,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     let told = definition.api.rehearse(&args.namespace, &request, outcome)?;
     let mut out = text(&definition, &told)?;
-    if told.operation.is_none()
-        && let Some(hint) = below(&definition, &args.namespace, &request)
-    {
+    if told.operation.is_none() {
         // Writing into a String can't fail.
-        let _ = writeln!(out, "\n{hint}");
+        let _ = writeln!(out, "\n{}", below(&definition, &args.namespace, &request));
     }
     print_text(&out)
 }
@@ -144,19 +142,16 @@ fn content(text: &str) -> Result<Bytes, Failure> {
 }
 
 /// What to do if the path was written with the base path.
-fn below(definition: &Definition, namespace: &str, request: &Request) -> Option<String> {
+fn below(definition: &Definition, namespace: &str, request: &Request) -> String {
     let base = definition.header.base_path.as_deref().unwrap_or("/{namespace}").replace("{namespace}", namespace);
     let inner = request.path.strip_prefix(base.trim_end_matches('/')).filter(|path| path.starts_with('/') && *path != request.path);
-    match inner.filter(|inner| definition.api.routes.find(&request.method, inner).is_ok()) {
-        Some(inner) => Some(format!("Paths are those below the base path: leave out {base}, and try {inner}.")),
-        None => {
-            let paths = definition.api.routes.routes();
-            let list: Vec<String> = paths
-                .map(|(method, template, endpoint)| format!("  {} {}", method.map_or("*", Method::as_str), endpoint.path(template)))
-                .collect();
-            Some(format!("There are:\n{}", list.join("\n")))
-        }
+    if let Some(inner) = inner.filter(|inner| definition.api.routes.find(&request.method, inner).is_ok()) {
+        return format!("Paths are those below the base path: leave out {base}, and try {inner}.");
     }
+    let paths = definition.api.routes.routes();
+    let list: Vec<String> =
+        paths.map(|(method, template, endpoint)| format!("  {} {}", method.map_or("*", Method::as_str), endpoint.path(template))).collect();
+    format!("There are:\n{}", list.join("\n"))
 }
 
 fn text(definition: &Definition, told: &Rehearsal) -> Result<String, Failure> {
@@ -183,20 +178,17 @@ fn text(definition: &Definition, told: &Rehearsal) -> Result<String, Failure> {
     for message in &told.messages {
         let _ = writeln!(out, "\n{}", pretty(message)?);
     }
-    match &told.response {
-        Some(response) => {
-            let _ = writeln!(out, "\n{}", style::heading(&format!("HTTP/1.1 {}", response.status)));
-            for (name, value) in &response.headers {
-                let _ = writeln!(out, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
-            }
-            if !response.body.is_empty() {
-                let _ = writeln!(out, "\n{}", shown(&response.body).trim_end());
-            }
+    if let Some(response) = &told.response {
+        let _ = writeln!(out, "\n{}", style::heading(&format!("HTTP/1.1 {}", response.status)));
+        for (name, value) in &response.headers {
+            let _ = writeln!(out, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
         }
-        None => {
-            let example = plan.map(|plan| example(definition.api.schema, plan)).unwrap_or_default();
-            let _ = writeln!(out, "\nWhat a reply becomes: add --reply '{example}'");
+        if !response.body.is_empty() {
+            let _ = writeln!(out, "\n{}", shown(&response.body).trim_end());
         }
+    } else {
+        let example = plan.map(|plan| example(definition.api.schema, plan)).unwrap_or_default();
+        let _ = writeln!(out, "\nWhat a reply becomes: add --reply '{example}'");
     }
     Ok(out)
 }
@@ -226,7 +218,6 @@ fn example(schema: &Schema, plan: &CallPlan) -> String {
             (Shape::Singular { .. }, Kind::Bool) => "true".to_owned(),
             (Shape::Singular { .. }, Kind::String) => "\"text\"".to_owned(),
             (Shape::Singular { .. }, Kind::Bytes) => "\"aGVsbG8=\"".to_owned(),
-            (Shape::Singular { .. }, Kind::Enum(_)) => "1".to_owned(),
             (Shape::Singular { .. }, Kind::Message(_)) | (Shape::Map(_) | Shape::Repeated, _) => return None,
             (Shape::Singular { .. }, _) => "1".to_owned(),
         };

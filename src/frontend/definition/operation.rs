@@ -271,11 +271,7 @@ impl Context<'_> {
     }
 
     /// Values with names of their own. Those that speak of the reply are there for the response only.
-    fn named<'c>(
-        compiler: &Compiler<'c>,
-        mut replying: Compiler<'c>,
-        node: Option<&Node>,
-    ) -> Option<(Compiler<'c>, Compiler<'c>, Names)> {
+    fn named<'c>(compiler: &Compiler<'c>, mut replying: Compiler<'c>, node: Option<&Node>) -> Option<(Compiler<'c>, Compiler<'c>, Names)> {
         const TAKEN: [&str; 11] = ["path", "query", "header", "cookie", "body", "request", "settings", "reply", "replies", "item", "index"];
         let file = compiler.file;
         let (mut requesting, mut named) = (compiler.clone(), Vec::new());

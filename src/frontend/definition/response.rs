@@ -144,13 +144,13 @@ impl Compiler<'_> {
         let content_types = if let Some(node) = get("content_type") {
             self.content_type(node).map(|value| vec![value])
         } else {
-                let contents = documented.map_or(&[][..], |response| &response.contents);
-                let types: Vec<HeaderValue> = contents
-                    .iter()
-                    .filter(|(media, _)| !media.contains('*'))
-                    .filter_map(|(media, _)| HeaderValue::try_from(media.as_str()).ok())
-                    .collect();
-                Some(if types.is_empty() { vec![default.clone()] } else { types })
+            let contents = documented.map_or(&[][..], |response| &response.contents);
+            let types: Vec<HeaderValue> = contents
+                .iter()
+                .filter(|(media, _)| !media.contains('*'))
+                .filter_map(|(media, _)| HeaderValue::try_from(media.as_str()).ok())
+                .collect();
+            Some(if types.is_empty() { vec![default.clone()] } else { types })
         };
         let (status, headers, body, content_types) = (status?, headers?, body?, content_types?);
         if let (Some(((_, kind), Some(node))), Some(first)) = (&body, content_types.first())
@@ -277,7 +277,11 @@ fn misfit(compiler: &Compiler<'_>, body: &Type, wanted: &Type) -> Option<String>
         Some(format!("there it is {wanted}, here it is {body}"))
     };
     match (body, wanted) {
-        (Type::Dyn | Type::Null, _) | (_, Type::Dyn | Type::Null) => None,
+        (Type::Dyn | Type::Null, _)
+        | (_, Type::Dyn | Type::Null)
+        // What a map or a message has is known only when it is there.
+        | (Type::Map(_) | Type::Message(_), Type::Object(_) | Type::Map(_) | Type::Message(_))
+        | (Type::Object(_), Type::Map(_) | Type::Message(_)) => None,
         (Type::List(body), Type::List(wanted)) => misfit(compiler, body, wanted),
         (Type::Object(body), Type::Object(wanted)) => {
             for member in &body.members {
@@ -294,7 +298,6 @@ fn misfit(compiler: &Compiler<'_>, body: &Type, wanted: &Type) -> Option<String>
             let missing = wanted.members.iter().find(|known| known.required && body.member(&known.name).is_none());
             missing.filter(|_| !body.open).map(|known| format!("its member `{}` is required", known.name))
         }
-        (Type::Object(_) | Type::Map(_) | Type::Message(_), Type::Object(_) | Type::Map(_) | Type::Message(_)) => None,
         (Type::List(_) | Type::Object(_) | Type::Map(_) | Type::Message(_), _)
         | (_, Type::List(_) | Type::Object(_) | Type::Map(_) | Type::Message(_)) => differ(),
         // Bytes are base64; 64-bit integers may be strings.
