@@ -4,8 +4,11 @@ use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use super::{Outcome, known, output::print_text, style};
 use crate::{
+    app,
     config::{self, Checked, Config, Known, Namespace, Source},
+    frontend::definition::Texts,
     registry::SlotCheck,
+    yaml::Problems,
 };
 
 const EXAMPLES: &str = "\
@@ -14,7 +17,7 @@ Examples:
   prism validate prism.yaml && prism serve --config prism.yaml
   REDIS_PASSWORD=x prism validate prism.yaml    references are resolved, so they must lead somewhere
 
-Nothing is connected. Exit code 0: valid, 1: there are problems, 2: the file can't be read.";
+Nothing is connected; definitions of frontends are compiled. Exit code 0: valid, 1: there are problems, 2: the file can't be read.";
 
 /// Arguments of `prism validate`.
 #[derive(Debug, clap::Args)]
@@ -36,15 +39,36 @@ pub fn run(args: &Args) -> Outcome {
     for warning in &config.warnings {
         let _ = writeln!(text, "{} {warning}", style::heading("warning:"));
     }
-    if problems.list.is_empty() {
+    let found = definitions(&config);
+    let all: Vec<_> = [&problems].into_iter().chain(&found).filter(|problems| !problems.list.is_empty()).collect();
+    let count: usize = all.iter().map(|problems| problems.list.len()).sum();
+    if count == 0 {
         let _ = writeln!(text, "{}", style::good("✅ Configuration valid"));
         return print_text(&text);
     }
-    let count = problems.list.len();
+    for problems in all {
+        let _ = writeln!(text, "{problems}");
+    }
     let noun = if count == 1 { "problem" } else { "problems" };
-    let _ = writeln!(text, "{problems}\n\n{}", style::bad(&format!("❌ Configuration invalid: {count} {noun}")));
+    let _ = writeln!(text, "\n{}", style::bad(&format!("❌ Configuration invalid: {count} {noun}")));
     print_text(&text)?;
     Ok(ExitCode::FAILURE)
+}
+
+/// What is wrong with the definitions that namespaces bind, each told once, in its own file.
+fn definitions(config: &Config) -> Vec<Problems> {
+    let mut found: Vec<Problems> = Vec::new();
+    for binding in config.namespaces.iter().flat_map(|namespace| &namespace.frontends) {
+        let Some(definition) = binding.definition.as_deref().filter(|_| binding.enabled) else { continue };
+        // A file that can't be read is a problem of the configuration, and told there.
+        let Ok(texts) = Texts::find(definition) else { continue };
+        for problems in app::compile(&texts, &binding.settings).err().into_iter().flatten() {
+            if !found.contains(&problems) {
+                found.push(problems);
+            }
+        }
+    }
+    found
 }
 
 fn report(config: &Config, known: &Known<'_>) -> String {

@@ -1,6 +1,8 @@
 //! `prism frontend`: what people see of definitions, right and wrong.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use serde_json::Value;
 
 use super::{Run, printed, prism};
 
@@ -105,7 +107,7 @@ Store
     no body
 "
     );
-    let json: serde_json::Value = serde_json::from_str(&printed(&format!("frontend describe {NOTES} -o json"))).unwrap();
+    let json: Value = serde_json::from_str(&printed(&format!("frontend describe {NOTES} -o json"))).unwrap();
     assert_eq!(json["operations"][0]["cases"][0]["does"], "Retrieve");
 }
 
@@ -204,4 +206,90 @@ fn what_can_not_be_tried_says_what_to_do() {
     assert!(run.stderr.starts_with("error: the frontend rest has no definition: "), "{}", run.stderr);
     let run = prism("frontend describe nots");
     assert!(run.stderr.contains("A definition is also named by its file, as frontends/nots.yaml."), "{}", run.stderr);
+}
+
+/// A key that nobody knows, in every section: the problems list those that the reader knows.
+const UNKNOWN_EVERYWHERE: &str = "
+frontend: notes
+openapi: ../openapi/notes.yaml
+pattern: keyvalue
+zzz: 1
+json: {zzz: 1}
+settings: {one: {default: 1, zzz: 1}}
+errors: {zzz: 1, cases: {ABORTED: {zzz: 1}}}
+routes:
+  readNote:
+    - {when: 'true', error: {code: ABORTED, reason: R, zzz: 1}}
+    - rpc: Retrieve
+      zzz: 1
+      request: {key: path.id}
+      response: {zzz: 1, body: {id: {$from: path.id, $default: 1, zzz: 1}}}
+  writeNote: {rpc: Store}
+";
+
+#[test]
+fn the_schema_and_the_reader_know_the_same_keys() {
+    let folder = changed("frontends", "Retrieve", "Retrieve");
+    fs::write(folder.path().join("frontends/notes.yaml"), UNKNOWN_EVERYWHERE).unwrap();
+    let (_, text) = lint(&folder);
+    let names = |list: &str| list.split(", ").map(str::to_owned).collect::<BTreeSet<_>>();
+    let read: BTreeSet<_> = text.lines().filter_map(|line| line.split_once(" `zzz`; there are: ")).map(|(_, list)| names(list)).collect();
+    let schema: Value = serde_json::from_str(&printed("frontend schema")).unwrap();
+    let properties = |schema: &Value| schema["properties"].as_object().map(|all| all.keys().cloned().collect::<BTreeSet<_>>());
+    let mut written: BTreeSet<_> = properties(&schema).into_iter().collect();
+    for name in ["Json", "Setting", "Errors", "ErrorCase", "Refusal", "Case", "Answer"] {
+        written.extend(properties(&schema["definitions"][name]));
+    }
+    // The reader asks what a form begins with before it knows which form it is.
+    let forms = schema["definitions"]["Form"]["anyOf"].as_array().unwrap().iter().filter_map(properties);
+    let from = forms.filter(|keys| keys.contains("$from")).map(|keys| keys.into_iter().chain(["$each".to_owned(), "$when".to_owned()]));
+    written.extend(from.map(Iterator::collect::<BTreeSet<_>>));
+    assert_eq!(read, written, "{text}");
+}
+
+#[test]
+fn the_published_schema_is_up_to_date() {
+    let published = fs::read_to_string("registry/frontend.schema.json").unwrap_or_default();
+    assert!(published == printed("frontend schema"), "run `prism frontend schema > registry/frontend.schema.json`");
+}
+
+#[test]
+fn every_definition_is_as_the_schema_says() {
+    let schema: Value = serde_json::from_str(&printed("frontend schema")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut count = 0;
+    for folder in ["frontends", "examples/frontends"] {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let definition: Value = serde_saphyr::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+            let problems: Vec<String> =
+                validator.iter_errors(&definition).map(|error| format!("{} {error}", error.instance_path())).collect();
+            assert!(problems.is_empty(), "{}: {problems:#?}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+    let wrong: Value = serde_saphyr::from_str("{frontend: a, openapi: b, pattern: c, routes: {x: {rcp: Store}}}").unwrap();
+    assert!(!validator.is_valid(&wrong));
+}
+
+#[test]
+fn definitions_are_compiled_where_a_configuration_is_checked() {
+    let folder = changed("frontends", "rpc: Retrieve", "rpc: Retreive");
+    let config = folder.path().join("prism.yaml");
+    fs::write(
+        &config,
+        "backends: {store: {type: memory}}
+frontends: {notes: {definition: frontends/notes.yaml}}
+namespaces: [{name: pad, pattern: keyvalue, slots: {storage: store}, frontends: [notes]}]
+",
+    )
+    .unwrap();
+    let wanted = format!("{}/frontends/notes.yaml:6:10: unknown RPC `Retreive`; did you mean `Retrieve`?", folder.path().display());
+    let run = prism(&format!("validate {}", config.display()));
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    assert!(run.stdout.contains(&wanted) && run.stdout.ends_with("\n❌ Configuration invalid: 1 problem\n"), "{}", run.stdout);
+    let run = prism(&format!("serve --config {} --listen 127.0.0.1:0 --admin 127.0.0.1:0", config.display()));
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    assert!(run.stderr.starts_with("error: ") && run.stderr.contains(&wanted), "{}", run.stderr);
 }

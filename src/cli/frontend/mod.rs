@@ -2,10 +2,12 @@
 
 mod describe;
 mod find;
+mod import;
 mod lint;
 mod list;
 mod operation;
 mod rehearse;
+mod schema;
 mod unused;
 
 use clap::Subcommand;
@@ -16,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   prism frontend list                                    what there is, and which namespaces have it
   prism frontend describe frontends/notes.yaml           its operations and their RPCs
+  prism frontend import openapi/petstore.yaml            a skeleton to begin with
   prism frontend lint frontends/*.yaml                   every mistake, with file, line and column
   prism frontend try frontends/notes.yaml GET /notes/a   what a request becomes, without a backend
 
@@ -41,6 +44,10 @@ pub enum Command {
     Lint(lint::Args),
     /// What an HTTP request becomes, and what a reply turns into, without a backend
     Try(rehearse::Args),
+    /// Begin a definition: every operation of an OpenAPI document as a route, with a TODO at each decision
+    Import(import::Args),
+    /// Print the JSON Schema of definitions, for editors
+    Schema(schema::Args),
 }
 
 /// Does what was asked for.
@@ -50,5 +57,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Describe(args) => describe::run(args),
         Command::Lint(args) => lint::run(args),
         Command::Try(args) => rehearse::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Schema(_) => schema::run(),
     }
 }

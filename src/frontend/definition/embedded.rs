@@ -42,7 +42,8 @@ fn content(file: &str) -> Option<&'static str> {
     EMBEDDED.iter().find(|(known, _)| *known == file).map(|(_, text)| *text)
 }
 
-fn read(file: &str) -> Result<String, String> {
+/// The text of a definition or of a document.
+pub fn read(file: &str) -> Result<String, String> {
     let mut text = String::new();
     let opened = File::open(file).map_err(|error| error.to_string())?;
     opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;

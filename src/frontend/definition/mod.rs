@@ -5,6 +5,7 @@
 //! problem with file, line and column, and all of them are told at once.
 
 mod document;
+mod editor;
 mod embedded;
 mod message;
 mod operation;
@@ -20,7 +21,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use http::HeaderValue;
 
 pub use document::{Body, Content, Document, Location, Operation, Parameter, Reading, Style};
-pub use embedded::{EMBEDDED, names};
+pub use editor::schema;
+pub use embedded::{EMBEDDED, names, read};
 
 use self::{
     reader::{File, Section},
@@ -101,6 +103,15 @@ fn header_of(root: &Node) -> Header {
         base_path: Some(text("base_path")).filter(|path| !path.is_empty()),
         document: text("openapi"),
     }
+}
+
+/// Reads an OpenAPI document alone, for those who write a definition of it.
+pub fn document(name: &str, text: &str) -> Result<Document, Problems> {
+    let file = File::new(name);
+    let (root, problems) = yaml::parse(text);
+    file.add(problems);
+    let document = file.is_fine().then(|| Document::read(&file, &root)).filter(|_| file.is_fine());
+    document.ok_or_else(|| file.finish())
 }
 
 /// Compiles a definition. `service` gives the full name of a pattern's service; `decided` is what the binding decides.

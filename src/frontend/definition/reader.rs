@@ -164,8 +164,12 @@ impl<'f, 'n> Section<'f, 'n> {
         let asked = self.asked.borrow();
         for (key, _) in self.entries {
             if !asked.contains(&key.name.as_str()) && !key.name.starts_with("x-") {
-                let mut known = asked.clone();
-                known.dedup();
+                let mut known: Vec<&str> = Vec::new();
+                for key in asked.iter() {
+                    if !known.contains(key) {
+                        known.push(key);
+                    }
+                }
                 self.file.problem(&key.place, unknown(&format!("key of {}", self.what), &key.name, known));
             }
         }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The codes that an error may have.
-const CODES: [Code; 16] = [
+pub const CODES: [Code; 16] = [
     Code::Cancelled,
     Code::Unknown,
     Code::InvalidArgument,

@@ -1,0 +1,274 @@
+//! The skeleton of a definition: every operation as a route, and a TODO at each place that needs a decision.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use super::guess::{ranked, same};
+use crate::{
+    call::Method,
+    frontend::{
+        definition::{Document, Operation, Reading},
+        expression::{Member, Type},
+        schema::{Field, Kind, Message, Schema, Shape},
+    },
+};
+
+/// Most RPCs that are named beside the guess.
+const ALTERNATIVES: usize = 3;
+
+/// The text.
+pub fn write(name: &str, document_path: &str, pattern: &str, document: &Document, methods: &[Arc<Method>]) -> String {
+    let mut out = String::from("# A skeleton: each TODO is a decision. The language is told in docs/frontends.md.\n");
+    let _ = writeln!(out, "frontend: {}", quoted(name));
+    if let Some(title) = document.value.pointer("/info/title").and_then(|title| title.as_str()) {
+        let _ = writeln!(out, "title: '{}'", line(title).replace('\'', "''"));
+    }
+    let _ = writeln!(out, "openapi: {}\npattern: {pattern}", quoted(document_path));
+    if let Some(base) = base_path(document) {
+        let _ = writeln!(out, "base_path: {base}");
+    }
+    errors(document, &mut out);
+    out.push_str("routes:\n");
+    for operation in &document.operations {
+        route(document, operation, methods, &mut out);
+    }
+    out
+}
+
+/// The path of the document's first server, if it says more than the root.
+fn base_path(document: &Document) -> Option<String> {
+    let url = document.value.pointer("/servers/0/url")?.as_str()?;
+    let path = match url.split_once("://") {
+        Some((_, rest)) => &rest[rest.find('/')?..],
+        None => url,
+    };
+    let path = path.trim_end_matches('/');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
+    (path.len() > 1 && path.starts_with('/') && path.bytes().all(plain)).then(|| path.to_owned())
+}
+
+/// The body of errors, as the first operation that describes one does.
+fn errors(document: &Document, out: &mut String) {
+    let described = document.operations.iter().flat_map(|operation| &operation.responses);
+    let failures = described.filter(|response| response.status.starts_with(['4', '5']) || response.status == "default");
+    let object = failures.flat_map(|response| &response.contents).find_map(|(media, kind)| match kind {
+        Type::Object(object) => Some((media, object.clone())),
+        _ => None,
+    });
+    let Some((media, object)) = object else {
+        out.push_str("# TODO: errors are problem documents (RFC 9457), since the document describes no body of errors; if clients want\n");
+        out.push_str("#   another one: errors: {body: {message: error.message}}\n");
+        return;
+    };
+    let _ = writeln!(out, "errors:  # TODO: which codes do clients expect? cases: {{KEY_NOT_FOUND: {{status: 404, code: 40401}}}}");
+    let _ = writeln!(out, "  content_type: {media}\n  body:");
+    for member in &object.members {
+        let value = match member.name.to_ascii_lowercase().as_str() {
+            name if name.contains("message") || name.contains("detail") || name.contains("description") || name == "title" => "error.message",
+            name if name.contains("status") => "error.status",
+            name if name.contains("code") => "error.code",
+            name if name.contains("reason") || name.contains("error") || name == "type" => "error.reason",
+            _ => "null  # TODO: what is it?",
+        };
+        let _ = writeln!(out, "    {}: {value}", quoted(&member.name));
+    }
+    if object.members.is_empty() {
+        out.push_str("    message: error.message  # TODO: the document does not say what is in it\n");
+    }
+}
+
+fn route(document: &Document, operation: &Operation, methods: &[Arc<Method>], out: &mut String) {
+    let schema = Schema::all();
+    let ranked = ranked(operation, methods, schema);
+    let Some((method, others)) = ranked.split_first() else { return };
+    let others: Vec<&str> = others.iter().take(ALTERNATIVES).map(|method| method.name.as_str()).collect();
+    let said = document.value["paths"][&operation.path][operation.method.as_str().to_ascii_lowercase()]["summary"].as_str();
+    if let Some(summary) = said {
+        let _ = writeln!(out, "  # {}", line(summary));
+    }
+    let request = if operation.id.is_some() { format!("  # {} {}", operation.method, operation.path) } else { String::new() };
+    let _ = writeln!(out, "  {}:{request}", quoted(&operation.name()));
+    let _ = writeln!(out, "    rpc: {}  # TODO: a guess; perhaps {}", method.name, others.join(", "));
+    if let Some(input) = schema.find(method.descriptor.input().full_name()) {
+        self::request(operation, schema.message(input), schema, out);
+    }
+    if let Some(output) = schema.find(method.descriptor.output().full_name()) {
+        response(operation, method, schema.message(output), schema, out);
+    }
+}
+
+/// What goes into the request's fields, and what goes nowhere yet.
+fn request(operation: &Operation, message: &Message, schema: &Schema, out: &mut String) {
+    let mut filled: Vec<(&Field, String, &str)> = Vec::new();
+    let mut nowhere = Vec::new();
+    let taken = |filled: &[(&Field, String, &str)], field: &Field| filled.iter().any(|(known, ..)| known.number == field.number);
+    let by_name = |filled: &[(&Field, String, &str)], name: &str| {
+        message.fields.iter().find(|field| same(&field.name, name) && !taken(filled, field))
+    };
+    for parameter in &operation.parameters {
+        let value = select(parameter.location.name(), &parameter.name);
+        match by_name(&filled, &parameter.name) {
+            Some(field) => filled.push((field, value, "")),
+            None => nowhere.push(value),
+        }
+    }
+    // The first field of a request is what it is about, and so is the first name in a path.
+    let first = message.fields.first().filter(|field| matches!(field.kind, Kind::String | Kind::Bytes) && !taken(&filled, field));
+    if let (Some(field), Some(place)) = (first, nowhere.iter().position(|value| value.starts_with("path"))) {
+        filled.push((field, nowhere.remove(place), "  # TODO: a guess, since no field has its name"));
+    }
+    if let Some(content) = operation.body.as_ref().and_then(|body| body.contents.first()) {
+        match (&content.value, content.reading) {
+            (Type::Object(object), _) => {
+                for member in &object.members {
+                    let value = select("body", &member.name);
+                    match by_name(&filled, &member.name) {
+                        Some(field) => filled.push((field, value, "")),
+                        None => nowhere.push(value),
+                    }
+                }
+            }
+            (_, Reading::Text | Reading::Bytes) => {
+                let fits = |field: &&Field| {
+                    matches!((field.kind, field.shape), (Kind::Bytes | Kind::String, Shape::Singular { .. })) && !taken(&filled, field)
+                };
+                match message.fields.iter().find(fits) {
+                    Some(field) => filled.push((field, "body".to_owned(), "  # TODO: a guess, by its type")),
+                    None => nowhere.push("body".to_owned()),
+                }
+            }
+            _ => nowhere.push("body".to_owned()),
+        }
+    }
+    out.push_str(if filled.is_empty() { "    request: {}  # TODO: nothing has the name of a field\n" } else { "    request:\n" });
+    for (field, value, note) in &filled {
+        let _ = writeln!(out, "      {}: {value}{note}", field.name);
+    }
+    for value in nowhere {
+        let _ = writeln!(out, "      # TODO: {value} goes nowhere yet");
+    }
+    let left: Vec<String> = message.fields.iter().filter(|field| !taken(&filled, field)).map(|field| shown(schema, field)).collect();
+    if !left.is_empty() {
+        let _ = writeln!(out, "      # not filled: {}", left.join(", "));
+    }
+}
+
+/// What the reply becomes.
+fn response(operation: &Operation, method: &Method, message: &Message, schema: &Schema, out: &mut String) {
+    let Some(success) = operation.response(operation.success()) else {
+        let _ = writeln!(out, "    # TODO: the document lists no response of success; the reply is sent with 200");
+        return;
+    };
+    let Some((media, kind)) = success.contents.first() else { return };
+    let fields: Vec<String> = message.fields.iter().map(|field| shown(schema, field)).collect();
+    let reply = method.descriptor.output().name().to_owned();
+    let has = format!("{reply} has {}", fields.join(", "));
+    let json = media == "application/json" || media.ends_with("+json");
+    match kind {
+        Type::Object(object) if json && !object.members.is_empty() => {
+            out.push_str("    response:\n");
+            let _ = writeln!(out, "      # {has}");
+            out.push_str("      body:\n");
+            members(&object.members, message, "reply", method.server_streaming, out);
+        }
+        Type::List(element) if json => {
+            let repeated = message.fields.iter().find_map(|field| match (field.shape, field.kind) {
+                (Shape::Repeated, Kind::Message(id)) => Some((format!("reply.{}", field.name), schema.message(id))),
+                _ => None,
+            });
+            let (list, each) = match repeated {
+                _ if method.server_streaming => ("replies".to_owned(), message),
+                Some(found) => found,
+                None => {
+                    let _ = writeln!(out, "    response:\n      body: []  # TODO: the document wants a list; {has}");
+                    return;
+                }
+            };
+            let fields: Vec<String> = each.fields.iter().map(|field| shown(schema, field)).collect();
+            let _ = writeln!(out, "    response:\n      body:\n        $each: {list}  # TODO: is it this list? An item has {}", fields.join(", "));
+            match &**element {
+                Type::Object(object) if !object.members.is_empty() => {
+                    out.push_str("        $item:\n");
+                    for member in &object.members {
+                        let _ = writeln!(out, "          {}", member_line(member, each, "item", false));
+                    }
+                }
+                _ => {
+                    let field = each.fields.first().map_or_else(|| "item".to_owned(), |field| format!("item.{}", field.name));
+                    let _ = writeln!(out, "        $item: {field}  # TODO: what is made of each?");
+                }
+            }
+        }
+        _ if json => {
+            let _ = writeln!(out, "    # TODO: the body is the whole reply, since the document doesn't say what is in it; {has}");
+        }
+        _ => {
+            let text = message.fields.iter().find(|field| matches!(field.kind, Kind::Bytes | Kind::String));
+            let value = text.map_or_else(|| "null".to_owned(), |field| format!("reply.{}", field.name));
+            let _ = writeln!(out, "    response:\n      body: {value}  # TODO: a guess, sent as {media}; {has}");
+        }
+    }
+}
+
+fn members(list: &[Member], message: &Message, root: &str, streaming: bool, out: &mut String) {
+    for member in list {
+        let _ = writeln!(out, "        {}", member_line(member, message, root, streaming));
+    }
+}
+
+/// A member of a body, from the field of its name.
+fn member_line(member: &Member, message: &Message, root: &str, streaming: bool) -> String {
+    let name = quoted(&member.name);
+    let field = message.fields.iter().find(|field| same(&field.name, &member.name));
+    match (field, &member.value) {
+        (_, Type::List(_)) if streaming => format!("{name}: {{$each: replies, $item: item}}  # TODO: what is made of each reply?"),
+        (Some(field), _) => format!("{name}: {root}.{}", field.name),
+        (None, _) => format!("{name}: null  # TODO: no field has its name{}", if member.required { "; it is required" } else { "" }),
+    }
+}
+
+/// A field with its type: `limit (int32)`.
+fn shown(schema: &Schema, field: &Field) -> String {
+    let kind = match field.kind {
+        Kind::Message(id) => last(&schema.message(id).name).to_owned(),
+        Kind::Enum(id) => last(&schema.enumeration(id).name).to_owned(),
+        plain => format!("{plain:?}").to_ascii_lowercase(),
+    };
+    let many = match field.shape {
+        Shape::Singular { .. } => "",
+        Shape::Repeated => "many ",
+        Shape::Map(_) => "map of ",
+    };
+    format!("{} ({many}{kind})", field.name)
+}
+
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// The expression of a member: `query.limit`, or `header["x-y"]` where the name is no identifier.
+fn select(root: &str, name: &str) -> String {
+    const RESERVED: [&str; 20] = [
+        "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop",
+        "package", "namespace", "return", "var", "while",
+    ];
+    let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if identifier && !RESERVED.contains(&name) {
+        return format!("{root}.{name}");
+    }
+    format!("'{root}[\"{}\"]'", name.replace('\\', "\\\\").replace('"', "\\\"").replace('\'', "''"))
+}
+
+/// A name as a key or a text of YAML.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
+    let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '.' | '/' | '_'))
+        && text.bytes().all(plain)
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
+    if word { text.to_owned() } else { format!("'{}'", line(text).replace('\'', "''")) }
+}
+
+/// A text on one line.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

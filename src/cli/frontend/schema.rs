@@ -1,0 +1,22 @@
+//! `prism frontend schema`.
+
+use crate::{
+    cli::{Outcome, output::print_text},
+    frontend::definition,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  prism frontend schema > frontend.schema.json    for completion and checks in editors
+
+Editors find the schema by the first line of a definition:
+  # yaml-language-server: $schema=frontend.schema.json";
+
+/// Arguments of `prism frontend schema`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {}
+
+pub(super) fn run() -> Outcome {
+    print_text(&(serde_json::to_string_pretty(&definition::schema())? + "\n"))
+}
