@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     call::{Code, Error},
     frontend::{
-        json,
+        json::{self, Origin, Text},
         rule::Body,
         schema::{Field, Kind, MessageId, Schema, Shape},
         wire::{self, WireType},
@@ -131,35 +131,36 @@ impl Plan {
         }
     }
 
-    /// Appends what a body says.
+    /// Appends what a body says, or the item of a body that begins there.
     pub(super) fn put(
         &self,
         schema: &Schema,
         input: MessageId,
-        body: &Bytes,
+        (body, origin): (&Bytes, Origin),
         media: &Media,
         out: &mut Vec<u8>,
         mask: Option<&mut Vec<String>>,
     ) -> Result<(), Error> {
+        let text = Text { bytes: body, origin };
         let fields = &schema.message(input).fields;
         match (self, media) {
             (Self::None, _) => Ok(()),
             (Self::Whole, _) => {
                 // A request without a body has no fields set, as one with `{}`.
-                if body.is_empty() { Ok(()) } else { json::decode(schema, input, body, out) }
+                if body.is_empty() { Ok(()) } else { json::decode(schema, input, text, out) }
             }
             (Self::Json(place), _) => {
                 if body.is_empty() {
                     Ok(())
                 } else {
-                    json::decode_field(schema, &fields[*place], body, out, mask)
+                    json::decode_field(schema, &fields[*place], text, out, mask)
                 }
             }
             (Self::Bytes(place), Media::Raw(_)) => {
                 put_bytes(&fields[*place], body, out);
                 Ok(())
             }
-            (Self::Bytes(place), _) => json::decode_field(schema, &fields[*place], body, out, None),
+            (Self::Bytes(place), _) => json::decode_field(schema, &fields[*place], text, out, None),
             (Self::Raw(place), media) => {
                 let content_type = if let Media::Raw(content_type) = media { content_type } else { "application/json" };
                 match place {

@@ -2,7 +2,10 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use crate::call::{Code, Error};
+use crate::{
+    call::{Code, Error},
+    frontend::json::{Fault, Origin, Position, Text},
+};
 
 /// The items of a body that arrives in pieces. Only the item that is not complete yet is held.
 #[derive(Debug)]
@@ -15,6 +18,19 @@ pub struct Items {
     escaped: bool,
     state: State,
     limit: usize,
+    /// Of the first byte that is held.
+    position: Position,
+    /// Items that have been given.
+    given: usize,
+}
+
+/// An item of a body.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its JSON text.
+    pub text: Bytes,
+    /// Where in the body it begins.
+    pub origin: Origin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +52,17 @@ enum State {
 impl Items {
     /// Of a body whose items have at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { held: BytesMut::new(), scanned: 0, depth: 0, in_string: false, escaped: false, state: State::Start, limit }
+        Self {
+            held: BytesMut::new(),
+            scanned: 0,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            state: State::Start,
+            limit,
+            position: Position::default(),
+            given: 0,
+        }
     }
 
     /// Takes a piece of the body.
@@ -45,22 +71,26 @@ impl Items {
     }
 
     /// The next item that is complete. At the end of the body, call it with `last` until it gives none.
-    pub fn item(&mut self, last: bool) -> Result<Option<Bytes>, Error> {
+    pub fn item(&mut self, last: bool) -> Result<Option<Item>, Error> {
         if self.scanned == 0 && !self.between()? {
             return if last { self.finish() } else { Ok(None) };
         }
         match self.complete(last) {
             Some(length) if length > self.limit => Err(self.too_large()),
             Some(length) => {
-                let item = self.held.split_to(length).freeze();
+                let text = self.held.split_to(length).freeze();
                 self.scanned = 0;
-                if self.state != State::Lines {
+                let is_list = self.state != State::Lines;
+                if is_list {
                     self.state = State::ListNext;
                 }
-                Ok(Some(item))
+                let origin = Origin { position: self.position, index: is_list.then_some(self.given) };
+                self.position.pass(&text);
+                self.given += 1;
+                Ok(Some(Item { text, origin }))
             }
             None if self.held.len() > self.limit => Err(self.too_large()),
-            None if last => Err(malformed("the body ends inside of an item")),
+            None if last => Err(self.malformed(self.held.len(), "the body ends inside of an item")),
             None => Ok(None),
         }
     }
@@ -75,24 +105,27 @@ impl Items {
                 (State::Start, b'[') => State::ListStart,
                 (State::ListStart | State::ListNext, b']') => State::End,
                 (State::ListNext, b',') => State::ListItem,
-                (State::ListNext, _) => return Err(malformed("`,` or `]` was expected behind an item of the list")),
-                (State::End, _) => return Err(malformed("something stands behind the list")),
-                (State::ListItem | State::ListStart, b',' | b']') => return Err(malformed("an item of the list was expected")),
+                (State::ListNext, _) => return Err(self.malformed(0, "`,` or `]` was expected behind an item of the list")),
+                (State::End, _) => return Err(self.malformed(0, "something stands behind the list")),
+                (State::ListItem | State::ListStart, b',' | b']') => {
+                    return Err(self.malformed(0, "an item of the list was expected"));
+                }
                 (State::Start | State::Lines, _) => {
                     self.state = State::Lines;
                     return Ok(true);
                 }
                 (State::ListStart | State::ListItem, _) => return Ok(true),
             };
+            self.position.pass(&[byte]);
             self.held.advance(1);
         }
         Ok(false)
     }
 
-    fn finish(&self) -> Result<Option<Bytes>, Error> {
+    fn finish(&self) -> Result<Option<Item>, Error> {
         match self.state {
             State::Start | State::Lines | State::End => Ok(None),
-            _ => Err(malformed("the list does not end")),
+            _ => Err(self.malformed(0, "the list does not end")),
         }
     }
 
@@ -128,6 +161,12 @@ impl Items {
         whole.then_some(self.scanned)
     }
 
+    /// What is held is wrong at this byte.
+    fn malformed(&self, at: usize, description: &'static str) -> Error {
+        let origin = Origin { position: self.position, index: None };
+        Fault::syntax(at, description).into_error(Text { bytes: &self.held, origin })
+    }
+
     fn too_large(&self) -> Error {
         Error::new(
             Code::ResourceExhausted,
@@ -135,8 +174,4 @@ impl Items {
             format!("an item of the body is larger than the {} bytes that a message may have", self.limit),
         )
     }
-}
-
-fn malformed(description: &str) -> Error {
-    Error::new(Code::InvalidArgument, "MALFORMED_JSON", format!("the body is not valid JSON: {description}"))
 }

@@ -23,12 +23,13 @@ use bytes::Bytes;
 use http::Method;
 
 pub use body::{ContentType, Media};
-pub use items::Items;
+pub use items::{Item, Items};
 pub use query::MAX_PARAMETERS;
 pub use target::{Step, Target};
 
 use super::{
-    json, percent,
+    json::{self, Origin},
+    percent,
     rule::Rule,
     scalar,
     schema::{Kind, MessageId, Schema, Shape, Special},
@@ -105,7 +106,7 @@ impl Binding {
     pub fn message(&self, template: &Template, parts: Parts<'_>, body: &Bytes, media: &Media) -> Result<Vec<u8>, Error> {
         let mut out = Vec::with_capacity(body.len() + parts.path.len() + 32);
         let mut mask = self.mask.map(|_| Vec::new());
-        self.body.put(self.schema, self.input, body, media, &mut out, mask.as_mut())?;
+        self.body.put(self.schema, self.input, (body, Origin::default()), media, &mut out, mask.as_mut())?;
         let masked = self.parts(template, parts, &mut out)?;
         if let (Some(number), Some(paths), false) = (self.mask, mask, masked) {
             target::put_mask(number, &paths, &mut out);
@@ -121,9 +122,9 @@ impl Binding {
     }
 
     /// One message of a stream: an item of the body, and what [`common`](Self::common) gave.
-    pub fn item(&self, item: &Bytes, media: &Media, common: &[u8]) -> Result<Bytes, Error> {
-        let mut out = Vec::with_capacity(item.len() + common.len());
-        self.body.put(self.schema, self.input, item, media, &mut out, None)?;
+    pub fn item(&self, item: &Item, media: &Media, common: &[u8]) -> Result<Bytes, Error> {
+        let mut out = Vec::with_capacity(item.text.len() + common.len());
+        self.body.put(self.schema, self.input, (&item.text, item.origin), media, &mut out, None)?;
         out.extend_from_slice(common);
         Ok(out.into())
     }

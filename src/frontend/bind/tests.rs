@@ -165,11 +165,11 @@ fn items(body: &str, size: usize) -> Result<Vec<String>, Error> {
     for piece in body.as_bytes().chunks(size) {
         items.push(piece);
         while let Some(item) = items.item(false)? {
-            found.push(String::from_utf8(item.to_vec()).unwrap().trim().to_owned());
+            found.push(String::from_utf8(item.text.to_vec()).unwrap().trim().to_owned());
         }
     }
     while let Some(item) = items.item(true)? {
-        found.push(String::from_utf8(item.to_vec()).unwrap().trim().to_owned());
+        found.push(String::from_utf8(item.text.to_vec()).unwrap().trim().to_owned());
     }
     Ok(found)
 }
@@ -191,6 +191,44 @@ fn a_body_of_many_messages_is_a_list_or_lines() {
             ["[", "[{}", "[{},", "[{}{}]", "[,]", "[{},]", "[] x", "{\"a\":", "[{\"a\":\"0123456789012345678901234567890123456789\"}]"]
         {
             assert!(items(body, size).is_err(), "{body}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_in_one_of_many_messages_is_told_where_it_stands_in_the_body() {
+    let found = routes(Settings::default());
+    let upload = found.find(&Method::POST, "/v1/uploads/x").unwrap();
+    let refusal = |body: &str, size: usize| {
+        let mut items = Items::new(100);
+        let mut pieces = body.as_bytes().chunks(size);
+        loop {
+            let piece = pieces.next();
+            items.push(piece.unwrap_or_default());
+            loop {
+                match items.item(piece.is_none()) {
+                    Ok(Some(item)) => match upload.value.binding.item(&item, &Media::Json, b"") {
+                        Ok(_) => {}
+                        Err(error) => return error,
+                    },
+                    Ok(None) => break,
+                    Err(error) => return error,
+                }
+            }
+        }
+    };
+    for (body, line, column, field) in [
+        ("[{},\n {\"int32Value\": \"x\"}]", "2", "17", Some("[1].int32Value")),
+        ("{}\n\n{\"int32Value\": \"x\"}\n", "3", "16", Some("int32Value")),
+        ("[{\"textValue\":\"ä\"},{\"textValue\":}]", "1", "33", None),
+        ("[{}\n{}]", "2", "1", None),
+        ("[{},\n", "2", "1", None),
+        ("[{}, {\n", "2", "1", None),
+    ] {
+        for size in [1, 3, 100] {
+            let error = refusal(body, size);
+            assert_eq!((error.get("line"), error.get("column")), (Some(line), Some(column)), "{body:?}: {error}");
+            assert_eq!(error.violations().first().map(|violation| violation.field.as_str()), field, "{body:?}");
         }
     }
 }

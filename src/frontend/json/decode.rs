@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashSet, fmt::Write as _};
 
-use super::{Fault, Reader, Token};
+use super::{Fault, Reader, Text, Token};
 use crate::{
     call::Error,
     frontend::{
@@ -13,14 +13,20 @@ use crate::{
 };
 
 /// Appends the message that a JSON text says.
-pub fn decode(schema: &Schema, message: MessageId, json: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-    run(schema, json, None, |decoder| decoder.message(message, out))
+pub fn decode<'a>(schema: &'a Schema, message: MessageId, json: impl Into<Text<'a>>, out: &mut Vec<u8>) -> Result<(), Error> {
+    run(schema, json.into(), None, |decoder| decoder.message(message, out))
 }
 
 /// Appends a field whose whole value is a JSON text. With `mask`, the proto paths of what the text sets are added to it,
 /// relative to the field.
-pub fn decode_field(schema: &Schema, field: &Field, json: &[u8], out: &mut Vec<u8>, mask: Option<&mut Vec<String>>) -> Result<(), Error> {
-    run(schema, json, mask, |decoder| {
+pub fn decode_field<'a>(
+    schema: &'a Schema,
+    field: &'a Field,
+    json: impl Into<Text<'a>>,
+    out: &mut Vec<u8>,
+    mask: Option<&mut Vec<String>>,
+) -> Result<(), Error> {
+    run(schema, json.into(), mask, |decoder| {
         decoder.path.push(Step::Member(Cow::Owned(field.json_name.clone())));
         decoder.field(field, out).map(drop)
     })
@@ -28,13 +34,15 @@ pub fn decode_field(schema: &Schema, field: &Field, json: &[u8], out: &mut Vec<u
 
 fn run<'a>(
     schema: &'a Schema,
-    json: &'a [u8],
+    json: Text<'a>,
     mask: Option<&mut Vec<String>>,
     read: impl FnOnce(&mut Decoder<'a>) -> Result<(), Fault>,
 ) -> Result<(), Error> {
-    let text = std::str::from_utf8(json).map_err(|error| Fault::syntax(error.valid_up_to(), "the text is not UTF-8").into_error(json))?;
+    let text =
+        std::str::from_utf8(json.bytes).map_err(|error| Fault::syntax(error.valid_up_to(), "the text is not UTF-8").into_error(json))?;
     let masking = mask.is_some().then(Mask::default);
-    let mut decoder = Decoder { schema, reader: Reader::new(text), path: Vec::new(), mask: masking };
+    let path = json.origin.index.map(Step::Index).into_iter().collect();
+    let mut decoder = Decoder { schema, reader: Reader::new(text), path, mask: masking };
     read(&mut decoder).and_then(|()| decoder.reader.end()).map_err(|fault| fault.into_error(json))?;
     if let (Some(mask), Some(found)) = (mask, decoder.mask) {
         mask.extend(found.paths);

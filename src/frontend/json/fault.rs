@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use crate::call::{Code, Error};
 
 /// A refusal of a JSON text, before it is put into the words of an [`Error`].
@@ -27,10 +29,12 @@ impl Fault {
         Self(Box::new(Inner { at, description: description.into(), field: Some(field) }))
     }
 
-    /// The error, with line and column counted in the text from 1.
-    pub fn into_error(self, text: &[u8]) -> Error {
+    /// The error, with line and column.
+    pub fn into_error(self, text: Text<'_>) -> Error {
         let Inner { at, description, field } = *self.0;
-        let (line, column) = position(text, at);
+        let mut position = text.origin.position;
+        position.pass(&text.bytes[..at.min(text.bytes.len())]);
+        let Position { line, column } = position;
         let error = match field {
             None => {
                 let message = format!("the body is not valid JSON: {description} at line {line}, column {column}");
@@ -42,26 +46,85 @@ impl Fault {
     }
 }
 
-/// Line and column of a byte; columns count characters.
-fn position(text: &[u8], at: usize) -> (usize, usize) {
-    let before = &text[..at.min(text.len())];
-    let line = before.split(|byte| *byte == b'\n').count();
-    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    // Bytes that continue a character of UTF-8 begin with the bits 10.
-    let column = before[start..].iter().filter(|byte| **byte & 0xc0 != 0x80).count() + 1;
-    (line, column)
+/// A JSON text, and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// The text.
+    pub bytes: &'a [u8],
+    /// Where it begins.
+    pub origin: Origin,
+}
+
+/// Where a JSON text begins that is a part of a larger one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin {
+    /// Of its first byte.
+    pub position: Position,
+    /// Its place in the list around it.
+    pub index: Option<usize>,
+}
+
+/// Line and column, both from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self { line: 1, column: 1 }
+    }
+}
+
+impl Position {
+    /// Goes on behind this text.
+    pub fn pass(&mut self, text: &[u8]) {
+        let last = text.iter().rposition(|byte| *byte == b'\n');
+        if let Some(last) = last {
+            self.line += text[..=last].iter().filter(|byte| **byte == b'\n').count();
+            self.column = 1;
+        }
+        // Bytes that continue a character of UTF-8 begin with the bits 10.
+        self.column += text[last.map_or(0, |last| last + 1)..].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+    }
+}
+
+impl<'a> From<&'a [u8]> for Text<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { bytes, origin: Origin::default() }
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Text<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Self::from(bytes.as_slice())
+    }
+}
+
+impl<'a> From<&'a Bytes> for Text<'a> {
+    fn from(bytes: &'a Bytes) -> Self {
+        Self::from(bytes.as_ref())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::position;
+    use super::Position;
 
     #[test]
     fn positions_count_lines_and_characters_from_one() {
         let text = "{\n \"ä\": x}".as_bytes();
-        assert_eq!(position(text, 0), (1, 1));
-        assert_eq!(position(text, 2), (2, 1));
-        assert_eq!(position(text, text.len() - 2), (2, 7));
-        assert_eq!(position(text, 1000), (2, 9));
+        for (at, line, column) in [(0, 1, 1), (2, 2, 1), (text.len() - 2, 2, 7), (text.len(), 2, 9)] {
+            let mut position = Position::default();
+            position.pass(&text[..at]);
+            assert_eq!(position, Position { line, column }, "{at}");
+            // Piece by piece it is the same.
+            let mut pieces = Position::default();
+            text[..at].chunks(3).for_each(|piece| pieces.pass(piece));
+            assert_eq!(pieces, position, "{at}");
+        }
     }
 }

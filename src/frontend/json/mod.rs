@@ -21,7 +21,7 @@ pub(crate) mod tests;
 
 pub use decode::{decode, decode_field};
 pub use encode::{encode, encode_field, encode_field_as, encode_value_as};
-pub use fault::Fault;
+pub use fault::{Fault, Origin, Position, Text};
 pub use reader::{Reader, Token};
 
 pub(crate) use encode::{Occurrence, merged, occurrences, put_string, zero};
