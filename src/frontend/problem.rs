@@ -3,10 +3,19 @@
 //! `type` is `urn:prism:problem:` and the reason in lower case with hyphens, as `urn:prism:problem:key-not-found`; a reason
 //! of another domain has the domain before it; an error without a reason is `about:blank`. `errors` lists the fields that
 //! are wrong: for the body as a JSON pointer in a fragment (`#/items/0/key`), for path and query as `parameter` and `in`.
+//! `details` are those of another service that have no place in the other members: in their JSON form with an `@type`, and
+//! with their bytes as base64 where the type is not known or the bytes are none of it.
 
+use base64::Engine as _;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::json::put_string;
+use prost::Message as _;
+use prost_types::Any;
+
+use super::{
+    json::{self, put_string},
+    schema::Schema,
+};
 use crate::call::{Code, DOMAIN, Error};
 
 /// The content type of a problem document.
@@ -94,6 +103,16 @@ impl<'e> Problem<'e> {
         if !error.violations().is_empty() {
             self.violations(out);
         }
+        if !error.foreign_details().is_empty() {
+            out.extend_from_slice(b",\"details\":[");
+            for (index, detail) in error.foreign_details().iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                put_detail(detail, out);
+            }
+            out.push(b']');
+        }
         out.push(b'}');
     }
 
@@ -134,6 +153,20 @@ pub fn unknown_base(method: &http::Method, path: &str, bases: &[&str]) -> Error 
 pub fn method_not_allowed(method: &http::Method, path: &str, allowed: &[http::Method]) -> Error {
     let names: Vec<&str> = allowed.iter().map(http::Method::as_str).collect();
     Error::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", format!("{path} doesn't take {method}, but {}", names.join(", ")))
+}
+
+/// Whatever is wrong with a detail, it costs nothing else of the error.
+fn put_detail(detail: &Any, out: &mut Vec<u8>) {
+    let (schema, start) = (Schema::all(), out.len());
+    let written = schema.find("google.protobuf.Any").is_some_and(|any| json::encode(schema, any, &detail.encode_to_vec(), out).is_ok());
+    if !written {
+        out.truncate(start);
+        out.extend_from_slice(b"{\"@type\":");
+        put_string(&detail.type_url, out);
+        out.extend_from_slice(b",\"value\":");
+        put_string(&base64::engine::general_purpose::STANDARD.encode(&detail.value), out);
+        out.push(b'}');
+    }
 }
 
 fn member(name: &str, value: &str, out: &mut Vec<u8>) {
@@ -200,6 +233,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::proto::google::rpc;
 
     #[test]
     fn fields_become_pointers() {
@@ -238,6 +272,28 @@ mod tests {
             "errors": [{"pointer": "#/expected_revision", "detail": "is 3"}],
         });
         assert_eq!(document, wanted);
+    }
+
+    #[test]
+    fn details_of_another_service_are_told_whatever_they_are() {
+        let detail = |kind: &str, value: &[u8]| Any { type_url: format!("type.googleapis.com/{kind}"), value: value.to_vec() };
+        let unknown = detail("nowhere.v1.Unheard", &[8, 1]);
+        // Field 1 with more bytes than there are.
+        let broken = detail("google.rpc.ErrorInfo", &[10, 9, 1]);
+        let known = detail("google.rpc.Status", &[8, 5]);
+        let status = rpc::Status { code: 5, message: "no such box".to_owned(), details: vec![unknown, broken, known] };
+        let error = Error::from_status(status);
+        let document: serde_json::Value = serde_json::from_slice(&Problem::of(&error).body()).unwrap();
+        assert_eq!(
+            (&document["status"], &document["code"], &document["detail"]),
+            (&404.into(), &"NOT_FOUND".into(), &"no such box".into())
+        );
+        let details = serde_json::json!([
+            {"@type": "type.googleapis.com/nowhere.v1.Unheard", "value": "CAE="},
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "value": "CgkB"},
+            {"@type": "type.googleapis.com/google.rpc.Status", "code": 5, "message": "", "details": []},
+        ]);
+        assert_eq!(document["details"], details);
     }
 
     #[test]

@@ -153,6 +153,11 @@ pub fn schema() -> Value {
                     },
                 },
             },
+            "details": {
+                "type": "array",
+                "description": "Details of the error of another service: JSON by their type, or their bytes as base64 in `value`.",
+                "items": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
+            },
         },
     })
 }
