@@ -1,0 +1,35 @@
+//! The contract of the service behind the transcoders, `proto/depot.proto`.
+
+use std::{fs, path::Path, sync::LazyLock};
+
+use prism::frontend::schema::Schema;
+use prost_reflect::DescriptorPool;
+
+pub const SERVICE: &str = "prism.testing.depot.v1.DepotService";
+
+/// Encoded, with everything that it imports: what a transcoder is configured with.
+pub static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    compiled(&root.join("tests/transcoding/proto"), &root.join("proto"))
+});
+
+/// The same for grpc-gateway, which generates no code for a contract in which a path sets something in a stream of requests.
+pub fn for_gateway() -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let whole = fs::read_to_string(root.join("tests/transcoding/proto/depot.proto")).unwrap();
+    let kept: String = whole.lines().filter(|line| !line.ends_with("// not for grpc-gateway")).flat_map(|line| [line, "\n"]).collect();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("depot.proto"), kept).unwrap();
+    compiled(folder.path(), &root.join("proto"))
+}
+
+fn compiled(own: &Path, shared: &Path) -> Vec<u8> {
+    let mut compiler = protox::Compiler::new([own, shared]).unwrap();
+    // Transcoders need the types of an error's details too.
+    compiler.include_imports(true).open_files(["depot.proto", "google/rpc/error_details.proto", "google/rpc/status.proto"]).unwrap();
+    compiler.encode_file_descriptor_set()
+}
+
+pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS.as_slice()).unwrap());
+
+pub static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::of(&POOL));

@@ -1,0 +1,117 @@
+//! What today's transcoders get wrong, case by case, against Prism's own edge: `cargo test --test transcoding`.
+//!
+//! - `case.rs`, `right.rs`, `cases/`: the table. `contract.rs`, `service.rs`: the service behind. `server.rs`: Prism before it.
+//! - `answers.rs`: the page `ANSWERS.md`, on which the answers of the others stand beside Prism's. `cargo test --test transcoding --
+//!   --write` writes it anew and keeps what the others said; `scripts/transcoding-peers` installs the others and asks them too.
+
+mod answers;
+mod case;
+mod cases;
+mod client;
+mod contract;
+mod peers;
+mod right;
+mod server;
+mod service;
+
+use std::{collections::BTreeSet, env, net::SocketAddr, process::ExitCode, sync::Arc};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Runtime;
+
+use crate::{
+    answers::Cells,
+    case::{Case, Row},
+};
+
+fn main() -> ExitCode {
+    if let Some(file) = env::args().skip_while(|argument| argument != "--descriptors").nth(1) {
+        std::fs::write(file, contract::for_gateway()).unwrap();
+        return ExitCode::SUCCESS;
+    }
+    let runtime = Arc::new(Runtime::new().unwrap());
+    let prism = runtime.block_on(server::start());
+    let asked = |flag: &str| env::args().any(|argument| argument == flag);
+    if asked("--write") || asked("--peers") {
+        return runtime.block_on(write(prism, asked("--peers")));
+    }
+    let mut trials = vec![
+        Trial::test("every_row_has_a_case", every_row_has_a_case),
+        Trial::test("answers_are_current", {
+            let runtime = runtime.clone();
+            move || runtime.block_on(answers_are_current(prism))
+        }),
+    ];
+    for case in cases::all() {
+        let runtime = runtime.clone();
+        trials.push(Trial::test(case.name.clone(), move || runtime.block_on(is_right(prism, &case))));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+async fn is_right(prism: SocketAddr, case: &Case) -> Result<(), Failed> {
+    let answer = client::ask(prism, &case.request).await?;
+    case.right.check(&answer).map_err(|wrong| {
+        let text = answer.text();
+        Failed::from(format!(
+            "{wrong}\n{} {} was answered with {} {:?}\n{text}",
+            case.request.method, case.request.path, answer.status, answer.headers
+        ))
+    })
+}
+
+fn every_row_has_a_case() -> Result<(), Failed> {
+    let cases = cases::all();
+    let mut names = BTreeSet::new();
+    if let Some(twice) = cases.iter().find(|case| !names.insert(&case.name)) {
+        return Err(format!("two cases are called {}", twice.name).into());
+    }
+    match Row::ALL.into_iter().find(|row| !cases.iter().any(|case| case.row == *row)) {
+        Some(row) => Err(format!("no case for: {}", row.title()).into()),
+        None => Ok(()),
+    }
+}
+
+/// The page with what Prism says now, and what the others said when they were asked.
+async fn page(prism: SocketAddr, others: &[Option<SocketAddr>; 2]) -> String {
+    let cases = cases::all();
+    let known = answers::known();
+    let mut cells = Cells::new();
+    for case in &cases {
+        let mut row: [String; 3] = known.get(&case.name).cloned().unwrap_or_default();
+        row[0] = answers::cell(case, &client::ask(prism, &case.request).await);
+        for (other, cell) in others.iter().zip(&mut row[1..]) {
+            if !case.for_peers {
+                "–".clone_into(cell);
+            } else if let Some(address) = other {
+                *cell = answers::cell(case, &client::ask(*address, &case.request).await);
+            }
+        }
+        cells.insert(case.name.clone(), row);
+    }
+    answers::page(&cases, &cells)
+}
+
+async fn answers_are_current(prism: SocketAddr) -> Result<(), Failed> {
+    if answers::is_current(&page(prism, &[None, None]).await) {
+        return Ok(());
+    }
+    Err("tests/transcoding/ANSWERS.md is not what Prism answers now; `cargo test --test transcoding -- --write` writes it anew, and \
+         `scripts/transcoding-peers` asks the others too"
+        .into())
+}
+
+async fn write(prism: SocketAddr, with_peers: bool) -> ExitCode {
+    let peers = if with_peers { peers::start(prism).await.map(Some) } else { Ok(None) };
+    match peers {
+        Ok(peers) => {
+            let others = peers.as_ref().map_or([None, None], peers::Peers::addresses);
+            answers::write(&page(prism, &others).await);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Prism's own edge in front of the service, on a free port: everything that it speaks, at once.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use prism::{
+    call::{AccessLog, CallLimits, Context, Error, Handler, Input, Method, Metrics, Namespace, Pipeline, Reply},
+    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Services, bind, rest::Routes},
+    frontend::{
+        bind::Settings,
+        definition::{self, Texts},
+        mapping::Api,
+        route::Route,
+        rule::Rule,
+    },
+    proto,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    contract::{POOL, SCHEMA, SERVICE},
+    service::Depot,
+};
+
+/// Where query parameters that name no field are let through.
+pub const RELAXED: &str = "/relaxed";
+/// Where the routes are those of a definition, with an error body of its own.
+pub const DEFINED: &str = "/pad";
+
+/// Starts it; it ends with the runtime.
+pub async fn start() -> SocketAddr {
+    let methods = Method::of_service(&POOL, SERVICE).unwrap();
+    let metrics = Metrics::new().unwrap();
+    let depot = Arc::new(Namespace::new("depot", "depot", methods, Arc::new(Depot), CallLimits::default(), &metrics));
+    let methods = Method::of_service(proto::descriptors(), KEYVALUE).unwrap();
+    let pad = Arc::new(Namespace::new("pad", "keyvalue", methods, Arc::new(Nothing), CallLimits::default(), &metrics));
+    let binding = |namespace: &Arc<Namespace>, base_path: &str, frontend| Binding {
+        host: None,
+        base_path: base_path.to_owned(),
+        namespace: namespace.clone(),
+        frontend,
+        documentation: None,
+    };
+    let relaxed = Settings { ignore_unknown_parameters: true };
+    let bindings = vec![
+        binding(&depot, "", Frontend::Grpc),
+        binding(&depot, "", Frontend::GrpcWeb),
+        binding(&depot, "", Frontend::Rest(Arc::new(routes(Settings::default())))),
+        binding(&depot, RELAXED, Frontend::Rest(Arc::new(routes(relaxed)))),
+        binding(&pad, DEFINED, Frontend::Mapped(defined())),
+    ];
+    let (services, _health) = Services::new(&[], CancellationToken::new()).unwrap();
+    let edge = Edge {
+        pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
+        bindings: Bindings::new(bindings),
+        services,
+        cors: Cors::new(Box::new(|_| true), 0),
+    };
+    let bound = bind("transcoding", ([127, 0, 0, 1], 0).into(), None).await.unwrap();
+    let address = bound.address;
+    tokio::spawn(bound.serve(Arc::new(edge), Drain::default()));
+    address
+}
+
+/// As `google.api.http` in the contract has them.
+fn routes(settings: Settings) -> Routes {
+    let mut routes = Routes::default();
+    for method in Method::of_service(&POOL, SERVICE).unwrap() {
+        for rule in Rule::of(&method.descriptor).unwrap() {
+            let route = Route::compile(&SCHEMA, &method, &rule, settings).unwrap();
+            routes.insert(rule.method, rule.template, Arc::new(route)).unwrap();
+        }
+    }
+    routes
+}
+
+const KEYVALUE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
+
+const DOCUMENT: &str = r#"
+openapi: 3.1.0
+info: {title: Notes, version: "1"}
+paths:
+  /notes/{id}:
+    get:
+      operationId: readNote
+      parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+      responses: {"200": {description: It., content: {text/plain: {schema: {type: string}}}}}
+"#;
+
+const DEFINITION: &str = "
+frontend: notes
+openapi: notes.yaml
+pattern: keyvalue
+errors:
+  content_type: application/vnd.notes+json
+  body: {error_code: error.code, message: error.message}
+  cases:
+    404: {status: 404, code: 40400}
+routes:
+  readNote: {rpc: Retrieve, request: {key: path.id}, response: {body: reply.value}}
+";
+
+fn defined() -> Arc<Api> {
+    let texts = Texts {
+        name: "definition".to_owned(),
+        text: DEFINITION.to_owned(),
+        document_name: "document".to_owned(),
+        document: Ok(DOCUMENT.to_owned()),
+    };
+    let compiled = definition::compile(&texts, &|_| Some(KEYVALUE), &["keyvalue"], &BTreeMap::new());
+    compiled.unwrap_or_else(|problems| panic!("{problems:?}")).api
+}
+
+/// What is asked of the definition ends before it comes to a call.
+struct Nothing;
+
+#[async_trait]
+impl Handler for Nothing {
+    async fn handle(&self, _: &Context, method: &Method, _: Input) -> Result<Reply, Error> {
+        Err(Error::unknown_rpc(&method.service, &method.name))
+    }
+}
