@@ -36,6 +36,7 @@ pub fn schema() -> Value {
 }
 
 /// A mapping with fixed keys, and extensions beside them.
+#[expect(clippy::needless_pass_by_value, reason = "callers make it on the spot")]
 fn section(title: &str, description: &str, required: &[&str], properties: Value) -> Value {
     let mut schema = json!({
         "title": title,

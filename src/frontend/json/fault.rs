@@ -84,7 +84,7 @@ impl Position {
     pub fn pass(&mut self, text: &[u8]) {
         let last = text.iter().rposition(|byte| *byte == b'\n');
         if let Some(last) = last {
-            self.line += text[..=last].iter().filter(|byte| **byte == b'\n').count();
+            self.line += text[..=last].split(|byte| *byte == b'\n').count() - 1;
             self.column = 1;
         }
         // Bytes that continue a character of UTF-8 begin with the bits 10.

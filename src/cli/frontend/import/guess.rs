@@ -16,7 +16,10 @@ use crate::{
 const KINDS: [&[&str]; 6] = [
     &["retrieve", "get", "read", "fetch", "lookup", "show", "describe", "load"],
     &["scan", "list", "find", "search", "query", "all", "iterate", "range"],
-    &["store", "put", "set", "write", "create", "save", "add", "register", "update", "upsert", "insert", "publish", "post", "send", "patch"],
+    &[
+        "store", "put", "set", "write", "create", "save", "add", "register", "update", "upsert", "insert", "publish", "post", "send",
+        "patch",
+    ],
     &["remove", "delete", "drop", "unregister", "destroy", "erase"],
     &["exists", "exist", "has", "head", "check", "test"],
     &["count", "size", "number", "total"],

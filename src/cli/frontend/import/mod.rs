@@ -86,19 +86,15 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// The skeleton with a TODO at each line that the compiler finds something wrong with.
 fn told(file: &str, skeleton: String, document_name: &str, document: &str) -> String {
-    let texts = Texts {
-        name: file.to_owned(),
-        text: skeleton,
-        document_name: document_name.to_owned(),
-        document: Ok(document.to_owned()),
-    };
+    let texts = Texts { name: file.to_owned(), text: skeleton, document_name: document_name.to_owned(), document: Ok(document.to_owned()) };
     let problems = app::compile(&texts, &BTreeMap::new()).err().unwrap_or_default();
     let mut lines: Vec<String> = texts.text.lines().map(str::to_owned).collect();
     for problem in problems.iter().filter(|problems| problems.file == file).flat_map(|problems| &problems.list) {
         let Place::File { line, .. } = problem.place else { continue };
         let place = usize::try_from(line).unwrap_or_default().saturating_sub(1);
         if let Some(line) = lines.get_mut(place).filter(|line| !line.contains("TODO:")) {
-            line.push_str(&format!("  # TODO: {}", problem.message.split_whitespace().collect::<Vec<_>>().join(" ")));
+            line.push_str("  # TODO: ");
+            line.push_str(&problem.message.split_whitespace().collect::<Vec<_>>().join(" "));
         }
     }
     lines.join("\n") + "\n"

@@ -63,7 +63,9 @@ fn errors(document: &Document, out: &mut String) {
     let _ = writeln!(out, "  content_type: {media}\n  body:");
     for member in &object.members {
         let value = match member.name.to_ascii_lowercase().as_str() {
-            name if name.contains("message") || name.contains("detail") || name.contains("description") || name == "title" => "error.message",
+            name if name.contains("message") || name.contains("detail") || name.contains("description") || name == "title" => {
+                "error.message"
+            }
             name if name.contains("status") => "error.status",
             name if name.contains("code") => "error.code",
             name if name.contains("reason") || name.contains("error") || name == "type" => "error.reason",
@@ -184,7 +186,11 @@ fn response(operation: &Operation, method: &Method, message: &Message, schema: &
                 }
             };
             let fields: Vec<String> = each.fields.iter().map(|field| shown(schema, field)).collect();
-            let _ = writeln!(out, "    response:\n      body:\n        $each: {list}  # TODO: is it this list? An item has {}", fields.join(", "));
+            let _ = writeln!(
+                out,
+                "    response:\n      body:\n        $each: {list}  # TODO: is it this list? An item has {}",
+                fields.join(", ")
+            );
             match &**element {
                 Type::Object(object) if !object.members.is_empty() => {
                     out.push_str("        $item:\n");
@@ -248,8 +254,26 @@ fn last(name: &str) -> &str {
 /// The expression of a member: `query.limit`, or `header["x-y"]` where the name is no identifier.
 fn select(root: &str, name: &str) -> String {
     const RESERVED: [&str; 20] = [
-        "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop",
-        "package", "namespace", "return", "var", "while",
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "while",
     ];
     let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
