@@ -4,6 +4,8 @@
 //! - `answers.rs`: the page `ANSWERS.md`, on which the answers of the others stand beside Prism's. `cargo test --test transcoding --
 //!   --write` writes it anew and keeps what the others said; `scripts/transcoding-peers` installs the others and asks them too.
 
+#![allow(clippy::unwrap_used, clippy::pedantic, missing_docs)]
+
 mod answers;
 mod case;
 mod cases;
