@@ -38,7 +38,7 @@ use super::{
 use crate::{
     call::Method,
     proto,
-    yaml::{self, Node, Place, Problems, Value as Yaml, unknown},
+    yaml::{self, Node, Place, Problem, Problems, Value as Yaml, unknown},
 };
 
 /// Most routes of a definition.
@@ -122,9 +122,15 @@ pub fn compile(
     decided: &BTreeMap<String, serde_json::Value>,
 ) -> Result<Definition, Vec<Problems>> {
     let (file, document_file) = (File::new(&texts.name), File::new(&texts.document_name));
-    let (root, problems) = yaml::parse(&texts.text);
+    // Reading YAML is most of the time that a large definition takes, so its two files are read side by side.
+    let ((root, problems), document) = std::thread::scope(|scope| {
+        let document = texts.document.as_ref().ok().map(|text| scope.spawn(|| yaml::parse(text)));
+        (yaml::parse(&texts.text), document.map(std::thread::ScopedJoinHandle::join))
+    });
     file.add(problems);
-    let found = Builder { file: &file, document_file: &document_file, service, patterns, decided }.definition(&root, texts);
+    let document = document.and_then(Result::ok);
+    let builder = Builder { file: &file, document_file: &document_file, service, patterns, decided, document: document.as_ref() };
+    let found = builder.definition(&root, texts);
     match found {
         Some(definition) if file.is_fine() && document_file.is_fine() => Ok(definition),
         _ => Err([file.finish(), document_file.finish()].into_iter().filter(|problems| !problems.list.is_empty()).collect()),
@@ -137,6 +143,8 @@ struct Builder<'a> {
     service: &'a dyn Fn(&str) -> Option<&'static str>,
     patterns: &'a [&'a str],
     decided: &'a BTreeMap<String, serde_json::Value>,
+    /// The document's tree, and what is wrong with its YAML; none: it could not be read.
+    document: Option<&'a (Node, Vec<Problem>)>,
 }
 
 impl Builder<'_> {
@@ -245,20 +253,16 @@ impl Builder<'_> {
 
     fn document(&self, section: &Section<'_, '_>, texts: &Texts) -> Option<Document> {
         section.required("openapi", "../openapi/notes.yaml")?;
-        let text = match &texts.document {
-            Ok(text) => text,
-            Err(problem) => {
-                let place = section.get("openapi").map_or(&section.place, |node| &node.place);
-                self.file.problem(place, format!("the OpenAPI document {} can't be read: {problem}", texts.document_name));
-                return None;
-            }
-        };
-        let (root, problems) = yaml::parse(text);
-        self.document_file.add(problems);
+        if let Err(problem) = &texts.document {
+            let place = section.get("openapi").map_or(&section.place, |node| &node.place);
+            self.file.problem(place, format!("the OpenAPI document {} can't be read: {problem}", texts.document_name));
+        }
+        let (root, problems) = self.document?;
+        self.document_file.add(problems.clone());
         if !self.document_file.is_fine() {
             return None;
         }
-        let document = Document::read(self.document_file, &root);
+        let document = Document::read(self.document_file, root);
         self.document_file.is_fine().then_some(document)
     }
 

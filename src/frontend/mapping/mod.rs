@@ -1,7 +1,7 @@
 //! Mappings of a definition at work: from an HTTP request to a message, and from a reply to an HTTP response, without any I/O.
 //!
 //! [`definition`](super::definition) compiles them. A path of names is a copy of a field; only what a path can't say runs an
-//! [`Expression`](super::expression::Expression).
+//! [`Expression`].
 
 mod check;
 mod error;
