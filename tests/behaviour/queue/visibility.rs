@@ -128,7 +128,8 @@ async fn release_with_a_delay(s: Subject) {
     }
     refused(s.complete(&lease).await, Code::FailedPrecondition, "LEASE_LOST");
     let again = s.lease_waiting("jobs", 10).await;
-    assert!(began.elapsed() >= Duration::from_millis(400));
+    // Drivers count in whole milliseconds, so that up to one may be missing.
+    assert!(began.elapsed() >= Duration::from_millis(399));
     assert_eq!((payload(&again), attempt(&again)), ("1", 2));
 }
 
