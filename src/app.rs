@@ -108,11 +108,11 @@ impl App {
 
         let draining = CancellationToken::new();
         let router = edge::admin::router(edge::admin::Admin { metrics, probes: Arc::new(probes), draining: draining.clone() });
-        let mut routes = BTreeMap::new();
+        let mut shared = Shared::default();
         let mut listeners = Vec::new();
         let mut health = Vec::new();
         for (name, listener, bound) in bound {
-            let bindings = Bindings::new(bindings_of(name, &namespaces, &mut routes)?);
+            let bindings = Bindings::new(bindings_of(name, &namespaces, &mut shared)?);
             let names = bindings.services();
             let (services, reporter) = Services::new(&names, streams.clone())?;
             for service in &names {
@@ -304,13 +304,19 @@ fn tighten(driver: &mut driver::Limits, namespace: &config::Limits) {
     driver.max_batch_items = namespace.max_batch_items.map_or(driver.max_batch_items, |limit| limit.min(driver.max_batch_items));
 }
 
-/// Routes of annotations by the name of their service: all its namespaces share them.
-type Annotated = BTreeMap<String, Arc<Routes>>;
+/// What namespaces and listeners share, made once.
+#[derive(Default)]
+struct Shared {
+    /// Routes of annotations by the name of their service.
+    annotated: BTreeMap<String, Arc<Routes>>,
+    /// Definitions by their name and what a binding decides.
+    defined: BTreeMap<(String, String), definition::Definition>,
+}
 
 fn bindings_of(
     listener: &str,
     namespaces: &[(&config::Namespace, Arc<Namespace>)],
-    annotated: &mut Annotated,
+    shared: &mut Shared,
 ) -> Result<Vec<Binding>, Error> {
     let mut bindings = Vec::new();
     for (definition, namespace) in namespaces {
@@ -323,16 +329,21 @@ fn bindings_of(
                 FrontendKind::Grpc => Frontend::Grpc,
                 FrontendKind::GrpcWeb => Frontend::GrpcWeb,
                 FrontendKind::Rest => {
-                    if !annotated.contains_key(&namespace.service) {
-                        annotated.insert(namespace.service.clone(), Arc::new(routes(&namespace.service)?));
+                    if !shared.annotated.contains_key(&namespace.service) {
+                        shared.annotated.insert(namespace.service.clone(), Arc::new(routes(&namespace.service)?));
                     }
                     documentation = binding.documentation.then(|| annotated_documentation(&namespace.service));
-                    Frontend::Rest(annotated[&namespace.service].clone())
+                    Frontend::Rest(shared.annotated[&namespace.service].clone())
                 }
                 FrontendKind::Definition => {
-                    let definition = defined(binding)?;
+                    let decided = serde_json::to_string(&binding.settings).unwrap_or_default();
+                    let key = (binding.definition.clone().unwrap_or_default(), decided);
+                    if !shared.defined.contains_key(&key) {
+                        shared.defined.insert(key.clone(), defined(binding)?);
+                    }
+                    let definition = &shared.defined[&key];
                     documentation = binding.documentation.then(|| defined_documentation(&definition.document));
-                    Frontend::Mapped(definition.api)
+                    Frontend::Mapped(definition.api.clone())
                 }
             };
             bindings.push(Binding {

@@ -115,12 +115,14 @@ fn put_mask(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// base64 and base64url, with padding or without.
-fn bytes(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
+/// Appends what a text in base64 or base64url says, with padding or without.
+pub fn put_base64(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let engine = if text.bytes().any(|byte| matches!(byte, b'-' | b'_')) { BASE64_URL } else { BASE64 };
-    wire::put_sized(out, |out| {
-        engine.decode_vec(text, out).map_err(|error| Cow::Owned(format!("must be base64 or base64url: {error}").to_lowercase()))
-    })
+    engine.decode_vec(text, out).map_err(|error| Cow::Owned(format!("must be base64 or base64url: {error}").to_lowercase()))
+}
+
+fn bytes(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    wire::put_sized(out, |out| put_base64(text, out))
 }
 
 fn boolean(text: &str) -> Result<bool, Refusal> {

@@ -33,7 +33,8 @@ Examples:
   prism frontend try kv GET /v1/kv/a --namespace shop --set status_of_conflicts=412
 
 The path is the one below the base path: a binding with base_path /pad has GET /pad/notes/a for what is tried as GET /notes/a.
-Replies are the RPC's messages in JSON (ProtoJSON: bytes are base64); a stream is several --reply, or --empty.";
+Replies are the RPC's messages in JSON (ProtoJSON: bytes are base64); a stream that is gathered is several
+--reply, or --empty; of one that is not, a single --reply shows what becomes of each. `Accept` is not looked at.";
 
 /// Arguments of `prism frontend try`.
 #[derive(Debug, clap::Args)]

@@ -16,7 +16,7 @@ use crate::{
             Action, Api, CallPlan, EachReply, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, Named, Parameters, Parts, Received,
             Rendered, Scope, body_required,
         },
-        precondition::Conditions,
+        precondition::{Conditions, Tags},
         render::{Accept, Format, HEARTBEAT},
         router,
     },
@@ -41,8 +41,8 @@ struct Exchange<'a> {
     namespace: &'a Arc<Namespace>,
     accept: Accept<'a>,
     conditions: Conditions,
-    /// The tags of what a reader has.
-    if_none_match: Option<HeaderValue>,
+    /// The tags of what a reader has, in a header of their own.
+    known: Option<HeaderMap>,
 }
 
 /// Answers one request.
@@ -68,7 +68,7 @@ where
         namespace,
         accept: Accept::of(accept_header.as_deref()),
         conditions: Conditions::none(method),
-        if_none_match: headers.get(header::IF_NONE_MATCH).filter(|_| *method == Method::GET || *method == Method::HEAD).cloned(),
+        known: known(method, &headers),
     };
     let mut content = Incomplete { content: request::Content::of(&headers), body: Some(body) };
     let timeout = timeout::http(&headers);
@@ -135,6 +135,15 @@ fn chosen<'a>(
     let given = place.and_then(|place| received.given.get(place)?.as_ref()?.text());
     let name = given.unwrap_or_default();
     binding.chosen(name).ok_or_else(|| Error::new(Code::NotFound, "NAMESPACE_NOT_FOUND", format!("there is no namespace {name} here")))
+}
+
+/// The tags of what a reader has; the headers themselves go with the call.
+fn known(method: &Method, headers: &HeaderMap) -> Option<HeaderMap> {
+    let reads = *method == Method::GET || *method == Method::HEAD;
+    if !reads || !headers.contains_key(header::IF_NONE_MATCH) {
+        return None;
+    }
+    Some(headers.get_all(header::IF_NONE_MATCH).iter().map(|value| (header::IF_NONE_MATCH, value.clone())).collect())
 }
 
 /// The refusal of a request that leads to no operation.
@@ -255,14 +264,6 @@ impl Exchange<'_> {
         finish(id, self.conditional(rendered), (&HeaderMap::new(), &HeaderMap::new()), self.conditions.head)
     }
 
-    /// Whether the reader has what this tag names (RFC 9110, section 13.1.2: tags are compared weakly).
-    fn knows(&self, tag: &HeaderValue) -> bool {
-        let list = self.if_none_match.as_ref().and_then(|list| list.to_str().ok());
-        let (Some(list), Ok(tag)) = (list, tag.to_str()) else { return false };
-        let opaque = |tag: &'_ str| tag.trim().trim_start_matches("W/").to_owned();
-        list.trim() == "*" || list.split(',').any(|known| opaque(known) == opaque(tag))
-    }
-
     /// The form of a stream; none if the client takes none of them.
     fn format(&self) -> Option<Format> {
         if self.accept.any() {
@@ -289,7 +290,7 @@ impl Exchange<'_> {
 
     /// 304 for a reader who has this already.
     fn conditional(&self, mut rendered: Rendered) -> Rendered {
-        let known = rendered.headers.get(header::ETAG).is_some_and(|tag| self.knows(tag));
+        let known = self.known.as_ref().zip(rendered.headers.get(header::ETAG)).is_some_and(|(known, tag)| Tags::known(known, tag));
         if known && rendered.status == StatusCode::OK {
             rendered.status = StatusCode::NOT_MODIFIED;
             rendered.headers.remove(header::CONTENT_TYPE);

@@ -52,7 +52,7 @@ pub use cel::Value;
 use cel::{IdedExpr, common::ast::Expr};
 
 pub use self::types::{Member, Object, Scope, Type};
-use super::schema::{Field, Schema};
+use super::schema::Schema;
 
 /// Gives the value of a top-level variable when it is asked for: at most once in an evaluation, and only if the part of
 /// the expression that names it is evaluated.
@@ -144,15 +144,6 @@ impl Expression {
     /// The value of an expression that reads nothing.
     pub fn as_constant(&self) -> Option<&Value> {
         self.constant.as_ref()
-    }
-
-    /// Whether the value can be put into a field, as far as that can be known: of a constant it is known.
-    pub fn fits(&self, schema: &Schema, field: &Field) -> Result<(), String> {
-        value::assignable(schema, &self.of, field)?;
-        match &self.constant {
-            Some(constant) => value::put(schema, field, constant, &mut Vec::new()).map_err(Into::into),
-            None => Ok(()),
-        }
     }
 
     /// The value with these variables. The error is a sentence without the values of a request.

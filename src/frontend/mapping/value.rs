@@ -2,10 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::{
-    Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use cel::objects::{Key, Map};
 use serde_json::Value as Json;
 
@@ -15,14 +11,9 @@ use crate::{
     frontend::{
         definition::Parameter,
         expression::{self, Type, Value},
+        scalar,
     },
 };
-
-/// Padding may be there or not, as in ProtoJSON.
-const LENIENT: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
-const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// The value of a parameter, of the type that its document says.
 pub fn of_parameter(parameter: &Parameter, given: &Given<'_>) -> Result<Value, String> {
@@ -97,8 +88,9 @@ pub fn typed(kind: &Type, json: &Json) -> Result<Value, (String, String)> {
     let inside = |step: String| move |(path, why): (String, String)| (format!("{step}{path}"), why);
     Ok(match (kind, json) {
         (Type::Bytes, Json::String(text)) => {
-            let decoded = BASE64.decode(text).or_else(|_| BASE64_URL.decode(text));
-            Value::Bytes(decoded.map_err(|_| (String::new(), "must be base64".to_owned()))?.into())
+            let mut decoded = Vec::new();
+            scalar::put_base64(text, &mut decoded).map_err(|_| (String::new(), "must be base64".to_owned()))?;
+            Value::Bytes(decoded.into())
         }
         (Type::Uint, Json::Number(number)) if number.is_u64() => Value::UInt(number.as_u64().unwrap_or_default()),
         (Type::Double, Json::Number(number)) => Value::Float(number.as_f64().unwrap_or_default()),

@@ -1,6 +1,6 @@
 //! Entity tags (RFC 9110, section 8.8.3). Ours are strong and hold a revision: `"7"`.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::call::{Code, Error};
 
@@ -55,6 +55,16 @@ impl Tags {
             }
         }
         (!list.is_empty()).then_some(Self::List(list))
+    }
+
+    /// Whether a client has what this tag names: `If-None-Match` with the weak comparison. What is no list of tags names nothing.
+    pub fn known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+        let Some((tag, _)) = Tag::parse(tag.as_bytes()) else { return false };
+        match Self::of(headers, &header::IF_NONE_MATCH) {
+            Ok(Some(Self::Any)) => true,
+            Ok(Some(Self::List(tags))) => tags.iter().any(|known| known.text == tag.text),
+            Ok(None) | Err(_) => false,
+        }
     }
 
     /// The strong comparison: a weak tag equals nothing. For `If-Match`.

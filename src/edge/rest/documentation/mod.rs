@@ -135,7 +135,7 @@ impl Document {
 /// An answer without a body yet: 200, or 304 if the client has it.
 fn cached(headers: &HeaderMap, tag: &HeaderValue) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
-    if knows(headers, tag) {
+    if Tags::known(headers, tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let out = response.headers_mut();
@@ -144,16 +144,6 @@ fn cached(headers: &HeaderMap, tag: &HeaderValue) -> Response<Body> {
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     out.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-/// Whether the client has this already.
-fn knows(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let text = tag.to_str().unwrap_or_default().trim_matches('"');
-    match Tags::of(headers, &header::IF_NONE_MATCH) {
-        Ok(Some(Tags::Any)) => true,
-        Ok(Some(Tags::List(tags))) => tags.iter().any(|known| known.text == text),
-        _ => false,
-    }
 }
 
 fn fill(response: &mut Response<Body>, body: Bytes, head: bool) {
