@@ -313,11 +313,7 @@ struct Shared {
     defined: BTreeMap<(String, String), definition::Definition>,
 }
 
-fn bindings_of(
-    listener: &str,
-    namespaces: &[(&config::Namespace, Arc<Namespace>)],
-    shared: &mut Shared,
-) -> Result<Vec<Binding>, Error> {
+fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>)], shared: &mut Shared) -> Result<Vec<Binding>, Error> {
     let mut bindings = Vec::new();
     for (definition, namespace) in namespaces {
         for binding in &definition.frontends {

@@ -12,6 +12,8 @@ pub mod call;
 pub mod idempotency;
 // The patterns, one folder each: what clients call, done over slots.
 pub mod pattern;
+// Schemas of data: their formats, and what may change between two versions.
+pub mod schema;
 // Handlers in another process: the same service over gRPC.
 pub mod remote;
 // Binds the slots of a pattern to interfaces of drivers.

@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("frontend", &["call", "yaml"]),
     ("call", &[]),
     // Handlers, and what is below them.
-    ("pattern", &["slot", "call"]),
+    ("pattern", &["slot", "schema", "call"]),
     ("idempotency", &["slot", "registry", "call"]),
     ("remote", &["call"]),
     ("slot", &["registry", "driver", "call"]),
@@ -27,6 +27,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("yaml", &[]),
     // A leaf. Generated code names `call`; what is written by hand beside it does not.
     ("proto", &[]),
+    // A leaf: texts in, answers out.
+    ("schema", &[]),
 ];
 
 /// They put the rooms together, and see all of them.
