@@ -11,7 +11,9 @@ use crate::{
     slot::Slot,
 };
 
+mod capabilities;
 pub mod keyvalue;
+pub mod schema_registry;
 
 /// A pattern that this build can serve.
 pub struct Pattern {
@@ -43,7 +45,7 @@ pub struct Facts {
 }
 
 /// All patterns of this build, one line each.
-pub const PATTERNS: &[&Pattern] = &[&keyvalue::PATTERN];
+pub const PATTERNS: &[&Pattern] = &[&keyvalue::PATTERN, &schema_registry::PATTERN];
 
 /// The pattern of that name.
 pub fn find(name: &str) -> Option<&'static Pattern> {

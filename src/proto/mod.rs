@@ -48,4 +48,4 @@ mod interfaces {
 
 pub use interfaces::{INTERFACE_NAMES, Interfaces};
 pub use messages::google;
-pub use messages::prism::{idempotency, interfaces as models, options, patterns};
+pub use messages::prism::{idempotency, interfaces as models, journal, options, patterns};

@@ -1,41 +1,26 @@
 //! What the pattern can do over the driver in its slot.
 
-use super::{Facts, MAX_TRANSACTION_OPERATIONS, PATTERN, batch::CONCURRENCY};
+use super::{
+    super::capabilities::{self, Known, emulated, native},
+    Facts, MAX_TRANSACTION_OPERATIONS, PATTERN,
+    batch::CONCURRENCY,
+};
 use crate::{
-    proto::patterns::slots::v1::{self as slots, Capabilities, Operation, Support},
+    proto::patterns::slots::v1::{Capabilities, Support},
     slot::{Limits, Slot},
 };
 
-/// How an RPC is done without the interface that it rests on.
-struct Emulation {
-    interface: &'static str,
-    how: &'static str,
-}
-
-struct Known {
-    rpc: &'static str,
-    /// Empty: the gateway answers by itself.
-    interface: &'static str,
-    emulation: Option<Emulation>,
-}
-
-const fn native(rpc: &'static str, interface: &'static str) -> Known {
-    Known { rpc, interface, emulation: None }
-}
-
 const fn batch(rpc: &'static str) -> Known {
-    let how = "single calls, 16 at a time; after an error some of them may have been done";
-    Known { rpc, interface: "keyvalue_batch", emulation: Some(Emulation { interface: "keyvalue_basic", how }) }
+    emulated(rpc, "keyvalue_batch", "keyvalue_basic", "single calls, 16 at a time; after an error some of them may have been done")
 }
 
 const fn compare(rpc: &'static str) -> Known {
-    let how = "a transaction of one condition; atomic";
-    Known { rpc, interface: "keyvalue_cas", emulation: Some(Emulation { interface: "keyvalue_transactional", how }) }
+    emulated(rpc, "keyvalue_cas", "keyvalue_transactional", "a transaction of one condition; atomic")
 }
 
 /// There is no interface for it; it is made of others wherever it can be done.
 const fn always_emulated(rpc: &'static str, interface: &'static str, how: &'static str) -> Known {
-    Known { rpc, interface, emulation: Some(Emulation { interface, how }) }
+    emulated(rpc, interface, interface, how)
 }
 
 // The number stands in a text above.
@@ -66,43 +51,15 @@ const OPERATIONS: &[Known] = &[
 const WITH_TTL: &[&str] = &["Store", "StoreBatch", "CompareAndStore", "Transact"];
 
 pub(super) fn of(slot: &Slot, limits: &Limits, facts: &Facts) -> Capabilities {
-    let interfaces = slot.interfaces.names();
-    Capabilities {
-        namespace: facts.namespace.to_string(),
-        pattern: PATTERN.name.to_owned(),
-        pattern_version: PATTERN.version.to_owned(),
-        operations: OPERATIONS.iter().map(|known| operation(known, &interfaces, slot)).collect(),
-        slots: vec![slots::Slot {
-            name: slot.name.clone(),
-            backend: slot.backend.clone(),
-            kind: slot.kind.to_owned(),
-            interfaces: interfaces.iter().map(|&name| name.to_owned()).collect(),
-        }],
-        limits: Some(slots::Limits {
-            max_key_bytes: limits.max_key_bytes,
-            max_value_bytes: limits.max_value_bytes,
-            max_batch_items: limits.max_batch_items,
-            max_transaction_operations: if interfaces.contains(&"keyvalue_transactional") { MAX_TRANSACTION_OPERATIONS } else { 0 },
-            max_message_bytes: facts.limits.max_message_bytes as u64,
-            max_concurrent_calls: u32::try_from(facts.limits.max_concurrent_calls).unwrap_or(u32::MAX),
-        }),
+    let mut capabilities = capabilities::of(&PATTERN, OPERATIONS, slot, limits, MAX_TRANSACTION_OPERATIONS, facts);
+    if slot.interfaces.keyvalue_ttl.is_none() {
+        let possible = |support: i32| support != i32::from(Support::Unavailable);
+        for operation in capabilities.operations.iter_mut().filter(|one| possible(one.support) && WITH_TTL.contains(&&*one.rpc)) {
+            let separator = if operation.note.is_empty() { "" } else { "; " };
+            operation.note = format!("{}{separator}without ttl, which needs keyvalue_ttl", operation.note);
+        }
     }
-}
-
-fn operation(known: &Known, interfaces: &[&str], slot: &Slot) -> Operation {
-    let has = |interface| interfaces.contains(&interface);
-    let never_native = known.emulation.as_ref().is_some_and(|emulation| emulation.interface == known.interface);
-    let (support, mut note) = match &known.emulation {
-        _ if known.interface.is_empty() => (Support::Native, "answered by the gateway itself".to_owned()),
-        _ if !never_native && has(known.interface) => (Support::Native, String::new()),
-        Some(Emulation { interface, how }) if has(*interface) => (Support::Emulated, format!("by {interface}: {how}")),
-        _ => (Support::Unavailable, format!("the driver of kind {} does not implement {}", slot.kind, known.interface)),
-    };
-    if support != Support::Unavailable && WITH_TTL.contains(&known.rpc) && !has("keyvalue_ttl") {
-        let separator = if note.is_empty() { "" } else { "; " };
-        note = format!("{note}{separator}without ttl, which needs keyvalue_ttl");
-    }
-    Operation { rpc: known.rpc.to_owned(), support: support.into(), interface: known.interface.to_owned(), note }
+    capabilities
 }
 
 #[cfg(test)]

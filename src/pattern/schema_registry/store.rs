@@ -1,0 +1,172 @@
+//! The keys of the journal in the slot.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+
+use crate::{
+    call::{Context, Error},
+    proto::{
+        journal::v1::{Entry, Head, Operation, Part},
+        models::keyvalue::v1::{
+            CompareAndSwapRequest, Condition, DeleteRequest, GetRequest, KeyValueBasic, KeyValueCas, KeyValueScan, KeyValueTransactional,
+            Operation as Action, ScanKeysRequest, ScanRequest, SetOperation, SetRequest, TransactRequest, condition::Predicate,
+            operation::Action as Kind,
+        },
+    },
+};
+
+const HEAD: Bytes = Bytes::from_static(b"head");
+
+/// What a backend has to do for a journal.
+pub(super) struct Store {
+    pub basic: Arc<dyn KeyValueBasic>,
+    pub scan: Arc<dyn KeyValueScan>,
+    pub swap: Swap,
+}
+
+/// The atomic step.
+pub(super) enum Swap {
+    /// In one round trip.
+    Transactional(Arc<dyn KeyValueTransactional>),
+    /// In two, since the entry before it has to be there first.
+    Cas(Arc<dyn KeyValueCas>),
+}
+
+/// `head`, and its revision.
+pub(super) struct Found {
+    pub revision: u64,
+    pub head: Head,
+}
+
+impl Store {
+    pub async fn head(&self, context: &Context) -> Result<Option<Found>, Error> {
+        let Some(found) = self.basic.get(context, GetRequest { key: HEAD }).await?.entry else { return Ok(None) };
+        Ok(Some(Found { revision: found.revision, head: read(&HEAD, found.value)? }))
+    }
+
+    /// Writes `head` if it still has the revision (0: if it isn't there), after the entry that it takes the place of lies under
+    /// its own key. The new revision, or `None` if someone else was first.
+    pub async fn append(&self, context: &Context, revision: u64, before: Option<(u64, Bytes)>, head: Bytes) -> Result<Option<u64>, Error> {
+        let before = before.map(|(position, entry)| (entry_key(position), entry));
+        match &self.swap {
+            Swap::Transactional(interface) => {
+                let predicate = if revision == 0 { Predicate::Exists(false) } else { Predicate::RevisionEquals(revision) };
+                let set = |key, value| Action { action: Some(Kind::Set(SetOperation { key, value, ..SetOperation::default() })) };
+                let mut then_operations: Vec<_> = before.into_iter().map(|(key, entry)| set(key, entry)).collect();
+                then_operations.push(set(HEAD, head));
+                let conditions = vec![Condition { key: HEAD, predicate: Some(predicate) }];
+                let done =
+                    interface.transact(context, TransactRequest { conditions, then_operations, else_operations: Vec::new() }).await?;
+                Ok(done.succeeded.then_some(done.revision))
+            }
+            Swap::Cas(interface) => {
+                // An entry never changes, so it does no harm if it is written again, by whomever and however late.
+                if let Some((key, value)) = before {
+                    self.set(context, key, value).await?;
+                }
+                let request =
+                    CompareAndSwapRequest { key: HEAD, expected_revision: revision, value: head, ..CompareAndSwapRequest::default() };
+                let done = interface.compare_and_swap(context, request).await?;
+                Ok(done.swapped.then_some(done.revision))
+            }
+        }
+    }
+
+    /// The entries of these positions, as far as they are there without a gap.
+    pub async fn entries(&self, context: &Context, first: u64, last: u64) -> Result<Vec<Entry>, Error> {
+        let range = ScanRequest { start_key: entry_key(first), end_key: entry_key(last.saturating_add(1)), ..ScanRequest::default() };
+        let mut found = self.scan.scan(context, range).await?;
+        let mut entries = Vec::new();
+        let mut position = first;
+        while let Some(item) = found.try_next().await? {
+            let entry = item.entry.unwrap_or_default();
+            if entry.key != entry_key(position) {
+                break;
+            }
+            entries.push(read(&entry.key, entry.value)?);
+            position += 1;
+        }
+        Ok(entries)
+    }
+
+    /// The operations of an entry; `None` if they lie aside and are gone.
+    pub async fn operations(&self, context: &Context, position: u64, entry: Entry) -> Result<Option<Vec<Operation>>, Error> {
+        if !entry.aside {
+            return Ok(Some(entry.operations));
+        }
+        let key = aside_key(position, &entry.nonce);
+        let Some(found) = self.basic.get(context, GetRequest { key: key.clone() }).await?.entry else { return Ok(None) };
+        Ok(Some(read::<Part>(&key, found.value)?.operations))
+    }
+
+    /// The parts of a snapshot; `None` if some are gone.
+    pub async fn snapshot(&self, context: &Context, position: u64, parts: u32) -> Result<Option<Vec<Operation>>, Error> {
+        let range = ScanRequest { prefix: snapshot_prefix(position), ..ScanRequest::default() };
+        let mut found = self.scan.scan(context, range).await?;
+        let mut operations = Vec::new();
+        let mut count = 0;
+        while let Some(item) = found.try_next().await? {
+            let entry = item.entry.unwrap_or_default();
+            if entry.key != snapshot_key(position, count) {
+                break;
+            }
+            operations.extend(read::<Part>(&entry.key, entry.value)?.operations);
+            count += 1;
+        }
+        Ok((count == parts).then_some(operations))
+    }
+
+    pub async fn set(&self, context: &Context, key: Bytes, value: Bytes) -> Result<(), Error> {
+        self.basic.set(context, SetRequest { key, value, ..SetRequest::default() }).await?;
+        Ok(())
+    }
+
+    pub async fn delete(&self, context: &Context, key: Bytes) -> Result<(), Error> {
+        self.basic.delete(context, DeleteRequest { key }).await?;
+        Ok(())
+    }
+
+    /// Removes what a snapshot makes superfluous: entries up to its position, what lies aside of them, and older snapshots.
+    pub async fn clear(&self, context: &Context, position: u64) -> Result<(), Error> {
+        let behind = position.saturating_add(1);
+        let ranges =
+            [(entry_key(0), entry_key(behind)), (aside_prefix(0), aside_prefix(behind)), (snapshot_prefix(0), snapshot_prefix(position))];
+        for (start_key, end_key) in ranges {
+            let mut keys = self.scan.scan_keys(context, ScanKeysRequest { start_key, end_key, ..ScanKeysRequest::default() }).await?;
+            while let Some(found) = keys.try_next().await? {
+                self.delete(context, found.key).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read<M: prost::Message + Default>(key: &[u8], value: Bytes) -> Result<M, Error> {
+    M::decode(value).map_err(|error| {
+        let key = String::from_utf8_lossy(key).into_owned();
+        Error::internal(format!("the key {key:?} of the registry's storage can't be read: {error}; somebody else has written to it"))
+    })
+}
+
+fn entry_key(position: u64) -> Bytes {
+    Bytes::from(format!("entry/{position:016x}"))
+}
+
+fn aside_prefix(position: u64) -> Bytes {
+    Bytes::from(format!("aside/{position:016x}/"))
+}
+
+pub(super) fn aside_key(position: u64, nonce: &[u8]) -> Bytes {
+    let nonce = nonce.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    Bytes::from(format!("aside/{position:016x}/{nonce}"))
+}
+
+fn snapshot_prefix(position: u64) -> Bytes {
+    Bytes::from(format!("snapshot/{position:016x}/"))
+}
+
+pub(super) fn snapshot_key(position: u64, part: u32) -> Bytes {
+    Bytes::from(format!("snapshot/{position:016x}/{part:08x}"))
+}
