@@ -1,36 +1,55 @@
-//! Apache Avro.
+//! Apache Avro, <https://avro.apache.org/docs/1.12.0/specification/>.
+//!
+//! Texts are read by our own reader and not by a crate: it keeps all that a text says, in its order, takes what Java's
+//! implementation takes, and tells where something is wrong. What is decided here is told in the module that does it:
+//! `read` what a schema is, `print` when two texts are the same, `compare` what can be read with what.
 
+mod compare;
+mod depth;
+mod json;
+mod model;
+mod name;
+mod pointer;
+mod print;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use self::model::Model;
 use super::{Dependency, Difference, Invalid};
 
 /// A schema with all that it refers to.
 #[derive(Debug)]
 pub struct Schema {
-    text: String,
+    model: Model,
 }
 
 impl Schema {
     /// Reads a text; see [`super::Schema::parse`].
-    pub fn parse(text: &str, _dependencies: &[Dependency]) -> Result<Self, Invalid> {
-        Ok(Self { text: text.to_owned() })
+    ///
+    /// The names that it refers to are those that the texts of `dependencies` define, whatever these are called.
+    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
+        Ok(Self { model: read::read(text, dependencies)? })
     }
 
-    /// See [`super::Schema::canonical`].
+    /// See [`super::Schema::canonical`]; what Java's `Schema.toString` prints. Types of dependencies stay names.
     pub fn canonical(&self) -> String {
-        self.text.clone()
+        print::canonical(&self.model)
     }
 
-    /// See [`super::Schema::normalized`].
+    /// See [`super::Schema::normalized`]; properties and aliases are sorted.
     pub fn normalized(&self) -> String {
-        self.text.clone()
+        print::normalized(&self.model)
     }
 
-    /// See [`super::Schema::rendered`].
-    pub fn rendered(&self, _shape: &str) -> Option<String> {
-        None
+    /// See [`super::Schema::rendered`]; `resolved` is the only shape.
+    pub fn rendered(&self, shape: &str) -> Option<String> {
+        (shape == "resolved").then(|| print::resolved(&self.model))
     }
 }
 
-/// See [`super::Schema::differences`].
-pub fn differences(_reader: &Schema, _writer: &Schema) -> Vec<Difference> {
-    Vec::new()
+/// See [`super::Schema::differences`]; decided by "Schema Resolution" of the specification and by Java's
+/// `SchemaCompatibility`, whose names of kinds and paths these are.
+pub fn differences(reader: &Schema, writer: &Schema) -> Vec<Difference> {
+    compare::differences(&reader.model, &writer.model)
 }

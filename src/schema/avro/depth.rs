@@ -1,0 +1,53 @@
+//! How deep the JSON of a schema is with all types in place.
+
+use serde_json::Value;
+
+use super::model::{Id, Kind, Node, Properties};
+
+/// Levels of objects and lists around the innermost value, when each named type is written where it is first met. Walks
+/// in the order in which a schema is printed, without recursion: this is what makes recursion there safe.
+pub(super) fn of(nodes: &[Node], root: Id) -> usize {
+    let mut met = vec![false; nodes.len()];
+    let mut deepest = 0;
+    let mut open = vec![(root, 0)];
+    let mut inner = Vec::new();
+    while let Some((id, depth)) = open.pop() {
+        let node = &nodes[id.0];
+        if node.kind.named().is_some() && std::mem::replace(&mut met[id.0], true) {
+            continue;
+        }
+        let word = matches!(node.kind, Kind::Primitive(_)) && node.properties.is_empty();
+        deepest = deepest.max(depth + usize::from(!word) + deepest_of(&node.properties));
+        match &node.kind {
+            Kind::Array(id) | Kind::Map(id) => inner.push((*id, depth + 1)),
+            Kind::Union(branches) => inner.extend(branches.iter().map(|branch| (*branch, depth + 1))),
+            Kind::Record(record) => {
+                for field in &record.fields {
+                    // The record, its list of fields, and the field.
+                    let depth = depth + 3;
+                    let default = field.default.as_ref().map_or(0, levels);
+                    deepest = deepest.max(depth + default.max(deepest_of(&field.properties)));
+                    inner.push((field.schema, depth));
+                }
+            }
+            // A list of symbols or aliases.
+            Kind::Enum(_) | Kind::Fixed(_) => deepest = deepest.max(depth + 2),
+            Kind::Primitive(_) | Kind::Forward => {}
+        }
+        open.extend(inner.drain(..).rev());
+    }
+    deepest
+}
+
+fn deepest_of(properties: &Properties) -> usize {
+    properties.iter().map(|(_, value)| levels(value)).max().unwrap_or(0)
+}
+
+/// Levels of a value, which JSON bounds where it is read.
+fn levels(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(levels).max().unwrap_or(0),
+        Value::Object(object) => 1 + object.values().map(levels).max().unwrap_or(0),
+        _ => 0,
+    }
+}

@@ -1,0 +1,84 @@
+//! Writing JSON as Java's implementation of Avro does.
+
+use std::fmt::Write;
+
+use serde_json::{Number, Value};
+
+/// Appends a text in quotes.
+pub(super) fn text(out: &mut String, text: &str) {
+    out.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            control if control < ' ' => push(out, format_args!("\\u{:04X}", u32::from(control))),
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+/// Appends a value, the attributes of objects by their names if that is wanted.
+pub(super) fn value(out: &mut String, json: &Value, sorted: bool) {
+    match json {
+        Value::Null => out.push_str("null"),
+        Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
+        Value::Number(number) => self::number(out, number),
+        Value::String(string) => text(out, string),
+        Value::Array(list) => {
+            out.push('[');
+            for (index, item) in list.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                value(out, item, sorted);
+            }
+            out.push(']');
+        }
+        Value::Object(object) => {
+            let mut attributes: Vec<_> = object.iter().collect();
+            if sorted {
+                attributes.sort_unstable_by(|a, b| a.0.cmp(b.0));
+            }
+            out.push('{');
+            for (index, (key, item)) in attributes.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                text(out, key);
+                out.push(':');
+                value(out, item, sorted);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// A whole number as it is, any other as Java's `Double.toString` has it: with a fraction, and with an exponent where it
+/// is below a thousandth or from ten million on.
+fn number(out: &mut String, number: &Number) {
+    let double = match number.as_f64() {
+        Some(double) if number.is_f64() => double,
+        _ => return push(out, format_args!("{number}")),
+    };
+    let size = double.abs();
+    if size == 0.0 || (1e-3..1e7).contains(&size) {
+        return push(out, format_args!("{double:?}"));
+    }
+    let scientific = format!("{double:e}");
+    match scientific.split_once('e') {
+        Some((digits, exponent)) if digits.contains('.') => push(out, format_args!("{digits}E{exponent}")),
+        Some((digits, exponent)) => push(out, format_args!("{digits}.0E{exponent}")),
+        None => out.push_str(&scientific),
+    }
+}
+
+fn push(out: &mut String, what: std::fmt::Arguments) {
+    // Writing to a string can't fail.
+    let _ = out.write_fmt(what);
+}

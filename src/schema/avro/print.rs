@@ -1,0 +1,215 @@
+//! Writing a schema as a text: what Java's `Schema.toString` prints, so that texts are the same whoever made them.
+//!
+//! Without spaces; attributes in one order, those that mean nothing to Avro after those that do; a primitive type
+//! without properties as a word; a named type in full where it is first met and by its name from then on, each as short
+//! as its namespace allows.
+
+use std::{cell::OnceCell, collections::HashSet};
+
+use serde_json::Value;
+
+use super::{
+    json,
+    model::{Id, Kind, Model, Named, Node, Order, Properties},
+    name::FullName,
+};
+
+/// The text, with types of other texts by their names.
+pub(super) fn canonical(model: &Model) -> String {
+    Printer::new(model, false, |_, node| node.foreign).text(model.root)
+}
+
+/// The same, and what has no order in an order: properties and aliases by their names.
+pub(super) fn normalized(model: &Model) -> String {
+    Printer::new(model, true, |_, node| node.foreign).text(model.root)
+}
+
+/// The text, with types of other texts in place.
+pub(super) fn resolved(model: &Model) -> String {
+    Printer::new(model, false, |_, _| false).text(model.root)
+}
+
+/// The definition of one named type, with all others by their names.
+pub(super) fn alone(model: &Model, id: Id) -> String {
+    Printer::new(model, true, |other, _| other != id).text(id)
+}
+
+struct Printer<'a> {
+    model: &'a Model,
+    /// Named types that are known, and written by their names.
+    known: Vec<bool>,
+    /// The full names of all types; looked at by few schemas.
+    names: OnceCell<HashSet<&'a str>>,
+    sorted: bool,
+    out: String,
+}
+
+impl<'a> Printer<'a> {
+    fn new(model: &'a Model, sorted: bool, known: impl Fn(Id, &Node) -> bool) -> Self {
+        let known = model.nodes.iter().enumerate().map(|(index, node)| known(Id(index), node)).collect();
+        Self { model, known, names: OnceCell::new(), sorted, out: String::new() }
+    }
+
+    fn text(mut self, id: Id) -> String {
+        self.schema(id, None);
+        self.out
+    }
+
+    /// Goes as deep as [`super::depth`] has allowed.
+    fn schema(&mut self, id: Id, namespace: Option<&str>) {
+        let node = self.model.node(id);
+        if let Some(named) = node.kind.named()
+            && std::mem::replace(&mut self.known[id.0], true)
+        {
+            let name = self.reference(&named.name, namespace);
+            json::text(&mut self.out, &name);
+            return;
+        }
+        match &node.kind {
+            Kind::Primitive(primitive) if node.properties.is_empty() => json::text(&mut self.out, primitive.word()),
+            Kind::Union(branches) => {
+                self.out.push('[');
+                self.list(branches, |printer, branch| printer.schema(*branch, namespace));
+                self.out.push(']');
+            }
+            kind => {
+                let error = matches!(kind, Kind::Record(record) if record.error);
+                self.out.push_str("{\"type\":");
+                json::text(&mut self.out, if error { "error" } else { kind.word() });
+                if let Some(named) = kind.named() {
+                    self.names(named, namespace);
+                }
+                self.inner(kind, namespace);
+                self.properties(&node.properties);
+                if let Some(named) = kind.named() {
+                    let aliases = named.aliases.iter().map(|alias| alias_of(alias, &named.name)).collect();
+                    self.aliases(aliases);
+                }
+                self.out.push('}');
+            }
+        }
+    }
+
+    /// What belongs to a kind of type.
+    fn inner(&mut self, kind: &'a Kind, namespace: Option<&str>) {
+        match kind {
+            Kind::Array(items) => {
+                self.out.push_str(",\"items\":");
+                self.schema(*items, namespace);
+            }
+            Kind::Map(values) => {
+                self.out.push_str(",\"values\":");
+                self.schema(*values, namespace);
+            }
+            Kind::Record(record) => {
+                self.out.push_str(",\"fields\":[");
+                self.list(&record.fields, |printer, field| {
+                    printer.out.push_str("{\"name\":");
+                    json::text(&mut printer.out, &field.name);
+                    printer.out.push_str(",\"type\":");
+                    printer.schema(field.schema, record.named.name.namespace());
+                    printer.doc(field.doc.as_deref());
+                    if let Some(default) = &field.default {
+                        printer.attribute("default", default);
+                    }
+                    match field.order {
+                        Order::Ascending => {}
+                        Order::Descending => printer.out.push_str(",\"order\":\"descending\""),
+                        Order::Ignore => printer.out.push_str(",\"order\":\"ignore\""),
+                    }
+                    printer.aliases(field.aliases.clone());
+                    printer.properties(&field.properties);
+                    printer.out.push('}');
+                });
+                self.out.push(']');
+            }
+            Kind::Enum(symbols) => {
+                self.out.push_str(",\"symbols\":[");
+                self.list(&symbols.symbols, |printer, symbol| json::text(&mut printer.out, symbol));
+                self.out.push(']');
+                if let Some(default) = &symbols.default {
+                    self.out.push_str(",\"default\":");
+                    json::text(&mut self.out, default);
+                }
+            }
+            Kind::Fixed(fixed) => {
+                self.out.push_str(",\"size\":");
+                self.out.push_str(&fixed.size.to_string());
+            }
+            Kind::Primitive(_) | Kind::Union(_) | Kind::Forward => {}
+        }
+    }
+
+    fn names(&mut self, named: &Named, namespace: Option<&str>) {
+        self.out.push_str(",\"name\":");
+        json::text(&mut self.out, named.name.simple());
+        if named.name.namespace() != namespace {
+            self.out.push_str(",\"namespace\":");
+            json::text(&mut self.out, named.name.namespace().unwrap_or_default());
+        }
+        self.doc(named.doc.as_deref());
+    }
+
+    fn doc(&mut self, doc: Option<&str>) {
+        if let Some(doc) = doc {
+            self.out.push_str(",\"doc\":");
+            json::text(&mut self.out, doc);
+        }
+    }
+
+    fn aliases(&mut self, mut aliases: Vec<String>) {
+        if aliases.is_empty() {
+            return;
+        }
+        if self.sorted {
+            aliases.sort_unstable();
+        }
+        self.out.push_str(",\"aliases\":[");
+        self.list(&aliases, |printer, alias| json::text(&mut printer.out, alias));
+        self.out.push(']');
+    }
+
+    fn properties(&mut self, properties: &Properties) {
+        let mut properties: Vec<_> = properties.iter().collect();
+        if self.sorted {
+            properties.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        }
+        for (key, value) in properties {
+            self.attribute(key, value);
+        }
+    }
+
+    fn attribute(&mut self, key: &str, value: &Value) {
+        self.out.push(',');
+        json::text(&mut self.out, key);
+        self.out.push(':');
+        json::value(&mut self.out, value, self.sorted);
+    }
+
+    fn list<'b, T>(&mut self, list: &'b [T], mut each: impl FnMut(&mut Self, &'b T)) {
+        for (index, item) in list.iter().enumerate() {
+            if index > 0 {
+                self.out.push(',');
+            }
+            each(self, item);
+        }
+    }
+
+    /// A known type by its name. One of no namespace is called with a dot before it where its bare name would mean
+    /// another one.
+    fn reference(&self, name: &FullName, namespace: Option<&str>) -> String {
+        let names = || self.model.nodes.iter().filter_map(|node| node.kind.named()).map(|named| named.name.full()).collect();
+        let shadowed = name.namespace().is_none()
+            && namespace.is_some_and(|namespace| self.names.get_or_init(names).contains(format!("{namespace}.{}", name.simple()).as_str()));
+        if shadowed { format!(".{}", name.simple()) } else { name.within(namespace).to_owned() }
+    }
+}
+
+/// An alias as it stands in a type; one of no namespace has a dot before it where the type has one.
+fn alias_of(alias: &FullName, name: &FullName) -> String {
+    match (alias.namespace(), name.namespace()) {
+        (None, Some(_)) => format!(".{}", alias.simple()),
+        (Some(namespace), own) if Some(namespace) == own => alias.simple().to_owned(),
+        _ => alias.full().to_owned(),
+    }
+}

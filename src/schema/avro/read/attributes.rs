@@ -1,0 +1,78 @@
+//! Attributes of objects in a text.
+
+use serde_json::{Map, Value};
+
+use super::super::{model::Properties, pointer::At};
+
+/// An object of a text, and where it is.
+#[derive(Clone, Copy)]
+pub(super) struct Object<'a> {
+    pub object: &'a Map<String, Value>,
+    pub at: At<'a>,
+}
+
+impl<'a> Object<'a> {
+    /// The word that says what type a schema is.
+    pub fn word(self) -> Result<&'a str, String> {
+        let at = self.at;
+        match self.object.get("type") {
+            Some(Value::String(word)) => Ok(word),
+            Some(Value::Object(_)) => Err(format!(
+                "{}: `type` is an object here, and has to be a word; put that object itself in place of the one around it",
+                at.key("type")
+            )),
+            Some(Value::Array(_)) => Err(format!(
+                "{}: `type` is a list here, and has to be a word; a union is the list itself, in place of the object around it",
+                at.key("type")
+            )),
+            Some(other) => Err(format!("{}: {other} is no type; write its name in quotes", at.key("type"))),
+            None => Err(format!("{at}: the schema has no `type`; add one, such as \"type\": \"record\"")),
+        }
+    }
+
+    /// An attribute that can't be left out.
+    pub fn required(self, key: &str, meaning: &str) -> Result<&'a Value, String> {
+        self.object.get(key).ok_or_else(|| format!("{}: `{key}` is missing; it says {meaning}", self.at))
+    }
+
+    /// A text that can't be left out.
+    pub fn required_text(self, key: &str, meaning: &str) -> Result<&'a str, String> {
+        self.required(key, meaning)?.as_str().ok_or_else(|| format!("{}: `{key}` has to be text; it says {meaning}", self.at.key(key)))
+    }
+
+    /// A list that can't be left out.
+    pub fn required_list(self, key: &str, meaning: &str) -> Result<&'a [Value], String> {
+        match self.required(key, meaning)? {
+            Value::Array(list) => Ok(list),
+            _ => Err(format!("{}: `{key}` has to be a list; it says {meaning}", self.at.key(key))),
+        }
+    }
+
+    /// A text, if there is one. Java takes anything else for nothing, so that is no error.
+    pub fn text(self, key: &str) -> Option<&'a str> {
+        self.object.get(key).and_then(Value::as_str)
+    }
+
+    /// Aliases, each once.
+    pub fn aliases(self) -> Result<Vec<&'a str>, String> {
+        let at = self.at.key("aliases");
+        let Some(aliases) = self.object.get("aliases") else { return Ok(Vec::new()) };
+        let Value::Array(aliases) = aliases else { return Err(format!("{at}: `aliases` has to be a list of names")) };
+        let mut names: Vec<&str> = Vec::with_capacity(aliases.len());
+        let mut seen = std::collections::HashSet::new();
+        for (index, alias) in aliases.iter().enumerate() {
+            let Value::String(alias) = alias else {
+                return Err(format!("{}: {alias} is no name; an alias is text", at.index(index)));
+            };
+            if seen.insert(alias.as_str()) {
+                names.push(alias);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// All attributes but those that mean something.
+pub(super) fn properties(object: Object, reserved: &[&str]) -> Properties {
+    object.object.iter().filter(|(key, _)| !reserved.contains(&key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect()
+}

@@ -1,0 +1,135 @@
+//! What is told of texts that are no schemas.
+
+use super::{dependency, refused};
+
+/// Texts, and what is told of them: where it is wrong first, and words that have to be in it.
+const INVALID: &[(&str, &str, &[&str])] = &[
+    ("", "the text is empty", &["\"string\""]),
+    ("string", "`string` is not JSON", &["quotes: \"string\""]),
+    ("{\"type\":", "not JSON", &["line 1 column 8"]),
+    ("\"string\" 1", "not JSON", &["trailing"]),
+    ("7", "/: 7 is no schema", &["name of a type"]),
+    ("\"strng\"", "/: `strng` is not a type", &["did you mean `string`?", "`references`"]),
+    ("\"bool\"", "/: `bool`", &["did you mean `boolean`?"]),
+    ("\"date\"", "/: `date`", &[r#"{"type": "int", "logicalType": "date"}"#]),
+    ("\"record\"", "/: `record`", &[r#"write {"type": "record""#]),
+    ("[\"int\", \"com.acme.Other\"]", "/1: `com.acme.Other`", &["add that one to `references`"]),
+    ("[\"int\", [\"null\"]]", "/1: a union directly in a union", &["list its types"]),
+    ("[\"null\", \"string\", \"null\"]", "/2: the union holds `null` twice", &["remove one"]),
+    (r#"["int", {"type": "int", "logicalType": "date"}]"#, "/1: the union holds `int` twice", &["wrap"]),
+    ("{}", "/: the schema has no `type`", &["add one"]),
+    (r#"{"type": {"type": "int"}}"#, "/type: `type` is an object", &["in place of"]),
+    (r#"{"type": ["null", "int"]}"#, "/type: `type` is a list", &["union"]),
+    (r#"{"type": 3}"#, "/type: 3 is no type", &["quotes"]),
+    (r#"{"type": "recrod", "name": "R", "fields": []}"#, "/type: `recrod`", &["`references`"]),
+    (r#"{"type": "array"}"#, "/: `items` is missing", &[]),
+    (r#"{"type": "map", "value": "int"}"#, "/: `values` is missing", &[]),
+    (r#"{"type": "record", "fields": []}"#, "/: `name` is missing", &[]),
+    (r#"{"type": "record", "name": 1, "fields": []}"#, "/name: `name` has to be text", &[]),
+    (r#"{"type": "record", "name": "R"}"#, "/: `fields` is missing", &["[] if none"]),
+    (r#"{"type": "record", "name": "R", "fields": {}}"#, "/fields: `fields` has to be a list", &[]),
+    (r#"{"type": "record", "name": "R", "fields": ["f"]}"#, "/fields/0: \"f\" is no field", &["`name` and `type`"]),
+    (r#"{"type": "record", "name": "my-name", "fields": []}"#, "/name: `my-name` can't be a name because of `-`", &["`my_name`"]),
+    (r#"{"type": "record", "name": "n..R", "fields": []}"#, "/name: the namespace", &["empty"]),
+    (r#"{"type": "record", "name": "R", "namespace": "a.1", "fields": []}"#, "/name: the namespace", &["`_1`"]),
+    (r#"{"type": "fixed", "name": "int", "size": 1}"#, "/name: `int` is a type of Avro", &["rename"]),
+    (r#"{"type": "fixed", "name": "F", "size": -1}"#, "/size: -1 is no size", &["from 0"]),
+    (r#"{"type": "fixed", "name": "F", "size": 2147483648}"#, "/size", &["2147483647"]),
+    (r#"{"type": "fixed", "name": "F", "size": 1, "aliases": "G"}"#, "/aliases: `aliases` has to be a list", &[]),
+    (r#"{"type": "fixed", "name": "F", "size": 1, "aliases": ["a b"]}"#, "/aliases: `a b` can't be a name", &[]),
+    (r#"{"type": "enum", "name": "E", "symbols": ["A", "b-c"]}"#, "/symbols/1: `b-c` can't be a name", &["`b_c`"]),
+    (r#"{"type": "enum", "name": "E", "symbols": ["A", "A"]}"#, "/symbols/1: the enum `E` has the symbol `A` twice", &[]),
+    (r#"{"type": "enum", "name": "E", "symbols": ["GREEN"], "default": "GREN"}"#, "/default: the default `GREN`", &["`GREEN`"]),
+    (
+        r#"{"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}, {"name": "a", "type": "int"}]}"#,
+        "/fields/1/name: the record `R` has two fields `a`",
+        &["rename"],
+    ),
+    (r#"{"type": "record", "name": "R", "fields": [{"name": "a"}]}"#, "/fields/0: `type` is missing", &[]),
+    (r#"{"type": "record", "name": "R", "fields": [{"name": "a.b", "type": "int"}]}"#, "/fields/0/name: `a.b`", &["`a_b`"]),
+    (r#"{"type": "record", "name": "R", "fields": [{"name": "a", "type": "int", "order": "up"}]}"#, "/fields/0/order", &["\"ignore\""]),
+    (
+        r#"[{"type": "fixed", "name": "F", "size": 1}, {"type": "fixed", "name": "F", "size": 1}]"#,
+        "/1: `F` is defined a second time",
+        &["write its name, \"F\""],
+    ),
+    // Defaults.
+    (
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":"string","default":null}]}"#,
+        "/fields/0/default",
+        &["[\"null\", \"string\"]"],
+    ),
+    (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"1"}]}"#, "/fields/0/default", &["without quotes"]),
+    (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":2147483648}]}"#, "/fields/0/default", &["no `int`"]),
+    (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"long","default":1.0}]}"#, "/fields/0/default", &["no `long`"]),
+    (r#"{"type":"record","name":"R","fields":[{"name":"a","type":["null","int"],"default":"x"}]}"#, "/fields/0/default", &["[null, int]"]),
+    (
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"map","values":{"type":"array","items":"int"}},"default":{"k/1":[1,"2"]}}]}"#,
+        "/fields/0/default/k~11/1",
+        &["\"2\""],
+    ),
+    (
+        r#"{"type":"record","name":"R","fields":[{"name":"a","default":{"x":1},"type":{"type":"record","name":"I","fields":[{"name":"x","type":"int"},{"name":"y","type":"int"}]}}]}"#,
+        "/fields/0/default: the default of the field `a` lacks `y`",
+        &["`I`"],
+    ),
+];
+
+#[test]
+fn errors_tell_where_and_what_would_be_right() {
+    for (text, start, words) in INVALID {
+        let message = refused(text, &[]);
+        assert!(message.starts_with(start), "{text}\n told: {message}\nwanted: {start}");
+        for word in *words {
+            assert!(message.contains(word), "{text}\n told: {message}\nlacks: {word}");
+        }
+    }
+}
+
+#[test]
+fn errors_in_references_name_them() {
+    let message = refused("\"A\"", &[dependency("a.avsc", r#"{"type":"record","name":"A","fields":[{"name":"x","type":"B"}]}"#)]);
+    assert!(message.starts_with("in the reference `a.avsc`: /fields/0/type: `B` is not a type"), "{message}");
+}
+
+#[test]
+fn near_names_are_those_of_references_too() {
+    let known = dependency("c", r#"{"type":"fixed","name":"com.acme.Customer","size":1}"#);
+    let message = refused("\"com.acme.Costumer\"", &[known]);
+    assert!(message.contains("did you mean `com.acme.Customer`?"), "{message}");
+}
+
+#[test]
+fn depth_is_bounded() {
+    let nested = |levels: usize| format!("{}\"int\"{}", "{\"type\":\"array\",\"items\":".repeat(levels), "}".repeat(levels));
+    super::parse(&nested(120));
+    for levels in [121, 127, 128, 100_000] {
+        let message = refused(&nested(levels), &[]);
+        assert!(message.contains("nested deeper than 120 levels"), "{message}");
+    }
+    // Definitions that move to where they are needed first may nest deeper than the text does.
+    let chain = |length: usize| {
+        let record =
+            |index: usize| format!(r#"{{"type":"record","name":"R{index}","fields":[{{"name":"next","type":"R{}"}}]}}"#, index + 1);
+        let records: Vec<String> = (0..length).map(record).collect();
+        format!(r#"[{},{{"type":"fixed","name":"R{length}","size":1}}]"#, records.join(","))
+    };
+    let schema = super::parse(&chain(38));
+    assert_eq!(super::parse(&schema.canonical()).canonical(), schema.canonical());
+    assert!(refused(&chain(50), &[]).contains("nested deeper"));
+    assert!(refused(&chain(20_000), &[]).contains("nested deeper"));
+}
+
+#[test]
+fn defaults_of_nested_unions_are_read_in_bounded_time() {
+    let branches: Vec<String> = (0..12)
+        .map(|branch| format!(r#"{{"type":"record","name":"B{branch}","fields":[{{"name":"u","type":"U"}},{{"name":"x","type":"int"}}]}}"#))
+        .collect();
+    let depth = 50;
+    let value = format!("{}1{}", r#"{"v":{"u":"#.repeat(depth), "}}".repeat(depth));
+    let text = format!(
+        r#"{{"type":"record","name":"U","fields":[{{"name":"v","type":["int",{}]}},{{"name":"d","type":"U","default":{value}}}]}}"#,
+        branches.join(",")
+    );
+    assert!(refused(&text, &[]).contains("takes too long"));
+}
