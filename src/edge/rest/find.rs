@@ -46,10 +46,13 @@ pub fn find<'b, 'p>(bindings: &'b Bindings, method: &Method, uri: &'p Uri, heade
                 Ok(found) => return Ok(Target::Annotated { binding, found, path }),
                 Err(missing) => missing,
             },
-            RestRoutes::Mapped(api) => match api.routes.find(method, path) {
-                Ok(found) => return Ok(Target::Mapped { binding, api, found, path }),
-                Err(missing) => missing,
-            },
+            RestRoutes::Mapped(api) => {
+                let path = path.strip_suffix('/').filter(|rest| api.ignore_slash && !rest.is_empty()).unwrap_or(path);
+                match api.routes.find(method, path) {
+                    Ok(found) => return Ok(Target::Mapped { binding, api, found, path }),
+                    Err(missing) => missing,
+                }
+            }
         };
         let better = refusal.as_ref().is_none_or(|known| known.allowed.is_empty());
         match missing {

@@ -21,7 +21,7 @@ pub struct Document {
 }
 
 /// One operation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Operation {
     /// Its `operationId`.
     pub id: Option<String>,
@@ -96,6 +96,14 @@ pub struct Parameter {
     pub allow_empty: bool,
     /// Its schema, if that asks for more than the type.
     pub schema: Option<serde_json::Value>,
+}
+
+impl Parameter {
+    /// A parameter of where all paths are served too; not there where they are served as they are.
+    pub fn of_prefix(name: String) -> Self {
+        let (location, value, style) = (Location::Path, Type::String, Style::Plain);
+        Self { name, location, required: false, value, style, default: None, allow_empty: false, schema: None }
+    }
 }
 
 /// A body that is taken.

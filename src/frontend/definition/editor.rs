@@ -88,9 +88,14 @@ fn header() -> Value {
             "description": "Templates for paths that the document can't say, as `/v1/kv/{key=**}`.",
             "type": "object", "additionalProperties": {"type": "string"},
         },
+        "also_under": {
+            "description": "Where all paths are served too, as `/contexts/{context}`; `path.context` is absent where they are not.",
+            "type": "string", "pattern": "^/.*\\{",
+        },
         "unknown_parameters": choice("Query parameters that the document doesn't have.", &["refuse", "ignore"]),
         "request_content_type": choice("Whether a body of a type that the document doesn't have is refused with 415.", &["check", "ignore"]),
         "accept": choice("Whether a request is refused with 406 if `Accept` takes none of the response's types.", &["strict", "ignore"]),
+        "trailing_slash": choice("A path with a `/` at its end that the document doesn't have.", &["refuse", "ignore"]),
         "namespace": {"description": "The path parameter that chooses the namespace, as `path.tenant`.", "type": "string", "pattern": "^path\\."},
         "max_gathered": {
             "description": "Most messages of a stream that are gathered into one response.",

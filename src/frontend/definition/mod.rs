@@ -170,6 +170,7 @@ impl Builder<'_> {
         let style = self.style(&section);
         let ignore_unknown = section.choice("unknown_parameters", &[("refuse", false), ("ignore", true)]).unwrap_or(false);
         let strict_accept = section.choice("accept", &[("strict", true), ("ignore", false)]).unwrap_or(true);
+        let ignore_slash = section.choice("trailing_slash", &[("refuse", false), ("ignore", true)]).unwrap_or(false);
         let max_gathered = section.get("max_gathered").and_then(|node| self.file.number("`max_gathered`", node, 1..=1_000_000));
         let content_type = section.text("content_type").and_then(|text| HeaderValue::try_from(text).ok());
         let (settings, settings_type) = self.settings(&section);
@@ -180,6 +181,7 @@ impl Builder<'_> {
         let errors = self.errors(&section, &compiler);
         let any_type = section.choice("request_content_type", &[("check", false), ("ignore", true)]).unwrap_or(false);
         let paths = section.get("paths").map_or(&[][..], |node| self.file.entries("`paths`", node));
+        let also_under = self.also_under(&section);
         let namespace = section.text("namespace").and_then(|text| {
             let name = text.strip_prefix("path.");
             if name.is_none() {
@@ -204,9 +206,13 @@ impl Builder<'_> {
             any_type,
             paths,
             namespace: namespace.as_deref(),
+            also_under: also_under.as_deref(),
         };
         let rpcs = context.routes(routes?, self.document_file, &mut router);
         operation::annotate(&mut document.value, &rpcs, errors.are_problems());
+        if let Some(prefix) = &also_under {
+            document.value["x-prism-also-under"] = prefix.as_str().into();
+        }
         let header = header_of(root);
         let api = Api {
             name: header.name.clone(),
@@ -215,6 +221,7 @@ impl Builder<'_> {
             errors,
             style,
             strict_accept,
+            ignore_slash,
             max_gathered: max_gathered.and_then(|most| usize::try_from(most).ok()).unwrap_or(10_000),
             settings,
             namespace,
@@ -239,6 +246,17 @@ impl Builder<'_> {
         if !rest.starts_with('/') || rest.contains("//") || !rest.bytes().all(plain) {
             self.file.problem(&node.place, "`base_path` must be a path such as /kv, /{namespace} or /");
         }
+    }
+
+    fn also_under(&self, section: &Section<'_, '_>) -> Option<String> {
+        let node = section.get("also_under")?;
+        let text = self.file.text("`also_under`", node)?;
+        let parameters = text.matches('{').count();
+        if !text.starts_with('/') || text.ends_with('/') || parameters == 0 || text.contains(['*', '=']) {
+            self.file.problem(&node.place, "`also_under` must be a path with a parameter, as /contexts/{context}");
+            return None;
+        }
+        Some(text.to_owned())
     }
 
     fn methods(&self, section: &Section<'_, '_>) -> Option<Vec<Arc<Method>>> {

@@ -42,6 +42,8 @@ pub struct Context<'a> {
     pub paths: &'a [(Key, Node)],
     /// The path parameter that chooses the namespace.
     pub namespace: Option<&'a str>,
+    /// Where all paths are served too, as `/contexts/{context}`.
+    pub also_under: Option<&'a str>,
 }
 
 /// The RPCs of an operation, by its place in the document; none: all that it does is refuse.
@@ -115,10 +117,13 @@ impl Context<'_> {
                 continue;
             }
             let operation = &self.document.operations[place];
-            let Some((endpoint, template)) = self.endpoint(operation, key, node) else { continue };
+            let Some((endpoint, templates)) = self.endpoint(operation, key, node) else { continue };
             rpcs.push((operation.path.clone(), operation.method.as_str().to_ascii_lowercase(), names(&endpoint)));
-            if let Err(shadowed) = router.insert(Some(operation.method.clone()), template, Arc::new(endpoint)) {
-                file.problem(&key.place, shadowed.to_string());
+            let endpoint = Arc::new(endpoint);
+            for template in templates {
+                if let Err(shadowed) = router.insert(Some(operation.method.clone()), template, endpoint.clone()) {
+                    file.problem(&key.place, shadowed.to_string());
+                }
             }
         }
         for (path, _) in self.paths {
@@ -134,8 +139,27 @@ impl Context<'_> {
         rpcs
     }
 
-    fn endpoint(&self, operation: &Operation, key: &Key, node: &Node) -> Option<(Endpoint, PathTemplate)> {
+    /// The parameters of `also_under` that an operation gets; none: it is not served there, since it has one of that name itself.
+    fn under(&self, operation: &Operation) -> Option<(&str, Vec<Parameter>)> {
+        let prefix = self.also_under?;
+        let (_, names) = plain(prefix);
+        let taken = |name: &String| operation.parameters.iter().any(|own| own.location == Location::Path && own.name == *name);
+        (!names.iter().any(taken)).then(|| (prefix, names.into_iter().map(Parameter::of_prefix).collect()))
+    }
+
+    fn endpoint(&self, operation: &Operation, key: &Key, node: &Node) -> Option<(Endpoint, Vec<PathTemplate>)> {
         let file = self.compiler.file;
+        let mut operation = operation.clone();
+        let (template, mut variables) = self.template(&operation, key, None)?;
+        let mut templates = vec![template];
+        if let Some((prefix, parameters)) = self.under(&operation) {
+            operation.parameters.extend(parameters);
+            let template;
+            // Those of the prefix come first; where it is not in the path, they are passed over.
+            (template, variables) = self.template(&operation, key, Some(prefix))?;
+            templates.push(template);
+        }
+        let operation = &operation;
         let (cases, single): (&[Node], bool) = match &node.value {
             Yaml::List(items) if items.is_empty() => {
                 file.problem(&node.place, "the route has no case");
@@ -144,7 +168,6 @@ impl Context<'_> {
             Yaml::List(items) => (items, false),
             _ => (std::slice::from_ref(node), true),
         };
-        let (template, variables) = self.template(operation, key)?;
         let mut compiler = self.compiler.clone();
         compiler.parameters = &operation.parameters;
         compiler.scope = self.scope(operation);
@@ -169,7 +192,7 @@ impl Context<'_> {
             checks: self.checks(operation),
         };
         let body = operation.body.clone().map(|body| Body { any_type: self.any_type, ..body });
-        Some((Endpoint { name: operation.name(), parameters, body, cases }, template))
+        Some((Endpoint { name: operation.name(), parameters, body, cases }, templates))
     }
 
     /// The schemas that requests are held against.
@@ -181,13 +204,17 @@ impl Context<'_> {
     }
 
     /// The path as a template whose variables have plain names, and the parameter that each of them is.
-    fn template(&self, operation: &Operation, key: &Key) -> Option<(PathTemplate, Vec<usize>)> {
+    fn template(&self, operation: &Operation, key: &Key, prefix: Option<&str>) -> Option<(PathTemplate, Vec<usize>)> {
         let file = self.compiler.file;
         let own = self.paths.iter().find(|(path, _)| path.name == operation.path).map(|(_, node)| node);
         let place = own.map_or(&key.place, |node| &node.place);
         let text = match own {
             Some(node) => file.text("the path", node)?,
             None => &operation.path,
+        };
+        let text = &match prefix {
+            Some(prefix) => format!("{prefix}{}", if text == "/" { "" } else { text }),
+            None => text.to_owned(),
         };
         let (plain, names) = plain(text);
         let Ok(template) = PathTemplate::parse(&plain) else {

@@ -11,7 +11,7 @@ use std::{
 use cel::{
     DeclarationError, Env, ExecutionError, Value, add_member_overload, add_overload,
     common::{
-        types::{CelBool, CelList, CelString, DYN_TYPE, STRING_TYPE},
+        types::{CelBool, CelInt, CelList, CelString, DYN_TYPE, STRING_TYPE},
         value::{CowVal, Val},
     },
     extensions,
@@ -19,7 +19,7 @@ use cel::{
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::{budget, value};
-use crate::frontend::percent;
+use crate::frontend::{percent, time};
 
 /// Patterns that are kept compiled. Patterns are literals, so this is as many as the configuration has.
 const MAX_PATTERNS: usize = 1024;
@@ -51,6 +51,7 @@ pub(super) fn declare() -> Result<Env, DeclarationError> {
     env.add_overload("math.least", "math_least", vec![DYN_TYPE, DYN_TYPE], least)?;
     env.add_overload(budget::EACH, "each", vec![DYN_TYPE], budget::each)?;
     env.add_overload(budget::KEEP, "keep", vec![DYN_TYPE], budget::keep)?;
+    add_overload!(env, fn millis: (CelString) -> Result<CelInt>, name = "time.millis")?;
     add_overload!(env, fn url_encode: (CelString) -> CelString, name = "url.encode")?;
     add_overload!(env, fn url_decode: (CelString) -> Result<CelString>, name = "url.decode")?;
     add_overload!(env, fn matches: (CelString, CelString) -> Result<CelBool>, name = "matches")?;
@@ -74,6 +75,12 @@ fn json_decode<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exec
     let json: serde_json::Value =
         serde_json::from_str(text.inner()).map_err(|error| ExecutionError::function_error("json.decode", format!("not JSON: {error}")))?;
     Ok(CowVal::Owned(value::from_json(&json).try_into()?))
+}
+
+fn millis(text: &CelString<'_>) -> Result<CelInt, ExecutionError> {
+    let (seconds, nanos) = time::parse_timestamp(text.inner())
+        .ok_or_else(|| ExecutionError::function_error("time.millis", format!("{:?} is no timestamp, as 2026-01-02T03:04:05Z", text.inner())))?;
+    Ok(CelInt::from(seconds.saturating_mul(1000).saturating_add(i64::from(nanos) / 1_000_000)))
 }
 
 fn url_encode(text: &CelString<'_>) -> CelString<'static> {

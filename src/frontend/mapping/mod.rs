@@ -57,6 +57,8 @@ pub struct Api {
     pub style: Style,
     /// Whether a request is refused that accepts none of the response's types.
     pub strict_accept: bool,
+    /// Whether a path with a slash at its end is the one without.
+    pub ignore_slash: bool,
     /// Most messages of a stream that are gathered into one response.
     pub max_gathered: usize,
     /// What the binding decided.

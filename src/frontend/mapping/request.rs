@@ -109,7 +109,7 @@ pub struct Parts<'a, 'h> {
 pub struct Parameters {
     /// The parameters of the operation.
     pub list: Vec<Parameter>,
-    /// For each variable of the path template, the parameter that it is.
+    /// For each variable of the path template, the parameter that it is; a template may lack the first ones.
     pub variables: Vec<usize>,
     /// Whether query parameters that are not in the list are passed over.
     pub ignore_unknown: bool,
@@ -127,7 +127,8 @@ impl Parameters {
     /// Reads path, query and headers.
     pub fn read<'a>(&self, template: &Template, parts: Parts<'a, '_>) -> Result<Received<'a>, Error> {
         let mut given: Vec<Option<Given<'a>>> = vec![None; self.list.len()];
-        for (variable, place) in template.variables().iter().zip(&self.variables) {
+        let lacking = self.variables.len().saturating_sub(template.variables().len());
+        for (variable, place) in template.variables().iter().zip(self.variables.iter().skip(lacking)) {
             let raw = template.capture(variable, parts.path);
             let text = percent::decode(raw, Slash::Decoded).map_err(|refusal| self.refuse(*place, refusal))?;
             given[*place] = Some(Given::Text(text));

@@ -16,6 +16,9 @@ pub struct Place<'a> {
     pub namespace: &'a str,
 }
 
+/// Where a definition says that its paths are served too.
+const ALSO_UNDER: &str = "x-prism-also-under";
+
 /// What `components` hold that can be left out when nothing refers to it.
 const DROPPED: [&str; 6] = ["schemas", "responses", "parameters", "headers", "requestBodies", "examples"];
 
@@ -25,7 +28,11 @@ pub fn tailor(mut document: Value, capabilities: &Capabilities, place: Place<'_>
     let title = document["info"]["title"].as_str().unwrap_or("API").to_owned();
     document["info"]["title"] = format!("{title}: {}", place.namespace).into();
     let url = if place.base_path.is_empty() { "/" } else { place.base_path };
-    document["servers"] = serde_json::json!([{"url": url, "description": format!("The namespace {}.", place.namespace)}]);
+    let mut servers = vec![serde_json::json!({"url": url, "description": format!("The namespace {}.", place.namespace)})];
+    if let Some(prefix) = document.as_object_mut().and_then(|document| document.shift_remove(ALSO_UNDER)) {
+        servers.push(server_under(place.base_path, prefix.as_str().unwrap_or_default()));
+    }
+    document["servers"] = servers.into();
     if let Some(Value::Object(paths)) = document.get_mut("paths") {
         for (_, item) in paths.iter_mut() {
             let Value::Object(item) = item else { continue };
@@ -36,6 +43,13 @@ pub fn tailor(mut document: Value, capabilities: &Capabilities, place: Place<'_>
     tighten(&mut document, capabilities.limits.as_ref());
     drop_unused(&mut document);
     document
+}
+
+/// Where the same operations are served too, with the parameters of that path as variables.
+fn server_under(base_path: &str, prefix: &str) -> Value {
+    let names = prefix.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    let variables: Map<String, Value> = names.map(|name| (name.to_owned(), serde_json::json!({"default": name}))).collect();
+    serde_json::json!({"url": format!("{base_path}{prefix}"), "description": "The same operations, under a part of it.", "variables": variables})
 }
 
 /// The operations of the namespace that something leads to; `None`: it leads to none.

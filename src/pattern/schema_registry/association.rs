@@ -39,6 +39,7 @@ impl SchemaRegistry {
             resource_type,
             associations,
             create_only,
+            dry_run,
         } = request;
         if resource_id.is_empty() {
             return Err(Error::invalid("resource_id", "is missing"));
@@ -74,7 +75,10 @@ impl SchemaRegistry {
             };
             wanted.iter().map(of).collect()
         };
-        self.journal.now(context, plan).await??;
+        let planned = self.journal.now(context, plan).await??;
+        if dry_run {
+            return Ok(SetAssociationsResponse { associations: planned, schemas: Vec::new() });
+        }
         let mut schemas = Vec::new();
         for (name, change) in &wanted {
             if let Some(schema) = change.schema.clone() {
@@ -139,7 +143,7 @@ impl SchemaRegistry {
     }
 
     pub(super) async fn delete_associations(self: &Arc<Self>, context: &Context, request: DeleteAssociationsRequest) -> Result<u32, Error> {
-        let DeleteAssociationsRequest { resource_id, resource_type, association_types, cascade } = request;
+        let DeleteAssociationsRequest { resource_id, resource_type, association_types, cascade, dry_run } = request;
         self.journal
             .change(context, |state| {
                 let chosen: Vec<_> = state
@@ -159,6 +163,9 @@ impl SchemaRegistry {
                     let Association { resource_id, association_type, resource_type, .. } = (*one).clone();
                     let gone = RemoveAssociation { resource_id, association_type, resource_type };
                     operations.push(Operation { change: Some(Change::RemoveAssociation(gone)) });
+                }
+                if dry_run {
+                    operations.clear();
                 }
                 Ok((operations, u32::try_from(chosen.len()).unwrap_or(u32::MAX)))
             })

@@ -21,6 +21,9 @@ use crate::{
     slot::time,
 };
 
+/// Most properties that are looked for at once.
+const MAX_PROPERTIES: usize = 100;
+
 /// Which version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
@@ -242,6 +245,9 @@ impl SchemaRegistry {
 
     pub(super) async fn find(&self, context: &Context, request: FindSchemaRequest) -> Result<RegisteredSchema, Error> {
         let FindSchemaRequest { context: space, subject, properties, deleted, format } = request;
+        if properties.len() > MAX_PROPERTIES {
+            return Err(Error::invalid("properties", format!("takes at most {MAX_PROPERTIES} items")));
+        }
         let name = Name::subject(&space, &subject)?;
         let (found, material) = self.journal.now(context, |state| -> Result<_, Error> {
             let name = aliased(state, name);
@@ -249,7 +255,7 @@ impl SchemaRegistry {
                 state.subject(&name).filter(|subject| deleted || subject.is_live()).ok_or_else(|| refusal::subject_not_found(&name))?;
             let has = |stored: &Stored| {
                 let known = stored.metadata.as_ref().map(|metadata| &metadata.properties);
-                properties.iter().all(|(name, value)| known.and_then(|known| known.get(name)) == Some(value))
+                properties.iter().all(|wanted| known.and_then(|known| known.get(&wanted.name)) == Some(&wanted.value))
             };
             let mut versions: Vec<_> = subject.list(deleted).collect();
             versions.sort_by_key(|(number, _)| Reverse(*number));

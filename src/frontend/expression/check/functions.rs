@@ -120,6 +120,7 @@ pub const FUNCTIONS: &[Function] = &[
     global("base64.encode", &[Takes::Bytes], Gives::Text),
     global("json.decode", &[Text], Gives::Dyn),
     global("json.encode", &[Any], Gives::Text),
+    global("time.millis", &[Text], Gives::Int),
     global("url.decode", &[Text], Gives::Text),
     global("url.encode", &[Text], Gives::Text),
 ];

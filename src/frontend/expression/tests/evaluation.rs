@@ -40,6 +40,7 @@ fn expressions_have_their_values() {
         ("base64.encode(b\"hi\")", json!("aGk=")),
         ("base64.decode(\"aGk=\") == b\"hi\"", json!(true)),
         ("string(base64.decode(\"aGk=\"))", json!("hi")),
+        ("time.millis('1970-01-01T00:00:01.5Z')", json!(1500)),
         ("json.encode({\"b\": [1, null, 1.5], \"a\": b\"hi\"})", json!("{\"a\":\"aGk=\",\"b\":[1,null,1.5]}")),
         ("json.decode(\"{\\\"a\\\": [true]}\").a[0]", json!(true)),
         ("url.encode(path.key)", json!("a%2Fb%20c")),
