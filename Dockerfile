@@ -6,6 +6,9 @@ COPY Cargo.toml Cargo.lock ./
 COPY build build
 COPY proto proto
 COPY registry registry
+COPY frontends frontends
+COPY openapi openapi
+COPY examples examples
 COPY src src
 RUN cargo build --release --locked && mkdir /data
 
@@ -16,8 +19,8 @@ COPY --from=build --chown=prism:prism /data /data
 USER prism
 WORKDIR /data
 VOLUME /data
-EXPOSE 8980 8981
+EXPOSE 8980 8981 8081
 # The ports must be reachable from outside of the container.
-ENV PRISM_LISTENERS_MAIN_ADDRESS=0.0.0.0:8980 PRISM_ADMIN_ADDRESS=0.0.0.0:8981
+ENV PRISM_LISTENERS_MAIN_ADDRESS=0.0.0.0:8980 PRISM_LISTENERS_REGISTRY_ADDRESS=0.0.0.0:8081 PRISM_ADMIN_ADDRESS=0.0.0.0:8981
 ENTRYPOINT ["prism"]
 CMD ["serve"]

@@ -119,6 +119,13 @@ fn banner(config: &Config, app: &App) -> String {
                 .join(", "),
         };
         let _ = writeln!(out, "  namespace {:<11} {}, {place}", namespace.name, namespace.pattern);
+        for binding in namespace.frontends.iter().filter(|binding| binding.enabled && binding.definition.is_some()) {
+            let takes = |address: &&Address| binding.listener.as_ref().is_none_or(|only| *only == address.name);
+            let Some(address) = addresses.iter().find(takes) else { continue };
+            let scheme = if address.tls { "https" } else { "http" };
+            let host = binding.host.as_ref().map_or_else(|| address.address.to_string(), Clone::clone);
+            let _ = writeln!(out, "    {:<19} {scheme}://{host}{}", binding.frontend, binding.base_path.trim_end_matches('/'));
+        }
     }
     if let Some(line) = example(config, &addresses) {
         let _ = write!(out, "\nTry it:\n{line}");

@@ -17,7 +17,7 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 const NO_SETTINGS: [&str; 2] = ["PRISM_CONFIG", "PRISM_ADDRESS"];
 
 /// What `prism serve` starts on without a file: a durable namespace and one in memory.
-pub const EMBEDDED: &str = include_str!("embedded.yaml");
+pub const EMBEDDED: &str = include_str!("../../examples/default.yaml");
 
 /// A configuration as far as it could be read, and what is wrong with it.
 #[derive(Debug)]

@@ -41,6 +41,10 @@ impl Setup<'_> {
             fs::write(folder.join("prism.yaml"), self.config).unwrap();
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_prism"));
+        // The defaults have a second port.
+        if !folder.join("prism.yaml").exists() && !self.args.contains(&"--config") {
+            command.env("PRISM_LISTENERS_REGISTRY_ADDRESS", "127.0.0.1:0");
+        }
         command.arg("serve").args(self.args).current_dir(folder).envs(self.env.iter().copied()).stdin(Stdio::null());
         command
     }
