@@ -9,7 +9,7 @@ use super::{
         read::example,
     },
     pairs::Pairs,
-    report, same_name,
+    report, same_full_name, same_name,
 };
 
 /// A type in a sentence.
@@ -128,13 +128,15 @@ pub(super) fn no_branch(pairs: &Pairs, (r, w): (Id, Id), union: &str, nearest: b
     let writer = pairs.writer.kind(w);
     let told = format!("what was written may hold {}, which no type of the reader's union reads", called(writer));
     let Kind::Union(branches) = pairs.reader.kind(r) else { return told };
-    let alike = branches.iter().enumerate().find(|(_, branch)| {
-        let reader = pairs.reader.kind(**branch);
-        match (reader.named(), writer.named()) {
-            (Some(r), Some(w)) => reader.word() == writer.word() && same_name(r, w),
-            _ => reader.word() == writer.word(),
-        }
-    });
+    // The branch of the very name, or else the first one that is called the same, or the only one of its kind.
+    let alike = |same: fn(&Named, &Named) -> bool| {
+        branches.iter().enumerate().find(|(_, branch)| {
+            let reader = pairs.reader.kind(**branch);
+            let named = reader.named().zip(writer.named());
+            reader.word() == writer.word() && named.is_none_or(|(r, w)| same(r, w))
+        })
+    };
+    let alike = alike(same_full_name).or_else(|| alike(same_name));
     if let Some((index, branch)) = alike.filter(|_| nearest) {
         let inner = report::from(pairs, (*branch, w), join(union, index), 1, false);
         if let Some(inner) = inner.first() {

@@ -33,6 +33,11 @@ fn same_name(reader: &Named, writer: &Named) -> bool {
     reader.name.simple() == writer.name.simple() || reader.aliases.contains(&writer.name)
 }
 
+/// Whether names match with their namespaces.
+fn same_full_name(reader: &Named, writer: &Named) -> bool {
+    reader.name == writer.name || reader.aliases.contains(&writer.name)
+}
+
 /// Symbols of the writer that the reader doesn't know and has no default for, sorted.
 fn missing_symbols<'a>(reader: &Enum, writer: &'a Enum) -> BTreeSet<&'a str> {
     if reader.default.is_some() {

@@ -12,7 +12,7 @@ use super::{
         print,
     },
     fields::{Source, sources},
-    missing_symbols, same_name, settled,
+    missing_symbols, same_full_name, same_name, settled,
 };
 
 /// Most pairs of records, lists, maps and unions that are looked at.
@@ -72,7 +72,19 @@ impl Pairs<'_> {
         match (self.reader.kind(r), self.writer.kind(w)) {
             // Each branch of a writer's union has to be read, whatever reads it.
             (_, Kind::Union(branches)) => all(branches.iter().map(|branch| (r, *branch)).collect()),
-            (Kind::Union(branches), _) => Needs { fault: false, any: true, inner: branches.iter().map(|branch| (*branch, w)).collect() },
+            (Kind::Union(branches), writer) => {
+                // A branch of the very name is the one that readers take, whatever others could. Java's checker takes
+                // any that can be read, and Java's readers fail then.
+                let named = |branch: &&Id| match (self.reader.named(**branch), writer.named()) {
+                    (Some(r), Some(w)) => self.reader.kind(**branch).word() == writer.word() && same_full_name(r, w),
+                    _ => false,
+                };
+                let mut inner: Vec<(Id, Id)> = branches.iter().filter(named).map(|branch| (*branch, w)).collect();
+                if inner.is_empty() {
+                    inner = branches.iter().map(|branch| (*branch, w)).collect();
+                }
+                Needs { fault: false, any: true, inner }
+            }
             (Kind::Array(r), Kind::Array(w)) | (Kind::Map(r), Kind::Map(w)) => all(vec![(*r, *w)]),
             (Kind::Enum(reader), Kind::Enum(writer)) => {
                 *steps += reader.symbols.len() + writer.symbols.len();

@@ -4,6 +4,7 @@
 mod attributes;
 mod defaults;
 mod finish;
+mod json;
 mod named;
 
 use std::collections::HashMap;
@@ -77,7 +78,7 @@ struct Forward {
 impl Reader {
     /// Reads one text, whose names are then known to those that follow.
     fn text(&mut self, text: &str) -> Result<Id, String> {
-        let value = json(text)?;
+        let value = json::read(text)?;
         self.later.start = self.nodes.len();
         let root = self.schema(&value, None, At::ROOT)?;
         self.finish(root, text.len())
@@ -195,27 +196,4 @@ impl Reader {
             if hint.ends_with('?') { "" } else { "." }
         )
     }
-}
-
-/// Reads JSON, and nothing else: no bare words.
-fn json(text: &str) -> Result<Value, String> {
-    let bare = text.trim();
-    if bare.is_empty() {
-        return Err("the text is empty; the shortest schema is the name of a type in quotes, as \"string\"".to_owned());
-    }
-    serde_json::from_str(text).map_err(|wrong| {
-        let plain = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '.';
-        if bare.chars().all(plain) {
-            return format!("`{bare}` is not JSON; the name of a type stands in quotes: \"{bare}\"");
-        }
-        let told = wrong.to_string();
-        if told.starts_with("recursion limit") {
-            return format!(
-                "line {} column {}: nested deeper than {MAX_DEPTH} levels; define inner types on their own and refer to them by name",
-                wrong.line(),
-                wrong.column()
-            );
-        }
-        format!("not JSON: {told}")
-    })
 }

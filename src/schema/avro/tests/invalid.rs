@@ -7,6 +7,7 @@ const INVALID: &[(&str, &str, &[&str])] = &[
     ("", "the text is empty", &["\"string\""]),
     ("string", "`string` is not JSON", &["quotes: \"string\""]),
     ("{\"type\":", "not JSON", &["line 1 column 8"]),
+    ("/* a\n b */ {\"type\" /", "not JSON", &["line 2 column 15"]),
     ("\"string\" 1", "not JSON", &["trailing"]),
     ("7", "/: 7 is no schema", &["name of a type"]),
     ("\"strng\"", "/: `strng` is not a type", &["did you mean `string`?", "`references`"]),

@@ -74,6 +74,11 @@ const CANONICAL: &[(&str, &str)] = &[
         r#"{"type":"bytes","logicalType":"decimal","precision":2,"scale":9}"#,
     ),
     (r#"{"type":"string","logicalType":{"no":"word"}}"#, r#"{"type":"string","logicalType":{"no":"word"}}"#),
+    // Comments are no part of it; what looks like one in a text is.
+    (
+        "// of F\n{\"type\": \"fixed\", /* \"name\": */ \"name\": \"F\", \"size\": 1, \"p\": \"// \\\" /* */\"} // end",
+        r#"{"type":"fixed","name":"F","size":1,"p":"// \" /* */"}"#,
+    ),
     // Letters of all scripts.
     (r#"{"type":"enum","name":"Größe","symbols":["größer","小"]}"#, r#"{"type":"enum","name":"Größe","symbols":["größer","小"]}"#),
 ];
