@@ -279,3 +279,18 @@ fn a_branch_of_the_very_name_decides() {
     reads(&reader, &event("v3", plain));
     reads(&reader, &event("v2", strict));
 }
+
+#[test]
+fn very_large_schemas_are_compared_in_bounded_time() {
+    let fields = |prefix: &str, count: usize| {
+        let fields: Vec<String> = (0..count).map(|index| format!(r#"{{"name":"{prefix}{index}","type":"int"}}"#)).collect();
+        record("R", &fields.join(","))
+    };
+    // Looking for the old name of each of them would take hours.
+    assert_eq!(compare(&fields("new", 20_000), &fields("old", 20_000)).len(), MAX_DIFFERENCES);
+    let union = |prefix: &str| {
+        let branches: Vec<String> = (0..1000).map(|index| record(&format!("{prefix}{index}"), "")).collect();
+        format!("[{}]", branches.join(","))
+    };
+    assert_eq!(compare(&union("new"), &union("old")).len(), MAX_DIFFERENCES);
+}

@@ -101,8 +101,14 @@ pub(super) fn missing(model: &Model, (reader, writer): (&Record, &Record), field
     message
 }
 
+/// Most fields among which an old name is looked for.
+const MAX_RENAMED: usize = 1000;
+
 /// A field of the writer that has gone from the reader and is called almost as this one.
 fn renamed<'a>(reader: &Record, writer: &'a Record, field: &Field) -> Option<&'a str> {
+    if reader.fields.len().max(writer.fields.len()) > MAX_RENAMED {
+        return None;
+    }
     let plain = |name: &str| name.replace('_', "").to_lowercase();
     let kept: HashSet<&str> =
         reader.fields.iter().flat_map(|field| std::iter::once(&field.name).chain(&field.aliases)).map(String::as_str).collect();

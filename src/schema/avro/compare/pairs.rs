@@ -18,7 +18,7 @@ use super::{
 /// Most pairs of records, lists, maps and unions that are looked at.
 const MAX_PAIRS: usize = 200_000;
 
-/// Most pairs of types that are looked at, those included that two words settle.
+/// Most pairs of types that are looked at, those included that two words settle, and with all names of each.
 const MAX_STEPS: usize = 5_000_000;
 
 /// The pairs that reading one schema's data with another one comes to.
@@ -79,6 +79,7 @@ impl Pairs<'_> {
                     (Some(r), Some(w)) => self.reader.kind(**branch).word() == writer.word() && same_full_name(r, w),
                     _ => false,
                 };
+                *steps += branches.iter().map(|branch| self.aliases(*branch)).sum::<usize>();
                 let mut inner: Vec<(Id, Id)> = branches.iter().filter(named).map(|branch| (*branch, w)).collect();
                 if inner.is_empty() {
                     inner = branches.iter().map(|branch| (*branch, w)).collect();
@@ -116,10 +117,14 @@ impl Pairs<'_> {
     }
 
     /// Notes what a pair needs; false if it is settled already that it can't be read.
-    fn take(&mut self, index: usize, needs: &Needs) -> bool {
+    fn take(&mut self, index: usize, needs: &Needs, steps: &mut usize) -> bool {
         let mut open = Vec::new();
         let mut fault = needs.fault;
         for pair in &needs.inner {
+            *steps += 1 + self.aliases(pair.0);
+            if *steps > MAX_STEPS {
+                return false;
+            }
             match settled(self.reader, self.writer, *pair) {
                 Some(true) if needs.any => return true,
                 Some(true) => {}
@@ -144,6 +149,11 @@ impl Pairs<'_> {
         !fault
     }
 
+    /// How many names have to be looked at to know whether a type of the reader is called as another one.
+    fn aliases(&self, id: Id) -> usize {
+        self.reader.named(id).map_or(0, |named| named.aliases.len())
+    }
+
     /// Whether a record has the same definition on both sides.
     pub fn unchanged(&self, (r, w): (Id, Id)) -> bool {
         print::alone(self.reader, r) == print::alone(self.writer, w)
@@ -159,13 +169,12 @@ pub(super) fn decide<'a>(reader: &'a Model, writer: &'a Model) -> Option<Pairs<'
     let mut next = 0;
     while next < all.list.len() {
         let needs = all.needs(all.list[next].ids, &mut steps);
-        steps += needs.inner.len();
-        if steps > MAX_STEPS || all.list.len() > MAX_PAIRS {
-            return None;
-        }
-        if !all.take(next, &needs) {
+        if !all.take(next, &needs, &mut steps) {
             all.list[next].readable = false;
             unreadable.push(next);
+        }
+        if steps > MAX_STEPS || all.list.len() > MAX_PAIRS {
+            return None;
         }
         next += 1;
     }

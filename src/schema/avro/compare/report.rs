@@ -22,7 +22,7 @@ pub(super) fn report(pairs: &Pairs) -> Vec<Difference> {
 /// Up to `most` differences of a pair that is at `path`. With `nearest`, what a union can't read is told with the reason
 /// why the branch that is nearest to it can't.
 pub(super) fn from(pairs: &Pairs, ids: (Id, Id), path: String, most: usize, nearest: bool) -> Vec<Difference> {
-    let mut report = Report { pairs, told: Vec::new(), open: vec![Open::Pair(Pair { ids, path, branch: false })], nearest };
+    let mut report = Report { pairs, most, told: Vec::new(), open: vec![Open::Pair(Pair { ids, path, branch: false })], nearest };
     let mut met = HashSet::new();
     while report.told.len() < most
         && let Some(open) = report.open.pop()
@@ -42,6 +42,7 @@ pub(super) fn from(pairs: &Pairs, ids: (Id, Id), path: String, most: usize, near
 
 struct Report<'a> {
     pairs: &'a Pairs<'a>,
+    most: usize,
     told: Vec<Difference>,
     /// What is still to be looked at, the next one last.
     open: Vec<Open>,
@@ -71,6 +72,9 @@ impl Report<'_> {
         match (reader, writer) {
             (Kind::Union(_), Kind::Union(branches)) => {
                 for (index, branch) in branches.iter().enumerate() {
+                    if self.told.len() == self.most {
+                        break;
+                    }
                     self.no_branch((ids.0, *branch), join(&path, index), &path);
                 }
             }
@@ -130,7 +134,12 @@ impl Report<'_> {
         let sources = sources(reader, writer);
         let unchanged = sources.iter().any(|source| matches!(source, Source::Several(_))) && self.pairs.unchanged(ids);
         let mut open = Vec::new();
+        let mut left = self.most.saturating_sub(self.told.len());
         for (index, (field, source)) in reader.fields.iter().zip(sources).enumerate() {
+            // Messages look for near names in the whole record; those that would not be told are not made.
+            if left == 0 {
+                break;
+            }
             let path = join(&list, index);
             let from = match source {
                 Source::Field(from) => from,
@@ -140,11 +149,13 @@ impl Report<'_> {
                     let message = message::missing(self.pairs.reader, (reader, writer), field);
                     let kind = "READER_FIELD_MISSING_DEFAULT_VALUE";
                     open.push(Open::Difference(Difference { kind, path, message, detail: field.name.clone() }));
+                    left -= 1;
                     continue;
                 }
                 Source::Several(names) => {
                     let message = message::several(reader, field, &names);
                     open.push(Open::Difference(Difference { kind: "NAME_MISMATCH", path, message, detail: field.name.clone() }));
+                    left -= 1;
                     continue;
                 }
             };

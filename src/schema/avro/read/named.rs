@@ -158,9 +158,10 @@ fn names(object: Object, namespace: Option<&str>) -> Result<Named, String> {
         )));
     }
     let mut aliases: Vec<FullName> = Vec::new();
+    let mut seen = HashSet::new();
     for alias in object.aliases()? {
         let alias = FullName::new(alias, name.namespace()).map_err(|wrong| format!("{}: {wrong}", object.at.key("aliases")))?;
-        if !aliases.contains(&alias) {
+        if seen.insert(alias.full().to_owned()) {
             aliases.push(alias);
         }
     }

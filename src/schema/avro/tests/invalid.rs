@@ -134,3 +134,20 @@ fn defaults_of_nested_unions_are_read_in_bounded_time() {
     );
     assert!(refused(&text, &[]).contains("takes too long"));
 }
+
+#[test]
+fn many_of_anything_are_read_in_bounded_time() {
+    let many = |each: &dyn Fn(usize) -> String| (0..20_000).map(each).collect::<Vec<_>>().join(",");
+    let named = |more: &str| format!(r#"{{"type":"enum","name":"n.E","symbols":["A"]{more}}}"#);
+    super::parse(&named(&format!(r#","aliases":[{}]"#, many(&|index| format!("\"a{index}\"")))));
+    super::parse(&format!(r#"{{"type":"enum","name":"E","symbols":[{}],"default":"A7"}}"#, many(&|index| format!("\"A{index}\""))));
+    super::parse(&format!("[{}]", many(&|index| format!(r#"{{"type":"fixed","name":"F{index}","size":1}}"#))));
+    super::parse(&format!(
+        r#"{{"type":"record","name":"R","fields":[{}]}}"#,
+        many(&|index| format!(r#"{{"name":"f{index}","type":["null","R"],"default":null}}"#))
+    ));
+    // Bare names of no namespace in one, each of which another type might shadow.
+    let fields = many(&|index| format!(r#"{{"name":"f{index}","type":"F{index}"}}"#));
+    let fixed = many(&|index| format!(r#"{{"type":"fixed","name":"F{index}","size":1}}"#));
+    super::parse(&format!(r#"[{fixed},{{"type":"record","name":"n.R","fields":[{fields}]}}]"#)).canonical();
+}
