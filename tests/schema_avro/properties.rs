@@ -13,9 +13,6 @@ use crate::{
     },
 };
 
-/// Levels to which records that hold themselves are filled.
-const LEVELS: usize = 5;
-
 fn parse(text: &str) -> Option<Schema> {
     Schema::parse(text, &[]).ok()
 }
@@ -29,7 +26,7 @@ fn evolved(from: &Value, numbers: &[u32], side: &str) -> Value {
         step += 1;
         let next = change(&now, &mut choices, &format!("{side}{step}"));
         let text = next.to_string();
-        if parse(&text).is_some() && fillable(&Types::read(&text), LEVELS) {
+        if parse(&text).is_some() && fillable(&Types::read(&text)) {
             now = next;
         }
     }
@@ -39,7 +36,7 @@ fn evolved(from: &Value, numbers: &[u32], side: &str) -> Value {
 /// What goes wrong when all data of a writer are read, and how many data there are.
 fn failures(reader: &str, writer: &str) -> (Vec<String>, usize) {
     let (reader, writer) = (Types::read(reader), Types::read(writer));
-    let data = covering(&writer, LEVELS);
+    let data = covering(&writer);
     let read = |data| {
         let mut bytes = Vec::new();
         encode(&writer, &writer.root, data, &mut bytes);
@@ -61,7 +58,7 @@ proptest! {
     fn verdicts_are_those_of_reading(base in numbers(60), reader in numbers(16), writer in numbers(16)) {
         let base = schema(&mut Choices::new(&base));
         let text = base.to_string();
-        prop_assume!(parse(&text).is_some() && fillable(&Types::read(&text), LEVELS));
+        prop_assume!(parse(&text).is_some() && fillable(&Types::read(&text)));
         let (reader, writer) = (evolved(&base, &reader, "r").to_string(), evolved(&base, &writer, "w").to_string());
         let told = differences(&parse(&reader).unwrap(), &parse(&writer).unwrap());
         let (failures, data) = failures(&reader, &writer);
@@ -120,7 +117,7 @@ fn random_evolutions_are_of_both_kinds() {
             .unwrap();
         let base = schema(&mut Choices::new(&base));
         let text = base.to_string();
-        if parse(&text).is_some() && fillable(&Types::read(&text), LEVELS) {
+        if parse(&text).is_some() && fillable(&Types::read(&text)) {
             let (reader, writer) = (evolved(&base, &reader, "r"), evolved(&base, &writer, "w"));
             if reader != writer {
                 let told = differences(&parse(&reader.to_string()).unwrap(), &parse(&writer.to_string()).unwrap());

@@ -23,19 +23,21 @@ pub enum Data {
     Fixed(Vec<u8>),
 }
 
-/// Data that covers a schema, types that hold themselves up to some levels deep.
-pub fn covering(types: &Types, levels: usize) -> Vec<Data> {
-    cover(types, &types.root, levels)
+/// How often a record is inside of itself.
+const ROUNDS: usize = 2;
+
+/// Data that covers a schema, records that hold themselves for some rounds.
+pub fn covering(types: &Types) -> Vec<Data> {
+    cover(types, &types.root, &mut Vec::new())
 }
 
 /// Whether there are data of all types: not so where a record holds itself and nothing lets it end.
-pub fn fillable(types: &Types, levels: usize) -> bool {
-    !cover(types, &types.root, levels).is_empty()
-        && types.named.keys().all(|name| !cover(types, &Type::Named(name.clone()), levels).is_empty())
+pub fn fillable(types: &Types) -> bool {
+    !covering(types).is_empty() && types.named.keys().all(|name| !cover(types, &Type::Named(name.clone()), &mut Vec::new()).is_empty())
 }
 
 /// None only where a type holds itself without end.
-fn cover(types: &Types, of: &Type, levels: usize) -> Vec<Data> {
+fn cover<'a>(types: &'a Types, of: &'a Type, open: &mut Vec<&'a str>) -> Vec<Data> {
     match of {
         Type::Null => vec![Data::Null],
         Type::Boolean => vec![Data::Boolean(true)],
@@ -45,21 +47,26 @@ fn cover(types: &Types, of: &Type, levels: usize) -> Vec<Data> {
         Type::Double => vec![Data::Double(-2.25)],
         Type::Bytes => vec![Data::Bytes(b"bytes".to_vec())],
         Type::String => vec![Data::String("größer".to_owned())],
-        Type::Array(items) => vec![Data::Array(cover(types, items, levels))],
+        Type::Array(items) => vec![Data::Array(cover(types, items, open))],
         Type::Map(values) => {
-            let values = cover(types, values, levels).into_iter().enumerate();
+            let values = cover(types, values, open).into_iter().enumerate();
             vec![Data::Map(values.map(|(index, value)| (format!("k{index}"), value)).collect())]
         }
         Type::Union(branches) => {
-            let branch = |(index, branch)| cover(types, branch, levels).into_iter().map(move |data| Data::Union(index, Box::new(data)));
-            branches.iter().enumerate().flat_map(branch).collect()
+            let mut covered = Vec::new();
+            for (index, branch) in branches.iter().enumerate() {
+                covered.extend(cover(types, branch, open).into_iter().map(|data| Data::Union(index, Box::new(data))));
+            }
+            covered
         }
         Type::Named(name) => match types.definition(name) {
             Definition::Fixed(size) => vec![Data::Fixed(vec![9; *size])],
             Definition::Enum { symbols, .. } => (0..symbols.len()).map(Data::Enum).collect(),
-            Definition::Record(_) if levels == 0 => Vec::new(),
+            Definition::Record(_) if open.iter().filter(|other| **other == name).count() > ROUNDS => Vec::new(),
             Definition::Record(fields) => {
-                let fields: Vec<Vec<Data>> = fields.iter().map(|field| cover(types, &field.holds, levels - 1)).collect();
+                open.push(name);
+                let fields: Vec<Vec<Data>> = fields.iter().map(|field| cover(types, &field.holds, open)).collect();
+                open.pop();
                 if fields.iter().any(Vec::is_empty) {
                     return Vec::new();
                 }
