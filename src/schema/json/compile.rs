@@ -16,31 +16,31 @@ use crate::schema::Invalid;
 /// Most schemas in a schema, with those that it refers to.
 const MAX_NODES: usize = 200_000;
 
-/// Keywords that assert something without a schema in them; equal ones make equal shapes.
-const SHAPES: [&str; 23] = [
-    "type",
-    "enum",
-    "const",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "format",
-    "minProperties",
-    "maxProperties",
-    "required",
-    "dependentRequired",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minContains",
-    "maxContains",
-    "contentEncoding",
-    "contentMediaType",
+/// Keywords that assert something without a schema in them, and the drafts since which they do; equal ones make equal shapes.
+const SHAPES: [(Draft, &str); 23] = [
+    (Draft::Four, "type"),
+    (Draft::Four, "enum"),
+    (Draft::Six, "const"),
+    (Draft::Four, "minimum"),
+    (Draft::Four, "maximum"),
+    (Draft::Four, "exclusiveMinimum"),
+    (Draft::Four, "exclusiveMaximum"),
+    (Draft::Four, "multipleOf"),
+    (Draft::Four, "minLength"),
+    (Draft::Four, "maxLength"),
+    (Draft::Four, "pattern"),
+    (Draft::Four, "format"),
+    (Draft::Four, "minProperties"),
+    (Draft::Four, "maxProperties"),
+    (Draft::Four, "required"),
+    (Draft::September2019, "dependentRequired"),
+    (Draft::Four, "minItems"),
+    (Draft::Four, "maxItems"),
+    (Draft::Four, "uniqueItems"),
+    (Draft::September2019, "minContains"),
+    (Draft::September2019, "maxContains"),
+    (Draft::Four, "contentEncoding"),
+    (Draft::Four, "contentMediaType"),
 ];
 
 /// All schemas of a text; the first one is the whole.
@@ -52,7 +52,9 @@ pub fn compile(documents: &mut Documents) -> Result<Vec<Node>, Invalid> {
     while next < compiler.nodes.len() {
         compiler.fill(next)?;
         if compiler.nodes.len() > MAX_NODES {
-            return Err(Invalid::new(format!("the schema is made of more than {MAX_NODES} schemas; split it, or leave out what isn't needed")));
+            return Err(Invalid::new(format!(
+                "the schema is made of more than {MAX_NODES} schemas; split it, or leave out what isn't needed"
+            )));
         }
         next += 1;
     }
@@ -116,8 +118,8 @@ impl Compiler<'_> {
         let place = self.nodes[id].place.clone();
         let node = &mut self.nodes[id];
         let mut shape = String::new();
-        for keyword in SHAPES {
-            if let Some(value) = members.get(keyword) {
+        for (since, keyword) in SHAPES {
+            if let Some(value) = members.get(keyword).filter(|_| draft >= since) {
                 shape.push_str(keyword);
                 shape.push_str(&text(value));
             }
@@ -157,8 +159,9 @@ impl Compiler<'_> {
         }
         node.required = members.get("required").map(names).unwrap_or_default().into();
         let mut dependent = IndexMap::new();
-        for keyword in ["dependencies", "dependentRequired"] {
-            for (name, value) in members.get(keyword).and_then(Value::as_object).into_iter().flatten() {
+        let since = if draft >= Draft::September2019 { &["dependencies", "dependentRequired"][..] } else { &["dependencies"] };
+        for keyword in since {
+            for (name, value) in members.get(*keyword).and_then(Value::as_object).into_iter().flatten() {
                 if value.is_array() {
                     dependent.entry(name.clone()).or_insert_with(Vec::new).extend(names(value));
                     shape.push_str(name);
@@ -207,7 +210,7 @@ impl Compiler<'_> {
                     }
                     links.patterns = self.map(&place, keyword, map);
                 }
-                ("dependencies" | "dependentSchemas", Value::Object(map)) => {
+                ("dependencies" | "dependentSchemas", Value::Object(map)) if keyword == "dependencies" || draft >= Draft::September2019 => {
                     let schemas = map.iter().filter(|(_, value)| !value.is_array()).map(|(name, _)| name);
                     links.dependent.extend(schemas.map(|name| (name.as_str().into(), self.id(place.below(&[keyword, name])))));
                 }

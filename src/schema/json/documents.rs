@@ -48,7 +48,7 @@ pub struct Document {
 /// A schema, the schemas that it refers to, and the meta-schemas.
 #[derive(Debug, Default)]
 pub struct Documents {
-    documents: Vec<Document>,
+    all: Vec<Document>,
     /// By URI without fragment.
     resources: HashMap<String, Place>,
     /// By URI without fragment and name of the anchor.
@@ -72,7 +72,8 @@ impl Documents {
         draft.check(&value, "the schema")?;
         documents.add("".into(), value, draft);
         for dependency in dependencies {
-            let value = read(&dependency.text).map_err(|error| Invalid::new(format!("the reference `{}`: {}", dependency.name, error.message)))?;
+            let value =
+                read(&dependency.text).map_err(|error| Invalid::new(format!("the reference `{}`: {}", dependency.name, error.message)))?;
             let draft = Draft::named(&value).unwrap_or(draft);
             draft.check(&value, &format!("the reference `{}`", dependency.name))?;
             documents.add(Arc::clone(&dependency.name), value, draft);
@@ -82,17 +83,17 @@ impl Documents {
 
     /// What the documents are called, in their order.
     pub fn names(&self) -> Vec<Arc<str>> {
-        self.documents.iter().map(|document| Arc::clone(&document.name)).collect()
+        self.all.iter().map(|document| Arc::clone(&document.name)).collect()
     }
 
     /// A document by its index.
     pub fn get(&self, index: usize) -> &Document {
-        &self.documents[index]
+        &self.all[index]
     }
 
     /// What stands at a place.
     pub fn value(&self, place: &Place) -> Option<&Value> {
-        self.documents.get(place.document)?.value.pointer(&place.pointer)
+        self.all.get(place.document)?.value.pointer(&place.pointer)
     }
 
     /// Whether more than one place has this dynamic anchor, so that what it means depends on how it is reached.
@@ -101,8 +102,8 @@ impl Documents {
     }
 
     fn add(&mut self, name: Arc<str>, value: Value, draft: Draft) {
-        let index = self.documents.len();
-        let outer = self.documents.first().map_or("", |first| &first.base);
+        let index = self.all.len();
+        let outer = self.all.first().map_or("", |first| &first.base);
         let retrieved = join(outer, split(&name).0);
         let id = value.get(draft.id()).and_then(Value::as_str).unwrap_or_default();
         let base = join(&retrieved, split(id).0);
@@ -110,8 +111,9 @@ impl Documents {
         for uri in [&base, &retrieved, &name.to_string()] {
             self.resources.entry(uri.trim_end_matches('#').to_owned()).or_insert_with(|| root.clone());
         }
-        self.index(&value, &root, draft, &retrieved);
-        self.documents.push(Document { name, value, draft, base });
+        // Beside a `$ref` at the top, older drafts ignore `$id`; what is within is relative to it all the same.
+        self.index(&value, &root, draft, &base);
+        self.all.push(Document { name, value, draft, base });
     }
 
     /// Notes down names in a value. Recursion is bounded by the depth of JSON that is read.
@@ -162,7 +164,7 @@ impl Documents {
         let plain = uri.trim_start_matches("./");
         let known = [target.as_str(), uri, plain].into_iter().find(|uri| self.resources.contains_key(*uri)).map(str::to_owned);
         let known = known.or_else(|| self.meta(&target)).ok_or_else(|| {
-            let known: Vec<_> = self.documents.iter().skip(1).map(|document| format!("`{}`", document.name)).collect();
+            let known: Vec<_> = self.all.iter().skip(1).map(|document| format!("`{}`", document.name)).collect();
             let known = if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
             self.unresolved(reference, from, &format!("no schema has this name; add it to `references` with the name `{uri}` ({known})"))
         })?;
@@ -175,7 +177,10 @@ impl Documents {
             let place = root.below(&pointer.iter().map(String::as_str).collect::<Vec<_>>());
             self.value(&place).is_some().then_some(place)
         } else {
-            self.anchors.get(&(known.clone(), fragment.clone())).cloned().or_else(|| self.anchors.get(&(self.base(&root), fragment)).cloned())
+            self.anchors
+                .get(&(known.clone(), fragment.clone()))
+                .cloned()
+                .or_else(|| self.anchors.get(&(self.base(&root), fragment)).cloned())
         };
         let place = place.ok_or_else(|| self.unresolved(reference, from, "nothing is there; correct the part behind `#`, or define it"))?;
         match self.value(&place) {

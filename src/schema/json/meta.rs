@@ -11,11 +11,18 @@ pub fn schema(uri: &str, draft: Option<Draft>) -> Option<(Value, Draft)> {
     let folders = [("json-schema.org/draft/2019-09/", Draft::September2019), ("json-schema.org/draft/2020-12/", Draft::December2020)];
     let of_folder = folders.into_iter().find(|(folder, _)| known.starts_with(folder)).map(|(_, draft)| draft);
     let draft = draft.or(of_folder)?;
-    // Older ones are known with an empty fragment.
-    let stored = if draft < Draft::September2019 { format!("http://{known}#") } else { format!("https://{known}") };
-    let registry = jsonschema::Registry::new().prepare().ok()?;
-    let base = jsonschema::uri::from_str(&stored).ok()?;
-    let resolver = registry.resolver(base);
-    let value = resolver.lookup("").ok()?.contents().clone();
+    let (scheme, of) = match draft {
+        Draft::Four => ("http", jsonschema::Draft::Draft4),
+        Draft::Six => ("http", jsonschema::Draft::Draft6),
+        Draft::Seven => ("http", jsonschema::Draft::Draft7),
+        Draft::September2019 => ("https", jsonschema::Draft::Draft201909),
+        Draft::December2020 => ("https", jsonschema::Draft::Draft202012),
+    };
+    let uri = format!("{scheme}://{known}");
+    // The registry brings the meta-schemas of a draft along once a resource refers to one.
+    let referring = of.create_resource(serde_json::json!({"$ref": uri}));
+    let registry = jsonschema::Registry::new().draft(of).add("urn:referring", referring).ok()?.prepare().ok()?;
+    let uri = jsonschema::uri::from_str(&uri).ok()?;
+    let value = registry.resolver(uri).lookup("").ok()?.contents().clone();
     Some((value, draft))
 }

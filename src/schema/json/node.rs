@@ -130,7 +130,8 @@ pub fn text(value: &Value) -> String {
         Value::Number(number) => super::number::whole(number).map_or_else(|| number.to_string(), |whole| whole.to_string()),
         Value::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(",")),
         Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().map(|(name, member)| format!("{}:{}", Value::from(name.as_str()), text(member))).collect();
+            let mut members: Vec<_> =
+                members.iter().map(|(name, member)| format!("{}:{}", Value::from(name.as_str()), text(member))).collect();
             members.sort();
             format!("{{{}}}", members.join(","))
         }

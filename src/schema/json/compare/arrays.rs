@@ -106,14 +106,17 @@ impl Comparison {
     fn contains(&mut self, reader: Id, node: &Node, writer: &Conjunction, most: Option<u64>, least: u64) -> bool {
         let Some(new) = node.links.contains else { return true };
         let needed = node.min_contains.unwrap_or(1);
-        let olds: Vec<(Id, u64, Option<u64>)> = writer.iter().filter_map(|id| {
-            let node = &self.nodes[*id];
-            Some((node.links.contains?, node.min_contains.unwrap_or(1), node.max_contains))
-        }).collect();
+        let olds: Vec<(Id, u64, Option<u64>)> = writer
+            .iter()
+            .filter_map(|id| {
+                let node = &self.nodes[*id];
+                Some((node.links.contains?, node.min_contains.unwrap_or(1), node.max_contains))
+            })
+            .collect();
         let mut answer = true;
         if needed > 0 {
             let has = olds.iter().any(|(old, count, _)| *count >= needed && self.takes(new, &[*old]));
-            if !has && !(least >= needed && self.all_items_are(new, writer)) {
+            if !(has || least >= needed && self.all_items_are(new, writer)) {
                 let below = olds.iter().filter(|(old, _, _)| self.takes(new, &[*old])).map(|(_, count, _)| *count).max();
                 answer = match (below, olds.first()) {
                     (Some(count), _) => self.tell("MIN_CONTAINS_INCREASED", reader, &["minContains"], needed.to_string(), || {

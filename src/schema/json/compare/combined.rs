@@ -30,9 +30,12 @@ impl Comparison {
         }
         // What a dynamic reference means depends on who asks, so equal texts alone are equal.
         let known = writer.iter().any(|id| self.nodes[*id].shape == node.shape);
-        answer && (known || self.tell("COMBINED_TYPE_SUBSCHEMAS_CHANGED", reader, &["$dynamicRef"], String::new(), || {
-            "what this reference means depends on how it is reached, so it can't be compared; keep it as it was, or use `$ref`".to_owned()
-        }))
+        answer
+            && (known
+                || self.tell("COMBINED_TYPE_SUBSCHEMAS_CHANGED", reader, &["$dynamicRef"], String::new(), || {
+                    "what this reference means depends on how it is reached, so it can't be compared; keep it as it was, or use `$ref`"
+                        .to_owned()
+                }))
     }
 
     fn reference(&mut self, reader: Id, target: Id, writer: &Conjunction) -> bool {
@@ -114,15 +117,23 @@ impl Comparison {
 
     /// Whether each of the writer's choices fits a branch. For `oneOf`, those that surely fit two are put into `taken`.
     fn fits(&mut self, one: bool, branches: &[Id], writer: &Conjunction, taken: &mut Vec<(Id, Id)>) -> bool {
+        if !self.step() {
+            return false;
+        }
         let mut fitting = branches.iter().filter(|branch| self.check(**branch, writer)).copied().collect::<Vec<_>>().into_iter();
-        if let Some(first) = fitting.next() {
-            if let Some(second) = fitting.next().filter(|_| one && !self.exhausted && !self.is_empty(writer, 0)) {
-                taken.push((first, second));
-                return false;
-            }
+        let (first, second) = (fitting.next(), fitting.next());
+        if let (Some(first), Some(second), true) = (first, second, one)
+            && !self.exhausted
+            && !self.is_empty(writer, 0)
+        {
+            taken.push((first, second));
+            return false;
+        }
+        if first.is_some() && (!one || branches.len() < 2) {
             return true;
         }
-        let Some(parts) = self.choices(writer) else { return false };
+        // What fits one branch as a whole may fit another one in parts.
+        let Some(parts) = self.choices(writer) else { return first.is_some() };
         parts.into_iter().all(|part| {
             let writer = self.flat_with(writer, &part);
             self.is_empty(&writer, 0) || self.fits(one, branches, &writer, taken)
@@ -161,6 +172,9 @@ impl Comparison {
 
     /// `not`: nothing that the writer lets through may be what it forbids.
     fn negation(&mut self, not: Id, writer: &Conjunction) -> bool {
+        if !self.step() {
+            return false;
+        }
         let olds: Vec<Id> = writer.iter().filter_map(|id| self.nodes[*id].links.not).collect();
         if olds.iter().any(|old| self.takes(*old, &[not])) {
             return true;

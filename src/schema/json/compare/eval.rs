@@ -89,7 +89,8 @@ impl Comparison {
         let size = members.len() as u64;
         let fits = size >= node.min_properties && node.max_properties.is_none_or(|most| size <= most);
         let fits = fits && node.required.iter().all(|name| members.contains_key(name));
-        let depends = |(name, needed): (&String, &Vec<String>)| !members.contains_key(name) || needed.iter().all(|name| members.contains_key(name));
+        let depends =
+            |(name, needed): (&String, &Vec<String>)| !members.contains_key(name) || needed.iter().all(|name| members.contains_key(name));
         let mut answer = Some(fits && node.dependent_required.iter().all(depends));
         for (name, member) in members {
             let mut matched = false;

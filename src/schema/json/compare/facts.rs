@@ -83,6 +83,18 @@ impl Comparison {
 
     /// The values that are left, if there are finitely many and they are listed.
     pub(super) fn finite(&mut self, writer: &Conjunction) -> Option<Rc<[Value]>> {
+        if let Some(parts) = self.open_choice(writer).filter(|_| !writer.iter().any(|id| !self.nodes[*id].values.is_empty())) {
+            let mut values: Vec<Value> = Vec::new();
+            for part in parts {
+                // Lists within choices are few: a choice within a choice isn't looked into.
+                let part = self.flat_with(writer, &part);
+                if self.open_choice(&part).is_some() {
+                    return None;
+                }
+                values.extend(self.finite(&part)?.iter().cloned());
+            }
+            return Some(values.into());
+        }
         let lists = writer.iter().flat_map(|id| self.nodes[*id].values.clone());
         let shortest = lists.min_by_key(|list| list.values.len());
         let types = self.mask(writer);

@@ -26,10 +26,12 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::Value;
+
 use super::{
     Schema,
     node::{Id, Node, Types},
-    uri::token,
+    uri::{token, tokens},
 };
 use crate::schema::{Difference, MAX_DIFFERENCES, Policy};
 
@@ -41,12 +43,15 @@ const MAX_DEPTH: usize = 100;
 /// A conjunction of schemas of the writer: sorted, references followed.
 type Conjunction = Rc<[Id]>;
 
+/// Some keywords of a schema of the reader, held against the writer.
+type Step = fn(&mut Comparison, Id, &Node, &Conjunction) -> bool;
+
 /// See [`super::differences`].
 pub fn differences(reader: &Schema, writer: &Schema, policy: Policy) -> Vec<Difference> {
     let mut comparison = Comparison::new(reader, writer, policy);
     let (reader_root, writer_root) = (0, reader.nodes.len());
     comparison.check(reader_root, &[writer_root]);
-    comparison.finish()
+    comparison.finish(&reader.text)
 }
 
 struct Comparison {
@@ -115,7 +120,12 @@ impl Comparison {
         }
     }
 
-    fn finish(mut self) -> Vec<Difference> {
+    fn finish(mut self, text: &str) -> Vec<Difference> {
+        if self.found.len() > 1
+            && let Ok(text) = serde_json::from_str(text)
+        {
+            self.found.sort_by_cached_key(|difference| position(&text, &difference.path));
+        }
         if self.exhausted {
             self.found.truncate(MAX_DIFFERENCES - 1);
             self.found.push(Difference {
@@ -221,10 +231,14 @@ impl Comparison {
         }
         let node = self.node(reader);
         let told = self.found.len();
-        if node.links.any_of.is_empty() && node.links.one_of.is_empty() && node.links.reference.is_none() {
+        let is_list = !node.values.is_empty() && self.finite(writer).is_some();
+        if node.links.any_of.is_empty() && node.links.one_of.is_empty() && node.links.reference.is_none() && !is_list {
+            // What the types of all parts together say is told as one.
+            let allowed = node.types.unwrap_or(Types::ALL);
+            self.check_types(reader, &node, writer);
             for part in parts {
                 let writer = self.flat_with(writer, &part);
-                if !self.takes(reader, &writer) {
+                if self.mask(&writer).has(allowed) && !self.takes(reader, &writer) {
                     self.direct(reader, &writer);
                 }
             }
@@ -246,17 +260,12 @@ impl Comparison {
 
     /// Holds each keyword of `reader` against the writer as it is, choices left open.
     fn direct(&mut self, reader: Id, writer: &Conjunction) -> bool {
-        const STEPS: [fn(&mut Comparison, Id, &Node, &Conjunction) -> bool; 5] = [
-            Comparison::scalars,
-            Comparison::objects,
-            Comparison::arrays,
-            Comparison::combined,
-            Comparison::rest,
-        ];
+        const STEPS: [Step; 5] = [Comparison::scalars, Comparison::objects, Comparison::arrays, Comparison::combined, Comparison::rest];
         let node = self.node(reader);
         if node.verdict == Some(false) {
             self.tell("TYPE_CHANGED", reader, &[], String::new(), || {
-                "nothing is valid here any more (the schema is `false`), and the old schema allows data here; allow what it allowed".to_owned()
+                "nothing is valid here any more (the schema is `false`), and the old schema allows data here; allow what it allowed"
+                    .to_owned()
             });
             return false;
         }
@@ -309,4 +318,21 @@ impl Comparison {
             _ => (pointer, String::new()),
         }
     }
+}
+
+/// Where a path leads to in a text, so that paths can be put in its order. What isn't there comes last within its parent.
+fn position(text: &Value, path: &str) -> Vec<usize> {
+    let mut at = Some(text);
+    let tokens = tokens(if path == "/" { "" } else { path });
+    tokens
+        .map(|token| {
+            let (index, next) = match at {
+                Some(Value::Object(members)) => (members.keys().position(|name| *name == token), members.get(&token)),
+                Some(Value::Array(items)) => (token.parse().ok(), token.parse::<usize>().ok().and_then(|index| items.get(index))),
+                _ => (None, None),
+            };
+            at = next;
+            index.unwrap_or(usize::MAX)
+        })
+        .collect()
 }

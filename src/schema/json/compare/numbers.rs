@@ -53,7 +53,13 @@ fn implies(old: &Bound, new: &Bound, side: Side, only_whole: bool) -> bool {
         whole(&bound.0).map(|bound| bound + by)
     };
     match (step(old), step(new)) {
-        (Some(old), Some(new)) if only_whole => if side == Side::Lower { old >= new } else { old <= new },
+        (Some(old), Some(new)) if only_whole => {
+            if side == Side::Lower {
+                old >= new
+            } else {
+                old <= new
+            }
+        }
         _ => false,
     }
 }
@@ -93,11 +99,16 @@ impl Comparison {
             if old.iter().any(|old| implies(old, &(new.clone(), exclusive), side, only_whole)) {
                 continue;
             }
-            let before = writer.iter().filter_map(|id| bound(&self.nodes[*id], keyword)).max_by(|left, right| compare(left, right)).cloned();
+            let before =
+                writer.iter().filter_map(|id| bound(&self.nodes[*id], keyword)).max_by(|left, right| compare(left, right)).cloned();
             let kind = kinds[usize::from(before.is_some())];
             answer = self.tell(kind, reader, &[name], new.to_string(), || match before {
-                Some(before) => format!("`{name}` goes from {before} to {new}, so numbers between are no longer valid; go no further than {before}"),
-                None => format!("`{name}` is {new}, and the old schema has no such bound; numbers beyond it are no longer valid, so leave it out"),
+                Some(before) => {
+                    format!("`{name}` goes from {before} to {new}, so numbers between are no longer valid; go no further than {before}")
+                }
+                None => format!(
+                    "`{name}` is {new}, and the old schema has no such bound; numbers beyond it are no longer valid, so leave it out"
+                ),
             });
         }
         let Some(step) = &node.multiple_of else { return answer };
@@ -108,9 +119,10 @@ impl Comparison {
         }
         let (kind, message) = match olds.first() {
             None => ("MULTIPLE_OF_ADDED", format!("`multipleOf` is {step}, and the old schema has none; leave it out")),
-            Some(old) if is_multiple(step, old) == Some(true) => {
-                ("MULTIPLE_OF_EXPANDED", format!("`multipleOf` goes from {old} to {step}, so other multiples of {old} are no longer valid; keep {old}"))
-            }
+            Some(old) if is_multiple(step, old) == Some(true) => (
+                "MULTIPLE_OF_EXPANDED",
+                format!("`multipleOf` goes from {old} to {step}, so other multiples of {old} are no longer valid; keep {old}"),
+            ),
             Some(old) => ("MULTIPLE_OF_CHANGED", format!("`multipleOf` goes from {old} to {step}, which doesn't divide it; keep {old}")),
         };
         self.tell(kind, reader, &["multipleOf"], step.to_string(), || message)

@@ -43,11 +43,9 @@ impl Comparison {
             if self.never_has(writer, name) {
                 continue;
             }
-            let olds: Vec<Vec<String>> =
-                writer.iter().filter_map(|id| self.nodes[*id].dependent_required.get(name).cloned()).collect();
-            let is_new = |needed: &&String| {
-                *needed != name && !self.is_required(writer, needed) && !olds.iter().any(|old| old.contains(needed))
-            };
+            let olds: Vec<Vec<String>> = writer.iter().filter_map(|id| self.nodes[*id].dependent_required.get(name).cloned()).collect();
+            let is_new =
+                |needed: &&String| *needed != name && !self.is_required(writer, needed) && !olds.iter().any(|old| old.contains(needed));
             let new: Vec<String> = needed.iter().filter(is_new).cloned().collect();
             if new.is_empty() {
                 continue;

@@ -57,8 +57,10 @@ impl Comparison {
         }
         let said = writer.iter().any(|id| !self.nodes[*id].is_anything());
         self.tell("TYPE_NARROWED", reader, &["type"], lost.title(), || {
-            let lost = lost.title();
-            format!("data of type {lost} is no longer valid, and the old schema allows it; add it to `type`")
+            if lost == Types::FRACTION {
+                return "numbers that aren't whole are no longer valid, and the old schema allows them; keep `number`".to_owned();
+            }
+            format!("data of type {} is no longer valid, and the old schema allows it; add it to `type`", lost.title())
         });
         said.then_some(false)
     }
@@ -116,8 +118,12 @@ impl Comparison {
             if !olds.iter().any(|old| &**old == pattern) {
                 let kind = if olds.is_empty() { "PATTERN_ADDED" } else { "PATTERN_CHANGED" };
                 answer = self.tell(kind, reader, &["pattern"], pattern.to_owned(), || match olds.first() {
-                    Some(old) => format!("`pattern` goes from `{old}` to `{pattern}`; whether it matches all that the old one did isn't decided, so keep it"),
-                    None => format!("`pattern` is `{pattern}`, and the old schema has none; texts that don't match are no longer valid, so leave it out"),
+                    Some(old) => format!(
+                        "`pattern` goes from `{old}` to `{pattern}`; whether it matches all that the old one did isn't decided, so keep it"
+                    ),
+                    None => format!(
+                        "`pattern` is `{pattern}`, and the old schema has none; texts that don't match are no longer valid, so leave it out"
+                    ),
                 });
             }
         }
@@ -128,7 +134,9 @@ impl Comparison {
                 let kind = if olds.is_empty() { "FORMAT_ADDED" } else { "FORMAT_CHANGED" };
                 answer = self.tell(kind, reader, &["format"], format.to_owned(), || match olds.first() {
                     Some(old) => format!("`format` goes from `{old}` to `{format}`; keep it"),
-                    None => format!("`format` is `{format}`, and the old schema has none; texts of another format are no longer valid, so leave it out"),
+                    None => format!(
+                        "`format` is `{format}`, and the old schema has none; texts of another format are no longer valid, so leave it out"
+                    ),
                 });
             }
         }
@@ -139,7 +147,9 @@ impl Comparison {
     pub(super) fn at_most(&mut self, reader: Id, keyword: &str, new: Option<u64>, old: Option<u64>, kinds: [&'static str; 2]) -> bool {
         let Some(new) = new.filter(|new| old.is_none_or(|old| old > *new)) else { return true };
         self.tell(kinds[usize::from(old.is_some())], reader, &[keyword], new.to_string(), || match old {
-            Some(old) => format!("`{keyword}` goes down from {old} to {new}, and data written with the old schema may have more; keep at least {old}"),
+            Some(old) => format!(
+                "`{keyword}` goes down from {old} to {new}, and data written with the old schema may have more; keep at least {old}"
+            ),
             None => format!("`{keyword}` is {new}, and the old schema has no limit; leave it out"),
         })
     }
@@ -158,7 +168,8 @@ impl Comparison {
 /// The first of some values, for people.
 fn listed(values: &[String]) -> String {
     const MAX_LENGTH: usize = 60;
-    let mut listed: Vec<String> = values.iter().take(MAX_LISTED).map(|value| format!("`{}`", value.chars().take(MAX_LENGTH).collect::<String>())).collect();
+    let mut listed: Vec<String> =
+        values.iter().take(MAX_LISTED).map(|value| format!("`{}`", value.chars().take(MAX_LENGTH).collect::<String>())).collect();
     if values.len() > MAX_LISTED {
         listed.push(format!("and {} more", values.len() - MAX_LISTED));
     }
