@@ -8,11 +8,11 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use rand::{SeedableRng, rngs::StdRng};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::{
     differences,
-    generate::{edited, edits, sample, schema},
+    generate::{edited, edits, referring, sample, schema},
     schema as parsed, validator,
 };
 
@@ -42,7 +42,8 @@ fn holds(old: &Value, new: &Value, seen: &Seen) -> Result<(), TestCaseError> {
     let mut broken = false;
     for seed in 0..SAMPLES {
         let mut rng = StdRng::seed_from_u64(seed);
-        let value = sample(if seed % 3 == 0 { new } else { old }, &mut rng, 0);
+        let like = if seed % 3 == 0 { new } else { old };
+        let value = sample(like, like, &mut rng, 0);
         if !old_validator.is_valid(&value) {
             continue;
         }
@@ -57,18 +58,26 @@ fn holds(old: &Value, new: &Value, seen: &Seen) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A whole schema of a draft, with what it may refer to.
+fn whole(schema: Value, definition: &Value, modern: bool) -> Value {
+    let mut members = match schema {
+        Value::Object(members) if !members.contains_key("$ref") => members,
+        schema => Map::from_iter([("allOf".to_owned(), json!([schema]))]),
+    };
+    members.insert("$defs".to_owned(), json!({"x": definition}));
+    if modern {
+        members.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+    }
+    Value::Object(members)
+}
+
 fn run(modern: bool, cases: u32) -> Seen {
     let seen = Seen::default();
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let draft = |mut schema: Value| {
-        if modern && let Some(members) = schema.as_object_mut() {
-            members.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
-        }
-        schema
-    };
-    let result = runner.run(&(schema(modern), edits(modern)), |(old, edits)| {
+    let result = runner.run(&(referring(modern), edits(modern), edits(modern)), |((old, definition), edits, others)| {
         let new = edited(&old, &edits);
-        holds(&draft(old), &draft(new), &seen)
+        let new_definition = if others.len() == 1 { edited(&definition, &others) } else { definition.clone() };
+        holds(&whole(old, &definition, modern), &whole(new, &new_definition, modern), &seen)
     });
     if let Err(error) = result {
         panic!("{error}");
@@ -114,16 +123,16 @@ fn nothing_stands_between_a_random_schema_and_a_wider_one() {
         let old_schema = parsed(&old.to_string());
         let wider = [
             old.clone(),
-            serde_json::json!({"anyOf": [other, old]}),
-            serde_json::json!({"allOf": [old]}),
-            serde_json::json!({"$ref": "#/definitions/x", "definitions": {"x": old}}),
+            json!({"anyOf": [other, old]}),
+            json!({"allOf": [old]}),
+            json!({"$ref": "#/definitions/x", "definitions": {"x": old}}),
             Value::Bool(true),
         ];
         for wider in wider {
             let told = differences(&parsed(&wider.to_string()), &old_schema, Policy::Strict);
             prop_assert!(told.is_empty(), "{told:?} of {wider}");
         }
-        let narrower = parsed(&serde_json::json!({"allOf": [other, old]}).to_string());
+        let narrower = parsed(&json!({"allOf": [other, old]}).to_string());
         let told = differences(&old_schema, &narrower, Policy::Strict);
         prop_assert!(told.is_empty(), "{told:?} though narrower");
         Ok(())

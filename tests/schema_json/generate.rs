@@ -75,7 +75,20 @@ fn leaf() -> impl Strategy<Value = Value> {
 
 /// A schema of draft 7, or (`modern`) of 2020-12.
 pub fn schema(modern: bool) -> impl Strategy<Value = Value> {
-    leaf().prop_recursive(3, 20, 4, move |inner| {
+    within(leaf(), modern)
+}
+
+/// A schema that refers to another one, which is given too and refers to itself.
+pub fn referring(modern: bool) -> impl Strategy<Value = (Value, Value)> {
+    let reference = prop_oneof![3 => leaf(), 1 => Just(json!({"$ref": "#/$defs/x"}))];
+    let definition = (schema(modern), any::<bool>()).prop_map(|(schema, closed)| {
+        json!({"type": "object", "properties": {"a": schema, "b": {"$ref": "#/$defs/x"}}, "additionalProperties": !closed})
+    });
+    (within(reference, modern), definition)
+}
+
+fn within(leaf: impl Strategy<Value = Value> + 'static, modern: bool) -> impl Strategy<Value = Value> {
+    leaf.prop_recursive(3, 20, 4, move |inner| {
         let names = || prop::sample::subsequence(NAMES.to_vec(), 0..3);
         let schemas = || maybe(inner.clone());
         let properties = prop::collection::btree_map(prop::sample::select(NAMES.to_vec()), inner.clone(), 0..4)
@@ -86,6 +99,8 @@ pub fn schema(modern: bool) -> impl Strategy<Value = Value> {
                 let patterns = pattern.map(|schema| json!({"^s_": schema}));
                 let closing = if modern && required.len() == 2 { "unevaluatedProperties" } else { "additionalProperties" };
                 let dependent = (!needed.is_empty()).then(|| json!({"a": needed}));
+                let (by_name, depending) = if needed.len() == 1 { (None, by_name) } else { (by_name, None) };
+                let depending = depending.map(|schema| json!({"b": schema}));
                 object([
                     ("type", Some("object".into())),
                     ("properties", Some(properties)),
@@ -94,15 +109,21 @@ pub fn schema(modern: bool) -> impl Strategy<Value = Value> {
                     ("patternProperties", patterns),
                     ("minProperties", min),
                     ("maxProperties", max),
-                    ("propertyNames", by_name.filter(|_| needed.is_empty())),
-                    (if modern { "dependentRequired" } else { "dependencies" }, dependent),
+                    ("propertyNames", by_name),
+                    (if modern { "dependentRequired" } else { "dependencies" }, if modern { dependent } else { depending.clone().or(dependent) }),
+                    ("dependentSchemas", depending.filter(|_| modern)),
                 ])
             },
         );
-        let arrays = (schemas(), prop::collection::vec(inner.clone(), 0..3), closing, maybe(0..3_u64), maybe(1..4_u64), any::<bool>(), schemas()).prop_map(
-            move |(items, places, rest, min, max, unique, contains)| {
+        let counts = (maybe(0..3_u64), maybe(1..3_u64));
+        let arrays = (schemas(), prop::collection::vec(inner.clone(), 0..3), closing, maybe(0..3_u64), maybe(1..4_u64), any::<bool>(), schemas(), counts).prop_map(
+            move |(items, places, rest, min, max, unique, contains, (min_contains, max_contains))| {
                 let tuple = !places.is_empty();
-                let (tuple_keyword, rest_keyword) = if modern { ("prefixItems", "items") } else { ("items", "additionalItems") };
+                let (tuple_keyword, rest_keyword) = match (modern, unique) {
+                    (true, true) => ("prefixItems", "unevaluatedItems"),
+                    (true, false) => ("prefixItems", "items"),
+                    (false, _) => ("items", "additionalItems"),
+                };
                 object([
                     ("type", Some("array".into())),
                     (if tuple { tuple_keyword } else { "items" }, if tuple { Some(places.into()) } else { items }),
@@ -110,6 +131,8 @@ pub fn schema(modern: bool) -> impl Strategy<Value = Value> {
                     ("minItems", min),
                     ("maxItems", max),
                     ("uniqueItems", unique.then(|| true.into())),
+                    ("minContains", min_contains.filter(|_| modern && contains.is_some())),
+                    ("maxContains", max_contains.filter(|_| modern && contains.is_some())),
                     ("contains", contains),
                 ])
             },
@@ -120,6 +143,9 @@ pub fn schema(modern: bool) -> impl Strategy<Value = Value> {
             3 => arrays,
             2 => several().prop_map(|list| json!({"anyOf": list})),
             2 => several().prop_map(|list| json!({"allOf": list})),
+            1 => (several(), several(), any::<bool>()).prop_map(|(all, any, rest)| {
+                json!({"allOf": all, "anyOf": any, "unevaluatedProperties": rest, "unevaluatedItems": rest})
+            }),
             1 => prop::sample::subsequence(TYPES[..6].to_vec(), 1..4).prop_map(|types| {
                 json!({"oneOf": types.into_iter().map(|kind| json!({"type": kind})).collect::<Vec<_>>()})
             }),
@@ -235,15 +261,18 @@ fn edit(target: &mut Value, kind: u8, number: i64, other: &Value) {
 }
 
 /// Data that is likely to be valid, often just so.
-pub fn sample(schema: &Value, rng: &mut impl Rng, depth: usize) -> Value {
+pub fn sample(root: &Value, schema: &Value, rng: &mut impl Rng, depth: usize) -> Value {
     let Some(members) = schema.as_object().filter(|members| !members.is_empty() && depth < 6) else { return any_value(rng, depth) };
+    if let Some(target) = members.get("$ref").and_then(Value::as_str).and_then(|uri| root.pointer(uri.trim_start_matches('#'))) {
+        return sample(root, target, rng, depth + 1);
+    }
     for keyword in ["anyOf", "oneOf"] {
         if let Some(branch) = members.get(keyword).and_then(Value::as_array).and_then(|list| list.choose(rng)) {
-            return sample(branch, rng, depth + 1);
+            return sample(root, branch, rng, depth + 1);
         }
     }
     if let Some(list) = members.get("allOf").and_then(Value::as_array).filter(|list| !list.is_empty()) {
-        let samples: Vec<Value> = list.iter().map(|schema| sample(schema, rng, depth + 1)).collect();
+        let samples: Vec<Value> = list.iter().map(|schema| sample(root, schema, rng, depth + 1)).collect();
         if let Some(objects) = samples.iter().map(Value::as_object).collect::<Option<Vec<_>>>() {
             return Value::Object(objects.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect());
         }
@@ -251,7 +280,7 @@ pub fn sample(schema: &Value, rng: &mut impl Rng, depth: usize) -> Value {
     }
     if members.contains_key("if") {
         let keyword = *["if", "then", "else"].choose(rng).unwrap_or(&"if");
-        return members.get(keyword).map_or(Value::Null, |schema| sample(schema, rng, depth + 1));
+        return members.get(keyword).map_or(Value::Null, |schema| sample(root, schema, rng, depth + 1));
     }
     if let Some(values) = members.get("enum").and_then(Value::as_array) {
         return values.choose(rng).cloned().unwrap_or_default();
@@ -286,12 +315,12 @@ pub fn sample(schema: &Value, rng: &mut impl Rng, depth: usize) -> Value {
                 value.into()
             }
         }
-        "array" => sample_array(members, rng, depth),
-        _ => sample_object(members, rng, depth),
+        "array" => sample_array(root, members, rng, depth),
+        _ => sample_object(root, members, rng, depth),
     }
 }
 
-fn sample_array(members: &Map<String, Value>, rng: &mut impl Rng, depth: usize) -> Value {
+fn sample_array(root: &Value, members: &Map<String, Value>, rng: &mut impl Rng, depth: usize) -> Value {
     let number = |keyword: &str| members.get(keyword).and_then(Value::as_u64);
     let places = members.get("prefixItems").or_else(|| members.get("items").filter(|items| items.is_array())).and_then(Value::as_array);
     let rest = members.get("additionalItems").or_else(|| members.get("items").filter(|items| !items.is_array()));
@@ -301,13 +330,13 @@ fn sample_array(members: &Map<String, Value>, rng: &mut impl Rng, depth: usize) 
     let contained = members.get("contains");
     (0..rng.random_range(low..=high))
         .map(|index| match contained.filter(|_| rng.random_bool(0.3)) {
-            Some(schema) => sample(schema, rng, depth + 1),
-            None => sample(place(index).unwrap_or(&Value::Bool(true)), rng, depth + 1),
+            Some(schema) => sample(root, schema, rng, depth + 1),
+            None => sample(root, place(index).unwrap_or(&Value::Bool(true)), rng, depth + 1),
         })
         .collect()
 }
 
-fn sample_object(members: &Map<String, Value>, rng: &mut impl Rng, depth: usize) -> Value {
+fn sample_object(root: &Value, members: &Map<String, Value>, rng: &mut impl Rng, depth: usize) -> Value {
     let mut object = Map::new();
     let properties = members.get("properties").and_then(Value::as_object);
     let required: Vec<&str> = members.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
@@ -325,7 +354,7 @@ fn sample_object(members: &Map<String, Value>, rng: &mut impl Rng, depth: usize)
             0.25
         };
         if rng.random_bool(likely) {
-            object.insert(name.to_owned(), sample(declared.unwrap_or(rest), rng, depth + 1));
+            object.insert(name.to_owned(), sample(root, declared.unwrap_or(rest), rng, depth + 1));
         }
     }
     Value::Object(object)

@@ -3,6 +3,7 @@
 mod cases;
 mod evolution;
 mod generate;
+mod hostile;
 mod references;
 mod texts;
 

@@ -82,9 +82,11 @@ impl Compiler<'_> {
     fn fill(&mut self, id: Id) -> Result<(), Invalid> {
         let place = self.nodes[id].place.clone();
         let draft = self.documents.get(place.document).draft;
-        match self.documents.value(&place).cloned() {
+        self.documents.spend(place.pointer.len())?;
+        let document = Arc::clone(&self.documents.get(place.document).value);
+        match document.pointer(&place.pointer) {
             Some(Value::Bool(verdict)) => {
-                self.nodes[id].verdict = Some(verdict);
+                self.nodes[id].verdict = Some(*verdict);
                 if !verdict {
                     self.nodes[id].shape = "false".into();
                 }
@@ -104,8 +106,8 @@ impl Compiler<'_> {
                     }
                 }
                 if reference.is_none() || draft.reference_has_siblings() {
-                    self.assertions(id, &members, draft)?;
-                    self.schemas(id, &members, draft)?;
+                    self.assertions(id, members, draft)?;
+                    self.schemas(id, members, draft)?;
                 }
             }
             // The placeholder that a missing `then` or `else` leaves.
@@ -171,7 +173,8 @@ impl Compiler<'_> {
         }
         node.dependent_required = dependent.into();
         if let Some(dynamic) = self.dynamic(members, draft) {
-            shape.push_str(&dynamic);
+            shape.push_str(&dynamic.0);
+            self.nodes[id].links.dynamic = dynamic.1.into_iter().map(|place| self.id(place)).collect();
         }
         let node = &mut self.nodes[id];
         node.shape = shape.into();
@@ -181,15 +184,15 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// A reference whose meaning depends on how it is reached. It is compared as a text only.
-    fn dynamic(&self, members: &Map<String, Value>, draft: Draft) -> Option<String> {
-        let (keyword, anchor) = if draft == Draft::September2019 {
-            ("$recursiveRef", "#")
-        } else {
-            ("$dynamicRef", members.get("$dynamicRef")?.as_str()?.rsplit('#').next()?)
+    /// A reference whose meaning depends on how it is reached, and all that it may mean.
+    fn dynamic(&self, members: &Map<String, Value>, draft: Draft) -> Option<(String, Vec<Place>)> {
+        let (keyword, anchor) = match draft {
+            Draft::September2019 => ("$recursiveRef", "#"),
+            Draft::December2020 => ("$dynamicRef", members.get("$dynamicRef")?.as_str()?.rsplit('#').next()?),
+            _ => return None,
         };
         let reference = members.get(keyword)?.as_str()?;
-        self.documents.is_dynamic(anchor).then(|| format!("{keyword}{reference}"))
+        Some((format!("{keyword}{reference}"), self.documents.dynamic(anchor)?.to_vec()))
     }
 
     fn schemas(&mut self, id: Id, members: &Map<String, Value>, draft: Draft) -> Result<(), Invalid> {

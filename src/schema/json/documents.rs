@@ -38,7 +38,7 @@ pub struct Document {
     /// How others call it; empty: it is the schema itself.
     pub name: Arc<str>,
     /// What it says.
-    pub value: Value,
+    pub value: Arc<Value>,
     /// How it is read.
     pub draft: Draft,
     /// What references within it are relative to, unless an `$id` says something else.
@@ -53,9 +53,15 @@ pub struct Documents {
     resources: HashMap<String, Place>,
     /// By URI without fragment and name of the anchor.
     anchors: HashMap<(String, String), Place>,
-    /// How many places have a dynamic anchor of this name.
-    dynamic: HashMap<String, usize>,
+    /// The places that have a dynamic anchor, by its name.
+    dynamic: HashMap<String, Vec<Place>>,
+    /// How many bytes the names of all places have.
+    size: usize,
 }
+
+/// Longest that all pointers into a schema and all its names may be together, in bytes: long names of schemas that hold many
+/// others would take more memory than the text.
+const MAX_NAMES: usize = 64 * 1024 * 1024;
 
 /// Members of a schema whose values hold no schemas.
 const DATA: [&str; 5] = ["enum", "const", "default", "examples", "required"];
@@ -70,13 +76,13 @@ impl Documents {
         }
         let draft = Draft::named(&value).unwrap_or(Draft::Seven);
         draft.check(&value, "the schema")?;
-        documents.add("".into(), value, draft);
+        documents.add("".into(), value, draft)?;
         for dependency in dependencies {
             let value =
                 read(&dependency.text).map_err(|error| Invalid::new(format!("the reference `{}`: {}", dependency.name, error.message)))?;
             let draft = Draft::named(&value).unwrap_or(draft);
             draft.check(&value, &format!("the reference `{}`", dependency.name))?;
-            documents.add(Arc::clone(&dependency.name), value, draft);
+            documents.add(Arc::clone(&dependency.name), value, draft)?;
         }
         Ok(documents)
     }
@@ -96,12 +102,23 @@ impl Documents {
         self.all.get(place.document)?.value.pointer(&place.pointer)
     }
 
-    /// Whether more than one place has this dynamic anchor, so that what it means depends on how it is reached.
-    pub fn is_dynamic(&self, anchor: &str) -> bool {
-        self.dynamic.get(anchor).is_some_and(|places| *places > 1)
+    /// The places that have this dynamic anchor, if there are several, so that what it means depends on how it is reached.
+    pub fn dynamic(&self, anchor: &str) -> Option<&[Place]> {
+        self.dynamic.get(anchor).map(Vec::as_slice).filter(|places| places.len() > 1)
     }
 
-    fn add(&mut self, name: Arc<str>, value: Value, draft: Draft) {
+    /// Counts names that are kept.
+    pub fn spend(&mut self, bytes: usize) -> Result<(), Invalid> {
+        self.size += bytes;
+        if self.size > MAX_NAMES {
+            return Err(Invalid::new(format!(
+                "the names of all that is in the schema have more than {MAX_NAMES} bytes with what they are in; shorten the longest ones"
+            )));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, name: Arc<str>, value: Value, draft: Draft) -> Result<(), Invalid> {
         let index = self.all.len();
         let outer = self.all.first().map_or("", |first| &first.base);
         let retrieved = join(outer, split(&name).0);
@@ -112,13 +129,15 @@ impl Documents {
             self.resources.entry(uri.trim_end_matches('#').to_owned()).or_insert_with(|| root.clone());
         }
         // Beside a `$ref` at the top, older drafts ignore `$id`; what is within is relative to it all the same.
-        self.index(&value, &root, draft, &base);
-        self.all.push(Document { name, value, draft, base });
+        self.index(&value, &root, draft, &base)?;
+        self.all.push(Document { name, value: value.into(), draft, base });
+        Ok(())
     }
 
     /// Notes down names in a value. Recursion is bounded by the depth of JSON that is read.
-    fn index(&mut self, value: &Value, place: &Place, draft: Draft, base: &str) {
+    fn index(&mut self, value: &Value, place: &Place, draft: Draft, base: &str) -> Result<(), Invalid> {
         let base = &based(value, draft, base);
+        self.spend(place.pointer.len() + base.len())?;
         match value {
             Value::Object(members) => {
                 if let Some(id) = identity(value, draft) {
@@ -134,26 +153,27 @@ impl Documents {
                     if let Some(anchor) = value.get(keyword).and_then(Value::as_str) {
                         self.anchors.insert((base.clone(), anchor.to_owned()), place.clone());
                         if keyword == "$dynamicAnchor" {
-                            *self.dynamic.entry(anchor.to_owned()).or_default() += 1;
+                            self.dynamic.entry(anchor.to_owned()).or_default().push(place.clone());
                         }
                     }
                 }
                 if value.get("$recursiveAnchor") == Some(&Value::Bool(true)) {
-                    *self.dynamic.entry("#".to_owned()).or_default() += 1;
+                    self.dynamic.entry("#".to_owned()).or_default().push(place.clone());
                 }
                 for (name, member) in members {
-                    if !DATA.contains(&name.as_str()) {
-                        self.index(member, &place.below(&[name]), draft, base);
+                    if holds_others(member) && !DATA.contains(&name.as_str()) {
+                        self.index(member, &place.below(&[name]), draft, base)?;
                     }
                 }
             }
             Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.index(item, &place.below(&[&index.to_string()]), draft, base);
+                for (index, item) in items.iter().enumerate().filter(|(_, item)| holds_others(item)) {
+                    self.index(item, &place.below(&[&index.to_string()]), draft, base)?;
                 }
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// The place that a reference means, seen from `from`.
@@ -199,7 +219,7 @@ impl Documents {
     fn base(&self, place: &Place) -> String {
         let document = self.get(place.document);
         let mut base = document.base.clone();
-        let mut value = &document.value;
+        let mut value = &*document.value;
         for token in tokens(&place.pointer) {
             let next = match value {
                 Value::Object(members) => members.get(&token),
@@ -218,7 +238,7 @@ impl Documents {
         let draft = Draft::of(uri);
         let (value, draft) = super::meta::schema(uri, draft)?;
         let uri = uri.trim_end_matches('#').to_owned();
-        self.add(uri.as_str().into(), value, draft);
+        self.add(uri.as_str().into(), value, draft).ok()?;
         Some(uri)
     }
 }
@@ -231,4 +251,8 @@ fn identity(value: &Value, draft: Draft) -> Option<&str> {
 
 fn based(value: &Value, draft: Draft, base: &str) -> String {
     identity(value, draft).map_or_else(|| base.to_owned(), |id| join(base, split(id).0))
+}
+
+fn holds_others(value: &Value) -> bool {
+    value.is_object() || value.is_array()
 }

@@ -194,6 +194,8 @@ pub struct Links {
     pub contains: Option<Id>,
     pub unevaluated_properties: Option<Id>,
     pub unevaluated_items: Option<Id>,
+    /// All that a dynamic reference may mean, if that depends on how it is reached.
+    pub dynamic: Vec<Id>,
     /// What `unevaluated…` says, as a schema with `additional` or `items`: as far as it holds whatever data looks like.
     pub rest_at_least: Option<Id>,
     /// The same, as much of it as there may be.
@@ -218,7 +220,13 @@ impl Links {
                 visit(keyword, "", id);
             }
         }
-        let lists = [("allOf", &self.all_of), ("anyOf", &self.any_of), ("oneOf", &self.one_of), ("prefixItems", &self.prefix)];
+        let lists = [
+            ("allOf", &self.all_of),
+            ("anyOf", &self.any_of),
+            ("oneOf", &self.one_of),
+            ("prefixItems", &self.prefix),
+            ("$dynamicRef", &self.dynamic),
+        ];
         for (keyword, list) in lists {
             for (index, id) in list.iter().enumerate() {
                 visit(keyword, &index.to_string(), *id);
@@ -252,7 +260,7 @@ impl Links {
             &mut self.rest_at_most,
         ];
         options.into_iter().flatten().for_each(|id| *id += offset);
-        let lists = [&mut self.all_of, &mut self.any_of, &mut self.one_of, &mut self.prefix];
+        let lists = [&mut self.all_of, &mut self.any_of, &mut self.one_of, &mut self.prefix, &mut self.dynamic];
         lists.into_iter().flatten().for_each(|id| *id += offset);
         self.condition.iter_mut().flatten().for_each(|id| *id += offset);
         let maps = [&mut self.properties, &mut self.patterns, &mut self.dependent];

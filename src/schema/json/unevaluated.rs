@@ -69,6 +69,9 @@ fn evaluated(nodes: &[Node], id: Id, maybe: bool) -> Evaluated {
         evaluated.prefix = evaluated.prefix.max(links.prefix.len());
         evaluated.all_items |= links.items.is_some() || inner && links.unevaluated_items.is_some() || maybe && links.contains.is_some();
         let mut within: Vec<Id> = links.reference.into_iter().chain(links.all_of.iter().copied()).collect();
+        if maybe && !links.dynamic.is_empty() {
+            (evaluated.all_properties, evaluated.all_items) = (true, true);
+        }
         if maybe {
             let choices = links.any_of.iter().chain(&links.one_of).chain(links.dependent.values()).chain(links.condition.iter().flatten());
             within.extend(choices);

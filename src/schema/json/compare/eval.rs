@@ -50,7 +50,7 @@ impl Comparison {
             Value::Object(members) => self.eval_object(&node, members, level),
             _ => Some(true),
         });
-        let own = and(own, || if node.shape.contains("Ref#") { None } else { Some(true) });
+        let own = and(own, || if node.links.dynamic.is_empty() { Some(true) } else { None });
         and(own, || self.eval_combined(&node, value, level))
     }
 

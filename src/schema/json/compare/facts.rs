@@ -83,6 +83,17 @@ impl Comparison {
 
     /// The values that are left, if there are finitely many and they are listed.
     pub(super) fn finite(&mut self, writer: &Conjunction) -> Option<Rc<[Value]>> {
+        if let Some(known) = self.listed.get(writer) {
+            return known.clone();
+        }
+        let values = self.list(writer);
+        if !self.exhausted {
+            self.listed.insert(Rc::clone(writer), values.clone());
+        }
+        values
+    }
+
+    fn list(&mut self, writer: &Conjunction) -> Option<Rc<[Value]>> {
         if let Some(parts) = self.open_choice(writer).filter(|_| !writer.iter().any(|id| !self.nodes[*id].values.is_empty())) {
             let mut values: Vec<Value> = Vec::new();
             for part in parts {

@@ -35,6 +35,9 @@ use super::{
 };
 use crate::schema::{Difference, MAX_DIFFERENCES, Policy};
 
+#[cfg(test)]
+pub use patterns::are_disjoint;
+
 /// Most steps of one comparison; beyond, the schemas count as different.
 const MAX_STEPS: usize = 400_000;
 /// Deepest nesting of schemas that are compared, references followed.
@@ -75,6 +78,8 @@ struct Comparison {
     reported: HashSet<(Id, Conjunction)>,
     equal: HashMap<(Id, Id), bool>,
     masks: HashMap<Id, Types>,
+    /// See [`Self::finite`].
+    listed: HashMap<Conjunction, Option<Rc<[Value]>>>,
     patterns: patterns::Patterns,
     /// Reasons are being gathered for the message of another difference.
     explaining: bool,
@@ -114,6 +119,7 @@ impl Comparison {
             reported: HashSet::new(),
             equal: HashMap::new(),
             masks: HashMap::new(),
+            listed: HashMap::new(),
             patterns: patterns::Patterns::default(),
             explaining: false,
             outside: Vec::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Comparison, Conjunction};
-use crate::schema::json::node::{Id, Node, Types, text};
+use crate::schema::json::node::{Id, Node, Types, Values, text};
 
 /// Longest list of values in a message.
 const MAX_LISTED: usize = 5;
@@ -92,7 +92,8 @@ impl Comparison {
                 continue;
             }
             let had = writer.iter().any(|id| !self.nodes[*id].values.is_empty());
-            let added = old.iter().flat_map(|old| new.values.iter().filter(|value| !old.contains(value))).next().is_some();
+            let known = old.as_deref().map(Values::new);
+            let added = known.is_some_and(|known| new.values.iter().any(|value| !known.has(value)));
             let kind = if had && added { "ENUM_ARRAY_CHANGED" } else { "ENUM_ARRAY_NARROWED" };
             let keyword = if new.values.len() == 1 && node.values.len() > 1 || !node.shape.contains("enum") { "const" } else { "enum" };
             let listed = listed(&lost);
