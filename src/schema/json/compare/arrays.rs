@@ -133,7 +133,12 @@ impl Comparison {
             }
         }
         let Some(limit) = node.max_contains else { return answer };
-        let before = olds.iter().filter(|(old, _, _)| self.takes(*old, &[new])).filter_map(|(_, _, limit)| *limit).chain(most).min();
+        let before = olds
+            .iter()
+            .filter(|(old, _, _)| self.strictly(|comparison| comparison.takes(*old, &[new])))
+            .filter_map(|(_, _, limit)| *limit)
+            .chain(most)
+            .min();
         self.at_most(reader, "maxContains", Some(limit), before, ["MAX_CONTAINS_ADDED", "MAX_CONTAINS_DECREASED"]) & answer
     }
 

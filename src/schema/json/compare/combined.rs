@@ -67,93 +67,12 @@ impl Comparison {
         answer
     }
 
-    /// `anyOf` and `oneOf`: each way that the writer's data may go has to fit one of the branches.
-    fn sum(&mut self, reader: Id, keyword: &str, branches: &[Id], writer: &Conjunction) -> bool {
-        let mut taken = Vec::new();
-        if self.quietly(|comparison| comparison.fits(keyword == "oneOf", branches, writer, &mut taken)) {
-            return true;
-        }
-        if self.quiet > 0 {
-            return false;
-        }
-        if let Some((one, other)) = taken.first() {
-            let paths = [self.path(*one, &[]).0, self.path(*other, &[]).0];
-            return self.tell("COMBINED_TYPE_SUBSCHEMAS_CHANGED", reader, &[keyword], String::new(), || {
-                format!("data that fits `{}` always fits `{}` too, and `oneOf` takes only what fits one; use `anyOf`, or tell them apart by a `const`", paths[0], paths[1])
-            });
-        }
-        let types = self.mask(writer);
-        let new = branches.iter().fold(crate::schema::json::node::Types::NONE, |types, branch| types.or(self.mask(&[*branch])));
-        let groups = writer.iter().flat_map(|id| {
-            let links = &self.nodes[*id].links;
-            [links.any_of.len(), links.one_of.len()]
-        });
-        let before = groups.max().unwrap_or(0);
-        if before < 2 && !types.is_within(new) {
-            let kind = if types.has(new) { "TYPE_NARROWED" } else { "TYPE_CHANGED" };
-            let lost = types.without(new).title();
-            return self.tell(kind, reader, &[keyword], lost.clone(), || {
-                format!("data of type {lost} fits none of `{keyword}`, and the old schema allows it; add a branch that takes it")
-            });
-        }
-        let mut failing = self.parts(reader, writer).unwrap_or_default();
-        failing.retain(|part| {
-            let writer = self.flat_with(writer, part);
-            !self.quietly(|comparison| comparison.fits(false, branches, &writer, &mut Vec::new()))
-        });
-        let part = failing.first().map_or_else(|| writer.clone(), |part| self.flat_with(writer, part));
-        let nearest = self.nearest(branches, &part);
-        let of = failing.first().and_then(|part| part.first()).filter(|id| **id < self.types).map(|id| self.path(*id, &[]).0);
-        let of = of.map_or_else(|| "some data of the old schema".to_owned(), |path| format!("data of the old schema's `{path}`"));
-        let kind = if before > branches.len() { "SUM_TYPE_NARROWED" } else { "COMBINED_TYPE_SUBSCHEMAS_CHANGED" };
-        self.tell(kind, reader, &[keyword], String::new(), || {
-            format!("{of} fits none of `{keyword}`; {nearest}; keep a branch that takes it")
-        })
-    }
-
-    /// Whether each of the writer's choices fits a branch. For `oneOf`, those that surely fit two are put into `taken`.
-    fn fits(&mut self, one: bool, branches: &[Id], writer: &Conjunction, taken: &mut Vec<(Id, Id)>) -> bool {
-        if !self.step() {
-            return false;
-        }
-        let mut fitting = branches.iter().filter(|branch| self.check(**branch, writer)).copied().collect::<Vec<_>>().into_iter();
-        let (first, second) = (fitting.next(), fitting.next());
-        if let (Some(first), Some(second), true) = (first, second, one)
-            && !self.exhausted
-            && !self.is_empty(writer, 0)
-        {
-            taken.push((first, second));
-            return false;
-        }
-        if first.is_some() && (!one || branches.len() < 2) {
-            return true;
-        }
-        // What fits one branch as a whole may fit another one in parts.
-        let Some(parts) = self.choices(writer) else { return first.is_some() };
-        parts.into_iter().all(|part| {
-            let writer = self.flat_with(writer, &part);
-            self.is_empty(&writer, 0) || self.fits(one, branches, &writer, taken)
-        })
-    }
-
-    /// The branch that takes most, and what it doesn't.
-    fn nearest(&mut self, branches: &[Id], writer: &Conjunction) -> String {
-        let mut best: Option<(usize, String)> = None;
-        for branch in branches {
-            let reasons = self.reasons(*branch, writer);
-            if let Some(first) = reasons.first().filter(|_| best.as_ref().is_none_or(|(count, _)| reasons.len() < *count)) {
-                best = Some((reasons.len(), format!("the nearest is `{}`, but at `{}`: {}", self.path(*branch, &[]).0, first.0, first.1)));
-            }
-        }
-        best.map_or_else(|| "no branch is near".to_owned(), |(_, text)| text)
-    }
-
     fn first_reason(&mut self, reader: Id, writer: &Conjunction) -> String {
         self.reasons(reader, writer).into_iter().next().map_or_else(String::new, |(path, message)| format!("at `{path}`: {message}"))
     }
 
     /// What would be told of two schemas. Nothing, within reasons for something else: once is enough.
-    fn reasons(&mut self, reader: Id, writer: &Conjunction) -> Vec<(String, String)> {
+    pub(super) fn reasons(&mut self, reader: Id, writer: &Conjunction) -> Vec<(String, String)> {
         if self.quiet > 0 || self.explaining {
             return Vec::new();
         }
@@ -172,7 +91,7 @@ impl Comparison {
             return false;
         }
         let olds: Vec<Id> = writer.iter().filter_map(|id| self.nodes[*id].links.not).collect();
-        if olds.iter().any(|old| self.takes(*old, &[not])) {
+        if self.strictly(|comparison| olds.iter().any(|old| comparison.takes(*old, &[not]))) {
             return true;
         }
         let both = self.flat_with(writer, &[not]);
@@ -202,24 +121,24 @@ impl Comparison {
         let (mut yes, mut no) = (vec![condition], Vec::new());
         for id in writer.iter() {
             if let Some([old, old_then, old_else]) = self.nodes[*id].links.condition {
-                if self.takes(old, &[condition]) {
+                if self.strictly(|comparison| comparison.takes(old, &[condition])) {
                     yes.push(old_then);
                 }
-                if self.takes(condition, &[old]) {
+                if self.strictly(|comparison| comparison.takes(condition, &[old])) {
                     no.push(old_else);
                 }
             }
         }
         let (yes, no) = (self.flat_with(writer, &yes), self.flat_with(writer, &no));
         let mut answer = self.is_empty(&yes, 0) || self.check(then, &yes);
-        if !self.takes(condition, writer) {
+        if !self.strictly(|comparison| comparison.takes(condition, writer)) {
             answer &= self.check(otherwise, &no);
         }
         answer
     }
 
     /// A choice that the writer leaves open, types included.
-    fn choices(&mut self, writer: &Conjunction) -> Option<Vec<Vec<Id>>> {
+    pub(super) fn choices(&mut self, writer: &Conjunction) -> Option<Vec<Vec<Id>>> {
         self.open_choice(writer).or_else(|| self.open_types(writer))
     }
 }

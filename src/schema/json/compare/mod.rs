@@ -19,6 +19,7 @@ mod patterns;
 mod required;
 mod same;
 mod scalars;
+mod sums;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -75,6 +76,7 @@ struct Comparison {
     /// The outermost question in `open` whose assumed answer was used.
     assumed: usize,
     answers: HashMap<(Id, Conjunction), bool>,
+    strict_answers: HashMap<(Id, Conjunction), bool>,
     reported: HashSet<(Id, Conjunction)>,
     equal: HashMap<(Id, Id), bool>,
     masks: HashMap<Id, Types>,
@@ -116,6 +118,7 @@ impl Comparison {
             open: Vec::new(),
             assumed: usize::MAX,
             answers: HashMap::new(),
+            strict_answers: HashMap::new(),
             reported: HashSet::new(),
             equal: HashMap::new(),
             masks: HashMap::new(),
@@ -175,6 +178,23 @@ impl Comparison {
     /// Whether `reader` takes all that `writer` lets through, without telling why not.
     fn takes(&mut self, reader: Id, writer: &[Id]) -> bool {
         self.quietly(|comparison| comparison.check(reader, writer))
+    }
+
+    /// Asks in the strict policy, whatever the policy is: where a yes makes a difference, or lets one go unseen, it has to be
+    /// a sure one.
+    fn strictly<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let policy = std::mem::replace(&mut self.policy, Policy::Strict);
+        if policy == Policy::Strict {
+            return ask(self);
+        }
+        // Answers and open questions of one policy are none of the other one.
+        std::mem::swap(&mut self.answers, &mut self.strict_answers);
+        let (open, assumed) = (std::mem::take(&mut self.open), std::mem::replace(&mut self.assumed, usize::MAX));
+        let answer = self.quietly(ask);
+        (self.open, self.assumed) = (open, assumed);
+        std::mem::swap(&mut self.answers, &mut self.strict_answers);
+        self.policy = policy;
+        answer
     }
 
     /// Whether `reader` takes all that `writer` lets through; tells why not unless asked quietly.
@@ -257,6 +277,12 @@ impl Comparison {
 
     /// Whether `reader` takes each of the writer's choices.
     fn by_parts(&mut self, reader: Id, writer: &Conjunction) -> bool {
+        // In the lenient policy, branches are assigned to each other; one at a time would do without.
+        let links = &self.nodes[reader].links;
+        let is_made_of = links.reference.is_some() || [&links.all_of, &links.any_of, &links.one_of].iter().any(|parts| !parts.is_empty());
+        if self.is_lenient() && is_made_of {
+            return false;
+        }
         let Some(parts) = self.parts(reader, writer) else { return false };
         parts.into_iter().all(|part| {
             let writer = self.flat_with(writer, &part);
