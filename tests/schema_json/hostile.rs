@@ -42,6 +42,33 @@ fn chains_of_references_are_bounded() {
 }
 
 #[test]
+fn chains_of_choices_are_bounded() {
+    let bodies = [
+        r##"{"anyOf":[{"type":"null"},{"type":"object","properties":{"x":NEXT}}]}"##,
+        r##"{"oneOf":[NEXT,{"type":"array","items":NEXT}]}"##,
+        r##"{"allOf":[{"properties":{"x":NEXT}},{"not":{"properties":{"y":NEXT}}}]}"##,
+        r##"{"if":{"required":["a"]},"then":{"properties":{"x":NEXT}},"else":{"items":NEXT}}"##,
+        r##"{"not":{"not":NEXT}}"##,
+    ];
+    let start = Instant::now();
+    for body in bodies {
+        let chain = |last: &str| {
+            let links: Vec<String> = (0..400)
+                .map(|at| format!(r#""d{at}":{}"#, body.replace("NEXT", &format!(r##"{{"$ref":"#/definitions/d{}"}}"##, at + 1))))
+                .collect();
+            schema(&format!(r##"{{"$ref":"#/definitions/d0","definitions":{{{},"d400":{{"type":"{last}"}}}}}}"##, links.join(",")))
+        };
+        let (old, new) = (chain("string"), chain("integer"));
+        assert_eq!(differences(&old, &old, Policy::Lenient), [""; 0], "{body}");
+        for policy in [Policy::Strict, Policy::Lenient] {
+            assert!(!differences(&new, &old, policy).is_empty(), "{body}");
+        }
+        println!("{body}: {:?}", start.elapsed());
+    }
+    assert!(start.elapsed() < LONG * 2, "{:?}", start.elapsed());
+}
+
+#[test]
 fn explosions_are_bounded() {
     // Each level refers to the next one several times: without a memory there would be 4^30 ways.
     let wide = |last: &str| {

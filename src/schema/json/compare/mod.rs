@@ -40,7 +40,7 @@ use crate::schema::{Difference, MAX_DIFFERENCES, Policy};
 pub use patterns::are_disjoint;
 
 /// Most steps of one comparison; beyond, the schemas count as different.
-const MAX_STEPS: usize = 400_000;
+const MAX_STEPS: usize = 200_000;
 /// Deepest nesting of schemas that are compared, references followed.
 const MAX_DEPTH: usize = 100;
 
