@@ -44,11 +44,11 @@ fn chains_of_references_are_bounded() {
 #[test]
 fn chains_of_choices_are_bounded() {
     let bodies = [
-        r##"{"anyOf":[{"type":"null"},{"type":"object","properties":{"x":NEXT}}]}"##,
-        r##"{"oneOf":[NEXT,{"type":"array","items":NEXT}]}"##,
-        r##"{"allOf":[{"properties":{"x":NEXT}},{"not":{"properties":{"y":NEXT}}}]}"##,
-        r##"{"if":{"required":["a"]},"then":{"properties":{"x":NEXT}},"else":{"items":NEXT}}"##,
-        r##"{"not":{"not":NEXT}}"##,
+        r#"{"anyOf":[{"type":"null"},{"type":"object","properties":{"x":NEXT}}]}"#,
+        r#"{"oneOf":[NEXT,{"type":"array","items":NEXT}]}"#,
+        r#"{"allOf":[{"properties":{"x":NEXT}},{"not":{"properties":{"y":NEXT}}}]}"#,
+        r#"{"if":{"required":["a"]},"then":{"properties":{"x":NEXT}},"else":{"items":NEXT}}"#,
+        r#"{"not":{"not":NEXT}}"#,
     ];
     let start = Instant::now();
     for body in bodies {

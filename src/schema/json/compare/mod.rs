@@ -39,8 +39,12 @@ use crate::schema::{Difference, MAX_DIFFERENCES, Policy};
 #[cfg(test)]
 pub use patterns::are_disjoint;
 
-/// Most steps of one comparison; beyond, the schemas count as different.
-const MAX_STEPS: usize = 200_000;
+/// Steps that any comparison may take; beyond, the schemas count as different.
+const MIN_STEPS: usize = 100_000;
+/// Further steps for each schema within the two.
+const STEPS_FOR_EACH: usize = 50;
+/// Most steps of the largest comparison, which are some seconds.
+const MAX_STEPS: usize = 1_000_000;
 /// Deepest nesting of schemas that are compared, references followed.
 const MAX_DEPTH: usize = 100;
 
@@ -70,6 +74,8 @@ struct Comparison {
     /// Above zero: only whether there are differences is asked.
     quiet: usize,
     steps: usize,
+    /// Most of them.
+    limit: usize,
     exhausted: bool,
     /// What is being asked; asking it again, as recursive schemas do, is answered with yes.
     open: Vec<(Id, Conjunction)>,
@@ -98,6 +104,7 @@ impl Comparison {
             Rc::new(node)
         }));
         let types = nodes.len();
+        let limit = (MIN_STEPS + STEPS_FOR_EACH * types).min(MAX_STEPS);
         let place = reader.nodes[0].place.clone();
         nodes.extend(Types::PARTS.map(|part| {
             let mut node = Node::anything(place.clone());
@@ -114,6 +121,7 @@ impl Comparison {
             told: HashSet::new(),
             quiet: 0,
             steps: 0,
+            limit,
             exhausted: false,
             open: Vec::new(),
             assumed: usize::MAX,
@@ -141,8 +149,9 @@ impl Comparison {
                 kind: "COMPARISON_TOO_COMPLEX",
                 path: "/".to_owned(),
                 message: format!(
-                    "the schemas are too complex to be compared within {MAX_STEPS} steps and {MAX_DEPTH} levels; use fewer choices \
-                     (`anyOf`, `oneOf`) within each other, or set the compatibility of the subject to NONE for this version"
+                    "the schemas are too complex to be compared within {} steps and {MAX_DEPTH} levels; use fewer choices \
+                     (`anyOf`, `oneOf`) within each other, or set the compatibility of the subject to NONE for this version",
+                    self.limit
                 ),
                 detail: String::new(),
             });
@@ -161,7 +170,7 @@ impl Comparison {
     /// Counts a step. False: there are none left.
     fn step(&mut self) -> bool {
         self.steps += 1;
-        if self.steps > MAX_STEPS {
+        if self.steps > self.limit {
             self.exhausted = true;
         }
         !self.exhausted
@@ -199,7 +208,7 @@ impl Comparison {
 
     /// Whether `reader` takes all that `writer` lets through; tells why not unless asked quietly.
     fn check(&mut self, reader: Id, writer: &[Id]) -> bool {
-        if !self.step() {
+        if !self.step() || self.found.len() >= MAX_DIFFERENCES {
             return false;
         }
         if self.nodes[reader].is_anything() {
