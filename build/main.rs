@@ -7,6 +7,7 @@ mod comments;
 mod frontends;
 mod registry;
 mod services;
+mod wellknown;
 
 use std::{
     env,
@@ -50,6 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("guards.rs"), collected.guards())?;
     registry::write(&out)?;
     frontends::write(&out)?;
+    wellknown::write(&out)?;
     conformance(&out)
 }
 

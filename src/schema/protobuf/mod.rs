@@ -1,36 +1,112 @@
-//! Protocol Buffers.
+//! Protocol Buffers: proto2, proto3 and the editions 2023 and 2024, <https://protobuf.dev/reference/protobuf/>.
+//!
+//! A text is source, or the base64 of a `google.protobuf.FileDescriptorProto`; both of the same file are the same schema. Its
+//! imports are its dependencies, by name; Protobuf's own files and those in `wellknown/` need no reference.
+//!
+//! `scan` → `edition` → `read` → `check` → `link` is the way of a text to descriptors that know each other; `print` writes
+//! them as the one canonical text, and `compare` tells what stands between two of them.
+
+mod check;
+mod compare;
+mod edition;
+mod features;
+mod link;
+mod names;
+mod print;
+mod read;
+mod scan;
+mod wellknown;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
+use prost_types::FileDescriptorProto;
 
 use super::{Dependency, Difference, Invalid};
+use link::Linked;
+use print::Shape;
+use read::{File, Syntax, Visibility};
 
 /// A schema with all that it refers to.
 #[derive(Debug)]
 pub struct Schema {
-    text: String,
+    linked: Linked,
 }
 
 impl Schema {
     /// Reads a text; see [`super::Schema::parse`].
-    pub fn parse(text: &str, _dependencies: &[Dependency]) -> Result<Self, Invalid> {
-        Ok(Self { text: text.to_owned() })
+    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
+        let mut name = "schema.proto".to_owned();
+        while dependencies.iter().any(|dependency| *dependency.name == *name) {
+            name.insert(0, '_');
+        }
+        let file = File::read(&name, text).map_err(|invalid| unnamed(&name, invalid))?;
+        let decoded = file.from_descriptor;
+        let mut linked = link::link(&name, file, dependencies).map_err(|invalid| unnamed(&name, invalid))?;
+        if decoded {
+            // By way of source: what can be said there only is what a compiler would take, and one file has one canonical text.
+            let source = print::file(&linked, Shape::Canonical);
+            let again = File::parse(&name, &source).and_then(|file| link::link(&name, file, dependencies));
+            linked =
+                again.map_err(|invalid| Invalid::new(format!("the descriptor is none that source could have: {}", invalid.message)))?;
+        }
+        Ok(Self { linked })
     }
 
     /// See [`super::Schema::canonical`].
     pub fn canonical(&self) -> String {
-        self.text.clone()
+        print::file(&self.linked, Shape::Canonical)
     }
 
-    /// See [`super::Schema::normalized`].
+    /// See [`super::Schema::normalized`]: imports by name, options and fields by number, types by their full names.
     pub fn normalized(&self) -> String {
-        self.text.clone()
+        print::file(&self.linked, Shape::Normalized)
     }
 
     /// See [`super::Schema::rendered`].
-    pub fn rendered(&self, _shape: &str) -> Option<String> {
-        None
+    pub fn rendered(&self, shape: &str) -> Option<String> {
+        match shape {
+            "serialized" => Some(STANDARD.encode(self.serialized())),
+            "ignore_extensions" => Some(print::file(&self.linked, Shape::Bare)),
+            _ => None,
+        }
+    }
+
+    /// The descriptor of the file itself as protoc would give it, without places in the text.
+    fn serialized(&self) -> Vec<u8> {
+        let encoded = self.linked.file.encode_to_vec();
+        let descriptor = FileDescriptorProto::default().descriptor();
+        let Ok(mut file) = DynamicMessage::decode(descriptor, encoded.as_slice()) else { return encoded };
+        let imports = &self.linked.imports;
+        let list = |wanted: Visibility| {
+            let numbered = imports.iter().zip(0..).filter(|((_, visibility), _)| *visibility == wanted);
+            Value::List(numbered.map(|(_, index)| Value::I32(index)).collect())
+        };
+        file.set_field_by_name("dependency", Value::List(imports.iter().map(|(path, _)| Value::String(path.clone())).collect()));
+        file.set_field_by_name("public_dependency", list(Visibility::Public));
+        file.set_field_by_name("weak_dependency", list(Visibility::Weak));
+        match self.linked.syntax {
+            Syntax::Proto2 => file.clear_field_by_name("syntax"),
+            Syntax::Proto3 => {}
+            Syntax::Edition(edition) => {
+                file.set_field_by_name("syntax", Value::String("editions".to_owned()));
+                file.set_field_by_name("edition", Value::EnumNumber(edition.number));
+            }
+        }
+        file.encode_to_vec()
+    }
+}
+
+/// Takes the name off that the schema's own file has for the linker alone.
+fn unnamed(name: &str, invalid: Invalid) -> Invalid {
+    let prefix = format!("{name}: ");
+    match invalid.message.strip_prefix(&prefix) {
+        Some(rest) => Invalid::new(rest),
+        None => invalid,
     }
 }
 
 /// See [`super::Schema::differences`].
-pub fn differences(_reader: &Schema, _writer: &Schema) -> Vec<Difference> {
-    Vec::new()
+pub fn differences(reader: &Schema, writer: &Schema) -> Vec<Difference> {
+    compare::differences(&reader.linked, &writer.linked)
 }

@@ -1,0 +1,255 @@
+//! Writes a descriptor as source: the one text of all that say the same.
+//!
+//! The order is that of Protobuf's style guide (<https://protobuf.dev/programming-guides/style/>): syntax, package, imports,
+//! options, messages, enums, extensions, services. In a message: options, reserved, extension ranges, fields, extensions,
+//! messages, enums. Two spaces indent, one empty line stands between declarations, comments are left out. Messages keep the
+//! order that they have among themselves, maps and groups included, since data in Kafka tells a message by its index.
+
+mod message;
+mod options;
+
+use std::collections::HashSet;
+
+use message::Scope;
+use prost_reflect::{DynamicMessage, Value};
+use prost_types::{EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, ServiceDescriptorProto};
+
+use super::{
+    link::Linked,
+    names::{Names, joined},
+    read::{Syntax, Visibility},
+};
+
+/// Which text of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Names as short as they can be, what has an order as it was written.
+    Canonical,
+    /// Full names; imports by name and fields by number.
+    Normalized,
+    /// Canonical, without custom options and extensions.
+    Bare,
+}
+
+/// Writes a file.
+pub(super) fn file(linked: &Linked, shape: Shape) -> String {
+    let proto = linked.file.file_descriptor_proto();
+    let pool = linked.file.parent_pool();
+    // With what the pool knows of custom options, which the crate's own types leave out.
+    let node = pool
+        .get_message_by_name("google.protobuf.FileDescriptorProto")
+        .and_then(|descriptor| DynamicMessage::decode(descriptor, linked.file.encode_to_vec().as_slice()).ok());
+    let names = Names::new(pool, proto.package());
+    let mut printer = Printer { out: String::new(), depth: 0, gap: false, names, shape, syntax: linked.syntax };
+    printer.file(proto, node.as_ref(), linked);
+    printer.out
+}
+
+struct Printer {
+    out: String,
+    depth: usize,
+    /// Whether an empty line stands before the next line.
+    gap: bool,
+    names: Names,
+    shape: Shape,
+    syntax: Syntax,
+}
+
+/// The node of a declaration in the descriptor of the file, where its options are.
+type Node<'a> = Option<&'a DynamicMessage>;
+
+/// The part of a node by the field that it is in and its index there.
+fn part<'a>(node: Node<'a>, field: &str, index: usize) -> Node<'a> {
+    let node = node?;
+    let field = node.descriptor_of(field)?;
+    let (_, Value::List(list)) = node.fields().find(|(known, _)| known.number() == field)? else { return None };
+    list.get(index)?.as_message()
+}
+
+/// Finds fields of nodes by name.
+trait Described {
+    fn descriptor_of(&self, field: &str) -> Option<u32>;
+}
+
+impl Described for DynamicMessage {
+    fn descriptor_of(&self, field: &str) -> Option<u32> {
+        prost_reflect::ReflectMessage::descriptor(self).get_field_by_name(field).map(|field| field.number())
+    }
+}
+
+impl Printer {
+    fn line(&mut self, text: &str) {
+        if std::mem::take(&mut self.gap) && !self.out.is_empty() {
+            self.out.push('\n');
+        }
+        self.out.extend(std::iter::repeat_n("  ", self.depth));
+        self.out.push_str(text);
+        self.out.push('\n');
+    }
+
+    fn open(&mut self, head: &str) {
+        self.line(&format!("{head} {{"));
+        self.depth += 1;
+        self.gap = false;
+    }
+
+    fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.gap = false;
+        if self.out.ends_with("{\n") {
+            self.out.pop();
+            self.out.push_str("}\n");
+        } else {
+            self.line("}");
+        }
+    }
+
+    fn edition(&self) -> bool {
+        matches!(self.syntax, Syntax::Edition(_))
+    }
+
+    /// How a custom option is called in a scope.
+    fn extension_name(&self, full: &str, scope: &str) -> String {
+        match self.shape {
+            Shape::Normalized => self.names.full(full, scope),
+            Shape::Canonical | Shape::Bare => self.names.short(full, scope),
+        }
+    }
+
+    /// How a type is called in a scope.
+    fn type_name(&self, full: &str, scope: &str) -> String {
+        match self.shape {
+            Shape::Normalized => format!(".{}", full.trim_start_matches('.')),
+            Shape::Canonical | Shape::Bare => self.names.short(full, scope),
+        }
+    }
+
+    fn file(&mut self, file: &FileDescriptorProto, node: Node, linked: &Linked) {
+        match self.syntax {
+            Syntax::Proto2 => self.line("syntax = \"proto2\";"),
+            Syntax::Proto3 => self.line("syntax = \"proto3\";"),
+            Syntax::Edition(edition) => self.line(&format!("edition = \"{}\";", edition.name)),
+        }
+        let package = file.package();
+        if !package.is_empty() {
+            self.gap = true;
+            self.line(&format!("package {package};"));
+        }
+        self.gap = true;
+        self.imports(&linked.imports);
+        self.gap = true;
+        self.options(node, package);
+        let scope = Scope::new(package, &file.message_type);
+        let groups: HashSet<usize> = file.extension.iter().filter_map(|field| scope.made(field)).collect();
+        for (index, message) in file.message_type.iter().enumerate() {
+            if !groups.contains(&index) || self.shape == Shape::Bare {
+                self.message(message, part(node, "message_type", index), package);
+            }
+        }
+        for (index, values) in file.enum_type.iter().enumerate() {
+            self.enumeration(values, part(node, "enum_type", index), package);
+        }
+        self.extensions(&file.extension, node, &scope);
+        for (index, service) in file.service.iter().enumerate() {
+            self.service(service, part(node, "service", index), package);
+        }
+    }
+
+    fn imports(&mut self, imports: &[(String, Visibility)]) {
+        let mut imports = imports.to_vec();
+        if self.shape == Shape::Normalized {
+            imports.sort();
+        }
+        for (path, visibility) in imports {
+            let kind = match visibility {
+                Visibility::Private => "",
+                Visibility::Public => "public ",
+                Visibility::Weak => "weak ",
+            };
+            self.line(&format!("import {kind}{};", options::quoted(path.as_bytes())));
+        }
+    }
+
+    fn enumeration(&mut self, values: &EnumDescriptorProto, node: Node, scope: &str) {
+        self.gap = true;
+        let full = joined(scope, values.name());
+        self.open(&format!("enum {}", values.name()));
+        self.options(node, &full);
+        let ranges = values.reserved_range.iter().map(|range| (i64::from(range.start()), i64::from(range.end()), i64::from(i32::MAX)));
+        self.reserved(ranges.collect(), &values.reserved_name);
+        for (index, value) in values.value.iter().enumerate() {
+            let options = self.inline_options(part(node, "value", index), &full, Vec::new());
+            self.line(&format!("{} = {}{options};", value.name(), value.number()));
+        }
+        self.close();
+        self.gap = true;
+    }
+
+    fn service(&mut self, service: &ServiceDescriptorProto, node: Node, scope: &str) {
+        self.gap = true;
+        let full = joined(scope, service.name());
+        self.open(&format!("service {}", service.name()));
+        self.options(node, &full);
+        for (index, method) in service.method.iter().enumerate() {
+            let side = |streams: bool, name: &str| {
+                let kind = if streams { "stream " } else { "" };
+                format!("({kind}{})", self.type_name(name, &full))
+            };
+            let request = side(method.client_streaming(), method.input_type());
+            let response = side(method.server_streaming(), method.output_type());
+            let head = format!("rpc {}{request} returns {response}", method.name());
+            let node = part(node, "method", index);
+            let options = self.listed(node, &joined(&full, method.name()));
+            if options.is_empty() {
+                self.line(&format!("{head};"));
+                continue;
+            }
+            self.open(&head);
+            for (name, value) in options {
+                self.line(&format!("option {name} = {value};"));
+            }
+            self.close();
+        }
+        self.close();
+        self.gap = true;
+    }
+
+    /// Extensions, those that follow each other and extend the same message in one block.
+    fn extensions(&mut self, fields: &[FieldDescriptorProto], node: Node, scope: &Scope) {
+        if self.shape == Shape::Bare {
+            return;
+        }
+        let mut index = 0;
+        for block in fields.chunk_by(|left, right| left.extendee() == right.extendee()) {
+            self.gap = true;
+            let extendee = block.first().map_or("", FieldDescriptorProto::extendee);
+            self.open(&format!("extend {}", self.type_name(extendee, scope.name)));
+            for field in block {
+                self.field(field, part(node, "extension", index), scope, node);
+                index += 1;
+            }
+            self.close();
+            self.gap = true;
+        }
+    }
+
+    /// What is reserved: ranges with both ends in them, and what `max` stands for.
+    fn reserved(&mut self, mut ranges: Vec<(i64, i64, i64)>, names: &[String]) {
+        if self.shape == Shape::Normalized {
+            ranges.sort_unstable();
+        }
+        if !ranges.is_empty() {
+            self.line(&format!("reserved {};", message::ranges(&ranges)));
+        }
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        if self.shape == Shape::Normalized {
+            names.sort_unstable();
+        }
+        if !names.is_empty() {
+            let quote = if self.edition() { "" } else { "\"" };
+            let list: Vec<String> = names.iter().map(|name| format!("{quote}{name}{quote}")).collect();
+            self.line(&format!("reserved {};", list.join(", ")));
+        }
+        self.gap |= !ranges.is_empty() || !names.is_empty();
+    }
+}
