@@ -127,8 +127,8 @@ fn bytes(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
 
 fn boolean(text: &str) -> Result<bool, Refusal> {
     match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
+        "true" | "True" | "TRUE" => Ok(true),
+        "false" | "False" | "FALSE" => Ok(false),
         _ => Err(Cow::Borrowed("must be true or false")),
     }
 }

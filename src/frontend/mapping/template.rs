@@ -132,7 +132,7 @@ impl Template {
                     out.push(b':');
                     let at = out.len();
                     let there = template.json(scope, style, out)?;
-                    if !there || style.omit_zeros && is_zero(&out[at..]) && !template.is_text_zero(&out[at..]) {
+                    if !there || style.omit_zeros && template.is_copy() && is_zero(&out[at..]) && !template.is_text_zero(&out[at..]) {
                         out.truncate(before);
                     }
                 }
@@ -160,6 +160,16 @@ impl Template {
                 }
                 Ok(value.is_some())
             }
+        }
+    }
+
+    /// Whether it copies something; what is constant or computed is written as it is.
+    fn is_copy(&self) -> bool {
+        match self {
+            Self::Constant(_) | Self::Expression(..) | Self::Translate(_) => false,
+            Self::Default(both) => both.0.is_copy() && both.1.is_copy(),
+            Self::When(when) => when.1.is_copy() && when.2.as_ref().is_none_or(Self::is_copy),
+            Self::Path(..) | Self::Object(_) | Self::List(_) | Self::Each(_) => true,
         }
     }
 
