@@ -9,6 +9,7 @@ COPY registry registry
 COPY frontends frontends
 COPY openapi openapi
 COPY examples examples
+COPY wellknown wellknown
 COPY src src
 RUN cargo build --release --locked && mkdir /data
 

@@ -96,6 +96,9 @@ fn editions_are_read_and_written() {
     let bytes = STANDARD.decode(encoded).expect("base64");
     assert_eq!(FileDescriptorProto::decode(bytes.as_slice()).expect("a descriptor").syntax(), "editions");
     assert!(schema("edition = \"2024\"; message A { string s = 1; }").canonical().starts_with("edition = \"2024\";"));
+    let newer = "edition = \"2024\";\n\noption features.utf8_validation = NONE;\noption features.enforce_naming_style = STYLE_LEGACY;\n\nmessage A {}\n";
+    assert_eq!(schema(newer).canonical(), newer);
+    assert_eq!(schema(&schema(newer).rendered("serialized").expect("a shape")).canonical(), newer);
     assert!(refused("edition = \"2042\"; message A {}", &[]).contains("`2042` isn't known"));
     assert_eq!(refused("edition = \"2023\";\nmessage A { optional string s = 1; }", &[]).split(':').next(), Some("line 2, column 13"));
     // Places are those of the text that was given, whatever the parser was shown.
@@ -132,6 +135,8 @@ fn what_is_no_schema_is_refused() {
         ("import \"schema.proto\";", "imports itself"),
         ("message A { message BEntry { option map_entry = true; } }", "map<"),
         ("package google.protobuf; message FileOptions {}", "FileOptions"),
+        ("package google; message protobuf { message FileOptions {} }", "google.protobuf"),
+        ("message google { message protobuf { message FileOptions {} } }", "google"),
     ] {
         let message = refused(text, &[("a.proto", "message Z {}")]);
         assert!(message.contains(word), "{text}\n{message}");
@@ -148,6 +153,11 @@ fn hostile_texts_are_refused_before_they_cost_anything() {
     let aggregate = format!("option (x) = {}{};", "{ a ".repeat(100_000), "}".repeat(100_000));
     assert!(refused(&aggregate, &[]).contains("nested deeper"));
     assert!(refused(&" ".repeat(2 * 1024 * 1024), &[]).contains("longer than"));
+    assert!(refused(&format!("package {}a;", "a.".repeat(400_000)), &[]).contains("shorten"));
+    assert!(refused(&format!("message A {{ optional {} b = 1; }}", "a.".repeat(450) + "b"), &[]).chars().count() <= 501);
+    let wide: Vec<String> = (1..2_000).map(|number| format!("message M{number}{{message A{{message A{{}}}}}}")).collect();
+    let written = schema(&wide.concat()).canonical();
+    assert!(written.len() > wide.concat().len() && schema(&written).canonical() == written);
     let ranges: Vec<String> = (1..3_000).map(|number| (number * 2).to_string()).collect();
     assert!(refused(&format!("message A {{ reserved {}; }}", ranges.join(",")), &[]).contains("ranges"));
     let chain: Vec<(String, String)> =

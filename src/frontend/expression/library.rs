@@ -78,8 +78,9 @@ fn json_decode<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exec
 }
 
 fn millis(text: &CelString<'_>) -> Result<CelInt, ExecutionError> {
-    let (seconds, nanos) = time::parse_timestamp(text.inner())
-        .ok_or_else(|| ExecutionError::function_error("time.millis", format!("{:?} is no timestamp, as 2026-01-02T03:04:05Z", text.inner())))?;
+    let (seconds, nanos) = time::parse_timestamp(text.inner()).ok_or_else(|| {
+        ExecutionError::function_error("time.millis", format!("{:?} is no timestamp, as 2026-01-02T03:04:05Z", text.inner()))
+    })?;
     Ok(CelInt::from(seconds.saturating_mul(1000).saturating_add(i64::from(nanos) / 1_000_000)))
 }
 

@@ -128,18 +128,20 @@ impl SchemaRegistry {
         let subject = if subject.is_empty() { String::new() } else { Name::subject(&space, &subject)?.to_string() };
         let namespace = if resource_namespace == "-" { String::new() } else { resource_namespace };
         let is = |wanted: &str, value: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(value);
-        self.journal.now(context, |state| {
-            let found = state.associations.values().filter(|one| {
-                is(&subject, &one.subject)
-                    && is(&resource_id, &one.resource_id)
-                    && is(&resource_name, &one.resource_name)
-                    && is(&namespace, &one.resource_namespace)
-                    && is(&resource_type, &one.resource_type)
-                    && is(&lifecycle, &one.lifecycle)
-                    && (association_types.is_empty() || association_types.contains(&one.association_type))
-            });
-            page(found.cloned(), offset, limit).collect()
-        }).await
+        self.journal
+            .now(context, |state| {
+                let found = state.associations.values().filter(|one| {
+                    is(&subject, &one.subject)
+                        && is(&resource_id, &one.resource_id)
+                        && is(&resource_name, &one.resource_name)
+                        && is(&namespace, &one.resource_namespace)
+                        && is(&resource_type, &one.resource_type)
+                        && is(&lifecycle, &one.lifecycle)
+                        && (association_types.is_empty() || association_types.contains(&one.association_type))
+                });
+                page(found.cloned(), offset, limit).collect()
+            })
+            .await
     }
 
     pub(super) async fn delete_associations(self: &Arc<Self>, context: &Context, request: DeleteAssociationsRequest) -> Result<u32, Error> {

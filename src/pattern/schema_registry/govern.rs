@@ -22,15 +22,17 @@ impl SchemaRegistry {
     pub(super) async fn get_config(&self, context: &Context, request: GetConfigRequest) -> Result<Config, Error> {
         let GetConfigRequest { context: space, subject, default_to_global } = request;
         let name = Name::scope(&space, &subject)?;
-        self.journal.now(context, |state| {
-            let own = state.settings(&name).and_then(|settings| settings.config.as_deref());
-            if name.is_global() || default_to_global {
-                let mut config = setting::effective(state, &name);
-                config.compatibility_level.get_or_insert_with(|| setting::DEFAULT_LEVEL.to_owned());
-                return Ok(config);
-            }
-            own.cloned().ok_or_else(|| refusal::config_not_found(&name))
-        }).await?
+        self.journal
+            .now(context, |state| {
+                let own = state.settings(&name).and_then(|settings| settings.config.as_deref());
+                if name.is_global() || default_to_global {
+                    let mut config = setting::effective(state, &name);
+                    config.compatibility_level.get_or_insert_with(|| setting::DEFAULT_LEVEL.to_owned());
+                    return Ok(config);
+                }
+                own.cloned().ok_or_else(|| refusal::config_not_found(&name))
+            })
+            .await?
     }
 
     pub(super) async fn set_config(self: &Arc<Self>, context: &Context, request: SetConfigRequest) -> Result<Config, Error> {
@@ -69,13 +71,15 @@ impl SchemaRegistry {
     pub(super) async fn get_mode(&self, context: &Context, request: GetModeRequest) -> Result<String, Error> {
         let GetModeRequest { context: space, subject, default_to_global } = request;
         let name = Name::scope(&space, &subject)?;
-        self.journal.now(context, |state| {
-            if name.is_global() || default_to_global {
-                return Ok(setting::mode(state, &name).to_owned());
-            }
-            let own = state.settings(&name).and_then(|settings| settings.mode.as_deref());
-            own.map(str::to_owned).ok_or_else(|| refusal::mode_not_found(&name))
-        }).await?
+        self.journal
+            .now(context, |state| {
+                if name.is_global() || default_to_global {
+                    return Ok(setting::mode(state, &name).to_owned());
+                }
+                let own = state.settings(&name).and_then(|settings| settings.mode.as_deref());
+                own.map(str::to_owned).ok_or_else(|| refusal::mode_not_found(&name))
+            })
+            .await?
     }
 
     pub(super) async fn set_mode(self: &Arc<Self>, context: &Context, request: SetModeRequest) -> Result<String, Error> {
@@ -123,12 +127,15 @@ impl SchemaRegistry {
 
     pub(super) async fn contexts(&self, context: &Context, request: ListContextsRequest) -> Result<Vec<String>, Error> {
         let ListContextsRequest { prefix, offset, limit } = request;
-        self.journal.now(context, |state| {
-            let others = state.contexts.iter().filter(|(name, space)| &***name != subject::DEFAULT_CONTEXT && !space.subjects.is_empty());
-            // The default one is always there, and the first in order.
-            let all = std::iter::once(subject::DEFAULT_CONTEXT).chain(others.map(|(name, _)| &**name));
-            read::page(all.filter(|name| name.starts_with(&prefix)), offset, limit).map(str::to_owned).collect()
-        }).await
+        self.journal
+            .now(context, |state| {
+                let others =
+                    state.contexts.iter().filter(|(name, space)| &***name != subject::DEFAULT_CONTEXT && !space.subjects.is_empty());
+                // The default one is always there, and the first in order.
+                let all = std::iter::once(subject::DEFAULT_CONTEXT).chain(others.map(|(name, _)| &**name));
+                read::page(all.filter(|name| name.starts_with(&prefix)), offset, limit).map(str::to_owned).collect()
+            })
+            .await
     }
 
     pub(super) async fn delete_context(self: &Arc<Self>, context: &Context, request: DeleteContextRequest) -> Result<(), Error> {

@@ -28,14 +28,17 @@ const MAX_TEXT_BYTES: usize = 64 << 10;
 impl SchemaRegistry {
     pub(super) async fn list_keks(&self, context: &Context, request: ListKeksRequest) -> Result<Vec<String>, Error> {
         let ListKeksRequest { subject_prefixes, deleted, offset, limit } = request;
-        self.journal.now(context, |state| {
-            let serves = |kek: &Kek| {
-                let mut deks = state.deks.keys().filter(|(name, _, _)| *name == kek.name);
-                subject_prefixes.is_empty() || deks.any(|(_, subject, _)| subject_prefixes.iter().any(|prefix| subject.starts_with(prefix)))
-            };
-            let keks = state.keks.values().filter(|kek| (deleted || !kek.deleted) && serves(kek));
-            page(keks.map(|kek| kek.name.clone()), offset, limit).collect()
-        }).await
+        self.journal
+            .now(context, |state| {
+                let serves = |kek: &Kek| {
+                    let mut deks = state.deks.keys().filter(|(name, _, _)| *name == kek.name);
+                    subject_prefixes.is_empty()
+                        || deks.any(|(_, subject, _)| subject_prefixes.iter().any(|prefix| subject.starts_with(prefix)))
+                };
+                let keks = state.keks.values().filter(|kek| (deleted || !kek.deleted) && serves(kek));
+                page(keks.map(|kek| kek.name.clone()), offset, limit).collect()
+            })
+            .await
     }
 
     pub(super) async fn get_kek(&self, context: &Context, request: GetKekRequest) -> Result<Kek, Error> {
@@ -117,42 +120,48 @@ impl SchemaRegistry {
 
     pub(super) async fn dek_subjects(&self, context: &Context, request: ListDekSubjectsRequest) -> Result<Vec<String>, Error> {
         let ListDekSubjectsRequest { kek_name, deleted, offset, limit } = request;
-        self.journal.now(context, |state| {
-            kek(state, &kek_name, deleted)?;
-            let of = state
-                .deks
-                .iter()
-                .filter(|((kek, _, _), versions)| *kek == kek_name && versions.values().any(|dek| deleted || !dek.deleted));
-            let mut subjects: Vec<_> = of.map(|((_, subject, _), _)| subject.clone()).collect();
-            subjects.dedup();
-            Ok(page(subjects.into_iter(), offset, limit).collect())
-        }).await?
+        self.journal
+            .now(context, |state| {
+                kek(state, &kek_name, deleted)?;
+                let of = state
+                    .deks
+                    .iter()
+                    .filter(|((kek, _, _), versions)| *kek == kek_name && versions.values().any(|dek| deleted || !dek.deleted));
+                let mut subjects: Vec<_> = of.map(|((_, subject, _), _)| subject.clone()).collect();
+                subjects.dedup();
+                Ok(page(subjects.into_iter(), offset, limit).collect())
+            })
+            .await?
     }
 
     pub(super) async fn dek_versions(&self, context: &Context, request: ListDekVersionsRequest) -> Result<Vec<u32>, Error> {
         let ListDekVersionsRequest { kek_name, subject, algorithm, deleted, offset, limit } = request;
         let key = (kek_name, subject, self::algorithm(algorithm)?);
-        self.journal.now(context, |state| {
-            let versions: Vec<_> = deks(state, &key).filter(|dek| deleted || !dek.deleted).map(|dek| dek.version).collect();
-            if versions.is_empty() {
-                return Err(not_found(&key.1));
-            }
-            Ok(page(versions.into_iter(), offset, limit).collect())
-        }).await?
+        self.journal
+            .now(context, |state| {
+                let versions: Vec<_> = deks(state, &key).filter(|dek| deleted || !dek.deleted).map(|dek| dek.version).collect();
+                if versions.is_empty() {
+                    return Err(not_found(&key.1));
+                }
+                Ok(page(versions.into_iter(), offset, limit).collect())
+            })
+            .await?
     }
 
     pub(super) async fn get_dek(&self, context: &Context, request: GetDekRequest) -> Result<Dek, Error> {
         let GetDekRequest { kek_name, subject, version, algorithm, deleted } = request;
         let key = (kek_name, subject, self::algorithm(algorithm)?);
         let number = if version.is_empty() { Number::Of(1) } else { read::version(&version)? };
-        self.journal.now(context, |state| {
-            let mut found = deks(state, &key).filter(|dek| deleted || !dek.deleted);
-            let found = match number {
-                Number::Latest => found.last(),
-                Number::Of(number) => found.find(|dek| dek.version == number),
-            };
-            found.cloned().ok_or_else(|| not_found(&key.1))
-        }).await?
+        self.journal
+            .now(context, |state| {
+                let mut found = deks(state, &key).filter(|dek| deleted || !dek.deleted);
+                let found = match number {
+                    Number::Latest => found.last(),
+                    Number::Of(number) => found.find(|dek| dek.version == number),
+                };
+                found.cloned().ok_or_else(|| not_found(&key.1))
+            })
+            .await?
     }
 
     pub(super) async fn create_dek(self: &Arc<Self>, context: &Context, request: CreateDekRequest) -> Result<Dek, Error> {

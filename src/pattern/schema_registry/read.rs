@@ -115,7 +115,8 @@ impl SchemaRegistry {
         let GetSchemaRequest { context: space, subject, version: text, deleted, format } = request;
         let name = Name::subject(&space, &subject)?;
         let number = version(&text)?;
-        let (found, material) = self.journal.now(context, |state| Self::pick(state, &aliased(state, name), number, &text, deleted)).await??;
+        let (found, material) =
+            self.journal.now(context, |state| Self::pick(state, &aliased(state, name), number, &text, deleted)).await??;
         self.in_shape(found, &material, &format)
     }
 
@@ -134,113 +135,136 @@ impl SchemaRegistry {
                 return Ok(GetSchemaByIdResponse { schema: Some(bare(&stored)), max_id: 0 });
             }
         }
-        let (found, material, max_id) = self.journal.now(context, |state| -> Result<_, Error> {
-            let (context, stored) = by_id(state, &name, id).ok_or_else(|| refusal::id_not_found(id))?;
-            let space = state.space(context);
-            let user =
-                space.map_or(&[][..], |space| space.users(id)).iter().filter(|(user, _)| **user == *name.subject).max_by_key(|user| user.1);
-            let version = user.and_then(|(user, number)| Some((user, *number, *space?.subjects.get(user)?.versions.get(number)?)));
-            let schema = version.map_or_else(|| bare(stored), |(user, number, one)| told(context, user, number, one, stored));
-            let max_id = space.filter(|_| fetch_max_id).map_or(0, |space| space.last_id);
-            Ok((schema, Material::of(state, context, stored)?, max_id))
-        }).await??;
+        let (found, material, max_id) = self
+            .journal
+            .now(context, |state| -> Result<_, Error> {
+                let (context, stored) = by_id(state, &name, id).ok_or_else(|| refusal::id_not_found(id))?;
+                let space = state.space(context);
+                let user = space
+                    .map_or(&[][..], |space| space.users(id))
+                    .iter()
+                    .filter(|(user, _)| **user == *name.subject)
+                    .max_by_key(|user| user.1);
+                let version = user.and_then(|(user, number)| Some((user, *number, *space?.subjects.get(user)?.versions.get(number)?)));
+                let schema = version.map_or_else(|| bare(stored), |(user, number, one)| told(context, user, number, one, stored));
+                let max_id = space.filter(|_| fetch_max_id).map_or(0, |space| space.last_id);
+                Ok((schema, Material::of(state, context, stored)?, max_id))
+            })
+            .await??;
         Ok(GetSchemaByIdResponse { schema: Some(self.in_shape(found, &material, &format)?), max_id })
     }
 
     pub(super) async fn get_by_guid(&self, context: &Context, request: GetSchemaByGuidRequest) -> Result<RegisteredSchema, Error> {
         let GetSchemaByGuidRequest { guid, format } = request;
         let guid = Guid::parse(&guid).ok_or_else(refusal::schema_not_found)?;
-        let (found, material) = self.journal.now(context, |state| -> Result<_, Error> {
-            let found = state.contexts.iter().find_map(|(name, space)| Some((name, space.schema(space.id_of(&guid)?)?)));
-            let (name, stored) = found.ok_or_else(refusal::schema_not_found)?;
-            Ok((bare(stored), Material::of(state, name, stored)?))
-        }).await??;
+        let (found, material) = self
+            .journal
+            .now(context, |state| -> Result<_, Error> {
+                let found = state.contexts.iter().find_map(|(name, space)| Some((name, space.schema(space.id_of(&guid)?)?)));
+                let (name, stored) = found.ok_or_else(refusal::schema_not_found)?;
+                Ok((bare(stored), Material::of(state, name, stored)?))
+            })
+            .await??;
         self.in_shape(found, &material, &format)
     }
 
     pub(super) async fn ids_of_guid(&self, context: &Context, request: ListIdsOfGuidRequest) -> Result<Vec<ContextId>, Error> {
         let guid = Guid::parse(&request.guid).ok_or_else(refusal::schema_not_found)?;
-        let ids: Vec<_> = self.journal.now(context, |state| {
-            let id = |(name, space): (&Arc<str>, &Space)| Some(ContextId { context: name.to_string(), id: space.id_of(&guid)? });
-            state.contexts.iter().filter_map(id).collect()
-        }).await?;
+        let ids: Vec<_> = self
+            .journal
+            .now(context, |state| {
+                let id = |(name, space): (&Arc<str>, &Space)| Some(ContextId { context: name.to_string(), id: space.id_of(&guid)? });
+                state.contexts.iter().filter_map(id).collect()
+            })
+            .await?;
         if ids.is_empty() { Err(refusal::schema_not_found()) } else { Ok(ids) }
     }
 
     pub(super) async fn versions_of_id(&self, context: &Context, request: ListVersionsOfIdRequest) -> Result<Vec<SubjectVersion>, Error> {
         let ListVersionsOfIdRequest { context: space, id, subject, deleted, offset, limit } = request;
         let name = Name::scope(&space, &subject)?;
-        self.journal.now(context, |state| {
-            let (context, _) = by_id(state, &name, id).ok_or_else(|| refusal::id_not_found(id))?;
-            let space = state.space(context);
-            let mut users: Vec<_> = space.map_or(&[][..], |space| space.users(id)).iter().collect();
-            users.retain(|(user, number)| {
-                let one = space.and_then(|space| space.subjects.get(user)?.versions.get(number));
-                one.is_some_and(|one| deleted || !one.deleted) && (name.subject.is_empty() || **user == *name.subject)
-            });
-            users.sort();
-            let versions = users.into_iter().map(|(user, version)| SubjectVersion { subject: qualified(context, user), version: *version });
-            Ok(page(versions, offset, limit).collect())
-        }).await?
+        self.journal
+            .now(context, |state| {
+                let (context, _) = by_id(state, &name, id).ok_or_else(|| refusal::id_not_found(id))?;
+                let space = state.space(context);
+                let mut users: Vec<_> = space.map_or(&[][..], |space| space.users(id)).iter().collect();
+                users.retain(|(user, number)| {
+                    let one = space.and_then(|space| space.subjects.get(user)?.versions.get(number));
+                    one.is_some_and(|one| deleted || !one.deleted) && (name.subject.is_empty() || **user == *name.subject)
+                });
+                users.sort();
+                let versions =
+                    users.into_iter().map(|(user, version)| SubjectVersion { subject: qualified(context, user), version: *version });
+                Ok(page(versions, offset, limit).collect())
+            })
+            .await?
     }
 
     pub(super) async fn list(&self, context: &Context, request: ListSchemasRequest) -> Result<Vec<RegisteredSchema>, Error> {
         let ListSchemasRequest { context: space, subject_prefix, aliases, deleted, latest_only, rule_type, offset, limit } = request;
         let prefix = Prefix::new(&space, &subject_prefix);
-        self.journal.now(context, |state| {
-            let versions = subjects(state, &prefix).flat_map(|(context, name, subject)| {
-                let alias = subject.settings.config.as_ref().and_then(|config| config.alias.as_deref()).filter(|_| aliases);
-                let of = alias.and_then(|alias| state.subject(&Name::new(context, alias))).unwrap_or(subject);
-                let most = if latest_only { 1 } else { usize::MAX };
-                let mut versions: Vec<_> = of.list(deleted).rev().take(most).collect();
-                versions.reverse();
-                versions.into_iter().map(move |(number, one)| (context, name, number, one))
-            });
-            let schemas = versions.filter_map(|(context, name, number, one)| {
-                let stored = state.space(context)?.schema(one.id)?;
-                (rule_type.is_empty() || has_rule(stored, &rule_type)).then(|| told(context, name, number, one, stored))
-            });
-            page(schemas, offset, limit).collect()
-        }).await
+        self.journal
+            .now(context, |state| {
+                let versions = subjects(state, &prefix).flat_map(|(context, name, subject)| {
+                    let alias = subject.settings.config.as_ref().and_then(|config| config.alias.as_deref()).filter(|_| aliases);
+                    let of = alias.and_then(|alias| state.subject(&Name::new(context, alias))).unwrap_or(subject);
+                    let most = if latest_only { 1 } else { usize::MAX };
+                    let mut versions: Vec<_> = of.list(deleted).rev().take(most).collect();
+                    versions.reverse();
+                    versions.into_iter().map(move |(number, one)| (context, name, number, one))
+                });
+                let schemas = versions.filter_map(|(context, name, number, one)| {
+                    let stored = state.space(context)?.schema(one.id)?;
+                    (rule_type.is_empty() || has_rule(stored, &rule_type)).then(|| told(context, name, number, one, stored))
+                });
+                page(schemas, offset, limit).collect()
+            })
+            .await
     }
 
     pub(super) async fn subjects(&self, context: &Context, request: ListSubjectsRequest) -> Result<Vec<String>, Error> {
         let ListSubjectsRequest { context: space, prefix, deleted, deleted_only, offset, limit } = request;
         let prefix = Prefix::new(&space, &prefix);
-        self.journal.now(context, |state| {
-            let wanted = subjects(state, &prefix).filter(
-                |(_, _, subject)| {
-                    if deleted_only { !subject.is_live() } else { deleted || subject.is_live() }
-                },
-            );
-            page(wanted.map(|(context, name, _)| qualified(context, name)), offset, limit).collect()
-        }).await
+        self.journal
+            .now(context, |state| {
+                let wanted = subjects(state, &prefix).filter(
+                    |(_, _, subject)| {
+                        if deleted_only { !subject.is_live() } else { deleted || subject.is_live() }
+                    },
+                );
+                page(wanted.map(|(context, name, _)| qualified(context, name)), offset, limit).collect()
+            })
+            .await
     }
 
     pub(super) async fn versions(&self, context: &Context, request: ListVersionsRequest) -> Result<Vec<u32>, Error> {
         let ListVersionsRequest { context: space, subject, deleted, deleted_only, offset, limit } = request;
         let name = Name::subject(&space, &subject)?;
-        self.journal.now(context, |state| {
-            let name = aliased(state, name);
-            let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
-            let versions: Vec<_> = subject.list(deleted || deleted_only).filter(|(_, one)| !deleted_only || one.deleted).collect();
-            if versions.is_empty() {
-                return Err(refusal::subject_not_found(&name));
-            }
-            Ok(page(versions.into_iter().map(|(number, _)| number), offset, limit).collect())
-        }).await?
+        self.journal
+            .now(context, |state| {
+                let name = aliased(state, name);
+                let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
+                let versions: Vec<_> = subject.list(deleted || deleted_only).filter(|(_, one)| !deleted_only || one.deleted).collect();
+                if versions.is_empty() {
+                    return Err(refusal::subject_not_found(&name));
+                }
+                Ok(page(versions.into_iter().map(|(number, _)| number), offset, limit).collect())
+            })
+            .await?
     }
 
     pub(super) async fn referrers(&self, context: &Context, request: ListReferrersRequest) -> Result<Vec<u32>, Error> {
         let ListReferrersRequest { context: space, subject, version: text, deleted, offset, limit } = request;
         let name = Name::subject(&space, &subject)?;
         let number = version(&text)?;
-        self.journal.now(context, |state| {
-            let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
-            let (number, _) = find(subject, number, true).ok_or_else(|| refusal::version_not_found(&name, &text))?;
-            let ids = state.referrers(&name, number).filter(|(context, id)| deleted || in_use(state, context, *id)).map(|(_, id)| *id);
-            Ok(page(ids, offset, limit).collect())
-        }).await?
+        self.journal
+            .now(context, |state| {
+                let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
+                let (number, _) = find(subject, number, true).ok_or_else(|| refusal::version_not_found(&name, &text))?;
+                let ids = state.referrers(&name, number).filter(|(context, id)| deleted || in_use(state, context, *id)).map(|(_, id)| *id);
+                Ok(page(ids, offset, limit).collect())
+            })
+            .await?
     }
 
     pub(super) async fn find(&self, context: &Context, request: FindSchemaRequest) -> Result<RegisteredSchema, Error> {
@@ -249,23 +273,26 @@ impl SchemaRegistry {
             return Err(Error::invalid("properties", format!("takes at most {MAX_PROPERTIES} items")));
         }
         let name = Name::subject(&space, &subject)?;
-        let (found, material) = self.journal.now(context, |state| -> Result<_, Error> {
-            let name = aliased(state, name);
-            let subject =
-                state.subject(&name).filter(|subject| deleted || subject.is_live()).ok_or_else(|| refusal::subject_not_found(&name))?;
-            let has = |stored: &Stored| {
-                let known = stored.metadata.as_ref().map(|metadata| &metadata.properties);
-                properties.iter().all(|wanted| known.and_then(|known| known.get(&wanted.name)) == Some(&wanted.value))
-            };
-            let mut versions: Vec<_> = subject.list(deleted).collect();
-            versions.sort_by_key(|(number, _)| Reverse(*number));
-            let found = versions.into_iter().find_map(|(number, one)| {
-                let stored = state.space(&name.context)?.schema(one.id).filter(|stored| has(stored))?;
-                Some((registered(&name, number, one, stored), stored))
-            });
-            let (schema, stored) = found.ok_or_else(refusal::schema_not_found)?;
-            Ok((schema, Material::of(state, &name.context, stored)?))
-        }).await??;
+        let (found, material) = self
+            .journal
+            .now(context, |state| -> Result<_, Error> {
+                let name = aliased(state, name);
+                let subject =
+                    state.subject(&name).filter(|subject| deleted || subject.is_live()).ok_or_else(|| refusal::subject_not_found(&name))?;
+                let has = |stored: &Stored| {
+                    let known = stored.metadata.as_ref().map(|metadata| &metadata.properties);
+                    properties.iter().all(|wanted| known.and_then(|known| known.get(&wanted.name)) == Some(&wanted.value))
+                };
+                let mut versions: Vec<_> = subject.list(deleted).collect();
+                versions.sort_by_key(|(number, _)| Reverse(*number));
+                let found = versions.into_iter().find_map(|(number, one)| {
+                    let stored = state.space(&name.context)?.schema(one.id).filter(|stored| has(stored))?;
+                    Some((registered(&name, number, one, stored), stored))
+                });
+                let (schema, stored) = found.ok_or_else(refusal::schema_not_found)?;
+                Ok((schema, Material::of(state, &name.context, stored)?))
+            })
+            .await??;
         self.in_shape(found, &material, &format)
     }
 }

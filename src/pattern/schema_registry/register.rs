@@ -147,15 +147,18 @@ impl SchemaRegistry {
         let LookUpSchemaRequest { context: space, subject, schema, normalize, deleted, format } = request;
         let name = Name::subject(&space, &subject)?;
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
-        let (name, basis) = self.journal.now(context, |state| -> Result<_, Error> {
-            let name = super::read::aliased(state, name);
-            let there = state.subject(&name).is_some_and(|subject| deleted || subject.is_live());
-            if !there {
-                return Err(refusal::subject_not_found(&name));
-            }
-            let basis = Basis::gather(state, &name, &schema)?;
-            Ok((name, basis))
-        }).await??;
+        let (name, basis) = self
+            .journal
+            .now(context, |state| -> Result<_, Error> {
+                let name = super::read::aliased(state, name);
+                let there = state.subject(&name).is_some_and(|subject| deleted || subject.is_live());
+                if !there {
+                    return Err(refusal::subject_not_found(&name));
+                }
+                let basis = Basis::gather(state, &name, &schema)?;
+                Ok((name, basis))
+            })
+            .await??;
         let registry = self.clone();
         let candidate = heavy(move || registry.candidate(&basis, schema, normalize)).await?;
         let found = self.journal.look(|state| same(state, &name, &candidate, deleted));

@@ -31,12 +31,15 @@ impl SchemaRegistry {
         } = request;
         let name = Name::subject(&space, &subject)?;
         let number = read::version(&text)?;
-        let stored = self.journal.now(context, |state| {
-            let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
-            let missing = || refusal::version_not_found(&name, &text);
-            let (_, one) = find(subject, number, false).ok_or_else(missing)?;
-            state.space(&name.context).and_then(|space| space.schema(one.id)).cloned().ok_or_else(missing)
-        }).await??;
+        let stored = self
+            .journal
+            .now(context, |state| {
+                let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
+                let missing = || refusal::version_not_found(&name, &text);
+                let (_, one) = find(subject, number, false).ok_or_else(missing)?;
+                state.space(&name.context).and_then(|space| space.schema(one.id)).cloned().ok_or_else(missing)
+            })
+            .await??;
         let mut schema = stored.schema();
         if metadata.is_some() {
             schema.metadata = metadata;

@@ -12,6 +12,8 @@ use crate::schema::Invalid;
 
 /// Deepest nesting of messages within messages, as protoc has it.
 const MAX_DEPTH: usize = 31;
+/// Longest name, in bytes, packages included; linking goes through all of its parts, again and again.
+const MAX_NAME: usize = 1_000;
 /// Most ranges (`reserved`, `extensions`) of one message or enum; every number is held against all of them.
 const MAX_RANGES: usize = 2_000;
 
@@ -55,7 +57,15 @@ impl Check<'_> {
         Err(Invalid::new(format!("{}: {why}", self.file)))
     }
 
+    fn short(&self, name: &str, what: &str) -> Result<(), Invalid> {
+        if name.len() <= MAX_NAME {
+            return Ok(());
+        }
+        self.refuse(&format!("{what} has a name of more than {MAX_NAME} bytes; shorten it"))
+    }
+
     fn ident(&self, name: &str, what: &str) -> Result<(), Invalid> {
+        self.short(name, what)?;
         let mut letters = name.chars();
         let begins = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
         if begins && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
@@ -69,6 +79,7 @@ impl Check<'_> {
         if name.is_empty() {
             return Ok(());
         }
+        self.short(name, what)?;
         name.strip_prefix('.').unwrap_or(name).split('.').try_for_each(|part| self.ident(part, what))
     }
 

@@ -1,9 +1,6 @@
 //! A file and all that it imports become descriptors that know each other.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::OnceLock,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, ReflectMessage as _, Value};
@@ -11,7 +8,7 @@ use prost_types::FileDescriptorProto;
 
 use super::{
     read::{File, Syntax, Visibility},
-    wellknown,
+    wellknown::{self, OPTIONS},
 };
 use crate::schema::{Dependency, Invalid};
 
@@ -37,7 +34,10 @@ pub(super) fn link(name: &str, file: File, dependencies: &[Dependency]) -> Resul
     let mut loaded = Loaded { dependencies, files: HashMap::new(), order: Vec::new(), bytes: file.text.len() };
     loaded.all(name, file)?;
     let visible = loaded.visible()?;
-    let mut pool = base()?.clone();
+    let mut pool = DescriptorPool::new();
+    if loaded.files.values().any(Entry::needs_options) {
+        add(&mut pool, OPTIONS, &runtime(OPTIONS)?, &BTreeSet::new())?;
+    }
     let mut editions = BTreeSet::new();
     for path in &loaded.order {
         let Some(file) = loaded.files.get(path) else { continue };
@@ -65,6 +65,16 @@ impl Entry {
             Self::Read(file) => Some(file),
             Self::Runtime(_) => None,
         }
+    }
+
+    /// Whether options have to be read with their own file: it knows all features of editions, and a file of the same names
+    /// can't take its place if it is there first.
+    fn needs_options(&self) -> bool {
+        let Self::Read(file) = self else { return false };
+        matches!(file.syntax, Syntax::Edition(_))
+            || file.package == "google"
+            || file.package.strip_prefix("google.protobuf").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            || (file.package.is_empty() && file.declares_google)
     }
 
     fn imports(&self) -> Vec<(String, Visibility)> {
@@ -180,28 +190,31 @@ fn add(pool: &mut DescriptorPool, path: &str, entry: &Entry, visible: &BTreeSet<
         Entry::Read(file) => file,
     };
     let refused = |error: &dyn std::fmt::Display| Invalid::new(format!("{path}: {error}"));
-    let descriptor = FileDescriptorProto::default().descriptor();
-    let mut dynamic = DynamicMessage::decode(descriptor, file.encoded.as_slice()).map_err(|error| refused(&error))?;
-    dynamic.set_field_by_name("name", Value::String(path.to_owned()));
-    dynamic.set_field_by_name("dependency", Value::List(dependencies().map(Value::String).collect()));
-    dynamic.clear_field_by_name("public_dependency");
-    dynamic.clear_field_by_name("weak_dependency");
-    let Err(error) = pool.decode_file_descriptor_proto(dynamic.encode_to_vec().as_slice()) else { return Ok(()) };
+    let added = if let Some(parsed) = &file.parsed {
+        pool.add_file_descriptor_proto(FileDescriptorProto {
+            name: Some(path.to_owned()),
+            dependency: dependencies().collect(),
+            public_dependency: Vec::new(),
+            weak_dependency: Vec::new(),
+            source_code_info: None,
+            ..parsed.clone()
+        })
+    } else {
+        let descriptor = FileDescriptorProto::default().descriptor();
+        let mut dynamic = DynamicMessage::decode(descriptor, file.encoded.as_slice()).map_err(|error| refused(&error))?;
+        dynamic.set_field_by_name("name", Value::String(path.to_owned()));
+        dynamic.set_field_by_name("dependency", Value::List(dependencies().map(Value::String).collect()));
+        dynamic.clear_field_by_name("public_dependency");
+        dynamic.clear_field_by_name("weak_dependency");
+        pool.decode_file_descriptor_proto(dynamic.encode_to_vec().as_slice())
+    };
+    let Err(error) = added else { return Ok(()) };
     match file.place_at(error.path().unwrap_or_default()) {
         Some(place) => Err(refused(&format!("{place}: {error}"))),
         None => Err(refused(&error)),
     }
 }
 
-/// What every pool begins with: the options, which no schema may replace.
-fn base() -> Result<&'static DescriptorPool, Invalid> {
-    static BASE: OnceLock<DescriptorPool> = OnceLock::new();
-    if let Some(pool) = BASE.get() {
-        return Ok(pool);
-    }
-    let mut pool = DescriptorPool::new();
-    if let Some(file) = wellknown::runtime("google/protobuf/descriptor.proto") {
-        pool.add_file_descriptor_proto(file).map_err(|error| Invalid::new(error.to_string()))?;
-    }
-    Ok(BASE.get_or_init(|| pool))
+fn runtime(path: &str) -> Result<Entry, Invalid> {
+    wellknown::runtime(path).map(|file| Entry::Runtime(Box::new(file))).ok_or_else(|| Invalid::new(format!("{path}: not known")))
 }

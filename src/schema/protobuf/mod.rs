@@ -15,6 +15,8 @@ mod names;
 mod print;
 mod read;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod wellknown;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -25,17 +27,28 @@ use prost_types::FileDescriptorProto;
 use super::{Dependency, Difference, Invalid};
 use link::Linked;
 use print::Shape;
-use read::{File, Syntax, Visibility};
+use read::{File, MAX_TEXT, Syntax, Visibility};
 
 /// A schema with all that it refers to.
 #[derive(Debug)]
 pub struct Schema {
     linked: Linked,
+    canonical: String,
 }
+
+/// Longest message about a text that is refused, in letters: it may quote the text.
+const MAX_MESSAGE: usize = 500;
 
 impl Schema {
     /// Reads a text; see [`super::Schema::parse`].
     pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
+        Self::read(text, dependencies).map_err(|invalid| match invalid.message.char_indices().nth(MAX_MESSAGE) {
+            Some((end, _)) => Invalid::new(format!("{}…", invalid.message.get(..end).unwrap_or_default())),
+            None => invalid,
+        })
+    }
+
+    fn read(text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
         let mut name = "schema.proto".to_owned();
         while dependencies.iter().any(|dependency| *dependency.name == *name) {
             name.insert(0, '_');
@@ -43,24 +56,31 @@ impl Schema {
         let file = File::read(&name, text).map_err(|invalid| unnamed(&name, invalid))?;
         let decoded = file.from_descriptor;
         let mut linked = link::link(&name, file, dependencies).map_err(|invalid| unnamed(&name, invalid))?;
+        let canonical = print::file(&linked, Shape::Canonical);
         if decoded {
             // By way of source: what can be said there only is what a compiler would take, and one file has one canonical text.
-            let source = print::file(&linked, Shape::Canonical);
-            let again = File::parse(&name, &source).and_then(|file| link::link(&name, file, dependencies));
+            let again = File::parse(&name, &canonical).and_then(|file| link::link(&name, file, dependencies));
             linked =
                 again.map_err(|invalid| Invalid::new(format!("the descriptor is none that source could have: {}", invalid.message)))?;
         }
-        Ok(Self { linked })
+        // Fields of a oneof that a descriptor has apart come together when they are written.
+        let canonical = if decoded { print::file(&linked, Shape::Canonical) } else { canonical };
+        if canonical.len() > MAX_TEXT {
+            return Err(Invalid::new(format!("longer than {MAX_TEXT} bytes when written out; split it into files that import each other")));
+        }
+        Ok(Self { linked, canonical })
     }
 
     /// See [`super::Schema::canonical`].
     pub fn canonical(&self) -> String {
-        print::file(&self.linked, Shape::Canonical)
+        self.canonical.clone()
     }
 
     /// See [`super::Schema::normalized`]: imports by name, options and fields by number, types by their full names.
     pub fn normalized(&self) -> String {
-        print::file(&self.linked, Shape::Normalized)
+        let normalized = print::file(&self.linked, Shape::Normalized);
+        // What can't be read again is no text to keep.
+        if normalized.len() > MAX_TEXT { self.canonical() } else { normalized }
     }
 
     /// See [`super::Schema::rendered`].

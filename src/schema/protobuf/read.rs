@@ -39,10 +39,13 @@ pub(super) enum Visibility {
 pub(super) struct File {
     pub syntax: Syntax,
     pub imports: Vec<(String, Visibility)>,
-    /// The descriptor: in proto2's grammar if the file is of an edition, and with options as they were encoded.
-    pub encoded: Vec<u8>,
-    /// The same with places in the text, to say where something is wrong; if it is read from a text.
+    pub package: String,
+    /// Whether it declares a message of the name that Protobuf's own packages begin with.
+    pub declares_google: bool,
+    /// The descriptor, in proto2's grammar if the file is of an edition: of source, with places in the text.
     pub parsed: Option<FileDescriptorProto>,
+    /// The same of a descriptor, with options as they were encoded.
+    pub encoded: Vec<u8>,
     /// What it was read from.
     pub text: String,
     edits: Option<(String, Edits)>,
@@ -76,8 +79,10 @@ impl File {
         let mut file = Self {
             syntax: Syntax::Proto2,
             imports: Vec::new(),
-            encoded: Vec::new(),
+            package: String::new(),
+            declares_google: false,
             parsed: None,
+            encoded: Vec::new(),
             text: text.to_owned(),
             edits,
             from_descriptor: false,
@@ -94,7 +99,8 @@ impl File {
             (None, _) => Syntax::Proto2,
         };
         file.imports = imports(&parsed);
-        file.encoded = FileDescriptorProto { source_code_info: None, ..parsed.clone() }.encode_to_vec();
+        parsed.package().clone_into(&mut file.package);
+        file.declares_google = declares_google(&parsed);
         file.parsed = Some(parsed);
         Ok(file)
     }
@@ -127,8 +133,10 @@ impl File {
         Ok(Self {
             syntax,
             imports: imports(&parsed),
-            encoded: dynamic.encode_to_vec(),
+            package: parsed.package().to_owned(),
+            declares_google: declares_google(&parsed),
             parsed: None,
+            encoded: dynamic.encode_to_vec(),
             text: String::new(),
             edits: None,
             from_descriptor: true,
@@ -182,6 +190,10 @@ fn miette_span(error: &protox::Error, source: &str) -> Option<usize> {
 
 fn within(name: &str, invalid: &Invalid) -> Invalid {
     Invalid::new(format!("{name}: {}", invalid.message))
+}
+
+fn declares_google(file: &FileDescriptorProto) -> bool {
+    file.message_type.iter().any(|message| message.name() == "google")
 }
 
 fn imports(file: &FileDescriptorProto) -> Vec<(String, Visibility)> {

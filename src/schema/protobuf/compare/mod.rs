@@ -17,7 +17,7 @@ mod oneof;
 
 use std::collections::{HashSet, VecDeque};
 
-use prost_reflect::MessageDescriptor;
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 use super::link::Linked;
 use crate::schema::{Difference, MAX_DIFFERENCES};
@@ -29,7 +29,7 @@ pub(super) fn differences(reader: &Linked, writer: &Linked) -> Vec<Difference> {
         compare.declared(&message);
     }
     for message in writer.file.messages() {
-        compare.removed(&message);
+        compare.removed(&message, &HashSet::new());
     }
     while let Some((reader, writer)) = compare.next.pop_front() {
         compare.messages(&reader, &writer);
@@ -71,8 +71,9 @@ impl Compare<'_> {
     }
 
     /// A message of the writer's file: is it there still, here or in an import?
-    fn removed(&mut self, message: &MessageDescriptor) {
-        if message.is_map_entry() || is_group(message) {
+    /// `groups` are those of the message that it is in: they come and go with their fields.
+    fn removed(&mut self, message: &MessageDescriptor, groups: &HashSet<String>) {
+        if message.is_map_entry() || groups.contains(message.full_name()) {
             return;
         }
         let Some(kept) = counterpart(message, self.writer, self.reader) else {
@@ -84,8 +85,10 @@ impl Compare<'_> {
             return self.found("MESSAGE_REMOVED", path, message.full_name(), text);
         };
         self.messages(&kept, message);
+        let groups = message.fields().filter(FieldDescriptor::is_group);
+        let groups = groups.filter_map(|field| Some(field.kind().as_message()?.full_name().to_owned())).collect();
         for inner in message.child_messages() {
-            self.removed(&inner);
+            self.removed(&inner, &groups);
         }
     }
 
@@ -106,7 +109,7 @@ impl Compare<'_> {
             );
             self.found("REQUIRED_FIELD_REMOVED", format!("{path}/{number}"), &slot.name, text);
         }
-        self.oneofs(&path, &fields, &written, reader, writer);
+        self.oneofs(&path, &fields, &written);
     }
 
     /// Types that a field refers to are compared once, whichever fields refer to them.
@@ -152,10 +155,4 @@ fn is_local(linked: &Linked, full: &str) -> bool {
 /// A name within the package of its file.
 fn local<'a>(linked: &Linked, full: &'a str) -> &'a str {
     full.strip_prefix(linked.file.package_name()).map_or(full, |rest| rest.trim_start_matches('.'))
-}
-
-/// Whether a message is the type of a group in the one that it is declared in: it comes and goes with its field.
-fn is_group(message: &MessageDescriptor) -> bool {
-    let used = |parent: MessageDescriptor| parent.fields().any(|field| field.is_group() && field.kind().as_message() == Some(message));
-    message.parent_message().is_some_and(used)
 }

@@ -3,26 +3,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prost_reflect::MessageDescriptor;
-
 use super::{Compare, field::Slot};
 
 type Slots = BTreeMap<u32, Slot>;
 
+/// The fields of each oneof.
+fn oneofs(slots: &Slots) -> BTreeMap<&str, Vec<u32>> {
+    let mut oneofs: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for (number, slot) in slots {
+        if let Some(oneof) = &slot.oneof {
+            oneofs.entry(oneof).or_default().push(*number);
+        }
+    }
+    oneofs
+}
+
 impl Compare<'_> {
     /// The oneofs of a message.
-    pub(super) fn oneofs(&mut self, path: &str, fields: &Slots, written: &Slots, reader: &MessageDescriptor, writer: &MessageDescriptor) {
-        for oneof in reader.oneofs().filter(|oneof| !oneof.is_synthetic()) {
-            self.moved(path, oneof.name(), &oneof.fields().map(|field| field.number()).collect::<Vec<_>>(), written);
+    pub(super) fn oneofs(&mut self, path: &str, fields: &Slots, written: &Slots) {
+        let now = oneofs(fields);
+        for (name, members) in &now {
+            self.moved(path, name, members, written);
         }
-        for oneof in writer.oneofs().filter(|oneof| !oneof.is_synthetic()) {
-            let members: BTreeSet<u32> = oneof.fields().map(|field| field.number()).collect();
-            let kept = |name: &str| fields.values().any(|slot| slot.oneof.as_deref() == Some(name));
-            let renamed = || members.iter().find_map(|number| fields.get(number)?.oneof.clone());
-            let Some(now) = Some(oneof.name().to_owned()).filter(|name| kept(name)).or_else(renamed) else { continue };
+        for (name, members) in oneofs(written) {
+            let renamed = || members.iter().find_map(|number| fields.get(number)?.oneof.as_deref());
+            let Some(now) = Some(name).filter(|name| now.contains_key(name)).or_else(renamed) else { continue };
             for number in members {
                 let slot = fields.get(&number);
-                if slot.and_then(|slot| slot.oneof.as_ref()) == Some(&now) {
+                if slot.and_then(|slot| slot.oneof.as_deref()) == Some(now) {
                     continue;
                 }
                 let name = written.get(&number).map_or_else(String::new, |slot| slot.name.clone());

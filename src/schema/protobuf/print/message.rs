@@ -39,7 +39,7 @@ impl<'a> Scope<'a> {
 /// Ranges as they are written, both ends in them; the third is what `max` stands for.
 pub(super) fn ranges(ranges: &[(i64, i64, i64)]) -> String {
     let one = |(start, end, max): &(i64, i64, i64)| match (start, end) {
-        (start, end) if end == max && start != end => format!("{start} to max"),
+        (start, end) if end >= max && start != end => format!("{start} to max"),
         (start, end) if start == end => start.to_string(),
         (start, end) => format!("{start} to {end}"),
     };
@@ -245,6 +245,13 @@ fn default_value(kind: Type, value: &str) -> String {
     match kind {
         Type::String => quoted(value.as_bytes()),
         Type::Bytes => format!("\"{value}\""),
+        // Compilers write the same number in several ways.
+        Type::Float => {
+            value.parse::<f32>().ok().filter(|number| number.is_finite()).map_or(value.to_owned(), |number| format!("{number:?}"))
+        }
+        Type::Double => {
+            value.parse::<f64>().ok().filter(|number| number.is_finite()).map_or(value.to_owned(), |number| format!("{number:?}"))
+        }
         _ => value.to_owned(),
     }
 }

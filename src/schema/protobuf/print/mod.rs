@@ -11,7 +11,7 @@ mod options;
 use std::collections::HashSet;
 
 use message::Scope;
-use prost_reflect::{DynamicMessage, Value};
+use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 use prost_types::{EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, ServiceDescriptorProto};
 
 use super::{
@@ -36,9 +36,8 @@ pub(super) fn file(linked: &Linked, shape: Shape) -> String {
     let proto = linked.file.file_descriptor_proto();
     let pool = linked.file.parent_pool();
     // With what the pool knows of custom options, which the crate's own types leave out.
-    let node = pool
-        .get_message_by_name("google.protobuf.FileDescriptorProto")
-        .and_then(|descriptor| DynamicMessage::decode(descriptor, linked.file.encode_to_vec().as_slice()).ok());
+    let descriptor = pool.get_message_by_name("google.protobuf.FileDescriptorProto").unwrap_or_else(|| proto.descriptor());
+    let node = DynamicMessage::decode(descriptor, linked.file.encode_to_vec().as_slice()).ok();
     let names = Names::new(pool, proto.package());
     let mut printer = Printer { out: String::new(), depth: 0, gap: false, names, shape, syntax: linked.syntax };
     printer.file(proto, node.as_ref(), linked);
@@ -73,13 +72,13 @@ trait Described {
 
 impl Described for DynamicMessage {
     fn descriptor_of(&self, field: &str) -> Option<u32> {
-        prost_reflect::ReflectMessage::descriptor(self).get_field_by_name(field).map(|field| field.number())
+        self.descriptor().get_field_by_name(field).map(|field| field.number())
     }
 }
 
 impl Printer {
     fn line(&mut self, text: &str) {
-        if std::mem::take(&mut self.gap) && !self.out.is_empty() {
+        if std::mem::take(&mut self.gap) && !self.out.is_empty() && !self.out.ends_with("{\n") {
             self.out.push('\n');
         }
         self.out.extend(std::iter::repeat_n("  ", self.depth));

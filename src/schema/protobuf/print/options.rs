@@ -49,7 +49,7 @@ impl Printer {
                 Value::Message(features) if field.name() == "features" && prefix.is_empty() => {
                     self.settings("features.", features, scope, out);
                 }
-                value => each(&field.kind(), value, |value| out.push((name.clone(), value))),
+                value => each(&field.kind(), value, |value| out.push((name.clone(), constant(value)))),
             }
         }
         if self.shape == Shape::Bare {
@@ -57,9 +57,14 @@ impl Printer {
         }
         for (extension, value) in options.extensions() {
             let name = format!("{prefix}({})", self.extension_name(extension.full_name(), scope));
-            each(&extension.kind(), value, |value| out.push((name.clone(), value)));
+            each(&extension.kind(), value, |value| out.push((name.clone(), constant(value))));
         }
     }
+}
+
+/// What stands behind `=`, where the parser takes a sign before numbers only.
+fn constant(value: String) -> String {
+    if value == "-inf" { "-1e999".to_owned() } else { value }
 }
 
 /// A value, or each of a list or map, as source.
