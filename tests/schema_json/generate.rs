@@ -178,7 +178,7 @@ pub fn pointers(schema: &Value, at: &str, found: &mut Vec<String>) {
 pub type Edit = (prop::sample::Index, u8, i64, Value);
 
 pub fn edits(modern: bool) -> impl Strategy<Value = Vec<Edit>> {
-    prop::collection::vec((any::<prop::sample::Index>(), 0..16_u8, -1..2_i64, schema(modern)), 1..3)
+    prop::collection::vec((any::<prop::sample::Index>(), 0..16_u8, -1..2_i64, schema(modern)), 1..6)
 }
 
 /// The schema after some edits.
