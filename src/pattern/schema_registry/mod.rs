@@ -66,11 +66,13 @@ struct Registry {
     registry: Arc<SchemaRegistry>,
 }
 
+/// Schemas that are ready to be compared, by context and id.
+type Parsed = LruCache<(Arc<str>, u32), Arc<Schema>>;
+
 /// The pattern in one namespace.
 struct SchemaRegistry {
     journal: Arc<Journal>,
-    /// By context and id.
-    parsed: Mutex<LruCache<(Arc<str>, u32), Arc<Schema>>>,
+    parsed: Mutex<Parsed>,
     max_schema_bytes: usize,
     /// The answer of GetCapabilities: nothing in it changes while the namespace is there.
     capabilities: Capabilities,

@@ -49,8 +49,8 @@ pub(super) fn find(subject: &Subject, number: Number, deleted: bool) -> Option<(
 }
 
 /// The subject that a subject stands for, if it is an alias.
-pub(super) fn aliased(state: &State, name: Name) -> Name {
-    let alias = state.settings(&name).and_then(|settings| settings.config.as_ref()?.alias.as_deref());
+pub(super) fn aliased(state: &State, name: &Name) -> Name {
+    let alias = state.settings(name).and_then(|settings| settings.config.as_ref()?.alias.as_deref());
     alias.map_or_else(|| name.clone(), |alias| Name::new(&name.context, alias))
 }
 
@@ -116,7 +116,7 @@ impl SchemaRegistry {
         let name = Name::subject(&space, &subject)?;
         let number = version(&text)?;
         let (found, material) =
-            self.journal.now(context, |state| Self::pick(state, &aliased(state, name), number, &text, deleted)).await??;
+            self.journal.now(context, |state| Self::pick(state, &aliased(state, &name), number, &text, deleted)).await??;
         self.in_shape(found, &material, &format)
     }
 
@@ -129,11 +129,10 @@ impl SchemaRegistry {
         let name = Name::scope(&space, &subject)?;
         // What an id leads to never changes, so it is told without a look at the storage, if nothing else is asked for.
         let stable = name.subject.is_empty() && !fetch_max_id && format.is_empty();
-        if stable {
-            if let Some(stored) = self.journal.look(|state| state.space(&name.context)?.schema(id).cloned()) {
-                self.journal.touch(context);
-                return Ok(GetSchemaByIdResponse { schema: Some(bare(&stored)), max_id: 0 });
-            }
+        let look = || self.journal.look(|state| state.space(&name.context)?.schema(id).cloned());
+        if let Some(stored) = stable.then(look).flatten() {
+            self.journal.touch(context);
+            return Ok(GetSchemaByIdResponse { schema: Some(bare(&stored)), max_id: 0 });
         }
         let (found, material, max_id) = self
             .journal
@@ -242,7 +241,7 @@ impl SchemaRegistry {
         let name = Name::subject(&space, &subject)?;
         self.journal
             .now(context, |state| {
-                let name = aliased(state, name);
+                let name = aliased(state, &name);
                 let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
                 let versions: Vec<_> = subject.list(deleted || deleted_only).filter(|(_, one)| !deleted_only || one.deleted).collect();
                 if versions.is_empty() {
@@ -276,7 +275,7 @@ impl SchemaRegistry {
         let (found, material) = self
             .journal
             .now(context, |state| -> Result<_, Error> {
-                let name = aliased(state, name);
+                let name = aliased(state, &name);
                 let subject =
                     state.subject(&name).filter(|subject| deleted || subject.is_live()).ok_or_else(|| refusal::subject_not_found(&name))?;
                 let has = |stored: &Stored| {

@@ -29,7 +29,7 @@ const MAX_NUMBER: u32 = i32::MAX as u32;
 
 /// What a registration comes to.
 enum Outcome {
-    Done(RegisteredSchema),
+    Done(Box<RegisteredSchema>),
     /// The subject isn't any more what the schema was judged on.
     Again,
 }
@@ -51,7 +51,7 @@ impl SchemaRegistry {
         for _ in 0..MAX_ATTEMPTS {
             let basis = Arc::new(self.journal.now(context, |state| Basis::gather(state, &wanted.name, &schema)).await??);
             if let Outcome::Done(done) = self.attempt(context, &wanted, &schema, normalize, basis).await? {
-                return self.shape(done, &format);
+                return self.shape(*done, &format);
             }
         }
         Err(refusal::contention())
@@ -73,7 +73,7 @@ impl SchemaRegistry {
             // The common case: it is there.
             let plain = self.journal.look(|state| same(state, name, &candidate, false));
             if let Some(found) = plain {
-                return Ok(Outcome::Done(found));
+                return Ok(Outcome::Done(Box::new(found)));
             }
         }
         let (registry, on, format) = (self.clone(), basis.clone(), basis.format);
@@ -106,7 +106,7 @@ impl SchemaRegistry {
                     if !(importing && wanted.version != 0 && wanted.version != version) {
                         let found = space.and_then(|space| space.schema(one.id)).cloned();
                         let found = found.ok_or_else(|| Error::internal("a version without a schema"))?;
-                        return Ok((Vec::new(), Outcome::Done(registered(name, version, one, &found))));
+                        return Ok((Vec::new(), Outcome::Done(Box::new(registered(name, version, one, &found)))));
                     }
                 }
                 if let Some(verdict) = &verdict {
@@ -138,7 +138,7 @@ impl SchemaRegistry {
                 operations.push(Operation { change: Some(Change::StoreVersion(one)) });
                 let as_kept = Stored::new(id, schema.clone());
                 let entry = Version { id, deleted: false, register_millis: now };
-                Ok((operations, Outcome::Done(registered(name, version, entry, &as_kept))))
+                Ok((operations, Outcome::Done(Box::new(registered(name, version, entry, &as_kept)))))
             })
             .await
     }
@@ -150,7 +150,7 @@ impl SchemaRegistry {
         let (name, basis) = self
             .journal
             .now(context, |state| -> Result<_, Error> {
-                let name = super::read::aliased(state, name);
+                let name = super::read::aliased(state, &name);
                 let there = state.subject(&name).is_some_and(|subject| deleted || subject.is_live());
                 if !there {
                     return Err(refusal::subject_not_found(&name));

@@ -60,10 +60,7 @@ pub(super) fn policy(config: &Config) -> Policy {
 
 /// What holds for a subject or a context: each field from the narrowest that sets it.
 pub(super) fn effective(state: &State, name: &Name) -> Config {
-    let mut config = state
-        .inherited(name)
-        .filter_map(|settings| settings.config.as_deref())
-        .fold(Config::default(), |found, wider| inherit(found, wider));
+    let mut config = state.inherited(name).filter_map(|settings| settings.config.as_deref()).fold(Config::default(), inherit);
     // An alias is a subject's own.
     config.alias = own(state, name).and_then(|settings| settings.config.as_ref()?.alias.clone());
     config

@@ -30,10 +30,14 @@ pub(super) struct State {
     pub keks: BTreeMap<String, Kek>,
     pub deks: BTreeMap<DekKey, BTreeMap<u32, Dek>>,
     pub associations: BTreeMap<AssociationKey, Association>,
-    /// Schemas (context, id) that refer to a version (context, subject, version).
-    referrers: HashMap<(String, String, u32), BTreeSet<(Arc<str>, u32)>>,
+    /// Schemas that refer to a version.
+    referrers: HashMap<VersionKey, BTreeSet<SchemaKey>>,
 }
 
+/// Context, subject, version.
+type VersionKey = (String, String, u32);
+/// Context, id.
+type SchemaKey = (Arc<str>, u32);
 /// Name of the key that encrypts it, subject, algorithm.
 pub(super) type DekKey = (String, String, String);
 /// Identity of the resource, its type, type of the association.
