@@ -211,7 +211,9 @@ fn the_matrix_counts_what_the_files_say() {
 fn the_embedded_registry_keeps_every_rule() {
     // Whether the drivers implement what is declared is asked in tests/cli, where the drivers are in reach.
     let keyvalue = CompiledPattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService" };
+    let registry =
+        CompiledPattern { name: "schema-registry", version: "v1", service: "prism.patterns.schema_registry.v1.SchemaRegistryService" };
     let left_out = ["memory", "redis", "sqlite"].map(str::to_owned).to_vec();
-    let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns: vec![keyvalue] });
+    let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns: vec![keyvalue, registry] });
     assert!(found.0.is_empty(), "{found}");
 }

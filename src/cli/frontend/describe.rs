@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         let (method, template, endpoint) = find(&definition, name)?;
         return operation::print(args.output, &definition, &method, template, endpoint);
     }
-    let operations = definition.api.routes.routes().map(|(method, template, endpoint)| Operation {
+    let operations = definition.api.operations().map(|(method, template, endpoint)| Operation {
         name: endpoint.name.clone(),
         method: method.map_or_else(String::new, ToString::to_string),
         path: endpoint.path(template),
@@ -117,7 +117,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// An operation by its id, or by method and path.
 fn find<'a>(definition: &'a Definition, name: &str) -> Result<(String, &'a Template, &'a Endpoint), Failure> {
-    let routes = || definition.api.routes.routes();
+    let routes = || definition.api.operations();
     let named = |method: &str, template: &Template, endpoint: &Endpoint| {
         endpoint.name == name || format!("{method} {}", endpoint.path(template)) == name
     };

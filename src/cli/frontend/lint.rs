@@ -72,7 +72,7 @@ fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
         let _ = writeln!(out, "{}", Problems { file: file.clone(), list: vec![warning] });
     }
     let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    let mut verdict = format!("✅ {}: {}", texts.name, counted(definition.api.routes.routes().count(), "operation"));
+    let mut verdict = format!("✅ {}: {}", texts.name, counted(definition.api.operations().count(), "operation"));
     if !warnings.is_empty() {
         let _ = write!(verdict, ", {}", counted(warnings.len(), "warning"));
     }
@@ -81,7 +81,7 @@ fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
 
 /// Schemas that can't be compiled: a request would not be held against them.
 fn schemas(definition: &Definition, document: &Tree) -> Vec<Problem> {
-    let endpoints = definition.api.routes.routes().map(|(_, _, endpoint)| endpoint);
+    let endpoints = definition.api.operations().map(|(_, _, endpoint)| endpoint);
     let problems = endpoints.flat_map(|endpoint| {
         let place = document.place(&endpoint.name);
         let told =

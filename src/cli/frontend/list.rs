@@ -89,7 +89,7 @@ fn view(config: &Config, name: String, kind: FrontendKind, definition: Option<St
         Ok(found) => {
             view.pattern = Some(definition::header(&found.texts.text).pattern);
             match app::compile(&found.texts, &found.settings) {
-                Ok(definition) => view.operations = Some(definition.api.routes.routes().count()),
+                Ok(definition) => view.operations = Some(definition.api.operations().count()),
                 Err(problems) => view.problems.extend(problems.iter().flat_map(|problems| {
                     let lines: Vec<String> = problems.to_string().lines().map(str::to_owned).collect();
                     lines

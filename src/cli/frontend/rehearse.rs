@@ -149,7 +149,7 @@ fn below(definition: &Definition, namespace: &str, request: &Request) -> String 
     if let Some(inner) = inner.filter(|inner| definition.api.routes.find(&request.method, inner).is_ok()) {
         return format!("Paths are those below the base path: leave out {base}, and try {inner}.");
     }
-    let paths = definition.api.routes.routes();
+    let paths = definition.api.operations();
     let list: Vec<String> =
         paths.map(|(method, template, endpoint)| format!("  {} {}", method.map_or("*", Method::as_str), endpoint.path(template))).collect();
     format!("There are:\n{}", list.join("\n"))
@@ -158,7 +158,7 @@ fn below(definition: &Definition, namespace: &str, request: &Request) -> String 
 fn text(definition: &Definition, told: &Rehearsal) -> Result<String, Failure> {
     let mut out = String::new();
     let endpoint =
-        definition.api.routes.routes().map(|(_, _, endpoint)| endpoint).find(|endpoint| Some(&endpoint.name) == told.operation.as_ref());
+        definition.api.operations().map(|(_, _, endpoint)| endpoint).find(|endpoint| Some(&endpoint.name) == told.operation.as_ref());
     let heading = |text: &str| style::heading(&format!("{text:<11}"));
     match &told.operation {
         Some(operation) => {

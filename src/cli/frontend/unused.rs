@@ -14,7 +14,7 @@ use crate::{
 /// The warnings, each with its file.
 pub(super) fn find(definition: &Definition, texts: &Texts, document: &Tree) -> Vec<(String, Problem)> {
     let (root, _) = yaml::parse(&texts.text);
-    let parameters = definition.api.routes.routes().filter_map(|(_, template, endpoint)| {
+    let parameters = definition.api.operations().filter_map(|(_, template, endpoint)| {
         let routes = root.get("routes");
         // A route goes by the operation's id, or by method and path.
         let own = routes.and_then(|routes| routes.get(&endpoint.name)).or_else(|| {
@@ -49,7 +49,7 @@ fn unused_parameters(endpoint: &Endpoint, route: &Node, namespace: Option<&str>)
         })
     };
     let used = |place: usize, parameter: &Parameter| {
-        (parameter.location == Location::Path && namespace == Some(parameter.name.as_str()))
+        (parameter.location == Location::Path && (namespace == Some(parameter.name.as_str()) || !parameter.required))
             || taken(place)
             || texts_of(route).iter().any(|text| mentions(text, parameter))
     };

@@ -1,18 +1,19 @@
 use std::time::Duration;
 
-use super::{REST, known, valid};
+use super::{REST, complete, valid};
 use crate::config::{Cors, Limits, Origin, Source, check};
 
 #[test]
 fn without_a_file_there_is_a_durable_and_a_scratch_namespace() {
-    let checked = check(&Source::default(), &known());
+    let checked = check(&Source::default(), &complete());
     assert_eq!(checked.problems.to_string(), "");
     let config = checked.config;
     assert_eq!(config.origin, Origin::Embedded);
     assert_eq!(config.listeners["main"].address.to_string(), "127.0.0.1:8980");
+    assert_eq!(config.listeners["registry"].address.to_string(), "127.0.0.1:8081");
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:8981");
     let slots = config.namespaces.iter().map(|namespace| (namespace.name.as_str(), namespace.slots["storage"].backend.as_str()));
-    assert_eq!(slots.collect::<Vec<_>>(), [("default", "local"), ("scratch", "memory")]);
+    assert_eq!(slots.collect::<Vec<_>>(), [("default", "local"), ("scratch", "memory"), ("registry", "local")]);
     assert_eq!(config.backends["local"].settings.values()["path"], "prism-data/prism.db");
 }
 
@@ -101,7 +102,7 @@ fn origins_are_compared_as_browsers_send_them() {
 
 #[test]
 fn a_build_without_sqlite_keeps_everything_in_memory() {
-    let mut known = known();
+    let mut known = complete();
     known.drivers.retain(|driver| driver.kind == "memory");
     let checked = check(&Source::default(), &known);
     assert_eq!(checked.problems.to_string(), "");

@@ -1,6 +1,6 @@
 //! Variables and flags.
 
-use super::{REST, assert_problems, check, known, source, valid};
+use super::{REST, assert_problems, check, complete, source, valid};
 use crate::config::{Source, check as check_source};
 
 #[test]
@@ -63,7 +63,7 @@ fn flags_count_more_than_variables() {
             .with_flag("--admin", "admin.address", None)
             .with_flag("--data", "backends.local.path", Some("/data/prism.db".into()))
     };
-    let checked = check_source(&flags(source(&[("PRISM_LISTENERS_MAIN_ADDRESS", "127.0.0.1:4")])), &known());
+    let checked = check_source(&flags(source(&[("PRISM_LISTENERS_MAIN_ADDRESS", "127.0.0.1:4")])), &complete());
     assert_eq!(checked.problems.to_string(), "");
     assert_eq!(checked.config.listeners["main"].address.port(), 5);
     assert_eq!(checked.config.backends["local"].settings.shown()["path"], "/data/prism.db");
@@ -71,6 +71,6 @@ fn flags_count_more_than_variables() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("prism.yaml");
     std::fs::write(&file, REST).expect("a file");
-    let checked = check_source(&flags(Source { file: Some(file), ..Source::default() }), &known());
+    let checked = check_source(&flags(Source { file: Some(file), ..Source::default() }), &complete());
     assert_eq!(checked.problems.to_string(), "--data: this configuration has no `backends.local.path` that the option could set");
 }

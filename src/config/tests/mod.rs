@@ -48,6 +48,17 @@ fn known() -> Known<'static> {
     Known { registry: Registry::embedded(), drivers, definitions }
 }
 
+/// With the definitions that come with Prism, as the defaults need them.
+fn complete() -> Known<'static> {
+    let mut known = known();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("frontends");
+    for file in std::fs::read_dir(folder).expect("the definitions").flatten() {
+        let name = file.path().file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        known.definitions.push(Definition { name, text: std::fs::read_to_string(file.path()).expect("a text") });
+    }
+    known
+}
+
 fn source(variables: &[(&str, &str)]) -> Source {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Source { variables: Variables(variables), ..Source::default() }

@@ -151,7 +151,7 @@ impl Context<'_> {
         let file = self.compiler.file;
         let mut operation = operation.clone();
         let (template, mut variables) = self.template(&operation, key, None)?;
-        let mut templates = vec![template];
+        let (mut templates, own) = (vec![template], variables.len());
         if let Some((prefix, parameters)) = self.under(&operation) {
             operation.parameters.extend(parameters);
             let template;
@@ -187,6 +187,7 @@ impl Context<'_> {
         let cases: Vec<EndpointCase> = compiled.into_iter().collect::<Option<_>>()?;
         let parameters = Parameters {
             list: operation.parameters.clone(),
+            of_prefix: variables.len() - own,
             variables,
             ignore_unknown: self.ignore_unknown,
             checks: self.checks(operation),

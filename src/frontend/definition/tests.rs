@@ -35,7 +35,7 @@ fn the_documentation_shows_the_example_as_it_is() {
 fn the_example_of_the_documentation_is_fine() {
     let definition = load(NOTES, DOCUMENT).unwrap_or_else(|problems| panic!("{}", problems.join("\n")));
     assert_eq!(definition.header.name, "notes");
-    assert_eq!(definition.api.routes.routes().count(), 2);
+    assert_eq!(definition.api.operations().count(), 2);
     assert_eq!(definition.document["paths"]["/notes/{id}"]["get"]["x-prism-rpc"], serde_json::json!(["Retrieve"]));
 }
 

@@ -29,6 +29,8 @@ pub use scope::{Item, Named, Scope};
 pub use template::{Source, Template, Translation, holds};
 pub use value::to_text;
 
+use http::Method as Verb;
+
 use super::{
     definition::{Body, Reading},
     expression::{Expression, Value},
@@ -36,6 +38,7 @@ use super::{
     render::{Accept, RenderMessage},
     router::Router,
     schema::{MessageId, Schema},
+    template::Template as PathTemplate,
 };
 use crate::call::{Error, Input, Method, RequestId, message_too_large};
 
@@ -244,6 +247,14 @@ impl RenderMessage for EachReply {
 }
 
 impl Api {
+    /// The operations, each once, with the path that the document has for it.
+    pub fn operations(&self) -> impl Iterator<Item = (Option<&Verb>, &PathTemplate, &Arc<Endpoint>)> {
+        self.routes.routes().filter(|(_, template, endpoint)| {
+            let Parameters { variables, of_prefix, .. } = &endpoint.parameters;
+            template.variables().len() + of_prefix == variables.len()
+        })
+    }
+
     /// What mappings see of a call.
     pub fn scope<'a>(
         &'a self,

@@ -111,6 +111,8 @@ pub struct Parameters {
     pub list: Vec<Parameter>,
     /// For each variable of the path template, the parameter that it is; a template may lack the first ones.
     pub variables: Vec<usize>,
+    /// How many of them the template may lack: those of `also_under`.
+    pub of_prefix: usize,
     /// Whether query parameters that are not in the list are passed over.
     pub ignore_unknown: bool,
     /// The schemas of parameters and bodies.

@@ -154,7 +154,8 @@ impl Endpoint {
     /// Its path with the names that the document has for its parameters.
     pub fn path(&self, template: &PathTemplate) -> String {
         let mut text = template.to_string();
-        for (number, place) in self.parameters.variables.iter().enumerate() {
+        let own = self.parameters.variables.iter().skip(self.parameters.of_prefix);
+        for (number, place) in own.enumerate() {
             let Some(parameter) = self.parameters.list.get(*place) else { continue };
             for end in ['}', '='] {
                 text = text.replacen(&format!("{{p{number}{end}"), &format!("{{{}{end}", parameter.name), 1);
