@@ -276,7 +276,7 @@ fn style() -> Value {
         json!({
             "integers": choice("64-bit integers.", &["numbers", "strings"]),
             "names": choice("Members of whole messages.", &["camel", "proto"]),
-            "zeros": choice("Members that are zero or empty.", &["keep", "omit"]),
+            "zeros": choice("Members that are zero or empty.", &["keep", "omit", "omit_copied"]),
         }),
     )
 }

@@ -35,6 +35,8 @@ pub struct Style {
     pub proto_names: bool,
     /// Fields that have their zero value are left out.
     pub omit_zeros: bool,
+    /// Of mapped objects, only members that are copied are left out so, not those that are constant or computed.
+    pub keep_computed: bool,
 }
 
 /// How deeply messages, objects and lists may be nested; protobuf's parsers stop there too.

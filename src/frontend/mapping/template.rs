@@ -132,7 +132,12 @@ impl Template {
                     out.push(b':');
                     let at = out.len();
                     let there = template.json(scope, style, out)?;
-                    if !there || style.omit_zeros && template.is_copy() && is_zero(&out[at..]) && !template.is_text_zero(&out[at..]) {
+                    if !there
+                        || style.omit_zeros
+                            && (!style.keep_computed || template.is_copy())
+                            && is_zero(&out[at..])
+                            && !template.is_text_zero(&out[at..])
+                    {
                         out.truncate(before);
                     }
                 }
