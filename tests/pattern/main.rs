@@ -6,6 +6,7 @@ mod build;
 mod keyvalue;
 mod range;
 mod reduced;
+mod schema_registry;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,6 +24,7 @@ pub const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
 
 /// A handler of the pattern and the slot under it.
 pub struct Bench {
+    service: &'static str,
     pub handler: Arc<dyn Handler>,
     pub slot: Slot,
 }
@@ -54,12 +56,18 @@ impl Bench {
     }
 
     pub fn over(slot: Slot) -> Self {
+        Self::of("keyvalue", slot)
+    }
+
+    /// Another pattern.
+    pub fn of(pattern: &str, slot: Slot) -> Self {
         let slots = BTreeMap::from([("storage".to_owned(), slot.clone())]);
-        Self { handler: pattern::build("keyvalue", slots, &facts()).unwrap(), slot }
+        let service = pattern::find(pattern).unwrap().service;
+        Self { service, handler: pattern::build(pattern, slots, &facts()).unwrap(), slot }
     }
 
     async fn output(&self, rpc: &str, request: impl Message) -> Result<Output, Error> {
-        let methods = Method::of_service(proto::descriptors(), SERVICE).unwrap();
+        let methods = Method::of_service(proto::descriptors(), self.service).unwrap();
         let method = methods.iter().find(|method| method.name == rpc).unwrap();
         let context = Context::internal("test");
         Ok(self.handler.handle(&context, method, Input::One(request.encode_to_vec().into())).await?.output)

@@ -7,7 +7,6 @@
 //! whenever one of them ends. `prism/journal/v1/journal.proto` tells what lies where.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,33 +19,53 @@ use prost::Message as _;
 use tokio::sync::Mutex;
 
 use super::{
+    replica::{Place, Replica, Way},
     snapshot,
     state::State,
-    store::{Found, Store, aside_key, snapshot_key},
+    store::{Store, aside_key, snapshot_key},
 };
 use crate::{
     call::{Code, Context, Error},
-    proto::journal::v1::{Entry, Head, Operation, Part},
+    proto::journal::v1::{Entry, Operation, Part, Snapshot},
 };
 
-/// Operations of more bytes lie aside, so that `head`, which every read fetches, stays small.
-const INLINE_BYTES: usize = 4 << 10;
-/// Entries without a snapshot, before there is one; also half as many as the state has versions.
-const SNAPSHOT_ENTRIES: u64 = 1024;
-/// Size of a snapshot's part, unless a single operation is larger.
-const PART_BYTES: usize = 256 << 10;
-/// How old what never changes may be, its disappearance for good excepted.
-const TOUCH_MILLIS: u64 = 500;
+/// How old what never changes may be before it is looked after in the background, its disappearance for good excepted.
+const TOUCH_AGE: Duration = Duration::from_millis(500);
+/// How old it may be before that is waited for.
+const MAX_AGE: Duration = Duration::from_secs(5);
+/// How long that is waited for.
+const MAX_WAIT: Duration = Duration::from_millis(100);
+/// How long ago a change may have seen what it is appended to. A storage that was put back to an older state can come to have
+/// another head of the same revision, so that the condition alone would not notice.
+const CHANGE_AGE: Duration = Duration::from_secs(1);
 /// How often a change is planned again because others were first.
 const MAX_ATTEMPTS: u32 = 100;
 /// How often the journal is read again because it was cleared meanwhile.
 const MAX_READS: u32 = 20;
-/// Entries that a writer who lost the answer knows again.
-const REMEMBERED: usize = 256;
+
+/// What lies where, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Operations of more bytes lie aside, so that `head`, which every read fetches, stays small.
+    pub inline_bytes: usize,
+    /// Entries without a snapshot, before there is one; also half as many as the state has versions.
+    pub snapshot_entries: u64,
+    /// Whether it is time for one is looked at each time that so many entries are there: counting takes its time.
+    pub look_entries: u64,
+    /// Size of a snapshot's part, unless a single operation is larger.
+    pub part_bytes: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { inline_bytes: 4 << 10, snapshot_entries: 1024, look_entries: 64, part_bytes: 256 << 10 }
+    }
+}
 
 /// A journal, and the state that it comes to.
 pub(super) struct Journal {
     store: Store,
+    sizes: Sizes,
     replica: RwLock<Replica>,
     /// Number of checks that were begun.
     begun: AtomicU64,
@@ -56,44 +75,26 @@ pub(super) struct Journal {
     turn: Mutex<()>,
     snapshotting: AtomicBool,
     born: Instant,
-    /// When the state was last brought up to date in the background, milliseconds after `born`.
+    /// When the state was last known to be up to date, and when that was last begun in the background: milliseconds after `born`.
+    seen: AtomicU64,
     touched: AtomicU64,
-}
-
-/// The state, and what it was made from.
-#[derive(Default)]
-struct Replica {
-    state: State,
-    at: Place,
-    /// Nonces of the last entries.
-    recent: VecDeque<Bytes>,
-}
-
-/// What is known of `head`.
-#[derive(Clone, Default)]
-struct Place {
-    revision: u64,
-    position: u64,
-    nonce: Bytes,
-    /// The entry, encoded as it will lie under its own key.
-    entry: Bytes,
-    snapshot_position: u64,
-    snapshot_parts: u32,
 }
 
 /// What a change comes to: the operations, none if everything is as it should be, and the answer.
 pub(super) type Plan<T> = (Vec<Operation>, T);
 
 impl Journal {
-    pub fn new(store: Store) -> Arc<Self> {
+    pub fn new(store: Store, sizes: Sizes) -> Arc<Self> {
         Arc::new(Self {
             store,
+            sizes,
             replica: RwLock::default(),
             begun: AtomicU64::new(0),
             check: Mutex::new(0),
             turn: Mutex::new(()),
             snapshotting: AtomicBool::new(false),
             born: Instant::now(),
+            seen: AtomicU64::new(0),
             touched: AtomicU64::new(0),
         })
     }
@@ -103,21 +104,27 @@ impl Journal {
         read(&self.read().state)
     }
 
-    /// Brings the state up to date in the background, if that was not done for a while.
-    pub fn touch(self: &Arc<Self>, context: &Context) {
-        let now = self.born.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-        let last = self.touched.load(Ordering::Relaxed);
-        if now.saturating_sub(last) < TOUCH_MILLIS
-            || self.touched.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
-        {
+    /// Keeps the state from getting old: in the background if that was not done for a while, and at once if for long. A storage
+    /// that doesn't answer is no reason not to look.
+    pub async fn touch(self: &Arc<Self>, context: &Context) {
+        let age = self.age();
+        if age <= TOUCH_AGE {
             return;
         }
-        let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()));
-        tokio::spawn(async move {
-            if let Err(error) = journal.fresh(&context).await {
-                tracing::debug!(namespace = %context.namespace, %error, "the journal of the schema registry could not be read in the background");
-            }
-        });
+        let (now, last) = (self.clock(), self.touched.load(Ordering::Relaxed));
+        let due = Duration::from_millis(now.saturating_sub(last)) > TOUCH_AGE;
+        if due && self.touched.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()));
+            tokio::spawn(async move {
+                if let Err(error) = journal.fresh(&context).await {
+                    tracing::debug!(namespace = %context.namespace, %error, "the journal of the schema registry could not be read in the background");
+                }
+            });
+        }
+        if age > MAX_AGE {
+            // Whether it succeeds or not: what is known is told.
+            let _ = tokio::time::timeout(MAX_WAIT, self.fresh(context)).await;
+        }
     }
 
     /// Looks at the state as it is now.
@@ -135,7 +142,9 @@ impl Journal {
             return Ok(());
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let now = self.clock();
         self.catch_up(context).await?;
+        self.seen.fetch_max(now, Ordering::Relaxed);
         *ended = number;
         Ok(())
     }
@@ -149,7 +158,10 @@ impl Journal {
         let _turn = self.turn.lock().await;
         // A state that is behind is no harm to a change, since that can't be appended to it. But a refusal, or that there is
         // nothing to do, has to be said of what is now.
-        let mut fresh = false;
+        let mut fresh = self.age() > CHANGE_AGE;
+        if fresh {
+            self.fresh(context).await?;
+        }
         for attempt in 0..MAX_ATTEMPTS {
             let (at, planned) = {
                 let replica = self.read();
@@ -178,29 +190,25 @@ impl Journal {
     /// Appends an entry behind the place; whether it could be.
     async fn append(&self, context: &Context, at: &Place, operations: Vec<Operation>) -> Result<bool, Error> {
         let position = at.position + 1;
-        let nonce = Bytes::from(rand::random::<[u8; 16]>().to_vec());
+        let nonce = nonce();
         let mut entry = Entry { nonce: nonce.clone(), previous: at.nonce.clone(), operations, aside: false };
         let mut aside = None;
-        if entry.encoded_len() > INLINE_BYTES {
+        if entry.encoded_len() > self.sizes.inline_bytes {
             let part = Part { operations: std::mem::take(&mut entry.operations) };
             let key = aside_key(position, &nonce);
             self.store.set(context, key.clone(), part.encode_to_vec().into()).await?;
             entry.aside = true;
             aside = Some((key, part.operations));
         }
-        let place = Place {
-            revision: 0,
-            position,
-            nonce: nonce.clone(),
-            entry: entry.encode_to_vec().into(),
-            snapshot_position: at.snapshot_position,
-            snapshot_parts: at.snapshot_parts,
-        };
-        let before = (at.position > 0).then(|| (at.position, at.entry.clone()));
-        match self.store.append(context, at.revision, before, place.head(entry.clone())).await {
+        let encoded = Bytes::from(entry.encode_to_vec());
+        let place = Place { revision: 0, position, nonce: nonce.clone(), entry: encoded, snapshot: at.snapshot.clone() };
+        let now = self.clock();
+        match self.store.append(context, at, &place).await {
             Ok(Some(revision)) => {
                 let operations = aside.map_or(entry.operations, |(_, operations)| operations);
-                self.write().advance(at.position, Place { revision, ..place }, operations);
+                let way = Way { base: None, entries: vec![(nonce, operations)] };
+                self.write().follow(at, way, Place { revision, ..place });
+                self.seen.fetch_max(now, Ordering::Relaxed);
                 Ok(true)
             }
             Ok(None) => {
@@ -210,94 +218,92 @@ impl Journal {
                 }
                 Ok(false)
             }
-            // It may have been appended all the same.
-            Err(error) => {
-                self.fresh(context).await.map_err(|_| error)?;
-                Ok(self.read().recent.contains(&nonce))
-            }
+            // It may have been appended all the same. If it is not there, that may still come, so it isn't tried again.
+            Err(error) => match self.fresh(context).await {
+                Ok(()) if self.read().has(&nonce) => Ok(true),
+                _ => Err(error),
+            },
         }
     }
 
     async fn catch_up(&self, context: &Context) -> Result<(), Error> {
         let mut anew = false;
         for _ in 0..MAX_READS {
-            let known = if anew { Place::default() } else { self.read().at.clone() };
-            let Some(found) = self.store.head(context).await? else {
-                if known.position > 0 || anew {
+            let from = self.read().at.clone();
+            let Some((to, last)) = self.store.head(context).await? else {
+                let mut replica = self.write();
+                if replica.at != from {
+                    continue;
+                }
+                if from.position > 0 {
                     tracing::warn!(namespace = %context.namespace, "the storage of the schema registry is empty now");
-                    *self.write() = Replica::default();
+                    replica.clear();
                 }
                 return Ok(());
             };
-            if found.revision == known.revision {
+            // Other entries with the same revision: the storage was put back to an older state, and has gone on since.
+            if to == from {
                 return Ok(());
             }
-            match self.step(context, &known, found, anew).await? {
-                Step::Done => return Ok(()),
-                Step::Again => {}
-                Step::Anew => anew = true,
+            match self.way(context, &from, &to, last, anew).await? {
+                Found::Way(way) => {
+                    if anew {
+                        tracing::warn!(namespace = %context.namespace, position = to.position, "the storage of the schema registry has another history now");
+                    }
+                    if self.write().follow(&from, way, to) {
+                        return Ok(());
+                    }
+                }
+                Found::Changed => {}
+                Found::Other => anew = true,
             }
         }
         Err(Error::backend_unavailable("the journal of the schema registry can't be read as a whole", Duration::from_secs(1)))
     }
 
-    /// From one place to `head`.
-    async fn step(&self, context: &Context, known: &Place, found: Found, anew: bool) -> Result<Step, Error> {
-        let Found { revision, head: Head { position, entry, snapshot_position, snapshot_parts } } = found;
-        let last = entry.unwrap_or_default();
-        let place =
-            Place { revision, position, nonce: last.nonce.clone(), entry: last.encode_to_vec().into(), snapshot_position, snapshot_parts };
-        if position == known.position && place.nonce == known.nonce {
-            self.write().advance(position, place, Vec::new());
-            return Ok(Step::Done);
+    /// What is between a place and `head`, or, if `anew`, all that comes to `head`.
+    async fn way(&self, context: &Context, from: &Place, to: &Place, last: Entry, anew: bool) -> Result<Found, Error> {
+        if !anew && to.position <= from.position {
+            // With the same entry, only the snapshot is another one.
+            let same = to.position == from.position && to.nonce == from.nonce;
+            return Ok(if same { Found::Way(Way::default()) } else { Found::Other });
         }
-        if position <= known.position {
-            // An older storage was put back.
-            return Ok(Step::Anew);
+        let (mut base, mut position, mut previous) = (None, from.position, Some(from.nonce.clone()));
+        if to.snapshot.position > position || anew && to.snapshot.position > 0 {
+            let Some(operations) = self.store.snapshot(context, &to.snapshot).await? else { return Ok(Found::Changed) };
+            (base, position, previous) = (Some(operations), to.snapshot.position, None);
+        } else if anew {
+            (base, position, previous) = (Some(Vec::new()), 0, Some(Bytes::new()));
         }
-        let from_snapshot = snapshot_position > known.position;
-        let (mut base, mut nonce) = (known.position, Some(known.nonce.clone()));
-        let mut operations = Vec::new();
-        if from_snapshot {
-            let Some(found) = self.store.snapshot(context, snapshot_position, snapshot_parts).await? else { return Ok(Step::Again) };
-            operations = found;
-            (base, nonce) = (snapshot_position, None);
-        }
-        let mut recent = Vec::new();
-        if position > base {
-            let mut entries = if position > base + 1 { self.store.entries(context, base + 1, position - 1).await? } else { Vec::new() };
-            if entries.len() as u64 != position - base - 1 {
-                return Ok(Step::Again);
+        let mut entries = Vec::new();
+        if to.position > position {
+            let behind = position + 1;
+            let mut found = if to.position > behind { self.store.entries(context, behind, to.position - 1).await? } else { Vec::new() };
+            found.push(last);
+            if found.len() as u64 != to.position - position {
+                return Ok(Found::Changed);
             }
-            entries.push(last);
-            for (entry, number) in entries.into_iter().zip(base + 1..) {
-                if nonce.as_ref().is_some_and(|nonce| *nonce != entry.previous) {
-                    return Ok(if anew { Step::Again } else { Step::Anew });
+            for (entry, number) in found.into_iter().zip(behind..) {
+                if previous.is_some_and(|previous| previous != entry.previous) {
+                    return Ok(if anew { Found::Changed } else { Found::Other });
                 }
-                nonce = Some(entry.nonce.clone());
-                recent.push(entry.nonce.clone());
-                let Some(found) = self.store.operations(context, number, entry).await? else { return Ok(Step::Again) };
-                operations.extend(found);
+                let nonce = entry.nonce.clone();
+                let Some(operations) = self.store.operations(context, number, entry).await? else { return Ok(Found::Changed) };
+                entries.push((nonce.clone(), operations));
+                previous = Some(nonce);
             }
         }
-        let mut replica = self.write();
-        if from_snapshot || anew {
-            *replica = Replica::default();
-            replica.at.position = known.position;
-        }
-        replica.recent.extend(recent);
-        replica.advance(known.position, place, operations);
-        Ok(Step::Done)
+        Ok(Found::Way(Way { base, entries }))
     }
 
     /// Writes a snapshot in the background, if there are many entries since the last one.
     fn snapshot_if_due(self: &Arc<Self>, context: &Context) {
         let (due, at) = {
             let Replica { state, at, .. } = &*self.read();
-            let since = at.position - at.snapshot_position;
-            // Counting takes time, so it isn't done each time.
-            let due = since >= SNAPSHOT_ENTRIES && at.position % 64 == 0 && since >= state.versions() as u64 / 2;
-            (due, at.position)
+            let since = at.position.saturating_sub(at.snapshot.position);
+            let look = since >= self.sizes.snapshot_entries && at.position % self.sizes.look_entries == 0;
+            // What a later release has said would be missing in it.
+            (look && !state.is_partial() && since >= state.versions() as u64 / 2, at.position)
         };
         if !due || self.snapshotting.swap(true, Ordering::SeqCst) {
             return;
@@ -311,31 +317,44 @@ impl Journal {
         });
     }
 
-    async fn snapshot(&self, context: &Context) -> Result<(), Error> {
-        let (position, parts) = {
+    /// Writes a snapshot of the state in memory, and removes what it makes superfluous.
+    pub async fn snapshot(&self, context: &Context) -> Result<(), Error> {
+        let (position, line, parts) = {
             let replica = self.read();
-            (replica.at.position, parts(snapshot::operations(&replica.state)))
+            (replica.at.position, replica.line, snapshot::parts(&replica.state, self.sizes.part_bytes))
         };
-        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let snapshot = Snapshot { position, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX), nonce: nonce() };
         for (part, number) in parts.into_iter().zip(0..) {
-            self.store.set(context, snapshot_key(position, number), part).await?;
+            self.store.set(context, snapshot_key(&snapshot, number), part).await?;
         }
         let _turn = self.turn.lock().await;
         for _ in 0..MAX_ATTEMPTS {
             self.fresh(context).await?;
-            let at = self.read().at.clone();
-            if at.snapshot_position >= position {
-                // Another gateway was first; its clearing takes ours away.
+            let (at, now) = {
+                let replica = self.read();
+                (replica.at.clone(), replica.line)
+            };
+            if now != line || at.snapshot.position >= position {
+                // Another gateway was first, or the storage was put back: the next clearing takes these parts away.
                 return Ok(());
             }
-            let place = Place { snapshot_position: position, snapshot_parts: count, ..at.clone() };
-            let entry = Entry::decode(at.entry.clone())?;
-            if let Some(revision) = self.store.append(context, at.revision, None, place.head(entry)).await? {
-                self.write().advance(at.position, Place { revision, ..place }, Vec::new());
+            let place = Place { snapshot: snapshot.clone(), ..at.clone() };
+            if let Some(revision) = self.store.append(context, &at, &place).await? {
+                self.write().follow(&at, Way::default(), Place { revision, ..place });
                 return self.store.clear(context, position).await;
             }
         }
         Err(Error::new(Code::Aborted, "CONTENTION", "others were always first"))
+    }
+
+    /// How long ago the state was up to date.
+    fn age(&self) -> Duration {
+        Duration::from_millis(self.clock().saturating_sub(self.seen.load(Ordering::Relaxed)))
+    }
+
+    /// Milliseconds since this was made.
+    fn clock(&self) -> u64 {
+        self.born.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Replica> {
@@ -347,57 +366,14 @@ impl Journal {
     }
 }
 
-enum Step {
-    Done,
+enum Found {
+    Way(Way),
     /// The storage was changed under the reader.
-    Again,
-    /// What is known is not what the storage has; everything has to be read.
-    Anew,
+    Changed,
+    /// The storage has another history than what is known; everything has to be read.
+    Other,
 }
 
-impl Place {
-    fn head(&self, entry: Entry) -> Bytes {
-        let head = Head {
-            position: self.position,
-            entry: Some(entry),
-            snapshot_position: self.snapshot_position,
-            snapshot_parts: self.snapshot_parts,
-        };
-        head.encode_to_vec().into()
-    }
-}
-
-impl Replica {
-    /// Goes on from a position, unless somebody has done so meanwhile.
-    fn advance(&mut self, from: u64, place: Place, operations: Vec<Operation>) {
-        if self.at.position != from || self.at.revision > place.revision {
-            return;
-        }
-        for operation in operations {
-            self.state.apply(operation);
-        }
-        if self.recent.back() != Some(&place.nonce) {
-            self.recent.push_back(place.nonce.clone());
-        }
-        let many = self.recent.len().saturating_sub(REMEMBERED);
-        self.recent.drain(..many);
-        self.at = place;
-    }
-}
-
-/// Operations in parts of a size.
-fn parts(operations: impl Iterator<Item = Operation>) -> Vec<Bytes> {
-    let mut parts = Vec::new();
-    let (mut part, mut size) = (Part::default(), 0);
-    for operation in operations {
-        let length = operation.encoded_len();
-        if size > 0 && size + length > PART_BYTES {
-            parts.push(std::mem::take(&mut part).encode_to_vec().into());
-            size = 0;
-        }
-        size += length;
-        part.operations.push(operation);
-    }
-    parts.push(part.encode_to_vec().into());
-    parts
+fn nonce() -> Bytes {
+    Bytes::copy_from_slice(&rand::random::<[u8; 16]>())
 }

@@ -16,6 +16,7 @@ mod read;
 mod reference;
 mod refusal;
 mod register;
+mod replica;
 mod rule;
 mod service;
 mod setting;
@@ -24,8 +25,11 @@ mod state;
 mod store;
 mod subject;
 mod tag;
+#[cfg(test)]
+mod tests;
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -34,9 +38,11 @@ use async_trait::async_trait;
 use lru::LruCache;
 
 use self::{
-    journal::Journal,
+    journal::{Journal, Sizes},
     reference::Material,
+    state::Stored,
     store::{Store, Swap},
+    subject::Name,
 };
 use super::{Facts, Pattern, Slots, required};
 use crate::{
@@ -60,19 +66,24 @@ const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 const ENTRY_BYTES: u64 = 64 << 10;
 /// Schemas that are kept ready to be compared.
 const PARSED_SCHEMAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
+/// Queues of registrations; subjects share them by their hash.
+const QUEUES: usize = 64;
 
 /// The handler of one namespace.
 struct Registry {
     registry: Arc<SchemaRegistry>,
 }
 
-/// Schemas that are ready to be compared, by context and id.
-type Parsed = LruCache<(Arc<str>, u32), Arc<Schema>>;
+/// Schemas that are ready to be compared, by context and id, each with what it was read from: an id may lead to something else
+/// after a deletion for good.
+type Parsed = LruCache<(Arc<str>, u32), (Arc<Stored>, Arc<Schema>)>;
 
 /// The pattern in one namespace.
 struct SchemaRegistry {
     journal: Arc<Journal>,
     parsed: Mutex<Parsed>,
+    /// Where those queue who register under the same subject, and were too late before.
+    queues: [tokio::sync::Mutex<()>; QUEUES],
     max_schema_bytes: usize,
     /// The answer of GetCapabilities: nothing in it changes while the namespace is there.
     capabilities: Capabilities,
@@ -89,8 +100,9 @@ impl Registry {
         };
         let most = MAX_SCHEMA_BYTES.min(facts.limits.max_message_bytes as u64).min(slot.limits.max_value_bytes.saturating_sub(ENTRY_BYTES));
         let registry = SchemaRegistry {
-            journal: Journal::new(Store { basic, scan, swap }),
+            journal: Journal::new(Store { basic, scan, swap }, Sizes::default()),
             parsed: Mutex::new(LruCache::new(PARSED_SCHEMAS)),
+            queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             max_schema_bytes: usize::try_from(most).unwrap_or(usize::MAX),
             capabilities: capabilities_of(&slot, facts),
         };
@@ -106,15 +118,26 @@ impl SchemaRegistry {
     /// A registered schema, ready to be compared.
     fn parsed(&self, material: &Material) -> Result<Arc<Schema>, Error> {
         let key = (material.context.clone(), material.schema.id);
-        if let Some(known) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(known.clone());
-        }
         let stored = &material.schema;
+        if let Some((of, known)) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            if Arc::ptr_eq(of, stored) {
+                return Ok(known.clone());
+            }
+        }
         let parsed = Schema::parse(stored.format, &stored.text, &material.dependencies)
             .map_err(|error| Error::internal(format!("the schema with the id {} can't be read any more: {}", stored.id, error.message)))?;
         let parsed = Arc::new(parsed);
-        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).put(key, parsed.clone());
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).put(key, (stored.clone(), parsed.clone()));
         Ok(parsed)
+    }
+
+    /// Those who were too late for a subject don't get into each other's way again.
+    fn queue(&self, name: &Name) -> &tokio::sync::Mutex<()> {
+        let mut hash = DefaultHasher::new();
+        name.hash(&mut hash);
+        // A remainder is always one of the places.
+        let place = usize::try_from(hash.finish() % QUEUES as u64).unwrap_or_default();
+        &self.queues[place]
     }
 }
 

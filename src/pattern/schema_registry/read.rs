@@ -129,10 +129,11 @@ impl SchemaRegistry {
         let name = Name::scope(&space, &subject)?;
         // What an id leads to never changes, so it is told without a look at the storage, if nothing else is asked for.
         let stable = name.subject.is_empty() && !fetch_max_id && format.is_empty();
-        let look = || self.journal.look(|state| state.space(&name.context)?.schema(id).cloned());
-        if let Some(stored) = stable.then(look).flatten() {
-            self.journal.touch(context);
-            return Ok(GetSchemaByIdResponse { schema: Some(bare(&stored)), max_id: 0 });
+        if stable {
+            self.journal.touch(context).await;
+            if let Some(stored) = self.journal.look(|state| state.space(&name.context)?.schema(id).cloned()) {
+                return Ok(GetSchemaByIdResponse { schema: Some(bare(&stored)), max_id: 0 });
+            }
         }
         let (found, material, max_id) = self
             .journal

@@ -48,10 +48,14 @@ impl SchemaRegistry {
         let RegisterSchemaRequest { context: space, subject, schema, normalize, id, version, format } = request;
         let wanted = Wanted { name: Name::subject(&space, &subject)?, id: number(id), version: number(version) };
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
+        let mut turn = None;
         for _ in 0..MAX_ATTEMPTS {
             let basis = Arc::new(self.journal.now(context, |state| Basis::gather(state, &wanted.name, &schema)).await??);
             if let Outcome::Done(done) = self.attempt(context, &wanted, &schema, normalize, basis).await? {
                 return self.shape(*done, &format);
+            }
+            if turn.is_none() {
+                turn = Some(self.queue(&wanted.name).lock().await);
             }
         }
         Err(refusal::contention())
@@ -99,7 +103,9 @@ impl SchemaRegistry {
                 let space = state.space(&name.context);
                 let known = space.and_then(|space| space.id_of(&guid));
                 let versions = &basis.versions;
-                if let Some(&(version, one)) = known.and_then(|id| versions.iter().rev().find(|(_, one)| one.id == id && !one.deleted)) {
+                // What was imported may have come in with several ids.
+                let is = |id: u32| known.is_some() && space.and_then(|space| space.schema(id)).is_some_and(|stored| stored.guid == guid);
+                if let Some(&(version, one)) = versions.iter().rev().find(|(_, one)| !one.deleted && is(one.id)) {
                     if wanted.id != 0 && wanted.id != one.id {
                         return Err(other_id(one.id, wanted.id));
                     }

@@ -1,7 +1,27 @@
 //! A state as the operations that make it.
 
+use bytes::Bytes;
+use prost::Message as _;
+
 use super::state::{Settings, Space, State};
-use crate::proto::journal::v1::{CountIds, Operation, StoreConfig, StoreMode, StoreSchema, StoreVersion, operation::Change};
+use crate::proto::journal::v1::{CountIds, Operation, Part, StoreConfig, StoreMode, StoreSchema, StoreVersion, operation::Change};
+
+/// The state in parts of at most so many bytes, unless a single operation has more.
+pub(super) fn parts(state: &State, part_bytes: usize) -> Vec<Bytes> {
+    let mut parts = Vec::new();
+    let (mut part, mut size) = (Part::default(), 0);
+    for operation in operations(state) {
+        let length = operation.encoded_len();
+        if size > 0 && size + length > part_bytes {
+            parts.push(std::mem::take(&mut part).encode_to_vec().into());
+            size = 0;
+        }
+        size += length;
+        part.operations.push(operation);
+    }
+    parts.push(part.encode_to_vec().into());
+    parts
+}
 
 /// The operations that make the state from nothing, in an order in which they can be repeated.
 pub(super) fn operations(state: &State) -> impl Iterator<Item = Operation> + '_ {

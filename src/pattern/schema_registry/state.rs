@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Everything that a registry has.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct State {
     pub contexts: BTreeMap<Arc<str>, Space>,
     pub keks: BTreeMap<String, Kek>,
@@ -32,6 +32,8 @@ pub(super) struct State {
     pub associations: BTreeMap<AssociationKey, Association>,
     /// Schemas that refer to a version.
     referrers: HashMap<VersionKey, BTreeSet<SchemaKey>>,
+    /// Whether a later release has said something that this one doesn't understand.
+    partial: bool,
 }
 
 /// Context, subject, version.
@@ -44,26 +46,29 @@ pub(super) type DekKey = (String, String, String);
 pub(super) type AssociationKey = (String, String, String);
 
 /// One context.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Space {
     /// The last id that was given.
     pub last_id: u32,
     schemas: HashMap<u32, Held>,
+    /// Of what came in with several ids, the least.
     ids: HashMap<Guid, u32>,
+    /// The others of those.
+    twins: BTreeMap<Guid, BTreeSet<u32>>,
     pub subjects: BTreeMap<Arc<str>, Subject>,
     pub settings: Settings,
 }
 
 /// A schema of a context.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Held {
     schema: Arc<Stored>,
-    /// The versions that have it.
+    /// The versions that have it, in order.
     users: Vec<(Arc<str>, u32)>,
 }
 
 /// A schema; it never changes.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Stored {
     pub id: u32,
     pub guid: Guid,
@@ -74,7 +79,7 @@ pub(super) struct Stored {
     pub rule_set: Option<Box<RuleSet>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Subject {
     pub versions: BTreeMap<u32, Version>,
     pub settings: Settings,
@@ -88,7 +93,7 @@ pub(super) struct Version {
 }
 
 /// What is set for a subject or a context.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Settings {
     pub config: Option<Box<Config>>,
     pub mode: Option<Box<str>>,
@@ -128,6 +133,32 @@ impl Space {
     pub fn id_of(&self, guid: &Guid) -> Option<u32> {
         self.ids.get(guid).copied()
     }
+
+    /// The least id leads, whichever came first, so that all gateways agree, those that began with a snapshot among them.
+    fn index(&mut self, guid: Guid, id: u32) {
+        let Some(least) = self.ids.insert(guid, id).filter(|known| *known != id) else { return };
+        self.ids.insert(guid, least.min(id));
+        self.twins.entry(guid).or_default().insert(least.max(id));
+    }
+
+    fn unindex(&mut self, guid: Guid, id: u32) {
+        let mut next = None;
+        if let Some(twins) = self.twins.get_mut(&guid) {
+            if self.ids.get(&guid) == Some(&id) {
+                next = twins.pop_first();
+            } else {
+                twins.remove(&id);
+                next = self.ids.get(&guid).copied();
+            }
+            if twins.is_empty() {
+                self.twins.remove(&guid);
+            }
+        }
+        match next {
+            Some(id) => self.ids.insert(guid, id),
+            None => self.ids.remove(&guid),
+        };
+    }
 }
 
 impl State {
@@ -165,6 +196,11 @@ impl State {
         self.referrers.get(&(name.context.clone(), name.subject.clone(), version)).into_iter().flatten()
     }
 
+    /// Whether there is more in the journal than this release understands.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
     /// Repeats one operation.
     pub fn apply(&mut self, operation: Operation) {
         match operation.change {
@@ -182,6 +218,10 @@ impl State {
                 self.set(&context, &subject, |settings| settings.mode = (!mode.is_empty()).then(|| mode.into()));
             }
             Some(Change::RemoveContext(RemoveContext { context })) => {
+                let ids: Vec<_> = self.space(&context).into_iter().flat_map(|space| space.schemas.keys().copied()).collect();
+                for id in ids {
+                    self.forget(&context, id);
+                }
                 // Its ids are not given again, should it come back.
                 if let Some(space) = self.contexts.get_mut(&*context) {
                     *space = Space { last_id: space.last_id, ..Space::default() };
@@ -213,8 +253,8 @@ impl State {
             Some(Change::RemoveAssociation(gone)) => {
                 self.associations.remove(&(gone.resource_id, gone.resource_type, gone.association_type));
             }
-            // Of a later release; what it is about can't be known here.
-            None => {}
+            // What it is about can't be known here.
+            None => self.partial = true,
         }
     }
 
@@ -240,16 +280,15 @@ impl State {
     fn store_schema(&mut self, StoreSchema { context, id, schema }: StoreSchema) {
         let Some(schema) = schema else { return };
         let context: Arc<str> = context.into();
+        let users = self.forget(&context, id).map(|held| held.users).unwrap_or_default();
         let stored = Arc::new(Stored::new(id, schema));
         for reference in &stored.references {
-            let name = Name::new(&context, &reference.subject);
-            let key = (name.context, name.subject, reference.version.unsigned_abs());
-            self.referrers.entry(key).or_default().insert((context.clone(), id));
+            self.referrers.entry(referred(&context, reference)).or_default().insert((context.clone(), id));
         }
         let space = self.space_mut(&context);
         space.last_id = space.last_id.max(id);
-        space.ids.insert(stored.guid, id);
-        space.schemas.insert(id, Held { schema: stored, users: Vec::new() });
+        space.index(stored.guid, id);
+        space.schemas.insert(id, Held { schema: stored, users });
     }
 
     fn store_version(&mut self, one: StoreVersion) {
@@ -260,7 +299,10 @@ impl State {
         let before = versions.insert(version, Version { id, deleted, register_millis });
         if before.is_none_or(|before| before.id != id) {
             if let Some(held) = space.schemas.get_mut(&id) {
-                held.users.push((name.clone(), version));
+                let user = (name.clone(), version);
+                if let Err(place) = held.users.binary_search(&user) {
+                    held.users.insert(place, user);
+                }
             }
             if let Some(before) = before {
                 self.release(&context, &name, version, before.id);
@@ -283,16 +325,18 @@ impl State {
         let Some(space) = self.contexts.get_mut(context) else { return };
         let Some(held) = space.schemas.get_mut(&id) else { return };
         held.users.retain(|(user, number)| (&**user, *number) != (subject, version));
-        if !held.users.is_empty() {
-            return;
+        if held.users.is_empty() {
+            self.forget(context, id);
         }
-        let Some(Held { schema, .. }) = space.schemas.remove(&id) else { return };
-        if space.ids.get(&schema.guid) == Some(&id) {
-            space.ids.remove(&schema.guid);
-        }
-        for reference in &schema.references {
-            let name = Name::new(context, &reference.subject);
-            let key = (name.context, name.subject, reference.version.unsigned_abs());
+    }
+
+    /// Takes a schema away.
+    fn forget(&mut self, context: &str, id: u32) -> Option<Held> {
+        let space = self.contexts.get_mut(context)?;
+        let held = space.schemas.remove(&id)?;
+        space.unindex(held.schema.guid, id);
+        for reference in &held.schema.references {
+            let key = referred(context, reference);
             if let Some(of) = self.referrers.get_mut(&key) {
                 of.retain(|(other, number)| (&**other, *number) != (context, id));
                 if of.is_empty() {
@@ -300,7 +344,14 @@ impl State {
                 }
             }
         }
+        Some(held)
     }
+}
+
+/// The version that a reference leads to: context, subject, number.
+fn referred(context: &str, reference: &SchemaReference) -> (String, String, u32) {
+    let name = Name::new(context, &reference.subject);
+    (name.context, name.subject, reference.version.unsigned_abs())
 }
 
 impl Stored {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 
+use super::replica::Place;
 use crate::{
     call::{Context, Error},
     proto::{
-        journal::v1::{Entry, Head, Operation, Part},
+        journal::v1::{Entry, Head, Operation, Part, Snapshot},
         models::keyvalue::v1::{
             CompareAndSwapRequest, Condition, DeleteRequest, GetRequest, KeyValueBasic, KeyValueCas, KeyValueScan, KeyValueTransactional,
             Operation as Action, ScanKeysRequest, ScanRequest, SetOperation, SetRequest, TransactRequest, condition::Predicate,
@@ -17,7 +18,7 @@ use crate::{
     },
 };
 
-const HEAD: Bytes = Bytes::from_static(b"head");
+pub(super) const HEAD: Bytes = Bytes::from_static(b"head");
 
 /// What a backend has to do for a journal.
 pub(super) struct Store {
@@ -34,25 +35,24 @@ pub(super) enum Swap {
     Cas(Arc<dyn KeyValueCas>),
 }
 
-/// `head`, and its revision.
-pub(super) struct Found {
-    pub revision: u64,
-    pub head: Head,
-}
-
 impl Store {
-    pub async fn head(&self, context: &Context) -> Result<Option<Found>, Error> {
+    /// `head` as it is now, and the entry in it.
+    pub async fn head(&self, context: &Context) -> Result<Option<(Place, Entry)>, Error> {
         let Some(found) = self.basic.get(context, GetRequest { key: HEAD }).await?.entry else { return Ok(None) };
-        Ok(Some(Found { revision: found.revision, head: read(&HEAD, found.value)? }))
+        let head: Head = read(&HEAD, found.value)?;
+        let last: Entry = read(&HEAD, head.entry.clone())?;
+        Ok(Some((Place::new(found.revision, head, &last), last)))
     }
 
-    /// Writes `head` if it still has the revision (0: if it isn't there), after the entry that it takes the place of lies under
-    /// its own key. The new revision, or `None` if someone else was first.
-    pub async fn append(&self, context: &Context, revision: u64, before: Option<(u64, Bytes)>, head: Bytes) -> Result<Option<u64>, Error> {
-        let before = before.map(|(position, entry)| (entry_key(position), entry));
+    /// Writes `head` if it is still at this place, after the entry that it takes the place of lies under its own key. The new
+    /// revision, or `None` if someone else was first.
+    pub async fn append(&self, context: &Context, at: &Place, next: &Place) -> Result<Option<u64>, Error> {
+        // A head with the same entry, but another snapshot, takes the place of no entry.
+        let before = (at.position > 0 && at.position < next.position).then(|| (entry_key(at.position), at.entry.clone()));
+        let head = next.head();
         match &self.swap {
             Swap::Transactional(interface) => {
-                let predicate = if revision == 0 { Predicate::Exists(false) } else { Predicate::RevisionEquals(revision) };
+                let predicate = if at.revision == 0 { Predicate::Exists(false) } else { Predicate::RevisionEquals(at.revision) };
                 let set = |key, value| Action { action: Some(Kind::Set(SetOperation { key, value, ..SetOperation::default() })) };
                 let mut then_operations: Vec<_> = before.into_iter().map(|(key, entry)| set(key, entry)).collect();
                 then_operations.push(set(HEAD, head));
@@ -62,15 +62,32 @@ impl Store {
                 Ok(done.succeeded.then_some(done.revision))
             }
             Swap::Cas(interface) => {
-                // An entry never changes, so it does no harm if it is written again, by whomever and however late.
                 if let Some((key, value)) = before {
-                    self.set(context, key, value).await?;
+                    if !self.keep(context, &**interface, at, key, value).await? {
+                        return Ok(None);
+                    }
                 }
-                let request =
-                    CompareAndSwapRequest { key: HEAD, expected_revision: revision, value: head, ..CompareAndSwapRequest::default() };
-                let done = interface.compare_and_swap(context, request).await?;
-                Ok(done.swapped.then_some(done.revision))
+                swap(&**interface, context, HEAD, at.revision, head).await
             }
+        }
+    }
+
+    /// Makes sure that the entry of `head` lies under its own key; `false` if `head` is another one now.
+    ///
+    /// Whoever is late must not write over the entry of a storage that was put back to an older state and has gone on since. So
+    /// what is there is only replaced by who has seen that `head` says otherwise.
+    async fn keep(&self, context: &Context, interface: &dyn KeyValueCas, at: &Place, key: Bytes, value: Bytes) -> Result<bool, Error> {
+        if swap(interface, context, key.clone(), 0, value.clone()).await?.is_some() {
+            return Ok(true);
+        }
+        match self.basic.get(context, GetRequest { key: key.clone() }).await?.entry {
+            Some(there) if there.value == value => Ok(true),
+            Some(there) => {
+                let is_head = self.head(context).await?.is_some_and(|(place, _)| place == *at);
+                Ok(is_head && swap(interface, context, key, there.revision, value).await?.is_some())
+            }
+            // Cleared, so there is a snapshot, and another head.
+            None => Ok(false),
         }
     }
 
@@ -102,20 +119,20 @@ impl Store {
     }
 
     /// The parts of a snapshot; `None` if some are gone.
-    pub async fn snapshot(&self, context: &Context, position: u64, parts: u32) -> Result<Option<Vec<Operation>>, Error> {
-        let range = ScanRequest { prefix: snapshot_prefix(position), ..ScanRequest::default() };
+    pub async fn snapshot(&self, context: &Context, snapshot: &Snapshot) -> Result<Option<Vec<Operation>>, Error> {
+        let range = ScanRequest { prefix: snapshot_prefix(snapshot), ..ScanRequest::default() };
         let mut found = self.scan.scan(context, range).await?;
         let mut operations = Vec::new();
         let mut count = 0;
         while let Some(item) = found.try_next().await? {
             let entry = item.entry.unwrap_or_default();
-            if entry.key != snapshot_key(position, count) {
+            if entry.key != snapshot_key(snapshot, count) {
                 break;
             }
             operations.extend(read::<Part>(&entry.key, entry.value)?.operations);
             count += 1;
         }
-        Ok((count == parts).then_some(operations))
+        Ok((count == snapshot.parts).then_some(operations))
     }
 
     pub async fn set(&self, context: &Context, key: Bytes, value: Bytes) -> Result<(), Error> {
@@ -132,7 +149,7 @@ impl Store {
     pub async fn clear(&self, context: &Context, position: u64) -> Result<(), Error> {
         let behind = position.saturating_add(1);
         let ranges =
-            [(entry_key(0), entry_key(behind)), (aside_prefix(0), aside_prefix(behind)), (snapshot_prefix(0), snapshot_prefix(position))];
+            [(entry_key(0), entry_key(behind)), (aside_prefix(0), aside_prefix(behind)), (snapshots_prefix(0), snapshots_prefix(position))];
         for (start_key, end_key) in ranges {
             let mut keys = self.scan.scan_keys(context, ScanKeysRequest { start_key, end_key, ..ScanKeysRequest::default() }).await?;
             while let Some(found) = keys.try_next().await? {
@@ -143,7 +160,20 @@ impl Store {
     }
 }
 
-fn read<M: prost::Message + Default>(key: &[u8], value: Bytes) -> Result<M, Error> {
+/// The new revision, if the key had this one.
+async fn swap(
+    interface: &dyn KeyValueCas,
+    context: &Context,
+    key: Bytes,
+    expected_revision: u64,
+    value: Bytes,
+) -> Result<Option<u64>, Error> {
+    let request = CompareAndSwapRequest { key, expected_revision, value, ..CompareAndSwapRequest::default() };
+    let done = interface.compare_and_swap(context, request).await?;
+    Ok(done.swapped.then_some(done.revision))
+}
+
+pub(super) fn read<M: prost::Message + Default>(key: &[u8], value: Bytes) -> Result<M, Error> {
     M::decode(value).map_err(|error| {
         let key = String::from_utf8_lossy(key).into_owned();
         Error::internal(format!("the key {key:?} of the registry's storage can't be read: {error}; somebody else has written to it"))
@@ -159,14 +189,21 @@ fn aside_prefix(position: u64) -> Bytes {
 }
 
 pub(super) fn aside_key(position: u64, nonce: &[u8]) -> Bytes {
-    let nonce = nonce.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    Bytes::from(format!("aside/{position:016x}/{nonce}"))
+    Bytes::from(format!("aside/{position:016x}/{}", hex(nonce)))
 }
 
-fn snapshot_prefix(position: u64) -> Bytes {
+fn snapshots_prefix(position: u64) -> Bytes {
     Bytes::from(format!("snapshot/{position:016x}/"))
 }
 
-pub(super) fn snapshot_key(position: u64, part: u32) -> Bytes {
-    Bytes::from(format!("snapshot/{position:016x}/{part:08x}"))
+fn snapshot_prefix(Snapshot { position, nonce, .. }: &Snapshot) -> Bytes {
+    Bytes::from(format!("snapshot/{position:016x}/{}/", hex(nonce)))
+}
+
+pub(super) fn snapshot_key(Snapshot { position, nonce, .. }: &Snapshot, part: u32) -> Bytes {
+    Bytes::from(format!("snapshot/{position:016x}/{}/{part:08x}", hex(nonce)))
+}
+
+fn hex(nonce: &[u8]) -> String {
+    nonce.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -1,0 +1,154 @@
+//! Several gateways over one storage.
+
+use std::{collections::BTreeSet, sync::atomic::Ordering};
+
+use super::*;
+
+/// Registers until it is acknowledged.
+async fn insist(gateway: &Arc<Journal>, subject: &str, text: &str) -> (u32, u32) {
+    loop {
+        if let Ok(done) = register(gateway, subject, text).await {
+            return done;
+        }
+    }
+}
+
+/// Each writer registers under subjects of its own and under one that all have, and looks for it on the other gateways.
+async fn write(gateways: Vec<Arc<Journal>>, writer: usize, changes: usize) -> Vec<(String, u32, u32, String)> {
+    let mut done = Vec::new();
+    let mine = &gateways[writer % gateways.len()];
+    let other = &gateways[(writer + 1) % gateways.len()];
+    for number in 0..changes {
+        // Every fourth text is everybody's.
+        let text = if number % 4 == 0 { format!("shared {number}") } else { format!("{writer} {number} {}", "x".repeat(number * 7 % 90)) };
+        let subject = if number % 2 == 0 { format!("of {writer}") } else { "of all".to_owned() };
+        let (version, id) = insist(mine, &subject, &text).await;
+        let what = (subject, version, id, text);
+        let seen = other.now(&context(), |state| everything(state).contains(&what)).await.unwrap();
+        assert!(seen, "{what:?} was acknowledged, and is not seen elsewhere");
+        done.push(what);
+    }
+    done
+}
+
+async fn many(step: Step, failing: u32) {
+    let disk = Arc::new(Disk::default());
+    let gateways: Vec<_> = (0..4).map(|_| gateway(&disk, step, SMALL)).collect();
+    disk.failing.store(failing, Ordering::SeqCst);
+    let writers: Vec<_> = (0..12).map(|writer| tokio::spawn(write(gateways.clone(), writer, 16))).collect();
+    let mut acknowledged = Vec::new();
+    for writer in writers {
+        acknowledged.extend(writer.await.unwrap());
+    }
+    disk.calm();
+    let all = agreed(&gateways, &disk).await;
+    for one in &acknowledged {
+        assert!(all.contains(one), "{one:?} is lost");
+    }
+    assert_eq!(all.len(), acknowledged.len(), "what is there more than once, or without having been asked for");
+    let ids: BTreeSet<_> = all.iter().map(|(_, _, id, _)| *id).collect();
+    let texts: BTreeSet<_> = all.iter().map(|(_, _, _, text)| text).collect();
+    assert_eq!(ids.iter().copied().collect::<Vec<_>>(), (1..=texts.len() as u32).collect::<Vec<_>>(), "gaps, or ids that are there twice");
+    let mut versions = all.iter().filter(|(subject, ..)| subject == "of all").map(|(_, version, ..)| *version);
+    assert!((1..=12 * 8).all(|expected| versions.next() == Some(expected)));
+    assert!(disk.value(&format!("entry/{:016x}", 1)).is_none(), "nothing was ever cleared");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agree() {
+    for step in STEPS {
+        many(step, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn agree_on_one_thread() {
+    for step in STEPS {
+        many(step, 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agree_while_writes_fail_and_answers_are_lost() {
+    for step in STEPS {
+        many(step, 8).await;
+    }
+}
+
+#[tokio::test]
+async fn over_the_memory_driver() {
+    use crate::driver::{Keyspace, Settings, kind};
+
+    let settings = Settings { name: "ram".to_owned(), values: serde_json::Map::new() };
+    let backend = (kind("memory").unwrap().connect)(settings).await.unwrap();
+    for cas in [false, true] {
+        let keyspace = Keyspace { namespace: "test".to_owned(), slot: format!("{cas}") };
+        let journal = || {
+            let interfaces = backend.keyspace(&keyspace);
+            let swap = if cas {
+                Swap::Cas(interfaces.keyvalue_cas.unwrap())
+            } else {
+                Swap::Transactional(interfaces.keyvalue_transactional.unwrap())
+            };
+            Journal::new(Store { basic: interfaces.keyvalue_basic.unwrap(), scan: interfaces.keyvalue_scan.unwrap(), swap }, SMALL)
+        };
+        let gateways: Vec<_> = (0..3).map(|_| journal()).collect();
+        let writers: Vec<_> = (0..6).map(|writer| tokio::spawn(write(gateways.clone(), writer, 12))).collect();
+        let mut acknowledged = Vec::new();
+        for writer in writers {
+            acknowledged.extend(writer.await.unwrap());
+        }
+        acknowledged.sort();
+        for gateway in gateways.iter().chain([&journal()]) {
+            assert_eq!(told(gateway).await, acknowledged);
+        }
+    }
+}
+
+#[tokio::test]
+async fn ids_have_no_gaps_and_never_come_back() {
+    for step in STEPS {
+        let disk = Arc::new(Disk::default());
+        let (one, other) = (gateway(&disk, step, SMALL), gateway(&disk, step, SMALL));
+        for number in 1..=20 {
+            assert_eq!(register(&one, "a", &format!("{number}")).await.unwrap().1, number * 2 - 1);
+            assert_eq!(register(&other, "b", &format!("b {number}")).await.unwrap().1, number * 2);
+            assert!(remove(&one, "b").await.unwrap());
+        }
+        assert!(!remove(&other, "b").await.unwrap());
+        // Nor for one that begins with a snapshot, in which the last schema isn't any more.
+        one.snapshot(&context()).await.unwrap();
+        let late = gateway(&disk, step, SMALL);
+        assert_eq!(register(&late, "b", "again").await.unwrap(), (1, 41));
+        assert_eq!(agreed(&[one, other, late], &disk).await.len(), 21);
+    }
+}
+
+#[tokio::test]
+async fn who_is_far_behind_comes_by_the_snapshot() {
+    for step in STEPS {
+        let disk = Arc::new(Disk::default());
+        let (writer, reader) = (gateway(&disk, step, SMALL), gateway(&disk, step, SMALL));
+        register(&writer, "a", "first").await.unwrap();
+        assert_eq!(told(&reader).await.len(), 1);
+        for number in 0..50 {
+            register(&writer, "a", &format!("{number} {}", "y".repeat(200))).await.unwrap();
+        }
+        writer.snapshot(&context()).await.unwrap();
+        assert_eq!(disk.keys("entry/"), Vec::<String>::new());
+        assert_eq!(disk.keys("aside/"), Vec::<String>::new());
+        assert!(disk.keys("snapshot/").len() > 10, "one snapshot in parts");
+        register(&writer, "a", "last").await.unwrap();
+        assert_eq!(told(&reader).await.len(), 52);
+        agreed(&[writer, reader], &disk).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_said_of_what_is_now() {
+    let disk = Arc::new(Disk::default());
+    let (one, other) = (gateway(&disk, Step::Transactional, SMALL), gateway(&disk, Step::Transactional, SMALL));
+    register(&one, "a", "first").await.unwrap();
+    let absent = |state: &State| if state.space(".").is_some() { Ok((Vec::new(), ())) } else { Err(Error::internal("there is nothing")) };
+    other.change(&context(), absent).await.unwrap();
+}
