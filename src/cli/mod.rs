@@ -18,6 +18,7 @@ pub mod generate;
 mod known;
 pub mod output;
 pub mod registry;
+pub mod schema;
 pub mod serve;
 pub mod validate;
 
@@ -64,6 +65,8 @@ pub enum Command {
     Generate(generate::Args),
     /// What can be combined with what: interfaces, backends and patterns
     Registry(registry::Args),
+    /// Registries of schemas: register, get, check and compare schemas, and move from one registry to another
+    Schema(schema::Args),
 }
 
 /// Why a command failed: one sentence, or several lines that stand for themselves.
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Frontend(args) => frontend::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Registry(args) => registry::run(&args),
+        Command::Schema(args) => schema::run(&args),
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("{} {}", style::error("error:"), failure.0.trim_end());

@@ -55,7 +55,7 @@ fn what_is_generated_runs() {
 }
 
 /// Ends with the test.
-struct Gateway(Child);
+pub struct Gateway(Child);
 
 impl Drop for Gateway {
     fn drop(&mut self) {
@@ -66,7 +66,7 @@ impl Drop for Gateway {
 }
 
 /// `prism serve` in a folder, and the address that it says it listens on.
-fn serve(folder: &Path) -> (Gateway, String) {
+pub fn serve(folder: &Path) -> (Gateway, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prism"));
     command.args(["serve", "--config", "prism.yaml", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     let mut child = command.current_dir(folder).stdout(Stdio::piped()).spawn().unwrap();
@@ -76,7 +76,7 @@ fn serve(folder: &Path) -> (Gateway, String) {
     (gateway, line.rsplit("//").next().unwrap().to_owned())
 }
 
-fn request(address: &str, line: &str, body: &str) -> String {
+pub fn request(address: &str, line: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let length = body.len();

@@ -1,9 +1,14 @@
 //! What the `prism` command prints, and what it answers to mistakes.
 
+#[path = "../servers/certificate.rs"]
+mod certificate;
 mod config;
 mod frontend;
 mod generate;
+mod import;
 mod registry;
+mod schema;
+mod schema_peers;
 
 use std::process::Command;
 

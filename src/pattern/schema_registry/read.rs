@@ -205,7 +205,8 @@ impl SchemaRegistry {
         let prefix = Prefix::new(&space, &subject_prefix);
         self.journal
             .now(context, |state| {
-                let versions = subjects(state, &prefix).flat_map(|(context, name, subject)| {
+                // What only stands for another subject has no versions of its own.
+                let versions = named(state, &prefix).flat_map(|(context, name, subject)| {
                     let alias = subject.settings.config.as_ref().and_then(|config| config.alias.as_deref()).filter(|_| aliases);
                     let of = alias.and_then(|alias| state.subject(&Name::new(context, alias))).unwrap_or(subject);
                     let most = if latest_only { 1 } else { usize::MAX };
@@ -321,11 +322,15 @@ pub(super) fn in_use(state: &State, context: &str, id: u32) -> bool {
 
 /// The subjects with versions, by context and name.
 pub(super) fn subjects<'a>(state: &'a State, prefix: &'a Prefix) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>, &'a Subject)> {
+    named(state, prefix).filter(|(_, _, subject)| !subject.versions.is_empty())
+}
+
+/// The subjects with versions or settings, by context and name.
+fn named<'a>(state: &'a State, prefix: &'a Prefix) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>, &'a Subject)> {
     let spaces = state.contexts.iter().filter(|(context, _)| prefix.context.as_ref().is_none_or(|wanted| **wanted == ***context));
     spaces.flat_map(|(context, space)| {
         let from = space.subjects.range::<str, _>((Bound::Included(&*prefix.subject), Bound::Unbounded));
-        let named = from.take_while(|(name, _)| name.starts_with(&*prefix.subject));
-        named.filter(|(_, subject)| !subject.versions.is_empty()).map(move |(name, subject)| (context, name, subject))
+        from.take_while(|(name, _)| name.starts_with(&*prefix.subject)).map(move |(name, subject)| (context, name, subject))
     })
 }
 

@@ -115,7 +115,9 @@ fn request(operation: &Operation, message: &Message, schema: &Schema, out: &mut 
     }
     // The first field of a request is what it is about, and so is the first name in a path.
     let first = message.fields.first().filter(|field| matches!(field.kind, Kind::String | Kind::Bytes) && !taken(&filled, field));
-    if let (Some(field), Some(place)) = (first, nowhere.iter().position(|value| value.starts_with("path"))) {
+    // What is no identifier is an expression in quotes.
+    let in_path = |value: &String| value.trim_start_matches('\'').starts_with("path");
+    if let (Some(field), Some(place)) = (first, nowhere.iter().position(in_path)) {
         filled.push((field, nowhere.remove(place), "  # TODO: a guess, since no field has its name"));
     }
     if let Some(content) = operation.body.as_ref().and_then(|body| body.contents.first()) {

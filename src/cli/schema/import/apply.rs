@@ -1,0 +1,153 @@
+//! Doing what was planned.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        client::{Repeat, Trouble},
+        contents::Contents,
+        name,
+        progress::Progress,
+        record::Schema,
+        registry::{Registry, escape},
+    },
+    keys,
+    plan::Plan,
+    verify,
+};
+use crate::cli::Failure;
+
+const IMPORT: &str = "IMPORT";
+
+/// Does everything, and gives what there is to know of it.
+pub(super) async fn run(target: &Registry, contents: &Contents, plan: &Plan<'_>, no_modes: bool) -> Result<Vec<String>, Failure> {
+    let before = begin(target, plan).await?;
+    register(target, plan).await?;
+    delete(target, plan).await?;
+    let mut notes = keys::import(target, contents).await?;
+    configure(target, contents).await?;
+    notes.extend(verify::compare(target, contents).await?);
+    end(target, contents, plan, &before, no_modes).await?;
+    Ok(notes)
+}
+
+fn path(of: &str, scope: &str) -> String {
+    if scope.is_empty() { format!("/{of}") } else { format!("/{of}/{}", escape(scope)) }
+}
+
+/// Sets the mode IMPORT, and gives the modes that contexts had of their own.
+async fn begin(target: &Registry, plan: &Plan<'_>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut before = BTreeMap::new();
+    for context in plan.names() {
+        let path = path("mode", &name::whole(context));
+        let found: Option<Value> = target.find(&path).await?;
+        let mode = found.as_ref().and_then(|found| found.get("mode")?.as_str()).map(str::to_owned);
+        if mode.as_deref() != Some(IMPORT) {
+            // What may be there was looked at before.
+            let set = target.put(&format!("{path}?force=true"), &json!({"mode": IMPORT})).await;
+            set.map_err(|trouble| format!("context {context} can't be put into mode {IMPORT}: {trouble}"))?;
+            before.extend(mode.map(|mode| (context.to_owned(), mode)));
+        }
+        eprintln!("context {context} is in mode {IMPORT}");
+    }
+    Ok(before)
+}
+
+fn of(schema: &Schema) -> String {
+    format!("subject {} version {} (id {})", schema.subject, schema.version, schema.id)
+}
+
+async fn register(target: &Registry, plan: &Plan<'_>) -> Result<(), Failure> {
+    let mut progress = Progress::new("registered", plan.register.len());
+    for schema in &plan.register {
+        let mut body = schema.request();
+        body.insert("id".to_owned(), schema.id.into());
+        body.insert("version".to_owned(), schema.version.into());
+        let path = format!("/subjects/{}/versions", escape(&schema.subject));
+        // With an id and a version, once more is the same.
+        let answer = target.post(&path, &Value::Object(body), Repeat::Yes).await;
+        let answer = answer.map_err(|trouble| format!("{} can't be registered: {trouble}", of(schema)))?;
+        let id = answer.get("id").and_then(Value::as_u64);
+        if id != Some(schema.id.into()) {
+            return Err(Failure(format!("{}: the target gave it the id {}", of(schema), id.unwrap_or_default())));
+        }
+        progress.step();
+    }
+    progress.end();
+    Ok(())
+}
+
+async fn delete(target: &Registry, plan: &Plan<'_>) -> Result<(), Failure> {
+    const SOFT_DELETED: u32 = 40406;
+    let mut progress = Progress::new("deleted softly", plan.delete.len());
+    for schema in &plan.delete {
+        let path = format!("/subjects/{}/versions/{}", escape(&schema.subject), schema.version);
+        match target.delete(&path).await {
+            Err(trouble) if trouble.code() != Some(SOFT_DELETED) => {
+                return Err(Failure(format!("{} can't be deleted softly, as it is in the source: {trouble}", of(schema))));
+            }
+            _ => progress.step(),
+        }
+    }
+    progress.end();
+    Ok(())
+}
+
+async fn configure(target: &Registry, contents: &Contents) -> Result<(), Failure> {
+    let mut progress = Progress::new("configurations", contents.configs.len());
+    for (scope, config) in &contents.configs {
+        let mut config = config.clone();
+        if let Some(members) = config.as_object_mut() {
+            // It is read by one name, and set by another.
+            if let Some(level) = members.remove("compatibilityLevel") {
+                members.insert("compatibility".to_owned(), level);
+            }
+            members.retain(|_, value| !value.is_null());
+        }
+        let set = target.put(&path("config", scope), &config).await;
+        set.map_err(|trouble| format!("the configuration of {} can't be set: {trouble}", shown(scope)))?;
+        progress.step();
+    }
+    progress.end();
+    Ok(())
+}
+
+/// Takes the mode IMPORT away: what the source has comes in its place, else what was before.
+async fn end(
+    target: &Registry,
+    contents: &Contents,
+    plan: &Plan<'_>,
+    before: &BTreeMap<String, String>,
+    no_modes: bool,
+) -> Result<(), Failure> {
+    let taken: BTreeMap<_, _> = contents.modes.iter().filter(|(_, mode)| !no_modes && *mode != IMPORT).collect();
+    let whole: Vec<_> = plan.names().map(|context| (context, name::whole(context))).collect();
+    // The narrower first: a mode that closes everything would be in the way.
+    for (scope, mode) in taken.iter().filter(|(scope, _)| whole.iter().all(|(_, context)| context != **scope)) {
+        set(target, scope, mode).await?;
+    }
+    for (context, scope) in whole.iter().rev() {
+        let mode = taken.get(scope).map(|mode| mode.as_str()).or_else(|| before.get(*context).map(String::as_str));
+        match mode {
+            Some(mode) => set(target, scope, mode).await?,
+            None if scope.is_empty() => set(target, scope, "READWRITE").await?,
+            None => target.delete(&path("mode", scope)).await.or_else(gone)?,
+        }
+    }
+    Ok(())
+}
+
+async fn set(target: &Registry, scope: &str, mode: &str) -> Result<(), Failure> {
+    let set = target.put(&path("mode", scope), &json!({"mode": mode})).await;
+    Ok(set.map_err(|trouble| format!("the mode of {} can't be set to {mode}: {trouble}", shown(scope)))?)
+}
+
+fn gone(trouble: Trouble) -> Result<(), Trouble> {
+    if trouble.is_missing() { Ok(()) } else { Err(trouble) }
+}
+
+fn shown(scope: &str) -> &str {
+    if scope.is_empty() { "everything" } else { scope }
+}

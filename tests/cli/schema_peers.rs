@@ -1,0 +1,145 @@
+//! `prism schema`, against servers that are not Prism, or not as usual.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+
+use super::{certificate::Certificate, generate::serve, prism};
+
+/// A server that answers each request with a status, headers and a body, and the heads of what it was asked.
+fn fake(answer: impl Fn(usize, &str) -> (u16, &'static str, String) + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heads = asked.clone();
+    // It ends with the test.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() > 0 {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let number = heads.lock().unwrap().len();
+            let (status, headers, body) = answer(number, head.lines().next().unwrap());
+            heads.lock().unwrap().push(head);
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}").unwrap();
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn a_busy_registry_is_asked_again_and_told_who_asks() {
+    let (url, asked) = fake(|number, _| match number {
+        0 => (503, "retry-after: 0\r\n", String::new()),
+        1 => (429, "", r#"{"error_code": 429, "message": "slower"}"#.to_owned()),
+        _ => (200, "", r#"{"schema": "\"int\""}"#.to_owned()),
+    });
+    let run = prism(&format!("schema get --id 1 --url {url}/below --user me:secret"));
+    assert_eq!((run.code, &*run.stdout), (Some(0), "\"int\"\n"), "{}", run.stderr);
+    let heads = asked.lock().unwrap().clone();
+    assert_eq!(heads.len(), 3);
+    assert!(heads[2].starts_with("GET /below/schemas/ids/1?deleted=false HTTP/1.1\r\n"), "{}", heads[2]);
+    assert!(heads[2].contains("authorization: Basic bWU6c2VjcmV0\r\n"), "{}", heads[2]);
+
+    // A registration is not known to be harmless.
+    let (url, asked) = fake(|_, _| (503, "", String::new()));
+    let file = tempfile::Builder::new().suffix(".avsc").tempfile().unwrap();
+    fs::write(file.path(), "\"int\"").unwrap();
+    let run = prism(&format!("schema register a {} --url {url} --token t", file.path().display()));
+    assert_eq!(run.code, Some(1));
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    assert!(asked.lock().unwrap()[0].contains("authorization: Bearer t\r\n"));
+}
+
+#[test]
+fn refusals_and_strangers_are_told_apart() {
+    let told = |status, headers: &'static str, body: &'static str| {
+        let (url, _) = fake(move |_, _| (status, headers, body.to_owned()));
+        prism(&format!("schema list --url {url}")).stderr
+    };
+    assert!(told(401, "", "").contains("Give --user NAME:PASSWORD or --token TOKEN."));
+    assert!(told(403, "", r#"{"error_code": 40301, "message": "no"}"#).contains("(403): no\n"));
+    assert!(told(307, "location: http://other/\r\n", "").contains("leads to http://other/"));
+    assert!(told(404, "", "<html>").contains("not as a schema registry does; is --url right, and does it lack a path?"));
+    assert!(told(200, "", "<html>").contains("does not answer as a schema registry does"));
+    assert!(told(500, "", r#"{"error_code": 50001, "message": "the store is away"}"#).contains("the store is away (50001)"));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let told = prism(&format!("schema list --timeout 200ms --url http://{}", silent.local_addr().unwrap())).stderr;
+    assert!(told.contains("did not answer within 0.2s; --timeout gives it more time"), "{told}");
+}
+
+/// One that has no list of schemas, no contexts, no modes and no keys, and does not say what is deleted.
+#[test]
+fn an_older_registry_is_exported() {
+    let (url, _) = fake(|_, line| {
+        let path = line.split(' ').nth(1).unwrap();
+        let body = match path {
+            "/subjects?deleted=true" => r#"["a", "b"]"#,
+            "/subjects?deleted=false" => r#"["a"]"#,
+            "/subjects/a/versions?deleted=true" => "[1, 2]",
+            "/subjects/a/versions?deleted=false" => "[2]",
+            "/subjects/b/versions?deleted=true" => "[1]",
+            "/subjects/a/versions/1?deleted=true" => r#"{"subject": "a", "version": 1, "id": 1, "schema": "\"int\""}"#,
+            "/subjects/a/versions/2?deleted=true" | "/subjects/a/versions/2?deleted=false" => {
+                r#"{"subject": "a", "version": 2, "id": 3, "schema": "\"long\"", "references": null}"#
+            }
+            "/subjects/b/versions/1?deleted=true" => r#"{"subject": "b", "version": 1, "id": 2, "schemaType": "JSON", "schema": "{}"}"#,
+            "/config" => r#"{"compatibilityLevel": "FULL"}"#,
+            _ => return (404, "", r#"{"error_code": 404, "message": "HTTP 404 Not Found"}"#.to_owned()),
+        };
+        (200, "", body.to_owned())
+    });
+    let run = prism(&format!("schema export --url {url}"));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let lines: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let schemas: Vec<_> = lines.iter().filter(|line| line["kind"] == "schema").collect();
+    let shown = |line: &Value| format!("{} {} {} {} {}", line["subject"], line["version"], line["id"], line["schemaType"], line["deleted"]);
+    assert_eq!(
+        schemas.into_iter().map(shown).collect::<Vec<_>>(),
+        [r#""a" 1 1 "AVRO" true"#, r#""a" 2 3 "AVRO" null"#, r#""b" 1 2 "JSON" true"#]
+    );
+    assert_eq!(lines.iter().filter(|line| line["kind"] == "config" && line["config"]["compatibilityLevel"] == "FULL").count(), 1);
+    assert!(
+        run.stderr.ends_with("exported 3 versions of 2 subjects (2 softly deleted), 1 configuration, 0 modes, 0 keys\n"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_registry_behind_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let Certificate { certificate, key } = Certificate::make(folder.path()).unwrap();
+    let config = format!(
+        "
+listeners:
+  main: {{tls: {{certificate: '{}', key: '{}'}}}}
+backends:
+  ram: {{type: memory}}
+namespaces:
+  - name: schemas
+    pattern: schema-registry
+    slots: {{storage: ram}}
+    frontends: [{{frontend: confluent-schema-registry, base_path: /}}]
+",
+        certificate.display(),
+        key.display()
+    );
+    fs::write(folder.path().join("prism.yaml"), config).unwrap();
+    let (_gateway, address) = serve(folder.path());
+    let list = |options: &str| prism(&format!("schema list --url https://{address} {options}"));
+    let run = list(&format!("--ca-file {}", certificate.display()));
+    assert_eq!((run.code, &*run.stdout), (Some(0), "SUBJECT    VERSION    TYPE    ID\n"), "{}", run.stderr);
+    assert!(list("").stderr.contains("is trusted with --ca-file"), "{}", list("").stderr);
+    assert!(list("--ca-file /no/such.pem").stderr.contains("the CA file /no/such.pem can't be read as PEM: "));
+    assert!(list(&format!("--ca-file {}", folder.path().join("prism.yaml").display())).stderr.contains("has no certificate"));
+}
