@@ -86,6 +86,7 @@ impl Registry {
         self.ask("GET", path, &Value::Null)
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "bodies are written where they are sent")]
     fn put(&self, path: &str, body: Value) {
         self.ask("PUT", path, &body);
     }

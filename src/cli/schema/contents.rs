@@ -39,7 +39,7 @@ pub(super) struct Contents {
 #[serde(tag = "kind", rename_all = "camelCase")]
 enum Line {
     Registry { form: u32, source: String },
-    Schema(Schema),
+    Schema(Box<Schema>),
     Config { scope: String, config: Value },
     Mode { scope: String, mode: String },
     Kek { kek: Value },
@@ -73,7 +73,7 @@ impl Contents {
         };
         put(&Line::Registry { form: FORM, source: self.source.clone() })?;
         for schema in &self.schemas {
-            put(&Line::Schema(schema.clone()))?;
+            put(&Line::Schema(Box::new(schema.clone())))?;
         }
         for (scope, config) in &self.configs {
             put(&Line::Config { scope: scope.clone(), config: config.clone() })?;
@@ -115,7 +115,7 @@ impl Contents {
                 (Line::Registry { .. }, _) => {
                     return Err(Failure(format!("{name}:{number} begins a second registry; import one at a time")));
                 }
-                (Line::Schema(schema), _) => contents.schemas.push(schema),
+                (Line::Schema(schema), _) => contents.schemas.push(*schema),
                 (Line::Config { scope, config }, _) => drop(contents.configs.insert(scope, config)),
                 (Line::Mode { scope, mode }, _) => drop(contents.modes.insert(scope, mode)),
                 (Line::Kek { kek }, _) => contents.keks.push(kek),

@@ -8,6 +8,7 @@ use super::name;
 /// A version of a subject. Members that are not known are left behind: they are a registry's own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "they are named as in the API")]
 pub(super) struct Schema {
     pub subject: String,
     pub version: u32,

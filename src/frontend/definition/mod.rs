@@ -30,7 +30,7 @@ use self::{
 };
 use super::{
     expression::{self, Member, Object, Type, Value},
-    json,
+    json::{self, Zeros},
     mapping::{Api, Errors},
     router::Router,
     schema::Schema,
@@ -290,8 +290,8 @@ impl Builder<'_> {
         let section = Section::new(self.file, "`json`", node);
         style.numbers = section.choice("integers", &[("numbers", true), ("strings", false)]).unwrap_or(true);
         style.proto_names = section.choice("names", &[("camel", false), ("proto", true)]).unwrap_or(false);
-        let zeros = [("keep", (false, false)), ("omit", (true, false)), ("omit_copied", (true, true))];
-        (style.omit_zeros, style.keep_computed) = section.choice("zeros", &zeros).unwrap_or_default();
+        let zeros = [("keep", Zeros::Keep), ("omit", Zeros::Omit), ("omit_copied", Zeros::OmitCopied)];
+        style.zeros = section.choice("zeros", &zeros).unwrap_or_default();
         section.finish();
         style
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap, io::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{MAX_DEPTH, Style};
+use super::{MAX_DEPTH, Style, Zeros};
 use crate::{
     call::Error,
     frontend::{
@@ -131,10 +131,10 @@ impl Encoder<'_> {
             let count = rest.iter().take_while(|(other, _)| *other == place).count();
             let (own, behind) = rest.split_at(count);
             rest = behind;
-            if own.is_empty() && (self.style.omit_zeros || field.shape == (Shape::Singular { presence: true })) {
+            if own.is_empty() && (self.style.zeros != Zeros::Keep || field.shape == (Shape::Singular { presence: true })) {
                 continue;
             }
-            if self.style.omit_zeros
+            if self.style.zeros != Zeros::Keep
                 && field.shape == (Shape::Singular { presence: false })
                 && own.last().is_some_and(|(_, value)| *value == zero(field.kind))
             {

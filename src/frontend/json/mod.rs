@@ -33,10 +33,20 @@ pub struct Style {
     pub numbers: bool,
     /// Members are named as in the proto file, not in lowerCamelCase.
     pub proto_names: bool,
-    /// Fields that have their zero value are left out.
-    pub omit_zeros: bool,
-    /// Of mapped objects, only members that are copied are left out so, not those that are constant or computed.
-    pub keep_computed: bool,
+    /// What becomes of fields and members that have their zero value.
+    pub zeros: Zeros,
+}
+
+/// What becomes of what has its zero value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Zeros {
+    /// It is written.
+    #[default]
+    Keep,
+    /// It is left out.
+    Omit,
+    /// It is left out, but for members of mapped objects that are constant or computed.
+    OmitCopied,
 }
 
 /// How deeply messages, objects and lists may be nested; protobuf's parsers stop there too.

@@ -139,7 +139,7 @@ impl Api {
         let id = self.schema.find(plan.method.descriptor.input().full_name()).ok_or("the request's type is not known")?;
         let show = |message: &Bytes| {
             let mut out = Vec::new();
-            let style = json::Style { omit_zeros: true, ..json::Style::default() };
+            let style = json::Style { zeros: json::Zeros::Omit, ..json::Style::default() };
             json::encode_value_as(self.schema, id, message, style, &mut out).map_err(|error| error.to_string())?;
             Ok(String::from_utf8_lossy(&out).into_owned())
         };

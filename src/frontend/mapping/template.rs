@@ -9,7 +9,7 @@ use crate::{
     frontend::{
         bind::Target,
         expression::{self, Expression, Value},
-        json::{self, Style, put_string},
+        json::{self, Style, Zeros, put_string},
         schema::{Field, MessageId, Schema, Shape},
         wire::{self, Fields, Malformed, Value as Wire},
     },
@@ -132,12 +132,7 @@ impl Template {
                     out.push(b':');
                     let at = out.len();
                     let there = template.json(scope, style, out)?;
-                    if !there
-                        || style.omit_zeros
-                            && (!style.keep_computed || template.is_copy())
-                            && is_zero(&out[at..])
-                            && !template.is_text_zero(&out[at..])
-                    {
+                    if !there || template.omits_zeros(style) && is_zero(&out[at..]) && !template.is_text_zero(&out[at..]) {
                         out.truncate(before);
                     }
                 }
@@ -165,6 +160,15 @@ impl Template {
                 }
                 Ok(value.is_some())
             }
+        }
+    }
+
+    /// Whether, as a member of an object, it is left out if it is zero.
+    fn omits_zeros(&self, style: Style) -> bool {
+        match style.zeros {
+            Zeros::Keep => false,
+            Zeros::Omit => true,
+            Zeros::OmitCopied => self.is_copy(),
         }
     }
 

@@ -119,10 +119,10 @@ impl SchemaRegistry {
     fn parsed(&self, material: &Material) -> Result<Arc<Schema>, Error> {
         let key = (material.context.clone(), material.schema.id);
         let stored = &material.schema;
-        if let Some((of, known)) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            if Arc::ptr_eq(of, stored) {
-                return Ok(known.clone());
-            }
+        if let Some((of, known)) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && Arc::ptr_eq(of, stored)
+        {
+            return Ok(known.clone());
         }
         let parsed = Schema::parse(stored.format, &stored.text, &material.dependencies)
             .map_err(|error| Error::internal(format!("the schema with the id {} can't be read any more: {}", stored.id, error.message)))?;

@@ -62,10 +62,10 @@ impl Store {
                 Ok(done.succeeded.then_some(done.revision))
             }
             Swap::Cas(interface) => {
-                if let Some((key, value)) = before {
-                    if !self.keep(context, &**interface, at, key, value).await? {
-                        return Ok(None);
-                    }
+                if let Some((key, value)) = before
+                    && !self.keep(context, &**interface, at, key, value).await?
+                {
+                    return Ok(None);
                 }
                 swap(&**interface, context, HEAD, at.revision, head).await
             }

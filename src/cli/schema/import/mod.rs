@@ -6,7 +6,7 @@ mod mapping;
 mod plan;
 mod verify;
 
-use std::{fs::File, io::BufReader};
+use std::{fmt::Write as _, fs::File, io::BufReader};
 
 use super::{
     connection::{Connection, Origin},
@@ -125,7 +125,7 @@ const MOST: usize = 20;
 fn refusal(conflicts: &[String], target: &Registry) -> Failure {
     let mut told = conflicts.iter().take(MOST).map(|one| format!("  {one}")).collect::<Vec<_>>().join("\n");
     if conflicts.len() > MOST {
-        told.push_str(&format!("\n  and {} more", conflicts.len() - MOST));
+        let _ = write!(told, "\n  and {} more", conflicts.len() - MOST);
     }
     Failure(format!(
         "this can't be imported into {} as it is, and nothing was done:\n{told}\n\

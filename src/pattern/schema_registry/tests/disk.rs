@@ -166,7 +166,7 @@ impl KeyValueBasic for Disk {
     async fn set(&self, _: &Context, request: SetRequest) -> Result<SetResponse, Error> {
         let SetRequest { key, value, .. } = request;
         let revision = self.write(|content| content.store([(key, value)])).await?;
-        Ok(SetResponse { revision, ..SetResponse::default() })
+        Ok(SetResponse { revision })
     }
 
     async fn get(&self, _: &Context, request: GetRequest) -> Result<GetResponse, Error> {
