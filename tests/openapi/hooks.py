@@ -6,6 +6,8 @@ Nothing here leaves out a check. The rules stand in the descriptions of the oper
 import schemathesis
 from hypothesis import strategies as st
 
+import registry  # noqa: F401  (what it registers counts)
+
 # A cursor comes from an answer, and no client can make one up. The empty one is "from the start".
 schemathesis.openapi.format("cursor", st.just(""))
 

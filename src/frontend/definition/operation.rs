@@ -139,9 +139,10 @@ impl Context<'_> {
         rpcs
     }
 
-    /// The parameters of `also_under` that an operation gets; none: it is not served there, since it has one of that name itself.
+    /// The parameters of `also_under` that an operation gets; none: it is not served there, since it has one of that name itself, or
+    /// is that of the root, which would be at the path of the prefix itself.
     fn under(&self, operation: &Operation) -> Option<(&str, Vec<Parameter>)> {
-        let prefix = self.also_under?;
+        let prefix = self.also_under.filter(|_| operation.path != "/")?;
         let (_, names) = plain(prefix);
         let taken = |name: &String| operation.parameters.iter().any(|own| own.location == Location::Path && own.name == *name);
         (!names.iter().any(taken)).then(|| (prefix, names.into_iter().map(Parameter::of_prefix).collect()))

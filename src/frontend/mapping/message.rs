@@ -153,7 +153,8 @@ fn write_field(field: &Field, template: &Template, scope: &Scope<'_>, out: &mut 
         None | Some(Value::Null) => Ok(()),
         Some(value) => {
             let before = out.len();
-            expression::value::put(scope.schema, field, &value, out).map_err(|refusal| {
+            let put = if scope.parameters.ignore_unknown { expression::value::put_known } else { expression::value::put };
+            put(scope.schema, field, &value, out).map_err(|refusal| {
                 out.truncate(before);
                 refuse(template, field, scope, &refusal)
             })

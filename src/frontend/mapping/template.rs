@@ -178,7 +178,10 @@ impl Template {
             Self::Constant(_) | Self::Expression(..) | Self::Translate(_) => false,
             Self::Default(both) => both.0.is_copy() && both.1.is_copy(),
             Self::When(when) => when.1.is_copy() && when.2.as_ref().is_none_or(Self::is_copy),
-            Self::Path(..) | Self::Object(_) | Self::List(_) | Self::Each(_) => true,
+            // An empty one is there because the definition wants it to be.
+            Self::Object(members) => !members.is_empty(),
+            Self::List(items) => !items.is_empty(),
+            Self::Path(..) | Self::Each(_) => true,
         }
     }
 

@@ -47,6 +47,7 @@ fn of_field(descriptor: &FieldDescriptor, around: &mut Vec<String>) -> Value {
         return json!({key: of_field(&entry.map_entry_value_field(), around)});
     }
     let given = options::field(descriptor).example;
+    let told = !given.is_empty();
     let value = match descriptor.kind() {
         Kind::String if !given.is_empty() => given.into(),
         Kind::String if options::field(descriptor).format == "cursor" => "".into(),
@@ -54,7 +55,7 @@ fn of_field(descriptor: &FieldDescriptor, around: &mut Vec<String>) -> Value {
         // What is no JSON, as `3600s`, is the text itself.
         _ => serde_json::from_str(&given).unwrap_or_else(|_| given.into()),
     };
-    if descriptor.is_list() { json!([value]) } else { value }
+    if descriptor.is_list() && !(told && value.is_array()) { json!([value]) } else { value }
 }
 
 fn of_kind(kind: &Kind, around: &mut Vec<String>) -> Value {

@@ -146,6 +146,9 @@ impl SchemaRegistry {
 
     pub(super) async fn delete_associations(self: &Arc<Self>, context: &Context, request: DeleteAssociationsRequest) -> Result<u32, Error> {
         let DeleteAssociationsRequest { resource_id, resource_type, association_types, cascade, dry_run } = request;
+        if resource_id.is_empty() {
+            return Err(Error::invalid("resource_id", "is missing"));
+        }
         self.journal
             .change(context, |state| {
                 let chosen: Vec<_> = state

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{
     SchemaRegistry,
     read::{self, Number, page},
+    refusal,
     state::{DekKey, State},
 };
 use crate::{
@@ -178,6 +179,10 @@ impl SchemaRegistry {
         (wanted.kek_name, wanted.deleted) = (kek_name, false);
         wanted.algorithm = algorithm(wanted.algorithm)?;
         wanted.version = wanted.version.max(1);
+        if i32::try_from(wanted.version).is_err() {
+            // It could not be named in a request that reads it.
+            return Err(refusal::invalid_version(&wanted.version.to_string()));
+        }
         let key = (wanted.kek_name.clone(), wanted.subject.clone(), wanted.algorithm.clone());
         self.journal
             .change(context, |state| {

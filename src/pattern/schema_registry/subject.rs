@@ -72,8 +72,9 @@ pub(super) fn qualified(context: &str, subject: &str) -> String {
     if context == DEFAULT_CONTEXT { subject.to_owned() } else { format!(":{context}:{subject}") }
 }
 
-/// The name of a context, with its dot.
+/// The name of a context, with its dot; `:.context:` is that context, too.
 pub(super) fn context(text: &str) -> String {
+    let text = text.strip_prefix(':').and_then(|rest| rest.strip_suffix(':')).filter(|inner| inner.starts_with('.')).unwrap_or(text);
     if text.is_empty() {
         DEFAULT_CONTEXT.to_owned()
     } else if text.starts_with('.') {
@@ -119,6 +120,7 @@ mod tests {
             ("y", ":.x:a:b", (".x", "a:b")),
             ("y", "a", (".y", "a")),
             (".y", "", (".y", "")),
+            (":.y:", "a", (".y", "a")),
             ("", ":.:a", (".", "a")),
             ("", ":a", (".", ":a")),
             ("", ":.x", (".", ":.x")),

@@ -9,4 +9,4 @@ mod put_message;
 pub use assign::assignable;
 pub use json::{from_json, to_json};
 pub use message::{from_field, from_message};
-pub use put::{put, put_message};
+pub use put::{put, put_known, put_message};

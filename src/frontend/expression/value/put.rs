@@ -16,13 +16,19 @@ use crate::frontend::{
 /// The refusal is a sentence about the path from the field on, as ``` `items[0].key` must be … ```. What was appended before
 /// a refusal stays: `out` is of no use then.
 pub fn put(schema: &Schema, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    let mut writer = Writer { schema, path: vec![field.name.clone()], depth: 0 };
+    let mut writer = Writer { schema, path: vec![field.name.clone()], depth: 0, only_known: false };
+    writer.field(field, value, out).map(drop)
+}
+
+/// As [`put`], but members that a message has no field for are passed over.
+pub fn put_known(schema: &Schema, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let mut writer = Writer { schema, path: vec![field.name.clone()], depth: 0, only_known: true };
     writer.field(field, value, out).map(drop)
 }
 
 /// Appends the fields of a message from a map by their names. As with [`put`], what was appended before a refusal stays.
 pub fn put_message(schema: &Schema, message: MessageId, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    Writer { schema, path: Vec::new(), depth: 0 }.message(message, value, out)
+    Writer { schema, path: Vec::new(), depth: 0, only_known: false }.message(message, value, out)
 }
 
 pub(super) struct Writer<'s> {
@@ -30,6 +36,8 @@ pub(super) struct Writer<'s> {
     /// Steps from the field on, as they are shown: `.key`, `[0]`.
     pub(super) path: Vec<String>,
     pub(super) depth: usize,
+    /// Whether what is unknown is passed over.
+    pub(super) only_known: bool,
 }
 
 impl Writer<'_> {

@@ -43,6 +43,9 @@ impl Writer<'_> {
         let mut set: Vec<usize> = Vec::with_capacity(map.map.len());
         for (name, value) in sorted(map) {
             let Some(place) = message.by_name(&name) else {
+                if self.only_known {
+                    continue;
+                }
                 let names: Vec<&str> = message.fields.iter().take(30).map(|field| field.name.as_str()).collect();
                 let names = if names.is_empty() { "it has none".to_owned() } else { format!("its fields are {}", names.join(", ")) };
                 self.path.push(format!(".{name}"));
