@@ -7,8 +7,11 @@ use bytes::Bytes;
 
 use crate::Result;
 
-pub fn serve() -> Result<()> {
-    let values = Arc::new(HashMap::from([("greeting".to_owned(), Bytes::from(vec![b'x'; 100]))]));
+pub fn serve(answer: &str) -> Result<()> {
+    let values = Arc::new(HashMap::from([
+        ("greeting".to_owned(), Bytes::from(vec![b'x'; 100])),
+        ("answer".to_owned(), Bytes::from(answer.to_owned())),
+    ]));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let router = Router::new()

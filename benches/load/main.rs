@@ -10,6 +10,7 @@ mod envoy;
 mod driver;
 mod loading;
 mod measure;
+mod registry;
 mod report;
 mod server;
 
@@ -41,17 +42,19 @@ impl Row {
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = env::args().collect();
-    if arguments.iter().any(|argument| argument == "--bare") {
-        return bare::serve();
+    if let Some(place) = arguments.iter().position(|argument| argument == "--bare") {
+        return bare::serve(arguments.get(place + 1).map_or("", String::as_str));
     }
     let number = |name: &str, default: u32| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (rounds, requests) = (number("ROUNDS", 5), number("REQUESTS", 60_000));
 
     let folder = tempfile::tempdir()?;
     let first_answer = (0..5).map(|_| server::first_answer(folder.path())).collect::<Result<Vec<_>>>()?;
-    let bare = Server::bare()?;
     let idle = Server::prism(&folder.path().join("data"))?.resident_megabytes()?;
     let prism = Server::mapped(folder.path())?;
+    let mut client = registry::Client::connect(prism.port)?;
+    client.post("/registry/subjects/orders/versions", &registry::schema(1))?;
+    let bare = Server::bare(&client.get("/registry/schemas/ids/1")?)?;
     let envoy = envoy::start(folder.path(), prism.port)?;
     for namespace in ["default", "scratch"] {
         prism.put(namespace, "greeting", &[b'x'; 100])?;
@@ -84,6 +87,9 @@ fn main() -> Result<()> {
             .beside(14),
         row("Envoy transcoder to Prism gRPC, GET JSON, memory", Load::http1(json(envoy.port, "")).namespace("scratch"), &both),
     ];
+    rows.push(row("bare axum route, GET the answer of a schema", Load::http1(format!("http://127.0.0.1:{}/scratch/v1/values/answer", bare.port)), &[bare.pid()]));
+    let by_id = format!("http://127.0.0.1:{}/registry/schemas/ids/1", prism.port);
+    rows.push(row("registry, GET a schema by its id", Load::http1(by_id), &own).beside(rows.len() - 1));
     for row in &rows {
         row.load.check()?;
     }
@@ -99,6 +105,7 @@ fn main() -> Result<()> {
         first_answer_milliseconds: measure::median(first_answer),
         driver: driver::measure()?,
         loading_milliseconds: loading::measure()?,
+        registry: registry::measure(folder.path())?,
         rounds,
         requests,
     };

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     driver::Costs,
+    registry::{Figures, Rates, SUBJECTS},
     measure::{Sample, median},
 };
 
@@ -14,6 +15,7 @@ pub struct Facts {
     pub first_answer_milliseconds: f64,
     pub driver: Costs,
     pub loading_milliseconds: f64,
+    pub registry: Figures,
     pub rounds: u32,
     pub requests: u32,
 }
@@ -46,7 +48,7 @@ pub fn table(rows: &[(&str, &[Sample], usize)], facts: &Facts) -> String {
     }
     let _ = write!(
         out,
-        "\nCPU of the last row is Envoy's and Prism's together: the hop is what it costs to have REST in front of a gRPC service.\n\n\
+        "\nCPU of the transcoder's row is Envoy's and Prism's together: the hop is what it costs to have REST in front of a gRPC service.\n\n\
          | the process | |\n|---|---:|\n| start to first answer | {:.0} ms |\n| memory, idle | {:.1} MB |\n| memory, after the load | {:.1} MB |\n\
          | memory driver, get | {:.0} ns |\n| memory driver, set | {:.0} ns |\n| a definition of {} routes, loaded | {:.0} ms |\n",
         facts.first_answer_milliseconds,
@@ -56,6 +58,18 @@ pub fn table(rows: &[(&str, &[Sample], usize)], facts: &Facts) -> String {
         facts.driver.set,
         crate::loading::ROUTES,
         facts.loading_milliseconds
+    );
+    let Figures { memory, sqlite, hundred_megabytes, thousand_megabytes, list_milliseconds } = &facts.registry;
+    let rates = |rates: &Rates| format!("{:.0} | {:.0} | {:.0}", rates.registrations, rates.same, rates.checks);
+    let _ = write!(
+        out,
+        "\nThe schema registry by eight clients at once, calls per second: each registration is a new schema of a new subject, and each check \
+         is held against the schema that is there.\n\n\
+         | over | new schemas | the same again | checks |\n|---|---:|---:|---:|\n| memory | {} |\n| SQLite | {} |\n\n\
+         | the registry | |\n|---|---:|\n| memory of a gateway that starts on 100 schemas | {hundred_megabytes:.1} MB |\n\
+         | 1,000 schemas more (400 bytes each) | {thousand_megabytes:.1} MB |\n| list {SUBJECTS} subjects | {list_milliseconds:.0} ms |\n",
+        rates(memory),
+        rates(sqlite)
     );
     out
 }

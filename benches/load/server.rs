@@ -20,18 +20,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// This program again, as the bare route.
-    pub fn bare() -> Result<Self> {
-        let mut child = Command::new(env::current_exe()?).arg("--bare").stdout(Stdio::piped()).spawn()?;
+    /// This program again, as the bare route, with an answer of its own at `/scratch/v1/values/answer`.
+    pub fn bare(answer: &str) -> Result<Self> {
+        let mut child = Command::new(env::current_exe()?).args(["--bare", answer]).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let port = line.trim().strip_prefix("port ").ok_or("the bare route told no port")?.parse()?;
         Ok(Self { child, port })
     }
 
+    /// A gateway that is nothing but a schema registry.
+    pub fn registry(folder: &Path, backend: &str) -> Result<Self> {
+        Self::gateway(&["--config", &crate::registry::config(folder, backend)?], "/subjects")
+    }
+
     /// The gateway on embedded defaults.
     pub fn prism(data: &Path) -> Result<Self> {
-        Self::gateway(&["--data", &data.display().to_string()])
+        Self::gateway(&["--data", &data.display().to_string()], "/default/v1/count")
     }
 
     /// The gateway with the namespaces of the embedded defaults, and with the definition of this bench beside REST.
@@ -39,24 +44,29 @@ impl Server {
         let config = format!(
             "backends:\n  local: {{type: sqlite, path: {}}}\n  memory: {{type: memory}}\nfrontends:\n  mapped: {{definition: {}}}\nnamespaces:\n  \
              - {{name: default, pattern: keyvalue, slots: {{storage: local}}, frontends: [grpc, rest]}}\n  \
-             - {{name: scratch, pattern: keyvalue, slots: {{storage: memory}}, frontends: [grpc, rest, mapped]}}\n",
+             - {{name: scratch, pattern: keyvalue, slots: {{storage: memory}}, frontends: [grpc, rest, mapped]}}\n  \
+             - {{name: registry, pattern: schema-registry, slots: {{storage: memory}}, frontends: [{{frontend: confluent-schema-registry, base_path: /registry}}]}}\n",
             folder.join("mapped.db").display(),
             concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/mapped.yaml"),
         );
         let file = folder.join("prism.yaml");
         fs::write(&file, config)?;
-        Self::gateway(&["--config", &file.display().to_string()])
+        Self::gateway(&["--config", &file.display().to_string()], "/default/v1/count")
     }
 
-    fn gateway(arguments: &[&str]) -> Result<Self> {
+    fn gateway(arguments: &[&str], path: &str) -> Result<Self> {
         let (port, admin) = (free_port()?, free_port()?);
-        let child = Command::new(env!("CARGO_BIN_EXE_prism"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prism"));
+        if !arguments.contains(&"--config") {
+            command.env("PRISM_LISTENERS_REGISTRY_ADDRESS", "127.0.0.1:0");
+        }
+        let child = command
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")])
             .args(arguments)
             .stdout(Stdio::null())
             .spawn()?;
         let server = Self { child, port };
-        server.wait("/default/v1/count")?;
+        server.wait(path)?;
         Ok(server)
     }
 

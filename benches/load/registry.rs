@@ -1,0 +1,155 @@
+//! The schema registry: what a registration and a check cost, and what schemas take of memory.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    time::Instant,
+};
+
+use crate::{Result, measure::median, server::Server};
+
+/// Clients that register at the same time.
+const CLIENTS: u32 = 8;
+/// Subjects of the long list.
+pub const SUBJECTS: u32 = 20_000;
+
+/// A registry's figures.
+pub struct Figures {
+    pub memory: Rates,
+    pub sqlite: Rates,
+    /// Resident megabytes with 100 schemas, after a start on them.
+    pub hundred_megabytes: f64,
+    /// What 1,000 schemas of 400 bytes more make of it.
+    pub thousand_megabytes: f64,
+    pub list_milliseconds: f64,
+}
+
+/// Per second, by [`CLIENTS`] clients.
+pub struct Rates {
+    pub registrations: f64,
+    pub same: f64,
+    pub checks: f64,
+}
+
+/// The text of a schema: a record of five fields, the name of which is a number.
+pub fn schema(number: u32) -> String {
+    let fields: Vec<_> = (0..5).map(|field| format!(r#"{{\"name\":\"field_{field}\",\"type\":\"string\",\"doc\":\"what it is for\"}}"#)).collect();
+    format!(r#"{{"schema":"{{\"type\":\"record\",\"name\":\"Order{number}\",\"fields\":[{}]}}"}}"#, fields.join(","))
+}
+
+pub fn measure(folder: &Path) -> Result<Figures> {
+    let memory = rates(&Server::registry(folder, "{type: memory}")?)?;
+    let database = folder.join("registry.db");
+    let sqlite = rates(&Server::registry(folder, &format!("{{type: sqlite, path: {}}}", database.display()))?)?;
+
+    let stored = folder.join("sizes.db");
+    let backend = format!("{{type: sqlite, path: {}}}", stored.display());
+    let fill = |from: u32, to: u32| -> Result<f64> {
+        let server = Server::registry(folder, &backend)?;
+        let mut client = Client::connect(server.port)?;
+        (from..to).try_for_each(|number| client.post(&format!("/subjects/subject-{number}/versions"), &schema(number)).map(drop))?;
+        drop(server);
+        // A gateway that starts on them, as the next one will.
+        let server = Server::registry(folder, &backend)?;
+        Client::connect(server.port)?.get("/subjects")?;
+        server.resident_megabytes()
+    };
+    let hundred_megabytes = fill(0, 100)?;
+    let thousand_megabytes = fill(100, 2_100)?;
+
+    let server = Server::registry(folder, "{type: memory}")?;
+    let one = schema(0);
+    shared(server.port, |client, number| client.post(&format!("/subjects/subject-{number}/versions"), &one), SUBJECTS / CLIENTS)?;
+    let mut client = Client::connect(server.port)?;
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let began = Instant::now();
+        let list = client.get("/subjects")?;
+        times.push(began.elapsed().as_secs_f64() * 1000.0);
+        if list.matches("subject-").count() != SUBJECTS as usize {
+            return Err("the list is not whole".into());
+        }
+    }
+    let thousand_megabytes = (thousand_megabytes - hundred_megabytes) / 2.0;
+    Ok(Figures { memory, sqlite, hundred_megabytes, thousand_megabytes, list_milliseconds: median(times) })
+}
+
+fn rates(server: &Server) -> Result<Rates> {
+    let each = 250;
+    let registrations = shared(server.port, |client, number| client.post(&format!("/subjects/s-{number}/versions"), &schema(number)), each)?;
+    let same = shared(server.port, |client, number| client.post(&format!("/subjects/s-{number}/versions"), &schema(number)), each)?;
+    let check = |client: &mut Client, number| client.post(&format!("/compatibility/subjects/s-{number}/versions/latest"), &schema(number));
+    Ok(Rates { registrations, same, checks: shared(server.port, check, each)? })
+}
+
+/// Calls per second of all clients together, each of which does `each` of them, of numbers that differ.
+fn shared(port: u16, call: impl Fn(&mut Client, u32) -> Result<String> + Sync, each: u32) -> Result<f64> {
+    let began = Instant::now();
+    let done = std::thread::scope(|scope| {
+        let run = |client: u32| {
+            let call = &call;
+            scope.spawn(move || -> std::result::Result<(), String> {
+                let mut connection = Client::connect(port).map_err(|error| error.to_string())?;
+                (0..each).try_for_each(|number| call(&mut connection, client * each + number).map(drop)).map_err(|error| error.to_string())
+            })
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(run).collect();
+        clients.into_iter().map(|client| client.join().map_err(|_| "a client panicked".to_owned())?).collect::<std::result::Result<Vec<_>, _>>()
+    });
+    done?;
+    Ok(f64::from(each * CLIENTS) / began.elapsed().as_secs_f64())
+}
+
+/// One connection that stays.
+pub struct Client(BufReader<TcpStream>);
+
+impl Client {
+    pub fn connect(port: u16) -> Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    pub fn get(&mut self, path: &str) -> Result<String> {
+        self.send("GET", path, "")
+    }
+
+    pub fn post(&mut self, path: &str, body: &str) -> Result<String> {
+        self.send("POST", path, body)
+    }
+
+    /// The body of an answer of status 200.
+    fn send(&mut self, method: &str, path: &str, body: &str) -> Result<String> {
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        self.0.get_mut().write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+        let (mut status, mut length) = (String::new(), 0);
+        self.0.read_line(&mut status)?;
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line)?;
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut answer = vec![0; length];
+        self.0.read_exact(&mut answer)?;
+        let answer = String::from_utf8(answer)?;
+        if status.contains(" 200 ") { Ok(answer) } else { Err(format!("{method} {path}: {status} {answer}").into()) }
+    }
+}
+
+/// The configuration of a gateway that is nothing but a registry.
+pub fn config(folder: &Path, backend: &str) -> Result<String> {
+    let text = format!(
+        "backends:\n  store: {backend}\nnamespaces:\n  - name: registry\n    pattern: schema-registry\n    slots: {{storage: store}}\n    \
+         frontends: [{{frontend: confluent-schema-registry, base_path: /}}]\n"
+    );
+    let file = folder.join("registry.yaml");
+    fs::write(&file, text)?;
+    Ok(file.display().to_string())
+}
