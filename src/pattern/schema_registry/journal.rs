@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use prost::Message as _;
 use tokio::sync::Mutex;
 
@@ -42,6 +43,10 @@ const CHANGE_AGE: Duration = Duration::from_secs(1);
 const MAX_ATTEMPTS: u32 = 100;
 /// How often the journal is read again because it was cleared meanwhile.
 const MAX_READS: u32 = 20;
+/// Operations that lie aside are read so many at a time.
+const MAX_ASIDE_READS: usize = 16;
+/// How long a snapshot may take.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What lies where, and when.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +119,7 @@ impl Journal {
         let (now, last) = (self.clock(), self.touched.load(Ordering::Relaxed));
         let due = Duration::from_millis(now.saturating_sub(last)) > TOUCH_AGE;
         if due && self.touched.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()));
+            let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()).with_timeout(MAX_AGE));
             tokio::spawn(async move {
                 if let Err(error) = journal.fresh(&context).await {
                     tracing::debug!(namespace = %context.namespace, %error, "the journal of the schema registry could not be read in the background");
@@ -283,15 +288,20 @@ impl Journal {
             if found.len() as u64 != to.position - position {
                 return Ok(Found::Changed);
             }
-            for (entry, number) in found.into_iter().zip(behind..) {
+            for entry in &found {
                 if previous.is_some_and(|previous| previous != entry.previous) {
                     return Ok(if anew { Found::Changed } else { Found::Other });
                 }
-                let nonce = entry.nonce.clone();
-                let Some(operations) = self.store.operations(context, number, entry).await? else { return Ok(Found::Changed) };
-                entries.push((nonce.clone(), operations));
-                previous = Some(nonce);
+                previous = Some(entry.nonce.clone());
             }
+            let read = stream::iter(found.into_iter().zip(behind..)).map(|(entry, number)| async move {
+                let nonce = entry.nonce.clone();
+                let operations = self.store.operations(context, number, entry).await?;
+                Ok::<_, Error>(operations.map(|operations| (nonce, operations)))
+            });
+            let read: Vec<_> = read.buffered(MAX_ASIDE_READS).try_collect().await?;
+            let Some(read) = read.into_iter().collect() else { return Ok(Found::Changed) };
+            entries = read;
         }
         Ok(Found::Way(Way { base, entries }))
     }
@@ -308,7 +318,7 @@ impl Journal {
         if !due || self.snapshotting.swap(true, Ordering::SeqCst) {
             return;
         }
-        let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()));
+        let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()).with_timeout(SNAPSHOT_TIMEOUT));
         tokio::spawn(async move {
             if let Err(error) = journal.snapshot(&context).await {
                 tracing::warn!(namespace = %context.namespace, position = at, %error, "no snapshot of the schema registry could be written; it is tried again");
@@ -327,6 +337,12 @@ impl Journal {
         for (part, number) in parts.into_iter().zip(0..) {
             self.store.set(context, snapshot_key(&snapshot, number), part).await?;
         }
+        if self.publish(context, &snapshot, line).await? { self.store.clear(context, position).await } else { Ok(()) }
+    }
+
+    /// Tells of a snapshot in `head`, unless another gateway was first, or the storage has another history now: then the next
+    /// clearing takes its parts away.
+    async fn publish(&self, context: &Context, snapshot: &Snapshot, line: u64) -> Result<bool, Error> {
         let _turn = self.turn.lock().await;
         for _ in 0..MAX_ATTEMPTS {
             self.fresh(context).await?;
@@ -334,14 +350,13 @@ impl Journal {
                 let replica = self.read();
                 (replica.at.clone(), replica.line)
             };
-            if now != line || at.snapshot.position >= position {
-                // Another gateway was first, or the storage was put back: the next clearing takes these parts away.
-                return Ok(());
+            if now != line || at.snapshot.position >= snapshot.position {
+                return Ok(false);
             }
             let place = Place { snapshot: snapshot.clone(), ..at.clone() };
             if let Some(revision) = self.store.append(context, &at, &place).await? {
                 self.write().follow(&at, Way::default(), Place { revision, ..place });
-                return self.store.clear(context, position).await;
+                return Ok(true);
             }
         }
         Err(Error::new(Code::Aborted, "CONTENTION", "others were always first"))

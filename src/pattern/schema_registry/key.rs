@@ -90,7 +90,10 @@ impl SchemaRegistry {
         let DeleteKekRequest { name, permanent } = request;
         self.journal
             .change(context, |state| {
-                let kek = kek(state, &name, permanent)?;
+                let kek = kek(state, &name, true)?;
+                if !permanent && kek.deleted {
+                    return Err(soft_deleted(&name));
+                }
                 let mut deks = state.deks.iter().filter(|((kek, _, _), _)| *kek == name).flat_map(|(_, versions)| versions.values());
                 if deks.any(|dek| permanent || !dek.deleted) {
                     let message = format!("One or more references exist to the key {name}; delete its data keys first");
@@ -204,7 +207,13 @@ impl SchemaRegistry {
         let key = (kek_name, subject, self::algorithm(algorithm)?);
         self.journal
             .change(context, |state| {
-                let chosen = chosen(state, &key, &version, permanent)?;
+                let mut chosen = self::chosen(state, &key, &version)?;
+                if !permanent {
+                    chosen.retain(|dek| !dek.deleted);
+                    if chosen.is_empty() {
+                        return Err(soft_deleted(&key.1));
+                    }
+                }
                 if permanent && chosen.iter().any(|dek| !dek.deleted) {
                     return Err(not_soft_deleted(&key.1));
                 }
@@ -226,7 +235,7 @@ impl SchemaRegistry {
         self.journal
             .change(context, |state| {
                 kek(state, &key.0, false)?;
-                let chosen = chosen(state, &key, &version, true)?;
+                let chosen = chosen(state, &key, &version)?;
                 let deleted = chosen.into_iter().filter(|dek| dek.deleted);
                 Ok((deleted.map(|dek| store(Change::StoreDek(Dek { deleted: false, ..dek.clone() }))).collect(), ()))
             })
@@ -242,9 +251,9 @@ fn deks<'a>(state: &'a State, key: &DekKey) -> impl Iterator<Item = &'a Dek> + u
     state.deks.get(key).into_iter().flat_map(|versions| versions.values())
 }
 
-/// The version that is meant, or all of them; there is at least one.
-fn chosen<'a>(state: &'a State, key: &DekKey, version: &str, deleted: bool) -> Result<Vec<&'a Dek>, Error> {
-    let all = deks(state, key).filter(|dek| deleted || !dek.deleted);
+/// The version that is meant, or all of them, be they deleted; there is at least one.
+fn chosen<'a>(state: &'a State, key: &DekKey, version: &str) -> Result<Vec<&'a Dek>, Error> {
+    let all = deks(state, key);
     let chosen: Vec<_> = match version {
         "" => all.collect(),
         text => match read::version(text)? {

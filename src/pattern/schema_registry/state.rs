@@ -192,7 +192,7 @@ impl State {
     }
 
     /// Schemas that refer to a version, by context and id.
-    pub fn referrers(&self, name: &Name, version: u32) -> impl Iterator<Item = &(Arc<str>, u32)> {
+    pub fn referrers(&self, name: &Name, version: u32) -> impl Iterator<Item = &SchemaKey> {
         self.referrers.get(&(name.context.clone(), name.subject.clone(), version)).into_iter().flatten()
     }
 
@@ -348,8 +348,8 @@ impl State {
     }
 }
 
-/// The version that a reference leads to: context, subject, number.
-fn referred(context: &str, reference: &SchemaReference) -> (String, String, u32) {
+/// The version that a reference leads to.
+fn referred(context: &str, reference: &SchemaReference) -> VersionKey {
     let name = Name::new(context, &reference.subject);
     (name.context, name.subject, reference.version.unsigned_abs())
 }

@@ -11,14 +11,17 @@ use crate::{
     proto::{
         journal::v1::{Entry, Head, Operation, Part, Snapshot},
         models::keyvalue::v1::{
-            CompareAndSwapRequest, Condition, DeleteRequest, GetRequest, KeyValueBasic, KeyValueCas, KeyValueScan, KeyValueTransactional,
-            Operation as Action, ScanKeysRequest, ScanRequest, SetOperation, SetRequest, TransactRequest, condition::Predicate,
-            operation::Action as Kind,
+            CompareAndSwapRequest, Condition, DeleteOperation, DeleteRequest, GetRequest, KeyValueBasic, KeyValueCas, KeyValueScan,
+            KeyValueTransactional, Operation as Action, ScanKeysRequest, ScanRequest, SetOperation, SetRequest, TransactRequest,
+            condition::Predicate, operation::Action as Kind,
         },
     },
 };
 
 pub(super) const HEAD: Bytes = Bytes::from_static(b"head");
+
+/// Keys that are removed at once; a transaction takes 128.
+const CLEARED: usize = 100;
 
 /// What a backend has to do for a journal.
 pub(super) struct Store {
@@ -151,9 +154,27 @@ impl Store {
         let ranges =
             [(entry_key(0), entry_key(behind)), (aside_prefix(0), aside_prefix(behind)), (snapshots_prefix(0), snapshots_prefix(position))];
         for (start_key, end_key) in ranges {
-            let mut keys = self.scan.scan_keys(context, ScanKeysRequest { start_key, end_key, ..ScanKeysRequest::default() }).await?;
+            let keys = self.scan.scan_keys(context, ScanKeysRequest { start_key, end_key, ..ScanKeysRequest::default() }).await?;
+            let mut keys = keys.try_ready_chunks(CLEARED).map_err(|error| error.1);
             while let Some(found) = keys.try_next().await? {
-                self.delete(context, found.key).await?;
+                self.remove(context, found.into_iter().map(|found| found.key)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes keys, in one step if the backend has it: each step may wait for a disk.
+    async fn remove(&self, context: &Context, keys: impl Iterator<Item = Bytes> + Send) -> Result<(), Error> {
+        match &self.swap {
+            Swap::Transactional(interface) => {
+                let delete = |key| Action { action: Some(Kind::Delete(DeleteOperation { key })) };
+                let then_operations = keys.map(delete).collect();
+                interface.transact(context, TransactRequest { then_operations, ..TransactRequest::default() }).await?;
+            }
+            Swap::Cas(_) => {
+                for key in keys {
+                    self.delete(context, key).await?;
+                }
             }
         }
         Ok(())

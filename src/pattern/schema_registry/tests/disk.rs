@@ -231,11 +231,16 @@ impl KeyValueTransactional for Disk {
                 Some(condition::Predicate::RevisionEquals(revision)) => content.revision(&condition.key) == revision,
                 _ => panic!("not used"),
             });
-            let sets = request.then_operations.into_iter().map(|one| match one.action {
-                Some(operation::Action::Set(set)) => (set.key, set.value),
-                _ => panic!("not used"),
-            });
-            let revision = if holds { content.store(sets.collect::<Vec<_>>()) } else { 0 };
+            let (mut sets, mut gone) = (Vec::new(), Vec::new());
+            for one in request.then_operations.into_iter().filter(|_| holds) {
+                match one.action {
+                    Some(operation::Action::Set(set)) => sets.push((set.key, set.value)),
+                    Some(operation::Action::Delete(delete)) => gone.push(delete.key),
+                    _ => panic!("not used"),
+                }
+            }
+            content.entries.retain(|key, _| !gone.contains(key));
+            let revision = if sets.is_empty() { 0 } else { content.store(sets) };
             TransactResponse { succeeded: holds, revision, ..TransactResponse::default() }
         };
         self.write(transact).await

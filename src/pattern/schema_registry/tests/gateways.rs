@@ -76,36 +76,6 @@ async fn agree_while_writes_fail_and_answers_are_lost() {
 }
 
 #[tokio::test]
-async fn over_the_memory_driver() {
-    use crate::driver::{Keyspace, Settings, kind};
-
-    let settings = Settings { name: "ram".to_owned(), values: serde_json::Map::new() };
-    let backend = (kind("memory").unwrap().connect)(settings).await.unwrap();
-    for cas in [false, true] {
-        let keyspace = Keyspace { namespace: "test".to_owned(), slot: format!("{cas}") };
-        let journal = || {
-            let interfaces = backend.keyspace(&keyspace);
-            let swap = if cas {
-                Swap::Cas(interfaces.keyvalue_cas.unwrap())
-            } else {
-                Swap::Transactional(interfaces.keyvalue_transactional.unwrap())
-            };
-            Journal::new(Store { basic: interfaces.keyvalue_basic.unwrap(), scan: interfaces.keyvalue_scan.unwrap(), swap }, SMALL)
-        };
-        let gateways: Vec<_> = (0..3).map(|_| journal()).collect();
-        let writers: Vec<_> = (0..6).map(|writer| tokio::spawn(write(gateways.clone(), writer, 12))).collect();
-        let mut acknowledged = Vec::new();
-        for writer in writers {
-            acknowledged.extend(writer.await.unwrap());
-        }
-        acknowledged.sort();
-        for gateway in gateways.iter().chain([&journal()]) {
-            assert_eq!(told(gateway).await, acknowledged);
-        }
-    }
-}
-
-#[tokio::test]
 async fn ids_have_no_gaps_and_never_come_back() {
     for step in STEPS {
         let disk = Arc::new(Disk::default());
