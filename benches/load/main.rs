@@ -87,7 +87,11 @@ fn main() -> Result<()> {
             .beside(14),
         row("Envoy transcoder to Prism gRPC, GET JSON, memory", Load::http1(json(envoy.port, "")).namespace("scratch"), &both),
     ];
-    rows.push(row("bare axum route, GET the answer of a schema", Load::http1(format!("http://127.0.0.1:{}/scratch/v1/values/answer", bare.port)), &[bare.pid()]));
+    rows.push(row(
+        "bare axum route, GET the answer of a schema",
+        Load::http1(format!("http://127.0.0.1:{}/scratch/v1/values/answer", bare.port)),
+        &[bare.pid()],
+    ));
     let by_id = format!("http://127.0.0.1:{}/registry/schemas/ids/1", prism.port);
     rows.push(row("registry, GET a schema by its id", Load::http1(by_id), &own).beside(rows.len() - 1));
     for row in &rows {

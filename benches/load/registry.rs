@@ -35,7 +35,8 @@ pub struct Rates {
 
 /// The text of a schema: a record of five fields, the name of which is a number.
 pub fn schema(number: u32) -> String {
-    let fields: Vec<_> = (0..5).map(|field| format!(r#"{{\"name\":\"field_{field}\",\"type\":\"string\",\"doc\":\"what it is for\"}}"#)).collect();
+    let fields: Vec<_> =
+        (0..5).map(|field| format!(r#"{{\"name\":\"field_{field}\",\"type\":\"string\",\"doc\":\"what it is for\"}}"#)).collect();
     format!(r#"{{"schema":"{{\"type\":\"record\",\"name\":\"Order{number}\",\"fields\":[{}]}}"}}"#, fields.join(","))
 }
 
@@ -78,7 +79,8 @@ pub fn measure(folder: &Path) -> Result<Figures> {
 
 fn rates(server: &Server) -> Result<Rates> {
     let each = 250;
-    let registrations = shared(server.port, |client, number| client.post(&format!("/subjects/s-{number}/versions"), &schema(number)), each)?;
+    let registrations =
+        shared(server.port, |client, number| client.post(&format!("/subjects/s-{number}/versions"), &schema(number)), each)?;
     let same = shared(server.port, |client, number| client.post(&format!("/subjects/s-{number}/versions"), &schema(number)), each)?;
     let check = |client: &mut Client, number| client.post(&format!("/compatibility/subjects/s-{number}/versions/latest"), &schema(number));
     Ok(Rates { registrations, same, checks: shared(server.port, check, each)? })
@@ -96,7 +98,10 @@ fn shared(port: u16, call: impl Fn(&mut Client, u32) -> Result<String> + Sync, e
             })
         };
         let clients: Vec<_> = (0..CLIENTS).map(run).collect();
-        clients.into_iter().map(|client| client.join().map_err(|_| "a client panicked".to_owned())?).collect::<std::result::Result<Vec<_>, _>>()
+        clients
+            .into_iter()
+            .map(|client| client.join().map_err(|_| "a client panicked".to_owned())?)
+            .collect::<std::result::Result<Vec<_>, _>>()
     });
     done?;
     Ok(f64::from(each * CLIENTS) / began.elapsed().as_secs_f64())
@@ -122,7 +127,10 @@ impl Client {
 
     /// The body of an answer of status 200.
     fn send(&mut self, method: &str, path: &str, body: &str) -> Result<String> {
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         self.0.get_mut().write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
         let (mut status, mut length) = (String::new(), 0);
         self.0.read_line(&mut status)?;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::{
     driver::Costs,
-    registry::{Figures, Rates, SUBJECTS},
     measure::{Sample, median},
+    registry::{Figures, Rates, SUBJECTS},
 };
 
 /// What stands beside the table.

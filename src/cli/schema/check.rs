@@ -89,6 +89,7 @@ pub(super) async fn run(args: &Args) -> Outcome {
         None => vec![String::new()],
     };
     let (mut differences, body) = (Vec::new(), Value::Object(schema.request()));
+    let mut held = String::new();
     for version in versions {
         let path = format!("/compatibility/subjects/{}/versions", escape(&subject));
         let path = if version.is_empty() { path } else { format!("{path}/{}", escape(&version)) };
@@ -99,15 +100,26 @@ pub(super) async fn run(args: &Args) -> Outcome {
         }
         let before = differences.len();
         let told = answer.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        for line in told.iter().filter_map(Value::as_str).filter(|line| !line.starts_with("{oldSchema:")) {
-            let line = line.replace('\n', " ");
-            differences.push(if args.all { format!("version {version}: {line}") } else { line });
+        for line in told.iter().filter_map(Value::as_str) {
+            // Behind the differences are the version, its text and the level.
+            if let Some(number) = about(line, "{oldSchemaVersion:") {
+                held = format!(" with version {number}");
+            } else if let Some(level) = about(line, "{compatibility:") {
+                held = format!("{held} ({level})");
+            } else if about(line, "{oldSchema:").is_none() {
+                let line = line.replace('\n', " ");
+                differences.push(if args.all { format!("version {version}: {line}") } else { line });
+            }
         }
         if differences.len() == before {
             differences.push("the registry does not tell what is incompatible".to_owned());
         }
     }
-    verdict(&subject, &differences)
+    verdict(&subject, &differences, if args.all { "" } else { &held })
+}
+
+fn about<'a>(line: &'a str, what: &str) -> Option<&'a str> {
+    Some(line.strip_prefix(what)?.trim_end_matches('}').trim().trim_matches('\''))
 }
 
 async fn versions(registry: &Registry, subject: &str) -> Result<Vec<String>, Failure> {
@@ -116,10 +128,10 @@ async fn versions(registry: &Registry, subject: &str) -> Result<Vec<String>, Fai
 }
 
 /// The differences, and what follows from them.
-pub(super) fn verdict(what: &str, differences: &[String]) -> Outcome {
+pub(super) fn verdict(what: &str, differences: &[String], held: &str) -> Outcome {
     if differences.is_empty() {
         return print_text(&(style::good(&format!("✅ {what}: compatible")) + "\n"));
     }
-    print_text(&format!("{}\n{}\n", differences.join("\n"), style::bad(&format!("❌ {what}: not compatible"))))?;
+    print_text(&format!("{}\n{}\n", differences.join("\n"), style::bad(&format!("❌ {what}: not compatible{held}"))))?;
     Ok(ExitCode::FAILURE)
 }

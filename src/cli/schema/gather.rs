@@ -50,13 +50,13 @@ fn chosen(all: Vec<Schema>, prefix: &Prefix) -> Vec<Schema> {
 /// What may have settings of its own.
 async fn scopes(registry: &Registry, schemas: &[Schema], prefix: &Prefix) -> Result<Vec<String>, Trouble> {
     let mut scopes: BTreeSet<String> = schemas.iter().map(|schema| schema.subject.clone()).collect();
-    scopes.extend(schemas.iter().map(|schema| name::whole(schema.context())));
+    // What is set for a context goes with all of it, and what is set for everything with everything.
+    scopes.extend(schemas.iter().map(|schema| name::whole(schema.context())).filter(|scope| prefix.matches(scope)));
+    scopes.remove("");
     if prefix.is_everything() {
         scopes.insert(String::new());
         let contexts: Option<Vec<String>> = registry.find("/contexts").await?;
         scopes.extend(contexts.into_iter().flatten().map(|context| name::whole(&context)));
-    } else {
-        scopes.remove("");
     }
     // Subjects that only stand for others have no versions.
     scopes.extend(registry.aliases().await?.into_iter().filter(|name| prefix.matches(name)));

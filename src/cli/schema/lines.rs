@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::style;
-
 /// Lines around a change.
 const AROUND: usize = 3;
 /// Largest table of common lines; texts that need a larger one differ as a whole.
@@ -41,8 +39,8 @@ pub(super) fn unified(old: &str, new: &str) -> String {
             for line in hunk {
                 let _ = match line {
                     Line::Both(text) => writeln!(out, " {text}"),
-                    Line::Old(text) => writeln!(out, "{}", style::bad(&format!("-{text}"))),
-                    Line::New(text) => writeln!(out, "{}", style::good(&format!("+{text}"))),
+                    Line::Old(text) => writeln!(out, "-{text}"),
+                    Line::New(text) => writeln!(out, "+{text}"),
                 };
             }
         }

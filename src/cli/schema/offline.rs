@@ -97,7 +97,7 @@ pub(super) fn run(options: &Options, file: &str, kind: Option<Type>, references:
             told.extend(differences(&format!("{other}: FORWARD"), &old, &candidate, policy));
         }
     }
-    check::verdict(file, &told)
+    check::verdict(file, &told, "")
 }
 
 /// What stands between a reader and a writer, a line each.

@@ -8,7 +8,7 @@ use super::name;
 /// A version of a subject. Members that are not known are left behind: they are a registry's own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(clippy::struct_field_names, reason = "they are named as in the API")]
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 pub(super) struct Schema {
     pub subject: String,
     pub version: u32,
@@ -16,7 +16,7 @@ pub(super) struct Schema {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guid: Option<String>,
     /// `AVRO`, `JSON` or `PROTOBUF`; registries leave the first one out.
-    #[serde(deserialize_with = "or_avro")]
+    #[serde(default = "avro", deserialize_with = "or_avro")]
     pub schema_type: String,
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     pub references: Vec<Reference>,
@@ -88,7 +88,11 @@ impl Schema {
 }
 
 fn or_avro<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    Ok(Option::<String>::deserialize(from)?.filter(|name| !name.is_empty()).unwrap_or_else(|| "AVRO".to_owned()))
+    Ok(Option::<String>::deserialize(from)?.filter(|name| !name.is_empty()).unwrap_or_else(avro))
+}
+
+fn avro() -> String {
+    "AVRO".to_owned()
 }
 
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {

@@ -37,20 +37,27 @@ fn path(of: &str, scope: &str) -> String {
     if scope.is_empty() { format!("/{of}") } else { format!("/{of}/{}", escape(scope)) }
 }
 
-/// Sets the mode IMPORT, and gives the modes that contexts had of their own.
-async fn begin(target: &Registry, plan: &Plan<'_>) -> Result<BTreeMap<String, String>, Failure> {
+/// The modes that contexts and subjects had of their own; none where it was IMPORT already, or there was none.
+type Before = BTreeMap<String, Option<String>>;
+
+/// Sets the mode IMPORT: of contexts, and of subjects that have a mode of their own.
+async fn begin(target: &Registry, plan: &Plan<'_>) -> Result<Before, Failure> {
     let mut before = BTreeMap::new();
-    for context in plan.names() {
-        let path = path("mode", &name::whole(context));
+    let contexts = plan.names().map(|context| (name::whole(context), true));
+    for (scope, always) in contexts.chain(plan.known.iter().map(|subject| (subject.clone(), false))) {
+        let path = path("mode", &scope);
         let found: Option<Value> = target.find(&path).await?;
-        let mode = found.as_ref().and_then(|found| found.get("mode")?.as_str()).map(str::to_owned);
-        if mode.as_deref() != Some(IMPORT) {
+        let mode = found.as_ref().and_then(|found| found.get("mode")?.as_str());
+        if mode.is_none() && !always {
+            continue;
+        }
+        if mode != Some(IMPORT) {
             // What may be there was looked at before.
             let set = target.put(&format!("{path}?force=true"), &json!({"mode": IMPORT})).await;
-            set.map_err(|trouble| format!("context {context} can't be put into mode {IMPORT}: {trouble}"))?;
-            before.extend(mode.map(|mode| (context.to_owned(), mode)));
+            set.map_err(|trouble| format!("{} can't be put into mode {IMPORT}: {trouble}", shown(&scope)))?;
         }
-        eprintln!("context {context} is in mode {IMPORT}");
+        eprintln!("{} is in mode {IMPORT}", shown(&scope));
+        before.insert(scope, mode.filter(|mode| *mode != IMPORT).map(str::to_owned));
     }
     Ok(before)
 }
@@ -115,21 +122,15 @@ async fn configure(target: &Registry, contents: &Contents) -> Result<(), Failure
 }
 
 /// Takes the mode IMPORT away: what the source has comes in its place, else what was before.
-async fn end(
-    target: &Registry,
-    contents: &Contents,
-    plan: &Plan<'_>,
-    before: &BTreeMap<String, String>,
-    no_modes: bool,
-) -> Result<(), Failure> {
-    let taken: BTreeMap<_, _> = contents.modes.iter().filter(|(_, mode)| !no_modes && *mode != IMPORT).collect();
-    let whole: Vec<_> = plan.names().map(|context| (context, name::whole(context))).collect();
+async fn end(target: &Registry, contents: &Contents, plan: &Plan<'_>, before: &Before, no_modes: bool) -> Result<(), Failure> {
+    let mut modes: BTreeMap<&str, Option<&str>> = before.iter().map(|(scope, mode)| (&**scope, mode.as_deref())).collect();
+    let taken = contents.modes.iter().filter(|(_, mode)| !no_modes && *mode != IMPORT);
+    modes.extend(taken.map(|(scope, mode)| (&**scope, Some(&**mode))));
     // The narrower first: a mode that closes everything would be in the way.
-    for (scope, mode) in taken.iter().filter(|(scope, _)| whole.iter().all(|(_, context)| context != **scope)) {
-        set(target, scope, mode).await?;
-    }
-    for (context, scope) in whole.iter().rev() {
-        let mode = taken.get(scope).map(|mode| mode.as_str()).or_else(|| before.get(*context).map(String::as_str));
+    let wider: Vec<_> = plan.names().map(name::whole).collect();
+    let narrow = modes.iter().filter(|(scope, _)| wider.iter().all(|wide| wide != *scope));
+    let wide = wider.iter().rev().filter_map(|scope| modes.get_key_value(&**scope));
+    for (scope, mode) in narrow.chain(wide) {
         match mode {
             Some(mode) => set(target, scope, mode).await?,
             None if scope.is_empty() => set(target, scope, "READWRITE").await?,
@@ -149,5 +150,5 @@ fn gone(trouble: Trouble) -> Result<(), Trouble> {
 }
 
 fn shown(scope: &str) -> &str {
-    if scope.is_empty() { "everything" } else { scope }
+    if scope.is_empty() { "the default context" } else { scope }
 }

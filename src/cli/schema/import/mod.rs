@@ -123,14 +123,15 @@ async fn read(args: &Args) -> Result<Contents, Failure> {
 const MOST: usize = 20;
 
 fn refusal(conflicts: &[String], target: &Registry) -> Failure {
-    let mut told = conflicts.iter().take(MOST).map(|one| format!("  {one}")).collect::<Vec<_>>().join("\n");
+    let mut told: Vec<_> = conflicts.iter().take(MOST).map(|one| format!("  {one}")).collect();
     if conflicts.len() > MOST {
-        let _ = write!(told, "\n  and {} more", conflicts.len() - MOST);
+        told.push(format!("  and {} more", conflicts.len() - MOST));
     }
     Failure(format!(
-        "this can't be imported into {} as it is, and nothing was done:\n{told}\n\
+        "this can't be imported into {} as it is, and nothing was done:\n{}\n\
          --context-map .=.old imports into a context of its own, where ids are free.",
-        target.url()
+        target.url(),
+        told.join("\n")
     ))
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Plan<'a> {
     /// What stands in the way, a sentence each.
     pub conflicts: Vec<String>,
     pub contexts: BTreeMap<String, Context>,
+    /// Subjects that are there and get something: they may have modes of their own.
+    pub known: BTreeSet<String>,
 }
 
 /// What becomes of a context of the target.
@@ -61,6 +63,8 @@ impl<'a> Plan<'a> {
             plan.delete.extend(delete.then_some(schema));
         }
         plan.delete.reverse();
+        let changed: HashSet<_> = plan.register.iter().chain(&plan.delete).map(|schema| &schema.subject).collect();
+        plan.known.extend(existing.iter().map(|other| &other.subject).filter(|subject| changed.contains(subject)).cloned());
         for other in existing.iter().filter(|other| wanted.get(&other.key()).is_none()) {
             if let Some(context) = plan.contexts.get_mut(other.context()) {
                 context.others += 1;
