@@ -6,7 +6,7 @@ mod mapping;
 mod plan;
 mod verify;
 
-use std::{fmt::Write as _, fs::File, io::BufReader};
+use std::{fs::File, io::BufReader};
 
 use super::{
     connection::{Connection, Origin},
