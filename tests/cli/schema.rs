@@ -86,9 +86,8 @@ impl Registry {
         self.ask("GET", path, &Value::Null)
     }
 
-    #[allow(clippy::needless_pass_by_value, reason = "bodies are written where they are sent")]
-    fn put(&self, path: &str, body: Value) {
-        self.ask("PUT", path, &body);
+    fn put(&self, path: &str, body: &Value) {
+        self.ask("PUT", path, body);
     }
 
     /// All that its API tells, without times.
@@ -113,9 +112,9 @@ fn without_time(mut value: Value) -> Value {
 }
 
 fn settle(registry: &Registry) {
-    registry.put("/config", json!({"compatibility": "FULL"}));
-    registry.put("/config/alias", json!({"alias": "strict"}));
-    registry.put("/config/:.team:", json!({"compatibility": "FORWARD", "normalize": true}));
+    registry.put("/config", &json!({"compatibility": "FULL"}));
+    registry.put("/config/alias", &json!({"alias": "strict"}));
+    registry.put("/config/:.team:", &json!({"compatibility": "FORWARD", "normalize": true}));
     registry.ask(
         "POST",
         "/dek-registry/v1/keks",
@@ -123,14 +122,14 @@ fn settle(registry: &Registry) {
     );
     registry.ask("POST", "/dek-registry/v1/keks/k/deks", &json!({"subject": "strict", "encryptedKeyMaterial": "c2VjcmV0"}));
     registry.ask("DELETE", "/dek-registry/v1/keks/k/deks/strict", &Value::Null);
-    registry.put("/mode/:.team:", json!({"mode": "READONLY"}));
-    registry.put("/mode/closed", json!({"mode": "READONLY"}));
+    registry.put("/mode/:.team:", &json!({"mode": "READONLY"}));
+    registry.put("/mode/closed", &json!({"mode": "READONLY"}));
 }
 
 /// A registry with references, gaps, soft deletions, contexts, settings and keys.
 fn full() -> Registry {
     let registry = Registry::start();
-    registry.put("/config", json!({"compatibility": "NONE"}));
+    registry.put("/config", &json!({"compatibility": "NONE"}));
     registry.good("register money @/v1.avsc");
     for file in ["v1", "v2", "v3"] {
         registry.good(&format!("register gaps @/{file}.avsc"));
@@ -152,7 +151,7 @@ fn full() -> Registry {
     registry.good("register docs @/doc.json --context team");
     registry.good("register outer @/outer.avsc --context .team --reference Order=:.:money:1");
     registry.good("register closed @/v1.avsc");
-    registry.put("/config/strict", json!({"compatibility": "FULL_TRANSITIVE", "compatibilityGroup": "major"}));
+    registry.put("/config/strict", &json!({"compatibility": "FULL_TRANSITIVE", "compatibilityGroup": "major"}));
     settle(&registry);
     registry
 }
@@ -180,14 +179,14 @@ fn a_registry_moves_to_another() {
     assert_eq!(new.everything(), before);
 
     // What came later is brought later, also where subjects are closed.
-    old.put("/mode/closed", json!({"mode": "READWRITE"}));
+    old.put("/mode/closed", &json!({"mode": "READWRITE"}));
     old.good("register closed @/v2.avsc");
-    old.put("/mode/closed", json!({"mode": "READONLY"}));
+    old.put("/mode/closed", &json!({"mode": "READONLY"}));
     new.good(&format!("import --from {} --force", old.url()));
     assert_eq!(new.everything(), old.everything());
 
     // Ids go on behind those that were imported.
-    new.put("/mode", json!({"mode": "READWRITE"}));
+    new.put("/mode", &json!({"mode": "READWRITE"}));
     let fresh = new.write("fresh.avsc", r#"{"type": "enum", "name": "E", "symbols": ["A"]}"#);
     assert_eq!(new.good(&format!("register fresh {fresh}")), "✅ fresh: version 1, id 7\n");
 }
@@ -242,7 +241,7 @@ fn what_is_in_the_way_is_told_before_anything_is_done() {
 
     // Beside others, if that is wanted.
     let beside = Registry::start();
-    beside.put("/mode", json!({"mode": "IMPORT"}));
+    beside.put("/mode", &json!({"mode": "IMPORT"}));
     beside.good(&format!("register mine {other} --id 1000 --version 7"));
     let complaint = beside.bad(&import);
     assert!(complaint.contains("is not empty: context . has 1 other versions\n--force"), "{complaint}");
