@@ -36,7 +36,7 @@ async fn a_context_has_ids_and_subjects_of_its_own() {
             ("GET /schemas/ids/2/schema?subject=:.x:", NONE, 200, json!("string")),
             ("GET /contexts/.x/schemas/ids/1/subjects", NONE, 200, json!([":.x:a"])),
             ("GET /contexts/.x/schemas/ids/1/versions", NONE, 200, json!([{"subject": ":.x:a", "version": 1}])),
-            ("GET /contexts/.x/schemas/types", NONE, 200, json!(["AVRO", "JSON", "PROTOBUF"])),
+            ("GET /contexts/.x/schemas/types", NONE, 200, json!(["JSON", "PROTOBUF", "AVRO"])),
             ("GET /contexts/.x/subjects/b/versions/1/referencedby", NONE, 200, json!([])),
             ("POST /contexts/.x/compatibility/subjects/a/versions/latest", avro(record(&["id"])), 200, fits.clone()),
             ("POST /contexts/.x/compatibility/subjects/a/versions", avro(record(&["id"])), 200, fits),

@@ -200,3 +200,14 @@ async fn what_can_not_be_read() {
     let answer = super::http::send(gateway.address, "PUT", "/sr/config", &[], "{").await.unwrap();
     assert_eq!((answer.status, &answer.json()["error_code"]), (400, &json!(400)), "{}", answer.text());
 }
+
+#[tokio::test]
+async fn what_is_nobodys_fault() {
+    let away = CONFIG.replace("{type: memory, max_bytes: 64MiB}", "{type: redis, url: 'redis://127.0.0.1:1'}");
+    let gateway = Gateway::launch(&away);
+    let answer = ask(&gateway, "GET /sr/subjects", &NONE).await;
+    assert_eq!((answer.status, answer.json()), (500, error(50001, "Error in the backend data store: Redis can't be reached")));
+    let gateway = Gateway::start(CONFIG).await;
+    let answer = super::http::send(gateway.address, "GET", "/sr/subjects", &[("grpc-timeout", "1n")], "").await.unwrap();
+    assert_eq!((answer.status, answer.json()), (500, error(50002, "Operation timed out")));
+}

@@ -23,7 +23,7 @@ async fn about_the_registry() {
             ("GET /v1/metadata/id", NONE, 200, json!({"id": "", "scope": scope})),
             ("GET /v1/metadata/version", NONE, 200, json!({"version": "8.1.0", "commitId": ""})),
             ("GET /v1/metadata/deployment", NONE, 200, json!({"attributes": ["opensource"]})),
-            ("GET /schemas/types", NONE, 200, json!(["AVRO", "JSON", "PROTOBUF"])),
+            ("GET /schemas/types", NONE, 200, json!(["JSON", "PROTOBUF", "AVRO"])),
             ("GET /subjects", NONE, 200, json!([])),
             ("GET /mode", NONE, 200, json!({"mode": "READWRITE"})),
         ],
