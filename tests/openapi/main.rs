@@ -34,11 +34,15 @@ namespaces:
   - {name: notes, pattern: keyvalue, slots: {storage: disk}, frontends: [{frontend: notes, base_path: /api}]}
   - {name: consul, pattern: keyvalue, slots: {storage: disk}, frontends: [{frontend: consul-kv, base_path: /consul}]}
   - {name: etcd, pattern: keyvalue, slots: {storage: ram}, frontends: [{frontend: etcd-v3, base_path: /etcd}]}
+  - {name: schemas, pattern: schema-registry, slots: {storage: ram}}
+  - {name: confluent, pattern: schema-registry, slots: {storage: disk}, frontends: [{frontend: confluent-schema-registry, base_path: /confluent}]}
   - {name: silent, pattern: keyvalue, slots: {storage: ram}, frontends: [{frontend: rest, documentation: false}]}
 ";
 
 /// Where APIs are served, by their base path. A new frontend is a line here, and in the configuration above.
-const BINDINGS: &[&str] = &["/disk", "/ram", "/api", "/consul", "/etcd"];
+const BINDINGS: &[&str] = &["/disk", "/ram", "/api", "/consul", "/etcd", "/schemas", "/confluent"];
+/// Those of registries: they have so many operations that they are tried in a test of their own, beside the others.
+const REGISTRIES: &[&str] = &["/schemas", "/confluent"];
 
 /// The configuration, with the paths of this machine.
 fn config() -> String {
@@ -47,6 +51,8 @@ fn config() -> String {
 
 /// Cases for each operation in the phase that makes them up.
 const EXAMPLES: &str = "15";
+/// The same for registries. Their requests meet in few names, so that fewer of them are enough.
+const EXAMPLES_OF_REGISTRIES: &str = "5";
 const SEED: &str = "1";
 
 fn folder() -> PathBuf {
@@ -65,12 +71,22 @@ fn report(output: &Output) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_are_true() {
+    let others: Vec<&str> = BINDINGS.iter().copied().filter(|base| !REGISTRIES.contains(base)).collect();
+    try_all(&others, EXAMPLES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_of_registries_are_true() {
+    try_all(REGISTRIES, EXAMPLES_OF_REGISTRIES).await;
+}
+
+async fn try_all(bases: &[&str], examples: &str) {
     let schemathesis = tool(".tools/schemathesis/bin/schemathesis");
     let gateway = Gateway::start(&config()).await;
-    for base in BINDINGS {
+    for base in bases {
         let output = Command::new(&schemathesis)
             .args(["--config-file", "schemathesis.toml", "run", &format!("{}{base}/openapi.json", gateway.url())])
-            .args(["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", EXAMPLES, "--seed", SEED])
+            .args(["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", examples, "--seed", SEED])
             .args(["--generation-deterministic", "--continue-on-failure", "--no-color"])
             .current_dir(folder())
             .env("PYTHONPATH", folder())

@@ -180,9 +180,13 @@ def before_call(context, case, *args):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """A format is a remark on a text and no rule, so a text that is of none of these formats is no bad one by the document."""
-    mutations = getattr(case.meta.phase.data, "mutations", ()) if case.meta is not None and not _is_positive(case) else ()
-    return not _is_registry(case.operation) or not mutations or any(set(one.keywords) != {"format"} for one in mutations)
+    """A format is a remark on a text and no rule, so a text that is of none of these formats is no bad one by the document; unknown
+    parameters beside it, which are passed over, don't make it one."""
+    if not _is_registry(case.operation) or _is_positive(case) or case.meta is None:
+        return True
+    mutations = getattr(case.meta.phase.data, "mutations", ())
+    violated = {keyword for one in mutations for keyword in one.keywords}
+    return "format" not in violated or not violated <= {"format", "additionalProperties"}
 
 
 # What a good request may be refused with, since it is a matter of what is there: a read-only mode, an id or a version that is taken, a
