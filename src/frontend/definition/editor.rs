@@ -92,7 +92,10 @@ fn header() -> Value {
             "description": "Where all paths are served too, as `/contexts/{context}`; `path.context` is absent where they are not.",
             "type": "string", "pattern": "^/.*\\{",
         },
-        "unknown_parameters": choice("Query parameters that the document doesn't have.", &["refuse", "ignore"]),
+        "unknown_parameters": choice(
+            "Query parameters that the document doesn't have, and members of objects in bodies that a message has no field for.",
+            &["refuse", "ignore"],
+        ),
         "request_content_type": choice("Whether a body of a type that the document doesn't have is refused with 415.", &["check", "ignore"]),
         "accept": choice("Whether a request is refused with 406 if `Accept` takes none of the response's types.", &["strict", "ignore"]),
         "trailing_slash": choice("A path with a `/` at its end that the document doesn't have.", &["refuse", "ignore"]),
