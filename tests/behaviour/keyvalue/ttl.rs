@@ -61,7 +61,8 @@ async fn a_key_goes_at_its_time(s: Subject) {
         assert!(exists);
     }
     eventually("the key expires", || async { s.entry(b"key").await.is_none() }).await;
-    assert!(began.elapsed() >= Duration::from_millis(250), "it went too early");
+    // Drivers count whole milliseconds, so a part of one may be missing.
+    assert!(began.elapsed() >= Duration::from_millis(249), "it went too early");
     sleep(260_u64.saturating_sub(u64::try_from(stored.elapsed().as_millis()).unwrap())).await;
     assert_eq!(s.entry(b"key").await, None);
     assert!(!s.exists(b"key").await);
