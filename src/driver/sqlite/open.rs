@@ -50,9 +50,13 @@ pub fn second_writer(path: &Path) -> rusqlite::Result<Connection> {
 /// Refuses a file of another program, and one of a newer Prism.
 fn ours(connection: &Connection, path: &Path) -> Result<(), Error> {
     let read = || -> rusqlite::Result<(i32, usize, i64)> {
+        // In one look: another process may be making the tables at this very moment.
+        let snapshot = connection.unchecked_transaction()?;
         let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        Ok((application, schema::version(connection)?, tables))
+        let version = schema::version(connection)?;
+        snapshot.finish()?;
+        Ok((application, version, tables))
     };
     let (application, version, tables) = read().map_err(|error| cannot_open(path, error))?;
     if application != schema::APPLICATION_ID && (application != 0 || version != 0 || tables != 0) {
