@@ -4,10 +4,10 @@
 //! protox stands in for protoc, so there is nothing to install.
 
 mod comments;
-mod frontends;
-mod registry;
+mod embedded;
 mod services;
 mod wellknown;
+mod yaml;
 
 use std::{
     env,
@@ -22,6 +22,7 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=src/yaml");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let root = Path::new("proto");
     let mut files = Vec::new();
@@ -49,8 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_fds(described)?;
     fs::write(out.join("interfaces.rs"), collected.interfaces())?;
     fs::write(out.join("guards.rs"), collected.guards())?;
-    registry::write(&out)?;
-    frontends::write(&out)?;
+    embedded::write(&out)?;
     wellknown::write(&out)?;
     conformance(&out)
 }

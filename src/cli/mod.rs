@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand, builder::styling};
+use clap::{ArgMatches, Args as _, FromArgMatches, Parser, Subcommand, builder::styling};
 
 pub mod call;
 pub mod completions;
@@ -46,27 +46,60 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The commands, one line each.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Serve every protocol until SIGTERM
-    Serve(serve::Args),
-    /// Call any RPC of a namespace, streams included
-    Call(call::Args),
-    /// Check a configuration, slot by slot, and tell every problem
-    Validate(validate::Args),
-    /// Print the configuration that counts, or the schema of the file
-    Config(config::Args),
-    /// Print a script that completes commands and options in a shell
-    Completions(completions::Args),
-    /// Any HTTP API as data: list, check, try and begin definitions of frontends
-    Frontend(frontend::Args),
-    /// Make a configuration from a pattern and the backends for its slots
-    Generate(generate::Args),
-    /// What can be combined with what: interfaces, backends and patterns
-    Registry(registry::Args),
-    /// Registries of schemas: register, get, check and compare schemas, and move from one registry to another
-    Schema(schema::Args),
+/// Lists the commands: for each its module, and what it does in one line.
+macro_rules! commands {
+    ($($variant:ident, $module:ident, $about:literal;)*) => {
+        /// The commands.
+        #[derive(Debug)]
+        pub enum Command {
+            $(#[doc = $about] $variant($module::Args),)*
+        }
+
+        impl Subcommand for Command {
+            /// The arguments of a command are put together when it is called: a gateway needs none but those of `serve`.
+            fn augment_subcommands(command: clap::Command) -> clap::Command {
+                let command = command.subcommand_required(true).arg_required_else_help(true);
+                $(let command = command.subcommand(
+                    clap::Command::new(stringify!($module)).about($about).defer(|command| $module::Args::augment_args(command).about($about)),
+                );)*
+                command
+            }
+
+            fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+                Self::augment_subcommands(command)
+            }
+
+            fn has_subcommand(name: &str) -> bool {
+                [$(stringify!($module)),*].contains(&name)
+            }
+        }
+
+        impl FromArgMatches for Command {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                match matches.subcommand() {
+                    $(Some((stringify!($module), given)) => $module::Args::from_arg_matches(given).map(Self::$variant),)*
+                    _ => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
+                }
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+commands! {
+    Serve, serve, "Serve every protocol until SIGTERM";
+    Call, call, "Call any RPC of a namespace, streams included";
+    Validate, validate, "Check a configuration, slot by slot, and tell every problem";
+    Config, config, "Print the configuration that counts, or the schema of the file";
+    Completions, completions, "Print a script that completes commands and options in a shell";
+    Frontend, frontend, "Any HTTP API as data: list, check, try and begin definitions of frontends";
+    Generate, generate, "Make a configuration from a pattern and the backends for its slots";
+    Registry, registry, "What can be combined with what: interfaces, backends and patterns";
+    Schema, schema, "Registries of schemas: register, get, check and compare schemas, and move from one registry to another";
 }
 
 /// Why a command failed: one sentence, or several lines that stand for themselves.

@@ -8,8 +8,7 @@ use super::{
     Backend, Model, Name, Pattern, Problems, Registry,
     model::{Capabilities, Capability},
 };
-
-include!(concat!(env!("OUT_DIR"), "/registry.rs"));
+use crate::yaml::{self, EMBEDDED, Place, Problem};
 
 const ROOT: &str = "registry";
 
@@ -19,6 +18,15 @@ impl Registry {
         let mut loader = Loader::default();
         for (path, text) in files {
             loader.read(path.as_ref(), text.as_ref());
+        }
+        loader.finish()
+    }
+
+    /// Reads the registry that this binary was built with.
+    pub(super) fn from_embedded() -> Result<Self, Problems> {
+        let mut loader = Loader::default();
+        for known in EMBEDDED.iter().filter(|known| known.file.starts_with("registry/")) {
+            loader.read(known.file, known.text);
         }
         loader.finish()
     }
@@ -94,15 +102,13 @@ impl Loader {
     }
 
     fn parse<T: DeserializeOwned>(&mut self, path: &str, text: &str) -> Option<T> {
-        match serde_saphyr::from_str(text) {
-            Ok(read) => Some(read),
-            Err(error) => {
-                let line = error.location().map_or(0, |location| location.line());
-                let message = error.without_snippet().to_string();
-                self.problems.add(path, line, message);
-                None
-            }
+        let (root, mut problems) = yaml::parse(text);
+        let read = if problems.is_empty() { yaml::typed(&root).map_err(|problem| problems.push(problem)).ok() } else { None };
+        for Problem { place, message } in problems {
+            let line = if let Place::File { line, .. } = place { line } else { 0 };
+            self.problems.add(path, line, message);
         }
+        read
     }
 
     /// Things are found by their names, so the file's name has to be the same.

@@ -27,7 +27,7 @@ pub use validate::{Compiled, CompiledDriver, CompiledPattern, validate};
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-static EMBEDDED: LazyLock<Registry> = LazyLock::new(|| match Registry::from_files(load::EMBEDDED) {
+static EMBEDDED: LazyLock<Registry> = LazyLock::new(|| match Registry::from_embedded() {
     Ok(registry) => registry,
     // The files are part of the program, and a test loads them: a broken one is a broken build.
     Err(problems) => panic!("the embedded registry is broken:\n{problems}"),

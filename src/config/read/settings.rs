@@ -155,7 +155,7 @@ impl SettingsReader<'_, '_> {
     fn connection(&self, path: &str, name: &str, value: &Json, shown: &str) -> Option<String> {
         let connection = self.kind?.connection.as_ref()?;
         let text = value.as_str().filter(|_| path.strip_prefix(self.path) == Some(&format!(".{}", connection.setting)))?;
-        let wrong = regex::Regex::new(&connection.pattern).is_ok_and(|pattern| !pattern.is_match(text));
+        let wrong = regex_lite::Regex::new(&connection.pattern).is_ok_and(|pattern| !pattern.is_match(text));
         wrong.then(|| format!("`{name}` must look like `{}`, not `{}`", connection.example, mask_url(shown)))
     }
 

@@ -65,7 +65,7 @@ pub(super) fn violation(schema: &Json, name: &str, value: &Json, shown: &str) ->
         return (!choices.contains(&word)).then(|| unknown(name, shown, choices));
     }
     if let (Some(pattern), Some(text)) = (schema["pattern"].as_str(), value.as_str())
-        && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
+        && regex_lite::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
     {
         let right = match schema["examples"][0].as_str() {
             Some(example) => format!("look like `{example}`"),

@@ -3,12 +3,11 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use super::{MAX_FILE_BYTES, Texts};
-
-include!(concat!(env!("OUT_DIR"), "/frontends.rs"));
+use crate::yaml::EMBEDDED;
 
 /// The names of the definitions that come with Prism, which are those of their files.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    EMBEDDED.iter().filter_map(|(file, _)| file.strip_prefix("frontends/")?.strip_suffix(".yaml"))
+    EMBEDDED.iter().filter_map(|known| known.file.strip_prefix("frontends/")?.strip_suffix(".yaml"))
 }
 
 impl Texts {
@@ -39,7 +38,7 @@ impl Texts {
 }
 
 fn content(file: &str) -> Option<&'static str> {
-    EMBEDDED.iter().find(|(known, _)| *known == file).map(|(_, text)| *text)
+    EMBEDDED.iter().find(|known| known.file == file).map(|known| known.text)
 }
 
 /// The text of a definition or of a document.

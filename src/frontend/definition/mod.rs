@@ -22,7 +22,7 @@ use http::HeaderValue;
 
 pub use document::{Body, Content, Document, Location, Operation, Parameter, Reading, Style};
 pub use editor::schema;
-pub use embedded::{EMBEDDED, names, read};
+pub use embedded::{names, read};
 
 use self::{
     reader::{File, Section},

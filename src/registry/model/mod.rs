@@ -12,22 +12,23 @@ pub use pattern::{Api, IDEMPOTENCY_INTERFACES, IDEMPOTENCY_SLOT, Pattern, Slot, 
 use std::{fmt, ops::Deref};
 
 use serde::{Deserialize, Serialize, Serializer};
-use serde_saphyr::Spanned;
+
+use crate::yaml::Placed;
 
 /// A name in a file, with its line.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub struct Name(Spanned<String>);
+pub struct Name(Placed);
 
 impl Name {
     /// The line of the file that the name stands on, from 1.
     pub fn line(&self) -> u64 {
-        self.0.referenced.line()
+        self.0.line
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0.value
+        &self.0.text
     }
 }
 

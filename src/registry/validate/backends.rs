@@ -1,6 +1,6 @@
 //! Backends against the interfaces, and against the compiled drivers.
 
-use regex::Regex;
+use regex_lite::Regex;
 
 use super::{
     super::{Backend, DriverStatus, Problems, Registry, unknown},

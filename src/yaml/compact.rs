@@ -1,0 +1,100 @@
+//! Trees in a form that takes no YAML to read. Those of the files that come with Prism are made by its build, since reading them
+//! would be most of the time that a gateway takes to start.
+//!
+//! A node is its place, a byte for its kind, and what that kind has: a number its text, a text its length and bytes, a list the count of its items and the
+//! items, a mapping the count of its entries and for each the key (a text and its place) and the value. A place is its line, as the
+//! difference to the line of the place before it (zigzag), and its column. Counts and numbers are varints, as in protobuf.
+
+use super::{
+    problem::Place,
+    tree::{Key, Node, Value},
+};
+
+pub const NULL: u8 = 0;
+pub const FALSE: u8 = 1;
+pub const TRUE: u8 = 2;
+pub const NUMBER: u8 = 3;
+pub const TEXT: u8 = 4;
+pub const LIST: u8 = 5;
+pub const MAP: u8 = 6;
+
+/// Reads a tree; none: these bytes are none.
+pub fn read(bytes: &[u8]) -> Option<Node> {
+    let mut reader = Reader { rest: bytes, line: 0 };
+    reader.node().filter(|_| reader.rest.is_empty())
+}
+
+struct Reader<'b> {
+    rest: &'b [u8],
+    /// Of the place before.
+    line: u64,
+}
+
+impl Reader<'_> {
+    fn node(&mut self) -> Option<Node> {
+        let place = self.place()?;
+        let value = match self.byte()? {
+            NULL => Value::Null,
+            FALSE => Value::Bool(false),
+            TRUE => Value::Bool(true),
+            NUMBER => Value::Number(self.text()?.parse().ok()?),
+            TEXT => Value::Text(self.text()?),
+            LIST => {
+                let count = self.count()?;
+                let mut items = Vec::with_capacity(count);
+                for _ in 0..count {
+                    items.push(self.node()?);
+                }
+                Value::List(items)
+            }
+            MAP => {
+                let count = self.count()?;
+                let mut entries = Vec::with_capacity(count);
+                for _ in 0..count {
+                    let (name, place) = (self.text()?, self.place()?);
+                    entries.push((Key { name, place }, self.node()?));
+                }
+                Value::Map(entries)
+            }
+            _ => return None,
+        };
+        Some(Node { value, place })
+    }
+
+    fn place(&mut self) -> Option<Place> {
+        let step = self.number()?;
+        let step = (step >> 1).cast_signed() ^ -(step & 1).cast_signed();
+        self.line = self.line.checked_add_signed(step)?;
+        Some(Place::File { line: self.line, column: self.number()? })
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = self.count()?;
+        let (text, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        std::str::from_utf8(text).ok().map(str::to_owned)
+    }
+
+    /// At most as many as there are bytes left: each of what is counted takes one.
+    fn count(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok().filter(|count| *count <= self.rest.len())
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*byte)
+    }
+}
