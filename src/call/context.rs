@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Protocol, TraceContext};
 
@@ -96,6 +96,9 @@ impl Principal {
     }
 }
 
+/// Names a call, in requests and in answers.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Names a call. Taken from the caller's `x-request-id` where that is fit for a log, else made.
 #[derive(Clone, Debug)]
 pub enum RequestId {
@@ -113,7 +116,7 @@ impl RequestId {
 
     /// The caller's, if it is fit.
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        match headers.get("x-request-id") {
+        match headers.get(REQUEST_ID) {
             Some(given) if fit(given.as_bytes()) => Self::Given(given.clone()),
             _ => Self::new(),
         }
@@ -123,9 +126,20 @@ impl RequestId {
     pub fn to_header(&self) -> HeaderValue {
         match self {
             Self::Given(given) => given.clone(),
-            Self::Made(_) => HeaderValue::from_str(&self.to_string()).unwrap_or_else(|_| HeaderValue::from_static("")),
+            Self::Made(bits) => HeaderValue::from_bytes(&hexadecimal(*bits)).unwrap_or_else(|_| HeaderValue::from_static("")),
         }
     }
+}
+
+/// 32 digits, as `{:032x}` writes them.
+pub(crate) fn hexadecimal(bits: u128) -> [u8; 32] {
+    let mut digits = [0; 32];
+    let mut rest = bits;
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+    }
+    digits
 }
 
 fn fit(value: &[u8]) -> bool {

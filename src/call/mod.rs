@@ -16,7 +16,8 @@ mod trace;
 use async_trait::async_trait;
 
 pub use code::Code;
-pub use context::{AuthenticationMethod, Context, Principal, RequestId};
+pub(crate) use context::hexadecimal;
+pub use context::{AuthenticationMethod, Context, Principal, REQUEST_ID, RequestId};
 pub use error::{DOMAIN, Error, FieldViolation};
 pub use idempotency::{Claim, Claimed, Idempotency, KeyedCall, Outcome, Replays};
 pub use log::AccessLog;

@@ -1,6 +1,8 @@
 //! W3C trace context (Trace Context Level 1, section 3): read from the caller, passed on to remote handlers.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The trace that a call belongs to, and this call's span in it.
 #[derive(Clone, Debug)]
@@ -25,7 +27,7 @@ impl TraceContext {
 
     /// The caller's trace with a new span, or a new trace if the header is missing or broken (section 3.2.2.5).
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let Some((trace_id, parent_id, flags)) = headers.get("traceparent").and_then(|value| parse(value.as_bytes())) else {
+        let Some((trace_id, parent_id, flags)) = headers.get(TRACEPARENT).and_then(|value| parse(value.as_bytes())) else {
             return Self::new();
         };
         Self {
@@ -45,7 +47,7 @@ impl TraceContext {
     /// Writes both headers.
     pub fn inject(&self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::from_str(&self.traceparent()) {
-            headers.insert("traceparent", value);
+            headers.insert(TRACEPARENT, value);
         }
         if let Some(state) = &self.state {
             headers.insert("tracestate", state.clone());

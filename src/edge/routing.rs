@@ -46,7 +46,41 @@ pub struct Bindings {
     methods: HashMap<String, Arc<Method>>,
     grpc: ServiceTable,
     grpc_web: ServiceTable,
-    rest: HashMap<Option<String>, Vec<RestBinding>>,
+    rest: Hosts<RestBinding>,
+}
+
+/// What is bound to hosts.
+struct Hosts<T> {
+    /// To any.
+    any: Vec<T>,
+    /// To one; mostly there is none.
+    own: HashMap<String, Vec<T>>,
+}
+
+impl<T> Default for Hosts<T> {
+    fn default() -> Self {
+        Self { any: Vec::new(), own: HashMap::new() }
+    }
+}
+
+impl<T> Hosts<T> {
+    /// What is bound to this host, or to any.
+    fn of(&mut self, host: Option<String>) -> &mut Vec<T> {
+        match host {
+            Some(host) => self.own.entry(host).or_default(),
+            None => &mut self.any,
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &T> {
+        self.own.values().flatten().chain(&self.any)
+    }
+
+    /// First what is bound to the very host of a request, then what is bound to any.
+    fn candidates(&self, uri: &Uri, headers: &HeaderMap) -> impl Iterator<Item = &Vec<T>> + use<'_, T> {
+        let own = if self.own.is_empty() { None } else { host(uri, headers).and_then(|host| self.own.get(&host.to_ascii_lowercase())) };
+        own.into_iter().chain([&self.any])
+    }
 }
 
 /// HTTP routes under a base path.
@@ -92,7 +126,7 @@ impl RestBinding {
 /// Namespaces that are reached by a service's own path.
 #[derive(Default)]
 struct ServiceTable {
-    hosts: HashMap<Option<String>, Vec<(String, Arc<Namespace>)>>,
+    hosts: Hosts<(String, Arc<Namespace>)>,
 }
 
 impl Bindings {
@@ -105,8 +139,8 @@ impl Bindings {
                 table.methods.entry(method.path.clone()).or_insert_with(|| method.clone());
             }
             match frontend {
-                Frontend::Grpc => table.grpc.hosts.entry(host).or_default().push((base_path, namespace)),
-                Frontend::GrpcWeb => table.grpc_web.hosts.entry(host).or_default().push((base_path, namespace)),
+                Frontend::Grpc => table.grpc.hosts.of(host).push((base_path, namespace)),
+                Frontend::GrpcWeb => table.grpc_web.hosts.of(host).push((base_path, namespace)),
                 Frontend::Rest(routes) => {
                     table.add(
                         host,
@@ -121,7 +155,7 @@ impl Bindings {
                 }
             }
         }
-        for bindings in table.rest.values_mut() {
+        for bindings in table.rest.own.values_mut().chain([&mut table.rest.any]) {
             // The longest base path that fits wins.
             bindings.sort_by_key(|binding| std::cmp::Reverse(binding.base_path.len()));
         }
@@ -129,7 +163,7 @@ impl Bindings {
     }
 
     fn add(&mut self, host: Option<String>, binding: RestBinding) {
-        let bindings = self.rest.entry(host).or_default();
+        let bindings = self.rest.of(host);
         match bindings.iter_mut().find(|known| known.joins(&binding.base_path, &binding.routes)) {
             Some(known) => known.others.push(binding.namespace),
             None => bindings.push(binding),
@@ -141,7 +175,7 @@ impl Bindings {
         let table = if web { &self.grpc_web } else { &self.grpc };
         let (base_path, rpc_path) = split_rpc(uri.path());
         let method = self.methods.get(rpc_path).ok_or_else(|| self.unknown_rpc(rpc_path))?;
-        let namespace = table.find(host(uri, headers), base_path, headers, method)?;
+        let namespace = table.find(uri, base_path, headers, method)?;
         Ok((method.clone(), namespace))
     }
 
@@ -163,7 +197,7 @@ impl Bindings {
     /// those with the longest base path.
     pub fn rest<'a, 'b>(&'a self, uri: &'b Uri, headers: &HeaderMap) -> impl Iterator<Item = (&'a RestBinding, &'b str)> + use<'a, 'b> {
         let path = uri.path();
-        candidates(&self.rest, host(uri, headers)).flatten().filter_map(move |binding| {
+        self.rest.candidates(uri, headers).flatten().filter_map(move |binding| {
             let below = path.strip_prefix(binding.base_path.as_str())?;
             match below {
                 "" => Some((binding, "/")),
@@ -174,7 +208,7 @@ impl Bindings {
 
     /// Where the paths of REST begin for this host.
     pub fn rest_bases(&self, uri: &Uri, headers: &HeaderMap) -> Vec<&str> {
-        let mut bases: Vec<_> = candidates(&self.rest, host(uri, headers)).flatten().map(|binding| binding.base_path.as_str()).collect();
+        let mut bases: Vec<_> = self.rest.candidates(uri, headers).flatten().map(|binding| binding.base_path.as_str()).collect();
         bases.sort_unstable();
         bases.dedup();
         bases
@@ -182,7 +216,7 @@ impl Bindings {
 
     /// Full names of the services that gRPC clients find here.
     pub fn services(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.grpc.hosts.values().flatten().map(|(_, namespace)| namespace.service.clone()).collect();
+        let mut names: Vec<_> = self.grpc.hosts.all().map(|(_, namespace)| namespace.service.clone()).collect();
         names.sort();
         names.dedup();
         names
@@ -192,24 +226,24 @@ impl Bindings {
 impl ServiceTable {
     /// In this order: the header, the base path, a host of the namespace's own, the only namespace with this service, the
     /// namespace called `default`.
-    fn find(&self, host: Option<&str>, base_path: &str, headers: &HeaderMap, method: &Method) -> Result<Arc<Namespace>, Error> {
+    fn find(&self, uri: &Uri, base_path: &str, headers: &HeaderMap, method: &Method) -> Result<Arc<Namespace>, Error> {
         if let Some(name) = headers.get(NAMESPACE_HEADER) {
             return self
-                .all(host)
+                .all(uri, headers)
                 .find(|(_, namespace)| namespace.name.as_bytes() == name.as_bytes())
                 .map(|(_, namespace)| namespace.clone())
-                .ok_or_else(|| self.unknown_namespace(host, &String::from_utf8_lossy(name.as_bytes())))
+                .ok_or_else(|| self.unknown_namespace(uri, headers, &String::from_utf8_lossy(name.as_bytes())))
                 .and_then(|namespace| serves(namespace, method));
         }
         if !base_path.is_empty() {
             return self
-                .all(host)
+                .all(uri, headers)
                 .find(|(base, _)| base == base_path)
                 .map(|(_, namespace)| namespace.clone())
-                .ok_or_else(|| self.unknown_namespace(host, base_path.trim_start_matches('/')))
+                .ok_or_else(|| self.unknown_namespace(uri, headers, base_path.trim_start_matches('/')))
                 .and_then(|namespace| serves(namespace, method));
         }
-        for bindings in candidates(&self.hosts, host) {
+        for bindings in self.hosts.candidates(uri, headers) {
             let mut fitting = bindings.iter().map(|(_, namespace)| namespace).filter(|namespace| namespace.service == method.service);
             let Some(first) = fitting.next() else { continue };
             if fitting.next().is_none() {
@@ -220,28 +254,29 @@ impl ServiceTable {
             {
                 return Ok(default.clone());
             }
-            return Err(self.namespace_required(host, method));
+            return Err(self.namespace_required(uri, headers, method));
         }
         Err(Error::new(Code::Unimplemented, "SERVICE_NOT_SERVED", format!("no namespace on this listener serves {}", method.service)))
     }
 
-    fn all<'a>(&'a self, host: Option<&str>) -> impl Iterator<Item = &'a (String, Arc<Namespace>)> {
-        candidates(&self.hosts, host).flatten()
+    fn all(&self, uri: &Uri, headers: &HeaderMap) -> impl Iterator<Item = &(String, Arc<Namespace>)> + use<'_> {
+        self.hosts.candidates(uri, headers).flatten()
     }
 
-    fn names(&self, host: Option<&str>, fits: impl Fn(&Namespace) -> bool) -> String {
-        let mut names: Vec<_> = self.all(host).filter(|(_, namespace)| fits(namespace)).map(|(_, namespace)| &*namespace.name).collect();
+    fn names(&self, uri: &Uri, headers: &HeaderMap, fits: impl Fn(&Namespace) -> bool) -> String {
+        let mut names: Vec<_> =
+            self.all(uri, headers).filter(|(_, namespace)| fits(namespace)).map(|(_, namespace)| &*namespace.name).collect();
         names.sort_unstable();
         names.join(", ")
     }
 
-    fn unknown_namespace(&self, host: Option<&str>, name: &str) -> Error {
-        let names = self.names(host, |_| true);
+    fn unknown_namespace(&self, uri: &Uri, headers: &HeaderMap, name: &str) -> Error {
+        let names = self.names(uri, headers, |_| true);
         Error::new(Code::NotFound, "NAMESPACE_NOT_FOUND", format!("there is no namespace {name} on this listener; there are: {names}"))
     }
 
-    fn namespace_required(&self, host: Option<&str>, method: &Method) -> Error {
-        let names = self.names(host, |namespace| namespace.service == method.service);
+    fn namespace_required(&self, uri: &Uri, headers: &HeaderMap, method: &Method) -> Error {
+        let names = self.names(uri, headers, |namespace| namespace.service == method.service);
         Error::new(
             Code::InvalidArgument,
             "NAMESPACE_REQUIRED",
@@ -249,17 +284,6 @@ impl ServiceTable {
         )
         .with_violation(NAMESPACE_HEADER, format!("must be one of {names}"))
     }
-}
-
-/// First what is bound to this very host, then what is bound to any.
-fn candidates<'a, T>(hosts: &'a HashMap<Option<String>, Vec<T>>, host: Option<&str>) -> impl Iterator<Item = &'a Vec<T>> + use<'a, T> {
-    // With no binding to a host, which is usual, nothing needs to be looked up by it.
-    let own = if hosts.len() > usize::from(hosts.contains_key(&None)) {
-        host.and_then(|host| hosts.get(&Some(host.to_ascii_lowercase())))
-    } else {
-        None
-    };
-    own.into_iter().chain(hosts.get(&None))
 }
 
 fn serves(namespace: Arc<Namespace>, method: &Method) -> Result<Arc<Namespace>, Error> {

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::call::Context;
+use crate::call::{Context, REQUEST_ID};
 
 const NAMESPACE: HeaderName = HeaderName::from_static("x-prism-namespace");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The headers of a call to a remote: the caller's metadata, and what Prism says about the call.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body as HttpBody, Frame};
 
 use super::{
@@ -15,11 +15,10 @@ use super::{
     frame, status,
 };
 use crate::{
-    call::{Answer, Error, Messages, Output, RequestId, Trailers},
+    call::{Answer, Error, Messages, Output, REQUEST_ID, RequestId, Trailers},
     edge::body::{Body, BoxError},
 };
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Messages of a stream that are ready together leave in one piece of about this many bytes.
 const PIECE: usize = 16 * 1024;
 

@@ -9,7 +9,7 @@ use http_body::Body as HttpBody;
 
 use super::{request, response, stream};
 use crate::{
-    call::{Code, Error, Incoming, Messages, Namespace, Output, Protocol, Reply, RequestId},
+    call::{Code, Error, Incoming, Messages, Namespace, Output, Protocol, REQUEST_ID, Reply, RequestId},
     edge::{Body, BoxError, Edge, routing::RestBinding, timeout},
     frontend::{
         mapping::{
@@ -351,7 +351,7 @@ fn finish(id: &RequestId, rendered: Rendered, (leading, trailing): (&HeaderMap, 
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     let headers = response.headers_mut();
-    headers.insert(response::REQUEST_ID, id.to_header());
+    headers.insert(REQUEST_ID, id.to_header());
     response::append_metadata(headers, leading.clone());
     response::append_metadata(headers, trailing.clone());
     if head {

@@ -14,7 +14,7 @@ mod tests;
 use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, Method, Request, Response, Uri, header};
 use http_body::Body as HttpBody;
 
 pub use crate::frontend::route::Routes;
@@ -138,7 +138,7 @@ fn accept(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 
 /// Headers that are about one connection or about the body's framing are no metadata of the call.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    const NAMES: [header::HeaderName; 9] = [
+    const NAMES: [HeaderName; 10] = [
         header::CONNECTION,
         header::CONTENT_LENGTH,
         header::EXPECT,
@@ -148,9 +148,12 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         header::TRAILER,
         header::TRANSFER_ENCODING,
         header::UPGRADE,
+        HeaderName::from_static("keep-alive"),
     ];
-    for name in NAMES {
+    // Few requests have more than two of them, so that looking for each would take longer.
+    loop {
+        let found = headers.keys().find(|name| NAMES.contains(name)).cloned();
+        let Some(name) = found else { return };
         headers.remove(name);
     }
-    headers.remove("keep-alive");
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::{
-    call::{Error, RequestId, Trailers},
+    call::{Error, REQUEST_ID, RequestId, Trailers},
     edge::Body,
     frontend::{
         precondition::{Conditions, Verdict},
@@ -12,8 +12,6 @@ use crate::{
         render::{Format, Rendered, Rendering},
     },
 };
-
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer with one message.
 pub fn unary(

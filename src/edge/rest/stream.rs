@@ -13,9 +13,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep};
 
-use super::response::{self, REQUEST_ID};
+use super::response;
 use crate::{
-    call::{Error, Messages, RequestId, Trailers},
+    call::{Error, Messages, REQUEST_ID, RequestId, Trailers},
     edge::{Body, BoxError},
     frontend::{
         precondition::Conditions,

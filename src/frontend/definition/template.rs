@@ -68,7 +68,7 @@ impl Compiler<'_> {
                     };
                     let name = key.name.strip_prefix('$').unwrap_or(&key.name).to_owned();
                     object.members.push(Member { name: name.clone(), value, required: self.is_always_there(&template) });
-                    members.push((name, template));
+                    members.push((name.into(), template));
                 }
                 whole.then(|| (Template::Object(members), Type::Object(object.into())))
             }

@@ -36,8 +36,7 @@ pub fn encode_field_as(
 ) -> Result<(), Error> {
     let known = schema.message(message);
     let mut encoder = Encoder { schema, depth: 0, style };
-    let written = occurrences(known, bytes).and_then(|found| {
-        let found: Vec<_> = found.into_iter().filter(|(place, _)| known.fields[*place].number == field.number).collect();
+    let written = occurrences_of(known, field, bytes).and_then(|found| {
         match field.shape {
             Shape::Singular { presence: true } if found.is_empty() => out.extend_from_slice(b"null"),
             _ => encoder.field(field, &found, out)?,
@@ -50,6 +49,11 @@ pub fn encode_field_as(
 /// Appends a message in another style than that of [`encode`].
 pub fn encode_value_as(schema: &Schema, message: MessageId, bytes: &[u8], style: Style, out: &mut Vec<u8>) -> Result<(), Error> {
     Encoder { schema, depth: 0, style }.message(message, bytes, out).map_err(|Malformed| broken(&schema.message(message).name))
+}
+
+/// Appends one value that is no message; none: its zero value.
+pub fn encode_scalar(schema: &Schema, kind: Kind, value: Option<Value<'_>>, style: Style, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    Encoder { schema, depth: 0, style }.value(kind, value.unwrap_or(zero(kind)), out)
 }
 
 fn broken(name: &str) -> Error {
@@ -88,8 +92,26 @@ pub(crate) fn occurrences<'b>(message: &Message, bytes: &'b [u8]) -> Result<Vec<
     Ok(found)
 }
 
+/// The values of one field, as they lie on the wire.
+fn occurrences_of<'b>(message: &Message, field: &Field, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
+    let Some(place) = message.by_number(field.number) else { return Ok(Vec::new()) };
+    if field.oneof.is_some() {
+        // Another one of its oneof may have put it out.
+        let mut found = occurrences(message, bytes)?;
+        found.retain(|(other, _)| *other == place);
+        return Ok(found);
+    }
+    let (mut found, mut fields) = (Vec::new(), Fields::of(bytes));
+    while let Some((number, value)) = fields.field()? {
+        if number == field.number && fits(field, value) {
+            found.push((place, value));
+        }
+    }
+    Ok(found)
+}
+
 /// Whether a value is framed as its field asks; otherwise parsers take it for an unknown field.
-fn fits(field: &Field, value: Value<'_>) -> bool {
+pub(crate) fn fits(field: &Field, value: Value<'_>) -> bool {
     let wire = match value {
         Value::Varint(_) => WireType::Varint,
         Value::Fixed64(_) => WireType::Fixed64,
@@ -330,28 +352,83 @@ pub(super) fn put_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Bytes of a string that are looked at together.
+const CHUNK: usize = 64;
+/// What stands for each byte in a string, behind a `\\` if it is not the byte itself; `u`: its number stands there too.
+const WRITTEN: [u8; 256] = written();
+
+/// 1: the byte is escaped; 3: with its number.
+const KINDS: [u8; 256] = kinds();
+
+#[expect(clippy::cast_possible_truncation, reason = "the places of 256 bytes are bytes")]
+const fn kinds() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if is_escaped(byte as u8) {
+            table[byte] = if WRITTEN[byte] == b'u' { 3 } else { 1 };
+        }
+        byte += 1;
+    }
+    table
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the places of 256 bytes are bytes")]
+const fn written() -> [u8; 256] {
+    let mut table = [b'u'; 256];
+    let mut byte = 0x20;
+    while byte < 256 {
+        table[byte] = byte as u8;
+        byte += 1;
+    }
+    table[b'\n' as usize] = b'n';
+    table[b'\r' as usize] = b'r';
+    table[b'\t' as usize] = b't';
+    table
+}
+
 /// Appends a string in quotes (RFC 8259, section 7).
+///
+/// Texts with quotes at every other word, as schemas are, are common, so nothing here branches on a single byte.
 pub(crate) fn put_string(text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
-    let mut plain = 0;
-    let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0..=0x1f => b'u',
-            _ => continue,
-        };
-        out.extend_from_slice(&bytes[plain..at]);
-        plain = at + 1;
-        match short {
-            b'u' => put(out, format_args!("\\u{byte:04x}")),
-            _ => out.extend_from_slice(&[b'\\', short]),
+    // Its length is a power of two, so that the compiler sees that no place is behind its end.
+    let mut buffer = [0; 2 * CHUNK];
+    for chunk in text.as_bytes().chunks(CHUNK) {
+        if !chunk.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
+            out.extend_from_slice(chunk);
+            continue;
+        }
+        let (mut at, mut kinds) = (0, 0);
+        for byte in chunk {
+            let kind = KINDS[usize::from(*byte)];
+            // Overwritten at once if nothing is to be escaped.
+            buffer[at % buffer.len()] = b'\\';
+            at += usize::from(kind & 1);
+            buffer[at % buffer.len()] = WRITTEN[usize::from(*byte)];
+            at += 1;
+            kinds |= kind;
+        }
+        if kinds & 2 != 0 {
+            for byte in chunk {
+                put_escaped(*byte, out);
+            }
+        } else {
+            out.extend_from_slice(&buffer[..at]);
         }
     }
-    out.extend_from_slice(&bytes[plain..]);
     out.push(b'"');
+}
+
+const fn is_escaped(byte: u8) -> bool {
+    matches!(byte, 0..=0x1f | b'"' | b'\\')
+}
+
+fn put_escaped(byte: u8, out: &mut Vec<u8>) {
+    match (is_escaped(byte), WRITTEN[usize::from(byte)]) {
+        (false, _) => out.push(byte),
+        (true, b'u') => put(out, format_args!("\\u{byte:04x}")),
+        (true, short) => out.extend_from_slice(&[b'\\', short]),
+    }
 }

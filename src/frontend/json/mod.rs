@@ -20,11 +20,11 @@ mod reader;
 pub(crate) mod tests;
 
 pub use decode::{decode, decode_field};
-pub use encode::{encode, encode_field, encode_field_as, encode_value_as};
+pub use encode::{encode, encode_field, encode_field_as, encode_scalar, encode_value_as};
 pub use fault::{Fault, Origin, Position, Text};
 pub use reader::{Reader, Token};
 
-pub(crate) use encode::{Occurrence, merged, occurrences, put_string, zero};
+pub(crate) use encode::{Occurrence, fits, merged, occurrences, put_string, zero};
 
 /// How messages are written, where an API wants it otherwise than the ProtoJSON format does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

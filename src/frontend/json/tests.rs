@@ -263,3 +263,19 @@ fn deep_messages_are_refused_on_both_ways() {
     assert!(encode(&SCHEMA, id("Tree"), &message[3..], &mut Vec::new()).is_ok());
     assert!(encode(&SCHEMA, id("Tree"), &message, &mut Vec::new()).is_err());
 }
+
+#[test]
+fn every_string_is_written_so_that_it_is_read_as_what_it_is() {
+    let mut texts: Vec<String> = (0..300).map(|length| "x".repeat(length)).collect();
+    for character in (0..=0x80).chain([0x7ff, 0x2028, 0xffff, 0x1_f600]).filter_map(char::from_u32) {
+        // Before, on and behind the bounds of what is looked at together.
+        texts.extend([0, 1, 62, 63, 64, 65, 127].map(|before| format!("{}{character}{character}\"", "y".repeat(before))));
+    }
+    texts.push("\"".repeat(200));
+    for text in texts {
+        let mut out = Vec::new();
+        put_string(&text, &mut out);
+        let reference = serde_json::to_string(&text).unwrap().replace("\\b", "\\u0008").replace("\\f", "\\u000c");
+        assert_eq!(String::from_utf8(out).unwrap(), reference);
+    }
+}

@@ -6,6 +6,7 @@
 mod check;
 mod error;
 mod message;
+mod opened;
 pub mod rehearsal;
 mod request;
 mod response;

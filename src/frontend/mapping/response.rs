@@ -159,8 +159,10 @@ impl Answer {
             return Ok(Rendered { status, headers, body: Bytes::new() });
         };
         let content_type = if accept.any() { preferred } else { self.choose(accept).unwrap_or(preferred) };
-        let body = if is_json(content_type) {
-            let mut out = Vec::with_capacity(128);
+        let json = is_json(content_type);
+        let body = if json {
+            // About what it will have, with names and escapes.
+            let mut out = Vec::with_capacity(scope.reply.map_or(0, |(_, reply)| reply.len() / 4 * 5) + 128);
             if !template.json(scope, style, &mut out)? {
                 out.extend_from_slice(b"null");
             }
@@ -169,7 +171,7 @@ impl Answer {
             plain(template, scope)?
         };
         headers.entry(header::CONTENT_TYPE).or_insert_with(|| content_type.clone());
-        if !is_json(content_type) {
+        if !json {
             // Stored bytes are not ours; a browser must not take them for a page or a script.
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         }

@@ -1,6 +1,9 @@
 //! Values of a definition, compiled: what they are in a request's message and in a response's body.
 
+use std::fmt;
+
 use super::{
+    opened::{Found, Opened},
     scope::{Item, Scope},
     value,
 };
@@ -25,7 +28,7 @@ pub enum Template {
     /// An expression.
     Expression(Box<Expression>, String),
     /// Members by name.
-    Object(Vec<(String, Self)>),
+    Object(Vec<(Name, Self)>),
     /// Items.
     List(Vec<Self>),
     /// The first, or the second if the first is absent.
@@ -36,6 +39,29 @@ pub enum Template {
     Each(Box<(Source, String, Self)>),
     /// One of two.
     When(Box<(Expression, Self, Option<Self>)>),
+}
+
+/// The name of a member.
+#[derive(Debug)]
+pub struct Name {
+    text: String,
+    /// As it stands in JSON, with the colon.
+    written: Vec<u8>,
+}
+
+impl From<String> for Name {
+    fn from(text: String) -> Self {
+        let mut written = Vec::new();
+        put_string(&text, &mut written);
+        written.push(b':');
+        Self { text, written }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// A translation of texts.
@@ -83,7 +109,7 @@ impl Template {
                 let mut entries = Vec::with_capacity(members.len());
                 for (name, template) in members {
                     if let Some(value) = template.value(scope)? {
-                        entries.push((name.clone(), value));
+                        entries.push((name.text.clone(), value));
                     }
                 }
                 Some(value::map(entries))
@@ -118,8 +144,12 @@ impl Template {
 
     /// Appends the value as JSON; `false`: it is absent, and nothing was appended.
     pub fn json(&self, scope: &Scope<'_>, style: Style, out: &mut Vec<u8>) -> Result<bool, Error> {
+        self.json_in(scope, style, &mut Opened::default(), out)
+    }
+
+    fn json_in<'t, 'b>(&'t self, scope: &Scope<'b>, style: Style, opened: &mut Opened<'t, 'b>, out: &mut Vec<u8>) -> Result<bool, Error> {
         match self {
-            Self::Path(source, _) => source.json(scope, style, out),
+            Self::Path(source, _) => source.json(scope, style, opened, out),
             Self::Object(members) => {
                 out.push(b'{');
                 let start = out.len();
@@ -128,10 +158,9 @@ impl Template {
                     if before > start {
                         out.push(b',');
                     }
-                    put_string(name, out);
-                    out.push(b':');
+                    out.extend_from_slice(&name.written);
                     let at = out.len();
-                    let there = template.json(scope, style, out)?;
+                    let there = template.json_in(scope, style, opened, out)?;
                     if !there || template.omits_zeros(style) && is_zero(&out[at..]) && !template.is_text_zero(&out[at..]) {
                         out.truncate(before);
                     }
@@ -140,17 +169,17 @@ impl Template {
                 Ok(true)
             }
             Self::List(items) => {
-                list(out, |out| items.iter().try_for_each(|item| separated(out, |out| item.json(scope, style, out))))?;
+                list(out, |out| items.iter().try_for_each(|item| separated(out, |out| item.json_in(scope, style, opened, out))))?;
                 Ok(true)
             }
             Self::Each(each) => {
                 list(out, |out| each.0.each(scope, &mut |item| separated(out, |out| each.2.json(&item, style, out))))?;
                 Ok(true)
             }
-            Self::Default(both) => Ok(both.0.json(scope, style, out)? || both.1.json(scope, style, out)?),
+            Self::Default(both) => Ok(both.0.json_in(scope, style, opened, out)? || both.1.json_in(scope, style, opened, out)?),
             Self::When(when) => match (holds(&when.0, scope)?, &when.2) {
-                (true, _) => when.1.json(scope, style, out),
-                (false, Some(otherwise)) => otherwise.json(scope, style, out),
+                (true, _) => when.1.json_in(scope, style, opened, out),
+                (false, Some(otherwise)) => otherwise.json_in(scope, style, opened, out),
                 (false, None) => Ok(false),
             },
             Self::Constant(_) | Self::Expression(..) | Self::Translate(_) => {
@@ -256,7 +285,7 @@ impl Source {
         })
     }
 
-    fn json(&self, scope: &Scope<'_>, style: Style, out: &mut Vec<u8>) -> Result<bool, Error> {
+    fn json<'t, 'b>(&'t self, scope: &Scope<'b>, style: Style, opened: &mut Opened<'t, 'b>, out: &mut Vec<u8>) -> Result<bool, Error> {
         let field = match self {
             Self::Reply(target) => scope.reply.map(|(_, bytes)| (target, bytes)),
             Self::Item(target) => item(scope).map(|(_, bytes)| (target, bytes)),
@@ -277,8 +306,13 @@ impl Source {
             _ => None,
         };
         if let Some((target, bytes)) = field {
-            let Some((parent, field, bytes)) = locate(scope.schema, target, bytes)? else { return Ok(false) };
-            json::encode_field_as(scope.schema, parent, field, bytes, style, out)?;
+            let Some(last) = target.steps.last() else { return Ok(false) };
+            let field = last.field(scope.schema);
+            match opened.find(scope.schema, target, bytes).map_err(broken)? {
+                Found::Absent => return Ok(false),
+                Found::Scalar(value) => json::encode_scalar(scope.schema, field.kind, value, style, out).map_err(broken)?,
+                Found::Within(inside) => json::encode_field_as(scope.schema, last.message, field, inside, style, out)?,
+            }
             return Ok(true);
         }
         let value = self.value(scope)?;

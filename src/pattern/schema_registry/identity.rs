@@ -8,7 +8,10 @@ use std::fmt;
 use md5::{Digest as _, Md5};
 use prost_types::value::Kind;
 
-use crate::proto::patterns::schema_registry::v1::{Metadata, Rule, RuleSet, SchemaReference};
+use crate::{
+    call::hexadecimal,
+    proto::patterns::schema_registry::v1::{Metadata, Rule, RuleSet, SchemaReference},
+};
 
 /// The identity of a schema.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,14 +56,12 @@ impl Guid {
 
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:032x}", u128::from_be_bytes(self.0));
-        for (index, (start, end)) in [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)].into_iter().enumerate() {
-            if index > 0 {
-                f.write_str("-")?;
-            }
-            f.write_str(digits.get(start..end).unwrap_or_default())?;
+        let mut text = [b'-'; 36];
+        let digits = hexadecimal(u128::from_be_bytes(self.0));
+        for (from, to) in [(0..8, 0), (8..12, 9), (12..16, 14), (16..20, 19), (20..32, 24)] {
+            text[to..to + from.len()].copy_from_slice(&digits[from]);
         }
-        Ok(())
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
