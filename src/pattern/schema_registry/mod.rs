@@ -49,7 +49,6 @@ use crate::{
     call::{Context, Error, Handler, Input, Method, Reply},
     proto::patterns::{schema_registry::v1::dispatch_schema_registry, slots::v1::Capabilities},
     schema::Schema,
-    slot::Slot,
 };
 
 /// The entry in the table of patterns.
@@ -104,14 +103,10 @@ impl Registry {
             parsed: Mutex::new(LruCache::new(PARSED_SCHEMAS)),
             queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             max_schema_bytes: usize::try_from(most).unwrap_or(usize::MAX),
-            capabilities: capabilities_of(&slot, facts),
+            capabilities: capabilities::of(&slot, &slot.limits, facts),
         };
         Ok(Arc::new(Self { registry: Arc::new(registry) }))
     }
-}
-
-fn capabilities_of(slot: &Slot, facts: &Facts) -> Capabilities {
-    capabilities::of(slot, &slot.limits, facts)
 }
 
 impl SchemaRegistry {
