@@ -50,7 +50,7 @@ fn main() -> Result<()> {
 
     let folder = tempfile::tempdir()?;
     let first_answer = (0..5).map(|_| server::first_answer(folder.path())).collect::<Result<Vec<_>>>()?;
-    let idle = Server::prism(&folder.path().join("data"))?.resident_megabytes()?;
+    let idle = Server::prism(&folder.path().join("data"))?.memory()?;
     let prism = Server::mapped(folder.path())?;
     let mut client = registry::Client::connect(prism.port)?;
     client.post("/registry/subjects/orders/versions", &registry::schema(1))?;
@@ -104,8 +104,8 @@ fn main() -> Result<()> {
         }
     }
     let facts = report::Facts {
-        idle_megabytes: idle,
-        loaded_megabytes: prism.resident_megabytes()?,
+        idle,
+        loaded: prism.memory()?,
         first_answer_milliseconds: measure::median(first_answer),
         driver: driver::measure()?,
         loading_milliseconds: loading::measure()?,

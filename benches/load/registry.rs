@@ -8,7 +8,11 @@ use std::{
     time::Instant,
 };
 
-use crate::{Result, measure::median, server::Server};
+use crate::{
+    Result,
+    measure::median,
+    server::{Memory, Server},
+};
 
 /// Clients that register at the same time.
 const CLIENTS: u32 = 8;
@@ -19,8 +23,8 @@ pub const SUBJECTS: u32 = 20_000;
 pub struct Figures {
     pub memory: Rates,
     pub sqlite: Rates,
-    /// Resident megabytes with 100 schemas, after a start on them.
-    pub hundred_megabytes: f64,
+    /// With 100 schemas, after a start on them.
+    pub hundred: Memory,
     /// What 1,000 schemas of 400 bytes more make of it.
     pub thousand_megabytes: f64,
     pub list_milliseconds: f64,
@@ -47,7 +51,7 @@ pub fn measure(folder: &Path) -> Result<Figures> {
 
     let stored = folder.join("sizes.db");
     let backend = format!("{{type: sqlite, path: {}}}", stored.display());
-    let fill = |from: u32, to: u32| -> Result<f64> {
+    let fill = |from: u32, to: u32| -> Result<Memory> {
         let server = Server::registry(folder, &backend)?;
         let mut client = Client::connect(server.port)?;
         (from..to).try_for_each(|number| client.post(&format!("/subjects/subject-{number}/versions"), &schema(number)).map(drop))?;
@@ -55,10 +59,10 @@ pub fn measure(folder: &Path) -> Result<Figures> {
         // A gateway that starts on them, as the next one will.
         let server = Server::registry(folder, &backend)?;
         Client::connect(server.port)?.get("/subjects")?;
-        server.resident_megabytes()
+        server.memory()
     };
-    let hundred_megabytes = fill(0, 100)?;
-    let thousand_megabytes = fill(100, 2_100)?;
+    let hundred = fill(0, 100)?;
+    let more = fill(100, 2_100)?;
 
     let server = Server::registry(folder, "{type: memory}")?;
     let one = schema(0);
@@ -73,8 +77,8 @@ pub fn measure(folder: &Path) -> Result<Figures> {
             return Err("the list is not whole".into());
         }
     }
-    let thousand_megabytes = (thousand_megabytes - hundred_megabytes) / 2.0;
-    Ok(Figures { memory, sqlite, hundred_megabytes, thousand_megabytes, list_milliseconds: median(times) })
+    let thousand_megabytes = (more.own - hundred.own) / 2.0;
+    Ok(Figures { memory, sqlite, hundred, thousand_megabytes, list_milliseconds: median(times) })
 }
 
 fn rates(server: &Server) -> Result<Rates> {

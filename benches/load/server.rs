@@ -14,6 +14,15 @@ use crate::Result;
 /// How long a server may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Megabytes.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    /// All that is resident: the pages of the program and of libraries too, which the system shares and takes back at will.
+    pub resident: f64,
+    /// What only this process has.
+    pub own: f64,
+}
+
 pub struct Server {
     child: Child,
     pub port: u16,
@@ -56,7 +65,7 @@ impl Server {
 
     fn gateway(arguments: &[&str], path: &str) -> Result<Self> {
         let (port, admin) = (free_port()?, free_port()?);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_prism"));
+        let mut command = Command::new(env::var_os("PRISM").unwrap_or_else(|| env!("CARGO_BIN_EXE_prism").into()));
         if !arguments.contains(&"--config") {
             command.env("PRISM_LISTENERS_REGISTRY_ADDRESS", "127.0.0.1:0");
         }
@@ -99,12 +108,15 @@ impl Server {
         }
     }
 
-    /// Resident memory, after a second of rest.
-    pub fn resident_megabytes(&self) -> Result<f64> {
+    /// Memory, after a second of rest.
+    pub fn memory(&self) -> Result<Memory> {
         std::thread::sleep(Duration::from_secs(1));
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? / 1024.0)
+        let megabytes = |name: &str| -> Result<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("no {name}"))?;
+            Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? / 1024.0)
+        };
+        Ok(Memory { resident: megabytes("VmRSS:")?, own: megabytes("RssAnon:")? })
     }
 }
 
