@@ -354,36 +354,27 @@ pub(super) fn put_base64(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Bytes of a string that are looked at together.
 const CHUNK: usize = 64;
-/// What stands for each byte in a string, behind a `\\` if it is not the byte itself; `u`: its number stands there too.
-const WRITTEN: [u8; 256] = written();
-
-/// 1: the byte is escaped; 3: with its number.
-const KINDS: [u8; 256] = kinds();
-
-#[expect(clippy::cast_possible_truncation, reason = "the places of 256 bytes are bytes")]
-const fn kinds() -> [u8; 256] {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        if is_escaped(byte as u8) {
-            table[byte] = if WRITTEN[byte] == b'u' { 3 } else { 1 };
-        }
-        byte += 1;
-    }
-    table
-}
+/// The number of a byte stands in its escape.
+const NUMBERED: u8 = 0x80;
+/// What stands for each byte in a string, and how many bytes of that do.
+const WRITTEN: [([u8; 2], u8); 256] = written();
 
 #[expect(clippy::cast_possible_truncation, reason = "the places of 256 bytes are bytes")]
-const fn written() -> [u8; 256] {
-    let mut table = [b'u'; 256];
-    let mut byte = 0x20;
-    while byte < 256 {
-        table[byte] = byte as u8;
-        byte += 1;
+const fn written() -> [([u8; 2], u8); 256] {
+    let mut table = [([0; 2], 1); 256];
+    let mut place = 0;
+    while place < 256 {
+        let byte = place as u8;
+        table[place] = match byte {
+            b'\n' => ([b'\\', b'n'], 2),
+            b'\r' => ([b'\\', b'r'], 2),
+            b'\t' => ([b'\\', b't'], 2),
+            0..=0x1f => ([b'\\', b'u'], 2 | NUMBERED),
+            b'"' | b'\\' => ([b'\\', byte], 2),
+            _ => ([byte, 0], 1),
+        };
+        place += 1;
     }
-    table[b'\n' as usize] = b'n';
-    table[b'\r' as usize] = b'r';
-    table[b'\t' as usize] = b't';
     table
 }
 
@@ -393,29 +384,27 @@ const fn written() -> [u8; 256] {
 pub(crate) fn put_string(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    // Its length is a power of two, so that the compiler sees that no place is behind its end.
-    let mut buffer = [0; 2 * CHUNK];
+    // The remainder below lets the compiler see that no place is behind its end.
+    let mut buffer = [0; 2 * CHUNK + 1];
     for chunk in text.as_bytes().chunks(CHUNK) {
         if !chunk.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
             out.extend_from_slice(chunk);
             continue;
         }
-        let (mut at, mut kinds) = (0, 0);
+        let (mut end, mut lengths) = (0, 0);
         for byte in chunk {
-            let kind = KINDS[usize::from(*byte)];
-            // Overwritten at once if nothing is to be escaped.
-            buffer[at % buffer.len()] = b'\\';
-            at += usize::from(kind & 1);
-            buffer[at % buffer.len()] = WRITTEN[usize::from(*byte)];
-            at += 1;
-            kinds |= kind;
+            let (written, length) = WRITTEN[usize::from(*byte)];
+            let at = end % (2 * CHUNK);
+            buffer[at..at + 2].copy_from_slice(&written);
+            end += usize::from(length & !NUMBERED);
+            lengths |= length;
         }
-        if kinds & 2 != 0 {
+        if lengths & NUMBERED == 0 {
+            out.extend_from_slice(&buffer[..end]);
+        } else {
             for byte in chunk {
                 put_escaped(*byte, out);
             }
-        } else {
-            out.extend_from_slice(&buffer[..at]);
         }
     }
     out.push(b'"');
@@ -426,9 +415,10 @@ const fn is_escaped(byte: u8) -> bool {
 }
 
 fn put_escaped(byte: u8, out: &mut Vec<u8>) {
-    match (is_escaped(byte), WRITTEN[usize::from(byte)]) {
-        (false, _) => out.push(byte),
-        (true, b'u') => put(out, format_args!("\\u{byte:04x}")),
-        (true, short) => out.extend_from_slice(&[b'\\', short]),
+    let (written, length) = WRITTEN[usize::from(byte)];
+    match length {
+        1 => out.push(byte),
+        2 => out.extend_from_slice(&written),
+        _ => put(out, format_args!("\\u{byte:04x}")),
     }
 }

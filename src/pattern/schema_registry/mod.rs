@@ -36,6 +36,7 @@ use std::{
 
 use async_trait::async_trait;
 use lru::LruCache;
+use prost::Message as _;
 
 use self::{
     journal::{Journal, Sizes},
@@ -46,8 +47,11 @@ use self::{
 };
 use super::{Facts, Pattern, Slots, required};
 use crate::{
-    call::{Context, Error, Handler, Input, Method, Reply},
-    proto::patterns::{schema_registry::v1::dispatch_schema_registry, slots::v1::Capabilities},
+    call::{Context, Error, Handler, Input, Method, Output, Reply},
+    proto::patterns::{
+        schema_registry::v1::{GetSchemaByIdRequest, dispatch_schema_registry},
+        slots::v1::Capabilities,
+    },
     schema::Schema,
 };
 
@@ -65,6 +69,8 @@ const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 const ENTRY_BYTES: u64 = 64 << 10;
 /// Schemas that are kept ready to be compared.
 const PARSED_SCHEMAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
+/// What clients ask most.
+const BY_ID: &str = "GetSchemaById";
 /// Queues of registrations; subjects share them by their hash.
 const QUEUES: usize = 64;
 
@@ -144,6 +150,12 @@ async fn heavy<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send
 #[async_trait]
 impl Handler for Registry {
     async fn handle(&self, context: &Context, method: &Method, input: Input) -> Result<Reply, Error> {
+        if method.name == BY_ID
+            && let Input::One(message) = &input
+            && let Some(told) = self.registry.known_by_id(context, &GetSchemaByIdRequest::decode(message.clone())?).await
+        {
+            return Ok(Output::One(told).into());
+        }
         Ok(dispatch_schema_registry(self, context, &method.name, input).await?.into())
     }
 }

@@ -2,6 +2,9 @@
 
 use std::{cmp::Reverse, ops::Bound, sync::Arc};
 
+use bytes::Bytes;
+use prost::Message as _;
+
 use super::{
     SchemaRegistry,
     identity::Guid,
@@ -124,17 +127,24 @@ impl SchemaRegistry {
         if format.is_empty() { Ok(found) } else { shaped(&*self.parsed(material)?, found, format) }
     }
 
+    /// What an id leads to never changes, so it is told without a look at the storage, if nothing else is asked for.
+    pub(super) async fn known_by_id(&self, context: &Context, request: &GetSchemaByIdRequest) -> Option<Bytes> {
+        let GetSchemaByIdRequest { context: space, id, subject, format, fetch_max_id } = request;
+        let name = Name::scope(space, subject).ok()?;
+        if !name.subject.is_empty() || *fetch_max_id || !format.is_empty() {
+            return None;
+        }
+        self.journal.touch(context).await;
+        self.journal.look(|state| {
+            let stored = state.space(&name.context)?.schema(*id)?;
+            let make = || GetSchemaByIdResponse { schema: Some(bare(stored)), max_id: 0 }.encode_to_vec().into();
+            Some(stored.told.0.get_or_init(make).clone())
+        })
+    }
+
     pub(super) async fn get_by_id(&self, context: &Context, request: GetSchemaByIdRequest) -> Result<GetSchemaByIdResponse, Error> {
         let GetSchemaByIdRequest { context: space, id, subject, format, fetch_max_id } = request;
         let name = Name::scope(&space, &subject)?;
-        // What an id leads to never changes, so it is told without a look at the storage, if nothing else is asked for.
-        let stable = name.subject.is_empty() && !fetch_max_id && format.is_empty();
-        if stable {
-            self.journal.touch(context).await;
-            if let Some(stored) = self.journal.look(|state| state.space(&name.context)?.schema(id).cloned()) {
-                return Ok(GetSchemaByIdResponse { schema: Some(bare(&stored)), max_id: 0 });
-            }
-        }
         let (found, material, max_id) = self
             .journal
             .now(context, |state| -> Result<_, Error> {
