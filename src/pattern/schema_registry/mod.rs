@@ -69,7 +69,8 @@ const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 const ENTRY_BYTES: u64 = 64 << 10;
 /// Schemas that are kept ready to be compared.
 const PARSED_SCHEMAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
-/// What clients ask most.
+/// What clients ask most: its answer is kept encoded beside the schema, so it is told before anything is decoded into a message and encoded
+/// again. What is not told there goes the way of all RPCs.
 const BY_ID: &str = "GetSchemaById";
 /// Queues of registrations; subjects share them by their hash.
 const QUEUES: usize = 64;
