@@ -5,12 +5,12 @@ pub mod admin;
 mod body;
 mod cors;
 mod grpc;
-mod opening;
 mod remainder;
 pub mod rest;
 mod routing;
 mod server;
 mod services;
+mod socket;
 mod timeout;
 
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub use rest::Documentation;
 pub use routing::{Binding, Bindings, Frontend, NAMESPACE_HEADER};
 pub use server::{Bound, Drain, TlsFiles, bind};
 pub use services::Services;
+pub use socket::Unread;
 
 use crate::call::Pipeline;
 
@@ -41,8 +42,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Answers one request.
-    pub async fn serve<B>(self: &Arc<Self>, request: Request<B>) -> Response<Body>
+    /// Answers one request. What the client may still be sending behind its answer is told in `unread`.
+    pub async fn serve<B>(self: &Arc<Self>, request: Request<B>, unread: &Unread) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
@@ -51,13 +52,17 @@ impl Edge {
             return preflight;
         }
         let allowed_origin = self.cors.allowed(request.headers());
-        let (request, remainder) = remainder::lend(request);
+        let (request, remainder) = remainder::lend(request, unread);
         let mut response = match grpc::wire(request.headers()) {
             Some(wire) => match self.services.of(request.uri().path()) {
                 Some(service) => service.serve(request, wire).await,
                 None => grpc::serve(self, request, wire).await,
             },
-            None if self.bindings.is_rpc(request.uri().path()) => grpc::unsupported_type(),
+            None if self.bindings.is_rpc(request.uri().path()) => {
+                // Its body comes back when it is dropped.
+                drop(request);
+                grpc::unsupported_type()
+            }
             None => rest::serve(self, request).await,
         };
         if let Some(remainder) = remainder {

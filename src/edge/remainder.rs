@@ -1,7 +1,7 @@
 //! What a client still sends when its answer is ready.
 //!
-//! HTTP/1.1 has no way to answer and refuse the rest: the connection is closed, and a client that is still sending finds it
-//! broken before it has read why. So what is under way is read and dropped first, within bounds.
+//! HTTP/1.1 has no way to answer and refuse the rest: the connection can't go on behind it. So what is under way is read and dropped
+//! first, within bounds; what is left even then is the [`Socket`](super::socket::Socket)'s business.
 
 use std::{
     pin::Pin,
@@ -18,7 +18,9 @@ use http::{Request, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-/// Bytes that are read at most. Who sends more finds the connection broken.
+use super::socket::Unread;
+
+/// Bytes that are read at most.
 const MOST: usize = 16 << 20;
 /// How long that may take.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -26,7 +28,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The body of a request; comes back when it is dropped before its end.
-pub struct Lent<B> {
+pub struct Lent<B: HttpBody> {
     /// Taken at its end.
     body: Option<B>,
     lender: Option<Arc<Shared<B>>>,
@@ -36,6 +38,8 @@ struct Shared<B> {
     back: Mutex<Option<B>>,
     /// Whether the client was asked for the body.
     wanted: AtomicBool,
+    /// What the connection is told.
+    unread: Unread,
 }
 
 /// Where a body comes back to.
@@ -47,10 +51,13 @@ pub struct Remainder<B> {
 
 /// Lends the body to those who answer the request. There is nothing to care for where a stream can be reset, and where there is
 /// no body.
-pub fn lend<B: HttpBody>(request: Request<B>) -> (Request<Lent<B>>, Option<Remainder<B>>) {
+pub fn lend<B: HttpBody>(request: Request<B>, unread: &Unread) -> (Request<Lent<B>>, Option<Remainder<B>>) {
     let expects = request.headers().contains_key(header::EXPECT);
+    // What came before it has been read, or this request could not have been.
+    unread.set(false);
     let none = request.version() == Version::HTTP_2 || request.body().is_end_stream();
-    let shared = (!none).then(|| Arc::new(Shared { back: Mutex::new(None), wanted: AtomicBool::new(false) }));
+    let shared =
+        (!none).then(|| Arc::new(Shared { back: Mutex::new(None), wanted: AtomicBool::new(false), unread: unread.clone() }));
     let lender = shared.clone();
     (request.map(|body| Lent { body: Some(body), lender }), shared.map(|shared| Remainder { shared, expects }))
 }
@@ -67,10 +74,15 @@ where
         let Some(mut body) = self.shared.back.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let read = async {
             let mut left = MOST;
-            while left > 0
-                && let Ok(Some(Ok(frame))) = tokio::time::timeout(PAUSE, body.frame()).await
-            {
-                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            while left > 0 {
+                match tokio::time::timeout(PAUSE, body.frame()).await {
+                    Ok(Some(Ok(frame))) => left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len)),
+                    Ok(None) => {
+                        self.shared.unread.set(false);
+                        break;
+                    }
+                    Ok(Some(Err(_))) | Err(_) => break,
+                }
             }
         };
         // Whatever it came to, the answer goes out now.
@@ -107,9 +119,10 @@ where
     }
 }
 
-impl<B> Drop for Lent<B> {
+impl<B: HttpBody> Drop for Lent<B> {
     fn drop(&mut self) {
         if let (Some(body), Some(lender)) = (self.body.take(), &self.lender) {
+            lender.unread.set(!body.is_end_stream());
             *lender.back.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
         }
     }

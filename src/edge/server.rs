@@ -16,7 +16,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::{Edge, opening::Opening};
+use super::{
+    Edge,
+    socket::{Socket, Unread},
+};
 use crate::call::{Code, Error};
 
 /// How long a client may take for its TLS handshake, for its first bytes, and for the headers of a request.
@@ -186,11 +189,13 @@ async fn connection<S>(stream: S, builder: &auto::Builder<TokioExecutor>, watche
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let unread = Unread::default();
+    let socket = Socket::new(stream, HEADER_TIMEOUT, unread.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let edge = edge.clone();
-        async move { Ok::<_, std::convert::Infallible>(edge.serve(request).await) }
+        let (edge, unread) = (edge.clone(), unread.clone());
+        async move { Ok::<_, std::convert::Infallible>(edge.serve(request, &unread).await) }
     });
-    let connection = builder.serve_connection(TokioIo::new(Opening::new(stream, HEADER_TIMEOUT)), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended with an error");
     }

@@ -52,10 +52,20 @@ async fn a_message_that_is_too_large_is_refused_by_every_protocol() {
 async fn a_refusal_can_be_read_by_who_is_still_sending() {
     let gateway = Gateway::start(SMALL).await;
     let large = Bytes::from(vec![b'x'; 8 << 20]);
-    for (method, path, status) in [("PUT", "/nowhere/v1/values/a", 404), ("POST", "/small/v1/values/a", 405)] {
+    let rpc = wire::path("Store");
+    for (method, path, status) in [("PUT", "/nowhere/v1/values/a", 404), ("POST", "/small/v1/values/a", 405), ("POST", &*rpc, 415)] {
         let answer = http::send(gateway.address, method, path, &[], large.clone()).await.unwrap();
         assert_eq!(answer.status, status, "{path} {}", answer.text());
     }
+    // Who pauses is answered, and may go on sending even so: its connection ends properly.
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let head = "POST /small/v1/values/a HTTP/1.1\r\nhost: a\r\ncontent-length: 8388608\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.readable().await.unwrap();
+    stream.write_all(&large).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
     // Who asks first is told before anything is sent.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = "PUT /small/v1/values/a HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 8388608\r\n\r\n";

@@ -25,7 +25,7 @@ use crate::{
         AccessLog, CallLimits, Code, Context, Error, Handler, Input, Method, Metrics, Namespace, Output, Pipeline, Reply, RequestId,
         Trailers,
     },
-    edge::{Binding, Bindings, Body, Cors, Edge, Frontend, Services},
+    edge::{Binding, Bindings, Body, Cors, Edge, Frontend, Services, Unread},
     frontend::{
         bind::Settings,
         precondition::Conditions,
@@ -160,7 +160,7 @@ impl Door {
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        read(self.edge.serve(builder.body(Full::new(Bytes::copy_from_slice(body))).unwrap()).await).await
+        read(self.edge.serve(builder.body(Full::new(Bytes::copy_from_slice(body))).unwrap(), &Unread::default()).await).await
     }
 
     fn seen(&self) -> Seen {

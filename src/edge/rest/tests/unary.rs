@@ -129,7 +129,7 @@ async fn what_cannot_be_read_or_written_changes_nothing() {
     // In pieces, and without a length: refused as soon as it is too much, and not read to its end.
     let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(&[b'x'; 1000]))));
     let request = Request::builder().method("PUT").uri("/demo/v1/values/a").body(StreamBody::new(endless)).unwrap();
-    assert_eq!(read(door.edge.serve(request).await).await.status, 413);
+    assert_eq!(read(door.edge.serve(request, &Unread::default()).await).await.status, 413);
     assert!(door.nothing_seen());
 }
 
@@ -138,7 +138,7 @@ async fn a_request_that_breaks_off_is_told_from_one_that_ends() {
     let door = Door::new();
     let pieces = [Ok(http_body::Frame::data(Bytes::from_static(b"x"))), Err(std::io::Error::other("gone"))];
     let request = Request::builder().method("PUT").uri("/demo/v1/values/a").body(StreamBody::new(futures::stream::iter(pieces))).unwrap();
-    assert_eq!(read(Box::pin(door.edge.serve(request)).await).await.status, 499);
+    assert_eq!(read(Box::pin(door.edge.serve(request, &Unread::default())).await).await.status, 499);
     assert!(door.nothing_seen());
 }
 

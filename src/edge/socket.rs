@@ -1,0 +1,238 @@
+//! The socket of a connection, at its two ends, where nobody else watches.
+//!
+//! At its beginning: which HTTP a client speaks is told by its first bytes. From then on the versions have timeouts of their own;
+//! before, a client that says nothing would hold its connection for ever.
+//!
+//! At its end: a socket that is closed while its client still sends is reset, and the client finds its connection broken before it has
+//! read the answer (RFC 9112, section 9.6). So only the sending side is closed first, and what still comes is dropped until the
+//! client has closed its own, within bounds.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+/// What an HTTP/2 connection begins with (RFC 9113, section 3.4); a byte that differs makes it HTTP/1.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes that are dropped at most after the last answer.
+const MOST_UNREAD: usize = 16 << 20;
+/// How long a client may take to close its side after the last answer. Tests wait for it.
+const LINGER: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(5) };
+
+/// Whether the client of a connection may still be sending what nobody reads.
+#[derive(Clone, Default)]
+pub struct Unread(Arc<AtomicBool>);
+
+impl Unread {
+    /// Says so.
+    pub fn set(&self, unread: bool) {
+        self.0.store(unread, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The socket of a connection. Reading fails when it is not clear in time which HTTP is spoken; closing waits for the client where
+/// something is unread.
+pub struct Socket<S> {
+    stream: S,
+    opening: Opening,
+    unread: Unread,
+    /// There when the sending side is closed.
+    lingering: Option<Lingering>,
+}
+
+struct Opening {
+    /// Gone when it is clear.
+    timeout: Option<Pin<Box<Sleep>>>,
+    /// Bytes that have fitted the preface.
+    seen: usize,
+}
+
+struct Lingering {
+    end: Pin<Box<Sleep>>,
+    /// Bytes that may still come.
+    left: usize,
+}
+
+impl<S> Socket<S> {
+    /// `timeout` is for its first bytes; requests say in `unread` what they have left.
+    pub fn new(stream: S, timeout: Duration, unread: Unread) -> Self {
+        let opening = Opening { timeout: Some(Box::pin(tokio::time::sleep(timeout))), seen: 0 };
+        Self { stream, opening, unread, lingering: None }
+    }
+}
+
+impl Opening {
+    fn look(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if PREFACE.get(self.seen) != Some(byte) {
+                self.timeout = None;
+                return;
+            }
+            self.seen += 1;
+        }
+        if self.seen == PREFACE.len() {
+            self.timeout = None;
+        }
+    }
+}
+
+impl Lingering {
+    /// Ready when the client has closed its side, or was waited for long enough.
+    fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, context: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0; 8 << 10];
+        while self.left > 0 && self.end.as_mut().poll(context).is_pending() {
+            let mut buffer = ReadBuf::new(&mut space);
+            let read = ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer));
+            let bytes = buffer.filled().len();
+            if read.is_err() || bytes == 0 {
+                break;
+            }
+            self.left = self.left.saturating_sub(bytes);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, opening, .. } = &mut *self;
+        let known = buffer.filled().len();
+        let read = Pin::new(stream).poll_read(context, buffer);
+        if let Some(timeout) = &mut opening.timeout {
+            if read.is_pending() && timeout.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            opening.look(buffer.filled().get(known..).unwrap_or_default());
+        }
+        read
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, unread, lingering, .. } = &mut *self;
+        if lingering.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+        }
+        if !unread.get() {
+            return Poll::Ready(Ok(()));
+        }
+        let lingering = lingering.get_or_insert_with(|| Lingering { end: Box::pin(tokio::time::sleep(LINGER)), left: MOST_UNREAD });
+        lingering.poll(stream, context).map(Ok)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_millis(30);
+
+    #[tokio::test]
+    async fn who_does_not_say_what_it_speaks_is_not_waited_for() {
+        for said in [&b""[..], b"P", &PREFACE[..23]] {
+            let (mut client, server) = duplex(64);
+            client.write_all(said).await.unwrap();
+            let mut server = Socket::new(server, TIMEOUT, Unread::default());
+            let error = server.read_to_end(&mut Vec::new()).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{said:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn afterwards_there_is_no_hurry() {
+        for said in [&b"G"[..], b"POST", PREFACE] {
+            let (mut client, server) = duplex(64);
+            client.write_all(said).await.unwrap();
+            let mut server = Socket::new(server, TIMEOUT, Unread::default());
+            server.read_exact(&mut vec![0; said.len()]).await.unwrap();
+            let later = async {
+                tokio::time::sleep(TIMEOUT * 2).await;
+                client.write_all(b"!").await.unwrap();
+            };
+            let (read, ()) = tokio::join!(server.read_u8(), later);
+            assert_eq!(read.unwrap(), b'!', "{said:?}");
+        }
+    }
+
+    /// A client that still sends when its answer is there, and closes its side after that.
+    async fn sends_late(mut client: tokio::io::DuplexStream) -> (String, bool) {
+        let mut answer = vec![0; 6];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "no more is answered");
+        // More than fits into the pipe at once, so that it is seen whether somebody reads.
+        let sent = client.write_all(&[b'x'; 1000]).await.is_ok();
+        (String::from_utf8(answer).unwrap(), sent)
+    }
+
+    #[tokio::test]
+    async fn who_still_sends_is_read_until_it_closes() {
+        for (left, received) in [(true, true), (false, false)] {
+            let (client, server) = duplex(64);
+            let unread = Unread::default();
+            let mut server = Socket::new(server, TIMEOUT, unread.clone());
+            unread.set(left);
+            let serves = async move {
+                server.write_all(b"answer").await.unwrap();
+                server.shutdown().await.unwrap();
+            };
+            let ((answer, sent), ()) = tokio::join!(sends_late(client), serves);
+            assert_eq!((&*answer, sent), ("answer", received));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_never_ends_is_not_read_for_ever() {
+        for chatty in [true, false] {
+            let (mut client, server) = duplex(64 << 10);
+            let unread = Unread::default();
+            unread.set(true);
+            let mut server = Socket::new(server, TIMEOUT, unread);
+            let sends = async move {
+                let piece = vec![b'x'; 64 << 10];
+                let mut sent = 0;
+                while chatty && client.write_all(&piece).await.is_ok() {
+                    sent += piece.len();
+                }
+                (client, sent)
+            };
+            // Dropped when it is closed, as by those who serve it.
+            let serves = async move { server.shutdown().await.unwrap() };
+            let ((_client, sent), ()) = tokio::join!(sends, serves);
+            assert!(sent <= MOST_UNREAD + (128 << 10), "{sent}");
+        }
+    }
+}
