@@ -114,7 +114,7 @@ impl App {
         for (name, listener, bound) in bound {
             let bindings = Bindings::new(bindings_of(name, &namespaces, &mut shared)?);
             let names = bindings.services();
-            let (services, reporter) = Services::new(&names, streams.clone())?;
+            let (services, reporter) = Services::new(names.clone(), streams.clone());
             for service in &names {
                 reporter.set_service_status(service, ServingStatus::Serving).await;
             }
@@ -338,7 +338,7 @@ fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>
                         shared.defined.insert(key.clone(), defined(binding)?);
                     }
                     let definition = &shared.defined[&key];
-                    documentation = binding.documentation.then(|| defined_documentation(&definition.document));
+                    documentation = binding.documentation.then(|| defined_documentation(definition.document.clone()));
                     Frontend::Mapped(definition.api.clone())
                 }
             };
@@ -390,8 +390,7 @@ fn annotated_documentation(service: &str) -> Documentation {
 }
 
 /// The document of a definition, kept as text: a tree would take ten times as much.
-fn defined_documentation(document: &serde_json::Value) -> Documentation {
-    let text = document.to_string();
+fn defined_documentation(text: Arc<str>) -> Documentation {
     Documentation::new(move || {
         serde_json::from_str(&text).map_err(|error| Error::internal("the document can't be read").with_source(error))
     })

@@ -56,8 +56,7 @@ pub fn lend<B: HttpBody>(request: Request<B>, unread: &Unread) -> (Request<Lent<
     // What came before it has been read, or this request could not have been.
     unread.set(false);
     let none = request.version() == Version::HTTP_2 || request.body().is_end_stream();
-    let shared =
-        (!none).then(|| Arc::new(Shared { back: Mutex::new(None), wanted: AtomicBool::new(false), unread: unread.clone() }));
+    let shared = (!none).then(|| Arc::new(Shared { back: Mutex::new(None), wanted: AtomicBool::new(false), unread: unread.clone() }));
     let lender = shared.clone();
     (request.map(|body| Lent { body: Some(body), lender }), shared.map(|shared| Remainder { shared, expects }))
 }

@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
 
@@ -29,45 +29,53 @@ use crate::{
 
 type Inner = BoxCloneSyncService<Request<TonicBody>, Response<TonicBody>, Infallible>;
 
+/// Reflection has a second copy of all contracts, so there is none until somebody asks.
+type Reflection = LazyLock<Result<Inner, Arc<Error>>, Box<dyn FnOnce() -> Result<Inner, Arc<Error>> + Send>>;
+
 /// Health and reflection.
 pub struct Services {
-    health: Arc<Inner>,
-    reflection: Arc<Inner>,
+    health: Inner,
+    reflection: Reflection,
     ending: CancellationToken,
 }
 
 /// One of them.
-pub(super) struct Service(Arc<Inner>, CancellationToken);
+pub(super) struct Service(Result<Inner, Arc<Error>>, CancellationToken);
 
 impl Services {
     /// `names`: the full names of the services that the listener serves, which reflection lists. The reporter sets what health
     /// answers; an empty service name stands for the gateway. When `ending` is cancelled, streams that have nothing to say end.
-    pub fn new(names: &[String], ending: CancellationToken) -> Result<(Self, HealthReporter), Error> {
+    pub fn new(names: Vec<String>, ending: CancellationToken) -> (Self, HealthReporter) {
         let (reporter, health) = tonic_health::server::health_reporter();
-        let mut builder = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name("grpc.health.v1.Health")
-            .with_service_name("grpc.reflection.v1.ServerReflection");
-        for name in names {
-            builder = builder.with_service_name(name);
-        }
-        let reflection = builder
-            .build_v1()
-            .map_err(|error| Error::internal("the compiled contracts can't be offered for reflection").with_source(error))?;
-        Ok((Self { health: Arc::new(Inner::new(health)), reflection: Arc::new(Inner::new(reflection)), ending }, reporter))
+        let reflection = LazyLock::new(Box::new(move || reflection(&names)) as Box<_>);
+        (Self { health: Inner::new(health), reflection, ending }, reporter)
     }
 
     pub(super) fn of(&self, path: &str) -> Option<Service> {
         let service = path.strip_prefix("/grpc.")?;
-        if service.starts_with("health.v1.Health/") {
-            Some(Service(self.health.clone(), self.ending.clone()))
+        let inner = if service.starts_with("health.v1.Health/") {
+            Ok(self.health.clone())
         } else if service.starts_with("reflection.v1.ServerReflection/") {
-            Some(Service(self.reflection.clone(), self.ending.clone()))
+            self.reflection.clone()
         } else {
-            None
-        }
+            return None;
+        };
+        Some(Service(inner, self.ending.clone()))
     }
+}
+
+fn reflection(names: &[String]) -> Result<Inner, Arc<Error>> {
+    let mut builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("grpc.health.v1.Health")
+        .with_service_name("grpc.reflection.v1.ServerReflection");
+    for name in names {
+        builder = builder.with_service_name(name);
+    }
+    let service =
+        builder.build_v1().map_err(|error| Error::internal("the compiled contracts can't be offered for reflection").with_source(error))?;
+    Ok(Inner::new(service))
 }
 
 impl Service {
@@ -80,9 +88,13 @@ impl Service {
             let error = Error::new(Code::Unimplemented, "GRPC_ONLY", "health and reflection are offered over gRPC, not gRPC-Web");
             return *grpc::refuse(wire, &error);
         }
-        let mut inner = Inner::clone(&self.0);
+        let Self(inner, ending) = self;
+        let mut inner = match inner {
+            Ok(inner) => inner,
+            Err(error) => return *grpc::refuse(wire, &error),
+        };
         match inner.call(request.map(TonicBody::new)).await {
-            Ok(response) => response.map(|body| Body::stream(Ending { body, signal: Box::pin(self.1.cancelled_owned()), ended: false })),
+            Ok(response) => response.map(|body| Body::stream(Ending { body, signal: Box::pin(ending.cancelled_owned()), ended: false })),
             Err(never) => match never {},
         }
     }

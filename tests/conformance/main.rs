@@ -89,7 +89,7 @@ async fn serve() -> io::Result<()> {
         frontend,
         documentation: None,
     });
-    let (services, _health) = Services::new(&[], CancellationToken::new()).map_err(io::Error::other)?;
+    let (services, _health) = Services::new(Vec::new(), CancellationToken::new());
     let edge = Arc::new(Edge {
         pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
         bindings: Bindings::new(bindings.into()),

@@ -49,7 +49,7 @@ pub async fn start() -> SocketAddr {
         binding(&depot, RELAXED, Frontend::Rest(Arc::new(routes(relaxed)))),
         binding(&pad, DEFINED, Frontend::Mapped(defined())),
     ];
-    let (services, _health) = Services::new(&[], CancellationToken::new()).unwrap();
+    let (services, _health) = Services::new(Vec::new(), CancellationToken::new());
     let edge = Edge {
         pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
         bindings: Bindings::new(bindings),

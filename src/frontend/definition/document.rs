@@ -1,5 +1,7 @@
 //! The OpenAPI document of an API: its operations, with what a frontend has to know of them.
 
+use std::sync::Arc;
+
 use http::Method;
 
 use super::{
@@ -94,8 +96,8 @@ pub struct Parameter {
     pub default: Option<serde_json::Value>,
     /// Whether it may stand without a value.
     pub allow_empty: bool,
-    /// Its schema, if that asks for more than the type.
-    pub schema: Option<serde_json::Value>,
+    /// Its schema as JSON, if that asks for more than the type.
+    pub schema: Option<Arc<str>>,
 }
 
 impl Parameter {
@@ -139,8 +141,8 @@ pub struct Content {
     pub reading: Reading,
     /// The type of the whole.
     pub value: Type,
-    /// Its schema, if it is JSON or a form.
-    pub schema: Option<serde_json::Value>,
+    /// Its schema as JSON, if the body is that or a form.
+    pub schema: Option<Arc<str>>,
 }
 
 /// What an operation answers.
@@ -322,7 +324,7 @@ fn parameter(file: &File, root: &Node, node: &Node) -> Option<Parameter> {
         style,
         default: schema.and_then(|schema| schema.get("default")).map(Node::to_json),
         allow_empty: flag("allowEmptyValue") == Some(true),
-        schema: schema.map(Node::to_json).filter(asks_for_more),
+        schema: schema.map(Node::to_json).filter(asks_for_more).map(|schema| schema.to_string().into()),
     })
 }
 
@@ -350,6 +352,7 @@ fn content(root: &Node, media: &str, node: &Node) -> Content {
         Reading::Text => Type::String,
         Reading::Bytes => Type::Bytes,
     };
-    let schema = node.get("schema").filter(|_| matches!(reading, Reading::Json | Reading::Form)).map(Node::to_json);
+    let schema = node.get("schema").filter(|_| matches!(reading, Reading::Json | Reading::Form));
+    let schema = schema.map(|schema| schema.to_json().to_string().into());
     Content { media: essence.to_owned(), reading, value, schema }
 }

@@ -31,7 +31,7 @@ use self::{
 use super::{
     expression::{self, Member, Object, Type, Value},
     json::{self, Zeros},
-    mapping::{Api, Errors},
+    mapping::{Api, Components, Errors},
     router::Router,
     schema::Schema,
 };
@@ -83,8 +83,8 @@ pub struct Definition {
     pub header: Header,
     /// What serves requests.
     pub api: Arc<Api>,
-    /// The document, with the RPCs of each operation in `x-prism-rpc`.
-    pub document: serde_json::Value,
+    /// The document as JSON, with the RPCs of each operation in `x-prism-rpc`.
+    pub document: Arc<str>,
 }
 
 /// Reads what a definition says about itself, as far as it does.
@@ -202,7 +202,7 @@ impl Builder<'_> {
             methods: &methods,
             content_type: content_type.unwrap_or(HeaderValue::from_static("application/json")),
             ignore_unknown,
-            components: Arc::new(document.value.get("components").cloned().unwrap_or_default()),
+            components: Arc::new(Components::of(&document.value)),
             any_type,
             paths,
             namespace: namespace.as_deref(),
@@ -226,7 +226,7 @@ impl Builder<'_> {
             settings,
             namespace,
         };
-        Some(Definition { header, api: Arc::new(api), document: document.value })
+        Some(Definition { header, api: Arc::new(api), document: document.value.to_string().into() })
     }
 
     fn name(&self, section: &Section<'_, '_>) {

@@ -15,7 +15,7 @@ use crate::{
     call::Method,
     frontend::{
         expression::{Expression, Member, Object, Scope, Type},
-        mapping::{Action, CallPlan, Checks, Condition, Endpoint, EndpointCase, Parameters, Source, Template},
+        mapping::{Action, CallPlan, Checks, Components, Condition, Endpoint, EndpointCase, Parameters, Source, Template},
         router::Router,
         template::Template as PathTemplate,
     },
@@ -35,7 +35,7 @@ pub struct Context<'a> {
     /// Whether unknown query parameters are passed over.
     pub ignore_unknown: bool,
     /// The document's components, for its schemas.
-    pub components: Arc<serde_json::Value>,
+    pub components: Arc<Components>,
     /// Whether a body is read as the document says, whatever its content type is.
     pub any_type: bool,
     /// Templates for paths that the document can't say.

@@ -25,6 +25,10 @@ fn decided(text: &str, document: &str, settings: &BTreeMap<String, serde_json::V
     })
 }
 
+fn served(definition: &Definition) -> serde_json::Value {
+    serde_json::from_str(&definition.document).unwrap()
+}
+
 #[test]
 fn the_documentation_shows_the_example_as_it_is() {
     let page = include_str!("../../../docs/frontends.md");
@@ -36,7 +40,7 @@ fn the_example_of_the_documentation_is_fine() {
     let definition = load(NOTES, DOCUMENT).unwrap_or_else(|problems| panic!("{}", problems.join("\n")));
     assert_eq!(definition.header.name, "notes");
     assert_eq!(definition.api.operations().count(), 2);
-    assert_eq!(definition.document["paths"]["/notes/{id}"]["get"]["x-prism-rpc"], serde_json::json!(["Retrieve"]));
+    assert_eq!(served(&definition)["paths"]["/notes/{id}"]["get"]["x-prism-rpc"], serde_json::json!(["Retrieve"]));
 }
 
 /// What is wrong if one text of the example is another.
@@ -114,8 +118,8 @@ fn documents_of_version_3_0_are_served_as_3_1() {
     let document =
         DOCUMENT.replace("openapi: 3.1.0", "openapi: 3.0.3").replace("text: {type: string}", "text: {type: string, nullable: true}");
     let definition = load(NOTES, &document).unwrap();
-    assert_eq!(definition.document["openapi"], "3.1.0");
-    assert_eq!(definition.document["components"]["schemas"]["Note"]["properties"]["text"], serde_json::json!({"type": ["string", "null"]}));
+    assert_eq!(served(&definition)["openapi"], "3.1.0");
+    assert_eq!(served(&definition)["components"]["schemas"]["Note"]["properties"]["text"], serde_json::json!({"type": ["string", "null"]}));
 }
 
 mod hostile {

@@ -1,26 +1,35 @@
 //! Holds requests against the schemas of their document.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use jsonschema::{Draft, Validator};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::{call::Error, frontend::definition::Reading};
 
 /// Longest description of what doesn't fit: it may quote what was sent.
 const MAX_DESCRIPTION: usize = 300;
+/// How schemas refer to components.
+const COMPONENTS: &str = "#/components/";
 
-/// The schemas of an operation. They are compiled when the first request comes, so that a gateway starts quickly.
+/// The schemas of an operation. They are compiled when the first request comes, so that a gateway starts quickly; until then they are
+/// text, which takes a tenth of the memory of a tree.
 #[derive(Debug, Default)]
 pub struct Checks {
-    /// The document's components, which schemas refer to.
-    pub components: Arc<Json>,
+    components: Arc<Components>,
     /// Of the bodies that are JSON or forms.
-    pub bodies: Vec<(Reading, Json)>,
+    bodies: Vec<(Reading, Arc<str>)>,
     /// Of the parameters, in their order; none: anything goes.
-    pub parameters: Vec<Option<Json>>,
+    parameters: Vec<Option<Arc<str>>>,
     compiled: OnceLock<Compiled>,
 }
+
+/// The components of a document, as JSON, by their names with the sections before them, as `schemas/Note`.
+#[derive(Debug, Default)]
+pub struct Components(BTreeMap<String, Box<str>>);
 
 #[derive(Debug)]
 struct Compiled {
@@ -28,9 +37,61 @@ struct Compiled {
     parameters: Vec<Option<Validator>>,
 }
 
+impl Components {
+    /// Those of a document.
+    pub fn of(document: &Json) -> Self {
+        let sections = document.get("components").and_then(Json::as_object).into_iter().flatten();
+        let named = sections.flat_map(|(section, members)| members.as_object().into_iter().flatten().map(move |member| (section, member)));
+        Self(named.map(|(section, (name, value))| (format!("{section}/{name}"), value.to_string().into())).collect())
+    }
+
+    /// The schema with the components that it needs: the document as far as it is of interest.
+    fn around(&self, schema: Json) -> Result<Json, serde_json::Error> {
+        let mut needed: BTreeMap<&str, Json> = BTreeMap::new();
+        let mut wanted = Vec::new();
+        references(&schema, &mut wanted);
+        while let Some(reference) = wanted.pop() {
+            let component = reference.strip_prefix(COMPONENTS).and_then(|path| self.at(path));
+            // Who refers in another way may mean anything.
+            let more = component.map_or_else(|| self.0.iter().collect(), |one| vec![one]);
+            for (name, text) in more {
+                if !needed.contains_key(name.as_str()) {
+                    let value = serde_json::from_str(text)?;
+                    references(&value, &mut wanted);
+                    needed.insert(name, value);
+                }
+            }
+        }
+        let mut sections = Map::new();
+        for (name, value) in needed {
+            let (section, name) = name.split_once('/').unwrap_or((name, ""));
+            sections.entry(section).or_insert_with(|| json!({}))[name] = value;
+        }
+        Ok(json!({"components": sections, "allOf": [schema]}))
+    }
+
+    /// The component that a path leads to, or into.
+    fn at(&self, path: &str) -> Option<(&String, &Box<str>)> {
+        let end = path.match_indices('/').nth(1).map_or(path.len(), |(end, _)| end);
+        self.0.get_key_value(path.get(..end)?)
+    }
+}
+
+/// All that a schema refers to, in its parts too.
+fn references(schema: &Json, found: &mut Vec<String>) {
+    match schema {
+        Json::Object(members) => members.iter().for_each(|(name, value)| match value {
+            Json::String(reference) if name == "$ref" || name == "$dynamicRef" => found.push(reference.clone()),
+            value => references(value, found),
+        }),
+        Json::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
 impl Checks {
-    /// Of these schemas.
-    pub fn new(components: Arc<Json>, bodies: Vec<(Reading, Json)>, parameters: Vec<Option<Json>>) -> Self {
+    /// Of these schemas, which are JSON.
+    pub fn new(components: Arc<Components>, bodies: Vec<(Reading, Arc<str>)>, parameters: Vec<Option<Arc<str>>>) -> Self {
         Self { components, bodies, parameters, compiled: OnceLock::new() }
     }
 
@@ -40,8 +101,8 @@ impl Checks {
         schemas.filter_map(|schema| self.compile(schema).err()).collect()
     }
 
-    fn compile(&self, schema: &Json) -> Result<Validator, String> {
-        let whole = json!({"components": &*self.components, "allOf": [schema]});
+    fn compile(&self, schema: &str) -> Result<Validator, String> {
+        let whole = serde_json::from_str(schema).and_then(|schema| self.components.around(schema)).map_err(|error| error.to_string())?;
         jsonschema::options().with_draft(Draft::Draft202012).offline().build(&whole).map_err(|error| error.to_string())
     }
 
@@ -50,7 +111,7 @@ impl Checks {
             // A schema that can't be compiled was a problem when the definition was loaded with its checks, or refers to
             // outside of the document; it refuses nothing.
             let bodies = self.bodies.iter().filter_map(|(reading, schema)| Some((*reading, self.compile(schema).ok()?)));
-            let parameter = |schema: &Option<Json>| self.compile(schema.as_ref()?).ok();
+            let parameter = |schema: &Option<Arc<str>>| self.compile(schema.as_ref()?).ok();
             Compiled { bodies: bodies.collect(), parameters: self.parameters.iter().map(parameter).collect() }
         })
     }
@@ -103,4 +164,52 @@ fn first(validator: &Validator, value: &Json) -> Option<(String, String)> {
         description.push('…');
     }
     Some((path, description))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn components() -> Components {
+        Components::of(&json!({"components": {
+            "schemas": {
+                "Note": {"type": "object", "properties": {"text": {"$ref": "#/components/schemas/Text"}, "next": {"$ref": "#/components/schemas/Note"}}},
+                "Text": {"type": "string", "maxLength": 3},
+                "a/b": {"type": "integer"},
+                "Other": {"type": "boolean"},
+            },
+            "parameters": {"Limit": {"name": "limit", "schema": {"minimum": 1}}},
+        }}))
+    }
+
+    #[test]
+    fn a_schema_brings_what_it_refers_to_and_no_more() {
+        let components = components();
+        let brought = |reference: &str| {
+            let whole = components.around(json!({"items": [{"$ref": reference}]})).unwrap();
+            let sections = whole["components"].as_object().unwrap().values();
+            sections.flat_map(|section| section.as_object().unwrap().keys().cloned()).collect::<Vec<_>>()
+        };
+        assert_eq!(brought("#/components/schemas/Note"), ["Note", "Text"]);
+        assert_eq!(brought("#/components/schemas/Note/properties/text"), ["Note", "Text"]);
+        assert_eq!(brought("#/components/parameters/Limit/schema"), ["Limit"]);
+        assert_eq!(components.around(json!({"type": "string"})).unwrap()["components"], json!({}));
+        // What is written in another way is found by having everything.
+        assert_eq!(brought("#/components/schemas/a~1b").len(), 5);
+    }
+
+    #[test]
+    fn references_hold_in_whatever_form() {
+        for (reference, good, bad) in [
+            ("#/components/schemas/Note", json!({"next": {"text": "abc"}}), json!({"next": {"text": "abcd"}})),
+            ("#/components/schemas/a~1b", json!(1), json!("a")),
+            ("#/components/parameters/Limit/schema", json!(1), json!(0)),
+        ] {
+            let body = json!({"$ref": reference}).to_string().into();
+            let checks = Checks::new(Arc::new(components()), vec![(Reading::Json, body)], Vec::new());
+            assert!(checks.problems().is_empty());
+            assert!(checks.body(Reading::Json, &good).is_ok(), "{reference}");
+            assert!(checks.body(Reading::Json, &bad).is_err(), "{reference}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use check::Checks;
+pub use check::{Checks, Components};
 pub use error::{Case as ErrorCase, Cases as ErrorCases, Errors, Form as ErrorForm, Status};
 pub use message::{Fill, MessagePlan, RequestPlan};
 pub use request::{Given, Parameters, Parts, Payload, Received, required as body_required};

@@ -143,7 +143,7 @@ impl Door {
         let edge = Edge {
             pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
             bindings: Bindings::new(vec![binding]),
-            services: Services::new(&[], CancellationToken::new()).unwrap().0,
+            services: Services::new(Vec::new(), CancellationToken::new()).0,
             cors: Cors::new(Box::new(|_| false), 0),
         };
         Self { edge: Arc::new(edge), handler }
