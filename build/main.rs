@@ -1,10 +1,11 @@
 //! Compiles `proto/` into messages, service traits, dispatch functions and the descriptor set, and lists the files of `registry/` and the
-//! frontends that come with Prism.
+//! frontends that come with Prism; arranges the functions of a release build.
 //!
 //! protox stands in for protoc, so there is nothing to install.
 
 mod comments;
 mod embedded;
+mod layout;
 mod services;
 mod wellknown;
 mod yaml;
@@ -52,6 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("guards.rs"), collected.guards())?;
     embedded::write(&out)?;
     wellknown::write(&out)?;
+    layout::write(&out)?;
     conformance(&out)
 }
 
