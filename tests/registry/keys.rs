@@ -104,10 +104,6 @@ async fn associations() {
             assert_eq!(answer.json(), error(code, message), "{line}");
         }
     }
-    for line in ["POST /sr/associations:batchCreate", "POST /sr/associations:batchUpsert"] {
-        let answer = ask(&gateway, line, &json!({"requests": []})).await;
-        assert_eq!((answer.status, &answer.json()["error_code"]), (422, &json!(422)), "{line}: {}", answer.text());
-    }
     for path in ["subjects/a", "resources/lkc-1:orders", "resources/lkc-1/orders", "resources/-/orders"] {
         let found = ask(&gateway, &format!("GET /sr/associations/{path}"), &NONE).await.json();
         assert_eq!((found[0]["subject"].as_str(), found.as_array().unwrap().len()), (Some("a"), 1), "{path}: {found}");
@@ -115,4 +111,74 @@ async fn associations() {
     let gone = ask(&gateway, "DELETE /sr/associations/resources/lkc-1:orders?cascadeLifecycle=true", &NONE).await;
     assert_eq!((gone.status, gone.body.len()), (204, 0));
     assert_eq!(ask(&gateway, "GET /sr/subjects", &NONE).await.json(), json!(["b"]));
+}
+
+#[tokio::test]
+async fn associations_of_many_resources() {
+    let gateway = Gateway::start(CONFIG).await;
+    assert_eq!(ask(&gateway, "POST /sr/subjects/a/versions", &avro(json!("string"))).await.status, 200);
+    let one = |name: &str, subject: &str, lifecycle: &str, schema: Value| {
+        let mut change = json!({"subject": subject, "associationType": "value", "lifecycle": lifecycle});
+        if !schema.is_null() {
+            change["schema"] = schema;
+        }
+        json!({"resourceName": name, "resourceNamespace": "lkc-1", "resourceId": format!("lkc-1:{name}"), "associations": [change]})
+    };
+    let made = |name: &str, subject: &str, lifecycle: &str| {
+        let mut result = one(name, subject, lifecycle, NONE);
+        result["resourceType"] = json!("topic");
+        json!({"result": result})
+    };
+    let refused = |code: u32, message: &str| json!({"error": error(code, message)});
+    let requests = json!({"requests": [
+        one("orders", "a", "WEAK", NONE),
+        one("none", "none", "WEAK", NONE),
+        {"associations": [{"subject": "a"}]},
+        {"resourceId": "x", "associations": []},
+        one("bad", "b", "WEAK", json!({"schema": "no schema"})),
+        one("text", "b", "SOMETIMES", NONE),
+        one("control", "a\u{1}", "WEAK", NONE),
+        one("payments", "b", "STRONG", avro(json!("string"))),
+        one("payments", "b", "WEAK", NONE),
+    ]});
+    let create = ask(&gateway, "POST /sr/associations:batchCreate?dryRun=true", &requests).await;
+    assert_eq!(create.json()["results"][7], made("payments", "b", "STRONG"), "{}", create.text());
+    assert_eq!(ask(&gateway, "GET /sr/subjects", &NONE).await.json(), json!(["a"]), "a dry run");
+    let create = ask(&gateway, "POST /sr/associations:batchCreate", &requests).await;
+    assert_eq!(create.headers["content-type"], "application/vnd.schemaregistry.v1+json");
+    let answer = create.json();
+    let results = answer["results"].as_array().unwrap();
+    assert_eq!((create.status, results.len()), (200, 9), "{}", create.text());
+    for (place, wanted) in [
+        (0, made("orders", "a", "WEAK")),
+        (1, refused(40401, "Subject 'none' not found.")),
+        (2, refused(422, "resource_id: is missing")),
+        (3, refused(422, "associations: takes 1 to 100 items")),
+        (5, refused(422, "associations[0].lifecycle: takes STRONG and WEAK")),
+        // What the table says of a code, and of a message with facts in it, it says here too.
+        (6, refused(42208, "The specified subject 'a\u{1}' is not a valid.")),
+        (7, made("payments", "b", "STRONG")),
+        (8, refused(40980, "The resource lkc-1:payments has an association value with the subject b already")),
+    ] {
+        assert_eq!(results[place], wanted, "{place}");
+    }
+    assert_eq!(results[4]["error"]["error_code"], 42201, "{answer}");
+    assert_eq!(ask(&gateway, "GET /sr/subjects", &NONE).await.json(), json!(["a", "b"]));
+
+    // What is there is changed by the other operation, and in another context there is something else.
+    let requests = json!({"requests": [one("payments", "b", "WEAK", NONE), one("orders", "b", "WEAK", NONE)]});
+    let upsert = ask(&gateway, "POST /sr/associations:batchUpsert", &requests).await.json();
+    let there = "The resource lkc-1:orders has an association value with the subject a already";
+    assert_eq!(upsert, json!({"results": [made("payments", "b", "WEAK"), refused(40980, there)]}));
+    let requests = json!({"requests": [one("new", "b", "WEAK", NONE)]});
+    let upsert = ask(&gateway, "POST /sr/associations:batchUpsert?context=.x", &requests).await.json();
+    assert_eq!(upsert["results"][0], refused(40401, "Subject ':.x:b' not found."));
+
+    let many = vec![one("orders", "a", "WEAK", NONE); 101];
+    for (body, message) in [(json!({"requests": []}), "requests: "), (json!({"requests": many}), "requests: "), (json!({}), "\"requests\"")]
+    {
+        let answer = ask(&gateway, "POST /sr/associations:batchUpsert", &body).await;
+        assert_eq!((answer.status, &answer.json()["error_code"]), (422, &json!(422)), "{}", answer.text());
+        assert!(answer.json()["message"].as_str().unwrap().contains(message), "{}", answer.text());
+    }
 }

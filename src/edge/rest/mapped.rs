@@ -224,7 +224,8 @@ impl Exchange<'_> {
         plan: &CallPlan,
         reply: Reply,
     ) -> Response<Body> {
-        let scope = Scope { named: Some(named), ..self.scope(received.as_ref(), Some(id)) };
+        let errors = (&self.api.errors, Some(&plan.errors));
+        let scope = Scope { named: Some(named), errors, ..self.scope(received.as_ref(), Some(id)) };
         let rendered = match reply.output {
             Output::One(message) => {
                 let scope = Scope { reply: Some((plan.output, &message)), shared: Some(&message), ..scope };

@@ -150,6 +150,9 @@ fn form() -> Value {
             "$then": value("If it holds."),
             "$else": value("If not; without it the value is absent."),
         })),
+        section("An error in the reply", "The body that `errors` makes of an error; absent if there is none.", &["$error"], json!({
+            "$error": reference("Expression", "A path to a `google.rpc.Status` in the reply."),
+        })),
         section("A value with a default or a translation", "A value, translated or replaced where it is absent.", &["$from"], json!({
             "$from": value("The value."),
             "$map": {"description": "Texts and what they become.", "type": "object"},

@@ -8,11 +8,14 @@ use crate::{
     frontend::{
         bind::Target,
         expression::{self, Expression, Member, Object, Type, Value},
-        mapping::{Source, Template, Translation},
+        mapping::{ErrorPlace, Source, Template, Told, Translation},
         schema::{Kind, MessageId, Schema, Shape},
     },
     yaml::{Node, Value as Yaml, unknown},
 };
+
+/// What an error in a reply is.
+const STATUS: &str = "google.rpc.Status";
 
 /// What is known where a value stands.
 #[derive(Clone)]
@@ -179,7 +182,7 @@ impl Compiler<'_> {
             Template::Path(Source::Reply(target) | Source::Item(target), _) => {
                 target.steps.iter().all(|step| step.field(self.schema).shape != Shape::Singular { presence: true })
             }
-            Template::Path(Source::Body(_) | Source::Variable(..), _) | Template::Translate(_) => false,
+            Template::Path(Source::Body(_) | Source::Variable(..), _) | Template::Translate(_) | Template::Error(_) => false,
             Template::When(when) => when.2.is_some(),
             Template::Default(both) => self.is_always_there(&both.1),
             _ => true,
@@ -194,8 +197,11 @@ impl Compiler<'_> {
             self.when(&section, condition)
         } else if let Some(from) = section.get("$from") {
             self.from(&section, from)
+        } else if let Some(error) = section.get("$error") {
+            self.error(error)
         } else {
-            let message = "a form begins with `$each`, `$when` or `$from`; a member whose name begins with `$` is written with `$$`";
+            let message =
+                "a form begins with `$each`, `$when`, `$from` or `$error`; a member whose name begins with `$` is written with `$$`";
             self.file.problem(&node.place, message);
             return None;
         };
@@ -304,6 +310,24 @@ impl Compiler<'_> {
             self.file.problem(&section.place, "`$from` needs `$default` or `$map`; for the value alone write the expression itself");
         }
         Some((template, kind))
+    }
+
+    /// An error that the reply tells of. What its body is made of is the business of `errors`, and may differ from case to case.
+    fn error(&self, node: &Node) -> Option<Typed> {
+        let (expression, kind) = self.expression(node)?;
+        let text = node.text().unwrap_or_default();
+        let status = matches!(kind, Type::Message(id) if self.schema.message(id).name == STATUS);
+        let place = match expression.as_path().and_then(|path| self.source(path)) {
+            Some(Source::Reply(target)) if status => Some(ErrorPlace::Reply(target)),
+            Some(Source::Item(target)) if status => Some(ErrorPlace::Item(target)),
+            Some(Source::Message) if status => Some(ErrorPlace::Whole),
+            _ => None,
+        };
+        if place.is_none() {
+            let kind = kind.describe(self.schema);
+            self.file.problem(&node.place, format!("`$error` needs a path to a {STATUS} in the reply, but `{text}` is {kind}"));
+        }
+        Some((Template::Error(Told { place: place?, text: text.to_owned() }), Type::Dyn))
     }
 }
 

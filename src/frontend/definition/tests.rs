@@ -64,6 +64,11 @@ fn mistakes_are_told_with_their_place() {
         ("text: string(reply.value)", "text: path.id, txt: 1", ""),
         ("value: body", "value: \"[1, 2]\"", "notes.yaml:15:14: `[1, 2]`: "),
         ("response: {status: 201}", "response: {stats: 201}", "notes.yaml:17:16: unknown key of the response `stats`"),
+        (
+            "text: string(reply.value)",
+            "text: {$error: reply.value}",
+            "`$error` needs a path to a google.rpc.Status in the reply, but `reply.value` is bytes",
+        ),
         ("value: body", "value: hello", "for the text itself write \"'hello'\""),
         ("revision: reply.revision}", "revision: request.namespace}", "`revision`: there it is an int, here it is a string"),
     ] {

@@ -3,20 +3,24 @@
 use std::collections::HashMap;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use prost::Message as _;
 
 use super::{
     response::{Rendered, put_headers},
     scope::Scope,
-    template::Template,
+    template::{Template, broken, item, locate},
     value,
 };
 use crate::{
     call::Error,
     frontend::{
-        expression::{Expression, Value},
-        json::Style,
+        bind::Target,
+        expression::{self, Expression, Value},
+        json::{Style, put_string},
         problem::{self, Problem},
+        wire::{self, Value as Wire},
     },
+    proto::google::rpc,
 };
 
 /// How an API tells its errors.
@@ -154,6 +158,69 @@ impl Errors {
             put_headers(&case.form.headers, &scope, &mut headers)?;
         }
         Ok(Rendered { status: facts.status, headers, body: out.into() })
+    }
+}
+
+/// An error that is a part of a reply, as of one item among many: told by the same table as an error that is all there is.
+#[derive(Debug)]
+pub struct Told {
+    /// Where it is, a `google.rpc.Status`.
+    pub place: Place,
+    /// The path as it stands in the definition.
+    pub text: String,
+}
+
+/// Where an error is.
+#[derive(Debug)]
+pub enum Place {
+    /// A field of the reply.
+    Reply(Target),
+    /// A field of the item.
+    Item(Target),
+    /// The item itself.
+    Whole,
+}
+
+impl Told {
+    /// The error; none if it is not set.
+    fn error(&self, scope: &Scope<'_>) -> Result<Option<Error>, Error> {
+        let item = item(scope).map(|(_, bytes)| bytes);
+        let (target, bytes) = match &self.place {
+            Place::Reply(target) => (Some(target), scope.reply.map(|(_, bytes)| bytes)),
+            Place::Item(target) => (Some(target), item),
+            Place::Whole => (None, item),
+        };
+        let Some(mut found) = bytes else { return Ok(None) };
+        if let Some(target) = target {
+            let Some((_, field, inside)) = locate(scope.schema, target, found)? else { return Ok(None) };
+            let Some(Wire::Bytes(inner)) = wire::last(inside, field.number).map_err(broken)? else { return Ok(None) };
+            found = inner;
+        }
+        let status = rpc::Status::decode(found).map_err(|_| Error::internal("the reply has an error that can't be read"))?;
+        Ok(Some(Error::from_status(status)))
+    }
+
+    /// Appends the body that a response would have which tells the error; `false`: there is none, and nothing was appended.
+    pub fn json(&self, scope: &Scope<'_>, out: &mut Vec<u8>) -> Result<bool, Error> {
+        let Some(error) = self.error(scope)? else { return Ok(false) };
+        let (errors, own) = scope.errors;
+        let Rendered { headers, body, .. } = errors.render(&error, own, scope);
+        if headers.get(header::CONTENT_TYPE).is_some_and(super::response::is_json) {
+            out.extend_from_slice(&body);
+        } else {
+            put_string(&String::from_utf8_lossy(&body), out);
+        }
+        Ok(true)
+    }
+
+    /// The same as a value.
+    pub fn value(&self, scope: &Scope<'_>) -> Result<Option<Value>, Error> {
+        let mut out = Vec::new();
+        if !self.json(scope, &mut out)? {
+            return Ok(None);
+        }
+        let json = serde_json::from_slice(&out).map_err(|_| Error::internal("an error's body is no JSON"))?;
+        Ok(Some(expression::value::from_json(&json)))
     }
 }
 

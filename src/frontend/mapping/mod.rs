@@ -22,7 +22,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use check::{Checks, Components};
-pub use error::{Case as ErrorCase, Cases as ErrorCases, Errors, Form as ErrorForm, Status};
+pub use error::{Case as ErrorCase, Cases as ErrorCases, Errors, Form as ErrorForm, Place as ErrorPlace, Status, Told};
 pub use message::{Fill, MessagePlan, RequestPlan};
 pub use request::{Given, Parameters, Parts, Payload, Received, required as body_required};
 pub use response::{Answer, Outcome, Refusal, Rendered, ResponseCase, ResponsePlan, is_json};
@@ -227,6 +227,7 @@ impl RenderMessage for EachReply {
             replies: None,
             item: None,
             error: None,
+            errors: (&self.api.errors, Some(&plan.errors)),
             named: Some(&named),
         };
         match plan.response.choose(&scope)? {
@@ -276,6 +277,7 @@ impl Api {
             replies: None,
             item: None,
             error: None,
+            errors: (&self.errors, None),
             named: None,
         }
     }

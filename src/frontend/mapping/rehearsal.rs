@@ -117,6 +117,7 @@ impl Api {
                 told.response = Some(rendered.unwrap_or_else(|error| self.errors.render(&error, None, &scope)));
             }
             Action::Call(plan) => {
+                let scope = Scope { errors: (&self.errors, Some(&plan.errors)), ..scope };
                 told.rpc = Some(plan.method.name.clone());
                 match plan.request.messages(&scope) {
                     Ok(messages) => told.messages = self.shown(plan, &messages)?,

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 use super::{
+    error::{Cases, Errors},
     request::{Parameters, Received},
     template::Template,
     value,
@@ -43,6 +44,8 @@ pub struct Scope<'a> {
     pub item: Option<(Item<'a>, usize)>,
     /// The error that is told.
     pub error: Option<&'a Value>,
+    /// How errors are told, and what is different for those of the route.
+    pub errors: (&'a Errors, Option<&'a Cases>),
     /// Values with names of their own.
     pub named: Option<&'a Named<'a>>,
 }

@@ -49,6 +49,7 @@ impl fmt::Display for Template {
                 }
                 f.write_str("}")
             }
+            Self::Error(told) => write!(f, "{{$error: {}}}", told.text),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{
+    error::Told,
     opened::{Found, Opened},
     scope::{Item, Scope},
     value,
@@ -39,6 +40,8 @@ pub enum Template {
     Each(Box<(Source, String, Self)>),
     /// One of two.
     When(Box<(Expression, Self, Option<Self>)>),
+    /// An error that the reply tells of.
+    Error(Told),
 }
 
 /// The name of a member.
@@ -139,6 +142,7 @@ impl Template {
                 (false, Some(otherwise)) => otherwise.value(scope)?,
                 (false, None) => None,
             },
+            Self::Error(told) => told.value(scope)?,
         })
     }
 
@@ -182,6 +186,7 @@ impl Template {
                 (false, Some(otherwise)) => otherwise.json_in(scope, style, opened, out),
                 (false, None) => Ok(false),
             },
+            Self::Error(told) => told.json(scope, out),
             Self::Constant(_) | Self::Expression(..) | Self::Translate(_) => {
                 let value = self.value(scope)?;
                 if let Some(value) = &value {
@@ -204,7 +209,7 @@ impl Template {
     /// Whether it copies something; what is constant or computed is written as it is.
     fn is_copy(&self) -> bool {
         match self {
-            Self::Constant(_) | Self::Expression(..) | Self::Translate(_) => false,
+            Self::Constant(_) | Self::Expression(..) | Self::Translate(_) | Self::Error(_) => false,
             Self::Default(both) => both.0.is_copy() && both.1.is_copy(),
             Self::When(when) => when.1.is_copy() && when.2.as_ref().is_none_or(Self::is_copy),
             // An empty one is there because the definition wants it to be.
@@ -222,7 +227,7 @@ impl Template {
     /// Whether it needs the body of the request.
     pub fn reads_body(&self) -> bool {
         match self {
-            Self::Constant(_) => false,
+            Self::Constant(_) | Self::Error(_) => false,
             Self::Path(source, _) => source.reads_body(),
             Self::Expression(expression, _) => expression.reads("body"),
             Self::Object(members) => members.iter().any(|(_, template)| template.reads_body()),
@@ -237,7 +242,7 @@ impl Template {
     /// Whether it speaks of all messages of a stream.
     pub fn gathers(&self) -> bool {
         match self {
-            Self::Constant(_) => false,
+            Self::Constant(_) | Self::Error(_) => false,
             Self::Path(source, _) => source.gathers(),
             Self::Expression(expression, _) => expression.reads("replies"),
             Self::Object(members) => members.iter().any(|(_, template)| template.gathers()),
@@ -408,7 +413,7 @@ fn parameter(scope: &Scope<'_>, place: usize) -> Option<Value> {
     }
 }
 
-fn item<'a>(scope: &Scope<'a>) -> Option<(MessageId, &'a [u8])> {
+pub fn item<'a>(scope: &Scope<'a>) -> Option<(MessageId, &'a [u8])> {
     match scope.item? {
         (Item::Message(id, bytes), _) => Some((id, bytes)),
         (Item::Value(_), _) => None,
@@ -441,7 +446,7 @@ fn field_value(schema: &'static Schema, target: &Target, bytes: Option<&[u8]>) -
     expression::value::from_field(schema, parent, field, bytes).map_err(broken)
 }
 
-fn broken(_: Malformed) -> Error {
+pub fn broken(_: Malformed) -> Error {
     Error::internal("the reply is not a message of its type")
 }
 

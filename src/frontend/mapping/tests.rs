@@ -16,11 +16,15 @@ use crate::{
 
 /// An API with these operations and routes.
 fn api(operations: &str, rest: &str) -> std::sync::Arc<Api> {
+    api_of("prism.patterns.keyvalue.v1.KeyValueService", operations, rest)
+}
+
+/// The same on a service.
+fn api_of(service: &'static str, operations: &str, rest: &str) -> std::sync::Arc<Api> {
     let document = format!("openapi: 3.1.0\ninfo: {{title: T, version: '1'}}\npaths:\n{operations}");
-    let text = format!("frontend: t\nopenapi: t.yaml\npattern: keyvalue\n{rest}");
+    let text = format!("frontend: t\nopenapi: t.yaml\npattern: one\n{rest}");
     let texts = Texts { name: "t".to_owned(), text, document_name: "d".to_owned(), document: Ok(document) };
-    let service = |_: &str| Some("prism.patterns.keyvalue.v1.KeyValueService");
-    match compile(&texts, &service, &["keyvalue"], &BTreeMap::new()) {
+    match compile(&texts, &|_: &str| Some(service), &["one"], &BTreeMap::new()) {
         Ok(definition) => definition.api,
         Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
     }
@@ -235,4 +239,32 @@ fn errors_are_told_as_the_api_tells_them() {
     assert_eq!(shown(&tell(Error::new(Code::Unavailable, "BACKEND_UNAVAILABLE", "later"))), "503 later");
     assert_eq!(shown(&tell(Error::new(Code::DataLoss, "LOST", ""))), "200 false");
     assert_eq!(shown(&tell(Error::new(Code::Internal, "INTERNAL", "no"))), r#"500 {"error_code":500,"message":"no"}"#);
+}
+
+#[test]
+fn an_error_in_a_reply_is_told_as_all_errors_are() {
+    let operation = "  /: {get: {operationId: all, responses: {'200': {description: ok, content: {application/json: {}}}}}}\n";
+    let route = |errors: &str, own: &str| {
+        let rest = format!(
+            "{errors}routes:\n  all:\n    rpc: SetAssociationsBatch\n{own}    response:\n      body:\n        $each: reply.results\n        \
+             $item: {{at: index, error: {{$error: item.error}}, done: has(item.response)}}\n"
+        );
+        api_of("prism.patterns.schema_registry.v1.SchemaRegistryService", operation, &rest)
+    };
+    let info = json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "GONE", "domain": "d", "metadata": {"who": "me"}});
+    let error = json!({"error": {"code": 5, "message": "not here", "details": [info]}});
+    let replies = [json!({"results": [{"response": {}}, error]})];
+
+    let table = "errors:\n  body: {code: error.code, why: error.message}\n  cases:\n    GONE: {code: 40401, message: \"error.metadata.who + ' left'\"}\n";
+    assert_eq!(
+        turns_into(&route(table, ""), "GET /", &replies),
+        r#"200 [{"at":0,"done":true},{"at":1,"error":{"code":40401,"why":"me left"},"done":false}]"#
+    );
+    // What the route says counts before it; what no case knows has its status.
+    let own = "    errors: {NOT_FOUND: {code: 7}, GONE: {status: 410}}\n";
+    assert!(turns_into(&route(table, own), "GET /", &replies).contains(r#""error":{"code":410,"why":"not here"}"#));
+    // Without a table it is a problem document, and what is no JSON is a text.
+    assert!(turns_into(&route("", ""), "GET /", &replies).contains(r#""reason":"GONE""#));
+    let plain = "errors: {content_type: text/plain, body: error.message}\n";
+    assert!(turns_into(&route(plain, ""), "GET /", &replies).contains(r#""error":"not here""#));
 }

@@ -15,7 +15,8 @@ use crate::{
         journal::v1::{Operation, RemoveAssociation, StoreVersion, operation::Change},
         patterns::schema_registry::v1::{
             Association, AssociationChange, DeleteAssociationsRequest, ListAssociationsRequest, RegisterSchemaRequest, RegisteredSchema,
-            SetAssociationsRequest, SetAssociationsResponse,
+            SetAssociationsBatchRequest, SetAssociationsRequest, SetAssociationsResponse,
+            set_associations_batch_response::{Result as BatchResult, result::Outcome},
         },
     },
     slot::time,
@@ -24,6 +25,7 @@ use crate::{
 const DEFAULT_RESOURCE_TYPE: &str = "topic";
 const DEFAULT_TYPE: &str = "value";
 const MAX_CHANGES: usize = 100;
+const MAX_REQUESTS: usize = 100;
 
 impl SchemaRegistry {
     pub(super) async fn set_associations(
@@ -97,6 +99,27 @@ impl SchemaRegistry {
             })
             .await?;
         Ok(SetAssociationsResponse { associations, schemas })
+    }
+
+    /// One after the other, so that each sees what was done before it. What is wrong with one is its own business.
+    pub(super) async fn set_associations_batch(
+        self: &Arc<Self>,
+        context: &Context,
+        request: SetAssociationsBatchRequest,
+    ) -> Result<Vec<BatchResult>, Error> {
+        let requests = request.requests;
+        if requests.is_empty() || requests.len() > MAX_REQUESTS {
+            return Err(Error::invalid("requests", format!("takes 1 to {MAX_REQUESTS} items")));
+        }
+        let mut results = Vec::with_capacity(requests.len());
+        for request in requests {
+            let outcome = match self.set_associations(context, request).await {
+                Ok(done) => Outcome::Response(done),
+                Err(refusal) => Outcome::Error(refusal.to_status()),
+            };
+            results.push(BatchResult { outcome: Some(outcome) });
+        }
+        Ok(results)
     }
 
     async fn register_for(

@@ -61,6 +61,7 @@ const OPERATIONS: &[Known] = &[
     write("DeleteDek"),
     write("UndeleteDek"),
     write("SetAssociations"),
+    write("SetAssociationsBatch"),
     read("ListAssociations"),
     write("DeleteAssociations"),
 ];

@@ -19,9 +19,10 @@ use crate::{
         ListReferrersRequest, ListReferrersResponse, ListSchemaTypesRequest, ListSchemaTypesResponse, ListSchemasRequest,
         ListSchemasResponse, ListSubjectsRequest, ListSubjectsResponse, ListVersionsOfIdRequest, ListVersionsOfIdResponse,
         ListVersionsRequest, ListVersionsResponse, LookUpSchemaRequest, LookUpSchemaResponse, RegisterSchemaRequest,
-        RegisterSchemaResponse, SchemaRegistry as Service, SetAssociationsRequest, SetAssociationsResponse, SetConfigRequest,
-        SetConfigResponse, SetModeRequest, SetModeResponse, TagSchemaRequest, TagSchemaResponse, UndeleteDekRequest, UndeleteDekResponse,
-        UndeleteKekRequest, UndeleteKekResponse, UpdateKekRequest, UpdateKekResponse,
+        RegisterSchemaResponse, SchemaRegistry as Service, SetAssociationsBatchRequest, SetAssociationsBatchResponse,
+        SetAssociationsRequest, SetAssociationsResponse, SetConfigRequest, SetConfigResponse, SetModeRequest, SetModeResponse,
+        TagSchemaRequest, TagSchemaResponse, UndeleteDekRequest, UndeleteDekResponse, UndeleteKekRequest, UndeleteKekResponse,
+        UpdateKekRequest, UpdateKekResponse,
     },
     schema::Format,
 };
@@ -193,6 +194,14 @@ impl Service for Registry {
 
     async fn set_associations(&self, context: &Context, request: SetAssociationsRequest) -> Result<SetAssociationsResponse, Error> {
         self.registry.set_associations(context, request).await
+    }
+
+    async fn set_associations_batch(
+        &self,
+        context: &Context,
+        request: SetAssociationsBatchRequest,
+    ) -> Result<SetAssociationsBatchResponse, Error> {
+        Ok(SetAssociationsBatchResponse { results: self.registry.set_associations_batch(context, request).await? })
     }
 
     async fn list_associations(&self, context: &Context, request: ListAssociationsRequest) -> Result<ListAssociationsResponse, Error> {
