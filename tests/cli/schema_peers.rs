@@ -3,11 +3,12 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{certificate::Certificate, generate::serve, prism};
 
@@ -113,6 +114,131 @@ fn an_older_registry_is_exported() {
         "{}",
         run.stderr
     );
+}
+
+/// A target that takes its time, and what it saw: what was registered when, and how many were at once at most.
+#[derive(Default)]
+struct Slow {
+    schemas: Vec<Value>,
+    /// `+` and a name when it is begun, `-` and the name when it is done.
+    log: Vec<String>,
+    running: usize,
+    most: usize,
+    refused: Option<&'static str>,
+}
+
+impl Slow {
+    fn start(refused: Option<&'static str>) -> (String, Arc<Mutex<Self>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let slow = Arc::new(Mutex::new(Self { refused, ..Self::default() }));
+        let seen = slow.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let slow = slow.clone();
+                std::thread::spawn(move || Self::answer(&slow, stream.unwrap()));
+            }
+        });
+        (url, seen)
+    }
+
+    fn answer(slow: &Mutex<Self>, mut stream: TcpStream) {
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() > 0 {
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let length = head.to_lowercase().split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        let path = head.split(' ').nth(1).unwrap();
+        let (status, body) = if head.starts_with("POST ") {
+            Self::register(slow, path, serde_json::from_slice(&body).unwrap())
+        } else if path.starts_with("/schemas?") {
+            (200, slow.lock().unwrap().schemas.clone().into())
+        } else {
+            (200, json!({"mode": "IMPORT"}))
+        };
+        let body = body.to_string();
+        let length = body.len();
+        write!(stream, "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    }
+
+    fn register(slow: &Mutex<Self>, path: &str, mut body: Value) -> (u16, Value) {
+        let subject = path.split('/').nth(2).unwrap().to_owned();
+        let name = format!("{subject} {}", body["version"]);
+        {
+            let mut slow = slow.lock().unwrap();
+            slow.log.push(format!("+{name}"));
+            slow.running += 1;
+            slow.most = slow.most.max(slow.running);
+        }
+        // Until as many came as ever will.
+        let late = Instant::now() + Duration::from_secs(5);
+        while slow.lock().unwrap().most < 8 && Instant::now() < late {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let mut slow = slow.lock().unwrap();
+        slow.log.push(format!("-{name}"));
+        slow.running -= 1;
+        if slow.refused == Some(&name) {
+            return (422, json!({"error_code": 42201, "message": "no"}));
+        }
+        body["subject"] = subject.into();
+        slow.schemas.push(body.clone());
+        (200, json!({"id": body["id"]}))
+    }
+
+    /// Whether the one was done before the other was begun.
+    fn before(&self, one: &str, other: &str) -> bool {
+        let place = |event: String| self.log.iter().position(|known| *known == event).unwrap();
+        place(format!("-{one}")) < place(format!("+{other}"))
+    }
+}
+
+#[test]
+fn an_import_has_several_in_flight_and_keeps_the_order_that_counts() {
+    let mut lines = vec![json!({"kind": "registry", "form": 1, "source": "x"})];
+    let mut id = 0;
+    for version in 1..=3 {
+        for subject in 0..12 {
+            id += 1;
+            let mut line =
+                json!({"kind": "schema", "subject": format!("s{subject}"), "version": version, "id": id, "schema": format!("\"{id}\"")});
+            // What it refers to was registered later than it.
+            if (subject, version) == (0, 1) {
+                line["references"] = json!([{"name": "R", "subject": "s11", "version": 1}]);
+            }
+            lines.push(line);
+        }
+    }
+    lines.push(json!({"kind": "end", "lines": lines.len()}));
+    let file = tempfile::Builder::new().suffix(".ndjson").tempfile().unwrap();
+    fs::write(file.path(), lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n").unwrap();
+
+    let (url, slow) = Slow::start(None);
+    let run = prism(&format!("schema import {} --url {url}", file.path().display()));
+    assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("registered: 36 of 36\n"), "{}", run.stderr);
+    let seen = slow.lock().unwrap();
+    assert_eq!((seen.schemas.len(), seen.most), (36, 8));
+    for subject in 0..12 {
+        for version in 1..3 {
+            let (one, next) = (format!("s{subject} {version}"), format!("s{subject} {}", version + 1));
+            assert!(seen.before(&one, &next), "{one}, {next}: {:?}", seen.log);
+        }
+    }
+    assert!(seen.before("s11 1", "s0 1"), "{:?}", seen.log);
+
+    // What fails ends it: what was begun is done, and nothing more is begun.
+    let (url, slow) = Slow::start(Some("s5 1"));
+    let run = prism(&format!("schema import {} --url {url}", file.path().display()));
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    assert!(run.stderr.contains("subject s5 version 1 (id 6) can't be registered: no (42201)\nThe import is not done."), "{}", run.stderr);
+    let seen = slow.lock().unwrap();
+    assert_eq!(seen.running, 0, "{:?}", seen.log);
+    assert!(seen.schemas.len() < 24, "{:?}", seen.log);
 }
 
 #[test]

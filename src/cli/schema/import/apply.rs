@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use serde_json::{Value, json};
 
 use super::{
@@ -15,11 +16,14 @@ use super::{
     },
     keys,
     plan::Plan,
+    queue::Queue,
     verify,
 };
 use crate::cli::Failure;
 
 const IMPORT: &str = "IMPORT";
+/// Registrations at the same time.
+const PARALLEL: usize = 8;
 
 /// Does everything, and gives what there is to know of it.
 pub(super) async fn run(target: &Registry, contents: &Contents, plan: &Plan<'_>, no_modes: bool) -> Result<Vec<String>, Failure> {
@@ -68,21 +72,45 @@ fn of(schema: &Schema) -> String {
 
 async fn register(target: &Registry, plan: &Plan<'_>) -> Result<(), Failure> {
     let mut progress = Progress::new("registered", plan.register.len());
-    for schema in &plan.register {
-        let mut body = schema.request();
-        body.insert("id".to_owned(), schema.id.into());
-        body.insert("version".to_owned(), schema.version.into());
-        let path = format!("/subjects/{}/versions", escape(&schema.subject));
-        // With an id and a version, once more is the same.
-        let answer = target.post(&path, &Value::Object(body), Repeat::Yes).await;
-        let answer = answer.map_err(|trouble| format!("{} can't be registered: {trouble}", of(schema)))?;
-        let id = answer.get("id").and_then(Value::as_u64);
-        if id != Some(schema.id.into()) {
-            return Err(Failure(format!("{}: the target gave it the id {}", of(schema), id.unwrap_or_default())));
+    let (mut queue, mut running) = (Queue::new(&plan.register), FuturesUnordered::new());
+    let mut failed: Option<(usize, Failure)> = None;
+    loop {
+        while failed.is_none() && running.len() < PARALLEL {
+            let Some(place) = queue.next() else { break };
+            let schema = plan.register[place];
+            running.push(async move { (place, register_one(target, schema).await) });
         }
-        progress.step();
+        // Also behind a failure, what was begun is waited for: whoever runs the import again then sees all that was done.
+        let Some((place, result)) = running.next().await else { break };
+        match result {
+            Ok(()) => {
+                queue.done(place);
+                progress.step();
+            }
+            // Of several, the first of the plan is told.
+            Err(_) if failed.as_ref().is_some_and(|(first, _)| *first < place) => {}
+            Err(failure) => failed = Some((place, failure)),
+        }
+    }
+    if let Some((_, failure)) = failed {
+        return Err(failure);
     }
     progress.end();
+    Ok(())
+}
+
+async fn register_one(target: &Registry, schema: &Schema) -> Result<(), Failure> {
+    let mut body = schema.request();
+    body.insert("id".to_owned(), schema.id.into());
+    body.insert("version".to_owned(), schema.version.into());
+    let path = format!("/subjects/{}/versions", escape(&schema.subject));
+    // With an id and a version, once more is the same.
+    let answer = target.post(&path, &Value::Object(body), Repeat::Yes).await;
+    let answer = answer.map_err(|trouble| format!("{} can't be registered: {trouble}", of(schema)))?;
+    let id = answer.get("id").and_then(Value::as_u64);
+    if id != Some(schema.id.into()) {
+        return Err(Failure(format!("{}: the target gave it the id {}", of(schema), id.unwrap_or_default())));
+    }
     Ok(())
 }
 

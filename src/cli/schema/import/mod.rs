@@ -4,6 +4,7 @@ mod apply;
 mod keys;
 mod mapping;
 mod plan;
+mod queue;
 mod verify;
 
 use std::{fs::File, io::BufReader};
@@ -30,7 +31,8 @@ Examples:
   prism schema import registry.ndjson --context-map .=.old  everything of the default context into .old
 
 Ids, versions, references, metadata, rules, soft deletions, configurations, modes and keys are kept. Each context of the target is
-in mode IMPORT meanwhile. What is there already with the same id is skipped, so an import that ended early is run again. At the
+in mode IMPORT meanwhile. Up to 8 schemas are registered at the same time, but those of a subject one after the other, and each
+behind what it refers to. What is there already with the same id is skipped, so an import that ended early is run again. At the
 end the target is read and compared. docs/schema-registry.md tells a migration step by step.";
 
 /// Arguments of `prism schema import`.
