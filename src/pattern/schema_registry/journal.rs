@@ -30,11 +30,7 @@ use crate::{
     proto::journal::v1::{Entry, Operation, Part, Snapshot},
 };
 
-/// How old what never changes may be before it is looked after in the background, its disappearance for good excepted.
-const TOUCH_AGE: Duration = Duration::from_millis(500);
-/// How old it may be before that is waited for.
-const MAX_AGE: Duration = Duration::from_secs(5);
-/// How long that is waited for.
+/// How long it is waited for that what is too old gets new.
 const MAX_WAIT: Duration = Duration::from_millis(100);
 /// How long ago a change may have seen what it is appended to. A storage that was put back to an older state can come to have
 /// another head of the same revision, so that the condition alone would not notice.
@@ -45,6 +41,8 @@ const MAX_ATTEMPTS: u32 = 100;
 const MAX_READS: u32 = 20;
 /// Operations that lie aside are read so many at a time.
 const MAX_ASIDE_READS: usize = 16;
+/// How long looking after it in the background may take.
+const TOUCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a snapshot may take.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -59,11 +57,22 @@ pub(super) struct Sizes {
     pub look_entries: u64,
     /// Size of a snapshot's part, unless a single operation is larger.
     pub part_bytes: usize,
+    /// How old what never changes may be before it is looked after in the background, its disappearance for good excepted.
+    pub touch_age: Duration,
+    /// How old it may be before that is waited for: so long after a deletion for good, other gateways may tell what is gone.
+    pub max_age: Duration,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { inline_bytes: 4 << 10, snapshot_entries: 1024, look_entries: 64, part_bytes: 256 << 10 }
+        Self {
+            inline_bytes: 4 << 10,
+            snapshot_entries: 1024,
+            look_entries: 64,
+            part_bytes: 256 << 10,
+            touch_age: Duration::from_millis(500),
+            max_age: Duration::from_secs(5),
+        }
     }
 }
 
@@ -112,21 +121,22 @@ impl Journal {
     /// Keeps the state from getting old: in the background if that was not done for a while, and at once if for long. A storage
     /// that doesn't answer is no reason not to look.
     pub async fn touch(self: &Arc<Self>, context: &Context) {
+        let Sizes { touch_age, max_age, .. } = self.sizes;
         let age = self.age();
-        if age <= TOUCH_AGE {
+        if age <= touch_age {
             return;
         }
         let (now, last) = (self.clock(), self.touched.load(Ordering::Relaxed));
-        let due = Duration::from_millis(now.saturating_sub(last)) > TOUCH_AGE;
+        let due = Duration::from_millis(now.saturating_sub(last)) > touch_age;
         if due && self.touched.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()).with_timeout(MAX_AGE));
+            let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()).with_timeout(TOUCH_TIMEOUT));
             tokio::spawn(async move {
                 if let Err(error) = journal.fresh(&context).await {
                     tracing::debug!(namespace = %context.namespace, %error, "the journal of the schema registry could not be read in the background");
                 }
             });
         }
-        if age > MAX_AGE {
+        if age > max_age {
             // Whether it succeeds or not: what is known is told.
             let _ = tokio::time::timeout(MAX_WAIT, self.fresh(context)).await;
         }

@@ -2,16 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::pedantic)]
 
+mod age;
 mod disk;
 mod faults;
 mod gateways;
 mod history;
 mod identity;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use lru::LruCache;
 
 use self::disk::Disk;
 use super::{
+    PARSED_SCHEMAS, SchemaRegistry,
     identity::Guid,
     journal::{Journal, Plan, Sizes},
     state::{State, Stored},
@@ -21,7 +28,10 @@ use crate::{
     call::{Context, Error},
     proto::{
         journal::v1::{Operation, RemoveVersion, StoreSchema, StoreVersion, operation::Change},
-        patterns::schema_registry::v1::Schema,
+        patterns::{
+            schema_registry::v1::{RegisterSchemaRequest, RegisteredSchema, Schema},
+            slots::v1::Capabilities,
+        },
     },
 };
 
@@ -35,7 +45,14 @@ enum Step {
 const STEPS: [Step; 2] = [Step::Transactional, Step::Cas];
 
 /// So small that everything that has sizes happens all the time.
-const SMALL: Sizes = Sizes { inline_bytes: 150, snapshot_entries: 8, look_entries: 4, part_bytes: 300 };
+const SMALL: Sizes = Sizes {
+    inline_bytes: 150,
+    snapshot_entries: 8,
+    look_entries: 4,
+    part_bytes: 300,
+    touch_age: Duration::from_millis(500),
+    max_age: Duration::from_secs(5),
+};
 
 /// A gateway over the storage: a journal of its own.
 fn gateway(disk: &Arc<Disk>, step: Step, sizes: Sizes) -> Arc<Journal> {
@@ -44,6 +61,23 @@ fn gateway(disk: &Arc<Disk>, step: Step, sizes: Sizes) -> Arc<Journal> {
         Step::Cas => Swap::Cas(disk.clone()),
     };
     Journal::new(Store { basic: disk.clone(), scan: disk.clone(), swap }, sizes)
+}
+
+/// A gateway over the storage: the whole pattern.
+fn registry(disk: &Arc<Disk>, sizes: Sizes) -> Arc<SchemaRegistry> {
+    Arc::new(SchemaRegistry {
+        journal: gateway(disk, Step::Transactional, sizes),
+        parsed: Mutex::new(LruCache::new(PARSED_SCHEMAS)),
+        queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+        max_schema_bytes: 1 << 20,
+        capabilities: Capabilities::default(),
+    })
+}
+
+/// What a client registers.
+async fn registered(registry: &Arc<SchemaRegistry>, subject: &str, text: &str) -> RegisteredSchema {
+    let request = RegisterSchemaRequest { subject: subject.to_owned(), schema: Some(schema(text)), ..RegisterSchemaRequest::default() };
+    registry.register(&context(), request).await.unwrap()
 }
 
 fn context() -> Context {
