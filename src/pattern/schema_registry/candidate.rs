@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     SchemaRegistry,
-    compatibility::Trial,
     identity::Guid,
     reference, refusal, rule,
     setting::{self, merge_metadata, merge_rules},
@@ -28,7 +27,6 @@ pub(super) struct Basis {
     /// With the versions that they mean now.
     pub references: Vec<SchemaReference>,
     pub dependencies: Vec<Dependency>,
-    pub trial: Trial,
 }
 
 impl Basis {
@@ -48,9 +46,8 @@ impl Basis {
         };
         let dependencies = reference::dependencies(state, &name.context, &references, format)?;
         let config = setting::effective(state, name);
-        let trial = Trial::next(state, name, &config)?;
         let mode = setting::mode(state, name).to_owned();
-        Ok(Self { config, mode, versions, latest, format, references, dependencies, trial })
+        Ok(Self { config, mode, versions, latest, format, references, dependencies })
     }
 
     /// Whether the configuration adds something to schemas.
@@ -59,7 +56,8 @@ impl Basis {
         default_metadata.is_some() || override_metadata.is_some() || default_rule_set.is_some() || override_rule_set.is_some()
     }
 
-    /// Whether what was found out on the one holds on the other.
+    /// Whether what was found out on the one holds on the other: a verdict too, since what a schema is held against follows from
+    /// the configuration and the versions.
     pub fn holds(&self, now: &Self) -> bool {
         self.config == now.config
             && self.mode == now.mode

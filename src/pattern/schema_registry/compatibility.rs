@@ -117,23 +117,25 @@ impl SchemaRegistry {
         let CheckCompatibilityRequest { context: space, subject, version, schema, normalize, verbose } = request;
         let name = Name::subject(&space, &subject)?;
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
-        let basis = self
+        let (basis, trial) = self
             .journal
             .now(context, |state| -> Result<_, Error> {
-                let mut basis = Basis::gather(state, &name, &schema)?;
-                if !version.is_empty() {
-                    let number = super::read::version(&version)?;
-                    let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
-                    let one = super::read::find(subject, number, false).ok_or_else(|| refusal::version_not_found(&name, &version))?;
-                    basis.trial = Trial::one(state, &name, &basis.config, one)?;
+                let basis = Basis::gather(state, &name, &schema)?;
+                if version.is_empty() {
+                    let trial = Trial::next(state, &name, &basis.config)?;
+                    return Ok((basis, trial));
                 }
-                Ok(basis)
+                let number = super::read::version(&version)?;
+                let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
+                let one = super::read::find(subject, number, false).ok_or_else(|| refusal::version_not_found(&name, &version))?;
+                let trial = Trial::one(state, &name, &basis.config, one)?;
+                Ok((basis, trial))
             })
             .await??;
         let registry = self.clone();
         let verdict = super::heavy(move || {
             let Candidate { parsed, metadata, .. } = registry.candidate(&basis, schema, normalize)?;
-            registry.judge(&basis.trial, &parsed, metadata.as_ref())
+            registry.judge(&trial, &parsed, metadata.as_ref())
         })
         .await?;
         let compatible = verdict.is_none();

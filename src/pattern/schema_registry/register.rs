@@ -8,6 +8,7 @@ use std::{
 use super::{
     SchemaRegistry,
     candidate::{Basis, Candidate, complete},
+    compatibility::Trial,
     heavy,
     read::{registered, shaped},
     refusal,
@@ -28,19 +29,20 @@ const MAX_ATTEMPTS: usize = 50;
 const MAX_NUMBER: u32 = i32::MAX as u32;
 
 /// What a registration comes to.
-enum Outcome {
+#[derive(Debug)]
+pub(super) enum Outcome {
     Done(Box<RegisteredSchema>),
     /// The subject isn't any more what the schema was judged on.
     Again,
 }
 
 /// What is to be registered, and as what.
-struct Wanted {
-    name: Name,
+pub(super) struct Wanted {
+    pub name: Name,
     /// 0: the next one.
-    id: u32,
+    pub id: u32,
     /// 0: the next one.
-    version: u32,
+    pub version: u32,
 }
 
 impl SchemaRegistry {
@@ -50,8 +52,8 @@ impl SchemaRegistry {
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
         let mut turn = None;
         for _ in 0..MAX_ATTEMPTS {
-            let basis = Arc::new(self.journal.now(context, |state| Basis::gather(state, &wanted.name, &schema)).await??);
-            if let Outcome::Done(done) = self.attempt(context, &wanted, &schema, normalize, basis).await? {
+            let ground = self.journal.now(context, |state| gather(state, &wanted.name, &schema)).await??;
+            if let Outcome::Done(done) = self.attempt(context, &wanted, &schema, normalize, ground).await? {
                 return self.shape(*done, &format);
             }
             if turn.is_none() {
@@ -61,13 +63,13 @@ impl SchemaRegistry {
         Err(refusal::contention())
     }
 
-    async fn attempt(
+    pub(super) async fn attempt(
         self: &Arc<Self>,
         context: &Context,
         wanted: &Wanted,
         request: &Schema,
         normalize: bool,
-        basis: Arc<Basis>,
+        (basis, trial): (Arc<Basis>, Trial),
     ) -> Result<Outcome, Error> {
         let name = &wanted.name;
         let importing = basis.mode == "IMPORT";
@@ -87,7 +89,7 @@ impl SchemaRegistry {
                 return Ok((candidate, None));
             }
             complete(&mut candidate, &on);
-            let verdict = registry.judge(&on.trial, &candidate.parsed, candidate.metadata.as_ref())?;
+            let verdict = registry.judge(&trial, &candidate.parsed, candidate.metadata.as_ref())?;
             Ok((candidate, verdict))
         })
         .await?;
@@ -184,6 +186,13 @@ impl SchemaRegistry {
         let Some(material) = material.transpose()? else { return Ok(schema) };
         shaped(&*self.parsed(&material)?, schema, format)
     }
+}
+
+/// What counts for a schema of a subject, and what it is held against.
+pub(super) fn gather(state: &State, name: &Name, request: &Schema) -> Result<(Arc<Basis>, Trial), Error> {
+    let basis = Basis::gather(state, name, request)?;
+    let trial = Trial::next(state, name, &basis.config)?;
+    Ok((Arc::new(basis), trial))
 }
 
 /// The latest version that has the schema.

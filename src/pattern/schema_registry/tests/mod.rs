@@ -8,6 +8,7 @@ mod faults;
 mod gateways;
 mod history;
 mod identity;
+mod race;
 
 use std::{
     sync::{Arc, Mutex},
