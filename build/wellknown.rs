@@ -1,8 +1,11 @@
-//! Lists `wellknown/protobuf/**/*.proto`: files that schemas import without a reference, so that a new one needs no line of code.
+//! Lists `wellknown/protobuf/**/*.proto`: files that schemas import without a reference, so that a new one needs no line of code; and
+//! reads `wellknown/tags.yaml`, the names by which texts tell tags.
 
 use std::{error::Error, fmt::Write as _, fs, path::Path};
 
-/// Writes `wellknown.rs`: the files' import paths and contents as one constant.
+use super::yaml::tree;
+
+/// Writes `wellknown.rs`, the files' import paths and contents as one constant, and `tags.rs`, a constant for each name.
 pub fn write(out: &Path) -> Result<(), Box<dyn Error>> {
     const ROOT: &str = "wellknown/protobuf";
     println!("cargo:rerun-if-changed={ROOT}");
@@ -17,5 +20,24 @@ pub fn write(out: &Path) -> Result<(), Box<dyn Error>> {
     }
     code.push_str("];\n");
     fs::write(out.join("wellknown.rs"), code)?;
+    tags(out)
+}
+
+fn tags(out: &Path) -> Result<(), Box<dyn Error>> {
+    const NAMES: &str = "wellknown/tags.yaml";
+    println!("cargo:rerun-if-changed={NAMES}");
+    let (root, _) = tree::parse(&fs::read_to_string(NAMES)?);
+    let mut code = String::new();
+    for (key, doc) in [
+        ("attribute", "Of records and fields in Avro, of schemas in JSON Schema."),
+        ("message", "The option of messages in Protobuf."),
+        ("field", "The option of fields in Protobuf."),
+        ("import", "The file that declares both options."),
+        ("list", "The list in both options."),
+    ] {
+        let name = root.get(key).and_then(tree::Node::text).ok_or_else(|| format!("{NAMES} has no text {key}"))?;
+        writeln!(code, "/// {doc}\npub(super) const {}: &str = {name:?};", key.to_uppercase())?;
+    }
+    fs::write(out.join("tags.rs"), code)?;
     Ok(())
 }

@@ -1,13 +1,16 @@
 //! Schemas of data: three formats, what makes two texts the same schema, and what may change between two versions.
 //!
 //! Nothing in here knows of subjects, versions or storage: texts go in, answers come out. Each format is a folder with the
-//! same four things: `parse`, `canonical`, `rendered` and `differences`.
+//! same things: `parse`, `canonical`, `rendered`, `differences`, `tags` and `tagged`.
 
 pub mod avro;
 mod difference;
 mod format;
 pub mod json;
 pub mod protobuf;
+pub mod tag;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

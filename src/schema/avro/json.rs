@@ -4,6 +4,11 @@ use std::fmt::Write;
 
 use serde_json::{Number, Value};
 
+/// The texts of a list; none if it is something else.
+pub(super) fn texts(json: &Value) -> Vec<String> {
+    json.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
 /// Appends a text in quotes.
 pub(super) fn text(out: &mut String, text: &str) {
     out.push('"');

@@ -12,11 +12,12 @@ mod name;
 mod pointer;
 mod print;
 mod read;
+mod tag;
 #[cfg(test)]
 mod tests;
 
 use self::model::Model;
-use super::{Dependency, Difference, Invalid};
+use super::{Dependency, Difference, Invalid, tag::Visit};
 
 /// A schema with all that it refers to.
 #[derive(Debug)]
@@ -45,6 +46,18 @@ impl Schema {
     /// See [`super::Schema::rendered`]; `resolved` is the only shape.
     pub fn rendered(&self, shape: &str) -> Option<String> {
         (shape == "resolved").then(|| print::resolved(&self.model))
+    }
+
+    /// See [`super::Schema::tags`].
+    pub(super) fn tags(&self, visit: &mut Visit) {
+        tag::each(&mut self.model.clone(), visit);
+    }
+
+    /// See [`super::Schema::tagged`].
+    pub(super) fn tagged(&self, visit: &mut Visit) -> String {
+        let mut model = self.model.clone();
+        tag::each(&mut model, visit);
+        print::canonical(&model)
     }
 }
 

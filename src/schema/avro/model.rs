@@ -11,7 +11,7 @@ use super::name::FullName;
 pub(super) struct Id(pub usize);
 
 /// A schema and all that it refers to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Model {
     /// All types, of the text itself and of those that it refers to.
     pub nodes: Vec<Node>,
@@ -40,7 +40,7 @@ impl Model {
 pub(super) type Properties = Vec<(String, Value)>;
 
 /// A type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     /// What it is.
     pub kind: Kind,
@@ -51,7 +51,7 @@ pub(super) struct Node {
 }
 
 /// What a type is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Kind {
     /// A primitive type.
     Primitive(Primitive),
@@ -154,7 +154,7 @@ impl Primitive {
 }
 
 /// What all named types have.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Named {
     /// Its name with its namespace.
     pub name: FullName,
@@ -165,7 +165,7 @@ pub(super) struct Named {
 }
 
 /// A record.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Record {
     /// Its names.
     pub named: Named,
@@ -176,7 +176,7 @@ pub(super) struct Record {
 }
 
 /// A field of a record.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Field {
     /// Its name.
     pub name: String,
@@ -206,7 +206,7 @@ pub(super) enum Order {
 }
 
 /// An enum.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Enum {
     /// Its names.
     pub named: Named,
@@ -217,7 +217,7 @@ pub(super) struct Enum {
 }
 
 /// A type of a fixed number of bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fixed {
     /// Its names.
     pub named: Named,

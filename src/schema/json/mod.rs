@@ -10,6 +10,7 @@ mod draft;
 mod meta;
 mod node;
 mod number;
+mod tag;
 mod text;
 mod unevaluated;
 mod uri;
@@ -19,7 +20,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::{Dependency, Difference, Invalid, Policy};
+use super::{Dependency, Difference, Invalid, Policy, tag::Visit};
 use node::Node;
 
 /// A schema with all that it refers to.
@@ -52,6 +53,16 @@ impl Schema {
     /// See [`super::Schema::rendered`]; there is no other shape.
     pub fn rendered(&self, _shape: &str) -> Option<String> {
         None
+    }
+
+    /// See [`super::Schema::tags`].
+    pub(super) fn tags(&self, visit: &mut Visit) {
+        tag::each(&self.text, visit);
+    }
+
+    /// See [`super::Schema::tagged`].
+    pub(super) fn tagged(&self, visit: &mut Visit) -> String {
+        tag::each(&self.text, visit)
     }
 }
 

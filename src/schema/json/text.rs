@@ -29,23 +29,44 @@ pub fn sorted(text: &str) -> String {
 }
 
 fn written(text: &str, sort: bool) -> String {
-    let mut reader = Reader { text, at: 0 };
-    let Some(tree) = reader.value() else { return text.to_owned() };
+    let Some(tree) = tree(text) else { return text.to_owned() };
     let mut out = String::with_capacity(text.len());
     tree.write(&mut out, sort);
     out
 }
 
+/// The value of a text that is known to be JSON.
+pub fn tree(text: &str) -> Option<Tree<'_>> {
+    Reader { text, at: 0 }.value()
+}
+
 /// A value with literals and numbers as they are written.
-enum Tree<'a> {
+pub enum Tree<'a> {
+    /// A number, `true`, `false` or `null`.
     Literal(&'a str),
+    /// A text.
     Text(String),
+    /// A list.
     Array(Vec<Tree<'a>>),
     /// A member that is written twice counts with its last value, at its first place.
     Object(IndexMap<String, Tree<'a>>),
 }
 
 impl Tree<'_> {
+    /// The text without spaces.
+    pub fn minified(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out, false);
+        out
+    }
+
+    /// The texts of a list; none if it is something else.
+    pub fn texts(&self) -> Vec<String> {
+        let Self::Array(items) = self else { return Vec::new() };
+        let text = |item: &Self| if let Self::Text(text) = item { Some(text.clone()) } else { None };
+        items.iter().filter_map(text).collect()
+    }
+
     fn write(&self, out: &mut String, sort: bool) {
         match self {
             Self::Literal(literal) => out.push_str(literal),

@@ -20,7 +20,7 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 const MAX_VISIBLE: usize = 100_000;
 
 /// Files that know each other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Linked {
     pub file: FileDescriptor,
     pub syntax: Syntax,

@@ -15,16 +15,17 @@ mod names;
 mod print;
 mod read;
 mod scan;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod wellknown;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
+use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
 use prost_types::FileDescriptorProto;
 
-use super::{Dependency, Difference, Invalid};
+use super::{Dependency, Difference, Invalid, tag::Visit};
 use link::Linked;
 use print::Shape;
 use read::{File, MAX_TEXT, Syntax, Visibility};
@@ -86,17 +87,30 @@ impl Schema {
     /// See [`super::Schema::rendered`].
     pub fn rendered(&self, shape: &str) -> Option<String> {
         match shape {
-            "serialized" => Some(STANDARD.encode(self.serialized())),
+            "serialized" => {
+                let file = self.descriptor(FileDescriptorProto::default().descriptor());
+                file.ok().map(|file| STANDARD.encode(file.encode_to_vec()))
+            }
             "ignore_extensions" => Some(print::file(&self.linked, Shape::Bare)),
             _ => None,
         }
     }
 
+    /// See [`super::Schema::tags`].
+    pub(super) fn tags(&self, visit: &mut Visit) {
+        tag::each(self, visit);
+    }
+
+    /// See [`super::Schema::tagged`].
+    pub(super) fn tagged(&self, visit: &mut Visit, dependencies: &[Dependency]) -> Result<String, Invalid> {
+        tag::tagged(self, visit, dependencies)
+    }
+
     /// The descriptor of the file itself as protoc would give it, without places in the text.
-    fn serialized(&self) -> Vec<u8> {
+    fn descriptor(&self, descriptor: MessageDescriptor) -> Result<DynamicMessage, Invalid> {
         let encoded = self.linked.file.encode_to_vec();
-        let descriptor = FileDescriptorProto::default().descriptor();
-        let Ok(mut file) = DynamicMessage::decode(descriptor, encoded.as_slice()) else { return encoded };
+        let mut file = DynamicMessage::decode(descriptor, encoded.as_slice())
+            .map_err(|error| Invalid::new(format!("the descriptor can't be read: {error}")))?;
         let imports = &self.linked.imports;
         let list = |wanted: Visibility| {
             let numbered = imports.iter().zip(0..).filter(|((_, visibility), _)| *visibility == wanted);
@@ -113,7 +127,7 @@ impl Schema {
                 file.set_field_by_name("edition", Value::EnumNumber(edition.number));
             }
         }
-        file.encode_to_vec()
+        Ok(file)
     }
 }
 
