@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     SchemaRegistry,
     identity::Guid,
+    inline::Tagging,
     reference, refusal, rule,
     setting::{self, merge_metadata, merge_rules},
     state::{State, Stored, Version},
@@ -18,6 +19,8 @@ use crate::{
 
 /// What of the state counts for a schema of a subject.
 pub(super) struct Basis {
+    /// That of the subject.
+    pub context: String,
     pub config: Config,
     pub mode: String,
     pub versions: Vec<(u32, Version)>,
@@ -47,7 +50,8 @@ impl Basis {
         let dependencies = reference::dependencies(state, &name.context, &references, format)?;
         let config = setting::effective(state, name);
         let mode = setting::mode(state, name).to_owned();
-        Ok(Self { config, mode, versions, latest, format, references, dependencies })
+        let context = name.context.clone();
+        Ok(Self { context, config, mode, versions, latest, format, references, dependencies })
     }
 
     /// Whether the configuration adds something to schemas.
@@ -98,7 +102,7 @@ impl Candidate {
 
 impl SchemaRegistry {
     /// Reads the schema of a request. Takes its time, so it is not for a thread that serves calls.
-    pub(super) fn candidate(&self, basis: &Basis, request: Request, normalize: bool) -> Result<Candidate, Error> {
+    pub(super) fn candidate(&self, basis: &Basis, request: Request, tagging: &Tagging, normalize: bool) -> Result<Candidate, Error> {
         let Request { schema: mut text, metadata, rule_set, .. } = request;
         if let Some(metadata) = &metadata {
             rule::check_metadata("schema.metadata", metadata)?;
@@ -106,18 +110,21 @@ impl SchemaRegistry {
         if let Some(rules) = &rule_set {
             rule::check("schema.rule_set", rules)?;
         }
-        if text.len() > self.max_schema_bytes {
-            let message = format!("Schema too large: it has {} bytes, and may have {}", text.len(), self.max_schema_bytes);
-            return Err(Error::new(Code::InvalidArgument, "SCHEMA_TOO_LARGE", message.clone()).with_violation("schema.schema", message));
-        }
+        self.fits(&text)?;
         if text.is_empty() {
             match basis.latest.as_ref().filter(|_| metadata.is_some() || rule_set.is_some()) {
                 Some(latest) => text = latest.text.to_string(),
                 None => return Err(refusal::invalid_schema("schema.schema", "the text is empty")),
             }
         }
-        let parsed = Schema::parse(basis.format, &text, &basis.dependencies)
-            .map_err(|error| refusal::invalid_schema("schema.schema", error.message))?;
+        let read = |text: &str| {
+            Schema::parse(basis.format, text, &basis.dependencies).map_err(|error| refusal::invalid_schema("schema.schema", error.message))
+        };
+        let mut parsed = read(&text)?;
+        if let Some(tagged) = self.tagged(&parsed, basis, tagging)? {
+            self.fits(&tagged)?;
+            parsed = read(&tagged)?;
+        }
         let mut references = basis.references.clone();
         let text = if normalize || basis.config.normalize == Some(true) {
             references.sort_by(|one, other| (&one.subject, one.version, &one.name).cmp(&(&other.subject, other.version, &other.name)));
@@ -127,6 +134,14 @@ impl SchemaRegistry {
             parsed.canonical()
         };
         Ok(Candidate { parsed: Arc::new(parsed), text, references, metadata, rule_set })
+    }
+
+    fn fits(&self, text: &str) -> Result<(), Error> {
+        if text.len() <= self.max_schema_bytes {
+            return Ok(());
+        }
+        let message = format!("Schema too large: it has {} bytes, and may have {}", text.len(), self.max_schema_bytes);
+        Err(Error::new(Code::InvalidArgument, "SCHEMA_TOO_LARGE", message.clone()).with_violation("schema.schema", message))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     SchemaRegistry,
     candidate::{Basis, Candidate},
+    inline::Tagging,
     reference::Material,
     refusal,
     setting::{self, Level},
@@ -134,7 +135,7 @@ impl SchemaRegistry {
             .await??;
         let registry = self.clone();
         let verdict = super::heavy(move || {
-            let Candidate { parsed, metadata, .. } = registry.candidate(&basis, schema, normalize)?;
+            let Candidate { parsed, metadata, .. } = registry.candidate(&basis, schema, &Tagging::default(), normalize)?;
             registry.judge(&trial, &parsed, metadata.as_ref())
         })
         .await?;

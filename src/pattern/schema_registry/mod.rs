@@ -10,6 +10,7 @@ mod compatibility;
 mod delete;
 mod govern;
 mod identity;
+mod inline;
 mod journal;
 mod key;
 mod read;

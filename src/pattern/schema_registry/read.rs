@@ -8,6 +8,7 @@ use prost::Message as _;
 use super::{
     SchemaRegistry,
     identity::Guid,
+    inline,
     reference::Material,
     refusal,
     state::{Space, State, Stored, Subject, Version},
@@ -26,6 +27,17 @@ use crate::{
 
 /// Most properties that are looked for at once.
 const MAX_PROPERTIES: usize = 100;
+
+/// References tell subjects with their contexts.
+const QUALIFIED: &str = "qualified";
+
+/// How a schema is told.
+#[derive(Default)]
+struct Shape {
+    format: String,
+    find_tags: Vec<String>,
+    reference_format: String,
+}
 
 /// Which version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,23 +127,34 @@ impl SchemaRegistry {
     }
 
     pub(super) async fn get(&self, context: &Context, request: GetSchemaRequest) -> Result<RegisteredSchema, Error> {
-        let GetSchemaRequest { context: space, subject, version: text, deleted, format } = request;
+        let GetSchemaRequest { context: space, subject, version: text, deleted, format, find_tags, reference_format } = request;
+        inline::check(&find_tags)?;
         let name = Name::subject(&space, &subject)?;
         let number = version(&text)?;
         let (found, material) =
             self.journal.now(context, |state| Self::pick(state, &aliased(state, &name), number, &text, deleted)).await??;
-        self.in_shape(found, &material, &format)
+        self.in_shape(found, &material, &Shape { format, find_tags, reference_format })
     }
 
-    fn in_shape(&self, found: RegisteredSchema, material: &Material, format: &str) -> Result<RegisteredSchema, Error> {
+    fn in_shape(&self, mut found: RegisteredSchema, material: &Material, shape: &Shape) -> Result<RegisteredSchema, Error> {
+        let Shape { format, find_tags, reference_format } = shape;
+        if reference_format == QUALIFIED {
+            for reference in &mut found.references {
+                reference.subject = Name::new(&material.context, &reference.subject).to_string();
+            }
+        }
+        if !find_tags.is_empty() {
+            found.schema_tags = inline::found(&*self.parsed(material)?, find_tags);
+        }
         if format.is_empty() { Ok(found) } else { shaped(&*self.parsed(material)?, found, format) }
     }
 
     /// What an id leads to never changes, so it is told without a look at the storage, if nothing else is asked for.
     pub(super) async fn known_by_id(&self, context: &Context, request: &GetSchemaByIdRequest) -> Option<Bytes> {
-        let GetSchemaByIdRequest { context: space, id, subject, format, fetch_max_id } = request;
+        let GetSchemaByIdRequest { context: space, id, subject, format, fetch_max_id, find_tags, reference_format } = request;
         let name = Name::scope(space, subject).ok()?;
-        if !name.subject.is_empty() || *fetch_max_id || !format.is_empty() {
+        let plain = format.is_empty() && find_tags.is_empty() && reference_format != QUALIFIED;
+        if !name.subject.is_empty() || *fetch_max_id || !plain {
             return None;
         }
         self.journal.touch(context).await;
@@ -143,7 +166,8 @@ impl SchemaRegistry {
     }
 
     pub(super) async fn get_by_id(&self, context: &Context, request: GetSchemaByIdRequest) -> Result<GetSchemaByIdResponse, Error> {
-        let GetSchemaByIdRequest { context: space, id, subject, format, fetch_max_id } = request;
+        let GetSchemaByIdRequest { context: space, id, subject, format, fetch_max_id, find_tags, reference_format } = request;
+        inline::check(&find_tags)?;
         let name = Name::scope(&space, &subject)?;
         let (found, material, max_id) = self
             .journal
@@ -161,11 +185,13 @@ impl SchemaRegistry {
                 Ok((schema, Material::of(state, context, stored)?, max_id))
             })
             .await??;
-        Ok(GetSchemaByIdResponse { schema: Some(self.in_shape(found, &material, &format)?), max_id })
+        let shape = Shape { format, find_tags, reference_format };
+        Ok(GetSchemaByIdResponse { schema: Some(self.in_shape(found, &material, &shape)?), max_id })
     }
 
     pub(super) async fn get_by_guid(&self, context: &Context, request: GetSchemaByGuidRequest) -> Result<RegisteredSchema, Error> {
-        let GetSchemaByGuidRequest { guid, format } = request;
+        let GetSchemaByGuidRequest { guid, format, find_tags } = request;
+        inline::check(&find_tags)?;
         let guid = Guid::parse(&guid).ok_or_else(refusal::schema_not_found)?;
         let (found, material) = self
             .journal
@@ -175,7 +201,7 @@ impl SchemaRegistry {
                 Ok((bare(stored), Material::of(state, name, stored)?))
             })
             .await??;
-        self.in_shape(found, &material, &format)
+        self.in_shape(found, &material, &Shape { format, find_tags, ..Shape::default() })
     }
 
     pub(super) async fn ids_of_guid(&self, context: &Context, request: ListIdsOfGuidRequest) -> Result<Vec<ContextId>, Error> {
@@ -304,7 +330,7 @@ impl SchemaRegistry {
                 Ok((schema, Material::of(state, &name.context, stored)?))
             })
             .await??;
-        self.in_shape(found, &material, &format)
+        self.in_shape(found, &material, &Shape { format, ..Shape::default() })
     }
 }
 

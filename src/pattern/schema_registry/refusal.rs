@@ -67,6 +67,14 @@ pub(super) fn invalid_schema(field: &str, why: impl Into<String>) -> Error {
     Error::new(Code::InvalidArgument, "INVALID_SCHEMA", format!("Invalid schema: {why}")).with_violation(field, why)
 }
 
+/// `kind` is what was asked for, `sr_field` say, or a part of any kind.
+pub(super) fn entity_not_found(field: &str, kind: &str, path: &str) -> Error {
+    let why = format!("the schema has no {kind} '{path}'");
+    Error::new(Code::InvalidArgument, "ENTITY_NOT_FOUND", format!("Tags can't be changed: {why}"))
+        .with_violation(field, why)
+        .with("entity_path", path)
+}
+
 pub(super) fn invalid_version(version: &str) -> Error {
     let allowed = "Allowed values are between [1, 2^31-1] and the string \"latest\"";
     let message = format!("The specified version '{version}' is not a valid version id. {allowed}");

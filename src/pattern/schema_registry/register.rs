@@ -10,6 +10,7 @@ use super::{
     candidate::{Basis, Candidate, complete},
     compatibility::Trial,
     heavy,
+    inline::Tagging,
     read::{registered, shaped},
     refusal,
     state::{State, Stored, Version},
@@ -43,17 +44,32 @@ pub(super) struct Wanted {
     pub id: u32,
     /// 0: the next one.
     pub version: u32,
+    pub normalize: bool,
+    pub tagging: Tagging,
 }
 
 impl SchemaRegistry {
     pub(super) async fn register(self: &Arc<Self>, context: &Context, request: RegisterSchemaRequest) -> Result<RegisteredSchema, Error> {
-        let RegisterSchemaRequest { context: space, subject, schema, normalize, id, version, format } = request;
-        let wanted = Wanted { name: Name::subject(&space, &subject)?, id: number(id), version: number(version) };
+        let RegisterSchemaRequest {
+            context: space,
+            subject,
+            schema,
+            normalize,
+            id,
+            version,
+            format,
+            tags_to_add,
+            tags_to_remove,
+            propagate_tags,
+        } = request;
+        let name = Name::subject(&space, &subject)?;
+        let tagging = Tagging::new(&tags_to_add, &tags_to_remove, propagate_tags)?;
+        let wanted = Arc::new(Wanted { name, id: number(id), version: number(version), normalize, tagging });
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
         let mut turn = None;
         for _ in 0..MAX_ATTEMPTS {
             let ground = self.journal.now(context, |state| gather(state, &wanted.name, &schema)).await??;
-            if let Outcome::Done(done) = self.attempt(context, &wanted, &schema, normalize, ground).await? {
+            if let Outcome::Done(done) = self.attempt(context, &wanted, &schema, ground).await? {
                 return self.shape(*done, &format);
             }
             if turn.is_none() {
@@ -66,15 +82,14 @@ impl SchemaRegistry {
     pub(super) async fn attempt(
         self: &Arc<Self>,
         context: &Context,
-        wanted: &Wanted,
+        wanted: &Arc<Wanted>,
         request: &Schema,
-        normalize: bool,
         (basis, trial): (Arc<Basis>, Trial),
     ) -> Result<Outcome, Error> {
         let name = &wanted.name;
         let importing = basis.mode == "IMPORT";
-        let (registry, on, schema) = (self.clone(), basis.clone(), request.clone());
-        let candidate = heavy(move || registry.candidate(&on, schema, normalize)).await?;
+        let (registry, on, schema, what) = (self.clone(), basis.clone(), request.clone(), wanted.clone());
+        let candidate = heavy(move || registry.candidate(&on, schema, &what.tagging, what.normalize)).await?;
         if !importing && wanted.id == 0 && !basis.adds() {
             // The common case: it is there.
             let plain = self.journal.look(|state| same(state, name, &candidate, false));
@@ -168,7 +183,7 @@ impl SchemaRegistry {
             })
             .await??;
         let registry = self.clone();
-        let candidate = heavy(move || registry.candidate(&basis, schema, normalize)).await?;
+        let candidate = heavy(move || registry.candidate(&basis, schema, &Tagging::default(), normalize)).await?;
         let found = self.journal.look(|state| same(state, &name, &candidate, deleted));
         self.shape(found.ok_or_else(refusal::schema_not_found)?, &format)
     }

@@ -8,6 +8,7 @@ mod faults;
 mod gateways;
 mod history;
 mod identity;
+mod inline;
 mod race;
 
 use std::{

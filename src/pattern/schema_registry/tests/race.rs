@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        inline::Tagging,
         register::{Outcome, Wanted, gather},
         subject::Name,
     },
@@ -62,7 +63,7 @@ async fn what_changed_since_the_look_is_noticed() {
         registered(&mine, "s", V1).await;
         registered(&mine, "r", V1).await;
         let name = Name::subject("", "s").unwrap();
-        let wanted_one = Wanted { name, id: 0, version: 0 };
+        let wanted_one = Arc::new(Wanted { name, id: 0, version: 0, normalize: false, tagging: Tagging::default() });
         let refers = SchemaReference { name: "x".to_owned(), subject: "r".to_owned(), version: -1 };
         let references = if matches!(what, Meanwhile::Register("r", _)) { vec![refers] } else { Vec::new() };
         let text = if references.is_empty() { V2.to_owned() } else { V2.replace("\"R\"", "\"Q\"") };
@@ -70,7 +71,7 @@ async fn what_changed_since_the_look_is_noticed() {
 
         let ground = mine.journal.now(&context(), |state| gather(state, &wanted_one.name, &request)).await.unwrap().unwrap();
         done(&other, what).await;
-        let outcome = mine.attempt(&context(), &wanted_one, &request, false, ground).await.unwrap();
+        let outcome = mine.attempt(&context(), &wanted_one, &request, ground).await.unwrap();
         match outcome {
             Outcome::Again => assert_eq!(wanted, "again"),
             Outcome::Done(made) => assert_eq!(format!("version {}", made.version), wanted),
