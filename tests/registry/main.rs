@@ -17,6 +17,7 @@ mod contexts;
 mod errors;
 mod keys;
 mod routes;
+mod tags;
 
 use gateway::Gateway;
 use http::Answer;
