@@ -39,16 +39,17 @@ pub fn write(out: &Path) -> Result<(), Box<dyn Error>> {
 fn script(list: &str) -> Result<String, Box<dyn Error>> {
     let names: Vec<_> = list.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
     let alike: BTreeSet<_> = names.iter().filter_map(|name| name.rfind("17h").and_then(|hash| name.get(..hash + 3))).collect();
-    let mut script = String::from("SECTIONS {\n");
-    for (section, names, end) in [(".text.start", &names, ""), (".text.alike", &alike.into_iter().collect(), "*")] {
-        writeln!(script, "  {section} : {{ *(")?;
+    // The linker's own statement of `.text` follows this one, and brings all others.
+    let mut script = String::from("SECTIONS {\n  .text : {\n");
+    for (names, end) in [(&names, ""), (&alike.into_iter().collect(), "*")] {
+        script.push_str("    *(\n");
         for name in names {
             // What is rarely called has a section of another name.
-            writeln!(script, "    .text.{name}{end} .text.unlikely.{name}{end}")?;
+            writeln!(script, "      .text.{name}{end} .text.unlikely.{name}{end}")?;
         }
-        writeln!(script, "  ) }}")?;
+        script.push_str("    )\n");
     }
-    writeln!(script, "}} INSERT BEFORE .text;")?;
+    script.push_str("  }\n} INSERT BEFORE .init;\n");
     Ok(script)
 }
 
