@@ -152,9 +152,9 @@ async fn expire_and_persist_keep_the_revision(s: Subject) {
 }
 
 async fn expire_replaces(s: Subject) {
-    s.set_with(b"key", b"value", Some(millis(120))).await;
+    s.set_with(b"key", b"value", Some(millis(1500))).await;
     assert!(s.expire(b"key", seconds(60)).await.found);
-    sleep(160).await;
+    sleep(1600).await;
     assert!(s.exists(b"key").await, "the earlier expiration still holds");
     assert!(s.expire(b"key", millis(50)).await.found);
     sleep(80).await;

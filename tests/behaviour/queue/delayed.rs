@@ -91,20 +91,22 @@ async fn no_delay_and_a_past_time_are_now(s: Subject) {
 }
 
 async fn messages_become_ready_in_the_order_of_their_times(s: Subject) {
-    for delay in [400, 100, 300, 200] {
-        s.enqueue_delayed("jobs", &delay.to_string(), Schedule::Delay(millis(delay))).await;
+    // Far enough away that all are put in before the first is ready, also where everything is slow.
+    let first = now() + 1500;
+    for later in [300, 0, 200, 100] {
+        s.enqueue_delayed("jobs", &later.to_string(), Schedule::DeliverTime(timestamp(first + later))).await;
     }
     let mut taken = Vec::new();
     for _ in 0..4 {
         taken.push(s.dequeue_waiting("jobs").await);
     }
-    assert_eq!(taken, ["100", "200", "300", "400"]);
+    assert_eq!(taken, ["0", "100", "200", "300"]);
 }
 
 async fn a_message_takes_its_place_when_it_becomes_ready(s: Subject) {
-    s.enqueue_delayed("jobs", "delayed", Schedule::Delay(millis(250))).await;
+    s.enqueue_delayed("jobs", "delayed", Schedule::Delay(millis(1500))).await;
     s.enqueue("jobs", "put in before it was ready").await;
-    sleep(400).await;
+    sleep(1650).await;
     s.enqueue("jobs", "put in after it was ready").await;
     // Within one second it may still be on its way; then it is not here yet, and comes last.
     let mut taken = s.drain("jobs").await;
