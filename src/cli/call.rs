@@ -38,6 +38,9 @@ Examples:
 Fields of type bytes are base64. A stream is one JSON object per line, both ways: requests are read from standard input,
 answers are written as they come.";
 
+/// The reason of an RPC that is of another pattern than the namespace's.
+const NOT_OF_PATTERN: &str = "SERVICE_NOT_SERVED";
+
 /// Arguments of `prism call`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -88,8 +91,7 @@ pub fn run(args: Args) -> Outcome {
 }
 
 async fn call(args: Args) -> Outcome {
-    let schema = Schema::all();
-    let method = find(&args.method)?;
+    let methods = find(&args.method)?;
     let url = if args.address.contains("://") { args.address.clone() } else { format!("http://{}", args.address) };
     let handler = RemoteHandler::connect(&url, &args.namespace, None)?;
     let mut context = Context::internal(args.namespace.as_str());
@@ -101,15 +103,29 @@ async fn call(args: Args) -> Outcome {
             context.metadata.append(name, value);
         }
     }
-    let input = message_of(schema, method.descriptor.input().full_name())?;
-    let output = message_of(schema, method.descriptor.output().full_name())?;
-    let requests: Messages<Bytes> = match args.request {
-        Some(text) => Box::pin(stream::iter([read(schema, input, text.as_bytes())])),
-        None => from_standard_input(schema, input, method.client_streaming),
+    let schema = Schema::all();
+    // Where several patterns have the RPC, its request is kept to be sent again: which of them the namespace has is for Prism to say.
+    let text = match args.request {
+        None if methods.len() > 1 => Some(standard_input().await.map_err(explain)?),
+        text => text.map(String::into_bytes),
     };
-    let input =
-        if method.client_streaming { Input::Stream(requests) } else { Input::One(Input::Stream(requests).bytes().await.map_err(explain)?) };
-    let reply = handler.handle(&context, &method, input).await.map_err(explain)?;
+    let mut answer = Err(Error::internal("no RPC was called"));
+    let mut output = None;
+    for method in &methods {
+        let input = message_of(schema, method.descriptor.input().full_name())?;
+        output = Some(message_of(schema, method.descriptor.output().full_name())?);
+        let requests: Messages<Bytes> = match &text {
+            Some(text) => Box::pin(stream::iter([read(schema, input, text)])),
+            None => from_standard_input(schema, input, method.client_streaming),
+        };
+        let input = Input::Stream(requests);
+        let input = if method.client_streaming { input } else { Input::One(input.bytes().await.map_err(explain)?) };
+        answer = handler.handle(&context, method, input).await;
+        if !answer.as_ref().is_err_and(|error| error.reason() == NOT_OF_PATTERN) {
+            break;
+        }
+    }
+    let (reply, output) = (answer.map_err(explain)?, output.ok_or("no RPC was called")?);
     match reply.output {
         Output::One(message) => print(schema, output, &message)?,
         Output::Stream(mut messages) => {
@@ -121,14 +137,16 @@ async fn call(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The RPC of that name among all patterns. Names of RPCs differ between patterns, but for those that all have.
-fn find(name: &str) -> Result<Arc<Method>, Failure> {
-    let methods: Vec<_> =
+/// The RPCs of that name among all patterns: one, but for those that all patterns have.
+fn find(name: &str) -> Result<Vec<Arc<Method>>, Failure> {
+    let mut methods: Vec<_> =
         PATTERNS.iter().filter_map(|pattern| Method::of_service(proto::descriptors(), pattern.service)).flatten().collect();
-    methods.iter().find(|method| method.name.eq_ignore_ascii_case(name)).cloned().ok_or_else(|| {
+    if !methods.iter().any(|method| method.name.eq_ignore_ascii_case(name)) {
         let names: Vec<_> = methods.iter().map(|method| method.name.as_str()).collect();
-        Failure(unknown("RPC", name, names))
-    })
+        return Err(Failure(unknown("RPC", name, names)));
+    }
+    methods.retain(|method| method.name.eq_ignore_ascii_case(name));
+    Ok(methods)
 }
 
 fn message_of(schema: &'static Schema, name: &str) -> Result<MessageId, Failure> {
@@ -143,7 +161,6 @@ fn read(schema: &Schema, message: MessageId, text: &[u8]) -> Result<Bytes, Error
 
 /// One request of the whole text, or one of each line.
 fn from_standard_input(schema: &'static Schema, message: MessageId, lines: bool) -> Messages<Bytes> {
-    let broken = |error: std::io::Error| Error::internal("standard input can't be read").with_source(error);
     if lines {
         let lines = BufReader::new(tokio::io::stdin()).lines();
         return Box::pin(stream::try_unfold(lines, move |mut lines| async move {
@@ -155,15 +172,21 @@ fn from_standard_input(schema: &'static Schema, message: MessageId, lines: bool)
             Ok(None)
         }));
     }
-    Box::pin(stream::once(async move {
-        let mut text = Vec::new();
-        // Who calls from a terminal without a request has nothing to say, and should not have to end an empty input.
-        if !std::io::stdin().is_terminal() {
-            tokio::io::stdin().read_to_end(&mut text).await.map_err(broken)?;
-        }
-        let nothing = text.iter().all(u8::is_ascii_whitespace);
-        read(schema, message, if nothing { b"{}" } else { &text })
-    }))
+    Box::pin(stream::once(async move { read(schema, message, &standard_input().await?) }))
+}
+
+/// All of it; an empty one is an empty request.
+async fn standard_input() -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    // Who calls from a terminal without a request has nothing to say, and should not have to end an empty input.
+    if !std::io::stdin().is_terminal() {
+        tokio::io::stdin().read_to_end(&mut text).await.map_err(broken)?;
+    }
+    Ok(if text.iter().all(u8::is_ascii_whitespace) { b"{}".to_vec() } else { text })
+}
+
+fn broken(error: std::io::Error) -> Error {
+    Error::internal("standard input can't be read").with_source(error)
 }
 
 /// One line of JSON.

@@ -12,6 +12,7 @@ mod poll;
 mod servers;
 mod wire;
 
+mod call;
 mod deadline;
 mod drain;
 mod examples;
