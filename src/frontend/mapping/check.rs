@@ -46,16 +46,16 @@ impl Components {
     }
 
     /// The schema with the components that it needs: the document as far as it is of interest.
-    fn around(&self, schema: Json) -> Result<Json, serde_json::Error> {
+    fn around(&self, schema: &Json) -> Result<Json, serde_json::Error> {
         let mut needed: BTreeMap<&str, Json> = BTreeMap::new();
         let mut wanted = Vec::new();
-        references(&schema, &mut wanted);
+        references(schema, &mut wanted);
         while let Some(reference) = wanted.pop() {
             let component = reference.strip_prefix(COMPONENTS).and_then(|path| self.at(path));
             // Who refers in another way may mean anything.
-            let more = component.map_or_else(|| self.0.iter().collect(), |one| vec![one]);
+            let more = component.map_or_else(|| self.all().collect(), |one| vec![one]);
             for (name, text) in more {
-                if !needed.contains_key(name.as_str()) {
+                if !needed.contains_key(name) {
                     let value = serde_json::from_str(text)?;
                     references(&value, &mut wanted);
                     needed.insert(name, value);
@@ -70,10 +70,14 @@ impl Components {
         Ok(json!({"components": sections, "allOf": [schema]}))
     }
 
+    fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), &**text))
+    }
+
     /// The component that a path leads to, or into.
-    fn at(&self, path: &str) -> Option<(&String, &Box<str>)> {
+    fn at(&self, path: &str) -> Option<(&str, &str)> {
         let end = path.match_indices('/').nth(1).map_or(path.len(), |(end, _)| end);
-        self.0.get_key_value(path.get(..end)?)
+        self.0.get_key_value(path.get(..end)?).map(|(name, text)| (name.as_str(), &**text))
     }
 }
 
@@ -102,7 +106,7 @@ impl Checks {
     }
 
     fn compile(&self, schema: &str) -> Result<Validator, String> {
-        let whole = serde_json::from_str(schema).and_then(|schema| self.components.around(schema)).map_err(|error| error.to_string())?;
+        let whole = serde_json::from_str(schema).and_then(|schema| self.components.around(&schema)).map_err(|error| error.to_string())?;
         jsonschema::options().with_draft(Draft::Draft202012).offline().build(&whole).map_err(|error| error.to_string())
     }
 
@@ -186,14 +190,14 @@ mod tests {
     fn a_schema_brings_what_it_refers_to_and_no_more() {
         let components = components();
         let brought = |reference: &str| {
-            let whole = components.around(json!({"items": [{"$ref": reference}]})).unwrap();
+            let whole = components.around(&json!({"items": [{"$ref": reference}]})).unwrap();
             let sections = whole["components"].as_object().unwrap().values();
             sections.flat_map(|section| section.as_object().unwrap().keys().cloned()).collect::<Vec<_>>()
         };
         assert_eq!(brought("#/components/schemas/Note"), ["Note", "Text"]);
         assert_eq!(brought("#/components/schemas/Note/properties/text"), ["Note", "Text"]);
         assert_eq!(brought("#/components/parameters/Limit/schema"), ["Limit"]);
-        assert_eq!(components.around(json!({"type": "string"})).unwrap()["components"], json!({}));
+        assert_eq!(components.around(&json!({"type": "string"})).unwrap()["components"], json!({}));
         // What is written in another way is found by having everything.
         assert_eq!(brought("#/components/schemas/a~1b").len(), 5);
     }
