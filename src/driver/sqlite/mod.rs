@@ -69,7 +69,7 @@ impl Sqlite {
         let connection = tokio::task::spawn_blocking(move || open::writer(&opening)).await;
         let connection = connection.map_err(|error| Error::internal("opening the database was broken off").with_source(error))??;
         let signals = Arc::new(Signals::default());
-        let writer = Writer::start(connection, &settings.path, signals.clone())
+        let writer = Writer::start(connection, &settings, signals.clone())
             .map_err(|error| Error::internal("the thread that writes the database can't be started").with_source(error))?;
         let readers = Readers::new(settings.path.clone(), settings.readers, *settings.busy_timeout);
         let database = Arc::new(Database { writer, readers, signals, limits: Limits::default(), members: Members::default() });

@@ -1,8 +1,13 @@
 //! Opens the file: checks that it is ours, sets the modes and brings the tables up to date.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
     error::{cannot_open, opening},
@@ -13,6 +18,8 @@ use crate::call::Error;
 
 /// Statements that a connection keeps prepared; more than this driver has.
 const PREPARED: usize = 96;
+/// Between two tries, while another process is in the way.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The connection that writes.
 pub fn writer(settings: &Settings) -> Result<Connection, Error> {
@@ -27,8 +34,20 @@ pub fn writer(settings: &Settings) -> Result<Connection, Error> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
     connection.busy_timeout(*settings.busy_timeout).map_err(|error| cannot_open(path, error))?;
     ours(&connection, path)?;
-    prepare(&mut connection, settings).map_err(|error| cannot_open(path, error))?;
+    // SQLite itself does not wait for the lock that a change of the journal's mode needs.
+    patiently(*settings.busy_timeout, || prepare(&mut connection, settings)).map_err(|error| cannot_open(path, error))?;
     Ok(connection)
+}
+
+/// Tries again while another process is in the way, for so long at most.
+pub fn patiently<T>(timeout: Duration, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let until = Instant::now() + timeout;
+    loop {
+        match attempt() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until => thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
 }
 
 /// A connection that only reads. It does not wait for locks unless it is told to: it may run inside the async runtime.

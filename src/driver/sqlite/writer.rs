@@ -4,9 +4,9 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    path::Path,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -15,6 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     checkpoint::Checkpointer,
     error::{closed, tell},
+    open::patiently,
+    settings::Settings,
     signals::{Signals, Topic},
 };
 use crate::{call::Error, driver::Keyspace};
@@ -23,6 +25,8 @@ use crate::{call::Error, driver::Keyspace};
 const QUEUE: usize = 1024;
 /// Most operations that share a commit.
 const BATCH: usize = 256;
+/// How long SQLite itself waits for another process, each time.
+const BUSY_LOOK: Duration = Duration::from_millis(10);
 
 /// The way to the thread.
 pub struct Writer {
@@ -38,13 +42,14 @@ enum Job {
 
 impl Writer {
     /// Starts the thread. It ends with [`Writer::close`] or when the writer is dropped.
-    pub fn start(mut connection: Connection, path: &Path, signals: Arc<Signals>) -> std::io::Result<Self> {
+    pub fn start(mut connection: Connection, settings: &Settings, signals: Arc<Signals>) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let checkpointer = Checkpointer::start(&mut connection, path)?;
+        let checkpointer = Checkpointer::start(&mut connection, &settings.path)?;
+        let busy_timeout = *settings.busy_timeout;
         let seen = data_version(&connection);
         thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || Thread { connection, signals, seen, checkpointer }.run(waiting))?;
+            .spawn(move || Thread { connection, busy_timeout, signals, seen, checkpointer }.run(waiting))?;
         Ok(Self { jobs })
     }
 
@@ -194,6 +199,8 @@ fn data_version(connection: &Connection) -> i64 {
 
 struct Thread {
     connection: Connection,
+    /// How long to wait for another process.
+    busy_timeout: Duration,
     signals: Arc<Signals>,
     /// The data version at the last look.
     seen: i64,
@@ -274,13 +281,22 @@ impl Thread {
 
     /// Runs operations in one transaction and commits it. An operation that fails leaves nothing behind.
     fn attempt(&self, batch: &mut [Box<dyn Operation>]) -> Result<Vec<Topic>, Failure> {
-        self.execute("BEGIN IMMEDIATE").map_err(Failure::Nothing)?;
+        self.begin().map_err(Failure::Nothing)?;
         let result = self.run_all(batch);
         // Some errors, as a full disk, make SQLite roll the transaction back by itself.
         if result.is_err() && !self.connection.is_autocommit() {
             let _ = self.execute("ROLLBACK");
         }
         result.map_err(Failure::Lost)
+    }
+
+    /// SQLite itself soon looks but ten times a second, and in the moments between two transactions of a process that always has more
+    /// to write it hardly ever looks just then. So it waits briefly here, again and again, and each time begins with short pauses.
+    fn begin(&self) -> rusqlite::Result<()> {
+        self.connection.busy_timeout(self.busy_timeout.min(BUSY_LOOK))?;
+        let begun = patiently(self.busy_timeout, || self.execute("BEGIN IMMEDIATE"));
+        self.connection.busy_timeout(self.busy_timeout)?;
+        begun
     }
 
     fn run_all(&self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<Vec<Topic>> {
