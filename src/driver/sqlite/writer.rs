@@ -46,6 +46,9 @@ impl Writer {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let checkpointer = Checkpointer::start(&mut connection, &settings.path)?;
         let busy_timeout = *settings.busy_timeout;
+        // SQLite soon looks but ten times a second, and in the moments between two transactions of a process that always has more to write
+        // it hardly ever looks just then. So it waits briefly, again and again, and each time begins with short pauses.
+        connection.busy_timeout(busy_timeout.min(BUSY_LOOK)).map_err(std::io::Error::other)?;
         let seen = data_version(&connection);
         thread::Builder::new()
             .name("sqlite-writer".into())
@@ -233,6 +236,8 @@ impl Thread {
         // Dropping the queue tells all who still wait in it that the database is closed.
         drop(jobs);
         self.checkpointer.stop(&mut self.connection);
+        // What is left in the log stays there if this fails.
+        let _ = self.connection.busy_timeout(self.busy_timeout);
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         drop(self.connection);
         if let Some(done) = closing {
@@ -281,22 +286,13 @@ impl Thread {
 
     /// Runs operations in one transaction and commits it. An operation that fails leaves nothing behind.
     fn attempt(&self, batch: &mut [Box<dyn Operation>]) -> Result<Vec<Topic>, Failure> {
-        self.begin().map_err(Failure::Nothing)?;
+        patiently(self.busy_timeout, || self.execute("BEGIN IMMEDIATE")).map_err(Failure::Nothing)?;
         let result = self.run_all(batch);
         // Some errors, as a full disk, make SQLite roll the transaction back by itself.
         if result.is_err() && !self.connection.is_autocommit() {
             let _ = self.execute("ROLLBACK");
         }
         result.map_err(Failure::Lost)
-    }
-
-    /// SQLite itself soon looks but ten times a second, and in the moments between two transactions of a process that always has more
-    /// to write it hardly ever looks just then. So it waits briefly here, again and again, and each time begins with short pauses.
-    fn begin(&self) -> rusqlite::Result<()> {
-        self.connection.busy_timeout(self.busy_timeout.min(BUSY_LOOK))?;
-        let begun = patiently(self.busy_timeout, || self.execute("BEGIN IMMEDIATE"));
-        self.connection.busy_timeout(self.busy_timeout)?;
-        begun
     }
 
     fn run_all(&self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<Vec<Topic>> {
