@@ -3,19 +3,19 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake g++ make && rm -rf /var/lib/apt/lists/*
 WORKDIR /prism
 COPY Cargo.toml Cargo.lock ./
-COPY build build
+COPY crates crates
+COPY tests/conformance tests/conformance
 COPY proto proto
 COPY registry registry
 COPY frontends frontends
 COPY openapi openapi
 COPY examples examples
-COPY wellknown wellknown
 COPY src src
-RUN cargo build --release --locked && mkdir /data
+RUN cargo build --profile dist --locked && mkdir /data
 
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data prism
-COPY --from=build /prism/target/release/prism /usr/local/bin/prism
+COPY --from=build /prism/target/dist/prism /usr/local/bin/prism
 COPY --from=build --chown=prism:prism /data /data
 USER prism
 WORKDIR /data

@@ -7,8 +7,8 @@ help: ## what there is
 run: ## the gateway on embedded defaults
 	cargo run --release -- serve
 
-build: ## the release binary
-	cargo build --release
+build: ## the binary for releases: smaller and faster, but slow to build
+	cargo build --profile dist
 
 test: ## all tests; installs what they need
 	scripts/test
@@ -17,10 +17,10 @@ bench: ## micro benchmarks and load, side by side with peers
 	scripts/bench
 
 lint: ## clippy, with warnings as errors
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets -- -D warnings
 
-docs: ## the documentation of the crate
-	cargo doc --no-deps --open
+docs: ## the documentation of the crates
+	cargo doc --workspace --no-deps --open
 
 fmt: ## format
 	cargo fmt --all

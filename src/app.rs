@@ -7,21 +7,18 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{
-    call::{AccessLog, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, Pipeline},
-    config::{self, Config, FrontendKind},
-    driver::{self, Backend, Keyspace, Settings},
-    edge::{self, Binding, Bindings, Bound, Cors, Documentation, Drain, Edge, Frontend, Services, TlsFiles},
-    frontend::{
-        bind, definition, openapi,
-        route::{self, Routes},
-    },
-    idempotency,
-    pattern::{self, Facts},
-    proto, registry,
-    remote::RemoteHandler,
-    slot::Slot,
+use crate::driver::{self, Backend, Keyspace, Settings};
+use prism_call::{AccessLog, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, Pipeline, proto};
+use prism_config::{self as config, Config, FrontendKind};
+use prism_edge::{self as edge, Binding, Bindings, Bound, Cors, Documentation, Drain, Edge, Frontend, Services, TlsFiles};
+use prism_frontend::{
+    bind, definition, openapi,
+    route::{self, Routes},
 };
+use prism_pattern::{self as pattern, Facts};
+use prism_registry as registry;
+use prism_remote::RemoteHandler;
+use prism_slot::{Slot, idempotency};
 
 /// After a drain began, streams that are quiet may go on for this long: most of those that end by themselves have ended then.
 const STREAM_GRACE: Duration = Duration::from_secs(1);
@@ -371,7 +368,7 @@ pub fn defined(binding: &config::Binding) -> Result<definition::Definition, Erro
 pub fn compile(
     texts: &definition::Texts,
     settings: &BTreeMap<String, serde_json::Value>,
-) -> Result<definition::Definition, Vec<crate::yaml::Problems>> {
+) -> Result<definition::Definition, Vec<prism_yaml::Problems>> {
     let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
     definition::compile(texts, &|name| pattern::find(name).map(|pattern| pattern.service), &patterns, settings)
 }

@@ -14,18 +14,15 @@ use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::{Failure, Outcome};
-use crate::{
-    call::{Context, Error, Handler as _, Input, Messages, Method, Output},
-    config::parse_duration,
-    frontend::{
-        json,
-        schema::{MessageId, Schema},
-    },
-    pattern::PATTERNS,
-    proto,
-    registry::unknown,
-    remote::RemoteHandler,
+use prism_call::{Context, Error, Handler as _, Input, Messages, Method, Output, proto};
+use prism_config::parse_duration;
+use prism_frontend::{
+    json,
+    schema::{MessageId, Schema},
 };
+use prism_pattern::PATTERNS;
+use prism_registry::unknown;
+use prism_remote::RemoteHandler;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,7 +6,7 @@ use super::{
     Outcome, known, load,
     output::{Format, print, print_text},
 };
-use crate::config::{Origin, Source, schema};
+use prism_config::{Origin, Source, schema};
 
 const EXAMPLES: &str = "\
 Examples:

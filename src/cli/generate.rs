@@ -3,10 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{Outcome, output::print_text};
-use crate::{
-    driver,
-    registry::{Backend, DriverStatus, Pattern, Registry, Slot, SlotCheck, Status, unknown},
-};
+use crate::driver;
+use prism_registry::{Backend, DriverStatus, Pattern, Registry, Slot, SlotCheck, Status, unknown};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,16 +1,14 @@
 //! Configurations, checked against the registry and the drivers of this build.
 
 use super::{Failure, style};
-use crate::{
-    config::{self, Config, Definition, Driver, Known, Source},
-    driver::KINDS,
-    frontend::definition,
-    registry::Registry,
-};
+use crate::driver::KINDS;
+use prism_config::{self as config, Config, Definition, Driver, Known, Source};
+use prism_frontend::definition;
+use prism_registry::Registry;
 
 /// All that this build knows.
 pub fn known() -> Known<'static> {
-    let driver = |kind: &&crate::driver::Kind| Driver { kind: kind.name.to_owned(), schema: (kind.schema)().to_value() };
+    let driver = |kind: &&prism_driver::Kind| Driver { kind: kind.name.to_owned(), schema: (kind.schema)().to_value() };
     let definitions = definition::names().filter_map(|name| {
         let texts = definition::Texts::embedded(name)?;
         Some(Definition { name: name.to_owned(), text: texts.text })

@@ -6,10 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, Outcome, output::print_text};
-use crate::{
-    app::{Address, App},
-    config::{self, Config, FrontendKind, LogFormat, Source},
-};
+use crate::app::{Address, App};
+use prism_config::{self as config, Config, FrontendKind, LogFormat, Source};
 
 const EXAMPLES: &str = "\
 Examples:

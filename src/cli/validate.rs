@@ -3,13 +3,11 @@
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use super::{Outcome, known, output::print_text, style};
-use crate::{
-    app,
-    config::{self, Checked, Config, Known, Namespace, Source},
-    frontend::definition::Texts,
-    registry::SlotCheck,
-    yaml::Problems,
-};
+use crate::app;
+use prism_config::{self as config, Checked, Config, Known, Namespace, Source};
+use prism_frontend::definition::Texts;
+use prism_registry::SlotCheck;
+use prism_yaml::Problems;
 
 const EXAMPLES: &str = "\
 Examples:

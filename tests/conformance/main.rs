@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use conformance_contract as contract;
 use prism::{
     call::{AccessLog, CallLimits, Method, Metrics, Namespace, Pipeline},
     edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Services, bind},
@@ -21,11 +22,6 @@ use prism::{
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use tokio_util::sync::CancellationToken;
-
-#[allow(dead_code, clippy::all, clippy::pedantic, reason = "generated code, some of it unused")]
-mod contract {
-    include!(concat!(env!("OUT_DIR"), "/connectrpc.conformance.v1.rs"));
-}
 
 /// Of release 1.0.6. They contain the 711 of the release before, which had none for half-duplex streams over HTTP/1.1.
 const CASES: usize = 742;
@@ -76,7 +72,7 @@ fn run() -> ExitCode {
 #[tokio::main]
 async fn serve() -> io::Result<()> {
     let request = read_order()?;
-    let pool = DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/conformance.bin")).as_slice()).map_err(io::Error::other)?;
+    let pool = DescriptorPool::decode(contract::DESCRIPTORS).map_err(io::Error::other)?;
     let methods =
         Method::of_service(&pool, "connectrpc.conformance.v1.ConformanceService").ok_or_else(|| io::Error::other("no service"))?;
     let metrics = Metrics::new().map_err(io::Error::other)?;

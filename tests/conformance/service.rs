@@ -13,7 +13,7 @@ use prism::{
 use prost::{Message as _, Name};
 use prost_types::Any;
 
-use crate::contract::{
+use conformance_contract::{
     self as suite, BidiStreamRequest, ConformancePayload, ServerStreamRequest, StreamResponseDefinition, UnaryResponseDefinition,
     conformance_payload::RequestInfo, unary_response_definition::Response as Unary,
 };

@@ -8,19 +8,17 @@ use super::{
     find::{Configuration, Found},
     operation,
 };
-use crate::{
-    cli::{
-        Failure, Outcome,
-        output::{Format, columns, print},
-    },
-    frontend::{
-        definition::Definition,
-        mapping::{Action, Endpoint, EndpointCase, Errors, Outcome as Reply},
-        template::Template,
-    },
-    registry::unknown,
-    yaml::{self, Node, Value},
+use crate::cli::{
+    Failure, Outcome,
+    output::{Format, columns, print},
 };
+use prism_frontend::{
+    definition::Definition,
+    mapping::{Action, Endpoint, EndpointCase, Errors, Outcome as Reply},
+    template::Template,
+};
+use prism_registry::unknown;
+use prism_yaml::{self as yaml, Node, Value};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,11 +10,11 @@ use serde_json::Value;
 use crate::{
     app,
     cli::{Failure, known},
-    config::{self, Config, FrontendKind, Origin, Source},
-    frontend::definition::{self, Definition, Texts},
-    registry::unknown,
-    yaml::Problems,
 };
+use prism_config::{self as config, Config, FrontendKind, Origin, Source};
+use prism_frontend::definition::{self, Definition, Texts};
+use prism_registry::unknown;
+use prism_yaml::Problems;
 
 /// Which configuration counts.
 #[derive(Debug, clap::Args)]

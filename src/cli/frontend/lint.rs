@@ -6,9 +6,9 @@ use super::unused;
 use crate::{
     app,
     cli::{Outcome, output::print_text, style},
-    frontend::definition::{Definition, Texts},
-    yaml::{self, Node, Place, Problem, Problems, Value},
 };
+use prism_frontend::definition::{Definition, Texts};
+use prism_yaml::{self as yaml, Node, Place, Problem, Problems, Value};
 
 const EXAMPLES: &str = "\
 Examples:

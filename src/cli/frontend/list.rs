@@ -11,9 +11,9 @@ use crate::{
         Outcome,
         output::{Format, columns, print},
     },
-    config::{Binding, Config, Frontend, FrontendKind},
-    frontend::definition,
 };
+use prism_config::{Binding, Config, Frontend, FrontendKind};
+use prism_frontend::definition;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -103,7 +103,7 @@ fn view(config: &Config, name: String, kind: FrontendKind, definition: Option<St
 /// Where clients find a binding: URLs, or addresses for protocols that have no paths of their own.
 fn places(config: &Config, binding: &Binding) -> Vec<String> {
     let listeners = config.listeners.iter().filter(|(name, _)| binding.listener.as_ref().is_none_or(|only| only == *name));
-    let place = |listener: &crate::config::Listener| {
+    let place = |listener: &prism_config::Listener| {
         let host = binding.host.as_ref().map_or_else(|| listener.address.to_string(), |host| format!("{host}:{}", listener.address.port()));
         match binding.kind {
             FrontendKind::Grpc | FrontendKind::GrpcWeb => host,

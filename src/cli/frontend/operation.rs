@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::describe::{does, when};
-use crate::{
-    cli::{Outcome, output, output::columns_apart},
-    frontend::{
-        definition::{Definition, Parameter},
-        mapping::{Action, Answer, Endpoint, EndpointCase, ErrorCases, ErrorForm, Outcome as Reply, ResponsePlan, Template as Value},
-        schema::Schema,
-        template::Template,
-    },
+use crate::cli::{
+    Outcome,
+    output::{self, columns_apart},
+};
+use prism_frontend::{
+    definition::{Definition, Parameter},
+    mapping::{Action, Answer, Endpoint, EndpointCase, ErrorCases, ErrorForm, Outcome as Reply, ResponsePlan, Template as Value},
+    schema::Schema,
+    template::Template,
 };
 
 pub(super) fn print(format: output::Format, definition: &Definition, method: &str, path: &Template, endpoint: &Endpoint) -> Outcome {

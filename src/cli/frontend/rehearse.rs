@@ -10,19 +10,17 @@ use super::{
     describe::when,
     find::{Configuration, Found},
 };
-use crate::{
-    call::{Code, Error},
-    cli::{Failure, Outcome, output::print_text, style},
-    frontend::{
-        definition::Definition,
-        mapping::{
-            Action, CallPlan,
-            rehearsal::{Outcome as Answered, Rehearsal, Request},
-        },
-        schema::{Kind, Schema, Shape},
+use crate::cli::{Failure, Outcome, output::print_text, style};
+use prism_call::{Code, Error};
+use prism_frontend::{
+    definition::Definition,
+    mapping::{
+        Action, CallPlan,
+        rehearsal::{Outcome as Answered, Rehearsal, Request},
     },
-    registry::unknown,
+    schema::{Kind, Schema, Shape},
 };
+use prism_registry::unknown;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,9 +1,7 @@
 //! `prism frontend schema`.
 
-use crate::{
-    cli::{Outcome, output::print_text},
-    frontend::definition,
-};
+use crate::cli::{Outcome, output::print_text};
+use prism_frontend::definition;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::lint::{Tree, entries};
-use crate::{
-    frontend::{
-        definition::{Definition, Location, Parameter, Texts},
-        mapping::{Action, Endpoint, RequestPlan},
-    },
-    yaml::{self, Node, Problem, Value},
+use prism_frontend::{
+    definition::{Definition, Location, Parameter, Texts},
+    mapping::{Action, Endpoint, RequestPlan},
 };
+use prism_yaml::{self as yaml, Node, Problem, Value};
 
 /// The warnings, each with its file.
 pub(super) fn find(definition: &Definition, texts: &Texts, document: &Tree) -> Vec<(String, Problem)> {

@@ -5,13 +5,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{LEGEND, count, driver_sign};
-use crate::{
-    cli::{
-        Outcome,
-        output::{Format, columns, list, print},
-    },
-    registry::{Backend, DriverStatus, Interface, Match, Model, Name, Query, Registry, SlotCheck, unknown},
+use crate::cli::{
+    Outcome,
+    output::{Format, columns, list, print},
 };
+use prism_registry::{Backend, DriverStatus, Interface, Match, Model, Name, Query, Registry, SlotCheck, unknown};
 
 /// What to do with backends.
 #[derive(Debug, clap::Subcommand)]

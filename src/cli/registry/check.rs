@@ -5,13 +5,11 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{LEGEND, compiled};
-use crate::{
-    cli::{
-        Outcome,
-        output::{Format, columns_apart, print, print_text},
-    },
-    registry::{Cell, Registry, Row, Totals, validate as check},
+use crate::cli::{
+    Outcome,
+    output::{Format, columns_apart, print, print_text},
 };
+use prism_registry::{Cell, Registry, Row, Totals, validate as check};
 
 #[derive(Serialize)]
 struct Report<'a> {

@@ -4,13 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::{
-    cli::{
-        Outcome,
-        output::{Format, columns, list, print},
-    },
-    registry::{Interface, Model, Query, Registry, Rpc, rpcs, unknown},
+use crate::cli::{
+    Outcome,
+    output::{Format, columns, list, print},
 };
+use prism_registry::{Interface, Model, Query, Registry, Rpc, rpcs, unknown};
 
 /// What to do with interfaces.
 #[derive(Debug, clap::Subcommand)]

@@ -10,11 +10,9 @@ use std::{borrow::Cow, path::PathBuf};
 use clap::Subcommand;
 
 use super::{Failure, Outcome, output::Format};
-use crate::{
-    driver,
-    pattern::PATTERNS,
-    registry::{Compiled, CompiledDriver, CompiledPattern, DriverStatus, Registry, Status},
-};
+use crate::driver;
+use prism_pattern::PATTERNS;
+use prism_registry::{Compiled, CompiledDriver, CompiledPattern, DriverStatus, Registry, Status};
 
 const EXAMPLES: &str = "\
 Examples:

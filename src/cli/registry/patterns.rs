@@ -5,13 +5,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{LEGEND, status_sign};
-use crate::{
-    cli::{
-        Outcome,
-        output::{Format, columns, list, print},
-    },
-    registry::{DriverStatus, Interface, Name, Pattern, Registry, Slot, SlotCheck, unknown},
+use crate::cli::{
+    Outcome,
+    output::{Format, columns, list, print},
 };
+use prism_registry::{DriverStatus, Interface, Name, Pattern, Registry, Slot, SlotCheck, unknown};
 
 /// What to do with patterns.
 #[derive(Debug, clap::Subcommand)]

@@ -7,7 +7,7 @@ use super::{
     record::{Key, Schema},
     registry::Registry,
 };
-use crate::schema::{self, Dependency, Invalid};
+use prism_schema::{self as schema, Dependency, Invalid};
 
 /// Most schemas that one refers to, directly or by others.
 const MAX_DEPENDENCIES: usize = 1000;

@@ -6,7 +6,8 @@ use super::{
     client::{Client, Credentials},
     registry::Registry,
 };
-use crate::{cli::Failure, config::parse_duration};
+use crate::cli::Failure;
+use prism_config::parse_duration;
 
 /// Arguments of all commands that talk to a registry.
 #[derive(Debug, clap::Args)]

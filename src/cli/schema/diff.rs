@@ -11,10 +11,8 @@ use super::{
     record::{Reference, Schema},
     text::{self, Type},
 };
-use crate::{
-    cli::{Failure, Outcome, output::print_text, style},
-    schema,
-};
+use crate::cli::{Failure, Outcome, output::print_text, style};
+use prism_schema as schema;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,10 +1,8 @@
 //! `prism schema check --offline`: files against files.
 
 use super::{check, text, text::Type};
-use crate::{
-    cli::{Failure, Outcome},
-    schema::{Dependency, Format, Policy, Schema},
-};
+use crate::cli::{Failure, Outcome};
+use prism_schema::{Dependency, Format, Policy, Schema};
 
 /// How strict a check is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

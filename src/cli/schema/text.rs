@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::record::{Reference, Schema};
-use crate::{cli::Failure, schema::Format};
+use crate::cli::Failure;
+use prism_schema::Format;
 
 /// Longest file; registries take less.
 const MAX_BYTES: u64 = 16 << 20;

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use http::Method as Verb;
 
-use crate::{
-    call::Method,
-    frontend::{
-        definition::{Location, Operation},
-        schema::Schema,
-    },
+use prism_call::Method;
+use prism_frontend::{
+    definition::{Location, Operation},
+    schema::Schema,
 };
 
 /// Words that mean the same, by what they do.

@@ -13,14 +13,13 @@ use std::{
 
 use crate::{
     app,
-    call::Method,
     cli::{Failure, Outcome, output::print_text},
-    frontend::definition::{self, Texts},
-    pattern::{self, PATTERNS},
-    proto,
-    registry::unknown,
-    yaml::Place,
 };
+use prism_call::{Method, proto};
+use prism_frontend::definition::{self, Texts};
+use prism_pattern::{self as pattern, PATTERNS};
+use prism_registry::unknown;
+use prism_yaml::Place;
 
 const EXAMPLES: &str = "\
 Examples:

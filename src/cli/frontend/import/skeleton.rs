@@ -3,13 +3,11 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use super::guess::{ranked, same};
-use crate::{
-    call::Method,
-    frontend::{
-        definition::{Document, Operation, Reading},
-        expression::{Member, Type},
-        schema::{Field, Kind, Message, Schema, Shape},
-    },
+use prism_call::Method;
+use prism_frontend::{
+    definition::{Document, Operation, Reading},
+    expression::{Member, Type},
+    schema::{Field, Kind, Message, Schema, Shape},
 };
 
 /// Most RPCs that are named beside the guess.

@@ -1,0 +1,59 @@
+//! Compiles `proto/` into messages, service traits, dispatch functions and the descriptor sets.
+//!
+//! protox stands in for protoc, so there is nothing to install.
+
+#[path = "build/comments.rs"]
+mod comments;
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use prism_codegen::{Collected, Generator, files_in, prost};
+use prost_reflect::DescriptorPool;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
+
+const PROTO: &str = "../../proto";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={PROTO}");
+    println!("cargo:rerun-if-changed=build");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let root = Path::new(PROTO);
+    let files = files_in(root, "proto")?;
+
+    let mut compiler = protox::Compiler::new([root])?;
+    compiler.include_source_info(true).include_imports(true).open_files(&files)?;
+    let described = compiler.file_descriptor_set();
+    comments::write(&out, &patterns(&described))?;
+    // The encoded form keeps custom options (`google.api.http`), which the prost types of a descriptor would drop.
+    let encoded = compiler.encode_file_descriptor_set();
+    DescriptorPool::decode(encoded.as_slice())?;
+    fs::write(out.join("documented.bin"), encoded)?;
+    fs::write(out.join("descriptors.bin"), served(root, &files)?)?;
+
+    let collected = Collected::default();
+    prost(Generator::new(collected.clone())).include_file("messages.rs").compile_fds(described)?;
+    fs::write(out.join("interfaces.rs"), collected.interfaces())?;
+    Ok(())
+}
+
+/// What a running gateway needs of it: the patterns, without comments. A tenth of the whole, and so is the memory it takes.
+fn served(root: &Path, files: &[PathBuf]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut compiler = protox::Compiler::new([root])?;
+    let (interfaces, journal) = (root.join("prism/interfaces"), root.join("prism/journal"));
+    let wanted = files.iter().filter(|file| !file.starts_with(&interfaces) && !file.starts_with(&journal));
+    compiler.include_source_info(false).include_imports(true).open_files(wanted)?;
+    let encoded = compiler.encode_file_descriptor_set();
+    DescriptorPool::decode(encoded.as_slice())?;
+    Ok(encoded)
+}
+
+/// The files that a running gateway knows.
+fn patterns(all: &FileDescriptorSet) -> FileDescriptorSet {
+    let known = |file: &&FileDescriptorProto| !file.package().starts_with("prism.interfaces.");
+    FileDescriptorSet { file: all.file.iter().filter(known).cloned().collect() }
+}

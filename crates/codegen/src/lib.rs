@@ -1,0 +1,253 @@
+//! Generates Rust from the services in `proto/`, for the build scripts of other crates.
+//!
+//! Turns a service into one object-safe trait without default bodies and one dispatch function, and collects the
+//! interfaces of drivers into one struct. A driver that leaves out an RPC of an interface does not compile, and no
+//! `match` on method names is written by hand.
+
+use std::{
+    cell::RefCell,
+    error::Error,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use heck::ToSnakeCase as _;
+use prost_build::{Comments, Method, Service, ServiceGenerator};
+use prost_types::FileDescriptorSet;
+
+const INTERFACES: &str = "prism.interfaces.";
+const PATTERNS: &str = "prism.patterns.";
+
+/// Configures prost as all crates need it: payloads are `Bytes`, maps are ordered, and services go to `generator`.
+pub fn prost(generator: Generator) -> prost_build::Config {
+    let mut config = prost_build::Config::new();
+    config.bytes(["."]).btree_map(["."]).enable_type_names().service_generator(Box::new(generator));
+    config
+}
+
+/// Returns the services of a descriptor set.
+pub fn services(set: FileDescriptorSet) -> Result<Collected, Box<dyn Error>> {
+    let collected = Collected::default();
+    let modules = set.file.into_iter().map(|file| (prost_build::Module::from_protobuf_package_name(file.package()), file)).collect();
+    prost(Generator::new(collected.clone())).generate(modules)?;
+    Ok(collected)
+}
+
+/// Lists all files with an extension in a folder and its subfolders, sorted.
+pub fn files_in(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What the generator has seen, for the files that speak of all services at once.
+#[derive(Clone, Default)]
+pub struct Collected(Rc<RefCell<Vec<Seen>>>);
+
+struct Seen {
+    /// `prism.interfaces.keyvalue.v1`
+    package: String,
+    /// `KeyValueBasic`
+    name: String,
+    methods: Vec<Method>,
+}
+
+/// Writes the trait and the dispatch function of each service.
+pub struct Generator {
+    collected: Collected,
+}
+
+impl Generator {
+    /// Records what it sees in `collected`.
+    pub fn new(collected: Collected) -> Self {
+        Self { collected }
+    }
+}
+
+impl ServiceGenerator for Generator {
+    fn generate(&mut self, service: Service, out: &mut String) {
+        if !service.package.starts_with(INTERFACES) && !service.package.starts_with(PATTERNS) {
+            return;
+        }
+        let name = trait_name(&service.name);
+        write_trait(&name, &service, out);
+        write_dispatch(&name, &service, out);
+        if service.package.starts_with(INTERFACES) {
+            self.collected.0.borrow_mut().push(Seen { package: service.package, name, methods: service.methods });
+        }
+    }
+}
+
+/// `KeyValueBasicService` → `KeyValueBasic`
+fn trait_name(service: &str) -> String {
+    service.strip_suffix("Service").unwrap_or(service).to_owned()
+}
+
+fn docs(comments: &Comments, indent: &str, out: &mut String) {
+    for line in &comments.leading {
+        let _ = writeln!(out, "{indent}///{}{line}", if line.starts_with(' ') || line.is_empty() { "" } else { " " });
+    }
+}
+
+/// The types of a method's request and response. `call` is the path of the crate that defines `Messages`.
+fn signature(method: &Method, call: &str, prefix: &str) -> (String, String) {
+    let input = format!("{prefix}{}", method.input_type);
+    let output = format!("{prefix}{}", method.output_type);
+    (
+        if method.client_streaming { format!("{call}::Messages<{input}>") } else { input },
+        if method.server_streaming { format!("{call}::Messages<{output}>") } else { output },
+    )
+}
+
+fn write_trait(name: &str, service: &Service, out: &mut String) {
+    docs(&service.comments, "", out);
+    let _ = writeln!(out, "#[::async_trait::async_trait]\npub trait {name}: Send + Sync + 'static {{");
+    for method in &service.methods {
+        docs(&method.comments, "    ", out);
+        let (input, output) = signature(method, "crate", "");
+        let _ = writeln!(
+            out,
+            "    async fn {}(&self, context: &crate::Context, request: {input}) -> Result<{output}, crate::Error>;",
+            method.name
+        );
+    }
+    out.push_str("}\n");
+}
+
+fn write_dispatch(name: &str, service: &Service, out: &mut String) {
+    let function = format!("dispatch_{}", name.to_snake_case());
+    let _ = writeln!(
+        out,
+        "/// Decodes the request of an RPC of [`{name}`] by the RPC's name, calls it, and encodes the answer.\n\
+         pub async fn {function}(service: &dyn {name}, context: &crate::Context, rpc: &str, input: crate::Input) \
+         -> Result<crate::Output, crate::Error> {{\n    match rpc {{"
+    );
+    for method in &service.methods {
+        let read = if method.client_streaming { "messages" } else { "one().await?" };
+        let wrap = if method.server_streaming { "messages" } else { "one" };
+        let read = if method.client_streaming { format!("{read}()") } else { read.to_owned() };
+        let _ = writeln!(
+            out,
+            "        \"{}\" => Ok(crate::Output::{wrap}(service.{}(context, input.{read}).await?)),",
+            method.proto_name, method.name
+        );
+    }
+    let _ = writeln!(out, "        _ => Err(crate::Error::unknown_rpc(\"{}.{}\", rpc)),\n    }}\n}}", service.package, service.proto_name);
+}
+
+impl Collected {
+    /// The interfaces by model and name.
+    fn sorted(&self) -> std::cell::RefMut<'_, Vec<Seen>> {
+        let mut seen = self.0.borrow_mut();
+        seen.sort_by(|a, b| (&a.package, &a.name).cmp(&(&b.package, &b.name)));
+        seen
+    }
+
+    /// `struct Interfaces` with one field for each interface, and what is asked of it by name.
+    pub fn interfaces(&self) -> String {
+        let seen = self.sorted();
+        let mut out = String::from(
+            "/// The interfaces that a driver implements for one keyspace; an absent field is an absent capability.\n\
+             #[derive(Clone, Default)]\npub struct Interfaces {\n",
+        );
+        for one in seen.iter() {
+            let _ = writeln!(
+                out,
+                "    /// `{}`\n    pub {}: Option<std::sync::Arc<dyn {}>>,",
+                one.interface(),
+                one.interface(),
+                one.path("messages::")
+            );
+        }
+        out.push_str("}\n\n/// Names of all interfaces, by model and name.\npub const INTERFACE_NAMES: &[&str] = &[\n");
+        for one in seen.iter() {
+            let _ = writeln!(out, "    \"{}\",", one.interface());
+        }
+        out.push_str("];\n\nimpl Interfaces {\n    /// Names of the interfaces that are present.\n    #[expect(clippy::too_many_lines, reason = \"one line or two for each interface\")]\n    pub fn names(&self) -> Vec<&'static str> {\n        let mut names = Vec::new();\n");
+        for one in seen.iter() {
+            let _ = writeln!(out, "        if self.{0}.is_some() {{\n            names.push(\"{0}\");\n        }}", one.interface());
+        }
+        out.push_str("        names\n    }\n}\n");
+        out
+    }
+
+    /// One implementation of every interface for `Guarded`, which adds what all drivers share.
+    pub fn guards(&self) -> String {
+        let seen = self.sorted();
+        let mut out = String::new();
+        for one in seen.iter() {
+            let path = one.path("prism_call::proto::messages::");
+            let module = path.rsplit_once("::").map_or("", |(module, _)| module);
+            let _ = writeln!(out, "#[async_trait::async_trait]\nimpl {path} for Guarded<dyn {path}> {{");
+            for method in &one.methods {
+                let (input, output) = signature(method, "prism_call", &format!("{module}::"));
+                let input = local(&input, module);
+                let output = local(&output, module);
+                let wrap = if method.server_streaming { "stream" } else { "one" };
+                let _ = writeln!(
+                    out,
+                    "    async fn {0}(&self, context: &Context, request: {input}) -> Result<{output}, Error> {{\n        \
+                     self.guard.{wrap}(context, \"{1}\", \"{2}\", self.inner.{0}(context, request)).await\n    }}",
+                    method.name,
+                    one.interface(),
+                    method.proto_name
+                );
+            }
+            out.push_str("}\n");
+        }
+        out.push_str("\n/// Puts every interface that is present behind the guard.\npub fn guarded(interfaces: Interfaces, guard: &Arc<Guard>) -> Interfaces {\n    Interfaces {\n");
+        for one in seen.iter() {
+            let _ = writeln!(
+                out,
+                "        {0}: interfaces.{0}.map(|inner| Arc::new(Guarded {{ inner, guard: guard.clone() }}) as Arc<dyn {1}>),",
+                one.interface(),
+                one.path("prism_call::proto::messages::")
+            );
+        }
+        out.push_str("    }\n}\n");
+        out
+    }
+}
+
+/// A type as another module sees it: prost writes paths relative to the package (`super::…`) and well-known types absolute.
+fn local(kind: &str, module: &str) -> String {
+    kind.replace(&format!("{module}::::prost_types"), "::prost_types")
+}
+
+impl Seen {
+    /// `keyvalue_basic`: the model is the package's, the flavour is what the service's name has behind it.
+    fn interface(&self) -> String {
+        let model = self.package.trim_start_matches(INTERFACES).trim_end_matches(".v1");
+        let flavour = self.name.to_snake_case().replace('_', " ");
+        let mut skipped = 0;
+        let rest = flavour
+            .char_indices()
+            .find(|&(_, letter)| {
+                let done = skipped == model.len();
+                if !done && letter != ' ' {
+                    skipped += 1;
+                }
+                done
+            })
+            .map_or("", |(at, _)| flavour[at..].trim());
+        format!("{model}_{}", rest.replace(' ', "_"))
+    }
+
+    fn path(&self, root: &str) -> String {
+        let modules = self.package.replace('.', "::");
+        format!("{root}{modules}::{}", self.name)
+    }
+}

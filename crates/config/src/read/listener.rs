@@ -1,0 +1,126 @@
+//! `listeners`.
+
+use std::{collections::BTreeMap, fs::File, path::PathBuf};
+
+use crate::{
+    model::{Admin, Cors, Listener, Tls},
+    reader::{Reader, Section},
+};
+use prism_yaml::{Key, Node, Place, Value};
+
+/// The listeners, and where their addresses stand; `None` for an address that is wrong.
+pub(super) type Listeners = BTreeMap<String, (Listener, Option<Place>)>;
+
+pub(super) fn listeners(top: &Section<'_, '_>) -> Listeners {
+    let node = top.node("listeners");
+    let Some(entries) = top.entries("listeners") else {
+        let section = Section::new(top.reader, "listeners.main".to_owned(), &top.place, None);
+        return Listeners::from([("main".to_owned(), listener(section, true))]);
+    };
+    if matches!(&node, Some((Node { value: Value::Map(entries), .. }, _)) if entries.is_empty()) {
+        top.reader.problem(top.place_of("listeners"), "there must be a listener; leave `listeners` out for the default one");
+    }
+    let read = |(name, node): &(Key, Node)| {
+        let section = Section::new(top.reader, format!("listeners.{}", name.name), &name.place, Some(node));
+        (name.name.clone(), listener(section, name.name == "main"))
+    };
+    entries.iter().map(read).collect()
+}
+
+fn listener(section: Section<'_, '_>, is_main: bool) -> (Listener, Option<Place>) {
+    let tls = tls(&section);
+    let cors = cors(&section);
+    // Whether there is an address at all has to be asked before it is read: a wrong one is no missing one.
+    let there = section.node("address").is_some();
+    let address = section.address("address");
+    if address.is_none() && !there && !is_main {
+        section.reader.problem(&section.place, "`address` is missing; write IP:PORT, as 0.0.0.0:8443");
+    }
+    let place = match &address {
+        Some((_, place)) => Some(place.clone()),
+        None => (is_main && !there).then(|| section.place.clone()),
+    };
+    section.finish();
+    (Listener { address: address.map_or(Listener::at(8980).address, |(address, _)| address), tls, cors }, place)
+}
+
+fn tls(listener: &Section<'_, '_>) -> Option<Tls> {
+    let there = listener.node("tls").is_some();
+    let section = listener.section("tls");
+    let certificate = pem(&section, "certificate");
+    let key = pem(&section, "key");
+    if there || certificate.is_some() || key.is_some() {
+        for (name, file) in [("certificate", &certificate), ("key", &key)] {
+            if file.is_none() {
+                section.reader.problem(&section.place, format!("`{name}` is missing; TLS needs a certificate and its key, as PEM files"));
+            }
+        }
+    }
+    section.finish();
+    Some(Tls { certificate: certificate?, key: key? })
+}
+
+fn pem(section: &Section<'_, '_>, key: &'static str) -> Option<PathBuf> {
+    let (path, place) = section.text(key)?;
+    let file = PathBuf::from(&path);
+    if let Err(error) = File::open(&file) {
+        section.reader.problem(&place, format!("the file `{path}` can't be read: {error}"));
+    }
+    Some(file)
+}
+
+fn cors(listener: &Section<'_, '_>) -> Cors {
+    let section = listener.section("cors");
+    let default = Cors::default();
+    let max_age = section.duration("max_age").unwrap_or(default.max_age);
+    let allowed_origins = origins(&section).unwrap_or(default.allowed_origins);
+    section.finish();
+    Cors { allowed_origins, max_age }
+}
+
+fn origins(section: &Section<'_, '_>) -> Option<Vec<String>> {
+    let reader = section.reader;
+    // Of a variable, the origins are separated by commas.
+    let foreign = reader.foreign(&section.path_of("allowed_origins"));
+    let items = section.list("allowed_origins");
+    let texts = match (foreign, items) {
+        (Some(scalar), _) => {
+            let text = if let Value::Text(text) = scalar.value { text } else { String::new() };
+            text.split(',').map(|origin| (origin.trim().to_owned(), scalar.place.clone())).collect::<Vec<_>>()
+        }
+        (None, Some(items)) => {
+            let scalars = items.iter().filter_map(|node| reader.scalar("allowed_origins", node));
+            scalars.map(|scalar| (if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.place)).collect()
+        }
+        (None, None) => return None,
+    };
+    for (origin, place) in &texts {
+        if !is_origin(origin) {
+            let right = "write https://app.example.com, http://localhost:* or *";
+            reader.problem(place, format!("`{origin}` is no origin; {right}"));
+        }
+    }
+    Some(texts.into_iter().map(|(origin, _)| origin).collect())
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else { return text == "*" };
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (rest, "*"),
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'[' | b']' | b':');
+    !host.is_empty() && host.bytes().all(plain) && (port == "*" || port.parse::<u16>().is_ok())
+}
+
+/// Two listeners on one address would only be told by the system, at the start.
+pub(super) fn same_address(reader: &Reader<'_>, listeners: &Listeners, admin: &(Admin, Option<Place>)) {
+    let all = listeners.iter().map(|(name, (listener, place))| (format!("the listener `{name}`"), listener.address, place));
+    let all = all.chain([("`admin`".to_owned(), admin.0.address, &admin.1)]);
+    let all = all.filter_map(|(name, address, place)| Some((name, address, place.as_ref()?))).collect::<Vec<_>>();
+    for (index, (name, address, place)) in all.iter().enumerate() {
+        if let Some((other, ..)) = all[..index].iter().find(|(_, other, _)| other == address && address.port() != 0) {
+            reader.problem(place, format!("{name} has the same address as {other}, {address}; give each its own port"));
+        }
+    }
+}

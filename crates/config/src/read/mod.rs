@@ -1,0 +1,77 @@
+//! The tree becomes a [`Config`]: one file for each part of it.
+
+mod backend;
+mod frontend;
+mod listener;
+mod namespace;
+mod settings;
+pub(super) mod shape;
+
+use std::collections::BTreeMap;
+
+use super::{
+    model::{AccessLog, Admin, Config, Log, LogFormat, LogLevel, Origin, Shutdown},
+    reader::{Reader, Section},
+};
+use prism_yaml::{Node, Place};
+
+/// Reads everything. What is wrong is with the reader; what it was meant to be is left out or the default.
+pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config {
+    let top = Section::new(reader, String::new(), &Place::WHOLE_FILE, Some(root));
+    let listeners = listener::listeners(&top);
+    let admin = admin(&top);
+    listener::same_address(reader, &listeners, &admin);
+    let log = log(&top);
+    let shutdown = shutdown(&top);
+    let backends = backend::backends(&top);
+    let listener_names = listeners.keys().cloned().collect::<Vec<_>>();
+    let frontends = frontend::frontends(&top, &listener_names);
+    let names = namespace::Names { listeners: &listener_names, backends: &backends, frontends: &frontends };
+    let namespaces = namespace::namespaces(&top, &names);
+    top.finish();
+    Config {
+        listeners: listeners.into_iter().map(|(name, (listener, _))| (name, listener)).collect(),
+        admin: admin.0,
+        log,
+        shutdown,
+        backends: backends.into_iter().filter_map(|(name, backend)| Some((name, backend?))).collect::<BTreeMap<_, _>>(),
+        frontends,
+        namespaces,
+        origin,
+        warnings: Vec::new(),
+    }
+}
+
+/// The listener for operators, and where its address stands; `None` if it is wrong.
+fn admin(top: &Section<'_, '_>) -> (Admin, Option<Place>) {
+    let section = top.section("admin");
+    let there = section.node("address").is_some();
+    let address = section.address("address");
+    let place = section.place.clone();
+    section.finish();
+    match address {
+        Some((address, place)) => (Admin { address }, Some(place)),
+        None => (Admin::default(), (!there).then_some(place)),
+    }
+}
+
+fn log(top: &Section<'_, '_>) -> Log {
+    let section = top.section("log");
+    let levels = [LogLevel::Off, LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+    let log = Log {
+        format: section.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]).unwrap_or_default(),
+        level: section.choice("level", &levels.map(|level| (level.name(), level))).unwrap_or_default(),
+        access: section
+            .choice("access", &[("off", AccessLog::Off), ("errors", AccessLog::Errors), ("all", AccessLog::All)])
+            .unwrap_or_default(),
+    };
+    section.finish();
+    log
+}
+
+fn shutdown(top: &Section<'_, '_>) -> Shutdown {
+    let section = top.section("shutdown");
+    let drain_timeout = section.duration("drain_timeout").unwrap_or(Shutdown::default().drain_timeout);
+    section.finish();
+    Shutdown { drain_timeout }
+}

@@ -1,0 +1,338 @@
+//! `namespaces`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{backend::Backends, frontend::Bindings};
+use crate::{
+    model::{Binding, Frontend, Idempotency, Limits, Namespace, Remote, Slot},
+    reader::{Reader, Section, check_name},
+};
+use prism_registry::{self as registry, IDEMPOTENCY_INTERFACES, Name, Pattern, SlotCheck, Status};
+use prism_yaml::{Node, Place, Value, unknown};
+
+/// What namespaces may name.
+pub(super) struct Names<'n> {
+    pub listeners: &'n [String],
+    pub backends: &'n Backends,
+    pub frontends: &'n BTreeMap<String, Frontend>,
+}
+
+pub(super) fn namespaces(top: &Section<'_, '_>, names: &Names<'_>) -> Vec<Namespace> {
+    let reader = top.reader;
+    let mut namespaces = Vec::<Namespace>::new();
+    let mut bound = Vec::new();
+    for node in top.list("namespaces").unwrap_or_default() {
+        let Some((name, place)) = name(reader, node) else { continue };
+        if namespaces.iter().any(|other| other.name == name) {
+            reader.problem(&place, format!("there is a namespace `{name}` already; names are unique"));
+            continue;
+        }
+        let section = Section::new(reader, format!("namespaces.{name}"), &place, Some(node));
+        let (namespace, bindings) = namespace(section, &name, names);
+        for (binding, place) in bindings.into_iter().filter(|(binding, _)| binding.enabled) {
+            collision(reader, &bound, &name, &binding, &place);
+            bound.push((name.clone(), binding));
+        }
+        namespaces.extend(namespace);
+    }
+    if namespaces.is_empty() && top.node("namespaces").is_none() {
+        reader.problem(&Place::WHOLE_FILE, "`namespaces` is missing; without one there is nothing to serve");
+    }
+    namespaces
+}
+
+/// The name has to be known first: it is part of the path of everything else.
+fn name(reader: &Reader<'_>, node: &Node) -> Option<(String, Place)> {
+    let entries = reader.entries("namespaces", node);
+    let Some((_, name)) = entries.iter().find(|(key, _)| key.name == "name") else {
+        if matches!(node.value, Value::Map(_) | Value::Null) {
+            reader.problem(&node.place, "`name` is missing; every namespace has one");
+        }
+        return None;
+    };
+    let scalar = reader.scalar("name", name)?;
+    check_name(reader, "namespaces", &scalar.shown, &scalar.place);
+    Some((scalar.shown, scalar.place))
+}
+
+fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option<Namespace>, Vec<(Binding, Place)>) {
+    section.node("name");
+    let pattern = pattern(&section);
+    let pattern_version = version(&section, pattern);
+    let remote = remote(&section, name);
+    let slots = slots(&section, pattern, names.backends, remote.is_some() || section.node("remote").is_some());
+    let bindings = Bindings {
+        namespace: name,
+        pattern: pattern.map(|pattern| pattern.name.as_str()),
+        frontends: names.frontends,
+        listeners: names.listeners,
+    }
+    .read(&section);
+    let limits = limits(&section);
+    let idempotency = idempotency(&section, &slots, names.backends, pattern);
+    section.finish();
+    let frontends = bindings.iter().map(|(binding, _)| binding.clone()).collect();
+    let namespace = pattern.map(|pattern| Namespace {
+        name: name.to_owned(),
+        pattern: pattern.name.to_string(),
+        pattern_version,
+        slots,
+        remote,
+        frontends,
+        limits,
+        idempotency,
+    });
+    (namespace, bindings)
+}
+
+fn pattern<'a>(section: &Section<'_, 'a>) -> Option<&'a Pattern> {
+    let patterns = &section.reader.known.registry.patterns;
+    let served = || patterns.iter().filter(|pattern| pattern.executor == Status::Implemented).map(|pattern| pattern.name.as_str());
+    let there = section.node("pattern").is_some();
+    let Some((name, place)) = section.text("pattern") else {
+        if !there {
+            let message = format!("`pattern` is missing; it is one of {}", served().collect::<Vec<_>>().join(", "));
+            section.reader.problem(&section.place, message);
+        }
+        return None;
+    };
+    let found = patterns.iter().find(|pattern| *pattern.name == name);
+    match found {
+        None => section.reader.problem(&place, unknown("pattern", &name, patterns.iter().map(|pattern| pattern.name.as_str()))),
+        Some(pattern) if pattern.executor == Status::Planned => {
+            let served = served().collect::<Vec<_>>().join(", ");
+            section.reader.problem(&place, format!("the pattern `{name}` is planned, but can't be served yet; there are: {served}"));
+        }
+        Some(_) => {}
+    }
+    found
+}
+
+fn version(section: &Section<'_, '_>, pattern: Option<&Pattern>) -> Option<String> {
+    let (version, place) = section.text("pattern_version")?;
+    if let Some(pattern) = pattern.filter(|pattern| pattern.version != version) {
+        section.reader.problem(&place, format!("the pattern `{}` has the version `{}`, not `{version}`", pattern.name, pattern.version));
+    }
+    Some(version)
+}
+
+fn remote(section: &Section<'_, '_>, name: &str) -> Option<Remote> {
+    section.node("remote")?;
+    let remote = section.section("remote");
+    let there = remote.node("url").is_some();
+    let parse = |text: &str| {
+        let uri = text.parse::<http::Uri>().ok()?;
+        let right = matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none();
+        right.then(|| text.trim_end_matches('/').to_owned())
+    };
+    let url = remote.parsed("url", "a URL without path, as http://other-prism:8980", parse);
+    if url.is_none() && !there {
+        remote.reader.problem(&remote.place, "`url` is missing; it is where the other Prism listens, as http://other-prism:8980");
+    }
+    let namespace = remote.text("namespace").map_or_else(|| name.to_owned(), |(namespace, _)| namespace);
+    remote.finish();
+    Some(Remote { url: url?.0, namespace })
+}
+
+fn slots(section: &Section<'_, '_>, pattern: Option<&Pattern>, backends: &Backends, remote: bool) -> BTreeMap<String, Slot> {
+    let reader = section.reader;
+    let entries = section.node("slots").map_or(&[][..], |(node, _)| reader.entries("slots", node));
+    let mut slots = BTreeMap::new();
+    if remote {
+        if !entries.is_empty() {
+            reader.problem(section.place_of("slots"), "a namespace has `slots` or `remote`, not both; remove one");
+        }
+        return slots;
+    }
+    let Some(pattern) = pattern else { return slots };
+    for (key, _) in entries {
+        if !pattern.slots.contains_key(&key.name) {
+            let what = format!("slot of the pattern `{}`", pattern.name);
+            reader.problem(&key.place, unknown(&what, &key.name, pattern.slots.keys().map(String::as_str)));
+        }
+    }
+    for (name, wanted) in &pattern.slots {
+        let found = entries.iter().find(|(key, _)| key.name == *name);
+        let place = found.map_or_else(|| section.place_of("slots"), |(key, _)| &key.place);
+        let reading = SlotReader { reader, name, wanted, backends };
+        match reading.read(&format!("{}.slots.{name}", section.path), found.map(|(_, node)| node), place) {
+            Some(slot) => drop(slots.insert(name.clone(), slot)),
+            None if found.is_none() && !wanted.optional => {
+                let choice = if backends.is_empty() { "define one under `backends`".to_owned() } else { one_of(backends) };
+                let message = format!("the slot `{name}` of the pattern `{}` needs a backend: {choice}", pattern.name);
+                reader.problem(place, message);
+            }
+            None => {}
+        }
+    }
+    slots
+}
+
+fn one_of(backends: &Backends) -> String {
+    format!("one of {}", backends.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+}
+
+/// Reads one slot: the name of a backend, or a mapping with it.
+struct SlotReader<'s, 'a> {
+    reader: &'s Reader<'a>,
+    name: &'s str,
+    wanted: &'s registry::Slot,
+    backends: &'s Backends,
+}
+
+impl SlotReader<'_, '_> {
+    fn read(&self, path: &str, node: Option<&Node>, place: &Place) -> Option<Slot> {
+        let reader = self.reader;
+        let map = node.filter(|node| matches!(node.value, Value::Map(_)));
+        let section = Section::new(reader, path.to_owned(), place, map);
+        let alone = reader.foreign(path).or_else(|| if map.is_some() { None } else { reader.scalar(self.name, node?) });
+        let backend = match alone {
+            Some(scalar) => Some((if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.place)),
+            None => section.text("backend"),
+        };
+        if map.is_some() && section.node("backend").is_none() && backend.is_none() {
+            reader.problem(place, format!("`backend` is missing; it is {}", one_of(self.backends)));
+        }
+        let wishes = section.list("interfaces").unwrap_or_default();
+        let wishes = wishes.iter().filter_map(|node| reader.scalar("interfaces", node)).map(|scalar| (scalar.shown, scalar.place));
+        let wishes = wishes.collect::<Vec<_>>();
+        if let (Some((_, place)), Some((name, _))) = (section.node("config"), &backend) {
+            reader.problem(place, format!("the settings of a backend stand under `backends`, for all namespaces: `backends.{name}`"));
+        }
+        section.node("backend");
+        section.finish();
+        let (backend, place) = backend?;
+        self.check(&backend, &place, &wishes);
+        Some(Slot { backend, interfaces: wishes.into_iter().map(|(name, _)| name).collect() })
+    }
+
+    fn check(&self, name: &str, place: &Place, wishes: &[(String, Place)]) {
+        let reader = self.reader;
+        let Some(backend) = self.backends.get(name) else {
+            let names = self.backends.keys().map(String::as_str).collect::<Vec<_>>();
+            let message = if names.is_empty() {
+                format!("unknown backend `{name}`; define it under `backends`")
+            } else {
+                unknown("backend", name, names)
+            };
+            return reader.problem(place, message);
+        };
+        let Some(kind) = backend.as_ref().and_then(|backend| reader.known.registry.backend(&backend.kind)) else { return };
+        let check = SlotCheck::new(self.name, self.wanted, kind);
+        if !check.is_satisfied() {
+            reader.problem(place, check.complaint());
+        }
+        let interfaces = self.wanted.interfaces().map(Name::as_str).collect::<Vec<_>>();
+        for (wish, place) in wishes {
+            if !interfaces.contains(&wish.as_str()) {
+                let what = format!("interface of the slot `{}`", self.name);
+                reader.problem(place, unknown(&what, wish, interfaces.clone()));
+            } else if !kind.implements(wish) && !check.missing().iter().flatten().any(|missing| missing == wish) {
+                reader.problem(place, format!("the {} driver does not implement {wish}; remove it, or choose another backend", kind.name));
+            }
+        }
+    }
+}
+
+fn limits(namespace: &Section<'_, '_>) -> Limits {
+    let section = namespace.section("limits");
+    let default = Limits::default();
+    let max_timeout = section.duration("max_timeout");
+    let timeout = section.duration("timeout");
+    let limits = Limits {
+        max_message_bytes: section.size("max_message_bytes").unwrap_or(default.max_message_bytes),
+        max_concurrent_calls: section.count("max_concurrent_calls").unwrap_or(default.max_concurrent_calls),
+        timeout: timeout.unwrap_or(default.timeout.min(max_timeout.unwrap_or(default.timeout))),
+        max_timeout: max_timeout.unwrap_or(default.max_timeout.max(timeout.unwrap_or_default())),
+        max_key_bytes: section.size("max_key_bytes"),
+        max_value_bytes: section.size("max_value_bytes"),
+        max_batch_items: section.count("max_batch_items"),
+    };
+    if limits.timeout > limits.max_timeout {
+        section.reader.problem(section.place_of("timeout"), "`timeout` is longer than `max_timeout`; make it shorter");
+    }
+    for (key, duration) in [("timeout", limits.timeout), ("max_timeout", limits.max_timeout)] {
+        if duration.is_zero() {
+            section.reader.problem(section.place_of(key), format!("`{key}` must be longer than 0s"));
+        }
+    }
+    section.finish();
+    limits
+}
+
+/// Longer is a mistake, and more than some backends take.
+const MAX_RETENTION: Duration = Duration::from_hours(8784);
+
+fn idempotency(
+    namespace: &Section<'_, '_>,
+    slots: &BTreeMap<String, Slot>,
+    backends: &Backends,
+    pattern: Option<&Pattern>,
+) -> Option<Idempotency> {
+    let section = namespace.section("idempotency");
+    let reader = section.reader;
+    let default = Idempotency::default();
+    let flag = |text: &str| text.parse().ok();
+    let required = section.parsed("required", "true or false", flag).is_some_and(|(required, _)| required);
+    let retention = section.duration("retention").unwrap_or(default.retention);
+    if retention.is_zero() {
+        reader.problem(section.place_of("retention"), "`retention` must be longer than 0s");
+    } else if retention > MAX_RETENTION {
+        reader.problem(section.place_of("retention"), "`retention` must be at most 8784h, a year");
+    }
+    let slot = section.text("slot");
+    let place = section.place_of("required").clone();
+    section.finish();
+    if namespace.node("remote").is_some() {
+        if let Some((_, place)) = namespace.node("idempotency") {
+            reader.problem(place, "a namespace with `remote` passes keys on; say this in the configuration of the other Prism");
+        }
+        return None;
+    }
+    // What is wrong with the backend itself is told where it is defined.
+    let lacks = |slot: &Slot| {
+        let kind = reader.known.registry.backend(&backends.get(&slot.backend)?.as_ref()?.kind)?;
+        let missing: Vec<_> = IDEMPOTENCY_INTERFACES.into_iter().filter(|interface| !kind.implements(interface)).collect();
+        (!missing.is_empty()).then(|| format!("{}, which the {} driver does not implement", missing.join(", "), kind.name))
+    };
+    if let Some((name, place)) = &slot {
+        match slots.get(name) {
+            Some(slot) => {
+                if let Some(lack) = lacks(slot) {
+                    reader.problem(place, format!("`slot`: to keep replies, the slot `{name}` needs {lack}"));
+                }
+            }
+            None => {
+                if let Some(pattern) = pattern.filter(|pattern| !pattern.slots.contains_key(name)) {
+                    let what = format!("slot of the pattern `{}`", pattern.name);
+                    reader.problem(place, unknown(&what, name, pattern.slots.keys().map(String::as_str)));
+                } else if pattern.is_some_and(|pattern| pattern.slots[name].optional) {
+                    reader.problem(place, format!("the slot `{name}` is empty; fill it, or choose another one"));
+                }
+            }
+        }
+    } else if required && !slots.is_empty() && slots.values().all(|slot| lacks(slot).is_some()) {
+        let lack = slots.iter().find_map(|(name, slot)| Some(format!("the slot `{name}` needs {}", lacks(slot)?)));
+        reader.problem(&place, format!("`required`: no backend of this namespace can keep replies; {}", lack.unwrap_or_default()));
+    }
+    Some(Idempotency { required, retention, slot: slot.map(|(name, _)| name) })
+}
+
+/// Two namespaces that the same request would reach.
+fn collision(reader: &Reader<'_>, bound: &[(String, Binding)], name: &str, binding: &Binding, place: &Place) {
+    let overlap = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
+    let same = |other: &Binding| {
+        let way = (other.kind, &other.definition, &other.host, &other.base_path)
+            == (binding.kind, &binding.definition, &binding.host, &binding.base_path);
+        way && !binding.shared && overlap(&other.listener, &binding.listener)
+    };
+    let Some((other, _)) = bound.iter().find(|(_, other)| same(other)) else { return };
+    let (kind, path) = (binding.kind.name(), if binding.base_path.is_empty() { "/" } else { &binding.base_path });
+    let way = binding.host.as_ref().map_or_else(|| format!("`{path}`"), |host| format!("`{host}{path}`"));
+    let message = if other == name {
+        format!("`{name}` is reached by {kind} under {way} twice; remove one of the two")
+    } else {
+        format!("`{name}` and `{other}` are both reached by {kind} under {way}; give one another host or base_path")
+    };
+    reader.problem(place, message);
+}

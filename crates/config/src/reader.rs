@@ -1,0 +1,247 @@
+//! Reads a tree setting by setting, and gathers all that is wrong.
+
+use std::{cell::RefCell, collections::BTreeSet, fmt::Display, net::SocketAddr, time::Duration};
+
+use super::{
+    reference,
+    source::{Known, Source, variable},
+    unit::{parse_duration, parse_size},
+};
+use prism_yaml::{Key, Node, Place, Problem, Value, unknown};
+
+/// What all parts of reading share.
+pub(super) struct Reader<'a> {
+    pub source: &'a Source,
+    pub known: &'a Known<'a>,
+    problems: RefCell<Vec<Problem>>,
+    /// Every variable that would have counted, to find those that were meant.
+    asked: RefCell<BTreeSet<String>>,
+}
+
+/// A single value, references resolved.
+pub(super) struct Scalar {
+    pub value: Value,
+    /// What may be printed of it.
+    pub shown: String,
+    /// Whether it comes from a reference or a variable. Then it is a text, whatever it is meant to be.
+    pub foreign: bool,
+    pub place: Place,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(source: &'a Source, known: &'a Known<'a>) -> Self {
+        Self { source, known, problems: RefCell::default(), asked: RefCell::default() }
+    }
+
+    pub fn problem(&self, place: &Place, message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem { place: place.clone(), message: message.into() });
+    }
+
+    pub fn finish(self) -> (Vec<Problem>, BTreeSet<String>) {
+        (self.problems.into_inner(), self.asked.into_inner())
+    }
+
+    /// What a flag or a variable says of the setting.
+    pub fn foreign(&self, setting: &str) -> Option<Scalar> {
+        let name = variable(setting);
+        let flag = self.source.flags.iter().find(|flag| variable(&flag.setting) == name);
+        let found = match flag {
+            Some(flag) => Some((flag.name.clone(), &flag.value)),
+            None => self.source.variables.0.get(&name).map(|value| (name.clone(), value)),
+        };
+        self.asked.borrow_mut().insert(name);
+        let (name, value) = found?;
+        Some(Scalar { value: Value::Text(value.clone()), shown: value.clone(), foreign: true, place: Place::Named(name) })
+    }
+
+    /// A single value of the file; what it is not is told.
+    pub fn scalar(&self, name: &str, node: &Node) -> Option<Scalar> {
+        let shown = match &node.value {
+            Value::Null => return None,
+            Value::Bool(value) => value.to_string(),
+            Value::Number(value) => value.to_string(),
+            Value::Text(text) => match reference::expand(text, &self.source.variables) {
+                Ok(None) => text.clone(),
+                Ok(Some(expanded)) => {
+                    let value = Value::Text(expanded);
+                    return Some(Scalar { value, shown: text.clone(), foreign: true, place: node.place.clone() });
+                }
+                Err(problems) => {
+                    for problem in problems {
+                        self.problem(&node.place, format!("`{name}`: {problem}"));
+                    }
+                    return None;
+                }
+            },
+            other => {
+                self.problem(&node.place, format!("`{name}` must be a single value, not {}", other.kind()));
+                return None;
+            }
+        };
+        Some(Scalar { value: node.value.clone(), shown, foreign: false, place: node.place.clone() })
+    }
+
+    /// The entries of a mapping; nothing if it is none, which is told.
+    pub fn entries<'n>(&self, name: &str, node: &'n Node) -> &'n [(Key, Node)] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            Value::Null => &[],
+            other => {
+                self.problem(&node.place, format!("`{name}` must be a mapping, not {}", other.kind()));
+                &[]
+            }
+        }
+    }
+}
+
+/// A mapping with fixed keys. Keys that nobody asked for are unknown.
+pub(super) struct Section<'r, 'a> {
+    pub reader: &'r Reader<'a>,
+    /// Path of the section, as `listeners.main`; empty for the whole.
+    pub path: String,
+    /// Where its name stands.
+    pub place: Place,
+    entries: &'r [(Key, Node)],
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'r, 'a> Section<'r, 'a> {
+    /// A section; without a node an empty one, whose settings can come from variables.
+    pub fn new(reader: &'r Reader<'a>, path: String, place: &Place, node: Option<&'r Node>) -> Self {
+        let name = path.rsplit('.').next().unwrap_or_default();
+        let entries = node.map_or(&[][..], |node| reader.entries(name, node));
+        Self { reader, path, place: place.clone(), entries, asked: RefCell::default() }
+    }
+
+    pub fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// The node under a key, and where the key stands.
+    pub fn node(&self, key: &'static str) -> Option<(&'r Node, &'r Place)> {
+        self.asked.borrow_mut().push(key);
+        let (found, node) = self.entries.iter().find(|(found, _)| found.name == key)?;
+        (!matches!(node.value, Value::Null)).then_some((node, &found.place))
+    }
+
+    /// Where a key stands, else where the section does.
+    pub fn place_of(&self, key: &str) -> &Place {
+        self.entries.iter().find(|(found, _)| found.name == key).map_or(&self.place, |(found, _)| &found.place)
+    }
+
+    /// A section in this one.
+    pub fn section(&self, key: &'static str) -> Section<'r, 'a> {
+        let found = self.node(key);
+        let place = found.map_or(&self.place, |(_, place)| place);
+        Section::new(self.reader, self.path_of(key), place, found.map(|(node, _)| node))
+    }
+
+    /// The entries of a mapping whose keys are names of the user's.
+    pub fn entries(&self, key: &'static str) -> Option<&'r [(Key, Node)]> {
+        let (node, _) = self.node(key)?;
+        let entries = self.reader.entries(key, node);
+        for (name, _) in entries {
+            check_name(self.reader, key, &name.name, &name.place);
+        }
+        Some(entries)
+    }
+
+    /// The items of a list.
+    pub fn list(&self, key: &'static str) -> Option<&'r [Node]> {
+        let (node, _) = self.node(key)?;
+        match &node.value {
+            Value::List(items) => Some(items),
+            other => {
+                self.reader.problem(&node.place, format!("`{key}` must be a list, not {}", other.kind()));
+                Some(&[])
+            }
+        }
+    }
+
+    pub fn scalar(&self, key: &'static str) -> Option<Scalar> {
+        let node = self.node(key);
+        self.reader.foreign(&self.path_of(key)).or_else(|| self.reader.scalar(key, node?.0))
+    }
+
+    /// A value as `parse` understands it; if it doesn't, `expected` tells what would be right.
+    pub fn parsed<T>(&self, key: &'static str, expected: impl Display, parse: impl FnOnce(&str) -> Option<T>) -> Option<(T, Place)> {
+        let scalar = self.scalar(key)?;
+        let text = match &scalar.value {
+            Value::Text(text) => text.clone(),
+            _ => scalar.shown.clone(),
+        };
+        let value = parse(&text);
+        if value.is_none() {
+            self.reader.problem(&scalar.place, format!("`{key}` must be {expected}, not `{}`", scalar.shown));
+        }
+        Some((value?, scalar.place))
+    }
+
+    pub fn text(&self, key: &'static str) -> Option<(String, Place)> {
+        let scalar = self.scalar(key)?;
+        match scalar.value {
+            Value::Text(text) if !text.is_empty() => Some((text, scalar.place)),
+            Value::Text(_) => {
+                self.reader.problem(&scalar.place, format!("`{key}` must not be empty; leave it out instead"));
+                None
+            }
+            other => {
+                let (kind, shown) = (other.kind(), &scalar.shown);
+                self.reader.problem(&scalar.place, format!("`{key}` must be text, not {kind}; write \"{shown}\" in quotes"));
+                None
+            }
+        }
+    }
+
+    pub fn duration(&self, key: &'static str) -> Option<Duration> {
+        self.parsed(key, "a duration such as 100ms, 30s or 5m", parse_duration).map(|(value, _)| value)
+    }
+
+    pub fn size(&self, key: &'static str) -> Option<u64> {
+        let positive = |text: &str| parse_size(text).filter(|size| *size > 0);
+        self.parsed(key, "a size such as 64KiB or 4MiB, greater than 0", positive).map(|(value, _)| value)
+    }
+
+    pub fn count(&self, key: &'static str) -> Option<u32> {
+        let positive = |text: &str| text.parse().ok().filter(|count| *count > 0);
+        self.parsed(key, "a whole number greater than 0", positive).map(|(value, _)| value)
+    }
+
+    pub fn address(&self, key: &'static str) -> Option<(SocketAddr, Place)> {
+        let parse = |text: &str| text.replace("localhost:", "127.0.0.1:").parse().ok();
+        self.parsed(key, "IP:PORT, as 127.0.0.1:8980, or 0.0.0.0:8980 for all interfaces", parse)
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let scalar = self.scalar(key)?;
+        let found = choices.iter().find(|(name, _)| matches!(&scalar.value, Value::Text(text) if text == name));
+        if found.is_none() {
+            let message = unknown(key, &scalar.shown, choices.iter().map(|(name, _)| *name));
+            self.reader.problem(&scalar.place, message);
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    /// Tells the keys that nobody asked for.
+    pub fn finish(self) {
+        let asked = self.asked.borrow();
+        for (key, _) in self.entries {
+            if !asked.contains(&key.name.as_str()) {
+                let mut known = asked.clone();
+                known.sort_unstable();
+                known.dedup();
+                self.reader.problem(&key.place, unknown("setting", &key.name, known));
+            }
+        }
+    }
+}
+
+/// Names are parts of URLs, variables and metrics, so they are plain.
+pub(super) fn check_name(reader: &Reader<'_>, what: &str, name: &str, place: &Place) {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    if name.len() > 63 || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.bytes().all(plain) {
+        let rule = "a lower-case letter, then letters, digits, `-` and `_`, at most 63 characters";
+        reader.problem(place, format!("`{name}` can't be a name in `{what}`: {rule}"));
+    }
+}

@@ -1,0 +1,110 @@
+//! The backend: one Redis server, shared by all namespaces that name it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use tokio::task::AbortHandle;
+
+use super::{
+    client::Client,
+    keys::Keys,
+    keyvalue::{self, Store},
+    link::Connector,
+    pubsub::{self, Hub, Topics},
+    settings::Settings,
+    stream::{self, Streams, Sweeper, Waiting},
+};
+use prism_call::{Context, Error, proto::Interfaces};
+use prism_driver::{self as driver, Backend, Connecting, Keyspace, Limits};
+
+/// How long a health check may take.
+const HEALTH: Duration = Duration::from_millis(1500);
+
+struct Redis {
+    client: Arc<Client>,
+    hub: Arc<Hub>,
+    waiting: Arc<Waiting>,
+    sweeper: Arc<Sweeper>,
+    tasks: Vec<AbortHandle>,
+    limits: Limits,
+    key_prefix: String,
+}
+
+/// Checks the settings and begins to connect.
+pub fn connect(settings: driver::Settings) -> Connecting {
+    Box::pin(async move { open(&settings, true).map(|redis| Arc::new(redis) as Arc<dyn Backend>) })
+}
+
+fn open(settings: &driver::Settings, connected: bool) -> Result<Redis, Error> {
+    let (mut settings, client) = Settings::read(settings)?;
+    if !connected {
+        settings.connections = 0;
+    }
+    let connector = Connector::new(client, &settings);
+    let hub = Arc::new(Hub::new(settings.subscriptions));
+    let sweeper = Arc::new(Sweeper::default());
+    let mut tasks = Vec::new();
+    if connected {
+        let sweeping = sweeper.clone();
+        tasks.push(tokio::spawn(async move { sweeping.run().await }).abort_handle());
+        tasks.push(tokio::spawn(pubsub::listen(hub.clone(), connector.clone())).abort_handle());
+    }
+    Ok(Redis {
+        client: Arc::new(Client::open(connector.clone(), &settings)),
+        hub,
+        waiting: Arc::new(Waiting::new(connector, settings.waiting_connections)),
+        sweeper,
+        tasks,
+        limits: Limits { max_value_bytes: settings.max_value_bytes, ..Limits::default() },
+        key_prefix: settings.key_prefix,
+    })
+}
+
+/// The interfaces that every keyspace has.
+pub fn interfaces() -> Vec<&'static str> {
+    // A server is not needed to know them: the very same value, over a client without connections.
+    let values = serde_json::Map::from_iter([("url".to_owned(), "redis://localhost".into())]);
+    let settings = driver::Settings { name: String::new(), values };
+    let keyspace = Keyspace { namespace: String::new(), slot: String::new() };
+    open(&settings, false).map(|redis| redis.keyspace(&keyspace).names()).unwrap_or_default()
+}
+
+#[async_trait]
+impl Backend for Redis {
+    fn keyspace(&self, keyspace: &Keyspace) -> Interfaces {
+        let keys = Arc::new(Keys::new(&self.key_prefix, keyspace));
+        let mut interfaces = Interfaces::default();
+        keyvalue::add(&Arc::new(Store::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);
+        pubsub::add(&Arc::new(Topics::new(self.client.clone(), self.hub.clone(), keys.clone(), self.limits)), &mut interfaces);
+        let streams = Streams::new(self.client.clone(), self.hub.clone(), self.waiting.clone(), keys, self.limits);
+        let streams = Arc::new(streams);
+        self.sweeper.watch(keyspace, &streams);
+        stream::add(&streams, &mut interfaces);
+        interfaces
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    async fn health(&self) -> Result<(), Error> {
+        self.client.ping(&Context::internal("").with_timeout(HEALTH)).await
+    }
+
+    async fn close(&self) {
+        self.hub.close();
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.client.close();
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The keys that a scan covers.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::{check, cursor};
+use crate::Limits;
+use prism_call::Error;
+
+/// A range of keys in ascending byte order: prefix, bounds and cursor of a request in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// Where it begins; moves forward as the scan goes on.
+    pub lower: Bound<Bytes>,
+    /// The end, exclusive; `None` is unbounded.
+    pub upper: Option<Bytes>,
+}
+
+impl KeyRange {
+    /// From the fields of a request; empty ones are no bound.
+    pub fn new(limits: &Limits, prefix: Bytes, start_key: Bytes, end_key: Bytes, cursor: &str) -> Result<Self, Error> {
+        check::key_bound(limits, "prefix", &prefix)?;
+        check::key_bound(limits, "start_key", &start_key)?;
+        check::key_bound(limits, "end_key", &end_key)?;
+        let after = cursor::decode(cursor)?.map(Bytes::from);
+        if after.as_ref().is_some_and(|key| key.len() as u64 > limits.max_key_bytes) {
+            return Err(cursor::invalid());
+        }
+        let upper = match (successor(&prefix), (!end_key.is_empty()).then_some(end_key)) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let first = prefix.max(start_key);
+        let lower = match after {
+            Some(after) if after >= first => Bound::Excluded(after),
+            _ => Bound::Included(first),
+        };
+        Ok(Self { lower, upper })
+    }
+
+    /// Whether no key can be in it.
+    pub fn is_empty(&self) -> bool {
+        match (&self.lower, &self.upper) {
+            (Bound::Included(lower) | Bound::Excluded(lower), Some(upper)) => lower >= upper,
+            _ => false,
+        }
+    }
+
+    /// The bounds as `BTreeMap::range` takes them, unless the range [is empty](Self::is_empty).
+    pub fn bounds(&self) -> (Bound<Bytes>, Bound<Bytes>) {
+        (self.lower.clone(), self.upper.clone().map_or(Bound::Unbounded, Bound::Excluded))
+    }
+}
+
+/// The least byte string that is greater than all that begin with the prefix; `None` when there is none.
+pub fn successor(prefix: &[u8]) -> Option<Bytes> {
+    let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
+    let mut next = prefix[..=last].to_vec();
+    next[last] += 1;
+    Some(next.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(prefix: &'static [u8], start: &'static [u8], end: &'static [u8], after: &[u8]) -> KeyRange {
+        KeyRange::new(&Limits::default(), prefix.into(), start.into(), end.into(), &cursor::encode(after)).unwrap()
+    }
+
+    #[test]
+    fn the_tightest_bounds_hold() {
+        let included = |key: &'static [u8]| Bound::Included(Bytes::from(key));
+        let all = range(b"", b"", b"", b"");
+        assert_eq!((all.lower.clone(), all.upper.clone()), (included(b""), None));
+        assert!(!all.is_empty());
+        let both = range(b"a", b"ab", b"b\x00", b"");
+        assert_eq!((both.lower, both.upper), (included(b"ab"), Some("b".into())));
+        let continued = range(b"a", b"", b"", b"ac");
+        assert_eq!(continued.lower, Bound::Excluded("ac".into()));
+        let before = range(b"a", b"", b"", b"A");
+        assert_eq!(before.lower, included(b"a"));
+        assert!(range(b"", b"b", b"a", b"").is_empty());
+        assert!(range(b"", b"b", b"b", b"").is_empty());
+        assert!(range(b"a", b"", b"", b"z").is_empty());
+    }
+
+    #[test]
+    fn a_prefix_of_the_highest_bytes_has_no_successor() {
+        assert_eq!(successor(b"a\xff\xff"), Some("b".into()));
+        assert_eq!(successor(b"\xff"), None);
+        assert_eq!(successor(b""), None);
+    }
+}

@@ -1,0 +1,148 @@
+//! Length-prefixed messages ("gRPC over HTTP2", Length-Prefixed-Message): a flag byte, a 4-byte length, the message.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use futures::Stream;
+use http_body::Body;
+
+use super::{Compression, status};
+use prism_call::{Code, Error, message_too_large};
+
+/// Bytes before each message.
+pub const PREFIX: usize = 5;
+/// Flag of a compressed message.
+const COMPRESSED: u8 = 1;
+
+/// Appends a message with its prefix.
+pub fn encode(message: &[u8], compression: Option<Compression>, out: &mut BytesMut) {
+    let compressed = compression.and_then(|compression| compression.compress(message));
+    let (flag, body) = compressed.as_deref().map_or((0, message), |compressed| (COMPRESSED, compressed));
+    out.reserve(PREFIX + body.len());
+    out.put_u8(flag);
+    // A message of 4 GiB does not get here: replies are bounded by what backends store.
+    out.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
+    out.put_slice(body);
+}
+
+/// The messages of a request body, read as they are asked for.
+pub struct Decoder<B> {
+    body: B,
+    buffer: BytesMut,
+    compression: Option<Compression>,
+    limit: usize,
+    ended: bool,
+}
+
+impl<B> Decoder<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<super::super::body::BoxError>,
+{
+    /// `limit` bounds each message, compressed and not.
+    pub fn new(body: B, compression: Option<Compression>, limit: usize) -> Self {
+        Self { body, buffer: BytesMut::new(), compression, limit, ended: false }
+    }
+
+    /// A message that is whole in the buffer.
+    fn take(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.buffer.len() < PREFIX {
+            return Ok(None);
+        }
+        let flag = self.buffer[0];
+        let size = u32::from_be_bytes([self.buffer[1], self.buffer[2], self.buffer[3], self.buffer[4]]) as usize;
+        if size > self.limit {
+            return Err(message_too_large(self.limit));
+        }
+        if self.buffer.len() < PREFIX + size {
+            return Ok(None);
+        }
+        self.buffer.advance(PREFIX);
+        let message = self.buffer.split_to(size).freeze();
+        match (flag, self.compression) {
+            (0, _) => Ok(Some(message)),
+            (COMPRESSED, Some(compression)) => compression.decompress(&message, self.limit).map(Some),
+            (COMPRESSED, None) => Err(Error::wire(
+                Code::Internal,
+                "MALFORMED_FRAME",
+                "a message is flagged as compressed, but the request names no grpc-encoding",
+            )),
+            _ => Err(Error::wire(Code::Internal, "MALFORMED_FRAME", format!("{flag} is not a flag of a message frame"))),
+        }
+    }
+
+    /// The next message.
+    pub fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            if self.ended && self.buffer.is_empty() {
+                return Poll::Ready(None);
+            }
+            match self.take() {
+                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+                Ok(None) if self.ended => {
+                    self.buffer.clear();
+                    return Poll::Ready(Some(Err(Error::wire(Code::Internal, "MALFORMED_FRAME", "the request ends inside a message"))));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.ended = true;
+                    self.buffer.clear();
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.push(data);
+                    }
+                }
+                Some(Err(error)) => {
+                    self.ended = true;
+                    self.buffer.clear();
+                    return Poll::Ready(Some(Err(status::broken_request(error.into()))));
+                }
+                None => self.ended = true,
+            }
+        }
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if self.buffer.is_empty() {
+            // The usual case, a body that arrives in one piece, costs no copy.
+            match data.try_into_mut() {
+                Ok(data) => self.buffer = data,
+                Err(data) => self.buffer.extend_from_slice(&data),
+            }
+        } else {
+            self.buffer.extend_from_slice(&data);
+        }
+    }
+
+    /// The one message of an RPC that takes one.
+    pub async fn one(mut self) -> Result<Bytes, Error> {
+        let one_expected = |count: &str| {
+            Error::wire(Code::Unimplemented, "ONE_MESSAGE_EXPECTED", format!("this RPC takes exactly one request message, not {count}"))
+        };
+        let first = std::future::poll_fn(|context| self.poll_message(context)).await.ok_or_else(|| one_expected("none"))??;
+        match std::future::poll_fn(|context| self.poll_message(context)).await {
+            None => Ok(first),
+            Some(Ok(_)) => Err(one_expected("more")),
+            Some(Err(error)) => Err(error),
+        }
+    }
+}
+
+impl<B> Stream for Decoder<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<super::super::body::BoxError>,
+{
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_message(context)
+    }
+}

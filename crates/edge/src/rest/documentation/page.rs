@@ -1,0 +1,102 @@
+//! The page: Swagger UI. Its files are part of the program, compressed.
+
+use std::{
+    io::Read as _,
+    sync::{Arc, LazyLock},
+};
+
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use utoipa_swagger_ui::{Config, serve};
+
+use super::{POLICY, cached, fill, tag};
+use crate::Body;
+
+/// Where the page finds its document, from `docs/`. No request goes to a validator elsewhere.
+static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    let config = Config::from("../openapi.json").use_base_layout().validator_url("none").deep_linking(true).display_operation_id(true);
+    Arc::new(config)
+});
+
+/// A file of the page.
+pub struct File {
+    content_type: HeaderValue,
+    body: Bytes,
+    compressed: bool,
+}
+
+/// The file with this name, as the client reads it; `None`: there is none.
+pub fn file(name: &str, headers: &HeaderMap) -> Option<File> {
+    let found = serve(name, CONFIG.clone()).ok().flatten()?;
+    let body = match found.bytes {
+        std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        std::borrow::Cow::Owned(bytes) => bytes.into(),
+    };
+    let compressed = found.gzpipped && takes_gzip(headers);
+    let body = if found.gzpipped && !compressed { plain(&body)? } else { body };
+    Some(File { content_type: HeaderValue::try_from(found.content_type).ok()?, body, compressed })
+}
+
+fn plain(compressed: &[u8]) -> Option<Bytes> {
+    let mut out = Vec::with_capacity(compressed.len() * 4);
+    GzDecoder::new(compressed).read_to_end(&mut out).ok()?;
+    Some(out.into())
+}
+
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|weight| weight.parse::<f32>().is_ok_and(|weight| weight == 0.0));
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+impl File {
+    /// The answer.
+    pub fn respond(self, headers: &HeaderMap, head: bool) -> Response<Body> {
+        let mut response = cached(headers, &tag(&self.body));
+        let (name, policy) = POLICY;
+        response.headers_mut().insert(name, policy);
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        if response.status() == StatusCode::OK {
+            response.headers_mut().insert(header::CONTENT_TYPE, self.content_type);
+            if self.compressed {
+                response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+            fill(&mut response, self.body, head);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(encoding: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding))])
+    }
+
+    #[test]
+    fn who_takes_no_gzip_gets_plain_files() {
+        for (encoding, wanted) in [("gzip, br", true), ("br;q=1, GZIP;q=0.5", true), ("gzip;q=0", false), ("", false), ("identity", false)]
+        {
+            assert_eq!(takes_gzip(&headers(encoding)), wanted, "{encoding}");
+        }
+        let small = file("swagger-ui.css", &headers("gzip")).unwrap();
+        let large = file("swagger-ui.css", &HeaderMap::new()).unwrap();
+        assert!(small.compressed && !large.compressed && large.body.len() > 2 * small.body.len());
+        assert_eq!(large.content_type, "text/css");
+        assert!(file("nothing.js", &HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn the_page_looks_for_its_document_beside_itself() {
+        let script = file("swagger-initializer.js", &HeaderMap::new()).unwrap();
+        let text = std::str::from_utf8(&script.body).unwrap();
+        assert!(text.contains("\"../openapi.json\"") && text.contains("\"validatorUrl\": \"none\""), "{text}");
+        assert!(!text.contains("petstore"), "{text}");
+    }
+}

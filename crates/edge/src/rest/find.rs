@@ -1,0 +1,96 @@
+//! Which route of which binding a request is for.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Response, Uri};
+
+use super::{mapped, response};
+use crate::{
+    Body,
+    routing::{Bindings, RestBinding, RestRoutes},
+};
+use prism_call::Error;
+use prism_frontend::{
+    mapping::{Api, Endpoint},
+    problem,
+    route::Route,
+    router::{Found, Missing},
+};
+
+/// A route that takes a request.
+pub enum Target<'b, 'p> {
+    /// Of a service's annotations.
+    Annotated { binding: &'b RestBinding, found: Found<'b, 'p, Arc<Route>>, path: &'p str },
+    /// Of a definition.
+    Mapped { binding: &'b RestBinding, api: &'b Arc<Api>, found: Found<'b, 'p, Arc<Endpoint>>, path: &'p str },
+}
+
+/// Why there is none.
+pub struct Refusal<'b> {
+    error: Error,
+    /// What the path takes, if it is there.
+    allowed: Vec<Method>,
+    /// Whose refusal it is, as far as that can be told.
+    binding: Option<&'b RestBinding>,
+}
+
+/// Looks for a route. Several bindings may share a base path, as two APIs that both begin at the root: the first one that
+/// has a route for the request takes it.
+pub fn find<'b, 'p>(bindings: &'b Bindings, method: &Method, uri: &'p Uri, headers: &HeaderMap) -> Result<Target<'b, 'p>, Refusal<'b>> {
+    let mut refusal: Option<Refusal<'b>> = None;
+    for (binding, path) in bindings.rest(uri, headers) {
+        let missing = match &binding.routes {
+            RestRoutes::Annotated(routes) => match routes.find(method, path) {
+                Ok(found) => return Ok(Target::Annotated { binding, found, path }),
+                Err(missing) => missing,
+            },
+            RestRoutes::Mapped(api) => {
+                let path = path.strip_suffix('/').filter(|rest| api.ignore_slash && !rest.is_empty()).unwrap_or(path);
+                match api.routes.find(method, path) {
+                    Ok(found) => return Ok(Target::Mapped { binding, api, found, path }),
+                    Err(missing) => missing,
+                }
+            }
+        };
+        let better = refusal.as_ref().is_none_or(|known| known.allowed.is_empty());
+        match missing {
+            Missing::Path if refusal.is_none() => {
+                let error = problem::unknown_route(method, uri.path());
+                refusal = Some(Refusal { error, allowed: Vec::new(), binding: Some(binding) });
+            }
+            Missing::Method(allowed) if better => {
+                let error = problem::method_not_allowed(method, uri.path(), &allowed);
+                refusal = Some(Refusal { error, allowed, binding: Some(binding) });
+            }
+            _ => {}
+        }
+    }
+    Err(refusal.unwrap_or_else(|| {
+        let bases = bindings.rest_bases(uri, headers);
+        Refusal { error: problem::unknown_base(method, uri.path(), &bases), allowed: Vec::new(), binding: None }
+    }))
+}
+
+impl Refusal<'_> {
+    /// Whether no route has the path, with whatever method.
+    pub fn is_of_path(&self) -> bool {
+        self.allowed.is_empty()
+    }
+
+    /// The answer.
+    pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
+        if !self.allowed.is_empty() && *method == Method::OPTIONS {
+            return response::options(&self.allowed);
+        }
+        let mut response = match self.binding {
+            Some(RestBinding { routes: RestRoutes::Mapped(api), namespace, .. }) => {
+                mapped::refused(api, &namespace.name, (method, path), headers, &self.error)
+            }
+            _ => response::refused(headers, &self.error),
+        };
+        if !self.allowed.is_empty() {
+            response::allow(response.headers_mut(), &self.allowed);
+        }
+        response
+    }
+}

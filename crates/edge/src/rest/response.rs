@@ -1,0 +1,139 @@
+//! Answers of one piece: replies, refusals and failures.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+
+use crate::Body;
+use prism_call::{Error, REQUEST_ID, RequestId, Trailers};
+use prism_frontend::{
+    precondition::{Conditions, Verdict},
+    problem::Problem,
+    render::{Format, Rendered, Rendering},
+};
+
+/// The answer with one message.
+pub fn unary(
+    rendering: &Rendering,
+    format: Format,
+    conditions: &Conditions,
+    request_id: &RequestId,
+    message: &Bytes,
+    metadata: HeaderMap,
+    trailers: &Trailers,
+) -> Response<Body> {
+    let Rendered { content_type, body } = match rendering.reply(message, format) {
+        Ok(rendered) => rendered,
+        Err(error) => return failed(Some(request_id), &error),
+    };
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(REQUEST_ID, request_id.to_header());
+    if rendering.varies() {
+        headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    }
+    if format == Format::Raw {
+        // Stored bytes are not ours; a browser must not take them for a page or a script.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    append_metadata(headers, metadata);
+    if let Some(trailers) = trailers.get() {
+        append_metadata(headers, trailers.clone());
+    }
+    if let Some(revision) = rendering.revision(message) {
+        if let Some(tag) = conditions.tag(revision).and_then(|tag| HeaderValue::try_from(tag).ok()) {
+            headers.insert(header::ETAG, tag);
+        }
+        match conditions.verdict(revision) {
+            Verdict::Wanted => {}
+            Verdict::Known => {
+                headers.remove(header::CONTENT_TYPE);
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                return response;
+            }
+            Verdict::Refused(error) => {
+                return problem(Some(request_id), &error, &Problem::with_status(&error, StatusCode::PRECONDITION_FAILED));
+            }
+        }
+    }
+    if conditions.head {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    } else {
+        *response.body_mut() = Body::full(body);
+    }
+    response
+}
+
+/// The answer to a call that failed.
+pub fn failed(request_id: Option<&RequestId>, error: &Error) -> Response<Body> {
+    problem(request_id, error, &Problem::of(error))
+}
+
+/// The same, where the conditions of the request tell what the failure means.
+pub fn failed_on(conditions: &Conditions, request_id: &RequestId, error: &Error) -> Response<Body> {
+    let own = conditions.status(error).map(|status| Problem::with_status(error, status));
+    problem(Some(request_id), error, &own.unwrap_or_else(|| Problem::of(error)))
+}
+
+fn problem(request_id: Option<&RequestId>, error: &Error, problem: &Problem<'_>) -> Response<Body> {
+    let mut response = Response::new(Body::full(problem.body()));
+    *response.status_mut() = problem.status();
+    let headers = response.headers_mut();
+    problem.headers(headers);
+    if let Some(id) = request_id {
+        headers.insert(REQUEST_ID, id.to_header());
+    }
+    let (leading, trailing) = error.headers_and_trailers();
+    append_metadata(headers, leading.clone());
+    append_metadata(headers, trailing.clone());
+    response
+}
+
+/// The answer to a request that leads to no call.
+pub fn refused(headers: &HeaderMap, error: &Error) -> Response<Body> {
+    failed(Some(&RequestId::from_headers(headers)), error)
+}
+
+/// What a path can do.
+pub fn options(allowed: &[Method]) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    allow(response.headers_mut(), allowed);
+    response
+}
+
+/// The header `Allow`.
+pub fn allow(headers: &mut HeaderMap, allowed: &[Method]) {
+    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
+        headers.insert(header::ALLOW, value);
+    }
+}
+
+/// Metadata of a reply as headers. What HTTP or this answer itself says is not overwritten.
+pub fn append_metadata(headers: &mut HeaderMap, metadata: HeaderMap) {
+    let mut current = None;
+    for (name, value) in metadata {
+        if name.is_some() {
+            current = name.filter(|name| !is_reserved(name));
+        }
+        if let Some(name) = &current {
+            headers.append(name, value);
+        }
+    }
+}
+
+fn is_reserved(name: &HeaderName) -> bool {
+    let framing = [
+        header::CONNECTION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        REQUEST_ID,
+    ];
+    framing.contains(name) || name.as_str().starts_with("grpc-")
+}

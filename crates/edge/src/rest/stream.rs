@@ -1,0 +1,187 @@
+//! Answers of many messages: lines, events or a list.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::{Body as HttpBody, Frame};
+use tokio::time::{Instant, Sleep};
+
+use super::response;
+use crate::{Body, BoxError};
+use prism_call::{Error, Messages, REQUEST_ID, RequestId, Trailers};
+use prism_frontend::{
+    precondition::Conditions,
+    render::{Format, Frames, RenderMessage},
+};
+
+/// Messages that are ready together leave in one piece of about this many bytes.
+const PIECE: usize = 16 * 1024;
+
+/// How long the headers wait for the first message: an error that comes within this time has a status of its own, and an
+/// event stream that has nothing more to say can tell its client to stay away.
+const FIRST_MESSAGE: Duration = Duration::from_millis(100);
+
+/// A stream that is to be answered with.
+pub struct Stream {
+    /// What becomes of each message.
+    pub rendering: Arc<dyn RenderMessage>,
+    pub format: Format,
+    pub messages: Messages<Bytes>,
+    pub trailers: Trailers,
+    /// Whether the client comes back to a stream that it has seen a part of.
+    pub resumed: bool,
+    /// Longest silence of an event stream.
+    pub heartbeat: Duration,
+}
+
+impl Stream {
+    /// The answer.
+    pub async fn respond(mut self, conditions: &Conditions, request_id: &RequestId, metadata: HeaderMap) -> Response<Body> {
+        let first = match tokio::time::timeout(FIRST_MESSAGE, self.messages.next()).await {
+            Ok(Some(Err(error))) => return response::failed(Some(request_id), &error),
+            Ok(None) if self.resumed => {
+                // 204 tells an EventSource that the stream is over for good.
+                let mut response = Response::new(Body::Empty);
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response.headers_mut().insert(REQUEST_ID, request_id.to_header());
+                return response;
+            }
+            Ok(Some(Ok(message))) => First::Message(message),
+            Ok(None) => First::End,
+            Err(_) => First::Later,
+        };
+        let mut response = Response::new(Body::Empty);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, self.format.content_type());
+        headers.insert(REQUEST_ID, request_id.to_header());
+        headers.insert(header::VARY, HeaderValue::from_static("accept"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        // Proxies that collect a whole answer would hold back what is to arrive now.
+        headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        response::append_metadata(headers, metadata);
+        if !conditions.head {
+            *response.body_mut() = Body::stream(self.encode(first));
+        }
+        response
+    }
+
+    fn encode(self, first: First) -> Encoder {
+        let mut encoder = Encoder {
+            frames: Frames::new(self.format),
+            rendering: self.rendering,
+            messages: Some(self.messages),
+            trailers: Some(self.trailers),
+            held: Vec::new(),
+            heartbeat: None,
+            silence: self.heartbeat,
+        };
+        encoder.frames.begin(&mut encoder.held);
+        match first {
+            First::Message(message) => encoder.message(&message),
+            First::End => encoder.end(),
+            First::Later => {}
+        }
+        if encoder.frames.heartbeat().is_some() {
+            encoder.heartbeat = Some(Box::pin(tokio::time::sleep(encoder.silence)));
+        }
+        encoder
+    }
+}
+
+/// What came before the headers went out.
+enum First {
+    Message(Bytes),
+    End,
+    Later,
+}
+
+/// The body of a stream.
+struct Encoder {
+    rendering: Arc<dyn RenderMessage>,
+    frames: Frames,
+    /// Taken at the end.
+    messages: Option<Messages<Bytes>>,
+    /// Taken behind the last piece.
+    trailers: Option<Trailers>,
+    /// Bytes that are to leave next.
+    held: Vec<u8>,
+    heartbeat: Option<Pin<Box<Sleep>>>,
+    silence: Duration,
+}
+
+impl Encoder {
+    fn message(&mut self, message: &[u8]) {
+        if let Err(error) = self.frames.message(&*self.rendering, message, &mut self.held) {
+            self.fail(&error);
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.frames.error(error, &mut self.held);
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.frames.end(&mut self.held);
+        self.messages = None;
+    }
+
+    /// Whether the stream has been silent for so long that it must say something.
+    fn is_silent(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(heartbeat) = &mut self.heartbeat else { return false };
+        let due = heartbeat.as_mut().poll(context).is_ready();
+        if due {
+            heartbeat.as_mut().reset(Instant::now() + self.silence);
+            // Polled again, so that the next one wakes this task too.
+            let _ = heartbeat.as_mut().poll(context);
+        }
+        due
+    }
+}
+
+impl HttpBody for Encoder {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        while this.held.len() < PIECE
+            && let Some(messages) = &mut this.messages
+        {
+            match messages.as_mut().poll_next(context) {
+                Poll::Ready(Some(Ok(message))) => this.message(&message),
+                Poll::Ready(Some(Err(error))) => this.fail(&error),
+                Poll::Ready(None) => this.end(),
+                Poll::Pending if this.held.is_empty() => {
+                    if !this.is_silent(context) {
+                        return Poll::Pending;
+                    }
+                    this.held.extend_from_slice(this.frames.heartbeat().unwrap_or_default());
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if !this.held.is_empty() {
+            if let Some(heartbeat) = &mut this.heartbeat {
+                heartbeat.as_mut().reset(Instant::now() + this.silence);
+            }
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.held).into()))));
+        }
+        let trailers = this.trailers.take().and_then(|trailers| trailers.get().cloned());
+        let mut out = HeaderMap::new();
+        response::append_metadata(&mut out, trailers.unwrap_or_default());
+        Poll::Ready((!out.is_empty()).then(|| Ok(Frame::trailers(out))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.messages.is_none() && self.held.is_empty() && self.trailers.as_ref().is_none_or(|trailers| trailers.get().is_none())
+    }
+}

@@ -1,0 +1,202 @@
+//! Listeners: they accept connections, tell HTTP/1.1 from HTTP/2 (by prior knowledge, or by ALPN under TLS), and end properly.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Edge,
+    socket::{Socket, Unread},
+};
+use prism_call::{Code, Error};
+
+/// How long a client may take for its TLS handshake, for its first bytes, and for the headers of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A quiet HTTP/2 connection is asked this often whether its client is alive.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
+/// How long the client may take to answer that.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Calls at the same time on one HTTP/2 connection.
+const MAX_CONCURRENT_STREAMS: u32 = 1000;
+/// Bytes of the headers of a request.
+const MAX_HEADER_BYTES: u32 = 64 * 1024;
+/// After the accept of a connection failed (mostly for want of file descriptors).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Certificate and key, as PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate and its chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// A listener that has its port and does not accept yet.
+pub struct Bound {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    /// Address with the port that was taken.
+    pub address: SocketAddr,
+}
+
+/// The two signals of an orderly end.
+#[derive(Clone, Default)]
+pub struct Drain {
+    /// No new connections and no new calls.
+    pub begin: CancellationToken,
+    /// Connections that are left are cut.
+    pub cut: CancellationToken,
+}
+
+/// Takes the port. All that can be wrong with a listener is found here.
+pub async fn bind(name: &str, address: SocketAddr, tls: Option<&TlsFiles>) -> Result<Bound, Error> {
+    let tls = tls.map(|files| acceptor(name, files)).transpose()?;
+    let listener = TcpListener::bind(address).await.map_err(|error| cannot_bind(name, address, error))?;
+    let address = listener.local_addr().map_err(|error| cannot_bind(name, address, error))?;
+    Ok(Bound { listener, tls, address })
+}
+
+fn cannot_bind(name: &str, address: SocketAddr, error: io::Error) -> Error {
+    let message = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "listener {name}: port {} is in use; stop the other program, or choose another port with listeners.{name}.address",
+                address.port()
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("listener {name}: this user may not listen on port {}; ports above 1023 are free to all", address.port())
+        }
+        _ => format!("listener {name}: can't listen on {address}: {error}"),
+    };
+    Error::new(Code::FailedPrecondition, "LISTENER", message).with_source(error)
+}
+
+fn acceptor(name: &str, files: &TlsFiles) -> Result<TlsAcceptor, Error> {
+    let wrong = |file: &PathBuf, what: &str| {
+        Error::new(Code::FailedPrecondition, "TLS_FILES", format!("listener {name}: {}: {what}", file.display()))
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| wrong(&files.certificate, &format!("no certificate can be read from it: {error}")))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| wrong(&files.key, &format!("no private key can be read from it: {error}")))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map(rustls::ConfigBuilder::<rustls::ServerConfig, _>::with_no_client_auth)
+        .and_then(|builder| builder.with_single_cert(chain, key))
+        .map_err(|error| wrong(&files.certificate, &format!("does not fit the key {}: {error}", files.key.display())))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+impl Bound {
+    /// Whether clients have to speak TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Accepts connections until the drain begins, then waits until the last has ended or is cut.
+    pub async fn serve(self, edge: Arc<Edge>, drain: Drain) {
+        let graceful = GracefulShutdown::new();
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // Never with `pipeline_flush`: hyper then takes all that a stream has into memory, however slowly its client reads.
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            // Without it one slow stream would hold up the others of its connection.
+            .adaptive_window(false)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(4 << 20);
+        let builder = Arc::new(builder);
+        loop {
+            let stream = tokio::select! {
+                () = drain.begin.cancelled() => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            // Small answers leave at once. A socket that has been closed meanwhile fails later, where it is handled.
+            let _ = stream.set_nodelay(true);
+            let (edge, builder, watcher, tls) = (edge.clone(), builder.clone(), graceful.watcher(), self.tls.clone());
+            let Drain { begin, cut } = drain.clone();
+            tokio::spawn(async move {
+                let work = async {
+                    match tls {
+                        None => connection(stream, &builder, watcher, edge).await,
+                        Some(tls) => {
+                            if let Some(stream) = handshake(&tls, stream, &begin).await {
+                                connection(stream, &builder, watcher, edge).await;
+                            }
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = work => {}
+                    () = cut.cancelled() => {}
+                }
+            });
+        }
+        drop(self.listener);
+        tokio::select! {
+            () = graceful.shutdown() => {}
+            () = drain.cut.cancelled() => {}
+        }
+    }
+}
+
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream, drain: &CancellationToken) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    let accepted = tokio::select! {
+        // No call can be lost yet.
+        () = drain.cancelled() => return None,
+        accepted = tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)) => accepted,
+    };
+    match accepted {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "TLS handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+async fn connection<S>(stream: S, builder: &auto::Builder<TokioExecutor>, watcher: hyper_util::server::graceful::Watcher, edge: Arc<Edge>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let unread = Unread::default();
+    let socket = Socket::new(stream, HEADER_TIMEOUT, unread.clone());
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (edge, unread) = (edge.clone(), unread.clone());
+        async move { Ok::<_, std::convert::Infallible>(edge.serve(request, &unread).await) }
+    });
+    let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended with an error");
+    }
+}

@@ -1,0 +1,119 @@
+//! What the fields of a request message are made of.
+
+use super::template::{Compiler, unknown_name};
+use crate::{
+    expression::{Type, value},
+    mapping::{Fill, MessagePlan, RequestPlan, Source, Template},
+    schema::{Field, Kind, MessageId, Shape},
+};
+use prism_yaml::{Node, Value as Yaml};
+
+impl Compiler<'_> {
+    /// What a request becomes; without a node what the names tell.
+    pub fn request(&self, node: Option<&Node>, input: MessageId, streaming: bool, json_body: bool) -> Option<RequestPlan> {
+        let Some(node) = node else { return Some(RequestPlan::One(self.by_name(input, json_body))) };
+        if let (true, Some(list)) = (streaming, node.get("$each")) {
+            let Some(item) = node.get("$item") else {
+                self.file.problem(&node.place, "`$each` needs `$item`: what is made of each item");
+                return None;
+            };
+            let (source, inner) = self.list(list)?;
+            return Some(RequestPlan::Each(source, inner.message(item, input)?));
+        }
+        Some(RequestPlan::One(self.message(node, input)?))
+    }
+
+    /// Parameters, and the members of a JSON body, go to the fields of their names.
+    fn by_name(&self, input: MessageId, json_body: bool) -> MessagePlan {
+        let message = self.schema.message(input);
+        let whole = json_body.then(|| Template::Path(Source::Body(Vec::new()), "body".to_owned()));
+        let fields = self.parameters.iter().enumerate().filter_map(|(place, parameter)| {
+            let field = message.by_name(&parameter.name)?;
+            let text = format!("{}.{}", parameter.location.name(), parameter.name);
+            Some((field, Fill::Value(Template::Path(Source::Parameter(place), text))))
+        });
+        MessagePlan { message: input, whole, fields: fields.collect() }
+    }
+
+    /// A message, field by field, or as a whole.
+    fn message(&self, node: &Node, id: MessageId) -> Option<MessagePlan> {
+        let Yaml::Map(entries) = &node.value else { return self.whole(node, id) };
+        if entries.iter().any(|(key, _)| key.name.starts_with('$')) {
+            return self.whole(node, id);
+        }
+        let message = self.schema.message(id);
+        let (mut fields, mut whole) = (Vec::with_capacity(entries.len()), true);
+        for (key, node) in entries {
+            let Some(place) = message.by_name(&key.name) else {
+                let known = message.fields.iter().map(|field| field.name.as_str());
+                let at = Node { value: Yaml::Null, place: key.place.clone() };
+                unknown_name(self.file, &at, &format!("field of {}", message.name), &key.name, known);
+                whole = false;
+                continue;
+            };
+            match self.fill(node, &message.fields[place]) {
+                Some(fill) => fields.push((place, fill)),
+                None => whole = false,
+            }
+        }
+        whole.then_some(MessagePlan { message: id, whole: None, fields })
+    }
+
+    fn whole(&self, node: &Node, id: MessageId) -> Option<MessagePlan> {
+        let (template, kind) = self.value(node)?;
+        let name = &self.schema.message(id).name;
+        match kind {
+            Type::Dyn | Type::Map(_) | Type::Object(_) | Type::Null => {}
+            Type::Message(other) if other == id => {}
+            other => {
+                let kind = other.describe(self.schema);
+                self.file.problem(&node.place, format!("the request is a message {name}, but this is {kind}"));
+                return None;
+            }
+        }
+        if let Type::Object(object) = &kind
+            && !object.open
+        {
+            let known = self.schema.message(id);
+            for member in object.members.iter().filter(|member| known.by_name(&member.name).is_none()) {
+                unknown_name(
+                    self.file,
+                    node,
+                    &format!("field of {name}"),
+                    &member.name,
+                    known.fields.iter().map(|field| field.name.as_str()),
+                );
+            }
+        }
+        Some(MessagePlan { message: id, whole: Some(template), fields: Vec::new() })
+    }
+
+    fn fill(&self, node: &Node, field: &Field) -> Option<Fill> {
+        if let (Yaml::Map(entries), Shape::Singular { .. }, Kind::Message(id)) = (&node.value, field.shape, field.kind)
+            && self.schema.message(id).special.is_none()
+            && !entries.iter().any(|(key, _)| key.name.starts_with('$'))
+        {
+            return self.message(node, id).map(Fill::Message);
+        }
+        let (template, kind) = self.value(node)?;
+        let tell = |problem: String| {
+            let text = node.text().map_or_else(|| template.to_string(), str::to_owned);
+            self.file.problem(&node.place, format!("`{text}`: {problem}"));
+        };
+        if let Template::Constant(constant) = &template {
+            let mut bytes = Vec::new();
+            return match value::put(self.schema, field, constant, &mut bytes) {
+                Ok(()) => Some(Fill::Encoded(bytes)),
+                Err(refusal) => {
+                    tell(format!("`{}` {refusal}", field.name));
+                    None
+                }
+            };
+        }
+        if let Err(problem) = value::assignable(self.schema, &kind, field) {
+            tell(problem);
+            return None;
+        }
+        Some(Fill::Value(template))
+    }
+}

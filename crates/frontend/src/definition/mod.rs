@@ -1,0 +1,361 @@
+//! Definitions of frontends: YAML that says how the operations of an OpenAPI document lead to RPCs. `docs/frontends.md` is the
+//! language.
+//!
+//! A definition is compiled for one binding, since a binding may decide settings. Whatever can be known to be wrong is a
+//! problem with file, line and column, and all of them are told at once.
+
+mod document;
+mod editor;
+mod embedded;
+mod message;
+mod operation;
+mod reader;
+mod response;
+mod template;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use http::HeaderValue;
+
+pub use document::{Body, Content, Document, Location, Operation, Parameter, Reading, Style};
+pub use editor::schema;
+pub use embedded::{names, read};
+
+use self::{
+    reader::{File, Section},
+    template::Compiler,
+};
+use super::{
+    expression::{self, Member, Object, Type, Value},
+    json::{self, Zeros},
+    mapping::{Api, Components, Errors},
+    router::Router,
+    schema::Schema,
+};
+use prism_call::{Method, proto};
+use prism_yaml::{self as yaml, Node, Place, Problem, Problems, Value as Yaml, unknown};
+
+/// Most routes of a definition.
+const MAX_ROUTES: usize = 2000;
+/// Most bytes of a definition or a document.
+pub const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// The texts of a definition and of its document.
+#[derive(Clone, Debug)]
+pub struct Texts {
+    /// The definition's file, as it stands in problems.
+    pub name: String,
+    /// The definition.
+    pub text: String,
+    /// The document's file; empty: it is not known, since the definition doesn't say it.
+    pub document_name: String,
+    /// The document, or why it can't be read.
+    pub document: Result<String, String>,
+}
+
+/// What a definition says before its routes are compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// For people.
+    pub description: String,
+    /// The pattern whose RPCs are called.
+    pub pattern: String,
+    /// Where paths begin.
+    pub base_path: Option<String>,
+    /// The path of the document, as the definition says it.
+    pub document: String,
+}
+
+/// A definition, compiled for a binding.
+#[derive(Debug)]
+pub struct Definition {
+    /// What it says about itself.
+    pub header: Header,
+    /// What serves requests.
+    pub api: Arc<Api>,
+    /// The document as JSON, with the RPCs of each operation in `x-prism-rpc`.
+    pub document: Arc<str>,
+}
+
+/// Reads what a definition says about itself, as far as it does.
+pub fn header(text: &str) -> Header {
+    let (root, _) = yaml::parse(text);
+    header_of(&root)
+}
+
+fn header_of(root: &Node) -> Header {
+    let text = |key: &str| root.get(key).and_then(Node::text).unwrap_or_default().to_owned();
+    Header {
+        name: text("frontend"),
+        title: text("title"),
+        description: text("description"),
+        pattern: text("pattern"),
+        base_path: Some(text("base_path")).filter(|path| !path.is_empty()),
+        document: text("openapi"),
+    }
+}
+
+/// Reads an OpenAPI document alone, for those who write a definition of it.
+pub fn document(name: &str, text: &str) -> Result<Document, Problems> {
+    let file = File::new(name);
+    let (root, problems) = yaml::parse(text);
+    file.add(problems);
+    let document = file.is_fine().then(|| Document::read(&file, &root)).filter(|_| file.is_fine());
+    document.ok_or_else(|| file.finish())
+}
+
+/// Compiles a definition. `service` gives the full name of a pattern's service; `decided` is what the binding decides.
+pub fn compile(
+    texts: &Texts,
+    service: &dyn Fn(&str) -> Option<&'static str>,
+    patterns: &[&str],
+    decided: &BTreeMap<String, serde_json::Value>,
+) -> Result<Definition, Vec<Problems>> {
+    let (file, document_file) = (File::new(&texts.name), File::new(&texts.document_name));
+    // Reading YAML is most of the time that a large definition takes, so its two files are read side by side.
+    let ((root, problems), document) = std::thread::scope(|scope| {
+        let document = texts.document.as_ref().ok().map(|text| scope.spawn(|| yaml::parse(text)));
+        (yaml::parse(&texts.text), document.map(std::thread::ScopedJoinHandle::join))
+    });
+    file.add(problems);
+    let document = document.and_then(Result::ok);
+    let builder = Builder { file: &file, document_file: &document_file, service, patterns, decided, document: document.as_ref() };
+    let found = builder.definition(&root, texts);
+    match found {
+        Some(definition) if file.is_fine() && document_file.is_fine() => Ok(definition),
+        _ => Err([file.finish(), document_file.finish()].into_iter().filter(|problems| !problems.list.is_empty()).collect()),
+    }
+}
+
+struct Builder<'a> {
+    file: &'a File,
+    document_file: &'a File,
+    service: &'a dyn Fn(&str) -> Option<&'static str>,
+    patterns: &'a [&'a str],
+    decided: &'a BTreeMap<String, serde_json::Value>,
+    /// The document's tree, and what is wrong with its YAML; none: it could not be read.
+    document: Option<&'a (Node, Vec<Problem>)>,
+}
+
+impl Builder<'_> {
+    fn definition(&self, root: &Node, texts: &Texts) -> Option<Definition> {
+        if !matches!(root.value, Yaml::Map(_)) {
+            if self.file.is_fine() {
+                self.file.problem(
+                    &Place::WHOLE_FILE,
+                    "this is no definition of a frontend: `frontend`, `openapi`, `pattern` and `routes` are missing",
+                );
+            }
+            return None;
+        }
+        let section = Section::new(self.file, "the definition", root);
+        self.name(&section);
+        section.choice("type", &[("rest", ())]);
+        for key in ["title", "description", "base_path"] {
+            section.text(key);
+        }
+        self.base_path(&section);
+        let methods = self.methods(&section);
+        let document = self.document(&section, texts);
+        let style = self.style(&section);
+        let ignore_unknown = section.choice("unknown_parameters", &[("refuse", false), ("ignore", true)]).unwrap_or(false);
+        let strict_accept = section.choice("accept", &[("strict", true), ("ignore", false)]).unwrap_or(true);
+        let ignore_slash = section.choice("trailing_slash", &[("refuse", false), ("ignore", true)]).unwrap_or(false);
+        let max_gathered = section.get("max_gathered").and_then(|node| self.file.number("`max_gathered`", node, 1..=1_000_000));
+        let content_type = section.text("content_type").and_then(|text| HeaderValue::try_from(text).ok());
+        let (settings, settings_type) = self.settings(&section);
+        let schema = Schema::all();
+        let scope =
+            expression::Scope::new().with("request", text_object(["method", "path", "id", "namespace"])).with("settings", settings_type);
+        let compiler = Compiler { file: self.file, schema, scope, parameters: &[], reply: None, item: None };
+        let errors = self.errors(&section, &compiler);
+        let any_type = section.choice("request_content_type", &[("check", false), ("ignore", true)]).unwrap_or(false);
+        let paths = section.get("paths").map_or(&[][..], |node| self.file.entries("`paths`", node));
+        let also_under = self.also_under(&section);
+        let namespace = section.text("namespace").and_then(|text| {
+            let name = text.strip_prefix("path.");
+            if name.is_none() {
+                self.file.problem(&section.get("namespace")?.place, "`namespace` must be a path parameter, as path.tenant");
+            }
+            name.map(str::to_owned)
+        });
+        let routes = section.get("routes");
+        if routes.is_none() {
+            self.file.problem(&section.place, "the definition needs `routes`");
+        }
+        section.finish();
+        let (methods, mut document) = (methods?, document?);
+        let mut router = Router::default();
+        let context = operation::Context {
+            compiler,
+            document: &document,
+            methods: &methods,
+            content_type: content_type.unwrap_or(HeaderValue::from_static("application/json")),
+            ignore_unknown,
+            components: Arc::new(Components::of(&document.value)),
+            any_type,
+            paths,
+            namespace: namespace.as_deref(),
+            also_under: also_under.as_deref(),
+        };
+        let rpcs = context.routes(routes?, self.document_file, &mut router);
+        operation::annotate(&mut document.value, &rpcs, errors.are_problems());
+        if let Some(prefix) = &also_under {
+            document.value["x-prism-also-under"] = prefix.as_str().into();
+        }
+        let header = header_of(root);
+        let api = Api {
+            name: header.name.clone(),
+            schema,
+            routes: router,
+            errors,
+            style,
+            strict_accept,
+            ignore_slash,
+            max_gathered: max_gathered.and_then(|most| usize::try_from(most).ok()).unwrap_or(10_000),
+            settings,
+            namespace,
+        };
+        Some(Definition { header, api: Arc::new(api), document: document.value.to_string().into() })
+    }
+
+    fn name(&self, section: &Section<'_, '_>) {
+        let Some(name) = section.required("frontend", "notes") else { return };
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !(1..=63).contains(&name.len()) || !name.bytes().all(plain) {
+            let place = section.get("frontend").map_or(&section.place, |node| &node.place);
+            self.file.problem(place, format!("`{name}` can't be the name of a frontend: lower-case letters, digits and `-`, at most 63"));
+        }
+    }
+
+    fn base_path(&self, section: &Section<'_, '_>) {
+        let Some(node) = section.get("base_path") else { return };
+        let Some(text) = node.text() else { return };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
+        let rest = text.replace("{namespace}", "x");
+        if !rest.starts_with('/') || rest.contains("//") || !rest.bytes().all(plain) {
+            self.file.problem(&node.place, "`base_path` must be a path such as /kv, /{namespace} or /");
+        }
+    }
+
+    fn also_under(&self, section: &Section<'_, '_>) -> Option<String> {
+        let node = section.get("also_under")?;
+        let text = self.file.text("`also_under`", node)?;
+        let parameters = text.matches('{').count();
+        if !text.starts_with('/') || text.ends_with('/') || parameters == 0 || text.contains(['*', '=']) {
+            self.file.problem(&node.place, "`also_under` must be a path with a parameter, as /contexts/{context}");
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    fn methods(&self, section: &Section<'_, '_>) -> Option<Vec<Arc<Method>>> {
+        let pattern = section.required("pattern", "keyvalue")?;
+        let service = (self.service)(pattern);
+        if service.is_none() {
+            let place = section.get("pattern").map_or(&section.place, |node| &node.place);
+            self.file.problem(place, unknown("pattern", pattern, self.patterns.iter().copied()));
+        }
+        Method::of_service(proto::descriptors(), service?)
+    }
+
+    fn document(&self, section: &Section<'_, '_>, texts: &Texts) -> Option<Document> {
+        section.required("openapi", "../openapi/notes.yaml")?;
+        if let Err(problem) = &texts.document {
+            let place = section.get("openapi").map_or(&section.place, |node| &node.place);
+            self.file.problem(place, format!("the OpenAPI document {} can't be read: {problem}", texts.document_name));
+        }
+        let (root, problems) = self.document?;
+        self.document_file.add(problems.clone());
+        if !self.document_file.is_fine() {
+            return None;
+        }
+        let document = Document::read(self.document_file, root);
+        self.document_file.is_fine().then_some(document)
+    }
+
+    fn style(&self, section: &Section<'_, '_>) -> json::Style {
+        let mut style = json::Style { numbers: true, ..json::Style::default() };
+        let Some(node) = section.get("json") else { return style };
+        let section = Section::new(self.file, "`json`", node);
+        style.numbers = section.choice("integers", &[("numbers", true), ("strings", false)]).unwrap_or(true);
+        style.proto_names = section.choice("names", &[("camel", false), ("proto", true)]).unwrap_or(false);
+        let zeros = [("keep", Zeros::Keep), ("omit", Zeros::Omit), ("omit_copied", Zeros::OmitCopied)];
+        style.zeros = section.choice("zeros", &zeros).unwrap_or_default();
+        section.finish();
+        style
+    }
+
+    /// What the binding decided, or the defaults. In expressions these are constants.
+    fn settings(&self, section: &Section<'_, '_>) -> (Value, Type) {
+        let (mut values, mut object) = (serde_json::Map::new(), Object::default());
+        let entries = section.get("settings").map_or(&[][..], |node| self.file.entries("`settings`", node));
+        for (key, node) in entries {
+            let section = Section::new(self.file, "the setting", node);
+            let default = section.given("default");
+            section.text("description");
+            if default.is_none() {
+                self.file.problem(&key.place, format!("the setting `{}` needs a `default`", key.name));
+            }
+            let default = default.map_or(serde_json::Value::Null, Node::to_json);
+            let value = self.decided.get(&key.name).unwrap_or(&default).clone();
+            if std::mem::discriminant(&value) != std::mem::discriminant(&default) {
+                let message = format!("the binding decides the setting `{}` as {value}, which is not of the kind of {default}", key.name);
+                self.file.problem(&key.place, message);
+            }
+            let kind = match &value {
+                serde_json::Value::Bool(_) => Type::Bool,
+                serde_json::Value::Number(number) if number.is_f64() => Type::Double,
+                serde_json::Value::Number(_) => Type::Int,
+                serde_json::Value::String(_) => Type::String,
+                _ => Type::Dyn,
+            };
+            object.members.push(Member { name: key.name.clone(), value: kind, required: true });
+            values.insert(key.name.clone(), value);
+            section.finish();
+        }
+        for name in self.decided.keys().filter(|name| !values.contains_key(*name)) {
+            let known: Vec<&str> = values.keys().map(String::as_str).collect();
+            let message = if known.is_empty() { "this frontend has no settings".to_owned() } else { unknown("setting", name, known) };
+            self.file.problem(&section.place, format!("a binding decides `{name}`: {message}"));
+        }
+        (expression::value::from_json(&values.into()), Type::Object(object.into()))
+    }
+
+    fn errors(&self, section: &Section<'_, '_>, compiler: &Compiler<'_>) -> Errors {
+        let Some(node) = section.get("errors") else { return Errors::default() };
+        let section = Section::new(self.file, "`errors`", node);
+        let mut compiler = compiler.clone();
+        compiler.scope = compiler.scope.with("error", error_type());
+        let errors = Errors { form: compiler.error_form(&section), cases: compiler.error_cases(section.get("cases")) };
+        section.finish();
+        errors
+    }
+}
+
+fn text_object<const N: usize>(names: [&str; N]) -> Type {
+    Type::object(names.map(|name| Member { name: name.to_owned(), value: Type::String, required: true }))
+}
+
+/// The type of `error`.
+fn error_type() -> Type {
+    let members = [
+        ("status", Type::Int),
+        // What a case says, of whatever type.
+        ("code", Type::Dyn),
+        ("message", Type::Dyn),
+        ("reason", Type::String),
+        ("grpc_code", Type::String),
+        ("grpc_number", Type::Int),
+        ("metadata", Type::map(Type::String)),
+        ("violations", Type::list(text_object(["field", "description"]))),
+    ];
+    Type::object(members.map(|(name, value)| Member { name: name.to_owned(), value, required: true }))
+}

@@ -1,0 +1,177 @@
+//! Reads mappings key by key, and gathers what is wrong, with the file that it is in.
+
+use std::cell::RefCell;
+
+use prism_yaml::{Key, Node, Place, Problem, Problems, Value, unknown};
+
+/// A file that is being read, and what is wrong with it.
+#[derive(Debug)]
+pub struct File {
+    name: String,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl File {
+    /// A file of that name.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), problems: RefCell::default() }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds a problem.
+    pub fn problem(&self, place: &Place, message: impl Into<String>) {
+        let problem = Problem { place: place.clone(), message: message.into() };
+        let mut problems = self.problems.borrow_mut();
+        // A route with several cases would tell what is wrong with its operation once for each.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+
+    /// Adds problems that were found elsewhere.
+    pub fn add(&self, problems: Vec<Problem>) {
+        self.problems.borrow_mut().extend(problems);
+    }
+
+    /// Whether nothing is wrong yet.
+    pub fn is_fine(&self) -> bool {
+        self.problems.borrow().is_empty()
+    }
+
+    /// All that is wrong, in the order of the file.
+    pub fn finish(self) -> Problems {
+        let mut list = self.problems.into_inner();
+        list.sort_by(|one, other| one.place.cmp(&other.place));
+        Problems { file: self.name, list }
+    }
+
+    /// The entries of a mapping; what it is instead is told.
+    pub fn entries<'n>(&self, what: &str, node: &'n Node) -> &'n [(Key, Node)] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            Value::Null => &[],
+            other => {
+                self.problem(&node.place, format!("{what} must be a mapping, not {}", other.kind()));
+                &[]
+            }
+        }
+    }
+
+    /// The items of a list; what it is instead is told.
+    pub fn items<'n>(&self, what: &str, node: &'n Node) -> &'n [Node] {
+        match &node.value {
+            Value::List(items) => items,
+            Value::Null => &[],
+            other => {
+                self.problem(&node.place, format!("{what} must be a list, not {}", other.kind()));
+                &[]
+            }
+        }
+    }
+
+    /// A text; what it is instead is told.
+    pub fn text<'n>(&self, what: &str, node: &'n Node) -> Option<&'n str> {
+        if let Value::Text(text) = &node.value {
+            return Some(text);
+        }
+        self.problem(&node.place, format!("{what} must be a text, not {}", node.value.kind()));
+        None
+    }
+
+    /// `true` or `false`; what it is instead is told.
+    pub fn boolean(&self, what: &str, node: &Node) -> Option<bool> {
+        if let Value::Bool(value) = node.value {
+            return Some(value);
+        }
+        self.problem(&node.place, format!("{what} must be true or false, not {}", node.value.kind()));
+        None
+    }
+
+    /// A whole number in a range; what it is instead is told.
+    pub fn number(&self, what: &str, node: &Node, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        let number = if let Value::Number(number) = &node.value { number.as_u64() } else { None };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            self.problem(&node.place, format!("{what} must be a whole number from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    /// One of a few words; what it is instead is told.
+    pub fn choice<T: Copy>(&self, what: &str, node: &Node, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(what, node)?;
+        let found = choices.iter().find(|(name, _)| *name == text);
+        if found.is_none() {
+            self.problem(&node.place, unknown(what, text, choices.iter().map(|(name, _)| *name)));
+        }
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// A mapping with fixed keys. Keys that nobody asked for are problems.
+pub struct Section<'f, 'n> {
+    /// The file.
+    pub file: &'f File,
+    what: &'n str,
+    /// Where the mapping begins.
+    pub place: Place,
+    entries: &'n [(Key, Node)],
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'f, 'n> Section<'f, 'n> {
+    /// Of a node; `what` it is stands in problems, as "the route".
+    pub fn new(file: &'f File, what: &'n str, node: &'n Node) -> Self {
+        Self { file, what, place: node.place.clone(), entries: file.entries(what, node), asked: RefCell::default() }
+    }
+
+    /// The value under a key; none if it is not there or `null`.
+    pub fn get(&self, key: &'static str) -> Option<&'n Node> {
+        self.given(key).filter(|node| !matches!(node.value, Value::Null))
+    }
+
+    /// The value under a key, also if it is `null`.
+    pub fn given(&self, key: &'static str) -> Option<&'n Node> {
+        self.asked.borrow_mut().push(key);
+        self.entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node)
+    }
+
+    /// A text.
+    pub fn text(&self, key: &'static str) -> Option<&'n str> {
+        self.file.text(&format!("`{key}`"), self.get(key)?)
+    }
+
+    /// A text that has to be there.
+    pub fn required(&self, key: &'static str, example: &str) -> Option<&'n str> {
+        let found = self.get(key);
+        if found.is_none() {
+            self.file.problem(&self.place, format!("{} needs `{key}`, as {example}", self.what));
+        }
+        self.file.text(&format!("`{key}`"), found?)
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        self.file.choice(key, self.get(key)?, choices)
+    }
+
+    /// Tells the keys that nobody asked for; extensions (`x-…`) are nobody's business.
+    pub fn finish(self) {
+        let asked = self.asked.borrow();
+        for (key, _) in self.entries {
+            if !asked.contains(&key.name.as_str()) && !key.name.starts_with("x-") {
+                let mut known: Vec<&str> = Vec::new();
+                for key in asked.iter() {
+                    if !known.contains(key) {
+                        known.push(key);
+                    }
+                }
+                self.file.problem(&key.place, unknown(&format!("key of {}", self.what), &key.name, known));
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Values of a definition: from YAML to templates, with their static types.
+
+use super::{
+    document::{Location, Parameter},
+    reader::{File, Section},
+};
+use crate::{
+    bind::Target,
+    expression::{self, Expression, Member, Object, Type, Value},
+    mapping::{ErrorPlace, Source, Template, Told, Translation},
+    schema::{Kind, MessageId, Schema, Shape},
+};
+use prism_yaml::{Node, Value as Yaml, unknown};
+
+/// What an error in a reply is.
+const STATUS: &str = "google.rpc.Status";
+
+/// What is known where a value stands.
+#[derive(Clone)]
+pub struct Compiler<'a> {
+    /// The definition's file.
+    pub file: &'a File,
+    /// All message types.
+    pub schema: &'static Schema,
+    /// Variables with their types.
+    pub scope: expression::Scope,
+    /// The parameters of the operation.
+    pub parameters: &'a [Parameter],
+    /// The type of `reply` and of the items of `replies`.
+    pub reply: Option<MessageId>,
+    /// The type of `item`, if it is a message that comes from the reply.
+    pub item: Option<MessageId>,
+}
+
+/// A template and the type of its value.
+pub type Typed = (Template, Type);
+
+impl Compiler<'_> {
+    /// A value; what is wrong with it is told.
+    pub fn value(&self, node: &Node) -> Option<Typed> {
+        match &node.value {
+            Yaml::Null => Some((Template::Constant(Value::Null), Type::Null)),
+            Yaml::Bool(value) => Some((Template::Constant(Value::Bool(*value)), Type::Bool)),
+            Yaml::Number(_) => {
+                let value = expression::value::from_json(&node.to_json());
+                let kind = match value {
+                    Value::UInt(_) => Type::Uint,
+                    Value::Float(_) => Type::Double,
+                    _ => Type::Int,
+                };
+                Some((Template::Constant(value), kind))
+            }
+            Yaml::Text(text) => self.text(node, text),
+            Yaml::List(items) => {
+                let items: Option<Vec<Typed>> = items.iter().map(|item| self.value(item)).collect();
+                let (templates, types): (Vec<_>, Vec<_>) = items?.into_iter().unzip();
+                let element = types.into_iter().reduce(|one, other| one.join(&other)).unwrap_or(Type::Null);
+                Some((Template::List(templates), Type::list(element)))
+            }
+            Yaml::Map(entries) if entries.iter().any(|(key, _)| is_form(&key.name)) => self.form(node),
+            Yaml::Map(entries) => {
+                let mut members = Vec::with_capacity(entries.len());
+                let mut object = Object { members: Vec::with_capacity(entries.len()), open: false };
+                let mut whole = true;
+                for (key, node) in entries {
+                    let Some((template, value)) = self.value(node) else {
+                        whole = false;
+                        continue;
+                    };
+                    let name = key.name.strip_prefix('$').unwrap_or(&key.name).to_owned();
+                    object.members.push(Member { name: name.clone(), value, required: self.is_always_there(&template) });
+                    members.push((name.into(), template));
+                }
+                whole.then(|| (Template::Object(members), Type::Object(object.into())))
+            }
+        }
+    }
+
+    /// An expression of one type.
+    pub fn expression(&self, node: &Node) -> Option<(Expression, Type)> {
+        let text = match &node.value {
+            Yaml::Text(text) => text.clone(),
+            Yaml::Bool(value) => value.to_string(),
+            other => {
+                self.file.problem(&node.place, format!("an expression is wanted here, not {}", other.kind()));
+                return None;
+            }
+        };
+        self.compile(node, &text)
+    }
+
+    /// A condition.
+    pub fn condition(&self, node: &Node) -> Option<Expression> {
+        let (expression, kind) = self.expression(node)?;
+        if !matches!(kind, Type::Bool | Type::Dyn) {
+            let kind = kind.describe(self.schema);
+            self.file.problem(&node.place, format!("the condition must be true or false, but it is {kind}"));
+            return None;
+        }
+        Some(expression)
+    }
+
+    fn compile(&self, node: &Node, text: &str) -> Option<(Expression, Type)> {
+        match Expression::compile(text, self.schema, &self.scope) {
+            Ok(expression) => {
+                let kind = expression.type_of().clone();
+                Some((expression, kind))
+            }
+            Err(problem) => {
+                // A plain word is the mistake that everybody makes once.
+                let word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' '));
+                let hint = if word { format!("; for the text itself write \"'{text}'\"") } else { String::new() };
+                self.file.problem(&node.place, format!("`{text}`: {problem}{hint}"));
+                None
+            }
+        }
+    }
+
+    fn text(&self, node: &Node, text: &str) -> Option<Typed> {
+        let (expression, kind) = self.compile(node, text)?;
+        if let Some(constant) = expression.as_constant() {
+            return Some((Template::Constant(constant.clone()), kind));
+        }
+        if let Some(path) = expression.as_path()
+            && let Some(source) = self.source(path)
+        {
+            return Some((Template::Path(source, text.to_owned()), kind));
+        }
+        Some((Template::Expression(Box::new(expression), text.to_owned()), kind))
+    }
+
+    /// Where a path leads.
+    pub fn source(&self, path: &[String]) -> Option<Source> {
+        let (root, names) = path.split_first()?;
+        let location = match root.as_str() {
+            "path" => Some(Location::Path),
+            "query" => Some(Location::Query),
+            "header" => Some(Location::Header),
+            "cookie" => Some(Location::Cookie),
+            _ => None,
+        };
+        if let (Some(location), [name]) = (location, names) {
+            let fits = |parameter: &Parameter| {
+                parameter.location == location
+                    && (parameter.name == *name || location == Location::Header && parameter.name.replace('-', "_") == *name)
+            };
+            return self.parameters.iter().position(fits).map(Source::Parameter);
+        }
+        let target = |message: MessageId| {
+            // A path that leads on into what is no message, as a map, is walked as a value.
+            Target::resolve(self.schema, message, names.iter().map(String::as_str)).ok()
+        };
+        match root.as_str() {
+            "body" => return Some(Source::Body(names.to_vec())),
+            "reply" if !names.is_empty() => {
+                if let Some(found) = self.reply.and_then(target) {
+                    return Some(Source::Reply(found));
+                }
+            }
+            "item" => match (self.item, names) {
+                (Some(_), []) => return Some(Source::Message),
+                (Some(id), _) => {
+                    if let Some(found) = target(id) {
+                        return Some(Source::Item(found));
+                    }
+                }
+                (None, _) => {}
+            },
+            _ => {}
+        }
+        Some(Source::Variable(root.clone(), names.to_vec()))
+    }
+
+    /// Whether a value is there in every case.
+    fn is_always_there(&self, template: &Template) -> bool {
+        match template {
+            Template::Path(Source::Parameter(place), _) => {
+                self.parameters.get(*place).is_some_and(|parameter| parameter.required || parameter.default.is_some())
+            }
+            Template::Path(Source::Reply(target) | Source::Item(target), _) => {
+                target.steps.iter().all(|step| step.field(self.schema).shape != Shape::Singular { presence: true })
+            }
+            Template::Path(Source::Body(_) | Source::Variable(..), _) | Template::Translate(_) | Template::Error(_) => false,
+            Template::When(when) => when.2.is_some(),
+            Template::Default(both) => self.is_always_there(&both.1),
+            _ => true,
+        }
+    }
+
+    fn form(&self, node: &Node) -> Option<Typed> {
+        let section = Section::new(self.file, "this form", node);
+        let found = if let Some(list) = section.get("$each") {
+            self.each(&section, list)
+        } else if let Some(condition) = section.get("$when") {
+            self.when(&section, condition)
+        } else if let Some(from) = section.get("$from") {
+            self.from(&section, from)
+        } else if let Some(error) = section.get("$error") {
+            self.error(error)
+        } else {
+            let message =
+                "a form begins with `$each`, `$when`, `$from` or `$error`; a member whose name begins with `$` is written with `$$`";
+            self.file.problem(&node.place, message);
+            return None;
+        };
+        section.finish();
+        found
+    }
+
+    fn each(&self, section: &Section<'_, '_>, list: &Node) -> Option<Typed> {
+        let item = section.given("$item");
+        if item.is_none() {
+            self.file.problem(&section.place, "`$each` needs `$item`: what is made of each item");
+        }
+        let (source, inner) = self.list(list)?;
+        let (template, kind) = inner.value(item?)?;
+        let name = list.text().unwrap_or_default().to_owned();
+        Some((Template::Each(Box::new((source, name, template))), Type::list(kind)))
+    }
+
+    /// A list, and what is known about its items.
+    pub fn list(&self, node: &Node) -> Option<(Source, Self)> {
+        let (expression, kind) = self.expression(node)?;
+        let element = match kind {
+            Type::List(element) => *element,
+            Type::Dyn => Type::Dyn,
+            other => {
+                let kind = other.describe(self.schema);
+                self.file.problem(&node.place, format!("`$each` needs a list, but `{}` is {kind}", node.text().unwrap_or_default()));
+                return None;
+            }
+        };
+        let mut inner = self.clone();
+        inner.scope = self.scope.with("item", element).with("index", Type::Int);
+        inner.item = None;
+        let source = match expression.as_path() {
+            Some([root]) if root == "replies" => {
+                inner.item = self.reply;
+                Source::Replies
+            }
+            Some(path) => match self.source(path)? {
+                Source::Reply(target) => match (target.field(self.schema).shape, target.field(self.schema).kind) {
+                    (Shape::Repeated, Kind::Message(id)) if self.schema.message(id).special.is_none() => {
+                        inner.item = Some(id);
+                        Source::Messages(target, id)
+                    }
+                    _ => Source::Reply(target),
+                },
+                other => other,
+            },
+            None => Source::List(Box::new(expression)),
+        };
+        Some((source, inner))
+    }
+
+    fn when(&self, section: &Section<'_, '_>, condition: &Node) -> Option<Typed> {
+        let condition = self.condition(condition);
+        let knowing = |holds: bool| {
+            let present = condition.as_ref().map_or(&[][..], |condition| condition.present_if(holds));
+            Self { scope: self.scope.with_present(present.iter().cloned()), ..self.clone() }
+        };
+        let then = section.given("$then");
+        if then.is_none() {
+            self.file.problem(&section.place, "`$when` needs `$then`: the value if the condition holds");
+        }
+        let then = then.and_then(|node| knowing(true).value(node));
+        let otherwise = section.given("$else").map(|node| knowing(false).value(node));
+        let (then, kind) = then?;
+        match otherwise {
+            None => Some((Template::When(Box::new((condition?, then, None))), kind)),
+            Some(otherwise) => {
+                let (otherwise, other) = otherwise?;
+                Some((Template::When(Box::new((condition?, then, Some(otherwise)))), kind.join(&other)))
+            }
+        }
+    }
+
+    fn from(&self, section: &Section<'_, '_>, from: &Node) -> Option<Typed> {
+        let (from, mut kind) = self.value(from)?;
+        let mut template = from;
+        let map = section.get("$map");
+        let otherwise = section.given("$else");
+        if let Some(map) = map {
+            let entries: Vec<(String, Value)> = self
+                .file
+                .entries("`$map`", map)
+                .iter()
+                .map(|(key, node)| (key.name.clone(), expression::value::from_json(&node.to_json())))
+                .collect();
+            kind = entries.iter().map(|(_, value)| type_of(value)).reduce(|one, other| one.join(&other)).unwrap_or(Type::Dyn);
+            let otherwise = match otherwise {
+                None => None,
+                Some(node) => {
+                    let (template, other) = self.value(node)?;
+                    kind = kind.join(&other);
+                    Some(template)
+                }
+            };
+            template = Template::Translate(Box::new(Translation { from: template, entries, otherwise }));
+        } else if otherwise.is_some() {
+            self.file.problem(&section.place, "`$else` belongs to `$map`; what counts if the value is absent is `$default`");
+        }
+        if let Some(default) = section.given("$default") {
+            let (default, other) = self.value(default)?;
+            kind = kind.join(&other);
+            template = Template::Default(Box::new((template, default)));
+        } else if map.is_none() {
+            self.file.problem(&section.place, "`$from` needs `$default` or `$map`; for the value alone write the expression itself");
+        }
+        Some((template, kind))
+    }
+
+    /// An error that the reply tells of. What its body is made of is the business of `errors`, and may differ from case to case.
+    fn error(&self, node: &Node) -> Option<Typed> {
+        let (expression, kind) = self.expression(node)?;
+        let text = node.text().unwrap_or_default();
+        let status = matches!(kind, Type::Message(id) if self.schema.message(id).name == STATUS);
+        let place = match expression.as_path().and_then(|path| self.source(path)) {
+            Some(Source::Reply(target)) if status => Some(ErrorPlace::Reply(target)),
+            Some(Source::Item(target)) if status => Some(ErrorPlace::Item(target)),
+            Some(Source::Message) if status => Some(ErrorPlace::Whole),
+            _ => None,
+        };
+        if place.is_none() {
+            let kind = kind.describe(self.schema);
+            self.file.problem(&node.place, format!("`$error` needs a path to a {STATUS} in the reply, but `{text}` is {kind}"));
+        }
+        Some((Template::Error(Told { place: place?, text: text.to_owned() }), Type::Dyn))
+    }
+}
+
+fn is_form(key: &str) -> bool {
+    key.starts_with('$') && !key.starts_with("$$")
+}
+
+fn type_of(value: &Value) -> Type {
+    match value {
+        Value::Null => Type::Null,
+        Value::Bool(_) => Type::Bool,
+        Value::Int(_) => Type::Int,
+        Value::UInt(_) => Type::Uint,
+        Value::Float(_) => Type::Double,
+        Value::String(_) => Type::String,
+        Value::Bytes(_) => Type::Bytes,
+        _ => Type::Dyn,
+    }
+}
+
+/// Tells a name that isn't there.
+pub fn unknown_name<'n>(file: &File, node: &Node, what: &str, name: &str, known: impl IntoIterator<Item = &'n str> + Clone) {
+    file.problem(&node.place, unknown(what, name, known));
+}

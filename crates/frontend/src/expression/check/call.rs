@@ -1,0 +1,128 @@
+//! Calls of functions, held against the table.
+
+use cel::{
+    IdedExpr,
+    common::ast::{CallExpr, Expr},
+};
+
+use super::{
+    Checker, Problem,
+    functions::{self, FUNCTIONS, Function, Takes},
+    meant, problem, text,
+};
+use crate::expression::{
+    library,
+    types::{Scope, Type},
+};
+
+impl Checker<'_> {
+    pub(super) fn call(&mut self, node: &IdedExpr, call: &CallExpr, scope: &Scope) -> Result<Type, Problem> {
+        if call.target.is_none()
+            && let Some(found) = self.operator(node, call, scope)?
+        {
+            return Ok(found);
+        }
+        if let Some(name) = qualified(call) {
+            let ways: Vec<&Function> = FUNCTIONS.iter().filter(|function| function.name == name).collect();
+            return self.matched(node, call, &name, &ways, None, scope);
+        }
+        let name = call.func_name.as_str();
+        let receiver = call.target.as_deref();
+        let ways: Vec<&Function> =
+            FUNCTIONS.iter().filter(|function| function.name == name && function.receiver.is_some() == receiver.is_some()).collect();
+        if ways.is_empty() {
+            return Err(unknown(node, call, scope));
+        }
+        self.matched(node, call, name, &ways, receiver, scope)
+    }
+
+    fn matched(
+        &mut self,
+        node: &IdedExpr,
+        call: &CallExpr,
+        name: &str,
+        ways: &[&Function],
+        receiver: Option<&IdedExpr>,
+        scope: &Scope,
+    ) -> Result<Type, Problem> {
+        let receiver = receiver.map(|receiver| self.expression(receiver, scope)).transpose()?;
+        let mut given = Vec::with_capacity(call.args.len());
+        for argument in &call.args {
+            given.push(self.expression(argument, scope)?);
+        }
+        let fits = |way: &&&Function| {
+            way.receiver.zip(receiver.as_ref()).is_none_or(|(takes, receiver)| takes.fits(receiver))
+                && way.takes.len() == given.len()
+                && way.takes.iter().zip(&given).all(|(takes, given)| takes.fits(given))
+        };
+        let Some(way) = ways.iter().find(fits) else {
+            let shown: Vec<String> = ways.iter().map(|way| format!("`{}`", way.signature())).collect();
+            let arguments: Vec<String> = given.iter().map(|given| self.describe(given)).collect();
+            let arguments = if arguments.is_empty() { "nothing".to_owned() } else { arguments.join(" and ") };
+            let on = receiver.map_or_else(String::new, |receiver| format!(" on {}", self.describe(&receiver)));
+            return Err(problem(node, format!("`{name}` is called as {}, not{on} with {arguments}", shown.join(" or "))));
+        };
+        for (takes, argument) in way.takes.iter().zip(&call.args) {
+            if *takes == Takes::Literal {
+                literal_pattern(argument, name)?;
+            }
+        }
+        // The greater of an int and a double is either of them.
+        if way.takes == [Takes::Number, Takes::Number] && given.first() != given.last() {
+            return Ok(Type::Dyn);
+        }
+        Ok(way.gives.of(receiver.as_ref().or(given.first())))
+    }
+}
+
+fn unknown(node: &IdedExpr, call: &CallExpr, scope: &Scope) -> Problem {
+    let name = call.func_name.as_str();
+    if let Some(Expr::Ident(namespace)) = call.target.as_deref().map(|target| &target.expr)
+        && scope.get(namespace).is_none()
+        && functions::namespaces().any(|known| known == namespace)
+    {
+        let known = functions::within(namespace);
+        return problem(node, format!("there is no function `{namespace}.{name}`; known are {}", known.join(", ")));
+    }
+    if functions::MACROS.contains(&name) {
+        let example = match name {
+            "has" => "has(query.limit)".to_owned(),
+            "map" => "list.map(item, item.key)".to_owned(),
+            _ => format!("list.{name}(item, item.key …)"),
+        };
+        return problem(node, format!("`{name}` is called as `{example}`"));
+    }
+    let ways: Vec<String> = FUNCTIONS
+        .iter()
+        .filter(|function| function.name.rsplit('.').next() == Some(name))
+        .map(|function| format!("`{}`", function.signature()))
+        .collect();
+    if !ways.is_empty() {
+        return problem(node, format!("`{name}` is called as {}", ways.join(" or ")));
+    }
+    let names = functions::names();
+    let whole = match call.target.as_deref().map(|target| &target.expr) {
+        Some(Expr::Ident(namespace)) if scope.get(namespace).is_none() => format!("{namespace}.{name}"),
+        _ => name.to_owned(),
+    };
+    // The list is long; it is of use only to those who are far off.
+    match meant(name, &names) {
+        near if near.is_empty() => problem(node, format!("there is no function `{whole}`; known are {}", names.join(", "))),
+        near => problem(node, format!("there is no function `{whole}`{near}")),
+    }
+}
+
+/// The whole name of a call such as `json.encode(x)`. Functions come before variables of their namespace's name.
+fn qualified(call: &CallExpr) -> Option<String> {
+    let Expr::Ident(namespace) = &call.target.as_deref()?.expr else { return None };
+    let name = format!("{namespace}.{}", call.func_name);
+    FUNCTIONS.iter().any(|function| function.name == name).then_some(name)
+}
+
+/// Patterns stand in the expression, so that they are checked and compiled once.
+fn literal_pattern(argument: &IdedExpr, name: &str) -> Result<(), Problem> {
+    let Some(pattern) = text(argument) else {
+        return Err(problem(argument, format!("the pattern of `{name}` must be a literal string, as \"^[a-z]+$\"")));
+    };
+    library::pattern(pattern).map(drop).map_err(|error| problem(argument, format!("the pattern of `{name}` is not valid: {error}")))
+}

@@ -1,0 +1,153 @@
+//! The environment in which expressions run: CEL's own functions, its extensions for strings and lists, and ours.
+#![expect(clippy::needless_pass_by_value, reason = "that is how the engine calls functions")]
+
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    collections::HashMap,
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+};
+
+use cel::{
+    DeclarationError, Env, ExecutionError, Value, add_member_overload, add_overload,
+    common::{
+        types::{CelBool, CelInt, CelList, CelString, DYN_TYPE, STRING_TYPE},
+        value::{CowVal, Val},
+    },
+    extensions,
+};
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::{budget, value};
+use crate::{percent, time};
+
+/// Patterns that are kept compiled. Patterns are literals, so this is as many as the configuration has.
+const MAX_PATTERNS: usize = 1024;
+/// `split` with a budget.
+pub const SPLIT: &str = "@split";
+/// `replace` with a budget.
+pub const REPLACE: &str = "@replace";
+
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    // A clash of names is all that could fail here, and a test calls every function.
+    Arc::new(declare().unwrap_or_else(|_| Env::stdlib()))
+});
+
+static PATTERNS: LazyLock<RwLock<HashMap<String, Regex>>> = LazyLock::new(RwLock::default);
+
+/// What all expressions are compiled and run with.
+pub fn environment() -> &'static Arc<Env> {
+    &ENVIRONMENT
+}
+
+pub(super) fn declare() -> Result<Env, DeclarationError> {
+    let mut env = Env::stdlib().with_optional_support(false);
+    env.add_extension(extensions::strings)?;
+    env.add_extension(extensions::lists)?;
+    env.add_extension(extensions::encoders)?;
+    env.add_overload("json.encode", "json_encode", vec![DYN_TYPE], json_encode)?;
+    env.add_overload("json.decode", "json_decode", vec![STRING_TYPE], json_decode)?;
+    env.add_overload("math.greatest", "math_greatest", vec![DYN_TYPE, DYN_TYPE], greatest)?;
+    env.add_overload("math.least", "math_least", vec![DYN_TYPE, DYN_TYPE], least)?;
+    env.add_overload(budget::EACH, "each", vec![DYN_TYPE], budget::each)?;
+    env.add_overload(budget::KEEP, "keep", vec![DYN_TYPE], budget::keep)?;
+    add_overload!(env, fn millis: (CelString) -> Result<CelInt>, name = "time.millis")?;
+    add_overload!(env, fn url_encode: (CelString) -> CelString, name = "url.encode")?;
+    add_overload!(env, fn url_decode: (CelString) -> Result<CelString>, name = "url.decode")?;
+    add_overload!(env, fn matches: (CelString, CelString) -> Result<CelBool>, name = "matches")?;
+    add_member_overload!(env, fn matches: (CelString, CelString) -> Result<CelBool>, name = "matches", id = "member_matches")?;
+    add_member_overload!(env, fn split: (CelString, CelString) -> Result<CelList>, name = "@split")?;
+    add_member_overload!(env, fn replace: (CelString, CelString, CelString) -> Result<CelString>, name = "@replace")?;
+    Ok(env)
+}
+
+fn json_encode<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let value = args.first().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    let mut out = Vec::new();
+    value::to_json(&Value::try_from(value.as_ref())?, &mut out);
+    let text = String::from_utf8(out).map_err(|error| ExecutionError::function_error("json.encode", error))?;
+    Ok(CowVal::owned(CelString::from(text)))
+}
+
+fn json_decode<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let text = args.first().and_then(|text| text.downcast_ref::<CelString<'_>>());
+    let text = text.ok_or_else(ExecutionError::missing_argument_or_target)?;
+    let json: serde_json::Value =
+        serde_json::from_str(text.inner()).map_err(|error| ExecutionError::function_error("json.decode", format!("not JSON: {error}")))?;
+    Ok(CowVal::Owned(value::from_json(&json).try_into()?))
+}
+
+fn millis(text: &CelString<'_>) -> Result<CelInt, ExecutionError> {
+    let (seconds, nanos) = time::parse_timestamp(text.inner()).ok_or_else(|| {
+        ExecutionError::function_error("time.millis", format!("{:?} is no timestamp, as 2026-01-02T03:04:05Z", text.inner()))
+    })?;
+    Ok(CelInt::from(seconds.saturating_mul(1000).saturating_add(i64::from(nanos) / 1_000_000)))
+}
+
+fn url_encode(text: &CelString<'_>) -> CelString<'static> {
+    CelString::from(percent::encode(text.inner(), percent::Slash::Decoded))
+}
+
+fn url_decode(text: &CelString<'_>) -> Result<CelString<'static>, ExecutionError> {
+    percent::decode(text.inner(), percent::Slash::Decoded)
+        .map(|text| CelString::from(Cow::into_owned(text)))
+        .map_err(|error| ExecutionError::function_error("url.decode", format!("the text {error}")))
+}
+
+/// A pattern as `matches` reads it. Its classes are those of ASCII, and `.` is one byte.
+pub fn pattern(text: &str) -> Result<Regex, String> {
+    RegexBuilder::new(text).unicode(false).size_limit(1 << 20).build().map_err(|error| {
+        let text = error.to_string();
+        text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned()
+    })
+}
+
+fn matches(text: &CelString<'_>, wanted: &CelString<'_>) -> Result<CelBool, ExecutionError> {
+    let (text, wanted) = (text.inner().as_bytes(), wanted.inner());
+    if let Some(known) = PATTERNS.read().unwrap_or_else(PoisonError::into_inner).get(wanted) {
+        return Ok(CelBool::from(known.is_match(text)));
+    }
+    let compiled = pattern(wanted).map_err(|error| ExecutionError::function_error("matches", error))?;
+    let found = compiled.is_match(text);
+    let mut known = PATTERNS.write().unwrap_or_else(PoisonError::into_inner);
+    if known.len() < MAX_PATTERNS {
+        known.insert(wanted.to_owned(), compiled);
+    }
+    Ok(CelBool::from(found))
+}
+
+fn split(text: &CelString<'_>, separator: &CelString<'_>) -> Result<CelList<'static>, ExecutionError> {
+    let (text, separator) = (text.inner(), separator.inner());
+    let parts: Box<dyn Iterator<Item = &str>> =
+        // Without a separator there is one part for each character, and none at the ends.
+        if separator.is_empty() { Box::new(text.split("").filter(|part| !part.is_empty())) } else { Box::new(text.split(separator)) };
+    let mut list: Vec<Box<dyn Val>> = Vec::new();
+    for part in parts {
+        budget::charge(64 + part.len() as u64)?;
+        list.push(Box::new(CelString::from(part.to_owned())));
+    }
+    Ok(CelList::from(list))
+}
+
+fn replace(text: &CelString<'_>, from: &CelString<'_>, to: &CelString<'_>) -> Result<CelString<'static>, ExecutionError> {
+    let (text, from, to) = (text.inner(), from.inner(), to.inner());
+    let added = (text.matches(from).count() as u64).saturating_mul(to.len() as u64);
+    budget::charge(added.saturating_add(text.len() as u64))?;
+    Ok(CelString::from(text.replace(from, to)))
+}
+
+fn greatest<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    extreme(args, "math.greatest", Ordering::Less)
+}
+
+fn least<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    extreme(args, "math.least", Ordering::Greater)
+}
+
+/// The second of two numbers if the first one compares so to it.
+fn extreme<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>, name: &str, worse: Ordering) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let (Some(second), Some(first)) = (args.pop(), args.pop()) else { return Err(ExecutionError::missing_argument_or_target()) };
+    let comparer = first.as_comparer().ok_or_else(|| ExecutionError::function_error(name, "takes two numbers"))?;
+    let order = comparer.compare(second.as_ref())?;
+    Ok(if order == worse { second } else { first })
+}

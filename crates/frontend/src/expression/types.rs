@@ -1,0 +1,228 @@
+//! The static types of expressions, and the names that they may use.
+
+use std::sync::Arc;
+
+use crate::schema::{EnumId, Field, Kind, MessageId, Schema, Shape, Special};
+
+/// The static type of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Type {
+    /// Known only when the value is there.
+    Dyn,
+    /// `null`: nothing is set.
+    Null,
+    /// `true` and `false`.
+    Bool,
+    /// A signed 64-bit integer.
+    Int,
+    /// An unsigned 64-bit integer, as `1u`.
+    Uint,
+    /// A floating-point number.
+    Double,
+    /// Text.
+    String,
+    /// Bytes, as `b"…"`.
+    Bytes,
+    /// A list of one type. The type of the empty list is a list of [`Type::Null`].
+    List(Box<Type>),
+    /// A map from strings to one type.
+    Map(Box<Type>),
+    /// An object with known members.
+    Object(Arc<Object>),
+    /// A message; its members are the fields by their proto names.
+    Message(MessageId),
+    /// An enum; its values are the names, as strings.
+    Enum(EnumId),
+}
+
+/// An object's members.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object {
+    /// What is known of it.
+    pub members: Vec<Member>,
+    /// Whether others may be there; their type is [`Type::Dyn`].
+    pub open: bool,
+}
+
+/// A member of an [`Object`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Its name, as it is selected.
+    pub name: String,
+    /// The type of its value.
+    pub value: Type,
+    /// Whether it is always there. What may be absent has to be guarded by `has(…)`.
+    pub required: bool,
+}
+
+/// Before a path that is known to be there; no name begins with it.
+const PRESENT: char = '?';
+
+/// The variables that an expression may name. Cheap to clone and to add to.
+#[derive(Clone, Debug, Default)]
+pub struct Scope(Option<Arc<Named>>);
+
+#[derive(Debug)]
+struct Named {
+    name: String,
+    value: Type,
+    outer: Scope,
+}
+
+impl Scope {
+    /// No variables.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This scope and one more variable, which hides another one of its name.
+    #[must_use]
+    pub fn with(&self, name: impl Into<String>, value: Type) -> Self {
+        Self(Some(Arc::new(Named { name: name.into(), value, outer: self.clone() })))
+    }
+
+    /// This scope, where the paths (`body.text`) are known to be there, so that nothing has to guard them.
+    #[must_use]
+    pub fn with_present(&self, paths: impl IntoIterator<Item = String>) -> Self {
+        paths.into_iter().fold(self.clone(), |scope, path| scope.with(format!("{PRESENT}{path}"), Type::Bool))
+    }
+
+    /// The paths that are known to be there.
+    pub fn present(&self) -> impl Iterator<Item = &str> {
+        self.each().filter_map(|named| named.name.strip_prefix(PRESENT))
+    }
+
+    /// The type of a variable.
+    pub fn get(&self, name: &str) -> Option<&Type> {
+        self.each().find(|named| named.name == name).map(|named| &named.value)
+    }
+
+    /// The names of all variables, in the order in which they were added.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for named in self.each().filter(|named| !named.name.starts_with(['@', '#', PRESENT])) {
+            if !names.contains(&named.name.as_str()) {
+                names.push(&named.name);
+            }
+        }
+        names.reverse();
+        names
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Named> {
+        std::iter::successors(self.0.as_deref(), |named| named.outer.0.as_deref())
+    }
+}
+
+impl Object {
+    /// A member by its name.
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
+    }
+}
+
+impl Type {
+    /// A list of this type.
+    pub fn list(element: Self) -> Self {
+        Self::List(Box::new(element))
+    }
+
+    /// A map from strings to this type.
+    pub fn map(value: Self) -> Self {
+        Self::Map(Box::new(value))
+    }
+
+    /// An object with these members and no others.
+    pub fn object(members: impl IntoIterator<Item = Member>) -> Self {
+        Self::Object(Arc::new(Object { members: members.into_iter().collect(), open: false }))
+    }
+
+    /// The type of a field of a message.
+    pub fn of_field(schema: &Schema, field: &Field) -> Self {
+        let value = Self::of_kind(schema, field.kind);
+        match field.shape {
+            Shape::Singular { .. } => value,
+            Shape::Repeated => Self::list(value),
+            Shape::Map(_) => Self::map(value),
+        }
+    }
+
+    /// The type of one value of a kind.
+    pub fn of_kind(schema: &Schema, kind: Kind) -> Self {
+        match kind {
+            Kind::Double | Kind::Float => Self::Double,
+            Kind::Int32 | Kind::Int64 | Kind::Sint32 | Kind::Sint64 | Kind::Sfixed32 | Kind::Sfixed64 => Self::Int,
+            Kind::Uint32 | Kind::Uint64 | Kind::Fixed32 | Kind::Fixed64 => Self::Uint,
+            Kind::Bool => Self::Bool,
+            Kind::String => Self::String,
+            Kind::Bytes => Self::Bytes,
+            Kind::Enum(id) if schema.enumeration(id).null => Self::Null,
+            Kind::Enum(id) => Self::Enum(id),
+            Kind::Message(id) => Self::of_message(schema, id),
+        }
+    }
+
+    /// The type of a message, or of what stands for it.
+    pub fn of_message(schema: &Schema, id: MessageId) -> Self {
+        let message = schema.message(id);
+        match message.special {
+            Some(Special::Timestamp | Special::Duration | Special::FieldMask) => Self::String,
+            Some(Special::Wrapper) => message.fields.first().map_or(Self::Dyn, |field| Self::of_kind(schema, field.kind)),
+            Some(Special::Struct) => Self::map(Self::Dyn),
+            Some(Special::ListValue) => Self::list(Self::Dyn),
+            Some(Special::Value) => Self::Dyn,
+            Some(Special::Any) => {
+                Self::object(["@type", "value"].map(|name| Member { name: name.to_owned(), value: Self::String, required: true }))
+            }
+            Some(Special::Empty) | None => Self::Message(id),
+        }
+    }
+
+    /// What holds a value of either type. `null` beside a type is that type, since it means that nothing is set.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        match (self, other) {
+            (left, right) if left == right => left.clone(),
+            (Self::Null, known) | (known, Self::Null) => known.clone(),
+            (Self::Enum(_) | Self::String, Self::Enum(_) | Self::String) => Self::String,
+            (Self::List(left), Self::List(right)) => Self::list(left.join(right)),
+            (Self::Map(left), Self::Map(right)) => Self::map(left.join(right)),
+            (Self::Map(_) | Self::Object(_), Self::Map(_) | Self::Object(_)) => Self::map(Self::Dyn),
+            _ => Self::Dyn,
+        }
+    }
+
+    /// Whether a value is text.
+    pub const fn is_text(&self) -> bool {
+        matches!(self, Self::String | Self::Enum(_))
+    }
+
+    /// Whether a value is a number.
+    pub const fn is_number(&self) -> bool {
+        matches!(self, Self::Int | Self::Uint | Self::Double)
+    }
+
+    /// As it is named in messages: `a string`.
+    pub fn describe(&self, schema: &Schema) -> String {
+        match self {
+            Self::Dyn => "a value of any type".to_owned(),
+            Self::Null => "null".to_owned(),
+            Self::Bool => "a bool".to_owned(),
+            Self::Int => "an int".to_owned(),
+            Self::Uint => "a uint".to_owned(),
+            Self::Double => "a double".to_owned(),
+            Self::String => "a string".to_owned(),
+            Self::Bytes => "bytes".to_owned(),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) => "a map".to_owned(),
+            Self::Object(_) => "an object".to_owned(),
+            Self::Message(id) => format!("a message {}", short(&schema.message(*id).name)),
+            Self::Enum(id) => format!("an enum {}", short(&schema.enumeration(*id).name)),
+        }
+    }
+}
+
+/// A type's name without its package.
+pub fn short(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}

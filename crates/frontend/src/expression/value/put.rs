@@ -1,0 +1,198 @@
+//! Values to fields of messages.
+
+use cel::Value;
+
+use super::json::sorted;
+use crate::{
+    json::MAX_DEPTH,
+    scalar::{self, Refusal},
+    schema::{Field, Kind, MessageId, Schema, Shape, Special},
+    wire::{self, WireType},
+};
+
+/// Appends a field with its tag. `null` appends nothing, except for a `google.protobuf.Value`, which holds it.
+///
+/// Numbers are taken where they are exact, texts as [`scalar::put`] reads them, maps by the names of a message's fields.
+/// The refusal is a sentence about the path from the field on, as ``` `items[0].key` must be … ```. What was appended before
+/// a refusal stays: `out` is of no use then.
+pub fn put(schema: &Schema, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let mut writer = Writer { schema, path: vec![field.name.clone()], depth: 0, only_known: false };
+    writer.field(field, value, out).map(drop)
+}
+
+/// As [`put`], but members that a message has no field for are passed over.
+pub fn put_known(schema: &Schema, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let mut writer = Writer { schema, path: vec![field.name.clone()], depth: 0, only_known: true };
+    writer.field(field, value, out).map(drop)
+}
+
+/// Appends the fields of a message from a map by their names. As with [`put`], what was appended before a refusal stays.
+pub fn put_message(schema: &Schema, message: MessageId, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    Writer { schema, path: Vec::new(), depth: 0, only_known: false }.message(message, value, out)
+}
+
+pub(super) struct Writer<'s> {
+    pub(super) schema: &'s Schema,
+    /// Steps from the field on, as they are shown: `.key`, `[0]`.
+    pub(super) path: Vec<String>,
+    pub(super) depth: usize,
+    /// Whether what is unknown is passed over.
+    pub(super) only_known: bool,
+}
+
+impl Writer<'_> {
+    /// A refusal of the value at the path.
+    pub(super) fn refused(&self, why: &str) -> Refusal {
+        let path = self.path.concat();
+        if path.is_empty() { why.to_owned().into() } else { format!("`{}` {why}", path.trim_start_matches('.')).into() }
+    }
+
+    /// Goes down a step.
+    pub(super) fn at<R>(&mut self, step: String, run: impl FnOnce(&mut Self) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        self.path.push(step);
+        let result = run(self)?;
+        self.path.pop();
+        Ok(result)
+    }
+
+    /// A field with its tag; whether it is set.
+    pub(super) fn field(&mut self, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<bool, Refusal> {
+        let holds_null = field.shape != Shape::Repeated && self.schema.special(field.kind) == Some(Special::Value);
+        match (field.shape, value) {
+            (Shape::Singular { .. }, Value::Null) if holds_null => {
+                wire::put_tag(out, field.number, WireType::Bytes);
+                self.value(field.kind, value, out)?;
+            }
+            (_, Value::Null) => return Ok(false),
+            (Shape::Singular { .. }, _) => {
+                wire::put_tag(out, field.number, field.kind.wire());
+                self.value(field.kind, value, out)?;
+            }
+            (Shape::Repeated, Value::List(items)) => self.repeated(field, items, out)?,
+            (Shape::Repeated, _) => return Err(self.refused("must be a list")),
+            (Shape::Map(key), Value::Map(map)) => self.map(field, key, map, out)?,
+            (Shape::Map(_), _) => return Err(self.refused("must be a map")),
+        }
+        Ok(true)
+    }
+
+    fn repeated(&mut self, field: &Field, items: &[Value], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if field.kind.wire() == WireType::Bytes {
+            return self.elements(field.number, field.kind, items, out);
+        }
+        if items.is_empty() {
+            return Ok(());
+        }
+        wire::put_tag(out, field.number, WireType::Bytes);
+        wire::put_sized(out, |out| {
+            for (index, item) in items.iter().enumerate() {
+                self.at(format!("[{index}]"), |writer| writer.value(field.kind, item, out))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Values of a length, each with its tag.
+    pub(super) fn elements(&mut self, number: u32, kind: Kind, items: &[Value], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        for (index, item) in items.iter().enumerate() {
+            wire::put_tag(out, number, WireType::Bytes);
+            self.at(format!("[{index}]"), |writer| writer.value(kind, item, out))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn map(&mut self, field: &Field, key: Kind, map: &cel::objects::Map, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        for (name, value) in sorted(map) {
+            self.at(format!("[{name:?}]"), |writer| {
+                wire::put_tag(out, field.number, WireType::Bytes);
+                wire::put_sized(out, |out| {
+                    wire::put_tag(out, 1, key.wire());
+                    scalar::put(writer.schema, key, &name, out).map_err(|refusal| writer.refused(&format!("has a key that {refusal}")))?;
+                    wire::put_tag(out, 2, field.kind.wire());
+                    writer.value(field.kind, value, out)
+                })
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A value without its tag.
+    pub(super) fn value(&mut self, kind: Kind, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let read = |writer: &Self, kind: Kind, text: &str, out: &mut Vec<u8>| {
+            scalar::put(writer.schema, kind, text, out).map_err(|refusal| writer.refused(&refusal))
+        };
+        match (kind, value) {
+            (Kind::Message(id), _) => {
+                if self.depth == MAX_DEPTH {
+                    return Err(self.refused(&format!("is nested deeper than {MAX_DEPTH} levels")));
+                }
+                self.depth += 1;
+                wire::put_sized(out, |out| self.message(id, value, out))?;
+                self.depth -= 1;
+            }
+            (Kind::Double, Value::Float(number)) => out.extend_from_slice(&number.to_le_bytes()),
+            (Kind::Float, Value::Float(number)) => {
+                let narrow = narrow(*number).ok_or_else(|| self.refused("is beyond what a float can hold"))?;
+                out.extend_from_slice(&narrow.to_le_bytes());
+            }
+            (Kind::Double | Kind::Float, Value::Int(_) | Value::UInt(_)) => {
+                let text = integer(value).unwrap_or_default();
+                let start = out.len();
+                read(self, kind, &text, out)?;
+                if written(kind, &out[start..]) != text {
+                    return Err(self.refused("is a whole number that a floating-point one can't hold exactly"));
+                }
+            }
+            (Kind::Bool, Value::Bool(flag)) => out.push(u8::from(*flag)),
+            (Kind::String, Value::Bytes(bytes)) if std::str::from_utf8(bytes).is_ok() => wire::put_bytes(out, bytes),
+            (Kind::String, Value::Bytes(_)) => return Err(self.refused("must be text, and these bytes are not UTF-8")),
+            (Kind::Bytes, Value::Bytes(bytes)) => wire::put_bytes(out, bytes),
+            (_, Value::String(text)) => read(self, kind, text, out)?,
+            (Kind::String | Kind::Bytes | Kind::Bool, _) => return Err(self.refused(expected(kind))),
+            (Kind::Enum(id), Value::Null) if self.schema.enumeration(id).null => out.push(0),
+            // Enums by number.
+            (Kind::Enum(_), Value::Int(_) | Value::UInt(_)) => read(self, Kind::Int32, &integer(value).unwrap_or_default(), out)?,
+            (Kind::Enum(_), _) => return Err(self.refused("must be the name of an enum's value, or its number")),
+            _ => match integer(value) {
+                Some(text) => read(self, kind, &text, out)?,
+                None => return Err(self.refused(expected(kind))),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// A number as text in which nothing is lost; floats are written without an exponent.
+fn integer(value: &Value) -> Option<String> {
+    match value {
+        Value::Int(number) => Some(number.to_string()),
+        Value::UInt(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A double as a float, if it is not beyond one. Digits behind the point may get lost, as they may in every float.
+#[expect(clippy::cast_possible_truncation, reason = "that is what a float field asks for")]
+fn narrow(number: f64) -> Option<f32> {
+    let narrow = number as f32;
+    (narrow.is_finite() || !number.is_finite()).then_some(narrow)
+}
+
+/// What a floating-point field holds, in digits.
+fn written(kind: Kind, mut bytes: &[u8]) -> String {
+    let number = match kind {
+        Kind::Double => wire::fixed64(&mut bytes).map(f64::from_bits),
+        _ => wire::fixed32(&mut bytes).map(|bits| f64::from(f32::from_bits(bits))),
+    };
+    number.map(|number| format!("{number:.0}")).unwrap_or_default()
+}
+
+const fn expected(kind: Kind) -> &'static str {
+    match kind {
+        Kind::String => "must be a string; convert with string(…)",
+        Kind::Bytes => "must be bytes, or a string with base64 in it",
+        Kind::Bool => "must be true or false",
+        _ => "must be a number",
+    }
+}

@@ -1,0 +1,328 @@
+//! JSON to protobuf.
+
+use std::{borrow::Cow, collections::HashSet, fmt::Write as _};
+
+use super::{Fault, Reader, Text, Token};
+use crate::{
+    scalar,
+    schema::{Field, Kind, Message, MessageId, Schema, Shape, Special},
+    wire::{self, WireType},
+};
+use prism_call::Error;
+
+/// Appends the message that a JSON text says.
+pub fn decode<'a>(schema: &'a Schema, message: MessageId, json: impl Into<Text<'a>>, out: &mut Vec<u8>) -> Result<(), Error> {
+    run(schema, json.into(), None, |decoder| decoder.message(message, out))
+}
+
+/// Appends a field whose whole value is a JSON text. With `mask`, the proto paths of what the text sets are added to it,
+/// relative to the field.
+pub fn decode_field<'a>(
+    schema: &'a Schema,
+    field: &'a Field,
+    json: impl Into<Text<'a>>,
+    out: &mut Vec<u8>,
+    mask: Option<&mut Vec<String>>,
+) -> Result<(), Error> {
+    run(schema, json.into(), mask, |decoder| {
+        decoder.path.push(Step::Member(Cow::Owned(field.json_name.clone())));
+        decoder.field(field, out).map(drop)
+    })
+}
+
+fn run<'a>(
+    schema: &'a Schema,
+    json: Text<'a>,
+    mask: Option<&mut Vec<String>>,
+    read: impl FnOnce(&mut Decoder<'a>) -> Result<(), Fault>,
+) -> Result<(), Error> {
+    let text =
+        std::str::from_utf8(json.bytes).map_err(|error| Fault::syntax(error.valid_up_to(), "the text is not UTF-8").into_error(json))?;
+    let masking = mask.is_some().then(Mask::default);
+    let path = json.origin.index.map(Step::Index).into_iter().collect();
+    let mut decoder = Decoder { schema, reader: Reader::new(text), path, mask: masking };
+    read(&mut decoder).and_then(|()| decoder.reader.end()).map_err(|fault| fault.into_error(json))?;
+    if let (Some(mask), Some(found)) = (mask, decoder.mask) {
+        mask.extend(found.paths);
+    }
+    Ok(())
+}
+
+/// A step from a value to one inside it.
+pub(super) enum Step<'a> {
+    Member(Cow<'a, str>),
+    Key(Cow<'a, str>),
+    Index(usize),
+}
+
+#[derive(Default)]
+struct Mask {
+    paths: Vec<String>,
+    /// Where the decoder is; `None` inside of what a mask can't look into.
+    at: Vec<String>,
+    paused: bool,
+}
+
+pub(super) struct Decoder<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) reader: Reader<'a>,
+    pub(super) path: Vec<Step<'a>>,
+    mask: Option<Mask>,
+}
+
+/// The fields of an object that have been read.
+#[derive(Default)]
+struct Seen {
+    low: u64,
+    high: Vec<usize>,
+    oneofs: Vec<(usize, usize)>,
+}
+
+impl Seen {
+    fn insert(&mut self, place: usize) -> bool {
+        if place < 64 {
+            let fresh = self.low & 1 << place == 0;
+            self.low |= 1 << place;
+            fresh
+        } else {
+            let fresh = !self.high.contains(&place);
+            self.high.push(place);
+            fresh
+        }
+    }
+}
+
+impl<'a> Decoder<'a> {
+    /// A value does not fit; the place is where the decoder is.
+    pub(super) fn fault(&self, at: usize, description: impl Into<Cow<'static, str>>) -> Fault {
+        Fault::value(at, self.field_path(), description)
+    }
+
+    fn field_path(&self) -> String {
+        let mut path = String::new();
+        for step in &self.path {
+            // Writing to a string can't fail.
+            let _ = match step {
+                Step::Member(name) if path.is_empty() => write!(path, "{name}"),
+                Step::Member(name) => write!(path, ".{name}"),
+                Step::Index(index) => write!(path, "[{index}]"),
+                Step::Key(key) => write!(path, "[{}]", serde_json::Value::from(key.as_ref())),
+            };
+        }
+        path
+    }
+
+    /// A message without its length.
+    pub(super) fn message(&mut self, id: MessageId, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let message = self.schema.message(id);
+        match message.special {
+            Some(special) => self.special(special, message, out),
+            None => self.object(message, false, out),
+        }
+    }
+
+    /// An object of a message's fields; in an `Any`, `@type` stands among them.
+    pub(super) fn object(&mut self, message: &'a Message, in_any: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.reader.peek()? != Token::Object {
+            return Err(self.fault(self.reader.position(), format!("must be an object ({})", message.name)));
+        }
+        self.reader.open_object()?;
+        let (mut first, mut seen) = (true, Seen::default());
+        while let Some(name) = self.reader.member(&mut first)? {
+            if in_any && name == "@type" {
+                self.reader.skip()?;
+                continue;
+            }
+            let at = self.reader.member_position();
+            let found = message.by_name(&name);
+            self.path.push(Step::Member(name));
+            let Some(place) = found else {
+                return Err(self.fault(at, unknown_field(message)));
+            };
+            if !seen.insert(place) {
+                return Err(self.fault(at, "stands twice"));
+            }
+            let field = &message.fields[place];
+            if self.field(field, out)? {
+                if let Some(other) = seen.oneofs.iter().find(|(oneof, _)| Some(*oneof) == field.oneof) {
+                    return Err(self.fault(at, format!("can't be set together with {}", message.fields[other.1].json_name)));
+                }
+                seen.oneofs.extend(field.oneof.map(|oneof| (oneof, place)));
+            }
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    /// A field with its tag; `false`: it was null, which is the same as not being there.
+    fn field(&mut self, field: &'a Field, out: &mut Vec<u8>) -> Result<bool, Fault> {
+        let token = self.reader.peek()?;
+        let entered = self.enter_mask(field, token);
+        let set = if token == Token::Null && !(matches!(field.shape, Shape::Singular { .. }) && self.takes_null(field.kind)) {
+            self.reader.null()?;
+            false
+        } else {
+            match field.shape {
+                Shape::Singular { .. } => {
+                    wire::put_tag(out, field.number, field.kind.wire());
+                    self.value(field.kind, token, out)?;
+                }
+                Shape::Repeated => self.repeated(field, out)?,
+                Shape::Map(key) => self.map(field, key, out)?,
+            }
+            true
+        };
+        self.leave_mask(entered);
+        Ok(set)
+    }
+
+    /// Goes into a message that a mask can name the fields of, or notes the field as a whole. Gives what to do on leaving.
+    fn enter_mask(&mut self, field: &Field, token: Token) -> Option<usize> {
+        let inner = matches!(field.shape, Shape::Singular { .. })
+            && matches!(field.kind, Kind::Message(id) if self.schema.message(id).special.is_none())
+            && token == Token::Object;
+        let body = self.path.len() == 1 && self.mask.as_ref().is_some_and(|mask| mask.at.is_empty() && mask.paths.is_empty());
+        let mask = self.mask.as_mut().filter(|mask| !mask.paused)?;
+        // The first field is the body itself: paths are relative to it.
+        if body && inner {
+            return None;
+        }
+        mask.at.push(field.name.clone());
+        if !inner {
+            mask.paused = true;
+        }
+        Some(mask.paths.len())
+    }
+
+    fn leave_mask(&mut self, entered: Option<usize>) {
+        if let (Some(mask), Some(before)) = (&mut self.mask, entered) {
+            mask.paused = false;
+            // An inner message that names nothing is named itself.
+            if mask.paths.len() == before {
+                mask.paths.push(mask.at.join("."));
+            }
+            mask.at.pop();
+        }
+    }
+
+    fn takes_null(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Enum(id) => self.schema.enumeration(id).null,
+            _ => self.schema.special(kind) == Some(Special::Value),
+        }
+    }
+
+    fn repeated(&mut self, field: &'a Field, out: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.reader.peek()? != Token::Array {
+            return Err(self.fault(self.reader.position(), "must be a list"));
+        }
+        if field.kind.wire() == WireType::Bytes {
+            return self.elements(field.kind, out, |out| wire::put_tag(out, field.number, WireType::Bytes));
+        }
+        wire::put_tag(out, field.number, WireType::Bytes);
+        wire::put_sized(out, |out| self.elements(field.kind, out, |_| ()))
+    }
+
+    /// The elements of a list, with what stands before each.
+    pub(super) fn elements(&mut self, kind: Kind, out: &mut Vec<u8>, before: impl Fn(&mut Vec<u8>)) -> Result<(), Fault> {
+        self.reader.open_array()?;
+        let (mut first, mut index) = (true, 0);
+        while self.reader.element(&mut first)? {
+            self.path.push(Step::Index(index));
+            let token = self.reader.peek()?;
+            before(out);
+            self.value(kind, token, out)?;
+            self.path.pop();
+            index += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn map(&mut self, field: &'a Field, key: Kind, out: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.reader.peek()? != Token::Object {
+            return Err(self.fault(self.reader.position(), "must be an object"));
+        }
+        self.reader.open_object()?;
+        let (mut first, mut seen) = (true, HashSet::new());
+        while let Some(name) = self.reader.member(&mut first)? {
+            let at = self.reader.member_position();
+            let mut encoded = Vec::with_capacity(name.len() + 2);
+            let read = scalar::put(self.schema, key, &name, &mut encoded);
+            self.path.push(Step::Key(name));
+            read.map_err(|refusal| self.fault(at, format!("the key {refusal}")))?;
+            wire::put_tag(out, field.number, WireType::Bytes);
+            wire::put_sized(out, |out| {
+                wire::put_tag(out, 1, key.wire());
+                out.extend_from_slice(&encoded);
+                wire::put_tag(out, 2, field.kind.wire());
+                let token = self.reader.peek()?;
+                self.value(field.kind, token, out)
+            })?;
+            if !seen.insert(encoded) {
+                return Err(self.fault(at, "stands twice"));
+            }
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    /// A value without its tag.
+    pub(super) fn value(&mut self, kind: Kind, token: Token, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let at = self.reader.position();
+        match (kind, token) {
+            (Kind::Message(id), _) => return wire::put_sized(out, |out| self.message(id, out)),
+            (Kind::String, Token::String) => {
+                let text = self.reader.string()?;
+                wire::put_bytes(out, text.as_bytes());
+            }
+            (Kind::Bool, Token::Bool) => out.push(u8::from(self.reader.boolean()?)),
+            (Kind::Enum(id), Token::String) => {
+                let name = self.reader.string()?;
+                let number = self.schema.enumeration(id).number(&name);
+                let number = number.ok_or_else(|| self.fault(at, scalar::unknown_enum(self.schema, kind, &name)))?;
+                wire::put_varint(out, wire::signed(number.into()));
+            }
+            (Kind::Enum(_), Token::Null) if self.takes_null(kind) => {
+                self.reader.null()?;
+                out.push(0);
+            }
+            (Kind::Enum(_), Token::Number) => {
+                let text = self.reader.number()?;
+                scalar::put(self.schema, Kind::Int32, text, out).map_err(|refusal| self.fault(at, refusal))?;
+            }
+            (Kind::Bytes, Token::String) => self.quoted(kind, at, out)?,
+            (Kind::String | Kind::Bytes | Kind::Bool | Kind::Enum(_), _) => return Err(self.fault(at, expected(kind))),
+            (_, Token::Number) => {
+                let text = self.reader.number()?;
+                scalar::put(self.schema, kind, text, out).map_err(|refusal| self.fault(at, refusal))?;
+            }
+            (_, Token::String) => self.quoted(kind, at, out)?,
+            _ => return Err(self.fault(at, expected(kind))),
+        }
+        Ok(())
+    }
+
+    fn quoted(&mut self, kind: Kind, at: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let text = self.reader.string()?;
+        scalar::put(self.schema, kind, &text, out).map_err(|refusal| self.fault(at, refusal))
+    }
+}
+
+fn expected(kind: Kind) -> &'static str {
+    match kind {
+        Kind::String => "must be a string",
+        Kind::Bytes => "must be a string with base64 in it",
+        Kind::Bool => "must be true or false",
+        Kind::Enum(_) => "must be the name of an enum's value, or its number",
+        Kind::Message(_) => "must be an object",
+        _ => "must be a number",
+    }
+}
+
+fn unknown_field(message: &Message) -> String {
+    let names: Vec<&str> = message.fields.iter().take(30).map(|field| field.json_name.as_str()).collect();
+    match names.as_slice() {
+        [] => format!("is no field of {}, which has none", message.name),
+        _ => format!("is no field of {}; its fields are {}", message.name, names.join(", ")),
+    }
+}

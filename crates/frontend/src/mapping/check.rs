@@ -1,0 +1,220 @@
+//! Holds requests against the schemas of their document.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use jsonschema::{Draft, Validator};
+use serde_json::{Map, Value as Json, json};
+
+use crate::definition::Reading;
+use prism_call::Error;
+
+/// Longest description of what doesn't fit: it may quote what was sent.
+const MAX_DESCRIPTION: usize = 300;
+/// How schemas refer to components.
+const COMPONENTS: &str = "#/components/";
+
+/// The schemas of an operation. They are compiled when the first request comes, so that a gateway starts quickly; until then they are
+/// text, which takes a tenth of the memory of a tree.
+#[derive(Debug, Default)]
+pub struct Checks {
+    components: Arc<Components>,
+    /// Of the bodies that are JSON or forms.
+    bodies: Vec<(Reading, Arc<str>)>,
+    /// Of the parameters, in their order; none: anything goes.
+    parameters: Vec<Option<Arc<str>>>,
+    compiled: OnceLock<Compiled>,
+}
+
+/// The components of a document, as JSON, by their names with the sections before them, as `schemas/Note`.
+#[derive(Debug, Default)]
+pub struct Components(BTreeMap<String, Box<str>>);
+
+#[derive(Debug)]
+struct Compiled {
+    bodies: Vec<(Reading, Validator)>,
+    parameters: Vec<Option<Validator>>,
+}
+
+impl Components {
+    /// Those of a document.
+    pub fn of(document: &Json) -> Self {
+        let sections = document.get("components").and_then(Json::as_object).into_iter().flatten();
+        let named = sections.flat_map(|(section, members)| members.as_object().into_iter().flatten().map(move |member| (section, member)));
+        Self(named.map(|(section, (name, value))| (format!("{section}/{name}"), value.to_string().into())).collect())
+    }
+
+    /// The schema with the components that it needs: the document as far as it is of interest.
+    fn around(&self, schema: &Json) -> Result<Json, serde_json::Error> {
+        let mut needed: BTreeMap<&str, Json> = BTreeMap::new();
+        let mut wanted = Vec::new();
+        references(schema, &mut wanted);
+        while let Some(reference) = wanted.pop() {
+            let component = reference.strip_prefix(COMPONENTS).and_then(|path| self.at(path));
+            // Who refers in another way may mean anything.
+            let more = component.map_or_else(|| self.all().collect(), |one| vec![one]);
+            for (name, text) in more {
+                if !needed.contains_key(name) {
+                    let value = serde_json::from_str(text)?;
+                    references(&value, &mut wanted);
+                    needed.insert(name, value);
+                }
+            }
+        }
+        let mut sections = Map::new();
+        for (name, value) in needed {
+            let (section, name) = name.split_once('/').unwrap_or((name, ""));
+            sections.entry(section).or_insert_with(|| json!({}))[name] = value;
+        }
+        Ok(json!({"components": sections, "allOf": [schema]}))
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), &**text))
+    }
+
+    /// The component that a path leads to, or into.
+    fn at(&self, path: &str) -> Option<(&str, &str)> {
+        let end = path.match_indices('/').nth(1).map_or(path.len(), |(end, _)| end);
+        self.0.get_key_value(path.get(..end)?).map(|(name, text)| (name.as_str(), &**text))
+    }
+}
+
+/// All that a schema refers to, in its parts too.
+fn references(schema: &Json, found: &mut Vec<String>) {
+    match schema {
+        Json::Object(members) => members.iter().for_each(|(name, value)| match value {
+            Json::String(reference) if name == "$ref" || name == "$dynamicRef" => found.push(reference.clone()),
+            value => references(value, found),
+        }),
+        Json::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+impl Checks {
+    /// Of these schemas, which are JSON.
+    pub fn new(components: Arc<Components>, bodies: Vec<(Reading, Arc<str>)>, parameters: Vec<Option<Arc<str>>>) -> Self {
+        Self { components, bodies, parameters, compiled: OnceLock::new() }
+    }
+
+    /// What is wrong with the schemas themselves.
+    pub fn problems(&self) -> Vec<String> {
+        let schemas = self.bodies.iter().map(|(_, schema)| schema).chain(self.parameters.iter().flatten());
+        schemas.filter_map(|schema| self.compile(schema).err()).collect()
+    }
+
+    fn compile(&self, schema: &str) -> Result<Validator, String> {
+        let whole = serde_json::from_str(schema).and_then(|schema| self.components.around(&schema)).map_err(|error| error.to_string())?;
+        jsonschema::options().with_draft(Draft::Draft202012).offline().build(&whole).map_err(|error| error.to_string())
+    }
+
+    fn compiled(&self) -> &Compiled {
+        self.compiled.get_or_init(|| {
+            // A schema that can't be compiled was a problem when the definition was loaded with its checks, or refers to
+            // outside of the document; it refuses nothing.
+            let bodies = self.bodies.iter().filter_map(|(reading, schema)| Some((*reading, self.compile(schema).ok()?)));
+            let parameter = |schema: &Option<Arc<str>>| self.compile(schema.as_ref()?).ok();
+            Compiled { bodies: bodies.collect(), parameters: self.parameters.iter().map(parameter).collect() }
+        })
+    }
+
+    /// Whether a body is as its schema says. The error names the member.
+    pub fn body(&self, reading: Reading, tree: &Json) -> Result<(), Error> {
+        if self.bodies.is_empty() {
+            return Ok(());
+        }
+        let Some((_, validator)) = self.compiled().bodies.iter().find(|(known, _)| *known == reading) else { return Ok(()) };
+        match first(validator, tree) {
+            None => Ok(()),
+            Some((path, description)) => Err(Error::invalid(path, description)),
+        }
+    }
+
+    /// Whether a parameter is as its schema says, or what is wrong with it.
+    pub fn parameter(&self, place: usize, value: &Json) -> Result<(), String> {
+        if self.parameters.get(place).is_none_or(Option::is_none) {
+            return Ok(());
+        }
+        let Some(Some(validator)) = self.compiled().parameters.get(place) else { return Ok(()) };
+        first(validator, value).map_or(Ok(()), |(_, description)| Err(description))
+    }
+}
+
+/// The first thing that is wrong: the path of the member, as `items[0].key`, and what it is.
+fn first(validator: &Validator, value: &Json) -> Option<(String, String)> {
+    let error = validator.iter_errors(value).next()?;
+    let mut path = String::new();
+    for step in error.instance_path().as_str().split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        if step.bytes().all(|byte| byte.is_ascii_digit()) && !step.is_empty() {
+            path.extend(["[", &step, "]"]);
+        } else {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&step);
+        }
+    }
+    let mut description = error.to_string();
+    if description.len() > MAX_DESCRIPTION {
+        // What it should be counts more than what it is, which stands first.
+        description = error.masked_with("it").to_string();
+    }
+    if description.len() > MAX_DESCRIPTION {
+        let end = (0..=MAX_DESCRIPTION).rev().find(|end| description.is_char_boundary(*end)).unwrap_or_default();
+        description.truncate(end);
+        description.push('…');
+    }
+    Some((path, description))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn components() -> Components {
+        Components::of(&json!({"components": {
+            "schemas": {
+                "Note": {"type": "object", "properties": {"text": {"$ref": "#/components/schemas/Text"}, "next": {"$ref": "#/components/schemas/Note"}}},
+                "Text": {"type": "string", "maxLength": 3},
+                "a/b": {"type": "integer"},
+                "Other": {"type": "boolean"},
+            },
+            "parameters": {"Limit": {"name": "limit", "schema": {"minimum": 1}}},
+        }}))
+    }
+
+    #[test]
+    fn a_schema_brings_what_it_refers_to_and_no_more() {
+        let components = components();
+        let brought = |reference: &str| {
+            let whole = components.around(&json!({"items": [{"$ref": reference}]})).unwrap();
+            let sections = whole["components"].as_object().unwrap().values();
+            sections.flat_map(|section| section.as_object().unwrap().keys().cloned()).collect::<Vec<_>>()
+        };
+        assert_eq!(brought("#/components/schemas/Note"), ["Note", "Text"]);
+        assert_eq!(brought("#/components/schemas/Note/properties/text"), ["Note", "Text"]);
+        assert_eq!(brought("#/components/parameters/Limit/schema"), ["Limit"]);
+        assert_eq!(components.around(&json!({"type": "string"})).unwrap()["components"], json!({}));
+        // What is written in another way is found by having everything.
+        assert_eq!(brought("#/components/schemas/a~1b").len(), 5);
+    }
+
+    #[test]
+    fn references_hold_in_whatever_form() {
+        for (reference, good, bad) in [
+            ("#/components/schemas/Note", json!({"next": {"text": "abc"}}), json!({"next": {"text": "abcd"}})),
+            ("#/components/schemas/a~1b", json!(1), json!("a")),
+            ("#/components/parameters/Limit/schema", json!(1), json!(0)),
+        ] {
+            let body = json!({"$ref": reference}).to_string().into();
+            let checks = Checks::new(Arc::new(components()), vec![(Reading::Json, body)], Vec::new());
+            assert!(checks.problems().is_empty());
+            assert!(checks.body(Reading::Json, &good).is_ok(), "{reference}");
+            assert!(checks.body(Reading::Json, &bad).is_err(), "{reference}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a definition makes of a request and of a reply, without a call: for people who write definitions.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+
+use super::{Action, Api, CallPlan, Endpoint, EndpointCase, Named, Parameters, Parts, Received, Rendered, Scope};
+use crate::{json, problem, render::Accept, router::Missing};
+use prism_call::Error;
+
+/// A request, as it would come.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Its path below the base path.
+    pub path: String,
+    /// What stands behind `?`.
+    pub query: Option<String>,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What the RPC answers.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Messages as JSON.
+    Replies(Vec<String>),
+    /// An error.
+    Error(Error),
+}
+
+/// What a request becomes.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    /// The operation that takes it.
+    pub operation: Option<String>,
+    /// The place of the case in its route, from 1, if the route has several.
+    pub case: Option<usize>,
+    /// The RPC that is called, as `Retrieve`.
+    pub rpc: Option<String>,
+    /// The request's messages as JSON.
+    pub messages: Vec<String>,
+    /// The response: of the outcome, or where there is no call.
+    pub response: Option<Rendered>,
+}
+
+impl Api {
+    /// What a request becomes, and what the outcome of its call turns into. The error is a mistake in what is rehearsed, not
+    /// in the request.
+    pub fn rehearse(&self, namespace: &str, request: &Request, outcome: Option<Outcome>) -> Result<Rehearsal, String> {
+        let mut told = Rehearsal::default();
+        let found = match self.routes.find(&request.method, &request.path) {
+            Ok(found) => found,
+            Err(missing) => {
+                let error = match missing {
+                    Missing::Path => problem::unknown_route(&request.method, &request.path),
+                    Missing::Method(allowed) => problem::method_not_allowed(&request.method, &request.path, &allowed),
+                };
+                told.response = Some(self.errors.render(&error, None, &self.scope(Parameters::none(), None, namespace, None)));
+                return Ok(told);
+            }
+        };
+        let endpoint = &**found.value;
+        told.operation = Some(endpoint.name.clone());
+        let parts = Parts { method: &request.method, path: &request.path, query: request.query.as_deref(), headers: &request.headers };
+        let received = endpoint.parameters.read(found.template, parts).and_then(|mut received| {
+            if endpoint.body.is_some() && (!request.body.is_empty() || request.headers.contains_key(header::CONTENT_TYPE)) {
+                let content_type = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                endpoint.set_body(&mut received, endpoint.reading(content_type)?, request.body.clone())?;
+            } else if endpoint.body.as_ref().is_some_and(|body| body.required) {
+                return Err(super::body_required());
+            }
+            Ok(received)
+        });
+        let scope = |received| self.scope(&endpoint.parameters, received, namespace, None);
+        let chosen = match &received {
+            Ok(received) => endpoint.choose(&scope(Some(received))).map(|case| (received, case)).map_err(|error| (error, Some(received))),
+            Err(_) => Err((Error::internal("the request can't be read"), None)),
+        };
+        let (received, case) = match (chosen, &received) {
+            (Ok(chosen), _) => chosen,
+            (Err(_), Err(error)) => {
+                told.response = Some(self.errors.render(error, None, &scope(None)));
+                return Ok(told);
+            }
+            (Err((error, received)), _) => {
+                told.response = Some(self.errors.render(&error, None, &scope(received)));
+                return Ok(told);
+            }
+        };
+        told.case =
+            endpoint.cases.iter().position(|other| std::ptr::eq(other, case)).map(|place| place + 1).filter(|_| endpoint.cases.len() > 1);
+        self.perform(endpoint, case, received, namespace, outcome, &mut told)?;
+        Ok(told)
+    }
+
+    fn perform(
+        &self,
+        endpoint: &Endpoint,
+        case: &EndpointCase,
+        received: &Received<'_>,
+        namespace: &str,
+        outcome: Option<Outcome>,
+        told: &mut Rehearsal,
+    ) -> Result<(), String> {
+        let named = Named::new(&case.named);
+        let scope = Scope { named: Some(&named), ..self.scope(&endpoint.parameters, Some(received), namespace, None) };
+        let accept = Accept::of(None);
+        match &case.action {
+            Action::Refuse(refusal) => told.response = Some(self.errors.render(&refusal.error(&scope), None, &scope)),
+            Action::Answer(plan) => {
+                let rendered = self.respond(plan, &scope, &accept);
+                told.response = Some(rendered.unwrap_or_else(|error| self.errors.render(&error, None, &scope)));
+            }
+            Action::Call(plan) => {
+                let scope = Scope { errors: (&self.errors, Some(&plan.errors)), ..scope };
+                told.rpc = Some(plan.method.name.clone());
+                match plan.request.messages(&scope) {
+                    Ok(messages) => told.messages = self.shown(plan, &messages)?,
+                    Err(error) => {
+                        told.response = Some(self.errors.render(&error, Some(&plan.errors), &scope));
+                        return Ok(());
+                    }
+                }
+                told.response = match outcome {
+                    None => None,
+                    Some(Outcome::Error(error)) => Some(self.errors.render(&error, Some(&plan.errors), &scope)),
+                    Some(Outcome::Replies(replies)) => Some(self.replied(plan, &scope, &replies)?),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn shown(&self, plan: &CallPlan, messages: &[Bytes]) -> Result<Vec<String>, String> {
+        let id = self.schema.find(plan.method.descriptor.input().full_name()).ok_or("the request's type is not known")?;
+        let show = |message: &Bytes| {
+            let mut out = Vec::new();
+            let style = json::Style { zeros: json::Zeros::Omit, ..json::Style::default() };
+            json::encode_value_as(self.schema, id, message, style, &mut out).map_err(|error| error.to_string())?;
+            Ok(String::from_utf8_lossy(&out).into_owned())
+        };
+        messages.iter().map(show).collect()
+    }
+
+    fn replied(&self, plan: &CallPlan, scope: &Scope<'_>, replies: &[String]) -> Result<Rendered, String> {
+        let encode = |reply: &String| {
+            crate::bind::message_from_json(self.schema, plan.output, reply.as_bytes())
+                .map_err(|error| format!("the reply is no {}: {error}", self.schema.message(plan.output).name))
+        };
+        let messages: Vec<Bytes> = replies.iter().map(encode).collect::<Result<_, _>>()?;
+        let accept = Accept::of(None);
+        let rendered = if plan.gathers {
+            self.respond(&plan.response, &Scope { replies: Some((plan.output, &messages)), ..*scope }, &accept)
+        } else {
+            let first = messages.first().ok_or("a reply is needed, as --reply '{}'")?;
+            self.respond(&plan.response, &Scope { reply: Some((plan.output, first)), ..*scope }, &accept)
+        };
+        Ok(rendered.unwrap_or_else(|error| self.errors.render(&error, Some(&plan.errors), scope)))
+    }
+}

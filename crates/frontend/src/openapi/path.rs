@@ -1,0 +1,141 @@
+//! Path templates as OpenAPI writes them.
+
+use std::fmt::Write as _;
+
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
+use serde_json::{Value, json};
+
+use super::{
+    examples,
+    schemas::{Schemas, describe},
+    values::Direction,
+};
+use crate::{
+    percent::{self, Slash},
+    template::{Segment, Template, Variable},
+};
+
+/// `/v1/keys/{key=**}` → `/v1/keys/{key}`; a wildcard that fills no field gets a name of its own.
+pub fn template(template: &Template) -> String {
+    let mut out = String::new();
+    let mut place = 0;
+    while place < template.segments().len() {
+        // Writing to a string can't fail.
+        let _ = match (variable_at(template, place), &template.segments()[place]) {
+            (Some(variable), _) => {
+                place = variable.end - 1;
+                write!(out, "/{{{}}}", variable.field.join("."))
+            }
+            (None, Segment::Literal(literal)) => write!(out, "/{}", percent::encode(literal, Slash::Decoded)),
+            (None, Segment::One | Segment::Rest) => write!(out, "/{{{}}}", wildcard(place)),
+        };
+        place += 1;
+    }
+    if out.is_empty() {
+        out.push('/');
+    }
+    if let Some(verb) = template.verb() {
+        let _ = write!(out, ":{verb}");
+    }
+    out
+}
+
+fn variable_at(template: &Template, place: usize) -> Option<&Variable> {
+    template.variables().iter().find(|variable| variable.start == place)
+}
+
+fn wildcard(place: usize) -> String {
+    format!("segment{}", place + 1)
+}
+
+/// The parameters of a template.
+pub fn parameters(schemas: &mut Schemas, input: &MessageDescriptor, template: &Template) -> Vec<Value> {
+    let mut parameters = Vec::new();
+    for variable in template.variables() {
+        let Some(field) = resolve(input, &variable.field) else { continue };
+        let mut schema = schemas.field(&field, Direction::Text);
+        let segments = &template.segments()[variable.start..variable.end];
+        if let Some(pattern) = pattern(segments) {
+            schema["pattern"] = pattern.into();
+        }
+        // Without a character there would be no segment.
+        if schema["type"] == "string" && schema.get("minLength").is_none() {
+            schema["minLength"] = 1.into();
+        }
+        let mut parameter = json!({"name": variable.field.join("."), "in": "path", "required": true});
+        describe(&mut parameter, field.full_name());
+        if segments.contains(&Segment::Rest) || segments.len() > 1 {
+            let said = parameter["description"].as_str().unwrap_or_default();
+            let more = "A `/` in it is written as it is, not as `%2F`.";
+            parameter["description"] = format!("{said}\n\n{more}").trim_start().into();
+        }
+        parameter["schema"] = schema;
+        parameter["example"] = example(&field, segments);
+        parameters.push(parameter);
+    }
+    let taken = |place: usize| template.variables().iter().any(|variable| (variable.start..variable.end).contains(&place));
+    for (place, segment) in template.segments().iter().enumerate() {
+        if !taken(place) && !matches!(segment, Segment::Literal(_)) {
+            parameters.push(json!({
+                "name": wildcard(place),
+                "in": "path",
+                "required": true,
+                "description": "Anything; it makes no difference.",
+                "schema": {"type": "string", "minLength": 1},
+                "example": "any",
+            }));
+        }
+    }
+    parameters
+}
+
+/// What a value of several segments looks like, if not any value will do.
+fn pattern(segments: &[Segment]) -> Option<String> {
+    if !segments.iter().any(|segment| matches!(segment, Segment::Literal(_))) {
+        return None;
+    }
+    let parts: Vec<String> = segments
+        .iter()
+        .map(|segment| match segment {
+            Segment::Literal(literal) => regex::escape(literal),
+            Segment::One => "[^/]+".to_owned(),
+            Segment::Rest => ".*".to_owned(),
+        })
+        .collect();
+    Some(format!("^{}$", parts.join("/")))
+}
+
+fn example(field: &FieldDescriptor, segments: &[Segment]) -> Value {
+    if segments.len() == 1 {
+        return examples::field(field);
+    }
+    let parts: Vec<&str> = segments.iter().map(|segment| if let Segment::Literal(literal) = segment { literal } else { "1" }).collect();
+    parts.join("/").into()
+}
+
+/// A field by names from the request down.
+pub fn resolve(message: &MessageDescriptor, names: &[String]) -> Option<FieldDescriptor> {
+    let (first, rest) = names.split_first()?;
+    let field = message.get_field_by_name(first).or_else(|| message.get_field_by_json_name(first))?;
+    if rest.is_empty() {
+        return Some(field);
+    }
+    resolve(field.kind().as_message()?, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates() {
+        for (ours, theirs) in [
+            ("/v1/keys/{key=**}", "/v1/keys/{key}"),
+            ("/v1/{name=shelves/*}/books/{book.id}:read", "/v1/{name}/books/{book.id}:read"),
+            ("/v1/*/x/**", "/v1/{segment2}/x/{segment4}"),
+            ("/", "/"),
+        ] {
+            assert_eq!(template(&Template::parse(ours).unwrap()), theirs);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Errors as problem documents (RFC 9457).
+//!
+//! `type` is `urn:prism:problem:` and the reason in lower case with hyphens, as `urn:prism:problem:key-not-found`; a reason
+//! of another domain has the domain before it; an error without a reason is `about:blank`. `errors` lists the fields that
+//! are wrong: for the body as a JSON pointer in a fragment (`#/items/0/key`), for path and query as `parameter` and `in`.
+//! `details` are those of another service that have no place in the other members: in their JSON form with an `@type`, and
+//! with their bytes as base64 where the type is not known or the bytes are none of it.
+
+use base64::Engine as _;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use prost::Message as _;
+use prost_types::Any;
+
+use super::{
+    json::{self, put_string},
+    schema::Schema,
+};
+use prism_call::{Code, DOMAIN, Error};
+
+/// The content type of a problem document.
+pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Refusals that HTTP has a status for, which their code alone doesn't tell.
+const STATUSES: &[(&str, StatusCode)] = &[
+    ("METHOD_NOT_ALLOWED", StatusCode::METHOD_NOT_ALLOWED),
+    ("NOT_ACCEPTABLE", StatusCode::NOT_ACCEPTABLE),
+    ("REQUEST_TIMEOUT", StatusCode::REQUEST_TIMEOUT),
+    ("MESSAGE_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE),
+    ("UNSUPPORTED_MEDIA_TYPE", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    ("IDEMPOTENCY_KEY_REUSED", StatusCode::UNPROCESSABLE_ENTITY),
+];
+
+/// The status of an error.
+pub fn status(error: &Error) -> StatusCode {
+    let own = |(reason, _): &&(&str, StatusCode)| *reason == error.reason() && error.domain() == DOMAIN;
+    STATUSES.iter().find(own).map_or_else(|| error.code().http(), |(_, status)| *status)
+}
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub struct Problem<'e> {
+    error: &'e Error,
+    status: StatusCode,
+}
+
+impl<'e> Problem<'e> {
+    /// With the status that belongs to the error.
+    pub fn of(error: &'e Error) -> Self {
+        Self { error, status: status(error) }
+    }
+
+    /// With another status, such as 412 for a condition of the request that failed.
+    pub const fn with_status(error: &'e Error, status: StatusCode) -> Self {
+        Self { error, status }
+    }
+
+    /// The status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers: content type and `Retry-After`, in whole seconds and rounded up.
+    pub fn headers(&self, headers: &mut HeaderMap) {
+        headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+        if let Some(delay) = self.error.retry_after() {
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+    }
+
+    /// The document.
+    pub fn body(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        self.write(&mut out);
+        out
+    }
+
+    /// Appends the document.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let error = self.error;
+        out.extend_from_slice(b"{\"type\":");
+        put_string(&kind(error), out);
+        member("title", &title(error), out);
+        out.extend_from_slice(format!(",\"status\":{}", self.status.as_u16()).as_bytes());
+        member("detail", error.message(), out);
+        member("code", error.code().name(), out);
+        if !error.reason().is_empty() {
+            member("reason", error.reason(), out);
+        }
+        if error.metadata().next().is_some() {
+            out.extend_from_slice(b",\"metadata\":{");
+            for (index, (key, value)) in error.metadata().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                put_string(key, out);
+                out.push(b':');
+                put_string(value, out);
+            }
+            out.push(b'}');
+        }
+        if !error.violations().is_empty() {
+            self.violations(out);
+        }
+        if !error.foreign_details().is_empty() {
+            out.extend_from_slice(b",\"details\":[");
+            for (index, detail) in error.foreign_details().iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                put_detail(detail, out);
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+    }
+
+    fn violations(&self, out: &mut Vec<u8>) {
+        // Path and query have no pointer: they are no documents.
+        let place = self.error.get("in");
+        out.extend_from_slice(b",\"errors\":[");
+        for (index, violation) in self.error.violations().iter().enumerate() {
+            out.extend_from_slice(if index > 0 { b",{" } else { b"{" });
+            if let Some(place) = place {
+                out.extend_from_slice(b"\"parameter\":");
+                put_string(&violation.field, out);
+                member("in", place, out);
+            } else {
+                out.extend_from_slice(b"\"pointer\":");
+                put_string(&pointer(&violation.field), out);
+            }
+            member("detail", &violation.description, out);
+            out.push(b'}');
+        }
+        out.push(b']');
+    }
+}
+
+/// The refusal of a path that leads nowhere.
+pub fn unknown_route(method: &http::Method, path: &str) -> Error {
+    Error::new(Code::NotFound, "ROUTE_NOT_FOUND", format!("there is no route for {method} {path}"))
+}
+
+/// The refusal of a path that begins as no namespace's does.
+pub fn unknown_base(method: &http::Method, path: &str, bases: &[&str]) -> Error {
+    let known =
+        if bases.is_empty() { "no namespace has REST here".to_owned() } else { format!("paths here begin with {}", bases.join(", ")) };
+    Error::new(Code::NotFound, "ROUTE_NOT_FOUND", format!("there is no route for {method} {path}; {known}"))
+}
+
+/// The refusal of a method that a path doesn't take.
+pub fn method_not_allowed(method: &http::Method, path: &str, allowed: &[http::Method]) -> Error {
+    let names: Vec<&str> = allowed.iter().map(http::Method::as_str).collect();
+    Error::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", format!("{path} doesn't take {method}, but {}", names.join(", ")))
+}
+
+/// Whatever is wrong with a detail, it costs nothing else of the error.
+fn put_detail(detail: &Any, out: &mut Vec<u8>) {
+    let (schema, start) = (Schema::all(), out.len());
+    let written = schema.find("google.protobuf.Any").is_some_and(|any| json::encode(schema, any, &detail.encode_to_vec(), out).is_ok());
+    if !written {
+        out.truncate(start);
+        out.extend_from_slice(b"{\"@type\":");
+        put_string(&detail.type_url, out);
+        out.extend_from_slice(b",\"value\":");
+        put_string(&base64::engine::general_purpose::STANDARD.encode(&detail.value), out);
+        out.push(b'}');
+    }
+}
+
+fn member(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    put_string(value, out);
+}
+
+fn kind(error: &Error) -> String {
+    let reason = error.reason().to_ascii_lowercase().replace('_', "-");
+    match (reason.as_str(), error.domain()) {
+        ("", _) => "about:blank".to_owned(),
+        (_, DOMAIN | "") => format!("urn:prism:problem:{reason}"),
+        (_, domain) => format!("urn:prism:problem:{domain}:{reason}"),
+    }
+}
+
+/// The reason in words: the same for each problem of a type, as the RFC asks.
+fn title(error: &Error) -> String {
+    let words = if error.reason().is_empty() { error.code().name() } else { error.reason() };
+    let mut title = words.to_ascii_lowercase().replace('_', " ");
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    title
+}
+
+/// `items[0].key` is `#/items/0/key`, and `labels["a/b"]` is `#/labels/a~1b` (RFC 6901, sections 3 and 6).
+fn pointer(field: &str) -> String {
+    let mut out = String::from("#");
+    let mut rest = field;
+    while !rest.is_empty() {
+        if let Some(inner) = rest.strip_prefix('[') {
+            let mut quoted = serde_json::Deserializer::from_str(inner).into_iter::<String>();
+            let (key, length) = if let Some(Ok(key)) = quoted.next() {
+                (key, quoted.byte_offset())
+            } else {
+                let length = inner.find(']').unwrap_or(inner.len());
+                (inner[..length].to_owned(), length)
+            };
+            step(&key, &mut out);
+            rest = inner.get(length + 1..).unwrap_or_default();
+        } else {
+            let name = rest.strip_prefix('.').unwrap_or(rest);
+            let length = name.find(['.', '[']).unwrap_or(name.len());
+            if length > 0 {
+                step(&name[..length], &mut out);
+            }
+            rest = &name[length..];
+        }
+    }
+    out
+}
+
+fn step(name: &str, out: &mut String) {
+    out.push('/');
+    let escaped = name.replace('~', "~0").replace('/', "~1");
+    out.push_str(&super::percent::encode(&escaped, super::percent::Slash::Decoded));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use prism_call::proto::google::rpc;
+
+    #[test]
+    fn fields_become_pointers() {
+        for (field, wanted) in [
+            ("", "#"),
+            ("key", "#/key"),
+            ("items[0].key", "#/items/0/key"),
+            ("labels[\"a/b.c]\"].x", "#/labels/a~1b.c%5D/x"),
+            ("labels[env]", "#/labels/env"),
+            ("a[", "#/a/"),
+            ("a..b", "#/a/b"),
+        ] {
+            assert_eq!(pointer(field), wanted, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_problem_says_everything_that_the_error_says() {
+        let error = Error::new(Code::Aborted, "REVISION_MISMATCH", "the key has \"another\" revision")
+            .with("current_revision", "7")
+            .with_violation("expected_revision", "is 3")
+            .with_retry_after(Duration::from_millis(1200));
+        let problem = Problem::of(&error);
+        let mut headers = HeaderMap::new();
+        problem.headers(&mut headers);
+        assert_eq!(headers[header::RETRY_AFTER], "2");
+        let document: serde_json::Value = serde_json::from_slice(&problem.body()).unwrap();
+        let wanted = serde_json::json!({
+            "type": "urn:prism:problem:revision-mismatch",
+            "title": "Revision mismatch",
+            "status": 409,
+            "detail": "the key has \"another\" revision",
+            "code": "ABORTED",
+            "reason": "REVISION_MISMATCH",
+            "metadata": {"current_revision": "7"},
+            "errors": [{"pointer": "#/expected_revision", "detail": "is 3"}],
+        });
+        assert_eq!(document, wanted);
+    }
+
+    #[test]
+    fn details_of_another_service_are_told_whatever_they_are() {
+        let detail = |kind: &str, value: &[u8]| Any { type_url: format!("type.googleapis.com/{kind}"), value: value.to_vec() };
+        let unknown = detail("nowhere.v1.Unheard", &[8, 1]);
+        // Field 1 with more bytes than there are.
+        let broken = detail("google.rpc.ErrorInfo", &[10, 9, 1]);
+        let known = detail("google.rpc.Status", &[8, 5]);
+        let status = rpc::Status { code: 5, message: "no such box".to_owned(), details: vec![unknown, broken, known] };
+        let error = Error::from_status(status);
+        let document: serde_json::Value = serde_json::from_slice(&Problem::of(&error).body()).unwrap();
+        assert_eq!(
+            (&document["status"], &document["code"], &document["detail"]),
+            (&404.into(), &"NOT_FOUND".into(), &"no such box".into())
+        );
+        let details = serde_json::json!([
+            {"@type": "type.googleapis.com/nowhere.v1.Unheard", "value": "CAE="},
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "value": "CgkB"},
+            {"@type": "type.googleapis.com/google.rpc.Status", "code": 5, "message": "", "details": []},
+        ]);
+        assert_eq!(document["details"], details);
+    }
+
+    #[test]
+    fn parameters_are_named_where_they_stand() {
+        let error = Error::invalid("limit", "must be a whole number").with("in", "query").with("parameter", "limit");
+        let document: serde_json::Value = serde_json::from_slice(&Problem::of(&error).body()).unwrap();
+        assert_eq!(document["errors"], serde_json::json!([{"parameter": "limit", "in": "query", "detail": "must be a whole number"}]));
+        assert_eq!(document["status"], 400);
+    }
+
+    #[test]
+    fn refusals_of_http_have_their_own_status() {
+        let error = Error::new(Code::InvalidArgument, "NOT_ACCEPTABLE", "");
+        assert_eq!(status(&error), StatusCode::NOT_ACCEPTABLE);
+        assert_eq!(status(&Error::new(Code::InvalidArgument, "INVALID_FIELD", "")), StatusCode::BAD_REQUEST);
+    }
+}

@@ -1,0 +1,133 @@
+//! KeyValue: values under keys, over the slot `storage`.
+
+mod batch;
+mod capabilities;
+mod compare;
+mod range;
+mod scan;
+mod service;
+mod transact;
+
+use std::{fmt::Display, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use prost_types::Duration;
+
+use super::{Facts, Pattern, Slots, required};
+use prism_call::{
+    Context, Error, Handler, Input, Method, Reply,
+    proto::{
+        models::keyvalue::v1::{
+            Entry, KeyValueBasic, KeyValueBatch, KeyValueCas, KeyValueScan, KeyValueTransactional, KeyValueTtl, SetRequest,
+        },
+        patterns::{
+            keyvalue::v1::{RetrieveResponse, StoreRequest, dispatch_key_value},
+            slots::v1::Capabilities,
+        },
+    },
+};
+use prism_slot::{Limits, check, time};
+
+/// The entry in the table of patterns.
+pub const PATTERN: Pattern =
+    Pattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService", build: KeyValue::build };
+
+/// Greatest length of a key, so that every key fits in a URL; a driver's limit may be tighter.
+const MAX_KEY_BYTES: u64 = 1024;
+/// Greatest number of items in a batch; a driver's limit may be tighter.
+const MAX_BATCH_ITEMS: u32 = 1000;
+/// Greatest number of conditions, and of operations in each list, in a transaction.
+const MAX_TRANSACTION_OPERATIONS: u32 = 128;
+
+/// The pattern in one namespace.
+///
+/// Requests are checked here, before anything is asked of a driver, so that errors name the fields of this service and not
+/// those of the interfaces below it.
+pub struct KeyValue {
+    basic: Arc<dyn KeyValueBasic>,
+    scan: Option<Arc<dyn KeyValueScan>>,
+    ttl: Option<Arc<dyn KeyValueTtl>>,
+    batch: Option<Arc<dyn KeyValueBatch>>,
+    cas: Option<Arc<dyn KeyValueCas>>,
+    transactional: Option<Arc<dyn KeyValueTransactional>>,
+    /// Name of the backend, for errors.
+    backend: String,
+    /// The tighter of the driver's, the namespace's and the pattern's limits.
+    limits: Limits,
+    /// The answer of GetCapabilities: nothing in it changes while the namespace is there.
+    capabilities: Capabilities,
+}
+
+impl KeyValue {
+    fn build(slots: &mut Slots, facts: &Facts) -> Result<Arc<dyn Handler>, Error> {
+        let slot = slots.required("storage")?;
+        let basic = required(&slot, "keyvalue_basic", slot.interfaces.keyvalue_basic.clone())?;
+        let limits = Limits {
+            max_key_bytes: slot.limits.max_key_bytes.min(MAX_KEY_BYTES),
+            max_value_bytes: slot.limits.max_value_bytes.min(facts.limits.max_message_bytes as u64),
+            max_batch_items: slot.limits.max_batch_items.min(MAX_BATCH_ITEMS),
+        };
+        let capabilities = capabilities::of(&slot, &limits, facts);
+        let interfaces = slot.interfaces;
+        Ok(Arc::new(Self {
+            basic,
+            scan: interfaces.keyvalue_scan,
+            ttl: interfaces.keyvalue_ttl,
+            batch: interfaces.keyvalue_batch,
+            cas: interfaces.keyvalue_cas,
+            transactional: interfaces.keyvalue_transactional,
+            backend: slot.backend,
+            limits,
+            capabilities,
+        }))
+    }
+
+    /// An optional interface, or `UNIMPLEMENTED CAPABILITY_UNAVAILABLE` for the RPC that needs it.
+    fn need<'a, T: ?Sized>(&self, implementation: Option<&'a Arc<T>>, rpc: &str, interface: &str) -> Result<&'a Arc<T>, Error> {
+        implementation.ok_or_else(|| Error::capability_unavailable(rpc, interface, &self.backend))
+    }
+
+    /// A key in a field of the request, as the interfaces take it.
+    fn key(&self, field: impl Display, key: String) -> Result<Bytes, Error> {
+        let key = Bytes::from(key.into_bytes());
+        check::key_at(&self.limits, field, &key)?;
+        Ok(key)
+    }
+
+    /// A value and its time to live. `at` is the path of the message that they are in, with a dot at its end.
+    fn writable(&self, rpc: &str, at: impl Display, value: &[u8], ttl: Option<&Duration>) -> Result<(), Error> {
+        check::value(&self.limits, format_args!("{at}value"), value)?;
+        if ttl.is_some() {
+            self.need(self.ttl.as_ref(), &format!("{rpc} with a ttl"), "keyvalue_ttl")?;
+            time::expiry_at(format_args!("{at}ttl"), ttl)?;
+        }
+        Ok(())
+    }
+
+    /// A write, checked.
+    fn set(&self, rpc: &str, at: impl Display, request: StoreRequest) -> Result<SetRequest, Error> {
+        let StoreRequest { key, value, ttl, flags } = request;
+        let key = self.key(format_args!("{at}key"), key)?;
+        self.writable(rpc, at, &value, ttl.as_ref())?;
+        Ok(SetRequest { key, value, ttl, flags })
+    }
+}
+
+#[async_trait]
+impl Handler for KeyValue {
+    async fn handle(&self, context: &Context, method: &Method, input: Input) -> Result<Reply, Error> {
+        Ok(dispatch_key_value(self, context, &method.name, input).await?.into())
+    }
+}
+
+/// The response for an entry of the backend.
+fn retrieved(entry: Entry) -> RetrieveResponse {
+    let Entry { key: _, value, revision, expire_time, flags, create_revision, version } = entry;
+    RetrieveResponse { value, revision, expire_time, flags, create_revision, version }
+}
+
+/// A key that came from a request of ours, and so is UTF-8.
+fn text(key: Bytes) -> String {
+    String::from_utf8(key.into()).unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned())
+}

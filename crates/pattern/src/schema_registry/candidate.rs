@@ -1,0 +1,170 @@
+//! A schema that a request brings: read, in its canonical text, with what the configuration adds.
+
+use std::sync::Arc;
+
+use super::{
+    SchemaRegistry,
+    identity::Guid,
+    inline::Tagging,
+    reference, refusal, rule,
+    setting::{self, merge_metadata, merge_rules},
+    state::{State, Stored, Version},
+    subject::Name,
+};
+use prism_call::{
+    Code, Error,
+    proto::patterns::schema_registry::v1::{Config, Metadata, RuleSet, Schema as Request, SchemaReference},
+};
+use prism_schema::{Dependency, Format, Schema};
+
+/// What of the state counts for a schema of a subject.
+pub(super) struct Basis {
+    /// That of the subject.
+    pub context: String,
+    pub config: Config,
+    pub mode: String,
+    pub versions: Vec<(u32, Version)>,
+    /// The latest one.
+    pub latest: Option<Arc<Stored>>,
+    pub format: Format,
+    /// With the versions that they mean now.
+    pub references: Vec<SchemaReference>,
+    pub dependencies: Vec<Dependency>,
+}
+
+impl Basis {
+    pub fn gather(state: &State, name: &Name, request: &Request) -> Result<Self, Error> {
+        let versions: Vec<_> = state.subject(name).into_iter().flat_map(|subject| subject.list(true)).collect();
+        let live = versions.iter().rev().find(|(_, version)| !version.deleted);
+        let latest = live.and_then(|(_, version)| state.space(&name.context)?.schema(version.id)).cloned();
+        // Metadata or rules alone are for the text of the latest version.
+        let inherited = latest.as_ref().filter(|_| text_is_missing(request));
+        let format = match inherited {
+            Some(latest) => latest.format,
+            None => format(&request.schema_type)?,
+        };
+        let references = match inherited {
+            Some(latest) => latest.references.to_vec(),
+            None => reference::settled(state, &name.context, &request.references)?,
+        };
+        let dependencies = reference::dependencies(state, &name.context, &references, format)?;
+        let config = setting::effective(state, name);
+        let mode = setting::mode(state, name).to_owned();
+        let context = name.context.clone();
+        Ok(Self { context, config, mode, versions, latest, format, references, dependencies })
+    }
+
+    /// Whether the configuration adds something to schemas.
+    pub fn adds(&self) -> bool {
+        let Config { default_metadata, override_metadata, default_rule_set, override_rule_set, .. } = &self.config;
+        default_metadata.is_some() || override_metadata.is_some() || default_rule_set.is_some() || override_rule_set.is_some()
+    }
+
+    /// Whether what was found out on the one holds on the other: a verdict too, since what a schema is held against follows from
+    /// the configuration and the versions.
+    pub fn holds(&self, now: &Self) -> bool {
+        self.config == now.config
+            && self.mode == now.mode
+            && self.versions == now.versions
+            && self.references == now.references
+            && self.dependencies == now.dependencies
+    }
+}
+
+/// A schema, ready to be kept.
+pub(super) struct Candidate {
+    pub parsed: Arc<Schema>,
+    pub text: String,
+    pub references: Vec<SchemaReference>,
+    pub metadata: Option<Metadata>,
+    pub rule_set: Option<RuleSet>,
+}
+
+impl Candidate {
+    pub fn guid(&self) -> Guid {
+        Guid::of(&self.text, &self.references, self.metadata.as_ref(), self.rule_set.as_ref())
+    }
+
+    /// As it is kept.
+    pub fn schema(self, format: Format) -> Request {
+        let Self { text, references, metadata, rule_set, .. } = self;
+        Request { schema_type: format.name().to_owned(), schema: text, references, metadata, rule_set }
+    }
+
+    /// Whether a schema is the one that is looked for: metadata and rules that the request hasn't don't count.
+    pub fn is(&self, stored: &Stored) -> bool {
+        *self.text == *stored.text
+            && *self.references == *stored.references
+            && (self.metadata.is_none() || self.metadata.as_ref() == stored.metadata.as_deref())
+            && (self.rule_set.is_none() || self.rule_set.as_ref() == stored.rule_set.as_deref())
+    }
+}
+
+impl SchemaRegistry {
+    /// Reads the schema of a request. Takes its time, so it is not for a thread that serves calls.
+    pub(super) fn candidate(&self, basis: &Basis, request: Request, tagging: &Tagging, normalize: bool) -> Result<Candidate, Error> {
+        let Request { schema: mut text, metadata, rule_set, .. } = request;
+        if let Some(metadata) = &metadata {
+            rule::check_metadata("schema.metadata", metadata)?;
+        }
+        if let Some(rules) = &rule_set {
+            rule::check("schema.rule_set", rules)?;
+        }
+        self.fits(&text)?;
+        if text.is_empty() {
+            match basis.latest.as_ref().filter(|_| metadata.is_some() || rule_set.is_some()) {
+                Some(latest) => text = latest.text.to_string(),
+                None => return Err(refusal::invalid_schema("schema.schema", "the text is empty")),
+            }
+        }
+        let read = |text: &str| {
+            Schema::parse(basis.format, text, &basis.dependencies).map_err(|error| refusal::invalid_schema("schema.schema", error.message))
+        };
+        let mut parsed = read(&text)?;
+        if let Some(tagged) = self.tagged(&parsed, basis, tagging)? {
+            self.fits(&tagged)?;
+            parsed = read(&tagged)?;
+        }
+        let mut references = basis.references.clone();
+        let text = if normalize || basis.config.normalize == Some(true) {
+            references.sort_by(|one, other| (&one.subject, one.version, &one.name).cmp(&(&other.subject, other.version, &other.name)));
+            references.dedup();
+            parsed.normalized()
+        } else {
+            parsed.canonical()
+        };
+        Ok(Candidate { parsed: Arc::new(parsed), text, references, metadata, rule_set })
+    }
+
+    fn fits(&self, text: &str) -> Result<(), Error> {
+        if text.len() <= self.max_schema_bytes {
+            return Ok(());
+        }
+        let message = format!("Schema too large: it has {} bytes, and may have {}", text.len(), self.max_schema_bytes);
+        Err(Error::new(Code::InvalidArgument, "SCHEMA_TOO_LARGE", message.clone()).with_violation("schema.schema", message))
+    }
+}
+
+/// Adds what the configuration says, and what a schema without metadata or rules takes from the version before.
+pub(super) fn complete(candidate: &mut Candidate, basis: &Basis) {
+    let latest = basis.latest.as_deref();
+    let metadata = candidate.metadata.take().or_else(|| latest.and_then(|latest| latest.metadata.as_deref().cloned()));
+    let rule_set = candidate.rule_set.take().or_else(|| latest.and_then(|latest| latest.rule_set.as_deref().cloned()));
+    let config = &basis.config;
+    candidate.metadata = merge_metadata(merge_metadata(config.default_metadata.clone(), metadata), config.override_metadata.clone());
+    candidate.rule_set = merge_rules(merge_rules(config.default_rule_set.clone(), rule_set), config.override_rule_set.clone());
+}
+
+fn text_is_missing(request: &Request) -> bool {
+    request.schema.is_empty() && (request.metadata.is_some() || request.rule_set.is_some())
+}
+
+fn format(name: &str) -> Result<Format, Error> {
+    if name.is_empty() {
+        return Ok(Format::default());
+    }
+    name.parse().map_err(|()| {
+        let known = Format::ALL.map(Format::name).join(", ");
+        refusal::invalid_schema("schema.schema_type", format!("{name:?} is no type of schemas; there is {known}"))
+    })
+}

@@ -1,0 +1,175 @@
+//! Configuration, modes and contexts.
+
+use std::sync::Arc;
+
+use super::{
+    SchemaRegistry, read, refusal, setting,
+    state::State,
+    subject::{self, Name},
+};
+use prism_call::{
+    Code, Context, Error,
+    proto::{
+        journal::v1::{Operation, RemoveContext, StoreConfig, StoreMode, operation::Change},
+        patterns::schema_registry::v1::{
+            Config, DeleteConfigRequest, DeleteContextRequest, DeleteModeRequest, GetConfigRequest, GetModeRequest, ListContextsRequest,
+            SetConfigRequest, SetModeRequest,
+        },
+    },
+};
+
+impl SchemaRegistry {
+    pub(super) async fn get_config(&self, context: &Context, request: GetConfigRequest) -> Result<Config, Error> {
+        let GetConfigRequest { context: space, subject, default_to_global } = request;
+        let name = Name::scope(&space, &subject)?;
+        self.journal
+            .now(context, |state| {
+                let own = state.settings(&name).and_then(|settings| settings.config.as_deref());
+                if name.is_global() || default_to_global {
+                    let mut config = setting::effective(state, &name);
+                    config.compatibility_level.get_or_insert_with(|| setting::DEFAULT_LEVEL.to_owned());
+                    return Ok(config);
+                }
+                own.cloned().ok_or_else(|| refusal::config_not_found(&name))
+            })
+            .await?
+    }
+
+    pub(super) async fn set_config(self: &Arc<Self>, context: &Context, request: SetConfigRequest) -> Result<Config, Error> {
+        let SetConfigRequest { context: space, subject, config, unset } = request;
+        let name = Name::scope(&space, &subject)?;
+        let change = setting::checked(config.ok_or_else(|| Error::invalid("config", "is missing"))?)?;
+        self.journal
+            .change(context, |state| {
+                setting::writable(state, &name)?;
+                let before = state.settings(&name).and_then(|settings| settings.config.as_deref());
+                let config = setting::merge(before.cloned().unwrap_or_default(), change.clone(), &unset)?;
+                let unchanged = before == Some(&config);
+                Ok((if unchanged { Vec::new() } else { vec![store_config(&name, Some(config.clone()))] }, config))
+            })
+            .await
+    }
+
+    pub(super) async fn delete_config(self: &Arc<Self>, context: &Context, request: DeleteConfigRequest) -> Result<Config, Error> {
+        let name = Name::scope(&request.context, &request.subject)?;
+        self.journal
+            .change(context, |state| {
+                setting::writable(state, &name)?;
+                let before = state.settings(&name).and_then(|settings| settings.config.as_deref()).cloned();
+                match before {
+                    Some(before) => Ok((vec![store_config(&name, None)], before)),
+                    None if name.is_global() => {
+                        let level = Some(setting::DEFAULT_LEVEL.to_owned());
+                        Ok((Vec::new(), Config { compatibility_level: level, ..Config::default() }))
+                    }
+                    None => Err(refusal::config_not_found(&name)),
+                }
+            })
+            .await
+    }
+
+    pub(super) async fn get_mode(&self, context: &Context, request: GetModeRequest) -> Result<String, Error> {
+        let GetModeRequest { context: space, subject, default_to_global } = request;
+        let name = Name::scope(&space, &subject)?;
+        self.journal
+            .now(context, |state| {
+                if name.is_global() || default_to_global {
+                    return Ok(setting::mode(state, &name).to_owned());
+                }
+                let own = state.settings(&name).and_then(|settings| settings.mode.as_deref());
+                own.map(str::to_owned).ok_or_else(|| refusal::mode_not_found(&name))
+            })
+            .await?
+    }
+
+    pub(super) async fn set_mode(self: &Arc<Self>, context: &Context, request: SetModeRequest) -> Result<String, Error> {
+        let SetModeRequest { context: space, subject, mode, force } = request;
+        let name = Name::scope(&space, &subject)?;
+        let mode = setting::checked_mode(&mode)?;
+        self.journal
+            .change(context, |state| {
+                let before = state.settings(&name).and_then(|settings| settings.mode.as_deref());
+                if before == Some(&mode) {
+                    return Ok((Vec::new(), mode.clone()));
+                }
+                if mode == "IMPORT" && !force && has_versions(state, &name) {
+                    let message = "Cannot import since found existing subjects; delete them for good first, or set the mode with force";
+                    return Err(refusal::not_permitted(message));
+                }
+                Ok((vec![store_mode(&name.context, &name.subject, &mode)], mode.clone()))
+            })
+            .await
+    }
+
+    pub(super) async fn delete_mode(self: &Arc<Self>, context: &Context, request: DeleteModeRequest) -> Result<String, Error> {
+        let DeleteModeRequest { context: space, subject, recursive } = request;
+        let name = Name::scope(&space, &subject)?;
+        self.journal
+            .change(context, |state| {
+                let before = state.settings(&name).and_then(|settings| settings.mode.as_deref());
+                let mut operations = Vec::new();
+                if recursive && name.subject.is_empty() {
+                    let all = state.space(&name.context).into_iter().flat_map(|space| &space.subjects);
+                    let set = all.filter(|(_, subject)| subject.settings.mode.is_some());
+                    operations.extend(set.map(|(subject, _)| store_mode(&name.context, subject, "")));
+                }
+                match before {
+                    Some(before) => {
+                        operations.push(store_mode(&name.context, &name.subject, ""));
+                        Ok((operations, before.to_owned()))
+                    }
+                    None if name.is_global() || !operations.is_empty() => Ok((operations, setting::DEFAULT_MODE.to_owned())),
+                    None => Err(refusal::mode_not_found(&name)),
+                }
+            })
+            .await
+    }
+
+    pub(super) async fn contexts(&self, context: &Context, request: ListContextsRequest) -> Result<Vec<String>, Error> {
+        let ListContextsRequest { prefix, offset, limit } = request;
+        self.journal
+            .now(context, |state| {
+                let others =
+                    state.contexts.iter().filter(|(name, space)| &***name != subject::DEFAULT_CONTEXT && !space.subjects.is_empty());
+                // The default one is always there, and the first in order.
+                let all = std::iter::once(subject::DEFAULT_CONTEXT).chain(others.map(|(name, _)| &**name));
+                read::page(all.filter(|name| name.starts_with(&prefix)), offset, limit).map(str::to_owned).collect()
+            })
+            .await
+    }
+
+    pub(super) async fn delete_context(self: &Arc<Self>, context: &Context, request: DeleteContextRequest) -> Result<(), Error> {
+        let name = Name::scope(&request.context, "")?;
+        self.journal
+            .change(context, |state| {
+                let not_found = || Error::new(Code::NotFound, "CONTEXT_NOT_FOUND", format!("Context '{}' not found.", name.context));
+                let space = state.space(&name.context).filter(|space| !space.subjects.is_empty() || !space.settings.is_empty());
+                let Some(space) = space.filter(|_| !name.is_global()) else { return Err(not_found()) };
+                if !space.subjects.is_empty() {
+                    let message = format!("The specified context '{}' is not empty.", name.context);
+                    return Err(Error::new(Code::FailedPrecondition, "CONTEXT_NOT_EMPTY", message).with("context", name.context.clone()));
+                }
+                let gone = RemoveContext { context: name.context.clone() };
+                Ok((vec![Operation { change: Some(Change::RemoveContext(gone)) }], ()))
+            })
+            .await
+    }
+}
+
+fn store_config(name: &Name, config: Option<Config>) -> Operation {
+    let one = StoreConfig { context: name.context.clone(), subject: name.subject.clone(), config };
+    Operation { change: Some(Change::StoreConfig(one)) }
+}
+
+fn store_mode(context: &str, subject: &str, mode: &str) -> Operation {
+    let one = StoreMode { context: context.to_owned(), subject: subject.to_owned(), mode: mode.to_owned() };
+    Operation { change: Some(Change::StoreMode(one)) }
+}
+
+/// Whether the subject, or some subject of the context, has versions, be they deleted.
+fn has_versions(state: &State, name: &Name) -> bool {
+    if !name.subject.is_empty() {
+        return state.subject(name).is_some();
+    }
+    state.space(&name.context).is_some_and(|space| space.subjects.values().any(|subject| !subject.versions.is_empty()))
+}

@@ -1,0 +1,129 @@
+//! Tags within texts, as requests bring them and as they are told.
+
+use std::collections::HashSet;
+
+use super::{SchemaRegistry, candidate::Basis, reference::Material, refusal};
+use prism_call::{
+    Error,
+    proto::patterns::schema_registry::v1::{SchemaEntity, SchemaTags},
+};
+use prism_schema::{
+    Schema,
+    tag::{Action, Change, MAX_PATH, Part, Tagged, Untaggable},
+};
+
+/// Most tags to look for, and most to add and to remove in one request.
+const MAX_TAGS: usize = 1000;
+/// Longest tag, in characters.
+const MAX_TAG: usize = 255;
+/// What stands for all tags.
+const ALL: &str = "*";
+
+/// What a registration does with the tags in the text.
+#[derive(Debug, Default)]
+pub(super) struct Tagging {
+    changes: Vec<Change>,
+    /// How many of the changes are additions.
+    added: usize,
+    /// Whether the tags of the latest version are taken over.
+    propagate: bool,
+}
+
+impl Tagging {
+    /// As a request asks for it.
+    pub fn new(add: &[SchemaTags], remove: &[SchemaTags], propagate: bool) -> Result<Self, Error> {
+        let mut changes = Vec::with_capacity(add.len() + remove.len());
+        let mut count = 0;
+        for (list, action, tags) in [("tags_to_add", Action::Add, add), ("tags_to_remove", Action::Remove, remove)] {
+            for (index, one) in tags.iter().enumerate() {
+                count += one.tags.len().max(1);
+                if count > MAX_TAGS {
+                    return Err(Error::invalid(list, format!("takes at most {MAX_TAGS} tags, with all other lists of the request")));
+                }
+                changes.push(change(&format!("{list}[{index}]"), action, one)?);
+            }
+        }
+        Ok(Self { changes, added: add.len(), propagate })
+    }
+}
+
+fn change(field: &str, action: Action, one: &SchemaTags) -> Result<Change, Error> {
+    let SchemaEntity { entity_path: path, entity_type: kind } = one.schema_entity.clone().unwrap_or_default();
+    if path.is_empty() {
+        return Err(Error::invalid(format!("{field}.schema_entity.entity_path"), "is missing"));
+    }
+    if path.len() > MAX_PATH {
+        return Err(Error::invalid(format!("{field}.schema_entity.entity_path"), format!("takes at most {MAX_PATH} bytes")));
+    }
+    let part = match kind.to_ascii_lowercase().as_str() {
+        "" => None,
+        "sr_record" => Some(Part::Record),
+        "sr_field" => Some(Part::Field),
+        _ => {
+            return Err(Error::invalid(
+                format!("{field}.schema_entity.entity_type"),
+                format!("{kind:?} is neither sr_record nor sr_field"),
+            ));
+        }
+    };
+    let fits = |tag: &String| !tag.is_empty() && tag.chars().count() <= MAX_TAG;
+    if let Some(index) = one.tags.iter().position(|tag| !fits(tag)) {
+        return Err(Error::invalid(format!("{field}.tags[{index}]"), format!("takes 1 to {MAX_TAG} characters")));
+    }
+    Ok(Change { action, part, path, tags: one.tags.clone() })
+}
+
+impl SchemaRegistry {
+    /// The text with the tags that it shall have; nothing if it stays as it is.
+    pub(super) fn tagged(&self, schema: &Schema, basis: &Basis, tagging: &Tagging) -> Result<Option<String>, Error> {
+        let mut changes = Vec::new();
+        if let Some(latest) = basis.latest.as_ref().filter(|_| tagging.propagate) {
+            let material = self.journal.look(|state| Material::of(state, &basis.context, latest))?;
+            let inherited = self.parsed(&material)?.tags(|_| true);
+            let inherit = |Tagged { part, path, tags }| Change { action: Action::Inherit, part: Some(part), path, tags };
+            changes.extend(inherited.into_iter().map(inherit));
+        }
+        let own = changes.len();
+        changes.extend_from_slice(&tagging.changes);
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let text = schema.tagged(&changes, &basis.dependencies).map_err(|why| match why {
+            Untaggable::Missing(index) => {
+                let index = index.saturating_sub(own);
+                let (list, place) =
+                    if index < tagging.added { ("tags_to_add", index) } else { ("tags_to_remove", index.saturating_sub(tagging.added)) };
+                let change = tagging.changes.get(index);
+                let kind = change.and_then(|change| change.part).map_or("part", word);
+                let path = change.map_or("", |change| &change.path);
+                refusal::entity_not_found(&format!("{list}[{place}].schema_entity.entity_path"), kind, path)
+            }
+            Untaggable::Invalid(why) => refusal::invalid_schema("schema.schema", format!("with these tags it is none: {}", why.message)),
+        })?;
+        Ok(Some(text))
+    }
+}
+
+/// How many tags may be looked for at once.
+pub(super) fn check(find: &[String]) -> Result<(), Error> {
+    if find.len() > MAX_TAGS { Err(Error::invalid("find_tags", format!("takes at most {MAX_TAGS} items"))) } else { Ok(()) }
+}
+
+/// Where the tags stand in a text.
+pub(super) fn found(schema: &Schema, find: &[String]) -> Vec<SchemaTags> {
+    let find: HashSet<&str> = find.iter().map(String::as_str).collect();
+    let all = find.contains(ALL);
+    let wanted = |tag: &str| all || find.contains(tag);
+    let tell = |Tagged { part, path, tags }| {
+        let entity = SchemaEntity { entity_path: path, entity_type: word(part).to_owned() };
+        SchemaTags { schema_entity: Some(entity), tags }
+    };
+    schema.tags(wanted).into_iter().map(tell).collect()
+}
+
+fn word(part: Part) -> &'static str {
+    match part {
+        Part::Record => "sr_record",
+        Part::Field => "sr_field",
+    }
+}

@@ -1,0 +1,87 @@
+//! The errors of the pattern: one place for reasons and sentences.
+
+use super::subject::Name;
+use prism_call::{Code, Error};
+
+pub(super) fn subject_not_found(name: &Name) -> Error {
+    Error::new(Code::NotFound, "SUBJECT_NOT_FOUND", format!("Subject '{name}' not found.")).with("subject", name.to_string())
+}
+
+pub(super) fn version_not_found(name: &Name, version: &str) -> Error {
+    Error::new(Code::NotFound, "VERSION_NOT_FOUND", format!("Version {version} not found."))
+        .with("subject", name.to_string())
+        .with("version", version)
+}
+
+/// By a text, a GUID or metadata.
+pub(super) fn schema_not_found() -> Error {
+    Error::new(Code::NotFound, "SCHEMA_NOT_FOUND", "Schema not found")
+}
+
+pub(super) fn id_not_found(id: u32) -> Error {
+    Error::new(Code::NotFound, "SCHEMA_NOT_FOUND", format!("Schema {id} not found")).with("id", id.to_string())
+}
+
+pub(super) fn subject_soft_deleted(name: &Name) -> Error {
+    let message = format!("Subject '{name}' was soft deleted. Set permanent=true to delete permanently");
+    Error::new(Code::NotFound, "SUBJECT_SOFT_DELETED", message).with("subject", name.to_string())
+}
+
+pub(super) fn subject_not_soft_deleted(name: &Name) -> Error {
+    let message = format!("Subject '{name}' was not deleted first before being permanently deleted");
+    Error::new(Code::NotFound, "SUBJECT_NOT_SOFT_DELETED", message).with("subject", name.to_string())
+}
+
+pub(super) fn version_soft_deleted(name: &Name, version: u32) -> Error {
+    let message = format!("Subject '{name}' Version {version} was soft deleted. Set permanent=true to delete permanently");
+    Error::new(Code::NotFound, "VERSION_SOFT_DELETED", message).with("subject", name.to_string()).with("version", version.to_string())
+}
+
+pub(super) fn version_not_soft_deleted(name: &Name, version: u32) -> Error {
+    let message = format!("Subject '{name}' Version {version} was not deleted first before being permanently deleted");
+    Error::new(Code::NotFound, "VERSION_NOT_SOFT_DELETED", message).with("subject", name.to_string()).with("version", version.to_string())
+}
+
+pub(super) fn reference_exists(name: &Name, version: u32) -> Error {
+    let message =
+        format!("One or more references exist to the schema of subject '{name}', version {version}; delete what refers to it first");
+    Error::new(Code::FailedPrecondition, "REFERENCE_EXISTS", message).with("subject", name.to_string()).with("version", version.to_string())
+}
+
+pub(super) fn config_not_found(name: &Name) -> Error {
+    let message = format!("Subject '{name}' does not have subject-level compatibility configured");
+    Error::new(Code::NotFound, "SUBJECT_CONFIG_NOT_FOUND", message).with("subject", name.to_string())
+}
+
+pub(super) fn mode_not_found(name: &Name) -> Error {
+    let message = format!("Subject '{name}' does not have subject-level mode configured");
+    Error::new(Code::NotFound, "SUBJECT_MODE_NOT_FOUND", message).with("subject", name.to_string())
+}
+
+pub(super) fn not_permitted(message: impl Into<String>) -> Error {
+    Error::new(Code::FailedPrecondition, "OPERATION_NOT_PERMITTED", message.into())
+}
+
+pub(super) fn invalid_schema(field: &str, why: impl Into<String>) -> Error {
+    let why = why.into();
+    Error::new(Code::InvalidArgument, "INVALID_SCHEMA", format!("Invalid schema: {why}")).with_violation(field, why)
+}
+
+/// `kind` is what was asked for, `sr_field` say, or a part of any kind.
+pub(super) fn entity_not_found(field: &str, kind: &str, path: &str) -> Error {
+    let why = format!("the schema has no {kind} '{path}'");
+    Error::new(Code::InvalidArgument, "ENTITY_NOT_FOUND", format!("Tags can't be changed: {why}"))
+        .with_violation(field, why)
+        .with("entity_path", path)
+}
+
+pub(super) fn invalid_version(version: &str) -> Error {
+    let allowed = "Allowed values are between [1, 2^31-1] and the string \"latest\"";
+    let message = format!("The specified version '{version}' is not a valid version id. {allowed}");
+    Error::new(Code::InvalidArgument, "INVALID_VERSION", message).with_violation("version", allowed).with("version", version)
+}
+
+/// Too many attempts, since the subject changed each time.
+pub(super) fn contention() -> Error {
+    Error::new(Code::Aborted, "CONTENTION", "others changed the subject each time before this change could be made; try again")
+}

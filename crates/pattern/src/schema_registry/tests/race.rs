@@ -1,0 +1,80 @@
+//! A registration between whose look and change somebody else comes.
+
+use super::{
+    super::{
+        inline::Tagging,
+        register::{Outcome, Wanted, gather},
+        subject::Name,
+    },
+    *,
+};
+use prism_call::proto::patterns::schema_registry::v1::{Config, DeleteSubjectRequest, SchemaReference, SetConfigRequest, SetModeRequest};
+
+const V1: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}"#;
+const V2: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"b","type":"int","default":0}]}"#;
+const V3: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"c","type":"int","default":0}]}"#;
+
+/// What somebody else does meanwhile.
+enum Meanwhile {
+    Nothing,
+    Register(&'static str, &'static str),
+    Configure(&'static str),
+    Close,
+    Delete,
+}
+
+async fn done(other: &Arc<SchemaRegistry>, what: Meanwhile) {
+    let subject = || "s".to_owned();
+    match what {
+        Meanwhile::Nothing => {}
+        Meanwhile::Register(subject, text) => drop(registered(other, subject, text).await),
+        Meanwhile::Configure(level) => {
+            let config = Some(Config { compatibility_level: Some(level.to_owned()), ..Config::default() });
+            let request = SetConfigRequest { subject: subject(), config, ..SetConfigRequest::default() };
+            other.set_config(&context(), request).await.map(drop).unwrap();
+        }
+        Meanwhile::Close => {
+            let request = SetModeRequest { subject: subject(), mode: "READONLY".to_owned(), ..SetModeRequest::default() };
+            other.set_mode(&context(), request).await.map(drop).unwrap();
+        }
+        Meanwhile::Delete => {
+            let request = DeleteSubjectRequest { subject: subject(), ..DeleteSubjectRequest::default() };
+            other.delete_subject(&context(), request).await.map(drop).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_changed_since_the_look_is_noticed() {
+    for (what, wanted) in [
+        (Meanwhile::Nothing, "version 2"),
+        (Meanwhile::Register("other", V3), "version 2"),
+        (Meanwhile::Register("s", V3), "again"),
+        // The same text: it is looked at again, and there then.
+        (Meanwhile::Register("s", V2), "again"),
+        (Meanwhile::Configure("FORWARD"), "again"),
+        (Meanwhile::Close, "again"),
+        (Meanwhile::Delete, "again"),
+        // The latest version of what it refers to is another one.
+        (Meanwhile::Register("r", V3), "again"),
+    ] {
+        let disk = Arc::new(Disk::default());
+        let (mine, other) = (registry(&disk, SMALL), registry(&disk, SMALL));
+        registered(&mine, "s", V1).await;
+        registered(&mine, "r", V1).await;
+        let name = Name::subject("", "s").unwrap();
+        let wanted_one = Arc::new(Wanted { name, id: 0, version: 0, normalize: false, tagging: Tagging::default() });
+        let refers = SchemaReference { name: "x".to_owned(), subject: "r".to_owned(), version: -1 };
+        let references = if matches!(what, Meanwhile::Register("r", _)) { vec![refers] } else { Vec::new() };
+        let text = if references.is_empty() { V2.to_owned() } else { V2.replace("\"R\"", "\"Q\"") };
+        let request = Schema { references, ..schema(&text) };
+
+        let ground = mine.journal.now(&context(), |state| gather(state, &wanted_one.name, &request)).await.unwrap().unwrap();
+        done(&other, what).await;
+        let outcome = mine.attempt(&context(), &wanted_one, &request, ground).await.unwrap();
+        match outcome {
+            Outcome::Again => assert_eq!(wanted, "again"),
+            Outcome::Done(made) => assert_eq!(format!("version {}", made.version), wanted),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The RPCs of a service, read from the compiled protos.
+
+use prost_reflect::{MethodDescriptor, ServiceDescriptor};
+use serde::Serialize;
+
+use prism_call::proto;
+
+/// One RPC of a service.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct Rpc {
+    /// As `Scan`.
+    pub name: String,
+    /// Name of the request message, without its package.
+    pub request: String,
+    /// Name of the answer, without its package.
+    pub response: String,
+    /// Whether the client sends many requests.
+    pub client_streaming: bool,
+    /// Whether there are many answers.
+    pub server_streaming: bool,
+    /// The first paragraph of its documentation, as one line.
+    pub description: String,
+}
+
+impl Rpc {
+    /// As `Scan(ScanRequest) returns (stream ScanResponse)`.
+    pub fn signature(&self) -> String {
+        let stream = |is: bool| if is { "stream " } else { "" };
+        format!(
+            "{}({}{}) returns ({}{})",
+            self.name,
+            stream(self.client_streaming),
+            self.request,
+            stream(self.server_streaming),
+            self.response
+        )
+    }
+}
+
+/// The RPCs of a service by its full name; empty if there is no such service.
+pub fn rpcs(service: &str) -> Vec<Rpc> {
+    let Some(service) = proto::documented().get_service_by_name(service) else { return Vec::new() };
+    service
+        .methods()
+        .map(|method| Rpc {
+            name: method.name().to_owned(),
+            request: method.input().name().to_owned(),
+            response: method.output().name().to_owned(),
+            client_streaming: method.is_client_streaming(),
+            server_streaming: method.is_server_streaming(),
+            description: first_paragraph(&service, &method),
+        })
+        .collect()
+}
+
+fn first_paragraph(service: &ServiceDescriptor, method: &MethodDescriptor) -> String {
+    let file = service.parent_file();
+    let Some(info) = file.file_descriptor_proto().source_code_info.as_ref() else { return String::new() };
+    info.location
+        .iter()
+        .find(|location| location.path == method.path())
+        .and_then(|location| location.leading_comments.as_deref())
+        .map(|comment| comment.lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
+        .unwrap_or_default()
+}

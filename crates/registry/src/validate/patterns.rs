@@ -1,0 +1,147 @@
+//! Patterns: their slots, whether these can be filled, their API, and how it uses the slots.
+
+use std::collections::HashSet;
+
+use super::{
+    super::{Backend, IDEMPOTENCY_SLOT, Name, Pattern, Problems, Registry, Slot, SlotCheck, Status, Step, rpcs, unknown},
+    Compiled,
+};
+use prism_call::proto;
+
+pub(super) fn validate(registry: &Registry, compiled: &Compiled, problems: &mut Problems) {
+    for pattern in &registry.patterns {
+        let file = registry.path("patterns", &pattern.name);
+        if pattern.slots.values().all(|slot| slot.optional) {
+            problems.add(file, pattern.name.line(), "a pattern needs at least one slot that has to be filled");
+        }
+        for (name, slot) in &pattern.slots {
+            slot_is_sound(registry, file, pattern, name, slot, problems);
+        }
+        executor(file, pattern, compiled, problems);
+        api(file, pattern, problems);
+        flows(registry, file, pattern, problems);
+    }
+}
+
+fn slot_is_sound(registry: &Registry, file: &str, pattern: &Pattern, name: &str, slot: &Slot, problems: &mut Problems) {
+    let line = slot.interfaces().next().map_or(pattern.name.line(), Name::line);
+    super::interface_names(registry, file, slot.interfaces(), problems);
+    if name == IDEMPOTENCY_SLOT {
+        problems.add(file, line, format!("no slot can be called `{name}`: that is where replies to calls with a key are kept"));
+    }
+    if slot.required_interfaces.is_empty() && slot.any_of.is_empty() {
+        problems.add(file, line, format!("slot `{name}` needs `required_interfaces` or `any_of`"));
+    }
+    if slot.any_of.iter().any(|list| list.len() < 2) {
+        problems.add(file, line, format!("slot `{name}`: a list under `any_of` needs at least two interfaces"));
+    }
+    let fills = |backend: &Backend| match pattern.executor {
+        Status::Implemented => SlotCheck::new(name, slot, backend).is_satisfied(),
+        Status::Planned => SlotCheck::new(name, slot, backend).is_conceivable(),
+    };
+    if !registry.backends.iter().any(fills) {
+        problems.add(file, line, format!("no backend can fill slot `{name}`"));
+    }
+    for recommended in &slot.recommended_backends {
+        match registry.backend(recommended) {
+            None => {
+                let all = registry.backends.iter().map(|backend| backend.name.as_str());
+                problems.add(file, recommended.line(), unknown("backend", recommended, all));
+            }
+            Some(backend) if !SlotCheck::new(name, slot, backend).is_conceivable() => {
+                problems.add(file, recommended.line(), format!("`{recommended}` is recommended and can't fill slot `{name}`"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// What claims to be served has to be in the table of patterns, and the other way round.
+fn executor(file: &str, pattern: &Pattern, compiled: &Compiled, problems: &mut Problems) {
+    let line = pattern.name.line();
+    match (pattern.executor, compiled.patterns.iter().find(|one| pattern.name == *one.name)) {
+        (Status::Planned, None) => {}
+        (Status::Planned, Some(_)) => problems.add(file, line, "the executor exists; write `executor: implemented`"),
+        (Status::Implemented, None) => {
+            let message = format!("there is no executor `{}` in src/pattern; write `executor: planned`", pattern.name);
+            problems.add(file, line, message);
+        }
+        (Status::Implemented, Some(one)) => {
+            if one.version != pattern.version {
+                problems.add(file, line, format!("the executor is of version {}, not {}", one.version, pattern.version));
+            }
+            if pattern.api.service != *one.service {
+                problems.add(file, pattern.api.service.line(), format!("the executor serves `{}`", one.service));
+            }
+        }
+    }
+}
+
+fn api(file: &str, pattern: &Pattern, problems: &mut Problems) {
+    let api = &pattern.api;
+    let mut seen = HashSet::new();
+    for method in &api.methods {
+        if !seen.insert(method.as_str()) {
+            problems.add(file, method.line(), format!("method `{method}` stands here twice"));
+        }
+    }
+    let Some(service) = proto::documented().get_service_by_name(&api.service) else {
+        if api.status == Status::Implemented {
+            let message = format!("the protos have no service `{}`; write proto/{}", api.service, api.proto_file);
+            problems.add(file, api.service.line(), message);
+        } else if pattern.executor == Status::Implemented {
+            problems.add(file, pattern.name.line(), "an implemented executor needs an implemented API");
+        }
+        return;
+    };
+    if api.status == Status::Planned {
+        problems.add(file, api.service.line(), format!("service `{}` exists; write `status: implemented`", api.service));
+    }
+    if *service.parent_file().name() != *api.proto_file {
+        let message = format!("service `{}` is in proto/{}", api.service, service.parent_file().name());
+        problems.add(file, api.proto_file.line(), message);
+    }
+    let there = rpcs(&api.service);
+    let names = || there.iter().map(|rpc| rpc.name.as_str());
+    for method in api.methods.iter().filter(|method| !names().any(|name| **method == *name)) {
+        problems.add(file, method.line(), unknown("method", method, names().collect::<Vec<_>>()));
+    }
+    for name in names().filter(|name| !seen.contains(name)) {
+        problems.add(file, api.service.line(), format!("method `{name}` of the proto is missing"));
+    }
+}
+
+fn flows(registry: &Registry, file: &str, pattern: &Pattern, problems: &mut Problems) {
+    let methods = || pattern.api.methods.iter().map(Name::as_str);
+    for (method, steps) in &pattern.implementation {
+        if !methods().any(|known| known == method) {
+            let line = steps.first().map_or(pattern.name.line(), |step| step.slot.line());
+            problems.add(file, line, unknown("method", method, methods().collect::<Vec<_>>()));
+        }
+        for step in steps {
+            step_is_sound(registry, file, pattern, step, problems);
+        }
+    }
+    for method in pattern.api.methods.iter().filter(|method| **method != *"GetCapabilities") {
+        if !pattern.implementation.contains_key(method.as_str()) {
+            problems.add(file, method.line(), format!("`implementation` does not tell how `{method}` is done"));
+        }
+    }
+}
+
+fn step_is_sound(registry: &Registry, file: &str, pattern: &Pattern, step: &Step, problems: &mut Problems) {
+    let Some(slot) = pattern.slots.get(step.slot.as_str()) else {
+        problems.add(file, step.slot.line(), unknown("slot", &step.slot, pattern.slots.keys().map(String::as_str)));
+        return;
+    };
+    if !slot.interfaces().any(|interface| *interface == step.interface) {
+        let all = slot.interfaces().map(Name::as_str).collect::<Vec<_>>();
+        problems.add(file, step.interface.line(), unknown("interface of the slot", &step.interface, all));
+    }
+    let Some(interface) = registry.interface(&step.interface) else { return };
+    let operations = rpcs(&interface.service);
+    if !operations.is_empty() && !operations.iter().any(|rpc| step.operation == *rpc.name) {
+        let all = operations.iter().map(|rpc| rpc.name.as_str()).collect::<Vec<_>>();
+        problems.add(file, step.operation.line(), unknown("operation", &step.operation, all));
+    }
+}

@@ -1,0 +1,143 @@
+//! The connection to a remote, and what tells its statuses from those that tonic makes.
+
+use std::time::Duration;
+
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use prost::Message as _;
+use tonic::{
+    body::Body,
+    transport::{Channel, ClientTlsConfig, Endpoint},
+};
+use tower::{ServiceExt as _, util::MapResponse};
+
+use prism_call::{Error, proto::google::rpc};
+
+/// The channel, with statuses marked on their way in.
+pub type Wire = MapResponse<Channel, fn(Response<Body>) -> Response<Body>>;
+
+/// Longest time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection is asked for a sign of life this often …
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// … and given up when there is none for this long.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes that one stream, and all together, may have under way. More would be buffered here when a client reads slowly.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+/// Holds the details of a status on their way through tonic, and is there, if only empty, whenever the remote sent a status.
+const MARK: HeaderName = HeaderName::from_static("prism-remote-details");
+
+/// Encoders may pad or not ("gRPC over HTTP2", Binary-Header).
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+
+/// Where to connect to, and how.
+pub fn endpoint(url: &str, tls: Option<ClientTlsConfig>) -> Result<Endpoint, Error> {
+    let wrong = |problem: String| Error::invalid("remote.url", problem);
+    let expected = || wrong(format!("{url:?} must be http://HOST:PORT or https://HOST:PORT"));
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| expected().with_source(error))?;
+    let uri = endpoint.uri();
+    let secure = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(expected()),
+    };
+    if uri.path() != "/" || uri.query().is_some() || uri.host().is_none_or(str::is_empty) {
+        return Err(expected());
+    }
+    let endpoint = endpoint
+        .user_agent(concat!("prism/", env!("CARGO_PKG_VERSION")))
+        .map_err(|error| Error::internal("the user agent is no header").with_source(error))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    match (secure, tls) {
+        (false, None) => Ok(endpoint),
+        (false, Some(_)) => Err(wrong(format!("{url:?} is not https, but there are settings for TLS"))),
+        (true, tls) => endpoint
+            .tls_config(tls.unwrap_or_else(|| ClientTlsConfig::new().with_native_roots()))
+            .map_err(|error| wrong(format!("{url:?}: TLS can't be set up: {error}")).with_source(error)),
+    }
+}
+
+/// Marks the statuses of a channel.
+pub fn wire(channel: Channel) -> Wire {
+    channel.map_response(marked as fn(Response<Body>) -> Response<Body>)
+}
+
+fn marked(mut response: Response<Body>) -> Response<Body> {
+    mark(response.headers_mut());
+    response.map(|body| {
+        Body::new(body.map_frame(|frame| match frame.into_trailers() {
+            Ok(mut trailers) => {
+                mark(&mut trailers);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }))
+    })
+}
+
+/// Moves the details out of tonic's sight, which would panic on details that are not base64.
+fn mark(headers: &mut HeaderMap) {
+    let details = headers.remove(DETAILS);
+    if headers.contains_key(STATUS) {
+        headers.insert(MARK, details.unwrap_or_else(|| HeaderValue::from_static("")));
+    } else {
+        headers.remove(MARK);
+    }
+}
+
+/// Whether the remote's status is among these headers or trailers.
+pub fn has_status(headers: &HeaderMap) -> bool {
+    headers.contains_key(MARK)
+}
+
+/// The details of the remote's status; `None`: the remote sent no status. Details that can't be read are left out.
+pub fn details(headers: &HeaderMap) -> Option<Vec<prost_types::Any>> {
+    let details = BASE64.decode(headers.get(MARK)?).unwrap_or_default();
+    Some(rpc::Status::decode(details.as_slice()).map(|status| status.details).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn takes_only_what_is_an_origin() {
+        for good in ["http://localhost:8980", "http://[::1]:1/", "https://prism.example"] {
+            assert!(endpoint(good, None).is_ok(), "{good}");
+        }
+        for bad in ["", "localhost:8980", "ftp://a", "http://a/b", "http://a/?b", "http://", "a b"] {
+            let error = endpoint(bad, None).err().map(|error| error.violations()[0].field.clone());
+            assert_eq!(error.as_deref(), Some("remote.url"), "{bad}");
+        }
+        assert!(endpoint("http://localhost:1", Some(ClientTlsConfig::new())).is_err());
+    }
+
+    #[test]
+    fn broken_details_are_no_details() {
+        let mut headers = HeaderMap::new();
+        headers.insert(DETAILS, HeaderValue::from_static("!"));
+        mark(&mut headers);
+        assert_eq!(details(&headers), None);
+        headers.insert(STATUS, HeaderValue::from_static("5"));
+        headers.insert(DETAILS, HeaderValue::from_static("!"));
+        mark(&mut headers);
+        assert_eq!((details(&headers), headers.contains_key(DETAILS)), (Some(vec![]), false));
+    }
+}

@@ -1,0 +1,22 @@
+//! Texts: which are read, what is told of those that aren't, and how they are written.
+
+use super::Schema;
+use crate::Dependency;
+
+mod invalid;
+mod texts;
+
+fn parse(text: &str) -> Schema {
+    Schema::parse(text, &[]).unwrap_or_else(|wrong| panic!("{text}: {}", wrong.message))
+}
+
+fn refused(text: &str, dependencies: &[Dependency]) -> String {
+    match Schema::parse(text, dependencies) {
+        Ok(schema) => panic!("{text} was read as {}", schema.canonical()),
+        Err(wrong) => wrong.message,
+    }
+}
+
+fn dependency(name: &str, text: &str) -> Dependency {
+    Dependency { name: name.into(), text: text.into() }
+}

@@ -1,0 +1,211 @@
+//! What a conjunction of schemas says as a whole.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use serde_json::Value;
+
+use super::{Comparison, Conjunction};
+use crate::json::node::{Id, Types};
+
+/// Deepest nesting of choices in which types are looked for.
+const MAX_LEVELS: usize = 24;
+/// Most members of a conjunction.
+const MAX_MEMBERS: usize = 512;
+
+impl Comparison {
+    /// The conjunction with all schemas that its members consist of.
+    pub(super) fn flat(&mut self, seeds: &[Id]) -> Conjunction {
+        let mut members = BTreeSet::new();
+        let mut todo = seeds.to_vec();
+        while let Some(id) = todo.pop() {
+            if !members.insert(id) {
+                continue;
+            }
+            if members.len() > MAX_MEMBERS {
+                self.exhausted = true;
+                break;
+            }
+            let links = &self.nodes[id].links;
+            todo.extend(links.reference.iter().chain(&links.all_of).chain(&links.rest_at_least));
+            for choice in [&links.any_of, &links.one_of] {
+                if let [only] = choice[..] {
+                    todo.push(only);
+                }
+            }
+        }
+        members.into_iter().collect()
+    }
+
+    /// The conjunction with more members.
+    pub(super) fn flat_with(&mut self, writer: &[Id], more: &[Id]) -> Conjunction {
+        let seeds: Vec<Id> = writer.iter().chain(more).copied().collect();
+        self.flat(&seeds)
+    }
+
+    /// The types that values may have. More than there are, where it can't be told.
+    pub(super) fn mask(&mut self, writer: &[Id]) -> Types {
+        writer.iter().fold(Types::ALL, |types, id| types.and(self.mask_of(*id, 0)))
+    }
+
+    fn mask_of(&mut self, id: Id, level: usize) -> Types {
+        if let Some(types) = self.masks.get(&id) {
+            return *types;
+        }
+        if level > MAX_LEVELS || !self.step() {
+            return Types::ALL;
+        }
+        let node = self.node(id);
+        if node.verdict == Some(false) {
+            return Types::NONE;
+        }
+        let mut types = node.types.unwrap_or(Types::ALL);
+        for values in &node.values {
+            types = types.and(values.values.iter().map(Types::of).fold(Types::NONE, Types::or));
+        }
+        if node.multiple_of.as_ref().is_some_and(|step| super::super::number::whole(step).is_some()) {
+            types = types.without(Types::FRACTION);
+        }
+        for part in node.links.reference.iter().chain(&node.links.all_of) {
+            types = types.and(self.mask_of(*part, level + 1));
+        }
+        for choice in [&node.links.any_of, &node.links.one_of] {
+            if !choice.is_empty() {
+                let either = choice.iter().fold(Types::NONE, |either, part| either.or(self.mask_of(*part, level + 1)));
+                types = types.and(either);
+            }
+        }
+        // What is found at the limit may be too much, so only whole answers are kept.
+        if level == 0 {
+            self.masks.insert(id, types);
+        }
+        types
+    }
+
+    /// The values that are left, if there are finitely many and they are listed.
+    pub(super) fn finite(&mut self, writer: &Conjunction) -> Option<Rc<[Value]>> {
+        if let Some(known) = self.listed.get(writer) {
+            return known.clone();
+        }
+        let values = self.list(writer);
+        if !self.exhausted {
+            self.listed.insert(Rc::clone(writer), values.clone());
+        }
+        values
+    }
+
+    fn list(&mut self, writer: &Conjunction) -> Option<Rc<[Value]>> {
+        if let Some(parts) = self.open_choice(writer).filter(|_| !writer.iter().any(|id| !self.nodes[*id].values.is_empty())) {
+            let mut values: Vec<Value> = Vec::new();
+            for part in parts {
+                // Lists within choices are few: a choice within a choice isn't looked into.
+                let part = self.flat_with(writer, &part);
+                if self.open_choice(&part).is_some() {
+                    return None;
+                }
+                values.extend(self.finite(&part)?.iter().cloned());
+            }
+            return Some(values.into());
+        }
+        let lists = writer.iter().flat_map(|id| self.nodes[*id].values.clone());
+        let shortest = lists.min_by_key(|list| list.values.len());
+        let types = self.mask(writer);
+        let values: Vec<Value> = match shortest {
+            Some(list) => list.values.to_vec(),
+            None if types.is_within(Types::NULL.or(Types::BOOLEAN)) => vec![Value::Null, Value::Bool(false), Value::Bool(true)],
+            None => return None,
+        };
+        let mut left = Vec::new();
+        for value in values {
+            if Types::of(&value).is_within(types) && !writer.iter().any(|id| self.eval(*id, &value, 0) == Some(false)) {
+                left.push(value);
+            }
+        }
+        Some(left.into())
+    }
+
+    /// A choice that the writer leaves open, as the schemas that come with each way to go. Types count as a choice only if
+    /// the reader has one.
+    pub(super) fn parts(&mut self, reader: Id, writer: &Conjunction) -> Option<Vec<Vec<Id>>> {
+        let choice = self.open_choice(writer);
+        let links = &self.nodes[reader].links;
+        let has_choice = !links.any_of.is_empty() || !links.one_of.is_empty() || links.condition.is_some() || links.not.is_some();
+        choice.or_else(|| has_choice.then(|| self.open_types(writer)).flatten())
+    }
+
+    /// A choice of schemas that the writer leaves open.
+    pub(super) fn open_choice(&self, writer: &Conjunction) -> Option<Vec<Vec<Id>>> {
+        for id in writer.iter() {
+            let links = &self.nodes[*id].links;
+            for choice in [&links.any_of, &links.one_of] {
+                if choice.len() > 1 && !choice.iter().any(|part| writer.contains(part)) {
+                    return Some(choice.iter().map(|part| vec![*part]).collect());
+                }
+            }
+            if let Some([condition, then, otherwise]) = links.condition
+                && !(writer.contains(&condition) && writer.contains(&then) || writer.contains(&otherwise))
+            {
+                return Some(vec![vec![condition, then], vec![otherwise]]);
+            }
+        }
+        None
+    }
+
+    /// The types that the writer leaves open, if there are several.
+    pub(super) fn open_types(&mut self, writer: &Conjunction) -> Option<Vec<Vec<Id>>> {
+        let parts = self.mask(writer).parts();
+        (parts.len() > 1).then(|| parts.into_iter().map(|part| vec![self.types + part]).collect())
+    }
+
+    /// The members that say something of the property `name`, and whether one of them names it.
+    pub(super) fn of_property(&mut self, writer: &[Id], name: &str) -> (Vec<Id>, bool) {
+        let (mut schemas, mut named) = (Vec::new(), false);
+        for id in writer {
+            let node = self.node(*id);
+            let mut matched = false;
+            if let Some(schema) = node.links.properties.get(name) {
+                schemas.push(*schema);
+                (matched, named) = (true, true);
+            }
+            for (pattern, schema) in &node.links.patterns {
+                if self.patterns.matches(pattern, name) {
+                    schemas.push(*schema);
+                    matched = true;
+                }
+            }
+            if !matched {
+                schemas.extend(node.links.additional);
+            }
+        }
+        (schemas, named)
+    }
+
+    /// The members that say something of the item at `index`, and whether one of them names that place.
+    pub(super) fn of_item(&self, writer: &[Id], index: usize) -> (Vec<Id>, bool) {
+        let (mut schemas, mut named) = (Vec::new(), false);
+        for id in writer {
+            let links = &self.nodes[*id].links;
+            if let Some(schema) = links.prefix.get(index) {
+                schemas.push(*schema);
+                named = true;
+            } else {
+                schemas.extend(links.items);
+            }
+        }
+        (schemas, named)
+    }
+
+    /// The names that are required.
+    pub(super) fn is_required(&self, writer: &[Id], name: &str) -> bool {
+        writer.iter().any(|id| self.nodes[*id].required.iter().any(|required| required == name))
+    }
+
+    /// Most items that an array may have.
+    pub(super) fn most_items(&self, writer: &[Id]) -> Option<u64> {
+        let sizes = writer.iter().flat_map(|id| {
+            let node = &self.nodes[*id];
+            let closed = node.links.items.is_some_and(|items| self.nodes[items].verdict == Some(false));
+            [node.max_items, closed.then_some(node.links.prefix.len() as u64)]
+        });
+        sizes.flatten().min()
+    }
+}

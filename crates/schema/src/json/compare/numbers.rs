@@ -1,0 +1,130 @@
+//! Bounds of numbers.
+
+use std::cmp::Ordering;
+
+use serde_json::Number;
+
+use super::{Comparison, Conjunction};
+use crate::json::{
+    node::{Id, Node, Types},
+    number::{compare, is_multiple, whole},
+};
+
+/// A bound, and whether the number itself is beyond it.
+type Bound = (Number, bool);
+
+/// A side of the range of numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Lower,
+    Upper,
+}
+
+/// A keyword of a bound: how it is written, which side it is of, whether it is exclusive, what its differences are called,
+/// and what to tell of them.
+type Keyword = (&'static str, Side, bool, [&'static str; 2]);
+
+const KEYWORDS: [Keyword; 4] = [
+    ("minimum", Side::Lower, false, ["MINIMUM_ADDED", "MINIMUM_INCREASED"]),
+    ("maximum", Side::Upper, false, ["MAXIMUM_ADDED", "MAXIMUM_DECREASED"]),
+    ("exclusiveMinimum", Side::Lower, true, ["MINIMUM_EXCLUSIVE_ADDED", "MINIMUM_EXCLUSIVE_INCREASED"]),
+    ("exclusiveMaximum", Side::Upper, true, ["MAXIMUM_EXCLUSIVE_ADDED", "MAXIMUM_EXCLUSIVE_DECREASED"]),
+];
+
+fn bound<'a>(node: &'a Node, keyword: &Keyword) -> Option<&'a Number> {
+    match (keyword.1, keyword.2) {
+        (Side::Lower, false) => node.minimum.as_ref(),
+        (Side::Lower, true) => node.exclusive_minimum.as_ref(),
+        (Side::Upper, false) => node.maximum.as_ref(),
+        (Side::Upper, true) => node.exclusive_maximum.as_ref(),
+    }
+}
+
+/// Whether all numbers within `old` are within `new`.
+fn implies(old: &Bound, new: &Bound, side: Side, only_whole: bool) -> bool {
+    let order = compare(&old.0, &new.0);
+    let tighter = if side == Side::Lower { Ordering::Greater } else { Ordering::Less };
+    if order == tighter || order == Ordering::Equal && (old.1 || !new.1) {
+        return true;
+    }
+    // Of whole numbers, above 4 is from 5 on.
+    let step = |bound: &Bound| {
+        let by = i128::from(bound.1) * if side == Side::Lower { 1 } else { -1 };
+        whole(&bound.0).map(|bound| bound + by)
+    };
+    match (step(old), step(new)) {
+        (Some(old), Some(new)) if only_whole => {
+            if side == Side::Lower {
+                old >= new
+            } else {
+                old <= new
+            }
+        }
+        _ => false,
+    }
+}
+
+impl Comparison {
+    fn bounds(&self, writer: &[Id], side: Side) -> Vec<Bound> {
+        let keywords: Vec<&Keyword> = KEYWORDS.iter().filter(|keyword| keyword.1 == side).collect();
+        let bounds = writer.iter().flat_map(|id| keywords.iter().map(|keyword| (bound(&self.nodes[*id], keyword).cloned(), keyword.2)));
+        bounds.filter_map(|(number, exclusive)| Some((number?, exclusive))).collect()
+    }
+
+    /// Whether no number is within the bounds.
+    pub(super) fn has_no_numbers(&self, writer: &[Id], types: Types) -> bool {
+        let (lower, upper) = (self.bounds(writer, Side::Lower), self.bounds(writer, Side::Upper));
+        let only_whole = !types.has(Types::FRACTION);
+        lower.iter().any(|lower| {
+            upper.iter().any(|upper| match compare(&lower.0, &upper.0) {
+                Ordering::Greater => true,
+                Ordering::Equal => lower.1 || upper.1,
+                Ordering::Less if only_whole => match (whole(&lower.0), whole(&upper.0)) {
+                    (Some(low), Some(high)) => low + i128::from(lower.1) > high - i128::from(upper.1),
+                    _ => false,
+                },
+                Ordering::Less => false,
+            })
+        })
+    }
+
+    /// `minimum`, `maximum`, `exclusive…` and `multipleOf`, Validation section 6.2.
+    pub(super) fn numbers(&mut self, reader: Id, node: &Node, writer: &Conjunction, types: Types) -> bool {
+        let only_whole = !types.has(Types::FRACTION);
+        let mut answer = true;
+        for keyword in &KEYWORDS {
+            let (name, side, exclusive, kinds) = *keyword;
+            let Some(new) = bound(node, keyword) else { continue };
+            let old = self.bounds(writer, side);
+            if old.iter().any(|old| implies(old, &(new.clone(), exclusive), side, only_whole)) {
+                continue;
+            }
+            let before =
+                writer.iter().filter_map(|id| bound(&self.nodes[*id], keyword)).max_by(|left, right| compare(left, right)).cloned();
+            let kind = kinds[usize::from(before.is_some())];
+            answer = self.tell(kind, reader, &[name], new.to_string(), || match before {
+                Some(before) => {
+                    format!("`{name}` goes from {before} to {new}, so numbers between are no longer valid; go no further than {before}")
+                }
+                None => format!(
+                    "`{name}` is {new}, and the old schema has no such bound; numbers beyond it are no longer valid, so leave it out"
+                ),
+            });
+        }
+        let Some(step) = &node.multiple_of else { return answer };
+        let olds: Vec<Number> = writer.iter().filter_map(|id| self.nodes[*id].multiple_of.clone()).collect();
+        let one = only_whole.then(|| Number::from(1));
+        if olds.iter().chain(&one).any(|old| compare(old, step) == Ordering::Equal || is_multiple(old, step) == Some(true)) {
+            return answer;
+        }
+        let (kind, message) = match olds.first() {
+            None => ("MULTIPLE_OF_ADDED", format!("`multipleOf` is {step}, and the old schema has none; leave it out")),
+            Some(old) if is_multiple(step, old) == Some(true) => (
+                "MULTIPLE_OF_EXPANDED",
+                format!("`multipleOf` goes from {old} to {step}, so other multiples of {old} are no longer valid; keep {old}"),
+            ),
+            Some(old) => ("MULTIPLE_OF_CHANGED", format!("`multipleOf` goes from {old} to {step}, which doesn't divide it; keep {old}")),
+        };
+        self.tell(kind, reader, &["multipleOf"], step.to_string(), || message)
+    }
+}

@@ -1,0 +1,86 @@
+//! What objects have to have.
+
+use super::{Comparison, Conjunction};
+use crate::json::node::{Id, Node};
+
+impl Comparison {
+    /// `required`, Validation section 6.5.3.
+    pub(super) fn required(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+        let mut answer = true;
+        for (index, name) in node.required.iter().enumerate() {
+            if self.is_required(writer, name) {
+                continue;
+            }
+            let schema = node.links.properties.get(name.as_str()).copied();
+            // Readers fill it in.
+            if schema.is_some_and(|schema| self.has_default(schema)) {
+                continue;
+            }
+            let (old, named) = self.of_property(writer, name);
+            let detail = name.clone();
+            answer = if !named && !old.is_empty() && schema.is_some() {
+                self.tell("REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL", reader, &["properties", name], detail, || {
+                    format!("the property `{name}` is new and required, and data written with the old schema doesn't have it; make it optional, or give it a `default`")
+                })
+            } else {
+                self.tell("REQUIRED_ATTRIBUTE_ADDED", reader, &["required", &index.to_string()], detail, || {
+                    format!("the property `{name}` becomes required, and data written with the old schema may lack it; leave it out of `required`, or give it a `default` in `properties`")
+                })
+            };
+        }
+        answer
+    }
+
+    fn has_default(&self, schema: Id) -> bool {
+        let node = &self.nodes[schema];
+        node.has_default || node.links.reference.is_some_and(|target| self.nodes[target].has_default)
+    }
+
+    /// `dependentRequired`, `dependentSchemas` and `dependencies`, Validation section 6.5.4 and Core section 10.2.2.4.
+    pub(super) fn dependencies(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+        let mut answer = true;
+        for (name, needed) in node.dependent_required.iter() {
+            if self.never_has(writer, name) {
+                continue;
+            }
+            let olds: Vec<Vec<String>> = writer.iter().filter_map(|id| self.nodes[*id].dependent_required.get(name).cloned()).collect();
+            let is_new =
+                |needed: &&String| *needed != name && !self.is_required(writer, needed) && !olds.iter().any(|old| old.contains(needed));
+            let new: Vec<String> = needed.iter().filter(is_new).cloned().collect();
+            if new.is_empty() {
+                continue;
+            }
+            let kind = if olds.is_empty() { "DEPENDENCY_ARRAY_ADDED" } else { "DEPENDENCY_ARRAY_EXTENDED" };
+            let keyword = if node.shape.contains("dependentRequired") { "dependentRequired" } else { "dependencies" };
+            let list = new.join("`, `");
+            answer = self.tell(kind, reader, &[keyword, name], new.join(","), || {
+                format!("with `{name}`, data now has to have `{list}`, and data written with the old schema may lack that; leave the dependency out")
+            });
+        }
+        for (name, schema) in &node.links.dependent {
+            let olds: Vec<Id> = writer.iter().filter_map(|id| self.nodes[*id].links.dependent.get(name).copied()).collect();
+            let with = self.flat_with(writer, &olds);
+            if self.never_has(writer, name) || self.takes(*schema, &with) {
+                continue;
+            }
+            answer = if olds.is_empty() {
+                self.tell("DEPENDENCY_SCHEMA_ADDED", *schema, &[], name.to_string(), || {
+                    format!("with `{name}`, data now has to be as another schema says, which data written with the old schema needn't be; leave the dependency out")
+                })
+            } else {
+                self.check(*schema, &with)
+            };
+        }
+        answer
+    }
+
+    /// Whether no object has the property.
+    pub(super) fn never_has(&mut self, writer: &Conjunction, name: &str) -> bool {
+        let (schemas, _) = self.of_property(writer, name);
+        if schemas.is_empty() {
+            return false;
+        }
+        let schemas = self.flat(&schemas);
+        self.is_empty(&schemas, 0)
+    }
+}

@@ -1,0 +1,66 @@
+//! Schemas that say the same in the same words.
+
+use std::collections::HashSet;
+
+use super::Comparison;
+use crate::json::node::Id;
+
+impl Comparison {
+    /// Whether two schemas assert the same with the same keywords, wherever what they refer to stands. Annotations, such as
+    /// `title`, don't count.
+    pub(super) fn same(&mut self, left: Id, right: Id) -> bool {
+        let pair = (self.target(left), self.target(right));
+        if let Some(answer) = self.equal.get(&pair) {
+            return *answer;
+        }
+        let mut seen = HashSet::from([pair]);
+        let mut todo = vec![pair];
+        while let Some((left, right)) = todo.pop() {
+            if left == right || self.equal.get(&(left, right)) == Some(&true) {
+                continue;
+            }
+            let Some(pairs) = self.halves(left, right).filter(|_| self.step()) else {
+                self.equal.insert((left, right), false);
+                self.equal.insert(pair, false);
+                return false;
+            };
+            todo.extend(pairs.into_iter().filter(|pair| seen.insert(*pair)));
+        }
+        self.equal.extend(seen.into_iter().map(|pair| (pair, true)));
+        true
+    }
+
+    /// The schemas within two schemas, side by side; `None` if they differ themselves.
+    fn halves(&self, left: Id, right: Id) -> Option<Vec<(Id, Id)>> {
+        let (left, right) = (&self.nodes[left], &self.nodes[right]);
+        if left.shape != right.shape || left.verdict == Some(false) && right.verdict != Some(false) {
+            return None;
+        }
+        let all = |links: &crate::json::node::Links| {
+            let mut all = Vec::new();
+            links.each(|keyword, name, id| all.push((format!("{keyword}/{name}"), self.target(id))));
+            all.sort();
+            all
+        };
+        let (left, right) = (all(&left.links), all(&right.links));
+        let same = left.len() == right.len() && left.iter().zip(&right).all(|(left, right)| left.0 == right.0);
+        same.then(|| left.into_iter().zip(right).map(|(left, right)| (left.1, right.1)).collect())
+    }
+
+    /// What a schema that only refers refers to.
+    fn target(&self, id: Id) -> Id {
+        const MAX_REFERENCES: usize = 64;
+        let mut target = id;
+        for _ in 0..MAX_REFERENCES {
+            let node = &self.nodes[target];
+            let Some(reference) = node.links.reference.filter(|_| node.shape.is_empty()) else { return target };
+            let mut links = 0;
+            node.links.each(|_, _, _| links += 1);
+            if links > 1 {
+                return target;
+            }
+            target = reference;
+        }
+        target
+    }
+}

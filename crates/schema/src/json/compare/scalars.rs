@@ -1,0 +1,178 @@
+//! Types, listed values, and what texts and numbers have to be like.
+
+use std::sync::Arc;
+
+use super::{Comparison, Conjunction};
+use crate::json::node::{Id, Node, Types, Values, text};
+
+/// Longest list of values in a message.
+const MAX_LISTED: usize = 5;
+
+/// Formats that JSON Schema defines, Validation section 7.3. Others are known to nobody, so they assert nothing.
+const FORMATS: [&str; 19] = [
+    "date-time",
+    "date",
+    "time",
+    "duration",
+    "email",
+    "idn-email",
+    "hostname",
+    "idn-hostname",
+    "ipv4",
+    "ipv6",
+    "uri",
+    "uri-reference",
+    "iri",
+    "iri-reference",
+    "uuid",
+    "uri-template",
+    "json-pointer",
+    "relative-json-pointer",
+    "regex",
+];
+
+/// Formats, and those that take all of theirs.
+const WIDER_FORMATS: [(&str, &[&str]); 5] = [
+    ("email", &["idn-email"]),
+    ("hostname", &["idn-hostname"]),
+    ("uri", &["uri-reference", "iri", "iri-reference"]),
+    ("uri-reference", &["iri-reference"]),
+    ("iri", &["iri-reference"]),
+];
+
+impl Comparison {
+    /// `type`, Validation section 6.1.1. `None`: nothing else is worth looking at.
+    pub(super) fn check_types(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> Option<bool> {
+        let Some(new) = node.types else { return Some(true) };
+        let old = self.mask(writer);
+        if old.is_within(new) {
+            return Some(true);
+        }
+        let (lost, kept) = (old.without(new), old.and(new));
+        if kept.is_empty() {
+            self.tell("TYPE_CHANGED", reader, &["type"], new.title(), || {
+                format!("the type changes from {} to {}; keep it, or list both in `type`", old.title(), new.title())
+            });
+            return None;
+        }
+        let said = writer.iter().any(|id| !self.nodes[*id].is_anything());
+        self.tell("TYPE_NARROWED", reader, &["type"], lost.title(), || {
+            if lost == Types::FRACTION {
+                return "numbers that aren't whole are no longer valid, and the old schema allows them; keep `number`".to_owned();
+            }
+            format!("data of type {} is no longer valid, and the old schema allows it; add it to `type`", lost.title())
+        });
+        said.then_some(false)
+    }
+
+    /// What concerns single values.
+    pub(super) fn scalars(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+        let mut types = self.mask(writer);
+        types = types.and(node.types.unwrap_or(Types::ALL));
+        let mut answer = self.values(reader, node, writer);
+        if types.has(Types::NUMBER) {
+            answer &= self.numbers(reader, node, writer, types);
+        }
+        if types.has(Types::STRING) {
+            answer &= self.texts(reader, node, writer);
+        }
+        answer
+    }
+
+    /// `enum` and `const`, Validation sections 6.1.2 and 6.1.3.
+    fn values(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+        let mut answer = true;
+        for new in &node.values {
+            let old = self.finite(writer);
+            let lost: Vec<String> = match &old {
+                Some(old) => old.iter().filter(|value| !new.has(value)).map(text).collect(),
+                None => Vec::new(),
+            };
+            if old.is_some() && lost.is_empty() {
+                continue;
+            }
+            let had = writer.iter().any(|id| !self.nodes[*id].values.is_empty());
+            let known = old.as_deref().map(Values::new);
+            let added = known.is_some_and(|known| new.values.iter().any(|value| !known.has(value)));
+            let kind = if had && added { "ENUM_ARRAY_CHANGED" } else { "ENUM_ARRAY_NARROWED" };
+            let keyword = if new.values.len() == 1 && node.values.len() > 1 || !node.shape.contains("enum") { "const" } else { "enum" };
+            let listed = listed(&lost);
+            answer = self.tell(kind, reader, &[keyword], lost.join(","), || {
+                if lost.is_empty() {
+                    format!("`{keyword}` is added, so only some of the values of the old schema are valid; leave it out")
+                } else {
+                    format!("`{keyword}` no longer has {listed}, which data written with the old schema may hold; keep what it listed")
+                }
+            });
+        }
+        answer
+    }
+
+    /// `minLength`, `maxLength`, `pattern` and `format`, Validation sections 6.3 and 7.
+    fn texts(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+        let longest = writer.iter().filter_map(|id| self.nodes[*id].max_length).min();
+        let shortest = writer.iter().map(|id| self.nodes[*id].min_length).max().unwrap_or(0);
+        let mut answer = self.at_most(reader, "maxLength", node.max_length, longest, ["MAX_LENGTH_ADDED", "MAX_LENGTH_DECREASED"]);
+        answer &= self.at_least(reader, "minLength", node.min_length, shortest, ["MIN_LENGTH_ADDED", "MIN_LENGTH_INCREASED"]);
+        if let Some(pattern) = node.pattern.as_deref().filter(|pattern| !["", ".*", "^.*"].contains(pattern)) {
+            let olds: Vec<Arc<str>> = writer.iter().filter_map(|id| self.nodes[*id].pattern.clone()).collect();
+            if !olds.iter().any(|old| &**old == pattern) {
+                let kind = if olds.is_empty() { "PATTERN_ADDED" } else { "PATTERN_CHANGED" };
+                answer = self.tell(kind, reader, &["pattern"], pattern.to_owned(), || match olds.first() {
+                    Some(old) => format!(
+                        "`pattern` goes from `{old}` to `{pattern}`; whether it matches all that the old one did isn't decided, so keep it"
+                    ),
+                    None => format!(
+                        "`pattern` is `{pattern}`, and the old schema has none; texts that don't match are no longer valid, so leave it out"
+                    ),
+                });
+            }
+        }
+        if let Some(format) = node.format.as_deref().filter(|format| FORMATS.contains(format)) {
+            let olds: Vec<Arc<str>> = writer.iter().filter_map(|id| self.nodes[*id].format.clone()).collect();
+            let fits = |old: &str| old == format || WIDER_FORMATS.iter().any(|(narrow, wide)| *narrow == old && wide.contains(&format));
+            if !olds.iter().any(|old| fits(old)) {
+                let kind = if olds.is_empty() { "FORMAT_ADDED" } else { "FORMAT_CHANGED" };
+                answer = self.tell(kind, reader, &["format"], format.to_owned(), || match olds.first() {
+                    Some(old) => format!("`format` goes from `{old}` to `{format}`; keep it"),
+                    None => format!(
+                        "`format` is `{format}`, and the old schema has none; texts of another format are no longer valid, so leave it out"
+                    ),
+                });
+            }
+        }
+        answer
+    }
+
+    /// A keyword that says how much there may be.
+    pub(super) fn at_most(&mut self, reader: Id, keyword: &str, new: Option<u64>, old: Option<u64>, kinds: [&'static str; 2]) -> bool {
+        let Some(new) = new.filter(|new| old.is_none_or(|old| old > *new)) else { return true };
+        self.tell(kinds[usize::from(old.is_some())], reader, &[keyword], new.to_string(), || match old {
+            Some(old) => format!(
+                "`{keyword}` goes down from {old} to {new}, and data written with the old schema may have more; keep at least {old}"
+            ),
+            None => format!("`{keyword}` is {new}, and the old schema has no limit; leave it out"),
+        })
+    }
+
+    /// A keyword that says how much there has to be.
+    pub(super) fn at_least(&mut self, reader: Id, keyword: &str, new: u64, old: u64, kinds: [&'static str; 2]) -> bool {
+        if new <= old {
+            return true;
+        }
+        self.tell(kinds[usize::from(old > 0)], reader, &[keyword], new.to_string(), || {
+            format!("`{keyword}` goes up from {old} to {new}, and data written with the old schema may have less; keep at most {old}")
+        })
+    }
+}
+
+/// The first of some values, for people.
+fn listed(values: &[String]) -> String {
+    const MAX_LENGTH: usize = 60;
+    let mut listed: Vec<String> =
+        values.iter().take(MAX_LISTED).map(|value| format!("`{}`", value.chars().take(MAX_LENGTH).collect::<String>())).collect();
+    if values.len() > MAX_LISTED {
+        listed.push(format!("and {} more", values.len() - MAX_LISTED));
+    }
+    listed.join(", ")
+}

@@ -1,0 +1,288 @@
+//! From texts to schemas that are taken apart.
+
+use std::{collections::HashMap, sync::Arc};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Number, Value};
+
+use super::{
+    documents::{Documents, Place},
+    draft::{Draft, is_pattern},
+    node::{Id, Node, Types, Values, text},
+    unevaluated,
+};
+use crate::Invalid;
+
+/// Most schemas in a schema, with those that it refers to.
+const MAX_NODES: usize = 200_000;
+
+/// Keywords that assert something without a schema in them, and the drafts since which they do; equal ones make equal shapes.
+const SHAPES: [(Draft, &str); 23] = [
+    (Draft::Four, "type"),
+    (Draft::Four, "enum"),
+    (Draft::Six, "const"),
+    (Draft::Four, "minimum"),
+    (Draft::Four, "maximum"),
+    (Draft::Four, "exclusiveMinimum"),
+    (Draft::Four, "exclusiveMaximum"),
+    (Draft::Four, "multipleOf"),
+    (Draft::Four, "minLength"),
+    (Draft::Four, "maxLength"),
+    (Draft::Four, "pattern"),
+    (Draft::Four, "format"),
+    (Draft::Four, "minProperties"),
+    (Draft::Four, "maxProperties"),
+    (Draft::Four, "required"),
+    (Draft::September2019, "dependentRequired"),
+    (Draft::Four, "minItems"),
+    (Draft::Four, "maxItems"),
+    (Draft::Four, "uniqueItems"),
+    (Draft::September2019, "minContains"),
+    (Draft::September2019, "maxContains"),
+    (Draft::Four, "contentEncoding"),
+    (Draft::Four, "contentMediaType"),
+];
+
+/// All schemas of a text; the first one is the whole.
+pub fn compile(documents: &mut Documents) -> Result<Vec<Node>, Invalid> {
+    let mut compiler = Compiler { documents, nodes: Vec::new(), known: HashMap::new() };
+    compiler.id(Place { document: 0, pointer: "".into() });
+    let mut next = 0;
+    // A list of work instead of recursion: references may form chains of any length.
+    while next < compiler.nodes.len() {
+        compiler.fill(next)?;
+        if compiler.nodes.len() > MAX_NODES {
+            return Err(Invalid::new(format!(
+                "the schema is made of more than {MAX_NODES} schemas; split it, or leave out what isn't needed"
+            )));
+        }
+        next += 1;
+    }
+    let mut nodes = compiler.nodes;
+    unevaluated::derive(&mut nodes);
+    Ok(nodes)
+}
+
+struct Compiler<'a> {
+    documents: &'a mut Documents,
+    nodes: Vec<Node>,
+    known: HashMap<Place, Id>,
+}
+
+impl Compiler<'_> {
+    fn id(&mut self, place: Place) -> Id {
+        if let Some(id) = self.known.get(&place) {
+            return *id;
+        }
+        self.nodes.push(Node::anything(place.clone()));
+        self.known.insert(place, self.nodes.len() - 1);
+        self.nodes.len() - 1
+    }
+
+    fn fill(&mut self, id: Id) -> Result<(), Invalid> {
+        let place = self.nodes[id].place.clone();
+        let draft = self.documents.get(place.document).draft;
+        self.documents.spend(place.pointer.len())?;
+        let document = Arc::clone(&self.documents.get(place.document).value);
+        match document.pointer(&place.pointer) {
+            Some(Value::Bool(verdict)) => {
+                self.nodes[id].verdict = Some(*verdict);
+                if !verdict {
+                    self.nodes[id].shape = "false".into();
+                }
+            }
+            Some(Value::Object(members)) => {
+                let reference = members.get("$ref").and_then(Value::as_str);
+                if let Some(reference) = reference {
+                    let target = self.documents.resolve(reference, &place)?;
+                    let target = self.id(target);
+                    self.nodes[id].links.reference = Some(target);
+                }
+                self.nodes[id].has_default = members.contains_key("default");
+                // What is defined here is checked even if nothing refers to it.
+                for keyword in ["definitions", "$defs"] {
+                    for name in members.get(keyword).and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+                        self.id(place.below(&[keyword, name]));
+                    }
+                }
+                if reference.is_none() || draft.reference_has_siblings() {
+                    self.assertions(id, members, draft)?;
+                    self.schemas(id, members, draft)?;
+                }
+            }
+            // The placeholder that a missing `then` or `else` leaves.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn assertions(&mut self, id: Id, members: &Map<String, Value>, draft: Draft) -> Result<(), Invalid> {
+        let place = self.nodes[id].place.clone();
+        let node = &mut self.nodes[id];
+        let mut shape = String::new();
+        for (since, keyword) in SHAPES {
+            if let Some(value) = members.get(keyword).filter(|_| draft >= since) {
+                shape.push_str(keyword);
+                shape.push_str(&text(value));
+            }
+        }
+        let size = |keyword: &str| members.get(keyword).and_then(size);
+        let number = |keyword: &str| members.get(keyword).and_then(Value::as_number).cloned();
+        let string = |keyword: &str| members.get(keyword).and_then(Value::as_str).map(Arc::<str>::from);
+        node.types = members.get("type").map(types);
+        if let Some(values) = members.get("enum").and_then(Value::as_array) {
+            node.values.push(Values::new(values));
+        }
+        if draft >= Draft::Six
+            && let Some(value) = members.get("const")
+        {
+            node.values.push(Values::new(std::slice::from_ref(value)));
+        }
+        (node.minimum, node.maximum) = (number("minimum"), number("maximum"));
+        if draft == Draft::Four {
+            let is_exclusive = |keyword: &str| members.get(keyword) == Some(&Value::Bool(true));
+            if is_exclusive("exclusiveMinimum") {
+                node.exclusive_minimum = node.minimum.take();
+            }
+            if is_exclusive("exclusiveMaximum") {
+                node.exclusive_maximum = node.maximum.take();
+            }
+        } else {
+            (node.exclusive_minimum, node.exclusive_maximum) = (number("exclusiveMinimum"), number("exclusiveMaximum"));
+        }
+        node.multiple_of = number("multipleOf");
+        (node.min_length, node.max_length) = (size("minLength").unwrap_or(0), size("maxLength"));
+        (node.pattern, node.format) = (string("pattern"), string("format"));
+        (node.min_properties, node.max_properties) = (size("minProperties").unwrap_or(0), size("maxProperties"));
+        (node.min_items, node.max_items) = (size("minItems").unwrap_or(0), size("maxItems"));
+        node.unique = members.get("uniqueItems") == Some(&Value::Bool(true));
+        if draft >= Draft::September2019 {
+            (node.min_contains, node.max_contains) = (size("minContains"), size("maxContains"));
+        }
+        node.required = members.get("required").map(names).unwrap_or_default().into();
+        let mut dependent = IndexMap::new();
+        let since = if draft >= Draft::September2019 { &["dependencies", "dependentRequired"][..] } else { &["dependencies"] };
+        for keyword in since {
+            for (name, value) in members.get(*keyword).and_then(Value::as_object).into_iter().flatten() {
+                if value.is_array() {
+                    dependent.entry(name.clone()).or_insert_with(Vec::new).extend(names(value));
+                    shape.push_str(name);
+                    shape.push_str(&text(value));
+                }
+            }
+        }
+        node.dependent_required = dependent.into();
+        if let Some(dynamic) = self.dynamic(members, draft) {
+            shape.push_str(&dynamic.0);
+            self.nodes[id].links.dynamic = dynamic.1.into_iter().map(|place| self.id(place)).collect();
+        }
+        let node = &mut self.nodes[id];
+        node.shape = shape.into();
+        if let Some(pattern) = node.pattern.as_ref().filter(|pattern| !is_pattern(pattern)) {
+            return Err(not_a_pattern(pattern, &place.below(&["pattern"])));
+        }
+        Ok(())
+    }
+
+    /// A reference whose meaning depends on how it is reached, and all that it may mean.
+    fn dynamic(&self, members: &Map<String, Value>, draft: Draft) -> Option<(String, Vec<Place>)> {
+        let (keyword, anchor) = match draft {
+            Draft::September2019 => ("$recursiveRef", "#"),
+            Draft::December2020 => ("$dynamicRef", members.get("$dynamicRef")?.as_str()?.rsplit('#').next()?),
+            _ => return None,
+        };
+        let reference = members.get(keyword)?.as_str()?;
+        Some((format!("{keyword}{reference}"), self.documents.dynamic(anchor)?.to_vec()))
+    }
+
+    fn schemas(&mut self, id: Id, members: &Map<String, Value>, draft: Draft) -> Result<(), Invalid> {
+        let place = self.nodes[id].place.clone();
+        let mut links = std::mem::take(&mut self.nodes[id].links);
+        for (keyword, value) in members {
+            let is_schema = value.is_object() || value.is_boolean();
+            match (keyword.as_str(), value) {
+                ("allOf", Value::Array(list)) => links.all_of = self.list(&place, keyword, list),
+                ("anyOf", Value::Array(list)) => links.any_of = self.list(&place, keyword, list),
+                ("oneOf", Value::Array(list)) => links.one_of = self.list(&place, keyword, list),
+                ("prefixItems", Value::Array(list)) if draft >= Draft::December2020 => links.prefix = self.list(&place, keyword, list),
+                ("items", Value::Array(list)) if draft < Draft::December2020 => links.prefix = self.list(&place, keyword, list),
+                ("properties", Value::Object(map)) => links.properties = self.map(&place, keyword, map),
+                ("patternProperties", Value::Object(map)) => {
+                    if let Some(pattern) = map.keys().find(|pattern| !is_pattern(pattern)) {
+                        return Err(not_a_pattern(pattern, &place.below(&[keyword])));
+                    }
+                    links.patterns = self.map(&place, keyword, map);
+                }
+                ("dependencies" | "dependentSchemas", Value::Object(map)) if keyword == "dependencies" || draft >= Draft::September2019 => {
+                    let schemas = map.iter().filter(|(_, value)| !value.is_array()).map(|(name, _)| name);
+                    links.dependent.extend(schemas.map(|name| (name.as_str().into(), self.id(place.below(&[keyword, name])))));
+                }
+                ("additionalProperties", _) => links.additional = Some(self.id(place.below(&[keyword]))),
+                ("additionalItems", _) if draft < Draft::December2020 && members.get("items").is_some_and(Value::is_array) => {
+                    links.items = Some(self.id(place.below(&[keyword])));
+                }
+                ("items", _) if is_schema => links.items = Some(self.id(place.below(&[keyword]))),
+                ("not", _) => links.not = Some(self.id(place.below(&[keyword]))),
+                ("propertyNames", _) if draft >= Draft::Six => links.property_names = Some(self.id(place.below(&[keyword]))),
+                ("contains", _) if draft >= Draft::Six => links.contains = Some(self.id(place.below(&[keyword]))),
+                ("if", _) if draft >= Draft::Seven => {
+                    links.condition = Some(["if", "then", "else"].map(|keyword| self.id(place.below(&[keyword]))));
+                }
+                ("unevaluatedProperties", _) if draft >= Draft::September2019 => {
+                    links.unevaluated_properties = Some(self.id(place.below(&[keyword])));
+                }
+                ("unevaluatedItems", _) if draft >= Draft::September2019 => {
+                    links.unevaluated_items = Some(self.id(place.below(&[keyword])));
+                }
+                ("$dynamicRef", Value::String(reference)) if draft >= Draft::December2020 => {
+                    let target = self.documents.resolve(reference, &place)?;
+                    if self.dynamic(members, draft).is_none() {
+                        let target = self.id(target);
+                        links.all_of.push(target);
+                    }
+                }
+                ("$recursiveRef", Value::String(reference)) if draft == Draft::September2019 => {
+                    let target = self.documents.resolve(reference, &place)?;
+                    if self.dynamic(members, draft).is_none() {
+                        let target = self.id(target);
+                        links.all_of.push(target);
+                    }
+                }
+                _ => {}
+            }
+        }
+        // `allOf` may have been read behind a dynamic reference; both count.
+        self.nodes[id].links = links;
+        Ok(())
+    }
+
+    fn list(&mut self, place: &Place, keyword: &str, list: &[Value]) -> Vec<Id> {
+        (0..list.len()).map(|index| self.id(place.below(&[keyword, &index.to_string()]))).collect()
+    }
+
+    fn map(&mut self, place: &Place, keyword: &str, map: &Map<String, Value>) -> IndexMap<Arc<str>, Id> {
+        map.keys().map(|name| (name.as_str().into(), self.id(place.below(&[keyword, name])))).collect()
+    }
+}
+
+fn not_a_pattern(pattern: &str, place: &Place) -> Invalid {
+    Invalid::new(format!("`{pattern}` at `{}` is no regular expression (ECMA 262)", place.pointer))
+}
+
+fn types(value: &Value) -> Types {
+    match value {
+        Value::String(name) => Types::named(name),
+        Value::Array(names) => names.iter().filter_map(Value::as_str).map(Types::named).fold(Types::NONE, Types::or),
+        _ => Types::ALL,
+    }
+}
+
+fn names(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// A size, which newer drafts let be written as `2.0`.
+fn size(value: &Value) -> Option<u64> {
+    let number: &Number = value.as_number()?;
+    number.as_u64().or_else(|| u64::try_from(super::number::whole(number)?).ok())
+}

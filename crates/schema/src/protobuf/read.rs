@@ -1,0 +1,222 @@
+//! A text becomes a descriptor that isn't linked yet.
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, ReflectMessage as _};
+use prost_types::FileDescriptorProto;
+
+use super::{
+    check,
+    edition::{self, EDITIONS, Edition, Edits},
+    scan,
+};
+use crate::Invalid;
+
+/// Longest text of one file, in bytes.
+pub(super) const MAX_TEXT: usize = 1024 * 1024;
+
+/// What a file says about its grammar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Syntax {
+    Proto2,
+    Proto3,
+    Edition(Edition),
+}
+
+/// How a file imports another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Visibility {
+    Private,
+    Public,
+    Weak,
+}
+
+/// One file, read by itself.
+#[derive(Debug)]
+pub(super) struct File {
+    pub syntax: Syntax,
+    pub imports: Vec<(String, Visibility)>,
+    pub package: String,
+    /// Whether it declares a message of the name that Protobuf's own packages begin with.
+    pub declares_google: bool,
+    /// The descriptor, in proto2's grammar if the file is of an edition: of source, with places in the text.
+    pub parsed: Option<FileDescriptorProto>,
+    /// The same of a descriptor, with options as they were encoded.
+    pub encoded: Vec<u8>,
+    /// What it was read from.
+    pub text: String,
+    edits: Option<(String, Edits)>,
+    pub from_descriptor: bool,
+}
+
+impl File {
+    /// Reads a text, which is source or the base64 of a `FileDescriptorProto`.
+    pub fn read(name: &str, text: &str) -> Result<Self, Invalid> {
+        if text.len() > MAX_TEXT {
+            return Err(Invalid::new(format!("{name}: longer than {MAX_TEXT} bytes; split it into files that import each other")));
+        }
+        if text.trim().is_empty() {
+            return Err(Invalid::new(format!("{name}: the text is empty; a schema declares at least one message or enum")));
+        }
+        match bytes(text) {
+            Some(bytes) => Self::decode(name, &bytes),
+            None => Self::parse(name, text),
+        }
+    }
+
+    /// Reads source.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Invalid> {
+        let words = scan::words(text);
+        scan::shallow(text, &words).map_err(|invalid| within(name, &invalid))?;
+        let edited = edition::rewritten(text, &words).map_err(|invalid| within(name, &invalid))?;
+        let (edition, edits) = match edited {
+            Some((edition, edited, edits)) => (Some(edition), Some((edited, edits))),
+            None => (None, None),
+        };
+        let mut file = Self {
+            syntax: Syntax::Proto2,
+            imports: Vec::new(),
+            package: String::new(),
+            declares_google: false,
+            parsed: None,
+            encoded: Vec::new(),
+            text: text.to_owned(),
+            edits,
+            from_descriptor: false,
+        };
+        let source = file.edits.as_ref().map_or(text, |(edited, _)| edited.as_str());
+        let parsed = protox_parse(name, source).map_err(|error| match error.at {
+            Some(at) => Invalid::new(format!("{name}: {}: {}", file.place(at), error.message)),
+            None => Invalid::new(format!("{name}: {}", error.message)),
+        })?;
+        check::sane(name, &parsed, true)?;
+        file.syntax = match (edition, parsed.syntax.as_deref()) {
+            (Some(edition), _) => Syntax::Edition(edition),
+            (None, Some("proto3")) => Syntax::Proto3,
+            (None, _) => Syntax::Proto2,
+        };
+        file.imports = imports(&parsed);
+        parsed.package().clone_into(&mut file.package);
+        file.declares_google = declares_google(&parsed);
+        file.parsed = Some(parsed);
+        Ok(file)
+    }
+
+    /// Reads a descriptor.
+    fn decode(name: &str, bytes: &[u8]) -> Result<Self, Invalid> {
+        let refused = |why: &dyn std::fmt::Display| {
+            Invalid::new(format!("{name}: neither source nor the base64 of a google.protobuf.FileDescriptorProto: {why}"))
+        };
+        let parsed = FileDescriptorProto::decode(bytes).map_err(|error| refused(&error))?;
+        // The type that the crate has for it leaves out the edition and custom options.
+        let mut dynamic = DynamicMessage::decode(parsed.descriptor(), bytes).map_err(|error| refused(&error))?;
+        let syntax = match parsed.syntax.as_deref() {
+            None | Some("" | "proto2") => Syntax::Proto2,
+            Some("proto3") => Syntax::Proto3,
+            Some("editions") => {
+                let number = edition_number(&dynamic);
+                let known = EDITIONS.into_iter().find(|edition| Some(edition.number) == number);
+                Syntax::Edition(known.ok_or_else(|| refused(&"its edition isn't known; use 2023 or 2024"))?)
+            }
+            Some(other) => return Err(refused(&format!("syntax `{other}` isn't known; use proto2, proto3 or editions"))),
+        };
+        check::sane(name, &parsed, false)?;
+        dynamic.clear_field_by_name("source_code_info");
+        // An edition is linked as proto2, which is what no syntax means; the linker knows no empty one.
+        if syntax != Syntax::Proto3 {
+            dynamic.clear_field_by_name("syntax");
+        }
+        dynamic.clear_field_by_name("edition");
+        Ok(Self {
+            syntax,
+            imports: imports(&parsed),
+            package: parsed.package().to_owned(),
+            declares_google: declares_google(&parsed),
+            parsed: None,
+            encoded: dynamic.encode_to_vec(),
+            text: String::new(),
+            edits: None,
+            from_descriptor: true,
+        })
+    }
+
+    /// A place in the text that was given, for people. `at` is in the text as it was parsed.
+    pub fn place(&self, at: usize) -> String {
+        let at = self.edits.as_ref().map_or(at, |(_, edits)| edits.original(at));
+        scan::place(&self.text, at)
+    }
+
+    /// The place of a declaration, by its path in the descriptor: its own, or that of what it is in.
+    pub fn place_at(&self, path: &[i32]) -> Option<String> {
+        let locations = &self.parsed.as_ref()?.source_code_info.as_ref()?.location;
+        let about = locations.iter().filter(|location| !location.path.is_empty() && path.starts_with(&location.path));
+        let span = &about.max_by_key(|location| location.path.len())?.span;
+        let (line, column) = (usize::try_from(*span.first()?).ok()?, usize::try_from(*span.get(1)?).ok()?);
+        let parsed = self.edits.as_ref().map_or(self.text.as_str(), |(edited, _)| edited.as_str());
+        let begin: usize = parsed.split_inclusive('\n').take(line).map(str::len).sum();
+        Some(self.place((begin + column).min(parsed.len())))
+    }
+}
+
+/// Why a text can't be parsed, and where.
+struct Unparsed {
+    at: Option<usize>,
+    message: String,
+}
+
+fn protox_parse(name: &str, source: &str) -> Result<FileDescriptorProto, Unparsed> {
+    match protox::file::File::from_source(name, source) {
+        Ok(file) => Ok(file.into()),
+        Err(error) => {
+            let at = miette_span(&error, source);
+            Err(Unparsed { at, message: error.to_string() })
+        }
+    }
+}
+
+/// The parser tells the place in its debug output only: `file:line:column: …`, both from 1.
+fn miette_span(error: &protox::Error, source: &str) -> Option<usize> {
+    let shown = format!("{error:?}");
+    let rest = shown.strip_prefix(error.file()?)?.strip_prefix(':')?;
+    let (line, rest) = rest.split_once(':')?;
+    let (column, _) = rest.split_once(':')?;
+    let (line, column) = (line.parse::<usize>().ok()?, column.parse::<usize>().ok()?);
+    let begin: usize = source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    Some((begin + column.saturating_sub(1)).min(source.len()))
+}
+
+fn within(name: &str, invalid: &Invalid) -> Invalid {
+    Invalid::new(format!("{name}: {}", invalid.message))
+}
+
+fn declares_google(file: &FileDescriptorProto) -> bool {
+    file.message_type.iter().any(|message| message.name() == "google")
+}
+
+fn imports(file: &FileDescriptorProto) -> Vec<(String, Visibility)> {
+    let has = |list: &[i32], index: usize| list.iter().any(|at| usize::try_from(*at) == Ok(index));
+    let imports = file.dependency.iter().enumerate().map(|(index, path)| {
+        let visibility = match index {
+            _ if has(&file.public_dependency, index) => Visibility::Public,
+            _ if has(&file.weak_dependency, index) => Visibility::Weak,
+            _ => Visibility::Private,
+        };
+        (path.clone(), visibility)
+    });
+    imports.collect()
+}
+
+fn edition_number(file: &DynamicMessage) -> Option<i32> {
+    file.get_field_by_name("edition").and_then(|number| number.as_enum_number())
+}
+
+/// What a text says in base64; `None` if it is source, which has signs that base64 doesn't.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
+    let compact: String = text.split_ascii_whitespace().collect();
+    engine.decode(compact).ok()
+}

@@ -1,0 +1,25 @@
+//! The table of drivers in this build. Each is a crate of its own, behind a Cargo feature.
+
+pub use prism_driver::*;
+
+#[cfg(feature = "memory")]
+pub use prism_driver_memory as memory;
+#[cfg(feature = "redis")]
+pub use prism_driver_redis as redis;
+#[cfg(feature = "sqlite")]
+pub use prism_driver_sqlite as sqlite;
+
+/// All drivers of this build, one line each.
+pub const KINDS: &[&Kind] = &[
+    #[cfg(feature = "memory")]
+    &memory::KIND,
+    #[cfg(feature = "sqlite")]
+    &sqlite::KIND,
+    #[cfg(feature = "redis")]
+    &redis::KIND,
+];
+
+/// Returns the driver for a kind of backend, or `None` if this build has none.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.name == name)
+}
