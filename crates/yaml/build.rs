@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use problem::{Place, Problems};
+use problem::{Position, Problems};
 use tree::{Node, Value};
 
 /// The folder of the repository, as seen from this crate.
@@ -83,7 +83,7 @@ struct Writer {
 
 impl Writer {
     fn node(&mut self, node: &Node) {
-        self.place(&node.place);
+        self.position(&node.position);
         match &node.value {
             Value::Null => self.out.push(compact::NULL),
             Value::Bool(false) => self.out.push(compact::FALSE),
@@ -108,17 +108,17 @@ impl Writer {
                 self.number(entries.len() as u64);
                 for (key, node) in entries {
                     self.text(&key.name);
-                    self.place(&key.place);
+                    self.position(&key.position);
                     self.node(node);
                 }
             }
         }
     }
 
-    fn place(&mut self, place: &Place) {
-        let (line, column) = match place {
-            Place::File { line, column } => (*line, *column),
-            Place::Named(_) => (0, 0),
+    fn position(&mut self, position: &Position) {
+        let (line, column) = match position {
+            Position::File { line, column } => (*line, *column),
+            Position::Named(_) => (0, 0),
         };
         let step = line.wrapping_sub(self.line).cast_signed();
         self.line = line;

@@ -21,7 +21,7 @@ use prism_frontend::{
     schema::{MessageId, Schema},
 };
 use prism_pattern::PATTERNS;
-use prism_registry::unknown;
+use prism_registry::unknown_name;
 use prism_remote::RemoteHandler;
 
 const EXAMPLES: &str = "\
@@ -140,7 +140,7 @@ fn find(name: &str) -> Result<Vec<Arc<Method>>, Failure> {
         PATTERNS.iter().filter_map(|pattern| Method::of_service(proto::descriptors(), pattern.service)).flatten().collect();
     if !methods.iter().any(|method| method.name.eq_ignore_ascii_case(name)) {
         let names: Vec<_> = methods.iter().map(|method| method.name.as_str()).collect();
-        return Err(Failure(unknown("RPC", name, names)));
+        return Err(Failure(unknown_name("RPC", name, names)));
     }
     methods.retain(|method| method.name.eq_ignore_ascii_case(name));
     Ok(methods)

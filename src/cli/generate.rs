@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Outcome, output::print_text};
 use crate::driver;
-use prism_registry::{Backend, DriverStatus, Pattern, Registry, Slot, SlotCheck, Status, unknown};
+use prism_registry::{Backend, DriverStatus, Pattern, Registry, Slot, SlotCheck, Status, unknown_name};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,7 +78,7 @@ type Filled<'a> = (&'a str, &'a Backend, SlotCheck);
 
 fn config(registry: &Registry, args: &ConfigArgs) -> Result<String, Vec<String>> {
     let Some(pattern) = registry.pattern(&args.pattern) else {
-        return Err(vec![unknown("pattern", &args.pattern, registry.patterns.iter().map(|one| one.name.as_str()))]);
+        return Err(vec![unknown_name("pattern", &args.pattern, registry.patterns.iter().map(|one| one.name.as_str()))]);
     };
     let mut problems = Vec::new();
     if pattern.executor == Status::Planned && !args.draft {
@@ -88,7 +88,7 @@ fn config(registry: &Registry, args: &ConfigArgs) -> Result<String, Vec<String>>
     }
     for (index, (name, _)) in args.slots.iter().enumerate() {
         if !pattern.slots.contains_key(name) {
-            problems.push(unknown("slot", name, pattern.slots.keys().map(String::as_str)));
+            problems.push(unknown_name("slot", name, pattern.slots.keys().map(String::as_str)));
         }
         if args.slots[..index].iter().any(|(earlier, _)| earlier == name) {
             problems.push(format!("slot `{name}` is given twice"));
@@ -119,7 +119,7 @@ fn fill<'a>(registry: &'a Registry, args: &ConfigArgs, name: &'a str, slot: &Slo
         };
     };
     let Some(backend) = registry.backend(wanted) else {
-        return Err(unknown("backend", wanted, registry.backends.iter().map(|one| one.name.as_str())));
+        return Err(unknown_name("backend", wanted, registry.backends.iter().map(|one| one.name.as_str())));
     };
     let check = SlotCheck::new(name, slot, backend);
     if fits(&backend) && (args.draft || driver::kind(wanted).is_some()) {

@@ -19,7 +19,7 @@ pub use model::{
     AccessLog, Admin, Backend, Binding, Config, Cors, Frontend, FrontendKind, Limits, Listener, Log, LogFormat, LogLevel, Namespace,
     Origin, Remote, Shutdown, Slot, Tls,
 };
-pub use prism_yaml::{Place, Problem, Problems};
+pub use prism_yaml::{Position, Problem, Problems};
 pub use schema::schema;
 pub use settings::Settings;
 pub use source::{DEFAULT_FILE, Definition, Driver, Flag, Known, Source, Variables, variable};

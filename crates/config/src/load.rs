@@ -8,7 +8,7 @@ use super::{
     reader::Reader,
     source::{Known, Source, variable},
 };
-use prism_yaml::{self as yaml, Place, Problem, Problems};
+use prism_yaml::{self as yaml, Position, Problem, Problems};
 
 /// A configuration is written by people; what is larger is something else.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -47,7 +47,7 @@ pub fn check(source: &Source, known: &Known<'_>) -> Checked {
     match text(path) {
         Ok(text) => check_text(&file, &text, Origin::File(path.clone()), source, known),
         Err(message) => {
-            let problem = Problem { place: Place::WHOLE_FILE, message };
+            let problem = Problem { position: Position::WHOLE_FILE, message };
             Checked { config: Config::default(), problems: Problems { file, list: vec![problem] } }
         }
     }
@@ -65,7 +65,7 @@ pub fn check_text(name: &str, text: &str, origin: Origin, source: &Source, known
         list.extend(problems);
         list.extend(unused_flags(source, &asked));
     }
-    list.sort_by(|a, b| a.place.cmp(&b.place));
+    list.sort_by(|a, b| a.position.cmp(&b.position));
     config.warnings = unused_variables(source, &asked);
     Checked { config, problems: Problems { file: name.to_owned(), list } }
 }
@@ -83,7 +83,7 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
 fn unused_flags(source: &Source, asked: &BTreeSet<String>) -> Vec<Problem> {
     let unused = source.flags.iter().filter(|flag| !asked.contains(&variable(&flag.setting)));
     let problem = |flag: &super::Flag| Problem {
-        place: Place::Named(flag.name.clone()),
+        position: Position::Named(flag.name.clone()),
         message: format!("this configuration has no `{}` that the option could set", flag.setting),
     };
     unused.map(problem).collect()

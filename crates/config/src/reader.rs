@@ -7,7 +7,7 @@ use super::{
     source::{Known, Source, variable},
     unit::{parse_duration, parse_size},
 };
-use prism_yaml::{Key, Node, Place, Problem, Value, unknown};
+use prism_yaml::{Key, Node, Position, Problem, Value, unknown_name};
 
 /// What all parts of reading share.
 pub(super) struct Reader<'a> {
@@ -25,7 +25,7 @@ pub(super) struct Scalar {
     pub shown: String,
     /// Whether it comes from a reference or a variable. Then it is a text, whatever it is meant to be.
     pub foreign: bool,
-    pub place: Place,
+    pub position: Position,
 }
 
 impl<'a> Reader<'a> {
@@ -33,8 +33,8 @@ impl<'a> Reader<'a> {
         Self { source, known, problems: RefCell::default(), asked: RefCell::default() }
     }
 
-    pub fn problem(&self, place: &Place, message: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem { place: place.clone(), message: message.into() });
+    pub fn problem(&self, position: &Position, message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem { position: position.clone(), message: message.into() });
     }
 
     pub fn finish(self) -> (Vec<Problem>, BTreeSet<String>) {
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         };
         self.asked.borrow_mut().insert(name);
         let (name, value) = found?;
-        Some(Scalar { value: Value::Text(value.clone()), shown: value.clone(), foreign: true, place: Place::Named(name) })
+        Some(Scalar { value: Value::Text(value.clone()), shown: value.clone(), foreign: true, position: Position::Named(name) })
     }
 
     /// A single value of the file; what it is not is told.
@@ -64,21 +64,21 @@ impl<'a> Reader<'a> {
                 Ok(None) => text.clone(),
                 Ok(Some(expanded)) => {
                     let value = Value::Text(expanded);
-                    return Some(Scalar { value, shown: text.clone(), foreign: true, place: node.place.clone() });
+                    return Some(Scalar { value, shown: text.clone(), foreign: true, position: node.position.clone() });
                 }
                 Err(problems) => {
                     for problem in problems {
-                        self.problem(&node.place, format!("`{name}`: {problem}"));
+                        self.problem(&node.position, format!("`{name}`: {problem}"));
                     }
                     return None;
                 }
             },
             other => {
-                self.problem(&node.place, format!("`{name}` must be a single value, not {}", other.kind()));
+                self.problem(&node.position, format!("`{name}` must be a single value, not {}", other.kind()));
                 return None;
             }
         };
-        Some(Scalar { value: node.value.clone(), shown, foreign: false, place: node.place.clone() })
+        Some(Scalar { value: node.value.clone(), shown, foreign: false, position: node.position.clone() })
     }
 
     /// The entries of a mapping; nothing if it is none, which is told.
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
             Value::Map(entries) => entries,
             Value::Null => &[],
             other => {
-                self.problem(&node.place, format!("`{name}` must be a mapping, not {}", other.kind()));
+                self.problem(&node.position, format!("`{name}` must be a mapping, not {}", other.kind()));
                 &[]
             }
         }
@@ -100,17 +100,17 @@ pub(super) struct Section<'r, 'a> {
     /// Path of the section, as `listeners.main`; empty for the whole.
     pub path: String,
     /// Where its name stands.
-    pub place: Place,
+    pub position: Position,
     entries: &'r [(Key, Node)],
     asked: RefCell<Vec<&'static str>>,
 }
 
 impl<'r, 'a> Section<'r, 'a> {
     /// A section; without a node an empty one, whose settings can come from variables.
-    pub fn new(reader: &'r Reader<'a>, path: String, place: &Place, node: Option<&'r Node>) -> Self {
+    pub fn new(reader: &'r Reader<'a>, path: String, position: &Position, node: Option<&'r Node>) -> Self {
         let name = path.rsplit('.').next().unwrap_or_default();
         let entries = node.map_or(&[][..], |node| reader.entries(name, node));
-        Self { reader, path, place: place.clone(), entries, asked: RefCell::default() }
+        Self { reader, path, position: position.clone(), entries, asked: RefCell::default() }
     }
 
     pub fn path_of(&self, key: &str) -> String {
@@ -118,22 +118,22 @@ impl<'r, 'a> Section<'r, 'a> {
     }
 
     /// The node under a key, and where the key stands.
-    pub fn node(&self, key: &'static str) -> Option<(&'r Node, &'r Place)> {
+    pub fn node(&self, key: &'static str) -> Option<(&'r Node, &'r Position)> {
         self.asked.borrow_mut().push(key);
         let (found, node) = self.entries.iter().find(|(found, _)| found.name == key)?;
-        (!matches!(node.value, Value::Null)).then_some((node, &found.place))
+        (!matches!(node.value, Value::Null)).then_some((node, &found.position))
     }
 
     /// Where a key stands, else where the section does.
-    pub fn place_of(&self, key: &str) -> &Place {
-        self.entries.iter().find(|(found, _)| found.name == key).map_or(&self.place, |(found, _)| &found.place)
+    pub fn position_of(&self, key: &str) -> &Position {
+        self.entries.iter().find(|(found, _)| found.name == key).map_or(&self.position, |(found, _)| &found.position)
     }
 
     /// A section in this one.
     pub fn section(&self, key: &'static str) -> Section<'r, 'a> {
         let found = self.node(key);
-        let place = found.map_or(&self.place, |(_, place)| place);
-        Section::new(self.reader, self.path_of(key), place, found.map(|(node, _)| node))
+        let position = found.map_or(&self.position, |(_, position)| position);
+        Section::new(self.reader, self.path_of(key), position, found.map(|(node, _)| node))
     }
 
     /// The entries of a mapping whose keys are names of the user's.
@@ -141,7 +141,7 @@ impl<'r, 'a> Section<'r, 'a> {
         let (node, _) = self.node(key)?;
         let entries = self.reader.entries(key, node);
         for (name, _) in entries {
-            check_name(self.reader, key, &name.name, &name.place);
+            check_name(self.reader, key, &name.name, &name.position);
         }
         Some(entries)
     }
@@ -152,7 +152,7 @@ impl<'r, 'a> Section<'r, 'a> {
         match &node.value {
             Value::List(items) => Some(items),
             other => {
-                self.reader.problem(&node.place, format!("`{key}` must be a list, not {}", other.kind()));
+                self.reader.problem(&node.position, format!("`{key}` must be a list, not {}", other.kind()));
                 Some(&[])
             }
         }
@@ -164,7 +164,7 @@ impl<'r, 'a> Section<'r, 'a> {
     }
 
     /// A value as `parse` understands it; if it doesn't, `expected` tells what would be right.
-    pub fn parsed<T>(&self, key: &'static str, expected: impl Display, parse: impl FnOnce(&str) -> Option<T>) -> Option<(T, Place)> {
+    pub fn parsed<T>(&self, key: &'static str, expected: impl Display, parse: impl FnOnce(&str) -> Option<T>) -> Option<(T, Position)> {
         let scalar = self.scalar(key)?;
         let text = match &scalar.value {
             Value::Text(text) => text.clone(),
@@ -172,22 +172,22 @@ impl<'r, 'a> Section<'r, 'a> {
         };
         let value = parse(&text);
         if value.is_none() {
-            self.reader.problem(&scalar.place, format!("`{key}` must be {expected}, not `{}`", scalar.shown));
+            self.reader.problem(&scalar.position, format!("`{key}` must be {expected}, not `{}`", scalar.shown));
         }
-        Some((value?, scalar.place))
+        Some((value?, scalar.position))
     }
 
-    pub fn text(&self, key: &'static str) -> Option<(String, Place)> {
+    pub fn text(&self, key: &'static str) -> Option<(String, Position)> {
         let scalar = self.scalar(key)?;
         match scalar.value {
-            Value::Text(text) if !text.is_empty() => Some((text, scalar.place)),
+            Value::Text(text) if !text.is_empty() => Some((text, scalar.position)),
             Value::Text(_) => {
-                self.reader.problem(&scalar.place, format!("`{key}` must not be empty; leave it out instead"));
+                self.reader.problem(&scalar.position, format!("`{key}` must not be empty; leave it out instead"));
                 None
             }
             other => {
                 let (kind, shown) = (other.kind(), &scalar.shown);
-                self.reader.problem(&scalar.place, format!("`{key}` must be text, not {kind}; write \"{shown}\" in quotes"));
+                self.reader.problem(&scalar.position, format!("`{key}` must be text, not {kind}; write \"{shown}\" in quotes"));
                 None
             }
         }
@@ -207,7 +207,7 @@ impl<'r, 'a> Section<'r, 'a> {
         self.parsed(key, "a whole number greater than 0", positive).map(|(value, _)| value)
     }
 
-    pub fn address(&self, key: &'static str) -> Option<(SocketAddr, Place)> {
+    pub fn address(&self, key: &'static str) -> Option<(SocketAddr, Position)> {
         let parse = |text: &str| text.replace("localhost:", "127.0.0.1:").parse().ok();
         self.parsed(key, "IP:PORT, as 127.0.0.1:8980, or 0.0.0.0:8980 for all interfaces", parse)
     }
@@ -217,8 +217,8 @@ impl<'r, 'a> Section<'r, 'a> {
         let scalar = self.scalar(key)?;
         let found = choices.iter().find(|(name, _)| matches!(&scalar.value, Value::Text(text) if text == name));
         if found.is_none() {
-            let message = unknown(key, &scalar.shown, choices.iter().map(|(name, _)| *name));
-            self.reader.problem(&scalar.place, message);
+            let message = unknown_name(key, &scalar.shown, choices.iter().map(|(name, _)| *name));
+            self.reader.problem(&scalar.position, message);
         }
         found.map(|(_, value)| *value)
     }
@@ -231,17 +231,17 @@ impl<'r, 'a> Section<'r, 'a> {
                 let mut known = asked.clone();
                 known.sort_unstable();
                 known.dedup();
-                self.reader.problem(&key.place, unknown("setting", &key.name, known));
+                self.reader.problem(&key.position, unknown_name("setting", &key.name, known));
             }
         }
     }
 }
 
 /// Names are parts of URLs, variables and metrics, so they are plain.
-pub(super) fn check_name(reader: &Reader<'_>, what: &str, name: &str, place: &Place) {
+pub(super) fn check_name(reader: &Reader<'_>, what: &str, name: &str, position: &Position) {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     if name.len() > 63 || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.bytes().all(plain) {
         let rule = "a lower-case letter, then letters, digits, `-` and `_`, at most 63 characters";
-        reader.problem(place, format!("`{name}` can't be a name in `{what}`: {rule}"));
+        reader.problem(position, format!("`{name}` can't be a name in `{what}`: {rule}"));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Backend, Interface, Registry, unknown};
+use super::{Backend, Interface, Registry, unknown_name};
 
 /// What is asked for. Everything has to hold.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +40,7 @@ impl Registry {
             } else {
                 let names = self.models.iter().map(|model| model.name.as_str());
                 let names = names.chain(self.interfaces().map(|interface| interface.name.as_str())).collect::<Vec<_>>();
-                return Err(unknown("interface", name, names));
+                return Err(unknown_name("interface", name, names));
             }
         }
         for name in &query.capabilities {
@@ -55,7 +55,7 @@ impl Registry {
     /// only one.
     fn expressing(&self, capability: &str, models: &[&str]) -> Result<Vec<&Interface>, String> {
         let Some(found) = self.capability(capability) else {
-            return Err(unknown("capability", capability, self.capabilities.iter().map(|one| one.name.as_str())));
+            return Err(unknown_name("capability", capability, self.capabilities.iter().map(|one| one.name.as_str())));
         };
         let interfaces = found.interfaces.iter().filter_map(|name| self.interface(name)).collect::<Vec<_>>();
         if models.is_empty() {

@@ -19,7 +19,7 @@ pub use model::{
     Api, Backend, Capability, Connection, DriverStatus, IDEMPOTENCY_INTERFACES, IDEMPOTENCY_SLOT, Interface, Limits, Model, Name, Pattern,
     Setting, SettingType, Slot, Status, Step,
 };
-pub use prism_yaml::{nearest, unknown};
+pub use prism_yaml::{suggest, unknown_name};
 pub use problem::{Problem, Problems};
 pub use rpcs::{Rpc, rpcs};
 pub use slot::{Group, Requirement, SlotCheck};

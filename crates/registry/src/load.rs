@@ -8,7 +8,7 @@ use super::{
     Backend, Model, Name, Pattern, Problems, Registry,
     model::{Capabilities, Capability},
 };
-use prism_yaml::{self as yaml, EMBEDDED, Place, Problem};
+use prism_yaml::{self as yaml, EMBEDDED, Position, Problem};
 
 const ROOT: &str = "registry";
 
@@ -104,8 +104,8 @@ impl Loader {
     fn parse<T: DeserializeOwned>(&mut self, path: &str, text: &str) -> Option<T> {
         let (root, mut problems) = yaml::parse(text);
         let read = if problems.is_empty() { yaml::typed(&root).map_err(|problem| problems.push(problem)).ok() } else { None };
-        for Problem { place, message } in problems {
-            let line = if let Place::File { line, .. } = place { line } else { 0 };
+        for Problem { position, message } in problems {
+            let line = if let Position::File { line, .. } = position { line } else { 0 };
             self.problems.add(path, line, message);
         }
         read

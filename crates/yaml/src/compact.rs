@@ -6,7 +6,7 @@
 //! difference to the line of the place before it (zigzag), and its column. Counts and numbers are varints, as in protobuf.
 
 use super::{
-    problem::Place,
+    problem::Position,
     tree::{Key, Node, Value},
 };
 
@@ -32,7 +32,7 @@ struct Reader<'b> {
 
 impl Reader<'_> {
     fn node(&mut self) -> Option<Node> {
-        let place = self.place()?;
+        let position = self.position()?;
         let value = match self.byte()? {
             NULL => Value::Null,
             FALSE => Value::Bool(false),
@@ -51,21 +51,21 @@ impl Reader<'_> {
                 let count = self.count()?;
                 let mut entries = Vec::with_capacity(count);
                 for _ in 0..count {
-                    let (name, place) = (self.text()?, self.place()?);
-                    entries.push((Key { name, place }, self.node()?));
+                    let (name, position) = (self.text()?, self.position()?);
+                    entries.push((Key { name, position }, self.node()?));
                 }
                 Value::Map(entries)
             }
             _ => return None,
         };
-        Some(Node { value, place })
+        Some(Node { value, position })
     }
 
-    fn place(&mut self) -> Option<Place> {
+    fn position(&mut self) -> Option<Position> {
         let step = self.number()?;
         let step = (step >> 1).cast_signed() ^ -(step & 1).cast_signed();
         self.line = self.line.checked_add_signed(step)?;
-        Some(Place::File { line: self.line, column: self.number()? })
+        Some(Position::File { line: self.line, column: self.number()? })
     }
 
     fn text(&mut self) -> Option<String> {

@@ -2,16 +2,17 @@
 
 mod compact;
 mod embedded;
-mod nearest;
+
 mod problem;
+mod suggestion;
 mod tree;
 mod typed;
 
 pub use embedded::{EMBEDDED, Embedded};
-pub use nearest::{nearest, unknown};
-pub use problem::{Place, Problem, Problems};
+pub use problem::{Position, Problem, Problems};
+pub use suggestion::{suggest, unknown_name};
 pub use tree::{Key, Node, Value};
-pub use typed::{Placed, typed};
+pub use typed::{TextAtLine, typed};
 
 /// Reads a document, with all that is wrong with it. One that comes with Prism has been read by its build.
 pub fn parse(text: &str) -> (Node, Vec<Problem>) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Position {
     /// In the file; line and column from 1. Line 0: the file as a whole.
     File {
         /// From 1.
@@ -16,7 +16,7 @@ pub enum Place {
     Named(String),
 }
 
-impl Place {
+impl Position {
     /// No line: the file as a whole.
     pub const WHOLE_FILE: Self = Self::File { line: 0, column: 0 };
 }
@@ -25,7 +25,7 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
-    pub place: Place,
+    pub position: Position,
     /// What is wrong, and what would be right.
     pub message: String,
 }
@@ -41,14 +41,14 @@ pub struct Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Problem { place, message }) in self.list.iter().enumerate() {
+        for (index, Problem { position, message }) in self.list.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
-            match place {
-                Place::File { line: 0, .. } => write!(f, "{}: {message}", self.file)?,
-                Place::File { line, column } => write!(f, "{}:{line}:{column}: {message}", self.file)?,
-                Place::Named(name) => write!(f, "{name}: {message}")?,
+            match position {
+                Position::File { line: 0, .. } => write!(f, "{}: {message}", self.file)?,
+                Position::File { line, column } => write!(f, "{}:{line}:{column}: {message}", self.file)?,
+                Position::Named(name) => write!(f, "{name}: {message}")?,
             }
         }
         Ok(())

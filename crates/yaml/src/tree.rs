@@ -11,7 +11,7 @@ use serde::{
 use serde_json::Number;
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
-use super::problem::{Place, Problem};
+use super::problem::{Position, Problem};
 
 /// Values may be nested this deeply. Each level takes a good deal of stack while it is read.
 const MAX_DEPTH: usize = 40;
@@ -22,7 +22,7 @@ pub struct Node {
     /// The value.
     pub value: Value,
     /// Where it begins.
-    pub place: Place,
+    pub position: Position,
 }
 
 /// A key of a mapping and its place.
@@ -31,7 +31,7 @@ pub struct Key {
     /// The key.
     pub name: String,
     /// Where it stands.
-    pub place: Place,
+    pub position: Position,
 }
 
 /// What a node is.
@@ -104,12 +104,12 @@ pub fn parse(text: &str) -> (Node, Vec<Problem>) {
         errors.push(error);
         if repeated { read(DuplicateKeyPolicy::FirstWins).map_err(|error| errors.push(error)) } else { Err(()) }
     });
-    let node = node.ok().flatten().unwrap_or(Node { value: Value::Null, place: Place::WHOLE_FILE });
+    let node = node.ok().flatten().unwrap_or(Node { value: Value::Null, position: Position::WHOLE_FILE });
     (node, errors.iter().map(problem).collect())
 }
 
 fn problem(error: &serde_saphyr::Error) -> Problem {
-    let place = error.location().map_or(Place::WHOLE_FILE, place);
+    let position = error.location().map_or(Position::WHOLE_FILE, position);
     let message = match error.without_snippet() {
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
             format!("`{key}` stands here a second time; remove one of the two")
@@ -120,24 +120,24 @@ fn problem(error: &serde_saphyr::Error) -> Problem {
             format!("this is no YAML: {}", text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message))
         }
     };
-    Problem { place, message }
+    Problem { position, message }
 }
 
-fn place(location: Location) -> Place {
-    Place::File { line: location.line(), column: location.column() }
+fn position(location: Location) -> Position {
+    Position::File { line: location.line(), column: location.column() }
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Spanned { value, referenced, .. } = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { value, place: place(referenced) })
+        Ok(Self { value, position: position(referenced) })
     }
 }
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Spanned { value, referenced, .. } = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Self { name: value, place: place(referenced) })
+        Ok(Self { name: value, position: position(referenced) })
     }
 }
 
@@ -210,13 +210,16 @@ mod tests {
         let (node, problems) = parse("a: {b: [1, off]}\nc:\n  d: 30s\n");
         assert_eq!(problems, []);
         let Value::Map(top) = node.value else { panic!("a mapping") };
-        assert_eq!(top[1].0.place, Place::File { line: 2, column: 1 });
+        assert_eq!(top[1].0.position, Position::File { line: 2, column: 1 });
         let Value::Map(inner) = &top[0].1.value else { panic!("a mapping") };
         let Value::List(list) = &inner[0].1.value else { panic!("a list") };
-        assert_eq!(list[1].place, Place::File { line: 1, column: 12 });
+        assert_eq!(list[1].position, Position::File { line: 1, column: 12 });
         assert!(matches!(&list[1].value, Value::Text(text) if text == "off"), "`off` is no boolean");
         let Value::Map(inner) = &top[1].1.value else { panic!("a mapping") };
-        assert_eq!((&inner[0].0.place, &inner[0].1.place), (&Place::File { line: 3, column: 3 }, &Place::File { line: 3, column: 6 }));
+        assert_eq!(
+            (&inner[0].0.position, &inner[0].1.position),
+            (&Position::File { line: 3, column: 3 }, &Position::File { line: 3, column: 6 })
+        );
     }
 
     #[test]
@@ -224,7 +227,10 @@ mod tests {
         let (node, problems) = parse("a: 1\nb: 2\na: 3\n");
         assert_eq!(
             problems,
-            [Problem { place: Place::File { line: 3, column: 1 }, message: "`a` stands here a second time; remove one of the two".into() }]
+            [Problem {
+                position: Position::File { line: 3, column: 1 },
+                message: "`a` stands here a second time; remove one of the two".into()
+            }]
         );
         assert!(matches!(node.value, Value::Map(map) if map.len() == 2), "the rest is read all the same");
         for (text, line, message) in [
@@ -233,7 +239,7 @@ mod tests {
         ] {
             let problems = parse(text).1;
             assert_eq!(problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>(), [message]);
-            assert!(matches!(problems[0].place, Place::File { line: at, .. } if at == line));
+            assert!(matches!(problems[0].position, Position::File { line: at, .. } if at == line));
         }
         assert_eq!(parse("a: 1\na: [}\n").1.len(), 2);
         let (node, problems) = parse("# nothing\n");

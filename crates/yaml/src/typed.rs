@@ -9,16 +9,16 @@ use serde::{
 };
 
 use super::{
-    problem::{Place, Problem},
+    problem::{Position, Problem},
     tree::{Key, Node, Value},
 };
 
-/// The name under which a [`Placed`] asks for its place.
+/// The name under which a [`TextAtLine`] asks for its place.
 const PLACED: &str = "prism::yaml::Placed";
 
 /// A text, and where it stands.
 #[derive(Clone, Debug)]
-pub struct Placed {
+pub struct TextAtLine {
     /// From 1.
     pub line: u64,
     /// The text.
@@ -28,10 +28,10 @@ pub struct Placed {
 /// Reads a tree as a type; what is wrong with it is told with the place of the innermost value that is wrong.
 pub fn typed<T: DeserializeOwned>(root: &Node) -> Result<T, Problem> {
     T::deserialize(Typed(root))
-        .map_err(|Invalid { place, message }| Problem { place: place.unwrap_or_else(|| root.place.clone()), message })
+        .map_err(|Invalid { position, message }| Problem { position: position.unwrap_or_else(|| root.position.clone()), message })
 }
 
-impl<'de> Deserialize<'de> for Placed {
+impl<'de> Deserialize<'de> for TextAtLine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_newtype_struct(PLACED, PlacedVisitor)
     }
@@ -40,29 +40,29 @@ impl<'de> Deserialize<'de> for Placed {
 struct PlacedVisitor;
 
 impl<'de> Visitor<'de> for PlacedVisitor {
-    type Value = Placed;
+    type Value = TextAtLine;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("text")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Placed, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<TextAtLine, A::Error> {
         let line = parts.next_element()?.unwrap_or_default();
         let text = parts.next_element()?.unwrap_or_default();
-        Ok(Placed { line, text })
+        Ok(TextAtLine { line, text })
     }
 }
 
 /// What is wrong, and where, once that is known.
 #[derive(Debug)]
 struct Invalid {
-    place: Option<Place>,
+    position: Option<Position>,
     message: String,
 }
 
 impl Invalid {
-    fn at(mut self, place: &Place) -> Self {
-        self.place.get_or_insert_with(|| place.clone());
+    fn at(mut self, position: &Position) -> Self {
+        self.position.get_or_insert_with(|| position.clone());
         self
     }
 }
@@ -77,7 +77,7 @@ impl std::error::Error for Invalid {}
 
 impl de::Error for Invalid {
     fn custom<T: Display>(message: T) -> Self {
-        Self { place: None, message: message.to_string() }
+        Self { position: None, message: message.to_string() }
     }
 }
 
@@ -101,7 +101,7 @@ impl<'de> Deserializer<'de> for Typed<'de> {
             Value::List(items) => visitor.visit_seq(Items(items.iter())),
             Value::Map(entries) => visitor.visit_map(Entries { rest: entries.iter(), value: None }),
         };
-        read.map_err(|error| error.at(&self.0.place))
+        read.map_err(|error| error.at(&self.0.position))
     }
 
     /// A word that is wanted as a text is one, even if it looks like something else.
@@ -111,7 +111,7 @@ impl<'de> Deserializer<'de> for Typed<'de> {
             Value::Number(number) => visitor.visit_string(number.to_string()),
             _ => return self.deserialize_any(visitor),
         }
-        .map_err(|error: Invalid| error.at(&self.0.place))
+        .map_err(|error: Invalid| error.at(&self.0.position))
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
@@ -123,11 +123,11 @@ impl<'de> Deserializer<'de> for Typed<'de> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Invalid> {
-        match (name == PLACED, &self.0.place) {
-            (true, Place::File { line, .. }) => visitor.visit_seq(LineAndText { line: Some(*line), node: Some(self.0) }),
+        match (name == PLACED, &self.0.position) {
+            (true, Position::File { line, .. }) => visitor.visit_seq(LineAndText { line: Some(*line), node: Some(self.0) }),
             _ => visitor.visit_newtype_struct(self),
         }
-        .map_err(|error| error.at(&self.0.place))
+        .map_err(|error| error.at(&self.0.position))
     }
 
     /// Words only: no file has an enumeration with values.
@@ -139,9 +139,9 @@ impl<'de> Deserializer<'de> for Typed<'de> {
     ) -> Result<V::Value, Invalid> {
         let Value::Text(word) = &self.0.value else {
             let message = format!("must be a word, not {}", self.0.value.kind());
-            return Err(Invalid { place: Some(self.0.place.clone()), message });
+            return Err(Invalid { position: Some(self.0.position.clone()), message });
         };
-        visitor.visit_enum(word.as_str().into_deserializer()).map_err(|error: Invalid| error.at(&self.0.place))
+        visitor.visit_enum(word.as_str().into_deserializer()).map_err(|error: Invalid| error.at(&self.0.position))
     }
 
     forward_to_deserialize_any! {
@@ -176,7 +176,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let Some((key, node)) = self.rest.next() else { return Ok(None) };
         self.value = Some(node);
         let name: de::value::StrDeserializer<'_, Invalid> = key.name.as_str().into_deserializer();
-        seed.deserialize(name).map(Some).map_err(|error| error.at(&key.place))
+        seed.deserialize(name).map(Some).map_err(|error| error.at(&key.position))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Invalid> {
@@ -185,7 +185,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// What a [`Placed`] is made of.
+/// What a [`TextAtLine`] is made of.
 struct LineAndText<'n> {
     line: Option<u64>,
     node: Option<&'n Node>,
@@ -218,7 +218,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Thing {
-        name: Placed,
+        name: TextAtLine,
         #[serde(default)]
         colour: Option<Colour>,
         #[serde(default)]
@@ -230,7 +230,7 @@ mod tests {
     fn read(text: &str) -> Result<Thing, String> {
         let (root, problems) = parse(text);
         assert_eq!(problems, []);
-        typed(&root).map_err(|Problem { place, message }| format!("{place:?} {message}"))
+        typed(&root).map_err(|Problem { position, message }| format!("{position:?} {message}"))
     }
 
     #[test]

@@ -17,7 +17,7 @@ use prism_frontend::{
     mapping::{Action, Endpoint, EndpointCase, Errors, Outcome as Reply},
     template::Template,
 };
-use prism_registry::unknown;
+use prism_registry::unknown_name;
 use prism_yaml::{self as yaml, Node, Value};
 
 const EXAMPLES: &str = "\
@@ -125,7 +125,7 @@ fn find<'a>(definition: &'a Definition, name: &str) -> Result<(String, &'a Templ
     });
     found.ok_or_else(|| {
         let names: Vec<&str> = routes().map(|(_, _, endpoint)| endpoint.name.as_str()).collect();
-        Failure(unknown("operation", name, names))
+        Failure(unknown_name("operation", name, names))
     })
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 use prism_config::{self as config, Config, FrontendKind, Origin, Source};
 use prism_frontend::definition::{self, Definition, Texts};
-use prism_registry::unknown;
+use prism_registry::unknown_name;
 use prism_yaml::Problems;
 
 /// Which configuration counts.
@@ -62,7 +62,7 @@ impl Found {
         let defined = frontends.iter().filter(|(_, frontend)| frontend.definition.is_some()).map(|(name, _)| name.as_str());
         let comes_with = definition::names().collect::<Vec<_>>();
         let names: Vec<&str> = defined.chain(comes_with.iter().copied()).collect();
-        let told = if names.is_empty() { format!("there is no frontend `{name}`") } else { unknown("frontend", name, names) };
+        let told = if names.is_empty() { format!("there is no frontend `{name}`") } else { unknown_name("frontend", name, names) };
         Err(Failure(format!("{told}\nA definition is also named by its file, as frontends/{name}.yaml.")))
     }
 

@@ -8,7 +8,7 @@ use crate::{
     cli::{Outcome, output::print_text, style},
 };
 use prism_frontend::definition::{Definition, Texts};
-use prism_yaml::{self as yaml, Node, Place, Problem, Problems, Value};
+use prism_yaml::{self as yaml, Node, Position, Problem, Problems, Value};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     for file in &args.files {
         let (problems, verdict) = match Texts::find(file) {
             Err(problem) => {
-                let problem = Problem { place: Place::WHOLE_FILE, message: format!("the file can't be read: {problem}") };
+                let problem = Problem { position: Position::WHOLE_FILE, message: format!("the file can't be read: {problem}") };
                 (vec![Problems { file: file.clone(), list: vec![problem] }], String::new())
             }
             Ok(texts) => lint(&texts, &mut out),
@@ -68,7 +68,7 @@ fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
     }
     let warnings = unused::find(&definition, texts, &document);
     for (file, warning) in &warnings {
-        let warning = Problem { message: format!("warning: {}", warning.message), place: warning.place.clone() };
+        let warning = Problem { message: format!("warning: {}", warning.message), position: warning.position.clone() };
         let _ = writeln!(out, "{}", Problems { file: file.clone(), list: vec![warning] });
     }
     let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
@@ -83,9 +83,9 @@ fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
 fn schemas(definition: &Definition, document: &Tree) -> Vec<Problem> {
     let endpoints = definition.api.operations().map(|(_, _, endpoint)| endpoint);
     let problems = endpoints.flat_map(|endpoint| {
-        let place = document.place(&endpoint.name);
+        let position = document.position(&endpoint.name);
         let told =
-            move |problem| Problem { place: place.clone(), message: format!("{}: a schema can't be used: {problem}", endpoint.name) };
+            move |problem| Problem { position: position.clone(), message: format!("{}: a schema can't be used: {problem}", endpoint.name) };
         endpoint.parameters.checks.problems().into_iter().map(told)
     });
     problems.collect()
@@ -95,7 +95,7 @@ fn schemas(definition: &Definition, document: &Tree) -> Vec<Problem> {
 pub(super) struct Tree {
     /// All of it.
     pub root: Node,
-    operations: Vec<(String, Place)>,
+    operations: Vec<(String, Position)>,
 }
 
 impl Tree {
@@ -106,15 +106,15 @@ impl Tree {
             for (method, operation) in entries(Some(item)) {
                 let id = operation.get("operationId").and_then(Node::text).map(str::to_owned);
                 operations
-                    .push((id.unwrap_or_else(|| format!("{} {}", method.name.to_ascii_uppercase(), path.name)), method.place.clone()));
+                    .push((id.unwrap_or_else(|| format!("{} {}", method.name.to_ascii_uppercase(), path.name)), method.position.clone()));
             }
         }
         Self { root, operations }
     }
 
     /// Where an operation stands.
-    pub fn place(&self, operation: &str) -> Place {
-        self.operations.iter().find(|(name, _)| name == operation).map_or(Place::WHOLE_FILE, |(_, place)| place.clone())
+    pub fn position(&self, operation: &str) -> Position {
+        self.operations.iter().find(|(name, _)| name == operation).map_or(Position::WHOLE_FILE, |(_, position)| position.clone())
     }
 }
 

@@ -20,7 +20,7 @@ use prism_frontend::{
     },
     schema::{Kind, Schema, Shape},
 };
-use prism_registry::unknown;
+use prism_registry::unknown_name;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,7 +86,7 @@ fn error(text: &str) -> Result<(Code, String, String), String> {
     let codes = || Code::ALL.into_iter().filter(|code| *code != Code::Ok);
     let code = codes().find(|code| code.name() == name).ok_or_else(|| {
         let names: Vec<&str> = codes().map(Code::name).collect();
-        unknown("code", name, names)
+        unknown_name("code", name, names)
     })?;
     let reason = parts.next().filter(|reason| !reason.is_empty()).unwrap_or(name).to_owned();
     let message = parts.next().map_or_else(|| reason.clone(), str::to_owned);

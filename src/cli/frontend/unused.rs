@@ -24,7 +24,7 @@ pub(super) fn find(definition: &Definition, texts: &Texts, document: &Tree) -> V
             return None;
         }
         let message = format!("{}: no mapping reads {}", endpoint.name, unused.join(", "));
-        Some((texts.document_name.clone(), Problem { place: document.place(&endpoint.name), message }))
+        Some((texts.document_name.clone(), Problem { position: document.position(&endpoint.name), message }))
     });
     let components = unused_components(&document.root).into_iter();
     parameters.chain(components.map(|problem| (texts.document_name.clone(), problem))).collect()
@@ -41,18 +41,18 @@ fn unused_parameters(endpoint: &Endpoint, route: &Node, namespace: Option<&str>)
     if calls().next().is_none() {
         return Vec::new();
     }
-    let taken = |place: usize| {
+    let taken = |position: usize| {
         calls().any(|call| match &call.request {
-            RequestPlan::One(plan) | RequestPlan::Each(_, plan) => plan.takes_parameter(place),
+            RequestPlan::One(plan) | RequestPlan::Each(_, plan) => plan.takes_parameter(position),
         })
     };
-    let used = |place: usize, parameter: &Parameter| {
+    let used = |position: usize, parameter: &Parameter| {
         (parameter.location == Location::Path && (namespace == Some(parameter.name.as_str()) || !parameter.required))
-            || taken(place)
+            || taken(position)
             || texts_of(route).iter().any(|text| mentions(text, parameter))
     };
     let list = endpoint.parameters.list.iter().enumerate();
-    list.filter(|(place, parameter)| !used(*place, parameter))
+    list.filter(|(position, parameter)| !used(*position, parameter))
         .map(|(_, parameter)| format!("{}.{}", parameter.location.name(), parameter.name))
         .collect()
 }
@@ -109,7 +109,7 @@ fn unused_components(root: &Node) -> Vec<Problem> {
     let kinds = KINDS.iter().flat_map(|kind| entries(components.and_then(|node| node.get(kind))).iter().map(move |entry| (*kind, entry)));
     let unused = kinds.filter(|(kind, (key, _))| !reached.contains(&(*kind, key.name.clone())));
     let told = unused.map(|(kind, (key, _))| Problem {
-        place: key.place.clone(),
+        position: key.position.clone(),
         message: format!("nothing refers to #/components/{kind}/{}", key.name),
     });
     told.collect()

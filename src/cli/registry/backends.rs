@@ -9,7 +9,7 @@ use crate::cli::{
     Outcome,
     output::{Format, columns, list, print},
 };
-use prism_registry::{Backend, DriverStatus, Interface, Match, Model, Name, Query, Registry, SlotCheck, unknown};
+use prism_registry::{Backend, DriverStatus, Interface, Match, Model, Name, Query, Registry, SlotCheck, unknown_name};
 
 /// What to do with backends.
 #[derive(Debug, clap::Subcommand)]
@@ -40,7 +40,7 @@ pub(super) fn run(registry: &Registry, command: &Command, format: Format) -> Out
         Command::List => print(format, &registry.backends, || table(registry)),
         Command::Describe { name } => {
             let Some(backend) = registry.backend(name) else {
-                return Err(unknown("backend", name, registry.backends.iter().map(|one| one.name.as_str())).into());
+                return Err(unknown_name("backend", name, registry.backends.iter().map(|one| one.name.as_str())).into());
             };
             let fits = fits(registry, backend);
             print(format, &View { backend, fits: &fits }, || text(registry, backend, &fits))

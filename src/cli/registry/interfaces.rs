@@ -8,7 +8,7 @@ use crate::cli::{
     Outcome,
     output::{Format, columns, list, print},
 };
-use prism_registry::{Interface, Model, Query, Registry, Rpc, rpcs, unknown};
+use prism_registry::{Interface, Model, Query, Registry, Rpc, rpcs, unknown_name};
 
 /// What to do with interfaces.
 #[derive(Debug, clap::Subcommand)]
@@ -87,9 +87,9 @@ fn find<'a>(
 ) -> Result<Vec<&'a Interface>, String> {
     let backend = match backend {
         None => None,
-        Some(name) => {
-            Some(registry.backend(name).ok_or_else(|| unknown("backend", name, registry.backends.iter().map(|one| one.name.as_str())))?)
-        }
+        Some(name) => Some(
+            registry.backend(name).ok_or_else(|| unknown_name("backend", name, registry.backends.iter().map(|one| one.name.as_str())))?,
+        ),
     };
     // Resolving tells about names that aren't there.
     for name in models {
@@ -97,7 +97,7 @@ fn find<'a>(
     }
     for name in capabilities {
         if registry.capability(name).is_none() {
-            return Err(unknown("capability", name, registry.capabilities.iter().map(|one| one.name.as_str())));
+            return Err(unknown_name("capability", name, registry.capabilities.iter().map(|one| one.name.as_str())));
         }
     }
     let wanted = |interface: &&Interface| {
@@ -130,7 +130,7 @@ fn describe(registry: &Registry, name: &str, format: Format) -> Outcome {
     let Some(interface) = registry.interface(name) else {
         let names = registry.models.iter().map(|model| model.name.as_str());
         let names = names.chain(registry.interfaces().map(|one| one.name.as_str())).collect::<Vec<_>>();
-        return Err(unknown("interface", name, names).into());
+        return Err(unknown_name("interface", name, names).into());
     };
     let view = View::new(registry, interface, view(interface));
     print(format, &view, || text(&view))

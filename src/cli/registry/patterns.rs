@@ -9,7 +9,7 @@ use crate::cli::{
     Outcome,
     output::{Format, columns, list, print},
 };
-use prism_registry::{DriverStatus, Interface, Name, Pattern, Registry, Slot, SlotCheck, unknown};
+use prism_registry::{DriverStatus, Interface, Name, Pattern, Registry, Slot, SlotCheck, unknown_name};
 
 /// What to do with patterns.
 #[derive(Debug, clap::Subcommand)]
@@ -40,7 +40,7 @@ pub(super) fn run(registry: &Registry, command: &Command, format: Format) -> Out
         }
         Command::Describe { name } => {
             let Some(pattern) = registry.pattern(name) else {
-                return Err(unknown("pattern", name, registry.patterns.iter().map(|one| one.name.as_str())).into());
+                return Err(unknown_name("pattern", name, registry.patterns.iter().map(|one| one.name.as_str())).into());
             };
             let fills = pattern.slots.iter().map(|(name, slot)| (name.as_str(), filled_by(registry, name, slot))).collect();
             print(format, &View { pattern, filled_by: fills }, || text(registry, pattern))
@@ -71,11 +71,11 @@ fn find<'a>(registry: &'a Registry, backends: &[String], interface: Option<&str>
     let mut chosen = Vec::new();
     for name in backends {
         let all = registry.backends.iter().map(|one| one.name.as_str());
-        chosen.push(registry.backend(name).ok_or_else(|| unknown("backend", name, all))?);
+        chosen.push(registry.backend(name).ok_or_else(|| unknown_name("backend", name, all))?);
     }
     if let Some(name) = interface.filter(|name| registry.interface(name).is_none()) {
         let all = registry.interfaces().map(|one| one.name.as_str()).collect::<Vec<_>>();
-        return Err(unknown("interface", name, all));
+        return Err(unknown_name("interface", name, all));
     }
     let serves = |pattern: &Pattern| {
         let mut needed = pattern.slots.iter().filter(|(_, slot)| !slot.optional);

@@ -6,7 +6,7 @@ use crate::{
     model::{Binding, Frontend, FrontendKind},
     reader::{Reader, Section},
 };
-use prism_yaml::{Node, Place, Value, unknown};
+use prism_yaml::{Node, Position, Value, unknown_name};
 
 /// Stands for the name of the namespace in a base path.
 const NAMESPACE: &str = "{namespace}";
@@ -14,7 +14,7 @@ const NAMESPACE: &str = "{namespace}";
 pub(super) fn frontends(top: &Section<'_, '_>, listeners: &[String]) -> BTreeMap<String, Frontend> {
     let mut frontends = BTreeMap::new();
     for (name, node) in top.entries("frontends").unwrap_or_default() {
-        let section = Section::new(top.reader, format!("frontends.{}", name.name), &name.place, Some(node));
+        let section = Section::new(top.reader, format!("frontends.{}", name.name), &name.position, Some(node));
         let kind = kind(&section);
         let definition = definition(&section);
         let settings = settings(&section);
@@ -22,10 +22,10 @@ pub(super) fn frontends(top: &Section<'_, '_>, listeners: &[String]) -> BTreeMap
         let (base_path, documentation) = (base_path(&section), documentation(&section));
         if let Some(built_in) = FrontendKind::ALL.into_iter().find(|kind| kind.name() == name.name) {
             let message = format!("the frontend `{}` is there already; give yours another name", built_in.name());
-            section.reader.problem(&section.place, message);
+            section.reader.problem(&section.position, message);
         }
         if kind.is_some_and(|kind| kind != FrontendKind::Definition) && definition.is_some() {
-            section.reader.problem(section.place_of("definition"), "a frontend with a `definition` has no other `type`");
+            section.reader.problem(section.position_of("definition"), "a frontend with a `definition` has no other `type`");
         }
         section.finish();
         if let Some(kind) = kind {
@@ -46,12 +46,12 @@ fn kind(section: &Section<'_, '_>) -> Option<FrontendKind> {
     match (kind, there, defined) {
         (None, false, true) => Some(FrontendKind::Definition),
         (Some(FrontendKind::Definition), _, false) => {
-            section.reader.problem(&section.place, "`definition` is missing; it is a file, as frontends/notes.yaml");
+            section.reader.problem(&section.position, "`definition` is missing; it is a file, as frontends/notes.yaml");
             None
         }
         (None, false, false) => {
             let kinds = FrontendKind::ALL.map(FrontendKind::name).join(", ");
-            section.reader.problem(&section.place, format!("`type` is missing; it is one of {kinds}, or there is a `definition`"));
+            section.reader.problem(&section.position, format!("`type` is missing; it is one of {kinds}, or there is a `definition`"));
             None
         }
         (kind, ..) => kind,
@@ -60,16 +60,16 @@ fn kind(section: &Section<'_, '_>) -> Option<FrontendKind> {
 
 /// The file of a definition, or the name of one that comes with Prism; that it is there.
 fn definition(section: &Section<'_, '_>) -> Option<String> {
-    let (name, place) = section.text("definition")?;
+    let (name, position) = section.text("definition")?;
     if is_file(&name) {
         let file = located(section.reader, &name);
         if let Err(error) = std::fs::metadata(&file) {
-            section.reader.problem(&place, format!("the definition `{file}` can't be read: {error}"));
+            section.reader.problem(&position, format!("the definition `{file}` can't be read: {error}"));
         }
     } else if !section.reader.known.definitions.iter().any(|known| known.name == name) {
         let known = section.reader.known.definitions.iter().map(|known| known.name.as_str());
-        let message = unknown("definition", &name, known.collect::<Vec<_>>());
-        section.reader.problem(&place, format!("{message}; a file's name ends with .yaml"));
+        let message = unknown_name("definition", &name, known.collect::<Vec<_>>());
+        section.reader.problem(&position, format!("{message}; a file's name ends with .yaml"));
     }
     Some(name)
 }
@@ -103,35 +103,35 @@ pub(super) struct Bindings<'b> {
 
 impl Bindings<'_> {
     /// All ways to reach a namespace, and where each stands.
-    pub fn read(&self, namespace: &Section<'_, '_>) -> Vec<(Binding, Place)> {
+    pub fn read(&self, namespace: &Section<'_, '_>) -> Vec<(Binding, Position)> {
         let path = |frontend: &str| format!("{}.frontends.{frontend}", namespace.path);
         let Some(items) = namespace.list("frontends") else {
             let all = FrontendKind::ALL.into_iter().filter_map(|kind| {
-                let section = Section::new(namespace.reader, path(kind.name()), &namespace.place, None);
-                self.binding(&section, kind.name(), &namespace.place)
+                let section = Section::new(namespace.reader, path(kind.name()), &namespace.position, None);
+                self.binding(&section, kind.name(), &namespace.position)
             });
             return all.collect();
         };
-        let mut bindings: Vec<(Binding, Place)> = Vec::new();
+        let mut bindings: Vec<(Binding, Position)> = Vec::new();
         let mut grpc = false;
         for node in items {
-            let Some((name, place)) = frontend_of(namespace.reader, node) else { continue };
+            let Some((name, position)) = frontend_of(namespace.reader, node) else { continue };
             let node = matches!(node.value, Value::Map(_)).then_some(node);
-            let section = Section::new(namespace.reader, path(&name), &place, node);
+            let section = Section::new(namespace.reader, path(&name), &position, node);
             grpc |= name == FrontendKind::Grpc.name();
-            bindings.extend(self.binding(&section, &name, &place));
+            bindings.extend(self.binding(&section, &name, &position));
             section.node("frontend");
             section.finish();
         }
         if !grpc {
             let name = FrontendKind::Grpc.name();
-            let section = Section::new(namespace.reader, path(name), &namespace.place, None);
-            bindings.extend(self.binding(&section, name, &namespace.place));
+            let section = Section::new(namespace.reader, path(name), &namespace.position, None);
+            bindings.extend(self.binding(&section, name, &namespace.position));
         }
         bindings
     }
 
-    fn binding(&self, section: &Section<'_, '_>, name: &str, place: &Place) -> Option<(Binding, Place)> {
+    fn binding(&self, section: &Section<'_, '_>, name: &str, position: &Position) -> Option<(Binding, Position)> {
         let built_in = FrontendKind::ALL.into_iter().find(|kind| kind.name() == name);
         let definitions = &section.reader.known.definitions;
         let plain = |kind, definition| Frontend {
@@ -153,7 +153,7 @@ impl Bindings<'_> {
         let Some(frontend) = found else {
             let names = FrontendKind::ALL.map(FrontendKind::name).into_iter().chain(self.frontends.keys().map(String::as_str));
             let names: Vec<&str> = names.chain(definitions.iter().map(|known| known.name.as_str())).collect();
-            section.reader.problem(place, unknown("frontend", name, names));
+            section.reader.problem(position, unknown_name("frontend", name, names));
             return None;
         };
         let definition = frontend.definition.as_deref().map(|definition| located(section.reader, definition));
@@ -162,7 +162,7 @@ impl Bindings<'_> {
             && wanted != pattern
         {
             let message = format!("the frontend `{name}` maps the pattern {wanted}, but this namespace has {pattern}");
-            section.reader.problem(place, message);
+            section.reader.problem(position, message);
         }
         let base_path = base_path.or(frontend.base_path).or(head.base_path).unwrap_or_else(|| format!("/{NAMESPACE}"));
         let mut settings = frontend.settings;
@@ -179,7 +179,7 @@ impl Bindings<'_> {
             base_path: base_path.replace(NAMESPACE, self.namespace).trim_end_matches('/').to_owned(),
             documentation: documentation.or(frontend.documentation).unwrap_or(true),
         };
-        Some((binding, place.clone()))
+        Some((binding, position.clone()))
     }
 }
 
@@ -203,25 +203,25 @@ fn head(reader: &Reader<'_>, definition: &str) -> Head {
 }
 
 /// The frontend that an item of the list names: the item itself, or its `frontend`.
-fn frontend_of(reader: &Reader<'_>, node: &Node) -> Option<(String, Place)> {
+fn frontend_of(reader: &Reader<'_>, node: &Node) -> Option<(String, Position)> {
     let named = match &node.value {
         Value::Map(entries) => {
             let found = entries.iter().find(|(key, _)| key.name == "frontend");
             if found.is_none() {
-                reader.problem(&node.place, "`frontend` is missing; it is the name of a frontend, as rest");
+                reader.problem(&node.position, "`frontend` is missing; it is the name of a frontend, as rest");
             }
             &found?.1
         }
         _ => node,
     };
     let scalar = reader.scalar("frontend", named)?;
-    Some((if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.place))
+    Some((if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.position))
 }
 
 fn listener(section: &Section<'_, '_>, listeners: &[String]) -> Option<String> {
-    let (name, place) = section.text("listener")?;
+    let (name, position) = section.text("listener")?;
     if !listeners.contains(&name) {
-        section.reader.problem(&place, unknown("listener", &name, listeners.iter().map(String::as_str)));
+        section.reader.problem(&position, unknown_name("listener", &name, listeners.iter().map(String::as_str)));
         return None;
     }
     Some(name)

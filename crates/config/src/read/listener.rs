@@ -6,42 +6,42 @@ use crate::{
     model::{Admin, Cors, Listener, Tls},
     reader::{Reader, Section},
 };
-use prism_yaml::{Key, Node, Place, Value};
+use prism_yaml::{Key, Node, Position, Value};
 
 /// The listeners, and where their addresses stand; `None` for an address that is wrong.
-pub(super) type Listeners = BTreeMap<String, (Listener, Option<Place>)>;
+pub(super) type Listeners = BTreeMap<String, (Listener, Option<Position>)>;
 
 pub(super) fn listeners(top: &Section<'_, '_>) -> Listeners {
     let node = top.node("listeners");
     let Some(entries) = top.entries("listeners") else {
-        let section = Section::new(top.reader, "listeners.main".to_owned(), &top.place, None);
+        let section = Section::new(top.reader, "listeners.main".to_owned(), &top.position, None);
         return Listeners::from([("main".to_owned(), listener(section, true))]);
     };
     if matches!(&node, Some((Node { value: Value::Map(entries), .. }, _)) if entries.is_empty()) {
-        top.reader.problem(top.place_of("listeners"), "there must be a listener; leave `listeners` out for the default one");
+        top.reader.problem(top.position_of("listeners"), "there must be a listener; leave `listeners` out for the default one");
     }
     let read = |(name, node): &(Key, Node)| {
-        let section = Section::new(top.reader, format!("listeners.{}", name.name), &name.place, Some(node));
+        let section = Section::new(top.reader, format!("listeners.{}", name.name), &name.position, Some(node));
         (name.name.clone(), listener(section, name.name == "main"))
     };
     entries.iter().map(read).collect()
 }
 
-fn listener(section: Section<'_, '_>, is_main: bool) -> (Listener, Option<Place>) {
+fn listener(section: Section<'_, '_>, is_main: bool) -> (Listener, Option<Position>) {
     let tls = tls(&section);
     let cors = cors(&section);
     // Whether there is an address at all has to be asked before it is read: a wrong one is no missing one.
     let there = section.node("address").is_some();
     let address = section.address("address");
     if address.is_none() && !there && !is_main {
-        section.reader.problem(&section.place, "`address` is missing; write IP:PORT, as 0.0.0.0:8443");
+        section.reader.problem(&section.position, "`address` is missing; write IP:PORT, as 0.0.0.0:8443");
     }
-    let place = match &address {
-        Some((_, place)) => Some(place.clone()),
-        None => (is_main && !there).then(|| section.place.clone()),
+    let position = match &address {
+        Some((_, position)) => Some(position.clone()),
+        None => (is_main && !there).then(|| section.position.clone()),
     };
     section.finish();
-    (Listener { address: address.map_or(Listener::at(8980).address, |(address, _)| address), tls, cors }, place)
+    (Listener { address: address.map_or(Listener::at(8980).address, |(address, _)| address), tls, cors }, position)
 }
 
 fn tls(listener: &Section<'_, '_>) -> Option<Tls> {
@@ -52,7 +52,9 @@ fn tls(listener: &Section<'_, '_>) -> Option<Tls> {
     if there || certificate.is_some() || key.is_some() {
         for (name, file) in [("certificate", &certificate), ("key", &key)] {
             if file.is_none() {
-                section.reader.problem(&section.place, format!("`{name}` is missing; TLS needs a certificate and its key, as PEM files"));
+                section
+                    .reader
+                    .problem(&section.position, format!("`{name}` is missing; TLS needs a certificate and its key, as PEM files"));
             }
         }
     }
@@ -61,10 +63,10 @@ fn tls(listener: &Section<'_, '_>) -> Option<Tls> {
 }
 
 fn pem(section: &Section<'_, '_>, key: &'static str) -> Option<PathBuf> {
-    let (path, place) = section.text(key)?;
+    let (path, position) = section.text(key)?;
     let file = PathBuf::from(&path);
     if let Err(error) = File::open(&file) {
-        section.reader.problem(&place, format!("the file `{path}` can't be read: {error}"));
+        section.reader.problem(&position, format!("the file `{path}` can't be read: {error}"));
     }
     Some(file)
 }
@@ -86,18 +88,18 @@ fn origins(section: &Section<'_, '_>) -> Option<Vec<String>> {
     let texts = match (foreign, items) {
         (Some(scalar), _) => {
             let text = if let Value::Text(text) = scalar.value { text } else { String::new() };
-            text.split(',').map(|origin| (origin.trim().to_owned(), scalar.place.clone())).collect::<Vec<_>>()
+            text.split(',').map(|origin| (origin.trim().to_owned(), scalar.position.clone())).collect::<Vec<_>>()
         }
         (None, Some(items)) => {
             let scalars = items.iter().filter_map(|node| reader.scalar("allowed_origins", node));
-            scalars.map(|scalar| (if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.place)).collect()
+            scalars.map(|scalar| (if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.position)).collect()
         }
         (None, None) => return None,
     };
-    for (origin, place) in &texts {
+    for (origin, position) in &texts {
         if !is_origin(origin) {
             let right = "write https://app.example.com, http://localhost:* or *";
-            reader.problem(place, format!("`{origin}` is no origin; {right}"));
+            reader.problem(position, format!("`{origin}` is no origin; {right}"));
         }
     }
     Some(texts.into_iter().map(|(origin, _)| origin).collect())
@@ -114,13 +116,13 @@ fn is_origin(text: &str) -> bool {
 }
 
 /// Two listeners on one address would only be told by the system, at the start.
-pub(super) fn same_address(reader: &Reader<'_>, listeners: &Listeners, admin: &(Admin, Option<Place>)) {
-    let all = listeners.iter().map(|(name, (listener, place))| (format!("the listener `{name}`"), listener.address, place));
+pub(super) fn same_address(reader: &Reader<'_>, listeners: &Listeners, admin: &(Admin, Option<Position>)) {
+    let all = listeners.iter().map(|(name, (listener, position))| (format!("the listener `{name}`"), listener.address, position));
     let all = all.chain([("`admin`".to_owned(), admin.0.address, &admin.1)]);
-    let all = all.filter_map(|(name, address, place)| Some((name, address, place.as_ref()?))).collect::<Vec<_>>();
-    for (index, (name, address, place)) in all.iter().enumerate() {
+    let all = all.filter_map(|(name, address, position)| Some((name, address, position.as_ref()?))).collect::<Vec<_>>();
+    for (index, (name, address, position)) in all.iter().enumerate() {
         if let Some((other, ..)) = all[..index].iter().find(|(_, other, _)| other == address && address.port() != 0) {
-            reader.problem(place, format!("{name} has the same address as {other}, {address}; give each its own port"));
+            reader.problem(position, format!("{name} has the same address as {other}, {address}; give each its own port"));
         }
     }
 }

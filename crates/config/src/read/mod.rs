@@ -13,11 +13,11 @@ use super::{
     model::{AccessLog, Admin, Config, Log, LogFormat, LogLevel, Origin, Shutdown},
     reader::{Reader, Section},
 };
-use prism_yaml::{Node, Place};
+use prism_yaml::{Node, Position};
 
 /// Reads everything. What is wrong is with the reader; what it was meant to be is left out or the default.
 pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config {
-    let top = Section::new(reader, String::new(), &Place::WHOLE_FILE, Some(root));
+    let top = Section::new(reader, String::new(), &Position::WHOLE_FILE, Some(root));
     let listeners = listener::listeners(&top);
     let admin = admin(&top);
     listener::same_address(reader, &listeners, &admin);
@@ -43,15 +43,15 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
 }
 
 /// The listener for operators, and where its address stands; `None` if it is wrong.
-fn admin(top: &Section<'_, '_>) -> (Admin, Option<Place>) {
+fn admin(top: &Section<'_, '_>) -> (Admin, Option<Position>) {
     let section = top.section("admin");
     let there = section.node("address").is_some();
     let address = section.address("address");
-    let place = section.place.clone();
+    let position = section.position.clone();
     section.finish();
     match address {
-        Some((address, place)) => (Admin { address }, Some(place)),
-        None => (Admin::default(), (!there).then_some(place)),
+        Some((address, position)) => (Admin { address }, Some(position)),
+        None => (Admin::default(), (!there).then_some(position)),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     reader::{Reader, Section, check_name},
 };
 use prism_registry::{self as registry, IDEMPOTENCY_INTERFACES, Name, Pattern, SlotCheck, Status};
-use prism_yaml::{Node, Place, Value, unknown};
+use prism_yaml::{Node, Position, Value, unknown_name};
 
 /// What namespaces may name.
 pub(super) struct Names<'n> {
@@ -22,40 +22,40 @@ pub(super) fn namespaces(top: &Section<'_, '_>, names: &Names<'_>) -> Vec<Namesp
     let mut namespaces = Vec::<Namespace>::new();
     let mut bound = Vec::new();
     for node in top.list("namespaces").unwrap_or_default() {
-        let Some((name, place)) = name(reader, node) else { continue };
+        let Some((name, position)) = name(reader, node) else { continue };
         if namespaces.iter().any(|other| other.name == name) {
-            reader.problem(&place, format!("there is a namespace `{name}` already; names are unique"));
+            reader.problem(&position, format!("there is a namespace `{name}` already; names are unique"));
             continue;
         }
-        let section = Section::new(reader, format!("namespaces.{name}"), &place, Some(node));
+        let section = Section::new(reader, format!("namespaces.{name}"), &position, Some(node));
         let (namespace, bindings) = namespace(section, &name, names);
-        for (binding, place) in bindings.into_iter().filter(|(binding, _)| binding.enabled) {
-            collision(reader, &bound, &name, &binding, &place);
+        for (binding, position) in bindings.into_iter().filter(|(binding, _)| binding.enabled) {
+            collision(reader, &bound, &name, &binding, &position);
             bound.push((name.clone(), binding));
         }
         namespaces.extend(namespace);
     }
     if namespaces.is_empty() && top.node("namespaces").is_none() {
-        reader.problem(&Place::WHOLE_FILE, "`namespaces` is missing; without one there is nothing to serve");
+        reader.problem(&Position::WHOLE_FILE, "`namespaces` is missing; without one there is nothing to serve");
     }
     namespaces
 }
 
 /// The name has to be known first: it is part of the path of everything else.
-fn name(reader: &Reader<'_>, node: &Node) -> Option<(String, Place)> {
+fn name(reader: &Reader<'_>, node: &Node) -> Option<(String, Position)> {
     let entries = reader.entries("namespaces", node);
     let Some((_, name)) = entries.iter().find(|(key, _)| key.name == "name") else {
         if matches!(node.value, Value::Map(_) | Value::Null) {
-            reader.problem(&node.place, "`name` is missing; every namespace has one");
+            reader.problem(&node.position, "`name` is missing; every namespace has one");
         }
         return None;
     };
     let scalar = reader.scalar("name", name)?;
-    check_name(reader, "namespaces", &scalar.shown, &scalar.place);
-    Some((scalar.shown, scalar.place))
+    check_name(reader, "namespaces", &scalar.shown, &scalar.position);
+    Some((scalar.shown, scalar.position))
 }
 
-fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option<Namespace>, Vec<(Binding, Place)>) {
+fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option<Namespace>, Vec<(Binding, Position)>) {
     section.node("name");
     let pattern = pattern(&section);
     let pattern_version = version(&section, pattern);
@@ -89,19 +89,19 @@ fn pattern<'a>(section: &Section<'_, 'a>) -> Option<&'a Pattern> {
     let patterns = &section.reader.known.registry.patterns;
     let served = || patterns.iter().filter(|pattern| pattern.executor == Status::Implemented).map(|pattern| pattern.name.as_str());
     let there = section.node("pattern").is_some();
-    let Some((name, place)) = section.text("pattern") else {
+    let Some((name, position)) = section.text("pattern") else {
         if !there {
             let message = format!("`pattern` is missing; it is one of {}", served().collect::<Vec<_>>().join(", "));
-            section.reader.problem(&section.place, message);
+            section.reader.problem(&section.position, message);
         }
         return None;
     };
     let found = patterns.iter().find(|pattern| *pattern.name == name);
     match found {
-        None => section.reader.problem(&place, unknown("pattern", &name, patterns.iter().map(|pattern| pattern.name.as_str()))),
+        None => section.reader.problem(&position, unknown_name("pattern", &name, patterns.iter().map(|pattern| pattern.name.as_str()))),
         Some(pattern) if pattern.executor == Status::Planned => {
             let served = served().collect::<Vec<_>>().join(", ");
-            section.reader.problem(&place, format!("the pattern `{name}` is planned, but can't be served yet; there are: {served}"));
+            section.reader.problem(&position, format!("the pattern `{name}` is planned, but can't be served yet; there are: {served}"));
         }
         Some(_) => {}
     }
@@ -109,9 +109,9 @@ fn pattern<'a>(section: &Section<'_, 'a>) -> Option<&'a Pattern> {
 }
 
 fn version(section: &Section<'_, '_>, pattern: Option<&Pattern>) -> Option<String> {
-    let (version, place) = section.text("pattern_version")?;
+    let (version, position) = section.text("pattern_version")?;
     if let Some(pattern) = pattern.filter(|pattern| pattern.version != version) {
-        section.reader.problem(&place, format!("the pattern `{}` has the version `{}`, not `{version}`", pattern.name, pattern.version));
+        section.reader.problem(&position, format!("the pattern `{}` has the version `{}`, not `{version}`", pattern.name, pattern.version));
     }
     Some(version)
 }
@@ -127,7 +127,7 @@ fn remote(section: &Section<'_, '_>, name: &str) -> Option<Remote> {
     };
     let url = remote.parsed("url", "a URL without path, as http://other-prism:8980", parse);
     if url.is_none() && !there {
-        remote.reader.problem(&remote.place, "`url` is missing; it is where the other Prism listens, as http://other-prism:8980");
+        remote.reader.problem(&remote.position, "`url` is missing; it is where the other Prism listens, as http://other-prism:8980");
     }
     let namespace = remote.text("namespace").map_or_else(|| name.to_owned(), |(namespace, _)| namespace);
     remote.finish();
@@ -140,7 +140,7 @@ fn slots(section: &Section<'_, '_>, pattern: Option<&Pattern>, backends: &Backen
     let mut slots = BTreeMap::new();
     if remote {
         if !entries.is_empty() {
-            reader.problem(section.place_of("slots"), "a namespace has `slots` or `remote`, not both; remove one");
+            reader.problem(section.position_of("slots"), "a namespace has `slots` or `remote`, not both; remove one");
         }
         return slots;
     }
@@ -148,19 +148,19 @@ fn slots(section: &Section<'_, '_>, pattern: Option<&Pattern>, backends: &Backen
     for (key, _) in entries {
         if !pattern.slots.contains_key(&key.name) {
             let what = format!("slot of the pattern `{}`", pattern.name);
-            reader.problem(&key.place, unknown(&what, &key.name, pattern.slots.keys().map(String::as_str)));
+            reader.problem(&key.position, unknown_name(&what, &key.name, pattern.slots.keys().map(String::as_str)));
         }
     }
     for (name, wanted) in &pattern.slots {
         let found = entries.iter().find(|(key, _)| key.name == *name);
-        let place = found.map_or_else(|| section.place_of("slots"), |(key, _)| &key.place);
+        let position = found.map_or_else(|| section.position_of("slots"), |(key, _)| &key.position);
         let reading = SlotReader { reader, name, wanted, backends };
-        match reading.read(&format!("{}.slots.{name}", section.path), found.map(|(_, node)| node), place) {
+        match reading.read(&format!("{}.slots.{name}", section.path), found.map(|(_, node)| node), position) {
             Some(slot) => drop(slots.insert(name.clone(), slot)),
             None if found.is_none() && !wanted.optional => {
                 let choice = if backends.is_empty() { "define one under `backends`".to_owned() } else { one_of(backends) };
                 let message = format!("the slot `{name}` of the pattern `{}` needs a backend: {choice}", pattern.name);
-                reader.problem(place, message);
+                reader.problem(position, message);
             }
             None => {}
         }
@@ -181,54 +181,55 @@ struct SlotReader<'s, 'a> {
 }
 
 impl SlotReader<'_, '_> {
-    fn read(&self, path: &str, node: Option<&Node>, place: &Place) -> Option<Slot> {
+    fn read(&self, path: &str, node: Option<&Node>, position: &Position) -> Option<Slot> {
         let reader = self.reader;
         let map = node.filter(|node| matches!(node.value, Value::Map(_)));
-        let section = Section::new(reader, path.to_owned(), place, map);
+        let section = Section::new(reader, path.to_owned(), position, map);
         let alone = reader.foreign(path).or_else(|| if map.is_some() { None } else { reader.scalar(self.name, node?) });
         let backend = match alone {
-            Some(scalar) => Some((if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.place)),
+            Some(scalar) => Some((if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.position)),
             None => section.text("backend"),
         };
         if map.is_some() && section.node("backend").is_none() && backend.is_none() {
-            reader.problem(place, format!("`backend` is missing; it is {}", one_of(self.backends)));
+            reader.problem(position, format!("`backend` is missing; it is {}", one_of(self.backends)));
         }
         let wishes = section.list("interfaces").unwrap_or_default();
-        let wishes = wishes.iter().filter_map(|node| reader.scalar("interfaces", node)).map(|scalar| (scalar.shown, scalar.place));
+        let wishes = wishes.iter().filter_map(|node| reader.scalar("interfaces", node)).map(|scalar| (scalar.shown, scalar.position));
         let wishes = wishes.collect::<Vec<_>>();
-        if let (Some((_, place)), Some((name, _))) = (section.node("config"), &backend) {
-            reader.problem(place, format!("the settings of a backend stand under `backends`, for all namespaces: `backends.{name}`"));
+        if let (Some((_, position)), Some((name, _))) = (section.node("config"), &backend) {
+            reader.problem(position, format!("the settings of a backend stand under `backends`, for all namespaces: `backends.{name}`"));
         }
         section.node("backend");
         section.finish();
-        let (backend, place) = backend?;
-        self.check(&backend, &place, &wishes);
+        let (backend, position) = backend?;
+        self.check(&backend, &position, &wishes);
         Some(Slot { backend, interfaces: wishes.into_iter().map(|(name, _)| name).collect() })
     }
 
-    fn check(&self, name: &str, place: &Place, wishes: &[(String, Place)]) {
+    fn check(&self, name: &str, position: &Position, wishes: &[(String, Position)]) {
         let reader = self.reader;
         let Some(backend) = self.backends.get(name) else {
             let names = self.backends.keys().map(String::as_str).collect::<Vec<_>>();
             let message = if names.is_empty() {
                 format!("unknown backend `{name}`; define it under `backends`")
             } else {
-                unknown("backend", name, names)
+                unknown_name("backend", name, names)
             };
-            return reader.problem(place, message);
+            return reader.problem(position, message);
         };
         let Some(kind) = backend.as_ref().and_then(|backend| reader.known.registry.backend(&backend.kind)) else { return };
         let check = SlotCheck::new(self.name, self.wanted, kind);
         if !check.is_satisfied() {
-            reader.problem(place, check.complaint());
+            reader.problem(position, check.complaint());
         }
         let interfaces = self.wanted.interfaces().map(Name::as_str).collect::<Vec<_>>();
-        for (wish, place) in wishes {
+        for (wish, position) in wishes {
             if !interfaces.contains(&wish.as_str()) {
                 let what = format!("interface of the slot `{}`", self.name);
-                reader.problem(place, unknown(&what, wish, interfaces.clone()));
+                reader.problem(position, unknown_name(&what, wish, interfaces.clone()));
             } else if !kind.implements(wish) && !check.missing().iter().flatten().any(|missing| missing == wish) {
-                reader.problem(place, format!("the {} driver does not implement {wish}; remove it, or choose another backend", kind.name));
+                reader
+                    .problem(position, format!("the {} driver does not implement {wish}; remove it, or choose another backend", kind.name));
             }
         }
     }
@@ -249,11 +250,11 @@ fn limits(namespace: &Section<'_, '_>) -> Limits {
         max_batch_items: section.count("max_batch_items"),
     };
     if limits.timeout > limits.max_timeout {
-        section.reader.problem(section.place_of("timeout"), "`timeout` is longer than `max_timeout`; make it shorter");
+        section.reader.problem(section.position_of("timeout"), "`timeout` is longer than `max_timeout`; make it shorter");
     }
     for (key, duration) in [("timeout", limits.timeout), ("max_timeout", limits.max_timeout)] {
         if duration.is_zero() {
-            section.reader.problem(section.place_of(key), format!("`{key}` must be longer than 0s"));
+            section.reader.problem(section.position_of(key), format!("`{key}` must be longer than 0s"));
         }
     }
     section.finish();
@@ -276,16 +277,16 @@ fn idempotency(
     let required = section.parsed("required", "true or false", flag).is_some_and(|(required, _)| required);
     let retention = section.duration("retention").unwrap_or(default.retention);
     if retention.is_zero() {
-        reader.problem(section.place_of("retention"), "`retention` must be longer than 0s");
+        reader.problem(section.position_of("retention"), "`retention` must be longer than 0s");
     } else if retention > MAX_RETENTION {
-        reader.problem(section.place_of("retention"), "`retention` must be at most 8784h, a year");
+        reader.problem(section.position_of("retention"), "`retention` must be at most 8784h, a year");
     }
     let slot = section.text("slot");
-    let place = section.place_of("required").clone();
+    let position = section.position_of("required").clone();
     section.finish();
     if namespace.node("remote").is_some() {
-        if let Some((_, place)) = namespace.node("idempotency") {
-            reader.problem(place, "a namespace with `remote` passes keys on; say this in the configuration of the other Prism");
+        if let Some((_, position)) = namespace.node("idempotency") {
+            reader.problem(position, "a namespace with `remote` passes keys on; say this in the configuration of the other Prism");
         }
         return None;
     }
@@ -295,31 +296,31 @@ fn idempotency(
         let missing: Vec<_> = IDEMPOTENCY_INTERFACES.into_iter().filter(|interface| !kind.implements(interface)).collect();
         (!missing.is_empty()).then(|| format!("{}, which the {} driver does not implement", missing.join(", "), kind.name))
     };
-    if let Some((name, place)) = &slot {
+    if let Some((name, position)) = &slot {
         match slots.get(name) {
             Some(slot) => {
                 if let Some(lack) = lacks(slot) {
-                    reader.problem(place, format!("`slot`: to keep replies, the slot `{name}` needs {lack}"));
+                    reader.problem(position, format!("`slot`: to keep replies, the slot `{name}` needs {lack}"));
                 }
             }
             None => {
                 if let Some(pattern) = pattern.filter(|pattern| !pattern.slots.contains_key(name)) {
                     let what = format!("slot of the pattern `{}`", pattern.name);
-                    reader.problem(place, unknown(&what, name, pattern.slots.keys().map(String::as_str)));
+                    reader.problem(position, unknown_name(&what, name, pattern.slots.keys().map(String::as_str)));
                 } else if pattern.is_some_and(|pattern| pattern.slots[name].optional) {
-                    reader.problem(place, format!("the slot `{name}` is empty; fill it, or choose another one"));
+                    reader.problem(position, format!("the slot `{name}` is empty; fill it, or choose another one"));
                 }
             }
         }
     } else if required && !slots.is_empty() && slots.values().all(|slot| lacks(slot).is_some()) {
         let lack = slots.iter().find_map(|(name, slot)| Some(format!("the slot `{name}` needs {}", lacks(slot)?)));
-        reader.problem(&place, format!("`required`: no backend of this namespace can keep replies; {}", lack.unwrap_or_default()));
+        reader.problem(&position, format!("`required`: no backend of this namespace can keep replies; {}", lack.unwrap_or_default()));
     }
     Some(Idempotency { required, retention, slot: slot.map(|(name, _)| name) })
 }
 
 /// Two namespaces that the same request would reach.
-fn collision(reader: &Reader<'_>, bound: &[(String, Binding)], name: &str, binding: &Binding, place: &Place) {
+fn collision(reader: &Reader<'_>, bound: &[(String, Binding)], name: &str, binding: &Binding, position: &Position) {
     let overlap = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
     let same = |other: &Binding| {
         let way = (other.kind, &other.definition, &other.host, &other.base_path)
@@ -334,5 +335,5 @@ fn collision(reader: &Reader<'_>, bound: &[(String, Binding)], name: &str, bindi
     } else {
         format!("`{name}` and `{other}` are both reached by {kind} under {way}; give one another host or base_path")
     };
-    reader.problem(place, message);
+    reader.problem(position, message);
 }

@@ -12,7 +12,7 @@ use crate::{
     settings::mask_url,
 };
 use prism_registry as registry;
-use prism_yaml::{Key, Node, Place, Value, unknown};
+use prism_yaml::{Key, Node, Position, Value, unknown_name};
 
 /// Reads values of one backend.
 pub(super) struct SettingsReader<'r, 'a> {
@@ -35,7 +35,7 @@ impl SettingsReader<'_, '_> {
         schema: &Json,
         entries: &[(Key, Node)],
         path: &str,
-        place: &Place,
+        position: &Position,
         skip: &[&str],
     ) -> (Map<String, Json>, Map<String, Json>) {
         let empty = Map::new();
@@ -60,7 +60,7 @@ impl SettingsReader<'_, '_> {
                 (None, Some(node)) if !nothing => put(name, self.value(property, name, node, &path)),
                 (None, _) if required(name) => {
                     let hint = property["description"].as_str().map(|text| format!(": {}", first_sentence(text))).unwrap_or_default();
-                    self.reader.problem(place, format!("`{name}` is missing{hint}"));
+                    self.reader.problem(position, format!("`{name}` is missing{hint}"));
                 }
                 _ => {}
             }
@@ -75,7 +75,7 @@ impl SettingsReader<'_, '_> {
                 Json::Bool(true) => put(name, self.value(&Json::Bool(true), name, node, &format!("{path}.{name}"))),
                 _ => {
                     let known = skip.iter().copied().chain(properties.keys().map(String::as_str)).collect::<Vec<_>>();
-                    self.reader.problem(&key.place, unknown("setting", name, known));
+                    self.reader.problem(&key.position, unknown_name("setting", name, known));
                 }
             }
         }
@@ -87,7 +87,7 @@ impl SettingsReader<'_, '_> {
             Value::Map(entries) if allows(schema, "object") => {
                 let open = json!({"additionalProperties": true});
                 let schema = if schema.is_object() { schema } else { &open };
-                let (values, shown) = self.object(schema, entries, path, &node.place, &[]);
+                let (values, shown) = self.object(schema, entries, path, &node.position, &[]);
                 Some((values.into(), shown.into()))
             }
             Value::List(items) if allows(schema, "array") => {
@@ -97,7 +97,7 @@ impl SettingsReader<'_, '_> {
                 Some((values.into(), shown.into()))
             }
             Value::Map(_) | Value::List(_) => {
-                self.mismatch(schema, name, node.value.kind(), &node.place);
+                self.mismatch(schema, name, node.value.kind(), &node.position);
                 None
             }
             _ => self.scalar(schema, name, path, self.reader.scalar(name, node)?),
@@ -106,10 +106,10 @@ impl SettingsReader<'_, '_> {
 
     fn scalar(&self, schema: &Json, name: &str, path: &str, scalar: Scalar) -> Option<Pair> {
         let unit = Unit::of(schema, name);
-        let Scalar { value, shown, foreign, place } = scalar;
+        let Scalar { value, shown, foreign, position } = scalar;
         let written_as_text = matches!(value, Value::Text(_));
         if let Some(right) = unit.and_then(|unit| mismeasured(unit, &value)) {
-            self.reader.problem(&place, format!("`{name}` must be {right}, not `{shown}`"));
+            self.reader.problem(&position, format!("`{name}` must be {right}, not `{shown}`"));
             return None;
         }
         let json = match value {
@@ -131,11 +131,11 @@ impl SettingsReader<'_, '_> {
         };
         let allowed = allows(schema, kind) || (kind == "integer" && allows(schema, "number"));
         if !allowed {
-            self.mismatch(schema, name, &format!("`{shown}`"), &place);
+            self.mismatch(schema, name, &format!("`{shown}`"), &position);
             return None;
         }
         if let Some(problem) = violation(schema, name, &json, &shown).or_else(|| self.connection(path, name, &json, &shown)) {
-            self.reader.problem(&place, problem);
+            self.reader.problem(&position, problem);
             return None;
         }
         let secret = schema["writeOnly"] == true || schema["format"] == "password";
@@ -157,7 +157,7 @@ impl SettingsReader<'_, '_> {
         wrong.then(|| format!("`{name}` must look like `{}`, not `{}`", connection.example, mask_url(shown)))
     }
 
-    fn mismatch(&self, schema: &Json, name: &str, found: &str, place: &Place) {
+    fn mismatch(&self, schema: &Json, name: &str, found: &str, position: &Position) {
         let types = types(schema).into_iter().map(|kind| match kind {
             "string" => "text",
             "integer" => "a whole number",
@@ -167,7 +167,7 @@ impl SettingsReader<'_, '_> {
             _ => "a mapping",
         });
         let quotes = if types.clone().eq(["text"]) && found.starts_with('`') { "; write it in quotes" } else { "" };
-        self.reader.problem(place, format!("`{name}` must be {}, not {found}{quotes}", types.collect::<Vec<_>>().join(" or ")));
+        self.reader.problem(position, format!("`{name}` must be {}, not {found}{quotes}", types.collect::<Vec<_>>().join(" or ")));
     }
 
     /// Follows references and leaves out the alternative `null`: a setting that is null is one that is not there.
@@ -189,8 +189,8 @@ impl SettingsReader<'_, '_> {
 
 /// What a variable says may be a secret, so only its name is shown. Options of the command line are for all to see anyway.
 fn hidden(scalar: Scalar) -> Scalar {
-    match &scalar.place {
-        Place::Named(name) if !name.starts_with('-') => Scalar { shown: format!("${{env:{name}}}"), ..scalar },
+    match &scalar.position {
+        Position::Named(name) if !name.starts_with('-') => Scalar { shown: format!("${{env:{name}}}"), ..scalar },
         _ => scalar,
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::settings::mask_url;
-use prism_registry::unknown;
+use prism_registry::unknown_name;
 
 /// What a value measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ fn choices(schema: &Json) -> Option<Vec<&str>> {
 /// What a value breaks of the schema, beside its type.
 pub(super) fn violation(schema: &Json, name: &str, value: &Json, shown: &str) -> Option<String> {
     if let (Some(choices), Some(word)) = (choices(schema), value.as_str()) {
-        return (!choices.contains(&word)).then(|| unknown(name, shown, choices));
+        return (!choices.contains(&word)).then(|| unknown_name(name, shown, choices));
     }
     if let (Some(pattern), Some(text)) = (schema["pattern"].as_str(), value.as_str())
         && regex_lite::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))

@@ -9,7 +9,7 @@ use super::{
     types::{self, resolve},
 };
 use crate::expression::Type;
-use prism_yaml::{Node, Place, Value};
+use prism_yaml::{Node, Position, Value};
 
 /// An OpenAPI document, read.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Operation {
     /// Its path, as `/notes/{id}`.
     pub path: String,
     /// Where it stands.
-    pub place: Place,
+    pub position: Position,
     /// Those of the path item and its own.
     pub parameters: Vec<Parameter>,
     /// The body that it takes.
@@ -176,7 +176,7 @@ impl Document {
     pub fn read(file: &File, root: &Node) -> Self {
         let version = root.get("openapi").and_then(Node::text).unwrap_or_default();
         if !(version.starts_with("3.0.") || version.starts_with("3.1.")) {
-            file.problem(&root.place, "this is no OpenAPI document of version 3.0 or 3.1: `openapi: 3.1.0` is missing");
+            file.problem(&root.position, "this is no OpenAPI document of version 3.0 or 3.1: `openapi: 3.1.0` is missing");
         }
         let mut operations = Vec::new();
         let paths = root.get("paths").map_or(&[][..], |paths| file.entries("`paths`", paths));
@@ -185,11 +185,11 @@ impl Document {
             let shared = item.get("parameters").map_or(&[][..], |list| file.items("`parameters`", list));
             for (key, node) in file.entries("the path", item) {
                 let Some(method) = method(&key.name) else { continue };
-                operations.push(operation(file, root, method, &path.name, shared, &key.place, node));
+                operations.push(operation(file, root, method, &path.name, shared, &key.position, node));
             }
         }
         if operations.is_empty() && file.is_fine() {
-            file.problem(&root.place, "the document has no operation");
+            file.problem(&root.position, "the document has no operation");
         }
         let mut value = root.to_json();
         if version.starts_with("3.0.") {
@@ -252,12 +252,12 @@ fn found<'n>(file: &File, root: &'n Node, node: &'n Node) -> Option<&'n Node> {
     let found = resolve(root, node);
     if found.is_none() {
         let reference = node.get("$ref").and_then(Node::text).unwrap_or_default();
-        file.problem(&node.place, format!("`{reference}` leads to nothing in this document; references have to stay inside of it"));
+        file.problem(&node.position, format!("`{reference}` leads to nothing in this document; references have to stay inside of it"));
     }
     found
 }
 
-fn operation(file: &File, root: &Node, method: Method, path: &str, shared: &[Node], place: &Place, node: &Node) -> Operation {
+fn operation(file: &File, root: &Node, method: Method, path: &str, shared: &[Node], position: &Position, node: &Node) -> Operation {
     let mut parameters: Vec<Parameter> = Vec::new();
     let own = node.get("parameters").map_or(&[][..], |list| file.items("`parameters`", list));
     for parameter in shared.iter().chain(own).filter_map(|node| parameter(file, root, found(file, root, node)?)) {
@@ -283,7 +283,7 @@ fn operation(file: &File, root: &Node, method: Method, path: &str, shared: &[Nod
         id: node.get("operationId").and_then(Node::text).map(str::to_owned),
         method,
         path: path.to_owned(),
-        place: place.clone(),
+        position: position.clone(),
         parameters,
         body,
         responses: responses.collect(),
@@ -297,12 +297,12 @@ fn parameter(file: &File, root: &Node, node: &Node) -> Option<Parameter> {
         Some("header") => Location::Header,
         Some("cookie") => Location::Cookie,
         _ => {
-            file.problem(&node.place, "the parameter needs `in`: path, query, header or cookie");
+            file.problem(&node.position, "the parameter needs `in`: path, query, header or cookie");
             return None;
         }
     };
     let Some(name) = node.get("name").and_then(Node::text) else {
-        file.problem(&node.place, "the parameter needs `name`");
+        file.problem(&node.position, "the parameter needs `name`");
         return None;
     };
     let flag = |key: &str| node.get(key).and_then(|node| if let Value::Bool(value) = node.value { Some(value) } else { None });

@@ -1,6 +1,6 @@
 //! What the fields of a request message are made of.
 
-use super::template::{Compiler, unknown_name};
+use super::template::{Compiler, report_unknown_name};
 use crate::{
     expression::{Type, value},
     mapping::{Fill, MessagePlan, RequestPlan, Source, Template},
@@ -14,7 +14,7 @@ impl Compiler<'_> {
         let Some(node) = node else { return Some(RequestPlan::One(self.by_name(input, json_body))) };
         if let (true, Some(list)) = (streaming, node.get("$each")) {
             let Some(item) = node.get("$item") else {
-                self.file.problem(&node.place, "`$each` needs `$item`: what is made of each item");
+                self.file.problem(&node.position, "`$each` needs `$item`: what is made of each item");
                 return None;
             };
             let (source, inner) = self.list(list)?;
@@ -27,10 +27,10 @@ impl Compiler<'_> {
     fn by_name(&self, input: MessageId, json_body: bool) -> MessagePlan {
         let message = self.schema.message(input);
         let whole = json_body.then(|| Template::Path(Source::Body(Vec::new()), "body".to_owned()));
-        let fields = self.parameters.iter().enumerate().filter_map(|(place, parameter)| {
+        let fields = self.parameters.iter().enumerate().filter_map(|(position, parameter)| {
             let field = message.by_name(&parameter.name)?;
             let text = format!("{}.{}", parameter.location.name(), parameter.name);
-            Some((field, Fill::Value(Template::Path(Source::Parameter(place), text))))
+            Some((field, Fill::Value(Template::Path(Source::Parameter(position), text))))
         });
         MessagePlan { message: input, whole, fields: fields.collect() }
     }
@@ -44,15 +44,15 @@ impl Compiler<'_> {
         let message = self.schema.message(id);
         let (mut fields, mut whole) = (Vec::with_capacity(entries.len()), true);
         for (key, node) in entries {
-            let Some(place) = message.by_name(&key.name) else {
+            let Some(position) = message.by_name(&key.name) else {
                 let known = message.fields.iter().map(|field| field.name.as_str());
-                let at = Node { value: Yaml::Null, place: key.place.clone() };
-                unknown_name(self.file, &at, &format!("field of {}", message.name), &key.name, known);
+                let at = Node { value: Yaml::Null, position: key.position.clone() };
+                report_unknown_name(self.file, &at, &format!("field of {}", message.name), &key.name, known);
                 whole = false;
                 continue;
             };
-            match self.fill(node, &message.fields[place]) {
-                Some(fill) => fields.push((place, fill)),
+            match self.fill(node, &message.fields[position]) {
+                Some(fill) => fields.push((position, fill)),
                 None => whole = false,
             }
         }
@@ -67,7 +67,7 @@ impl Compiler<'_> {
             Type::Message(other) if other == id => {}
             other => {
                 let kind = other.describe(self.schema);
-                self.file.problem(&node.place, format!("the request is a message {name}, but this is {kind}"));
+                self.file.problem(&node.position, format!("the request is a message {name}, but this is {kind}"));
                 return None;
             }
         }
@@ -76,7 +76,7 @@ impl Compiler<'_> {
         {
             let known = self.schema.message(id);
             for member in object.members.iter().filter(|member| known.by_name(&member.name).is_none()) {
-                unknown_name(
+                report_unknown_name(
                     self.file,
                     node,
                     &format!("field of {name}"),
@@ -98,7 +98,7 @@ impl Compiler<'_> {
         let (template, kind) = self.value(node)?;
         let tell = |problem: String| {
             let text = node.text().map_or_else(|| template.to_string(), str::to_owned);
-            self.file.problem(&node.place, format!("`{text}`: {problem}"));
+            self.file.problem(&node.position, format!("`{text}`: {problem}"));
         };
         if let Template::Constant(constant) = &template {
             let mut bytes = Vec::new();

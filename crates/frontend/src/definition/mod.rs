@@ -36,7 +36,7 @@ use super::{
     schema::Schema,
 };
 use prism_call::{Method, proto};
-use prism_yaml::{self as yaml, Node, Place, Problem, Problems, Value as Yaml, unknown};
+use prism_yaml::{self as yaml, Node, Position, Problem, Problems, Value as Yaml, unknown_name};
 
 /// Most routes of a definition.
 const MAX_ROUTES: usize = 2000;
@@ -149,7 +149,7 @@ impl Builder<'_> {
         if !matches!(root.value, Yaml::Map(_)) {
             if self.file.is_fine() {
                 self.file.problem(
-                    &Place::WHOLE_FILE,
+                    &Position::WHOLE_FILE,
                     "this is no definition of a frontend: `frontend`, `openapi`, `pattern` and `routes` are missing",
                 );
             }
@@ -182,13 +182,13 @@ impl Builder<'_> {
         let namespace = section.text("namespace").and_then(|text| {
             let name = text.strip_prefix("path.");
             if name.is_none() {
-                self.file.problem(&section.get("namespace")?.place, "`namespace` must be a path parameter, as path.tenant");
+                self.file.problem(&section.get("namespace")?.position, "`namespace` must be a path parameter, as path.tenant");
             }
             name.map(str::to_owned)
         });
         let routes = section.get("routes");
         if routes.is_none() {
-            self.file.problem(&section.place, "the definition needs `routes`");
+            self.file.problem(&section.position, "the definition needs `routes`");
         }
         section.finish();
         let (methods, mut document) = (methods?, document?);
@@ -230,8 +230,9 @@ impl Builder<'_> {
         let Some(name) = section.required("frontend", "notes") else { return };
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !(1..=63).contains(&name.len()) || !name.bytes().all(plain) {
-            let place = section.get("frontend").map_or(&section.place, |node| &node.place);
-            self.file.problem(place, format!("`{name}` can't be the name of a frontend: lower-case letters, digits and `-`, at most 63"));
+            let position = section.get("frontend").map_or(&section.position, |node| &node.position);
+            self.file
+                .problem(position, format!("`{name}` can't be the name of a frontend: lower-case letters, digits and `-`, at most 63"));
         }
     }
 
@@ -241,7 +242,7 @@ impl Builder<'_> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
         let rest = text.replace("{namespace}", "x");
         if !rest.starts_with('/') || rest.contains("//") || !rest.bytes().all(plain) {
-            self.file.problem(&node.place, "`base_path` must be a path such as /kv, /{namespace} or /");
+            self.file.problem(&node.position, "`base_path` must be a path such as /kv, /{namespace} or /");
         }
     }
 
@@ -250,7 +251,7 @@ impl Builder<'_> {
         let text = self.file.text("`also_under`", node)?;
         let parameters = text.matches('{').count();
         if !text.starts_with('/') || text.ends_with('/') || parameters == 0 || text.contains(['*', '=']) {
-            self.file.problem(&node.place, "`also_under` must be a path with a parameter, as /contexts/{context}");
+            self.file.problem(&node.position, "`also_under` must be a path with a parameter, as /contexts/{context}");
             return None;
         }
         Some(text.to_owned())
@@ -260,8 +261,8 @@ impl Builder<'_> {
         let pattern = section.required("pattern", "keyvalue")?;
         let service = (self.service)(pattern);
         if service.is_none() {
-            let place = section.get("pattern").map_or(&section.place, |node| &node.place);
-            self.file.problem(place, unknown("pattern", pattern, self.patterns.iter().copied()));
+            let position = section.get("pattern").map_or(&section.position, |node| &node.position);
+            self.file.problem(position, unknown_name("pattern", pattern, self.patterns.iter().copied()));
         }
         Method::of_service(proto::descriptors(), service?)
     }
@@ -269,8 +270,8 @@ impl Builder<'_> {
     fn document(&self, section: &Section<'_, '_>, texts: &Texts) -> Option<Document> {
         section.required("openapi", "../openapi/notes.yaml")?;
         if let Err(problem) = &texts.document {
-            let place = section.get("openapi").map_or(&section.place, |node| &node.place);
-            self.file.problem(place, format!("the OpenAPI document {} can't be read: {problem}", texts.document_name));
+            let position = section.get("openapi").map_or(&section.position, |node| &node.position);
+            self.file.problem(position, format!("the OpenAPI document {} can't be read: {problem}", texts.document_name));
         }
         let (root, problems) = self.document?;
         self.document_file.add(problems.clone());
@@ -302,13 +303,13 @@ impl Builder<'_> {
             let default = section.given("default");
             section.text("description");
             if default.is_none() {
-                self.file.problem(&key.place, format!("the setting `{}` needs a `default`", key.name));
+                self.file.problem(&key.position, format!("the setting `{}` needs a `default`", key.name));
             }
             let default = default.map_or(serde_json::Value::Null, Node::to_json);
             let value = self.decided.get(&key.name).unwrap_or(&default).clone();
             if std::mem::discriminant(&value) != std::mem::discriminant(&default) {
                 let message = format!("the binding decides the setting `{}` as {value}, which is not of the kind of {default}", key.name);
-                self.file.problem(&key.place, message);
+                self.file.problem(&key.position, message);
             }
             let kind = match &value {
                 serde_json::Value::Bool(_) => Type::Bool,
@@ -323,8 +324,8 @@ impl Builder<'_> {
         }
         for name in self.decided.keys().filter(|name| !values.contains_key(*name)) {
             let known: Vec<&str> = values.keys().map(String::as_str).collect();
-            let message = if known.is_empty() { "this frontend has no settings".to_owned() } else { unknown("setting", name, known) };
-            self.file.problem(&section.place, format!("a binding decides `{name}`: {message}"));
+            let message = if known.is_empty() { "this frontend has no settings".to_owned() } else { unknown_name("setting", name, known) };
+            self.file.problem(&section.position, format!("a binding decides `{name}`: {message}"));
         }
         (expression::value::from_json(&values.into()), Type::Object(object.into()))
     }

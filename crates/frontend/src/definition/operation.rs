@@ -9,7 +9,7 @@ use super::{
     document::{self, Body, Document, Location, Operation, Parameter, Reading},
     error_type,
     reader::{File, Section},
-    template::{Compiler, unknown_name},
+    template::{Compiler, report_unknown_name},
 };
 use crate::{
     expression::{Expression, Member, Object, Scope, Type},
@@ -18,7 +18,7 @@ use crate::{
     template::Template as PathTemplate,
 };
 use prism_call::Method;
-use prism_yaml::{Key, Node, Value as Yaml, unknown};
+use prism_yaml::{Key, Node, Value as Yaml, unknown_name};
 
 /// What all routes of a definition share.
 pub struct Context<'a> {
@@ -90,49 +90,49 @@ impl Context<'_> {
         let file = self.compiler.file;
         let entries = file.entries("`routes`", node);
         if entries.len() > super::MAX_ROUTES {
-            file.problem(&node.place, format!("a definition has at most {} routes, not {}", super::MAX_ROUTES, entries.len()));
+            file.problem(&node.position, format!("a definition has at most {} routes, not {}", super::MAX_ROUTES, entries.len()));
             return Vec::new();
         }
         let mut routed: Vec<bool> = vec![false; self.document.operations.len()];
         let mut rpcs = Vec::with_capacity(entries.len());
         let mut by_name: HashMap<String, usize> = HashMap::with_capacity(entries.len() * 2);
-        for (place, operation) in self.document.operations.iter().enumerate() {
+        for (position, operation) in self.document.operations.iter().enumerate() {
             if let Some(id) = &operation.id
-                && by_name.insert(id.clone(), place).is_some()
+                && by_name.insert(id.clone(), position).is_some()
             {
-                document.problem(&operation.place, format!("the operationId `{id}` stands twice"));
+                document.problem(&operation.position, format!("the operationId `{id}` stands twice"));
             }
-            by_name.insert(format!("{} {}", operation.method, operation.path), place);
+            by_name.insert(format!("{} {}", operation.method, operation.path), position);
         }
         for (key, node) in entries {
-            let Some(place) = by_name.get(&key.name).copied() else {
+            let Some(position) = by_name.get(&key.name).copied() else {
                 let known = self.document.operations.iter().filter_map(|operation| operation.id.as_deref());
-                file.problem(&key.place, unknown("operation of the document", &key.name, known.collect::<Vec<_>>()));
+                file.problem(&key.position, unknown_name("operation of the document", &key.name, known.collect::<Vec<_>>()));
                 continue;
             };
-            if std::mem::replace(&mut routed[place], true) {
-                file.problem(&key.place, format!("`{}` has a route already", key.name));
+            if std::mem::replace(&mut routed[position], true) {
+                file.problem(&key.position, format!("`{}` has a route already", key.name));
                 continue;
             }
-            let operation = &self.document.operations[place];
+            let operation = &self.document.operations[position];
             let Some((endpoint, templates)) = self.endpoint(operation, key, node) else { continue };
             rpcs.push((operation.path.clone(), operation.method.as_str().to_ascii_lowercase(), names(&endpoint)));
             let endpoint = Arc::new(endpoint);
             for template in templates {
                 if let Err(shadowed) = router.insert(Some(operation.method.clone()), template, endpoint.clone()) {
-                    file.problem(&key.place, shadowed.to_string());
+                    file.problem(&key.position, shadowed.to_string());
                 }
             }
         }
         for (path, _) in self.paths {
             if !self.document.operations.iter().any(|operation| operation.path == path.name) {
                 let known: Vec<&str> = self.document.operations.iter().map(|operation| operation.path.as_str()).collect();
-                file.problem(&path.place, unknown("path of the document", &path.name, known));
+                file.problem(&path.position, unknown_name("path of the document", &path.name, known));
             }
         }
         for (operation, _) in self.document.operations.iter().zip(&routed).filter(|(_, routed)| !**routed) {
             let message = format!("the operation {} of {} (line {}) has no route", operation.name(), document.name(), line(operation));
-            file.problem(&node.place, message);
+            file.problem(&node.position, message);
         }
         rpcs
     }
@@ -161,7 +161,7 @@ impl Context<'_> {
         let operation = &operation;
         let (cases, single): (&[Node], bool) = match &node.value {
             Yaml::List(items) if items.is_empty() => {
-                file.problem(&node.place, "the route has no case");
+                file.problem(&node.position, "the route has no case");
                 return None;
             }
             Yaml::List(items) => (items, false),
@@ -179,7 +179,7 @@ impl Context<'_> {
         }
         let conditions: Vec<Option<bool>> = compiled.iter().map(|case| case.as_ref().map(|case| case.when.is_some())).collect();
         if single && conditions == [Some(true)] {
-            file.problem(&node.place, "the only case can't have `when`; make the route a list whose last item has none");
+            file.problem(&node.position, "the only case can't have `when`; make the route a list whose last item has none");
         } else {
             compiler.check_order("case", cases, &conditions);
         }
@@ -207,7 +207,7 @@ impl Context<'_> {
     fn template(&self, operation: &Operation, key: &Key, prefix: Option<&str>) -> Option<(PathTemplate, Vec<usize>)> {
         let file = self.compiler.file;
         let own = self.paths.iter().find(|(path, _)| path.name == operation.path).map(|(_, node)| node);
-        let place = own.map_or(&key.place, |node| &node.place);
+        let position = own.map_or(&key.position, |node| &node.position);
         let text = match own {
             Some(node) => file.text("the path", node)?,
             None => &operation.path,
@@ -218,7 +218,7 @@ impl Context<'_> {
         };
         let (plain, names) = plain(text);
         let Ok(template) = PathTemplate::parse(&plain) else {
-            file.problem(place, format!("the path `{text}` can't be a template; a parameter is a whole segment, as /notes/{{id}}"));
+            file.problem(position, format!("the path `{text}` can't be a template; a parameter is a whole segment, as /notes/{{id}}"));
             return None;
         };
         let mut variables = Vec::with_capacity(names.len());
@@ -226,17 +226,17 @@ impl Context<'_> {
             let found = operation.parameters.iter().position(|known| known.location == Location::Path && known.name == *name);
             if found.is_none() {
                 let known = operation.parameters.iter().filter(|known| known.location == Location::Path).map(|known| known.name.as_str());
-                file.problem(place, unknown("path parameter", name, known.collect::<Vec<_>>()));
+                file.problem(position, unknown_name("path parameter", name, known.collect::<Vec<_>>()));
             }
             variables.push(found?);
         }
         for (index, parameter) in operation.parameters.iter().enumerate().filter(|(_, known)| known.location == Location::Path) {
             if !variables.contains(&index) {
-                file.problem(place, format!("the path `{text}` does not have the parameter `{}` of the document", parameter.name));
+                file.problem(position, format!("the path `{text}` does not have the parameter `{}` of the document", parameter.name));
             }
         }
         if let Some(name) = self.namespace.filter(|name| !names.iter().any(|known| known == name)) {
-            file.problem(place, format!("the namespace is chosen by `path.{name}`, which the path `{text}` does not have"));
+            file.problem(position, format!("the namespace is chosen by `path.{name}`, which the path `{text}` does not have"));
         }
         Some((template, variables))
     }
@@ -307,7 +307,7 @@ impl Context<'_> {
                 && key.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !identifier || TAKEN.contains(&key.name.as_str()) || key.name == "error" {
                 file.problem(
-                    &key.place,
+                    &key.position,
                     format!("`{}` can't be the name of a value: letters, digits and `_`, and none of {}", key.name, TAKEN.join(", ")),
                 );
                 return None;
@@ -336,10 +336,10 @@ impl Context<'_> {
         if let Some(inner) = inner
             && let Ok(path) = Expression::compile(inner, compiler.schema, &compiler.scope)
             && let Some(path) = path.as_path()
-            && let Some(Source::Parameter(place)) = compiler.source(path)
-            && operation_has_no_default(compiler.parameters, place)
+            && let Some(Source::Parameter(position)) = compiler.source(path)
+            && operation_has_no_default(compiler.parameters, position)
         {
-            return Some((Some(Condition::Given(place)), expression));
+            return Some((Some(Condition::Given(position)), expression));
         }
         Some((None, expression))
     }
@@ -360,7 +360,7 @@ impl Context<'_> {
         let errors = telling.error_cases(errors);
         let (request, plan) = (request?, plan?);
         if method.server_streaming && operation.success() == 204 {
-            file.problem(&section.place, format!("{} answers with a stream, which 204 can't hold", method.name));
+            file.problem(&section.position, format!("{} answers with a stream, which 204 can't hold", method.name));
         }
         let gathers = plan.gathers();
         Some(CallPlan { method, output, request, response: plan, errors, gathers })
@@ -371,7 +371,7 @@ impl Context<'_> {
         let found = self.methods.iter().find(|method| method.name == name).cloned();
         if found.is_none() {
             let known = self.methods.iter().map(|method| method.name.as_str());
-            unknown_name(self.compiler.file, section.get("rpc")?, "RPC", name, known);
+            report_unknown_name(self.compiler.file, section.get("rpc")?, "RPC", name, known);
         }
         found
     }
@@ -389,12 +389,12 @@ fn replying<'c>(compiler: &Compiler<'c>, method: &Method) -> Compiler<'c> {
     inner
 }
 
-fn operation_has_no_default(parameters: &[Parameter], place: usize) -> bool {
-    parameters.get(place).is_some_and(|parameter| parameter.default.is_none())
+fn operation_has_no_default(parameters: &[Parameter], position: usize) -> bool {
+    parameters.get(position).is_some_and(|parameter| parameter.default.is_none())
 }
 
 fn line(operation: &Operation) -> u64 {
-    if let prism_yaml::Place::File { line, .. } = operation.place { line } else { 0 }
+    if let prism_yaml::Position::File { line, .. } = operation.position { line } else { 0 }
 }
 
 /// The names of the RPCs that an operation may lead to; none if it refuses everything.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use prism_yaml::{Key, Node, Place, Problem, Problems, Value, unknown};
+use prism_yaml::{Key, Node, Position, Problem, Problems, Value, unknown_name};
 
 /// A file that is being read, and what is wrong with it.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ impl File {
     }
 
     /// Adds a problem.
-    pub fn problem(&self, place: &Place, message: impl Into<String>) {
-        let problem = Problem { place: place.clone(), message: message.into() };
+    pub fn problem(&self, position: &Position, message: impl Into<String>) {
+        let problem = Problem { position: position.clone(), message: message.into() };
         let mut problems = self.problems.borrow_mut();
         // A route with several cases would tell what is wrong with its operation once for each.
         if !problems.contains(&problem) {
@@ -45,7 +45,7 @@ impl File {
     /// All that is wrong, in the order of the file.
     pub fn finish(self) -> Problems {
         let mut list = self.problems.into_inner();
-        list.sort_by(|one, other| one.place.cmp(&other.place));
+        list.sort_by(|one, other| one.position.cmp(&other.position));
         Problems { file: self.name, list }
     }
 
@@ -55,7 +55,7 @@ impl File {
             Value::Map(entries) => entries,
             Value::Null => &[],
             other => {
-                self.problem(&node.place, format!("{what} must be a mapping, not {}", other.kind()));
+                self.problem(&node.position, format!("{what} must be a mapping, not {}", other.kind()));
                 &[]
             }
         }
@@ -67,7 +67,7 @@ impl File {
             Value::List(items) => items,
             Value::Null => &[],
             other => {
-                self.problem(&node.place, format!("{what} must be a list, not {}", other.kind()));
+                self.problem(&node.position, format!("{what} must be a list, not {}", other.kind()));
                 &[]
             }
         }
@@ -78,7 +78,7 @@ impl File {
         if let Value::Text(text) = &node.value {
             return Some(text);
         }
-        self.problem(&node.place, format!("{what} must be a text, not {}", node.value.kind()));
+        self.problem(&node.position, format!("{what} must be a text, not {}", node.value.kind()));
         None
     }
 
@@ -87,7 +87,7 @@ impl File {
         if let Value::Bool(value) = node.value {
             return Some(value);
         }
-        self.problem(&node.place, format!("{what} must be true or false, not {}", node.value.kind()));
+        self.problem(&node.position, format!("{what} must be true or false, not {}", node.value.kind()));
         None
     }
 
@@ -96,7 +96,7 @@ impl File {
         let number = if let Value::Number(number) = &node.value { number.as_u64() } else { None };
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            self.problem(&node.place, format!("{what} must be a whole number from {} to {}", range.start(), range.end()));
+            self.problem(&node.position, format!("{what} must be a whole number from {} to {}", range.start(), range.end()));
         }
         number
     }
@@ -106,7 +106,7 @@ impl File {
         let text = self.text(what, node)?;
         let found = choices.iter().find(|(name, _)| *name == text);
         if found.is_none() {
-            self.problem(&node.place, unknown(what, text, choices.iter().map(|(name, _)| *name)));
+            self.problem(&node.position, unknown_name(what, text, choices.iter().map(|(name, _)| *name)));
         }
         found.map(|(_, value)| *value)
     }
@@ -118,7 +118,7 @@ pub struct Section<'f, 'n> {
     pub file: &'f File,
     what: &'n str,
     /// Where the mapping begins.
-    pub place: Place,
+    pub position: Position,
     entries: &'n [(Key, Node)],
     asked: RefCell<Vec<&'static str>>,
 }
@@ -126,7 +126,7 @@ pub struct Section<'f, 'n> {
 impl<'f, 'n> Section<'f, 'n> {
     /// Of a node; `what` it is stands in problems, as "the route".
     pub fn new(file: &'f File, what: &'n str, node: &'n Node) -> Self {
-        Self { file, what, place: node.place.clone(), entries: file.entries(what, node), asked: RefCell::default() }
+        Self { file, what, position: node.position.clone(), entries: file.entries(what, node), asked: RefCell::default() }
     }
 
     /// The value under a key; none if it is not there or `null`.
@@ -149,7 +149,7 @@ impl<'f, 'n> Section<'f, 'n> {
     pub fn required(&self, key: &'static str, example: &str) -> Option<&'n str> {
         let found = self.get(key);
         if found.is_none() {
-            self.file.problem(&self.place, format!("{} needs `{key}`, as {example}", self.what));
+            self.file.problem(&self.position, format!("{} needs `{key}`, as {example}", self.what));
         }
         self.file.text(&format!("`{key}`"), found?)
     }
@@ -170,7 +170,7 @@ impl<'f, 'n> Section<'f, 'n> {
                         known.push(key);
                     }
                 }
-                self.file.problem(&key.place, unknown(&format!("key of {}", self.what), &key.name, known));
+                self.file.problem(&key.position, unknown_name(&format!("key of {}", self.what), &key.name, known));
             }
         }
     }

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::{
     document::Operation,
     reader::Section,
-    template::{Compiler, unknown_name},
+    template::{Compiler, report_unknown_name},
 };
 use crate::{
     expression::{Type, Value},
@@ -53,7 +53,7 @@ impl Compiler<'_> {
         let Yaml::List(items) = &node.value else {
             let case = self.response_case(node, operation, output, default)?;
             if case.when.is_some() {
-                self.file.problem(&node.place, "the only response can't have `when`; make it a list whose last item has none");
+                self.file.problem(&node.position, "the only response can't have `when`; make it a list whose last item has none");
             }
             return Some(ResponsePlan { cases: vec![case] });
         };
@@ -77,11 +77,11 @@ impl Compiler<'_> {
             match condition {
                 Some(false) if !last => {
                     let message = format!("what stands behind this {what} is never reached: it has no `when`");
-                    self.file.problem(&item.place, message);
+                    self.file.problem(&item.position, message);
                 }
                 Some(true) if last => {
                     let message = format!("the last {what} must have no `when`: it is taken if no other one is");
-                    self.file.problem(&item.place, message);
+                    self.file.problem(&item.position, message);
                 }
                 _ => {}
             }
@@ -154,7 +154,7 @@ impl Compiler<'_> {
         {
             let wanted = documented.and_then(|response| response.contents.first()).map(|(_, kind)| kind);
             if let Some(problem) = wanted.and_then(|wanted| misfit(self, kind, wanted)) {
-                self.file.problem(&node.place, format!("the document says otherwise of this response: {problem}"));
+                self.file.problem(&node.position, format!("the document says otherwise of this response: {problem}"));
             }
         }
         Some(Answer { status, headers, content_types, body: body.map(|((template, _), _)| template) })
@@ -164,7 +164,7 @@ impl Compiler<'_> {
         let text = self.file.text("`content_type`", node)?;
         let value = HeaderValue::try_from(text).ok().filter(|_| text.contains('/'));
         if value.is_none() {
-            self.file.problem(&node.place, format!("`{text}` is no content type"));
+            self.file.problem(&node.position, format!("`{text}` is no content type"));
         }
         value
     }
@@ -178,19 +178,19 @@ impl Compiler<'_> {
                 let known: Vec<&str> = operation.responses.iter().map(|response| response.status.as_str()).collect();
                 let message =
                     format!("the document lists no response {} for {}; it has {}", status.as_u16(), operation.name(), known.join(", "));
-                self.file.problem(&node.place, message);
+                self.file.problem(&node.position, message);
             }
             return Some(Status::Fixed(status));
         }
         let (expression, kind) = self.expression(node)?;
         if !matches!(kind, Type::Int | Type::Uint | Type::Dyn) {
-            self.file.problem(&node.place, format!("`status` must be a number, but this is {}", kind.describe(self.schema)));
+            self.file.problem(&node.position, format!("`status` must be a number, but this is {}", kind.describe(self.schema)));
         }
         if let Some(Value::Int(number)) = expression.as_constant() {
             // A setting of the binding, say.
             let status = u16::try_from(*number).ok().and_then(|number| StatusCode::from_u16(number).ok());
             if status.is_none() {
-                self.file.problem(&node.place, format!("`status` is {number}, which is none"));
+                self.file.problem(&node.position, format!("`status` is {number}, which is none"));
             }
             return status.map(Status::Fixed);
         }
@@ -202,7 +202,7 @@ impl Compiler<'_> {
         let mut headers = Vec::with_capacity(entries.len());
         for (key, node) in entries {
             let Ok(name) = HeaderName::try_from(key.name.as_str()) else {
-                self.file.problem(&key.place, format!("`{}` can't be the name of a header", key.name));
+                self.file.problem(&key.position, format!("`{}` can't be the name of a header", key.name));
                 continue;
             };
             headers.push((name, self.value(node)?.0));
@@ -216,7 +216,7 @@ impl Compiler<'_> {
         let code = section.required("code", "NOT_FOUND").and_then(|text| {
             let found = CODES.into_iter().find(|code| code.name() == text);
             if found.is_none() {
-                unknown_name(self.file, section.get("code")?, "code", text, CODES.map(Code::name));
+                report_unknown_name(self.file, section.get("code")?, "code", text, CODES.map(Code::name));
             }
             found
         });
@@ -250,7 +250,7 @@ impl Compiler<'_> {
             let name = key.name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
             if !name || status.is_some_and(|status| !(400..600).contains(&status)) {
                 let message = format!("`{}` is no reason (KEY_NOT_FOUND), no code (NOT_FOUND) and no status (404)", key.name);
-                self.file.problem(&key.place, message);
+                self.file.problem(&key.position, message);
             }
             let section = Section::new(self.file, "the error", node);
             let case = ErrorCase {

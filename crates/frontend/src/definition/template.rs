@@ -10,7 +10,7 @@ use crate::{
     mapping::{ErrorPlace, Source, Template, Told, Translation},
     schema::{Kind, MessageId, Schema, Shape},
 };
-use prism_yaml::{Node, Value as Yaml, unknown};
+use prism_yaml::{Node, Value as Yaml, unknown_name};
 
 /// What an error in a reply is.
 const STATUS: &str = "google.rpc.Status";
@@ -82,7 +82,7 @@ impl Compiler<'_> {
             Yaml::Text(text) => text.clone(),
             Yaml::Bool(value) => value.to_string(),
             other => {
-                self.file.problem(&node.place, format!("an expression is wanted here, not {}", other.kind()));
+                self.file.problem(&node.position, format!("an expression is wanted here, not {}", other.kind()));
                 return None;
             }
         };
@@ -94,7 +94,7 @@ impl Compiler<'_> {
         let (expression, kind) = self.expression(node)?;
         if !matches!(kind, Type::Bool | Type::Dyn) {
             let kind = kind.describe(self.schema);
-            self.file.problem(&node.place, format!("the condition must be true or false, but it is {kind}"));
+            self.file.problem(&node.position, format!("the condition must be true or false, but it is {kind}"));
             return None;
         }
         Some(expression)
@@ -110,7 +110,7 @@ impl Compiler<'_> {
                 // A plain word is the mistake that everybody makes once.
                 let word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' '));
                 let hint = if word { format!("; for the text itself write \"'{text}'\"") } else { String::new() };
-                self.file.problem(&node.place, format!("`{text}`: {problem}{hint}"));
+                self.file.problem(&node.position, format!("`{text}`: {problem}{hint}"));
                 None
             }
         }
@@ -174,8 +174,8 @@ impl Compiler<'_> {
     /// Whether a value is there in every case.
     fn is_always_there(&self, template: &Template) -> bool {
         match template {
-            Template::Path(Source::Parameter(place), _) => {
-                self.parameters.get(*place).is_some_and(|parameter| parameter.required || parameter.default.is_some())
+            Template::Path(Source::Parameter(position), _) => {
+                self.parameters.get(*position).is_some_and(|parameter| parameter.required || parameter.default.is_some())
             }
             Template::Path(Source::Reply(target) | Source::Item(target), _) => {
                 target.steps.iter().all(|step| step.field(self.schema).shape != Shape::Singular { presence: true })
@@ -200,7 +200,7 @@ impl Compiler<'_> {
         } else {
             let message =
                 "a form begins with `$each`, `$when`, `$from` or `$error`; a member whose name begins with `$` is written with `$$`";
-            self.file.problem(&node.place, message);
+            self.file.problem(&node.position, message);
             return None;
         };
         section.finish();
@@ -210,7 +210,7 @@ impl Compiler<'_> {
     fn each(&self, section: &Section<'_, '_>, list: &Node) -> Option<Typed> {
         let item = section.given("$item");
         if item.is_none() {
-            self.file.problem(&section.place, "`$each` needs `$item`: what is made of each item");
+            self.file.problem(&section.position, "`$each` needs `$item`: what is made of each item");
         }
         let (source, inner) = self.list(list)?;
         let (template, kind) = inner.value(item?)?;
@@ -226,7 +226,7 @@ impl Compiler<'_> {
             Type::Dyn => Type::Dyn,
             other => {
                 let kind = other.describe(self.schema);
-                self.file.problem(&node.place, format!("`$each` needs a list, but `{}` is {kind}", node.text().unwrap_or_default()));
+                self.file.problem(&node.position, format!("`$each` needs a list, but `{}` is {kind}", node.text().unwrap_or_default()));
                 return None;
             }
         };
@@ -261,7 +261,7 @@ impl Compiler<'_> {
         };
         let then = section.given("$then");
         if then.is_none() {
-            self.file.problem(&section.place, "`$when` needs `$then`: the value if the condition holds");
+            self.file.problem(&section.position, "`$when` needs `$then`: the value if the condition holds");
         }
         let then = then.and_then(|node| knowing(true).value(node));
         let otherwise = section.given("$else").map(|node| knowing(false).value(node));
@@ -298,14 +298,14 @@ impl Compiler<'_> {
             };
             template = Template::Translate(Box::new(Translation { from: template, entries, otherwise }));
         } else if otherwise.is_some() {
-            self.file.problem(&section.place, "`$else` belongs to `$map`; what counts if the value is absent is `$default`");
+            self.file.problem(&section.position, "`$else` belongs to `$map`; what counts if the value is absent is `$default`");
         }
         if let Some(default) = section.given("$default") {
             let (default, other) = self.value(default)?;
             kind = kind.join(&other);
             template = Template::Default(Box::new((template, default)));
         } else if map.is_none() {
-            self.file.problem(&section.place, "`$from` needs `$default` or `$map`; for the value alone write the expression itself");
+            self.file.problem(&section.position, "`$from` needs `$default` or `$map`; for the value alone write the expression itself");
         }
         Some((template, kind))
     }
@@ -315,17 +315,17 @@ impl Compiler<'_> {
         let (expression, kind) = self.expression(node)?;
         let text = node.text().unwrap_or_default();
         let status = matches!(kind, Type::Message(id) if self.schema.message(id).name == STATUS);
-        let place = match expression.as_path().and_then(|path| self.source(path)) {
+        let position = match expression.as_path().and_then(|path| self.source(path)) {
             Some(Source::Reply(target)) if status => Some(ErrorPlace::Reply(target)),
             Some(Source::Item(target)) if status => Some(ErrorPlace::Item(target)),
             Some(Source::Message) if status => Some(ErrorPlace::Whole),
             _ => None,
         };
-        if place.is_none() {
+        if position.is_none() {
             let kind = kind.describe(self.schema);
-            self.file.problem(&node.place, format!("`$error` needs a path to a {STATUS} in the reply, but `{text}` is {kind}"));
+            self.file.problem(&node.position, format!("`$error` needs a path to a {STATUS} in the reply, but `{text}` is {kind}"));
         }
-        Some((Template::Error(Told { place: place?, text: text.to_owned() }), Type::Dyn))
+        Some((Template::Error(Told { place: position?, text: text.to_owned() }), Type::Dyn))
     }
 }
 
@@ -347,6 +347,6 @@ fn type_of(value: &Value) -> Type {
 }
 
 /// Tells a name that isn't there.
-pub fn unknown_name<'n>(file: &File, node: &Node, what: &str, name: &str, known: impl IntoIterator<Item = &'n str> + Clone) {
-    file.problem(&node.place, unknown(what, name, known));
+pub fn report_unknown_name<'n>(file: &File, node: &Node, what: &str, name: &str, known: impl IntoIterator<Item = &'n str> + Clone) {
+    file.problem(&node.position, unknown_name(what, name, known));
 }

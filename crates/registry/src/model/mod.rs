@@ -13,12 +13,12 @@ use std::{fmt, ops::Deref};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use prism_yaml::Placed;
+use prism_yaml::TextAtLine;
 
 /// A name in a file, with its line.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub struct Name(Placed);
+pub struct Name(TextAtLine);
 
 impl Name {
     /// The line of the file that the name stands on, from 1.

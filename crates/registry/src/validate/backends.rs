@@ -3,7 +3,7 @@
 use regex_lite::Regex;
 
 use super::{
-    super::{Backend, DriverStatus, Problems, Registry, unknown},
+    super::{Backend, DriverStatus, Problems, Registry, unknown_name},
     Compiled, CompiledDriver, settings,
 };
 
@@ -50,7 +50,7 @@ fn connection(file: &str, backend: &Backend, problems: &mut Problems) {
     let Some(connection) = &backend.connection else { return };
     if !backend.settings.is_empty() && !backend.settings.iter().any(|setting| setting.name == connection.setting) {
         let names = backend.settings.iter().map(|setting| setting.name.as_str());
-        problems.add(file, connection.setting.line(), unknown("setting", &connection.setting, names));
+        problems.add(file, connection.setting.line(), unknown_name("setting", &connection.setting, names));
     }
     match Regex::new(&connection.pattern) {
         Err(error) => problems.add(file, connection.pattern.line(), format!("not a regular expression: {error}")),

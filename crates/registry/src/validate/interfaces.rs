@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::super::{Interface, Problems, Registry, unknown};
+use super::super::{Interface, Problems, Registry, unknown_name};
 use prism_call::proto;
 
 const CAPABILITIES: &str = "registry/capabilities.yaml";
@@ -51,7 +51,7 @@ fn expresses(registry: &Registry, file: &str, interface: &Interface, problems: &
     match registry.capability(&interface.capability) {
         None => {
             let all = registry.capabilities.iter().map(|capability| capability.name.as_str());
-            problems.add(file, line, unknown("capability", &interface.capability, all));
+            problems.add(file, line, unknown_name("capability", &interface.capability, all));
         }
         Some(capability) if !capability.interfaces.contains(&interface.name) => problems.add(
             file,

@@ -7,7 +7,7 @@ mod settings;
 
 use std::collections::HashSet;
 
-use super::{Name, Problems, Registry, unknown};
+use super::{Name, Problems, Registry, unknown_name};
 
 /// What the source tree has a driver for.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ fn interface_names<'a>(registry: &Registry, file: &str, names: impl Iterator<Ite
     for name in names {
         if registry.interface(name).is_none() {
             let all = registry.interfaces().map(|interface| interface.name.as_str()).collect::<Vec<_>>();
-            problems.add(file, name.line(), unknown("interface", name, all));
+            problems.add(file, name.line(), unknown_name("interface", name, all));
         }
         if !seen.insert(name.as_str()) {
             problems.add(file, name.line(), format!("interface `{name}` stands here twice"));

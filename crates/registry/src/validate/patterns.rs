@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    super::{Backend, IDEMPOTENCY_SLOT, Name, Pattern, Problems, Registry, Slot, SlotCheck, Status, Step, rpcs, unknown},
+    super::{Backend, IDEMPOTENCY_SLOT, Name, Pattern, Problems, Registry, Slot, SlotCheck, Status, Step, rpcs, unknown_name},
     Compiled,
 };
 use prism_call::proto;
@@ -46,7 +46,7 @@ fn slot_is_sound(registry: &Registry, file: &str, pattern: &Pattern, name: &str,
         match registry.backend(recommended) {
             None => {
                 let all = registry.backends.iter().map(|backend| backend.name.as_str());
-                problems.add(file, recommended.line(), unknown("backend", recommended, all));
+                problems.add(file, recommended.line(), unknown_name("backend", recommended, all));
             }
             Some(backend) if !SlotCheck::new(name, slot, backend).is_conceivable() => {
                 problems.add(file, recommended.line(), format!("`{recommended}` is recommended and can't fill slot `{name}`"));
@@ -104,7 +104,7 @@ fn api(file: &str, pattern: &Pattern, problems: &mut Problems) {
     let there = rpcs(&api.service);
     let names = || there.iter().map(|rpc| rpc.name.as_str());
     for method in api.methods.iter().filter(|method| !names().any(|name| **method == *name)) {
-        problems.add(file, method.line(), unknown("method", method, names().collect::<Vec<_>>()));
+        problems.add(file, method.line(), unknown_name("method", method, names().collect::<Vec<_>>()));
     }
     for name in names().filter(|name| !seen.contains(name)) {
         problems.add(file, api.service.line(), format!("method `{name}` of the proto is missing"));
@@ -116,7 +116,7 @@ fn flows(registry: &Registry, file: &str, pattern: &Pattern, problems: &mut Prob
     for (method, steps) in &pattern.implementation {
         if !methods().any(|known| known == method) {
             let line = steps.first().map_or(pattern.name.line(), |step| step.slot.line());
-            problems.add(file, line, unknown("method", method, methods().collect::<Vec<_>>()));
+            problems.add(file, line, unknown_name("method", method, methods().collect::<Vec<_>>()));
         }
         for step in steps {
             step_is_sound(registry, file, pattern, step, problems);
@@ -131,17 +131,17 @@ fn flows(registry: &Registry, file: &str, pattern: &Pattern, problems: &mut Prob
 
 fn step_is_sound(registry: &Registry, file: &str, pattern: &Pattern, step: &Step, problems: &mut Problems) {
     let Some(slot) = pattern.slots.get(step.slot.as_str()) else {
-        problems.add(file, step.slot.line(), unknown("slot", &step.slot, pattern.slots.keys().map(String::as_str)));
+        problems.add(file, step.slot.line(), unknown_name("slot", &step.slot, pattern.slots.keys().map(String::as_str)));
         return;
     };
     if !slot.interfaces().any(|interface| *interface == step.interface) {
         let all = slot.interfaces().map(Name::as_str).collect::<Vec<_>>();
-        problems.add(file, step.interface.line(), unknown("interface of the slot", &step.interface, all));
+        problems.add(file, step.interface.line(), unknown_name("interface of the slot", &step.interface, all));
     }
     let Some(interface) = registry.interface(&step.interface) else { return };
     let operations = rpcs(&interface.service);
     if !operations.is_empty() && !operations.iter().any(|rpc| step.operation == *rpc.name) {
         let all = operations.iter().map(|rpc| rpc.name.as_str()).collect::<Vec<_>>();
-        problems.add(file, step.operation.line(), unknown("operation", &step.operation, all));
+        problems.add(file, step.operation.line(), unknown_name("operation", &step.operation, all));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::{
-    super::{Backend, Problems, SettingType, unknown},
+    super::{Backend, Problems, SettingType, unknown_name},
     CompiledDriver,
 };
 
@@ -19,7 +19,11 @@ pub(super) fn validate(file: &str, backend: &Backend, driver: &CompiledDriver, p
             problems.add(file, setting.name.line(), format!("setting `{}` stands here twice", setting.name));
         }
         let Some(known) = compiled.iter().find(|known| *setting.name == *known.name) else {
-            problems.add(file, setting.name.line(), unknown("setting", &setting.name, compiled.iter().map(|known| known.name.as_str())));
+            problems.add(
+                file,
+                setting.name.line(),
+                unknown_name("setting", &setting.name, compiled.iter().map(|known| known.name.as_str())),
+            );
             continue;
         };
         // A default that the schema can't tell is not compared.

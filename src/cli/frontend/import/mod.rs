@@ -18,8 +18,8 @@ use crate::{
 use prism_call::{Method, proto};
 use prism_frontend::definition::{self, Texts};
 use prism_pattern::{self as pattern, PATTERNS};
-use prism_registry::unknown;
-use prism_yaml::Place;
+use prism_registry::unknown_name;
+use prism_yaml::Position;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         .map_err(|problems| Failure(format!("{} can't be imported\n{problems}", args.document)))?;
     let pattern = pattern::find(&args.pattern).ok_or_else(|| {
         let names: Vec<&str> = PATTERNS.iter().map(|pattern| pattern.name).collect();
-        Failure(unknown("pattern", &args.pattern, names))
+        Failure(unknown_name("pattern", &args.pattern, names))
     })?;
     let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
     let path = match &args.output {
@@ -89,9 +89,9 @@ fn told(file: &str, skeleton: String, document_name: &str, document: &str) -> St
     let problems = app::compile(&texts, &BTreeMap::new()).err().unwrap_or_default();
     let mut lines: Vec<String> = texts.text.lines().map(str::to_owned).collect();
     for problem in problems.iter().filter(|problems| problems.file == file).flat_map(|problems| &problems.list) {
-        let Place::File { line, .. } = problem.place else { continue };
-        let place = usize::try_from(line).unwrap_or_default().saturating_sub(1);
-        if let Some(line) = lines.get_mut(place).filter(|line| !line.contains("TODO:")) {
+        let Position::File { line, .. } = problem.position else { continue };
+        let position = usize::try_from(line).unwrap_or_default().saturating_sub(1);
+        if let Some(line) = lines.get_mut(position).filter(|line| !line.contains("TODO:")) {
             line.push_str("  # TODO: ");
             line.push_str(&problem.message.split_whitespace().collect::<Vec<_>>().join(" "));
         }

@@ -1,0 +1,39 @@
+//! Suggestions for misspelled names.
+
+/// Returns the candidate that is most similar to `name`, or `None` if no candidate is similar.
+pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase().replace('-', "_");
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&name, &candidate.to_lowercase().replace('-', "_")), candidate))
+        .filter(|(similarity, _)| *similarity > 0.75)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Returns the message for an unknown name: a suggestion, if there is one, and the list of all known names.
+pub fn unknown_name<'a>(kind: &str, name: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    let suggestion = suggest(name, candidates.clone());
+    let all = candidates.into_iter().collect::<Vec<_>>().join(", ");
+    match suggestion {
+        Some(suggestion) => format!("unknown {kind} `{name}`; did you mean `{suggestion}`? There are: {all}"),
+        None => format!("unknown {kind} `{name}`; there are: {all}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_similar_names_only() {
+        let names = ["keyvalue_scan", "keyvalue_basic", "pubsub_basic"];
+        assert_eq!(suggest("keyvalue_sacn", names), Some("keyvalue_scan"));
+        assert_eq!(suggest("KeyValue-Basic", names), Some("keyvalue_basic"));
+        assert_eq!(suggest("xyz", names), None);
+        assert_eq!(
+            unknown_name("interface", "xyz", names),
+            "unknown interface `xyz`; there are: keyvalue_scan, keyvalue_basic, pubsub_basic"
+        );
+    }
+}
