@@ -67,15 +67,15 @@ fn refusals_and_strangers_are_told_apart() {
         let (url, _) = fake(move |_, _| (status, headers, body.to_owned()));
         prism(&format!("schema list --url {url}")).stderr
     };
-    assert!(told(401, "", "").contains("Give --user NAME:PASSWORD or --token TOKEN."));
+    assert!(told(401, "", "").contains("Authenticate with --user NAME:PASSWORD or --token TOKEN."));
     assert!(told(403, "", r#"{"error_code": 40301, "message": "no"}"#).contains("(403): no\n"));
-    assert!(told(307, "location: http://other/\r\n", "").contains("leads to http://other/"));
-    assert!(told(404, "", "<html>").contains("not as a schema registry does; is --url right, and does it lack a path?"));
-    assert!(told(200, "", "<html>").contains("does not answer as a schema registry does"));
+    assert!(told(307, "location: http://other/\r\n", "").contains("redirects to http://other/"));
+    assert!(told(404, "", "<html>").contains("answers 404, and a schema registry would not. Check --url"));
+    assert!(told(200, "", "<html>").contains("has an unexpected body"));
     assert!(told(500, "", r#"{"error_code": 50001, "message": "the store is away"}"#).contains("the store is away (50001)"));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let told = prism(&format!("schema list --timeout 200ms --url http://{}", silent.local_addr().unwrap())).stderr;
-    assert!(told.contains("did not answer within 0.2s; --timeout gives it more time"), "{told}");
+    assert!(told.contains("did not answer within 0.2s; --timeout allows more time"), "{told}");
 }
 
 /// One that has no list of schemas, no contexts, no modes and no keys, and does not say what is deleted.
@@ -235,7 +235,11 @@ fn an_import_has_several_in_flight_and_keeps_the_order_that_counts() {
     let (url, slow) = Slow::start(Some("s5 1"));
     let run = prism(&format!("schema import {} --url {url}", file.path().display()));
     assert_eq!(run.code, Some(1), "{}", run.stdout);
-    assert!(run.stderr.contains("subject s5 version 1 (id 6) can't be registered: no (42201)\nThe import is not done."), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("subject s5 version 1 (id 6) can't be registered: no (42201)\nThe import is not complete."),
+        "{}",
+        run.stderr
+    );
     let seen = slow.lock().unwrap();
     assert_eq!(seen.running, 0, "{:?}", seen.log);
     assert!(seen.schemas.len() < 24, "{:?}", seen.log);
@@ -265,7 +269,7 @@ namespaces:
     let list = |options: &str| prism(&format!("schema list --url https://{address} {options}"));
     let run = list(&format!("--ca-file {}", certificate.display()));
     assert_eq!((run.code, &*run.stdout), (Some(0), "SUBJECT    VERSION    TYPE    ID\n"), "{}", run.stderr);
-    assert!(list("").stderr.contains("is trusted with --ca-file"), "{}", list("").stderr);
+    assert!(list("").stderr.contains("use --ca-file"), "{}", list("").stderr);
     assert!(list("--ca-file /no/such.pem").stderr.contains("the CA file /no/such.pem can't be read as PEM: "));
     assert!(list(&format!("--ca-file {}", folder.path().join("prism.yaml").display())).stderr.contains("has no certificate"));
 }

@@ -1,87 +1,82 @@
-//! Schemas with all that they refer to.
+//! Schemas together with everything that they refer to.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{
-    client::Trouble,
-    record::{Key, Schema},
-    registry::Registry,
-};
-use prism_schema::{self as schema, Dependency, Invalid};
+use prism_registry_client::{ClientError, RegistryClient, SchemaKey, SchemaQuery, SchemaRecord};
+use prism_schema::{Dependency, Invalid, Schema};
 
-/// Most schemas that one refers to, directly or by others.
+/// Most schemas that one refers to, directly or through others.
 const MAX_DEPENDENCIES: usize = 1000;
 
-/// Versions of subjects, by their names.
+/// Versions of subjects, by their keys.
 pub(super) struct Catalog<'a> {
-    schemas: HashMap<Key, &'a Schema>,
+    schemas: HashMap<SchemaKey, &'a SchemaRecord>,
 }
 
 impl<'a> Catalog<'a> {
-    pub fn new(schemas: impl IntoIterator<Item = &'a Schema>) -> Self {
+    pub fn new(schemas: impl IntoIterator<Item = &'a SchemaRecord>) -> Self {
         Self { schemas: schemas.into_iter().map(|schema| (schema.key(), schema)).collect() }
     }
 
-    pub fn get(&self, key: &Key) -> Option<&'a Schema> {
+    pub fn get(&self, key: &SchemaKey) -> Option<&'a SchemaRecord> {
         self.schemas.get(key).copied()
     }
 
-    /// Reads a schema, which need not be of the catalog itself.
-    pub fn parse(&self, schema: &Schema) -> Result<schema::Schema, Invalid> {
-        let format = schema.kind().parse().map_err(|()| Invalid::new(format!("the type {} is not known", schema.kind())))?;
-        let (mut found, mut seen) = (Vec::new(), HashSet::new());
-        self.collect(schema, &mut seen, &mut found);
-        schema::Schema::parse(format, &schema.schema, &found)
+    /// Parses a schema with its dependencies from the catalog. The schema itself need not be in the catalog.
+    pub fn parse(&self, schema: &SchemaRecord) -> Result<Schema, Invalid> {
+        let format = schema.type_name().parse().map_err(|()| Invalid::new(format!("unknown schema type {}", schema.type_name())))?;
+        let (mut dependencies, mut seen) = (Vec::new(), HashSet::new());
+        self.collect_dependencies(schema, &mut seen, &mut dependencies);
+        Schema::parse(format, &schema.schema, &dependencies)
     }
 
-    /// Each behind those that it refers to itself; what is missing is told by who reads the text.
-    fn collect(&self, schema: &Schema, seen: &mut HashSet<(String, Key)>, found: &mut Vec<Dependency>) {
-        for (reference, key) in schema.references.iter().zip(schema.referred()) {
+    /// Adds the dependencies of a schema, each after its own dependencies. The parser reports missing ones.
+    fn collect_dependencies(&self, schema: &SchemaRecord, seen: &mut HashSet<(String, SchemaKey)>, dependencies: &mut Vec<Dependency>) {
+        for (reference, key) in schema.references.iter().zip(schema.reference_keys()) {
             if seen.len() >= MAX_DEPENDENCIES || !seen.insert((reference.name.clone(), key.clone())) {
                 continue;
             }
             if let Some(dependency) = self.get(&key) {
-                self.collect(dependency, seen, found);
-                found.push(Dependency { name: reference.name.as_str().into(), text: dependency.schema.as_str().into() });
+                self.collect_dependencies(dependency, seen, dependencies);
+                dependencies.push(Dependency { name: reference.name.as_str().into(), text: dependency.schema.as_str().into() });
             }
         }
     }
 
-    /// Whether two texts are the same schema, each with what it refers to in its own registry.
-    pub fn same(&self, schema: &Schema, there: &Catalog, other: &Schema) -> bool {
-        if schema.kind() != other.kind() {
+    /// Whether a schema of this catalog and one of another catalog are the same: equal as texts, as JSON, or in canonical form.
+    pub fn is_same(&self, schema: &SchemaRecord, other_catalog: &Catalog, other: &SchemaRecord) -> bool {
+        if schema.type_name() != other.type_name() {
             return false;
         }
         if schema.schema == other.schema {
             return true;
         }
-        let json = |schema: &Schema| serde_json::from_str::<serde_json::Value>(&schema.schema).ok();
+        let json = |schema: &SchemaRecord| serde_json::from_str::<serde_json::Value>(&schema.schema).ok();
         if json(schema).is_some_and(|value| json(other) == Some(value)) {
             return true;
         }
-        match (self.parse(schema), there.parse(other)) {
+        match (self.parse(schema), other_catalog.parse(other)) {
             (Ok(one), Ok(other)) => one.canonical() == other.canonical(),
             _ => false,
         }
     }
 }
 
-/// All that a schema refers to, from a registry.
-pub(super) async fn referred(registry: &Registry, schema: &Schema) -> Result<Vec<Schema>, Trouble> {
-    let (mut found, mut seen) = (Vec::new(), HashSet::new());
-    let mut wanted: Vec<Key> = schema.referred().collect();
+/// Reads everything that a schema refers to, directly or through others, from a registry.
+pub(super) async fn fetch_dependencies(registry: &RegistryClient, schema: &SchemaRecord) -> Result<Vec<SchemaRecord>, ClientError> {
+    let (mut dependencies, mut seen) = (Vec::new(), HashSet::new());
+    let mut wanted: Vec<SchemaKey> = schema.reference_keys().collect();
     while let Some((subject, version)) = wanted.pop() {
         if seen.len() >= MAX_DEPENDENCIES || !seen.insert((subject.clone(), version)) {
             continue;
         }
         let number = if version == 0 { "latest".to_owned() } else { version.to_string() };
-        let answer = registry.version(&subject, Some(&number), "?deleted=true").await?;
-        let mut one: Schema = serde_json::from_value(answer)
-            .map_err(|error| Trouble::Lost(format!("subject {subject} version {number}: the answer can't be read: {error}")))?;
-        // By the name and number that it is referred to by.
-        (one.subject, one.version) = (subject, version);
-        wanted.extend(one.referred());
-        found.push(one);
+        let query = SchemaQuery { deleted: true, format: None };
+        let mut dependency: SchemaRecord = registry.schema_by_version(&subject, &number, query).await?;
+        // References find it by this key, even if the registry answers with another one, as for `latest`.
+        (dependency.subject, dependency.version) = (subject, version);
+        wanted.extend(dependency.reference_keys());
+        dependencies.push(dependency);
     }
-    Ok(found)
+    Ok(dependencies)
 }

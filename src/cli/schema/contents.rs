@@ -1,8 +1,8 @@
-//! Everything of a registry, and the file that it is kept in: a JSON object on each line.
+//! Everything of a registry, and its export file with a JSON object on each line.
 //!
-//! The first line says what it is (`{"kind": "registry", "form": 1, …}`), the last one how much it has (`{"kind": "end", …}`), so
-//! that a file which was cut is noticed. Between them are `schema`, `config`, `mode`, `kek` and `dek`, with the members that the
-//! REST API has. docs/schema-registry.md documents the form.
+//! The first line has the version of the format (`{"kind": "registry", "form": 1, …}`). The last line has the number of lines
+//! (`{"kind": "end", …}`), so that a truncated file is detected. The lines between have the kinds `schema`, `config`, `mode`, `kek`
+//! and `dek`, with the members of the REST API. docs/schema-registry.md documents the format.
 
 use std::{
     collections::BTreeMap,
@@ -12,34 +12,37 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::record::Schema;
 use crate::cli::Failure;
+use prism_registry_client::SchemaRecord;
 
-/// The form that is written.
+/// The version of the format.
 const FORM: u32 = 1;
-/// Longest line.
+/// Longest line that is read.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
 /// Everything of a registry.
 #[derive(Debug, Default)]
-pub(super) struct Contents {
-    /// Where it is from.
+pub(super) struct RegistryContents {
+    /// URL of the registry that it was read from.
     pub source: String,
-    /// By subject and version.
-    pub schemas: Vec<Schema>,
-    /// By scope: a subject, a context as `:.context:`, or nothing for what holds everywhere.
+    /// Ordered by subject and version.
+    pub schemas: Vec<SchemaRecord>,
+    /// By scope: a subject, a context as `:.context:`, or an empty text for the global configuration.
     pub configs: BTreeMap<String, Value>,
+    /// By scope.
     pub modes: BTreeMap<String, String>,
+    /// Key encryption keys.
     pub keks: Vec<Value>,
+    /// Data encryption keys.
     pub deks: Vec<Value>,
 }
 
-/// A line of a file.
+/// A line of an export file.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 enum Line {
     Registry { form: u32, source: String },
-    Schema(Box<Schema>),
+    Schema(Box<SchemaRecord>),
     Config { scope: String, config: Value },
     Mode { scope: String, mode: String },
     Kek { kek: Value },
@@ -47,8 +50,8 @@ enum Line {
     End { lines: usize },
 }
 
-impl Contents {
-    /// Counts, for people.
+impl RegistryContents {
+    /// Returns the counts as a text for users.
     pub fn summary(&self) -> String {
         let deleted = self.schemas.iter().filter(|schema| schema.deleted).count();
         let mut subjects: Vec<_> = self.schemas.iter().map(|schema| &schema.subject).collect();
@@ -64,6 +67,7 @@ impl Contents {
         .join(", ")
     }
 
+    /// Writes an export file.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let mut count = 0;
         let mut put = |line: &Line| -> io::Result<()> {
@@ -93,7 +97,7 @@ impl Contents {
         out.flush()
     }
 
-    /// Reads a file. `name` is what problems call it.
+    /// Reads an export file. Errors call it `name`.
     pub fn read(name: &str, mut from: impl BufRead) -> Result<Self, Failure> {
         let mut contents = Self::default();
         let (mut number, mut text) = (0, String::new());
@@ -101,19 +105,23 @@ impl Contents {
             text.clear();
             let read = from.by_ref().take(MAX_LINE_BYTES).read_line(&mut text).map_err(|error| format!("{name} can't be read: {error}"))?;
             if read == 0 {
-                return Err(Failure(format!("{name} is cut: its last line, `\"kind\": \"end\"`, is missing; export once more")));
+                return Err(Failure(format!("{name} is truncated: its last line, `\"kind\": \"end\"`, is missing; export it again")));
             }
             number += 1;
             let line =
-                serde_json::from_str(&text).map_err(|error| format!("{name}:{number} is no line of `prism schema export`: {error}"))?;
+                serde_json::from_str(&text).map_err(|error| format!("{name}:{number} is not a line of `prism schema export`: {error}"))?;
             match (line, number) {
                 (Line::Registry { form: FORM, source }, 1) => contents.source = source,
                 (Line::Registry { form, .. }, 1) => {
-                    return Err(Failure(format!("{name} has the form {form}, and this is for form {FORM}; take a newer prism")));
+                    return Err(Failure(format!(
+                        "{name} has format version {form}, and this prism reads version {FORM}; use a newer prism"
+                    )));
                 }
-                (_, 1) => return Err(Failure(format!("{name} does not begin as a file of `prism schema export`"))),
+                (_, 1) => return Err(Failure(format!("{name} does not begin with the first line of a file of `prism schema export`"))),
                 (Line::Registry { .. }, _) => {
-                    return Err(Failure(format!("{name}:{number} begins a second registry; import one at a time")));
+                    return Err(Failure(format!(
+                        "{name}:{number} begins a second registry; split the file and import one registry at a time"
+                    )));
                 }
                 (Line::Schema(schema), _) => contents.schemas.push(*schema),
                 (Line::Config { scope, config }, _) => drop(contents.configs.insert(scope, config)),
@@ -122,7 +130,10 @@ impl Contents {
                 (Line::Dek { dek }, _) => contents.deks.push(dek),
                 (Line::End { lines }, _) if lines + 1 == number => return Ok(contents),
                 (Line::End { lines }, _) => {
-                    return Err(Failure(format!("{name} is not whole: it has {} lines before its end, and had {lines}", number - 1)));
+                    return Err(Failure(format!(
+                        "{name} is damaged: it has {} lines before its end instead of {lines}; export it again",
+                        number - 1
+                    )));
                 }
             }
         }

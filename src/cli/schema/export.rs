@@ -7,13 +7,9 @@ use std::{
     process::ExitCode,
 };
 
-use super::{
-    connection::Connection,
-    contents::Contents,
-    gather,
-    name::{self, Prefix},
-};
+use super::{connection::RegistryOptions, contents::RegistryContents, gather};
 use crate::cli::{Failure, Outcome};
+use prism_registry_client::{SubjectPrefix, parse_context};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,38 +17,41 @@ Examples:
   prism schema export --url http://old:8081 --prefix orders- > orders.ndjson
   prism schema import registry.ndjson --url http://new:8081
 
-One JSON object on each line; docs/schema-registry.md documents it. What is registered meanwhile may be missing, so make the
-registry READONLY first. Without --prefix and --context, the settings of everything and keys are written too.";
+The file has one JSON object on each line; docs/schema-registry.md documents it. Schemas that are registered during the export
+may be missing, so set the registry to READONLY first. Without --prefix and --context, the file also has the global settings and
+the keys.";
 
 /// Arguments of `prism schema export`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only subjects whose names begin with this, and what they refer to
+    /// Export only subjects whose names begin with this text, and the schemas that they refer to
     #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub prefix: String,
 
-    /// Only subjects of this context, as .team
-    #[arg(short, long, value_parser = name::context)]
+    /// Export only subjects of this context, such as .team
+    #[arg(short, long, value_parser = parse_context)]
     pub context: Option<String>,
 
-    /// Where to write. Default: standard output
+    /// File to write. Default: standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// The registry.
+    /// Options for the registry.
     #[command(flatten)]
-    pub connection: Connection,
+    pub registry: RegistryOptions,
 }
 
-/// Writes everything; a file is there as a whole or not at all.
+/// Writes everything of a registry. A file appears under its name only when it is complete.
 pub(super) async fn run(args: &Args) -> Outcome {
-    let registry = args.connection.open()?;
-    let contents = gather::everything(&registry, &Prefix::new(args.context.as_deref(), &args.prefix)).await?;
+    let registry = args.registry.client()?;
+    let contents = gather::read_registry(&registry, &SubjectPrefix::new(args.context.as_deref(), &args.prefix)).await?;
     match &args.output {
-        Some(file) => write(&contents, file)?,
+        Some(file) => write_file(&contents, file)?,
         None => match contents.write(&mut BufWriter::new(std::io::stdout().lock())) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(Failure(format!("standard output: {error}"))),
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                return Err(Failure(format!("standard output can't be written: {error}")));
+            }
             _ => {}
         },
     }
@@ -60,16 +59,16 @@ pub(super) async fn run(args: &Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(contents: &Contents, file: &Path) -> Result<(), Failure> {
-    let cant = |error: std::io::Error| Failure(format!("{} can't be written: {error}", file.display()));
+fn write_file(contents: &RegistryContents, file: &Path) -> Result<(), Failure> {
+    let failure = |error: std::io::Error| Failure(format!("{} can't be written: {error}", file.display()));
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
-    let mut out = BufWriter::new(File::create(&part).map_err(cant)?);
+    let mut out = BufWriter::new(File::create(&part).map_err(failure)?);
     let written = contents.write(&mut out).and_then(|()| out.flush());
     drop(out);
     written.and_then(|()| fs::rename(&part, file)).map_err(|error| {
-        // It is of no use to anybody.
+        // An incomplete file is useless.
         let _ = fs::remove_file(&part);
-        cant(error)
+        failure(error)
     })
 }

@@ -1,44 +1,37 @@
-//! Everything of a registry, asked for.
+//! Reading everything of a registry.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use serde_json::Value;
 
-use super::{
-    client::Trouble,
-    contents::Contents,
-    name::{self, Prefix},
-    progress::Progress,
-    record::{Key, Schema},
-    registry::{Registry, escape},
-};
+use super::{contents::RegistryContents, progress::Progress};
+use prism_registry_client::{ClientError, RegistryClient, SchemaKey, SchemaRecord, SubjectPrefix, context_scope};
 
 /// Requests at the same time.
 const PARALLEL: usize = 8;
 const ALGORITHMS: [&str; 3] = ["AES128_GCM", "AES256_GCM", "AES256_SIV"];
 
-/// Everything whose subjects begin with the prefix, and what that refers to.
-pub(super) async fn everything(registry: &Registry, prefix: &Prefix) -> Result<Contents, Trouble> {
-    let all = registry.schemas(&Prefix::new(None, ""), true, false).await?;
-    let schemas = chosen(all, prefix);
+/// Reads everything that belongs to the selected subjects, and the schemas that they refer to.
+pub(super) async fn read_registry(registry: &RegistryClient, prefix: &SubjectPrefix) -> Result<RegistryContents, ClientError> {
+    let all = registry.list_schemas(&SubjectPrefix::everything(), true, false).await?;
+    let schemas = select(all, prefix);
     eprintln!("schemas: {} of {}", schemas.len(), registry.url());
-    let mut contents = Contents { source: registry.url().to_owned(), schemas, ..Contents::default() };
-    let scopes = scopes(registry, &contents.schemas, prefix).await?;
-    settings(registry, scopes, &mut contents).await?;
+    let mut contents = RegistryContents { source: registry.url().to_owned(), schemas, ..RegistryContents::default() };
+    let scopes = list_scopes(registry, &contents.schemas, prefix).await?;
+    read_settings(registry, scopes, &mut contents).await?;
     if prefix.is_everything() {
-        keys(registry, &mut contents).await?;
+        read_keys(registry, &mut contents).await?;
     }
     Ok(contents)
 }
 
-/// What begins with the prefix, and what it refers to.
-fn chosen(all: Vec<Schema>, prefix: &Prefix) -> Vec<Schema> {
-    let mut wanted: Vec<Key> = all.iter().filter(|schema| prefix.matches(&schema.subject)).map(Schema::key).collect();
-    let mut kept: HashSet<Key> = wanted.iter().cloned().collect();
-    let by_key: BTreeMap<Key, &Schema> = all.iter().map(|schema| (schema.key(), schema)).collect();
+/// Keeps the selected schemas and those that they refer to.
+fn select(all: Vec<SchemaRecord>, prefix: &SubjectPrefix) -> Vec<SchemaRecord> {
+    let mut wanted: Vec<SchemaKey> = all.iter().filter(|schema| prefix.matches(&schema.subject)).map(SchemaRecord::key).collect();
+    let mut kept: HashSet<SchemaKey> = wanted.iter().cloned().collect();
+    let by_key: BTreeMap<SchemaKey, &SchemaRecord> = all.iter().map(|schema| (schema.key(), schema)).collect();
     while let Some(key) = wanted.pop() {
-        for other in by_key.get(&key).into_iter().flat_map(|schema| schema.referred()) {
+        for other in by_key.get(&key).into_iter().flat_map(|schema| schema.reference_keys()) {
             if kept.insert(other.clone()) {
                 wanted.push(other);
             }
@@ -47,37 +40,36 @@ fn chosen(all: Vec<Schema>, prefix: &Prefix) -> Vec<Schema> {
     all.into_iter().filter(|schema| kept.contains(&schema.key())).collect()
 }
 
-/// What may have settings of its own.
-async fn scopes(registry: &Registry, schemas: &[Schema], prefix: &Prefix) -> Result<Vec<String>, Trouble> {
+/// Returns every scope that may have a configuration or a mode of its own.
+async fn list_scopes(registry: &RegistryClient, schemas: &[SchemaRecord], prefix: &SubjectPrefix) -> Result<Vec<String>, ClientError> {
     let mut scopes: BTreeSet<String> = schemas.iter().map(|schema| schema.subject.clone()).collect();
-    // What is set for a context goes with all of it, and what is set for everything with everything.
-    scopes.extend(schemas.iter().map(|schema| name::whole(schema.context())).filter(|scope| prefix.matches(scope)));
+    // A context's settings are read with the whole context only, and the global settings with the whole registry only.
+    scopes.extend(schemas.iter().map(|schema| context_scope(schema.context())).filter(|scope| prefix.matches(scope)));
     scopes.remove("");
     if prefix.is_everything() {
         scopes.insert(String::new());
-        let contexts: Option<Vec<String>> = registry.find("/contexts").await?;
-        scopes.extend(contexts.into_iter().flatten().map(|context| name::whole(&context)));
+        let contexts = registry.list_contexts().await?.unwrap_or_default();
+        scopes.extend(contexts.iter().map(|context| context_scope(context)));
     }
-    // Subjects that only stand for others have no versions.
-    scopes.extend(registry.aliases().await?.into_iter().filter(|name| prefix.matches(name)));
+    // Aliases have no versions, but a configuration.
+    scopes.extend(registry.list_aliases().await?.into_iter().filter(|name| prefix.matches(name)));
     Ok(scopes.into_iter().collect())
 }
 
-async fn settings(registry: &Registry, scopes: Vec<String>, contents: &mut Contents) -> Result<(), Trouble> {
+async fn read_settings(registry: &RegistryClient, scopes: Vec<String>, contents: &mut RegistryContents) -> Result<(), ClientError> {
     let mut progress = Progress::new("configurations and modes", scopes.len());
-    let asked = scopes.into_iter().map(|scope| async move {
-        let below = if scope.is_empty() { String::new() } else { format!("/{}", escape(&scope)) };
-        let config: Option<Value> = registry.find(&format!("/config{below}")).await?;
-        let mode: Option<Value> = registry.find(&format!("/mode{below}")).await?;
-        Ok::<_, Trouble>((scope, config, mode))
+    let requests = scopes.into_iter().map(|scope| async move {
+        let config = registry.config(&scope).await?;
+        let mode = registry.mode(&scope).await?;
+        Ok::<_, ClientError>((scope, config, mode))
     });
-    let mut answers = stream::iter(asked).buffer_unordered(PARALLEL);
+    let mut answers = stream::iter(requests).buffer_unordered(PARALLEL);
     while let Some((scope, config, mode)) = answers.try_next().await? {
         if let Some(config) = config {
             contents.configs.insert(scope.clone(), config);
         }
-        if let Some(mode) = mode.as_ref().and_then(|mode| mode.get("mode")?.as_str()) {
-            contents.modes.insert(scope, mode.to_owned());
+        if let Some(mode) = mode {
+            contents.modes.insert(scope, mode);
         }
         progress.step();
     }
@@ -85,21 +77,16 @@ async fn settings(registry: &Registry, scopes: Vec<String>, contents: &mut Conte
     Ok(())
 }
 
-/// Entries of keys. Registries that have none of them have no such paths.
-pub(super) async fn keys(registry: &Registry, contents: &mut Contents) -> Result<(), Trouble> {
-    const KEKS: &str = "/dek-registry/v1/keks";
-    let Some(names) = registry.find::<Vec<String>>(&format!("{KEKS}?deleted=true")).await? else { return Ok(()) };
+/// Reads the keys, if the registry supports keys.
+pub(super) async fn read_keys(registry: &RegistryClient, contents: &mut RegistryContents) -> Result<(), ClientError> {
+    let Some(names) = registry.list_keks().await? else { return Ok(()) };
     let mut progress = Progress::new("keys", names.len());
-    for name in names {
-        let kek = format!("{KEKS}/{}", escape(&name));
-        contents.keks.push(registry.get(&format!("{kek}?deleted=true")).await?);
-        let subjects: Option<Vec<String>> = registry.find(&format!("{kek}/deks?deleted=true")).await?;
-        for subject in subjects.into_iter().flatten() {
-            let versions = format!("{kek}/deks/{}/versions", escape(&subject));
+    for kek in names {
+        contents.keks.push(registry.kek(&kek).await?);
+        for subject in registry.list_dek_subjects(&kek).await? {
             for algorithm in ALGORITHMS {
-                let query = format!("?algorithm={algorithm}&deleted=true");
-                for version in registry.find::<Vec<u32>>(&format!("{versions}{query}")).await?.into_iter().flatten() {
-                    contents.deks.push(registry.get(&format!("{versions}/{version}{query}")).await?);
+                for version in registry.list_dek_versions(&kek, &subject, algorithm).await? {
+                    contents.deks.push(registry.dek(&kek, &subject, version, algorithm).await?);
                 }
             }
         }

@@ -1,11 +1,10 @@
-//! `prism schema`: registries of schemas, by their REST API, and schemas as they are in files.
+//! `prism schema`: works with schema registries over their REST API, and with schemas in files.
 //!
-//! All but `check --offline` and `diff` of two files talk to a registry, which need not be Prism: what is used here is what
-//! every server of that API has. Where servers differ, as in lists of schemas, the older way is tried too.
+//! `check --offline` and a `diff` of two files need no registry. All other commands use `prism_registry_client`, so the registry
+//! need not be Prism.
 
 mod catalog;
 mod check;
-mod client;
 mod connection;
 mod contents;
 mod diff;
@@ -13,16 +12,12 @@ mod export;
 mod gather;
 mod get;
 mod import;
-mod lines;
 mod list;
-mod name;
 mod offline;
 mod progress;
-mod record;
 mod register;
-mod registry;
-mod text;
-mod tls;
+mod schema_file;
+mod unified_diff;
 
 use clap::Subcommand;
 
@@ -30,47 +25,48 @@ use super::Outcome;
 
 const EXAMPLES: &str = "\
 Examples:
-  prism schema register orders-value order.avsc           a new version, or the one that it is already
-  prism schema get orders-value@latest                    the text
-  prism schema list --prefix orders- --versions           what there is
-  prism schema check orders-value order.avsc              may it be registered? Exit code 0 or 1
+  prism schema register orders-value order.avsc           register a version; an existing schema keeps its version
+  prism schema get orders-value@latest                    print the text
+  prism schema list --prefix orders- --versions           list versions
+  prism schema check orders-value order.avsc              check compatibility: exit code 0 or 1
   prism schema check --offline --against old.avsc new.avsc
-  prism schema diff orders-value@1 order.avsc             what changes, and who breaks
-  prism schema import --from http://old:8081              everything of another registry, with its ids
+  prism schema diff orders-value@1 order.avsc             show what changes and which readers break
+  prism schema import --from http://old:8081              copy everything from another registry, with its ids
 
-The registry is given by --url or PRISM_REGISTRY_URL. Moving from another one: docs/schema-registry.md";
+Set the registry with --url or PRISM_REGISTRY_URL. How to move from another registry: docs/schema-registry.md";
 
 /// Arguments of `prism schema`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do with schemas.
+/// The subcommands of `prism schema`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Register a schema as the next version of a subject
     Register(register::Args),
-    /// Print a schema, by its subject and version, its id or its GUID
+    /// Print a schema, by subject and version, by id or by GUID
     Get(get::Args),
-    /// List subjects, with their versions, types and ids
+    /// List subjects with their versions, types and ids
     List(list::Args),
-    /// Whether a schema may follow those that are there, each difference on a line
+    /// Check whether a schema is compatible with the existing versions, and print each difference on a line
     Check(check::Args),
-    /// What changes between two schemas, and who breaks: readers of old data, or readers of new data
+    /// Show what changes between two schemas, and who breaks: readers of old data, or readers of new data
     Diff(diff::Args),
     /// Write everything of a registry into a file
     Export(export::Args),
-    /// Bring everything of another registry, or of a file, into a registry; ids and versions are kept
+    /// Copy everything of another registry, or of a file, into a registry; ids and versions are kept
     Import(import::Args),
 }
 
-/// Does what was asked for.
+/// Runs the subcommand.
 pub fn run(args: &Args) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the asynchronous runtime can't be started: {error}"))?;
     runtime.block_on(async {
         match &args.command {
             Command::Register(args) => register::run(args).await,

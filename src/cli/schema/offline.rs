@@ -1,55 +1,58 @@
-//! `prism schema check --offline`: files against files.
+//! `prism schema check --offline`: checks a file against other files.
 
-use super::{check, text, text::Type};
+use super::{
+    check::print_verdict,
+    schema_file::{self, SchemaType},
+};
 use crate::cli::{Failure, Outcome};
 use prism_schema::{Dependency, Format, Policy, Schema};
 
-/// How strict a check is.
+/// A level of compatibility.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Level {
-    /// Everything may follow
+pub enum CompatibilityLevel {
+    /// Every change is compatible
     None,
-    /// New readers read what the last writers wrote
+    /// New readers can read data of the latest version
     #[default]
     Backward,
-    /// New readers read what all earlier writers wrote
+    /// New readers can read data of all earlier versions
     BackwardTransitive,
-    /// The last readers read what new writers write
+    /// Readers of the latest version can read new data
     Forward,
-    /// All earlier readers read what new writers write
+    /// Readers of all earlier versions can read new data
     ForwardTransitive,
-    /// Both, with the last
+    /// BACKWARD and FORWARD
     Full,
-    /// Both, with all earlier ones
+    /// BACKWARD_TRANSITIVE and FORWARD_TRANSITIVE
     FullTransitive,
 }
 
-impl Level {
-    fn backward(self) -> bool {
+impl CompatibilityLevel {
+    fn is_backward(self) -> bool {
         !matches!(self, Self::None | Self::Forward | Self::ForwardTransitive)
     }
 
-    fn forward(self) -> bool {
+    fn is_forward(self) -> bool {
         !matches!(self, Self::None | Self::Backward | Self::BackwardTransitive)
     }
 
-    fn transitive(self) -> bool {
+    fn is_transitive(self) -> bool {
         matches!(self, Self::BackwardTransitive | Self::ForwardTransitive | Self::FullTransitive)
     }
 }
 
-/// What counts as a difference, in JSON Schema.
+/// Which changes of a JSON Schema are incompatible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Strictness {
-    /// All data that the old schema takes has to be taken by the new one
+pub enum PolicyName {
+    /// The new schema must accept all data that the old one accepts
     #[default]
     Strict,
-    /// Optional properties may come and go
+    /// Optional properties may be added and removed
     Lenient,
 }
 
-impl Strictness {
+impl PolicyName {
     pub(super) fn policy(self) -> Policy {
         match self {
             Self::Strict => Policy::Strict,
@@ -58,72 +61,75 @@ impl Strictness {
     }
 }
 
-/// Options of a check without a registry.
+/// Options of a check against files.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Without a registry")]
-pub struct Options {
-    /// Hold the file against other files, and ask no registry
+pub struct OfflineOptions {
+    /// Check against files, without a registry
     #[arg(long, requires = "against", conflicts_with_all = ["version", "all", "normalize", "context"])]
     pub offline: bool,
 
-    /// A file that it is to follow; may be given many times, the oldest first
+    /// An earlier version; may be repeated, the oldest first
     #[arg(long, value_name = "FILE", requires = "offline")]
     pub against: Vec<String>,
 
-    /// The level of compatibility
+    /// Level of compatibility
     #[arg(long, value_name = "LEVEL", default_value = "BACKWARD", ignore_case = true)]
-    pub level: Level,
+    pub level: CompatibilityLevel,
 
-    /// What counts as a difference, in JSON Schema
+    /// JSON Schema: which changes are incompatible
     #[arg(long, value_name = "POLICY", default_value = "strict", ignore_case = true)]
-    pub policy: Strictness,
+    pub policy: PolicyName,
 }
 
-/// Judges a file.
-pub(super) fn run(options: &Options, file: &str, kind: Option<Type>, references: &[String]) -> Outcome {
-    let (candidate, format) = read(file, kind, references)?;
-    let count = if options.level.transitive() { options.against.len() } else { 1 };
-    let earlier = options.against.iter().rev().take(if options.level == Level::None { 0 } else { count });
-    let mut told = Vec::new();
-    for other in earlier {
-        let (old, _) = read(other, kind.or_else(|| same_ending(other, format)), references)?;
-        let policy = options.policy.policy();
-        if options.level.backward() {
-            told.extend(differences(&format!("{other}: BACKWARD"), &candidate, &old, policy));
+/// Checks a file against earlier versions and prints the differences.
+pub(super) fn run(options: &OfflineOptions, file: &str, given: Option<SchemaType>, references: &[String]) -> Outcome {
+    let (candidate, format) = parse_file(file, given, references)?;
+    let count = match options.level {
+        CompatibilityLevel::None => 0,
+        level if level.is_transitive() => options.against.len(),
+        _ => 1,
+    };
+    let (mut lines, policy) = (Vec::new(), options.policy.policy());
+    for other in options.against.iter().rev().take(count) {
+        let (old, _) = parse_file(other, given.or_else(|| fallback_type(other, format)), references)?;
+        if options.level.is_backward() {
+            lines.extend(describe_differences(&format!("{other}: BACKWARD"), &candidate, &old, policy));
         }
-        if options.level.forward() {
-            told.extend(differences(&format!("{other}: FORWARD"), &old, &candidate, policy));
+        if options.level.is_forward() {
+            lines.extend(describe_differences(&format!("{other}: FORWARD"), &old, &candidate, policy));
         }
     }
-    check::verdict(file, &told, "")
+    print_verdict(file, &lines, "")
 }
 
-/// What stands between a reader and a writer, a line each.
-pub(super) fn differences(of: &str, reader: &Schema, writer: &Schema, policy: Policy) -> Vec<String> {
-    let found = Schema::differences(reader, writer, policy);
-    found.into_iter().map(|one| format!("{of} {} {}: {}", one.path, one.kind, one.message.replace('\n', " "))).collect()
+/// Describes why a reader can't read the data of a writer, in a line for each difference.
+pub(super) fn describe_differences(prefix: &str, reader: &Schema, writer: &Schema, policy: Policy) -> Vec<String> {
+    let differences = Schema::differences(reader, writer, policy);
+    differences.into_iter().map(|one| format!("{prefix} {} {}: {}", one.path, one.kind, one.message.replace('\n', " "))).collect()
 }
 
-/// A file whose ending tells nothing is of the type of the one that it is held against.
-fn same_ending(file: &str, format: Format) -> Option<Type> {
-    let tells = [".avsc", ".json", ".proto"].iter().any(|ending| file.ends_with(ending));
-    (!tells).then_some(match format {
-        Format::Avro => Type::Avro,
-        Format::Json => Type::Json,
-        Format::Protobuf => Type::Protobuf,
+/// The type of a file whose extension does not tell it: the type of the checked schema.
+fn fallback_type(file: &str, format: Format) -> Option<SchemaType> {
+    let is_known = [".avsc", ".json", ".proto"].iter().any(|extension| file.ends_with(extension));
+    (!is_known).then_some(match format {
+        Format::Avro => SchemaType::Avro,
+        Format::Json => SchemaType::Json,
+        Format::Protobuf => SchemaType::Protobuf,
     })
 }
 
-fn read(file: &str, kind: Option<Type>, references: &[String]) -> Result<(Schema, Format), Failure> {
-    let (text, format) = text::read(file, kind)?;
+fn parse_file(file: &str, given: Option<SchemaType>, references: &[String]) -> Result<(Schema, Format), Failure> {
+    let (text, format) = schema_file::read_text(file, given)?;
     let mut dependencies = Vec::with_capacity(references.len());
     for reference in references {
-        let wrong = || Failure(format!("--reference {reference}: with --offline it is NAME=FILE, as com.example.Address=address.avsc"));
-        let (name, of) = reference.rsplit_once('=').ok_or_else(wrong)?;
-        let (text, _) = text::read(of, kind.or_else(|| same_ending(of, format)))?;
+        let (name, path) = reference.rsplit_once('=').ok_or_else(|| {
+            format!("--reference {reference}: with --offline it must be NAME=FILE, such as com.example.Address=address.avsc")
+        })?;
+        let (text, _) = schema_file::read_text(path, given.or_else(|| fallback_type(path, format)))?;
         dependencies.push(Dependency { name: name.into(), text: text.into() });
     }
     let schema = Schema::parse(format, &text, &dependencies)
-        .map_err(|invalid| Failure(format!("{file} is no schema of type {format}: {}", invalid.message)))?;
+        .map_err(|invalid| Failure(format!("{file} is not a valid schema of type {format}: {}", invalid.message)))?;
     Ok((schema, format))
 }

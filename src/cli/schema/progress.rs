@@ -1,47 +1,47 @@
-//! How far something is, on standard error.
+//! Progress on standard error.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
 
-/// How often a person is told.
-const EVERY: Duration = Duration::from_millis(100);
+/// Shortest time between two updates in a terminal.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A count that goes up. In a terminal it is one line that changes, elsewhere only its end is told.
+/// A counter that users see. In a terminal one line is updated; elsewhere only the final count is printed.
 pub(super) struct Progress {
     what: &'static str,
     total: usize,
     done: usize,
-    last: Instant,
+    updated: Instant,
     terminal: bool,
 }
 
 impl Progress {
     pub fn new(what: &'static str, total: usize) -> Self {
-        Self { what, total, done: 0, last: Instant::now(), terminal: io::stderr().is_terminal() }
+        Self { what, total, done: 0, updated: Instant::now(), terminal: io::stderr().is_terminal() }
     }
 
-    /// One more is done.
+    /// Counts one more item.
     pub fn step(&mut self) {
         self.done += 1;
-        if self.terminal && self.last.elapsed() >= EVERY {
-            self.last = Instant::now();
-            self.tell("\r", "");
+        if self.terminal && self.updated.elapsed() >= UPDATE_INTERVAL {
+            self.updated = Instant::now();
+            self.print("\r", "");
         }
     }
 
-    /// Tells the end, unless there was nothing to do.
+    /// Prints the final count, unless there were no items.
     pub fn end(self) {
         if self.total > 0 {
-            self.tell(if self.terminal { "\r" } else { "" }, "\n");
+            self.print(if self.terminal { "\r" } else { "" }, "\n");
         }
     }
 
-    fn tell(&self, before: &str, behind: &str) {
+    fn print(&self, before: &str, after: &str) {
         let Self { what, done, total, .. } = self;
         let mut out = io::stderr().lock();
-        // Nobody has to listen.
-        let _ = write!(out, "{before}{what}: {done} of {total}{behind}").and_then(|()| out.flush());
+        // Standard error may be closed.
+        let _ = write!(out, "{before}{what}: {done} of {total}{after}").and_then(|()| out.flush());
     }
 }

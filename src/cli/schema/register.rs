@@ -3,13 +3,11 @@
 use serde_json::Value;
 
 use super::{
-    client::{Repeat, Trouble},
-    connection::Connection,
-    name,
-    registry::{Registry, escape},
-    text::{self, Type},
+    connection::RegistryOptions,
+    schema_file::{self, SchemaType},
 };
 use crate::cli::{Failure, Outcome, output::print_text, style};
+use prism_registry_client::{ClientError, RegistryClient, Retry, parse_context, resolve_subject};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,67 +16,67 @@ Examples:
   prism schema register orders-value order.json --context .team --normalize
   jq .schema export.json | prism schema register orders-value - --type json
 
-A schema that is there already keeps its id and version. --id and --version need the mode IMPORT.";
+A schema that is registered already keeps its id and version. --id and --version need the mode IMPORT.";
 
 /// Arguments of `prism schema register`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The subject, as orders-value
+    /// Subject, such as orders-value
     pub subject: String,
 
-    /// The schema; - is standard input
+    /// File with the schema; - is standard input
     pub file: String,
 
-    /// What it is. Default: by the file's ending, .avsc, .json or .proto
+    /// Type of the schema. Default: by the extension of the file, .avsc, .json or .proto
     #[arg(short, long, value_name = "TYPE")]
-    pub r#type: Option<Type>,
+    pub r#type: Option<SchemaType>,
 
-    /// A schema that it refers to; may be given many times. The version may be `latest`
+    /// A schema that the new schema refers to; may be repeated. The version may be `latest`
     #[arg(short, long = "reference", value_name = "NAME=SUBJECT:VERSION")]
     pub references: Vec<String>,
 
-    /// Let the registry sort what has no order before it compares and keeps the text
+    /// Let the registry normalize the text before it compares and stores it
     #[arg(long)]
     pub normalize: bool,
 
-    /// The id that it is to have
+    /// Id of the schema
     #[arg(long)]
     pub id: Option<u32>,
 
-    /// The version that it is to have
+    /// Number of the version
     #[arg(long)]
     pub version: Option<u32>,
 
-    /// The context of the subject, as .team
-    #[arg(short, long, value_parser = name::context)]
+    /// Context of the subject, such as .team
+    #[arg(short, long, value_parser = parse_context)]
     pub context: Option<String>,
 
     /// Print the registry's answer as JSON
     #[arg(long)]
     pub json: bool,
 
-    /// The registry.
+    /// Options for the registry.
     #[command(flatten)]
-    pub connection: Connection,
+    pub registry: RegistryOptions,
 }
 
-/// Registers, and prints id and version.
+/// Registers a schema and prints its id and version.
 pub(super) async fn run(args: &Args) -> Outcome {
-    let schema = text::schema(&args.file, args.r#type, &args.references)?;
-    let registry = args.connection.open()?;
-    let subject = name::within(args.context.as_deref(), &args.subject);
-    let mut body = schema.request();
+    let schema = schema_file::read_record(&args.file, args.r#type, &args.references)?;
+    let registry = args.registry.client()?;
+    let subject = resolve_subject(args.context.as_deref(), &args.subject);
+    let mut body = schema.to_request();
     for (member, number) in [("id", args.id), ("version", args.version)] {
         if let Some(number) = number {
             body.insert(member.to_owned(), number.into());
         }
     }
     let body = Value::Object(body);
-    let path = format!("/subjects/{}/versions?normalize={}", escape(&subject), args.normalize);
-    let mut answer = registry.post(&path, &body, Repeat::No).await.map_err(|trouble| explain(&subject, &trouble))?;
+    let answer = registry.register(&subject, &body, Some(args.normalize), Retry::Forbidden).await;
+    let mut answer = answer.map_err(|error| explain(&subject, &error))?;
     if answer.get("version").is_none() {
-        answer = with_version(&registry, &subject, &body, args.normalize, answer).await?;
+        answer = add_version(&registry, &subject, &body, args.normalize, answer).await?;
     }
     if args.json {
         return print_text(&(serde_json::to_string_pretty(&answer)? + "\n"));
@@ -87,9 +85,9 @@ pub(super) async fn run(args: &Args) -> Outcome {
     print_text(&(style::good(&format!("✅ {subject}: version {}, id {}", number("version"), number("id"))) + "\n"))
 }
 
-/// Older registries only tell the id.
-async fn with_version(registry: &Registry, subject: &str, body: &Value, normalize: bool, answer: Value) -> Result<Value, Failure> {
-    let found = registry.post(&format!("/subjects/{}?normalize={normalize}", escape(subject)), body, Repeat::Yes).await?;
+/// Adds the version to the answer of an older registry, which has only the id.
+async fn add_version(registry: &RegistryClient, subject: &str, body: &Value, normalize: bool, answer: Value) -> Result<Value, Failure> {
+    let found = registry.look_up(subject, body, normalize).await?;
     Ok(match (answer, found.get("version")) {
         (Value::Object(mut members), Some(version)) => {
             members.insert("version".to_owned(), version.clone());
@@ -99,10 +97,11 @@ async fn with_version(registry: &Registry, subject: &str, body: &Value, normaliz
     })
 }
 
-fn explain(subject: &str, trouble: &Trouble) -> Failure {
-    Failure(match trouble.code() {
-        Some(409 | 40901) => format!("{trouble}\n`prism schema check {subject} FILE` tells each difference on a line."),
-        Some(42205) => format!("{trouble}\nIds and versions are chosen in mode IMPORT only, and nothing is registered in mode READONLY."),
-        _ => trouble.to_string(),
+/// Adds what to do about a refused registration.
+fn explain(subject: &str, error: &ClientError) -> Failure {
+    Failure(match error.code() {
+        Some(409 | 40901) => format!("{error}\n`prism schema check {subject} FILE` prints each difference on a line."),
+        Some(42205) => format!("{error}\n--id and --version need the mode IMPORT. Nothing can be registered in the mode READONLY."),
+        _ => error.to_string(),
     })
 }

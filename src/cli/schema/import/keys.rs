@@ -1,68 +1,59 @@
-//! Entries of keys: where keys that encrypt keys are, and data keys that clients have encrypted.
+//! Import of keys: key encryption keys (KEKs), and data encryption keys (DEKs) that clients have encrypted with them.
 
 use serde_json::{Map, Value};
 
-use super::super::{
-    client::{Repeat, Trouble},
-    contents::Contents,
-    gather,
-    progress::Progress,
-    registry::{Registry, escape},
-};
+use super::super::{contents::RegistryContents, gather, progress::Progress};
 use crate::cli::Failure;
+use prism_registry_client::RegistryClient;
 
-const KEKS: &str = "/dek-registry/v1/keks";
-
-/// Brings the keys that are not there yet, and gives what could not be brought.
-pub(super) async fn import(target: &Registry, contents: &Contents) -> Result<Vec<String>, Failure> {
+/// Creates the keys that the target lacks. Returns a note for each key that can't be imported.
+pub(super) async fn import(target: &RegistryClient, contents: &RegistryContents) -> Result<Vec<String>, Failure> {
     let mut notes = Vec::new();
     if contents.keks.is_empty() {
         return Ok(notes);
     }
-    let mut there = Contents::default();
-    gather::keys(target, &mut there).await?;
-    let missing = |wanted: &[Value], there: &[Value], members: &[&str]| -> Vec<Value> {
-        let same = |one: &Value, other: &Value| members.iter().all(|member| one.get(member) == other.get(member));
-        wanted.iter().filter(|one| !there.iter().any(|other| same(one, other))).cloned().collect()
-    };
-    let keks = missing(&contents.keks, &there.keks, &["name"]);
-    let deks = missing(&contents.deks, &there.deks, &["kekName", "subject", "algorithm", "version"]);
+    let mut existing = RegistryContents::default();
+    gather::read_keys(target, &mut existing).await?;
+    let keks = missing(&contents.keks, &existing.keks, &["name"]);
+    let deks = missing(&contents.deks, &existing.deks, &["kekName", "subject", "algorithm", "version"]);
     let mut progress = Progress::new("keys", keks.len() + deks.len());
     for kek in &keks {
-        create(target, KEKS, kek, &["name", "kmsType", "kmsKeyId", "kmsProps", "doc", "shared"]).await?;
+        target.create_kek(&pick(kek, &["name", "kmsType", "kmsKeyId", "kmsProps", "doc", "shared"])).await?;
         progress.step();
     }
     for dek in &deks {
         if text(dek, "encryptedKeyMaterial").is_empty() {
             let (subject, kek) = (text(dek, "subject"), text(dek, "kekName"));
-            notes.push(format!("the data key of {subject} below {kek} was not brought: the source does not tell it in its encrypted form"));
+            notes.push(format!(
+                "the data key of subject {subject} below {kek} was not imported: the source does not return its encrypted form"
+            ));
             continue;
         }
-        let path = format!("{}/deks", below(text(dek, "kekName")));
-        create(target, &path, dek, &["subject", "version", "algorithm", "encryptedKeyMaterial"]).await?;
+        let body = pick(dek, &["subject", "version", "algorithm", "encryptedKeyMaterial"]);
+        target.create_dek(text(dek, "kekName"), &body).await?;
         progress.step();
     }
     for dek in deks.iter().filter(|dek| is_deleted(dek) && !text(dek, "encryptedKeyMaterial").is_empty()) {
-        let version = dek.get("version").map(ToString::to_string).unwrap_or_default();
-        let (kek, subject) = (below(text(dek, "kekName")), escape(text(dek, "subject")));
-        let path = format!("{kek}/deks/{subject}/versions/{version}?algorithm={}", escape(text(dek, "algorithm")));
-        target.delete(&path).await?;
+        let version = dek.get("version").and_then(Value::as_u64).unwrap_or_default();
+        target.delete_dek(text(dek, "kekName"), text(dek, "subject"), version, text(dek, "algorithm")).await?;
     }
     for kek in keks.iter().filter(|kek| is_deleted(kek)) {
-        target.delete(&below(text(kek, "name"))).await?;
+        target.delete_kek(text(kek, "name")).await?;
     }
     progress.end();
     Ok(notes)
 }
 
-async fn create(target: &Registry, path: &str, entry: &Value, members: &[&str]) -> Result<(), Trouble> {
-    let kept = members.iter().filter_map(|member| Some(((*member).to_owned(), entry.get(member)?.clone())));
-    let body: Map<String, Value> = kept.filter(|(_, value)| !value.is_null()).collect();
-    target.post(path, &Value::Object(body), Repeat::Yes).await.map(drop)
+/// Returns the keys that do not exist yet. Two keys are the same if the identifying members are equal.
+fn missing(wanted: &[Value], existing: &[Value], identity: &[&str]) -> Vec<Value> {
+    let is_same = |one: &Value, other: &Value| identity.iter().all(|member| one.get(member) == other.get(member));
+    wanted.iter().filter(|one| !existing.iter().any(|other| is_same(one, other))).cloned().collect()
 }
 
-fn below(kek: &str) -> String {
-    format!("{KEKS}/{}", escape(kek))
+/// Returns an object with some of the members, without nulls.
+fn pick(entry: &Value, members: &[&str]) -> Value {
+    let kept = members.iter().filter_map(|member| Some(((*member).to_owned(), entry.get(member)?.clone())));
+    Value::Object(kept.filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>())
 }
 
 fn text<'a>(entry: &'a Value, member: &str) -> &'a str {

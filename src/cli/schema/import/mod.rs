@@ -10,93 +10,93 @@ mod verify;
 use std::{fs::File, io::BufReader};
 
 use super::{
-    connection::{Connection, Origin},
-    contents::Contents,
+    connection::{RegistryOptions, SourceOptions},
+    contents::RegistryContents,
     gather,
-    name::Prefix,
-    registry::Registry,
 };
 use crate::cli::{
     Failure, Outcome,
     output::{columns, print_text},
     style,
 };
-use mapping::Mapping;
-use plan::Plan;
+use mapping::ContextMapping;
+use plan::{ContextPlan, ImportPlan};
+use prism_registry_client::{RegistryClient, SubjectPrefix, context_scope, escape_segment};
 
 const EXAMPLES: &str = "\
 Examples:
-  prism schema import --from http://old:8081 --dry-run      what would be done
+  prism schema import --from http://old:8081 --dry-run      show what would be done
   prism schema import --from http://old:8081 --url http://new:8081
-  prism schema import registry.ndjson --context-map .=.old  everything of the default context into .old
+  prism schema import registry.ndjson --context-map .=.old  import the default context as .old
 
-Ids, versions, references, metadata, rules, soft deletions, configurations, modes and keys are kept. Each context of the target is
-in mode IMPORT meanwhile. Up to 8 schemas are registered at the same time, but those of a subject one after the other, and each
-behind what it refers to. What is there already with the same id is skipped, so an import that ended early is run again. At the
-end the target is read and compared. docs/schema-registry.md tells a migration step by step.";
+Ids, versions, references, metadata, rules, soft deletions, configurations, modes and keys are kept. During the import, each
+context of the target is in the mode IMPORT. Up to 8 schemas are registered at the same time; the versions of a subject are
+registered in order, and each schema after those that it refers to. A schema that exists with the same id is skipped, so you can
+repeat an import that failed. At the end, the target is read and compared with the source. docs/schema-registry.md describes a
+migration step by step.";
 
 /// Arguments of `prism schema import`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A file of `prism schema export`; - is standard input
+    /// File of `prism schema export`; - is standard input
     #[arg(required_unless_present = "from", conflicts_with = "from")]
     pub file: Option<String>,
 
-    /// Only subjects whose names begin with this, and what they refer to
+    /// Import only subjects whose names begin with this text, and the schemas that they refer to
     #[arg(short, long, value_name = "TEXT", requires = "from", default_value = "", hide_default_value = true)]
     pub prefix: String,
 
-    /// Put what is in a context into another one; may be given many times
+    /// Import context .A as context .B; may be repeated
     #[arg(long = "context-map", value_name = ".A=.B")]
     pub contexts: Vec<String>,
 
-    /// Tell what would be done, and do nothing
+    /// Show what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Also into contexts that have other schemas
+    /// Import even into contexts that have other schemas
     #[arg(long)]
     pub force: bool,
 
-    /// Don't take the source's modes over, as READONLY of one that was closed for the move; contexts get back what they had
+    /// Don't import modes, such as READONLY of a source that was closed for the move; each context keeps its own mode
     #[arg(long)]
     pub no_modes: bool,
 
-    /// The registry that is read.
+    /// Options for the registry to read.
     #[command(flatten)]
-    pub origin: Origin,
+    pub source: SourceOptions,
 
-    /// The registry that is written.
+    /// Options for the registry to write.
     #[command(flatten)]
-    pub target: Connection,
+    pub target: RegistryOptions,
 }
 
-/// Plans, does it, and looks whether it is done.
+/// Makes a plan, carries it out, and compares the target with the source.
 pub(super) async fn run(args: &Args) -> Outcome {
-    let mapping = Mapping::parse(&args.contexts)?;
-    let target = args.target.open()?;
-    let contents = mapping.apply(read(args).await?);
-    let existing = target.schemas(&Prefix::new(None, ""), true, false).await?;
-    let plan = Plan::make(&contents, &existing);
+    let mapping = ContextMapping::parse(&args.contexts)?;
+    let target = args.target.client()?;
+    let contents = mapping.apply(read_source(args).await?);
+    let existing = target.list_schemas(&SubjectPrefix::everything(), true, false).await?;
+    let plan = ImportPlan::make(&contents, &existing);
     if !plan.conflicts.is_empty() {
-        return Err(refusal(&plan.conflicts, &target));
+        return Err(conflict_failure(&plan.conflicts, &target));
     }
     let others: Vec<_> = plan.contexts.iter().filter(|(_, context)| context.others > 0).collect();
     if !others.is_empty() && !args.force {
         let counted = others.iter().map(|(name, context)| format!("{name} has {} other versions", context.others));
         return Err(Failure(format!(
-            "{} is not empty: context {}\n--force imports beside them, --context-map .=.old into a context of its own.",
+            "{} is not empty: context {}\nTo import next to them, use --force. To import into a context of its own, use --context-map .=.old.",
             target.url(),
             counted.collect::<Vec<_>>().join(", context ")
         )));
     }
     if args.dry_run {
         print_text(&table(&plan, ["TO REGISTER", "TO DELETE SOFTLY"]))?;
-        return print_text(&format!("\nNothing was done. It would be {}.\n", contents.summary()));
+        return print_text(&format!("\nNothing was done. The import has {}.\n", contents.summary()));
     }
-    let done = apply::run(&target, &contents, &plan, args.no_modes).await;
-    let notes = done.map_err(|failure| Failure(format!("{}\n{}", failure.0.trim_end(), way_out(&plan, &target))))?;
+    let notes = apply::run(&target, &contents, &plan, args.no_modes).await;
+    let notes = notes.map_err(|failure| Failure(format!("{}\n{}", failure.0.trim_end(), recovery_advice(&plan, &target))))?;
     print_text(&table(&plan, ["REGISTERED", "DELETED SOFTLY"]))?;
     for note in notes {
         eprintln!("{} {note}", style::warning("warning:"));
@@ -104,64 +104,64 @@ pub(super) async fn run(args: &Args) -> Outcome {
     print_text(&(style::good(&format!("✅ {} has {}, compared one by one", target.url(), contents.summary())) + "\n"))
 }
 
-async fn read(args: &Args) -> Result<Contents, Failure> {
-    if let Some(url) = &args.origin.from {
-        let source = args.origin.open(url, args.target.timeout)?;
-        if source.url() == args.target.open()?.url() {
+async fn read_source(args: &Args) -> Result<RegistryContents, Failure> {
+    if let Some(url) = &args.source.from {
+        let source = args.source.client(url, args.target.timeout)?;
+        if source.url() == args.target.client()?.url() {
             return Err(Failure(format!("--from and --url are the same registry, {url}")));
         }
-        return Ok(gather::everything(&source, &Prefix::new(None, &args.prefix)).await?);
+        return Ok(gather::read_registry(&source, &SubjectPrefix::new(None, &args.prefix)).await?);
     }
     match args.file.as_deref() {
-        Some("-") | None => Contents::read("standard input", std::io::stdin().lock()),
+        Some("-") | None => RegistryContents::read("standard input", std::io::stdin().lock()),
         Some(name) => {
             let file = File::open(name).map_err(|error| format!("{name} can't be read: {error}"))?;
-            Contents::read(name, BufReader::new(file))
+            RegistryContents::read(name, BufReader::new(file))
         }
     }
 }
 
-/// Most conflicts that are told.
-const MOST: usize = 20;
+/// Most conflicts that are printed.
+const MAX_PRINTED: usize = 20;
 
-fn refusal(conflicts: &[String], target: &Registry) -> Failure {
-    let mut told: Vec<_> = conflicts.iter().take(MOST).map(|one| format!("  {one}")).collect();
-    if conflicts.len() > MOST {
-        told.push(format!("  and {} more", conflicts.len() - MOST));
+fn conflict_failure(conflicts: &[String], target: &RegistryClient) -> Failure {
+    let mut lines: Vec<_> = conflicts.iter().take(MAX_PRINTED).map(|one| format!("  {one}")).collect();
+    if conflicts.len() > MAX_PRINTED {
+        lines.push(format!("  and {} more", conflicts.len() - MAX_PRINTED));
     }
     Failure(format!(
-        "this can't be imported into {} as it is, and nothing was done:\n{}\n\
-         --context-map .=.old imports into a context of its own, where ids are free.",
+        "the import into {} has conflicts, and nothing was done:\n{}\n\
+         To import into a context of its own, where all ids are free, use --context-map .=.old.",
         target.url(),
-        told.join("\n")
+        lines.join("\n")
     ))
 }
 
-/// How to go on or back when an import ended in the middle.
-fn way_out(plan: &Plan, target: &Registry) -> String {
+/// Says how to continue or undo an import that failed in the middle.
+fn recovery_advice(plan: &ImportPlan, target: &RegistryClient) -> String {
     let url = target.url();
     let names: Vec<_> = plan.contexts.keys().map(String::as_str).collect();
     let modes = names.iter().map(|context| {
-        let scope = super::name::whole(context);
+        let scope = context_scope(context);
         if scope.is_empty() {
             format!("  curl -X PUT {url}/mode -H 'content-type: application/json' -d '{{\"mode\": \"READWRITE\"}}'")
         } else {
-            format!("  curl -X DELETE {url}/mode/{}", super::registry::escape(&scope))
+            format!("  curl -X DELETE {url}/mode/{}", escape_segment(&scope))
         }
     });
     format!(
-        "The import is not done. {url} is, or may be, in mode IMPORT in context {}: nobody else can register there.\n\
-         To go on, run the same command again: what is there already is skipped.\n\
-         To go back, delete what was imported if it is in the way, and end the mode:\n{}",
+        "The import is not complete. These contexts of {url} may be in the mode IMPORT, so that others can't register: {}\n\
+         To continue, run the same command again. Schemas that were imported already are skipped.\n\
+         To undo it, delete the imported schemas that you don't want, and end the mode:\n{}",
         names.join(", "),
         modes.collect::<Vec<_>>().join("\n")
     )
 }
 
-fn table(plan: &Plan, [register, delete]: [&str; 2]) -> String {
+fn table(plan: &ImportPlan, [register, delete]: [&str; 2]) -> String {
     let mut rows = vec![["CONTEXT", "SUBJECTS", "VERSIONS", register, "PRESENT", delete].map(str::to_owned).to_vec()];
     for (name, context) in &plan.contexts {
-        let plan::Context { subjects, versions, register, delete, .. } = context;
+        let ContextPlan { subjects, versions, register, delete, .. } = context;
         let present = versions - register;
         rows.push(vec![
             name.clone(),

@@ -1,56 +1,58 @@
-//! What an import has to do, and what stands in its way; found out before anything is changed.
+//! The plan of an import: what it does, and what prevents it. It is made before anything is changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::super::{
-    catalog::Catalog,
-    contents::Contents,
-    name::DEFAULT_CONTEXT,
-    record::{Key, Schema, pruned},
-};
+use super::super::{catalog::Catalog, contents::RegistryContents};
+use prism_registry_client::{DEFAULT_CONTEXT, SchemaKey, SchemaRecord, split_subject, without_empty_members};
 
-/// What an import has to do.
+/// The plan of an import.
 #[derive(Default)]
-pub(super) struct Plan<'a> {
-    /// In an order in which everything that a schema refers to is before it.
-    pub register: Vec<&'a Schema>,
-    /// In an order in which nothing that is there refers to what is deleted.
-    pub delete: Vec<&'a Schema>,
-    /// What stands in the way, a sentence each.
+pub(super) struct ImportPlan<'a> {
+    /// Versions to register, each after those that it refers to.
+    pub register: Vec<&'a SchemaRecord>,
+    /// Versions to delete softly, each after those that refer to it.
+    pub delete: Vec<&'a SchemaRecord>,
+    /// What prevents the import, a sentence each.
     pub conflicts: Vec<String>,
-    pub contexts: BTreeMap<String, Context>,
-    /// Subjects that are there and get something: they may have modes of their own.
-    pub known: BTreeSet<String>,
+    /// The contexts of the target in which something is registered or set.
+    pub contexts: BTreeMap<String, ContextPlan>,
+    /// Subjects that exist and change: they may have modes of their own.
+    pub changed_subjects: BTreeSet<String>,
 }
 
-/// What becomes of a context of the target.
+/// Counts for a context of the target.
 #[derive(Debug, Default)]
-pub(super) struct Context {
+pub(super) struct ContextPlan {
+    /// Subjects of the import.
     pub subjects: usize,
+    /// Versions of the import.
     pub versions: usize,
+    /// Versions to register.
     pub register: usize,
+    /// Versions to delete softly.
     pub delete: usize,
-    /// Versions that are there and are not of this import.
+    /// Versions that exist and are not part of the import.
     pub others: usize,
 }
 
-impl<'a> Plan<'a> {
-    pub fn make(contents: &'a Contents, existing: &'a [Schema]) -> Self {
-        let (wanted, there) = (Catalog::new(&contents.schemas), Catalog::new(existing));
+impl<'a> ImportPlan<'a> {
+    /// Compares what is imported with what exists in the target.
+    pub fn make(contents: &'a RegistryContents, existing: &'a [SchemaRecord]) -> Self {
+        let (wanted, target) = (Catalog::new(&contents.schemas), Catalog::new(existing));
         let mut plan = Self::default();
         for scope in contents.configs.keys().chain(contents.modes.keys()) {
-            plan.contexts.entry(super::super::name::split(scope).0.to_owned()).or_default();
+            plan.contexts.entry(split_subject(scope).0.to_owned()).or_default();
         }
-        plan.check_ids(contents, &wanted, existing, &there);
+        plan.check_ids(contents, &wanted, existing, &target);
         let mut subjects = BTreeSet::new();
-        for schema in plan.order(contents, &wanted, &there) {
+        for schema in plan.order(contents, &wanted, &target) {
             let context = plan.contexts.entry(schema.context().to_owned()).or_default();
             context.versions += 1;
             context.subjects += usize::from(subjects.insert(&schema.subject));
-            let known = there.get(&schema.key());
-            if let Some(known) = known.filter(|known| !same(&wanted, schema, &there, known)) {
+            let known = target.get(&schema.key());
+            if let Some(known) = known.filter(|known| !is_same_version(&wanted, schema, &target, known)) {
                 plan.conflicts.push(format!(
-                    "subject {} version {}: it is there with id {}, and another schema has to have id {}",
+                    "subject {} version {} exists with id {}, and the import has another schema with id {}",
                     schema.subject, schema.version, known.id, schema.id
                 ));
                 continue;
@@ -64,7 +66,7 @@ impl<'a> Plan<'a> {
         }
         plan.delete.reverse();
         let changed: HashSet<_> = plan.register.iter().chain(&plan.delete).map(|schema| &schema.subject).collect();
-        plan.known.extend(existing.iter().map(|other| &other.subject).filter(|subject| changed.contains(subject)).cloned());
+        plan.changed_subjects.extend(existing.iter().map(|other| &other.subject).filter(|subject| changed.contains(subject)).cloned());
         for other in existing.iter().filter(|other| wanted.get(&other.key()).is_none()) {
             if let Some(context) = plan.contexts.get_mut(other.context()) {
                 context.others += 1;
@@ -73,56 +75,58 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// An id means one schema in a context.
-    fn check_ids(&mut self, contents: &'a Contents, wanted: &Catalog, existing: &'a [Schema], there: &Catalog) {
-        let mut ids: HashMap<(&str, u32), (&Schema, &Catalog)> = HashMap::new();
+    /// Checks that each id means one schema in its context.
+    fn check_ids(&mut self, contents: &'a RegistryContents, wanted: &Catalog, existing: &'a [SchemaRecord], target: &Catalog) {
+        let mut ids: HashMap<(&str, u32), (&SchemaRecord, &Catalog)> = HashMap::new();
         for schema in existing {
-            ids.entry((schema.context(), schema.id)).or_insert((schema, there));
+            ids.entry((schema.context(), schema.id)).or_insert((schema, target));
         }
-        let (mut keys, mut told) = (HashSet::new(), HashSet::new());
+        let (mut keys, mut reported) = (HashSet::new(), HashSet::new());
         for schema in &contents.schemas {
-            let Schema { subject, version, id, .. } = schema;
+            let SchemaRecord { subject, version, id, .. } = schema;
             if !keys.insert(schema.key()) {
-                self.conflicts.push(format!("subject {subject} version {version}: two contexts have it; map them to different ones"));
+                self.conflicts.push(format!("subject {subject} version {version} comes from two contexts; map them to different contexts"));
             }
             let first = *ids.entry((schema.context(), *id)).or_insert((schema, wanted));
-            if !same(wanted, schema, first.1, first.0) && told.insert((schema.context(), *id)) {
-                let Schema { subject: other, version: of, .. } = first.0;
-                self.conflicts.push(format!("id {id}: {subject} version {version} has it, and {other} version {of} is another schema"));
+            if !is_same_version(wanted, schema, first.1, first.0) && reported.insert((schema.context(), *id)) {
+                let SchemaRecord { subject: other, version: other_version, .. } = first.0;
+                self.conflicts.push(format!(
+                    "id {id} belongs to {subject} version {version} and to {other} version {other_version}, which are different schemas"
+                ));
             }
         }
     }
 
-    /// By ids, as they were registered, but nothing before what it refers to.
-    fn order(&mut self, contents: &'a Contents, wanted: &Catalog<'a>, there: &Catalog) -> Vec<&'a Schema> {
+    /// Orders the schemas by their ids, as they were registered, but each after those that it refers to.
+    fn order(&mut self, contents: &'a RegistryContents, wanted: &Catalog<'a>, target: &Catalog) -> Vec<&'a SchemaRecord> {
         let mut all: Vec<_> = contents.schemas.iter().collect();
         all.sort_by(|one, other| (one.id, &one.subject, one.version).cmp(&(other.id, &other.subject, other.version)));
-        let (mut ordered, mut begun, mut placed) = (Vec::with_capacity(all.len()), HashSet::new(), HashSet::<Key>::new());
+        let (mut ordered, mut visited, mut done) = (Vec::with_capacity(all.len()), HashSet::new(), HashSet::<SchemaKey>::new());
         for first in all {
-            // Behind what it refers to; the second time that it comes up, all of that has its place.
+            // A depth-first search. The second time that a schema is popped, its references are done.
             let mut stack = vec![first];
             while let Some(schema) = stack.pop() {
                 let key = schema.key();
-                if placed.contains(&key) {
+                if done.contains(&key) {
                     continue;
                 }
-                if !begun.insert(key.clone()) {
-                    placed.insert(key);
+                if !visited.insert(key.clone()) {
+                    done.insert(key);
                     ordered.push(schema);
                     continue;
                 }
                 stack.push(schema);
-                for other in schema.referred() {
+                for other in schema.reference_keys() {
                     match wanted.get(&other) {
-                        Some(_) if placed.contains(&other) => {}
-                        Some(_) if begun.contains(&other) => {
+                        Some(_) if done.contains(&other) => {}
+                        Some(_) if visited.contains(&other) => {
                             self.conflicts
                                 .push(format!("{} version {} and {} version {} refer to each other", key.0, key.1, other.0, other.1));
                         }
                         Some(dependency) => stack.push(dependency),
-                        None if there.get(&other).is_some_and(|known| !known.deleted) => {}
+                        None if target.get(&other).is_some_and(|known| !known.deleted) => {}
                         None => self.conflicts.push(format!(
-                            "subject {} version {} refers to subject {} version {}, which is not among what is imported",
+                            "subject {} version {} refers to subject {} version {}, which is neither imported nor in the target",
                             key.0, key.1, other.0, other.1
                         )),
                     }
@@ -132,72 +136,77 @@ impl<'a> Plan<'a> {
         ordered
     }
 
-    /// Contexts in which something is registered or set; the default one first.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    /// Returns the names of the contexts, the default one first.
+    pub fn context_names(&self) -> impl Iterator<Item = &str> {
         let default = self.contexts.keys().filter(|name| *name == DEFAULT_CONTEXT);
         default.chain(self.contexts.keys().filter(|name| *name != DEFAULT_CONTEXT)).map(String::as_str)
     }
 }
 
-/// Whether two are the same but for their subject, version and deletion.
-pub(super) fn same(wanted: &Catalog, schema: &Schema, there: &Catalog, other: &Schema) -> bool {
-    let extra = |schema: &Schema| [&schema.metadata, &schema.rule_set].map(|value| value.as_ref().map(pruned).unwrap_or_default());
+/// Whether a version of the import and one of the target have the same id, schema, references, metadata and rules.
+pub(super) fn is_same_version(wanted: &Catalog, schema: &SchemaRecord, target: &Catalog, other: &SchemaRecord) -> bool {
+    let extra = |schema: &SchemaRecord| {
+        [&schema.metadata, &schema.rule_set].map(|value| value.as_ref().map(without_empty_members).unwrap_or_default())
+    };
     let empty = |value: &serde_json::Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
     let alike = extra(schema).iter().zip(&extra(other)).all(|(one, other)| one == other || empty(one) && empty(other));
-    let referred = |schema: &Schema| schema.references.iter().map(|one| one.name.clone()).zip(schema.referred()).collect::<BTreeSet<_>>();
-    schema.id == other.id && alike && referred(schema) == referred(other) && wanted.same(schema, there, other)
+    let referred =
+        |schema: &SchemaRecord| schema.references.iter().map(|one| one.name.clone()).zip(schema.reference_keys()).collect::<BTreeSet<_>>();
+    schema.id == other.id && alike && referred(schema) == referred(other) && wanted.is_same(schema, target, other)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::record::Reference, *};
+    use prism_registry_client::Reference;
 
-    fn schema(subject: &str, version: u32, id: u32, text: &str, refers: &[(&str, i64)]) -> Schema {
+    use super::*;
+
+    fn schema(subject: &str, version: u32, id: u32, text: &str, refers: &[(&str, i64)]) -> SchemaRecord {
         let references = refers.iter().map(|(subject, version)| Reference {
             name: (*subject).to_owned(),
             subject: (*subject).to_owned(),
             version: *version,
         });
         let (subject, schema) = (subject.to_owned(), text.to_owned());
-        Schema { subject, version, id, schema, references: references.collect(), ..Schema::default() }
+        SchemaRecord { subject, version, id, schema, references: references.collect(), ..SchemaRecord::default() }
     }
 
-    fn contents(schemas: &[Schema]) -> Contents {
-        Contents { schemas: schemas.to_vec(), ..Contents::default() }
+    fn contents(schemas: &[SchemaRecord]) -> RegistryContents {
+        RegistryContents { schemas: schemas.to_vec(), ..RegistryContents::default() }
     }
 
     #[test]
-    fn what_is_referred_to_comes_first() {
+    fn references_come_first() {
         let contents = contents(&[
             schema("a", 1, 1, "\"a\"", &[("b", 1), ("c", 1)]),
             schema("b", 1, 2, "\"b\"", &[("c", 1)]),
             schema("c", 1, 3, "\"c\"", &[]),
         ]);
-        let plan = Plan::make(&contents, &[]);
+        let plan = ImportPlan::make(&contents, &[]);
         assert_eq!(plan.conflicts, [""; 0]);
         assert_eq!(plan.register.iter().map(|one| &*one.subject).collect::<Vec<_>>(), ["c", "b", "a"]);
     }
 
     #[test]
-    fn what_is_there_is_skipped_and_what_is_in_the_way_is_told() {
+    fn existing_versions_are_skipped_and_conflicts_are_reported() {
         let mut gone = schema("b", 1, 2, "\"b\"", &[]);
         gone.deleted = true;
         let wanted = contents(&[schema("a", 1, 1, "\"a\"", &[]), gone]);
-        let there = [schema("a", 1, 1, " \"a\"", &[]), schema("b", 1, 2, "\"b\"", &[]), schema("z", 1, 9, "\"z\"", &[])];
-        let plan = Plan::make(&wanted, &there);
+        let existing = [schema("a", 1, 1, " \"a\"", &[]), schema("b", 1, 2, "\"b\"", &[]), schema("z", 1, 9, "\"z\"", &[])];
+        let plan = ImportPlan::make(&wanted, &existing);
         assert_eq!((plan.register.len(), plan.delete.len(), plan.contexts["."].others), (0, 1, 1));
-        let there = [schema("a", 1, 7, "\"a\"", &[]), schema("y", 1, 2, "\"y\"", &[])];
+        let existing = [schema("a", 1, 7, "\"a\"", &[]), schema("y", 1, 2, "\"y\"", &[])];
         assert_eq!(
-            Plan::make(&wanted, &there).conflicts,
+            ImportPlan::make(&wanted, &existing).conflicts,
             [
-                "id 2: b version 1 has it, and y version 1 is another schema",
-                "subject a version 1: it is there with id 7, and another schema has to have id 1"
+                "id 2 belongs to b version 1 and to y version 1, which are different schemas",
+                "subject a version 1 exists with id 7, and the import has another schema with id 1"
             ]
         );
         let cut = contents(&[schema("a", 1, 1, "\"a\"", &[("b", 3)])]);
         assert_eq!(
-            Plan::make(&cut, &[]).conflicts,
-            ["subject a version 1 refers to subject b version 3, which is not among what is imported"]
+            ImportPlan::make(&cut, &[]).conflicts,
+            ["subject a version 1 refers to subject b version 3, which is neither imported nor in the target"]
         );
     }
 }
