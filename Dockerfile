@@ -5,6 +5,7 @@ WORKDIR /prism
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 COPY tests/conformance tests/conformance
+COPY tests/support tests/support
 COPY proto proto
 COPY registry registry
 COPY frontends frontends

@@ -12,10 +12,10 @@ use std::{
 use libtest_mimic::Failed;
 use prism::driver::{Backend, KINDS, Kind, Settings};
 use serde_json::{Map, Value, json};
+use test_support::servers::Redis;
 use tokio::runtime::Runtime;
 
 use crate::{
-    servers::Redis,
     subject::Subject,
     suite::{Case, Suite},
 };

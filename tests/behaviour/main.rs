@@ -13,9 +13,6 @@ mod subject;
 mod suite;
 mod support;
 
-#[path = "../servers/mod.rs"]
-mod servers;
-
 use std::{process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Trial};

@@ -209,7 +209,7 @@ fn the_matrix_counts_what_the_files_say() {
 
 #[test]
 fn the_embedded_registry_keeps_every_rule() {
-    // Whether the drivers implement what is declared is asked in tests/cli, where the drivers are in reach.
+    // Whether the drivers implement what is declared is asked in tests/gateway/cli, where the drivers are in reach.
     let keyvalue = CompiledPattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService" };
     let registry =
         CompiledPattern { name: "schema-registry", version: "v1", service: "prism.patterns.schema_registry.v1.SchemaRegistryService" };

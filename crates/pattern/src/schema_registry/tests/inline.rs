@@ -1,4 +1,4 @@
-//! What requests may ask of tags within texts. What becomes of it is in `tests/pattern/`.
+//! What requests may ask of tags within texts. What becomes of it is in `tests/gateway/pattern/`.
 
 use super::super::inline::{Tagging, check};
 use prism_call::proto::patterns::schema_registry::v1::{SchemaEntity, SchemaTags};

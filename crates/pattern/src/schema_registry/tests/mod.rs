@@ -1,4 +1,4 @@
-//! The journal and the state, over a storage that fails on demand. What the RPCs do is in `tests/pattern/`.
+//! The journal and the state, over a storage that fails on demand. What the RPCs do is in `tests/gateway/pattern/`.
 
 #![allow(clippy::unwrap_used, clippy::pedantic)]
 

@@ -1,4 +1,4 @@
-//! The parts that others rest on. What schemas mean for each other is tested in `tests/schema_json`.
+//! The parts that others rest on. What schemas mean for each other is tested in `tests/schemas/json`.
 
 use std::cmp::Ordering;
 

@@ -1,4 +1,4 @@
-//! The steps of reading, each by itself; whole schemas are in `tests/schema_protobuf`.
+//! The steps of reading, each by itself; whole schemas are in `tests/schemas/protobuf`.
 
 use super::{edition, scan};
 

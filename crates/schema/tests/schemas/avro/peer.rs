@@ -1,0 +1,71 @@
+//! What a second implementation reads, we read, and the other way round.
+
+use apache_avro::Schema as Peer;
+use prism_schema::avro::Schema;
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+use serde_json::Value;
+
+use crate::avro::generate::{Choices, schema};
+
+#[test]
+fn random_schemas_are_read_by_both() {
+    let mut runner = TestRunner::deterministic();
+    let mut read = 0;
+    for _ in 0..1000 {
+        let numbers = prop::collection::vec(any::<u32>(), 0..60).new_tree(&mut runner).unwrap().current();
+        let text = schema(&mut Choices::new(&numbers)).to_string();
+        // The peer doesn't look for a bare name outside of its namespace; see below.
+        if text.contains("namespace") {
+            continue;
+        }
+        let (ours, theirs) = (Schema::parse(&text, &[]), Peer::parse_str(&text));
+        assert_eq!(ours.is_ok(), theirs.is_ok(), "{text}\n{ours:?}\n{theirs:?}");
+        if let (Ok(ours), Ok(theirs)) = (ours, theirs) {
+            read += 1;
+            // To both it is the same schema: the parsing canonical form of ours is that of the text.
+            let again = Peer::parse_str(&ours.canonical()).unwrap();
+            assert_eq!(again.canonical_form(), theirs.canonical_form(), "{text}");
+        }
+    }
+    assert!(read > 500, "{read}");
+}
+
+#[test]
+fn the_vectors_are_read_by_both() {
+    let vectors: Value = serde_json::from_str(include_str!("avro-compatibility.json")).unwrap();
+    for pair in vectors["pairs"].as_array().unwrap() {
+        for text in [pair["reader"].as_str().unwrap(), pair["writer"].as_str().unwrap()] {
+            assert!(Schema::parse(text, &[]).is_ok() && Peer::parse_str(text).is_ok(), "{text}");
+        }
+    }
+}
+
+/// Why the peer doesn't read for us: what it refuses though Java takes it, and what it takes though Java refuses it.
+#[test]
+fn the_peer_differs_where_it_is_known_to() {
+    let ours_only = [
+        // Letters of all scripts.
+        r#"{"type":"record","name":"Größe","fields":[]}"#,
+        // Definitions behind the first use.
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":"S"},{"name":"b","type":{"type":"fixed","name":"S","size":1}}]}"#,
+        // A bare name of no namespace inside of one.
+        r#"[{"type":"fixed","name":"F","size":1},{"type":"record","name":"n.R","fields":[{"name":"f","type":"F"}]}]"#,
+        // The word for errors.
+        r#"{"type":"error","name":"E","fields":[]}"#,
+    ];
+    for text in ours_only {
+        assert!(Schema::parse(text, &[]).is_ok(), "{text}");
+        assert!(Peer::parse_str(text).is_err(), "{text}");
+    }
+    let theirs_only = [
+        r#"{"type":{"type":"string"}}"#,
+        r#"{"type":["null","string"]}"#,
+        // Fields that are none are left out by the peer.
+        r#"{"type":"record","name":"R","fields":["a"]}"#,
+        r#"[{"type":"fixed","name":"F","size":1},{"type":"record","name":"R","fields":[{"name":"x","type":{"type":"fixed","name":"F","size":2}}]}]"#,
+    ];
+    for text in theirs_only {
+        assert!(Schema::parse(text, &[]).is_err(), "{text}");
+        assert!(Peer::parse_str(text).is_ok(), "{text}");
+    }
+}

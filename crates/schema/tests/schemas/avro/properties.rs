@@ -1,0 +1,129 @@
+//! The engine's verdicts against really writing with one schema and reading with the other.
+
+use prism_schema::avro::{Schema, differences};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::avro::{
+    generate::{Choices, change, schema},
+    oracle::{
+        Types,
+        codec::{decode, encode},
+        data::{covering, fillable},
+    },
+};
+
+fn parse(text: &str) -> Option<Schema> {
+    Schema::parse(text, &[]).ok()
+}
+
+/// Changes a schema as often as the numbers say; changes that make it invalid, or impossible to fill, are left out.
+fn evolved(from: &Value, numbers: &[u32], side: &str) -> Value {
+    let mut choices = Choices::new(numbers);
+    let mut now = from.clone();
+    let mut step = 0;
+    while !choices.over() && step < 6 {
+        step += 1;
+        let next = change(&now, &mut choices, &format!("{side}{step}"));
+        let text = next.to_string();
+        if parse(&text).is_some() && fillable(&Types::read(&text)) {
+            now = next;
+        }
+    }
+    now
+}
+
+/// What goes wrong when all data of a writer are read, and how many data there are.
+fn failures(reader: &str, writer: &str) -> (Vec<String>, usize) {
+    let (reader, writer) = (Types::read(reader), Types::read(writer));
+    let data = covering(&writer);
+    let read = |data| {
+        let mut bytes = Vec::new();
+        encode(&writer, &writer.root, data, &mut bytes);
+        // By another branch, maybe: the first one that can take a value does.
+        decode(&writer, &writer, &bytes).unwrap();
+        decode(&reader, &writer, &bytes).err()
+    };
+    (data.iter().filter_map(read).collect(), data.len())
+}
+
+fn numbers(most: usize) -> impl Strategy<Value = Vec<u32>> {
+    prop::collection::vec(any::<u32>(), 0..most)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, max_global_rejects: 1_000_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn verdicts_are_those_of_reading(base in numbers(60), reader in numbers(16), writer in numbers(16)) {
+        let base = schema(&mut Choices::new(&base));
+        let text = base.to_string();
+        prop_assume!(parse(&text).is_some() && fillable(&Types::read(&text)));
+        let (reader, writer) = (evolved(&base, &reader, "r").to_string(), evolved(&base, &writer, "w").to_string());
+        let told = differences(&parse(&reader).unwrap(), &parse(&writer).unwrap());
+        let (failures, data) = failures(&reader, &writer);
+        prop_assert_eq!(
+            told.is_empty(), failures.is_empty(),
+            "reader {}\nwriter {}\ntold {:#?}\nof {} data failed {:#?}", reader, writer, told, data, failures
+        );
+    }
+
+    #[test]
+    fn canonical_texts_are_fixed_points_and_read_themselves(base in numbers(80), changes in numbers(16)) {
+        let base = schema(&mut Choices::new(&base));
+        prop_assume!(parse(&base.to_string()).is_some());
+        let text = evolved(&base, &changes, "x").to_string();
+        let schema = parse(&text).unwrap();
+        let canonical = schema.canonical();
+        let again = parse(&canonical).unwrap_or_else(|| panic!("{text}\n{canonical}"));
+        prop_assert_eq!(&again.canonical(), &canonical);
+        let normalized = schema.normalized();
+        prop_assert_eq!(&parse(&normalized).unwrap().normalized(), &normalized);
+        prop_assert_eq!(&again.normalized(), &normalized);
+        prop_assert_eq!(schema.rendered("resolved"), Some(canonical));
+        prop_assert_eq!(differences(&schema, &schema), Vec::new());
+        prop_assert_eq!(differences(&schema, &again), Vec::new());
+        prop_assert_eq!(differences(&again, &schema), Vec::new());
+    }
+
+    #[test]
+    fn mutated_texts_are_read_or_refused(base in numbers(60), cuts in prop::collection::vec((any::<usize>(), any::<usize>(), 0usize..6), 1..5)) {
+        const WORDS: [&str; 6] = ["", "\"", "null", "{\"type\":\"array\",\"items\":", "[", "\"record\""];
+        let mut text = schema(&mut Choices::new(&base)).to_string();
+        for (from, length, word) in cuts {
+            let from = from % (text.len() + 1);
+            let to = (from + length % 8).min(text.len());
+            if text.is_char_boundary(from) && text.is_char_boundary(to) {
+                text.replace_range(from..to, WORDS[word]);
+            }
+        }
+        if let Ok(schema) = Schema::parse(&text, &[]) {
+            let canonical = schema.canonical();
+            prop_assert_eq!(parse(&canonical).unwrap().canonical(), canonical);
+            prop_assert_eq!(differences(&schema, &schema), Vec::new());
+        }
+    }
+}
+
+/// What the properties are worth: enough of the random pairs are readable, and enough aren't.
+#[test]
+fn random_evolutions_are_of_both_kinds() {
+    let mut counts = [0, 0];
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for _ in 0..400 {
+        let (base, reader, writer) = (&numbers(60), &numbers(16), &numbers(16))
+            .new_tree(&mut runner)
+            .map(|tree| proptest::strategy::ValueTree::current(&tree))
+            .unwrap();
+        let base = schema(&mut Choices::new(&base));
+        let text = base.to_string();
+        if parse(&text).is_some() && fillable(&Types::read(&text)) {
+            let (reader, writer) = (evolved(&base, &reader, "r"), evolved(&base, &writer, "w"));
+            if reader != writer {
+                let told = differences(&parse(&reader.to_string()).unwrap(), &parse(&writer.to_string()).unwrap());
+                counts[usize::from(told.is_empty())] += 1;
+            }
+        }
+    }
+    assert!(counts.iter().all(|count| *count >= 60), "{counts:?}");
+}

@@ -1,0 +1,42 @@
+//! References: a schema whose types are in other texts is the one that has them in place.
+
+use prism_schema::{
+    Dependency,
+    avro::{Schema, differences},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::avro::generate::{Choices, schema};
+
+/// The full name of a type.
+fn name(schema: &Value) -> Option<String> {
+    let name = schema["name"].as_str()?;
+    Some(schema["namespace"].as_str().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}.{name}")))
+}
+
+fn outer(inner: [&Value; 2]) -> String {
+    json!({"type": "record", "name": "Outer", "fields": [{"name": "a", "type": inner[0]}, {"name": "b", "type": ["null", inner[1]]}]})
+        .to_string()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn types_in_references_are_types_in_place(numbers in prop::collection::vec(any::<u32>(), 1..60)) {
+        let inner = schema(&mut Choices::new(&numbers));
+        prop_assume!(name(&inner).is_some() && Schema::parse(&inner.to_string(), &[]).is_ok());
+        let reference = json!(name(&inner).unwrap());
+        let dependency = Dependency { name: "inner".into(), text: inner.to_string().into() };
+        let apart = Schema::parse(&outer([&reference, &reference]), std::slice::from_ref(&dependency)).unwrap();
+        let whole = Schema::parse(&outer([&inner, &reference]), &[]).unwrap();
+        prop_assert_eq!(apart.canonical(), outer([&reference, &reference]));
+        prop_assert_eq!(apart.rendered("resolved"), Some(whole.canonical()));
+        prop_assert_eq!(differences(&apart, &whole), Vec::new());
+        prop_assert_eq!(differences(&whole, &apart), Vec::new());
+        // A text that has a copy of what it refers to says the same.
+        let both = Schema::parse(&outer([&inner, &reference]), &[dependency]).unwrap();
+        prop_assert_eq!(both.canonical(), apart.canonical());
+    }
+}

@@ -1,0 +1,33 @@
+//! The pairs of Apache Avro's own compatibility tests, with verdicts and locations (`avro-compatibility.json`, whose
+//! first line tells where they are from).
+
+use std::collections::BTreeSet;
+
+use prism_schema::avro::{Schema, differences};
+use serde_json::Value;
+
+/// Locations are a pointer, or several as Python prints a set: `{'/1', '/2'}`.
+fn locations(text: &Value) -> BTreeSet<String> {
+    let Some(text) = text.as_str() else { return BTreeSet::new() };
+    match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+        Some(set) => set.split(", ").map(|each| each.trim_matches('\'').to_owned()).collect(),
+        None => BTreeSet::from([text.to_owned()]),
+    }
+}
+
+#[test]
+fn all_pairs_are_judged_as_avro_judges_them() {
+    let vectors: Value = serde_json::from_str(include_str!("avro-compatibility.json")).unwrap();
+    let pairs = vectors["pairs"].as_array().unwrap();
+    assert_eq!(pairs.len(), 125);
+    let mut wrong = Vec::new();
+    for (index, pair) in pairs.iter().enumerate() {
+        let (reader, writer) = (pair["reader"].as_str().unwrap(), pair["writer"].as_str().unwrap());
+        let told = differences(&Schema::parse(reader, &[]).unwrap(), &Schema::parse(writer, &[]).unwrap());
+        let at: BTreeSet<String> = told.iter().map(|difference| difference.path.clone()).collect();
+        if told.is_empty() != pair["compatible"].as_bool().unwrap() || at != locations(&pair["location"]) {
+            wrong.push(format!("{index}: {reader} | {writer} | {} {} | {told:?}", pair["compatible"], pair["location"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} pairs:\n{}", wrong.len(), pairs.len(), wrong.join("\n"));
+}

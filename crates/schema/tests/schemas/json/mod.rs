@@ -1,0 +1,43 @@
+//! What JSON Schemas mean for each other: a table of cases, and what holds of all schemas.
+
+mod cases;
+mod evolution;
+mod generate;
+mod hostile;
+mod references;
+mod texts;
+
+use prism_schema::{Dependency, Policy, Schema, json};
+
+/// A schema that is known to be one.
+fn schema(text: &str) -> json::Schema {
+    json::Schema::parse(text, &[]).unwrap_or_else(|error| panic!("{}\n{text}", error.message))
+}
+
+/// What decides whether data is valid.
+fn validator(schema: &serde_json::Value) -> jsonschema::Validator {
+    let options = jsonschema::options().offline();
+    let options = if schema.get("$schema").is_some() { options } else { options.with_draft(jsonschema::Draft::Draft7) };
+    options.should_validate_formats(true).build(schema).unwrap_or_else(|error| panic!("{error}: {schema}"))
+}
+
+/// What is wrong with a text.
+fn invalid(text: &str, dependencies: &[Dependency]) -> String {
+    match json::Schema::parse(text, dependencies) {
+        Ok(_) => panic!("is valid: {text}"),
+        Err(invalid) => invalid.message,
+    }
+}
+
+/// The kinds and paths of the differences.
+fn differences(new: &json::Schema, old: &json::Schema, policy: Policy) -> Vec<String> {
+    json::differences(new, old, policy).into_iter().map(|difference| format!("{} {}", difference.kind, difference.path)).collect()
+}
+
+/// A text of a format is read by that format.
+#[test]
+fn is_one_of_the_formats() {
+    let schema = Schema::parse(prism_schema::Format::Json, " { \"type\" : \"string\" } ", &[]).unwrap();
+    assert_eq!(schema.canonical(), r#"{"type":"string"}"#);
+    assert_eq!(schema.format().name(), "JSON");
+}

@@ -1,0 +1,93 @@
+//! The APIs of other systems, as data only: published clients of those systems, and requests as curl sends them, against
+//! `frontends/consul-kv.yaml` and `frontends/etcd-v3.yaml`, over memory and SQLite.
+//!
+//! The suites in `clients/` run against the systems themselves too: `.tools/python/bin/python tests/clients/foreign/clients/etcd_v3.py
+//! --original http://127.0.0.1:2379`.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::json;
+use test_support::{gateway::Gateway, http};
+
+/// Cases that the suites have at least. Fewer means that some were not found or not run.
+const CONSUL_CASES: usize = 39;
+const ETCD_CASES: usize = 44;
+
+/// Both systems' clients know no base path, so each API of each namespace has a listener of its own.
+const CONFIG: &str = "
+listeners:
+  main: {}
+  consul-ram: {address: '127.0.0.1:0'}
+  consul-disk: {address: '127.0.0.1:0'}
+  etcd-ram: {address: '127.0.0.1:0'}
+  etcd-disk: {address: '127.0.0.1:0'}
+backends:
+  ram: {type: memory, max_bytes: 256MiB}
+  disk: {type: sqlite, path: prism-data/prism.db}
+namespaces:
+  - name: ram
+    pattern: keyvalue
+    slots: {storage: ram}
+    frontends:
+      - {frontend: consul-kv, listener: consul-ram, base_path: /}
+      - {frontend: etcd-v3, listener: etcd-ram, base_path: /}
+  - name: disk
+    pattern: keyvalue
+    slots: {storage: disk}
+    frontends:
+      - {frontend: consul-kv, listener: consul-disk, base_path: /}
+      - {frontend: etcd-v3, listener: etcd-disk, base_path: /}
+";
+
+#[tokio::test]
+async fn clients_of_consul() {
+    let gateway = Gateway::start(CONFIG).await;
+    for listener in ["consul-ram", "consul-disk"] {
+        suite("consul_kv.py", gateway.listeners[listener], CONSUL_CASES);
+    }
+}
+
+#[tokio::test]
+async fn clients_of_etcd() {
+    let gateway = Gateway::start(CONFIG).await;
+    for listener in ["etcd-ram", "etcd-disk"] {
+        suite("etcd_v3.py", gateway.listeners[listener], ETCD_CASES);
+    }
+}
+
+/// What one API writes the others read: they are bindings of one namespace.
+#[tokio::test]
+async fn apis_of_one_namespace_share_its_data() {
+    let gateway = Gateway::start(CONFIG).await;
+    for backend in ["ram", "disk"] {
+        let consul = gateway.listeners[&format!("consul-{backend}")];
+        let etcd = gateway.listeners[&format!("etcd-{backend}")];
+        let written = http::send(consul, "PUT", "/v1/kv/foo?flags=7", &[], "bar").await.unwrap();
+        assert_eq!((written.status, written.text()), (200, "true"));
+        let read = http::send(etcd, "POST", "/v3/kv/range", &[], r#"{"key": "Zm9v"}"#).await.unwrap();
+        assert_eq!((read.status, &read.json()["kvs"][0]["value"]), (200, &json!("YmFy")), "{}", read.text());
+        let index = read.json()["kvs"][0]["mod_revision"].as_str().unwrap().to_owned();
+        let removed = http::send(consul, "DELETE", &format!("/v1/kv/foo?cas={index}"), &[], "").await.unwrap();
+        assert_eq!((removed.status, removed.text()), (200, "true"));
+        let read = http::send(etcd, "POST", "/v3/kv/range", &[], r#"{"key": "Zm9v"}"#).await.unwrap();
+        assert_eq!((read.status, read.json().get("kvs")), (200, None));
+    }
+}
+
+/// Runs a suite against a listener, and fails with its report if a case does, or if there are too few.
+fn suite(name: &str, address: SocketAddr, cases: usize) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python: PathBuf = root.join(".tools/python/bin/python");
+    assert!(python.exists(), "the Python packages of the tests are not installed; run scripts/install-tools");
+    let script = root.join("tests/clients/foreign/clients").join(name);
+    // Nothing is written beside the scripts.
+    let output = Command::new(python).arg("-B").arg(script).arg(format!("http://{address}")).output().unwrap();
+    let report = format!("{name} at {address}:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{report}");
+    let passed = report.lines().find_map(|line| line.strip_prefix("passed ")?.parse::<usize>().ok()).unwrap_or_default();
+    assert!(passed >= cases, "only {passed} cases ran, of at least {cases}:\n{report}");
+}

@@ -1,0 +1,11 @@
+//! Published clients and tools of other languages against gateways: they need Node.js with npm and Python, and what
+//! `scripts/install-tools` installs.
+//!
+//! One binary with a module for each suite; `cargo test --test clients openapi::` runs one of them.
+
+#![allow(clippy::unwrap_used, clippy::pedantic, missing_docs)]
+
+mod foreign;
+mod node;
+mod openapi;
+mod registry;

@@ -1,0 +1,49 @@
+//! The published gRPC-Web clients, and what browsers ask for across origins: the suite in `tests/clients/node`, run by Node.js against
+//! a gateway.
+
+use std::{io::ErrorKind, path::Path, process::Command};
+
+use test_support::gateway::Gateway;
+
+/// Cases that the suite has at least. Fewer means that some were not found or not run.
+const CASES: usize = 110;
+
+const CONFIG: &str = "
+backends:
+  disk: {type: sqlite, path: prism-data/prism.db}
+  ram: {type: memory, max_bytes: 256MiB}
+namespaces:
+  - {name: default, pattern: keyvalue, slots: {storage: disk}}
+  - {name: scratch, pattern: keyvalue, slots: {storage: ram}}
+";
+
+#[tokio::test]
+async fn published_clients_of_grpc_web() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/node");
+    assert!(
+        folder.join("node_modules/.bin/buf").exists(),
+        "the packages of tests/clients/node are not installed; run scripts/install-tools"
+    );
+    let gateway = Gateway::start(CONFIG).await;
+    let output = Command::new("npm")
+        .args(["test", "--silent", "--", "--test-reporter=tap"])
+        .current_dir(&folder)
+        .env("PRISM_URL", gateway.url())
+        .env("PRISM_ADMIN_URL", format!("http://{}", gateway.admin))
+        .output()
+        .unwrap_or_else(|error| match error.kind() {
+            ErrorKind::NotFound => panic!("npm is not there; install Node.js 20 or later with npm, then run scripts/install-tools"),
+            _ => panic!("npm does not start: {error}"),
+        });
+    let report = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{report}");
+    assert_eq!((total(&report, "fail"), total(&report, "skipped"), total(&report, "cancelled")), (Some(0), Some(0), Some(0)), "{report}");
+    let passed = total(&report, "pass").unwrap_or_default();
+    assert!(passed >= CASES, "only {passed} cases ran, of at least {CASES}:\n{report}");
+}
+
+/// A line of the summary, such as `# pass 12`.
+fn total(report: &str, what: &str) -> Option<usize> {
+    let prefix = format!("# {what} ");
+    report.lines().rev().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok())
+}

@@ -1,0 +1,117 @@
+//! The OpenAPI documents that gateways serve: they are well formed (`redocly lint`), they are true (schemathesis, all checks and
+//! phases), and they show what the namespace can do and nothing else.
+
+mod pages;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use test_support::{gateway::Gateway, http};
+
+const CONFIG: &str = "
+backends:
+  disk: {type: sqlite, path: prism-data/prism.db}
+  ram: {type: memory, max_bytes: 256MiB}
+frontends:
+  notes: {definition: MANIFEST/examples/frontends/notes.yaml}
+namespaces:
+  - {name: disk, pattern: keyvalue, slots: {storage: disk}}
+  - {name: ram, pattern: keyvalue, slots: {storage: ram}, limits: {max_key_bytes: 100, max_batch_items: 20}}
+  - {name: notes, pattern: keyvalue, slots: {storage: disk}, frontends: [{frontend: notes, base_path: /api}]}
+  - {name: consul, pattern: keyvalue, slots: {storage: disk}, frontends: [{frontend: consul-kv, base_path: /consul}]}
+  - {name: etcd, pattern: keyvalue, slots: {storage: ram}, frontends: [{frontend: etcd-v3, base_path: /etcd}]}
+  - {name: schemas, pattern: schema-registry, slots: {storage: ram}}
+  - {name: confluent, pattern: schema-registry, slots: {storage: disk}, frontends: [{frontend: confluent-schema-registry, base_path: /confluent}]}
+  - {name: silent, pattern: keyvalue, slots: {storage: ram}, frontends: [{frontend: rest, documentation: false}]}
+";
+
+/// Where APIs are served, by their base path. A new frontend is a line here, and in the configuration above.
+const BINDINGS: &[&str] = &["/disk", "/ram", "/api", "/consul", "/etcd", "/schemas", "/confluent"];
+/// Those of registries: they have so many operations that they are tried in a test of their own, beside the others.
+const REGISTRIES: &[&str] = &["/schemas", "/confluent"];
+
+/// The configuration, with the paths of this machine.
+fn config() -> String {
+    CONFIG.replace("MANIFEST", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Cases for each operation in the phase that makes them up.
+const EXAMPLES: &str = "15";
+/// The same for registries. Their requests meet in few names, so that fewer of them are enough.
+const EXAMPLES_OF_REGISTRIES: &str = "5";
+const SEED: &str = "1";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/openapi")
+}
+
+fn tool(path: &str) -> PathBuf {
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    assert!(tool.exists(), "{path} is not installed; run scripts/install-tools");
+    tool
+}
+
+fn report(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_true() {
+    let others: Vec<&str> = BINDINGS.iter().copied().filter(|base| !REGISTRIES.contains(base)).collect();
+    try_all(&others, EXAMPLES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_of_registries_are_true() {
+    try_all(REGISTRIES, EXAMPLES_OF_REGISTRIES).await;
+}
+
+async fn try_all(bases: &[&str], examples: &str) {
+    let schemathesis = tool(".tools/schemathesis/bin/schemathesis");
+    let gateway = Gateway::start(&config()).await;
+    for base in bases {
+        let output = Command::new(&schemathesis)
+            .args(["--config-file", "schemathesis.toml", "run", &format!("{}{base}/openapi.json", gateway.url())])
+            .args(["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", examples, "--seed", SEED])
+            .args(["--generation-deterministic", "--continue-on-failure", "--no-color"])
+            .current_dir(folder())
+            .env("PYTHONPATH", folder())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()
+            .unwrap();
+        let report = report(&output);
+        assert!(output.status.success(), "{base}: {report}");
+        // In the phase of examples, an operation without parameters and body is skipped: it has none. All others are in all phases.
+        let count =
+            |name: &str| report.lines().find_map(|line| line.trim().strip_prefix(name)?.trim().split('/').next()?.parse::<u32>().ok());
+        assert!(count("Selected:").is_some_and(|selected| selected > 0) && count("Selected:") == count("Tested:"), "{base}: {report}");
+        let other_phases = report.split("Coverage (in").last().unwrap();
+        assert!(!other_phases.lines().any(|line| line.ends_with("skipped")), "{base}: something was skipped\n{report}");
+    }
+}
+
+#[tokio::test]
+async fn documents_are_well_formed() {
+    let redocly = tool("tests/clients/openapi/node_modules/.bin/redocly");
+    let gateway = Gateway::start(&config()).await;
+    let mut files = Vec::new();
+    for base in BINDINGS {
+        for name in ["openapi.json", "openapi.yaml"] {
+            let answer = http::get(gateway.address, &format!("{base}/{name}")).await.unwrap();
+            let path = gateway.folder().join(format!("{}.{name}", base.replace('/', "_")));
+            std::fs::write(&path, &answer.body).unwrap();
+            files.push(path);
+        }
+    }
+    let output = Command::new(redocly)
+        .args(["lint", "--extends", "recommended", "--max-problems", "20"])
+        .args(&files)
+        .env("REDOCLY_TELEMETRY", "off")
+        .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")
+        .output()
+        .unwrap();
+    let report = report(&output);
+    assert!(output.status.success() && !report.contains("was generated by"), "{report}");
+}

@@ -1,0 +1,134 @@
+//! Published clients of Confluent's Schema Registry, unchanged, against `frontends/confluent-schema-registry.yaml`, over SQLite and over
+//! Redis.
+//!
+//! The suites in `clients/` run against any registry: `.tools/registry-clients/bin/python
+//! tests/clients/registry/clients/confluent_kafka_registry.py http://127.0.0.1:8081`, and in this folder
+//! `REGISTRY_URL=http://127.0.0.1:8081 npm test`.
+
+mod converter;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use test_support::{gateway::Gateway, servers::Redis};
+
+/// A gateway whose only namespace is a registry: where clients expect one, and below a path.
+const CONFIG: &str = "
+listeners:
+  main: {}
+  registry: {address: '127.0.0.1:0'}
+backends:
+  store: BACKEND
+namespaces:
+  - name: schemas
+    pattern: schema-registry
+    slots: {storage: store}
+    frontends:
+      - {frontend: confluent-schema-registry, listener: registry, base_path: /}
+      - {frontend: confluent-schema-registry, base_path: /below/a/path}
+";
+
+/// A gateway, and the server of its backend if it has one.
+struct Registry {
+    gateway: Gateway,
+    _redis: Option<Redis>,
+}
+
+impl Registry {
+    async fn over_sqlite() -> Self {
+        let backend = "{type: sqlite, path: prism-data/prism.db}";
+        Self { gateway: Gateway::start(&CONFIG.replace("BACKEND", backend)).await, _redis: None }
+    }
+
+    async fn over_redis() -> Self {
+        let redis = Redis::start().unwrap();
+        let backend = format!("{{type: redis, url: '{}'}}", redis.url());
+        Self { gateway: Gateway::start(&CONFIG.replace("BACKEND", &backend)).await, _redis: Some(redis) }
+    }
+
+    /// Where clients expect it.
+    fn url(&self) -> String {
+        format!("http://{}", self.gateway.listeners["registry"])
+    }
+
+    /// Below a path.
+    fn url_below(&self) -> String {
+        format!("{}/below/a/path", self.gateway.url())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confluent_kafka_of_python() {
+    for registry in [Registry::over_sqlite().await, Registry::over_redis().await] {
+        python("confluent_kafka_registry.py", &registry.url(), 24);
+        python("confluent_kafka_serdes.py", &registry.url(), 17);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_schema_registry_client() {
+    for registry in [Registry::over_sqlite().await, Registry::over_redis().await] {
+        python("python_schema_registry_client.py", &registry.url(), 7);
+        python("python_schema_registry_client.py", &registry.url_below(), 7);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confluentinc_of_javascript() {
+    for registry in [Registry::over_sqlite().await, Registry::over_redis().await] {
+        node("confluentinc.test.js", &registry.url(), 14);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafkajs() {
+    for registry in [Registry::over_sqlite().await, Registry::over_redis().await] {
+        node("kafkajs.test.js", &registry.url(), 7);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schema_registry_converter_of_rust() {
+    for registry in [Registry::over_sqlite().await, Registry::over_redis().await] {
+        converter::cases(&registry.url()).await;
+        converter::cases(&registry.url_below()).await;
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/registry")
+}
+
+fn installed(path: PathBuf) -> PathBuf {
+    assert!(path.exists(), "{} is not there; run scripts/install-tools", path.display());
+    path
+}
+
+/// Runs a suite in Python, and fails with its report if a case does, or if there are fewer cases than expected.
+fn python(script: &str, url: &str, cases: usize) {
+    let python = installed(Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/registry-clients/bin/python"));
+    // Nothing is written beside the scripts.
+    let output = Command::new(python).arg("-B").arg(folder().join("clients").join(script)).arg(url).output().unwrap();
+    judge(script, url, &output, "passed ", cases);
+}
+
+/// The same in JavaScript.
+fn node(script: &str, url: &str, cases: usize) {
+    installed(folder().join("node_modules/@confluentinc/schemaregistry"));
+    let mut command = Command::new("node");
+    command.args(["--test", "--test-reporter=tap", &format!("clients/{script}")]).current_dir(folder()).env("REGISTRY_URL", url);
+    let output = command.output().unwrap_or_else(|error| panic!("node does not start ({error}); install Node.js 20 or later"));
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(report.contains("\n# skipped 0\n") && report.contains("\n# cancelled 0\n"), "{report}");
+    judge(script, url, &output, "# pass ", cases);
+}
+
+fn judge(script: &str, url: &str, output: &Output, prefix: &str, cases: usize) {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report = format!("{script} at {url}:\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{report}");
+    let passed = text.lines().rev().find_map(|line| line.strip_prefix(prefix)?.trim().parse::<usize>().ok()).unwrap_or_default();
+    assert!(passed >= cases, "only {passed} cases ran, of at least {cases}:\n{report}");
+}

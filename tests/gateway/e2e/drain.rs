@@ -1,0 +1,156 @@
+//! What clients see of a gateway that ends.
+
+use std::time::{Duration, Instant};
+
+use prism::proto::patterns::keyvalue::v1::*;
+use test_support::{
+    gateway::Gateway,
+    http,
+    poll::{until, until_true},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+
+use super::backend::Backend;
+
+/// Much less than the 30 seconds of the drain timeout.
+const SOON: Duration = Duration::from_secs(15);
+
+async fn draining(gateway: &Gateway) {
+    until("draining", || async {
+        match http::get(gateway.admin, "/readyz").await {
+            Ok(answer) if answer.status == 503 && answer.text() == "draining\n" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_finish_and_quiet_streams_end_with_a_status() {
+    let backend = Backend::start().await;
+    let mut gateway = Gateway::start(&format!("namespaces:\n{}", backend.namespace("far", ""))).await;
+    let (address, client) = (gateway.address, gateway.client("far"));
+
+    let unary = tokio::spawn({
+        let client = client.clone();
+        async move { client.call::<RetrieveResponse>("Retrieve", RetrieveRequest { key: "a".to_owned() }).await }
+    });
+    let rest = tokio::spawn(async move { http::get(address, "/far/v1/values/a").await.unwrap() });
+    let events =
+        tokio::spawn(async move { http::send(address, "GET", "/far/v1/keys", &[("accept", "text/event-stream")], "").await.unwrap() });
+    let mut scan = client.stream::<ScanResponse>("Scan", ScanRequest::default()).await.unwrap();
+    assert_eq!(scan.message().await.unwrap().unwrap().key, "first");
+    until_true("in flight", || backend.waiting() == 4).await;
+
+    gateway.signal();
+    draining(&gateway).await;
+    until("closed to new connections", || async { TcpStream::connect(address).await.map_or(Ok(()), |_| Err("it connects")) }).await;
+
+    let status = scan.message().await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+    let events = events.await.unwrap();
+    assert_eq!(events.status, 200);
+    assert!(events.text().contains("data:") && events.text().contains("event: error"), "{}", events.text());
+    assert!(events.text().contains("SHUTTING_DOWN"), "{}", events.text());
+
+    // Calls go on for as long as they need.
+    assert!(!unary.is_finished() && !rest.is_finished());
+    backend.release();
+    assert_eq!(unary.await.unwrap().unwrap().into_inner().value, "late");
+    let rest = rest.await.unwrap();
+    assert_eq!((rest.status, rest.text()), (200, "late"));
+    assert_eq!(gateway.ended().await.code(), Some(0), "{}", gateway.log());
+}
+
+#[tokio::test]
+async fn a_request_that_is_still_arriving_is_answered() {
+    let mut gateway = Gateway::start("").await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let head = "PUT /default/v1/values/a HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf ";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    until("in flight", || async {
+        let metrics = gateway.metrics().await;
+        if metrics.contains("prism_calls_in_flight{namespace=\"default\"} 1") { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+    gateway.signal();
+    draining(&gateway).await;
+    stream.write_all(b"half").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(gateway.ended().await.code(), Some(0), "{}", gateway.log());
+}
+
+#[tokio::test]
+async fn connections_without_a_call_do_not_hold_it_up() {
+    let mut gateway = Gateway::start("").await;
+    // One that never said a word, one between two requests, one of HTTP/2, and one that watches health.
+    let _silent = TcpStream::connect(gateway.address).await.unwrap();
+    let mut kept = TcpStream::connect(gateway.address).await.unwrap();
+    kept.write_all(b"GET /default/v1/count HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(kept.read(&mut [0; 1024]).await.unwrap() > 0);
+    let client = gateway.client("default");
+    client.call::<CountResponse>("Count", CountRequest::default()).await.unwrap();
+    let service = test_support::client::SERVICE.to_owned();
+    let mut health = HealthClient::new(client.channel.clone());
+    let mut watched = health.watch(HealthCheckRequest { service }).await.unwrap().into_inner();
+    assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+
+    let began = Instant::now();
+    gateway.signal();
+    assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(watched.message().await.unwrap_err().code(), tonic::Code::Unavailable);
+    assert_eq!(gateway.ended().await.code(), Some(0), "{}", gateway.log());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_cut() {
+    let config = "
+shutdown: {drain_timeout: 1500ms}
+backends:
+  ram: {type: memory}
+namespaces:
+  - {name: store, pattern: keyvalue, slots: {storage: ram}}
+";
+    let mut gateway = Gateway::start(config).await;
+    let client = gateway.client("store");
+    for key in 0..8 {
+        let store = StoreRequest { key: key.to_string(), value: vec![0; 1 << 20].into(), ttl: None, flags: 0 };
+        client.call::<StoreResponse>("Store", store).await.unwrap();
+    }
+    // More than the windows of HTTP/2 let through to somebody who takes nothing out.
+    let mut scan = client.stream::<ScanResponse>("Scan", ScanRequest::default()).await.unwrap();
+    let began = Instant::now();
+    assert_eq!(gateway.terminate().await.code(), Some(0), "{}", gateway.log());
+    assert!((Duration::from_millis(1500)..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!(gateway.log().contains("they are cut"), "{}", gateway.log());
+    let end = loop {
+        match scan.message().await {
+            Ok(Some(_)) => {}
+            other => break other,
+        }
+    };
+    assert!(end.is_err(), "a stream that was cut does not look complete");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let backend = Backend::start().await;
+    let mut gateway = Gateway::start(&format!("namespaces:\n{}", backend.namespace("far", ""))).await;
+    let address = gateway.address;
+    let unary = tokio::spawn(async move { http::get(address, "/far/v1/values/a").await });
+    until_true("in flight", || backend.waiting() == 1).await;
+    gateway.signal();
+    draining(&gateway).await;
+    let began = Instant::now();
+    gateway.signal();
+    assert_eq!(gateway.ended().await.code(), Some(130));
+    assert!(began.elapsed() < SOON);
+    assert!(unary.await.unwrap().is_err());
+}

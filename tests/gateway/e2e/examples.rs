@@ -1,0 +1,91 @@
+//! The files in `examples/`: each is valid, and what its first lines promise is so.
+
+use std::{fs, path::Path, process::Command};
+use test_support::{
+    gateway::{Gateway, Setup},
+    http,
+    servers::Redis,
+};
+
+fn example(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).display().to_string()
+}
+
+#[test]
+fn all_are_valid() {
+    let mut names: Vec<_> = fs::read_dir(example(""))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 3, "{names:?}");
+    for name in names {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_prism")).args(["validate", &example(&name)]).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{name}: {output:?}");
+        assert!(output.stderr.is_empty(), "{name} has warnings: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn redis_serves_sessions() {
+    let redis = Redis::start().unwrap();
+    let setup =
+        Setup { args: &["--config", &example("redis.yaml")], env: &[("PRISM_BACKENDS_REDIS_MAIN_URL", &redis.url())], ..Setup::default() };
+    let gateway = setup.launch();
+    gateway.ready().await;
+    let stored = http::send(gateway.address, "PUT", "/sessions/v1/values/ada", &[], "logged in").await.unwrap();
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    let found = http::get(gateway.address, "/sessions/v1/values/ada").await.unwrap();
+    assert_eq!((found.status, found.text()), (200, "logged in"));
+    // Another gateway has the same data: it is in Redis, not here.
+    let other = setup.launch();
+    other.ready().await;
+    assert_eq!(http::get(other.address, "/sessions/v1/values/ada").await.unwrap().text(), "logged in");
+}
+
+#[tokio::test]
+async fn notes_have_an_api_of_their_own() {
+    let gateway = Setup { args: &["--config", &example("notes.yaml")], ..Setup::default() }.launch();
+    gateway.ready().await;
+    let text = [("content-type", "text/plain")];
+    let written = http::send(gateway.address, "PUT", "/notes/today?days=2", &text, "buy milk").await.unwrap();
+    assert_eq!((written.status, written.text()), (201, ""));
+    let read = http::get(gateway.address, "/notes/today").await.unwrap();
+    assert_eq!(read.json(), serde_json::json!({"id": "today", "text": "buy milk", "revision": 1}));
+    assert_eq!(http::get(gateway.address, "/pad/v1/values/today").await.unwrap().text(), "buy milk", "the same data by REST");
+}
+
+#[tokio::test]
+async fn two_gateways_are_one_behind_the_other() {
+    let behind = Gateway::start("").await;
+    let env = [("PRISM_NAMESPACES_FAR_REMOTE_URL", behind.url())];
+    let env = [(env[0].0, env[0].1.as_str())];
+    let front = Setup { args: &["--config", &example("two-gateways.yaml")], env: &env, ..Setup::default() }.launch();
+    front.ready().await;
+    http::send(behind.address, "PUT", "/default/v1/values/a", &[], "1").await.unwrap();
+    let keys = http::get(front.address, "/far/v1/keys").await.unwrap();
+    assert_eq!(keys.status, 200);
+    assert!(keys.text().contains("\"a\""), "{}", keys.text());
+}
+
+#[tokio::test]
+async fn hosts_has_a_place_for_each() {
+    let setup = Setup {
+        args: &["--config", &example("hosts.yaml")],
+        env: &[("PRISM_LISTENERS_INTERNAL_ADDRESS", "127.0.0.1:0")],
+        ..Setup::default()
+    };
+    let gateway = setup.launch();
+    gateway.ready().await;
+    let host = [("host", "accounts.example.com")];
+    let stored = http::send(gateway.address, "PUT", "/v1/values/a", &host, "1").await.unwrap();
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    assert_eq!(http::send(gateway.address, "GET", "/v1/values/a", &host, "").await.unwrap().text(), "1");
+    assert_eq!(http::get(gateway.address, "/v1/values/a").await.unwrap().status, 404);
+    assert_eq!(http::get(gateway.address, "/cache/v1/count").await.unwrap().status, 200);
+    let origin = [("origin", "https://app.example.com")];
+    let shared = http::send(gateway.address, "GET", "/cache/v1/count", &origin, "").await.unwrap();
+    assert_eq!(shared.headers["access-control-allow-origin"], "https://app.example.com");
+}

@@ -1,0 +1,19 @@
+//! Whole gateways, as processes, seen from outside.
+
+mod backend;
+mod wire;
+
+mod call;
+mod deadline;
+mod drain;
+mod examples;
+mod grpc;
+mod idempotency;
+mod limits;
+mod mapped;
+mod observe;
+mod preconditions;
+mod remote;
+mod routing;
+mod start;
+mod tls;

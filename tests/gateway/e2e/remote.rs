@@ -1,0 +1,112 @@
+//! A namespace that another gateway serves.
+
+use std::time::{Duration, Instant};
+
+use prism::{
+    call::{Code, Error},
+    proto::{google::rpc, patterns::keyvalue::v1::*},
+};
+use prost::Message as _;
+use test_support::{gateway::Gateway, http};
+use tonic::Status;
+
+const BEHIND: &str = "
+backends:
+  ram: {type: memory}
+namespaces:
+  - {name: store, pattern: keyvalue, slots: {storage: ram}}
+";
+
+/// A gateway that keeps the data, and one in front of it that has no backend at all.
+async fn two() -> (Gateway, Gateway) {
+    let behind = Gateway::start(BEHIND).await;
+    let front = Gateway::start(&format!(
+        "namespaces:\n  - {{name: front, pattern: keyvalue, remote: {{url: '{}', namespace: store}}}}\n",
+        behind.url()
+    ))
+    .await;
+    (behind, front)
+}
+
+fn store(key: &str, value: &'static str) -> StoreRequest {
+    StoreRequest { key: key.to_owned(), value: value.into(), ttl: None, flags: 0 }
+}
+
+fn retrieve(key: &str) -> RetrieveRequest {
+    RetrieveRequest { key: key.to_owned() }
+}
+
+/// The error as a client of gRPC reads it.
+fn read(status: &Status) -> Error {
+    Error::from_status(rpc::Status::decode(status.details()).unwrap())
+}
+
+#[tokio::test]
+async fn every_protocol_reaches_it() {
+    let (behind, front) = two().await;
+    let (client, origin) = (front.client("front"), behind.client("store"));
+
+    let stored: StoreResponse = client.call("Store", store("a/1", "one")).await.unwrap().into_inner();
+    let found: RetrieveResponse = origin.call("Retrieve", retrieve("a/1")).await.unwrap().into_inner();
+    assert_eq!((&found.value[..], found.revision), (&b"one"[..], stored.revision));
+
+    let put = http::send(front.address, "PUT", "/front/v1/values/a/2", &[], "two").await.unwrap();
+    assert_eq!(put.status, 200, "{}", put.text());
+    let got = http::get(front.address, "/front/v1/values/a/2").await.unwrap();
+    assert_eq!((got.status, got.text()), (200, "two"));
+
+    let scan = ScanRequest { prefix: "a/".to_owned(), ..ScanRequest::default() };
+    let mut answers = client.stream::<ScanResponse>("Scan", scan).await.unwrap();
+    let mut keys = Vec::new();
+    while let Some(answer) = answers.message().await.unwrap() {
+        keys.push(answer.key);
+    }
+    assert_eq!(keys, ["a/1", "a/2"]);
+
+    // The one behind knows itself by its own name.
+    let told: GetCapabilitiesResponse = client.call("GetCapabilities", GetCapabilitiesRequest {}).await.unwrap().into_inner();
+    assert_eq!(told.capabilities.unwrap().namespace, "store");
+}
+
+#[tokio::test]
+async fn its_errors_are_the_same_in_front() {
+    let (behind, front) = two().await;
+    let (client, origin) = (front.client("front"), behind.client("store"));
+    let compare = |expected_revision| CompareAndStoreRequest { key: "a".to_owned(), expected_revision, ..Default::default() };
+    client.call::<CompareAndStoreResponse>("CompareAndStore", compare(0)).await.unwrap();
+
+    let here = client.call::<CompareAndStoreResponse>("CompareAndStore", compare(0)).await.unwrap_err();
+    let there = origin.call::<CompareAndStoreResponse>("CompareAndStore", compare(0)).await.unwrap_err();
+    assert_eq!((here.code(), here.message(), here.details()), (there.code(), there.message(), there.details()));
+    let error = read(&here);
+    assert_eq!((error.code(), error.reason()), (Code::Aborted, "REVISION_MISMATCH"));
+    assert!(error.get("current_revision").is_some_and(|revision| revision != "0"));
+
+    let error = read(&client.call::<StoreResponse>("Store", store("", "")).await.unwrap_err());
+    assert_eq!((error.reason(), error.violations()[0].field.as_str()), ("INVALID_KEY", "key"));
+    let problem = http::get(front.address, "/front/v1/values/absent").await.unwrap();
+    assert_eq!((problem.status, &problem.json()["reason"]), (404, &"KEY_NOT_FOUND".into()));
+}
+
+#[tokio::test]
+async fn it_may_go_and_come_back() {
+    let (behind, front) = two().await;
+    let client = front.client("front");
+    client.call::<StoreResponse>("Store", store("a", "1")).await.unwrap();
+
+    let mut behind = behind;
+    behind.kill();
+    let began = Instant::now();
+    let error = read(&client.call::<StoreResponse>("Store", store("a", "2")).await.unwrap_err());
+    assert_eq!((error.code(), error.reason()), (Code::Unavailable, "REMOTE_UNAVAILABLE"), "{error:?}");
+    assert!(error.retry_after().is_some());
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let problem = http::get(front.address, "/front/v1/values/a").await.unwrap();
+    assert_eq!(problem.status, 503);
+    assert!(problem.headers.contains_key("retry-after"));
+
+    let _behind = behind.restart().await;
+    client.call::<StoreResponse>("Store", store("a", "3")).await.unwrap();
+    let found: RetrieveResponse = client.call("Retrieve", retrieve("a")).await.unwrap().into_inner();
+    assert_eq!(found.value, "3");
+}

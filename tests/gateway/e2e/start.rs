@@ -1,0 +1,122 @@
+//! What an operator sees when a gateway starts, or can't.
+
+use std::{fs, net::TcpListener, path::Path, process::Command};
+
+use prism::proto::patterns::keyvalue::v1::*;
+use test_support::{
+    gateway::{Gateway, Setup},
+    http,
+    poll::until,
+};
+
+/// `prism serve` ends with 1 and one sentence that has these words in it, and leaves nothing but these files behind.
+fn refused(setup: &Setup<'_>, folder: &Path, words: &[&str], files: &[&str]) {
+    let output = setup.refused(folder);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b""[..]), "{said}");
+    let sentences: Vec<_> = said.lines().collect();
+    assert!(sentences.len() == 1 && said.starts_with("error: "), "{said}");
+    for word in words {
+        assert!(said.contains(word), "no {word:?} in: {said}");
+    }
+    let mut left: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, files, "{said}");
+}
+
+#[tokio::test]
+async fn it_says_what_is_where_and_its_lines_work_as_they_are() {
+    let gateway = Gateway::start("").await;
+    let banner = until("told", || async {
+        let output = gateway.output();
+        if output.lines().filter(|line| line.trim_start().starts_with("curl ")).count() == 3 { Ok(output) } else { Err(output) }
+    })
+    .await;
+    for line in [
+        format!("Prism {} serves gRPC, gRPC-Web and REST", env!("CARGO_PKG_VERSION")),
+        format!("  listener main         http://{}", gateway.address),
+        format!("  admin                 http://{}  (/healthz /readyz /metrics)", gateway.admin),
+        "  namespace default     keyvalue, storage: local (sqlite in prism-data/prism.db)".to_owned(),
+        "  namespace scratch     keyvalue, storage: memory (memory)".to_owned(),
+    ] {
+        assert!(banner.lines().any(|found| found == line), "{line:?} is not in\n{banner}");
+    }
+    let said: Vec<_> = banner
+        .lines()
+        .filter(|line| line.trim_start().starts_with("curl "))
+        .map(|line| {
+            let output = Command::new("sh").args(["-c", &line.replace("curl ", "curl -sS --fail ")]).output().unwrap();
+            assert!(output.status.success(), "{line}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        })
+        .collect();
+    assert!(said[0].contains("\"revision\""), "{said:?}");
+    assert_eq!(said[1], "hello");
+    assert!(said[2].contains("\"greeting\""), "{said:?}");
+    assert_eq!(gateway.log(), "");
+    assert_eq!(http::get(gateway.admin, "/healthz").await.unwrap().text(), "ok\n");
+}
+
+#[test]
+fn a_port_that_is_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let port = format!("port {} is in use", taken.local_addr().unwrap().port());
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup { args: &["--listen", &address, "--admin", "127.0.0.1:0"], ..Setup::default() };
+    refused(&setup, folder.path(), &["listener main", &port, "listeners.main.address"], &[]);
+    let setup = Setup { args: &["--listen", "127.0.0.1:0", "--admin", &address], ..Setup::default() };
+    refused(&setup, folder.path(), &["admin listener", &port, "admin.address"], &[]);
+}
+
+#[test]
+fn a_database_that_can_not_be_used_is_named_and_left_as_it_is() {
+    let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+
+    fs::write(path.join("file"), "in the way").unwrap();
+    let setup = |data| Setup { args: &[&ports[..], &[data]].concat().leak()[..], ..Setup::default() };
+    refused(&setup("file/below"), path, &["file/below/prism.db", "can't be made", "set path"], &["file"]);
+    // Not even root can write there.
+    refused(&setup("/proc/prism"), path, &["/proc/prism/prism.db", "can't be made"], &["file"]);
+
+    fs::create_dir(path.join("data")).unwrap();
+    let database = path.join("data/prism.db");
+    let garbage = "no database at all, though it is long enough to be one. ".repeat(100);
+    fs::write(&database, &garbage).unwrap();
+    refused(&setup("data"), path, &["data/prism.db", "is not a SQLite database"], &["data", "file"]);
+    assert_eq!(fs::read_to_string(&database).unwrap(), garbage);
+
+    fs::remove_file(&database).unwrap();
+    let newer = rusqlite::Connection::open(&database).unwrap();
+    newer.execute_batch("PRAGMA application_id = 0x5052534D; PRAGMA user_version = 999; CREATE TABLE t (a)").unwrap();
+    drop(newer);
+    let before = fs::read(&database).unwrap();
+    refused(&setup("data"), path, &["data/prism.db", "newer Prism", "999"], &["data", "file"]);
+    assert_eq!(fs::read(&database).unwrap(), before);
+    assert_eq!(fs::read_dir(path.join("data")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn two_gateways_share_a_data_folder() {
+    let first = Gateway::start("").await;
+    let data = first.folder().join("prism-data").display().to_string();
+    let second = Setup { args: &["--data", &data], ..Setup::default() }.launch();
+    second.ready().await;
+
+    let (one, other) = (first.client("default"), second.client("default"));
+    let writes = (0..40).map(|number| {
+        let client = if number % 2 == 0 { one.clone() } else { other.clone() };
+        let store = StoreRequest { key: format!("k/{number:02}"), value: vec![number].into(), ttl: None, flags: 0 };
+        async move { client.call::<StoreResponse>("Store", store).await.unwrap() }
+    });
+    futures::future::join_all(writes).await;
+    for client in [&one, &other] {
+        let count: CountResponse = client.call("Count", CountRequest::default()).await.unwrap().into_inner();
+        assert_eq!(count.count, 40);
+    }
+    // Memory is each gateway's own.
+    http::send(first.address, "PUT", "/scratch/v1/values/a", &[], "1").await.unwrap();
+    assert_eq!(http::get(second.address, "/scratch/v1/values/a").await.unwrap().status, 404);
+}

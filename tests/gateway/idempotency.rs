@@ -1,0 +1,303 @@
+//! Two gateways over one memory backend, with a handler that does what the test says.
+
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use prism::{
+    call::{
+        AccessLog, CallLimits, Claimed, Code, Context, Error, Handler, Idempotency, Incoming, Input, KeyedCall, Method, Metrics, Namespace,
+        Outcome, Output, Pipeline, Protocol, Replays as _, Reply, Trailers,
+    },
+    driver::{self, Backend, Keyspace, Settings},
+    idempotency::Kept,
+    proto,
+    registry::IDEMPOTENCY_SLOT,
+    slot::Slot,
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
+
+/// Answers what it was told to, when it may.
+struct Slow {
+    calls: AtomicUsize,
+    may: Semaphore,
+    answers: Mutex<VecDeque<Result<Reply, Error>>>,
+}
+
+#[async_trait]
+impl Handler for Slow {
+    async fn handle(&self, _: &Context, _: &Method, _: Input) -> Result<Reply, Error> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        self.may.acquire().await.unwrap().forget();
+        self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Output::One(format!("reply {call}").into()).into()))
+    }
+}
+
+struct Bench {
+    backend: Arc<dyn Backend>,
+    handler: Arc<Slow>,
+    gateways: Vec<(Pipeline, Arc<Namespace>)>,
+}
+
+impl Bench {
+    /// Calls may go on at once.
+    async fn new() -> Self {
+        let bench = Self::with(false, Duration::from_hours(1), CallLimits::default()).await;
+        bench.handler.may.add_permits(1000);
+        bench
+    }
+
+    /// Calls wait.
+    async fn with(required: bool, retention: Duration, limits: CallLimits) -> Self {
+        let settings = Settings { name: "ram".to_owned(), values: serde_json::Map::new() };
+        let backend = (driver::kind("memory").unwrap().connect)(settings).await.unwrap();
+        let handler = Arc::new(Slow { calls: AtomicUsize::new(0), may: Semaphore::new(0), answers: Mutex::default() });
+        let gateway = || {
+            let methods = Method::of_service(proto::descriptors(), SERVICE).unwrap();
+            let replays = Arc::new(Kept::new(slot(&*backend), retention).unwrap_or_else(|missing| panic!("{missing}")));
+            let namespace = Namespace::new("demo", "keyvalue", methods, handler.clone(), limits, &Metrics::new().unwrap());
+            let namespace = namespace.with_idempotency(Idempotency::Kept { replays, required });
+            (Pipeline::new(AccessLog::Off, CancellationToken::new()), Arc::new(namespace))
+        };
+        let gateways = vec![gateway(), gateway()];
+        Self { backend, handler, gateways }
+    }
+
+    fn will(&self, answer: Result<Reply, Error>) {
+        self.handler.answers.lock().unwrap().push_back(answer);
+    }
+
+    fn calls(&self) -> usize {
+        self.handler.calls.load(Ordering::SeqCst)
+    }
+
+    async fn call_of(&self, gateway: usize, rpc: &str, key: &str, message: &str, timeout: Option<Duration>) -> Result<Reply, Error> {
+        let (pipeline, namespace) = &self.gateways[gateway];
+        let method = namespace.methods.iter().find(|method| method.name == rpc).unwrap().clone();
+        let mut headers = HeaderMap::new();
+        if !key.is_empty() {
+            headers.insert("idempotency-key", HeaderValue::from_str(key).unwrap());
+        }
+        let incoming = Incoming { protocol: Protocol::Internal, method, headers, timeout: Ok(timeout) };
+        let message = Bytes::copy_from_slice(message.as_bytes());
+        pipeline.call(namespace, incoming, pin!(async { Ok(Input::One(message)) })).await.result
+    }
+
+    /// The reply, with `again: ` before it if it is from the record; else the reason of the refusal.
+    async fn call(&self, gateway: usize, key: &str, message: &str) -> String {
+        tell(self.call_of(gateway, "Store", key, message, None).await)
+    }
+
+    async fn until_called(&self, calls: usize) {
+        while self.calls() < calls {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn slot(backend: &dyn Backend) -> Slot {
+    Slot::fill(&Keyspace { namespace: "demo".to_owned(), slot: IDEMPOTENCY_SLOT.to_owned() }, "ram", "memory", backend)
+}
+
+fn tell(result: Result<Reply, Error>) -> String {
+    let again = |headers: &HeaderMap| if headers.contains_key("idempotency-replayed") { "again: " } else { "" };
+    match result {
+        Ok(Reply { headers, output: Output::One(message), .. }) => {
+            format!("{}{}", again(&headers), String::from_utf8_lossy(&message))
+        }
+        Ok(_) => "a stream".to_owned(),
+        Err(error) => format!("{}{}", again(error.headers_and_trailers().0), error.reason()),
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_done_once_and_its_reply_is_the_same_everywhere() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.call(0, "k1", "m").await, "reply 0");
+    assert_eq!(bench.call(0, "k1", "m").await, "again: reply 0");
+    assert_eq!(bench.call(1, "\"k1\"", "m").await, "again: reply 0");
+    assert_eq!(bench.call(1, "k1", "other").await, "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(tell(bench.call_of(0, "Remove", "k1", "m", None).await), "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(bench.call(1, "k2", "m").await, "reply 1");
+    assert_eq!(bench.call(1, "", "m").await, "reply 2");
+    assert_eq!(bench.call(1, "", "m").await, "reply 3");
+    // What only reads needs no key, and gives no old answers.
+    assert_eq!(tell(bench.call_of(0, "Retrieve", "k1", "m", None).await), "reply 4");
+    assert_eq!(bench.call(0, "two words", "m").await, "INVALID_IDEMPOTENCY_KEY");
+}
+
+#[tokio::test]
+async fn metadata_is_a_part_of_the_reply() {
+    let bench = Bench::new().await;
+    let line =
+        |name: &'static str, value: &'static [u8]| HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap())]);
+    let reply = Reply { headers: line("a", b"\xff 1"), output: Output::One("m".into()), trailers: Trailers::known(line("b-bin", b"AAE")) };
+    bench.will(Ok(reply));
+    bench.call(0, "k", "m").await;
+    let again = bench.call_of(1, "Store", "k", "m", None).await.unwrap();
+    assert_eq!(
+        (again.headers["a"].as_bytes(), again.trailers.get().unwrap()["b-bin"].as_bytes()),
+        (b"\xff 1".as_slice(), b"AAE".as_slice())
+    );
+}
+
+#[tokio::test]
+async fn while_it_is_in_flight_nobody_else_does_it() {
+    let bench = Bench::with(false, Duration::from_hours(1), CallLimits::default()).await;
+    let (first, second) = tokio::join!(bench.call(0, "k", "m"), async {
+        bench.until_called(1).await;
+        let error = bench.call_of(1, "Store", "k", "m", None).await.err().unwrap();
+        assert_eq!((error.code(), error.retry_after().is_some()), (Code::Aborted, true));
+        let other = bench.call(1, "k", "other").await;
+        bench.handler.may.add_permits(1);
+        (error.reason().to_owned(), other)
+    });
+    assert_eq!((first.as_str(), second.0.as_str()), ("reply 0", "IDEMPOTENCY_KEY_IN_FLIGHT"));
+    assert_eq!(second.1, "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!((bench.call(1, "k", "m").await.as_str(), bench.calls()), ("again: reply 0", 1));
+}
+
+#[tokio::test]
+async fn the_work_goes_on_when_its_caller_leaves() {
+    let bench = Bench::with(false, Duration::from_hours(1), CallLimits::default()).await;
+    tokio::select! {
+        _ = bench.call(0, "k", "m") => panic!("nothing lets it end"),
+        () = bench.until_called(1) => {}
+    }
+    assert_eq!(bench.call(1, "k", "m").await, "IDEMPOTENCY_KEY_IN_FLIGHT");
+    // It still counts against the limit, and a gateway that ends waits for it.
+    assert_eq!(bench.gateways[0].1.limits.max_concurrent_calls, 4096);
+    bench.handler.may.add_permits(1);
+    bench.gateways[0].0.finished().await;
+    assert_eq!((bench.call(1, "k", "m").await.as_str(), bench.calls()), ("again: reply 0", 1));
+}
+
+#[tokio::test]
+async fn a_caller_who_left_still_counts() {
+    let bench = Bench::with(false, Duration::from_hours(1), CallLimits { max_concurrent_calls: 1, ..CallLimits::default() }).await;
+    tokio::select! {
+        _ = bench.call(0, "k", "m") => panic!("nothing lets it end"),
+        () = bench.until_called(1) => {}
+    }
+    assert_eq!(bench.call(0, "", "m").await, "TOO_MANY_CALLS");
+    bench.handler.may.add_permits(2);
+    bench.gateways[0].0.finished().await;
+    assert_eq!(bench.call(0, "", "m").await, "reply 1");
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_and_what_is_settled_is_told_again() {
+    let bench = Bench::new().await;
+    for (code, reason) in [
+        (Code::Unavailable, "A"),
+        (Code::Internal, "A"),
+        (Code::Unknown, "A"),
+        (Code::Cancelled, "A"),
+        (Code::ResourceExhausted, "A"),
+        (Code::InvalidArgument, "A"),
+        (Code::Unimplemented, "A"),
+    ] {
+        bench.will(Err(Error::new(code, reason, "no")));
+        assert_eq!(bench.call(0, "k", "m").await, reason);
+    }
+    bench.will(Err(Error::new(Code::NotFound, "KEY_NOT_FOUND", "no").with("fact", "1").with_violation("key", "is wrong")));
+    assert_eq!(bench.call(0, "k", "m").await, "KEY_NOT_FOUND");
+    let error = bench.call_of(1, "Store", "k", "m", None).await.err().unwrap();
+    assert_eq!((error.code(), error.message(), error.domain(), error.get("fact")), (Code::NotFound, "no", "prism", Some("1")));
+    assert_eq!(error.violations().len(), 1);
+    assert_eq!(tell(Err(error)), "again: KEY_NOT_FOUND");
+    assert_eq!(bench.calls(), 8);
+}
+
+#[tokio::test]
+async fn a_deadline_frees_the_key() {
+    let bench = Bench::with(false, Duration::from_hours(1), CallLimits::default()).await;
+    let late = bench.call_of(0, "Store", "k", "m", Some(Duration::from_millis(50))).await;
+    assert_eq!(tell(late), "DEADLINE_EXCEEDED");
+    bench.gateways[0].0.finished().await;
+    bench.handler.may.add_permits(1);
+    assert_eq!(bench.call(1, "k", "m").await, "reply 1");
+}
+
+#[tokio::test]
+async fn a_claim_ends_by_itself_and_cannot_be_finished_by_who_lost_it() {
+    let bench = Bench::new().await;
+    let kept = Kept::new(slot(&*bench.backend), Duration::from_hours(1)).unwrap_or_else(|missing| panic!("{missing}"));
+    let method = bench.gateways[0].1.methods[0].clone();
+    let (context, call) = (Context::internal("demo"), KeyedCall { key: "k".to_owned(), method, message: Bytes::from_static(b"m") });
+    let claim = async |lease| match kept.claim(&context, &call, Duration::from_millis(lease)).await {
+        Ok(Claimed::Now(claim)) => Ok(claim),
+        Ok(Claimed::Before(outcome)) => Err(tell(outcome)),
+        Err(error) => Err(error.reason().to_owned()),
+    };
+    let first = claim(40).await.unwrap();
+    assert_eq!(claim(40).await.unwrap_err(), "IDEMPOTENCY_KEY_IN_FLIGHT");
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let second = claim(60_000).await.unwrap();
+    let (headers, one, two) = (HeaderMap::new(), Bytes::from_static(b"of the first"), Bytes::from_static(b"of the second"));
+    let outcome = |message| Outcome::Reply { headers: &headers, message, trailers: None };
+    kept.keep(&context, &first, outcome(&one)).await.unwrap();
+    kept.release(&context, &first).await.unwrap();
+    assert_eq!(claim(1).await.unwrap_err(), "IDEMPOTENCY_KEY_IN_FLIGHT");
+    kept.keep(&context, &second, outcome(&two)).await.unwrap();
+    assert_eq!(claim(1).await.unwrap_err(), "of the second");
+}
+
+#[tokio::test]
+async fn replies_are_kept_for_a_while() {
+    let bench = Bench::with(false, Duration::from_millis(40), CallLimits::default()).await;
+    bench.handler.may.add_permits(2);
+    assert_eq!(bench.call(0, "k", "m").await, "reply 0");
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(bench.call(0, "k", "other").await, "reply 1");
+}
+
+#[tokio::test]
+async fn a_reply_that_is_too_large_leaves_that_there_was_one() {
+    let bench = Bench::new().await;
+    let size = usize::try_from(bench.backend.limits().max_value_bytes).unwrap();
+    bench.will(Ok(Output::One(vec![b'x'; size].into()).into()));
+    assert_eq!(bench.call(0, "k", "m").await.len(), size);
+    assert_eq!(bench.call(1, "k", "m").await, "IDEMPOTENCY_REPLY_NOT_KEPT");
+    assert_eq!(bench.call(1, "k", "other").await, "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(bench.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_namespace_can_ask_for_keys() {
+    let bench = Bench::with(true, Duration::from_hours(1), CallLimits::default()).await;
+    bench.handler.may.add_permits(10);
+    let error = bench.call_of(0, "Store", "", "m", None).await.err().unwrap();
+    assert_eq!((error.code(), error.reason()), (Code::InvalidArgument, "IDEMPOTENCY_KEY_REQUIRED"));
+    assert_eq!(bench.calls(), 0);
+    assert_eq!(tell(bench.call_of(0, "Retrieve", "", "m", None).await), "reply 0");
+    assert_eq!(bench.call(0, "k", "m").await, "reply 1");
+}
+
+#[tokio::test]
+async fn a_backend_that_cannot_keep_replies_refuses_keys() {
+    let bench = Bench::new().await;
+    let mut slot = slot(&*bench.backend);
+    slot.interfaces.keyvalue_cas = None;
+    assert_eq!(Kept::new(slot, Duration::from_hours(1)).err(), Some("keyvalue_cas"));
+    let methods = Method::of_service(proto::descriptors(), SERVICE).unwrap();
+    let namespace = Namespace::new("demo", "keyvalue", methods, bench.handler.clone(), CallLimits::default(), &Metrics::new().unwrap());
+    let idempotency = Idempotency::Unavailable { backend: "ram".to_owned(), interface: "keyvalue_cas" };
+    let pipeline = Pipeline::new(AccessLog::Off, CancellationToken::new());
+    let gateways = vec![(pipeline, Arc::new(namespace.with_idempotency(idempotency)))];
+    let bench = Bench { gateways, ..bench };
+    assert_eq!(bench.call(0, "k", "m").await, "CAPABILITY_UNAVAILABLE");
+    assert_eq!(bench.call(0, "", "m").await, "reply 0");
+}

@@ -1,0 +1,15 @@
+//! The gateway as a program, and its layers put together, without tools of other languages: only Rust, and servers from Debian's packages.
+//!
+//! One binary with a module for each suite; `cargo test --test gateway e2e::` runs one of them.
+
+#![allow(clippy::unwrap_used, clippy::pedantic, missing_docs)]
+
+mod cli;
+mod durability;
+mod e2e;
+mod faults;
+mod idempotency;
+mod pattern;
+mod registry;
+mod registry_concurrency;
+mod remote;

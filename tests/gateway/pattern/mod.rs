@@ -1,0 +1,94 @@
+//! The patterns over the memory driver, and over what is left of it when interfaces are taken away.
+
+mod build;
+mod keyvalue;
+mod range;
+mod reduced;
+mod schema_registry;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::StreamExt as _;
+use prism::{
+    call::{CallLimits, Context, Error, Handler, Input, Method, Output},
+    driver::{self, Keyspace, Settings},
+    pattern::{self, Facts},
+    proto::{self, Interfaces},
+    slot::Slot,
+};
+use prost::Message;
+
+/// A handler of the pattern and the slot under it.
+pub struct Bench {
+    service: &'static str,
+    pub handler: Arc<dyn Handler>,
+    pub slot: Slot,
+}
+
+/// The slot `storage` over a new memory backend.
+pub async fn memory() -> Slot {
+    let kind = driver::kind("memory").unwrap();
+    let settings = Settings { name: "ram".to_owned(), values: serde_json::Map::new() };
+    let backend = (kind.connect)(settings).await.unwrap();
+    let keyspace = Keyspace { namespace: "test".to_owned(), slot: "storage".to_owned() };
+    Slot::fill(&keyspace, "ram", kind.name, &*backend)
+}
+
+pub fn facts() -> Facts {
+    Facts { namespace: "test".into(), limits: CallLimits::default() }
+}
+
+impl Bench {
+    /// The pattern over all of the memory driver.
+    pub async fn new() -> Self {
+        Self::reduced(|_| ()).await
+    }
+
+    /// The pattern over what `reduce` leaves of the memory driver.
+    pub async fn reduced(reduce: impl FnOnce(&mut Interfaces)) -> Self {
+        let mut slot = memory().await;
+        reduce(&mut slot.interfaces);
+        Self::over(slot)
+    }
+
+    pub fn over(slot: Slot) -> Self {
+        Self::of("keyvalue", slot)
+    }
+
+    /// Another pattern.
+    pub fn of(pattern: &str, slot: Slot) -> Self {
+        let slots = BTreeMap::from([("storage".to_owned(), slot.clone())]);
+        let service = pattern::find(pattern).unwrap().service;
+        Self { service, handler: pattern::build(pattern, slots, &facts()).unwrap(), slot }
+    }
+
+    async fn output(&self, rpc: &str, request: impl Message) -> Result<Output, Error> {
+        let methods = Method::of_service(proto::descriptors(), self.service).unwrap();
+        let method = methods.iter().find(|method| method.name == rpc).unwrap();
+        let context = Context::internal("test");
+        Ok(self.handler.handle(&context, method, Input::One(request.encode_to_vec().into())).await?.output)
+    }
+
+    /// Calls an RPC that answers with one message.
+    pub async fn call<R: Message + Default>(&self, rpc: &str, request: impl Message) -> Result<R, Error> {
+        match self.output(rpc, request).await? {
+            Output::One(bytes) => Ok(R::decode(bytes).unwrap()),
+            Output::Stream(_) => panic!("{rpc} answers with a stream"),
+        }
+    }
+
+    /// Calls an RPC that answers with a stream, and reads it to its end.
+    pub async fn all<R: Message + Default>(&self, rpc: &str, request: impl Message) -> Result<Vec<R>, Error> {
+        match self.output(rpc, request).await? {
+            Output::One(_) => panic!("{rpc} answers with one message"),
+            Output::Stream(messages) => messages.map(|item| Ok(R::decode(item?).unwrap())).collect::<Vec<_>>().await.into_iter().collect(),
+        }
+    }
+}
+
+/// `CODE REASON field` of a refusal.
+pub fn refusal<T>(result: Result<T, Error>) -> String {
+    let error = result.err().expect("a refusal");
+    let field = error.violations().first().map(|violation| format!(" {}", violation.field)).unwrap_or_default();
+    format!("{} {}{field}", error.code().name(), error.reason())
+}

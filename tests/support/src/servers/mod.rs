@@ -1,0 +1,10 @@
+//! Real servers for tests: started on free ports with temporary data, and stopped when they are dropped.
+//!
+//! If a server is not installed, the test fails and says what to run; no test is skipped.
+
+mod certificate;
+mod process;
+mod redis;
+
+pub use certificate::Certificate;
+pub use redis::{Options, Redis};
