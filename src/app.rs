@@ -7,7 +7,10 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::driver::{self, Backend, Keyspace, Settings};
+use crate::{
+    driver::{self, Backend, Keyspace, Settings},
+    telemetry::Telemetry,
+};
 use prism_call::{AccessLog, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, Pipeline, proto};
 use prism_config::{self as config, Config, FrontendKind};
 use prism_edge::{self as edge, Binding, Bindings, Bound, Cors, Documentation, Drain, Edge, Frontend, Services, TlsFiles};
@@ -44,6 +47,7 @@ pub struct App {
     streams: CancellationToken,
     drain_timeout: Duration,
     pipeline: Arc<Pipeline>,
+    telemetry: Telemetry,
 }
 
 /// A listener and what it serves.
@@ -86,7 +90,8 @@ impl App {
 
         let metrics = Metrics::new().map_err(|error| Error::internal("the metrics can't be set up").with_source(error))?;
         let streams = CancellationToken::new();
-        let pipeline = Arc::new(Pipeline::new(access_log(config.log.access), streams.clone()));
+        let telemetry = Telemetry::start(&config.telemetry, &metrics)?;
+        let pipeline = Arc::new(Pipeline::new(access_log(config.log.access), streams.clone()).with_tracer(telemetry.tracer()));
         let backends = connect(config).await?;
         let mut probes: Vec<_> =
             backends.iter().map(|(name, connected)| (format!("backend {name}"), probe_backend(&connected.backend))).collect();
@@ -134,6 +139,7 @@ impl App {
             streams,
             drain_timeout: config.shutdown.drain_timeout,
             pipeline,
+            telemetry,
         })
     }
 
@@ -184,6 +190,8 @@ impl App {
         if tokio::time::timeout(CLOSE_TIMEOUT, self.pipeline.finished()).await.is_err() {
             tracing::warn!("calls whose callers had left did not finish in time");
         }
+        // All calls have ended, so all spans and counts are there.
+        self.telemetry.shutdown().await;
         for (name, connected) in &self.backends {
             if tokio::time::timeout(CLOSE_TIMEOUT, connected.backend.close()).await.is_err() {
                 tracing::warn!(backend = name, "the backend did not close in time");

@@ -22,3 +22,5 @@ pub mod app;
 pub mod cli;
 // The table of drivers.
 pub mod driver;
+// Export of traces and metrics.
+mod telemetry;

@@ -12,6 +12,7 @@ mod namespace;
 mod observe;
 mod pipeline;
 pub mod proto;
+mod span;
 mod trace;
 
 use async_trait::async_trait;
@@ -27,6 +28,7 @@ pub use method::Method;
 pub use metrics::Metrics;
 pub use namespace::{CallLimits, Namespace};
 pub use pipeline::{Answer, Incoming, Pipeline, message_too_large};
+pub use span::Tracer;
 pub use trace::TraceContext;
 
 /// The wire protocol that a call came in by, for logs and metrics only.

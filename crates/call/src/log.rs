@@ -40,7 +40,7 @@ impl AccessLog {
                     duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                     principal = %context.principal.subject,
                     request_id = %context.request_id,
-                    trace_id = format_args!("{:032x}", context.trace.trace_id),
+                    trace_id = %context.trace.trace_id(),
                     "call"
                 )
             };

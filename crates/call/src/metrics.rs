@@ -4,6 +4,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    proto::MetricFamily,
 };
 
 use super::{Code, Method, Protocol};
@@ -53,11 +54,16 @@ impl Metrics {
         Ok(Self { registry, calls, latency, in_flight, messages })
     }
 
-    /// Everything in the Prometheus text format 0.0.4.
+    /// Returns the current values of all metrics.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
+    /// Renders all metrics in the Prometheus text format 0.0.4.
     pub fn render(&self) -> String {
         let mut out = Vec::new();
         // Writing into memory does not fail; a collector that does is left out.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);
+        let _ = TextEncoder::new().encode(&self.gather(), &mut out);
         String::from_utf8(out).unwrap_or_default()
     }
 

@@ -13,7 +13,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{Instrument as _, Span};
 
-use super::{Code, Context, Error, Input, Messages, Method, Namespace, Principal, log::AccessLog};
+use super::{Code, Context, Error, Input, Messages, Method, Namespace, Principal, log::AccessLog, span::CallSpan};
 
 /// Counts a call when it ends. Dropped before its end, it counts as `CANCELLED`: the client has left.
 pub(super) struct Watch {
@@ -22,12 +22,21 @@ pub(super) struct Watch {
     context: Context,
     began: Instant,
     span: Span,
+    /// The span that is exported; `None` if the call is not sampled.
+    exported: Option<CallSpan>,
     log: AccessLog,
     ended: bool,
 }
 
 impl Watch {
-    pub(super) fn begin(namespace: Arc<Namespace>, method: Arc<Method>, context: &Context, began: Instant, log: AccessLog) -> Self {
+    pub(super) fn begin(
+        namespace: Arc<Namespace>,
+        method: Arc<Method>,
+        context: &Context,
+        exported: Option<CallSpan>,
+        began: Instant,
+        log: AccessLog,
+    ) -> Self {
         namespace.meters.in_flight.inc();
         // Disabled unless the log level asks for it; then the identifiers join our log to the caller's trace.
         let span = tracing::debug_span!(
@@ -36,11 +45,11 @@ impl Watch {
             namespace = %context.namespace,
             method = %method.name,
             protocol = context.protocol.name(),
-            trace_id = format_args!("{:032x}", context.trace.trace_id),
-            span_id = format_args!("{:016x}", context.trace.span_id),
+            trace_id = %context.trace.trace_id(),
+            span_id = %context.trace.span_id(),
             request_id = %context.request_id,
         );
-        Self { namespace, method, context: context.without_metadata(), began, span, log, ended: false }
+        Self { namespace, method, context: context.without_metadata(), began, span, exported, log, ended: false }
     }
 
     pub(super) fn span(&self) -> Scope {
@@ -81,6 +90,9 @@ impl Watch {
         // Behind the count, so that whoever sees nothing in flight sees all that has been.
         self.namespace.meters.in_flight.dec();
         self.log.write(&self.context, &self.method, code, took, error);
+        if let Some(span) = self.exported.take() {
+            span.end(&self.context, &self.method, code, error);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     idempotency::{self, Once},
     log::AccessLog,
     observe::{Observed, Watch},
+    span::Tracer,
 };
 
 /// A call as an edge hands it over: routed to a namespace and an RPC, not yet looked at.
@@ -34,6 +35,8 @@ pub struct Incoming {
 pub struct Pipeline {
     log: AccessLog,
     ending: CancellationToken,
+    /// Exports the spans of calls.
+    tracer: Option<Tracer>,
     /// Calls that go on without their callers.
     tasks: TaskTracker,
 }
@@ -42,7 +45,14 @@ impl Pipeline {
     /// A pipeline that writes this access log. When `ending` is cancelled, streams that have nothing to send end with
     /// `UNAVAILABLE SHUTTING_DOWN`, so that a drain finishes; their clients resume elsewhere with their last cursor.
     pub fn new(log: AccessLog, ending: CancellationToken) -> Self {
-        Self { log, ending, tasks: TaskTracker::new() }
+        Self { log, ending, tracer: None, tasks: TaskTracker::new() }
+    }
+
+    /// Starts a span of this tracer for every call.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Option<Tracer>) -> Self {
+        self.tracer = tracer;
+        self
     }
 
     /// Waits for the calls that go on although their callers have left. For the end of a drain: no more calls come.
@@ -74,17 +84,21 @@ impl Pipeline {
     ) -> Answer {
         let Incoming { protocol, method, headers, timeout } = incoming;
         let began = Instant::now();
+        let (trace, span) = match &self.tracer {
+            Some(tracer) => tracer.start(&headers),
+            None => (TraceContext::from_headers(&headers), None),
+        };
         let mut context = Context {
             namespace: namespace.name.clone(),
             request_id: RequestId::from_headers(&headers),
             principal: Principal::anonymous(),
             deadline: None,
-            trace: TraceContext::from_headers(&headers),
+            trace,
             protocol,
             metadata: headers,
         };
         let request_id = context.request_id.clone();
-        let mut watch = Watch::begin(namespace.clone(), method.clone(), &context, began, self.log);
+        let mut watch = Watch::begin(namespace.clone(), method.clone(), &context, span, began, self.log);
         let span = watch.span();
         // Futures are pinned where they are made and lent from there: one that is handed over is kept twice in the state of the
         // call, and the state is moved about for every request.

@@ -12,6 +12,7 @@ mod reference;
 mod schema;
 mod settings;
 mod source;
+mod telemetry;
 mod unit;
 
 pub use load::{Checked, EMBEDDED, check, check_text, load};
@@ -23,6 +24,7 @@ pub use prism_yaml::{Position, Problem, Problems};
 pub use schema::schema;
 pub use settings::Settings;
 pub use source::{DEFAULT_FILE, Definition, Driver, Flag, Known, Source, Variables, variable};
+pub use telemetry::{Otlp, Telemetry};
 pub use unit::{format_duration, format_size, parse_duration, parse_size};
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::{
-    Settings,
+    Settings, Telemetry,
     unit::{DurationText, SizeText, write_duration, write_optional_size, write_size},
 };
 
@@ -30,6 +30,8 @@ pub struct Config {
     pub admin: Admin,
     /// What is written to standard error.
     pub log: Log,
+    /// Export of traces and metrics.
+    pub telemetry: Telemetry,
     /// How the process ends on SIGTERM.
     pub shutdown: Shutdown,
     /// Running systems that hold the data, by name. Namespaces share them.
@@ -61,6 +63,7 @@ impl Default for Config {
             listeners: BTreeMap::from([("main".to_owned(), Listener::at(8980))]),
             admin: Admin::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             shutdown: Shutdown::default(),
             backends: BTreeMap::new(),
             frontends: BTreeMap::new(),

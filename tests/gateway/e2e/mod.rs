@@ -16,4 +16,5 @@ mod preconditions;
 mod remote;
 mod routing;
 mod start;
+mod telemetry;
 mod tls;

@@ -6,6 +6,7 @@ mod listener;
 mod namespace;
 mod settings;
 pub(super) mod shape;
+mod telemetry;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
     let admin = admin(&top);
     listener::same_address(reader, &listeners, &admin);
     let log = log(&top);
+    let telemetry = telemetry::telemetry(&top);
     let shutdown = shutdown(&top);
     let backends = backend::backends(&top);
     let listener_names = listeners.keys().cloned().collect::<Vec<_>>();
@@ -33,6 +35,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
         listeners: listeners.into_iter().map(|(name, (listener, _))| (name, listener)).collect(),
         admin: admin.0,
         log,
+        telemetry,
         shutdown,
         backends: backends.into_iter().filter_map(|(name, backend)| Some((name, backend?))).collect::<BTreeMap<_, _>>(),
         frontends,

@@ -6,6 +6,7 @@ mod namespaces;
 mod problems;
 mod schema;
 mod settings;
+mod telemetry;
 
 use serde_json::json;
 

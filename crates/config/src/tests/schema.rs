@@ -13,6 +13,7 @@ zzz: 1
 listeners: {main: {zzz: 1, tls: {zzz: 1}, cors: {zzz: 1}}}
 admin: {zzz: 1}
 log: {zzz: 1}
+telemetry: {zzz: 1, otlp: {zzz: 1}}
 shutdown: {zzz: 1}
 backends: {local: {type: sqlite, path: x, zzz: 1}}
 frontends: {own: {type: rest, zzz: 1}}
@@ -30,7 +31,22 @@ fn the_schema_and_the_reader_know_the_same_settings() {
     let schema = schema(&known());
     let properties = |schema: &Value| schema["properties"].as_object().map(|all| all.keys().cloned().collect::<BTreeSet<_>>());
     let mut written = properties(&schema).into_iter().collect::<BTreeSet<_>>();
-    for name in ["Listener", "Tls", "Cors", "Admin", "Log", "Shutdown", "Frontend", "Namespace", "Slot", "Binding", "Limits", "Remote"] {
+    for name in [
+        "Listener",
+        "Tls",
+        "Cors",
+        "Admin",
+        "Log",
+        "Telemetry",
+        "Otlp",
+        "Shutdown",
+        "Frontend",
+        "Namespace",
+        "Slot",
+        "Binding",
+        "Limits",
+        "Remote",
+    ] {
         written.extend(properties(&schema["definitions"][name]));
     }
     written.extend(
