@@ -26,9 +26,10 @@ impl Outage {
             return;
         }
         let (signal, endpoint) = (self.signal, &self.endpoint);
-        match result {
-            Err(error) => tracing::warn!(endpoint, %error, "{signal} can't be exported to the collector; calls are not affected"),
-            Ok(()) => tracing::info!(endpoint, "{signal} are exported to the collector again"),
+        if let Err(error) = result {
+            tracing::warn!(endpoint, %error, "{signal} can't be exported to the collector; calls are not affected");
+        } else {
+            tracing::info!(endpoint, "{signal} are exported to the collector again");
         }
     }
 }

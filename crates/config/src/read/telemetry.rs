@@ -7,7 +7,7 @@ use crate::{
     reader::{Reader, Scalar, Section},
     telemetry::{Headers, Otlp, Telemetry},
 };
-use prism_yaml::{Place, Value};
+use prism_yaml::{Position, Value};
 
 /// Standard variables of OpenTelemetry ("Environment Variable Specification"). Prism's own variables count more than these, and
 /// these more than the file.
@@ -48,16 +48,16 @@ fn otlp(section: Section<'_, '_>) -> (Otlp, bool) {
         endpoint: endpoint.clone().unwrap_or(default.endpoint),
     };
     if otlp.interval.is_zero() {
-        reader.problem(section.place_of("interval"), "`interval` must be longer than 0s; `metrics: false` exports no metrics");
+        reader.problem(section.position_of("interval"), "`interval` must be longer than 0s; `metrics: false` exports no metrics");
     }
     section.finish();
     (otlp, endpoint.is_some())
 }
 
 /// A variable of Prism, else the standard variable, else the file.
-fn prefer_standard(own: Option<(String, Place)>, standard: Option<String>) -> Option<String> {
+fn prefer_standard(own: Option<(String, Position)>, standard: Option<String>) -> Option<String> {
     match own {
-        Some((value, Place::Named(_))) => Some(value),
+        Some((value, Position::Named(_))) => Some(value),
         Some((value, _)) => standard.or(Some(value)),
         None => standard,
     }
@@ -76,7 +76,7 @@ fn standard_endpoint(reader: &Reader<'_>) -> Option<String> {
     let text = standard(reader, ENDPOINT)?;
     let url = parse_url(text);
     if url.is_none() {
-        reader.problem(&Place::Named(ENDPOINT.to_owned()), format!("the endpoint must be {URL}, not `{text}`"));
+        reader.problem(&Position::Named(ENDPOINT.to_owned()), format!("the endpoint must be {URL}, not `{text}`"));
     }
     url
 }
@@ -101,7 +101,7 @@ fn headers(section: &Section<'_, '_>) -> Headers {
             headers.insert(&key.name, value, printable);
         } else {
             reader.problem(
-                &key.place,
+                &key.position,
                 format!("`{}` must be the lower-case name of a header, with a value of visible ASCII characters", key.name),
             );
         }
@@ -113,7 +113,7 @@ fn headers(section: &Section<'_, '_>) -> Headers {
         if is_header(&name, &value) {
             headers.insert(&name, value, format!("${{env:{HEADERS}}}"));
         } else {
-            reader.problem(&Place::Named(HEADERS.to_owned()), "must be NAME=VALUE, with a comma between two headers");
+            reader.problem(&Position::Named(HEADERS.to_owned()), "must be NAME=VALUE, with a comma between two headers");
         }
     }
     headers
