@@ -1,13 +1,13 @@
 //! What stands between two schemas.
 
-use super::Format;
+use super::SchemaFormat;
 
 /// Most differences that are told of one pair of schemas.
 pub const MAX_DIFFERENCES: usize = 100;
 
 /// What counts as a difference, in JSON Schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Policy {
+pub enum CompatibilityPolicy {
     /// All data that the old schema takes has to be taken by the new one.
     #[default]
     Strict,
@@ -29,7 +29,7 @@ pub struct Difference {
 }
 
 /// Schemas of two formats.
-pub(super) fn formats(reader: Format, writer: Format) -> Difference {
+pub(super) fn formats(reader: SchemaFormat, writer: SchemaFormat) -> Difference {
     Difference {
         kind: "TYPE_CHANGED",
         path: "/".to_owned(),

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 /// A format of schemas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Format {
+pub enum SchemaFormat {
     /// Apache Avro, <https://avro.apache.org/docs/1.12.0/specification/>.
     #[default]
     Avro,
@@ -14,7 +14,7 @@ pub enum Format {
     Protobuf,
 }
 
-impl Format {
+impl SchemaFormat {
     /// All of them, in the order in which they are listed.
     pub const ALL: [Self; 3] = [Self::Json, Self::Protobuf, Self::Avro];
 
@@ -28,13 +28,13 @@ impl Format {
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for SchemaFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl FromStr for Format {
+impl FromStr for SchemaFormat {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {

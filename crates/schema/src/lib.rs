@@ -1,7 +1,7 @@
 //! Schemas of data: three formats, what makes two texts the same schema, and what may change between two versions.
 //!
 //! Nothing in here knows of subjects, versions or storage: texts go in, answers come out. Each format is a folder with the
-//! same things: `parse`, `canonical`, `rendered`, `differences`, `tags` and `tagged`.
+//! same things: `parse`, `canonical`, `render_as`, `differences`, `tags` and `change_tags`.
 
 pub mod avro;
 mod difference;
@@ -14,8 +14,8 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use difference::{Difference, MAX_DIFFERENCES, Policy};
-pub use format::Format;
+pub use difference::{CompatibilityPolicy, Difference, MAX_DIFFERENCES};
+pub use format::SchemaFormat;
 
 /// A schema that another one refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +28,12 @@ pub struct Dependency {
 
 /// Why a text is no schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
+pub struct InvalidSchema {
     /// For people: what is wrong, where in the text (line and column, or a JSON pointer), and what would be right.
     pub message: String,
 }
 
-impl Invalid {
+impl InvalidSchema {
     /// A schema that can't be one, and why.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into() }
@@ -44,30 +44,30 @@ impl Invalid {
 #[derive(Debug)]
 pub enum Schema {
     /// Apache Avro.
-    Avro(avro::Schema),
+    Avro(avro::AvroSchema),
     /// JSON Schema.
-    Json(json::Schema),
+    Json(json::JsonSchema),
     /// Protocol Buffers.
-    Protobuf(protobuf::Schema),
+    Protobuf(protobuf::ProtobufSchema),
 }
 
 impl Schema {
     /// Reads a text. `dependencies` are all schemas that it refers to, directly or by others, each behind those that it
     /// refers to itself.
-    pub fn parse(format: Format, text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
+    pub fn parse(format: SchemaFormat, text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
         Ok(match format {
-            Format::Avro => Self::Avro(avro::Schema::parse(text, dependencies)?),
-            Format::Json => Self::Json(json::Schema::parse(text, dependencies)?),
-            Format::Protobuf => Self::Protobuf(protobuf::Schema::parse(text, dependencies)?),
+            SchemaFormat::Avro => Self::Avro(avro::AvroSchema::parse(text, dependencies)?),
+            SchemaFormat::Json => Self::Json(json::JsonSchema::parse(text, dependencies)?),
+            SchemaFormat::Protobuf => Self::Protobuf(protobuf::ProtobufSchema::parse(text, dependencies)?),
         })
     }
 
     /// Its format.
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> SchemaFormat {
         match self {
-            Self::Avro(_) => Format::Avro,
-            Self::Json(_) => Format::Json,
-            Self::Protobuf(_) => Format::Protobuf,
+            Self::Avro(_) => SchemaFormat::Avro,
+            Self::Json(_) => SchemaFormat::Json,
+            Self::Protobuf(_) => SchemaFormat::Protobuf,
         }
     }
 
@@ -91,17 +91,17 @@ impl Schema {
 
     /// The text in another shape, by its name: `resolved` (Avro: references in place), `ignore_extensions` and `serialized`
     /// (Protobuf: without custom options, and the descriptor in base64). `None` if this format has no such shape.
-    pub fn rendered(&self, shape: &str) -> Option<String> {
+    pub fn render_as(&self, shape: &str) -> Option<String> {
         match self {
-            Self::Avro(schema) => schema.rendered(shape),
-            Self::Json(schema) => schema.rendered(shape),
-            Self::Protobuf(schema) => schema.rendered(shape),
+            Self::Avro(schema) => schema.render_as(shape),
+            Self::Json(schema) => schema.render_as(shape),
+            Self::Protobuf(schema) => schema.render_as(shape),
         }
     }
 
     /// What stands in the way of reading data of `writer` with `reader`, in the order of the reader's text; empty if
     /// nothing does. Schemas of two formats have one difference: that.
-    pub fn differences(reader: &Self, writer: &Self, policy: Policy) -> Vec<Difference> {
+    pub fn differences(reader: &Self, writer: &Self, policy: CompatibilityPolicy) -> Vec<Difference> {
         match (reader, writer) {
             (Self::Avro(reader), Self::Avro(writer)) => avro::differences(reader, writer),
             (Self::Json(reader), Self::Json(writer)) => json::differences(reader, writer, policy),

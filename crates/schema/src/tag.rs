@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Dependency, Invalid, Schema};
+use super::{Dependency, InvalidSchema, Schema};
 
 /// The attribute with tags: of records and fields in Avro, of schemas in JSON Schema.
 pub(super) const ATTRIBUTE: &str = "confluent:tags";
@@ -24,7 +24,7 @@ pub const MAX_PATH: usize = 1024;
 
 /// What kind of part it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum PartKind {
     /// Something with fields.
     Record,
     /// Something in a record.
@@ -33,9 +33,9 @@ pub enum Part {
 
 /// A part of a schema and its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tagged {
+pub struct TaggedPart {
     /// Its kind.
-    pub part: Part,
+    pub part: PartKind,
     /// Its path: names with dots between them.
     pub path: String,
     /// The tags, in the order of the text.
@@ -44,7 +44,7 @@ pub struct Tagged {
 
 /// What is done with tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum TagAction {
     /// They are added if the part is there.
     Inherit,
     /// They are added to a part that has to be there.
@@ -55,11 +55,11 @@ pub enum Action {
 
 /// A change of the tags of one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct TagChange {
     /// What is done.
-    pub action: Action,
+    pub action: TagAction,
     /// The kind of the part; any if there is none.
-    pub part: Option<Part>,
+    pub part: Option<PartKind>,
     /// Its path, also with a dot before it.
     pub path: String,
     /// The tags.
@@ -68,32 +68,32 @@ pub struct Change {
 
 /// Why tags can't be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Untaggable {
+pub enum TagError {
     /// The schema has no such part; the index of the change.
     Missing(usize),
     /// The text would be no schema any more.
-    Invalid(Invalid),
+    Invalid(InvalidSchema),
 }
 
 /// A part as a format shows it.
-pub(super) struct Shown<'a> {
-    pub part: Part,
+pub(super) struct SchemaPart<'a> {
+    pub part: PartKind,
     pub path: &'a str,
     /// Another path that it goes by.
     pub also: Option<&'a str>,
 }
 
 /// Sees a part and its tags, and may change them.
-pub(super) type Visit<'a> = dyn FnMut(&Shown, &mut Vec<String>) + 'a;
+pub(super) type PartVisitor<'a> = dyn FnMut(&SchemaPart, &mut Vec<String>) + 'a;
 
 impl Schema {
     /// The parts that have a tag that is wanted, each with those alone. Only those of the text itself, not of what it refers to.
-    pub fn tags(&self, wanted: impl Fn(&str) -> bool) -> Vec<Tagged> {
+    pub fn tags(&self, wanted: impl Fn(&str) -> bool) -> Vec<TaggedPart> {
         let mut found = Vec::new();
-        let mut visit = |shown: &Shown, tags: &mut Vec<String>| {
+        let mut visit = |shown: &SchemaPart, tags: &mut Vec<String>| {
             let tags: Vec<String> = tags.iter().filter(|tag| wanted(tag)).cloned().collect();
             if !tags.is_empty() {
-                found.push(Tagged { part: shown.part, path: shown.path.to_owned(), tags });
+                found.push(TaggedPart { part: shown.part, path: shown.path.to_owned(), tags });
             }
         };
         match self {
@@ -105,25 +105,25 @@ impl Schema {
     }
 
     /// The canonical text with other tags. `dependencies` are those of [`Self::parse`].
-    pub fn tagged(&self, changes: &[Change], dependencies: &[Dependency]) -> Result<String, Untaggable> {
-        let mut plan = Plan::new(self, changes);
-        let mut visit = |shown: &Shown, tags: &mut Vec<String>| plan.visit(shown, tags);
+    pub fn change_tags(&self, changes: &[TagChange], dependencies: &[Dependency]) -> Result<String, TagError> {
+        let mut plan = TagPlan::new(self, changes);
+        let mut visit = |shown: &SchemaPart, tags: &mut Vec<String>| plan.visit(shown, tags);
         let text = match self {
-            Self::Avro(schema) => Ok(schema.tagged(&mut visit)),
-            Self::Json(schema) => Ok(schema.tagged(&mut visit)),
-            Self::Protobuf(schema) => schema.tagged(&mut visit, dependencies),
+            Self::Avro(schema) => Ok(schema.change_tags(&mut visit)),
+            Self::Json(schema) => Ok(schema.change_tags(&mut visit)),
+            Self::Protobuf(schema) => schema.change_tags(&mut visit, dependencies),
         };
         // A part that isn't there is told first: it is what the caller can mend.
         match plan.missing() {
-            Some(index) => Err(Untaggable::Missing(index)),
-            None => text.map_err(Untaggable::Invalid),
+            Some(index) => Err(TagError::Missing(index)),
+            None => text.map_err(TagError::Invalid),
         }
     }
 }
 
 /// Changes by the path of what they are for.
-struct Plan<'a> {
-    changes: &'a [Change],
+struct TagPlan<'a> {
+    changes: &'a [TagChange],
     paths: HashMap<&'a str, Vec<usize>>,
     /// Which changes were for something that is there.
     met: Vec<bool>,
@@ -131,8 +131,8 @@ struct Plan<'a> {
     untyped: bool,
 }
 
-impl<'a> Plan<'a> {
-    fn new(schema: &Schema, changes: &'a [Change]) -> Self {
+impl<'a> TagPlan<'a> {
+    fn new(schema: &Schema, changes: &'a [TagChange]) -> Self {
         let mut paths: HashMap<_, Vec<_>> = HashMap::new();
         for (index, change) in changes.iter().enumerate() {
             paths.entry(change.path.strip_prefix('.').unwrap_or(&change.path)).or_default().push(index);
@@ -140,7 +140,7 @@ impl<'a> Plan<'a> {
         Self { changes, paths, met: vec![false; changes.len()], untyped: matches!(schema, Schema::Json(_)) }
     }
 
-    fn visit(&mut self, shown: &Shown, tags: &mut Vec<String>) {
+    fn visit(&mut self, shown: &SchemaPart, tags: &mut Vec<String>) {
         let asked = [Some(shown.path), shown.also].into_iter().flatten().filter_map(|path| self.paths.get(path)).flatten();
         let (mut added, mut removed) = (Vec::new(), HashSet::new());
         for &index in asked {
@@ -150,7 +150,7 @@ impl<'a> Plan<'a> {
             }
             self.met[index] = true;
             let names = change.tags.iter().map(String::as_str);
-            if change.action == Action::Remove { removed.extend(names) } else { added.extend(names) }
+            if change.action == TagAction::Remove { removed.extend(names) } else { added.extend(names) }
         }
         let mut known: HashSet<&str> = tags.iter().map(String::as_str).collect();
         let new: Vec<String> = added.into_iter().filter(|tag| known.insert(tag)).map(str::to_owned).collect();
@@ -159,6 +159,6 @@ impl<'a> Plan<'a> {
     }
 
     fn missing(&self) -> Option<usize> {
-        (0..self.changes.len()).find(|&index| !self.met[index] && self.changes[index].action != Action::Inherit)
+        (0..self.changes.len()).find(|&index| !self.met[index] && self.changes[index].action != TagAction::Inherit)
     }
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::pedantic)]
 
 use super::{
-    Dependency, Format, Schema,
-    tag::{ATTRIBUTE, Action, Change, FIELD, IMPORT, MAX_PATH, MESSAGE, Part, Tagged, Untaggable},
+    Dependency, Schema, SchemaFormat,
+    tag::{ATTRIBUTE, FIELD, IMPORT, MAX_PATH, MESSAGE, PartKind, TagAction, TagChange, TagError, TaggedPart},
 };
 
 /// A text with the names of the places where tags are.
@@ -12,45 +12,45 @@ fn named(text: &str) -> String {
     text.replace("@tags", ATTRIBUTE).replace("@message", MESSAGE).replace("@field", FIELD).replace("@import", IMPORT)
 }
 
-fn parse(format: Format, text: &str) -> Schema {
+fn parse(format: SchemaFormat, text: &str) -> Schema {
     Schema::parse(format, text, &[]).unwrap_or_else(|why| panic!("{text}: {}", why.message))
 }
 
-fn change(action: Action, part: Part, path: &str, tags: &[&str]) -> Change {
-    Change { action, part: Some(part), path: path.to_owned(), tags: tags.iter().map(|tag| (*tag).to_owned()).collect() }
+fn change(action: TagAction, part: PartKind, path: &str, tags: &[&str]) -> TagChange {
+    TagChange { action, part: Some(part), path: path.to_owned(), tags: tags.iter().map(|tag| (*tag).to_owned()).collect() }
 }
 
-fn tagged(part: Part, path: &str, tags: &[&str]) -> Tagged {
-    Tagged { part, path: path.to_owned(), tags: tags.iter().map(|tag| (*tag).to_owned()).collect() }
+fn tagged(part: PartKind, path: &str, tags: &[&str]) -> TaggedPart {
+    TaggedPart { part, path: path.to_owned(), tags: tags.iter().map(|tag| (*tag).to_owned()).collect() }
 }
 
 /// That each of the parts can have tags, alone and together with all others, and that they go without a trace.
-fn there_and_back(format: Format, text: &str, parts: &[(Part, &str)]) {
+fn there_and_back(format: SchemaFormat, text: &str, parts: &[(PartKind, &str)]) {
     let schema = parse(format, text);
     let plain = schema.canonical();
     assert_eq!(schema.tags(|_| true), [], "{text}");
-    let put = |text: &str, changes: &[Change]| {
-        parse(format, text).tagged(changes, &[]).unwrap_or_else(|why| panic!("{changes:?} in {text}: {why:?}"))
+    let put = |text: &str, changes: &[TagChange]| {
+        parse(format, text).change_tags(changes, &[]).unwrap_or_else(|why| panic!("{changes:?} in {text}: {why:?}"))
     };
     for (part, path) in parts {
-        let with = put(&plain, &[change(Action::Add, *part, path, &["A", "B", "A"])]);
+        let with = put(&plain, &[change(TagAction::Add, *part, path, &["A", "B", "A"])]);
         assert_ne!(with, plain);
         assert_eq!(parse(format, &with).canonical(), with, "a text that is kept");
         assert_eq!(parse(format, &with).tags(|_| true), [tagged(*part, path, &["A", "B"])], "{with}");
         assert_eq!(parse(format, &with).tags(|tag| tag == "B"), [tagged(*part, path, &["B"])], "{with}");
         assert_eq!(parse(format, &with).tags(|tag| tag == "C"), []);
         // What is there already is not put in again, and what isn't there is not missed.
-        assert_eq!(put(&with, &[change(Action::Add, *part, path, &["B"]), change(Action::Remove, *part, path, &["C"])]), with);
-        let less = put(&with, &[change(Action::Remove, *part, &format!(".{path}"), &["A"])]);
+        assert_eq!(put(&with, &[change(TagAction::Add, *part, path, &["B"]), change(TagAction::Remove, *part, path, &["C"])]), with);
+        let less = put(&with, &[change(TagAction::Remove, *part, &format!(".{path}"), &["A"])]);
         assert_eq!(parse(format, &less).tags(|_| true), [tagged(*part, path, &["B"])], "{less}");
-        assert_eq!(put(&less, &[change(Action::Remove, *part, path, &["B"])]), plain);
+        assert_eq!(put(&less, &[change(TagAction::Remove, *part, path, &["B"])]), plain);
         assert!(Schema::differences(&parse(format, &with), &schema, Default::default()).is_empty());
     }
-    let all: Vec<_> = parts.iter().map(|(part, path)| change(Action::Add, *part, path, &["A"])).collect();
+    let all: Vec<_> = parts.iter().map(|(part, path)| change(TagAction::Add, *part, path, &["A"])).collect();
     let with = put(&plain, &all);
     let found = parse(format, &with).tags(|_| true);
     assert_eq!(found, parts.iter().map(|(part, path)| tagged(*part, path, &["A"])).collect::<Vec<_>>(), "{with}");
-    let back: Vec<_> = found.iter().map(|one| change(Action::Remove, one.part, &one.path, &["A"])).collect();
+    let back: Vec<_> = found.iter().map(|one| change(TagAction::Remove, one.part, &one.path, &["A"])).collect();
     assert_eq!(put(&with, &back), plain);
 }
 
@@ -65,7 +65,7 @@ const NESTED: &str = r#"{"type": "record", "name": "com.example.Order", "doc": "
 
 #[test]
 fn avro_has_them_on_records_and_fields() {
-    use Part::{Field, Record};
+    use PartKind::{Field, Record};
     let parts = [
         (Record, "com.example.Order"),
         (Field, "com.example.Order.id"),
@@ -78,24 +78,25 @@ fn avro_has_them_on_records_and_fields() {
         (Field, "com.example.Order.more"),
         (Field, "com.example.Order.kind"),
     ];
-    there_and_back(Format::Avro, NESTED, &parts);
+    there_and_back(SchemaFormat::Avro, NESTED, &parts);
     // The text as people write it.
     let text = named(r#"{"type":"record","name":"R","@tags":["X"],"fields":[{"name":"f","type":"int","@tags":["PII","Y"]}]}"#);
-    let schema = parse(Format::Avro, &text);
+    let schema = parse(SchemaFormat::Avro, &text);
     assert_eq!(schema.tags(|_| true), [tagged(Record, "R", &["X"]), tagged(Field, "R.f", &["PII", "Y"])]);
-    let more = schema.tagged(&[change(Action::Add, Field, "R.f", &["Z"]), change(Action::Remove, Record, "R", &["X"])], &[]).unwrap();
+    let more =
+        schema.change_tags(&[change(TagAction::Add, Field, "R.f", &["Z"]), change(TagAction::Remove, Record, "R", &["X"])], &[]).unwrap();
     let expected = r#"{"type":"record","name":"R","fields":[{"name":"f","type":"int","@tags":["PII","Y","Z"]}]}"#;
     assert_eq!(more, named(expected));
     // What is no list has no tags, and makes room for them.
-    let odd = parse(Format::Avro, &named(r#"{"type":"record","name":"R","@tags":"X","fields":[]}"#));
+    let odd = parse(SchemaFormat::Avro, &named(r#"{"type":"record","name":"R","@tags":"X","fields":[]}"#));
     assert_eq!(odd.tags(|_| true), []);
-    let put = odd.tagged(&[change(Action::Add, Record, "R", &["X"])], &[]).unwrap();
+    let put = odd.change_tags(&[change(TagAction::Add, Record, "R", &["X"])], &[]).unwrap();
     assert_eq!(put, named(r#"{"type":"record","name":"R","fields":[],"@tags":["X"]}"#));
 }
 
 #[test]
 fn json_schema_has_them_on_schemas() {
-    use Part::{Field, Record};
+    use PartKind::{Field, Record};
     let text = r##"{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "title": "Order", "properties": {
         "id": {"type": "integer", "maximum": 1.50},
         "address": {"type": "object", "properties": {"street": {"type": "string"}, "object": {"type": "string"}}},
@@ -143,22 +144,22 @@ fn json_schema_has_them_on_schemas() {
         (Record, "object.$definitions.A.$allOf.1.$then"),
         (Record, "object.$definitions.A.$allOf.1.$else"),
     ];
-    there_and_back(Format::Json, text, &parts);
+    there_and_back(SchemaFormat::Json, text, &parts);
     let text = named(r#"{"type":"object","properties":{"ssn":{"@tags":["PII"],"type":"string"}}}"#);
-    let schema = parse(Format::Json, &text);
+    let schema = parse(SchemaFormat::Json, &text);
     assert_eq!(schema.tags(|_| true), [tagged(Field, "object.ssn", &["PII"])]);
     // The kind says no more than the path does.
-    let more = schema.tagged(&[change(Action::Add, Record, "object.ssn", &["X"])], &[]).unwrap();
+    let more = schema.change_tags(&[change(TagAction::Add, Record, "object.ssn", &["X"])], &[]).unwrap();
     assert_eq!(more, named(r#"{"type":"object","properties":{"ssn":{"@tags":["PII","X"],"type":"string"}}}"#));
     // A schema that is a boolean has no room.
-    let schema = parse(Format::Json, r#"{"properties":{"any":true}}"#);
-    assert_eq!(schema.tagged(&[change(Action::Add, Field, "object.any", &["X"])], &[]), Err(Untaggable::Missing(0)));
-    assert_eq!(parse(Format::Json, "true").tags(|_| true), []);
+    let schema = parse(SchemaFormat::Json, r#"{"properties":{"any":true}}"#);
+    assert_eq!(schema.change_tags(&[change(TagAction::Add, Field, "object.any", &["X"])], &[]), Err(TagError::Missing(0)));
+    assert_eq!(parse(SchemaFormat::Json, "true").tags(|_| true), []);
 }
 
 #[test]
 fn protobuf_has_them_in_options_of_messages_and_fields() {
-    use Part::{Field, Record};
+    use PartKind::{Field, Record};
     let text = r#"syntax = "proto3";
         package shop;
         import "google/protobuf/timestamp.proto";
@@ -190,45 +191,46 @@ fn protobuf_has_them_in_options_of_messages_and_fields() {
         (Field, "shop.Order.Line.Deep.it"),
         (Record, "shop.Empty"),
     ];
-    there_and_back(Format::Protobuf, text, &parts);
+    there_and_back(SchemaFormat::Protobuf, text, &parts);
     let proto2 = "message A { required int32 a = 1 [default = 5]; optional group G = 2 { optional string b = 1; } extensions 10 to 20; }";
     let parts = [(Record, "A"), (Field, "A.a"), (Field, "A.g"), (Record, "A.G"), (Field, "A.G.b")];
-    there_and_back(Format::Protobuf, proto2, &parts);
+    there_and_back(SchemaFormat::Protobuf, proto2, &parts);
     let edition = "edition = \"2023\"; message A { int32 a = 1 [features.field_presence = IMPLICIT]; reserved b; }";
-    there_and_back(Format::Protobuf, edition, &[(Record, "A"), (Field, "A.a")]);
+    there_and_back(SchemaFormat::Protobuf, edition, &[(Record, "A"), (Field, "A.a")]);
 }
 
 #[test]
 fn protobuf_imports_what_tags_need_as_long_as_they_do() {
-    use Part::{Field, Record};
+    use PartKind::{Field, Record};
     let plain = "syntax = \"proto3\";\n\nmessage A {\n  int32 a = 1;\n\n  oneof o {\n    int32 b = 2;\n  }\n}\n";
-    let schema = parse(Format::Protobuf, plain);
-    let with = schema.tagged(&[change(Action::Add, Field, "A.a", &["PII"]), change(Action::Add, Record, "A", &["X"])], &[]).unwrap();
+    let schema = parse(SchemaFormat::Protobuf, plain);
+    let with =
+        schema.change_tags(&[change(TagAction::Add, Field, "A.a", &["PII"]), change(TagAction::Add, Record, "A", &["X"])], &[]).unwrap();
     let expected = "syntax = \"proto3\";\n\nimport \"@import\";\n\nmessage A {\n  option (@message) = { tags: \"X\" };\n\n  \
                     int32 a = 1 [(@field) = { tags: \"PII\" }];\n  oneof o {\n    int32 b = 2;\n  }\n}\n";
     assert_eq!(with, named(expected));
-    let schema = parse(Format::Protobuf, &with);
-    let less = schema.tagged(&[change(Action::Remove, Record, "A", &["X"])], &[]).unwrap();
+    let schema = parse(SchemaFormat::Protobuf, &with);
+    let less = schema.change_tags(&[change(TagAction::Remove, Record, "A", &["X"])], &[]).unwrap();
     assert!(less.contains(IMPORT) && less.contains(FIELD) && !less.contains(MESSAGE), "{less}");
     // Documentation is in the same option, and stays.
     let text = "syntax = \"proto3\"; import \"@import\"; message A { string a = 1 [(@field).tags = \"PII\", (@field).tags = \"X\", (@field).doc = \"d\"]; }";
-    let schema = parse(Format::Protobuf, &named(text));
+    let schema = parse(SchemaFormat::Protobuf, &named(text));
     assert_eq!(schema.tags(|_| true), [tagged(Field, "A.a", &["PII", "X"])]);
-    let less = schema.tagged(&[change(Action::Remove, Field, "A.a", &["X", "PII"])], &[]).unwrap();
+    let less = schema.change_tags(&[change(TagAction::Remove, Field, "A.a", &["X", "PII"])], &[]).unwrap();
     assert!(less.contains(&named("import \"@import\";")) && less.contains(&named("[(@field) = { doc: \"d\" }]")), "{less}");
     // The oneof may be named, and what is told is without it.
-    let schema = parse(Format::Protobuf, plain);
-    let with = schema.tagged(&[change(Action::Add, Field, "A.o.b", &["X"])], &[]).unwrap();
-    assert_eq!(parse(Format::Protobuf, &with).tags(|_| true), [tagged(Field, "A.b", &["X"])]);
+    let schema = parse(SchemaFormat::Protobuf, plain);
+    let with = schema.change_tags(&[change(TagAction::Add, Field, "A.o.b", &["X"])], &[]).unwrap();
+    assert_eq!(parse(SchemaFormat::Protobuf, &with).tags(|_| true), [tagged(Field, "A.b", &["X"])]);
     // Another file of that name, which has no such options.
     let other = [Dependency { name: IMPORT.into(), text: "syntax = \"proto3\"; message Meta {}".into() }];
-    let schema = Schema::parse(Format::Protobuf, plain, &other).unwrap();
-    let refused = schema.tagged(&[change(Action::Add, Field, "A.a", &["X"])], &other);
-    assert!(matches!(refused, Err(Untaggable::Invalid(_))), "{refused:?}");
+    let schema = Schema::parse(SchemaFormat::Protobuf, plain, &other).unwrap();
+    let refused = schema.change_tags(&[change(TagAction::Add, Field, "A.a", &["X"])], &other);
+    assert!(matches!(refused, Err(TagError::Invalid(_))), "{refused:?}");
     // Other options of the file's own stay as they are.
     let own = "syntax = \"proto3\"; import \"google/protobuf/descriptor.proto\"; extend google.protobuf.FieldOptions { string note = 5000; }\
                message A { string a = 1 [(note) = \"n\"]; }";
-    there_and_back(Format::Protobuf, own, &[(Record, "A"), (Field, "A.a")]);
+    there_and_back(SchemaFormat::Protobuf, own, &[(Record, "A"), (Field, "A.a")]);
 }
 
 #[test]
@@ -236,56 +238,59 @@ fn only_the_text_itself_has_parts() {
     let dependency = |name: &str, text: &str| [Dependency { name: name.into(), text: named(text).into() }];
     let other = dependency("B", r#"{"type":"record","name":"B","@tags":["X"],"fields":[{"name":"b","type":"int"}]}"#);
     let text = r#"{"type":"record","name":"A","fields":[{"name":"b","type":"B"}]}"#;
-    let schema = Schema::parse(Format::Avro, text, &other).unwrap();
+    let schema = Schema::parse(SchemaFormat::Avro, text, &other).unwrap();
     assert_eq!(schema.tags(|_| true), []);
-    assert_eq!(schema.tagged(&[change(Action::Add, Part::Record, "B", &["Y"])], &other), Err(Untaggable::Missing(0)));
-    let put = schema.tagged(&[change(Action::Add, Part::Field, "A.b", &["Y"])], &other).unwrap();
+    assert_eq!(schema.change_tags(&[change(TagAction::Add, PartKind::Record, "B", &["Y"])], &other), Err(TagError::Missing(0)));
+    let put = schema.change_tags(&[change(TagAction::Add, PartKind::Field, "A.b", &["Y"])], &other).unwrap();
     assert_eq!(put, named(r#"{"type":"record","name":"A","fields":[{"name":"b","type":"B","@tags":["Y"]}]}"#));
     let other = dependency("b.proto", "syntax = \"proto3\"; import \"@import\"; message B { option (@message).tags = \"X\"; }");
     let text = "syntax = \"proto3\"; import \"b.proto\"; message A { B b = 1; }";
-    let schema = Schema::parse(Format::Protobuf, text, &other).unwrap();
+    let schema = Schema::parse(SchemaFormat::Protobuf, text, &other).unwrap();
     assert_eq!(schema.tags(|_| true), []);
     let plain = schema.canonical();
-    let put = schema.tagged(&[change(Action::Add, Part::Field, "A.b", &["Y"])], &other).unwrap();
-    let schema = Schema::parse(Format::Protobuf, &put, &other).unwrap();
-    assert_eq!(schema.tags(|_| true), [tagged(Part::Field, "A.b", &["Y"])]);
-    assert_eq!(schema.tagged(&[change(Action::Remove, Part::Field, "A.b", &["Y"])], &other).unwrap(), plain);
+    let put = schema.change_tags(&[change(TagAction::Add, PartKind::Field, "A.b", &["Y"])], &other).unwrap();
+    let schema = Schema::parse(SchemaFormat::Protobuf, &put, &other).unwrap();
+    assert_eq!(schema.tags(|_| true), [tagged(PartKind::Field, "A.b", &["Y"])]);
+    assert_eq!(schema.change_tags(&[change(TagAction::Remove, PartKind::Field, "A.b", &["Y"])], &other).unwrap(), plain);
 }
 
 #[test]
 fn what_is_not_there_is_told_by_its_place() {
-    let schema = parse(Format::Avro, NESTED);
-    let here = change(Action::Add, Part::Field, "com.example.Order.id", &["A"]);
+    let schema = parse(SchemaFormat::Avro, NESTED);
+    let here = change(TagAction::Add, PartKind::Field, "com.example.Order.id", &["A"]);
     for (wrong, expected) in [
-        (change(Action::Add, Part::Field, "com.example.Order.what", &["A"]), Err(Untaggable::Missing(1))),
-        (change(Action::Remove, Part::Field, "com.example.Order", &["A"]), Err(Untaggable::Missing(1))),
-        (change(Action::Add, Part::Record, "com.example.Order.id", &["A"]), Err(Untaggable::Missing(1))),
-        (change(Action::Add, Part::Record, "com.example.Kind", &["A"]), Err(Untaggable::Missing(1))),
-        (change(Action::Inherit, Part::Field, "com.example.Order.what", &["A"]), Ok(())),
+        (change(TagAction::Add, PartKind::Field, "com.example.Order.what", &["A"]), Err(TagError::Missing(1))),
+        (change(TagAction::Remove, PartKind::Field, "com.example.Order", &["A"]), Err(TagError::Missing(1))),
+        (change(TagAction::Add, PartKind::Record, "com.example.Order.id", &["A"]), Err(TagError::Missing(1))),
+        (change(TagAction::Add, PartKind::Record, "com.example.Kind", &["A"]), Err(TagError::Missing(1))),
+        (change(TagAction::Inherit, PartKind::Field, "com.example.Order.what", &["A"]), Ok(())),
     ] {
         let path = wrong.path.clone();
-        assert_eq!(schema.tagged(&[here.clone(), wrong], &[]).map(drop), expected, "{path}");
+        assert_eq!(schema.change_tags(&[here.clone(), wrong], &[]).map(drop), expected, "{path}");
     }
-    let any = Change { part: None, ..change(Action::Add, Part::Field, "com.example.Order", &["A"]) };
-    let with = schema.tagged(&[any], &[]).unwrap();
-    assert_eq!(parse(Format::Avro, &with).tags(|_| true), [tagged(Part::Record, "com.example.Order", &["A"])]);
+    let any = TagChange { part: None, ..change(TagAction::Add, PartKind::Field, "com.example.Order", &["A"]) };
+    let with = schema.change_tags(&[any], &[]).unwrap();
+    assert_eq!(parse(SchemaFormat::Avro, &with).tags(|_| true), [tagged(PartKind::Record, "com.example.Order", &["A"])]);
 }
 
 #[test]
 fn removing_comes_last_and_long_paths_are_none() {
-    let schema = parse(Format::Json, r#"{"properties":{"a":{}}}"#);
+    let schema = parse(SchemaFormat::Json, r#"{"properties":{"a":{}}}"#);
     let changes = [
-        change(Action::Inherit, Part::Field, "object.a", &["old", "gone"]),
-        change(Action::Remove, Part::Field, "object.a", &["gone", "new"]),
-        change(Action::Add, Part::Field, "object.a", &["new", "kept"]),
+        change(TagAction::Inherit, PartKind::Field, "object.a", &["old", "gone"]),
+        change(TagAction::Remove, PartKind::Field, "object.a", &["gone", "new"]),
+        change(TagAction::Add, PartKind::Field, "object.a", &["new", "kept"]),
     ];
-    assert_eq!(schema.tagged(&changes, &[]).unwrap(), named(r#"{"properties":{"a":{"@tags":["old","kept"]}}}"#));
+    assert_eq!(schema.change_tags(&changes, &[]).unwrap(), named(r#"{"properties":{"a":{"@tags":["old","kept"]}}}"#));
     let name = "a".repeat(MAX_PATH);
     for (format, text) in [
-        (Format::Avro, named(&format!(r#"{{"type":"record","name":"R","fields":[{{"name":"{name}","type":"int","@tags":["X"]}}]}}"#))),
-        (Format::Json, named(&format!(r#"{{"properties":{{"{name}":{{"@tags":["X"],"properties":{{"b":{{"@tags":["X"]}}}}}}}}}}"#))),
         (
-            Format::Protobuf,
+            SchemaFormat::Avro,
+            named(&format!(r#"{{"type":"record","name":"R","fields":[{{"name":"{name}","type":"int","@tags":["X"]}}]}}"#)),
+        ),
+        (SchemaFormat::Json, named(&format!(r#"{{"properties":{{"{name}":{{"@tags":["X"],"properties":{{"b":{{"@tags":["X"]}}}}}}}}}}"#))),
+        (
+            SchemaFormat::Protobuf,
             named(&format!(
                 "syntax = \"proto3\"; import \"@import\"; message A {{ int32 {} = 1 [(@field).tags = \"X\"]; }}",
                 &name[..1000]

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use prism_registry_client::{ClientError, RegistryClient, SchemaKey, SchemaQuery, SchemaRecord};
-use prism_schema::{Dependency, Invalid, Schema};
+use prism_schema::{Dependency, InvalidSchema, Schema};
 
 /// Most schemas that one refers to, directly or through others.
 const MAX_DEPENDENCIES: usize = 1000;
@@ -23,8 +23,8 @@ impl<'a> Catalog<'a> {
     }
 
     /// Parses a schema with its dependencies from the catalog. The schema itself need not be in the catalog.
-    pub fn parse(&self, schema: &SchemaRecord) -> Result<Schema, Invalid> {
-        let format = schema.type_name().parse().map_err(|()| Invalid::new(format!("unknown schema type {}", schema.type_name())))?;
+    pub fn parse(&self, schema: &SchemaRecord) -> Result<Schema, InvalidSchema> {
+        let format = schema.type_name().parse().map_err(|()| InvalidSchema::new(format!("unknown schema type {}", schema.type_name())))?;
         let (mut dependencies, mut seen) = (Vec::new(), HashSet::new());
         self.collect_dependencies(schema, &mut seen, &mut dependencies);
         Schema::parse(format, &schema.schema, &dependencies)

@@ -5,7 +5,7 @@ use super::{
     schema_file::{self, SchemaType},
 };
 use crate::cli::{Failure, Outcome};
-use prism_schema::{Dependency, Format, Policy, Schema};
+use prism_schema::{Dependency, SchemaFormat, CompatibilityPolicy, Schema};
 
 /// A level of compatibility.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -53,10 +53,10 @@ pub enum PolicyName {
 }
 
 impl PolicyName {
-    pub(super) fn policy(self) -> Policy {
+    pub(super) fn policy(self) -> CompatibilityPolicy {
         match self {
-            Self::Strict => Policy::Strict,
-            Self::Lenient => Policy::Lenient,
+            Self::Strict => CompatibilityPolicy::Strict,
+            Self::Lenient => CompatibilityPolicy::Lenient,
         }
     }
 }
@@ -104,22 +104,22 @@ pub(super) fn run(options: &OfflineOptions, file: &str, given: Option<SchemaType
 }
 
 /// Describes why a reader can't read the data of a writer, in a line for each difference.
-pub(super) fn describe_differences(prefix: &str, reader: &Schema, writer: &Schema, policy: Policy) -> Vec<String> {
+pub(super) fn describe_differences(prefix: &str, reader: &Schema, writer: &Schema, policy: CompatibilityPolicy) -> Vec<String> {
     let differences = Schema::differences(reader, writer, policy);
     differences.into_iter().map(|one| format!("{prefix} {} {}: {}", one.path, one.kind, one.message.replace('\n', " "))).collect()
 }
 
 /// The type of a file whose extension does not tell it: the type of the checked schema.
-fn fallback_type(file: &str, format: Format) -> Option<SchemaType> {
+fn fallback_type(file: &str, format: SchemaFormat) -> Option<SchemaType> {
     let is_known = [".avsc", ".json", ".proto"].iter().any(|extension| file.ends_with(extension));
     (!is_known).then_some(match format {
-        Format::Avro => SchemaType::Avro,
-        Format::Json => SchemaType::Json,
-        Format::Protobuf => SchemaType::Protobuf,
+        SchemaFormat::Avro => SchemaType::Avro,
+        SchemaFormat::Json => SchemaType::Json,
+        SchemaFormat::Protobuf => SchemaType::Protobuf,
     })
 }
 
-fn parse_file(file: &str, given: Option<SchemaType>, references: &[String]) -> Result<(Schema, Format), Failure> {
+fn parse_file(file: &str, given: Option<SchemaType>, references: &[String]) -> Result<(Schema, SchemaFormat), Failure> {
     let (text, format) = schema_file::read_text(file, given)?;
     let mut dependencies = Vec::with_capacity(references.len());
     for reference in references {

@@ -9,7 +9,7 @@ use std::{
 
 use crate::cli::Failure;
 use prism_registry_client::{Reference, SchemaRecord};
-use prism_schema::Format;
+use prism_schema::SchemaFormat;
 
 /// Longest file that is read. Registries accept less.
 const MAX_BYTES: u64 = 16 << 20;
@@ -26,17 +26,17 @@ pub enum SchemaType {
 }
 
 impl SchemaType {
-    pub(super) fn format(self) -> Format {
+    pub(super) fn format(self) -> SchemaFormat {
         match self {
-            Self::Avro => Format::Avro,
-            Self::Json => Format::Json,
-            Self::Protobuf => Format::Protobuf,
+            Self::Avro => SchemaFormat::Avro,
+            Self::Json => SchemaFormat::Json,
+            Self::Protobuf => SchemaFormat::Protobuf,
         }
     }
 }
 
 /// Reads the text of a file and determines the type of the schema.
-pub(super) fn read_text(file: &str, given: Option<SchemaType>) -> Result<(String, Format), Failure> {
+pub(super) fn read_text(file: &str, given: Option<SchemaType>) -> Result<(String, SchemaFormat), Failure> {
     let format = match given {
         Some(given) => given.format(),
         None => format_by_extension(file)?,
@@ -58,11 +58,11 @@ pub(super) fn read_text(file: &str, given: Option<SchemaType>) -> Result<(String
     Ok((text, format))
 }
 
-fn format_by_extension(file: &str) -> Result<Format, Failure> {
+fn format_by_extension(file: &str) -> Result<SchemaFormat, Failure> {
     match Path::new(file).extension().and_then(OsStr::to_str) {
-        Some("avsc") => Ok(Format::Avro),
-        Some("json") => Ok(Format::Json),
-        Some("proto") => Ok(Format::Protobuf),
+        Some("avsc") => Ok(SchemaFormat::Avro),
+        Some("json") => Ok(SchemaFormat::Json),
+        Some("proto") => Ok(SchemaFormat::Protobuf),
         _ => Err(Failure(format!("the type of the schema is not known from the name `{file}`; set --type to avro, json or protobuf"))),
     }
 }

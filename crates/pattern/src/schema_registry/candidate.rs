@@ -15,7 +15,7 @@ use prism_call::{
     Code, Error,
     proto::patterns::schema_registry::v1::{Config, Metadata, RuleSet, Schema as Request, SchemaReference},
 };
-use prism_schema::{Dependency, Format, Schema};
+use prism_schema::{Dependency, Schema, SchemaFormat};
 
 /// What of the state counts for a schema of a subject.
 pub(super) struct Basis {
@@ -26,7 +26,7 @@ pub(super) struct Basis {
     pub versions: Vec<(u32, Version)>,
     /// The latest one.
     pub latest: Option<Arc<Stored>>,
-    pub format: Format,
+    pub format: SchemaFormat,
     /// With the versions that they mean now.
     pub references: Vec<SchemaReference>,
     pub dependencies: Vec<Dependency>,
@@ -86,7 +86,7 @@ impl Candidate {
     }
 
     /// As it is kept.
-    pub fn schema(self, format: Format) -> Request {
+    pub fn schema(self, format: SchemaFormat) -> Request {
         let Self { text, references, metadata, rule_set, .. } = self;
         Request { schema_type: format.name().to_owned(), schema: text, references, metadata, rule_set }
     }
@@ -159,12 +159,12 @@ fn text_is_missing(request: &Request) -> bool {
     request.schema.is_empty() && (request.metadata.is_some() || request.rule_set.is_some())
 }
 
-fn format(name: &str) -> Result<Format, Error> {
+fn format(name: &str) -> Result<SchemaFormat, Error> {
     if name.is_empty() {
-        return Ok(Format::default());
+        return Ok(SchemaFormat::default());
     }
     name.parse().map_err(|()| {
-        let known = Format::ALL.map(Format::name).join(", ");
+        let known = SchemaFormat::ALL.map(SchemaFormat::name).join(", ");
         refusal::invalid_schema("schema.schema_type", format!("{name:?} is no type of schemas; there is {known}"))
     })
 }

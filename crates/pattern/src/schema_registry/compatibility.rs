@@ -16,14 +16,14 @@ use prism_call::{
     Context, Error,
     proto::patterns::schema_registry::v1::{CheckCompatibilityRequest, CheckCompatibilityResponse, Config, Metadata},
 };
-use prism_schema::{Difference, Policy, Schema};
+use prism_schema::{CompatibilityPolicy, Difference, Schema};
 
 /// The versions that a schema is held against, the latest first, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Trial {
     pub level_name: String,
     pub level: Level,
-    pub policy: Policy,
+    pub policy: CompatibilityPolicy,
     pub group: Option<String>,
     pub earlier: Vec<(u32, Material)>,
 }

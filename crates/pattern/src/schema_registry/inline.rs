@@ -9,7 +9,7 @@ use prism_call::{
 };
 use prism_schema::{
     Schema,
-    tag::{Action, Change, MAX_PATH, Part, Tagged, Untaggable},
+    tag::{MAX_PATH, PartKind, TagAction, TagChange, TagError, TaggedPart},
 };
 
 /// Most tags to look for, and most to add and to remove in one request.
@@ -22,7 +22,7 @@ const ALL: &str = "*";
 /// What a registration does with the tags in the text.
 #[derive(Debug, Default)]
 pub(super) struct Tagging {
-    changes: Vec<Change>,
+    changes: Vec<TagChange>,
     /// How many of the changes are additions.
     added: usize,
     /// Whether the tags of the latest version are taken over.
@@ -34,7 +34,7 @@ impl Tagging {
     pub fn new(add: &[SchemaTags], remove: &[SchemaTags], propagate: bool) -> Result<Self, Error> {
         let mut changes = Vec::with_capacity(add.len() + remove.len());
         let mut count = 0;
-        for (list, action, tags) in [("tags_to_add", Action::Add, add), ("tags_to_remove", Action::Remove, remove)] {
+        for (list, action, tags) in [("tags_to_add", TagAction::Add, add), ("tags_to_remove", TagAction::Remove, remove)] {
             for (index, one) in tags.iter().enumerate() {
                 count += one.tags.len().max(1);
                 if count > MAX_TAGS {
@@ -47,7 +47,7 @@ impl Tagging {
     }
 }
 
-fn change(field: &str, action: Action, one: &SchemaTags) -> Result<Change, Error> {
+fn change(field: &str, action: TagAction, one: &SchemaTags) -> Result<TagChange, Error> {
     let SchemaEntity { entity_path: path, entity_type: kind } = one.schema_entity.clone().unwrap_or_default();
     if path.is_empty() {
         return Err(Error::invalid(format!("{field}.schema_entity.entity_path"), "is missing"));
@@ -57,8 +57,8 @@ fn change(field: &str, action: Action, one: &SchemaTags) -> Result<Change, Error
     }
     let part = match kind.to_ascii_lowercase().as_str() {
         "" => None,
-        "sr_record" => Some(Part::Record),
-        "sr_field" => Some(Part::Field),
+        "sr_record" => Some(PartKind::Record),
+        "sr_field" => Some(PartKind::Field),
         _ => {
             return Err(Error::invalid(
                 format!("{field}.schema_entity.entity_type"),
@@ -70,7 +70,7 @@ fn change(field: &str, action: Action, one: &SchemaTags) -> Result<Change, Error
     if let Some(index) = one.tags.iter().position(|tag| !fits(tag)) {
         return Err(Error::invalid(format!("{field}.tags[{index}]"), format!("takes 1 to {MAX_TAG} characters")));
     }
-    Ok(Change { action, part, path, tags: one.tags.clone() })
+    Ok(TagChange { action, part, path, tags: one.tags.clone() })
 }
 
 impl SchemaRegistry {
@@ -80,7 +80,7 @@ impl SchemaRegistry {
         if let Some(latest) = basis.latest.as_ref().filter(|_| tagging.propagate) {
             let material = self.journal.look(|state| Material::of(state, &basis.context, latest))?;
             let inherited = self.parsed(&material)?.tags(|_| true);
-            let inherit = |Tagged { part, path, tags }| Change { action: Action::Inherit, part: Some(part), path, tags };
+            let inherit = |TaggedPart { part, path, tags }| TagChange { action: TagAction::Inherit, part: Some(part), path, tags };
             changes.extend(inherited.into_iter().map(inherit));
         }
         let own = changes.len();
@@ -88,8 +88,8 @@ impl SchemaRegistry {
         if changes.is_empty() {
             return Ok(None);
         }
-        let text = schema.tagged(&changes, &basis.dependencies).map_err(|why| match why {
-            Untaggable::Missing(index) => {
+        let text = schema.change_tags(&changes, &basis.dependencies).map_err(|why| match why {
+            TagError::Missing(index) => {
                 let index = index.saturating_sub(own);
                 let (list, place) =
                     if index < tagging.added { ("tags_to_add", index) } else { ("tags_to_remove", index.saturating_sub(tagging.added)) };
@@ -98,7 +98,7 @@ impl SchemaRegistry {
                 let path = change.map_or("", |change| &change.path);
                 refusal::entity_not_found(&format!("{list}[{place}].schema_entity.entity_path"), kind, path)
             }
-            Untaggable::Invalid(why) => refusal::invalid_schema("schema.schema", format!("with these tags it is none: {}", why.message)),
+            TagError::Invalid(why) => refusal::invalid_schema("schema.schema", format!("with these tags it is none: {}", why.message)),
         })?;
         Ok(Some(text))
     }
@@ -114,16 +114,16 @@ pub(super) fn found(schema: &Schema, find: &[String]) -> Vec<SchemaTags> {
     let find: HashSet<&str> = find.iter().map(String::as_str).collect();
     let all = find.contains(ALL);
     let wanted = |tag: &str| all || find.contains(tag);
-    let tell = |Tagged { part, path, tags }| {
+    let tell = |TaggedPart { part, path, tags }| {
         let entity = SchemaEntity { entity_path: path, entity_type: word(part).to_owned() };
         SchemaTags { schema_entity: Some(entity), tags }
     };
     schema.tags(wanted).into_iter().map(tell).collect()
 }
 
-fn word(part: Part) -> &'static str {
+fn word(part: PartKind) -> &'static str {
     match part {
-        Part::Record => "sr_record",
-        Part::Field => "sr_field",
+        PartKind::Record => "sr_record",
+        PartKind::Field => "sr_field",
     }
 }

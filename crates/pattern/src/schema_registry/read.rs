@@ -104,7 +104,7 @@ pub(super) fn shaped(parsed: &Schema, schema: RegisteredSchema, format: &str) ->
     if !["", "default", "resolved", "ignore_extensions", "serialized"].contains(&format) {
         return Err(Error::invalid("format", format!("{format:?} is no shape; there is resolved, ignore_extensions and serialized")));
     }
-    Ok(match parsed.rendered(format) {
+    Ok(match parsed.render_as(format) {
         Some(text) => RegisteredSchema { schema: text, ..schema },
         None => schema,
     })

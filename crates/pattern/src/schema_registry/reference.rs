@@ -8,7 +8,7 @@ use super::{
     subject::Name,
 };
 use prism_call::{Error, proto::patterns::schema_registry::v1::SchemaReference};
-use prism_schema::{Dependency, Format};
+use prism_schema::{Dependency, SchemaFormat};
 
 /// Most schemas that one refers to, directly or by others.
 pub(super) const MAX_DEPENDENCIES: usize = 1000;
@@ -50,7 +50,12 @@ pub(super) fn settled(state: &State, context: &str, references: &[SchemaReferenc
 }
 
 /// All schemas that the references lead to, each behind those that it refers to itself.
-pub(super) fn dependencies(state: &State, context: &str, references: &[SchemaReference], format: Format) -> Result<Vec<Dependency>, Error> {
+pub(super) fn dependencies(
+    state: &State,
+    context: &str,
+    references: &[SchemaReference],
+    format: SchemaFormat,
+) -> Result<Vec<Dependency>, Error> {
     let mut walk = Walk { state, format, seen: BTreeSet::new(), found: Vec::new() };
     walk.all(context, references)?;
     Ok(walk.found)
@@ -58,7 +63,7 @@ pub(super) fn dependencies(state: &State, context: &str, references: &[SchemaRef
 
 struct Walk<'a> {
     state: &'a State,
-    format: Format,
+    format: SchemaFormat,
     /// What was met: name of the reference, context, subject, version.
     seen: BTreeSet<(String, String, String, u32)>,
     found: Vec<Dependency>,

@@ -25,7 +25,7 @@ use prism_call::{
         UpdateKekRequest, UpdateKekResponse,
     },
 };
-use prism_schema::Format;
+use prism_schema::SchemaFormat;
 
 #[async_trait]
 impl Service for Registry {
@@ -67,7 +67,7 @@ impl Service for Registry {
     }
 
     async fn list_schema_types(&self, _: &Context, _: ListSchemaTypesRequest) -> Result<ListSchemaTypesResponse, Error> {
-        Ok(ListSchemaTypesResponse { types: Format::ALL.iter().map(Format::to_string).collect() })
+        Ok(ListSchemaTypesResponse { types: SchemaFormat::ALL.iter().map(SchemaFormat::to_string).collect() })
     }
 
     async fn list_subjects(&self, context: &Context, request: ListSubjectsRequest) -> Result<Messages<ListSubjectsResponse>, Error> {

@@ -9,7 +9,7 @@ use prism_call::{
     Error,
     proto::patterns::schema_registry::v1::{Config, Metadata, Rule, RuleSet},
 };
-use prism_schema::Policy;
+use prism_schema::CompatibilityPolicy;
 
 pub(super) const DEFAULT_LEVEL: &str = "BACKWARD";
 pub(super) const DEFAULT_MODE: &str = "READWRITE";
@@ -54,8 +54,8 @@ pub(super) fn level(config: &Config) -> (String, Level) {
     (name.to_owned(), level)
 }
 
-pub(super) fn policy(config: &Config) -> Policy {
-    if config.compatibility_policy.as_deref() == Some("LENIENT") { Policy::Lenient } else { Policy::Strict }
+pub(super) fn policy(config: &Config) -> CompatibilityPolicy {
+    if config.compatibility_policy.as_deref() == Some("LENIENT") { CompatibilityPolicy::Lenient } else { CompatibilityPolicy::Strict }
 }
 
 /// What holds for a subject or a context: each field from the narrowest that sets it.

@@ -20,7 +20,7 @@ use prism_call::proto::{
     },
     patterns::schema_registry::v1::{Association, Config, Dek, Kek, Metadata, RuleSet, Schema, SchemaReference},
 };
-use prism_schema::Format;
+use prism_schema::SchemaFormat;
 
 /// Everything that a registry has.
 #[derive(Debug, Default, PartialEq)]
@@ -71,7 +71,7 @@ struct Held {
 pub(super) struct Stored {
     pub id: u32,
     pub guid: Guid,
-    pub format: Format,
+    pub format: SchemaFormat,
     pub text: Box<str>,
     pub references: Box<[SchemaReference]>,
     pub metadata: Option<Box<Metadata>>,

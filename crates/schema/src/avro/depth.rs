@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::model::{Id, Kind, Node, Properties};
+use super::model::{AvroKind, AvroType, Properties, TypeId};
 
 /// Levels of objects and lists around the innermost value, when each named type is written where it is first met. Walks
 /// in the order in which a schema is printed, without recursion: this is what makes recursion there safe.
-pub(super) fn of(nodes: &[Node], root: Id) -> usize {
+pub(super) fn of(nodes: &[AvroType], root: TypeId) -> usize {
     let mut met = vec![false; nodes.len()];
     let mut deepest = 0;
     let mut open = vec![(root, 0)];
@@ -16,12 +16,12 @@ pub(super) fn of(nodes: &[Node], root: Id) -> usize {
         if node.kind.named().is_some() && std::mem::replace(&mut met[id.0], true) {
             continue;
         }
-        let word = matches!(node.kind, Kind::Primitive(_)) && node.properties.is_empty();
+        let word = matches!(node.kind, AvroKind::Primitive(_)) && node.properties.is_empty();
         deepest = deepest.max(depth + usize::from(!word) + deepest_of(&node.properties));
         match &node.kind {
-            Kind::Array(id) | Kind::Map(id) => inner.push((*id, depth + 1)),
-            Kind::Union(branches) => inner.extend(branches.iter().map(|branch| (*branch, depth + 1))),
-            Kind::Record(record) => {
+            AvroKind::Array(id) | AvroKind::Map(id) => inner.push((*id, depth + 1)),
+            AvroKind::Union(branches) => inner.extend(branches.iter().map(|branch| (*branch, depth + 1))),
+            AvroKind::Record(record) => {
                 for field in &record.fields {
                     // The record, its list of fields, and the field.
                     let depth = depth + 3;
@@ -31,8 +31,8 @@ pub(super) fn of(nodes: &[Node], root: Id) -> usize {
                 }
             }
             // A list of symbols or aliases.
-            Kind::Enum(_) | Kind::Fixed(_) => deepest = deepest.max(depth + 2),
-            Kind::Primitive(_) | Kind::Forward => {}
+            AvroKind::Enum(_) | AvroKind::Fixed(_) => deepest = deepest.max(depth + 2),
+            AvroKind::Primitive(_) | AvroKind::Forward => {}
         }
         open.extend(inner.drain(..).rev());
     }

@@ -16,53 +16,53 @@ mod tag;
 #[cfg(test)]
 mod tests;
 
-use self::model::Model;
-use super::{Dependency, Difference, Invalid, tag::Visit};
+use self::model::TypeGraph;
+use super::{Dependency, Difference, InvalidSchema, tag::PartVisitor};
 
 /// A schema with all that it refers to.
 #[derive(Debug)]
-pub struct Schema {
-    model: Model,
+pub struct AvroSchema {
+    model: TypeGraph,
 }
 
-impl Schema {
-    /// Reads a text; see [`super::Schema::parse`].
+impl AvroSchema {
+    /// Reads a text; see [`crate::Schema::parse`].
     ///
     /// The names that it refers to are those that the texts of `dependencies` define, whatever these are called.
-    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
+    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
         Ok(Self { model: read::read(text, dependencies)? })
     }
 
-    /// See [`super::Schema::canonical`]; what Java's `Schema.toString` prints. Types of dependencies stay names.
+    /// See [`crate::Schema::canonical`]; what Java's `Schema.toString` prints. Types of dependencies stay names.
     pub fn canonical(&self) -> String {
         print::canonical(&self.model)
     }
 
-    /// See [`super::Schema::normalized`]; properties and aliases are sorted.
+    /// See [`crate::Schema::normalized`]; properties and aliases are sorted.
     pub fn normalized(&self) -> String {
         print::normalized(&self.model)
     }
 
-    /// See [`super::Schema::rendered`]; `resolved` is the only shape.
-    pub fn rendered(&self, shape: &str) -> Option<String> {
+    /// See [`crate::Schema::render_as`]; `resolved` is the only shape.
+    pub fn render_as(&self, shape: &str) -> Option<String> {
         (shape == "resolved").then(|| print::resolved(&self.model))
     }
 
-    /// See [`super::Schema::tags`].
-    pub(super) fn tags(&self, visit: &mut Visit) {
+    /// See [`crate::Schema::tags`].
+    pub(super) fn tags(&self, visit: &mut PartVisitor) {
         tag::each(&mut self.model.clone(), visit);
     }
 
-    /// See [`super::Schema::tagged`].
-    pub(super) fn tagged(&self, visit: &mut Visit) -> String {
+    /// See [`crate::Schema::change_tags`].
+    pub(super) fn change_tags(&self, visit: &mut PartVisitor) -> String {
         let mut model = self.model.clone();
         tag::each(&mut model, visit);
         print::canonical(&model)
     }
 }
 
-/// See [`super::Schema::differences`]; decided by "Schema Resolution" of the specification and by Java's
+/// See [`crate::Schema::differences`]; decided by "Schema Resolution" of the specification and by Java's
 /// `SchemaCompatibility`, whose names of kinds and paths these are.
-pub fn differences(reader: &Schema, writer: &Schema) -> Vec<Difference> {
+pub fn differences(reader: &AvroSchema, writer: &AvroSchema) -> Vec<Difference> {
     compare::differences(&reader.model, &writer.model)
 }

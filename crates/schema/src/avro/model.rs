@@ -6,32 +6,32 @@ use serde_json::Value;
 
 use super::name::FullName;
 
-/// The place of a type in [`Model::nodes`].
+/// The place of a type in [`TypeGraph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Id(pub usize);
+pub(super) struct TypeId(pub usize);
 
 /// A schema and all that it refers to.
 #[derive(Clone, Debug)]
-pub(super) struct Model {
+pub(super) struct TypeGraph {
     /// All types, of the text itself and of those that it refers to.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<AvroType>,
     /// The type that the text as a whole is.
-    pub root: Id,
+    pub root: TypeId,
 }
 
-impl Model {
+impl TypeGraph {
     /// The type at a place.
-    pub fn node(&self, id: Id) -> &Node {
+    pub fn node(&self, id: TypeId) -> &AvroType {
         &self.nodes[id.0]
     }
 
     /// What kind of type is at a place.
-    pub fn kind(&self, id: Id) -> &Kind {
+    pub fn kind(&self, id: TypeId) -> &AvroKind {
         &self.nodes[id.0].kind
     }
 
     /// What a named type is called by; `None` for all others.
-    pub fn named(&self, id: Id) -> Option<&Named> {
+    pub fn named(&self, id: TypeId) -> Option<&NamedType> {
         self.kind(id).named()
     }
 }
@@ -41,9 +41,9 @@ pub(super) type Properties = Vec<(String, Value)>;
 
 /// A type.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(super) struct AvroType {
     /// What it is.
-    pub kind: Kind,
+    pub kind: AvroKind,
     /// What else its text says.
     pub properties: Properties,
     /// It comes from another text.
@@ -52,15 +52,15 @@ pub(super) struct Node {
 
 /// What a type is.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum AvroKind {
     /// A primitive type.
     Primitive(Primitive),
     /// A list of values of one type.
-    Array(Id),
+    Array(TypeId),
     /// Text keys with values of one type.
-    Map(Id),
+    Map(TypeId),
     /// One of several types.
-    Union(Vec<Id>),
+    Union(Vec<TypeId>),
     /// Named fields.
     Record(Record),
     /// One of some symbols.
@@ -71,9 +71,9 @@ pub(super) enum Kind {
     Forward,
 }
 
-impl Kind {
+impl AvroKind {
     /// What a named type is called by; `None` for all others.
-    pub fn named(&self) -> Option<&Named> {
+    pub fn named(&self) -> Option<&NamedType> {
         match self {
             Self::Record(record) => Some(&record.named),
             Self::Enum(symbols) => Some(&symbols.named),
@@ -155,7 +155,7 @@ impl Primitive {
 
 /// What all named types have.
 #[derive(Clone, Debug)]
-pub(super) struct Named {
+pub(super) struct NamedType {
     /// Its name with its namespace.
     pub name: FullName,
     /// For people.
@@ -168,7 +168,7 @@ pub(super) struct Named {
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     /// Its names.
-    pub named: Named,
+    pub named: NamedType,
     /// It was declared as `error`, which differs in nothing but the word.
     pub error: bool,
     /// Its fields, in the order in which they are written.
@@ -181,7 +181,7 @@ pub(super) struct Field {
     /// Its name.
     pub name: String,
     /// Its type.
-    pub schema: Id,
+    pub schema: TypeId,
     /// For people.
     pub doc: Option<String>,
     /// What it is where the writer has no such field; `Some(Value::Null)` is a default, too.
@@ -209,7 +209,7 @@ pub(super) enum Order {
 #[derive(Clone, Debug)]
 pub(super) struct Enum {
     /// Its names.
-    pub named: Named,
+    pub named: NamedType,
     /// Its symbols, in the order by which they are written.
     pub symbols: Vec<String>,
     /// What a reader takes a symbol for that it doesn't have.
@@ -220,7 +220,7 @@ pub(super) struct Enum {
 #[derive(Clone, Debug)]
 pub(super) struct Fixed {
     /// Its names.
-    pub named: Named,
+    pub named: NamedType,
     /// How many bytes.
     pub size: u64,
 }

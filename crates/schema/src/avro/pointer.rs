@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A step from a value to one inside of it.
 #[derive(Clone, Copy)]
-enum Step<'a> {
+enum PointerStep<'a> {
     Root,
     Key(&'a str),
     Index(usize),
@@ -12,36 +12,36 @@ enum Step<'a> {
 
 /// A place, told by the steps to it; it lives on the stack of what walks there, and costs nothing until it is printed.
 #[derive(Clone, Copy)]
-pub(super) struct At<'a> {
-    outer: Option<&'a At<'a>>,
-    step: Step<'a>,
+pub(super) struct PointerPath<'a> {
+    outer: Option<&'a PointerPath<'a>>,
+    step: PointerStep<'a>,
 }
 
-impl<'a> At<'a> {
+impl<'a> PointerPath<'a> {
     /// The whole text.
-    pub const ROOT: At<'static> = At { outer: None, step: Step::Root };
+    pub const ROOT: PointerPath<'static> = PointerPath { outer: None, step: PointerStep::Root };
 
     /// An attribute of the value at this place.
     pub fn key(&'a self, key: &'a str) -> Self {
-        Self { outer: Some(self), step: Step::Key(key) }
+        Self { outer: Some(self), step: PointerStep::Key(key) }
     }
 
     /// An element of the value at this place.
     pub fn index(&'a self, index: usize) -> Self {
-        Self { outer: Some(self), step: Step::Index(index) }
+        Self { outer: Some(self), step: PointerStep::Index(index) }
     }
 }
 
-impl fmt::Display for At<'_> {
+impl fmt::Display for PointerPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(outer) = self.outer else { return f.write_str("/") };
         if outer.outer.is_some() {
             outer.fmt(f)?;
         }
         match self.step {
-            Step::Root => Ok(()),
-            Step::Key(key) => write!(f, "/{}", escaped(key)),
-            Step::Index(index) => write!(f, "/{index}"),
+            PointerStep::Root => Ok(()),
+            PointerStep::Key(key) => write!(f, "/{}", escaped(key)),
+            PointerStep::Index(index) => write!(f, "/{index}"),
         }
     }
 }

@@ -10,32 +10,32 @@ use serde_json::Value;
 
 use super::{
     json,
-    model::{Id, Kind, Model, Named, Node, Order, Properties},
+    model::{AvroKind, AvroType, NamedType, Order, Properties, TypeGraph, TypeId},
     name::FullName,
 };
 
 /// The text, with types of other texts by their names.
-pub(super) fn canonical(model: &Model) -> String {
-    Printer::new(model, false, |_, node| node.foreign).text(model.root)
+pub(super) fn canonical(model: &TypeGraph) -> String {
+    AvroPrinter::new(model, false, |_, node| node.foreign).text(model.root)
 }
 
 /// The same, and what has no order in an order: properties and aliases by their names.
-pub(super) fn normalized(model: &Model) -> String {
-    Printer::new(model, true, |_, node| node.foreign).text(model.root)
+pub(super) fn normalized(model: &TypeGraph) -> String {
+    AvroPrinter::new(model, true, |_, node| node.foreign).text(model.root)
 }
 
 /// The text, with types of other texts in place.
-pub(super) fn resolved(model: &Model) -> String {
-    Printer::new(model, false, |_, _| false).text(model.root)
+pub(super) fn resolved(model: &TypeGraph) -> String {
+    AvroPrinter::new(model, false, |_, _| false).text(model.root)
 }
 
 /// The definition of one named type, with all others by their names.
-pub(super) fn alone(model: &Model, id: Id) -> String {
-    Printer::new(model, true, |other, _| other != id).text(id)
+pub(super) fn alone(model: &TypeGraph, id: TypeId) -> String {
+    AvroPrinter::new(model, true, |other, _| other != id).text(id)
 }
 
-struct Printer<'a> {
-    model: &'a Model,
+struct AvroPrinter<'a> {
+    model: &'a TypeGraph,
     /// Named types that are known, and written by their names.
     known: Vec<bool>,
     /// The full names of all types; looked at by few schemas.
@@ -44,19 +44,19 @@ struct Printer<'a> {
     out: String,
 }
 
-impl<'a> Printer<'a> {
-    fn new(model: &'a Model, sorted: bool, known: impl Fn(Id, &Node) -> bool) -> Self {
-        let known = model.nodes.iter().enumerate().map(|(index, node)| known(Id(index), node)).collect();
+impl<'a> AvroPrinter<'a> {
+    fn new(model: &'a TypeGraph, sorted: bool, known: impl Fn(TypeId, &AvroType) -> bool) -> Self {
+        let known = model.nodes.iter().enumerate().map(|(index, node)| known(TypeId(index), node)).collect();
         Self { model, known, names: OnceCell::new(), sorted, out: String::new() }
     }
 
-    fn text(mut self, id: Id) -> String {
+    fn text(mut self, id: TypeId) -> String {
         self.schema(id, None);
         self.out
     }
 
     /// Goes as deep as [`super::depth`] has allowed.
-    fn schema(&mut self, id: Id, namespace: Option<&str>) {
+    fn schema(&mut self, id: TypeId, namespace: Option<&str>) {
         let node = self.model.node(id);
         if let Some(named) = node.kind.named()
             && std::mem::replace(&mut self.known[id.0], true)
@@ -66,14 +66,14 @@ impl<'a> Printer<'a> {
             return;
         }
         match &node.kind {
-            Kind::Primitive(primitive) if node.properties.is_empty() => json::text(&mut self.out, primitive.word()),
-            Kind::Union(branches) => {
+            AvroKind::Primitive(primitive) if node.properties.is_empty() => json::text(&mut self.out, primitive.word()),
+            AvroKind::Union(branches) => {
                 self.out.push('[');
                 self.list(branches, |printer, branch| printer.schema(*branch, namespace));
                 self.out.push(']');
             }
             kind => {
-                let error = matches!(kind, Kind::Record(record) if record.error);
+                let error = matches!(kind, AvroKind::Record(record) if record.error);
                 self.out.push_str("{\"type\":");
                 json::text(&mut self.out, if error { "error" } else { kind.word() });
                 if let Some(named) = kind.named() {
@@ -91,17 +91,17 @@ impl<'a> Printer<'a> {
     }
 
     /// What belongs to a kind of type.
-    fn inner(&mut self, kind: &'a Kind, namespace: Option<&str>) {
+    fn inner(&mut self, kind: &'a AvroKind, namespace: Option<&str>) {
         match kind {
-            Kind::Array(items) => {
+            AvroKind::Array(items) => {
                 self.out.push_str(",\"items\":");
                 self.schema(*items, namespace);
             }
-            Kind::Map(values) => {
+            AvroKind::Map(values) => {
                 self.out.push_str(",\"values\":");
                 self.schema(*values, namespace);
             }
-            Kind::Record(record) => {
+            AvroKind::Record(record) => {
                 self.out.push_str(",\"fields\":[");
                 self.list(&record.fields, |printer, field| {
                     printer.out.push_str("{\"name\":");
@@ -123,7 +123,7 @@ impl<'a> Printer<'a> {
                 });
                 self.out.push(']');
             }
-            Kind::Enum(symbols) => {
+            AvroKind::Enum(symbols) => {
                 self.out.push_str(",\"symbols\":[");
                 self.list(&symbols.symbols, |printer, symbol| json::text(&mut printer.out, symbol));
                 self.out.push(']');
@@ -132,15 +132,15 @@ impl<'a> Printer<'a> {
                     json::text(&mut self.out, default);
                 }
             }
-            Kind::Fixed(fixed) => {
+            AvroKind::Fixed(fixed) => {
                 self.out.push_str(",\"size\":");
                 self.out.push_str(&fixed.size.to_string());
             }
-            Kind::Primitive(_) | Kind::Union(_) | Kind::Forward => {}
+            AvroKind::Primitive(_) | AvroKind::Union(_) | AvroKind::Forward => {}
         }
     }
 
-    fn names(&mut self, named: &Named, namespace: Option<&str>) {
+    fn names(&mut self, named: &NamedType, namespace: Option<&str>) {
         self.out.push_str(",\"name\":");
         json::text(&mut self.out, named.name.simple());
         if named.name.namespace() != namespace {

@@ -6,12 +6,12 @@ use indexmap::IndexMap;
 use serde_json::{Map, Number, Value};
 
 use super::{
-    documents::{Documents, Place},
+    documents::{Documents, SchemaLocation},
     draft::{Draft, is_pattern},
-    node::{Id, Node, Types, Values, text},
+    node::{Subschema, SubschemaId, TypeSet, ValueList, text},
     unevaluated,
 };
-use crate::Invalid;
+use crate::InvalidSchema;
 
 /// Most schemas in a schema, with those that it refers to.
 const MAX_NODES: usize = 200_000;
@@ -44,15 +44,15 @@ const SHAPES: [(Draft, &str); 23] = [
 ];
 
 /// All schemas of a text; the first one is the whole.
-pub fn compile(documents: &mut Documents) -> Result<Vec<Node>, Invalid> {
-    let mut compiler = Compiler { documents, nodes: Vec::new(), known: HashMap::new() };
-    compiler.id(Place { document: 0, pointer: "".into() });
+pub fn compile(documents: &mut Documents) -> Result<Vec<Subschema>, InvalidSchema> {
+    let mut compiler = SchemaCompiler { documents, nodes: Vec::new(), known: HashMap::new() };
+    compiler.id(SchemaLocation { document: 0, pointer: "".into() });
     let mut next = 0;
     // A list of work instead of recursion: references may form chains of any length.
     while next < compiler.nodes.len() {
         compiler.fill(next)?;
         if compiler.nodes.len() > MAX_NODES {
-            return Err(Invalid::new(format!(
+            return Err(InvalidSchema::new(format!(
                 "the schema is made of more than {MAX_NODES} schemas; split it, or leave out what isn't needed"
             )));
         }
@@ -63,23 +63,23 @@ pub fn compile(documents: &mut Documents) -> Result<Vec<Node>, Invalid> {
     Ok(nodes)
 }
 
-struct Compiler<'a> {
+struct SchemaCompiler<'a> {
     documents: &'a mut Documents,
-    nodes: Vec<Node>,
-    known: HashMap<Place, Id>,
+    nodes: Vec<Subschema>,
+    known: HashMap<SchemaLocation, SubschemaId>,
 }
 
-impl Compiler<'_> {
-    fn id(&mut self, place: Place) -> Id {
+impl SchemaCompiler<'_> {
+    fn id(&mut self, place: SchemaLocation) -> SubschemaId {
         if let Some(id) = self.known.get(&place) {
             return *id;
         }
-        self.nodes.push(Node::anything(place.clone()));
+        self.nodes.push(Subschema::anything(place.clone()));
         self.known.insert(place, self.nodes.len() - 1);
         self.nodes.len() - 1
     }
 
-    fn fill(&mut self, id: Id) -> Result<(), Invalid> {
+    fn fill(&mut self, id: SubschemaId) -> Result<(), InvalidSchema> {
         let place = self.nodes[id].place.clone();
         let draft = self.documents.get(place.document).draft;
         self.documents.spend(place.pointer.len())?;
@@ -116,7 +116,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn assertions(&mut self, id: Id, members: &Map<String, Value>, draft: Draft) -> Result<(), Invalid> {
+    fn assertions(&mut self, id: SubschemaId, members: &Map<String, Value>, draft: Draft) -> Result<(), InvalidSchema> {
         let place = self.nodes[id].place.clone();
         let node = &mut self.nodes[id];
         let mut shape = String::new();
@@ -131,12 +131,12 @@ impl Compiler<'_> {
         let string = |keyword: &str| members.get(keyword).and_then(Value::as_str).map(Arc::<str>::from);
         node.types = members.get("type").map(types);
         if let Some(values) = members.get("enum").and_then(Value::as_array) {
-            node.values.push(Values::new(values));
+            node.values.push(ValueList::new(values));
         }
         if draft >= Draft::Six
             && let Some(value) = members.get("const")
         {
-            node.values.push(Values::new(std::slice::from_ref(value)));
+            node.values.push(ValueList::new(std::slice::from_ref(value)));
         }
         (node.minimum, node.maximum) = (number("minimum"), number("maximum"));
         if draft == Draft::Four {
@@ -185,7 +185,7 @@ impl Compiler<'_> {
     }
 
     /// A reference whose meaning depends on how it is reached, and all that it may mean.
-    fn dynamic(&self, members: &Map<String, Value>, draft: Draft) -> Option<(String, Vec<Place>)> {
+    fn dynamic(&self, members: &Map<String, Value>, draft: Draft) -> Option<(String, Vec<SchemaLocation>)> {
         let (keyword, anchor) = match draft {
             Draft::September2019 => ("$recursiveRef", "#"),
             Draft::December2020 => ("$dynamicRef", members.get("$dynamicRef")?.as_str()?.rsplit('#').next()?),
@@ -195,7 +195,7 @@ impl Compiler<'_> {
         Some((format!("{keyword}{reference}"), self.documents.dynamic(anchor)?.to_vec()))
     }
 
-    fn schemas(&mut self, id: Id, members: &Map<String, Value>, draft: Draft) -> Result<(), Invalid> {
+    fn schemas(&mut self, id: SubschemaId, members: &Map<String, Value>, draft: Draft) -> Result<(), InvalidSchema> {
         let place = self.nodes[id].place.clone();
         let mut links = std::mem::take(&mut self.nodes[id].links);
         for (keyword, value) in members {
@@ -256,24 +256,24 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn list(&mut self, place: &Place, keyword: &str, list: &[Value]) -> Vec<Id> {
+    fn list(&mut self, place: &SchemaLocation, keyword: &str, list: &[Value]) -> Vec<SubschemaId> {
         (0..list.len()).map(|index| self.id(place.below(&[keyword, &index.to_string()]))).collect()
     }
 
-    fn map(&mut self, place: &Place, keyword: &str, map: &Map<String, Value>) -> IndexMap<Arc<str>, Id> {
+    fn map(&mut self, place: &SchemaLocation, keyword: &str, map: &Map<String, Value>) -> IndexMap<Arc<str>, SubschemaId> {
         map.keys().map(|name| (name.as_str().into(), self.id(place.below(&[keyword, name])))).collect()
     }
 }
 
-fn not_a_pattern(pattern: &str, place: &Place) -> Invalid {
-    Invalid::new(format!("`{pattern}` at `{}` is no regular expression (ECMA 262)", place.pointer))
+fn not_a_pattern(pattern: &str, place: &SchemaLocation) -> InvalidSchema {
+    InvalidSchema::new(format!("`{pattern}` at `{}` is no regular expression (ECMA 262)", place.pointer))
 }
 
-fn types(value: &Value) -> Types {
+fn types(value: &Value) -> TypeSet {
     match value {
-        Value::String(name) => Types::named(name),
-        Value::Array(names) => names.iter().filter_map(Value::as_str).map(Types::named).fold(Types::NONE, Types::or),
-        _ => Types::ALL,
+        Value::String(name) => TypeSet::named(name),
+        Value::Array(names) => names.iter().filter_map(Value::as_str).map(TypeSet::named).fold(TypeSet::NONE, TypeSet::or),
+        _ => TypeSet::ALL,
     }
 }
 

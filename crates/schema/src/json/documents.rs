@@ -9,18 +9,18 @@ use super::{
     text::read,
     uri::{decoded, join, split, token, tokens},
 };
-use crate::{Dependency, Invalid};
+use crate::{Dependency, InvalidSchema};
 
 /// A place in a document, as a JSON pointer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct SchemaLocation {
     /// Which document; the first one is the schema itself.
     pub document: usize,
     /// Where in it.
     pub pointer: Arc<str>,
 }
 
-impl Place {
+impl SchemaLocation {
     /// A place below this one.
     pub fn below(&self, tokens: &[&str]) -> Self {
         let mut pointer = self.pointer.to_string();
@@ -50,11 +50,11 @@ pub struct Document {
 pub struct Documents {
     all: Vec<Document>,
     /// By URI without fragment.
-    resources: HashMap<String, Place>,
+    resources: HashMap<String, SchemaLocation>,
     /// By URI without fragment and name of the anchor.
-    anchors: HashMap<(String, String), Place>,
+    anchors: HashMap<(String, String), SchemaLocation>,
     /// The places that have a dynamic anchor, by its name.
-    dynamic: HashMap<String, Vec<Place>>,
+    dynamic: HashMap<String, Vec<SchemaLocation>>,
     /// How many bytes the names of all places have.
     size: usize,
 }
@@ -68,18 +68,18 @@ const DATA: [&str; 5] = ["enum", "const", "default", "examples", "required"];
 
 impl Documents {
     /// Reads and indexes all texts.
-    pub fn read(text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
+    pub fn read(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
         let mut documents = Self::default();
         let value = read(text)?;
         if !value.is_object() && !value.is_boolean() {
-            return Err(Invalid::new("a JSON Schema is an object, or `true` or `false`; this is something else"));
+            return Err(InvalidSchema::new("a JSON Schema is an object, or `true` or `false`; this is something else"));
         }
         let draft = Draft::named(&value).unwrap_or(Draft::Seven);
         draft.check(&value, "the schema")?;
         documents.add("".into(), value, draft)?;
         for dependency in dependencies {
-            let value =
-                read(&dependency.text).map_err(|error| Invalid::new(format!("the reference `{}`: {}", dependency.name, error.message)))?;
+            let value = read(&dependency.text)
+                .map_err(|error| InvalidSchema::new(format!("the reference `{}`: {}", dependency.name, error.message)))?;
             let draft = Draft::named(&value).unwrap_or(draft);
             draft.check(&value, &format!("the reference `{}`", dependency.name))?;
             documents.add(Arc::clone(&dependency.name), value, draft)?;
@@ -98,33 +98,33 @@ impl Documents {
     }
 
     /// What stands at a place.
-    pub fn value(&self, place: &Place) -> Option<&Value> {
+    pub fn value(&self, place: &SchemaLocation) -> Option<&Value> {
         self.all.get(place.document)?.value.pointer(&place.pointer)
     }
 
     /// The places that have this dynamic anchor, if there are several, so that what it means depends on how it is reached.
-    pub fn dynamic(&self, anchor: &str) -> Option<&[Place]> {
+    pub fn dynamic(&self, anchor: &str) -> Option<&[SchemaLocation]> {
         self.dynamic.get(anchor).map(Vec::as_slice).filter(|places| places.len() > 1)
     }
 
     /// Counts names that are kept.
-    pub fn spend(&mut self, bytes: usize) -> Result<(), Invalid> {
+    pub fn spend(&mut self, bytes: usize) -> Result<(), InvalidSchema> {
         self.size += bytes;
         if self.size > MAX_NAMES {
-            return Err(Invalid::new(format!(
+            return Err(InvalidSchema::new(format!(
                 "the names of all that is in the schema have more than {MAX_NAMES} bytes with what they are in; shorten the longest ones"
             )));
         }
         Ok(())
     }
 
-    fn add(&mut self, name: Arc<str>, value: Value, draft: Draft) -> Result<(), Invalid> {
+    fn add(&mut self, name: Arc<str>, value: Value, draft: Draft) -> Result<(), InvalidSchema> {
         let index = self.all.len();
         let outer = self.all.first().map_or("", |first| &first.base);
         let retrieved = join(outer, split(&name).0);
         let id = value.get(draft.id()).and_then(Value::as_str).unwrap_or_default();
         let base = join(&retrieved, split(id).0);
-        let root = Place { document: index, pointer: "".into() };
+        let root = SchemaLocation { document: index, pointer: "".into() };
         for uri in [&base, &retrieved, &name.to_string()] {
             self.resources.entry(uri.trim_end_matches('#').to_owned()).or_insert_with(|| root.clone());
         }
@@ -135,7 +135,7 @@ impl Documents {
     }
 
     /// Notes down names in a value. Recursion is bounded by the depth of JSON that is read.
-    fn index(&mut self, value: &Value, place: &Place, draft: Draft, base: &str) -> Result<(), Invalid> {
+    fn index(&mut self, value: &Value, place: &SchemaLocation, draft: Draft, base: &str) -> Result<(), InvalidSchema> {
         let base = &based(value, draft, base);
         self.spend(place.pointer.len() + base.len())?;
         match value {
@@ -177,7 +177,7 @@ impl Documents {
     }
 
     /// The place that a reference means, seen from `from`.
-    pub fn resolve(&mut self, reference: &str, from: &Place) -> Result<Place, Invalid> {
+    pub fn resolve(&mut self, reference: &str, from: &SchemaLocation) -> Result<SchemaLocation, InvalidSchema> {
         let (uri, fragment) = split(reference);
         let base = self.base(from);
         let target = join(&base, uri);
@@ -209,14 +209,14 @@ impl Documents {
         }
     }
 
-    fn unresolved(&self, reference: &str, from: &Place, why: &str) -> Invalid {
+    fn unresolved(&self, reference: &str, from: &SchemaLocation, why: &str) -> InvalidSchema {
         let document = &self.get(from.document).name;
         let of = if document.is_empty() { String::new() } else { format!(" of the reference `{document}`") };
-        Invalid::new(format!("`{reference}` at `{}`{of} can't be resolved: {why}", from.below(&["$ref"]).pointer))
+        InvalidSchema::new(format!("`{reference}` at `{}`{of} can't be resolved: {why}", from.below(&["$ref"]).pointer))
     }
 
     /// What references at a place are relative to.
-    fn base(&self, place: &Place) -> String {
+    fn base(&self, place: &SchemaLocation) -> String {
         let document = self.get(place.document);
         let mut base = document.base.clone();
         let mut value = &*document.value;

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::Invalid;
+use crate::InvalidSchema;
 
 /// Most violations of a meta-schema that are told at once.
 const MAX_VIOLATIONS: usize = 3;
@@ -57,7 +57,7 @@ impl Draft {
     }
 
     /// Whether a schema is as the meta-schema says.
-    pub fn check(self, schema: &Value, of: &str) -> Result<(), Invalid> {
+    pub fn check(self, schema: &Value, of: &str) -> Result<(), InvalidSchema> {
         let validator = match self {
             Self::Four => jsonschema::draft4::meta::validator(),
             Self::Six => jsonschema::draft6::meta::validator(),
@@ -69,7 +69,7 @@ impl Draft {
         if violations.is_empty() {
             return Ok(());
         }
-        Err(Invalid::new(format!("{of} is no valid JSON Schema of {}: {}", self.title(), violations.join("; "))))
+        Err(InvalidSchema::new(format!("{of} is no valid JSON Schema of {}: {}", self.title(), violations.join("; "))))
     }
 
     /// Its name, for people.

@@ -20,57 +20,60 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::{Dependency, Difference, Invalid, Policy, tag::Visit};
-use node::Node;
+use super::{CompatibilityPolicy, Dependency, Difference, InvalidSchema, tag::PartVisitor};
+use node::Subschema;
 
 /// A schema with all that it refers to.
 #[derive(Debug)]
-pub struct Schema {
+pub struct JsonSchema {
     text: String,
-    nodes: Vec<Node>,
+    nodes: Vec<Subschema>,
     /// What the texts that it refers to are called, behind an empty name for itself.
     names: Vec<Arc<str>>,
 }
 
-impl Schema {
-    /// Reads a text; see [`super::Schema::parse`]. Without a `$schema` that is known, it is draft 7.
-    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
+impl JsonSchema {
+    /// Reads a text; see [`crate::Schema::parse`]. Without a `$schema` that is known, it is draft 7.
+    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
         let mut documents = documents::Documents::read(text, dependencies)?;
         let nodes = compile::compile(&mut documents)?;
         Ok(Self { text: text.to_owned(), nodes, names: documents.names() })
     }
 
-    /// The text without spaces; see [`super::Schema::canonical`]. Members keep their order, numbers their digits.
+    /// The text without spaces; see [`crate::Schema::canonical`]. Members keep their order, numbers their digits.
     pub fn canonical(&self) -> String {
         text::minified(&self.text)
     }
 
-    /// Members sorted by name; see [`super::Schema::normalized`]. Lists keep their order.
+    /// Members sorted by name; see [`crate::Schema::normalized`]. Lists keep their order.
     pub fn normalized(&self) -> String {
         text::sorted(&self.text)
     }
 
-    /// See [`super::Schema::rendered`]; there is no other shape.
-    pub fn rendered(&self, _shape: &str) -> Option<String> {
+    /// See [`crate::Schema::render_as`]; there is no other shape.
+    pub fn render_as(&self, _shape: &str) -> Option<String> {
         None
     }
 
-    /// See [`super::Schema::tags`].
-    pub(super) fn tags(&self, visit: &mut Visit) {
+    /// See [`crate::Schema::tags`].
+    pub(super) fn tags(&self, visit: &mut PartVisitor) {
         tag::each(&self.text, visit);
     }
 
-    /// See [`super::Schema::tagged`].
-    pub(super) fn tagged(&self, visit: &mut Visit) -> String {
+    /// See [`crate::Schema::change_tags`].
+    pub(super) fn change_tags(&self, visit: &mut PartVisitor) -> String {
         tag::each(&self.text, visit)
     }
 }
 
-/// Why data of `writer` may not be valid for `reader`; see [`super::Schema::differences`] and [`compare`].
-pub fn differences(reader: &Schema, writer: &Schema, policy: Policy) -> Vec<Difference> {
+/// Why data of `writer` may not be valid for `reader`; see [`crate::Schema::differences`] and [`compare`].
+pub fn differences(reader: &JsonSchema, writer: &JsonSchema, policy: CompatibilityPolicy) -> Vec<Difference> {
     let told = compare::differences(reader, writer, policy);
     // What is surely no difference for all data is none in the lenient policy either, which looks less closely in places.
-    if policy == Policy::Lenient && !told.is_empty() && compare::differences(reader, writer, Policy::Strict).is_empty() {
+    if policy == CompatibilityPolicy::Lenient
+        && !told.is_empty()
+        && compare::differences(reader, writer, CompatibilityPolicy::Strict).is_empty()
+    {
         return Vec::new();
     }
     told

@@ -5,16 +5,16 @@ use std::{collections::HashSet, sync::Arc};
 use indexmap::IndexMap;
 use serde_json::{Number, Value};
 
-use super::documents::Place;
+use super::documents::SchemaLocation;
 
 /// A schema among others, by its index.
-pub type Id = usize;
+pub type SubschemaId = usize;
 
 /// Kinds of values, as a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Types(u8);
+pub struct TypeSet(u8);
 
-impl Types {
+impl TypeSet {
     pub const NONE: Self = Self(0);
     pub const NULL: Self = Self(1);
     pub const BOOLEAN: Self = Self(2);
@@ -109,12 +109,12 @@ impl Types {
 
 /// Values of `enum` or `const`, and the same as texts in which `1` and `1.0` are one.
 #[derive(Clone, Debug)]
-pub struct Values {
+pub struct ValueList {
     pub values: Arc<[Value]>,
     pub texts: Arc<HashSet<String>>,
 }
 
-impl Values {
+impl ValueList {
     pub fn new(values: &[Value]) -> Self {
         Self { values: values.into(), texts: Arc::new(values.iter().map(text).collect()) }
     }
@@ -141,14 +141,14 @@ pub fn text(value: &Value) -> String {
 
 /// A schema.
 #[derive(Clone, Debug)]
-pub struct Node {
-    pub place: Place,
+pub struct Subschema {
+    pub place: SchemaLocation,
     /// The keywords that it asserts itself, as a text; equal texts assert the same.
     pub shape: Arc<str>,
     /// `true` and `false` are schemas.
     pub verdict: Option<bool>,
-    pub types: Option<Types>,
-    pub values: Vec<Values>,
+    pub types: Option<TypeSet>,
+    pub values: Vec<ValueList>,
     pub minimum: Option<Number>,
     pub maximum: Option<Number>,
     pub exclusive_minimum: Option<Number>,
@@ -170,41 +170,41 @@ pub struct Node {
     pub max_contains: Option<u64>,
     pub has_default: bool,
     /// What it is made of.
-    pub links: Links,
+    pub links: SubschemaLinks,
 }
 
 /// Schemas within a schema.
 #[derive(Clone, Debug, Default)]
-pub struct Links {
-    pub reference: Option<Id>,
-    pub all_of: Vec<Id>,
-    pub any_of: Vec<Id>,
-    pub one_of: Vec<Id>,
-    pub not: Option<Id>,
+pub struct SubschemaLinks {
+    pub reference: Option<SubschemaId>,
+    pub all_of: Vec<SubschemaId>,
+    pub any_of: Vec<SubschemaId>,
+    pub one_of: Vec<SubschemaId>,
+    pub not: Option<SubschemaId>,
     /// `if`, `then` and `else`.
-    pub condition: Option<[Id; 3]>,
-    pub properties: IndexMap<Arc<str>, Id>,
-    pub patterns: IndexMap<Arc<str>, Id>,
-    pub additional: Option<Id>,
-    pub property_names: Option<Id>,
+    pub condition: Option<[SubschemaId; 3]>,
+    pub properties: IndexMap<Arc<str>, SubschemaId>,
+    pub patterns: IndexMap<Arc<str>, SubschemaId>,
+    pub additional: Option<SubschemaId>,
+    pub property_names: Option<SubschemaId>,
     /// Of `dependentSchemas` and of the schemas of `dependencies`.
-    pub dependent: IndexMap<Arc<str>, Id>,
-    pub prefix: Vec<Id>,
-    pub items: Option<Id>,
-    pub contains: Option<Id>,
-    pub unevaluated_properties: Option<Id>,
-    pub unevaluated_items: Option<Id>,
+    pub dependent: IndexMap<Arc<str>, SubschemaId>,
+    pub prefix: Vec<SubschemaId>,
+    pub items: Option<SubschemaId>,
+    pub contains: Option<SubschemaId>,
+    pub unevaluated_properties: Option<SubschemaId>,
+    pub unevaluated_items: Option<SubschemaId>,
     /// All that a dynamic reference may mean, if that depends on how it is reached.
-    pub dynamic: Vec<Id>,
+    pub dynamic: Vec<SubschemaId>,
     /// What `unevaluated…` says, as a schema with `additional` or `items`: as far as it holds whatever data looks like.
-    pub rest_at_least: Option<Id>,
+    pub rest_at_least: Option<SubschemaId>,
     /// The same, as much of it as there may be.
-    pub rest_at_most: Option<Id>,
+    pub rest_at_most: Option<SubschemaId>,
 }
 
-impl Links {
+impl SubschemaLinks {
     /// All of them, by keyword and name.
-    pub fn each(&self, mut visit: impl FnMut(&str, &str, Id)) {
+    pub fn each(&self, mut visit: impl FnMut(&str, &str, SubschemaId)) {
         let options = [
             ("$ref", self.reference),
             ("not", self.not),
@@ -268,9 +268,9 @@ impl Links {
     }
 }
 
-impl Node {
+impl Subschema {
     /// A schema that says nothing.
-    pub fn anything(place: Place) -> Self {
+    pub fn anything(place: SchemaLocation) -> Self {
         Self {
             place,
             shape: "".into(),
@@ -296,7 +296,7 @@ impl Node {
             min_contains: None,
             max_contains: None,
             has_default: false,
-            links: Links::default(),
+            links: SubschemaLinks::default(),
         }
     }
 

@@ -5,8 +5,8 @@
 //! `object.orders.$items.id`, `object.$defs.Address.street`, `object.$oneOf.1`. Names have `\` before a dot, a `\` and a `$` that
 //! begins them, so that each path means one schema. Schemas that `$ref` leads to are called by where they are.
 
-use super::text::{self, Tree};
-use crate::tag::{ATTRIBUTE, MAX_PATH, Part, Shown, Visit};
+use super::text::{self, JsonTree};
+use crate::tag::{ATTRIBUTE, MAX_PATH, PartKind, PartVisitor, SchemaPart};
 
 /// What the schema as a whole is called.
 const ROOT: &str = "object";
@@ -34,46 +34,46 @@ const MAPS: [&str; 6] = ["$defs", "definitions", "dependencies", "dependentSchem
 const PROPERTIES: &str = "properties";
 
 /// Shows all schemas of the text that are objects, and writes the text without spaces. Booleans have no room for tags.
-pub(super) fn each(text: &str, visit: &mut Visit) -> String {
+pub(super) fn each(text: &str, visit: &mut PartVisitor) -> String {
     let Some(mut tree) = text::tree(text) else { return text.to_owned() };
-    Walk { path: ROOT.to_owned(), visit }.schema(&mut tree, Part::Record);
+    JsonTagWalk { path: ROOT.to_owned(), visit }.schema(&mut tree, PartKind::Record);
     tree.minified()
 }
 
-struct Walk<'a, 'b> {
+struct JsonTagWalk<'a, 'b> {
     path: String,
-    visit: &'a mut Visit<'b>,
+    visit: &'a mut PartVisitor<'b>,
 }
 
-impl Walk<'_, '_> {
+impl JsonTagWalk<'_, '_> {
     /// Recursion is bounded by the depth of JSON that is read.
-    fn schema(&mut self, schema: &mut Tree, part: Part) {
-        let Tree::Object(members) = schema else { return };
+    fn schema(&mut self, schema: &mut JsonTree, part: PartKind) {
+        let JsonTree::Object(members) = schema else { return };
         if self.path.len() > MAX_PATH {
             return;
         }
-        let before = members.get(ATTRIBUTE).map(Tree::texts).unwrap_or_default();
+        let before = members.get(ATTRIBUTE).map(JsonTree::texts).unwrap_or_default();
         let mut tags = before.clone();
-        (self.visit)(&Shown { part, path: &self.path, also: None }, &mut tags);
+        (self.visit)(&SchemaPart { part, path: &self.path, also: None }, &mut tags);
         if tags != before && tags.is_empty() {
             members.shift_remove(ATTRIBUTE);
         } else if tags != before {
-            members.insert(ATTRIBUTE.to_owned(), Tree::Array(tags.into_iter().map(Tree::Text).collect()));
+            members.insert(ATTRIBUTE.to_owned(), JsonTree::Array(tags.into_iter().map(JsonTree::Text).collect()));
         }
         for (keyword, member) in members {
             let keyword = keyword.as_str();
             match member {
-                Tree::Object(schemas) if MAPS.contains(&keyword) => {
-                    let part = if keyword == PROPERTIES { Part::Field } else { Part::Record };
+                JsonTree::Object(schemas) if MAPS.contains(&keyword) => {
+                    let part = if keyword == PROPERTIES { PartKind::Field } else { PartKind::Record };
                     for (name, schema) in schemas {
                         let step = if keyword == PROPERTIES { escaped(name) } else { format!("{}.{}", step(keyword), escaped(name)) };
                         self.below(&step, schema, part);
                     }
                 }
-                Tree::Object(_) if ONE.contains(&keyword) => self.below(&step(keyword), member, Part::Record),
-                Tree::Array(schemas) if LISTS.contains(&keyword) => {
+                JsonTree::Object(_) if ONE.contains(&keyword) => self.below(&step(keyword), member, PartKind::Record),
+                JsonTree::Array(schemas) if LISTS.contains(&keyword) => {
                     for (index, schema) in schemas.iter_mut().enumerate() {
-                        self.below(&format!("{}.{index}", step(keyword)), schema, Part::Record);
+                        self.below(&format!("{}.{index}", step(keyword)), schema, PartKind::Record);
                     }
                 }
                 _ => {}
@@ -81,7 +81,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn below(&mut self, step: &str, schema: &mut Tree, part: Part) {
+    fn below(&mut self, step: &str, schema: &mut JsonTree, part: PartKind) {
         let length = self.path.len();
         self.path.push('.');
         self.path.push_str(step);

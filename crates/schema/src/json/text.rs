@@ -5,17 +5,20 @@ use std::fmt::Write as _;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::Invalid;
+use crate::InvalidSchema;
 
 /// Longest text of a schema, in bytes.
 pub const MAX_TEXT: usize = 4 * 1024 * 1024;
 
 /// Reads a text; what is no JSON is told with line and column. Values nest at most 127 deep.
-pub fn read(text: &str) -> Result<Value, Invalid> {
+pub fn read(text: &str) -> Result<Value, InvalidSchema> {
     if text.len() > MAX_TEXT {
-        return Err(Invalid::new(format!("the schema has {} bytes, and at most {MAX_TEXT} are read; split it by references", text.len())));
+        return Err(InvalidSchema::new(format!(
+            "the schema has {} bytes, and at most {MAX_TEXT} are read; split it by references",
+            text.len()
+        )));
     }
-    serde_json::from_str(text).map_err(|error| Invalid::new(format!("the schema is no JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| InvalidSchema::new(format!("the schema is no JSON: {error}")))
 }
 
 /// The text without spaces. It has to be JSON; anything else is returned as it is.
@@ -36,23 +39,23 @@ fn written(text: &str, sort: bool) -> String {
 }
 
 /// The value of a text that is known to be JSON.
-pub fn tree(text: &str) -> Option<Tree<'_>> {
-    Reader { text, at: 0 }.value()
+pub fn tree(text: &str) -> Option<JsonTree<'_>> {
+    JsonTreeReader { text, at: 0 }.value()
 }
 
 /// A value with literals and numbers as they are written.
-pub enum Tree<'a> {
+pub enum JsonTree<'a> {
     /// A number, `true`, `false` or `null`.
     Literal(&'a str),
     /// A text.
     Text(String),
     /// A list.
-    Array(Vec<Tree<'a>>),
+    Array(Vec<JsonTree<'a>>),
     /// A member that is written twice counts with its last value, at its first place.
-    Object(IndexMap<String, Tree<'a>>),
+    Object(IndexMap<String, JsonTree<'a>>),
 }
 
-impl Tree<'_> {
+impl JsonTree<'_> {
     /// The text without spaces.
     pub fn minified(&self) -> String {
         let mut out = String::new();
@@ -107,27 +110,27 @@ fn write_text(text: &str, out: &mut String) {
 }
 
 /// Reads a text that is known to be JSON, so it checks no more than it needs to.
-struct Reader<'a> {
+struct JsonTreeReader<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl<'a> Reader<'a> {
-    fn value(&mut self) -> Option<Tree<'a>> {
+impl<'a> JsonTreeReader<'a> {
+    fn value(&mut self) -> Option<JsonTree<'a>> {
         match self.peek()? {
             b'{' => self.object(),
             b'[' => self.array(),
-            b'"' => self.text().map(Tree::Text),
+            b'"' => self.text().map(JsonTree::Text),
             _ => {
                 let rest = &self.text[self.at..];
                 let length = rest.find(|c: char| ",]}".contains(c) || c.is_ascii_whitespace()).unwrap_or(rest.len());
                 self.at += length;
-                Some(Tree::Literal(&rest[..length]))
+                Some(JsonTree::Literal(&rest[..length]))
             }
         }
     }
 
-    fn object(&mut self) -> Option<Tree<'a>> {
+    fn object(&mut self) -> Option<JsonTree<'a>> {
         self.at += 1;
         let mut members = IndexMap::new();
         loop {
@@ -142,10 +145,10 @@ impl<'a> Reader<'a> {
             }
         }
         self.at += 1;
-        Some(Tree::Object(members))
+        Some(JsonTree::Object(members))
     }
 
-    fn array(&mut self) -> Option<Tree<'a>> {
+    fn array(&mut self) -> Option<JsonTree<'a>> {
         self.at += 1;
         let mut items = Vec::new();
         loop {
@@ -156,7 +159,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.at += 1;
-        Some(Tree::Array(items))
+        Some(JsonTree::Array(items))
     }
 
     fn text(&mut self) -> Option<String> {

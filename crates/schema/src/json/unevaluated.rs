@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::node::{Id, Node};
+use super::node::{Subschema, SubschemaId};
 
 /// What a schema evaluates.
 #[derive(Default)]
@@ -21,14 +21,14 @@ struct Evaluated {
 }
 
 /// Adds the readings to all schemas that have one of the keywords.
-pub fn derive(nodes: &mut Vec<Node>) {
-    let closing: Vec<Id> = (0..nodes.len())
+pub fn derive(nodes: &mut Vec<Subschema>) {
+    let closing: Vec<SubschemaId> = (0..nodes.len())
         .filter(|id| nodes[*id].links.unevaluated_properties.is_some() || nodes[*id].links.unevaluated_items.is_some())
         .collect();
     if closing.is_empty() {
         return;
     }
-    let mut anything = Node::anything(nodes[0].place.clone());
+    let mut anything = Subschema::anything(nodes[0].place.clone());
     anything.verdict = Some(true);
     nodes.push(anything);
     let anything = nodes.len() - 1;
@@ -41,8 +41,8 @@ pub fn derive(nodes: &mut Vec<Node>) {
     }
 }
 
-fn reading(nodes: &[Node], id: Id, evaluated: &Evaluated, anything: Id) -> Node {
-    let mut node = Node::anything(nodes[id].place.clone());
+fn reading(nodes: &[Subschema], id: SubschemaId, evaluated: &Evaluated, anything: SubschemaId) -> Subschema {
+    let mut node = Subschema::anything(nodes[id].place.clone());
     if let Some(rest) = nodes[id].links.unevaluated_properties.filter(|_| !evaluated.all_properties) {
         node.links.properties = evaluated.names.iter().map(|name| (Arc::clone(name), anything)).collect();
         node.links.patterns = evaluated.patterns.iter().map(|pattern| (Arc::clone(pattern), anything)).collect();
@@ -56,7 +56,7 @@ fn reading(nodes: &[Node], id: Id, evaluated: &Evaluated, anything: Id) -> Node 
 }
 
 /// What `id` and the schemas beside it evaluate: for sure, or (`maybe`) whatever way its choices go.
-fn evaluated(nodes: &[Node], id: Id, maybe: bool) -> Evaluated {
+fn evaluated(nodes: &[Subschema], id: SubschemaId, maybe: bool) -> Evaluated {
     let mut evaluated = Evaluated::default();
     let mut seen = HashSet::from([id]);
     let mut todo = vec![id];
@@ -68,7 +68,7 @@ fn evaluated(nodes: &[Node], id: Id, maybe: bool) -> Evaluated {
         evaluated.all_properties |= links.additional.is_some() || inner && links.unevaluated_properties.is_some();
         evaluated.prefix = evaluated.prefix.max(links.prefix.len());
         evaluated.all_items |= links.items.is_some() || inner && links.unevaluated_items.is_some() || maybe && links.contains.is_some();
-        let mut within: Vec<Id> = links.reference.into_iter().chain(links.all_of.iter().copied()).collect();
+        let mut within: Vec<SubschemaId> = links.reference.into_iter().chain(links.all_of.iter().copied()).collect();
         if maybe && !links.dynamic.is_empty() {
             (evaluated.all_properties, evaluated.all_items) = (true, true);
         }

@@ -8,7 +8,7 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-use crate::Invalid;
+use crate::InvalidSchema;
 
 /// Deepest nesting of messages within messages, as protoc has it.
 const MAX_DEPTH: usize = 31;
@@ -19,10 +19,10 @@ const MAX_RANGES: usize = 2_000;
 
 /// Refuses a descriptor that no compiler makes. `source` tells that it was parsed from source, where entries of maps are made
 /// by the parser alone.
-pub(super) fn sane(name: &str, file: &FileDescriptorProto, source: bool) -> Result<(), Invalid> {
-    let check = Check { file: name, source };
+pub(super) fn sane(name: &str, file: &FileDescriptorProto, source: bool) -> Result<(), InvalidSchema> {
+    let check = DescriptorCheck { file: name, source };
     check.dotted(file.package.as_deref().unwrap_or_default(), "the package")?;
-    file.message_type.iter().try_for_each(|message| check.message(message, "", 0, &Uses::new()))?;
+    file.message_type.iter().try_for_each(|message| check.message(message, "", 0, &MapUses::new()))?;
     file.enum_type.iter().try_for_each(|values| check.enumeration(values, ""))?;
     file.extension.iter().try_for_each(|field| check.field(field, "an extension", 0))?;
     for service in &file.service {
@@ -37,34 +37,34 @@ pub(super) fn sane(name: &str, file: &FileDescriptorProto, source: bool) -> Resu
 }
 
 /// How many fields of a message are many of a type, by the last part of its name.
-type Uses<'a> = HashMap<&'a str, usize>;
+type MapUses<'a> = HashMap<&'a str, usize>;
 
-fn uses_of(fields: &[FieldDescriptorProto]) -> Uses<'_> {
-    let mut uses = Uses::new();
+fn uses_of(fields: &[FieldDescriptorProto]) -> MapUses<'_> {
+    let mut uses = MapUses::new();
     for field in fields.iter().filter(|field| field.label() == Label::Repeated && field.r#type() != Type::Group) {
         *uses.entry(field.type_name().rsplit('.').next().unwrap_or_default()).or_default() += 1;
     }
     uses
 }
 
-struct Check<'a> {
+struct DescriptorCheck<'a> {
     file: &'a str,
     source: bool,
 }
 
-impl Check<'_> {
-    fn refuse<T>(&self, why: &str) -> Result<T, Invalid> {
-        Err(Invalid::new(format!("{}: {why}", self.file)))
+impl DescriptorCheck<'_> {
+    fn refuse<T>(&self, why: &str) -> Result<T, InvalidSchema> {
+        Err(InvalidSchema::new(format!("{}: {why}", self.file)))
     }
 
-    fn short(&self, name: &str, what: &str) -> Result<(), Invalid> {
+    fn short(&self, name: &str, what: &str) -> Result<(), InvalidSchema> {
         if name.len() <= MAX_NAME {
             return Ok(());
         }
         self.refuse(&format!("{what} has a name of more than {MAX_NAME} bytes; shorten it"))
     }
 
-    fn ident(&self, name: &str, what: &str) -> Result<(), Invalid> {
+    fn ident(&self, name: &str, what: &str) -> Result<(), InvalidSchema> {
         self.short(name, what)?;
         let mut letters = name.chars();
         let begins = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
@@ -75,7 +75,7 @@ impl Check<'_> {
     }
 
     /// A name with dots, or none at all.
-    fn dotted(&self, name: &str, what: &str) -> Result<(), Invalid> {
+    fn dotted(&self, name: &str, what: &str) -> Result<(), InvalidSchema> {
         if name.is_empty() {
             return Ok(());
         }
@@ -83,7 +83,7 @@ impl Check<'_> {
         name.strip_prefix('.').unwrap_or(name).split('.').try_for_each(|part| self.ident(part, what))
     }
 
-    fn message(&self, message: &DescriptorProto, parent: &str, depth: usize, uses: &Uses) -> Result<(), Invalid> {
+    fn message(&self, message: &DescriptorProto, parent: &str, depth: usize, uses: &MapUses) -> Result<(), InvalidSchema> {
         if depth > MAX_DEPTH {
             return self.refuse(&format!("messages are nested deeper than {MAX_DEPTH} levels; take inner ones out to the file"));
         }
@@ -104,7 +104,7 @@ impl Check<'_> {
         message.nested_type.iter().try_for_each(|nested| self.message(nested, &path, depth + 1, &uses))
     }
 
-    fn field(&self, field: &FieldDescriptorProto, path: &str, oneofs: usize) -> Result<(), Invalid> {
+    fn field(&self, field: &FieldDescriptorProto, path: &str, oneofs: usize) -> Result<(), InvalidSchema> {
         self.ident(field.name(), "a field")?;
         self.dotted(field.type_name(), "a type")?;
         self.dotted(field.extendee(), "an extended message")?;
@@ -123,7 +123,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn enumeration(&self, values: &EnumDescriptorProto, parent: &str) -> Result<(), Invalid> {
+    fn enumeration(&self, values: &EnumDescriptorProto, parent: &str) -> Result<(), InvalidSchema> {
         self.ident(values.name(), "an enum")?;
         if values.value.is_empty() {
             return self.refuse(&format!("enum `{}` of `{parent}` has no value; give it one", values.name()));
@@ -136,7 +136,7 @@ impl Check<'_> {
     }
 
     /// A message that is the entry of a map has a key, a value and the one field that it is made for.
-    fn entry(&self, message: &DescriptorProto, path: &str, uses: &Uses) -> Result<(), Invalid> {
+    fn entry(&self, message: &DescriptorProto, path: &str, uses: &MapUses) -> Result<(), InvalidSchema> {
         let Some(options) = &message.options else { return Ok(()) };
         let written = options
             .uninterpreted_option

@@ -3,8 +3,8 @@
 //! The parser knows proto2 and proto3. Written with labels, an edition is proto2 as to its grammar, and what its features say
 //! is read from the options (see [`super::features`]).
 
-use super::scan::{self, Kind, Word};
-use crate::Invalid;
+use super::scan::{self, Token, TokenKind};
+use crate::InvalidSchema;
 
 /// An edition: `2023` or `2024`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +75,9 @@ enum Block {
 }
 
 /// Writes a text of an edition in proto2's grammar; `None` if it isn't of an edition.
-pub(super) fn rewritten(text: &str, words: &[Word]) -> Result<Option<(Edition, String, Edits)>, Invalid> {
+pub(super) fn rewritten(text: &str, words: &[Token]) -> Result<Option<(Edition, String, Edits)>, InvalidSchema> {
     let [first, equals, value, end, rest @ ..] = words else { return Ok(None) };
-    if first.of(text) != "edition" || !equals.is(b'=') || value.kind != Kind::Text || !end.is(b';') {
+    if first.of(text) != "edition" || !equals.is(b'=') || value.kind != TokenKind::Text || !end.is(b';') {
         return Ok(None);
     }
     let wanted = value.of(text).trim_matches(['"', '\'']);
@@ -86,30 +86,30 @@ pub(super) fn rewritten(text: &str, words: &[Word]) -> Result<Option<(Edition, S
     };
     let mut edits = Edits::default();
     edits.0.push(Edit { at: first.start, removed: end.end - first.start, added: "syntax = \"proto2\";" });
-    let mut walk = Walk { text, words: rest, at: 0, edits };
+    let mut walk = EditionRewriter { text, words: rest, at: 0, edits };
     walk.file()?;
     let out = walk.edits.apply(text);
     Ok(Some((edition, out, walk.edits)))
 }
 
-fn refused(text: &str, word: Word, why: &str) -> Invalid {
-    Invalid::new(format!("{}: {why}", scan::place(text, word.start)))
+fn refused(text: &str, word: Token, why: &str) -> InvalidSchema {
+    InvalidSchema::new(format!("{}: {why}", scan::place(text, word.start)))
 }
 
-struct Walk<'a> {
+struct EditionRewriter<'a> {
     text: &'a str,
-    words: &'a [Word],
+    words: &'a [Token],
     at: usize,
     edits: Edits,
 }
 
-impl Walk<'_> {
-    fn word(&self, ahead: usize) -> Option<Word> {
+impl EditionRewriter<'_> {
+    fn word(&self, ahead: usize) -> Option<Token> {
         self.words.get(self.at + ahead).copied()
     }
 
     /// All statements of the file, blocks within blocks.
-    fn file(&mut self) -> Result<(), Invalid> {
+    fn file(&mut self) -> Result<(), InvalidSchema> {
         let mut blocks = vec![Block::File];
         while let Some(word) = self.word(0) {
             let block = blocks.last().copied().unwrap_or(Block::File);
@@ -126,7 +126,7 @@ impl Walk<'_> {
     }
 
     /// One statement; the block that it opens, if it opens one.
-    fn statement(&mut self, block: Block, word: Word) -> Result<Option<Block>, Invalid> {
+    fn statement(&mut self, block: Block, word: Token) -> Result<Option<Block>, InvalidSchema> {
         let text = self.text;
         let opens = |kind| if block == Block::Enum { None } else { Some(kind) };
         let inner = match word.of(text) {
@@ -182,7 +182,7 @@ impl Walk<'_> {
         let mut ahead = 1;
         while let Some(word) = self.word(ahead).filter(|word| !word.is(b';') && !word.is(b'}')) {
             let named =
-                word.kind == Kind::Name && word.of(self.text).starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+                word.kind == TokenKind::Name && word.of(self.text).starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
             if named && !matches!(word.of(self.text), "to" | "max") {
                 self.edits.insert(word.start, "\"");
                 self.edits.insert(word.end, "\"");
@@ -196,13 +196,13 @@ impl Walk<'_> {
         let mut depth = 0_usize;
         while let Some(word) = self.word(0) {
             match word.kind {
-                Kind::Sign(b';') if depth == 0 => {
+                TokenKind::Sign(b';') if depth == 0 => {
                     self.at += 1;
                     return;
                 }
-                Kind::Sign(b'}') if depth == 0 => return,
-                Kind::Sign(b'{' | b'[' | b'(' | b'<') => depth += 1,
-                Kind::Sign(b'}' | b']' | b')' | b'>') => {
+                TokenKind::Sign(b'}') if depth == 0 => return,
+                TokenKind::Sign(b'{' | b'[' | b'(' | b'<') => depth += 1,
+                TokenKind::Sign(b'}' | b']' | b')' | b'>') => {
                     depth = depth.saturating_sub(1);
                     let closed = depth == 0 && word.is(b'}') && !self.word(1).is_some_and(|next| next.is(b';') || next.is(b']'));
                     if closed {

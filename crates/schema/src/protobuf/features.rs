@@ -2,7 +2,7 @@
 
 use prost_reflect::{Cardinality, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor};
 
-use super::link::Linked;
+use super::link::LinkedFile;
 
 /// `field_presence = LEGACY_REQUIRED`.
 const REQUIRED: i32 = 3;
@@ -11,7 +11,7 @@ const DELIMITED: i32 = 2;
 
 /// What a field of any syntax is on the wire, beyond its type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Traits {
+pub(super) struct WireTraits {
     /// Data without it can't be read.
     pub required: bool,
     /// A message is framed by tags, as a group is, and not by its length.
@@ -19,8 +19,8 @@ pub(super) struct Traits {
 }
 
 /// Of a field.
-pub(super) fn of_field(linked: &Linked, field: &FieldDescriptor) -> Traits {
-    let plain = Traits { required: field.cardinality() == Cardinality::Required, delimited: field.is_group() };
+pub(super) fn of_field(linked: &LinkedFile, field: &FieldDescriptor) -> WireTraits {
+    let plain = WireTraits { required: field.cardinality() == Cardinality::Required, delimited: field.is_group() };
     if field.is_map() || !linked.editions.contains(field.parent_file().name()) {
         return plain;
     }
@@ -29,8 +29,8 @@ pub(super) fn of_field(linked: &Linked, field: &FieldDescriptor) -> Traits {
 }
 
 /// Of an extension.
-pub(super) fn of_extension(linked: &Linked, field: &ExtensionDescriptor) -> Traits {
-    let plain = Traits { required: field.cardinality() == Cardinality::Required, delimited: field.is_group() };
+pub(super) fn of_extension(linked: &LinkedFile, field: &ExtensionDescriptor) -> WireTraits {
+    let plain = WireTraits { required: field.cardinality() == Cardinality::Required, delimited: field.is_group() };
     if !linked.editions.contains(field.parent_file().name()) {
         return plain;
     }
@@ -39,7 +39,7 @@ pub(super) fn of_extension(linked: &Linked, field: &ExtensionDescriptor) -> Trai
 }
 
 /// The innermost declaration that sets a feature decides it.
-fn resolved(plain: Traits, own: &DynamicMessage, mut parent: Option<MessageDescriptor>, file: &DynamicMessage) -> Traits {
+fn resolved(plain: WireTraits, own: &DynamicMessage, mut parent: Option<MessageDescriptor>, file: &DynamicMessage) -> WireTraits {
     let (mut presence, mut encoding) = (feature(own, "field_presence"), feature(own, "message_encoding"));
     while let Some(message) = parent {
         let options = message.options();
@@ -49,7 +49,7 @@ fn resolved(plain: Traits, own: &DynamicMessage, mut parent: Option<MessageDescr
     }
     presence = presence.or_else(|| feature(file, "field_presence"));
     encoding = encoding.or_else(|| feature(file, "message_encoding"));
-    Traits { required: plain.required || presence == Some(REQUIRED), delimited: plain.delimited || encoding == Some(DELIMITED) }
+    WireTraits { required: plain.required || presence == Some(REQUIRED), delimited: plain.delimited || encoding == Some(DELIMITED) }
 }
 
 fn feature(options: &DynamicMessage, name: &str) -> Option<i32> {

@@ -7,10 +7,10 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, ReflectMessa
 use prost_types::FileDescriptorProto;
 
 use super::{
-    read::{File, Syntax, Visibility},
+    read::{ProtoFile, Syntax, Visibility},
     wellknown::{self, OPTIONS},
 };
-use crate::{Dependency, Invalid};
+use crate::{Dependency, InvalidSchema};
 
 /// Most files that one schema is made of.
 pub(super) const MAX_FILES: usize = 1_000;
@@ -21,7 +21,7 @@ const MAX_VISIBLE: usize = 100_000;
 
 /// Files that know each other.
 #[derive(Clone, Debug)]
-pub(super) struct Linked {
+pub(super) struct LinkedFile {
     pub file: FileDescriptor,
     pub syntax: Syntax,
     pub imports: Vec<(String, Visibility)>,
@@ -30,37 +30,37 @@ pub(super) struct Linked {
 }
 
 /// Links a file with what it imports.
-pub(super) fn link(name: &str, file: File, dependencies: &[Dependency]) -> Result<Linked, Invalid> {
-    let mut loaded = Loaded { dependencies, files: HashMap::new(), order: Vec::new(), bytes: file.text.len() };
+pub(super) fn link(name: &str, file: ProtoFile, dependencies: &[Dependency]) -> Result<LinkedFile, InvalidSchema> {
+    let mut loaded = FileLoader { dependencies, files: HashMap::new(), order: Vec::new(), bytes: file.text.len() };
     loaded.all(name, file)?;
     let visible = loaded.visible()?;
     let mut pool = DescriptorPool::new();
-    if loaded.files.values().any(Entry::needs_options) {
+    if loaded.files.values().any(LoadedFile::needs_options) {
         add(&mut pool, OPTIONS, &runtime(OPTIONS)?, &BTreeSet::new())?;
     }
     let mut editions = BTreeSet::new();
     for path in &loaded.order {
         let Some(file) = loaded.files.get(path) else { continue };
         let seen = visible.get(path.as_str()).cloned().unwrap_or_default();
-        if let Some(File { syntax: Syntax::Edition(_), .. }) = file.read() {
+        if let Some(ProtoFile { syntax: Syntax::Edition(_), .. }) = file.read() {
             editions.insert(path.clone());
         }
         add(&mut pool, path, file, &seen)?;
     }
-    let (Some(Entry::Read(root)), Some(linked)) = (loaded.files.remove(name), pool.get_file_by_name(name)) else {
-        return Err(Invalid::new(format!("{name}: the file wasn't linked")));
+    let (Some(LoadedFile::Read(root)), Some(linked)) = (loaded.files.remove(name), pool.get_file_by_name(name)) else {
+        return Err(InvalidSchema::new(format!("{name}: the file wasn't linked")));
     };
-    Ok(Linked { file: linked, syntax: root.syntax, imports: root.imports, editions })
+    Ok(LinkedFile { file: linked, syntax: root.syntax, imports: root.imports, editions })
 }
 
 /// What a file that takes part in linking is.
-enum Entry {
-    Read(Box<File>),
+enum LoadedFile {
+    Read(Box<ProtoFile>),
     Runtime(Box<FileDescriptorProto>),
 }
 
-impl Entry {
-    fn read(&self) -> Option<&File> {
+impl LoadedFile {
+    fn read(&self) -> Option<&ProtoFile> {
         match self {
             Self::Read(file) => Some(file),
             Self::Runtime(_) => None,
@@ -85,19 +85,19 @@ impl Entry {
     }
 }
 
-struct Loaded<'a> {
+struct FileLoader<'a> {
     dependencies: &'a [Dependency],
-    files: HashMap<String, Entry>,
+    files: HashMap<String, LoadedFile>,
     /// Each behind those that it imports.
     order: Vec<String>,
     bytes: usize,
 }
 
-impl Loaded<'_> {
+impl FileLoader<'_> {
     /// Loads the file and all that it imports. A stack of its own, since chains of imports are as long as anyone likes.
-    fn all(&mut self, name: &str, file: File) -> Result<(), Invalid> {
+    fn all(&mut self, name: &str, file: ProtoFile) -> Result<(), InvalidSchema> {
         let mut stack = vec![(name.to_owned(), file.imports.clone(), 0)];
-        self.files.insert(name.to_owned(), Entry::Read(Box::new(file)));
+        self.files.insert(name.to_owned(), LoadedFile::Read(Box::new(file)));
         while let Some((path, imports, next)) = stack.last_mut() {
             let Some((import, _)) = imports.get(*next).cloned() else {
                 self.order.push(std::mem::take(path));
@@ -110,7 +110,7 @@ impl Loaded<'_> {
             }
             if self.files.contains_key(&import) {
                 if stack.iter().any(|(path, ..)| *path == import) {
-                    return Err(Invalid::new(format!("\"{import}\" imports itself, directly or by others; break the circle")));
+                    return Err(InvalidSchema::new(format!("\"{import}\" imports itself, directly or by others; break the circle")));
                 }
                 continue;
             }
@@ -121,7 +121,7 @@ impl Loaded<'_> {
             let inner = (import.clone(), entry.imports(), 0);
             self.files.insert(import.clone(), entry);
             if self.files.len() > MAX_FILES || self.bytes > MAX_BYTES {
-                return Err(Invalid::new(format!(
+                return Err(InvalidSchema::new(format!(
                     "the schema has more than {MAX_FILES} files or {MAX_BYTES} bytes with all that it imports"
                 )));
             }
@@ -130,36 +130,36 @@ impl Loaded<'_> {
         Ok(())
     }
 
-    fn open(&mut self, path: &str) -> Result<Option<Entry>, Invalid> {
+    fn open(&mut self, path: &str) -> Result<Option<LoadedFile>, InvalidSchema> {
         if let Some(file) = wellknown::runtime(path) {
-            return Ok(Some(Entry::Runtime(Box::new(file))));
+            return Ok(Some(LoadedFile::Runtime(Box::new(file))));
         }
         if let Some(dependency) = self.dependencies.iter().find(|dependency| &*dependency.name == path) {
             self.bytes += dependency.text.len();
-            return File::read(path, &dependency.text).map(|file| Some(Entry::Read(Box::new(file))));
+            return ProtoFile::read(path, &dependency.text).map(|file| Some(LoadedFile::Read(Box::new(file))));
         }
         let Some(text) = wellknown::source(path) else { return Ok(None) };
-        File::read(path, text).map(|file| Some(Entry::Read(Box::new(file))))
+        ProtoFile::read(path, text).map(|file| Some(LoadedFile::Read(Box::new(file))))
     }
 
-    fn import_refused(&self, path: &str, index: usize, why: &str) -> Invalid {
+    fn import_refused(&self, path: &str, index: usize, why: &str) -> InvalidSchema {
         const DEPENDENCY: i32 = 3;
         let wanted = [DEPENDENCY, i32::try_from(index).unwrap_or(i32::MAX)];
-        let place = self.files.get(path).and_then(Entry::read).and_then(|file| file.place_at(&wanted));
+        let place = self.files.get(path).and_then(LoadedFile::read).and_then(|file| file.place_at(&wanted));
         match place {
-            Some(place) => Invalid::new(format!("{path}: {place}: {why}")),
-            None => Invalid::new(format!("{path}: {why}")),
+            Some(place) => InvalidSchema::new(format!("{path}: {place}: {why}")),
+            None => InvalidSchema::new(format!("{path}: {why}")),
         }
     }
 
     /// For each file, all files whose names it may use: its imports, and what those import publicly, and so on.
-    fn visible(&self) -> Result<BTreeMap<&str, BTreeSet<String>>, Invalid> {
+    fn visible(&self) -> Result<BTreeMap<&str, BTreeSet<String>>, InvalidSchema> {
         let mut public: HashMap<&str, BTreeSet<String>> = HashMap::new();
         let mut visible = BTreeMap::new();
         let mut pairs = 0;
         for path in &self.order {
             let (mut all, mut passed) = (BTreeSet::new(), BTreeSet::new());
-            for (import, visibility) in self.files.get(path).map(Entry::imports).unwrap_or_default() {
+            for (import, visibility) in self.files.get(path).map(LoadedFile::imports).unwrap_or_default() {
                 let beyond = public.get(import.as_str()).cloned().unwrap_or_default();
                 if visibility == Visibility::Public {
                     passed.extend(beyond.iter().cloned());
@@ -170,7 +170,7 @@ impl Loaded<'_> {
             }
             pairs += all.len() + passed.len();
             if pairs > MAX_VISIBLE {
-                return Err(Invalid::new("the files import each other publicly too often; import what is used instead"));
+                return Err(InvalidSchema::new("the files import each other publicly too often; import what is used instead"));
             }
             public.insert(path, passed);
             visible.insert(path.as_str(), all);
@@ -180,16 +180,16 @@ impl Loaded<'_> {
 }
 
 /// Adds a file. Public imports are given as plain ones of all who see them: how the crate follows them isn't how Protobuf does.
-fn add(pool: &mut DescriptorPool, path: &str, entry: &Entry, visible: &BTreeSet<String>) -> Result<(), Invalid> {
+fn add(pool: &mut DescriptorPool, path: &str, entry: &LoadedFile, visible: &BTreeSet<String>) -> Result<(), InvalidSchema> {
     let dependencies = || visible.iter().cloned();
     let file = match entry {
-        Entry::Runtime(file) => {
+        LoadedFile::Runtime(file) => {
             let file = FileDescriptorProto { name: Some(path.to_owned()), source_code_info: None, ..(**file).clone() };
-            return pool.add_file_descriptor_proto(file).map_err(|error| Invalid::new(format!("{path}: {error}")));
+            return pool.add_file_descriptor_proto(file).map_err(|error| InvalidSchema::new(format!("{path}: {error}")));
         }
-        Entry::Read(file) => file,
+        LoadedFile::Read(file) => file,
     };
-    let refused = |error: &dyn std::fmt::Display| Invalid::new(format!("{path}: {error}"));
+    let refused = |error: &dyn std::fmt::Display| InvalidSchema::new(format!("{path}: {error}"));
     let added = if let Some(parsed) = &file.parsed {
         pool.add_file_descriptor_proto(FileDescriptorProto {
             name: Some(path.to_owned()),
@@ -215,6 +215,6 @@ fn add(pool: &mut DescriptorPool, path: &str, entry: &Entry, visible: &BTreeSet<
     }
 }
 
-fn runtime(path: &str) -> Result<Entry, Invalid> {
-    wellknown::runtime(path).map(|file| Entry::Runtime(Box::new(file))).ok_or_else(|| Invalid::new(format!("{path}: not known")))
+fn runtime(path: &str) -> Result<LoadedFile, InvalidSchema> {
+    wellknown::runtime(path).map(|file| LoadedFile::Runtime(Box::new(file))).ok_or_else(|| InvalidSchema::new(format!("{path}: not known")))
 }

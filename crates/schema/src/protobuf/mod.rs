@@ -25,92 +25,94 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
 use prost_types::FileDescriptorProto;
 
-use super::{Dependency, Difference, Invalid, tag::Visit};
-use link::Linked;
-use print::Shape;
-use read::{File, MAX_TEXT, Syntax, Visibility};
+use super::{Dependency, Difference, InvalidSchema, tag::PartVisitor};
+use link::LinkedFile;
+use print::TextShape;
+use read::{MAX_TEXT, ProtoFile, Syntax, Visibility};
 
 /// A schema with all that it refers to.
 #[derive(Debug)]
-pub struct Schema {
-    linked: Linked,
+pub struct ProtobufSchema {
+    linked: LinkedFile,
     canonical: String,
 }
 
 /// Longest message about a text that is refused, in letters: it may quote the text.
 const MAX_MESSAGE: usize = 500;
 
-impl Schema {
-    /// Reads a text; see [`super::Schema::parse`].
-    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
+impl ProtobufSchema {
+    /// Reads a text; see [`crate::Schema::parse`].
+    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
         Self::read(text, dependencies).map_err(|invalid| match invalid.message.char_indices().nth(MAX_MESSAGE) {
-            Some((end, _)) => Invalid::new(format!("{}…", invalid.message.get(..end).unwrap_or_default())),
+            Some((end, _)) => InvalidSchema::new(format!("{}…", invalid.message.get(..end).unwrap_or_default())),
             None => invalid,
         })
     }
 
-    fn read(text: &str, dependencies: &[Dependency]) -> Result<Self, Invalid> {
+    fn read(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
         let mut name = "schema.proto".to_owned();
         while dependencies.iter().any(|dependency| *dependency.name == *name) {
             name.insert(0, '_');
         }
-        let file = File::read(&name, text).map_err(|invalid| unnamed(&name, invalid))?;
+        let file = ProtoFile::read(&name, text).map_err(|invalid| unnamed(&name, invalid))?;
         let decoded = file.from_descriptor;
         let mut linked = link::link(&name, file, dependencies).map_err(|invalid| unnamed(&name, invalid))?;
-        let canonical = print::file(&linked, Shape::Canonical);
+        let canonical = print::file(&linked, TextShape::Canonical);
         if decoded {
             // By way of source: what can be said there only is what a compiler would take, and one file has one canonical text.
-            let again = File::parse(&name, &canonical).and_then(|file| link::link(&name, file, dependencies));
-            linked =
-                again.map_err(|invalid| Invalid::new(format!("the descriptor is none that source could have: {}", invalid.message)))?;
+            let again = ProtoFile::parse(&name, &canonical).and_then(|file| link::link(&name, file, dependencies));
+            linked = again
+                .map_err(|invalid| InvalidSchema::new(format!("the descriptor is none that source could have: {}", invalid.message)))?;
         }
         // Fields of a oneof that a descriptor has apart come together when they are written.
-        let canonical = if decoded { print::file(&linked, Shape::Canonical) } else { canonical };
+        let canonical = if decoded { print::file(&linked, TextShape::Canonical) } else { canonical };
         if canonical.len() > MAX_TEXT {
-            return Err(Invalid::new(format!("longer than {MAX_TEXT} bytes when written out; split it into files that import each other")));
+            return Err(InvalidSchema::new(format!(
+                "longer than {MAX_TEXT} bytes when written out; split it into files that import each other"
+            )));
         }
         Ok(Self { linked, canonical })
     }
 
-    /// See [`super::Schema::canonical`].
+    /// See [`crate::Schema::canonical`].
     pub fn canonical(&self) -> String {
         self.canonical.clone()
     }
 
-    /// See [`super::Schema::normalized`]: imports by name, options and fields by number, types by their full names.
+    /// See [`crate::Schema::normalized`]: imports by name, options and fields by number, types by their full names.
     pub fn normalized(&self) -> String {
-        let normalized = print::file(&self.linked, Shape::Normalized);
+        let normalized = print::file(&self.linked, TextShape::Normalized);
         // What can't be read again is no text to keep.
         if normalized.len() > MAX_TEXT { self.canonical() } else { normalized }
     }
 
-    /// See [`super::Schema::rendered`].
-    pub fn rendered(&self, shape: &str) -> Option<String> {
+    /// See [`crate::Schema::render_as`].
+    pub fn render_as(&self, shape: &str) -> Option<String> {
         match shape {
             "serialized" => {
                 let file = self.descriptor(FileDescriptorProto::default().descriptor());
                 file.ok().map(|file| STANDARD.encode(file.encode_to_vec()))
             }
-            "ignore_extensions" => Some(print::file(&self.linked, Shape::Bare)),
+            "ignore_extensions" => Some(print::file(&self.linked, TextShape::Bare)),
             _ => None,
         }
     }
 
-    /// See [`super::Schema::tags`].
-    pub(super) fn tags(&self, visit: &mut Visit) {
+    /// See [`crate::Schema::tags`].
+    pub(super) fn tags(&self, visit: &mut PartVisitor) {
         tag::each(self, visit);
     }
 
-    /// See [`super::Schema::tagged`].
-    pub(super) fn tagged(&self, visit: &mut Visit, dependencies: &[Dependency]) -> Result<String, Invalid> {
-        tag::tagged(self, visit, dependencies)
+    /// See [`crate::Schema::change_tags`].
+    pub(super) fn change_tags(&self, visit: &mut PartVisitor, dependencies: &[Dependency]) -> Result<String, InvalidSchema> {
+        tag::change_tags(self, visit, dependencies)
     }
 
     /// The descriptor of the file itself as protoc would give it, without places in the text.
-    fn descriptor(&self, descriptor: MessageDescriptor) -> Result<DynamicMessage, Invalid> {
+    fn descriptor(&self, descriptor: MessageDescriptor) -> Result<DynamicMessage, InvalidSchema> {
         let encoded = self.linked.file.encode_to_vec();
         let mut file = DynamicMessage::decode(descriptor, encoded.as_slice())
-            .map_err(|error| Invalid::new(format!("the descriptor can't be read: {error}")))?;
+            .map_err(|error| InvalidSchema::new(format!("the descriptor can't be read: {error}")))?;
         let imports = &self.linked.imports;
         let list = |wanted: Visibility| {
             let numbered = imports.iter().zip(0..).filter(|((_, visibility), _)| *visibility == wanted);
@@ -132,15 +134,15 @@ impl Schema {
 }
 
 /// Takes the name off that the schema's own file has for the linker alone.
-fn unnamed(name: &str, invalid: Invalid) -> Invalid {
+fn unnamed(name: &str, invalid: InvalidSchema) -> InvalidSchema {
     let prefix = format!("{name}: ");
     match invalid.message.strip_prefix(&prefix) {
-        Some(rest) => Invalid::new(rest),
+        Some(rest) => InvalidSchema::new(rest),
         None => invalid,
     }
 }
 
-/// See [`super::Schema::differences`].
-pub fn differences(reader: &Schema, writer: &Schema) -> Vec<Difference> {
+/// See [`crate::Schema::differences`].
+pub fn differences(reader: &ProtobufSchema, writer: &ProtobufSchema) -> Vec<Difference> {
     compare::differences(&reader.linked, &writer.linked)
 }

@@ -7,12 +7,12 @@ use prost_reflect::DescriptorPool;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto};
 
 /// All names that may shadow another.
-pub(super) struct Names {
+pub(super) struct NameIndex {
     known: HashSet<String>,
     package: String,
 }
 
-impl Names {
+impl NameIndex {
     /// Of all files of a pool, as seen in a package.
     pub fn new(pool: &DescriptorPool, package: &str) -> Self {
         let mut names = Self { known: HashSet::new(), package: package.to_owned() };

@@ -13,7 +13,7 @@ use super::{
     edition::{self, EDITIONS, Edition, Edits},
     scan,
 };
-use crate::Invalid;
+use crate::InvalidSchema;
 
 /// Longest text of one file, in bytes.
 pub(super) const MAX_TEXT: usize = 1024 * 1024;
@@ -36,7 +36,7 @@ pub(super) enum Visibility {
 
 /// One file, read by itself.
 #[derive(Debug)]
-pub(super) struct File {
+pub(super) struct ProtoFile {
     pub syntax: Syntax,
     pub imports: Vec<(String, Visibility)>,
     pub package: String,
@@ -52,14 +52,14 @@ pub(super) struct File {
     pub from_descriptor: bool,
 }
 
-impl File {
+impl ProtoFile {
     /// Reads a text, which is source or the base64 of a `FileDescriptorProto`.
-    pub fn read(name: &str, text: &str) -> Result<Self, Invalid> {
+    pub fn read(name: &str, text: &str) -> Result<Self, InvalidSchema> {
         if text.len() > MAX_TEXT {
-            return Err(Invalid::new(format!("{name}: longer than {MAX_TEXT} bytes; split it into files that import each other")));
+            return Err(InvalidSchema::new(format!("{name}: longer than {MAX_TEXT} bytes; split it into files that import each other")));
         }
         if text.trim().is_empty() {
-            return Err(Invalid::new(format!("{name}: the text is empty; a schema declares at least one message or enum")));
+            return Err(InvalidSchema::new(format!("{name}: the text is empty; a schema declares at least one message or enum")));
         }
         match bytes(text) {
             Some(bytes) => Self::decode(name, &bytes),
@@ -68,7 +68,7 @@ impl File {
     }
 
     /// Reads source.
-    pub fn parse(name: &str, text: &str) -> Result<Self, Invalid> {
+    pub fn parse(name: &str, text: &str) -> Result<Self, InvalidSchema> {
         let words = scan::words(text);
         scan::shallow(text, &words).map_err(|invalid| within(name, &invalid))?;
         let edited = edition::rewritten(text, &words).map_err(|invalid| within(name, &invalid))?;
@@ -89,8 +89,8 @@ impl File {
         };
         let source = file.edits.as_ref().map_or(text, |(edited, _)| edited.as_str());
         let parsed = protox_parse(name, source).map_err(|error| match error.at {
-            Some(at) => Invalid::new(format!("{name}: {}: {}", file.place(at), error.message)),
-            None => Invalid::new(format!("{name}: {}", error.message)),
+            Some(at) => InvalidSchema::new(format!("{name}: {}: {}", file.place(at), error.message)),
+            None => InvalidSchema::new(format!("{name}: {}", error.message)),
         })?;
         check::sane(name, &parsed, true)?;
         file.syntax = match (edition, parsed.syntax.as_deref()) {
@@ -106,9 +106,9 @@ impl File {
     }
 
     /// Reads a descriptor.
-    fn decode(name: &str, bytes: &[u8]) -> Result<Self, Invalid> {
+    fn decode(name: &str, bytes: &[u8]) -> Result<Self, InvalidSchema> {
         let refused = |why: &dyn std::fmt::Display| {
-            Invalid::new(format!("{name}: neither source nor the base64 of a google.protobuf.FileDescriptorProto: {why}"))
+            InvalidSchema::new(format!("{name}: neither source nor the base64 of a google.protobuf.FileDescriptorProto: {why}"))
         };
         let parsed = FileDescriptorProto::decode(bytes).map_err(|error| refused(&error))?;
         // The type that the crate has for it leaves out the edition and custom options.
@@ -162,17 +162,17 @@ impl File {
 }
 
 /// Why a text can't be parsed, and where.
-struct Unparsed {
+struct ParseFailure {
     at: Option<usize>,
     message: String,
 }
 
-fn protox_parse(name: &str, source: &str) -> Result<FileDescriptorProto, Unparsed> {
+fn protox_parse(name: &str, source: &str) -> Result<FileDescriptorProto, ParseFailure> {
     match protox::file::File::from_source(name, source) {
         Ok(file) => Ok(file.into()),
         Err(error) => {
             let at = miette_span(&error, source);
-            Err(Unparsed { at, message: error.to_string() })
+            Err(ParseFailure { at, message: error.to_string() })
         }
     }
 }
@@ -188,8 +188,8 @@ fn miette_span(error: &protox::Error, source: &str) -> Option<usize> {
     Some((begin + column.saturating_sub(1)).min(source.len()))
 }
 
-fn within(name: &str, invalid: &Invalid) -> Invalid {
-    Invalid::new(format!("{name}: {}", invalid.message))
+fn within(name: &str, invalid: &InvalidSchema) -> InvalidSchema {
+    InvalidSchema::new(format!("{name}: {}", invalid.message))
 }
 
 fn declares_google(file: &FileDescriptorProto) -> bool {

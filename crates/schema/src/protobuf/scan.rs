@@ -1,6 +1,6 @@
 //! The words of a text, as far as they are needed before the text is parsed.
 
-use crate::Invalid;
+use crate::InvalidSchema;
 
 /// Deepest nesting of braces, brackets and parentheses in a text. Messages nest 31 deep at most; the rest is for values of
 /// options.
@@ -8,7 +8,7 @@ pub(super) const MAX_NESTING: usize = 64;
 
 /// What a word is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// A name, a keyword or a number.
     Name,
     /// A literal in quotes.
@@ -19,13 +19,13 @@ pub(super) enum Kind {
 
 /// A word, by its place in the text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Word {
-    pub kind: Kind,
+pub(super) struct Token {
+    pub kind: TokenKind,
     pub start: usize,
     pub end: usize,
 }
 
-impl Word {
+impl Token {
     /// What is written there.
     pub fn of(self, text: &str) -> &str {
         text.get(self.start..self.end).unwrap_or_default()
@@ -33,12 +33,12 @@ impl Word {
 
     /// Whether it is this sign.
     pub fn is(self, sign: u8) -> bool {
-        self.kind == Kind::Sign(sign)
+        self.kind == TokenKind::Sign(sign)
     }
 }
 
 /// All words, without spaces and comments. What is no Protobuf at all gives words too: the parser is who complains.
-pub(super) fn words(text: &str) -> Vec<Word> {
+pub(super) fn words(text: &str) -> Vec<Token> {
     let bytes = text.as_bytes();
     let mut words = Vec::new();
     let mut at = 0;
@@ -59,34 +59,36 @@ pub(super) fn words(text: &str) -> Vec<Word> {
             }
             b'"' | b'\'' => {
                 at = quoted(bytes, at, byte);
-                Kind::Text
+                TokenKind::Text
             }
             _ if named(byte) => {
                 at = until(bytes, at, |rest| rest.first().is_some_and(|byte| !named(*byte)));
-                Kind::Name
+                TokenKind::Name
             }
             _ => {
                 at += 1;
-                Kind::Sign(byte)
+                TokenKind::Sign(byte)
             }
         };
-        words.push(Word { kind, start, end: at });
+        words.push(Token { kind, start, end: at });
     }
     words
 }
 
 /// Refuses a text that nests deeper than anyone writes, before anything that recurses sees it.
-pub(super) fn shallow(text: &str, words: &[Word]) -> Result<(), Invalid> {
+pub(super) fn shallow(text: &str, words: &[Token]) -> Result<(), InvalidSchema> {
     let mut depth = 0_usize;
     for word in words {
         match word.kind {
-            Kind::Sign(b'{' | b'[' | b'(' | b'<') => depth += 1,
-            Kind::Sign(b'}' | b']' | b')' | b'>') => depth = depth.saturating_sub(1),
+            TokenKind::Sign(b'{' | b'[' | b'(' | b'<') => depth += 1,
+            TokenKind::Sign(b'}' | b']' | b')' | b'>') => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > MAX_NESTING {
             let place = place(text, word.start);
-            return Err(Invalid::new(format!("{place}: nested deeper than {MAX_NESTING} levels; take inner messages out to the file")));
+            return Err(InvalidSchema::new(format!(
+                "{place}: nested deeper than {MAX_NESTING} levels; take inner messages out to the file"
+            )));
         }
     }
     Ok(())

@@ -11,29 +11,29 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, Kind, R
 use prost_types::FileDescriptorProto;
 
 use super::{
-    Schema,
-    link::Linked,
+    ProtobufSchema,
+    link::LinkedFile,
     names::joined,
-    print::{self, Shape},
+    print::{self, TextShape},
     read::Visibility,
 };
 use crate::{
-    Dependency, Invalid,
-    tag::{FIELD, IMPORT, LIST, MAX_PATH, MESSAGE, Part, Shown, Visit},
+    Dependency, InvalidSchema,
+    tag::{FIELD, IMPORT, LIST, MAX_PATH, MESSAGE, PartKind, PartVisitor, SchemaPart},
 };
 
 /// Shows all messages and their fields.
-pub(super) fn each(schema: &Schema, visit: &mut Visit) {
+pub(super) fn each(schema: &ProtobufSchema, visit: &mut PartVisitor) {
     if let Ok(mut file) = descriptor(schema) {
-        Walk::file(&schema.linked, &mut file, visit);
+        ProtobufTagWalk::file(&schema.linked, &mut file, visit);
     }
 }
 
 /// The canonical text with the tags that `visit` leaves.
-pub(super) fn tagged(schema: &Schema, visit: &mut Visit, dependencies: &[Dependency]) -> Result<String, Invalid> {
+pub(super) fn change_tags(schema: &ProtobufSchema, visit: &mut PartVisitor, dependencies: &[Dependency]) -> Result<String, InvalidSchema> {
     let mut changed = HashMap::new();
     let mut number = 0;
-    let mut note = |shown: &Shown, tags: &mut Vec<String>| {
+    let mut note = |shown: &SchemaPart, tags: &mut Vec<String>| {
         let before = tags.clone();
         visit(shown, tags);
         if *tags != before {
@@ -53,14 +53,14 @@ pub(super) fn tagged(schema: &Schema, visit: &mut Visit, dependencies: &[Depende
         &declared
     };
     let mut number = 0;
-    let mut put = |_: &Shown, tags: &mut Vec<String>| {
+    let mut put = |_: &SchemaPart, tags: &mut Vec<String>| {
         if let Some(new) = changed.get(&number) {
             tags.clone_from(new);
         }
         number += 1;
     };
     let mut file = descriptor(schema)?;
-    Walk::file(&schema.linked, &mut file, &mut put);
+    ProtobufTagWalk::file(&schema.linked, &mut file, &mut put);
     let written = decoded(&file, dependencies)?;
     // With the last tag goes what was there for tags alone.
     let spare = changed.values().any(Vec::is_empty).then(|| without_import(&written, dependencies)).flatten();
@@ -68,7 +68,7 @@ pub(super) fn tagged(schema: &Schema, visit: &mut Visit, dependencies: &[Depende
 }
 
 /// Whether the file can use the options.
-fn is_declared(linked: &Linked) -> bool {
+fn is_declared(linked: &LinkedFile) -> bool {
     let pool = linked.file.parent_pool();
     let visible = |option: ExtensionDescriptor| {
         let declares = option.parent_file();
@@ -78,47 +78,51 @@ fn is_declared(linked: &Linked) -> bool {
 }
 
 /// The schema with the import that declares the options.
-fn declaring(schema: &Schema, dependencies: &[Dependency]) -> Result<Schema, Invalid> {
+fn declaring(schema: &ProtobufSchema, dependencies: &[Dependency]) -> Result<ProtobufSchema, InvalidSchema> {
     let mut file = descriptor(schema)?;
     if let Some(Value::List(imports)) = file.get_field_by_name_mut("dependency") {
         imports.push(Value::String(IMPORT.to_owned()));
     }
     let schema = decoded(&file, dependencies)?;
-    if is_declared(&schema.linked) { Ok(schema) } else { Err(Invalid::new(format!("\"{IMPORT}\" doesn't declare {MESSAGE} and {FIELD}"))) }
+    if is_declared(&schema.linked) {
+        Ok(schema)
+    } else {
+        Err(InvalidSchema::new(format!("\"{IMPORT}\" doesn't declare {MESSAGE} and {FIELD}")))
+    }
 }
 
 /// The text without the import, if nothing needs it.
-fn without_import(schema: &Schema, dependencies: &[Dependency]) -> Option<String> {
+fn without_import(schema: &ProtobufSchema, dependencies: &[Dependency]) -> Option<String> {
     let mut linked = schema.linked.clone();
     linked.imports.retain(|(path, visibility)| path != IMPORT || *visibility != Visibility::Private);
     if linked.imports.len() == schema.linked.imports.len() {
         return None;
     }
-    let text = print::file(&linked, Shape::Canonical);
-    Schema::read(&text, dependencies).ok().map(|schema| schema.canonical())
+    let text = print::file(&linked, TextShape::Canonical);
+    ProtobufSchema::read(&text, dependencies).ok().map(|schema| schema.canonical())
 }
 
 /// The descriptor of the file, with the options that the files declare among its fields.
-fn descriptor(schema: &Schema) -> Result<DynamicMessage, Invalid> {
+fn descriptor(schema: &ProtobufSchema) -> Result<DynamicMessage, InvalidSchema> {
     let pool = schema.linked.file.parent_pool();
     let own = pool.get_message_by_name("google.protobuf.FileDescriptorProto");
     schema.descriptor(own.unwrap_or_else(|| FileDescriptorProto::default().descriptor()))
 }
 
-fn decoded(file: &DynamicMessage, dependencies: &[Dependency]) -> Result<Schema, Invalid> {
-    Schema::read(&STANDARD.encode(file.encode_to_vec()), dependencies)
+fn decoded(file: &DynamicMessage, dependencies: &[Dependency]) -> Result<ProtobufSchema, InvalidSchema> {
+    ProtobufSchema::read(&STANDARD.encode(file.encode_to_vec()), dependencies)
 }
 
-struct Walk<'a, 'b> {
+struct ProtobufTagWalk<'a, 'b> {
     /// The options, if the file knows them.
     message: Option<ExtensionDescriptor>,
     field: Option<ExtensionDescriptor>,
-    visit: &'a mut Visit<'b>,
+    visit: &'a mut PartVisitor<'b>,
 }
 
-impl<'a, 'b> Walk<'a, 'b> {
+impl<'a, 'b> ProtobufTagWalk<'a, 'b> {
     /// Through all that a file declares.
-    fn file(linked: &Linked, file: &mut DynamicMessage, visit: &'a mut Visit<'b>) {
+    fn file(linked: &LinkedFile, file: &mut DynamicMessage, visit: &'a mut PartVisitor<'b>) {
         let pool = linked.file.parent_pool();
         let mut walk = Self { message: option(pool, MESSAGE, "MessageOptions"), field: option(pool, FIELD, "FieldOptions"), visit };
         walk.messages(file, "message_type", linked.file.package_name());
@@ -135,7 +139,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             if path.len() > MAX_PATH {
                 continue;
             }
-            show(self.visit, &Shown { part: Part::Record, path: &path, also: None }, message, self.message.as_ref());
+            show(self.visit, &SchemaPart { part: PartKind::Record, path: &path, also: None }, message, self.message.as_ref());
             self.fields(message, &path);
             self.messages(message, "nested_type", &path);
         }
@@ -150,7 +154,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             let oneof = oneof.and_then(|index| oneofs.get(usize::try_from(index.as_i32()?).ok()?));
             let also = oneof.map(|oneof| joined(scope, &joined(oneof, &name)));
             if path.len() <= MAX_PATH {
-                show(self.visit, &Shown { part: Part::Field, path: &path, also: also.as_deref() }, field, self.field.as_ref());
+                show(self.visit, &SchemaPart { part: PartKind::Field, path: &path, also: also.as_deref() }, field, self.field.as_ref());
             }
         }
     }
@@ -179,7 +183,7 @@ fn options(declaration: &mut DynamicMessage) -> Option<&mut DynamicMessage> {
     if declaration.has_field_by_name("options") { declaration.get_field_by_name_mut("options")?.as_message_mut() } else { None }
 }
 
-fn show(visit: &mut Visit, shown: &Shown, declaration: &mut DynamicMessage, option: Option<&ExtensionDescriptor>) {
+fn show(visit: &mut PartVisitor, shown: &SchemaPart, declaration: &mut DynamicMessage, option: Option<&ExtensionDescriptor>) {
     let before = option.and_then(|option| read(options(declaration)?, option)).unwrap_or_default();
     let mut tags = before.clone();
     visit(shown, &mut tags);

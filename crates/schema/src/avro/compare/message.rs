@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     super::{
-        model::{Enum, Field, Fixed, Id, Kind, Model, Named, Primitive, Record},
+        model::{AvroKind, Enum, Field, Fixed, NamedType, Primitive, Record, TypeGraph, TypeId},
         pointer::join,
         read::example,
     },
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A type in a sentence.
-fn called(kind: &Kind) -> String {
+fn called(kind: &AvroKind) -> String {
     match kind.named() {
         Some(named) => format!("{} `{}`", kind.word(), named.name.full()),
         None => format!("`{}`", kind.word()),
@@ -29,13 +29,13 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-pub(super) fn types(reader: &Kind, writer: &Kind, branch: bool) -> String {
+pub(super) fn types(reader: &AvroKind, writer: &AvroKind, branch: bool) -> String {
     let (r, w) = (called(reader), called(writer));
     let hint = match (reader, writer) {
-        (Kind::Primitive(reader), Kind::Primitive(writer)) if writer.reads(*reader) => {
+        (AvroKind::Primitive(reader), AvroKind::Primitive(writer)) if writer.reads(*reader) => {
             format!("; {w} holds more than {r}, so this can only change the other way")
         }
-        (_, Kind::Primitive(Primitive::Null)) => format!("; make the type [\"null\", {}]", short(reader)),
+        (_, AvroKind::Primitive(Primitive::Null)) => format!("; make the type [\"null\", {}]", short(reader)),
         _ if branch => format!("; make the type a union that holds both, or keep {w} out of the writer's"),
         _ => "; keep the type, make it a union that holds both, or add a field of another name that has a default".to_owned(),
     };
@@ -47,14 +47,14 @@ pub(super) fn types(reader: &Kind, writer: &Kind, branch: bool) -> String {
 }
 
 /// A type as it could stand in a text.
-fn short(kind: &Kind) -> String {
+fn short(kind: &AvroKind) -> String {
     match kind {
-        Kind::Primitive(_) => format!("\"{}\"", kind.word()),
+        AvroKind::Primitive(_) => format!("\"{}\"", kind.word()),
         _ => kind.named().map_or_else(|| "…".to_owned(), |named| format!("\"{}\"", named.name.full())),
     }
 }
 
-pub(super) fn names(word: &str, reader: &Named, writer: &Named, branch: bool) -> String {
+pub(super) fn names(word: &str, reader: &NamedType, writer: &NamedType, branch: bool) -> String {
     let (r, w) = (reader.name.full(), writer.name.full());
     format!(
         "the {word} is called `{r}`, and `{w}` in {}; call it `{}`, or add \"aliases\": [\"{w}\"] to it",
@@ -82,17 +82,17 @@ pub(super) fn symbols(reader: &Enum, missing: &[&str]) -> String {
     )
 }
 
-pub(super) fn missing(model: &Model, (reader, writer): (&Record, &Record), field: &Field) -> String {
+pub(super) fn missing(model: &TypeGraph, (reader, writer): (&Record, &Record), field: &Field) -> String {
     let record = reader.named.name.full();
     let kind = model.kind(field.schema);
     let default = match (kind, example(&model.nodes, kind)) {
-        (Kind::Union(_), Some(example)) if example == "null" => "\"default\": null".to_owned(),
-        (kind, Some(example)) if !matches!(kind, Kind::Union(_)) => format!("\"default\": {example}"),
+        (AvroKind::Union(_), Some(example)) if example == "null" => "\"default\": null".to_owned(),
+        (kind, Some(example)) if !matches!(kind, AvroKind::Union(_)) => format!("\"default\": {example}"),
         _ => format!("\"type\": [\"null\", {}], \"default\": null", short(kind)),
     };
     let mut message =
         format!("the field `{}` of `{record}` isn't in what was written and has no default; give it one, as {default}", field.name);
-    if matches!(kind, Kind::Enum(symbols) if symbols.default.is_some()) {
+    if matches!(kind, AvroKind::Enum(symbols) if symbols.default.is_some()) {
         message.push_str(" (the default of its enum stands for unknown symbols, not for missing fields)");
     }
     if let Some(old) = renamed(reader, writer, field) {
@@ -130,12 +130,12 @@ pub(super) fn several(reader: &Record, field: &Field, names: &[&str]) -> String 
 
 /// What is said of a type that no branch of the union at `union` reads. `nearest` asks for the reason why the branch that
 /// is most like it doesn't.
-pub(super) fn no_branch(pairs: &Pairs, (r, w): (Id, Id), union: &str, nearest: bool) -> String {
+pub(super) fn no_branch(pairs: &Pairs, (r, w): (TypeId, TypeId), union: &str, nearest: bool) -> String {
     let writer = pairs.writer.kind(w);
     let told = format!("what was written may hold {}, which no type of the reader's union reads", called(writer));
-    let Kind::Union(branches) = pairs.reader.kind(r) else { return told };
+    let AvroKind::Union(branches) = pairs.reader.kind(r) else { return told };
     // The branch of the very name, or else the first one that is called the same, or the only one of its kind.
-    let alike = |same: fn(&Named, &Named) -> bool| {
+    let alike = |same: fn(&NamedType, &NamedType) -> bool| {
         branches.iter().enumerate().find(|(_, branch)| {
             let reader = pairs.reader.kind(**branch);
             let named = reader.named().zip(writer.named());
@@ -150,7 +150,7 @@ pub(super) fn no_branch(pairs: &Pairs, (r, w): (Id, Id), union: &str, nearest: b
         }
     }
     let example = match writer {
-        Kind::Primitive(_) => format!("add {} to the union", short(writer)),
+        AvroKind::Primitive(_) => format!("add {} to the union", short(writer)),
         _ => format!("add {} to the union", called(writer)),
     };
     let same_kind =

@@ -11,11 +11,11 @@ mod report;
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::model::{Enum, Id, Kind, Model, Named, Record};
+use super::model::{AvroKind, Enum, NamedType, Record, TypeGraph, TypeId};
 use crate::Difference;
 
 /// All differences, up to [`crate::MAX_DIFFERENCES`].
-pub(super) fn differences(reader: &Model, writer: &Model) -> Vec<Difference> {
+pub(super) fn differences(reader: &TypeGraph, writer: &TypeGraph) -> Vec<Difference> {
     let Some(pairs) = pairs::decide(reader, writer) else {
         return vec![Difference {
             kind: "TYPE_MISMATCH",
@@ -29,12 +29,12 @@ pub(super) fn differences(reader: &Model, writer: &Model) -> Vec<Difference> {
 }
 
 /// Whether names match: without their namespaces, or by an alias of the reader, which is a full name.
-fn same_name(reader: &Named, writer: &Named) -> bool {
+fn same_name(reader: &NamedType, writer: &NamedType) -> bool {
     reader.name.simple() == writer.name.simple() || reader.aliases.contains(&writer.name)
 }
 
 /// Whether names match with their namespaces.
-fn same_full_name(reader: &Named, writer: &Named) -> bool {
+fn same_full_name(reader: &NamedType, writer: &NamedType) -> bool {
     reader.name == writer.name || reader.aliases.contains(&writer.name)
 }
 
@@ -49,13 +49,16 @@ fn missing_symbols<'a>(reader: &Enum, writer: &'a Enum) -> BTreeSet<&'a str> {
 
 /// Whether a pair can be read, if that takes no more than a look at the two types. Logical types don't count, as in Java: what
 /// they are on is read.
-fn settled(reader: &Model, writer: &Model, pair: (Id, Id)) -> Option<bool> {
+fn settled(reader: &TypeGraph, writer: &TypeGraph, pair: (TypeId, TypeId)) -> Option<bool> {
     match (reader.kind(pair.0), writer.kind(pair.1)) {
-        (Kind::Union(_), _) | (_, Kind::Union(_)) | (Kind::Array(_), Kind::Array(_)) | (Kind::Map(_), Kind::Map(_)) => None,
-        (Kind::Primitive(reader), Kind::Primitive(writer)) => Some(reader.reads(*writer)),
-        (Kind::Fixed(reader), Kind::Fixed(writer)) => Some(same_name(&reader.named, &writer.named) && reader.size == writer.size),
-        (Kind::Enum(Enum { named: reader, .. }), Kind::Enum(Enum { named: writer, .. }))
-        | (Kind::Record(Record { named: reader, .. }), Kind::Record(Record { named: writer, .. })) => {
+        (AvroKind::Union(_), _)
+        | (_, AvroKind::Union(_))
+        | (AvroKind::Array(_), AvroKind::Array(_))
+        | (AvroKind::Map(_), AvroKind::Map(_)) => None,
+        (AvroKind::Primitive(reader), AvroKind::Primitive(writer)) => Some(reader.reads(*writer)),
+        (AvroKind::Fixed(reader), AvroKind::Fixed(writer)) => Some(same_name(&reader.named, &writer.named) && reader.size == writer.size),
+        (AvroKind::Enum(Enum { named: reader, .. }), AvroKind::Enum(Enum { named: writer, .. }))
+        | (AvroKind::Record(Record { named: reader, .. }), AvroKind::Record(Record { named: writer, .. })) => {
             (!same_name(reader, writer)).then_some(false)
         }
         _ => Some(false),

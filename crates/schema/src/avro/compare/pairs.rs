@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use super::{
     super::{
-        model::{Id, Kind, Model},
+        model::{AvroKind, TypeGraph, TypeId},
         print,
     },
-    fields::{Source, sources},
+    fields::{FieldSource, sources},
     missing_symbols, same_full_name, same_name, settled,
 };
 
@@ -24,15 +24,15 @@ const MAX_STEPS: usize = 5_000_000;
 /// The pairs that reading one schema's data with another one comes to.
 pub(super) struct Pairs<'a> {
     /// Who reads.
-    pub reader: &'a Model,
+    pub reader: &'a TypeGraph,
     /// Who wrote.
-    pub writer: &'a Model,
-    index: HashMap<(Id, Id), usize>,
-    list: Vec<Pair>,
+    pub writer: &'a TypeGraph,
+    index: HashMap<(TypeId, TypeId), usize>,
+    list: Vec<PairState>,
 }
 
-struct Pair {
-    ids: (Id, Id),
+struct PairState {
+    ids: (TypeId, TypeId),
     readable: bool,
     /// How many of the pairs that it needs may fall away before it does: none where all are needed, all but one where one
     /// is enough.
@@ -42,59 +42,59 @@ struct Pair {
 }
 
 /// What a pair needs.
-struct Needs {
+struct PairNeeds {
     /// The two types themselves can't be read as one another. What is inside of them is looked at all the same, so that
     /// all differences can be told.
     fault: bool,
     /// One is enough.
     any: bool,
     /// The pairs.
-    inner: Vec<(Id, Id)>,
+    inner: Vec<(TypeId, TypeId)>,
 }
 
 impl Pairs<'_> {
     /// Whether a pair can be read.
-    pub fn readable(&self, pair: (Id, Id)) -> bool {
+    pub fn readable(&self, pair: (TypeId, TypeId)) -> bool {
         settled(self.reader, self.writer, pair).unwrap_or_else(|| self.index.get(&pair).is_none_or(|index| self.list[*index].readable))
     }
 
     /// The place of a pair in the list, making it known if it isn't.
-    fn place(&mut self, ids: (Id, Id)) -> usize {
+    fn place(&mut self, ids: (TypeId, TypeId)) -> usize {
         *self.index.entry(ids).or_insert_with(|| {
-            self.list.push(Pair { ids, readable: true, spare: 0, needed_by: Vec::new() });
+            self.list.push(PairState { ids, readable: true, spare: 0, needed_by: Vec::new() });
             self.list.len() - 1
         })
     }
 
     /// What can be said of a pair from the two types.
-    fn needs(&self, (r, w): (Id, Id), steps: &mut usize) -> Needs {
-        let all = |inner: Vec<(Id, Id)>| Needs { fault: false, any: false, inner };
+    fn needs(&self, (r, w): (TypeId, TypeId), steps: &mut usize) -> PairNeeds {
+        let all = |inner: Vec<(TypeId, TypeId)>| PairNeeds { fault: false, any: false, inner };
         match (self.reader.kind(r), self.writer.kind(w)) {
             // Each branch of a writer's union has to be read, whatever reads it.
-            (_, Kind::Union(branches)) => all(branches.iter().map(|branch| (r, *branch)).collect()),
-            (Kind::Union(branches), writer) => {
+            (_, AvroKind::Union(branches)) => all(branches.iter().map(|branch| (r, *branch)).collect()),
+            (AvroKind::Union(branches), writer) => {
                 // A branch of the very name is the one that readers take, whatever others could. Java's checker takes
                 // any that can be read, and Java's readers fail then.
-                let named = |branch: &&Id| match (self.reader.named(**branch), writer.named()) {
+                let named = |branch: &&TypeId| match (self.reader.named(**branch), writer.named()) {
                     (Some(r), Some(w)) => self.reader.kind(**branch).word() == writer.word() && same_full_name(r, w),
                     _ => false,
                 };
                 *steps += branches.iter().map(|branch| self.aliases(*branch)).sum::<usize>();
-                let mut inner: Vec<(Id, Id)> = branches.iter().filter(named).map(|branch| (*branch, w)).collect();
+                let mut inner: Vec<(TypeId, TypeId)> = branches.iter().filter(named).map(|branch| (*branch, w)).collect();
                 if inner.is_empty() {
                     inner = branches.iter().map(|branch| (*branch, w)).collect();
                 }
-                Needs { fault: false, any: true, inner }
+                PairNeeds { fault: false, any: true, inner }
             }
-            (Kind::Array(r), Kind::Array(w)) | (Kind::Map(r), Kind::Map(w)) => all(vec![(*r, *w)]),
-            (Kind::Enum(reader), Kind::Enum(writer)) => {
+            (AvroKind::Array(r), AvroKind::Array(w)) | (AvroKind::Map(r), AvroKind::Map(w)) => all(vec![(*r, *w)]),
+            (AvroKind::Enum(reader), AvroKind::Enum(writer)) => {
                 *steps += reader.symbols.len() + writer.symbols.len();
-                Needs { fault: !missing_symbols(reader, writer).is_empty(), any: false, inner: Vec::new() }
+                PairNeeds { fault: !missing_symbols(reader, writer).is_empty(), any: false, inner: Vec::new() }
             }
-            (Kind::Record(reader), Kind::Record(writer)) => {
+            (AvroKind::Record(reader), AvroKind::Record(writer)) => {
                 *steps += reader.fields.len() + writer.fields.len();
                 let sources = sources(reader, writer);
-                if sources.iter().any(|source| matches!(source, Source::Several(_))) {
+                if sources.iter().any(|source| matches!(source, FieldSource::Several(_))) {
                     *steps += self.reader.nodes.len() + self.writer.nodes.len();
                     // A record that hasn't changed is read field by field, whatever its aliases say.
                     if self.unchanged((r, w)) {
@@ -105,9 +105,9 @@ impl Pairs<'_> {
                 needs.fault = !same_name(&reader.named, &writer.named);
                 for (field, source) in reader.fields.iter().zip(sources) {
                     match source {
-                        Source::Field(from) => needs.inner.push((field.schema, from.schema)),
-                        Source::Default => {}
-                        Source::Missing | Source::Several(_) => needs.fault = true,
+                        FieldSource::Field(from) => needs.inner.push((field.schema, from.schema)),
+                        FieldSource::Default => {}
+                        FieldSource::Missing | FieldSource::Several(_) => needs.fault = true,
                     }
                 }
                 needs
@@ -117,7 +117,7 @@ impl Pairs<'_> {
     }
 
     /// Notes what a pair needs; false if it is settled already that it can't be read.
-    fn take(&mut self, index: usize, needs: &Needs, steps: &mut usize) -> bool {
+    fn take(&mut self, index: usize, needs: &PairNeeds, steps: &mut usize) -> bool {
         let mut open = Vec::new();
         let mut fault = needs.fault;
         for pair in &needs.inner {
@@ -131,7 +131,7 @@ impl Pairs<'_> {
                 Some(false) if needs.any => {}
                 Some(false) => {
                     fault = true;
-                    if matches!(self.reader.kind(pair.0), Kind::Record(_)) && matches!(self.writer.kind(pair.1), Kind::Record(_)) {
+                    if matches!(self.reader.kind(pair.0), AvroKind::Record(_)) && matches!(self.writer.kind(pair.1), AvroKind::Record(_)) {
                         self.place(*pair);
                     }
                 }
@@ -150,18 +150,18 @@ impl Pairs<'_> {
     }
 
     /// How many names have to be looked at to know whether a type of the reader is called as another one.
-    fn aliases(&self, id: Id) -> usize {
+    fn aliases(&self, id: TypeId) -> usize {
         self.reader.named(id).map_or(0, |named| named.aliases.len())
     }
 
     /// Whether a record has the same definition on both sides.
-    pub fn unchanged(&self, (r, w): (Id, Id)) -> bool {
+    pub fn unchanged(&self, (r, w): (TypeId, TypeId)) -> bool {
         print::alone(self.reader, r) == print::alone(self.writer, w)
     }
 }
 
 /// Decides all pairs that the two schemas come to; `None` if they are too many.
-pub(super) fn decide<'a>(reader: &'a Model, writer: &'a Model) -> Option<Pairs<'a>> {
+pub(super) fn decide<'a>(reader: &'a TypeGraph, writer: &'a TypeGraph) -> Option<Pairs<'a>> {
     let mut all = Pairs { reader, writer, index: HashMap::new(), list: Vec::new() };
     all.place((reader.root, writer.root));
     let mut unreadable = Vec::new();

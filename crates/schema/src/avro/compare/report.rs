@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::{
     super::{
-        model::{Enum, Id, Kind, Record},
+        model::{AvroKind, Enum, Record, TypeId},
         pointer::join,
     },
-    fields::{Source, sources},
+    fields::{FieldSource, sources},
     message, missing_symbols,
     pairs::Pairs,
     same_name,
@@ -21,15 +21,21 @@ pub(super) fn report(pairs: &Pairs) -> Vec<Difference> {
 
 /// Up to `most` differences of a pair that is at `path`. With `nearest`, what a union can't read is told with the reason
 /// why the branch that is nearest to it can't.
-pub(super) fn from(pairs: &Pairs, ids: (Id, Id), path: String, most: usize, nearest: bool) -> Vec<Difference> {
-    let mut report = Report { pairs, most, told: Vec::new(), open: vec![Open::Pair(Pair { ids, path, branch: false })], nearest };
+pub(super) fn from(pairs: &Pairs, ids: (TypeId, TypeId), path: String, most: usize, nearest: bool) -> Vec<Difference> {
+    let mut report = DifferenceReport {
+        pairs,
+        most,
+        told: Vec::new(),
+        open: vec![Pending::PendingPair(PendingPair { ids, path, branch: false })],
+        nearest,
+    };
     let mut met = HashSet::new();
     while report.told.len() < most
         && let Some(open) = report.open.pop()
     {
         match open {
-            Open::Difference(difference) => report.told.push(difference),
-            Open::Pair(pair) => {
+            Pending::Difference(difference) => report.told.push(difference),
+            Pending::PendingPair(pair) => {
                 if !pairs.readable(pair.ids) && met.insert(pair.ids) {
                     report.pair(pair);
                 }
@@ -40,37 +46,37 @@ pub(super) fn from(pairs: &Pairs, ids: (Id, Id), path: String, most: usize, near
     report.told
 }
 
-struct Report<'a> {
+struct DifferenceReport<'a> {
     pairs: &'a Pairs<'a>,
     most: usize,
     told: Vec<Difference>,
     /// What is still to be looked at, the next one last.
-    open: Vec<Open>,
+    open: Vec<Pending>,
     nearest: bool,
 }
 
 /// What is told or looked at next.
-enum Open {
+enum Pending {
     Difference(Difference),
-    Pair(Pair),
+    PendingPair(PendingPair),
 }
 
-struct Pair {
-    ids: (Id, Id),
+struct PendingPair {
+    ids: (TypeId, TypeId),
     path: String,
     /// The writer's type is one of a union.
     branch: bool,
 }
 
-impl Report<'_> {
+impl DifferenceReport<'_> {
     fn tell(&mut self, kind: &'static str, path: String, detail: String, message: String) {
         self.told.push(Difference { kind, path, message, detail });
     }
 
-    fn pair(&mut self, Pair { ids, path, branch }: Pair) {
+    fn pair(&mut self, PendingPair { ids, path, branch }: PendingPair) {
         let (reader, writer) = (self.pairs.reader.kind(ids.0), self.pairs.writer.kind(ids.1));
         match (reader, writer) {
-            (Kind::Union(_), Kind::Union(branches)) => {
+            (AvroKind::Union(_), AvroKind::Union(branches)) => {
                 for (index, branch) in branches.iter().enumerate() {
                     if self.told.len() == self.most {
                         break;
@@ -78,25 +84,28 @@ impl Report<'_> {
                     self.no_branch((ids.0, *branch), join(&path, index), &path);
                 }
             }
-            (Kind::Union(_), _) => self.no_branch(ids, path.clone(), &path),
-            (_, Kind::Union(branches)) => {
-                let open = branches.iter().rev().map(|branch| Open::Pair(Pair { ids: (ids.0, *branch), path: path.clone(), branch: true }));
+            (AvroKind::Union(_), _) => self.no_branch(ids, path.clone(), &path),
+            (_, AvroKind::Union(branches)) => {
+                let open = branches
+                    .iter()
+                    .rev()
+                    .map(|branch| Pending::PendingPair(PendingPair { ids: (ids.0, *branch), path: path.clone(), branch: true }));
                 self.open.extend(open);
             }
-            (Kind::Array(reader), Kind::Array(writer)) => self.inner((*reader, *writer), join(&path, "items")),
-            (Kind::Map(reader), Kind::Map(writer)) => self.inner((*reader, *writer), join(&path, "values")),
-            (Kind::Fixed(r), Kind::Fixed(w)) => {
+            (AvroKind::Array(reader), AvroKind::Array(writer)) => self.inner((*reader, *writer), join(&path, "items")),
+            (AvroKind::Map(reader), AvroKind::Map(writer)) => self.inner((*reader, *writer), join(&path, "values")),
+            (AvroKind::Fixed(r), AvroKind::Fixed(w)) => {
                 self.names(reader, writer, &path, branch);
                 if r.size != w.size {
                     let detail = format!("expected: {}, found: {}", w.size, r.size);
                     self.tell("FIXED_SIZE_MISMATCH", join(&path, "size"), detail, message::size(r, w));
                 }
             }
-            (Kind::Enum(r), Kind::Enum(w)) => {
+            (AvroKind::Enum(r), AvroKind::Enum(w)) => {
                 self.names(reader, writer, &path, branch);
                 self.symbols(r, w, &path);
             }
-            (Kind::Record(r), Kind::Record(w)) => {
+            (AvroKind::Record(r), AvroKind::Record(w)) => {
                 self.names(reader, writer, &path, branch);
                 self.fields((r, w), ids, &path);
             }
@@ -107,11 +116,11 @@ impl Report<'_> {
         }
     }
 
-    fn inner(&mut self, ids: (Id, Id), path: String) {
-        self.open.push(Open::Pair(Pair { ids, path, branch: false }));
+    fn inner(&mut self, ids: (TypeId, TypeId), path: String) {
+        self.open.push(Pending::PendingPair(PendingPair { ids, path, branch: false }));
     }
 
-    fn names(&mut self, reader: &Kind, writer: &Kind, path: &str, branch: bool) {
+    fn names(&mut self, reader: &AvroKind, writer: &AvroKind, path: &str, branch: bool) {
         if let (Some(r), Some(w)) = (reader.named(), writer.named())
             && !same_name(r, w)
         {
@@ -129,10 +138,10 @@ impl Report<'_> {
         }
     }
 
-    fn fields(&mut self, (reader, writer): (&Record, &Record), ids: (Id, Id), path: &str) {
+    fn fields(&mut self, (reader, writer): (&Record, &Record), ids: (TypeId, TypeId), path: &str) {
         let list = join(path, "fields");
         let sources = sources(reader, writer);
-        let unchanged = sources.iter().any(|source| matches!(source, Source::Several(_))) && self.pairs.unchanged(ids);
+        let unchanged = sources.iter().any(|source| matches!(source, FieldSource::Several(_))) && self.pairs.unchanged(ids);
         let mut open = Vec::new();
         let mut left = self.most.saturating_sub(self.told.len());
         for (index, (field, source)) in reader.fields.iter().zip(sources).enumerate() {
@@ -142,30 +151,30 @@ impl Report<'_> {
             }
             let path = join(&list, index);
             let from = match source {
-                Source::Field(from) => from,
-                Source::Default => continue,
-                Source::Several(_) if unchanged => &writer.fields[index],
-                Source::Missing => {
+                FieldSource::Field(from) => from,
+                FieldSource::Default => continue,
+                FieldSource::Several(_) if unchanged => &writer.fields[index],
+                FieldSource::Missing => {
                     let message = message::missing(self.pairs.reader, (reader, writer), field);
                     let kind = "READER_FIELD_MISSING_DEFAULT_VALUE";
-                    open.push(Open::Difference(Difference { kind, path, message, detail: field.name.clone() }));
+                    open.push(Pending::Difference(Difference { kind, path, message, detail: field.name.clone() }));
                     left -= 1;
                     continue;
                 }
-                Source::Several(names) => {
+                FieldSource::Several(names) => {
                     let message = message::several(reader, field, &names);
-                    open.push(Open::Difference(Difference { kind: "NAME_MISMATCH", path, message, detail: field.name.clone() }));
+                    open.push(Pending::Difference(Difference { kind: "NAME_MISMATCH", path, message, detail: field.name.clone() }));
                     left -= 1;
                     continue;
                 }
             };
-            open.push(Open::Pair(Pair { ids: (field.schema, from.schema), path: join(&path, "type"), branch: false }));
+            open.push(Pending::PendingPair(PendingPair { ids: (field.schema, from.schema), path: join(&path, "type"), branch: false }));
         }
         self.open.extend(open.into_iter().rev());
     }
 
     /// A type of the writer that no branch of the reader's union reads.
-    fn no_branch(&mut self, ids: (Id, Id), path: String, union: &str) {
+    fn no_branch(&mut self, ids: (TypeId, TypeId), path: String, union: &str) {
         if self.pairs.readable(ids) {
             return;
         }
@@ -176,6 +185,6 @@ impl Report<'_> {
 }
 
 /// What Java calls a kind of type.
-fn upper(kind: &Kind) -> String {
+fn upper(kind: &AvroKind) -> String {
     kind.word().to_uppercase()
 }

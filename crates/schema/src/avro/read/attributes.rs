@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::super::{model::Properties, pointer::At};
+use super::super::{model::Properties, pointer::PointerPath};
 
 /// An object of a text, and where it is.
 #[derive(Clone, Copy)]
-pub(super) struct Object<'a> {
+pub(super) struct SchemaObject<'a> {
     pub object: &'a Map<String, Value>,
-    pub at: At<'a>,
+    pub at: PointerPath<'a>,
 }
 
-impl<'a> Object<'a> {
+impl<'a> SchemaObject<'a> {
     /// The word that says what type a schema is.
     pub fn word(self) -> Result<&'a str, String> {
         let at = self.at;
@@ -73,6 +73,6 @@ impl<'a> Object<'a> {
 }
 
 /// All attributes but those that mean something.
-pub(super) fn properties(object: Object, reserved: &[&str]) -> Properties {
+pub(super) fn properties(object: SchemaObject, reserved: &[&str]) -> Properties {
     object.object.iter().filter(|(key, _)| !reserved.contains(&key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect()
 }

@@ -3,16 +3,16 @@
 use serde_json::Value;
 
 use super::super::{
-    model::{Id, Kind, Node, Primitive},
+    model::{AvroKind, AvroType, Primitive, TypeId},
     pointer::{escaped, join},
 };
 
 /// Checks the default of a field.
-pub(super) fn check(nodes: &[Node], record: Id, index: usize, at: &str, steps: &mut usize) -> Result<(), String> {
-    let Kind::Record(record) = &nodes[record.0].kind else { return Ok(()) };
+pub(super) fn check(nodes: &[AvroType], record: TypeId, index: usize, at: &str, steps: &mut usize) -> Result<(), String> {
+    let AvroKind::Record(record) = &nodes[record.0].kind else { return Ok(()) };
     let field = &record.fields[index];
     let Some(default) = &field.default else { return Ok(()) };
-    let mut check = Check { nodes, steps };
+    let mut check = DefaultCheck { nodes, steps };
     match check.value(field.schema, default, at) {
         Ok(()) => Ok(()),
         Err(_) if *check.steps == 0 => Err(format!(
@@ -22,36 +22,36 @@ pub(super) fn check(nodes: &[Node], record: Id, index: usize, at: &str, steps: &
     }
 }
 
-struct Check<'a> {
-    nodes: &'a [Node],
+struct DefaultCheck<'a> {
+    nodes: &'a [AvroType],
     /// A default in which unions nest can be read in very many ways.
     steps: &'a mut usize,
 }
 
-struct Wrong {
+struct DefaultProblem {
     at: String,
     what: String,
 }
 
-impl Check<'_> {
+impl DefaultCheck<'_> {
     /// Goes as deep as the default does, which JSON bounds.
-    fn value(&mut self, schema: Id, value: &Value, at: &str) -> Result<(), Wrong> {
+    fn value(&mut self, schema: TypeId, value: &Value, at: &str) -> Result<(), DefaultProblem> {
         *self.steps = self.steps.saturating_sub(1);
-        let wrong = |what: String| Err(Wrong { at: at.to_owned(), what });
+        let wrong = |what: String| Err(DefaultProblem { at: at.to_owned(), what });
         if *self.steps == 0 {
             return wrong(String::new());
         }
         let kind = &self.nodes[schema.0].kind;
         match (kind, value) {
-            (Kind::Primitive(primitive), value) if primitive_takes(*primitive, value) => Ok(()),
-            (Kind::Fixed(_) | Kind::Enum(_), Value::String(_)) => Ok(()),
-            (Kind::Array(items), Value::Array(list)) => {
+            (AvroKind::Primitive(primitive), value) if primitive_takes(*primitive, value) => Ok(()),
+            (AvroKind::Fixed(_) | AvroKind::Enum(_), Value::String(_)) => Ok(()),
+            (AvroKind::Array(items), Value::Array(list)) => {
                 list.iter().enumerate().try_for_each(|(index, value)| self.value(*items, value, &join(at, index)))
             }
-            (Kind::Map(values), Value::Object(object)) => {
+            (AvroKind::Map(values), Value::Object(object)) => {
                 object.iter().try_for_each(|(key, value)| self.value(*values, value, &join(at, escaped(key))))
             }
-            (Kind::Record(record), Value::Object(object)) => {
+            (AvroKind::Record(record), Value::Object(object)) => {
                 for field in &record.fields {
                     match object.get(&field.name) {
                         Some(value) => self.value(field.schema, value, &join(at, escaped(&field.name)))?,
@@ -70,7 +70,7 @@ impl Check<'_> {
             }
             // Older versions of the specification allow the first type only; Java takes any since 1.9, the
             // specification since 1.12.
-            (Kind::Union(branches), value) => {
+            (AvroKind::Union(branches), value) => {
                 let mut first = None;
                 for branch in branches {
                     match self.value(*branch, value, at) {
@@ -92,7 +92,7 @@ impl Check<'_> {
         }
     }
 
-    fn hint(&self, kind: &Kind, value: &Value) -> String {
+    fn hint(&self, kind: &AvroKind, value: &Value) -> String {
         let called = kind.named().map_or(kind.word(), |named| named.name.full());
         let Some(example) = example(self.nodes, kind) else { return format!("is {}, which is no `{called}`", told(value)) };
         match value {
@@ -100,7 +100,7 @@ impl Check<'_> {
                 "is null, which is no `{called}`; write {example}, take the default away, or make the type [\"null\", \"{called}\"]"
             ),
             Value::String(text)
-                if matches!(kind, Kind::Primitive(_)) && serde_json::from_str::<Value>(text).is_ok_and(|inner| !inner.is_string()) =>
+                if matches!(kind, AvroKind::Primitive(_)) && serde_json::from_str::<Value>(text).is_ok_and(|inner| !inner.is_string()) =>
             {
                 format!("is {}, which is no `{called}`; write it without quotes", told(value))
             }
@@ -108,7 +108,7 @@ impl Check<'_> {
         }
     }
 
-    fn told_branches(&self, branches: &[Id]) -> String {
+    fn told_branches(&self, branches: &[TypeId]) -> String {
         let named = branches.iter().take(8).map(|branch| {
             let kind = &self.nodes[branch.0].kind;
             kind.named().map_or(kind.word(), |named| named.name.full())
@@ -134,9 +134,9 @@ fn primitive_takes(primitive: Primitive, value: &Value) -> bool {
 }
 
 /// A value of a type as a default is written; `None` for those that have no short one.
-pub(in super::super) fn example(nodes: &[Node], kind: &Kind) -> Option<String> {
+pub(in super::super) fn example(nodes: &[AvroType], kind: &AvroKind) -> Option<String> {
     Some(match kind {
-        Kind::Primitive(primitive) => match primitive {
+        AvroKind::Primitive(primitive) => match primitive {
             Primitive::Null => "null",
             Primitive::Boolean => "false",
             Primitive::Int | Primitive::Long => "0",
@@ -144,17 +144,17 @@ pub(in super::super) fn example(nodes: &[Node], kind: &Kind) -> Option<String> {
             Primitive::Bytes | Primitive::String => "\"\"",
         }
         .to_owned(),
-        Kind::Array(_) => "[]".to_owned(),
-        Kind::Map(_) => "{}".to_owned(),
-        Kind::Enum(symbols) => format!("\"{}\"", symbols.default.as_ref().or(symbols.symbols.first())?),
-        Kind::Union(branches) => {
+        AvroKind::Array(_) => "[]".to_owned(),
+        AvroKind::Map(_) => "{}".to_owned(),
+        AvroKind::Enum(symbols) => format!("\"{}\"", symbols.default.as_ref().or(symbols.symbols.first())?),
+        AvroKind::Union(branches) => {
             let kinds = || branches.iter().map(|branch| &nodes[branch.0].kind);
-            if kinds().any(|kind| matches!(kind, Kind::Primitive(Primitive::Null))) {
+            if kinds().any(|kind| matches!(kind, AvroKind::Primitive(Primitive::Null))) {
                 return Some("null".to_owned());
             }
-            return kinds().filter(|kind| !matches!(kind, Kind::Union(_))).find_map(|kind| example(nodes, kind));
+            return kinds().filter(|kind| !matches!(kind, AvroKind::Union(_))).find_map(|kind| example(nodes, kind));
         }
-        Kind::Record(_) | Kind::Fixed(_) | Kind::Forward => return None,
+        AvroKind::Record(_) | AvroKind::Fixed(_) | AvroKind::Forward => return None,
     })
 }
 

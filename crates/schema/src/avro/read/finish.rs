@@ -5,15 +5,15 @@ use std::collections::{HashMap, HashSet};
 use super::{
     super::{
         depth,
-        model::{Id, Kind, Model},
+        model::{AvroKind, TypeGraph, TypeId},
         pointer, print,
     },
-    Later, MAX_DEFAULT_STEPS, MAX_DEPTH, Reader, defaults,
+    AvroReader, DeferredChecks, MAX_DEFAULT_STEPS, MAX_DEPTH, defaults,
 };
 
-impl Reader {
+impl AvroReader {
     /// Settles names that were used before they were known, and checks unions, defaults and how deep all is.
-    pub(super) fn finish(&mut self, root: Id, size: usize) -> Result<Id, String> {
+    pub(super) fn finish(&mut self, root: TypeId, size: usize) -> Result<TypeId, String> {
         let later = std::mem::take(&mut self.later);
         let mut settled = HashMap::new();
         for forward in &later.forward {
@@ -39,33 +39,33 @@ impl Reader {
     }
 
     /// Puts types where other types of this text refer to something that stands for them.
-    fn settle(&mut self, settled: &HashMap<Id, Id>, start: usize) {
+    fn settle(&mut self, settled: &HashMap<TypeId, TypeId>, start: usize) {
         if settled.is_empty() {
             return;
         }
-        let settle = |id: &mut Id| {
+        let settle = |id: &mut TypeId| {
             if let Some(target) = settled.get(id) {
                 *id = *target;
             }
         };
         for node in &mut self.nodes[start..] {
             match &mut node.kind {
-                Kind::Array(inner) | Kind::Map(inner) => settle(inner),
-                Kind::Union(branches) => branches.iter_mut().for_each(settle),
-                Kind::Record(record) => record.fields.iter_mut().for_each(|field| settle(&mut field.schema)),
-                Kind::Primitive(_) | Kind::Enum(_) | Kind::Fixed(_) | Kind::Forward => {}
+                AvroKind::Array(inner) | AvroKind::Map(inner) => settle(inner),
+                AvroKind::Union(branches) => branches.iter_mut().for_each(settle),
+                AvroKind::Record(record) => record.fields.iter_mut().for_each(|field| settle(&mut field.schema)),
+                AvroKind::Primitive(_) | AvroKind::Enum(_) | AvroKind::Fixed(_) | AvroKind::Forward => {}
             }
         }
     }
 
     /// Types that this text and one that it refers to both define are one, if they say the same. Two references whose
     /// texts have each a copy of a third type are common, since older clients inline all types.
-    fn twins(&mut self, later: &Later, root: Id) -> Result<Id, String> {
+    fn twins(&mut self, later: &DeferredChecks, root: TypeId) -> Result<TypeId, String> {
         if later.twins.is_empty() {
             return Ok(root);
         }
         let nodes = std::mem::take(&mut self.nodes);
-        let model = Model { nodes, root };
+        let model = TypeGraph { nodes, root };
         let mut settled = HashMap::new();
         let mut differs = None;
         for (twin, first, at) in &later.twins {
@@ -87,8 +87,8 @@ impl Reader {
     }
 
     /// A union may hold each type once, those with names once for each name.
-    fn branches(&self, id: Id, at: &str) -> Result<(), String> {
-        let Kind::Union(branches) = &self.nodes[id.0].kind else { return Ok(()) };
+    fn branches(&self, id: TypeId, at: &str) -> Result<(), String> {
+        let AvroKind::Union(branches) = &self.nodes[id.0].kind else { return Ok(()) };
         let mut seen = HashSet::new();
         for (index, branch) in branches.iter().enumerate() {
             let kind = &self.nodes[branch.0].kind;

@@ -11,14 +11,14 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use self::attributes::{Object, properties};
+use self::attributes::{SchemaObject, properties};
 pub(super) use self::defaults::example;
 use super::{
-    model::{Id, Kind, Model, Node, Primitive, Properties},
+    model::{AvroKind, AvroType, Primitive, Properties, TypeGraph, TypeId},
     name::{self, COMPLEX, FullName},
-    pointer::At,
+    pointer::PointerPath,
 };
-use crate::{Dependency, Invalid};
+use crate::{Dependency, InvalidSchema};
 
 /// Most levels of JSON that a text may have with all that it refers to in place. JSON itself is read to 127.
 pub(super) const MAX_DEPTH: usize = 120;
@@ -30,70 +30,70 @@ const MAX_DEFAULT_STEPS: usize = 100_000;
 const RESERVED: [&str; 10] = ["doc", "fields", "items", "name", "namespace", "size", "symbols", "values", "type", "aliases"];
 
 /// Reads a text and, before it, all that it refers to.
-pub(super) fn read(text: &str, dependencies: &[Dependency]) -> Result<Model, Invalid> {
-    let mut reader = Reader::default();
+pub(super) fn read(text: &str, dependencies: &[Dependency]) -> Result<TypeGraph, InvalidSchema> {
+    let mut reader = AvroReader::default();
     for dependency in dependencies {
         reader.foreign = true;
-        reader.text(&dependency.text).map_err(|wrong| Invalid::new(format!("in the reference `{}`: {wrong}", dependency.name)))?;
+        reader.text(&dependency.text).map_err(|wrong| InvalidSchema::new(format!("in the reference `{}`: {wrong}", dependency.name)))?;
     }
     reader.foreign = false;
-    let root = reader.text(text).map_err(Invalid::new)?;
-    Ok(Model { nodes: reader.nodes, root })
+    let root = reader.text(text).map_err(InvalidSchema::new)?;
+    Ok(TypeGraph { nodes: reader.nodes, root })
 }
 
 /// What has been read so far, of all texts.
 #[derive(Default)]
-struct Reader {
-    nodes: Vec<Node>,
+struct AvroReader {
+    nodes: Vec<AvroType>,
     /// Types by their full names.
-    names: HashMap<String, Id>,
+    names: HashMap<String, TypeId>,
     /// The text is one that another one refers to.
     foreign: bool,
-    later: Later,
+    later: DeferredChecks,
 }
 
 /// What can be looked at only when all names of a text are known.
 #[derive(Default)]
-struct Later {
+struct DeferredChecks {
     /// Where the types of the text start.
     start: usize,
-    forward: Vec<Forward>,
+    forward: Vec<ForwardReference>,
     /// Types that another text has defined already, with that definition.
-    twins: Vec<(Id, Id, String)>,
+    twins: Vec<(TypeId, TypeId, String)>,
     /// Unions and their places.
-    unions: Vec<(Id, String)>,
+    unions: Vec<(TypeId, String)>,
     /// Records, the indexes of fields with a default, and the places of those.
-    defaults: Vec<(Id, usize, String)>,
+    defaults: Vec<(TypeId, usize, String)>,
 }
 
 /// A name that was used before it was known. The specification wants definitions first; Java, since 1.12, doesn't. The
 /// canonical text has the definition first, so it can be read everywhere.
-struct Forward {
-    id: Id,
+struct ForwardReference {
+    id: TypeId,
     name: String,
     namespace: Option<String>,
     at: String,
 }
 
-impl Reader {
+impl AvroReader {
     /// Reads one text, whose names are then known to those that follow.
-    fn text(&mut self, text: &str) -> Result<Id, String> {
+    fn text(&mut self, text: &str) -> Result<TypeId, String> {
         let value = json::read(text)?;
         self.later.start = self.nodes.len();
-        let root = self.schema(&value, None, At::ROOT)?;
+        let root = self.schema(&value, None, PointerPath::ROOT)?;
         self.finish(root, text.len())
     }
 
-    fn add(&mut self, kind: Kind, properties: Properties) -> Id {
-        self.nodes.push(Node { kind, properties, foreign: self.foreign });
-        Id(self.nodes.len() - 1)
+    fn add(&mut self, kind: AvroKind, properties: Properties) -> TypeId {
+        self.nodes.push(AvroType { kind, properties, foreign: self.foreign });
+        TypeId(self.nodes.len() - 1)
     }
 
     /// Reads a schema that stands in a namespace.
-    fn schema(&mut self, value: &Value, namespace: Option<&str>, at: At) -> Result<Id, String> {
+    fn schema(&mut self, value: &Value, namespace: Option<&str>, at: PointerPath) -> Result<TypeId, String> {
         match value {
             Value::String(name) => Ok(self.named(name, namespace, at)),
-            Value::Object(object) => self.object(Object { object, at }, namespace),
+            Value::Object(object) => self.object(SchemaObject { object, at }, namespace),
             Value::Array(branches) => self.union(branches, namespace, at),
             Value::Null | Value::Bool(_) | Value::Number(_) => Err(format!(
                 "{at}: {value} is no schema; a schema is the name of a type, an object with a `type`, or a list of schemas, which is a union"
@@ -102,29 +102,29 @@ impl Reader {
     }
 
     /// A primitive type, or one that is defined elsewhere.
-    fn named(&mut self, name: &str, namespace: Option<&str>, at: At) -> Id {
+    fn named(&mut self, name: &str, namespace: Option<&str>, at: PointerPath) -> TypeId {
         if let Some(primitive) = Primitive::from_word(name) {
-            return self.add(Kind::Primitive(primitive), Properties::new());
+            return self.add(AvroKind::Primitive(primitive), Properties::new());
         }
         if let Some(id) = self.find(name, namespace) {
             return id;
         }
-        let id = self.add(Kind::Forward, Properties::new());
+        let id = self.add(AvroKind::Forward, Properties::new());
         let namespace = namespace.map(str::to_owned);
-        self.later.forward.push(Forward { id, name: name.to_owned(), namespace, at: at.to_string() });
+        self.later.forward.push(ForwardReference { id, name: name.to_owned(), namespace, at: at.to_string() });
         id
     }
 
     /// A type by its name. A simple name that isn't known in its namespace may be one of no namespace; the
     /// specification doesn't say so, but Java always did it.
-    fn find(&self, name: &str, namespace: Option<&str>) -> Option<Id> {
+    fn find(&self, name: &str, namespace: Option<&str>) -> Option<TypeId> {
         [namespace, None].into_iter().find_map(|namespace| {
             let name = FullName::new(name, namespace).ok()?;
             self.names.get(name.full()).copied()
         })
     }
 
-    fn union(&mut self, branches: &[Value], namespace: Option<&str>, at: At) -> Result<Id, String> {
+    fn union(&mut self, branches: &[Value], namespace: Option<&str>, at: PointerPath) -> Result<TypeId, String> {
         let mut ids = Vec::with_capacity(branches.len());
         for (index, branch) in branches.iter().enumerate() {
             let at = at.index(index);
@@ -133,16 +133,16 @@ impl Reader {
             }
             ids.push(self.schema(branch, namespace, at)?);
         }
-        let id = self.add(Kind::Union(ids), Properties::new());
+        let id = self.add(AvroKind::Union(ids), Properties::new());
         self.later.unions.push((id, at.to_string()));
         Ok(id)
     }
 
-    fn object(&mut self, object: Object, namespace: Option<&str>) -> Result<Id, String> {
+    fn object(&mut self, object: SchemaObject, namespace: Option<&str>) -> Result<TypeId, String> {
         let at = object.at;
         let word = object.word()?;
         if let Some(primitive) = Primitive::from_word(word) {
-            return Ok(self.add(Kind::Primitive(primitive), properties(object, &RESERVED)));
+            return Ok(self.add(AvroKind::Primitive(primitive), properties(object, &RESERVED)));
         }
         match word {
             "record" | "error" => self.record(object, namespace, word == "error"),
@@ -150,11 +150,11 @@ impl Reader {
             "fixed" => self.fixed(object, namespace),
             "array" => {
                 let items = self.schema(object.required("items", "the type of the array's items")?, namespace, at.key("items"))?;
-                Ok(self.add(Kind::Array(items), properties(object, &RESERVED)))
+                Ok(self.add(AvroKind::Array(items), properties(object, &RESERVED)))
             }
             "map" => {
                 let values = self.schema(object.required("values", "the type of the map's values")?, namespace, at.key("values"))?;
-                Ok(self.add(Kind::Map(values), properties(object, &RESERVED)))
+                Ok(self.add(AvroKind::Map(values), properties(object, &RESERVED)))
             }
             // The other attributes say nothing then.
             _ => Ok(self.named(word, namespace, at.key("type"))),

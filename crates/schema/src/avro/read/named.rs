@@ -6,11 +6,11 @@ use serde_json::{Number, Value};
 
 use super::{
     super::{
-        model::{Enum, Field, Fixed, Id, Kind, Named, Order, Primitive, Properties, Record},
+        model::{AvroKind, Enum, Field, Fixed, NamedType, Order, Primitive, Properties, Record, TypeId},
         name::{self, FullName},
     },
-    RESERVED, Reader,
-    attributes::{Object, properties},
+    AvroReader, RESERVED,
+    attributes::{SchemaObject, properties},
 };
 
 /// Attributes of an enum that are never properties.
@@ -20,11 +20,11 @@ const RESERVED_OF_ENUM: [&str; 11] =
 /// Attributes of a field that are never properties.
 const RESERVED_OF_FIELD: [&str; 6] = ["default", "doc", "name", "order", "type", "aliases"];
 
-impl Reader {
-    pub(super) fn record(&mut self, object: Object, namespace: Option<&str>, error: bool) -> Result<Id, String> {
+impl AvroReader {
+    pub(super) fn record(&mut self, object: SchemaObject, namespace: Option<&str>, error: bool) -> Result<TypeId, String> {
         let named = names(object, namespace)?;
         let name = named.name.clone();
-        let id = self.define(Kind::Record(Record { named, error, fields: Vec::new() }), object, &RESERVED)?;
+        let id = self.define(AvroKind::Record(Record { named, error, fields: Vec::new() }), object, &RESERVED)?;
         let list = object.required_list("fields", "which fields the record has, [] if none")?;
         let mut fields = Vec::with_capacity(list.len());
         let mut seen = HashSet::new();
@@ -34,7 +34,7 @@ impl Reader {
             let Value::Object(field) = field else {
                 return Err(format!("{at}: {field} is no field; a field is an object with `name` and `type`"));
             };
-            let field = Object { object: field, at };
+            let field = SchemaObject { object: field, at };
             let read = self.field(field, name.namespace())?;
             if !seen.insert(field.text("name")) {
                 return Err(format!(
@@ -49,13 +49,13 @@ impl Reader {
             }
             fields.push(read);
         }
-        if let Kind::Record(record) = &mut self.nodes[id.0].kind {
+        if let AvroKind::Record(record) = &mut self.nodes[id.0].kind {
             record.fields = fields;
         }
         Ok(id)
     }
 
-    fn field(&mut self, field: Object, namespace: Option<&str>) -> Result<Field, String> {
+    fn field(&mut self, field: SchemaObject, namespace: Option<&str>) -> Result<Field, String> {
         let at = field.at;
         let name = field.required_text("name", "what the field is called")?;
         name::valid(name, name).map_err(|wrong| format!("{}: {wrong}", at.key("name")))?;
@@ -73,13 +73,13 @@ impl Reader {
     }
 
     /// Java reads numbers in quotes, too, as defaults of floating-point fields.
-    fn number(&self, schema: Id, default: &Value) -> Value {
-        let floating = matches!(self.nodes[schema.0].kind, Kind::Primitive(Primitive::Float | Primitive::Double));
+    fn number(&self, schema: TypeId, default: &Value) -> Value {
+        let floating = matches!(self.nodes[schema.0].kind, AvroKind::Primitive(Primitive::Float | Primitive::Double));
         let number = default.as_str().filter(|_| floating).and_then(|text| text.trim().parse().ok()).and_then(Number::from_f64);
         number.map_or_else(|| default.clone(), Value::Number)
     }
 
-    pub(super) fn symbols(&mut self, object: Object, namespace: Option<&str>) -> Result<Id, String> {
+    pub(super) fn symbols(&mut self, object: SchemaObject, namespace: Option<&str>) -> Result<TypeId, String> {
         let named = names(object, namespace)?;
         let list = object.required_list("symbols", "which symbols the enum has")?;
         let mut symbols = Vec::with_capacity(list.len());
@@ -106,20 +106,20 @@ impl Reader {
                 name::near(default, symbols.iter().map(String::as_str)).trim_end_matches('?')
             ));
         }
-        self.define(Kind::Enum(Enum { named, symbols, default }), object, &RESERVED_OF_ENUM)
+        self.define(AvroKind::Enum(Enum { named, symbols, default }), object, &RESERVED_OF_ENUM)
     }
 
-    pub(super) fn fixed(&mut self, object: Object, namespace: Option<&str>) -> Result<Id, String> {
+    pub(super) fn fixed(&mut self, object: SchemaObject, namespace: Option<&str>) -> Result<TypeId, String> {
         let named = names(object, namespace)?;
         let size = object.required("size", "how many bytes the type has")?;
         let Some(size) = size.as_u64().filter(|size| i32::try_from(*size).is_ok()) else {
             return Err(format!("{}: {size} is no size; write a whole number of bytes, from 0 to {}", object.at.key("size"), i32::MAX));
         };
-        self.define(Kind::Fixed(Fixed { named, size }), object, &RESERVED)
+        self.define(AvroKind::Fixed(Fixed { named, size }), object, &RESERVED)
     }
 
     /// Makes a named type known. A type that another text defines, too, is looked at again when all of it is read.
-    fn define(&mut self, kind: Kind, object: Object, reserved: &[&str]) -> Result<Id, String> {
+    fn define(&mut self, kind: AvroKind, object: SchemaObject, reserved: &[&str]) -> Result<TypeId, String> {
         let name = kind.named().map(|named| named.name.full().to_owned()).unwrap_or_default();
         let properties: Properties = properties(object, reserved);
         let first = self.names.get(&name).copied();
@@ -140,13 +140,13 @@ impl Reader {
     }
 
     /// Whether the text that is being read has defined a type.
-    fn of_this_text(&self, id: Id) -> bool {
+    fn of_this_text(&self, id: TypeId) -> bool {
         id.0 >= self.later.start
     }
 }
 
 /// The names of a type, and what it says of itself.
-fn names(object: Object, namespace: Option<&str>) -> Result<Named, String> {
+fn names(object: SchemaObject, namespace: Option<&str>) -> Result<NamedType, String> {
     let namespace = object.text("namespace").or(namespace);
     let name = object.required_text("name", "what the type is called")?;
     let wrong = |wrong| format!("{}: {wrong}", object.at.key("name"));
@@ -165,10 +165,10 @@ fn names(object: Object, namespace: Option<&str>) -> Result<Named, String> {
             aliases.push(alias);
         }
     }
-    Ok(Named { name, doc: object.text("doc").map(str::to_owned), aliases })
+    Ok(NamedType { name, doc: object.text("doc").map(str::to_owned), aliases })
 }
 
-fn order(field: Object) -> Result<Order, String> {
+fn order(field: SchemaObject) -> Result<Order, String> {
     let Some(order) = field.object.get("order") else { return Ok(Order::Ascending) };
     match order.as_str().map(str::to_lowercase).as_deref() {
         Some("ascending") => Ok(Order::Ascending),

@@ -1,17 +1,17 @@
 //! Texts: which are read, what is told of those that aren't, and how they are written.
 
-use super::Schema;
+use super::AvroSchema;
 use crate::Dependency;
 
 mod invalid;
 mod texts;
 
-fn parse(text: &str) -> Schema {
-    Schema::parse(text, &[]).unwrap_or_else(|wrong| panic!("{text}: {}", wrong.message))
+fn parse(text: &str) -> AvroSchema {
+    AvroSchema::parse(text, &[]).unwrap_or_else(|wrong| panic!("{text}: {}", wrong.message))
 }
 
 fn refused(text: &str, dependencies: &[Dependency]) -> String {
-    match Schema::parse(text, dependencies) {
+    match AvroSchema::parse(text, dependencies) {
         Ok(schema) => panic!("{text} was read as {}", schema.canonical()),
         Err(wrong) => wrong.message,
     }

@@ -1,7 +1,7 @@
 //! How texts are written.
 
 use super::{dependency, parse, refused};
-use crate::avro::Schema;
+use crate::avro::AvroSchema;
 
 /// Texts and what they come to, which is what Java's `Schema.toString` prints for them.
 const CANONICAL: &[(&str, &str)] = &[
@@ -139,17 +139,17 @@ fn types_of_references_are_names_unless_they_are_wanted_in_place() {
     );
     let dependencies = [currency, price];
     let text = r#"{"type":"record","name":"shop.Order","fields":[{"name":"total","type":"shop.Price"},{"name":"paid","type":["null","Currency","Price"]}]}"#;
-    let order = Schema::parse(text, &dependencies).unwrap();
+    let order = AvroSchema::parse(text, &dependencies).unwrap();
     let canonical = r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"total","type":"Price"},{"name":"paid","type":["null","Currency","Price"]}]}"#;
     assert_eq!(order.canonical(), canonical);
-    assert_eq!(Schema::parse(canonical, &dependencies).unwrap().canonical(), canonical);
+    assert_eq!(AvroSchema::parse(canonical, &dependencies).unwrap().canonical(), canonical);
     let resolved = r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"total","type":{"type":"record","name":"Price","fields":[{"name":"amount","type":"long"},{"name":"in","type":{"type":"enum","name":"Currency","symbols":["EUR","USD"]}}]}},{"name":"paid","type":["null","Currency","Price"]}]}"#;
-    assert_eq!(order.rendered("resolved").as_deref(), Some(resolved));
+    assert_eq!(order.render_as("resolved").as_deref(), Some(resolved));
     assert_eq!(parse(resolved).canonical(), resolved, "it stands on its own");
-    assert_eq!(order.rendered("serialized"), None);
+    assert_eq!(order.render_as("serialized"), None);
 
     // A text may be no more than the name of a reference.
-    let name = Schema::parse(r#""shop.Price""#, &dependencies).unwrap();
+    let name = AvroSchema::parse(r#""shop.Price""#, &dependencies).unwrap();
     assert_eq!(name.canonical(), r#""shop.Price""#);
     assert!(refused(text, &dependencies[..1]).contains("`shop.Price`"));
 }
@@ -164,9 +164,9 @@ fn a_type_that_two_texts_define_is_one_if_they_agree() {
     };
     let text =
         r#"{"type":"record","name":"Both","fields":[{"name":"l","type":"Left"},{"name":"r","type":"Right"},{"name":"i","type":"Id"}]}"#;
-    let both = Schema::parse(text, &[side("Left", 8), side("Right", 8)]).unwrap();
+    let both = AvroSchema::parse(text, &[side("Left", 8), side("Right", 8)]).unwrap();
     assert_eq!(both.canonical(), text);
-    let resolved = both.rendered("resolved").unwrap();
+    let resolved = both.render_as("resolved").unwrap();
     assert_eq!(resolved.matches("fixed").count(), 1, "{resolved}");
     assert_eq!(parse(&resolved).canonical(), resolved);
 

@@ -1,12 +1,12 @@
 //! Content models of arrays: lists, and tuples whose places have schemas of their own.
 
-use super::{Comparison, Conjunction};
-use crate::json::node::{Id, Node, Types};
+use super::{Conjunction, JsonComparison};
+use crate::json::node::{Subschema, SubschemaId, TypeSet};
 
-impl Comparison {
+impl JsonComparison {
     /// What concerns arrays, Validation section 6.4 and Core section 10.3.1.
-    pub(super) fn arrays(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
-        if !self.mask(writer).and(node.types.unwrap_or(Types::ALL)).has(Types::ARRAY) {
+    pub(super) fn arrays(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+        if !self.mask(writer).and(node.types.unwrap_or(TypeSet::ALL)).has(TypeSet::ARRAY) {
             return true;
         }
         let most = self.most_items(writer);
@@ -25,7 +25,7 @@ impl Comparison {
         answer & self.items(reader, node, writer, most)
     }
 
-    fn items(&mut self, reader: Id, node: &Node, writer: &Conjunction, most: Option<u64>) -> bool {
+    fn items(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction, most: Option<u64>) -> bool {
         let links = &node.links;
         if links.prefix.is_empty() && links.items.is_none() {
             return true;
@@ -72,7 +72,7 @@ impl Comparison {
         self.check(rest, &old)
     }
 
-    fn item_added(&mut self, new: Id, old: &[Id], index: usize) -> bool {
+    fn item_added(&mut self, new: SubschemaId, old: &[SubschemaId], index: usize) -> bool {
         if self.takes(new, old) {
             return true;
         }
@@ -86,7 +86,7 @@ impl Comparison {
         })
     }
 
-    fn item_removed(&mut self, reader: Id, rest: Id, old: &[Id], index: usize) -> bool {
+    fn item_removed(&mut self, reader: SubschemaId, rest: SubschemaId, old: &[SubschemaId], index: usize) -> bool {
         if self.takes(rest, old) {
             return true;
         }
@@ -103,10 +103,10 @@ impl Comparison {
     }
 
     /// `contains`, `minContains` and `maxContains`, Core section 10.3.1.3.
-    fn contains(&mut self, reader: Id, node: &Node, writer: &Conjunction, most: Option<u64>, least: u64) -> bool {
+    fn contains(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction, most: Option<u64>, least: u64) -> bool {
         let Some(new) = node.links.contains else { return true };
         let needed = node.min_contains.unwrap_or(1);
-        let olds: Vec<(Id, u64, Option<u64>)> = writer
+        let olds: Vec<(SubschemaId, u64, Option<u64>)> = writer
             .iter()
             .filter_map(|id| {
                 let node = &self.nodes[*id];
@@ -142,7 +142,7 @@ impl Comparison {
         self.at_most(reader, "maxContains", Some(limit), before, ["MAX_CONTAINS_ADDED", "MAX_CONTAINS_DECREASED"]) & answer
     }
 
-    fn all_items_are(&mut self, schema: Id, writer: &Conjunction) -> bool {
+    fn all_items_are(&mut self, schema: SubschemaId, writer: &Conjunction) -> bool {
         let places = writer.iter().map(|id| self.nodes[*id].links.prefix.len()).max().unwrap_or(0);
         (0..=places).all(|index| {
             let (old, _) = self.of_item(writer, index);

@@ -1,11 +1,11 @@
 //! Schemas that are made of schemas, Core section 10.2.
 
-use super::{Comparison, Conjunction};
-use crate::json::node::{Id, Node};
+use super::{Conjunction, JsonComparison};
+use crate::json::node::{Subschema, SubschemaId};
 
-impl Comparison {
+impl JsonComparison {
     /// `$ref`, `allOf`, `anyOf`, `oneOf`, `not` and `if`.
-    pub(super) fn combined(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+    pub(super) fn combined(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         if let Some(target) = node.links.reference {
             answer &= self.reference(reader, target, writer);
@@ -34,7 +34,7 @@ impl Comparison {
         })
     }
 
-    fn reference(&mut self, reader: Id, target: Id, writer: &Conjunction) -> bool {
+    fn reference(&mut self, reader: SubschemaId, target: SubschemaId, writer: &Conjunction) -> bool {
         let leaves = self.nodes[reader].place.document == 0 && self.nodes[target].place.document > 0;
         if leaves {
             let outside = self.path(reader, &["$ref"]).0;
@@ -47,7 +47,7 @@ impl Comparison {
         answer
     }
 
-    fn product(&mut self, node: &Node, writer: &Conjunction) -> bool {
+    fn product(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
         let parts = &node.links.all_of;
         let before = writer.iter().map(|id| self.nodes[*id].links.all_of.len()).max().unwrap_or(0);
         let mut answer = true;
@@ -67,12 +67,12 @@ impl Comparison {
         answer
     }
 
-    fn first_reason(&mut self, reader: Id, writer: &Conjunction) -> String {
+    fn first_reason(&mut self, reader: SubschemaId, writer: &Conjunction) -> String {
         self.reasons(reader, writer).into_iter().next().map_or_else(String::new, |(path, message)| format!("at `{path}`: {message}"))
     }
 
     /// What would be told of two schemas. Nothing, within reasons for something else: once is enough.
-    pub(super) fn reasons(&mut self, reader: Id, writer: &Conjunction) -> Vec<(String, String)> {
+    pub(super) fn reasons(&mut self, reader: SubschemaId, writer: &Conjunction) -> Vec<(String, String)> {
         if self.quiet > 0 || self.explaining {
             return Vec::new();
         }
@@ -86,11 +86,11 @@ impl Comparison {
     }
 
     /// `not`: nothing that the writer lets through may be what it forbids.
-    fn negation(&mut self, not: Id, writer: &Conjunction) -> bool {
+    fn negation(&mut self, not: SubschemaId, writer: &Conjunction) -> bool {
         if !self.step() {
             return false;
         }
-        let olds: Vec<Id> = writer.iter().filter_map(|id| self.nodes[*id].links.not).collect();
+        let olds: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.not).collect();
         if self.strictly(|comparison| olds.iter().any(|old| comparison.takes(*old, &[not]))) {
             return true;
         }
@@ -117,7 +117,7 @@ impl Comparison {
     }
 
     /// `if`, `then` and `else`: what holds under a condition is asked of the writer under that condition.
-    fn condition(&mut self, [condition, then, otherwise]: [Id; 3], writer: &Conjunction) -> bool {
+    fn condition(&mut self, [condition, then, otherwise]: [SubschemaId; 3], writer: &Conjunction) -> bool {
         let (mut yes, mut no) = (vec![condition], Vec::new());
         for id in writer.iter() {
             if let Some([old, old_then, old_else]) = self.nodes[*id].links.condition {
@@ -138,7 +138,7 @@ impl Comparison {
     }
 
     /// A choice that the writer leaves open, types included.
-    pub(super) fn choices(&mut self, writer: &Conjunction) -> Option<Vec<Vec<Id>>> {
+    pub(super) fn choices(&mut self, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
         self.open_choice(writer).or_else(|| self.open_types(writer))
     }
 }

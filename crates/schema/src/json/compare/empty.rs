@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{Comparison, Conjunction};
-use crate::json::node::{Id, Types};
+use super::{Conjunction, JsonComparison};
+use crate::json::node::{SubschemaId, TypeSet};
 
 /// How deep within objects and choices contradictions are looked for.
 const MAX_LEVELS: usize = 5;
 /// Most required properties that are looked at.
 const MAX_NAMES: usize = 64;
 
-impl Comparison {
+impl JsonComparison {
     /// Whether it is sure that nothing is valid for all of `writer`. No: there may be something, or it can't be told.
     pub(super) fn is_empty(&mut self, writer: &Conjunction, level: usize) -> bool {
         if writer.is_empty() || level > MAX_LEVELS || !self.step() {
@@ -23,28 +23,28 @@ impl Comparison {
         if types.is_empty() || self.finite(writer).is_some_and(|values| values.is_empty()) {
             return true;
         }
-        if types.has(Types::NULL) || types.has(Types::BOOLEAN) {
+        if types.has(TypeSet::NULL) || types.has(TypeSet::BOOLEAN) {
             return self.is_negated(writer, level);
         }
-        let kinds_empty = (!types.has(Types::NUMBER) || self.has_no_numbers(writer, types))
-            && (!types.has(Types::STRING) || self.has_no_texts(writer))
-            && (!types.has(Types::ARRAY) || self.has_no_arrays(writer))
-            && (!types.has(Types::OBJECT) || self.has_no_objects(writer, level));
+        let kinds_empty = (!types.has(TypeSet::NUMBER) || self.has_no_numbers(writer, types))
+            && (!types.has(TypeSet::STRING) || self.has_no_texts(writer))
+            && (!types.has(TypeSet::ARRAY) || self.has_no_arrays(writer))
+            && (!types.has(TypeSet::OBJECT) || self.has_no_objects(writer, level));
         kinds_empty || self.is_negated(writer, level) || self.has_no_way(writer, level)
     }
 
     /// Whether one of its members forbids what another one is, word for word.
     fn is_negated(&mut self, writer: &Conjunction, _level: usize) -> bool {
-        let forbidden: Vec<Id> = writer.iter().filter_map(|id| self.nodes[*id].links.not).collect();
+        let forbidden: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.not).collect();
         forbidden.into_iter().any(|not| self.nodes[not].is_anything() || writer.iter().any(|id| self.same(not, *id)))
     }
 
-    fn has_no_texts(&self, writer: &[Id]) -> bool {
+    fn has_no_texts(&self, writer: &[SubschemaId]) -> bool {
         let longest = writer.iter().filter_map(|id| self.nodes[*id].max_length).min();
         longest.is_some_and(|longest| writer.iter().any(|id| self.nodes[*id].min_length > longest))
     }
 
-    fn has_no_arrays(&self, writer: &[Id]) -> bool {
+    fn has_no_arrays(&self, writer: &[SubschemaId]) -> bool {
         self.most_items(writer).is_some_and(|most| writer.iter().any(|id| self.nodes[*id].min_items > most))
     }
 

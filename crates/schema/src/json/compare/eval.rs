@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-use super::Comparison;
+use super::JsonComparison;
 use crate::json::{
-    node::{Id, Node, Types, text},
+    node::{Subschema, SubschemaId, TypeSet, text},
     number::{compare, is_multiple},
 };
 
@@ -24,9 +24,9 @@ fn and(left: Answer, right: impl FnOnce() -> Answer) -> Answer {
     }
 }
 
-impl Comparison {
+impl JsonComparison {
     /// Whether `value` is valid for a schema.
-    pub(super) fn eval(&mut self, id: Id, value: &Value, level: usize) -> Answer {
+    pub(super) fn eval(&mut self, id: SubschemaId, value: &Value, level: usize) -> Answer {
         if level > MAX_LEVELS || !self.step() {
             return None;
         }
@@ -34,7 +34,8 @@ impl Comparison {
         if let Some(verdict) = node.verdict {
             return Some(verdict);
         }
-        let plain = node.types.is_none_or(|types| Types::of(value).is_within(types)) && node.values.iter().all(|values| values.has(value));
+        let plain =
+            node.types.is_none_or(|types| TypeSet::of(value).is_within(types)) && node.values.iter().all(|values| values.has(value));
         let own = and(Some(plain), || match value {
             Value::Number(number) => {
                 let bounds = [
@@ -54,14 +55,14 @@ impl Comparison {
         and(own, || self.eval_combined(&node, value, level))
     }
 
-    fn eval_text(&mut self, node: &Node, text: &str) -> Answer {
+    fn eval_text(&mut self, node: &Subschema, text: &str) -> Answer {
         let length = text.chars().count() as u64;
         let fits = length >= node.min_length && node.max_length.is_none_or(|most| length <= most);
         let fits = fits && node.pattern.as_ref().is_none_or(|pattern| self.patterns.matches(pattern, text));
         and(Some(fits), || if node.format.is_some() { None } else { Some(true) })
     }
 
-    fn eval_array(&mut self, node: &Node, items: &[Value], level: usize) -> Answer {
+    fn eval_array(&mut self, node: &Subschema, items: &[Value], level: usize) -> Answer {
         let length = items.len() as u64;
         let mut answer = Some(length >= node.min_items && node.max_items.is_none_or(|most| length <= most));
         if node.unique {
@@ -85,7 +86,7 @@ impl Comparison {
         })
     }
 
-    fn eval_object(&mut self, node: &Node, members: &Map<String, Value>, level: usize) -> Answer {
+    fn eval_object(&mut self, node: &Subschema, members: &Map<String, Value>, level: usize) -> Answer {
         let size = members.len() as u64;
         let fits = size >= node.min_properties && node.max_properties.is_none_or(|most| size <= most);
         let fits = fits && node.required.iter().all(|name| members.contains_key(name));
@@ -118,7 +119,7 @@ impl Comparison {
         answer
     }
 
-    fn eval_combined(&mut self, node: &Node, value: &Value, level: usize) -> Answer {
+    fn eval_combined(&mut self, node: &Subschema, value: &Value, level: usize) -> Answer {
         let links = &node.links;
         let mut answer = Some(true);
         for part in links.reference.iter().chain(&links.all_of) {

@@ -4,17 +4,17 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use serde_json::Value;
 
-use super::{Comparison, Conjunction};
-use crate::json::node::{Id, Types};
+use super::{Conjunction, JsonComparison};
+use crate::json::node::{SubschemaId, TypeSet};
 
 /// Deepest nesting of choices in which types are looked for.
 const MAX_LEVELS: usize = 24;
 /// Most members of a conjunction.
 const MAX_MEMBERS: usize = 512;
 
-impl Comparison {
+impl JsonComparison {
     /// The conjunction with all schemas that its members consist of.
-    pub(super) fn flat(&mut self, seeds: &[Id]) -> Conjunction {
+    pub(super) fn flat(&mut self, seeds: &[SubschemaId]) -> Conjunction {
         let mut members = BTreeSet::new();
         let mut todo = seeds.to_vec();
         while let Some(id) = todo.pop() {
@@ -37,40 +37,40 @@ impl Comparison {
     }
 
     /// The conjunction with more members.
-    pub(super) fn flat_with(&mut self, writer: &[Id], more: &[Id]) -> Conjunction {
-        let seeds: Vec<Id> = writer.iter().chain(more).copied().collect();
+    pub(super) fn flat_with(&mut self, writer: &[SubschemaId], more: &[SubschemaId]) -> Conjunction {
+        let seeds: Vec<SubschemaId> = writer.iter().chain(more).copied().collect();
         self.flat(&seeds)
     }
 
     /// The types that values may have. More than there are, where it can't be told.
-    pub(super) fn mask(&mut self, writer: &[Id]) -> Types {
-        writer.iter().fold(Types::ALL, |types, id| types.and(self.mask_of(*id, 0)))
+    pub(super) fn mask(&mut self, writer: &[SubschemaId]) -> TypeSet {
+        writer.iter().fold(TypeSet::ALL, |types, id| types.and(self.mask_of(*id, 0)))
     }
 
-    fn mask_of(&mut self, id: Id, level: usize) -> Types {
+    fn mask_of(&mut self, id: SubschemaId, level: usize) -> TypeSet {
         if let Some(types) = self.masks.get(&id) {
             return *types;
         }
         if level > MAX_LEVELS || !self.step() {
-            return Types::ALL;
+            return TypeSet::ALL;
         }
         let node = self.node(id);
         if node.verdict == Some(false) {
-            return Types::NONE;
+            return TypeSet::NONE;
         }
-        let mut types = node.types.unwrap_or(Types::ALL);
+        let mut types = node.types.unwrap_or(TypeSet::ALL);
         for values in &node.values {
-            types = types.and(values.values.iter().map(Types::of).fold(Types::NONE, Types::or));
+            types = types.and(values.values.iter().map(TypeSet::of).fold(TypeSet::NONE, TypeSet::or));
         }
         if node.multiple_of.as_ref().is_some_and(|step| super::super::number::whole(step).is_some()) {
-            types = types.without(Types::FRACTION);
+            types = types.without(TypeSet::FRACTION);
         }
         for part in node.links.reference.iter().chain(&node.links.all_of) {
             types = types.and(self.mask_of(*part, level + 1));
         }
         for choice in [&node.links.any_of, &node.links.one_of] {
             if !choice.is_empty() {
-                let either = choice.iter().fold(Types::NONE, |either, part| either.or(self.mask_of(*part, level + 1)));
+                let either = choice.iter().fold(TypeSet::NONE, |either, part| either.or(self.mask_of(*part, level + 1)));
                 types = types.and(either);
             }
         }
@@ -111,12 +111,12 @@ impl Comparison {
         let types = self.mask(writer);
         let values: Vec<Value> = match shortest {
             Some(list) => list.values.to_vec(),
-            None if types.is_within(Types::NULL.or(Types::BOOLEAN)) => vec![Value::Null, Value::Bool(false), Value::Bool(true)],
+            None if types.is_within(TypeSet::NULL.or(TypeSet::BOOLEAN)) => vec![Value::Null, Value::Bool(false), Value::Bool(true)],
             None => return None,
         };
         let mut left = Vec::new();
         for value in values {
-            if Types::of(&value).is_within(types) && !writer.iter().any(|id| self.eval(*id, &value, 0) == Some(false)) {
+            if TypeSet::of(&value).is_within(types) && !writer.iter().any(|id| self.eval(*id, &value, 0) == Some(false)) {
                 left.push(value);
             }
         }
@@ -125,7 +125,7 @@ impl Comparison {
 
     /// A choice that the writer leaves open, as the schemas that come with each way to go. Types count as a choice only if
     /// the reader has one.
-    pub(super) fn parts(&mut self, reader: Id, writer: &Conjunction) -> Option<Vec<Vec<Id>>> {
+    pub(super) fn parts(&mut self, reader: SubschemaId, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
         let choice = self.open_choice(writer);
         let links = &self.nodes[reader].links;
         let has_choice = !links.any_of.is_empty() || !links.one_of.is_empty() || links.condition.is_some() || links.not.is_some();
@@ -133,7 +133,7 @@ impl Comparison {
     }
 
     /// A choice of schemas that the writer leaves open.
-    pub(super) fn open_choice(&self, writer: &Conjunction) -> Option<Vec<Vec<Id>>> {
+    pub(super) fn open_choice(&self, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
         for id in writer.iter() {
             let links = &self.nodes[*id].links;
             for choice in [&links.any_of, &links.one_of] {
@@ -151,13 +151,13 @@ impl Comparison {
     }
 
     /// The types that the writer leaves open, if there are several.
-    pub(super) fn open_types(&mut self, writer: &Conjunction) -> Option<Vec<Vec<Id>>> {
+    pub(super) fn open_types(&mut self, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
         let parts = self.mask(writer).parts();
         (parts.len() > 1).then(|| parts.into_iter().map(|part| vec![self.types + part]).collect())
     }
 
     /// The members that say something of the property `name`, and whether one of them names it.
-    pub(super) fn of_property(&mut self, writer: &[Id], name: &str) -> (Vec<Id>, bool) {
+    pub(super) fn of_property(&mut self, writer: &[SubschemaId], name: &str) -> (Vec<SubschemaId>, bool) {
         let (mut schemas, mut named) = (Vec::new(), false);
         for id in writer {
             let node = self.node(*id);
@@ -180,7 +180,7 @@ impl Comparison {
     }
 
     /// The members that say something of the item at `index`, and whether one of them names that place.
-    pub(super) fn of_item(&self, writer: &[Id], index: usize) -> (Vec<Id>, bool) {
+    pub(super) fn of_item(&self, writer: &[SubschemaId], index: usize) -> (Vec<SubschemaId>, bool) {
         let (mut schemas, mut named) = (Vec::new(), false);
         for id in writer {
             let links = &self.nodes[*id].links;
@@ -195,12 +195,12 @@ impl Comparison {
     }
 
     /// The names that are required.
-    pub(super) fn is_required(&self, writer: &[Id], name: &str) -> bool {
+    pub(super) fn is_required(&self, writer: &[SubschemaId], name: &str) -> bool {
         writer.iter().any(|id| self.nodes[*id].required.iter().any(|required| required == name))
     }
 
     /// Most items that an array may have.
-    pub(super) fn most_items(&self, writer: &[Id]) -> Option<u64> {
+    pub(super) fn most_items(&self, writer: &[SubschemaId]) -> Option<u64> {
         let sizes = writer.iter().flat_map(|id| {
             let node = &self.nodes[*id];
             let closed = node.links.items.is_some_and(|items| self.nodes[items].verdict == Some(false));

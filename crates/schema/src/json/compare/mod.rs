@@ -4,7 +4,7 @@
 //! through? `allOf`, `$ref` and properties that several keywords speak of make conjunctions out of one schema, choices
 //! (`anyOf`, `oneOf`, `if`) are tried one by one. Where it can't be decided the answer is that there is a difference.
 //!
-//! No difference means, under [`Policy::Strict`], that data stays valid, but for three verdicts that registries have
+//! No difference means, under [`CompatibilityPolicy::Strict`], that data stays valid, but for three verdicts that registries have
 //! documented and their users build on: a required property may be added, and a property become required, if it has a
 //! `default`; and a `oneOf` may get new branches as long as none of them takes all data of an old one.
 
@@ -30,11 +30,11 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Schema,
-    node::{Id, Node, Types},
+    JsonSchema,
+    node::{Subschema, SubschemaId, TypeSet},
     uri::{token, tokens},
 };
-use crate::{Difference, MAX_DIFFERENCES, Policy};
+use crate::{CompatibilityPolicy, Difference, MAX_DIFFERENCES};
 
 #[cfg(test)]
 pub use patterns::are_disjoint;
@@ -49,26 +49,26 @@ const MAX_STEPS: usize = 1_000_000;
 const MAX_DEPTH: usize = 100;
 
 /// A conjunction of schemas of the writer: sorted, references followed.
-type Conjunction = Rc<[Id]>;
+type Conjunction = Rc<[SubschemaId]>;
 
 /// Some keywords of a schema of the reader, held against the writer.
-type Step = fn(&mut Comparison, Id, &Node, &Conjunction) -> bool;
+type KeywordCheck = fn(&mut JsonComparison, SubschemaId, &Subschema, &Conjunction) -> bool;
 
 /// See [`super::differences`].
-pub fn differences(reader: &Schema, writer: &Schema, policy: Policy) -> Vec<Difference> {
-    let mut comparison = Comparison::new(reader, writer, policy);
+pub fn differences(reader: &JsonSchema, writer: &JsonSchema, policy: CompatibilityPolicy) -> Vec<Difference> {
+    let mut comparison = JsonComparison::new(reader, writer, policy);
     let (reader_root, writer_root) = (0, reader.nodes.len());
     comparison.check(reader_root, &[writer_root]);
     comparison.finish(&reader.text)
 }
 
-struct Comparison {
-    /// Those of the reader, behind them those of the writer, behind them one for each of [`Types::PARTS`].
-    nodes: Vec<Rc<Node>>,
+struct JsonComparison {
+    /// Those of the reader, behind them those of the writer, behind them one for each of [`TypeSet::PARTS`].
+    nodes: Vec<Rc<Subschema>>,
     names: Vec<Arc<str>>,
     /// The first of the schemas that stand for types alone.
-    types: Id,
-    policy: Policy,
+    types: SubschemaId,
+    policy: CompatibilityPolicy,
     found: Vec<Difference>,
     told: HashSet<(&'static str, String)>,
     /// Above zero: only whether there are differences is asked.
@@ -78,27 +78,27 @@ struct Comparison {
     limit: usize,
     exhausted: bool,
     /// What is being asked; asking it again, as recursive schemas do, is answered with yes.
-    open: Vec<(Id, Conjunction)>,
+    open: Vec<(SubschemaId, Conjunction)>,
     /// The outermost question in `open` whose assumed answer was used.
     assumed: usize,
-    answers: HashMap<(Id, Conjunction), bool>,
-    strict_answers: HashMap<(Id, Conjunction), bool>,
-    reported: HashSet<(Id, Conjunction)>,
-    equal: HashMap<(Id, Id), bool>,
-    masks: HashMap<Id, Types>,
+    answers: HashMap<(SubschemaId, Conjunction), bool>,
+    strict_answers: HashMap<(SubschemaId, Conjunction), bool>,
+    reported: HashSet<(SubschemaId, Conjunction)>,
+    equal: HashMap<(SubschemaId, SubschemaId), bool>,
+    masks: HashMap<SubschemaId, TypeSet>,
     /// See [`Self::finite`].
     listed: HashMap<Conjunction, Option<Rc<[Value]>>>,
-    patterns: patterns::Patterns,
+    patterns: patterns::PatternCache,
     /// Reasons are being gathered for the message of another difference.
     explaining: bool,
     /// Where the reader's text refers to another one, while that is looked at.
     outside: Vec<String>,
 }
 
-impl Comparison {
-    fn new(reader: &Schema, writer: &Schema, policy: Policy) -> Self {
+impl JsonComparison {
+    fn new(reader: &JsonSchema, writer: &JsonSchema, policy: CompatibilityPolicy) -> Self {
         let offset = reader.nodes.len();
-        let mut nodes: Vec<Rc<Node>> = reader.nodes.iter().cloned().map(Rc::new).collect();
+        let mut nodes: Vec<Rc<Subschema>> = reader.nodes.iter().cloned().map(Rc::new).collect();
         nodes.extend(writer.nodes.iter().cloned().map(|mut node| {
             node.links.shift(offset);
             Rc::new(node)
@@ -106,8 +106,8 @@ impl Comparison {
         let types = nodes.len();
         let limit = (MIN_STEPS + STEPS_FOR_EACH * types).min(MAX_STEPS);
         let place = reader.nodes[0].place.clone();
-        nodes.extend(Types::PARTS.map(|part| {
-            let mut node = Node::anything(place.clone());
+        nodes.extend(TypeSet::PARTS.map(|part| {
+            let mut node = Subschema::anything(place.clone());
             node.types = Some(part);
             node.shape = format!("only {}", part.title()).into();
             Rc::new(node)
@@ -131,7 +131,7 @@ impl Comparison {
             equal: HashMap::new(),
             masks: HashMap::new(),
             listed: HashMap::new(),
-            patterns: patterns::Patterns::default(),
+            patterns: patterns::PatternCache::default(),
             explaining: false,
             outside: Vec::new(),
         }
@@ -159,12 +159,12 @@ impl Comparison {
         self.found
     }
 
-    fn node(&self, id: Id) -> Rc<Node> {
+    fn node(&self, id: SubschemaId) -> Rc<Subschema> {
         Rc::clone(&self.nodes[id])
     }
 
     fn is_lenient(&self) -> bool {
-        self.policy == Policy::Lenient
+        self.policy == CompatibilityPolicy::Lenient
     }
 
     /// Counts a step. False: there are none left.
@@ -185,15 +185,15 @@ impl Comparison {
     }
 
     /// Whether `reader` takes all that `writer` lets through, without telling why not.
-    fn takes(&mut self, reader: Id, writer: &[Id]) -> bool {
+    fn takes(&mut self, reader: SubschemaId, writer: &[SubschemaId]) -> bool {
         self.quietly(|comparison| comparison.check(reader, writer))
     }
 
     /// Asks in the strict policy, whatever the policy is: where a yes makes a difference, or lets one go unseen, it has to be
     /// a sure one.
     fn strictly<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
-        let policy = std::mem::replace(&mut self.policy, Policy::Strict);
-        if policy == Policy::Strict {
+        let policy = std::mem::replace(&mut self.policy, CompatibilityPolicy::Strict);
+        if policy == CompatibilityPolicy::Strict {
             return ask(self);
         }
         // Answers and open questions of one policy are none of the other one.
@@ -207,7 +207,7 @@ impl Comparison {
     }
 
     /// Whether `reader` takes all that `writer` lets through; tells why not unless asked quietly.
-    fn check(&mut self, reader: Id, writer: &[Id]) -> bool {
+    fn check(&mut self, reader: SubschemaId, writer: &[SubschemaId]) -> bool {
         if !self.step() || self.found.len() >= MAX_DIFFERENCES {
             return false;
         }
@@ -251,7 +251,7 @@ impl Comparison {
         answer
     }
 
-    fn decide(&mut self, reader: Id, writer: &Conjunction) -> bool {
+    fn decide(&mut self, reader: SubschemaId, writer: &Conjunction) -> bool {
         if let Some(values) = self.finite(writer)
             && values.iter().all(|value| self.eval(reader, value, 0) == Some(true))
         {
@@ -269,7 +269,7 @@ impl Comparison {
         let is_list = !node.values.is_empty() && self.finite(writer).is_some();
         if node.links.any_of.is_empty() && node.links.one_of.is_empty() && node.links.reference.is_none() && !is_list {
             // What the types of all parts together say is told as one.
-            let allowed = node.types.unwrap_or(Types::ALL);
+            let allowed = node.types.unwrap_or(TypeSet::ALL);
             self.check_types(reader, &node, writer);
             for part in parts {
                 let writer = self.flat_with(writer, &part);
@@ -285,7 +285,7 @@ impl Comparison {
     }
 
     /// Whether `reader` takes each of the writer's choices.
-    fn by_parts(&mut self, reader: Id, writer: &Conjunction) -> bool {
+    fn by_parts(&mut self, reader: SubschemaId, writer: &Conjunction) -> bool {
         // In the lenient policy, branches are assigned to each other; one at a time would do without.
         let links = &self.nodes[reader].links;
         let is_made_of = links.reference.is_some() || [&links.all_of, &links.any_of, &links.one_of].iter().any(|parts| !parts.is_empty());
@@ -300,8 +300,9 @@ impl Comparison {
     }
 
     /// Holds each keyword of `reader` against the writer as it is, choices left open.
-    fn direct(&mut self, reader: Id, writer: &Conjunction) -> bool {
-        const STEPS: [Step; 5] = [Comparison::scalars, Comparison::objects, Comparison::arrays, Comparison::combined, Comparison::rest];
+    fn direct(&mut self, reader: SubschemaId, writer: &Conjunction) -> bool {
+        const STEPS: [KeywordCheck; 5] =
+            [JsonComparison::scalars, JsonComparison::objects, JsonComparison::arrays, JsonComparison::combined, JsonComparison::rest];
         let node = self.node(reader);
         if node.verdict == Some(false) {
             self.tell("TYPE_CHANGED", reader, &[], String::new(), || {
@@ -322,14 +323,14 @@ impl Comparison {
     }
 
     /// What the keywords that concern the unevaluated say.
-    fn rest(&mut self, _: Id, node: &Node, writer: &Conjunction) -> bool {
+    fn rest(&mut self, _: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let Some(rest) = node.links.rest_at_most else { return true };
         let rest_node = self.node(rest);
         self.objects(rest, &rest_node, writer) & self.arrays(rest, &rest_node, writer)
     }
 
     /// Tells a difference, once. Always false, for the answer.
-    fn tell(&mut self, kind: &'static str, at: Id, below: &[&str], detail: String, message: impl FnOnce() -> String) -> bool {
+    fn tell(&mut self, kind: &'static str, at: SubschemaId, below: &[&str], detail: String, message: impl FnOnce() -> String) -> bool {
         if self.quiet > 0 || self.exhausted || self.found.len() >= MAX_DIFFERENCES {
             return false;
         }
@@ -341,7 +342,7 @@ impl Comparison {
     }
 
     /// A place in the reader's text, and what to add if it is in another one.
-    fn path(&self, at: Id, below: &[&str]) -> (String, String) {
+    fn path(&self, at: SubschemaId, below: &[&str]) -> (String, String) {
         let place = &self.nodes[at].place;
         let mut pointer = place.pointer.to_string();
         for name in below {

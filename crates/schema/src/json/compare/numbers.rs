@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use serde_json::Number;
 
-use super::{Comparison, Conjunction};
+use super::{Conjunction, JsonComparison};
 use crate::json::{
-    node::{Id, Node, Types},
+    node::{Subschema, SubschemaId, TypeSet},
     number::{compare, is_multiple, whole},
 };
 
@@ -15,46 +15,46 @@ type Bound = (Number, bool);
 
 /// A side of the range of numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+enum BoundSide {
     Lower,
     Upper,
 }
 
 /// A keyword of a bound: how it is written, which side it is of, whether it is exclusive, what its differences are called,
 /// and what to tell of them.
-type Keyword = (&'static str, Side, bool, [&'static str; 2]);
+type BoundKeyword = (&'static str, BoundSide, bool, [&'static str; 2]);
 
-const KEYWORDS: [Keyword; 4] = [
-    ("minimum", Side::Lower, false, ["MINIMUM_ADDED", "MINIMUM_INCREASED"]),
-    ("maximum", Side::Upper, false, ["MAXIMUM_ADDED", "MAXIMUM_DECREASED"]),
-    ("exclusiveMinimum", Side::Lower, true, ["MINIMUM_EXCLUSIVE_ADDED", "MINIMUM_EXCLUSIVE_INCREASED"]),
-    ("exclusiveMaximum", Side::Upper, true, ["MAXIMUM_EXCLUSIVE_ADDED", "MAXIMUM_EXCLUSIVE_DECREASED"]),
+const KEYWORDS: [BoundKeyword; 4] = [
+    ("minimum", BoundSide::Lower, false, ["MINIMUM_ADDED", "MINIMUM_INCREASED"]),
+    ("maximum", BoundSide::Upper, false, ["MAXIMUM_ADDED", "MAXIMUM_DECREASED"]),
+    ("exclusiveMinimum", BoundSide::Lower, true, ["MINIMUM_EXCLUSIVE_ADDED", "MINIMUM_EXCLUSIVE_INCREASED"]),
+    ("exclusiveMaximum", BoundSide::Upper, true, ["MAXIMUM_EXCLUSIVE_ADDED", "MAXIMUM_EXCLUSIVE_DECREASED"]),
 ];
 
-fn bound<'a>(node: &'a Node, keyword: &Keyword) -> Option<&'a Number> {
+fn bound<'a>(node: &'a Subschema, keyword: &BoundKeyword) -> Option<&'a Number> {
     match (keyword.1, keyword.2) {
-        (Side::Lower, false) => node.minimum.as_ref(),
-        (Side::Lower, true) => node.exclusive_minimum.as_ref(),
-        (Side::Upper, false) => node.maximum.as_ref(),
-        (Side::Upper, true) => node.exclusive_maximum.as_ref(),
+        (BoundSide::Lower, false) => node.minimum.as_ref(),
+        (BoundSide::Lower, true) => node.exclusive_minimum.as_ref(),
+        (BoundSide::Upper, false) => node.maximum.as_ref(),
+        (BoundSide::Upper, true) => node.exclusive_maximum.as_ref(),
     }
 }
 
 /// Whether all numbers within `old` are within `new`.
-fn implies(old: &Bound, new: &Bound, side: Side, only_whole: bool) -> bool {
+fn implies(old: &Bound, new: &Bound, side: BoundSide, only_whole: bool) -> bool {
     let order = compare(&old.0, &new.0);
-    let tighter = if side == Side::Lower { Ordering::Greater } else { Ordering::Less };
+    let tighter = if side == BoundSide::Lower { Ordering::Greater } else { Ordering::Less };
     if order == tighter || order == Ordering::Equal && (old.1 || !new.1) {
         return true;
     }
     // Of whole numbers, above 4 is from 5 on.
     let step = |bound: &Bound| {
-        let by = i128::from(bound.1) * if side == Side::Lower { 1 } else { -1 };
+        let by = i128::from(bound.1) * if side == BoundSide::Lower { 1 } else { -1 };
         whole(&bound.0).map(|bound| bound + by)
     };
     match (step(old), step(new)) {
         (Some(old), Some(new)) if only_whole => {
-            if side == Side::Lower {
+            if side == BoundSide::Lower {
                 old >= new
             } else {
                 old <= new
@@ -64,17 +64,17 @@ fn implies(old: &Bound, new: &Bound, side: Side, only_whole: bool) -> bool {
     }
 }
 
-impl Comparison {
-    fn bounds(&self, writer: &[Id], side: Side) -> Vec<Bound> {
-        let keywords: Vec<&Keyword> = KEYWORDS.iter().filter(|keyword| keyword.1 == side).collect();
+impl JsonComparison {
+    fn bounds(&self, writer: &[SubschemaId], side: BoundSide) -> Vec<Bound> {
+        let keywords: Vec<&BoundKeyword> = KEYWORDS.iter().filter(|keyword| keyword.1 == side).collect();
         let bounds = writer.iter().flat_map(|id| keywords.iter().map(|keyword| (bound(&self.nodes[*id], keyword).cloned(), keyword.2)));
         bounds.filter_map(|(number, exclusive)| Some((number?, exclusive))).collect()
     }
 
     /// Whether no number is within the bounds.
-    pub(super) fn has_no_numbers(&self, writer: &[Id], types: Types) -> bool {
-        let (lower, upper) = (self.bounds(writer, Side::Lower), self.bounds(writer, Side::Upper));
-        let only_whole = !types.has(Types::FRACTION);
+    pub(super) fn has_no_numbers(&self, writer: &[SubschemaId], types: TypeSet) -> bool {
+        let (lower, upper) = (self.bounds(writer, BoundSide::Lower), self.bounds(writer, BoundSide::Upper));
+        let only_whole = !types.has(TypeSet::FRACTION);
         lower.iter().any(|lower| {
             upper.iter().any(|upper| match compare(&lower.0, &upper.0) {
                 Ordering::Greater => true,
@@ -89,8 +89,8 @@ impl Comparison {
     }
 
     /// `minimum`, `maximum`, `exclusive…` and `multipleOf`, Validation section 6.2.
-    pub(super) fn numbers(&mut self, reader: Id, node: &Node, writer: &Conjunction, types: Types) -> bool {
-        let only_whole = !types.has(Types::FRACTION);
+    pub(super) fn numbers(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction, types: TypeSet) -> bool {
+        let only_whole = !types.has(TypeSet::FRACTION);
         let mut answer = true;
         for keyword in &KEYWORDS {
             let (name, side, exclusive, kinds) = *keyword;

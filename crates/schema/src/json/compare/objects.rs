@@ -5,13 +5,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Comparison, Conjunction, patterns::are_disjoint};
-use crate::json::node::{Id, Node, Types};
+use super::{Conjunction, JsonComparison, patterns::are_disjoint};
+use crate::json::node::{Subschema, SubschemaId, TypeSet};
 
-impl Comparison {
+impl JsonComparison {
     /// What concerns objects, Validation section 6.5 and Core section 10.3.2.
-    pub(super) fn objects(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
-        if !self.mask(writer).and(node.types.unwrap_or(Types::ALL)).has(Types::OBJECT) {
+    pub(super) fn objects(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+        if !self.mask(writer).and(node.types.unwrap_or(TypeSet::ALL)).has(TypeSet::OBJECT) {
             return true;
         }
         let most = writer.iter().filter_map(|id| self.nodes[*id].max_properties).min();
@@ -46,7 +46,7 @@ impl Comparison {
     }
 
     /// A property that one of the schemas names.
-    fn property(&mut self, reader: Id, node: &Node, writer: &Conjunction, name: &str) -> bool {
+    fn property(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction, name: &str) -> bool {
         let (old, was_named) = self.of_property(writer, name);
         if !old.is_empty() && self.never_has(writer, name) {
             return true;
@@ -74,7 +74,7 @@ impl Comparison {
     }
 
     /// A property that only the reader names.
-    fn added(&mut self, new: Id, old: &[Id], name: &str) -> bool {
+    fn added(&mut self, new: SubschemaId, old: &[SubschemaId], name: &str) -> bool {
         if self.takes(new, old) || self.is_lenient() {
             return true;
         }
@@ -95,7 +95,7 @@ impl Comparison {
     }
 
     /// A property that only the writer names, held against what the reader says of those that it doesn't.
-    fn removed(&mut self, reader: Id, rest: Id, old: &[Id], name: &str, writer: &Conjunction) -> bool {
+    fn removed(&mut self, reader: SubschemaId, rest: SubschemaId, old: &[SubschemaId], name: &str, writer: &Conjunction) -> bool {
         if self.takes(rest, old) || self.is_lenient() && !self.is_required(writer, name) {
             return true;
         }
@@ -117,10 +117,10 @@ impl Comparison {
     }
 
     /// `patternProperties`, as far as they concern names that nobody names.
-    fn added_patterns(&mut self, node: &Node, writer: &Conjunction) -> bool {
+    fn added_patterns(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         for (pattern, new) in &node.links.patterns {
-            let old: Vec<Id> = writer.iter().filter_map(|id| self.nodes[*id].links.patterns.get(pattern).copied()).collect();
+            let old: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.patterns.get(pattern).copied()).collect();
             if !old.is_empty() {
                 answer &= self.check(*new, &old);
                 continue;
@@ -140,7 +140,7 @@ impl Comparison {
     }
 
     /// `additionalProperties`, as far as it concerns names that nobody names.
-    fn additional(&mut self, node: &Node, writer: &Conjunction) -> bool {
+    fn additional(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
         let Some(rest) = node.links.additional else { return true };
         for (pattern, region) in self.regions(writer) {
             // What matches the same pattern in the new schema isn't additional there.
@@ -166,12 +166,12 @@ impl Comparison {
 
     /// Kinds of names that nobody names, and what the writer says of their values: those that match one of its patterns, and
     /// those that match none.
-    fn regions(&mut self, writer: &Conjunction) -> Vec<(Option<Arc<str>>, Vec<Id>)> {
+    fn regions(&mut self, writer: &Conjunction) -> Vec<(Option<Arc<str>>, Vec<SubschemaId>)> {
         let mut regions = Vec::new();
         for id in writer.iter() {
             for (pattern, schema) in &self.nodes[*id].links.patterns {
                 let plain = writer.iter().filter(|other| self.nodes[**other].links.patterns.is_empty());
-                let mut region: Vec<Id> = plain.filter_map(|other| self.nodes[*other].links.additional).collect();
+                let mut region: Vec<SubschemaId> = plain.filter_map(|other| self.nodes[*other].links.additional).collect();
                 region.push(*schema);
                 regions.push((Some(Arc::clone(pattern)), region));
             }
@@ -185,11 +185,11 @@ impl Comparison {
     }
 
     /// `propertyNames`, Core section 10.3.2.4.
-    fn property_names(&mut self, node: &Node, writer: &Conjunction) -> bool {
+    fn property_names(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
         let Some(new) = node.links.property_names else { return true };
-        let mut olds: Vec<Id> = writer.iter().filter_map(|id| self.nodes[*id].links.property_names).collect();
+        let mut olds: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.property_names).collect();
         let had = !olds.is_empty();
-        if let Some(text) = Types::PARTS.iter().position(|part| *part == Types::STRING) {
+        if let Some(text) = TypeSet::PARTS.iter().position(|part| *part == TypeSet::STRING) {
             olds.push(self.types + text);
         }
         if self.takes(new, &olds) || self.names_fit(new, writer) {
@@ -204,7 +204,7 @@ impl Comparison {
     }
 
     /// Whether the writer is closed and all its names are valid.
-    fn names_fit(&mut self, new: Id, writer: &Conjunction) -> bool {
+    fn names_fit(&mut self, new: SubschemaId, writer: &Conjunction) -> bool {
         for id in writer.iter() {
             let node = self.node(*id);
             let closed =

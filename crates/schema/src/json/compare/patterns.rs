@@ -10,11 +10,11 @@ const MAX_BACKTRACKS: usize = 10_000;
 
 /// Compiled patterns.
 #[derive(Default)]
-pub struct Patterns {
+pub struct PatternCache {
     compiled: HashMap<Arc<str>, Option<Validator>>,
 }
 
-impl Patterns {
+impl PatternCache {
     /// Whether `pattern` matches within `text`.
     pub fn matches(&mut self, pattern: &Arc<str>, text: &str) -> bool {
         let compiled = self.compiled.entry(Arc::clone(pattern)).or_insert_with(|| {

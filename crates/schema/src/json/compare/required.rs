@@ -1,11 +1,11 @@
 //! What objects have to have.
 
-use super::{Comparison, Conjunction};
-use crate::json::node::{Id, Node};
+use super::{Conjunction, JsonComparison};
+use crate::json::node::{Subschema, SubschemaId};
 
-impl Comparison {
+impl JsonComparison {
     /// `required`, Validation section 6.5.3.
-    pub(super) fn required(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+    pub(super) fn required(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         for (index, name) in node.required.iter().enumerate() {
             if self.is_required(writer, name) {
@@ -31,13 +31,13 @@ impl Comparison {
         answer
     }
 
-    fn has_default(&self, schema: Id) -> bool {
+    fn has_default(&self, schema: SubschemaId) -> bool {
         let node = &self.nodes[schema];
         node.has_default || node.links.reference.is_some_and(|target| self.nodes[target].has_default)
     }
 
     /// `dependentRequired`, `dependentSchemas` and `dependencies`, Validation section 6.5.4 and Core section 10.2.2.4.
-    pub(super) fn dependencies(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+    pub(super) fn dependencies(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         for (name, needed) in node.dependent_required.iter() {
             if self.never_has(writer, name) {
@@ -58,7 +58,7 @@ impl Comparison {
             });
         }
         for (name, schema) in &node.links.dependent {
-            let olds: Vec<Id> = writer.iter().filter_map(|id| self.nodes[*id].links.dependent.get(name).copied()).collect();
+            let olds: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.dependent.get(name).copied()).collect();
             let with = self.flat_with(writer, &olds);
             if self.never_has(writer, name) || self.takes(*schema, &with) {
                 continue;

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::Comparison;
-use crate::json::node::Id;
+use super::JsonComparison;
+use crate::json::node::SubschemaId;
 
-impl Comparison {
+impl JsonComparison {
     /// Whether two schemas assert the same with the same keywords, wherever what they refer to stands. Annotations, such as
     /// `title`, don't count.
-    pub(super) fn same(&mut self, left: Id, right: Id) -> bool {
+    pub(super) fn same(&mut self, left: SubschemaId, right: SubschemaId) -> bool {
         let pair = (self.target(left), self.target(right));
         if let Some(answer) = self.equal.get(&pair) {
             return *answer;
@@ -31,12 +31,12 @@ impl Comparison {
     }
 
     /// The schemas within two schemas, side by side; `None` if they differ themselves.
-    fn halves(&self, left: Id, right: Id) -> Option<Vec<(Id, Id)>> {
+    fn halves(&self, left: SubschemaId, right: SubschemaId) -> Option<Vec<(SubschemaId, SubschemaId)>> {
         let (left, right) = (&self.nodes[left], &self.nodes[right]);
         if left.shape != right.shape || left.verdict == Some(false) && right.verdict != Some(false) {
             return None;
         }
-        let all = |links: &crate::json::node::Links| {
+        let all = |links: &crate::json::node::SubschemaLinks| {
             let mut all = Vec::new();
             links.each(|keyword, name, id| all.push((format!("{keyword}/{name}"), self.target(id))));
             all.sort();
@@ -48,7 +48,7 @@ impl Comparison {
     }
 
     /// What a schema that only refers refers to.
-    fn target(&self, id: Id) -> Id {
+    fn target(&self, id: SubschemaId) -> SubschemaId {
         const MAX_REFERENCES: usize = 64;
         let mut target = id;
         for _ in 0..MAX_REFERENCES {

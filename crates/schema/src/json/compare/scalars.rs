@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Comparison, Conjunction};
-use crate::json::node::{Id, Node, Types, Values, text};
+use super::{Conjunction, JsonComparison};
+use crate::json::node::{Subschema, SubschemaId, TypeSet, ValueList, text};
 
 /// Longest list of values in a message.
 const MAX_LISTED: usize = 5;
@@ -40,9 +40,9 @@ const WIDER_FORMATS: [(&str, &[&str]); 5] = [
     ("iri", &["iri-reference"]),
 ];
 
-impl Comparison {
+impl JsonComparison {
     /// `type`, Validation section 6.1.1. `None`: nothing else is worth looking at.
-    pub(super) fn check_types(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> Option<bool> {
+    pub(super) fn check_types(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> Option<bool> {
         let Some(new) = node.types else { return Some(true) };
         let old = self.mask(writer);
         if old.is_within(new) {
@@ -57,7 +57,7 @@ impl Comparison {
         }
         let said = writer.iter().any(|id| !self.nodes[*id].is_anything());
         self.tell("TYPE_NARROWED", reader, &["type"], lost.title(), || {
-            if lost == Types::FRACTION {
+            if lost == TypeSet::FRACTION {
                 return "numbers that aren't whole are no longer valid, and the old schema allows them; keep `number`".to_owned();
             }
             format!("data of type {} is no longer valid, and the old schema allows it; add it to `type`", lost.title())
@@ -66,21 +66,21 @@ impl Comparison {
     }
 
     /// What concerns single values.
-    pub(super) fn scalars(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+    pub(super) fn scalars(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let mut types = self.mask(writer);
-        types = types.and(node.types.unwrap_or(Types::ALL));
+        types = types.and(node.types.unwrap_or(TypeSet::ALL));
         let mut answer = self.values(reader, node, writer);
-        if types.has(Types::NUMBER) {
+        if types.has(TypeSet::NUMBER) {
             answer &= self.numbers(reader, node, writer, types);
         }
-        if types.has(Types::STRING) {
+        if types.has(TypeSet::STRING) {
             answer &= self.texts(reader, node, writer);
         }
         answer
     }
 
     /// `enum` and `const`, Validation sections 6.1.2 and 6.1.3.
-    fn values(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+    fn values(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         for new in &node.values {
             let old = self.finite(writer);
@@ -92,7 +92,7 @@ impl Comparison {
                 continue;
             }
             let had = writer.iter().any(|id| !self.nodes[*id].values.is_empty());
-            let known = old.as_deref().map(Values::new);
+            let known = old.as_deref().map(ValueList::new);
             let added = known.is_some_and(|known| new.values.iter().any(|value| !known.has(value)));
             let kind = if had && added { "ENUM_ARRAY_CHANGED" } else { "ENUM_ARRAY_NARROWED" };
             let keyword = if new.values.len() == 1 && node.values.len() > 1 || !node.shape.contains("enum") { "const" } else { "enum" };
@@ -109,7 +109,7 @@ impl Comparison {
     }
 
     /// `minLength`, `maxLength`, `pattern` and `format`, Validation sections 6.3 and 7.
-    fn texts(&mut self, reader: Id, node: &Node, writer: &Conjunction) -> bool {
+    fn texts(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let longest = writer.iter().filter_map(|id| self.nodes[*id].max_length).min();
         let shortest = writer.iter().map(|id| self.nodes[*id].min_length).max().unwrap_or(0);
         let mut answer = self.at_most(reader, "maxLength", node.max_length, longest, ["MAX_LENGTH_ADDED", "MAX_LENGTH_DECREASED"]);
@@ -145,7 +145,14 @@ impl Comparison {
     }
 
     /// A keyword that says how much there may be.
-    pub(super) fn at_most(&mut self, reader: Id, keyword: &str, new: Option<u64>, old: Option<u64>, kinds: [&'static str; 2]) -> bool {
+    pub(super) fn at_most(
+        &mut self,
+        reader: SubschemaId,
+        keyword: &str,
+        new: Option<u64>,
+        old: Option<u64>,
+        kinds: [&'static str; 2],
+    ) -> bool {
         let Some(new) = new.filter(|new| old.is_none_or(|old| old > *new)) else { return true };
         self.tell(kinds[usize::from(old.is_some())], reader, &[keyword], new.to_string(), || match old {
             Some(old) => format!(
@@ -156,7 +163,7 @@ impl Comparison {
     }
 
     /// A keyword that says how much there has to be.
-    pub(super) fn at_least(&mut self, reader: Id, keyword: &str, new: u64, old: u64, kinds: [&'static str; 2]) -> bool {
+    pub(super) fn at_least(&mut self, reader: SubschemaId, keyword: &str, new: u64, old: u64, kinds: [&'static str; 2]) -> bool {
         if new <= old {
             return true;
         }

@@ -1,11 +1,11 @@
 //! `anyOf` and `oneOf`, Core section 10.2.1.
 
-use super::{Comparison, Conjunction};
-use crate::json::node::{Id, Types};
+use super::{Conjunction, JsonComparison};
+use crate::json::node::{SubschemaId, TypeSet};
 
-impl Comparison {
+impl JsonComparison {
     /// `anyOf` and `oneOf`: each way that the writer's data may go has to fit one of the branches.
-    pub(super) fn sum(&mut self, reader: Id, keyword: &str, branches: &[Id], writer: &Conjunction) -> bool {
+    pub(super) fn sum(&mut self, reader: SubschemaId, keyword: &str, branches: &[SubschemaId], writer: &Conjunction) -> bool {
         let mut taken = Vec::new();
         if self.quietly(|comparison| comparison.fits(keyword == "oneOf", branches, writer, &mut taken)) {
             return true;
@@ -20,7 +20,7 @@ impl Comparison {
             });
         }
         let types = self.mask(writer);
-        let new = branches.iter().fold(Types::NONE, |types, branch| types.or(self.mask(&[*branch])));
+        let new = branches.iter().fold(TypeSet::NONE, |types, branch| types.or(self.mask(&[*branch])));
         let groups = writer.iter().flat_map(|id| {
             let links = &self.nodes[*id].links;
             [links.any_of.len(), links.one_of.len()]
@@ -49,7 +49,7 @@ impl Comparison {
     }
 
     /// Whether each of the writer's choices fits a branch. For `oneOf`, those that surely fit two are put into `taken`.
-    fn fits(&mut self, one: bool, branches: &[Id], writer: &Conjunction, taken: &mut Vec<(Id, Id)>) -> bool {
+    fn fits(&mut self, one: bool, branches: &[SubschemaId], writer: &Conjunction, taken: &mut Vec<(SubschemaId, SubschemaId)>) -> bool {
         if !self.is_lenient() {
             return self.fits_surely(one, branches, writer, taken);
         }
@@ -59,7 +59,13 @@ impl Comparison {
         taken.is_empty() && self.fits_assigned(branches, writer)
     }
 
-    fn fits_surely(&mut self, one: bool, branches: &[Id], writer: &Conjunction, taken: &mut Vec<(Id, Id)>) -> bool {
+    fn fits_surely(
+        &mut self,
+        one: bool,
+        branches: &[SubschemaId],
+        writer: &Conjunction,
+        taken: &mut Vec<(SubschemaId, SubschemaId)>,
+    ) -> bool {
         if !self.step() {
             return false;
         }
@@ -85,13 +91,13 @@ impl Comparison {
 
     /// The same in the lenient policy, where objects that have nothing in common may fit each other's branches: so each of
     /// the writer's branches needs one of its own, unless it surely fits one.
-    fn fits_assigned(&mut self, branches: &[Id], writer: &Conjunction) -> bool {
+    fn fits_assigned(&mut self, branches: &[SubschemaId], writer: &Conjunction) -> bool {
         let Some(parts) = self.choices(writer) else { return branches.iter().any(|branch| self.check(*branch, writer)) };
         let mut free = branches.to_vec();
         let mut open = Vec::new();
         for part in parts {
             let writer = self.flat_with(writer, &part);
-            let sure: Vec<Id> =
+            let sure: Vec<SubschemaId> =
                 self.strictly(|comparison| branches.iter().filter(|branch| comparison.check(**branch, &writer)).copied().collect());
             if sure.is_empty() && !self.is_empty(&writer, 0) {
                 open.push(writer);
@@ -112,7 +118,7 @@ impl Comparison {
     }
 
     /// The branch that takes most, and what it doesn't.
-    fn nearest(&mut self, branches: &[Id], writer: &Conjunction) -> String {
+    fn nearest(&mut self, branches: &[SubschemaId], writer: &Conjunction) -> String {
         let mut best: Option<(usize, String)> = None;
         for branch in branches {
             let reasons = self.reasons(*branch, writer);

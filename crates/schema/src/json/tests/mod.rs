@@ -6,7 +6,7 @@ use serde_json::{Number, Value, json};
 
 use super::{
     compare::are_disjoint,
-    node::{Types, Values, text},
+    node::{TypeSet, ValueList, text},
     number::{compare, is_multiple, whole},
     text::{MAX_TEXT, minified, read, sorted},
     uri::{join, split, tokens},
@@ -75,14 +75,15 @@ fn references_are_joined_as_rfc_3986_says() {
 
 #[test]
 fn types_are_sets() {
-    let both = Types::named("string").or(Types::named("number"));
-    assert!(both.has(Types::INTEGER) && Types::INTEGER.is_within(both) && !both.is_within(Types::NUMBER));
+    let both = TypeSet::named("string").or(TypeSet::named("number"));
+    assert!(both.has(TypeSet::INTEGER) && TypeSet::INTEGER.is_within(both) && !both.is_within(TypeSet::NUMBER));
     assert_eq!(both.title(), "string, number");
-    assert_eq!(Types::FRACTION.title(), "number (not whole)");
+    assert_eq!(TypeSet::FRACTION.title(), "number (not whole)");
     assert_eq!(both.parts().len(), 2);
-    let values = [(json!(1.0), Types::INTEGER), (json!(1.5), Types::FRACTION), (json!(1e300), Types::INTEGER), (json!([]), Types::ARRAY)];
+    let values =
+        [(json!(1.0), TypeSet::INTEGER), (json!(1.5), TypeSet::FRACTION), (json!(1e300), TypeSet::INTEGER), (json!([]), TypeSet::ARRAY)];
     for (value, types) in values {
-        assert_eq!(Types::of(&value), types, "{value}");
+        assert_eq!(TypeSet::of(&value), types, "{value}");
     }
 }
 
@@ -90,7 +91,7 @@ fn types_are_sets() {
 fn equal_values_have_equal_texts() {
     assert_eq!(text(&json!({"a": 1, "b": [1.0, "x"]})), text(&json!({"b": [1, "x"], "a": 1.0})));
     assert_ne!(text(&json!("1")), text(&json!(1)));
-    assert!(Values::new(&[json!(2)]).has(&json!(2.0)));
+    assert!(ValueList::new(&[json!(2)]).has(&json!(2.0)));
 }
 
 #[test]

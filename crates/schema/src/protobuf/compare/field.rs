@@ -8,26 +8,26 @@ use std::collections::BTreeMap;
 
 use prost_reflect::{Cardinality, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
-use super::Compare;
+use super::ProtobufComparison;
 use crate::protobuf::{
-    features::{self, Traits},
-    link::Linked,
+    features::{self, WireTraits},
+    link::LinkedFile,
 };
 
 /// A field or an extension: on the wire they are the same.
-pub(super) struct Slot {
+pub(super) struct WireField {
     pub number: u32,
     pub name: String,
     pub kind: Kind,
     pub repeated: bool,
     pub map: bool,
-    pub traits: Traits,
+    pub traits: WireTraits,
     /// The oneof that it is written in.
     pub oneof: Option<String>,
 }
 
-impl Slot {
-    fn of_field(linked: &Linked, field: &FieldDescriptor) -> Self {
+impl WireField {
+    fn of_field(linked: &LinkedFile, field: &FieldDescriptor) -> Self {
         let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
         Self {
             number: field.number(),
@@ -40,7 +40,7 @@ impl Slot {
         }
     }
 
-    fn of_extension(linked: &Linked, field: &ExtensionDescriptor) -> Self {
+    fn of_extension(linked: &LinkedFile, field: &ExtensionDescriptor) -> Self {
         Self {
             number: field.number(),
             name: field.full_name().to_owned(),
@@ -61,7 +61,7 @@ impl Slot {
     fn type_name(&self) -> String {
         match (&self.kind, self.map) {
             (Kind::Message(entry), true) => {
-                let part = |number| entry.get_field(number).map_or_else(String::new, |field| named(&field.kind(), Traits::default()));
+                let part = |number| entry.get_field(number).map_or_else(String::new, |field| named(&field.kind(), WireTraits::default()));
                 format!("map<{}, {}>", part(1), part(2))
             }
             (kind, _) => named(kind, self.traits),
@@ -69,7 +69,7 @@ impl Slot {
     }
 }
 
-fn named(kind: &Kind, traits: Traits) -> String {
+fn named(kind: &Kind, traits: WireTraits) -> String {
     match kind {
         Kind::Message(message) if traits.delimited => format!("group {}", message.full_name()),
         Kind::Message(message) => message.full_name().to_owned(),
@@ -79,9 +79,9 @@ fn named(kind: &Kind, traits: Traits) -> String {
 }
 
 /// All that a message may hold, by number: its fields, and what extends it in these files.
-pub(super) fn slots(linked: &Linked, message: &MessageDescriptor) -> BTreeMap<u32, Slot> {
-    let fields = message.fields().map(|field| Slot::of_field(linked, &field));
-    let extensions = message.extensions().map(|field| Slot::of_extension(linked, &field));
+pub(super) fn slots(linked: &LinkedFile, message: &MessageDescriptor) -> BTreeMap<u32, WireField> {
+    let fields = message.fields().map(|field| WireField::of_field(linked, &field));
+    let extensions = message.extensions().map(|field| WireField::of_extension(linked, &field));
     fields.chain(extensions).map(|slot| (slot.number, slot)).collect()
 }
 
@@ -124,9 +124,9 @@ fn alike(kind: &Kind) -> &'static str {
     }
 }
 
-impl Compare<'_> {
+impl ProtobufComparison<'_> {
     /// A field of the reader with the one of the same number.
-    pub(super) fn field(&mut self, path: &str, slot: &Slot, written: Option<&Slot>) {
+    pub(super) fn field(&mut self, path: &str, slot: &WireField, written: Option<&WireField>) {
         let (name, number) = (&slot.name, slot.number);
         if slot.traits.required && !written.is_some_and(|written| written.traits.required) {
             let text = if written.is_some() {
@@ -162,7 +162,7 @@ impl Compare<'_> {
         }
     }
 
-    fn types(&mut self, path: &str, slot: &Slot, written: &Slot) {
+    fn types(&mut self, path: &str, slot: &WireField, written: &WireField) {
         let (name, number) = (&slot.name, slot.number);
         match (&slot.kind, &written.kind) {
             (Kind::Message(reader), Kind::Message(writer)) if slot.traits.delimited == written.traits.delimited => {
@@ -194,7 +194,7 @@ impl Compare<'_> {
         }
     }
 
-    fn kind_changed(&mut self, path: &str, slot: &Slot, written: &Slot) {
+    fn kind_changed(&mut self, path: &str, slot: &WireField, written: &WireField) {
         let (has, had) = (slot.type_name(), written.type_name());
         let text = format!(
             "field `{}` with number {} changes from {had} to {has}, which is of another kind; keep the type, or use a new number",
@@ -203,7 +203,7 @@ impl Compare<'_> {
         self.found("FIELD_KIND_CHANGED", path.to_owned(), &has, text);
     }
 
-    fn type_changed(&mut self, path: &str, slot: &Slot, written: &Slot) {
+    fn type_changed(&mut self, path: &str, slot: &WireField, written: &WireField) {
         let (has, had) = (slot.type_name(), written.type_name());
         let text = format!(
             "field `{}` with number {} refers to {has} instead of {had}; keep the name of the type, or use a new number",

@@ -19,12 +19,12 @@ use std::collections::{HashSet, VecDeque};
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
-use super::link::Linked;
+use super::link::LinkedFile;
 use crate::{Difference, MAX_DIFFERENCES};
 
 /// All differences, in the order of the reader's text; behind them what the reader doesn't have.
-pub(super) fn differences(reader: &Linked, writer: &Linked) -> Vec<Difference> {
-    let mut compare = Compare { reader, writer, found: Vec::new(), seen: HashSet::new(), next: VecDeque::new() };
+pub(super) fn differences(reader: &LinkedFile, writer: &LinkedFile) -> Vec<Difference> {
+    let mut compare = ProtobufComparison { reader, writer, found: Vec::new(), seen: HashSet::new(), next: VecDeque::new() };
     for message in reader.file.messages() {
         compare.declared(&message);
     }
@@ -37,16 +37,16 @@ pub(super) fn differences(reader: &Linked, writer: &Linked) -> Vec<Difference> {
     compare.found
 }
 
-struct Compare<'a> {
-    reader: &'a Linked,
-    writer: &'a Linked,
+struct ProtobufComparison<'a> {
+    reader: &'a LinkedFile,
+    writer: &'a LinkedFile,
     found: Vec<Difference>,
     /// Pairs that were compared, or will be: types refer to each other in circles.
     seen: HashSet<(String, String)>,
     next: VecDeque<(MessageDescriptor, MessageDescriptor)>,
 }
 
-impl Compare<'_> {
+impl ProtobufComparison<'_> {
     fn found(&mut self, kind: &'static str, path: String, detail: &str, message: String) {
         if self.found.len() < MAX_DIFFERENCES {
             self.found.push(Difference { kind, path, message, detail: detail.to_owned() });
@@ -140,19 +140,19 @@ impl Compare<'_> {
 }
 
 /// The message of the other side that has the same name: within the package, or else in full, wherever it is declared.
-fn counterpart(message: &MessageDescriptor, own: &Linked, other: &Linked) -> Option<MessageDescriptor> {
+fn counterpart(message: &MessageDescriptor, own: &LinkedFile, other: &LinkedFile) -> Option<MessageDescriptor> {
     let pool = other.file.parent_pool();
     let renamed = super::names::joined(other.file.package_name(), local(own, message.full_name()));
     let found = pool.get_message_by_name(&renamed).or_else(|| pool.get_message_by_name(message.full_name()));
     found.filter(|found| !found.is_map_entry())
 }
 
-fn is_local(linked: &Linked, full: &str) -> bool {
+fn is_local(linked: &LinkedFile, full: &str) -> bool {
     let package = linked.file.package_name();
     package.is_empty() || full.strip_prefix(package).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// A name within the package of its file.
-fn local<'a>(linked: &Linked, full: &'a str) -> &'a str {
+fn local<'a>(linked: &LinkedFile, full: &'a str) -> &'a str {
     full.strip_prefix(linked.file.package_name()).map_or(full, |rest| rest.trim_start_matches('.'))
 }

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Compare, field::Slot};
+use super::{ProtobufComparison, field::WireField};
 
-type Slots = BTreeMap<u32, Slot>;
+type WireFields = BTreeMap<u32, WireField>;
 
 /// The fields of each oneof.
-fn oneofs(slots: &Slots) -> BTreeMap<&str, Vec<u32>> {
+fn oneofs(slots: &WireFields) -> BTreeMap<&str, Vec<u32>> {
     let mut oneofs: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     for (number, slot) in slots {
         if let Some(oneof) = &slot.oneof {
@@ -18,9 +18,9 @@ fn oneofs(slots: &Slots) -> BTreeMap<&str, Vec<u32>> {
     oneofs
 }
 
-impl Compare<'_> {
+impl ProtobufComparison<'_> {
     /// The oneofs of a message.
-    pub(super) fn oneofs(&mut self, path: &str, fields: &Slots, written: &Slots) {
+    pub(super) fn oneofs(&mut self, path: &str, fields: &WireFields, written: &WireFields) {
         let now = oneofs(fields);
         for (name, members) in &now {
             self.moved(path, name, members, written);
@@ -49,15 +49,15 @@ impl Compare<'_> {
     }
 
     /// Fields that come together in a oneof could have been written together.
-    fn moved(&mut self, path: &str, name: &str, members: &[u32], written: &Slots) {
-        let before: Vec<&Slot> = members.iter().filter_map(|number| written.get(number)).collect();
+    fn moved(&mut self, path: &str, name: &str, members: &[u32], written: &WireFields) {
+        let before: Vec<&WireField> = members.iter().filter_map(|number| written.get(number)).collect();
         let oneofs: BTreeSet<&str> = before.iter().filter_map(|slot| slot.oneof.as_deref()).collect();
-        let alone: Vec<&&Slot> = before.iter().filter(|slot| slot.oneof.is_none()).collect();
+        let alone: Vec<&&WireField> = before.iter().filter(|slot| slot.oneof.is_none()).collect();
         let apart = oneofs.len() + alone.len();
         if apart < 2 {
             return;
         }
-        let list = |slots: &[&&Slot]| slots.iter().map(|slot| format!("`{}`", slot.name)).collect::<Vec<_>>().join(", ");
+        let list = |slots: &[&&WireField]| slots.iter().map(|slot| format!("`{}`", slot.name)).collect::<Vec<_>>().join(", ");
         if let ([one], 1) = (alone.as_slice(), oneofs.len()) {
             let text = format!(
                 "field `{}` with number {} moves into oneof `{name}`, which has other fields: data that holds both loses one; \
@@ -66,7 +66,7 @@ impl Compare<'_> {
             );
             return self.found("FIELD_MOVED_TO_EXISTING_ONEOF", format!("{path}/{}", one.number), &one.name, text);
         }
-        let all: Vec<&&Slot> = before.iter().collect();
+        let all: Vec<&&WireField> = before.iter().collect();
         let text = format!(
             "fields {} come together in oneof `{name}`: data that holds several of them loses all but the last; \
              leave all but one out of the oneof",

@@ -7,20 +7,20 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-use super::{Node, Printer, Shape, options::quoted, part};
+use super::{DeclarationNode, ProtobufPrinter, TextShape, options::quoted, part};
 use crate::protobuf::{names::joined, read::Syntax};
 
 /// The greatest number of a field.
 const MAX_NUMBER: i64 = 536_870_911;
 
 /// The messages of a scope, to find those that fields make: groups, and the entries of maps.
-pub(super) struct Scope<'a> {
+pub(super) struct MessageScope<'a> {
     pub name: &'a str,
     messages: &'a [DescriptorProto],
     indexes: HashMap<&'a str, usize>,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> MessageScope<'a> {
     pub fn new(name: &'a str, messages: &'a [DescriptorProto]) -> Self {
         let indexes = messages.iter().enumerate().map(|(index, message)| (message.name(), index)).collect();
         Self { name, messages, indexes }
@@ -46,8 +46,8 @@ pub(super) fn ranges(ranges: &[(i64, i64, i64)]) -> String {
     ranges.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-impl Printer {
-    pub(super) fn message(&mut self, message: &DescriptorProto, node: Node, scope: &str) {
+impl ProtobufPrinter {
+    pub(super) fn message(&mut self, message: &DescriptorProto, node: DeclarationNode, scope: &str) {
         self.gap = true;
         let full = joined(scope, message.name());
         self.open(&format!("message {}", message.name()));
@@ -57,16 +57,16 @@ impl Printer {
     }
 
     /// All within the braces of a message or a group.
-    fn body(&mut self, message: &DescriptorProto, node: Node, full: &str) {
+    fn body(&mut self, message: &DescriptorProto, node: DeclarationNode, full: &str) {
         self.options(node, full);
         self.gap = self.gap || message.options.is_some();
         let reserved = message.reserved_range.iter().map(|range| (i64::from(range.start()), i64::from(range.end()) - 1, MAX_NUMBER));
         self.reserved(reserved.collect(), &message.reserved_name);
         self.extension_ranges(message, node, full);
-        let scope = Scope::new(full, &message.nested_type);
+        let scope = MessageScope::new(full, &message.nested_type);
         let made: Vec<Option<usize>> = message.field.iter().map(|field| scope.made(field)).collect();
-        let extending = message.extension.iter().filter(|_| self.shape != Shape::Bare).filter_map(|field| scope.made(field));
-        let mut nested = Nested { printed: 0, made: made.iter().copied().flatten().chain(extending).collect() };
+        let extending = message.extension.iter().filter(|_| self.shape != TextShape::Bare).filter_map(|field| scope.made(field));
+        let mut nested = NestedMessages { printed: 0, made: made.iter().copied().flatten().chain(extending).collect() };
         let mut oneofs = members(message);
         for index in self.order(message, &made) {
             let Some(field) = message.field.get(index) else { continue };
@@ -94,7 +94,7 @@ impl Printer {
 
     /// Messages within this one whose index is less than `before`, as far as they weren't written yet. Entries of maps and
     /// groups are written with their fields, and each message keeps its index among them.
-    fn nested(&mut self, message: &DescriptorProto, node: Node, full: &str, nested: &mut Nested, before: usize) {
+    fn nested(&mut self, message: &DescriptorProto, node: DeclarationNode, full: &str, nested: &mut NestedMessages, before: usize) {
         for (index, inner) in message.nested_type.iter().enumerate().take(before).skip(nested.printed) {
             if !nested.made.contains(&index) {
                 self.message(inner, part(node, "nested_type", index), full);
@@ -106,7 +106,7 @@ impl Printer {
     /// The order in which fields are written: as they were, or by number where that moves no message.
     fn order(&self, message: &DescriptorProto, made: &[Option<usize>]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..message.field.len()).collect();
-        if self.shape != Shape::Normalized {
+        if self.shape != TextShape::Normalized {
             return order;
         }
         let text = order.clone();
@@ -115,7 +115,7 @@ impl Printer {
         if indexes(&order).is_sorted() { order } else { text }
     }
 
-    fn extension_ranges(&mut self, message: &DescriptorProto, node: Node, full: &str) {
+    fn extension_ranges(&mut self, message: &DescriptorProto, node: DeclarationNode, full: &str) {
         let mut lines = Vec::new();
         for (index, range) in message.extension_range.iter().enumerate() {
             let bounds = (i64::from(range.start()), i64::from(range.end()) - 1, MAX_NUMBER);
@@ -124,7 +124,7 @@ impl Printer {
             let range = if options.is_empty() || bounds.0 != bounds.1 { ranges(&[bounds]) } else { format!("{0} to {0}", bounds.0) };
             lines.push((bounds, format!("extensions {range}{options};")));
         }
-        if self.shape == Shape::Normalized {
+        if self.shape == TextShape::Normalized {
             lines.sort();
         }
         for (_, line) in &lines {
@@ -133,15 +133,15 @@ impl Printer {
         self.gap |= !lines.is_empty();
     }
 
-    fn options_of_oneof(&mut self, oneof: &OneofDescriptorProto, node: Node, full: &str) {
+    fn options_of_oneof(&mut self, oneof: &OneofDescriptorProto, node: DeclarationNode, full: &str) {
         self.open(&format!("oneof {}", oneof.name()));
         self.options(node, &joined(full, oneof.name()));
     }
 
     /// The fields of a oneof that is open.
-    fn oneof(&mut self, message: &DescriptorProto, mut members: Vec<usize>, node: Node, scope: &Scope) {
+    fn oneof(&mut self, message: &DescriptorProto, mut members: Vec<usize>, node: DeclarationNode, scope: &MessageScope) {
         let field = |index: &usize| message.field.get(*index);
-        if self.shape == Shape::Normalized && members.iter().filter_map(field).all(|field| field.r#type() != Type::Group) {
+        if self.shape == TextShape::Normalized && members.iter().filter_map(field).all(|field| field.r#type() != Type::Group) {
             members.sort_by_key(|index| field(index).map(FieldDescriptorProto::number));
         }
         for index in members {
@@ -153,7 +153,7 @@ impl Printer {
     }
 
     /// One field, extension or group, in the scope that has its group or entry; `parent` is the node of that scope.
-    pub(super) fn field(&mut self, field: &FieldDescriptorProto, node: Node, scope: &Scope, parent: Node) {
+    pub(super) fn field(&mut self, field: &FieldDescriptorProto, node: DeclarationNode, scope: &MessageScope, parent: DeclarationNode) {
         let made = scope.made(field).and_then(|index| Some((index, scope.messages.get(index)?)));
         let scope = scope.name;
         let entry = made.filter(|_| field.r#type() != Type::Group).map(|(_, message)| message);
@@ -235,7 +235,7 @@ fn members(message: &DescriptorProto) -> Vec<Vec<usize>> {
 }
 
 /// Which messages within one are written.
-struct Nested {
+struct NestedMessages {
     printed: usize,
     made: HashSet<usize>,
 }

@@ -10,19 +10,19 @@ mod options;
 
 use std::collections::HashSet;
 
-use message::Scope;
+use message::MessageScope;
 use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 use prost_types::{EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, ServiceDescriptorProto};
 
 use super::{
-    link::Linked,
-    names::{Names, joined},
+    link::LinkedFile,
+    names::{NameIndex, joined},
     read::{Syntax, Visibility},
 };
 
 /// Which text of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum TextShape {
     /// Names as short as they can be, what has an order as it was written.
     Canonical,
     /// Full names; imports by name and fields by number.
@@ -32,33 +32,33 @@ pub(super) enum Shape {
 }
 
 /// Writes a file.
-pub(super) fn file(linked: &Linked, shape: Shape) -> String {
+pub(super) fn file(linked: &LinkedFile, shape: TextShape) -> String {
     let proto = linked.file.file_descriptor_proto();
     let pool = linked.file.parent_pool();
     // With what the pool knows of custom options, which the crate's own types leave out.
     let descriptor = pool.get_message_by_name("google.protobuf.FileDescriptorProto").unwrap_or_else(|| proto.descriptor());
     let node = DynamicMessage::decode(descriptor, linked.file.encode_to_vec().as_slice()).ok();
-    let names = Names::new(pool, proto.package());
-    let mut printer = Printer { out: String::new(), depth: 0, gap: false, names, shape, syntax: linked.syntax };
+    let names = NameIndex::new(pool, proto.package());
+    let mut printer = ProtobufPrinter { out: String::new(), depth: 0, gap: false, names, shape, syntax: linked.syntax };
     printer.file(proto, node.as_ref(), linked);
     printer.out
 }
 
-struct Printer {
+struct ProtobufPrinter {
     out: String,
     depth: usize,
     /// Whether an empty line stands before the next line.
     gap: bool,
-    names: Names,
-    shape: Shape,
+    names: NameIndex,
+    shape: TextShape,
     syntax: Syntax,
 }
 
 /// The node of a declaration in the descriptor of the file, where its options are.
-type Node<'a> = Option<&'a DynamicMessage>;
+type DeclarationNode<'a> = Option<&'a DynamicMessage>;
 
 /// The part of a node by the field that it is in and its index there.
-fn part<'a>(node: Node<'a>, field: &str, index: usize) -> Node<'a> {
+fn part<'a>(node: DeclarationNode<'a>, field: &str, index: usize) -> DeclarationNode<'a> {
     let node = node?;
     let field = node.descriptor_of(field)?;
     let (_, Value::List(list)) = node.fields().find(|(known, _)| known.number() == field)? else { return None };
@@ -76,7 +76,7 @@ impl Described for DynamicMessage {
     }
 }
 
-impl Printer {
+impl ProtobufPrinter {
     fn line(&mut self, text: &str) {
         if std::mem::take(&mut self.gap) && !self.out.is_empty() && !self.out.ends_with("{\n") {
             self.out.push('\n');
@@ -110,20 +110,20 @@ impl Printer {
     /// How a custom option is called in a scope.
     fn extension_name(&self, full: &str, scope: &str) -> String {
         match self.shape {
-            Shape::Normalized => self.names.full(full, scope),
-            Shape::Canonical | Shape::Bare => self.names.short(full, scope),
+            TextShape::Normalized => self.names.full(full, scope),
+            TextShape::Canonical | TextShape::Bare => self.names.short(full, scope),
         }
     }
 
     /// How a type is called in a scope.
     fn type_name(&self, full: &str, scope: &str) -> String {
         match self.shape {
-            Shape::Normalized => format!(".{}", full.trim_start_matches('.')),
-            Shape::Canonical | Shape::Bare => self.names.short(full, scope),
+            TextShape::Normalized => format!(".{}", full.trim_start_matches('.')),
+            TextShape::Canonical | TextShape::Bare => self.names.short(full, scope),
         }
     }
 
-    fn file(&mut self, file: &FileDescriptorProto, node: Node, linked: &Linked) {
+    fn file(&mut self, file: &FileDescriptorProto, node: DeclarationNode, linked: &LinkedFile) {
         match self.syntax {
             Syntax::Proto2 => self.line("syntax = \"proto2\";"),
             Syntax::Proto3 => self.line("syntax = \"proto3\";"),
@@ -138,10 +138,10 @@ impl Printer {
         self.imports(&linked.imports);
         self.gap = true;
         self.options(node, package);
-        let scope = Scope::new(package, &file.message_type);
+        let scope = MessageScope::new(package, &file.message_type);
         let groups: HashSet<usize> = file.extension.iter().filter_map(|field| scope.made(field)).collect();
         for (index, message) in file.message_type.iter().enumerate() {
-            if !groups.contains(&index) || self.shape == Shape::Bare {
+            if !groups.contains(&index) || self.shape == TextShape::Bare {
                 self.message(message, part(node, "message_type", index), package);
             }
         }
@@ -156,7 +156,7 @@ impl Printer {
 
     fn imports(&mut self, imports: &[(String, Visibility)]) {
         let mut imports = imports.to_vec();
-        if self.shape == Shape::Normalized {
+        if self.shape == TextShape::Normalized {
             imports.sort();
         }
         for (path, visibility) in imports {
@@ -169,7 +169,7 @@ impl Printer {
         }
     }
 
-    fn enumeration(&mut self, values: &EnumDescriptorProto, node: Node, scope: &str) {
+    fn enumeration(&mut self, values: &EnumDescriptorProto, node: DeclarationNode, scope: &str) {
         self.gap = true;
         let full = joined(scope, values.name());
         self.open(&format!("enum {}", values.name()));
@@ -184,7 +184,7 @@ impl Printer {
         self.gap = true;
     }
 
-    fn service(&mut self, service: &ServiceDescriptorProto, node: Node, scope: &str) {
+    fn service(&mut self, service: &ServiceDescriptorProto, node: DeclarationNode, scope: &str) {
         self.gap = true;
         let full = joined(scope, service.name());
         self.open(&format!("service {}", service.name()));
@@ -214,8 +214,8 @@ impl Printer {
     }
 
     /// Extensions, those that follow each other and extend the same message in one block.
-    fn extensions(&mut self, fields: &[FieldDescriptorProto], node: Node, scope: &Scope) {
-        if self.shape == Shape::Bare {
+    fn extensions(&mut self, fields: &[FieldDescriptorProto], node: DeclarationNode, scope: &MessageScope) {
+        if self.shape == TextShape::Bare {
             return;
         }
         let mut index = 0;
@@ -234,14 +234,14 @@ impl Printer {
 
     /// What is reserved: ranges with both ends in them, and what `max` stands for.
     fn reserved(&mut self, mut ranges: Vec<(i64, i64, i64)>, names: &[String]) {
-        if self.shape == Shape::Normalized {
+        if self.shape == TextShape::Normalized {
             ranges.sort_unstable();
         }
         if !ranges.is_empty() {
             self.line(&format!("reserved {};", message::ranges(&ranges)));
         }
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-        if self.shape == Shape::Normalized {
+        if self.shape == TextShape::Normalized {
             names.sort_unstable();
         }
         if !names.is_empty() {

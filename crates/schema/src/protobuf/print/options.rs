@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use prost_reflect::{DynamicMessage, EnumDescriptor, Kind, MapKey, ReflectMessage as _, Value};
 
-use super::{Node, Printer, Shape};
+use super::{DeclarationNode, ProtobufPrinter, TextShape};
 
 /// Options that say nothing in source.
 const HIDDEN: [&str; 2] = ["uninterpreted_option", "map_entry"];
 
-impl Printer {
+impl ProtobufPrinter {
     /// Options as lines of their own.
-    pub(super) fn options(&mut self, node: Node, scope: &str) {
+    pub(super) fn options(&mut self, node: DeclarationNode, scope: &str) {
         let options = self.listed(node, scope);
         for (name, value) in &options {
             self.line(&format!("option {name} = {value};"));
@@ -20,7 +20,7 @@ impl Printer {
     }
 
     /// Options behind a declaration, in brackets, behind those that are no options in a descriptor.
-    pub(super) fn inline_options(&self, node: Node, scope: &str, mut pseudo: Vec<(String, String)>) -> String {
+    pub(super) fn inline_options(&self, node: DeclarationNode, scope: &str, mut pseudo: Vec<(String, String)>) -> String {
         pseudo.extend(self.listed(node, scope));
         if pseudo.is_empty() {
             return String::new();
@@ -30,7 +30,7 @@ impl Printer {
     }
 
     /// Names and values of the options of a declaration; one that is repeated once for each value.
-    pub(super) fn listed(&self, node: Node, scope: &str) -> Vec<(String, String)> {
+    pub(super) fn listed(&self, node: DeclarationNode, scope: &str) -> Vec<(String, String)> {
         let mut out = Vec::new();
         let options = node.and_then(|node| {
             let number = node.descriptor().get_field_by_name("options")?.number();
@@ -52,7 +52,7 @@ impl Printer {
                 value => each(&field.kind(), value, |value| out.push((name.clone(), constant(value)))),
             }
         }
-        if self.shape == Shape::Bare {
+        if self.shape == TextShape::Bare {
             return;
         }
         for (extension, value) in options.extensions() {

@@ -1,7 +1,7 @@
 //! What a second implementation reads, we read, and the other way round.
 
 use apache_avro::Schema as Peer;
-use prism_schema::avro::Schema;
+use prism_schema::avro::AvroSchema;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::Value;
 

@@ -80,7 +80,7 @@ proptest! {
         let normalized = schema.normalized();
         prop_assert_eq!(&parse(&normalized).unwrap().normalized(), &normalized);
         prop_assert_eq!(&again.normalized(), &normalized);
-        prop_assert_eq!(schema.rendered("resolved"), Some(canonical));
+        prop_assert_eq!(schema.render_as("resolved"), Some(canonical));
         prop_assert_eq!(differences(&schema, &schema), Vec::new());
         prop_assert_eq!(differences(&schema, &again), Vec::new());
         prop_assert_eq!(differences(&again, &schema), Vec::new());

@@ -1,6 +1,6 @@
 //! The table: each case is a pair of schemas and what stands between them, and where it can be, data that shows it.
 
-use prism_schema::Policy;
+use prism_schema::CompatibilityPolicy;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -59,7 +59,9 @@ fn differences_are_as_the_table_says() {
     for (name, case) in cases() {
         count += 1;
         let (old, new) = (schema(&case.old.to_string()), schema(&case.new.to_string()));
-        for (policy, expected) in [(Policy::Strict, &case.strict), (Policy::Lenient, case.lenient.as_ref().unwrap_or(&case.strict))] {
+        for (policy, expected) in
+            [(CompatibilityPolicy::Strict, &case.strict), (CompatibilityPolicy::Lenient, case.lenient.as_ref().unwrap_or(&case.strict))]
+        {
             let told = differences(&new, &old, policy);
             if told != *expected {
                 wrong.push(format!("{name}, {policy:?}: told {told:?}, expected {expected:?}"));
@@ -75,7 +77,7 @@ fn nothing_stands_between_a_schema_and_itself() {
     for (name, case) in cases() {
         for text in [case.old.to_string(), case.new.to_string()] {
             let schema = schema(&text);
-            for policy in [Policy::Strict, Policy::Lenient] {
+            for policy in [CompatibilityPolicy::Strict, CompatibilityPolicy::Lenient] {
                 assert_eq!(differences(&schema, &schema, policy), [""; 0], "{name}");
             }
         }
@@ -105,7 +107,7 @@ fn differences_have_witnesses() {
 fn messages_tell_what_to_change() {
     for (name, case) in cases() {
         let (old, new) = (schema(&case.old.to_string()), schema(&case.new.to_string()));
-        for difference in prism_schema::json::differences(&new, &old, Policy::Strict) {
+        for difference in prism_schema::json::differences(&new, &old, CompatibilityPolicy::Strict) {
             let words =
                 ["keep", "leave", "let ", "close", "make", "add ", "use ", "list ", "allow", "widen", "no more than", "no further than"];
             let message = &difference.message;

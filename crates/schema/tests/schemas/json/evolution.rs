@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use prism_schema::Policy;
+use prism_schema::CompatibilityPolicy;
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
@@ -34,8 +34,8 @@ fn count(cell: &Cell<u32>) {
 
 fn holds(old: &Value, new: &Value, seen: &Seen) -> Result<(), TestCaseError> {
     let (old_schema, new_schema) = (parsed(&old.to_string()), parsed(&new.to_string()));
-    let told = differences(&new_schema, &old_schema, Policy::Strict);
-    let lenient = differences(&new_schema, &old_schema, Policy::Lenient);
+    let told = differences(&new_schema, &old_schema, CompatibilityPolicy::Strict);
+    let lenient = differences(&new_schema, &old_schema, CompatibilityPolicy::Lenient);
     prop_assert!(!told.is_empty() || lenient.is_empty(), "lenient tells more than strict: {lenient:?}");
     count(if told.is_empty() { &seen.compatible } else { &seen.incompatible });
     let (old_validator, new_validator) = (validator(old), validator(new));
@@ -129,11 +129,11 @@ fn nothing_stands_between_a_random_schema_and_a_wider_one() {
             Value::Bool(true),
         ];
         for wider in wider {
-            let told = differences(&parsed(&wider.to_string()), &old_schema, Policy::Strict);
+            let told = differences(&parsed(&wider.to_string()), &old_schema, CompatibilityPolicy::Strict);
             prop_assert!(told.is_empty(), "{told:?} of {wider}");
         }
         let narrower = parsed(&json!({"allOf": [other, old]}).to_string());
-        let told = differences(&old_schema, &narrower, Policy::Strict);
+        let told = differences(&old_schema, &narrower, CompatibilityPolicy::Strict);
         prop_assert!(told.is_empty(), "{told:?} though narrower");
         Ok(())
     });

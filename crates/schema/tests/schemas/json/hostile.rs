@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use prism_schema::{MAX_DIFFERENCES, Policy, json};
+use prism_schema::{CompatibilityPolicy, MAX_DIFFERENCES, json};
 
 use crate::json::{differences, invalid, schema};
 
@@ -21,9 +21,9 @@ fn depth_is_bounded() {
         let schema = schema(&nested(120, open, close));
         let other = self::schema(&nested(119, open, close));
         let start = Instant::now();
-        json::differences(&schema, &other, Policy::Strict);
-        json::differences(&other, &schema, Policy::Strict);
-        assert_eq!(json::differences(&schema, &schema, Policy::Strict), []);
+        json::differences(&schema, &other, CompatibilityPolicy::Strict);
+        json::differences(&other, &schema, CompatibilityPolicy::Strict);
+        assert_eq!(json::differences(&schema, &schema, CompatibilityPolicy::Strict), []);
         assert!(start.elapsed() < LONG);
     }
 }
@@ -36,8 +36,8 @@ fn chains_of_references_are_bounded() {
         schema(&format!(r##"{{"$ref":"#/definitions/d0","definitions":{{{},"d5000":{{"type":"{last}"}}}}}}"##, links.join(",")))
     };
     let (old, new) = (chain("string"), chain("integer"));
-    assert_eq!(json::differences(&old, &old, Policy::Strict), []);
-    let told = differences(&new, &old, Policy::Strict);
+    assert_eq!(json::differences(&old, &old, CompatibilityPolicy::Strict), []);
+    let told = differences(&new, &old, CompatibilityPolicy::Strict);
     assert_eq!(told, ["COMPARISON_TOO_COMPLEX /"]);
 }
 
@@ -59,8 +59,8 @@ fn chains_of_choices_are_bounded() {
             schema(&format!(r##"{{"$ref":"#/definitions/d0","definitions":{{{},"d400":{{"type":"{last}"}}}}}}"##, links.join(",")))
         };
         let (old, new) = (chain("string"), chain("integer"));
-        assert_eq!(differences(&old, &old, Policy::Lenient), [""; 0], "{body}");
-        for policy in [Policy::Strict, Policy::Lenient] {
+        assert_eq!(differences(&old, &old, CompatibilityPolicy::Lenient), [""; 0], "{body}");
+        for policy in [CompatibilityPolicy::Strict, CompatibilityPolicy::Lenient] {
             assert!(!differences(&new, &old, policy).is_empty(), "{body}");
         }
         println!("{body}: {:?}", start.elapsed());
@@ -81,7 +81,7 @@ fn explosions_are_bounded() {
         schema(&format!(r##"{{"$ref":"#/definitions/d0","definitions":{{{},"d30":{{"type":"{last}"}}}}}}"##, links.join(",")))
     };
     let start = Instant::now();
-    assert_eq!(differences(&wide("integer"), &wide("string"), Policy::Strict), ["TYPE_CHANGED /definitions/d30/type"]);
+    assert_eq!(differences(&wide("integer"), &wide("string"), CompatibilityPolicy::Strict), ["TYPE_CHANGED /definitions/d30/type"]);
     // Choices within choices within choices.
     let choices = |levels: usize, leaf: &str| {
         let mut text = leaf.to_owned();
@@ -92,7 +92,7 @@ fn explosions_are_bounded() {
         }
         schema(&text)
     };
-    let told = json::differences(&choices(6, r#"{"type":"integer"}"#), &choices(6, r#"{"type":"number"}"#), Policy::Strict);
+    let told = json::differences(&choices(6, r#"{"type":"integer"}"#), &choices(6, r#"{"type":"number"}"#), CompatibilityPolicy::Strict);
     assert!(!told.is_empty());
     assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
 }
@@ -103,7 +103,7 @@ fn differences_are_bounded() {
         let properties: Vec<String> = (0..500).map(|at| format!(r#""p{at}":{{"type":"{kind}"}}"#)).collect();
         schema(&format!(r#"{{"properties":{{{}}}}}"#, properties.join(",")))
     };
-    assert_eq!(json::differences(&many("string"), &many("integer"), Policy::Strict).len(), MAX_DIFFERENCES);
+    assert_eq!(json::differences(&many("string"), &many("integer"), CompatibilityPolicy::Strict).len(), MAX_DIFFERENCES);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn backtracking_patterns_are_bounded() {
     let text =
         |kind: &str| format!(r#"{{"properties":{{"{}!":{{"type":"{kind}"}}}},"patternProperties":{{"^(a+)+$":{{}}}}}}"#, "a".repeat(60));
     let start = Instant::now();
-    json::differences(&schema(&text("string")), &schema(&text("integer")), Policy::Strict);
+    json::differences(&schema(&text("string")), &schema(&text("integer")), CompatibilityPolicy::Strict);
     assert!(start.elapsed() < LONG);
 }
 
@@ -137,8 +137,8 @@ fn long_lists_are_fine() {
         schema(&format!(r#"{{"enum":[{}]}}"#, values.join(",")))
     };
     let start = Instant::now();
-    assert_eq!(differences(&list(0), &list(0), Policy::Strict), [""; 0]);
-    assert_eq!(differences(&list(1), &list(0), Policy::Strict), ["ENUM_ARRAY_CHANGED /enum"]);
+    assert_eq!(differences(&list(0), &list(0), CompatibilityPolicy::Strict), [""; 0]);
+    assert_eq!(differences(&list(1), &list(0), CompatibilityPolicy::Strict), ["ENUM_ARRAY_CHANGED /enum"]);
     assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
 }
 
@@ -151,8 +151,8 @@ fn wide_choices_are_bounded() {
         schema(&format!(r#"{{"oneOf":[{}]}}"#, branches.join(",")))
     };
     let start = Instant::now();
-    assert_eq!(differences(&choice("number"), &choice("integer"), Policy::Strict), [""; 0]);
-    assert_eq!(differences(&choice("integer"), &choice("number"), Policy::Strict).len(), 1);
+    assert_eq!(differences(&choice("number"), &choice("integer"), CompatibilityPolicy::Strict), [""; 0]);
+    assert_eq!(differences(&choice("integer"), &choice("number"), CompatibilityPolicy::Strict).len(), 1);
     assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
 }
 
@@ -171,9 +171,9 @@ fn references_that_go_in_circles_end() {
     ];
     let all: Vec<_> = texts.into_iter().map(schema).collect();
     for (index, one) in all.iter().enumerate() {
-        assert_eq!(differences(one, one, Policy::Strict), [""; 0], "{}", texts[index]);
+        assert_eq!(differences(one, one, CompatibilityPolicy::Strict), [""; 0], "{}", texts[index]);
         for other in &all {
-            json::differences(one, other, Policy::Strict);
+            json::differences(one, other, CompatibilityPolicy::Strict);
         }
     }
 }

@@ -7,11 +7,11 @@ mod hostile;
 mod references;
 mod texts;
 
-use prism_schema::{Dependency, Policy, Schema, json};
+use prism_schema::{CompatibilityPolicy, Dependency, Schema, json};
 
 /// A schema that is known to be one.
-fn schema(text: &str) -> json::Schema {
-    json::Schema::parse(text, &[]).unwrap_or_else(|error| panic!("{}\n{text}", error.message))
+fn schema(text: &str) -> json::JsonSchema {
+    json::JsonSchema::parse(text, &[]).unwrap_or_else(|error| panic!("{}\n{text}", error.message))
 }
 
 /// What decides whether data is valid.
@@ -23,21 +23,21 @@ fn validator(schema: &serde_json::Value) -> jsonschema::Validator {
 
 /// What is wrong with a text.
 fn invalid(text: &str, dependencies: &[Dependency]) -> String {
-    match json::Schema::parse(text, dependencies) {
+    match json::JsonSchema::parse(text, dependencies) {
         Ok(_) => panic!("is valid: {text}"),
         Err(invalid) => invalid.message,
     }
 }
 
 /// The kinds and paths of the differences.
-fn differences(new: &json::Schema, old: &json::Schema, policy: Policy) -> Vec<String> {
+fn differences(new: &json::JsonSchema, old: &json::JsonSchema, policy: CompatibilityPolicy) -> Vec<String> {
     json::differences(new, old, policy).into_iter().map(|difference| format!("{} {}", difference.kind, difference.path)).collect()
 }
 
 /// A text of a format is read by that format.
 #[test]
 fn is_one_of_the_formats() {
-    let schema = Schema::parse(prism_schema::Format::Json, " { \"type\" : \"string\" } ", &[]).unwrap();
+    let schema = Schema::parse(prism_schema::SchemaFormat::Json, " { \"type\" : \"string\" } ", &[]).unwrap();
     assert_eq!(schema.canonical(), r#"{"type":"string"}"#);
     assert_eq!(schema.format().name(), "JSON");
 }

@@ -1,6 +1,6 @@
 //! Schemas that refer to others.
 
-use prism_schema::{Dependency, Policy, json};
+use prism_schema::{CompatibilityPolicy, Dependency, json};
 
 use crate::json::invalid;
 
@@ -8,15 +8,15 @@ fn dependency(name: &str, text: &str) -> Dependency {
     Dependency { name: name.into(), text: text.into() }
 }
 
-fn parsed(text: &str, dependencies: &[Dependency]) -> json::Schema {
-    json::Schema::parse(text, dependencies).unwrap_or_else(|error| panic!("{}", error.message))
+fn parsed(text: &str, dependencies: &[Dependency]) -> json::JsonSchema {
+    json::JsonSchema::parse(text, dependencies).unwrap_or_else(|error| panic!("{}", error.message))
 }
 
 /// What is told of a schema whose reference changes from text to a number.
 fn told(text: &str, name: &str, old: &str, new: &str) -> Vec<(&'static str, String, String)> {
     let (old, new) = (parsed(text, &[dependency(name, old)]), parsed(text, &[dependency(name, new)]));
-    assert_eq!(json::differences(&new, &new, Policy::Strict), []);
-    json::differences(&new, &old, Policy::Strict).into_iter().map(|each| (each.kind, each.path, each.message)).collect()
+    assert_eq!(json::differences(&new, &new, CompatibilityPolicy::Strict), []);
+    json::differences(&new, &old, CompatibilityPolicy::Strict).into_iter().map(|each| (each.kind, each.path, each.message)).collect()
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn refer_on_to_others() {
     let two = |kind: &str| dependency("two.json", &format!(r#"{{"definitions":{{"t":{{"type":"{kind}"}}}}}}"#));
     let text = r#"{"type":"object","properties":{"a":{"$ref":"one.json"}}}"#;
     let (old, new) = (parsed(text, &[two("string"), one.clone()]), parsed(text, &[two("integer"), one]));
-    let differences = json::differences(&new, &old, Policy::Strict);
+    let differences = json::differences(&new, &old, CompatibilityPolicy::Strict);
     assert_eq!(differences.len(), 1);
     // The path stays in the text that was registered; where it is exactly, the message says.
     assert_eq!(differences[0].path, "/properties/a/$ref");
@@ -75,8 +75,8 @@ fn refer_on_to_others() {
 fn may_be_replaced_by_what_they_refer_to() {
     let old = parsed(r#"{"properties":{"a":{"$ref":"other.json"}}}"#, &[dependency("other.json", r#"{"type":"string"}"#)]);
     let new = parsed(r#"{"properties":{"a":{"type":"string"}}}"#, &[]);
-    assert_eq!(json::differences(&new, &old, Policy::Strict), []);
-    assert_eq!(json::differences(&old, &new, Policy::Strict), []);
+    assert_eq!(json::differences(&new, &old, CompatibilityPolicy::Strict), []);
+    assert_eq!(json::differences(&old, &new, CompatibilityPolicy::Strict), []);
 }
 
 #[test]
@@ -115,6 +115,6 @@ fn may_be_meta_schemas() {
     ];
     for uri in uris {
         let schema = parsed(&format!(r#"{{"$ref":"{uri}"}}"#), &[]);
-        assert_eq!(json::differences(&schema, &schema, Policy::Strict), [], "{uri}");
+        assert_eq!(json::differences(&schema, &schema, CompatibilityPolicy::Strict), [], "{uri}");
     }
 }

@@ -1,6 +1,6 @@
 //! Texts: what is kept of them, and what is refused.
 
-use prism_schema::{Policy, json};
+use prism_schema::{CompatibilityPolicy, json};
 use proptest::prelude::*;
 
 use crate::json::{differences, generate, invalid, schema};
@@ -20,7 +20,7 @@ fn normalized_sorts_members_and_leaves_lists() {
     let normalized = r#"{"properties":{"a":true,"b":{"minLength":1.0,"type":"string"}},"required":["b","a"],"type":["string","null"]}"#;
     assert_eq!(schema(text).normalized(), normalized);
     assert_eq!(schema(text).canonical(), text);
-    assert_eq!(schema(text).rendered("serialized"), None);
+    assert_eq!(schema(text).render_as("serialized"), None);
 }
 
 #[test]
@@ -75,7 +75,7 @@ proptest! {
         prop_assert_eq!(&schema(&normalized).normalized(), &normalized);
         let read: serde_json::Value = serde_json::from_str(&normalized).unwrap();
         prop_assert_eq!(&read, &value);
-        prop_assert_eq!(differences(&parsed, &schema(&normalized), Policy::Strict), Vec::<String>::new());
+        prop_assert_eq!(differences(&parsed, &schema(&normalized), CompatibilityPolicy::Strict), Vec::<String>::new());
     }
 
     /// Parts cut out, doubled and exchanged: nothing panics, whatever is told.
@@ -100,11 +100,11 @@ proptest! {
             }
         }
         let text: String = text.into_iter().collect();
-        if let Ok(mutated) = json::Schema::parse(&text, &[]) {
+        if let Ok(mutated) = json::JsonSchema::parse(&text, &[]) {
             let canonical = mutated.canonical();
             prop_assert_eq!(&schema(&canonical).canonical(), &canonical);
-            json::differences(&mutated, &schema(&original), Policy::Strict);
-            json::differences(&schema(&original), &mutated, Policy::Lenient);
+            json::differences(&mutated, &schema(&original), CompatibilityPolicy::Strict);
+            json::differences(&schema(&original), &mutated, CompatibilityPolicy::Lenient);
         }
     }
 }

@@ -172,9 +172,9 @@ proptest! {
         let first = schema(&text);
         let canonical = first.canonical();
         prop_assert_eq!(schema(&canonical).canonical(), canonical.clone());
-        let serialized = first.rendered("serialized").expect("a shape of this format");
+        let serialized = first.render_as("serialized").expect("a shape of this format");
         prop_assert_eq!(schema(&serialized).canonical(), canonical.clone());
-        prop_assert_eq!(schema(&canonical).rendered("serialized"), Some(serialized));
+        prop_assert_eq!(schema(&canonical).render_as("serialized"), Some(serialized));
         let normalized = first.normalized();
         prop_assert_eq!(schema(&normalized).normalized(), normalized.clone());
         prop_assert_eq!(schema(&canonical).normalized(), normalized.clone());
@@ -201,9 +201,9 @@ proptest! {
         }
         let text: String = chars.into_iter().collect();
         let given = crate::protobuf::given(&[("other.proto", crate::protobuf::texts::OTHER)]);
-        if let Ok(read) = prism_schema::protobuf::Schema::parse(&text, &given) {
+        if let Ok(read) = prism_schema::protobuf::ProtobufSchema::parse(&text, &given) {
             let canonical = read.canonical();
-            let again = prism_schema::protobuf::Schema::parse(&canonical, &given);
+            let again = prism_schema::protobuf::ProtobufSchema::parse(&canonical, &given);
             prop_assert_eq!(again.map(|again| again.canonical()).map_err(|invalid| invalid.message), Ok(canonical));
         }
     }
@@ -212,16 +212,16 @@ proptest! {
     fn mutated_descriptors_are_read_or_refused(seed in any::<u64>(), edition in any::<bool>(), cuts in 1..6_usize) {
         let text = if edition { crate::protobuf::texts::EDITION } else { include_str!("everything.proto") };
         let given = crate::protobuf::given(&[("other.proto", crate::protobuf::texts::OTHER)]);
-        let read = prism_schema::protobuf::Schema::parse(text, &given).expect("a schema");
-        let mut bytes = STANDARD.decode(read.rendered("serialized").expect("a shape of this format")).expect("base64");
+        let read = prism_schema::protobuf::ProtobufSchema::parse(text, &given).expect("a schema");
+        let mut bytes = STANDARD.decode(read.render_as("serialized").expect("a shape of this format")).expect("base64");
         let mut dice = Dice(seed);
         for _ in 0..cuts {
             let at = usize::try_from(dice.below(bytes.len() as u64)).unwrap_or(0);
             bytes[at] = dice.roll().to_le_bytes()[0];
         }
-        if let Ok(read) = prism_schema::protobuf::Schema::parse(&STANDARD.encode(&bytes), &given) {
+        if let Ok(read) = prism_schema::protobuf::ProtobufSchema::parse(&STANDARD.encode(&bytes), &given) {
             let canonical = read.canonical();
-            let again = prism_schema::protobuf::Schema::parse(&canonical, &given);
+            let again = prism_schema::protobuf::ProtobufSchema::parse(&canonical, &given);
             prop_assert_eq!(again.map(|again| again.canonical()).map_err(|invalid| invalid.message), Ok(canonical));
         }
     }

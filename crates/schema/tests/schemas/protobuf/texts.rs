@@ -35,8 +35,8 @@ fn a_canonical_text_is_its_own() {
         assert_eq!(second.normalized(), first.normalized());
         let normalized = with(&first.normalized(), &[("other.proto", OTHER)]);
         assert_eq!(normalized.normalized(), first.normalized());
-        let bare = first.rendered("ignore_extensions").expect("a shape of this format");
-        assert_eq!(with(&bare, &[("other.proto", OTHER)]).rendered("ignore_extensions"), Some(bare));
+        let bare = first.render_as("ignore_extensions").expect("a shape of this format");
+        assert_eq!(with(&bare, &[("other.proto", OTHER)]).render_as("ignore_extensions"), Some(bare));
     }
 }
 
@@ -44,10 +44,10 @@ fn a_canonical_text_is_its_own() {
 fn a_descriptor_is_the_text_that_it_was_made_of() {
     for text in [EVERYTHING, EDITION, "message A{}", "syntax='proto3';package a.b;enum E{A=0;}"] {
         let source = with(text, &[("other.proto", OTHER)]);
-        let serialized = source.rendered("serialized").expect("a shape of this format");
+        let serialized = source.render_as("serialized").expect("a shape of this format");
         let decoded = with(&serialized, &[("other.proto", OTHER)]);
         assert_eq!(decoded.canonical(), source.canonical());
-        assert_eq!(decoded.rendered("serialized"), Some(serialized.clone()));
+        assert_eq!(decoded.render_as("serialized"), Some(serialized.clone()));
         let unpadded = serialized.trim_end_matches('=');
         assert_eq!(with(unpadded, &[("other.proto", OTHER)]).canonical(), source.canonical());
     }
@@ -92,13 +92,13 @@ enum E {
 fn editions_are_read_and_written() {
     assert_eq!(schema(EDITION).canonical(), EDITION);
     assert_eq!(schema(&unformatted(EDITION)).canonical(), EDITION);
-    let encoded = schema(EDITION).rendered("serialized").expect("a shape of this format");
+    let encoded = schema(EDITION).render_as("serialized").expect("a shape of this format");
     let bytes = STANDARD.decode(encoded).expect("base64");
     assert_eq!(FileDescriptorProto::decode(bytes.as_slice()).expect("a descriptor").syntax(), "editions");
     assert!(schema("edition = \"2024\"; message A { string s = 1; }").canonical().starts_with("edition = \"2024\";"));
     let newer = "edition = \"2024\";\n\noption features.utf8_validation = NONE;\noption features.enforce_naming_style = STYLE_LEGACY;\n\nmessage A {}\n";
     assert_eq!(schema(newer).canonical(), newer);
-    assert_eq!(schema(&schema(newer).rendered("serialized").expect("a shape")).canonical(), newer);
+    assert_eq!(schema(&schema(newer).render_as("serialized").expect("a shape")).canonical(), newer);
     assert!(refused("edition = \"2042\"; message A {}", &[]).contains("`2042` isn't known"));
     assert_eq!(refused("edition = \"2023\";\nmessage A { optional string s = 1; }", &[]).split(':').next(), Some("line 2, column 13"));
     // Places are those of the text that was given, whatever the parser was shown.
@@ -285,10 +285,10 @@ fn known_files_need_no_reference() {
         "{canonical}"
     );
     assert!(canonical.contains(r#"google.protobuf.Timestamp at = 1 [(confluent.field_meta) = { doc: "when" }];"#), "{canonical}");
-    let bare = schema(text).rendered("ignore_extensions").expect("a shape of this format");
+    let bare = schema(text).render_as("ignore_extensions").expect("a shape of this format");
     assert!(!bare.contains("_meta)"), "{bare}");
-    assert_eq!(schema(&schema(text).rendered("serialized").expect("a shape")).canonical(), canonical);
-    assert_eq!(schema(text).rendered("resolved"), None);
+    assert_eq!(schema(&schema(text).render_as("serialized").expect("a shape")).canonical(), canonical);
+    assert_eq!(schema(text).render_as("resolved"), None);
     // All of them can be imported.
     for path in ["calendar_period", "color", "date", "datetime", "dayofweek", "decimal", "expr", "fraction", "interval", "latlng"] {
         schema(&format!("import \"google/type/{path}.proto\";"));
@@ -311,7 +311,7 @@ fn public_imports_are_seen_through_any_number_of_files() {
     let message = refused(&text.replace("b.proto", "hidden.proto"), &files);
     assert!(message.starts_with("line 6, column ") && message.contains('D'), "{message}");
     // References in base64, as serializers send them.
-    let encoded = schema("message D {}").rendered("serialized").expect("a shape of this format");
+    let encoded = schema("message D {}").render_as("serialized").expect("a shape of this format");
     let files = [("d.proto", encoded.as_str()), ("c.proto", "import public \"d.proto\";"), ("b.proto", "import public \"c.proto\";")];
     assert_eq!(with(text, &files).canonical(), text);
 }

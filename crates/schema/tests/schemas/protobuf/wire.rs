@@ -4,7 +4,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use prism_schema::protobuf::Schema;
+use prism_schema::protobuf::ProtobufSchema;
 use prost::Message as _;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, FileDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value,
@@ -29,7 +29,7 @@ impl Dice {
 
 /// The descriptor of a schema, by way of its base64.
 pub fn file(schema: &Schema) -> FileDescriptor {
-    let bytes = STANDARD.decode(schema.rendered("serialized").expect("a shape of this format")).expect("base64");
+    let bytes = STANDARD.decode(schema.render_as("serialized").expect("a shape of this format")).expect("base64");
     let mut file = FileDescriptorProto::decode(bytes.as_slice()).expect("a descriptor");
     // The crate knows no editions; what they say of frames and presence is not looked at here.
     file.syntax = file.syntax.filter(|syntax| syntax != "editions");
