@@ -19,7 +19,6 @@ mod stream;
 mod sweeper;
 mod writer;
 
-use crate::error::sqlite_error;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -109,7 +108,7 @@ impl Backend for Sqlite {
 
     async fn health(&self) -> Result<(), Error> {
         let both = async {
-            self.database.readers.read(|connection| schema::version(connection).map_err(sqlite_error)).await?;
+            self.database.readers.read(|connection| Ok(schema::version(connection)?)).await?;
             self.database.writer.write(|_| Ok(())).await
         };
         tokio::time::timeout(HEALTH_TIMEOUT, both).await.unwrap_or_else(|_| {

@@ -10,10 +10,11 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
-    error::{cannot_open, opening},
+    error::{map_open_error, unusable_database},
     schema,
     settings::{Durability, Settings},
 };
+use crate::error::DatabaseResult;
 use prism_call::Error;
 
 /// Statements that a connection keeps prepared; more than this driver has.
@@ -22,20 +23,23 @@ const PREPARED: usize = 96;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// The connection that writes.
-pub fn writer(settings: &Settings) -> Result<Connection, Error> {
+pub fn writer(settings: &Settings) -> DatabaseResult<Connection> {
     let path = &settings.path;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| {
-            opening(path, &format!("the folder {} can't be made ({error}); make it, or set path to another place", folder.display()))
-                .with_source(error)
+            unusable_database(
+                path,
+                &format!("the folder {} can't be made ({error}); make it, or set path to another place", folder.display()),
+            )
+            .with_source(error)
         })?;
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
-    connection.busy_timeout(*settings.busy_timeout).map_err(|error| cannot_open(path, error))?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| map_open_error(path, error))?;
+    connection.busy_timeout(*settings.busy_timeout).map_err(|error| map_open_error(path, error))?;
     ours(&connection, path)?;
     // SQLite itself does not wait for the lock that a change of the journal's mode needs.
-    patiently(*settings.busy_timeout, || prepare(&mut connection, settings)).map_err(|error| cannot_open(path, error))?;
+    patiently(*settings.busy_timeout, || prepare(&mut connection, settings)).map_err(|error| map_open_error(path, error))?;
     Ok(connection)
 }
 
@@ -77,16 +81,16 @@ fn ours(connection: &Connection, path: &Path) -> Result<(), Error> {
         snapshot.finish()?;
         Ok((application, version, tables))
     };
-    let (application, version, tables) = read().map_err(|error| cannot_open(path, error))?;
+    let (application, version, tables) = read().map_err(|error| map_open_error(path, error))?;
     if application != schema::APPLICATION_ID && (application != 0 || version != 0 || tables != 0) {
-        return Err(opening(path, "is a SQLite database of another program; set path to another file"));
+        return Err(unusable_database(path, "is a SQLite database of another program; set path to another file"));
     }
     if version > schema::latest() {
         let problem = format!(
             "was written by a newer Prism (its tables have version {version}, this build knows {}); use that Prism or a newer one",
             schema::latest()
         );
-        return Err(opening(path, &problem));
+        return Err(unusable_database(path, &problem));
     }
     Ok(())
 }

@@ -6,7 +6,6 @@
 //! At worst the runtime's thread stands still for one disk access in each pause. Everything that reads more than a few rows
 //! goes to a blocking thread in any case.
 
-use crate::error::sqlite_error;
 use std::{
     path::PathBuf,
     sync::{
@@ -19,7 +18,10 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{error::closed, open};
+use super::{
+    error::{DatabaseError, DatabaseResult, database_closed},
+    open,
+};
 use prism_call::{Code, Error};
 
 /// A short read that takes longer has waited for the disk.
@@ -68,7 +70,7 @@ impl Readers {
     pub async fn quick<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Error> + Send + 'static,
+        F: Fn(&Connection) -> DatabaseResult<T> + Send + 'static,
     {
         let begun = Instant::now();
         if self.since_start(begun) < self.slow_until.load(Ordering::Relaxed) {
@@ -92,15 +94,15 @@ impl Readers {
     pub async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&Connection) -> DatabaseResult<T> + Send + 'static,
     {
         let loan = self.borrow().await?;
         let busy_timeout = self.busy_timeout;
         let task = tokio::task::spawn_blocking(move || {
             loan.with(|connection| {
-                connection.busy_timeout(busy_timeout).map_err(sqlite_error)?;
+                connection.busy_timeout(busy_timeout)?;
                 let result = work(connection);
-                connection.busy_timeout(Duration::ZERO).map_err(sqlite_error)?;
+                connection.busy_timeout(Duration::ZERO)?;
                 result
             })
         });
@@ -116,11 +118,11 @@ impl Readers {
     }
 
     async fn borrow(&self) -> Result<Loan, Error> {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| database_closed())?;
         let idle = self.pool.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => open::reader(&self.pool.path).map_err(sqlite_error)?,
+            None => open::reader(&self.pool.path).map_err(DatabaseError::from)?,
         };
         Ok(Loan { pool: self.pool.clone(), connection: Some(connection), _permit: permit })
     }
@@ -137,8 +139,9 @@ impl Pool {
 }
 
 impl Loan {
-    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        self.connection.as_ref().ok_or_else(closed).and_then(work)
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> DatabaseResult<T>) -> Result<T, Error> {
+        let connection = self.connection.as_ref().ok_or_else(database_closed)?;
+        Ok(work(connection)?)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     signals::{Signals, Topic, Waiter},
     writer::{Tx, Writer, keyspace_id},
 };
+use crate::error::DatabaseResult;
 use prism_call::Error;
 use prism_driver::{Keyspace, Limits};
 
@@ -53,7 +54,7 @@ impl Space {
     pub async fn write<T, F>(&self, mut work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnMut(&Tx<'_>, i64) -> Result<T, Error> + Send + 'static,
+        F: FnMut(&Tx<'_>, i64) -> DatabaseResult<T> + Send + 'static,
     {
         if let Some(id) = self.id.get().copied() {
             return self.database.writer.write(move |tx| work(tx, id)).await;
@@ -73,7 +74,7 @@ impl Space {
     pub async fn quick<T, F>(self: &Arc<Self>, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: Fn(&Connection, i64) -> Result<T, Error> + Send + 'static,
+        F: Fn(&Connection, i64) -> DatabaseResult<T> + Send + 'static,
     {
         let space = self.clone();
         self.database.readers.quick(move |connection| work(connection, space.id(connection)?)).await
@@ -83,7 +84,7 @@ impl Space {
     pub async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, i64) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&Connection, i64) -> DatabaseResult<T> + Send + 'static,
     {
         let space = self.clone();
         self.database.readers.read(move |connection| work(connection, space.id(connection)?)).await
@@ -104,7 +105,7 @@ impl Space {
         &self.database.members
     }
 
-    fn id(&self, connection: &Connection) -> Result<i64, Error> {
+    fn id(&self, connection: &Connection) -> DatabaseResult<i64> {
         if let Some(id) = self.id.get() {
             return Ok(*id);
         }

@@ -1,7 +1,6 @@
 //! The one connection that writes, on a thread of its own, with group commit: all operations that wait when the disk is ready
 //! again share its next commit.
 
-use crate::error::sqlite_error;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -15,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     checkpoint::Checkpointer,
-    error::{closed, tell},
+    error::{DatabaseResult, database_closed, map_sqlite_error},
     open::patiently,
     settings::Settings,
     signals::{Signals, Topic},
@@ -70,12 +69,12 @@ impl Writer {
     pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnMut(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+        F: FnMut(&Tx<'_>) -> DatabaseResult<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let pending = Pending { work, outcome: None, answer };
-        self.jobs.send(Job::Write(Box::new(pending))).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        self.jobs.send(Job::Write(Box::new(pending))).await.map_err(|_| database_closed())?;
+        answered.await.map_err(|_| database_closed())?
     }
 
     /// Looks for writes of other processes soon.
@@ -114,14 +113,14 @@ struct Pending<T, F> {
 impl<T, F> Operation for Pending<T, F>
 where
     T: Send,
-    F: FnMut(&Tx<'_>) -> Result<T, Error> + Send,
+    F: FnMut(&Tx<'_>) -> DatabaseResult<T> + Send,
 {
     fn abandoned(&self) -> bool {
         self.answer.is_closed()
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> bool {
-        let outcome = (self.work)(tx);
+        let outcome = (self.work)(tx).map_err(Error::from);
         let worked = outcome.is_ok();
         self.outcome = Some(outcome);
         worked
@@ -129,7 +128,7 @@ where
 
     fn answer(self: Box<Self>) {
         // Who left does not want it.
-        let _ = self.answer.send(self.outcome.unwrap_or_else(|| Err(closed())));
+        let _ = self.answer.send(self.outcome.unwrap_or_else(|| Err(database_closed())));
     }
 
     fn fail(self: Box<Self>, error: Error) {
@@ -153,26 +152,22 @@ impl<'c> Tx<'c> {
     }
 
     /// The id of a keyspace, which is made if this is the first write into it.
-    pub fn keyspace(&self, keyspace: &Keyspace) -> Result<i64, Error> {
+    pub fn keyspace(&self, keyspace: &Keyspace) -> DatabaseResult<i64> {
         if let Some(id) = keyspace_id(self.connection, keyspace)? {
             return Ok(id);
         }
-        let mut insert =
-            self.connection.prepare_cached("INSERT INTO keyspaces (namespace, slot) VALUES (?1, ?2) RETURNING id").map_err(sqlite_error)?;
-        insert.query_row((&keyspace.namespace, &keyspace.slot), |row| row.get(0)).map_err(sqlite_error)
+        let mut insert = self.connection.prepare_cached("INSERT INTO keyspaces (namespace, slot) VALUES (?1, ?2) RETURNING id")?;
+        Ok(insert.query_row((&keyspace.namespace, &keyspace.slot), |row| row.get(0))?)
     }
 
     /// The next number of a keyspace: a revision or the id of a message.
-    pub fn next_number(&self, keyspace: i64) -> Result<i64, Error> {
+    pub fn next_number(&self, keyspace: i64) -> DatabaseResult<i64> {
         let mut revisions = self.revisions.borrow_mut();
         let last = match revisions.get(&keyspace) {
             Some(last) => *last,
-            None => self
-                .connection
-                .prepare_cached("SELECT revision FROM keyspaces WHERE id = ?1")
-                .map_err(sqlite_error)?
-                .query_row([keyspace], |row| row.get(0))
-                .map_err(sqlite_error)?,
+            None => {
+                self.connection.prepare_cached("SELECT revision FROM keyspaces WHERE id = ?1")?.query_row([keyspace], |row| row.get(0))?
+            }
         };
         revisions.insert(keyspace, last + 1);
         self.wrote.set(true);
@@ -196,9 +191,9 @@ impl<'c> Tx<'c> {
 }
 
 /// The id of a keyspace that something was written into.
-pub fn keyspace_id(connection: &Connection, keyspace: &Keyspace) -> Result<Option<i64>, Error> {
-    let mut select = connection.prepare_cached("SELECT id FROM keyspaces WHERE namespace = ?1 AND slot = ?2").map_err(sqlite_error)?;
-    select.query_row((&keyspace.namespace, &keyspace.slot), |row| row.get(0)).optional().map_err(sqlite_error)
+pub fn keyspace_id(connection: &Connection, keyspace: &Keyspace) -> DatabaseResult<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT id FROM keyspaces WHERE namespace = ?1 AND slot = ?2")?;
+    Ok(select.query_row((&keyspace.namespace, &keyspace.slot), |row| row.get(0)).optional()?)
 }
 
 /// Changes when another connection has written. All others of this process only read, so that is another process.
@@ -267,7 +262,7 @@ impl Thread {
         }
         match self.attempt(&mut batch) {
             Ok(topics) => self.tell(topics, batch),
-            Err(Failure::Nothing(error)) => batch.into_iter().for_each(|operation| operation.fail(tell(&error))),
+            Err(Failure::Nothing(error)) => batch.into_iter().for_each(|operation| operation.fail(map_sqlite_error(&error))),
             Err(Failure::Lost(_)) if batch.len() > 1 => {
                 for operation in batch {
                     let mut alone = vec![operation];
@@ -342,6 +337,6 @@ enum Failure {
 impl Failure {
     fn tell(&self) -> Error {
         let (Self::Nothing(error) | Self::Lost(error)) = self;
-        tell(error)
+        map_sqlite_error(error)
     }
 }

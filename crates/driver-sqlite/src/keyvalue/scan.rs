@@ -1,7 +1,6 @@
 //! `keyvalue_scan`, in pages: no read transaction stays open while a consumer is slow, so the log can always be moved into
 //! the file.
 
-use crate::error::sqlite_error;
 use std::{ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
@@ -13,7 +12,7 @@ use super::{
     KeyValue,
     rows::{Head, unsigned},
 };
-use crate::space::Space;
+use crate::{error::DatabaseResult, space::Space};
 use prism_call::{
     Context, Error, Messages,
     proto::models::keyvalue::v1::{
@@ -87,7 +86,7 @@ macro_rules! statement {
     };
 }
 
-fn page(connection: &Connection, space: i64, range: &KeyRange, values: bool, most: usize) -> Result<(Vec<Found>, bool), Error> {
+fn page(connection: &Connection, space: i64, range: &KeyRange, values: bool, most: usize) -> DatabaseResult<(Vec<Found>, bool)> {
     // Without an end, the statement must not have a comparison: a NULL there finds nothing.
     let statement = match (values, range.upper.is_some()) {
         (true, true) => statement!(", value", "AND key < ?4"),
@@ -95,11 +94,11 @@ fn page(connection: &Connection, space: i64, range: &KeyRange, values: bool, mos
         (false, true) => statement!("", "AND key < ?4"),
         (false, false) => statement!("", "AND ?4 IS NULL"),
     };
-    let mut select = connection.prepare_cached(statement).map_err(sqlite_error)?;
-    let mut rows = select.query((space, from(range), time::now(), range.upper.as_deref())).map_err(sqlite_error)?;
+    let mut select = connection.prepare_cached(statement)?;
+    let mut rows = select.query((space, from(range), time::now(), range.upper.as_deref()))?;
     let (mut page, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next().map_err(sqlite_error)? {
-        let found = found(row, values).map_err(sqlite_error)?;
+    while let Some(row) = rows.next()? {
+        let found = found(row, values)?;
         bytes += found.key.len() + found.value.len();
         page.push(found);
         if page.len() >= most || bytes >= PAGE_BYTES {
@@ -150,8 +149,8 @@ impl KeyValueScan for KeyValue {
             } else {
                 "SELECT count(*) FROM entries WHERE keyspace = ?1 AND key >= ?2 AND (expires IS NULL OR expires > ?3) AND ?4 IS NULL"
             };
-            let mut select = connection.prepare_cached(statement).map_err(sqlite_error)?;
-            select.query_row((space, from(&range), time::now(), range.upper.as_deref()), |row| row.get(0)).map_err(sqlite_error)
+            let mut select = connection.prepare_cached(statement)?;
+            Ok(select.query_row((space, from(&range), time::now(), range.upper.as_deref()), |row| row.get(0))?)
         });
         Ok(CountResponse { count: unsigned(read.await?) })
     }

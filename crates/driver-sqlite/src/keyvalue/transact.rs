@@ -9,7 +9,7 @@ use super::{
     KeyValue,
     rows::{self, Write, unsigned},
 };
-use crate::writer::Tx;
+use crate::{error::DatabaseResult, writer::Tx};
 use prism_call::{
     Context, Error,
     proto::models::keyvalue::v1::{
@@ -37,7 +37,7 @@ impl AtomicStore for KeyValue {
     }
 }
 
-fn run(tx: &Tx<'_>, space: i64, request: &TransactRequest) -> Result<TransactResponse, Error> {
+fn run(tx: &Tx<'_>, space: i64, request: &TransactRequest) -> DatabaseResult<TransactResponse> {
     let mut succeeded = true;
     for condition in &request.conditions {
         succeeded &= check(tx, space, condition)?;
@@ -51,7 +51,7 @@ fn run(tx: &Tx<'_>, space: i64, request: &TransactRequest) -> Result<TransactRes
     Ok(response)
 }
 
-fn check(tx: &Tx<'_>, space: i64, condition: &Condition) -> Result<bool, Error> {
+fn check(tx: &Tx<'_>, space: i64, condition: &Condition) -> DatabaseResult<bool> {
     let Some(predicate) = &condition.predicate else { return Ok(false) };
     if let Predicate::ValueEquals(_) = predicate {
         let entry = rows::get(tx.connection, space, &condition.key)?;
@@ -61,7 +61,7 @@ fn check(tx: &Tx<'_>, space: i64, condition: &Condition) -> Result<bool, Error> 
     Ok(holds(predicate, head.map(|head| head.numbers).unwrap_or_default(), None))
 }
 
-fn step(tx: &Tx<'_>, space: i64, operation: &Operation, revision: &mut u64) -> Result<Option<Outcome>, Error> {
+fn step(tx: &Tx<'_>, space: i64, operation: &Operation, revision: &mut u64) -> DatabaseResult<Option<Outcome>> {
     Ok(match &operation.action {
         Some(Action::Set(set)) => {
             // All that one transaction stores has the same revision.

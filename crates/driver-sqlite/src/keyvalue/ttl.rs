@@ -1,6 +1,5 @@
 //! `keyvalue_ttl`.
 
-use crate::error::sqlite_error;
 use async_trait::async_trait;
 
 use super::{
@@ -25,9 +24,8 @@ impl KeyValueTtl for KeyValue {
         let write = self.space.write(move |tx, space| {
             let mut update = tx
                 .connection
-                .prepare_cached("UPDATE entries SET expires = ?3 WHERE keyspace = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?4)")
-                .map_err(sqlite_error)?;
-            Ok(update.execute((space, &request.key[..], expires, time::now())).map_err(sqlite_error)? > 0)
+                .prepare_cached("UPDATE entries SET expires = ?3 WHERE keyspace = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?4)")?;
+            Ok(update.execute((space, &request.key[..], expires, time::now()))? > 0)
         });
         let found = write.await?;
         Ok(ExpireResponse { found, expire_time: found.then(|| time::timestamp(expires)) })
@@ -50,11 +48,8 @@ impl KeyValueTtl for KeyValue {
         let write = self.space.write(move |tx, space| {
             let head = rows::head(tx.connection, space, &request.key)?;
             if let Some(Head { expires: Some(_), .. }) = head {
-                let mut update = tx
-                    .connection
-                    .prepare_cached("UPDATE entries SET expires = NULL WHERE keyspace = ?1 AND key = ?2")
-                    .map_err(sqlite_error)?;
-                update.execute((space, &request.key[..])).map_err(sqlite_error)?;
+                let mut update = tx.connection.prepare_cached("UPDATE entries SET expires = NULL WHERE keyspace = ?1 AND key = ?2")?;
+                update.execute((space, &request.key[..]))?;
             }
             Ok(head)
         });

@@ -1,6 +1,5 @@
 //! `queue_basic`.
 
-use crate::error::sqlite_error;
 use async_trait::async_trait;
 
 use super::{
@@ -28,10 +27,10 @@ impl QueueBasic for Queues {
     async fn dequeue(&self, _: &Context, request: DequeueRequest) -> Result<DequeueResponse, Error> {
         let (most, wait) = (limit(request.limit)?, wait(request.wait.as_ref())?);
         let take = self.take(request.queue, wait, move |tx, space, queue| {
-            let mut delete = tx.connection.prepare_cached("DELETE FROM messages WHERE keyspace = ?1 AND id = ?2").map_err(sqlite_error)?;
+            let mut delete = tx.connection.prepare_cached("DELETE FROM messages WHERE keyspace = ?1 AND id = ?2")?;
             let mut messages = Vec::new();
             for (id, mut message) in rows::next(tx.connection, space, queue, most)? {
-                delete.execute((space, id)).map_err(sqlite_error)?;
+                delete.execute((space, id))?;
                 message.delivery_attempt += 1;
                 messages.push(message);
             }

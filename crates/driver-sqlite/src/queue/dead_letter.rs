@@ -1,6 +1,5 @@
 //! `queue_dead_letter`.
 
-use crate::error::sqlite_error;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -9,7 +8,7 @@ use super::{
     rows::{self, READY},
     settle::{self, Held},
 };
-use crate::writer::Tx;
+use crate::{error::DatabaseResult, writer::Tx};
 use prism_call::{
     Code, Context, Error,
     proto::models::queue::v1::{
@@ -25,29 +24,26 @@ const MAX_ATTEMPTS: u32 = 1000;
 /// Messages that move in one write, so that no other write waits long.
 const CHUNK: u64 = 500;
 
-fn configure(tx: &Tx<'_>, space: i64, request: &ConfigureDeadLetterRequest) -> Result<(), Error> {
+fn configure(tx: &Tx<'_>, space: i64, request: &ConfigureDeadLetterRequest) -> DatabaseResult<()> {
     // What is due by now ends under what was set when it was due.
     settle::due(tx)?;
     let queue = rows::open(tx, space, &request.queue)?;
     let dead_letter = if request.dead_letter_queue.is_empty() { None } else { Some(rows::open(tx, space, &request.dead_letter_queue)?) };
     let attempts = if request.max_delivery_attempts == 0 { DEFAULT_ATTEMPTS } else { request.max_delivery_attempts };
-    let mut update =
-        tx.connection.prepare_cached("UPDATE queues SET dead_letter = ?2, max_attempts = ?3 WHERE id = ?1").map_err(sqlite_error)?;
-    update.execute((queue, dead_letter, attempts)).map_err(sqlite_error)?;
+    let mut update = tx.connection.prepare_cached("UPDATE queues SET dead_letter = ?2, max_attempts = ?3 WHERE id = ?1")?;
+    update.execute((queue, dead_letter, attempts))?;
     Ok(())
 }
 
-fn get(connection: &Connection, space: i64, queue: &str) -> Result<GetDeadLetterQueueResponse, Error> {
-    let snapshot = connection.unchecked_transaction().map_err(sqlite_error)?;
-    let mut select = snapshot
-        .prepare_cached(
-            "SELECT dead.name, source.max_attempts FROM queues AS source JOIN queues AS dead ON dead.id = source.dead_letter
+fn get(connection: &Connection, space: i64, queue: &str) -> DatabaseResult<GetDeadLetterQueueResponse> {
+    let snapshot = connection.unchecked_transaction()?;
+    let mut select = snapshot.prepare_cached(
+        "SELECT dead.name, source.max_attempts FROM queues AS source JOIN queues AS dead ON dead.id = source.dead_letter
          WHERE source.keyspace = ?1 AND source.name = ?2",
-        )
-        .map_err(sqlite_error)?;
+    )?;
     let config =
         select.query_row((space, queue), |row| Ok(DeadLetterConfig { dead_letter_queue: row.get(0)?, max_delivery_attempts: row.get(1)? }));
-    let Some(config) = config.optional().map_err(sqlite_error)? else { return Ok(GetDeadLetterQueueResponse::default()) };
+    let Some(config) = config.optional()? else { return Ok(GetDeadLetterQueueResponse::default()) };
     let [depth, _, _] = rows::count(&snapshot, space, &config.dead_letter_queue)?;
     Ok(GetDeadLetterQueueResponse { config: Some(config), depth })
 }
@@ -59,36 +55,32 @@ struct Pair {
     dead_letter: i64,
 }
 
-fn pair(connection: &Connection, space: i64, queue: &str) -> Result<Pair, Error> {
-    let mut select =
-        connection.prepare_cached("SELECT id, dead_letter FROM queues WHERE keyspace = ?1 AND name = ?2").map_err(sqlite_error)?;
+fn pair(connection: &Connection, space: i64, queue: &str) -> DatabaseResult<Pair> {
+    let mut select = connection.prepare_cached("SELECT id, dead_letter FROM queues WHERE keyspace = ?1 AND name = ?2")?;
     let row = select.query_row((space, queue), |row| Ok((row.get(0)?, row.get(1)?)));
-    match row.optional().map_err(sqlite_error)? {
+    match row.optional()? {
         Some((queue, Some(dead_letter))) => Ok(Pair { queue, dead_letter }),
         _ => Err(Error::new(
             Code::FailedPrecondition,
             "DEAD_LETTER_NOT_CONFIGURED",
             format!("the queue {queue:?} has no dead-letter queue; set one with ConfigureDeadLetter"),
-        )),
+        )
+        .into()),
     }
 }
 
-fn waiting(connection: &Connection, Pair { queue, dead_letter }: Pair) -> Result<u64, Error> {
-    let mut select =
-        connection.prepare_cached("SELECT count(*) FROM messages WHERE queue = ?1 AND source = ?2 AND state = ?3").map_err(sqlite_error)?;
-    let count: i64 = select.query_row((dead_letter, queue, READY), |row| row.get(0)).map_err(sqlite_error)?;
+fn waiting(connection: &Connection, Pair { queue, dead_letter }: Pair) -> DatabaseResult<u64> {
+    let mut select = connection.prepare_cached("SELECT count(*) FROM messages WHERE queue = ?1 AND source = ?2 AND state = ?3")?;
+    let count: i64 = select.query_row((dead_letter, queue, READY), |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-fn redrive(tx: &Tx<'_>, space: i64, Pair { queue, dead_letter }: Pair, most: u64) -> Result<u64, Error> {
-    let mut select = tx
-        .connection
-        .prepare_cached("SELECT id FROM messages WHERE queue = ?1 AND source = ?2 AND state = ?3 ORDER BY id LIMIT ?4")
-        .map_err(sqlite_error)?;
-    let ids =
-        select.query_map((dead_letter, queue, READY, i64::try_from(most).unwrap_or(i64::MAX)), |row| row.get(0)).map_err(sqlite_error)?;
+fn redrive(tx: &Tx<'_>, space: i64, Pair { queue, dead_letter }: Pair, most: u64) -> DatabaseResult<u64> {
+    let mut select =
+        tx.connection.prepare_cached("SELECT id FROM messages WHERE queue = ?1 AND source = ?2 AND state = ?3 ORDER BY id LIMIT ?4")?;
+    let ids = select.query_map((dead_letter, queue, READY, i64::try_from(most).unwrap_or(i64::MAX)), |row| row.get(0))?;
     let mut moved = 0;
-    for id in ids.collect::<Result<Vec<i64>, _>>().map_err(sqlite_error)? {
+    for id in ids.collect::<Result<Vec<i64>, _>>()? {
         Held { keyspace: space, id, queue: dead_letter, attempts: 0 }.move_to(tx, queue, None)?;
         moved += 1;
     }
@@ -120,7 +112,7 @@ impl QueueDeadLetter for Queues {
         check::name("queue", &request.queue)?;
         self.settle().await?;
         let read = self.space.read(move |connection, space| {
-            let snapshot = connection.unchecked_transaction().map_err(sqlite_error)?;
+            let snapshot = connection.unchecked_transaction()?;
             let pair = pair(&snapshot, space, &request.queue)?;
             Ok((pair, waiting(&snapshot, pair)?))
         });

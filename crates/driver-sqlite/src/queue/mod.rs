@@ -21,6 +21,7 @@ use super::{
     space::{Database, Space},
     writer::Tx,
 };
+use crate::error::DatabaseResult;
 use prism_call::{Error, proto::Interfaces};
 use prism_driver::{check, time};
 
@@ -70,7 +71,7 @@ impl Queues {
     async fn take<T, F>(&self, queue: String, wait: Duration, take: F) -> Result<Vec<T>, Error>
     where
         T: Send + 'static,
-        F: Fn(&Tx<'_>, i64, &str) -> Result<Vec<T>, Error> + Clone + Send + 'static,
+        F: Fn(&Tx<'_>, i64, &str) -> DatabaseResult<Vec<T>> + Clone + Send + 'static,
     {
         check::name("queue", &queue)?;
         let queue: Arc<str> = queue.into();

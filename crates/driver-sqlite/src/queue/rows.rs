@@ -1,13 +1,12 @@
 //! The statements on `queues` and `messages`.
 
-use crate::error::sqlite_error;
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::settle;
-use crate::{attributes, signals::Topic, writer::Tx};
+use crate::{attributes, error::DatabaseResult, signals::Topic, writer::Tx};
 use prism_call::{Error, proto::models::queue::v1::QueueMessage};
 use prism_driver::{
     Limits, check,
@@ -27,19 +26,18 @@ const ANSWER_BYTES: usize = 4 << 20;
 const SOURCE: &str = "prism-dead-letter-source";
 
 /// The id of a queue that somebody touched.
-pub fn find(connection: &Connection, space: i64, name: &str) -> Result<Option<i64>, Error> {
-    let mut select = connection.prepare_cached("SELECT id FROM queues WHERE keyspace = ?1 AND name = ?2").map_err(sqlite_error)?;
-    select.query_row((space, name), |row| row.get(0)).optional().map_err(sqlite_error)
+pub fn find(connection: &Connection, space: i64, name: &str) -> DatabaseResult<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT id FROM queues WHERE keyspace = ?1 AND name = ?2")?;
+    Ok(select.query_row((space, name), |row| row.get(0)).optional()?)
 }
 
 /// The id of a queue, which is made if it is not there.
-pub fn open(tx: &Tx<'_>, space: i64, name: &str) -> Result<i64, Error> {
+pub fn open(tx: &Tx<'_>, space: i64, name: &str) -> DatabaseResult<i64> {
     if let Some(id) = find(tx.connection, space, name)? {
         return Ok(id);
     }
-    let mut insert =
-        tx.connection.prepare_cached("INSERT INTO queues (keyspace, name) VALUES (?1, ?2) RETURNING id").map_err(sqlite_error)?;
-    insert.query_row((space, name), |row| row.get(0)).map_err(sqlite_error)
+    let mut insert = tx.connection.prepare_cached("INSERT INTO queues (keyspace, name) VALUES (?1, ?2) RETURNING id")?;
+    Ok(insert.query_row((space, name), |row| row.get(0))?)
 }
 
 /// A message to put in.
@@ -70,7 +68,7 @@ impl NewMessage {
     }
 
     /// Puts it in and gives its id.
-    pub fn put(&self, tx: &Tx<'_>, space: i64) -> Result<String, Error> {
+    pub fn put(&self, tx: &Tx<'_>, space: i64) -> DatabaseResult<String> {
         // Who became ready before is before it.
         settle::due(tx)?;
         let queue = open(tx, space, &self.queue)?;
@@ -79,27 +77,25 @@ impl NewMessage {
         let mut insert = tx.connection.prepare_cached(
             "INSERT INTO messages (keyspace, id, queue, state, priority, place, due, lease, attempts, source, enqueued, attributes, payload)
              VALUES (?1, ?2, ?3, ?4, ?5, ?2, ?6, 0, 0, NULL, ?7, ?8, ?9)",
-        ).map_err(sqlite_error)?;
+        )?;
         let due = self.due.unwrap_or(now);
-        insert.execute((space, id, queue, state, self.priority, due, now, &self.attributes, &self.payload[..])).map_err(sqlite_error)?;
+        insert.execute((space, id, queue, state, self.priority, due, now, &self.attributes, &self.payload[..]))?;
         tx.signal(Topic::Queue(space, self.queue.clone()));
         Ok(id.to_string())
     }
 }
 
 /// The ready messages that come next, each with its id and its count of deliveries so far.
-pub fn next(connection: &Connection, space: i64, queue: &str, most: usize) -> Result<Vec<(i64, QueueMessage)>, Error> {
+pub fn next(connection: &Connection, space: i64, queue: &str, most: usize) -> DatabaseResult<Vec<(i64, QueueMessage)>> {
     let Some(queue) = find(connection, space, queue)? else { return Ok(Vec::new()) };
-    let mut select = connection
-        .prepare_cached(
-            "SELECT id, payload, attributes, enqueued, attempts, priority,
+    let mut select = connection.prepare_cached(
+        "SELECT id, payload, attributes, enqueued, attempts, priority,
            (SELECT name FROM queues WHERE queues.id = messages.source)
          FROM messages WHERE queue = ?1 AND state = 0 ORDER BY priority DESC, place, id LIMIT ?2",
-        )
-        .map_err(sqlite_error)?;
-    let mut rows = select.query((queue, i64::try_from(most).unwrap_or(i64::MAX))).map_err(sqlite_error)?;
+    )?;
+    let mut rows = select.query((queue, i64::try_from(most).unwrap_or(i64::MAX)))?;
     let (mut messages, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next().map_err(sqlite_error)? {
+    while let Some(row) = rows.next()? {
         let (id, message) = message(row)?;
         bytes += message.payload.len();
         if bytes > ANSWER_BYTES && !messages.is_empty() {
@@ -110,34 +106,33 @@ pub fn next(connection: &Connection, space: i64, queue: &str, most: usize) -> Re
     Ok(messages)
 }
 
-fn message(row: &Row<'_>) -> Result<(i64, QueueMessage), Error> {
-    let id: i64 = row.get(0).map_err(sqlite_error)?;
+fn message(row: &Row<'_>) -> DatabaseResult<(i64, QueueMessage)> {
+    let id: i64 = row.get(0)?;
     let blob = |column| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
-    let mut attributes = attributes::decode(blob(2).map_err(sqlite_error)?)?;
-    if let Some(source) = row.get::<_, Option<String>>(6).map_err(sqlite_error)? {
+    let mut attributes = attributes::decode(blob(2)?)?;
+    if let Some(source) = row.get::<_, Option<String>>(6)? {
         attributes.insert(SOURCE.to_owned(), source);
     }
     let message = QueueMessage {
         message_id: id.to_string(),
-        payload: Bytes::copy_from_slice(blob(1).map_err(sqlite_error)?),
+        payload: Bytes::copy_from_slice(blob(1)?),
         attributes,
-        enqueue_time: Some(time::timestamp(row.get(3).map_err(sqlite_error)?)),
-        delivery_attempt: row.get(4).map_err(sqlite_error)?,
-        priority: row.get(5).map_err(sqlite_error)?,
+        enqueue_time: Some(time::timestamp(row.get(3)?)),
+        delivery_attempt: row.get(4)?,
+        priority: row.get(5)?,
     };
     Ok((id, message))
 }
 
 /// Number of messages of a queue in each state.
-pub fn count(connection: &Connection, space: i64, queue: &str) -> Result<[u64; 3], Error> {
+pub fn count(connection: &Connection, space: i64, queue: &str) -> DatabaseResult<[u64; 3]> {
     let mut counts = [0; 3];
     let Some(queue) = find(connection, space, queue)? else { return Ok(counts) };
-    let mut select =
-        connection.prepare_cached("SELECT state, count(*) FROM messages WHERE queue = ?1 GROUP BY state").map_err(sqlite_error)?;
-    let mut rows = select.query([queue]).map_err(sqlite_error)?;
-    while let Some(row) = rows.next().map_err(sqlite_error)? {
-        if let Some(count) = counts.get_mut(usize::from(row.get::<_, u8>(0).map_err(sqlite_error)?)) {
-            *count = u64::try_from(row.get::<_, i64>(1).map_err(sqlite_error)?).unwrap_or(0);
+    let mut select = connection.prepare_cached("SELECT state, count(*) FROM messages WHERE queue = ?1 GROUP BY state")?;
+    let mut rows = select.query([queue])?;
+    while let Some(row) = rows.next()? {
+        if let Some(count) = counts.get_mut(usize::from(row.get::<_, u8>(0)?)) {
+            *count = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
         }
     }
     Ok(counts)

@@ -1,41 +1,35 @@
 //! What becomes of messages when their delay or their lease is over.
 
-use crate::error::sqlite_error;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::rows::{LEASED, READY};
-use crate::{signals::Topic, writer::Tx};
-use prism_call::Error;
+use crate::{error::DatabaseResult, signals::Topic, writer::Tx};
 use prism_driver::time::{self, Millis};
 
 /// Messages that are settled in one write, so that no other write waits long.
 const CHUNK: usize = 1000;
 
 /// Whether something is due.
-pub fn any_due(connection: &Connection) -> Result<bool, Error> {
-    let mut select =
-        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE state > 0 AND due <= ?1)").map_err(sqlite_error)?;
-    select.query_row([time::now()], |row| row.get(0)).map_err(sqlite_error)
+pub fn any_due(connection: &Connection) -> DatabaseResult<bool> {
+    let mut select = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE state > 0 AND due <= ?1)")?;
+    Ok(select.query_row([time::now()], |row| row.get(0))?)
 }
 
 /// When the next message is due, of whatever queue: one that fails may go to any.
-pub fn next_due(tx: &Tx<'_>) -> Result<Option<Millis>, Error> {
-    let mut select = tx.connection.prepare_cached("SELECT due FROM messages WHERE state > 0 ORDER BY due LIMIT 1").map_err(sqlite_error)?;
-    select.query_row([], |row| row.get(0)).optional().map_err(sqlite_error)
+pub fn next_due(tx: &Tx<'_>) -> DatabaseResult<Option<Millis>> {
+    let mut select = tx.connection.prepare_cached("SELECT due FROM messages WHERE state > 0 ORDER BY due LIMIT 1")?;
+    Ok(select.query_row([], |row| row.get(0)).optional()?)
 }
 
 /// Settles messages whose time is over, in the order of their times.
-pub fn due(tx: &Tx<'_>) -> Result<(), Error> {
-    let mut select = tx
-        .connection
-        .prepare_cached("SELECT keyspace, id, queue, state, attempts FROM messages WHERE state > 0 AND due <= ?1 ORDER BY due, id LIMIT ?2")
-        .map_err(sqlite_error)?;
-    let due = select
-        .query_map((time::now(), i64::try_from(CHUNK).unwrap_or(0)), |row| {
-            Ok((Held { keyspace: row.get(0)?, id: row.get(1)?, queue: row.get(2)?, attempts: row.get(4)? }, row.get::<_, i64>(3)?))
-        })
-        .map_err(sqlite_error)?;
-    for (held, state) in due.collect::<Result<Vec<_>, _>>().map_err(sqlite_error)? {
+pub fn due(tx: &Tx<'_>) -> DatabaseResult<()> {
+    let mut select = tx.connection.prepare_cached(
+        "SELECT keyspace, id, queue, state, attempts FROM messages WHERE state > 0 AND due <= ?1 ORDER BY due, id LIMIT ?2",
+    )?;
+    let due = select.query_map((time::now(), i64::try_from(CHUNK).unwrap_or(0)), |row| {
+        Ok((Held { keyspace: row.get(0)?, id: row.get(1)?, queue: row.get(2)?, attempts: row.get(4)? }, row.get::<_, i64>(3)?))
+    })?;
+    for (held, state) in due.collect::<Result<Vec<_>, _>>()? {
         if state == LEASED {
             held.give_back(tx)?;
         } else {
@@ -56,7 +50,7 @@ pub struct Held {
 
 impl Held {
     /// Ends its lease: it goes to the dead-letter queue if it failed often enough, else it is ready at its old place.
-    pub fn give_back(&self, tx: &Tx<'_>) -> Result<(), Error> {
+    pub fn give_back(&self, tx: &Tx<'_>) -> DatabaseResult<()> {
         match self.failed(tx)? {
             Some(dead_letter) => self.move_to(tx, dead_letter, Some(self.queue)),
             None => self.ready(tx, None),
@@ -64,37 +58,35 @@ impl Held {
     }
 
     /// The dead-letter queue, if it is time for it.
-    pub fn failed(&self, tx: &Tx<'_>) -> Result<Option<i64>, Error> {
-        let mut select =
-            tx.connection.prepare_cached("SELECT dead_letter FROM queues WHERE id = ?1 AND max_attempts <= ?2").map_err(sqlite_error)?;
-        Ok(select.query_row((self.queue, self.attempts), |row| row.get(0)).optional().map_err(sqlite_error)?.flatten())
+    pub fn failed(&self, tx: &Tx<'_>) -> DatabaseResult<Option<i64>> {
+        let mut select = tx.connection.prepare_cached("SELECT dead_letter FROM queues WHERE id = ?1 AND max_attempts <= ?2")?;
+        Ok(select.query_row((self.queue, self.attempts), |row| row.get(0)).optional()?.flatten())
     }
 
     /// Puts it into another queue, ready at once, as if it had never been delivered.
-    pub fn move_to(&self, tx: &Tx<'_>, queue: i64, source: Option<i64>) -> Result<(), Error> {
+    pub fn move_to(&self, tx: &Tx<'_>, queue: i64, source: Option<i64>) -> DatabaseResult<()> {
         let place = tx.next_number(self.keyspace)?;
         let mut update = tx.connection.prepare_cached(
             "UPDATE messages SET queue = ?3, source = ?4, state = ?5, place = ?6, attempts = 0, lease = 0 WHERE keyspace = ?1 AND id = ?2",
-        ).map_err(sqlite_error)?;
-        update.execute((self.keyspace, self.id, queue, source, READY, place)).map_err(sqlite_error)?;
+        )?;
+        update.execute((self.keyspace, self.id, queue, source, READY, place))?;
         signal(tx, queue)
     }
 
-    fn ready(&self, tx: &Tx<'_>, place: Option<i64>) -> Result<(), Error> {
+    fn ready(&self, tx: &Tx<'_>, place: Option<i64>) -> DatabaseResult<()> {
         let mut update = tx
             .connection
-            .prepare_cached("UPDATE messages SET state = ?3, place = coalesce(?4, place), lease = 0 WHERE keyspace = ?1 AND id = ?2")
-            .map_err(sqlite_error)?;
-        update.execute((self.keyspace, self.id, READY, place)).map_err(sqlite_error)?;
+            .prepare_cached("UPDATE messages SET state = ?3, place = coalesce(?4, place), lease = 0 WHERE keyspace = ?1 AND id = ?2")?;
+        update.execute((self.keyspace, self.id, READY, place))?;
         signal(tx, self.queue)
     }
 }
 
 /// Wakes those who wait for a queue.
-pub fn signal(tx: &Tx<'_>, queue: i64) -> Result<(), Error> {
-    let mut select = tx.connection.prepare_cached("SELECT keyspace, name FROM queues WHERE id = ?1").map_err(sqlite_error)?;
+pub fn signal(tx: &Tx<'_>, queue: i64) -> DatabaseResult<()> {
+    let mut select = tx.connection.prepare_cached("SELECT keyspace, name FROM queues WHERE id = ?1")?;
     let names = select.query_row([queue], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
-    if let Some((keyspace, name)) = names.optional().map_err(sqlite_error)? {
+    if let Some((keyspace, name)) = names.optional()? {
         tx.signal(Topic::Queue(keyspace, name.into()));
     }
     Ok(())

@@ -1,6 +1,5 @@
 //! `queue_visibility`.
 
-use crate::error::sqlite_error;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +11,7 @@ use super::{
     settle::{self, Held},
     wait,
 };
-use crate::writer::Tx;
+use crate::{error::DatabaseResult, writer::Tx};
 use prism_call::{
     Code, Context, Error,
     proto::models::queue::v1::{
@@ -69,17 +68,14 @@ impl Lease {
     }
 
     /// The message, if the lease lasts.
-    fn held(self, tx: &Tx<'_>, space: i64) -> Result<Held, Error> {
-        let mut select = tx
-            .connection
-            .prepare_cached(
-                "SELECT queue, attempts FROM messages WHERE keyspace = ?1 AND id = ?2 AND lease = ?3 AND state = ?4 AND due > ?5",
-            )
-            .map_err(sqlite_error)?;
+    fn held(self, tx: &Tx<'_>, space: i64) -> DatabaseResult<Held> {
+        let mut select = tx.connection.prepare_cached(
+            "SELECT queue, attempts FROM messages WHERE keyspace = ?1 AND id = ?2 AND lease = ?3 AND state = ?4 AND due > ?5",
+        )?;
         let row = select.query_row((space, self.message, self.number, LEASED, time::now()), |row| {
             Ok(Held { keyspace: space, id: self.message, queue: row.get(0)?, attempts: row.get(1)? })
         });
-        row.optional().map_err(sqlite_error)?.ok_or_else(lost)
+        Ok(row.optional()?.ok_or_else(lost)?)
     }
 }
 
@@ -97,16 +93,13 @@ impl QueueVisibility for Queues {
         let (most, wait) = (limit(request.limit)?, wait(request.wait.as_ref())?);
         let timeout = request.visibility_timeout.as_ref().map_or(Ok(millis(DEFAULT_LEASE)), visibility_timeout)?;
         let take = self.take(request.queue, wait, move |tx, space, queue| {
-            let mut update = tx
-                .connection
-                .prepare_cached(
-                    "UPDATE messages SET state = ?3, due = ?4, lease = ?5, attempts = attempts + 1 WHERE keyspace = ?1 AND id = ?2",
-                )
-                .map_err(sqlite_error)?;
+            let mut update = tx.connection.prepare_cached(
+                "UPDATE messages SET state = ?3, due = ?4, lease = ?5, attempts = attempts + 1 WHERE keyspace = ?1 AND id = ?2",
+            )?;
             let mut messages = Vec::new();
             for (id, mut message) in rows::next(tx.connection, space, queue, most)? {
                 let (lease, expires) = (Lease::of(id), time::now() + timeout);
-                update.execute((space, id, LEASED, expires, lease.number)).map_err(sqlite_error)?;
+                update.execute((space, id, LEASED, expires, lease.number))?;
                 message.delivery_attempt += 1;
                 messages.push(LeasedMessage {
                     message: Some(message),
@@ -127,9 +120,8 @@ impl QueueVisibility for Queues {
         let timeout = visibility_timeout(timeout)?;
         let write = self.space.write(move |tx, space| {
             let (held, expires) = (lease.held(tx, space)?, time::now() + timeout);
-            let mut update =
-                tx.connection.prepare_cached("UPDATE messages SET due = ?3 WHERE keyspace = ?1 AND id = ?2").map_err(sqlite_error)?;
-            update.execute((space, held.id, expires)).map_err(sqlite_error)?;
+            let mut update = tx.connection.prepare_cached("UPDATE messages SET due = ?3 WHERE keyspace = ?1 AND id = ?2")?;
+            update.execute((space, held.id, expires))?;
             // Who waits may have to look earlier than they thought.
             settle::signal(tx, held.queue)?;
             Ok(expires)
@@ -145,11 +137,9 @@ impl QueueVisibility for Queues {
             if delay.is_zero() || held.failed(tx)?.is_some() {
                 return held.give_back(tx);
             }
-            let mut update = tx
-                .connection
-                .prepare_cached("UPDATE messages SET state = ?3, due = ?4, lease = 0 WHERE keyspace = ?1 AND id = ?2")
-                .map_err(sqlite_error)?;
-            update.execute((space, held.id, SCHEDULED, time::now() + millis(delay))).map_err(sqlite_error)?;
+            let mut update =
+                tx.connection.prepare_cached("UPDATE messages SET state = ?3, due = ?4, lease = 0 WHERE keyspace = ?1 AND id = ?2")?;
+            update.execute((space, held.id, SCHEDULED, time::now() + millis(delay)))?;
             settle::signal(tx, held.queue)
         });
         write.await?;
@@ -160,11 +150,7 @@ impl QueueVisibility for Queues {
         let lease = Lease::read(&request.lease)?;
         let write = self.space.write(move |tx, space| {
             let held = lease.held(tx, space)?;
-            tx.connection
-                .prepare_cached("DELETE FROM messages WHERE keyspace = ?1 AND id = ?2")
-                .map_err(sqlite_error)?
-                .execute((space, held.id))
-                .map_err(sqlite_error)?;
+            tx.connection.prepare_cached("DELETE FROM messages WHERE keyspace = ?1 AND id = ?2")?.execute((space, held.id))?;
             Ok(())
         });
         write.await?;

@@ -1,6 +1,5 @@
 //! `stream_basic`.
 
-use crate::error::sqlite_error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,7 +13,7 @@ use super::{
     reading::{End, Reading, Start},
     signed, unsigned,
 };
-use crate::{attributes, signals::Topic, writer::Tx};
+use crate::{attributes, error::DatabaseResult, signals::Topic, writer::Tx};
 use prism_call::{
     Code, Context, Error, Messages,
     proto::models::stream::v1::{
@@ -37,11 +36,11 @@ struct NewRecord {
 }
 
 impl NewRecord {
-    fn append(&self, tx: &Tx<'_>, space: i64) -> Result<(i64, Millis), Error> {
+    fn append(&self, tx: &Tx<'_>, space: i64) -> DatabaseResult<(i64, Millis)> {
         if let Some(expected) = self.expected {
             let next = log::find(tx.connection, space, &self.stream)?.map_or(0, |head| unsigned(head.next_offset));
             if next != expected {
-                return Err(mismatch(next));
+                return Err(mismatch(next).into());
             }
         }
         let mut place = self.advance(tx, space)?;
@@ -52,22 +51,21 @@ impl NewRecord {
         let (stream, offset, time) = place.ok_or_else(|| Error::internal("a stream is gone while it is written"))?;
         let mut insert = tx
             .connection
-            .prepare_cached("INSERT INTO records (stream, offset, time, key, attributes, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
-            .map_err(sqlite_error)?;
-        insert.execute((stream, offset, time, &self.key[..], &self.attributes, &self.payload[..])).map_err(sqlite_error)?;
+            .prepare_cached("INSERT INTO records (stream, offset, time, key, attributes, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        insert.execute((stream, offset, time, &self.key[..], &self.attributes, &self.payload[..]))?;
         tx.signal(Topic::Stream(space, self.stream.clone()));
         Ok((offset, time))
     }
 
     /// Takes the next offset: the stream's id, the offset and its time.
-    fn advance(&self, tx: &Tx<'_>, space: i64) -> Result<Option<(i64, i64, Millis)>, Error> {
+    fn advance(&self, tx: &Tx<'_>, space: i64) -> DatabaseResult<Option<(i64, i64, Millis)>> {
         let size = i64::try_from(self.key.len() + self.attributes.len() + self.payload.len()).unwrap_or(0);
         let mut update = tx.connection.prepare_cached(
             "UPDATE streams SET next_offset = next_offset + 1, last_time = max(last_time, ?3), records = records + 1, bytes = bytes + ?4
              WHERE keyspace = ?1 AND name = ?2 RETURNING id, next_offset - 1, last_time",
-        ).map_err(sqlite_error)?;
+        )?;
         let row = update.query_row((space, &*self.stream, time::now(), OVERHEAD + size), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-        row.optional().map_err(sqlite_error)
+        Ok(row.optional()?)
     }
 }
 
@@ -113,7 +111,7 @@ impl StreamBasic for Streams {
     async fn get_latest_offset(&self, _: &Context, request: GetLatestOffsetRequest) -> Result<GetLatestOffsetResponse, Error> {
         check::name("stream", &request.stream)?;
         let read = self.space.quick(move |connection, space| {
-            let snapshot = connection.unchecked_transaction().map_err(sqlite_error)?;
+            let snapshot = connection.unchecked_transaction()?;
             let Some(head) = log::find(&snapshot, space, &request.stream)? else { return Ok(GetLatestOffsetResponse::default()) };
             let offset = log::last(&snapshot, head.id)?.map(unsigned);
             Ok(GetLatestOffsetResponse { offset, next_offset: unsigned(head.next_offset) })

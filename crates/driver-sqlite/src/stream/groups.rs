@@ -1,6 +1,5 @@
 //! `stream_consumer_groups`, and the statements on `consumer_groups`; members are in `member`.
 
-use crate::error::sqlite_error;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -11,7 +10,7 @@ use super::{
     replay::ceil_millis,
     signed, unsigned,
 };
-use crate::{signals::Topic, writer::Tx};
+use crate::{error::DatabaseResult, signals::Topic, writer::Tx};
 use prism_call::{
     Code, Context, Error, Messages,
     proto::models::stream::v1::{
@@ -35,11 +34,10 @@ pub struct Group {
 }
 
 /// A group, if it is there.
-pub fn find(connection: &Connection, space: i64, stream: &str, group: &str) -> Result<Option<Group>, Error> {
+pub fn find(connection: &Connection, space: i64, stream: &str, group: &str) -> DatabaseResult<Option<Group>> {
     let Some(head) = log::find(connection, space, stream)? else { return Ok(None) };
-    let mut select =
-        connection.prepare_cached("SELECT id, position FROM consumer_groups WHERE stream = ?1 AND name = ?2").map_err(sqlite_error)?;
-    select.query_row((head.id, group), |row| Ok(Group { id: row.get(0)?, position: row.get(1)?, head })).optional().map_err(sqlite_error)
+    let mut select = connection.prepare_cached("SELECT id, position FROM consumer_groups WHERE stream = ?1 AND name = ?2")?;
+    Ok(select.query_row((head.id, group), |row| Ok(Group { id: row.get(0)?, position: row.get(1)?, head })).optional()?)
 }
 
 /// `NOT_FOUND CONSUMER_GROUP_NOT_FOUND`
@@ -57,17 +55,9 @@ pub fn topic(space: i64, stream: &str, group: &str) -> Topic {
 }
 
 /// Puts a group at a place, as if it had never been elsewhere.
-pub fn move_to(tx: &Tx<'_>, group: i64, position: i64) -> Result<(), Error> {
-    tx.connection
-        .prepare_cached("DELETE FROM deliveries WHERE consumer_group = ?1")
-        .map_err(sqlite_error)?
-        .execute([group])
-        .map_err(sqlite_error)?;
-    tx.connection
-        .prepare_cached("UPDATE consumer_groups SET position = ?2 WHERE id = ?1")
-        .map_err(sqlite_error)?
-        .execute((group, position))
-        .map_err(sqlite_error)?;
+pub fn move_to(tx: &Tx<'_>, group: i64, position: i64) -> DatabaseResult<()> {
+    tx.connection.prepare_cached("DELETE FROM deliveries WHERE consumer_group = ?1")?.execute([group])?;
+    tx.connection.prepare_cached("UPDATE consumer_groups SET position = ?2 WHERE id = ?1")?.execute((group, position))?;
     Ok(())
 }
 
@@ -76,7 +66,7 @@ fn names(stream: &str, group: &str) -> Result<(), Error> {
     check::name("group", group)
 }
 
-fn create(tx: &Tx<'_>, space: i64, request: &CreateConsumerGroupRequest) -> Result<bool, Error> {
+fn create(tx: &Tx<'_>, space: i64, request: &CreateConsumerGroupRequest) -> DatabaseResult<bool> {
     let head = log::open(tx, space, &request.stream)?;
     let position = match &request.start {
         Some(Start::FromOffset(offset)) => signed(*offset),
@@ -86,23 +76,20 @@ fn create(tx: &Tx<'_>, space: i64, request: &CreateConsumerGroupRequest) -> Resu
     };
     let mut insert = tx
         .connection
-        .prepare_cached("INSERT INTO consumer_groups (stream, name, position) VALUES (?1, ?2, ?3) ON CONFLICT (stream, name) DO NOTHING")
-        .map_err(sqlite_error)?;
-    Ok(insert.execute((head.id, &request.group, position)).map_err(sqlite_error)? > 0)
+        .prepare_cached("INSERT INTO consumer_groups (stream, name, position) VALUES (?1, ?2, ?3) ON CONFLICT (stream, name) DO NOTHING")?;
+    Ok(insert.execute((head.id, &request.group, position))? > 0)
 }
 
-fn ack(tx: &Tx<'_>, space: i64, request: &AckRequest) -> Result<u32, Error> {
+fn ack(tx: &Tx<'_>, space: i64, request: &AckRequest) -> DatabaseResult<u32> {
     let group = find(tx.connection, space, &request.stream, &request.group)?.ok_or_else(|| not_found(&request.group))?;
     if request.partition != PARTITION {
         return Ok(0);
     }
-    let mut delete = tx
-        .connection
-        .prepare_cached("DELETE FROM deliveries WHERE consumer_group = ?1 AND offset = ?2 RETURNING attempt > 0")
-        .map_err(sqlite_error)?;
+    let mut delete =
+        tx.connection.prepare_cached("DELETE FROM deliveries WHERE consumer_group = ?1 AND offset = ?2 RETURNING attempt > 0")?;
     let mut acknowledged = 0;
     for offset in &request.offsets {
-        let was_delivered = delete.query_row((group.id, signed(*offset)), |row| row.get::<_, bool>(0)).optional().map_err(sqlite_error)?;
+        let was_delivered = delete.query_row((group.id, signed(*offset)), |row| row.get::<_, bool>(0)).optional()?;
         acknowledged += u32::from(was_delivered == Some(true));
     }
     if acknowledged > 0 {
@@ -111,43 +98,38 @@ fn ack(tx: &Tx<'_>, space: i64, request: &AckRequest) -> Result<u32, Error> {
     Ok(acknowledged)
 }
 
-fn delete(tx: &Tx<'_>, space: i64, request: &DeleteConsumerGroupRequest) -> Result<bool, Error> {
+fn delete(tx: &Tx<'_>, space: i64, request: &DeleteConsumerGroupRequest) -> DatabaseResult<bool> {
     let Some(group) = find(tx.connection, space, &request.stream, &request.group)? else { return Ok(false) };
     for statement in [
         "DELETE FROM deliveries WHERE consumer_group = ?1",
         "DELETE FROM members WHERE consumer_group = ?1",
         "DELETE FROM consumer_groups WHERE id = ?1",
     ] {
-        tx.connection.prepare_cached(statement).map_err(sqlite_error)?.execute([group.id]).map_err(sqlite_error)?;
+        tx.connection.prepare_cached(statement)?.execute([group.id])?;
     }
     tx.signal(topic(space, &request.stream, &request.group));
     Ok(true)
 }
 
-fn info(connection: &Connection, space: i64, stream: &str, group: &str) -> Result<Option<ConsumerGroupInfo>, Error> {
-    let snapshot = connection.unchecked_transaction().map_err(sqlite_error)?;
+fn info(connection: &Connection, space: i64, stream: &str, group: &str) -> DatabaseResult<Option<ConsumerGroupInfo>> {
+    let snapshot = connection.unchecked_transaction()?;
     let Some(Group { id, position, head }) = find(&snapshot, space, stream, group)? else { return Ok(None) };
-    let mut select = snapshot
-        .prepare_cached("SELECT min(offset), count(*) FROM deliveries WHERE consumer_group = ?1 AND attempt > 0")
-        .map_err(sqlite_error)?;
-    let (lowest, pending): (Option<i64>, i64) = select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sqlite_error)?;
+    let mut select = snapshot.prepare_cached("SELECT min(offset), count(*) FROM deliveries WHERE consumer_group = ?1 AND attempt > 0")?;
+    let (lowest, pending): (Option<i64>, i64) = select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let committed = lowest.map_or(position, |lowest| lowest.min(position));
     // Offsets have gaps only after compaction.
     let lag = log::first_from(&snapshot, head.id, position)?.map_or(0, |first| head.next_offset - first);
-    let mut select = snapshot
-        .prepare_cached(
-            "SELECT name, (SELECT count(*) FROM deliveries WHERE member = members.id AND attempt > 0) FROM members
+    let mut select = snapshot.prepare_cached(
+        "SELECT name, (SELECT count(*) FROM deliveries WHERE member = members.id AND attempt > 0) FROM members
          WHERE consumer_group = ?1 AND expires > ?2 ORDER BY name, id LIMIT ?3",
-        )
-        .map_err(sqlite_error)?;
+    )?;
     let consumers = select
-        .query_map((id, time::now(), MOST_LISTED), |row| Ok(ConsumerInfo { consumer: row.get(0)?, pending: unsigned(row.get(1)?) }))
-        .map_err(sqlite_error)?;
+        .query_map((id, time::now(), MOST_LISTED), |row| Ok(ConsumerInfo { consumer: row.get(0)?, pending: unsigned(row.get(1)?) }))?;
     Ok(Some(ConsumerGroupInfo {
         committed: vec![PartitionOffset { partition: PARTITION, offset: unsigned(committed) }],
         pending: unsigned(pending),
         lag: unsigned(lag),
-        consumers: consumers.collect::<Result<_, _>>().map_err(sqlite_error)?,
+        consumers: consumers.collect::<Result<_, _>>()?,
     }))
 }
 

@@ -1,11 +1,10 @@
 //! The statements on `streams` and `records`.
 
-use crate::error::sqlite_error;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{PARTITION, unsigned};
-use crate::{attributes, writer::Tx};
+use crate::{attributes, error::DatabaseResult, writer::Tx};
 use prism_call::{Code, Error, proto::models::stream::v1::Record};
 use prism_driver::{
     cursor,
@@ -27,11 +26,9 @@ pub struct Head {
 }
 
 /// A stream, if it was ever touched.
-pub fn find(connection: &Connection, space: i64, name: &str) -> Result<Option<Head>, Error> {
-    let mut select = connection
-        .prepare_cached("SELECT id, next_offset, expired_to FROM streams WHERE keyspace = ?1 AND name = ?2")
-        .map_err(sqlite_error)?;
-    select.query_row((space, name), head).optional().map_err(sqlite_error)
+pub fn find(connection: &Connection, space: i64, name: &str) -> DatabaseResult<Option<Head>> {
+    let mut select = connection.prepare_cached("SELECT id, next_offset, expired_to FROM streams WHERE keyspace = ?1 AND name = ?2")?;
+    Ok(select.query_row((space, name), head).optional()?)
 }
 
 fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
@@ -39,40 +36,36 @@ fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
 }
 
 /// A stream, which is made if it is not there.
-pub fn open(tx: &Tx<'_>, space: i64, name: &str) -> Result<Head, Error> {
+pub fn open(tx: &Tx<'_>, space: i64, name: &str) -> DatabaseResult<Head> {
     if let Some(head) = find(tx.connection, space, name)? {
         return Ok(head);
     }
-    let mut insert = tx
-        .connection
-        .prepare_cached("INSERT INTO streams (keyspace, name) VALUES (?1, ?2) RETURNING id, next_offset, expired_to")
-        .map_err(sqlite_error)?;
-    insert.query_row((space, name), head).map_err(sqlite_error)
+    let mut insert =
+        tx.connection.prepare_cached("INSERT INTO streams (keyspace, name) VALUES (?1, ?2) RETURNING id, next_offset, expired_to")?;
+    Ok(insert.query_row((space, name), head)?)
 }
 
 /// Offset of the oldest record at or behind an offset.
-pub fn first_from(connection: &Connection, stream: i64, offset: i64) -> Result<Option<i64>, Error> {
+pub fn first_from(connection: &Connection, stream: i64, offset: i64) -> DatabaseResult<Option<i64>> {
     Ok(place_from(connection, stream, offset)?.map(|(offset, _)| offset))
 }
 
 /// Offset and time of the oldest record at or behind an offset.
-fn place_from(connection: &Connection, stream: i64, offset: i64) -> Result<Option<(i64, Millis)>, Error> {
-    let mut select = connection
-        .prepare_cached("SELECT offset, time FROM records WHERE stream = ?1 AND offset >= ?2 ORDER BY offset LIMIT 1")
-        .map_err(sqlite_error)?;
-    select.query_row((stream, offset), |row| Ok((row.get(0)?, row.get(1)?))).optional().map_err(sqlite_error)
+fn place_from(connection: &Connection, stream: i64, offset: i64) -> DatabaseResult<Option<(i64, Millis)>> {
+    let mut select =
+        connection.prepare_cached("SELECT offset, time FROM records WHERE stream = ?1 AND offset >= ?2 ORDER BY offset LIMIT 1")?;
+    Ok(select.query_row((stream, offset), |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
 /// Offset of the last record.
-pub fn last(connection: &Connection, stream: i64) -> Result<Option<i64>, Error> {
-    let mut select =
-        connection.prepare_cached("SELECT offset FROM records WHERE stream = ?1 ORDER BY offset DESC LIMIT 1").map_err(sqlite_error)?;
-    select.query_row([stream], |row| row.get(0)).optional().map_err(sqlite_error)
+pub fn last(connection: &Connection, stream: i64) -> DatabaseResult<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT offset FROM records WHERE stream = ?1 ORDER BY offset DESC LIMIT 1")?;
+    Ok(select.query_row([stream], |row| row.get(0)).optional()?)
 }
 
 /// The first offset at which there may be a record of that time or later. Times never decrease, so it halves the stream until
 /// it is found, and appending needs no second index.
-pub fn from_time(connection: &Connection, head: &Head, time: Millis) -> Result<i64, Error> {
+pub fn from_time(connection: &Connection, head: &Head, time: Millis) -> DatabaseResult<i64> {
     let (mut low, mut high) = (head.expired_to, head.next_offset);
     while low < high {
         let middle = low + (high - low) / 2;
@@ -85,17 +78,15 @@ pub fn from_time(connection: &Connection, head: &Head, time: Millis) -> Result<i
 }
 
 /// Records from one offset, inclusive, to another, exclusive: at most `most`, and at most a page of bytes.
-pub fn page(connection: &Connection, head: &Head, stream: &str, from: i64, to: i64, most: usize) -> Result<Vec<Record>, Error> {
-    let mut select = connection
-        .prepare_cached(
-            "SELECT offset, time, key, attributes, payload FROM records WHERE stream = ?1 AND offset >= ?2 AND offset < ?3 ORDER BY offset",
-        )
-        .map_err(sqlite_error)?;
-    let mut rows = select.query((head.id, from, to)).map_err(sqlite_error)?;
+pub fn page(connection: &Connection, head: &Head, stream: &str, from: i64, to: i64, most: usize) -> DatabaseResult<Vec<Record>> {
+    let mut select = connection.prepare_cached(
+        "SELECT offset, time, key, attributes, payload FROM records WHERE stream = ?1 AND offset >= ?2 AND offset < ?3 ORDER BY offset",
+    )?;
+    let mut rows = select.query((head.id, from, to))?;
     let (mut page, mut bytes) = (Vec::new(), 0);
     while page.len() < most
         && bytes < PAGE_BYTES
-        && let Some(row) = rows.next().map_err(sqlite_error)?
+        && let Some(row) = rows.next()?
     {
         let record = record(row, stream)?;
         bytes += record.key.len() + record.payload.len();
@@ -105,20 +96,20 @@ pub fn page(connection: &Connection, head: &Head, stream: &str, from: i64, to: i
 }
 
 /// One record, if it is still there.
-pub fn one(connection: &Connection, head: &Head, stream: &str, offset: i64) -> Result<Option<Record>, Error> {
+pub fn one(connection: &Connection, head: &Head, stream: &str, offset: i64) -> DatabaseResult<Option<Record>> {
     Ok(page(connection, head, stream, offset, offset.saturating_add(1), 1)?.pop())
 }
 
-fn record(row: &Row<'_>, stream: &str) -> Result<Record, Error> {
-    let offset: i64 = row.get(0).map_err(sqlite_error)?;
+fn record(row: &Row<'_>, stream: &str) -> DatabaseResult<Record> {
+    let offset: i64 = row.get(0)?;
     let blob = |column| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
     Ok(Record {
         offset: unsigned(offset),
         partition: PARTITION,
-        key: Bytes::copy_from_slice(blob(2).map_err(sqlite_error)?),
-        payload: Bytes::copy_from_slice(blob(4).map_err(sqlite_error)?),
-        attributes: attributes::decode(blob(3).map_err(sqlite_error)?)?,
-        append_time: Some(time::timestamp(row.get(1).map_err(sqlite_error)?)),
+        key: Bytes::copy_from_slice(blob(2)?),
+        payload: Bytes::copy_from_slice(blob(4)?),
+        attributes: attributes::decode(blob(3)?)?,
+        append_time: Some(time::timestamp(row.get(1)?)),
         cursor: cursor_behind(stream, offset),
     })
 }

@@ -3,7 +3,6 @@
 //! The group's state is in the file alone, so members on several gateways share it. A member that leaves gives back what it
 //! has; one whose gateway crashed is no longer renewed, and the sweeper of another one lets it leave.
 
-use crate::error::sqlite_error;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
@@ -12,6 +11,7 @@ use tokio::{runtime::Handle, time::sleep};
 
 use super::{groups, log, signed};
 use crate::{
+    error::DatabaseResult,
     members::Place,
     signals::{Topic, Waiter},
     space::{Database, Space},
@@ -147,12 +147,11 @@ impl Drop for Member {
         let (space, join, ids) = (self.space.clone(), self.join.clone(), self.ids);
         self.runtime.spawn(async move {
             let left = space.write(move |tx, space| {
-                let mut forget = tx
-                    .connection
-                    .prepare_cached("UPDATE deliveries SET attempt = attempt - 1 WHERE consumer_group = ?1 AND offset = ?2 AND member = ?3")
-                    .map_err(sqlite_error)?;
+                let mut forget = tx.connection.prepare_cached(
+                    "UPDATE deliveries SET attempt = attempt - 1 WHERE consumer_group = ?1 AND offset = ?2 AND member = ?3",
+                )?;
                 for offset in &unseen {
-                    forget.execute((ids.group, offset, ids.member)).map_err(sqlite_error)?;
+                    forget.execute((ids.group, offset, ids.member))?;
                 }
                 leave(tx, ids.member)?;
                 tx.signal(groups::topic(space, &join.stream, &join.group));
@@ -169,25 +168,22 @@ fn until(due: Millis) -> Duration {
     Duration::from_millis(u64::try_from(due - time::now()).unwrap_or(0).max(1))
 }
 
-fn enter(tx: &Tx<'_>, space: i64, join: &Join) -> Result<Ids, Error> {
+fn enter(tx: &Tx<'_>, space: i64, join: &Join) -> DatabaseResult<Ids> {
     let group = groups::find(tx.connection, space, &join.stream, &join.group)?.ok_or_else(|| groups::not_found(&join.group))?;
-    let mut insert = tx
-        .connection
-        .prepare_cached("INSERT INTO members (consumer_group, name, expires) VALUES (?1, ?2, ?3) RETURNING id")
-        .map_err(sqlite_error)?;
-    let member = insert.query_row((group.id, &join.consumer, time::now() + ALIVE), |row| row.get(0)).map_err(sqlite_error)?;
+    let mut insert =
+        tx.connection.prepare_cached("INSERT INTO members (consumer_group, name, expires) VALUES (?1, ?2, ?3) RETURNING id")?;
+    let member = insert.query_row((group.id, &join.consumer, time::now() + ALIVE), |row| row.get(0))?;
     Ok(Ids { group: group.id, member })
 }
 
 /// Takes what there is for a member: first what is to be delivered again, then new records.
-fn take(tx: &Tx<'_>, space: i64, join: &Join, ids: Ids) -> Result<Taken, Error> {
+fn take(tx: &Tx<'_>, space: i64, join: &Join, ids: Ids) -> DatabaseResult<Taken> {
     let group = groups::find(tx.connection, space, &join.stream, &join.group)?;
     let group = group.filter(|group| group.id == ids.group).ok_or_else(|| groups::not_found(&join.group))?;
     let now = time::now();
     stay(tx, join, ids, now)?;
-    let mut select =
-        tx.connection.prepare_cached("SELECT count(*) FROM deliveries WHERE member = ?1 AND expires > ?2").map_err(sqlite_error)?;
-    let waiting: u32 = select.query_row((ids.member, now), |row| row.get(0)).map_err(sqlite_error)?;
+    let mut select = tx.connection.prepare_cached("SELECT count(*) FROM deliveries WHERE member = ?1 AND expires > ?2")?;
+    let waiting: u32 = select.query_row((ids.member, now), |row| row.get(0))?;
     let room = join.max_in_flight.saturating_sub(waiting).min(PAGE_ROWS) as usize;
     let expires = now + join.ack_timeout;
 
@@ -198,23 +194,18 @@ fn take(tx: &Tx<'_>, space: i64, join: &Join, ids: Ids) -> Result<Taken, Error> 
         let page = log::page(tx.connection, &group.head, &join.stream, group.position, i64::MAX, left)?;
         let mut insert = tx
             .connection
-            .prepare_cached("INSERT INTO deliveries (consumer_group, offset, member, attempt, expires) VALUES (?1, ?2, ?3, 1, ?4)")
-            .map_err(sqlite_error)?;
+            .prepare_cached("INSERT INTO deliveries (consumer_group, offset, member, attempt, expires) VALUES (?1, ?2, ?3, 1, ?4)")?;
         for record in &page {
-            insert.execute((ids.group, signed(record.offset), ids.member, expires)).map_err(sqlite_error)?;
+            insert.execute((ids.group, signed(record.offset), ids.member, expires))?;
         }
         if let Some(last) = page.last() {
-            let mut update =
-                tx.connection.prepare_cached("UPDATE consumer_groups SET position = ?2 WHERE id = ?1").map_err(sqlite_error)?;
-            update.execute((ids.group, signed(last.offset) + 1)).map_err(sqlite_error)?;
+            let mut update = tx.connection.prepare_cached("UPDATE consumer_groups SET position = ?2 WHERE id = ?1")?;
+            update.execute((ids.group, signed(last.offset) + 1))?;
         }
         deliveries.extend(page.into_iter().map(|record| Delivery { record, attempt: 1, expires }));
     }
-    let mut select = tx
-        .connection
-        .prepare_cached("SELECT min(expires) FROM deliveries WHERE consumer_group = ?1 AND expires > ?2")
-        .map_err(sqlite_error)?;
-    let next_due = select.query_row((ids.group, now), |row| row.get(0)).map_err(sqlite_error)?;
+    let mut select = tx.connection.prepare_cached("SELECT min(expires) FROM deliveries WHERE consumer_group = ?1 AND expires > ?2")?;
+    let next_due = select.query_row((ids.group, now), |row| row.get(0))?;
     Ok(Taken { deliveries, next_due })
 }
 
@@ -227,32 +218,25 @@ fn again(
     room: usize,
     expires: Millis,
     deliveries: &mut Vec<Delivery>,
-) -> Result<(), Error> {
-    let mut select = tx
-        .connection
-        .prepare_cached(
-            "SELECT offset, attempt FROM deliveries WHERE consumer_group = ?1 AND expires <= ?2 ORDER BY expires, offset LIMIT ?3",
-        )
-        .map_err(sqlite_error)?;
-    let due = select
-        .query_map((ids.group, time::now(), i64::try_from(room).unwrap_or(0)), |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(sqlite_error)?;
+) -> DatabaseResult<()> {
+    let mut select = tx.connection.prepare_cached(
+        "SELECT offset, attempt FROM deliveries WHERE consumer_group = ?1 AND expires <= ?2 ORDER BY expires, offset LIMIT ?3",
+    )?;
+    let due = select.query_map((ids.group, time::now(), i64::try_from(room).unwrap_or(0)), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut bytes = 0;
-    for (offset, attempt) in due.collect::<Result<Vec<(i64, u32)>, _>>().map_err(sqlite_error)? {
+    for (offset, attempt) in due.collect::<Result<Vec<(i64, u32)>, _>>()? {
         if bytes >= PAGE_BYTES {
             break;
         }
         let Some(record) = log::one(tx.connection, head, &join.stream, offset)? else {
-            let mut forget =
-                tx.connection.prepare_cached("DELETE FROM deliveries WHERE consumer_group = ?1 AND offset = ?2").map_err(sqlite_error)?;
-            forget.execute((ids.group, offset)).map_err(sqlite_error)?;
+            let mut forget = tx.connection.prepare_cached("DELETE FROM deliveries WHERE consumer_group = ?1 AND offset = ?2")?;
+            forget.execute((ids.group, offset))?;
             continue;
         };
         let mut update = tx
             .connection
-            .prepare_cached("UPDATE deliveries SET member = ?3, attempt = ?4, expires = ?5 WHERE consumer_group = ?1 AND offset = ?2")
-            .map_err(sqlite_error)?;
-        update.execute((ids.group, offset, ids.member, attempt + 1, expires)).map_err(sqlite_error)?;
+            .prepare_cached("UPDATE deliveries SET member = ?3, attempt = ?4, expires = ?5 WHERE consumer_group = ?1 AND offset = ?2")?;
+        update.execute((ids.group, offset, ids.member, attempt + 1, expires))?;
         bytes += record.key.len() + record.payload.len();
         deliveries.push(Delivery { record, attempt: attempt + 1, expires });
     }
@@ -260,14 +244,11 @@ fn again(
 }
 
 /// Makes sure that a member counts as there: it may have been taken for gone, as after a pause of the whole machine.
-fn stay(tx: &Tx<'_>, join: &Join, ids: Ids, now: Millis) -> Result<(), Error> {
-    let mut select = tx.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM members WHERE id = ?1)").map_err(sqlite_error)?;
-    if !select.query_row([ids.member], |row| row.get::<_, bool>(0)).map_err(sqlite_error)? {
-        let mut insert = tx
-            .connection
-            .prepare_cached("INSERT INTO members (id, consumer_group, name, expires) VALUES (?1, ?2, ?3, ?4)")
-            .map_err(sqlite_error)?;
-        insert.execute((ids.member, ids.group, &join.consumer, now + ALIVE)).map_err(sqlite_error)?;
+fn stay(tx: &Tx<'_>, join: &Join, ids: Ids, now: Millis) -> DatabaseResult<()> {
+    let mut select = tx.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM members WHERE id = ?1)")?;
+    if !select.query_row([ids.member], |row| row.get::<_, bool>(0))? {
+        let mut insert = tx.connection.prepare_cached("INSERT INTO members (id, consumer_group, name, expires) VALUES (?1, ?2, ?3, ?4)")?;
+        insert.execute((ids.member, ids.group, &join.consumer, now + ALIVE))?;
     }
     Ok(())
 }
@@ -279,9 +260,9 @@ pub async fn renew(database: &Database) -> Result<(), Error> {
         return Ok(());
     }
     let write = database.writer.write(move |tx| {
-        let mut update = tx.connection.prepare_cached("UPDATE members SET expires = ?2 WHERE id = ?1").map_err(sqlite_error)?;
+        let mut update = tx.connection.prepare_cached("UPDATE members SET expires = ?2 WHERE id = ?1")?;
         for member in &here {
-            update.execute((member, time::now() + ALIVE)).map_err(sqlite_error)?;
+            update.execute((member, time::now() + ALIVE))?;
         }
         Ok(())
     });
@@ -289,36 +270,29 @@ pub async fn renew(database: &Database) -> Result<(), Error> {
 }
 
 /// Lets a member leave: what waits for its acknowledgement is delivered again at once.
-fn leave(tx: &Tx<'_>, member: i64) -> Result<(), Error> {
-    tx.connection
-        .prepare_cached("UPDATE deliveries SET expires = 0 WHERE member = ?1")
-        .map_err(sqlite_error)?
-        .execute([member])
-        .map_err(sqlite_error)?;
-    tx.connection.prepare_cached("DELETE FROM members WHERE id = ?1").map_err(sqlite_error)?.execute([member]).map_err(sqlite_error)?;
+fn leave(tx: &Tx<'_>, member: i64) -> DatabaseResult<()> {
+    tx.connection.prepare_cached("UPDATE deliveries SET expires = 0 WHERE member = ?1")?.execute([member])?;
+    tx.connection.prepare_cached("DELETE FROM members WHERE id = ?1")?.execute([member])?;
     Ok(())
 }
 
 /// Lets members leave whose gateway is gone.
 pub async fn sweep(database: &Database) -> Result<(), Error> {
     let gone = database.readers.quick(|connection| {
-        let mut select = connection.prepare_cached("SELECT id FROM members WHERE expires <= ?1 LIMIT 100").map_err(sqlite_error)?;
-        let members = select.query_map([time::now()], |row| row.get(0)).map_err(sqlite_error)?;
-        members.collect::<Result<Vec<i64>, _>>().map_err(sqlite_error)
+        let mut select = connection.prepare_cached("SELECT id FROM members WHERE expires <= ?1 LIMIT 100")?;
+        let members = select.query_map([time::now()], |row| row.get(0))?;
+        Ok(members.collect::<Result<Vec<i64>, _>>()?)
     });
     for member in gone.await? {
         let write = database.writer.write(move |tx| {
-            let mut select = tx
-                .connection
-                .prepare_cached(
-                    "SELECT streams.keyspace, streams.name, consumer_groups.name FROM members
+            let mut select = tx.connection.prepare_cached(
+                "SELECT streams.keyspace, streams.name, consumer_groups.name FROM members
                  JOIN consumer_groups ON consumer_groups.id = members.consumer_group JOIN streams ON streams.id = consumer_groups.stream
                  WHERE members.id = ?1 AND members.expires <= ?2",
-                )
-                .map_err(sqlite_error)?;
+            )?;
             let names =
                 select.query_row((member, time::now()), |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)));
-            if let Some((space, stream, group)) = names.optional().map_err(sqlite_error)? {
+            if let Some((space, stream, group)) = names.optional()? {
                 leave(tx, member)?;
                 tx.signal(groups::topic(space, &stream, &group));
             }

@@ -1,6 +1,5 @@
 //! Reads a stream in pages, to an end or as records come. No read transaction stays open between pages.
 
-use crate::error::sqlite_error;
 use std::sync::Arc;
 
 use futures::{Stream, TryStreamExt as _, stream};
@@ -8,6 +7,7 @@ use rusqlite::Connection;
 
 use super::log::{self, Head};
 use crate::{
+    error::DatabaseResult,
     signals::{Topic, Waiter},
     space::Space,
 };
@@ -77,10 +77,10 @@ impl Reading {
             let (name, next, end, most) = (self.name.clone(), self.next, self.end.unwrap_or(i64::MAX), self.left.min(PAGE_ROWS));
             let page = self.space.read(move |connection, space| {
                 // One snapshot, so that no record goes between the check and the read.
-                let snapshot = connection.unchecked_transaction().map_err(sqlite_error)?;
+                let snapshot = connection.unchecked_transaction()?;
                 let Some(head) = log::find(&snapshot, space, &name)? else { return Ok(Vec::new()) };
                 if head.expired_to > next {
-                    return Err(log::expired(&snapshot, &head));
+                    return Err(log::expired(&snapshot, &head).into());
                 }
                 log::page(&snapshot, &head, &name, next, end, most)
             });
@@ -98,14 +98,14 @@ impl Reading {
     }
 }
 
-fn places(connection: &Connection, space: i64, name: &str, start: &Start, end: End) -> Result<(i64, i64), Error> {
-    let snapshot = connection.unchecked_transaction().map_err(sqlite_error)?;
+fn places(connection: &Connection, space: i64, name: &str, start: &Start, end: End) -> DatabaseResult<(i64, i64)> {
+    let snapshot = connection.unchecked_transaction()?;
     let head = log::find(&snapshot, space, name)?.unwrap_or(Head { id: 0, next_offset: 0, expired_to: 0 });
     let next = match *start {
         Start::Oldest => head.expired_to,
         Start::Offset(offset) => offset.max(head.expired_to),
         Start::Time(time) => log::from_time(&snapshot, &head, time)?,
-        Start::Behind(offset) if head.expired_to > offset + 1 => return Err(log::expired(&snapshot, &head)),
+        Start::Behind(offset) if head.expired_to > offset + 1 => return Err(log::expired(&snapshot, &head).into()),
         Start::Behind(offset) => offset + 1,
         Start::Latest => head.next_offset,
     };

@@ -11,7 +11,7 @@ use super::{
     reading::{End, Reading, Start},
     signed, unsigned,
 };
-use crate::writer::Tx;
+use crate::{error::DatabaseResult, writer::Tx};
 use prism_call::{
     Context, Error, Messages,
     proto::models::stream::v1::{
@@ -33,7 +33,7 @@ impl Streams {
     /// Moves a group to the first record at or behind a place, or to the end.
     async fn seek<F>(&self, stream: String, group: String, place: F) -> Result<Vec<PartitionOffset>, Error>
     where
-        F: Fn(&Tx<'_>, &Head) -> Result<i64, Error> + Send + 'static,
+        F: Fn(&Tx<'_>, &Head) -> DatabaseResult<i64> + Send + 'static,
     {
         check::name("stream", &stream)?;
         check::name("group", &group)?;
@@ -54,7 +54,10 @@ impl Streams {
 impl StreamReplay for Streams {
     async fn seek_to_offset(&self, _: &Context, request: SeekToOffsetRequest) -> Result<SeekToOffsetResponse, Error> {
         let (offset, partition) = (signed(request.offset), request.partition);
-        let place = move |_: &Tx<'_>, _: &Head| only_partition(partition).map(|()| offset);
+        let place = move |_: &Tx<'_>, _: &Head| {
+            only_partition(partition)?;
+            Ok(offset)
+        };
         Ok(SeekToOffsetResponse { positions: self.seek(request.stream, request.group, place).await? })
     }
 
