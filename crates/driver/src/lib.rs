@@ -1,8 +1,21 @@
 //! The contract between Prism and its drivers, and what drivers share.
 //!
-//! A driver is a crate of its own, `crates/driver-<kind>`. Its `lib.rs` has its [`Kind`] and [`Backend`], `settings.rs` its settings,
-//! `error.rs` maps errors of the backend to [`Error`] (nothing else does), and each data model has a file or a folder. The table of
-//! drivers is `src/driver.rs`; a driver's line there is all that the rest of Prism knows of it.
+//! Each driver is a crate of its own, `crates/driver-<kind>`. The same files have the same names in all of them:
+//!
+//! | file | content |
+//! |---|---|
+//! | `lib.rs` | documentation of the driver, and its [`Kind`] |
+//! | `backend.rs` | the [`Backend`] |
+//! | `settings.rs` | its settings |
+//! | `error.rs` | maps errors of the backend to [`Error`]; nothing else does |
+//! | `keyvalue/`, `stream/` … | one folder for each data model |
+//! | `keyvalue/mod.rs` | the type that implements the interfaces of the model |
+//! | `keyvalue/basic.rs`, `keyvalue/cas.rs` … | one file for each interface (`keyvalue_basic`, `keyvalue_cas` …) |
+//!
+//! Other files of a driver hold what only this driver needs. Code that several drivers need is in this crate: checks of requests,
+//! errors that the contracts name, cursors, subscription buffers and interactive transactions.
+//!
+//! The table of drivers is `src/driver.rs`; a driver's line there is all that the rest of Prism knows of it.
 
 use std::{fmt, sync::Arc};
 
@@ -14,7 +27,13 @@ use prism_call::{Error, proto::Interfaces};
 pub mod check;
 pub mod cursor;
 pub mod duration;
+pub mod id;
+pub mod keyvalue;
+pub mod lock;
+pub mod pubsub;
+pub mod queue;
 pub mod range;
+pub mod stream;
 pub mod time;
 pub mod transactions;
 

@@ -56,9 +56,14 @@ pub fn between(field: &str, duration: &prost_types::Duration, least: Duration, m
     parsed.ok_or_else(|| Error::invalid(field, format!("must be at least {}s and at most {}s", least.as_secs_f64(), most.as_secs_f64())))
 }
 
-/// So many milliseconds from now, rounded up: nothing happens before its time.
+/// The time that is a duration after another one, rounded up: nothing happens before its time.
 pub fn after(now: Millis, duration: Duration) -> Millis {
-    now.saturating_add(i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX / 2))
+    now.saturating_add(ceil_millis(duration))
+}
+
+/// A duration in milliseconds, rounded up.
+pub fn ceil_millis(duration: Duration) -> Millis {
+    i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX / 2)
 }
 
 /// When the time to live in the field `ttl`, which begins now, ends. A problem is `INVALID_ARGUMENT INVALID_TTL`.

@@ -4,7 +4,7 @@ use std::slice;
 
 use async_trait::async_trait;
 
-use super::{Store, Write};
+use super::{KeyValue, Write};
 use prism_call::{
     Context, Error,
     proto::models::keyvalue::v1::{
@@ -14,7 +14,7 @@ use prism_call::{
 use prism_driver::{check, time};
 
 #[async_trait]
-impl KeyValueBasic for Store {
+impl KeyValueBasic for KeyValue {
     async fn set(&self, _: &Context, request: SetRequest) -> Result<SetResponse, Error> {
         check::key(&self.limits, &request.key)?;
         check::value(&self.limits, "value", &request.value)?;
@@ -22,11 +22,11 @@ impl KeyValueBasic for Store {
         let write = Write::set(&request.key, &request.value, request.flags, expires);
         let now = time::now();
         let mut map = self.write(now)?;
-        map.make_room(&self.shared, slice::from_ref(&write), now)?;
+        map.reserve(&self.shared, slice::from_ref(&write), now)?;
         let revision = map.next_revision();
         let replaced = map.apply(write, revision, now);
         drop(map);
-        // Freeing a large value takes time that nobody needs to wait for.
+        // Freed after the lock: freeing a large value takes time.
         drop(replaced);
         Ok(SetResponse { revision })
     }
@@ -34,7 +34,7 @@ impl KeyValueBasic for Store {
     async fn get(&self, _: &Context, request: GetRequest) -> Result<GetResponse, Error> {
         check::key(&self.limits, &request.key)?;
         let map = self.read()?;
-        let entry = map.live(&request.key, time::now()).map(|stored| stored.entry(request.key));
+        let entry = map.live(&request.key, time::now()).map(|stored| stored.to_entry(request.key));
         Ok(GetResponse { entry })
     }
 
@@ -43,10 +43,10 @@ impl KeyValueBasic for Store {
         let now = time::now();
         let mut map = self.write(now)?;
         let write = Write::delete(request.key);
-        map.make_room(&self.shared, slice::from_ref(&write), now)?;
+        map.reserve(&self.shared, slice::from_ref(&write), now)?;
         let removed = map.apply(write, 0, now).filter(|stored| stored.is_live(now));
         drop(map);
-        Ok(DeleteResponse { deleted: removed.is_some(), previous_revision: removed.map(|stored| stored.numbers.revision) })
+        Ok(DeleteResponse { deleted: removed.is_some(), previous_revision: removed.map(|stored| stored.metadata.numbers.revision) })
     }
 
     async fn exists(&self, _: &Context, request: ExistsRequest) -> Result<ExistsResponse, Error> {

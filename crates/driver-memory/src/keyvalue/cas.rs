@@ -4,17 +4,17 @@ use std::slice;
 
 use async_trait::async_trait;
 
-use super::{Store, Write};
+use super::{KeyValue, Write};
 use prism_call::{
     Context, Error,
     proto::models::keyvalue::v1::{
         CompareAndDeleteRequest, CompareAndDeleteResponse, CompareAndSwapRequest, CompareAndSwapResponse, KeyValueCas,
     },
 };
-use prism_driver::{check, time};
+use prism_driver::{check, keyvalue::check_expected_revision, time};
 
 #[async_trait]
-impl KeyValueCas for Store {
+impl KeyValueCas for KeyValue {
     async fn compare_and_swap(&self, _: &Context, request: CompareAndSwapRequest) -> Result<CompareAndSwapResponse, Error> {
         check::key(&self.limits, &request.key)?;
         check::value(&self.limits, "value", &request.value)?;
@@ -26,7 +26,7 @@ impl KeyValueCas for Store {
         if revision != request.expected_revision {
             return Ok(CompareAndSwapResponse { swapped: false, revision });
         }
-        map.make_room(&self.shared, slice::from_ref(&write), now)?;
+        map.reserve(&self.shared, slice::from_ref(&write), now)?;
         let revision = map.next_revision();
         map.apply(write, revision, now);
         Ok(CompareAndSwapResponse { swapped: true, revision })
@@ -34,16 +34,14 @@ impl KeyValueCas for Store {
 
     async fn compare_and_delete(&self, _: &Context, request: CompareAndDeleteRequest) -> Result<CompareAndDeleteResponse, Error> {
         check::key(&self.limits, &request.key)?;
-        if request.expected_revision == 0 {
-            return Err(Error::invalid("expected_revision", "must be greater than zero: 0 is a key that is not there"));
-        }
+        check_expected_revision(request.expected_revision)?;
         let now = time::now();
         let mut map = self.write(now)?;
         let revision = map.revision(&request.key, now);
         let deleted = revision == request.expected_revision;
         if deleted {
             let write = Write::delete(request.key);
-            map.make_room(&self.shared, slice::from_ref(&write), now)?;
+            map.reserve(&self.shared, slice::from_ref(&write), now)?;
             map.apply(write, 0, now);
         }
         Ok(CompareAndDeleteResponse { deleted, revision })

@@ -1,4 +1,4 @@
-//! KeyValue: one ordered map for each keyspace, under a lock that is held for single steps only.
+//! KeyValue: one ordered map for each keyspace, under a lock that is held for short operations only.
 
 mod basic;
 mod batch;
@@ -6,7 +6,7 @@ mod cas;
 mod scan;
 #[cfg(test)]
 mod tests;
-mod transact;
+mod transactional;
 mod ttl;
 
 use std::{
@@ -15,44 +15,58 @@ use std::{
 };
 
 use bytes::Bytes;
-pub use scan::Scan;
 
-use super::shared::{OVERHEAD, Shared};
-use prism_call::{Error, proto::models::keyvalue::v1::Entry};
+use self::scan::Scan;
+use crate::state::{OVERHEAD, SharedState};
+use prism_call::{
+    Error,
+    proto::{Interfaces, models::keyvalue::v1::Entry},
+};
 use prism_driver::{
     Limits,
+    keyvalue::EntryMetadata,
     time::{self, Millis},
-    transactions::Numbers,
+    transactions::{Numbers, Transactions},
 };
 
-/// Expired entries that a write removes on its way, so that they go even when the sweeper is late.
-const SWEPT_BY_WRITE: usize = 4;
-/// Expired entries that are removed under one hold of the lock.
-const SWEPT_AT_ONCE: usize = 512;
+/// Expired entries that each write removes, so that they are removed even if the sweeper is late.
+const EXPIRED_PER_WRITE: usize = 4;
+/// Expired entries that the sweeper removes while it holds the lock once.
+const EXPIRED_PER_LOCK: usize = 512;
 
-/// The entries of one keyspace.
-pub struct Store {
-    shared: Arc<Shared>,
+/// The key-value interfaces over one keyspace.
+pub struct KeyValue {
+    shared: Arc<SharedState>,
     limits: Limits,
-    map: RwLock<Map>,
+    map: RwLock<EntryMap>,
 }
 
-struct Map {
-    entries: BTreeMap<Bytes, Stored>,
-    /// The entries that expire, in the order in which they do.
+/// Adds the key-value interfaces to those of a keyspace.
+pub fn add(keyvalue: &Arc<KeyValue>, transactions: &Arc<Transactions<KeyValue>>, interfaces: &mut Interfaces) {
+    interfaces.keyvalue_basic = Some(keyvalue.clone());
+    interfaces.keyvalue_batch = Some(keyvalue.clone());
+    interfaces.keyvalue_cas = Some(keyvalue.clone());
+    interfaces.keyvalue_scan = Some(Arc::new(Scan(keyvalue.clone())));
+    interfaces.keyvalue_transactional = Some(transactions.clone());
+    interfaces.keyvalue_ttl = Some(keyvalue.clone());
+}
+
+/// The entries of one keyspace.
+struct EntryMap {
+    entries: BTreeMap<Bytes, StoredEntry>,
+    /// The entries that expire, by the time at which they do.
     expiring: BTreeSet<(Millis, Bytes)>,
-    /// The revision of the last write; one counter for all keys.
+    /// The revision of the last write. All keys share this counter.
     revision: u64,
 }
 
-struct Stored {
+/// The value and the metadata of a key.
+struct StoredEntry {
     value: Bytes,
-    flags: u64,
-    numbers: Numbers,
-    expires: Option<Millis>,
+    metadata: EntryMetadata,
 }
 
-/// A write that has been checked: its bytes are its own copies and not parts of a larger request.
+/// A checked write. Its bytes are copies, not parts of a larger request.
 struct Write {
     key: Bytes,
     /// `None` deletes.
@@ -61,104 +75,106 @@ struct Write {
     expires: Option<Millis>,
 }
 
-impl Store {
-    pub fn new(shared: Arc<Shared>, limits: Limits) -> Self {
-        let map = Map { entries: BTreeMap::new(), expiring: BTreeSet::new(), revision: 0 };
+impl KeyValue {
+    pub fn new(shared: Arc<SharedState>, limits: Limits) -> Self {
+        let map = EntryMap { entries: BTreeMap::new(), expiring: BTreeSet::new(), revision: 0 };
         Self { shared, limits, map: RwLock::new(map) }
     }
 
-    /// Removes what has expired, a bounded number of entries under each hold of the lock.
+    /// Removes expired entries, and lets other calls take the lock after each [`EXPIRED_PER_LOCK`].
     pub fn sweep(&self) {
         let now = time::now();
-        while self.write_lock().sweep(&self.shared, now, SWEPT_AT_ONCE) == SWEPT_AT_ONCE {}
+        while self.write_lock().sweep(&self.shared, now, EXPIRED_PER_LOCK) == EXPIRED_PER_LOCK {}
     }
 
-    fn read(&self) -> Result<RwLockReadGuard<'_, Map>, Error> {
-        self.shared.open()?;
+    fn read(&self) -> Result<RwLockReadGuard<'_, EntryMap>, Error> {
+        self.shared.check_open()?;
         Ok(self.map.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write(&self, now: Millis) -> Result<RwLockWriteGuard<'_, Map>, Error> {
-        self.shared.open()?;
+    /// Locks the map for a write, and removes a few expired entries.
+    fn write(&self, now: Millis) -> Result<RwLockWriteGuard<'_, EntryMap>, Error> {
+        self.shared.check_open()?;
         let mut map = self.write_lock();
-        map.sweep(&self.shared, now, SWEPT_BY_WRITE);
+        map.sweep(&self.shared, now, EXPIRED_PER_WRITE);
         Ok(map)
     }
 
-    fn write_lock(&self) -> RwLockWriteGuard<'_, Map> {
+    fn write_lock(&self) -> RwLockWriteGuard<'_, EntryMap> {
         self.map.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Store {
+impl Drop for KeyValue {
     fn drop(&mut self) {
         let map = self.map.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.shared.release(map.entries.iter().map(|(key, stored)| stored.size(key)).sum());
     }
 }
 
-impl Map {
-    /// The entry of a key, if it has not expired.
-    fn live(&self, key: &[u8], now: Millis) -> Option<&Stored> {
+impl EntryMap {
+    /// The entry of a key; `None` if it does not exist or has expired.
+    fn live(&self, key: &[u8], now: Millis) -> Option<&StoredEntry> {
         self.entries.get(key).filter(|stored| stored.is_live(now))
     }
 
-    /// The revision of a key; 0 when it is not there.
+    /// The revision of a key; 0 if it does not exist.
     fn revision(&self, key: &[u8], now: Millis) -> u64 {
-        self.live(key, now).map_or(0, |stored| stored.numbers.revision)
+        self.live(key, now).map_or(0, |stored| stored.metadata.numbers.revision)
     }
 
-    /// Takes from the budget what all writes together need beyond what they replace. Keys are different.
-    fn make_room(&mut self, shared: &Shared, writes: &[Write], now: Millis) -> Result<(), Error> {
-        if self.try_make_room(shared, writes).is_ok() {
+    /// Reserves the bytes that the writes need in addition to those of the entries that they replace. All keys must differ.
+    fn reserve(&mut self, shared: &SharedState, writes: &[Write], now: Millis) -> Result<(), Error> {
+        if self.try_reserve(shared, writes).is_ok() {
             return Ok(());
         }
-        // Perhaps only what has expired fills it.
-        while self.sweep(shared, now, SWEPT_AT_ONCE) == SWEPT_AT_ONCE {}
-        self.try_make_room(shared, writes)
+        // Expired entries may take the space.
+        while self.sweep(shared, now, EXPIRED_PER_LOCK) == EXPIRED_PER_LOCK {}
+        self.try_reserve(shared, writes)
     }
 
-    fn try_make_room(&self, shared: &Shared, writes: &[Write]) -> Result<(), Error> {
-        let (mut needs, mut frees) = (0, 0);
+    fn try_reserve(&self, shared: &SharedState, writes: &[Write]) -> Result<(), Error> {
+        let (mut needed, mut freed) = (0, 0);
         for Write { key, value, .. } in writes {
-            needs += value.as_ref().map_or(0, |value| size(key, value));
-            frees += self.entries.get(key).map_or(0, |stored| stored.size(key));
+            needed += value.as_ref().map_or(0, |value| entry_size(key, value));
+            freed += self.entries.get(key).map_or(0, |stored| stored.size(key));
         }
-        if needs > frees {
-            shared.reserve(needs - frees)
+        if needed > freed {
+            shared.reserve(needed - freed)
         } else {
-            shared.release(frees - needs);
+            shared.release(freed - needed);
             Ok(())
         }
     }
 
-    /// Does a write for which there [is room](Self::make_room), and gives what was there, expired or not.
-    fn apply(&mut self, write: Write, revision: u64, now: Millis) -> Option<Stored> {
+    /// Applies a write whose bytes were [reserved](Self::reserve). Returns the former entry, even if it has expired.
+    fn apply(&mut self, write: Write, revision: u64, now: Millis) -> Option<StoredEntry> {
         let Write { key, value, flags, expires } = write;
         let Some(value) = value else {
             let (key, old) = self.entries.remove_entry(&key)?;
-            self.unschedule(key, old.expires);
+            self.remove_expiration(key, old.metadata.expires);
             return Some(old);
         };
         if let Some(expires) = expires {
             self.expiring.insert((expires, key.clone()));
         }
-        let mut stored = Stored { value, flags, numbers: Numbers { revision, create_revision: revision, version: 1 }, expires };
+        let numbers = Numbers { revision, create_revision: revision, version: 1 };
+        let mut stored = StoredEntry { value, metadata: EntryMetadata { numbers, expires, flags } };
         if let Some(present) = self.entries.get_mut(&key) {
             if present.is_live(now) {
-                stored.numbers.create_revision = present.numbers.create_revision;
-                stored.numbers.version = present.numbers.version + 1;
+                stored.metadata.numbers.create_revision = present.metadata.numbers.create_revision;
+                stored.metadata.numbers.version = present.metadata.numbers.version + 1;
             }
             let old = std::mem::replace(present, stored);
-            if old.expires != expires {
-                self.unschedule(key, old.expires);
+            if old.metadata.expires != expires {
+                self.remove_expiration(key, old.metadata.expires);
             }
             return Some(old);
         }
         self.entries.insert(key, stored)
     }
 
-    fn unschedule(&mut self, key: Bytes, expires: Option<Millis>) {
+    fn remove_expiration(&mut self, key: Bytes, expires: Option<Millis>) {
         if let Some(expires) = expires {
             self.expiring.remove(&(expires, key));
         }
@@ -169,8 +185,8 @@ impl Map {
         self.revision
     }
 
-    /// Removes up to `limit` expired entries and tells how many there were.
-    fn sweep(&mut self, shared: &Shared, now: Millis, limit: usize) -> usize {
+    /// Removes at most `limit` expired entries, and returns how many.
+    fn sweep(&mut self, shared: &SharedState, now: Millis, limit: usize) -> usize {
         let mut swept = 0;
         while swept < limit
             && let Some((expires, _)) = self.expiring.first()
@@ -186,19 +202,17 @@ impl Map {
     }
 }
 
-impl Stored {
+impl StoredEntry {
     fn is_live(&self, now: Millis) -> bool {
-        self.expires.is_none_or(|expires| now < expires)
+        self.metadata.expires.is_none_or(|expires| now < expires)
     }
 
     fn size(&self, key: &[u8]) -> u64 {
-        size(key, &self.value)
+        entry_size(key, &self.value)
     }
 
-    fn entry(&self, key: Bytes) -> Entry {
-        let Numbers { revision, create_revision, version } = self.numbers;
-        let (value, expire_time) = (self.value.clone(), self.expires.map(time::timestamp));
-        Entry { key, value, revision, expire_time, flags: self.flags, create_revision, version }
+    fn to_entry(&self, key: Bytes) -> Entry {
+        self.metadata.into_entry(key, self.value.clone())
     }
 }
 
@@ -207,12 +221,13 @@ impl Write {
         Self { key: Bytes::copy_from_slice(key), value: Some(Bytes::copy_from_slice(value)), flags, expires }
     }
 
-    /// The key is only looked up, so it needs no copy.
+    /// A deletion. Its key is only looked up, so it is not copied.
     fn delete(key: Bytes) -> Self {
         Self { key, value: None, flags: 0, expires: None }
     }
 }
 
-fn size(key: &[u8], value: &[u8]) -> u64 {
+/// Bytes that an entry counts towards `max_bytes`.
+fn entry_size(key: &[u8], value: &[u8]) -> u64 {
     (key.len() + value.len()) as u64 + OVERHEAD
 }

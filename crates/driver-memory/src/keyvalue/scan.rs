@@ -1,4 +1,4 @@
-//! `keyvalue_scan`: page after page, so that no lock is held while the consumer is slow.
+//! `keyvalue_scan`, in pages: no lock is held while the client is slow.
 
 use std::{collections::VecDeque, ops::Bound, sync::Arc};
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 
-use super::{Store, Stored};
+use super::{KeyValue, StoredEntry};
 use prism_call::{
     Context, Error, Messages,
     proto::models::keyvalue::v1::{
@@ -15,11 +15,11 @@ use prism_call::{
 };
 use prism_driver::{cursor, range::KeyRange, time};
 
-/// Entries that are looked at under one hold of the lock.
+/// Entries that are visited while the lock is held once.
 const PAGE: usize = 256;
 
-/// `keyvalue_scan` over a [`Store`]; its streams keep the store alive.
-pub struct Scan(pub Arc<Store>);
+/// `keyvalue_scan` over a [`KeyValue`]. Its streams keep the data alive.
+pub struct Scan(pub Arc<KeyValue>);
 
 #[async_trait]
 impl KeyValueScan for Scan {
@@ -27,20 +27,13 @@ impl KeyValueScan for Scan {
         let range = KeyRange::new(&self.0.limits, request.prefix, request.start_key, request.end_key, &request.cursor)?;
         Ok(self.0.clone().pages(range, request.limit, |key, stored| ScanResponse {
             cursor: cursor::encode(key),
-            entry: Some(stored.entry(key.clone())),
+            entry: Some(stored.to_entry(key.clone())),
         }))
     }
 
     async fn scan_keys(&self, _: &Context, request: ScanKeysRequest) -> Result<Messages<ScanKeysResponse>, Error> {
         let range = KeyRange::new(&self.0.limits, request.prefix, request.start_key, request.end_key, &request.cursor)?;
-        Ok(self.0.clone().pages(range, request.limit, |key, stored| ScanKeysResponse {
-            key: key.clone(),
-            revision: stored.numbers.revision,
-            cursor: cursor::encode(key),
-            flags: stored.flags,
-            create_revision: stored.numbers.create_revision,
-            version: stored.numbers.version,
-        }))
+        Ok(self.0.clone().pages(range, request.limit, |key, stored| stored.metadata.into_scanned_key(key.clone(), cursor::encode(key))))
     }
 
     async fn count(&self, _: &Context, request: CountRequest) -> Result<CountResponse, Error> {
@@ -59,55 +52,57 @@ impl KeyValueScan for Scan {
     }
 }
 
-struct Reader<T> {
-    store: Arc<Store>,
+/// The state of a scan.
+struct ScanReader<T> {
+    keyvalue: Arc<KeyValue>,
     range: KeyRange,
     page: VecDeque<T>,
     more: bool,
-    /// Items that may still come; `None` is no limit.
-    left: Option<u32>,
+    /// Items until the limit of the request; `None` = no limit.
+    remaining: Option<u32>,
 }
 
-impl Store {
+impl KeyValue {
     fn pages<T: Send + 'static>(
         self: Arc<Self>,
         range: KeyRange,
         limit: u32,
-        item: impl Fn(&Bytes, &Stored) -> T + Copy + Send + 'static,
+        item: impl Fn(&Bytes, &StoredEntry) -> T + Copy + Send + 'static,
     ) -> Messages<T> {
         let more = !range.is_empty();
-        let reader = Reader { store: self, range, page: VecDeque::new(), more, left: (limit > 0).then_some(limit) };
+        let reader = ScanReader { keyvalue: self, range, page: VecDeque::new(), more, remaining: (limit > 0).then_some(limit) };
         Box::pin(stream::try_unfold(reader, move |mut reader| async move {
-            if reader.left == Some(0) {
+            if reader.remaining == Some(0) {
                 return Ok(None);
             }
             while reader.page.is_empty() && reader.more && !reader.range.is_empty() {
                 tokio::task::consume_budget().await;
                 let page = &mut reader.page;
-                reader.more = reader.store.page(&mut reader.range, |key, stored| page.push_back(item(key, stored)))?;
+                reader.more = reader.keyvalue.page(&mut reader.range, |key, stored| page.push_back(item(key, stored)))?;
             }
             let Some(next) = reader.page.pop_front() else { return Ok(None) };
-            reader.left = reader.left.map(|left| left - 1);
+            reader.remaining = reader.remaining.map(|remaining| remaining - 1);
             Ok(Some((next, reader)))
         }))
     }
 
-    /// Shows the live entries among the next [`PAGE`], moves the range behind them and tells whether there may be more.
-    fn page(&self, range: &mut KeyRange, mut show: impl FnMut(&Bytes, &Stored)) -> Result<bool, Error> {
+    /// Calls `visit` for the live entries among the next [`PAGE`], moves the start of the range after them, and returns whether
+    /// there may be more.
+    fn page(&self, range: &mut KeyRange, mut visit: impl FnMut(&Bytes, &StoredEntry)) -> Result<bool, Error> {
         let map = self.read()?;
         let now = time::now();
-        let mut looked = 0;
+        let mut visited = 0;
         let mut last = None;
         for (key, stored) in map.entries.range(range.bounds()).take(PAGE) {
             if stored.is_live(now) {
-                show(key, stored);
+                visit(key, stored);
             }
-            looked += 1;
+            visited += 1;
             last = Some(key);
         }
         if let Some(last) = last {
             range.lower = Bound::Excluded(last.clone());
         }
-        Ok(looked == PAGE)
+        Ok(visited == PAGE)
     }
 }

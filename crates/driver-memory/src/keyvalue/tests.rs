@@ -1,11 +1,11 @@
-//! What the behaviour suites can't see: the accounting of bytes, pages, and transactions over the real store.
+//! Tests of what the behaviour suites can't see: accounting of bytes, pages, and transactions over the real data.
 
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 
 use super::*;
-use crate::{LIMITS, Settings};
+use crate::{Settings, backend::LIMITS};
 use prism_call::{
     Context,
     proto::models::keyvalue::v1::{
@@ -15,9 +15,9 @@ use prism_call::{
 };
 use prism_driver::transactions::Transactions;
 
-fn store(max_bytes: u64) -> (Arc<Store>, Arc<Shared>, Context) {
-    let shared = Arc::new(Shared::new(Settings { max_bytes, ..Settings::default() }));
-    (Arc::new(Store::new(shared.clone(), LIMITS)), shared, Context::internal("test"))
+fn store(max_bytes: u64) -> (Arc<KeyValue>, Arc<SharedState>, Context) {
+    let shared = Arc::new(SharedState::new(Settings { max_bytes, ..Settings::default() }));
+    (Arc::new(KeyValue::new(shared.clone(), LIMITS)), shared, Context::internal("test"))
 }
 
 fn set(key: &str, value: &[u8], ttl: Option<Duration>) -> SetRequest {
@@ -26,24 +26,24 @@ fn set(key: &str, value: &[u8], ttl: Option<Duration>) -> SetRequest {
 }
 
 #[tokio::test]
-async fn gives_back_every_byte() {
+async fn releases_every_byte() {
     let (store, shared, context) = store(1000);
     store.set(&context, set("a", &[0; 500], None)).await.unwrap();
-    assert_eq!(shared.used(), 501 + OVERHEAD);
+    assert_eq!(shared.used_bytes(), 501 + OVERHEAD);
     store.set(&context, set("a", &[0; 871], None)).await.unwrap();
     let error = store.set(&context, set("b", b"", None)).await.unwrap_err();
     assert_eq!(error.reason(), "BACKEND_FULL");
     assert_eq!(store.set(&context, set("a", &[0; 872], None)).await.unwrap_err().reason(), "BACKEND_FULL");
     assert_eq!(store.get(&context, GetRequest { key: "a".into() }).await.unwrap().entry.unwrap().value.len(), 871);
     store.delete(&context, DeleteRequest { key: "a".into() }).await.unwrap();
-    assert_eq!(shared.used(), 0);
+    assert_eq!(shared.used_bytes(), 0);
     store.set(&context, set("c", b"c", None)).await.unwrap();
     drop(store);
-    assert_eq!(shared.used(), 0);
+    assert_eq!(shared.used_bytes(), 0);
 }
 
 #[tokio::test]
-async fn what_has_expired_makes_room() {
+async fn expired_entries_free_their_bytes() {
     let (store, shared, context) = store(1000);
     store.set(&context, set("a", &[0; 800], Some(Duration::from_millis(20)))).await.unwrap();
     assert_eq!(store.set(&context, set("b", &[0; 800], None)).await.unwrap_err().reason(), "BACKEND_FULL");
@@ -52,12 +52,12 @@ async fn what_has_expired_makes_room() {
     store.expire(&context, ExpireRequest { key: "b".into(), ttl: Duration::from_millis(5).try_into().ok() }).await.unwrap();
     tokio::time::sleep(Duration::from_millis(10)).await;
     store.sweep();
-    assert_eq!(shared.used(), 0);
+    assert_eq!(shared.used_bytes(), 0);
     assert!(store.map.read().unwrap().expiring.is_empty());
 }
 
 #[tokio::test]
-async fn scans_over_many_pages_while_others_write() {
+async fn scans_many_pages_during_writes() {
     let (store, _, context) = store(1 << 20);
     for number in 0..1000 {
         store.set(&context, set(&format!("k{number:03}"), b"", None)).await.unwrap();
@@ -79,7 +79,7 @@ async fn scans_over_many_pages_while_others_write() {
 }
 
 #[tokio::test]
-async fn a_commit_loses_against_a_write_of_what_it_read() {
+async fn a_commit_fails_after_a_write_to_a_key_that_it_read() {
     let (store, _, context) = store(1 << 20);
     let transactions = Transactions::new(store.clone());
     for (interfere, expected) in [(false, None), (true, Some("TRANSACTION_CONFLICT"))] {

@@ -1,4 +1,4 @@
-//! Which messages of its topic a subscription wants.
+//! Filters of subscriptions.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use prism_call::{
     proto::models::pubsub::v1::{AttributeCondition, Message, attribute_condition::Test},
 };
 
-/// Applied before a message goes into a subscription's buffer.
+/// Selects messages before they enter the buffer of a subscription.
 pub enum Filter {
     /// All messages.
     All,
-    /// Those whose attributes fulfil all conditions.
+    /// Messages whose attributes meet all conditions.
     Attributes(Vec<AttributeCondition>),
-    /// Those of one line, or of any when absent.
+    /// Ordered messages: those with this ordering key, or all of them if `None`.
     Ordered(Option<String>),
 }
 
 impl Filter {
-    /// From a request; a problem is `INVALID_ARGUMENT INVALID_FILTER`.
-    pub fn attributes(conditions: Vec<AttributeCondition>) -> Result<Self, Error> {
+    /// Checks the conditions of a request. A problem is `INVALID_ARGUMENT INVALID_FILTER`.
+    pub fn from_conditions(conditions: Vec<AttributeCondition>) -> Result<Self, Error> {
         let refused = |field: String, problem: &str| Err(Error::invalid(field, problem).with_reason("INVALID_FILTER"));
         if conditions.len() > 32 {
             return refused("conditions".into(), "has too many items; at most 32 are allowed");
@@ -44,19 +44,19 @@ impl Filter {
         Ok(Self::Attributes(conditions))
     }
 
-    /// Whether the subscription wants it.
-    pub fn wants(&self, message: &Message) -> bool {
+    /// Whether the message passes.
+    pub fn matches(&self, message: &Message) -> bool {
         match self {
             Self::All => true,
-            Self::Attributes(conditions) => conditions.iter().all(|condition| fits(condition, &message.attributes)),
-            Self::Ordered(line) => message.ordering_key.as_ref().is_some_and(|key| line.as_ref().is_none_or(|line| line == key)),
+            Self::Attributes(conditions) => conditions.iter().all(|condition| matches_condition(condition, &message.attributes)),
+            Self::Ordered(wanted) => message.ordering_key.as_ref().is_some_and(|key| wanted.as_ref().is_none_or(|wanted| wanted == key)),
         }
     }
 }
 
-fn fits(condition: &AttributeCondition, attributes: &BTreeMap<String, String>) -> bool {
+fn matches_condition(condition: &AttributeCondition, attributes: &BTreeMap<String, String>) -> bool {
     let text = attributes.get(&condition.attribute);
-    let number = || text.and_then(|text| decimal(text));
+    let number = || text.and_then(|text| parse_decimal(text));
     match &condition.test {
         Some(Test::Equals(other)) => text == Some(other),
         Some(Test::NotEquals(other)) => text != Some(other),
@@ -71,7 +71,7 @@ fn fits(condition: &AttributeCondition, attributes: &BTreeMap<String, String>) -
     }
 }
 
-/// A decimal number, not the words (`inf`, `nan`) that Rust reads too.
-fn decimal(text: &str) -> Option<f64> {
+/// Parses a decimal number. Refuses the words `inf` and `nan`, which Rust would accept.
+fn parse_decimal(text: &str) -> Option<f64> {
     text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')).then(|| text.parse().ok())?
 }

@@ -1,10 +1,13 @@
-//! PubSub: subscriptions in a trie, each with its own buffer. Nothing is stored for those who are not there.
+//! PubSub: subscriptions in a trie, each with its own buffer. Messages without subscribers are not stored.
 
+mod basic;
 mod filter;
-mod lines;
-mod rpc;
+mod filtering;
+mod ordering;
+mod sequences;
 mod subscriber;
 mod trie;
+mod wildcards;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,29 +15,47 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 
 use self::{
     filter::Filter,
-    lines::Lines,
-    subscriber::{Held, Next, Subscriber},
+    sequences::Sequences,
+    subscriber::{SharedMessage, Subscriber},
     trie::Trie,
 };
-use super::shared::{OVERHEAD, Shared, Subscribed as Counted, attribute_bytes, lock};
+use crate::state::{OVERHEAD, SharedState, SubscriptionPermit, attribute_bytes};
 use prism_call::{
-    Code, Error, Messages,
-    proto::models::pubsub::v1::{Gap, Message, Subscribed},
+    Error, Messages,
+    proto::{
+        Interfaces,
+        models::pubsub::v1::{Gap, Message, Subscribed},
+    },
 };
-use prism_driver::{Limits, check, time};
+use prism_driver::{
+    Limits, check, id,
+    lock::lock,
+    pubsub::{NextItem, SubscriptionEvent, subscription_in_use},
+    time,
+};
 
-pub use rpc::PubSub;
+/// The pub/sub interfaces over a [`Hub`]. Their streams keep the hub alive.
+pub struct PubSub(pub Arc<Hub>);
+
+/// Adds the pub/sub interfaces to those of a keyspace.
+pub fn add(hub: &Arc<Hub>, interfaces: &mut Interfaces) {
+    let pubsub = Arc::new(PubSub(hub.clone()));
+    interfaces.pubsub_basic = Some(pubsub.clone());
+    interfaces.pubsub_filtering = Some(pubsub.clone());
+    interfaces.pubsub_ordering = Some(pubsub.clone());
+    interfaces.pubsub_wildcards = Some(pubsub);
+}
 
 /// The subscriptions of one keyspace.
 pub struct Hub {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     limits: Limits,
     subscribers: RwLock<Subscribers>,
-    lines: Mutex<Lines>,
+    sequences: Mutex<Sequences>,
 }
 
 #[derive(Default)]
@@ -44,95 +65,82 @@ struct Subscribers {
     last_id: u64,
 }
 
-/// What a stream shows; each RPC has its own message for it.
-enum Event {
-    Subscribed(Subscribed),
-    Message(Message),
-    Gap(Gap),
-}
-
 impl Hub {
-    pub fn new(shared: Arc<Shared>, limits: Limits) -> Self {
-        Self { lines: Mutex::new(Lines::new(shared.clone())), shared, limits, subscribers: RwLock::default() }
+    pub fn new(shared: Arc<SharedState>, limits: Limits) -> Self {
+        Self { sequences: Mutex::new(Sequences::new(shared.clone())), shared, limits, subscribers: RwLock::default() }
     }
 
-    /// Forgets lines that nobody has published to for long.
+    /// Removes sequence counters that were not used for a day.
     pub fn sweep(&self) {
-        lock(&self.lines).forget(time::now());
+        lock(&self.sequences).remove_unused(time::now());
     }
 
-    fn check(&self, topic: &str, payload: &[u8], attributes: &BTreeMap<String, String>) -> Result<(), Error> {
+    fn check_message(&self, topic: &str, payload: &[u8], attributes: &BTreeMap<String, String>) -> Result<(), Error> {
         check::topic("topic", topic)?;
         check::value(&self.limits, "payload", payload)?;
         check::attributes(attributes)?;
-        self.shared.open()
+        self.shared.check_open()
     }
 
-    /// Gives a checked message to all who want it and tells how many took it.
+    /// Delivers a message that was checked, and returns how many subscriptions accepted it.
     fn publish(&self, message: Message) -> Result<u64, Error> {
         let subscribers = self.subscribers.read().unwrap_or_else(PoisonError::into_inner);
-        let mut wanted = Vec::new();
-        subscribers.by_pattern.matching(&message.topic, &mut |subscriber| {
-            if subscriber.filter.wants(&message) {
-                wanted.push(subscriber);
+        let mut receivers = Vec::new();
+        subscribers.by_pattern.for_each_match(&message.topic, &mut |subscriber| {
+            if subscriber.filter.matches(&message) {
+                receivers.push(subscriber);
             }
         });
-        if wanted.is_empty() {
+        if receivers.is_empty() {
             return Ok(0);
         }
         let bytes = (message.topic.len() + message.payload.len()) as u64 + attribute_bytes(&message.attributes) + OVERHEAD;
         self.shared.reserve(bytes)?;
-        // A copy, because the request's bytes may be a small part of a large buffer.
+        // A copy: the bytes of the request may be a small part of a large buffer.
         let message =
             Message { payload: Bytes::copy_from_slice(&message.payload), publish_time: Some(time::timestamp(time::now())), ..message };
-        let held = Arc::new(Held::new(message, bytes, self.shared.clone()));
-        Ok(wanted.into_iter().map(|subscriber| u64::from(subscriber.offer(&held))).sum())
+        let message = Arc::new(SharedMessage::new(message, bytes, self.shared.clone()));
+        Ok(receivers.into_iter().map(|subscriber| u64::from(subscriber.offer(&message))).sum())
     }
 
-    /// Publishes as the next of its line. Nobody else publishes to a line meanwhile, so it arrives in order.
-    fn publish_ordered(&self, mut message: Message, line: String) -> Result<u64, Error> {
-        let mut lines = lock(&self.lines);
-        let next = lines.line(&message.topic, &line)?;
-        message.sequence = next.sequence + 1;
-        message.ordering_key = Some(line);
+    /// Publishes a message with the next sequence number of its ordering key, and returns the number. The lock is held until
+    /// the message is delivered, so messages arrive in order.
+    fn publish_ordered(&self, mut message: Message, ordering_key: String) -> Result<u64, Error> {
+        let mut sequences = lock(&self.sequences);
+        let sequence = sequences.get(&message.topic, &ordering_key)?;
+        message.sequence = sequence.last + 1;
+        message.ordering_key = Some(ordering_key);
         self.publish(message)?;
-        next.sequence += 1;
-        next.published = time::now();
-        Ok(next.sequence)
+        sequence.last += 1;
+        sequence.published = time::now();
+        Ok(sequence.last)
     }
 
-    fn subscribe<T: From<Event> + Send + 'static>(
+    fn subscribe<T: From<SubscriptionEvent> + Send + 'static>(
         self: Arc<Self>,
         pattern: String,
         name: String,
         filter: Filter,
     ) -> Result<Messages<T>, Error> {
         check::optional_name("subscription", &name)?;
-        self.shared.open()?;
-        let counted = self.shared.subscribe()?;
-        let name = if name.is_empty() { format!("{:032x}", rand::random::<u128>()) } else { name };
+        self.shared.check_open()?;
+        let permit = self.shared.subscription_permit()?;
+        let name = if name.is_empty() { id::random_text() } else { name };
         let mut subscribers = self.subscribers.write().unwrap_or_else(PoisonError::into_inner);
         if subscribers.by_name.contains_key(&name) {
-            return Err(Error::new(
-                Code::AlreadyExists,
-                "SUBSCRIPTION_IN_USE",
-                format!("a subscription {name:?} is open; choose another id or none, or end it with Unsubscribe"),
-            ));
+            return Err(subscription_in_use(&name));
         }
         subscribers.last_id += 1;
         let subscriber = Arc::new(Subscriber::new(subscribers.last_id, name.clone(), pattern, filter, &self.shared));
         subscribers.by_pattern.insert(&subscriber.pattern, subscriber.id, subscriber.clone());
         subscribers.by_name.insert(name.clone(), subscriber.clone());
         drop(subscribers);
-        let open = Open { hub: self, subscriber, _counted: counted };
-        let first = Some(T::from(Event::Subscribed(Subscribed { subscription: name })));
-        Ok(Box::pin(stream::try_unfold((open, first), |(open, mut first)| async move {
-            let event = match first.take() {
-                Some(first) => Some(first),
-                None => open.next().await?.map(T::from),
-            };
-            Ok(event.map(|event| (event, (open, first))))
-        })))
+        let subscription = OpenSubscription { hub: self, subscriber, _permit: permit };
+        let first = T::from(SubscriptionEvent::Subscribed(Subscribed { subscription: name }));
+        let events = stream::try_unfold(subscription, |subscription| async move {
+            Ok(subscription.next().await?.map(|event| (T::from(event), subscription)))
+        });
+        Ok(stream::iter([Ok(first)]).chain(events).boxed())
     }
 
     fn unsubscribe(&self, name: &str) -> bool {
@@ -140,7 +148,7 @@ impl Hub {
         subscriber.is_some_and(|subscriber| self.remove(&subscriber))
     }
 
-    /// Takes a subscription out, if it is still in.
+    /// Removes a subscription and ends its stream. Returns false if it was removed before.
     fn remove(&self, subscriber: &Subscriber) -> bool {
         let mut subscribers = self.subscribers.write().unwrap_or_else(PoisonError::into_inner);
         let present = subscribers.by_name.get(&subscriber.name).is_some_and(|other| other.id == subscriber.id);
@@ -154,30 +162,30 @@ impl Hub {
     }
 }
 
-/// A subscription while its stream is there.
-struct Open {
+/// Belongs to the stream of a subscription and removes the subscription when the stream is dropped.
+struct OpenSubscription {
     hub: Arc<Hub>,
     subscriber: Arc<Subscriber>,
-    _counted: Counted,
+    _permit: SubscriptionPermit,
 }
 
-impl Open {
-    async fn next(&self) -> Result<Option<Event>, Error> {
+impl OpenSubscription {
+    async fn next(&self) -> Result<Option<SubscriptionEvent>, Error> {
         loop {
             match self.subscriber.next() {
-                Next::Message(held) => return Ok(Some(Event::Message(held.message.clone()))),
-                Next::Gap(missed) => return Ok(Some(Event::Gap(Gap { missed }))),
-                Next::End => return Ok(None),
-                Next::Wait => tokio::select! {
+                NextItem::Message(shared) => return Ok(Some(SubscriptionEvent::Message(shared.message.clone()))),
+                NextItem::Gap(missed) => return Ok(Some(SubscriptionEvent::Gap(Gap { missed }))),
+                NextItem::End => return Ok(None),
+                NextItem::Empty => tokio::select! {
                     () = self.subscriber.changed.notified() => {}
-                    closed = self.hub.shared.closed() => return Err(closed),
+                    closed = self.hub.shared.wait_until_closed() => return Err(closed),
                 },
             }
         }
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenSubscription {
     fn drop(&mut self) {
         self.hub.remove(&self.subscriber);
     }
@@ -185,14 +193,14 @@ impl Drop for Open {
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+    use futures::{FutureExt as _, TryStreamExt as _};
 
     use super::*;
-    use crate::{LIMITS, Settings};
+    use crate::{Settings, backend::LIMITS};
     use prism_call::{
         Context,
         proto::models::pubsub::v1::{
-            PubSubBasic, PublishRequest, SubscribeRequest, SubscribeResponse, UnsubscribeRequest, subscribe_response::Event as Told,
+            PubSubBasic, PublishRequest, SubscribeRequest, SubscribeResponse, UnsubscribeRequest, subscribe_response::Event,
         },
     };
 
@@ -200,17 +208,17 @@ mod tests {
         PublishRequest { topic: "t".into(), payload: payload.to_owned().into(), ..Default::default() }
     }
 
-    fn told(response: SubscribeResponse) -> String {
+    fn event_text(response: SubscribeResponse) -> String {
         match response.event.unwrap() {
-            Told::Subscribed(_) => "subscribed".into(),
-            Told::Message(message) => String::from_utf8(message.payload.to_vec()).unwrap(),
-            Told::Gap(gap) => format!("gap {}", gap.missed),
+            Event::Subscribed(_) => "subscribed".into(),
+            Event::Message(message) => String::from_utf8(message.payload.to_vec()).unwrap(),
+            Event::Gap(gap) => format!("gap {}", gap.missed),
         }
     }
 
     #[tokio::test]
-    async fn a_slow_subscriber_is_told_of_its_gap_and_leaves_nothing_behind() {
-        let shared = Arc::new(Shared::new(Settings { subscription_buffer: 2, ..Settings::default() }));
+    async fn a_slow_subscriber_gets_a_gap_and_its_bytes_are_released() {
+        let shared = Arc::new(SharedState::new(Settings { subscription_buffer: 2, ..Settings::default() }));
         let pubsub = PubSub(Arc::new(Hub::new(shared.clone(), LIMITS)));
         let context = Context::internal("test");
         let subscribe = || SubscribeRequest { topic: "t".into(), subscription: "s".into() };
@@ -220,21 +228,21 @@ mod tests {
             pubsub.publish(&context, request(payload)).await.unwrap();
         }
         for expected in ["subscribed", "1"] {
-            assert_eq!(told(stream.try_next().await.unwrap().unwrap()), expected);
+            assert_eq!(event_text(stream.try_next().await.unwrap().unwrap()), expected);
         }
         pubsub.publish(&context, request("5")).await.unwrap();
         assert!(pubsub.unsubscribe(&context, UnsubscribeRequest { subscription: "s".into() }).await.unwrap().found);
-        let rest: Vec<_> = stream.by_ref().map(|event| told(event.unwrap())).collect().await;
+        let rest: Vec<_> = stream.by_ref().map(|event| event_text(event.unwrap())).collect().await;
         assert_eq!(rest, ["2", "gap 2", "5"]);
 
         let mut again = pubsub.subscribe(&context, subscribe()).await.unwrap();
-        assert_eq!(told(again.try_next().await.unwrap().unwrap()), "subscribed");
+        assert_eq!(event_text(again.try_next().await.unwrap().unwrap()), "subscribed");
         drop(stream);
         assert!(again.next().now_or_never().is_none());
         pubsub.publish(&context, request("6")).await.unwrap();
-        assert!(shared.used() > 0);
+        assert!(shared.used_bytes() > 0);
         drop(again);
-        assert_eq!(shared.used(), 0);
+        assert_eq!(shared.used_bytes(), 0);
         assert!(pubsub.0.subscribers.read().unwrap().by_pattern.is_empty());
     }
 }

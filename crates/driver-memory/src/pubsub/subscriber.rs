@@ -1,133 +1,70 @@
-//! One subscription: a bounded buffer between publishers, who never wait, and one stream.
+//! One open subscription and its buffer.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::{
-    super::shared::{Shared, lock},
-    Filter,
-};
+use super::filter::Filter;
+use crate::state::SharedState;
 use prism_call::proto::models::pubsub::v1::Message;
+use prism_driver::{
+    lock::lock,
+    pubsub::{NextItem, SubscriptionBuffer},
+};
 
-/// A message that buffers share. Its bytes count until the last of them is through with it.
-pub struct Held {
+/// A published message, shared by the buffers of all subscribers. Its bytes are released with the last of them.
+pub struct SharedMessage {
     pub message: Message,
     bytes: u64,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
-impl Held {
-    /// For a message whose bytes have been reserved.
-    pub fn new(message: Message, bytes: u64, shared: Arc<Shared>) -> Self {
+impl SharedMessage {
+    /// A message whose bytes the caller has reserved.
+    pub fn new(message: Message, bytes: u64, shared: Arc<SharedState>) -> Self {
         Self { message, bytes, shared }
     }
 }
 
-impl Drop for Held {
+impl Drop for SharedMessage {
     fn drop(&mut self) {
         self.shared.release(self.bytes);
     }
 }
 
-/// What a stream gets next.
-pub enum Next {
-    Message(Arc<Held>),
-    /// So many messages were dropped here.
-    Gap(u64),
-    /// Nothing yet.
-    Wait,
-    /// Nothing ever again.
-    End,
-}
-
 /// An open subscription.
 pub struct Subscriber {
-    /// Tells it from all others of its hub, also from one with the same name later.
+    /// Unique in the hub, unlike the name, which a later subscription may use again.
     pub id: u64,
     pub name: String,
     pub pattern: String,
     pub filter: Filter,
-    buffer: Mutex<Buffer>,
-    /// Something is in the buffer, or it has ended; only its one stream waits.
+    buffer: Mutex<SubscriptionBuffer<Arc<SharedMessage>>>,
+    /// Wakes the stream of the subscription after a change of the buffer.
     pub changed: Notify,
 }
 
-struct Buffer {
-    items: VecDeque<Item>,
-    messages: usize,
-    bytes: u64,
-    max_messages: usize,
-    max_bytes: u64,
-    /// Messages that were dropped behind the last item.
-    missed: u64,
-    ended: bool,
-}
-
-enum Item {
-    Message(Arc<Held>),
-    Gap(u64),
-}
-
 impl Subscriber {
-    pub fn new(id: u64, name: String, pattern: String, filter: Filter, shared: &Shared) -> Self {
-        let buffer = Buffer {
-            items: VecDeque::new(),
-            messages: 0,
-            bytes: 0,
-            max_messages: shared.settings.subscription_buffer,
-            max_bytes: shared.settings.max_bytes / 16,
-            missed: 0,
-            ended: false,
-        };
+    pub fn new(id: u64, name: String, pattern: String, filter: Filter, shared: &SharedState) -> Self {
+        let buffer = SubscriptionBuffer::new(shared.settings.subscription_buffer, shared.settings.max_bytes / 16);
         Self { id, name, pattern, filter, buffer: Mutex::new(buffer), changed: Notify::new() }
     }
 
-    /// Puts a message in; false when it was dropped for want of room.
-    pub fn offer(&self, held: &Arc<Held>) -> bool {
-        let mut buffer = lock(&self.buffer);
-        if buffer.ended {
-            return false;
-        }
-        let full = buffer.messages >= buffer.max_messages || (buffer.messages > 0 && buffer.bytes + held.bytes > buffer.max_bytes);
-        if full {
-            buffer.missed += 1;
-        } else {
-            let missed = std::mem::take(&mut buffer.missed);
-            if missed > 0 {
-                buffer.items.push_back(Item::Gap(missed));
-            }
-            buffer.messages += 1;
-            buffer.bytes += held.bytes;
-            buffer.items.push_back(Item::Message(held.clone()));
-        }
-        drop(buffer);
+    /// Adds a message to the buffer. Returns false if it was dropped.
+    pub fn offer(&self, message: &Arc<SharedMessage>) -> bool {
+        let accepted = lock(&self.buffer).offer(message.clone(), message.bytes);
         self.changed.notify_one();
-        !full
+        accepted
     }
 
-    /// Takes the next thing out.
-    pub fn next(&self) -> Next {
-        let mut buffer = lock(&self.buffer);
-        match buffer.items.pop_front() {
-            Some(Item::Message(held)) => {
-                buffer.messages -= 1;
-                buffer.bytes -= held.bytes;
-                Next::Message(held)
-            }
-            Some(Item::Gap(missed)) => Next::Gap(missed),
-            None if buffer.missed > 0 => Next::Gap(std::mem::take(&mut buffer.missed)),
-            None if buffer.ended => Next::End,
-            None => Next::Wait,
-        }
+    /// Removes the next item from the buffer.
+    pub fn next(&self) -> NextItem<Arc<SharedMessage>> {
+        lock(&self.buffer).next()
     }
 
-    /// Takes nothing more in; the stream ends behind what is buffered.
+    /// Accepts no more messages. The stream ends after those in the buffer.
     pub fn end(&self) {
-        lock(&self.buffer).ended = true;
+        lock(&self.buffer).end();
         self.changed.notify_one();
     }
 }

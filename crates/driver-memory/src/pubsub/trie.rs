@@ -1,22 +1,22 @@
-//! Subscriptions by topic pattern, found by walking the tokens of a topic.
+//! A trie of topic patterns. Looking up a topic walks along its tokens.
 
 use std::{collections::HashMap, str::Split};
 
-/// Stands for exactly one token.
+/// Matches exactly one token.
 const ANY: &str = "*";
-/// Stands, as the last token, for one or more.
+/// Matches one or more tokens; only valid as the last token.
 const REST: &str = ">";
 
-/// Values under patterns; a pattern without wildcards is a topic.
+/// Values by topic pattern. A pattern without wildcards is a topic.
 pub struct Trie<T> {
     root: Node<T>,
 }
 
 struct Node<T> {
     children: HashMap<Box<str>, Node<T>>,
-    /// Values whose pattern ends here, under their ids.
+    /// Values whose pattern ends at this node, with their ids.
     here: Vec<(u64, T)>,
-    /// Values whose pattern ends here with `>`.
+    /// Values whose pattern ends with `>` after this node.
     rest: Vec<(u64, T)>,
 }
 
@@ -45,14 +45,14 @@ impl<T> Trie<T> {
         node.here.push((id, value));
     }
 
-    /// Removes a value and the nodes that nothing is below any more.
+    /// Removes a value, and the nodes that become empty.
     pub fn remove(&mut self, pattern: &str, id: u64) {
         self.root.remove(pattern.split('.'), id);
     }
 
-    /// Shows each value whose pattern covers the topic, once.
-    pub fn matching<'a>(&'a self, topic: &str, show: &mut impl FnMut(&'a T)) {
-        self.root.matching(topic, show);
+    /// Calls `visit` once for each value whose pattern matches the topic.
+    pub fn for_each_match<'a>(&'a self, topic: &str, visit: &mut impl FnMut(&'a T)) {
+        self.root.for_each_match(topic, visit);
     }
 
     #[cfg(test)]
@@ -81,13 +81,13 @@ impl<T> Node<T> {
         }
     }
 
-    fn matching<'a>(&'a self, topic: &str, show: &mut impl FnMut(&'a T)) {
-        self.rest.iter().for_each(|(_, value)| show(value));
-        let (token, behind) = topic.split_once('.').map_or((topic, None), |(token, behind)| (token, Some(behind)));
+    fn for_each_match<'a>(&'a self, topic: &str, visit: &mut impl FnMut(&'a T)) {
+        self.rest.iter().for_each(|(_, value)| visit(value));
+        let (token, rest) = topic.split_once('.').map_or((topic, None), |(token, rest)| (token, Some(rest)));
         for child in [self.children.get(token), self.children.get(ANY)].into_iter().flatten() {
-            match behind {
-                Some(behind) => child.matching(behind, show),
-                None => child.here.iter().for_each(|(_, value)| show(value)),
+            match rest {
+                Some(rest) => child.for_each_match(rest, visit),
+                None => child.here.iter().for_each(|(_, value)| visit(value)),
             }
         }
     }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_what_the_pattern_says() {
+    fn finds_all_patterns_that_match_a_topic() {
         let patterns = ["a", "a.b", "a.*", "*.b", "a.>", ">", "*", "a.*.c", "*.*.>"];
         let mut trie = Trie::default();
         for (id, pattern) in (0..).zip(patterns) {
@@ -113,7 +113,7 @@ mod tests {
             ("a.x.c.d", "*.*.> > a.>"),
         ] {
             let mut found = Vec::new();
-            trie.matching(topic, &mut |pattern| found.push(*pattern));
+            trie.for_each_match(topic, &mut |pattern| found.push(*pattern));
             found.sort_unstable();
             assert_eq!(found.join(" "), expected, "{topic}");
         }

@@ -1,9 +1,10 @@
-//! Queue: ready messages in order, scheduled ones by time, leased ones by lease, all queues of a keyspace under one lock, so
-//! that a message moves to its dead-letter queue in one step.
+//! Queue: all queues of a keyspace under one lock, so that a message moves to its dead-letter queue in one atomic step.
 
+mod basic;
 mod dead_letter;
-mod rpc;
-mod state;
+mod delayed;
+mod messages;
+mod priority;
 #[cfg(test)]
 mod tests;
 mod visibility;
@@ -17,53 +18,53 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use self::state::{Message, State};
-use super::shared::{Shared, lock};
-use prism_call::Error;
+use self::messages::{Message, QueueState};
+use crate::state::SharedState;
+use prism_call::{Error, proto::Interfaces};
 use prism_driver::{
-    Limits, check,
+    Limits, check, id,
+    lock::lock,
+    queue::{message_limit, wait_time},
     time::{self, Millis},
 };
 
-/// The queues of one keyspace.
+/// The queue interfaces over one keyspace.
 pub struct Queues {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     limits: Limits,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
-/// Longest wait for a message.
-const MAX_WAIT: Duration = Duration::from_secs(20);
-/// Most messages in one answer.
-const MAX_MESSAGES: u32 = 100;
+/// Adds the queue interfaces to those of a keyspace.
+pub fn add(queues: &Arc<Queues>, interfaces: &mut Interfaces) {
+    interfaces.queue_basic = Some(queues.clone());
+    interfaces.queue_dead_letter = Some(queues.clone());
+    interfaces.queue_delayed = Some(queues.clone());
+    interfaces.queue_priority = Some(queues.clone());
+    interfaces.queue_visibility = Some(queues.clone());
+}
 
 impl Queues {
-    pub fn new(shared: Arc<Shared>, limits: Limits) -> Self {
-        Self { state: Mutex::new(State::new(shared.clone())), shared, limits }
+    pub fn new(shared: Arc<SharedState>, limits: Limits) -> Self {
+        Self { state: Mutex::new(QueueState::new(shared.clone())), shared, limits }
     }
 
-    /// Ends leases whose time is over, and forgets queues that hold nothing.
+    /// Ends leases that have expired, and removes queues that are not used.
     pub fn sweep(&self) {
         let mut state = lock(&self.state);
-        state.settle_leases(time::now());
-        state.forget_empty();
+        state.expire_leases(time::now());
+        state.remove_unused();
     }
 
-    /// The state as it is now: leases whose time was over have ended.
-    fn state(&self, now: Millis) -> Result<MutexGuard<'_, State>, Error> {
-        self.shared.open()?;
+    /// Locks the state, and ends leases that have expired.
+    fn state(&self, now: Millis) -> Result<MutexGuard<'_, QueueState>, Error> {
+        self.shared.check_open()?;
         let mut state = lock(&self.state);
-        state.settle_leases(now);
+        state.expire_leases(now);
         Ok(state)
     }
 
-    fn check(&self, queue: &str, payload: &[u8], attributes: &BTreeMap<String, String>) -> Result<(), Error> {
-        check::name("queue", queue)?;
-        check::value(&self.limits, "payload", payload)?;
-        check::attributes(attributes)
-    }
-
-    /// Puts a checked message in, ready at once or at a time, and gives its id.
+    /// Adds a message that was checked, and returns its id. The message becomes ready when it is due, or at once.
     fn put(
         &self,
         queue: &str,
@@ -72,32 +73,31 @@ impl Queues {
         priority: u32,
         due: Option<Millis>,
     ) -> Result<String, Error> {
-        let id = format!("{:032x}", rand::random::<u128>());
+        let id = id::random_text();
         let now = time::now();
-        // A copy, because the request's bytes may be a small part of a large buffer.
+        // A copy: the bytes of the request may be a small part of a large buffer.
         let payload = Bytes::copy_from_slice(payload);
         let message = Message { id: id.clone(), payload, attributes, enqueued: now, attempts: 0, priority };
         let mut state = self.state(now)?;
         self.shared.reserve(message.size())?;
         match due.filter(|due| *due > now) {
             Some(due) => state.schedule(queue, message, due),
-            None => state.ready(queue, message, None, now),
+            None => state.make_ready(queue, message, None, now),
         }
         Ok(id)
     }
 
-    /// Takes what is ready, or waits for it; `take` removes or leases one message.
+    /// Takes messages that are ready, or waits for the first one. `take` removes or leases one message.
     async fn take<T>(
         &self,
         queue: &str,
         limit: u32,
         wait: Option<&prost_types::Duration>,
-        take: impl Fn(&mut State, Millis) -> Option<T>,
+        take: impl Fn(&mut QueueState, Millis) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
         check::name("queue", queue)?;
-        let limit = check::limit("limit", limit, 1, MAX_MESSAGES)? as usize;
-        let wait = wait.map_or(Ok(Duration::ZERO), |wait| time::between("wait", wait, Duration::ZERO, MAX_WAIT))?;
-        let until = Instant::now() + wait;
+        let limit = message_limit(limit)?;
+        let until = Instant::now() + wait_time(wait)?;
         loop {
             let (changed, due) = {
                 let now = time::now();
@@ -106,14 +106,14 @@ impl Queues {
                 if !taken.is_empty() || Instant::now() >= until {
                     return Ok(taken);
                 }
-                // Registered under the lock, so that nothing that comes from now on is missed.
-                (state.waiter(queue), state.next_due(queue))
+                // Registered while the lock is held, so that no later change is missed.
+                (state.wait_for_change(queue), state.next_due(queue))
             };
             let due = due.map_or(until, |due| Instant::now() + Duration::from_millis(u64::try_from(due - time::now()).unwrap_or(0)));
             tokio::select! {
                 () = changed => {}
                 () = tokio::time::sleep_until(due.min(until)) => {}
-                closed = self.shared.closed() => return Err(closed),
+                closed = self.shared.wait_until_closed() => return Err(closed),
             }
         }
     }

@@ -1,7 +1,7 @@
-//! What the behaviour suites can't see: the accounting, and that waiting is not polling.
+//! Tests of what the behaviour suites can't see: accounting of bytes, and waiting without polling.
 
 use super::*;
-use crate::{LIMITS, Settings};
+use crate::{Settings, backend::LIMITS};
 use prism_call::{
     Context,
     proto::models::queue::v1::{
@@ -10,8 +10,8 @@ use prism_call::{
     },
 };
 
-fn queues() -> (Arc<Queues>, Arc<Shared>, Context) {
-    let shared = Arc::new(Shared::new(Settings::default()));
+fn queues() -> (Arc<Queues>, Arc<SharedState>, Context) {
+    let shared = Arc::new(SharedState::new(Settings::default()));
     (Arc::new(Queues::new(shared.clone(), LIMITS)), shared, Context::internal("test"))
 }
 
@@ -24,7 +24,7 @@ fn take(queue: &str, wait: Duration) -> DequeueRequest {
 }
 
 #[tokio::test]
-async fn waits_until_something_comes_or_is_due() {
+async fn waits_until_a_message_arrives_or_is_due() {
     let (queues, shared, context) = queues();
     let waiting = {
         let (queues, context) = (queues.clone(), context.clone());
@@ -44,7 +44,7 @@ async fn waits_until_something_comes_or_is_due() {
 
     assert!(queues.dequeue(&context, take("none", delay)).await.unwrap().messages.is_empty());
     queues.sweep();
-    assert_eq!(shared.used(), 0);
+    assert_eq!(shared.used_bytes(), 0);
     assert!(lock(&queues.state).queues.is_empty());
 }
 
@@ -55,20 +55,20 @@ async fn bytes_move_with_messages() {
         |target: &str| ConfigureDeadLetterRequest { queue: "q".into(), dead_letter_queue: target.into(), max_delivery_attempts: 1 };
     queues.configure_dead_letter(&context, configure("dead")).await.unwrap();
     queues.enqueue(&context, put("q")).await.unwrap();
-    let before = shared.used();
+    let before = shared.used_bytes();
     let leased =
         queues.dequeue_with_timeout(&context, DequeueWithTimeoutRequest { queue: "q".into(), ..Default::default() }).await.unwrap();
     let lease = leased.messages[0].lease.clone();
     queues.release(&context, ReleaseRequest { lease, delay: None }).await.unwrap();
-    assert!(shared.used() > before);
+    assert!(shared.used_bytes() > before);
     assert_eq!(queues.redrive(&context, RedriveRequest { queue: "q".into(), limit: 0 }).await.unwrap().moved, 1);
     queues.sweep();
-    assert_eq!(shared.used(), before);
+    assert_eq!(shared.used_bytes(), before);
     assert_eq!(queues.dequeue(&context, take("q", Duration::ZERO)).await.unwrap().messages[0].delivery_attempt, 1);
     queues.configure_dead_letter(&context, configure("")).await.unwrap();
     queues.sweep();
-    assert_eq!(shared.used(), 0);
+    assert_eq!(shared.used_bytes(), 0);
     queues.enqueue(&context, put("q")).await.unwrap();
     drop(queues);
-    assert_eq!(shared.used(), 0);
+    assert_eq!(shared.used_bytes(), 0);
 }

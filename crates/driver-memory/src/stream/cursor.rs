@@ -1,4 +1,4 @@
-//! Cursors of streams: which stream, and for each partition the offset to continue at.
+//! Cursors of streams: a tag of the stream, and for each partition the offset at which a read continues.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -7,30 +7,30 @@ use prost::encoding::{decode_varint, encode_varint};
 use prism_call::Error;
 use prism_driver::cursor;
 
-/// A cursor of the stream with these places.
-pub fn encode(stream: &str, places: impl IntoIterator<Item = (u32, u64)>) -> String {
+/// Encodes a cursor of a stream from the partitions and their offsets.
+pub fn encode(stream: &str, positions: impl IntoIterator<Item = (u32, u64)>) -> String {
     let mut bytes = tag(stream).to_vec();
-    for (partition, offset) in places {
+    for (partition, offset) in positions {
         encode_varint(u64::from(partition), &mut bytes);
         encode_varint(offset, &mut bytes);
     }
     cursor::encode(&bytes)
 }
 
-/// The places of a cursor; `None` for the empty one, an error for one of another stream.
+/// Decodes a cursor; `None` if it is empty. A cursor of another stream is an error.
 pub fn decode(stream: &str, text: &str) -> Result<Option<Vec<(u32, u64)>>, Error> {
     let Some(bytes) = cursor::decode(text)? else { return Ok(None) };
     let Some(mut rest) = bytes.strip_prefix(&tag(stream)[..]) else { return Err(cursor::invalid()) };
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     while !rest.is_empty() {
         let partition = decode_varint(&mut rest).ok().and_then(|number| u32::try_from(number).ok());
         let (Some(partition), Ok(offset)) = (partition, decode_varint(&mut rest)) else { return Err(cursor::invalid()) };
-        places.push((partition, offset));
+        positions.push((partition, offset));
     }
-    if places.is_empty() { Err(cursor::invalid()) } else { Ok(Some(places)) }
+    if positions.is_empty() { Err(cursor::invalid()) } else { Ok(Some(positions)) }
 }
 
-/// Tells streams apart.
+/// A hash of the stream's name, so that a cursor of another stream is noticed.
 fn tag(stream: &str) -> [u8; 4] {
     let mut hasher = DefaultHasher::new();
     stream.hash(&mut hasher);

@@ -1,71 +1,76 @@
-//! Reads the records of a stream page after page, and waits for new ones where that is wanted.
+//! Reads the records of a stream in pages, and waits for new records if the read follows the stream.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use futures::stream;
 
 use super::{
-    super::shared::{Shared, lock},
     Streams, cursor,
-    log::{Log, State},
+    log::{Log, LogState},
     partition::Partition,
 };
-use prism_call::{Code, Error, Messages, proto::models::stream::v1::Record};
-use prism_driver::{check, time::Millis};
+use crate::state::SharedState;
+use prism_call::{Error, Messages, proto::models::stream::v1::Record};
+use prism_driver::{check, cursor as opaque, lock::lock, stream::offset_expired, time::Millis};
 
-/// Records that are copied under one hold of the lock.
+/// Records that are copied while the lock is held once.
 const PAGE: usize = 128;
 
-/// Where a read begins.
+/// Where a read starts.
 pub enum Start {
     Oldest,
     Offset(u64),
     Time(Millis),
     Cursor(String),
-    /// With what is appended from now on.
+    /// With the records that are appended from now on.
     Latest,
 }
 
 /// Where a read ends.
 pub enum End {
-    /// Behind the record that is the last now.
+    /// After the record that is the last one now.
     Now,
+    /// Before this offset.
     Offset(u64),
+    /// Before the first record of this time or later.
     Time(Millis),
-    /// Never: it waits for new records.
+    /// Never: the read waits for new records.
     Follow,
 }
 
-/// What to read.
-pub struct Read<'a> {
+/// The part of a stream to read.
+pub struct ReadRange<'a> {
     pub stream: &'a str,
-    /// Only this partition.
+    /// `None` = all partitions.
     pub partition: Option<u32>,
     pub start: Start,
     pub end: End,
-    /// 0 is no limit.
+    /// Most records; 0 = no limit.
     pub limit: u32,
 }
 
-struct Reader {
+/// A read in progress.
+struct StreamReader {
     log: Arc<Log>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
+    /// The only partition to read; `None` = all of them.
     only: Option<u32>,
-    /// For each partition the offset to continue at.
-    places: Vec<u64>,
-    /// For each partition the offset to end before; `None` follows.
+    /// The next offset of each partition.
+    positions: Vec<u64>,
+    /// The offset of each partition before which the read ends; `None` if it follows the stream.
     ends: Option<Vec<u64>>,
-    /// The partition to begin the next page with.
-    turn: usize,
+    /// The partition with which the next page starts.
+    next_partition: usize,
     page: VecDeque<Record>,
-    left: Option<u32>,
+    /// Records until the limit of the request; `None` = no limit.
+    remaining: Option<u32>,
 }
 
 impl Streams {
-    /// Reads records; `response` makes the message of each.
-    pub fn read<T: Send + 'static>(&self, read: &Read<'_>, response: fn(Record) -> T) -> Result<Messages<T>, Error> {
+    /// Reads records; `response` wraps each in the message of the RPC.
+    pub fn read<T: Send + 'static>(&self, read: &ReadRange<'_>, response: fn(Record) -> T) -> Result<Messages<T>, Error> {
         check::name("stream", read.stream)?;
-        let places = match &read.start {
+        let from_cursor = match &read.start {
             Start::Cursor(text) => cursor::decode(read.stream, text)?,
             _ => None,
         };
@@ -76,22 +81,21 @@ impl Streams {
                 state.partition(partition)?;
             }
             let ends = ends(&state, &read.end);
-            let places = match places {
-                Some(places) => from_cursor(&state, read.partition, &places)?,
-                None => state.partitions.iter().map(|partition| read.start.place(partition)).collect(),
+            let positions = match from_cursor {
+                Some(cursor) => cursor_positions(&state, read.partition, &cursor)?,
+                None => state.partitions.iter().map(|partition| read.start.offset_in(partition)).collect(),
             };
-            let left = (read.limit > 0).then_some(read.limit);
-            let mut reader = Reader {
+            let mut reader = StreamReader {
                 log: log.clone(),
                 shared: self.shared.clone(),
                 only: read.partition,
-                places,
+                positions,
                 ends,
-                turn: 0,
+                next_partition: 0,
                 page: VecDeque::new(),
-                left,
+                remaining: (read.limit > 0).then_some(read.limit),
             };
-            // The first page is read now, so that a cursor that has expired is told at once.
+            // The first page is read now, so that the call itself fails if the cursor has expired.
             reader.fill(&state)?;
             reader
         };
@@ -103,8 +107,8 @@ impl Streams {
 }
 
 impl Start {
-    /// The offset that it means in a partition.
-    pub fn place(&self, partition: &Partition) -> u64 {
+    /// The offset in a partition at which the read starts.
+    pub fn offset_in(&self, partition: &Partition) -> u64 {
         match self {
             Self::Offset(offset) => (*offset).max(partition.oldest()),
             Self::Time(time) => partition.offset_at(*time),
@@ -114,7 +118,8 @@ impl Start {
     }
 }
 
-fn ends(state: &State, end: &End) -> Option<Vec<u64>> {
+/// The offset of each partition before which a read ends; `None` if it follows the stream.
+fn ends(state: &LogState, end: &End) -> Option<Vec<u64>> {
     let end_of = |partition: &Partition| match end {
         End::Offset(offset) => (*offset).min(partition.next_offset),
         End::Time(time) => partition.offset_at(*time),
@@ -123,32 +128,32 @@ fn ends(state: &State, end: &End) -> Option<Vec<u64>> {
     if matches!(end, End::Follow) { None } else { Some(state.partitions.iter().map(end_of).collect()) }
 }
 
-/// A partition that the cursor doesn't know was made after it, so all of it is behind the cursor.
-fn from_cursor(state: &State, only: Option<u32>, cursor: &[(u32, u64)]) -> Result<Vec<u64>, Error> {
-    let mut places = vec![0; state.partitions.len()];
+/// The offsets of a cursor. A partition that it does not contain is newer than the cursor, and is read from its start.
+fn cursor_positions(state: &LogState, only: Option<u32>, cursor: &[(u32, u64)]) -> Result<Vec<u64>, Error> {
+    let mut positions = vec![0; state.partitions.len()];
     for (partition, offset) in cursor {
-        let place = places.get_mut(*partition as usize).ok_or_else(prism_driver::cursor::invalid)?;
-        *place = *offset;
+        let position = positions.get_mut(*partition as usize).ok_or_else(opaque::invalid)?;
+        *position = *offset;
     }
     let known = |only: u32| cursor.iter().any(|(partition, _)| *partition == only);
     if only.is_some_and(|only| !known(only)) {
-        return Err(prism_driver::cursor::invalid());
+        return Err(opaque::invalid());
     }
-    Ok(places)
+    Ok(positions)
 }
 
-impl Reader {
+impl StreamReader {
     async fn next(&mut self) -> Result<Option<Record>, Error> {
         loop {
-            if self.left == Some(0) {
+            if self.remaining == Some(0) {
                 return Ok(None);
             }
             if let Some(record) = self.page.pop_front() {
-                self.left = self.left.map(|left| left - 1);
+                self.remaining = self.remaining.map(|remaining| remaining - 1);
                 return Ok(Some(record));
             }
             tokio::task::consume_budget().await;
-            self.shared.open()?;
+            self.shared.check_open()?;
             let log = self.log.clone();
             let changed = log.changed.notified();
             self.fill(&lock(&log.state))?;
@@ -158,23 +163,23 @@ impl Reader {
             if self.ends.is_some() {
                 return Ok(None);
             }
-            // What was appended since the page was read counts too: the future exists since before.
+            // The future was created before the page was read, so records that were appended since then also wake it.
             tokio::select! {
                 () = changed => {}
-                closed = self.shared.closed() => return Err(closed),
+                closed = self.shared.wait_until_closed() => return Err(closed),
             }
         }
     }
 
-    /// Copies the next records of all partitions, each partition getting its share of the page.
-    fn fill(&mut self, state: &State) -> Result<(), Error> {
-        // Whatever is in a partition that was made meanwhile is new.
-        self.places.resize(state.partitions.len(), 0);
-        let count = self.places.len();
-        let room = self.left.map_or(PAGE, |left| PAGE.min(left as usize));
+    /// Copies the next records of the partitions into the page. Each partition gets the same share of it.
+    fn fill(&mut self, state: &LogState) -> Result<(), Error> {
+        // Partitions that were added since are read from their start.
+        self.positions.resize(state.partitions.len(), 0);
+        let count = self.positions.len();
+        let room = self.remaining.map_or(PAGE, |remaining| PAGE.min(remaining as usize));
         let share = if self.only.is_some() { room } else { room.div_ceil(count) };
         for step in 0..count {
-            let index = (self.turn + step) % count;
+            let index = (self.next_partition + step) % count;
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             if self.only.is_some_and(|only| only != number) {
                 continue;
@@ -184,29 +189,19 @@ impl Reader {
                 Some(ends) => ends.get(index).copied().unwrap_or(0),
                 None => u64::MAX,
             };
-            if self.places[index] < partition.horizon && self.places[index] < end {
-                return Err(expired(partition.oldest()));
+            if self.positions[index] < partition.expired_to && self.positions[index] < end {
+                return Err(offset_expired(partition.oldest()));
             }
-            for record in partition.from(self.places[index]).take_while(|record| record.offset < end).take(share) {
-                self.places[index] = record.offset + 1;
+            for record in partition.from(self.positions[index]).take_while(|record| record.offset < end).take(share) {
+                self.positions[index] = record.offset + 1;
                 let cursor = match self.only {
                     Some(only) => cursor::encode(&self.log.name, [(only, record.offset + 1)]),
-                    None => cursor::encode(&self.log.name, (0..).zip(self.places.iter().copied())),
+                    None => cursor::encode(&self.log.name, (0..).zip(self.positions.iter().copied())),
                 };
-                self.page.push_back(record.shown(number, cursor));
+                self.page.push_back(record.to_proto(number, cursor));
             }
         }
-        self.turn = (self.turn + 1) % count;
+        self.next_partition = (self.next_partition + 1) % count;
         Ok(())
     }
-}
-
-/// `OUT_OF_RANGE OFFSET_EXPIRED`
-fn expired(first_offset: u64) -> Error {
-    Error::new(
-        Code::OutOfRange,
-        "OFFSET_EXPIRED",
-        format!("retention has removed records that were not read yet; the oldest one that is there has offset {first_offset}"),
-    )
-    .with("first_offset", first_offset.to_string())
 }

@@ -1,9 +1,9 @@
-//! What the behaviour suites can't see: the accounting, and that nothing stays behind.
+//! Tests of what the behaviour suites can't see: accounting of bytes, and removal of unused streams.
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 
 use super::*;
-use crate::{LIMITS, Settings};
+use crate::{Settings, backend::LIMITS};
 use prism_call::{
     Context,
     proto::models::stream::v1::{
@@ -13,8 +13,8 @@ use prism_call::{
     },
 };
 
-fn streams() -> (Streams, Arc<Shared>, Context) {
-    let shared = Arc::new(Shared::new(Settings::default()));
+fn streams() -> (Streams, Arc<SharedState>, Context) {
+    let shared = Arc::new(SharedState::new(Settings::default()));
     (Streams::new(shared.clone(), LIMITS), shared, Context::internal("test"))
 }
 
@@ -28,42 +28,42 @@ fn read() -> ReadRequest {
 }
 
 #[tokio::test]
-async fn gives_back_every_byte() {
+async fn releases_every_byte() {
     let (streams, shared, context) = streams();
     let mut follower = StreamBasic::read(&streams, &context, ReadRequest { follow: true, ..read() }).await.unwrap();
     assert!(follower.next().now_or_never().is_none());
     streams.sweep();
-    let name = shared.used();
+    let name = shared.used_bytes();
     assert_eq!(name, 1 + OVERHEAD);
     for key in ["a", "b", "a", ""] {
         append(&streams, &context, key).await;
     }
     assert_eq!(follower.try_next().await.unwrap().unwrap().record.unwrap().offset, 0);
-    assert_eq!(shared.used(), name + 7 + 4 * OVERHEAD);
+    assert_eq!(shared.used_bytes(), name + 7 + 4 * OVERHEAD);
     let compacted = streams.compact(&context, CompactRequest { stream: "s".into(), by_key: true }).await.unwrap();
     assert_eq!((compacted.removed, compacted.first_offset), (Some(1), Some(1)));
-    assert_eq!(shared.used(), name + 5 + 3 * OVERHEAD);
+    assert_eq!(shared.used_bytes(), name + 5 + 3 * OVERHEAD);
     streams.set_partitions(&context, SetPartitionsRequest { stream: "s".into(), count: 3 }).await.unwrap();
     let group = CreateConsumerGroupRequest { stream: "s".into(), group: "g".into(), start: None };
     streams.create_consumer_group(&context, group).await.unwrap();
     let policy = Some(RetentionPolicy { max_records: Some(1), ..Default::default() });
     streams.set_retention(&context, SetRetentionRequest { stream: "s".into(), policy }).await.unwrap();
-    assert_eq!(shared.used(), name + 1 + OVERHEAD + 2 * OVERHEAD + 1 + OVERHEAD);
+    assert_eq!(shared.used_bytes(), name + 1 + OVERHEAD + 2 * OVERHEAD + 1 + OVERHEAD);
     drop((streams, follower));
-    assert_eq!(shared.used(), 0);
+    assert_eq!(shared.used_bytes(), 0);
 }
 
 #[tokio::test]
-async fn what_nobody_appended_to_is_forgotten() {
+async fn a_stream_without_records_is_removed() {
     let (streams, shared, context) = streams();
     let follower = StreamBasic::read(&streams, &context, ReadRequest { follow: true, ..read() }).await.unwrap();
     drop(follower);
     streams.sweep();
-    assert_eq!(shared.used(), 0);
+    assert_eq!(shared.used_bytes(), 0);
 }
 
 #[tokio::test]
-async fn a_reader_who_is_slower_than_retention_is_told() {
+async fn a_reader_that_is_slower_than_retention_gets_an_error() {
     let (streams, _, context) = streams();
     for _ in 0..3 {
         append(&streams, &context, "").await;
@@ -82,7 +82,7 @@ async fn a_reader_who_is_slower_than_retention_is_told() {
 }
 
 #[tokio::test]
-async fn a_member_who_leaves_gives_its_records_back() {
+async fn records_of_a_member_that_leaves_are_delivered_again() {
     let (streams, _, context) = streams();
     let group = CreateConsumerGroupRequest { stream: "s".into(), group: "g".into(), start: None };
     streams.create_consumer_group(&context, group).await.unwrap();

@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 
+use crate::{id, lock::lock};
 use prism_call::{Code, Error, proto::models::keyvalue::v1::Entry};
 
 /// How long a transaction stays open when its request does not say.
@@ -92,16 +93,16 @@ impl Table {
             )
             .with("limit", self.capacity.transactions.to_string()));
         }
-        let (id, ends) = (rand::random(), Instant::now() + timeout);
+        let (id, ends) = (id::random(), Instant::now() + timeout);
         state.ends.insert((ends, id));
         state.open.insert(id, Open { ends, held: Ended::default(), bytes: 0 });
-        Ok(format!("{id:032x}"))
+        Ok(id::to_text(id))
     }
 
     /// Looks at an open one.
     pub fn with<T>(&self, handle: &str, look: impl FnOnce(&Open) -> T) -> Result<T, Error> {
         let state = self.state();
-        parse(handle).and_then(|id| state.open.get(&id)).map(look).ok_or_else(not_found)
+        id::parse(handle).and_then(|id| state.open.get(&id)).map(look).ok_or_else(not_found)
     }
 
     /// Changes an open one. The change gets how many more bytes it may remember, and leaves the transaction as it was
@@ -109,7 +110,7 @@ impl Table {
     pub fn change<T>(&self, handle: &str, change: impl FnOnce(&mut Open, usize) -> Result<T, Error>) -> Result<T, Error> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let open = parse(handle).and_then(|id| state.open.get_mut(&id)).ok_or_else(not_found)?;
+        let open = id::parse(handle).and_then(|id| state.open.get_mut(&id)).ok_or_else(not_found)?;
         let before = open.bytes;
         let room = (self.capacity.bytes_each - before).min(self.capacity.bytes.saturating_sub(state.bytes));
         let answer = change(open, room)?;
@@ -120,12 +121,12 @@ impl Table {
     /// Ends one; `None` when it is not open.
     pub fn end(&self, handle: &str) -> Option<Ended> {
         let mut state = self.state();
-        state.remove(parse(handle)?)
+        state.remove(id::parse(handle)?)
     }
 
     /// The state without the transactions whose time is over.
     fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let now = Instant::now();
         while let Some(&(ends, id)) = state.ends.first()
             && ends <= now
@@ -202,11 +203,6 @@ fn fits(adds: usize, frees: usize, room: usize) -> Result<usize, Error> {
 
 fn too_large(problem: &str) -> Error {
     Error::new(Code::ResourceExhausted, "TRANSACTION_TOO_LARGE", format!("the transaction is too large: {problem}"))
-}
-
-fn parse(handle: &str) -> Option<u128> {
-    // A sign would parse too, and a second spelling of a handle is none.
-    (handle.len() == 32 && handle.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| u128::from_str_radix(handle, 16).ok())?
 }
 
 /// `NOT_FOUND TRANSACTION_NOT_FOUND`

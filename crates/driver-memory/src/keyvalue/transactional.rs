@@ -1,9 +1,9 @@
-//! The atomic step under `keyvalue_transactional`.
+//! `keyvalue_transactional`: the atomic operation. Interactive transactions are in `prism_driver::transactions`.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Map, Store, Write};
+use super::{EntryMap, KeyValue, Write};
 use prism_call::{
     Context, Error,
     proto::models::keyvalue::v1::{
@@ -18,23 +18,23 @@ use prism_driver::{
 };
 
 #[async_trait]
-impl AtomicStore for Store {
+impl AtomicStore for KeyValue {
     fn limits(&self) -> Limits {
         self.limits
     }
 
     async fn get(&self, _: &Context, key: Bytes) -> Result<Option<Entry>, Error> {
-        Ok(self.read()?.live(&key, time::now()).map(|stored| stored.entry(key)))
+        Ok(self.read()?.live(&key, time::now()).map(|stored| stored.to_entry(key)))
     }
 
     async fn transact(&self, _: &Context, request: TransactRequest) -> Result<TransactResponse, Error> {
-        // Both lists are made ready outside the lock; requests are small, and most have one list.
+        // Both lists are prepared before the lock is taken; requests are small, and most have only one list.
         let (then_writes, else_writes) = (writes(&request.then_operations)?, writes(&request.else_operations)?);
         let now = time::now();
         let mut map = self.write(now)?;
         let succeeded = request.conditions.iter().all(|condition| map.holds(condition, now));
         let (operations, writes) = if succeeded { (request.then_operations, then_writes) } else { (request.else_operations, else_writes) };
-        map.make_room(&self.shared, &writes, now)?;
+        map.reserve(&self.shared, &writes, now)?;
         let stores = writes.iter().any(|write| write.value.is_some());
         let revision = if stores { map.next_revision() } else { 0 };
         let mut writes = writes.into_iter();
@@ -44,7 +44,7 @@ impl AtomicStore for Store {
     }
 }
 
-/// The writes among the operations, in their order.
+/// The writes among the operations, in the same order.
 fn writes(operations: &[Operation]) -> Result<Vec<Write>, Error> {
     let mut writes = Vec::new();
     for operation in operations {
@@ -57,17 +57,17 @@ fn writes(operations: &[Operation]) -> Result<Vec<Write>, Error> {
     Ok(writes)
 }
 
-impl Map {
+impl EntryMap {
     fn holds(&self, condition: &Condition, now: Millis) -> bool {
         let stored = self.live(&condition.key, now);
-        let (numbers, value) = (stored.map(|stored| stored.numbers).unwrap_or_default(), stored.map(|stored| &stored.value[..]));
+        let (numbers, value) = (stored.map(|stored| stored.metadata.numbers).unwrap_or_default(), stored.map(|stored| &stored.value[..]));
         condition.predicate.as_ref().is_some_and(|predicate| transactions::holds(predicate, numbers, value))
     }
 
-    /// Does one operation; `writes` gives the one that a set or a delete stands for.
+    /// Runs one operation. A set or a delete takes its write from `writes`.
     fn run(&mut self, operation: Operation, writes: &mut impl Iterator<Item = Write>, revision: u64, now: Millis) -> Option<Outcome> {
         Some(match operation.action? {
-            Action::Get(get) => Outcome::Get(GetResult { entry: self.live(&get.key, now).map(|stored| stored.entry(get.key)) }),
+            Action::Get(get) => Outcome::Get(GetResult { entry: self.live(&get.key, now).map(|stored| stored.to_entry(get.key)) }),
             Action::Set(_) => {
                 self.apply(writes.next()?, revision, now);
                 Outcome::Set(SetResult { revision })
@@ -76,7 +76,7 @@ impl Map {
                 let removed = self.apply(writes.next()?, 0, now).filter(|stored| stored.is_live(now));
                 Outcome::Delete(DeleteResult {
                     deleted: removed.is_some(),
-                    previous_revision: removed.map(|stored| stored.numbers.revision),
+                    previous_revision: removed.map(|stored| stored.metadata.numbers.revision),
                 })
             }
         })
