@@ -4,6 +4,7 @@
 //! A leaf: configuration, slots and commands read it, and it reads nothing but the descriptors of the protos. What the
 //! compiled drivers implement is handed in where it is compared.
 
+mod contract;
 mod find;
 mod load;
 mod matrix;

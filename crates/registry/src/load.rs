@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Backend, Model, Name, Pattern, Problems, Registry,
+    Backend, Model, Name, Pattern, Problems, Registry, contract,
     model::{Capabilities, Capability},
 };
 use prism_yaml::{self as yaml, EMBEDDED, Position, Problem};
@@ -92,8 +92,9 @@ impl Loader {
                 }
             }
             Some(("patterns", _)) => {
-                if let Some(pattern) = self.parse::<Pattern>(path, text) {
+                if let Some(mut pattern) = self.parse::<Pattern>(path, text) {
                     self.name(path, "patterns", &pattern.name);
+                    contract::complete(&mut pattern, path, &mut self.problems);
                     self.patterns.push(pattern);
                 }
             }

@@ -1,6 +1,6 @@
 //! The RPCs of a service, read from the compiled protos.
 
-use prost_reflect::{MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{FileDescriptor, MethodDescriptor, ServiceDescriptor, prost_types::source_code_info::Location};
 use serde::Serialize;
 
 use prism_call::proto;
@@ -54,12 +54,19 @@ pub fn rpcs(service: &str) -> Vec<Rpc> {
 }
 
 fn first_paragraph(service: &ServiceDescriptor, method: &MethodDescriptor) -> String {
-    let file = service.parent_file();
-    let Some(info) = file.file_descriptor_proto().source_code_info.as_ref() else { return String::new() };
-    info.location
-        .iter()
-        .find(|location| location.path == method.path())
-        .and_then(|location| location.leading_comments.as_deref())
-        .map(|comment| comment.lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
-        .unwrap_or_default()
+    let location = location(&service.parent_file(), method.path());
+    let comment = location.and_then(|location| location.leading_comments).unwrap_or_default();
+    comment.lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the line of its proto that something is defined on, from 1; 0 if the descriptors have no source information.
+pub(super) fn proto_line(file: &FileDescriptor, path: &[i32]) -> u64 {
+    // The first number of a span is its line, counted from 0.
+    let line = location(file, path).and_then(|location| location.span.first().copied());
+    line.and_then(|line| u64::try_from(line).ok()).map_or(0, |line| line + 1)
+}
+
+fn location(file: &FileDescriptor, path: &[i32]) -> Option<Location> {
+    let info = file.file_descriptor_proto().source_code_info.as_ref()?;
+    info.location.iter().find(|location| location.path == path).cloned()
 }

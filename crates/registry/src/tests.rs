@@ -108,7 +108,14 @@ fn each_broken_rule_is_reported_with_file_and_line() {
         ("  status: planned", "  status: implemented", "demo.yaml:15: the protos have no service `s`; write proto/p"),
         ("operation: Set", "operation: Sit", "demo.yaml:19: unknown operation `Sit`; did you mean `Set`?"),
         ("{slot: storage", "{slot: storge", "demo.yaml:19: unknown slot `storge`; did you mean `storage`?"),
-        ("methods: [Put]", "methods: [Put, Take]", "demo.yaml:16: `implementation` does not tell how `Take` is done"),
+        ("methods: [Put]", "methods: [Put, Take]", "demo.yaml:16: `implementation` has no entry for `Take`"),
+        (
+            "service: s\n",
+            "service: prism.patterns.keyvalue.v1.KeyValueService\n",
+            "demo.yaml:10: `required_interfaces` is read from the options in proto/prism/patterns/keyvalue/v1/keyvalue.proto; remove it here",
+        ),
+        ("service: s\n", "service: prism.patterns.keyvalue.v1.KeyValueService\n", "demo.yaml:16: `methods` is read from"),
+        ("service: s\n", "service: prism.patterns.keyvalue.v1.KeyValueService\n", "demo.yaml:19: `implementation` is read from"),
         (
             "    description: S\n",
             "    optional: true\n    description: S\n",
@@ -187,6 +194,36 @@ fn rpcs_come_from_the_protos() {
     let found = rpcs("prism.interfaces.keyvalue.v1.KeyValueScanService");
     assert_eq!(found[0].signature(), "Scan(ScanRequest) returns (stream ScanResponse)");
     assert!(!found[0].description.is_empty());
+}
+
+#[test]
+fn slots_and_flows_of_a_pattern_with_a_proto_come_from_its_options() {
+    let pattern = Registry::embedded().pattern("keyvalue").unwrap();
+    let slot = &pattern.slots["storage"];
+    let names = |names: &[Name]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(names(&slot.required_interfaces), "keyvalue_basic");
+    assert_eq!(names(&slot.optional_interfaces), "keyvalue_scan keyvalue_batch keyvalue_ttl keyvalue_cas keyvalue_transactional");
+    assert_eq!(pattern.api.methods.len(), 17);
+    let steps = |rpc: &str| {
+        let line = |step: &Step| format!("{}.{} {}", step.interface, step.operation, step.when.as_deref().unwrap_or("always"));
+        pattern.implementation[rpc].iter().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(steps("GetCapabilities"), [""; 0]);
+    assert_eq!(
+        steps("RemoveRange"),
+        [
+            "keyvalue_scan.ScanKeys always",
+            "keyvalue_batch.BatchDelete always",
+            "keyvalue_basic.Delete the driver does not implement keyvalue_batch",
+        ]
+    );
+    assert_eq!(
+        steps("CompareAndStore"),
+        ["keyvalue_cas.CompareAndSwap always", "keyvalue_transactional.Transact the driver does not implement keyvalue_cas"]
+    );
+    let pattern = Registry::embedded().pattern("schema-registry").unwrap();
+    assert!(pattern.slots["storage"].optional_interfaces.is_empty());
+    assert_eq!(pattern.implementation["DeleteSubject"].len(), 4);
 }
 
 #[test]

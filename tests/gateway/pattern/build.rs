@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use prism::{call::Method, pattern, proto, slot::Slot};
+use prism::{
+    call::Method,
+    pattern,
+    proto::{self, Interfaces, options::v1::SlotRequirements},
+    slot::Slot,
+};
 
 use super::{Bench, facts, memory, refusal};
 
@@ -38,6 +43,43 @@ async fn tells_what_is_wrong_with_the_slots() {
     bare.interfaces.keyvalue_basic = None;
     let error = build("keyvalue", slots(&[("storage", &bare)])).err().unwrap();
     assert_eq!((error.reason(), error.get("interface"), error.get("backend")), ("INTERFACE_MISSING", Some("keyvalue_basic"), Some("ram")));
+}
+
+/// The slot with only these interfaces of those that patterns require.
+fn reduced(full: &Slot, kept: &[&str]) -> Slot {
+    let Interfaces { keyvalue_basic, keyvalue_scan, keyvalue_cas, keyvalue_transactional, .. } = full.interfaces.clone();
+    let interfaces = Interfaces {
+        keyvalue_basic: keyvalue_basic.filter(|_| kept.contains(&"keyvalue_basic")),
+        keyvalue_scan: keyvalue_scan.filter(|_| kept.contains(&"keyvalue_scan")),
+        keyvalue_cas: keyvalue_cas.filter(|_| kept.contains(&"keyvalue_cas")),
+        keyvalue_transactional: keyvalue_transactional.filter(|_| kept.contains(&"keyvalue_transactional")),
+        ..Interfaces::default()
+    };
+    Slot { interfaces, ..full.clone() }
+}
+
+/// Every pattern has one slot. With several, this test needs a loop over them.
+#[tokio::test]
+async fn patterns_need_exactly_the_interfaces_that_their_protos_require() {
+    let full = memory().await;
+    for pattern in pattern::PATTERNS {
+        let service = proto::descriptors().get_service_by_name(pattern.service).unwrap();
+        let [SlotRequirements { name, required, any_of }] = &proto::slot_requirements(&service)[..] else { panic!("not one slot") };
+        let build = |kept: &[&str]| pattern::build(pattern.name, slots(&[(name, &reduced(&full, kept))]), &facts());
+        let required: Vec<_> = required.iter().map(String::as_str).collect();
+        let choices: Vec<_> = any_of.iter().flat_map(|list| &list.interfaces).map(String::as_str).collect();
+        for missing in &required {
+            let kept: Vec<_> = required.iter().chain(&choices).copied().filter(|interface| interface != missing).collect();
+            let error = build(&kept).err().unwrap();
+            assert_eq!((error.reason(), error.get("interface")), ("INTERFACE_MISSING", Some(*missing)), "{}", pattern.name);
+        }
+        assert!(any_of.len() <= 1, "{}: this test chooses from one list", pattern.name);
+        for choice in &choices {
+            assert!(build(&[&required[..], &[choice]].concat()).is_ok(), "{} with {choice}", pattern.name);
+        }
+        let without_choices = build(&required).err().map(|error| error.reason().to_owned());
+        assert_eq!(without_choices.as_deref(), (!choices.is_empty()).then_some("INTERFACE_MISSING"), "{}", pattern.name);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The patterns over the memory driver, and over what is left of it when interfaces are taken away.
 
 mod build;
+mod capabilities;
 mod keyvalue;
 mod range;
 mod reduced;

@@ -46,6 +46,9 @@ mod interfaces {
     include!(concat!(env!("OUT_DIR"), "/interfaces.rs"));
 }
 
+mod implementation;
+
+pub use implementation::{implementation, implementations, slot_requirements};
 pub use interfaces::{INTERFACE_NAMES, Interfaces};
 pub use messages::google;
 pub use messages::prism::{idempotency, interfaces as models, journal, options, patterns};

@@ -19,7 +19,7 @@ use prism_call::{
 use prism_slot::check;
 
 /// Calls that one emulated batch has in flight: enough to hide a round trip, too few to crowd out other callers.
-pub(super) const CONCURRENCY: usize = 16;
+const CONCURRENCY: usize = 16;
 
 pub(super) async fn store(pattern: &KeyValue, context: &Context, request: StoreBatchRequest) -> Result<StoreBatchResponse, Error> {
     check::batch(&pattern.limits, "items", request.items.len())?;
@@ -83,4 +83,19 @@ fn keys(pattern: &KeyValue, keys: Vec<String>) -> Result<Vec<Bytes>, Error> {
 
 pub(super) fn result(key: Bytes, entry: Option<Entry>) -> retrieve_batch_response::Result {
     retrieve_batch_response::Result { key: text(key), entry: entry.map(retrieved) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prism_call::proto;
+
+    #[test]
+    fn the_contract_states_how_many_calls_are_in_flight() {
+        let service = proto::descriptors().get_service_by_name(crate::keyvalue::PATTERN.service).expect("a service");
+        let implementations = proto::implementations(&service).into_iter().filter(|(rpc, _)| rpc.ends_with("Batch"));
+        let emulations: Vec<_> = implementations.map(|(_, one)| one.alternatives[1].emulation.clone()).collect();
+        assert_eq!(emulations.len(), 3);
+        assert!(emulations.iter().all(|text| text.contains(&format!("{CONCURRENCY} at a time"))), "{emulations:?}");
+    }
 }

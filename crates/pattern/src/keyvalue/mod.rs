@@ -1,7 +1,6 @@
 //! KeyValue: values under keys, over the slot `storage`.
 
 mod batch;
-mod capabilities;
 mod compare;
 mod range;
 mod scan;
@@ -14,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use prost_types::Duration;
 
-use super::{Facts, Pattern, Slots, required};
+use super::{Facts, Pattern, Slots, capabilities, required};
 use prism_call::{
     Context, Error, Handler, Input, Method, Reply,
     proto::{
@@ -68,7 +67,7 @@ impl KeyValue {
             max_value_bytes: slot.limits.max_value_bytes.min(facts.limits.max_message_bytes as u64),
             max_batch_items: slot.limits.max_batch_items.min(MAX_BATCH_ITEMS),
         };
-        let capabilities = capabilities::of(&slot, &limits, facts);
+        let capabilities = capabilities::describe(&PATTERN, &slot, &limits, MAX_TRANSACTION_OPERATIONS, facts);
         let interfaces = slot.interfaces;
         Ok(Arc::new(Self {
             basic,

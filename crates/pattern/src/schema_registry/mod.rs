@@ -5,7 +5,6 @@
 
 mod association;
 mod candidate;
-mod capabilities;
 mod compatibility;
 mod delete;
 mod govern;
@@ -46,7 +45,7 @@ use self::{
     store::{Store, Swap},
     subject::Name,
 };
-use super::{Facts, Pattern, Slots, required};
+use super::{Facts, Pattern, Slots, capabilities, required};
 use prism_call::{
     Context, Error, Handler, Input, Method, Output, Reply,
     proto::patterns::{
@@ -73,6 +72,8 @@ const PARSED_SCHEMAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
 /// What clients ask most: its answer is kept encoded beside the schema, so it is told before anything is decoded into a message and encoded
 /// again. What is not told there goes the way of all RPCs.
 const BY_ID: &str = "GetSchemaById";
+/// Operations in the transaction that appends to the journal: the entry before, and the head.
+const TRANSACTION_OPERATIONS: u32 = 2;
 /// Queues of registrations; subjects share them by their hash.
 const QUEUES: usize = 64;
 
@@ -111,7 +112,7 @@ impl Registry {
             parsed: Mutex::new(LruCache::new(PARSED_SCHEMAS)),
             queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             max_schema_bytes: usize::try_from(most).unwrap_or(usize::MAX),
-            capabilities: capabilities::of(&slot, &slot.limits, facts),
+            capabilities: capabilities::describe(&PATTERN, &slot, &slot.limits, TRANSACTION_OPERATIONS, facts),
         };
         Ok(Arc::new(Self { registry: Arc::new(registry) }))
     }

@@ -21,7 +21,12 @@ use prism_yaml::TextAtLine;
 pub struct Name(TextAtLine);
 
 impl Name {
-    /// The line of the file that the name stands on, from 1.
+    /// A name that is not from a YAML file, and has no line in one.
+    pub(super) fn unplaced(text: &str) -> Self {
+        Self(Placed { line: 0, text: text.to_owned() })
+    }
+
+    /// The line of the file that the name stands on, from 1; 0 for a name that is not from a YAML file.
     pub fn line(&self) -> u64 {
         self.0.line
     }

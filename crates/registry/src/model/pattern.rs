@@ -33,7 +33,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// `registry/patterns/<pattern>.yaml`.
+/// `registry/patterns/<pattern>.yaml`. If the pattern has a proto, `methods`, `implementation` and the interfaces of slots are read
+/// from the options in it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pattern {
@@ -52,7 +53,8 @@ pub struct Pattern {
     pub slots: IndexMap<String, Slot>,
     /// What clients call.
     pub api: Api,
-    /// By RPC: which operations it uses, in order.
+    /// By RPC: the operations that it calls, in order.
+    #[serde(default)]
     pub implementation: IndexMap<String, Vec<Step>>,
 }
 
@@ -96,6 +98,7 @@ pub struct Api {
     /// Its service, with the package.
     pub service: Name,
     /// Its RPCs, in order.
+    #[serde(default)]
     pub methods: Vec<Name>,
 }
 
@@ -115,4 +118,7 @@ pub struct Step {
     /// What for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// If the step is part of an emulation: how that works, and at what cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulation: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! The rules that the files have to keep, as `registry/README.md` lists them. Everything that is wrong is reported at once.
 
 mod backends;
+mod contracts;
 mod interfaces;
 mod patterns;
 mod settings;

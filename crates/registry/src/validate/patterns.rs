@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
+use prost_reflect::ServiceDescriptor;
+
 use super::{
     super::{Backend, IDEMPOTENCY_SLOT, Name, Pattern, Problems, Registry, Slot, SlotCheck, Status, Step, rpcs, unknown_name},
-    Compiled,
+    Compiled, contracts,
 };
 use prism_call::proto;
 
@@ -18,14 +20,21 @@ pub(super) fn validate(registry: &Registry, compiled: &Compiled, problems: &mut 
             slot_is_sound(registry, file, pattern, name, slot, problems);
         }
         executor(file, pattern, compiled, problems);
-        api(file, pattern, problems);
-        flows(registry, file, pattern, problems);
+        match proto::documented().get_service_by_name(&pattern.api.service) {
+            Some(service) => {
+                implemented_api(file, pattern, &service, problems);
+                contracts::validate(registry, pattern, &service, problems);
+            }
+            None => planned_api(registry, file, pattern, problems),
+        }
     }
+    unknown_services(registry, problems);
 }
 
 fn slot_is_sound(registry: &Registry, file: &str, pattern: &Pattern, name: &str, slot: &Slot, problems: &mut Problems) {
     let line = slot.interfaces().next().map_or(pattern.name.line(), Name::line);
-    super::interface_names(registry, file, slot.interfaces(), problems);
+    // Names without a line are from the proto's options, and are checked with these.
+    super::interface_names(registry, file, slot.interfaces().filter(|name| name.line() > 0), problems);
     if name == IDEMPOTENCY_SLOT {
         problems.add(file, line, format!("no slot can be called `{name}`: that is where replies to calls with a key are kept"));
     }
@@ -77,23 +86,9 @@ fn executor(file: &str, pattern: &Pattern, compiled: &Compiled, problems: &mut P
     }
 }
 
-fn api(file: &str, pattern: &Pattern, problems: &mut Problems) {
+/// The API of a pattern whose proto exists. Its methods come from the proto, so they are not compared.
+fn implemented_api(file: &str, pattern: &Pattern, service: &ServiceDescriptor, problems: &mut Problems) {
     let api = &pattern.api;
-    let mut seen = HashSet::new();
-    for method in &api.methods {
-        if !seen.insert(method.as_str()) {
-            problems.add(file, method.line(), format!("method `{method}` stands here twice"));
-        }
-    }
-    let Some(service) = proto::documented().get_service_by_name(&api.service) else {
-        if api.status == Status::Implemented {
-            let message = format!("the protos have no service `{}`; write proto/{}", api.service, api.proto_file);
-            problems.add(file, api.service.line(), message);
-        } else if pattern.executor == Status::Implemented {
-            problems.add(file, pattern.name.line(), "an implemented executor needs an implemented API");
-        }
-        return;
-    };
     if api.status == Status::Planned {
         problems.add(file, api.service.line(), format!("service `{}` exists; write `status: implemented`", api.service));
     }
@@ -101,31 +96,44 @@ fn api(file: &str, pattern: &Pattern, problems: &mut Problems) {
         let message = format!("service `{}` is in proto/{}", api.service, service.parent_file().name());
         problems.add(file, api.proto_file.line(), message);
     }
-    let there = rpcs(&api.service);
-    let names = || there.iter().map(|rpc| rpc.name.as_str());
-    for method in api.methods.iter().filter(|method| !names().any(|name| **method == *name)) {
-        problems.add(file, method.line(), unknown_name("method", method, names().collect::<Vec<_>>()));
-    }
-    for name in names().filter(|name| !seen.contains(name)) {
-        problems.add(file, api.service.line(), format!("method `{name}` of the proto is missing"));
-    }
 }
 
-fn flows(registry: &Registry, file: &str, pattern: &Pattern, problems: &mut Problems) {
-    let methods = || pattern.api.methods.iter().map(Name::as_str);
+/// The API of a pattern without a proto: its file lists the methods and how they use the slots.
+fn planned_api(registry: &Registry, file: &str, pattern: &Pattern, problems: &mut Problems) {
+    let api = &pattern.api;
+    if api.status == Status::Implemented {
+        let message = format!("the protos have no service `{}`; write proto/{}", api.service, api.proto_file);
+        problems.add(file, api.service.line(), message);
+    } else if pattern.executor == Status::Implemented {
+        problems.add(file, pattern.name.line(), "an implemented executor needs an implemented API");
+    }
+    let mut seen = HashSet::new();
+    for method in &api.methods {
+        if !seen.insert(method.as_str()) {
+            problems.add(file, method.line(), format!("method `{method}` is listed twice"));
+        }
+        if **method != *"GetCapabilities" && !pattern.implementation.contains_key(method.as_str()) {
+            problems.add(file, method.line(), format!("`implementation` has no entry for `{method}`"));
+        }
+    }
     for (method, steps) in &pattern.implementation {
-        if !methods().any(|known| known == method) {
+        if !seen.contains(method.as_str()) {
             let line = steps.first().map_or(pattern.name.line(), |step| step.slot.line());
-            problems.add(file, line, unknown_name("method", method, methods().collect::<Vec<_>>()));
+            problems.add(file, line, unknown_name("method", method, api.methods.iter().map(Name::as_str).collect::<Vec<_>>()));
         }
         for step in steps {
             step_is_sound(registry, file, pattern, step, problems);
         }
     }
-    for method in pattern.api.methods.iter().filter(|method| **method != *"GetCapabilities") {
-        if !pattern.implementation.contains_key(method.as_str()) {
-            problems.add(file, method.line(), format!("`implementation` does not tell how `{method}` is done"));
-        }
+}
+
+/// Reports services of the protos that no file in `registry/patterns` names.
+fn unknown_services(registry: &Registry, problems: &mut Problems) {
+    let known = registry.patterns.iter().map(|pattern| pattern.api.service.as_str()).collect::<HashSet<_>>();
+    let services = proto::documented().services().filter(|service| service.package_name().starts_with("prism.patterns."));
+    for service in services.filter(|service| !known.contains(service.full_name())) {
+        let message = format!("service `{}` of proto/{} is missing", service.full_name(), service.parent_file().name());
+        problems.add("registry/patterns", 0, message);
     }
 }
 
