@@ -110,7 +110,7 @@ impl<M> SubscriptionBuffer<M> {
     }
 
     /// Removes and returns the first item.
-    pub fn next(&mut self) -> NextItem<M> {
+    pub fn pop(&mut self) -> NextItem<M> {
         match self.items.pop_front() {
             Some(Item::Message { message, bytes }) => {
                 self.messages -= 1;
@@ -163,11 +163,11 @@ mod tests {
         let mut buffer = SubscriptionBuffer::new(2, 100);
         let offered = ["1", "2", "3", "4"].map(|message| buffer.offer(message, 1));
         assert_eq!(offered, [true, true, false, false]);
-        assert_eq!(buffer.next(), NextItem::Message("1"));
+        assert_eq!(buffer.pop(), NextItem::Message("1"));
         assert!(buffer.offer("5", 1));
         buffer.end();
         assert!(!buffer.offer("6", 1));
-        let rest = [(); 4].map(|()| buffer.next());
+        let rest = [(); 4].map(|()| buffer.pop());
         assert_eq!(rest, [NextItem::Message("2"), NextItem::Gap(2), NextItem::Message("5"), NextItem::End]);
     }
 
@@ -177,9 +177,9 @@ mod tests {
         assert!(buffer.offer("large", 1000));
         assert!(!buffer.offer("small", 1));
         buffer.add_unknown_gap();
-        assert_eq!(buffer.next(), NextItem::Message("large"));
-        assert_eq!(buffer.next(), NextItem::Gap(0));
-        assert_eq!(buffer.next(), NextItem::Empty);
+        assert_eq!(buffer.pop(), NextItem::Message("large"));
+        assert_eq!(buffer.pop(), NextItem::Gap(0));
+        assert_eq!(buffer.pop(), NextItem::Empty);
         assert!(buffer.offer("small", 1));
     }
 }

@@ -44,7 +44,6 @@ pub fn ack_timeout(timeout: Option<&prost_types::Duration>) -> Result<Duration, 
 
 /// A checked retention policy; `None` = no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "the names in the contract")]
 pub struct RetentionLimits {
     /// Greatest age of a record in milliseconds.
     pub max_age: Option<Millis>,

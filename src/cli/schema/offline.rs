@@ -5,7 +5,7 @@ use super::{
     schema_file::{self, SchemaType},
 };
 use crate::cli::{Failure, Outcome};
-use prism_schema::{Dependency, SchemaFormat, CompatibilityPolicy, Schema};
+use prism_schema::{CompatibilityPolicy, Dependency, Schema, SchemaFormat};
 
 /// A level of compatibility.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

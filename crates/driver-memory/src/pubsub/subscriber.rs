@@ -59,7 +59,7 @@ impl Subscriber {
 
     /// Removes the next item from the buffer.
     pub fn next(&self) -> NextItem<Arc<SharedMessage>> {
-        lock(&self.buffer).next()
+        lock(&self.buffer).pop()
     }
 
     /// Accepts no more messages. The stream ends after those in the buffer.

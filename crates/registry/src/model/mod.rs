@@ -23,7 +23,7 @@ pub struct Name(TextAtLine);
 impl Name {
     /// A name that is not from a YAML file, and has no line in one.
     pub(super) fn unplaced(text: &str) -> Self {
-        Self(Placed { line: 0, text: text.to_owned() })
+        Self(TextAtLine { line: 0, text: text.to_owned() })
     }
 
     /// The line of the file that the name stands on, from 1; 0 for a name that is not from a YAML file.

@@ -7,7 +7,7 @@ use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 use super::super::{
     Pattern, Problems, Registry,
     rpcs::{proto_line, rpcs},
-    unknown,
+    unknown_name,
 };
 use prism_call::proto::{
     self,
@@ -54,7 +54,7 @@ impl Contract<'_> {
         let mut seen = HashSet::new();
         for SlotRequirements { name, required, any_of } in self.slots.clone() {
             if !pattern.slots.contains_key(&name) {
-                self.report(&unknown("slot", &name, pattern.slots.keys().map(String::as_str)));
+                self.report(&unknown_name("slot", &name, pattern.slots.keys().map(String::as_str)));
             }
             if !seen.insert(name.clone()) {
                 self.report(&format!("slot `{name}` has two options"));
@@ -105,7 +105,7 @@ impl Contract<'_> {
         match self.service.methods().find(|method| method.name() == same_as) {
             None => {
                 let names = self.service.methods().map(|method| method.name().to_owned()).collect::<Vec<_>>();
-                self.report(&unknown("RPC", same_as, names.iter().map(String::as_str)));
+                self.report(&unknown_name("RPC", same_as, names.iter().map(String::as_str)));
             }
             Some(method) if proto::implementation(&method).is_none_or(|one| one.alternatives.is_empty()) => {
                 self.report(&format!("`same_as` must name an RPC with `alternatives`, and `{same_as}` has none"));
@@ -126,14 +126,14 @@ impl Contract<'_> {
             let operations = self.registry.interface(interface).map(|interface| rpcs(&interface.service)).unwrap_or_default();
             if !operations.is_empty() && !operations.iter().any(|rpc| rpc.name == *operation) {
                 let names = operations.iter().map(|rpc| rpc.name.as_str());
-                self.report(&unknown(&format!("operation of {interface}"), operation, names));
+                self.report(&unknown_name(&format!("operation of {interface}"), operation, names));
             }
         }
     }
 
     fn check_slot(&mut self, name: &str) {
         if !self.slots.iter().any(|slot| slot.name == name) {
-            let message = unknown("slot", name, self.slots.iter().map(|slot| slot.name.as_str()));
+            let message = unknown_name("slot", name, self.slots.iter().map(|slot| slot.name.as_str()));
             self.report(&message);
         }
     }
@@ -141,7 +141,7 @@ impl Contract<'_> {
     fn check_interface(&mut self, name: &str) {
         if self.registry.interface(name).is_none() {
             let names = self.registry.interfaces().map(|interface| interface.name.as_str()).collect::<Vec<_>>();
-            self.report(&unknown("interface", name, names));
+            self.report(&unknown_name("interface", name, names));
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use prism_schema::{
     Dependency, Difference, MAX_DIFFERENCES,
-    avro::{Schema, differences},
+    avro::{AvroSchema, differences},
 };
 
 fn compare(reader: &str, writer: &str) -> Vec<Difference> {
-    let parse = |text: &str| Schema::parse(text, &[]).unwrap_or_else(|wrong| panic!("{text}: {}", wrong.message));
+    let parse = |text: &str| AvroSchema::parse(text, &[]).unwrap_or_else(|wrong| panic!("{text}: {}", wrong.message));
     differences(&parse(reader), &parse(writer))
 }
 
@@ -211,7 +211,7 @@ fn references_are_read_with_what_they_name() {
         text: record("shop.Money", &format!(r#"{{"name":"amount","type":"{amount}"}}"#)).into(),
     };
     let order = record("shop.Order", r#"{"name":"total","type":"Money"},{"name":"tip","type":["null","shop.Money"]}"#);
-    let order = |amount: &str| Schema::parse(&order, &[money(amount)]).unwrap();
+    let order = |amount: &str| AvroSchema::parse(&order, &[money(amount)]).unwrap();
     assert_eq!(differences(&order("long"), &order("int")), Vec::new());
     let told = differences(&order("int"), &order("long"));
     let paths: Vec<&str> = told.iter().map(|told| told.path.as_str()).collect();

@@ -1,6 +1,6 @@
 //! The engine's verdicts against really writing with one schema and reading with the other.
 
-use prism_schema::avro::{Schema, differences};
+use prism_schema::avro::{AvroSchema, differences};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -13,8 +13,8 @@ use crate::avro::{
     },
 };
 
-fn parse(text: &str) -> Option<Schema> {
-    Schema::parse(text, &[]).ok()
+fn parse(text: &str) -> Option<AvroSchema> {
+    AvroSchema::parse(text, &[]).ok()
 }
 
 /// Changes a schema as often as the numbers say; changes that make it invalid, or impossible to fill, are left out.
@@ -97,7 +97,7 @@ proptest! {
                 text.replace_range(from..to, WORDS[word]);
             }
         }
-        if let Ok(schema) = Schema::parse(&text, &[]) {
+        if let Ok(schema) = AvroSchema::parse(&text, &[]) {
             let canonical = schema.canonical();
             prop_assert_eq!(parse(&canonical).unwrap().canonical(), canonical);
             prop_assert_eq!(differences(&schema, &schema), Vec::new());

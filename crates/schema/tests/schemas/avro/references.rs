@@ -2,7 +2,7 @@
 
 use prism_schema::{
     Dependency,
-    avro::{Schema, differences},
+    avro::{AvroSchema, differences},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -26,17 +26,17 @@ proptest! {
     #[test]
     fn types_in_references_are_types_in_place(numbers in prop::collection::vec(any::<u32>(), 1..60)) {
         let inner = schema(&mut Choices::new(&numbers));
-        prop_assume!(name(&inner).is_some() && Schema::parse(&inner.to_string(), &[]).is_ok());
+        prop_assume!(name(&inner).is_some() && AvroSchema::parse(&inner.to_string(), &[]).is_ok());
         let reference = json!(name(&inner).unwrap());
         let dependency = Dependency { name: "inner".into(), text: inner.to_string().into() };
-        let apart = Schema::parse(&outer([&reference, &reference]), std::slice::from_ref(&dependency)).unwrap();
-        let whole = Schema::parse(&outer([&inner, &reference]), &[]).unwrap();
+        let apart = AvroSchema::parse(&outer([&reference, &reference]), std::slice::from_ref(&dependency)).unwrap();
+        let whole = AvroSchema::parse(&outer([&inner, &reference]), &[]).unwrap();
         prop_assert_eq!(apart.canonical(), outer([&reference, &reference]));
         prop_assert_eq!(apart.render_as("resolved"), Some(whole.canonical()));
         prop_assert_eq!(differences(&apart, &whole), Vec::new());
         prop_assert_eq!(differences(&whole, &apart), Vec::new());
         // A text that has a copy of what it refers to says the same.
-        let both = Schema::parse(&outer([&inner, &reference]), &[dependency]).unwrap();
+        let both = AvroSchema::parse(&outer([&inner, &reference]), &[dependency]).unwrap();
         prop_assert_eq!(both.canonical(), apart.canonical());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use prism_schema::avro::{Schema, differences};
+use prism_schema::avro::{AvroSchema, differences};
 use serde_json::Value;
 
 /// Locations are a pointer, or several as Python prints a set: `{'/1', '/2'}`.
@@ -23,7 +23,7 @@ fn all_pairs_are_judged_as_avro_judges_them() {
     let mut wrong = Vec::new();
     for (index, pair) in pairs.iter().enumerate() {
         let (reader, writer) = (pair["reader"].as_str().unwrap(), pair["writer"].as_str().unwrap());
-        let told = differences(&Schema::parse(reader, &[]).unwrap(), &Schema::parse(writer, &[]).unwrap());
+        let told = differences(&AvroSchema::parse(reader, &[]).unwrap(), &AvroSchema::parse(writer, &[]).unwrap());
         let at: BTreeSet<String> = told.iter().map(|difference| difference.path.clone()).collect();
         if told.is_empty() != pair["compatible"].as_bool().unwrap() || at != locations(&pair["location"]) {
             wrong.push(format!("{index}: {reader} | {writer} | {} {} | {told:?}", pair["compatible"], pair["location"]));

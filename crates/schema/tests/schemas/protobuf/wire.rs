@@ -28,7 +28,7 @@ impl Dice {
 }
 
 /// The descriptor of a schema, by way of its base64.
-pub fn file(schema: &Schema) -> FileDescriptor {
+pub fn file(schema: &ProtobufSchema) -> FileDescriptor {
     let bytes = STANDARD.decode(schema.render_as("serialized").expect("a shape of this format")).expect("base64");
     let mut file = FileDescriptorProto::decode(bytes.as_slice()).expect("a descriptor");
     // The crate knows no editions; what they say of frames and presence is not looked at here.
