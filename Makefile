@@ -1,7 +1,7 @@
-# One command per habit. `make` alone lists them.
-.PHONY: help run build test bench lint docs fmt servers
+# Everyday commands. `make` alone lists them.
+.PHONY: help run build test quick bench lint docs fmt servers
 
-help: ## what there is
+help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 run: ## the gateway on embedded defaults
@@ -12,6 +12,9 @@ build: ## the binary for releases: smaller and faster, but slow to build
 
 test: ## all tests; installs what they need
 	scripts/test
+
+quick: ## the tests that are quick: no Go, Node.js or Python
+	scripts/test quick
 
 bench: ## micro benchmarks and load, side by side with peers
 	scripts/bench
@@ -25,5 +28,5 @@ docs: ## the documentation of the crates
 fmt: ## format
 	cargo fmt --all
 
-servers: ## Redis to try things with
+servers: ## a Redis server to try Prism with
 	scripts/servers up

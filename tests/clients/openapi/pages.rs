@@ -23,7 +23,7 @@ async fn json_and_yaml_say_the_same() {
 }
 
 #[tokio::test]
-async fn a_document_is_that_of_its_namespace() {
+async fn document_describes_its_own_namespace() {
     let gateway = Gateway::start(&config()).await;
     let (disk, ram) = (document(&gateway, "/disk").await, document(&gateway, "/ram").await);
     assert_eq!((&disk["info"]["title"], &disk["servers"][0]["url"]), (&"KeyValue: disk".into(), &"/disk".into()));
@@ -41,7 +41,7 @@ async fn a_document_is_that_of_its_namespace() {
 }
 
 #[tokio::test]
-async fn a_document_that_a_client_has_is_not_sent_again() {
+async fn cached_document_is_answered_with_304() {
     let gateway = Gateway::start(&config()).await;
     for path in ["/disk/openapi.json", "/disk/openapi.yaml", "/disk/docs/", "/disk/docs/swagger-ui-bundle.js"] {
         let first = http::get(gateway.address, path).await.unwrap();
@@ -62,7 +62,7 @@ fn links(html: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_page_needs_nobody_else() {
+async fn documentation_page_loads_no_external_resources() {
     let gateway = Gateway::start(&config()).await;
     let moved = http::get(gateway.address, "/disk/docs").await.unwrap();
     assert_eq!((moved.status, moved.headers["location"].to_str().unwrap()), (308, "docs/"));
