@@ -123,7 +123,7 @@ fn tell(result: Result<Reply, Error>) -> String {
 }
 
 #[tokio::test]
-async fn a_call_is_done_once_and_its_reply_is_the_same_everywhere() {
+async fn call_is_executed_once_and_every_gateway_returns_the_same_reply() {
     let bench = Bench::new().await;
     assert_eq!(bench.call(0, "k1", "m").await, "reply 0");
     assert_eq!(bench.call(0, "k1", "m").await, "again: reply 0");
@@ -154,7 +154,7 @@ async fn metadata_is_a_part_of_the_reply() {
 }
 
 #[tokio::test]
-async fn while_it_is_in_flight_nobody_else_does_it() {
+async fn concurrent_call_with_the_same_key_is_refused() {
     let bench = Bench::with(false, Duration::from_hours(1), CallLimits::default()).await;
     let (first, second) = tokio::join!(bench.call(0, "k", "m"), async {
         bench.until_called(1).await;
@@ -170,7 +170,7 @@ async fn while_it_is_in_flight_nobody_else_does_it() {
 }
 
 #[tokio::test]
-async fn the_work_goes_on_when_its_caller_leaves() {
+async fn work_continues_when_the_client_disconnects() {
     let bench = Bench::with(false, Duration::from_hours(1), CallLimits::default()).await;
     tokio::select! {
         _ = bench.call(0, "k", "m") => panic!("nothing lets it end"),
@@ -185,7 +185,7 @@ async fn the_work_goes_on_when_its_caller_leaves() {
 }
 
 #[tokio::test]
-async fn a_caller_who_left_still_counts() {
+async fn call_of_a_disconnected_client_still_counts_against_the_limit() {
     let bench = Bench::with(false, Duration::from_hours(1), CallLimits { max_concurrent_calls: 1, ..CallLimits::default() }).await;
     tokio::select! {
         _ = bench.call(0, "k", "m") => panic!("nothing lets it end"),
@@ -198,7 +198,7 @@ async fn a_caller_who_left_still_counts() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again_and_what_is_settled_is_told_again() {
+async fn transient_errors_release_the_key_and_final_errors_are_replayed() {
     let bench = Bench::new().await;
     for (code, reason) in [
         (Code::Unavailable, "A"),
@@ -232,7 +232,7 @@ async fn a_deadline_frees_the_key() {
 }
 
 #[tokio::test]
-async fn a_claim_ends_by_itself_and_cannot_be_finished_by_who_lost_it() {
+async fn expired_claim_cannot_be_completed_by_its_old_owner() {
     let bench = Bench::new().await;
     let kept = Kept::new(slot(&*bench.backend), Duration::from_hours(1)).unwrap_or_else(|missing| panic!("{missing}"));
     let method = bench.gateways[0].1.methods[0].clone();
@@ -265,7 +265,7 @@ async fn replies_are_kept_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_too_large_leaves_that_there_was_one() {
+async fn reply_that_is_too_large_is_not_kept_but_the_key_is() {
     let bench = Bench::new().await;
     let size = usize::try_from(bench.backend.limits().max_value_bytes).unwrap();
     bench.will(Ok(Output::One(vec![b'x'; size].into()).into()));
@@ -287,7 +287,7 @@ async fn a_namespace_can_ask_for_keys() {
 }
 
 #[tokio::test]
-async fn a_backend_that_cannot_keep_replies_refuses_keys() {
+async fn backend_without_compare_and_swap_refuses_idempotency_keys() {
     let bench = Bench::new().await;
     let mut slot = slot(&*bench.backend);
     slot.interfaces.keyvalue_cas = None;

@@ -55,7 +55,7 @@ namespaces:
 }
 
 #[test]
-fn a_backend_that_lacks_what_a_slot_needs_gets_a_cross() {
+fn validate_marks_a_backend_that_lacks_an_interface() {
     let (_folder, path) = file(
         "backends: {cache: {type: redis, url: 'redis://localhost'}}
 namespaces: [{name: jobs, pattern: work-queue, slots: {jobs: cache}}]
@@ -68,7 +68,7 @@ namespaces: [{name: jobs, pattern: work-queue, slots: {jobs: cache}}]
 }
 
 #[test]
-fn what_counts_in_the_end_is_a_configuration_again() {
+fn output_of_config_show_is_a_valid_configuration() {
     let shown = printed("config show");
     assert!(shown.starts_with("# From the embedded configuration, environment variables and defaults.\nlisteners:\n  main:\n"), "{shown}");
     let (_folder, path) = file(&shown);

@@ -45,7 +45,7 @@ fn lint(folder: &tempfile::TempDir) -> (Option<i32>, String) {
 }
 
 #[test]
-fn the_list_tells_what_there_is_and_where_namespaces_have_it() {
+fn list_shows_frontends_and_their_bindings() {
     let folder = changed("frontends", "notes", "notes");
     let config = folder.path().join("prism.yaml");
     fs::write(
@@ -112,7 +112,7 @@ Store
 }
 
 #[test]
-fn mistakes_are_listed_with_their_places() {
+fn lint_lists_problems_with_line_and_column() {
     assert_eq!(printed(&format!("frontend lint {NOTES}")), "✅ examples/frontends/notes.yaml: 2 operations\n");
     let (code, text) = lint(&changed("frontends", "rpc: Retrieve", "rpc: Retreive"));
     assert_eq!(code, Some(1));
@@ -129,7 +129,7 @@ fn mistakes_are_listed_with_their_places() {
 }
 
 #[test]
-fn what_nothing_uses_is_a_warning() {
+fn unused_definitions_are_warnings() {
     let folder = changed("frontends", "\"has(query.days) ? string(query.days * 86400) + 's' : null\"", "\"'5s'\"");
     let path = folder.path().join("openapi/notes.yaml");
     let document = fs::read_to_string(&path).unwrap().replace("    Note:\n", "    Lonely: {type: string}\n    Note:\n");
@@ -185,7 +185,7 @@ content-type: application/json
 }
 
 #[test]
-fn what_can_not_be_tried_says_what_to_do() {
+fn requests_that_cannot_be_rehearsed_say_what_to_do() {
     let told = tried(&["GET", "/default/notes/a"]);
     assert!(told.ends_with("\nPaths are those below the base path: leave out /default, and try /notes/a.\n"), "{told}");
     let told = tried(&["GET", "/other"]);
@@ -254,7 +254,7 @@ fn the_published_schema_is_up_to_date() {
 }
 
 #[test]
-fn every_definition_is_as_the_schema_says() {
+fn every_definition_is_valid_under_the_published_schema() {
     let schema: Value = serde_json::from_str(&printed("frontend schema")).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let mut count = 0;

@@ -10,7 +10,7 @@ use std::{
 use super::{printed, prism, refused};
 
 #[test]
-fn a_draft_of_the_guides_example() {
+fn draft_of_a_planned_pattern_is_generated() {
     let text =
         printed("generate config --draft --pattern=multicast-registry --slot=registry:redis --slot=messaging:nats --namespace=iot-devices");
     assert!(text.contains("namespaces:\n  - name: iot-devices\n    pattern: multicast-registry\n    pattern_version: v1\n"), "{text}");
@@ -18,7 +18,7 @@ fn a_draft_of_the_guides_example() {
 }
 
 #[test]
-fn what_cannot_run_is_refused_with_every_reason() {
+fn configuration_that_cannot_run_is_refused_with_every_reason() {
     let complaint = refused("generate config --pattern=multicast-registry --slot=registry:redis --slot=mesaging:nats");
     assert!(complaint.contains("pattern `multicast-registry` is planned"), "{complaint}");
     assert!(complaint.contains("unknown slot `mesaging`; did you mean `messaging`?"), "{complaint}");
@@ -32,7 +32,7 @@ fn what_cannot_run_is_refused_with_every_reason() {
 }
 
 #[test]
-fn what_is_generated_is_valid() {
+fn generated_configuration_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     for backend in ["memory", "redis", "sqlite"] {
         let path = folder.path().join(format!("{backend}.yaml"));
@@ -43,7 +43,7 @@ fn what_is_generated_is_valid() {
 }
 
 #[test]
-fn what_is_generated_runs() {
+fn generated_configuration_runs() {
     let folder = tempfile::tempdir().unwrap();
     let text = printed("generate config --pattern=keyvalue --slot=storage:sqlite --namespace=iot-devices");
     fs::write(folder.path().join("prism.yaml"), text).unwrap();

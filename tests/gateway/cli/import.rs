@@ -78,7 +78,7 @@ fn problems_have_todos(folder: &Path) -> usize {
 }
 
 #[test]
-fn the_notes_become_a_skeleton() {
+fn import_of_the_notes_document_writes_a_skeleton() {
     let document = fs::read_to_string("examples/openapi/notes.yaml").unwrap();
     let (folder, told) = imported("notes.yaml", &document);
     let text = fs::read_to_string(folder.path().join("frontends/api.yaml")).unwrap();
@@ -99,7 +99,7 @@ fn the_notes_become_a_skeleton() {
 }
 
 #[test]
-fn what_a_document_says_in_json_is_mapped_by_name() {
+fn import_maps_json_fields_by_name() {
     let (folder, _) = imported("pets.json", PETS);
     let text = fs::read_to_string(folder.path().join("frontends/api.yaml")).unwrap();
     for wanted in [

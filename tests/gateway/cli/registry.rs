@@ -22,7 +22,7 @@ fn patterns_are_listed_with_version_and_description() {
 }
 
 #[test]
-fn a_pattern_is_described_slot_by_slot() {
+fn pattern_description_lists_each_slot() {
     let text = printed("registry patterns describe multicast-registry");
     for expected in [
         "Pattern: multicast-registry v1",
@@ -85,7 +85,7 @@ fn interfaces_are_listed_described_and_found() {
 }
 
 #[test]
-fn patterns_are_found_by_what_is_at_hand() {
+fn patterns_are_found_by_backend_and_interface() {
     let text = printed("registry patterns find --backend=redis");
     assert!(has_line(&text, "multicast-registry") && !has_line(&text, "work-queue"), "{text}");
     let text = printed("registry patterns find --interface=queue_dead_letter");
@@ -93,7 +93,7 @@ fn patterns_are_found_by_what_is_at_hand() {
 }
 
 #[test]
-fn every_format_tells_the_same() {
+fn every_output_format_has_the_same_content() {
     let json = json("registry backends list");
     let yaml: Value = serde_saphyr::from_str(&printed("registry backends list -o yaml")).unwrap();
     assert_eq!(json, yaml);
@@ -110,7 +110,7 @@ fn the_registry_is_valid_and_the_matrix_is_the_stored_one() {
 
 /// The features of this test say which drivers the program was built with.
 #[test]
-fn no_driver_of_the_default_build_is_left_out() {
+fn registry_contains_every_driver_of_the_default_build() {
     let report: Value = serde_json::from_str(&prism("registry validate -o json").stdout).unwrap();
     let left_out = report["drivers_left_out"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap()).collect::<Vec<_>>();
     let features = [("memory", cfg!(feature = "memory")), ("redis", cfg!(feature = "redis")), ("sqlite", cfg!(feature = "sqlite"))];

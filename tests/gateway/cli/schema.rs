@@ -192,7 +192,7 @@ fn a_registry_moves_to_another() {
 }
 
 #[test]
-fn a_file_is_the_same_as_a_registry() {
+fn export_file_and_registry_are_interchangeable() {
     let (old, new) = (full(), Registry::start());
     let file = old.file("registry.ndjson");
     old.good(&format!("export --output {file}"));
@@ -219,7 +219,7 @@ fn a_file_is_the_same_as_a_registry() {
 }
 
 #[test]
-fn what_is_in_the_way_is_told_before_anything_is_done() {
+fn import_reports_conflicts_before_it_writes() {
     let (old, new) = (full(), Registry::start());
     let other = new.write("other.avsc", r#"{"type": "fixed", "name": "F", "size": 3}"#);
     new.good(&format!("register mine {other}"));
@@ -252,7 +252,7 @@ fn what_is_in_the_way_is_told_before_anything_is_done() {
 }
 
 #[test]
-fn an_import_that_fails_says_how_to_go_on() {
+fn failed_import_says_how_to_continue() {
     let (old, new) = (full(), Registry::start());
     let text = old.good("export");
     // A rule set that no registry takes, in the last schema of all.
@@ -300,7 +300,7 @@ fn schemas_are_registered_read_and_listed() {
 }
 
 #[test]
-fn what_may_follow_is_told() {
+fn check_reports_compatibility() {
     let registry = Registry::start();
     assert_eq!(registry.good("check orders @/v1.avsc"), "✅ orders: compatible\n");
     registry.good("register orders @/v1.avsc");
@@ -325,7 +325,7 @@ fn what_may_follow_is_told() {
 }
 
 #[test]
-fn what_changes_is_shown() {
+fn diff_shows_the_changes() {
     let registry = Registry::start();
     registry.good("register orders @/v1.avsc");
     let told = registry.good("diff orders@1 @/v3.avsc");
@@ -381,7 +381,7 @@ fn files_are_checked_without_a_registry() {
 }
 
 #[test]
-fn mistakes_are_explained() {
+fn mistakes_in_arguments_are_explained() {
     let registry = Registry::start();
     assert!(registry.bad("register a /no/such.avsc").starts_with("error: /no/such.avsc can't be read: "));
     let plain = registry.write("plain.txt", V1);

@@ -39,7 +39,7 @@ fn fake(answer: impl Fn(usize, &str) -> (u16, &'static str, String) + Send + 'st
 }
 
 #[test]
-fn a_busy_registry_is_asked_again_and_told_who_asks() {
+fn busy_registry_is_retried_with_credentials() {
     let (url, asked) = fake(|number, _| match number {
         0 => (503, "retry-after: 0\r\n", String::new()),
         1 => (429, "", r#"{"error_code": 429, "message": "slower"}"#.to_owned()),
@@ -63,7 +63,7 @@ fn a_busy_registry_is_asked_again_and_told_who_asks() {
 }
 
 #[test]
-fn refusals_and_strangers_are_told_apart() {
+fn registry_errors_and_other_servers_are_distinguished() {
     let told = |status, headers: &'static str, body: &'static str| {
         let (url, _) = fake(move |_, _| (status, headers, body.to_owned()));
         prism(&format!("schema list --url {url}")).stderr
@@ -199,7 +199,7 @@ impl Slow {
 }
 
 #[test]
-fn an_import_has_several_in_flight_and_keeps_the_order_that_counts() {
+fn import_is_concurrent_and_keeps_the_order_of_dependent_schemas() {
     let mut lines = vec![json!({"kind": "registry", "form": 1, "source": "x"})];
     let mut id = 0;
     for version in 1..=3 {

@@ -26,7 +26,7 @@ fn call(gateway: &Gateway, words: &[&str], input: &str) -> (Option<i32>, String,
 }
 
 #[tokio::test]
-async fn requests_are_words_or_come_in_and_answers_are_lines() {
+async fn call_takes_json_from_an_argument_or_stdin_and_prints_one_line_per_message() {
     let gateway = Gateway::start("").await;
     let stored = call(&gateway, &["default", "Store", r#"{"key": "a", "value": "aGVsbG8="}"#], "");
     assert_eq!((stored.0, &*stored.2), (Some(0), ""), "{}", stored.1);
@@ -42,7 +42,7 @@ async fn requests_are_words_or_come_in_and_answers_are_lines() {
 }
 
 #[tokio::test]
-async fn what_all_patterns_have_is_asked_of_the_namespaces_own() {
+async fn rpcs_of_all_patterns_use_the_pattern_of_the_namespace() {
     let gateway = Gateway::start("").await;
     for input in [&["{}"][..], &[]] {
         for (namespace, rpc) in [("default", "Retrieve"), ("registry", "RegisterSchema")] {

@@ -22,7 +22,7 @@ fn retrieve() -> bytes::Bytes {
 }
 
 #[tokio::test]
-async fn every_protocols_own_header_holds() {
+async fn deadline_header_of_every_protocol_is_honoured() {
     // Connections are taken by the kernel, and nobody ever reads what they say.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
@@ -56,7 +56,7 @@ async fn every_protocols_own_header_holds() {
 }
 
 #[tokio::test]
-async fn the_time_that_is_left_goes_along_and_ends_streams_too() {
+async fn remaining_time_is_forwarded_and_ends_streams() {
     let backend = Backend::start().await;
     let gateway = Gateway::start(&format!("namespaces:\n{}", backend.namespace("far", ""))).await;
 
@@ -76,7 +76,7 @@ async fn the_time_that_is_left_goes_along_and_ends_streams_too() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_slowly_has_no_more_time_than_others() {
+async fn slow_upload_does_not_extend_the_deadline() {
     let gateway = Gateway::start("").await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = "PUT /scratch/v1/values/a HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\nx-request-timeout: 200ms\r\n\r\nhalf ";
@@ -88,7 +88,7 @@ async fn a_client_that_sends_slowly_has_no_more_time_than_others() {
 }
 
 #[tokio::test]
-async fn a_malformed_header_is_named() {
+async fn malformed_header_is_named_in_the_error() {
     let gateway = Gateway::start("").await;
     let reply = wire::grpc(gateway.address, &wire::path("Retrieve"), &[("grpc-timeout", "soon")], retrieve()).await;
     assert_eq!(reply.code(), Code::InvalidArgument);

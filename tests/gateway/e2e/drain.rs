@@ -67,7 +67,7 @@ async fn calls_finish_and_quiet_streams_end_with_a_status() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_still_arriving_is_answered() {
+async fn request_that_is_still_arriving_is_answered_during_drain() {
     let mut gateway = Gateway::start("").await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = "PUT /default/v1/values/a HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf ";
@@ -110,7 +110,7 @@ async fn connections_without_a_call_do_not_hold_it_up() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_is_cut() {
+async fn client_that_never_reads_is_disconnected() {
     let config = "
 shutdown: {drain_timeout: 1500ms}
 backends:

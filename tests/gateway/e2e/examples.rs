@@ -12,7 +12,7 @@ fn example(name: &str) -> String {
 }
 
 #[test]
-fn all_are_valid() {
+fn all_generated_schemas_are_valid() {
     let mut names: Vec<_> = fs::read_dir(example(""))
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -46,7 +46,7 @@ async fn redis_serves_sessions() {
 }
 
 #[tokio::test]
-async fn notes_have_an_api_of_their_own() {
+async fn notes_yaml_serves_its_own_api() {
     let gateway = Setup { args: &["--config", &example("notes.yaml")], ..Setup::default() }.launch();
     gateway.ready().await;
     let text = [("content-type", "text/plain")];
@@ -58,7 +58,7 @@ async fn notes_have_an_api_of_their_own() {
 }
 
 #[tokio::test]
-async fn two_gateways_are_one_behind_the_other() {
+async fn two_gateways_yaml_chains_two_gateways() {
     let behind = Gateway::start("").await;
     let env = [("PRISM_NAMESPACES_FAR_REMOTE_URL", behind.url())];
     let env = [(env[0].0, env[0].1.as_str())];
@@ -71,7 +71,7 @@ async fn two_gateways_are_one_behind_the_other() {
 }
 
 #[tokio::test]
-async fn hosts_has_a_place_for_each() {
+async fn hosts_yaml_serves_each_host() {
     let setup = Setup {
         args: &["--config", &example("hosts.yaml")],
         env: &[("PRISM_LISTENERS_INTERNAL_ADDRESS", "127.0.0.1:0")],

@@ -38,7 +38,7 @@ async fn reflection_lists_what_is_served_and_describes_it() {
 }
 
 #[tokio::test]
-async fn health_tells_of_the_gateway_and_of_its_services() {
+async fn health_service_covers_the_gateway_and_each_service() {
     let gateway = Gateway::start("").await;
     let mut client = HealthClient::new(gateway.client("default").channel);
     for service in ["", SERVICE] {

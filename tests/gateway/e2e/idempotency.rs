@@ -126,7 +126,7 @@ namespaces:
 }
 
 #[tokio::test]
-async fn a_remote_namespace_passes_keys_on() {
+async fn remote_namespace_forwards_idempotency_keys() {
     let backend = Backend::start().await;
     let gateway = Gateway::start(&format!("namespaces:\n{}", backend.namespace("far", ""))).await;
     assert_eq!(put(&gateway, "/far/v1/values/a", "any thing, at all", "v").await.status, 200);

@@ -48,7 +48,7 @@ async fn a_message_that_is_too_large_is_refused_by_every_protocol() {
 }
 
 #[tokio::test]
-async fn a_refusal_can_be_read_by_who_is_still_sending() {
+async fn client_that_is_still_sending_can_read_the_error() {
     let gateway = Gateway::start(SMALL).await;
     let large = Bytes::from(vec![b'x'; 8 << 20]);
     let rpc = wire::path("Store");
@@ -75,7 +75,7 @@ async fn a_refusal_can_be_read_by_who_is_still_sending() {
 }
 
 #[tokio::test]
-async fn a_small_message_that_becomes_a_large_one_is_refused() {
+async fn message_that_decompresses_beyond_the_limit_is_refused() {
     let gateway = Gateway::start(SMALL).await;
     let zeros = vec![0; 64 << 20];
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

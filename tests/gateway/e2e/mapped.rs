@@ -131,7 +131,7 @@ async fn a_path_parameter_chooses_the_namespace_and_bindings_decide_settings() {
 }
 
 #[tokio::test]
-async fn streams_are_gathered_or_told_one_by_one() {
+async fn streams_are_collected_or_sent_item_by_item() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::start(&written(folder.path(), DEFINITION)).await;
     for key in ["a", "b", "c"] {
@@ -156,7 +156,7 @@ async fn streams_are_gathered_or_told_one_by_one() {
 }
 
 #[tokio::test]
-async fn http_is_spoken_as_for_every_route() {
+async fn mapped_routes_follow_http_semantics() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::start(&written(folder.path(), DEFINITION)).await;
     let address = gateway.address;
@@ -193,7 +193,7 @@ async fn http_is_spoken_as_for_every_route() {
 }
 
 #[tokio::test]
-async fn a_definition_that_is_wrong_is_told_before_anything_is_served() {
+async fn invalid_definition_prevents_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = DEFINITION.replace("{key: path.key}", "{kee: path.key}").replace("rpc: Store\n", "rpc: Stoer\n");
     let config = written(folder.path(), &wrong);

@@ -29,7 +29,7 @@ async fn line(gateway: &Gateway, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_trace_goes_through_all_gateways_and_the_log_tells_of_each_call() {
+async fn trace_spans_all_gateways_and_each_call_is_logged() {
     let behind = Gateway::start(LOG).await;
     let front = Gateway::start(&format!(
         "log: {{format: json, access: all}}\nnamespaces:\n  - {{name: front, pattern: keyvalue, remote: {{url: '{}', namespace: store}}}}\n",
@@ -153,7 +153,7 @@ async fn clients_that_leave_are_counted_as_cancelled() {
 }
 
 #[tokio::test]
-async fn readiness_asks_remotes_too() {
+async fn readiness_includes_remotes() {
     let mut behind = Gateway::start(LOG).await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let front = Gateway::start(&format!(
@@ -185,7 +185,7 @@ async fn readiness_asks_remotes_too() {
 }
 
 #[tokio::test]
-async fn metadata_of_a_client_is_no_part_of_what_is_logged() {
+async fn client_metadata_is_not_logged() {
     let gateway = Gateway::start(LOG).await;
     let mut request = Request::new(CountRequest::default());
     request.metadata_mut().insert("authorization", "Bearer secret-token".parse().unwrap());

@@ -26,7 +26,7 @@ fn tag(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn a_value_is_replaced_only_by_who_has_seen_it() {
+async fn if_match_replaces_only_the_revision_that_the_client_has_seen() {
     let redis = Redis::start().unwrap();
     let gateway = gateway(&redis).await;
     for namespace in NAMESPACES {
@@ -58,7 +58,7 @@ async fn a_value_is_replaced_only_by_who_has_seen_it() {
 }
 
 #[tokio::test]
-async fn of_many_who_have_seen_the_same_one_writes() {
+async fn one_of_many_concurrent_if_match_writes_succeeds() {
     let redis = Redis::start().unwrap();
     let gateway = gateway(&redis).await;
     for namespace in NAMESPACES {

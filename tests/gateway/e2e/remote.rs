@@ -42,7 +42,7 @@ fn read(status: &Status) -> Error {
 }
 
 #[tokio::test]
-async fn every_protocol_reaches_it() {
+async fn every_protocol_reaches_the_remote_namespace() {
     let (behind, front) = two().await;
     let (client, origin) = (front.client("front"), behind.client("store"));
 
@@ -69,7 +69,7 @@ async fn every_protocol_reaches_it() {
 }
 
 #[tokio::test]
-async fn its_errors_are_the_same_in_front() {
+async fn errors_of_the_remote_are_forwarded_unchanged() {
     let (behind, front) = two().await;
     let (client, origin) = (front.client("front"), behind.client("store"));
     let compare = |expected_revision| CompareAndStoreRequest { key: "a".to_owned(), expected_revision, ..Default::default() };
@@ -89,7 +89,7 @@ async fn its_errors_are_the_same_in_front() {
 }
 
 #[tokio::test]
-async fn it_may_go_and_come_back() {
+async fn remote_may_go_away_and_come_back() {
     let (behind, front) = two().await;
     let client = front.client("front");
     client.call::<StoreResponse>("Store", store("a", "1")).await.unwrap();

@@ -49,7 +49,7 @@ async fn rest(address: SocketAddr, base: &str, headers: &[(&str, &str)]) -> Resu
 }
 
 #[tokio::test]
-async fn header_path_host_and_default_lead_to_a_namespace() {
+async fn namespace_is_selected_by_header_path_host_or_default() {
     let gateway = Gateway::start(SEVERAL).await;
     let (main, internal) = (gateway.address, gateway.listeners["internal"]);
     let (to, host) = (|name| ("x-prism-namespace", name), ("host", "API.example.com:8980"));
@@ -77,7 +77,7 @@ async fn header_path_host_and_default_lead_to_a_namespace() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_here_is_refused_with_what_is() {
+async fn unknown_namespace_is_refused_with_the_known_ones() {
     let gateway = Gateway::start(SEVERAL).await;
     let main = gateway.address;
     for absent in ["nobody", "inside", "hidden", "hosted"] {
@@ -102,7 +102,7 @@ async fn what_is_not_served_here_is_refused_with_what_is() {
 }
 
 #[tokio::test]
-async fn where_several_could_be_meant_they_are_named() {
+async fn ambiguous_namespace_error_lists_the_candidates() {
     let gateway = Gateway::start(
         "
 backends:

@@ -25,7 +25,7 @@ fn refused(setup: &Setup<'_>, folder: &Path, words: &[&str], files: &[&str]) {
 }
 
 #[tokio::test]
-async fn it_says_what_is_where_and_its_lines_work_as_they_are() {
+async fn printed_addresses_and_examples_work_as_they_are() {
     let gateway = Gateway::start("").await;
     let banner = until("told", || async {
         let output = gateway.output();
@@ -58,7 +58,7 @@ async fn it_says_what_is_where_and_its_lines_work_as_they_are() {
 }
 
 #[test]
-fn a_port_that_is_in_use_is_named() {
+fn port_in_use_is_named_in_the_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let port = format!("port {} is in use", taken.local_addr().unwrap().port());

@@ -27,7 +27,7 @@ namespaces:
 }
 
 #[tokio::test]
-async fn alpn_tells_the_versions_of_http_apart() {
+async fn alpn_selects_the_http_version() {
     let folder = tempfile::tempdir().unwrap();
     let Certificate { certificate, key } = Certificate::make(folder.path()).unwrap();
     let gateway = Gateway::start(&config(&certificate, &key)).await;

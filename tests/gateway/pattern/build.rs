@@ -28,7 +28,7 @@ fn every_pattern_serves_a_compiled_service() {
 }
 
 #[tokio::test]
-async fn tells_what_is_wrong_with_the_slots() {
+async fn build_reports_problems_of_slots() {
     let storage = memory().await;
     let build = |name, slots| pattern::build(name, slots, &facts());
     assert!(build("keyvalue", slots(&[("storage", &storage)])).is_ok());
@@ -83,7 +83,7 @@ async fn patterns_need_exactly_the_interfaces_that_their_protos_require() {
 }
 
 #[tokio::test]
-async fn a_drivers_tighter_limits_hold() {
+async fn limits_of_the_driver_apply_when_they_are_smaller() {
     use prism::proto::patterns::keyvalue::v1::{GetCapabilitiesRequest, GetCapabilitiesResponse, StoreRequest, StoreResponse};
 
     let mut slot = memory().await;

@@ -53,7 +53,7 @@ async fn stores_retrieves_removes() {
 }
 
 #[tokio::test]
-async fn tells_flags_creation_and_version() {
+async fn retrieve_returns_flags_create_revision_and_version() {
     for bench in [Bench::new().await, Bench::reduced(no_batch).await] {
         let flagged = |key: &str, flags| StoreRequest { flags, ..store(key, "v") };
         let facts = |found: &RetrieveResponse| (found.flags, found.create_revision, found.version);
@@ -80,7 +80,7 @@ async fn tells_flags_creation_and_version() {
 }
 
 #[tokio::test]
-async fn names_the_field_that_is_wrong() {
+async fn errors_name_the_invalid_field() {
     let bench = Bench::new().await;
     let long = "ä".repeat(513);
     assert_eq!(refusal(bench.retrieve("").await), "INVALID_ARGUMENT INVALID_KEY key");

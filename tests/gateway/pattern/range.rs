@@ -55,7 +55,7 @@ async fn removes_what_is_in_the_range() {
 }
 
 #[tokio::test]
-async fn everything_must_be_asked_for() {
+async fn removing_everything_requires_the_all_flag() {
     let bench = Bench::new().await;
     bench.store(store("a", "v")).await;
     let long = "x".repeat(1025);
@@ -74,7 +74,7 @@ async fn everything_must_be_asked_for() {
 }
 
 #[tokio::test]
-async fn keys_that_are_not_text_stay() {
+async fn keys_that_are_not_utf8_are_not_removed() {
     let bench = Bench::new().await;
     let basic = bench.slot.interfaces.keyvalue_basic.clone().unwrap();
     for key in [&b"a"[..], b"a\xff", b"b", b"\xff"] {

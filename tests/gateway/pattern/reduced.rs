@@ -101,7 +101,7 @@ async fn compares_with_and_without_the_interface() {
 }
 
 #[tokio::test]
-async fn one_of_many_wins() {
+async fn one_of_many_concurrent_compare_and_store_calls_succeeds() {
     for bench in [Bench::new().await, Bench::reduced(no_cas).await] {
         let expected_revision = bench.store(store("a", "0")).await;
         let calls = (0..32).map(|_| {
@@ -114,7 +114,7 @@ async fn one_of_many_wins() {
 }
 
 #[tokio::test]
-async fn tells_what_it_can_do() {
+async fn capabilities_list_native_emulated_and_unavailable_operations() {
     let full = Bench::new().await;
     assert_eq!(supports(&full, Support::Native).await.len(), 16);
     let told = capabilities(&full).await;
@@ -146,7 +146,7 @@ async fn tells_what_it_can_do() {
 }
 
 #[tokio::test]
-async fn refuses_what_it_said_it_can_not_do() {
+async fn unavailable_operations_are_refused() {
     let bench = Bench::reduced(basic_only).await;
     let key = || "a".to_owned();
     let ttl = Some(prost_types::Duration { seconds: 1, nanos: 0 });
@@ -220,7 +220,7 @@ async fn several_revisions_or_any_may_be_expected() {
 }
 
 #[tokio::test]
-async fn nobody_writes_what_somebody_removes() {
+async fn replacing_does_not_recreate_a_removed_key() {
     // One side creates the key and removes it, the other replaces it where it is: a write that follows a removal would leave
     // the key behind.
     for bench in [Bench::new().await, Bench::reduced(only_cas).await] {

@@ -128,7 +128,7 @@ async fn cases() {
 }
 
 #[tokio::test]
-async fn what_the_slot_needs() {
+async fn slot_requires_compare_and_swap_or_transactions() {
     let mut slot = memory().await;
     (slot.interfaces.keyvalue_transactional, slot.interfaces.keyvalue_cas) = (None, None);
     let slots = [("storage".to_owned(), slot)].into();
@@ -158,7 +158,7 @@ async fn write(gateways: &[Bench], writer: usize) -> BTreeSet<(String, u64, u64)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_gateways_agree() {
+async fn several_gateways_over_one_storage_agree() {
     for transactions in [true, false] {
         let mut slot = memory().await;
         if !transactions {

@@ -8,7 +8,7 @@ use super::{CONFIG, answers, ask, avro, record};
 const NONE: Value = Value::Null;
 
 #[tokio::test]
-async fn a_context_has_ids_and_subjects_of_its_own() {
+async fn context_has_its_own_ids_and_subjects() {
     let gateway = Gateway::start(CONFIG).await;
     for (line, body) in [
         ("POST /sr/subjects/a/versions", avro(json!("long"))),
@@ -69,7 +69,7 @@ async fn a_context_has_ids_and_subjects_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_schema_of_a_context_is_told_with_it() {
+async fn schema_of_a_context_is_returned_with_its_context() {
     let gateway = Gateway::start(CONFIG).await;
     let answer = ask(&gateway, "POST /sr/contexts/.x/subjects/a/versions", &avro(json!("string"))).await.json();
     assert_eq!((&answer["id"], &answer["version"]), (&json!(1), &json!(1)), "{answer}");

@@ -33,7 +33,7 @@ async fn filled() -> Gateway {
 }
 
 #[tokio::test]
-async fn what_is_not_there() {
+async fn not_found_errors() {
     let gateway = filled().await;
     let none = || error(40401, "Subject 'none' not found.");
     answers(
@@ -74,7 +74,7 @@ async fn what_is_not_there() {
 }
 
 #[tokio::test]
-async fn two_steps_of_deletion() {
+async fn soft_and_permanent_deletion() {
     let gateway = filled().await;
     let again = "was soft deleted. Set permanent=true to delete permanently";
     let first = "was not deleted first before being permanently deleted";
@@ -111,7 +111,7 @@ async fn an_incompatible_schema_has_the_code_that_the_binding_says() {
 }
 
 #[tokio::test]
-async fn what_is_none() {
+async fn invalid_values() {
     let gateway = filled().await;
     let version = |text: &str| {
         let allowed = "Allowed values are between [1, 2^31-1] and the string \"latest\"";
@@ -163,7 +163,7 @@ async fn what_is_none() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_done_now() {
+async fn conflicting_operations() {
     let gateway = filled().await;
     let referred = "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=a,version=1}.";
     let other_id = json!({"schema": record(&["id"]).to_string(), "id": 77});
@@ -184,7 +184,7 @@ async fn what_may_not_be_done_now() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read() {
+async fn malformed_requests() {
     let gateway = filled().await;
     answers(
         &gateway,
@@ -203,7 +203,7 @@ async fn what_can_not_be_read() {
 }
 
 #[tokio::test]
-async fn what_is_nobodys_fault() {
+async fn backend_errors_and_timeouts() {
     let away = CONFIG.replace("{type: memory, max_bytes: 64MiB}", "{type: redis, url: 'redis://127.0.0.1:1'}");
     let gateway = Gateway::launch(&away);
     let answer = ask(&gateway, "GET /sr/subjects", &NONE).await;

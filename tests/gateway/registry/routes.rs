@@ -13,7 +13,7 @@ fn header<'a>(answer: &'a http::Answer, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn about_the_registry() {
+async fn registry_metadata_routes() {
     let gateway = Gateway::start(CONFIG).await;
     let scope = json!({"path": [], "clusters": {"kafka-cluster": "registry", "schema-registry-cluster": "schema-registry"}});
     answers(
@@ -92,7 +92,7 @@ async fn heads_and_types() {
 
 /// Clients send parameters and members of their own, and bodies of any type.
 #[tokio::test]
-async fn what_is_unknown_is_passed_over() {
+async fn unknown_fields_and_content_types_are_ignored() {
     let gateway = Gateway::start(CONFIG).await;
     let body = json!({"schema": "\"string\"", "unknown": {"a": [1]}}).to_string();
     for kind in

@@ -21,7 +21,7 @@ async fn told(gateway: &Gateway, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn tags_are_put_in_and_found() {
+async fn schema_tags_are_added_and_listed() {
     let gateway = Gateway::start(CONFIG).await;
     let avro = json!({"type": "record", "name": "Order", "namespace": "shop", "fields": [{"name": "id", "type": "long"}]}).to_string();
     for (subject, kind, text, record, field) in [
@@ -63,7 +63,7 @@ async fn tags_are_put_in_and_found() {
 }
 
 #[tokio::test]
-async fn tags_are_taken_over() {
+async fn schema_tags_are_propagated_to_the_next_version() {
     let gateway = Gateway::start(CONFIG).await;
     let text = |fields: &[&str]| {
         let fields: Vec<_> = fields.iter().map(|name| json!({"name": name, "type": "long", "default": 0})).collect();
@@ -82,7 +82,7 @@ async fn tags_are_taken_over() {
 }
 
 #[tokio::test]
-async fn what_has_no_such_part_is_refused() {
+async fn tags_on_missing_parts_of_a_schema_are_refused() {
     let gateway = Gateway::start(CONFIG).await;
     let schema = super::record(&["id"]).to_string();
     let with = |one: Value| json!({"schema": schema, "schemaTagsToAdd": [one]});

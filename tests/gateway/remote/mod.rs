@@ -95,7 +95,7 @@ async fn all_four_kinds_with_metadata_on_both_ends() {
 }
 
 #[tokio::test]
-async fn a_conversation_is_not_held_back() {
+async fn messages_of_a_bidirectional_stream_are_not_buffered() {
     let (_server, handler) = start().await;
     let (send, receive) = mpsc::unbounded();
     let reply = call(&handler, &rpc("Echo", true, true), Input::Stream(Box::pin(receive))).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_conversation_is_not_held_back() {
 }
 
 #[tokio::test]
-async fn says_who_and_where_and_until_when() {
+async fn request_carries_namespace_trace_and_timeout() {
     let (_server, handler) = start().await;
     let mut context = Context::internal("here").with_timeout(Duration::from_secs(60));
     context.metadata.insert("x-custom", HeaderValue::from_static("c"));
@@ -157,7 +157,7 @@ async fn errors_come_as_they_were() {
 }
 
 #[tokio::test]
-async fn wrong_answers_are_told_from_errors() {
+async fn malformed_answers_are_distinguished_from_errors() {
     let (_server, handler) = start().await;
     for (name, expected) in [
         ("NoStatus", "INTERNAL REMOTE_BROKEN"),
@@ -175,7 +175,7 @@ async fn wrong_answers_are_told_from_errors() {
 }
 
 #[tokio::test]
-async fn who_drops_the_reply_cancels_the_work() {
+async fn dropping_the_reply_cancels_the_work() {
     let (server, handler) = start().await;
     let reply = call(&handler, &streaming("Hang"), one()).await.unwrap();
     let Output::Stream(mut messages) = reply.output else { panic!() };

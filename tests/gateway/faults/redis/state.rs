@@ -22,7 +22,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn full() {
+async fn full_server_refuses_writes_and_serves_reads() {
     let arguments = ["--maxmemory", "6mb"].map(str::to_owned).to_vec();
     let server = Redis::start_with(Options { arguments, ..Options::default() }).unwrap();
     let backend = connected(&server).await;
@@ -72,7 +72,7 @@ async fn a_replica() {
 }
 
 #[tokio::test]
-async fn data_of_others() {
+async fn keys_written_by_other_programs_are_reported() {
     let server = Redis::start().unwrap();
     let backend = connected(&server).await;
     let store = keyvalue(&backend);
@@ -86,7 +86,7 @@ async fn data_of_others() {
 }
 
 #[tokio::test]
-async fn data_of_an_older_prism() {
+async fn reads_data_of_an_older_prism() {
     let server = Redis::start().unwrap();
     let backend = connected(&server).await;
     let interfaces = slot(&backend).interfaces;
@@ -125,7 +125,7 @@ async fn data_of_an_older_prism() {
 }
 
 #[tokio::test]
-async fn without_scripts_in_its_cache() {
+async fn scripts_missing_from_the_cache_are_loaded_again() {
     let server = Redis::start().unwrap();
     let backend = connected(&server).await;
     let store = keyvalue(&backend);

@@ -34,7 +34,7 @@ async fn append(streams: &dyn StreamBasic, payload: &str) {
 }
 
 #[tokio::test]
-async fn a_subscription_goes_on_behind_a_gap() {
+async fn subscription_continues_after_a_reported_gap() {
     let mut server = Redis::start().unwrap();
     let backend = connected(&server).await;
     let pubsub = slot(&backend).interfaces.pubsub_basic.unwrap();
@@ -54,7 +54,7 @@ async fn a_subscription_goes_on_behind_a_gap() {
 }
 
 #[tokio::test]
-async fn a_subscription_ends_when_its_patience_is_over() {
+async fn subscription_ends_when_the_outage_exceeds_its_retry_time() {
     let mut server = Redis::start().unwrap();
     let backend = backend("redis", json!({"url": server.url(), "subscriptions": {"patience": "500ms"}})).await;
     healthy(&backend).await;

@@ -164,7 +164,7 @@ fn enums_take_their_default_for_what_they_do_not_know() {
 }
 
 #[test]
-fn a_null_default_is_a_default() {
+fn null_counts_as_a_default() {
     reads(&record("R", r#"{"name":"a","type":["null","int"],"default":null}"#), &record("R", ""));
     reads(&record("R", r#"{"name":"a","type":"null","default":null}"#), &record("R", ""));
     let message = differs(
@@ -248,7 +248,7 @@ fn ring(prefix: &str, length: usize, last: &str) -> String {
 }
 
 #[test]
-fn rings_of_different_lengths_do_not_exhaust_anything() {
+fn recursion_cycles_of_different_lengths_are_compared_in_bounded_time() {
     // 23 and 29 have no common divisor: all 667 pairs are met in one line.
     let (reader, writer) = (ring("r", 23, "int"), ring("w", 29, "int"));
     assert_eq!(compare(&reader, &writer).len(), 0);
@@ -268,7 +268,7 @@ fn unions_of_very_many_records_are_compared_or_given_up() {
 }
 
 #[test]
-fn a_branch_of_the_very_name_decides() {
+fn union_branch_with_the_same_name_is_compared() {
     let event = |namespace: &str, fields: &str| record(&format!("{namespace}.Event"), fields);
     let (plain, strict) = (r#"{"name":"id","type":"long"}"#, r#"{"name":"id","type":"long"},{"name":"at","type":"long"}"#);
     // What `v1` wrote is read by `v1`, which can't, though `v2` could.

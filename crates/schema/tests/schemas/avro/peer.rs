@@ -31,7 +31,7 @@ fn random_schemas_are_read_by_both() {
 }
 
 #[test]
-fn the_vectors_are_read_by_both() {
+fn both_implementations_read_the_test_vectors() {
     let vectors: Value = serde_json::from_str(include_str!("avro-compatibility.json")).unwrap();
     for pair in vectors["pairs"].as_array().unwrap() {
         for text in [pair["reader"].as_str().unwrap(), pair["writer"].as_str().unwrap()] {
@@ -42,7 +42,7 @@ fn the_vectors_are_read_by_both() {
 
 /// Why the peer doesn't read for us: what it refuses though Java takes it, and what it takes though Java refuses it.
 #[test]
-fn the_peer_differs_where_it_is_known_to() {
+fn known_differences_from_apache_avro() {
     let ours_only = [
         // Letters of all scripts.
         r#"{"type":"record","name":"Größe","fields":[]}"#,

@@ -55,7 +55,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, max_global_rejects: 1_000_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn verdicts_are_those_of_reading(base in numbers(60), reader in numbers(16), writer in numbers(16)) {
+    fn verdicts_agree_with_reading_data(base in numbers(60), reader in numbers(16), writer in numbers(16)) {
         let base = schema(&mut Choices::new(&base));
         let text = base.to_string();
         prop_assume!(parse(&text).is_some() && fillable(&Types::read(&text)));

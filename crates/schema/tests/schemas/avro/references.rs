@@ -24,7 +24,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn types_in_references_are_types_in_place(numbers in prop::collection::vec(any::<u32>(), 1..60)) {
+    fn referenced_types_equal_inline_types(numbers in prop::collection::vec(any::<u32>(), 1..60)) {
         let inner = schema(&mut Choices::new(&numbers));
         prop_assume!(name(&inner).is_some() && AvroSchema::parse(&inner.to_string(), &[]).is_ok());
         let reference = json!(name(&inner).unwrap());

@@ -73,7 +73,7 @@ fn differences_are_as_the_table_says() {
 }
 
 #[test]
-fn nothing_stands_between_a_schema_and_itself() {
+fn schema_has_no_differences_from_itself() {
     for (name, case) in cases() {
         for text in [case.old.to_string(), case.new.to_string()] {
             let schema = schema(&text);
@@ -85,7 +85,7 @@ fn nothing_stands_between_a_schema_and_itself() {
 }
 
 #[test]
-fn witnesses_are_valid_before_and_invalid_after() {
+fn counterexamples_are_valid_before_and_invalid_after() {
     for (name, case) in cases() {
         let Some(witness) = case.witness else { continue };
         let valid = |schema: &Value| validator(schema).is_valid(&witness);
@@ -104,7 +104,7 @@ fn differences_have_witnesses() {
 
 /// Each message says what to do about it.
 #[test]
-fn messages_tell_what_to_change() {
+fn messages_say_what_to_change() {
     for (name, case) in cases() {
         let (old, new) = (schema(&case.old.to_string()), schema(&case.new.to_string()));
         for difference in prism_schema::json::differences(&new, &old, CompatibilityPolicy::Strict) {

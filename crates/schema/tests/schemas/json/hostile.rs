@@ -157,7 +157,7 @@ fn wide_choices_are_bounded() {
 }
 
 #[test]
-fn references_that_go_in_circles_end() {
+fn circular_references_terminate() {
     let texts = [
         r##"{"$ref":"#/definitions/a","definitions":{"a":{"$ref":"#/definitions/b"},"b":{"$ref":"#/definitions/a"}}}"##,
         r##"{"allOf":[{"$ref":"#"}]}"##,

@@ -36,7 +36,7 @@ fn differences(new: &json::JsonSchema, old: &json::JsonSchema, policy: Compatibi
 
 /// A text of a format is read by that format.
 #[test]
-fn is_one_of_the_formats() {
+fn json_is_parsed_through_the_format_enum() {
     let schema = Schema::parse(prism_schema::SchemaFormat::Json, " { \"type\" : \"string\" } ", &[]).unwrap();
     assert_eq!(schema.canonical(), r#"{"type":"string"}"#);
     assert_eq!(schema.format().name(), "JSON");

@@ -20,7 +20,7 @@ fn told(text: &str, name: &str, old: &str, new: &str) -> Vec<(&'static str, Stri
 }
 
 #[test]
-fn are_found_by_name_by_file_and_by_uri() {
+fn references_are_found_by_name_by_file_and_by_uri() {
     let cases = [
         (r#"{"$ref":"other.json"}"#, "other.json"),
         (r#"{"$ref":"./other.json"}"#, "other.json"),
@@ -44,14 +44,14 @@ fn are_found_by_name_by_file_and_by_uri() {
 }
 
 #[test]
-fn are_found_by_their_own_id() {
+fn references_are_found_by_the_id_in_the_referenced_schema() {
     let other = r#"{"$id":"http://example.com/shared/other.json","type":"string"}"#;
     parsed(r#"{"$ref":"http://example.com/shared/other.json"}"#, &[dependency("other", other)]);
     parsed(r#"{"$ref":"other"}"#, &[dependency("other", other)]);
 }
 
 #[test]
-fn lead_into_parts_and_anchors() {
+fn references_may_point_to_parts_and_anchors() {
     let other = r##"{"definitions":{"a":{"$id":"#name","type":"string"},"b c":{"type":"null"}}}"##;
     parsed(r#"{"$ref":"other.json#/definitions/a"}"#, &[dependency("other.json", other)]);
     parsed(r#"{"$ref":"other.json#/definitions/b%20c"}"#, &[dependency("other.json", other)]);
@@ -59,7 +59,7 @@ fn lead_into_parts_and_anchors() {
 }
 
 #[test]
-fn refer_on_to_others() {
+fn referenced_schemas_may_refer_to_others() {
     let one = dependency("one.json", r#"{"properties":{"x":{"$ref":"two.json#/definitions/t"}}}"#);
     let two = |kind: &str| dependency("two.json", &format!(r#"{{"definitions":{{"t":{{"type":"{kind}"}}}}}}"#));
     let text = r#"{"type":"object","properties":{"a":{"$ref":"one.json"}}}"#;
@@ -72,7 +72,7 @@ fn refer_on_to_others() {
 }
 
 #[test]
-fn may_be_replaced_by_what_they_refer_to() {
+fn reference_may_be_replaced_by_the_referenced_schema() {
     let old = parsed(r#"{"properties":{"a":{"$ref":"other.json"}}}"#, &[dependency("other.json", r#"{"type":"string"}"#)]);
     let new = parsed(r#"{"properties":{"a":{"type":"string"}}}"#, &[]);
     assert_eq!(json::differences(&new, &old, CompatibilityPolicy::Strict), []);
@@ -80,7 +80,7 @@ fn may_be_replaced_by_what_they_refer_to() {
 }
 
 #[test]
-fn that_lead_nowhere_say_what_to_add() {
+fn unresolved_references_say_what_to_add() {
     let message = invalid(r#"{"properties":{"a":{"$ref":"missing.json#/x"}}}"#, &[dependency("other.json", "true")]);
     for part in ["missing.json", "`/properties/a/$ref`", "add it to `references`", "`other.json`"] {
         assert!(message.contains(part), "{message}");
@@ -94,7 +94,7 @@ fn that_lead_nowhere_say_what_to_add() {
 }
 
 #[test]
-fn that_are_no_schemas_are_named() {
+fn referenced_texts_that_are_no_schemas_are_named() {
     let message = invalid(r#"{"$ref":"other.json"}"#, &[dependency("other.json", r#"{"type":"text"}"#)]);
     assert!(message.contains("`other.json`") && message.contains("/type"), "{message}");
     let message = invalid(r#"{"$ref":"other.json"}"#, &[dependency("other.json", "{")]);
@@ -102,7 +102,7 @@ fn that_are_no_schemas_are_named() {
 }
 
 #[test]
-fn may_be_meta_schemas() {
+fn references_may_point_to_meta_schemas() {
     let uris = [
         "http://json-schema.org/draft-04/schema#",
         "http://json-schema.org/draft-06/schema#",

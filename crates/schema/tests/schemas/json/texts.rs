@@ -15,7 +15,7 @@ fn canonical_keeps_order_and_numbers() {
 }
 
 #[test]
-fn normalized_sorts_members_and_leaves_lists() {
+fn normalized_form_sorts_members_and_keeps_the_order_of_lists() {
     let text = r#"{"type":["string","null"],"required":["b","a"],"properties":{"b":{"type":"string","minLength":1.0},"a":true}}"#;
     let normalized = r#"{"properties":{"a":true,"b":{"minLength":1.0,"type":"string"}},"required":["b","a"],"type":["string","null"]}"#;
     assert_eq!(schema(text).normalized(), normalized);
@@ -29,7 +29,7 @@ fn a_member_that_is_written_twice_counts_once() {
 }
 
 #[test]
-fn what_is_no_schema_says_where() {
+fn errors_of_texts_that_are_no_schemas_name_the_position() {
     let cases: [(&str, &[&str]); 14] = [
         ("", &["no JSON", "line 1 column 0"]),
         ("{\n \"type\": }", &["no JSON", "line 2 column 10"]),

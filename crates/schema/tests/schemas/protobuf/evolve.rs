@@ -163,7 +163,7 @@ proptest! {
 
     /// A schema has no difference with itself; one text in all its forms is one schema.
     #[test]
-    fn a_schema_is_itself(fields in fields(), changes in changes(6)) {
+    fn random_schema_is_compatible_with_itself(fields in fields(), changes in changes(6)) {
         let mut model = Model::new(&fields);
         for change in changes {
             model.change(change);
@@ -283,7 +283,7 @@ fn incompatible_pairs_have_a_witness() {
 
 /// Both verdicts come up often enough for the properties above to say something.
 #[test]
-fn evolutions_are_of_both_kinds() {
+fn random_changes_are_sometimes_compatible_and_sometimes_not() {
     let mut dice = Dice(11);
     let mut three = || {
         let bytes = dice.roll().to_le_bytes();

@@ -9,7 +9,7 @@ use crate::protobuf::{refused, schema, with};
 const EVERYTHING: &str = include_str!("everything.proto");
 
 #[test]
-fn everything_that_source_can_say_is_kept() {
+fn canonical_form_keeps_every_construct_of_the_source() {
     assert_eq!(with(&unformatted(EVERYTHING), &[("other.proto", OTHER)]).canonical(), EVERYTHING);
 }
 
@@ -26,7 +26,7 @@ fn unformatted(text: &str) -> String {
 }
 
 #[test]
-fn a_canonical_text_is_its_own() {
+fn canonical_form_of_a_canonical_form_is_unchanged() {
     for text in [EVERYTHING, EDITION, "message A{}", "syntax='proto3';enum E{A=0;}"] {
         let first = with(text, &[("other.proto", OTHER)]);
         let canonical = first.canonical();
@@ -41,7 +41,7 @@ fn a_canonical_text_is_its_own() {
 }
 
 #[test]
-fn a_descriptor_is_the_text_that_it_was_made_of() {
+fn serialized_descriptor_has_the_same_canonical_form_as_its_source() {
     for text in [EVERYTHING, EDITION, "message A{}", "syntax='proto3';package a.b;enum E{A=0;}"] {
         let source = with(text, &[("other.proto", OTHER)]);
         let serialized = source.render_as("serialized").expect("a shape of this format");
@@ -107,7 +107,7 @@ fn editions_are_read_and_written() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn parse_error_names_its_position() {
     for (text, place, word) in [
         ("syntax = \"proto3\";\nmessage A {\n  string = 1;\n}", "line 3, column 10", "expected"),
         ("syntax = \"proto3\";\nmessage A {\n  Gone g = 1;\n}", "line 3, column 3", "Gone"),
@@ -124,7 +124,7 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
-fn what_is_no_schema_is_refused() {
+fn texts_that_are_no_schemas_are_refused() {
     for (text, word) in [
         ("", "empty"),
         ("  \n", "empty"),
@@ -215,7 +215,7 @@ fn descriptors_that_no_compiler_makes_are_refused() {
 }
 
 #[test]
-fn the_order_of_what_has_none_is_normalized() {
+fn unordered_elements_are_sorted_in_the_normalized_form() {
     let left = r#"syntax = "proto3"; package a.b; import "y.proto"; import "x.proto"; option java_package = "j"; option go_package = "g";
         message M { X x = 2; string s = 1; reserved 9, 5; reserved "q", "p"; map<string, .a.b.M> m = 3; }"#;
     let right = r#"syntax = "proto3"; package a.b; option go_package = "g"; option java_package = "j"; import "x.proto"; import "y.proto";
@@ -234,7 +234,7 @@ fn the_order_of_what_has_none_is_normalized() {
 }
 
 #[test]
-fn names_are_as_short_as_they_can_be() {
+fn normalized_form_has_the_shortest_type_names() {
     let text = r#"syntax = "proto3";
 
 package a.b;
@@ -299,7 +299,7 @@ fn known_files_need_no_reference() {
 }
 
 #[test]
-fn public_imports_are_seen_through_any_number_of_files() {
+fn public_imports_are_transitive() {
     let files = [
         ("d.proto", "message D {}"),
         ("c.proto", "import public \"d.proto\";"),

@@ -121,7 +121,7 @@ fn differences_are_bounded() {
 }
 
 #[test]
-fn messages_tell_what_to_change() {
+fn messages_say_what_to_change() {
     let [old, new] = ["int32", "string"].map(|kind| schema(&format!("syntax = \"proto3\"; message A {{ {kind} x = 3; }}")));
     let found = differences(new, old);
     assert_eq!(
