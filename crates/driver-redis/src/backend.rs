@@ -1,59 +1,59 @@
-//! The backend: one Redis server, shared by all namespaces that name it.
+//! The backend: one Redis server, shared by all namespaces that use it.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-
 use tokio::task::AbortHandle;
 
-use super::{
+use crate::{
     client::Client,
-    keys::Keys,
-    keyvalue::{self, Store},
-    link::Connector,
-    pubsub::{self, Hub, Topics},
+    connection::Connector,
+    keys::KeyNames,
+    keyvalue::{self, KeyValue},
+    pubsub::{self, Hub, PubSub},
     settings::Settings,
-    stream::{self, Streams, Sweeper, Waiting},
+    stream::{self, BlockingReads, RetentionSweeper, Streams},
 };
 use prism_call::{Context, Error, proto::Interfaces};
 use prism_driver::{self as driver, Backend, Connecting, Keyspace, Limits};
 
 /// How long a health check may take.
-const HEALTH: Duration = Duration::from_millis(1500);
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
 
-struct Redis {
+struct RedisBackend {
     client: Arc<Client>,
     hub: Arc<Hub>,
-    waiting: Arc<Waiting>,
-    sweeper: Arc<Sweeper>,
+    blocking_reads: Arc<BlockingReads>,
+    sweeper: Arc<RetentionSweeper>,
     tasks: Vec<AbortHandle>,
     limits: Limits,
     key_prefix: String,
 }
 
-/// Checks the settings and begins to connect.
+/// Checks the settings and starts to connect.
 pub fn connect(settings: driver::Settings) -> Connecting {
     Box::pin(async move { open(&settings, true).map(|redis| Arc::new(redis) as Arc<dyn Backend>) })
 }
 
-fn open(settings: &driver::Settings, connected: bool) -> Result<Redis, Error> {
+/// Creates the backend; without connections and tasks if `connected` is false.
+fn open(settings: &driver::Settings, connected: bool) -> Result<RedisBackend, Error> {
     let (mut settings, client) = Settings::read(settings)?;
     if !connected {
         settings.connections = 0;
     }
     let connector = Connector::new(client, &settings);
     let hub = Arc::new(Hub::new(settings.subscriptions));
-    let sweeper = Arc::new(Sweeper::default());
+    let sweeper = Arc::new(RetentionSweeper::default());
     let mut tasks = Vec::new();
     if connected {
         let sweeping = sweeper.clone();
         tasks.push(tokio::spawn(async move { sweeping.run().await }).abort_handle());
         tasks.push(tokio::spawn(pubsub::listen(hub.clone(), connector.clone())).abort_handle());
     }
-    Ok(Redis {
+    Ok(RedisBackend {
         client: Arc::new(Client::open(connector.clone(), &settings)),
         hub,
-        waiting: Arc::new(Waiting::new(connector, settings.waiting_connections)),
+        blocking_reads: Arc::new(BlockingReads::new(connector, settings.waiting_connections)),
         sweeper,
         tasks,
         limits: Limits { max_value_bytes: settings.max_value_bytes, ..Limits::default() },
@@ -61,9 +61,9 @@ fn open(settings: &driver::Settings, connected: bool) -> Result<Redis, Error> {
     })
 }
 
-/// The interfaces that every keyspace has.
+/// The names of the interfaces that every keyspace has.
 pub fn interfaces() -> Vec<&'static str> {
-    // A server is not needed to know them: the very same value, over a client without connections.
+    // They don't depend on a server, so the client has no connections.
     let values = serde_json::Map::from_iter([("url".to_owned(), "redis://localhost".into())]);
     let settings = driver::Settings { name: String::new(), values };
     let keyspace = Keyspace { namespace: String::new(), slot: String::new() };
@@ -71,15 +71,15 @@ pub fn interfaces() -> Vec<&'static str> {
 }
 
 #[async_trait]
-impl Backend for Redis {
+impl Backend for RedisBackend {
     fn keyspace(&self, keyspace: &Keyspace) -> Interfaces {
-        let keys = Arc::new(Keys::new(&self.key_prefix, keyspace));
+        let keys = Arc::new(KeyNames::new(&self.key_prefix, keyspace));
         let mut interfaces = Interfaces::default();
-        keyvalue::add(&Arc::new(Store::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);
-        pubsub::add(&Arc::new(Topics::new(self.client.clone(), self.hub.clone(), keys.clone(), self.limits)), &mut interfaces);
-        let streams = Streams::new(self.client.clone(), self.hub.clone(), self.waiting.clone(), keys, self.limits);
+        keyvalue::add(&Arc::new(KeyValue::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);
+        pubsub::add(&Arc::new(PubSub::new(self.client.clone(), self.hub.clone(), keys.clone(), self.limits)), &mut interfaces);
+        let streams = Streams::new(self.client.clone(), self.hub.clone(), self.blocking_reads.clone(), keys, self.limits);
         let streams = Arc::new(streams);
-        self.sweeper.watch(keyspace, &streams);
+        self.sweeper.add(keyspace, &streams);
         stream::add(&streams, &mut interfaces);
         interfaces
     }
@@ -89,7 +89,7 @@ impl Backend for Redis {
     }
 
     async fn health(&self) -> Result<(), Error> {
-        self.client.ping(&Context::internal("").with_timeout(HEALTH)).await
+        self.client.ping(&Context::internal("").with_timeout(HEALTH_TIMEOUT)).await
     }
 
     async fn close(&self) {
@@ -101,7 +101,7 @@ impl Backend for Redis {
     }
 }
 
-impl Drop for Redis {
+impl Drop for RedisBackend {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();

@@ -1,4 +1,4 @@
-//! How commands reach the server: over a few links, each call within its time.
+//! Sends commands over a few shared connections, within the time limit of the call.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -7,10 +7,10 @@ use std::{
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, Value};
 
-use super::{
+use crate::{
+    connection::{Connector, SharedConnection},
     error,
-    link::{self, Connector, Link},
-    script::Invocation,
+    script::ScriptCall,
     settings::Settings,
 };
 use prism_call::{Context, Error};
@@ -18,7 +18,7 @@ use prism_call::{Context, Error};
 /// The connections that all commands of a backend share.
 pub struct Client {
     connector: Connector,
-    links: Vec<Link>,
+    connections: Vec<SharedConnection>,
     next: AtomicUsize,
     timeout: Duration,
     closed: AtomicBool,
@@ -27,7 +27,7 @@ pub struct Client {
 impl Client {
     pub fn open(connector: Connector, settings: &Settings) -> Self {
         Self {
-            links: (0..settings.connections).map(|_| Link::open(connector.clone())).collect(),
+            connections: (0..settings.connections).map(|_| SharedConnection::open(connector.clone())).collect(),
             connector,
             next: AtomicUsize::new(0),
             timeout: *settings.request_timeout,
@@ -39,70 +39,72 @@ impl Client {
         &self.connector
     }
 
-    /// Sends a command and reads its answer.
+    /// Sends a command and returns its reply.
     pub async fn run<T: FromRedisValue>(&self, context: &Context, command: &Cmd) -> Result<T, Error> {
-        self.send(context, self.until(context), command).await?.map_err(|cause| error::from(&cause, self.connector.retry_after()))
+        self.send(context, self.deadline(context), command)
+            .await?
+            .map_err(|cause| error::map_redis_error(&cause, self.connector.retry_after()))
     }
 
-    /// Runs a script and reads its answer.
-    pub async fn call(&self, context: &Context, call: &Invocation) -> Result<Value, Error> {
-        let until = self.until(context);
-        let mut answer = self.send(context, until, call.command()).await?;
-        if matches!(&answer, Err(cause) if cause.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
-            answer = self.send(context, until, &call.with_text()).await?;
+    /// Runs a script and returns its reply.
+    pub async fn call(&self, context: &Context, call: &ScriptCall) -> Result<Value, Error> {
+        let deadline = self.deadline(context);
+        let mut reply = self.send(context, deadline, call.evalsha_command()).await?;
+        if matches!(&reply, Err(cause) if cause.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+            reply = self.send(context, deadline, &call.eval_command()).await?;
         }
-        answer.map_err(|cause| error::from(&cause, self.connector.retry_after()))
+        reply.map_err(|cause| error::map_redis_error(&cause, self.connector.retry_after()))
     }
 
     /// How long a command of this call may take.
-    pub fn budget(&self, context: &Context) -> Duration {
+    pub fn time_limit(&self, context: &Context) -> Duration {
         context.remaining().map_or(self.timeout, |left| left.min(self.timeout))
     }
 
-    /// When a command of this call has to be answered.
-    fn until(&self, context: &Context) -> Instant {
-        Instant::now() + self.budget(context)
+    /// When a command of this call must have its reply.
+    fn deadline(&self, context: &Context) -> Instant {
+        Instant::now() + self.time_limit(context)
     }
 
-    async fn send<T: FromRedisValue>(&self, context: &Context, until: Instant, command: &Cmd) -> Result<RedisResult<T>, Error> {
-        let link = self.link().ok_or_else(link::gone)?;
-        let mut connection = link.connection(until).await?;
-        if let Ok(answer) = tokio::time::timeout_at(until.into(), command.query_async(&mut connection)).await {
-            if matches!(&answer, Err(cause) if cause.is_io_error()) {
-                link.doubt();
+    async fn send<T: FromRedisValue>(&self, context: &Context, deadline: Instant, command: &Cmd) -> Result<RedisResult<T>, Error> {
+        let shared = self.next_connection().ok_or_else(error::backend_closed)?;
+        let mut connection = shared.connection(deadline).await?;
+        if let Ok(reply) = tokio::time::timeout_at(deadline.into(), command.query_async(&mut connection)).await {
+            if matches!(&reply, Err(cause) if cause.is_io_error()) {
+                shared.check_alive();
             }
-            Ok(answer)
+            Ok(reply)
         } else {
-            link.doubt();
+            shared.check_alive();
             if context.remaining().is_some_and(|left| left.is_zero()) {
                 return Err(Error::deadline_exceeded());
             }
-            Err(error::lost("Redis did not answer in time; a write may or may not have happened", self.connector.retry_after()))
+            Err(error::unavailable("Redis did not reply in time; a write may or may not have happened", self.connector.retry_after()))
         }
     }
 
-    /// The next link in turn, one with a connection if there is any.
-    fn link(&self) -> Option<&Link> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.links.len().max(1);
-        let (before, behind) = self.links.split_at(turn.min(self.links.len()));
-        let mut in_turn = behind.iter().chain(before);
-        in_turn.clone().find(|link| link.is_up()).or_else(|| in_turn.next())
+    /// The next connection in turn; one that is established, if there is any.
+    fn next_connection(&self) -> Option<&SharedConnection> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len().max(1);
+        let (before, after) = self.connections.split_at(turn.min(self.connections.len()));
+        let mut in_turn = after.iter().chain(before);
+        in_turn.clone().find(|connection| connection.is_established()).or_else(|| in_turn.next())
     }
 
-    /// Whether the server answers.
+    /// Checks that the server replies.
     pub async fn ping(&self, context: &Context) -> Result<(), Error> {
         self.run(context, &redis::cmd("PING")).await
     }
 
-    /// Gives all connections up for good.
+    /// Closes all connections for good.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
-        for link in &self.links {
-            link.close();
+        for connection in &self.connections {
+            connection.close();
         }
     }
 
-    /// Whether it was closed, so that waiting for the server is in vain.
+    /// Whether [`close`](Self::close) was called, so that waiting for the server is useless.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }

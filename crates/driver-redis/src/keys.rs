@@ -1,43 +1,43 @@
-//! Names of the Redis keys of a keyspace; the table is in the driver's module.
+//! Names of the Redis keys of a keyspace. The documentation of the crate has the table of all keys.
 
 use std::fmt::Write as _;
 
 use prism_driver::Keyspace;
 
-/// The Redis keys of one keyspace.
+/// The names of the Redis keys of one keyspace.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub struct KeyNames {
     root: Vec<u8>,
     /// The last revision.
     pub revision: Vec<u8>,
-    /// The index of keys.
+    /// The index of all keys.
     pub index: Vec<u8>,
-    /// Keys that expire.
+    /// The index of keys that expire.
     pub expirations: Vec<u8>,
-    /// What stands before a key whose value is stored.
-    pub values: Vec<u8>,
+    /// The prefix of the Redis keys that hold values.
+    pub value_prefix: Vec<u8>,
 }
 
-impl Keys {
+impl KeyNames {
     pub fn new(prefix: &str, keyspace: &Keyspace) -> Self {
-        let root = format!("{prefix}{{{}/{}}}:", escaped(&keyspace.namespace), escaped(&keyspace.slot)).into_bytes();
+        let root = format!("{prefix}{{{}/{}}}:", escape(&keyspace.namespace), escape(&keyspace.slot)).into_bytes();
         let below = |name: &str| [&root, name.as_bytes()].concat();
-        Self { revision: below("revision"), index: below("keys"), expirations: below("expirations"), values: below("value:"), root }
+        Self { revision: below("revision"), index: below("keys"), expirations: below("expirations"), value_prefix: below("value:"), root }
     }
 
-    /// Where the value of a key is stored.
+    /// The Redis key that holds the value of a key.
     pub fn value(&self, key: &[u8]) -> Vec<u8> {
-        [&self.values, key].concat()
+        [&self.value_prefix, key].concat()
     }
 
-    /// Something named, as `stream:orders`.
+    /// The Redis key of a named object, for example `stream:orders`.
     pub fn named(&self, kind: &str, name: &str) -> Vec<u8> {
         [&self.root, kind.as_bytes(), b":", name.as_bytes()].concat()
     }
 }
 
-/// A name without what separates names, and without what ends a hash tag.
-fn escaped(name: &str) -> String {
+/// Escapes the characters that separate names or end a hash tag.
+fn escape(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for letter in name.chars() {
         if matches!(letter, '%' | '/' | '{' | '}') {
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn keyspaces_never_share_a_key() {
         let keys = |namespace: &str, slot: &str| {
-            Keys::new("prism:", &Keyspace { namespace: namespace.to_owned(), slot: slot.to_owned() }).value(b"k")
+            KeyNames::new("prism:", &Keyspace { namespace: namespace.to_owned(), slot: slot.to_owned() }).value(b"k")
         };
         assert_eq!(keys("shop", "store"), b"prism:{shop/store}:value:k");
         assert_eq!(keys("a}/b", "c"), b"prism:{a%7D%2Fb/c}:value:k");

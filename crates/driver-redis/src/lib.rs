@@ -1,37 +1,37 @@
-//! The Redis driver, for Redis 6.2 and later and what is compatible with it.
+//! The Redis driver, for Redis 6.2 and later and for compatible servers.
 //!
 //! # Keys
 //!
-//! Everything of a keyspace begins with `prism:{namespace/slot}:`. The braces are a hash tag: all keys of a keyspace lie in
-//! one slot of a cluster, so that a script may touch several of them. Names escape `%`, `/`, `{` and `}` as `%25` and so on.
+//! All Redis keys of a keyspace start with `prism:{namespace/slot}:`. The braces are a hash tag: all keys of a keyspace are in
+//! one slot of a cluster, so a script may use several of them. Names escape `%`, `/`, `{` and `}` as `%25` and so on.
 //!
 //! | Redis key | type | holds |
 //! |---|---|---|
-//! | `…:revision` | string | the last revision that the keyspace gave out |
-//! | `…:keys` | sorted set, all scores 0 | every key, for scans: members of one score lie in byte order |
-//! | `…:expirations` | sorted set | keys that expire, by the millisecond at which they do |
-//! | `…:value:KEY` | string | 8 bytes revision, a byte 0x80, 7 bytes expiration (milliseconds since 1970, 0 = never), 8 bytes each of the revision that created the key, its version and its flags, then the value. With a byte 0 instead of 0x80, as Prism once wrote it, the value follows on the expiration |
+//! | `…:revision` | string | the last revision of the keyspace |
+//! | `…:keys` | sorted set, all scores 0 | every key, for scans: members with the same score are in byte order |
+//! | `…:expirations` | sorted set | keys that expire; the score is the time in milliseconds |
+//! | `…:value:KEY` | string | 8 bytes revision, a byte 0x80, 7 bytes expiration (milliseconds since 1970, 0 = never), 8 bytes each of the revision that created the key, its version and its flags, then the value. If the byte is 0 instead of 0x80 (written by an older Prism), the value follows the expiration |
 //! | `…:stream:NAME` | stream | records; the id `ms-n` is the offset `ms << 20 \| n` |
 //! | `…:meta:NAME` | hash | the stream's retention, its size in bytes, and the last record that retention removed |
 //! | `…:policies:` | set | names of the streams with a retention policy |
 //! | `…:topic:NAME` | channel | published messages as `prism.interfaces.pubsub.v1.Message` |
 //!
-//! A value carries revision and expiration in front of it, so a Get is one plain `GET`. What touches several keys is one Lua
-//! script, which Redis runs as one step. Redis itself removes an expired value in time; its key in `…:keys` goes with one of
-//! the next writes, a few at a time, and scans leave it out until then. The server should run with `maxmemory-policy
-//! noeviction`: a value that is evicted is lost, and is counted until a scan passes over it.
+//! Revision and expiration are stored before the value, so a Get is one plain `GET`. Each operation on several Redis keys is one
+//! Lua script, which Redis runs atomically. Redis itself removes expired values. Each write removes a few of the expired keys
+//! from `…:keys`; until then, scans skip them. The server should run with `maxmemory-policy noeviction`: a value that is
+//! evicted is lost, and its key is counted until a scan visits it.
 //!
 //! # Connections
 //!
-//! Commands share a few multiplexed [`link`]s, subscriptions have one connection together, and reads that wait at the end of
-//! a stream take one of a bounded number of their own.
+//! Commands share a few multiplexed connections. All subscriptions share one connection. Each read that waits at the end of a
+//! stream uses one connection from a bounded pool.
 
 mod backend;
 mod client;
+mod connection;
 mod error;
 mod keys;
 mod keyvalue;
-mod link;
 mod pubsub;
 mod reply;
 mod script;

@@ -1,38 +1,38 @@
-//! Lua scripts: each runs in Redis as one step.
+//! Lua scripts, which Redis runs atomically.
 
 use redis::{Cmd, Script};
 
-/// A script, called by its hash; a server that does not know it yet gets its text once.
-pub struct Lua {
+/// A script. It is called by its hash; a server that does not know it yet gets its text once.
+pub struct LuaScript {
     hash: String,
     code: String,
 }
 
-impl Lua {
-    /// Of the parts of a script: what it shares with others, and its own.
+impl LuaScript {
+    /// A script from its parts: those shared with other scripts, and its own.
     pub fn new(parts: &[&str]) -> Self {
         let code = parts.concat();
         Self { hash: Script::new(&code).get_hash().to_owned(), code }
     }
 
-    /// Begins a call; keys and arguments follow.
-    pub fn call(&'static self, keys: &[&[u8]]) -> Invocation {
+    /// A call with these keys. Arguments are added with [`ScriptCall::arg`] and [`ScriptCall::push`].
+    pub fn call(&'static self, keys: &[&[u8]]) -> ScriptCall {
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.hash).arg(keys.len());
         for key in keys {
             command.arg(*key);
         }
-        Invocation { lua: self, command }
+        ScriptCall { script: self, command }
     }
 }
 
 /// A call of a script.
-pub struct Invocation {
-    lua: &'static Lua,
+pub struct ScriptCall {
+    script: &'static LuaScript,
     command: Cmd,
 }
 
-impl Invocation {
+impl ScriptCall {
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, argument: impl redis::ToRedisArgs) -> Self {
@@ -40,20 +40,20 @@ impl Invocation {
         self
     }
 
-    /// Adds an argument to a call that is built in a loop.
+    /// Adds an argument by reference, for calls that are built in a loop.
     pub fn push(&mut self, argument: impl redis::ToRedisArgs) {
         self.command.arg(argument);
     }
 
-    /// The call by hash.
-    pub fn command(&self) -> &Cmd {
+    /// The command `EVALSHA`, which has the hash.
+    pub fn evalsha_command(&self) -> &Cmd {
         &self.command
     }
 
-    /// The call that carries the text, for a server that answered `NOSCRIPT`.
-    pub fn with_text(&self) -> Cmd {
+    /// The command `EVAL`, which has the text, for a server that replied `NOSCRIPT`.
+    pub fn eval_command(&self) -> Cmd {
         let mut command = redis::cmd("EVAL");
-        command.arg(&self.lua.code);
+        command.arg(&self.script.code);
         for argument in self.command.args_iter().skip(2) {
             if let redis::Arg::Simple(bytes) = argument {
                 command.arg(bytes);

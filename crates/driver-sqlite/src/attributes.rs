@@ -1,4 +1,4 @@
-//! Attributes in a column: as the field `attributes` of the contracts, so an empty map takes no byte.
+//! Encodes attributes for a column: as a protobuf message with one map, so an empty map has no bytes.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ struct Attributes {
     attributes: BTreeMap<String, String>,
 }
 
-/// For the column.
+/// Encodes attributes for the column.
 pub fn encode(attributes: BTreeMap<String, String>) -> Vec<u8> {
     Attributes { attributes }.encode_to_vec()
 }
 
-/// From the column.
+/// Decodes attributes from the column.
 pub fn decode(column: &[u8]) -> Result<BTreeMap<String, String>, Error> {
     let decoded = Attributes::decode(column);
-    Ok(decoded.map_err(|error| Error::internal("the database holds attributes that are none").with_source(error))?.attributes)
+    Ok(decoded.map_err(|error| Error::internal("the database has attributes that can't be decoded").with_source(error))?.attributes)
 }

@@ -1,8 +1,8 @@
-//! Moves the log into the file, beside the writer.
+//! Checkpoints: copies the write-ahead log into the database file, on a thread of its own.
 //!
-//! SQLite by itself would do it inside the commit that makes the log long enough, and every write that comes meanwhile would wait
-//! for two more flushes of the disk. Here a thread of its own does it while writing goes on. Only if the log grows much longer
-//! all the same, because the writing never pauses, the writer does the rest itself, so that the log has a bound.
+//! By default, SQLite runs a checkpoint inside the commit that makes the log long enough, and all later writes wait for two more
+//! flushes of the disk. Here another thread runs it while writes continue. If writes never pause and the log grows much longer,
+//! the writer runs a checkpoint itself, so that the length of the log is limited.
 
 use std::{
     path::Path,
@@ -12,34 +12,34 @@ use std::{
 
 use rusqlite::{Connection, hooks::Wal};
 
-use super::open;
+use crate::open;
 
-/// Pages in the log from which on it is moved: 4 MiB.
-const MOVE: i32 = 1000;
-/// Pages in the log from which on the writer waits for it: 64 MiB.
-const WAIT: i32 = 16_000;
+/// Pages of new log after which the thread runs a checkpoint: 4 MiB.
+const CHECKPOINT_PAGES: i32 = 1000;
+/// Pages in the log from which on the writer runs a checkpoint itself: 64 MiB.
+const MAX_LOG_PAGES: i32 = 16_000;
 
-/// The thread.
+/// The thread that runs checkpoints.
 pub struct Checkpointer(JoinHandle<()>);
 
 impl Checkpointer {
-    /// Starts it for what the connection writes.
+    /// Starts the thread. It is woken by commits of the connection that make the log long enough.
     pub fn start(writer: &mut Connection, path: &Path) -> std::io::Result<Self> {
         let (wake, woken) = sync_channel(1);
         let path = path.to_owned();
         let thread = thread::Builder::new().name("sqlite-checkpoint".into()).spawn(move || run(&path, &woken))?;
-        // How long the log must be to wake the thread again. A log that was moved as a whole begins anew.
-        let mut next = MOVE;
+        // The length of the log that wakes the thread next. After a complete checkpoint, SQLite starts the log again.
+        let mut next = CHECKPOINT_PAGES;
         let hook = move |wal: &mut Wal, pages: i32| {
-            if pages < next - MOVE {
-                next = MOVE;
+            if pages < next - CHECKPOINT_PAGES {
+                next = CHECKPOINT_PAGES;
             }
-            if pages >= WAIT {
-                // Others may hinder it; the next commit tries again.
+            if pages >= MAX_LOG_PAGES {
+                // Readers may prevent it; the next commit tries again.
                 let _ = wal.checkpoint();
             } else if pages >= next {
-                next = pages + MOVE;
-                // Full: it is woken already. Closed: the next start moves the log.
+                next = pages + CHECKPOINT_PAGES;
+                // Full: the thread is awake already. Closed: the next start of the gateway runs the checkpoint.
                 let _ = wake.try_send(());
             }
             Ok(())
@@ -48,7 +48,7 @@ impl Checkpointer {
         Ok(Self(thread))
     }
 
-    /// Ends it, so that the writer's connection is the last one and can put the log away.
+    /// Stops the thread, so that the connection of the writer is the last one and can remove the log.
     pub fn stop(self, writer: &mut Connection) {
         // The hook holds the sender that keeps the thread alive.
         if writer.wal_hook(None::<fn(&mut Wal, i32) -> rusqlite::Result<()>>).is_ok() {
@@ -63,9 +63,9 @@ fn run(path: &Path, woken: &Receiver<()>) {
         if connection.is_none() {
             connection = open::second_writer(path).ok();
         }
-        // It moves what it can without waiting for anybody; the rest goes the next time.
+        // A passive checkpoint never waits. It copies what it can; the next one copies the rest.
         if let Some(Err(error)) = connection.as_ref().map(checkpoint) {
-            tracing::warn!(%error, "the log could not be moved into the database file; it will be tried again");
+            tracing::warn!(%error, "the checkpoint of the database failed; the next one tries again");
         }
     }
 }

@@ -1,75 +1,74 @@
-//! The members of consumer groups that this process holds.
+//! The members of consumer groups in this process.
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use prism_call::{Code, Error};
+use prism_driver::lock::lock;
 
-/// Most of them for one backend: each holds a stream to its client open and writes to the file for it.
+/// Most members of one backend: each keeps a stream to its client open, and writes to the file.
 const MAX_MEMBERS: usize = 1000;
 
-/// Who is here.
+/// Counts the members in this process, and knows which ones to renew.
 #[derive(Default)]
 pub struct Members {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<MemberState>>,
 }
 
 #[derive(Default)]
-struct State {
-    places: usize,
+struct MemberState {
+    permits: usize,
+    /// The members to renew.
     ids: HashSet<i64>,
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Members {
-    /// Takes a place. `RESOURCE_EXHAUSTED TOO_MANY_SUBSCRIPTIONS` when there is none.
-    pub fn enter(&self) -> Result<Place, Error> {
+    /// A permit for one more member. Fails with `RESOURCE_EXHAUSTED TOO_MANY_SUBSCRIPTIONS` if there are too many.
+    pub fn permit(&self) -> Result<MemberPermit, Error> {
         let mut state = lock(&self.state);
-        if state.places >= MAX_MEMBERS {
-            return Err(too_many());
+        if state.permits >= MAX_MEMBERS {
+            return Err(too_many_members());
         }
-        state.places += 1;
-        Ok(Place { state: self.state.clone(), id: None })
+        state.permits += 1;
+        Ok(MemberPermit { state: self.state.clone(), id: None })
     }
 
-    /// The ids of those to renew.
+    /// The ids of the members to renew.
     pub fn all(&self) -> Vec<i64> {
         lock(&self.state).ids.iter().copied().collect()
     }
 }
 
-fn too_many() -> Error {
+/// `RESOURCE_EXHAUSTED TOO_MANY_SUBSCRIPTIONS`
+fn too_many_members() -> Error {
     Error::new(
         Code::ResourceExhausted,
         "TOO_MANY_SUBSCRIPTIONS",
-        format!("{MAX_MEMBERS} members of consumer groups are on this gateway, which is the limit; end some, or join on another gateway"),
+        format!("this gateway has {MAX_MEMBERS} consumer group members, which is the limit; end some, or join on another gateway"),
     )
     .with("limit", MAX_MEMBERS.to_string())
 }
 
-/// The place of a member, until it is dropped.
-pub struct Place {
-    state: Arc<Mutex<State>>,
+/// Permission for one member, given back when it is dropped.
+pub struct MemberPermit {
+    state: Arc<Mutex<MemberState>>,
     id: Option<i64>,
 }
 
-impl Place {
-    /// From now on the member of that id is renewed.
+impl MemberPermit {
+    /// Makes sure that the member with this id is renewed from now on.
     pub fn renew(&mut self, id: i64) {
         lock(&self.state).ids.insert(id);
         self.id = Some(id);
     }
 }
 
-impl Drop for Place {
+impl Drop for MemberPermit {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
-        state.places -= 1;
+        state.permits -= 1;
         if let Some(id) = self.id {
             state.ids.remove(&id);
         }

@@ -1,4 +1,4 @@
-//! Opens the file: checks that it is ours, sets the modes and brings the tables up to date.
+//! Opens the database file: checks that it belongs to Prism, sets its modes and runs migrations.
 
 use std::{
     fs,
@@ -9,27 +9,27 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{
+use crate::error::DatabaseResult;
+use crate::{
     error::{map_open_error, unusable_database},
     schema,
     settings::{Durability, Settings},
 };
-use crate::error::DatabaseResult;
 use prism_call::Error;
 
-/// Statements that a connection keeps prepared; more than this driver has.
-const PREPARED: usize = 96;
-/// Between two tries, while another process is in the way.
-const PAUSE: Duration = Duration::from_millis(2);
+/// Prepared statements that a connection caches; more than this driver has.
+const CACHED_STATEMENTS: usize = 96;
+/// The pause between two attempts while another process has locked the file.
+const RETRY_PAUSE: Duration = Duration::from_millis(2);
 
-/// The connection that writes.
+/// Opens the connection that writes.
 pub fn writer(settings: &Settings) -> DatabaseResult<Connection> {
     let path = &settings.path;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| {
             unusable_database(
                 path,
-                &format!("the folder {} can't be made ({error}); make it, or set path to another place", folder.display()),
+                &format!("the folder {} can't be created ({error}); create it, or set path to another folder", folder.display()),
             )
             .with_source(error)
         })?;
@@ -37,43 +37,45 @@ pub fn writer(settings: &Settings) -> DatabaseResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| map_open_error(path, error))?;
     connection.busy_timeout(*settings.busy_timeout).map_err(|error| map_open_error(path, error))?;
-    ours(&connection, path)?;
-    // SQLite itself does not wait for the lock that a change of the journal's mode needs.
-    patiently(*settings.busy_timeout, || prepare(&mut connection, settings)).map_err(|error| map_open_error(path, error))?;
+    check_owner(&connection, path)?;
+    // SQLite itself does not wait for the lock that a change of the journal mode needs.
+    retry_while_busy(*settings.busy_timeout, || prepare(&mut connection, settings)).map_err(|error| map_open_error(path, error))?;
     Ok(connection)
 }
 
-/// Tries again while another process is in the way, for so long at most.
-pub fn patiently<T>(timeout: Duration, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    let until = Instant::now() + timeout;
+/// Repeats an attempt while another process has locked the file, at most until the timeout.
+pub fn retry_while_busy<T>(timeout: Duration, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let deadline = Instant::now() + timeout;
     loop {
         match attempt() {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until => thread::sleep(PAUSE),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                thread::sleep(RETRY_PAUSE)
+            }
             result => return result,
         }
     }
 }
 
-/// A connection that only reads. It does not wait for locks unless it is told to: it may run inside the async runtime.
+/// Opens a connection that only reads. By default it does not wait for locks, because it may run inside the async runtime.
 pub fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::ZERO)?;
-    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)
 }
 
-/// A connection that may write, to a file that is open already.
+/// Opens another connection that may write, to a file that is already open.
 pub fn second_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    // A connection that never read does not know that there is a log, and would move nothing.
+    // A connection that has never read does not know that there is a log, and its checkpoints would do nothing.
     schema::version(&connection)?;
     Ok(connection)
 }
 
-/// Refuses a file of another program, and one of a newer Prism.
-fn ours(connection: &Connection, path: &Path) -> Result<(), Error> {
+/// Refuses a file of another program or of a newer Prism.
+fn check_owner(connection: &Connection, path: &Path) -> Result<(), Error> {
     let read = || -> rusqlite::Result<(i32, usize, i64)> {
-        // In one look: another process may be making the tables at this very moment.
+        // In one transaction: another process may be creating the tables now.
         let snapshot = connection.unchecked_transaction()?;
         let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -95,9 +97,10 @@ fn ours(connection: &Connection, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Sets the modes and limits of the connection that writes, and runs migrations.
 fn prepare(connection: &mut Connection, settings: &Settings) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(PREPARED);
-    // The mode is a property of the file: changing it needs a lock, so look first.
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // The mode is stored in the file. Changing it needs a lock, so it is read first.
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode != "wal" {
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
@@ -107,11 +110,11 @@ fn prepare(connection: &mut Connection, settings: &Settings) -> rusqlite::Result
         Durability::Normal => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    // Journals of savepoints are small and short-lived.
+    // The temporary journals of savepoints are small and short-lived.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // A log that a burst of writes has made long is cut again.
+    // Truncates a log that a burst of writes has made long.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
-    // Before the bound: for a moment a migration may need room for a table twice.
+    // Before max_bytes is set: a migration may temporarily need space for two copies of a table.
     schema::migrate(connection)?;
     if let Some(bytes) = settings.max_bytes {
         let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;

@@ -1,15 +1,15 @@
 //! A bounded pool of connections that only read. In WAL mode they neither wait for the writer nor make it wait.
 //!
-//! A point read takes a few microseconds as long as its pages are in memory, which is less than handing it to another thread
-//! and back (10 to 20 microseconds). So short reads run where they are asked for, inside the async runtime, and watch the
-//! clock: one that takes longer than [`SLOW`], because the disk is, sends the reads of the next [`PAUSE`] to blocking threads.
-//! At worst the runtime's thread stands still for one disk access in each pause. Everything that reads more than a few rows
-//! goes to a blocking thread in any case.
+//! A read of one row takes a few microseconds if its pages are in memory, which is less than switching to another thread and
+//! back (10 to 20 microseconds). So short reads run on the calling thread, inside the async runtime, and measure their time. If
+//! one takes longer than [`SLOW_READ`] because the disk is slow, short reads run on blocking threads for the next
+//! [`SLOW_PERIOD`]. So a thread of the runtime waits at most for one disk access in each period. Longer reads always run on a
+//! blocking thread.
 
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -18,25 +18,26 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{
+use crate::{
     error::{DatabaseError, DatabaseResult, database_closed},
     open,
 };
 use prism_call::{Code, Error};
+use prism_driver::lock::lock;
 
-/// A short read that takes longer has waited for the disk.
-const SLOW: Duration = Duration::from_millis(1);
-/// How long short reads then go to blocking threads.
-const PAUSE: Duration = Duration::from_millis(100);
+/// A short read that takes longer than this has waited for the disk.
+const SLOW_READ: Duration = Duration::from_millis(1);
+/// How long short reads run on blocking threads after a slow one.
+const SLOW_PERIOD: Duration = Duration::from_millis(100);
 
-/// The pool. Connections are opened when they are first needed.
+/// The pool of connections, which are opened when they are first needed.
 pub struct Readers {
     pool: Arc<Pool>,
     permits: Arc<Semaphore>,
     count: u32,
     busy_timeout: Duration,
     started: Instant,
-    /// Milliseconds since `started` until which short reads go to blocking threads.
+    /// Until this time, in milliseconds since `started`, short reads run on blocking threads.
     slow_until: AtomicU64,
 }
 
@@ -45,11 +46,11 @@ struct Pool {
     idle: Mutex<Vec<Connection>>,
 }
 
-/// A connection on loan.
-struct Loan {
+/// A connection that is in use; it returns to the pool when it is dropped.
+struct PooledConnection {
     pool: Arc<Pool>,
     connection: Option<Connection>,
-    /// Behind the connection, which must be back before the next one gets the permit.
+    /// Dropped after the connection, which must be back in the pool before another read gets the permit.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -66,50 +67,49 @@ impl Readers {
         }
     }
 
-    /// A read of a few small rows; see the module for where it runs.
+    /// Runs a read of a few small rows, on the calling thread if the disk is not slow.
     pub async fn quick<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> DatabaseResult<T> + Send + 'static,
     {
-        let begun = Instant::now();
-        if self.since_start(begun) < self.slow_until.load(Ordering::Relaxed) {
+        if self.since_start(Instant::now()) < self.slow_until.load(Ordering::Relaxed) {
             return self.read(work).await;
         }
-        let loan = self.borrow().await?;
-        let begun = Instant::now();
-        let result = loan.with(&work);
-        drop(loan);
-        if begun.elapsed() > SLOW {
-            self.slow_until.store(self.since_start(begun + PAUSE), Ordering::Relaxed);
+        let pooled = self.connection().await?;
+        let started = Instant::now();
+        let result = pooled.with(&work);
+        drop(pooled);
+        if started.elapsed() > SLOW_READ {
+            self.slow_until.store(self.since_start(started + SLOW_PERIOD), Ordering::Relaxed);
         }
         match result {
-            // Locked for a moment, as while another process recovers the log: wait for it, but not here.
+            // Locked for a moment, for example while another process recovers the log. Waits for it on a blocking thread.
             Err(error) if error.code() == Code::Unavailable => self.read(work).await,
             result => result,
         }
     }
 
-    /// A longer read, on a blocking thread.
+    /// Runs a longer read on a blocking thread.
     pub async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> DatabaseResult<T> + Send + 'static,
     {
-        let loan = self.borrow().await?;
+        let pooled = self.connection().await?;
         let busy_timeout = self.busy_timeout;
         let task = tokio::task::spawn_blocking(move || {
-            loan.with(|connection| {
+            pooled.with(|connection| {
                 connection.busy_timeout(busy_timeout)?;
                 let result = work(connection);
                 connection.busy_timeout(Duration::ZERO)?;
                 result
             })
         });
-        task.await.map_err(|error| Error::internal("a read of the database was broken off").with_source(error))?
+        task.await.map_err(|error| Error::internal("a read of the database was interrupted").with_source(error))?
     }
 
-    /// Waits for all reads and closes the connections.
+    /// Waits for all reads to end, and closes the connections.
     pub async fn close(&self) {
         let all = self.permits.acquire_many(self.count).await;
         self.permits.close();
@@ -117,14 +117,14 @@ impl Readers {
         drop(all);
     }
 
-    async fn borrow(&self) -> Result<Loan, Error> {
+    async fn connection(&self) -> Result<PooledConnection, Error> {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| database_closed())?;
         let idle = self.pool.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
             None => open::reader(&self.pool.path).map_err(DatabaseError::from)?,
         };
-        Ok(Loan { pool: self.pool.clone(), connection: Some(connection), _permit: permit })
+        Ok(PooledConnection { pool: self.pool.clone(), connection: Some(connection), _permit: permit })
     }
 
     fn since_start(&self, instant: Instant) -> u64 {
@@ -133,19 +133,19 @@ impl Readers {
 }
 
 impl Pool {
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        lock(&self.idle)
     }
 }
 
-impl Loan {
+impl PooledConnection {
     fn with<T>(&self, work: impl FnOnce(&Connection) -> DatabaseResult<T>) -> Result<T, Error> {
         let connection = self.connection.as_ref().ok_or_else(database_closed)?;
         Ok(work(connection)?)
     }
 }
 
-impl Drop for Loan {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             self.pool.idle().push(connection);

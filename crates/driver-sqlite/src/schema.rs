@@ -1,14 +1,14 @@
-//! The tables, as numbered migrations. A migration that was released never changes; a new one goes behind it.
+//! The tables, as numbered migrations. A released migration never changes; changes are new migrations at the end.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// Marks a file as ours (`PRAGMA application_id`): "PRSM".
+/// Marks a file as one of Prism (`PRAGMA application_id`): "PRSM".
 pub const APPLICATION_ID: i32 = 0x5052_534D;
 
-/// Migration `n` brings a database of version `n` (`PRAGMA user_version`) to version `n + 1`.
+/// Migration `n` updates a database from version `n` (`PRAGMA user_version`) to version `n + 1`.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_entry_facts.sql")];
 
-/// The version that this build reads and writes.
+/// The version that this build supports.
 pub fn latest() -> usize {
     MIGRATIONS.len()
 }
@@ -20,8 +20,8 @@ pub fn version(connection: &Connection) -> rusqlite::Result<usize> {
         .map(|version| usize::try_from(version).unwrap_or(usize::MAX))
 }
 
-/// Brings a database to the latest version, all in one transaction. Several processes may do it at once: the first one does
-/// it while the others wait for its lock, and then find it done.
+/// Updates a database to the latest version in one transaction. If several processes call it at the same time, the first one
+/// updates, and the others wait for its lock and then find nothing to do.
 pub fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     if version(connection)? >= latest() {
         return Ok(());

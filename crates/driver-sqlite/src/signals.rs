@@ -1,62 +1,64 @@
-//! Wakes those who wait for records and messages.
+//! Wakes calls that wait for records and messages.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::sync::watch;
 
-/// What somebody waits for. The number is the keyspace's id.
+use prism_driver::lock::lock;
+
+/// What a call waits for. The number is the id of the keyspace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// Records of a stream, by its name.
+    /// New records of a stream, by its name.
     Stream(i64, Arc<str>),
-    /// Acknowledgements and moves of a consumer group, by the names of stream and group.
+    /// Changes of a consumer group, by the names of stream and group.
     Group(i64, Arc<str>, Arc<str>),
-    /// Messages of a queue, by its name.
+    /// Changes of a queue, by its name.
     Queue(i64, Arc<str>),
 }
 
-/// The topics that somebody waits for now; others take no room.
+/// The topics for which calls are waiting. Other topics are not stored.
 #[derive(Default)]
 pub struct Signals {
     topics: Mutex<HashMap<Topic, watch::Sender<()>>>,
 }
 
 impl Signals {
-    /// Begins to wait. Whatever is sent from now on is seen by the next [`Waiter::changed`], so look at the data behind this
+    /// Starts to wait for a topic. The next [`Waiter::changed`] returns after any signal from now on, so read the data after this
     /// call.
     pub fn wait(self: &Arc<Self>, topic: Topic) -> Waiter {
         let receiver = self.topics().entry(topic.clone()).or_insert_with(|| watch::Sender::new(())).subscribe();
         Waiter { signals: self.clone(), topic, receiver }
     }
 
-    /// Wakes those who wait for a topic.
+    /// Wakes all waiters of a topic.
     pub fn send(&self, topic: &Topic) {
         if let Some(sender) = self.topics().get(topic) {
             sender.send_replace(());
         }
     }
 
-    /// Wakes all, because another process has written.
+    /// Wakes all waiters, because another process has written.
     pub fn send_all(&self) {
         for sender in self.topics().values() {
             sender.send_replace(());
         }
     }
 
-    /// Whether nobody waits.
+    /// Whether there are no waiters.
     pub fn is_empty(&self) -> bool {
         self.topics().is_empty()
     }
 
     fn topics(&self) -> MutexGuard<'_, HashMap<Topic, watch::Sender<()>>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.topics)
     }
 }
 
-/// Somebody who waits for a topic, until it is dropped.
+/// Waits for a topic until it is dropped.
 pub struct Waiter {
     signals: Arc<Signals>,
     topic: Topic,
@@ -64,9 +66,9 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// Returns when there was a signal since the last return, or since the wait began.
+    /// Returns when there was a signal since the last return, or since the waiter was created.
     pub async fn changed(&mut self) {
-        // The sender lives in the table as long as this waiter does.
+        // It can't fail: the sender stays in the map as long as this waiter exists.
         let _ = self.receiver.changed().await;
     }
 }
@@ -74,7 +76,7 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut topics = self.signals.topics();
-        // This receiver still counts.
+        // The count includes this receiver.
         if topics.get(&self.topic).is_some_and(|sender| sender.receiver_count() <= 1) {
             topics.remove(&self.topic);
         }
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_signal_between_looking_and_waiting_is_not_lost() {
+    async fn a_signal_between_reading_and_waiting_is_not_lost() {
         let signals = Arc::new(Signals::default());
         let topic = Topic::Queue(1, "q".into());
         let mut first = signals.wait(topic.clone());

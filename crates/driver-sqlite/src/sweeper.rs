@@ -1,4 +1,4 @@
-//! What happens without anybody asking: expired data goes, and writes of other processes are noticed.
+//! Background tasks: they remove expired data, renew members of consumer groups, and notice writes of other processes.
 
 use std::{
     sync::{Arc, Weak},
@@ -10,19 +10,19 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{keyvalue, queue, space::Database, stream};
+use crate::{database::Database, keyvalue, queue, stream};
 use prism_call::Error;
 
-/// How often those who wait hear of writes of other processes.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// How often writes of other processes are looked for.
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Starts the tasks of a database. They keep nothing of it alive.
+/// Starts the tasks of a database. They end when it is dropped.
 pub fn start(database: &Arc<Database>, sweep_interval: Duration) -> [AbortHandle; 3] {
     let weak = || Arc::downgrade(database);
     [
         tokio::spawn(sweep(weak(), sweep_interval)).abort_handle(),
         tokio::spawn(renew(weak())).abort_handle(),
-        tokio::spawn(look(weak())).abort_handle(),
+        tokio::spawn(check_for_writes(weak())).abort_handle(),
     ]
 }
 
@@ -33,7 +33,7 @@ async fn sweep(database: Weak<Database>, every: Duration) {
         ticks.tick().await;
         let Some(database) = database.upgrade() else { return };
         if let Err(error) = sweep_once(&database).await {
-            tracing::warn!(%error, "expired data could not be removed; it will be tried again");
+            tracing::warn!(%error, "expired data could not be removed; the next sweep tries again");
         }
     }
 }
@@ -44,28 +44,28 @@ async fn sweep_once(database: &Database) -> Result<(), Error> {
     queue::sweep(database).await
 }
 
-/// Tells the other gateways on the file that the members of consumer groups here are still here.
+/// Renews the members of consumer groups in this process, so that other processes don't remove them.
 async fn renew(database: Weak<Database>) {
-    let mut ticks = interval(stream::RENEW);
+    let mut ticks = interval(stream::RENEW_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let Some(database) = database.upgrade() else { return };
         if let Err(error) = stream::renew(&database).await {
-            tracing::warn!(%error, "members of consumer groups could not be renewed; it will be tried again");
+            tracing::warn!(%error, "members of consumer groups could not be renewed; the next renewal tries again");
         }
     }
 }
 
-/// A look costs a microsecond, but keeps the processor awake: only while somebody waits.
-async fn look(database: Weak<Database>) {
-    let mut ticks = interval(LOOK_INTERVAL);
+/// Looks for writes of other processes while calls are waiting. A look takes a microsecond, but keeps the processor awake.
+async fn check_for_writes(database: Weak<Database>) {
+    let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let Some(database) = database.upgrade() else { return };
         if !database.signals.is_empty() {
-            database.writer.look();
+            database.writer.check_for_writes();
         }
     }
 }

@@ -1,27 +1,36 @@
-//! Opening, closing and running full. What the interfaces mean is proved by the behaviour suites.
+//! Tests of opening, closing and full databases. The behaviour suites test the interfaces.
 
-use std::{fs, path::Path, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt as _;
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::*;
+use super::{KIND, backend::Sqlite, schema};
 use prism_call::{
-    Code, Context,
-    proto::models::{
-        keyvalue::v1::{DeleteRequest, GetRequest, SetRequest},
-        queue::v1::{CompleteRequest, DequeueWithTimeoutRequest, EnqueueRequest},
-        stream::v1::{
-            AckRequest, AppendRequest, CreateConsumerGroupRequest, GetConsumerGroupInfoRequest, JoinConsumerGroupRequest, ReadRequest,
+    Code, Context, Error,
+    proto::{
+        Interfaces,
+        models::{
+            keyvalue::v1::{DeleteRequest, GetRequest, SetRequest},
+            queue::v1::{CompleteRequest, DequeueWithTimeoutRequest, EnqueueRequest},
+            stream::v1::{
+                AckRequest, AppendRequest, CreateConsumerGroupRequest, GetConsumerGroupInfoRequest, JoinConsumerGroupRequest, ReadRequest,
+            },
         },
     },
 };
+use prism_driver::{self as driver, Backend as _, Keyspace};
 
 async fn open(path: &Path, more: serde_json::Value) -> Result<Sqlite, Error> {
     let mut values = json!({"path": path}).as_object().cloned().unwrap();
     values.extend(more.as_object().cloned().unwrap());
-    Sqlite::connect(&driver::Settings { name: "local".into(), values }).await
+    Sqlite::open(&driver::Settings { name: "local".into(), values }).await
 }
 
 async fn refused(path: &Path) -> String {
@@ -48,7 +57,7 @@ async fn get(backend: &Sqlite, key: &'static str) -> Result<Option<usize>, Error
 }
 
 #[tokio::test]
-async fn makes_the_folder_and_keeps_the_data() {
+async fn creates_the_folder_and_keeps_the_data() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b/prism.db");
     let first = open(&path, json!({"durability": "normal"})).await.unwrap();
@@ -58,7 +67,7 @@ async fn makes_the_folder_and_keeps_the_data() {
     assert_eq!(get(&first, "k").await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(set(&first, "k", 1).await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(first.health().await.unwrap_err().code(), Code::Unavailable);
-    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "closing puts the log away");
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "closing removes the log");
 
     let begun = Instant::now();
     let second = open(&path, json!({})).await.unwrap();
@@ -80,7 +89,7 @@ async fn two_processes_may_share_a_file() {
 }
 
 #[tokio::test]
-async fn what_another_process_writes_wakes_who_waits() {
+async fn a_write_of_another_process_wakes_waiting_readers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prism.db");
     let (one, two) = (open(&path, json!({})).await.unwrap(), open(&path, json!({})).await.unwrap());
@@ -131,16 +140,16 @@ async fn leases_and_groups_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn the_log_is_moved_into_the_file_meanwhile() {
+async fn the_log_is_copied_into_the_file_during_writes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prism.db");
     let backend = open(&path, json!({"durability": "normal"})).await.unwrap();
     for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         set(&backend, key, 1_000_000).await.unwrap();
     }
-    let patience = Instant::now();
+    let started = Instant::now();
     while fs::metadata(&path).unwrap().len() < 3 << 20 {
-        assert!(patience.elapsed() < Duration::from_secs(10), "the log is still beside the file");
+        assert!(started.elapsed() < Duration::from_secs(10), "the log is still beside the file");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     backend.close().await;
@@ -148,7 +157,7 @@ async fn the_log_is_moved_into_the_file_meanwhile() {
 }
 
 #[tokio::test]
-async fn tells_what_is_wrong_with_a_file() {
+async fn reports_what_is_wrong_with_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
     fs::write(&text, "this is no database ".repeat(100)).unwrap();
@@ -163,8 +172,8 @@ async fn tells_what_is_wrong_with_a_file() {
     Connection::open(&newer).unwrap().pragma_update(None, "user_version", 1000).unwrap();
     assert!(refused(&newer).await.contains("was written by a newer Prism (its tables have version 1000"));
 
-    assert!(refused(&text.join("sub/prism.db")).await.contains("can't be made"));
-    assert!(refused(folder.path()).await.contains("can't be opened or made; give the gateway's user the right"));
+    assert!(refused(&text.join("sub/prism.db")).await.contains("can't be created"));
+    assert!(refused(folder.path()).await.contains("can't be opened or created; give the gateway's user the right"));
 
     let damaged = folder.path().join("damaged.db");
     let backend = open(&damaged, json!({})).await.unwrap();
@@ -176,7 +185,7 @@ async fn tells_what_is_wrong_with_a_file() {
 }
 
 #[tokio::test]
-async fn tells_which_setting_is_wrong() {
+async fn reports_which_setting_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prism.db");
     for (settings, problem) in [
@@ -193,11 +202,11 @@ async fn tells_which_setting_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_full_database_says_so_and_can_be_emptied() {
+async fn a_full_database_refuses_writes_until_data_is_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let backend = Arc::new(open(&folder.path().join("prism.db"), json!({"max_bytes": 1 << 20})).await.unwrap());
     set(&backend, "big", 700_000).await.unwrap();
-    // Beside others in one commit: they go through, it does not.
+    // The three share a commit: only the one that is too big fails.
     let (small, too_big, other) = tokio::join!(set(&backend, "small", 10), set(&backend, "second", 700_000), set(&backend, "other", 10));
     let error = too_big.unwrap_err();
     assert_eq!((error.code(), error.reason()), (Code::ResourceExhausted, "BACKEND_FULL"));
@@ -210,13 +219,13 @@ async fn a_full_database_says_so_and_can_be_emptied() {
 }
 
 #[test]
-fn the_kind_tells_its_interfaces_without_a_file() {
+fn the_interfaces_are_known_without_a_file() {
     assert!((KIND.interfaces)().contains(&"keyvalue_transactional"));
     assert!((KIND.schema)().as_object().unwrap()["properties"]["durability"].is_object());
 }
 
 #[test]
-fn migrations_run_once_and_all_of_them() {
+fn each_migration_runs_once() {
     let mut connection = Connection::open_in_memory().unwrap();
     assert_eq!(schema::version(&connection).unwrap(), 0);
     schema::migrate(&mut connection).unwrap();
@@ -227,7 +236,7 @@ fn migrations_run_once_and_all_of_them() {
     assert_eq!(kept, 1);
 }
 
-/// A file as the first version made it: an entry that stays, a large one, one that will expire and one that has expired.
+/// A file of the first version: an entry without expiration, a large one, one that will expire and one that has expired.
 fn old_file(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection.execute_batch(include_str!("migrations/0001_tables.sql")).unwrap();
@@ -248,7 +257,7 @@ async fn an_old_file_keeps_its_data() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prism.db");
     old_file(&path);
-    // Moving the rows takes more room than is left below the bound.
+    // The migration needs more space than max_bytes leaves.
     let backend = open(&path, json!({"max_bytes": 1 << 20})).await.unwrap();
     let basic = interfaces_of(&backend).keyvalue_basic.unwrap();
     let entry = async |key: &'static str| basic.get(&Context::internal("n"), GetRequest { key: key.into() }).await.unwrap().entry;

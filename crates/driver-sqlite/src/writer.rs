@@ -1,5 +1,5 @@
-//! The one connection that writes, on a thread of its own, with group commit: all operations that wait when the disk is ready
-//! again share its next commit.
+//! The only connection that writes, on a thread of its own, with group commit: all operations that wait when the disk is ready
+//! share the next commit.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,78 +12,79 @@ use std::{
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
+use crate::{
     checkpoint::Checkpointer,
     error::{DatabaseResult, database_closed, map_sqlite_error},
-    open::patiently,
+    open::retry_while_busy,
     settings::Settings,
     signals::{Signals, Topic},
 };
 use prism_call::Error;
 use prism_driver::Keyspace;
 
-/// Operations that wait for the thread; who comes later waits for a place.
-const QUEUE: usize = 1024;
+/// Operations in the queue of the thread. More calls wait until there is space.
+const QUEUE_LENGTH: usize = 1024;
 /// Most operations that share a commit.
-const BATCH: usize = 256;
-/// How long SQLite itself waits for another process, each time.
-const BUSY_LOOK: Duration = Duration::from_millis(10);
+const MAX_BATCH: usize = 256;
+/// How long SQLite itself waits for another process, in each attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// The way to the thread.
+/// Sends operations to the thread that writes.
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
 }
 
 enum Job {
     Write(Box<dyn Operation>),
-    /// Finds out whether another process has written, and wakes those who wait.
-    Look,
+    /// Checks whether another process has written, and if so wakes all waiting calls.
+    CheckForWrites,
     Close(oneshot::Sender<()>),
 }
 
 impl Writer {
-    /// Starts the thread. It ends with [`Writer::close`] or when the writer is dropped.
+    /// Starts the thread. It ends when [`Writer::close`] is called or the writer is dropped.
     pub fn start(mut connection: Connection, settings: &Settings, signals: Arc<Signals>) -> std::io::Result<Self> {
-        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let (jobs, waiting) = mpsc::channel(QUEUE_LENGTH);
         let checkpointer = Checkpointer::start(&mut connection, &settings.path)?;
         let busy_timeout = *settings.busy_timeout;
-        // SQLite soon looks but ten times a second, and in the moments between two transactions of a process that always has more to write
-        // it hardly ever looks just then. So it waits briefly, again and again, and each time begins with short pauses.
-        connection.busy_timeout(busy_timeout.min(BUSY_LOOK)).map_err(std::io::Error::other)?;
-        let seen = data_version(&connection);
+        // While SQLite waits for a lock, it soon tries only ten times a second. If another process writes without a pause, the file is
+        // unlocked only for moments between two transactions, and SQLite would almost always miss them. So each attempt is short, and
+        // is repeated: every attempt starts with short pauses again.
+        connection.busy_timeout(busy_timeout.min(ATTEMPT_TIMEOUT)).map_err(std::io::Error::other)?;
+        let last_version = data_version(&connection);
         thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || Thread { connection, busy_timeout, signals, seen, checkpointer }.run(waiting))?;
+            .spawn(move || WriterThread { connection, busy_timeout, signals, last_version, checkpointer }.run(waiting))?;
         Ok(Self { jobs })
     }
 
-    /// A writer that refuses everything, for asking a backend what it could do.
+    /// A writer without a thread, which refuses all operations.
     pub fn closed() -> Self {
         Self { jobs: mpsc::channel(1).0 }
     }
 
-    /// Does `work` in a transaction and answers when it is durable. With an error nothing of it was written. A call that is
-    /// dropped before its turn is left out; one that is dropped later is written as a whole.
+    /// Runs `work` in a transaction, and returns when it is durable. After an error, nothing of it was written. If the call is dropped
+    /// before its turn, `work` does not run; if it is dropped later, everything is written.
     ///
-    /// `work` runs again when the commit that it shared with others failed.
+    /// `work` runs again if the commit that it shared with other operations has failed.
     pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> DatabaseResult<T> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let pending = Pending { work, outcome: None, answer };
+        let (reply, replied) = oneshot::channel();
+        let pending = Pending { work, result: None, reply };
         self.jobs.send(Job::Write(Box::new(pending))).await.map_err(|_| database_closed())?;
-        answered.await.map_err(|_| database_closed())?
+        replied.await.map_err(|_| database_closed())?
     }
 
-    /// Looks for writes of other processes soon.
-    pub fn look(&self) {
-        // Without a place the thread is busy; the next look will do.
-        let _ = self.jobs.try_send(Job::Look);
+    /// Makes the thread check whether another process has written.
+    pub fn check_for_writes(&self) {
+        // If the queue is full, the next check is soon enough.
+        let _ = self.jobs.try_send(Job::CheckForWrites);
     }
 
-    /// Commits what waits, moves the log into the file and ends the thread.
+    /// Commits the waiting operations, copies the log into the file and ends the thread.
     pub async fn close(&self) {
         let (done, wait) = oneshot::channel();
         if self.jobs.send(Job::Close(done)).await.is_ok() {
@@ -92,22 +93,23 @@ impl Writer {
     }
 }
 
-/// One operation that waits for its commit.
+/// An operation that waits for its commit.
 trait Operation: Send {
-    /// Whether nobody waits for the answer any more.
-    fn abandoned(&self) -> bool;
-    /// Does it and keeps the outcome. True: it worked.
+    /// Whether the call was dropped.
+    fn is_abandoned(&self) -> bool;
+    /// Runs the operation and keeps its result. Returns whether it succeeded.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
-    /// Tells the outcome.
-    fn answer(self: Box<Self>);
-    /// Tells that it was not written.
+    /// Sends the result to the call.
+    fn send_result(self: Box<Self>);
+    /// Sends an error to the call.
     fn fail(self: Box<Self>, error: Error);
 }
 
+/// An operation with the closure and the result of its call.
 struct Pending<T, F> {
     work: F,
-    outcome: Option<Result<T, Error>>,
-    answer: oneshot::Sender<Result<T, Error>>,
+    result: Option<Result<T, Error>>,
+    reply: oneshot::Sender<Result<T, Error>>,
 }
 
 impl<T, F> Operation for Pending<T, F>
@@ -115,43 +117,43 @@ where
     T: Send,
     F: FnMut(&Tx<'_>) -> DatabaseResult<T> + Send,
 {
-    fn abandoned(&self) -> bool {
-        self.answer.is_closed()
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> bool {
-        let outcome = (self.work)(tx).map_err(Error::from);
-        let worked = outcome.is_ok();
-        self.outcome = Some(outcome);
-        worked
+        let result = (self.work)(tx).map_err(Error::from);
+        let succeeded = result.is_ok();
+        self.result = Some(result);
+        succeeded
     }
 
-    fn answer(self: Box<Self>) {
-        // Who left does not want it.
-        let _ = self.answer.send(self.outcome.unwrap_or_else(|| Err(database_closed())));
+    fn send_result(self: Box<Self>) {
+        // The call may have been dropped.
+        let _ = self.reply.send(self.result.unwrap_or_else(|| Err(database_closed())));
     }
 
     fn fail(self: Box<Self>, error: Error) {
-        let _ = self.answer.send(Err(error));
+        let _ = self.reply.send(Err(error));
     }
 }
 
-/// A transaction that an operation runs in.
+/// The transaction in which an operation runs.
 pub struct Tx<'c> {
     /// The connection, for prepared statements.
     pub connection: &'c Connection,
-    /// The last revision of each keyspace that this transaction has touched; written once, at its end.
+    /// The last revision of each keyspace that this transaction has changed. Written once, at its end.
     revisions: RefCell<HashMap<i64, i64>>,
     signals: RefCell<Vec<Topic>>,
-    wrote: Cell<bool>,
+    revisions_changed: Cell<bool>,
 }
 
 impl<'c> Tx<'c> {
     fn new(connection: &'c Connection) -> Self {
-        Self { connection, revisions: RefCell::default(), signals: RefCell::default(), wrote: Cell::new(false) }
+        Self { connection, revisions: RefCell::default(), signals: RefCell::default(), revisions_changed: Cell::new(false) }
     }
 
-    /// The id of a keyspace, which is made if this is the first write into it.
+    /// The id of a keyspace, which is created if necessary.
     pub fn keyspace(&self, keyspace: &Keyspace) -> DatabaseResult<i64> {
         if let Some(id) = keyspace_id(self.connection, keyspace)? {
             return Ok(id);
@@ -160,7 +162,7 @@ impl<'c> Tx<'c> {
         Ok(insert.query_row((&keyspace.namespace, &keyspace.slot), |row| row.get(0))?)
     }
 
-    /// The next number of a keyspace: a revision or the id of a message.
+    /// A new number of a keyspace: a revision or the id of a message.
     pub fn next_number(&self, keyspace: i64) -> DatabaseResult<i64> {
         let mut revisions = self.revisions.borrow_mut();
         let last = match revisions.get(&keyspace) {
@@ -170,17 +172,18 @@ impl<'c> Tx<'c> {
             }
         };
         revisions.insert(keyspace, last + 1);
-        self.wrote.set(true);
+        self.revisions_changed.set(true);
         Ok(last + 1)
     }
 
-    /// Wakes those who wait for a topic, once this is committed.
+    /// Wakes the waiters of a topic after the commit.
     pub fn signal(&self, topic: Topic) {
         self.signals.borrow_mut().push(topic);
     }
 
+    /// Writes the revisions, and returns the topics to signal.
     fn finish(self) -> rusqlite::Result<Vec<Topic>> {
-        if self.wrote.get() {
+        if self.revisions_changed.get() {
             let mut update = self.connection.prepare_cached("UPDATE keyspaces SET revision = ?2 WHERE id = ?1")?;
             for (keyspace, revision) in self.revisions.borrow().iter() {
                 update.execute((keyspace, revision))?;
@@ -190,54 +193,56 @@ impl<'c> Tx<'c> {
     }
 }
 
-/// The id of a keyspace that something was written into.
+/// The id of a keyspace; `None` if nothing was written into it.
 pub fn keyspace_id(connection: &Connection, keyspace: &Keyspace) -> DatabaseResult<Option<i64>> {
     let mut select = connection.prepare_cached("SELECT id FROM keyspaces WHERE namespace = ?1 AND slot = ?2")?;
     Ok(select.query_row((&keyspace.namespace, &keyspace.slot), |row| row.get(0)).optional()?)
 }
 
-/// Changes when another connection has written. All others of this process only read, so that is another process.
+/// A number that changes when another connection has written. All other connections of this process only read, so it was another
+/// process.
 fn data_version(connection: &Connection) -> i64 {
-    connection.prepare_cached("PRAGMA data_version").and_then(|mut ask| ask.query_row([], |row| row.get(0))).unwrap_or(0)
+    connection.prepare_cached("PRAGMA data_version").and_then(|mut pragma| pragma.query_row([], |row| row.get(0))).unwrap_or(0)
 }
 
-struct Thread {
+/// The state of the thread.
+struct WriterThread {
     connection: Connection,
-    /// How long to wait for another process.
+    /// How long to wait for a lock of another process.
     busy_timeout: Duration,
     signals: Arc<Signals>,
-    /// The data version at the last look.
-    seen: i64,
+    /// The data version at the last check.
+    last_version: i64,
     checkpointer: Checkpointer,
 }
 
-impl Thread {
+impl WriterThread {
     fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut batch: Vec<Box<dyn Operation>> = Vec::with_capacity(BATCH);
+        let mut batch: Vec<Box<dyn Operation>> = Vec::with_capacity(MAX_BATCH);
         let mut closing = None;
         while let Some(first) = jobs.blocking_recv() {
-            let mut look = false;
+            let mut check = false;
             let mut next = Some(first);
             while let Some(job) = next {
                 match job {
                     Job::Write(operation) => batch.push(operation),
-                    Job::Look => look = true,
+                    Job::CheckForWrites => check = true,
                     Job::Close(done) => closing = Some(done),
                 }
-                next = if batch.len() < BATCH && closing.is_none() { jobs.try_recv().ok() } else { None };
+                next = if batch.len() < MAX_BATCH && closing.is_none() { jobs.try_recv().ok() } else { None };
             }
             self.commit(std::mem::take(&mut batch));
-            if look {
-                self.look();
+            if check {
+                self.check_for_writes();
             }
             if closing.is_some() {
                 break;
             }
         }
-        // Dropping the queue tells all who still wait in it that the database is closed.
+        // Dropping the queue makes all operations in it fail: the database is closed.
         drop(jobs);
         self.checkpointer.stop(&mut self.connection);
-        // What is left in the log stays there if this fails.
+        // If this fails, the rest of the log stays where it is until the next start.
         let _ = self.connection.busy_timeout(self.busy_timeout);
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         drop(self.connection);
@@ -246,61 +251,62 @@ impl Thread {
         }
     }
 
-    fn look(&mut self) {
+    fn check_for_writes(&mut self) {
         let version = data_version(&self.connection);
-        if version != self.seen {
-            self.seen = version;
+        if version != self.last_version {
+            self.last_version = version;
             self.signals.send_all();
         }
     }
 
-    /// Commits a batch, or, if that fails, each operation by itself, so that one that can't be written takes no other along.
+    /// Commits a batch. If that fails, commits each operation by itself, so that only those that can't be written fail.
     fn commit(&self, mut batch: Vec<Box<dyn Operation>>) {
-        batch.retain(|operation| !operation.abandoned());
+        batch.retain(|operation| !operation.is_abandoned());
         if batch.is_empty() {
             return;
         }
         match self.attempt(&mut batch) {
-            Ok(topics) => self.tell(topics, batch),
-            Err(Failure::Nothing(error)) => batch.into_iter().for_each(|operation| operation.fail(map_sqlite_error(&error))),
-            Err(Failure::Lost(_)) if batch.len() > 1 => {
+            Ok(topics) => self.complete(topics, batch),
+            Err(CommitFailure::NotStarted(error)) => batch.into_iter().for_each(|operation| operation.fail(map_sqlite_error(&error))),
+            Err(CommitFailure::RolledBack(_)) if batch.len() > 1 => {
                 for operation in batch {
                     let mut alone = vec![operation];
                     match self.attempt(&mut alone) {
-                        Ok(topics) => self.tell(topics, alone),
-                        Err(failure) => alone.into_iter().for_each(|operation| operation.fail(failure.tell())),
+                        Ok(topics) => self.complete(topics, alone),
+                        Err(failure) => alone.into_iter().for_each(|operation| operation.fail(failure.to_error())),
                     }
                 }
             }
-            Err(failure) => batch.into_iter().for_each(|operation| operation.fail(failure.tell())),
+            Err(failure) => batch.into_iter().for_each(|operation| operation.fail(failure.to_error())),
         }
     }
 
-    fn tell(&self, topics: Vec<Topic>, batch: Vec<Box<dyn Operation>>) {
+    /// Sends the results to the calls, and signals the topics.
+    fn complete(&self, topics: Vec<Topic>, batch: Vec<Box<dyn Operation>>) {
         for operation in batch {
-            operation.answer();
+            operation.send_result();
         }
         for topic in topics {
             self.signals.send(&topic);
         }
     }
 
-    /// Runs operations in one transaction and commits it. An operation that fails leaves nothing behind.
-    fn attempt(&self, batch: &mut [Box<dyn Operation>]) -> Result<Vec<Topic>, Failure> {
-        patiently(self.busy_timeout, || self.execute("BEGIN IMMEDIATE")).map_err(Failure::Nothing)?;
+    /// Runs operations in one transaction and commits it. Changes of an operation that fails are rolled back.
+    fn attempt(&self, batch: &mut [Box<dyn Operation>]) -> Result<Vec<Topic>, CommitFailure> {
+        retry_while_busy(self.busy_timeout, || self.execute("BEGIN IMMEDIATE")).map_err(CommitFailure::NotStarted)?;
         let result = self.run_all(batch);
-        // Some errors, as a full disk, make SQLite roll the transaction back by itself.
+        // After some errors, for example a full disk, SQLite has already rolled the transaction back.
         if result.is_err() && !self.connection.is_autocommit() {
             let _ = self.execute("ROLLBACK");
         }
-        result.map_err(Failure::Lost)
+        result.map_err(CommitFailure::RolledBack)
     }
 
     fn run_all(&self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<Vec<Topic>> {
         let tx = Tx::new(&self.connection);
         if let [alone] = batch {
             if !alone.run(&tx) {
-                // What it says goes out as its answer; there is nothing to commit.
+                // The call gets its error; there is nothing to commit.
                 if !self.connection.is_autocommit() {
                     self.execute("ROLLBACK")?;
                 }
@@ -309,8 +315,8 @@ impl Thread {
         } else {
             for operation in batch {
                 self.execute("SAVEPOINT operation")?;
-                let worked = operation.run(&tx);
-                if !worked {
+                let succeeded = operation.run(&tx);
+                if !succeeded {
                     self.execute("ROLLBACK TO operation")?;
                 }
                 self.execute("RELEASE operation")?;
@@ -326,17 +332,17 @@ impl Thread {
     }
 }
 
-/// Why a batch was not written.
-enum Failure {
-    /// It did not begin.
-    Nothing(rusqlite::Error),
-    /// It was rolled back.
-    Lost(rusqlite::Error),
+/// Why a batch was not committed.
+enum CommitFailure {
+    /// The transaction did not start.
+    NotStarted(rusqlite::Error),
+    /// The transaction was rolled back.
+    RolledBack(rusqlite::Error),
 }
 
-impl Failure {
-    fn tell(&self) -> Error {
-        let (Self::Nothing(error) | Self::Lost(error)) = self;
+impl CommitFailure {
+    fn to_error(&self) -> Error {
+        let (Self::NotStarted(error) | Self::RolledBack(error)) = self;
         map_sqlite_error(error)
     }
 }

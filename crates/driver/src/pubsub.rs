@@ -65,7 +65,7 @@ enum Item<M> {
     Gap { missed: u64 },
 }
 
-/// The result of [`SubscriptionBuffer::next`].
+/// The result of [`SubscriptionBuffer::pop`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextItem<M> {
     /// The next message.

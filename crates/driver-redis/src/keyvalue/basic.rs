@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{DELETE, SET, Store, entry, ttl_at};
+use super::{DELETE, KeyValue, SET, parse_entry, ttl_millis};
 use crate::reply;
 use prism_call::{
     Context, Error,
@@ -14,23 +14,23 @@ use prism_call::{
 };
 use prism_driver::check;
 
-impl Store {
-    /// The entry of a key that has been checked: one `GET`.
+impl KeyValue {
+    /// Reads the entry of a checked key with one `GET`.
     pub(super) async fn read(&self, context: &Context, key: Bytes) -> Result<Option<Entry>, Error> {
         let stored: Option<Bytes> = self.client.run(context, redis::cmd("GET").arg(self.keys.value(&key))).await?;
-        stored.map(|stored| entry(key, &stored)).transpose()
+        stored.map(|stored| parse_entry(key, &stored)).transpose()
     }
 }
 
 #[async_trait]
-impl KeyValueBasic for Store {
+impl KeyValueBasic for KeyValue {
     async fn set(&self, context: &Context, request: SetRequest) -> Result<SetResponse, Error> {
         check::key(&self.limits, &request.key)?;
         check::value(&self.limits, "value", &request.value)?;
-        let ttl = ttl_at("ttl", request.ttl.as_ref())?;
+        let ttl = ttl_millis("ttl", request.ttl.as_ref())?;
         let call = self.script(&SET).arg(&request.key[..]).arg(&request.value[..]).arg(ttl).arg(&request.flags.to_be_bytes()[..]);
-        let revision = reply::some_bytes(self.call(context, &call).await?)?;
-        Ok(SetResponse { revision: reply::number(&revision)? })
+        let revision = reply::required_bytes(self.call(context, &call).await?)?;
+        Ok(SetResponse { revision: reply::big_endian(&revision)? })
     }
 
     async fn get(&self, context: &Context, request: GetRequest) -> Result<GetResponse, Error> {
@@ -40,9 +40,9 @@ impl KeyValueBasic for Store {
 
     async fn delete(&self, context: &Context, request: DeleteRequest) -> Result<DeleteResponse, Error> {
         check::key(&self.limits, &request.key)?;
-        let [revision] = reply::exactly(self.call(context, &self.script(&DELETE).arg(&request.key[..])).await?)?;
-        let revision = reply::some_bytes(revision)?;
-        let previous_revision = if revision.is_empty() { None } else { Some(reply::number(&revision)?) };
+        let [revision] = reply::fixed_list(self.call(context, &self.script(&DELETE).arg(&request.key[..])).await?)?;
+        let revision = reply::required_bytes(revision)?;
+        let previous_revision = if revision.is_empty() { None } else { Some(reply::big_endian(&revision)?) };
         Ok(DeleteResponse { deleted: previous_revision.is_some(), previous_revision })
     }
 

@@ -1,9 +1,9 @@
-//! `keyvalue_batch`: one script writes or deletes all items of a batch, so a batch happens as a whole or not at all.
+//! `keyvalue_batch`: one script writes or deletes all items of a batch, so a batch is atomic.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{DELETE, SET, Store, entry, ttl_at};
+use super::{DELETE, KeyValue, SET, parse_entry, ttl_millis};
 use crate::reply;
 use prism_call::{
     Context, Error,
@@ -12,33 +12,29 @@ use prism_call::{
         BatchSetResponse, BatchSetResult, KeyValueBatch,
     },
 };
-use prism_driver::check;
+use prism_driver::keyvalue::{check_batch_delete, check_batch_get, check_batch_set};
 
 #[async_trait]
-impl KeyValueBatch for Store {
+impl KeyValueBatch for KeyValue {
     async fn batch_set(&self, context: &Context, request: BatchSetRequest) -> Result<BatchSetResponse, Error> {
-        check::batch(&self.limits, "items", request.items.len())?;
-        check::distinct(request.items.iter().map(|item| &item.key[..]), |index| format!("items[{index}].key"))?;
+        check_batch_set(&self.limits, &request.items)?;
         let mut call = self.script(&SET);
         for (index, item) in request.items.iter().enumerate() {
-            check::key_at(&self.limits, format_args!("items[{index}].key"), &item.key)?;
-            check::value(&self.limits, format_args!("items[{index}].value"), &item.value)?;
-            let ttl = ttl_at(format_args!("items[{index}].ttl"), item.ttl.as_ref())?;
+            let ttl = ttl_millis(format_args!("items[{index}].ttl"), item.ttl.as_ref())?;
             call.push(&item.key[..]);
             call.push(&item.value[..]);
             call.push(ttl);
             call.push(&item.flags.to_be_bytes()[..]);
         }
-        let revision = reply::number(&reply::some_bytes(self.call(context, &call).await?)?)?;
+        let revision = reply::big_endian(&reply::required_bytes(self.call(context, &call).await?)?)?;
         let results = request.items.into_iter().map(|item| BatchSetResult { key: item.key, revision }).collect();
         Ok(BatchSetResponse { results })
     }
 
     async fn batch_get(&self, context: &Context, request: BatchGetRequest) -> Result<BatchGetResponse, Error> {
-        check::batch(&self.limits, "keys", request.keys.len())?;
+        check_batch_get(&self.limits, &request.keys)?;
         let mut command = redis::cmd("MGET");
-        for (index, key) in request.keys.iter().enumerate() {
-            check::key_at(&self.limits, format_args!("keys[{index}]"), key)?;
+        for key in &request.keys {
             command.arg(self.keys.value(key));
         }
         let stored: Vec<Option<Bytes>> = self.client.run(context, &command).await?;
@@ -47,7 +43,7 @@ impl KeyValueBatch for Store {
             .into_iter()
             .zip(stored)
             .map(|(key, stored)| {
-                let entry = stored.map(|stored| entry(key.clone(), &stored)).transpose()?;
+                let entry = stored.map(|stored| parse_entry(key.clone(), &stored)).transpose()?;
                 Ok(BatchGetResult { key, entry })
             })
             .collect::<Result<_, Error>>()?;
@@ -55,11 +51,9 @@ impl KeyValueBatch for Store {
     }
 
     async fn batch_delete(&self, context: &Context, request: BatchDeleteRequest) -> Result<BatchDeleteResponse, Error> {
-        check::batch(&self.limits, "keys", request.keys.len())?;
-        check::distinct(request.keys.iter().map(|key| &key[..]), |index| format!("keys[{index}]"))?;
+        check_batch_delete(&self.limits, &request.keys)?;
         let mut call = self.script(&DELETE);
-        for (index, key) in request.keys.iter().enumerate() {
-            check::key_at(&self.limits, format_args!("keys[{index}]"), key)?;
+        for key in &request.keys {
             call.push(&key[..]);
         }
         let revisions = reply::list(self.call(context, &call).await?)?;
@@ -67,7 +61,7 @@ impl KeyValueBatch for Store {
             .keys
             .into_iter()
             .zip(revisions)
-            .map(|(key, revision)| Ok(BatchDeleteResult { key, deleted: !reply::some_bytes(revision)?.is_empty() }))
+            .map(|(key, revision)| Ok(BatchDeleteResult { key, deleted: !reply::required_bytes(revision)?.is_empty() }))
             .collect::<Result<_, Error>>()?;
         Ok(BatchDeleteResponse { results })
     }

@@ -1,4 +1,4 @@
-//! All six key-value interfaces. What touches several Redis keys is a script in `lua/`.
+//! KeyValue: each operation on several Redis keys is a script in `lua/`.
 
 mod basic;
 mod batch;
@@ -12,12 +12,12 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use redis::Value;
 
-use super::{
+use crate::{
     client::Client,
     error,
-    keys::Keys,
+    keys::KeyNames,
     reply,
-    script::{Invocation, Lua},
+    script::{LuaScript, ScriptCall},
 };
 use prism_call::{
     Context, Error,
@@ -25,13 +25,14 @@ use prism_call::{
 };
 use prism_driver::{
     Limits,
+    keyvalue::EntryMetadata,
     time::{self, Millis},
     transactions::{Numbers, Transactions},
 };
 
 macro_rules! scripts {
     ($($name:ident = $file:literal;)*) => {
-        $(static $name: LazyLock<Lua> = LazyLock::new(|| Lua::new(&[include_str!("lua/prelude.lua"), include_str!($file)]));)*
+        $(static $name: LazyLock<LuaScript> = LazyLock::new(|| LuaScript::new(&[include_str!("lua/prelude.lua"), include_str!($file)]));)*
     };
 }
 
@@ -47,92 +48,88 @@ scripts! {
     TRANSACT = "lua/transact.lua";
 }
 
-/// First byte of the expiration of an entry that has creation, version and flags behind it.
+/// First byte of the expiration of an entry that also has a create revision, a version and flags.
 const COMPLETE: u8 = 0x80;
 
-/// The key-value data of one keyspace.
+/// The key-value interfaces over one keyspace.
 #[derive(Clone)]
-pub struct Store {
+pub struct KeyValue {
     client: Arc<Client>,
-    keys: Arc<Keys>,
+    keys: Arc<KeyNames>,
     limits: Limits,
 }
 
 /// Adds the key-value interfaces to those of a keyspace.
-pub fn add(store: &Arc<Store>, interfaces: &mut Interfaces) {
-    interfaces.keyvalue_basic = Some(store.clone());
-    interfaces.keyvalue_scan = Some(store.clone());
-    interfaces.keyvalue_ttl = Some(store.clone());
-    interfaces.keyvalue_batch = Some(store.clone());
-    interfaces.keyvalue_cas = Some(store.clone());
-    interfaces.keyvalue_transactional = Some(Arc::new(Transactions::new(store.clone())));
+pub fn add(keyvalue: &Arc<KeyValue>, interfaces: &mut Interfaces) {
+    interfaces.keyvalue_basic = Some(keyvalue.clone());
+    interfaces.keyvalue_scan = Some(keyvalue.clone());
+    interfaces.keyvalue_ttl = Some(keyvalue.clone());
+    interfaces.keyvalue_batch = Some(keyvalue.clone());
+    interfaces.keyvalue_cas = Some(keyvalue.clone());
+    interfaces.keyvalue_transactional = Some(Arc::new(Transactions::new(keyvalue.clone())));
 }
 
-impl Store {
-    pub fn new(client: Arc<Client>, keys: Arc<Keys>, limits: Limits) -> Self {
+impl KeyValue {
+    pub fn new(client: Arc<Client>, keys: Arc<KeyNames>, limits: Limits) -> Self {
         Self { client, keys, limits }
     }
 
-    /// Begins a call of a script; its own arguments follow.
-    fn script(&self, lua: &'static LazyLock<Lua>) -> Invocation {
-        lua.call(&[&self.keys.revision, &self.keys.index, &self.keys.expirations]).arg(&self.keys.values[..])
+    /// A call of a script with the Redis keys of the keyspace. The arguments of the script follow.
+    fn script(&self, lua: &'static LazyLock<LuaScript>) -> ScriptCall {
+        lua.call(&[&self.keys.revision, &self.keys.index, &self.keys.expirations]).arg(&self.keys.value_prefix[..])
     }
 
-    async fn call(&self, context: &Context, call: &Invocation) -> Result<Value, Error> {
+    async fn call(&self, context: &Context, call: &ScriptCall) -> Result<Value, Error> {
         self.client.call(context, call).await
     }
 }
 
-/// What stands in front of a stored value; the table is in the driver's module.
-struct Head {
-    numbers: Numbers,
-    expires: Option<Millis>,
-    flags: u64,
-    /// Its own length: where the value begins.
+/// The bytes before a stored value. The documentation of the crate has the layout.
+struct StoredHeader {
+    metadata: EntryMetadata,
+    /// Its length, which is the position of the value.
     bytes: usize,
 }
 
-impl Head {
-    fn of(stored: &[u8]) -> Result<Self, Error> {
-        let field = |place: usize| stored.get(8 * place..8 * place + 8).ok_or_else(error::foreign);
-        let number = |place: usize| reply::number(field(place)?);
-        let (revision, expires) = (number(0)?, expiration(field(1)?)?);
+impl StoredHeader {
+    fn parse(stored: &[u8]) -> Result<Self, Error> {
+        let field = |index: usize| stored.get(8 * index..8 * index + 8).ok_or_else(error::foreign_value);
+        let number = |index: usize| reply::big_endian(field(index)?);
+        let (revision, expires) = (number(0)?, parse_expiration(field(1)?)?);
         match stored.get(8) {
             Some(&COMPLETE) => {
                 let numbers = Numbers { revision, create_revision: number(2)?, version: number(3)? };
-                Ok(Self { numbers, expires, flags: number(4)?, bytes: 40 })
+                Ok(Self { metadata: EntryMetadata { numbers, expires, flags: number(4)? }, bytes: 40 })
             }
-            // Of an older Prism, which kept no more than this: to us it is the first write of its key.
+            // Written by an older Prism, which stored only these fields. It counts as the first write of its key.
             Some(0) => {
                 let numbers = Numbers { revision, create_revision: revision, version: 1 };
-                Ok(Self { numbers, expires, flags: 0, bytes: 16 })
+                Ok(Self { metadata: EntryMetadata { numbers, expires, flags: 0 }, bytes: 16 })
             }
-            _ => Err(error::foreign()),
+            _ => Err(error::foreign_value()),
         }
     }
 }
 
-/// The entry of a stored value.
-fn entry(key: Bytes, stored: &Bytes) -> Result<Entry, Error> {
-    let Head { numbers, expires, flags, bytes } = Head::of(stored)?;
-    let Numbers { revision, create_revision, version } = numbers;
-    let (value, expire_time) = (stored.slice(bytes..), expires.map(time::timestamp));
-    Ok(Entry { key, value, revision, expire_time, flags, create_revision, version })
+/// Decodes an entry from a stored value.
+fn parse_entry(key: Bytes, stored: &Bytes) -> Result<Entry, Error> {
+    let StoredHeader { metadata, bytes } = StoredHeader::parse(stored)?;
+    Ok(metadata.into_entry(key, stored.slice(bytes..)))
 }
 
-/// An expiration, of which 0 is none, behind a byte that tells the layout.
-fn expiration(bytes: &[u8]) -> Result<Option<Millis>, Error> {
-    match Millis::try_from(reply::number(bytes)? & (u64::MAX >> 8)) {
+/// Decodes an expiration; 0 = none. Its first byte is that of the layout.
+fn parse_expiration(bytes: &[u8]) -> Result<Option<Millis>, Error> {
+    match Millis::try_from(reply::big_endian(bytes)? & (u64::MAX >> 8)) {
         Ok(0) => Ok(None),
         Ok(millis) => Ok(Some(millis)),
-        Err(_) => Err(error::foreign()),
+        Err(_) => Err(error::foreign_value()),
     }
 }
 
-/// A time to live in milliseconds, rounded up, for a script; 0 = forever. A problem is `INVALID_ARGUMENT INVALID_TTL`.
-fn ttl_at(field: impl std::fmt::Display, ttl: Option<&prost_types::Duration>) -> Result<u64, Error> {
+/// A time to live in milliseconds, rounded up, for a script; 0 = never expires. A problem is `INVALID_ARGUMENT INVALID_TTL`.
+fn ttl_millis(field: impl std::fmt::Display, ttl: Option<&prost_types::Duration>) -> Result<u64, Error> {
     time::expiry_at(field, ttl)?;
-    // Checked: greater than zero and at most 100 years.
+    // It was checked: greater than zero and at most 100 years.
     Ok(ttl.map_or(0, |ttl| {
         let millis = i128::from(ttl.seconds) * 1000 + (i128::from(ttl.nanos) + 999_999) / 1_000_000;
         u64::try_from(millis).unwrap_or(1).max(1)

@@ -1,11 +1,11 @@
-//! `keyvalue_transactional`: one script is the atomic step; what is interactive is shared by all drivers.
+//! `keyvalue_transactional`: one script is the atomic operation. Interactive transactions are in `prism_driver::transactions`.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use redis::Value;
 
-use super::{Store, TRANSACT, entry, ttl_at};
-use crate::{error, reply, script::Invocation};
+use super::{KeyValue, TRANSACT, parse_entry, ttl_millis};
+use crate::{error, reply, script::ScriptCall};
 use prism_call::{
     Context, Error,
     proto::models::keyvalue::v1::{
@@ -19,7 +19,7 @@ use prism_call::{
 use prism_driver::{Limits, transactions::AtomicStore};
 
 #[async_trait]
-impl AtomicStore for Store {
+impl AtomicStore for KeyValue {
     fn limits(&self) -> Limits {
         self.limits
     }
@@ -32,28 +32,31 @@ impl AtomicStore for Store {
         let mut call = self.script(&TRANSACT).arg(request.conditions.len());
         for condition in &request.conditions {
             call.push(&condition.key[..]);
-            predicate(&mut call, condition.predicate.as_ref());
+            push_predicate(&mut call, condition.predicate.as_ref());
         }
         for operations in [&request.then_operations, &request.else_operations] {
             call.push(operations.len());
             for operation in operations {
-                push(&mut call, operation)?;
+                push_operation(&mut call, operation)?;
             }
         }
-        let mut answer = reply::list(self.call(context, &call).await?)?.into_iter();
-        let (Some(held), Some(revision)) = (answer.next(), answer.next()) else { return Err(error::unexpected()) };
-        let succeeded = reply::integer(&held)? == 1;
-        let revision = reply::some_bytes(revision)?;
-        let revision = if revision.is_empty() { 0 } else { reply::number(&revision)? };
-        let done = if succeeded { request.then_operations } else { request.else_operations };
-        let results =
-            done.into_iter().zip(answer).map(|(operation, outcome)| result(operation, outcome, revision)).collect::<Result<_, _>>()?;
+        let mut items = reply::list(self.call(context, &call).await?)?.into_iter();
+        let (Some(succeeded), Some(revision)) = (items.next(), items.next()) else { return Err(error::unexpected_reply()) };
+        let succeeded = reply::integer(&succeeded)? == 1;
+        let revision = reply::required_bytes(revision)?;
+        let revision = if revision.is_empty() { 0 } else { reply::big_endian(&revision)? };
+        let operations = if succeeded { request.then_operations } else { request.else_operations };
+        let results = operations
+            .into_iter()
+            .zip(items)
+            .map(|(operation, outcome)| operation_result(operation, outcome, revision))
+            .collect::<Result<_, _>>()?;
         Ok(TransactResponse { succeeded, results, revision })
     }
 }
 
-/// What is compared, how, and with what.
-fn predicate(call: &mut Invocation, predicate: Option<&Predicate>) {
+/// Adds a condition to the arguments of the script: the fact, the test and the operand.
+fn push_predicate(call: &mut ScriptCall, predicate: Option<&Predicate>) {
     let number = |test, number: &u64| ("revision", test, number.to_be_bytes().to_vec());
     let (fact, test, operand) = match predicate {
         Some(Predicate::Exists(exists)) => ("revision", "exists", if *exists { b"1".to_vec() } else { b"0".to_vec() }),
@@ -80,7 +83,7 @@ fn predicate(call: &mut Invocation, predicate: Option<&Predicate>) {
             call.push("eq");
             return call.push(&value[..]);
         }
-        // A checked request has none of these; it must not hold by mistake.
+        // A checked request always has a predicate. This one never holds.
         None => ("revision", "eq", Vec::new()),
     };
     call.push(fact);
@@ -88,13 +91,14 @@ fn predicate(call: &mut Invocation, predicate: Option<&Predicate>) {
     call.push(operand);
 }
 
-fn push(call: &mut Invocation, operation: &Operation) -> Result<(), Error> {
+/// Adds an operation to the arguments of the script.
+fn push_operation(call: &mut ScriptCall, operation: &Operation) -> Result<(), Error> {
     match &operation.action {
         Some(Action::Set(set)) => {
             call.push("s");
             call.push(&set.key[..]);
             call.push(&set.value[..]);
-            call.push(ttl_at("ttl", set.ttl.as_ref())?);
+            call.push(ttl_millis("ttl", set.ttl.as_ref())?);
             call.push(&set.flags.to_be_bytes()[..]);
         }
         Some(Action::Get(get)) => {
@@ -110,19 +114,20 @@ fn push(call: &mut Invocation, operation: &Operation) -> Result<(), Error> {
     Ok(())
 }
 
-fn result(operation: Operation, outcome: Value, revision: u64) -> Result<OperationResult, Error> {
+/// Decodes the outcome of an operation.
+fn operation_result(operation: Operation, outcome: Value, revision: u64) -> Result<OperationResult, Error> {
     let outcome = match operation.action {
         Some(Action::Set(_)) => Outcome::Set(SetResult { revision }),
         Some(Action::Get(get)) => {
-            let entry = reply::bytes(outcome)?.map(|stored| entry(get.key, &stored)).transpose()?;
+            let entry = reply::bytes(outcome)?.map(|stored| parse_entry(get.key, &stored)).transpose()?;
             Outcome::Get(GetResult { entry })
         }
         Some(Action::Delete(_)) => {
-            let previous = reply::some_bytes(outcome)?;
-            let previous_revision = if previous.is_empty() { None } else { Some(reply::number(&previous)?) };
+            let previous = reply::required_bytes(outcome)?;
+            let previous_revision = if previous.is_empty() { None } else { Some(reply::big_endian(&previous)?) };
             Outcome::Delete(DeleteResult { deleted: previous_revision.is_some(), previous_revision })
         }
-        None => return Err(error::unexpected()),
+        None => return Err(error::unexpected_reply()),
     };
     Ok(OperationResult { outcome: Some(outcome) })
 }

@@ -1,9 +1,9 @@
-//! All subscriptions of a backend over one connection of their own, which comes back by itself.
+//! The subscriptions of a backend, which share one connection.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -15,45 +15,48 @@ use redis::Msg;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    super::{error, settings::Subscriptions},
-    subscriber::{Route, Subscriber},
-    topics::Pattern,
+    pattern::TopicPattern,
+    subscriber::{ChannelSelector, Subscriber},
 };
+use crate::{error, settings::Subscriptions};
 use prism_call::{Code, Error, proto::models::pubsub::v1::Message};
+use prism_driver::{
+    lock::lock,
+    pubsub::{subscription_in_use, too_many_subscriptions},
+};
 
 /// The subscriptions of a backend.
 pub struct Hub {
     settings: Subscriptions,
-    /// One for each subscription, and for each member of a consumer group, that may be open.
-    open: Arc<Semaphore>,
-    state: Mutex<State>,
+    /// One permit for each subscription and each member of a consumer group that may be open.
+    permits: Arc<Semaphore>,
+    state: Mutex<HubState>,
     last_id: AtomicU64,
-    /// Somebody subscribed or left: the connection's task looks what is wanted now.
+    /// Wakes the task of the connection after a subscription was added or removed.
     pub(super) changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
-    routes: HashMap<Route, Vec<Arc<Subscriber>>>,
-    names: HashMap<Vec<u8>, Arc<Subscriber>>,
-    /// Routes that Redis has confirmed on the present connection.
-    confirmed: HashSet<Route>,
-    /// Why there is no connection, and when the next attempt is made.
-    down: Option<(Instant, Error)>,
+struct HubState {
+    by_channels: HashMap<ChannelSelector, Vec<Arc<Subscriber>>>,
+    by_name: HashMap<Vec<u8>, Arc<Subscriber>>,
+    /// Channels and patterns that Redis has confirmed on the current connection.
+    confirmed: HashSet<ChannelSelector>,
+    /// The time of the next attempt to connect, and the error of the last one; `None` while there is a connection.
+    failure: Option<(Instant, Error)>,
     closed: bool,
 }
 
-/// What has to change on the connection.
-#[derive(Default)]
-pub struct Changes {
-    pub add: Vec<Route>,
-    pub remove: Vec<Route>,
+/// Channels to subscribe to and to unsubscribe from.
+pub struct ChannelChanges {
+    pub add: Vec<ChannelSelector>,
+    pub remove: Vec<ChannelSelector>,
 }
 
 impl Hub {
     pub fn new(settings: Subscriptions) -> Self {
         Self {
-            open: Arc::new(Semaphore::new(settings.max.min(Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(settings.max.min(Semaphore::MAX_PERMITS))),
             settings,
             state: Mutex::default(),
             last_id: AtomicU64::new(0),
@@ -61,74 +64,62 @@ impl Hub {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, HubState> {
+        lock(&self.state)
     }
 
-    /// How subscriptions are held.
     pub fn settings(&self) -> &Subscriptions {
         &self.settings
     }
 
-    /// A place for one more subscription or member.
+    /// A permit for one more subscription or member of a consumer group.
     pub fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.open.clone().try_acquire_owned().map_err(|_| {
-            Error::new(
-                Code::ResourceExhausted,
-                "TOO_MANY_SUBSCRIPTIONS",
-                format!("{} subscriptions and members are open, which is the limit (subscriptions.max); end some", self.settings.max),
-            )
-            .with("limit", self.settings.max.to_string())
-        })
+        self.permits.clone().try_acquire_owned().map_err(|_| too_many_subscriptions(self.settings.max, "subscriptions.max"))
     }
 
-    /// Adds a subscription. When its route is confirmed already, so is the subscription.
-    pub fn add(&self, name: Vec<u8>, shown: &str, route: Route, pattern: Pattern) -> Result<Arc<Subscriber>, Error> {
+    /// Adds a subscription with an id from the client. It is confirmed at once if Redis has confirmed its channels before.
+    pub fn add(&self, name: Vec<u8>, id: &str, channels: ChannelSelector, pattern: TopicPattern) -> Result<Arc<Subscriber>, Error> {
         let mut guard = self.state();
         let state = &mut *guard;
         if state.closed {
-            return Err(super::super::link::gone());
+            return Err(error::backend_closed());
         }
-        if let Some((again, cause)) = &state.down {
-            return Err(away(cause, *again));
+        if let Some((next_attempt, cause)) = &state.failure {
+            return Err(unreachable_error(cause, *next_attempt));
         }
-        if state.names.contains_key(&name) {
-            return Err(Error::new(
-                Code::AlreadyExists,
-                "SUBSCRIPTION_IN_USE",
-                format!("a subscription {shown:?} is open; choose another id or none, or end it with Unsubscribe"),
-            ));
+        if state.by_name.contains_key(&name) {
+            return Err(subscription_in_use(id));
         }
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed);
-        let subscriber = Subscriber::new(id, name.clone(), route.clone(), pattern, self.settings.buffer, self.settings.buffer_bytes);
+        let number = self.last_id.fetch_add(1, Ordering::Relaxed);
+        let subscriber = Subscriber::new(number, name.clone(), channels.clone(), pattern, self.settings.buffer, self.settings.buffer_bytes);
         let subscriber = Arc::new(subscriber);
-        if state.confirmed.contains(&route) {
+        if state.confirmed.contains(&channels) {
             subscriber.confirm();
         }
-        state.names.insert(name, subscriber.clone());
-        state.routes.entry(route).or_default().push(subscriber.clone());
+        state.by_name.insert(name, subscriber.clone());
+        state.by_channels.entry(channels).or_default().push(subscriber.clone());
         drop(guard);
         self.changed.notify_one();
         Ok(subscriber)
     }
 
-    /// Ends a subscription by its name; false when there is none.
+    /// Ends a subscription by its name. Returns false if there is none.
     pub fn unsubscribe(&self, name: &[u8]) -> bool {
-        let found = self.state().names.get(name).cloned();
-        found.is_some_and(|subscriber| self.remove(&subscriber))
+        let subscriber = self.state().by_name.get(name).cloned();
+        subscriber.is_some_and(|subscriber| self.remove(&subscriber))
     }
 
-    /// Takes a subscription out, if it is still in. Its stream ends behind what is buffered.
+    /// Removes a subscription and ends its stream. Returns false if it was removed before.
     pub fn remove(&self, subscriber: &Subscriber) -> bool {
         let mut guard = self.state();
         let state = &mut *guard;
-        let present = state.names.get(&subscriber.name).is_some_and(|other| other.id == subscriber.id);
+        let present = state.by_name.get(&subscriber.name).is_some_and(|other| other.id == subscriber.id);
         if present {
-            state.names.remove(&subscriber.name);
-            if let Some(listeners) = state.routes.get_mut(&subscriber.route) {
+            state.by_name.remove(&subscriber.name);
+            if let Some(listeners) = state.by_channels.get_mut(&subscriber.channels) {
                 listeners.retain(|other| other.id != subscriber.id);
                 if listeners.is_empty() {
-                    state.routes.remove(&subscriber.route);
+                    state.by_channels.remove(&subscriber.channels);
                 }
             }
         }
@@ -138,87 +129,92 @@ impl Hub {
         present
     }
 
-    /// Whether anybody listens.
-    pub(super) fn is_wanted(&self) -> bool {
-        !self.state().routes.is_empty()
+    pub(super) fn has_subscribers(&self) -> bool {
+        !self.state().by_channels.is_empty()
     }
 
-    /// The difference between what is wanted and what the connection has.
-    pub(super) fn changes(&self) -> Changes {
+    /// The difference between the wanted channels and those of the connection.
+    pub(super) fn changes(&self) -> ChannelChanges {
         let state = self.state();
-        Changes {
-            add: state.routes.keys().filter(|route| !state.confirmed.contains(*route)).cloned().collect(),
-            remove: state.confirmed.iter().filter(|route| !state.routes.contains_key(*route)).cloned().collect(),
+        ChannelChanges {
+            add: state.by_channels.keys().filter(|route| !state.confirmed.contains(*route)).cloned().collect(),
+            remove: state.confirmed.iter().filter(|route| !state.by_channels.contains_key(*route)).cloned().collect(),
         }
     }
 
-    /// Redis has confirmed these routes.
-    pub(super) fn confirm(&self, routes: Vec<Route>) {
+    /// Redis has confirmed these channels.
+    pub(super) fn confirm(&self, confirmed: Vec<ChannelSelector>) {
         let mut guard = self.state();
         let state = &mut *guard;
-        for route in routes {
-            for subscriber in state.routes.get(&route).into_iter().flatten() {
+        for channels in confirmed {
+            for subscriber in state.by_channels.get(&channels).into_iter().flatten() {
                 subscriber.confirm();
             }
-            state.confirmed.insert(route);
+            state.confirmed.insert(channels);
         }
     }
 
-    /// Gives those of the routes that nobody listens to even now. Who subscribes to one of them from here on must ask Redis.
-    pub(super) fn release(&self, routes: &[Route]) -> Vec<Route> {
+    /// Returns those of the channels that still have no subscribers, and marks them as not confirmed.
+    pub(super) fn release(&self, candidates: &[ChannelSelector]) -> Vec<ChannelSelector> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let released: Vec<Route> = routes.iter().filter(|route| !state.routes.contains_key(*route)).cloned().collect();
-        for route in &released {
-            state.confirmed.remove(route);
+        let released: Vec<ChannelSelector> =
+            candidates.iter().filter(|channels| !state.by_channels.contains_key(*channels)).cloned().collect();
+        for channels in &released {
+            state.confirmed.remove(channels);
         }
         released
     }
 
-    /// There is a new connection, which listens to nothing yet.
+    /// There is a new connection, which has no channels yet.
     pub(super) fn connected(&self) {
-        self.state().down = None;
+        self.state().failure = None;
     }
 
-    /// The connection broke; another one is tried at once.
-    pub(super) fn lost(&self) {
+    /// The connection broke. The next attempt follows at once.
+    pub(super) fn connection_lost(&self) {
         self.state().confirmed.clear();
     }
 
-    /// An attempt to connect failed: `since` when there is no connection, and when the next attempt is made. Subscriptions
-    /// that are being opened end with that, all others when their patience is over.
-    pub(super) fn disconnected(&self, cause: Error, since: Instant, again: Instant) {
-        let lost_patience = since.elapsed() >= *self.settings.patience;
+    /// An attempt to connect failed. Subscriptions that are being opened end with the error. All others end when there was no
+    /// connection for longer than the setting `patience`, counted from `since`.
+    pub(super) fn connection_failed(&self, cause: Error, since: Instant, next_attempt: Instant) {
+        let patience_exceeded = since.elapsed() >= *self.settings.patience;
         let mut guard = self.state();
         let state = &mut *guard;
-        let ending: Vec<_> = state.names.extract_if(|_, subscriber| lost_patience || !subscriber.is_confirmed()).collect();
+        let ending: Vec<_> = state.by_name.extract_if(|_, subscriber| patience_exceeded || !subscriber.is_confirmed()).collect();
         for (_, subscriber) in ending {
-            subscriber.end(Some(away(&cause, again)));
-            if let Some(listeners) = state.routes.get_mut(&subscriber.route) {
+            subscriber.end(Some(unreachable_error(&cause, next_attempt)));
+            if let Some(listeners) = state.by_channels.get_mut(&subscriber.channels) {
                 listeners.retain(|other| other.id != subscriber.id);
             }
         }
-        state.routes.retain(|_, listeners| !listeners.is_empty());
-        state.down = Some((again, cause));
+        state.by_channels.retain(|_, listeners| !listeners.is_empty());
+        state.failure = Some((next_attempt, cause));
     }
 
-    /// Ends all subscriptions for good.
+    /// Ends all subscriptions, and refuses new ones.
     pub fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        state.routes.clear();
-        for (_, subscriber) in state.names.drain() {
-            subscriber.end(Some(super::super::link::gone()));
+        state.by_channels.clear();
+        for (_, subscriber) in state.by_name.drain() {
+            subscriber.end(Some(error::backend_closed()));
         }
     }
 
-    /// Gives a message of Redis to those who listen. What nobody can read, because another program published it, is left out.
+    /// Delivers a message from Redis to its subscribers. Messages that Prism can't decode, because another program published them,
+    /// are ignored.
     pub(super) fn dispatch(&self, message: &Msg) {
         let Ok(channel) = message.get_channel::<Bytes>() else { return };
-        let route = if message.from_pattern() { message.get_pattern().map(Route::Glob) } else { message.get_channel().map(Route::Channel) };
-        let Ok(route) = route else { return };
+        let channels = if message.from_pattern() {
+            message.get_pattern().map(ChannelSelector::Pattern)
+        } else {
+            message.get_channel().map(ChannelSelector::Channel)
+        };
+        let Ok(channels) = channels else { return };
         let state = self.state();
-        let Some(listeners) = state.routes.get(&route) else { return };
+        let Some(listeners) = state.by_channels.get(&channels) else { return };
         let Some(message) = decode(&channel, message) else { return };
         for subscriber in listeners {
             if subscriber.pattern.matches(&message.topic) {
@@ -228,25 +224,26 @@ impl Hub {
     }
 }
 
-/// Between the keyspace and the topic of a channel.
-const MARK: &str = "}:topic:";
+/// The text between the keyspace and the topic in the name of a channel.
+const TOPIC_SEPARATOR: &str = "}:topic:";
 
 fn decode(channel: &Bytes, message: &Msg) -> Option<Arc<Message>> {
-    // A keyspace's own name has no closing brace, so the first mark is the one.
+    // The name of a keyspace has no closing brace, so the first separator is the right one.
     let channel = std::str::from_utf8(channel).ok()?;
-    let topic = channel.split_once(MARK)?.1.to_owned();
+    let topic = channel.split_once(TOPIC_SEPARATOR)?.1.to_owned();
     let payload: Bytes = message.get_payload().ok()?;
     let decoded = Message::decode(payload).ok();
     if decoded.is_none() {
-        tracing::debug!(channel, "a message that Prism did not publish was left out");
+        tracing::debug!(channel, "a message that Prism did not publish was ignored");
     }
     decoded.map(|message| Arc::new(Message { topic, ..message }))
 }
 
-fn away(cause: &Error, again: Instant) -> Error {
-    let wait = again.saturating_duration_since(Instant::now());
+/// The error for subscriptions while there is no connection.
+fn unreachable_error(cause: &Error, next_attempt: Instant) -> Error {
+    let wait = next_attempt.saturating_duration_since(Instant::now());
     if cause.code() == Code::Unavailable {
-        error::lost("Redis can't be reached", wait)
+        error::unavailable("Redis can't be reached", wait)
     } else {
         Error::new(cause.code(), cause.reason().to_owned(), cause.message().to_owned())
     }

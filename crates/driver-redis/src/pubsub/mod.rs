@@ -1,188 +1,113 @@
-//! `pubsub_basic` and `pubsub_wildcards`.
+//! PubSub over the channels of Redis.
 //!
-//! A message is published as a protobuf `Message` without its topic, which the channel has. Redis does not tell how many
-//! subscriptions a message went to: each gateway has only one connection for all of its own.
+//! A message is published as a protobuf `Message` without its topic, which is in the name of the channel. The number of
+//! receivers is unknown: each gateway has one connection for all of its subscriptions, and Redis counts connections.
 
+mod basic;
 mod hub;
-mod listen;
+mod listener;
+mod pattern;
 mod subscriber;
-mod topics;
+mod wildcards;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use futures::stream;
-use prost::Message as _;
+use futures::{StreamExt as _, stream};
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use hub::Hub;
-pub use listen::listen;
+pub use listener::listen;
 
 use self::{
-    subscriber::{Next, Route, Subscriber},
-    topics::Pattern,
+    pattern::TopicPattern,
+    subscriber::{ChannelSelector, NextEvent, Subscriber},
 };
-use super::{client::Client, error, keys::Keys};
+use crate::{client::Client, error, keys::KeyNames};
 use prism_call::{
     Context, Error, Messages,
-    proto::{
-        Interfaces,
-        models::pubsub::v1::{
-            Gap, Message, PubSubBasic, PubSubWildcards, PublishRequest, PublishResponse, SubscribePatternRequest, SubscribePatternResponse,
-            SubscribeRequest, SubscribeResponse, Subscribed, UnsubscribeRequest, UnsubscribeResponse, subscribe_pattern_response,
-            subscribe_response,
-        },
-    },
+    proto::{Interfaces, models::pubsub::v1::Subscribed},
 };
-use prism_driver::{Limits, check, time};
+use prism_driver::{Limits, check, id, pubsub::SubscriptionEvent};
 
-/// The topics of one keyspace.
-pub struct Topics {
+/// The pub/sub interfaces over one keyspace.
+pub struct PubSub {
     client: Arc<Client>,
     hub: Arc<Hub>,
-    keys: Arc<Keys>,
+    keys: Arc<KeyNames>,
     limits: Limits,
 }
 
 /// Adds the pub/sub interfaces to those of a keyspace.
-pub fn add(topics: &Arc<Topics>, interfaces: &mut Interfaces) {
-    interfaces.pubsub_basic = Some(topics.clone());
-    interfaces.pubsub_wildcards = Some(topics.clone());
+pub fn add(pubsub: &Arc<PubSub>, interfaces: &mut Interfaces) {
+    interfaces.pubsub_basic = Some(pubsub.clone());
+    interfaces.pubsub_wildcards = Some(pubsub.clone());
 }
 
-/// What a stream shows; each RPC has its own message for it.
-enum Event {
-    Subscribed(Subscribed),
-    Message(Message),
-    Gap(Gap),
-}
-
-impl From<Event> for SubscribeResponse {
-    fn from(event: Event) -> Self {
-        Self {
-            event: Some(match event {
-                Event::Subscribed(subscribed) => subscribe_response::Event::Subscribed(subscribed),
-                Event::Message(message) => subscribe_response::Event::Message(message),
-                Event::Gap(gap) => subscribe_response::Event::Gap(gap),
-            }),
-        }
-    }
-}
-
-impl From<Event> for SubscribePatternResponse {
-    fn from(event: Event) -> Self {
-        Self {
-            event: Some(match event {
-                Event::Subscribed(subscribed) => subscribe_pattern_response::Event::Subscribed(subscribed),
-                Event::Message(message) => subscribe_pattern_response::Event::Message(message),
-                Event::Gap(gap) => subscribe_pattern_response::Event::Gap(gap),
-            }),
-        }
-    }
-}
-
-impl Topics {
-    pub fn new(client: Arc<Client>, hub: Arc<Hub>, keys: Arc<Keys>, limits: Limits) -> Self {
+impl PubSub {
+    pub fn new(client: Arc<Client>, hub: Arc<Hub>, keys: Arc<KeyNames>, limits: Limits) -> Self {
         Self { client, hub, keys, limits }
     }
 
-    async fn open<T: From<Event> + Send + 'static>(&self, context: &Context, pattern: &str, id: String) -> Result<Messages<T>, Error> {
+    /// Subscribes to a checked topic or pattern. Returns the stream when Redis has confirmed the subscription.
+    async fn subscribe_to<T>(&self, context: &Context, pattern: &str, id: String) -> Result<Messages<T>, Error>
+    where
+        T: From<SubscriptionEvent> + Send + 'static,
+    {
         check::optional_name("subscription", &id)?;
         let permit = self.hub.permit()?;
-        let id = if id.is_empty() { format!("{:032x}", rand::random::<u128>()) } else { id };
-        let parsed = Pattern::new(pattern);
-        let route = if parsed.is_topic() {
-            Route::Channel(self.keys.named("topic", pattern))
+        let id = if id.is_empty() { id::random_text() } else { id };
+        let parsed = TopicPattern::new(pattern);
+        let channels = if parsed.is_topic() {
+            ChannelSelector::Channel(self.keys.named("topic", pattern))
         } else {
-            Route::Glob(parsed.glob(&self.keys.named("topic", "")))
+            ChannelSelector::Pattern(parsed.to_glob(&self.keys.named("topic", "")))
         };
-        let subscriber = self.hub.add(self.keys.named("subscription", &id), &id, route, parsed)?;
-        let open = Open { hub: self.hub.clone(), subscriber, _permit: permit };
-        let confirmed = tokio::time::timeout(self.client.budget(context), open.confirmed()).await;
-        confirmed.map_err(|_| error::lost("Redis did not confirm the subscription in time", self.client.connector().retry_after()))??;
-        let first = T::from(Event::Subscribed(Subscribed { subscription: id }));
-        Ok(Box::pin(stream::try_unfold((open, Some(first)), |(open, mut first)| async move {
-            let event = match first.take() {
-                Some(first) => Some(first),
-                None => open.next().await?.map(T::from),
-            };
-            Ok(event.map(|event| (event, (open, first))))
-        })))
+        let subscriber = self.hub.add(self.keys.named("subscription", &id), &id, channels, parsed)?;
+        let subscription = OpenSubscription { hub: self.hub.clone(), subscriber, _permit: permit };
+        let confirmed = tokio::time::timeout(self.client.time_limit(context), subscription.confirmed()).await;
+        confirmed
+            .map_err(|_| error::unavailable("Redis did not confirm the subscription in time", self.client.connector().retry_after()))??;
+        let first = T::from(SubscriptionEvent::Subscribed(Subscribed { subscription: id }));
+        let events = stream::try_unfold(subscription, |subscription| async move {
+            Ok(subscription.next().await?.map(|event| (T::from(event), subscription)))
+        });
+        Ok(stream::iter([Ok(first)]).chain(events).boxed())
     }
 }
 
-/// A subscription while its stream is there.
-struct Open {
+/// Belongs to the stream of a subscription and removes the subscription when the stream is dropped.
+struct OpenSubscription {
     hub: Arc<Hub>,
     subscriber: Arc<Subscriber>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Open {
-    /// Waits until Redis has confirmed it, which is the first thing that comes.
+impl OpenSubscription {
+    /// Waits until Redis has confirmed the subscription.
     async fn confirmed(&self) -> Result<(), Error> {
-        loop {
-            match self.subscriber.next() {
-                Next::Wait => self.subscriber.changed.notified().await,
-                Next::End(Some(error)) => return Err(error),
-                _ => return Ok(()),
+        while !self.subscriber.is_confirmed() {
+            if let NextEvent::End(end) = self.subscriber.next() {
+                return end.map_or(Ok(()), Err);
             }
+            self.subscriber.changed.notified().await;
         }
+        Ok(())
     }
 
-    async fn next(&self) -> Result<Option<Event>, Error> {
+    async fn next(&self) -> Result<Option<SubscriptionEvent>, Error> {
         loop {
             match self.subscriber.next() {
-                Next::Message(message) => return Ok(Some(Event::Message(Arc::unwrap_or_clone(message)))),
-                Next::Gap(gap) => return Ok(Some(Event::Gap(gap))),
-                Next::End(None) => return Ok(None),
-                Next::End(Some(error)) => return Err(error),
-                Next::Confirmed => {}
-                Next::Wait => self.subscriber.changed.notified().await,
+                NextEvent::Event(event) => return Ok(Some(event)),
+                NextEvent::End(None) => return Ok(None),
+                NextEvent::End(Some(error)) => return Err(error),
+                NextEvent::Empty => self.subscriber.changed.notified().await,
             }
         }
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenSubscription {
     fn drop(&mut self) {
         self.hub.remove(&self.subscriber);
-    }
-}
-
-#[async_trait]
-impl PubSubBasic for Topics {
-    async fn publish(&self, context: &Context, request: PublishRequest) -> Result<PublishResponse, Error> {
-        let PublishRequest { topic, payload, attributes } = request;
-        check::topic("topic", &topic)?;
-        check::value(&self.limits, "payload", &payload)?;
-        check::attributes(&attributes)?;
-        let publish_time = Some(time::timestamp(time::now()));
-        let message = Message { payload, attributes, publish_time, ..Message::default() };
-        let command = redis::cmd("PUBLISH").arg(self.keys.named("topic", &topic)).arg(message.encode_to_vec()).take();
-        self.client.run::<u64>(context, &command).await?;
-        Ok(PublishResponse { receivers: None })
-    }
-
-    async fn subscribe(&self, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscribeResponse>, Error> {
-        check::topic("topic", &request.topic)?;
-        self.open(context, &request.topic, request.subscription).await
-    }
-
-    async fn unsubscribe(&self, _: &Context, request: UnsubscribeRequest) -> Result<UnsubscribeResponse, Error> {
-        check::name("subscription", &request.subscription)?;
-        Ok(UnsubscribeResponse { found: self.hub.unsubscribe(&self.keys.named("subscription", &request.subscription)) })
-    }
-}
-
-#[async_trait]
-impl PubSubWildcards for Topics {
-    async fn subscribe_pattern(
-        &self,
-        context: &Context,
-        request: SubscribePatternRequest,
-    ) -> Result<Messages<SubscribePatternResponse>, Error> {
-        check::pattern("pattern", &request.pattern)?;
-        self.open(context, &request.pattern, request.subscription).await
     }
 }

@@ -1,163 +1,120 @@
-//! One subscription: a bounded buffer between the connection, which never waits, and one stream.
+//! One open subscription and its buffer.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::topics::Pattern;
+use super::pattern::TopicPattern;
 use prism_call::{
     Error,
     proto::models::pubsub::v1::{Gap, Message},
 };
+use prism_driver::{
+    lock::lock,
+    pubsub::{NextItem, SubscriptionBuffer, SubscriptionEvent},
+};
 
-/// What a subscription listens to in Redis.
+/// Bytes that each message counts in a buffer in addition to its content.
+const OVERHEAD: usize = 128;
+
+/// The channels of Redis that a subscription listens to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Route {
-    /// A channel (`SUBSCRIBE`).
+pub enum ChannelSelector {
+    /// One channel (`SUBSCRIBE`).
     Channel(Vec<u8>),
-    /// A glob over channels (`PSUBSCRIBE`), which may match more than is wanted.
-    Glob(Vec<u8>),
+    /// A glob pattern of channels (`PSUBSCRIBE`), which may match more channels than the subscription wants.
+    Pattern(Vec<u8>),
 }
 
-/// What a stream gets next.
-pub enum Next {
-    /// Redis has confirmed the subscription.
-    Confirmed,
-    Message(Arc<Message>),
-    Gap(Gap),
+/// The next event for the stream of a subscription.
+pub enum NextEvent {
+    Event(SubscriptionEvent),
     /// Nothing yet.
-    Wait,
-    /// Nothing ever again, in peace or not.
+    Empty,
+    /// The stream has ended, with an error or without.
     End(Option<Error>),
 }
 
 /// An open subscription.
 pub struct Subscriber {
-    /// Tells it from all others, also from one with the same name later.
+    /// Unique in the hub, unlike the name, which a later subscription may use again.
     pub id: u64,
-    /// Its name with its keyspace before it.
+    /// The id that the client gave, with the keyspace before it.
     pub name: Vec<u8>,
-    pub route: Route,
-    pub pattern: Pattern,
-    buffer: Mutex<Buffer>,
-    /// Something is in the buffer; only its one stream waits.
+    pub channels: ChannelSelector,
+    pub pattern: TopicPattern,
+    state: Mutex<SubscriberState>,
+    /// Wakes the stream of the subscription after a change of the state.
     pub changed: Notify,
 }
 
-struct Buffer {
-    items: VecDeque<Item>,
-    messages: usize,
-    bytes: usize,
-    max_messages: usize,
-    max_bytes: usize,
-    /// Messages that were dropped behind the last item.
-    missed: u64,
+struct SubscriberState {
+    buffer: SubscriptionBuffer<Arc<Message>>,
+    /// Whether Redis has confirmed the subscription at least once.
     confirmed: bool,
-    ended: bool,
     error: Option<Error>,
 }
 
-enum Item {
-    Confirmed,
-    Message(Arc<Message>),
-    Gap(u64),
-}
-
 impl Subscriber {
-    pub fn new(id: u64, name: Vec<u8>, route: Route, pattern: Pattern, max_messages: usize, max_bytes: usize) -> Self {
-        let buffer = Buffer {
-            items: VecDeque::new(),
-            messages: 0,
-            bytes: 0,
-            max_messages,
-            max_bytes,
-            missed: 0,
-            confirmed: false,
-            ended: false,
-            error: None,
-        };
-        Self { id, name, route, pattern, buffer: Mutex::new(buffer), changed: Notify::new() }
+    pub fn new(id: u64, name: Vec<u8>, channels: ChannelSelector, pattern: TopicPattern, max_messages: usize, max_bytes: usize) -> Self {
+        let buffer = SubscriptionBuffer::new(max_messages, max_bytes as u64);
+        let state = Mutex::new(SubscriberState { buffer, confirmed: false, error: None });
+        Self { id, name, channels, pattern, state, changed: Notify::new() }
     }
 
-    fn buffer(&self) -> MutexGuard<'_, Buffer> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Redis has confirmed the route: at first, or again after messages may have been lost.
+    /// Redis has confirmed the subscription: the first time, or again after a new connection, before which messages may have
+    /// been lost.
     pub fn confirm(&self) {
-        let mut buffer = self.buffer();
-        if buffer.confirmed {
-            // How many were lost is unknown, whatever was counted before.
-            buffer.missed = 0;
-            buffer.items.push_back(Item::Gap(0));
+        let mut state = lock(&self.state);
+        if state.confirmed {
+            state.buffer.add_unknown_gap();
         } else {
-            buffer.confirmed = true;
-            buffer.items.push_back(Item::Confirmed);
+            state.confirmed = true;
         }
-        drop(buffer);
+        drop(state);
         self.changed.notify_one();
     }
 
-    /// Whether Redis has confirmed it once.
+    /// Whether Redis has confirmed the subscription at least once.
     pub fn is_confirmed(&self) -> bool {
-        self.buffer().confirmed
+        lock(&self.state).confirmed
     }
 
-    /// Puts a message in, or counts it as missed when there is no room.
+    /// Adds a message to the buffer, or counts it as missed if there is no room.
     pub fn offer(&self, message: &Arc<Message>) {
-        let mut buffer = self.buffer();
-        if buffer.ended || !buffer.confirmed {
+        let mut state = lock(&self.state);
+        if !state.confirmed {
             return;
         }
-        let bytes = size(message);
-        if buffer.messages >= buffer.max_messages || (buffer.messages > 0 && buffer.bytes + bytes > buffer.max_bytes) {
-            buffer.missed += 1;
-        } else {
-            let missed = std::mem::take(&mut buffer.missed);
-            if missed > 0 {
-                buffer.items.push_back(Item::Gap(missed));
-            }
-            buffer.messages += 1;
-            buffer.bytes += bytes;
-            buffer.items.push_back(Item::Message(message.clone()));
-        }
-        drop(buffer);
+        state.buffer.offer(message.clone(), size(message));
+        drop(state);
         self.changed.notify_one();
     }
 
-    /// Takes the next thing out.
-    pub fn next(&self) -> Next {
-        let mut buffer = self.buffer();
-        match buffer.items.pop_front() {
-            Some(Item::Confirmed) => Next::Confirmed,
-            Some(Item::Message(message)) => {
-                buffer.messages -= 1;
-                buffer.bytes -= size(&message);
-                Next::Message(message)
-            }
-            Some(Item::Gap(missed)) => Next::Gap(Gap { missed }),
-            None if buffer.missed > 0 => Next::Gap(Gap { missed: std::mem::take(&mut buffer.missed) }),
-            None if buffer.ended => Next::End(buffer.error.take()),
-            None => Next::Wait,
+    /// Removes the next event from the buffer.
+    pub fn next(&self) -> NextEvent {
+        let mut state = lock(&self.state);
+        match state.buffer.pop() {
+            NextItem::Message(message) => NextEvent::Event(SubscriptionEvent::Message(Arc::unwrap_or_clone(message))),
+            NextItem::Gap(missed) => NextEvent::Event(SubscriptionEvent::Gap(Gap { missed })),
+            NextItem::Empty => NextEvent::Empty,
+            NextItem::End => NextEvent::End(state.error.take()),
         }
     }
 
-    /// Takes nothing more in; the stream ends behind what is buffered.
+    /// Accepts no more messages. The stream ends after those in the buffer.
     pub fn end(&self, error: Option<Error>) {
-        let mut buffer = self.buffer();
-        if !buffer.ended {
-            buffer.ended = true;
-            buffer.error = error;
+        let mut state = lock(&self.state);
+        if !state.buffer.has_ended() {
+            state.buffer.end();
+            state.error = error;
         }
-        drop(buffer);
+        drop(state);
         self.changed.notify_one();
     }
 }
 
-fn size(message: &Message) -> usize {
+fn size(message: &Message) -> u64 {
     let attributes: usize = message.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
-    message.topic.len() + message.payload.len() + attributes + 128
+    (message.topic.len() + message.payload.len() + attributes + OVERHEAD) as u64
 }

@@ -1,50 +1,50 @@
-//! `stream_basic`, `stream_consumer_groups`, `stream_replay` and `stream_retention` over Redis Streams.
+//! Stream over Redis Streams.
 //!
-//! A stream has one partition. The id `ms-n` of a record, which Redis makes of its clock, is the offset `ms << 20 | n`: both
-//! have the same order, and offsets have gaps. A record is the fields `p` (payload), `k` (key, if any) and `a:NAME` for each
-//! attribute. Limits of number and size are applied with each append, that of age at least every 30 seconds.
+//! A stream has one partition. Redis creates the id `ms-n` of a record from its clock; the offset is `ms << 20 | n`. Both have the
+//! same order, and offsets have gaps. The fields of a record are `p` (payload), `k` (key, if any) and `a:NAME` for each attribute.
+//! Each append applies the limits of number and size; the limit of age is applied at least every 30 seconds.
 //!
-//! A member of a group is a Redis consumer named `ACK_TIMEOUT|RANDOM|NAME`, so that every gateway knows from the name when its
-//! deliveries are overdue. What a member held when it left waits under the name `0||`.
+//! A member of a group is a Redis consumer with the name `ACK_TIMEOUT|RANDOM|NAME`, so every gateway knows from the name when its
+//! deliveries expire. Deliveries of a member that has left belong to the consumer `0||` until another member takes them.
 
 mod basic;
-mod groups;
+mod blocking;
+mod consumer_groups;
 mod member;
-mod offset;
 mod reader;
 mod record;
+mod record_id;
 mod replay;
 mod retention;
-mod waiting;
 
 use std::sync::{Arc, LazyLock};
 
 use redis::Value;
 
-pub use retention::Sweeper;
-pub use waiting::Waiting;
+pub use blocking::BlockingReads;
+pub use retention::RetentionSweeper;
 
-use self::offset::Id;
-use super::{
+use self::record_id::RecordId;
+use crate::{
     client::Client,
-    keys::Keys,
+    keys::KeyNames,
     pubsub::Hub,
     reply,
-    script::{Invocation, Lua},
+    script::{LuaScript, ScriptCall},
 };
 use prism_call::{Context, Error, proto::Interfaces};
-use prism_driver::Limits;
+use prism_driver::{Limits, stream::RetentionLimits};
 
 macro_rules! scripts {
     ($($name:ident = $($file:literal),+;)*) => {
-        $(static $name: LazyLock<Lua> = LazyLock::new(|| Lua::new(&[include_str!("lua/prelude.lua"), $(include_str!($file)),+]));)*
+        $(static $name: LazyLock<LuaScript> = LazyLock::new(|| LuaScript::new(&[include_str!("lua/prelude.lua"), $(include_str!($file)),+]));)*
     };
 }
 
 scripts! {
     APPEND = "lua/append.lua";
     READ = "lua/read.lua";
-    ENDS = "lua/ends.lua";
+    STREAM_INFO = "lua/stream_info.lua";
     RETAIN = "lua/retain.lua";
     TRIM = "lua/trim.lua";
     COMPACT = "lua/compact.lua";
@@ -53,17 +53,17 @@ scripts! {
     ACK = "lua/group.lua", "lua/ack.lua";
     TAKE = "lua/group.lua", "lua/take.lua";
     LEAVE = "lua/group.lua", "lua/leave.lua";
-    INFO = "lua/group.lua", "lua/info.lua";
+    GROUP_INFO = "lua/group.lua", "lua/group_info.lua";
     SEEK = "lua/group.lua", "lua/seek.lua";
 }
 
-/// The streams of one keyspace.
+/// The stream interfaces over one keyspace.
 #[derive(Clone)]
 pub struct Streams {
     client: Arc<Client>,
     hub: Arc<Hub>,
-    waiting: Arc<Waiting>,
-    keys: Arc<Keys>,
+    blocking_reads: Arc<BlockingReads>,
+    keys: Arc<KeyNames>,
     limits: Limits,
 }
 
@@ -75,59 +75,62 @@ pub fn add(streams: &Arc<Streams>, interfaces: &mut Interfaces) {
     interfaces.stream_retention = Some(streams.clone());
 }
 
-/// Where a stream begins and ends, and its policy.
-struct Ends {
-    /// The last id that was ever given out.
-    last: Id,
-    /// The last record that is there.
-    last_record: Option<Id>,
-    /// The first record that is there.
-    first_record: Option<Id>,
+/// The first and last records of a stream, its size and its retention limits.
+struct StreamInfo {
+    /// The last id that a record ever got; the record may have been removed.
+    last: RecordId,
+    /// The last record that exists.
+    last_record: Option<RecordId>,
+    /// The first record that exists.
+    first_record: Option<RecordId>,
     records: u64,
     bytes: u64,
-    /// max_age in milliseconds, max_records, max_bytes.
-    policy: [Option<u64>; 3],
+    retention: RetentionLimits,
 }
 
 impl Streams {
-    pub fn new(client: Arc<Client>, hub: Arc<Hub>, waiting: Arc<Waiting>, keys: Arc<Keys>, limits: Limits) -> Self {
-        Self { client, hub, waiting, keys, limits }
+    pub fn new(client: Arc<Client>, hub: Arc<Hub>, blocking_reads: Arc<BlockingReads>, keys: Arc<KeyNames>, limits: Limits) -> Self {
+        Self { client, hub, blocking_reads, keys, limits }
     }
 
     fn stream_key(&self, stream: &str) -> Vec<u8> {
         self.keys.named("stream", stream)
     }
 
-    /// Begins a call of a script; its own arguments follow.
-    fn script(&self, lua: &'static LazyLock<Lua>, stream: &str) -> Invocation {
+    /// A call of a script with the Redis keys of a stream. The arguments of the script follow.
+    fn script(&self, lua: &'static LazyLock<LuaScript>, stream: &str) -> ScriptCall {
         lua.call(&[&self.stream_key(stream), &self.keys.named("meta", stream)])
     }
 
-    /// The same with one more key.
-    fn script_with(&self, lua: &'static LazyLock<Lua>, stream: &str, key: &[u8]) -> Invocation {
+    /// The same with one more Redis key.
+    fn script_with(&self, lua: &'static LazyLock<LuaScript>, stream: &str, key: &[u8]) -> ScriptCall {
         lua.call(&[&self.stream_key(stream), &self.keys.named("meta", stream), key])
     }
 
-    async fn call(&self, context: &Context, call: &Invocation) -> Result<Value, Error> {
+    async fn call(&self, context: &Context, call: &ScriptCall) -> Result<Value, Error> {
         self.client.call(context, call).await
     }
 
-    async fn ends(&self, context: &Context, stream: &str) -> Result<Ends, Error> {
-        let answer = self.call(context, &self.script(&ENDS, stream)).await?;
-        let [last, last_record, first_record, records, bytes, age, count, size] = reply::exactly(answer)?;
-        Ok(Ends {
-            last: Id::read(&last)?.unwrap_or_default(),
-            last_record: Id::read(&last_record)?,
-            first_record: Id::read(&first_record)?,
+    async fn stream_info(&self, context: &Context, stream: &str) -> Result<StreamInfo, Error> {
+        let reply = self.call(context, &self.script(&STREAM_INFO, stream)).await?;
+        let [last, last_record, first_record, records, bytes, max_age, max_records, max_bytes] = reply::fixed_list(reply)?;
+        Ok(StreamInfo {
+            last: RecordId::parse(&last)?.unwrap_or_default(),
+            last_record: RecordId::parse(&last_record)?,
+            first_record: RecordId::parse(&first_record)?,
             records: reply::count(&records)?,
             bytes: reply::count(&bytes)?,
-            policy: [limit(age)?, limit(count)?, limit(size)?],
+            retention: RetentionLimits {
+                max_age: limit(max_age)?.map(|age| i64::try_from(age).unwrap_or(i64::MAX)),
+                max_records: limit(max_records)?,
+                max_bytes: limit(max_bytes)?,
+            },
         })
     }
 }
 
-/// A limit of a policy; empty = none.
+/// A retention limit; empty = none.
 fn limit(value: Value) -> Result<Option<u64>, Error> {
-    let text = reply::some_bytes(value)?;
+    let text = reply::required_bytes(value)?;
     if text.is_empty() { Ok(None) } else { reply::count(&Value::BulkString(text.into())).map(Some) }
 }

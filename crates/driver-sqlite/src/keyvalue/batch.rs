@@ -1,6 +1,4 @@
-//! `keyvalue_batch`. A batch is one transaction here, so it happens as a whole.
-
-use std::collections::HashSet;
+//! `keyvalue_batch`. A batch is one transaction here, so it is atomic.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,36 +14,19 @@ use prism_call::{
         BatchSetRequest, BatchSetResponse, BatchSetResult, KeyValueBatch,
     },
 };
-use prism_driver::{check, time};
-
-fn different<'k>(keys: impl Iterator<Item = (String, &'k Bytes)>) -> Result<(), Error> {
-    let mut seen = HashSet::new();
-    for (field, key) in keys {
-        if !seen.insert(key) {
-            return Err(Error::invalid(field, "comes twice in this batch; send each key once").with_reason("DUPLICATE_KEY"));
-        }
-    }
-    Ok(())
-}
+use prism_driver::keyvalue::{check_batch_delete, check_batch_get, check_batch_set};
 
 #[async_trait]
 impl KeyValueBatch for KeyValue {
     async fn batch_set(&self, _: &Context, request: BatchSetRequest) -> Result<BatchSetResponse, Error> {
-        let (limits, items) = (self.space.limits(), request.items);
-        check::batch(limits, "items", items.len())?;
-        let mut expirations = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            check::key_at(limits, format_args!("items[{index}].key"), &item.key)?;
-            check::value(limits, format_args!("items[{index}].value"), &item.value)?;
-            expirations.push(time::expiry_at(format_args!("items[{index}].ttl"), item.ttl.as_ref())?);
-        }
-        different(items.iter().enumerate().map(|(index, item)| (format!("items[{index}].key"), &item.key)))?;
-        let write = self.space.write(move |tx, space| {
+        let items = request.items;
+        let expirations = check_batch_set(self.keyspace.limits(), &items)?;
+        let write = self.keyspace.write(move |tx, keyspace| {
             let mut results = Vec::with_capacity(items.len());
             for (item, expires) in items.iter().zip(&expirations) {
-                let revision = tx.next_number(space)?;
+                let revision = tx.next_number(keyspace)?;
                 let BatchSetItem { key, value, flags, .. } = item;
-                rows::set(tx, space, &Write { key, value, flags: *flags, expires: *expires }, revision)?;
+                rows::set(tx, keyspace, &Write { key, value, flags: *flags, expires: *expires }, revision)?;
                 results.push(BatchSetResult { key: item.key.clone(), revision: unsigned(revision) });
             }
             Ok(results)
@@ -54,28 +35,19 @@ impl KeyValueBatch for KeyValue {
     }
 
     async fn batch_get(&self, _: &Context, request: BatchGetRequest) -> Result<BatchGetResponse, Error> {
-        let limits = self.space.limits();
-        check::batch(limits, "keys", request.keys.len())?;
-        for (index, key) in request.keys.iter().enumerate() {
-            check::key_at(limits, format_args!("keys[{index}]"), key)?;
-        }
-        let read = self.space.read(move |connection, space| {
-            let one = |key: Bytes| Ok(BatchGetResult { entry: rows::get(connection, space, &key)?, key });
-            request.keys.into_iter().map(one).collect()
+        check_batch_get(self.keyspace.limits(), &request.keys)?;
+        let read = self.keyspace.read(move |connection, keyspace| {
+            let get = |key: Bytes| Ok(BatchGetResult { entry: rows::get(connection, keyspace, &key)?, key });
+            request.keys.into_iter().map(get).collect()
         });
         Ok(BatchGetResponse { results: read.await? })
     }
 
     async fn batch_delete(&self, _: &Context, request: BatchDeleteRequest) -> Result<BatchDeleteResponse, Error> {
-        let limits = self.space.limits();
-        check::batch(limits, "keys", request.keys.len())?;
-        for (index, key) in request.keys.iter().enumerate() {
-            check::key_at(limits, format_args!("keys[{index}]"), key)?;
-        }
-        different(request.keys.iter().enumerate().map(|(index, key)| (format!("keys[{index}]"), key)))?;
-        let write = self.space.write(move |tx, space| {
-            let one = |key: &Bytes| Ok(BatchDeleteResult { deleted: rows::delete(tx, space, key)?.is_some(), key: key.clone() });
-            request.keys.iter().map(one).collect()
+        check_batch_delete(self.keyspace.limits(), &request.keys)?;
+        let write = self.keyspace.write(move |tx, keyspace| {
+            let delete = |key: &Bytes| Ok(BatchDeleteResult { deleted: rows::delete(tx, keyspace, key)?.is_some(), key: key.clone() });
+            request.keys.iter().map(delete).collect()
         });
         Ok(BatchDeleteResponse { results: write.await? })
     }

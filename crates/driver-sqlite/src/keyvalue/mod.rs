@@ -1,30 +1,30 @@
-//! The key-value interfaces: one row for each key.
+//! KeyValue: one row for each key.
 
 mod basic;
 mod batch;
 mod cas;
 mod rows;
 mod scan;
-mod transact;
+mod transactional;
 mod ttl;
 
 use std::sync::Arc;
 
-use super::space::{Database, Space};
+use crate::{database::Database, keyspace::KeyspaceHandle};
 use prism_call::{Error, proto::Interfaces};
 use prism_driver::transactions::Transactions;
 
-/// Expired rows that go in one write, so that no other write waits long.
-const SWEEP: usize = 500;
+/// Expired rows that one write removes. The number is limited so that other writes don't wait long.
+const EXPIRED_PER_WRITE: usize = 500;
 
-/// All six interfaces over one keyspace.
+/// The key-value interfaces over one keyspace.
 pub struct KeyValue {
-    space: Arc<Space>,
+    keyspace: Arc<KeyspaceHandle>,
 }
 
-/// Adds them to what the driver implements.
-pub fn add(interfaces: &mut Interfaces, space: &Arc<Space>) {
-    let keyvalue = Arc::new(KeyValue { space: space.clone() });
+/// Adds the key-value interfaces to those of a keyspace.
+pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
+    let keyvalue = Arc::new(KeyValue { keyspace: keyspace.clone() });
     interfaces.keyvalue_basic = Some(keyvalue.clone());
     interfaces.keyvalue_batch = Some(keyvalue.clone());
     interfaces.keyvalue_cas = Some(keyvalue.clone());
@@ -33,11 +33,11 @@ pub fn add(interfaces: &mut Interfaces, space: &Arc<Space>) {
     interfaces.keyvalue_transactional = Some(Arc::new(Transactions::new(keyvalue)));
 }
 
-/// Removes what has expired.
+/// Removes expired rows of all keyspaces.
 pub async fn sweep(database: &Database) -> Result<(), Error> {
-    // Look first: a write would take the file's lock for nothing.
+    // Reads first: a write would lock the file even if nothing has expired.
     while database.readers.quick(rows::any_expired).await? {
-        database.writer.write(|tx| rows::remove_expired(tx, SWEEP)).await?;
+        database.writer.write(|tx| rows::remove_expired(tx, EXPIRED_PER_WRITE)).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The statements on `entries`. An expired row is as good as gone; the sweeper removes it.
+//! Statements on the table `entries`. A row that has expired does not count as an entry; the sweeper removes it.
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row};
@@ -6,70 +6,53 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use crate::{error::DatabaseResult, writer::Tx};
 use prism_call::proto::models::keyvalue::v1::Entry;
 use prism_driver::{
+    keyvalue::EntryMetadata,
     time::{self, Millis},
     transactions::Numbers,
 };
 
-/// Values up to this size are read inside the async runtime; copying a larger one takes too long for that.
-const SMALL: i64 = 64 << 10;
+/// Values up to this size in bytes are read inside the async runtime. Copying a larger one would block it for too long.
+const MAX_SMALL_VALUE: i64 = 64 << 10;
 
-/// A read that does not touch large values.
-pub enum Found {
-    /// The entry, or that there is none.
+/// The result of a read that does not read large values.
+pub enum SmallEntry {
+    /// The entry; `None` if the key does not exist.
     Entry(Option<Entry>),
-    /// There is one with a large value.
-    Large,
+    /// The value is large and was not read.
+    TooLarge,
 }
 
-/// What a row tells beside its value.
-pub struct Head {
-    /// Revisions and version.
-    pub numbers: Numbers,
-    /// When it expires.
-    pub expires: Option<Millis>,
-    /// What the writer keeps beside the value.
-    pub flags: u64,
+/// Reads metadata from the columns `revision, expires, create_revision, version, flags`, the first of which has the index `first`.
+pub fn read_metadata(row: &Row<'_>, first: usize) -> rusqlite::Result<EntryMetadata> {
+    Ok(EntryMetadata {
+        numbers: Numbers {
+            revision: unsigned(row.get(first)?),
+            create_revision: unsigned(row.get(first + 2)?),
+            version: unsigned(row.get(first + 3)?),
+        },
+        expires: row.get(first + 1)?,
+        flags: row.get::<_, i64>(first + 4)?.cast_unsigned(),
+    })
 }
 
-impl Head {
-    /// From the columns `revision, expires, create_revision, version, flags`, which begin at `first`.
-    pub fn of(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
-        Ok(Self {
-            numbers: Numbers {
-                revision: unsigned(row.get(first)?),
-                create_revision: unsigned(row.get(first + 2)?),
-                version: unsigned(row.get(first + 3)?),
-            },
-            expires: row.get(first + 1)?,
-            flags: row.get::<_, i64>(first + 4)?.cast_unsigned(),
-        })
-    }
-
-    /// With its key and its value.
-    pub fn entry(self, key: Bytes, value: Bytes) -> Entry {
-        let Numbers { revision, create_revision, version } = self.numbers;
-        Entry { key, value, revision, expire_time: self.expires.map(time::timestamp), flags: self.flags, create_revision, version }
-    }
-}
-
-/// Reads a key unless its value is large.
-pub fn get_small(connection: &Connection, keyspace: i64, key: &Bytes) -> DatabaseResult<Found> {
+/// Reads the entry of a key, unless its value is large.
+pub fn get_small(connection: &Connection, keyspace: i64, key: &Bytes) -> DatabaseResult<SmallEntry> {
     let mut select = connection.prepare_cached(
         "SELECT revision, expires, create_revision, version, flags, CASE WHEN length(value) <= ?4 THEN value END FROM entries
          WHERE keyspace = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)",
     )?;
-    let found = select
-        .query_row((keyspace, &key[..], time::now(), SMALL), |row| {
+    let entry = select
+        .query_row((keyspace, &key[..], time::now(), MAX_SMALL_VALUE), |row| {
             Ok(match row.get_ref(5)?.as_blob_or_null()? {
-                Some(value) => Found::Entry(Some(Head::of(row, 0)?.entry(key.clone(), Bytes::copy_from_slice(value)))),
-                None => Found::Large,
+                Some(value) => SmallEntry::Entry(Some(read_metadata(row, 0)?.into_entry(key.clone(), Bytes::copy_from_slice(value)))),
+                None => SmallEntry::TooLarge,
             })
         })
         .optional()?;
-    Ok(found.unwrap_or(Found::Entry(None)))
+    Ok(entry.unwrap_or(SmallEntry::Entry(None)))
 }
 
-/// Reads a key.
+/// Reads the entry of a key.
 pub fn get(connection: &Connection, keyspace: i64, key: &Bytes) -> DatabaseResult<Option<Entry>> {
     let mut select = connection.prepare_cached(
         "SELECT revision, expires, create_revision, version, flags, value FROM entries
@@ -78,38 +61,35 @@ pub fn get(connection: &Connection, keyspace: i64, key: &Bytes) -> DatabaseResul
     Ok(select
         .query_row((keyspace, &key[..], time::now()), |row| {
             let value = Bytes::copy_from_slice(row.get_ref(5)?.as_blob()?);
-            Ok(Head::of(row, 0)?.entry(key.clone(), value))
+            Ok(read_metadata(row, 0)?.into_entry(key.clone(), value))
         })
         .optional()?)
 }
 
-/// What is told of a key that is there.
-pub fn head(connection: &Connection, keyspace: i64, key: &[u8]) -> DatabaseResult<Option<Head>> {
+/// Reads the metadata of a key; `None` if it does not exist.
+pub fn metadata(connection: &Connection, keyspace: i64, key: &[u8]) -> DatabaseResult<Option<EntryMetadata>> {
     let mut select = connection.prepare_cached(
         "SELECT revision, expires, create_revision, version, flags FROM entries
          WHERE keyspace = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)",
     )?;
-    Ok(select.query_row((keyspace, key, time::now()), |row| Head::of(row, 0)).optional()?)
+    Ok(select.query_row((keyspace, key, time::now()), |row| read_metadata(row, 0)).optional()?)
 }
 
-/// The revision of a key; 0 when it is not there.
+/// The revision of a key; 0 if it does not exist.
 pub fn revision(connection: &Connection, keyspace: i64, key: &[u8]) -> DatabaseResult<u64> {
-    Ok(head(connection, keyspace, key)?.map_or(0, |head| head.numbers.revision))
+    Ok(metadata(connection, keyspace, key)?.map_or(0, |metadata| metadata.numbers.revision))
 }
 
-/// A value to store.
+/// An entry to store.
 pub struct Write<'w> {
-    /// The key.
     pub key: &'w [u8],
-    /// The value.
     pub value: &'w [u8],
-    /// What is kept beside it.
     pub flags: u64,
-    /// When it expires.
+    /// When the entry expires; `None` = never.
     pub expires: Option<Millis>,
 }
 
-/// Stores a value. A row that has expired counts as none.
+/// Stores an entry.
 pub fn set(tx: &Tx<'_>, keyspace: i64, write: &Write<'_>, revision: i64) -> DatabaseResult<()> {
     let mut upsert = tx.connection.prepare_cached(
         "INSERT INTO entries (keyspace, key, revision, expires, create_revision, version, flags, value)
@@ -124,15 +104,15 @@ pub fn set(tx: &Tx<'_>, keyspace: i64, write: &Write<'_>, revision: i64) -> Data
     Ok(())
 }
 
-/// Deletes a key and gives the revision that it had, if it was there.
+/// Deletes a key. Returns its former revision, or `None` if it did not exist.
 pub fn delete(tx: &Tx<'_>, keyspace: i64, key: &[u8]) -> DatabaseResult<Option<i64>> {
     let mut delete = tx.connection.prepare_cached("DELETE FROM entries WHERE keyspace = ?1 AND key = ?2 RETURNING revision, expires")?;
-    let gone: Option<(i64, Option<Millis>)> = delete.query_row((keyspace, key), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let deleted: Option<(i64, Option<Millis>)> = delete.query_row((keyspace, key), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let now = time::now();
-    Ok(gone.filter(|(_, expires)| expires.is_none_or(|expires| expires > now)).map(|(revision, _)| revision))
+    Ok(deleted.filter(|(_, expires)| expires.is_none_or(|expires| expires > now)).map(|(revision, _)| revision))
 }
 
-/// Removes up to `most` expired rows of all keyspaces and tells how many they were.
+/// Removes at most `most` expired rows of all keyspaces, and returns how many.
 pub fn remove_expired(tx: &Tx<'_>, most: usize) -> DatabaseResult<usize> {
     let mut delete = tx
         .connection
@@ -146,7 +126,7 @@ pub fn any_expired(connection: &Connection) -> DatabaseResult<bool> {
     Ok(select.query_row([time::now()], |row| row.get(0))?)
 }
 
-/// Numbers of the database are never negative.
+/// Converts a number from the database, which is never negative.
 pub fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

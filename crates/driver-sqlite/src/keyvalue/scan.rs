@@ -1,5 +1,4 @@
-//! `keyvalue_scan`, in pages: no read transaction stays open while a consumer is slow, so the log can always be moved into
-//! the file.
+//! `keyvalue_scan`, in pages: no read transaction stays open while a client is slow, because it would prevent checkpoints.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -10,23 +9,24 @@ use rusqlite::{Connection, Row};
 
 use super::{
     KeyValue,
-    rows::{Head, unsigned},
+    rows::{read_metadata, unsigned},
 };
-use crate::{error::DatabaseResult, space::Space};
+use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
 use prism_call::{
     Context, Error, Messages,
     proto::models::keyvalue::v1::{
         CountRequest, CountResponse, KeyValueScan, ScanKeysRequest, ScanKeysResponse, ScanRequest, ScanResponse,
     },
 };
-use prism_driver::{cursor, range::KeyRange, time, transactions::Numbers};
+use prism_driver::{cursor, keyvalue::EntryMetadata, range::KeyRange, time};
 
 /// Most rows of a page.
 const PAGE_ROWS: usize = 256;
-/// A page ends with the row that takes it over this many bytes.
+/// A page ends after the row with which it exceeds this number of bytes.
 const PAGE_BYTES: usize = 1 << 20;
-/// Where the statements begin, inclusive: the first key behind a key is that key with a zero byte.
-fn from(range: &KeyRange) -> Vec<u8> {
+
+/// The inclusive lower bound of a range. The first key after another key is that key with a zero byte appended.
+fn lower_bound(range: &KeyRange) -> Vec<u8> {
     match &range.lower {
         Bound::Included(key) => key.to_vec(),
         Bound::Excluded(key) => [key, &[0][..]].concat(),
@@ -34,38 +34,42 @@ fn from(range: &KeyRange) -> Vec<u8> {
     }
 }
 
-/// A row without or with its value.
-struct Found {
+/// A row of a page.
+struct ScannedRow {
     key: Bytes,
-    head: Head,
+    metadata: EntryMetadata,
+    /// Empty if the scan does not read values.
     value: Bytes,
 }
 
-struct Scan {
-    space: Arc<Space>,
+/// The state of a scan.
+struct ScanReader {
+    keyspace: Arc<KeyspaceHandle>,
     range: KeyRange,
+    /// Whether to read values.
     values: bool,
-    left: usize,
+    /// Rows until the limit of the request.
+    remaining: usize,
 }
 
-impl Scan {
-    /// The next page, and the scan behind it unless this was the last one.
-    async fn page(mut self) -> Result<Option<(Vec<Found>, Option<Self>)>, Error> {
-        if self.left == 0 || self.range.is_empty() {
+impl ScanReader {
+    /// Reads the next page. Returns it with the reader for the page after it, or with `None` if it was the last one.
+    async fn page(mut self) -> Result<Option<(Vec<ScannedRow>, Option<Self>)>, Error> {
+        if self.remaining == 0 || self.range.is_empty() {
             return Ok(None);
         }
-        let (range, values, most) = (self.range.clone(), self.values, self.left.min(PAGE_ROWS));
-        let (page, more) = self.space.read(move |connection, space| page(connection, space, &range, values, most)).await?;
+        let (range, values, most) = (self.range.clone(), self.values, self.remaining.min(PAGE_ROWS));
+        let (page, more) = self.keyspace.read(move |connection, keyspace| page(connection, keyspace, &range, values, most)).await?;
         let Some(last) = page.last() else { return Ok(None) };
         self.range.lower = Bound::Excluded(last.key.clone());
-        self.left -= page.len();
+        self.remaining -= page.len();
         Ok(Some((page, more.then_some(self))))
     }
 
-    fn rows(self) -> impl stream::Stream<Item = Result<Found, Error>> + Send {
-        stream::try_unfold(Some(self), |scan| async move {
-            match scan {
-                Some(scan) => scan.page().await,
+    fn rows(self) -> impl stream::Stream<Item = Result<ScannedRow, Error>> + Send {
+        stream::try_unfold(Some(self), |reader| async move {
+            match reader {
+                Some(reader) => reader.page().await,
                 None => Ok(None),
             }
         })
@@ -86,8 +90,9 @@ macro_rules! statement {
     };
 }
 
-fn page(connection: &Connection, space: i64, range: &KeyRange, values: bool, most: usize) -> DatabaseResult<(Vec<Found>, bool)> {
-    // Without an end, the statement must not have a comparison: a NULL there finds nothing.
+/// Reads a page, and returns whether there may be more rows.
+fn page(connection: &Connection, keyspace: i64, range: &KeyRange, values: bool, most: usize) -> DatabaseResult<(Vec<ScannedRow>, bool)> {
+    // Without an upper bound, the statement has no comparison with it: a comparison with NULL is never true.
     let statement = match (values, range.upper.is_some()) {
         (true, true) => statement!(", value", "AND key < ?4"),
         (true, false) => statement!(", value", "AND ?4 IS NULL"),
@@ -95,12 +100,12 @@ fn page(connection: &Connection, space: i64, range: &KeyRange, values: bool, mos
         (false, false) => statement!("", "AND ?4 IS NULL"),
     };
     let mut select = connection.prepare_cached(statement)?;
-    let mut rows = select.query((space, from(range), time::now(), range.upper.as_deref()))?;
+    let mut rows = select.query((keyspace, lower_bound(range), time::now(), range.upper.as_deref()))?;
     let (mut page, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
-        let found = found(row, values)?;
-        bytes += found.key.len() + found.value.len();
-        page.push(found);
+        let scanned = scanned_row(row, values)?;
+        bytes += scanned.key.len() + scanned.value.len();
+        page.push(scanned);
         if page.len() >= most || bytes >= PAGE_BYTES {
             return Ok((page, true));
         }
@@ -108,49 +113,51 @@ fn page(connection: &Connection, space: i64, range: &KeyRange, values: bool, mos
     Ok((page, false))
 }
 
-fn found(row: &Row<'_>, values: bool) -> rusqlite::Result<Found> {
+fn scanned_row(row: &Row<'_>, values: bool) -> rusqlite::Result<ScannedRow> {
     let blob = |column| -> rusqlite::Result<Bytes> { Ok(Bytes::copy_from_slice(row.get_ref(column)?.as_blob()?)) };
-    Ok(Found { key: blob(0)?, head: Head::of(row, 1)?, value: if values { blob(6)? } else { Bytes::new() } })
+    Ok(ScannedRow { key: blob(0)?, metadata: read_metadata(row, 1)?, value: if values { blob(6)? } else { Bytes::new() } })
 }
 
-fn limit(limit: u32) -> usize {
+/// The limit of a request; 0 = no limit.
+fn row_limit(limit: u32) -> usize {
     if limit == 0 { usize::MAX } else { limit as usize }
 }
 
 #[async_trait]
 impl KeyValueScan for KeyValue {
     async fn scan(&self, _: &Context, request: ScanRequest) -> Result<Messages<ScanResponse>, Error> {
-        let range = KeyRange::new(self.space.limits(), request.prefix, request.start_key, request.end_key, &request.cursor)?;
-        let scan = Scan { space: self.space.clone(), range, values: true, left: limit(request.limit) };
-        let answers = scan
-            .rows()
-            .map_ok(|found| ScanResponse { cursor: cursor::encode(&found.key), entry: Some(found.head.entry(found.key, found.value)) });
-        Ok(answers.boxed())
+        let range = KeyRange::new(self.keyspace.limits(), request.prefix, request.start_key, request.end_key, &request.cursor)?;
+        let reader = ScanReader { keyspace: self.keyspace.clone(), range, values: true, remaining: row_limit(request.limit) };
+        let responses = reader.rows().map_ok(|ScannedRow { key, metadata, value }| ScanResponse {
+            cursor: cursor::encode(&key),
+            entry: Some(metadata.into_entry(key, value)),
+        });
+        Ok(responses.boxed())
     }
 
     async fn scan_keys(&self, _: &Context, request: ScanKeysRequest) -> Result<Messages<ScanKeysResponse>, Error> {
-        let range = KeyRange::new(self.space.limits(), request.prefix, request.start_key, request.end_key, &request.cursor)?;
-        let scan = Scan { space: self.space.clone(), range, values: false, left: limit(request.limit) };
-        let answers = scan.rows().map_ok(|Found { key, head, .. }| {
-            let Numbers { revision, create_revision, version } = head.numbers;
-            ScanKeysResponse { cursor: cursor::encode(&key), key, revision, flags: head.flags, create_revision, version }
+        let range = KeyRange::new(self.keyspace.limits(), request.prefix, request.start_key, request.end_key, &request.cursor)?;
+        let reader = ScanReader { keyspace: self.keyspace.clone(), range, values: false, remaining: row_limit(request.limit) };
+        let responses = reader.rows().map_ok(|ScannedRow { key, metadata, .. }| {
+            let cursor = cursor::encode(&key);
+            metadata.into_scanned_key(key, cursor)
         });
-        Ok(answers.boxed())
+        Ok(responses.boxed())
     }
 
     async fn count(&self, _: &Context, request: CountRequest) -> Result<CountResponse, Error> {
-        let range = KeyRange::new(self.space.limits(), request.prefix, request.start_key, request.end_key, "")?;
+        let range = KeyRange::new(self.keyspace.limits(), request.prefix, request.start_key, request.end_key, "")?;
         if range.is_empty() {
             return Ok(CountResponse { count: 0 });
         }
-        let read = self.space.read(move |connection, space| {
+        let read = self.keyspace.read(move |connection, keyspace| {
             let statement = if range.upper.is_some() {
                 "SELECT count(*) FROM entries WHERE keyspace = ?1 AND key >= ?2 AND (expires IS NULL OR expires > ?3) AND key < ?4"
             } else {
                 "SELECT count(*) FROM entries WHERE keyspace = ?1 AND key >= ?2 AND (expires IS NULL OR expires > ?3) AND ?4 IS NULL"
             };
             let mut select = connection.prepare_cached(statement)?;
-            Ok(select.query_row((space, from(&range), time::now(), range.upper.as_deref()), |row| row.get(0))?)
+            Ok(select.query_row((keyspace, lower_bound(&range), time::now(), range.upper.as_deref()), |row| row.get(0))?)
         });
         Ok(CountResponse { count: unsigned(read.await?) })
     }

@@ -1,10 +1,10 @@
--- Instants are milliseconds since 1970. All tables hang on keyspaces.id, which nobody else sees.
+-- Times are milliseconds since 1970. All tables refer to keyspaces.id, which is not visible outside of the file.
 
 CREATE TABLE keyspaces (
     id        INTEGER PRIMARY KEY,
     namespace TEXT NOT NULL,
     slot      TEXT NOT NULL,
-    -- The last number that was given out: revisions of keys and ids of messages. Never goes back.
+    -- The last used number: a revision of a key or the id of a message. Never decreases.
     revision  INTEGER NOT NULL DEFAULT 0,
     UNIQUE (namespace, slot)
 ) STRICT;
@@ -29,9 +29,9 @@ CREATE TABLE streams (
     keyspace    INTEGER NOT NULL,
     name        TEXT NOT NULL,
     next_offset INTEGER NOT NULL DEFAULT 0,
-    -- Retention has removed records below this offset; a cursor behind it has lost something.
+    -- Retention has removed the records below this offset. A reader whose position is lower has missed records.
     expired_to  INTEGER NOT NULL DEFAULT 0,
-    -- The last append_time, so that a clock that is set back does not let it decrease.
+    -- The time of the last record. Times never decrease, even if the clock is set back.
     last_time   INTEGER NOT NULL DEFAULT 0,
     records     INTEGER NOT NULL DEFAULT 0,
     bytes       INTEGER NOT NULL DEFAULT 0,
@@ -51,17 +51,17 @@ CREATE TABLE records (
     PRIMARY KEY (stream, offset)
 ) STRICT, WITHOUT ROWID;
 
--- Ids are never used again: members of a deleted group must not find themselves in another one.
+-- Ids are never reused: a member of a deleted group must not become a member of another group.
 CREATE TABLE consumer_groups (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
     stream   INTEGER NOT NULL,
     name     TEXT NOT NULL,
-    -- The first offset that no member got yet.
+    -- The first offset that was not delivered yet.
     position INTEGER NOT NULL,
     UNIQUE (stream, name)
 ) STRICT;
 
--- Who reads in a group, on any gateway. A gateway that crashed no longer renews its members.
+-- The members of groups on all gateways. After a crash, a gateway no longer renews its members, and they expire.
 CREATE TABLE members (
     id             INTEGER PRIMARY KEY AUTOINCREMENT,
     consumer_group INTEGER NOT NULL,
@@ -77,9 +77,9 @@ CREATE TABLE deliveries (
     consumer_group INTEGER NOT NULL,
     offset         INTEGER NOT NULL,
     member         INTEGER NOT NULL,
-    -- How often it was delivered; 0: its member left before it took the record.
+    -- Number of deliveries. 0: the member left before its client got the record.
     attempt        INTEGER NOT NULL,
-    -- When it is delivered again; 0: at once, because its member has left.
+    -- When the record is delivered again. 0: at once, because the member has left.
     expires        INTEGER NOT NULL,
     PRIMARY KEY (consumer_group, offset)
 ) STRICT, WITHOUT ROWID;
@@ -105,13 +105,14 @@ CREATE TABLE messages (
     -- 0 ready, 1 leased, 2 scheduled.
     state      INTEGER NOT NULL,
     priority   INTEGER NOT NULL,
-    -- When it became ready for the first time: its place among those of the same priority.
+    -- The order among messages of the same priority. A message gets a new number when it is enqueued, when its
+    -- delay ends, and when it moves to another queue.
     place      INTEGER NOT NULL,
-    -- When a lease or a delay is over.
+    -- When the lease or the delay ends.
     due        INTEGER NOT NULL,
     lease      INTEGER NOT NULL,
     attempts   INTEGER NOT NULL,
-    -- The queue that it failed in, if this one is its dead-letter queue.
+    -- For a message in a dead-letter queue: the queue in which it failed.
     source     INTEGER,
     enqueued   INTEGER NOT NULL,
     attributes BLOB NOT NULL,

@@ -1,6 +1,5 @@
--- What an entry tells beside its value: flags, who created it, how often it was written. The table is made anew, because a
--- column behind a large value is only found by walking through that value. Of a row from before, nobody knows more than
--- its last write.
+-- Adds metadata to entries: flags, create revision and version. The table is rebuilt, because SQLite reads a column after a large
+-- value only by reading through the value. Existing rows have only their last write, which counts as the first one.
 
 CREATE TABLE new_entries (
     keyspace        INTEGER NOT NULL,
@@ -9,7 +8,7 @@ CREATE TABLE new_entries (
     expires         INTEGER,
     create_revision INTEGER NOT NULL,
     version         INTEGER NOT NULL,
-    -- 64 bits without a sign, as the same 64 bits with one.
+    -- An unsigned number of 64 bits, stored as the signed number with the same bits.
     flags           INTEGER NOT NULL,
     value           BLOB NOT NULL,
     PRIMARY KEY (keyspace, key)

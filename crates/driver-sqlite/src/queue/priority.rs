@@ -1,4 +1,4 @@
-//! `queue_priority`.
+//! `queue_priority`
 
 use async_trait::async_trait;
 
@@ -7,17 +7,15 @@ use prism_call::{
     Context, Error,
     proto::models::queue::v1::{EnqueueWithPriorityRequest, EnqueueWithPriorityResponse, QueuePriority},
 };
-
-const MAX_PRIORITY: u32 = 9;
+use prism_driver::queue::check_priority;
 
 #[async_trait]
 impl QueuePriority for Queues {
     async fn enqueue_with_priority(&self, _: &Context, request: EnqueueWithPriorityRequest) -> Result<EnqueueWithPriorityResponse, Error> {
-        if request.priority > MAX_PRIORITY {
-            return Err(Error::invalid("priority", format!("must be at most {MAX_PRIORITY}")));
-        }
-        let new = NewMessage::new(self.space.limits(), request.queue, request.payload, request.attributes)?.with_priority(request.priority);
-        let message_id = self.space.write(move |tx, space| new.put(tx, space)).await?;
+        check_priority(request.priority)?;
+        let new = NewMessage::new(self.keyspace.limits(), request.queue, request.payload, request.attributes)?;
+        let new = new.with_priority(request.priority);
+        let message_id = self.keyspace.write(move |tx, keyspace| new.insert(tx, keyspace)).await?;
         Ok(EnqueueWithPriorityResponse { message_id })
     }
 }

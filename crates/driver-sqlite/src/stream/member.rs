@@ -1,7 +1,7 @@
-//! A member of a consumer group: takes records on lease from the file and hands them to its client.
+//! A member of a consumer group: takes records from the file and delivers them to its client.
 //!
-//! The group's state is in the file alone, so members on several gateways share it. A member that leaves gives back what it
-//! has; one whose gateway crashed is no longer renewed, and the sweeper of another one lets it leave.
+//! The state of the group is only in the file, so members on several gateways share it. When a member leaves, its records are
+//! delivered again. A member whose gateway has crashed is no longer renewed, and the sweeper of another gateway removes it.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -9,31 +9,35 @@ use futures::{StreamExt as _, stream};
 use rusqlite::OptionalExtension as _;
 use tokio::{runtime::Handle, time::sleep};
 
-use super::{groups, log, signed};
+use super::{group, log, signed};
 use crate::{
+    database::Database,
     error::DatabaseResult,
-    members::Place,
+    keyspace::KeyspaceHandle,
+    members::MemberPermit,
     signals::{Topic, Waiter},
-    space::{Database, Space},
     writer::Tx,
 };
 use prism_call::{
     Error, Messages,
     proto::models::stream::v1::{JoinConsumerGroupRequest, JoinConsumerGroupResponse, Record},
 };
-use prism_driver::time::{self, Millis};
+use prism_driver::{
+    stream::{ack_timeout, consumer_group_not_found, max_in_flight},
+    time::{self, Millis},
+};
 
-/// Most records that a member takes at once.
+/// Most records that a member takes in one write.
 const PAGE_ROWS: u32 = 128;
-/// A page ends with the record that takes it over this many bytes.
+/// A member takes no more records after this number of bytes.
 const PAGE_BYTES: usize = 1 << 20;
-/// How long a member counts as there without being renewed.
-const ALIVE: Millis = 30_000;
+/// How long a member exists without being renewed.
+const LIFETIME: Millis = 30_000;
 /// How often members are renewed.
-pub const RENEW: Duration = Duration::from_secs(8);
+pub const RENEW_INTERVAL: Duration = Duration::from_secs(8);
 
-/// How to join.
-pub struct Join {
+/// The options of a member that joins.
+pub struct JoinOptions {
     stream: Arc<str>,
     group: Arc<str>,
     consumer: String,
@@ -41,25 +45,18 @@ pub struct Join {
     ack_timeout: Millis,
 }
 
-impl Join {
-    /// Checks a request whose names have been checked.
-    pub fn read(request: JoinConsumerGroupRequest) -> Result<Self, Error> {
-        let max_in_flight = match request.max_in_flight {
-            0 => 100,
-            most @ 1..=10_000 => most,
-            _ => return Err(Error::invalid("max_in_flight", "must be at most 10000")),
-        };
-        let ack_timeout = match &request.ack_timeout {
-            Some(timeout) => time::between("ack_timeout", timeout, Duration::from_secs(1), Duration::from_hours(12))?,
-            None => Duration::from_secs(30),
-        };
+impl JoinOptions {
+    /// Checks the other fields of a request whose names were checked.
+    pub fn parse(request: JoinConsumerGroupRequest) -> Result<Self, Error> {
+        let max_in_flight = max_in_flight(request.max_in_flight)?;
+        let ack_timeout = ack_timeout(request.ack_timeout.as_ref())?;
         let consumer = if request.consumer.is_empty() { format!("consumer-{:016x}", rand::random::<u64>()) } else { request.consumer };
         Ok(Self {
             stream: request.stream.into(),
             group: request.group.into(),
             consumer,
             max_in_flight,
-            ack_timeout: i64::try_from(ack_timeout.as_millis()).unwrap_or(i64::MAX),
+            ack_timeout: time::ceil_millis(ack_timeout),
         })
     }
 }
@@ -71,46 +68,48 @@ struct Delivery {
     expires: Millis,
 }
 
-/// What a look at the group has given.
-struct Taken {
+/// The result of [`take`].
+struct TakenRecords {
     deliveries: Vec<Delivery>,
-    /// When a record that somebody has taken is delivered again.
-    next_due: Option<Millis>,
+    /// When the next delivery of the group expires.
+    next_expiry: Option<Millis>,
 }
 
+/// The stream of a member. The member leaves the group when it is dropped.
 struct Member {
-    space: Arc<Space>,
-    join: Arc<Join>,
+    keyspace: Arc<KeyspaceHandle>,
+    options: Arc<JoinOptions>,
     ids: Ids,
     taken: VecDeque<Delivery>,
-    records: Waiter,
-    changes: Waiter,
+    new_records: Waiter,
+    group_changes: Waiter,
     runtime: Handle,
-    _place: Place,
+    _permit: MemberPermit,
 }
 
+/// The ids of a group and a member in the database.
 #[derive(Clone, Copy)]
 struct Ids {
     group: i64,
     member: i64,
 }
 
-/// Joins a group.
-pub async fn join(space: &Arc<Space>, join: Join) -> Result<Messages<JoinConsumerGroupResponse>, Error> {
-    let mut place = space.members().enter()?;
-    let join = Arc::new(join);
-    let joining = join.clone();
-    let ids = space.write(move |tx, space| enter(tx, space, &joining)).await?;
-    place.renew(ids.member);
+/// Joins a group, and returns the stream of the new member.
+pub async fn join(keyspace: &Arc<KeyspaceHandle>, options: JoinOptions) -> Result<Messages<JoinConsumerGroupResponse>, Error> {
+    let mut permit = keyspace.members().permit()?;
+    let options = Arc::new(options);
+    let joining = options.clone();
+    let ids = keyspace.write(move |tx, keyspace| insert_member(tx, keyspace, &joining)).await?;
+    permit.renew(ids.member);
     let member = Member {
-        space: space.clone(),
-        records: space.wait(|space| Topic::Stream(space, join.stream.clone())).await?,
-        changes: space.wait(|space| groups::topic(space, &join.stream, &join.group)).await?,
-        join,
+        keyspace: keyspace.clone(),
+        new_records: keyspace.wait(|keyspace| Topic::Stream(keyspace, options.stream.clone())).await?,
+        group_changes: keyspace.wait(|keyspace| group::topic(keyspace, &options.stream, &options.group)).await?,
+        options,
         ids,
         taken: VecDeque::new(),
         runtime: Handle::current(),
-        _place: place,
+        _permit: permit,
     };
     Ok(stream::try_unfold(member, |mut member| async move { Ok(Some((member.next().await?, member))) }).boxed())
 }
@@ -119,21 +118,21 @@ impl Member {
     async fn next(&mut self) -> Result<JoinConsumerGroupResponse, Error> {
         loop {
             while let Some(Delivery { record, attempt, expires }) = self.taken.pop_front() {
-                // The client was so slow that somebody else may have it by now.
+                // If the client was too slow, the delivery has expired, and another member may have the record.
                 if expires > time::now() {
                     return Ok(JoinConsumerGroupResponse { record: Some(record), delivery_attempt: attempt });
                 }
             }
-            let (join, ids) = (self.join.clone(), self.ids);
-            let taken = self.space.write(move |tx, space| take(tx, space, &join, ids)).await?;
+            let (options, ids) = (self.options.clone(), self.ids);
+            let taken = self.keyspace.write(move |tx, keyspace| take(tx, keyspace, &options, ids)).await?;
             if !taken.deliveries.is_empty() {
                 self.taken = taken.deliveries.into();
                 continue;
             }
-            let pause = taken.next_due.map_or(RENEW, |due| until(due).min(RENEW));
+            let pause = taken.next_expiry.map_or(RENEW_INTERVAL, |expiry| time_until(expiry).min(RENEW_INTERVAL));
             tokio::select! {
-                () = self.records.changed() => {}
-                () = self.changes.changed() => {}
+                () = self.new_records.changed() => {}
+                () = self.group_changes.changed() => {}
                 () = sleep(pause) => {}
             }
         }
@@ -142,56 +141,58 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // What the client never saw was not delivered.
+        // Records that the client did not get don't count as delivered.
         let unseen: Vec<i64> = self.taken.iter().map(|delivery| signed(delivery.record.offset)).collect();
-        let (space, join, ids) = (self.space.clone(), self.join.clone(), self.ids);
+        let (keyspace, options, ids) = (self.keyspace.clone(), self.options.clone(), self.ids);
         self.runtime.spawn(async move {
-            let left = space.write(move |tx, space| {
-                let mut forget = tx.connection.prepare_cached(
+            let left = keyspace.write(move |tx, keyspace| {
+                let mut update = tx.connection.prepare_cached(
                     "UPDATE deliveries SET attempt = attempt - 1 WHERE consumer_group = ?1 AND offset = ?2 AND member = ?3",
                 )?;
                 for offset in &unseen {
-                    forget.execute((ids.group, offset, ids.member))?;
+                    update.execute((ids.group, offset, ids.member))?;
                 }
                 leave(tx, ids.member)?;
-                tx.signal(groups::topic(space, &join.stream, &join.group));
+                tx.signal(group::topic(keyspace, &options.stream, &options.group));
                 Ok(())
             });
             if let Err(error) = left.await {
-                tracing::debug!(%error, "a member of a consumer group could not say that it leaves; it will expire");
+                tracing::debug!(%error, "a member could not leave its consumer group; it will expire");
             }
         });
     }
 }
 
-fn until(due: Millis) -> Duration {
+fn time_until(due: Millis) -> Duration {
     Duration::from_millis(u64::try_from(due - time::now()).unwrap_or(0).max(1))
 }
 
-fn enter(tx: &Tx<'_>, space: i64, join: &Join) -> DatabaseResult<Ids> {
-    let group = groups::find(tx.connection, space, &join.stream, &join.group)?.ok_or_else(|| groups::not_found(&join.group))?;
+fn insert_member(tx: &Tx<'_>, keyspace: i64, options: &JoinOptions) -> DatabaseResult<Ids> {
+    let group = group::require(tx.connection, keyspace, &options.stream, &options.group)?;
     let mut insert =
         tx.connection.prepare_cached("INSERT INTO members (consumer_group, name, expires) VALUES (?1, ?2, ?3) RETURNING id")?;
-    let member = insert.query_row((group.id, &join.consumer, time::now() + ALIVE), |row| row.get(0))?;
+    let member = insert.query_row((group.id, &options.consumer, time::now() + LIFETIME), |row| row.get(0))?;
     Ok(Ids { group: group.id, member })
 }
 
-/// Takes what there is for a member: first what is to be delivered again, then new records.
-fn take(tx: &Tx<'_>, space: i64, join: &Join, ids: Ids) -> DatabaseResult<Taken> {
-    let group = groups::find(tx.connection, space, &join.stream, &join.group)?;
-    let group = group.filter(|group| group.id == ids.group).ok_or_else(|| groups::not_found(&join.group))?;
+/// Takes the next records for a member: first redeliveries, then new records.
+fn take(tx: &Tx<'_>, keyspace: i64, options: &JoinOptions, ids: Ids) -> DatabaseResult<TakenRecords> {
+    let group = group::require(tx.connection, keyspace, &options.stream, &options.group)?;
+    if group.id != ids.group {
+        return Err(consumer_group_not_found(&options.stream, &options.group).into());
+    }
     let now = time::now();
-    stay(tx, join, ids, now)?;
+    ensure_member(tx, options, ids, now)?;
     let mut select = tx.connection.prepare_cached("SELECT count(*) FROM deliveries WHERE member = ?1 AND expires > ?2")?;
-    let waiting: u32 = select.query_row((ids.member, now), |row| row.get(0))?;
-    let room = join.max_in_flight.saturating_sub(waiting).min(PAGE_ROWS) as usize;
-    let expires = now + join.ack_timeout;
+    let pending: u32 = select.query_row((ids.member, now), |row| row.get(0))?;
+    let room = options.max_in_flight.saturating_sub(pending).min(PAGE_ROWS) as usize;
+    let expires = now + options.ack_timeout;
 
     let mut deliveries = Vec::new();
-    again(tx, join, ids, &group.head, room, expires, &mut deliveries)?;
-    let left = room - deliveries.len();
-    if left > 0 && group.position < group.head.next_offset {
-        let page = log::page(tx.connection, &group.head, &join.stream, group.position, i64::MAX, left)?;
+    take_redeliveries(tx, options, ids, &group.stream, room, expires, &mut deliveries)?;
+    let room = room - deliveries.len();
+    if room > 0 && group.position < group.stream.next_offset {
+        let page = log::page(tx.connection, &group.stream, &options.stream, group.position, i64::MAX, room)?;
         let mut insert = tx
             .connection
             .prepare_cached("INSERT INTO deliveries (consumer_group, offset, member, attempt, expires) VALUES (?1, ?2, ?3, 1, ?4)")?;
@@ -205,16 +206,16 @@ fn take(tx: &Tx<'_>, space: i64, join: &Join, ids: Ids) -> DatabaseResult<Taken>
         deliveries.extend(page.into_iter().map(|record| Delivery { record, attempt: 1, expires }));
     }
     let mut select = tx.connection.prepare_cached("SELECT min(expires) FROM deliveries WHERE consumer_group = ?1 AND expires > ?2")?;
-    let next_due = select.query_row((ids.group, now), |row| row.get(0))?;
-    Ok(Taken { deliveries, next_due })
+    let next_expiry = select.query_row((ids.group, now), |row| row.get(0))?;
+    Ok(TakenRecords { deliveries, next_expiry })
 }
 
-/// Takes records that were not acknowledged in time.
-fn again(
+/// Takes records whose deliveries have expired.
+fn take_redeliveries(
     tx: &Tx<'_>,
-    join: &Join,
+    options: &JoinOptions,
     ids: Ids,
-    head: &log::Head,
+    stream: &log::StreamRow,
     room: usize,
     expires: Millis,
     deliveries: &mut Vec<Delivery>,
@@ -228,9 +229,9 @@ fn again(
         if bytes >= PAGE_BYTES {
             break;
         }
-        let Some(record) = log::one(tx.connection, head, &join.stream, offset)? else {
-            let mut forget = tx.connection.prepare_cached("DELETE FROM deliveries WHERE consumer_group = ?1 AND offset = ?2")?;
-            forget.execute((ids.group, offset))?;
+        let Some(record) = log::record(tx.connection, stream, &options.stream, offset)? else {
+            let mut delete = tx.connection.prepare_cached("DELETE FROM deliveries WHERE consumer_group = ?1 AND offset = ?2")?;
+            delete.execute((ids.group, offset))?;
             continue;
         };
         let mut update = tx
@@ -243,47 +244,47 @@ fn again(
     Ok(())
 }
 
-/// Makes sure that a member counts as there: it may have been taken for gone, as after a pause of the whole machine.
-fn stay(tx: &Tx<'_>, join: &Join, ids: Ids, now: Millis) -> DatabaseResult<()> {
+/// Makes sure that the member exists. Another gateway may have removed it, for example after a pause of this machine.
+fn ensure_member(tx: &Tx<'_>, options: &JoinOptions, ids: Ids, now: Millis) -> DatabaseResult<()> {
     let mut select = tx.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM members WHERE id = ?1)")?;
     if !select.query_row([ids.member], |row| row.get::<_, bool>(0))? {
         let mut insert = tx.connection.prepare_cached("INSERT INTO members (id, consumer_group, name, expires) VALUES (?1, ?2, ?3, ?4)")?;
-        insert.execute((ids.member, ids.group, &join.consumer, now + ALIVE))?;
+        insert.execute((ids.member, ids.group, &options.consumer, now + LIFETIME))?;
     }
     Ok(())
 }
 
-/// Renews the members of this process, whether their clients read or not.
+/// Renews the members in this process, even if their clients don't read.
 pub async fn renew(database: &Database) -> Result<(), Error> {
-    let here: Vec<i64> = database.members.all();
-    if here.is_empty() {
+    let members: Vec<i64> = database.members.all();
+    if members.is_empty() {
         return Ok(());
     }
     let write = database.writer.write(move |tx| {
         let mut update = tx.connection.prepare_cached("UPDATE members SET expires = ?2 WHERE id = ?1")?;
-        for member in &here {
-            update.execute((member, time::now() + ALIVE))?;
+        for member in &members {
+            update.execute((member, time::now() + LIFETIME))?;
         }
         Ok(())
     });
     write.await
 }
 
-/// Lets a member leave: what waits for its acknowledgement is delivered again at once.
+/// Removes a member. Its records are delivered again at once.
 fn leave(tx: &Tx<'_>, member: i64) -> DatabaseResult<()> {
     tx.connection.prepare_cached("UPDATE deliveries SET expires = 0 WHERE member = ?1")?.execute([member])?;
     tx.connection.prepare_cached("DELETE FROM members WHERE id = ?1")?.execute([member])?;
     Ok(())
 }
 
-/// Lets members leave whose gateway is gone.
+/// Removes members that have expired, because their gateway has crashed.
 pub async fn sweep(database: &Database) -> Result<(), Error> {
-    let gone = database.readers.quick(|connection| {
+    let expired = database.readers.quick(|connection| {
         let mut select = connection.prepare_cached("SELECT id FROM members WHERE expires <= ?1 LIMIT 100")?;
         let members = select.query_map([time::now()], |row| row.get(0))?;
         Ok(members.collect::<Result<Vec<i64>, _>>()?)
     });
-    for member in gone.await? {
+    for member in expired.await? {
         let write = database.writer.write(move |tx| {
             let mut select = tx.connection.prepare_cached(
                 "SELECT streams.keyspace, streams.name, consumer_groups.name FROM members
@@ -292,9 +293,9 @@ pub async fn sweep(database: &Database) -> Result<(), Error> {
             )?;
             let names =
                 select.query_row((member, time::now()), |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)));
-            if let Some((space, stream, group)) = names.optional()? {
+            if let Some((keyspace, stream, group)) = names.optional()? {
                 leave(tx, member)?;
-                tx.signal(groups::topic(space, &stream, &group));
+                tx.signal(group::topic(keyspace, &stream, &group));
             }
             Ok(())
         });

@@ -1,35 +1,36 @@
-//! The stream interfaces: a row for each record, by stream and offset. Streams have one partition here, number 0.
+//! Stream: one row for each record, by stream and offset. A stream has only partition 0.
 
 mod basic;
-mod groups;
+mod consumer_groups;
+mod group;
 mod log;
 mod member;
-mod reading;
+mod reader;
 mod replay;
 mod retention;
 
 use std::sync::Arc;
 
-use super::space::{Database, Space};
-use prism_call::{Code, Error, proto::Interfaces};
+pub use member::{RENEW_INTERVAL, renew};
 
-/// The four interfaces over one keyspace.
+use crate::{database::Database, keyspace::KeyspaceHandle};
+use prism_call::{Error, proto::Interfaces};
+
+/// The stream interfaces over one keyspace.
 pub struct Streams {
-    space: Arc<Space>,
+    keyspace: Arc<KeyspaceHandle>,
 }
 
-/// Adds them to what the driver implements.
-pub fn add(interfaces: &mut Interfaces, space: &Arc<Space>) {
-    let streams = Arc::new(Streams { space: space.clone() });
+/// Adds the stream interfaces to those of a keyspace.
+pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
+    let streams = Arc::new(Streams { keyspace: keyspace.clone() });
     interfaces.stream_basic = Some(streams.clone());
     interfaces.stream_consumer_groups = Some(streams.clone());
     interfaces.stream_replay = Some(streams.clone());
     interfaces.stream_retention = Some(streams);
 }
 
-pub use member::{RENEW, renew};
-
-/// Removes what retention no longer keeps, and members whose gateway is gone.
+/// Applies retention, and removes members that have expired.
 pub async fn sweep(database: &Database) -> Result<(), Error> {
     member::sweep(database).await?;
     retention::sweep(database).await
@@ -38,23 +39,12 @@ pub async fn sweep(database: &Database) -> Result<(), Error> {
 /// The only partition.
 const PARTITION: u32 = 0;
 
-fn only_partition(partition: Option<u32>) -> Result<(), Error> {
-    match partition {
-        None | Some(PARTITION) => Ok(()),
-        Some(other) => Err(Error::new(
-            Code::NotFound,
-            "PARTITION_NOT_FOUND",
-            format!("the stream has no partition {other}; streams of a SQLite backend have only partition 0"),
-        )),
-    }
-}
-
-/// For a number of a request; those that the database can't hold are beyond all that there is.
+/// Converts a number of a request. One that is too large for the database becomes the greatest number.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Numbers of the database are never negative.
+/// Converts a number from the database, which is never negative.
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

@@ -1,5 +1,5 @@
--- ARGV: prefix, key, ttl in milliseconds or 0 for "forever". Gives the earlier expiration (8 bytes) and the new one, or
--- nothing when the key is not there. The first byte of the expiration stays: it tells the layout.
+-- ARGV: prefix, key, ttl in milliseconds (0 = never expires). Returns the former expiration (8 bytes) and the new one, or nil if
+-- the key does not exist. The first byte of the stored expiration does not change: it is that of the layout.
 local key, ttl = ARGV[2], tonumber(ARGV[3])
 local found = head(key)
 if not found then return false end

@@ -1,21 +1,21 @@
--- ARGV: prefix, lower bound, upper bound, most keys, 1 for values and 0 for heads only, bytes after which to stop.
--- Gives the last key that was looked at, or nothing when the range is done, and then each key with what it holds.
-local most, budget, command = tonumber(ARGV[4]), tonumber(ARGV[6]), ARGV[5] == '1'
+-- ARGV: prefix, lower bound, upper bound, most keys, 1 for whole values or 0 for headers, bytes after which the page ends.
+-- Returns the last visited key, or nil at the end of the range, and then each key and its stored bytes.
+local most, budget, whole = tonumber(ARGV[4]), tonumber(ARGV[6]), ARGV[5] == '1'
 local keys = redis.call('ZRANGEBYLEX', INDEX, ARGV[2], ARGV[3], 'LIMIT', 0, most)
 local page = {#keys == most and keys[#keys] or false}
 for at, key in ipairs(keys) do
-  local held
-  if command then held = redis.call('GET', VALUES .. key) else held = head(key) end
-  if held then
+  local stored
+  if whole then stored = redis.call('GET', VALUES .. key) else stored = head(key) end
+  if stored then
     page[#page + 1] = key
-    page[#page + 1] = held
-    budget = budget - #key - #held
+    page[#page + 1] = stored
+    budget = budget - #key - #stored
     if budget <= 0 and at < #keys then
       page[1] = key
       break
     end
   else
-    forget(key)
+    unindex(key)
   end
 end
 return page

@@ -1,4 +1,4 @@
--- ARGV: prefix, then key, value, ttl, flags of each item. Gives the revision of all of them.
+-- ARGV: prefix, then key, value, ttl, flags of each item. Returns the revision, which is the same for all items.
 local revision = next_revision()
 for at = 2, #ARGV, 4 do
   store(ARGV[at], head(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3], revision)

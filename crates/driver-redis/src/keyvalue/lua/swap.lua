@@ -1,4 +1,4 @@
--- ARGV: prefix, key, expected revision (8 bytes), value, ttl, flags. Gives whether it was stored, and the revision.
+-- ARGV: prefix, key, expected revision (8 bytes), value, ttl, flags. Returns 1 if the value was stored or else 0, and the revision.
 local found = head(ARGV[2])
 local current = revision_of(found)
 if current ~= ARGV[3] then return {0, current} end

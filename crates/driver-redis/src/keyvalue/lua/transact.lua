@@ -1,13 +1,13 @@
--- ARGV: prefix; number of conditions; each as key, fact, test, operand; then twice (if they hold, if not): number of
--- operations, each as 's' key value ttl flags, 'g' key or 'd' key.
--- Gives: 1 if they held; the revision of what was stored, or nothing; and for each operation its outcome.
+-- ARGV: prefix; number of conditions; each as key, fact, test, operand; then the operations if all conditions are true, and those
+-- if not: their number, each as 's' key value ttl flags, 'g' key or 'd' key.
+-- Returns 1 if all conditions were true or else 0; the revision of the stored values, or ''; and the outcome of each operation.
 local at = 1
 local function read()
   at = at + 1
   return ARGV[at]
 end
 
--- What is compared, 8 bytes.
+-- The facts that conditions compare, 8 bytes each.
 local facts = {
   revision = revision_of,
   create_revision = function(found) return (origin(found)) end,
@@ -18,7 +18,7 @@ local tests = {
   eq = function(number, operand) return number == operand end,
   ne = function(number, operand) return number ~= operand end,
 }
--- Lua compares text by the locale, so numbers are compared byte by byte.
+-- Compares byte by byte: Lua compares text by the locale.
 local function less(a, b)
   for i = 1, 8 do
     local x, y = string.byte(a, i), string.byte(b, i)
@@ -29,14 +29,14 @@ end
 tests.lt = less
 tests.gt = function(number, operand) return less(operand, number) end
 
-local held = true
+local holds = true
 for _ = 1, tonumber(read()) do
   local key, fact, test, operand = read(), read(), read(), read()
   if fact == 'value' then
     local stored = redis.call('GET', VALUES .. key)
-    held = held and stored and string.sub(stored, complete(stored) and 41 or 17) == operand
+    holds = holds and stored and string.sub(stored, complete(stored) and 41 or 17) == operand
   else
-    held = held and tests[test](facts[fact](head(key)), operand)
+    holds = holds and tests[test](facts[fact](head(key)), operand)
   end
 end
 
@@ -50,26 +50,26 @@ local function operations()
 end
 
 local list, other = operations(), operations()
-if not held then list = other end
+if not holds then list = other end
 local revision
 for _, operation in ipairs(list) do
-  -- Asked for before anything is written, so that a full server refuses the whole.
+  -- This is the first write, so a full server refuses the whole transaction.
   if operation[1] == 's' then
     revision = next_revision()
     break
   end
 end
-local answer = {held and 1 or 0, revision or ''}
+local reply = {holds and 1 or 0, revision or ''}
 for i, operation in ipairs(list) do
   local kind, key = operation[1], operation[2]
   if kind == 's' then
     store(key, head(key), operation[3], operation[4], operation[5], revision)
-    answer[i + 2] = ''
+    reply[i + 2] = ''
   elseif kind == 'g' then
-    answer[i + 2] = redis.call('GET', VALUES .. key)
+    reply[i + 2] = redis.call('GET', VALUES .. key)
   else
-    answer[i + 2] = delete(key) or ''
+    reply[i + 2] = delete(key) or ''
   end
 end
 sweep(8)
-return answer
+return reply

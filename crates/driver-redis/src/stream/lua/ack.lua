@@ -1,3 +1,3 @@
--- ARGV: group, ids. Gives how many were waiting, or nothing when there is no group.
+-- ARGV: group, ids. Returns how many were pending, or nil if the group does not exist.
 if not group() then return false end
 return redis.call('XACK', STREAM, GROUP, unpack(ARGV, 2))

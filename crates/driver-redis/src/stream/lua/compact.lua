@@ -1,5 +1,5 @@
--- KEYS[3]: the keys that were seen in newer records. ARGV: where the page ends, most records. Goes from new to old, removes
--- each record whose key was seen, and gives how many, and where the next page ends or nothing when this was the last.
+-- KEYS[3]: the set of the keys of later records. ARGV: the end of the page, most records. Visits records from new to old, and removes
+-- each record whose key is in the set. Returns how many, and the end of the next page, or '' after the last one.
 local records = redis.call('XREVRANGE', STREAM, ARGV[1], '-', 'COUNT', page(tonumber(ARGV[2])))
 local count, gone, last = 0, 0, ''
 for _, record in ipairs(records) do

@@ -1,11 +1,11 @@
 -- Shared by the scripts of consumer groups. ARGV[1]: the group.
 local GROUP = ARGV[1]
 
--- Deliveries that nobody holds any more wait under this name. A consumer's name begins with its time to acknowledge in
--- milliseconds; this one has none.
+-- The consumer that has the deliveries of members that have left. The name of a consumer starts with its time to acknowledge in
+-- milliseconds, which is 0 here.
 local RELEASED = '0||'
 
--- The facts of the group by name, or nil when it is not there.
+-- Returns the fields of XINFO for the group, or nil if the group does not exist.
 local function group()
   local groups = redis.pcall('XINFO', 'GROUPS', STREAM)
   if groups.err then return end
@@ -16,6 +16,7 @@ local function group()
   end
 end
 
+-- Returns the fields of XINFO for each consumer.
 local function consumers()
   local list = {}
   for i, facts in ipairs(redis.call('XINFO', 'CONSUMERS', STREAM, GROUP)) do

@@ -1,4 +1,4 @@
--- ARGV: group, consumer. What waits for the consumer can be delivered again at once.
+-- ARGV: group, consumer. Makes the pending records of the consumer available to other consumers, and removes it.
 if not group() then return 0 end
 for _ = 1, 100 do
   local pending = redis.call('XPENDING', STREAM, GROUP, '-', '+', 500, ARGV[2])

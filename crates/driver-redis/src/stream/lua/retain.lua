@@ -1,4 +1,5 @@
--- KEYS[3]: streams with a policy. ARGV: name of the stream; max_age in milliseconds, max_records, max_bytes, '' = none.
+-- KEYS[3]: the set of streams with retention limits. ARGV: name of the stream; max_age in milliseconds, max_records, max_bytes
+-- ('' = no limit).
 local limited = false
 for i, field in ipairs({'max_age', 'max_records', 'max_bytes'}) do
   if ARGV[i + 1] == '' then

@@ -1,5 +1,5 @@
--- ARGV: group; the id to go on with. The group is made anew, so that nothing of its past is left. Gives the id that it goes on
--- with and the last id of the stream, or nothing when there is no group.
+-- ARGV: group; the id to move to. Destroys and creates the group, which removes all its deliveries. Returns the id of the next record
+-- or '', and the last id of the stream; nil if the group does not exist.
 if not group() then return false end
 local names = consumers()
 local last = redis.call('HGET', META, 'last') or '0-0'

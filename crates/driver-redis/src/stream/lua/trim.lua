@@ -1,2 +1,2 @@
--- ARGV: most records to remove. Gives how many were.
+-- ARGV: most records to remove. Returns how many were removed.
 return trim(tonumber(ARGV[1]), true)

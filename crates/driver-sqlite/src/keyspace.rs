@@ -1,56 +1,41 @@
-//! One keyspace in the file, and the ways to read and write it.
+//! A handle to one keyspace of the database, which reads and writes it.
 
 use std::sync::{Arc, OnceLock};
 
 use rusqlite::Connection;
 
-use super::{
+use crate::{
+    database::Database,
+    error::DatabaseResult,
     members::Members,
-    readers::Readers,
-    signals::{Signals, Topic, Waiter},
-    writer::{Tx, Writer, keyspace_id},
+    signals::{Topic, Waiter},
+    writer::{Tx, keyspace_id},
 };
-use crate::error::DatabaseResult;
 use prism_call::Error;
 use prism_driver::{Keyspace, Limits};
 
-/// The open database, shared by all keyspaces.
-pub struct Database {
-    /// Writes.
-    pub writer: Writer,
-    /// Reads.
-    pub readers: Readers,
-    /// Wakes those who wait.
-    pub signals: Arc<Signals>,
-    /// Greatest sizes.
-    pub limits: Limits,
-    /// The members of consumer groups here.
-    pub members: Members,
-}
-
-/// A keyspace.
-pub struct Space {
+/// A handle to one keyspace of the database.
+pub struct KeyspaceHandle {
     database: Arc<Database>,
     keyspace: Keyspace,
-    /// Known once something is stored in it.
+    /// The id of the keyspace in the database; unknown until something is stored in it.
     id: OnceLock<i64>,
 }
 
-/// The id of a keyspace that nothing was written into: no row has it.
-const NOWHERE: i64 = 0;
+/// The id for reads of a keyspace in which nothing was stored. No row has it.
+const EMPTY_KEYSPACE: i64 = 0;
 
-impl Space {
-    /// The keyspace of a database.
+impl KeyspaceHandle {
     pub fn new(database: Arc<Database>, keyspace: Keyspace) -> Arc<Self> {
         Arc::new(Self { database, keyspace, id: OnceLock::new() })
     }
 
-    /// Greatest sizes.
+    /// Greatest sizes of keys, values and batches.
     pub fn limits(&self) -> &Limits {
         &self.database.limits
     }
 
-    /// As [`Writer::write`]; `work` gets the keyspace's id.
+    /// Runs a write, as [`Writer::write`](crate::writer::Writer::write) does. `work` gets the id of the keyspace, which is created if necessary.
     pub async fn write<T, F>(&self, mut work: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -60,39 +45,39 @@ impl Space {
             return self.database.writer.write(move |tx| work(tx, id)).await;
         }
         let keyspace = self.keyspace.clone();
-        let both = move |tx: &Tx<'_>| {
+        let create_and_work = move |tx: &Tx<'_>| {
             let id = tx.keyspace(&keyspace)?;
             Ok((id, work(tx, id)?))
         };
-        // Only a committed id is one.
-        let (id, answer) = self.database.writer.write(both).await?;
+        // The id is only valid after the commit.
+        let (id, answer) = self.database.writer.write(create_and_work).await?;
         let _ = self.id.set(id);
         Ok(answer)
     }
 
-    /// As [`Readers::quick`].
+    /// Runs a short read, as [`Readers::quick`](crate::readers::Readers::quick) does.
     pub async fn quick<T, F>(self: &Arc<Self>, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Fn(&Connection, i64) -> DatabaseResult<T> + Send + 'static,
     {
-        let space = self.clone();
-        self.database.readers.quick(move |connection| work(connection, space.id(connection)?)).await
+        let keyspace = self.clone();
+        self.database.readers.quick(move |connection| work(connection, keyspace.id(connection)?)).await
     }
 
-    /// As [`Readers::read`].
+    /// Runs a longer read, as [`Readers::read`](crate::readers::Readers::read) does.
     pub async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection, i64) -> DatabaseResult<T> + Send + 'static,
     {
-        let space = self.clone();
-        self.database.readers.read(move |connection| work(connection, space.id(connection)?)).await
+        let keyspace = self.clone();
+        self.database.readers.read(move |connection| work(connection, keyspace.id(connection)?)).await
     }
 
-    /// Begins to wait for something in this keyspace.
+    /// Starts to wait for changes of a topic in this keyspace.
     pub async fn wait(&self, topic: impl FnOnce(i64) -> Topic) -> Result<Waiter, Error> {
-        // A topic needs an id, so the keyspace is made if it is not there yet.
+        // A topic contains the id, so the keyspace is created if necessary.
         let id = match self.id.get() {
             Some(id) => *id,
             None => self.write(|_, id| Ok(id)).await?,
@@ -100,7 +85,7 @@ impl Space {
         Ok(self.database.signals.wait(topic(id)))
     }
 
-    /// The members of consumer groups here.
+    /// The members of consumer groups in this process.
     pub fn members(&self) -> &Members {
         &self.database.members
     }
@@ -109,6 +94,6 @@ impl Space {
         if let Some(id) = self.id.get() {
             return Ok(*id);
         }
-        Ok(keyspace_id(connection, &self.keyspace)?.map_or(NOWHERE, |id| *self.id.get_or_init(|| id)))
+        Ok(keyspace_id(connection, &self.keyspace)?.map_or(EMPTY_KEYSPACE, |id| *self.id.get_or_init(|| id)))
     }
 }

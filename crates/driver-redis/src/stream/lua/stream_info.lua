@@ -1,5 +1,5 @@
--- Gives the last id that was ever given out, the ids of the last and the first record that are there, the number of records
--- and of bytes, and the policy.
+-- Returns the last id that a record ever got, the ids of the last and the first existing record, the number of records, their bytes,
+-- and the retention limits.
 local last = redis.call('XREVRANGE', STREAM, '+', '-', 'COUNT', 1)
 local meta = redis.call('HMGET', META, 'last', 'bytes', 'max_age', 'max_records', 'max_bytes')
 return {

@@ -1,20 +1,20 @@
-//! Topics and patterns as Redis knows them.
+//! Topic patterns, and the glob patterns of Redis that match them.
 
-/// A checked topic or pattern of the contract, split into tokens.
+/// A checked topic or topic pattern, split into tokens.
 #[derive(Debug)]
-pub struct Pattern(Vec<String>);
+pub struct TopicPattern(Vec<String>);
 
-impl Pattern {
+impl TopicPattern {
     pub fn new(pattern: &str) -> Self {
         Self(pattern.split('.').map(str::to_owned).collect())
     }
 
-    /// Whether it stands for a single topic.
+    /// Whether it has no wildcards.
     pub fn is_topic(&self) -> bool {
         !self.0.iter().any(|token| token == "*" || token == ">")
     }
 
-    /// Whether a topic matches: `*` is exactly one token, `>` at the end one or more.
+    /// Whether a topic matches: `*` matches exactly one token, `>` at the end one or more.
     pub fn matches(&self, topic: &str) -> bool {
         let mut tokens = topic.split('.');
         for wanted in &self.0 {
@@ -28,10 +28,11 @@ impl Pattern {
         tokens.next().is_none()
     }
 
-    /// The glob of Redis that matches at least the same. Its `*` knows no tokens, so it may match more.
-    pub fn glob(&self, before: &[u8]) -> Vec<u8> {
+    /// A glob pattern of Redis, after a prefix, that matches at least the same topics. It may match more, because `*` in a glob pattern
+    /// also matches dots.
+    pub fn to_glob(&self, prefix: &[u8]) -> Vec<u8> {
         let mut glob = Vec::new();
-        escape(before, &mut glob);
+        escape_glob(prefix, &mut glob);
         for (index, token) in self.0.iter().enumerate() {
             if index > 0 {
                 glob.push(b'.');
@@ -39,14 +40,14 @@ impl Pattern {
             if token == "*" || token == ">" {
                 glob.push(b'*');
             } else {
-                escape(token.as_bytes(), &mut glob);
+                escape_glob(token.as_bytes(), &mut glob);
             }
         }
         glob
     }
 }
 
-fn escape(text: &[u8], glob: &mut Vec<u8>) {
+fn escape_glob(text: &[u8], glob: &mut Vec<u8>) {
     for byte in text {
         if matches!(byte, b'*' | b'?' | b'[' | b']' | b'^' | b'\\') {
             glob.push(b'\\');
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wildcards_stand_for_whole_tokens() {
+    fn wildcards_match_whole_tokens() {
         for (pattern, topic, expected) in [
             ("orders.*.paid", "orders.eu.paid", true),
             ("orders.*.paid", "orders.paid", false),
@@ -74,12 +75,12 @@ mod tests {
             ("a.b", "a.b", true),
             ("a.b", "a.b.c", false),
         ] {
-            assert_eq!(Pattern::new(pattern).matches(topic), expected, "{pattern} {topic}");
+            assert_eq!(TopicPattern::new(pattern).matches(topic), expected, "{pattern} {topic}");
         }
     }
 
     #[test]
-    fn globs_escape_what_is_no_wildcard() {
-        assert_eq!(Pattern::new("a[1]?.*.b\\.>").glob(b"p*:"), b"p\\*:a\\[1\\]\\?.*.b\\\\.*");
+    fn special_characters_of_globs_are_escaped() {
+        assert_eq!(TopicPattern::new("a[1]?.*.b\\.>").to_glob(b"p*:"), b"p\\*:a\\[1\\]\\?.*.b\\\\.*");
     }
 }

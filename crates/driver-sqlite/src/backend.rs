@@ -1,0 +1,101 @@
+//! The backend: one database file, and the tasks that work on it in the background.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::task::AbortHandle;
+
+use crate::{
+    database::Database, keyspace::KeyspaceHandle, keyvalue, members::Members, open, queue, readers::Readers, schema, settings::Settings,
+    signals::Signals, stream, sweeper, writer::Writer,
+};
+use prism_call::{Error, proto::Interfaces};
+use prism_driver::{self as driver, Backend, Connecting, Keyspace, Limits};
+
+/// How long a health check may take.
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// One database file.
+pub struct Sqlite {
+    database: Arc<Database>,
+    tasks: [AbortHandle; 3],
+}
+
+/// Checks the settings, and opens the file or creates it.
+pub fn connect(settings: driver::Settings) -> Connecting {
+    Box::pin(async move { Ok(Arc::new(Sqlite::open(&settings).await?) as Arc<dyn Backend>) })
+}
+
+/// The names of the interfaces that every keyspace has.
+pub fn interfaces() -> Vec<&'static str> {
+    let keyspace = Keyspace { namespace: String::new(), slot: String::new() };
+    keyspace_interfaces(&KeyspaceHandle::new(Arc::new(Database::closed()), keyspace)).names()
+}
+
+fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
+    let mut interfaces = Interfaces::default();
+    keyvalue::add(keyspace, &mut interfaces);
+    stream::add(keyspace, &mut interfaces);
+    queue::add(keyspace, &mut interfaces);
+    interfaces
+}
+
+impl Sqlite {
+    /// Opens the file, or creates it. Must be called inside a Tokio runtime.
+    pub async fn open(settings: &driver::Settings) -> Result<Self, Error> {
+        let settings: Settings = settings.parse()?;
+        let mut settings = settings.check()?;
+        // An absolute path still names the same file after the process has changed its folder. It also makes `:memory:` a file name.
+        settings.path = std::path::absolute(&settings.path).map_err(|error| Error::invalid("path", error.to_string()))?;
+        let opening = settings.clone();
+        let connection = tokio::task::spawn_blocking(move || open::writer(&opening)).await;
+        let connection = connection.map_err(|error| Error::internal("opening the database was interrupted").with_source(error))??;
+        let signals = Arc::new(Signals::default());
+        let writer = Writer::start(connection, &settings, signals.clone())
+            .map_err(|error| Error::internal("the thread that writes the database can't be started").with_source(error))?;
+        let readers = Readers::new(settings.path.clone(), settings.readers, *settings.busy_timeout);
+        let database = Arc::new(Database { writer, readers, signals, limits: Limits::default(), members: Members::default() });
+        let tasks = sweeper::start(&database, *settings.sweep_interval);
+        Ok(Self { database, tasks })
+    }
+
+    fn abort_tasks(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    fn keyspace(&self, keyspace: &Keyspace) -> Interfaces {
+        keyspace_interfaces(&KeyspaceHandle::new(self.database.clone(), keyspace.clone()))
+    }
+
+    fn limits(&self) -> Limits {
+        self.database.limits
+    }
+
+    async fn health(&self) -> Result<(), Error> {
+        let read_and_write = async {
+            self.database.readers.read(|connection| Ok(schema::version(connection)?)).await?;
+            self.database.writer.write(|_| Ok(())).await
+        };
+        tokio::time::timeout(HEALTH_TIMEOUT, read_and_write).await.unwrap_or_else(|_| {
+            Err(Error::backend_unavailable("the database does not respond; its disk may be slow, or locked", Duration::from_secs(1)))
+        })
+    }
+
+    async fn close(&self) {
+        self.abort_tasks();
+        // The writer comes last: only the last connection can remove the write-ahead log, and only if it may write.
+        self.database.readers.close().await;
+        self.database.writer.close().await;
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.abort_tasks();
+    }
+}
