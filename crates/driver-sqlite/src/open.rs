@@ -49,7 +49,7 @@ pub fn retry_while_busy<T>(timeout: Duration, mut attempt: impl FnMut() -> rusql
     loop {
         match attempt() {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
-                thread::sleep(RETRY_PAUSE)
+                thread::sleep(RETRY_PAUSE);
             }
             result => return result,
         }
