@@ -85,13 +85,12 @@ struct OpenSubscription {
 impl OpenSubscription {
     /// Waits until Redis has confirmed the subscription.
     async fn confirmed(&self) -> Result<(), Error> {
-        while !self.subscriber.is_confirmed() {
-            if let NextEvent::End(end) = self.subscriber.next() {
-                return end.map_or(Ok(()), Err);
+        loop {
+            match self.subscriber.confirmation() {
+                Some(result) => return result,
+                None => self.subscriber.changed.notified().await,
             }
-            self.subscriber.changed.notified().await;
         }
-        Ok(())
     }
 
     async fn next(&self) -> Result<Option<SubscriptionEvent>, Error> {

@@ -80,6 +80,16 @@ impl Subscriber {
         lock(&self.state).confirmed
     }
 
+    /// The result of opening the subscription: whether Redis has confirmed it, or why it ended before; `None` while it is open and not
+    /// confirmed. Leaves the buffer as it is.
+    pub fn confirmation(&self) -> Option<Result<(), Error>> {
+        let mut state = lock(&self.state);
+        if state.confirmed {
+            return Some(Ok(()));
+        }
+        state.buffer.has_ended().then(|| state.error.take().map_or(Ok(()), Err))
+    }
+
     /// Adds a message to the buffer, or counts it as missed if there is no room.
     pub fn offer(&self, message: &Arc<Message>) {
         let mut state = lock(&self.state);
