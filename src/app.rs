@@ -187,7 +187,7 @@ impl App {
         }
         grace.abort();
         // Calls with an idempotency key go on without their callers, to leave what they came to.
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.pipeline.finished()).await.is_err() {
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.pipeline.wait_for_background_calls()).await.is_err() {
             tracing::warn!("calls whose callers had left did not finish in time");
         }
         // All calls have ended, so all spans and counts are there.
@@ -260,7 +260,7 @@ fn open(
 /// one that can, so that all gateways with the same configuration choose the same.
 fn idempotency_of(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>) -> Result<Idempotency, Error> {
     // A remote does what its own configuration says.
-    let Some(settings) = &namespace.idempotency else { return Ok(Idempotency::PassedOn) };
+    let Some(settings) = &namespace.idempotency else { return Ok(Idempotency::Forwarded) };
     let connected = |slot: &config::Slot| backends.get(&slot.backend).map(|connected| (slot.backend.clone(), connected));
     let can = |connected: &Connected| {
         let has = driver::kind(connected.kind).map(|kind| (kind.interfaces)()).unwrap_or_default();
@@ -273,11 +273,11 @@ fn idempotency_of(namespace: &config::Namespace, backends: &BTreeMap<String, Con
         let first = all.clone().next();
         all.find(|(_, connected)| can(connected)).or(first)
     };
-    let Some((backend, connected)) = chosen else { return Ok(Idempotency::PassedOn) };
+    let Some((backend, connected)) = chosen else { return Ok(Idempotency::Forwarded) };
     let keyspace = Keyspace { namespace: namespace.name.clone(), slot: registry::IDEMPOTENCY_SLOT.to_owned() };
     let slot = Slot::fill(&keyspace, &backend, connected.kind, &*connected.backend);
-    match idempotency::Kept::new(slot, settings.retention) {
-        Ok(kept) => Ok(Idempotency::Kept { replays: Arc::new(kept), required: settings.required }),
+    match idempotency::KeyspaceReplyStore::new(slot, settings.retention) {
+        Ok(store) => Ok(Idempotency::Stored { store: Arc::new(store), required: settings.required }),
         Err(interface) if settings.required => {
             let error = Error::capability_unavailable("idempotency.required", interface, &backend);
             Err(Error::new(Code::FailedPrecondition, "CAPABILITY_UNAVAILABLE", format!("namespace {}: {error}", namespace.name)))

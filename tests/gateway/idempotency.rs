@@ -15,11 +15,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use prism::{
     call::{
-        AccessLog, CallLimits, Claimed, Code, Context, Error, Handler, Idempotency, Incoming, Input, KeyedCall, Method, Metrics, Namespace,
-        Outcome, Output, Pipeline, Protocol, Replays as _, Reply, Trailers,
+        AccessLog, CallLimits, ClaimResult, Code, Context, Error, Handler, Idempotency, Incoming, Input, KeyedCall, Method, Metrics,
+        Namespace, Outcome, Output, Pipeline, Protocol, Reply, ReplyStore as _, Trailers,
     },
     driver::{self, Backend, Keyspace, Settings},
-    idempotency::Kept,
+    idempotency::KeyspaceReplyStore,
     proto,
     registry::IDEMPOTENCY_SLOT,
     slot::Slot,
@@ -66,9 +66,9 @@ impl Bench {
         let handler = Arc::new(Slow { calls: AtomicUsize::new(0), may: Semaphore::new(0), answers: Mutex::default() });
         let gateway = || {
             let methods = Method::of_service(proto::descriptors(), SERVICE).unwrap();
-            let replays = Arc::new(Kept::new(slot(&*backend), retention).unwrap_or_else(|missing| panic!("{missing}")));
+            let replays = Arc::new(KeyspaceReplyStore::new(slot(&*backend), retention).unwrap_or_else(|missing| panic!("{missing}")));
             let namespace = Namespace::new("demo", "keyvalue", methods, handler.clone(), limits, &Metrics::new().unwrap());
-            let namespace = namespace.with_idempotency(Idempotency::Kept { replays, required });
+            let namespace = namespace.with_idempotency(Idempotency::Stored { store: replays, required });
             (Pipeline::new(AccessLog::Off, CancellationToken::new()), Arc::new(namespace))
         };
         let gateways = vec![gateway(), gateway()];
@@ -180,7 +180,7 @@ async fn work_continues_when_the_client_disconnects() {
     // It still counts against the limit, and a gateway that ends waits for it.
     assert_eq!(bench.gateways[0].1.limits.max_concurrent_calls, 4096);
     bench.handler.may.add_permits(1);
-    bench.gateways[0].0.finished().await;
+    bench.gateways[0].0.wait_for_background_calls().await;
     assert_eq!((bench.call(1, "k", "m").await.as_str(), bench.calls()), ("again: reply 0", 1));
 }
 
@@ -193,7 +193,7 @@ async fn call_of_a_disconnected_client_still_counts_against_the_limit() {
     }
     assert_eq!(bench.call(0, "", "m").await, "TOO_MANY_CALLS");
     bench.handler.may.add_permits(2);
-    bench.gateways[0].0.finished().await;
+    bench.gateways[0].0.wait_for_background_calls().await;
     assert_eq!(bench.call(0, "", "m").await, "reply 1");
 }
 
@@ -226,7 +226,7 @@ async fn a_deadline_frees_the_key() {
     let bench = Bench::with(false, Duration::from_hours(1), CallLimits::default()).await;
     let late = bench.call_of(0, "Store", "k", "m", Some(Duration::from_millis(50))).await;
     assert_eq!(tell(late), "DEADLINE_EXCEEDED");
-    bench.gateways[0].0.finished().await;
+    bench.gateways[0].0.wait_for_background_calls().await;
     bench.handler.may.add_permits(1);
     assert_eq!(bench.call(1, "k", "m").await, "reply 1");
 }
@@ -234,12 +234,12 @@ async fn a_deadline_frees_the_key() {
 #[tokio::test]
 async fn expired_claim_cannot_be_completed_by_its_old_owner() {
     let bench = Bench::new().await;
-    let kept = Kept::new(slot(&*bench.backend), Duration::from_hours(1)).unwrap_or_else(|missing| panic!("{missing}"));
+    let kept = KeyspaceReplyStore::new(slot(&*bench.backend), Duration::from_hours(1)).unwrap_or_else(|missing| panic!("{missing}"));
     let method = bench.gateways[0].1.methods[0].clone();
     let (context, call) = (Context::internal("demo"), KeyedCall { key: "k".to_owned(), method, message: Bytes::from_static(b"m") });
     let claim = async |lease| match kept.claim(&context, &call, Duration::from_millis(lease)).await {
-        Ok(Claimed::Now(claim)) => Ok(claim),
-        Ok(Claimed::Before(outcome)) => Err(tell(outcome)),
+        Ok(ClaimResult::Granted(claim)) => Ok(claim),
+        Ok(ClaimResult::Completed(outcome)) => Err(tell(outcome)),
         Err(error) => Err(error.reason().to_owned()),
     };
     let first = claim(40).await.unwrap();
@@ -248,10 +248,10 @@ async fn expired_claim_cannot_be_completed_by_its_old_owner() {
     let second = claim(60_000).await.unwrap();
     let (headers, one, two) = (HeaderMap::new(), Bytes::from_static(b"of the first"), Bytes::from_static(b"of the second"));
     let outcome = |message| Outcome::Reply { headers: &headers, message, trailers: None };
-    kept.keep(&context, &first, outcome(&one)).await.unwrap();
+    kept.store_outcome(&context, &first, outcome(&one)).await.unwrap();
     kept.release(&context, &first).await.unwrap();
     assert_eq!(claim(1).await.unwrap_err(), "IDEMPOTENCY_KEY_IN_FLIGHT");
-    kept.keep(&context, &second, outcome(&two)).await.unwrap();
+    kept.store_outcome(&context, &second, outcome(&two)).await.unwrap();
     assert_eq!(claim(1).await.unwrap_err(), "of the second");
 }
 
@@ -291,7 +291,7 @@ async fn backend_without_compare_and_swap_refuses_idempotency_keys() {
     let bench = Bench::new().await;
     let mut slot = slot(&*bench.backend);
     slot.interfaces.keyvalue_cas = None;
-    assert_eq!(Kept::new(slot, Duration::from_hours(1)).err(), Some("keyvalue_cas"));
+    assert_eq!(KeyspaceReplyStore::new(slot, Duration::from_hours(1)).err(), Some("keyvalue_cas"));
     let methods = Method::of_service(proto::descriptors(), SERVICE).unwrap();
     let namespace = Namespace::new("demo", "keyvalue", methods, bench.handler.clone(), CallLimits::default(), &Metrics::new().unwrap());
     let idempotency = Idempotency::Unavailable { backend: "ram".to_owned(), interface: "keyvalue_cas" };

@@ -1,4 +1,4 @@
-//! The canonical codes, and what each of them is in every protocol.
+//! The canonical status codes, and their values in every protocol.
 
 use http::StatusCode;
 
@@ -13,12 +13,12 @@ macro_rules! codes {
             /// All codes, each at the index of its number.
             pub const ALL: [Code; 17] = [$(Code::$name,)*];
 
-            /// The name in upper snake case, as `NOT_FOUND`.
+            /// Returns the name in upper snake case, for example `NOT_FOUND`.
             pub const fn name(self) -> &'static str {
                 match self { $(Code::$name => $text,)* }
             }
 
-            /// The HTTP status (the table of `google.rpc.Code`).
+            /// Returns the HTTP status (table in `google.rpc.Code`).
             pub fn http(self) -> StatusCode {
                 let number = match self { $(Code::$name => $http,)* };
                 StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -28,31 +28,31 @@ macro_rules! codes {
 }
 
 codes! {
-    /// It worked.
+    /// The call succeeded.
     Ok = 0, "OK", 200;
-    /// The client gave up.
+    /// The client cancelled the call.
     Cancelled = 1, "CANCELLED", 499;
-    /// Something that has no better code.
+    /// An error for which no other code fits.
     Unknown = 2, "UNKNOWN", 500;
-    /// The request is wrong whatever the state of the data.
+    /// The request is invalid, regardless of the state of the data.
     InvalidArgument = 3, "INVALID_ARGUMENT", 400;
-    /// The time was over before there was an answer.
+    /// The deadline passed before the reply was ready.
     DeadlineExceeded = 4, "DEADLINE_EXCEEDED", 504;
-    /// What was asked for is not there.
+    /// The requested entity does not exist.
     NotFound = 5, "NOT_FOUND", 404;
-    /// What was to be made is there.
+    /// The entity to create already exists.
     AlreadyExists = 6, "ALREADY_EXISTS", 409;
-    /// The caller may not do this.
+    /// The caller lacks the permission.
     PermissionDenied = 7, "PERMISSION_DENIED", 403;
-    /// A limit is reached.
+    /// A limit is exceeded.
     ResourceExhausted = 8, "RESOURCE_EXHAUSTED", 429;
-    /// The data is not in the state that this call needs.
+    /// The data is not in the state that the call requires.
     FailedPrecondition = 9, "FAILED_PRECONDITION", 400;
-    /// A concurrent change came first; read again and retry.
+    /// A concurrent change was applied first; read again and retry.
     Aborted = 10, "ABORTED", 409;
-    /// Beyond the end, or before the beginning, of what there is.
+    /// The position is outside the range of the data.
     OutOfRange = 11, "OUT_OF_RANGE", 400;
-    /// This operation does not exist here.
+    /// The operation is not supported.
     Unimplemented = 12, "UNIMPLEMENTED", 501;
     /// A defect of Prism or of a backend.
     Internal = 13, "INTERNAL", 500;
@@ -60,17 +60,17 @@ codes! {
     Unavailable = 14, "UNAVAILABLE", 503;
     /// Data is lost or damaged.
     DataLoss = 15, "DATA_LOSS", 500;
-    /// Who the caller is isn't known.
+    /// The caller is not authenticated.
     Unauthenticated = 16, "UNAUTHENTICATED", 401;
 }
 
 impl Code {
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub const fn number(self) -> i32 {
         self as i32
     }
 
-    /// The code of a number; unknown numbers are `UNKNOWN`, as the gRPC specification asks.
+    /// Returns the code of a number. Unknown numbers become `UNKNOWN`, as the gRPC specification requires.
     pub fn from_number(number: i32) -> Self {
         usize::try_from(number).ok().and_then(|number| Self::ALL.get(number)).copied().unwrap_or(Self::Unknown)
     }

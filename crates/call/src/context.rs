@@ -1,4 +1,4 @@
-//! What a call carries beside its messages.
+//! The context of a call: everything except its messages.
 
 use std::{
     fmt,
@@ -10,27 +10,27 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Protocol, TraceContext};
 
-/// Facts about a call that patterns and drivers may need. They see no protocol in it beyond its name.
+/// The context of a call, for patterns and drivers. It contains nothing specific to a protocol except its name.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Namespace that the call was routed to.
     pub namespace: Arc<str>,
-    /// Names this call in logs and in the answer (`x-request-id`).
+    /// Identifies the call in logs and in the response (`x-request-id`).
     pub request_id: RequestId,
-    /// Who calls.
+    /// The caller.
     pub principal: Arc<Principal>,
-    /// When the caller stops waiting.
+    /// The time at which the caller stops waiting.
     pub deadline: Option<Instant>,
-    /// W3C trace context of this call's span.
+    /// The W3C trace context of this call's span.
     pub trace: TraceContext,
-    /// Where it came in.
+    /// The wire protocol of the call.
     pub protocol: Protocol,
-    /// Metadata of the caller, lower-case names; `-bin` values are base64 as on the wire.
+    /// The caller's metadata, with lower-case names; `-bin` values are base64 as on the wire.
     pub metadata: HeaderMap,
 }
 
 impl Context {
-    /// A call of Prism itself, such as a health check or a background task.
+    /// Creates the context of a call of Prism itself, such as a health check or a background task.
     pub fn internal(namespace: impl Into<Arc<str>>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -43,14 +43,14 @@ impl Context {
         }
     }
 
-    /// The same with a deadline from now.
+    /// Sets the deadline, counted from now.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.deadline = Instant::now().checked_add(timeout);
         self
     }
 
-    /// The same without the caller's metadata, for what outlives the call.
+    /// Copies the context without the caller's metadata, for work that outlives the call.
     #[must_use]
     pub fn without_metadata(&self) -> Self {
         Self {
@@ -64,18 +64,18 @@ impl Context {
         }
     }
 
-    /// Time that is left; `None` if there is no deadline, zero if it has passed.
+    /// Returns the time until the deadline: `None` without a deadline, zero if it has passed.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 }
 
-/// Who calls, as authentication has found out.
+/// The authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// Stable name, as `user:ada` or `anonymous`.
+    /// A stable name, for example `user:ada` or `anonymous`.
     pub subject: Arc<str>,
-    /// How it was found out.
+    /// How the caller was authenticated.
     pub method: AuthenticationMethod,
 }
 
@@ -83,12 +83,12 @@ pub struct Principal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthenticationMethod {
-    /// It was not: the namespace asks for none.
+    /// Not authenticated: the namespace does not require it.
     None,
 }
 
 impl Principal {
-    /// The caller of a namespace that asks for no authentication.
+    /// Returns the caller of a namespace that does not require authentication.
     pub fn anonymous() -> Arc<Self> {
         static ANONYMOUS: LazyLock<Arc<Principal>> =
             LazyLock::new(|| Arc::new(Principal { subject: "anonymous".into(), method: AuthenticationMethod::None }));
@@ -96,42 +96,42 @@ impl Principal {
     }
 }
 
-/// Names a call, in requests and in answers.
+/// The header of the request id, in requests and in responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Names a call. Taken from the caller's `x-request-id` where that is fit for a log, else made.
+/// Identifies a call: the caller's `x-request-id` if it can be logged, else a random one.
 #[derive(Clone, Debug)]
 pub enum RequestId {
-    /// The caller's: at most 128 visible ASCII characters.
-    Given(HeaderValue),
-    /// Ours: 128 random bits, shown in hexadecimal.
-    Made(u128),
+    /// From the caller: at most 128 visible ASCII characters.
+    FromCaller(HeaderValue),
+    /// Random: 128 bits, shown in hexadecimal.
+    Generated(u128),
 }
 
 impl RequestId {
-    /// A new one.
+    /// Generates a random id.
     pub fn new() -> Self {
-        Self::Made(rand::random())
+        Self::Generated(rand::random())
     }
 
-    /// The caller's, if it is fit.
+    /// Returns the caller's id, or a random one if it is missing or can't be logged.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         match headers.get(REQUEST_ID) {
-            Some(given) if fit(given.as_bytes()) => Self::Given(given.clone()),
+            Some(given) if is_loggable(given.as_bytes()) => Self::FromCaller(given.clone()),
             _ => Self::new(),
         }
     }
 
-    /// As a header's value.
+    /// Returns the id as the value of a header.
     pub fn to_header(&self) -> HeaderValue {
         match self {
-            Self::Given(given) => given.clone(),
-            Self::Made(bits) => HeaderValue::from_bytes(&hexadecimal(*bits)).unwrap_or_else(|_| HeaderValue::from_static("")),
+            Self::FromCaller(given) => given.clone(),
+            Self::Generated(bits) => HeaderValue::from_bytes(&hexadecimal(*bits)).unwrap_or_else(|_| HeaderValue::from_static("")),
         }
     }
 }
 
-/// 32 digits, as `{:032x}` writes them.
+/// Formats a number as 32 hexadecimal digits, like `{:032x}`.
 pub fn hexadecimal(bits: u128) -> [u8; 32] {
     let mut digits = [0; 32];
     let mut rest = bits;
@@ -142,7 +142,7 @@ pub fn hexadecimal(bits: u128) -> [u8; 32] {
     digits
 }
 
-fn fit(value: &[u8]) -> bool {
+fn is_loggable(value: &[u8]) -> bool {
     (1..=128).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic)
 }
 
@@ -155,8 +155,8 @@ impl Default for RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Given(given) => f.write_str(given.to_str().unwrap_or_default()),
-            Self::Made(bits) => write!(f, "{bits:032x}"),
+            Self::FromCaller(given) => f.write_str(given.to_str().unwrap_or_default()),
+            Self::Generated(bits) => write!(f, "{bits:032x}"),
         }
     }
 }

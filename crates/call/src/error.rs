@@ -1,4 +1,4 @@
-//! One error for all layers and all protocols.
+//! The error type of all layers and all protocols.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
@@ -14,9 +14,9 @@ type Text = Cow<'static, str>;
 /// The domain of the reasons that Prism itself defines.
 pub const DOMAIN: &str = "prism";
 
-/// A refusal or a failure: a code, a sentence for people, a stable reason for programs, and facts.
+/// An error: a code, a message for people, a stable reason for programs, and metadata.
 ///
-/// Boxed inside, so that a `Result` of it stays small.
+/// The content is boxed, so that a `Result` stays small.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -27,26 +27,26 @@ struct Inner {
     metadata: Vec<(Text, String)>,
     violations: Vec<FieldViolation>,
     retry_after: Option<Duration>,
-    /// Details of a remote service that Prism passes on as they came.
+    /// Details from a remote service, forwarded unchanged.
     foreign: Vec<Any>,
-    /// A breach of the wire protocol, found before the call: its status goes out without details, as clients expect.
+    /// Whether it is a violation of the wire protocol. Its status is sent without details, as clients expect.
     wire: bool,
     headers: HeaderMap,
     trailers: HeaderMap,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// One field of a request that is wrong.
+/// An invalid field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
-    /// Path of the field, as `items[0].key`.
+    /// Path of the field, for example `items[0].key`.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what is allowed.
     pub description: String,
 }
 
 impl Error {
-    /// An error with a code, a stable reason in upper snake case, and a sentence that tells what to do.
+    /// Creates an error with a code, a stable reason in upper snake case, and a message that says what to do.
     pub fn new(code: Code, reason: impl Into<Text>, message: impl Into<Text>) -> Self {
         Self(Box::new(Inner {
             code,
@@ -64,7 +64,7 @@ impl Error {
         }))
     }
 
-    /// `INVALID_ARGUMENT INVALID_FIELD`: one field of the request is wrong.
+    /// `INVALID_ARGUMENT INVALID_FIELD`: one field of the request is invalid.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
         let (field, description) = (field.into(), description.into());
         let message = if field.is_empty() { description.clone() } else { format!("{field}: {description}") };
@@ -87,7 +87,7 @@ impl Error {
         .with("backend", backend)
     }
 
-    /// A breach of the wire protocol. Implementations of gRPC send these without details, and clients compare.
+    /// Creates an error for a violation of the wire protocol. gRPC implementations send these without details.
     pub fn wire(code: Code, reason: &'static str, message: impl Into<Text>) -> Self {
         let mut error = Self::new(code, reason, message);
         error.0.wire = true;
@@ -99,7 +99,7 @@ impl Error {
         Self::wire(Code::Unimplemented, "UNKNOWN_RPC", format!("{service} has no RPC {rpc}"))
     }
 
-    /// `INTERNAL INTERNAL`: a defect, or an answer of a backend that can't be.
+    /// `INTERNAL INTERNAL`: a defect of Prism, or an invalid response of a backend.
     pub fn internal(message: impl Into<Text>) -> Self {
         Self::new(Code::Internal, "INTERNAL", message)
     }
@@ -111,11 +111,11 @@ impl Error {
 
     /// `UNAVAILABLE SHUTTING_DOWN`
     pub fn shutting_down() -> Self {
-        Self::new(Code::Unavailable, "SHUTTING_DOWN", "this gateway is ending; continue at once, and another one answers")
+        Self::new(Code::Unavailable, "SHUTTING_DOWN", "this gateway is shutting down; retry at once, on another gateway")
             .with_retry_after(Duration::from_millis(100))
     }
 
-    /// Adds a fact, such as the current revision. The first value of a key stays.
+    /// Adds metadata, such as the current revision. The first value of a key stays.
     #[must_use]
     pub fn with(mut self, key: impl Into<Text>, value: impl Into<String>) -> Self {
         let key = key.into();
@@ -125,35 +125,35 @@ impl Error {
         self
     }
 
-    /// Adds a field that is wrong.
+    /// Adds an invalid field.
     #[must_use]
     pub fn with_violation(mut self, field: impl Into<String>, description: impl Into<String>) -> Self {
         self.0.violations.push(FieldViolation { field: field.into(), description: description.into() });
         self
     }
 
-    /// Says when to try again.
+    /// Sets the time after which the caller may retry.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
         self
     }
 
-    /// Another reason than the constructor's.
+    /// Replaces the reason.
     #[must_use]
     pub fn with_reason(mut self, reason: impl Into<Text>) -> Self {
         self.0.reason = reason.into();
         self
     }
 
-    /// Keeps the cause for the log; clients don't see it.
+    /// Sets the cause. It is logged, and not sent to clients.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// Metadata that goes out as headers and trailers with the error.
+    /// Sets the headers and trailers that are sent with the error.
     #[must_use]
     pub fn with_headers_and_trailers(mut self, headers: HeaderMap, trailers: HeaderMap) -> Self {
         self.0.headers = headers;
@@ -161,57 +161,57 @@ impl Error {
         self
     }
 
-    /// The code.
+    /// Returns the code.
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// The sentence for people.
+    /// Returns the message for people.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The stable reason; empty for an error of a remote service that gave none.
+    /// Returns the stable reason. It is empty for an error of a remote service without a reason.
     pub fn reason(&self) -> &str {
         &self.0.reason
     }
 
-    /// Who defined the reason.
+    /// Returns the domain that defines the reason.
     pub fn domain(&self) -> &str {
         &self.0.domain
     }
 
-    /// The facts, in the order in which they were added.
+    /// Returns the metadata, in the order in which it was added.
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.metadata.iter().map(|(key, value)| (key.as_ref(), value.as_str()))
     }
 
-    /// A fact by its key.
+    /// Returns the metadata value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.metadata().find(|(known, _)| *known == key).map(|(_, value)| value)
     }
 
-    /// The fields that are wrong.
+    /// Returns the invalid fields.
     pub fn violations(&self) -> &[FieldViolation] {
         &self.0.violations
     }
 
-    /// When to try again.
+    /// Returns the time after which the caller may retry.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Headers and trailers that go with the error.
+    /// Returns the headers and trailers that are sent with the error.
     pub fn headers_and_trailers(&self) -> (&HeaderMap, &HeaderMap) {
         (&self.0.headers, &self.0.trailers)
     }
 
-    /// The details of a remote service, as they came.
+    /// Returns the details from a remote service, unchanged.
     pub fn foreign_details(&self) -> &[Any] {
         &self.0.foreign
     }
 
-    /// As `google.rpc.Status`, with `ErrorInfo`, `BadRequest` and `RetryInfo` where there is something to say.
+    /// Converts the error to `google.rpc.Status`, with `ErrorInfo`, `BadRequest` and `RetryInfo` if they have content.
     pub fn to_status(&self) -> rpc::Status {
         let inner = &*self.0;
         if inner.wire {
@@ -244,7 +244,7 @@ impl Error {
         rpc::Status { code: inner.code.number(), message: inner.message.to_string(), details }
     }
 
-    /// The error that another service sent. Details that Prism knows are read; all others are passed on as they are.
+    /// Converts the status of another service. Known details are parsed; all others are forwarded unchanged.
     pub fn from_status(status: rpc::Status) -> Self {
         let mut error = Self::new(Code::from_number(status.code), "", status.message);
         error.0.domain = Cow::Borrowed("");
@@ -274,7 +274,7 @@ impl Error {
     }
 
     fn read_violations(&mut self, bad: rpc::BadRequest) -> bool {
-        // A violation with a reason of its own, or a second list, would not survive the way back.
+        // `to_status` would lose the reason of a violation and a second list, so these stay unparsed.
         if !self.0.violations.is_empty() || bad.field_violations.iter().any(|violation| !violation.reason.is_empty()) {
             return false;
         }

@@ -1,11 +1,11 @@
-//! Calls that may be repeated without being done twice (draft-ietf-httpapi-idempotency-key-header).
+//! Calls that are executed once although they are repeated (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! The caller names a call by a key. The first call with it claims the key, is done, and leaves what it came to; every later
-//! one gets the same, from any gateway. Where that is kept is behind [`Replays`].
+//! The caller identifies a call by a key. The first call with the key claims it, runs, and stores its outcome. Every later call
+//! gets the same outcome, from any gateway. [`ReplyStore`] stores the outcomes.
 //!
-//! The work goes on when the caller leaves, or else nobody could tell later what became of it. A gateway that dies in the
-//! middle leaves a claim that ends by itself, a little after the call's deadline; what was done by then is not known, and the
-//! next call with the key is done.
+//! The work continues when the caller leaves, so that its outcome is always recorded. A gateway that crashes in the middle leaves a
+//! claim that expires a little after the deadline of the call. What it had done by then is unknown, and the next call with the key
+//! runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,58 +15,58 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Code, Context, Error, Input, Method, Namespace, Output, Reply};
 
-/// Where callers put the key: a header of HTTP, metadata of gRPC.
+/// The HTTP header or gRPC metadata with the key.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that a reply is that of an earlier call.
+/// Marks a reply as the reply of an earlier call.
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Longest key.
+/// Maximum length of a key.
 const MAX_KEY_BYTES: usize = 255;
-/// How long a claim outlives the deadline of its call. Longer than [`FINISH`], so that a record is never lost to the clock.
-const MARGIN: Duration = Duration::from_secs(15);
-/// How long the outcome may take to be written down.
-const FINISH: Duration = Duration::from_secs(10);
-/// When to come back to a call that is in flight.
-const COME_BACK: Duration = Duration::from_secs(1);
+/// How long a claim outlives the deadline of its call. Longer than [`STORE_TIMEOUT`], so that the claim is still held when the outcome is stored.
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
+/// How long storing the outcome may take.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// When to retry while a call with the same key is in flight.
+const RETRY_IN_FLIGHT: Duration = Duration::from_secs(1);
 
-/// What a namespace does about keys.
+/// How a namespace handles keys.
 #[derive(Default)]
 pub enum Idempotency {
-    /// Nothing: the handler gets them with the other metadata, and another Prism may know what to do with them.
+    /// The handler gets them with the other metadata. Another Prism behind it may evaluate them.
     #[default]
-    PassedOn,
-    /// They are refused, since the backend lacks an interface.
+    Forwarded,
+    /// Calls with a key are refused, because the backend lacks an interface.
     Unavailable {
         /// Name of the backend.
         backend: String,
         /// The interface.
         interface: &'static str,
     },
-    /// Calls with the same key are done once.
-    Kept {
-        /// Where their outcomes are.
-        replays: Arc<dyn Replays>,
-        /// Whether calls that write are refused without one.
+    /// Calls with the same key are executed once.
+    Stored {
+        /// Stores their outcomes.
+        store: Arc<dyn ReplyStore>,
+        /// Whether calls that write are refused without a key.
         required: bool,
     },
 }
 
-/// Outcomes of calls by their keys, where all gateways of a namespace see them.
+/// Stores the outcomes of calls by their keys, shared by all gateways of a namespace.
 #[async_trait]
-pub trait Replays: Send + Sync + 'static {
-    /// Claims a key for a call, or tells what the call with that key came to.
+pub trait ReplyStore: Send + Sync + 'static {
+    /// Claims a key for a call, or returns the outcome of the earlier call with that key.
     ///
     /// # Behavior
     /// - Of any number of calls with one key, on any number of gateways, one gets the claim.
-    /// - The claim ends by itself after `lease`.
-    /// - `ABORTED IDEMPOTENCY_KEY_IN_FLIGHT`: another call has the claim. `FAILED_PRECONDITION IDEMPOTENCY_KEY_REUSED`: the key
-    ///   belongs to another request. `ALREADY_EXISTS IDEMPOTENCY_REPLY_NOT_KEPT`: it was done, and the reply is gone.
-    async fn claim(&self, context: &Context, call: &KeyedCall, lease: Duration) -> Result<Claimed, Error>;
+    /// - The claim expires after `lease`.
+    /// - `ABORTED IDEMPOTENCY_KEY_IN_FLIGHT`: another call holds the claim. `FAILED_PRECONDITION IDEMPOTENCY_KEY_REUSED`: the key
+    ///   was used for another request. `ALREADY_EXISTS IDEMPOTENCY_REPLY_NOT_KEPT`: the call was executed, and its reply is not stored.
+    async fn claim(&self, context: &Context, call: &KeyedCall, lease: Duration) -> Result<ClaimResult, Error>;
 
-    /// Writes down what the call came to. A claim that has ended meanwhile is left to whoever has the key now.
-    async fn keep(&self, context: &Context, claim: &Claim, outcome: Outcome<'_>) -> Result<(), Error>;
+    /// Stores the outcome of the call. Does nothing if the claim has expired in the meantime.
+    async fn store_outcome(&self, context: &Context, claim: &Claim, outcome: Outcome<'_>) -> Result<(), Error>;
 
-    /// Gives the key back: the call came to nothing definite, and the next one with the key is done.
+    /// Releases the key, because the call has no definite outcome. The next call with the key runs.
     async fn release(&self, context: &Context, claim: &Claim) -> Result<(), Error>;
 }
 
@@ -81,45 +81,45 @@ pub struct KeyedCall {
     pub message: Bytes,
 }
 
-/// The right to do a call.
+/// The exclusive right to execute a call.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Names the record.
+    /// Key of the record.
     pub record: Bytes,
-    /// Of the request.
+    /// Fingerprint of the request.
     pub fingerprint: Bytes,
-    /// Of the record as it was claimed: who finds another one has lost the claim.
+    /// Revision of the record at the time of the claim. If it has changed, the claim is lost.
     pub revision: u64,
 }
 
-/// Whether a call is to be done.
-pub enum Claimed {
-    /// It is.
-    Now(Claim),
-    /// It was, and came to this.
-    Before(Result<Reply, Error>),
+/// The result of claiming a key.
+pub enum ClaimResult {
+    /// The call may run.
+    Granted(Claim),
+    /// An earlier call has run, with this outcome.
+    Completed(Result<Reply, Error>),
 }
 
-/// What a call came to.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug)]
 pub enum Outcome<'a> {
-    /// An answer.
+    /// A reply.
     Reply {
         /// Metadata before the message.
         headers: &'a HeaderMap,
         /// The message.
         message: &'a Bytes,
-        /// Metadata behind the message.
+        /// Metadata after the message.
         trailers: Option<&'a HeaderMap>,
     },
-    /// A refusal that is the same whenever it is asked.
+    /// An error that every repetition would get too.
     Error(&'a Error),
 }
 
-/// Where the outcomes of a call's namespace are, and the call's key.
-pub(super) type Key = (Arc<dyn Replays>, String);
+/// The store of the namespace, and the key of the call.
+pub(super) type Key = (Arc<dyn ReplyStore>, String);
 
-/// The key of a call, if it is to be done once; refuses it where a key is missing, malformed or can't be had.
+/// Returns the key of a call that must be executed once. Refuses the call if the key is missing, malformed or not supported.
 pub(super) fn key(namespace: &Namespace, method: &Method, metadata: &HeaderMap) -> Result<Option<Key>, Error> {
     if method.read_only {
         return Ok(None);
@@ -127,23 +127,23 @@ pub(super) fn key(namespace: &Namespace, method: &Method, metadata: &HeaderMap) 
     let given = metadata.get(IDEMPOTENCY_KEY);
     let streams = method.client_streaming || method.server_streaming;
     match (&namespace.idempotency, given) {
-        (Idempotency::PassedOn, _) | (Idempotency::Unavailable { .. } | Idempotency::Kept { required: false, .. }, None) => Ok(None),
+        (Idempotency::Forwarded, _) | (Idempotency::Unavailable { .. } | Idempotency::Stored { required: false, .. }, None) => Ok(None),
         (_, None) if streams => Ok(None),
         (_, None) => Err(required(namespace)),
         (_, Some(_)) if streams => Err(malformed("IDEMPOTENCY_KEY_UNSUPPORTED", "can't be sent with a stream; leave it out")),
         (Idempotency::Unavailable { backend, interface }, Some(_)) => {
             Err(Error::capability_unavailable("Idempotency-Key", interface, backend))
         }
-        (Idempotency::Kept { replays, .. }, Some(_)) => {
+        (Idempotency::Stored { store, .. }, Some(_)) => {
             let mut lines = metadata.get_all(IDEMPOTENCY_KEY).iter();
             let key = lines.next().and_then(|value| parse(value.as_bytes())).filter(|_| lines.next().is_none());
             let rule = "must be one string of 1 to 255 visible ASCII characters, as \"8e03978e-40d5-43dd-bc93-6894a57f9324\"";
-            key.map(|key| Some((replays.clone(), key))).ok_or_else(|| malformed("INVALID_IDEMPOTENCY_KEY", rule))
+            key.map(|key| Some((store.clone(), key))).ok_or_else(|| malformed("INVALID_IDEMPOTENCY_KEY", rule))
         }
     }
 }
 
-/// A string of structured fields (RFC 8941, section 3.3.3) as the draft asks, or the same bare, as many clients send it.
+/// Parses a string of structured fields (RFC 8941, section 3.3.3) as in the draft, or the same without quotes, as many clients send it.
 fn parse(value: &[u8]) -> Option<String> {
     let value = value.trim_ascii();
     let key = match value.strip_prefix(b"\"") {
@@ -160,39 +160,39 @@ fn parse(value: &[u8]) -> Option<String> {
             key
         }
     };
-    // Unquoted, a comma would be a second value, and a semicolon a parameter.
+    // Without quotes, a comma would begin a second value, and a semicolon a parameter.
     let bare = key.len() == value.len();
     let fit = |byte: &u8| byte.is_ascii_graphic() && !(bare && matches!(byte, b'"' | b',' | b';'));
     let fits = (1..=MAX_KEY_BYTES).contains(&key.len()) && key.iter().all(fit);
     fits.then(|| String::from_utf8(key).ok()).flatten()
 }
 
-/// One call that is done once.
-pub(super) struct Once {
-    pub replays: Arc<dyn Replays>,
+/// A call that is executed once.
+pub(super) struct OnceCall {
+    pub store: Arc<dyn ReplyStore>,
     pub namespace: Arc<Namespace>,
     pub context: Context,
     pub call: KeyedCall,
 }
 
-impl Once {
-    /// Does the call, or gives what it came to before.
+impl OnceCall {
+    /// Runs the call, or returns the outcome of the earlier one.
     pub async fn run(self) -> Result<Reply, Error> {
-        let lease = self.context.remaining().unwrap_or(self.namespace.limits.timeout).saturating_add(MARGIN);
-        let claim = match self.replays.claim(&self.context, &self.call, lease).await? {
-            Claimed::Before(outcome) => return replayed(outcome),
-            Claimed::Now(claim) => claim,
+        let lease = self.context.remaining().unwrap_or(self.namespace.limits.timeout).saturating_add(LEASE_MARGIN);
+        let claim = match self.store.claim(&self.context, &self.call, lease).await? {
+            ClaimResult::Completed(outcome) => return replayed(outcome),
+            ClaimResult::Granted(claim) => claim,
         };
         let result = self.handle().await;
-        // The call's own time may be over; its record has some of its own.
-        let context = self.context.without_metadata().with_timeout(FINISH);
-        let written = match Outcome::of(&result) {
-            Some(outcome) => self.replays.keep(&context, &claim, outcome).await,
-            None => self.replays.release(&context, &claim).await,
+        // The deadline of the call may have passed; storing its outcome has a separate timeout.
+        let context = self.context.without_metadata().with_timeout(STORE_TIMEOUT);
+        let written = match Outcome::from_result(&result) {
+            Some(outcome) => self.store.store_outcome(&context, &claim, outcome).await,
+            None => self.store.release(&context, &claim).await,
         };
         if let Err(error) = written {
             let namespace = &*self.namespace.name;
-            tracing::warn!(namespace, %error, "the outcome of a call with an idempotency key could not be written down; until its claim ends, calls with the key are refused");
+            tracing::warn!(namespace, %error, "the outcome of a call with an idempotency key could not be stored; calls with the key are refused until its claim expires");
         }
         result
     }
@@ -208,22 +208,22 @@ impl Once {
 }
 
 impl<'a> Outcome<'a> {
-    /// `None`: nothing definite, so that the call may be done again.
-    fn of(result: &'a Result<Reply, Error>) -> Option<Self> {
+    /// Returns the outcome, or `None` if it is not definite and the call may run again.
+    fn from_result(result: &'a Result<Reply, Error>) -> Option<Self> {
         match result {
             Ok(Reply { headers, output: Output::One(message), trailers }) => {
                 Some(Self::Reply { headers, message, trailers: trailers.get() })
             }
-            // Only unary calls come here.
+            // Only unary calls have keys.
             Ok(_) => None,
             Err(error) => is_definite(error).then_some(Self::Error(error)),
         }
     }
 }
 
-/// Whether the same call would be refused in the same way, as far as the error tells.
+/// Tells whether a repetition would get the same error.
 fn is_definite(error: &Error) -> bool {
-    let passing = matches!(
+    let is_transient = matches!(
         error.code(),
         Code::Unavailable
             | Code::DeadlineExceeded
@@ -233,9 +233,9 @@ fn is_definite(error: &Error) -> bool {
             | Code::Unknown
             | Code::ResourceExhausted
     );
-    // Refused before anything was done: the caller mends the request, or the operator the namespace, and tries again.
-    let refused = matches!(error.code(), Code::InvalidArgument | Code::Unimplemented);
-    !passing && !refused && error.retry_after().is_none()
+    // Nothing was executed: the caller corrects the request, or the operator the namespace, and the call is repeated.
+    let is_correctable = matches!(error.code(), Code::InvalidArgument | Code::Unimplemented);
+    !is_transient && !is_correctable && error.retry_after().is_none()
 }
 
 fn replayed(outcome: Result<Reply, Error>) -> Result<Reply, Error> {
@@ -268,19 +268,20 @@ fn required(namespace: &Namespace) -> Error {
 
 /// `ABORTED IDEMPOTENCY_KEY_IN_FLIGHT`
 pub fn in_flight() -> Error {
-    let message = "a call with this Idempotency-Key is in flight; come back for its reply";
-    Error::new(Code::Aborted, "IDEMPOTENCY_KEY_IN_FLIGHT", message).with_retry_after(COME_BACK)
+    let message = "a call with this Idempotency-Key is in flight; retry to get its reply";
+    Error::new(Code::Aborted, "IDEMPOTENCY_KEY_IN_FLIGHT", message).with_retry_after(RETRY_IN_FLIGHT)
 }
 
 /// `FAILED_PRECONDITION IDEMPOTENCY_KEY_REUSED`
 pub fn reused() -> Error {
-    let message = "this Idempotency-Key belongs to another request; send a new key with a new request";
+    let message = "this Idempotency-Key was used for another request; send a new key with a new request";
     Error::new(Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED", message)
 }
 
 /// `ALREADY_EXISTS IDEMPOTENCY_REPLY_NOT_KEPT`
 pub fn reply_not_kept() -> Error {
-    let message = "the call with this Idempotency-Key was done, but its reply was too large to be kept; read what it has changed";
+    let message =
+        "the call with this Idempotency-Key was executed, but its reply was too large to be stored; read the data that it changed";
     Error::new(Code::AlreadyExists, "IDEMPOTENCY_REPLY_NOT_KEPT", message)
 }
 
@@ -291,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_strings_quoted_or_bare() {
+    fn keys_may_be_quoted_or_not() {
         let long = "x".repeat(255);
         for (value, wanted) in [
             ("8e03978e-40d5-43dd-bc93-6894a57f9324", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
@@ -327,7 +328,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(value: Vec<u8>) {
+        fn any_bytes_are_parsed_or_refused(value: Vec<u8>) {
             if let Some(key) = parse(&value) {
                 prop_assert!((1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
             }
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_would_be_the_same_again_is_definite() {
+    fn only_errors_that_a_repetition_would_get_are_definite() {
         for code in Code::ALL {
             let definite = matches!(
                 code,
@@ -350,6 +351,6 @@ mod tests {
             );
             assert_eq!(is_definite(&Error::new(code, "A", "a")), definite, "{code:?}");
         }
-        assert!(!is_definite(&in_flight()), "what says when to come back is not definite");
+        assert!(!is_definite(&in_flight()), "an error with a retry time is not definite");
     }
 }

@@ -1,4 +1,4 @@
-//! The call: what every protocol ends in and every handler starts from.
+//! The call: every protocol produces one, and every handler receives one.
 
 mod code;
 mod context;
@@ -21,7 +21,7 @@ pub use code::Code;
 pub use context::hexadecimal;
 pub use context::{AuthenticationMethod, Context, Principal, REQUEST_ID, RequestId};
 pub use error::{DOMAIN, Error, FieldViolation};
-pub use idempotency::{Claim, Claimed, Idempotency, KeyedCall, Outcome, Replays};
+pub use idempotency::{Claim, ClaimResult, Idempotency, KeyedCall, Outcome, ReplyStore};
 pub use log::AccessLog;
 pub use message::{Input, Messages, Output, Reply, Trailers};
 pub use method::Method;
@@ -31,7 +31,7 @@ pub use pipeline::{Answer, Incoming, Pipeline, message_too_large};
 pub use span::Tracer;
 pub use trace::TraceContext;
 
-/// The wire protocol that a call came in by, for logs and metrics only.
+/// The wire protocol of a call, for logs and metrics only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// gRPC over HTTP/2.
@@ -40,15 +40,15 @@ pub enum Protocol {
     GrpcWeb,
     /// REST with JSON.
     Rest,
-    /// Prism itself, or its command line.
+    /// A call of Prism itself or of its command line.
     Internal,
 }
 
 impl Protocol {
-    /// All of them, each at the index of its number.
+    /// All protocols, each at the index of its discriminant.
     pub const ALL: [Self; 4] = [Self::Grpc, Self::GrpcWeb, Self::Rest, Self::Internal];
 
-    /// The name in logs and metrics.
+    /// Returns the name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
@@ -61,9 +61,9 @@ impl Protocol {
 
 /// The target of a call: an in-process pattern, or the same service in another process.
 ///
-/// A handler never knows which protocol the call came from.
+/// A handler does not depend on the protocol of the call.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Does the call. Dropping the future, or the stream in its reply, cancels the work.
+    /// Handles the call. Dropping the future, or the stream in its reply, cancels the work.
     async fn handle(&self, context: &Context, method: &Method, input: Input) -> Result<Reply, Error>;
 }

@@ -1,30 +1,30 @@
-//! The access log: one line for a call that has ended, through `tracing` with the target `prism::access`.
+//! The access log: one line for each finished call, written through `tracing` with the target `prism::access`.
 
 use std::time::Duration;
 
 use super::{Code, Context, Error, Method};
 
-/// Which calls the access log tells of.
+/// Selects the calls that are logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccessLog {
-    /// None.
+    /// No calls.
     Off,
-    /// Those that failed for a reason of ours or a backend's, not of the client's.
+    /// Calls that failed because of Prism or a backend, not because of the client.
     #[default]
     Errors,
-    /// All.
+    /// All calls.
     All,
 }
 
 impl AccessLog {
     pub(super) fn write(self, context: &Context, method: &Method, code: Code, took: Duration, error: Option<&Error>) {
-        let ours = matches!(code, Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss | Code::DeadlineExceeded);
-        let wanted = match self {
+        let is_server_fault = matches!(code, Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss | Code::DeadlineExceeded);
+        let is_logged = match self {
             Self::Off => false,
-            Self::Errors => ours,
+            Self::Errors => is_server_fault,
             Self::All => true,
         };
-        if !wanted {
+        if !is_logged {
             return;
         }
         macro_rules! line {
@@ -45,7 +45,7 @@ impl AccessLog {
                 )
             };
         }
-        if ours {
+        if is_server_fault {
             line!(warn);
         } else {
             line!(info);

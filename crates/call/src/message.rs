@@ -1,4 +1,4 @@
-//! What goes into a call and what comes out: one message or a stream of them, as protobuf bytes.
+//! The input and the output of a call: one message or a stream of messages, as protobuf bytes.
 
 use std::{
     pin::Pin,
@@ -12,7 +12,7 @@ use prost::Message;
 
 use super::{Code, Error};
 
-/// A stream of messages. It is polled only as fast as its consumer reads, and dropping it cancels the work behind it.
+/// A stream of messages. It is polled only as fast as its consumer reads. Dropping it cancels the work that produces it.
 pub type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
 
 /// The request of a call.
@@ -24,12 +24,12 @@ pub enum Input {
 }
 
 impl Input {
-    /// The one message. A stream must hold exactly one.
+    /// Decodes the only message. A stream must contain exactly one.
     pub async fn one<M: Message + Default>(self) -> Result<M, Error> {
         Ok(M::decode(self.bytes().await?)?)
     }
 
-    /// The one message, not decoded.
+    /// Returns the only message without decoding it.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         match self {
             Self::One(bytes) => Ok(bytes),
@@ -45,12 +45,12 @@ impl Input {
         }
     }
 
-    /// All messages, decoded as they are read.
+    /// Returns all messages, decoded when they are read.
     pub fn messages<M: Message + Default + 'static>(self) -> Messages<M> {
         Box::pin(self.stream().map(|item| Ok(M::decode(item?)?)))
     }
 
-    /// All messages, not decoded.
+    /// Returns all messages without decoding them.
     pub fn stream(self) -> Messages<Bytes> {
         match self {
             Self::One(bytes) => Box::pin(futures::stream::iter([Ok(bytes)])),
@@ -69,7 +69,7 @@ pub enum Output {
 
 impl Output {
     /// Encodes one message.
-    #[expect(clippy::needless_pass_by_value, reason = "generated code hands its answer over")]
+    #[expect(clippy::needless_pass_by_value, reason = "generated code passes its reply by value")]
     pub fn one<M: Message>(message: M) -> Self {
         Self::One(message.encode_to_vec().into())
     }
@@ -80,42 +80,42 @@ impl Output {
     }
 }
 
-/// Metadata that is known only when a stream has ended: its producer sets it, its consumer reads it after the last message.
+/// Metadata that is known when a stream has ended: the producer sets it, and the consumer reads it after the last message.
 #[derive(Clone, Default)]
 pub struct Trailers(Option<Arc<OnceLock<HeaderMap>>>);
 
 impl Trailers {
-    /// Trailers that are known now.
+    /// Creates trailers that are already known.
     pub fn known(trailers: HeaderMap) -> Self {
         if trailers.is_empty() { Self(None) } else { Self(Some(Arc::new(OnceLock::from(trailers)))) }
     }
 
-    /// Trailers that are [`set`](Self::set) later.
+    /// Creates trailers that are [`set`](Self::set) later.
     pub fn later() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Sets them, once.
+    /// Sets the trailers, once.
     pub fn set(&self, trailers: HeaderMap) {
         if let Some(slot) = &self.0 {
-            // A second set would come from a defect of the producer; the first stays.
+            // Only a defect of the producer sets them twice; the first value stays.
             let _ = slot.set(trailers);
         }
     }
 
-    /// What is known by now.
+    /// Returns the trailers, or `None` if they are not set yet.
     pub fn get(&self) -> Option<&HeaderMap> {
         self.0.as_ref()?.get()
     }
 }
 
-/// The answer to a call.
+/// The reply to a call.
 pub struct Reply {
     /// Metadata before the first message.
     pub headers: HeaderMap,
     /// The messages.
     pub output: Output,
-    /// Metadata behind the last message.
+    /// Metadata after the last message.
     pub trailers: Trailers,
 }
 

@@ -1,10 +1,10 @@
-//! An RPC, with what every call asks of it.
+//! An RPC, with the facts that every call needs.
 
 use std::sync::Arc;
 
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
-/// An RPC: its descriptor and what is asked of it for every call.
+/// An RPC: its descriptor, and the facts that every call needs.
 #[derive(Debug)]
 pub struct Method {
     /// `/prism.patterns.keyvalue.v1.KeyValueService/Store`
@@ -19,14 +19,14 @@ pub struct Method {
     pub client_streaming: bool,
     /// Whether the reply is a stream.
     pub server_streaming: bool,
-    /// Whether it only reads (`NO_SIDE_EFFECTS`).
+    /// Whether it has no side effects (`NO_SIDE_EFFECTS`).
     pub read_only: bool,
     /// The descriptor.
     pub descriptor: MethodDescriptor,
 }
 
 impl Method {
-    /// The RPCs of a service, in their order; `None`: the pool has no such service.
+    /// Returns the RPCs of a service in the order of the contract, or `None` if the pool has no such service.
     pub fn of_service(pool: &DescriptorPool, service: &str) -> Option<Vec<Arc<Self>>> {
         let service = pool.get_service_by_name(service)?;
         let methods = service.methods().enumerate().map(|(index, descriptor)| {

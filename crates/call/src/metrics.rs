@@ -1,4 +1,4 @@
-//! What is counted of every call. Names and labels are stable; the README lists them.
+//! The metrics of calls. Names and labels are stable; the README lists them.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -23,7 +23,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// An empty set.
+    /// Creates the metrics, all without values.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let calls = IntCounterVec::new(
@@ -67,7 +67,7 @@ impl Metrics {
         String::from_utf8(out).unwrap_or_default()
     }
 
-    /// The meters of one namespace, looked up here once and not for every call.
+    /// Returns the meters of one namespace. They are looked up once, not for every call.
     pub(super) fn namespace(&self, namespace: &str, methods: usize) -> NamespaceMeters {
         NamespaceMeters {
             metrics: self.clone(),
@@ -78,7 +78,7 @@ impl Metrics {
     }
 }
 
-/// Meters of one namespace, one for each method and protocol, made when first used.
+/// The meters of one namespace: one for each method and protocol, created at its first use.
 pub(super) struct NamespaceMeters {
     metrics: Metrics,
     namespace: String,
@@ -87,7 +87,8 @@ pub(super) struct NamespaceMeters {
 }
 
 impl NamespaceMeters {
-    pub(super) fn of(&self, method: &Method, protocol: Protocol) -> Option<&Meter> {
+    /// Returns the meter of a method and a protocol.
+    pub(super) fn meter(&self, method: &Method, protocol: Protocol) -> Option<&Meter> {
         let slot = self.meters.get(method.index * Protocol::ALL.len() + protocol as usize)?;
         Some(slot.get_or_init(|| Meter {
             latency: self.metrics.latency.with_label_values(&[&self.namespace, &method.name, protocol.name()]),
@@ -101,7 +102,7 @@ impl NamespaceMeters {
     }
 }
 
-/// Counters of one method over one protocol in one namespace.
+/// The counters of one method over one protocol in one namespace.
 pub(super) struct Meter {
     latency: Histogram,
     codes: [OnceLock<IntCounter>; Code::ALL.len()],
@@ -113,7 +114,8 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn ended(&self, code: Code, took: Duration) {
+    /// Counts a call that ended.
+    pub(super) fn record_end(&self, code: Code, took: Duration) {
         self.latency.observe(took.as_secs_f64());
         self.codes[code as usize]
             .get_or_init(|| self.calls.with_label_values(&[&self.labels[0], &self.labels[1], self.protocol.name(), code.name()]))

@@ -1,4 +1,4 @@
-//! A namespace as calls see it: a handler for one service, with limits and meters.
+//! The namespace of a call: a handler for one service, with limits and meters.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,16 +6,16 @@ use tokio::sync::Semaphore;
 
 use super::{Handler, Idempotency, Method, Metrics, metrics::NamespaceMeters};
 
-/// Limits of the calls of a namespace.
+/// Limits for the calls of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
-    /// Bytes of one request message.
+    /// Maximum bytes of one request message.
     pub max_message_bytes: usize,
-    /// Calls in flight; one more is `RESOURCE_EXHAUSTED TOO_MANY_CALLS`.
+    /// Maximum calls in flight. Further calls fail with `RESOURCE_EXHAUSTED TOO_MANY_CALLS`.
     pub max_concurrent_calls: usize,
-    /// Deadline of a unary call whose client gave none.
+    /// Deadline of a unary call without a deadline from its client.
     pub timeout: Duration,
-    /// Longest deadline that a client may give; a longer one is cut to this.
+    /// Longest deadline that a client may set. Longer ones are reduced to it.
     pub max_timeout: Duration,
 }
 
@@ -34,7 +34,7 @@ impl Default for CallLimits {
 pub struct Namespace {
     /// Unique name.
     pub name: Arc<str>,
-    /// Name of the pattern, as `keyvalue`.
+    /// Name of the pattern, for example `keyvalue`.
     pub pattern: String,
     /// Full name of the pattern's service.
     pub service: String,
@@ -49,7 +49,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A namespace that serves these RPCs of one service with one handler.
+    /// Creates a namespace that serves these RPCs of one service with one handler.
     pub fn new(
         name: &str,
         pattern: &str,
@@ -71,7 +71,7 @@ impl Namespace {
         }
     }
 
-    /// The same, with this done about idempotency keys.
+    /// Sets how idempotency keys are handled.
     #[must_use]
     pub fn with_idempotency(mut self, idempotency: Idempotency) -> Self {
         self.idempotency = idempotency;

@@ -1,4 +1,4 @@
-//! Watches a call to its end, which for a stream is long after its handler has answered.
+//! Observes a call until it ends, which for a stream is long after its handler returned.
 
 use std::{
     pin::Pin,
@@ -15,8 +15,8 @@ use tracing::{Instrument as _, Span};
 
 use super::{Code, Context, Error, Input, Messages, Method, Namespace, Principal, log::AccessLog, span::CallSpan};
 
-/// Counts a call when it ends. Dropped before its end, it counts as `CANCELLED`: the client has left.
-pub(super) struct Watch {
+/// Records a call when it ends: metrics, access log and span. If dropped before, the call counts as `CANCELLED`: the client left.
+pub(super) struct CallObserver {
     namespace: Arc<Namespace>,
     method: Arc<Method>,
     context: Context,
@@ -28,7 +28,7 @@ pub(super) struct Watch {
     ended: bool,
 }
 
-impl Watch {
+impl CallObserver {
     pub(super) fn begin(
         namespace: Arc<Namespace>,
         method: Arc<Method>,
@@ -38,7 +38,7 @@ impl Watch {
         log: AccessLog,
     ) -> Self {
         namespace.meters.in_flight.inc();
-        // Disabled unless the log level asks for it; then the identifiers join our log to the caller's trace.
+        // Enabled at the log level `debug`. Then each line of the log has the identifiers of the caller's trace.
         let span = tracing::debug_span!(
             target: "prism::call",
             "call",
@@ -52,17 +52,17 @@ impl Watch {
         Self { namespace, method, context: context.without_metadata(), began, span, exported, log, ended: false }
     }
 
-    pub(super) fn span(&self) -> Scope {
-        Scope(self.span.clone())
+    pub(super) fn span(&self) -> SpanScope {
+        SpanScope(self.span.clone())
     }
 
     pub(super) fn authenticated(&mut self, principal: &Arc<Principal>) {
         self.context.principal = principal.clone();
     }
 
-    /// Counts the messages of a request stream as they are read.
+    /// Counts the messages of a request stream when they are read.
     pub(super) fn received(&self, input: Input) -> Input {
-        match (input, self.namespace.meters.of(&self.method, self.context.protocol)) {
+        match (input, self.namespace.meters.meter(&self.method, self.context.protocol)) {
             (Input::Stream(messages), Some(meter)) => {
                 let received = meter.received.clone();
                 Input::Stream(Box::pin(messages.inspect(move |item| {
@@ -84,10 +84,10 @@ impl Watch {
             return;
         }
         let took = self.began.elapsed();
-        if let Some(meter) = self.namespace.meters.of(&self.method, self.context.protocol) {
-            meter.ended(code, took);
+        if let Some(meter) = self.namespace.meters.meter(&self.method, self.context.protocol) {
+            meter.record_end(code, took);
         }
-        // Behind the count, so that whoever sees nothing in flight sees all that has been.
+        // After the count: a reader who sees no calls in flight sees all finished calls.
         self.namespace.meters.in_flight.dec();
         self.log.write(&self.context, &self.method, code, took, error);
         if let Some(span) = self.exported.take() {
@@ -96,50 +96,50 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for CallObserver {
     fn drop(&mut self) {
         self.finish(Code::Cancelled, None);
     }
 }
 
-/// A span to run a future in; free of cost where the span is disabled.
-pub(super) struct Scope(Span);
+/// A span in which a future runs. Costs nothing if the span is disabled.
+pub(super) struct SpanScope(Span);
 
-impl Scope {
+impl SpanScope {
     pub(super) async fn run<F: Future>(self, future: Pin<&mut F>) -> F::Output {
         if self.0.is_disabled() { future.await } else { future.instrument(self.0).await }
     }
 }
 
-/// The messages of a reply on their way out. Holds the call's permit, ends the stream at its deadline, and counts.
-pub(super) struct Observed {
+/// The message stream of a reply. Counts messages, holds the permit of the call, and ends the stream at its deadline.
+pub(super) struct ObservedStream {
     messages: Messages<Bytes>,
-    watch: Option<Watch>,
+    observer: Option<CallObserver>,
     deadline: Option<Pin<Box<Sleep>>>,
     ending: Pin<Box<WaitForCancellationFutureOwned>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Observed {
+impl ObservedStream {
     pub(super) fn new(
         messages: Messages<Bytes>,
-        watch: Watch,
+        observer: CallObserver,
         permit: OwnedSemaphorePermit,
         deadline: Option<Instant>,
         ending: CancellationToken,
     ) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
-        Self { messages, watch: Some(watch), deadline, ending: Box::pin(ending.cancelled_owned()), _permit: permit }
+        Self { messages, observer: Some(observer), deadline, ending: Box::pin(ending.cancelled_owned()), _permit: permit }
     }
 }
 
-impl Stream for Observed {
+impl Stream for ObservedStream {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
-        let Some(watch) = &self.watch else { return Poll::Ready(None) };
-        let _entered = watch.span.clone().entered();
-        // A stream that always has something to send would never get to wait for the timer, so the clock is asked.
+        let Some(observer) = &self.observer else { return Poll::Ready(None) };
+        let _entered = observer.span.clone().entered();
+        // A stream that is always ready would never poll the timer, so the clock is read.
         let late = self.deadline.as_ref().is_some_and(|deadline| deadline.deadline() <= tokio::time::Instant::now());
         let mut item = if late { Poll::Ready(Some(Err(Error::deadline_exceeded()))) } else { self.messages.as_mut().poll_next(poller) };
         if item.is_pending() && self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(poller).is_ready()) {
@@ -150,19 +150,20 @@ impl Stream for Observed {
         }
         match &item {
             Poll::Ready(Some(Ok(_))) => {
-                if let Some(meter) = self.watch.as_ref().and_then(|watch| watch.namespace.meters.of(&watch.method, watch.context.protocol))
+                if let Some(meter) =
+                    self.observer.as_ref().and_then(|observer| observer.namespace.meters.meter(&observer.method, observer.context.protocol))
                 {
                     meter.sent.inc();
                 }
             }
             Poll::Ready(Some(Err(error))) => {
-                if let Some(watch) = self.watch.take() {
-                    watch.end(error.code(), Some(error));
+                if let Some(observer) = self.observer.take() {
+                    observer.end(error.code(), Some(error));
                 }
             }
             Poll::Ready(None) => {
-                if let Some(watch) = self.watch.take() {
-                    watch.end(Code::Ok, None);
+                if let Some(observer) = self.observer.take() {
+                    observer.end(Code::Ok, None);
                 }
             }
             Poll::Pending => {}

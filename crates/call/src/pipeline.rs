@@ -1,4 +1,4 @@
-//! The steps that every call takes, whatever protocol it came in by.
+//! The steps of every call, independent of its protocol.
 
 use std::{
     pin::{Pin, pin},
@@ -13,13 +13,13 @@ use tracing::Instrument as _;
 
 use super::{
     Code, Context, Error, Input, KeyedCall, Method, Namespace, Output, Principal, Protocol, Reply, RequestId, TraceContext,
-    idempotency::{self, Once},
+    idempotency::{self, OnceCall},
     log::AccessLog,
-    observe::{Observed, Watch},
+    observe::{CallObserver, ObservedStream},
     span::Tracer,
 };
 
-/// A call as an edge hands it over: routed to a namespace and an RPC, not yet looked at.
+/// A call from an edge: routed to a namespace and an RPC, and not checked yet.
 pub struct Incoming {
     /// Wire protocol.
     pub protocol: Protocol,
@@ -27,7 +27,7 @@ pub struct Incoming {
     pub method: Arc<Method>,
     /// Metadata of the caller.
     pub headers: HeaderMap,
-    /// Time that the caller gives, as its protocol's header says, or what is wrong with that header.
+    /// The timeout in the header of the protocol, or the error in that header.
     pub timeout: Result<Option<Duration>, Error>,
 }
 
@@ -37,13 +37,13 @@ pub struct Pipeline {
     ending: CancellationToken,
     /// Exports the spans of calls.
     tracer: Option<Tracer>,
-    /// Calls that go on without their callers.
+    /// Calls that continue after their callers left.
     tasks: TaskTracker,
 }
 
 impl Pipeline {
-    /// A pipeline that writes this access log. When `ending` is cancelled, streams that have nothing to send end with
-    /// `UNAVAILABLE SHUTTING_DOWN`, so that a drain finishes; their clients resume elsewhere with their last cursor.
+    /// Creates a pipeline with this access log. When `ending` is cancelled, streams that have nothing to send end with
+    /// `UNAVAILABLE SHUTTING_DOWN`, so that a drain finishes. Their clients resume on another gateway with their last cursor.
     pub fn new(log: AccessLog, ending: CancellationToken) -> Self {
         Self { log, ending, tracer: None, tasks: TaskTracker::new() }
     }
@@ -55,27 +55,27 @@ impl Pipeline {
         self
     }
 
-    /// Waits for the calls that go on although their callers have left. For the end of a drain: no more calls come.
-    pub async fn finished(&self) {
+    /// Waits for the calls that continue after their callers left. Call it at the end of a drain, when no new calls arrive.
+    pub async fn wait_for_background_calls(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// Takes a call through all steps. The order matters:
+    /// Runs all steps of a call. The order matters:
     ///
-    /// 1. *Identify* (request id, trace) comes first, so that every refusal below can be found again.
-    /// 2. *Watch* (metrics, span, access log) wraps everything below, so that refusals are counted too. It ends when the
-    ///    reply's last message has been sent, failed, or been dropped by a client that left.
-    /// 3. *Authenticate* before anything that costs, so that strangers can't use up limits.
-    /// 4. *Limit*: a permit of the namespace, held to the end of the reply.
-    /// 5. *Deadline* around the rest: a client that sends slowly and a backend that answers slowly both end with it, and
-    ///    the work is dropped when nobody waits for it.
+    /// 1. *Identify* (request id, trace) comes first, so that every refusal below has them.
+    /// 2. *Observe* (metrics, span, access log) wraps everything below, so that refusals are counted too. It ends when the
+    ///    last message of the reply is sent, fails, or is dropped because the client left.
+    /// 3. *Authenticate* before anything expensive, so that unauthenticated callers can't exhaust limits.
+    /// 4. *Limit*: acquire a permit of the namespace, and hold it until the reply ends.
+    /// 5. *Deadline* around the rest: it bounds a client that sends slowly and a backend that responds slowly. Work without a
+    ///    waiting caller is dropped.
     /// 6. *Read* the request, refusing a message that is too large.
-    /// 7. *Do it once*, if it has an idempotency key: behind the limits, so that replies from the record cost a permit too, and
-    ///    in a task of its own, so that a caller who leaves does not leave the record without an outcome.
+    /// 7. *Deduplicate* a call with an idempotency key: after the limits, so that a replayed reply needs a permit too, and in a
+    ///    separate task, so that the outcome is recorded even if the caller leaves.
     /// 8. *Handle* it.
     ///
-    /// `read` yields the messages; it is first polled when the call has got that far.
+    /// `read` returns the messages. It is not polled before step 6.
     pub async fn call(
         &self,
         namespace: &Arc<Namespace>,
@@ -98,28 +98,28 @@ impl Pipeline {
             metadata: headers,
         };
         let request_id = context.request_id.clone();
-        let mut watch = Watch::begin(namespace.clone(), method.clone(), &context, span, began, self.log);
-        let span = watch.span();
-        // Futures are pinned where they are made and lent from there: one that is handed over is kept twice in the state of the
-        // call, and the state is moved about for every request.
+        let mut observer = CallObserver::begin(namespace.clone(), method.clone(), &context, span, began, self.log);
+        let span = observer.span();
+        // Futures are pinned where they are created, and passed by reference. A future that is passed by value would be stored twice
+        // in the state of the call, which is moved for every request.
         let result = {
             let steps = pin!(async {
                 context.principal = authenticate(&context)?;
-                watch.authenticated(&context.principal);
+                observer.authenticated(&context.principal);
                 let permit = namespace.permits.clone().try_acquire_owned().map_err(|_| too_many_calls(namespace))?;
                 context.deadline = deadline(namespace, &method, began, timeout?);
                 let key = idempotency::key(namespace, &method, &context.metadata)?;
                 let work = pin!(async {
                     let input = read.await?;
-                    limit_size(namespace, &input)?;
-                    let input = watch.received(input);
+                    check_size(namespace, &input)?;
+                    let input = observer.received(input);
                     match key {
                         None => Ok((namespace.handler.handle(&context, &method, input).await?, permit)),
-                        // Boxed, so that calls without a key carry no room for it.
+                        // Boxed, so that calls without a key do not reserve space for it.
                         Some(key) => Box::pin(self.once(namespace, &context, &method, key, input, permit)).await,
                     }
                 });
-                within(context.deadline, work).await
+                with_deadline(context.deadline, work).await
             });
             span.run(steps).await
         };
@@ -127,17 +127,17 @@ impl Pipeline {
             Ok((mut reply, permit)) => {
                 reply.output = match reply.output {
                     Output::One(bytes) => {
-                        watch.end(Code::Ok, None);
+                        observer.end(Code::Ok, None);
                         Output::One(bytes)
                     }
                     Output::Stream(messages) => {
-                        Output::Stream(Box::pin(Observed::new(messages, watch, permit, context.deadline, self.ending.clone())))
+                        Output::Stream(Box::pin(ObservedStream::new(messages, observer, permit, context.deadline, self.ending.clone())))
                     }
                 };
                 Answer { request_id, result: Ok(reply) }
             }
             Err(error) => {
-                watch.end(error.code(), Some(&error));
+                observer.end(error.code(), Some(&error));
                 Answer { request_id, result: Err(error) }
             }
         }
@@ -145,42 +145,42 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// Does a call with an idempotency key in a task of its own. The permit goes along: a caller who leaves frees nothing.
+    /// Runs a call with an idempotency key in a separate task. The task owns the permit, so it stays taken if the caller leaves.
     async fn once(
         &self,
         namespace: &Arc<Namespace>,
         context: &Context,
         method: &Arc<Method>,
-        (replays, key): idempotency::Key,
+        (store, key): idempotency::Key,
         input: Input,
         permit: OwnedSemaphorePermit,
     ) -> Result<(Reply, OwnedSemaphorePermit), Error> {
         let call = KeyedCall { key, method: method.clone(), message: input.bytes().await? };
-        let once = Once { replays, namespace: namespace.clone(), context: context.clone(), call };
+        let once = OnceCall { store, namespace: namespace.clone(), context: context.clone(), call };
         let task = self.tasks.spawn(async move { (once.run().await, permit) }.in_current_span());
-        let (result, permit) = task.await.map_err(|error| Error::internal("the call broke off").with_source(error))?;
+        let (result, permit) = task.await.map_err(|error| Error::internal("the task of the call failed").with_source(error))?;
         Ok((result?, permit))
     }
 }
 
-/// What a call came to.
+/// The result of a call.
 pub struct Answer {
-    /// Goes back to the caller as `x-request-id`.
+    /// Returned to the caller as `x-request-id`.
     pub request_id: RequestId,
-    /// The reply, or why there is none.
+    /// The reply or the error.
     pub result: Result<Reply, Error>,
 }
 
-/// No namespace asks for authentication yet, so everybody is anonymous.
-#[expect(clippy::unnecessary_wraps, reason = "methods of authentication can refuse")]
+/// Returns the anonymous caller: no namespace requires authentication yet.
+#[expect(clippy::unnecessary_wraps, reason = "authentication methods can refuse a caller")]
 fn authenticate(_context: &Context) -> Result<Arc<Principal>, Error> {
     Ok(Principal::anonymous())
 }
 
-fn limit_size(namespace: &Namespace, input: &Input) -> Result<(), Error> {
+fn check_size(namespace: &Namespace, input: &Input) -> Result<(), Error> {
     match input {
         Input::One(bytes) if bytes.len() > namespace.limits.max_message_bytes => Err(message_too_large(namespace.limits.max_message_bytes)),
-        // Edges decode streams with the same limit for each message.
+        // Edges apply the same limit to each message of a stream.
         _ => Ok(()),
     }
 }
@@ -205,7 +205,7 @@ fn too_many_calls(namespace: &Namespace) -> Error {
     .with_retry_after(Duration::from_millis(100))
 }
 
-/// A unary call always has a deadline; a stream has one if its client asks for it.
+/// Returns the deadline. A unary call always has one; a stream has one if its client sets it.
 fn deadline(namespace: &Namespace, method: &Method, began: Instant, timeout: Option<Duration>) -> Option<Instant> {
     let limits = &namespace.limits;
     let unary = !method.client_streaming && !method.server_streaming;
@@ -213,7 +213,7 @@ fn deadline(namespace: &Namespace, method: &Method, began: Instant, timeout: Opt
     began.checked_add(timeout.min(limits.max_timeout))
 }
 
-async fn within<T>(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
+async fn with_deadline<T>(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(Error::deadline_exceeded())),
         None => work.await,

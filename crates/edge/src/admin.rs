@@ -8,29 +8,29 @@ use tokio_util::sync::CancellationToken;
 
 use prism_call::{Error, Metrics};
 
-/// Asks a backend, or another gateway, whether it can be reached.
+/// Checks whether a backend or a remote gateway can be reached.
 pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
-/// No probe may take longer.
+/// Timeout of one probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the pages tell of.
+/// The state that the pages show.
 #[derive(Clone)]
 pub struct Admin {
     /// The gateway's metrics.
     pub metrics: Metrics,
-    /// What calls depend on, each with the words that name it, as `backend redis-main`.
+    /// Probes of everything that calls depend on, each with its name, for example `backend redis-main`.
     pub probes: Arc<Vec<(String, Probe)>>,
-    /// Set when the gateway begins to end.
+    /// Cancelled when the drain begins.
     pub draining: CancellationToken,
 }
 
-/// The pages.
+/// Returns the router of the pages.
 pub fn router(admin: Admin) -> Router {
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(metrics)).with_state(admin)
 }
 
-/// 200 if calls have a chance: not draining, and every backend and every remote answers. A line for each that does not.
+/// Responds with 200 if the gateway is not draining, and every backend and every remote can be reached. Otherwise with one line for each problem.
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     if admin.draining.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());

@@ -1,4 +1,4 @@
-//! The body of a response, without a box where one is not needed.
+//! The body of a response. Only streams are boxed.
 
 use std::{
     pin::Pin,
@@ -9,33 +9,33 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-/// Any error of a body.
+/// The error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a response.
 #[derive(Default)]
 pub enum Body {
-    /// Nothing.
+    /// No body.
     #[default]
     Empty,
-    /// Bytes that are there, and trailers behind them.
+    /// Bytes that are known at once, with optional trailers.
     Whole {
         /// The bytes; taken when sent.
         data: Option<Bytes>,
         /// The trailers; taken when sent.
         trailers: Option<Box<HeaderMap>>,
     },
-    /// Anything else.
+    /// A body that is produced while it is read.
     Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
 }
 
 impl Body {
-    /// Bytes and no trailers.
+    /// Creates a body of bytes without trailers.
     pub fn full(data: impl Into<Bytes>) -> Self {
         Self::Whole { data: Some(data.into()), trailers: None }
     }
 
-    /// A body that comes as it is read.
+    /// Creates a body that is produced while it is read.
     pub fn stream<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,

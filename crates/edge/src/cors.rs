@@ -1,4 +1,4 @@
-//! Cross-origin requests (Fetch standard, "CORS protocol"): which web pages may call, and what they may see of the answer.
+//! Cross-origin requests (Fetch standard, "CORS protocol"): which web pages may call, and which response headers they may read.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
@@ -11,29 +11,29 @@ use http::{
 use super::body::Body;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-/// What clients of gRPC-Web and REST send. A preflight that names other headers is answered with those too.
+/// The request headers of gRPC-Web and REST clients. Other headers that a preflight request names are allowed too.
 const HEADERS: &str = "content-type, x-grpc-web, x-user-agent, grpc-timeout, authorization, accept, if-match, if-none-match, \
      x-prism-namespace, x-request-id, x-request-timeout, connect-timeout-ms, traceparent, tracestate";
-/// What scripts may read of every answer; trailers that became headers are added to it.
+/// The response headers that scripts may read. Headers of the call itself are added.
 const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, grpc-encoding, etag, location, retry-after, x-request-id";
 
-/// Tells whether a page of this origin may call.
+/// Decides whether a page of this origin may call.
 pub type AllowsOrigin = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// The policy of a listener.
+/// The CORS policy of a listener.
 pub struct Cors {
     allows: AllowsOrigin,
     max_age: HeaderValue,
 }
 
 impl Cors {
-    /// `allows` decides on the value of an `Origin` header; browsers may remember it for `max_age_seconds`.
+    /// Creates a policy. `allows` gets the value of an `Origin` header. Browsers may cache its decision for `max_age_seconds`.
     pub fn new(allows: AllowsOrigin, max_age_seconds: u64) -> Self {
         Self { allows, max_age: HeaderValue::from(max_age_seconds) }
     }
 
-    /// The answer to a preflight request; `None`: it is none. A page that may not call gets no CORS headers, and its browser
-    /// tells it so.
+    /// Returns the response to a preflight request, or `None` if it is not one. A page that may not call gets no CORS headers, so its
+    /// browser reports an error.
     pub(super) fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
         let headers = request.headers();
         if request.method() != Method::OPTIONS || !headers.contains_key(ORIGIN) || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
@@ -55,13 +55,13 @@ impl Cors {
         Some(response)
     }
 
-    /// The origin of a request, if it has one that may call.
+    /// Returns the origin of a request if it may call.
     pub(super) fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(ORIGIN)?;
         (self.allows)(origin.to_str().ok()?).then(|| origin.clone())
     }
 
-    /// Lets the page read the answer, with all headers that the call itself has set.
+    /// Lets the page read the response and all headers that the call itself set.
     pub(super) fn expose(origin: HeaderValue, headers: &mut HeaderMap) {
         let own = headers.keys().filter(|name| is_own(name)).map(HeaderName::as_str);
         let exposed = std::iter::once(EXPOSED).chain(own).collect::<Vec<_>>().join(", ");

@@ -1,5 +1,5 @@
-//! The edge: listeners, and one module for each wire protocol. All of them are spoken on every listener; content type and
-//! path tell them apart.
+//! The edge: listeners, and one module for each wire protocol. Every listener serves all protocols; content type and path
+//! distinguish them.
 
 pub mod admin;
 mod body;
@@ -29,20 +29,20 @@ pub use socket::Unread;
 
 use prism_call::Pipeline;
 
-/// What one listener serves.
+/// Everything that one listener serves.
 pub struct Edge {
-    /// Every call goes through it.
+    /// The pipeline of all calls.
     pub pipeline: Arc<Pipeline>,
-    /// Namespaces by protocol, host and path.
+    /// The namespaces by protocol, host and path.
     pub bindings: Bindings,
-    /// Services about the gateway itself: health and reflection.
+    /// The services of the gateway itself: health and reflection.
     pub services: Services,
-    /// Which web pages may call.
+    /// The CORS policy.
     pub cors: Cors,
 }
 
 impl Edge {
-    /// Answers one request. What the client may still be sending behind its answer is told in `unread`.
+    /// Serves one request. Sets `unread` if the client may still be sending its body after the response.
     pub async fn serve<B>(self: &Arc<Self>, request: Request<B>, unread: &Unread) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -52,21 +52,21 @@ impl Edge {
             return preflight;
         }
         let allowed_origin = self.cors.allowed(request.headers());
-        let (request, remainder) = remainder::lend(request, unread);
+        let (request, remainder) = remainder::track(request, unread);
         let mut response = match grpc::wire(request.headers()) {
-            Some(wire) => match self.services.of(request.uri().path()) {
+            Some(wire) => match self.services.find(request.uri().path()) {
                 Some(service) => service.serve(request, wire).await,
                 None => grpc::serve(self, request, wire).await,
             },
             None if self.bindings.is_rpc(request.uri().path()) => {
-                // Its body comes back when it is dropped.
+                // Dropping the request returns its body to `remainder`.
                 drop(request);
                 grpc::unsupported_type()
             }
             None => rest::serve(self, request).await,
         };
         if let Some(remainder) = remainder {
-            remainder.skip().await;
+            remainder.discard().await;
         }
         if let Some(origin) = allowed_origin {
             Cors::expose(origin, response.headers_mut());

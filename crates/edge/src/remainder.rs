@@ -1,7 +1,7 @@
-//! What a client still sends when its answer is ready.
+//! The part of a request body that is unread when the response is ready.
 //!
-//! HTTP/1.1 has no way to answer and refuse the rest: the connection can't go on behind it. So what is under way is read and dropped
-//! first, within bounds; what is left even then is the [`Socket`](super::socket::Socket)'s business.
+//! An HTTP/1.1 server can't refuse the rest of a body and keep the connection. So the rest is read and discarded first, within bounds.
+//! The [`Socket`](super::socket::Socket) handles what is left after that.
 
 use std::{
     pin::Pin,
@@ -20,61 +20,61 @@ use http_body_util::BodyExt as _;
 
 use super::socket::Unread;
 
-/// Bytes that are read at most.
-const MOST: usize = 16 << 20;
-/// How long that may take.
-const LONGEST: Duration = Duration::from_secs(5);
-/// A client that sends nothing for so long is not blocked by sending, and reads its answer.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Maximum bytes that are discarded.
+const MAX_DISCARDED_BYTES: usize = 16 << 20;
+/// Maximum time for discarding.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+/// A client that sends nothing for this time is not blocked in sending, so it reads its response.
+const SILENCE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The body of a request; comes back when it is dropped before its end.
-pub struct Lent<B: HttpBody> {
-    /// Taken at its end.
+/// The body of a request. It returns to its [`Remainder`] if it is dropped before its end.
+pub struct TrackedBody<B: HttpBody> {
+    /// `None` after its end.
     body: Option<B>,
-    lender: Option<Arc<Shared<B>>>,
+    owner: Option<Arc<Shared<B>>>,
 }
 
 struct Shared<B> {
-    back: Mutex<Option<B>>,
-    /// Whether the client was asked for the body.
-    wanted: AtomicBool,
-    /// What the connection is told.
+    returned: Mutex<Option<B>>,
+    /// Whether the body was polled, so that hyper sent `100 Continue` if the client waits for it.
+    polled: AtomicBool,
+    /// Tells the connection whether the body has unread bytes.
     unread: Unread,
 }
 
-/// Where a body comes back to.
+/// Gets the body back when it is dropped before its end.
 pub struct Remainder<B> {
     shared: Arc<Shared<B>>,
-    /// The client waits to be asked before it sends (RFC 9110, section 10.1.1).
-    expects: bool,
+    /// Whether the client waits for `100 Continue` before it sends (RFC 9110, section 10.1.1).
+    expects_continue: bool,
 }
 
-/// Lends the body to those who answer the request. There is nothing to care for where a stream can be reset, and where there is
-/// no body.
-pub fn lend<B: HttpBody>(request: Request<B>, unread: &Unread) -> (Request<Lent<B>>, Option<Remainder<B>>) {
-    let expects = request.headers().contains_key(header::EXPECT);
-    // What came before it has been read, or this request could not have been.
+/// Tracks the body of a request. Returns no remainder for HTTP/2, which can reset a stream, and for requests without a body.
+pub fn track<B: HttpBody>(request: Request<B>, unread: &Unread) -> (Request<TrackedBody<B>>, Option<Remainder<B>>) {
+    let expects_continue = request.headers().contains_key(header::EXPECT);
+    // All earlier requests were read, because this request could be read.
     unread.set(false);
-    let none = request.version() == Version::HTTP_2 || request.body().is_end_stream();
-    let shared = (!none).then(|| Arc::new(Shared { back: Mutex::new(None), wanted: AtomicBool::new(false), unread: unread.clone() }));
-    let lender = shared.clone();
-    (request.map(|body| Lent { body: Some(body), lender }), shared.map(|shared| Remainder { shared, expects }))
+    let needs_none = request.version() == Version::HTTP_2 || request.body().is_end_stream();
+    let shared =
+        (!needs_none).then(|| Arc::new(Shared { returned: Mutex::new(None), polled: AtomicBool::new(false), unread: unread.clone() }));
+    let owner = shared.clone();
+    (request.map(|body| TrackedBody { body: Some(body), owner }), shared.map(|shared| Remainder { shared, expects_continue }))
 }
 
 impl<B> Remainder<B>
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
-    /// Reads and drops what is under way. A body that is still in use stays untouched.
-    pub async fn skip(self) {
-        if self.expects && !self.shared.wanted.load(Ordering::Relaxed) {
+    /// Reads and discards the rest of the body. Does nothing if the body is still in use.
+    pub async fn discard(self) {
+        if self.expects_continue && !self.shared.polled.load(Ordering::Relaxed) {
             return;
         }
-        let Some(mut body) = self.shared.back.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(mut body) = self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let read = async {
-            let mut left = MOST;
+            let mut left = MAX_DISCARDED_BYTES;
             while left > 0 {
-                match tokio::time::timeout(PAUSE, body.frame()).await {
+                match tokio::time::timeout(SILENCE_TIMEOUT, body.frame()).await {
                     Ok(Some(Ok(frame))) => left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len)),
                     Ok(None) => {
                         self.shared.unread.set(false);
@@ -84,12 +84,12 @@ where
                 }
             }
         };
-        // Whatever it came to, the answer goes out now.
-        let _ = tokio::time::timeout(LONGEST, read).await;
+        // The response is sent now, whether or not the whole body was read.
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, read).await;
     }
 }
 
-impl<B> HttpBody for Lent<B>
+impl<B> HttpBody for TrackedBody<B>
 where
     B: HttpBody + Unpin,
 {
@@ -99,8 +99,8 @@ where
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        if let Some(lender) = &this.lender {
-            lender.wanted.store(true, Ordering::Relaxed);
+        if let Some(owner) = &this.owner {
+            owner.polled.store(true, Ordering::Relaxed);
         }
         let frame = Pin::new(body).poll_frame(context);
         if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
@@ -118,11 +118,11 @@ where
     }
 }
 
-impl<B: HttpBody> Drop for Lent<B> {
+impl<B: HttpBody> Drop for TrackedBody<B> {
     fn drop(&mut self) {
-        if let (Some(body), Some(lender)) = (self.body.take(), &self.lender) {
-            lender.unread.set(!body.is_end_stream());
-            *lender.back.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        if let (Some(body), Some(owner)) = (self.body.take(), &self.owner) {
+            owner.unread.set(!body.is_end_stream());
+            *owner.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
         }
     }
 }

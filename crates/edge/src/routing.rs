@@ -1,4 +1,4 @@
-//! Which namespace a request on a listener is for.
+//! Finds the namespace of a request on a listener.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,20 +8,20 @@ use super::rest::{Documentation, Routes};
 use prism_call::{Code, Error, Method, Namespace};
 use prism_frontend::mapping::Api;
 
-/// Names the namespace of a gRPC call, where host and path do not.
+/// The metadata that names the namespace of a gRPC call, if host and path do not.
 pub const NAMESPACE_HEADER: &str = "x-prism-namespace";
 
 /// One frontend of one namespace on one listener.
 pub struct Binding {
-    /// Only requests to this host; `None`: to any.
+    /// The host of the requests; `None`: any host.
     pub host: Option<String>,
-    /// Begins with `/`, does not end with it; empty: the root.
+    /// Starts with `/` and does not end with it. Empty: the root.
     pub base_path: String,
-    /// Where the calls go.
+    /// The namespace of the calls.
     pub namespace: Arc<Namespace>,
-    /// How requests are read.
+    /// The protocol.
     pub frontend: Frontend,
-    /// What HTTP routes tell of themselves, if they shall.
+    /// The documentation of the HTTP routes, if it is enabled.
     pub documentation: Option<Documentation>,
 }
 
@@ -31,7 +31,7 @@ pub enum Frontend {
     Grpc,
     /// gRPC-Web.
     GrpcWeb,
-    /// HTTP routes with JSON, as a service's annotations describe them.
+    /// HTTP routes with JSON, from the annotations of a service.
     Rest(Arc<Routes>),
     /// HTTP routes of a definition.
     Mapped(Arc<Api>),
@@ -40,18 +40,18 @@ pub enum Frontend {
 /// All bindings of one listener.
 #[derive(Default)]
 pub struct Bindings {
-    /// The RPCs of all services that are served here, by path.
+    /// The RPCs of all services of the listener, by path.
     methods: HashMap<String, Arc<Method>>,
     grpc: ServiceTable,
     grpc_web: ServiceTable,
     rest: Hosts<RestBinding>,
 }
 
-/// What is bound to hosts.
+/// Bindings by host.
 struct Hosts<T> {
-    /// To any.
+    /// Bindings for any host.
     any: Vec<T>,
-    /// To one; mostly there is none.
+    /// Bindings for one host; usually empty.
     own: HashMap<String, Vec<T>>,
 }
 
@@ -62,8 +62,8 @@ impl<T> Default for Hosts<T> {
 }
 
 impl<T> Hosts<T> {
-    /// What is bound to this host, or to any.
-    fn of(&mut self, host: Option<String>) -> &mut Vec<T> {
+    /// Returns the bindings for this host, or for any host.
+    fn entry(&mut self, host: Option<String>) -> &mut Vec<T> {
         match host {
             Some(host) => self.own.entry(host).or_default(),
             None => &mut self.any,
@@ -74,7 +74,7 @@ impl<T> Hosts<T> {
         self.own.values().flatten().chain(&self.any)
     }
 
-    /// First what is bound to the very host of a request, then what is bound to any.
+    /// Returns the bindings for the host of a request, then those for any host.
     fn candidates(&self, uri: &Uri, headers: &HeaderMap) -> impl Iterator<Item = &Vec<T>> + use<'_, T> {
         let own = if self.own.is_empty() { None } else { host(uri, headers).and_then(|host| self.own.get(&host.to_ascii_lowercase())) };
         own.into_iter().chain([&self.any])
@@ -83,35 +83,35 @@ impl<T> Hosts<T> {
 
 /// HTTP routes under a base path.
 pub struct RestBinding {
-    /// Begins with `/`, does not end with it; empty: the root.
+    /// Starts with `/` and does not end with it. Empty: the root.
     pub base_path: String,
-    /// Where the calls go.
+    /// The namespace of the calls.
     pub namespace: Arc<Namespace>,
-    /// Other namespaces that a path parameter may choose.
+    /// Further namespaces that a path parameter can select.
     pub others: Vec<Arc<Namespace>>,
     /// The routes, below the base path.
     pub routes: RestRoutes,
-    /// The pages about them, below the base path too, where no route has their path.
+    /// The documentation pages below the base path. Routes take precedence.
     pub documentation: Option<Documentation>,
 }
 
 /// The routes of an API.
 #[derive(Clone)]
 pub enum RestRoutes {
-    /// Of a service's annotations.
+    /// From the annotations of a service.
     Annotated(Arc<Routes>),
-    /// Of a definition.
+    /// From a definition.
     Mapped(Arc<Api>),
 }
 
 impl RestBinding {
-    /// The namespace of that name, among those that a path parameter may choose.
-    pub fn chosen(&self, name: &str) -> Option<&Arc<Namespace>> {
+    /// Returns the namespace of that name, if a path parameter can select it.
+    pub fn select_namespace(&self, name: &str) -> Option<&Arc<Namespace>> {
         std::iter::once(&self.namespace).chain(&self.others).find(|namespace| &*namespace.name == name)
     }
 
-    /// Whether a namespace joins this binding: its definition lets a path parameter choose.
-    fn joins(&self, base_path: &str, routes: &RestRoutes) -> bool {
+    /// Tells whether a namespace can share this binding, because a path parameter of the definition selects the namespace.
+    fn can_share(&self, base_path: &str, routes: &RestRoutes) -> bool {
         match (&self.routes, routes) {
             (RestRoutes::Mapped(one), RestRoutes::Mapped(other)) => {
                 one.namespace.is_some() && one.name == other.name && self.base_path == base_path
@@ -121,14 +121,14 @@ impl RestBinding {
     }
 }
 
-/// Namespaces that are reached by a service's own path.
+/// The namespaces that are reached by the path of a gRPC service.
 #[derive(Default)]
 struct ServiceTable {
     hosts: Hosts<(String, Arc<Namespace>)>,
 }
 
 impl Bindings {
-    /// The table of these bindings.
+    /// Builds the tables of these bindings.
     pub fn new(bindings: Vec<Binding>) -> Self {
         let mut table = Self::default();
         for Binding { host, base_path, namespace, frontend, documentation } in bindings {
@@ -137,8 +137,8 @@ impl Bindings {
                 table.methods.entry(method.path.clone()).or_insert_with(|| method.clone());
             }
             match frontend {
-                Frontend::Grpc => table.grpc.hosts.of(host).push((base_path, namespace)),
-                Frontend::GrpcWeb => table.grpc_web.hosts.of(host).push((base_path, namespace)),
+                Frontend::Grpc => table.grpc.hosts.entry(host).push((base_path, namespace)),
+                Frontend::GrpcWeb => table.grpc_web.hosts.entry(host).push((base_path, namespace)),
                 Frontend::Rest(routes) => {
                     table.add(
                         host,
@@ -154,21 +154,21 @@ impl Bindings {
             }
         }
         for bindings in table.rest.own.values_mut().chain([&mut table.rest.any]) {
-            // The longest base path that fits wins.
+            // The longest matching base path wins.
             bindings.sort_by_key(|binding| std::cmp::Reverse(binding.base_path.len()));
         }
         table
     }
 
     fn add(&mut self, host: Option<String>, binding: RestBinding) {
-        let bindings = self.rest.of(host);
-        match bindings.iter_mut().find(|known| known.joins(&binding.base_path, &binding.routes)) {
+        let bindings = self.rest.entry(host);
+        match bindings.iter_mut().find(|known| known.can_share(&binding.base_path, &binding.routes)) {
             Some(known) => known.others.push(binding.namespace),
             None => bindings.push(binding),
         }
     }
 
-    /// The RPC and the namespace of a gRPC or gRPC-Web request.
+    /// Finds the RPC and the namespace of a gRPC or gRPC-Web request.
     pub fn service(&self, web: bool, uri: &Uri, headers: &HeaderMap) -> Result<(Arc<Method>, Arc<Namespace>), Error> {
         let table = if web { &self.grpc_web } else { &self.grpc };
         let (base_path, rpc_path) = split_rpc(uri.path());
@@ -177,7 +177,7 @@ impl Bindings {
         Ok((method.clone(), namespace))
     }
 
-    /// Whether this is the path of an RPC that is served here.
+    /// Tells whether this is the path of an RPC of the listener.
     pub fn is_rpc(&self, path: &str) -> bool {
         self.methods.contains_key(split_rpc(path).1)
     }
@@ -191,8 +191,8 @@ impl Bindings {
         }
     }
 
-    /// The bindings that a REST request may be for, and the path below each one's base: those of its own host first, then
-    /// those with the longest base path.
+    /// Returns the candidate bindings of a REST request, with the path below their base: first those of its host, and the longest base
+    /// paths first.
     pub fn rest<'a, 'b>(&'a self, uri: &'b Uri, headers: &HeaderMap) -> impl Iterator<Item = (&'a RestBinding, &'b str)> + use<'a, 'b> {
         let path = uri.path();
         self.rest.candidates(uri, headers).flatten().filter_map(move |binding| {
@@ -204,7 +204,7 @@ impl Bindings {
         })
     }
 
-    /// Where the paths of REST begin for this host.
+    /// Returns the base paths of REST for the host of a request.
     pub fn rest_bases(&self, uri: &Uri, headers: &HeaderMap) -> Vec<&str> {
         let mut bases: Vec<_> = self.rest.candidates(uri, headers).flatten().map(|binding| binding.base_path.as_str()).collect();
         bases.sort_unstable();
@@ -212,7 +212,7 @@ impl Bindings {
         bases
     }
 
-    /// Full names of the services that gRPC clients find here.
+    /// Returns the full names of all gRPC services of the listener.
     pub fn services(&self) -> Vec<String> {
         let mut names: Vec<_> = self.grpc.hosts.all().map(|(_, namespace)| namespace.service.clone()).collect();
         names.sort();
@@ -222,8 +222,8 @@ impl Bindings {
 }
 
 impl ServiceTable {
-    /// In this order: the header, the base path, a host of the namespace's own, the only namespace with this service, the
-    /// namespace called `default`.
+    /// Finds the namespace by, in this order: the header, the base path, a host of the namespace, the only namespace with the service,
+    /// and the name `default`.
     fn find(&self, uri: &Uri, base_path: &str, headers: &HeaderMap, method: &Method) -> Result<Arc<Namespace>, Error> {
         if let Some(name) = headers.get(NAMESPACE_HEADER) {
             return self
@@ -278,7 +278,7 @@ impl ServiceTable {
         Error::new(
             Code::InvalidArgument,
             "NAMESPACE_REQUIRED",
-            format!("several namespaces serve {}; say which in the metadata {NAMESPACE_HEADER}: {names}", method.service),
+            format!("several namespaces serve {}; name one in the metadata {NAMESPACE_HEADER}: {names}", method.service),
         )
         .with_violation(NAMESPACE_HEADER, format!("must be one of {names}"))
     }
@@ -301,7 +301,7 @@ fn split_rpc(path: &str) -> (&str, &str) {
     path.split_at(service_at)
 }
 
-/// The host without its port.
+/// Returns the host without its port.
 fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let authority = uri.host().or_else(|| headers.get(http::header::HOST).and_then(|value| value.to_str().ok()))?;
     // An IPv6 address keeps its brackets: [::1]:8980.
@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_path_is_what_stands_before_service_and_rpc() {
+    fn the_base_path_precedes_service_and_rpc() {
         assert_eq!(split_rpc("/a.B/C"), ("", "/a.B/C"));
         assert_eq!(split_rpc("/x/y/a.B/C"), ("/x/y", "/a.B/C"));
         assert_eq!(split_rpc("/C"), ("", "/C"));

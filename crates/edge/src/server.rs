@@ -1,4 +1,4 @@
-//! Listeners: they accept connections, tell HTTP/1.1 from HTTP/2 (by prior knowledge, or by ALPN under TLS), and end properly.
+//! Listeners: they accept connections, detect HTTP/1.1 and HTTP/2 (by prior knowledge, or by ALPN with TLS), and shut down gracefully.
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,20 +22,20 @@ use super::{
 };
 use prism_call::{Code, Error};
 
-/// How long a client may take for its TLS handshake, for its first bytes, and for the headers of a request.
+/// Timeout for the TLS handshake, for the first bytes of a connection, and for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// A quiet HTTP/2 connection is asked this often whether its client is alive.
+/// Interval of keep-alive pings on an idle HTTP/2 connection.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
-/// How long the client may take to answer that.
+/// Timeout for the response to a keep-alive ping.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Calls at the same time on one HTTP/2 connection.
+/// Maximum concurrent calls on one HTTP/2 connection.
 const MAX_CONCURRENT_STREAMS: u32 = 1000;
-/// Bytes of the headers of a request.
+/// Maximum bytes of the headers of a request.
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
-/// After the accept of a connection failed (mostly for want of file descriptors).
+/// Pause after accepting a connection failed, usually because no file descriptor was free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Certificate and key, as PEM files.
+/// Paths of certificate and key, as PEM files.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
     /// The certificate and its chain.
@@ -44,24 +44,24 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// A listener that has its port and does not accept yet.
+/// A listener that has bound its port and does not accept connections yet.
 pub struct Bound {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    /// Address with the port that was taken.
+    /// The bound address, with the real port.
     pub address: SocketAddr,
 }
 
-/// The two signals of an orderly end.
+/// The two signals of a graceful shutdown.
 #[derive(Clone, Default)]
 pub struct Drain {
-    /// No new connections and no new calls.
+    /// Stops new connections and new calls.
     pub begin: CancellationToken,
-    /// Connections that are left are cut.
+    /// Closes the remaining connections.
     pub cut: CancellationToken,
 }
 
-/// Takes the port. All that can be wrong with a listener is found here.
+/// Binds the port and loads certificate and key. All errors of a listener are found here.
 pub async fn bind(name: &str, address: SocketAddr, tls: Option<&TlsFiles>) -> Result<Bound, Error> {
     let tls = tls.map(|files| acceptor(name, files)).transpose()?;
     let listener = TcpListener::bind(address).await.map_err(|error| cannot_bind(name, address, error))?;
@@ -86,35 +86,35 @@ fn cannot_bind(name: &str, address: SocketAddr, error: io::Error) -> Error {
 }
 
 fn acceptor(name: &str, files: &TlsFiles) -> Result<TlsAcceptor, Error> {
-    let wrong = |file: &PathBuf, what: &str| {
+    let invalid = |file: &PathBuf, what: &str| {
         Error::new(Code::FailedPrecondition, "TLS_FILES", format!("listener {name}: {}: {what}", file.display()))
     };
     let chain: Vec<_> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
-        .map_err(|error| wrong(&files.certificate, &format!("no certificate can be read from it: {error}")))?;
+        .map_err(|error| invalid(&files.certificate, &format!("no certificate can be read from it: {error}")))?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| wrong(&files.key, &format!("no private key can be read from it: {error}")))?;
+        .map_err(|error| invalid(&files.key, &format!("no private key can be read from it: {error}")))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map(rustls::ConfigBuilder::<rustls::ServerConfig, _>::with_no_client_auth)
         .and_then(|builder| builder.with_single_cert(chain, key))
-        .map_err(|error| wrong(&files.certificate, &format!("does not fit the key {}: {error}", files.key.display())))?;
+        .map_err(|error| invalid(&files.certificate, &format!("does not fit the key {}: {error}", files.key.display())))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 impl Bound {
-    /// Whether clients have to speak TLS.
+    /// Tells whether clients must use TLS.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Accepts connections until the drain begins, then waits until the last has ended or is cut.
+    /// Accepts connections until the drain begins. Then waits until all connections have ended or are cut.
     pub async fn serve(self, edge: Arc<Edge>, drain: Drain) {
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        // Never with `pipeline_flush`: hyper then takes all that a stream has into memory, however slowly its client reads.
+        // Without `pipeline_flush`: with it, hyper buffers a whole stream in memory if its client reads slowly.
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
         builder
             .http2()
@@ -123,7 +123,7 @@ impl Bound {
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
             .max_header_list_size(MAX_HEADER_BYTES)
-            // Without it one slow stream would hold up the others of its connection.
+            // The fixed windows below keep one slow stream from blocking the other streams of its connection.
             .adaptive_window(false)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20);
@@ -140,7 +140,7 @@ impl Bound {
                     }
                 },
             };
-            // Small answers leave at once. A socket that has been closed meanwhile fails later, where it is handled.
+            // Sends small responses at once. If the socket was closed in the meantime, the next read reports it.
             let _ = stream.set_nodelay(true);
             let (edge, builder, watcher, tls) = (edge.clone(), builder.clone(), graceful.watcher(), self.tls.clone());
             let Drain { begin, cut } = drain.clone();
@@ -171,7 +171,7 @@ impl Bound {
 
 async fn handshake(tls: &TlsAcceptor, stream: TcpStream, drain: &CancellationToken) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
     let accepted = tokio::select! {
-        // No call can be lost yet.
+        // No call has started yet.
         () = drain.cancelled() => return None,
         accepted = tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)) => accepted,
     };

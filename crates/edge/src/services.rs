@@ -1,7 +1,7 @@
-//! Services about the gateway itself, on every listener: `grpc.health.v1.Health` and `grpc.reflection.v1.ServerReflection`.
+//! Services of the gateway itself, on every listener: `grpc.health.v1.Health` and `grpc.reflection.v1.ServerReflection`.
 //!
-//! They come from tonic, and stand beside the pipeline: they tell nothing of any namespace's data, and must answer also where
-//! a namespace refuses calls.
+//! They are tonic's, and do not use the pipeline: they expose no data of a namespace, and must respond even if a namespace refuses
+//! calls.
 
 use std::{
     convert::Infallible,
@@ -26,7 +26,7 @@ use prism_call::{Code, Error, proto};
 
 type Inner = BoxCloneSyncService<Request<TonicBody>, Response<TonicBody>, Infallible>;
 
-/// Reflection has a second copy of all contracts, so there is none until somebody asks.
+/// Reflection holds a second copy of all contracts, so it is created at the first request for it.
 type Reflection = LazyLock<Result<Inner, Arc<Error>>, Box<dyn FnOnce() -> Result<Inner, Arc<Error>> + Send>>;
 
 /// Health and reflection.
@@ -36,19 +36,20 @@ pub struct Services {
     ending: CancellationToken,
 }
 
-/// One of them.
+/// One of these services.
 pub(super) struct Service(Result<Inner, Arc<Error>>, CancellationToken);
 
 impl Services {
-    /// `names`: the full names of the services that the listener serves, which reflection lists. The reporter sets what health
-    /// answers; an empty service name stands for the gateway. When `ending` is cancelled, streams that have nothing to say end.
+    /// Creates the services. `names` are the full names of the services of the listener, which reflection lists. The reporter sets the
+    /// health status; an empty service name means the gateway. When `ending` is cancelled, idle streams end.
     pub fn new(names: Vec<String>, ending: CancellationToken) -> (Self, HealthReporter) {
         let (reporter, health) = tonic_health::server::health_reporter();
         let reflection = LazyLock::new(Box::new(move || reflection(&names)) as Box<_>);
         (Self { health: Inner::new(health), reflection, ending }, reporter)
     }
 
-    pub(super) fn of(&self, path: &str) -> Option<Service> {
+    /// Returns the service of a path.
+    pub(super) fn find(&self, path: &str) -> Option<Service> {
         let service = path.strip_prefix("/grpc.")?;
         let inner = if service.starts_with("health.v1.Health/") {
             Ok(self.health.clone())
@@ -91,20 +92,22 @@ impl Service {
             Err(error) => return *grpc::refuse(wire, &error),
         };
         match inner.call(request.map(TonicBody::new)).await {
-            Ok(response) => response.map(|body| Body::stream(Ending { body, signal: Box::pin(ending.cancelled_owned()), ended: false })),
+            Ok(response) => {
+                response.map(|body| Body::stream(BodyUntilShutdown { body, signal: Box::pin(ending.cancelled_owned()), ended: false }))
+            }
             Err(never) => match never {},
         }
     }
 }
 
-/// The body of an answer that ends when the gateway does: a client that watches health would hold up the drain to its timeout.
-struct Ending {
+/// A response body that ends when the gateway shuts down. Without it, a client that watches health would block the drain until its timeout.
+struct BodyUntilShutdown {
     body: TonicBody,
     signal: Pin<Box<WaitForCancellationFutureOwned>>,
     ended: bool,
 }
 
-impl HttpBody for Ending {
+impl HttpBody for BodyUntilShutdown {
     type Data = Bytes;
     type Error = Status;
 

@@ -1,11 +1,11 @@
-//! The socket of a connection, at its two ends, where nobody else watches.
+//! The socket of a connection, with a timeout at its beginning and a lingering close at its end.
 //!
-//! At its beginning: which HTTP a client speaks is told by its first bytes. From then on the versions have timeouts of their own;
-//! before, a client that says nothing would hold its connection for ever.
+//! Beginning: the first bytes tell the HTTP version. After them, hyper has timeouts for each version. Before them, a silent client would
+//! hold its connection forever.
 //!
-//! At its end: a socket that is closed while its client still sends is reset, and the client finds its connection broken before it has
-//! read the answer (RFC 9112, section 9.6). So only the sending side is closed first, and what still comes is dropped until the
-//! client has closed its own, within bounds.
+//! End: if a socket is closed while its client still sends, the kernel resets it, and the client may lose the response
+//! (RFC 9112, section 9.6). So only the sending side is closed first. Then incoming bytes are discarded, within bounds, until the client
+//! closes its side.
 
 use std::{
     io,
@@ -23,19 +23,19 @@ use tokio::{
     time::Sleep,
 };
 
-/// What an HTTP/2 connection begins with (RFC 9113, section 3.4); a byte that differs makes it HTTP/1.
+/// The preface of an HTTP/2 connection (RFC 9113, section 3.4). The first different byte means HTTP/1.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Bytes that are dropped at most after the last answer.
-const MOST_UNREAD: usize = 16 << 20;
-/// How long a client may take to close its side after the last answer. Tests wait for it.
+/// Maximum bytes that are discarded after the last response.
+const MAX_DISCARDED_BYTES: usize = 16 << 20;
+/// How long a client may take to close its side after the last response. Short in tests, which wait for it.
 const LINGER: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(5) };
 
-/// Whether the client of a connection may still be sending what nobody reads.
+/// Tells whether the client of a connection may still be sending bytes that are not read.
 #[derive(Clone, Default)]
 pub struct Unread(Arc<AtomicBool>);
 
 impl Unread {
-    /// Says so.
+    /// Sets the state.
     pub fn set(&self, unread: bool) {
         self.0.store(unread, Ordering::Relaxed);
     }
@@ -45,31 +45,31 @@ impl Unread {
     }
 }
 
-/// The socket of a connection. Reading fails when it is not clear in time which HTTP is spoken; closing waits for the client where
-/// something is unread.
+/// The socket of a connection. Reading fails if the HTTP version is not known in time. Closing waits for the client if bytes are
+/// unread.
 pub struct Socket<S> {
     stream: S,
     opening: Opening,
     unread: Unread,
-    /// There when the sending side is closed.
+    /// Set when the sending side is closed.
     lingering: Option<Lingering>,
 }
 
 struct Opening {
-    /// Gone when it is clear.
+    /// `None` when the HTTP version is known.
     timeout: Option<Pin<Box<Sleep>>>,
-    /// Bytes that have fitted the preface.
+    /// Number of bytes that match the preface.
     seen: usize,
 }
 
 struct Lingering {
     end: Pin<Box<Sleep>>,
-    /// Bytes that may still come.
+    /// Bytes that may still be discarded.
     left: usize,
 }
 
 impl<S> Socket<S> {
-    /// `timeout` is for its first bytes; requests say in `unread` what they have left.
+    /// Wraps a stream. `timeout` applies to its first bytes. Requests set `unread`.
     pub fn new(stream: S, timeout: Duration, unread: Unread) -> Self {
         let opening = Opening { timeout: Some(Box::pin(tokio::time::sleep(timeout))), seen: 0 };
         Self { stream, opening, unread, lingering: None }
@@ -77,7 +77,8 @@ impl<S> Socket<S> {
 }
 
 impl Opening {
-    fn look(&mut self, bytes: &[u8]) {
+    /// Compares bytes with the preface.
+    fn inspect(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if PREFACE.get(self.seen) != Some(byte) {
                 self.timeout = None;
@@ -92,7 +93,7 @@ impl Opening {
 }
 
 impl Lingering {
-    /// Ready when the client has closed its side, or was waited for long enough.
+    /// Is ready when the client has closed its side, or the bounds are reached.
     fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, context: &mut Context<'_>) -> Poll<()> {
         let mut space = [0; 8 << 10];
         while self.left > 0 && self.end.as_mut().poll(context).is_pending() {
@@ -117,7 +118,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
             if read.is_pending() && timeout.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            opening.look(buffer.filled().get(known..).unwrap_or_default());
+            opening.inspect(buffer.filled().get(known..).unwrap_or_default());
         }
         read
     }
@@ -140,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         if !unread.get() {
             return Poll::Ready(Ok(()));
         }
-        let lingering = lingering.get_or_insert_with(|| Lingering { end: Box::pin(tokio::time::sleep(LINGER)), left: MOST_UNREAD });
+        let lingering = lingering.get_or_insert_with(|| Lingering { end: Box::pin(tokio::time::sleep(LINGER)), left: MAX_DISCARDED_BYTES });
         lingering.poll(stream, context).map(Ok)
     }
 
@@ -162,7 +163,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_millis(30);
 
     #[tokio::test]
-    async fn who_does_not_say_what_it_speaks_is_not_waited_for() {
+    async fn a_silent_client_times_out() {
         for said in [&b""[..], b"P", &PREFACE[..23]] {
             let (mut client, server) = duplex(64);
             client.write_all(said).await.unwrap();
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn afterwards_there_is_no_hurry() {
+    async fn there_is_no_timeout_once_the_version_is_known() {
         for said in [&b"G"[..], b"POST", PREFACE] {
             let (mut client, server) = duplex(64);
             client.write_all(said).await.unwrap();
@@ -188,18 +189,18 @@ mod tests {
         }
     }
 
-    /// A client that still sends when its answer is there, and closes its side after that.
+    /// A client that still sends after its response, and then closes its side.
     async fn sends_late(mut client: tokio::io::DuplexStream) -> (String, bool) {
         let mut answer = vec![0; 6];
         client.read_exact(&mut answer).await.unwrap();
-        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "no more is answered");
-        // More than fits into the pipe at once, so that it is seen whether somebody reads.
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "the sending side is closed");
+        // More than fits into the pipe, so that it succeeds only if the server reads.
         let sent = client.write_all(&[b'x'; 1000]).await.is_ok();
         (String::from_utf8(answer).unwrap(), sent)
     }
 
     #[tokio::test]
-    async fn who_still_sends_is_read_until_it_closes() {
+    async fn bytes_after_the_response_are_discarded_until_the_client_closes() {
         for (left, received) in [(true, true), (false, false)] {
             let (client, server) = duplex(64);
             let unread = Unread::default();
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_never_ends_is_not_read_for_ever() {
+    async fn discarding_is_bounded() {
         for chatty in [true, false] {
             let (mut client, server) = duplex(64 << 10);
             let unread = Unread::default();
@@ -229,10 +230,10 @@ mod tests {
                 }
                 (client, sent)
             };
-            // Dropped when it is closed, as by those who serve it.
+            // Dropped after closing, as hyper does.
             let serves = async move { server.shutdown().await.unwrap() };
             let ((_client, sent), ()) = tokio::join!(sends, serves);
-            assert!(sent <= MOST_UNREAD + (128 << 10), "{sent}");
+            assert!(sent <= MAX_DISCARDED_BYTES + (128 << 10), "{sent}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How long a caller waits, as the headers of the protocols say it.
+//! Parses the timeout headers of the protocols.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use prism_call::{Code, Error};
 
-/// `grpc-timeout`: up to 8 digits and a unit ("gRPC over HTTP2", Timeout).
+/// Parses `grpc-timeout`: up to 8 digits and a unit ("gRPC over HTTP2", Timeout).
 pub fn grpc(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
     parse_grpc(value.as_bytes()).map(Some).ok_or_else(|| malformed("grpc-timeout", "up to 8 digits and one of the units H, M, S, m, u, n"))
@@ -14,7 +14,7 @@ pub fn grpc(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
 
 fn parse_grpc(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
-    let amount = number(digits, 8)?;
+    let amount = parse_number(digits, 8)?;
     Some(match unit {
         b'H' => Duration::from_secs(amount * 3600),
         b'M' => Duration::from_secs(amount * 60),
@@ -26,16 +26,16 @@ fn parse_grpc(value: &[u8]) -> Option<Duration> {
     })
 }
 
-/// For REST: `grpc-timeout`, `connect-timeout-ms` (up to 10 digits), `x-request-timeout` or `request-timeout` (seconds, also
-/// with a fraction, or a number with one of the units ms, s, m, h); the shortest of them holds.
+/// Parses the headers of REST: `grpc-timeout`, `connect-timeout-ms` (up to 10 digits), and `x-request-timeout` or `request-timeout`
+/// (seconds, with an optional fraction, or a number with one of the units ms, s, m, h). Returns the shortest timeout.
 pub fn http(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let mut shortest: Option<Duration> = None;
-    // One look at the few headers that requests have takes less than looking for each of the four.
+    // Requests have few headers: iterating over them is faster than four lookups.
     for (name, value) in headers {
         let timeout = match name.as_str() {
             "grpc-timeout" => grpc(headers)?,
             "connect-timeout-ms" => {
-                let parsed = number(value.as_bytes(), 10).map(Duration::from_millis);
+                let parsed = parse_number(value.as_bytes(), 10).map(Duration::from_millis);
                 Some(parsed.ok_or_else(|| malformed("connect-timeout-ms", "up to 10 digits, milliseconds"))?)
             }
             name @ ("x-request-timeout" | "request-timeout") => {
@@ -63,16 +63,16 @@ fn parse_http(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(amount.parse::<f64>().ok()? * scale).ok()
 }
 
-fn number(digits: &[u8], longest: usize) -> Option<u64> {
-    if digits.is_empty() || digits.len() > longest || !digits.iter().all(u8::is_ascii_digit) {
+fn parse_number(digits: &[u8], max_digits: usize) -> Option<u64> {
+    if digits.is_empty() || digits.len() > max_digits || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn malformed(header: &str, right: &str) -> Error {
-    Error::wire(Code::InvalidArgument, "MALFORMED_TIMEOUT", format!("{header}: must be {right}"))
-        .with_violation(header, format!("must be {right}"))
+fn malformed(header: &str, expected: &str) -> Error {
+    Error::wire(Code::InvalidArgument, "MALFORMED_TIMEOUT", format!("{header}: must be {expected}"))
+        .with_violation(header, format!("must be {expected}"))
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_units_of_grpc() {
+    fn all_grpc_units_are_parsed() {
         for (text, expected) in [
             ("1H", Some(Duration::from_hours(1))),
             ("2M", Some(Duration::from_mins(2))),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_of_the_http_headers_holds() {
+    fn the_shortest_http_timeout_counts() {
         let mut headers = HeaderMap::new();
         headers.insert("x-request-timeout", "1.5".parse().unwrap());
         headers.insert("connect-timeout-ms", "2000".parse().unwrap());

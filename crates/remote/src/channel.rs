@@ -1,4 +1,4 @@
-//! The connection to a remote, and what tells its statuses from those that tonic makes.
+//! The connection to a remote, and marks that distinguish its statuses from those that tonic creates.
 
 use std::time::Duration;
 
@@ -19,32 +19,32 @@ use tower::{ServiceExt as _, util::MapResponse};
 
 use prism_call::{Error, proto::google::rpc};
 
-/// The channel, with statuses marked on their way in.
-pub type Wire = MapResponse<Channel, fn(Response<Body>) -> Response<Body>>;
+/// A channel that marks incoming statuses.
+pub type MarkedChannel = MapResponse<Channel, fn(Response<Body>) -> Response<Body>>;
 
-/// Longest time to connect.
+/// Maximum time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection is asked for a sign of life this often …
+/// Interval of keep-alive pings.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// … and given up when there is none for this long.
+/// Maximum time for the response to a keep-alive ping. After it, the connection is closed.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes that one stream, and all together, may have under way. More would be buffered here when a client reads slowly.
+/// Flow control windows of one stream and of the connection, in bytes. They bound the buffers for clients that read slowly.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-/// Holds the details of a status on their way through tonic, and is there, if only empty, whenever the remote sent a status.
+/// Carries the details of a status through tonic. It is present, possibly empty, whenever the remote sent a status.
 const MARK: HeaderName = HeaderName::from_static("prism-remote-details");
 
-/// Encoders may pad or not ("gRPC over HTTP2", Binary-Header).
+/// Padding is optional ("gRPC over HTTP2", Binary-Header).
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
-/// Where to connect to, and how.
+/// Returns the endpoint of a URL, with all connection settings.
 pub fn endpoint(url: &str, tls: Option<ClientTlsConfig>) -> Result<Endpoint, Error> {
-    let wrong = |problem: String| Error::invalid("remote.url", problem);
-    let expected = || wrong(format!("{url:?} must be http://HOST:PORT or https://HOST:PORT"));
+    let invalid = |problem: String| Error::invalid("remote.url", problem);
+    let expected = || invalid(format!("{url:?} must be http://HOST:PORT or https://HOST:PORT"));
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| expected().with_source(error))?;
     let uri = endpoint.uri();
     let secure = match uri.scheme_str() {
@@ -67,19 +67,19 @@ pub fn endpoint(url: &str, tls: Option<ClientTlsConfig>) -> Result<Endpoint, Err
         .initial_connection_window_size(CONNECTION_WINDOW);
     match (secure, tls) {
         (false, None) => Ok(endpoint),
-        (false, Some(_)) => Err(wrong(format!("{url:?} is not https, but there are settings for TLS"))),
+        (false, Some(_)) => Err(invalid(format!("{url:?} is not https, but there are settings for TLS"))),
         (true, tls) => endpoint
             .tls_config(tls.unwrap_or_else(|| ClientTlsConfig::new().with_native_roots()))
-            .map_err(|error| wrong(format!("{url:?}: TLS can't be set up: {error}")).with_source(error)),
+            .map_err(|error| invalid(format!("{url:?}: TLS can't be set up: {error}")).with_source(error)),
     }
 }
 
-/// Marks the statuses of a channel.
-pub fn wire(channel: Channel) -> Wire {
-    channel.map_response(marked as fn(Response<Body>) -> Response<Body>)
+/// Wraps a channel so that it marks incoming statuses.
+pub fn mark_statuses(channel: Channel) -> MarkedChannel {
+    channel.map_response(mark_response as fn(Response<Body>) -> Response<Body>)
 }
 
-fn marked(mut response: Response<Body>) -> Response<Body> {
+fn mark_response(mut response: Response<Body>) -> Response<Body> {
     mark(response.headers_mut());
     response.map(|body| {
         Body::new(body.map_frame(|frame| match frame.into_trailers() {
@@ -92,7 +92,7 @@ fn marked(mut response: Response<Body>) -> Response<Body> {
     })
 }
 
-/// Moves the details out of tonic's sight, which would panic on details that are not base64.
+/// Moves the details to the mark, because tonic panics on details that are not base64.
 fn mark(headers: &mut HeaderMap) {
     let details = headers.remove(DETAILS);
     if headers.contains_key(STATUS) {
@@ -102,12 +102,12 @@ fn mark(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the remote's status is among these headers or trailers.
+/// Tells whether these headers or trailers contain the status of the remote.
 pub fn has_status(headers: &HeaderMap) -> bool {
     headers.contains_key(MARK)
 }
 
-/// The details of the remote's status; `None`: the remote sent no status. Details that can't be read are left out.
+/// Returns the details of the remote's status, or `None` if the remote sent no status. Malformed details are left out.
 pub fn details(headers: &HeaderMap) -> Option<Vec<prost_types::Any>> {
     let details = BASE64.decode(headers.get(MARK)?).unwrap_or_default();
     Some(rpc::Status::decode(details.as_slice()).map(|status| status.details).unwrap_or_default())
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn takes_only_what_is_an_origin() {
+    async fn only_origins_are_accepted() {
         for good in ["http://localhost:8980", "http://[::1]:1/", "https://prism.example"] {
             assert!(endpoint(good, None).is_ok(), "{good}");
         }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_details_are_no_details() {
+    fn malformed_details_are_left_out() {
         let mut headers = HeaderMap::new();
         headers.insert(DETAILS, HeaderValue::from_static("!"));
         mark(&mut headers);

@@ -1,4 +1,4 @@
-//! A codec that leaves messages as they are.
+//! A codec that does not decode messages.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::{
@@ -6,7 +6,7 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-/// Bytes in, bytes out.
+/// Passes the bytes of messages unchanged.
 #[derive(Clone, Copy, Default)]
 pub struct Raw;
 
@@ -41,7 +41,7 @@ impl Decoder for Raw {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        // Splits the message off; nothing is copied.
+        // Splits the buffer; nothing is copied.
         Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }

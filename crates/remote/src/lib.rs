@@ -1,7 +1,7 @@
 //! Handlers in another process: the same service over gRPC.
 //!
-//! Messages go through as bytes, unread. What the remote answers (metadata, messages, status with details, trailers) comes
-//! back as it was, and all that goes wrong between here and there is an error of its own.
+//! Messages are forwarded as bytes, without decoding. The reply of the remote (metadata, messages, status with details, trailers) is
+//! returned unchanged. Failures of the connection have their own errors.
 
 mod channel;
 mod codec;
@@ -18,59 +18,59 @@ use http::{HeaderValue, uri::PathAndQuery};
 use tonic::{client::Grpc, metadata::MetadataMap, transport::ClientTlsConfig};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use channel::Wire;
+use channel::MarkedChannel;
 use codec::Raw;
 use prism_call::{Code, Context, Error, Handler, Input, Method, Output, Reply, Trailers};
 use reply::Replies;
 use request::Requests;
 
-/// Greatest size of one message of a reply: 64 MiB, room for a full batch of most backends. A larger one is
+/// Maximum size of one reply message: 64 MiB, enough for a full batch of most backends. A larger one fails with
 /// `RESOURCE_EXHAUSTED REPLY_TOO_LARGE`.
 pub const MAX_REPLY_BYTES: usize = 64 << 20;
-/// How long a probe of the remote's health may take.
+/// Timeout of a health check of the remote.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
-/// When a caller may try again after the remote could not be reached.
+/// When a caller may retry after the remote could not be reached.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A namespace that another Prism serves.
 pub struct RemoteHandler {
     url: Arc<str>,
-    /// Its name over there.
+    /// Its name on the remote.
     namespace: HeaderValue,
-    wire: Wire,
-    client: Grpc<Wire>,
+    channel: MarkedChannel,
+    client: Grpc<MarkedChannel>,
 }
 
 impl RemoteHandler {
-    /// A handler for a namespace of the Prism at `url` (`http://HOST:PORT` or `https://HOST:PORT`).
+    /// Creates a handler for a namespace of the Prism at `url` (`http://HOST:PORT` or `https://HOST:PORT`).
     ///
-    /// The connection is made by the first call and made again when it is lost; a remote that is down is no error here.
-    /// `tls` is for `https`; without it the authorities of the system are trusted. Must be called in a Tokio runtime.
+    /// The first call connects, and a lost connection is restored. A remote that is down is no error here.
+    /// `tls` is for `https`; the default is the trust roots of the system. Must be called in a Tokio runtime.
     pub fn connect(url: &str, namespace: &str, tls: Option<ClientTlsConfig>) -> Result<Arc<Self>, Error> {
-        let wire = channel::wire(channel::endpoint(url, tls)?.connect_lazy());
+        let channel = channel::mark_statuses(channel::endpoint(url, tls)?.connect_lazy());
         let name = HeaderValue::from_str(namespace);
         Ok(Arc::new(Self {
             url: url.into(),
             namespace: name.map_err(|_| Error::invalid("remote.namespace", format!("{namespace:?} is no name of a namespace")))?,
-            client: Grpc::new(wire.clone()).max_decoding_message_size(MAX_REPLY_BYTES),
-            wire,
+            client: Grpc::new(channel.clone()).max_decoding_message_size(MAX_REPLY_BYTES),
+            channel,
         }))
     }
 
-    /// Whether the remote can be reached and says that it serves. Answers within two seconds.
+    /// Checks that the remote can be reached and reports that it is serving. Returns within two seconds.
     pub async fn health(&self) -> Result<(), Error> {
-        let mut client = HealthClient::new(self.wire.clone());
+        let mut client = HealthClient::new(self.channel.clone());
         let answer = match tokio::time::timeout(HEALTH_TIMEOUT, client.check(HealthCheckRequest::default())).await {
             Ok(Ok(answer)) => answer.into_inner().status(),
             // It answers, and has no such service.
             Ok(Err(status)) if matches!(status.code(), tonic::Code::Unimplemented | tonic::Code::NotFound) => ServingStatus::Serving,
-            Ok(Err(status)) => return Err(reply::error(&self.url, None, status)),
-            Err(_) => return Err(unavailable(&self.url, "no answer to a health check within two seconds")),
+            Ok(Err(status)) => return Err(reply::convert_status(&self.url, None, status)),
+            Err(_) => return Err(unavailable(&self.url, "no response to a health check within two seconds")),
         };
-        if answer == ServingStatus::Serving { Ok(()) } else { Err(unavailable(&self.url, "it says that it does not serve now")) }
+        if answer == ServingStatus::Serving { Ok(()) } else { Err(unavailable(&self.url, "it reports that it is not serving")) }
     }
 
-    /// Sends the request and waits for the head of the reply.
+    /// Sends the request and waits for the headers of the reply.
     async fn send(
         &self,
         context: &Context,
@@ -78,12 +78,12 @@ impl RemoteHandler {
         requests: Requests,
     ) -> Result<tonic::Response<tonic::Streaming<Bytes>>, Error> {
         let path = PathAndQuery::try_from(method.path.as_str())
-            .map_err(|error| Error::internal("the path of an RPC is no path").with_source(error))?;
+            .map_err(|error| Error::internal("the path of an RPC is invalid").with_source(error))?;
         let mut request = tonic::Request::new(requests);
-        *request.metadata_mut() = MetadataMap::from_headers(metadata::outgoing(context, &self.namespace));
+        *request.metadata_mut() = MetadataMap::from_headers(metadata::request_headers(context, &self.namespace));
         let mut client = self.client.clone();
         client.ready().await.map_err(|error| unavailable(&self.url, "").with_source(error))?;
-        client.streaming(request, path, Raw).await.map_err(|status| reply::error(&self.url, context.deadline, status))
+        client.streaming(request, path, Raw).await.map_err(|status| reply::convert_status(&self.url, context.deadline, status))
     }
 }
 
@@ -97,14 +97,14 @@ impl Handler for RemoteHandler {
         };
         let (headers, messages, _) = head.into_parts();
         let headers = headers.into_headers();
-        let whole = channel::has_status(&headers);
-        let headers = metadata::incoming(headers);
+        let is_trailers_only = channel::has_status(&headers);
+        let headers = metadata::reply_metadata(headers);
         let trailers = Trailers::later();
-        let mut replies = Replies::new(self.url.clone(), context.deadline, messages, broken, whole, trailers.clone());
+        let mut replies = Replies::new(self.url.clone(), context.deadline, messages, broken, is_trailers_only, trailers.clone());
         let output = if method.server_streaming {
             Output::Stream(Box::pin(replies))
         } else {
-            match replies.only().await {
+            match replies.single_message().await {
                 Ok(message) => Output::One(message),
                 Err(error) => {
                     let trailers = error.headers_and_trailers().1.clone();

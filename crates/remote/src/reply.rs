@@ -1,4 +1,4 @@
-//! The messages and the status that come from a remote.
+//! The messages and the status of a reply from a remote.
 
 use std::{
     error::Error as StdError,
@@ -16,14 +16,14 @@ use tonic::{Status, Streaming, TimeoutExpired};
 use super::{MAX_REPLY_BYTES, channel, metadata, request::Broken, unavailable};
 use prism_call::{Code, Error, Trailers, proto::google::rpc};
 
-/// Messages on their way in. Dropping it cancels the call over there.
+/// The message stream of a reply. Dropping it cancels the call on the remote.
 pub struct Replies {
     url: Arc<str>,
     deadline: Option<Instant>,
     messages: Option<Streaming<Bytes>>,
     broken: Broken,
-    /// Whether the status came with the headers, and so nothing follows.
-    whole: bool,
+    /// Whether the status came with the headers, so that nothing follows.
+    is_trailers_only: bool,
     trailers: Trailers,
 }
 
@@ -33,33 +33,33 @@ impl Replies {
         deadline: Option<Instant>,
         messages: Streaming<Bytes>,
         broken: Broken,
-        whole: bool,
+        is_trailers_only: bool,
         trailers: Trailers,
     ) -> Self {
-        Self { url, deadline, messages: Some(messages), broken, whole, trailers }
+        Self { url, deadline, messages: Some(messages), broken, is_trailers_only, trailers }
     }
 
-    /// The one message of a unary reply.
-    pub async fn only(&mut self) -> Result<Bytes, Error> {
-        let message = self.next().await.unwrap_or_else(|| Err(protocol(&self.url, "it sent a status, but no message")))?;
+    /// Returns the only message of a unary reply.
+    pub async fn single_message(&mut self) -> Result<Bytes, Error> {
+        let message = self.next().await.unwrap_or_else(|| Err(protocol_error(&self.url, "it sent a status, but no message")))?;
         match self.next().await {
             None => Ok(message),
-            Some(Ok(_)) => Err(protocol(&self.url, "it sent more than the one message of its reply")),
+            Some(Ok(_)) => Err(protocol_error(&self.url, "it sent more than the one message of its reply")),
             Some(Err(error)) => Err(error),
         }
     }
 
-    /// Behind the last message: the trailers, which must have the status among them.
-    fn end(&mut self, mut messages: Streaming<Bytes>) -> Option<Error> {
-        // Already read; it would wait only for a stream that has not ended.
+    /// Reads the trailers after the last message. They must contain the status.
+    fn read_trailers(&mut self, mut messages: Streaming<Bytes>) -> Option<Error> {
+        // The stream has ended, so the trailers are available without waiting.
         let trailers = match messages.trailers().now_or_never() {
             Some(Ok(Some(trailers))) => trailers.into_headers(),
             _ => HeaderMap::new(),
         };
-        if !self.whole && !channel::has_status(&trailers) {
-            return Some(protocol(&self.url, "its reply ended without a status"));
+        if !self.is_trailers_only && !channel::has_status(&trailers) {
+            return Some(protocol_error(&self.url, "its reply ended without a status"));
         }
-        self.trailers.set(metadata::incoming(trailers));
+        self.trailers.set(metadata::reply_metadata(trailers));
         None
     }
 }
@@ -78,35 +78,35 @@ impl Stream for Replies {
             Some(Ok(message)) => Poll::Ready(Some(Ok(message))),
             Some(Err(status)) => {
                 this.messages = None;
-                Poll::Ready(Some(Err(error(&this.url, this.deadline, status))))
+                Poll::Ready(Some(Err(convert_status(&this.url, this.deadline, status))))
             }
             None => {
-                let end = this.messages.take().and_then(|messages| this.end(messages));
+                let end = this.messages.take().and_then(|messages| this.read_trailers(messages));
                 Poll::Ready(end.map(Err))
             }
         }
     }
 }
 
-/// The remote's error as it is, or what went wrong on the way to it.
-pub fn error(url: &str, deadline: Option<Instant>, status: Status) -> Error {
+/// Converts a status: the remote's error unchanged, or an error for a failure of the connection.
+pub fn convert_status(url: &str, deadline: Option<Instant>, status: Status) -> Error {
     let code = status.code() as i32;
     match channel::details(status.metadata().as_ref()) {
         Some(details) => {
             let error = Error::from_status(rpc::Status { code, message: status.message().to_owned(), details });
-            let trailers = metadata::incoming(status.metadata().clone().into_headers());
+            let trailers = metadata::reply_metadata(status.metadata().clone().into_headers());
             error.with_headers_and_trailers(HeaderMap::new(), trailers)
         }
         None if is_timeout(&status) || deadline.is_some_and(|deadline| deadline <= Instant::now()) => Error::deadline_exceeded(),
-        // The only refusal of this kind that tonic makes by itself.
+        // tonic creates this code only for messages that are too large.
         None if status.code() == tonic::Code::OutOfRange => {
-            let message = format!("a message of the reply is larger than {MAX_REPLY_BYTES} bytes; ask for less at once");
+            let message = format!("a message of the reply is larger than {MAX_REPLY_BYTES} bytes; request less data at once");
             Error::new(Code::ResourceExhausted, "REPLY_TOO_LARGE", message).with("limit", MAX_REPLY_BYTES.to_string())
         }
         None if status.source().is_some() || status.code() == tonic::Code::Unavailable => {
-            unavailable(url, &root(&status)).with_source(status)
+            unavailable(url, &innermost_cause(&status)).with_source(status)
         }
-        None => protocol(url, status.message()),
+        None => protocol_error(url, status.message()),
     }
 }
 
@@ -114,8 +114,8 @@ fn is_timeout(status: &Status) -> bool {
     causes(status).any(<dyn StdError>::is::<TimeoutExpired>)
 }
 
-/// The innermost cause, as `Connection refused`.
-fn root(status: &Status) -> String {
+/// Returns the innermost cause, for example `Connection refused`.
+fn innermost_cause(status: &Status) -> String {
     causes(status).last().map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
@@ -129,7 +129,7 @@ fn causes(status: &Status) -> impl Iterator<Item = &(dyn StdError + 'static)> {
 }
 
 /// `INTERNAL REMOTE_BROKEN`
-fn protocol(url: &str, problem: &str) -> Error {
-    let message = format!("the server at {url} does not answer as a Prism does: {problem}");
+fn protocol_error(url: &str, problem: &str) -> Error {
+    let message = format!("the server at {url} does not behave like a Prism server: {problem}");
     Error::new(Code::Internal, "REMOTE_BROKEN", message).with("remote", url)
 }

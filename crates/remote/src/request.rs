@@ -1,4 +1,4 @@
-//! The messages that go to a remote.
+//! The request messages for a remote.
 
 use std::{
     future::Future,
@@ -12,16 +12,16 @@ use tokio::sync::oneshot;
 
 use prism_call::{Error, Input, Messages};
 
-/// Messages on their way out.
+/// The message stream of a request.
 ///
-/// A caller's stream can fail in the middle, and the remote must not take that for its end: then nothing more is sent, the
-/// error goes to [`Broken`], and the call is cancelled.
+/// If the caller's stream fails, the remote must not see a normal end. So nothing more is sent, the error goes to [`Broken`], and the
+/// call is cancelled.
 pub enum Requests {
     One(Option<Bytes>),
     Stream { messages: Messages<Bytes>, failed: Option<oneshot::Sender<Error>> },
 }
 
-/// Resolves when the caller's stream has failed; never, if it does not.
+/// Resolves with the error when the caller's stream fails. Otherwise it never resolves.
 pub struct Broken(Option<oneshot::Receiver<Error>>);
 
 impl Requests {
@@ -48,7 +48,7 @@ impl Stream for Requests {
                 None => Poll::Ready(None),
                 Some(Err(error)) => {
                     if let Some(failed) = failed.take() {
-                        // The call may have ended meanwhile; then nobody needs to know.
+                        // If the call has ended in the meantime, nobody receives the error.
                         let _ = failed.send(error);
                     }
                     Poll::Pending
@@ -66,7 +66,7 @@ impl Future for Broken {
         if let Ok(error) = ready!(Pin::new(receiver).poll(context)) {
             return Poll::Ready(error);
         }
-        // All messages were sent, or the remote wants no more.
+        // All messages were sent, or the remote needs no more.
         self.0 = None;
         Poll::Pending
     }

@@ -1,4 +1,4 @@
-//! The one wrapper around every driver: it holds the deadline and adds slot, backend and operation to errors.
+//! The wrapper around every driver: it enforces the deadline, and adds slot, backend and operation to errors.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ pub struct Guarded<T: ?Sized> {
     guard: Arc<Guard>,
 }
 
-/// Names that errors of one slot carry.
+/// The names that are added to errors of one slot.
 pub struct Guard {
     slot: String,
     backend: String,
 }
 
 impl Guard {
-    /// For the slot of that name, filled by the backend of that name.
+    /// Creates the guard of a slot that a backend fills.
     pub fn new(slot: &str, backend: &str) -> Self {
         Self { slot: slot.to_owned(), backend: backend.to_owned() }
     }
@@ -39,7 +39,7 @@ impl Guard {
             },
             None => work.await,
         };
-        result.map_err(|error| self.tell(error, interface, rpc))
+        result.map_err(|error| self.describe(error, interface, rpc))
     }
 
     async fn stream<T: Send + 'static>(
@@ -51,10 +51,11 @@ impl Guard {
     ) -> Result<Messages<T>, Error> {
         let messages = self.one(context, interface, rpc, work).await?;
         let guard = self.clone();
-        Ok(Box::pin(messages.map(move |item| item.map_err(|error| guard.tell(error, interface, rpc)))))
+        Ok(Box::pin(messages.map(move |item| item.map_err(|error| guard.describe(error, interface, rpc)))))
     }
 
-    fn tell(&self, error: Error, interface: &str, rpc: &str) -> Error {
+    /// Adds the names to an error.
+    fn describe(&self, error: Error, interface: &str, rpc: &str) -> Error {
         error.with("backend", &self.backend).with("slot", &self.slot).with("operation", format!("{interface}.{rpc}"))
     }
 }

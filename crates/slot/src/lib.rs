@@ -1,4 +1,4 @@
-//! Slots: which backend fills which hole of a pattern, and what all drivers get from there.
+//! Slots: they connect a pattern to its backends, and wrap every driver in a guard.
 
 mod guard;
 pub mod idempotency;
@@ -9,7 +9,7 @@ pub use guard::{Guard, Guarded};
 
 use prism_call::proto::Interfaces;
 use prism_driver::{Backend, Keyspace};
-/// What patterns share with drivers: sizes, and checks of requests.
+/// Used by patterns as well as drivers: limits, and checks of requests.
 pub use prism_driver::{Limits, check, time};
 
 /// A filled slot of one namespace.
@@ -28,7 +28,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Fills a slot: takes the keyspace's interfaces and puts them behind the guard.
+    /// Fills a slot with the interfaces of a keyspace, behind the guard.
     pub fn fill(keyspace: &Keyspace, backend_name: &str, kind: &'static str, backend: &dyn Backend) -> Self {
         let guard = Arc::new(Guard::new(&keyspace.slot, backend_name));
         Self {

@@ -1,4 +1,4 @@
-//! Message compression ("Compression in gRPC"): gzip and zstd, by the libraries that everybody uses.
+//! Message compression ("Compression in gRPC"): gzip and zstd.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -7,15 +7,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use prism_call::{Code, Error, message_too_large};
 
-/// What a server of ours understands, for `grpc-accept-encoding`.
+/// The value of `grpc-accept-encoding`: all supported encodings.
 pub const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,zstd");
-/// Messages below this many bytes go out as they are: compressing them costs more than it saves.
-const WORTH_IT: usize = 1024;
+/// Smaller messages are not compressed: it costs more than it saves.
+const MIN_COMPRESSED_BYTES: usize = 1024;
 
 pub const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 pub const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// How messages are compressed.
+/// A compression of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// RFC 1952.
@@ -25,12 +25,12 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// How the client compresses; a name that isn't known is `UNIMPLEMENTED`, as the specification asks.
-    pub fn of_request(headers: &HeaderMap) -> Result<Option<Self>, Error> {
+    /// Returns the compression of a request. An unknown name is `UNIMPLEMENTED`, as the specification requires.
+    pub fn from_request(headers: &HeaderMap) -> Result<Option<Self>, Error> {
         let Some(name) = headers.get(GRPC_ENCODING) else { return Ok(None) };
         match name.as_bytes() {
             b"identity" => Ok(None),
-            name => Self::named(name).map(Some).ok_or_else(|| {
+            name => Self::from_name(name).map(Some).ok_or_else(|| {
                 let name = String::from_utf8_lossy(name);
                 Error::wire(
                     Code::Unimplemented,
@@ -41,10 +41,10 @@ impl Compression {
         }
     }
 
-    /// How to compress what the client reads: as it compresses itself, else the first that it accepts.
-    pub fn of_response(headers: &HeaderMap, request: Option<Self>) -> Option<Self> {
+    /// Returns the compression of the response: that of the request if the client accepts it, else the first that it accepts.
+    pub fn for_response(headers: &HeaderMap, request: Option<Self>) -> Option<Self> {
         let accepted = headers.get(GRPC_ACCEPT_ENCODING)?.as_bytes();
-        let mut names = accepted.split(|byte| *byte == b',').filter_map(|name| Self::named(name.trim_ascii()));
+        let mut names = accepted.split(|byte| *byte == b',').filter_map(|name| Self::from_name(name.trim_ascii()));
         let first = names.next()?;
         match request {
             Some(request) if first == request || names.any(|name| name == request) => Some(request),
@@ -52,7 +52,7 @@ impl Compression {
         }
     }
 
-    fn named(name: &[u8]) -> Option<Self> {
+    fn from_name(name: &[u8]) -> Option<Self> {
         match name {
             b"gzip" => Some(Self::Gzip),
             b"zstd" => Some(Self::Zstd),
@@ -60,7 +60,7 @@ impl Compression {
         }
     }
 
-    /// The value of `grpc-encoding`.
+    /// Returns the value of `grpc-encoding`.
     pub const fn header(self) -> HeaderValue {
         match self {
             Self::Gzip => HeaderValue::from_static("gzip"),
@@ -68,9 +68,9 @@ impl Compression {
         }
     }
 
-    /// The compressed message; `None` if it is not worth it.
+    /// Compresses a message. Returns `None` if that does not make it smaller.
     pub fn compress(self, message: &[u8]) -> Option<Vec<u8>> {
-        if message.len() < WORTH_IT {
+        if message.len() < MIN_COMPRESSED_BYTES {
             return None;
         }
         let compressed = match self {
@@ -83,10 +83,10 @@ impl Compression {
         compressed.ok().filter(|compressed| compressed.len() < message.len())
     }
 
-    /// The message; one that would grow beyond the limit is refused before it does.
+    /// Decompresses a message. Stops with an error as soon as it exceeds the limit.
     pub fn decompress(self, compressed: &[u8], limit: usize) -> Result<Bytes, Error> {
         let mut message = Vec::with_capacity(compressed.len().saturating_mul(2).min(limit));
-        // One byte more than allowed tells that there is more.
+        // One byte above the limit shows that the message is too large.
         let bound = (limit as u64).saturating_add(1);
         let read: io::Result<usize> = match self {
             Self::Gzip => flate2::read::MultiGzDecoder::new(compressed).take(bound).read_to_end(&mut message),

@@ -12,7 +12,7 @@ use http_body::Body;
 use super::{Compression, status};
 use prism_call::{Code, Error, message_too_large};
 
-/// Bytes before each message.
+/// Length of the prefix of a message.
 pub const PREFIX: usize = 5;
 /// Flag of a compressed message.
 const COMPRESSED: u8 = 1;
@@ -23,12 +23,12 @@ pub fn encode(message: &[u8], compression: Option<Compression>, out: &mut BytesM
     let (flag, body) = compressed.as_deref().map_or((0, message), |compressed| (COMPRESSED, compressed));
     out.reserve(PREFIX + body.len());
     out.put_u8(flag);
-    // A message of 4 GiB does not get here: replies are bounded by what backends store.
+    // A reply can't have 4 GiB: backends bound the size of values.
     out.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
     out.put_slice(body);
 }
 
-/// The messages of a request body, read as they are asked for.
+/// The messages of a request body, decoded on demand.
 pub struct Decoder<B> {
     body: B,
     buffer: BytesMut,
@@ -42,12 +42,12 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<super::super::body::BoxError>,
 {
-    /// `limit` bounds each message, compressed and not.
+    /// Creates a decoder. `limit` applies to each message, before and after decompression.
     pub fn new(body: B, compression: Option<Compression>, limit: usize) -> Self {
         Self { body, buffer: BytesMut::new(), compression, limit, ended: false }
     }
 
-    /// A message that is whole in the buffer.
+    /// Takes the next message from the buffer, if it is complete.
     fn take(&mut self) -> Result<Option<Bytes>, Error> {
         if self.buffer.len() < PREFIX {
             return Ok(None);
@@ -74,7 +74,7 @@ where
         }
     }
 
-    /// The next message.
+    /// Polls for the next message.
     pub fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
             if self.ended && self.buffer.is_empty() {
@@ -111,7 +111,7 @@ where
 
     fn push(&mut self, data: Bytes) {
         if self.buffer.is_empty() {
-            // The usual case, a body that arrives in one piece, costs no copy.
+            // Usually a body arrives in one chunk, which is not copied.
             match data.try_into_mut() {
                 Ok(data) => self.buffer = data,
                 Err(data) => self.buffer.extend_from_slice(&data),
@@ -121,7 +121,7 @@ where
         }
     }
 
-    /// The one message of an RPC that takes one.
+    /// Returns the only message of an RPC that takes exactly one.
     pub async fn one(mut self) -> Result<Bytes, Error> {
         let one_expected = |count: &str| {
             Error::wire(Code::Unimplemented, "ONE_MESSAGE_EXPECTED", format!("this RPC takes exactly one request message, not {count}"))

@@ -1,4 +1,4 @@
-//! The response of a call: headers, frames, and the status behind them.
+//! The response to a call: headers, frames, and the status after them.
 
 use std::{
     pin::Pin,
@@ -17,11 +17,11 @@ use super::{
 use crate::body::{Body, BoxError};
 use prism_call::{Answer, Error, Messages, Output, REQUEST_ID, RequestId, Trailers};
 
-/// Messages of a stream that are ready together leave in one piece of about this many bytes.
-const PIECE: usize = 16 * 1024;
+/// Messages of a stream that are ready at the same time are sent in one chunk of about this many bytes.
+const CHUNK_BYTES: usize = 16 * 1024;
 
-/// The response to a call.
-pub fn of(wire: Wire, compression: Option<Compression>, answer: Answer) -> Response<Body> {
+/// Returns the response to a call.
+pub fn respond(wire: Wire, compression: Option<Compression>, answer: Answer) -> Response<Body> {
     match answer.result {
         Err(error) => failed(wire, Some(&answer.request_id), &error),
         Ok(reply) => {
@@ -45,7 +45,7 @@ pub fn of(wire: Wire, compression: Option<Compression>, answer: Answer) -> Respo
     }
 }
 
-/// The response to a call that failed before its first message.
+/// Returns the response to a call that failed before its first message.
 pub fn failed(wire: Wire, request_id: Option<&RequestId>, error: &Error) -> Response<Body> {
     let mut response = begin(wire, request_id);
     let headers = error.headers_and_trailers().0;
@@ -78,24 +78,24 @@ fn trailers_of(trailers: &Trailers) -> HeaderMap {
     metadata
 }
 
-/// A body that is known at once.
+/// Returns a body that is known at once.
 fn whole(wire: Wire, mut data: BytesMut, trailers: HeaderMap) -> Body {
     if wire.is_web() {
         Wire::append_trailers(&trailers, &mut data);
-        return Body::full(wire.armor(data.freeze()));
+        return Body::full(wire.encode_chunk(data.freeze()));
     }
     let data = (!data.is_empty()).then(|| data.freeze());
     Body::Whole { data, trailers: Some(Box::new(trailers)) }
 }
 
-/// The body of a stream: frames as they come, then the status.
+/// The body of a stream: frames when they are ready, then the status.
 struct Encoder {
     wire: Wire,
     compression: Option<Compression>,
-    /// Taken at the end.
+    /// `None` after the end.
     messages: Option<Messages<Bytes>>,
     trailers: Trailers,
-    /// Waits behind the last piece.
+    /// Sent after the last chunk.
     status: Option<HeaderMap>,
 }
 
@@ -109,7 +109,7 @@ impl HttpBody for Encoder {
             match messages.as_mut().poll_next(context) {
                 Poll::Ready(Some(Ok(message))) => {
                     frame::encode(&message, self.compression, &mut piece);
-                    if piece.len() >= PIECE {
+                    if piece.len() >= CHUNK_BYTES {
                         break;
                     }
                 }
@@ -132,7 +132,7 @@ impl HttpBody for Encoder {
             Wire::append_trailers(&status, &mut piece);
         }
         if !piece.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(wire.armor(piece.freeze())))));
+            return Poll::Ready(Some(Ok(Frame::data(wire.encode_chunk(piece.freeze())))));
         }
         Poll::Ready(self.status.take().map(|status| Ok(Frame::trailers(status))))
     }
@@ -143,7 +143,7 @@ impl HttpBody for Encoder {
 }
 
 impl Wire {
-    /// The content type of the response.
+    /// Returns the content type of the response.
     fn response_type(self) -> HeaderValue {
         HeaderValue::from_static(self.content_type())
     }

@@ -12,16 +12,16 @@ pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 pub const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
-/// What is percent-encoded in `grpc-message`: everything but printable ASCII, and the percent sign.
+/// The characters that are percent-encoded in `grpc-message`: everything except printable ASCII, and the percent sign.
 const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
-/// The trailers of a call that worked.
+/// Returns the trailers of a successful call.
 pub fn ok(mut metadata: HeaderMap) -> HeaderMap {
     metadata.insert(GRPC_STATUS, HeaderValue::from_static("0"));
     metadata
 }
 
-/// The trailers of a call that failed, details included.
+/// Returns the trailers of a failed call, with details.
 pub fn failed(error: &Error) -> HeaderMap {
     let status = error.to_status();
     let mut trailers = error.headers_and_trailers().1.clone();
@@ -40,11 +40,11 @@ pub fn failed(error: &Error) -> HeaderMap {
     trailers
 }
 
-/// Metadata that may go out: what the protocol itself uses is left out.
+/// Appends metadata, without the names that the protocol itself uses.
 pub fn append_metadata(headers: &mut HeaderMap, metadata: HeaderMap) {
     let mut last = None;
     for (name, value) in metadata {
-        // A repeated name comes without it.
+        // `HeaderMap` yields a repeated name as `None`.
         if name.is_some() {
             last = name;
         }
@@ -54,13 +54,13 @@ pub fn append_metadata(headers: &mut HeaderMap, metadata: HeaderMap) {
     }
 }
 
-/// Names that belong to the protocol and not to the application.
+/// Tells whether a name belongs to the protocol and not to the application.
 pub fn is_reserved(name: &HeaderName) -> bool {
     name.as_str().starts_with("grpc-")
         || matches!(name.as_str(), "content-type" | "content-length" | "te" | "trailer" | "transfer-encoding" | "connection")
 }
 
-/// The body of a request broke off: the client has left, or the connection has.
+/// Returns the error of an incomplete request body: the client left, or the connection was lost.
 pub fn broken_request(error: BoxError) -> Error {
-    Error::wire(Code::Cancelled, "REQUEST_BROKEN_OFF", "the request broke off before its end").with_source(error)
+    Error::wire(Code::Cancelled, "REQUEST_BROKEN_OFF", "the request ended before it was complete").with_source(error)
 }

@@ -1,4 +1,4 @@
-//! gRPC-Web ("gRPC Web", protocol differences): the trailers are a last frame of the body, and the text form is base64.
+//! gRPC-Web ("gRPC Web", protocol differences): the trailers are the last frame of the body, and the text variant is base64.
 
 use std::{
     pin::Pin,
@@ -18,7 +18,7 @@ use crate::body::BoxError;
 /// Flag of the frame that holds the trailers.
 const TRAILERS: u8 = 0x80;
 
-/// Which form of gRPC a request has.
+/// The variant of gRPC of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// gRPC with protobuf messages.
@@ -32,8 +32,8 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// The wire of a content type; `None`: it isn't gRPC.
-    pub fn of(content_type: &[u8]) -> Option<Self> {
+    /// Returns the variant of a content type, or `None` if it is not gRPC.
+    pub fn from_content_type(content_type: &[u8]) -> Option<Self> {
         let essence = content_type.split(|byte| *byte == b';').next()?.trim_ascii().to_ascii_lowercase();
         Some(match essence.strip_prefix(b"application/grpc")? {
             b"" | b"+proto" => Self::Grpc,
@@ -64,7 +64,7 @@ impl Wire {
         RequestBody { body, text: (self == Self::WebText).then(Text::default) }
     }
 
-    /// Appends the frame of the trailers: header lines with lower-case names, each ended by CRLF.
+    /// Appends the trailers frame: header lines with lower-case names, each terminated by CRLF.
     pub(super) fn append_trailers(trailers: &HeaderMap, out: &mut BytesMut) {
         let size: usize = trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         out.reserve(5 + size);
@@ -78,13 +78,13 @@ impl Wire {
         }
     }
 
-    /// A piece of the body as it goes out. Each piece of text is padded by itself, which clients read.
-    pub(super) fn armor(self, piece: Bytes) -> Bytes {
+    /// Encodes a chunk of the body. In the text variant each chunk is padded, which clients accept.
+    pub(super) fn encode_chunk(self, piece: Bytes) -> Bytes {
         if self == Self::WebText { STANDARD.encode(piece).into() } else { piece }
     }
 }
 
-/// The body of a request, out of its base64 where it comes in that.
+/// The body of a request, decoded from base64 in the text variant.
 pub struct RequestBody<B> {
     body: B,
     text: Option<Text>,
@@ -124,10 +124,10 @@ where
     }
 }
 
-/// Decodes base64 that comes in pieces, and may be padded in the middle because a client encoded piece by piece.
+/// Decodes base64 in chunks. It may contain padding in the middle, if a client encoded each chunk separately.
 #[derive(Default)]
 struct Text {
-    /// At most three characters that wait for the rest of their group.
+    /// At most three characters of an incomplete group.
     pending: Vec<u8>,
 }
 
@@ -139,7 +139,7 @@ impl Text {
         self.pending.extend_from_slice(data);
         let whole = if last { self.pending.len() } else { self.pending.len() / 4 * 4 };
         let mut out = Vec::with_capacity(whole / 4 * 3);
-        // A group with padding ends what can be decoded at once.
+        // A group with padding must be the last group of one decoding.
         let mut rest = &self.pending[..whole];
         while !rest.is_empty() {
             let group = rest.chunks(4).position(|group| group.contains(&b'=')).map_or(rest.len(), |at| (at + 1) * 4).min(rest.len());
@@ -158,17 +158,17 @@ mod tests {
 
     #[test]
     fn content_types() {
-        assert_eq!(Wire::of(b"application/grpc"), Some(Wire::Grpc));
-        assert_eq!(Wire::of(b"Application/gRPC+proto; charset=utf-8"), Some(Wire::Grpc));
-        assert_eq!(Wire::of(b"application/grpc-web"), Some(Wire::Web));
-        assert_eq!(Wire::of(b"application/grpc-web-text+proto"), Some(Wire::WebText));
-        assert_eq!(Wire::of(b"application/grpc+json"), Some(Wire::Unsupported));
-        assert_eq!(Wire::of(b"application/grpcish"), None);
-        assert_eq!(Wire::of(b"application/json"), None);
+        assert_eq!(Wire::from_content_type(b"application/grpc"), Some(Wire::Grpc));
+        assert_eq!(Wire::from_content_type(b"Application/gRPC+proto; charset=utf-8"), Some(Wire::Grpc));
+        assert_eq!(Wire::from_content_type(b"application/grpc-web"), Some(Wire::Web));
+        assert_eq!(Wire::from_content_type(b"application/grpc-web-text+proto"), Some(Wire::WebText));
+        assert_eq!(Wire::from_content_type(b"application/grpc+json"), Some(Wire::Unsupported));
+        assert_eq!(Wire::from_content_type(b"application/grpcish"), None);
+        assert_eq!(Wire::from_content_type(b"application/json"), None);
     }
 
     #[test]
-    fn text_may_come_in_any_pieces() {
+    fn text_is_decoded_in_chunks_of_any_size() {
         let whole = [STANDARD.encode(b"\0\0\0\0\x04some"), STANDARD.encode(b"more"), STANDARD.encode(b"x")].concat();
         for piece in 1..whole.len() {
             let mut text = Text::default();

@@ -1,4 +1,4 @@
-//! Which route of which binding a request is for.
+//! Finds the binding and the route of a request.
 
 use std::sync::Arc;
 
@@ -17,25 +17,25 @@ use prism_frontend::{
     router::{Found, Missing},
 };
 
-/// A route that takes a request.
+/// The route of a request.
 pub enum Target<'b, 'p> {
-    /// Of a service's annotations.
+    /// From the annotations of a service.
     Annotated { binding: &'b RestBinding, found: Found<'b, 'p, Arc<Route>>, path: &'p str },
-    /// Of a definition.
+    /// From a definition.
     Mapped { binding: &'b RestBinding, api: &'b Arc<Api>, found: Found<'b, 'p, Arc<Endpoint>>, path: &'p str },
 }
 
-/// Why there is none.
+/// The reason why no route matches.
 pub struct Refusal<'b> {
     error: Error,
-    /// What the path takes, if it is there.
+    /// The methods of the path, if it exists.
     allowed: Vec<Method>,
-    /// Whose refusal it is, as far as that can be told.
+    /// The binding that refuses the request, if it is known.
     binding: Option<&'b RestBinding>,
 }
 
-/// Looks for a route. Several bindings may share a base path, as two APIs that both begin at the root: the first one that
-/// has a route for the request takes it.
+/// Finds the route of a request. Several bindings may share a base path, for example two APIs at the root. The first binding with a
+/// matching route wins.
 pub fn find<'b, 'p>(bindings: &'b Bindings, method: &Method, uri: &'p Uri, headers: &HeaderMap) -> Result<Target<'b, 'p>, Refusal<'b>> {
     let mut refusal: Option<Refusal<'b>> = None;
     for (binding, path) in bindings.rest(uri, headers) {
@@ -72,12 +72,12 @@ pub fn find<'b, 'p>(bindings: &'b Bindings, method: &Method, uri: &'p Uri, heade
 }
 
 impl Refusal<'_> {
-    /// Whether no route has the path, with whatever method.
-    pub fn is_of_path(&self) -> bool {
+    /// Tells whether no route has the path, with any method.
+    pub fn is_unknown_path(&self) -> bool {
         self.allowed.is_empty()
     }
 
-    /// The answer.
+    /// Returns the response.
     pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
         if !self.allowed.is_empty() && *method == Method::OPTIONS {
             return response::options(&self.allowed);

@@ -1,4 +1,4 @@
-//! Answers requests by the routes of a definition.
+//! Serves requests by the routes of a definition.
 
 use std::{borrow::Cow, pin::pin, sync::Arc};
 
@@ -20,7 +20,7 @@ use prism_frontend::{
     router,
 };
 
-/// A route that was found for a request.
+/// The route of a request.
 pub struct Found<'a, 'p> {
     pub binding: &'a RestBinding,
     pub api: &'a Arc<Api>,
@@ -29,7 +29,7 @@ pub struct Found<'a, 'p> {
     pub path: &'p str,
 }
 
-/// A request on its way through its route.
+/// A request that is being served.
 struct Exchange<'a> {
     method: &'a Method,
     /// Below the base path.
@@ -39,11 +39,11 @@ struct Exchange<'a> {
     namespace: &'a Arc<Namespace>,
     accept: Accept<'a>,
     conditions: Conditions,
-    /// The tags of what a reader has, in a header of their own.
-    known: Option<HeaderMap>,
+    /// The header `If-None-Match` of a request that reads.
+    if_none_match: Option<HeaderMap>,
 }
 
-/// Answers one request.
+/// Serves one request.
 pub async fn serve<B>(edge: &Arc<Edge>, found: Found<'_, '_>, method: &Method, uri: &Uri, mut headers: HeaderMap, body: B) -> Response<Body>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -54,7 +54,7 @@ where
     let accept_header = super::accept(&headers).map(Cow::into_owned);
     let parts = Parts { method, path, query: uri.query(), headers: &headers };
     let received = endpoint.parameters.read(route.template, parts);
-    let namespace = match chosen(api, endpoint, binding, received.as_ref().ok()) {
+    let namespace = match select_namespace(api, endpoint, binding, received.as_ref().ok()) {
         Ok(namespace) => namespace,
         Err(error) => return refused(api, &binding.namespace.name, (method, path), &headers, &error),
     };
@@ -66,15 +66,15 @@ where
         namespace,
         accept: Accept::of(accept_header.as_deref()),
         conditions: Conditions::none(method),
-        known: known(method, &headers),
+        if_none_match: if_none_match(method, &headers),
     };
-    let mut content = Incomplete { content: request::Content::of(&headers), body: Some(body) };
+    let mut content = Incomplete { content: request::Content::from_headers(&headers), body: Some(body) };
     let timeout = timeout::http(&headers);
     super::remove_hop_by_hop(&mut headers);
     let chosen = exchange.choose(received, &mut content).await;
     let (mut received, place, early) = match chosen {
         Ok((received, place)) => (Some(received), place, None),
-        // It is refused inside of the pipeline, so that it is counted and logged as every call is.
+        // The pipeline refuses it, so that it is counted and logged like every call.
         Err(error) => (None, endpoint.cases.len().saturating_sub(1), Some(error)),
     };
     let named = Named::new(endpoint.cases.get(place).map_or(&[], |case| &case.named));
@@ -108,7 +108,7 @@ where
                 (None, Some(received)) => received,
                 (error, _) => return Err(error.unwrap_or_else(|| Error::internal("the request is gone"))),
             };
-            exchange.acceptable(plan)?;
+            exchange.check_acceptable(plan)?;
             content.read(exchange.endpoint, received, limit).await?;
             plan.input(&Scope { named: Some(named), ..exchange.scope(Some(received), None) }, limit)
         });
@@ -121,8 +121,8 @@ where
     }
 }
 
-/// The namespace that a request is for.
-fn chosen<'a>(
+/// Returns the namespace of a request.
+fn select_namespace<'a>(
     api: &Api,
     endpoint: &Endpoint,
     binding: &'a RestBinding,
@@ -132,11 +132,13 @@ fn chosen<'a>(
     let place = endpoint.parameters.list.iter().position(|known| known.name == *parameter);
     let given = place.and_then(|place| received.given.get(place)?.as_ref()?.text());
     let name = given.unwrap_or_default();
-    binding.chosen(name).ok_or_else(|| Error::new(Code::NotFound, "NAMESPACE_NOT_FOUND", format!("there is no namespace {name} here")))
+    binding
+        .select_namespace(name)
+        .ok_or_else(|| Error::new(Code::NotFound, "NAMESPACE_NOT_FOUND", format!("there is no namespace {name} here")))
 }
 
-/// The tags of what a reader has; the headers themselves go with the call.
-fn known(method: &Method, headers: &HeaderMap) -> Option<HeaderMap> {
+/// Returns the header `If-None-Match` of a request that reads. All headers are forwarded with the call.
+fn if_none_match(method: &Method, headers: &HeaderMap) -> Option<HeaderMap> {
     let reads = *method == Method::GET || *method == Method::HEAD;
     if !reads || !headers.contains_key(header::IF_NONE_MATCH) {
         return None;
@@ -144,7 +146,7 @@ fn known(method: &Method, headers: &HeaderMap) -> Option<HeaderMap> {
     Some(headers.get_all(header::IF_NONE_MATCH).iter().map(|value| (header::IF_NONE_MATCH, value.clone())).collect())
 }
 
-/// The refusal of a request that leads to no operation.
+/// Returns the refusal of a request without an operation.
 pub fn refused(api: &Api, namespace: &str, (method, path): (&Method, &str), headers: &HeaderMap, error: &Error) -> Response<Body> {
     let id = RequestId::from_headers(headers);
     let received = Received::bare(method, path);
@@ -172,7 +174,7 @@ where
         let Some(body) = self.body.take() else { return Ok(()) };
         let bytes = self.content.collect(body, limit).await?;
         if bytes.is_empty() && matches!(self.content.media_type(), Ok(None)) {
-            // A request without a body has no type that could be wrong.
+            // A request without a body has no media type to check.
             let required = endpoint.body.as_ref().is_some_and(|body| body.required);
             let reading = endpoint.reading(None)?;
             return match reading {
@@ -191,7 +193,7 @@ impl Exchange<'_> {
         self.api.scope(&self.endpoint.parameters, received, &self.namespace.name, request_id)
     }
 
-    /// The case of the route, for which the body is read first if it takes part in the choice.
+    /// Chooses the case of the route. Reads the body first if the choice depends on it.
     async fn choose<'r, B>(&self, received: Result<Received<'r>, Error>, body: &mut Incomplete<B>) -> Result<(Received<'r>, usize), Error>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -258,12 +260,12 @@ impl Exchange<'_> {
         }
     }
 
-    /// The response, without a body if only the headers are wanted.
+    /// Returns the response, without a body for `HEAD`.
     fn finish(&self, id: &RequestId, rendered: Rendered) -> Response<Body> {
         finish(id, self.conditional(rendered), (&HeaderMap::new(), &HeaderMap::new()), self.conditions.head)
     }
 
-    /// The form of a stream; none if the client takes none of them.
+    /// Returns the format of a stream, or `None` if the client accepts none.
     fn format(&self) -> Option<Format> {
         if self.accept.any() {
             return Some(Format::Lines);
@@ -272,8 +274,8 @@ impl Exchange<'_> {
         self.accept.best(offers.into_iter()).map(|place| [Format::Lines, Format::Events, Format::List][place])
     }
 
-    /// Refuses a request of which no answer could be sent.
-    fn acceptable(&self, plan: &CallPlan) -> Result<(), Error> {
+    /// Refuses a request whose `Accept` allows no format of the response.
+    fn check_acceptable(&self, plan: &CallPlan) -> Result<(), Error> {
         if !self.api.strict_accept {
             return Ok(());
         }
@@ -287,9 +289,9 @@ impl Exchange<'_> {
         })
     }
 
-    /// 304 for a reader who has this already.
+    /// Changes the response to 304 if the client has the current version.
     fn conditional(&self, mut rendered: Rendered) -> Rendered {
-        let known = self.known.as_ref().zip(rendered.headers.get(header::ETAG)).is_some_and(|(known, tag)| Tags::known(known, tag));
+        let known = self.if_none_match.as_ref().zip(rendered.headers.get(header::ETAG)).is_some_and(|(known, tag)| Tags::known(known, tag));
         if known && rendered.status == StatusCode::OK {
             rendered.status = StatusCode::NOT_MODIFIED;
             rendered.headers.remove(header::CONTENT_TYPE);
@@ -328,14 +330,15 @@ impl Exchange<'_> {
     }
 }
 
-/// All messages of a stream, as long as they are not too many.
-async fn gather(mut messages: Messages<Bytes>, most: usize) -> Result<Vec<Bytes>, Error> {
+/// Collects all messages of a stream. Fails if there are too many.
+async fn gather(mut messages: Messages<Bytes>, max_messages: usize) -> Result<Vec<Bytes>, Error> {
     let (mut gathered, mut bytes) = (Vec::new(), 0);
     while let Some(message) = messages.next().await {
         let message = message?;
         bytes += message.len();
-        if gathered.len() == most || bytes > MAX_GATHERED_BYTES {
-            let message = format!("the answer has more than {most} items, or more than {MAX_GATHERED_BYTES} bytes; ask for less of it");
+        if gathered.len() == max_messages || bytes > MAX_GATHERED_BYTES {
+            let message =
+                format!("the answer has more than {max_messages} items, or more than {MAX_GATHERED_BYTES} bytes; ask for less of it");
             return Err(Error::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message));
         }
         gathered.push(message);
@@ -343,7 +346,7 @@ async fn gather(mut messages: Messages<Bytes>, most: usize) -> Result<Vec<Bytes>
     Ok(gathered)
 }
 
-/// The response, with the metadata of an error.
+/// Returns the response, with the metadata of an error.
 fn finish(id: &RequestId, rendered: Rendered, (leading, trailing): (&HeaderMap, &HeaderMap), head: bool) -> Response<Body> {
     let Rendered { status, headers, body } = rendered;
     let mut response = Response::new(Body::Empty);

@@ -1,5 +1,5 @@
-//! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service, or from a definition. What routes, messages and responses
-//! are is told by [`frontend`](crate::frontend); here is the I/O around it.
+//! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service, or from a definition. `prism_frontend` defines
+//! routes, binding and rendering; this module has the I/O.
 
 mod documentation;
 mod find;
@@ -29,10 +29,10 @@ use prism_frontend::{
     router::Found,
 };
 
-/// What ended an event stream before: the cursor of the last event that its client saw (HTML standard, "Server-sent events").
+/// The cursor of the last event that a client received before its event stream ended (HTML standard, "Server-sent events").
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Answers one request.
+/// Serves one request.
 pub async fn serve<B>(edge: &Arc<Edge>, request: Request<B>) -> Response<Body>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -42,12 +42,12 @@ where
     match find::find(&edge.bindings, &method, &uri, &headers) {
         Ok(find::Target::Annotated { binding, found, path }) => annotated(edge, binding, found, path, (&method, &uri), headers, body).await,
         Ok(find::Target::Mapped { binding, api, found, path }) => {
-            // In a box: its state is large, and would be moved about with the other kind's too.
+            // Boxed: its state is large, and would be part of the state of every annotated call too.
             Box::pin(mapped::serve(edge, mapped::Found { binding, api, route: found, path }, &method, &uri, headers, body)).await
         }
         Err(refusal) => {
-            if refusal.is_of_path() {
-                // Boxed, since it is rare, and what it needs would be part of the state of every call.
+            if refusal.is_unknown_path() {
+                // Boxed: it is rare, and its state would be part of the state of every call.
                 if let Some(answer) = Box::pin(documentation::answer(edge, &method, &uri, &headers)).await {
                     return answer;
                 }
@@ -57,7 +57,7 @@ where
     }
 }
 
-/// Answers a request by a route of a service's annotations.
+/// Serves a request by a route from the annotations of a service.
 async fn annotated<B>(
     edge: &Arc<Edge>,
     binding: &RestBinding,
@@ -84,7 +84,7 @@ where
     };
     let (rpc, rendering) = conditions.target(&route);
     let resumed = (format == Format::Events).then(|| headers.get(LAST_EVENT_ID).cloned()).flatten();
-    let content = request::Content::of(&headers);
+    let content = request::Content::from_headers(&headers);
     let timeout = timeout::http(&headers);
     remove_hop_by_hop(&mut headers);
     let incoming = Incoming { protocol: Protocol::Rest, method: rpc.clone(), headers, timeout };
@@ -121,7 +121,7 @@ where
     }
 }
 
-/// The header `Accept`; several are one list (RFC 9110, section 5.3).
+/// Returns the header `Accept`. Several of them form one list (RFC 9110, section 5.3).
 fn accept(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let mut values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let first = values.next()?;
@@ -134,7 +134,7 @@ fn accept(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     Some(joined)
 }
 
-/// Headers that are about one connection or about the body's framing are no metadata of the call.
+/// Removes headers of the connection and of the body's framing, which are not metadata of the call.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     const NAMES: [HeaderName; 10] = [
         header::CONNECTION,
@@ -148,7 +148,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         header::UPGRADE,
         HeaderName::from_static("keep-alive"),
     ];
-    // Few requests have more than two of them, so that looking for each would take longer.
+    // Most requests have at most two of them, so this is faster than a lookup for each name.
     loop {
         let found = headers.keys().find(|name| NAMES.contains(name)).cloned();
         let Some(name) = found else { return };

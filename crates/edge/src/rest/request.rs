@@ -1,4 +1,4 @@
-//! Reads a request: a bounded body, bound to a message or to a stream of them.
+//! Reads a request: a body of bounded size, bound to one message or to a stream of messages.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -14,7 +14,7 @@ use prism_frontend::{
     template::Template,
 };
 
-/// What a request is for.
+/// The route of a request, and the parts of its URL.
 pub struct Target<'a> {
     pub route: &'a Arc<Route>,
     pub template: &'a Template,
@@ -22,7 +22,7 @@ pub struct Target<'a> {
     pub query: Option<&'a str>,
 }
 
-/// What the headers say of the body.
+/// The headers that describe the body.
 pub struct Content {
     media_type: Option<HeaderValue>,
     encoding: Option<HeaderValue>,
@@ -30,7 +30,7 @@ pub struct Content {
 }
 
 impl Content {
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn from_headers(headers: &HeaderMap) -> Self {
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         Self {
             media_type: headers.get(header::CONTENT_TYPE).cloned(),
@@ -43,7 +43,7 @@ impl Content {
         route.binding.media(self.media_type()?)
     }
 
-    /// The type of the body; an encoding that can't be read is refused.
+    /// Returns the media type of the body. Refuses an unsupported content encoding.
     pub fn media_type(&self) -> Result<Option<&str>, Error> {
         if let Some(encoding) = &self.encoding {
             let name = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
@@ -54,7 +54,7 @@ impl Content {
         self.media_type.as_ref().map(|value| value.to_str().map_err(|_| unreadable())).transpose()
     }
 
-    /// The whole body; one that is too large is refused as soon as that is known.
+    /// Reads the whole body. Refuses a body that is too large as soon as its size is known.
     pub async fn collect<B>(&self, body: B, limit: usize) -> Result<Bytes, Error>
     where
         B: HttpBody<Data = Bytes> + Unpin,
@@ -67,7 +67,7 @@ impl Content {
     }
 }
 
-/// The message or messages of a request. `resume` is the cursor that the stream shall go on behind.
+/// Reads the message or messages of a request. `resume` is the cursor after which the stream continues.
 pub async fn read<B>(target: Target<'_>, content: Content, resume: Option<&str>, body: B, limit: usize) -> Result<Input, Error>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -92,8 +92,8 @@ where
     Ok(Input::One(message.into()))
 }
 
-/// The next piece of a body.
-async fn piece<B>(body: &mut B) -> Result<Option<Bytes>, Error>
+/// Reads the next chunk of a body.
+async fn next_chunk<B>(body: &mut B) -> Result<Option<Bytes>, Error>
 where
     B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
@@ -102,7 +102,7 @@ where
         let frame: Option<Result<Frame<Bytes>, B::Error>> = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
         match frame {
             None => return Ok(None),
-            // Trailers of a request say nothing here.
+            // Trailers of a request are ignored.
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     return Ok(Some(data));
@@ -116,29 +116,29 @@ where
     }
 }
 
-/// The whole body; one that is too large is refused as soon as that is known.
+/// Reads the whole body. Refuses a body that is too large as soon as its size is known.
 async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Error>
 where
     B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
     let check = |size: usize| if size > limit { Err(message_too_large(limit)) } else { Ok(()) };
-    let Some(first) = piece(&mut body).await? else { return Ok(Bytes::new()) };
+    let Some(first) = next_chunk(&mut body).await? else { return Ok(Bytes::new()) };
     check(first.len())?;
-    // The usual case, a body that arrives in one piece, costs no copy.
-    let Some(second) = piece(&mut body).await? else { return Ok(first) };
+    // Usually a body arrives in one chunk, which is not copied.
+    let Some(second) = next_chunk(&mut body).await? else { return Ok(first) };
     let mut whole = BytesMut::with_capacity(first.len() + second.len());
     whole.extend_from_slice(&first);
     let mut next = Some(second);
     while let Some(data) = next {
         check(whole.len() + data.len())?;
         whole.extend_from_slice(&data);
-        next = piece(&mut body).await?;
+        next = next_chunk(&mut body).await?;
     }
     Ok(whole.freeze())
 }
 
-/// The messages in a body, read as they are asked for.
+/// Returns the messages in a body, read on demand.
 fn items<B>(route: Arc<Route>, media: Media, common: Vec<u8>, body: B, limit: usize) -> prism_call::Messages<Bytes>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -159,7 +159,7 @@ where
                     return Ok(Some((route.binding.item(&item, media, common)?, state)));
                 }
                 let Some(body) = &mut state.body else { return Ok(None) };
-                match piece(body).await? {
+                match next_chunk(body).await? {
                     Some(data) => state.items.push(&data),
                     None => state.body = None,
                 }

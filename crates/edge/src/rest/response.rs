@@ -1,4 +1,4 @@
-//! Answers of one piece: replies, refusals and failures.
+//! Responses that are known at once: replies, refusals and failures.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -11,7 +11,7 @@ use prism_frontend::{
     render::{Format, Rendered, Rendering},
 };
 
-/// The answer with one message.
+/// Returns the response with one message.
 pub fn unary(
     rendering: &Rendering,
     format: Format,
@@ -33,7 +33,7 @@ pub fn unary(
         headers.insert(header::VARY, HeaderValue::from_static("accept"));
     }
     if format == Format::Raw {
-        // Stored bytes are not ours; a browser must not take them for a page or a script.
+        // Clients stored these bytes; a browser must not interpret them as a page or a script.
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
     append_metadata(headers, metadata);
@@ -64,12 +64,12 @@ pub fn unary(
     response
 }
 
-/// The answer to a call that failed.
+/// Returns the response to a failed call.
 pub fn failed(request_id: Option<&RequestId>, error: &Error) -> Response<Body> {
     problem(request_id, error, &Problem::of(error))
 }
 
-/// The same, where the conditions of the request tell what the failure means.
+/// Returns the response to a failed call, if the preconditions of the request may determine the status.
 pub fn failed_on(conditions: &Conditions, request_id: &RequestId, error: &Error) -> Response<Body> {
     let own = conditions.status(error).map(|status| Problem::with_status(error, status));
     problem(Some(request_id), error, &own.unwrap_or_else(|| Problem::of(error)))
@@ -89,12 +89,12 @@ fn problem(request_id: Option<&RequestId>, error: &Error, problem: &Problem<'_>)
     response
 }
 
-/// The answer to a request that leads to no call.
+/// Returns the response to a request without a call.
 pub fn refused(headers: &HeaderMap, error: &Error) -> Response<Body> {
     failed(Some(&RequestId::from_headers(headers)), error)
 }
 
-/// What a path can do.
+/// Returns the response to `OPTIONS`: the methods of a path.
 pub fn options(allowed: &[Method]) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -102,7 +102,7 @@ pub fn options(allowed: &[Method]) -> Response<Body> {
     response
 }
 
-/// The header `Allow`.
+/// Sets the header `Allow`.
 pub fn allow(headers: &mut HeaderMap, allowed: &[Method]) {
     let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
     if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
@@ -110,7 +110,7 @@ pub fn allow(headers: &mut HeaderMap, allowed: &[Method]) {
     }
 }
 
-/// Metadata of a reply as headers. What HTTP or this answer itself says is not overwritten.
+/// Appends metadata of a reply as headers. Headers of HTTP and of the response itself are not overwritten.
 pub fn append_metadata(headers: &mut HeaderMap, metadata: HeaderMap) {
     let mut current = None;
     for (name, value) in metadata {

@@ -1,4 +1,4 @@
-//! Answers of many messages: lines, events or a list.
+//! Responses with many messages: lines, events or a list.
 
 use std::{
     pin::Pin,
@@ -21,28 +21,28 @@ use prism_frontend::{
     render::{Format, Frames, RenderMessage},
 };
 
-/// Messages that are ready together leave in one piece of about this many bytes.
-const PIECE: usize = 16 * 1024;
+/// Messages that are ready at the same time are sent in one chunk of about this many bytes.
+const CHUNK_BYTES: usize = 16 * 1024;
 
-/// How long the headers wait for the first message: an error that comes within this time has a status of its own, and an
-/// event stream that has nothing more to say can tell its client to stay away.
+/// How long the headers wait for the first message. An error within this time determines the status, and an event stream without
+/// further events can tell its client not to reconnect.
 const FIRST_MESSAGE: Duration = Duration::from_millis(100);
 
-/// A stream that is to be answered with.
+/// A stream that becomes the body of a response.
 pub struct Stream {
-    /// What becomes of each message.
+    /// Renders each message.
     pub rendering: Arc<dyn RenderMessage>,
     pub format: Format,
     pub messages: Messages<Bytes>,
     pub trailers: Trailers,
-    /// Whether the client comes back to a stream that it has seen a part of.
+    /// Whether the client resumes a stream.
     pub resumed: bool,
-    /// Longest silence of an event stream.
+    /// Maximum silence of an event stream.
     pub heartbeat: Duration,
 }
 
 impl Stream {
-    /// The answer.
+    /// Returns the response.
     pub async fn respond(mut self, conditions: &Conditions, request_id: &RequestId, metadata: HeaderMap) -> Response<Body> {
         let first = match tokio::time::timeout(FIRST_MESSAGE, self.messages.next()).await {
             Ok(Some(Err(error))) => return response::failed(Some(request_id), &error),
@@ -63,7 +63,7 @@ impl Stream {
         headers.insert(REQUEST_ID, request_id.to_header());
         headers.insert(header::VARY, HeaderValue::from_static("accept"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        // Proxies that collect a whole answer would hold back what is to arrive now.
+        // Tells proxies not to buffer the response.
         headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
         response::append_metadata(headers, metadata);
         if !conditions.head {
@@ -78,11 +78,11 @@ impl Stream {
             rendering: self.rendering,
             messages: Some(self.messages),
             trailers: Some(self.trailers),
-            held: Vec::new(),
+            pending: Vec::new(),
             heartbeat: None,
             silence: self.heartbeat,
         };
-        encoder.frames.begin(&mut encoder.held);
+        encoder.frames.begin(&mut encoder.pending);
         match first {
             First::Message(message) => encoder.message(&message),
             First::End => encoder.end(),
@@ -95,7 +95,7 @@ impl Stream {
     }
 }
 
-/// What came before the headers went out.
+/// What the stream returned before the headers were sent.
 enum First {
     Message(Bytes),
     End,
@@ -106,40 +106,40 @@ enum First {
 struct Encoder {
     rendering: Arc<dyn RenderMessage>,
     frames: Frames,
-    /// Taken at the end.
+    /// `None` after the end.
     messages: Option<Messages<Bytes>>,
-    /// Taken behind the last piece.
+    /// `None` after the last chunk.
     trailers: Option<Trailers>,
-    /// Bytes that are to leave next.
-    held: Vec<u8>,
+    /// Bytes of the next chunk.
+    pending: Vec<u8>,
     heartbeat: Option<Pin<Box<Sleep>>>,
     silence: Duration,
 }
 
 impl Encoder {
     fn message(&mut self, message: &[u8]) {
-        if let Err(error) = self.frames.message(&*self.rendering, message, &mut self.held) {
+        if let Err(error) = self.frames.message(&*self.rendering, message, &mut self.pending) {
             self.fail(&error);
         }
     }
 
     fn fail(&mut self, error: &Error) {
-        self.frames.error(error, &mut self.held);
+        self.frames.error(error, &mut self.pending);
         self.end();
     }
 
     fn end(&mut self) {
-        self.frames.end(&mut self.held);
+        self.frames.end(&mut self.pending);
         self.messages = None;
     }
 
-    /// Whether the stream has been silent for so long that it must say something.
-    fn is_silent(&mut self, context: &mut Context<'_>) -> bool {
+    /// Tells whether a heartbeat is due.
+    fn is_heartbeat_due(&mut self, context: &mut Context<'_>) -> bool {
         let Some(heartbeat) = &mut self.heartbeat else { return false };
         let due = heartbeat.as_mut().poll(context).is_ready();
         if due {
             heartbeat.as_mut().reset(Instant::now() + self.silence);
-            // Polled again, so that the next one wakes this task too.
+            // Polled again, so that the new timer wakes this task.
             let _ = heartbeat.as_mut().poll(context);
         }
         due
@@ -152,28 +152,28 @@ impl HttpBody for Encoder {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        while this.held.len() < PIECE
+        while this.pending.len() < CHUNK_BYTES
             && let Some(messages) = &mut this.messages
         {
             match messages.as_mut().poll_next(context) {
                 Poll::Ready(Some(Ok(message))) => this.message(&message),
                 Poll::Ready(Some(Err(error))) => this.fail(&error),
                 Poll::Ready(None) => this.end(),
-                Poll::Pending if this.held.is_empty() => {
-                    if !this.is_silent(context) {
+                Poll::Pending if this.pending.is_empty() => {
+                    if !this.is_heartbeat_due(context) {
                         return Poll::Pending;
                     }
-                    this.held.extend_from_slice(this.frames.heartbeat().unwrap_or_default());
+                    this.pending.extend_from_slice(this.frames.heartbeat().unwrap_or_default());
                     break;
                 }
                 Poll::Pending => break,
             }
         }
-        if !this.held.is_empty() {
+        if !this.pending.is_empty() {
             if let Some(heartbeat) = &mut this.heartbeat {
                 heartbeat.as_mut().reset(Instant::now() + this.silence);
             }
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.held).into()))));
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.pending).into()))));
         }
         let trailers = this.trailers.take().and_then(|trailers| trailers.get().cloned());
         let mut out = HeaderMap::new();
@@ -182,6 +182,6 @@ impl HttpBody for Encoder {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.messages.is_none() && self.held.is_empty() && self.trailers.as_ref().is_none_or(|trailers| trailers.get().is_none())
+        self.messages.is_none() && self.pending.is_empty() && self.trailers.as_ref().is_none_or(|trailers| trailers.get().is_none())
     }
 }

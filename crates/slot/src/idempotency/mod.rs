@@ -1,5 +1,5 @@
-//! Outcomes of calls with an idempotency key, kept in a backend of the namespace, in a keyspace of its own. So they hold
-//! across gateways, and across their ends.
+//! Stores the outcomes of calls with an idempotency key in a backend of the namespace, in a separate keyspace. So all gateways share
+//! them, and they survive a restart.
 
 mod record;
 
@@ -11,26 +11,26 @@ use bytes::Bytes;
 
 use crate::Slot;
 use prism_call::{
-    Claim, Claimed, Code, Context, Error, KeyedCall, Outcome, Replays, idempotency,
+    Claim, ClaimResult, Code, Context, Error, KeyedCall, Outcome, ReplyStore, idempotency,
     proto::models::keyvalue::v1::{CompareAndDeleteRequest, CompareAndSwapRequest, GetRequest, KeyValueBasic, KeyValueCas},
 };
 use prism_registry::IDEMPOTENCY_INTERFACES;
 
-/// Attempts to claim a key whose record goes away whenever it is looked at.
+/// Maximum attempts to claim a key if its record disappears between the claim and the read.
 const MAX_ATTEMPTS: usize = 4;
-/// Between attempts to write down an outcome.
+/// Pause between attempts to store an outcome.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Outcomes in one keyspace.
-pub struct Kept {
+/// Stores outcomes in one keyspace.
+pub struct KeyspaceReplyStore {
     basic: Arc<dyn KeyValueBasic>,
     cas: Arc<dyn KeyValueCas>,
     max_value_bytes: u64,
     retention: Duration,
 }
 
-impl Kept {
-    /// In this slot, each for so long; the error is the name of the interface that its driver lacks.
+impl KeyspaceReplyStore {
+    /// Creates a store in this slot that keeps each outcome for `retention`. The error is the name of the interface that the driver lacks.
     pub fn new(slot: Slot, retention: Duration) -> Result<Self, &'static str> {
         let [basic, cas, ttl] = IDEMPOTENCY_INTERFACES;
         let interfaces = slot.interfaces;
@@ -43,7 +43,7 @@ impl Kept {
         })
     }
 
-    /// Replaces a claim, unless it has ended. An outage is waited for as long as the context allows.
+    /// Replaces a claim, unless it has expired. Retries during an outage until the deadline of the context.
     async fn replace(&self, context: &Context, claim: &Claim, value: Bytes) -> Result<(), Error> {
         loop {
             let request = CompareAndSwapRequest {
@@ -55,45 +55,45 @@ impl Kept {
             };
             match self.cas.compare_and_swap(context, request).await {
                 Ok(done) => {
-                    // An answer that was lost may have been written all the same; then the revision is another one, too.
+                    // If the response to an earlier attempt was lost, that attempt may have changed the revision.
                     if !done.swapped {
-                        tracing::debug!(namespace = %context.namespace, "the claim of a call with an idempotency key had ended before the call did");
+                        tracing::debug!(namespace = %context.namespace, "the claim of a call with an idempotency key expired before the call ended");
                     }
                     return Ok(());
                 }
-                Err(error) => again(context, error).await?,
+                Err(error) => wait_for_retry(context, error).await?,
             }
         }
     }
 }
 
 #[async_trait]
-impl Replays for Kept {
-    async fn claim(&self, context: &Context, call: &KeyedCall, lease: Duration) -> Result<Claimed, Error> {
-        // The namespace is in the keyspace. Lengths keep apart what stands side by side.
-        let key = digest_of(&[context.principal.subject.as_bytes(), call.key.as_bytes()]);
-        let fingerprint = digest_of(&[call.method.path.as_bytes(), &call.message]);
+impl ReplyStore for KeyspaceReplyStore {
+    async fn claim(&self, context: &Context, call: &KeyedCall, lease: Duration) -> Result<ClaimResult, Error> {
+        // The keyspace belongs to the namespace. Lengths separate the parts of the digest.
+        let key = digest_parts(&[context.principal.subject.as_bytes(), call.key.as_bytes()]);
+        let fingerprint = digest_parts(&[call.method.path.as_bytes(), &call.message]);
         for _ in 0..MAX_ATTEMPTS {
-            let value = record::claimed(&fingerprint);
+            let value = record::encode_claim(&fingerprint);
             let request = CompareAndSwapRequest { key: key.clone(), value, ttl: ttl(lease), ..CompareAndSwapRequest::default() };
             let done = self.cas.compare_and_swap(context, request).await?;
             if done.swapped {
-                return Ok(Claimed::Now(Claim { record: key, fingerprint, revision: done.revision }));
+                return Ok(ClaimResult::Granted(Claim { record: key, fingerprint, revision: done.revision }));
             }
-            // It may have ended in between; then it is free again.
+            // If it has expired since then, the key is free again.
             if let Some(entry) = self.basic.get(context, GetRequest { key: key.clone() }).await?.entry {
-                return record::read(entry.value, &fingerprint).map(Claimed::Before);
+                return record::decode(entry.value, &fingerprint).map(ClaimResult::Completed);
             }
         }
         Err(idempotency::in_flight())
     }
 
-    async fn keep(&self, context: &Context, claim: &Claim, outcome: Outcome<'_>) -> Result<(), Error> {
-        let value = record::finished(&claim.fingerprint, outcome, self.max_value_bytes);
+    async fn store_outcome(&self, context: &Context, claim: &Claim, outcome: Outcome<'_>) -> Result<(), Error> {
+        let value = record::encode_outcome(&claim.fingerprint, outcome, self.max_value_bytes);
         match self.replace(context, claim, value).await {
-            // No room for the reply may still be room for the fact that there was one.
+            // If the reply does not fit, the fact that the call was executed may still fit.
             Err(error) if matches!(error.code(), Code::InvalidArgument | Code::ResourceExhausted) => {
-                self.replace(context, claim, record::without_reply(&claim.fingerprint)).await
+                self.replace(context, claim, record::encode_without_reply(&claim.fingerprint)).await
             }
             other => other,
         }
@@ -104,14 +104,14 @@ impl Replays for Kept {
             let request = CompareAndDeleteRequest { key: claim.record.clone(), expected_revision: claim.revision };
             match self.cas.compare_and_delete(context, request).await {
                 Ok(_) => return Ok(()),
-                Err(error) => again(context, error).await?,
+                Err(error) => wait_for_retry(context, error).await?,
             }
         }
     }
 }
 
-/// Waits before another attempt, if there is time and sense in one.
-async fn again(context: &Context, error: Error) -> Result<(), Error> {
+/// Waits before a retry. Returns the error if a retry is pointless or too late.
+async fn wait_for_retry(context: &Context, error: Error) -> Result<(), Error> {
     let left = context.remaining().unwrap_or_default();
     if error.code() != Code::Unavailable || left <= PAUSE {
         return Err(error);
@@ -124,7 +124,7 @@ fn ttl(time: Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(time).ok()
 }
 
-fn digest_of(parts: &[&[u8]]) -> Bytes {
+fn digest_parts(parts: &[&[u8]]) -> Bytes {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());
