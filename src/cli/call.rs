@@ -32,42 +32,42 @@ Examples:
   prism call scratch GetCapabilities --address 10.0.0.7:8980 -H 'x-request-id: 42'
   echo '{\"key\": \"greeting\"}' | prism call default Retrieve
 
-Fields of type bytes are base64. A stream is one JSON object per line, both ways: requests are read from standard input,
-answers are written as they come.";
+Fields of type bytes are base64. A stream has one JSON object on each line: requests are read from standard input, and replies
+are printed as they arrive.";
 
-/// The reason of an RPC that is of another pattern than the namespace's.
+/// The error reason for an RPC that the pattern of the namespace does not have.
 const NOT_OF_PATTERN: &str = "SERVICE_NOT_SERVED";
 
 /// Arguments of `prism call`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The namespace to call
+    /// Namespace to call
     pub namespace: String,
 
-    /// The RPC, as `Store`
+    /// Name of the RPC, such as `Store`
     pub method: String,
 
-    /// The request as JSON; without it, requests are read from standard input. An empty one is `{}`
+    /// Request as JSON. Without it, requests are read from standard input. An empty request is `{}`
     #[arg(value_name = "JSON")]
     pub request: Option<String>,
 
-    /// Where Prism listens: HOST:PORT, or a URL for TLS
+    /// Address of Prism: HOST:PORT, or a URL for TLS
     #[arg(short, long, value_name = "HOST:PORT", default_value = "127.0.0.1:8980", env = "PRISM_ADDRESS")]
     pub address: String,
 
-    /// A header to send; may be given many times
-    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = header)]
+    /// Header to send; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = parse_header)]
     pub headers: Vec<(String, String)>,
 
-    /// How long to wait for the answer, as 5s or 1m30s
-    #[arg(short, long, value_name = "DURATION", value_parser = duration)]
+    /// Longest time to wait for the reply, such as 5s or 1m30s
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_timeout)]
     pub timeout: Option<Duration>,
 }
 
-/// A header as people write it: `name: value`.
-pub fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("a header is NAME:VALUE, as `x-request-id: 42`")?;
+/// Parses a header such as `name: value`.
+pub fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is NAME:VALUE, such as `x-request-id: 42`")?;
     let name = name.trim().to_ascii_lowercase();
     if http::HeaderName::try_from(&name).is_err() {
         return Err(format!("`{name}` can't be the name of a header"));
@@ -77,18 +77,19 @@ pub fn header(text: &str) -> Result<(String, String), String> {
     Ok((name, value.to_owned()))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "a duration is a number with a unit, as 500ms, 5s or 1m30s".to_owned())
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "a duration is a number with a unit, such as 500ms, 5s or 1m30s".to_owned())
 }
 
-/// Calls, and prints the answers as they come.
+/// Calls an RPC and prints its replies as they arrive.
 pub fn run(args: Args) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the asynchronous runtime can't be started: {error}"))?;
     runtime.block_on(call(args))
 }
 
 async fn call(args: Args) -> Outcome {
-    let methods = find(&args.method)?;
+    let methods = find_methods(&args.method)?;
     let url = if args.address.contains("://") { args.address.clone() } else { format!("http://{}", args.address) };
     let handler = RemoteHandler::connect(&url, &args.namespace, None)?;
     let mut context = Context::internal(args.namespace.as_str());
@@ -101,41 +102,41 @@ async fn call(args: Args) -> Outcome {
         }
     }
     let schema = Schema::all();
-    // Where several patterns have the RPC, its request is kept to be sent again: which of them the namespace has is for Prism to say.
+    // If several patterns have the RPC, try one after the other: only the gateway knows the pattern of the namespace.
     let text = match args.request {
-        None if methods.len() > 1 => Some(standard_input().await.map_err(explain)?),
+        None if methods.len() > 1 => Some(read_standard_input().await.map_err(explain)?),
         text => text.map(String::into_bytes),
     };
-    let mut answer = Err(Error::internal("no RPC was called"));
+    let mut reply = Err(Error::internal("no RPC was called"));
     let mut output = None;
     for method in &methods {
-        let input = message_of(schema, method.descriptor.input().full_name())?;
-        output = Some(message_of(schema, method.descriptor.output().full_name())?);
+        let input = find_message(schema, method.descriptor.input().full_name())?;
+        output = Some(find_message(schema, method.descriptor.output().full_name())?);
         let requests: Messages<Bytes> = match &text {
-            Some(text) => Box::pin(stream::iter([read(schema, input, text)])),
-            None => from_standard_input(schema, input, method.client_streaming),
+            Some(text) => Box::pin(stream::iter([encode_request(schema, input, text)])),
+            None => requests_from_standard_input(schema, input, method.client_streaming),
         };
         let input = Input::Stream(requests);
         let input = if method.client_streaming { input } else { Input::One(input.bytes().await.map_err(explain)?) };
-        answer = handler.handle(&context, method, input).await;
-        if !answer.as_ref().is_err_and(|error| error.reason() == NOT_OF_PATTERN) {
+        reply = handler.handle(&context, method, input).await;
+        if !reply.as_ref().is_err_and(|error| error.reason() == NOT_OF_PATTERN) {
             break;
         }
     }
-    let (reply, output) = (answer.map_err(explain)?, output.ok_or("no RPC was called")?);
+    let (reply, output) = (reply.map_err(explain)?, output.ok_or("no RPC was called")?);
     match reply.output {
-        Output::One(message) => print(schema, output, &message)?,
+        Output::One(message) => print_reply(schema, output, &message)?,
         Output::Stream(mut messages) => {
             while let Some(message) = messages.next().await {
-                print(schema, output, &message.map_err(explain)?)?;
+                print_reply(schema, output, &message.map_err(explain)?)?;
             }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The RPCs of that name among all patterns: one, but for those that all patterns have.
-fn find(name: &str) -> Result<Vec<Arc<Method>>, Failure> {
+/// Finds the RPCs with a name: one, or one of each pattern if all patterns have it.
+fn find_methods(name: &str) -> Result<Vec<Arc<Method>>, Failure> {
     let mut methods: Vec<_> =
         PATTERNS.iter().filter_map(|pattern| Method::of_service(proto::descriptors(), pattern.service)).flatten().collect();
     if !methods.iter().any(|method| method.name.eq_ignore_ascii_case(name)) {
@@ -146,57 +147,58 @@ fn find(name: &str) -> Result<Vec<Arc<Method>>, Failure> {
     Ok(methods)
 }
 
-fn message_of(schema: &'static Schema, name: &str) -> Result<MessageId, Failure> {
+fn find_message(schema: &'static Schema, name: &str) -> Result<MessageId, Failure> {
     schema.find(name).ok_or_else(|| Failure(format!("there is no message {name}")))
 }
 
-fn read(schema: &Schema, message: MessageId, text: &[u8]) -> Result<Bytes, Error> {
+/// Encodes a request from JSON.
+fn encode_request(schema: &Schema, message: MessageId, text: &[u8]) -> Result<Bytes, Error> {
     let mut out = Vec::new();
     json::decode(schema, message, text, &mut out)?;
     Ok(out.into())
 }
 
-/// One request of the whole text, or one of each line.
-fn from_standard_input(schema: &'static Schema, message: MessageId, lines: bool) -> Messages<Bytes> {
+/// Reads one request from the whole input, or one from each line.
+fn requests_from_standard_input(schema: &'static Schema, message: MessageId, lines: bool) -> Messages<Bytes> {
     if lines {
         let lines = BufReader::new(tokio::io::stdin()).lines();
         return Box::pin(stream::try_unfold(lines, move |mut lines| async move {
-            while let Some(line) = lines.next_line().await.map_err(broken)? {
+            while let Some(line) = lines.next_line().await.map_err(input_error)? {
                 if !line.trim().is_empty() {
-                    return Ok(Some((read(schema, message, line.as_bytes())?, lines)));
+                    return Ok(Some((encode_request(schema, message, line.as_bytes())?, lines)));
                 }
             }
             Ok(None)
         }));
     }
-    Box::pin(stream::once(async move { read(schema, message, &standard_input().await?) }))
+    Box::pin(stream::once(async move { encode_request(schema, message, &read_standard_input().await?) }))
 }
 
-/// All of it; an empty one is an empty request.
-async fn standard_input() -> Result<Vec<u8>, Error> {
+/// Reads the whole standard input. An empty input is an empty request.
+async fn read_standard_input() -> Result<Vec<u8>, Error> {
     let mut text = Vec::new();
-    // Who calls from a terminal without a request has nothing to say, and should not have to end an empty input.
+    // A terminal is not read: a user who leaves out the request means an empty one.
     if !std::io::stdin().is_terminal() {
-        tokio::io::stdin().read_to_end(&mut text).await.map_err(broken)?;
+        tokio::io::stdin().read_to_end(&mut text).await.map_err(input_error)?;
     }
     Ok(if text.iter().all(u8::is_ascii_whitespace) { b"{}".to_vec() } else { text })
 }
 
-fn broken(error: std::io::Error) -> Error {
+fn input_error(error: std::io::Error) -> Error {
     Error::internal("standard input can't be read").with_source(error)
 }
 
-/// One line of JSON.
-fn print(schema: &Schema, message: MessageId, bytes: &[u8]) -> Result<(), Failure> {
+/// Prints a reply as a line of JSON.
+fn print_reply(schema: &Schema, message: MessageId, bytes: &[u8]) -> Result<(), Failure> {
     let mut line = Vec::new();
     json::encode(schema, message, bytes, &mut line)?;
     line.push(b'\n');
     let mut out = std::io::stdout().lock();
-    out.write_all(&line).and_then(|()| out.flush()).map_err(|error| Failure(format!("standard output: {error}")))
+    out.write_all(&line).and_then(|()| out.flush()).map_err(|error| Failure(format!("standard output can't be written: {error}")))
 }
 
-/// Code, reason and sentence, then the facts.
-#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+/// Formats an error: code, reason and message, then violations and metadata.
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
 fn explain(error: Error) -> Failure {
     let mut text = format!("{} {}: {error}", error.code().name(), error.reason());
     for violation in error.violations() {
@@ -214,9 +216,9 @@ mod tests {
 
     #[test]
     fn headers_are_checked() {
-        assert_eq!(header("X-Request-Id: 42"), Ok(("x-request-id".into(), "42".into())));
-        assert_eq!(header("x:a:b"), Ok(("x".into(), "a:b".into())));
-        assert!(header("none").is_err());
-        assert!(header("a b: c").is_err());
+        assert_eq!(parse_header("X-Request-Id: 42"), Ok(("x-request-id".into(), "42".into())));
+        assert_eq!(parse_header("x:a:b"), Ok(("x".into(), "a:b".into())));
+        assert!(parse_header("none").is_err());
+        assert!(parse_header("a b: c").is_err());
     }
 }

@@ -20,7 +20,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The shell that will read the script
+    /// Shell that reads the script
     pub shell: Shell,
 }
 

@@ -1,6 +1,6 @@
-//! The command line: one file per command, each with its arguments and its `run`.
+//! The command line: one file for each command, with its arguments and its function `run`.
 //!
-//! Exit codes: 0 all is well, 1 something failed or is wrong, 2 the command line can't be understood.
+//! Exit codes: 0 success, 1 a failure or a problem that was found, 2 a wrong command line.
 
 use std::{
     fmt,
@@ -41,12 +41,12 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "prism", version, styles = STYLES, after_help = EXAMPLES, max_term_width = 100, infer_long_args = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// Lists the commands: for each its module, and what it does in one line.
+/// Defines the commands: the variant, the module, and the description in one line.
 macro_rules! commands {
     ($($variant:ident, $module:ident, $about:literal;)*) => {
         /// The commands.
@@ -56,7 +56,7 @@ macro_rules! commands {
         }
 
         impl Subcommand for Command {
-            /// The arguments of a command are put together when it is called: a gateway needs none but those of `serve`.
+            /// Builds the arguments of a command only when it is called, so that `prism serve` starts faster.
             fn augment_subcommands(command: clap::Command) -> clap::Command {
                 let command = command.subcommand_required(true).arg_required_else_help(true);
                 $(let command = command.subcommand(
@@ -93,16 +93,16 @@ macro_rules! commands {
 commands! {
     Serve, serve, "Serve every protocol until SIGTERM";
     Call, call, "Call any RPC of a namespace, streams included";
-    Validate, validate, "Check a configuration, slot by slot, and tell every problem";
-    Config, config, "Print the configuration that counts, or the schema of the file";
-    Completions, completions, "Print a script that completes commands and options in a shell";
-    Frontend, frontend, "Any HTTP API as data: list, check, try and begin definitions of frontends";
-    Generate, generate, "Make a configuration from a pattern and the backends for its slots";
-    Registry, registry, "What can be combined with what: interfaces, backends and patterns";
-    Schema, schema, "Registries of schemas: register, get, check and compare schemas, and move from one registry to another";
+    Validate, validate, "Check a configuration, slot by slot, and print every problem";
+    Config, config, "Print the effective configuration, or the JSON Schema of the file";
+    Completions, completions, "Print a shell script that completes commands and options";
+    Frontend, frontend, "List, check, try and create definitions of frontends: any HTTP API as data";
+    Generate, generate, "Generate a configuration from a pattern and the backends for its slots";
+    Registry, registry, "Show interfaces, backends and patterns, and which of them can be combined";
+    Schema, schema, "Work with schema registries: register, get, check and compare schemas, and move to another registry";
 }
 
-/// Why a command failed: one sentence, or several lines that stand for themselves.
+/// The message of a command that failed: a sentence, or several lines.
 #[derive(Debug)]
 pub struct Failure(pub String);
 
@@ -112,10 +112,10 @@ impl<T: fmt::Display> From<T> for Failure {
     }
 }
 
-/// What a command ends with.
+/// The result of a command.
 pub type Outcome = Result<ExitCode, Failure>;
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
@@ -134,7 +134,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Colours, where a person looks and has not switched them off with `NO_COLOR`.
+/// Colours for terminals, unless the environment variable `NO_COLOR` is set.
 pub mod style {
     use super::{IsTerminal, io};
 
@@ -143,27 +143,27 @@ pub mod style {
         if plain { text.to_owned() } else { format!("\x1b[{code}m{text}\x1b[0m") }
     }
 
-    /// Something that failed, on standard error.
+    /// Formats a failure for standard error.
     pub fn error(text: &str) -> String {
         paint(text, "1;31", io::stderr().is_terminal())
     }
 
-    /// Something to know, on standard error.
+    /// Formats a warning for standard error.
     pub fn warning(text: &str) -> String {
         paint(text, "1;33", io::stderr().is_terminal())
     }
 
-    /// Something good, on standard output.
+    /// Formats a good result for standard output.
     pub fn good(text: &str) -> String {
         paint(text, "32", io::stdout().is_terminal())
     }
 
-    /// Something bad, on standard output.
+    /// Formats a bad result for standard output.
     pub fn bad(text: &str) -> String {
         paint(text, "31", io::stdout().is_terminal())
     }
 
-    /// A heading, on standard output.
+    /// Formats a heading for standard output.
     pub fn heading(text: &str) -> String {
         paint(text, "1", io::stdout().is_terminal())
     }

@@ -1,4 +1,4 @@
-//! What commands print: text for people, or the same as JSON or YAML for programs.
+//! Output of commands: a table for people, or JSON or YAML for programs.
 
 use std::{
     io::{self, Write},
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::Outcome;
 
-/// How to print.
+/// An output format.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum, PartialEq, Eq)]
 pub enum Format {
-    /// Text for people
+    /// A table for people
     #[default]
     Table,
     /// JSON
@@ -21,7 +21,7 @@ pub enum Format {
     Yaml,
 }
 
-/// Prints a value in the format that was asked for; `table` makes the text for people.
+/// Prints a value in a format. `table` renders the text for [`Format::Table`].
 pub fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> Outcome {
     let text = match format {
         Format::Table => table(),
@@ -31,7 +31,7 @@ pub fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> Str
     print_text(&text)
 }
 
-/// Prints text. A reader that has seen enough, as `head`, is no failure.
+/// Prints text. It is not a failure if the reader closes its end early, as `head` does.
 pub fn print_text(text: &str) -> Outcome {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -40,12 +40,12 @@ pub fn print_text(text: &str) -> Outcome {
     }
 }
 
-/// Rows as aligned columns.
+/// Formats rows as aligned columns.
 pub fn columns(rows: &[Vec<String>]) -> String {
     columns_apart(4, rows)
 }
 
-/// Rows as aligned columns, with so many spaces between them.
+/// Formats rows as aligned columns with `gap` spaces between them.
 pub fn columns_apart(gap: usize, rows: &[Vec<String>]) -> String {
     let width = |text: &str| text.chars().count();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -65,7 +65,7 @@ pub fn columns_apart(gap: usize, rows: &[Vec<String>]) -> String {
     out
 }
 
-/// Names in one line; `none` if there are none.
+/// Joins names with commas; returns `none` for an empty list.
 pub fn list<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
     let text = names.into_iter().map(|name| name.as_ref().to_owned()).collect::<Vec<_>>().join(", ");
     if text.is_empty() { "none".to_owned() } else { text }

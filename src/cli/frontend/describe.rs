@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{
-    find::{Configuration, Found},
-    operation,
+    definition_source::{ConfigOption, DefinitionSource},
+    operation::{self, action_summary, condition_text},
 };
 use crate::cli::{
     Failure, Outcome,
@@ -14,7 +14,7 @@ use crate::cli::{
 };
 use prism_frontend::{
     definition::Definition,
-    mapping::{Action, Endpoint, EndpointCase, Errors, Outcome as Reply},
+    mapping::{Endpoint, Errors},
     template::Template,
 };
 use prism_registry::unknown_name;
@@ -22,31 +22,31 @@ use prism_yaml::{self as yaml, Node, Value};
 
 const EXAMPLES: &str = "\
 Examples:
-  prism frontend describe frontends/notes.yaml             settings and operations
-  prism frontend describe frontends/notes.yaml readNote    all of one operation
-  prism frontend describe notes -o json                    by the name in prism.yaml";
+  prism frontend describe frontends/notes.yaml             show settings and operations
+  prism frontend describe frontends/notes.yaml readNote    show the whole mapping of one operation
+  prism frontend describe notes -o json                    use the name of the frontend in prism.yaml";
 
 /// Arguments of `prism frontend describe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A definition: its file, or its name in the configuration, or the name of one that comes with Prism
+    /// The definition: its file, the name of a frontend in the configuration, or the name of a definition that comes with Prism
     pub name: String,
 
-    /// Only this operation, with all of its mapping: its `operationId`, or method and path as in 'GET /notes/{id}'
+    /// Show only this operation, with its whole mapping: its `operationId`, or method and path such as 'GET /notes/{id}'
     pub operation: Option<String>,
 
     #[command(flatten)]
-    configuration: Configuration,
+    config: ConfigOption,
 
-    /// How to print
+    /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }
 
-/// A definition.
+/// A definition, as it is printed.
 #[derive(Serialize)]
-struct View<'a> {
+struct DefinitionView<'a> {
     frontend: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     title: &'a str,
@@ -56,12 +56,12 @@ struct View<'a> {
     definition: &'a str,
     openapi: &'a str,
     base_path: &'a str,
-    settings: Vec<Setting>,
-    operations: Vec<Operation>,
+    settings: Vec<SettingView>,
+    operations: Vec<OperationView>,
 }
 
 #[derive(Serialize)]
-struct Setting {
+struct SettingView {
     name: String,
     default: serde_json::Value,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,99 +70,83 @@ struct Setting {
 }
 
 #[derive(Serialize)]
-struct Operation {
+struct OperationView {
     #[serde(rename = "operation")]
     name: String,
     method: String,
     path: String,
-    cases: Vec<Case>,
+    cases: Vec<CaseView>,
 }
 
 #[derive(Serialize)]
-struct Case {
+struct CaseView {
     #[serde(skip_serializing_if = "Option::is_none")]
     when: Option<String>,
     does: String,
 }
 
+/// Prints a definition, or one of its operations.
 pub(super) fn run(args: &Args) -> Outcome {
-    let found = Found::by_name(&args.name, &args.configuration)?;
-    let definition = found.compile()?;
+    let source = DefinitionSource::find(&args.name, &args.config)?;
+    let definition = source.compile()?;
     if let Some(name) = &args.operation {
-        let (method, template, endpoint) = find(&definition, name)?;
+        let (method, template, endpoint) = find_operation(&definition, name)?;
         return operation::print(args.output, &definition, &method, template, endpoint);
     }
-    let operations = definition.api.operations().map(|(method, template, endpoint)| Operation {
+    let operations = definition.api.operations().map(|(method, template, endpoint)| OperationView {
         name: endpoint.name.clone(),
         method: method.map_or_else(String::new, ToString::to_string),
         path: endpoint.path(template),
-        cases: endpoint.cases.iter().map(|case| Case { when: when(endpoint, case), does: does(&case.action) }).collect(),
+        cases: endpoint
+            .cases
+            .iter()
+            .map(|case| CaseView { when: condition_text(endpoint, case), does: action_summary(&case.action) })
+            .collect(),
     });
     let header = &definition.header;
-    let view = View {
+    let view = DefinitionView {
         frontend: &header.name,
         title: &header.title,
         description: &header.description,
         pattern: &header.pattern,
-        definition: &found.texts.name,
-        openapi: &found.texts.document_name,
+        definition: &source.texts.name,
+        openapi: &source.texts.document_name,
         base_path: header.base_path.as_deref().unwrap_or("/{namespace}"),
-        settings: settings(&found),
+        settings: setting_views(&source),
         operations: operations.collect(),
     };
-    print(args.output, &view, || text(&view, &definition.api.errors, &args.name))
+    print(args.output, &view, || render(&view, &definition.api.errors, &args.name))
 }
 
-/// An operation by its id, or by method and path.
-fn find<'a>(definition: &'a Definition, name: &str) -> Result<(String, &'a Template, &'a Endpoint), Failure> {
+/// Finds an operation by its id, or by method and path.
+fn find_operation<'a>(definition: &'a Definition, name: &str) -> Result<(String, &'a Template, &'a Endpoint), Failure> {
     let routes = || definition.api.operations();
-    let named = |method: &str, template: &Template, endpoint: &Endpoint| {
+    let has_name = |method: &str, template: &Template, endpoint: &Endpoint| {
         endpoint.name == name || format!("{method} {}", endpoint.path(template)) == name
     };
-    let found = routes().find_map(|(method, template, endpoint)| {
+    let operation = routes().find_map(|(method, template, endpoint)| {
         let method = method.map_or_else(String::new, ToString::to_string);
-        named(&method, template, endpoint).then(|| (method, template, &**endpoint))
+        has_name(&method, template, endpoint).then(|| (method, template, &**endpoint))
     });
-    found.ok_or_else(|| {
+    operation.ok_or_else(|| {
         let names: Vec<&str> = routes().map(|(_, _, endpoint)| endpoint.name.as_str()).collect();
         Failure(unknown_name("operation", name, names))
     })
 }
 
-/// The condition of a case; of the last of several that none of the others holds.
-pub(super) fn when(endpoint: &Endpoint, case: &EndpointCase) -> Option<String> {
-    let on_one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    case.when
-        .as_ref()
-        .map(|when| on_one_line(endpoint.condition(when)))
-        .or_else(|| (endpoint.cases.len() > 1).then(|| "otherwise".to_owned()))
-}
-
-/// What a case does, in a word.
-pub(super) fn does(action: &Action) -> String {
-    match action {
-        Action::Call(call) => call.method.name.clone(),
-        Action::Refuse(refusal) => format!("error {} {}", refusal.code.name(), refusal.reason),
-        Action::Answer(plan) => match plan.cases.first().map(|case| &case.outcome) {
-            Some(Reply::Answer(answer)) => format!("answers {} by itself", answer.status),
-            _ => "answers by itself".to_owned(),
-        },
-    }
-}
-
-fn settings(found: &Found) -> Vec<Setting> {
-    let (root, _) = yaml::parse(&found.texts.text);
+fn setting_views(source: &DefinitionSource) -> Vec<SettingView> {
+    let (root, _) = yaml::parse(&source.texts.text);
     let Some(Node { value: Value::Map(entries), .. }) = root.get("settings") else { return Vec::new() };
-    let setting = |(key, node): &(yaml::Key, Node)| Setting {
+    let view = |(key, node): &(yaml::Key, Node)| SettingView {
         name: key.name.clone(),
         default: node.get("default").map(Node::to_json).unwrap_or_default(),
-        decided: found.settings.get(&key.name).cloned(),
+        decided: source.settings.get(&key.name).cloned(),
         description: node.get("description").and_then(Node::text).unwrap_or_default().to_owned(),
     };
-    entries.iter().map(setting).collect()
+    entries.iter().map(view).collect()
 }
 
-fn text(view: &View<'_>, errors: &Errors, name: &str) -> String {
+fn render(view: &DefinitionView<'_>, errors: &Errors, name: &str) -> String {
     let mut out = format!("Frontend: {}\n", view.frontend);
     for text in [view.title, view.description].into_iter().filter(|text| !text.is_empty()) {
         // Writing into a String can't fail.
@@ -183,33 +167,33 @@ fn text(view: &View<'_>, errors: &Errors, name: &str) -> String {
     for operation in &view.operations {
         let mut head = vec![operation.name.clone(), format!("{} {}", operation.method, operation.path)];
         for case in &operation.cases {
-            let place = [case.does.clone(), shortened(case.when.as_deref().unwrap_or_default())];
-            rows.push(std::mem::replace(&mut head, vec![String::new(); 2]).into_iter().chain(place).collect());
+            let columns = [case.does.clone(), shorten(case.when.as_deref().unwrap_or_default())];
+            rows.push(std::mem::replace(&mut head, vec![String::new(); 2]).into_iter().chain(columns).collect());
         }
     }
     let _ = write!(out, "\n{}", columns(&rows));
     if !errors.are_problems() {
-        let _ = write!(out, "\nEvery error\n{}", operation::form(&errors.form, "  "));
-        let cases = operation::error_cases(&errors.cases);
+        let _ = write!(out, "\nEvery error\n{}", operation::error_form_text(&errors.form, "  "));
+        let cases = operation::error_cases_text(&errors.cases);
         let _ = write!(out, "{}", if cases.is_empty() { cases } else { format!("\n{cases}") });
     }
     if let Some(first) = view.operations.first() {
-        let _ = writeln!(out, "\nAll of one operation: prism frontend describe {name} {}", quoted(&first.name));
+        let _ = writeln!(out, "\nThe whole mapping of one operation: prism frontend describe {name} {}", quote_for_shell(&first.name));
     }
     out
 }
 
-/// So much of a condition that the table stays one; all of it is shown with its operation.
-fn shortened(when: &str) -> String {
-    const MOST: usize = 90;
-    if when.chars().count() <= MOST {
+/// Shortens a condition so that its row fits into a table. The whole condition is shown with its operation.
+fn shorten(when: &str) -> String {
+    const MAX_CHARS: usize = 90;
+    if when.chars().count() <= MAX_CHARS {
         return when.to_owned();
     }
-    when.chars().take(MOST - 1).chain(['…']).collect()
+    when.chars().take(MAX_CHARS - 1).chain(['…']).collect()
 }
 
-/// A word for a shell.
-pub(super) fn quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
-    if text.bytes().all(plain) { text.to_owned() } else { format!("'{text}'") }
+/// Quotes a text for a shell.
+fn quote_for_shell(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
+    if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{text}'") }
 }

@@ -2,32 +2,32 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
-use super::unused;
+use super::{document_tree::DocumentTree, unused};
 use crate::{
     app,
     cli::{Outcome, output::print_text, style},
 };
 use prism_frontend::definition::{Definition, Texts};
-use prism_yaml::{self as yaml, Node, Position, Problem, Problems, Value};
+use prism_yaml::{Position, Problem, Problems};
 
 const EXAMPLES: &str = "\
 Examples:
   prism frontend lint frontends/notes.yaml
-  prism frontend lint frontends/*.yaml       as a step of CI
-  prism frontend lint consul-kv              one that comes with Prism, by its name
+  prism frontend lint frontends/*.yaml       check all definitions in CI
 
-Warnings are no failure. Exit code 0: all can be served, 1: there are problems.";
+A definition that comes with Prism is checked by its name; `prism frontend list` shows the names. Exit code 0: all definitions
+can be used, even if there are warnings. Exit code 1: there are problems.";
 
 /// Arguments of `prism frontend lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Definitions; the OpenAPI document of each is read from where the definition says
+    /// Definitions to check. Each one names its OpenAPI document, which is checked too
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
 }
 
-/// Prints every problem as `file:line:column: message`, and warnings likewise.
+/// Prints problems and warnings as `file:line:column: message`.
 pub(super) fn run(args: &Args) -> Outcome {
     let (mut out, mut count, mut verdicts) = (String::new(), 0, String::new());
     for file in &args.files {
@@ -55,18 +55,18 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(ExitCode::FAILURE)
 }
 
-/// The problems of a definition and of its document; else its warnings, and that it is fine.
+/// Returns the problems of a definition and its document. If there are none, returns the verdict and writes the warnings.
 fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
     let definition = match app::compile(texts, &BTreeMap::new()) {
         Ok(definition) => definition,
         Err(problems) => return (problems, String::new()),
     };
-    let document = Tree::of(texts.document.as_deref().unwrap_or_default());
-    let problems = schemas(&definition, &document);
+    let document = DocumentTree::parse(texts.document.as_deref().unwrap_or_default());
+    let problems = schema_problems(&definition, &document);
     if !problems.is_empty() {
         return (vec![Problems { file: texts.document_name.clone(), list: problems }], String::new());
     }
-    let warnings = unused::find(&definition, texts, &document);
+    let warnings = unused::find_warnings(&definition, texts, &document);
     for (file, warning) in &warnings {
         let warning = Problem { message: format!("warning: {}", warning.message), position: warning.position.clone() };
         let _ = writeln!(out, "{}", Problems { file: file.clone(), list: vec![warning] });
@@ -79,49 +79,14 @@ fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
     (Vec::new(), style::good(&verdict) + "\n")
 }
 
-/// Schemas that can't be compiled: a request would not be held against them.
-fn schemas(definition: &Definition, document: &Tree) -> Vec<Problem> {
+/// Returns the schemas that can't be compiled. Requests could not be validated against them.
+fn schema_problems(definition: &Definition, document: &DocumentTree) -> Vec<Problem> {
     let endpoints = definition.api.operations().map(|(_, _, endpoint)| endpoint);
     let problems = endpoints.flat_map(|endpoint| {
-        let position = document.position(&endpoint.name);
-        let told =
+        let position = document.operation_position(&endpoint.name);
+        let to_problem =
             move |problem| Problem { position: position.clone(), message: format!("{}: a schema can't be used: {problem}", endpoint.name) };
-        endpoint.parameters.checks.problems().into_iter().map(told)
+        endpoint.parameters.checks.problems().into_iter().map(to_problem)
     });
     problems.collect()
-}
-
-/// A document with the places of its operations.
-pub(super) struct Tree {
-    /// All of it.
-    pub root: Node,
-    operations: Vec<(String, Position)>,
-}
-
-impl Tree {
-    fn of(text: &str) -> Self {
-        let (root, _) = yaml::parse(text);
-        let mut operations = Vec::new();
-        for (path, item) in entries(root.get("paths")) {
-            for (method, operation) in entries(Some(item)) {
-                let id = operation.get("operationId").and_then(Node::text).map(str::to_owned);
-                operations
-                    .push((id.unwrap_or_else(|| format!("{} {}", method.name.to_ascii_uppercase(), path.name)), method.position.clone()));
-            }
-        }
-        Self { root, operations }
-    }
-
-    /// Where an operation stands.
-    pub fn position(&self, operation: &str) -> Position {
-        self.operations.iter().find(|(name, _)| name == operation).map_or(Position::WHOLE_FILE, |(_, position)| position.clone())
-    }
-}
-
-/// The entries of a mapping.
-pub(super) fn entries(node: Option<&Node>) -> &[(yaml::Key, Node)] {
-    match node.map(|node| &node.value) {
-        Some(Value::Map(entries)) => entries,
-        _ => &[],
-    }
 }

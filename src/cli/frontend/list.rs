@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::find::{Configuration, Found, located};
+use super::definition_source::{ConfigOption, DefinitionSource, definition_path};
 use crate::{
     app,
     cli::{
@@ -25,16 +25,16 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
-    configuration: Configuration,
+    config: ConfigOption,
 
-    /// How to print
+    /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }
 
-/// A frontend with what follows from its definition and from the configuration.
+/// A frontend, as it is printed.
 #[derive(Serialize)]
-struct View {
+struct FrontendView {
     name: String,
     /// The protocol, or the definition.
     #[serde(rename = "type")]
@@ -45,21 +45,23 @@ struct View {
     pattern: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<usize>,
-    /// Why it can't be used.
+    /// Why the definition can't be used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
-    bound_by: Vec<Bound>,
+    bound_by: Vec<BindingView>,
 }
 
-/// A namespace that has a frontend, and where.
+/// A namespace that uses a frontend.
 #[derive(Serialize)]
-struct Bound {
+struct BindingView {
     namespace: String,
+    /// URLs or addresses.
     at: Vec<String>,
 }
 
+/// Prints the frontends.
 pub(super) fn run(args: &Args) -> Outcome {
-    let config = args.configuration.read();
+    let config = args.config.read_config();
     let mut frontends = BTreeMap::new();
     for kind in FrontendKind::ALL {
         frontends.insert(kind.name().to_owned(), (kind, None));
@@ -68,27 +70,28 @@ pub(super) fn run(args: &Args) -> Outcome {
         frontends.insert(name.to_owned(), (FrontendKind::Definition, Some(name.to_owned())));
     }
     for (name, Frontend { kind, definition, .. }) in &config.frontends {
-        frontends.insert(name.clone(), (*kind, definition.as_ref().map(|definition| located(&config, definition))));
+        frontends.insert(name.clone(), (*kind, definition.as_ref().map(|definition| definition_path(&config, definition))));
     }
-    let views: Vec<View> = frontends.into_iter().map(|(name, (kind, definition))| view(&config, name, kind, definition)).collect();
+    let views: Vec<FrontendView> = frontends.into_iter().map(|(name, (kind, definition))| view(&config, name, kind, definition)).collect();
     print(args.output, &views, || table(&views))
 }
 
-fn view(config: &Config, name: String, kind: FrontendKind, definition: Option<String>) -> View {
+fn view(config: &Config, name: String, kind: FrontendKind, definition: Option<String>) -> FrontendView {
     let mut bound_by = Vec::new();
     for namespace in &config.namespaces {
         for binding in namespace.frontends.iter().filter(|binding| binding.enabled && binding.frontend == name) {
-            bound_by.push(Bound { namespace: namespace.name.clone(), at: places(config, binding) });
+            bound_by.push(BindingView { namespace: namespace.name.clone(), at: addresses(config, binding) });
         }
     }
-    let mut view = View { kind: kind.name().to_owned(), pattern: None, operations: None, problems: Vec::new(), definition, bound_by, name };
+    let mut view =
+        FrontendView { kind: kind.name().to_owned(), pattern: None, operations: None, problems: Vec::new(), definition, bound_by, name };
     let Some(definition) = &view.definition else { return view };
     let settings = config.frontends.get(&view.name).map(|frontend| frontend.settings.clone()).unwrap_or_default();
-    match definition::Texts::find(definition).map(|texts| Found { texts, settings }) {
+    match definition::Texts::find(definition).map(|texts| DefinitionSource { texts, settings }) {
         Err(problem) => view.problems.push(format!("{definition} can't be read: {problem}")),
-        Ok(found) => {
-            view.pattern = Some(definition::header(&found.texts.text).pattern);
-            match app::compile(&found.texts, &found.settings) {
+        Ok(source) => {
+            view.pattern = Some(definition::header(&source.texts.text).pattern);
+            match app::compile(&source.texts, &source.settings) {
                 Ok(definition) => view.operations = Some(definition.api.operations().count()),
                 Err(problems) => view.problems.extend(problems.iter().flat_map(|problems| {
                     let lines: Vec<String> = problems.to_string().lines().map(str::to_owned).collect();
@@ -100,10 +103,10 @@ fn view(config: &Config, name: String, kind: FrontendKind, definition: Option<St
     view
 }
 
-/// Where clients find a binding: URLs, or addresses for protocols that have no paths of their own.
-fn places(config: &Config, binding: &Binding) -> Vec<String> {
+/// Returns the URLs of a binding, or its addresses for protocols without paths.
+fn addresses(config: &Config, binding: &Binding) -> Vec<String> {
     let listeners = config.listeners.iter().filter(|(name, _)| binding.listener.as_ref().is_none_or(|only| only == *name));
-    let place = |listener: &prism_config::Listener| {
+    let address = |listener: &prism_config::Listener| {
         let host = binding.host.as_ref().map_or_else(|| listener.address.to_string(), |host| format!("{host}:{}", listener.address.port()));
         match binding.kind {
             FrontendKind::Grpc | FrontendKind::GrpcWeb => host,
@@ -114,10 +117,10 @@ fn places(config: &Config, binding: &Binding) -> Vec<String> {
             }
         }
     };
-    listeners.map(|(_, listener)| place(listener)).collect()
+    listeners.map(|(_, listener)| address(listener)).collect()
 }
 
-fn table(views: &[View]) -> String {
+fn table(views: &[FrontendView]) -> String {
     let mut rows = vec![["FRONTEND", "DEFINITION", "PATTERN", "OPERATIONS", "NAMESPACE", "AT"].map(str::to_owned).to_vec()];
     for view in views {
         let dash = || "-".to_owned();
@@ -133,13 +136,13 @@ fn table(views: &[View]) -> String {
             (count, _) => format!("✗ {count} problems"),
         };
         let mut head = vec![view.name.clone(), definition, view.pattern.clone().unwrap_or_else(|| "any".to_owned()), operations];
-        let places = view.bound_by.iter().flat_map(|bound| bound.at.iter().map(|at| [bound.namespace.clone(), at.clone()]));
-        let mut places: Vec<[String; 2]> = places.collect();
-        if places.is_empty() {
-            places.push([dash(), dash()]);
+        let bindings = view.bound_by.iter().flat_map(|binding| binding.at.iter().map(|at| [binding.namespace.clone(), at.clone()]));
+        let mut bindings: Vec<[String; 2]> = bindings.collect();
+        if bindings.is_empty() {
+            bindings.push([dash(), dash()]);
         }
-        for place in places {
-            rows.push(std::mem::replace(&mut head, vec![String::new(); 4]).into_iter().chain(place).collect());
+        for binding in bindings {
+            rows.push(std::mem::replace(&mut head, vec![String::new(); 4]).into_iter().chain(binding).collect());
         }
     }
     let broken = views.iter().filter(|view| !view.problems.is_empty());

@@ -1,7 +1,8 @@
-//! `prism frontend`: HTTP APIs that are data, from the first skeleton to what one request becomes.
+//! `prism frontend`: commands for frontends whose definitions are data.
 
+mod definition_source;
 mod describe;
-mod find;
+mod document_tree;
 mod import;
 mod lint;
 mod list;
@@ -16,41 +17,41 @@ use super::Outcome;
 
 const EXAMPLES: &str = "\
 Examples:
-  prism frontend list                                    what there is, and which namespaces have it
-  prism frontend describe frontends/notes.yaml           its operations and their RPCs
-  prism frontend import openapi/petstore.yaml            a skeleton to begin with
-  prism frontend lint frontends/*.yaml                   every mistake, with file, line and column
-  prism frontend try frontends/notes.yaml GET /notes/a   what a request becomes, without a backend
+  prism frontend list                                    list the frontends and the namespaces that use them
+  prism frontend describe frontends/notes.yaml           show operations and their RPCs
+  prism frontend import openapi/petstore.yaml            write a first definition for an OpenAPI document
+  prism frontend lint frontends/*.yaml                   find every mistake, with file, line and column
+  prism frontend try frontends/notes.yaml GET /notes/a   show how a request is mapped, without a backend
 
-The language of definitions: docs/frontends.md";
+docs/frontends.md describes the language of definitions.";
 
 /// Arguments of `prism frontend`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do with frontends.
+/// The subcommands of `prism frontend`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// The frontends of this build and of the configuration, and where namespaces have them
+    /// List the frontends of this build and of the configuration, and the namespaces that use them
     List(list::Args),
-    /// A definition's settings and operations, or all of one operation
+    /// Show the settings and operations of a definition, or the whole mapping of one operation
     Describe(describe::Args),
-    /// Everything that is wrong with definitions and their documents
+    /// Find every mistake in definitions and their OpenAPI documents
     Lint(lint::Args),
-    /// What an HTTP request becomes, and what a reply turns into, without a backend
+    /// Show how a definition maps an HTTP request and a reply, without a backend
     Try(rehearse::Args),
-    /// Begin a definition: every operation of an OpenAPI document as a route, with a TODO at each decision
+    /// Write a first definition: a route for each operation of an OpenAPI document, with a TODO for each decision
     Import(import::Args),
     /// Print the JSON Schema of definitions, for editors
     Schema(schema::Args),
 }
 
-/// Does what was asked for.
+/// Runs the subcommand.
 pub fn run(args: &Args) -> Outcome {
     match &args.command {
         Command::List(args) => list::run(args),

@@ -1,10 +1,9 @@
-//! All of one operation, for `prism frontend describe`.
+//! The whole mapping of one operation, as text.
 
 use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::describe::{does, when};
 use crate::cli::{
     Outcome,
     output::{self, columns_apart},
@@ -16,6 +15,7 @@ use prism_frontend::{
     template::Template,
 };
 
+/// Prints an operation.
 pub(super) fn print(format: output::Format, definition: &Definition, method: &str, path: &Template, endpoint: &Endpoint) -> Outcome {
     let schema = definition.api.schema;
     let path = endpoint.path(path);
@@ -28,17 +28,17 @@ pub(super) fn print(format: output::Format, definition: &Definition, method: &st
                 "in": parameter.location.name(), "name": parameter.name, "type": parameter.value.describe(schema), "required": parameter.required,
             })).collect::<Vec<_>>(),
             "cases": endpoint.cases.iter().map(|case| json!({
-                "when": when(endpoint, case), "does": does(&case.action), "mapping": case_text(schema, endpoint, case, ""),
+                "when": condition_text(endpoint, case), "does": action_summary(&case.action), "mapping": case_text(schema, endpoint, case, ""),
             })).collect::<Vec<_>>(),
         })
     };
     output::print(format, &value(), || {
         let mut out = format!("{}: {method} {path}\n", endpoint.name);
-        inputs(schema, endpoint, &mut out);
+        write_inputs(schema, endpoint, &mut out);
         for (number, case) in endpoint.cases.iter().enumerate() {
-            let title = match (endpoint.cases.len(), when(endpoint, case)) {
-                (1, _) => does(&case.action),
-                (_, when) => format!("{}. {}: {}", number + 1, when.unwrap_or_default(), does(&case.action)),
+            let title = match (endpoint.cases.len(), condition_text(endpoint, case)) {
+                (1, _) => action_summary(&case.action),
+                (_, when) => format!("{}. {}: {}", number + 1, when.unwrap_or_default(), action_summary(&case.action)),
             };
             // Writing into a String can't fail.
             let _ = write!(out, "\n{title}\n{}", case_text(schema, endpoint, case, "  "));
@@ -47,8 +47,29 @@ pub(super) fn print(format: output::Format, definition: &Definition, method: &st
     })
 }
 
-/// What a request may hold.
-fn inputs(schema: &Schema, endpoint: &Endpoint, out: &mut String) {
+/// Returns the condition of a case on one line, or `otherwise` for the last of several cases.
+pub(super) fn condition_text(endpoint: &Endpoint, case: &EndpointCase) -> Option<String> {
+    let on_one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    case.when
+        .as_ref()
+        .map(|when| on_one_line(endpoint.condition(when)))
+        .or_else(|| (endpoint.cases.len() > 1).then(|| "otherwise".to_owned()))
+}
+
+/// Describes what a case does in a few words: the RPC, the error, or the status of an answer.
+pub(super) fn action_summary(action: &Action) -> String {
+    match action {
+        Action::Call(call) => call.method.name.clone(),
+        Action::Refuse(refusal) => format!("error {} {}", refusal.code.name(), refusal.reason),
+        Action::Answer(plan) => match plan.cases.first().map(|case| &case.outcome) {
+            Some(Reply::Answer(answer)) => format!("answers {} without a call", answer.status),
+            _ => "answers without a call".to_owned(),
+        },
+    }
+}
+
+/// Writes the parameters and the body that a request may have.
+fn write_inputs(schema: &Schema, endpoint: &Endpoint, out: &mut String) {
     let parameter = |parameter: &Parameter| {
         let mut facts = parameter.value.describe(schema);
         if parameter.required {
@@ -79,7 +100,7 @@ fn case_text(schema: &Schema, endpoint: &Endpoint, case: &EndpointCase, indent: 
                 let _ = writeln!(out, "{indent}Message {message}");
             }
         }
-        Action::Answer(plan) => out.push_str(&response(plan, indent)),
+        Action::Answer(plan) => out.push_str(&response_text(plan, indent)),
         Action::Call(call) => {
             let (list, fields) = call.request.shown(schema, &endpoint.parameters);
             let message = call.method.descriptor.input().name().to_owned();
@@ -90,8 +111,8 @@ fn case_text(schema: &Schema, endpoint: &Endpoint, case: &EndpointCase, indent: 
             });
             let rows: Vec<Vec<String>> = rows.collect();
             let _ = write!(out, "{indent}Request {message}{each}\n{}", columns_apart(1, &rows));
-            out.push_str(&response(&call.response, indent));
-            let cases = error_cases(&call.errors);
+            out.push_str(&response_text(&call.response, indent));
+            let cases = error_cases_text(&call.errors);
             if !cases.is_empty() {
                 let _ = writeln!(out, "{indent}Errors");
                 for line in cases.lines() {
@@ -103,7 +124,7 @@ fn case_text(schema: &Schema, endpoint: &Endpoint, case: &EndpointCase, indent: 
     out
 }
 
-fn response(plan: &ResponsePlan, indent: &str) -> String {
+fn response_text(plan: &ResponsePlan, indent: &str) -> String {
     let mut out = String::new();
     for case in &plan.cases {
         let when = match (&case.when, plan.cases.len()) {
@@ -145,8 +166,8 @@ fn answer_text(answer: &Answer, indent: &str) -> String {
     columns_apart(1, &rows)
 }
 
-/// How errors look.
-pub(super) fn form(form: &ErrorForm, indent: &str) -> String {
+/// Describes headers and body of every error.
+pub(super) fn error_form_text(form: &ErrorForm, indent: &str) -> String {
     let mut rows = Vec::new();
     let mut row = |name: &str, value: String| rows.push(vec![format!("{indent}{name}"), value]);
     if let Some(content_type) = &form.content_type {
@@ -164,8 +185,8 @@ pub(super) fn form(form: &ErrorForm, indent: &str) -> String {
     columns_apart(1, &rows)
 }
 
-/// What is different for some errors, one on each line.
-pub(super) fn error_cases(cases: &ErrorCases) -> String {
+/// Describes the errors that differ from the others, one on each line.
+pub(super) fn error_cases_text(cases: &ErrorCases) -> String {
     let mut names: Vec<&String> = cases.0.keys().collect();
     names.sort();
     let rows = names.into_iter().map(|name| {

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value as Json;
 
 use super::{
-    describe::when,
-    find::{Configuration, Found},
+    definition_source::{ConfigOption, DefinitionSource},
+    operation::condition_text,
 };
 use crate::cli::{Failure, Outcome, output::print_text, style};
 use prism_call::{Code, Error};
@@ -16,7 +16,7 @@ use prism_frontend::{
     definition::Definition,
     mapping::{
         Action, CallPlan,
-        rehearsal::{Outcome as Answered, Rehearsal, Request},
+        rehearsal::{Outcome as RpcOutcome, Rehearsal, Request},
     },
     schema::{Kind, Schema, Shape},
 };
@@ -30,57 +30,57 @@ Examples:
   prism frontend try frontends/notes.yaml PUT '/notes/a?days=2' -H 'content-type: text/plain' --body hello
   prism frontend try kv GET /v1/kv/a --namespace shop --set status_of_conflicts=412
 
-The path is the one below the base path: a binding with base_path /pad has GET /pad/notes/a for what is tried as GET /notes/a.
-Replies are the RPC's messages in JSON (ProtoJSON: bytes are base64); a stream that is gathered is several
---reply, or --empty; of one that is not, a single --reply shows what becomes of each. `Accept` is not looked at.";
+Write the path below the base path: GET /notes/a is the request GET /pad/notes/a to a binding with base_path /pad. A reply is a
+message of the RPC in JSON (ProtoJSON: bytes are base64). For a stream whose messages become one response, repeat --reply, or use
+--empty. For any other stream, one --reply shows what each message becomes. The header `Accept` is ignored.";
 
 /// Arguments of `prism frontend try`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A definition: its file, or its name in the configuration, or the name of one that comes with Prism
+    /// The definition: its file, the name of a frontend in the configuration, or the name of a definition that comes with Prism
     pub name: String,
 
-    /// The method of the request
+    /// Method of the request
     pub method: Method,
 
-    /// Path below the base path, with the query: '/notes/a?days=2'
+    /// Path below the base path, and query, such as '/notes/a?days=2'
     #[arg(value_name = "PATH?QUERY")]
     pub target: String,
 
-    /// A header of the request; may be given many times
-    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = crate::cli::call::header)]
+    /// Header of the request; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = crate::cli::call::parse_header)]
     pub headers: Vec<(String, String)>,
 
-    /// The body of the request; @FILE reads it from a file
+    /// Body of the request; @FILE reads it from a file
     #[arg(short, long, value_name = "TEXT|@FILE", default_value = "")]
     pub body: String,
 
-    /// What the RPC answers, as JSON; @FILE reads it from a file. Many times for a stream
+    /// Reply of the RPC, as JSON; @FILE reads it from a file. May be repeated for a stream
     #[arg(short, long = "reply", value_name = "JSON|@FILE", conflicts_with = "error")]
     pub replies: Vec<String>,
 
-    /// The RPC answers with a stream that ends without a message
+    /// Let the RPC answer with an empty stream
     #[arg(long, conflicts_with_all = ["replies", "error"])]
     pub empty: bool,
 
-    /// The RPC fails: code, then reason and message if they matter
-    #[arg(short, long, value_name = "CODE:REASON:MESSAGE", value_parser = error)]
+    /// Let the RPC fail. Reason and message are optional
+    #[arg(short, long, value_name = "CODE:REASON:MESSAGE", value_parser = parse_error)]
     pub error: Option<(Code, String, String)>,
 
-    /// The namespace that `request.namespace` is
+    /// Value of `request.namespace`
     #[arg(short, long, value_name = "NAME", default_value = "default")]
     pub namespace: String,
 
-    /// A setting that the binding decides: a JSON value, or a text
-    #[arg(short, long = "set", value_name = "SETTING=VALUE", value_parser = setting)]
+    /// Setting of the binding: a JSON value, or a text; may be repeated
+    #[arg(short, long = "set", value_name = "SETTING=VALUE", value_parser = parse_setting)]
     pub settings: Vec<(String, Json)>,
 
     #[command(flatten)]
-    configuration: Configuration,
+    config: ConfigOption,
 }
 
-fn error(text: &str) -> Result<(Code, String, String), String> {
+fn parse_error(text: &str) -> Result<(Code, String, String), String> {
     let mut parts = text.splitn(3, ':');
     let name = parts.next().unwrap_or_default();
     let codes = || Code::ALL.into_iter().filter(|code| *code != Code::Ok);
@@ -93,35 +93,36 @@ fn error(text: &str) -> Result<(Code, String, String), String> {
     Ok((code, reason, message))
 }
 
-fn setting(text: &str) -> Result<(String, Json), String> {
-    let (name, value) = text.split_once('=').ok_or("a setting is NAME=VALUE, as status_of_conflicts=412")?;
+fn parse_setting(text: &str) -> Result<(String, Json), String> {
+    let (name, value) = text.split_once('=').ok_or("a setting is NAME=VALUE, such as status_of_conflicts=412")?;
     Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
 
+/// Prints what a request and a reply become.
 pub(super) fn run(args: &Args) -> Outcome {
-    let mut found = Found::by_name(&args.name, &args.configuration)?;
-    found.settings.extend(args.settings.iter().cloned());
-    let definition = found.compile()?;
-    let request = request(args)?;
-    let replies = args.replies.iter().map(|reply| content(reply).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
+    let mut source = DefinitionSource::find(&args.name, &args.config)?;
+    source.settings.extend(args.settings.iter().cloned());
+    let definition = source.compile()?;
+    let request = build_request(args)?;
+    let replies = args.replies.iter().map(|reply| read_content(reply).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
     let replies = replies.collect::<Result<Vec<_>, _>>()?;
     let outcome = match &args.error {
-        Some((code, reason, message)) => Some(Answered::Error(Error::new(*code, reason.clone(), message.clone()))),
-        None => (args.empty || !replies.is_empty()).then_some(Answered::Replies(replies)),
+        Some((code, reason, message)) => Some(RpcOutcome::Error(Error::new(*code, reason.clone(), message.clone()))),
+        None => (args.empty || !replies.is_empty()).then_some(RpcOutcome::Replies(replies)),
     };
-    let told = definition.api.rehearse(&args.namespace, &request, outcome)?;
-    let mut out = text(&definition, &told)?;
-    if told.operation.is_none() {
+    let rehearsal = definition.api.rehearse(&args.namespace, &request, outcome)?;
+    let mut out = render(&definition, &rehearsal)?;
+    if rehearsal.operation.is_none() {
         // Writing into a String can't fail.
-        let _ = writeln!(out, "\n{}", below(&definition, &args.namespace, &request));
+        let _ = writeln!(out, "\n{}", explain_missing_route(&definition, &args.namespace, &request));
     }
     print_text(&out)
 }
 
-fn request(args: &Args) -> Result<Request, Failure> {
+fn build_request(args: &Args) -> Result<Request, Failure> {
     let (path, query) = args.target.split_once('?').map_or((args.target.as_str(), None), |(path, query)| (path, Some(query)));
     if !path.starts_with('/') {
-        return Err(Failure(format!("the path `{path}` must begin with `/`; it is the one below the base path, as /notes/a")));
+        return Err(Failure(format!("the path `{path}` must begin with `/`; write the path below the base path, such as /notes/a")));
     }
     let mut headers = HeaderMap::new();
     for (name, value) in &args.headers {
@@ -129,36 +130,43 @@ fn request(args: &Args) -> Result<Request, Failure> {
             headers.append(name, value);
         }
     }
-    Ok(Request { method: args.method.clone(), path: path.to_owned(), query: query.map(str::to_owned), headers, body: content(&args.body)? })
+    Ok(Request {
+        method: args.method.clone(),
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
+        headers,
+        body: read_content(&args.body)?,
+    })
 }
 
-/// A text, or what a file holds.
-fn content(text: &str) -> Result<Bytes, Failure> {
+/// Returns a text as bytes; `@FILE` stands for the content of a file.
+fn read_content(text: &str) -> Result<Bytes, Failure> {
     match text.strip_prefix('@') {
         None => Ok(Bytes::copy_from_slice(text.as_bytes())),
         Some(file) => std::fs::read(file).map(Bytes::from).map_err(|error| Failure(format!("{file} can't be read: {error}"))),
     }
 }
 
-/// What to do if the path was written with the base path.
-fn below(definition: &Definition, namespace: &str, request: &Request) -> String {
+/// Says what to do about a path that no route matches.
+fn explain_missing_route(definition: &Definition, namespace: &str, request: &Request) -> String {
     let base = definition.header.base_path.as_deref().unwrap_or("/{namespace}").replace("{namespace}", namespace);
     let inner = request.path.strip_prefix(base.trim_end_matches('/')).filter(|path| path.starts_with('/') && *path != request.path);
     if let Some(inner) = inner.filter(|inner| definition.api.routes.find(&request.method, inner).is_ok()) {
-        return format!("Paths are those below the base path: leave out {base}, and try {inner}.");
+        return format!("Write the path below the base path: leave out {base} and try {inner}.");
     }
-    let paths = definition.api.operations();
-    let list: Vec<String> =
-        paths.map(|(method, template, endpoint)| format!("  {} {}", method.map_or("*", Method::as_str), endpoint.path(template))).collect();
-    format!("There are:\n{}", list.join("\n"))
+    let operations = definition.api.operations();
+    let list: Vec<String> = operations
+        .map(|(method, template, endpoint)| format!("  {} {}", method.map_or("*", Method::as_str), endpoint.path(template)))
+        .collect();
+    format!("The routes are:\n{}", list.join("\n"))
 }
 
-fn text(definition: &Definition, told: &Rehearsal) -> Result<String, Failure> {
+fn render(definition: &Definition, rehearsal: &Rehearsal) -> Result<String, Failure> {
     let mut out = String::new();
     let endpoint =
-        definition.api.operations().map(|(_, _, endpoint)| endpoint).find(|endpoint| Some(&endpoint.name) == told.operation.as_ref());
+        definition.api.operations().map(|(_, _, endpoint)| endpoint).find(|endpoint| Some(&endpoint.name) == rehearsal.operation.as_ref());
     let heading = |text: &str| style::heading(&format!("{text:<11}"));
-    match &told.operation {
+    match &rehearsal.operation {
         Some(operation) => {
             let _ = writeln!(out, "{}{operation}", heading("Operation"));
         }
@@ -166,52 +174,58 @@ fn text(definition: &Definition, told: &Rehearsal) -> Result<String, Failure> {
             let _ = writeln!(out, "{}none", heading("Operation"));
         }
     }
-    let case = endpoint.and_then(|endpoint| endpoint.cases.get(told.case.unwrap_or(1) - 1));
-    if let (Some(endpoint), Some(case), Some(number)) = (endpoint, case, told.case) {
-        let _ = writeln!(out, "{}{number} of {}: {}", heading("Case"), endpoint.cases.len(), when(endpoint, case).unwrap_or_default());
+    let case = endpoint.and_then(|endpoint| endpoint.cases.get(rehearsal.case.unwrap_or(1) - 1));
+    if let (Some(endpoint), Some(case), Some(number)) = (endpoint, case, rehearsal.case) {
+        let _ = writeln!(
+            out,
+            "{}{number} of {}: {}",
+            heading("Case"),
+            endpoint.cases.len(),
+            condition_text(endpoint, case).unwrap_or_default()
+        );
     }
     let plan = case.and_then(|case| if let Action::Call(plan) = &case.action { Some(plan) } else { None });
-    if let (Some(rpc), Some(plan)) = (&told.rpc, plan) {
-        let _ = writeln!(out, "{}{rpc}({}) returns {}", heading("RPC"), plan.method.descriptor.input().name(), returns(plan));
+    if let (Some(rpc), Some(plan)) = (&rehearsal.rpc, plan) {
+        let _ = writeln!(out, "{}{rpc}({}) returns {}", heading("RPC"), plan.method.descriptor.input().name(), returned_type(plan));
     }
-    for message in &told.messages {
-        let _ = writeln!(out, "\n{}", pretty(message)?);
+    for message in &rehearsal.messages {
+        let _ = writeln!(out, "\n{}", indent_json(message)?);
     }
-    if let Some(response) = &told.response {
+    if let Some(response) = &rehearsal.response {
         let _ = writeln!(out, "\n{}", style::heading(&format!("HTTP/1.1 {}", response.status)));
         for (name, value) in &response.headers {
             let _ = writeln!(out, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
         }
         if !response.body.is_empty() {
-            let _ = writeln!(out, "\n{}", shown(&response.body).trim_end());
+            let _ = writeln!(out, "\n{}", printable_body(&response.body).trim_end());
         }
     } else {
-        let example = plan.map(|plan| example(definition.api.schema, plan)).unwrap_or_default();
-        let _ = writeln!(out, "\nWhat a reply becomes: add --reply '{example}'");
+        let example = plan.map(|plan| example_reply(definition.api.schema, plan)).unwrap_or_default();
+        let _ = writeln!(out, "\nTo see the response to a reply, add --reply '{example}'");
     }
     Ok(out)
 }
 
-fn returns(plan: &CallPlan) -> String {
+fn returned_type(plan: &CallPlan) -> String {
     let output = plan.method.descriptor.output();
     format!("{}{}", if plan.method.server_streaming { "a stream of " } else { "" }, output.name())
 }
 
-fn pretty(json: &str) -> Result<String, Failure> {
+fn indent_json(json: &str) -> Result<String, Failure> {
     let value: Json = serde_json::from_str(json)?;
     Ok(serde_json::to_string_pretty(&value)?)
 }
 
-/// A body as it can be printed.
-fn shown(body: &Bytes) -> String {
+/// Returns a body as a text that can be printed.
+fn printable_body(body: &Bytes) -> String {
     match std::str::from_utf8(body) {
         Ok(text) => text.to_owned(),
-        Err(_) => format!("({} bytes that are no text)", body.len()),
+        Err(_) => format!("({} bytes that are not text)", body.len()),
     }
 }
 
-/// A reply with a value for each of its plain fields.
-fn example(schema: &Schema, plan: &CallPlan) -> String {
+/// Returns a reply with values for its first scalar fields.
+fn example_reply(schema: &Schema, plan: &CallPlan) -> String {
     let fields = schema.message(plan.output).fields.iter().filter_map(|field| {
         let value = match (field.shape, field.kind) {
             (Shape::Singular { .. }, Kind::Bool) => "true".to_owned(),
@@ -230,12 +244,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_and_settings_are_read() {
-        assert_eq!(error("ABORTED"), Ok((Code::Aborted, "ABORTED".to_owned(), "ABORTED".to_owned())));
-        assert_eq!(error("NOT_FOUND:GONE:it: is"), Ok((Code::NotFound, "GONE".to_owned(), "it: is".to_owned())));
-        assert!(error("NOTFOUND").is_err_and(|told| told.starts_with("unknown code `NOTFOUND`; did you mean `NOT_FOUND`?")));
-        assert_eq!(setting("a=412"), Ok(("a".to_owned(), 412.into())));
-        assert_eq!(setting("a=b=c"), Ok(("a".to_owned(), "b=c".into())));
-        assert!(setting("a").is_err());
+    fn errors_and_settings_are_parsed() {
+        assert_eq!(parse_error("ABORTED"), Ok((Code::Aborted, "ABORTED".to_owned(), "ABORTED".to_owned())));
+        assert_eq!(parse_error("NOT_FOUND:GONE:it: is"), Ok((Code::NotFound, "GONE".to_owned(), "it: is".to_owned())));
+        assert!(parse_error("NOTFOUND").is_err_and(|message| message.starts_with("unknown code `NOTFOUND`; did you mean `NOT_FOUND`?")));
+        assert_eq!(parse_setting("a=412"), Ok(("a".to_owned(), 412.into())));
+        assert_eq!(parse_setting("a=b=c"), Ok(("a".to_owned(), "b=c".into())));
+        assert!(parse_setting("a").is_err());
     }
 }

@@ -5,7 +5,7 @@ use prism_frontend::definition;
 
 const EXAMPLES: &str = "\
 Examples:
-  prism frontend schema > frontend.schema.json    for completion and checks in editors
+  prism frontend schema > frontend.schema.json    let editors complete and check definitions
 
 Editors find the schema by the first line of a definition:
   # yaml-language-server: $schema=frontend.schema.json";
@@ -15,6 +15,7 @@ Editors find the schema by the first line of a definition:
 #[command(after_help = EXAMPLES)]
 pub struct Args {}
 
+/// Prints the JSON Schema of definitions.
 pub(super) fn run() -> Outcome {
     print_text(&(serde_json::to_string_pretty(&definition::schema())? + "\n"))
 }

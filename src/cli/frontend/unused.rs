@@ -1,20 +1,20 @@
-//! What a document has and nothing uses. It works all the same, so these are warnings.
+//! Warnings about parameters and components of an OpenAPI document that nothing uses. The definition works without them.
 
 use std::collections::BTreeSet;
 
-use super::lint::{Tree, entries};
+use super::document_tree::{DocumentTree, entries};
 use prism_frontend::{
     definition::{Definition, Location, Parameter, Texts},
     mapping::{Action, Endpoint, RequestPlan},
 };
 use prism_yaml::{self as yaml, Node, Problem, Value};
 
-/// The warnings, each with its file.
-pub(super) fn find(definition: &Definition, texts: &Texts, document: &Tree) -> Vec<(String, Problem)> {
+/// Returns the warnings, each with its file.
+pub(super) fn find_warnings(definition: &Definition, texts: &Texts, document: &DocumentTree) -> Vec<(String, Problem)> {
     let (root, _) = yaml::parse(&texts.text);
     let parameters = definition.api.operations().filter_map(|(_, template, endpoint)| {
         let routes = root.get("routes");
-        // A route goes by the operation's id, or by method and path.
+        // A route has the name of the operation's id, or method and path.
         let own = routes.and_then(|routes| routes.get(&endpoint.name)).or_else(|| {
             let by_path = |(key, _): &&(yaml::Key, Node)| key.name.ends_with(&format!(" {}", endpoint.path(template)));
             entries(routes).iter().find(by_path).map(|(_, node)| node)
@@ -24,7 +24,7 @@ pub(super) fn find(definition: &Definition, texts: &Texts, document: &Tree) -> V
             return None;
         }
         let message = format!("{}: no mapping reads {}", endpoint.name, unused.join(", "));
-        Some((texts.document_name.clone(), Problem { position: document.position(&endpoint.name), message }))
+        Some((texts.document_name.clone(), Problem { position: document.operation_position(&endpoint.name), message }))
     });
     let components = unused_components(&document.root).into_iter();
     parameters.chain(components.map(|problem| (texts.document_name.clone(), problem))).collect()
@@ -37,27 +37,27 @@ fn unused_parameters(endpoint: &Endpoint, route: &Node, namespace: Option<&str>)
             Action::Refuse(_) | Action::Answer(_) => None,
         })
     };
-    // Who answers without a call has nothing to do with parameters.
+    // A route that answers without a call needs no parameters.
     if calls().next().is_none() {
         return Vec::new();
     }
-    let taken = |position: usize| {
+    let is_read_by_call = |index: usize| {
         calls().any(|call| match &call.request {
-            RequestPlan::One(plan) | RequestPlan::Each(_, plan) => plan.takes_parameter(position),
+            RequestPlan::One(plan) | RequestPlan::Each(_, plan) => plan.takes_parameter(index),
         })
     };
-    let used = |position: usize, parameter: &Parameter| {
+    let is_used = |index: usize, parameter: &Parameter| {
         (parameter.location == Location::Path && (namespace == Some(parameter.name.as_str()) || !parameter.required))
-            || taken(position)
+            || is_read_by_call(index)
             || texts_of(route).iter().any(|text| mentions(text, parameter))
     };
     let list = endpoint.parameters.list.iter().enumerate();
-    list.filter(|(position, parameter)| !used(*position, parameter))
+    list.filter(|(index, parameter)| !is_used(*index, parameter))
         .map(|(_, parameter)| format!("{}.{}", parameter.location.name(), parameter.name))
         .collect()
 }
 
-/// All texts of a route.
+/// Returns all texts below a node.
 fn texts_of(node: &Node) -> Vec<&str> {
     match &node.value {
         Value::Text(text) => vec![text],
@@ -67,7 +67,7 @@ fn texts_of(node: &Node) -> Vec<&str> {
     }
 }
 
-/// Whether an expression reads a parameter, or all of its kind.
+/// Whether an expression reads a parameter, or all parameters of its location.
 fn mentions(text: &str, parameter: &Parameter) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let root = parameter.location.name();
@@ -89,7 +89,7 @@ fn mentions(text: &str, parameter: &Parameter) -> bool {
     })
 }
 
-/// Components that nothing outside of themselves leads to.
+/// Returns the components that are not reachable from outside the components.
 fn unused_components(root: &Node) -> Vec<Problem> {
     const KINDS: [&str; 7] = ["schemas", "responses", "parameters", "requestBodies", "headers", "examples", "pathItems"];
     let components = root.get("components");
@@ -98,19 +98,19 @@ fn unused_components(root: &Node) -> Vec<Problem> {
     while let Some(node) = waiting.pop() {
         for text in texts_of(node) {
             let Some((kind, name)) = text.strip_prefix("#/components/").and_then(|path| path.split_once('/')) else { continue };
-            // What is inside of a component uses all of it.
+            // A reference into a component uses the whole component.
             let name = name.split('/').next().unwrap_or(name).replace("~1", "/").replace("~0", "~");
-            let found = components.and_then(|components| components.get(kind)).and_then(|kind| kind.get(&name));
+            let component = components.and_then(|components| components.get(kind)).and_then(|kind| kind.get(&name));
             if reached.insert((kind, name)) {
-                waiting.extend(found);
+                waiting.extend(component);
             }
         }
     }
     let kinds = KINDS.iter().flat_map(|kind| entries(components.and_then(|node| node.get(kind))).iter().map(move |entry| (*kind, entry)));
     let unused = kinds.filter(|(kind, (key, _))| !reached.contains(&(*kind, key.name.clone())));
-    let told = unused.map(|(kind, (key, _))| Problem {
+    let problems = unused.map(|(kind, (key, _))| Problem {
         position: key.position.clone(),
         message: format!("nothing refers to #/components/{kind}/{}", key.name),
     });
-    told.collect()
+    problems.collect()
 }

@@ -72,7 +72,8 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Outcome {
     if args.offline.offline {
         let file = args.what.last().map(String::as_str).unwrap_or_default();
-        return offline::run(&args.offline, file, args.r#type, &args.references);
+        let differences = offline::find_differences(&args.offline, file, args.r#type, &args.references)?;
+        return print_verdict(file, &differences, "");
     }
     let [subject, file] = &*args.what else {
         return Err(Failure(
@@ -127,7 +128,7 @@ async fn list_versions(registry: &RegistryClient, subject: &str) -> Result<Vec<O
 }
 
 /// Prints the differences and whether the schema is compatible. `checked` says what it was checked against.
-pub(super) fn print_verdict(name: &str, differences: &[String], checked: &str) -> Outcome {
+fn print_verdict(name: &str, differences: &[String], checked: &str) -> Outcome {
     if differences.is_empty() {
         return print_text(&(style::good(&format!("✅ {name}: compatible")) + "\n"));
     }

@@ -1,10 +1,7 @@
 //! `prism schema check --offline`: checks a file against other files.
 
-use super::{
-    check::print_verdict,
-    schema_file::{self, SchemaType},
-};
-use crate::cli::{Failure, Outcome};
+use super::schema_file::{self, SchemaType};
+use crate::cli::Failure;
 use prism_schema::{CompatibilityPolicy, Dependency, Schema, SchemaFormat};
 
 /// A level of compatibility.
@@ -82,8 +79,13 @@ pub struct OfflineOptions {
     pub policy: PolicyName,
 }
 
-/// Checks a file against earlier versions and prints the differences.
-pub(super) fn run(options: &OfflineOptions, file: &str, given: Option<SchemaType>, references: &[String]) -> Outcome {
+/// Checks a file against earlier versions. Returns the differences, a line each.
+pub(super) fn find_differences(
+    options: &OfflineOptions,
+    file: &str,
+    given: Option<SchemaType>,
+    references: &[String],
+) -> Result<Vec<String>, Failure> {
     let (candidate, format) = parse_file(file, given, references)?;
     let count = match options.level {
         CompatibilityLevel::None => 0,
@@ -100,7 +102,7 @@ pub(super) fn run(options: &OfflineOptions, file: &str, given: Option<SchemaType
             lines.extend(describe_differences(&format!("{other}: FORWARD"), &old, &candidate, policy));
         }
     }
-    print_verdict(file, &lines, "")
+    Ok(lines)
 }
 
 /// Describes why a reader can't read the data of a writer, in a line for each difference.

@@ -88,7 +88,7 @@ OPERATION    REQUEST            RPC         WHEN
 readNote     GET /notes/{id}    Retrieve
 writeNote    PUT /notes/{id}    Store
 
-All of one operation: prism frontend describe examples/frontends/notes.yaml readNote
+The whole mapping of one operation: prism frontend describe examples/frontends/notes.yaml readNote
 "
     );
     assert_eq!(
@@ -160,7 +160,7 @@ RPC        Store(StoreRequest) returns StoreResponse
   \"ttl\": \"172800s\"
 }
 
-What a reply becomes: add --reply '{\"revision\": 1}'
+To see the response to a reply, add --reply '{\"revision\": 1}'
 "
     );
     assert_eq!(
@@ -187,15 +187,15 @@ content-type: application/json
 #[test]
 fn requests_that_cannot_be_rehearsed_say_what_to_do() {
     let told = tried(&["GET", "/default/notes/a"]);
-    assert!(told.ends_with("\nPaths are those below the base path: leave out /default, and try /notes/a.\n"), "{told}");
+    assert!(told.ends_with("\nWrite the path below the base path: leave out /default and try /notes/a.\n"), "{told}");
     let told = tried(&["GET", "/other"]);
-    assert!(told.ends_with("\nThere are:\n  GET /notes/{id}\n  PUT /notes/{id}\n"), "{told}");
+    assert!(told.ends_with("\nThe routes are:\n  GET /notes/{id}\n  PUT /notes/{id}\n"), "{told}");
     let told = tried(&["PUT", "/notes/a?days=0", "--body", "x"]);
     assert!(told.starts_with("Operation  writeNote\n\nHTTP/1.1 400 Bad Request\n"), "{told}");
     let run = try_notes(&["GET", "notes"]);
     assert_eq!(
         (run.code, run.stderr.as_str()),
-        (Some(1), "error: the path `notes` must begin with `/`; it is the one below the base path, as /notes/a\n")
+        (Some(1), "error: the path `notes` must begin with `/`; write the path below the base path, such as /notes/a\n")
     );
     let run = try_notes(&["GET", "/notes/a", "--reply", "{\"valu\": 1}"]);
     assert_eq!(run.code, Some(1));
@@ -203,9 +203,9 @@ fn requests_that_cannot_be_rehearsed_say_what_to_do() {
     let run = try_notes(&["GET", "/notes/a", "--set", "x=1"]);
     assert!(run.stderr.contains("this frontend has no settings"), "{}", run.stderr);
     let run = prism("frontend try rest GET /");
-    assert!(run.stderr.starts_with("error: the frontend rest has no definition: "), "{}", run.stderr);
+    assert!(run.stderr.starts_with("error: the frontend rest has no definition, "), "{}", run.stderr);
     let run = prism("frontend describe nots");
-    assert!(run.stderr.contains("A definition is also named by its file, as frontends/nots.yaml."), "{}", run.stderr);
+    assert!(run.stderr.contains("A definition can also be named by its file, such as frontends/nots.yaml."), "{}", run.stderr);
 }
 
 /// A key that nobody knows, in every section: the problems list those that the reader knows.

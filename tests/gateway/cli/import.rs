@@ -83,15 +83,15 @@ fn import_of_the_notes_document_writes_a_skeleton() {
     let (folder, told) = imported("notes.yaml", &document);
     let text = fs::read_to_string(folder.path().join("frontends/api.yaml")).unwrap();
     assert!(told.starts_with("frontends/api.yaml: 2 operations, "), "{told}");
-    assert!(told.ends_with("\nDecide what is marked with TODO, then: prism frontend lint frontends/api.yaml\n"), "{told}");
+    assert!(told.ends_with("\nDecide each TODO, then run: prism frontend lint frontends/api.yaml\n"), "{told}");
     for wanted in [
         "frontend: notes\ntitle: 'Notes'\nopenapi: ../openapi/notes.yaml\npattern: keyvalue\n",
-        "  readNote:  # GET /notes/{id}\n    rpc: Retrieve  # TODO: a guess; perhaps ",
-        "      key: path.id  # TODO: a guess, since no field has its name\n",
+        "  readNote:  # GET /notes/{id}\n    rpc: Retrieve  # TODO: a guess; or ",
+        "      key: path.id  # TODO: a guess; no field has this name\n",
         "        revision: reply.revision\n",
-        "  writeNote:  # PUT /notes/{id}\n    rpc: Store  # TODO: a guess; perhaps ",
+        "  writeNote:  # PUT /notes/{id}\n    rpc: Store  # TODO: a guess; or ",
         "      value: body  # TODO: a guess, by its type\n",
-        "      # TODO: query.days goes nowhere yet\n",
+        "      # TODO: query.days is not used yet\n",
     ] {
         assert!(text.contains(wanted), "{wanted}\n---\n{text}");
     }
@@ -104,7 +104,7 @@ fn import_maps_json_fields_by_name() {
     let text = fs::read_to_string(folder.path().join("frontends/api.yaml")).unwrap();
     for wanted in [
         "frontend: pets\ntitle: 'Pets: it''s a store'\nopenapi: ../openapi/pets.json\npattern: keyvalue\nbase_path: /api/v3\n",
-        "    code: error.code\n    message: error.message\n    trace: null  # TODO: what is it?\n",
+        "    code: error.code\n    message: error.message\n    trace: null  # TODO: which value?\n",
         "  # All pets of the store\n  listPets:  # GET /pets\n    rpc: Scan  # TODO: ",
         "      limit: query.limit\n",
         "        $each: replies  # TODO: ",
@@ -132,9 +132,9 @@ fn decisions_are_not_overwritten() {
     let (folder, _) = imported("pets.json", PETS);
     let run = inside(folder.path(), &["frontend", "import", "openapi/pets.json", "--output", "frontends/api.yaml"]);
     assert_eq!(run.code, Some(1));
-    assert_eq!(run.stderr, "error: frontends/api.yaml is there already; remove it, or choose another --output\n");
+    assert_eq!(run.stderr, "error: frontends/api.yaml exists already; remove it, or choose another --output\n");
     let run = inside(folder.path(), &["frontend", "import", "openapi/pets.json", "--output", "no/such/api.yaml"]);
-    assert_eq!(run.stderr, "error: no/such/api.yaml can't be written: its folder does not exist; make it first\n");
+    assert_eq!(run.stderr, "error: no/such/api.yaml can't be written: its folder does not exist; create it first\n");
     let run = inside(folder.path(), &["frontend", "import", "openapi/pets.json", "--pattern", "keyvalu"]);
     assert!(run.stderr.starts_with("error: unknown pattern `keyvalu`; did you mean `keyvalue`?"), "{}", run.stderr);
     fs::write(folder.path().join("openapi/broken.yaml"), "openapi: 3.1.0\npaths: []\n").unwrap();

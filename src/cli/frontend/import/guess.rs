@@ -1,4 +1,4 @@
-//! Which RPC an operation may mean. People decide; this only spares them most of the typing.
+//! Guessing the RPC of an operation. The user checks each guess.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use prism_frontend::{
     schema::Schema,
 };
 
-/// Words that mean the same, by what they do.
-const KINDS: [&[&str]; 6] = [
+/// Verbs with similar meanings.
+const VERB_GROUPS: [&[&str]; 6] = [
     &["retrieve", "get", "read", "fetch", "lookup", "show", "describe", "load"],
     &["scan", "list", "find", "search", "query", "all", "iterate", "range"],
     &[
@@ -23,10 +23,10 @@ const KINDS: [&[&str]; 6] = [
     &["count", "size", "number", "total"],
 ];
 
-/// The RPCs, the likeliest first.
-pub fn ranked(operation: &Operation, methods: &[Arc<Method>], schema: &Schema) -> Vec<Arc<Method>> {
+/// Orders the RPCs, the most likely first.
+pub fn rank_methods(operation: &Operation, methods: &[Arc<Method>], schema: &Schema) -> Vec<Arc<Method>> {
     let mut ranked: Vec<(i32, &Arc<Method>)> = methods.iter().map(|method| (score(operation, method, schema), method)).collect();
-    // Stable: of those that are as likely, the first of the service comes first.
+    // The sort is stable, so equally likely RPCs stay in the order of the service.
     ranked.sort_by_key(|(score, _)| -score);
     ranked.into_iter().map(|(_, method)| method.clone()).collect()
 }
@@ -37,16 +37,16 @@ fn score(operation: &Operation, method: &Method, schema: &Schema) -> i32 {
     let path = operation.path.split('/').filter(|segment| !segment.starts_with('{')).flat_map(words);
     let known: Vec<String> = name.iter().cloned().chain(path).collect();
     let mut score = 0;
-    let own = rpc.first().and_then(|word| kind(word));
-    if own.is_some() {
-        if own == name.iter().find_map(|word| kind(word)) {
+    let group = rpc.first().and_then(|word| verb_group(word));
+    if group.is_some() {
+        if group == name.iter().find_map(|word| verb_group(word)) {
             score += 4;
         }
-        if own == by_verb(operation) {
+        if group == verb_group_of_http_method(operation) {
             score += 3;
         }
     }
-    // What an RPC does beside its verb, as `Batch`, has to be asked for.
+    // The other words of an RPC, such as `Batch`, must occur in the operation.
     score += rpc.iter().skip(1).map(|word| if known.contains(word) { 2 } else { -2 }).sum::<i32>();
     score += match (&operation.method, method.read_only) {
         (&Verb::GET | &Verb::HEAD, false) => -6,
@@ -55,15 +55,15 @@ fn score(operation: &Operation, method: &Method, schema: &Schema) -> i32 {
         _ => 0,
     };
     let fields = schema.find(method.descriptor.input().full_name()).map_or(&[][..], |id| &schema.message(id).fields);
-    let has = |name: &str| fields.iter().any(|field| same(&field.name, name));
+    let has = |name: &str| fields.iter().any(|field| is_same_name(&field.name, name));
     score + i32::try_from(operation.parameters.iter().filter(|parameter| has(&parameter.name)).count().min(3)).unwrap_or(0)
 }
 
-/// What the method of a request says, and whether its path ends with a name.
-fn by_verb(operation: &Operation) -> Option<usize> {
-    let one = operation.path.ends_with('}') || operation.parameters.iter().any(|parameter| parameter.location == Location::Path);
+/// Returns the group of verbs that the HTTP method suggests. A GET reads one item if the path has a parameter.
+fn verb_group_of_http_method(operation: &Operation) -> Option<usize> {
+    let is_one_item = operation.path.ends_with('}') || operation.parameters.iter().any(|parameter| parameter.location == Location::Path);
     match operation.method {
-        Verb::GET if one => Some(0),
+        Verb::GET if is_one_item => Some(0),
         Verb::GET => Some(1),
         Verb::PUT | Verb::POST | Verb::PATCH => Some(2),
         Verb::DELETE => Some(3),
@@ -72,11 +72,11 @@ fn by_verb(operation: &Operation) -> Option<usize> {
     }
 }
 
-fn kind(word: &str) -> Option<usize> {
-    KINDS.iter().position(|kind| kind.contains(&word))
+fn verb_group(word: &str) -> Option<usize> {
+    VERB_GROUPS.iter().position(|kind| kind.contains(&word))
 }
 
-/// `findPetsByName` as `find`, `pet`, `by`, `name`.
+/// Splits a name into words in lower case: `findPetsByName` into `find`, `pet`, `by`, `name`.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut fresh = true;
@@ -94,16 +94,16 @@ fn words(name: &str) -> Vec<String> {
         }
     }
     for word in &mut words {
-        // Names of collections mean their items.
-        if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") && kind(word).is_none() {
+        // Plurals become singulars.
+        if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") && verb_group(word).is_none() {
             word.pop();
         }
     }
     words
 }
 
-/// Whether two names differ only in how words are joined: `pageSize` and `page_size`.
-pub fn same(one: &str, other: &str) -> bool {
+/// Whether two names have the same words, such as `pageSize` and `page_size`.
+pub fn is_same_name(one: &str, other: &str) -> bool {
     let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     plain(one) == plain(other)
 }
@@ -113,9 +113,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_words() {
+    fn names_are_split_into_words() {
         assert_eq!(words("findPetsByName"), ["find", "pet", "by", "name"]);
         assert_eq!(words("delete-key_value"), ["delete", "key", "value"]);
-        assert!(same("pageSize", "page_size") && !same("page", "pages"));
+        assert!(is_same_name("pageSize", "page_size") && !is_same_name("page", "pages"));
     }
 }

@@ -24,30 +24,31 @@ use prism_yaml::Position;
 const EXAMPLES: &str = "\
 Examples:
   prism frontend import openapi/petstore.yaml --output frontends/petstore.yaml
-  grep TODO frontends/petstore.yaml                     what is left to decide
+  grep TODO frontends/petstore.yaml                     show the decisions that are left
   prism frontend lint frontends/petstore.yaml
-  prism frontend import openapi/petstore.json           to standard output
+  prism frontend import openapi/petstore.json           print the definition
 
-Every operation becomes a route, with a TODO at each place that needs a decision: the RPC is a guess by name and method, the
-others that are likely stand beside it; parameters and members go to the fields that have their names.";
+Each operation becomes a route, with a TODO at each line that needs a decision. The RPC is a guess from name and method; its TODO
+names other likely RPCs. Parameters and members are mapped to the fields with the same names.";
 
 /// Arguments of `prism frontend import`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The OpenAPI document, 3.0 or 3.1, YAML or JSON
+    /// OpenAPI document, version 3.0 or 3.1, in YAML or JSON
     #[arg(value_name = "OPENAPI")]
     pub document: String,
 
-    /// The pattern whose RPCs are to be called
+    /// Pattern whose RPCs are called
     #[arg(short, long, value_name = "PATTERN", default_value = "keyvalue")]
     pub pattern: String,
 
-    /// The definition to write; a file that is there is not touched. Default: standard output
+    /// Definition to write; an existing file is not overwritten. Default: standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
 
+/// Writes a first definition for an OpenAPI document.
 pub(super) fn run(args: &Args) -> Outcome {
     let text = definition::read(&args.document).map_err(|problem| Failure(format!("{} can't be read: {problem}", args.document)))?;
     let document = definition::document(&args.document, &text)
@@ -58,40 +59,40 @@ pub(super) fn run(args: &Args) -> Outcome {
     })?;
     let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
     let path = match &args.output {
-        Some(output) => relative(output, &args.document),
+        Some(output) => relative_path(output, &args.document),
         None => args.document.clone(),
     };
-    let name = name_of(&args.document);
+    let name = frontend_name(&args.document);
     let skeleton = skeleton::write(&name, &path, pattern.name, &document, &methods);
     let file = args.output.as_ref().map_or_else(|| format!("{name}.yaml"), |output| output.display().to_string());
-    let skeleton = told(&file, skeleton, &args.document, &text);
+    let skeleton = add_problems(&file, skeleton, &args.document, &text);
     let Some(output) = &args.output else { return print_text(&skeleton) };
-    // Decisions that were made must not be lost.
+    // Decisions in an existing file must not be lost.
     let created = fs::File::create_new(output).and_then(|mut file| file.write_all(skeleton.as_bytes()));
     created.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure(format!("{file} is there already; remove it, or choose another --output")),
-        std::io::ErrorKind::NotFound => Failure(format!("{file} can't be written: its folder does not exist; make it first")),
+        std::io::ErrorKind::AlreadyExists => Failure(format!("{file} exists already; remove it, or choose another --output")),
+        std::io::ErrorKind::NotFound => Failure(format!("{file} can't be written: its folder does not exist; create it first")),
         _ => Failure(format!("{file} can't be written: {error}")),
     })?;
     let todos = skeleton.matches("TODO:").count();
     let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     print_text(&format!(
-        "{file}: {}, {}\nDecide what is marked with TODO, then: prism frontend lint {file}\n",
+        "{file}: {}, {}\nDecide each TODO, then run: prism frontend lint {file}\n",
         counted(document.operations.len(), "operation"),
         counted(todos, "TODO")
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The skeleton with a TODO at each line that the compiler finds something wrong with.
-fn told(file: &str, skeleton: String, document_name: &str, document: &str) -> String {
+/// Compiles the skeleton, and adds each problem to its line as a TODO.
+fn add_problems(file: &str, skeleton: String, document_name: &str, document: &str) -> String {
     let texts = Texts { name: file.to_owned(), text: skeleton, document_name: document_name.to_owned(), document: Ok(document.to_owned()) };
     let problems = app::compile(&texts, &BTreeMap::new()).err().unwrap_or_default();
     let mut lines: Vec<String> = texts.text.lines().map(str::to_owned).collect();
     for problem in problems.iter().filter(|problems| problems.file == file).flat_map(|problems| &problems.list) {
         let Position::File { line, .. } = problem.position else { continue };
-        let position = usize::try_from(line).unwrap_or_default().saturating_sub(1);
-        if let Some(line) = lines.get_mut(position).filter(|line| !line.contains("TODO:")) {
+        let index = usize::try_from(line).unwrap_or_default().saturating_sub(1);
+        if let Some(line) = lines.get_mut(index).filter(|line| !line.contains("TODO:")) {
             line.push_str("  # TODO: ");
             line.push_str(&problem.message.split_whitespace().collect::<Vec<_>>().join(" "));
         }
@@ -99,15 +100,15 @@ fn told(file: &str, skeleton: String, document_name: &str, document: &str) -> St
     lines.join("\n") + "\n"
 }
 
-/// A name of a frontend of the name of a file.
-fn name_of(file: &str) -> String {
+/// Makes the name of a frontend from the name of a file.
+fn frontend_name(file: &str) -> String {
     let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
     if name.trim_matches('-').is_empty() { "api".to_owned() } else { name.trim_matches('-').to_owned() }
 }
 
-/// The path of a document as the definition in `output` has to say it.
-fn relative(output: &Path, document: &str) -> String {
+/// Returns the path of the document, relative to the folder of the definition.
+fn relative_path(output: &Path, document: &str) -> String {
     let (Ok(output), Ok(document)) = (std::path::absolute(output), std::path::absolute(document)) else { return document.to_owned() };
     let folder: Vec<Component<'_>> = output.parent().map(|folder| folder.components().collect()).unwrap_or_default();
     let target: Vec<Component<'_>> = document.components().collect();
@@ -123,10 +124,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_paths_are_found() {
-        assert_eq!(name_of("openapi/Pet_Store.v2.json"), "pet-store-v2");
-        assert_eq!(name_of("openapi/__.yaml"), "api");
-        assert_eq!(relative(Path::new("frontends/pets.yaml"), "openapi/pets.yaml"), "../openapi/pets.yaml");
-        assert_eq!(relative(Path::new("pets.yaml"), "api.json"), "api.json");
+    fn names_and_paths_are_derived() {
+        assert_eq!(frontend_name("openapi/Pet_Store.v2.json"), "pet-store-v2");
+        assert_eq!(frontend_name("openapi/__.yaml"), "api");
+        assert_eq!(relative_path(Path::new("frontends/pets.yaml"), "openapi/pets.yaml"), "../openapi/pets.yaml");
+        assert_eq!(relative_path(Path::new("pets.yaml"), "api.json"), "api.json");
     }
 }

@@ -1,8 +1,8 @@
-//! The skeleton of a definition: every operation as a route, and a TODO at each place that needs a decision.
+//! The skeleton of a definition: a route for each operation, and a TODO at each line that needs a decision.
 
 use std::{fmt::Write as _, sync::Arc};
 
-use super::guess::{ranked, same};
+use super::guess::{is_same_name, rank_methods};
 use prism_call::Method;
 use prism_frontend::{
     definition::{Document, Operation, Reading},
@@ -10,29 +10,29 @@ use prism_frontend::{
     schema::{Field, Kind, Message, Schema, Shape},
 };
 
-/// Most RPCs that are named beside the guess.
+/// Most RPCs that are named in addition to the guess.
 const ALTERNATIVES: usize = 3;
 
-/// The text.
+/// Returns the text of the skeleton.
 pub fn write(name: &str, document_path: &str, pattern: &str, document: &Document, methods: &[Arc<Method>]) -> String {
-    let mut out = String::from("# A skeleton: each TODO is a decision. The language is told in docs/frontends.md.\n");
-    let _ = writeln!(out, "frontend: {}", quoted(name));
+    let mut out = String::from("# A skeleton: each TODO is a decision. docs/frontends.md describes the language.\n");
+    let _ = writeln!(out, "frontend: {}", quote(name));
     if let Some(title) = document.value.pointer("/info/title").and_then(|title| title.as_str()) {
-        let _ = writeln!(out, "title: '{}'", line(title).replace('\'', "''"));
+        let _ = writeln!(out, "title: '{}'", join_lines(title).replace('\'', "''"));
     }
-    let _ = writeln!(out, "openapi: {}\npattern: {pattern}", quoted(document_path));
+    let _ = writeln!(out, "openapi: {}\npattern: {pattern}", quote(document_path));
     if let Some(base) = base_path(document) {
         let _ = writeln!(out, "base_path: {base}");
     }
-    errors(document, &mut out);
+    write_errors(document, &mut out);
     out.push_str("routes:\n");
     for operation in &document.operations {
-        route(document, operation, methods, &mut out);
+        write_route(document, operation, methods, &mut out);
     }
     out
 }
 
-/// The path of the document's first server, if it says more than the root.
+/// Returns the path of the document's first server, unless it is the root.
 fn base_path(document: &Document) -> Option<String> {
     let url = document.value.pointer("/servers/0/url")?.as_str()?;
     let path = match url.split_once("://") {
@@ -44,8 +44,8 @@ fn base_path(document: &Document) -> Option<String> {
     (path.len() > 1 && path.starts_with('/') && path.bytes().all(plain)).then(|| path.to_owned())
 }
 
-/// The body of errors, as the first operation that describes one does.
-fn errors(document: &Document, out: &mut String) {
+/// Writes the body of errors, from the first response that describes one.
+fn write_errors(document: &Document, out: &mut String) {
     let described = document.operations.iter().flat_map(|operation| &operation.responses);
     let failures = described.filter(|response| response.status.starts_with(['4', '5']) || response.status == "default");
     let object = failures.flat_map(|response| &response.contents).find_map(|(media, kind)| match kind {
@@ -53,8 +53,8 @@ fn errors(document: &Document, out: &mut String) {
         _ => None,
     });
     let Some((media, object)) = object else {
-        out.push_str("# TODO: errors are problem documents (RFC 9457), since the document describes no body of errors; if clients want\n");
-        out.push_str("#   another one: errors: {body: {message: error.message}}\n");
+        out.push_str("# TODO: the document describes no body of errors, so they are problem documents (RFC 9457). If clients need\n");
+        out.push_str("#   another body: errors: {body: {message: error.message}}\n");
         return;
     };
     let _ = writeln!(out, "errors:  # TODO: which codes do clients expect? cases: {{KEY_NOT_FOUND: {{status: 404, code: 40401}}}}");
@@ -67,56 +67,56 @@ fn errors(document: &Document, out: &mut String) {
             name if name.contains("status") => "error.status",
             name if name.contains("code") => "error.code",
             name if name.contains("reason") || name.contains("error") || name == "type" => "error.reason",
-            _ => "null  # TODO: what is it?",
+            _ => "null  # TODO: which value?",
         };
-        let _ = writeln!(out, "    {}: {value}", quoted(&member.name));
+        let _ = writeln!(out, "    {}: {value}", quote(&member.name));
     }
     if object.members.is_empty() {
-        out.push_str("    message: error.message  # TODO: the document does not say what is in it\n");
+        out.push_str("    message: error.message  # TODO: the document does not list the members\n");
     }
 }
 
-fn route(document: &Document, operation: &Operation, methods: &[Arc<Method>], out: &mut String) {
+fn write_route(document: &Document, operation: &Operation, methods: &[Arc<Method>], out: &mut String) {
     let schema = Schema::all();
-    let ranked = ranked(operation, methods, schema);
+    let ranked = rank_methods(operation, methods, schema);
     let Some((method, others)) = ranked.split_first() else { return };
     let others: Vec<&str> = others.iter().take(ALTERNATIVES).map(|method| method.name.as_str()).collect();
-    let said = document.value["paths"][&operation.path][operation.method.as_str().to_ascii_lowercase()]["summary"].as_str();
-    if let Some(summary) = said {
-        let _ = writeln!(out, "  # {}", line(summary));
+    let summary = document.value["paths"][&operation.path][operation.method.as_str().to_ascii_lowercase()]["summary"].as_str();
+    if let Some(summary) = summary {
+        let _ = writeln!(out, "  # {}", join_lines(summary));
     }
     let request = if operation.id.is_some() { format!("  # {} {}", operation.method, operation.path) } else { String::new() };
-    let _ = writeln!(out, "  {}:{request}", quoted(&operation.name()));
-    let _ = writeln!(out, "    rpc: {}  # TODO: a guess; perhaps {}", method.name, others.join(", "));
+    let _ = writeln!(out, "  {}:{request}", quote(&operation.name()));
+    let _ = writeln!(out, "    rpc: {}  # TODO: a guess; or {}", method.name, others.join(", "));
     if let Some(input) = schema.find(method.descriptor.input().full_name()) {
-        self::request(operation, schema.message(input), schema, out);
+        write_request(operation, schema.message(input), schema, out);
     }
     if let Some(output) = schema.find(method.descriptor.output().full_name()) {
-        response(operation, method, schema.message(output), schema, out);
+        write_response(operation, method, schema.message(output), schema, out);
     }
 }
 
-/// What goes into the request's fields, and what goes nowhere yet.
-fn request(operation: &Operation, message: &Message, schema: &Schema, out: &mut String) {
+/// Writes the values of the request's fields, and the values that no field takes.
+fn write_request(operation: &Operation, message: &Message, schema: &Schema, out: &mut String) {
     let mut filled: Vec<(&Field, String, &str)> = Vec::new();
-    let mut nowhere = Vec::new();
-    let taken = |filled: &[(&Field, String, &str)], field: &Field| filled.iter().any(|(known, ..)| known.number == field.number);
+    let mut unused = Vec::new();
+    let is_filled = |filled: &[(&Field, String, &str)], field: &Field| filled.iter().any(|(known, ..)| known.number == field.number);
     let by_name = |filled: &[(&Field, String, &str)], name: &str| {
-        message.fields.iter().find(|field| same(&field.name, name) && !taken(filled, field))
+        message.fields.iter().find(|field| is_same_name(&field.name, name) && !is_filled(filled, field))
     };
     for parameter in &operation.parameters {
         let value = select(parameter.location.name(), &parameter.name);
         match by_name(&filled, &parameter.name) {
             Some(field) => filled.push((field, value, "")),
-            None => nowhere.push(value),
+            None => unused.push(value),
         }
     }
-    // The first field of a request is what it is about, and so is the first name in a path.
-    let first = message.fields.first().filter(|field| matches!(field.kind, Kind::String | Kind::Bytes) && !taken(&filled, field));
-    // What is no identifier is an expression in quotes.
+    // The first field of a request and the first parameter of a path both identify the object.
+    let first = message.fields.first().filter(|field| matches!(field.kind, Kind::String | Kind::Bytes) && !is_filled(&filled, field));
+    // A name that is not an identifier is an expression in quotes.
     let in_path = |value: &String| value.trim_start_matches('\'').starts_with("path");
-    if let (Some(field), Some(place)) = (first, nowhere.iter().position(in_path)) {
-        filled.push((field, nowhere.remove(place), "  # TODO: a guess, since no field has its name"));
+    if let (Some(field), Some(index)) = (first, unused.iter().position(in_path)) {
+        filled.push((field, unused.remove(index), "  # TODO: a guess; no field has this name"));
     }
     if let Some(content) = operation.body.as_ref().and_then(|body| body.contents.first()) {
         match (&content.value, content.reading) {
@@ -125,43 +125,44 @@ fn request(operation: &Operation, message: &Message, schema: &Schema, out: &mut 
                     let value = select("body", &member.name);
                     match by_name(&filled, &member.name) {
                         Some(field) => filled.push((field, value, "")),
-                        None => nowhere.push(value),
+                        None => unused.push(value),
                     }
                 }
             }
             (_, Reading::Text | Reading::Bytes) => {
                 let fits = |field: &&Field| {
-                    matches!((field.kind, field.shape), (Kind::Bytes | Kind::String, Shape::Singular { .. })) && !taken(&filled, field)
+                    matches!((field.kind, field.shape), (Kind::Bytes | Kind::String, Shape::Singular { .. })) && !is_filled(&filled, field)
                 };
                 match message.fields.iter().find(fits) {
                     Some(field) => filled.push((field, "body".to_owned(), "  # TODO: a guess, by its type")),
-                    None => nowhere.push("body".to_owned()),
+                    None => unused.push("body".to_owned()),
                 }
             }
-            _ => nowhere.push("body".to_owned()),
+            _ => unused.push("body".to_owned()),
         }
     }
-    out.push_str(if filled.is_empty() { "    request: {}  # TODO: nothing has the name of a field\n" } else { "    request:\n" });
+    out.push_str(if filled.is_empty() { "    request: {}  # TODO: no parameter has the name of a field\n" } else { "    request:\n" });
     for (field, value, note) in &filled {
         let _ = writeln!(out, "      {}: {value}{note}", field.name);
     }
-    for value in nowhere {
-        let _ = writeln!(out, "      # TODO: {value} goes nowhere yet");
+    for value in unused {
+        let _ = writeln!(out, "      # TODO: {value} is not used yet");
     }
-    let left: Vec<String> = message.fields.iter().filter(|field| !taken(&filled, field)).map(|field| shown(schema, field)).collect();
+    let left: Vec<String> =
+        message.fields.iter().filter(|field| !is_filled(&filled, field)).map(|field| field_text(schema, field)).collect();
     if !left.is_empty() {
-        let _ = writeln!(out, "      # not filled: {}", left.join(", "));
+        let _ = writeln!(out, "      # fields without a value: {}", left.join(", "));
     }
 }
 
-/// What the reply becomes.
-fn response(operation: &Operation, method: &Method, message: &Message, schema: &Schema, out: &mut String) {
+/// Writes what the reply becomes.
+fn write_response(operation: &Operation, method: &Method, message: &Message, schema: &Schema, out: &mut String) {
     let Some(success) = operation.response(operation.success()) else {
-        let _ = writeln!(out, "    # TODO: the document lists no response of success; the reply is sent with 200");
+        let _ = writeln!(out, "    # TODO: the document has no successful response; the reply is sent with status 200");
         return;
     };
     let Some((media, kind)) = success.contents.first() else { return };
-    let fields: Vec<String> = message.fields.iter().map(|field| shown(schema, field)).collect();
+    let fields: Vec<String> = message.fields.iter().map(|field| field_text(schema, field)).collect();
     let reply = method.descriptor.output().name().to_owned();
     let has = format!("{reply} has {}", fields.join(", "));
     let json = media == "application/json" || media.ends_with("+json");
@@ -170,7 +171,7 @@ fn response(operation: &Operation, method: &Method, message: &Message, schema: &
             out.push_str("    response:\n");
             let _ = writeln!(out, "      # {has}");
             out.push_str("      body:\n");
-            members(&object.members, message, "reply", method.server_streaming, out);
+            write_members(&object.members, message, "reply", method.server_streaming, out);
         }
         Type::List(element) if json => {
             let repeated = message.fields.iter().find_map(|field| match (field.shape, field.kind) {
@@ -181,14 +182,14 @@ fn response(operation: &Operation, method: &Method, message: &Message, schema: &
                 _ if method.server_streaming => ("replies".to_owned(), message),
                 Some(found) => found,
                 None => {
-                    let _ = writeln!(out, "    response:\n      body: []  # TODO: the document wants a list; {has}");
+                    let _ = writeln!(out, "    response:\n      body: []  # TODO: the document describes a list; {has}");
                     return;
                 }
             };
-            let fields: Vec<String> = each.fields.iter().map(|field| shown(schema, field)).collect();
+            let fields: Vec<String> = each.fields.iter().map(|field| field_text(schema, field)).collect();
             let _ = writeln!(
                 out,
-                "    response:\n      body:\n        $each: {list}  # TODO: is it this list? An item has {}",
+                "    response:\n      body:\n        $each: {list}  # TODO: is this the right list? An item has {}",
                 fields.join(", ")
             );
             match &**element {
@@ -200,12 +201,12 @@ fn response(operation: &Operation, method: &Method, message: &Message, schema: &
                 }
                 _ => {
                     let field = each.fields.first().map_or_else(|| "item".to_owned(), |field| format!("item.{}", field.name));
-                    let _ = writeln!(out, "        $item: {field}  # TODO: what is made of each?");
+                    let _ = writeln!(out, "        $item: {field}  # TODO: what does each item become?");
                 }
             }
         }
         _ if json => {
-            let _ = writeln!(out, "    # TODO: the body is the whole reply, since the document doesn't say what is in it; {has}");
+            let _ = writeln!(out, "    # TODO: the document does not describe the body, so it is the whole reply; {has}");
         }
         _ => {
             let text = message.fields.iter().find(|field| matches!(field.kind, Kind::Bytes | Kind::String));
@@ -215,28 +216,28 @@ fn response(operation: &Operation, method: &Method, message: &Message, schema: &
     }
 }
 
-fn members(list: &[Member], message: &Message, root: &str, streaming: bool, out: &mut String) {
+fn write_members(list: &[Member], message: &Message, root: &str, streaming: bool, out: &mut String) {
     for member in list {
         let _ = writeln!(out, "        {}", member_line(member, message, root, streaming));
     }
 }
 
-/// A member of a body, from the field of its name.
+/// Returns a member of a body, with the field of the same name as its value.
 fn member_line(member: &Member, message: &Message, root: &str, streaming: bool) -> String {
-    let name = quoted(&member.name);
-    let field = message.fields.iter().find(|field| same(&field.name, &member.name));
+    let name = quote(&member.name);
+    let field = message.fields.iter().find(|field| is_same_name(&field.name, &member.name));
     match (field, &member.value) {
-        (_, Type::List(_)) if streaming => format!("{name}: {{$each: replies, $item: item}}  # TODO: what is made of each reply?"),
+        (_, Type::List(_)) if streaming => format!("{name}: {{$each: replies, $item: item}}  # TODO: what does each reply become?"),
         (Some(field), _) => format!("{name}: {root}.{}", field.name),
-        (None, _) => format!("{name}: null  # TODO: no field has its name{}", if member.required { "; it is required" } else { "" }),
+        (None, _) => format!("{name}: null  # TODO: no field has this name{}", if member.required { "; it is required" } else { "" }),
     }
 }
 
-/// A field with its type: `limit (int32)`.
-fn shown(schema: &Schema, field: &Field) -> String {
+/// Returns a field with its type, such as `limit (int32)`.
+fn field_text(schema: &Schema, field: &Field) -> String {
     let kind = match field.kind {
-        Kind::Message(id) => last(&schema.message(id).name).to_owned(),
-        Kind::Enum(id) => last(&schema.enumeration(id).name).to_owned(),
+        Kind::Message(id) => last_segment(&schema.message(id).name).to_owned(),
+        Kind::Enum(id) => last_segment(&schema.enumeration(id).name).to_owned(),
         plain => format!("{plain:?}").to_ascii_lowercase(),
     };
     let many = match field.shape {
@@ -247,11 +248,11 @@ fn shown(schema: &Schema, field: &Field) -> String {
     format!("{} ({many}{kind})", field.name)
 }
 
-fn last(name: &str) -> &str {
+fn last_segment(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// The expression of a member: `query.limit`, or `header["x-y"]` where the name is no identifier.
+/// Returns the expression for a member: `query.limit`, or `header["x-y"]` if the name is not an identifier.
 fn select(root: &str, name: &str) -> String {
     const RESERVED: [&str; 20] = [
         "true",
@@ -283,16 +284,16 @@ fn select(root: &str, name: &str) -> String {
     format!("'{root}[\"{}\"]'", name.replace('\\', "\\\\").replace('"', "\\\"").replace('\'', "''"))
 }
 
-/// A name as a key or a text of YAML.
-fn quoted(text: &str) -> String {
+/// Quotes a key or a text for YAML, if necessary.
+fn quote(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
     let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '.' | '/' | '_'))
         && text.bytes().all(plain)
         && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if word { text.to_owned() } else { format!("'{}'", line(text).replace('\'', "''")) }
+    if word { text.to_owned() } else { format!("'{}'", join_lines(text).replace('\'', "''")) }
 }
 
-/// A text on one line.
-fn line(text: &str) -> String {
+/// Joins the lines of a text.
+fn join_lines(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

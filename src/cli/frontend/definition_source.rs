@@ -1,4 +1,4 @@
-//! Definitions by the names that people have for them.
+//! Finding a definition by a name on the command line.
 
 use std::{
     collections::BTreeMap,
@@ -16,41 +16,42 @@ use prism_frontend::definition::{self, Definition, Texts};
 use prism_registry::unknown_name;
 use prism_yaml::Problems;
 
-/// Which configuration counts.
+/// The option for the configuration file.
 #[derive(Debug, clap::Args)]
-pub struct Configuration {
-    /// The configuration. Default: ./prism.yaml if it is there, else the embedded one
+pub struct ConfigOption {
+    /// Configuration file. Default: ./prism.yaml if it exists, otherwise the embedded configuration
     #[arg(short, long, value_name = "FILE", env = "PRISM_CONFIG")]
     pub config: Option<PathBuf>,
 }
 
-impl Configuration {
-    /// As much of it as can be read: what is wrong with it is the business of `prism validate`.
-    pub fn read(&self) -> Config {
+impl ConfigOption {
+    /// Reads the valid part of the configuration. `prism validate` reports its problems.
+    pub fn read_config(&self) -> Config {
         config::check(&Source::find(self.config.clone()), &known()).config
     }
 }
 
-/// A definition that was found, with what the configuration decides for it.
+/// A definition, with the settings that the configuration has for it.
 #[derive(Debug)]
-pub struct Found {
-    /// Its texts.
+pub struct DefinitionSource {
+    /// The definition and its OpenAPI document.
     pub texts: Texts,
-    /// What the frontend of the configuration decides.
+    /// The settings of the frontend in the configuration.
     pub settings: BTreeMap<String, Value>,
 }
 
-impl Found {
-    /// By a file, the name of a frontend of the configuration, or the name of a definition that comes with Prism.
-    pub fn by_name(name: &str, configuration: &Configuration) -> Result<Self, Failure> {
+impl DefinitionSource {
+    /// Finds a definition by its file, by the name of a frontend in the configuration, or by the name of a definition that comes
+    /// with Prism.
+    pub fn find(name: &str, option: &ConfigOption) -> Result<Self, Failure> {
         if name.contains(['/', '.', '\\']) || Path::new(name).is_file() {
             return Ok(Self { texts: read(name)?, settings: BTreeMap::new() });
         }
-        let config = configuration.read();
+        let config = option.read_config();
         let frontends = &config.frontends;
         if let Some(frontend) = frontends.get(name) {
             let Some(definition) = &frontend.definition else { return Err(no_definition(name)) };
-            let texts = Texts::embedded(definition).map_or_else(|| read(&located(&config, definition)), Ok)?;
+            let texts = Texts::embedded(definition).map_or_else(|| read(&definition_path(&config, definition)), Ok)?;
             return Ok(Self { texts, settings: frontend.settings.clone() });
         }
         if let Some(texts) = Texts::embedded(name) {
@@ -60,21 +61,21 @@ impl Found {
             return Err(no_definition(name));
         }
         let defined = frontends.iter().filter(|(_, frontend)| frontend.definition.is_some()).map(|(name, _)| name.as_str());
-        let comes_with = definition::names().collect::<Vec<_>>();
-        let names: Vec<&str> = defined.chain(comes_with.iter().copied()).collect();
-        let told = if names.is_empty() { format!("there is no frontend `{name}`") } else { unknown_name("frontend", name, names) };
-        Err(Failure(format!("{told}\nA definition is also named by its file, as frontends/{name}.yaml.")))
+        let embedded = definition::names().collect::<Vec<_>>();
+        let names: Vec<&str> = defined.chain(embedded.iter().copied()).collect();
+        let problem = if names.is_empty() { format!("there is no frontend `{name}`") } else { unknown_name("frontend", name, names) };
+        Err(Failure(format!("{problem}\nA definition can also be named by its file, such as frontends/{name}.yaml.")))
     }
 
-    /// The definition, compiled; else the failure has all problems.
+    /// Compiles the definition. A failure lists all problems.
     pub fn compile(&self) -> Result<Definition, Failure> {
         app::compile(&self.texts, &self.settings)
-            .map_err(|problems| Failure(format!("{} can't be used\n{}", self.texts.name, lines(&problems))))
+            .map_err(|problems| Failure(format!("{} can't be used\n{}", self.texts.name, format_problems(&problems))))
     }
 }
 
-/// The path of a definition's file, which starts where the configuration is.
-pub fn located(config: &Config, definition: &str) -> String {
+/// Returns the path of a definition's file, which is relative to the folder of the configuration file.
+pub fn definition_path(config: &Config, definition: &str) -> String {
     match &config.origin {
         Origin::File(file) if Texts::embedded(definition).is_none() => {
             file.parent().unwrap_or(Path::new("")).join(definition).display().to_string()
@@ -89,12 +90,12 @@ fn read(file: &str) -> Result<Texts, Failure> {
 
 fn no_definition(name: &str) -> Failure {
     Failure(format!(
-        "the frontend {name} has no definition: it is the pattern's own protocol; \
-         `prism registry patterns list` shows the patterns, and the files in proto/prism/patterns their RPCs"
+        "the frontend {name} has no definition, because it is a built-in protocol of each pattern; `prism registry patterns list` shows \
+         the patterns, and the files in proto/prism/patterns show their RPCs"
     ))
 }
 
-/// Problems of several files, one on each line.
-pub fn lines(problems: &[Problems]) -> String {
+/// Formats the problems of several files, one on each line.
+pub fn format_problems(problems: &[Problems]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
