@@ -23,22 +23,22 @@ pub(super) fn id_not_found(id: u32) -> Error {
 }
 
 pub(super) fn subject_soft_deleted(name: &Name) -> Error {
-    let message = format!("Subject '{name}' was soft deleted. Set permanent=true to delete permanently");
+    let message = format!("Subject '{name}' is softly deleted already; it can only be deleted permanently");
     Error::new(Code::NotFound, "SUBJECT_SOFT_DELETED", message).with("subject", name.to_string())
 }
 
 pub(super) fn subject_not_soft_deleted(name: &Name) -> Error {
-    let message = format!("Subject '{name}' was not deleted first before being permanently deleted");
+    let message = format!("Subject '{name}' is not softly deleted; delete it softly before deleting it permanently");
     Error::new(Code::NotFound, "SUBJECT_NOT_SOFT_DELETED", message).with("subject", name.to_string())
 }
 
 pub(super) fn version_soft_deleted(name: &Name, version: u32) -> Error {
-    let message = format!("Subject '{name}' Version {version} was soft deleted. Set permanent=true to delete permanently");
+    let message = format!("Version {version} of subject '{name}' is softly deleted already; it can only be deleted permanently");
     Error::new(Code::NotFound, "VERSION_SOFT_DELETED", message).with("subject", name.to_string()).with("version", version.to_string())
 }
 
 pub(super) fn version_not_soft_deleted(name: &Name, version: u32) -> Error {
-    let message = format!("Subject '{name}' Version {version} was not deleted first before being permanently deleted");
+    let message = format!("Version {version} of subject '{name}' is not softly deleted; delete it softly before deleting it permanently");
     Error::new(Code::NotFound, "VERSION_NOT_SOFT_DELETED", message).with("subject", name.to_string()).with("version", version.to_string())
 }
 
@@ -49,12 +49,12 @@ pub(super) fn reference_exists(name: &Name, version: u32) -> Error {
 }
 
 pub(super) fn config_not_found(name: &Name) -> Error {
-    let message = format!("Subject '{name}' does not have subject-level compatibility configured");
+    let message = format!("Subject '{name}' has no configuration of its own");
     Error::new(Code::NotFound, "SUBJECT_CONFIG_NOT_FOUND", message).with("subject", name.to_string())
 }
 
 pub(super) fn mode_not_found(name: &Name) -> Error {
-    let message = format!("Subject '{name}' does not have subject-level mode configured");
+    let message = format!("Subject '{name}' has no mode of its own");
     Error::new(Code::NotFound, "SUBJECT_MODE_NOT_FOUND", message).with("subject", name.to_string())
 }
 
