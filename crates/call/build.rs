@@ -28,12 +28,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new([root])?;
     compiler.include_source_info(true).include_imports(true).open_files(&files)?;
     let described = compiler.file_descriptor_set();
-    comments::write(&out, &patterns(&described))?;
+    comments::write(&out, &without_interfaces(&described))?;
     // The encoded form keeps custom options (`google.api.http`), which the prost types of a descriptor would drop.
     let encoded = compiler.encode_file_descriptor_set();
     DescriptorPool::decode(encoded.as_slice())?;
     fs::write(out.join("documented.bin"), encoded)?;
-    fs::write(out.join("descriptors.bin"), served(root, &files)?)?;
+    fs::write(out.join("descriptors.bin"), served_descriptors(root, &files)?)?;
 
     let collected = Collected::default();
     prost(Generator::new(collected.clone())).include_file("messages.rs").compile_fds(described)?;
@@ -41,8 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a running gateway needs of it: the patterns, without comments. A tenth of the whole, and so is the memory it takes.
-fn served(root: &Path, files: &[PathBuf]) -> Result<Vec<u8>, Box<dyn Error>> {
+/// Encodes the descriptors that a running gateway needs: the patterns, without comments. They take a tenth of the memory that all
+/// descriptors take.
+fn served_descriptors(root: &Path, files: &[PathBuf]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut compiler = protox::Compiler::new([root])?;
     let (interfaces, journal) = (root.join("prism/interfaces"), root.join("prism/journal"));
     let wanted = files.iter().filter(|file| !file.starts_with(&interfaces) && !file.starts_with(&journal));
@@ -52,8 +53,8 @@ fn served(root: &Path, files: &[PathBuf]) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(encoded)
 }
 
-/// The files that a running gateway knows.
-fn patterns(all: &FileDescriptorSet) -> FileDescriptorSet {
+/// Returns the files that are not interfaces of drivers.
+fn without_interfaces(all: &FileDescriptorSet) -> FileDescriptorSet {
     let known = |file: &&FileDescriptorProto| !file.package().starts_with("prism.interfaces.");
     FileDescriptorSet { file: all.file.iter().filter(known).cloned().collect() }
 }

@@ -1,4 +1,4 @@
-//! `prism generate config`: a configuration from a pattern and the backends for its slots.
+//! `prism generate config`: prints a configuration for a pattern and the backends in its slots.
 
 use std::fmt::Write as _;
 
@@ -31,40 +31,40 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ConfigArgs {
-    /// The pattern, as `keyvalue`; `prism registry patterns list` shows all
+    /// The pattern, as `keyvalue`; `prism registry patterns list` lists all
     #[arg(short, long, value_name = "PATTERN")]
     pub pattern: String,
 
-    /// What fills a slot, as `storage:sqlite`; `prism registry patterns describe PATTERN` shows the slots
-    #[arg(short, long = "slot", value_name = "SLOT:BACKEND", value_parser = slot)]
+    /// Backend for a slot, as `storage:sqlite`; `prism registry patterns describe PATTERN` lists the slots
+    #[arg(short, long = "slot", value_name = "SLOT:BACKEND", value_parser = parse_slot)]
     pub slots: Vec<(String, String)>,
 
     /// Name of the namespace. Default: the name of the pattern
-    #[arg(short, long, value_name = "NAME", value_parser = namespace)]
+    #[arg(short, long, value_name = "NAME", value_parser = parse_namespace)]
     pub namespace: Option<String>,
 
-    /// Also for patterns and drivers that are planned; `prism serve` takes the configuration only when they are there
+    /// Allow planned patterns and drivers; `prism serve` accepts the configuration once they are implemented
     #[arg(long)]
     pub draft: bool,
 }
 
-/// Prints what was asked for.
+/// Runs `prism generate`.
 pub fn run(args: &Args) -> Outcome {
     let Command::Config(args) = &args.command;
-    match config(Registry::embedded(), args) {
+    match generate_config(Registry::embedded(), args) {
         Ok(text) => print_text(&text),
         Err(problems) => Err(problems.join("\n       ").into()),
     }
 }
 
-fn slot(text: &str) -> Result<(String, String), String> {
+fn parse_slot(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
         Some((slot, backend)) if !slot.is_empty() && !backend.is_empty() => Ok((slot.to_owned(), backend.to_owned())),
         _ => Err("write the name of the slot and the backend, as `storage:sqlite`".to_owned()),
     }
 }
 
-fn namespace(text: &str) -> Result<String, String> {
+fn parse_namespace(text: &str) -> Result<String, String> {
     let letters = text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
     if letters && text.len() <= 63 && text.starts_with(|first: char| first.is_ascii_lowercase()) {
         Ok(text.to_owned())
@@ -73,10 +73,10 @@ fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
-/// A slot, its backend, and how the two fit.
+/// A slot, its backend, and their comparison.
 type Filled<'a> = (&'a str, &'a Backend, SlotCheck);
 
-fn config(registry: &Registry, args: &ConfigArgs) -> Result<String, Vec<String>> {
+fn generate_config(registry: &Registry, args: &ConfigArgs) -> Result<String, Vec<String>> {
     let Some(pattern) = registry.pattern(&args.pattern) else {
         return Err(vec![unknown_name("pattern", &args.pattern, registry.patterns.iter().map(|one| one.name.as_str()))]);
     };
@@ -96,16 +96,16 @@ fn config(registry: &Registry, args: &ConfigArgs) -> Result<String, Vec<String>>
     }
     let mut filled = Vec::new();
     for (name, slot) in &pattern.slots {
-        match fill(registry, args, name, slot) {
+        match fill_slot(registry, args, name, slot) {
             Ok(Some(one)) => filled.push(one),
             Ok(None) => {}
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(text(pattern, args, &filled)) } else { Err(problems) }
+    if problems.is_empty() { Ok(render(pattern, args, &filled)) } else { Err(problems) }
 }
 
-fn fill<'a>(registry: &'a Registry, args: &ConfigArgs, name: &'a str, slot: &Slot) -> Result<Option<Filled<'a>>, String> {
+fn fill_slot<'a>(registry: &'a Registry, args: &ConfigArgs, name: &'a str, slot: &Slot) -> Result<Option<Filled<'a>>, String> {
     let fits = |backend: &&Backend| {
         let check = SlotCheck::new(name, slot, backend);
         check.is_satisfied() || (args.draft && check.is_conceivable())
@@ -135,7 +135,7 @@ fn fill<'a>(registry: &'a Registry, args: &ConfigArgs, name: &'a str, slot: &Slo
     Err(format!("{reason}; these do: {}", fitting()))
 }
 
-fn text(pattern: &Pattern, args: &ConfigArgs, filled: &[Filled<'_>]) -> String {
+fn render(pattern: &Pattern, args: &ConfigArgs, filled: &[Filled<'_>]) -> String {
     let mut out = format!("# {}: {}.\n", pattern.title, pattern.description);
     // Writing into a String can't fail.
     let mut backends = filled.iter().map(|(_, backend, _)| *backend).collect::<Vec<_>>();
@@ -169,11 +169,11 @@ mod tests {
     fn generate(pattern: &str, slots: &[(&str, &str)], draft: bool) -> Result<String, String> {
         let slots = slots.iter().map(|(slot, backend)| ((*slot).to_owned(), (*backend).to_owned())).collect();
         let args = ConfigArgs { pattern: pattern.to_owned(), slots, namespace: Some("iot-devices".to_owned()), draft };
-        config(Registry::embedded(), &args).map_err(|problems| problems.join("\n"))
+        generate_config(Registry::embedded(), &args).map_err(|problems| problems.join("\n"))
     }
 
     #[test]
-    fn a_draft_holds_what_is_planned() {
+    fn a_draft_may_use_planned_patterns_and_drivers() {
         let text = generate("multicast-registry", &[("registry", "redis"), ("messaging", "nats")], true).unwrap();
         assert!(text.contains("  nats:\n    type: nats\n    url: \"nats://localhost:4222\"\n"), "{text}");
         assert!(text.contains("      messaging:\n        backend: nats\n        interfaces:\n          - pubsub_basic\n"), "{text}");
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
+    fn all_problems_are_reported_at_once() {
         let problems = generate("multicast-registry", &[("registri", "redis"), ("messaging", "kafka")], false).unwrap_err();
         for expected in [
             "pattern `multicast-registry` is planned and can't be served yet; there are: keyvalue",
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn arguments_are_checked() {
-        assert!(slot("storage").is_err() && slot(":x").is_err() && slot("a:").is_err());
-        assert!(namespace("Upper").is_err() && namespace("").is_err() && namespace("a-b_1").is_ok());
+        assert!(parse_slot("storage").is_err() && parse_slot(":x").is_err() && parse_slot("a:").is_err());
+        assert!(parse_namespace("Upper").is_err() && parse_namespace("").is_err() && parse_namespace("a-b_1").is_ok());
     }
 }

@@ -53,11 +53,12 @@ pub fn files_in(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, Box<dyn 
     Ok(files)
 }
 
-/// What the generator has seen, for the files that speak of all services at once.
+/// Collects the services that the generator has seen, for the files about all services at once.
 #[derive(Clone, Default)]
-pub struct Collected(Rc<RefCell<Vec<Seen>>>);
+pub struct Collected(Rc<RefCell<Vec<InterfaceService>>>);
 
-struct Seen {
+/// The service of an interface.
+struct InterfaceService {
     /// `prism.interfaces.keyvalue.v1`
     package: String,
     /// `KeyValueBasic`
@@ -86,7 +87,7 @@ impl ServiceGenerator for Generator {
         write_trait(&name, &service, out);
         write_dispatch(&name, &service, out);
         if service.package.starts_with(INTERFACES) {
-            self.collected.0.borrow_mut().push(Seen { package: service.package, name, methods: service.methods });
+            self.collected.0.borrow_mut().push(InterfaceService { package: service.package, name, methods: service.methods });
         }
     }
 }
@@ -96,13 +97,13 @@ fn trait_name(service: &str) -> String {
     service.strip_suffix("Service").unwrap_or(service).to_owned()
 }
 
-fn docs(comments: &Comments, indent: &str, out: &mut String) {
+fn write_docs(comments: &Comments, indent: &str, out: &mut String) {
     for line in &comments.leading {
         let _ = writeln!(out, "{indent}///{}{line}", if line.starts_with(' ') || line.is_empty() { "" } else { " " });
     }
 }
 
-/// The types of a method's request and response. `call` is the path of the crate that defines `Messages`.
+/// Returns the types of a method's request and response. `call` is the path of the crate that defines `Messages`.
 fn signature(method: &Method, call: &str, prefix: &str) -> (String, String) {
     let input = format!("{prefix}{}", method.input_type);
     let output = format!("{prefix}{}", method.output_type);
@@ -113,10 +114,10 @@ fn signature(method: &Method, call: &str, prefix: &str) -> (String, String) {
 }
 
 fn write_trait(name: &str, service: &Service, out: &mut String) {
-    docs(&service.comments, "", out);
+    write_docs(&service.comments, "", out);
     let _ = writeln!(out, "#[::async_trait::async_trait]\npub trait {name}: Send + Sync + 'static {{");
     for method in &service.methods {
-        docs(&method.comments, "    ", out);
+        write_docs(&method.comments, "    ", out);
         let (input, output) = signature(method, "crate", "");
         let _ = writeln!(
             out,
@@ -149,14 +150,14 @@ fn write_dispatch(name: &str, service: &Service, out: &mut String) {
 }
 
 impl Collected {
-    /// The interfaces by model and name.
-    fn sorted(&self) -> std::cell::RefMut<'_, Vec<Seen>> {
+    /// Returns the services sorted by model and name.
+    fn sorted(&self) -> std::cell::RefMut<'_, Vec<InterfaceService>> {
         let mut seen = self.0.borrow_mut();
         seen.sort_by(|a, b| (&a.package, &a.name).cmp(&(&b.package, &b.name)));
         seen
     }
 
-    /// `struct Interfaces` with one field for each interface, and what is asked of it by name.
+    /// Renders `struct Interfaces` with one field for each interface, and the list of their names.
     pub fn interfaces(&self) -> String {
         let seen = self.sorted();
         let mut out = String::from(
@@ -184,7 +185,7 @@ impl Collected {
         out
     }
 
-    /// One implementation of every interface for `Guarded`, which adds what all drivers share.
+    /// Renders an implementation of every interface for `Guarded`, which adds what all drivers share.
     pub fn guards(&self) -> String {
         let seen = self.sorted();
         let mut out = String::new();
@@ -194,8 +195,8 @@ impl Collected {
             let _ = writeln!(out, "#[async_trait::async_trait]\nimpl {path} for Guarded<dyn {path}> {{");
             for method in &one.methods {
                 let (input, output) = signature(method, "prism_call", &format!("{module}::"));
-                let input = local(&input, module);
-                let output = local(&output, module);
+                let input = correct_path(&input, module);
+                let output = correct_path(&output, module);
                 let wrap = if method.server_streaming { "stream" } else { "one" };
                 let _ = writeln!(
                     out,
@@ -208,7 +209,7 @@ impl Collected {
             }
             out.push_str("}\n");
         }
-        out.push_str("\n/// Puts every interface that is present behind the guard.\npub fn guarded(interfaces: Interfaces, guard: &Arc<Guard>) -> Interfaces {\n    Interfaces {\n");
+        out.push_str("\n/// Wraps every interface that is present with the guard.\npub fn guarded(interfaces: Interfaces, guard: &Arc<Guard>) -> Interfaces {\n    Interfaces {\n");
         for one in seen.iter() {
             let _ = writeln!(
                 out,
@@ -222,13 +223,14 @@ impl Collected {
     }
 }
 
-/// A type as another module sees it: prost writes paths relative to the package (`super::…`) and well-known types absolute.
-fn local(kind: &str, module: &str) -> String {
+/// Corrects the path of a well-known type: prost writes these as absolute paths, all others relative to the package.
+fn correct_path(kind: &str, module: &str) -> String {
     kind.replace(&format!("{module}::::prost_types"), "::prost_types")
 }
 
-impl Seen {
-    /// `keyvalue_basic`: the model is the package's, the flavour is what the service's name has behind it.
+impl InterfaceService {
+    /// Returns the name of the interface, as `keyvalue_basic`: the model from the package, and the flavour from the rest of the
+    /// service's name.
     fn interface(&self) -> String {
         let model = self.package.trim_start_matches(INTERFACES).trim_end_matches(".v1");
         let flavour = self.name.to_snake_case().replace('_', " ");

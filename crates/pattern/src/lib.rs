@@ -1,8 +1,7 @@
-//! The patterns: what clients call. Each is one service over named slots, with its capabilities and its emulations.
+//! The patterns: the services that clients call. Each pattern is one service over named slots.
 //!
-//! A pattern's folder holds its [`Handler`]; its entry in [`PATTERNS`] is all that the rest of Prism knows of it. What a
-//! pattern is for people and tools (slots, required interfaces, which RPC rests on what) is said in
-//! `registry/patterns/<name>.yaml`.
+//! A pattern's folder holds its [`Handler`]. Its entry in [`PATTERNS`] is all that the rest of Prism knows of it. Options in the
+//! pattern's proto say which interfaces its slots require and how its RPCs use them.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -21,7 +20,7 @@ pub struct Pattern {
     pub version: &'static str,
     /// Full name of its service.
     pub service: &'static str,
-    /// Makes the handler of one namespace.
+    /// Builds the handler of one namespace.
     build: Build,
 }
 
@@ -33,27 +32,27 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// What a pattern is told of the namespace that it serves.
+/// The facts about a namespace that its pattern needs.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Name of the namespace.
     pub namespace: Arc<str>,
-    /// Limits of its calls.
+    /// Limits of calls in the namespace.
     pub limits: CallLimits,
 }
 
 /// All patterns of this build, one line each.
 pub const PATTERNS: &[&Pattern] = &[&keyvalue::PATTERN, &schema_registry::PATTERN];
 
-/// The pattern of that name.
+/// Finds a pattern by its name.
 pub fn find(name: &str) -> Option<&'static Pattern> {
     PATTERNS.iter().copied().find(|pattern| pattern.name == name)
 }
 
-/// Makes the handler of a namespace from its filled slots.
+/// Builds the handler of a namespace from its filled slots.
 ///
-/// An unknown pattern, a slot that the pattern has not, a slot that is empty and an interface that is missing are
-/// `INVALID_ARGUMENT`, each with a reason of its own and the field of the namespace's configuration.
+/// Errors are `INVALID_ARGUMENT`, with the field of the namespace's configuration and one of these reasons: `UNKNOWN_PATTERN`,
+/// `UNKNOWN_SLOT` (the pattern has no such slot), `SLOT_EMPTY` and `INTERFACE_MISSING`.
 pub fn build(name: &str, slots: BTreeMap<String, Slot>, facts: &Facts) -> Result<Arc<dyn Handler>, Error> {
     let pattern = find(name).ok_or_else(|| {
         let known: Vec<_> = PATTERNS.iter().map(|pattern| pattern.name).collect();
@@ -69,14 +68,14 @@ pub fn build(name: &str, slots: BTreeMap<String, Slot>, facts: &Facts) -> Result
     }
 }
 
-/// The filled slots of a namespace; a pattern takes those that it knows.
+/// The filled slots of a namespace. A pattern takes the slots that it knows.
 struct Slots {
     pattern: &'static str,
     filled: BTreeMap<String, Slot>,
 }
 
 impl Slots {
-    /// A slot that must be filled.
+    /// Takes a slot that must be filled.
     fn required(&mut self, name: &str) -> Result<Slot, Error> {
         self.filled.remove(name).ok_or_else(|| {
             Error::invalid(format!("slots.{name}"), format!("the pattern {} needs a backend in this slot", self.pattern))
@@ -85,7 +84,7 @@ impl Slots {
     }
 }
 
-/// An interface that the driver in a slot must implement.
+/// Returns an interface that the driver in a slot must implement.
 fn required<T: ?Sized>(slot: &Slot, interface: &str, implementation: Option<Arc<T>>) -> Result<Arc<T>, Error> {
     implementation.ok_or_else(|| {
         let message = format!(

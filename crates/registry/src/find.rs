@@ -1,19 +1,19 @@
-//! Which backends have what is asked for.
+//! Search for backends by interfaces and capabilities.
 
 use serde::Serialize;
 
 use super::{Backend, Interface, Registry, unknown_name};
 
-/// What is asked for. Everything has to hold.
+/// The criteria of a search. A backend must meet all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     /// Interfaces (`keyvalue_scan`) or whole data models (`keyvalue`, which means its basic interface).
     pub interfaces: Vec<String>,
-    /// Capabilities (`scan_support`), in the data models that are asked for.
+    /// Capabilities (`scan_support`), in the data models of `interfaces`.
     pub capabilities: Vec<String>,
 }
 
-/// A backend that has it.
+/// A backend that meets the criteria.
 #[derive(Clone, Debug, Serialize)]
 pub struct Match<'a> {
     /// The backend.
@@ -21,12 +21,12 @@ pub struct Match<'a> {
     pub backend: &'a Backend,
     /// Whether its driver implements everything; otherwise some of it is planned.
     pub implemented: bool,
-    /// The interfaces that were asked for.
+    /// The interfaces that the search resolved to.
     pub interfaces: Vec<String>,
 }
 
 impl Registry {
-    /// The interfaces that a query means. An unknown name is a sentence that lists the names there are.
+    /// Resolves a query to interfaces. The error for an unknown name suggests known names.
     pub fn resolve(&self, query: &Query) -> Result<Vec<&Interface>, String> {
         let mut wanted = Vec::new();
         let mut models = Vec::new();
@@ -51,8 +51,8 @@ impl Registry {
         Ok(wanted)
     }
 
-    /// The interfaces that express a capability in the given data models; in all of them if none is given and there is
-    /// only one.
+    /// Finds the interfaces that express a capability in the given data models. Without data models, exactly one interface must express
+    /// it.
     fn expressing(&self, capability: &str, models: &[&str]) -> Result<Vec<&Interface>, String> {
         let Some(found) = self.capability(capability) else {
             return Err(unknown_name("capability", capability, self.capabilities.iter().map(|one| one.name.as_str())));
@@ -73,7 +73,7 @@ impl Registry {
         Ok(chosen)
     }
 
-    /// The backends that have, or are planned to have, everything that is asked for; the implemented ones first.
+    /// Finds the backends that implement, or plan, all interfaces of a query; the implemented ones first.
     pub fn find(&self, query: &Query) -> Result<Vec<Match<'_>>, String> {
         let wanted = self.resolve(query)?;
         let mut found = self

@@ -1,8 +1,7 @@
-//! What can be combined with what: the interfaces of the data models, the backends that implement them, and the patterns
-//! whose slots require them. The data is `registry/*.yaml`, compiled into the binary.
+//! The registry: the interfaces of the data models, the backends that implement them, and the patterns whose slots require them. The
+//! data is in `registry/*.yaml`, which is compiled into the binary, and in the options of the patterns' protos.
 //!
-//! A leaf: configuration, slots and commands read it, and it reads nothing but the descriptors of the protos. What the
-//! compiled drivers implement is handed in where it is compared.
+//! This crate knows no drivers. [`validate`] takes the interfaces of the compiled drivers as an argument.
 
 mod contract;
 mod find;
@@ -30,64 +29,64 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 static EMBEDDED: LazyLock<Registry> = LazyLock::new(|| match Registry::from_embedded() {
     Ok(registry) => registry,
-    // The files are part of the program, and a test loads them: a broken one is a broken build.
+    // The files are part of the program, and a test loads them.
     Err(problems) => panic!("the embedded registry is broken:\n{problems}"),
 });
 
-/// All of `registry/`, in the order of listings.
+/// The content of `registry/`, in the order of listings.
 #[derive(Debug)]
 pub struct Registry {
     /// The data models with their interfaces, in the order of the catalog.
     pub models: Vec<Model>,
-    /// What interfaces are good for.
+    /// The capabilities that interfaces express.
     pub capabilities: Vec<Capability>,
     /// Kinds of backends: those with a driver first, then by name.
     pub backends: Vec<Backend>,
     /// Patterns: those that can be served first, then by name.
     pub patterns: Vec<Pattern>,
-    /// `matrix.yaml` as it is stored, to be compared with what would be generated.
+    /// The stored text of `matrix.yaml`, to compare it with the generated one.
     matrix: Option<String>,
-    /// The files by layer and name of what they define, as `backends/redis`.
+    /// The files, by the layer and name of what they define, as `backends/redis`.
     paths: BTreeMap<String, String>,
 }
 
 impl Registry {
-    /// The registry that this binary was built with.
+    /// Returns the registry that this binary was built with.
     pub fn embedded() -> &'static Self {
         &EMBEDDED
     }
 
-    /// All interfaces in the order of the catalog.
+    /// Returns all interfaces in the order of the catalog.
     pub fn interfaces(&self) -> impl Iterator<Item = &Interface> {
         self.models.iter().flat_map(|model| &model.interfaces)
     }
 
-    /// The interface of that name, as `keyvalue_scan`.
+    /// Finds an interface by its name, as `keyvalue_scan`.
     pub fn interface(&self, name: &str) -> Option<&Interface> {
         self.interfaces().find(|interface| interface.name == *name)
     }
 
-    /// The data model of that name, as `keyvalue`.
+    /// Finds a data model by its name, as `keyvalue`.
     pub fn model(&self, name: &str) -> Option<&Model> {
         self.models.iter().find(|model| model.name == *name)
     }
 
-    /// The capability of that name, as `scan_support`.
+    /// Finds a capability by its name, as `scan_support`.
     pub fn capability(&self, name: &str) -> Option<&Capability> {
         self.capabilities.iter().find(|capability| capability.name == *name)
     }
 
-    /// The kind of backend of that name, as `redis`.
+    /// Finds a kind of backend by its name, as `redis`.
     pub fn backend(&self, kind: &str) -> Option<&Backend> {
         self.backends.iter().find(|backend| backend.name == *kind)
     }
 
-    /// The pattern of that name, as `keyvalue`.
+    /// Finds a pattern by its name, as `keyvalue`.
     pub fn pattern(&self, name: &str) -> Option<&Pattern> {
         self.patterns.iter().find(|pattern| pattern.name == *name)
     }
 
-    /// The file that defines something, for messages.
+    /// Returns the file that defines something, for messages.
     fn path(&self, layer: &str, name: &str) -> &str {
         self.paths.get(&format!("{layer}/{name}")).map_or("registry", String::as_str)
     }

@@ -1,4 +1,4 @@
-//! Files → [`Registry`]. Everything that can't be read is reported at once.
+//! Loads a [`Registry`] from files. Reports the problems of all files at once.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -13,7 +13,7 @@ use prism_yaml::{self as yaml, EMBEDDED, Position, Problem};
 const ROOT: &str = "registry";
 
 impl Registry {
-    /// Reads the registry from files given as path, beginning with `registry/`, and content.
+    /// Reads the registry from pairs of path and content. Paths begin with `registry/`.
     pub fn from_files<P: AsRef<str>, T: AsRef<str>>(files: &[(P, T)]) -> Result<Self, Problems> {
         let mut loader = Loader::default();
         for (path, text) in files {
@@ -31,7 +31,7 @@ impl Registry {
         loader.finish()
     }
 
-    /// Reads the registry from a folder, to check files without building anew.
+    /// Reads the registry from a folder, so that files can be checked without a new build.
     pub fn from_folder(folder: &Path) -> Result<Self, Problems> {
         let mut files = Vec::new();
         if let Err(error) = collect(folder, ROOT, &mut files) {
@@ -81,24 +81,24 @@ impl Loader {
             }
             Some(("interfaces", _)) => {
                 if let Some(model) = self.parse::<Model>(path, text) {
-                    self.name(path, "interfaces", &model.name);
+                    self.check_file_name(path, "interfaces", &model.name);
                     self.models.push(model);
                 }
             }
             Some(("backends", _)) => {
                 if let Some(backend) = self.parse::<Backend>(path, text) {
-                    self.name(path, "backends", &backend.name);
+                    self.check_file_name(path, "backends", &backend.name);
                     self.backends.push(backend);
                 }
             }
             Some(("patterns", _)) => {
                 if let Some(mut pattern) = self.parse::<Pattern>(path, text) {
-                    self.name(path, "patterns", &pattern.name);
+                    self.check_file_name(path, "patterns", &pattern.name);
                     contract::complete(&mut pattern, path, &mut self.problems);
                     self.patterns.push(pattern);
                 }
             }
-            _ => self.problems.add(path, 0, "no such file is expected here; remove it or move it to its layer's folder"),
+            _ => self.problems.add(path, 0, "the registry has no such file; remove it or move it to the folder of its layer"),
         }
     }
 
@@ -112,11 +112,11 @@ impl Loader {
         read
     }
 
-    /// Things are found by their names, so the file's name has to be the same.
-    fn name(&mut self, path: &str, layer: &str, name: &Name) {
+    /// Checks that the file is named after what it defines.
+    fn check_file_name(&mut self, path: &str, layer: &str, name: &Name) {
         let expected = format!("{ROOT}/{layer}/{name}.yaml");
         if path != expected {
-            self.problems.add(path, name.line(), format!("`{name}` belongs into a file of that name: {expected}"));
+            self.problems.add(path, name.line(), format!("`{name}` must be in the file {expected}"));
         }
         self.paths.insert(format!("{layer}/{name}"), path.to_owned());
     }

@@ -1,4 +1,4 @@
-//! Every backend against every interface, counted. `registry/matrix.yaml` is the stored text of it.
+//! The matrix of backends and interfaces. `registry/matrix.yaml` stores it as text.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Backend, DriverStatus, Interface, Registry, Status};
 
-/// Where a backend stands with an interface.
+/// The status of an interface in a backend.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Cell {
@@ -15,7 +15,7 @@ pub enum Cell {
     Implemented,
     /// The system can carry it, and no driver implements it yet.
     Planned,
-    /// It isn't meant for it.
+    /// The system is not suited for it.
     Absent,
 }
 
@@ -39,7 +39,7 @@ impl Cell {
     }
 }
 
-/// How much there is, counted from the files.
+/// The totals over all files.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct Totals {
     /// Data models.
@@ -62,30 +62,30 @@ pub struct Totals {
     pub patterns_implemented: usize,
 }
 
-/// One backend's row.
+/// The row of a backend.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Whether there is a driver.
     pub driver: DriverStatus,
-    /// How many interfaces the driver implements.
+    /// Number of interfaces that the driver implements.
     pub implemented: usize,
-    /// How many more the system can carry.
+    /// Number of other interfaces that the system can carry.
     pub planned: usize,
     /// By interface, in the order of the catalog.
     pub interfaces: IndexMap<String, Cell>,
 }
 
-/// Every backend against every interface.
+/// The matrix of backends and interfaces.
 #[derive(Clone, Debug, Serialize)]
 pub struct Matrix {
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
     /// By backend, in the order of listings.
     pub backends: IndexMap<String, Row>,
 }
 
 impl Registry {
-    /// Counts everything.
+    /// Computes the totals.
     pub fn totals(&self) -> Totals {
         let implemented = |interface: &&Interface| self.backends.iter().any(|backend| backend.implements(&interface.name));
         Totals {
@@ -101,7 +101,7 @@ impl Registry {
         }
     }
 
-    /// Makes the matrix.
+    /// Computes the matrix.
     pub fn matrix(&self) -> Matrix {
         let row = |backend: &Backend| Row {
             driver: backend.driver,
@@ -112,7 +112,7 @@ impl Registry {
         Matrix { totals: self.totals(), backends: self.backends.iter().map(|backend| (backend.name.to_string(), row(backend))).collect() }
     }
 
-    /// The text of `registry/matrix.yaml`: one line for each backend and data model, so that a change shows in one line.
+    /// Renders `registry/matrix.yaml`: one line for each backend and data model, so that a diff of a change is one line.
     pub fn matrix_yaml(&self) -> String {
         let Totals {
             models,

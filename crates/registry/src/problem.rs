@@ -1,15 +1,15 @@
-//! What is wrong in the files, and where.
+//! Problems in the files of the registry, with their positions.
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// A problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The file, as `registry/backends/redis.yaml`.
     pub file: String,
     /// The line, from 1; 0: the file as a whole.
     pub line: u64,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and how to correct it.
     pub message: String,
 }
 
@@ -22,12 +22,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, one line each.
+/// All problems. Displayed with one line for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// Adds one.
+    /// Adds a problem.
     pub fn add(&mut self, file: &str, line: u64, message: impl Into<String>) {
         self.0.push(Problem { file: file.to_owned(), line, message: message.into() });
     }

@@ -12,18 +12,18 @@ pub struct Rpc {
     pub name: String,
     /// Name of the request message, without its package.
     pub request: String,
-    /// Name of the answer, without its package.
+    /// Name of the response message, without its package.
     pub response: String,
-    /// Whether the client sends many requests.
+    /// Whether the request is a stream.
     pub client_streaming: bool,
-    /// Whether there are many answers.
+    /// Whether the response is a stream.
     pub server_streaming: bool,
     /// The first paragraph of its documentation, as one line.
     pub description: String,
 }
 
 impl Rpc {
-    /// As `Scan(ScanRequest) returns (stream ScanResponse)`.
+    /// Renders the signature, as `Scan(ScanRequest) returns (stream ScanResponse)`.
     pub fn signature(&self) -> String {
         let stream = |is: bool| if is { "stream " } else { "" };
         format!(
@@ -37,7 +37,7 @@ impl Rpc {
     }
 }
 
-/// The RPCs of a service by its full name; empty if there is no such service.
+/// Returns the RPCs of a service by its full name. Empty if there is no such service.
 pub fn rpcs(service: &str) -> Vec<Rpc> {
     let Some(service) = proto::documented().get_service_by_name(service) else { return Vec::new() };
     service

@@ -1,4 +1,4 @@
-//! Whether a backend can fill a slot.
+//! Checks whether a backend can fill a slot.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use super::{Backend, Slot};
 
-/// Why an interface is looked at.
+/// Why a slot lists an interface.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
-    /// The slot needs it.
+    /// The slot requires it.
     Required,
-    /// The slot needs one of this list, counted from 0.
+    /// The slot requires one interface of a list. The number is the index of the list.
     AnyOf(usize),
-    /// The slot uses it where it is there.
+    /// The slot uses it if the driver has it.
     Optional,
 }
 
@@ -23,7 +23,7 @@ pub enum Group {
 pub struct Requirement {
     /// As `keyvalue_scan`.
     pub interface: String,
-    /// Why it is looked at.
+    /// Why the slot lists it.
     pub group: Group,
     /// Whether the backend's driver implements it.
     pub implemented: bool,
@@ -31,7 +31,7 @@ pub struct Requirement {
     pub planned: bool,
 }
 
-/// A slot held against a backend. Its text is the one that `prism validate` prints.
+/// The comparison of a slot with a backend. `prism validate` prints its text.
 #[derive(Clone, Debug, Serialize)]
 pub struct SlotCheck {
     /// Name of the slot.
@@ -43,7 +43,7 @@ pub struct SlotCheck {
 }
 
 impl SlotCheck {
-    /// Holds a slot against what a backend's file says.
+    /// Compares a slot with the file of a backend.
     pub fn new(name: &str, slot: &Slot, backend: &Backend) -> Self {
         let groups = (slot.required_interfaces.iter().map(|interface| (Group::Required, interface)))
             .chain(
@@ -64,12 +64,12 @@ impl SlotCheck {
         }
     }
 
-    /// Whether the driver implements everything that the slot needs.
+    /// Whether the driver implements everything that the slot requires.
     pub fn is_satisfied(&self) -> bool {
         self.missing().is_empty()
     }
 
-    /// What the slot needs and the driver lacks: single interfaces, and lists of which none is there.
+    /// Returns what the slot requires and the driver lacks: single interfaces, and lists of which the driver has none.
     pub fn missing(&self) -> Vec<Vec<&str>> {
         self.lacking(|requirement| requirement.implemented)
     }
@@ -81,24 +81,24 @@ impl SlotCheck {
 
     fn lacking(&self, has: impl Fn(&Requirement) -> bool) -> Vec<Vec<&str>> {
         let mut missing = Vec::new();
-        for requirement in self.of(|group| group == Group::Required) {
+        for requirement in self.in_group(|group| group == Group::Required) {
             if !has(requirement) {
                 missing.push(vec![requirement.interface.as_str()]);
             }
         }
-        for index in 0..self.lists() {
-            if !self.of(|group| group == Group::AnyOf(index)).any(&has) {
-                missing.push(self.of(|group| group == Group::AnyOf(index)).map(|one| one.interface.as_str()).collect());
+        for index in 0..self.any_of_count() {
+            if !self.in_group(|group| group == Group::AnyOf(index)).any(&has) {
+                missing.push(self.in_group(|group| group == Group::AnyOf(index)).map(|one| one.interface.as_str()).collect());
             }
         }
         missing
     }
 
-    fn of(&self, wanted: impl Fn(Group) -> bool) -> impl Iterator<Item = &Requirement> {
+    fn in_group(&self, wanted: impl Fn(Group) -> bool) -> impl Iterator<Item = &Requirement> {
         self.requirements.iter().filter(move |requirement| wanted(requirement.group))
     }
 
-    fn lists(&self) -> usize {
+    fn any_of_count(&self) -> usize {
         let index = |requirement: &Requirement| match requirement.group {
             Group::AnyOf(index) => Some(index + 1),
             Group::Required | Group::Optional => None,
@@ -106,7 +106,7 @@ impl SlotCheck {
         self.requirements.iter().filter_map(index).max().unwrap_or(0)
     }
 
-    /// One sentence that says what is missing; empty when nothing is.
+    /// Returns a sentence that lists the missing interfaces; empty if none is missing.
     pub fn complaint(&self) -> String {
         let missing = self.missing();
         if missing.is_empty() {
@@ -122,7 +122,7 @@ impl fmt::Display for SlotCheck {
         writeln!(f, "Slot: {}\n  Backend: {}", self.slot, self.backend)?;
         let width = self.requirements.iter().map(|requirement| requirement.interface.len()).max().unwrap_or(0).max(20);
         let mut section = |title: &str, wanted: Group, needed: bool| {
-            let lines = self.of(|group| group == wanted).collect::<Vec<_>>();
+            let lines = self.in_group(|group| group == wanted).collect::<Vec<_>>();
             if lines.is_empty() {
                 return Ok(());
             }
@@ -140,8 +140,8 @@ impl fmt::Display for SlotCheck {
             Ok(())
         };
         section("Required interfaces", Group::Required, true)?;
-        for index in 0..self.lists() {
-            let met = self.of(|group| group == Group::AnyOf(index)).any(|requirement| requirement.implemented);
+        for index in 0..self.any_of_count() {
+            let met = self.in_group(|group| group == Group::AnyOf(index)).any(|requirement| requirement.implemented);
             section("At least one of", Group::AnyOf(index), !met)?;
         }
         section("Optional interfaces", Group::Optional, false)

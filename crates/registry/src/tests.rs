@@ -22,7 +22,7 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The little registry with one piece of text replaced, as the messages that it gives.
+/// Returns the problems of a small registry with one text replaced.
 fn problems(from: &str, to: &str) -> String {
     let files = FILES.iter().map(|(path, text)| (*path, text.replace(from, to))).collect::<Vec<_>>();
     assert!(FILES.iter().any(|(_, text)| text.contains(from)), "nothing to replace: {from}");
@@ -33,7 +33,7 @@ fn problems(from: &str, to: &str) -> String {
                 serde_json::json!({"properties": {"url": {"type": "string"}, "size": {"type": ["integer", "null"], "default": 4}}});
             let drivers = [CompiledDriver { kind: "box", interfaces: vec!["keyvalue_basic"], schema }];
             let mut found = validate(&registry, &Compiled { drivers: drivers.into(), ..Compiled::default() });
-            // The little registry knows one interface of all, and has no matrix.
+            // The small registry has only one interface, and no matrix.
             found.0.retain(|problem| !problem.message.contains("is missing") || problem.file.contains("box.yaml"));
             found.to_string()
         }
@@ -52,7 +52,7 @@ fn the_embedded_registry_loads_in_the_order_of_listings() {
 }
 
 #[test]
-fn the_little_registry_is_sound() {
+fn the_small_registry_has_no_problems() {
     assert_eq!(problems("A box.", "A box"), "");
 }
 
@@ -67,7 +67,7 @@ fn each_broken_rule_is_reported_with_file_and_line() {
         (
             "implements:\n  - keyvalue_basic",
             "implements:\n  - keyvalue_basic\n  - keyvalue_basic",
-            "box.yaml:15: interface `keyvalue_basic` stands here twice",
+            "box.yaml:15: interface `keyvalue_basic` is listed twice",
         ),
         (
             "implements:\n  - keyvalue_basic",
@@ -78,17 +78,13 @@ fn each_broken_rule_is_reported_with_file_and_line() {
         ("driver: implemented", "driver: planned", "box.yaml:14: without a driver, `keyvalue_basic` belongs under `planned`"),
         ("example: box", "example: bag", "box.yaml:9: the example does not match the pattern"),
         ("'^box$'", "'^box('", "box.yaml:8: not a regular expression"),
-        ("backend: box", "backend: bag", "box.yaml:1: `bag` belongs into a file of that name"),
+        ("backend: box", "backend: bag", "box.yaml:1: `bag` must be in the file registry/backends/bag.yaml"),
         ("setting: url", "setting: urls", "box.yaml:6: unknown setting `urls`; did you mean `url`?"),
         ("name: size", "name: sice", "box.yaml:12: unknown setting `sice`; did you mean `size`?"),
         ("name: size", "name: sice", "box.yaml:1: setting `size` of the driver is missing"),
-        (
-            "  - {name: url,",
-            "  - {name: url, type: string, description: U}\n  - {name: url,",
-            "box.yaml:12: setting `url` stands here twice",
-        ),
+        ("  - {name: url,", "  - {name: url, type: string, description: U}\n  - {name: url,", "box.yaml:12: setting `url` is listed twice"),
         ("default: 4", "default: 5", "box.yaml:12: the driver's default of `size` is 4"),
-        ("type: integer", "type: boolean", "box.yaml:12: `size` is `boolean`, and the driver reads: integer"),
+        ("type: integer", "type: boolean", "box.yaml:12: `size` is `boolean`, but the driver reads: integer"),
         ("    capability: basic", "    capability: bsic", "keyvalue.yaml:8: unknown capability `bsic`; did you mean `basic`?"),
         ("KeyValueBasicService", "KeyValueBaseService", "keyvalue.yaml:10: the protos have no service"),
         (
@@ -104,7 +100,7 @@ fn each_broken_rule_is_reported_with_file_and_line() {
             "demo.yaml:10: slot `storage` needs `required_interfaces` or `any_of`",
         ),
         ("executor: planned", "executor: implemented", "demo.yaml:1: an implemented executor needs an implemented API"),
-        ("executor: planned", "executor: implemented", "demo.yaml:1: there is no executor `demo` in src/pattern"),
+        ("executor: planned", "executor: implemented", "demo.yaml:1: there is no executor `demo` in crates/pattern"),
         ("  status: planned", "  status: implemented", "demo.yaml:15: the protos have no service `s`; write proto/p"),
         ("operation: Set", "operation: Sit", "demo.yaml:19: unknown operation `Sit`; did you mean `Set`?"),
         ("{slot: storage", "{slot: storge", "demo.yaml:19: unknown slot `storge`; did you mean `storage`?"),
@@ -128,7 +124,7 @@ fn each_broken_rule_is_reported_with_file_and_line() {
 }
 
 #[test]
-fn an_unknown_field_and_broken_yaml_tell_where() {
+fn an_unknown_field_and_broken_yaml_are_reported_with_their_line() {
     let found = problems("title: Box", "tilte: Box");
     assert!(found.starts_with("registry/backends/box.yaml:2: ") && found.contains("tilte") && found.contains("title"), "{found}");
     let found = problems("title: Box", "title: [Box");
@@ -147,7 +143,7 @@ fn a_stale_matrix_is_reported_at_the_first_line_that_differs() {
 }
 
 #[test]
-fn a_slot_check_tells_what_is_there_and_what_is_missing() {
+fn a_slot_check_lists_present_and_missing_interfaces() {
     let registry = Registry::embedded();
     let pattern = registry.pattern("multicast-registry").unwrap();
     let check = SlotCheck::new("registry", &pattern.slots["registry"], registry.backend("redis").unwrap());
@@ -227,7 +223,7 @@ fn slots_and_flows_of_a_pattern_with_a_proto_come_from_its_options() {
 }
 
 #[test]
-fn the_matrix_counts_what_the_files_say() {
+fn the_matrix_counts_the_interfaces_in_the_files() {
     let registry = Registry::embedded();
     let matrix = registry.matrix();
     assert_eq!(matrix.backends["redis"].implemented, registry.backend("redis").unwrap().implements.len());
@@ -246,7 +242,7 @@ fn the_matrix_counts_what_the_files_say() {
 
 #[test]
 fn the_embedded_registry_keeps_every_rule() {
-    // Whether the drivers implement what is declared is asked in tests/gateway/cli, where the drivers are in reach.
+    // tests/gateway/cli checks that the drivers implement what the files declare; this crate does not know the drivers.
     let keyvalue = CompiledPattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService" };
     let registry =
         CompiledPattern { name: "schema-registry", version: "v1", service: "prism.patterns.schema_registry.v1.SchemaRegistryService" };

@@ -11,17 +11,17 @@ use crate::cli::{
 };
 use prism_registry::{Backend, DriverStatus, Interface, Match, Model, Name, Query, Registry, SlotCheck, unknown_name};
 
-/// What to do with backends.
+/// The subcommands of `prism registry backends`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// All kinds of backends
+    /// List all kinds of backends
     List,
-    /// One kind of backend: how to connect, what it implements, where it fits
+    /// Describe a kind of backend: its connection, interfaces, and the slots that it can fill
     Describe {
         /// As `redis`
         name: String,
     },
-    /// The backends that have what is asked for, those with a driver first
+    /// Find backends by interfaces and capabilities, those with a driver first
     Find {
         /// An interface, as `keyvalue_scan`, or a data model, as `keyvalue`; all of them are needed
         #[arg(long, value_name = "INTERFACE", required_unless_present = "capability")]
@@ -29,7 +29,7 @@ pub enum Command {
         /// A capability, as `scan_support`; all of them are needed
         #[arg(long, value_name = "CAPABILITY")]
         capability: Vec<String>,
-        /// Leave out what is planned
+        /// Omit planned interfaces
         #[arg(long)]
         available: bool,
     },
@@ -74,7 +74,7 @@ fn models(registry: &Registry, names: &[Name]) -> Vec<String> {
     counted.flatten().collect()
 }
 
-/// A slot that the backend fills.
+/// A slot that the backend can fill.
 #[derive(Serialize)]
 struct Fit<'a> {
     pattern: &'a str,

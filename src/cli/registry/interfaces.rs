@@ -10,31 +10,31 @@ use crate::cli::{
 };
 use prism_registry::{Interface, Model, Query, Registry, Rpc, rpcs, unknown_name};
 
-/// What to do with interfaces.
+/// The subcommands of `prism registry interfaces`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// All interfaces by data model
+    /// List all interfaces by data model
     List,
-    /// One interface with its RPCs, or all of a data model
+    /// Describe an interface with its RPCs, or all interfaces of a data model
     Describe {
         /// An interface, as `keyvalue_scan`, or a data model, as `keyvalue`
         name: String,
     },
-    /// The interfaces that express a capability, or that a backend implements
+    /// Find interfaces by data model, capability, or backend
     Find {
-        /// In this data model, as `keyvalue`
+        /// A data model, as `keyvalue`
         #[arg(long, value_name = "MODEL")]
         interface: Vec<String>,
-        /// Expressing this, as `scan_support`
+        /// A capability that the interface expresses, as `scan_support`
         #[arg(long, value_name = "CAPABILITY")]
         capability: Vec<String>,
-        /// Implemented by the driver of this backend, as `redis`
+        /// A backend whose driver implements the interface, as `redis`
         #[arg(long, value_name = "BACKEND")]
         backend: Option<String>,
     },
 }
 
-/// An interface with what follows from the rest of the registry.
+/// An interface, with the backends and patterns that refer to it.
 #[derive(Serialize)]
 struct View<'a> {
     #[serde(flatten)]
@@ -91,7 +91,7 @@ fn find<'a>(
             registry.backend(name).ok_or_else(|| unknown_name("backend", name, registry.backends.iter().map(|one| one.name.as_str())))?,
         ),
     };
-    // Resolving tells about names that aren't there.
+    // Resolving reports unknown names.
     for name in models {
         registry.resolve(&Query { interfaces: vec![name.clone()], capabilities: Vec::new() })?;
     }

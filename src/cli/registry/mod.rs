@@ -21,17 +21,17 @@ Examples:
   prism registry backends find --interface=keyvalue --capability=scan_support
   prism registry interfaces describe keyvalue_scan
   prism registry matrix -o table
-  prism registry validate --folder registry        check files without building anew";
+  prism registry validate --folder registry        check files without a new build";
 
 /// Arguments of `prism registry`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// What to look at.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 
-    /// Read the files of this folder instead of those that the program was built with
+    /// Read the files of this folder instead of the files that the program was built with
     #[arg(long, global = true, value_name = "DIR")]
     pub folder: Option<PathBuf>,
 
@@ -40,25 +40,25 @@ pub struct Args {
     pub output: Option<Format>,
 }
 
-/// What to look at.
+/// The subcommands of `prism registry`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// The thin interfaces that drivers implement
     #[command(subcommand)]
     Interfaces(interfaces::Command),
-    /// Kinds of backends, and what their drivers implement
+    /// Kinds of backends, and the interfaces that their drivers implement
     #[command(subcommand)]
     Backends(backends::Command),
-    /// Patterns, and what their slots need
+    /// Patterns, and the interfaces that their slots require
     #[command(subcommand)]
     Patterns(patterns::Command),
     /// Check every rule of the registry
     Validate,
-    /// Print every backend against every interface; without -o, as it stands in registry/matrix.yaml
+    /// Print the matrix of backends and interfaces; without -o, the text of registry/matrix.yaml
     Matrix,
 }
 
-/// Does what was asked for.
+/// Runs `prism registry`.
 pub fn run(args: &Args) -> Outcome {
     let registry = load(args)?;
     let format = args.output.unwrap_or_default();
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Outcome {
     }
 }
 
-/// Where the registry comes from.
+/// The registry: the embedded one, or that of a folder.
 enum Source {
     Embedded(&'static Registry),
     Folder(Box<Registry>),
@@ -98,7 +98,7 @@ fn load(args: &Args) -> Result<Source, Failure> {
     }
 }
 
-/// What this build has, to be held against the files.
+/// Returns the drivers and patterns of this build, to compare the files with.
 fn compiled(registry: &Registry) -> Compiled {
     let declared = registry.backends.iter().filter(|backend| backend.driver == DriverStatus::Implemented);
     let left_out = declared.filter(|backend| driver::kind(&backend.name).is_none());
@@ -128,7 +128,7 @@ fn status_sign(status: Status) -> char {
     }
 }
 
-/// `1 interface`, `2 interfaces`.
+/// Renders a number and a noun: `1 interface`, `2 interfaces`.
 fn count(number: usize, word: &str) -> Cow<'static, str> {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" }).into()
 }

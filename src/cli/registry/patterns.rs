@@ -11,22 +11,22 @@ use crate::cli::{
 };
 use prism_registry::{DriverStatus, Interface, Name, Pattern, Registry, Slot, SlotCheck, unknown_name};
 
-/// What to do with patterns.
+/// The subcommands of `prism registry patterns`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// All patterns
+    /// List all patterns
     List,
-    /// One pattern: its slots, what fills them, its RPCs
+    /// Describe a pattern: its slots, the backends that can fill them, its RPCs
     Describe {
         /// As `multicast-registry`
         name: String,
     },
-    /// The patterns that backends can serve, or that use an interface
+    /// Find patterns by backends that can serve them, or by an interface that they use
     Find {
-        /// All of its slots that have to be filled can be filled by one of these
+        /// Backends that together can fill all required slots
         #[arg(long, value_name = "BACKEND", required_unless_present = "interface")]
         backend: Vec<String>,
-        /// One of its slots names this interface, as `keyvalue_scan`
+        /// An interface that one of the slots uses, as `keyvalue_scan`
         #[arg(long, value_name = "INTERFACE")]
         interface: Option<String>,
     },
@@ -47,7 +47,7 @@ pub(super) fn run(registry: &Registry, command: &Command, format: Format) -> Out
         }
         Command::Find { backend, interface } => {
             let found = find(registry, backend, interface.as_deref())?;
-            print(format, &found, || if found.is_empty() { "no pattern does\n".to_owned() } else { table(&found) })
+            print(format, &found, || if found.is_empty() { "no pattern matches\n".to_owned() } else { table(&found) })
         }
     }
 }
@@ -56,7 +56,7 @@ pub(super) fn run(registry: &Registry, command: &Command, format: Format) -> Out
 struct View<'a> {
     #[serde(flatten)]
     pattern: &'a Pattern,
-    /// By slot: the kinds of backends whose drivers fill it.
+    /// By slot: the kinds of backends whose drivers can fill it.
     filled_by: indexmap::IndexMap<&'a str, Vec<&'a str>>,
 }
 
@@ -101,11 +101,11 @@ fn text(registry: &Registry, pattern: &Pattern) -> String {
         let mut models = slot.interfaces().filter_map(|name| registry.interface(name)).map(Interface::model).collect::<Vec<_>>();
         models.dedup();
         let _ = writeln!(out, "    Interface: {}", list(models));
-        let _ = write!(out, "{}", interfaces(registry, "Required", &slot.required_interfaces));
+        let _ = write!(out, "{}", render_interfaces(registry, "Required", &slot.required_interfaces));
         for any in &slot.any_of {
-            let _ = write!(out, "{}", interfaces(registry, "At least one of the", any));
+            let _ = write!(out, "{}", render_interfaces(registry, "At least one of the", any));
         }
-        let _ = write!(out, "{}", interfaces(registry, "Optional", &slot.optional_interfaces));
+        let _ = write!(out, "{}", render_interfaces(registry, "Optional", &slot.optional_interfaces));
         let recommended = slot.recommended_backends.iter().map(|name| match registry.backend(name).map(|one| one.driver) {
             Some(DriverStatus::Implemented) => name.to_string(),
             _ => format!("{name} (no driver yet)"),
@@ -118,8 +118,8 @@ fn text(registry: &Registry, pattern: &Pattern) -> String {
     out
 }
 
-/// The interfaces, and in the line below what they are good for.
-fn interfaces(registry: &Registry, which: &str, names: &[Name]) -> String {
+/// Renders the interfaces, and on the next line the capabilities that they express.
+fn render_interfaces(registry: &Registry, which: &str, names: &[Name]) -> String {
     if names.is_empty() {
         return String::new();
     }

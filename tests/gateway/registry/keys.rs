@@ -21,8 +21,8 @@ async fn keys() {
     let again = |name: &str| error(40471, &format!("Key '{name}' was soft deleted; undelete it, or delete it permanently first"));
     let first = |name: &str| error(40472, &format!("Key '{name}' was not deleted first before being permanently deleted"));
     let exists = |name: &str| error(40971, &format!("Key {name} already exists; use a different value"));
-    let unclear = "dek.encrypted_key_material: is missing: this registry never has a key in clear, so the client encrypts it and sends what \
-                   came out";
+    let unclear = "dek.encrypted_key_material: is missing: this registry never has a plaintext key, so the client must encrypt the \
+                   key and send the result";
     let other = json!({"name": "k", "kmsType": "aws-kms", "kmsKeyId": "other"});
     answers(
         &gateway,

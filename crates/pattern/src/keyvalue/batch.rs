@@ -1,9 +1,9 @@
-//! Batches: in one round trip where the driver can, else single calls of bounded concurrency.
+//! Batches: one round trip if the driver has `keyvalue_batch`, otherwise single calls with bounded concurrency.
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{KeyValue, retrieved, text};
+use super::{KeyValue, key_text, to_response};
 use prism_call::{
     Context, Error,
     proto::{
@@ -18,14 +18,15 @@ use prism_call::{
 };
 use prism_slot::check;
 
-/// Calls that one emulated batch has in flight: enough to hide a round trip, too few to crowd out other callers.
+/// Number of calls that one emulated batch has in flight: enough to hide a round trip, too few to crowd out other callers.
+/// The proto states it in the text about the emulation.
 const CONCURRENCY: usize = 16;
 
 pub(super) async fn store(pattern: &KeyValue, context: &Context, request: StoreBatchRequest) -> Result<StoreBatchResponse, Error> {
     check::batch(&pattern.limits, "items", request.items.len())?;
     let mut items = Vec::with_capacity(request.items.len());
     for (index, item) in request.items.into_iter().enumerate() {
-        let SetRequest { key, value, ttl, flags } = pattern.set("StoreBatch", format_args!("items[{index}]."), item)?;
+        let SetRequest { key, value, ttl, flags } = pattern.check_store("StoreBatch", format_args!("items[{index}]."), item)?;
         items.push(BatchSetItem { key, value, ttl, flags });
     }
     check::distinct(items.iter().map(|item| &*item.key), |index| format!("items[{index}].key"))?;
@@ -43,14 +44,14 @@ pub(super) async fn store(pattern: &KeyValue, context: &Context, request: StoreB
 }
 
 pub(super) async fn retrieve(pattern: &KeyValue, context: &Context, request: RetrieveBatchRequest) -> Result<RetrieveBatchResponse, Error> {
-    let keys = keys(pattern, request.keys)?;
+    let keys = check_keys(pattern, request.keys)?;
     let results = if let Some(batch) = &pattern.batch {
         let found = batch.batch_get(context, BatchGetRequest { keys }).await?;
-        found.results.into_iter().map(|found| result(found.key, found.entry)).collect()
+        found.results.into_iter().map(|found| to_result(found.key, found.entry)).collect()
     } else {
         let calls = keys.into_iter().map(|key| {
             let work = pattern.basic.get(context, GetRequest { key: key.clone() });
-            async { Ok::<_, Error>(result(key, work.await?.entry)) }
+            async { Ok::<_, Error>(to_result(key, work.await?.entry)) }
         });
         stream::iter(calls).buffered(CONCURRENCY).try_collect().await?
     };
@@ -58,12 +59,12 @@ pub(super) async fn retrieve(pattern: &KeyValue, context: &Context, request: Ret
 }
 
 pub(super) async fn remove(pattern: &KeyValue, context: &Context, request: RemoveBatchRequest) -> Result<RemoveBatchResponse, Error> {
-    let keys = keys(pattern, request.keys)?;
+    let keys = check_keys(pattern, request.keys)?;
     check::distinct(keys.iter().map(|key| &**key), |index| format!("keys[{index}]"))?;
     Ok(RemoveBatchResponse { results: delete(pattern, context, keys).await? })
 }
 
-/// Removes different keys, no more than a batch may have.
+/// Removes keys. They must be different, and not more than a batch may have.
 pub(super) async fn delete(pattern: &KeyValue, context: &Context, keys: Vec<Bytes>) -> Result<Vec<RemoveResponse>, Error> {
     if let Some(batch) = &pattern.batch {
         let done = batch.batch_delete(context, BatchDeleteRequest { keys }).await?;
@@ -76,13 +77,13 @@ pub(super) async fn delete(pattern: &KeyValue, context: &Context, keys: Vec<Byte
     stream::iter(calls).buffered(CONCURRENCY).try_collect().await
 }
 
-fn keys(pattern: &KeyValue, keys: Vec<String>) -> Result<Vec<Bytes>, Error> {
+fn check_keys(pattern: &KeyValue, keys: Vec<String>) -> Result<Vec<Bytes>, Error> {
     check::batch(&pattern.limits, "keys", keys.len())?;
-    keys.into_iter().enumerate().map(|(index, key)| pattern.key(format_args!("keys[{index}]"), key)).collect()
+    keys.into_iter().enumerate().map(|(index, key)| pattern.check_key(format_args!("keys[{index}]"), key)).collect()
 }
 
-pub(super) fn result(key: Bytes, entry: Option<Entry>) -> retrieve_batch_response::Result {
-    retrieve_batch_response::Result { key: text(key), entry: entry.map(retrieved) }
+pub(super) fn to_result(key: Bytes, entry: Option<Entry>) -> retrieve_batch_response::Result {
+    retrieve_batch_response::Result { key: key_text(key), entry: entry.map(to_response) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Writes and removals on condition of a revision. A driver without `keyvalue_cas` does them as transactions of one
-//! condition, which is atomic too.
+//! Writes and removals on condition of a revision. Without `keyvalue_cas`, they are transactions with one condition, which are
+//! atomic too.
 
 use bytes::Bytes;
 use prost_types::Duration;
@@ -17,11 +17,11 @@ use prism_call::{
     },
 };
 
-/// Revisions that one request may allow.
+/// Greatest number of revisions that one request may list.
 const MAX_REVISIONS: usize = 64;
-/// Attempts while others keep writing the key between one allowed revision and the next.
+/// Greatest number of attempts, if other writers change the key from one allowed revision to another each time.
 const MAX_ATTEMPTS: usize = 16;
-/// When to try again after so many.
+/// How long the client should wait before it tries again after that.
 const RETRY_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
 
 pub(super) async fn store(
@@ -30,9 +30,9 @@ pub(super) async fn store(
     request: CompareAndStoreRequest,
 ) -> Result<CompareAndStoreResponse, Error> {
     let CompareAndStoreRequest { key, expected_revision, value, ttl, flags, must_exist, expected_revisions } = request;
-    let key = pattern.key("key", key)?;
-    pattern.writable("CompareAndStore", "", &value, ttl.as_ref())?;
-    let expected = Expected::of(expected_revision, expected_revisions, must_exist)?;
+    let key = pattern.check_key("key", key)?;
+    pattern.check_value("CompareAndStore", "", &value, ttl.as_ref())?;
+    let expected = Expected::parse(expected_revision, expected_revisions, must_exist)?;
     let write = Write::Set { value, ttl, flags };
     let revision = Comparison { pattern, context, key, write, rpc: "CompareAndStore" }.run(&expected).await?;
     Ok(CompareAndStoreResponse { revision })
@@ -44,8 +44,8 @@ pub(super) async fn remove(
     request: CompareAndRemoveRequest,
 ) -> Result<CompareAndRemoveResponse, Error> {
     let CompareAndRemoveRequest { key, expected_revision, must_exist, expected_revisions } = request;
-    let key = pattern.key("key", key)?;
-    let expected = Expected::of(expected_revision, expected_revisions, must_exist)?;
+    let key = pattern.check_key("key", key)?;
+    let expected = Expected::parse(expected_revision, expected_revisions, must_exist)?;
     match &expected {
         Expected::One(0) => Err(Error::invalid("expected_revision", "must be greater than 0, the revision of a key that is there")),
         Expected::OneOf(list) if list.contains(&0) => {
@@ -57,18 +57,18 @@ pub(super) async fn remove(
     Ok(CompareAndRemoveResponse { removed: true })
 }
 
-/// What must be so.
+/// The condition of a write.
 enum Expected {
-    /// The key has this revision; 0: it is not there.
+    /// The key has this revision; 0: it does not exist.
     One(u64),
-    /// It has one of these.
+    /// The key has one of these revisions.
     OneOf(Vec<u64>),
-    /// It is there.
+    /// The key exists.
     Exists,
 }
 
 impl Expected {
-    fn of(one: u64, many: Vec<u64>, exists: bool) -> Result<Self, Error> {
+    fn parse(one: u64, many: Vec<u64>, exists: bool) -> Result<Self, Error> {
         match (one, many.len(), exists) {
             (one, 0, false) => Ok(Self::One(one)),
             (0, 0, true) => Ok(Self::Exists),
@@ -101,23 +101,23 @@ struct Comparison<'a> {
     context: &'a Context,
     key: Bytes,
     write: Write,
-    /// For errors.
+    /// Name of the RPC, for error messages.
     rpc: &'static str,
 }
 
 impl Comparison<'_> {
-    /// The revision that the write gave.
+    /// Does the write and returns the new revision.
     async fn run(&self, expected: &Expected) -> Result<u64, Error> {
         let mut revision = match expected {
             Expected::One(one) => *one,
             Expected::OneOf(list) => list.first().copied().unwrap_or_default(),
-            Expected::Exists => match self.if_there().await? {
-                There::Done(revision) => return Ok(revision),
-                There::Not => return Err(mismatch(expected, 0)),
-                There::Revision(current) => current,
+            Expected::Exists => match self.write_if_exists().await? {
+                ExistingWrite::Done(revision) => return Ok(revision),
+                ExistingWrite::Missing => return Err(mismatch(expected, 0)),
+                ExistingWrite::Pending(current) => current,
             },
         };
-        // Every attempt is atomic and tells the current revision. If that one is allowed too, it is the next to be tried.
+        // Every attempt is atomic and returns the current revision. If that revision is allowed too, the next attempt expects it.
         for _ in 0..MAX_ATTEMPTS {
             match self.attempt(revision).await? {
                 (true, written) => return Ok(written),
@@ -129,28 +129,28 @@ impl Comparison<'_> {
         Err(Error::new(Code::Aborted, "TRANSACTION_CONFLICT", message).with_retry_after(RETRY_AFTER))
     }
 
-    /// Does it if the key is there, in one step if the driver has one for that, and else tells the revision to be tried.
-    async fn if_there(&self) -> Result<There, Error> {
+    /// Does the write if the key exists: in one step if the driver can, otherwise returns the revision to expect.
+    async fn write_if_exists(&self) -> Result<ExistingWrite, Error> {
         let pattern = self.pattern;
         match (&self.write, &pattern.cas, &pattern.transactional) {
             (_, None, None) => Err(self.unavailable()),
-            // A removal tells whether there was something.
+            // A removal returns whether the key existed.
             (Write::Delete, ..) => {
                 let done = pattern.basic.delete(self.context, DeleteRequest { key: self.key.clone() }).await?;
-                Ok(if done.deleted { There::Done(0) } else { There::Not })
+                Ok(if done.deleted { ExistingWrite::Done(0) } else { ExistingWrite::Missing })
             }
             (Write::Set { .. }, _, Some(transactional)) => {
                 let (done, revision) = self.transact(&**transactional, Predicate::Exists(true)).await?;
-                Ok(if done { There::Done(revision) } else { There::Not })
+                Ok(if done { ExistingWrite::Done(revision) } else { ExistingWrite::Missing })
             }
             (Write::Set { .. }, Some(_), None) => {
                 let found = pattern.basic.get(self.context, GetRequest { key: self.key.clone() }).await?;
-                Ok(found.entry.map_or(There::Not, |entry| There::Revision(entry.revision)))
+                Ok(found.entry.map_or(ExistingWrite::Missing, |entry| ExistingWrite::Pending(entry.revision)))
             }
         }
     }
 
-    /// Does it if the key has the revision: whether it did, and the new revision or else the current one.
+    /// Does the write if the key has the revision. Returns `true` and the new revision, or `false` and the current revision.
     async fn attempt(&self, expected_revision: u64) -> Result<(bool, u64), Error> {
         let (context, key) = (self.context, self.key.clone());
         match (&self.pattern.cas, &self.pattern.transactional, self.write.clone()) {
@@ -177,7 +177,7 @@ impl Comparison<'_> {
         let request = TransactRequest {
             conditions: vec![Condition { key: key.clone(), predicate: Some(predicate) }],
             then_operations: vec![Operation { action: Some(action) }],
-            // Read in the same step, so that the revision told to the caller is the one that was compared.
+            // Reads in the same transaction, so that the caller gets the revision that was compared.
             else_operations: vec![Operation { action: Some(Action::Get(GetOperation { key })) }],
         };
         let done = transactional.transact(self.context, request).await?;
@@ -198,14 +198,14 @@ impl Comparison<'_> {
     }
 }
 
-/// What came of a write to a key that must be there.
-enum There {
-    /// It is done, with this revision.
+/// The outcome of a write to a key that must exist.
+enum ExistingWrite {
+    /// The write is done, with this revision.
     Done(u64),
-    /// The key is not there.
-    Not,
-    /// It is there with this revision, and nothing is done yet.
-    Revision(u64),
+    /// The key does not exist.
+    Missing,
+    /// The key exists with this revision, and nothing is written yet.
+    Pending(u64),
 }
 
 fn mismatch(expected: &Expected, current: u64) -> Error {

@@ -41,8 +41,7 @@ const MAX_TRANSACTION_OPERATIONS: u32 = 128;
 
 /// The pattern in one namespace.
 ///
-/// Requests are checked here, before anything is asked of a driver, so that errors name the fields of this service and not
-/// those of the interfaces below it.
+/// Checks requests before it calls a driver, so that errors name the fields of this service and not those of the interfaces below it.
 pub struct KeyValue {
     basic: Arc<dyn KeyValueBasic>,
     scan: Option<Arc<dyn KeyValueScan>>,
@@ -50,11 +49,11 @@ pub struct KeyValue {
     batch: Option<Arc<dyn KeyValueBatch>>,
     cas: Option<Arc<dyn KeyValueCas>>,
     transactional: Option<Arc<dyn KeyValueTransactional>>,
-    /// Name of the backend, for errors.
+    /// Name of the backend, for error messages.
     backend: String,
-    /// The tighter of the driver's, the namespace's and the pattern's limits.
+    /// The tightest of the limits of the driver, the namespace and the pattern.
     limits: Limits,
-    /// The answer of GetCapabilities: nothing in it changes while the namespace is there.
+    /// The answer of GetCapabilities. It does not change while the namespace exists.
     capabilities: Capabilities,
 }
 
@@ -82,33 +81,33 @@ impl KeyValue {
         }))
     }
 
-    /// An optional interface, or `UNIMPLEMENTED CAPABILITY_UNAVAILABLE` for the RPC that needs it.
-    fn need<'a, T: ?Sized>(&self, implementation: Option<&'a Arc<T>>, rpc: &str, interface: &str) -> Result<&'a Arc<T>, Error> {
+    /// Returns an optional interface, or the error `UNIMPLEMENTED CAPABILITY_UNAVAILABLE` for the RPC that needs it.
+    fn require<'a, T: ?Sized>(&self, implementation: Option<&'a Arc<T>>, rpc: &str, interface: &str) -> Result<&'a Arc<T>, Error> {
         implementation.ok_or_else(|| Error::capability_unavailable(rpc, interface, &self.backend))
     }
 
-    /// A key in a field of the request, as the interfaces take it.
-    fn key(&self, field: impl Display, key: String) -> Result<Bytes, Error> {
+    /// Checks the key in a field of the request, and converts it to the type that interfaces take.
+    fn check_key(&self, field: impl Display, key: String) -> Result<Bytes, Error> {
         let key = Bytes::from(key.into_bytes());
         check::key_at(&self.limits, field, &key)?;
         Ok(key)
     }
 
-    /// A value and its time to live. `at` is the path of the message that they are in, with a dot at its end.
-    fn writable(&self, rpc: &str, at: impl Display, value: &[u8], ttl: Option<&Duration>) -> Result<(), Error> {
-        check::value(&self.limits, format_args!("{at}value"), value)?;
+    /// Checks a value and its time to live. `path` is the path of the message that they are in, with a dot at its end.
+    fn check_value(&self, rpc: &str, path: impl Display, value: &[u8], ttl: Option<&Duration>) -> Result<(), Error> {
+        check::value(&self.limits, format_args!("{path}value"), value)?;
         if ttl.is_some() {
-            self.need(self.ttl.as_ref(), &format!("{rpc} with a ttl"), "keyvalue_ttl")?;
-            time::expiry_at(format_args!("{at}ttl"), ttl)?;
+            self.require(self.ttl.as_ref(), &format!("{rpc} with a ttl"), "keyvalue_ttl")?;
+            time::expiry_at(format_args!("{path}ttl"), ttl)?;
         }
         Ok(())
     }
 
-    /// A write, checked.
-    fn set(&self, rpc: &str, at: impl Display, request: StoreRequest) -> Result<SetRequest, Error> {
+    /// Checks a write, and converts it to the request of the interface.
+    fn check_store(&self, rpc: &str, path: impl Display, request: StoreRequest) -> Result<SetRequest, Error> {
         let StoreRequest { key, value, ttl, flags } = request;
-        let key = self.key(format_args!("{at}key"), key)?;
-        self.writable(rpc, at, &value, ttl.as_ref())?;
+        let key = self.check_key(format_args!("{path}key"), key)?;
+        self.check_value(rpc, path, &value, ttl.as_ref())?;
         Ok(SetRequest { key, value, ttl, flags })
     }
 }
@@ -120,13 +119,13 @@ impl Handler for KeyValue {
     }
 }
 
-/// The response for an entry of the backend.
-fn retrieved(entry: Entry) -> RetrieveResponse {
+/// Converts an entry of the backend to the response of the pattern.
+fn to_response(entry: Entry) -> RetrieveResponse {
     let Entry { key: _, value, revision, expire_time, flags, create_revision, version } = entry;
     RetrieveResponse { value, revision, expire_time, flags, create_revision, version }
 }
 
-/// A key that came from a request of ours, and so is UTF-8.
-fn text(key: Bytes) -> String {
+/// Converts a key that a request of this pattern named, so it is UTF-8.
+fn key_text(key: Bytes) -> String {
     String::from_utf8(key.into()).unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned())
 }

@@ -1,4 +1,4 @@
-//! Removal of ranges: a scan of keys, page by page, and a batch that removes each page.
+//! Removal of ranges: scans keys page by page, and removes each page with a batch.
 
 use std::{future::ready, pin::pin};
 
@@ -13,12 +13,12 @@ use prism_call::{
     },
 };
 
-/// Keys that are removed at once, if the driver takes so many: enough to hide a round trip, and a bound on what one call
-/// holds in memory.
+/// Greatest number of keys in a page: enough to hide a round trip, and a bound on what one call holds in memory. A driver's limit
+/// may be lower.
 const PAGE: u32 = 256;
 
 pub(super) async fn remove(pattern: &KeyValue, context: &Context, request: RemoveRangeRequest) -> Result<RemoveRangeResponse, Error> {
-    let interface = pattern.need(pattern.scan.as_ref(), "RemoveRange", "keyvalue_scan")?;
+    let interface = pattern.require(pattern.scan.as_ref(), "RemoveRange", "keyvalue_scan")?;
     let RemoveRangeRequest { prefix, start_key, end_key, all } = request;
     let everything = prefix.is_empty() && start_key.is_empty() && end_key.is_empty();
     if everything && !all {
@@ -27,10 +27,10 @@ pub(super) async fn remove(pattern: &KeyValue, context: &Context, request: Remov
     if all && !everything {
         return Err(Error::invalid("all", "must be false with a prefix, start_key or end_key"));
     }
-    let CountRequest { prefix, start_key, end_key } = scan::range(pattern, prefix, start_key, end_key)?;
+    let CountRequest { prefix, start_key, end_key } = scan::check_range(pattern, prefix, start_key, end_key)?;
     let range = ScanKeysRequest { prefix, start_key, end_key, ..ScanKeysRequest::default() };
     let keys = interface.scan_keys(context, range).await?;
-    // A key that no call of this pattern can name is not there for it, and so it is not removed either.
+    // No call of this pattern can name a key that is not UTF-8, so such keys stay.
     let texts = keys.try_filter_map(|found| ready(Ok(std::str::from_utf8(&found.key).is_ok().then_some(found.key))));
     let mut pages = pin!(texts.try_chunks(PAGE.min(pattern.limits.max_batch_items).max(1) as usize));
     let mut removed = 0;

@@ -1,8 +1,8 @@
-//! Scans, and keys that are not text.
+//! Scans, and keys that are not UTF-8.
 //!
-//! The keys of this pattern are UTF-8. Whoever writes to the backend behind Prism's back can put other keys there. No call
-//! of this pattern can name such a key, so to it the key is not there: a scan leaves it out and goes on, says so once in the
-//! log, and still gives as many answers as `limit` asks for. Count asks the backend and counts it.
+//! The keys of this pattern are UTF-8. A client that writes to the backend directly can store other keys. No call of this pattern
+//! can name such a key. A scan skips it, logs one warning, and still returns as many entries as `limit` asks for. Count counts it,
+//! since the backend counts.
 
 use std::{
     pin::Pin,
@@ -24,24 +24,24 @@ use prism_call::{
 use prism_slot::check;
 
 pub(super) async fn scan(pattern: &KeyValue, context: &Context, request: ScanRequest) -> Result<Messages<ScanResponse>, Error> {
-    let interface = pattern.need(pattern.scan.as_ref(), "Scan", "keyvalue_scan")?;
+    let interface = pattern.require(pattern.scan.as_ref(), "Scan", "keyvalue_scan")?;
     let ScanRequest { prefix, start_key, end_key, limit, cursor, keys_only } = request;
-    let range = range(pattern, prefix, start_key, end_key)?;
-    let source = Source { interface: interface.clone(), keys_only, context: context.without_metadata() };
+    let range = check_range(pattern, prefix, start_key, end_key)?;
+    let source = ScanSource { interface: interface.clone(), keys_only, context: context.without_metadata() };
     let request =
         model::ScanRequest { prefix: range.prefix, start_key: range.start_key, end_key: range.end_key, cursor: cursor.clone(), limit };
     let entries = source.clone().open(request.clone()).await?;
-    Ok(Box::pin(Texts { entries, source, request, cursor, skipped: 0, warned: false }))
+    Ok(Box::pin(TextKeyScan { entries, source, request, cursor, skipped: 0, warned: false }))
 }
 
 pub(super) async fn count(pattern: &KeyValue, context: &Context, request: CountRequest) -> Result<CountResponse, Error> {
-    let interface = pattern.need(pattern.scan.as_ref(), "Count", "keyvalue_scan")?;
-    let range = range(pattern, request.prefix, request.start_key, request.end_key)?;
+    let interface = pattern.require(pattern.scan.as_ref(), "Count", "keyvalue_scan")?;
+    let range = check_range(pattern, request.prefix, request.start_key, request.end_key)?;
     Ok(CountResponse { count: interface.count(context, range).await?.count })
 }
 
-/// The range of a request, checked.
-pub(super) fn range(pattern: &KeyValue, prefix: String, start_key: String, end_key: String) -> Result<model::CountRequest, Error> {
+/// Checks the range of a request.
+pub(super) fn check_range(pattern: &KeyValue, prefix: String, start_key: String, end_key: String) -> Result<model::CountRequest, Error> {
     let bound = |field: &str, key: String| {
         let key = Bytes::from(key.into_bytes());
         check::key_bound(&pattern.limits, field, &key)?;
@@ -54,15 +54,15 @@ pub(super) fn range(pattern: &KeyValue, prefix: String, start_key: String, end_k
     })
 }
 
-/// Where entries come from.
+/// Opens scans of the backend.
 #[derive(Clone)]
-struct Source {
+struct ScanSource {
     interface: Arc<dyn KeyValueScan>,
     keys_only: bool,
     context: Context,
 }
 
-impl Source {
+impl ScanSource {
     async fn open(self, request: model::ScanRequest) -> Result<Messages<model::ScanResponse>, Error> {
         if !self.keys_only {
             return self.interface.scan(&self.context, request).await;
@@ -77,22 +77,22 @@ impl Source {
     }
 }
 
-/// The entries whose keys are text.
-struct Texts {
+/// A scan that skips keys that are not UTF-8.
+struct TextKeyScan {
     entries: Messages<model::ScanResponse>,
-    source: Source,
-    /// What was asked for last.
+    source: ScanSource,
+    /// The last request to the backend.
     request: model::ScanRequest,
-    /// Of the last entry, kept up once one was left out.
+    /// Cursor of the last entry. Kept up to date only after an entry was skipped.
     cursor: String,
-    /// Entries that were left out since the request; as many more are asked for at its end.
+    /// Number of entries skipped since the last request. The next request asks for as many.
     skipped: u32,
     warned: bool,
 }
 
-impl Texts {
-    /// Asks for as many entries as were left out, if the caller wants a number of them.
-    fn go_on(&mut self) -> bool {
+impl TextKeyScan {
+    /// Requests as many entries as were skipped, if the caller set a limit. Returns whether it did.
+    fn request_more(&mut self) -> bool {
         if self.request.limit == 0 || self.skipped == 0 {
             return false;
         }
@@ -102,7 +102,7 @@ impl Texts {
         true
     }
 
-    fn leave_out(&mut self, key: &[u8], cursor: String) {
+    fn skip_key(&mut self, key: &[u8], cursor: String) {
         if !std::mem::replace(&mut self.warned, true) {
             let key = String::from_utf8_lossy(key);
             tracing::warn!(namespace = %self.source.context.namespace, %key, "scans leave out keys that are not UTF-8; they were not written through Prism");
@@ -112,13 +112,13 @@ impl Texts {
     }
 }
 
-impl Stream for Texts {
+impl Stream for TextKeyScan {
     type Item = Result<ScanResponse, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let Some(item) = ready!(self.entries.poll_next_unpin(task)) else {
-                if self.go_on() {
+                if self.request_more() {
                     continue;
                 }
                 return Poll::Ready(None);
@@ -131,7 +131,7 @@ impl Stream for Texts {
             let key = match String::from_utf8(key.into()) {
                 Ok(key) => key,
                 Err(broken) => {
-                    self.leave_out(broken.as_bytes(), cursor);
+                    self.skip_key(broken.as_bytes(), cursor);
                     continue;
                 }
             };

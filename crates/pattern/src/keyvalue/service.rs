@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{KeyValue, batch, compare, range, retrieved, scan, transact};
+use super::{KeyValue, batch, compare, range, scan, to_response, transact};
 use prism_call::{
     Code, Context, Error, Messages,
     proto::{
@@ -26,24 +26,24 @@ impl Service for KeyValue {
     }
 
     async fn store(&self, context: &Context, request: StoreRequest) -> Result<StoreResponse, Error> {
-        let set = self.basic.set(context, self.set("Store", "", request)?).await?;
+        let set = self.basic.set(context, self.check_store("Store", "", request)?).await?;
         Ok(StoreResponse { revision: set.revision })
     }
 
     async fn retrieve(&self, context: &Context, request: RetrieveRequest) -> Result<RetrieveResponse, Error> {
-        let key = self.key("key", request.key)?;
+        let key = self.check_key("key", request.key)?;
         let found = self.basic.get(context, model::GetRequest { key }).await?;
-        found.entry.map(retrieved).ok_or_else(not_found)
+        found.entry.map(to_response).ok_or_else(not_found)
     }
 
     async fn remove(&self, context: &Context, request: RemoveRequest) -> Result<RemoveResponse, Error> {
-        let key = self.key("key", request.key)?;
+        let key = self.check_key("key", request.key)?;
         let done = self.basic.delete(context, model::DeleteRequest { key }).await?;
         Ok(RemoveResponse { removed: done.deleted })
     }
 
     async fn exists(&self, context: &Context, request: ExistsRequest) -> Result<ExistsResponse, Error> {
-        let key = self.key("key", request.key)?;
+        let key = self.check_key("key", request.key)?;
         let found = self.basic.exists(context, model::ExistsRequest { key }).await?;
         Ok(ExistsResponse { exists: found.exists })
     }
@@ -73,15 +73,15 @@ impl Service for KeyValue {
     }
 
     async fn get_expiration(&self, context: &Context, request: GetExpirationRequest) -> Result<GetExpirationResponse, Error> {
-        let interface = self.need(self.ttl.as_ref(), "GetExpiration", "keyvalue_ttl")?;
-        let key = self.key("key", request.key)?;
+        let interface = self.require(self.ttl.as_ref(), "GetExpiration", "keyvalue_ttl")?;
+        let key = self.check_key("key", request.key)?;
         let found = interface.get_ttl(context, model::GetTtlRequest { key }).await?;
         if found.found { Ok(GetExpirationResponse { expire_time: found.expire_time, ttl: found.ttl }) } else { Err(not_found()) }
     }
 
     async fn set_expiration(&self, context: &Context, request: SetExpirationRequest) -> Result<SetExpirationResponse, Error> {
-        let interface = self.need(self.ttl.as_ref(), "SetExpiration", "keyvalue_ttl")?;
-        let key = self.key("key", request.key)?;
+        let interface = self.require(self.ttl.as_ref(), "SetExpiration", "keyvalue_ttl")?;
+        let key = self.check_key("key", request.key)?;
         let ttl = request.ttl.ok_or_else(|| {
             Error::invalid("ttl", "must be set; to let the key live forever, use ClearExpiration").with_reason("INVALID_TTL")
         })?;
@@ -91,8 +91,8 @@ impl Service for KeyValue {
     }
 
     async fn clear_expiration(&self, context: &Context, request: ClearExpirationRequest) -> Result<ClearExpirationResponse, Error> {
-        let interface = self.need(self.ttl.as_ref(), "ClearExpiration", "keyvalue_ttl")?;
-        let key = self.key("key", request.key)?;
+        let interface = self.require(self.ttl.as_ref(), "ClearExpiration", "keyvalue_ttl")?;
+        let key = self.check_key("key", request.key)?;
         let done = interface.persist(context, model::PersistRequest { key }).await?;
         if done.found { Ok(ClearExpirationResponse { cleared: done.had_expiration }) } else { Err(not_found()) }
     }
@@ -110,7 +110,7 @@ impl Service for KeyValue {
     }
 }
 
-/// The key is not in the message: it may be private, and messages end up in logs.
+/// Returns the error for a missing key. The message does not contain the key, which may be private: messages end up in logs.
 fn not_found() -> Error {
     Error::new(Code::NotFound, "KEY_NOT_FOUND", "the key is not there; it was never stored, or it was removed, or it has expired")
 }

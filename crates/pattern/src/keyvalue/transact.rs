@@ -1,4 +1,4 @@
-//! Transactions: the pattern's words for what `keyvalue_transactional` does.
+//! Transactions: converts requests and results between the pattern and `keyvalue_transactional`.
 
 use bytes::Bytes;
 
@@ -21,12 +21,12 @@ use prism_call::{
 use prism_slot::check;
 
 pub(super) async fn transact(pattern: &KeyValue, context: &Context, request: TransactRequest) -> Result<TransactResponse, Error> {
-    let interface = pattern.need(pattern.transactional.as_ref(), "Transact", "keyvalue_transactional")?;
-    limit("conditions", request.conditions.len())?;
+    let interface = pattern.require(pattern.transactional.as_ref(), "Transact", "keyvalue_transactional")?;
+    check_length("conditions", request.conditions.len())?;
     let conditions = request.conditions.into_iter().enumerate();
-    let conditions = conditions.map(|(index, condition)| test(pattern, index, condition)).collect::<Result<_, _>>()?;
-    let then_list = List::new(pattern, "then_operations", request.then_operations)?;
-    let else_list = List::new(pattern, "else_operations", request.else_operations)?;
+    let conditions = conditions.map(|(index, condition)| convert_condition(pattern, index, condition)).collect::<Result<_, _>>()?;
+    let then_list = OperationList::new(pattern, "then_operations", request.then_operations)?;
+    let else_list = OperationList::new(pattern, "else_operations", request.else_operations)?;
     let done = interface
         .transact(
             context,
@@ -34,11 +34,11 @@ pub(super) async fn transact(pattern: &KeyValue, context: &Context, request: Tra
         )
         .await?;
     let mut reads = if done.succeeded { then_list.reads } else { else_list.reads }.into_iter();
-    let results = done.results.into_iter().map(|one| result(one, &mut reads)).collect::<Result<_, _>>()?;
+    let results = done.results.into_iter().map(|one| convert_result(one, &mut reads)).collect::<Result<_, _>>()?;
     Ok(TransactResponse { succeeded: done.succeeded, results, revision: done.revision })
 }
 
-fn limit(field: &str, items: usize) -> Result<(), Error> {
+fn check_length(field: &str, items: usize) -> Result<(), Error> {
     if items > MAX_TRANSACTION_OPERATIONS as usize {
         return Err(Error::invalid(field, format!("has {items} items; at most {MAX_TRANSACTION_OPERATIONS} are allowed"))
             .with_reason("BATCH_SIZE")
@@ -47,8 +47,8 @@ fn limit(field: &str, items: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn test(pattern: &KeyValue, index: usize, condition: Condition) -> Result<model::Condition, Error> {
-    let key = pattern.key(format_args!("conditions[{index}].key"), condition.key)?;
+fn convert_condition(pattern: &KeyValue, index: usize, condition: Condition) -> Result<model::Condition, Error> {
+    let key = pattern.check_key(format_args!("conditions[{index}].key"), condition.key)?;
     let predicate = match condition.test {
         Some(Test::Revision(revision)) => Predicate::RevisionEquals(revision),
         Some(Test::Exists(exists)) => Predicate::Exists(exists),
@@ -56,7 +56,7 @@ fn test(pattern: &KeyValue, index: usize, condition: Condition) -> Result<model:
         Some(Test::RevisionNot(revision)) => Predicate::RevisionNotEquals(revision),
         Some(Test::RevisionBelow(revision)) => Predicate::RevisionLessThan(revision),
         Some(Test::RevisionAbove(revision)) => Predicate::RevisionGreaterThan(revision),
-        Some(Test::Compare(comparison)) => Predicate::Compare(compare(index, comparison)?),
+        Some(Test::Compare(comparison)) => Predicate::Compare(convert_comparison(index, comparison)?),
         None => {
             return Err(Error::invalid(
                 format!("conditions[{index}]"),
@@ -67,8 +67,8 @@ fn test(pattern: &KeyValue, index: usize, condition: Condition) -> Result<model:
     Ok(model::Condition { key, predicate: Some(predicate) })
 }
 
-/// The same comparison in the words of the interface.
-fn compare(index: usize, comparison: Comparison) -> Result<model::Comparison, Error> {
+/// Converts a comparison to the type of the interface.
+fn convert_comparison(index: usize, comparison: Comparison) -> Result<model::Comparison, Error> {
     let unknown = |field: &str, known: &str| Error::invalid(format!("conditions[{index}].compare.{field}"), format!("must be {known}"));
     let fact = match Fact::try_from(comparison.fact) {
         Ok(Fact::Unspecified | Fact::Revision) => model::comparison::Fact::Revision,
@@ -87,36 +87,37 @@ fn compare(index: usize, comparison: Comparison) -> Result<model::Comparison, Er
 }
 
 /// One list of operations as the driver takes it.
-struct List {
+struct OperationList {
     operations: Vec<Operation>,
-    /// Keys of the reads, in their order: a driver's answer does not repeat the key of what is not there.
+    /// Keys of the reads, in order. A driver's result does not contain the key if it does not exist.
     reads: Vec<Bytes>,
 }
 
-impl List {
+impl OperationList {
     fn new(pattern: &KeyValue, field: &str, steps: Vec<TransactOperation>) -> Result<Self, Error> {
-        limit(field, steps.len())?;
+        check_length(field, steps.len())?;
         let mut list = Self { operations: Vec::with_capacity(steps.len()), reads: Vec::new() };
         for (index, step) in steps.into_iter().enumerate() {
             let action = match step.operation {
                 Some(transact_operation::Operation::Store(store)) => {
-                    let SetRequest { key, value, ttl, flags } = pattern.set("Transact", format_args!("{field}[{index}].store."), store)?;
+                    let SetRequest { key, value, ttl, flags } =
+                        pattern.check_store("Transact", format_args!("{field}[{index}].store."), store)?;
                     Action::Set(SetOperation { key, value, ttl, flags })
                 }
                 Some(transact_operation::Operation::Retrieve(retrieve)) => {
-                    let key = pattern.key(format_args!("{field}[{index}].retrieve.key"), retrieve.key)?;
+                    let key = pattern.check_key(format_args!("{field}[{index}].retrieve.key"), retrieve.key)?;
                     list.reads.push(key.clone());
                     Action::Get(GetOperation { key })
                 }
                 Some(transact_operation::Operation::Remove(remove)) => {
-                    Action::Delete(DeleteOperation { key: pattern.key(format_args!("{field}[{index}].remove.key"), remove.key)? })
+                    Action::Delete(DeleteOperation { key: pattern.check_key(format_args!("{field}[{index}].remove.key"), remove.key)? })
                 }
                 None => return Err(Error::invalid(format!("{field}[{index}]"), "must have one of store, retrieve, remove")),
             };
             list.operations.push(Operation { action: Some(action) });
         }
-        // The indexes count writes only, so each is turned back into the index of its operation.
-        let writes = || list.operations.iter().enumerate().filter_map(|(index, operation)| Some((index, written(operation)?)));
+        // `distinct` counts writes only, so its index is converted to the index of the operation.
+        let writes = || list.operations.iter().enumerate().filter_map(|(index, operation)| Some((index, written_key(operation)?)));
         check::distinct(writes().map(|(_, (key, _))| key), |write| {
             writes().nth(write).map_or_else(|| field.to_owned(), |(index, (_, kind))| format!("{field}[{index}].{kind}.key"))
         })?;
@@ -124,8 +125,8 @@ impl List {
     }
 }
 
-/// The key that an operation writes, and the operation's name in the pattern.
-fn written(operation: &Operation) -> Option<(&[u8], &'static str)> {
+/// Returns the key that an operation writes, and the operation's name in the pattern.
+fn written_key(operation: &Operation) -> Option<(&[u8], &'static str)> {
     match &operation.action {
         Some(Action::Set(set)) => Some((&set.key, "store")),
         Some(Action::Delete(delete)) => Some((&delete.key, "remove")),
@@ -133,11 +134,11 @@ fn written(operation: &Operation) -> Option<(&[u8], &'static str)> {
     }
 }
 
-fn result(one: OperationResult, reads: &mut impl Iterator<Item = Bytes>) -> Result<transact_response::Result, Error> {
+fn convert_result(one: OperationResult, reads: &mut impl Iterator<Item = Bytes>) -> Result<transact_response::Result, Error> {
     use transact_response::result::Result as Of;
     let result = match one.outcome {
         Some(Outcome::Set(set)) => Of::Stored(StoreResponse { revision: set.revision }),
-        Some(Outcome::Get(get)) => Of::Retrieved(batch::result(reads.next().unwrap_or_default(), get.entry)),
+        Some(Outcome::Get(get)) => Of::Retrieved(batch::to_result(reads.next().unwrap_or_default(), get.entry)),
         Some(Outcome::Delete(delete)) => Of::Removed(RemoveResponse { removed: delete.deleted }),
         None => return Err(Error::internal("the driver answered a transaction with an empty result")),
     };

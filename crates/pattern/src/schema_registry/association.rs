@@ -1,4 +1,4 @@
-//! Subjects that belong to resources elsewhere.
+//! Associations of subjects with resources in other systems.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::{
     read::page,
     refusal,
     state::State,
-    subject::{self, Name},
+    subject::{self, SubjectName},
 };
 use prism_call::{
     Code, Context, Error,
@@ -63,21 +63,21 @@ impl SchemaRegistry {
             if change.subject.is_empty() {
                 change.subject = format!(":.{resource_namespace}:{resource_name}-{}", change.association_type);
             }
-            wanted.push((Name::subject(&space, &change.subject)?, change));
+            wanted.push((SubjectName::subject(&space, &change.subject)?, change));
         }
-        // What can be refused is refused before a schema is registered.
+        // All checks are made before a schema is registered.
         let key = |change: &AssociationChange| (resource_id.clone(), resource_type.clone(), change.association_type.clone());
         let plan = |state: &State| -> Result<Vec<Association>, Error> {
-            let of = |(name, change): &(Name, AssociationChange)| {
+            let of = |(name, change): &(SubjectName, AssociationChange)| {
                 let known = state.associations.get(&key(change));
                 if known.is_none() && change.schema.is_none() && state.subject(name).is_none() {
                     return Err(refusal::subject_not_found(name));
                 }
-                changed(known, name, change, create_only, (&resource_id, &resource_name, &resource_namespace, &resource_type))
+                plan_association(known, name, change, create_only, (&resource_id, &resource_name, &resource_namespace, &resource_type))
             };
             wanted.iter().map(of).collect()
         };
-        let planned = self.journal.now(context, plan).await??;
+        let planned = self.journal.read_fresh(context, plan).await??;
         if dry_run {
             return Ok(SetAssociationsResponse { associations: planned, schemas: Vec::new() });
         }
@@ -101,7 +101,8 @@ impl SchemaRegistry {
         Ok(SetAssociationsResponse { associations, schemas })
     }
 
-    /// One after the other, so that each sees what was done before it. What is wrong with one is its own business.
+    /// Handles the requests one after the other, so that each sees the changes of those before it. An error of one request does not
+    /// stop the others.
     pub(super) async fn set_associations_batch(
         self: &Arc<Self>,
         context: &Context,
@@ -125,11 +126,11 @@ impl SchemaRegistry {
     async fn register_for(
         self: &Arc<Self>,
         context: &Context,
-        name: &Name,
+        name: &SubjectName,
         schema: prism_call::proto::patterns::schema_registry::v1::Schema,
         normalize: bool,
     ) -> Result<RegisteredSchema, Error> {
-        let Name { context: space, subject } = name.clone();
+        let SubjectName { context: space, subject } = name.clone();
         let request =
             RegisterSchemaRequest { context: space, subject, schema: Some(schema), normalize, ..RegisterSchemaRequest::default() };
         self.register(context, request).await
@@ -148,18 +149,18 @@ impl SchemaRegistry {
             offset,
             limit,
         } = request;
-        let subject = if subject.is_empty() { String::new() } else { Name::subject(&space, &subject)?.to_string() };
+        let subject = if subject.is_empty() { String::new() } else { SubjectName::subject(&space, &subject)?.to_string() };
         let namespace = if resource_namespace == "-" { String::new() } else { resource_namespace };
-        let is = |wanted: &str, value: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(value);
+        let matches = |wanted: &str, value: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(value);
         self.journal
-            .now(context, |state| {
+            .read_fresh(context, |state| {
                 let found = state.associations.values().filter(|one| {
-                    is(&subject, &one.subject)
-                        && is(&resource_id, &one.resource_id)
-                        && is(&resource_name, &one.resource_name)
-                        && is(&namespace, &one.resource_namespace)
-                        && is(&resource_type, &one.resource_type)
-                        && is(&lifecycle, &one.lifecycle)
+                    matches(&subject, &one.subject)
+                        && matches(&resource_id, &one.resource_id)
+                        && matches(&resource_name, &one.resource_name)
+                        && matches(&namespace, &one.resource_namespace)
+                        && matches(&resource_type, &one.resource_type)
+                        && matches(&lifecycle, &one.lifecycle)
                         && (association_types.is_empty() || association_types.contains(&one.association_type))
                 });
                 page(found.cloned(), offset, limit).collect()
@@ -186,7 +187,7 @@ impl SchemaRegistry {
                         return Err(frozen(one));
                     }
                     if cascade && one.lifecycle == "STRONG" {
-                        soft_delete(state, &Name::new("", &one.subject), &mut operations);
+                        soft_delete(state, &SubjectName::new("", &one.subject), &mut operations);
                     }
                     let Association { resource_id, association_type, resource_type, .. } = (*one).clone();
                     let gone = RemoveAssociation { resource_id, association_type, resource_type };
@@ -201,10 +202,10 @@ impl SchemaRegistry {
     }
 }
 
-/// An association as a change makes it.
-fn changed(
+/// Returns the association that results from a change.
+fn plan_association(
     known: Option<&Association>,
-    name: &Name,
+    name: &SubjectName,
     change: &AssociationChange,
     create_only: bool,
     (resource_id, resource_name, resource_namespace, resource_type): (&str, &str, &str, &str),
@@ -249,7 +250,7 @@ fn frozen(one: &Association) -> Error {
     Error::new(Code::FailedPrecondition, "ASSOCIATION_FROZEN", message).with("subject", one.subject.clone())
 }
 
-fn soft_delete(state: &State, name: &Name, operations: &mut Vec<Operation>) {
+fn soft_delete(state: &State, name: &SubjectName, operations: &mut Vec<Operation>) {
     for (version, one) in state.subject(name).into_iter().flat_map(|subject| subject.list(false)) {
         let (context, subject) = (name.context.clone(), name.subject.clone());
         let change = StoreVersion { context, subject, version, id: one.id, deleted: true, register_millis: one.register_millis };

@@ -1,4 +1,4 @@
-//! A schema that a request brings: read, in its canonical text, with what the configuration adds.
+//! A schema in a request: parsed, in its canonical text, with the additions of the configuration.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::{
     inline::Tagging,
     reference, refusal, rule,
     setting::{self, merge_metadata, merge_rules},
-    state::{State, Stored, Version},
-    subject::Name,
+    state::{State, StoredSchema, Version},
+    subject::SubjectName,
 };
 use prism_call::{
     Code, Error,
@@ -17,52 +17,52 @@ use prism_call::{
 };
 use prism_schema::{Dependency, Schema, SchemaFormat};
 
-/// What of the state counts for a schema of a subject.
+/// The part of the state that matters for a new schema of a subject.
 pub(super) struct Basis {
-    /// That of the subject.
+    /// Context of the subject.
     pub context: String,
     pub config: Config,
     pub mode: String,
     pub versions: Vec<(u32, Version)>,
-    /// The latest one.
-    pub latest: Option<Arc<Stored>>,
+    /// The schema of the latest version that is not deleted.
+    pub latest: Option<Arc<StoredSchema>>,
     pub format: SchemaFormat,
-    /// With the versions that they mean now.
+    /// References, with `latest` replaced by the version that it is now.
     pub references: Vec<SchemaReference>,
     pub dependencies: Vec<Dependency>,
 }
 
 impl Basis {
-    pub fn gather(state: &State, name: &Name, request: &Request) -> Result<Self, Error> {
+    pub fn gather(state: &State, name: &SubjectName, request: &Request) -> Result<Self, Error> {
         let versions: Vec<_> = state.subject(name).into_iter().flat_map(|subject| subject.list(true)).collect();
         let live = versions.iter().rev().find(|(_, version)| !version.deleted);
         let latest = live.and_then(|(_, version)| state.space(&name.context)?.schema(version.id)).cloned();
-        // Metadata or rules alone are for the text of the latest version.
+        // A request with metadata or rules but without a text means the text of the latest version.
         let inherited = latest.as_ref().filter(|_| text_is_missing(request));
         let format = match inherited {
             Some(latest) => latest.format,
-            None => format(&request.schema_type)?,
+            None => parse_format(&request.schema_type)?,
         };
         let references = match inherited {
             Some(latest) => latest.references.to_vec(),
-            None => reference::settled(state, &name.context, &request.references)?,
+            None => reference::resolve_versions(state, &name.context, &request.references)?,
         };
-        let dependencies = reference::dependencies(state, &name.context, &references, format)?;
-        let config = setting::effective(state, name);
-        let mode = setting::mode(state, name).to_owned();
+        let dependencies = reference::collect_dependencies(state, &name.context, &references, format)?;
+        let config = setting::effective_config(state, name);
+        let mode = setting::effective_mode(state, name).to_owned();
         let context = name.context.clone();
         Ok(Self { context, config, mode, versions, latest, format, references, dependencies })
     }
 
-    /// Whether the configuration adds something to schemas.
-    pub fn adds(&self) -> bool {
+    /// Whether the configuration adds metadata or rules to schemas.
+    pub fn adds_to_schemas(&self) -> bool {
         let Config { default_metadata, override_metadata, default_rule_set, override_rule_set, .. } = &self.config;
         default_metadata.is_some() || override_metadata.is_some() || default_rule_set.is_some() || override_rule_set.is_some()
     }
 
-    /// Whether what was found out on the one holds on the other: a verdict too, since what a schema is held against follows from
-    /// the configuration and the versions.
-    pub fn holds(&self, now: &Self) -> bool {
+    /// Whether results computed from `self` are still valid for `now`. This includes the result of the compatibility check, which
+    /// depends on the configuration and the versions.
+    pub fn is_unchanged(&self, now: &Self) -> bool {
         self.config == now.config
             && self.mode == now.mode
             && self.versions == now.versions
@@ -71,7 +71,7 @@ impl Basis {
     }
 }
 
-/// A schema, ready to be kept.
+/// A schema that is ready to be stored.
 pub(super) struct Candidate {
     pub parsed: Arc<Schema>,
     pub text: String,
@@ -82,17 +82,17 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub fn guid(&self) -> Guid {
-        Guid::of(&self.text, &self.references, self.metadata.as_ref(), self.rule_set.as_ref())
+        Guid::compute(&self.text, &self.references, self.metadata.as_ref(), self.rule_set.as_ref())
     }
 
-    /// As it is kept.
-    pub fn schema(self, format: SchemaFormat) -> Request {
+    /// Converts it to the message that the journal stores.
+    pub fn into_schema(self, format: SchemaFormat) -> Request {
         let Self { text, references, metadata, rule_set, .. } = self;
         Request { schema_type: format.name().to_owned(), schema: text, references, metadata, rule_set }
     }
 
-    /// Whether a schema is the one that is looked for: metadata and rules that the request hasn't don't count.
-    pub fn is(&self, stored: &Stored) -> bool {
+    /// Whether a stored schema is equal. Metadata and rules are compared only if the request has them.
+    pub fn matches(&self, stored: &StoredSchema) -> bool {
         *self.text == *stored.text
             && *self.references == *stored.references
             && (self.metadata.is_none() || self.metadata.as_ref() == stored.metadata.as_deref())
@@ -101,16 +101,16 @@ impl Candidate {
 }
 
 impl SchemaRegistry {
-    /// Reads the schema of a request. Takes its time, so it is not for a thread that serves calls.
+    /// Parses the schema of a request. This takes long, so it must not run on a thread that serves calls.
     pub(super) fn candidate(&self, basis: &Basis, request: Request, tagging: &Tagging, normalize: bool) -> Result<Candidate, Error> {
         let Request { schema: mut text, metadata, rule_set, .. } = request;
         if let Some(metadata) = &metadata {
             rule::check_metadata("schema.metadata", metadata)?;
         }
         if let Some(rules) = &rule_set {
-            rule::check("schema.rule_set", rules)?;
+            rule::check_rule_set("schema.rule_set", rules)?;
         }
-        self.fits(&text)?;
+        self.check_size(&text)?;
         if text.is_empty() {
             match basis.latest.as_ref().filter(|_| metadata.is_some() || rule_set.is_some()) {
                 Some(latest) => text = latest.text.to_string(),
@@ -121,8 +121,8 @@ impl SchemaRegistry {
             Schema::parse(basis.format, text, &basis.dependencies).map_err(|error| refusal::invalid_schema("schema.schema", error.message))
         };
         let mut parsed = read(&text)?;
-        if let Some(tagged) = self.tagged(&parsed, basis, tagging)? {
-            self.fits(&tagged)?;
+        if let Some(tagged) = self.apply_tags(&parsed, basis, tagging)? {
+            self.check_size(&tagged)?;
             parsed = read(&tagged)?;
         }
         let mut references = basis.references.clone();
@@ -136,7 +136,7 @@ impl SchemaRegistry {
         Ok(Candidate { parsed: Arc::new(parsed), text, references, metadata, rule_set })
     }
 
-    fn fits(&self, text: &str) -> Result<(), Error> {
+    fn check_size(&self, text: &str) -> Result<(), Error> {
         if text.len() <= self.max_schema_bytes {
             return Ok(());
         }
@@ -145,8 +145,8 @@ impl SchemaRegistry {
     }
 }
 
-/// Adds what the configuration says, and what a schema without metadata or rules takes from the version before.
-pub(super) fn complete(candidate: &mut Candidate, basis: &Basis) {
+/// Adds the metadata and rules of the configuration. A schema without metadata or rules takes those of the latest version.
+pub(super) fn add_defaults(candidate: &mut Candidate, basis: &Basis) {
     let latest = basis.latest.as_deref();
     let metadata = candidate.metadata.take().or_else(|| latest.and_then(|latest| latest.metadata.as_deref().cloned()));
     let rule_set = candidate.rule_set.take().or_else(|| latest.and_then(|latest| latest.rule_set.as_deref().cloned()));
@@ -159,12 +159,12 @@ fn text_is_missing(request: &Request) -> bool {
     request.schema.is_empty() && (request.metadata.is_some() || request.rule_set.is_some())
 }
 
-fn format(name: &str) -> Result<SchemaFormat, Error> {
+fn parse_format(name: &str) -> Result<SchemaFormat, Error> {
     if name.is_empty() {
         return Ok(SchemaFormat::default());
     }
     name.parse().map_err(|()| {
         let known = SchemaFormat::ALL.map(SchemaFormat::name).join(", ");
-        refusal::invalid_schema("schema.schema_type", format!("{name:?} is no type of schemas; there is {known}"))
+        refusal::invalid_schema("schema.schema_type", format!("{name:?} is not a type of schemas; the types are {known}"))
     })
 }

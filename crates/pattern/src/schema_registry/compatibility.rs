@@ -1,4 +1,4 @@
-//! Whether a schema may follow others.
+//! Checks whether a schema is compatible with earlier versions of its subject.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use super::{
     SchemaRegistry,
     candidate::{Basis, Candidate},
     inline::Tagging,
-    reference::Material,
+    reference::SchemaMaterial,
     refusal,
-    setting::{self, Level},
+    setting::{self, CompatibilityLevel},
     state::{State, Version},
-    subject::Name,
+    subject::SubjectName,
 };
 use prism_call::{
     Context, Error,
@@ -18,30 +18,30 @@ use prism_call::{
 };
 use prism_schema::{CompatibilityPolicy, Difference, Schema};
 
-/// The versions that a schema is held against, the latest first, and how.
+/// The versions that a schema is compared with, the latest first, and the rules of the comparison.
 #[derive(Clone, Debug)]
 pub(super) struct Trial {
     pub level_name: String,
-    pub level: Level,
+    pub level: CompatibilityLevel,
     pub policy: CompatibilityPolicy,
     pub group: Option<String>,
-    pub earlier: Vec<(u32, Material)>,
+    pub earlier: Vec<(u32, SchemaMaterial)>,
 }
 
-/// Why a schema may not follow.
+/// Why a schema is incompatible.
 #[derive(Debug)]
-pub(super) struct Verdict {
-    /// The version that stands in the way.
+pub(super) struct Incompatibility {
+    /// The version that it is incompatible with.
     pub version: u32,
     pub messages: Vec<String>,
 }
 
 impl Trial {
-    /// Of the next version of a subject.
-    pub fn next(state: &State, name: &Name, config: &Config) -> Result<Self, Error> {
-        let (level_name, level) = setting::level(config);
+    /// Selects the versions for a new version of a subject.
+    pub fn for_next_version(state: &State, name: &SubjectName, config: &Config) -> Result<Self, Error> {
+        let (level_name, level) = setting::compatibility_level(config);
         let group = config.compatibility_group.clone();
-        // With groups, which one is the latest of the group shows when the schema's metadata is known.
+        // With groups, the latest version of the group is known only together with the schema's metadata.
         let most = if level.is_none() {
             0
         } else if level.transitive || group.is_some() {
@@ -50,35 +50,35 @@ impl Trial {
             1
         };
         let versions: Vec<_> = state.subject(name).into_iter().flat_map(|subject| subject.list(false).rev().take(most)).collect();
-        Self::of(state, name, config, level_name, level, versions)
+        Self::against(state, name, config, level_name, level, versions)
     }
 
-    /// Against one version, whatever the level says of more.
-    pub fn one(state: &State, name: &Name, config: &Config, version: (u32, Version)) -> Result<Self, Error> {
-        let (level_name, level) = setting::level(config);
-        Self::of(state, name, config, level_name, Level { transitive: true, ..level }, vec![version])
+    /// Selects one version, even if the level asks for more.
+    pub fn against_one(state: &State, name: &SubjectName, config: &Config, version: (u32, Version)) -> Result<Self, Error> {
+        let (level_name, level) = setting::compatibility_level(config);
+        Self::against(state, name, config, level_name, CompatibilityLevel { transitive: true, ..level }, vec![version])
     }
 
-    fn of(
+    fn against(
         state: &State,
-        name: &Name,
+        name: &SubjectName,
         config: &Config,
         level_name: String,
-        level: Level,
+        level: CompatibilityLevel,
         versions: Vec<(u32, Version)>,
     ) -> Result<Self, Error> {
         let space = state.space(&name.context);
         let mut earlier = Vec::with_capacity(versions.len());
         for (version, Version { id, .. }) in versions {
             if let Some(schema) = space.and_then(|space| space.schema(id)) {
-                earlier.push((version, Material::of(state, &name.context, schema)?));
+                earlier.push((version, SchemaMaterial::new(state, &name.context, schema)?));
             }
         }
-        Ok(Self { level_name, level, policy: setting::policy(config), group: config.compatibility_group.clone(), earlier })
+        Ok(Self { level_name, level, policy: setting::compatibility_policy(config), group: config.compatibility_group.clone(), earlier })
     }
 
-    /// Those that count for a schema with this metadata.
-    fn versions(&self, metadata: Option<&Metadata>) -> impl Iterator<Item = &(u32, Material)> {
+    /// Returns the versions that matter for a schema with this metadata.
+    fn versions(&self, metadata: Option<&Metadata>) -> impl Iterator<Item = &(u32, SchemaMaterial)> {
         let group = move |metadata: Option<&Metadata>| self.group.as_ref().and_then(|name| metadata?.properties.get(name).cloned());
         let wanted = group(metadata);
         let grouped =
@@ -88,8 +88,14 @@ impl Trial {
 }
 
 impl SchemaRegistry {
-    /// What stands in the way of a schema; nothing if it may follow. Takes its time, so it is not for a thread that serves calls.
-    pub(super) fn judge(&self, trial: &Trial, schema: &Schema, metadata: Option<&Metadata>) -> Result<Option<Verdict>, Error> {
+    /// Returns why a schema is incompatible, or `None` if it is compatible. This takes long, so it must not run on a thread that
+    /// serves calls.
+    pub(super) fn find_incompatibility(
+        &self,
+        trial: &Trial,
+        schema: &Schema,
+        metadata: Option<&Metadata>,
+    ) -> Result<Option<Incompatibility>, Error> {
         if trial.level.is_none() {
             return Ok(None);
         }
@@ -103,8 +109,8 @@ impl SchemaRegistry {
                 differences = Schema::differences(&old, schema, trial.policy);
             }
             if !differences.is_empty() {
-                let messages = messages(&differences, *version, &earlier.schema.text, &trial.level_name);
-                return Ok(Some(Verdict { version: *version, messages }));
+                let messages = describe_differences(&differences, *version, &earlier.schema.text, &trial.level_name);
+                return Ok(Some(Incompatibility { version: *version, messages }));
             }
         }
         Ok(None)
@@ -116,27 +122,27 @@ impl SchemaRegistry {
         request: CheckCompatibilityRequest,
     ) -> Result<CheckCompatibilityResponse, Error> {
         let CheckCompatibilityRequest { context: space, subject, version, schema, normalize, verbose } = request;
-        let name = Name::subject(&space, &subject)?;
+        let name = SubjectName::subject(&space, &subject)?;
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
         let (basis, trial) = self
             .journal
-            .now(context, |state| -> Result<_, Error> {
+            .read_fresh(context, |state| -> Result<_, Error> {
                 let basis = Basis::gather(state, &name, &schema)?;
                 if version.is_empty() {
-                    let trial = Trial::next(state, &name, &basis.config)?;
+                    let trial = Trial::for_next_version(state, &name, &basis.config)?;
                     return Ok((basis, trial));
                 }
-                let number = super::read::version(&version)?;
+                let number = super::read::parse_version(&version)?;
                 let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
-                let one = super::read::find(subject, number, false).ok_or_else(|| refusal::version_not_found(&name, &version))?;
-                let trial = Trial::one(state, &name, &basis.config, one)?;
+                let one = super::read::find_version(subject, number, false).ok_or_else(|| refusal::version_not_found(&name, &version))?;
+                let trial = Trial::against_one(state, &name, &basis.config, one)?;
                 Ok((basis, trial))
             })
             .await??;
         let registry = self.clone();
-        let verdict = super::heavy(move || {
+        let verdict = super::run_blocking(move || {
             let Candidate { parsed, metadata, .. } = registry.candidate(&basis, schema, &Tagging::default(), normalize)?;
-            registry.judge(&trial, &parsed, metadata.as_ref())
+            registry.find_incompatibility(&trial, &parsed, metadata.as_ref())
         })
         .await?;
         let compatible = verdict.is_none();
@@ -145,8 +151,8 @@ impl SchemaRegistry {
     }
 }
 
-/// For people and for programs: each difference, and what the schema was held against.
-fn messages(differences: &[Difference], version: u32, old: &str, level: &str) -> Vec<String> {
+/// Renders each difference, and the version that the schema was compared with. People and programs read these texts.
+fn describe_differences(differences: &[Difference], version: u32, old: &str, level: &str) -> Vec<String> {
     let one = |Difference { kind, path, message, detail }: &Difference| {
         format!("{{errorType:'{kind}', description:'{message} (at path '{path}')', additionalInfo:'{detail}'}}")
     };

@@ -1,13 +1,13 @@
-//! Deletion: softly, so that ids still lead to the schemas, and then for good.
+//! Deletion of subjects and versions: first soft, which keeps the schemas readable by id, then permanent.
 
 use std::sync::Arc;
 
 use super::{
     SchemaRegistry,
-    read::{self, Number},
+    read::{self, VersionNumber},
     refusal, setting,
     state::{State, Version},
-    subject::Name,
+    subject::SubjectName,
 };
 use prism_call::{
     Context, Error,
@@ -20,11 +20,11 @@ use prism_call::{
 impl SchemaRegistry {
     pub(super) async fn delete_subject(self: &Arc<Self>, context: &Context, request: DeleteSubjectRequest) -> Result<Vec<u32>, Error> {
         let DeleteSubjectRequest { context: space, subject, permanent } = request;
-        let name = Name::subject(&space, &subject)?;
+        let name = SubjectName::subject(&space, &subject)?;
         self.journal
             .change(context, |state| {
                 let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
-                setting::writable(state, &name)?;
+                setting::check_writable(state, &name)?;
                 if permanent && subject.is_live() {
                     return Err(refusal::subject_not_soft_deleted(&name));
                 }
@@ -34,9 +34,9 @@ impl SchemaRegistry {
                 let versions: Vec<_> = subject.list(permanent).collect();
                 let mut operations = Vec::with_capacity(versions.len() + 2);
                 for &(number, one) in &versions {
-                    operations.push(delete(state, &name, number, one, permanent)?);
+                    operations.push(plan_deletion(state, &name, number, one, permanent)?);
                 }
-                // What was set for it goes with it.
+                // The settings of the subject are deleted with it.
                 let (context, subject) = (name.context.clone(), name.subject.clone());
                 let settings = state.settings(&name);
                 if settings.is_some_and(|settings| settings.config.is_some()) {
@@ -53,30 +53,31 @@ impl SchemaRegistry {
 
     pub(super) async fn delete_version(self: &Arc<Self>, context: &Context, request: DeleteVersionRequest) -> Result<u32, Error> {
         let DeleteVersionRequest { context: space, subject, version, permanent } = request;
-        let name = Name::subject(&space, &subject)?;
-        let number = read::version(&version)?;
+        let name = SubjectName::subject(&space, &subject)?;
+        let number = read::parse_version(&version)?;
         self.journal
             .change(context, |state| {
-                let subject = state.subject(&name).filter(|subject| permanent || subject.is_live() || number != Number::Latest);
+                let subject = state.subject(&name).filter(|subject| permanent || subject.is_live() || number != VersionNumber::Latest);
                 let subject = subject.ok_or_else(|| refusal::subject_not_found(&name))?;
-                let deleted = permanent || number != Number::Latest;
-                let (number, one) = read::find(subject, number, deleted).ok_or_else(|| refusal::version_not_found(&name, &version))?;
-                setting::writable(state, &name)?;
+                let deleted = permanent || number != VersionNumber::Latest;
+                let (number, one) =
+                    read::find_version(subject, number, deleted).ok_or_else(|| refusal::version_not_found(&name, &version))?;
+                setting::check_writable(state, &name)?;
                 if permanent && !one.deleted {
                     return Err(refusal::version_not_soft_deleted(&name, number));
                 }
                 if !permanent && one.deleted {
                     return Err(refusal::version_soft_deleted(&name, number));
                 }
-                Ok((vec![delete(state, &name, number, one, permanent)?], number))
+                Ok((vec![plan_deletion(state, &name, number, one, permanent)?], number))
             })
             .await
     }
 }
 
-/// The deletion of a version, unless something refers to it.
-fn delete(state: &State, name: &Name, number: u32, one: Version, permanent: bool) -> Result<Operation, Error> {
-    // Softly deleted referrers can come back by registration, so they count when it is for good.
+/// Plans the deletion of a version. Fails if a schema refers to it.
+fn plan_deletion(state: &State, name: &SubjectName, number: u32, one: Version, permanent: bool) -> Result<Operation, Error> {
+    // A registration can bring back a softly deleted referrer, so these count for a permanent deletion.
     let mut referrers = state.referrers(name, number);
     if referrers.any(|(context, id)| permanent || read::in_use(state, context, *id)) {
         return Err(refusal::reference_exists(name, number));

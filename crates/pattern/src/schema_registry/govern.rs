@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     SchemaRegistry, read, refusal, setting,
     state::State,
-    subject::{self, Name},
+    subject::{self, SubjectName},
 };
 use prism_call::{
     Code, Context, Error,
@@ -21,12 +21,12 @@ use prism_call::{
 impl SchemaRegistry {
     pub(super) async fn get_config(&self, context: &Context, request: GetConfigRequest) -> Result<Config, Error> {
         let GetConfigRequest { context: space, subject, default_to_global } = request;
-        let name = Name::scope(&space, &subject)?;
+        let name = SubjectName::scope(&space, &subject)?;
         self.journal
-            .now(context, |state| {
+            .read_fresh(context, |state| {
                 let own = state.settings(&name).and_then(|settings| settings.config.as_deref());
                 if name.is_global() || default_to_global {
-                    let mut config = setting::effective(state, &name);
+                    let mut config = setting::effective_config(state, &name);
                     config.compatibility_level.get_or_insert_with(|| setting::DEFAULT_LEVEL.to_owned());
                     return Ok(config);
                 }
@@ -37,11 +37,11 @@ impl SchemaRegistry {
 
     pub(super) async fn set_config(self: &Arc<Self>, context: &Context, request: SetConfigRequest) -> Result<Config, Error> {
         let SetConfigRequest { context: space, subject, config, unset } = request;
-        let name = Name::scope(&space, &subject)?;
-        let change = setting::checked(config.ok_or_else(|| Error::invalid("config", "is missing"))?)?;
+        let name = SubjectName::scope(&space, &subject)?;
+        let change = setting::check_config(config.ok_or_else(|| Error::invalid("config", "is missing"))?)?;
         self.journal
             .change(context, |state| {
-                setting::writable(state, &name)?;
+                setting::check_writable(state, &name)?;
                 let before = state.settings(&name).and_then(|settings| settings.config.as_deref());
                 let config = setting::merge(before.cloned().unwrap_or_default(), change.clone(), &unset)?;
                 let unchanged = before == Some(&config);
@@ -51,10 +51,10 @@ impl SchemaRegistry {
     }
 
     pub(super) async fn delete_config(self: &Arc<Self>, context: &Context, request: DeleteConfigRequest) -> Result<Config, Error> {
-        let name = Name::scope(&request.context, &request.subject)?;
+        let name = SubjectName::scope(&request.context, &request.subject)?;
         self.journal
             .change(context, |state| {
-                setting::writable(state, &name)?;
+                setting::check_writable(state, &name)?;
                 let before = state.settings(&name).and_then(|settings| settings.config.as_deref()).cloned();
                 match before {
                     Some(before) => Ok((vec![store_config(&name, None)], before)),
@@ -70,11 +70,11 @@ impl SchemaRegistry {
 
     pub(super) async fn get_mode(&self, context: &Context, request: GetModeRequest) -> Result<String, Error> {
         let GetModeRequest { context: space, subject, default_to_global } = request;
-        let name = Name::scope(&space, &subject)?;
+        let name = SubjectName::scope(&space, &subject)?;
         self.journal
-            .now(context, |state| {
+            .read_fresh(context, |state| {
                 if name.is_global() || default_to_global {
-                    return Ok(setting::mode(state, &name).to_owned());
+                    return Ok(setting::effective_mode(state, &name).to_owned());
                 }
                 let own = state.settings(&name).and_then(|settings| settings.mode.as_deref());
                 own.map(str::to_owned).ok_or_else(|| refusal::mode_not_found(&name))
@@ -84,8 +84,8 @@ impl SchemaRegistry {
 
     pub(super) async fn set_mode(self: &Arc<Self>, context: &Context, request: SetModeRequest) -> Result<String, Error> {
         let SetModeRequest { context: space, subject, mode, force } = request;
-        let name = Name::scope(&space, &subject)?;
-        let mode = setting::checked_mode(&mode)?;
+        let name = SubjectName::scope(&space, &subject)?;
+        let mode = setting::parse_mode(&mode)?;
         self.journal
             .change(context, |state| {
                 let before = state.settings(&name).and_then(|settings| settings.mode.as_deref());
@@ -103,7 +103,7 @@ impl SchemaRegistry {
 
     pub(super) async fn delete_mode(self: &Arc<Self>, context: &Context, request: DeleteModeRequest) -> Result<String, Error> {
         let DeleteModeRequest { context: space, subject, recursive } = request;
-        let name = Name::scope(&space, &subject)?;
+        let name = SubjectName::scope(&space, &subject)?;
         self.journal
             .change(context, |state| {
                 let before = state.settings(&name).and_then(|settings| settings.mode.as_deref());
@@ -128,10 +128,10 @@ impl SchemaRegistry {
     pub(super) async fn contexts(&self, context: &Context, request: ListContextsRequest) -> Result<Vec<String>, Error> {
         let ListContextsRequest { prefix, offset, limit } = request;
         self.journal
-            .now(context, |state| {
+            .read_fresh(context, |state| {
                 let others =
                     state.contexts.iter().filter(|(name, space)| &***name != subject::DEFAULT_CONTEXT && !space.subjects.is_empty());
-                // The default one is always there, and the first in order.
+                // The default context always exists, and is the first in order.
                 let all = std::iter::once(subject::DEFAULT_CONTEXT).chain(others.map(|(name, _)| &**name));
                 read::page(all.filter(|name| name.starts_with(&prefix)), offset, limit).map(str::to_owned).collect()
             })
@@ -139,7 +139,7 @@ impl SchemaRegistry {
     }
 
     pub(super) async fn delete_context(self: &Arc<Self>, context: &Context, request: DeleteContextRequest) -> Result<(), Error> {
-        let name = Name::scope(&request.context, "")?;
+        let name = SubjectName::scope(&request.context, "")?;
         self.journal
             .change(context, |state| {
                 let not_found = || Error::new(Code::NotFound, "CONTEXT_NOT_FOUND", format!("Context '{}' not found.", name.context));
@@ -156,7 +156,7 @@ impl SchemaRegistry {
     }
 }
 
-fn store_config(name: &Name, config: Option<Config>) -> Operation {
+fn store_config(name: &SubjectName, config: Option<Config>) -> Operation {
     let one = StoreConfig { context: name.context.clone(), subject: name.subject.clone(), config };
     Operation { change: Some(Change::StoreConfig(one)) }
 }
@@ -166,8 +166,8 @@ fn store_mode(context: &str, subject: &str, mode: &str) -> Operation {
     Operation { change: Some(Change::StoreMode(one)) }
 }
 
-/// Whether the subject, or some subject of the context, has versions, be they deleted.
-fn has_versions(state: &State, name: &Name) -> bool {
+/// Whether the subject, or any subject of the context, has versions. Softly deleted versions count.
+fn has_versions(state: &State, name: &SubjectName) -> bool {
     if !name.subject.is_empty() {
         return state.subject(name).is_some();
     }

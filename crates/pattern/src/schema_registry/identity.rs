@@ -1,7 +1,7 @@
-//! What makes two schemas the same one.
+//! The GUID of a schema.
 //!
-//! The GUID of a schema is the MD5 of its text, references, metadata and rules, as registries of this kind define it, so that
-//! the same schema has the same one wherever it is registered. Nothing rests on its strength.
+//! It is the MD5 of the schema's text, references, metadata and rules, as other schema registries define it, so that the same schema
+//! has the same GUID in all of them. Security does not depend on it.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ use prism_call::{
 pub(super) struct Guid([u8; 16]);
 
 impl Guid {
-    /// That of a schema.
-    pub fn of(text: &str, references: &[SchemaReference], metadata: Option<&Metadata>, rule_set: Option<&RuleSet>) -> Self {
+    /// Computes the GUID of a schema.
+    pub fn compute(text: &str, references: &[SchemaReference], metadata: Option<&Metadata>, rule_set: Option<&RuleSet>) -> Self {
         let mut hash = Hash(Md5::new());
         hash.text(text);
         for reference in references {
@@ -27,7 +27,7 @@ impl Guid {
             hash.text(&reference.subject);
             hash.0.update(reference.version.to_be_bytes());
         }
-        // A byte tells what is empty from what isn't there.
+        // This byte distinguishes empty metadata from absent metadata.
         if let Some(metadata) = metadata {
             hash.0.update([1]);
             hash.metadata(metadata);
@@ -42,10 +42,10 @@ impl Guid {
         Self(hash.0.finalize().into())
     }
 
-    /// Reads `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, hexadecimal digits of either case.
+    /// Parses `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`. Hexadecimal digits may have either case.
     pub fn parse(text: &str) -> Option<Self> {
         let well_formed = text.len() == 36
-            && text.bytes().enumerate().all(|(place, byte)| match place {
+            && text.bytes().enumerate().all(|(position, byte)| match position {
                 8 | 13 | 18 | 23 => byte == b'-',
                 _ => byte.is_ascii_hexdigit(),
             });
@@ -121,22 +121,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_text_alone_it_is_the_md5_of_the_text() {
-        let guid = Guid::of("\"string\"", &[], None, None);
+    fn the_guid_of_a_text_alone_is_its_md5() {
+        let guid = Guid::compute("\"string\"", &[], None, None);
         assert_eq!(guid.to_string(), "095d71cf-1255-6b9d-5e33-0ad575b3df5d");
         assert_eq!(Guid::parse(&guid.to_string().to_uppercase()), Some(guid));
     }
 
     #[test]
-    fn what_is_empty_is_not_what_is_missing() {
-        let with = Guid::of("a", &[], Some(&Metadata::default()), None);
-        assert_ne!(with, Guid::of("a", &[], None, None));
+    fn empty_metadata_differs_from_absent_metadata() {
+        let with = Guid::compute("a", &[], Some(&Metadata::default()), None);
+        assert_ne!(with, Guid::compute("a", &[], None, None));
         let reference = |version| SchemaReference { name: "a".to_owned(), subject: "b".to_owned(), version };
-        assert_ne!(Guid::of("a", &[reference(1)], None, None), Guid::of("a", &[reference(2)], None, None));
+        assert_ne!(Guid::compute("a", &[reference(1)], None, None), Guid::compute("a", &[reference(2)], None, None));
     }
 
     #[test]
-    fn what_is_no_guid() {
+    fn malformed_guids_are_refused() {
         for text in
             ["", "1", "095d71cf12556b9d5e330ad575b3df5d", "095d71cf-1255-6b9d-5e33-0ad575b3df5", "+95d71cf-1255-6b9d-5e33-0ad575b3df5d"]
         {

@@ -1,8 +1,8 @@
-//! Tags within texts, as requests bring them and as they are told.
+//! Tags within the texts of schemas: changes that requests ask for, and tags in responses.
 
 use std::collections::HashSet;
 
-use super::{SchemaRegistry, candidate::Basis, reference::Material, refusal};
+use super::{SchemaRegistry, candidate::Basis, reference::SchemaMaterial, refusal};
 use prism_call::{
     Error,
     proto::patterns::schema_registry::v1::{SchemaEntity, SchemaTags},
@@ -12,25 +12,25 @@ use prism_schema::{
     tag::{MAX_PATH, PartKind, TagAction, TagChange, TagError, TaggedPart},
 };
 
-/// Most tags to look for, and most to add and to remove in one request.
+/// Greatest number of tags to find, and of tags to add and remove, in one request.
 const MAX_TAGS: usize = 1000;
 /// Longest tag, in characters.
-const MAX_TAG: usize = 255;
-/// What stands for all tags.
-const ALL: &str = "*";
+const MAX_TAG_CHARS: usize = 255;
+/// The tag that means all tags.
+const ALL_TAGS: &str = "*";
 
-/// What a registration does with the tags in the text.
+/// The changes that a registration makes to the tags in the text.
 #[derive(Debug, Default)]
 pub(super) struct Tagging {
     changes: Vec<TagChange>,
-    /// How many of the changes are additions.
+    /// Number of changes that are additions. These come first.
     added: usize,
-    /// Whether the tags of the latest version are taken over.
+    /// Whether the tags of the latest version are copied.
     propagate: bool,
 }
 
 impl Tagging {
-    /// As a request asks for it.
+    /// Checks the lists of a request.
     pub fn new(add: &[SchemaTags], remove: &[SchemaTags], propagate: bool) -> Result<Self, Error> {
         let mut changes = Vec::with_capacity(add.len() + remove.len());
         let mut count = 0;
@@ -40,14 +40,14 @@ impl Tagging {
                 if count > MAX_TAGS {
                     return Err(Error::invalid(list, format!("takes at most {MAX_TAGS} tags, with all other lists of the request")));
                 }
-                changes.push(change(&format!("{list}[{index}]"), action, one)?);
+                changes.push(parse_change(&format!("{list}[{index}]"), action, one)?);
             }
         }
         Ok(Self { changes, added: add.len(), propagate })
     }
 }
 
-fn change(field: &str, action: TagAction, one: &SchemaTags) -> Result<TagChange, Error> {
+fn parse_change(field: &str, action: TagAction, one: &SchemaTags) -> Result<TagChange, Error> {
     let SchemaEntity { entity_path: path, entity_type: kind } = one.schema_entity.clone().unwrap_or_default();
     if path.is_empty() {
         return Err(Error::invalid(format!("{field}.schema_entity.entity_path"), "is missing"));
@@ -66,19 +66,19 @@ fn change(field: &str, action: TagAction, one: &SchemaTags) -> Result<TagChange,
             ));
         }
     };
-    let fits = |tag: &String| !tag.is_empty() && tag.chars().count() <= MAX_TAG;
+    let fits = |tag: &String| !tag.is_empty() && tag.chars().count() <= MAX_TAG_CHARS;
     if let Some(index) = one.tags.iter().position(|tag| !fits(tag)) {
-        return Err(Error::invalid(format!("{field}.tags[{index}]"), format!("takes 1 to {MAX_TAG} characters")));
+        return Err(Error::invalid(format!("{field}.tags[{index}]"), format!("takes 1 to {MAX_TAG_CHARS} characters")));
     }
     Ok(TagChange { action, part, path, tags: one.tags.clone() })
 }
 
 impl SchemaRegistry {
-    /// The text with the tags that it shall have; nothing if it stays as it is.
-    pub(super) fn tagged(&self, schema: &Schema, basis: &Basis, tagging: &Tagging) -> Result<Option<String>, Error> {
+    /// Returns the text with the changed tags, or `None` if there are no changes.
+    pub(super) fn apply_tags(&self, schema: &Schema, basis: &Basis, tagging: &Tagging) -> Result<Option<String>, Error> {
         let mut changes = Vec::new();
         if let Some(latest) = basis.latest.as_ref().filter(|_| tagging.propagate) {
-            let material = self.journal.look(|state| Material::of(state, &basis.context, latest))?;
+            let material = self.journal.read_known(|state| SchemaMaterial::new(state, &basis.context, latest))?;
             let inherited = self.parsed(&material)?.tags(|_| true);
             let inherit = |TaggedPart { part, path, tags }| TagChange { action: TagAction::Inherit, part: Some(part), path, tags };
             changes.extend(inherited.into_iter().map(inherit));
@@ -91,37 +91,39 @@ impl SchemaRegistry {
         let text = schema.change_tags(&changes, &basis.dependencies).map_err(|why| match why {
             TagError::Missing(index) => {
                 let index = index.saturating_sub(own);
-                let (list, place) =
+                let (list, position) =
                     if index < tagging.added { ("tags_to_add", index) } else { ("tags_to_remove", index.saturating_sub(tagging.added)) };
                 let change = tagging.changes.get(index);
-                let kind = change.and_then(|change| change.part).map_or("part", word);
+                let kind = change.and_then(|change| change.part).map_or("part", entity_type_name);
                 let path = change.map_or("", |change| &change.path);
-                refusal::entity_not_found(&format!("{list}[{place}].schema_entity.entity_path"), kind, path)
+                refusal::entity_not_found(&format!("{list}[{position}].schema_entity.entity_path"), kind, path)
             }
-            TagError::Invalid(why) => refusal::invalid_schema("schema.schema", format!("with these tags it is none: {}", why.message)),
+            TagError::Invalid(why) => {
+                refusal::invalid_schema("schema.schema", format!("the text with these tags is invalid: {}", why.message))
+            }
         })?;
         Ok(Some(text))
     }
 }
 
-/// How many tags may be looked for at once.
-pub(super) fn check(find: &[String]) -> Result<(), Error> {
+/// Checks the number of tags to find.
+pub(super) fn check_find_tags(find: &[String]) -> Result<(), Error> {
     if find.len() > MAX_TAGS { Err(Error::invalid("find_tags", format!("takes at most {MAX_TAGS} items"))) } else { Ok(()) }
 }
 
-/// Where the tags stand in a text.
-pub(super) fn found(schema: &Schema, find: &[String]) -> Vec<SchemaTags> {
+/// Finds tags in the text of a schema.
+pub(super) fn find_tags(schema: &Schema, find: &[String]) -> Vec<SchemaTags> {
     let find: HashSet<&str> = find.iter().map(String::as_str).collect();
-    let all = find.contains(ALL);
+    let all = find.contains(ALL_TAGS);
     let wanted = |tag: &str| all || find.contains(tag);
-    let tell = |TaggedPart { part, path, tags }| {
-        let entity = SchemaEntity { entity_path: path, entity_type: word(part).to_owned() };
+    let describe = |TaggedPart { part, path, tags }| {
+        let entity = SchemaEntity { entity_path: path, entity_type: entity_type_name(part).to_owned() };
         SchemaTags { schema_entity: Some(entity), tags }
     };
-    schema.tags(wanted).into_iter().map(tell).collect()
+    schema.tags(wanted).into_iter().map(describe).collect()
 }
 
-fn word(part: PartKind) -> &'static str {
+fn entity_type_name(part: PartKind) -> &'static str {
     match part {
         PartKind::Record => "sr_record",
         PartKind::Field => "sr_field",

@@ -1,10 +1,10 @@
-//! The journal: every gateway repeats the same changes, in the same order, and appends its own.
+//! The journal: a log of changes in the storage. Every gateway applies the same entries in the same order, and appends its own.
 //!
-//! A read first asks the storage for `head`; if that is the one that the state in memory was made from, the state is up to date,
-//! and otherwise the entries between are repeated. So a read sees every write that was acknowledged before it came, on every gateway.
-//! A change is planned on the state and appended on condition that `head` is still the one that the state was made from; otherwise it
-//! is planned again. What is decided in a plan, such as the next id, is therefore decided once, however many gateways there are and
-//! whenever one of them ends. `prism/journal/v1/journal.proto` tells what lies where.
+//! A read first gets the key `head`. If `head` is the one that the state in memory was built from, the state is up to date. Otherwise
+//! the gateway reads and applies the entries in between. So a read on any gateway sees every write that was acknowledged before the
+//! read began. A change is planned on the state and appended on the condition that `head` is still the same; otherwise it is planned
+//! again. So each decision in a plan, such as the next id, is made once, however many gateways there are and whenever one of them
+//! stops. `prism/journal/v1/journal.proto` defines the keys and values.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use prost::Message as _;
 use tokio::sync::Mutex;
 
 use super::{
-    replica::{Place, Replica, Way},
+    replica::{JournalHead, JournalSegment, Replica},
     snapshot,
     state::State,
     store::{Store, aside_key, snapshot_key},
@@ -30,36 +30,38 @@ use prism_call::{
     proto::journal::v1::{Entry, Operation, Part, Snapshot},
 };
 
-/// How long it is waited for that what is too old gets new.
+/// How long a read waits for the refresh of a state that is too old.
 const MAX_WAIT: Duration = Duration::from_millis(100);
-/// How long ago a change may have seen what it is appended to. A storage that was put back to an older state can come to have
-/// another head of the same revision, so that the condition alone would not notice.
+/// Greatest age of the state that a change is planned on without a refresh. A storage that was restored from a backup can reach another
+/// head with the same revision; the condition on the revision alone would not detect that.
 const CHANGE_AGE: Duration = Duration::from_secs(1);
-/// How often a change is planned again because others were first.
+/// Greatest number of plans for one change, if other writers append first each time.
 const MAX_ATTEMPTS: u32 = 100;
-/// How often the journal is read again because it was cleared meanwhile.
+/// Greatest number of attempts to read the journal, if it is compacted during each.
 const MAX_READS: u32 = 20;
-/// Operations that lie aside are read so many at a time.
+/// Number of operations under keys of their own (`aside`) that are read concurrently.
 const MAX_ASIDE_READS: usize = 16;
-/// How long looking after it in the background may take.
+/// Timeout of a refresh in the background.
 const TOUCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a snapshot may take.
+/// Timeout of writing a snapshot.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What lies where, and when.
+/// Sizes and ages that decide how the journal is stored and when it is refreshed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    /// Operations of more bytes lie aside, so that `head`, which every read fetches, stays small.
+    /// Operations with more bytes are stored under a key of their own (`aside`), so that `head`, which every read gets, stays small.
     pub inline_bytes: usize,
-    /// Entries without a snapshot, before there is one; also half as many as the state has versions.
+    /// Number of entries after which a snapshot is written, if it is at least half the number of versions in the state.
     pub snapshot_entries: u64,
-    /// Whether it is time for one is looked at each time that so many entries are there: counting takes its time.
+    /// Number of entries between two checks whether a snapshot is due: counting versions takes time.
     pub look_entries: u64,
-    /// Size of a snapshot's part, unless a single operation is larger.
+    /// Bytes of a snapshot's part, unless a single operation is larger.
     pub part_bytes: usize,
-    /// How old what never changes may be before it is looked after in the background, its disappearance for good excepted.
+    /// Age of the state after which a read of data that never changes, other than by permanent deletion, starts a refresh in the
+    /// background.
     pub touch_age: Duration,
-    /// How old it may be before that is waited for: so long after a deletion for good, other gateways may tell what is gone.
+    /// Age after which such a read waits for the refresh: for so long after a permanent deletion, other gateways may still return the
+    /// deleted data.
     pub max_age: Duration,
 }
 
@@ -76,25 +78,26 @@ impl Default for Sizes {
     }
 }
 
-/// A journal, and the state that it comes to.
+/// A journal, and the state that results from it.
 pub(super) struct Journal {
     store: Store,
     sizes: Sizes,
     replica: RwLock<Replica>,
-    /// Number of checks that were begun.
-    begun: AtomicU64,
-    /// Number of the last check that ended well. Held while one goes on, so that those who come meanwhile share the next one.
-    check: Mutex<u64>,
-    /// Held by who appends, so that writers of one gateway don't get into each other's way.
-    turn: Mutex<()>,
+    /// Number of checks that were started.
+    checks_started: AtomicU64,
+    /// Number of the last check that succeeded. Locked during a check, so that all callers that arrive meanwhile share the next one.
+    last_check: Mutex<u64>,
+    /// Locked during an append, so that writers of one gateway don't conflict with each other.
+    append_lock: Mutex<()>,
     snapshotting: AtomicBool,
-    born: Instant,
-    /// When the state was last known to be up to date, and when that was last begun in the background: milliseconds after `born`.
-    seen: AtomicU64,
-    touched: AtomicU64,
+    created: Instant,
+    /// When the state was last known to be up to date, and when the last refresh in the background started: milliseconds after
+    /// `created`.
+    fresh_at: AtomicU64,
+    refresh_started_at: AtomicU64,
 }
 
-/// What a change comes to: the operations, none if everything is as it should be, and the answer.
+/// A planned change: its operations (none if there is nothing to change), and the result for the caller.
 pub(super) type Plan<T> = (Vec<Operation>, T);
 
 impl Journal {
@@ -103,79 +106,79 @@ impl Journal {
             store,
             sizes,
             replica: RwLock::default(),
-            begun: AtomicU64::new(0),
-            check: Mutex::new(0),
-            turn: Mutex::new(()),
+            checks_started: AtomicU64::new(0),
+            last_check: Mutex::new(0),
+            append_lock: Mutex::new(()),
             snapshotting: AtomicBool::new(false),
-            born: Instant::now(),
-            seen: AtomicU64::new(0),
-            touched: AtomicU64::new(0),
+            created: Instant::now(),
+            fresh_at: AtomicU64::new(0),
+            refresh_started_at: AtomicU64::new(0),
         })
     }
 
-    /// Looks at the state as it is in memory: up to date only behind [`Journal::fresh`].
-    pub fn look<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+    /// Reads the state in memory, without a refresh.
+    pub fn read_known<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         read(&self.read().state)
     }
 
-    /// Keeps the state from getting old: in the background if that was not done for a while, and at once if for long. A storage
-    /// that doesn't answer is no reason not to look.
-    pub async fn touch(self: &Arc<Self>, context: &Context) {
+    /// Limits the age of the state: refreshes it in the background after `touch_age`, and waits for the refresh after `max_age`. If the
+    /// storage does not answer, the state stays as it is.
+    pub async fn limit_age(self: &Arc<Self>, context: &Context) {
         let Sizes { touch_age, max_age, .. } = self.sizes;
         let age = self.age();
         if age <= touch_age {
             return;
         }
-        let (now, last) = (self.clock(), self.touched.load(Ordering::Relaxed));
+        let (now, last) = (self.clock(), self.refresh_started_at.load(Ordering::Relaxed));
         let due = Duration::from_millis(now.saturating_sub(last)) > touch_age;
-        if due && self.touched.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if due && self.refresh_started_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()).with_timeout(TOUCH_TIMEOUT));
             tokio::spawn(async move {
-                if let Err(error) = journal.fresh(&context).await {
+                if let Err(error) = journal.refresh(&context).await {
                     tracing::debug!(namespace = %context.namespace, %error, "the journal of the schema registry could not be read in the background");
                 }
             });
         }
         if age > max_age {
-            // Whether it succeeds or not: what is known is told.
-            let _ = tokio::time::timeout(MAX_WAIT, self.fresh(context)).await;
+            // If the refresh fails, the caller reads the old state.
+            let _ = tokio::time::timeout(MAX_WAIT, self.refresh(context)).await;
         }
     }
 
-    /// Looks at the state as it is now.
-    pub async fn now<T>(&self, context: &Context, read: impl FnOnce(&State) -> T) -> Result<T, Error> {
-        self.fresh(context).await?;
-        Ok(self.look(read))
+    /// Refreshes the state and reads it.
+    pub async fn read_fresh<T>(&self, context: &Context, read: impl FnOnce(&State) -> T) -> Result<T, Error> {
+        self.refresh(context).await?;
+        Ok(self.read_known(read))
     }
 
-    /// Makes sure that the state has everything that was acknowledged before this was called.
-    pub async fn fresh(&self, context: &Context) -> Result<(), Error> {
-        let seen = self.begun.load(Ordering::SeqCst);
-        let mut ended = self.check.lock().await;
-        if *ended > seen {
-            // One that was begun after this call came, and ended while it waited.
+    /// Brings the state up to date with everything that was acknowledged before this call.
+    pub async fn refresh(&self, context: &Context) -> Result<(), Error> {
+        let started = self.checks_started.load(Ordering::SeqCst);
+        let mut ended = self.last_check.lock().await;
+        if *ended > started {
+            // This check started after this call arrived, and ended while this call waited.
             return Ok(());
         }
-        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let number = self.checks_started.fetch_add(1, Ordering::SeqCst) + 1;
         let now = self.clock();
         self.catch_up(context).await?;
-        self.seen.fetch_max(now, Ordering::Relaxed);
+        self.fresh_at.fetch_max(now, Ordering::Relaxed);
         *ended = number;
         Ok(())
     }
 
-    /// Changes the state: `plan` is called until what it says could be appended to the state that it was said of.
+    /// Changes the state: calls `plan` until its operations could be appended to the state that it planned on.
     pub async fn change<T>(
         self: &Arc<Self>,
         context: &Context,
         mut plan: impl FnMut(&State) -> Result<Plan<T>, Error>,
     ) -> Result<T, Error> {
-        let _turn = self.turn.lock().await;
-        // A state that is behind is no harm to a change, since that can't be appended to it. But a refusal, or that there is
-        // nothing to do, has to be said of what is now.
+        let _turn = self.append_lock.lock().await;
+        // An old state does no harm to a change, since appending to it fails. But an error, or a plan without operations, must be based
+        // on the current state.
         let mut fresh = self.age() > CHANGE_AGE;
         if fresh {
-            self.fresh(context).await?;
+            self.refresh(context).await?;
         }
         for attempt in 0..MAX_ATTEMPTS {
             let (at, planned) = {
@@ -195,15 +198,15 @@ impl Journal {
                 settled if fresh => return settled.map(|(_, answer)| answer),
                 _ => {}
             }
-            self.fresh(context).await?;
+            self.refresh(context).await?;
             fresh = true;
         }
         Err(Error::new(Code::Aborted, "CONTENTION", "others changed the registry each time before this change could be made; try again")
             .with_retry_after(Duration::from_millis(100)))
     }
 
-    /// Appends an entry behind the place; whether it could be.
-    async fn append(&self, context: &Context, at: &Place, operations: Vec<Operation>) -> Result<bool, Error> {
+    /// Appends an entry after a head. Returns `false` if the storage has another head now.
+    async fn append(&self, context: &Context, at: &JournalHead, operations: Vec<Operation>) -> Result<bool, Error> {
         let position = at.position + 1;
         let nonce = nonce();
         let mut entry = Entry { nonce: nonce.clone(), previous: at.nonce.clone(), operations, aside: false };
@@ -216,33 +219,33 @@ impl Journal {
             aside = Some((key, part.operations));
         }
         let encoded = Bytes::from(entry.encode_to_vec());
-        let place = Place { revision: 0, position, nonce: nonce.clone(), entry: encoded, snapshot: at.snapshot.clone() };
+        let head = JournalHead { revision: 0, position, nonce: nonce.clone(), entry: encoded, snapshot: at.snapshot.clone() };
         let now = self.clock();
-        match self.store.append(context, at, &place).await {
+        match self.store.append(context, at, &head).await {
             Ok(Some(revision)) => {
                 let operations = aside.map_or(entry.operations, |(_, operations)| operations);
-                let way = Way { base: None, entries: vec![(nonce, operations)] };
-                self.write().follow(at, way, Place { revision, ..place });
-                self.seen.fetch_max(now, Ordering::Relaxed);
+                let segment = JournalSegment { base: None, entries: vec![(nonce, operations)] };
+                self.write().advance(at, segment, JournalHead { revision, ..head });
+                self.fresh_at.fetch_max(now, Ordering::Relaxed);
                 Ok(true)
             }
             Ok(None) => {
                 if let Some((key, _)) = aside {
-                    // If this fails, the next snapshot takes it away.
+                    // If this fails, the compaction after the next snapshot removes the key.
                     let _ = self.store.delete(context, key).await;
                 }
                 Ok(false)
             }
-            // It may have been appended all the same. If it is not there, that may still come, so it isn't tried again.
-            Err(error) => match self.fresh(context).await {
-                Ok(()) if self.read().has(&nonce) => Ok(true),
+            // The entry may have been appended despite the error. If it is not there, it may still arrive, so the append is not retried.
+            Err(error) => match self.refresh(context).await {
+                Ok(()) if self.read().has_applied(&nonce) => Ok(true),
                 _ => Err(error),
             },
         }
     }
 
     async fn catch_up(&self, context: &Context) -> Result<(), Error> {
-        let mut anew = false;
+        let mut from_scratch = false;
         for _ in 0..MAX_READS {
             let from = self.read().at.clone();
             let Some((to, last)) = self.store.head(context).await? else {
@@ -251,69 +254,76 @@ impl Journal {
                     continue;
                 }
                 if from.position > 0 {
-                    tracing::warn!(namespace = %context.namespace, "the storage of the schema registry is empty now");
+                    tracing::warn!(namespace = %context.namespace, "the storage of the schema registry is now empty");
                     replica.clear();
                 }
                 return Ok(());
             };
-            // Other entries with the same revision: the storage was put back to an older state, and has gone on since.
+            // Compares all of the head: a restored storage can have other entries under the same revision.
             if to == from {
                 return Ok(());
             }
-            match self.way(context, &from, &to, last, anew).await? {
-                Found::Way(way) => {
-                    if anew {
+            match self.read_segment(context, &from, &to, last, from_scratch).await? {
+                SegmentRead::Complete(segment) => {
+                    if from_scratch {
                         tracing::warn!(namespace = %context.namespace, position = to.position, "the storage of the schema registry has another history now");
                     }
-                    if self.write().follow(&from, way, to) {
+                    if self.write().advance(&from, segment, to) {
                         return Ok(());
                     }
                 }
-                Found::Changed => {}
-                Found::Other => anew = true,
+                SegmentRead::Changed => {}
+                SegmentRead::OtherHistory => from_scratch = true,
             }
         }
         Err(Error::backend_unavailable("the journal of the schema registry can't be read as a whole", Duration::from_secs(1)))
     }
 
-    /// What is between a place and `head`, or, if `anew`, all that comes to `head`.
-    async fn way(&self, context: &Context, from: &Place, to: &Place, last: Entry, anew: bool) -> Result<Found, Error> {
-        if !anew && to.position <= from.position {
-            // With the same entry, only the snapshot is another one.
+    /// Reads the entries between two heads or, with `from_scratch`, everything up to `to`.
+    async fn read_segment(
+        &self,
+        context: &Context,
+        from: &JournalHead,
+        to: &JournalHead,
+        last: Entry,
+        from_scratch: bool,
+    ) -> Result<SegmentRead, Error> {
+        if !from_scratch && to.position <= from.position {
+            // If the entry is the same, only the snapshot differs.
             let same = to.position == from.position && to.nonce == from.nonce;
-            return Ok(if same { Found::Way(Way::default()) } else { Found::Other });
+            return Ok(if same { SegmentRead::Complete(JournalSegment::default()) } else { SegmentRead::OtherHistory });
         }
         let (mut base, mut position, mut previous) = (None, from.position, Some(from.nonce.clone()));
-        if to.snapshot.position > position || anew && to.snapshot.position > 0 {
-            let Some(operations) = self.store.snapshot(context, &to.snapshot).await? else { return Ok(Found::Changed) };
+        if to.snapshot.position > position || from_scratch && to.snapshot.position > 0 {
+            let Some(operations) = self.store.snapshot(context, &to.snapshot).await? else { return Ok(SegmentRead::Changed) };
             (base, position, previous) = (Some(operations), to.snapshot.position, None);
-        } else if anew {
+        } else if from_scratch {
             (base, position, previous) = (Some(Vec::new()), 0, Some(Bytes::new()));
         }
         let mut entries = Vec::new();
         if to.position > position {
-            let behind = position + 1;
-            let mut found = if to.position > behind { self.store.entries(context, behind, to.position - 1).await? } else { Vec::new() };
+            let next = position + 1;
+            let mut found = if to.position > next { self.store.entries(context, next, to.position - 1).await? } else { Vec::new() };
             found.push(last);
             if found.len() as u64 != to.position - position {
-                return Ok(Found::Changed);
+                return Ok(SegmentRead::Changed);
             }
             for entry in &found {
                 if previous.is_some_and(|previous| previous != entry.previous) {
-                    return Ok(if anew { Found::Changed } else { Found::Other });
+                    return Ok(if from_scratch { SegmentRead::Changed } else { SegmentRead::OtherHistory });
                 }
                 previous = Some(entry.nonce.clone());
             }
-            let read = stream::iter(found.into_iter().zip(behind..)).map(|(entry, number)| async move {
+            let read = stream::iter(found.into_iter().zip(next..)).map(|(entry, number)| async move {
                 let nonce = entry.nonce.clone();
                 let operations = self.store.operations(context, number, entry).await?;
                 Ok::<_, Error>(operations.map(|operations| (nonce, operations)))
             });
             let read: Vec<_> = read.buffered(MAX_ASIDE_READS).try_collect().await?;
-            let Some(read) = read.into_iter().collect() else { return Ok(Found::Changed) };
+            let Some(read) = read.into_iter().collect() else { return Ok(SegmentRead::Changed) };
             entries = read;
         }
-        Ok(Found::Way(Way { base, entries }))
+        Ok(SegmentRead::Complete(JournalSegment { base, entries }))
     }
 
     /// Writes a snapshot in the background, if there are many entries since the last one.
@@ -322,7 +332,7 @@ impl Journal {
             let Replica { state, at, .. } = &*self.read();
             let since = at.position.saturating_sub(at.snapshot.position);
             let look = since >= self.sizes.snapshot_entries && at.position % self.sizes.look_entries == 0;
-            // What a later release has said would be missing in it.
+            // A snapshot of a partial state would lose the operations of a later release.
             (look && !state.is_partial() && since >= state.versions() as u64 / 2, at.position)
         };
         if !due || self.snapshotting.swap(true, Ordering::SeqCst) {
@@ -331,55 +341,55 @@ impl Journal {
         let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()).with_timeout(SNAPSHOT_TIMEOUT));
         tokio::spawn(async move {
             if let Err(error) = journal.snapshot(&context).await {
-                tracing::warn!(namespace = %context.namespace, position = at, %error, "no snapshot of the schema registry could be written; it is tried again");
+                tracing::warn!(namespace = %context.namespace, position = at, %error, "writing a snapshot of the schema registry failed; it will be retried");
             }
             journal.snapshotting.store(false, Ordering::SeqCst);
         });
     }
 
-    /// Writes a snapshot of the state in memory, and removes what it makes superfluous.
+    /// Writes a snapshot of the state in memory, and removes the keys that are no longer needed.
     pub async fn snapshot(&self, context: &Context) -> Result<(), Error> {
-        let (position, line, parts) = {
+        let (position, generation, parts) = {
             let replica = self.read();
-            (replica.at.position, replica.line, snapshot::parts(&replica.state, self.sizes.part_bytes))
+            (replica.at.position, replica.generation, snapshot::encode_parts(&replica.state, self.sizes.part_bytes))
         };
         let snapshot = Snapshot { position, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX), nonce: nonce() };
         for (part, number) in parts.into_iter().zip(0..) {
             self.store.set(context, snapshot_key(&snapshot, number), part).await?;
         }
-        if self.publish(context, &snapshot, line).await? { self.store.clear(context, position).await } else { Ok(()) }
+        if self.publish(context, &snapshot, generation).await? { self.store.clear(context, position).await } else { Ok(()) }
     }
 
-    /// Tells of a snapshot in `head`, unless another gateway was first, or the storage has another history now: then the next
-    /// clearing takes its parts away.
-    async fn publish(&self, context: &Context, snapshot: &Snapshot, line: u64) -> Result<bool, Error> {
-        let _turn = self.turn.lock().await;
+    /// Publishes a snapshot in `head`. Returns `false` if another gateway was first, or if the storage has another history now; then
+    /// the next compaction removes the parts of this snapshot.
+    async fn publish(&self, context: &Context, snapshot: &Snapshot, generation: u64) -> Result<bool, Error> {
+        let _turn = self.append_lock.lock().await;
         for _ in 0..MAX_ATTEMPTS {
-            self.fresh(context).await?;
+            self.refresh(context).await?;
             let (at, now) = {
                 let replica = self.read();
-                (replica.at.clone(), replica.line)
+                (replica.at.clone(), replica.generation)
             };
-            if now != line || at.snapshot.position >= snapshot.position {
+            if now != generation || at.snapshot.position >= snapshot.position {
                 return Ok(false);
             }
-            let place = Place { snapshot: snapshot.clone(), ..at.clone() };
-            if let Some(revision) = self.store.append(context, &at, &place).await? {
-                self.write().follow(&at, Way::default(), Place { revision, ..place });
+            let head = JournalHead { snapshot: snapshot.clone(), ..at.clone() };
+            if let Some(revision) = self.store.append(context, &at, &head).await? {
+                self.write().advance(&at, JournalSegment::default(), JournalHead { revision, ..head });
                 return Ok(true);
             }
         }
-        Err(Error::new(Code::Aborted, "CONTENTION", "others were always first"))
+        Err(Error::new(Code::Aborted, "CONTENTION", "other gateways changed the registry each time before the snapshot could be published"))
     }
 
-    /// How long ago the state was up to date.
+    /// Returns how long ago the state was up to date.
     fn age(&self) -> Duration {
-        Duration::from_millis(self.clock().saturating_sub(self.seen.load(Ordering::Relaxed)))
+        Duration::from_millis(self.clock().saturating_sub(self.fresh_at.load(Ordering::Relaxed)))
     }
 
-    /// Milliseconds since this was made.
+    /// Returns the milliseconds since the journal was created.
     fn clock(&self) -> u64 {
-        self.born.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+        self.created.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Replica> {
@@ -391,12 +401,13 @@ impl Journal {
     }
 }
 
-enum Found {
-    Way(Way),
-    /// The storage was changed under the reader.
+/// The outcome of reading a segment.
+enum SegmentRead {
+    Complete(JournalSegment),
+    /// The storage changed during the read; it must be repeated.
     Changed,
-    /// The storage has another history than what is known; everything has to be read.
-    Other,
+    /// The storage has another history than the known state; everything must be read.
+    OtherHistory,
 }
 
 fn nonce() -> Bytes {

@@ -1,11 +1,11 @@
-//! Entries of keys: where the key that encrypts keys is, and data keys that clients have encrypted with it. No key in clear is
-//! ever here, and none is asked of a key management.
+//! Entries of encryption keys: key encryption keys (KEKs), which are references to a key management service, and data encryption keys
+//! (DEKs), which clients have encrypted. The registry never has a plaintext key, and never calls a key management service.
 
 use std::sync::Arc;
 
 use super::{
     SchemaRegistry,
-    read::{self, Number, page},
+    read::{self, VersionNumber, page},
     refusal,
     state::{DekKey, State},
 };
@@ -23,14 +23,14 @@ use prism_slot::time;
 
 const ALGORITHMS: [&str; 3] = ["AES128_GCM", "AES256_GCM", "AES256_SIV"];
 const DEFAULT_ALGORITHM: &str = "AES256_GCM";
-/// Longest text of an entry, in bytes.
+/// Longest text field of an entry, in bytes.
 const MAX_TEXT_BYTES: usize = 64 << 10;
 
 impl SchemaRegistry {
     pub(super) async fn list_keks(&self, context: &Context, request: ListKeksRequest) -> Result<Vec<String>, Error> {
         let ListKeksRequest { subject_prefixes, deleted, offset, limit } = request;
         self.journal
-            .now(context, |state| {
+            .read_fresh(context, |state| {
                 let serves = |kek: &Kek| {
                     let mut deks = state.deks.keys().filter(|(name, _, _)| *name == kek.name);
                     subject_prefixes.is_empty()
@@ -43,13 +43,13 @@ impl SchemaRegistry {
     }
 
     pub(super) async fn get_kek(&self, context: &Context, request: GetKekRequest) -> Result<Kek, Error> {
-        self.journal.now(context, |state| kek(state, &request.name, request.deleted).cloned()).await?
+        self.journal.read_fresh(context, |state| find_kek(state, &request.name, request.deleted).cloned()).await?
     }
 
     pub(super) async fn create_kek(self: &Arc<Self>, context: &Context, request: CreateKekRequest) -> Result<Kek, Error> {
         let mut wanted = request.kek.ok_or_else(|| Error::invalid("kek", "is missing"))?;
         for (field, value) in [("kek.name", &wanted.name), ("kek.kms_type", &wanted.kms_type), ("kek.kms_key_id", &wanted.kms_key_id)] {
-            text(field, value)?;
+            check_text(field, value)?;
         }
         wanted.deleted = false;
         self.journal
@@ -63,7 +63,7 @@ impl SchemaRegistry {
                     None => {}
                 }
                 let kek = Kek { update_time: Some(time::timestamp(time::now())), ..wanted.clone() };
-                Ok((vec![store(Change::StoreKek(kek.clone()))], kek))
+                Ok((vec![operation(Change::StoreKek(kek.clone()))], kek))
             })
             .await
     }
@@ -72,7 +72,7 @@ impl SchemaRegistry {
         let UpdateKekRequest { name, kms_props, doc, shared } = request;
         self.journal
             .change(context, |state| {
-                let mut kek = kek(state, &name, false)?.clone();
+                let mut kek = find_kek(state, &name, false)?.clone();
                 if !kms_props.is_empty() {
                     kek.kms_props.clone_from(&kms_props);
                 }
@@ -81,7 +81,7 @@ impl SchemaRegistry {
                 }
                 kek.shared = shared.unwrap_or(kek.shared);
                 kek.update_time = Some(time::timestamp(time::now()));
-                Ok((vec![store(Change::StoreKek(kek.clone()))], kek))
+                Ok((vec![operation(Change::StoreKek(kek.clone()))], kek))
             })
             .await
     }
@@ -90,7 +90,7 @@ impl SchemaRegistry {
         let DeleteKekRequest { name, permanent } = request;
         self.journal
             .change(context, |state| {
-                let kek = kek(state, &name, true)?;
+                let kek = find_kek(state, &name, true)?;
                 if !permanent && kek.deleted {
                     return Err(soft_deleted(&name));
                 }
@@ -107,7 +107,7 @@ impl SchemaRegistry {
                 } else {
                     Change::StoreKek(Kek { deleted: true, ..kek.clone() })
                 };
-                Ok((vec![store(change)], ()))
+                Ok((vec![operation(change)], ()))
             })
             .await
     }
@@ -115,8 +115,8 @@ impl SchemaRegistry {
     pub(super) async fn undelete_kek(self: &Arc<Self>, context: &Context, request: UndeleteKekRequest) -> Result<(), Error> {
         self.journal
             .change(context, |state| {
-                let kek = kek(state, &request.name, true)?;
-                let change = store(Change::StoreKek(Kek { deleted: false, ..kek.clone() }));
+                let kek = find_kek(state, &request.name, true)?;
+                let change = operation(Change::StoreKek(Kek { deleted: false, ..kek.clone() }));
                 Ok((if kek.deleted { vec![change] } else { Vec::new() }, ()))
             })
             .await
@@ -125,8 +125,8 @@ impl SchemaRegistry {
     pub(super) async fn dek_subjects(&self, context: &Context, request: ListDekSubjectsRequest) -> Result<Vec<String>, Error> {
         let ListDekSubjectsRequest { kek_name, deleted, offset, limit } = request;
         self.journal
-            .now(context, |state| {
-                kek(state, &kek_name, deleted)?;
+            .read_fresh(context, |state| {
+                find_kek(state, &kek_name, deleted)?;
                 let of = state
                     .deks
                     .iter()
@@ -140,10 +140,10 @@ impl SchemaRegistry {
 
     pub(super) async fn dek_versions(&self, context: &Context, request: ListDekVersionsRequest) -> Result<Vec<u32>, Error> {
         let ListDekVersionsRequest { kek_name, subject, algorithm, deleted, offset, limit } = request;
-        let key = (kek_name, subject, self::algorithm(algorithm)?);
+        let key = (kek_name, subject, check_algorithm(algorithm)?);
         self.journal
-            .now(context, |state| {
-                let versions: Vec<_> = deks(state, &key).filter(|dek| deleted || !dek.deleted).map(|dek| dek.version).collect();
+            .read_fresh(context, |state| {
+                let versions: Vec<_> = find_deks(state, &key).filter(|dek| deleted || !dek.deleted).map(|dek| dek.version).collect();
                 if versions.is_empty() {
                     return Err(not_found(&key.1));
                 }
@@ -154,14 +154,14 @@ impl SchemaRegistry {
 
     pub(super) async fn get_dek(&self, context: &Context, request: GetDekRequest) -> Result<Dek, Error> {
         let GetDekRequest { kek_name, subject, version, algorithm, deleted } = request;
-        let key = (kek_name, subject, self::algorithm(algorithm)?);
-        let number = if version.is_empty() { Number::Of(1) } else { read::version(&version)? };
+        let key = (kek_name, subject, check_algorithm(algorithm)?);
+        let number = if version.is_empty() { VersionNumber::Exact(1) } else { read::parse_version(&version)? };
         self.journal
-            .now(context, |state| {
-                let mut found = deks(state, &key).filter(|dek| deleted || !dek.deleted);
+            .read_fresh(context, |state| {
+                let mut found = find_deks(state, &key).filter(|dek| deleted || !dek.deleted);
                 let found = match number {
-                    Number::Latest => found.last(),
-                    Number::Of(number) => found.find(|dek| dek.version == number),
+                    VersionNumber::Latest => found.last(),
+                    VersionNumber::Exact(number) => found.find(|dek| dek.version == number),
                 };
                 found.cloned().ok_or_else(|| not_found(&key.1))
             })
@@ -171,25 +171,25 @@ impl SchemaRegistry {
     pub(super) async fn create_dek(self: &Arc<Self>, context: &Context, request: CreateDekRequest) -> Result<Dek, Error> {
         let CreateDekRequest { kek_name, dek } = request;
         let mut wanted = dek.ok_or_else(|| Error::invalid("dek", "is missing"))?;
-        text("dek.subject", &wanted.subject)?;
+        check_text("dek.subject", &wanted.subject)?;
         if wanted.encrypted_key_material.is_empty() {
-            let why = "is missing: this registry never has a key in clear, so the client encrypts it and sends what came out";
+            let why = "is missing: this registry never has a plaintext key, so the client must encrypt the key and send the result";
             return Err(Error::invalid("dek.encrypted_key_material", why)
                 .with_reason("KEY_MATERIAL_MISSING")
                 .with("subject", wanted.subject));
         }
-        text("dek.encrypted_key_material", &wanted.encrypted_key_material)?;
+        check_text("dek.encrypted_key_material", &wanted.encrypted_key_material)?;
         (wanted.kek_name, wanted.deleted) = (kek_name, false);
-        wanted.algorithm = algorithm(wanted.algorithm)?;
+        wanted.algorithm = check_algorithm(wanted.algorithm)?;
         wanted.version = wanted.version.max(1);
         if i32::try_from(wanted.version).is_err() {
-            // It could not be named in a request that reads it.
+            // Requests that read the version could not name it.
             return Err(refusal::invalid_version(&wanted.version.to_string()));
         }
         let key = (wanted.kek_name.clone(), wanted.subject.clone(), wanted.algorithm.clone());
         self.journal
             .change(context, |state| {
-                kek(state, &wanted.kek_name, false)?;
+                find_kek(state, &wanted.kek_name, false)?;
                 match state.deks.get(&key).and_then(|versions| versions.get(&wanted.version)) {
                     Some(known) if known.deleted => return Err(soft_deleted(&wanted.subject)),
                     Some(known) if known.encrypted_key_material == wanted.encrypted_key_material => return Ok((Vec::new(), known.clone())),
@@ -197,17 +197,17 @@ impl SchemaRegistry {
                     None => {}
                 }
                 let dek = Dek { update_time: Some(time::timestamp(time::now())), ..wanted.clone() };
-                Ok((vec![store(Change::StoreDek(dek.clone()))], dek))
+                Ok((vec![operation(Change::StoreDek(dek.clone()))], dek))
             })
             .await
     }
 
     pub(super) async fn delete_dek(self: &Arc<Self>, context: &Context, request: DeleteDekRequest) -> Result<(), Error> {
         let DeleteDekRequest { kek_name, subject, version, algorithm, permanent } = request;
-        let key = (kek_name, subject, self::algorithm(algorithm)?);
+        let key = (kek_name, subject, check_algorithm(algorithm)?);
         self.journal
             .change(context, |state| {
-                let mut chosen = self::chosen(state, &key, &version)?;
+                let mut chosen = choose_versions(state, &key, &version)?;
                 if !permanent {
                     chosen.retain(|dek| !dek.deleted);
                     if chosen.is_empty() {
@@ -220,9 +220,9 @@ impl SchemaRegistry {
                 let change = |dek: &Dek| {
                     if permanent {
                         let (kek_name, subject, algorithm) = key.clone();
-                        return store(Change::RemoveDek(RemoveDek { kek_name, subject, algorithm, version: dek.version }));
+                        return operation(Change::RemoveDek(RemoveDek { kek_name, subject, algorithm, version: dek.version }));
                     }
-                    store(Change::StoreDek(Dek { deleted: true, ..dek.clone() }))
+                    operation(Change::StoreDek(Dek { deleted: true, ..dek.clone() }))
                 };
                 Ok((chosen.into_iter().map(change).collect(), ()))
             })
@@ -231,50 +231,51 @@ impl SchemaRegistry {
 
     pub(super) async fn undelete_dek(self: &Arc<Self>, context: &Context, request: UndeleteDekRequest) -> Result<(), Error> {
         let UndeleteDekRequest { kek_name, subject, version, algorithm } = request;
-        let key = (kek_name, subject, self::algorithm(algorithm)?);
+        let key = (kek_name, subject, check_algorithm(algorithm)?);
         self.journal
             .change(context, |state| {
-                kek(state, &key.0, false)?;
-                let chosen = chosen(state, &key, &version)?;
+                find_kek(state, &key.0, false)?;
+                let chosen = choose_versions(state, &key, &version)?;
                 let deleted = chosen.into_iter().filter(|dek| dek.deleted);
-                Ok((deleted.map(|dek| store(Change::StoreDek(Dek { deleted: false, ..dek.clone() }))).collect(), ()))
+                Ok((deleted.map(|dek| operation(Change::StoreDek(Dek { deleted: false, ..dek.clone() }))).collect(), ()))
             })
             .await
     }
 }
 
-fn kek<'a>(state: &'a State, name: &str, deleted: bool) -> Result<&'a Kek, Error> {
+fn find_kek<'a>(state: &'a State, name: &str, deleted: bool) -> Result<&'a Kek, Error> {
     state.keks.get(name).filter(|kek| deleted || !kek.deleted).ok_or_else(|| not_found(name))
 }
 
-fn deks<'a>(state: &'a State, key: &DekKey) -> impl Iterator<Item = &'a Dek> + use<'a> {
+fn find_deks<'a>(state: &'a State, key: &DekKey) -> impl Iterator<Item = &'a Dek> + use<'a> {
     state.deks.get(key).into_iter().flat_map(|versions| versions.values())
 }
 
-/// The version that is meant, or all of them, be they deleted; there is at least one.
-fn chosen<'a>(state: &'a State, key: &DekKey, version: &str) -> Result<Vec<&'a Dek>, Error> {
-    let all = deks(state, key);
+/// Returns the requested version, or all versions, including deleted ones. Fails if there is none.
+fn choose_versions<'a>(state: &'a State, key: &DekKey, version: &str) -> Result<Vec<&'a Dek>, Error> {
+    let all = find_deks(state, key);
     let chosen: Vec<_> = match version {
         "" => all.collect(),
-        text => match read::version(text)? {
-            Number::Latest => all.last().into_iter().collect(),
-            Number::Of(number) => all.filter(|dek| dek.version == number).collect(),
+        text => match read::parse_version(text)? {
+            VersionNumber::Latest => all.last().into_iter().collect(),
+            VersionNumber::Exact(number) => all.filter(|dek| dek.version == number).collect(),
         },
     };
     if chosen.is_empty() { Err(not_found(&key.1)) } else { Ok(chosen) }
 }
 
-fn algorithm(name: String) -> Result<String, Error> {
+fn check_algorithm(name: String) -> Result<String, Error> {
     if name.is_empty() {
         return Ok(DEFAULT_ALGORITHM.to_owned());
     }
     if ALGORITHMS.contains(&&*name) {
         return Ok(name);
     }
-    Err(Error::invalid("algorithm", format!("{name:?} is unknown; there is {}", ALGORITHMS.join(", "))).with_reason("INVALID_KEY"))
+    Err(Error::invalid("algorithm", format!("{name:?} is unknown; the algorithms are {}", ALGORITHMS.join(", ")))
+        .with_reason("INVALID_KEY"))
 }
 
-fn text(field: &str, text: &str) -> Result<(), Error> {
+fn check_text(field: &str, text: &str) -> Result<(), Error> {
     if text.is_empty() || text.len() > MAX_TEXT_BYTES || text.chars().any(char::is_control) {
         return Err(
             Error::invalid(field, format!("takes 1 to {MAX_TEXT_BYTES} bytes, without control characters")).with_reason("INVALID_KEY")
@@ -283,7 +284,7 @@ fn text(field: &str, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn store(change: Change) -> Operation {
+fn operation(change: Change) -> Operation {
     Operation { change: Some(change) }
 }
 

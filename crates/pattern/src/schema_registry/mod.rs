@@ -1,7 +1,7 @@
 //! SchemaRegistry: versioned schemas under subjects, over the slot `storage`.
 //!
-//! [`journal`] agrees with other gateways on what was done, [`state`] is what that comes to, and the rest reads it and plans changes
-//! of it. What schemas mean is [`crate::schema`]'s business.
+//! [`journal`] is the log of changes that all gateways share. [`state`] is the result of these changes, in memory. The other modules
+//! read the state and plan changes. Everything about the formats of schemas is in the crate `prism_schema`.
 
 mod association;
 mod candidate;
@@ -40,10 +40,10 @@ use prost::Message as _;
 
 use self::{
     journal::{Journal, Sizes},
-    reference::Material,
-    state::Stored,
-    store::{Store, Swap},
-    subject::Name,
+    reference::SchemaMaterial,
+    state::StoredSchema,
+    store::{AtomicWrite, Store},
+    subject::SubjectName,
 };
 use super::{Facts, Pattern, Slots, capabilities, required};
 use prism_call::{
@@ -60,51 +60,51 @@ pub const PATTERN: Pattern = Pattern {
     name: "schema-registry",
     version: "v1",
     service: "prism.patterns.schema_registry.v1.SchemaRegistryService",
-    build: Registry::build,
+    build: SchemaRegistryHandler::build,
 };
 
-/// Longest text of a schema; the backend's and the namespace's limits may be tighter.
+/// Longest text of a schema, in bytes. The limits of the backend and the namespace may be lower.
 const MAX_SCHEMA_BYTES: u64 = 1 << 20;
-/// What an entry of the journal may have beside the text of a schema.
+/// Bytes that an entry of the journal may have beside the text of a schema.
 const ENTRY_BYTES: u64 = 64 << 10;
-/// Schemas that are kept ready to be compared.
+/// Number of parsed schemas in the cache.
 const PARSED_SCHEMAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
-/// What clients ask most: its answer is kept encoded beside the schema, so it is told before anything is decoded into a message and encoded
-/// again. What is not told there goes the way of all RPCs.
+/// The RPC that clients call most. Its reply is cached in its encoded form, so it is sent without building a message. Requests that
+/// the cache can't answer are dispatched like all other RPCs.
 const BY_ID: &str = "GetSchemaById";
 /// Operations in the transaction that appends to the journal: the entry before, and the head.
 const TRANSACTION_OPERATIONS: u32 = 2;
-/// Queues of registrations; subjects share them by their hash.
+/// Number of registration queues. Subjects share them by their hash.
 const QUEUES: usize = 64;
 
 /// The handler of one namespace.
-struct Registry {
+struct SchemaRegistryHandler {
     registry: Arc<SchemaRegistry>,
 }
 
-/// Schemas that are ready to be compared, by context and id, each with what it was read from: an id may lead to something else
-/// after a deletion for good.
-type Parsed = LruCache<(Arc<str>, u32), (Arc<Stored>, Arc<Schema>)>;
+/// Parsed schemas by context and id, each with the stored schema that it was parsed from: after a permanent deletion, an id may
+/// refer to another schema.
+type Parsed = LruCache<(Arc<str>, u32), (Arc<StoredSchema>, Arc<Schema>)>;
 
 /// The pattern in one namespace.
 struct SchemaRegistry {
     journal: Arc<Journal>,
     parsed: Mutex<Parsed>,
-    /// Where those queue who register under the same subject, and were too late before.
+    /// Registrations wait here for others of the same subject, after their first attempt failed.
     queues: [tokio::sync::Mutex<()>; QUEUES],
     max_schema_bytes: usize,
-    /// The answer of GetCapabilities: nothing in it changes while the namespace is there.
+    /// The answer of GetCapabilities. It does not change while the namespace exists.
     capabilities: Capabilities,
 }
 
-impl Registry {
+impl SchemaRegistryHandler {
     fn build(slots: &mut Slots, facts: &Facts) -> Result<Arc<dyn Handler>, Error> {
         let slot = slots.required("storage")?;
         let basic = required(&slot, "keyvalue_basic", slot.interfaces.keyvalue_basic.clone())?;
         let scan = required(&slot, "keyvalue_scan", slot.interfaces.keyvalue_scan.clone())?;
         let swap = match (slot.interfaces.keyvalue_transactional.clone(), slot.interfaces.keyvalue_cas.clone()) {
-            (Some(interface), _) => Swap::Transactional(interface),
-            (None, cas) => Swap::Cas(required(&slot, "keyvalue_cas (or keyvalue_transactional)", cas)?),
+            (Some(interface), _) => AtomicWrite::Transactional(interface),
+            (None, cas) => AtomicWrite::Cas(required(&slot, "keyvalue_cas (or keyvalue_transactional)", cas)?),
         };
         let most = MAX_SCHEMA_BYTES.min(facts.limits.max_message_bytes as u64).min(slot.limits.max_value_bytes.saturating_sub(ENTRY_BYTES));
         let registry = SchemaRegistry {
@@ -119,8 +119,8 @@ impl Registry {
 }
 
 impl SchemaRegistry {
-    /// A registered schema, ready to be compared.
-    fn parsed(&self, material: &Material) -> Result<Arc<Schema>, Error> {
+    /// Returns a registered schema in its parsed form, from the cache or parsed now.
+    fn parsed(&self, material: &SchemaMaterial) -> Result<Arc<Schema>, Error> {
         let key = (material.context.clone(), material.schema.id);
         let stored = &material.schema;
         if let Some((of, known)) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
@@ -129,35 +129,35 @@ impl SchemaRegistry {
             return Ok(known.clone());
         }
         let parsed = Schema::parse(stored.format, &stored.text, &material.dependencies)
-            .map_err(|error| Error::internal(format!("the schema with the id {} can't be read any more: {}", stored.id, error.message)))?;
+            .map_err(|error| Error::internal(format!("the schema with the id {} can no longer be parsed: {}", stored.id, error.message)))?;
         let parsed = Arc::new(parsed);
         self.parsed.lock().unwrap_or_else(PoisonError::into_inner).put(key, (stored.clone(), parsed.clone()));
         Ok(parsed)
     }
 
-    /// Those who were too late for a subject don't get into each other's way again.
-    fn queue(&self, name: &Name) -> &tokio::sync::Mutex<()> {
+    /// Returns the queue for retries of registrations of a subject.
+    fn queue(&self, name: &SubjectName) -> &tokio::sync::Mutex<()> {
         let mut hash = DefaultHasher::new();
         name.hash(&mut hash);
-        // A remainder is always one of the places.
-        let place = usize::try_from(hash.finish() % QUEUES as u64).unwrap_or_default();
-        &self.queues[place]
+        // The remainder is always a valid index.
+        let index = usize::try_from(hash.finish() % QUEUES as u64).unwrap_or_default();
+        &self.queues[index]
     }
 }
 
-/// Work that takes its time, away from the threads that serve calls.
-async fn heavy<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(format!("a schema could not be worked on: {error}")))?
+/// Runs work that takes long on a thread that does not serve calls.
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(format!("the work on a schema failed: {error}")))?
 }
 
 #[async_trait]
-impl Handler for Registry {
+impl Handler for SchemaRegistryHandler {
     async fn handle(&self, context: &Context, method: &Method, input: Input) -> Result<Reply, Error> {
         if method.name == BY_ID
             && let Input::One(message) = &input
-            && let Some(told) = self.registry.known_by_id(context, &GetSchemaByIdRequest::decode(message.clone())?).await
+            && let Some(reply) = self.registry.known_reply_by_id(context, &GetSchemaByIdRequest::decode(message.clone())?).await
         {
-            return Ok(Output::One(told).into());
+            return Ok(Output::One(reply).into());
         }
         Ok(dispatch_schema_registry(self, context, &method.name, input).await?.into())
     }

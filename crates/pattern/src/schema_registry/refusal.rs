@@ -1,19 +1,19 @@
-//! The errors of the pattern: one place for reasons and sentences.
+//! The errors of the pattern, with their reasons and messages.
 
-use super::subject::Name;
+use super::subject::SubjectName;
 use prism_call::{Code, Error};
 
-pub(super) fn subject_not_found(name: &Name) -> Error {
+pub(super) fn subject_not_found(name: &SubjectName) -> Error {
     Error::new(Code::NotFound, "SUBJECT_NOT_FOUND", format!("Subject '{name}' not found.")).with("subject", name.to_string())
 }
 
-pub(super) fn version_not_found(name: &Name, version: &str) -> Error {
+pub(super) fn version_not_found(name: &SubjectName, version: &str) -> Error {
     Error::new(Code::NotFound, "VERSION_NOT_FOUND", format!("Version {version} not found."))
         .with("subject", name.to_string())
         .with("version", version)
 }
 
-/// By a text, a GUID or metadata.
+/// For a search by text, GUID or metadata.
 pub(super) fn schema_not_found() -> Error {
     Error::new(Code::NotFound, "SCHEMA_NOT_FOUND", "Schema not found")
 }
@@ -22,38 +22,38 @@ pub(super) fn id_not_found(id: u32) -> Error {
     Error::new(Code::NotFound, "SCHEMA_NOT_FOUND", format!("Schema {id} not found")).with("id", id.to_string())
 }
 
-pub(super) fn subject_soft_deleted(name: &Name) -> Error {
+pub(super) fn subject_soft_deleted(name: &SubjectName) -> Error {
     let message = format!("Subject '{name}' is softly deleted already; it can only be deleted permanently");
     Error::new(Code::NotFound, "SUBJECT_SOFT_DELETED", message).with("subject", name.to_string())
 }
 
-pub(super) fn subject_not_soft_deleted(name: &Name) -> Error {
+pub(super) fn subject_not_soft_deleted(name: &SubjectName) -> Error {
     let message = format!("Subject '{name}' is not softly deleted; delete it softly before deleting it permanently");
     Error::new(Code::NotFound, "SUBJECT_NOT_SOFT_DELETED", message).with("subject", name.to_string())
 }
 
-pub(super) fn version_soft_deleted(name: &Name, version: u32) -> Error {
+pub(super) fn version_soft_deleted(name: &SubjectName, version: u32) -> Error {
     let message = format!("Version {version} of subject '{name}' is softly deleted already; it can only be deleted permanently");
     Error::new(Code::NotFound, "VERSION_SOFT_DELETED", message).with("subject", name.to_string()).with("version", version.to_string())
 }
 
-pub(super) fn version_not_soft_deleted(name: &Name, version: u32) -> Error {
+pub(super) fn version_not_soft_deleted(name: &SubjectName, version: u32) -> Error {
     let message = format!("Version {version} of subject '{name}' is not softly deleted; delete it softly before deleting it permanently");
     Error::new(Code::NotFound, "VERSION_NOT_SOFT_DELETED", message).with("subject", name.to_string()).with("version", version.to_string())
 }
 
-pub(super) fn reference_exists(name: &Name, version: u32) -> Error {
+pub(super) fn reference_exists(name: &SubjectName, version: u32) -> Error {
     let message =
         format!("One or more references exist to the schema of subject '{name}', version {version}; delete what refers to it first");
     Error::new(Code::FailedPrecondition, "REFERENCE_EXISTS", message).with("subject", name.to_string()).with("version", version.to_string())
 }
 
-pub(super) fn config_not_found(name: &Name) -> Error {
+pub(super) fn config_not_found(name: &SubjectName) -> Error {
     let message = format!("Subject '{name}' has no configuration of its own");
     Error::new(Code::NotFound, "SUBJECT_CONFIG_NOT_FOUND", message).with("subject", name.to_string())
 }
 
-pub(super) fn mode_not_found(name: &Name) -> Error {
+pub(super) fn mode_not_found(name: &SubjectName) -> Error {
     let message = format!("Subject '{name}' has no mode of its own");
     Error::new(Code::NotFound, "SUBJECT_MODE_NOT_FOUND", message).with("subject", name.to_string())
 }
@@ -67,7 +67,7 @@ pub(super) fn invalid_schema(field: &str, why: impl Into<String>) -> Error {
     Error::new(Code::InvalidArgument, "INVALID_SCHEMA", format!("Invalid schema: {why}")).with_violation(field, why)
 }
 
-/// `kind` is what was asked for, `sr_field` say, or a part of any kind.
+/// `kind` is the requested kind of entity, as `sr_field`, or `part` for any kind.
 pub(super) fn entity_not_found(field: &str, kind: &str, path: &str) -> Error {
     let why = format!("the schema has no {kind} '{path}'");
     Error::new(Code::InvalidArgument, "ENTITY_NOT_FOUND", format!("Tags can't be changed: {why}"))
@@ -81,7 +81,7 @@ pub(super) fn invalid_version(version: &str) -> Error {
     Error::new(Code::InvalidArgument, "INVALID_VERSION", message).with_violation("version", allowed).with("version", version)
 }
 
-/// Too many attempts, since the subject changed each time.
+/// For a registration with too many attempts, since the subject changed during each.
 pub(super) fn contention() -> Error {
     Error::new(Code::Aborted, "CONTENTION", "others changed the subject each time before this change could be made; try again")
 }

@@ -1,4 +1,4 @@
-//! Registration: the next version of a subject, an id for what is new.
+//! Registration of schemas: a new version of a subject, and an id for a new schema.
 
 use std::{
     sync::Arc,
@@ -7,14 +7,13 @@ use std::{
 
 use super::{
     SchemaRegistry,
-    candidate::{Basis, Candidate, complete},
+    candidate::{Basis, Candidate, add_defaults},
     compatibility::Trial,
-    heavy,
     inline::Tagging,
-    read::{registered, shaped},
-    refusal,
-    state::{State, Stored, Version},
-    subject::Name,
+    read::{describe_registered, render_in_format},
+    refusal, run_blocking,
+    state::{State, StoredSchema, Version},
+    subject::SubjectName,
 };
 use prism_call::{
     Code, Context, Error,
@@ -24,22 +23,22 @@ use prism_call::{
     },
 };
 
-/// How often a registration is begun anew because the subject changed meanwhile.
+/// Greatest number of attempts for one registration, if the subject changes during each.
 const MAX_ATTEMPTS: usize = 50;
-/// Greatest version and id, so that they fit in what clients keep them in.
+/// Greatest version and id: clients keep them as signed 32-bit numbers.
 const MAX_NUMBER: u32 = i32::MAX as u32;
 
-/// What a registration comes to.
+/// The outcome of an attempt to register.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Done(Box<RegisteredSchema>),
-    /// The subject isn't any more what the schema was judged on.
-    Again,
+    /// The subject changed after the schema was checked.
+    Retry,
 }
 
-/// What is to be registered, and as what.
-pub(super) struct Wanted {
-    pub name: Name,
+/// The parameters of a registration.
+pub(super) struct Registration {
+    pub name: SubjectName,
     /// 0: the next one.
     pub id: u32,
     /// 0: the next one.
@@ -62,18 +61,19 @@ impl SchemaRegistry {
             tags_to_remove,
             propagate_tags,
         } = request;
-        let name = Name::subject(&space, &subject)?;
+        let name = SubjectName::subject(&space, &subject)?;
         let tagging = Tagging::new(&tags_to_add, &tags_to_remove, propagate_tags)?;
-        let wanted = Arc::new(Wanted { name, id: number(id), version: number(version), normalize, tagging });
+        let registration =
+            Arc::new(Registration { name, id: positive_or_zero(id), version: positive_or_zero(version), normalize, tagging });
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
         let mut turn = None;
         for _ in 0..MAX_ATTEMPTS {
-            let ground = self.journal.now(context, |state| gather(state, &wanted.name, &schema)).await??;
-            if let Outcome::Done(done) = self.attempt(context, &wanted, &schema, ground).await? {
-                return self.shape(*done, &format);
+            let ground = self.journal.read_fresh(context, |state| gather(state, &registration.name, &schema)).await??;
+            if let Outcome::Done(done) = self.attempt(context, &registration, &schema, ground).await? {
+                return self.apply_format(*done, &format);
             }
             if turn.is_none() {
-                turn = Some(self.queue(&wanted.name).lock().await);
+                turn = Some(self.queue(&registration.name).lock().await);
             }
         }
         Err(refusal::contention())
@@ -82,66 +82,66 @@ impl SchemaRegistry {
     pub(super) async fn attempt(
         self: &Arc<Self>,
         context: &Context,
-        wanted: &Arc<Wanted>,
+        registration: &Arc<Registration>,
         request: &Schema,
         (basis, trial): (Arc<Basis>, Trial),
     ) -> Result<Outcome, Error> {
-        let name = &wanted.name;
+        let name = &registration.name;
         let importing = basis.mode == "IMPORT";
-        let (registry, on, schema, what) = (self.clone(), basis.clone(), request.clone(), wanted.clone());
-        let candidate = heavy(move || registry.candidate(&on, schema, &what.tagging, what.normalize)).await?;
-        if !importing && wanted.id == 0 && !basis.adds() {
-            // The common case: it is there.
-            let plain = self.journal.look(|state| same(state, name, &candidate, false));
+        let (registry, on, schema, what) = (self.clone(), basis.clone(), request.clone(), registration.clone());
+        let candidate = run_blocking(move || registry.candidate(&on, schema, &what.tagging, what.normalize)).await?;
+        if !importing && registration.id == 0 && !basis.adds_to_schemas() {
+            // The common case: the schema is already registered.
+            let plain = self.journal.read_known(|state| find_registered(state, name, &candidate, false));
             if let Some(found) = plain {
                 return Ok(Outcome::Done(Box::new(found)));
             }
         }
         let (registry, on, format) = (self.clone(), basis.clone(), basis.format);
-        let (candidate, verdict) = heavy(move || {
+        let (candidate, verdict) = run_blocking(move || {
             let mut candidate = candidate;
             if importing {
                 return Ok((candidate, None));
             }
-            complete(&mut candidate, &on);
-            let verdict = registry.judge(&trial, &candidate.parsed, candidate.metadata.as_ref())?;
+            add_defaults(&mut candidate, &on);
+            let verdict = registry.find_incompatibility(&trial, &candidate.parsed, candidate.metadata.as_ref())?;
             Ok((candidate, verdict))
         })
         .await?;
         let guid = candidate.guid();
-        let schema = candidate.schema(format);
+        let schema = candidate.into_schema(format);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
         self.journal
             .change(context, |state| {
-                if !Basis::gather(state, name, request)?.holds(&basis) {
-                    return Ok((Vec::new(), Outcome::Again));
+                if !Basis::gather(state, name, request)?.is_unchanged(&basis) {
+                    return Ok((Vec::new(), Outcome::Retry));
                 }
-                super::setting::writable(state, name)?;
+                super::setting::check_writable(state, name)?;
                 let space = state.space(&name.context);
                 let known = space.and_then(|space| space.id_of(&guid));
                 let versions = &basis.versions;
-                // What was imported may have come in with several ids.
+                // An imported schema may have several ids.
                 let is = |id: u32| known.is_some() && space.and_then(|space| space.schema(id)).is_some_and(|stored| stored.guid == guid);
                 if let Some(&(version, one)) = versions.iter().rev().find(|(_, one)| !one.deleted && is(one.id)) {
-                    if wanted.id != 0 && wanted.id != one.id {
-                        return Err(other_id(one.id, wanted.id));
+                    if registration.id != 0 && registration.id != one.id {
+                        return Err(id_mismatch(one.id, registration.id));
                     }
-                    if !(importing && wanted.version != 0 && wanted.version != version) {
+                    if !(importing && registration.version != 0 && registration.version != version) {
                         let found = space.and_then(|space| space.schema(one.id)).cloned();
                         let found = found.ok_or_else(|| Error::internal("a version without a schema"))?;
-                        return Ok((Vec::new(), Outcome::Done(Box::new(registered(name, version, one, &found)))));
+                        return Ok((Vec::new(), Outcome::Done(Box::new(describe_registered(name, version, one, &found)))));
                     }
                 }
                 if let Some(verdict) = &verdict {
                     return Err(incompatible(name, &verdict.messages).with("version", verdict.version.to_string()));
                 }
                 let next = versions.last().map_or(1, |(version, _)| version + 1);
-                let version = pick_version(wanted, next, importing)?;
+                let version = pick_version(registration, next, importing)?;
                 if versions.iter().any(|(taken, one)| *taken == version && !one.deleted) {
                     let message = format!("Overwrite version {version} is not permitted.");
                     return Err(refusal::not_permitted(message).with("version", version.to_string()));
                 }
-                let (id, is_new) = pick_id(state, wanted, known, importing, &schema)?;
+                let (id, is_new) = pick_id(state, registration, known, importing, &schema)?;
                 if version > MAX_NUMBER || id > MAX_NUMBER {
                     return Err(Error::new(Code::ResourceExhausted, "NUMBERS_EXHAUSTED", "there are no numbers left for versions or ids"));
                 }
@@ -159,21 +159,21 @@ impl SchemaRegistry {
                     register_millis: now,
                 };
                 operations.push(Operation { change: Some(Change::StoreVersion(one)) });
-                let as_kept = Stored::new(id, schema.clone());
+                let as_kept = StoredSchema::new(id, schema.clone());
                 let entry = Version { id, deleted: false, register_millis: now };
-                Ok((operations, Outcome::Done(Box::new(registered(name, version, entry, &as_kept)))))
+                Ok((operations, Outcome::Done(Box::new(describe_registered(name, version, entry, &as_kept)))))
             })
             .await
     }
 
     pub(super) async fn look_up(self: &Arc<Self>, context: &Context, request: LookUpSchemaRequest) -> Result<RegisteredSchema, Error> {
         let LookUpSchemaRequest { context: space, subject, schema, normalize, deleted, format } = request;
-        let name = Name::subject(&space, &subject)?;
+        let name = SubjectName::subject(&space, &subject)?;
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
         let (name, basis) = self
             .journal
-            .now(context, |state| -> Result<_, Error> {
-                let name = super::read::aliased(state, &name);
+            .read_fresh(context, |state| -> Result<_, Error> {
+                let name = super::read::resolve_alias(state, &name);
                 let there = state.subject(&name).is_some_and(|subject| deleted || subject.is_live());
                 if !there {
                     return Err(refusal::subject_not_found(&name));
@@ -183,56 +183,56 @@ impl SchemaRegistry {
             })
             .await??;
         let registry = self.clone();
-        let candidate = heavy(move || registry.candidate(&basis, schema, &Tagging::default(), normalize)).await?;
-        let found = self.journal.look(|state| same(state, &name, &candidate, deleted));
-        self.shape(found.ok_or_else(refusal::schema_not_found)?, &format)
+        let candidate = run_blocking(move || registry.candidate(&basis, schema, &Tagging::default(), normalize)).await?;
+        let found = self.journal.read_known(|state| find_registered(state, &name, &candidate, deleted));
+        self.apply_format(found.ok_or_else(refusal::schema_not_found)?, &format)
     }
 
-    /// With the text in the shape that is wanted.
-    pub(super) fn shape(&self, schema: RegisteredSchema, format: &str) -> Result<RegisteredSchema, Error> {
+    /// Renders the text in the requested format.
+    pub(super) fn apply_format(&self, schema: RegisteredSchema, format: &str) -> Result<RegisteredSchema, Error> {
         if format.is_empty() {
             return Ok(schema);
         }
-        let context = Name::new("", &schema.subject).context;
-        let material = self.journal.look(|state| {
+        let context = SubjectName::new("", &schema.subject).context;
+        let material = self.journal.read_known(|state| {
             let stored = state.space(&context)?.schema(schema.id)?;
-            Some(super::reference::Material::of(state, &context, stored))
+            Some(super::reference::SchemaMaterial::new(state, &context, stored))
         });
         let Some(material) = material.transpose()? else { return Ok(schema) };
-        shaped(&*self.parsed(&material)?, schema, format)
+        render_in_format(&*self.parsed(&material)?, schema, format)
     }
 }
 
-/// What counts for a schema of a subject, and what it is held against.
-pub(super) fn gather(state: &State, name: &Name, request: &Schema) -> Result<(Arc<Basis>, Trial), Error> {
+/// Collects the part of the state that matters for a registration, and the versions to compare with.
+pub(super) fn gather(state: &State, name: &SubjectName, request: &Schema) -> Result<(Arc<Basis>, Trial), Error> {
     let basis = Basis::gather(state, name, request)?;
-    let trial = Trial::next(state, name, &basis.config)?;
+    let trial = Trial::for_next_version(state, name, &basis.config)?;
     Ok((Arc::new(basis), trial))
 }
 
-/// The latest version that has the schema.
-fn same(state: &State, name: &Name, candidate: &Candidate, deleted: bool) -> Option<RegisteredSchema> {
+/// Finds the latest version that has the schema.
+fn find_registered(state: &State, name: &SubjectName, candidate: &Candidate, deleted: bool) -> Option<RegisteredSchema> {
     let (space, subject) = (state.space(&name.context)?, state.subject(name)?);
-    // What is the same in everything counts before what is the same in what the request has.
+    // A schema that is equal in everything is preferred to one that is equal only in what the request has.
     let exact = space.id_of(&candidate.guid());
     let mut versions = subject.list(deleted).rev();
     let found = versions.find(|(_, version)| Some(version.id) == exact);
-    let alike = |(_, version): &(u32, Version)| space.schema(version.id).is_some_and(|stored| candidate.is(stored));
+    let alike = |(_, version): &(u32, Version)| space.schema(version.id).is_some_and(|stored| candidate.matches(stored));
     let (version, one) = found.or_else(|| subject.list(deleted).rev().find(alike))?;
-    Some(registered(name, version, one, space.schema(one.id)?))
+    Some(describe_registered(name, version, one, space.schema(one.id)?))
 }
 
-fn pick_version(wanted: &Wanted, next: u32, importing: bool) -> Result<u32, Error> {
-    if wanted.version == 0 || wanted.version == next || importing {
-        return Ok(if wanted.version == 0 { next } else { wanted.version });
+fn pick_version(registration: &Registration, next: u32, importing: bool) -> Result<u32, Error> {
+    if registration.version == 0 || registration.version == next || importing {
+        return Ok(if registration.version == 0 { next } else { registration.version });
     }
-    let why = format!("the next version of the subject is {next}, not {}; leave it out, or set the mode IMPORT", wanted.version);
+    let why = format!("the next version of the subject is {next}, not {}; leave it out, or set the mode IMPORT", registration.version);
     Err(refusal::invalid_schema("version", why))
 }
 
-/// The id, and whether there is no schema of it yet.
-fn pick_id(state: &State, wanted: &Wanted, known: Option<u32>, importing: bool, schema: &Schema) -> Result<(u32, bool), Error> {
-    let (name, id) = (&wanted.name, wanted.id);
+/// Chooses the id. Returns it, and whether it is new.
+fn pick_id(state: &State, registration: &Registration, known: Option<u32>, importing: bool, schema: &Schema) -> Result<(u32, bool), Error> {
+    let (name, id) = (&registration.name, registration.id);
     let space = state.space(&name.context);
     if id == 0 {
         let next = || space.map_or(0, |space| space.last_id) + 1;
@@ -250,18 +250,18 @@ fn pick_id(state: &State, wanted: &Wanted, known: Option<u32>, importing: bool, 
     }
 }
 
-fn other_id(old: u32, id: u32) -> Error {
+fn id_mismatch(old: u32, id: u32) -> Error {
     let message = format!("Schema already registered with id {old} instead of input id {id}");
     Error::new(Code::AlreadyExists, "ID_MISMATCH", message).with("id", old.to_string())
 }
 
-pub(super) fn incompatible(name: &Name, messages: &[String]) -> Error {
+pub(super) fn incompatible(name: &SubjectName, messages: &[String]) -> Error {
     let details = messages.join(", ");
     let message = format!("Schema being registered is incompatible with an earlier schema for subject \"{name}\", details: [{details}]");
     Error::new(Code::Aborted, "INCOMPATIBLE_SCHEMA", message).with("subject", name.to_string())
 }
 
-/// A number that a client may leave out by a number that is none.
-fn number(number: i32) -> u32 {
+/// Converts an optional number: clients send 0 or a negative number for "not set".
+fn positive_or_zero(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }

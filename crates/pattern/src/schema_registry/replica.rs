@@ -1,4 +1,4 @@
-//! The state in memory, and the place of the journal that it was made from.
+//! The state in memory, and the head of the journal that it was built from.
 
 use std::collections::VecDeque;
 
@@ -8,61 +8,62 @@ use prost::Message as _;
 use super::state::State;
 use prism_call::proto::journal::v1::{Entry, Head, Operation, Snapshot};
 
-/// Entries that a writer who lost the answer knows again.
+/// Number of entries that are remembered. A writer that got no answer looks for its entry among them.
 const REMEMBERED: usize = 256;
 
-/// What is known of `head`.
+/// The value of `head`, with its revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct JournalHead {
     pub revision: u64,
     pub position: u64,
     pub nonce: Bytes,
-    /// The entry, encoded as it will lie under its own key.
+    /// The last entry, encoded as it will be stored under its own key.
     pub entry: Bytes,
     pub snapshot: Snapshot,
 }
 
-impl Place {
-    /// Of what was found.
+impl JournalHead {
+    /// Converts what was read from the storage.
     pub fn new(revision: u64, head: Head, last: &Entry) -> Self {
         let Head { position, entry, snapshot } = head;
         Self { revision, position, nonce: last.nonce.clone(), entry, snapshot: snapshot.unwrap_or_default() }
     }
 
-    /// The value of `head`.
+    /// Encodes the value of `head`.
     pub fn head(&self) -> Bytes {
         let Self { position, entry, snapshot, .. } = self.clone();
         Head { position, entry, snapshot: (snapshot.position > 0).then_some(snapshot) }.encode_to_vec().into()
     }
 }
 
-/// The state, and what it was made from.
+/// The state, and the head that it was built from.
 #[derive(Debug, Default)]
 pub(super) struct Replica {
     pub state: State,
-    pub at: Place,
-    /// How often it was begun anew: what was seen of another line may be of another journal.
-    pub line: u64,
+    pub at: JournalHead,
+    /// Number of times that the state was cleared. Data from another generation may belong to another journal.
+    pub generation: u64,
     /// Nonces of the last entries.
     recent: VecDeque<Bytes>,
 }
 
-/// What a reader found between a place and `head`.
+/// The part of the journal between two heads.
 #[derive(Debug, Default)]
-pub(super) struct Way {
-    /// What a state begins with that is made anew.
+pub(super) struct JournalSegment {
+    /// The operations of a snapshot, if the state is built from scratch.
     pub base: Option<Vec<Operation>>,
-    /// The entries behind that, or behind the place: nonce and operations.
+    /// The entries after the snapshot or after the first head: nonce and operations.
     pub entries: Vec<(Bytes, Vec<Operation>)>,
 }
 
 impl Replica {
-    /// Goes to what was found when it was at `from`. `false`: it has gone elsewhere meanwhile, so that has to be found anew.
+    /// Applies a segment that was read when the state was at `from`. Returns `false` if the state has moved elsewhere; then the segment
+    /// must be read again.
     ///
-    /// Only this gateway's own appends may have led it elsewhere, and they follow what was there. So it is on the way, or has
-    /// passed its end.
-    pub fn follow(&mut self, from: &Place, way: Way, to: Place) -> bool {
-        let Way { base, mut entries } = way;
+    /// Only the gateway's own appends can have moved the state, and these continue the journal. So the state is within the segment, or
+    /// after its end.
+    pub fn advance(&mut self, from: &JournalHead, segment: JournalSegment, to: JournalHead) -> bool {
+        let JournalSegment { base, mut entries } = segment;
         if self.at != *from {
             if base.is_some() {
                 return false;
@@ -77,27 +78,27 @@ impl Replica {
         }
         if let Some(operations) = base {
             self.clear();
-            self.repeat(operations);
+            self.apply(operations);
         }
         for (nonce, operations) in entries {
-            self.repeat(operations);
+            self.apply(operations);
             self.remember(nonce);
         }
         self.at = to;
         true
     }
 
-    /// Everything is gone.
+    /// Clears the state.
     pub fn clear(&mut self) {
-        *self = Self { line: self.line + 1, ..Self::default() };
+        *self = Self { generation: self.generation + 1, ..Self::default() };
     }
 
-    /// Whether an entry is among the last that were repeated.
-    pub fn has(&self, nonce: &Bytes) -> bool {
+    /// Whether an entry is among the last that were applied.
+    pub fn has_applied(&self, nonce: &Bytes) -> bool {
         self.recent.contains(nonce)
     }
 
-    fn repeat(&mut self, operations: Vec<Operation>) {
+    fn apply(&mut self, operations: Vec<Operation>) {
         for operation in operations {
             self.state.apply(operation);
         }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures::stream;
 
-use super::Registry;
+use super::SchemaRegistryHandler;
 use prism_call::{
     Context, Error, Messages,
     proto::patterns::schema_registry::v1::{
@@ -28,7 +28,7 @@ use prism_call::{
 use prism_schema::SchemaFormat;
 
 #[async_trait]
-impl Service for Registry {
+impl Service for SchemaRegistryHandler {
     async fn get_capabilities(&self, _: &Context, _: GetCapabilitiesRequest) -> Result<GetCapabilitiesResponse, Error> {
         Ok(GetCapabilitiesResponse { capabilities: Some(self.registry.capabilities.clone()) })
     }

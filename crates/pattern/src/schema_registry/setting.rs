@@ -1,9 +1,9 @@
-//! What holds for a subject: configuration and mode, from the narrowest to the widest.
+//! Configuration and mode of subjects, contexts and the registry. The narrowest setting takes precedence.
 
 use super::{
     refusal,
-    state::{Settings, State},
-    subject::Name,
+    state::{ScopeSettings, State},
+    subject::SubjectName,
 };
 use prism_call::{
     Error,
@@ -15,19 +15,19 @@ pub(super) const DEFAULT_LEVEL: &str = "BACKWARD";
 pub(super) const DEFAULT_MODE: &str = "READWRITE";
 const MODES: &[&str] = &["READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT", "FORWARD"];
 
-/// Which versions a schema is held against, and which way round.
+/// The versions that a schema is compared with, and in which direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Level {
-    /// Whether new readers read what old writers wrote.
+pub(super) struct CompatibilityLevel {
+    /// Whether new readers must be able to read what old writers wrote.
     pub backward: bool,
-    /// Whether old readers read what new writers write.
+    /// Whether old readers must be able to read what new writers write.
     pub forward: bool,
-    /// Whether with all earlier versions, not just the latest.
+    /// Whether all earlier versions are compared, not only the latest.
     pub transitive: bool,
 }
 
-impl Level {
-    /// By its name, in either case.
+impl CompatibilityLevel {
+    /// Parses the name of a level, in either case.
     pub fn parse(name: &str) -> Option<Self> {
         let level = |backward, forward, transitive| Some(Self { backward, forward, transitive });
         match &*name.to_ascii_uppercase() {
@@ -47,30 +47,30 @@ impl Level {
     }
 }
 
-/// The level that a configuration says, or the default one.
-pub(super) fn level(config: &Config) -> (String, Level) {
+/// Returns the level of a configuration, or the default level.
+pub(super) fn compatibility_level(config: &Config) -> (String, CompatibilityLevel) {
     let name = config.compatibility_level.as_deref().unwrap_or(DEFAULT_LEVEL);
-    let level = Level::parse(name).unwrap_or(Level { backward: true, forward: false, transitive: false });
+    let level = CompatibilityLevel::parse(name).unwrap_or(CompatibilityLevel { backward: true, forward: false, transitive: false });
     (name.to_owned(), level)
 }
 
-pub(super) fn policy(config: &Config) -> CompatibilityPolicy {
+pub(super) fn compatibility_policy(config: &Config) -> CompatibilityPolicy {
     if config.compatibility_policy.as_deref() == Some("LENIENT") { CompatibilityPolicy::Lenient } else { CompatibilityPolicy::Strict }
 }
 
-/// What holds for a subject or a context: each field from the narrowest that sets it.
-pub(super) fn effective(state: &State, name: &Name) -> Config {
+/// Returns the effective configuration of a subject or a context: each field comes from the narrowest scope that sets it.
+pub(super) fn effective_config(state: &State, name: &SubjectName) -> Config {
     let mut config = state.inherited(name).filter_map(|settings| settings.config.as_deref()).fold(Config::default(), inherit);
-    // An alias is a subject's own.
+    // An alias is never inherited.
     config.alias = own(state, name).and_then(|settings| settings.config.as_ref()?.alias.clone());
     config
 }
 
-fn own<'a>(state: &'a State, name: &Name) -> Option<&'a Settings> {
+fn own<'a>(state: &'a State, name: &SubjectName) -> Option<&'a ScopeSettings> {
     state.settings(name)
 }
 
-/// The fields of the wider one where the narrower one has none.
+/// Fills fields that the narrower configuration does not set from the wider one.
 fn inherit(narrow: Config, wide: &Config) -> Config {
     let Config {
         alias,
@@ -98,7 +98,7 @@ fn inherit(narrow: Config, wide: &Config) -> Config {
     }
 }
 
-/// A change of what is set: what it sets, and of the rest what was there.
+/// Applies a change to a configuration: fields that the change does not set keep their values.
 pub(super) fn merge(before: Config, change: Config, unset: &[String]) -> Result<Config, Error> {
     let mut config = Config {
         alias: change.alias.or(before.alias),
@@ -130,10 +130,10 @@ pub(super) fn merge(before: Config, change: Config, unset: &[String]) -> Result<
     Ok(config)
 }
 
-/// A configuration that a request brings: names in upper case, and none that isn't known.
-pub(super) fn checked(mut config: Config) -> Result<Config, Error> {
+/// Checks the configuration in a request, and converts names to upper case.
+pub(super) fn check_config(mut config: Config) -> Result<Config, Error> {
     if let Some(level) = &mut config.compatibility_level {
-        if Level::parse(level).is_none() {
+        if CompatibilityLevel::parse(level).is_none() {
             let valid = "Valid values are none, backward, forward, full, backward_transitive, forward_transitive, and full_transitive";
             return Err(Error::invalid("config.compatibility_level", format!("{level:?} is unknown. {valid}"))
                 .with_reason("INVALID_COMPATIBILITY_LEVEL"));
@@ -150,7 +150,7 @@ pub(super) fn checked(mut config: Config) -> Result<Config, Error> {
             .with_reason("INVALID_COMPATIBILITY_POLICY"));
         }
     }
-    // An empty text takes the setting away.
+    // An empty text removes the setting.
     for text in [&mut config.alias, &mut config.compatibility_group] {
         if text.as_deref() == Some("") {
             *text = None;
@@ -158,24 +158,24 @@ pub(super) fn checked(mut config: Config) -> Result<Config, Error> {
     }
     for (field, rules) in [("default_rule_set", &config.default_rule_set), ("override_rule_set", &config.override_rule_set)] {
         if let Some(rules) = rules {
-            super::rule::check(&format!("config.{field}"), rules)?;
+            super::rule::check_rule_set(&format!("config.{field}"), rules)?;
         }
     }
     Ok(config)
 }
 
-/// The mode that holds.
-pub(super) fn mode<'a>(state: &'a State, name: &Name) -> &'a str {
+/// Returns the effective mode of a subject or a context.
+pub(super) fn effective_mode<'a>(state: &'a State, name: &SubjectName) -> &'a str {
     let modes: Vec<_> = state.inherited(name).filter_map(|settings| settings.mode.as_deref()).collect();
-    // What holds for everything may be set above all that is narrower.
+    // READONLY_OVERRIDE of the whole registry takes precedence over narrower modes.
     match modes.last() {
         Some(&"READONLY_OVERRIDE") => "READONLY_OVERRIDE",
         _ => modes.first().copied().unwrap_or(DEFAULT_MODE),
     }
 }
 
-/// A mode that a request brings.
-pub(super) fn checked_mode(mode: &str) -> Result<String, Error> {
+/// Parses the mode in a request.
+pub(super) fn parse_mode(mode: &str) -> Result<String, Error> {
     let name = mode.to_ascii_uppercase();
     if MODES.contains(&&*name) {
         return Ok(name);
@@ -184,9 +184,9 @@ pub(super) fn checked_mode(mode: &str) -> Result<String, Error> {
     Err(Error::invalid("mode", format!("{mode:?} is unknown. {valid}")).with_reason("INVALID_MODE"))
 }
 
-/// Refuses to change schemas where they can only be read.
-pub(super) fn writable(state: &State, name: &Name) -> Result<(), Error> {
-    match mode(state, name) {
+/// Checks that the mode allows changes of schemas.
+pub(super) fn check_writable(state: &State, name: &SubjectName) -> Result<(), Error> {
+    match effective_mode(state, name) {
         "READONLY" | "READONLY_OVERRIDE" | "FORWARD" => {
             Err(refusal::not_permitted(format!("Subject {name} is in read-only mode")).with("subject", name.to_string()))
         }
@@ -194,7 +194,7 @@ pub(super) fn writable(state: &State, name: &Name) -> Result<(), Error> {
     }
 }
 
-/// Both, the second before the first.
+/// Merges metadata. Values of the second take precedence.
 pub(super) fn merge_metadata(first: Option<Metadata>, second: Option<Metadata>) -> Option<Metadata> {
     let (Some(mut merged), Some(second)) = (first.clone(), second.clone()) else { return second.or(first) };
     merged.tags.extend(second.tags);
@@ -207,7 +207,7 @@ pub(super) fn merge_metadata(first: Option<Metadata>, second: Option<Metadata>) 
     Some(merged)
 }
 
-/// Both; rules of the second take the place of those of the same name.
+/// Merges rule sets. Rules of the second replace rules with the same name.
 pub(super) fn merge_rules(first: Option<RuleSet>, second: Option<RuleSet>) -> Option<RuleSet> {
     let (Some(mut merged), Some(second)) = (first.clone(), second.clone()) else { return second.or(first) };
     let join = |first: &mut Vec<Rule>, second: Vec<Rule>| {

@@ -1,13 +1,13 @@
-//! A state as the operations that make it.
+//! Snapshots: a state as the operations that create it.
 
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::state::{Settings, Space, State};
+use super::state::{ContextState, ScopeSettings, State};
 use prism_call::proto::journal::v1::{CountIds, Operation, Part, StoreConfig, StoreMode, StoreSchema, StoreVersion, operation::Change};
 
-/// The state in parts of at most so many bytes, unless a single operation has more.
-pub(super) fn parts(state: &State, part_bytes: usize) -> Vec<Bytes> {
+/// Encodes the state in parts of at most `part_bytes` bytes, unless a single operation is larger.
+pub(super) fn encode_parts(state: &State, part_bytes: usize) -> Vec<Bytes> {
     let mut parts = Vec::new();
     let (mut part, mut size) = (Part::default(), 0);
     for operation in operations(state) {
@@ -23,16 +23,16 @@ pub(super) fn parts(state: &State, part_bytes: usize) -> Vec<Bytes> {
     parts
 }
 
-/// The operations that make the state from nothing, in an order in which they can be repeated.
+/// Returns the operations that create the state from an empty one, in the order in which they must be applied.
 pub(super) fn operations(state: &State) -> impl Iterator<Item = Operation> + '_ {
-    let contexts = state.contexts.iter().flat_map(|(context, space)| of_space(context, space));
+    let contexts = state.contexts.iter().flat_map(|(context, space)| context_changes(context, space));
     let keks = state.keks.values().cloned().map(Change::StoreKek);
     let deks = state.deks.values().flat_map(|versions| versions.values()).cloned().map(Change::StoreDek);
     let associations = state.associations.values().cloned().map(Change::StoreAssociation);
     contexts.chain(keks).chain(deks).chain(associations).map(|change| Operation { change: Some(change) })
 }
 
-fn of_space<'a>(context: &'a str, space: &'a Space) -> impl Iterator<Item = Change> + 'a {
+fn context_changes<'a>(context: &'a str, space: &'a ContextState) -> impl Iterator<Item = Change> + 'a {
     let count = Change::CountIds(CountIds { context: context.to_owned(), last_id: space.last_id });
     let schemas = space
         .schemas()
@@ -48,12 +48,12 @@ fn of_space<'a>(context: &'a str, space: &'a Space) -> impl Iterator<Item = Chan
                 register_millis: one.register_millis,
             })
         });
-        versions.chain(of_settings(context, name, &subject.settings))
+        versions.chain(settings_changes(context, name, &subject.settings))
     });
-    std::iter::once(count).chain(schemas).chain(subjects).chain(of_settings(context, "", &space.settings))
+    std::iter::once(count).chain(schemas).chain(subjects).chain(settings_changes(context, "", &space.settings))
 }
 
-fn of_settings(context: &str, subject: &str, settings: &Settings) -> impl Iterator<Item = Change> + use<> {
+fn settings_changes(context: &str, subject: &str, settings: &ScopeSettings) -> impl Iterator<Item = Change> + use<> {
     let config = settings.config.as_deref().map(|config| {
         Change::StoreConfig(StoreConfig { context: context.to_owned(), subject: subject.to_owned(), config: Some(config.clone()) })
     });

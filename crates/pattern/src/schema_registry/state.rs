@@ -1,7 +1,7 @@
-//! What the journal comes to: contexts, subjects, versions, schemas, in memory.
+//! The state that results from the journal, in memory: contexts, subjects, versions, schemas.
 //!
-//! A state changes by operations alone, so every gateway that has repeated the same entries has the same one. Operations never
-//! fail: what an operation speaks of that isn't there is left alone.
+//! Only operations change a state, so all gateways that applied the same entries have the same state. Operations never fail: an
+//! operation on something that does not exist does nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{
     identity::Guid,
-    subject::{DEFAULT_CONTEXT, Name},
+    subject::{DEFAULT_CONTEXT, SubjectName},
 };
 use prism_call::proto::{
     journal::v1::{
@@ -22,16 +22,16 @@ use prism_call::proto::{
 };
 use prism_schema::SchemaFormat;
 
-/// Everything that a registry has.
+/// The content of a registry.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct State {
-    pub contexts: BTreeMap<Arc<str>, Space>,
+    pub contexts: BTreeMap<Arc<str>, ContextState>,
     pub keks: BTreeMap<String, Kek>,
     pub deks: BTreeMap<DekKey, BTreeMap<u32, Dek>>,
     pub associations: BTreeMap<AssociationKey, Association>,
-    /// Schemas that refer to a version.
+    /// The schemas that refer to a version.
     referrers: HashMap<VersionKey, BTreeSet<SchemaKey>>,
-    /// Whether a later release has said something that this one doesn't understand.
+    /// Whether the journal has operations of a later release that this one does not understand.
     partial: bool,
 }
 
@@ -39,36 +39,36 @@ pub(super) struct State {
 type VersionKey = (String, String, u32);
 /// Context, id.
 type SchemaKey = (Arc<str>, u32);
-/// Name of the key that encrypts it, subject, algorithm.
+/// Name of the key encryption key, subject, algorithm.
 pub(super) type DekKey = (String, String, String);
 /// Identity of the resource, its type, type of the association.
 pub(super) type AssociationKey = (String, String, String);
 
-/// One context.
+/// The content of one context.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Space {
-    /// The last id that was given.
+pub(super) struct ContextState {
+    /// The last id that was assigned.
     pub last_id: u32,
-    schemas: HashMap<u32, Held>,
-    /// Of what came in with several ids, the least.
+    schemas: HashMap<u32, SchemaEntry>,
+    /// The id of each schema. Imported schemas can have several; this is the lowest.
     ids: HashMap<Guid, u32>,
-    /// The others of those.
-    twins: BTreeMap<Guid, BTreeSet<u32>>,
+    /// The other ids of these schemas.
+    other_ids: BTreeMap<Guid, BTreeSet<u32>>,
     pub subjects: BTreeMap<Arc<str>, Subject>,
-    pub settings: Settings,
+    pub settings: ScopeSettings,
 }
 
-/// A schema of a context.
+/// A schema of a context, and the versions that have it.
 #[derive(Debug, PartialEq)]
-struct Held {
-    schema: Arc<Stored>,
+struct SchemaEntry {
+    schema: Arc<StoredSchema>,
     /// The versions that have it, in order.
     users: Vec<(Arc<str>, u32)>,
 }
 
-/// A schema; it never changes.
+/// A schema as it is stored. It never changes.
 #[derive(Debug, PartialEq)]
-pub(super) struct Stored {
+pub(super) struct StoredSchema {
     pub id: u32,
     pub guid: Guid,
     pub format: SchemaFormat,
@@ -76,15 +76,15 @@ pub(super) struct Stored {
     pub references: Box<[SchemaReference]>,
     pub metadata: Option<Box<Metadata>>,
     pub rule_set: Option<Box<RuleSet>>,
-    pub told: Told,
+    pub reply_by_id: EncodedReply,
 }
 
-/// The answer to who asks for a schema by its id, made when the first one does: nothing is asked for as often.
+/// A cached reply of `GetSchemaById`, encoded at the first call: no other RPC is called as often.
 #[derive(Debug, Default)]
-pub(super) struct Told(pub OnceLock<Bytes>);
+pub(super) struct EncodedReply(pub OnceLock<Bytes>);
 
-/// It says nothing that the schema doesn't.
-impl PartialEq for Told {
+/// All are equal, since the reply is derived from the schema.
+impl PartialEq for EncodedReply {
     fn eq(&self, _: &Self) -> bool {
         true
     }
@@ -93,7 +93,7 @@ impl PartialEq for Told {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Subject {
     pub versions: BTreeMap<u32, Version>,
-    pub settings: Settings,
+    pub settings: ScopeSettings,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,21 +103,21 @@ pub(super) struct Version {
     pub register_millis: i64,
 }
 
-/// What is set for a subject or a context.
+/// The settings of a subject or a context.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Settings {
+pub(super) struct ScopeSettings {
     pub config: Option<Box<Config>>,
     pub mode: Option<Box<str>>,
 }
 
-impl Settings {
+impl ScopeSettings {
     pub fn is_empty(&self) -> bool {
         self.config.is_none() && self.mode.is_none()
     }
 }
 
 impl Subject {
-    /// Its versions, those that are softly deleted among them or not.
+    /// Lists the versions; `deleted` includes softly deleted ones.
     pub fn list(&self, deleted: bool) -> impl DoubleEndedIterator<Item = (u32, Version)> + '_ {
         self.versions.iter().filter(move |(_, version)| deleted || !version.deleted).map(|(&number, &version)| (number, version))
     }
@@ -127,42 +127,43 @@ impl Subject {
     }
 }
 
-impl Space {
-    pub fn schema(&self, id: u32) -> Option<&Arc<Stored>> {
-        self.schemas.get(&id).map(|held| &held.schema)
+impl ContextState {
+    pub fn schema(&self, id: u32) -> Option<&Arc<StoredSchema>> {
+        self.schemas.get(&id).map(|entry| &entry.schema)
     }
 
-    /// All schemas, in no order.
-    pub fn schemas(&self) -> impl Iterator<Item = &Arc<Stored>> {
-        self.schemas.values().map(|held| &held.schema)
+    /// Returns all schemas, in no particular order.
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<StoredSchema>> {
+        self.schemas.values().map(|entry| &entry.schema)
     }
 
     pub fn users(&self, id: u32) -> &[(Arc<str>, u32)] {
-        self.schemas.get(&id).map_or(&[], |held| &held.users)
+        self.schemas.get(&id).map_or(&[], |entry| &entry.users)
     }
 
     pub fn id_of(&self, guid: &Guid) -> Option<u32> {
         self.ids.get(guid).copied()
     }
 
-    /// The least id leads, whichever came first, so that all gateways agree, those that began with a snapshot among them.
+    /// Adds the id of a schema. The lowest id comes first, whatever the order of the operations, so that all gateways agree, also those
+    /// that started from a snapshot.
     fn index(&mut self, guid: Guid, id: u32) {
         let Some(least) = self.ids.insert(guid, id).filter(|known| *known != id) else { return };
         self.ids.insert(guid, least.min(id));
-        self.twins.entry(guid).or_default().insert(least.max(id));
+        self.other_ids.entry(guid).or_default().insert(least.max(id));
     }
 
     fn unindex(&mut self, guid: Guid, id: u32) {
         let mut next = None;
-        if let Some(twins) = self.twins.get_mut(&guid) {
+        if let Some(other_ids) = self.other_ids.get_mut(&guid) {
             if self.ids.get(&guid) == Some(&id) {
-                next = twins.pop_first();
+                next = other_ids.pop_first();
             } else {
-                twins.remove(&id);
+                other_ids.remove(&id);
                 next = self.ids.get(&guid).copied();
             }
-            if twins.is_empty() {
-                self.twins.remove(&guid);
+            if other_ids.is_empty() {
+                self.other_ids.remove(&guid);
             }
         }
         match next {
@@ -173,28 +174,28 @@ impl Space {
 }
 
 impl State {
-    pub fn space(&self, context: &str) -> Option<&Space> {
+    pub fn space(&self, context: &str) -> Option<&ContextState> {
         self.contexts.get(context)
     }
 
-    /// Number of all versions.
+    /// Returns the number of versions in all subjects.
     pub fn versions(&self) -> usize {
         self.contexts.values().flat_map(|space| space.subjects.values()).map(|subject| subject.versions.len()).sum()
     }
 
-    /// The subject, if it has versions, be they deleted.
-    pub fn subject(&self, name: &Name) -> Option<&Subject> {
+    /// Returns the subject if it has versions. Softly deleted versions count.
+    pub fn subject(&self, name: &SubjectName) -> Option<&Subject> {
         self.space(&name.context)?.subjects.get(&*name.subject).filter(|subject| !subject.versions.is_empty())
     }
 
-    /// What is set for a subject or a context, and nothing wider.
-    pub fn settings(&self, name: &Name) -> Option<&Settings> {
+    /// Returns the settings of a subject or a context, without inherited ones.
+    pub fn settings(&self, name: &SubjectName) -> Option<&ScopeSettings> {
         let space = self.space(&name.context)?;
         if name.subject.is_empty() { Some(&space.settings) } else { Some(&space.subjects.get(&*name.subject)?.settings) }
     }
 
-    /// What is set for it and for all that is wider, the narrowest first.
-    pub fn inherited(&self, name: &Name) -> impl Iterator<Item = &Settings> {
+    /// Returns the settings of a scope and of all wider scopes, the narrowest first.
+    pub fn inherited(&self, name: &SubjectName) -> impl Iterator<Item = &ScopeSettings> {
         let space = self.space(&name.context);
         let subject = space.and_then(|space| space.subjects.get(&*name.subject)).map(|subject| &subject.settings);
         let context = space.filter(|_| name.context != DEFAULT_CONTEXT).map(|space| &space.settings);
@@ -202,17 +203,17 @@ impl State {
         [subject, context, global].into_iter().flatten()
     }
 
-    /// Schemas that refer to a version, by context and id.
-    pub fn referrers(&self, name: &Name, version: u32) -> impl Iterator<Item = &SchemaKey> {
+    /// Returns the schemas that refer to a version, by context and id.
+    pub fn referrers(&self, name: &SubjectName, version: u32) -> impl Iterator<Item = &SchemaKey> {
         self.referrers.get(&(name.context.clone(), name.subject.clone(), version)).into_iter().flatten()
     }
 
-    /// Whether there is more in the journal than this release understands.
+    /// Whether the journal has operations that this release does not understand.
     pub fn is_partial(&self) -> bool {
         self.partial
     }
 
-    /// Repeats one operation.
+    /// Applies an operation.
     pub fn apply(&mut self, operation: Operation) {
         match operation.change {
             Some(Change::StoreSchema(one)) => self.store_schema(one),
@@ -223,19 +224,19 @@ impl State {
                 space.last_id = space.last_id.max(last_id);
             }
             Some(Change::StoreConfig(StoreConfig { context, subject, config })) => {
-                self.set(&context, &subject, |settings| settings.config = config.map(Box::new));
+                self.change_settings(&context, &subject, |settings| settings.config = config.map(Box::new));
             }
             Some(Change::StoreMode(StoreMode { context, subject, mode })) => {
-                self.set(&context, &subject, |settings| settings.mode = (!mode.is_empty()).then(|| mode.into()));
+                self.change_settings(&context, &subject, |settings| settings.mode = (!mode.is_empty()).then(|| mode.into()));
             }
             Some(Change::RemoveContext(RemoveContext { context })) => {
                 let ids: Vec<_> = self.space(&context).into_iter().flat_map(|space| space.schemas.keys().copied()).collect();
                 for id in ids {
-                    self.forget(&context, id);
+                    self.remove_schema(&context, id);
                 }
-                // Its ids are not given again, should it come back.
+                // If the context is created again, it does not reuse ids.
                 if let Some(space) = self.contexts.get_mut(&*context) {
-                    *space = Space { last_id: space.last_id, ..Space::default() };
+                    *space = ContextState { last_id: space.last_id, ..ContextState::default() };
                 }
             }
             Some(Change::StoreKek(kek)) => {
@@ -264,19 +265,19 @@ impl State {
             Some(Change::RemoveAssociation(gone)) => {
                 self.associations.remove(&(gone.resource_id, gone.resource_type, gone.association_type));
             }
-            // What it is about can't be known here.
+            // An operation of a later release.
             None => self.partial = true,
         }
     }
 
-    fn space_mut(&mut self, context: &str) -> &mut Space {
+    fn space_mut(&mut self, context: &str) -> &mut ContextState {
         if !self.contexts.contains_key(context) {
-            self.contexts.insert(context.into(), Space::default());
+            self.contexts.insert(context.into(), ContextState::default());
         }
         self.contexts.entry(context.into()).or_default()
     }
 
-    fn set(&mut self, context: &str, subject: &str, change: impl FnOnce(&mut Settings)) {
+    fn change_settings(&mut self, context: &str, subject: &str, change: impl FnOnce(&mut ScopeSettings)) {
         let space = self.space_mut(context);
         if subject.is_empty() {
             return change(&mut space.settings);
@@ -291,15 +292,15 @@ impl State {
     fn store_schema(&mut self, StoreSchema { context, id, schema }: StoreSchema) {
         let Some(schema) = schema else { return };
         let context: Arc<str> = context.into();
-        let users = self.forget(&context, id).map(|held| held.users).unwrap_or_default();
-        let stored = Arc::new(Stored::new(id, schema));
+        let users = self.remove_schema(&context, id).map(|entry| entry.users).unwrap_or_default();
+        let stored = Arc::new(StoredSchema::new(id, schema));
         for reference in &stored.references {
-            self.referrers.entry(referred(&context, reference)).or_default().insert((context.clone(), id));
+            self.referrers.entry(referenced_version(&context, reference)).or_default().insert((context.clone(), id));
         }
         let space = self.space_mut(&context);
         space.last_id = space.last_id.max(id);
         space.index(stored.guid, id);
-        space.schemas.insert(id, Held { schema: stored, users });
+        space.schemas.insert(id, SchemaEntry { schema: stored, users });
     }
 
     fn store_version(&mut self, one: StoreVersion) {
@@ -309,14 +310,14 @@ impl State {
         let versions = &mut space.subjects.entry(name.clone()).or_default().versions;
         let before = versions.insert(version, Version { id, deleted, register_millis });
         if before.is_none_or(|before| before.id != id) {
-            if let Some(held) = space.schemas.get_mut(&id) {
+            if let Some(entry) = space.schemas.get_mut(&id) {
                 let user = (name.clone(), version);
-                if let Err(place) = held.users.binary_search(&user) {
-                    held.users.insert(place, user);
+                if let Err(position) = entry.users.binary_search(&user) {
+                    entry.users.insert(position, user);
                 }
             }
             if let Some(before) = before {
-                self.release(&context, &name, version, before.id);
+                self.release_schema(&context, &name, version, before.id);
             }
         }
     }
@@ -328,26 +329,26 @@ impl State {
         if one.versions.is_empty() && one.settings.is_empty() {
             space.subjects.remove(&**subject);
         }
-        self.release(context, subject, *version, gone.id);
+        self.release_schema(context, subject, *version, gone.id);
     }
 
-    /// A version does not have a schema any more; if it was the last one, the schema goes.
-    fn release(&mut self, context: &str, subject: &str, version: u32, id: u32) {
+    /// Removes a version from the users of a schema, and removes the schema if it was the last one.
+    fn release_schema(&mut self, context: &str, subject: &str, version: u32, id: u32) {
         let Some(space) = self.contexts.get_mut(context) else { return };
-        let Some(held) = space.schemas.get_mut(&id) else { return };
-        held.users.retain(|(user, number)| (&**user, *number) != (subject, version));
-        if held.users.is_empty() {
-            self.forget(context, id);
+        let Some(entry) = space.schemas.get_mut(&id) else { return };
+        entry.users.retain(|(user, number)| (&**user, *number) != (subject, version));
+        if entry.users.is_empty() {
+            self.remove_schema(context, id);
         }
     }
 
-    /// Takes a schema away.
-    fn forget(&mut self, context: &str, id: u32) -> Option<Held> {
+    /// Removes a schema.
+    fn remove_schema(&mut self, context: &str, id: u32) -> Option<SchemaEntry> {
         let space = self.contexts.get_mut(context)?;
-        let held = space.schemas.remove(&id)?;
-        space.unindex(held.schema.guid, id);
-        for reference in &held.schema.references {
-            let key = referred(context, reference);
+        let entry = space.schemas.remove(&id)?;
+        space.unindex(entry.schema.guid, id);
+        for reference in &entry.schema.references {
+            let key = referenced_version(context, reference);
             if let Some(of) = self.referrers.get_mut(&key) {
                 of.retain(|(other, number)| (&**other, *number) != (context, id));
                 if of.is_empty() {
@@ -355,33 +356,33 @@ impl State {
                 }
             }
         }
-        Some(held)
+        Some(entry)
     }
 }
 
-/// The version that a reference leads to.
-fn referred(context: &str, reference: &SchemaReference) -> VersionKey {
-    let name = Name::new(context, &reference.subject);
+/// Returns the version that a reference refers to.
+fn referenced_version(context: &str, reference: &SchemaReference) -> VersionKey {
+    let name = SubjectName::new(context, &reference.subject);
     (name.context, name.subject, reference.version.unsigned_abs())
 }
 
-impl Stored {
-    /// A schema as the journal has it. What has no type that this build knows is read as text of the default one.
+impl StoredSchema {
+    /// Converts a schema of the journal. If this build does not know its type, it is treated as the default type.
     pub fn new(id: u32, schema: Schema) -> Self {
         let Schema { schema_type, schema: text, references, metadata, rule_set } = schema;
         Self {
             id,
-            guid: Guid::of(&text, &references, metadata.as_ref(), rule_set.as_ref()),
+            guid: Guid::compute(&text, &references, metadata.as_ref(), rule_set.as_ref()),
             format: schema_type.parse().unwrap_or_default(),
             text: text.into(),
             references: references.into(),
             metadata: metadata.map(Box::new),
             rule_set: rule_set.map(Box::new),
-            told: Told::default(),
+            reply_by_id: EncodedReply::default(),
         }
     }
 
-    /// As the journal has it.
+    /// Converts the schema to the message that the journal stores.
     pub fn schema(&self) -> Schema {
         Schema {
             schema_type: self.format.name().to_owned(),

@@ -1,11 +1,11 @@
-//! The keys of the journal in the slot.
+//! The keys and values of the journal in the slot.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 
-use super::replica::Place;
+use super::replica::JournalHead;
 use prism_call::{
     Context, Error,
     proto::{
@@ -20,41 +20,41 @@ use prism_call::{
 
 pub(super) const HEAD: Bytes = Bytes::from_static(b"head");
 
-/// Keys that are removed at once; a transaction takes 128.
+/// Number of keys that are removed with one transaction, which takes at most 128.
 const CLEARED: usize = 100;
 
-/// What a backend has to do for a journal.
+/// The interfaces of the backend that the journal uses.
 pub(super) struct Store {
     pub basic: Arc<dyn KeyValueBasic>,
     pub scan: Arc<dyn KeyValueScan>,
-    pub swap: Swap,
+    pub swap: AtomicWrite,
 }
 
-/// The atomic step.
-pub(super) enum Swap {
-    /// In one round trip.
+/// The interface that writes `head` atomically.
+pub(super) enum AtomicWrite {
+    /// One round trip.
     Transactional(Arc<dyn KeyValueTransactional>),
-    /// In two, since the entry before it has to be there first.
+    /// Two round trips, since the previous entry must be written first.
     Cas(Arc<dyn KeyValueCas>),
 }
 
 impl Store {
-    /// `head` as it is now, and the entry in it.
-    pub async fn head(&self, context: &Context) -> Result<Option<(Place, Entry)>, Error> {
+    /// Reads `head`, and the entry in it.
+    pub async fn head(&self, context: &Context) -> Result<Option<(JournalHead, Entry)>, Error> {
         let Some(found) = self.basic.get(context, GetRequest { key: HEAD }).await?.entry else { return Ok(None) };
-        let head: Head = read(&HEAD, found.value)?;
-        let last: Entry = read(&HEAD, head.entry.clone())?;
-        Ok(Some((Place::new(found.revision, head, &last), last)))
+        let head: Head = decode(&HEAD, found.value)?;
+        let last: Entry = decode(&HEAD, head.entry.clone())?;
+        Ok(Some((JournalHead::new(found.revision, head, &last), last)))
     }
 
-    /// Writes `head` if it is still at this place, after the entry that it takes the place of lies under its own key. The new
-    /// revision, or `None` if someone else was first.
-    pub async fn append(&self, context: &Context, at: &Place, next: &Place) -> Result<Option<u64>, Error> {
-        // A head with the same entry, but another snapshot, takes the place of no entry.
+    /// Replaces `head` if it is still `at`. The entry in the replaced head is first stored under its own key. Returns the new revision,
+    /// or `None` if another writer was first.
+    pub async fn append(&self, context: &Context, at: &JournalHead, next: &JournalHead) -> Result<Option<u64>, Error> {
+        // If only the snapshot changes, the entry stays in `head`.
         let before = (at.position > 0 && at.position < next.position).then(|| (entry_key(at.position), at.entry.clone()));
         let head = next.head();
         match &self.swap {
-            Swap::Transactional(interface) => {
+            AtomicWrite::Transactional(interface) => {
                 let predicate = if at.revision == 0 { Predicate::Exists(false) } else { Predicate::RevisionEquals(at.revision) };
                 let set = |key, value| Action { action: Some(Kind::Set(SetOperation { key, value, ..SetOperation::default() })) };
                 let mut then_operations: Vec<_> = before.into_iter().map(|(key, entry)| set(key, entry)).collect();
@@ -64,37 +64,44 @@ impl Store {
                     interface.transact(context, TransactRequest { conditions, then_operations, else_operations: Vec::new() }).await?;
                 Ok(done.succeeded.then_some(done.revision))
             }
-            Swap::Cas(interface) => {
+            AtomicWrite::Cas(interface) => {
                 if let Some((key, value)) = before
-                    && !self.keep(context, &**interface, at, key, value).await?
+                    && !self.store_entry(context, &**interface, at, key, value).await?
                 {
                     return Ok(None);
                 }
-                swap(&**interface, context, HEAD, at.revision, head).await
+                compare_and_swap(&**interface, context, HEAD, at.revision, head).await
             }
         }
     }
 
-    /// Makes sure that the entry of `head` lies under its own key; `false` if `head` is another one now.
+    /// Stores the entry of `head` under its own key. Returns `false` if `head` has changed.
     ///
-    /// Whoever is late must not write over the entry of a storage that was put back to an older state and has gone on since. So
-    /// what is there is only replaced by who has seen that `head` says otherwise.
-    async fn keep(&self, context: &Context, interface: &dyn KeyValueCas, at: &Place, key: Bytes, value: Bytes) -> Result<bool, Error> {
-        if swap(interface, context, key.clone(), 0, value.clone()).await?.is_some() {
+    /// A slow writer must not overwrite an entry of a storage that was restored from a backup and has new entries. So an existing entry
+    /// is replaced only after a check that `head` is still `at`.
+    async fn store_entry(
+        &self,
+        context: &Context,
+        interface: &dyn KeyValueCas,
+        at: &JournalHead,
+        key: Bytes,
+        value: Bytes,
+    ) -> Result<bool, Error> {
+        if compare_and_swap(interface, context, key.clone(), 0, value.clone()).await?.is_some() {
             return Ok(true);
         }
         match self.basic.get(context, GetRequest { key: key.clone() }).await?.entry {
             Some(there) if there.value == value => Ok(true),
             Some(there) => {
                 let is_head = self.head(context).await?.is_some_and(|(place, _)| place == *at);
-                Ok(is_head && swap(interface, context, key, there.revision, value).await?.is_some())
+                Ok(is_head && compare_and_swap(interface, context, key, there.revision, value).await?.is_some())
             }
-            // Cleared, so there is a snapshot, and another head.
+            // The key was removed by a compaction, so there is a snapshot and another head.
             None => Ok(false),
         }
     }
 
-    /// The entries of these positions, as far as they are there without a gap.
+    /// Reads the entries from `first` to `last`, up to the first gap.
     pub async fn entries(&self, context: &Context, first: u64, last: u64) -> Result<Vec<Entry>, Error> {
         let range = ScanRequest { start_key: entry_key(first), end_key: entry_key(last.saturating_add(1)), ..ScanRequest::default() };
         let mut found = self.scan.scan(context, range).await?;
@@ -105,23 +112,23 @@ impl Store {
             if entry.key != entry_key(position) {
                 break;
             }
-            entries.push(read(&entry.key, entry.value)?);
+            entries.push(decode(&entry.key, entry.value)?);
             position += 1;
         }
         Ok(entries)
     }
 
-    /// The operations of an entry; `None` if they lie aside and are gone.
+    /// Returns the operations of an entry; `None` if they were under a key of their own that no longer exists.
     pub async fn operations(&self, context: &Context, position: u64, entry: Entry) -> Result<Option<Vec<Operation>>, Error> {
         if !entry.aside {
             return Ok(Some(entry.operations));
         }
         let key = aside_key(position, &entry.nonce);
         let Some(found) = self.basic.get(context, GetRequest { key: key.clone() }).await?.entry else { return Ok(None) };
-        Ok(Some(read::<Part>(&key, found.value)?.operations))
+        Ok(Some(decode::<Part>(&key, found.value)?.operations))
     }
 
-    /// The parts of a snapshot; `None` if some are gone.
+    /// Reads the parts of a snapshot; `None` if a part is missing.
     pub async fn snapshot(&self, context: &Context, snapshot: &Snapshot) -> Result<Option<Vec<Operation>>, Error> {
         let range = ScanRequest { prefix: snapshot_prefix(snapshot), ..ScanRequest::default() };
         let mut found = self.scan.scan(context, range).await?;
@@ -132,7 +139,7 @@ impl Store {
             if entry.key != snapshot_key(snapshot, count) {
                 break;
             }
-            operations.extend(read::<Part>(&entry.key, entry.value)?.operations);
+            operations.extend(decode::<Part>(&entry.key, entry.value)?.operations);
             count += 1;
         }
         Ok((count == snapshot.parts).then_some(operations))
@@ -148,7 +155,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what a snapshot makes superfluous: entries up to its position, what lies aside of them, and older snapshots.
+    /// Removes the keys that a snapshot makes unnecessary: entries up to its position with their operations, and older snapshots.
     pub async fn clear(&self, context: &Context, position: u64) -> Result<(), Error> {
         let behind = position.saturating_add(1);
         let ranges =
@@ -163,15 +170,15 @@ impl Store {
         Ok(())
     }
 
-    /// Removes keys, in one step if the backend has it: each step may wait for a disk.
+    /// Removes keys, with one transaction if the backend has transactions: each call may wait for a disk.
     async fn remove(&self, context: &Context, keys: impl Iterator<Item = Bytes> + Send) -> Result<(), Error> {
         match &self.swap {
-            Swap::Transactional(interface) => {
+            AtomicWrite::Transactional(interface) => {
                 let delete = |key| Action { action: Some(Kind::Delete(DeleteOperation { key })) };
                 let then_operations = keys.map(delete).collect();
                 interface.transact(context, TransactRequest { then_operations, ..TransactRequest::default() }).await?;
             }
-            Swap::Cas(_) => {
+            AtomicWrite::Cas(_) => {
                 for key in keys {
                     self.delete(context, key).await?;
                 }
@@ -181,8 +188,8 @@ impl Store {
     }
 }
 
-/// The new revision, if the key had this one.
-async fn swap(
+/// Writes a key if it has the expected revision. Returns the new revision, or `None` if the key has another one.
+async fn compare_and_swap(
     interface: &dyn KeyValueCas,
     context: &Context,
     key: Bytes,
@@ -194,10 +201,12 @@ async fn swap(
     Ok(done.swapped.then_some(done.revision))
 }
 
-pub(super) fn read<M: prost::Message + Default>(key: &[u8], value: Bytes) -> Result<M, Error> {
+pub(super) fn decode<M: prost::Message + Default>(key: &[u8], value: Bytes) -> Result<M, Error> {
     M::decode(value).map_err(|error| {
         let key = String::from_utf8_lossy(key).into_owned();
-        Error::internal(format!("the key {key:?} of the registry's storage can't be read: {error}; somebody else has written to it"))
+        Error::internal(format!(
+            "the key {key:?} in the storage of the registry can't be decoded: {error}; another program has written to it"
+        ))
     })
 }
 

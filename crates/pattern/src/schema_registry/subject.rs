@@ -6,22 +6,22 @@ use prism_call::Error;
 
 /// The context of subjects that are named without one.
 pub(super) const DEFAULT_CONTEXT: &str = ".";
-/// What stands for all contexts.
+/// The prefix that means all contexts.
 pub(super) const ALL_CONTEXTS: &str = ":*:";
 /// Longest name of a subject or a context, in bytes.
 const MAX_NAME_BYTES: usize = 255;
-/// Names that other registries use inside, so that they are nobody's subject.
+/// Names that other registries use internally, so they can't be subjects.
 const RESERVED: &[&str] = &["__GLOBAL", "__EMPTY"];
 
-/// A subject of a context. Without a subject it is the context as a whole.
+/// The name of a subject and its context. If the subject is empty, it names the context as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Name {
+pub(super) struct SubjectName {
     pub context: String,
     pub subject: String,
 }
 
-impl Name {
-    /// Takes `:.context:name` apart; what has no context is in `context`, and in the default one if that is empty.
+impl SubjectName {
+    /// Parses `:.context:name`. A name without a context belongs to `context`, or to the default context if that is empty.
     pub fn new(context: &str, text: &str) -> Self {
         if let Some((own, subject)) = text.strip_prefix(':').filter(|rest| rest.starts_with('.')).and_then(|rest| rest.split_once(':')) {
             return Self { context: own.to_owned(), subject: subject.to_owned() };
@@ -29,7 +29,7 @@ impl Name {
         Self { context: self::context(context), subject: text.to_owned() }
     }
 
-    /// A subject that a request names.
+    /// Parses the name of a subject in a request.
     ///
     /// Errors: `INVALID_ARGUMENT INVALID_SUBJECT`, `INVALID_ARGUMENT INVALID_CONTEXT`.
     pub fn subject(context: &str, text: &str) -> Result<Self, Error> {
@@ -40,7 +40,7 @@ impl Name {
         Ok(name)
     }
 
-    /// A subject or, without one, a context that a request names.
+    /// Parses the name of a subject or, if that is empty, of a context in a request.
     pub fn scope(context: &str, text: &str) -> Result<Self, Error> {
         let name = Self::new(context, text);
         if name.subject.len() > MAX_NAME_BYTES || name.subject.chars().any(char::is_control) {
@@ -54,25 +54,25 @@ impl Name {
         Ok(name)
     }
 
-    /// Whether it is the scope that holds for everything.
+    /// Whether it names the whole registry.
     pub fn is_global(&self) -> bool {
         self.subject.is_empty() && self.context == DEFAULT_CONTEXT
     }
 }
 
-/// With the context, if that is not the default one.
-impl fmt::Display for Name {
+/// Shows the context, unless it is the default one.
+impl fmt::Display for SubjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&qualified(&self.context, &self.subject))
     }
 }
 
-/// The name of a subject as it is told.
+/// Returns the name of a subject as responses show it.
 pub(super) fn qualified(context: &str, subject: &str) -> String {
     if context == DEFAULT_CONTEXT { subject.to_owned() } else { format!(":{context}:{subject}") }
 }
 
-/// The name of a context, with its dot; `:.context:` is that context, too.
+/// Returns the name of a context with its dot. `:.context:` is accepted too.
 pub(super) fn context(text: &str) -> String {
     let text = text.strip_prefix(':').and_then(|rest| rest.strip_suffix(':')).filter(|inner| inner.starts_with('.')).unwrap_or(text);
     if text.is_empty() {
@@ -84,22 +84,22 @@ pub(super) fn context(text: &str) -> String {
     }
 }
 
-/// Which subjects are listed: those of one context or of all, whose names begin with something.
+/// A filter of subjects: by context, and by the beginning of their names.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Prefix {
-    /// All if there is none.
+pub(super) struct SubjectPrefix {
+    /// `None`: all contexts.
     pub context: Option<String>,
     pub subject: String,
 }
 
-impl Prefix {
+impl SubjectPrefix {
     pub fn new(context: &str, text: &str) -> Self {
         if let Some(subject) = text.strip_prefix(ALL_CONTEXTS) {
-            // Under a context of its own, everything is that context.
+            // If the request sets a context, `:*:` means that context only.
             let context = (!context.is_empty()).then(|| self::context(context));
             return Self { context, subject: subject.to_owned() };
         }
-        let Name { context, subject } = Name::new(context, text);
+        let SubjectName { context, subject } = SubjectName::new(context, text);
         Self { context: Some(context), subject }
     }
 }
@@ -125,15 +125,15 @@ mod tests {
             ("", ":a", (".", ":a")),
             ("", ":.x", (".", ":.x")),
         ] {
-            let name = Name::new(context, text);
+            let name = SubjectName::new(context, text);
             assert_eq!((&*name.context, &*name.subject), expected, "{context} {text}");
         }
-        assert_eq!(Name::new("", ":.x:a").to_string(), ":.x:a");
-        assert_eq!(Name::new("", ":.:a").to_string(), "a");
+        assert_eq!(SubjectName::new("", ":.x:a").to_string(), ":.x:a");
+        assert_eq!(SubjectName::new("", ":.:a").to_string(), "a");
         for bad in ["", "\u{7}", ":.x:", "__GLOBAL", &"a".repeat(256), ":.a/b:c"] {
-            assert!(Name::subject("", bad).is_err(), "{bad}");
+            assert!(SubjectName::subject("", bad).is_err(), "{bad}");
         }
-        assert_eq!(Prefix::new("", ":*:a"), Prefix { context: None, subject: "a".to_owned() });
-        assert_eq!(Prefix::new("", ":.x:a"), Prefix { context: Some(".x".to_owned()), subject: "a".to_owned() });
+        assert_eq!(SubjectPrefix::new("", ":*:a"), SubjectPrefix { context: None, subject: "a".to_owned() });
+        assert_eq!(SubjectPrefix::new("", ":.x:a"), SubjectPrefix { context: Some(".x".to_owned()), subject: "a".to_owned() });
     }
 }

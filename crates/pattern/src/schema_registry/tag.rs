@@ -1,14 +1,8 @@
-//! A version again with other tags in its text, other metadata or other rules.
+//! Registers a version again with other tags in its text, other metadata or other rules.
 
 use std::sync::Arc;
 
-use super::{
-    SchemaRegistry,
-    read::{self, find},
-    reference::Material,
-    refusal, setting,
-    subject::Name,
-};
+use super::{SchemaRegistry, read, reference::SchemaMaterial, refusal, setting, subject::SubjectName};
 use prism_call::{
     Context, Error,
     proto::patterns::schema_registry::v1::{RegisterSchemaRequest, RegisteredSchema, RuleSet, TagSchemaRequest},
@@ -28,19 +22,19 @@ impl SchemaRegistry {
             rules_to_merge,
             rules_to_remove,
         } = request;
-        let name = Name::subject(&space, &subject)?;
-        let number = read::version(&text)?;
+        let name = SubjectName::subject(&space, &subject)?;
+        let number = read::parse_version(&text)?;
         let material = self
             .journal
-            .now(context, |state| {
+            .read_fresh(context, |state| {
                 let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
                 let missing = || refusal::version_not_found(&name, &text);
-                let (_, one) = find(subject, number, false).ok_or_else(missing)?;
+                let (_, one) = read::find_version(subject, number, false).ok_or_else(missing)?;
                 let stored = state.space(&name.context).and_then(|space| space.schema(one.id)).ok_or_else(missing)?;
-                Material::of(state, &name.context, stored)
+                SchemaMaterial::new(state, &name.context, stored)
             })
             .await??;
-        // What was registered in its normal form stays in it.
+        // A text that was registered in its normal form stays in its normal form.
         let normalize = self.parsed(&material)?.canonical() != *material.schema.text;
         let mut schema = material.schema.schema();
         if metadata.is_some() {

@@ -10,11 +10,11 @@ use super::Name;
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub enum DriverStatus {
-    /// It is in this source tree.
+    /// The driver is in this source tree.
     Implemented,
-    /// It is scheduled.
+    /// A driver is scheduled.
     Planned,
-    /// Nobody has scheduled one.
+    /// No driver is scheduled.
     None,
 }
 
@@ -41,10 +41,10 @@ pub struct Backend {
     pub description: String,
     /// Whether there is a driver.
     pub driver: DriverStatus,
-    /// How it is reached; absent where there is nothing to reach.
+    /// How to connect to it; absent if there is nothing to connect to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
-    /// What stands under the backend in the configuration, the connection included.
+    /// The settings of the backend in the configuration, including the connection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
     /// Interfaces that the driver implements.
@@ -53,7 +53,7 @@ pub struct Backend {
     /// Interfaces that the system can carry and no driver implements yet.
     #[serde(default)]
     pub planned: Vec<Name>,
-    /// Greatest sizes.
+    /// Size limits.
     #[serde(default)]
     pub limits: Limits,
 }
@@ -80,7 +80,7 @@ pub struct Connection {
     pub format: String,
     /// Regular expression that every connection string matches.
     pub pattern: Name,
-    /// One that works on a developer's machine.
+    /// An example that works on a developer's machine.
     pub example: Name,
 }
 
@@ -88,19 +88,19 @@ pub struct Connection {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
-    /// As it is written in the configuration; below another one after a dot, as `retry.max`.
+    /// Name in the configuration. A nested setting is written with a dot, as `retry.max`.
     pub name: Name,
-    /// What its value is: `string`, `secret`, `integer`, `boolean`, `duration` or `bytes`.
+    /// Type of the value: `string`, `secret`, `integer`, `boolean`, `duration` or `bytes`.
     #[serde(rename = "type")]
     pub kind: SettingType,
-    /// What it is when it is left out; absent: nothing.
+    /// Default value; absent: there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<serde_json::Value>,
     /// What it does.
     pub description: String,
 }
 
-/// What the value of a setting is.
+/// The type of a setting's value.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum SettingType {
@@ -131,7 +131,7 @@ impl fmt::Display for SettingType {
     }
 }
 
-/// Greatest sizes that a backend takes. Absent: only the gateway's own limits hold.
+/// The size limits of a backend. An absent limit is the gateway's own.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {

@@ -38,12 +38,12 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// The data model that it belongs to, as `keyvalue`.
+    /// Returns the data model that it belongs to, as `keyvalue`.
     pub fn model(&self) -> &str {
         self.name.split_once('_').map_or(&*self.name, |(model, _)| model)
     }
 
-    /// What it adds to its model, as `scan`.
+    /// Returns what it adds to its model, as `scan`.
     pub fn flavour(&self) -> &str {
         self.name.split_once('_').map_or("", |(_, flavour)| flavour)
     }
@@ -56,13 +56,13 @@ pub(crate) struct Capabilities {
     pub capabilities: Vec<Capability>,
 }
 
-/// What an interface is good for.
+/// A capability that interfaces express.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capability {
     /// As `scan_support`.
     pub name: Name,
-    /// For people.
+    /// Title for people.
     pub title: String,
     /// One sentence.
     pub description: String,

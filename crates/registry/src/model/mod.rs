@@ -1,4 +1,4 @@
-//! The files of `registry/` as types. Unknown fields are errors; names know the line that they stand on.
+//! The types of the files in `registry/`. Unknown fields are errors. Names know their line.
 
 mod backend;
 mod interface;
@@ -21,17 +21,17 @@ use prism_yaml::TextAtLine;
 pub struct Name(TextAtLine);
 
 impl Name {
-    /// A name that is not from a YAML file, and has no line in one.
+    /// Creates a name that does not come from a YAML file.
     pub(super) fn unplaced(text: &str) -> Self {
         Self(TextAtLine { line: 0, text: text.to_owned() })
     }
 
-    /// The line of the file that the name stands on, from 1; 0 for a name that is not from a YAML file.
+    /// Returns the line of the name in its file, from 1; 0 for a name that does not come from a YAML file.
     pub fn line(&self) -> u64 {
         self.0.line
     }
 
-    /// The name.
+    /// Returns the text of the name.
     pub fn as_str(&self) -> &str {
         &self.0.text
     }

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::Name;
 
-/// The keyspace that every namespace has beside those of its pattern's slots: replies to calls with an idempotency key. No
-/// slot can have this name.
+/// The keyspace for replies to calls with an idempotency key. Every namespace has it, beside the keyspaces of its slots. No slot can
+/// have this name.
 pub const IDEMPOTENCY_SLOT: &str = "idempotency";
 
-/// What a backend must implement to keep such replies.
+/// The interfaces that a backend must implement to store such replies.
 pub const IDEMPOTENCY_INTERFACES: [&str; 3] = ["keyvalue_basic", "keyvalue_cas", "keyvalue_ttl"];
 
-/// Whether something can be used in this build.
+/// Whether this build implements something.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It can.
+    /// This build implements it.
     Implemented,
-    /// Not yet.
+    /// It is planned.
     Planned,
 }
 
@@ -49,39 +49,39 @@ pub struct Pattern {
     pub description: String,
     /// Whether this build can serve it.
     pub executor: Status,
-    /// What has to be filled, by name.
+    /// Slots by name.
     pub slots: IndexMap<String, Slot>,
-    /// What clients call.
+    /// The service that clients call.
     pub api: Api,
     /// By RPC: the operations that it calls, in order.
     #[serde(default)]
     pub implementation: IndexMap<String, Vec<Step>>,
 }
 
-/// A hole in a pattern that a backend fills.
+/// A slot of a pattern, which a backend fills.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slot {
     /// One sentence.
     pub description: String,
-    /// May it stay empty?
+    /// Whether it may stay empty.
     #[serde(default)]
     pub optional: bool,
-    /// All of them are needed.
+    /// The backend must implement all of them.
     #[serde(default)]
     pub required_interfaces: Vec<Name>,
-    /// Of each list, at least one is needed.
+    /// Of each list, the backend must implement at least one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub any_of: Vec<Vec<Name>>,
-    /// Used where they are there.
+    /// Used if the backend implements them.
     #[serde(default)]
     pub optional_interfaces: Vec<Name>,
-    /// Kinds of backends that suit it, the best first.
+    /// Kinds of backends that are suited, the best first.
     pub recommended_backends: Vec<Name>,
 }
 
 impl Slot {
-    /// All interfaces that the slot names.
+    /// Returns all interfaces that the slot lists.
     pub fn interfaces(&self) -> impl Iterator<Item = &Name> {
         self.required_interfaces.iter().chain(self.any_of.iter().flatten()).chain(&self.optional_interfaces)
     }
@@ -102,20 +102,20 @@ pub struct Api {
     pub methods: Vec<Name>,
 }
 
-/// One use of a slot.
+/// A call of an operation.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// A slot of the pattern.
     pub slot: Name,
-    /// An interface that the slot names.
+    /// An interface of the slot.
     pub interface: Name,
     /// An RPC of the interface.
     pub operation: Name,
-    /// When it is done; absent: always.
+    /// The condition under which it is called; absent: always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// What for.
+    /// The purpose of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// If the step is part of an emulation: how that works, and at what cost.

@@ -1,4 +1,4 @@
-//! Backends against the interfaces, and against the compiled drivers.
+//! Checks backends: their interfaces, and their drivers.
 
 use regex_lite::Regex;
 
@@ -10,12 +10,12 @@ use super::{
 pub(super) fn validate(registry: &Registry, compiled: &Compiled, problems: &mut Problems) {
     for backend in &registry.backends {
         let file = registry.path("backends", &backend.name);
-        super::interface_names(registry, file, backend.implements.iter().chain(&backend.planned), problems);
-        connection(file, backend, problems);
+        super::check_interface_names(registry, file, backend.implements.iter().chain(&backend.planned), problems);
+        check_connection(file, backend, problems);
         match compiled.drivers.iter().find(|driver| backend.name == *driver.kind) {
-            Some(driver) => declared_is_compiled(file, backend, driver, problems),
+            Some(driver) => check_driver(file, backend, driver, problems),
             None if backend.driver == DriverStatus::Implemented && !compiled.left_out.iter().any(|kind| backend.name == **kind) => {
-                let message = format!("there is no driver `{}` in src/driver; write `driver: planned`", backend.name);
+                let message = format!("there is no driver `{}`; write `driver: planned`", backend.name);
                 problems.add(file, backend.name.line(), message);
             }
             None => {}
@@ -28,12 +28,12 @@ pub(super) fn validate(registry: &Registry, compiled: &Compiled, problems: &mut 
     }
     for driver in &compiled.drivers {
         if registry.backend(driver.kind).is_none() {
-            problems.add(&format!("registry/backends/{}.yaml", driver.kind), 0, "the driver exists and this file is missing");
+            problems.add(&format!("registry/backends/{}.yaml", driver.kind), 0, "the driver exists, but this file is missing");
         }
     }
 }
 
-fn declared_is_compiled(file: &str, backend: &Backend, driver: &CompiledDriver, problems: &mut Problems) {
+fn check_driver(file: &str, backend: &Backend, driver: &CompiledDriver, problems: &mut Problems) {
     if backend.driver != DriverStatus::Implemented {
         problems.add(file, backend.name.line(), "the driver exists; write `driver: implemented`");
     }
@@ -46,7 +46,7 @@ fn declared_is_compiled(file: &str, backend: &Backend, driver: &CompiledDriver, 
     settings::validate(file, backend, driver, problems);
 }
 
-fn connection(file: &str, backend: &Backend, problems: &mut Problems) {
+fn check_connection(file: &str, backend: &Backend, problems: &mut Problems) {
     let Some(connection) = &backend.connection else { return };
     if !backend.settings.is_empty() && !backend.settings.iter().any(|setting| setting.name == connection.setting) {
         let names = backend.settings.iter().map(|setting| setting.name.as_str());

@@ -1,4 +1,4 @@
-//! Interfaces against the protos, and against the capabilities that they express.
+//! Checks interfaces: their protos, and their capabilities.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,10 +17,10 @@ pub(super) fn validate(registry: &Registry, problems: &mut Problems) {
         for interface in &model.interfaces {
             let line = interface.name.line();
             if *interface.model() != *model.name {
-                problems.add(file, line, format!("`{}` has to begin with `{}_`, the name of its model", interface.name, model.name));
+                problems.add(file, line, format!("`{}` must begin with `{}_`, the name of its model", interface.name, model.name));
             }
             if !seen.insert(interface.name.as_str()) {
-                problems.add(file, line, format!("interface `{}` stands here twice", interface.name));
+                problems.add(file, line, format!("interface `{}` is listed twice", interface.name));
             }
             proto_exists(file, interface, problems);
             expresses(registry, file, interface, problems);
@@ -66,12 +66,12 @@ fn capabilities(registry: &Registry, problems: &mut Problems) {
     let mut seen = HashSet::new();
     for capability in &registry.capabilities {
         if !seen.insert(capability.name.as_str()) {
-            problems.add(CAPABILITIES, capability.name.line(), format!("capability `{}` stands here twice", capability.name));
+            problems.add(CAPABILITIES, capability.name.line(), format!("capability `{}` is listed twice", capability.name));
         }
         if capability.interfaces.is_empty() {
             problems.add(CAPABILITIES, capability.name.line(), format!("no interface expresses `{}`", capability.name));
         }
-        super::interface_names(registry, CAPABILITIES, capability.interfaces.iter(), problems);
+        super::check_interface_names(registry, CAPABILITIES, capability.interfaces.iter(), problems);
         let mut models = BTreeMap::new();
         for (name, interface) in capability.interfaces.iter().filter_map(|name| Some((name, registry.interface(name)?))) {
             if interface.capability != capability.name {
@@ -86,7 +86,7 @@ fn capabilities(registry: &Registry, problems: &mut Problems) {
     }
 }
 
-/// An interface that is written as a proto and not in the registry could never fill a slot.
+/// Reports services in the protos of interfaces that the registry does not list.
 fn forgotten_services(registry: &Registry, problems: &mut Problems) {
     let known = registry.interfaces().map(|interface| interface.service.as_str()).collect::<HashSet<_>>();
     for service in proto::documented().services() {

@@ -1,4 +1,4 @@
-//! The rules that the files have to keep, as `registry/README.md` lists them. Everything that is wrong is reported at once.
+//! Checks the rules of `registry/README.md`. Reports all problems at once.
 
 mod backends;
 mod contracts;
@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use super::{Name, Problems, Registry, unknown_name};
 
-/// What the source tree has a driver for.
+/// A driver of this build.
 #[derive(Clone, Debug)]
 pub struct CompiledDriver {
     /// Kind of the backend, as `redis`.
@@ -21,7 +21,7 @@ pub struct CompiledDriver {
     pub schema: serde_json::Value,
 }
 
-/// What the source tree can serve.
+/// A pattern of this build.
 #[derive(Clone, Debug)]
 pub struct CompiledPattern {
     /// As `keyvalue`.
@@ -32,12 +32,12 @@ pub struct CompiledPattern {
     pub service: &'static str,
 }
 
-/// What the files are held against.
+/// The drivers and patterns of this build, to compare the files with.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
     /// The drivers of this build.
     pub drivers: Vec<CompiledDriver>,
-    /// Kinds whose driver was left out of this build, so that what they declare can't be compared.
+    /// Kinds whose driver is not part of this build, so their files can't be compared.
     pub left_out: Vec<String>,
     /// The patterns of this build.
     pub patterns: Vec<CompiledPattern>,
@@ -49,11 +49,11 @@ pub fn validate(registry: &Registry, compiled: &Compiled) -> Problems {
     interfaces::validate(registry, &mut problems);
     backends::validate(registry, compiled, &mut problems);
     patterns::validate(registry, compiled, &mut problems);
-    matrix(registry, &mut problems);
+    check_matrix(registry, &mut problems);
     problems
 }
 
-fn matrix(registry: &Registry, problems: &mut Problems) {
+fn check_matrix(registry: &Registry, problems: &mut Problems) {
     const FILE: &str = "registry/matrix.yaml";
     const REMEDY: &str = "run: prism registry matrix > registry/matrix.yaml";
     match &registry.matrix {
@@ -68,8 +68,8 @@ fn matrix(registry: &Registry, problems: &mut Problems) {
     }
 }
 
-/// Reports names of interfaces that don't exist and names that stand twice.
-fn interface_names<'a>(registry: &Registry, file: &str, names: impl Iterator<Item = &'a Name>, problems: &mut Problems) {
+/// Reports interfaces that do not exist, and interfaces that are listed twice.
+fn check_interface_names<'a>(registry: &Registry, file: &str, names: impl Iterator<Item = &'a Name>, problems: &mut Problems) {
     let mut seen = HashSet::new();
     for name in names {
         if registry.interface(name).is_none() {
@@ -77,7 +77,7 @@ fn interface_names<'a>(registry: &Registry, file: &str, names: impl Iterator<Ite
             problems.add(file, name.line(), unknown_name("interface", name, all));
         }
         if !seen.insert(name.as_str()) {
-            problems.add(file, name.line(), format!("interface `{name}` stands here twice"));
+            problems.add(file, name.line(), format!("interface `{name}` is listed twice"));
         }
     }
 }

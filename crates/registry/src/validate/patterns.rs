@@ -1,4 +1,4 @@
-//! Patterns: their slots, whether these can be filled, their API, and how it uses the slots.
+//! Checks patterns: their slots, whether backends can fill these, their API, and how it uses the slots.
 
 use std::collections::HashSet;
 
@@ -17,26 +17,30 @@ pub(super) fn validate(registry: &Registry, compiled: &Compiled, problems: &mut 
             problems.add(file, pattern.name.line(), "a pattern needs at least one slot that has to be filled");
         }
         for (name, slot) in &pattern.slots {
-            slot_is_sound(registry, file, pattern, name, slot, problems);
+            check_slot(registry, file, pattern, name, slot, problems);
         }
-        executor(file, pattern, compiled, problems);
+        check_executor(file, pattern, compiled, problems);
         match proto::documented().get_service_by_name(&pattern.api.service) {
             Some(service) => {
-                implemented_api(file, pattern, &service, problems);
+                check_implemented_api(file, pattern, &service, problems);
                 contracts::validate(registry, pattern, &service, problems);
             }
-            None => planned_api(registry, file, pattern, problems),
+            None => check_planned_api(registry, file, pattern, problems),
         }
     }
     unknown_services(registry, problems);
 }
 
-fn slot_is_sound(registry: &Registry, file: &str, pattern: &Pattern, name: &str, slot: &Slot, problems: &mut Problems) {
+fn check_slot(registry: &Registry, file: &str, pattern: &Pattern, name: &str, slot: &Slot, problems: &mut Problems) {
     let line = slot.interfaces().next().map_or(pattern.name.line(), Name::line);
     // Names without a line are from the proto's options, and are checked with these.
-    super::interface_names(registry, file, slot.interfaces().filter(|name| name.line() > 0), problems);
+    super::check_interface_names(registry, file, slot.interfaces().filter(|name| name.line() > 0), problems);
     if name == IDEMPOTENCY_SLOT {
-        problems.add(file, line, format!("no slot can be called `{name}`: that is where replies to calls with a key are kept"));
+        problems.add(
+            file,
+            line,
+            format!("no slot can be named `{name}`: that is the keyspace for replies to calls with an idempotency key"),
+        );
     }
     if slot.required_interfaces.is_empty() && slot.any_of.is_empty() {
         problems.add(file, line, format!("slot `{name}` needs `required_interfaces` or `any_of`"));
@@ -58,21 +62,21 @@ fn slot_is_sound(registry: &Registry, file: &str, pattern: &Pattern, name: &str,
                 problems.add(file, recommended.line(), unknown_name("backend", recommended, all));
             }
             Some(backend) if !SlotCheck::new(name, slot, backend).is_conceivable() => {
-                problems.add(file, recommended.line(), format!("`{recommended}` is recommended and can't fill slot `{name}`"));
+                problems.add(file, recommended.line(), format!("`{recommended}` is recommended, but can't fill slot `{name}`"));
             }
             Some(_) => {}
         }
     }
 }
 
-/// What claims to be served has to be in the table of patterns, and the other way round.
-fn executor(file: &str, pattern: &Pattern, compiled: &Compiled, problems: &mut Problems) {
+/// Checks that a pattern is implemented if and only if it is in the table of patterns.
+fn check_executor(file: &str, pattern: &Pattern, compiled: &Compiled, problems: &mut Problems) {
     let line = pattern.name.line();
     match (pattern.executor, compiled.patterns.iter().find(|one| pattern.name == *one.name)) {
         (Status::Planned, None) => {}
         (Status::Planned, Some(_)) => problems.add(file, line, "the executor exists; write `executor: implemented`"),
         (Status::Implemented, None) => {
-            let message = format!("there is no executor `{}` in src/pattern; write `executor: planned`", pattern.name);
+            let message = format!("there is no executor `{}` in crates/pattern; write `executor: planned`", pattern.name);
             problems.add(file, line, message);
         }
         (Status::Implemented, Some(one)) => {
@@ -86,8 +90,8 @@ fn executor(file: &str, pattern: &Pattern, compiled: &Compiled, problems: &mut P
     }
 }
 
-/// The API of a pattern whose proto exists. Its methods come from the proto, so they are not compared.
-fn implemented_api(file: &str, pattern: &Pattern, service: &ServiceDescriptor, problems: &mut Problems) {
+/// Checks the API of a pattern whose proto exists. The methods come from the proto.
+fn check_implemented_api(file: &str, pattern: &Pattern, service: &ServiceDescriptor, problems: &mut Problems) {
     let api = &pattern.api;
     if api.status == Status::Planned {
         problems.add(file, api.service.line(), format!("service `{}` exists; write `status: implemented`", api.service));
@@ -98,8 +102,8 @@ fn implemented_api(file: &str, pattern: &Pattern, service: &ServiceDescriptor, p
     }
 }
 
-/// The API of a pattern without a proto: its file lists the methods and how they use the slots.
-fn planned_api(registry: &Registry, file: &str, pattern: &Pattern, problems: &mut Problems) {
+/// Checks the API of a pattern without a proto, whose file lists the methods and how they use the slots.
+fn check_planned_api(registry: &Registry, file: &str, pattern: &Pattern, problems: &mut Problems) {
     let api = &pattern.api;
     if api.status == Status::Implemented {
         let message = format!("the protos have no service `{}`; write proto/{}", api.service, api.proto_file);
@@ -122,7 +126,7 @@ fn planned_api(registry: &Registry, file: &str, pattern: &Pattern, problems: &mu
             problems.add(file, line, unknown_name("method", method, api.methods.iter().map(Name::as_str).collect::<Vec<_>>()));
         }
         for step in steps {
-            step_is_sound(registry, file, pattern, step, problems);
+            check_step(registry, file, pattern, step, problems);
         }
     }
 }
@@ -137,7 +141,7 @@ fn unknown_services(registry: &Registry, problems: &mut Problems) {
     }
 }
 
-fn step_is_sound(registry: &Registry, file: &str, pattern: &Pattern, step: &Step, problems: &mut Problems) {
+fn check_step(registry: &Registry, file: &str, pattern: &Pattern, step: &Step, problems: &mut Problems) {
     let Some(slot) = pattern.slots.get(step.slot.as_str()) else {
         problems.add(file, step.slot.line(), unknown_name("slot", &step.slot, pattern.slots.keys().map(String::as_str)));
         return;

@@ -1,4 +1,4 @@
-//! A storage whose state can be taken and put back, and whose writes fail on demand.
+//! A storage in memory that can be saved and restored, and whose writes fail on demand.
 
 use std::{
     collections::BTreeMap,
@@ -22,12 +22,12 @@ pub struct Content {
     revision: u64,
 }
 
-/// What is to happen with one write.
+/// A fault of one write.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
-    /// It fails.
+    /// The write fails.
     Before,
-    /// It is done, and the answer is lost.
+    /// The write is done, and its response is lost.
     After,
 }
 
@@ -36,11 +36,11 @@ type Hook = Box<dyn FnOnce(&mut Content) + Send>;
 #[derive(Default)]
 pub struct Disk {
     content: Mutex<Content>,
-    /// Writes that still go well, and what happens to the one behind them.
+    /// Number of writes that still succeed, and the fault of the next one.
     fault: Mutex<Option<(usize, Fault)>>,
-    /// The same for something that happens to the storage behind a write.
+    /// Number of writes before a hook changes the storage, and the hook.
     hook: Mutex<Option<(usize, Hook)>>,
-    /// How many writes of a hundred fail, at random.
+    /// Percentage of writes that fail at random.
     pub failing: AtomicU32,
 }
 
@@ -49,7 +49,7 @@ impl Disk {
         self.content.lock().unwrap().clone()
     }
 
-    pub fn put_back(&self, content: &Content) {
+    pub fn restore(&self, content: &Content) {
         *self.content.lock().unwrap() = content.clone();
     }
 
@@ -58,22 +58,22 @@ impl Disk {
         self.content.lock().unwrap().entries.clear();
     }
 
-    /// The write behind so many others fails.
+    /// Lets the write after `writes` others fail.
     pub fn fail(&self, writes: usize, fault: Fault) {
         *self.fault.lock().unwrap() = Some((writes, fault));
     }
 
-    /// Behind so many writes, this happens.
-    pub fn behind(&self, writes: usize, hook: impl FnOnce(&mut Content) + Send + 'static) {
+    /// Runs a hook after `writes` writes.
+    pub fn after_writes(&self, writes: usize, hook: impl FnOnce(&mut Content) + Send + 'static) {
         *self.hook.lock().unwrap() = Some((writes, Box::new(hook)));
     }
 
-    /// Whether what was to happen has happened.
-    pub fn is_quiet(&self) -> bool {
+    /// Whether no fault and no hook is pending.
+    pub fn is_idle(&self) -> bool {
         self.fault.lock().unwrap().is_none() && self.hook.lock().unwrap().is_none()
     }
 
-    pub fn calm(&self) {
+    pub fn stop_failing(&self) {
         self.failing.store(0, Ordering::SeqCst);
         *self.fault.lock().unwrap() = None;
     }
@@ -105,7 +105,7 @@ impl Disk {
     }
 
     async fn write<T>(&self, write: impl FnOnce(&mut Content) -> T) -> Result<T, Error> {
-        breathe().await;
+        yield_randomly().await;
         let fault = self.fault();
         let lost = || Error::backend_unavailable("the connection is lost", Duration::from_millis(1));
         if fault == Some(Fault::Before) {
@@ -122,20 +122,20 @@ impl Disk {
             }
             done
         };
-        breathe().await;
+        yield_randomly().await;
         if fault == Some(Fault::After) { Err(lost()) } else { Ok(done) }
     }
 
     async fn range(&self, prefix: Bytes, start: Bytes, end: Bytes) -> Vec<Entry> {
-        breathe().await;
+        yield_randomly().await;
         let content = self.take();
         let inside = |key: &Bytes| key.starts_with(&prefix) && *key >= start && (end.is_empty() || *key < end);
         content.entries.iter().filter(|(key, _)| inside(key)).map(|(key, (value, revision))| entry(key, value, *revision)).collect()
     }
 }
 
-/// Others come between.
-async fn breathe() {
+/// Lets other tasks run, a random number of times.
+async fn yield_randomly() {
     for _ in 0..rand::random_range(0..3) {
         tokio::task::yield_now().await;
     }
@@ -167,9 +167,9 @@ impl KeyValueBasic for Disk {
     }
 
     async fn get(&self, _: &Context, request: GetRequest) -> Result<GetResponse, Error> {
-        breathe().await;
+        yield_randomly().await;
         let found = self.content.lock().unwrap().entries.get(&request.key).cloned();
-        breathe().await;
+        yield_randomly().await;
         Ok(GetResponse { entry: found.map(|(value, revision)| entry(&request.key, &value, revision)) })
     }
 

@@ -1,11 +1,11 @@
-//! A state, the operations that make it, and the same state again.
+//! A state built from the operations of its snapshot equals the original.
 
 use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
 use crate::schema_registry::{
-    replica::{Place, Replica, Way},
+    replica::{JournalHead, JournalSegment, Replica},
     snapshot,
 };
 use prism_call::proto::{
@@ -13,10 +13,10 @@ use prism_call::proto::{
     patterns::schema_registry::v1::{Association, Config, Dek, Kek, SchemaReference},
 };
 
-/// The state that the parts of its snapshot make.
-fn again(state: &State, part_bytes: usize) -> State {
+/// Rebuilds a state from the parts of its snapshot.
+fn rebuild(state: &State, part_bytes: usize) -> State {
     let mut made = State::default();
-    for part in snapshot::parts(state, part_bytes) {
+    for part in snapshot::encode_parts(state, part_bytes) {
         for operation in Part::decode(part).unwrap().operations {
             made.apply(operation);
         }
@@ -24,13 +24,13 @@ fn again(state: &State, part_bytes: usize) -> State {
     made
 }
 
-/// One thing that is done, by numbers that a plan makes something sensible of.
+/// Random numbers from which one change is made.
 type Draw = (u8, u8, u8, u8);
 
 const CONTEXTS: [&str; 3] = [".", ".a", ".b"];
 const SUBJECTS: [&str; 4] = ["", "one", "two", "three"];
 
-/// What a gateway could append.
+/// Returns operations that a gateway could append.
 fn operations(state: &State, (kind, place, one, other): Draw) -> Vec<Operation> {
     let context = CONTEXTS[usize::from(place) % CONTEXTS.len()].to_owned();
     let subject = SUBJECTS[1 + usize::from(one) % 3].to_owned();
@@ -44,7 +44,7 @@ fn operations(state: &State, (kind, place, one, other): Draw) -> Vec<Operation> 
             let text = format!("text {}", other % 7);
             let reference = SchemaReference { name: "r".to_owned(), subject: SUBJECTS[1].to_owned(), version: i32::from(other % 2) + 1 };
             let references = if other % 5 == 0 { vec![reference] } else { Vec::new() };
-            let guid = Guid::of(&text, &references, None, None);
+            let guid = Guid::compute(&text, &references, None, None);
             let next = space.map_or(0, |space| space.last_id) + 1;
             let known = space.and_then(|space| space.id_of(&guid)).filter(|_| kind > 1);
             let id = known.unwrap_or(next + u32::from(kind == 0) * 5);
@@ -94,7 +94,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_snapshot_of_a_state_makes_the_state(
+    fn a_snapshot_rebuilds_the_state(
         steps in prop::collection::vec((0..16u8, any::<u8>(), any::<u8>(), any::<u8>()), 0..120),
         part_bytes in 1..2000usize,
     ) {
@@ -105,21 +105,21 @@ proptest! {
                 state.apply(operation);
             }
         }
-        prop_assert_eq!(again(&state, part_bytes), state);
+        prop_assert_eq!(rebuild(&state, part_bytes), state);
     }
 }
 
 #[test]
-fn what_was_imported_with_several_ids_has_the_least() {
+fn a_schema_with_several_ids_has_the_lowest() {
     let mut state = State::default();
     let store = |id| operation(Change::StoreSchema(StoreSchema { context: ".".to_owned(), id, schema: Some(schema("same")) }));
-    let guid = Guid::of("same", &[], None, None);
+    let guid = Guid::compute("same", &[], None, None);
     for (id, least) in [(7, 7), (9, 7), (3, 3)] {
         state.apply(store(id));
         state.apply(version(&format!("of {id}"), 1, id, false));
         assert_eq!(state.space(".").unwrap().id_of(&guid), Some(least));
     }
-    assert_eq!(again(&state, 100), state);
+    assert_eq!(rebuild(&state, 100), state);
     for (gone, least) in [(9, Some(3)), (3, Some(7)), (7, None)] {
         let gone = RemoveVersion { context: ".".to_owned(), subject: format!("of {gone}"), version: 1 };
         state.apply(operation(Change::RemoveVersion(gone)));
@@ -127,11 +127,11 @@ fn what_was_imported_with_several_ids_has_the_least() {
     }
     assert_eq!(state.space(".").unwrap().schemas().count(), 0);
     assert_eq!(state.space(".").unwrap().last_id, 9);
-    assert_eq!(again(&state, 100), state);
+    assert_eq!(rebuild(&state, 100), state);
 }
 
 #[test]
-fn a_context_that_goes_takes_all_with_it() {
+fn removing_a_context_removes_its_references() {
     let mut state = State::default();
     let references = vec![SchemaReference { name: "r".to_owned(), subject: ":.:one".to_owned(), version: 1 }];
     let store =
@@ -139,34 +139,35 @@ fn a_context_that_goes_takes_all_with_it() {
     state.apply(store(".", 1, schema("one")));
     state.apply(version("one", 1, 1, false));
     state.apply(store(".x", 1, Schema { references, ..schema("two") }));
-    let name = super::super::subject::Name::new("", "one");
+    let name = super::super::subject::SubjectName::new("", "one");
     assert_eq!(state.referrers(&name, 1).count(), 1);
     state.apply(operation(Change::RemoveContext(RemoveContext { context: ".x".to_owned() })));
     assert_eq!(state.referrers(&name, 1).count(), 0);
-    assert_eq!(again(&state, 1), state);
+    assert_eq!(rebuild(&state, 1), state);
 }
 
 #[test]
-fn a_reader_goes_on_behind_what_its_own_gateway_has_appended() {
-    let place = |position: u64| Place { position, revision: position * 10, nonce: vec![position as u8].into(), ..Place::default() };
-    let entry = |position: u32| (place(position.into()).nonce, vec![version("a", position, position, false)]);
-    let way = |positions: std::ops::RangeInclusive<u32>| Way { base: None, entries: positions.map(entry).collect() };
+fn a_reader_continues_after_appends_of_its_own_gateway() {
+    let head =
+        |position: u64| JournalHead { position, revision: position * 10, nonce: vec![position as u8].into(), ..JournalHead::default() };
+    let entry = |position: u32| (head(position.into()).nonce, vec![version("a", position, position, false)]);
+    let segment = |positions: std::ops::RangeInclusive<u32>| JournalSegment { base: None, entries: positions.map(entry).collect() };
     let numbers = |replica: &Replica| everything_without_text(&replica.state);
     let mut replica = Replica::default();
-    assert!(replica.follow(&Place::default(), way(1..=2), place(2)));
-    // A reader has begun at 2 and found 5; meanwhile this gateway has appended the third entry.
+    assert!(replica.advance(&JournalHead::default(), segment(1..=2), head(2)));
+    // A reader started at 2 and read up to 5; meanwhile this gateway appended the third entry.
     let known = replica.at.clone();
-    assert!(replica.follow(&known, way(3..=3), place(3)));
-    assert!(replica.follow(&known, way(3..=5), place(5)));
-    assert_eq!((numbers(&replica), replica.at.clone()), (vec![1, 2, 3, 4, 5], place(5)));
-    // What is behind is nothing new, and what is of another history is looked for again.
-    assert!(replica.follow(&known, way(3..=4), place(4)));
-    assert_eq!(replica.at, place(5));
-    let other = Way { base: None, entries: (3..=6).map(|position| (vec![9, position].into(), Vec::new())).collect() };
-    assert!(!replica.follow(&known, other, place(6)));
-    let anew = Way { base: Some(Vec::new()), entries: Vec::new() };
-    assert!(!replica.follow(&known, anew, place(6)));
-    assert!(replica.has(&place(5).nonce) && !replica.has(&place(6).nonce));
+    assert!(replica.advance(&known, segment(3..=3), head(3)));
+    assert!(replica.advance(&known, segment(3..=5), head(5)));
+    assert_eq!((numbers(&replica), replica.at.clone()), (vec![1, 2, 3, 4, 5], head(5)));
+    // A segment that ends before the state changes nothing; a segment of another history must be read again.
+    assert!(replica.advance(&known, segment(3..=4), head(4)));
+    assert_eq!(replica.at, head(5));
+    let other = JournalSegment { base: None, entries: (3..=6).map(|position| (vec![9, position].into(), Vec::new())).collect() };
+    assert!(!replica.advance(&known, other, head(6)));
+    let from_scratch = JournalSegment { base: Some(Vec::new()), entries: Vec::new() };
+    assert!(!replica.advance(&known, from_scratch, head(6)));
+    assert!(replica.has_applied(&head(5).nonce) && !replica.has_applied(&head(6).nonce));
 }
 
 fn everything_without_text(state: &State) -> Vec<u32> {

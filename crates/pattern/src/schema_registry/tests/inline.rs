@@ -1,6 +1,6 @@
-//! What requests may ask of tags within texts. What becomes of it is in `tests/gateway/pattern/`.
+//! Limits on the tags in requests. The integration tests of the pattern check the results.
 
-use super::super::inline::{Tagging, check};
+use super::super::inline::{Tagging, check_find_tags};
 use prism_call::proto::patterns::schema_registry::v1::{SchemaEntity, SchemaTags};
 
 fn tags(path: &str, count: usize) -> SchemaTags {
@@ -8,7 +8,7 @@ fn tags(path: &str, count: usize) -> SchemaTags {
     SchemaTags { schema_entity: Some(entity), tags: vec!["PII".to_owned(); count] }
 }
 
-/// The field that is refused.
+/// Returns the field that is refused.
 fn refused(add: &[SchemaTags], remove: &[SchemaTags]) -> String {
     let error = Tagging::new(add, remove, false).unwrap_err();
     assert_eq!(error.reason(), "INVALID_FIELD");
@@ -16,7 +16,7 @@ fn refused(add: &[SchemaTags], remove: &[SchemaTags]) -> String {
 }
 
 #[test]
-fn how_many_tags_and_how_long() {
+fn tags_are_limited_in_number_and_length() {
     for (add, remove) in [
         (vec![tags("a", 1000)], Vec::new()),
         (vec![tags("a", 0); 500], vec![tags("a", 1); 500]),
@@ -32,6 +32,6 @@ fn how_many_tags_and_how_long() {
         let one = SchemaTags { tags: vec![tag], ..tags("a", 0) };
         assert_eq!(Tagging::new(&[], &[one], false).is_ok(), fits);
     }
-    assert!(check(&vec!["PII".to_owned(); 1000]).is_ok());
-    assert_eq!(check(&vec!["PII".to_owned(); 1001]).unwrap_err().violations()[0].field, "find_tags");
+    assert!(check_find_tags(&vec!["PII".to_owned(); 1000]).is_ok());
+    assert_eq!(check_find_tags(&vec!["PII".to_owned(); 1001]).unwrap_err().violations()[0].field, "find_tags");
 }

@@ -1,4 +1,4 @@
-//! The journal and the state, over a storage that fails on demand. What the RPCs do is in `tests/gateway/pattern/`.
+//! The journal and the state, over a storage that fails on demand. The integration tests of the pattern check the RPCs.
 
 #![allow(clippy::unwrap_used, clippy::pedantic)]
 
@@ -23,8 +23,8 @@ use super::{
     PARSED_SCHEMAS, SchemaRegistry,
     identity::Guid,
     journal::{Journal, Plan, Sizes},
-    state::{State, Stored},
-    store::{Store, Swap},
+    state::{State, StoredSchema},
+    store::{AtomicWrite, Store},
 };
 use prism_call::{
     Context, Error,
@@ -37,7 +37,7 @@ use prism_call::{
     },
 };
 
-/// The atomic step of a storage.
+/// The interface of the storage that writes atomically.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Transactional,
@@ -46,7 +46,7 @@ enum Step {
 
 const STEPS: [Step; 2] = [Step::Transactional, Step::Cas];
 
-/// So small that everything that has sizes happens all the time.
+/// Sizes that are so small that snapshots and the like happen all the time.
 const SMALL: Sizes = Sizes {
     inline_bytes: 150,
     snapshot_entries: 8,
@@ -56,16 +56,16 @@ const SMALL: Sizes = Sizes {
     max_age: Duration::from_secs(5),
 };
 
-/// A gateway over the storage: a journal of its own.
+/// Creates the journal of one gateway over the storage.
 fn gateway(disk: &Arc<Disk>, step: Step, sizes: Sizes) -> Arc<Journal> {
     let swap = match step {
-        Step::Transactional => Swap::Transactional(disk.clone()),
-        Step::Cas => Swap::Cas(disk.clone()),
+        Step::Transactional => AtomicWrite::Transactional(disk.clone()),
+        Step::Cas => AtomicWrite::Cas(disk.clone()),
     };
     Journal::new(Store { basic: disk.clone(), scan: disk.clone(), swap }, sizes)
 }
 
-/// A gateway over the storage: the whole pattern.
+/// Creates the whole pattern of one gateway over the storage.
 fn registry(disk: &Arc<Disk>, sizes: Sizes) -> Arc<SchemaRegistry> {
     Arc::new(SchemaRegistry {
         journal: gateway(disk, Step::Transactional, sizes),
@@ -76,7 +76,7 @@ fn registry(disk: &Arc<Disk>, sizes: Sizes) -> Arc<SchemaRegistry> {
     })
 }
 
-/// What a client registers.
+/// Registers a text as a client does.
 async fn registered(registry: &Arc<SchemaRegistry>, subject: &str, text: &str) -> RegisteredSchema {
     let request = RegisterSchemaRequest { subject: subject.to_owned(), schema: Some(schema(text)), ..RegisterSchemaRequest::default() };
     registry.register(&context(), request).await.unwrap()
@@ -99,10 +99,10 @@ fn version(subject: &str, version: u32, id: u32, deleted: bool) -> Operation {
     operation(Change::StoreVersion(StoreVersion { context, subject, version, id, deleted, register_millis: 7 }))
 }
 
-/// What a registration comes to: version and id.
+/// Plans a registration: version and id.
 fn plan(state: &State, subject: &str, text: &str) -> Plan<(u32, u32)> {
     let space = state.space(".");
-    let known = space.and_then(|space| space.id_of(&Guid::of(text, &[], None, None)));
+    let known = space.and_then(|space| space.id_of(&Guid::compute(text, &[], None, None)));
     let versions = space.and_then(|space| Some(&space.subjects.get(subject)?.versions));
     if let Some((number, one)) = versions.and_then(|versions| versions.iter().find(|(_, one)| Some(one.id) == known)) {
         return (Vec::new(), (*number, one.id));
@@ -120,7 +120,7 @@ async fn register(gateway: &Arc<Journal>, subject: &str, text: &str) -> Result<(
     gateway.change(&context(), |state| Ok(plan(state, subject, text))).await
 }
 
-/// Deletes the latest version of a subject for good; whether there was one.
+/// Deletes the latest version of a subject permanently. Returns whether there was one.
 async fn remove(gateway: &Arc<Journal>, subject: &str) -> Result<bool, Error> {
     let plan = |state: &State| {
         let versions = state.space(".").and_then(|space| Some(&space.subjects.get(subject)?.versions));
@@ -133,29 +133,29 @@ async fn remove(gateway: &Arc<Journal>, subject: &str) -> Result<bool, Error> {
     gateway.change(&context(), plan).await
 }
 
-/// Subject, version, id and text of everything.
+/// Returns subject, version, id and text of all versions.
 fn everything(state: &State) -> Vec<(String, u32, u32, String)> {
     let mut found = Vec::new();
     for (name, subject) in state.space(".").into_iter().flat_map(|space| &space.subjects) {
         for (number, one) in &subject.versions {
-            let text = |stored: &Arc<Stored>| stored.text.to_string();
+            let text = |stored: &Arc<StoredSchema>| stored.text.to_string();
             found.push((name.to_string(), *number, one.id, state.space(".").unwrap().schema(one.id).map(text).unwrap()));
         }
     }
     found
 }
 
-async fn told(gateway: &Arc<Journal>) -> Vec<(String, u32, u32, String)> {
-    gateway.now(&context(), everything).await.unwrap()
+async fn read_all(gateway: &Arc<Journal>) -> Vec<(String, u32, u32, String)> {
+    gateway.read_fresh(&context(), everything).await.unwrap()
 }
 
-/// That all gateways, and one that starts now, tell the same, and what that is.
-async fn agreed(gateways: &[Arc<Journal>], disk: &Arc<Disk>) -> Vec<(String, u32, u32, String)> {
+/// Asserts that all gateways and a new one have the same state, and returns its content.
+async fn assert_agreement(gateways: &[Arc<Journal>], disk: &Arc<Disk>) -> Vec<(String, u32, u32, String)> {
     let one = gateway(disk, Step::Transactional, SMALL);
-    let expected = told(&one).await;
+    let expected = read_all(&one).await;
     for other in gateways {
-        other.fresh(&context()).await.unwrap();
-        one.look(|state| other.look(|theirs| assert!(state == theirs, "{state:#?}\n{theirs:#?}")));
+        other.refresh(&context()).await.unwrap();
+        one.read_known(|state| other.read_known(|theirs| assert!(state == theirs, "{state:#?}\n{theirs:#?}")));
     }
     expected
 }

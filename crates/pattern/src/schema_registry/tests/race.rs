@@ -1,10 +1,10 @@
-//! A registration between whose look and change somebody else comes.
+//! A registration whose subject is changed by another gateway between its read and its change.
 
 use super::{
     super::{
         inline::Tagging,
-        register::{Outcome, Wanted, gather},
-        subject::Name,
+        register::{Outcome, Registration, gather},
+        subject::SubjectName,
     },
     *,
 };
@@ -14,7 +14,7 @@ const V1: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"in
 const V2: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"b","type":"int","default":0}]}"#;
 const V3: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"c","type":"int","default":0}]}"#;
 
-/// What somebody else does meanwhile.
+/// What the other gateway does in between.
 enum Meanwhile {
     Nothing,
     Register(&'static str, &'static str),
@@ -23,7 +23,7 @@ enum Meanwhile {
     Delete,
 }
 
-async fn done(other: &Arc<SchemaRegistry>, what: Meanwhile) {
+async fn run(other: &Arc<SchemaRegistry>, what: Meanwhile) {
     let subject = || "s".to_owned();
     match what {
         Meanwhile::Nothing => {}
@@ -45,35 +45,35 @@ async fn done(other: &Arc<SchemaRegistry>, what: Meanwhile) {
 }
 
 #[tokio::test]
-async fn what_changed_since_the_look_is_noticed() {
+async fn changes_since_the_read_are_noticed() {
     for (what, wanted) in [
         (Meanwhile::Nothing, "version 2"),
         (Meanwhile::Register("other", V3), "version 2"),
-        (Meanwhile::Register("s", V3), "again"),
-        // The same text: it is looked at again, and there then.
-        (Meanwhile::Register("s", V2), "again"),
-        (Meanwhile::Configure("FORWARD"), "again"),
-        (Meanwhile::Close, "again"),
-        (Meanwhile::Delete, "again"),
-        // The latest version of what it refers to is another one.
-        (Meanwhile::Register("r", V3), "again"),
+        (Meanwhile::Register("s", V3), "retry"),
+        // The same text: the retry finds it registered.
+        (Meanwhile::Register("s", V2), "retry"),
+        (Meanwhile::Configure("FORWARD"), "retry"),
+        (Meanwhile::Close, "retry"),
+        (Meanwhile::Delete, "retry"),
+        // The latest version of the referenced subject changed.
+        (Meanwhile::Register("r", V3), "retry"),
     ] {
         let disk = Arc::new(Disk::default());
         let (mine, other) = (registry(&disk, SMALL), registry(&disk, SMALL));
         registered(&mine, "s", V1).await;
         registered(&mine, "r", V1).await;
-        let name = Name::subject("", "s").unwrap();
-        let wanted_one = Arc::new(Wanted { name, id: 0, version: 0, normalize: false, tagging: Tagging::default() });
+        let name = SubjectName::subject("", "s").unwrap();
+        let wanted_one = Arc::new(Registration { name, id: 0, version: 0, normalize: false, tagging: Tagging::default() });
         let refers = SchemaReference { name: "x".to_owned(), subject: "r".to_owned(), version: -1 };
         let references = if matches!(what, Meanwhile::Register("r", _)) { vec![refers] } else { Vec::new() };
         let text = if references.is_empty() { V2.to_owned() } else { V2.replace("\"R\"", "\"Q\"") };
         let request = Schema { references, ..schema(&text) };
 
-        let ground = mine.journal.now(&context(), |state| gather(state, &wanted_one.name, &request)).await.unwrap().unwrap();
-        done(&other, what).await;
+        let ground = mine.journal.read_fresh(&context(), |state| gather(state, &wanted_one.name, &request)).await.unwrap().unwrap();
+        run(&other, what).await;
         let outcome = mine.attempt(&context(), &wanted_one, &request, ground).await.unwrap();
         match outcome {
-            Outcome::Again => assert_eq!(wanted, "again"),
+            Outcome::Retry => assert_eq!(wanted, "retry"),
             Outcome::Done(made) => assert_eq!(format!("version {}", made.version), wanted),
         }
     }
