@@ -1,4 +1,4 @@
-//! A gRPC client that is not Prism's own code: tonic's, with the generated messages.
+//! A gRPC client that is independent of Prism's own framing: tonic's, with the generated messages.
 
 use std::str::FromStr as _;
 
@@ -26,7 +26,7 @@ impl Client {
         Self { channel: endpoint.connect_lazy(), namespace: namespace.to_owned() }
     }
 
-    /// Calls an RPC that answers with one message.
+    /// Calls an RPC that returns one message.
     pub async fn call<A: Message + Default + 'static>(
         &self,
         rpc: &str,
@@ -36,7 +36,7 @@ impl Client {
         grpc.unary(self.request(request), path, ProstCodec::default()).await
     }
 
-    /// Calls an RPC that answers with a stream.
+    /// Calls an RPC that returns a stream.
     pub async fn stream<A: Message + Default + 'static>(
         &self,
         rpc: &str,

@@ -1,8 +1,8 @@
-//! `prism serve` as its users run it: a process of its own, on free ports, with a temporary folder as its working directory.
+//! Runs `prism serve` as its users do: as a process, on free ports, with a temporary folder as its working directory.
 //!
 //! ```ignore
-//! let gateway = Gateway::start("").await;                              // on the embedded defaults
-//! let gateway = Gateway::start("namespaces: [...]\nbackends: ...").await; // ports are taken care of
+//! let gateway = Gateway::start("").await;                              // with the embedded configuration
+//! let gateway = Gateway::start("namespaces: [...]\nbackends: ...").await; // its ports are replaced by free ones
 //! gateway.url(); gateway.client("default"); gateway.terminate();
 //! ```
 
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 use crate::{client::Client, http, poll::until};
 
-/// How long it may take to end.
+/// Longest time from SIGTERM to the end of the process.
 const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The path of the `prism` that Cargo built for this run of the tests.
@@ -31,10 +31,10 @@ fn executable() -> OsString {
     env::var_os("CARGO_BIN_EXE_prism").expect("CARGO_BIN_EXE_prism is not set; run the tests with cargo test")
 }
 
-/// A gateway that is to be started.
+/// How to start a gateway.
 #[derive(Default)]
 pub struct Setup<'a> {
-    /// Text of its `prism.yaml`; empty: the embedded defaults.
+    /// Text of its `prism.yaml`. If it is empty, the gateway uses the embedded configuration.
     pub config: &'a str,
     /// More arguments of `prism serve`.
     pub args: &'a [&'a str],
@@ -48,7 +48,7 @@ impl Setup<'_> {
             fs::write(folder.join("prism.yaml"), self.config).unwrap();
         }
         let mut command = Command::new(executable());
-        // The defaults have a second port.
+        // The embedded configuration has a second listener.
         if !folder.join("prism.yaml").exists() && !self.args.contains(&"--config") {
             command.env("PRISM_LISTENERS_REGISTRY_ADDRESS", "127.0.0.1:0");
         }
@@ -56,12 +56,12 @@ impl Setup<'_> {
         command
     }
 
-    /// Runs it in a folder where it can't start, and tells how it ended.
+    /// Runs it in a folder where it can't start, and returns its exit status and output.
     pub fn refused(&self, folder: &Path) -> Output {
         self.command(folder).output().unwrap()
     }
 
-    /// Starts it in a folder of its own, on free ports.
+    /// Starts it in a new temporary folder, on free ports. Does not wait until it is ready.
     pub fn launch(&self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let command = self.command(folder.path());
@@ -69,13 +69,13 @@ impl Setup<'_> {
     }
 }
 
-/// A running gateway. It is killed when this is dropped.
+/// A running gateway, which is killed on drop.
 pub struct Gateway {
-    /// Where its listener `main` is.
+    /// Address of the listener `main`.
     pub address: SocketAddr,
-    /// Where `/healthz`, `/readyz` and `/metrics` are.
+    /// Address of `/healthz`, `/readyz` and `/metrics`.
     pub admin: SocketAddr,
-    /// All listeners by name.
+    /// Addresses of all listeners, by name.
     pub listeners: BTreeMap<String, SocketAddr>,
     output: Arc<Mutex<String>>,
     folder: TempDir,
@@ -83,19 +83,19 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts one with the text of a `prism.yaml`, and waits until it is ready. Empty: on the embedded defaults.
+    /// Starts a gateway with the text of a `prism.yaml`, and waits until it is ready. An empty text means the embedded configuration.
     pub async fn start(config: &str) -> Self {
         let gateway = Self::launch(config);
         gateway.ready().await;
         gateway
     }
 
-    /// Starts one that need not get ready.
+    /// Starts a gateway without waiting until it is ready.
     pub fn launch(config: &str) -> Self {
         Setup { config, ..Setup::default() }.launch()
     }
 
-    /// Starts it again after its end, at the same address and with the same folder.
+    /// Starts it again at the same address, with the same folder.
     pub async fn restart(mut self) -> Self {
         let address = self.address.to_string();
         self.kill();
@@ -112,7 +112,7 @@ impl Gateway {
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let unknown = SocketAddr::from(([0; 4], 0));
         let mut gateway = Self { address: unknown, admin: unknown, listeners: BTreeMap::new(), output: Arc::default(), folder, process };
-        // The lines come when all ports are taken; the last one that is needed is the one of the admin listener.
+        // The gateway prints its addresses after it has bound all ports, the one of the admin listener last.
         while gateway.admin.port() == 0 {
             let mut line = String::new();
             assert!(output.read_line(&mut line).unwrap() > 0, "prism serve ended at once:\n{}{}", gateway.output(), gateway.log());
@@ -126,7 +126,7 @@ impl Gateway {
             gateway.output.lock().unwrap().push_str(&line);
         }
         gateway.address = gateway.listeners["main"];
-        // Read on, so that the gateway never waits for somebody to read.
+        // Keep reading, so that the gateway never blocks on a full pipe.
         let text = gateway.output.clone();
         std::thread::spawn(move || {
             let mut line = String::new();
@@ -137,7 +137,7 @@ impl Gateway {
         gateway
     }
 
-    /// Waits until `/readyz` answers 200.
+    /// Waits until `/readyz` returns 200.
     pub async fn ready(&self) {
         let readiness = || async {
             match http::get(self.admin, "/readyz").await {
@@ -163,12 +163,12 @@ impl Gateway {
         self.folder.path().to_owned()
     }
 
-    /// What it has written to standard output by now: what is reachable where.
+    /// What it has written to standard output so far: the addresses.
     pub fn output(&self) -> String {
         self.output.lock().unwrap().clone()
     }
 
-    /// What it wrote to standard error.
+    /// What it has written to standard error: the log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("prism.log")).unwrap_or_default()
     }
@@ -178,19 +178,19 @@ impl Gateway {
         http::get(self.admin, "/metrics").await.unwrap().text().to_owned()
     }
 
-    /// Asks it to end (SIGTERM), without waiting.
+    /// Sends SIGTERM, and does not wait.
     pub fn signal(&self) {
         let status = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, and waits for the end of the process.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal();
         self.ended().await
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits for the end of the process.
     pub async fn ended(&mut self) -> ExitStatus {
         let began = std::time::Instant::now();
         loop {
@@ -202,9 +202,9 @@ impl Gateway {
         }
     }
 
-    /// Ends it as a crash would (SIGKILL), and waits until it is gone.
+    /// Kills the process as a crash would (SIGKILL), and waits for its end.
     pub fn kill(&mut self) {
-        // It may have ended before; then there is nothing to kill.
+        // If it has already ended, there is nothing to kill.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! The smallest HTTP/1.1 client: one request per connection, the whole answer in memory.
+//! A minimal HTTP/1.1 client: one request for each connection, and the whole response in memory.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -32,7 +32,7 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<Answer, Failure> {
     send(address, "GET", path, &[], "").await
 }
 
-/// Sends a request. `host` is the address unless it is among the headers.
+/// Sends a request. Its `host` is the address, unless `headers` contains one.
 pub async fn send(
     address: SocketAddr,
     method: &str,

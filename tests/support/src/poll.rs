@@ -1,15 +1,15 @@
-//! Waiting for something that another process does: asked again and again, up to a bound.
+//! Polls until a condition holds, or fails after a timeout.
 
 use std::{
     fmt::Display,
     time::{Duration, Instant},
 };
 
-/// Far more than anything takes on a machine that is busy with other tests.
+/// Longer than any condition takes on a machine that is busy with other tests.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks until the answer is `Ok`.
+/// Calls `ask` until it returns `Ok`.
 pub async fn until<T, E: Display, F: Future<Output = Result<T, E>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let began = Instant::now();
     loop {
@@ -21,7 +21,7 @@ pub async fn until<T, E: Display, F: Future<Output = Result<T, E>>>(what: &str, 
     }
 }
 
-/// Waits until it is true.
+/// Calls `is` until it returns true.
 pub async fn until_true(what: &str, mut is: impl FnMut() -> bool) {
     until(what, || std::future::ready(if is() { Ok(()) } else { Err("no") })).await;
 }

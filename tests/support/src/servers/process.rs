@@ -1,4 +1,4 @@
-//! A child process that does not outlive this one.
+//! Starts a child process that ends when the test process ends.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -6,8 +6,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A shell stands between us and the server: it kills the server when the pipe from us closes, which the kernel does even
-/// when this process is killed without a chance to clean up.
+/// A shell between the test process and the server. It kills the server when its standard input closes, which the kernel does even
+/// if the test process is killed and can't clean up.
 const KEEPER: &str = r#"log=$1; shift; "$@" >"$log" 2>&1 </dev/null & server=$!; echo $server; cat >/dev/null; kill -9 $server"#;
 
 /// A running server.
@@ -29,7 +29,7 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("can't start {program}: {error}"))?;
-        // Its first line says that the shell has come so far that closing its input ends the server.
+        // The shell prints its first line when it is ready to kill the server on the end of its input.
         let mut line = String::new();
         let output = keeper.stdout.take().ok_or("the shell has no output")?;
         BufReader::new(output).read_line(&mut line).map_err(|error| format!("can't start {program}: {error}"))?;
@@ -39,7 +39,7 @@ impl Process {
     /// Kills the server as a crash would (SIGKILL), and waits until it is gone.
     pub fn kill(&mut self) {
         drop(self.keeper.stdin.take());
-        // It has ended either way; there is nothing left to do about an error.
+        // The process has ended even if this fails.
         let _ = self.keeper.wait();
     }
 }
@@ -50,7 +50,7 @@ impl Drop for Process {
     }
 }
 
-/// A port that nobody listens on now. Another process may take it before the server does; then the start is tried again.
+/// Returns a port that is free now. If another process takes it before the server does, the caller retries with another port.
 pub fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| format!("no free port on 127.0.0.1: {error}"))?;
     listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())

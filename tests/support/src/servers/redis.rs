@@ -1,4 +1,4 @@
-//! redis-server of Debian.
+//! Starts `redis-server` of the Debian package.
 
 use std::{
     fs,
@@ -18,14 +18,14 @@ use super::{
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How a Redis server shall be.
+/// Options of a Redis server.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Clients must give this password.
+    /// The password that clients must send.
     pub password: Option<String>,
-    /// A second port takes TLS.
+    /// Whether the server listens with TLS on a second port.
     pub tls: bool,
-    /// More arguments, as `--maxmemory` and `10mb`.
+    /// More arguments, such as `--maxmemory` and `10mb`.
     pub arguments: Vec<String>,
 }
 
@@ -110,7 +110,7 @@ impl Redis {
         let folder = self.folder.path().to_string_lossy().into_owned();
         let port = self.port.to_string();
         let mut arguments = vec!["--port", &port, "--bind", "127.0.0.1", "--dir", &folder, "--save", "", "--appendonly", "yes"];
-        // What was answered survives a kill, though not a power failure.
+        // Acknowledged writes survive a kill, but not a power failure.
         arguments.extend(["--appendfsync", "everysec", "--databases", "16"]);
         let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
         if let Some(password) = &self.options.password {
@@ -127,7 +127,7 @@ impl Redis {
         arguments
     }
 
-    /// Whether it answers a PING; being asked for the password is an answer too, loading its data is none.
+    /// Whether it answers PING with PONG or with a request for the password. While it loads its data, it does not.
     fn answers(&self) -> bool {
         let ask = || -> std::io::Result<bool> {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
