@@ -34,8 +34,6 @@ const CYCLES: &[(&str, &str, &[&str], &str)] = &[
     ),
     ("crates/frontend/src", "mapping", &["request", "value"], "to be divided: value needs the raw parameters"),
     ("crates/pattern/src", "schema_registry", &["candidate", "inline"], "to be divided"),
-    ("crates/schema/src", "avro", &["model", "name"], "to be divided"),
-    ("crates/schema/src", "avro::compare", &["message", "report"], "to be divided"),
 ];
 
 struct Source {

@@ -1,4 +1,4 @@
-//! Lists `wellknown/protobuf/**/*.proto`: files that schemas import without a reference, so that a new one needs no line of code.
+//! Lists `wellknown/protobuf/**/*.proto`, the files that schemas can import without a reference.
 
 use std::{
     env,
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes `wellknown.rs`: the files' import paths and contents as one constant.
+/// Writes `wellknown.rs`: a constant with the import path and the content of each file.
 fn main() -> Result<(), Box<dyn Error>> {
     const ROOT: &str = "wellknown/protobuf";
     println!("cargo:rerun-if-changed={ROOT}");

@@ -1,39 +1,39 @@
-//! What stands between two schemas.
+//! The reasons why two schemas are not compatible.
 
-use super::SchemaFormat;
+use crate::SchemaFormat;
 
-/// Most differences that are told of one pair of schemas.
+/// The maximum number of differences that are reported for two schemas.
 pub const MAX_DIFFERENCES: usize = 100;
 
-/// What counts as a difference, in JSON Schema.
+/// The rules that decide what is a difference. Only JSON Schema has more than one policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CompatibilityPolicy {
-    /// All data that the old schema takes has to be taken by the new one.
+    /// All data that is valid for the old schema has to be valid for the new one.
     #[default]
     Strict,
-    /// Optional properties may come and go whatever the content model says.
+    /// Optional properties can be added and removed in any content model.
     Lenient,
 }
 
-/// One reason why a reader can't read what a writer writes.
+/// One reason why a reader can't read data of a writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What kind it is, upper snake case, as `READER_FIELD_MISSING_DEFAULT_VALUE`.
+    /// The kind, in upper snake case, such as `READER_FIELD_MISSING_DEFAULT_VALUE`.
     pub kind: &'static str,
-    /// Where, as a JSON pointer: Avro's and JSON Schema's into the text of the reader, Protobuf's by numbers of fields.
+    /// The location as a JSON pointer: in the reader's text for Avro and JSON Schema, by field numbers for Protobuf.
     pub path: String,
-    /// For people: what differs there, and what to change so that it doesn't.
+    /// A message for people: what differs, and what to change.
     pub message: String,
-    /// The name or value that it is about, for programs; may be empty.
+    /// The name or value that differs, for programs. It can be empty.
     pub detail: String,
 }
 
-/// Schemas of two formats.
-pub(super) fn formats(reader: SchemaFormat, writer: SchemaFormat) -> Difference {
+/// Returns the difference between schemas of two formats.
+pub(crate) fn format_difference(reader: SchemaFormat, writer: SchemaFormat) -> Difference {
     Difference {
         kind: "TYPE_CHANGED",
         path: "/".to_owned(),
-        message: format!("the format changes from {writer} to {reader}; a subject keeps to one, so register it under another subject"),
+        message: format!("the format changes from {writer} to {reader}; a subject has one format, so register it under another subject"),
         detail: reader.to_string(),
     }
 }

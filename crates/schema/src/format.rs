@@ -1,8 +1,8 @@
-//! The formats of schemas.
+//! The supported schema formats.
 
 use std::{fmt, str::FromStr};
 
-/// A format of schemas.
+/// A schema format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SchemaFormat {
     /// Apache Avro, <https://avro.apache.org/docs/1.12.0/specification/>.
@@ -15,10 +15,10 @@ pub enum SchemaFormat {
 }
 
 impl SchemaFormat {
-    /// All of them, in the order in which they are listed.
+    /// All formats, in the order of listings.
     pub const ALL: [Self; 3] = [Self::Json, Self::Protobuf, Self::Avro];
 
-    /// Its name, `AVRO`, `JSON` or `PROTOBUF`.
+    /// Returns the name: `AVRO`, `JSON` or `PROTOBUF`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Avro => "AVRO",

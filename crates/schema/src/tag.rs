@@ -1,154 +1,121 @@
-//! Tags within texts: which parts of a schema have which, and a text in which they have others.
+//! Tags inside of schema texts: finding them, and planning changes.
 //!
-//! Each format shows its parts, in the order of the text, to a function that may change their tags. How a part is called is the
-//! format's business; no two parts of the same kind are called the same.
+//! Each format visits its parts in the order of the text and calls a function that can change their tags. The format defines the path of a
+//! part. Two parts of the same kind have different paths.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Dependency, InvalidSchema, Schema};
+use crate::InvalidSchema;
 
 /// The attribute with tags: of records and fields in Avro, of schemas in JSON Schema.
-pub(super) const ATTRIBUTE: &str = "confluent:tags";
-/// The option of messages in Protobuf that has the tags.
-pub(super) const MESSAGE: &str = "confluent.message_meta";
-/// The option of fields in Protobuf that has the tags.
-pub(super) const FIELD: &str = "confluent.field_meta";
+pub(crate) const ATTRIBUTE: &str = "confluent:tags";
+/// The Protobuf option with the tags of a message.
+pub(crate) const MESSAGE: &str = "confluent.message_meta";
+/// The Protobuf option with the tags of a field.
+pub(crate) const FIELD: &str = "confluent.field_meta";
 /// The file that declares both options.
-pub(super) const IMPORT: &str = "confluent/meta.proto";
+pub(crate) const IMPORT: &str = "confluent/meta.proto";
 /// The list of tags in both options.
-pub(super) const LIST: &str = "tags";
+pub(crate) const LIST: &str = "tags";
 
-/// Longest path of a part, in bytes. What is called by a longer one has no tags here, so that a deep schema of long names can't take
-/// more memory than its text.
+/// The maximum length of a path in bytes. Parts with a longer path have no tags here. Otherwise the paths of a deep schema with long names
+/// could need much more memory than its text.
 pub const MAX_PATH: usize = 1024;
 
-/// What kind of part it is.
+/// The kind of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PartKind {
-    /// Something with fields.
+    /// A part with fields.
     Record,
-    /// Something in a record.
+    /// A part of a record.
     Field,
 }
 
 /// A part of a schema and its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaggedPart {
-    /// Its kind.
+    /// The kind.
     pub part: PartKind,
-    /// Its path: names with dots between them.
+    /// The path: names with dots between them.
     pub path: String,
     /// The tags, in the order of the text.
     pub tags: Vec<String>,
 }
 
-/// What is done with tags.
+/// What a change does with tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagAction {
-    /// They are added if the part is there.
+    /// Add the tags if the part exists.
     Inherit,
-    /// They are added to a part that has to be there.
+    /// Add the tags to a part that has to exist.
     Add,
-    /// They are taken from a part that has to be there, after all that is added.
+    /// Remove the tags from a part that has to exist, after all additions.
     Remove,
 }
 
 /// A change of the tags of one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagChange {
-    /// What is done.
+    /// What to do.
     pub action: TagAction,
-    /// The kind of the part; any if there is none.
+    /// The kind of the part, or `None` for any kind.
     pub part: Option<PartKind>,
-    /// Its path, also with a dot before it.
+    /// The path of the part. A leading dot is ignored.
     pub path: String,
     /// The tags.
     pub tags: Vec<String>,
 }
 
-/// Why tags can't be changed.
+/// The reason why tags can't be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagError {
-    /// The schema has no such part; the index of the change.
+    /// The schema doesn't have the part; the index of the change.
     Missing(usize),
-    /// The text would be no schema any more.
+    /// The text would not be a valid schema with these tags.
     Invalid(InvalidSchema),
 }
 
-/// A part as a format shows it.
-pub(super) struct SchemaPart<'a> {
+/// A part that a format visits.
+pub(crate) struct SchemaPart<'a> {
     pub part: PartKind,
     pub path: &'a str,
-    /// Another path that it goes by.
-    pub also: Option<&'a str>,
+    /// Another path of the same part.
+    pub alternative: Option<&'a str>,
 }
 
-/// Sees a part and its tags, and may change them.
-pub(super) type PartVisitor<'a> = dyn FnMut(&SchemaPart, &mut Vec<String>) + 'a;
+/// Receives a part and its tags, and can change the tags.
+pub(crate) type PartVisitor<'a> = dyn FnMut(&SchemaPart, &mut Vec<String>) + 'a;
 
-impl Schema {
-    /// The parts that have a tag that is wanted, each with those alone. Only those of the text itself, not of what it refers to.
-    pub fn tags(&self, wanted: impl Fn(&str) -> bool) -> Vec<TaggedPart> {
-        let mut found = Vec::new();
-        let mut visit = |shown: &SchemaPart, tags: &mut Vec<String>| {
-            let tags: Vec<String> = tags.iter().filter(|tag| wanted(tag)).cloned().collect();
-            if !tags.is_empty() {
-                found.push(TaggedPart { part: shown.part, path: shown.path.to_owned(), tags });
-            }
-        };
-        match self {
-            Self::Avro(schema) => schema.tags(&mut visit),
-            Self::Json(schema) => schema.tags(&mut visit),
-            Self::Protobuf(schema) => schema.tags(&mut visit),
-        }
-        found
-    }
-
-    /// The canonical text with other tags. `dependencies` are those of [`Self::parse`].
-    pub fn change_tags(&self, changes: &[TagChange], dependencies: &[Dependency]) -> Result<String, TagError> {
-        let mut plan = TagPlan::new(self, changes);
-        let mut visit = |shown: &SchemaPart, tags: &mut Vec<String>| plan.visit(shown, tags);
-        let text = match self {
-            Self::Avro(schema) => Ok(schema.change_tags(&mut visit)),
-            Self::Json(schema) => Ok(schema.change_tags(&mut visit)),
-            Self::Protobuf(schema) => schema.change_tags(&mut visit, dependencies),
-        };
-        // A part that isn't there is told first: it is what the caller can mend.
-        match plan.missing() {
-            Some(index) => Err(TagError::Missing(index)),
-            None => text.map_err(TagError::Invalid),
-        }
-    }
-}
-
-/// Changes by the path of what they are for.
-struct TagPlan<'a> {
+/// Changes by the path of their part.
+pub(crate) struct TagPlan<'a> {
     changes: &'a [TagChange],
     paths: HashMap<&'a str, Vec<usize>>,
-    /// Which changes were for something that is there.
-    met: Vec<bool>,
+    /// Whether the part of each change was found.
+    found: Vec<bool>,
     /// Whether a path means one part, whatever its kind.
-    untyped: bool,
+    ignore_kind: bool,
 }
 
 impl<'a> TagPlan<'a> {
-    fn new(schema: &Schema, changes: &'a [TagChange]) -> Self {
+    /// Groups changes by path.
+    pub fn new(changes: &'a [TagChange], ignore_kind: bool) -> Self {
         let mut paths: HashMap<_, Vec<_>> = HashMap::new();
         for (index, change) in changes.iter().enumerate() {
             paths.entry(change.path.strip_prefix('.').unwrap_or(&change.path)).or_default().push(index);
         }
-        Self { changes, paths, met: vec![false; changes.len()], untyped: matches!(schema, Schema::Json(_)) }
+        Self { changes, paths, found: vec![false; changes.len()], ignore_kind }
     }
 
-    fn visit(&mut self, shown: &SchemaPart, tags: &mut Vec<String>) {
-        let asked = [Some(shown.path), shown.also].into_iter().flatten().filter_map(|path| self.paths.get(path)).flatten();
+    /// Applies the changes of a part to its tags.
+    pub fn apply(&mut self, part: &SchemaPart, tags: &mut Vec<String>) {
+        let indexes = [Some(part.path), part.alternative].into_iter().flatten().filter_map(|path| self.paths.get(path)).flatten();
         let (mut added, mut removed) = (Vec::new(), HashSet::new());
-        for &index in asked {
+        for &index in indexes {
             let change = &self.changes[index];
-            if !self.untyped && change.part.is_some_and(|part| part != shown.part) {
+            if !self.ignore_kind && change.part.is_some_and(|kind| kind != part.part) {
                 continue;
             }
-            self.met[index] = true;
+            self.found[index] = true;
             let names = change.tags.iter().map(String::as_str);
             if change.action == TagAction::Remove { removed.extend(names) } else { added.extend(names) }
         }
@@ -158,7 +125,8 @@ impl<'a> TagPlan<'a> {
         tags.retain(|tag| !removed.contains(tag.as_str()));
     }
 
-    fn missing(&self) -> Option<usize> {
-        (0..self.changes.len()).find(|&index| !self.met[index] && self.changes[index].action != TagAction::Inherit)
+    /// Returns the first change whose part has to exist and was not found.
+    pub fn first_missing(&self) -> Option<usize> {
+        (0..self.changes.len()).find(|&index| !self.found[index] && self.changes[index].action != TagAction::Inherit)
     }
 }

@@ -1,4 +1,4 @@
-//! Tags within texts, in all formats: what is put in is found, and what is taken out leaves the text that was there before.
+//! Tests of tags in texts of all formats: added tags are found, and removing them restores the original text.
 
 #![allow(clippy::unwrap_used, clippy::pedantic)]
 
@@ -7,8 +7,8 @@ use super::{
     tag::{ATTRIBUTE, FIELD, IMPORT, MAX_PATH, MESSAGE, PartKind, TagAction, TagChange, TagError, TaggedPart},
 };
 
-/// A text with the names of the places where tags are.
-fn named(text: &str) -> String {
+/// Replaces placeholders by the real names of attributes and options.
+fn with_real_names(text: &str) -> String {
     text.replace("@tags", ATTRIBUTE).replace("@message", MESSAGE).replace("@field", FIELD).replace("@import", IMPORT)
 }
 
@@ -24,8 +24,8 @@ fn tagged(part: PartKind, path: &str, tags: &[&str]) -> TaggedPart {
     TaggedPart { part, path: path.to_owned(), tags: tags.iter().map(|tag| (*tag).to_owned()).collect() }
 }
 
-/// That each of the parts can have tags, alone and together with all others, and that they go without a trace.
-fn there_and_back(format: SchemaFormat, text: &str, parts: &[(PartKind, &str)]) {
+/// Checks that each part can have tags, alone and together with all others, and that removing them restores the text.
+fn check_round_trip(format: SchemaFormat, text: &str, parts: &[(PartKind, &str)]) {
     let schema = parse(format, text);
     let plain = schema.canonical();
     assert_eq!(schema.tags(|_| true), [], "{text}");
@@ -39,7 +39,7 @@ fn there_and_back(format: SchemaFormat, text: &str, parts: &[(PartKind, &str)]) 
         assert_eq!(parse(format, &with).tags(|_| true), [tagged(*part, path, &["A", "B"])], "{with}");
         assert_eq!(parse(format, &with).tags(|tag| tag == "B"), [tagged(*part, path, &["B"])], "{with}");
         assert_eq!(parse(format, &with).tags(|tag| tag == "C"), []);
-        // What is there already is not put in again, and what isn't there is not missed.
+        // Existing tags are not added again, and missing tags need not be removed.
         assert_eq!(put(&with, &[change(TagAction::Add, *part, path, &["B"]), change(TagAction::Remove, *part, path, &["C"])]), with);
         let less = put(&with, &[change(TagAction::Remove, *part, &format!(".{path}"), &["A"])]);
         assert_eq!(parse(format, &less).tags(|_| true), [tagged(*part, path, &["B"])], "{less}");
@@ -64,7 +64,7 @@ const NESTED: &str = r#"{"type": "record", "name": "com.example.Order", "doc": "
     {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A"]}}]}"#;
 
 #[test]
-fn avro_has_them_on_records_and_fields() {
+fn avro_has_tags_on_records_and_fields() {
     use PartKind::{Field, Record};
     let parts = [
         (Record, "com.example.Order"),
@@ -78,24 +78,24 @@ fn avro_has_them_on_records_and_fields() {
         (Field, "com.example.Order.more"),
         (Field, "com.example.Order.kind"),
     ];
-    there_and_back(SchemaFormat::Avro, NESTED, &parts);
-    // The text as people write it.
-    let text = named(r#"{"type":"record","name":"R","@tags":["X"],"fields":[{"name":"f","type":"int","@tags":["PII","Y"]}]}"#);
+    check_round_trip(SchemaFormat::Avro, NESTED, &parts);
+    // A text as people write it.
+    let text = with_real_names(r#"{"type":"record","name":"R","@tags":["X"],"fields":[{"name":"f","type":"int","@tags":["PII","Y"]}]}"#);
     let schema = parse(SchemaFormat::Avro, &text);
     assert_eq!(schema.tags(|_| true), [tagged(Record, "R", &["X"]), tagged(Field, "R.f", &["PII", "Y"])]);
     let more =
         schema.change_tags(&[change(TagAction::Add, Field, "R.f", &["Z"]), change(TagAction::Remove, Record, "R", &["X"])], &[]).unwrap();
     let expected = r#"{"type":"record","name":"R","fields":[{"name":"f","type":"int","@tags":["PII","Y","Z"]}]}"#;
-    assert_eq!(more, named(expected));
-    // What is no list has no tags, and makes room for them.
-    let odd = parse(SchemaFormat::Avro, &named(r#"{"type":"record","name":"R","@tags":"X","fields":[]}"#));
+    assert_eq!(more, with_real_names(expected));
+    // An attribute that isn't a list has no tags and is replaced.
+    let odd = parse(SchemaFormat::Avro, &with_real_names(r#"{"type":"record","name":"R","@tags":"X","fields":[]}"#));
     assert_eq!(odd.tags(|_| true), []);
     let put = odd.change_tags(&[change(TagAction::Add, Record, "R", &["X"])], &[]).unwrap();
-    assert_eq!(put, named(r#"{"type":"record","name":"R","fields":[],"@tags":["X"]}"#));
+    assert_eq!(put, with_real_names(r#"{"type":"record","name":"R","fields":[],"@tags":["X"]}"#));
 }
 
 #[test]
-fn json_schema_has_them_on_schemas() {
+fn json_schema_has_tags_on_schemas() {
     use PartKind::{Field, Record};
     let text = r##"{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "title": "Order", "properties": {
         "id": {"type": "integer", "maximum": 1.50},
@@ -144,21 +144,21 @@ fn json_schema_has_them_on_schemas() {
         (Record, "object.$definitions.A.$allOf.1.$then"),
         (Record, "object.$definitions.A.$allOf.1.$else"),
     ];
-    there_and_back(SchemaFormat::Json, text, &parts);
-    let text = named(r#"{"type":"object","properties":{"ssn":{"@tags":["PII"],"type":"string"}}}"#);
+    check_round_trip(SchemaFormat::Json, text, &parts);
+    let text = with_real_names(r#"{"type":"object","properties":{"ssn":{"@tags":["PII"],"type":"string"}}}"#);
     let schema = parse(SchemaFormat::Json, &text);
     assert_eq!(schema.tags(|_| true), [tagged(Field, "object.ssn", &["PII"])]);
-    // The kind says no more than the path does.
+    // The kind of the part doesn't matter.
     let more = schema.change_tags(&[change(TagAction::Add, Record, "object.ssn", &["X"])], &[]).unwrap();
-    assert_eq!(more, named(r#"{"type":"object","properties":{"ssn":{"@tags":["PII","X"],"type":"string"}}}"#));
-    // A schema that is a boolean has no room.
+    assert_eq!(more, with_real_names(r#"{"type":"object","properties":{"ssn":{"@tags":["PII","X"],"type":"string"}}}"#));
+    // A boolean schema can't have tags.
     let schema = parse(SchemaFormat::Json, r#"{"properties":{"any":true}}"#);
     assert_eq!(schema.change_tags(&[change(TagAction::Add, Field, "object.any", &["X"])], &[]), Err(TagError::Missing(0)));
     assert_eq!(parse(SchemaFormat::Json, "true").tags(|_| true), []);
 }
 
 #[test]
-fn protobuf_has_them_in_options_of_messages_and_fields() {
+fn protobuf_has_tags_in_options_of_messages_and_fields() {
     use PartKind::{Field, Record};
     let text = r#"syntax = "proto3";
         package shop;
@@ -191,16 +191,16 @@ fn protobuf_has_them_in_options_of_messages_and_fields() {
         (Field, "shop.Order.Line.Deep.it"),
         (Record, "shop.Empty"),
     ];
-    there_and_back(SchemaFormat::Protobuf, text, &parts);
+    check_round_trip(SchemaFormat::Protobuf, text, &parts);
     let proto2 = "message A { required int32 a = 1 [default = 5]; optional group G = 2 { optional string b = 1; } extensions 10 to 20; }";
     let parts = [(Record, "A"), (Field, "A.a"), (Field, "A.g"), (Record, "A.G"), (Field, "A.G.b")];
-    there_and_back(SchemaFormat::Protobuf, proto2, &parts);
+    check_round_trip(SchemaFormat::Protobuf, proto2, &parts);
     let edition = "edition = \"2023\"; message A { int32 a = 1 [features.field_presence = IMPLICIT]; reserved b; }";
-    there_and_back(SchemaFormat::Protobuf, edition, &[(Record, "A"), (Field, "A.a")]);
+    check_round_trip(SchemaFormat::Protobuf, edition, &[(Record, "A"), (Field, "A.a")]);
 }
 
 #[test]
-fn protobuf_imports_what_tags_need_as_long_as_they_do() {
+fn protobuf_imports_the_options_while_there_are_tags() {
     use PartKind::{Field, Record};
     let plain = "syntax = \"proto3\";\n\nmessage A {\n  int32 a = 1;\n\n  oneof o {\n    int32 b = 2;\n  }\n}\n";
     let schema = parse(SchemaFormat::Protobuf, plain);
@@ -208,41 +208,44 @@ fn protobuf_imports_what_tags_need_as_long_as_they_do() {
         schema.change_tags(&[change(TagAction::Add, Field, "A.a", &["PII"]), change(TagAction::Add, Record, "A", &["X"])], &[]).unwrap();
     let expected = "syntax = \"proto3\";\n\nimport \"@import\";\n\nmessage A {\n  option (@message) = { tags: \"X\" };\n\n  \
                     int32 a = 1 [(@field) = { tags: \"PII\" }];\n  oneof o {\n    int32 b = 2;\n  }\n}\n";
-    assert_eq!(with, named(expected));
+    assert_eq!(with, with_real_names(expected));
     let schema = parse(SchemaFormat::Protobuf, &with);
     let less = schema.change_tags(&[change(TagAction::Remove, Record, "A", &["X"])], &[]).unwrap();
     assert!(less.contains(IMPORT) && less.contains(FIELD) && !less.contains(MESSAGE), "{less}");
-    // Documentation is in the same option, and stays.
+    // The documentation in the same option stays.
     let text = "syntax = \"proto3\"; import \"@import\"; message A { string a = 1 [(@field).tags = \"PII\", (@field).tags = \"X\", (@field).doc = \"d\"]; }";
-    let schema = parse(SchemaFormat::Protobuf, &named(text));
+    let schema = parse(SchemaFormat::Protobuf, &with_real_names(text));
     assert_eq!(schema.tags(|_| true), [tagged(Field, "A.a", &["PII", "X"])]);
     let less = schema.change_tags(&[change(TagAction::Remove, Field, "A.a", &["X", "PII"])], &[]).unwrap();
-    assert!(less.contains(&named("import \"@import\";")) && less.contains(&named("[(@field) = { doc: \"d\" }]")), "{less}");
-    // The oneof may be named, and what is told is without it.
+    assert!(
+        less.contains(&with_real_names("import \"@import\";")) && less.contains(&with_real_names("[(@field) = { doc: \"d\" }]")),
+        "{less}"
+    );
+    // The path may contain the oneof; the result does not contain it.
     let schema = parse(SchemaFormat::Protobuf, plain);
     let with = schema.change_tags(&[change(TagAction::Add, Field, "A.o.b", &["X"])], &[]).unwrap();
     assert_eq!(parse(SchemaFormat::Protobuf, &with).tags(|_| true), [tagged(Field, "A.b", &["X"])]);
-    // Another file of that name, which has no such options.
+    // Another file with that name, which does not declare the options.
     let other = [Dependency { name: IMPORT.into(), text: "syntax = \"proto3\"; message Meta {}".into() }];
     let schema = Schema::parse(SchemaFormat::Protobuf, plain, &other).unwrap();
     let refused = schema.change_tags(&[change(TagAction::Add, Field, "A.a", &["X"])], &other);
     assert!(matches!(refused, Err(TagError::Invalid(_))), "{refused:?}");
-    // Other options of the file's own stay as they are.
+    // Other options stay unchanged.
     let own = "syntax = \"proto3\"; import \"google/protobuf/descriptor.proto\"; extend google.protobuf.FieldOptions { string note = 5000; }\
                message A { string a = 1 [(note) = \"n\"]; }";
-    there_and_back(SchemaFormat::Protobuf, own, &[(Record, "A"), (Field, "A.a")]);
+    check_round_trip(SchemaFormat::Protobuf, own, &[(Record, "A"), (Field, "A.a")]);
 }
 
 #[test]
-fn only_the_text_itself_has_parts() {
-    let dependency = |name: &str, text: &str| [Dependency { name: name.into(), text: named(text).into() }];
+fn referenced_schemas_have_no_parts() {
+    let dependency = |name: &str, text: &str| [Dependency { name: name.into(), text: with_real_names(text).into() }];
     let other = dependency("B", r#"{"type":"record","name":"B","@tags":["X"],"fields":[{"name":"b","type":"int"}]}"#);
     let text = r#"{"type":"record","name":"A","fields":[{"name":"b","type":"B"}]}"#;
     let schema = Schema::parse(SchemaFormat::Avro, text, &other).unwrap();
     assert_eq!(schema.tags(|_| true), []);
     assert_eq!(schema.change_tags(&[change(TagAction::Add, PartKind::Record, "B", &["Y"])], &other), Err(TagError::Missing(0)));
     let put = schema.change_tags(&[change(TagAction::Add, PartKind::Field, "A.b", &["Y"])], &other).unwrap();
-    assert_eq!(put, named(r#"{"type":"record","name":"A","fields":[{"name":"b","type":"B","@tags":["Y"]}]}"#));
+    assert_eq!(put, with_real_names(r#"{"type":"record","name":"A","fields":[{"name":"b","type":"B","@tags":["Y"]}]}"#));
     let other = dependency("b.proto", "syntax = \"proto3\"; import \"@import\"; message B { option (@message).tags = \"X\"; }");
     let text = "syntax = \"proto3\"; import \"b.proto\"; message A { B b = 1; }";
     let schema = Schema::parse(SchemaFormat::Protobuf, text, &other).unwrap();
@@ -255,7 +258,7 @@ fn only_the_text_itself_has_parts() {
 }
 
 #[test]
-fn what_is_not_there_is_told_by_its_place() {
+fn missing_parts_are_reported_by_index() {
     let schema = parse(SchemaFormat::Avro, NESTED);
     let here = change(TagAction::Add, PartKind::Field, "com.example.Order.id", &["A"]);
     for (wrong, expected) in [
@@ -274,24 +277,27 @@ fn what_is_not_there_is_told_by_its_place() {
 }
 
 #[test]
-fn removing_comes_last_and_long_paths_are_none() {
+fn removals_come_last_and_long_paths_have_no_tags() {
     let schema = parse(SchemaFormat::Json, r#"{"properties":{"a":{}}}"#);
     let changes = [
         change(TagAction::Inherit, PartKind::Field, "object.a", &["old", "gone"]),
         change(TagAction::Remove, PartKind::Field, "object.a", &["gone", "new"]),
         change(TagAction::Add, PartKind::Field, "object.a", &["new", "kept"]),
     ];
-    assert_eq!(schema.change_tags(&changes, &[]).unwrap(), named(r#"{"properties":{"a":{"@tags":["old","kept"]}}}"#));
+    assert_eq!(schema.change_tags(&changes, &[]).unwrap(), with_real_names(r#"{"properties":{"a":{"@tags":["old","kept"]}}}"#));
     let name = "a".repeat(MAX_PATH);
     for (format, text) in [
         (
             SchemaFormat::Avro,
-            named(&format!(r#"{{"type":"record","name":"R","fields":[{{"name":"{name}","type":"int","@tags":["X"]}}]}}"#)),
+            with_real_names(&format!(r#"{{"type":"record","name":"R","fields":[{{"name":"{name}","type":"int","@tags":["X"]}}]}}"#)),
         ),
-        (SchemaFormat::Json, named(&format!(r#"{{"properties":{{"{name}":{{"@tags":["X"],"properties":{{"b":{{"@tags":["X"]}}}}}}}}}}"#))),
+        (
+            SchemaFormat::Json,
+            with_real_names(&format!(r#"{{"properties":{{"{name}":{{"@tags":["X"],"properties":{{"b":{{"@tags":["X"]}}}}}}}}}}"#)),
+        ),
         (
             SchemaFormat::Protobuf,
-            named(&format!(
+            with_real_names(&format!(
                 "syntax = \"proto3\"; import \"@import\"; message A {{ int32 {} = 1 [(@field).tags = \"X\"]; }}",
                 &name[..1000]
             ))

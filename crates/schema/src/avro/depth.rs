@@ -1,12 +1,12 @@
-//! How deep the JSON of a schema is with all types in place.
+//! Measures how deeply the JSON of a schema nests when all types are written in place.
 
 use serde_json::Value;
 
 use super::model::{AvroKind, AvroType, Properties, TypeId};
 
-/// Levels of objects and lists around the innermost value, when each named type is written where it is first met. Walks
-/// in the order in which a schema is printed, without recursion: this is what makes recursion there safe.
-pub(super) fn of(nodes: &[AvroType], root: TypeId) -> usize {
+/// Returns the number of value_depth of objects and lists around the innermost value, when each named type is written where it first occurs.
+/// Walks in the order in which a schema is printed, but without recursion. The limit on this depth makes recursion in the printer safe.
+pub(super) fn nesting_depth(nodes: &[AvroType], root: TypeId) -> usize {
     let mut met = vec![false; nodes.len()];
     let mut deepest = 0;
     let mut open = vec![(root, 0)];
@@ -17,20 +17,20 @@ pub(super) fn of(nodes: &[AvroType], root: TypeId) -> usize {
             continue;
         }
         let word = matches!(node.kind, AvroKind::Primitive(_)) && node.properties.is_empty();
-        deepest = deepest.max(depth + usize::from(!word) + deepest_of(&node.properties));
+        deepest = deepest.max(depth + usize::from(!word) + max_value_depth(&node.properties));
         match &node.kind {
             AvroKind::Array(id) | AvroKind::Map(id) => inner.push((*id, depth + 1)),
             AvroKind::Union(branches) => inner.extend(branches.iter().map(|branch| (*branch, depth + 1))),
             AvroKind::Record(record) => {
                 for field in &record.fields {
-                    // The record, its list of fields, and the field.
+                    // Three levels: the record, its list of fields, and the field.
                     let depth = depth + 3;
-                    let default = field.default.as_ref().map_or(0, levels);
-                    deepest = deepest.max(depth + default.max(deepest_of(&field.properties)));
+                    let default = field.default.as_ref().map_or(0, value_depth);
+                    deepest = deepest.max(depth + default.max(max_value_depth(&field.properties)));
                     inner.push((field.schema, depth));
                 }
             }
-            // A list of symbols or aliases.
+            // Two levels: the type, and its list of symbols or aliases.
             AvroKind::Enum(_) | AvroKind::Fixed(_) => deepest = deepest.max(depth + 2),
             AvroKind::Primitive(_) | AvroKind::Forward => {}
         }
@@ -39,15 +39,15 @@ pub(super) fn of(nodes: &[AvroType], root: TypeId) -> usize {
     deepest
 }
 
-fn deepest_of(properties: &Properties) -> usize {
-    properties.iter().map(|(_, value)| levels(value)).max().unwrap_or(0)
+fn max_value_depth(properties: &Properties) -> usize {
+    properties.iter().map(|(_, value)| value_depth(value)).max().unwrap_or(0)
 }
 
-/// Levels of a value, which JSON bounds where it is read.
-fn levels(value: &Value) -> usize {
+/// Returns the nesting depth of a value. The JSON parser limits it.
+fn value_depth(value: &Value) -> usize {
     match value {
-        Value::Array(list) => 1 + list.iter().map(levels).max().unwrap_or(0),
-        Value::Object(object) => 1 + object.values().map(levels).max().unwrap_or(0),
+        Value::Array(list) => 1 + list.iter().map(value_depth).max().unwrap_or(0),
+        Value::Object(object) => 1 + object.values().map(value_depth).max().unwrap_or(0),
         _ => 0,
     }
 }

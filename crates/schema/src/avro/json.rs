@@ -1,16 +1,16 @@
-//! Writing JSON as Java's implementation of Avro does.
+//! Writes JSON in the form that Avro's Java implementation prints.
 
 use std::fmt::Write;
 
 use serde_json::{Number, Value};
 
-/// The texts of a list; none if it is something else.
-pub(super) fn texts(json: &Value) -> Vec<String> {
+/// Returns the strings of a list; empty if the value is not a list.
+pub(super) fn string_items(json: &Value) -> Vec<String> {
     json.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-/// Appends a text in quotes.
-pub(super) fn text(out: &mut String, text: &str) {
+/// Appends a JSON string.
+pub(super) fn write_string(out: &mut String, text: &str) {
     out.push('"');
     for letter in text.chars() {
         match letter {
@@ -28,20 +28,20 @@ pub(super) fn text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends a value, the attributes of objects by their names if that is wanted.
-pub(super) fn value(out: &mut String, json: &Value, sorted: bool) {
+/// Appends a value. `sorted` orders the members of objects by name.
+pub(super) fn write_value(out: &mut String, json: &Value, sorted: bool) {
     match json {
         Value::Null => out.push_str("null"),
         Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
-        Value::Number(number) => self::number(out, number),
-        Value::String(string) => text(out, string),
+        Value::Number(number) => write_number(out, number),
+        Value::String(string) => write_string(out, string),
         Value::Array(list) => {
             out.push('[');
             for (index, item) in list.iter().enumerate() {
                 if index > 0 {
                     out.push(',');
                 }
-                value(out, item, sorted);
+                write_value(out, item, sorted);
             }
             out.push(']');
         }
@@ -55,18 +55,18 @@ pub(super) fn value(out: &mut String, json: &Value, sorted: bool) {
                 if index > 0 {
                     out.push(',');
                 }
-                text(out, key);
+                write_string(out, key);
                 out.push(':');
-                value(out, item, sorted);
+                write_value(out, item, sorted);
             }
             out.push('}');
         }
     }
 }
 
-/// A whole number as it is, any other as Java's `Double.toString` has it: with a fraction, and with an exponent where it
-/// is below a thousandth or from ten million on.
-fn number(out: &mut String, number: &Number) {
+/// Appends a number: integers unchanged, others like Java's `Double.toString`. That has a fraction always, and an exponent below one
+/// thousandth and from ten million on.
+fn write_number(out: &mut String, number: &Number) {
     let double = match number.as_f64() {
         Some(double) if number.is_f64() => double,
         _ => return push(out, format_args!("{number}")),

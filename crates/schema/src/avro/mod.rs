@@ -1,8 +1,8 @@
 //! Apache Avro, <https://avro.apache.org/docs/1.12.0/specification/>.
 //!
-//! Texts are read by our own reader and not by a crate: it keeps all that a text says, in its order, takes what Java's
-//! implementation takes, and tells where something is wrong. What is decided here is told in the module that does it:
-//! `read` what a schema is, `print` when two texts are the same, `compare` what can be read with what.
+//! Schemas are parsed by our own reader instead of a crate: it keeps every attribute of the text in order, accepts what Avro's Java
+//! implementation accepts, and reports the position of each error. [`read`] defines what a valid schema is, [`print`] when two texts are
+//! the same schema, and [`compare`] which data can be read with which schema.
 
 mod compare;
 mod depth;
@@ -10,6 +10,7 @@ mod json;
 mod model;
 mod name;
 mod pointer;
+mod primitive;
 mod print;
 mod read;
 mod tag;
@@ -17,52 +18,52 @@ mod tag;
 mod tests;
 
 use self::model::TypeGraph;
-use super::{Dependency, Difference, InvalidSchema, tag::PartVisitor};
+use crate::{Dependency, Difference, InvalidSchema, tag::PartVisitor};
 
-/// A schema with all that it refers to.
+/// A parsed Avro schema together with the schemas that it references.
 #[derive(Debug)]
 pub struct AvroSchema {
     model: TypeGraph,
 }
 
 impl AvroSchema {
-    /// Reads a text; see [`crate::Schema::parse`].
+    /// Parses a schema; see [`crate::Schema::parse`].
     ///
-    /// The names that it refers to are those that the texts of `dependencies` define, whatever these are called.
+    /// Names resolve to the types that the texts of `dependencies` define. The names of the dependencies themselves do not matter.
     pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
         Ok(Self { model: read::read(text, dependencies)? })
     }
 
-    /// See [`crate::Schema::canonical`]; what Java's `Schema.toString` prints. Types of dependencies stay names.
+    /// Returns the text that Java's `Schema.toString` prints; see [`crate::Schema::canonical`]. Types of dependencies stay names.
     pub fn canonical(&self) -> String {
         print::canonical(&self.model)
     }
 
-    /// See [`crate::Schema::normalized`]; properties and aliases are sorted.
+    /// Returns the canonical text with sorted properties and aliases; see [`crate::Schema::normalized`].
     pub fn normalized(&self) -> String {
         print::normalized(&self.model)
     }
 
-    /// See [`crate::Schema::render_as`]; `resolved` is the only shape.
+    /// Returns the text in another shape; see [`crate::Schema::render_as`]. The only shape is `resolved`.
     pub fn render_as(&self, shape: &str) -> Option<String> {
         (shape == "resolved").then(|| print::resolved(&self.model))
     }
 
-    /// See [`crate::Schema::tags`].
+    /// Visits the tags of the text; see [`crate::Schema::tags`].
     pub(super) fn tags(&self, visit: &mut PartVisitor) {
-        tag::each(&mut self.model.clone(), visit);
+        tag::visit_parts(&mut self.model.clone(), visit);
     }
 
-    /// See [`crate::Schema::change_tags`].
+    /// Returns the canonical text with the tags that `visit` leaves; see [`crate::Schema::change_tags`].
     pub(super) fn change_tags(&self, visit: &mut PartVisitor) -> String {
         let mut model = self.model.clone();
-        tag::each(&mut model, visit);
+        tag::visit_parts(&mut model, visit);
         print::canonical(&model)
     }
 }
 
-/// See [`crate::Schema::differences`]; decided by "Schema Resolution" of the specification and by Java's
-/// `SchemaCompatibility`, whose names of kinds and paths these are.
+/// Returns the reasons why `reader` can't read data of `writer`; see [`crate::Schema::differences`]. Follows "Schema Resolution" of the
+/// specification and Java's `SchemaCompatibility`, from which the kinds and paths of differences are taken.
 pub fn differences(reader: &AvroSchema, writer: &AvroSchema) -> Vec<Difference> {
     compare::differences(&reader.model, &writer.model)
 }

@@ -1,56 +1,56 @@
-//! A schema as it is worked with: all its types in one list, each referring to others by their place in it.
+//! The data model of an Avro schema: a list of types that refer to each other by index.
 //!
-//! A type that refers to itself is no cycle of pointers that way, and nothing that walks or drops a schema has to recurse.
+//! A recursive type is therefore not a cycle of pointers, and no code that walks or drops a schema has to recurse.
 
 use serde_json::Value;
 
-use super::name::FullName;
+use super::{name::FullName, primitive::Primitive};
 
-/// The place of a type in [`TypeGraph::nodes`].
+/// The index of a type in [`TypeGraph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TypeId(pub usize);
 
-/// A schema and all that it refers to.
+/// All types of a schema and of the schemas that it references.
 #[derive(Clone, Debug)]
 pub(super) struct TypeGraph {
-    /// All types, of the text itself and of those that it refers to.
+    /// The types of the text and of its references.
     pub nodes: Vec<AvroType>,
-    /// The type that the text as a whole is.
+    /// The type that the text itself describes.
     pub root: TypeId,
 }
 
 impl TypeGraph {
-    /// The type at a place.
+    /// Returns a type.
     pub fn node(&self, id: TypeId) -> &AvroType {
         &self.nodes[id.0]
     }
 
-    /// What kind of type is at a place.
+    /// Returns the kind of a type.
     pub fn kind(&self, id: TypeId) -> &AvroKind {
         &self.nodes[id.0].kind
     }
 
-    /// What a named type is called by; `None` for all others.
+    /// Returns the names of a named type, or `None` for other types.
     pub fn named(&self, id: TypeId) -> Option<&NamedType> {
         self.kind(id).named()
     }
 }
 
-/// Attributes that mean nothing to Avro, `logicalType` among them, in the order of the text.
+/// Attributes without a meaning for Avro, in the order of the text. `logicalType` is one of them.
 pub(super) type Properties = Vec<(String, Value)>;
 
 /// A type.
 #[derive(Clone, Debug)]
 pub(super) struct AvroType {
-    /// What it is.
+    /// The kind of the type, with what belongs to that kind.
     pub kind: AvroKind,
-    /// What else its text says.
+    /// Other attributes.
     pub properties: Properties,
-    /// It comes from another text.
+    /// Whether a referenced schema defines the type.
     pub foreign: bool,
 }
 
-/// What a type is.
+/// The kind of a type.
 #[derive(Clone, Debug)]
 pub(super) enum AvroKind {
     /// A primitive type.
@@ -67,12 +67,12 @@ pub(super) enum AvroKind {
     Enum(Enum),
     /// Bytes of one length.
     Fixed(Fixed),
-    /// A name that wasn't known where it was read. None is left once a text is read.
+    /// A name that was used before its definition was read. None is left when a text has been read completely.
     Forward,
 }
 
 impl AvroKind {
-    /// What a named type is called by; `None` for all others.
+    /// Returns the names of a named type, or `None` for other types.
     pub fn named(&self) -> Option<&NamedType> {
         match self {
             Self::Record(record) => Some(&record.named),
@@ -82,10 +82,10 @@ impl AvroKind {
         }
     }
 
-    /// What Avro calls it.
-    pub fn word(&self) -> &'static str {
+    /// Returns Avro's name for the kind.
+    pub fn type_name(&self) -> &'static str {
         match self {
-            Self::Primitive(primitive) => primitive.word(),
+            Self::Primitive(primitive) => primitive.type_name(),
             Self::Array(_) => "array",
             Self::Map(_) => "map",
             Self::Union(_) => "union",
@@ -97,70 +97,14 @@ impl AvroKind {
     }
 }
 
-/// The primitive types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Primitive {
-    /// No value.
-    Null,
-    /// A truth value.
-    Boolean,
-    /// 32 bits, signed.
-    Int,
-    /// 64 bits, signed.
-    Long,
-    /// IEEE 754, 32 bits.
-    Float,
-    /// IEEE 754, 64 bits.
-    Double,
-    /// Any bytes.
-    Bytes,
-    /// UTF-8.
-    String,
-}
-
-impl Primitive {
-    /// All of them.
-    pub const ALL: [Self; 8] = [Self::Null, Self::Boolean, Self::Int, Self::Long, Self::Float, Self::Double, Self::Bytes, Self::String];
-
-    /// What Avro calls it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Boolean => "boolean",
-            Self::Int => "int",
-            Self::Long => "long",
-            Self::Float => "float",
-            Self::Double => "double",
-            Self::Bytes => "bytes",
-            Self::String => "string",
-        }
-    }
-
-    /// The type of that name.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|primitive| primitive.word() == word)
-    }
-
-    /// Whether what was written as `writer` can be read as this ("Schema Resolution").
-    pub fn reads(self, writer: Self) -> bool {
-        match self {
-            Self::Long => matches!(writer, Self::Int | Self::Long),
-            Self::Float => matches!(writer, Self::Int | Self::Long | Self::Float),
-            Self::Double => matches!(writer, Self::Int | Self::Long | Self::Float | Self::Double),
-            Self::Bytes | Self::String => matches!(writer, Self::Bytes | Self::String),
-            Self::Null | Self::Boolean | Self::Int => self == writer,
-        }
-    }
-}
-
-/// What all named types have.
+/// The attributes that all named types have.
 #[derive(Clone, Debug)]
 pub(super) struct NamedType {
     /// Its name with its namespace.
     pub name: FullName,
-    /// For people.
+    /// The documentation.
     pub doc: Option<String>,
-    /// Names of writers' types that are read as this one.
+    /// Names of writers' types that this type can read.
     pub aliases: Vec<FullName>,
 }
 
@@ -169,7 +113,7 @@ pub(super) struct NamedType {
 pub(super) struct Record {
     /// Its names.
     pub named: NamedType,
-    /// It was declared as `error`, which differs in nothing but the word.
+    /// Whether it was declared as `error`. The type is the same apart from this word.
     pub error: bool,
     /// Its fields, in the order in which they are written.
     pub fields: Vec<Field>,
@@ -182,26 +126,26 @@ pub(super) struct Field {
     pub name: String,
     /// Its type.
     pub schema: TypeId,
-    /// For people.
+    /// The documentation.
     pub doc: Option<String>,
-    /// What it is where the writer has no such field; `Some(Value::Null)` is a default, too.
+    /// The value if the writer has no such field. `Some(Value::Null)` is a default too.
     pub default: Option<Value>,
-    /// How it counts when records are sorted.
+    /// The order of this field when records are sorted.
     pub order: Order,
-    /// Names of writers' fields that are read as this one.
+    /// Names of writers' fields that this field can read.
     pub aliases: Vec<String>,
-    /// What else its text says.
+    /// Other attributes.
     pub properties: Properties,
 }
 
-/// How a field counts when records are sorted.
+/// The sort order of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// Smallest first.
     Ascending,
     /// Largest first.
     Descending,
-    /// Not at all.
+    /// The field is ignored.
     Ignore,
 }
 
@@ -210,9 +154,9 @@ pub(super) enum Order {
 pub(super) struct Enum {
     /// Its names.
     pub named: NamedType,
-    /// Its symbols, in the order by which they are written.
+    /// Its symbols. Data contains their indexes.
     pub symbols: Vec<String>,
-    /// What a reader takes a symbol for that it doesn't have.
+    /// The symbol that a reader uses for unknown symbols.
     pub default: Option<String>,
 }
 
@@ -221,6 +165,6 @@ pub(super) struct Enum {
 pub(super) struct Fixed {
     /// Its names.
     pub named: NamedType,
-    /// How many bytes.
+    /// The length in bytes.
     pub size: u64,
 }

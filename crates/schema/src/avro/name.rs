@@ -1,55 +1,55 @@
 //! Names ("Names" in the specification).
 
-use super::model::Primitive;
+use super::primitive::Primitive;
 
-/// Words of types that a text can't mean as a name, or that people would take for one.
-pub(super) const COMPLEX: [&str; 6] = ["record", "enum", "array", "map", "union", "fixed"];
+/// Names of complex types. A reference to a type with such a name needs its namespace.
+pub(super) const COMPLEX_TYPES: [&str; 6] = ["record", "enum", "array", "map", "union", "fixed"];
 
 /// A name with its namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FullName {
     full: String,
-    /// Where the simple name starts.
+    /// The offset at which the simple name starts.
     simple: usize,
 }
 
 impl FullName {
-    /// A name that stands in a namespace, unless it brings its own by a dot. A leading dot means: in none.
+    /// Resolves a name in a namespace. A name with a dot has its own namespace; a leading dot means no namespace.
     pub fn new(name: &str, namespace: Option<&str>) -> Result<Self, String> {
         let (namespace, simple) = match name.rfind('.') {
             Some(dot) => (Some(&name[..dot]), &name[dot + 1..]),
             None => (namespace, name),
         };
-        valid(simple, name)?;
+        validate_name(simple, name)?;
         let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) else {
             return Ok(Self { full: simple.to_owned(), simple: 0 });
         };
         for part in namespace.split('.') {
-            valid(part, namespace).map_err(|wrong| format!("the namespace isn't one: {wrong}"))?;
+            validate_name(part, namespace).map_err(|wrong| format!("the namespace is invalid: {wrong}"))?;
         }
         Ok(Self { full: format!("{namespace}.{simple}"), simple: namespace.len() + 1 })
     }
 
-    /// The whole, `com.example.Name`.
+    /// Returns the full name, `com.example.Name`.
     pub fn full(&self) -> &str {
         &self.full
     }
 
-    /// Without its namespace.
+    /// Returns the name without its namespace.
     pub fn simple(&self) -> &str {
         &self.full[self.simple..]
     }
 
-    /// Its namespace, if it is in one.
+    /// Returns the namespace, if there is one.
     pub fn namespace(&self) -> Option<&str> {
         self.simple.checked_sub(1).map(|dot| &self.full[..dot])
     }
 
-    /// How it is referred to inside of a namespace. The simple name of a type that is called as a kind of type would be
-    /// taken for that, so it stays whole.
-    pub fn within(&self, namespace: Option<&str>) -> &str {
+    /// Returns the shortest reference to this name inside of a namespace. A simple name that is also the name of a kind of type would be
+    /// read as that kind, so the full name is used then.
+    pub fn relative_to(&self, namespace: Option<&str>) -> &str {
         let simple = self.simple();
-        if self.namespace() == namespace && Primitive::from_word(simple).is_none() && !COMPLEX.contains(&simple) {
+        if self.namespace() == namespace && Primitive::from_name(simple).is_none() && !COMPLEX_TYPES.contains(&simple) {
             simple
         } else {
             &self.full
@@ -57,9 +57,9 @@ impl FullName {
     }
 }
 
-/// Says what is wrong with a name, if anything is. `whole` is what the text says. The specification allows Latin letters
-/// only; Java takes those of all scripts, and so do its users.
-pub(super) fn valid(name: &str, whole: &str) -> Result<(), String> {
+/// Checks a name; the error says what is wrong. `whole` is the name as the text has it. The specification allows only Latin letters, but
+/// Java accepts the letters of all scripts, and schemas use them.
+pub(super) fn validate_name(name: &str, whole: &str) -> Result<(), String> {
     let rule = "a name starts with a letter or `_` and goes on with letters, digits and `_`";
     let mut chars = name.chars();
     let Some(first) = chars.next() else {
@@ -75,25 +75,25 @@ pub(super) fn valid(name: &str, whole: &str) -> Result<(), String> {
         Some(bad) => {
             let better: String = name.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '_' }).collect();
             let better = if better.starts_with(char::is_numeric) { format!("_{better}") } else { better };
-            Err(format!("`{whole}` can't be a name because of `{}`; {rule}, as `{better}`", bad.escape_debug()))
+            Err(format!("`{whole}` can't be a name because of `{}`; {rule}, for example `{better}`", bad.escape_debug()))
         }
     }
 }
 
-/// Up to three of the known names that a name may have been meant for, as the end of a sentence; empty if none is near.
-pub(super) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// Returns up to three similar names as the end of a sentence; empty if no name is similar.
+pub(super) fn suggest_names<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let lower = name.to_lowercase();
-    let mut near: Vec<(f64, &str)> = known
+    let mut similar: Vec<(f64, &str)> = known
         .map(|known| {
             let simple = known.rsplit('.').next().unwrap_or(known).to_lowercase();
-            let alike = strsim::jaro_winkler(&known.to_lowercase(), &lower)
+            let similarity = strsim::jaro_winkler(&known.to_lowercase(), &lower)
                 .max(strsim::jaro_winkler(&simple, lower.rsplit('.').next().unwrap_or(&lower)));
-            (alike, known)
+            (similarity, known)
         })
-        .filter(|(alike, _)| *alike > 0.8)
+        .filter(|(similarity, _)| *similarity > 0.8)
         .collect();
-    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    near.dedup_by(|a, b| a.1 == b.1);
-    let near: Vec<String> = near.into_iter().take(3).map(|(_, known)| format!("`{known}`")).collect();
-    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) }
+    similar.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    similar.dedup_by(|a, b| a.1 == b.1);
+    let names: Vec<String> = similar.into_iter().take(3).map(|(_, known)| format!("`{known}`")).collect();
+    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
 }

@@ -1,8 +1,10 @@
-//! Places in a text, as JSON pointers (RFC 6901).
+//! Positions in a schema text, as JSON pointers (RFC 6901).
 
 use std::fmt;
 
-/// A step from a value to one inside of it.
+use crate::pointer::escape_token;
+
+/// A step from a value to a value inside of it.
 #[derive(Clone, Copy)]
 enum PointerStep<'a> {
     Root,
@@ -10,7 +12,7 @@ enum PointerStep<'a> {
     Index(usize),
 }
 
-/// A place, told by the steps to it; it lives on the stack of what walks there, and costs nothing until it is printed.
+/// The path to a value. It lives on the stack of the function that walks the text, and is rendered only when it is printed.
 #[derive(Clone, Copy)]
 pub(super) struct PointerPath<'a> {
     outer: Option<&'a PointerPath<'a>>,
@@ -18,15 +20,15 @@ pub(super) struct PointerPath<'a> {
 }
 
 impl<'a> PointerPath<'a> {
-    /// The whole text.
+    /// The path of the whole text.
     pub const ROOT: PointerPath<'static> = PointerPath { outer: None, step: PointerStep::Root };
 
-    /// An attribute of the value at this place.
+    /// Returns the path of an attribute of this value.
     pub fn key(&'a self, key: &'a str) -> Self {
         Self { outer: Some(self), step: PointerStep::Key(key) }
     }
 
-    /// An element of the value at this place.
+    /// Returns the path of an element of this list.
     pub fn index(&'a self, index: usize) -> Self {
         Self { outer: Some(self), step: PointerStep::Index(index) }
     }
@@ -40,18 +42,13 @@ impl fmt::Display for PointerPath<'_> {
         }
         match self.step {
             PointerStep::Root => Ok(()),
-            PointerStep::Key(key) => write!(f, "/{}", escaped(key)),
+            PointerStep::Key(key) => write!(f, "/{}", escape_token(key)),
             PointerStep::Index(index) => write!(f, "/{index}"),
         }
     }
 }
 
-/// A key as a part of a pointer.
-pub(super) fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
-/// The pointer to something inside of what another one points to. The whole is `/`, as Avro's tools write it.
-pub(super) fn join(pointer: &str, step: impl fmt::Display) -> String {
+/// Appends a step to a pointer. The pointer of the whole text is `/`, as in Avro's tools.
+pub(super) fn append_step(pointer: &str, step: impl fmt::Display) -> String {
     if pointer == "/" { format!("/{step}") } else { format!("{pointer}/{step}") }
 }

@@ -1,8 +1,8 @@
-//! Writing a schema as a text: what Java's `Schema.toString` prints, so that texts are the same whoever made them.
+//! Prints a schema in the form of Java's `Schema.toString`, so that equal schemas have equal texts.
 //!
-//! Without spaces; attributes in one order, those that mean nothing to Avro after those that do; a primitive type
-//! without properties as a word; a named type in full where it is first met and by its name from then on, each as short
-//! as its namespace allows.
+//! The text has no spaces. Attributes have a fixed order, and unknown attributes follow the known ones. A primitive type without
+//! properties is a string. A named type is written in full at its first occurrence and by its name afterwards. Names are as short as the
+//! namespace allows.
 
 use std::{cell::OnceCell, collections::HashSet};
 
@@ -14,31 +14,31 @@ use super::{
     name::FullName,
 };
 
-/// The text, with types of other texts by their names.
+/// Prints the text. Types of referenced schemas are written by name.
 pub(super) fn canonical(model: &TypeGraph) -> String {
-    AvroPrinter::new(model, false, |_, node| node.foreign).text(model.root)
+    AvroPrinter::new(model, false, |_, node| node.foreign).print(model.root)
 }
 
-/// The same, and what has no order in an order: properties and aliases by their names.
+/// Prints the canonical text with properties and aliases sorted by name.
 pub(super) fn normalized(model: &TypeGraph) -> String {
-    AvroPrinter::new(model, true, |_, node| node.foreign).text(model.root)
+    AvroPrinter::new(model, true, |_, node| node.foreign).print(model.root)
 }
 
-/// The text, with types of other texts in place.
+/// Prints the text. Types of referenced schemas are written in place.
 pub(super) fn resolved(model: &TypeGraph) -> String {
-    AvroPrinter::new(model, false, |_, _| false).text(model.root)
+    AvroPrinter::new(model, false, |_, _| false).print(model.root)
 }
 
-/// The definition of one named type, with all others by their names.
-pub(super) fn alone(model: &TypeGraph, id: TypeId) -> String {
-    AvroPrinter::new(model, true, |other, _| other != id).text(id)
+/// Prints the definition of one named type. All other named types are written by name.
+pub(super) fn definition(model: &TypeGraph, id: TypeId) -> String {
+    AvroPrinter::new(model, true, |other, _| other != id).print(id)
 }
 
 struct AvroPrinter<'a> {
     model: &'a TypeGraph,
-    /// Named types that are known, and written by their names.
+    /// The named types that are written by name.
     known: Vec<bool>,
-    /// The full names of all types; looked at by few schemas.
+    /// The full names of all types. Only few schemas need them.
     names: OnceCell<HashSet<&'a str>>,
     sorted: bool,
     out: String,
@@ -50,23 +50,23 @@ impl<'a> AvroPrinter<'a> {
         Self { model, known, names: OnceCell::new(), sorted, out: String::new() }
     }
 
-    fn text(mut self, id: TypeId) -> String {
+    fn print(mut self, id: TypeId) -> String {
         self.schema(id, None);
         self.out
     }
 
-    /// Goes as deep as [`super::depth`] has allowed.
+    /// Prints a type. Recursion is limited by [`super::depth`].
     fn schema(&mut self, id: TypeId, namespace: Option<&str>) {
         let node = self.model.node(id);
         if let Some(named) = node.kind.named()
             && std::mem::replace(&mut self.known[id.0], true)
         {
             let name = self.reference(&named.name, namespace);
-            json::text(&mut self.out, &name);
+            json::write_string(&mut self.out, &name);
             return;
         }
         match &node.kind {
-            AvroKind::Primitive(primitive) if node.properties.is_empty() => json::text(&mut self.out, primitive.word()),
+            AvroKind::Primitive(primitive) if node.properties.is_empty() => json::write_string(&mut self.out, primitive.type_name()),
             AvroKind::Union(branches) => {
                 self.out.push('[');
                 self.list(branches, |printer, branch| printer.schema(*branch, namespace));
@@ -75,14 +75,14 @@ impl<'a> AvroPrinter<'a> {
             kind => {
                 let error = matches!(kind, AvroKind::Record(record) if record.error);
                 self.out.push_str("{\"type\":");
-                json::text(&mut self.out, if error { "error" } else { kind.word() });
+                json::write_string(&mut self.out, if error { "error" } else { kind.type_name() });
                 if let Some(named) = kind.named() {
                     self.names(named, namespace);
                 }
                 self.inner(kind, namespace);
                 self.properties(&node.properties);
                 if let Some(named) = kind.named() {
-                    let aliases = named.aliases.iter().map(|alias| alias_of(alias, &named.name)).collect();
+                    let aliases = named.aliases.iter().map(|alias| short_alias(alias, &named.name)).collect();
                     self.aliases(aliases);
                 }
                 self.out.push('}');
@@ -90,7 +90,7 @@ impl<'a> AvroPrinter<'a> {
         }
     }
 
-    /// What belongs to a kind of type.
+    /// Prints the attributes of a kind of type.
     fn inner(&mut self, kind: &'a AvroKind, namespace: Option<&str>) {
         match kind {
             AvroKind::Array(items) => {
@@ -105,7 +105,7 @@ impl<'a> AvroPrinter<'a> {
                 self.out.push_str(",\"fields\":[");
                 self.list(&record.fields, |printer, field| {
                     printer.out.push_str("{\"name\":");
-                    json::text(&mut printer.out, &field.name);
+                    json::write_string(&mut printer.out, &field.name);
                     printer.out.push_str(",\"type\":");
                     printer.schema(field.schema, record.named.name.namespace());
                     printer.doc(field.doc.as_deref());
@@ -125,11 +125,11 @@ impl<'a> AvroPrinter<'a> {
             }
             AvroKind::Enum(symbols) => {
                 self.out.push_str(",\"symbols\":[");
-                self.list(&symbols.symbols, |printer, symbol| json::text(&mut printer.out, symbol));
+                self.list(&symbols.symbols, |printer, symbol| json::write_string(&mut printer.out, symbol));
                 self.out.push(']');
                 if let Some(default) = &symbols.default {
                     self.out.push_str(",\"default\":");
-                    json::text(&mut self.out, default);
+                    json::write_string(&mut self.out, default);
                 }
             }
             AvroKind::Fixed(fixed) => {
@@ -142,10 +142,10 @@ impl<'a> AvroPrinter<'a> {
 
     fn names(&mut self, named: &NamedType, namespace: Option<&str>) {
         self.out.push_str(",\"name\":");
-        json::text(&mut self.out, named.name.simple());
+        json::write_string(&mut self.out, named.name.simple());
         if named.name.namespace() != namespace {
             self.out.push_str(",\"namespace\":");
-            json::text(&mut self.out, named.name.namespace().unwrap_or_default());
+            json::write_string(&mut self.out, named.name.namespace().unwrap_or_default());
         }
         self.doc(named.doc.as_deref());
     }
@@ -153,7 +153,7 @@ impl<'a> AvroPrinter<'a> {
     fn doc(&mut self, doc: Option<&str>) {
         if let Some(doc) = doc {
             self.out.push_str(",\"doc\":");
-            json::text(&mut self.out, doc);
+            json::write_string(&mut self.out, doc);
         }
     }
 
@@ -165,7 +165,7 @@ impl<'a> AvroPrinter<'a> {
             aliases.sort_unstable();
         }
         self.out.push_str(",\"aliases\":[");
-        self.list(&aliases, |printer, alias| json::text(&mut printer.out, alias));
+        self.list(&aliases, |printer, alias| json::write_string(&mut printer.out, alias));
         self.out.push(']');
     }
 
@@ -181,9 +181,9 @@ impl<'a> AvroPrinter<'a> {
 
     fn attribute(&mut self, key: &str, value: &Value) {
         self.out.push(',');
-        json::text(&mut self.out, key);
+        json::write_string(&mut self.out, key);
         self.out.push(':');
-        json::value(&mut self.out, value, self.sorted);
+        json::write_value(&mut self.out, value, self.sorted);
     }
 
     fn list<'b, T>(&mut self, list: &'b [T], mut each: impl FnMut(&mut Self, &'b T)) {
@@ -195,18 +195,18 @@ impl<'a> AvroPrinter<'a> {
         }
     }
 
-    /// A known type by its name. One of no namespace is called with a dot before it where its bare name would mean
-    /// another one.
+    /// Returns the reference to a type. A type without a namespace is written with a leading dot if its bare name would mean another type in
+    /// this namespace.
     fn reference(&self, name: &FullName, namespace: Option<&str>) -> String {
         let names = || self.model.nodes.iter().filter_map(|node| node.kind.named()).map(|named| named.name.full()).collect();
         let shadowed = name.namespace().is_none()
             && namespace.is_some_and(|namespace| self.names.get_or_init(names).contains(format!("{namespace}.{}", name.simple()).as_str()));
-        if shadowed { format!(".{}", name.simple()) } else { name.within(namespace).to_owned() }
+        if shadowed { format!(".{}", name.simple()) } else { name.relative_to(namespace).to_owned() }
     }
 }
 
-/// An alias as it stands in a type; one of no namespace has a dot before it where the type has one.
-fn alias_of(alias: &FullName, name: &FullName) -> String {
+/// Returns an alias as the type lists it. An alias without a namespace has a leading dot if the type has a namespace.
+fn short_alias(alias: &FullName, name: &FullName) -> String {
     match (alias.namespace(), name.namespace()) {
         (None, Some(_)) => format!(".{}", alias.simple()),
         (Some(namespace), own) if Some(namespace) == own => alias.simple().to_owned(),

@@ -1,6 +1,6 @@
-//! Tags: an attribute of records and fields.
+//! Tags in Avro: an attribute of records and fields.
 //!
-//! A record is called by its full name, and a field by that of its record and its own: `com.example.Order.id`.
+//! The path of a record is its full name. The path of a field is that of its record and its own name: `com.example.Order.id`.
 
 use serde_json::Value;
 
@@ -10,8 +10,8 @@ use super::{
 };
 use crate::tag::{ATTRIBUTE, MAX_PATH, PartKind, PartVisitor, SchemaPart};
 
-/// Shows all records of the text and their fields, where the text has them.
-pub(super) fn each(model: &mut TypeGraph, visit: &mut PartVisitor) {
+/// Visits all records of the text and their fields in the order of the text.
+pub(super) fn visit_parts(model: &mut TypeGraph, visit: &mut PartVisitor) {
     let seen = vec![false; model.nodes.len()];
     let root = model.root;
     AvroTagWalk { model, seen, visit }.schema(root);
@@ -19,13 +19,13 @@ pub(super) fn each(model: &mut TypeGraph, visit: &mut PartVisitor) {
 
 struct AvroTagWalk<'a, 'b> {
     model: &'a mut TypeGraph,
-    /// Types that were shown.
+    /// The types that were visited.
     seen: Vec<bool>,
     visit: &'a mut PartVisitor<'b>,
 }
 
 impl AvroTagWalk<'_, '_> {
-    /// Goes as deep as [`super::depth`] has allowed.
+    /// Visits a type. Recursion is limited by [`super::depth`].
     fn schema(&mut self, id: TypeId) {
         let node = &mut self.model.nodes[id.0];
         if node.foreign || std::mem::replace(&mut self.seen[id.0], true) {
@@ -43,7 +43,7 @@ impl AvroTagWalk<'_, '_> {
             }
             AvroKind::Record(record) => {
                 let (name, fields) = (record.named.name.full().to_owned(), record.fields.len());
-                show(self.visit, PartKind::Record, &name, &mut node.properties);
+                visit_part(self.visit, PartKind::Record, &name, &mut node.properties);
                 for index in 0..fields {
                     self.field(id, index, &name);
                 }
@@ -55,26 +55,26 @@ impl AvroTagWalk<'_, '_> {
     fn field(&mut self, record: TypeId, index: usize, name: &str) {
         let AvroKind::Record(record) = &mut self.model.nodes[record.0].kind else { return };
         let Some(field) = record.fields.get_mut(index) else { return };
-        show(self.visit, PartKind::Field, &format!("{name}.{}", field.name), &mut field.properties);
+        visit_part(self.visit, PartKind::Field, &format!("{name}.{}", field.name), &mut field.properties);
         let schema = field.schema;
         self.schema(schema);
     }
 }
 
-fn show(visit: &mut PartVisitor, part: PartKind, path: &str, properties: &mut Properties) {
+fn visit_part(visit: &mut PartVisitor, part: PartKind, path: &str, properties: &mut Properties) {
     if path.len() > MAX_PATH {
         return;
     }
-    let at = properties.iter().position(|(name, _)| name == ATTRIBUTE);
-    let before = at.map(|at| json::texts(&properties[at].1)).unwrap_or_default();
+    let index = properties.iter().position(|(name, _)| name == ATTRIBUTE);
+    let before = index.map(|index| json::string_items(&properties[index].1)).unwrap_or_default();
     let mut tags = before.clone();
-    visit(&SchemaPart { part, path, also: None }, &mut tags);
+    visit(&SchemaPart { part, path, alternative: None }, &mut tags);
     if tags == before {
         return;
     }
-    match at {
-        Some(at) if tags.is_empty() => drop(properties.remove(at)),
-        Some(at) => properties[at].1 = Value::from(tags),
+    match index {
+        Some(index) if tags.is_empty() => drop(properties.remove(index)),
+        Some(index) => properties[index].1 = Value::from(tags),
         None => properties.push((ATTRIBUTE.to_owned(), Value::from(tags))),
     }
 }

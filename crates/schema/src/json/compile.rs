@@ -1,4 +1,4 @@
-//! From texts to schemas that are taken apart.
+//! Compiles schema documents into a flat list of subschemas.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,16 +8,16 @@ use serde_json::{Map, Number, Value};
 use super::{
     documents::{Documents, SchemaLocation},
     draft::{Draft, is_pattern},
-    node::{Subschema, SubschemaId, TypeSet, ValueList, text},
+    node::{Subschema, SubschemaId, TypeSet, ValueList, normalized_text},
     unevaluated,
 };
 use crate::InvalidSchema;
 
-/// Most schemas in a schema, with those that it refers to.
+/// The maximum number of subschemas, including those of referenced schemas.
 const MAX_NODES: usize = 200_000;
 
-/// Keywords that assert something without a schema in them, and the drafts since which they do; equal ones make equal shapes.
-const SHAPES: [(Draft, &str); 23] = [
+/// Keywords that contain no schema, and the first draft that has them. Subschemas with equal values of these have equal shapes.
+const ASSERTIONS: [(Draft, &str); 23] = [
     (Draft::Four, "type"),
     (Draft::Four, "enum"),
     (Draft::Six, "const"),
@@ -43,48 +43,46 @@ const SHAPES: [(Draft, &str); 23] = [
     (Draft::Four, "contentMediaType"),
 ];
 
-/// All schemas of a text; the first one is the whole.
+/// Compiles all subschemas of the first document and of everything that it references. The first subschema is the root.
 pub fn compile(documents: &mut Documents) -> Result<Vec<Subschema>, InvalidSchema> {
-    let mut compiler = SchemaCompiler { documents, nodes: Vec::new(), known: HashMap::new() };
-    compiler.id(SchemaLocation { document: 0, pointer: "".into() });
+    let mut compiler = SchemaCompiler { documents, nodes: Vec::new(), ids: HashMap::new() };
+    compiler.subschema_id(SchemaLocation { document: 0, pointer: "".into() });
     let mut next = 0;
-    // A list of work instead of recursion: references may form chains of any length.
+    // A work list instead of recursion, because references can form chains of any length.
     while next < compiler.nodes.len() {
-        compiler.fill(next)?;
+        compiler.compile_subschema(next)?;
         if compiler.nodes.len() > MAX_NODES {
-            return Err(InvalidSchema::new(format!(
-                "the schema is made of more than {MAX_NODES} schemas; split it, or leave out what isn't needed"
-            )));
+            return Err(InvalidSchema::new(format!("the schema has more than {MAX_NODES} subschemas; split it, or remove unused ones")));
         }
         next += 1;
     }
     let mut nodes = compiler.nodes;
-    unevaluated::derive(&mut nodes);
+    unevaluated::add_translations(&mut nodes);
     Ok(nodes)
 }
 
 struct SchemaCompiler<'a> {
     documents: &'a mut Documents,
     nodes: Vec<Subschema>,
-    known: HashMap<SchemaLocation, SubschemaId>,
+    ids: HashMap<SchemaLocation, SubschemaId>,
 }
 
 impl SchemaCompiler<'_> {
-    fn id(&mut self, place: SchemaLocation) -> SubschemaId {
-        if let Some(id) = self.known.get(&place) {
+    fn subschema_id(&mut self, location: SchemaLocation) -> SubschemaId {
+        if let Some(id) = self.ids.get(&location) {
             return *id;
         }
-        self.nodes.push(Subschema::anything(place.clone()));
-        self.known.insert(place, self.nodes.len() - 1);
+        self.nodes.push(Subschema::anything(location.clone()));
+        self.ids.insert(location, self.nodes.len() - 1);
         self.nodes.len() - 1
     }
 
-    fn fill(&mut self, id: SubschemaId) -> Result<(), InvalidSchema> {
-        let place = self.nodes[id].place.clone();
-        let draft = self.documents.get(place.document).draft;
-        self.documents.spend(place.pointer.len())?;
-        let document = Arc::clone(&self.documents.get(place.document).value);
-        match document.pointer(&place.pointer) {
+    fn compile_subschema(&mut self, id: SubschemaId) -> Result<(), InvalidSchema> {
+        let location = self.nodes[id].location.clone();
+        let draft = self.documents.get(location.document).draft;
+        self.documents.count_name_bytes(location.pointer.len())?;
+        let document = Arc::clone(&self.documents.get(location.document).value);
+        match document.pointer(&location.pointer) {
             Some(Value::Bool(verdict)) => {
                 self.nodes[id].verdict = Some(*verdict);
                 if !verdict {
@@ -94,42 +92,42 @@ impl SchemaCompiler<'_> {
             Some(Value::Object(members)) => {
                 let reference = members.get("$ref").and_then(Value::as_str);
                 if let Some(reference) = reference {
-                    let target = self.documents.resolve(reference, &place)?;
-                    let target = self.id(target);
+                    let target = self.documents.resolve(reference, &location)?;
+                    let target = self.subschema_id(target);
                     self.nodes[id].links.reference = Some(target);
                 }
                 self.nodes[id].has_default = members.contains_key("default");
-                // What is defined here is checked even if nothing refers to it.
+                // Definitions are checked even if nothing refers to them.
                 for keyword in ["definitions", "$defs"] {
                     for name in members.get(keyword).and_then(Value::as_object).into_iter().flat_map(Map::keys) {
-                        self.id(place.below(&[keyword, name]));
+                        self.subschema_id(location.below(&[keyword, name]));
                     }
                 }
                 if reference.is_none() || draft.reference_has_siblings() {
-                    self.assertions(id, members, draft)?;
-                    self.schemas(id, members, draft)?;
+                    self.compile_assertions(id, members, draft)?;
+                    self.compile_links(id, members, draft)?;
                 }
             }
-            // The placeholder that a missing `then` or `else` leaves.
+            // A placeholder for a missing `then` or `else`.
             _ => {}
         }
         Ok(())
     }
 
-    fn assertions(&mut self, id: SubschemaId, members: &Map<String, Value>, draft: Draft) -> Result<(), InvalidSchema> {
-        let place = self.nodes[id].place.clone();
+    fn compile_assertions(&mut self, id: SubschemaId, members: &Map<String, Value>, draft: Draft) -> Result<(), InvalidSchema> {
+        let location = self.nodes[id].location.clone();
         let node = &mut self.nodes[id];
         let mut shape = String::new();
-        for (since, keyword) in SHAPES {
+        for (since, keyword) in ASSERTIONS {
             if let Some(value) = members.get(keyword).filter(|_| draft >= since) {
                 shape.push_str(keyword);
-                shape.push_str(&text(value));
+                shape.push_str(&normalized_text(value));
             }
         }
-        let size = |keyword: &str| members.get(keyword).and_then(size);
+        let size = |keyword: &str| members.get(keyword).and_then(parse_size);
         let number = |keyword: &str| members.get(keyword).and_then(Value::as_number).cloned();
         let string = |keyword: &str| members.get(keyword).and_then(Value::as_str).map(Arc::<str>::from);
-        node.types = members.get("type").map(types);
+        node.types = members.get("type").map(parse_types);
         if let Some(values) = members.get("enum").and_then(Value::as_array) {
             node.values.push(ValueList::new(values));
         }
@@ -159,130 +157,132 @@ impl SchemaCompiler<'_> {
         if draft >= Draft::September2019 {
             (node.min_contains, node.max_contains) = (size("minContains"), size("maxContains"));
         }
-        node.required = members.get("required").map(names).unwrap_or_default().into();
+        node.required = members.get("required").map(parse_names).unwrap_or_default().into();
         let mut dependent = IndexMap::new();
         let since = if draft >= Draft::September2019 { &["dependencies", "dependentRequired"][..] } else { &["dependencies"] };
         for keyword in since {
             for (name, value) in members.get(*keyword).and_then(Value::as_object).into_iter().flatten() {
                 if value.is_array() {
-                    dependent.entry(name.clone()).or_insert_with(Vec::new).extend(names(value));
+                    dependent.entry(name.clone()).or_insert_with(Vec::new).extend(parse_names(value));
                     shape.push_str(name);
-                    shape.push_str(&text(value));
+                    shape.push_str(&normalized_text(value));
                 }
             }
         }
         node.dependent_required = dependent.into();
-        if let Some(dynamic) = self.dynamic(members, draft) {
+        if let Some(dynamic) = self.dynamic_targets(members, draft) {
             shape.push_str(&dynamic.0);
-            self.nodes[id].links.dynamic = dynamic.1.into_iter().map(|place| self.id(place)).collect();
+            self.nodes[id].links.dynamic = dynamic.1.into_iter().map(|location| self.subschema_id(location)).collect();
         }
         let node = &mut self.nodes[id];
         node.shape = shape.into();
         if let Some(pattern) = node.pattern.as_ref().filter(|pattern| !is_pattern(pattern)) {
-            return Err(not_a_pattern(pattern, &place.below(&["pattern"])));
+            return Err(invalid_pattern(pattern, &location.below(&["pattern"])));
         }
         Ok(())
     }
 
-    /// A reference whose meaning depends on how it is reached, and all that it may mean.
-    fn dynamic(&self, members: &Map<String, Value>, draft: Draft) -> Option<(String, Vec<SchemaLocation>)> {
+    /// Returns a dynamic reference that has several possible targets, as text and as the locations of the targets.
+    fn dynamic_targets(&self, members: &Map<String, Value>, draft: Draft) -> Option<(String, Vec<SchemaLocation>)> {
         let (keyword, anchor) = match draft {
             Draft::September2019 => ("$recursiveRef", "#"),
             Draft::December2020 => ("$dynamicRef", members.get("$dynamicRef")?.as_str()?.rsplit('#').next()?),
             _ => return None,
         };
         let reference = members.get(keyword)?.as_str()?;
-        Some((format!("{keyword}{reference}"), self.documents.dynamic(anchor)?.to_vec()))
+        Some((format!("{keyword}{reference}"), self.documents.dynamic_anchors(anchor)?.to_vec()))
     }
 
-    fn schemas(&mut self, id: SubschemaId, members: &Map<String, Value>, draft: Draft) -> Result<(), InvalidSchema> {
-        let place = self.nodes[id].place.clone();
+    fn compile_links(&mut self, id: SubschemaId, members: &Map<String, Value>, draft: Draft) -> Result<(), InvalidSchema> {
+        let location = self.nodes[id].location.clone();
         let mut links = std::mem::take(&mut self.nodes[id].links);
         for (keyword, value) in members {
             let is_schema = value.is_object() || value.is_boolean();
             match (keyword.as_str(), value) {
-                ("allOf", Value::Array(list)) => links.all_of = self.list(&place, keyword, list),
-                ("anyOf", Value::Array(list)) => links.any_of = self.list(&place, keyword, list),
-                ("oneOf", Value::Array(list)) => links.one_of = self.list(&place, keyword, list),
-                ("prefixItems", Value::Array(list)) if draft >= Draft::December2020 => links.prefix = self.list(&place, keyword, list),
-                ("items", Value::Array(list)) if draft < Draft::December2020 => links.prefix = self.list(&place, keyword, list),
-                ("properties", Value::Object(map)) => links.properties = self.map(&place, keyword, map),
+                ("allOf", Value::Array(list)) => links.all_of = self.list_ids(&location, keyword, list),
+                ("anyOf", Value::Array(list)) => links.any_of = self.list_ids(&location, keyword, list),
+                ("oneOf", Value::Array(list)) => links.one_of = self.list_ids(&location, keyword, list),
+                ("prefixItems", Value::Array(list)) if draft >= Draft::December2020 => {
+                    links.prefix = self.list_ids(&location, keyword, list);
+                }
+                ("items", Value::Array(list)) if draft < Draft::December2020 => links.prefix = self.list_ids(&location, keyword, list),
+                ("properties", Value::Object(map)) => links.properties = self.map_ids(&location, keyword, map),
                 ("patternProperties", Value::Object(map)) => {
                     if let Some(pattern) = map.keys().find(|pattern| !is_pattern(pattern)) {
-                        return Err(not_a_pattern(pattern, &place.below(&[keyword])));
+                        return Err(invalid_pattern(pattern, &location.below(&[keyword])));
                     }
-                    links.patterns = self.map(&place, keyword, map);
+                    links.patterns = self.map_ids(&location, keyword, map);
                 }
                 ("dependencies" | "dependentSchemas", Value::Object(map)) if keyword == "dependencies" || draft >= Draft::September2019 => {
                     let schemas = map.iter().filter(|(_, value)| !value.is_array()).map(|(name, _)| name);
-                    links.dependent.extend(schemas.map(|name| (name.as_str().into(), self.id(place.below(&[keyword, name])))));
+                    links.dependent.extend(schemas.map(|name| (name.as_str().into(), self.subschema_id(location.below(&[keyword, name])))));
                 }
-                ("additionalProperties", _) => links.additional = Some(self.id(place.below(&[keyword]))),
+                ("additionalProperties", _) => links.additional = Some(self.subschema_id(location.below(&[keyword]))),
                 ("additionalItems", _) if draft < Draft::December2020 && members.get("items").is_some_and(Value::is_array) => {
-                    links.items = Some(self.id(place.below(&[keyword])));
+                    links.items = Some(self.subschema_id(location.below(&[keyword])));
                 }
-                ("items", _) if is_schema => links.items = Some(self.id(place.below(&[keyword]))),
-                ("not", _) => links.not = Some(self.id(place.below(&[keyword]))),
-                ("propertyNames", _) if draft >= Draft::Six => links.property_names = Some(self.id(place.below(&[keyword]))),
-                ("contains", _) if draft >= Draft::Six => links.contains = Some(self.id(place.below(&[keyword]))),
+                ("items", _) if is_schema => links.items = Some(self.subschema_id(location.below(&[keyword]))),
+                ("not", _) => links.not = Some(self.subschema_id(location.below(&[keyword]))),
+                ("propertyNames", _) if draft >= Draft::Six => links.property_names = Some(self.subschema_id(location.below(&[keyword]))),
+                ("contains", _) if draft >= Draft::Six => links.contains = Some(self.subschema_id(location.below(&[keyword]))),
                 ("if", _) if draft >= Draft::Seven => {
-                    links.condition = Some(["if", "then", "else"].map(|keyword| self.id(place.below(&[keyword]))));
+                    links.condition = Some(["if", "then", "else"].map(|keyword| self.subschema_id(location.below(&[keyword]))));
                 }
                 ("unevaluatedProperties", _) if draft >= Draft::September2019 => {
-                    links.unevaluated_properties = Some(self.id(place.below(&[keyword])));
+                    links.unevaluated_properties = Some(self.subschema_id(location.below(&[keyword])));
                 }
                 ("unevaluatedItems", _) if draft >= Draft::September2019 => {
-                    links.unevaluated_items = Some(self.id(place.below(&[keyword])));
+                    links.unevaluated_items = Some(self.subschema_id(location.below(&[keyword])));
                 }
                 ("$dynamicRef", Value::String(reference)) if draft >= Draft::December2020 => {
-                    let target = self.documents.resolve(reference, &place)?;
-                    if self.dynamic(members, draft).is_none() {
-                        let target = self.id(target);
+                    let target = self.documents.resolve(reference, &location)?;
+                    if self.dynamic_targets(members, draft).is_none() {
+                        let target = self.subschema_id(target);
                         links.all_of.push(target);
                     }
                 }
                 ("$recursiveRef", Value::String(reference)) if draft == Draft::September2019 => {
-                    let target = self.documents.resolve(reference, &place)?;
-                    if self.dynamic(members, draft).is_none() {
-                        let target = self.id(target);
+                    let target = self.documents.resolve(reference, &location)?;
+                    if self.dynamic_targets(members, draft).is_none() {
+                        let target = self.subschema_id(target);
                         links.all_of.push(target);
                     }
                 }
                 _ => {}
             }
         }
-        // `allOf` may have been read behind a dynamic reference; both count.
+        // A dynamic reference may have added to `all_of` before or after `allOf` was read; both count.
         self.nodes[id].links = links;
         Ok(())
     }
 
-    fn list(&mut self, place: &SchemaLocation, keyword: &str, list: &[Value]) -> Vec<SubschemaId> {
-        (0..list.len()).map(|index| self.id(place.below(&[keyword, &index.to_string()]))).collect()
+    fn list_ids(&mut self, location: &SchemaLocation, keyword: &str, list: &[Value]) -> Vec<SubschemaId> {
+        (0..list.len()).map(|index| self.subschema_id(location.below(&[keyword, &index.to_string()]))).collect()
     }
 
-    fn map(&mut self, place: &SchemaLocation, keyword: &str, map: &Map<String, Value>) -> IndexMap<Arc<str>, SubschemaId> {
-        map.keys().map(|name| (name.as_str().into(), self.id(place.below(&[keyword, name])))).collect()
+    fn map_ids(&mut self, location: &SchemaLocation, keyword: &str, map: &Map<String, Value>) -> IndexMap<Arc<str>, SubschemaId> {
+        map.keys().map(|name| (name.as_str().into(), self.subschema_id(location.below(&[keyword, name])))).collect()
     }
 }
 
-fn not_a_pattern(pattern: &str, place: &SchemaLocation) -> InvalidSchema {
-    InvalidSchema::new(format!("`{pattern}` at `{}` is no regular expression (ECMA 262)", place.pointer))
+fn invalid_pattern(pattern: &str, location: &SchemaLocation) -> InvalidSchema {
+    InvalidSchema::new(format!("`{pattern}` at `{}` is not a regular expression (ECMA 262)", location.pointer))
 }
 
-fn types(value: &Value) -> TypeSet {
+fn parse_types(value: &Value) -> TypeSet {
     match value {
-        Value::String(name) => TypeSet::named(name),
-        Value::Array(names) => names.iter().filter_map(Value::as_str).map(TypeSet::named).fold(TypeSet::NONE, TypeSet::or),
+        Value::String(name) => TypeSet::from_name(name),
+        Value::Array(names) => names.iter().filter_map(Value::as_str).map(TypeSet::from_name).fold(TypeSet::NONE, TypeSet::or),
         _ => TypeSet::ALL,
     }
 }
 
-fn names(value: &Value) -> Vec<String> {
+fn parse_names(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// A size, which newer drafts let be written as `2.0`.
-fn size(value: &Value) -> Option<u64> {
+/// Parses a size. Newer drafts allow `2.0`.
+fn parse_size(value: &Value) -> Option<u64> {
     let number: &Number = value.as_number()?;
-    number.as_u64().or_else(|| u64::try_from(super::number::whole(number)?).ok())
+    number.as_u64().or_else(|| u64::try_from(super::number::as_integer(number)?).ok())
 }

@@ -1,12 +1,12 @@
-//! Drafts of JSON Schema.
+//! The drafts of JSON Schema.
 
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::InvalidSchema;
+use crate::{InvalidSchema, text::shorten};
 
-/// Most violations of a meta-schema that are told at once.
+/// The maximum number of reported violations of a meta-schema.
 const MAX_VIOLATIONS: usize = 3;
 
 /// A draft, in the order of their publication.
@@ -16,7 +16,7 @@ pub enum Draft {
     Four,
     /// <https://json-schema.org/draft-06>
     Six,
-    /// <https://json-schema.org/draft-07>; what a schema without `$schema` is, as clients of registries assume.
+    /// <https://json-schema.org/draft-07>; the default for schemas without `$schema`, as clients of registries assume.
     Seven,
     /// <https://json-schema.org/draft/2019-09>
     September2019,
@@ -25,7 +25,7 @@ pub enum Draft {
 }
 
 impl Draft {
-    /// All of them, and what their `$schema` says behind the scheme.
+    /// All drafts with their `$schema` URI, without the scheme.
     pub const ALL: [(Self, &'static str); 5] = [
         (Self::Four, "json-schema.org/draft-04/schema"),
         (Self::Six, "json-schema.org/draft-06/schema"),
@@ -34,30 +34,30 @@ impl Draft {
         (Self::December2020, "json-schema.org/draft/2020-12/schema"),
     ];
 
-    /// The draft that a schema names; `None` if it names none that is known.
-    pub fn named(schema: &Value) -> Option<Self> {
-        Self::of(schema.get("$schema")?.as_str()?)
+    /// Returns the draft that a schema declares, or `None` if it declares no known draft.
+    pub fn declared_by(schema: &Value) -> Option<Self> {
+        Self::from_uri(schema.get("$schema")?.as_str()?)
     }
 
-    /// The draft whose meta-schema has this URI.
-    pub fn of(uri: &str) -> Option<Self> {
+    /// Returns the draft whose meta-schema has a URI.
+    pub fn from_uri(uri: &str) -> Option<Self> {
         let uri = uri.trim_end_matches('#');
         let uri = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("https://"))?;
         Self::ALL.into_iter().find(|(_, known)| *known == uri).map(|(draft, _)| draft)
     }
 
-    /// The keyword that names a schema.
-    pub fn id(self) -> &'static str {
+    /// Returns the keyword for the identifier of a schema.
+    pub fn id_keyword(self) -> &'static str {
         if self == Self::Four { "id" } else { "$id" }
     }
 
-    /// Whether other keywords count beside `$ref`.
+    /// Returns whether keywords beside `$ref` are effective.
     pub fn reference_has_siblings(self) -> bool {
         self >= Self::September2019
     }
 
-    /// Whether a schema is as the meta-schema says.
-    pub fn check(self, schema: &Value, of: &str) -> Result<(), InvalidSchema> {
+    /// Validates a schema against the meta-schema. `subject` names the schema in the error.
+    pub fn check(self, schema: &Value, subject: &str) -> Result<(), InvalidSchema> {
         let validator = match self {
             Self::Four => jsonschema::draft4::meta::validator(),
             Self::Six => jsonschema::draft6::meta::validator(),
@@ -65,14 +65,14 @@ impl Draft {
             Self::September2019 => jsonschema::draft201909::meta::validator(),
             Self::December2020 => jsonschema::draft202012::meta::validator(),
         };
-        let violations: Vec<_> = validator.iter_errors(schema).take(MAX_VIOLATIONS).map(|error| violation(&error)).collect();
+        let violations: Vec<_> = validator.iter_errors(schema).take(MAX_VIOLATIONS).map(|error| render_violation(&error)).collect();
         if violations.is_empty() {
             return Ok(());
         }
-        Err(InvalidSchema::new(format!("{of} is no valid JSON Schema of {}: {}", self.title(), violations.join("; "))))
+        Err(InvalidSchema::new(format!("{subject} is not a valid JSON Schema of {}: {}", self.title(), violations.join("; "))))
     }
 
-    /// Its name, for people.
+    /// Returns the name of the draft for messages.
     pub fn title(self) -> &'static str {
         match self {
             Self::Four => "draft 4",
@@ -84,19 +84,14 @@ impl Draft {
     }
 }
 
-fn violation(error: &jsonschema::ValidationError<'_>) -> String {
+fn render_violation(error: &jsonschema::ValidationError<'_>) -> String {
     const MAX_LENGTH: usize = 200;
     let path = error.instance_path().as_str().to_owned();
-    let mut text = error.to_string();
-    if text.len() > MAX_LENGTH {
-        let end = (0..=MAX_LENGTH).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
+    let text = shorten(&error.to_string(), MAX_LENGTH);
     format!("at `{}`: {text}", if path.is_empty() { "/" } else { &path })
 }
 
-/// Whether a text is a regular expression of ECMA 262, which all patterns have to be.
+/// Returns whether a text is a valid regular expression (ECMA 262).
 pub fn is_pattern(pattern: &str) -> bool {
     static VALIDATOR: OnceLock<Option<jsonschema::Validator>> = OnceLock::new();
     let build = || {

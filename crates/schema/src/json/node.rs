@@ -1,4 +1,4 @@
-//! A schema taken apart: what it asserts itself, and the schemas that it is made of.
+//! The data model of a JSON schema: a list of subschemas with their own assertions and links to each other.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -7,10 +7,10 @@ use serde_json::{Number, Value};
 
 use super::documents::SchemaLocation;
 
-/// A schema among others, by its index.
+/// The index of a subschema.
 pub type SubschemaId = usize;
 
-/// Kinds of values, as a set.
+/// A set of JSON types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TypeSet(u8);
 
@@ -22,12 +22,12 @@ impl TypeSet {
     pub const ARRAY: Self = Self(8);
     pub const STRING: Self = Self(16);
     pub const INTEGER: Self = Self(32);
-    /// Numbers that aren't whole.
+    /// Numbers that aren't integers.
     pub const FRACTION: Self = Self(64);
     pub const NUMBER: Self = Self(96);
     pub const ALL: Self = Self(127);
 
-    /// Their names; `number` is both whole numbers and others.
+    /// The types by name. `number` contains the integers.
     const NAMES: [(Self, &'static str); 7] = [
         (Self::NULL, "null"),
         (Self::BOOLEAN, "boolean"),
@@ -38,18 +38,18 @@ impl TypeSet {
         (Self::INTEGER, "integer"),
     ];
 
-    pub fn named(name: &str) -> Self {
+    pub fn from_name(name: &str) -> Self {
         Self::NAMES.into_iter().find(|(_, known)| *known == name).map_or(Self::NONE, |(types, _)| types)
     }
 
-    pub fn of(value: &Value) -> Self {
+    pub fn of_value(value: &Value) -> Self {
         match value {
             Value::Null => Self::NULL,
             Value::Bool(_) => Self::BOOLEAN,
             Value::Object(_) => Self::OBJECT,
             Value::Array(_) => Self::ARRAY,
             Value::String(_) => Self::STRING,
-            Value::Number(number) if super::number::whole(number).is_some() || number.as_f64().is_some_and(|f| f.fract() == 0.0) => {
+            Value::Number(number) if super::number::as_integer(number).is_some() || number.as_f64().is_some_and(|f| f.fract() == 0.0) => {
                 Self::INTEGER
             }
             Value::Number(_) => Self::FRACTION,
@@ -68,7 +68,7 @@ impl TypeSet {
         Self(self.0 & !other.0)
     }
 
-    pub fn has(self, other: Self) -> bool {
+    pub fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -80,17 +80,17 @@ impl TypeSet {
         self.0 == 0
     }
 
-    /// Sets that are told apart when types are tried one by one; numbers are one.
+    /// The sets that are tried one by one when a type is open. `number` is one of them, including integers.
     pub const PARTS: [Self; 8] =
         [Self::NULL, Self::BOOLEAN, Self::OBJECT, Self::ARRAY, Self::STRING, Self::NUMBER, Self::INTEGER, Self::FRACTION];
 
-    /// The indexes in [`Self::PARTS`] of the sets that it consists of.
+    /// Returns the indexes in [`Self::PARTS`] of the sets that make up this set.
     pub fn parts(self) -> Vec<usize> {
         let kinds = [Self::NULL, Self::BOOLEAN, Self::OBJECT, Self::ARRAY, Self::STRING, Self::NUMBER];
         kinds.into_iter().filter_map(|kind| Self::PARTS.iter().position(|part| *part == self.and(kind))).collect()
     }
 
-    /// For people, as in `type`.
+    /// Returns the names for messages, as they are written in `type`.
     pub fn title(self) -> String {
         let mut names = Vec::new();
         let mut rest = self;
@@ -100,14 +100,14 @@ impl TypeSet {
                 rest = rest.without(types);
             }
         }
-        if rest.has(Self::FRACTION) {
+        if rest.intersects(Self::FRACTION) {
             names.push("number (not whole)");
         }
         names.join(", ")
     }
 }
 
-/// Values of `enum` or `const`, and the same as texts in which `1` and `1.0` are one.
+/// The values of `enum` or `const`, also as normalized texts in which `1` and `1.0` are equal.
 #[derive(Clone, Debug)]
 pub struct ValueList {
     pub values: Arc<[Value]>,
@@ -116,22 +116,22 @@ pub struct ValueList {
 
 impl ValueList {
     pub fn new(values: &[Value]) -> Self {
-        Self { values: values.into(), texts: Arc::new(values.iter().map(text).collect()) }
+        Self { values: values.into(), texts: Arc::new(values.iter().map(normalized_text).collect()) }
     }
 
-    pub fn has(&self, value: &Value) -> bool {
-        self.texts.contains(&text(value))
+    pub fn contains(&self, value: &Value) -> bool {
+        self.texts.contains(&normalized_text(value))
     }
 }
 
-/// A value as a text that is the same for equal values.
-pub fn text(value: &Value) -> String {
+/// Renders a value as a text that is the same for equal values.
+pub fn normalized_text(value: &Value) -> String {
     match value {
-        Value::Number(number) => super::number::whole(number).map_or_else(|| number.to_string(), |whole| whole.to_string()),
-        Value::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(",")),
+        Value::Number(number) => super::number::as_integer(number).map_or_else(|| number.to_string(), |whole| whole.to_string()),
+        Value::Array(items) => format!("[{}]", items.iter().map(normalized_text).collect::<Vec<_>>().join(",")),
         Value::Object(members) => {
             let mut members: Vec<_> =
-                members.iter().map(|(name, member)| format!("{}:{}", Value::from(name.as_str()), text(member))).collect();
+                members.iter().map(|(name, member)| format!("{}:{}", Value::from(name.as_str()), normalized_text(member))).collect();
             members.sort();
             format!("{{{}}}", members.join(","))
         }
@@ -139,13 +139,13 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-/// A schema.
+/// One subschema: its own assertions, and links to the schemas inside of it.
 #[derive(Clone, Debug)]
 pub struct Subschema {
-    pub place: SchemaLocation,
-    /// The keywords that it asserts itself, as a text; equal texts assert the same.
+    pub location: SchemaLocation,
+    /// A fingerprint of the assertions without those of linked schemas. Equal fingerprints assert the same.
     pub shape: Arc<str>,
-    /// `true` and `false` are schemas.
+    /// The value of a boolean schema.
     pub verdict: Option<bool>,
     pub types: Option<TypeSet>,
     pub values: Vec<ValueList>,
@@ -161,7 +161,7 @@ pub struct Subschema {
     pub min_properties: u64,
     pub max_properties: Option<u64>,
     pub required: Arc<[String]>,
-    /// Of `dependentRequired` and of the lists of `dependencies`.
+    /// From `dependentRequired` and the lists of `dependencies`.
     pub dependent_required: Arc<IndexMap<String, Vec<String>>>,
     pub min_items: u64,
     pub max_items: Option<u64>,
@@ -169,11 +169,11 @@ pub struct Subschema {
     pub min_contains: Option<u64>,
     pub max_contains: Option<u64>,
     pub has_default: bool,
-    /// What it is made of.
+    /// The linked subschemas.
     pub links: SubschemaLinks,
 }
 
-/// Schemas within a schema.
+/// The subschemas that a subschema refers to, by keyword.
 #[derive(Clone, Debug, Default)]
 pub struct SubschemaLinks {
     pub reference: Option<SubschemaId>,
@@ -187,24 +187,24 @@ pub struct SubschemaLinks {
     pub patterns: IndexMap<Arc<str>, SubschemaId>,
     pub additional: Option<SubschemaId>,
     pub property_names: Option<SubschemaId>,
-    /// Of `dependentSchemas` and of the schemas of `dependencies`.
+    /// From `dependentSchemas` and the schemas of `dependencies`.
     pub dependent: IndexMap<Arc<str>, SubschemaId>,
     pub prefix: Vec<SubschemaId>,
     pub items: Option<SubschemaId>,
     pub contains: Option<SubschemaId>,
     pub unevaluated_properties: Option<SubschemaId>,
     pub unevaluated_items: Option<SubschemaId>,
-    /// All that a dynamic reference may mean, if that depends on how it is reached.
+    /// The possible targets of a dynamic reference, if there are several.
     pub dynamic: Vec<SubschemaId>,
-    /// What `unevaluated…` says, as a schema with `additional` or `items`: as far as it holds whatever data looks like.
+    /// `unevaluated…` as `additional` or `items`: the part of it that holds for all data.
     pub rest_at_least: Option<SubschemaId>,
-    /// The same, as much of it as there may be.
+    /// The same: the most that it can mean for any data.
     pub rest_at_most: Option<SubschemaId>,
 }
 
 impl SubschemaLinks {
-    /// All of them, by keyword and name.
-    pub fn each(&self, mut visit: impl FnMut(&str, &str, SubschemaId)) {
+    /// Visits all links with their keyword and name.
+    pub fn visit(&self, mut visitor: impl FnMut(&str, &str, SubschemaId)) {
         let options = [
             ("$ref", self.reference),
             ("not", self.not),
@@ -217,7 +217,7 @@ impl SubschemaLinks {
         ];
         for (keyword, id) in options {
             if let Some(id) = id {
-                visit(keyword, "", id);
+                visitor(keyword, "", id);
             }
         }
         let lists = [
@@ -229,23 +229,23 @@ impl SubschemaLinks {
         ];
         for (keyword, list) in lists {
             for (index, id) in list.iter().enumerate() {
-                visit(keyword, &index.to_string(), *id);
+                visitor(keyword, &index.to_string(), *id);
             }
         }
         if let Some(condition) = self.condition {
             for (keyword, id) in ["if", "then", "else"].into_iter().zip(condition) {
-                visit(keyword, "", id);
+                visitor(keyword, "", id);
             }
         }
         let maps = [("properties", &self.properties), ("patternProperties", &self.patterns), ("dependentSchemas", &self.dependent)];
         for (keyword, map) in maps {
             for (name, id) in map {
-                visit(keyword, name, *id);
+                visitor(keyword, name, *id);
             }
         }
     }
 
-    /// Moves all of them by `offset`.
+    /// Adds `offset` to all links.
     pub fn shift(&mut self, offset: usize) {
         let options = [
             &mut self.reference,
@@ -269,10 +269,10 @@ impl SubschemaLinks {
 }
 
 impl Subschema {
-    /// A schema that says nothing.
-    pub fn anything(place: SchemaLocation) -> Self {
+    /// Returns a subschema that accepts everything.
+    pub fn anything(location: SchemaLocation) -> Self {
         Self {
-            place,
+            location,
             shape: "".into(),
             verdict: None,
             types: None,
@@ -300,10 +300,10 @@ impl Subschema {
         }
     }
 
-    /// Whether it takes everything.
+    /// Returns whether it accepts everything.
     pub fn is_anything(&self) -> bool {
         let mut linked = false;
-        self.links.each(|_, _, _| linked = true);
+        self.links.visit(|_, _, _| linked = true);
         self.verdict != Some(false) && self.shape.is_empty() && !linked
     }
 }

@@ -1,14 +1,14 @@
-//! Numbers of schemas, compared without rounding where they can be.
+//! Compares numbers of schemas without rounding where possible.
 
 use std::cmp::Ordering;
 
 use serde_json::Number;
 
-/// The largest exponent of ten that is taken apart; beyond, numbers are compared as they are rounded.
+/// The largest exponent of ten that is compared exactly. Larger numbers are compared as `f64`.
 const MAX_EXPONENT: i32 = 30;
 
-/// A number as a whole one: `1.0` is 1.
-pub fn whole(number: &Number) -> Option<i128> {
+/// Returns the number as an integer, if it is one: `1.0` is 1.
+pub fn as_integer(number: &Number) -> Option<i128> {
     if let Some(value) = number.as_i64() {
         return Some(value.into());
     }
@@ -19,11 +19,11 @@ pub fn whole(number: &Number) -> Option<i128> {
     (scale == 0).then_some(digits)
 }
 
-/// Which of two numbers is larger.
+/// Compares two numbers.
 pub fn compare(left: &Number, right: &Number) -> Ordering {
     if let (Some((left, left_scale)), Some((right, right_scale))) = (decimal(left), decimal(right)) {
         let scale = left_scale.max(right_scale);
-        if let (Some(left), Some(right)) = (scaled(left, scale - left_scale), scaled(right, scale - right_scale)) {
+        if let (Some(left), Some(right)) = (multiply_by_power(left, scale - left_scale), multiply_by_power(right, scale - right_scale)) {
             return left.cmp(&right);
         }
     }
@@ -31,15 +31,15 @@ pub fn compare(left: &Number, right: &Number) -> Ordering {
     approximate(left).partial_cmp(&approximate(right)).unwrap_or(Ordering::Equal)
 }
 
-/// Whether `number` is a multiple of `step`; `None` if that can't be told.
+/// Returns whether `number` is a multiple of `step`, or `None` if that can't be decided.
 pub fn is_multiple(number: &Number, step: &Number) -> Option<bool> {
     let ((number, number_scale), (step, step_scale)) = (decimal(number)?, decimal(step)?);
     let scale = number_scale.max(step_scale);
-    let (number, step) = (scaled(number, scale - number_scale)?, scaled(step, scale - step_scale)?);
+    let (number, step) = (multiply_by_power(number, scale - number_scale)?, multiply_by_power(step, scale - step_scale)?);
     (step != 0).then(|| number % step == 0)
 }
 
-/// The digits of a number, and how many of them stand behind the point.
+/// Returns the digits of a number, and how many of them are behind the decimal point.
 fn decimal(number: &Number) -> Option<(i128, u32)> {
     if let Some(value) = number.as_i64() {
         return Some((value.into(), 0));
@@ -55,11 +55,11 @@ fn decimal(number: &Number) -> Option<(i128, u32)> {
     let exponent = exponent - i32::try_from(behind.len()).ok()?;
     if exponent >= 0 {
         (exponent <= MAX_EXPONENT).then_some(())?;
-        return Some((scaled(digits, u32::try_from(exponent).ok()?)?, 0));
+        return Some((multiply_by_power(digits, u32::try_from(exponent).ok()?)?, 0));
     }
     (exponent >= -MAX_EXPONENT).then_some((digits, exponent.unsigned_abs()))
 }
 
-fn scaled(digits: i128, by: u32) -> Option<i128> {
+fn multiply_by_power(digits: i128, by: u32) -> Option<i128> {
     digits.checked_mul(10_i128.checked_pow(by)?)
 }

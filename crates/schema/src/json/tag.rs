@@ -1,18 +1,18 @@
-//! Tags: a member of schemas.
+//! Tags in JSON Schema: a member of schemas.
 //!
-//! The whole is called `object`, whatever it is, and a property `object.address.street`. All other schemas within one are called by
-//! the keyword that holds them, with a `$` before it so that no property is meant, and their name or number there:
-//! `object.orders.$items.id`, `object.$defs.Address.street`, `object.$oneOf.1`. Names have `\` before a dot, a `\` and a `$` that
-//! begins them, so that each path means one schema. Schemas that `$ref` leads to are called by where they are.
+//! The path of the whole schema is `object`, whatever its type. The path of a property is `object.address.street`. The path of any other
+//! subschema has the keyword with a `$` before it, so that it can't be a property, and the name or index there:
+//! `object.orders.$items.id`, `object.$defs.Address.street`, `object.$oneOf.1`. In names, a `\` escapes a dot, a `\` and a leading `$`, so
+//! each path means one schema. The target of a `$ref` has the path of its own location.
 
 use super::text::{self, JsonTree};
 use crate::tag::{ATTRIBUTE, MAX_PATH, PartKind, PartVisitor, SchemaPart};
 
-/// What the schema as a whole is called.
+/// The path of the whole schema.
 const ROOT: &str = "object";
 
-/// Keywords that hold a schema, in any draft.
-const ONE: [&str; 12] = [
+/// Keywords that contain one schema, in any draft.
+const SINGLE_KEYWORDS: [&str; 12] = [
     "additionalItems",
     "additionalProperties",
     "contains",
@@ -26,16 +26,16 @@ const ONE: [&str; 12] = [
     "unevaluatedItems",
     "unevaluatedProperties",
 ];
-/// Keywords that hold a list of schemas.
-const LISTS: [&str; 5] = ["allOf", "anyOf", "items", "oneOf", "prefixItems"];
-/// Keywords that hold schemas by name.
-const MAPS: [&str; 6] = ["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", PROPERTIES];
-/// The one of these whose schemas are fields.
+/// Keywords that contain a list of schemas.
+const LIST_KEYWORDS: [&str; 5] = ["allOf", "anyOf", "items", "oneOf", "prefixItems"];
+/// Keywords that contain schemas by name.
+const MAP_KEYWORDS: [&str; 6] = ["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", PROPERTIES];
+/// The keyword whose schemas are fields.
 const PROPERTIES: &str = "properties";
 
-/// Shows all schemas of the text that are objects, and writes the text without spaces. Booleans have no room for tags.
-pub(super) fn each(text: &str, visit: &mut PartVisitor) -> String {
-    let Some(mut tree) = text::tree(text) else { return text.to_owned() };
+/// Visits all schemas of the text that are objects, and returns the text without spaces. Boolean schemas can't have tags.
+pub(super) fn visit_parts(text: &str, visit: &mut PartVisitor) -> String {
+    let Some(mut tree) = text::parse_tree(text) else { return text.to_owned() };
     JsonTagWalk { path: ROOT.to_owned(), visit }.schema(&mut tree, PartKind::Record);
     tree.minified()
 }
@@ -46,15 +46,15 @@ struct JsonTagWalk<'a, 'b> {
 }
 
 impl JsonTagWalk<'_, '_> {
-    /// Recursion is bounded by the depth of JSON that is read.
+    /// Visits a schema. Recursion is limited by the depth of JSON.
     fn schema(&mut self, schema: &mut JsonTree, part: PartKind) {
         let JsonTree::Object(members) = schema else { return };
         if self.path.len() > MAX_PATH {
             return;
         }
-        let before = members.get(ATTRIBUTE).map(JsonTree::texts).unwrap_or_default();
+        let before = members.get(ATTRIBUTE).map(JsonTree::string_items).unwrap_or_default();
         let mut tags = before.clone();
-        (self.visit)(&SchemaPart { part, path: &self.path, also: None }, &mut tags);
+        (self.visit)(&SchemaPart { part, path: &self.path, alternative: None }, &mut tags);
         if tags != before && tags.is_empty() {
             members.shift_remove(ATTRIBUTE);
         } else if tags != before {
@@ -63,17 +63,23 @@ impl JsonTagWalk<'_, '_> {
         for (keyword, member) in members {
             let keyword = keyword.as_str();
             match member {
-                JsonTree::Object(schemas) if MAPS.contains(&keyword) => {
+                JsonTree::Object(schemas) if MAP_KEYWORDS.contains(&keyword) => {
                     let part = if keyword == PROPERTIES { PartKind::Field } else { PartKind::Record };
                     for (name, schema) in schemas {
-                        let step = if keyword == PROPERTIES { escaped(name) } else { format!("{}.{}", step(keyword), escaped(name)) };
-                        self.below(&step, schema, part);
+                        let step = if keyword == PROPERTIES {
+                            escape_name(name)
+                        } else {
+                            format!("{}.{}", keyword_step(keyword), escape_name(name))
+                        };
+                        self.visit_below(&step, schema, part);
                     }
                 }
-                JsonTree::Object(_) if ONE.contains(&keyword) => self.below(&step(keyword), member, PartKind::Record),
-                JsonTree::Array(schemas) if LISTS.contains(&keyword) => {
+                JsonTree::Object(_) if SINGLE_KEYWORDS.contains(&keyword) => {
+                    self.visit_below(&keyword_step(keyword), member, PartKind::Record);
+                }
+                JsonTree::Array(schemas) if LIST_KEYWORDS.contains(&keyword) => {
                     for (index, schema) in schemas.iter_mut().enumerate() {
-                        self.below(&format!("{}.{index}", step(keyword)), schema, PartKind::Record);
+                        self.visit_below(&format!("{}.{index}", keyword_step(keyword)), schema, PartKind::Record);
                     }
                 }
                 _ => {}
@@ -81,7 +87,7 @@ impl JsonTagWalk<'_, '_> {
         }
     }
 
-    fn below(&mut self, step: &str, schema: &mut JsonTree, part: PartKind) {
+    fn visit_below(&mut self, step: &str, schema: &mut JsonTree, part: PartKind) {
         let length = self.path.len();
         self.path.push('.');
         self.path.push_str(step);
@@ -90,13 +96,13 @@ impl JsonTagWalk<'_, '_> {
     }
 }
 
-/// How a keyword stands in a path.
-fn step(keyword: &str) -> String {
+/// Returns the path step of a keyword.
+fn keyword_step(keyword: &str) -> String {
     if keyword.starts_with('$') { keyword.to_owned() } else { format!("${keyword}") }
 }
 
-/// How a name stands in a path.
-fn escaped(name: &str) -> String {
+/// Escapes a name for a path.
+fn escape_name(name: &str) -> String {
     let inner = name.replace('\\', "\\\\").replace('.', "\\.");
     if inner.starts_with('$') { format!("\\{inner}") } else { inner }
 }

@@ -1,4 +1,4 @@
-//! JSON as it is written: numbers keep their digits, members their order.
+//! Parses and prints JSON texts. Numbers keep their digits, and members keep their order.
 
 use std::fmt::Write as _;
 
@@ -7,64 +7,64 @@ use serde_json::Value;
 
 use crate::InvalidSchema;
 
-/// Longest text of a schema, in bytes.
+/// The maximum length of a schema text in bytes.
 pub const MAX_TEXT: usize = 4 * 1024 * 1024;
 
-/// Reads a text; what is no JSON is told with line and column. Values nest at most 127 deep.
-pub fn read(text: &str) -> Result<Value, InvalidSchema> {
+/// Parses JSON. Errors have line and column. The parser limits nesting to 127 levels.
+pub fn parse_json(text: &str) -> Result<Value, InvalidSchema> {
     if text.len() > MAX_TEXT {
         return Err(InvalidSchema::new(format!(
-            "the schema has {} bytes, and at most {MAX_TEXT} are read; split it by references",
+            "the schema has {} bytes, and at most {MAX_TEXT} are allowed; split it by references",
             text.len()
         )));
     }
-    serde_json::from_str(text).map_err(|error| InvalidSchema::new(format!("the schema is no JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| InvalidSchema::new(format!("the schema is not JSON: {error}")))
 }
 
-/// The text without spaces. It has to be JSON; anything else is returned as it is.
-pub fn minified(text: &str) -> String {
-    written(text, false)
+/// Returns the text without spaces. A text that is not JSON is returned unchanged.
+pub fn minify(text: &str) -> String {
+    print(text, false)
 }
 
-/// The text without spaces, members of objects sorted by name.
-pub fn sorted(text: &str) -> String {
-    written(text, true)
+/// Returns the text without spaces and with sorted members.
+pub fn minify_sorted(text: &str) -> String {
+    print(text, true)
 }
 
-fn written(text: &str, sort: bool) -> String {
-    let Some(tree) = tree(text) else { return text.to_owned() };
+fn print(text: &str, sort: bool) -> String {
+    let Some(tree) = parse_tree(text) else { return text.to_owned() };
     let mut out = String::with_capacity(text.len());
     tree.write(&mut out, sort);
     out
 }
 
-/// The value of a text that is known to be JSON.
-pub fn tree(text: &str) -> Option<JsonTree<'_>> {
+/// Parses a text that is known to be JSON.
+pub fn parse_tree(text: &str) -> Option<JsonTree<'_>> {
     JsonTreeReader { text, at: 0 }.value()
 }
 
-/// A value with literals and numbers as they are written.
+/// A JSON value that keeps numbers and literals as they are written.
 pub enum JsonTree<'a> {
     /// A number, `true`, `false` or `null`.
     Literal(&'a str),
-    /// A text.
+    /// A string.
     Text(String),
     /// A list.
     Array(Vec<JsonTree<'a>>),
-    /// A member that is written twice counts with its last value, at its first place.
+    /// An object. A duplicate member has the last value at the first position.
     Object(IndexMap<String, JsonTree<'a>>),
 }
 
 impl JsonTree<'_> {
-    /// The text without spaces.
+    /// Returns the text without spaces.
     pub fn minified(&self) -> String {
         let mut out = String::new();
         self.write(&mut out, false);
         out
     }
 
-    /// The texts of a list; none if it is something else.
-    pub fn texts(&self) -> Vec<String> {
+    /// Returns the strings of a list; empty if the value is not a list.
+    pub fn string_items(&self) -> Vec<String> {
         let Self::Array(items) = self else { return Vec::new() };
         let text = |item: &Self| if let Self::Text(text) = item { Some(text.clone()) } else { None };
         items.iter().filter_map(text).collect()
@@ -73,7 +73,7 @@ impl JsonTree<'_> {
     fn write(&self, out: &mut String, sort: bool) {
         match self {
             Self::Literal(literal) => out.push_str(literal),
-            Self::Text(text) => write_text(text, out),
+            Self::Text(text) => write_string(text, out),
             Self::Array(items) => {
                 out.push('[');
                 for (index, item) in items.iter().enumerate() {
@@ -94,7 +94,7 @@ impl JsonTree<'_> {
                     if index > 0 {
                         out.push(',');
                     }
-                    write_text(name, out);
+                    write_string(name, out);
                     out.push(':');
                     member.write(out, sort);
                 }
@@ -104,12 +104,12 @@ impl JsonTree<'_> {
     }
 }
 
-fn write_text(text: &str, out: &mut String) {
-    // Writing to a string doesn't fail.
+fn write_string(text: &str, out: &mut String) {
+    // Writing to a `String` can't fail.
     let _ = write!(out, "{}", Value::from(text));
 }
 
-/// Reads a text that is known to be JSON, so it checks no more than it needs to.
+/// Parses a text that is known to be JSON, with few checks.
 struct JsonTreeReader<'a> {
     text: &'a str,
     at: usize,
@@ -174,7 +174,7 @@ impl<'a> JsonTreeReader<'a> {
         serde_json::from_str(&rest[..=end]).ok()
     }
 
-    /// The next byte that is no space.
+    /// Returns the next byte that is not whitespace.
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while bytes.get(self.at)?.is_ascii_whitespace() {

@@ -1,7 +1,7 @@
-//! `unevaluatedProperties` and `unevaluatedItems`, as the `additionalProperties` and `items` that they come to.
+//! Translates `unevaluatedProperties` and `unevaluatedItems` into `additionalProperties` and `items`.
 //!
-//! What is evaluated depends on data where there are choices. So there are two readings: what is evaluated for sure, and
-//! what may be.
+//! With choices (`anyOf`, `if` …), the set of evaluated properties depends on the data. So there are two translations: one with the
+//! properties that are always evaluated, and one with those that can be evaluated.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -10,7 +10,7 @@ use std::{
 
 use super::node::{Subschema, SubschemaId};
 
-/// What a schema evaluates.
+/// The properties and items that a schema evaluates.
 #[derive(Default)]
 struct Evaluated {
     names: BTreeSet<Arc<str>>,
@@ -20,29 +20,29 @@ struct Evaluated {
     all_items: bool,
 }
 
-/// Adds the readings to all schemas that have one of the keywords.
-pub fn derive(nodes: &mut Vec<Subschema>) {
+/// Adds both translations to all subschemas that have one of the keywords.
+pub fn add_translations(nodes: &mut Vec<Subschema>) {
     let closing: Vec<SubschemaId> = (0..nodes.len())
         .filter(|id| nodes[*id].links.unevaluated_properties.is_some() || nodes[*id].links.unevaluated_items.is_some())
         .collect();
     if closing.is_empty() {
         return;
     }
-    let mut anything = Subschema::anything(nodes[0].place.clone());
+    let mut anything = Subschema::anything(nodes[0].location.clone());
     anything.verdict = Some(true);
     nodes.push(anything);
     let anything = nodes.len() - 1;
     for id in closing {
-        let at_most = reading(nodes, id, &evaluated(nodes, id, false), anything);
-        let at_least = reading(nodes, id, &evaluated(nodes, id, true), anything);
+        let at_most = translate(nodes, id, &collect_evaluated(nodes, id, false), anything);
+        let at_least = translate(nodes, id, &collect_evaluated(nodes, id, true), anything);
         nodes.extend([at_most, at_least]);
         nodes[id].links.rest_at_most = Some(nodes.len() - 2);
         nodes[id].links.rest_at_least = Some(nodes.len() - 1);
     }
 }
 
-fn reading(nodes: &[Subschema], id: SubschemaId, evaluated: &Evaluated, anything: SubschemaId) -> Subschema {
-    let mut node = Subschema::anything(nodes[id].place.clone());
+fn translate(nodes: &[Subschema], id: SubschemaId, evaluated: &Evaluated, anything: SubschemaId) -> Subschema {
+    let mut node = Subschema::anything(nodes[id].location.clone());
     if let Some(rest) = nodes[id].links.unevaluated_properties.filter(|_| !evaluated.all_properties) {
         node.links.properties = evaluated.names.iter().map(|name| (Arc::clone(name), anything)).collect();
         node.links.patterns = evaluated.patterns.iter().map(|pattern| (Arc::clone(pattern), anything)).collect();
@@ -55,8 +55,8 @@ fn reading(nodes: &[Subschema], id: SubschemaId, evaluated: &Evaluated, anything
     node
 }
 
-/// What `id` and the schemas beside it evaluate: for sure, or (`maybe`) whatever way its choices go.
-fn evaluated(nodes: &[Subschema], id: SubschemaId, maybe: bool) -> Evaluated {
+/// Returns what `id` and the schemas beside it evaluate: always, or (`possible`) with any choice.
+fn collect_evaluated(nodes: &[Subschema], id: SubschemaId, possible: bool) -> Evaluated {
     let mut evaluated = Evaluated::default();
     let mut seen = HashSet::from([id]);
     let mut todo = vec![id];
@@ -67,12 +67,12 @@ fn evaluated(nodes: &[Subschema], id: SubschemaId, maybe: bool) -> Evaluated {
         let inner = next != id;
         evaluated.all_properties |= links.additional.is_some() || inner && links.unevaluated_properties.is_some();
         evaluated.prefix = evaluated.prefix.max(links.prefix.len());
-        evaluated.all_items |= links.items.is_some() || inner && links.unevaluated_items.is_some() || maybe && links.contains.is_some();
+        evaluated.all_items |= links.items.is_some() || inner && links.unevaluated_items.is_some() || possible && links.contains.is_some();
         let mut within: Vec<SubschemaId> = links.reference.into_iter().chain(links.all_of.iter().copied()).collect();
-        if maybe && !links.dynamic.is_empty() {
+        if possible && !links.dynamic.is_empty() {
             (evaluated.all_properties, evaluated.all_items) = (true, true);
         }
-        if maybe {
+        if possible {
             let choices = links.any_of.iter().chain(&links.one_of).chain(links.dependent.values()).chain(links.condition.iter().flatten());
             within.extend(choices);
         }

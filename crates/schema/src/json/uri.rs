@@ -1,11 +1,11 @@
-//! References, RFC 3986 section 5, as far as schemas need them: names that are no URIs, such as `other.json`, are taken as they are.
+//! URI references, RFC 3986 section 5, as far as schemas need them. Names that are not URIs, such as `other.json`, stay unchanged.
 
-/// What stands before and behind `#`.
+/// Splits a reference at `#`.
 pub fn split(reference: &str) -> (&str, &str) {
     reference.split_once('#').unwrap_or((reference, ""))
 }
 
-/// `reference` as it is seen from `base`, both without fragments.
+/// Resolves `reference` against `base`, both without fragments.
 pub fn join(base: &str, reference: &str) -> String {
     if reference.is_empty() {
         return base.to_owned();
@@ -25,7 +25,7 @@ pub fn join(base: &str, reference: &str) -> String {
     if rest.starts_with('/') {
         return format!("{scheme}:{}", merge(rest, reference));
     }
-    // `urn:a:b` has no folders.
+    // A URN such as `urn:a:b` has no path segments.
     reference.to_owned()
 }
 
@@ -35,7 +35,7 @@ fn scheme(uri: &str) -> Option<&str> {
     (bytes.next()?.is_ascii_alphabetic() && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))).then_some(scheme)
 }
 
-/// A path put in the folder of another one, without dots.
+/// Resolves a path against the folder of another one, and removes dot segments.
 fn merge(base: &str, reference: &str) -> String {
     let folder = base.split('?').next().unwrap_or_default().rsplit_once('/').map_or("", |(folder, _)| folder);
     let (path, query) = reference.split_at(reference.find('?').unwrap_or(reference.len()));
@@ -55,17 +55,12 @@ fn merge(base: &str, reference: &str) -> String {
     format!("{}{}{folder}{query}", if absolute { "/" } else { "" }, kept.join("/"))
 }
 
-/// A fragment without percent encoding.
-pub fn decoded(fragment: &str) -> String {
+/// Decodes the percent encoding of a fragment.
+pub fn decode_fragment(fragment: &str) -> String {
     percent_encoding::percent_decode_str(fragment).decode_utf8_lossy().into_owned()
 }
 
-/// The tokens of a JSON pointer, RFC 6901 section 4.
-pub fn tokens(pointer: &str) -> impl Iterator<Item = String> + '_ {
+/// Returns the unescaped tokens of a JSON pointer, RFC 6901 section 4.
+pub fn pointer_tokens(pointer: &str) -> impl Iterator<Item = String> + '_ {
     pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"))
-}
-
-/// A name as a token of a JSON pointer.
-pub fn token(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }

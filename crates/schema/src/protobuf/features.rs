@@ -1,4 +1,4 @@
-//! What the features of editions say of a field, <https://protobuf.dev/editions/features/>.
+//! Resolves the features of editions for a field, <https://protobuf.dev/editions/features/>.
 
 use prost_reflect::{Cardinality, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor};
 
@@ -9,37 +9,37 @@ const REQUIRED: i32 = 3;
 /// `message_encoding = DELIMITED`.
 const DELIMITED: i32 = 2;
 
-/// What a field of any syntax is on the wire, beyond its type.
+/// The properties of a field's encoding beyond its type, for any syntax.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct WireTraits {
-    /// Data without it can't be read.
+    /// Data without the field can't be read.
     pub required: bool,
-    /// A message is framed by tags, as a group is, and not by its length.
+    /// A message is delimited by tags, like a group, instead of having a length prefix.
     pub delimited: bool,
 }
 
-/// Of a field.
-pub(super) fn of_field(linked: &LinkedFile, field: &FieldDescriptor) -> WireTraits {
-    let plain = WireTraits { required: field.cardinality() == Cardinality::Required, delimited: field.is_group() };
+/// Returns the traits of a field.
+pub(super) fn field_traits(linked: &LinkedFile, field: &FieldDescriptor) -> WireTraits {
+    let base = WireTraits { required: field.cardinality() == Cardinality::Required, delimited: field.is_group() };
     if field.is_map() || !linked.editions.contains(field.parent_file().name()) {
-        return plain;
+        return base;
     }
     let file = field.parent_file().options();
-    resolved(plain, &field.options(), Some(field.parent_message().clone()), &file)
+    apply_features(base, &field.options(), Some(field.parent_message().clone()), &file)
 }
 
-/// Of an extension.
-pub(super) fn of_extension(linked: &LinkedFile, field: &ExtensionDescriptor) -> WireTraits {
-    let plain = WireTraits { required: field.cardinality() == Cardinality::Required, delimited: field.is_group() };
+/// Returns the traits of an extension.
+pub(super) fn extension_traits(linked: &LinkedFile, field: &ExtensionDescriptor) -> WireTraits {
+    let base = WireTraits { required: field.cardinality() == Cardinality::Required, delimited: field.is_group() };
     if !linked.editions.contains(field.parent_file().name()) {
-        return plain;
+        return base;
     }
     let file = field.parent_file().options();
-    resolved(plain, &field.options(), field.parent_message(), &file)
+    apply_features(base, &field.options(), field.parent_message(), &file)
 }
 
-/// The innermost declaration that sets a feature decides it.
-fn resolved(plain: WireTraits, own: &DynamicMessage, mut parent: Option<MessageDescriptor>, file: &DynamicMessage) -> WireTraits {
+/// Applies features. The innermost declaration that sets a feature decides.
+fn apply_features(base: WireTraits, own: &DynamicMessage, mut parent: Option<MessageDescriptor>, file: &DynamicMessage) -> WireTraits {
     let (mut presence, mut encoding) = (feature(own, "field_presence"), feature(own, "message_encoding"));
     while let Some(message) = parent {
         let options = message.options();
@@ -49,7 +49,7 @@ fn resolved(plain: WireTraits, own: &DynamicMessage, mut parent: Option<MessageD
     }
     presence = presence.or_else(|| feature(file, "field_presence"));
     encoding = encoding.or_else(|| feature(file, "message_encoding"));
-    WireTraits { required: plain.required || presence == Some(REQUIRED), delimited: plain.delimited || encoding == Some(DELIMITED) }
+    WireTraits { required: base.required || presence == Some(REQUIRED), delimited: base.delimited || encoding == Some(DELIMITED) }
 }
 
 fn feature(options: &DynamicMessage, name: &str) -> Option<i32> {

@@ -1,4 +1,4 @@
-//! A file and all that it imports become descriptors that know each other.
+//! Links a file and all its imports to descriptors that refer to each other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,37 +12,37 @@ use super::{
 };
 use crate::{Dependency, InvalidSchema};
 
-/// Most files that one schema is made of.
+/// The maximum number of files of one schema, including imports.
 pub(super) const MAX_FILES: usize = 1_000;
-/// Most bytes that they have together.
+/// The maximum total size of these files in bytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// Most pairs of a file and one that is visible in it.
+/// The maximum number of pairs of a file and a file that is visible in it.
 const MAX_VISIBLE: usize = 100_000;
 
-/// Files that know each other.
+/// A linked file.
 #[derive(Clone, Debug)]
 pub(super) struct LinkedFile {
     pub file: FileDescriptor,
     pub syntax: Syntax,
     pub imports: Vec<(String, Visibility)>,
-    /// Which of all files are of an edition.
+    /// The names of all files that use an edition.
     pub editions: BTreeSet<String>,
 }
 
-/// Links a file with what it imports.
+/// Links a file with its imports.
 pub(super) fn link(name: &str, file: ProtoFile, dependencies: &[Dependency]) -> Result<LinkedFile, InvalidSchema> {
     let mut loaded = FileLoader { dependencies, files: HashMap::new(), order: Vec::new(), bytes: file.text.len() };
-    loaded.all(name, file)?;
-    let visible = loaded.visible()?;
+    loaded.load_all(name, file)?;
+    let visible = loaded.visible_files()?;
     let mut pool = DescriptorPool::new();
     if loaded.files.values().any(LoadedFile::needs_options) {
-        add(&mut pool, OPTIONS, &runtime(OPTIONS)?, &BTreeSet::new())?;
+        add(&mut pool, OPTIONS, &load_runtime(OPTIONS)?, &BTreeSet::new())?;
     }
     let mut editions = BTreeSet::new();
     for path in &loaded.order {
         let Some(file) = loaded.files.get(path) else { continue };
         let seen = visible.get(path.as_str()).cloned().unwrap_or_default();
-        if let Some(ProtoFile { syntax: Syntax::Edition(_), .. }) = file.read() {
+        if let Some(ProtoFile { syntax: Syntax::Edition(_), .. }) = file.as_read() {
             editions.insert(path.clone());
         }
         add(&mut pool, path, file, &seen)?;
@@ -53,22 +53,22 @@ pub(super) fn link(name: &str, file: ProtoFile, dependencies: &[Dependency]) -> 
     Ok(LinkedFile { file: linked, syntax: root.syntax, imports: root.imports, editions })
 }
 
-/// What a file that takes part in linking is.
+/// A file that takes part in linking.
 enum LoadedFile {
     Read(Box<ProtoFile>),
     Runtime(Box<FileDescriptorProto>),
 }
 
 impl LoadedFile {
-    fn read(&self) -> Option<&ProtoFile> {
+    fn as_read(&self) -> Option<&ProtoFile> {
         match self {
             Self::Read(file) => Some(file),
             Self::Runtime(_) => None,
         }
     }
 
-    /// Whether options have to be read with their own file: it knows all features of editions, and a file of the same names
-    /// can't take its place if it is there first.
+    /// Returns whether options have to be decoded with `descriptor.proto`. That file defines all features of editions, and it has to be added
+    /// first so that no file with the same names replaces it.
     fn needs_options(&self) -> bool {
         let Self::Read(file) = self else { return false };
         matches!(file.syntax, Syntax::Edition(_))
@@ -88,14 +88,14 @@ impl LoadedFile {
 struct FileLoader<'a> {
     dependencies: &'a [Dependency],
     files: HashMap<String, LoadedFile>,
-    /// Each behind those that it imports.
+    /// The paths in linking order: each file after its imports.
     order: Vec<String>,
     bytes: usize,
 }
 
 impl FileLoader<'_> {
-    /// Loads the file and all that it imports. A stack of its own, since chains of imports are as long as anyone likes.
-    fn all(&mut self, name: &str, file: ProtoFile) -> Result<(), InvalidSchema> {
+    /// Loads the file and all its imports. An explicit stack is used because chains of imports can have any length.
+    fn load_all(&mut self, name: &str, file: ProtoFile) -> Result<(), InvalidSchema> {
         let mut stack = vec![(name.to_owned(), file.imports.clone(), 0)];
         self.files.insert(name.to_owned(), LoadedFile::Read(Box::new(file)));
         while let Some((path, imports, next)) = stack.last_mut() {
@@ -106,17 +106,17 @@ impl FileLoader<'_> {
             };
             *next += 1;
             if imports.iter().take(*next - 1).any(|(before, _)| *before == import) {
-                return Err(self.import_refused(path, *next - 1, &format!("\"{import}\" is imported twice; leave one import out")));
+                return Err(self.import_error(path, *next - 1, &format!("\"{import}\" is imported twice; remove one import")));
             }
             if self.files.contains_key(&import) {
                 if stack.iter().any(|(path, ..)| *path == import) {
-                    return Err(InvalidSchema::new(format!("\"{import}\" imports itself, directly or by others; break the circle")));
+                    return Err(InvalidSchema::new(format!("\"{import}\" imports itself, directly or indirectly; break the cycle")));
                 }
                 continue;
             }
-            let Some(entry) = self.open(&import)? else {
+            let Some(entry) = self.load_file(&import)? else {
                 let hint = format!("import \"{import}\" isn't known; add a reference of that name to `references`");
-                return Err(self.import_refused(path, *next - 1, &hint));
+                return Err(self.import_error(path, *next - 1, &hint));
             };
             let inner = (import.clone(), entry.imports(), 0);
             self.files.insert(import.clone(), entry);
@@ -130,7 +130,7 @@ impl FileLoader<'_> {
         Ok(())
     }
 
-    fn open(&mut self, path: &str) -> Result<Option<LoadedFile>, InvalidSchema> {
+    fn load_file(&mut self, path: &str) -> Result<Option<LoadedFile>, InvalidSchema> {
         if let Some(file) = wellknown::runtime(path) {
             return Ok(Some(LoadedFile::Runtime(Box::new(file))));
         }
@@ -142,18 +142,18 @@ impl FileLoader<'_> {
         ProtoFile::read(path, text).map(|file| Some(LoadedFile::Read(Box::new(file))))
     }
 
-    fn import_refused(&self, path: &str, index: usize, why: &str) -> InvalidSchema {
+    fn import_error(&self, path: &str, index: usize, why: &str) -> InvalidSchema {
         const DEPENDENCY: i32 = 3;
         let wanted = [DEPENDENCY, i32::try_from(index).unwrap_or(i32::MAX)];
-        let place = self.files.get(path).and_then(LoadedFile::read).and_then(|file| file.place_at(&wanted));
-        match place {
-            Some(place) => InvalidSchema::new(format!("{path}: {place}: {why}")),
+        let position = self.files.get(path).and_then(LoadedFile::as_read).and_then(|file| file.describe_declaration(&wanted));
+        match position {
+            Some(position) => InvalidSchema::new(format!("{path}: {position}: {why}")),
             None => InvalidSchema::new(format!("{path}: {why}")),
         }
     }
 
-    /// For each file, all files whose names it may use: its imports, and what those import publicly, and so on.
-    fn visible(&self) -> Result<BTreeMap<&str, BTreeSet<String>>, InvalidSchema> {
+    /// Returns for each file all files whose names it can use: its imports and their public imports, transitively.
+    fn visible_files(&self) -> Result<BTreeMap<&str, BTreeSet<String>>, InvalidSchema> {
         let mut public: HashMap<&str, BTreeSet<String>> = HashMap::new();
         let mut visible = BTreeMap::new();
         let mut pairs = 0;
@@ -170,7 +170,7 @@ impl FileLoader<'_> {
             }
             pairs += all.len() + passed.len();
             if pairs > MAX_VISIBLE {
-                return Err(InvalidSchema::new("the files import each other publicly too often; import what is used instead"));
+                return Err(InvalidSchema::new("the files have too many public imports of each other; import only what is used"));
             }
             public.insert(path, passed);
             visible.insert(path.as_str(), all);
@@ -179,7 +179,8 @@ impl FileLoader<'_> {
     }
 }
 
-/// Adds a file. Public imports are given as plain ones of all who see them: how the crate follows them isn't how Protobuf does.
+/// Adds a file to the pool. Public imports are added as plain imports of all files that see them, because the crate resolves public imports
+/// differently from Protobuf.
 fn add(pool: &mut DescriptorPool, path: &str, entry: &LoadedFile, visible: &BTreeSet<String>) -> Result<(), InvalidSchema> {
     let dependencies = || visible.iter().cloned();
     let file = match entry {
@@ -209,12 +210,12 @@ fn add(pool: &mut DescriptorPool, path: &str, entry: &LoadedFile, visible: &BTre
         pool.decode_file_descriptor_proto(dynamic.encode_to_vec().as_slice())
     };
     let Err(error) = added else { return Ok(()) };
-    match file.place_at(error.path().unwrap_or_default()) {
-        Some(place) => Err(refused(&format!("{place}: {error}"))),
+    match file.describe_declaration(error.path().unwrap_or_default()) {
+        Some(position) => Err(refused(&format!("{position}: {error}"))),
         None => Err(refused(&error)),
     }
 }
 
-fn runtime(path: &str) -> Result<LoadedFile, InvalidSchema> {
+fn load_runtime(path: &str) -> Result<LoadedFile, InvalidSchema> {
     wellknown::runtime(path).map(|file| LoadedFile::Runtime(Box::new(file))).ok_or_else(|| InvalidSchema::new(format!("{path}: not known")))
 }

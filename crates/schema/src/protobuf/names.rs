@@ -1,19 +1,19 @@
-//! How one declaration calls another, <https://protobuf.dev/reference/protobuf/proto3-spec/#fields>: names are looked for from
-//! the innermost scope outwards, by their first part.
+//! Finds the shortest name of a declaration in a scope, <https://protobuf.dev/reference/protobuf/proto3-spec/#fields>. Names are resolved by
+//! their first part, from the innermost scope outwards.
 
 use std::collections::HashSet;
 
 use prost_reflect::DescriptorPool;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto};
 
-/// All names that may shadow another.
+/// All names that can shadow another name.
 pub(super) struct NameIndex {
     known: HashSet<String>,
     package: String,
 }
 
 impl NameIndex {
-    /// Of all files of a pool, as seen in a package.
+    /// Collects the names of all files of a pool, as seen in a package.
     pub fn new(pool: &DescriptorPool, package: &str) -> Self {
         let mut names = Self { known: HashSet::new(), package: package.to_owned() };
         for file in pool.files() {
@@ -34,7 +34,7 @@ impl NameIndex {
     }
 
     fn add(&mut self, scope: &str, name: &str) {
-        self.known.insert(joined(scope, name));
+        self.known.insert(join_name(scope, name));
     }
 
     fn field(&mut self, scope: &str, field: &FieldDescriptorProto) {
@@ -47,7 +47,7 @@ impl NameIndex {
     }
 
     fn message(&mut self, scope: &str, message: &DescriptorProto) {
-        let full = joined(scope, message.name());
+        let full = join_name(scope, message.name());
         message.field.iter().chain(&message.extension).for_each(|field| self.field(&full, field));
         message.oneof_decl.iter().for_each(|oneof| self.add(&full, oneof.name()));
         message.enum_type.iter().for_each(|values| self.enumeration(&full, values));
@@ -55,8 +55,8 @@ impl NameIndex {
         self.known.insert(full);
     }
 
-    /// The shortest name, within its own package, that means `full` in `scope`; else all of it.
-    pub fn short(&self, full: &str, scope: &str) -> String {
+    /// Returns the shortest name inside of the package that means `full` in `scope`, or else the full name.
+    pub fn shortest(&self, full: &str, scope: &str) -> String {
         let full = full.trim_start_matches('.');
         let local =
             if self.package.is_empty() { Some(full) } else { full.strip_prefix(&self.package).and_then(|rest| rest.strip_prefix('.')) };
@@ -64,7 +64,7 @@ impl NameIndex {
             let starts = local.match_indices('.').map(|(dot, _)| dot + 1).collect::<Vec<_>>();
             for start in starts.into_iter().rev().chain([0]) {
                 let name = local.get(start..).unwrap_or_default();
-                if self.means(name, scope, full) {
+                if self.resolves_to(name, scope, full) {
                     return name.to_owned();
                 }
             }
@@ -72,18 +72,18 @@ impl NameIndex {
         self.full(full, scope)
     }
 
-    /// The full name, with a dot before it only if something shadows it.
+    /// Returns the full name, with a leading dot only if another name shadows it.
     pub fn full(&self, full: &str, scope: &str) -> String {
         let full = full.trim_start_matches('.');
-        if self.means(full, scope, full) { full.to_owned() } else { format!(".{full}") }
+        if self.resolves_to(full, scope, full) { full.to_owned() } else { format!(".{full}") }
     }
 
-    fn means(&self, name: &str, scope: &str, full: &str) -> bool {
+    fn resolves_to(&self, name: &str, scope: &str, full: &str) -> bool {
         let first = name.split('.').next().unwrap_or_default();
         let mut scope = scope;
         loop {
-            if self.known.contains(&joined(scope, first)) {
-                return joined(scope, name) == full;
+            if self.known.contains(&join_name(scope, first)) {
+                return join_name(scope, name) == full;
             }
             match scope.rsplit_once('.') {
                 Some((outer, _)) => scope = outer,
@@ -94,7 +94,7 @@ impl NameIndex {
     }
 }
 
-/// A name in a scope.
-pub(super) fn joined(scope: &str, name: &str) -> String {
+/// Joins a scope and a name.
+pub(super) fn join_name(scope: &str, name: &str) -> String {
     if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
 }

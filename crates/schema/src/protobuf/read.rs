@@ -1,4 +1,4 @@
-//! A text becomes a descriptor that isn't linked yet.
+//! Parses a text to a descriptor that isn't linked yet.
 
 use base64::{
     Engine as _, alphabet,
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::InvalidSchema;
 
-/// Longest text of one file, in bytes.
+/// The maximum length of one file's text in bytes.
 pub(super) const MAX_TEXT: usize = 1024 * 1024;
 
-/// What a file says about its grammar.
+/// The syntax that a file declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
     Proto2,
@@ -26,7 +26,7 @@ pub(super) enum Syntax {
     Edition(Edition),
 }
 
-/// How a file imports another one.
+/// The kind of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Visibility {
     Private,
@@ -34,26 +34,26 @@ pub(super) enum Visibility {
     Weak,
 }
 
-/// One file, read by itself.
+/// One parsed file.
 #[derive(Debug)]
 pub(super) struct ProtoFile {
     pub syntax: Syntax,
     pub imports: Vec<(String, Visibility)>,
     pub package: String,
-    /// Whether it declares a message of the name that Protobuf's own packages begin with.
+    /// Whether it declares a message `google`, the first part of the names of Protobuf's own packages.
     pub declares_google: bool,
-    /// The descriptor, in proto2's grammar if the file is of an edition: of source, with places in the text.
+    /// The descriptor of a source text, with source locations. For an edition, it is that of the rewritten text.
     pub parsed: Option<FileDescriptorProto>,
-    /// The same of a descriptor, with options as they were encoded.
+    /// The encoded descriptor, if the text was a descriptor. It keeps the options as they were encoded.
     pub encoded: Vec<u8>,
-    /// What it was read from.
+    /// The source text.
     pub text: String,
     edits: Option<(String, Edits)>,
     pub from_descriptor: bool,
 }
 
 impl ProtoFile {
-    /// Reads a text, which is source or the base64 of a `FileDescriptorProto`.
+    /// Parses a text, which is source or the base64 of a `FileDescriptorProto`.
     pub fn read(name: &str, text: &str) -> Result<Self, InvalidSchema> {
         if text.len() > MAX_TEXT {
             return Err(InvalidSchema::new(format!("{name}: longer than {MAX_TEXT} bytes; split it into files that import each other")));
@@ -61,17 +61,17 @@ impl ProtoFile {
         if text.trim().is_empty() {
             return Err(InvalidSchema::new(format!("{name}: the text is empty; a schema declares at least one message or enum")));
         }
-        match bytes(text) {
+        match decode_base64(text) {
             Some(bytes) => Self::decode(name, &bytes),
             None => Self::parse(name, text),
         }
     }
 
-    /// Reads source.
+    /// Parses source.
     pub fn parse(name: &str, text: &str) -> Result<Self, InvalidSchema> {
-        let words = scan::words(text);
-        scan::shallow(text, &words).map_err(|invalid| within(name, &invalid))?;
-        let edited = edition::rewritten(text, &words).map_err(|invalid| within(name, &invalid))?;
+        let tokens = scan::tokenize(text);
+        scan::check_nesting(text, &tokens).map_err(|invalid| in_file(name, &invalid))?;
+        let edited = edition::rewrite_edition(text, &tokens).map_err(|invalid| in_file(name, &invalid))?;
         let (edition, edits) = match edited {
             Some((edition, edited, edits)) => (Some(edition), Some((edited, edits))),
             None => (None, None),
@@ -88,11 +88,11 @@ impl ProtoFile {
             from_descriptor: false,
         };
         let source = file.edits.as_ref().map_or(text, |(edited, _)| edited.as_str());
-        let parsed = protox_parse(name, source).map_err(|error| match error.at {
-            Some(at) => InvalidSchema::new(format!("{name}: {}: {}", file.place(at), error.message)),
+        let parsed = parse_with_protox(name, source).map_err(|error| match error.at {
+            Some(at) => InvalidSchema::new(format!("{name}: {}: {}", file.describe_position(at), error.message)),
             None => InvalidSchema::new(format!("{name}: {}", error.message)),
         })?;
-        check::sane(name, &parsed, true)?;
+        check::check_descriptor(name, &parsed, true)?;
         file.syntax = match (edition, parsed.syntax.as_deref()) {
             (Some(edition), _) => Syntax::Edition(edition),
             (None, Some("proto3")) => Syntax::Proto3,
@@ -105,13 +105,13 @@ impl ProtoFile {
         Ok(file)
     }
 
-    /// Reads a descriptor.
+    /// Decodes a descriptor.
     fn decode(name: &str, bytes: &[u8]) -> Result<Self, InvalidSchema> {
         let refused = |why: &dyn std::fmt::Display| {
             InvalidSchema::new(format!("{name}: neither source nor the base64 of a google.protobuf.FileDescriptorProto: {why}"))
         };
         let parsed = FileDescriptorProto::decode(bytes).map_err(|error| refused(&error))?;
-        // The type that the crate has for it leaves out the edition and custom options.
+        // The crate's own type for file descriptors drops the edition and custom options.
         let mut dynamic = DynamicMessage::decode(parsed.descriptor(), bytes).map_err(|error| refused(&error))?;
         let syntax = match parsed.syntax.as_deref() {
             None | Some("" | "proto2") => Syntax::Proto2,
@@ -123,9 +123,9 @@ impl ProtoFile {
             }
             Some(other) => return Err(refused(&format!("syntax `{other}` isn't known; use proto2, proto3 or editions"))),
         };
-        check::sane(name, &parsed, false)?;
+        check::check_descriptor(name, &parsed, false)?;
         dynamic.clear_field_by_name("source_code_info");
-        // An edition is linked as proto2, which is what no syntax means; the linker knows no empty one.
+        // An edition is linked as proto2, which a missing syntax means. The linker does not accept an empty one.
         if syntax != Syntax::Proto3 {
             dynamic.clear_field_by_name("syntax");
         }
@@ -143,42 +143,42 @@ impl ProtoFile {
         })
     }
 
-    /// A place in the text that was given, for people. `at` is in the text as it was parsed.
-    pub fn place(&self, at: usize) -> String {
-        let at = self.edits.as_ref().map_or(at, |(_, edits)| edits.original(at));
-        scan::place(&self.text, at)
+    /// Renders a position in the original text for messages. `at` is an offset in the parsed text.
+    pub fn describe_position(&self, at: usize) -> String {
+        let at = self.edits.as_ref().map_or(at, |(_, edits)| edits.original_offset(at));
+        scan::describe_position(&self.text, at)
     }
 
-    /// The place of a declaration, by its path in the descriptor: its own, or that of what it is in.
-    pub fn place_at(&self, path: &[i32]) -> Option<String> {
+    /// Renders the position of a declaration, or of the innermost declaration around it. `path` is the path in the descriptor.
+    pub fn describe_declaration(&self, path: &[i32]) -> Option<String> {
         let locations = &self.parsed.as_ref()?.source_code_info.as_ref()?.location;
         let about = locations.iter().filter(|location| !location.path.is_empty() && path.starts_with(&location.path));
         let span = &about.max_by_key(|location| location.path.len())?.span;
         let (line, column) = (usize::try_from(*span.first()?).ok()?, usize::try_from(*span.get(1)?).ok()?);
         let parsed = self.edits.as_ref().map_or(self.text.as_str(), |(edited, _)| edited.as_str());
         let begin: usize = parsed.split_inclusive('\n').take(line).map(str::len).sum();
-        Some(self.place((begin + column).min(parsed.len())))
+        Some(self.describe_position((begin + column).min(parsed.len())))
     }
 }
 
-/// Why a text can't be parsed, and where.
+/// Why a text can't be parsed, and the offset of the error.
 struct ParseFailure {
     at: Option<usize>,
     message: String,
 }
 
-fn protox_parse(name: &str, source: &str) -> Result<FileDescriptorProto, ParseFailure> {
+fn parse_with_protox(name: &str, source: &str) -> Result<FileDescriptorProto, ParseFailure> {
     match protox::file::File::from_source(name, source) {
         Ok(file) => Ok(file.into()),
         Err(error) => {
-            let at = miette_span(&error, source);
+            let at = error_offset(&error, source);
             Err(ParseFailure { at, message: error.to_string() })
         }
     }
 }
 
-/// The parser tells the place in its debug output only: `file:line:column: …`, both from 1.
-fn miette_span(error: &protox::Error, source: &str) -> Option<usize> {
+/// Returns the offset of an error. The parser has it only in its debug output: `file:line:column: …`, both from 1.
+fn error_offset(error: &protox::Error, source: &str) -> Option<usize> {
     let shown = format!("{error:?}");
     let rest = shown.strip_prefix(error.file()?)?.strip_prefix(':')?;
     let (line, rest) = rest.split_once(':')?;
@@ -188,7 +188,7 @@ fn miette_span(error: &protox::Error, source: &str) -> Option<usize> {
     Some((begin + column.saturating_sub(1)).min(source.len()))
 }
 
-fn within(name: &str, invalid: &InvalidSchema) -> InvalidSchema {
+fn in_file(name: &str, invalid: &InvalidSchema) -> InvalidSchema {
     InvalidSchema::new(format!("{name}: {}", invalid.message))
 }
 
@@ -213,8 +213,8 @@ fn edition_number(file: &DynamicMessage) -> Option<i32> {
     file.get_field_by_name("edition").and_then(|number| number.as_enum_number())
 }
 
-/// What a text says in base64; `None` if it is source, which has signs that base64 doesn't.
-fn bytes(text: &str) -> Option<Vec<u8>> {
+/// Decodes base64. Returns `None` for source, which contains characters that base64 does not have.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
     let compact: String = text.split_ascii_whitespace().collect();

@@ -1,23 +1,22 @@
-//! The words of a text, as far as they are needed before the text is parsed.
+//! Splits a text into tokens, as far as it is needed before parsing.
 
 use crate::InvalidSchema;
 
-/// Deepest nesting of braces, brackets and parentheses in a text. Messages nest 31 deep at most; the rest is for values of
-/// options.
+/// The maximum nesting of braces, brackets and parentheses. Messages nest at most 31 levels; the rest is for values of options.
 pub(super) const MAX_NESTING: usize = 64;
 
-/// What a word is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind {
     /// A name, a keyword or a number.
     Name,
     /// A literal in quotes.
     Text,
-    /// One sign, such as `{`.
-    Sign(u8),
+    /// A punctuation character such as `{`.
+    Punctuation(u8),
 }
 
-/// A word, by its place in the text.
+/// A token, by its position in the text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token {
     pub kind: TokenKind,
@@ -26,21 +25,21 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// What is written there.
-    pub fn of(self, text: &str) -> &str {
+    /// Returns the text of the token.
+    pub fn text_in(self, text: &str) -> &str {
         text.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Whether it is this sign.
-    pub fn is(self, sign: u8) -> bool {
-        self.kind == TokenKind::Sign(sign)
+    /// Returns whether it is a punctuation character.
+    pub fn is(self, punctuation: u8) -> bool {
+        self.kind == TokenKind::Punctuation(punctuation)
     }
 }
 
-/// All words, without spaces and comments. What is no Protobuf at all gives words too: the parser is who complains.
-pub(super) fn words(text: &str) -> Vec<Token> {
+/// Splits a text into tokens without whitespace and comments. Invalid texts have tokens too; the parser reports the errors.
+pub(super) fn tokenize(text: &str) -> Vec<Token> {
     let bytes = text.as_bytes();
-    let mut words = Vec::new();
+    let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let start = at;
@@ -50,72 +49,72 @@ pub(super) fn words(text: &str) -> Vec<Token> {
                 continue;
             }
             b'/' if bytes.get(at + 1) == Some(&b'/') => {
-                at = until(bytes, at, |rest| rest.first() == Some(&b'\n'));
+                at = find_from(bytes, at, |rest| rest.first() == Some(&b'\n'));
                 continue;
             }
             b'/' if bytes.get(at + 1) == Some(&b'*') => {
-                at = until(bytes, at + 2, |rest| rest.starts_with(b"*/")) + 2;
+                at = find_from(bytes, at + 2, |rest| rest.starts_with(b"*/")) + 2;
                 continue;
             }
             b'"' | b'\'' => {
-                at = quoted(bytes, at, byte);
+                at = literal_end(bytes, at, byte);
                 TokenKind::Text
             }
-            _ if named(byte) => {
-                at = until(bytes, at, |rest| rest.first().is_some_and(|byte| !named(*byte)));
+            _ if is_name_byte(byte) => {
+                at = find_from(bytes, at, |rest| rest.first().is_some_and(|byte| !is_name_byte(*byte)));
                 TokenKind::Name
             }
             _ => {
                 at += 1;
-                TokenKind::Sign(byte)
+                TokenKind::Punctuation(byte)
             }
         };
-        words.push(Token { kind, start, end: at });
+        tokens.push(Token { kind, start, end: at });
     }
-    words
+    tokens
 }
 
-/// Refuses a text that nests deeper than anyone writes, before anything that recurses sees it.
-pub(super) fn shallow(text: &str, words: &[Token]) -> Result<(), InvalidSchema> {
+/// Refuses a text that nests too deeply, before any recursive code reads it.
+pub(super) fn check_nesting(text: &str, tokens: &[Token]) -> Result<(), InvalidSchema> {
     let mut depth = 0_usize;
-    for word in words {
-        match word.kind {
-            TokenKind::Sign(b'{' | b'[' | b'(' | b'<') => depth += 1,
-            TokenKind::Sign(b'}' | b']' | b')' | b'>') => depth = depth.saturating_sub(1),
+    for token in tokens {
+        match token.kind {
+            TokenKind::Punctuation(b'{' | b'[' | b'(' | b'<') => depth += 1,
+            TokenKind::Punctuation(b'}' | b']' | b')' | b'>') => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > MAX_NESTING {
-            let place = place(text, word.start);
+            let position = describe_position(text, token.start);
             return Err(InvalidSchema::new(format!(
-                "{place}: nested deeper than {MAX_NESTING} levels; take inner messages out to the file"
+                "{position}: nested deeper than {MAX_NESTING} levels; move inner messages to the top level"
             )));
         }
     }
     Ok(())
 }
 
-/// A place in a text, for people.
-pub(super) fn place(text: &str, offset: usize) -> String {
+/// Renders a position in a text for messages.
+pub(super) fn describe_position(text: &str, offset: usize) -> String {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     format!("line {line}, column {column}")
 }
 
-fn named(byte: u8) -> bool {
+fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
 }
 
-/// Where, from `at` on, something begins; the end of the text if it doesn't.
-fn until(bytes: &[u8], mut at: usize, begins: impl Fn(&[u8]) -> bool) -> usize {
+/// Returns the first offset from `at` on where `begins` is true, or the end of the text.
+fn find_from(bytes: &[u8], mut at: usize, begins: impl Fn(&[u8]) -> bool) -> usize {
     while bytes.get(at..).is_some_and(|rest| !rest.is_empty() && !begins(rest)) {
         at += 1;
     }
     at
 }
 
-/// Behind the literal that begins at `at`; one that isn't closed ends with its line.
-fn quoted(bytes: &[u8], mut at: usize, quote: u8) -> usize {
+/// Returns the offset behind the literal at `at`. An unclosed literal ends with its line.
+fn literal_end(bytes: &[u8], mut at: usize, quote: u8) -> usize {
     at += 1;
     while let Some(&byte) = bytes.get(at) {
         match byte {

@@ -1,4 +1,4 @@
-//! Files that every schema may import without a reference: those of the Protobuf runtimes, and those that come with Prism.
+//! Files that every schema can import without a reference: those of the Protobuf runtimes, and those that Prism includes.
 
 use prost_reflect::DescriptorPool;
 use prost_types::{
@@ -8,27 +8,27 @@ use prost_types::{
 
 include!(concat!(env!("OUT_DIR"), "/wellknown.rs"));
 
-/// Where all of Protobuf's own files are.
+/// The folder of Protobuf's own files.
 const RUNTIME: &str = "google/protobuf/";
 
-/// The file that declares options.
+/// The file that declares the options.
 pub(super) const OPTIONS: &str = "google/protobuf/descriptor.proto";
 
-/// The file of that import path, if everybody has it. Protobuf's own files can't be replaced: options are read with them.
+/// Returns the runtime file with an import path. Protobuf's own files can't be replaced, because options are decoded with them.
 pub(super) fn runtime(path: &str) -> Option<FileDescriptorProto> {
     if !path.starts_with(RUNTIME) {
         return None;
     }
     let mut file = DescriptorPool::global().get_file_by_name(path)?.file_descriptor_proto().clone();
     if path == OPTIONS {
-        file.message_type.iter_mut().filter(|message| message.name() == "FeatureSet").for_each(newer_features);
+        file.message_type.iter_mut().filter(|message| message.name() == "FeatureSet").for_each(update_features);
     }
     Some(file)
 }
 
-/// The crate's `FeatureSet` is that of a preview of edition 2023: this makes it that of edition 2024,
+/// Updates the crate's `FeatureSet`, which is that of a preview of edition 2023, to edition 2024,
 /// <https://protobuf.dev/editions/features/>.
-fn newer_features(features: &mut DescriptorProto) {
+fn update_features(features: &mut DescriptorProto) {
     for values in features.enum_type.iter_mut().filter(|values| values.name() == "Utf8Validation") {
         values.value = enumeration("", &[("UTF8_VALIDATION_UNKNOWN", 0), ("VERIFY", 2), ("NONE", 3)]).value;
     }
@@ -62,7 +62,7 @@ fn enumeration(name: &str, values: &[(&str, i32)]) -> EnumDescriptorProto {
     EnumDescriptorProto { name: Some(name.to_owned()), value: values.iter().map(value).collect(), ..EnumDescriptorProto::default() }
 }
 
-/// The text of the file of that import path, if it comes with Prism.
+/// Returns the text of an included file by its import path.
 pub(super) fn source(path: &str) -> Option<&'static str> {
     FILES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }

@@ -1,23 +1,23 @@
-//! Which field of the writer a field of the reader is filled from.
+//! Finds the writer's field for each field of a reader's record.
 
 use std::collections::HashMap;
 
 use crate::avro::model::{Field, Record};
 
-/// Where a field of the reader gets its value from.
+/// The source of the value of a reader's field.
 pub(super) enum FieldSource<'a> {
     /// A field of the writer.
     Field(&'a Field),
-    /// Its default.
+    /// The default of the reader's field.
     Default,
-    /// Nothing.
+    /// No source: the field can't be read.
     Missing,
-    /// Its name and its aliases stand for more than one field of the writer.
+    /// The name and aliases match more than one field of the writer.
     Several(Vec<&'a str>),
 }
 
-/// The sources of all fields of a reader's record. A field is found by its name or by an alias; two that are found for
-/// one can't both be read, and Java refuses to read any data then.
+/// Returns the sources of all fields of a reader's record. A field is found by its name or an alias. If more than one of the writer's
+/// fields match, Java refuses to read any data.
 pub(super) fn sources<'a>(reader: &'a Record, writer: &'a Record) -> Vec<FieldSource<'a>> {
     let known: HashMap<&str, &Field> = writer.fields.iter().map(|field| (field.name.as_str(), field)).collect();
     let source = |field: &'a Field| {

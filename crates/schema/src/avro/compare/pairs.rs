@@ -1,8 +1,7 @@
 //! Decides for all pairs of types whether one can be read as the other.
 //!
-//! A pair can be read unless something shows that it can't, so that types which refer to themselves are read if nothing
-//! else stands against it. That is the greatest solution: all pairs are taken for readable, and those that aren't take
-//! with them the pairs that need them.
+//! A pair is readable unless there is a reason against it. So recursive types are readable if nothing else prevents it. This is the
+//! greatest fixed point: all pairs start as readable, and an unreadable pair makes the pairs that need it unreadable.
 
 use std::collections::HashMap;
 
@@ -12,20 +11,20 @@ use super::{
         print,
     },
     fields::{FieldSource, sources},
-    missing_symbols, same_full_name, same_name, settled,
+    matching::{decide_at_once, missing_symbols, same_full_name, same_name},
 };
 
-/// Most pairs of records, lists, maps and unions that are looked at.
+/// The maximum number of pairs of records, lists, maps and unions.
 const MAX_PAIRS: usize = 200_000;
 
-/// Most pairs of types that are looked at, those included that two words settle, and with all names of each.
+/// The maximum number of steps: pairs of types, including those that are decided at once, and their names.
 const MAX_STEPS: usize = 5_000_000;
 
-/// The pairs that reading one schema's data with another one comes to.
+/// The pairs of types that are compared when one schema reads data of another.
 pub(super) struct Pairs<'a> {
-    /// Who reads.
+    /// The reader's types.
     pub reader: &'a TypeGraph,
-    /// Who wrote.
+    /// The writer's types.
     pub writer: &'a TypeGraph,
     index: HashMap<(TypeId, TypeId), usize>,
     list: Vec<PairState>,
@@ -34,53 +33,52 @@ pub(super) struct Pairs<'a> {
 struct PairState {
     ids: (TypeId, TypeId),
     readable: bool,
-    /// How many of the pairs that it needs may fall away before it does: none where all are needed, all but one where one
-    /// is enough.
+    /// The number of needed pairs that may be unreadable: none if all are needed, all but one if one is enough.
     spare: usize,
-    /// Pairs that need this one.
+    /// The indexes of the pairs that need this one.
     needed_by: Vec<usize>,
 }
 
-/// What a pair needs.
+/// The pairs that have to be readable for a pair to be readable.
 struct PairNeeds {
-    /// The two types themselves can't be read as one another. What is inside of them is looked at all the same, so that
-    /// all differences can be told.
+    /// The two types themselves are not compatible. The inner pairs are still compared, so that all differences are reported.
     fault: bool,
-    /// One is enough.
+    /// One readable pair is enough.
     any: bool,
-    /// The pairs.
+    /// The inner pairs.
     inner: Vec<(TypeId, TypeId)>,
 }
 
 impl Pairs<'_> {
-    /// Whether a pair can be read.
-    pub fn readable(&self, pair: (TypeId, TypeId)) -> bool {
-        settled(self.reader, self.writer, pair).unwrap_or_else(|| self.index.get(&pair).is_none_or(|index| self.list[*index].readable))
+    /// Returns whether a pair is readable.
+    pub fn is_readable(&self, pair: (TypeId, TypeId)) -> bool {
+        decide_at_once(self.reader, self.writer, pair)
+            .unwrap_or_else(|| self.index.get(&pair).is_none_or(|index| self.list[*index].readable))
     }
 
-    /// The place of a pair in the list, making it known if it isn't.
-    fn place(&mut self, ids: (TypeId, TypeId)) -> usize {
+    /// Returns the index of a pair in the list, and adds the pair if it is new.
+    fn pair_index(&mut self, ids: (TypeId, TypeId)) -> usize {
         *self.index.entry(ids).or_insert_with(|| {
             self.list.push(PairState { ids, readable: true, spare: 0, needed_by: Vec::new() });
             self.list.len() - 1
         })
     }
 
-    /// What can be said of a pair from the two types.
+    /// Returns what a pair needs, from its two types alone.
     fn needs(&self, (r, w): (TypeId, TypeId), steps: &mut usize) -> PairNeeds {
         let all = |inner: Vec<(TypeId, TypeId)>| PairNeeds { fault: false, any: false, inner };
         match (self.reader.kind(r), self.writer.kind(w)) {
-            // Each branch of a writer's union has to be read, whatever reads it.
+            // Each branch of a writer's union has to be readable.
             (_, AvroKind::Union(branches)) => all(branches.iter().map(|branch| (r, *branch)).collect()),
             (AvroKind::Union(branches), writer) => {
-                // A branch of the very name is the one that readers take, whatever others could. Java's checker takes
-                // any that can be read, and Java's readers fail then.
-                let named = |branch: &&TypeId| match (self.reader.named(**branch), writer.named()) {
-                    (Some(r), Some(w)) => self.reader.kind(**branch).word() == writer.word() && same_full_name(r, w),
+                // Readers use the branch with the same full name, even if other branches could read the data. Java's compatibility check accepts
+                // any readable branch, but Java's readers then fail.
+                let has_same_name = |branch: &&TypeId| match (self.reader.named(**branch), writer.named()) {
+                    (Some(r), Some(w)) => self.reader.kind(**branch).type_name() == writer.type_name() && same_full_name(r, w),
                     _ => false,
                 };
-                *steps += branches.iter().map(|branch| self.aliases(*branch)).sum::<usize>();
-                let mut inner: Vec<(TypeId, TypeId)> = branches.iter().filter(named).map(|branch| (*branch, w)).collect();
+                *steps += branches.iter().map(|branch| self.alias_count(*branch)).sum::<usize>();
+                let mut inner: Vec<(TypeId, TypeId)> = branches.iter().filter(has_same_name).map(|branch| (*branch, w)).collect();
                 if inner.is_empty() {
                     inner = branches.iter().map(|branch| (*branch, w)).collect();
                 }
@@ -96,8 +94,8 @@ impl Pairs<'_> {
                 let sources = sources(reader, writer);
                 if sources.iter().any(|source| matches!(source, FieldSource::Several(_))) {
                     *steps += self.reader.nodes.len() + self.writer.nodes.len();
-                    // A record that hasn't changed is read field by field, whatever its aliases say.
-                    if self.unchanged((r, w)) {
+                    // An unchanged record is compared field by field, whatever its aliases are.
+                    if self.is_unchanged((r, w)) {
                         return all(reader.fields.iter().zip(&writer.fields).map(|(r, w)| (r.schema, w.schema)).collect());
                     }
                 }
@@ -116,23 +114,23 @@ impl Pairs<'_> {
         }
     }
 
-    /// Notes what a pair needs; false if it is settled already that it can't be read.
-    fn take(&mut self, index: usize, needs: &PairNeeds, steps: &mut usize) -> bool {
+    /// Stores what a pair needs. Returns `false` if the pair is already known to be unreadable.
+    fn store_needs(&mut self, index: usize, needs: &PairNeeds, steps: &mut usize) -> bool {
         let mut open = Vec::new();
         let mut fault = needs.fault;
         for pair in &needs.inner {
-            *steps += 1 + self.aliases(pair.0);
+            *steps += 1 + self.alias_count(pair.0);
             if *steps > MAX_STEPS {
                 return false;
             }
-            match settled(self.reader, self.writer, *pair) {
+            match decide_at_once(self.reader, self.writer, *pair) {
                 Some(true) if needs.any => return true,
                 Some(true) => {}
                 Some(false) if needs.any => {}
                 Some(false) => {
                     fault = true;
                     if matches!(self.reader.kind(pair.0), AvroKind::Record(_)) && matches!(self.writer.kind(pair.1), AvroKind::Record(_)) {
-                        self.place(*pair);
+                        self.pair_index(*pair);
                     }
                 }
                 None => open.push(*pair),
@@ -143,33 +141,33 @@ impl Pairs<'_> {
         }
         self.list[index].spare = if needs.any { open.len() - 1 } else { 0 };
         for pair in open {
-            let inner = self.place(pair);
+            let inner = self.pair_index(pair);
             self.list[inner].needed_by.push(index);
         }
         !fault
     }
 
-    /// How many names have to be looked at to know whether a type of the reader is called as another one.
-    fn aliases(&self, id: TypeId) -> usize {
+    /// Returns the number of names that a lookup by name compares.
+    fn alias_count(&self, id: TypeId) -> usize {
         self.reader.named(id).map_or(0, |named| named.aliases.len())
     }
 
-    /// Whether a record has the same definition on both sides.
-    pub fn unchanged(&self, (r, w): (TypeId, TypeId)) -> bool {
-        print::alone(self.reader, r) == print::alone(self.writer, w)
+    /// Returns whether a record has the same definition on both sides.
+    pub fn is_unchanged(&self, (r, w): (TypeId, TypeId)) -> bool {
+        print::definition(self.reader, r) == print::definition(self.writer, w)
     }
 }
 
-/// Decides all pairs that the two schemas come to; `None` if they are too many.
+/// Decides all pairs of two schemas. Returns `None` if there are too many.
 pub(super) fn decide<'a>(reader: &'a TypeGraph, writer: &'a TypeGraph) -> Option<Pairs<'a>> {
     let mut all = Pairs { reader, writer, index: HashMap::new(), list: Vec::new() };
-    all.place((reader.root, writer.root));
+    all.pair_index((reader.root, writer.root));
     let mut unreadable = Vec::new();
     let mut steps = 0;
     let mut next = 0;
     while next < all.list.len() {
         let needs = all.needs(all.list[next].ids, &mut steps);
-        if !all.take(next, &needs, &mut steps) {
+        if !all.store_needs(next, &needs, &mut steps) {
             all.list[next].readable = false;
             unreadable.push(next);
         }

@@ -1,10 +1,10 @@
-//! Attributes of objects in a text.
+//! Reads attributes of objects in a schema text.
 
 use serde_json::{Map, Value};
 
 use super::super::{model::Properties, pointer::PointerPath};
 
-/// An object of a text, and where it is.
+/// An object of the text and its path.
 #[derive(Clone, Copy)]
 pub(super) struct SchemaObject<'a> {
     pub object: &'a Map<String, Value>,
@@ -12,35 +12,35 @@ pub(super) struct SchemaObject<'a> {
 }
 
 impl<'a> SchemaObject<'a> {
-    /// The word that says what type a schema is.
-    pub fn word(self) -> Result<&'a str, String> {
+    /// Returns the attribute `type`, which has to be a string.
+    pub fn type_name(self) -> Result<&'a str, String> {
         let at = self.at;
         match self.object.get("type") {
-            Some(Value::String(word)) => Ok(word),
+            Some(Value::String(type_name)) => Ok(type_name),
             Some(Value::Object(_)) => Err(format!(
-                "{}: `type` is an object here, and has to be a word; put that object itself in place of the one around it",
+                "{}: `type` is an object here and has to be a string; put that object in place of the one around it",
                 at.key("type")
             )),
             Some(Value::Array(_)) => Err(format!(
-                "{}: `type` is a list here, and has to be a word; a union is the list itself, in place of the object around it",
+                "{}: `type` is a list here and has to be a string; a union is the list itself, in place of the object around it",
                 at.key("type")
             )),
-            Some(other) => Err(format!("{}: {other} is no type; write its name in quotes", at.key("type"))),
+            Some(other) => Err(format!("{}: {other} is not a type; write its name in quotes", at.key("type"))),
             None => Err(format!("{at}: the schema has no `type`; add one, such as \"type\": \"record\"")),
         }
     }
 
-    /// An attribute that can't be left out.
+    /// Returns a required attribute.
     pub fn required(self, key: &str, meaning: &str) -> Result<&'a Value, String> {
         self.object.get(key).ok_or_else(|| format!("{}: `{key}` is missing; it says {meaning}", self.at))
     }
 
-    /// A text that can't be left out.
+    /// Returns a required string.
     pub fn required_text(self, key: &str, meaning: &str) -> Result<&'a str, String> {
-        self.required(key, meaning)?.as_str().ok_or_else(|| format!("{}: `{key}` has to be text; it says {meaning}", self.at.key(key)))
+        self.required(key, meaning)?.as_str().ok_or_else(|| format!("{}: `{key}` has to be a string; it says {meaning}", self.at.key(key)))
     }
 
-    /// A list that can't be left out.
+    /// Returns a required list.
     pub fn required_list(self, key: &str, meaning: &str) -> Result<&'a [Value], String> {
         match self.required(key, meaning)? {
             Value::Array(list) => Ok(list),
@@ -48,12 +48,12 @@ impl<'a> SchemaObject<'a> {
         }
     }
 
-    /// A text, if there is one. Java takes anything else for nothing, so that is no error.
+    /// Returns an optional string. Java ignores values of other types, so they are not an error.
     pub fn text(self, key: &str) -> Option<&'a str> {
         self.object.get(key).and_then(Value::as_str)
     }
 
-    /// Aliases, each once.
+    /// Returns the aliases without duplicates.
     pub fn aliases(self) -> Result<Vec<&'a str>, String> {
         let at = self.at.key("aliases");
         let Some(aliases) = self.object.get("aliases") else { return Ok(Vec::new()) };
@@ -62,7 +62,7 @@ impl<'a> SchemaObject<'a> {
         let mut seen = std::collections::HashSet::new();
         for (index, alias) in aliases.iter().enumerate() {
             let Value::String(alias) = alias else {
-                return Err(format!("{}: {alias} is no name; an alias is text", at.index(index)));
+                return Err(format!("{}: {alias} is not a name; an alias is a string", at.index(index)));
             };
             if seen.insert(alias.as_str()) {
                 names.push(alias);
@@ -72,7 +72,7 @@ impl<'a> SchemaObject<'a> {
     }
 }
 
-/// All attributes but those that mean something.
+/// Returns all attributes that are not reserved.
 pub(super) fn properties(object: SchemaObject, reserved: &[&str]) -> Properties {
     object.object.iter().filter(|(key, _)| !reserved.contains(&key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect()
 }

@@ -1,13 +1,18 @@
-//! Whether a default is a value of its field ("Complex Types", "Records", `default`).
+//! Checks the defaults of fields against their types ("Complex Types", "Records", `default`).
 
 use serde_json::Value;
 
 use super::super::{
-    model::{AvroKind, AvroType, Primitive, TypeId},
-    pointer::{escaped, join},
+    model::{AvroKind, AvroType, TypeId},
+    pointer::append_step,
+    primitive::Primitive,
 };
+use crate::{pointer::escape_token, text::shorten};
 
-/// Checks the default of a field.
+/// The maximum length of a value in a message, in characters.
+const MAX_VALUE: usize = 60;
+
+/// Checks the default of a field. `steps` is the budget for all defaults of a text.
 pub(super) fn check(nodes: &[AvroType], record: TypeId, index: usize, at: &str, steps: &mut usize) -> Result<(), String> {
     let AvroKind::Record(record) = &nodes[record.0].kind else { return Ok(()) };
     let field = &record.fields[index];
@@ -24,7 +29,7 @@ pub(super) fn check(nodes: &[AvroType], record: TypeId, index: usize, at: &str, 
 
 struct DefaultCheck<'a> {
     nodes: &'a [AvroType],
-    /// A default in which unions nest can be read in very many ways.
+    /// The remaining steps. A default with nested unions can be checked in exponentially many ways.
     steps: &'a mut usize,
 }
 
@@ -34,7 +39,7 @@ struct DefaultProblem {
 }
 
 impl DefaultCheck<'_> {
-    /// Goes as deep as the default does, which JSON bounds.
+    /// Checks a value. Recursion is limited by the depth of JSON.
     fn value(&mut self, schema: TypeId, value: &Value, at: &str) -> Result<(), DefaultProblem> {
         *self.steps = self.steps.saturating_sub(1);
         let wrong = |what: String| Err(DefaultProblem { at: at.to_owned(), what });
@@ -43,23 +48,23 @@ impl DefaultCheck<'_> {
         }
         let kind = &self.nodes[schema.0].kind;
         match (kind, value) {
-            (AvroKind::Primitive(primitive), value) if primitive_takes(*primitive, value) => Ok(()),
+            (AvroKind::Primitive(primitive), value) if is_primitive_value(*primitive, value) => Ok(()),
             (AvroKind::Fixed(_) | AvroKind::Enum(_), Value::String(_)) => Ok(()),
             (AvroKind::Array(items), Value::Array(list)) => {
-                list.iter().enumerate().try_for_each(|(index, value)| self.value(*items, value, &join(at, index)))
+                list.iter().enumerate().try_for_each(|(index, value)| self.value(*items, value, &append_step(at, index)))
             }
             (AvroKind::Map(values), Value::Object(object)) => {
-                object.iter().try_for_each(|(key, value)| self.value(*values, value, &join(at, escaped(key))))
+                object.iter().try_for_each(|(key, value)| self.value(*values, value, &append_step(at, escape_token(key))))
             }
             (AvroKind::Record(record), Value::Object(object)) => {
                 for field in &record.fields {
                     match object.get(&field.name) {
-                        Some(value) => self.value(field.schema, value, &join(at, escaped(&field.name)))?,
-                        // A default of its own is checked where it stands.
+                        Some(value) => self.value(field.schema, value, &append_step(at, escape_token(&field.name)))?,
+                        // The default of that field is checked with the field.
                         None if field.default.is_some() => {}
                         None => {
                             return wrong(format!(
-                                "lacks `{}`, which `{}` has no default for; add it",
+                                "lacks `{}`, and `{}` has no default for it; add it",
                                 field.name,
                                 record.named.name.full()
                             ));
@@ -68,8 +73,8 @@ impl DefaultCheck<'_> {
                 }
                 Ok(())
             }
-            // Older versions of the specification allow the first type only; Java takes any since 1.9, the
-            // specification since 1.12.
+            // Older versions of the specification allow only values of the first type. Java accepts any type since 1.9, and the specification
+            // since 1.12.
             (AvroKind::Union(branches), value) => {
                 let mut first = None;
                 for branch in branches {
@@ -82,9 +87,9 @@ impl DefaultCheck<'_> {
                 match first.filter(|_| one) {
                     Some(wrong) => Err(wrong),
                     None => wrong(format!(
-                        "is {}, which is of no type of the union {}; write a value of its first type, or add a type to it",
-                        told(value),
-                        self.told_branches(branches)
+                        "is {}, which matches no type of the union {}; write a value of its first type, or add a type to it",
+                        shorten(&value.to_string(), MAX_VALUE),
+                        self.list_branches(branches)
                     )),
                 }
             }
@@ -93,39 +98,41 @@ impl DefaultCheck<'_> {
     }
 
     fn hint(&self, kind: &AvroKind, value: &Value) -> String {
-        let called = kind.named().map_or(kind.word(), |named| named.name.full());
-        let Some(example) = example(self.nodes, kind) else { return format!("is {}, which is no `{called}`", told(value)) };
+        let called = kind.named().map_or(kind.type_name(), |named| named.name.full());
+        let Some(example) = example(self.nodes, kind) else {
+            return format!("is {}, which is not of type `{called}`", shorten(&value.to_string(), MAX_VALUE));
+        };
         match value {
             Value::Null => format!(
-                "is null, which is no `{called}`; write {example}, take the default away, or make the type [\"null\", \"{called}\"]"
+                "is null, which is not of type `{called}`; write {example}, remove the default, or make the type [\"null\", \"{called}\"]"
             ),
             Value::String(text)
                 if matches!(kind, AvroKind::Primitive(_)) && serde_json::from_str::<Value>(text).is_ok_and(|inner| !inner.is_string()) =>
             {
-                format!("is {}, which is no `{called}`; write it without quotes", told(value))
+                format!("is {}, which is not of type `{called}`; write it without quotes", shorten(&value.to_string(), MAX_VALUE))
             }
-            _ => format!("is {}, which is no `{called}`; write one, as {example}", told(value)),
+            _ => format!("is {}, which is not of type `{called}`; write a value such as {example}", shorten(&value.to_string(), MAX_VALUE)),
         }
     }
 
-    fn told_branches(&self, branches: &[TypeId]) -> String {
+    fn list_branches(&self, branches: &[TypeId]) -> String {
         let named = branches.iter().take(8).map(|branch| {
             let kind = &self.nodes[branch.0].kind;
-            kind.named().map_or(kind.word(), |named| named.name.full())
+            kind.named().map_or(kind.type_name(), |named| named.name.full())
         });
-        let mut told = format!("[{}", named.collect::<Vec<_>>().join(", "));
-        told.push_str(if branches.len() > 8 { ", …]" } else { "]" });
-        told
+        let mut list = format!("[{}", named.collect::<Vec<_>>().join(", "));
+        list.push_str(if branches.len() > 8 { ", …]" } else { "]" });
+        list
     }
 }
 
-fn primitive_takes(primitive: Primitive, value: &Value) -> bool {
+fn is_primitive_value(primitive: Primitive, value: &Value) -> bool {
     match primitive {
         Primitive::Null => value.is_null(),
         Primitive::Boolean => value.is_boolean(),
         Primitive::Int => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
         Primitive::Long => value.is_i64(),
-        // `NaN` and the infinities are no numbers of JSON.
+        // JSON has no numbers for `NaN` and the infinities.
         Primitive::Float | Primitive::Double => {
             value.is_number() || matches!(value.as_str().map(str::trim), Some("NaN" | "Infinity" | "+Infinity" | "-Infinity"))
         }
@@ -133,7 +140,7 @@ fn primitive_takes(primitive: Primitive, value: &Value) -> bool {
     }
 }
 
-/// A value of a type as a default is written; `None` for those that have no short one.
+/// Returns an example default of a type, or `None` for types without a short one.
 pub(in super::super) fn example(nodes: &[AvroType], kind: &AvroKind) -> Option<String> {
     Some(match kind {
         AvroKind::Primitive(primitive) => match primitive {
@@ -156,11 +163,4 @@ pub(in super::super) fn example(nodes: &[AvroType], kind: &AvroKind) -> Option<S
         }
         AvroKind::Record(_) | AvroKind::Fixed(_) | AvroKind::Forward => return None,
     })
-}
-
-/// A value, not more than some of it.
-fn told(value: &Value) -> String {
-    let text = value.to_string();
-    let short: String = text.chars().take(60).collect();
-    if short.len() < text.len() { format!("{short}…") } else { text }
 }

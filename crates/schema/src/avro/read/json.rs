@@ -1,14 +1,14 @@
-//! The JSON of a text.
+//! Parses the JSON of a schema text.
 
 use serde_json::Value;
 
 use super::MAX_DEPTH;
 
-/// Reads JSON: no bare words, but with comments, as Java takes them.
+/// Parses JSON with comments, as Java does.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let bare = text.trim();
     if bare.is_empty() {
-        return Err("the text is empty; the shortest schema is the name of a type in quotes, as \"string\"".to_owned());
+        return Err("the text is empty; the shortest schema is the name of a type in quotes, such as \"string\"".to_owned());
     }
     let value = match serde_json::from_str(text) {
         Err(_) if text.contains('/') => serde_json::from_str(&without_comments(text)),
@@ -19,19 +19,19 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
         if bare.chars().all(plain) {
             return format!("`{bare}` is not JSON; the name of a type stands in quotes: \"{bare}\"");
         }
-        let told = wrong.to_string();
-        if told.starts_with("recursion limit") {
+        let message = wrong.to_string();
+        if message.starts_with("recursion limit") {
             return format!(
                 "line {} column {}: nested deeper than {MAX_DEPTH} levels; define inner types on their own and refer to them by name",
                 wrong.line(),
                 wrong.column()
             );
         }
-        format!("not JSON: {told}")
+        format!("not JSON: {message}")
     })
 }
 
-/// The text with blanks in place of comments, so that lines and columns stay.
+/// Replaces comments by spaces, so that lines and columns stay the same.
 fn without_comments(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -39,11 +39,11 @@ fn without_comments(text: &str) -> String {
         let (before, from) = rest.split_at(next);
         out.push_str(before);
         let length = if from.starts_with('"') {
-            let end = string(from);
+            let end = string_end(from);
             out.push_str(&from[..end]);
             end
         } else {
-            let end = comment(from);
+            let end = comment_end(from);
             match end {
                 Some(end) => out.extend(from[..end].chars().map(|letter| if letter == '\n' { '\n' } else { ' ' })),
                 None => out.push('/'),
@@ -56,8 +56,8 @@ fn without_comments(text: &str) -> String {
     out
 }
 
-/// Where a text in quotes ends that starts here.
-fn string(from: &str) -> usize {
+/// Returns the end of the string literal at the start of `from`.
+fn string_end(from: &str) -> usize {
     let mut escaped = false;
     for (index, letter) in from.char_indices().skip(1) {
         match letter {
@@ -68,8 +68,8 @@ fn string(from: &str) -> usize {
     from.len()
 }
 
-/// Where a comment ends that starts here, if one does.
-fn comment(from: &str) -> Option<usize> {
+/// Returns the end of the comment at the start of `from`, if there is one.
+fn comment_end(from: &str) -> Option<usize> {
     if from.starts_with("//") {
         return Some(from.find('\n').unwrap_or(from.len()));
     }

@@ -1,5 +1,5 @@
-//! Reading a text ("Schema Declaration"), as Avro's Java implementation reads it: a few things that the specification
-//! leaves open or forbids are taken, since schemas that rely on them are in use. Each has its reason beside it.
+//! Parses a schema text ("Schema Declaration") like Avro's Java implementation. A few things that the specification leaves open or
+//! forbids are accepted, because schemas in use rely on them. The code says why for each.
 
 mod attributes;
 mod defaults;
@@ -14,60 +14,63 @@ use serde_json::Value;
 use self::attributes::{SchemaObject, properties};
 pub(super) use self::defaults::example;
 use super::{
-    model::{AvroKind, AvroType, Primitive, Properties, TypeGraph, TypeId},
-    name::{self, COMPLEX, FullName},
+    model::{AvroKind, AvroType, Properties, TypeGraph, TypeId},
+    name::{self, COMPLEX_TYPES, FullName},
     pointer::PointerPath,
+    primitive::Primitive,
 };
 use crate::{Dependency, InvalidSchema};
 
-/// Most levels of JSON that a text may have with all that it refers to in place. JSON itself is read to 127.
+/// The maximum nesting depth of JSON with all referenced types in place. The JSON parser allows 127.
 pub(super) const MAX_DEPTH: usize = 120;
 
-/// Most steps that checking the defaults of a text may take, beyond one for each of its bytes.
+/// The number of steps for checking the defaults of a text, beyond one for each byte of the text.
 const MAX_DEFAULT_STEPS: usize = 100_000;
 
-/// Attributes that are never properties.
+/// Attributes of types that are never properties.
 const RESERVED: [&str; 10] = ["doc", "fields", "items", "name", "namespace", "size", "symbols", "values", "type", "aliases"];
 
-/// Reads a text and, before it, all that it refers to.
+/// Parses the dependencies and then the text.
 pub(super) fn read(text: &str, dependencies: &[Dependency]) -> Result<TypeGraph, InvalidSchema> {
     let mut reader = AvroReader::default();
     for dependency in dependencies {
         reader.foreign = true;
-        reader.text(&dependency.text).map_err(|wrong| InvalidSchema::new(format!("in the reference `{}`: {wrong}", dependency.name)))?;
+        reader
+            .parse_text(&dependency.text)
+            .map_err(|wrong| InvalidSchema::new(format!("in the reference `{}`: {wrong}", dependency.name)))?;
     }
     reader.foreign = false;
-    let root = reader.text(text).map_err(InvalidSchema::new)?;
+    let root = reader.parse_text(text).map_err(InvalidSchema::new)?;
     Ok(TypeGraph { nodes: reader.nodes, root })
 }
 
-/// What has been read so far, of all texts.
+/// The state of parsing all texts.
 #[derive(Default)]
 struct AvroReader {
     nodes: Vec<AvroType>,
-    /// Types by their full names.
+    /// The types by full name.
     names: HashMap<String, TypeId>,
-    /// The text is one that another one refers to.
+    /// Whether the current text is a dependency.
     foreign: bool,
-    later: DeferredChecks,
+    deferred: DeferredChecks,
 }
 
-/// What can be looked at only when all names of a text are known.
+/// Checks that have to wait until all names of a text are known.
 #[derive(Default)]
 struct DeferredChecks {
-    /// Where the types of the text start.
+    /// The index of the first type of the text.
     start: usize,
     forward: Vec<ForwardReference>,
-    /// Types that another text has defined already, with that definition.
-    twins: Vec<(TypeId, TypeId, String)>,
-    /// Unions and their places.
+    /// Types that another text defines too: the type, the other definition, and the path.
+    duplicates: Vec<(TypeId, TypeId, String)>,
+    /// Unions and their paths.
     unions: Vec<(TypeId, String)>,
-    /// Records, the indexes of fields with a default, and the places of those.
+    /// Fields with a default: the record, the index of the field, and the path of the default.
     defaults: Vec<(TypeId, usize, String)>,
 }
 
-/// A name that was used before it was known. The specification wants definitions first; Java, since 1.12, doesn't. The
-/// canonical text has the definition first, so it can be read everywhere.
+/// A reference to a type that is defined later in the text. The specification requires definitions first; Java does not since 1.12. The
+/// canonical text has the definition first, so every implementation can read it.
 struct ForwardReference {
     id: TypeId,
     name: String,
@@ -76,10 +79,10 @@ struct ForwardReference {
 }
 
 impl AvroReader {
-    /// Reads one text, whose names are then known to those that follow.
-    fn text(&mut self, text: &str) -> Result<TypeId, String> {
+    /// Parses one text. Its names are then known to the texts that follow.
+    fn parse_text(&mut self, text: &str) -> Result<TypeId, String> {
         let value = json::read(text)?;
-        self.later.start = self.nodes.len();
+        self.deferred.start = self.nodes.len();
         let root = self.schema(&value, None, PointerPath::ROOT)?;
         self.finish(root, text.len())
     }
@@ -89,35 +92,35 @@ impl AvroReader {
         TypeId(self.nodes.len() - 1)
     }
 
-    /// Reads a schema that stands in a namespace.
+    /// Parses a schema inside of a namespace.
     fn schema(&mut self, value: &Value, namespace: Option<&str>, at: PointerPath) -> Result<TypeId, String> {
         match value {
-            Value::String(name) => Ok(self.named(name, namespace, at)),
+            Value::String(name) => Ok(self.resolve_name(name, namespace, at)),
             Value::Object(object) => self.object(SchemaObject { object, at }, namespace),
             Value::Array(branches) => self.union(branches, namespace, at),
             Value::Null | Value::Bool(_) | Value::Number(_) => Err(format!(
-                "{at}: {value} is no schema; a schema is the name of a type, an object with a `type`, or a list of schemas, which is a union"
+                "{at}: {value} is not a schema; a schema is the name of a type, an object with a `type`, or a list of schemas, which is a union"
             )),
         }
     }
 
-    /// A primitive type, or one that is defined elsewhere.
-    fn named(&mut self, name: &str, namespace: Option<&str>, at: PointerPath) -> TypeId {
-        if let Some(primitive) = Primitive::from_word(name) {
+    /// Returns a primitive type or a reference to a named type.
+    fn resolve_name(&mut self, name: &str, namespace: Option<&str>, at: PointerPath) -> TypeId {
+        if let Some(primitive) = Primitive::from_name(name) {
             return self.add(AvroKind::Primitive(primitive), Properties::new());
         }
-        if let Some(id) = self.find(name, namespace) {
+        if let Some(id) = self.find_type(name, namespace) {
             return id;
         }
         let id = self.add(AvroKind::Forward, Properties::new());
         let namespace = namespace.map(str::to_owned);
-        self.later.forward.push(ForwardReference { id, name: name.to_owned(), namespace, at: at.to_string() });
+        self.deferred.forward.push(ForwardReference { id, name: name.to_owned(), namespace, at: at.to_string() });
         id
     }
 
-    /// A type by its name. A simple name that isn't known in its namespace may be one of no namespace; the
-    /// specification doesn't say so, but Java always did it.
-    fn find(&self, name: &str, namespace: Option<&str>) -> Option<TypeId> {
+    /// Finds a type by its name. If the namespace has no such name, the type without a namespace is used. The specification doesn't say so,
+    /// but Java has always done it.
+    fn find_type(&self, name: &str, namespace: Option<&str>) -> Option<TypeId> {
         [namespace, None].into_iter().find_map(|namespace| {
             let name = FullName::new(name, namespace).ok()?;
             self.names.get(name.full()).copied()
@@ -134,18 +137,18 @@ impl AvroReader {
             ids.push(self.schema(branch, namespace, at)?);
         }
         let id = self.add(AvroKind::Union(ids), Properties::new());
-        self.later.unions.push((id, at.to_string()));
+        self.deferred.unions.push((id, at.to_string()));
         Ok(id)
     }
 
     fn object(&mut self, object: SchemaObject, namespace: Option<&str>) -> Result<TypeId, String> {
         let at = object.at;
-        let word = object.word()?;
-        if let Some(primitive) = Primitive::from_word(word) {
+        let type_name = object.type_name()?;
+        if let Some(primitive) = Primitive::from_name(type_name) {
             return Ok(self.add(AvroKind::Primitive(primitive), properties(object, &RESERVED)));
         }
-        match word {
-            "record" | "error" => self.record(object, namespace, word == "error"),
+        match type_name {
+            "record" | "error" => self.record(object, namespace, type_name == "error"),
             "enum" => self.symbols(object, namespace),
             "fixed" => self.fixed(object, namespace),
             "array" => {
@@ -156,15 +159,15 @@ impl AvroReader {
                 let values = self.schema(object.required("values", "the type of the map's values")?, namespace, at.key("values"))?;
                 Ok(self.add(AvroKind::Map(values), properties(object, &RESERVED)))
             }
-            // The other attributes say nothing then.
-            _ => Ok(self.named(word, namespace, at.key("type"))),
+            // The other attributes have no meaning here.
+            _ => Ok(self.resolve_name(type_name, namespace, at.key("type"))),
         }
     }
 
-    /// Says that a name means nothing, and what it may have been meant for.
-    fn unknown(&self, name: &str, at: &str) -> String {
+    /// Renders the error for an unknown type, with suggestions.
+    fn unknown_type(&self, name: &str, at: &str) -> String {
         if let Err(wrong) = FullName::new(name, None) {
-            return format!("{at}: no type: {wrong}");
+            return format!("{at}: not a type: {wrong}");
         }
         let logical = |on: &str| format!("; it is a logical type: write {{\"type\": \"{on}\", \"logicalType\": \"{name}\"}}");
         let hint = match name {
@@ -182,12 +185,12 @@ impl AvroReader {
             }
             "time-micros" => logical("long"),
             stamp if stamp.starts_with("timestamp-") || stamp.starts_with("local-timestamp-") => logical("long"),
-            complex if COMPLEX.contains(&complex) => {
+            complex if COMPLEX_TYPES.contains(&complex) => {
                 format!("; `{complex}` can't stand alone: write {{\"type\": \"{complex}\", …}} with what belongs to it")
             }
             other => {
-                let words: Vec<&str> = Primitive::ALL.into_iter().map(Primitive::word).collect();
-                name::near(other, self.names.keys().map(String::as_str).chain(words))
+                let primitives: Vec<&str> = Primitive::ALL.into_iter().map(Primitive::type_name).collect();
+                name::suggest_names(other, self.names.keys().map(String::as_str).chain(primitives))
             }
         };
         format!(

@@ -1,4 +1,4 @@
-//! Records, enums and fixed types: what has a name.
+//! Parses the named types: records, enums and fixed types.
 
 use std::collections::HashSet;
 
@@ -6,8 +6,9 @@ use serde_json::{Number, Value};
 
 use super::{
     super::{
-        model::{AvroKind, Enum, Field, Fixed, NamedType, Order, Primitive, Properties, Record, TypeId},
+        model::{AvroKind, Enum, Field, Fixed, NamedType, Order, Properties, Record, TypeId},
         name::{self, FullName},
+        primitive::Primitive,
     },
     AvroReader, RESERVED,
     attributes::{SchemaObject, properties},
@@ -22,7 +23,7 @@ const RESERVED_OF_FIELD: [&str; 6] = ["default", "doc", "name", "order", "type",
 
 impl AvroReader {
     pub(super) fn record(&mut self, object: SchemaObject, namespace: Option<&str>, error: bool) -> Result<TypeId, String> {
-        let named = names(object, namespace)?;
+        let named = parse_names(object, namespace)?;
         let name = named.name.clone();
         let id = self.define(AvroKind::Record(Record { named, error, fields: Vec::new() }), object, &RESERVED)?;
         let list = object.required_list("fields", "which fields the record has, [] if none")?;
@@ -32,7 +33,7 @@ impl AvroReader {
         for (index, field) in list.iter().enumerate() {
             let at = at.index(index);
             let Value::Object(field) = field else {
-                return Err(format!("{at}: {field} is no field; a field is an object with `name` and `type`"));
+                return Err(format!("{at}: {field} is not a field; a field is an object with `name` and `type`"));
             };
             let field = SchemaObject { object: field, at };
             let read = self.field(field, name.namespace())?;
@@ -45,7 +46,7 @@ impl AvroReader {
                 ));
             }
             if read.default.is_some() {
-                self.later.defaults.push((id, index, at.key("default").to_string()));
+                self.deferred.defaults.push((id, index, at.key("default").to_string()));
             }
             fields.push(read);
         }
@@ -58,29 +59,29 @@ impl AvroReader {
     fn field(&mut self, field: SchemaObject, namespace: Option<&str>) -> Result<Field, String> {
         let at = field.at;
         let name = field.required_text("name", "what the field is called")?;
-        name::valid(name, name).map_err(|wrong| format!("{}: {wrong}", at.key("name")))?;
+        name::validate_name(name, name).map_err(|wrong| format!("{}: {wrong}", at.key("name")))?;
         let schema = self.schema(field.required("type", "what the field holds")?, namespace, at.key("type"))?;
-        let default = field.object.get("default").map(|default| self.number(schema, default));
+        let default = field.object.get("default").map(|default| self.parse_default(schema, default));
         Ok(Field {
             name: name.to_owned(),
             schema,
             doc: field.text("doc").map(str::to_owned),
             default,
-            order: order(field)?,
+            order: parse_order(field)?,
             aliases: field.aliases()?.into_iter().map(str::to_owned).collect(),
             properties: properties(field, &RESERVED_OF_FIELD),
         })
     }
 
-    /// Java reads numbers in quotes, too, as defaults of floating-point fields.
-    fn number(&self, schema: TypeId, default: &Value) -> Value {
+    /// Returns the default of a field. Java also accepts numbers in quotes as defaults of floating-point fields.
+    fn parse_default(&self, schema: TypeId, default: &Value) -> Value {
         let floating = matches!(self.nodes[schema.0].kind, AvroKind::Primitive(Primitive::Float | Primitive::Double));
         let number = default.as_str().filter(|_| floating).and_then(|text| text.trim().parse().ok()).and_then(Number::from_f64);
         number.map_or_else(|| default.clone(), Value::Number)
     }
 
     pub(super) fn symbols(&mut self, object: SchemaObject, namespace: Option<&str>) -> Result<TypeId, String> {
-        let named = names(object, namespace)?;
+        let named = parse_names(object, namespace)?;
         let list = object.required_list("symbols", "which symbols the enum has")?;
         let mut symbols = Vec::with_capacity(list.len());
         let mut seen = HashSet::new();
@@ -88,42 +89,42 @@ impl AvroReader {
         for (index, symbol) in list.iter().enumerate() {
             let at = at.index(index);
             let Value::String(symbol) = symbol else {
-                return Err(format!("{at}: {symbol} is no symbol; a symbol is a name in quotes"));
+                return Err(format!("{at}: {symbol} is not a symbol; a symbol is a name in quotes"));
             };
-            name::valid(symbol, symbol).map_err(|wrong| format!("{at}: {wrong}"))?;
+            name::validate_name(symbol, symbol).map_err(|wrong| format!("{at}: {wrong}"))?;
             if !seen.insert(symbol) {
                 return Err(format!("{at}: the enum `{}` has the symbol `{symbol}` twice; remove one", named.name.full()));
             }
             symbols.push(symbol.clone());
         }
-        // Anything but text is no default to Java, rather than a wrong one.
+        // Java ignores defaults that are not strings.
         let default = object.text("default").map(str::to_owned);
         if let Some(default) = default.as_ref().filter(|default| !symbols.contains(*default)) {
             return Err(format!(
-                "{}: the default `{default}` is no symbol of the enum `{}`{}; take one of its symbols, or add it to them",
+                "{}: the default `{default}` is not a symbol of the enum `{}`{}; use one of its symbols, or add it to them",
                 object.at.key("default"),
                 named.name.full(),
-                name::near(default, symbols.iter().map(String::as_str)).trim_end_matches('?')
+                name::suggest_names(default, symbols.iter().map(String::as_str)).trim_end_matches('?')
             ));
         }
         self.define(AvroKind::Enum(Enum { named, symbols, default }), object, &RESERVED_OF_ENUM)
     }
 
     pub(super) fn fixed(&mut self, object: SchemaObject, namespace: Option<&str>) -> Result<TypeId, String> {
-        let named = names(object, namespace)?;
+        let named = parse_names(object, namespace)?;
         let size = object.required("size", "how many bytes the type has")?;
         let Some(size) = size.as_u64().filter(|size| i32::try_from(*size).is_ok()) else {
-            return Err(format!("{}: {size} is no size; write a whole number of bytes, from 0 to {}", object.at.key("size"), i32::MAX));
+            return Err(format!("{}: {size} is not a size; write a whole number of bytes, from 0 to {}", object.at.key("size"), i32::MAX));
         };
         self.define(AvroKind::Fixed(Fixed { named, size }), object, &RESERVED)
     }
 
-    /// Makes a named type known. A type that another text defines, too, is looked at again when all of it is read.
+    /// Registers a named type. A type that another text defines too is compared with that definition later.
     fn define(&mut self, kind: AvroKind, object: SchemaObject, reserved: &[&str]) -> Result<TypeId, String> {
         let name = kind.named().map(|named| named.name.full().to_owned()).unwrap_or_default();
         let properties: Properties = properties(object, reserved);
         let first = self.names.get(&name).copied();
-        if first.is_some_and(|first| self.of_this_text(first)) {
+        if first.is_some_and(|first| self.is_in_current_text(first)) {
             return Err(format!(
                 "{}: `{name}` is defined a second time; write its name, \"{name}\", to refer to the first definition, or rename one",
                 object.at
@@ -131,7 +132,7 @@ impl AvroReader {
         }
         let id = self.add(kind, properties);
         match first {
-            Some(first) => self.later.twins.push((id, first, object.at.to_string())),
+            Some(first) => self.deferred.duplicates.push((id, first, object.at.to_string())),
             None => {
                 self.names.insert(name, id);
             }
@@ -139,19 +140,19 @@ impl AvroReader {
         Ok(id)
     }
 
-    /// Whether the text that is being read has defined a type.
-    fn of_this_text(&self, id: TypeId) -> bool {
-        id.0 >= self.later.start
+    /// Returns whether the current text defines a type.
+    fn is_in_current_text(&self, id: TypeId) -> bool {
+        id.0 >= self.deferred.start
     }
 }
 
-/// The names of a type, and what it says of itself.
-fn names(object: SchemaObject, namespace: Option<&str>) -> Result<NamedType, String> {
+/// Parses the names, the documentation and the aliases of a type.
+fn parse_names(object: SchemaObject, namespace: Option<&str>) -> Result<NamedType, String> {
     let namespace = object.text("namespace").or(namespace);
     let name = object.required_text("name", "what the type is called")?;
     let wrong = |wrong| format!("{}: {wrong}", object.at.key("name"));
     let name = FullName::new(name, namespace).map_err(wrong)?;
-    if Primitive::from_word(name.full()).is_some() {
+    if Primitive::from_name(name.full()).is_some() {
         return Err(wrong(format!(
             "`{}` is a type of Avro and can't be the name of another; rename it, or put it in a namespace",
             name.full()
@@ -168,12 +169,12 @@ fn names(object: SchemaObject, namespace: Option<&str>) -> Result<NamedType, Str
     Ok(NamedType { name, doc: object.text("doc").map(str::to_owned), aliases })
 }
 
-fn order(field: SchemaObject) -> Result<Order, String> {
+fn parse_order(field: SchemaObject) -> Result<Order, String> {
     let Some(order) = field.object.get("order") else { return Ok(Order::Ascending) };
     match order.as_str().map(str::to_lowercase).as_deref() {
         Some("ascending") => Ok(Order::Ascending),
         Some("descending") => Ok(Order::Descending),
         Some("ignore") => Ok(Order::Ignore),
-        _ => Err(format!("{}: {order} is no order; write \"ascending\", \"descending\" or \"ignore\"", field.at.key("order"))),
+        _ => Err(format!("{}: {order} is not an order; write \"ascending\", \"descending\" or \"ignore\"", field.at.key("order"))),
     }
 }

@@ -1,15 +1,15 @@
-//! What is told of texts that are no schemas.
+//! Tests of error messages for invalid texts.
 
 use super::{dependency, refused};
 
-/// Texts, and what is told of them: where it is wrong first, and words that have to be in it.
+/// Invalid texts, the start of their error message, and words that the message has to contain.
 const INVALID: &[(&str, &str, &[&str])] = &[
     ("", "the text is empty", &["\"string\""]),
     ("string", "`string` is not JSON", &["quotes: \"string\""]),
     ("{\"type\":", "not JSON", &["line 1 column 8"]),
     ("/* a\n b */ {\"type\" /", "not JSON", &["line 2 column 15"]),
     ("\"string\" 1", "not JSON", &["trailing"]),
-    ("7", "/: 7 is no schema", &["name of a type"]),
+    ("7", "/: 7 is not a schema", &["name of a type"]),
     ("\"strng\"", "/: `strng` is not a type", &["did you mean `string`?", "`references`"]),
     ("\"bool\"", "/: `bool`", &["did you mean `boolean`?"]),
     ("\"date\"", "/: `date`", &[r#"{"type": "int", "logicalType": "date"}"#]),
@@ -21,20 +21,20 @@ const INVALID: &[(&str, &str, &[&str])] = &[
     ("{}", "/: the schema has no `type`", &["add one"]),
     (r#"{"type": {"type": "int"}}"#, "/type: `type` is an object", &["in place of"]),
     (r#"{"type": ["null", "int"]}"#, "/type: `type` is a list", &["union"]),
-    (r#"{"type": 3}"#, "/type: 3 is no type", &["quotes"]),
+    (r#"{"type": 3}"#, "/type: 3 is not a type", &["quotes"]),
     (r#"{"type": "recrod", "name": "R", "fields": []}"#, "/type: `recrod`", &["`references`"]),
     (r#"{"type": "array"}"#, "/: `items` is missing", &[]),
     (r#"{"type": "map", "value": "int"}"#, "/: `values` is missing", &[]),
     (r#"{"type": "record", "fields": []}"#, "/: `name` is missing", &[]),
-    (r#"{"type": "record", "name": 1, "fields": []}"#, "/name: `name` has to be text", &[]),
+    (r#"{"type": "record", "name": 1, "fields": []}"#, "/name: `name` has to be a string", &[]),
     (r#"{"type": "record", "name": "R"}"#, "/: `fields` is missing", &["[] if none"]),
     (r#"{"type": "record", "name": "R", "fields": {}}"#, "/fields: `fields` has to be a list", &[]),
-    (r#"{"type": "record", "name": "R", "fields": ["f"]}"#, "/fields/0: \"f\" is no field", &["`name` and `type`"]),
+    (r#"{"type": "record", "name": "R", "fields": ["f"]}"#, "/fields/0: \"f\" is not a field", &["`name` and `type`"]),
     (r#"{"type": "record", "name": "my-name", "fields": []}"#, "/name: `my-name` can't be a name because of `-`", &["`my_name`"]),
     (r#"{"type": "record", "name": "n..R", "fields": []}"#, "/name: the namespace", &["empty"]),
     (r#"{"type": "record", "name": "R", "namespace": "a.1", "fields": []}"#, "/name: the namespace", &["`_1`"]),
     (r#"{"type": "fixed", "name": "int", "size": 1}"#, "/name: `int` is a type of Avro", &["rename"]),
-    (r#"{"type": "fixed", "name": "F", "size": -1}"#, "/size: -1 is no size", &["from 0"]),
+    (r#"{"type": "fixed", "name": "F", "size": -1}"#, "/size: -1 is not a size", &["from 0"]),
     (r#"{"type": "fixed", "name": "F", "size": 2147483648}"#, "/size", &["2147483647"]),
     (r#"{"type": "fixed", "name": "F", "size": 1, "aliases": "G"}"#, "/aliases: `aliases` has to be a list", &[]),
     (r#"{"type": "fixed", "name": "F", "size": 1, "aliases": ["a b"]}"#, "/aliases: `a b` can't be a name", &[]),
@@ -61,8 +61,12 @@ const INVALID: &[(&str, &str, &[&str])] = &[
         &["[\"null\", \"string\"]"],
     ),
     (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"1"}]}"#, "/fields/0/default", &["without quotes"]),
-    (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":2147483648}]}"#, "/fields/0/default", &["no `int`"]),
-    (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"long","default":1.0}]}"#, "/fields/0/default", &["no `long`"]),
+    (
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":2147483648}]}"#,
+        "/fields/0/default",
+        &["not of type `int`"],
+    ),
+    (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"long","default":1.0}]}"#, "/fields/0/default", &["not of type `long`"]),
     (r#"{"type":"record","name":"R","fields":[{"name":"a","type":["null","int"],"default":"x"}]}"#, "/fields/0/default", &["[null, int]"]),
     (
         r#"{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"map","values":{"type":"array","items":"int"}},"default":{"k/1":[1,"2"]}}]}"#,
@@ -77,24 +81,24 @@ const INVALID: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn errors_tell_where_and_what_would_be_right() {
+fn errors_have_a_path_and_a_correction() {
     for (text, start, words) in INVALID {
         let message = refused(text, &[]);
-        assert!(message.starts_with(start), "{text}\n told: {message}\nwanted: {start}");
+        assert!(message.starts_with(start), "{text}\nmessage: {message}\nwanted: {start}");
         for word in *words {
-            assert!(message.contains(word), "{text}\n told: {message}\nlacks: {word}");
+            assert!(message.contains(word), "{text}\nmessage: {message}\nlacks: {word}");
         }
     }
 }
 
 #[test]
-fn errors_in_references_name_them() {
+fn errors_in_references_name_the_reference() {
     let message = refused("\"A\"", &[dependency("a.avsc", r#"{"type":"record","name":"A","fields":[{"name":"x","type":"B"}]}"#)]);
     assert!(message.starts_with("in the reference `a.avsc`: /fields/0/type: `B` is not a type"), "{message}");
 }
 
 #[test]
-fn near_names_are_those_of_references_too() {
+fn suggestions_include_names_of_references() {
     let known = dependency("c", r#"{"type":"fixed","name":"com.acme.Customer","size":1}"#);
     let message = refused("\"com.acme.Costumer\"", &[known]);
     assert!(message.contains("did you mean `com.acme.Customer`?"), "{message}");
@@ -108,7 +112,7 @@ fn depth_is_bounded() {
         let message = refused(&nested(levels), &[]);
         assert!(message.contains("nested deeper than 120 levels"), "{message}");
     }
-    // Definitions that move to where they are needed first may nest deeper than the text does.
+    // Definitions that move to their first use can nest more deeply than the text.
     let chain = |length: usize| {
         let record =
             |index: usize| format!(r#"{{"type":"record","name":"R{index}","fields":[{{"name":"next","type":"R{}"}}]}}"#, index + 1);
@@ -136,7 +140,7 @@ fn defaults_of_nested_unions_are_read_in_bounded_time() {
 }
 
 #[test]
-fn many_of_anything_are_read_in_bounded_time() {
+fn large_lists_are_read_in_bounded_time() {
     let many = |each: &dyn Fn(usize) -> String| (0..20_000).map(each).collect::<Vec<_>>().join(",");
     let named = |more: &str| format!(r#"{{"type":"enum","name":"n.E","symbols":["A"]{more}}}"#);
     super::parse(&named(&format!(r#","aliases":[{}]"#, many(&|index| format!("\"a{index}\"")))));
@@ -146,7 +150,7 @@ fn many_of_anything_are_read_in_bounded_time() {
         r#"{{"type":"record","name":"R","fields":[{}]}}"#,
         many(&|index| format!(r#"{{"name":"f{index}","type":["null","R"],"default":null}}"#))
     ));
-    // Bare names of no namespace in one, each of which another type might shadow.
+    // References to types without a namespace from inside of a namespace. Another type could shadow each of them.
     let fields = many(&|index| format!(r#"{{"name":"f{index}","type":"F{index}"}}"#));
     let fixed = many(&|index| format!(r#"{{"type":"fixed","name":"F{index}","size":1}}"#));
     super::parse(&format!(r#"[{fixed},{{"type":"record","name":"n.R","fields":[{fields}]}}]"#)).canonical();

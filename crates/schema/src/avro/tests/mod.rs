@@ -1,4 +1,4 @@
-//! Texts: which are read, what is told of those that aren't, and how they are written.
+//! Tests of parsing and printing.
 
 use super::AvroSchema;
 use crate::Dependency;

@@ -1,11 +1,11 @@
-//! How texts are written.
+//! Tests of canonical and normalized texts.
 
 use super::{dependency, parse, refused};
 use crate::avro::AvroSchema;
 
-/// Texts and what they come to, which is what Java's `Schema.toString` prints for them.
+/// Texts and their canonical form, which is what Java's `Schema.toString` prints.
 const CANONICAL: &[(&str, &str)] = &[
-    // Words stay words, and objects that say no more become words.
+    // Strings stay strings, and objects without further attributes become strings.
     (r#" "string" "#, r#""string""#),
     (r#"{"type": "string"}"#, r#""string""#),
     (r#"{"type": "int", "doc": "dropped", "name": "too"}"#, r#""int""#),
@@ -13,7 +13,7 @@ const CANONICAL: &[(&str, &str)] = &[
     (r#"{"type": "string", "default": "a property here"}"#, r#"{"type":"string","default":"a property here"}"#),
     (r#"["null", {"type": "map", "values": {"type": "long"}}]"#, r#"["null",{"type":"map","values":"long"}]"#),
     ("[]", "[]"),
-    // Attributes have one order, properties keep theirs behind them, and aliases come last but in fields.
+    // Attributes have a fixed order. Properties keep their order and follow them. Aliases come last except in fields.
     (
         r#"{"fields": [{"type": "int", "p": 1, "aliases": ["o"], "order": "Descending", "default": 3, "doc": "d", "name": "f"}],
             "z": {"b": 1, "a": 2}, "aliases": ["X"], "doc": "of A", "name": "A", "a": null, "type": "record"}"#,
@@ -28,12 +28,12 @@ const CANONICAL: &[(&str, &str)] = &[
         r#"{"type":"fixed","name":"F","size":16,"logicalType":"uuid"}"#,
     ),
     (r#"{"type": "error", "name": "Oops", "fields": []}"#, r#"{"type":"error","name":"Oops","fields":[]}"#),
-    // An order that is the usual one isn't said.
+    // The default order is omitted.
     (
         r#"{"type":"record","name":"A","fields":[{"name":"a","type":"int","order":"ascending"},{"name":"b","type":"int","order":"ignore"}]}"#,
         r#"{"type":"record","name":"A","fields":[{"name":"a","type":"int"},{"name":"b","type":"int","order":"ignore"}]}"#,
     ),
-    // A dot in a name is a namespace, and wins over one; what is inside of it doesn't repeat it.
+    // A name with a dot has its own namespace, which overrides the attribute. Inner types in it do not repeat it.
     (
         r#"{"type":"record","name":"a.b.C","namespace":"ignored","fields":[
             {"name":"x","type":{"type":"enum","name":"D","symbols":[]}},
@@ -43,48 +43,48 @@ const CANONICAL: &[(&str, &str)] = &[
             {"name":"self","type":{"type":"array","items":"C"}}]}"#,
         r#"{"type":"record","name":"C","namespace":"a.b","fields":[{"name":"x","type":{"type":"enum","name":"D","symbols":[]}},{"name":"y","type":{"type":"enum","name":"D","namespace":"other","symbols":[]}},{"name":"z","type":{"type":"enum","name":"D","namespace":"","symbols":[]}},{"name":"again","type":["D","other.D",".D"]},{"name":"self","type":{"type":"array","items":"C"}}]}"#,
     ),
-    // A simple name that the namespace doesn't have may be one of no namespace.
+    // A simple name that the namespace doesn't define can be a type without a namespace.
     (
         r#"[{"type":"fixed","name":"F","size":1},{"type":"record","name":"n.R","fields":[{"name":"f","type":"F"}]}]"#,
         r#"[{"type":"fixed","name":"F","size":1},{"type":"record","name":"R","namespace":"n","fields":[{"name":"f","type":"F"}]}]"#,
     ),
-    // A type that is called as a kind of type is called by its whole name.
+    // A type with the name of a kind of type is referenced by its full name.
     (
         r#"{"type":"record","name":"n.R","fields":[{"name":"a","type":{"type":"fixed","name":"long","size":8}},{"name":"b","type":"n.long"},{"name":"c","type":"long"}]}"#,
         r#"{"type":"record","name":"R","namespace":"n","fields":[{"name":"a","type":{"type":"fixed","name":"long","size":8}},{"name":"b","type":"n.long"},{"name":"c","type":"long"}]}"#,
     ),
-    // A name before its definition: the definition moves to where it is needed first.
+    // A type is used before its definition: the definition moves to the first use.
     (
         r#"{"type":"record","name":"n.R","fields":[{"name":"a","type":["null","S"]},{"name":"b","type":{"type":"fixed","name":"S","size":8}}]}"#,
         r#"{"type":"record","name":"R","namespace":"n","fields":[{"name":"a","type":["null",{"type":"fixed","name":"S","size":8}]},{"name":"b","type":"S"}]}"#,
     ),
-    // An object around a name says nothing.
+    // An object around a name is removed.
     (
         r#"[{"type":"fixed","name":"F","size":1},{"type":"array","items":{"type":"F","doc":"dropped"}}]"#,
         r#"[{"type":"fixed","name":"F","size":1},{"type":"array","items":"F"}]"#,
     ),
-    // Aliases: each once, as short as the namespace allows, with a dot for no namespace.
+    // Aliases have no duplicates, are as short as the namespace allows, and have a leading dot if they have no namespace.
     (
         r#"{"type":"fixed","name":"n.F","size":1,"aliases":["G","n.G","m.F",".F"]}"#,
         r#"{"type":"fixed","name":"F","namespace":"n","size":1,"aliases":["G","m.F",".F"]}"#,
     ),
-    // Logical types that are none, or are wrong, are properties.
+    // Unknown and invalid logical types are properties.
     (
         r#"{"type":"bytes","logicalType":"decimal","precision":2,"scale":9}"#,
         r#"{"type":"bytes","logicalType":"decimal","precision":2,"scale":9}"#,
     ),
     (r#"{"type":"string","logicalType":{"no":"word"}}"#, r#"{"type":"string","logicalType":{"no":"word"}}"#),
-    // Comments are no part of it; what looks like one in a text is.
+    // Comments are removed; a string that looks like one stays.
     (
         "// of F\n{\"type\": \"fixed\", /* \"name\": */ \"name\": \"F\", \"size\": 1, \"p\": \"// \\\" /* */\"} // end",
         r#"{"type":"fixed","name":"F","size":1,"p":"// \" /* */"}"#,
     ),
-    // Letters of all scripts.
+    // Letters of all scripts are allowed.
     (r#"{"type":"enum","name":"Größe","symbols":["größer","小"]}"#, r#"{"type":"enum","name":"Größe","symbols":["größer","小"]}"#),
 ];
 
 #[test]
-fn texts_are_written_as_java_does() {
+fn canonical_texts_are_those_of_java() {
     for (text, canonical) in CANONICAL {
         let schema = parse(text);
         assert_eq!(schema.canonical(), *canonical, "{text}");
@@ -93,7 +93,7 @@ fn texts_are_written_as_java_does() {
 }
 
 #[test]
-fn defaults_are_kept_to_the_digit() {
+fn defaults_keep_all_digits() {
     let defaults = [
         ("int", "-5", "-5"),
         ("long", "9223372036854775807", "9223372036854775807"),
@@ -119,7 +119,7 @@ fn defaults_are_kept_to_the_digit() {
 }
 
 #[test]
-fn normalized_texts_differ_in_nothing_that_has_no_order() {
+fn normalized_texts_ignore_irrelevant_order() {
     let one = r#"{"type":"record","name":"R","doc":"kept","b":{"y":1,"x":[2,1]},"a":1,"aliases":["Q","P"],"fields":[
         {"name":"m","type":{"type":"map","values":"int","k":1,"j":2},"default":{"b":1,"a":2},"aliases":["o","n"]},{"name":"a","type":"int"}]}"#;
     let other = r#"{"a":1,"aliases":["P","Q"],"type":"record","b":{"x":[2,1],"y":1},"name":"R","fields":[
@@ -131,7 +131,7 @@ fn normalized_texts_differ_in_nothing_that_has_no_order() {
 }
 
 #[test]
-fn types_of_references_are_names_unless_they_are_wanted_in_place() {
+fn types_of_references_are_names_unless_resolved() {
     let currency = dependency("currency", r#"{"type":"enum","name":"Currency","namespace":"shop","symbols":["EUR","USD"]}"#);
     let price = dependency(
         "price",
@@ -148,14 +148,14 @@ fn types_of_references_are_names_unless_they_are_wanted_in_place() {
     assert_eq!(parse(resolved).canonical(), resolved, "it stands on its own");
     assert_eq!(order.render_as("serialized"), None);
 
-    // A text may be no more than the name of a reference.
+    // A text can consist of the name of a referenced type.
     let name = AvroSchema::parse(r#""shop.Price""#, &dependencies).unwrap();
     assert_eq!(name.canonical(), r#""shop.Price""#);
     assert!(refused(text, &dependencies[..1]).contains("`shop.Price`"));
 }
 
 #[test]
-fn a_type_that_two_texts_define_is_one_if_they_agree() {
+fn equal_definitions_in_two_texts_are_merged() {
     let side = |side: &str, size: u32| {
         let text = format!(
             r#"{{"type":"record","name":"{side}","fields":[{{"name":"id","type":{{"type":"fixed","name":"Id","size":{size}}}}},{{"name":"other","type":["null","Id"]}}]}}"#

@@ -1,61 +1,61 @@
-//! Schemas that are made of schemas, Core section 10.2.
+//! Compares keywords that combine schemas, Core section 10.2.
 
 use super::{Conjunction, JsonComparison};
 use crate::json::node::{Subschema, SubschemaId};
 
 impl JsonComparison {
-    /// `$ref`, `allOf`, `anyOf`, `oneOf`, `not` and `if`.
-    pub(super) fn combined(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+    /// Compares `$ref`, `allOf`, `anyOf`, `oneOf`, `not` and `if`.
+    pub(super) fn check_combined(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         if let Some(target) = node.links.reference {
-            answer &= self.reference(reader, target, writer);
+            answer &= self.check_reference(reader, target, writer);
         }
-        answer &= self.product(node, writer);
+        answer &= self.check_all_of(node, writer);
         for (keyword, branches) in [("anyOf", &node.links.any_of), ("oneOf", &node.links.one_of)] {
             if !branches.is_empty() {
-                answer &= self.sum(reader, keyword, branches, writer);
+                answer &= self.check_choice(reader, keyword, branches, writer);
             }
         }
         if !answer && self.quiet > 0 {
             return false;
         }
         if let Some(not) = node.links.not {
-            answer &= self.negation(not, writer);
+            answer &= self.check_not(not, writer);
         }
         if let Some(condition) = node.links.condition {
-            answer &= self.condition(condition, writer);
+            answer &= self.check_condition(condition, writer);
         }
         if node.links.dynamic.is_empty() {
             return answer;
         }
-        // What a dynamic reference means depends on who asks. Schemas that are the same as a whole never get here.
-        self.tell("COMBINED_TYPE_SUBSCHEMAS_CHANGED", reader, &["$dynamicRef"], String::new(), || {
-            "what this reference means depends on how it is reached, so it can't be compared; keep this schema and all that it may mean, or use `$ref`".to_owned()
+        // The target of a dynamic reference depends on the path to it. Schemas that are equal as a whole never get here.
+        self.report("COMBINED_TYPE_SUBSCHEMAS_CHANGED", reader, &["$dynamicRef"], String::new(), || {
+            "the target of this reference depends on the path to it, so it can't be compared; keep this schema and all possible targets, or use `$ref`".to_owned()
         })
     }
 
-    fn reference(&mut self, reader: SubschemaId, target: SubschemaId, writer: &Conjunction) -> bool {
-        let leaves = self.nodes[reader].place.document == 0 && self.nodes[target].place.document > 0;
-        if leaves {
+    fn check_reference(&mut self, reader: SubschemaId, target: SubschemaId, writer: &Conjunction) -> bool {
+        let leaves_document = self.nodes[reader].location.document == 0 && self.nodes[target].location.document > 0;
+        if leaves_document {
             let outside = self.path(reader, &["$ref"]).0;
-            self.outside.insert(0, outside);
+            self.outer_references.insert(0, outside);
         }
         let answer = self.check(target, writer);
-        if leaves {
-            self.outside.remove(0);
+        if leaves_document {
+            self.outer_references.remove(0);
         }
         answer
     }
 
-    fn product(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
+    fn check_all_of(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
         let parts = &node.links.all_of;
         let before = writer.iter().map(|id| self.nodes[*id].links.all_of.len()).max().unwrap_or(0);
         let mut answer = true;
         for (index, part) in parts.iter().enumerate() {
-            if self.quiet == 0 && before > 0 && parts.len() > before && index >= before && !self.takes(*part, writer) {
+            if self.quiet == 0 && before > 0 && parts.len() > before && index >= before && !self.accepts(*part, writer) {
                 let why = self.first_reason(*part, writer);
-                answer = self.tell("PRODUCT_TYPE_EXTENDED", *part, &[], String::new(), || {
-                    format!("`allOf` has a part that the old one has not, and data written with it needn't be valid for it: {why}")
+                answer = self.report("PRODUCT_TYPE_EXTENDED", *part, &[], String::new(), || {
+                    format!("`allOf` has a new part, and data written with the old schema may be invalid for it: {why}")
                 });
             } else {
                 answer &= self.check(*part, writer);
@@ -71,38 +71,40 @@ impl JsonComparison {
         self.reasons(reader, writer).into_iter().next().map_or_else(String::new, |(path, message)| format!("at `{path}`: {message}"))
     }
 
-    /// What would be told of two schemas. Nothing, within reasons for something else: once is enough.
+    /// Returns the paths and messages of the differences between two schemas, without reporting them. Empty while another call collects
+    /// reasons already.
     pub(super) fn reasons(&mut self, reader: SubschemaId, writer: &Conjunction) -> Vec<(String, String)> {
-        if self.quiet > 0 || self.explaining {
+        if self.quiet > 0 || self.collecting_reasons {
             return Vec::new();
         }
-        self.explaining = true;
-        let (found, told, reported) = (std::mem::take(&mut self.found), std::mem::take(&mut self.told), std::mem::take(&mut self.reported));
+        self.collecting_reasons = true;
+        let (differences, paths, pairs) =
+            (std::mem::take(&mut self.differences), std::mem::take(&mut self.reported_paths), std::mem::take(&mut self.reported_pairs));
         self.check(reader, writer);
-        let reasons = std::mem::replace(&mut self.found, found);
-        (self.told, self.reported) = (told, reported);
-        self.explaining = false;
+        let reasons = std::mem::replace(&mut self.differences, differences);
+        (self.reported_paths, self.reported_pairs) = (paths, pairs);
+        self.collecting_reasons = false;
         reasons.into_iter().map(|difference| (difference.path, difference.message)).collect()
     }
 
-    /// `not`: nothing that the writer lets through may be what it forbids.
-    fn negation(&mut self, not: SubschemaId, writer: &Conjunction) -> bool {
+    /// Compares `not`: no data of the writer may match the schema that the reader forbids.
+    fn check_not(&mut self, not: SubschemaId, writer: &Conjunction) -> bool {
         if !self.step() {
             return false;
         }
         let olds: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.not).collect();
-        if self.strictly(|comparison| olds.iter().any(|old| comparison.takes(*old, &[not]))) {
+        if self.with_strict_policy(|comparison| olds.iter().any(|old| comparison.accepts(*old, &[not]))) {
             return true;
         }
-        let both = self.flat_with(writer, &[not]);
+        let both = self.flatten_with(writer, &[not]);
         if self.is_empty(&both, 0) {
             return true;
         }
         if self.choices(writer).is_some_and(|parts| {
             self.quiet += 1;
             let answer = parts.into_iter().all(|part| {
-                let writer = self.flat_with(writer, &part);
-                self.negation(not, &writer)
+                let writer = self.flatten_with(writer, &part);
+                self.check_not(not, &writer)
             });
             self.quiet -= 1;
             answer
@@ -110,34 +112,34 @@ impl JsonComparison {
             return true;
         }
         let had = !olds.is_empty();
-        self.tell("NOT_TYPE_EXTENDED", not, &[], String::new(), || {
+        self.report("NOT_TYPE_EXTENDED", not, &[], String::new(), || {
             let what = if had { "`not` forbids more than it did" } else { "`not` is added" };
-            format!("{what}, and data written with the old schema may be of that kind; forbid no more than the old schema did")
+            format!("{what}, and data written with the old schema may match it; forbid no more than the old schema did")
         })
     }
 
-    /// `if`, `then` and `else`: what holds under a condition is asked of the writer under that condition.
-    fn condition(&mut self, [condition, then, otherwise]: [SubschemaId; 3], writer: &Conjunction) -> bool {
+    /// Compares `if`, `then` and `else`: each branch is compared with the writer's data that satisfies the branch's condition.
+    fn check_condition(&mut self, [condition, then, otherwise]: [SubschemaId; 3], writer: &Conjunction) -> bool {
         let (mut yes, mut no) = (vec![condition], Vec::new());
         for id in writer.iter() {
             if let Some([old, old_then, old_else]) = self.nodes[*id].links.condition {
-                if self.strictly(|comparison| comparison.takes(old, &[condition])) {
+                if self.with_strict_policy(|comparison| comparison.accepts(old, &[condition])) {
                     yes.push(old_then);
                 }
-                if self.strictly(|comparison| comparison.takes(condition, &[old])) {
+                if self.with_strict_policy(|comparison| comparison.accepts(condition, &[old])) {
                     no.push(old_else);
                 }
             }
         }
-        let (yes, no) = (self.flat_with(writer, &yes), self.flat_with(writer, &no));
+        let (yes, no) = (self.flatten_with(writer, &yes), self.flatten_with(writer, &no));
         let mut answer = self.is_empty(&yes, 0) || self.check(then, &yes);
-        if !self.strictly(|comparison| comparison.takes(condition, writer)) {
+        if !self.with_strict_policy(|comparison| comparison.accepts(condition, writer)) {
             answer &= self.check(otherwise, &no);
         }
         answer
     }
 
-    /// A choice that the writer leaves open, types included.
+    /// Returns an open choice of the writer, including a choice of types.
     pub(super) fn choices(&mut self, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
         self.open_choice(writer).or_else(|| self.open_types(writer))
     }

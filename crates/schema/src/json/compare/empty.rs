@@ -1,17 +1,17 @@
-//! Conjunctions that let nothing through.
+//! Finds conjunctions that accept no data.
 
 use std::collections::BTreeSet;
 
 use super::{Conjunction, JsonComparison};
 use crate::json::node::{SubschemaId, TypeSet};
 
-/// How deep within objects and choices contradictions are looked for.
+/// The maximum depth of objects and choices in which contradictions are searched.
 const MAX_LEVELS: usize = 5;
-/// Most required properties that are looked at.
+/// The maximum number of required properties that are searched.
 const MAX_NAMES: usize = 64;
 
 impl JsonComparison {
-    /// Whether it is sure that nothing is valid for all of `writer`. No: there may be something, or it can't be told.
+    /// Returns whether no data is valid for all of `writer`. `false` also means that it can't be decided.
     pub(super) fn is_empty(&mut self, writer: &Conjunction, level: usize) -> bool {
         if writer.is_empty() || level > MAX_LEVELS || !self.step() {
             return false;
@@ -19,24 +19,24 @@ impl JsonComparison {
         if writer.iter().any(|id| self.nodes[*id].verdict == Some(false)) {
             return true;
         }
-        let types = self.mask(writer);
-        if types.is_empty() || self.finite(writer).is_some_and(|values| values.is_empty()) {
+        let types = self.possible_types(writer);
+        if types.is_empty() || self.finite_values(writer).is_some_and(|values| values.is_empty()) {
             return true;
         }
-        if types.has(TypeSet::NULL) || types.has(TypeSet::BOOLEAN) {
+        if types.intersects(TypeSet::NULL) || types.intersects(TypeSet::BOOLEAN) {
             return self.is_negated(writer, level);
         }
-        let kinds_empty = (!types.has(TypeSet::NUMBER) || self.has_no_numbers(writer, types))
-            && (!types.has(TypeSet::STRING) || self.has_no_texts(writer))
-            && (!types.has(TypeSet::ARRAY) || self.has_no_arrays(writer))
-            && (!types.has(TypeSet::OBJECT) || self.has_no_objects(writer, level));
-        kinds_empty || self.is_negated(writer, level) || self.has_no_way(writer, level)
+        let kinds_empty = (!types.intersects(TypeSet::NUMBER) || self.has_no_numbers(writer, types))
+            && (!types.intersects(TypeSet::STRING) || self.has_no_texts(writer))
+            && (!types.intersects(TypeSet::ARRAY) || self.has_no_arrays(writer))
+            && (!types.intersects(TypeSet::OBJECT) || self.has_no_objects(writer, level));
+        kinds_empty || self.is_negated(writer, level) || self.has_no_choice(writer, level)
     }
 
-    /// Whether one of its members forbids what another one is, word for word.
+    /// Returns whether one member forbids exactly what another member requires.
     fn is_negated(&mut self, writer: &Conjunction, _level: usize) -> bool {
         let forbidden: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.not).collect();
-        forbidden.into_iter().any(|not| self.nodes[not].is_anything() || writer.iter().any(|id| self.same(not, *id)))
+        forbidden.into_iter().any(|not| self.nodes[not].is_anything() || writer.iter().any(|id| self.is_same(not, *id)))
     }
 
     fn has_no_texts(&self, writer: &[SubschemaId]) -> bool {
@@ -56,17 +56,17 @@ impl JsonComparison {
             return true;
         }
         required.into_iter().take(MAX_NAMES).any(|name| {
-            let (schemas, _) = self.of_property(writer, &name);
-            let schemas = self.flat(&schemas);
+            let (schemas, _) = self.property_schemas(writer, &name);
+            let schemas = self.flatten(&schemas);
             self.is_empty(&schemas, level + 1)
         })
     }
 
-    /// Whether all ways of a choice are closed.
-    fn has_no_way(&mut self, writer: &Conjunction, level: usize) -> bool {
+    /// Returns whether all branches of a choice are empty.
+    fn has_no_choice(&mut self, writer: &Conjunction, level: usize) -> bool {
         let Some(parts) = self.open_choice(writer) else { return false };
         parts.into_iter().all(|part| {
-            let writer = self.flat_with(writer, &part);
+            let writer = self.flatten_with(writer, &part);
             self.is_empty(&writer, level + 1)
         })
     }

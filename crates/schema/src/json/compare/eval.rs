@@ -1,4 +1,4 @@
-//! Whether a value is valid, for values that schemas list.
+//! Validates single values, for schemas that list their values.
 
 use std::cmp::Ordering;
 
@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 
 use super::JsonComparison;
 use crate::json::{
-    node::{Subschema, SubschemaId, TypeSet, text},
+    node::{Subschema, SubschemaId, TypeSet, normalized_text},
     number::{compare, is_multiple},
 };
 
-/// Deepest nesting that is looked into.
+/// The maximum nesting depth.
 const MAX_LEVELS: usize = 32;
 
-/// Yes, no, or it can't be told.
+/// Valid, invalid, or unknown (`None`).
 type Answer = Option<bool>;
 
 fn and(left: Answer, right: impl FnOnce() -> Answer) -> Answer {
@@ -25,7 +25,7 @@ fn and(left: Answer, right: impl FnOnce() -> Answer) -> Answer {
 }
 
 impl JsonComparison {
-    /// Whether `value` is valid for a schema.
+    /// Returns whether `value` is valid for a schema.
     pub(super) fn eval(&mut self, id: SubschemaId, value: &Value, level: usize) -> Answer {
         if level > MAX_LEVELS || !self.step() {
             return None;
@@ -34,8 +34,8 @@ impl JsonComparison {
         if let Some(verdict) = node.verdict {
             return Some(verdict);
         }
-        let plain =
-            node.types.is_none_or(|types| TypeSet::of(value).is_within(types)) && node.values.iter().all(|values| values.has(value));
+        let plain = node.types.is_none_or(|types| TypeSet::of_value(value).is_within(types))
+            && node.values.iter().all(|values| values.contains(value));
         let own = and(Some(plain), || match value {
             Value::Number(number) => {
                 let bounds = [
@@ -66,7 +66,7 @@ impl JsonComparison {
         let length = items.len() as u64;
         let mut answer = Some(length >= node.min_items && node.max_items.is_none_or(|most| length <= most));
         if node.unique {
-            let texts: std::collections::HashSet<String> = items.iter().map(text).collect();
+            let texts: std::collections::HashSet<String> = items.iter().map(normalized_text).collect();
             answer = and(answer, || Some(texts.len() == items.len()));
         }
         for (index, item) in items.iter().enumerate() {
@@ -150,7 +150,7 @@ impl JsonComparison {
                 None => None,
             });
         }
-        // What is unevaluated lies between the two readings.
+        // The exact meaning of `unevaluated…` lies between the two translations.
         let (Some(least), Some(most)) = (links.rest_at_least, links.rest_at_most) else { return answer };
         and(answer, || match self.eval(most, value, level + 1) {
             Some(true) => Some(true),

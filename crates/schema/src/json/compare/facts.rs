@@ -1,4 +1,4 @@
-//! What a conjunction of schemas says as a whole.
+//! Derives facts about a conjunction of schemas as a whole.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::{Conjunction, JsonComparison};
 use crate::json::node::{SubschemaId, TypeSet};
 
-/// Deepest nesting of choices in which types are looked for.
+/// The maximum nesting depth of choices in which types are searched.
 const MAX_LEVELS: usize = 24;
-/// Most members of a conjunction.
+/// The maximum number of members of a conjunction.
 const MAX_MEMBERS: usize = 512;
 
 impl JsonComparison {
-    /// The conjunction with all schemas that its members consist of.
-    pub(super) fn flat(&mut self, seeds: &[SubschemaId]) -> Conjunction {
+    /// Returns the conjunction of some schemas and of all schemas that always apply with them.
+    pub(super) fn flatten(&mut self, seeds: &[SubschemaId]) -> Conjunction {
         let mut members = BTreeSet::new();
         let mut todo = seeds.to_vec();
         while let Some(id) = todo.pop() {
@@ -36,19 +36,19 @@ impl JsonComparison {
         members.into_iter().collect()
     }
 
-    /// The conjunction with more members.
-    pub(super) fn flat_with(&mut self, writer: &[SubschemaId], more: &[SubschemaId]) -> Conjunction {
+    /// Returns the conjunction with more members.
+    pub(super) fn flatten_with(&mut self, writer: &[SubschemaId], more: &[SubschemaId]) -> Conjunction {
         let seeds: Vec<SubschemaId> = writer.iter().chain(more).copied().collect();
-        self.flat(&seeds)
+        self.flatten(&seeds)
     }
 
-    /// The types that values may have. More than there are, where it can't be told.
-    pub(super) fn mask(&mut self, writer: &[SubschemaId]) -> TypeSet {
-        writer.iter().fold(TypeSet::ALL, |types, id| types.and(self.mask_of(*id, 0)))
+    /// Returns the types that valid values can have. The set can be too large where it can't be decided.
+    pub(super) fn possible_types(&mut self, writer: &[SubschemaId]) -> TypeSet {
+        writer.iter().fold(TypeSet::ALL, |types, id| types.and(self.possible_types_of(*id, 0)))
     }
 
-    fn mask_of(&mut self, id: SubschemaId, level: usize) -> TypeSet {
-        if let Some(types) = self.masks.get(&id) {
+    fn possible_types_of(&mut self, id: SubschemaId, level: usize) -> TypeSet {
+        if let Some(types) = self.type_cache.get(&id) {
             return *types;
         }
         if level > MAX_LEVELS || !self.step() {
@@ -60,55 +60,55 @@ impl JsonComparison {
         }
         let mut types = node.types.unwrap_or(TypeSet::ALL);
         for values in &node.values {
-            types = types.and(values.values.iter().map(TypeSet::of).fold(TypeSet::NONE, TypeSet::or));
+            types = types.and(values.values.iter().map(TypeSet::of_value).fold(TypeSet::NONE, TypeSet::or));
         }
-        if node.multiple_of.as_ref().is_some_and(|step| super::super::number::whole(step).is_some()) {
+        if node.multiple_of.as_ref().is_some_and(|step| super::super::number::as_integer(step).is_some()) {
             types = types.without(TypeSet::FRACTION);
         }
         for part in node.links.reference.iter().chain(&node.links.all_of) {
-            types = types.and(self.mask_of(*part, level + 1));
+            types = types.and(self.possible_types_of(*part, level + 1));
         }
         for choice in [&node.links.any_of, &node.links.one_of] {
             if !choice.is_empty() {
-                let either = choice.iter().fold(TypeSet::NONE, |either, part| either.or(self.mask_of(*part, level + 1)));
+                let either = choice.iter().fold(TypeSet::NONE, |either, part| either.or(self.possible_types_of(*part, level + 1)));
                 types = types.and(either);
             }
         }
-        // What is found at the limit may be too much, so only whole answers are kept.
+        // Results at the depth limit can be too large, so only complete ones are cached.
         if level == 0 {
-            self.masks.insert(id, types);
+            self.type_cache.insert(id, types);
         }
         types
     }
 
-    /// The values that are left, if there are finitely many and they are listed.
-    pub(super) fn finite(&mut self, writer: &Conjunction) -> Option<Rc<[Value]>> {
-        if let Some(known) = self.listed.get(writer) {
+    /// Returns the valid values if there are finitely many and the schemas list them.
+    pub(super) fn finite_values(&mut self, writer: &Conjunction) -> Option<Rc<[Value]>> {
+        if let Some(known) = self.finite_cache.get(writer) {
             return known.clone();
         }
-        let values = self.list(writer);
+        let values = self.list_values(writer);
         if !self.exhausted {
-            self.listed.insert(Rc::clone(writer), values.clone());
+            self.finite_cache.insert(Rc::clone(writer), values.clone());
         }
         values
     }
 
-    fn list(&mut self, writer: &Conjunction) -> Option<Rc<[Value]>> {
+    fn list_values(&mut self, writer: &Conjunction) -> Option<Rc<[Value]>> {
         if let Some(parts) = self.open_choice(writer).filter(|_| !writer.iter().any(|id| !self.nodes[*id].values.is_empty())) {
             let mut values: Vec<Value> = Vec::new();
             for part in parts {
-                // Lists within choices are few: a choice within a choice isn't looked into.
-                let part = self.flat_with(writer, &part);
+                // Only one level of choices is searched for lists of values.
+                let part = self.flatten_with(writer, &part);
                 if self.open_choice(&part).is_some() {
                     return None;
                 }
-                values.extend(self.finite(&part)?.iter().cloned());
+                values.extend(self.finite_values(&part)?.iter().cloned());
             }
             return Some(values.into());
         }
         let lists = writer.iter().flat_map(|id| self.nodes[*id].values.clone());
         let shortest = lists.min_by_key(|list| list.values.len());
-        let types = self.mask(writer);
+        let types = self.possible_types(writer);
         let values: Vec<Value> = match shortest {
             Some(list) => list.values.to_vec(),
             None if types.is_within(TypeSet::NULL.or(TypeSet::BOOLEAN)) => vec![Value::Null, Value::Bool(false), Value::Bool(true)],
@@ -116,23 +116,22 @@ impl JsonComparison {
         };
         let mut left = Vec::new();
         for value in values {
-            if TypeSet::of(&value).is_within(types) && !writer.iter().any(|id| self.eval(*id, &value, 0) == Some(false)) {
+            if TypeSet::of_value(&value).is_within(types) && !writer.iter().any(|id| self.eval(*id, &value, 0) == Some(false)) {
                 left.push(value);
             }
         }
         Some(left.into())
     }
 
-    /// A choice that the writer leaves open, as the schemas that come with each way to go. Types count as a choice only if
-    /// the reader has one.
-    pub(super) fn parts(&mut self, reader: SubschemaId, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
+    /// Returns an open choice of the writer, as the schemas that each branch adds. A choice of types counts only if the reader has a choice.
+    pub(super) fn open_branches(&mut self, reader: SubschemaId, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
         let choice = self.open_choice(writer);
         let links = &self.nodes[reader].links;
         let has_choice = !links.any_of.is_empty() || !links.one_of.is_empty() || links.condition.is_some() || links.not.is_some();
         choice.or_else(|| has_choice.then(|| self.open_types(writer)).flatten())
     }
 
-    /// A choice of schemas that the writer leaves open.
+    /// Returns a choice of schemas that is open in the writer.
     pub(super) fn open_choice(&self, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
         for id in writer.iter() {
             let links = &self.nodes[*id].links;
@@ -150,14 +149,14 @@ impl JsonComparison {
         None
     }
 
-    /// The types that the writer leaves open, if there are several.
+    /// Returns the open types of the writer, if there are several.
     pub(super) fn open_types(&mut self, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
-        let parts = self.mask(writer).parts();
+        let parts = self.possible_types(writer).parts();
         (parts.len() > 1).then(|| parts.into_iter().map(|part| vec![self.types + part]).collect())
     }
 
-    /// The members that say something of the property `name`, and whether one of them names it.
-    pub(super) fn of_property(&mut self, writer: &[SubschemaId], name: &str) -> (Vec<SubschemaId>, bool) {
+    /// Returns the schemas that apply to the property `name`, and whether a member names the property.
+    pub(super) fn property_schemas(&mut self, writer: &[SubschemaId], name: &str) -> (Vec<SubschemaId>, bool) {
         let (mut schemas, mut named) = (Vec::new(), false);
         for id in writer {
             let node = self.node(*id);
@@ -179,8 +178,8 @@ impl JsonComparison {
         (schemas, named)
     }
 
-    /// The members that say something of the item at `index`, and whether one of them names that place.
-    pub(super) fn of_item(&self, writer: &[SubschemaId], index: usize) -> (Vec<SubschemaId>, bool) {
+    /// Returns the schemas that apply to the item at `index`, and whether a member has a schema for this position.
+    pub(super) fn item_schemas(&self, writer: &[SubschemaId], index: usize) -> (Vec<SubschemaId>, bool) {
         let (mut schemas, mut named) = (Vec::new(), false);
         for id in writer {
             let links = &self.nodes[*id].links;
@@ -194,12 +193,12 @@ impl JsonComparison {
         (schemas, named)
     }
 
-    /// The names that are required.
+    /// Returns whether a property is required.
     pub(super) fn is_required(&self, writer: &[SubschemaId], name: &str) -> bool {
         writer.iter().any(|id| self.nodes[*id].required.iter().any(|required| required == name))
     }
 
-    /// Most items that an array may have.
+    /// Returns the maximum number of items.
     pub(super) fn most_items(&self, writer: &[SubschemaId]) -> Option<u64> {
         let sizes = writer.iter().flat_map(|id| {
             let node = &self.nodes[*id];

@@ -1,12 +1,12 @@
-//! Whether all data of one schema is valid for another.
+//! Decides whether all data of one schema is valid for another one.
 //!
-//! The question is always the same: does a schema of the reader take whatever a *conjunction* of the writer's schemas lets
-//! through? `allOf`, `$ref` and properties that several keywords speak of make conjunctions out of one schema, choices
-//! (`anyOf`, `oneOf`, `if`) are tried one by one. Where it can't be decided the answer is that there is a difference.
+//! The question is always: does a subschema of the reader accept everything that a *conjunction* of the writer's subschemas accepts?
+//! `allOf`, `$ref` and several keywords for one property combine schemas to conjunctions. Branches of a choice (`anyOf`, `oneOf`, `if`)
+//! are compared one by one. If a question can't be decided, the answer is that there is a difference.
 //!
-//! No difference means, under [`CompatibilityPolicy::Strict`], that data stays valid, but for three verdicts that registries have
-//! documented and their users build on: a required property may be added, and a property become required, if it has a
-//! `default`; and a `oneOf` may get new branches as long as none of them takes all data of an old one.
+//! Under [`CompatibilityPolicy::Strict`], no difference means that all data stays valid, with three exceptions that registries document
+//! and users rely on: a required property may be added if it has a `default`, a property with a `default` may become required, and a
+//! `oneOf` may get new branches as long as no new branch accepts all data of an old one.
 
 mod arrays;
 mod combined;
@@ -30,31 +30,31 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    JsonSchema,
     node::{Subschema, SubschemaId, TypeSet},
-    uri::{token, tokens},
+    schema::JsonSchema,
+    uri::pointer_tokens,
 };
-use crate::{CompatibilityPolicy, Difference, MAX_DIFFERENCES};
+use crate::{CompatibilityPolicy, Difference, MAX_DIFFERENCES, pointer::escape_token};
 
 #[cfg(test)]
 pub use patterns::are_disjoint;
 
-/// Steps that any comparison may take; beyond, the schemas count as different.
+/// The number of steps that every comparison may take. With more, the schemas count as different.
 const MIN_STEPS: usize = 100_000;
-/// Further steps for each schema within the two.
-const STEPS_FOR_EACH: usize = 50;
-/// Most steps of the largest comparison, which are some seconds.
+/// The number of additional steps for each subschema.
+const STEPS_PER_SUBSCHEMA: usize = 50;
+/// The maximum number of steps. They take a few seconds.
 const MAX_STEPS: usize = 1_000_000;
-/// Deepest nesting of schemas that are compared, references followed.
+/// The maximum nesting depth, including references.
 const MAX_DEPTH: usize = 100;
 
-/// A conjunction of schemas of the writer: sorted, references followed.
+/// A conjunction of the writer's subschemas: sorted, with references resolved.
 type Conjunction = Rc<[SubschemaId]>;
 
-/// Some keywords of a schema of the reader, held against the writer.
+/// Compares a group of keywords of a reader's subschema with the writer.
 type KeywordCheck = fn(&mut JsonComparison, SubschemaId, &Subschema, &Conjunction) -> bool;
 
-/// See [`super::differences`].
+/// Returns the differences; see [`super::differences`].
 pub fn differences(reader: &JsonSchema, writer: &JsonSchema, policy: CompatibilityPolicy) -> Vec<Difference> {
     let mut comparison = JsonComparison::new(reader, writer, policy);
     let (reader_root, writer_root) = (0, reader.nodes.len());
@@ -63,36 +63,36 @@ pub fn differences(reader: &JsonSchema, writer: &JsonSchema, policy: Compatibili
 }
 
 struct JsonComparison {
-    /// Those of the reader, behind them those of the writer, behind them one for each of [`TypeSet::PARTS`].
+    /// The subschemas of the reader, then those of the writer, then one for each of [`TypeSet::PARTS`].
     nodes: Vec<Rc<Subschema>>,
     names: Vec<Arc<str>>,
-    /// The first of the schemas that stand for types alone.
+    /// The index of the first subschema that only restricts the type.
     types: SubschemaId,
     policy: CompatibilityPolicy,
-    found: Vec<Difference>,
-    told: HashSet<(&'static str, String)>,
-    /// Above zero: only whether there are differences is asked.
+    differences: Vec<Difference>,
+    reported_paths: HashSet<(&'static str, String)>,
+    /// Above zero, only the answer counts and no difference is reported.
     quiet: usize,
     steps: usize,
-    /// Most of them.
+    /// The maximum number of steps.
     limit: usize,
     exhausted: bool,
-    /// What is being asked; asking it again, as recursive schemas do, is answered with yes.
-    open: Vec<(SubschemaId, Conjunction)>,
-    /// The outermost question in `open` whose assumed answer was used.
+    /// The open questions. A recursive schema asks an open question again; the answer is assumed to be yes.
+    open_questions: Vec<(SubschemaId, Conjunction)>,
+    /// The outermost index in `open_questions` whose assumed answer was used.
     assumed: usize,
     answers: HashMap<(SubschemaId, Conjunction), bool>,
     strict_answers: HashMap<(SubschemaId, Conjunction), bool>,
-    reported: HashSet<(SubschemaId, Conjunction)>,
+    reported_pairs: HashSet<(SubschemaId, Conjunction)>,
     equal: HashMap<(SubschemaId, SubschemaId), bool>,
-    masks: HashMap<SubschemaId, TypeSet>,
-    /// See [`Self::finite`].
-    listed: HashMap<Conjunction, Option<Rc<[Value]>>>,
+    type_cache: HashMap<SubschemaId, TypeSet>,
+    /// See [`Self::finite_values`].
+    finite_cache: HashMap<Conjunction, Option<Rc<[Value]>>>,
     patterns: patterns::PatternCache,
-    /// Reasons are being gathered for the message of another difference.
-    explaining: bool,
-    /// Where the reader's text refers to another one, while that is looked at.
-    outside: Vec<String>,
+    /// Whether reasons for the message of another difference are collected.
+    collecting_reasons: bool,
+    /// The paths at which the reader's text refers to other texts, innermost first, while those are compared.
+    outer_references: Vec<String>,
 }
 
 impl JsonComparison {
@@ -104,10 +104,10 @@ impl JsonComparison {
             Rc::new(node)
         }));
         let types = nodes.len();
-        let limit = (MIN_STEPS + STEPS_FOR_EACH * types).min(MAX_STEPS);
-        let place = reader.nodes[0].place.clone();
+        let limit = (MIN_STEPS + STEPS_PER_SUBSCHEMA * types).min(MAX_STEPS);
+        let location = reader.nodes[0].location.clone();
         nodes.extend(TypeSet::PARTS.map(|part| {
-            let mut node = Subschema::anything(place.clone());
+            let mut node = Subschema::anything(location.clone());
             node.types = Some(part);
             node.shape = format!("only {}", part.title()).into();
             Rc::new(node)
@@ -117,35 +117,35 @@ impl JsonComparison {
             names: reader.names.clone(),
             types,
             policy,
-            found: Vec::new(),
-            told: HashSet::new(),
+            differences: Vec::new(),
+            reported_paths: HashSet::new(),
             quiet: 0,
             steps: 0,
             limit,
             exhausted: false,
-            open: Vec::new(),
+            open_questions: Vec::new(),
             assumed: usize::MAX,
             answers: HashMap::new(),
             strict_answers: HashMap::new(),
-            reported: HashSet::new(),
+            reported_pairs: HashSet::new(),
             equal: HashMap::new(),
-            masks: HashMap::new(),
-            listed: HashMap::new(),
+            type_cache: HashMap::new(),
+            finite_cache: HashMap::new(),
             patterns: patterns::PatternCache::default(),
-            explaining: false,
-            outside: Vec::new(),
+            collecting_reasons: false,
+            outer_references: Vec::new(),
         }
     }
 
     fn finish(mut self, text: &str) -> Vec<Difference> {
-        if self.found.len() > 1
+        if self.differences.len() > 1
             && let Ok(text) = serde_json::from_str(text)
         {
-            self.found.sort_by_cached_key(|difference| position(&text, &difference.path));
+            self.differences.sort_by_cached_key(|difference| position(&text, &difference.path));
         }
         if self.exhausted {
-            self.found.truncate(MAX_DIFFERENCES - 1);
-            self.found.push(Difference {
+            self.differences.truncate(MAX_DIFFERENCES - 1);
+            self.differences.push(Difference {
                 kind: "COMPARISON_TOO_COMPLEX",
                 path: "/".to_owned(),
                 message: format!(
@@ -156,7 +156,7 @@ impl JsonComparison {
                 detail: String::new(),
             });
         }
-        self.found
+        self.differences
     }
 
     fn node(&self, id: SubschemaId) -> Rc<Subschema> {
@@ -167,7 +167,7 @@ impl JsonComparison {
         self.policy == CompatibilityPolicy::Lenient
     }
 
-    /// Counts a step. False: there are none left.
+    /// Counts a step. Returns `false` if none is left.
     fn step(&mut self) -> bool {
         self.steps += 1;
         if self.steps > self.limit {
@@ -176,50 +176,49 @@ impl JsonComparison {
         !self.exhausted
     }
 
-    /// Asks without telling.
-    fn quietly<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
+    /// Runs a comparison without reporting differences.
+    fn without_reporting<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
         self.quiet += 1;
         let answer = ask(self);
         self.quiet -= 1;
         answer
     }
 
-    /// Whether `reader` takes all that `writer` lets through, without telling why not.
-    fn takes(&mut self, reader: SubschemaId, writer: &[SubschemaId]) -> bool {
-        self.quietly(|comparison| comparison.check(reader, writer))
+    /// Returns whether `reader` accepts all data of `writer`, without reporting differences.
+    fn accepts(&mut self, reader: SubschemaId, writer: &[SubschemaId]) -> bool {
+        self.without_reporting(|comparison| comparison.check(reader, writer))
     }
 
-    /// Asks in the strict policy, whatever the policy is: where a yes makes a difference, or lets one go unseen, it has to be
-    /// a sure one.
-    fn strictly<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
+    /// Runs a comparison with the strict policy. It is used where a wrong yes would hide or create a difference.
+    fn with_strict_policy<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
         let policy = std::mem::replace(&mut self.policy, CompatibilityPolicy::Strict);
         if policy == CompatibilityPolicy::Strict {
             return ask(self);
         }
-        // Answers and open questions of one policy are none of the other one.
+        // Answers and open questions are different for each policy.
         std::mem::swap(&mut self.answers, &mut self.strict_answers);
-        let (open, assumed) = (std::mem::take(&mut self.open), std::mem::replace(&mut self.assumed, usize::MAX));
-        let answer = self.quietly(ask);
-        (self.open, self.assumed) = (open, assumed);
+        let (open, assumed) = (std::mem::take(&mut self.open_questions), std::mem::replace(&mut self.assumed, usize::MAX));
+        let answer = self.without_reporting(ask);
+        (self.open_questions, self.assumed) = (open, assumed);
         std::mem::swap(&mut self.answers, &mut self.strict_answers);
         self.policy = policy;
         answer
     }
 
-    /// Whether `reader` takes all that `writer` lets through; tells why not unless asked quietly.
+    /// Returns whether `reader` accepts all data of `writer`, and reports the differences unless `quiet` is set.
     fn check(&mut self, reader: SubschemaId, writer: &[SubschemaId]) -> bool {
-        if !self.step() || self.found.len() >= MAX_DIFFERENCES {
+        if !self.step() || self.differences.len() >= MAX_DIFFERENCES {
             return false;
         }
         if self.nodes[reader].is_anything() {
             return true;
         }
-        let writer = self.flat(writer);
-        if writer.iter().any(|id| self.same(reader, *id)) {
+        let writer = self.flatten(writer);
+        if writer.iter().any(|id| self.is_same(reader, *id)) {
             return true;
         }
         let question = (reader, writer);
-        if let Some(at) = self.open.iter().position(|open| *open == question) {
+        if let Some(at) = self.open_questions.iter().position(|open| *open == question) {
             self.assumed = self.assumed.min(at);
             return true;
         }
@@ -227,24 +226,24 @@ impl JsonComparison {
             if let Some(answer) = self.answers.get(&question) {
                 return *answer;
             }
-        } else if !self.reported.insert(question.clone()) {
-            // Already told, where it was met first.
-            return self.takes(reader, &question.1);
+        } else if !self.reported_pairs.insert(question.clone()) {
+            // The pair was reported at its first occurrence.
+            return self.accepts(reader, &question.1);
         }
-        if self.open.len() >= MAX_DEPTH {
+        if self.open_questions.len() >= MAX_DEPTH {
             self.exhausted = true;
             return false;
         }
-        let level = self.open.len();
+        let level = self.open_questions.len();
         let outer = std::mem::replace(&mut self.assumed, usize::MAX);
-        self.open.push(question.clone());
+        self.open_questions.push(question.clone());
         let answer = self.is_empty(&question.1, 0) || self.decide(reader, &question.1);
-        self.open.pop();
+        self.open_questions.pop();
         let own = std::mem::replace(&mut self.assumed, outer);
         if own < level {
             self.assumed = self.assumed.min(own);
         }
-        // A yes that rests on an open question holds only as long as that one isn't answered.
+        // A yes that depends on an assumed answer is valid only while that question is open.
         if !self.exhausted && (!answer || own >= level) {
             self.answers.insert(question, answer);
         }
@@ -252,120 +251,125 @@ impl JsonComparison {
     }
 
     fn decide(&mut self, reader: SubschemaId, writer: &Conjunction) -> bool {
-        if let Some(values) = self.finite(writer)
+        if let Some(values) = self.finite_values(writer)
             && values.iter().all(|value| self.eval(reader, value, 0) == Some(true))
         {
             return true;
         }
         if self.quiet > 0 {
-            return self.direct(reader, writer) || self.by_parts(reader, writer);
+            return self.check_keywords(reader, writer) || self.check_branches(reader, writer);
         }
-        let Some(parts) = self.parts(reader, writer) else { return self.direct(reader, writer) };
-        if self.quietly(|comparison| comparison.decide(reader, writer)) {
+        let Some(parts) = self.open_branches(reader, writer) else { return self.check_keywords(reader, writer) };
+        if self.without_reporting(|comparison| comparison.decide(reader, writer)) {
             return true;
         }
         let node = self.node(reader);
-        let told = self.found.len();
-        let is_list = !node.values.is_empty() && self.finite(writer).is_some();
+        let count = self.differences.len();
+        let is_list = !node.values.is_empty() && self.finite_values(writer).is_some();
         if node.links.any_of.is_empty() && node.links.one_of.is_empty() && node.links.reference.is_none() && !is_list {
-            // What the types of all parts together say is told as one.
+            // The types of all branches are reported as one difference.
             let allowed = node.types.unwrap_or(TypeSet::ALL);
             self.check_types(reader, &node, writer);
             for part in parts {
-                let writer = self.flat_with(writer, &part);
-                if self.mask(&writer).has(allowed) && !self.takes(reader, &writer) {
-                    self.direct(reader, &writer);
+                let writer = self.flatten_with(writer, &part);
+                if self.possible_types(&writer).intersects(allowed) && !self.accepts(reader, &writer) {
+                    self.check_keywords(reader, &writer);
                 }
             }
         }
-        if self.found.len() == told {
-            self.direct(reader, writer);
+        if self.differences.len() == count {
+            self.check_keywords(reader, writer);
         }
         false
     }
 
-    /// Whether `reader` takes each of the writer's choices.
-    fn by_parts(&mut self, reader: SubschemaId, writer: &Conjunction) -> bool {
-        // In the lenient policy, branches are assigned to each other; one at a time would do without.
+    /// Returns whether `reader` accepts each open branch of the writer.
+    fn check_branches(&mut self, reader: SubschemaId, writer: &Conjunction) -> bool {
+        // The lenient policy assigns branches to each other. Comparing them one by one would need no assignment.
         let links = &self.nodes[reader].links;
         let is_made_of = links.reference.is_some() || [&links.all_of, &links.any_of, &links.one_of].iter().any(|parts| !parts.is_empty());
         if self.is_lenient() && is_made_of {
             return false;
         }
-        let Some(parts) = self.parts(reader, writer) else { return false };
+        let Some(parts) = self.open_branches(reader, writer) else { return false };
         parts.into_iter().all(|part| {
-            let writer = self.flat_with(writer, &part);
+            let writer = self.flatten_with(writer, &part);
             self.check(reader, &writer)
         })
     }
 
-    /// Holds each keyword of `reader` against the writer as it is, choices left open.
-    fn direct(&mut self, reader: SubschemaId, writer: &Conjunction) -> bool {
-        const STEPS: [KeywordCheck; 5] =
-            [JsonComparison::scalars, JsonComparison::objects, JsonComparison::arrays, JsonComparison::combined, JsonComparison::rest];
+    /// Compares each keyword of `reader` with the writer, with choices left open.
+    fn check_keywords(&mut self, reader: SubschemaId, writer: &Conjunction) -> bool {
+        const CHECKS: [KeywordCheck; 5] = [
+            JsonComparison::check_scalars,
+            JsonComparison::check_objects,
+            JsonComparison::check_arrays,
+            JsonComparison::check_combined,
+            JsonComparison::check_unevaluated,
+        ];
         let node = self.node(reader);
         if node.verdict == Some(false) {
-            self.tell("TYPE_CHANGED", reader, &[], String::new(), || {
-                "nothing is valid here any more (the schema is `false`), and the old schema allows data here; allow what it allowed"
+            self.report("TYPE_CHANGED", reader, &[], String::new(), || {
+                "no data is valid here any more (the schema is `false`), and the old schema allows data here; allow what it allowed"
                     .to_owned()
             });
             return false;
         }
         let Some(types) = self.check_types(reader, &node, writer) else { return false };
         let mut answer = types;
-        for step in STEPS {
+        for check in CHECKS {
             if !answer && self.quiet > 0 {
                 return false;
             }
-            answer &= step(self, reader, &node, writer);
+            answer &= check(self, reader, &node, writer);
         }
         answer
     }
 
-    /// What the keywords that concern the unevaluated say.
-    fn rest(&mut self, _: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+    /// Compares `unevaluatedProperties` and `unevaluatedItems`.
+    fn check_unevaluated(&mut self, _: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let Some(rest) = node.links.rest_at_most else { return true };
         let rest_node = self.node(rest);
-        self.objects(rest, &rest_node, writer) & self.arrays(rest, &rest_node, writer)
+        self.check_objects(rest, &rest_node, writer) & self.check_arrays(rest, &rest_node, writer)
     }
 
-    /// Tells a difference, once. Always false, for the answer.
-    fn tell(&mut self, kind: &'static str, at: SubschemaId, below: &[&str], detail: String, message: impl FnOnce() -> String) -> bool {
-        if self.quiet > 0 || self.exhausted || self.found.len() >= MAX_DIFFERENCES {
+    /// Reports a difference once. Returns `false`, the answer of the comparison.
+    fn report(&mut self, kind: &'static str, at: SubschemaId, below: &[&str], detail: String, message: impl FnOnce() -> String) -> bool {
+        if self.quiet > 0 || self.exhausted || self.differences.len() >= MAX_DIFFERENCES {
             return false;
         }
         let (path, note) = self.path(at, below);
-        if self.told.insert((kind, format!("{path}{note}"))) {
-            self.found.push(Difference { kind, path, message: format!("{}{note}", message()), detail });
+        if self.reported_paths.insert((kind, format!("{path}{note}"))) {
+            self.differences.push(Difference { kind, path, message: format!("{}{note}", message()), detail });
         }
         false
     }
 
-    /// A place in the reader's text, and what to add if it is in another one.
+    /// Returns a path in the reader's text, and a note for the message if the location is in a referenced text.
     fn path(&self, at: SubschemaId, below: &[&str]) -> (String, String) {
-        let place = &self.nodes[at].place;
-        let mut pointer = place.pointer.to_string();
+        let location = &self.nodes[at].location;
+        let mut pointer = location.pointer.to_string();
         for name in below {
             pointer.push('/');
-            pointer.push_str(&token(name));
+            pointer.push_str(&escape_token(name));
         }
         if pointer.is_empty() {
             pointer.push('/');
         }
-        match self.outside.first() {
-            Some(outside) if place.document > 0 => {
-                let name = self.names.get(place.document).map_or("", |name| name);
-                (outside.clone(), format!(" (in the reference `{name}`, at `{pointer}`)"))
+        match self.outer_references.first() {
+            Some(outer) if location.document > 0 => {
+                let name = self.names.get(location.document).map_or("", |name| name);
+                (outer.clone(), format!(" (in the reference `{name}`, at `{pointer}`)"))
             }
             _ => (pointer, String::new()),
         }
     }
 }
 
-/// Where a path leads to in a text, so that paths can be put in its order. What isn't there comes last within its parent.
+/// Returns the position of a path in a text, to sort paths in the order of the text. A missing member comes last in its parent.
 fn position(text: &Value, path: &str) -> Vec<usize> {
     let mut at = Some(text);
-    let tokens = tokens(if path == "/" { "" } else { path });
+    let tokens = pointer_tokens(if path == "/" { "" } else { path });
     tokens
         .map(|token| {
             let (index, next) = match at {

@@ -1,4 +1,4 @@
-//! Bounds of numbers.
+//! Compares the bounds of numbers.
 
 use std::cmp::Ordering;
 
@@ -7,24 +7,23 @@ use serde_json::Number;
 use super::{Conjunction, JsonComparison};
 use crate::json::{
     node::{Subschema, SubschemaId, TypeSet},
-    number::{compare, is_multiple, whole},
+    number::{as_integer, compare, is_multiple},
 };
 
-/// A bound, and whether the number itself is beyond it.
+/// A bound, and whether it is exclusive.
 type Bound = (Number, bool);
 
-/// A side of the range of numbers.
+/// The side of the range of numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BoundSide {
     Lower,
     Upper,
 }
 
-/// A keyword of a bound: how it is written, which side it is of, whether it is exclusive, what its differences are called,
-/// and what to tell of them.
+/// A keyword for a bound: its name, its side, whether it is exclusive, and the kinds of differences when it is added or becomes tighter.
 type BoundKeyword = (&'static str, BoundSide, bool, [&'static str; 2]);
 
-const KEYWORDS: [BoundKeyword; 4] = [
+const BOUND_KEYWORDS: [BoundKeyword; 4] = [
     ("minimum", BoundSide::Lower, false, ["MINIMUM_ADDED", "MINIMUM_INCREASED"]),
     ("maximum", BoundSide::Upper, false, ["MAXIMUM_ADDED", "MAXIMUM_DECREASED"]),
     ("exclusiveMinimum", BoundSide::Lower, true, ["MINIMUM_EXCLUSIVE_ADDED", "MINIMUM_EXCLUSIVE_INCREASED"]),
@@ -40,20 +39,20 @@ fn bound<'a>(node: &'a Subschema, keyword: &BoundKeyword) -> Option<&'a Number> 
     }
 }
 
-/// Whether all numbers within `old` are within `new`.
-fn implies(old: &Bound, new: &Bound, side: BoundSide, only_whole: bool) -> bool {
+/// Returns whether all numbers within `old` are within `new`.
+fn implies(old: &Bound, new: &Bound, side: BoundSide, only_integers: bool) -> bool {
     let order = compare(&old.0, &new.0);
     let tighter = if side == BoundSide::Lower { Ordering::Greater } else { Ordering::Less };
     if order == tighter || order == Ordering::Equal && (old.1 || !new.1) {
         return true;
     }
-    // Of whole numbers, above 4 is from 5 on.
+    // For integers, `> 4` and `>= 5` are the same.
     let step = |bound: &Bound| {
         let by = i128::from(bound.1) * if side == BoundSide::Lower { 1 } else { -1 };
-        whole(&bound.0).map(|bound| bound + by)
+        as_integer(&bound.0).map(|bound| bound + by)
     };
     match (step(old), step(new)) {
-        (Some(old), Some(new)) if only_whole => {
+        (Some(old), Some(new)) if only_integers => {
             if side == BoundSide::Lower {
                 old >= new
             } else {
@@ -66,20 +65,20 @@ fn implies(old: &Bound, new: &Bound, side: BoundSide, only_whole: bool) -> bool 
 
 impl JsonComparison {
     fn bounds(&self, writer: &[SubschemaId], side: BoundSide) -> Vec<Bound> {
-        let keywords: Vec<&BoundKeyword> = KEYWORDS.iter().filter(|keyword| keyword.1 == side).collect();
+        let keywords: Vec<&BoundKeyword> = BOUND_KEYWORDS.iter().filter(|keyword| keyword.1 == side).collect();
         let bounds = writer.iter().flat_map(|id| keywords.iter().map(|keyword| (bound(&self.nodes[*id], keyword).cloned(), keyword.2)));
         bounds.filter_map(|(number, exclusive)| Some((number?, exclusive))).collect()
     }
 
-    /// Whether no number is within the bounds.
+    /// Returns whether no number is within the bounds.
     pub(super) fn has_no_numbers(&self, writer: &[SubschemaId], types: TypeSet) -> bool {
         let (lower, upper) = (self.bounds(writer, BoundSide::Lower), self.bounds(writer, BoundSide::Upper));
-        let only_whole = !types.has(TypeSet::FRACTION);
+        let only_integers = !types.intersects(TypeSet::FRACTION);
         lower.iter().any(|lower| {
             upper.iter().any(|upper| match compare(&lower.0, &upper.0) {
                 Ordering::Greater => true,
                 Ordering::Equal => lower.1 || upper.1,
-                Ordering::Less if only_whole => match (whole(&lower.0), whole(&upper.0)) {
+                Ordering::Less if only_integers => match (as_integer(&lower.0), as_integer(&upper.0)) {
                     (Some(low), Some(high)) => low + i128::from(lower.1) > high - i128::from(upper.1),
                     _ => false,
                 },
@@ -88,43 +87,43 @@ impl JsonComparison {
         })
     }
 
-    /// `minimum`, `maximum`, `exclusive…` and `multipleOf`, Validation section 6.2.
-    pub(super) fn numbers(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction, types: TypeSet) -> bool {
-        let only_whole = !types.has(TypeSet::FRACTION);
+    /// Compares `minimum`, `maximum`, `exclusive…` and `multipleOf`, Validation section 6.2.
+    pub(super) fn check_numbers(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction, types: TypeSet) -> bool {
+        let only_integers = !types.intersects(TypeSet::FRACTION);
         let mut answer = true;
-        for keyword in &KEYWORDS {
+        for keyword in &BOUND_KEYWORDS {
             let (name, side, exclusive, kinds) = *keyword;
             let Some(new) = bound(node, keyword) else { continue };
             let old = self.bounds(writer, side);
-            if old.iter().any(|old| implies(old, &(new.clone(), exclusive), side, only_whole)) {
+            if old.iter().any(|old| implies(old, &(new.clone(), exclusive), side, only_integers)) {
                 continue;
             }
             let before =
                 writer.iter().filter_map(|id| bound(&self.nodes[*id], keyword)).max_by(|left, right| compare(left, right)).cloned();
             let kind = kinds[usize::from(before.is_some())];
-            answer = self.tell(kind, reader, &[name], new.to_string(), || match before {
+            answer = self.report(kind, reader, &[name], new.to_string(), || match before {
                 Some(before) => {
                     format!("`{name}` goes from {before} to {new}, so numbers between are no longer valid; go no further than {before}")
                 }
-                None => format!(
-                    "`{name}` is {new}, and the old schema has no such bound; numbers beyond it are no longer valid, so leave it out"
-                ),
+                None => {
+                    format!("`{name}` is {new}, and the old schema has no such bound; numbers beyond it are no longer valid, so remove it")
+                }
             });
         }
         let Some(step) = &node.multiple_of else { return answer };
         let olds: Vec<Number> = writer.iter().filter_map(|id| self.nodes[*id].multiple_of.clone()).collect();
-        let one = only_whole.then(|| Number::from(1));
+        let one = only_integers.then(|| Number::from(1));
         if olds.iter().chain(&one).any(|old| compare(old, step) == Ordering::Equal || is_multiple(old, step) == Some(true)) {
             return answer;
         }
         let (kind, message) = match olds.first() {
-            None => ("MULTIPLE_OF_ADDED", format!("`multipleOf` is {step}, and the old schema has none; leave it out")),
+            None => ("MULTIPLE_OF_ADDED", format!("`multipleOf` is {step}, and the old schema has none; remove it")),
             Some(old) if is_multiple(step, old) == Some(true) => (
                 "MULTIPLE_OF_EXPANDED",
                 format!("`multipleOf` goes from {old} to {step}, so other multiples of {old} are no longer valid; keep {old}"),
             ),
             Some(old) => ("MULTIPLE_OF_CHANGED", format!("`multipleOf` goes from {old} to {step}, which doesn't divide it; keep {old}")),
         };
-        self.tell(kind, reader, &["multipleOf"], step.to_string(), || message)
+        self.report(kind, reader, &["multipleOf"], step.to_string(), || message)
     }
 }

@@ -1,7 +1,7 @@
-//! Content models of objects.
+//! Compares the content models of objects.
 //!
-//! A content model is *open* if objects may have properties that it doesn't name, *closed* if they mayn't, and *partially
-//! open* if such properties have to be as `patternProperties` or a schema of `additionalProperties` say.
+//! A content model is *open* if objects may have properties that it doesn't name, *closed* if they may not, and *partially open* if such
+//! properties have to match `patternProperties` or a schema in `additionalProperties`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -9,9 +9,9 @@ use super::{Conjunction, JsonComparison, patterns::are_disjoint};
 use crate::json::node::{Subschema, SubschemaId, TypeSet};
 
 impl JsonComparison {
-    /// What concerns objects, Validation section 6.5 and Core section 10.3.2.
-    pub(super) fn objects(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
-        if !self.mask(writer).and(node.types.unwrap_or(TypeSet::ALL)).has(TypeSet::OBJECT) {
+    /// Compares the keywords of objects, Validation section 6.5 and Core section 10.3.2.
+    pub(super) fn check_objects(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+        if !self.possible_types(writer).and(node.types.unwrap_or(TypeSet::ALL)).intersects(TypeSet::OBJECT) {
             return true;
         }
         let most = writer.iter().filter_map(|id| self.nodes[*id].max_properties).min();
@@ -20,9 +20,9 @@ impl JsonComparison {
         let mut answer =
             self.at_most(reader, "maxProperties", node.max_properties, most, ["MAX_PROPERTIES_ADDED", "MAX_PROPERTIES_DECREASED"]);
         answer &= self.at_least(reader, "minProperties", node.min_properties, least, ["MIN_PROPERTIES_ADDED", "MIN_PROPERTIES_INCREASED"]);
-        answer &= self.required(reader, node, writer);
-        answer &= self.dependencies(reader, node, writer);
-        answer &= self.property_names(node, writer);
+        answer &= self.check_required(reader, node, writer);
+        answer &= self.check_dependencies(reader, node, writer);
+        answer &= self.check_property_names(node, writer);
         if !answer && self.quiet > 0 {
             return false;
         }
@@ -37,17 +37,17 @@ impl JsonComparison {
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(Arc::clone(name)));
         for name in names {
-            answer &= self.property(reader, node, writer, &name);
+            answer &= self.check_property(reader, node, writer, &name);
             if !answer && self.quiet > 0 {
                 return false;
             }
         }
-        answer & self.added_patterns(node, writer) & self.additional(node, writer)
+        answer & self.check_pattern_properties(node, writer) & self.check_additional(node, writer)
     }
 
-    /// A property that one of the schemas names.
-    fn property(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction, name: &str) -> bool {
-        let (old, was_named) = self.of_property(writer, name);
+    /// Compares a property that the reader or the writer names.
+    fn check_property(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction, name: &str) -> bool {
+        let (old, was_named) = self.property_schemas(writer, name);
         if !old.is_empty() && self.never_has(writer, name) {
             return true;
         }
@@ -55,7 +55,7 @@ impl JsonComparison {
         let mut matched = false;
         if let Some(new) = node.links.properties.get(name) {
             matched = true;
-            answer &= if was_named { self.check(*new, &old) } else { self.added(*new, &old, name) };
+            answer &= if was_named { self.check(*new, &old) } else { self.check_added_property(*new, &old, name) };
         }
         for (pattern, new) in &node.links.patterns {
             if self.patterns.matches(pattern, name) {
@@ -63,61 +63,68 @@ impl JsonComparison {
                 answer &= if node.links.properties.contains_key(name) && was_named {
                     self.check(*new, &old)
                 } else {
-                    self.removed(reader, *new, &old, name, writer)
+                    self.check_removed_property(reader, *new, &old, name, writer)
                 };
             }
         }
         match node.links.additional {
-            Some(rest) if !matched => answer & self.removed(reader, rest, &old, name, writer),
+            Some(rest) if !matched => answer & self.check_removed_property(reader, rest, &old, name, writer),
             _ => answer,
         }
     }
 
-    /// A property that only the reader names.
-    fn added(&mut self, new: SubschemaId, old: &[SubschemaId], name: &str) -> bool {
-        if self.takes(new, old) || self.is_lenient() {
+    /// Compares a property that only the reader names.
+    fn check_added_property(&mut self, new: SubschemaId, old: &[SubschemaId], name: &str) -> bool {
+        if self.accepts(new, old) || self.is_lenient() {
             return true;
         }
         if old.is_empty() {
-            return self.tell("PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL", new, &[], name.to_owned(), || {
+            return self.report("PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL", new, &[], name.to_owned(), || {
                 format!(
-                    "the property `{name}` is new, and the old schema is open: data written with it may already carry a property `{name}` of any type; \
-                     close the content model with `additionalProperties: false` in a version before, let `{name}` take anything (`{{}}`), or set the compatibility policy to LENIENT"
+                    "the property `{name}` is new, and the old schema is open: data written with it may already have a property `{name}` of any type; \
+                     close the content model with `additionalProperties: false` in a version before, let `{name}` accept anything (`{{}}`), or set the compatibility policy to LENIENT"
                 )
             });
         }
-        self.tell("PROPERTY_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL", new, &[], name.to_owned(), || {
+        self.report("PROPERTY_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL", new, &[], name.to_owned(), || {
             format!(
-                "the property `{name}` is new, and what the old schema says of properties that it doesn't name lets `{name}` be something else; \
-                 let it take what `patternProperties` and `additionalProperties` of the old schema allow, or set the compatibility policy to LENIENT"
+                "the property `{name}` is new, and the old schema's rule for unnamed properties allows other values; \
+                 accept what `patternProperties` and `additionalProperties` of the old schema allow, or set the compatibility policy to LENIENT"
             )
         })
     }
 
-    /// A property that only the writer names, held against what the reader says of those that it doesn't.
-    fn removed(&mut self, reader: SubschemaId, rest: SubschemaId, old: &[SubschemaId], name: &str, writer: &Conjunction) -> bool {
-        if self.takes(rest, old) || self.is_lenient() && !self.is_required(writer, name) {
+    /// Compares a property that only the writer names with the reader's rule for unnamed properties.
+    fn check_removed_property(
+        &mut self,
+        reader: SubschemaId,
+        rest: SubschemaId,
+        old: &[SubschemaId],
+        name: &str,
+        writer: &Conjunction,
+    ) -> bool {
+        if self.accepts(rest, old) || self.is_lenient() && !self.is_required(writer, name) {
             return true;
         }
         let lenient = if self.is_required(writer, name) { "" } else { ", or set the compatibility policy to LENIENT" };
         if self.nodes[rest].verdict == Some(false) {
-            return self.tell("PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL", reader, &["properties", name], name.to_owned(), || {
+            return self.report("PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL", reader, &["properties", name], name.to_owned(), || {
                 format!(
-                    "the property `{name}` is gone, and the new schema is closed, so data that has it is no longer valid; \
-                     keep it, open the content model by taking out `additionalProperties: false`{lenient}"
+                    "the property `{name}` is removed, and the new schema is closed, so data that has it is no longer valid; \
+                     keep it, open the content model by removing `additionalProperties: false`{lenient}"
                 )
             });
         }
-        self.tell("PROPERTY_REMOVED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL", reader, &["properties", name], name.to_owned(), || {
+        self.report("PROPERTY_REMOVED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL", reader, &["properties", name], name.to_owned(), || {
             format!(
-                "the property `{name}` is gone, and what the new schema says of properties that it doesn't name doesn't take all that `{name}` was; \
+                "the property `{name}` is removed, and the new schema's rule for unnamed properties doesn't accept everything that `{name}` accepted; \
                  keep it, or widen `patternProperties` or `additionalProperties`{lenient}"
             )
         })
     }
 
-    /// `patternProperties`, as far as they concern names that nobody names.
-    fn added_patterns(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
+    /// Compares `patternProperties` for names that neither schema lists.
+    fn check_pattern_properties(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         for (pattern, new) in &node.links.patterns {
             let old: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.patterns.get(pattern).copied()).collect();
@@ -128,35 +135,35 @@ impl JsonComparison {
             for (_, region) in
                 self.regions(writer).into_iter().filter(|(old, _)| !old.as_ref().is_some_and(|old| are_disjoint(old, pattern)))
             {
-                if self.takes(*new, &region) {
+                if self.accepts(*new, &region) {
                     continue;
                 }
-                answer = self.tell("ADDITIONAL_PROPERTIES_NARROWED", *new, &[], pattern.to_string(), || {
-                    format!("properties whose names match `{pattern}` have to be as a schema says now, and the old schema lets them be something else; leave the pattern out, or let it take anything")
+                answer = self.report("ADDITIONAL_PROPERTIES_NARROWED", *new, &[], pattern.to_string(), || {
+                    format!("properties whose names match `{pattern}` now have to match a schema, and the old schema allows other values; remove the pattern, or let it accept anything")
                 });
             }
         }
         answer
     }
 
-    /// `additionalProperties`, as far as it concerns names that nobody names.
-    fn additional(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
+    /// Compares `additionalProperties` for names that neither schema lists.
+    fn check_additional(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
         let Some(rest) = node.links.additional else { return true };
         for (pattern, region) in self.regions(writer) {
-            // What matches the same pattern in the new schema isn't additional there.
-            if pattern.as_ref().is_some_and(|pattern| node.links.patterns.contains_key(pattern)) || self.takes(rest, &region) {
+            // In the new schema, properties that match the same pattern are not additional.
+            if pattern.as_ref().is_some_and(|pattern| node.links.patterns.contains_key(pattern)) || self.accepts(rest, &region) {
                 continue;
             }
-            let of = pattern
+            let subject = pattern
                 .map_or_else(|| "properties that aren't named".to_owned(), |pattern| format!("properties whose names match `{pattern}`"));
             if self.nodes[rest].verdict == Some(false) {
-                return self.tell("ADDITIONAL_PROPERTIES_REMOVED", rest, &[], String::new(), || {
-                    format!("the content model is closed now, and the old schema allows {of}, so data may carry some; leave it open, or start with a closed one under a new subject")
+                return self.report("ADDITIONAL_PROPERTIES_REMOVED", rest, &[], String::new(), || {
+                    format!("the content model is closed now, and the old schema allows {subject}, so data may have some; leave it open, or start with a closed one under a new subject")
                 });
             }
             if region.is_empty() {
-                return self.tell("ADDITIONAL_PROPERTIES_NARROWED", rest, &[], String::new(), || {
-                    format!("{of} have to be as a schema says now, and the old schema lets them be anything; leave the content model open")
+                return self.report("ADDITIONAL_PROPERTIES_NARROWED", rest, &[], String::new(), || {
+                    format!("{subject} now have to match a schema, and the old schema allows anything; leave the content model open")
                 });
             }
             return self.check(rest, &region);
@@ -164,8 +171,8 @@ impl JsonComparison {
         true
     }
 
-    /// Kinds of names that nobody names, and what the writer says of their values: those that match one of its patterns, and
-    /// those that match none.
+    /// Returns groups of unlisted names with the writer's schemas for their values: one group for each of its patterns, and one for names
+    /// that match no pattern.
     fn regions(&mut self, writer: &Conjunction) -> Vec<(Option<Arc<str>>, Vec<SubschemaId>)> {
         let mut regions = Vec::new();
         for id in writer.iter() {
@@ -178,33 +185,33 @@ impl JsonComparison {
         }
         regions.push((None, writer.iter().filter_map(|id| self.nodes[*id].links.additional).collect()));
         regions.retain(|(_, region)| {
-            let region = self.flat(region);
+            let region = self.flatten(region);
             region.is_empty() || !self.is_empty(&region, 0)
         });
         regions
     }
 
-    /// `propertyNames`, Core section 10.3.2.4.
-    fn property_names(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
+    /// Compares `propertyNames`, Core section 10.3.2.4.
+    fn check_property_names(&mut self, node: &Subschema, writer: &Conjunction) -> bool {
         let Some(new) = node.links.property_names else { return true };
         let mut olds: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.property_names).collect();
         let had = !olds.is_empty();
         if let Some(text) = TypeSet::PARTS.iter().position(|part| *part == TypeSet::STRING) {
             olds.push(self.types + text);
         }
-        if self.takes(new, &olds) || self.names_fit(new, writer) {
+        if self.accepts(new, &olds) || self.names_are_valid(new, writer) {
             return true;
         }
         if had {
             return self.check(new, &olds);
         }
-        self.tell("SCHEMA_ADDED", new, &[], String::new(), || {
-            "`propertyNames` is added, and data written with the old schema may have properties of other names; leave it out".to_owned()
+        self.report("SCHEMA_ADDED", new, &[], String::new(), || {
+            "`propertyNames` is added, and data written with the old schema may have properties with other names; remove it".to_owned()
         })
     }
 
-    /// Whether the writer is closed and all its names are valid.
-    fn names_fit(&mut self, new: SubschemaId, writer: &Conjunction) -> bool {
+    /// Returns whether the writer is closed and all its property names are valid.
+    fn names_are_valid(&mut self, new: SubschemaId, writer: &Conjunction) -> bool {
         for id in writer.iter() {
             let node = self.node(*id);
             let closed =

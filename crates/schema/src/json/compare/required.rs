@@ -1,30 +1,30 @@
-//! What objects have to have.
+//! Compares required properties and dependencies between properties.
 
 use super::{Conjunction, JsonComparison};
 use crate::json::node::{Subschema, SubschemaId};
 
 impl JsonComparison {
-    /// `required`, Validation section 6.5.3.
-    pub(super) fn required(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+    /// Compares `required`, Validation section 6.5.3.
+    pub(super) fn check_required(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         for (index, name) in node.required.iter().enumerate() {
             if self.is_required(writer, name) {
                 continue;
             }
             let schema = node.links.properties.get(name.as_str()).copied();
-            // Readers fill it in.
+            // Readers use the default.
             if schema.is_some_and(|schema| self.has_default(schema)) {
                 continue;
             }
-            let (old, named) = self.of_property(writer, name);
+            let (old, named) = self.property_schemas(writer, name);
             let detail = name.clone();
             answer = if !named && !old.is_empty() && schema.is_some() {
-                self.tell("REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL", reader, &["properties", name], detail, || {
+                self.report("REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL", reader, &["properties", name], detail, || {
                     format!("the property `{name}` is new and required, and data written with the old schema doesn't have it; make it optional, or give it a `default`")
                 })
             } else {
-                self.tell("REQUIRED_ATTRIBUTE_ADDED", reader, &["required", &index.to_string()], detail, || {
-                    format!("the property `{name}` becomes required, and data written with the old schema may lack it; leave it out of `required`, or give it a `default` in `properties`")
+                self.report("REQUIRED_ATTRIBUTE_ADDED", reader, &["required", &index.to_string()], detail, || {
+                    format!("the property `{name}` becomes required, and data written with the old schema may not have it; remove it from `required`, or give it a `default` in `properties`")
                 })
             };
         }
@@ -36,8 +36,8 @@ impl JsonComparison {
         node.has_default || node.links.reference.is_some_and(|target| self.nodes[target].has_default)
     }
 
-    /// `dependentRequired`, `dependentSchemas` and `dependencies`, Validation section 6.5.4 and Core section 10.2.2.4.
-    pub(super) fn dependencies(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+    /// Compares `dependentRequired`, `dependentSchemas` and `dependencies`, Validation section 6.5.4 and Core section 10.2.2.4.
+    pub(super) fn check_dependencies(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         for (name, needed) in node.dependent_required.iter() {
             if self.never_has(writer, name) {
@@ -53,19 +53,19 @@ impl JsonComparison {
             let kind = if olds.is_empty() { "DEPENDENCY_ARRAY_ADDED" } else { "DEPENDENCY_ARRAY_EXTENDED" };
             let keyword = if node.shape.contains("dependentRequired") { "dependentRequired" } else { "dependencies" };
             let list = new.join("`, `");
-            answer = self.tell(kind, reader, &[keyword, name], new.join(","), || {
-                format!("with `{name}`, data now has to have `{list}`, and data written with the old schema may lack that; leave the dependency out")
+            answer = self.report(kind, reader, &[keyword, name], new.join(","), || {
+                format!("with `{name}`, data now has to have `{list}`, and data written with the old schema may not have it; remove the dependency")
             });
         }
         for (name, schema) in &node.links.dependent {
             let olds: Vec<SubschemaId> = writer.iter().filter_map(|id| self.nodes[*id].links.dependent.get(name).copied()).collect();
-            let with = self.flat_with(writer, &olds);
-            if self.never_has(writer, name) || self.takes(*schema, &with) {
+            let with = self.flatten_with(writer, &olds);
+            if self.never_has(writer, name) || self.accepts(*schema, &with) {
                 continue;
             }
             answer = if olds.is_empty() {
-                self.tell("DEPENDENCY_SCHEMA_ADDED", *schema, &[], name.to_string(), || {
-                    format!("with `{name}`, data now has to be as another schema says, which data written with the old schema needn't be; leave the dependency out")
+                self.report("DEPENDENCY_SCHEMA_ADDED", *schema, &[], name.to_string(), || {
+                    format!("with `{name}`, data now has to match another schema, and data written with the old schema may not; remove the dependency")
                 })
             } else {
                 self.check(*schema, &with)
@@ -74,13 +74,13 @@ impl JsonComparison {
         answer
     }
 
-    /// Whether no object has the property.
+    /// Returns whether no valid object has a property.
     pub(super) fn never_has(&mut self, writer: &Conjunction, name: &str) -> bool {
-        let (schemas, _) = self.of_property(writer, name);
+        let (schemas, _) = self.property_schemas(writer, name);
         if schemas.is_empty() {
             return false;
         }
-        let schemas = self.flat(&schemas);
+        let schemas = self.flatten(&schemas);
         self.is_empty(&schemas, 0)
     }
 }

@@ -1,4 +1,4 @@
-//! Schemas that say the same in the same words.
+//! Finds schemas that are equal word for word.
 
 use std::collections::HashSet;
 
@@ -6,10 +6,10 @@ use super::JsonComparison;
 use crate::json::node::SubschemaId;
 
 impl JsonComparison {
-    /// Whether two schemas assert the same with the same keywords, wherever what they refer to stands. Annotations, such as
-    /// `title`, don't count.
-    pub(super) fn same(&mut self, left: SubschemaId, right: SubschemaId) -> bool {
-        let pair = (self.target(left), self.target(right));
+    /// Returns whether two schemas have the same assertions with the same keywords, wherever their references are defined. Annotations such
+    /// as `title` don't count.
+    pub(super) fn is_same(&mut self, left: SubschemaId, right: SubschemaId) -> bool {
+        let pair = (self.follow_references(left), self.follow_references(right));
         if let Some(answer) = self.equal.get(&pair) {
             return *answer;
         }
@@ -19,7 +19,7 @@ impl JsonComparison {
             if left == right || self.equal.get(&(left, right)) == Some(&true) {
                 continue;
             }
-            let Some(pairs) = self.halves(left, right).filter(|_| self.step()) else {
+            let Some(pairs) = self.pair_links(left, right).filter(|_| self.step()) else {
                 self.equal.insert((left, right), false);
                 self.equal.insert(pair, false);
                 return false;
@@ -30,15 +30,15 @@ impl JsonComparison {
         true
     }
 
-    /// The schemas within two schemas, side by side; `None` if they differ themselves.
-    fn halves(&self, left: SubschemaId, right: SubschemaId) -> Option<Vec<(SubschemaId, SubschemaId)>> {
+    /// Returns the pairs of linked subschemas, or `None` if the assertions or the links differ.
+    fn pair_links(&self, left: SubschemaId, right: SubschemaId) -> Option<Vec<(SubschemaId, SubschemaId)>> {
         let (left, right) = (&self.nodes[left], &self.nodes[right]);
         if left.shape != right.shape || left.verdict == Some(false) && right.verdict != Some(false) {
             return None;
         }
         let all = |links: &crate::json::node::SubschemaLinks| {
             let mut all = Vec::new();
-            links.each(|keyword, name, id| all.push((format!("{keyword}/{name}"), self.target(id))));
+            links.visit(|keyword, name, id| all.push((format!("{keyword}/{name}"), self.follow_references(id))));
             all.sort();
             all
         };
@@ -47,15 +47,15 @@ impl JsonComparison {
         same.then(|| left.into_iter().zip(right).map(|(left, right)| (left.1, right.1)).collect())
     }
 
-    /// What a schema that only refers refers to.
-    fn target(&self, id: SubschemaId) -> SubschemaId {
+    /// Follows references of schemas that have no other keyword.
+    fn follow_references(&self, id: SubschemaId) -> SubschemaId {
         const MAX_REFERENCES: usize = 64;
         let mut target = id;
         for _ in 0..MAX_REFERENCES {
             let node = &self.nodes[target];
             let Some(reference) = node.links.reference.filter(|_| node.shape.is_empty()) else { return target };
             let mut links = 0;
-            node.links.each(|_, _, _| links += 1);
+            node.links.visit(|_, _, _| links += 1);
             if links > 1 {
                 return target;
             }

@@ -1,14 +1,19 @@
-//! Types, listed values, and what texts and numbers have to be like.
+//! Compares types, listed values, and the constraints of strings.
 
 use std::sync::Arc;
 
 use super::{Conjunction, JsonComparison};
-use crate::json::node::{Subschema, SubschemaId, TypeSet, ValueList, text};
+use crate::{
+    json::node::{Subschema, SubschemaId, TypeSet, ValueList, normalized_text},
+    text::{list_some, shorten},
+};
 
-/// Longest list of values in a message.
+/// The maximum number of values in a message.
 const MAX_LISTED: usize = 5;
+/// The maximum length of a value in a message, in characters.
+const MAX_VALUE: usize = 60;
 
-/// Formats that JSON Schema defines, Validation section 7.3. Others are known to nobody, so they assert nothing.
+/// Formats that JSON Schema defines, Validation section 7.3. Unknown formats assert nothing.
 const FORMATS: [&str; 19] = [
     "date-time",
     "date",
@@ -31,7 +36,7 @@ const FORMATS: [&str; 19] = [
     "regex",
 ];
 
-/// Formats, and those that take all of theirs.
+/// Formats, and the formats that accept all their values.
 const WIDER_FORMATS: [(&str, &[&str]); 5] = [
     ("email", &["idn-email"]),
     ("hostname", &["idn-hostname"]),
@@ -41,22 +46,22 @@ const WIDER_FORMATS: [(&str, &[&str]); 5] = [
 ];
 
 impl JsonComparison {
-    /// `type`, Validation section 6.1.1. `None`: nothing else is worth looking at.
+    /// Compares `type`, Validation section 6.1.1. `None` means that nothing else has to be compared.
     pub(super) fn check_types(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> Option<bool> {
         let Some(new) = node.types else { return Some(true) };
-        let old = self.mask(writer);
+        let old = self.possible_types(writer);
         if old.is_within(new) {
             return Some(true);
         }
         let (lost, kept) = (old.without(new), old.and(new));
         if kept.is_empty() {
-            self.tell("TYPE_CHANGED", reader, &["type"], new.title(), || {
+            self.report("TYPE_CHANGED", reader, &["type"], new.title(), || {
                 format!("the type changes from {} to {}; keep it, or list both in `type`", old.title(), new.title())
             });
             return None;
         }
         let said = writer.iter().any(|id| !self.nodes[*id].is_anything());
-        self.tell("TYPE_NARROWED", reader, &["type"], lost.title(), || {
+        self.report("TYPE_NARROWED", reader, &["type"], lost.title(), || {
             if lost == TypeSet::FRACTION {
                 return "numbers that aren't whole are no longer valid, and the old schema allows them; keep `number`".to_owned();
             }
@@ -65,27 +70,27 @@ impl JsonComparison {
         said.then_some(false)
     }
 
-    /// What concerns single values.
-    pub(super) fn scalars(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
-        let mut types = self.mask(writer);
+    /// Compares the keywords for values that are not containers.
+    pub(super) fn check_scalars(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+        let mut types = self.possible_types(writer);
         types = types.and(node.types.unwrap_or(TypeSet::ALL));
-        let mut answer = self.values(reader, node, writer);
-        if types.has(TypeSet::NUMBER) {
-            answer &= self.numbers(reader, node, writer, types);
+        let mut answer = self.check_values(reader, node, writer);
+        if types.intersects(TypeSet::NUMBER) {
+            answer &= self.check_numbers(reader, node, writer, types);
         }
-        if types.has(TypeSet::STRING) {
-            answer &= self.texts(reader, node, writer);
+        if types.intersects(TypeSet::STRING) {
+            answer &= self.check_strings(reader, node, writer);
         }
         answer
     }
 
-    /// `enum` and `const`, Validation sections 6.1.2 and 6.1.3.
-    fn values(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+    /// Compares `enum` and `const`, Validation sections 6.1.2 and 6.1.3.
+    fn check_values(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let mut answer = true;
         for new in &node.values {
-            let old = self.finite(writer);
+            let old = self.finite_values(writer);
             let lost: Vec<String> = match &old {
-                Some(old) => old.iter().filter(|value| !new.has(value)).map(text).collect(),
+                Some(old) => old.iter().filter(|value| !new.contains(value)).map(normalized_text).collect(),
                 None => Vec::new(),
             };
             if old.is_some() && lost.is_empty() {
@@ -93,23 +98,24 @@ impl JsonComparison {
             }
             let had = writer.iter().any(|id| !self.nodes[*id].values.is_empty());
             let known = old.as_deref().map(ValueList::new);
-            let added = known.is_some_and(|known| new.values.iter().any(|value| !known.has(value)));
+            let added = known.is_some_and(|known| new.values.iter().any(|value| !known.contains(value)));
             let kind = if had && added { "ENUM_ARRAY_CHANGED" } else { "ENUM_ARRAY_NARROWED" };
             let keyword = if new.values.len() == 1 && node.values.len() > 1 || !node.shape.contains("enum") { "const" } else { "enum" };
-            let listed = listed(&lost);
-            answer = self.tell(kind, reader, &[keyword], lost.join(","), || {
+            let short: Vec<String> = lost.iter().map(|value| shorten(value, MAX_VALUE)).collect();
+            let list = list_some(&short, MAX_LISTED);
+            answer = self.report(kind, reader, &[keyword], lost.join(","), || {
                 if lost.is_empty() {
-                    format!("`{keyword}` is added, so only some of the values of the old schema are valid; leave it out")
+                    format!("`{keyword}` is added, so only some of the values of the old schema are valid; remove it")
                 } else {
-                    format!("`{keyword}` no longer has {listed}, which data written with the old schema may hold; keep what it listed")
+                    format!("`{keyword}` no longer has {list}, which data written with the old schema may hold; keep what it listed")
                 }
             });
         }
         answer
     }
 
-    /// `minLength`, `maxLength`, `pattern` and `format`, Validation sections 6.3 and 7.
-    fn texts(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
+    /// Compares `minLength`, `maxLength`, `pattern` and `format`, Validation sections 6.3 and 7.
+    fn check_strings(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
         let longest = writer.iter().filter_map(|id| self.nodes[*id].max_length).min();
         let shortest = writer.iter().map(|id| self.nodes[*id].min_length).max().unwrap_or(0);
         let mut answer = self.at_most(reader, "maxLength", node.max_length, longest, ["MAX_LENGTH_ADDED", "MAX_LENGTH_DECREASED"]);
@@ -118,12 +124,12 @@ impl JsonComparison {
             let olds: Vec<Arc<str>> = writer.iter().filter_map(|id| self.nodes[*id].pattern.clone()).collect();
             if !olds.iter().any(|old| &**old == pattern) {
                 let kind = if olds.is_empty() { "PATTERN_ADDED" } else { "PATTERN_CHANGED" };
-                answer = self.tell(kind, reader, &["pattern"], pattern.to_owned(), || match olds.first() {
+                answer = self.report(kind, reader, &["pattern"], pattern.to_owned(), || match olds.first() {
                     Some(old) => format!(
-                        "`pattern` goes from `{old}` to `{pattern}`; whether it matches all that the old one did isn't decided, so keep it"
+                        "`pattern` goes from `{old}` to `{pattern}`; it can't be decided whether it matches everything that the old pattern matched, so keep it"
                     ),
                     None => format!(
-                        "`pattern` is `{pattern}`, and the old schema has none; texts that don't match are no longer valid, so leave it out"
+                        "`pattern` is `{pattern}`, and the old schema has none; strings that don't match are no longer valid, so remove it"
                     ),
                 });
             }
@@ -133,10 +139,10 @@ impl JsonComparison {
             let fits = |old: &str| old == format || WIDER_FORMATS.iter().any(|(narrow, wide)| *narrow == old && wide.contains(&format));
             if !olds.iter().any(|old| fits(old)) {
                 let kind = if olds.is_empty() { "FORMAT_ADDED" } else { "FORMAT_CHANGED" };
-                answer = self.tell(kind, reader, &["format"], format.to_owned(), || match olds.first() {
+                answer = self.report(kind, reader, &["format"], format.to_owned(), || match olds.first() {
                     Some(old) => format!("`format` goes from `{old}` to `{format}`; keep it"),
                     None => format!(
-                        "`format` is `{format}`, and the old schema has none; texts of another format are no longer valid, so leave it out"
+                        "`format` is `{format}`, and the old schema has none; strings of another format are no longer valid, so remove it"
                     ),
                 });
             }
@@ -144,7 +150,7 @@ impl JsonComparison {
         answer
     }
 
-    /// A keyword that says how much there may be.
+    /// Compares a keyword for a maximum.
     pub(super) fn at_most(
         &mut self,
         reader: SubschemaId,
@@ -154,32 +160,21 @@ impl JsonComparison {
         kinds: [&'static str; 2],
     ) -> bool {
         let Some(new) = new.filter(|new| old.is_none_or(|old| old > *new)) else { return true };
-        self.tell(kinds[usize::from(old.is_some())], reader, &[keyword], new.to_string(), || match old {
+        self.report(kinds[usize::from(old.is_some())], reader, &[keyword], new.to_string(), || match old {
             Some(old) => format!(
                 "`{keyword}` goes down from {old} to {new}, and data written with the old schema may have more; keep at least {old}"
             ),
-            None => format!("`{keyword}` is {new}, and the old schema has no limit; leave it out"),
+            None => format!("`{keyword}` is {new}, and the old schema has no limit; remove it"),
         })
     }
 
-    /// A keyword that says how much there has to be.
+    /// Compares a keyword for a minimum.
     pub(super) fn at_least(&mut self, reader: SubschemaId, keyword: &str, new: u64, old: u64, kinds: [&'static str; 2]) -> bool {
         if new <= old {
             return true;
         }
-        self.tell(kinds[usize::from(old > 0)], reader, &[keyword], new.to_string(), || {
+        self.report(kinds[usize::from(old > 0)], reader, &[keyword], new.to_string(), || {
             format!("`{keyword}` goes up from {old} to {new}, and data written with the old schema may have less; keep at most {old}")
         })
     }
-}
-
-/// The first of some values, for people.
-fn listed(values: &[String]) -> String {
-    const MAX_LENGTH: usize = 60;
-    let mut listed: Vec<String> =
-        values.iter().take(MAX_LISTED).map(|value| format!("`{}`", value.chars().take(MAX_LENGTH).collect::<String>())).collect();
-    if values.len() > MAX_LISTED {
-        listed.push(format!("and {} more", values.len() - MAX_LISTED));
-    }
-    listed.join(", ")
 }

@@ -1,70 +1,71 @@
-//! `anyOf` and `oneOf`, Core section 10.2.1.
+//! Compares `anyOf` and `oneOf`, Core section 10.2.1.
 
 use super::{Conjunction, JsonComparison};
 use crate::json::node::{SubschemaId, TypeSet};
 
 impl JsonComparison {
-    /// `anyOf` and `oneOf`: each way that the writer's data may go has to fit one of the branches.
-    pub(super) fn sum(&mut self, reader: SubschemaId, keyword: &str, branches: &[SubschemaId], writer: &Conjunction) -> bool {
-        let mut taken = Vec::new();
-        if self.quietly(|comparison| comparison.fits(keyword == "oneOf", branches, writer, &mut taken)) {
+    /// Compares `anyOf` or `oneOf`: the writer's data has to fit one of the branches, in each of its open choices.
+    pub(super) fn check_choice(&mut self, reader: SubschemaId, keyword: &str, branches: &[SubschemaId], writer: &Conjunction) -> bool {
+        let mut overlaps = Vec::new();
+        if self.without_reporting(|comparison| comparison.fits(keyword == "oneOf", branches, writer, &mut overlaps)) {
             return true;
         }
         if self.quiet > 0 {
             return false;
         }
-        if let Some((one, other)) = taken.first() {
+        if let Some((one, other)) = overlaps.first() {
             let paths = [self.path(*one, &[]).0, self.path(*other, &[]).0];
-            return self.tell("COMBINED_TYPE_SUBSCHEMAS_CHANGED", reader, &[keyword], String::new(), || {
-                format!("data that fits `{}` always fits `{}` too, and `oneOf` takes only what fits one; use `anyOf`, or tell them apart by a `const`", paths[0], paths[1])
+            return self.report("COMBINED_TYPE_SUBSCHEMAS_CHANGED", reader, &[keyword], String::new(), || {
+                format!("data that fits `{}` always fits `{}` too, and `oneOf` accepts only data that fits exactly one; use `anyOf`, or distinguish them with a `const`", paths[0], paths[1])
             });
         }
-        let types = self.mask(writer);
-        let new = branches.iter().fold(TypeSet::NONE, |types, branch| types.or(self.mask(&[*branch])));
+        let types = self.possible_types(writer);
+        let new = branches.iter().fold(TypeSet::NONE, |types, branch| types.or(self.possible_types(&[*branch])));
         let groups = writer.iter().flat_map(|id| {
             let links = &self.nodes[*id].links;
             [links.any_of.len(), links.one_of.len()]
         });
         let before = groups.max().unwrap_or(0);
         if before < 2 && !types.is_within(new) {
-            let kind = if types.has(new) { "TYPE_NARROWED" } else { "TYPE_CHANGED" };
+            let kind = if types.intersects(new) { "TYPE_NARROWED" } else { "TYPE_CHANGED" };
             let lost = types.without(new).title();
-            return self.tell(kind, reader, &[keyword], lost.clone(), || {
-                format!("data of type {lost} fits none of `{keyword}`, and the old schema allows it; add a branch that takes it")
+            return self.report(kind, reader, &[keyword], lost.clone(), || {
+                format!("data of type {lost} fits none of `{keyword}`, and the old schema allows it; add a branch that accepts it")
             });
         }
-        let mut failing = self.parts(reader, writer).unwrap_or_default();
+        let mut failing = self.open_branches(reader, writer).unwrap_or_default();
         failing.retain(|part| {
-            let writer = self.flat_with(writer, part);
-            !self.quietly(|comparison| comparison.fits(false, branches, &writer, &mut Vec::new()))
+            let writer = self.flatten_with(writer, part);
+            !self.without_reporting(|comparison| comparison.fits(false, branches, &writer, &mut Vec::new()))
         });
-        let part = failing.first().map_or_else(|| writer.clone(), |part| self.flat_with(writer, part));
-        let nearest = self.nearest(branches, &part);
-        let of = failing.first().and_then(|part| part.first()).filter(|id| **id < self.types).map(|id| self.path(*id, &[]).0);
-        let of = of.map_or_else(|| "some data of the old schema".to_owned(), |path| format!("data of the old schema's `{path}`"));
+        let part = failing.first().map_or_else(|| writer.clone(), |part| self.flatten_with(writer, part));
+        let nearest = self.describe_nearest(branches, &part);
+        let source = failing.first().and_then(|part| part.first()).filter(|id| **id < self.types).map(|id| self.path(*id, &[]).0);
+        let source = source.map_or_else(|| "some data of the old schema".to_owned(), |path| format!("data of the old schema's `{path}`"));
         let kind = if before > branches.len() { "SUM_TYPE_NARROWED" } else { "COMBINED_TYPE_SUBSCHEMAS_CHANGED" };
-        self.tell(kind, reader, &[keyword], String::new(), || {
-            format!("{of} fits none of `{keyword}`; {nearest}; keep a branch that takes it")
+        self.report(kind, reader, &[keyword], String::new(), || {
+            format!("{source} fits none of `{keyword}`; {nearest}; keep a branch that accepts it")
         })
     }
 
-    /// Whether each of the writer's choices fits a branch. For `oneOf`, those that surely fit two are put into `taken`.
-    fn fits(&mut self, one: bool, branches: &[SubschemaId], writer: &Conjunction, taken: &mut Vec<(SubschemaId, SubschemaId)>) -> bool {
+    /// Returns whether each open choice of the writer fits a branch. For `oneOf`, pairs of branches that fit the same data are added to
+    /// `overlaps`.
+    fn fits(&mut self, one: bool, branches: &[SubschemaId], writer: &Conjunction, overlaps: &mut Vec<(SubschemaId, SubschemaId)>) -> bool {
         if !self.is_lenient() {
-            return self.fits_surely(one, branches, writer, taken);
+            return self.fits_strictly(one, branches, writer, overlaps);
         }
-        if self.strictly(|comparison| comparison.fits_surely(one, branches, writer, taken)) {
+        if self.with_strict_policy(|comparison| comparison.fits_strictly(one, branches, writer, overlaps)) {
             return true;
         }
-        taken.is_empty() && self.fits_assigned(branches, writer)
+        overlaps.is_empty() && self.fits_by_assignment(branches, writer)
     }
 
-    fn fits_surely(
+    fn fits_strictly(
         &mut self,
         one: bool,
         branches: &[SubschemaId],
         writer: &Conjunction,
-        taken: &mut Vec<(SubschemaId, SubschemaId)>,
+        overlaps: &mut Vec<(SubschemaId, SubschemaId)>,
     ) -> bool {
         if !self.step() {
             return false;
@@ -75,30 +76,30 @@ impl JsonComparison {
             && !self.exhausted
             && !self.is_empty(writer, 0)
         {
-            taken.push((first, second));
+            overlaps.push((first, second));
             return false;
         }
         if first.is_some() && (!one || branches.len() < 2) {
             return true;
         }
-        // What fits one branch as a whole may fit another one in parts.
+        // Data that fits no branch as a whole can fit several branches in parts.
         let Some(parts) = self.choices(writer) else { return first.is_some() };
         parts.into_iter().all(|part| {
-            let writer = self.flat_with(writer, &part);
-            self.is_empty(&writer, 0) || self.fits_surely(one, branches, &writer, taken)
+            let writer = self.flatten_with(writer, &part);
+            self.is_empty(&writer, 0) || self.fits_strictly(one, branches, &writer, overlaps)
         })
     }
 
-    /// The same in the lenient policy, where objects that have nothing in common may fit each other's branches: so each of
-    /// the writer's branches needs one of its own, unless it surely fits one.
-    fn fits_assigned(&mut self, branches: &[SubschemaId], writer: &Conjunction) -> bool {
+    /// Does the same for the lenient policy, in which objects without common properties can fit each other's branches. So each of the
+    /// writer's branches needs its own branch of the reader, unless it fits one strictly.
+    fn fits_by_assignment(&mut self, branches: &[SubschemaId], writer: &Conjunction) -> bool {
         let Some(parts) = self.choices(writer) else { return branches.iter().any(|branch| self.check(*branch, writer)) };
         let mut free = branches.to_vec();
         let mut open = Vec::new();
         for part in parts {
-            let writer = self.flat_with(writer, &part);
-            let sure: Vec<SubschemaId> =
-                self.strictly(|comparison| branches.iter().filter(|branch| comparison.check(**branch, &writer)).copied().collect());
+            let writer = self.flatten_with(writer, &part);
+            let sure: Vec<SubschemaId> = self
+                .with_strict_policy(|comparison| branches.iter().filter(|branch| comparison.check(**branch, &writer)).copied().collect());
             if sure.is_empty() && !self.is_empty(&writer, 0) {
                 open.push(writer);
             }
@@ -109,7 +110,7 @@ impl JsonComparison {
             let found: Vec<usize> = (0..free.len()).filter(|index| self.check(free[*index], writer)).collect();
             if !found.is_empty() {
                 fitting.push(found);
-            } else if !self.step() || self.choices(writer).is_none() || !self.fits_assigned(&free, writer) {
+            } else if !self.step() || self.choices(writer).is_none() || !self.fits_by_assignment(&free, writer) {
                 return false;
             }
         }
@@ -117,8 +118,8 @@ impl JsonComparison {
         (0..fitting.len()).all(|part| assign(part, &fitting, &mut assigned, &mut vec![false; free.len()]))
     }
 
-    /// The branch that takes most, and what it doesn't.
-    fn nearest(&mut self, branches: &[SubschemaId], writer: &Conjunction) -> String {
+    /// Describes the branch with the fewest differences, and its first difference.
+    fn describe_nearest(&mut self, branches: &[SubschemaId], writer: &Conjunction) -> String {
         let mut best: Option<(usize, String)> = None;
         for branch in branches {
             let reasons = self.reasons(*branch, writer);
@@ -126,11 +127,11 @@ impl JsonComparison {
                 best = Some((reasons.len(), format!("the nearest is `{}`, but at `{}`: {}", self.path(*branch, &[]).0, first.0, first.1)));
             }
         }
-        best.map_or_else(|| "no branch is near".to_owned(), |(_, text)| text)
+        best.map_or_else(|| "no branch is similar".to_owned(), |(_, text)| text)
     }
 }
 
-/// Finds a branch for a part, moving others to other branches of theirs where that helps.
+/// Assigns a branch to a part (bipartite matching), and moves other parts to other branches if that helps.
 fn assign(part: usize, fitting: &[Vec<usize>], assigned: &mut [Option<usize>], seen: &mut [bool]) -> bool {
     fitting[part].iter().any(|branch| {
         if std::mem::replace(&mut seen[*branch], true) {

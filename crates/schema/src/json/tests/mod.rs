@@ -1,4 +1,4 @@
-//! The parts that others rest on. What schemas mean for each other is tested in `tests/schemas/json`.
+//! Unit tests of the building blocks. Compatibility is tested in `tests/schemas/json`.
 
 use std::cmp::Ordering;
 
@@ -6,10 +6,10 @@ use serde_json::{Number, Value, json};
 
 use super::{
     compare::are_disjoint,
-    node::{TypeSet, ValueList, text},
-    number::{compare, is_multiple, whole},
-    text::{MAX_TEXT, minified, read, sorted},
-    uri::{join, split, tokens},
+    node::{TypeSet, ValueList, normalized_text},
+    number::{as_integer, compare, is_multiple},
+    text::{MAX_TEXT, minify, minify_sorted, parse_json},
+    uri::{join, pointer_tokens, split},
 };
 
 fn number(text: &str) -> Number {
@@ -41,12 +41,12 @@ fn multiples_of_decimals() {
     assert_eq!(is_multiple(&number("4"), &number("2.0")), Some(true));
     assert_eq!(is_multiple(&number("1e300"), &number("3")), None);
     assert_eq!(is_multiple(&number("1"), &number("0")), None);
-    assert_eq!((whole(&number("2.0")), whole(&number("2.5"))), (Some(2), None));
+    assert_eq!((as_integer(&number("2.0")), as_integer(&number("2.5"))), (Some(2), None));
 }
 
 #[test]
 fn references_are_joined_as_rfc_3986_says() {
-    // The examples of section 5.4, as far as they have no fragment.
+    // The examples of section 5.4 without a fragment.
     let base = "http://a/b/c/d;p?q";
     let cases = [
         ("g", "http://a/b/c/g"),
@@ -70,28 +70,28 @@ fn references_are_joined_as_rfc_3986_says() {
     assert_eq!(join("urn:example:one", "two.json"), "two.json");
     assert_eq!(join("http://a", "b"), "http://a/b");
     assert_eq!(split("a#/b#c"), ("a", "/b#c"));
-    assert_eq!(tokens("/a~1b/~01").collect::<Vec<_>>(), ["a/b", "~1"]);
+    assert_eq!(pointer_tokens("/a~1b/~01").collect::<Vec<_>>(), ["a/b", "~1"]);
 }
 
 #[test]
 fn types_are_sets() {
-    let both = TypeSet::named("string").or(TypeSet::named("number"));
-    assert!(both.has(TypeSet::INTEGER) && TypeSet::INTEGER.is_within(both) && !both.is_within(TypeSet::NUMBER));
+    let both = TypeSet::from_name("string").or(TypeSet::from_name("number"));
+    assert!(both.intersects(TypeSet::INTEGER) && TypeSet::INTEGER.is_within(both) && !both.is_within(TypeSet::NUMBER));
     assert_eq!(both.title(), "string, number");
     assert_eq!(TypeSet::FRACTION.title(), "number (not whole)");
     assert_eq!(both.parts().len(), 2);
     let values =
         [(json!(1.0), TypeSet::INTEGER), (json!(1.5), TypeSet::FRACTION), (json!(1e300), TypeSet::INTEGER), (json!([]), TypeSet::ARRAY)];
     for (value, types) in values {
-        assert_eq!(TypeSet::of(&value), types, "{value}");
+        assert_eq!(TypeSet::of_value(&value), types, "{value}");
     }
 }
 
 #[test]
 fn equal_values_have_equal_texts() {
-    assert_eq!(text(&json!({"a": 1, "b": [1.0, "x"]})), text(&json!({"b": [1, "x"], "a": 1.0})));
-    assert_ne!(text(&json!("1")), text(&json!(1)));
-    assert!(ValueList::new(&[json!(2)]).has(&json!(2.0)));
+    assert_eq!(normalized_text(&json!({"a": 1, "b": [1.0, "x"]})), normalized_text(&json!({"b": [1, "x"], "a": 1.0})));
+    assert_ne!(normalized_text(&json!("1")), normalized_text(&json!(1)));
+    assert!(ValueList::new(&[json!(2)]).contains(&json!(2.0)));
 }
 
 #[test]
@@ -104,12 +104,12 @@ fn patterns_of_different_beginnings_are_disjoint() {
 
 #[test]
 fn texts_are_kept_as_they_are_written() {
-    assert_eq!(minified("{ \"a\" : [ 1.0 , 1E5 ] }"), "{\"a\":[1.0,1E5]}");
-    assert_eq!(sorted("{\"b\":{\"d\":1,\"c\":2},\"a\":[2,1]}"), "{\"a\":[2,1],\"b\":{\"c\":2,\"d\":1}}");
-    // What is no JSON is left alone.
+    assert_eq!(minify("{ \"a\" : [ 1.0 , 1E5 ] }"), "{\"a\":[1.0,1E5]}");
+    assert_eq!(minify_sorted("{\"b\":{\"d\":1,\"c\":2},\"a\":[2,1]}"), "{\"a\":[2,1],\"b\":{\"c\":2,\"d\":1}}");
+    // A text that is not JSON stays unchanged.
     for text in ["", "{", "{\"a\"", "{\"a\" 1}", "[1", "\"a"] {
-        assert_eq!(minified(text), text);
+        assert_eq!(minify(text), text);
     }
-    assert!(read(&" ".repeat(MAX_TEXT + 1)).is_err());
-    assert_eq!(read("null").ok(), Some(Value::Null));
+    assert!(parse_json(&" ".repeat(MAX_TEXT + 1)).is_err());
+    assert_eq!(parse_json("null").ok(), Some(Value::Null));
 }

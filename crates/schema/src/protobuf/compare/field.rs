@@ -1,8 +1,8 @@
-//! Fields by their numbers.
+//! Compares fields with the same number.
 //!
-//! Alike on the wire are `int32`, `uint32`, `int64`, `uint64` and `bool`; `sint32` and `sint64`; `string` and `bytes`;
-//! `fixed32` and `sfixed32`; `fixed64` and `sfixed64`; and an enum with all integers of the first. One of several values is
-//! the last one that was written, for texts, bytes and messages; numbers are packed, and can't be read alone.
+//! These types have the same encoding: `int32`, `uint32`, `int64`, `uint64` and `bool`; `sint32` and `sint64`; `string` and `bytes`;
+//! `fixed32` and `sfixed32`; `fixed64` and `sfixed64`. An enum is compatible with the integers of the first group. A reader of a single
+//! string, bytes or message uses the last of several values. Repeated numbers are packed and can't be read as a single one.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::protobuf::{
     link::LinkedFile,
 };
 
-/// A field or an extension: on the wire they are the same.
+/// A field or an extension. Both have the same encoding.
 pub(super) struct WireField {
     pub number: u32,
     pub name: String,
@@ -22,7 +22,7 @@ pub(super) struct WireField {
     pub repeated: bool,
     pub map: bool,
     pub traits: WireTraits,
-    /// The oneof that it is written in.
+    /// The oneof that contains it.
     pub oneof: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl WireField {
             kind: field.kind(),
             repeated: field.cardinality() == Cardinality::Repeated,
             map: field.is_map(),
-            traits: features::of_field(linked, field),
+            traits: features::field_traits(linked, field),
             oneof: oneof.map(|oneof| oneof.name().to_owned()),
         }
     }
@@ -47,29 +47,30 @@ impl WireField {
             kind: field.kind(),
             repeated: field.cardinality() == Cardinality::Repeated,
             map: field.is_map(),
-            traits: features::of_extension(linked, field),
+            traits: features::extension_traits(linked, field),
             oneof: None,
         }
     }
 
-    /// Numbers are packed when there are many of them.
-    fn numeric(&self) -> bool {
+    /// Returns whether repeated values are packed.
+    fn is_packable(&self) -> bool {
         !matches!(self.kind, Kind::String | Kind::Bytes | Kind::Message(_))
     }
 
-    /// Its type as it is written.
+    /// Returns the type as it is written in source.
     fn type_name(&self) -> String {
         match (&self.kind, self.map) {
             (Kind::Message(entry), true) => {
-                let part = |number| entry.get_field(number).map_or_else(String::new, |field| named(&field.kind(), WireTraits::default()));
+                let part =
+                    |number| entry.get_field(number).map_or_else(String::new, |field| render_type(&field.kind(), WireTraits::default()));
                 format!("map<{}, {}>", part(1), part(2))
             }
-            (kind, _) => named(kind, self.traits),
+            (kind, _) => render_type(kind, self.traits),
         }
     }
 }
 
-fn named(kind: &Kind, traits: WireTraits) -> String {
+fn render_type(kind: &Kind, traits: WireTraits) -> String {
     match kind {
         Kind::Message(message) if traits.delimited => format!("group {}", message.full_name()),
         Kind::Message(message) => message.full_name().to_owned(),
@@ -78,16 +79,16 @@ fn named(kind: &Kind, traits: WireTraits) -> String {
     }
 }
 
-/// All that a message may hold, by number: its fields, and what extends it in these files.
-pub(super) fn slots(linked: &LinkedFile, message: &MessageDescriptor) -> BTreeMap<u32, WireField> {
+/// Returns the fields of a message by number, including the extensions in these files.
+pub(super) fn wire_fields(linked: &LinkedFile, message: &MessageDescriptor) -> BTreeMap<u32, WireField> {
     let fields = message.fields().map(|field| WireField::of_field(linked, &field));
     let extensions = message.extensions().map(|field| WireField::of_extension(linked, &field));
-    fields.chain(extensions).map(|slot| (slot.number, slot)).collect()
+    fields.chain(extensions).map(|field| (field.number, field)).collect()
 }
 
-/// What is alike on the wire.
+/// Groups of types with the same encoding.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wire {
+enum WireEncoding {
     Varint,
     Zigzag,
     Bytes,
@@ -97,118 +98,119 @@ enum Wire {
     Double,
 }
 
-fn wire(kind: &Kind) -> Option<Wire> {
+fn wire_encoding(kind: &Kind) -> Option<WireEncoding> {
     Some(match kind {
-        Kind::Int32 | Kind::Uint32 | Kind::Int64 | Kind::Uint64 | Kind::Bool => Wire::Varint,
-        Kind::Sint32 | Kind::Sint64 => Wire::Zigzag,
-        Kind::String | Kind::Bytes => Wire::Bytes,
-        Kind::Fixed32 | Kind::Sfixed32 => Wire::Fixed32,
-        Kind::Fixed64 | Kind::Sfixed64 => Wire::Fixed64,
-        Kind::Float => Wire::Float,
-        Kind::Double => Wire::Double,
+        Kind::Int32 | Kind::Uint32 | Kind::Int64 | Kind::Uint64 | Kind::Bool => WireEncoding::Varint,
+        Kind::Sint32 | Kind::Sint64 => WireEncoding::Zigzag,
+        Kind::String | Kind::Bytes => WireEncoding::Bytes,
+        Kind::Fixed32 | Kind::Sfixed32 => WireEncoding::Fixed32,
+        Kind::Fixed64 | Kind::Sfixed64 => WireEncoding::Fixed64,
+        Kind::Float => WireEncoding::Float,
+        Kind::Double => WireEncoding::Double,
         Kind::Message(_) | Kind::Enum(_) => return None,
     })
 }
 
-/// What to write instead of a type, so that data of another one can be read.
-fn alike(kind: &Kind) -> &'static str {
-    match wire(kind) {
-        Some(Wire::Varint) => "int32, uint32, int64, uint64 or bool",
-        Some(Wire::Zigzag) => "sint32 or sint64",
-        Some(Wire::Bytes) => "string or bytes",
-        Some(Wire::Fixed32) => "fixed32 or sfixed32",
-        Some(Wire::Fixed64) => "fixed64 or sfixed64",
-        Some(Wire::Float) => "float",
-        Some(Wire::Double) => "double",
+/// Returns the types that can read data of a type, for messages.
+fn compatible_types(kind: &Kind) -> &'static str {
+    match wire_encoding(kind) {
+        Some(WireEncoding::Varint) => "int32, uint32, int64, uint64 or bool",
+        Some(WireEncoding::Zigzag) => "sint32 or sint64",
+        Some(WireEncoding::Bytes) => "string or bytes",
+        Some(WireEncoding::Fixed32) => "fixed32 or sfixed32",
+        Some(WireEncoding::Fixed64) => "fixed64 or sfixed64",
+        Some(WireEncoding::Float) => "float",
+        Some(WireEncoding::Double) => "double",
         None => "the type that it had",
     }
 }
 
 impl ProtobufComparison<'_> {
-    /// A field of the reader with the one of the same number.
-    pub(super) fn field(&mut self, path: &str, slot: &WireField, written: Option<&WireField>) {
-        let (name, number) = (&slot.name, slot.number);
-        if slot.traits.required && !written.is_some_and(|written| written.traits.required) {
+    /// Compares a field of the reader with the field of the same number.
+    pub(super) fn compare_field(&mut self, path: &str, field: &WireField, written: Option<&WireField>) {
+        let (name, number) = (&field.name, field.number);
+        if field.traits.required && !written.is_some_and(|written| written.traits.required) {
             let text = if written.is_some() {
                 format!("field `{name}` with number {number} becomes required: data without it can't be read; leave it optional")
             } else {
                 format!("required field `{name}` with number {number} is new: data without it can't be read; make it optional")
             };
-            self.found("REQUIRED_FIELD_ADDED", path.to_owned(), name, text);
+            self.report("REQUIRED_FIELD_ADDED", path.to_owned(), name, text);
         }
         let Some(written) = written else { return };
-        if slot.repeated != written.repeated && !slot.map && !written.map && (slot.numeric() || written.numeric()) {
-            let (had, has) = if slot.repeated { ("one value", "many") } else { ("many values", "one") };
+        if field.repeated != written.repeated && !field.map && !written.map && (field.is_packable() || written.is_packable()) {
+            let (had, has) = if field.repeated { ("one value", "many") } else { ("many values", "one") };
             let text = format!(
-                "field `{name}` with number {number} had {had} and has {has}: numbers are packed where there are many; \
+                "field `{name}` with number {number} had {had} and now has {has}: repeated numbers are packed; \
                  keep the label, or use a new number"
             );
-            self.found("FIELD_NUMERIC_LABEL_CHANGED", path.to_owned(), name, text);
+            self.report("FIELD_NUMERIC_LABEL_CHANGED", path.to_owned(), name, text);
         }
-        match (&slot.kind, &written.kind) {
-            (Kind::Message(reader), Kind::Message(writer)) if slot.map && written.map => self.entries(path, name, reader, writer),
-            _ if slot.map != written.map => self.kind_changed(path, slot, written),
-            _ => self.types(path, slot, written),
+        match (&field.kind, &written.kind) {
+            (Kind::Message(reader), Kind::Message(writer)) if field.map && written.map => self.compare_entries(path, name, reader, writer),
+            _ if field.map != written.map => self.report_kind_change(path, field, written),
+            _ => self.compare_types(path, field, written),
         }
     }
 
-    /// The keys and values of two maps.
-    fn entries(&mut self, path: &str, name: &str, reader: &MessageDescriptor, writer: &MessageDescriptor) {
-        let (fields, written) = (slots(self.reader, reader), slots(self.writer, writer));
-        for (number, mut slot) in fields {
+    /// Compares the keys and values of two maps.
+    fn compare_entries(&mut self, path: &str, name: &str, reader: &MessageDescriptor, writer: &MessageDescriptor) {
+        let (fields, written) = (wire_fields(self.reader, reader), wire_fields(self.writer, writer));
+        for (number, mut field) in fields {
             let Some(written) = written.get(&number) else { continue };
-            slot.name = format!("{name}.{}", slot.name);
-            self.types(&format!("{path}/{number}"), &slot, written);
+            field.name = format!("{name}.{}", field.name);
+            self.compare_types(&format!("{path}/{number}"), &field, written);
         }
     }
 
-    fn types(&mut self, path: &str, slot: &WireField, written: &WireField) {
-        let (name, number) = (&slot.name, slot.number);
-        match (&slot.kind, &written.kind) {
-            (Kind::Message(reader), Kind::Message(writer)) if slot.traits.delimited == written.traits.delimited => {
-                // A group is named by its field, whose name doesn't matter.
-                if slot.traits.delimited || self.same_name(reader.full_name(), writer.full_name()) {
-                    self.later(reader, writer);
+    fn compare_types(&mut self, path: &str, field: &WireField, written: &WireField) {
+        let (name, number) = (&field.name, field.number);
+        match (&field.kind, &written.kind) {
+            (Kind::Message(reader), Kind::Message(writer)) if field.traits.delimited == written.traits.delimited => {
+                // The name of a group comes from its field and doesn't matter.
+                if field.traits.delimited || self.same_name(reader.full_name(), writer.full_name()) {
+                    self.compare_later(reader, writer);
                 } else {
-                    self.type_changed(path, slot, written);
+                    self.report_type_change(path, field, written);
                 }
             }
             (Kind::Enum(reader), Kind::Enum(writer)) => {
                 if !self.same_name(reader.full_name(), writer.full_name()) {
-                    self.type_changed(path, slot, written);
+                    self.report_type_change(path, field, written);
                 }
             }
-            (Kind::Enum(_), other) | (other, Kind::Enum(_)) if wire(other) == Some(Wire::Varint) && *other != Kind::Bool => {}
-            (reader, writer) => match (wire(reader), wire(writer)) {
+            (Kind::Enum(_), other) | (other, Kind::Enum(_))
+                if wire_encoding(other) == Some(WireEncoding::Varint) && *other != Kind::Bool => {}
+            (reader, writer) => match (wire_encoding(reader), wire_encoding(writer)) {
                 (Some(reader), Some(writer)) if reader == writer => {}
                 (Some(_), Some(_)) => {
-                    let (has, had) = (slot.type_name(), written.type_name());
+                    let (has, had) = (field.type_name(), written.type_name());
                     let text = format!(
-                        "field `{name}` with number {number} changes from {had} to {has}, which reads other bytes; use {}, or a new number",
-                        alike(writer)
+                        "field `{name}` with number {number} changes from {had} to {has}, which has another encoding; use {}, or a new number",
+                        compatible_types(writer)
                     );
-                    self.found("FIELD_SCALAR_KIND_CHANGED", path.to_owned(), &has, text);
+                    self.report("FIELD_SCALAR_KIND_CHANGED", path.to_owned(), &has, text);
                 }
-                _ => self.kind_changed(path, slot, written),
+                _ => self.report_kind_change(path, field, written),
             },
         }
     }
 
-    fn kind_changed(&mut self, path: &str, slot: &WireField, written: &WireField) {
-        let (has, had) = (slot.type_name(), written.type_name());
+    fn report_kind_change(&mut self, path: &str, field: &WireField, written: &WireField) {
+        let (has, had) = (field.type_name(), written.type_name());
         let text = format!(
             "field `{}` with number {} changes from {had} to {has}, which is of another kind; keep the type, or use a new number",
-            slot.name, slot.number
+            field.name, field.number
         );
-        self.found("FIELD_KIND_CHANGED", path.to_owned(), &has, text);
+        self.report("FIELD_KIND_CHANGED", path.to_owned(), &has, text);
     }
 
-    fn type_changed(&mut self, path: &str, slot: &WireField, written: &WireField) {
-        let (has, had) = (slot.type_name(), written.type_name());
+    fn report_type_change(&mut self, path: &str, field: &WireField, written: &WireField) {
+        let (has, had) = (field.type_name(), written.type_name());
         let text = format!(
             "field `{}` with number {} refers to {has} instead of {had}; keep the name of the type, or use a new number",
-            slot.name, slot.number
+            field.name, field.number
         );
-        self.found("FIELD_NAMED_TYPE_CHANGED", path.to_owned(), &has, text);
+        self.report("FIELD_NAMED_TYPE_CHANGED", path.to_owned(), &has, text);
     }
 }

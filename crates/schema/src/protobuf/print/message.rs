@@ -1,4 +1,4 @@
-//! Messages and their fields.
+//! Prints messages and their fields.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,13 +7,13 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-use super::{DeclarationNode, ProtobufPrinter, TextShape, options::quoted, part};
-use crate::protobuf::{names::joined, read::Syntax};
+use super::{DeclarationNode, ProtobufPrinter, TextShape, options::quote, part};
+use crate::protobuf::{names::join_name, read::Syntax};
 
-/// The greatest number of a field.
+/// The maximum field number.
 const MAX_NUMBER: i64 = 536_870_911;
 
-/// The messages of a scope, to find those that fields make: groups, and the entries of maps.
+/// The messages of a scope, to find those that fields create: groups and map entries.
 pub(super) struct MessageScope<'a> {
     pub name: &'a str,
     messages: &'a [DescriptorProto],
@@ -26,8 +26,8 @@ impl<'a> MessageScope<'a> {
         Self { name, messages, indexes }
     }
 
-    /// The message that a field of this scope makes, by its index.
-    pub fn made(&self, field: &FieldDescriptorProto) -> Option<usize> {
+    /// Returns the index of the message that a field of this scope creates.
+    pub fn created_by_field(&self, field: &FieldDescriptorProto) -> Option<usize> {
         let full = field.type_name().strip_prefix('.')?;
         let local = if self.name.is_empty() { full } else { full.strip_prefix(self.name)?.strip_prefix('.')? };
         let index = *self.indexes.get(local)?;
@@ -36,8 +36,8 @@ impl<'a> MessageScope<'a> {
     }
 }
 
-/// Ranges as they are written, both ends in them; the third is what `max` stands for.
-pub(super) fn ranges(ranges: &[(i64, i64, i64)]) -> String {
+/// Renders ranges with inclusive ends. The third number is the value that `max` means.
+pub(super) fn render_ranges(ranges: &[(i64, i64, i64)]) -> String {
     let one = |(start, end, max): &(i64, i64, i64)| match (start, end) {
         (start, end) if end >= max && start != end => format!("{start} to max"),
         (start, end) if start == end => start.to_string(),
@@ -49,14 +49,14 @@ pub(super) fn ranges(ranges: &[(i64, i64, i64)]) -> String {
 impl ProtobufPrinter {
     pub(super) fn message(&mut self, message: &DescriptorProto, node: DeclarationNode, scope: &str) {
         self.gap = true;
-        let full = joined(scope, message.name());
+        let full = join_name(scope, message.name());
         self.open(&format!("message {}", message.name()));
         self.body(message, node, &full);
         self.close();
         self.gap = true;
     }
 
-    /// All within the braces of a message or a group.
+    /// Prints everything inside of the braces of a message or a group.
     fn body(&mut self, message: &DescriptorProto, node: DeclarationNode, full: &str) {
         self.options(node, full);
         self.gap = self.gap || message.options.is_some();
@@ -64,13 +64,15 @@ impl ProtobufPrinter {
         self.reserved(reserved.collect(), &message.reserved_name);
         self.extension_ranges(message, node, full);
         let scope = MessageScope::new(full, &message.nested_type);
-        let made: Vec<Option<usize>> = message.field.iter().map(|field| scope.made(field)).collect();
-        let extending = message.extension.iter().filter(|_| self.shape != TextShape::Bare).filter_map(|field| scope.made(field));
-        let mut nested = NestedMessages { printed: 0, made: made.iter().copied().flatten().chain(extending).collect() };
-        let mut oneofs = members(message);
-        for index in self.order(message, &made) {
+        let created_by_field: Vec<Option<usize>> = message.field.iter().map(|field| scope.created_by_field(field)).collect();
+        let extending =
+            message.extension.iter().filter(|_| self.shape != TextShape::Bare).filter_map(|field| scope.created_by_field(field));
+        let mut nested =
+            NestedMessages { printed: 0, created_by_field: created_by_field.iter().copied().flatten().chain(extending).collect() };
+        let mut oneofs = oneof_members(message);
+        for index in self.field_order(message, &created_by_field) {
             let Some(field) = message.field.get(index) else { continue };
-            if let Some(before) = made.get(index).copied().flatten() {
+            if let Some(before) = created_by_field.get(index).copied().flatten() {
                 self.nested(message, node, full, &mut nested, before);
             }
             let oneof = field.oneof_index.filter(|_| !field.proto3_optional()).and_then(|at| usize::try_from(at).ok());
@@ -78,7 +80,7 @@ impl ProtobufPrinter {
                 None => self.field(field, part(node, "field", index), &scope, node),
                 Some((at, oneof)) => {
                     if let Some(members) = oneofs.get_mut(at).map(std::mem::take).filter(|members| !members.is_empty()) {
-                        self.options_of_oneof(oneof, part(node, "oneof_decl", at), full);
+                        self.open_oneof(oneof, part(node, "oneof_decl", at), full);
                         self.oneof(message, members, node, &scope);
                     }
                 }
@@ -92,26 +94,27 @@ impl ProtobufPrinter {
         }
     }
 
-    /// Messages within this one whose index is less than `before`, as far as they weren't written yet. Entries of maps and
-    /// groups are written with their fields, and each message keeps its index among them.
+    /// Prints the nested messages with an index below `before` that are not printed yet. Map entries and groups are printed with their fields,
+    /// and each message keeps its index among them.
     fn nested(&mut self, message: &DescriptorProto, node: DeclarationNode, full: &str, nested: &mut NestedMessages, before: usize) {
         for (index, inner) in message.nested_type.iter().enumerate().take(before).skip(nested.printed) {
-            if !nested.made.contains(&index) {
+            if !nested.created_by_field.contains(&index) {
                 self.message(inner, part(node, "nested_type", index), full);
             }
         }
         nested.printed = nested.printed.max(before);
     }
 
-    /// The order in which fields are written: as they were, or by number where that moves no message.
-    fn order(&self, message: &DescriptorProto, made: &[Option<usize>]) -> Vec<usize> {
+    /// Returns the order of the fields: that of the text, or by number if this moves no nested message.
+    fn field_order(&self, message: &DescriptorProto, created_by_field: &[Option<usize>]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..message.field.len()).collect();
         if self.shape != TextShape::Normalized {
             return order;
         }
         let text = order.clone();
         order.sort_by_key(|index| message.field.get(*index).map(FieldDescriptorProto::number));
-        let indexes = |order: &[usize]| order.iter().filter_map(|index| made.get(*index).copied().flatten()).collect::<Vec<_>>();
+        let indexes =
+            |order: &[usize]| order.iter().filter_map(|index| created_by_field.get(*index).copied().flatten()).collect::<Vec<_>>();
         if indexes(&order).is_sorted() { order } else { text }
     }
 
@@ -120,8 +123,8 @@ impl ProtobufPrinter {
         for (index, range) in message.extension_range.iter().enumerate() {
             let bounds = (i64::from(range.start()), i64::from(range.end()) - 1, MAX_NUMBER);
             let options = self.inline_options(part(node, "extension_range", index), full, Vec::new());
-            // The parser wants both ends before options.
-            let range = if options.is_empty() || bounds.0 != bounds.1 { ranges(&[bounds]) } else { format!("{0} to {0}", bounds.0) };
+            // The parser requires both ends of a range before options.
+            let range = if options.is_empty() || bounds.0 != bounds.1 { render_ranges(&[bounds]) } else { format!("{0} to {0}", bounds.0) };
             lines.push((bounds, format!("extensions {range}{options};")));
         }
         if self.shape == TextShape::Normalized {
@@ -133,12 +136,12 @@ impl ProtobufPrinter {
         self.gap |= !lines.is_empty();
     }
 
-    fn options_of_oneof(&mut self, oneof: &OneofDescriptorProto, node: DeclarationNode, full: &str) {
+    fn open_oneof(&mut self, oneof: &OneofDescriptorProto, node: DeclarationNode, full: &str) {
         self.open(&format!("oneof {}", oneof.name()));
-        self.options(node, &joined(full, oneof.name()));
+        self.options(node, &join_name(full, oneof.name()));
     }
 
-    /// The fields of a oneof that is open.
+    /// Prints the fields of the open oneof.
     fn oneof(&mut self, message: &DescriptorProto, mut members: Vec<usize>, node: DeclarationNode, scope: &MessageScope) {
         let field = |index: &usize| message.field.get(*index);
         if self.shape == TextShape::Normalized && members.iter().filter_map(field).all(|field| field.r#type() != Type::Group) {
@@ -152,31 +155,31 @@ impl ProtobufPrinter {
         self.close();
     }
 
-    /// One field, extension or group, in the scope that has its group or entry; `parent` is the node of that scope.
+    /// Prints a field, extension or group. `scope` contains its group or map entry, and `parent` is the node of that scope.
     pub(super) fn field(&mut self, field: &FieldDescriptorProto, node: DeclarationNode, scope: &MessageScope, parent: DeclarationNode) {
-        let made = scope.made(field).and_then(|index| Some((index, scope.messages.get(index)?)));
+        let created_by_field = scope.created_by_field(field).and_then(|index| Some((index, scope.messages.get(index)?)));
         let scope = scope.name;
-        let entry = made.filter(|_| field.r#type() != Type::Group).map(|(_, message)| message);
+        let entry = created_by_field.filter(|_| field.r#type() != Type::Group).map(|(_, message)| message);
         let mut pseudo = Vec::new();
         if let Some(default) = &field.default_value {
             pseudo.push(("default".to_owned(), default_value(field.r#type(), default)));
         }
         if let Some(json) = field.json_name.as_ref().filter(|json| **json != json_name(field.name()) && field.extendee.is_none()) {
-            pseudo.push(("json_name".to_owned(), quoted(json.as_bytes())));
+            pseudo.push(("json_name".to_owned(), quote(json.as_bytes())));
         }
-        let full = joined(scope, field.name());
+        let full = join_name(scope, field.name());
         let options = self.inline_options(node, &full, pseudo);
         let label = if entry.is_some() { "" } else { self.label(field) };
         let number = field.number();
-        if let (Type::Group, Some((index, group))) = (field.r#type(), made) {
+        if let (Type::Group, Some((index, group))) = (field.r#type(), created_by_field) {
             self.gap = true;
             self.open(&format!("{label}group {} = {number}{options}", group.name()));
-            let list = if parent.is_some_and(|parent| super::Described::descriptor_of(parent, "message_type").is_some()) {
+            let list = if parent.is_some_and(|parent| super::field_number(parent, "message_type").is_some()) {
                 "message_type"
             } else {
                 "nested_type"
             };
-            self.body(group, part(parent, list, index), &joined(scope, group.name()));
+            self.body(group, part(parent, list, index), &join_name(scope, group.name()));
             self.close();
             self.gap = true;
             return;
@@ -188,7 +191,7 @@ impl ProtobufPrinter {
         self.line(&format!("{label}{kind} {} = {number}{options};", field.name()));
     }
 
-    /// What stands before the type.
+    /// Returns the label before the type.
     fn label(&self, field: &FieldDescriptorProto) -> &'static str {
         match (field.label(), self.syntax) {
             (Label::Repeated, _) => "repeated ",
@@ -222,8 +225,8 @@ impl ProtobufPrinter {
     }
 }
 
-/// The fields of each oneof, by their indexes.
-fn members(message: &DescriptorProto) -> Vec<Vec<usize>> {
+/// Returns the field indexes of each oneof.
+fn oneof_members(message: &DescriptorProto) -> Vec<Vec<usize>> {
     let mut members = vec![Vec::new(); message.oneof_decl.len()];
     for (index, field) in message.field.iter().enumerate() {
         let at = field.oneof_index.and_then(|at| usize::try_from(at).ok());
@@ -234,18 +237,18 @@ fn members(message: &DescriptorProto) -> Vec<Vec<usize>> {
     members
 }
 
-/// Which messages within one are written.
+/// The nested messages that are printed, or printed with their fields.
 struct NestedMessages {
     printed: usize,
-    made: HashSet<usize>,
+    created_by_field: HashSet<usize>,
 }
 
-/// A default as source; the descriptor has text as it is and bytes escaped.
+/// Renders a default as source. The descriptor has strings unescaped and bytes escaped.
 fn default_value(kind: Type, value: &str) -> String {
     match kind {
-        Type::String => quoted(value.as_bytes()),
+        Type::String => quote(value.as_bytes()),
         Type::Bytes => format!("\"{value}\""),
-        // Compilers write the same number in several ways.
+        // Compilers write the same number in different ways.
         Type::Float => {
             value.parse::<f32>().ok().filter(|number| number.is_finite()).map_or(value.to_owned(), |number| format!("{number:?}"))
         }
@@ -256,7 +259,7 @@ fn default_value(kind: Type, value: &str) -> String {
     }
 }
 
-/// The name in JSON that a field has if it says none.
+/// Returns the default JSON name of a field.
 fn json_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut upper = false;

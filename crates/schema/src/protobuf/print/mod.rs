@@ -1,9 +1,9 @@
-//! Writes a descriptor as source: the one text of all that say the same.
+//! Prints a descriptor as source: one text for all files that mean the same.
 //!
-//! The order is that of Protobuf's style guide (<https://protobuf.dev/programming-guides/style/>): syntax, package, imports,
-//! options, messages, enums, extensions, services. In a message: options, reserved, extension ranges, fields, extensions,
-//! messages, enums. Two spaces indent, one empty line stands between declarations, comments are left out. Messages keep the
-//! order that they have among themselves, maps and groups included, since data in Kafka tells a message by its index.
+//! The order follows Protobuf's style guide (<https://protobuf.dev/programming-guides/style/>): syntax, package, imports, options, messages,
+//! enums, extensions, services. In a message: options, reserved, extension ranges, fields, extensions, messages, enums. The indentation is
+//! two spaces, one empty line separates declarations, and comments are removed. Messages keep their order, including map entries and groups,
+//! because data in Kafka identifies a message by its index.
 
 mod message;
 mod options;
@@ -16,26 +16,26 @@ use prost_types::{EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto
 
 use super::{
     link::LinkedFile,
-    names::{NameIndex, joined},
+    names::{NameIndex, join_name},
     read::{Syntax, Visibility},
 };
 
-/// Which text of a file.
+/// The form of the printed text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextShape {
-    /// Names as short as they can be, what has an order as it was written.
+    /// The shortest names, and the order of the text.
     Canonical,
-    /// Full names; imports by name and fields by number.
+    /// Full names. Imports are sorted by name and fields by number.
     Normalized,
-    /// Canonical, without custom options and extensions.
+    /// Canonical, but without custom options and extensions.
     Bare,
 }
 
-/// Writes a file.
-pub(super) fn file(linked: &LinkedFile, shape: TextShape) -> String {
+/// Prints a file.
+pub(super) fn print_file(linked: &LinkedFile, shape: TextShape) -> String {
     let proto = linked.file.file_descriptor_proto();
     let pool = linked.file.parent_pool();
-    // With what the pool knows of custom options, which the crate's own types leave out.
+    // The pool knows the custom options, which the crate's own types drop.
     let descriptor = pool.get_message_by_name("google.protobuf.FileDescriptorProto").unwrap_or_else(|| proto.descriptor());
     let node = DynamicMessage::decode(descriptor, linked.file.encode_to_vec().as_slice()).ok();
     let names = NameIndex::new(pool, proto.package());
@@ -47,33 +47,27 @@ pub(super) fn file(linked: &LinkedFile, shape: TextShape) -> String {
 struct ProtobufPrinter {
     out: String,
     depth: usize,
-    /// Whether an empty line stands before the next line.
+    /// Whether an empty line comes before the next line.
     gap: bool,
     names: NameIndex,
     shape: TextShape,
     syntax: Syntax,
 }
 
-/// The node of a declaration in the descriptor of the file, where its options are.
+/// A declaration in the descriptor of the file. It contains the options.
 type DeclarationNode<'a> = Option<&'a DynamicMessage>;
 
-/// The part of a node by the field that it is in and its index there.
+/// Returns a part of a node by its field and index.
 fn part<'a>(node: DeclarationNode<'a>, field: &str, index: usize) -> DeclarationNode<'a> {
     let node = node?;
-    let field = node.descriptor_of(field)?;
-    let (_, Value::List(list)) = node.fields().find(|(known, _)| known.number() == field)? else { return None };
+    let number = field_number(node, field)?;
+    let (_, Value::List(list)) = node.fields().find(|(known, _)| known.number() == number)? else { return None };
     list.get(index)?.as_message()
 }
 
-/// Finds fields of nodes by name.
-trait Described {
-    fn descriptor_of(&self, field: &str) -> Option<u32>;
-}
-
-impl Described for DynamicMessage {
-    fn descriptor_of(&self, field: &str) -> Option<u32> {
-        self.descriptor().get_field_by_name(field).map(|field| field.number())
-    }
+/// Returns the number of a message's field.
+fn field_number(message: &DynamicMessage, field: &str) -> Option<u32> {
+    message.descriptor().get_field_by_name(field).map(|field| field.number())
 }
 
 impl ProtobufPrinter {
@@ -103,23 +97,23 @@ impl ProtobufPrinter {
         }
     }
 
-    fn edition(&self) -> bool {
+    fn is_edition(&self) -> bool {
         matches!(self.syntax, Syntax::Edition(_))
     }
 
-    /// How a custom option is called in a scope.
+    /// Returns the name of a custom option in a scope.
     fn extension_name(&self, full: &str, scope: &str) -> String {
         match self.shape {
             TextShape::Normalized => self.names.full(full, scope),
-            TextShape::Canonical | TextShape::Bare => self.names.short(full, scope),
+            TextShape::Canonical | TextShape::Bare => self.names.shortest(full, scope),
         }
     }
 
-    /// How a type is called in a scope.
+    /// Returns the name of a type in a scope.
     fn type_name(&self, full: &str, scope: &str) -> String {
         match self.shape {
             TextShape::Normalized => format!(".{}", full.trim_start_matches('.')),
-            TextShape::Canonical | TextShape::Bare => self.names.short(full, scope),
+            TextShape::Canonical | TextShape::Bare => self.names.shortest(full, scope),
         }
     }
 
@@ -139,7 +133,7 @@ impl ProtobufPrinter {
         self.gap = true;
         self.options(node, package);
         let scope = MessageScope::new(package, &file.message_type);
-        let groups: HashSet<usize> = file.extension.iter().filter_map(|field| scope.made(field)).collect();
+        let groups: HashSet<usize> = file.extension.iter().filter_map(|field| scope.created_by_field(field)).collect();
         for (index, message) in file.message_type.iter().enumerate() {
             if !groups.contains(&index) || self.shape == TextShape::Bare {
                 self.message(message, part(node, "message_type", index), package);
@@ -165,13 +159,13 @@ impl ProtobufPrinter {
                 Visibility::Public => "public ",
                 Visibility::Weak => "weak ",
             };
-            self.line(&format!("import {kind}{};", options::quoted(path.as_bytes())));
+            self.line(&format!("import {kind}{};", options::quote(path.as_bytes())));
         }
     }
 
     fn enumeration(&mut self, values: &EnumDescriptorProto, node: DeclarationNode, scope: &str) {
         self.gap = true;
-        let full = joined(scope, values.name());
+        let full = join_name(scope, values.name());
         self.open(&format!("enum {}", values.name()));
         self.options(node, &full);
         let ranges = values.reserved_range.iter().map(|range| (i64::from(range.start()), i64::from(range.end()), i64::from(i32::MAX)));
@@ -186,7 +180,7 @@ impl ProtobufPrinter {
 
     fn service(&mut self, service: &ServiceDescriptorProto, node: DeclarationNode, scope: &str) {
         self.gap = true;
-        let full = joined(scope, service.name());
+        let full = join_name(scope, service.name());
         self.open(&format!("service {}", service.name()));
         self.options(node, &full);
         for (index, method) in service.method.iter().enumerate() {
@@ -198,7 +192,7 @@ impl ProtobufPrinter {
             let response = side(method.server_streaming(), method.output_type());
             let head = format!("rpc {}{request} returns {response}", method.name());
             let node = part(node, "method", index);
-            let options = self.listed(node, &joined(&full, method.name()));
+            let options = self.collect_options(node, &join_name(&full, method.name()));
             if options.is_empty() {
                 self.line(&format!("{head};"));
                 continue;
@@ -213,7 +207,7 @@ impl ProtobufPrinter {
         self.gap = true;
     }
 
-    /// Extensions, those that follow each other and extend the same message in one block.
+    /// Prints extensions. Consecutive extensions of the same message share a block.
     fn extensions(&mut self, fields: &[FieldDescriptorProto], node: DeclarationNode, scope: &MessageScope) {
         if self.shape == TextShape::Bare {
             return;
@@ -232,20 +226,20 @@ impl ProtobufPrinter {
         }
     }
 
-    /// What is reserved: ranges with both ends in them, and what `max` stands for.
+    /// Prints reserved ranges and names. Ranges have inclusive ends and the value that `max` means.
     fn reserved(&mut self, mut ranges: Vec<(i64, i64, i64)>, names: &[String]) {
         if self.shape == TextShape::Normalized {
             ranges.sort_unstable();
         }
         if !ranges.is_empty() {
-            self.line(&format!("reserved {};", message::ranges(&ranges)));
+            self.line(&format!("reserved {};", message::render_ranges(&ranges)));
         }
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         if self.shape == TextShape::Normalized {
             names.sort_unstable();
         }
         if !names.is_empty() {
-            let quote = if self.edition() { "" } else { "\"" };
+            let quote = if self.is_edition() { "" } else { "\"" };
             let list: Vec<String> = names.iter().map(|name| format!("{quote}{name}{quote}")).collect();
             self.line(&format!("reserved {};", list.join(", ")));
         }

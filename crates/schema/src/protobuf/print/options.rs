@@ -1,4 +1,4 @@
-//! Options, custom ones included, in the order of their numbers.
+//! Prints options, including custom ones, in the order of their numbers.
 
 use std::fmt::Write as _;
 
@@ -6,22 +6,22 @@ use prost_reflect::{DynamicMessage, EnumDescriptor, Kind, MapKey, ReflectMessage
 
 use super::{DeclarationNode, ProtobufPrinter, TextShape};
 
-/// Options that say nothing in source.
+/// Options that do not appear in source.
 const HIDDEN: [&str; 2] = ["uninterpreted_option", "map_entry"];
 
 impl ProtobufPrinter {
-    /// Options as lines of their own.
+    /// Prints options as statements.
     pub(super) fn options(&mut self, node: DeclarationNode, scope: &str) {
-        let options = self.listed(node, scope);
+        let options = self.collect_options(node, scope);
         for (name, value) in &options {
             self.line(&format!("option {name} = {value};"));
         }
         self.gap |= !options.is_empty();
     }
 
-    /// Options behind a declaration, in brackets, behind those that are no options in a descriptor.
+    /// Returns options in brackets behind a declaration. `pseudo` are settings that a descriptor doesn't store as options; they come first.
     pub(super) fn inline_options(&self, node: DeclarationNode, scope: &str, mut pseudo: Vec<(String, String)>) -> String {
-        pseudo.extend(self.listed(node, scope));
+        pseudo.extend(self.collect_options(node, scope));
         if pseudo.is_empty() {
             return String::new();
         }
@@ -29,27 +29,27 @@ impl ProtobufPrinter {
         format!(" [{}]", all.join(", "))
     }
 
-    /// Names and values of the options of a declaration; one that is repeated once for each value.
-    pub(super) fn listed(&self, node: DeclarationNode, scope: &str) -> Vec<(String, String)> {
+    /// Returns the names and values of a declaration's options. A repeated option occurs once for each value.
+    pub(super) fn collect_options(&self, node: DeclarationNode, scope: &str) -> Vec<(String, String)> {
         let mut out = Vec::new();
         let options = node.and_then(|node| {
             let number = node.descriptor().get_field_by_name("options")?.number();
             node.fields().find(|(field, _)| field.number() == number)?.1.as_message()
         });
         if let Some(options) = options {
-            self.settings("", options, scope, &mut out);
+            self.append_options("", options, scope, &mut out);
         }
         out
     }
 
-    fn settings(&self, prefix: &str, options: &DynamicMessage, scope: &str, out: &mut Vec<(String, String)>) {
+    fn append_options(&self, prefix: &str, options: &DynamicMessage, scope: &str, out: &mut Vec<(String, String)>) {
         for (field, value) in options.fields().filter(|(field, _)| !HIDDEN.contains(&field.name())) {
             let name = format!("{prefix}{}", field.name());
             match value {
                 Value::Message(features) if field.name() == "features" && prefix.is_empty() => {
-                    self.settings("features.", features, scope, out);
+                    self.append_options("features.", features, scope, out);
                 }
-                value => each(&field.kind(), value, |value| out.push((name.clone(), constant(value)))),
+                value => for_each_value(&field.kind(), value, |value| out.push((name.clone(), statement_value(value)))),
             }
         }
         if self.shape == TextShape::Bare {
@@ -57,57 +57,57 @@ impl ProtobufPrinter {
         }
         for (extension, value) in options.extensions() {
             let name = format!("{prefix}({})", self.extension_name(extension.full_name(), scope));
-            each(&extension.kind(), value, |value| out.push((name.clone(), constant(value))));
+            for_each_value(&extension.kind(), value, |value| out.push((name.clone(), statement_value(value))));
         }
     }
 }
 
-/// What stands behind `=`, where the parser takes a sign before numbers only.
-fn constant(value: String) -> String {
+/// Returns a value for a statement. The parser accepts a sign only before numbers.
+fn statement_value(value: String) -> String {
     if value == "-inf" { "-1e999".to_owned() } else { value }
 }
 
-/// A value, or each of a list or map, as source.
-fn each(kind: &Kind, value: &Value, mut put: impl FnMut(String)) {
+/// Renders a value, or each value of a list or map, as source.
+fn for_each_value(kind: &Kind, value: &Value, mut put: impl FnMut(String)) {
     match value {
-        Value::List(list) => list.iter().for_each(|value| put(literal(kind, value))),
-        Value::Map(map) => entries(kind, map).into_iter().for_each(put),
-        value => put(literal(kind, value)),
+        Value::List(list) => list.iter().for_each(|value| put(render_value(kind, value))),
+        Value::Map(map) => render_entries(kind, map).into_iter().for_each(put),
+        value => put(render_value(kind, value)),
     }
 }
 
-/// The entries of a map as messages, by key.
-fn entries(kind: &Kind, map: &std::collections::HashMap<MapKey, Value>) -> Vec<String> {
+/// Renders the entries of a map as messages, sorted by key.
+fn render_entries(kind: &Kind, map: &std::collections::HashMap<MapKey, Value>) -> Vec<String> {
     let Kind::Message(entry) = kind else { return Vec::new() };
     let (key_kind, value_kind) = (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
     let mut all: Vec<_> = map.iter().collect();
     all.sort_by(|(left, _), (right, _)| left.partial_cmp(right).unwrap_or(std::cmp::Ordering::Equal));
     let one = |(key, value): (&MapKey, &Value)| {
-        let key = literal(&key_kind, &Value::from(key.clone()));
-        format!("{{ key: {key} value: {} }}", literal(&value_kind, value))
+        let key = render_value(&key_kind, &Value::from(key.clone()));
+        format!("{{ key: {key} value: {} }}", render_value(&value_kind, value))
     };
     all.into_iter().map(one).collect()
 }
 
-/// One value as source, <https://protobuf.dev/reference/protobuf/textformat-spec/>.
-fn literal(kind: &Kind, value: &Value) -> String {
+/// Renders one value as source, <https://protobuf.dev/reference/protobuf/textformat-spec/>.
+fn render_value(kind: &Kind, value: &Value) -> String {
     match value {
         Value::Bool(value) => value.to_string(),
         Value::I32(value) => value.to_string(),
         Value::I64(value) => value.to_string(),
         Value::U32(value) => value.to_string(),
         Value::U64(value) => value.to_string(),
-        Value::F32(value) => float(f64::from(*value), format!("{value:?}")),
-        Value::F64(value) => float(*value, format!("{value:?}")),
-        Value::String(value) => quoted(value.as_bytes()),
-        Value::Bytes(value) => quoted(value),
+        Value::F32(value) => render_float(f64::from(*value), format!("{value:?}")),
+        Value::F64(value) => render_float(*value, format!("{value:?}")),
+        Value::String(value) => quote(value.as_bytes()),
+        Value::Bytes(value) => quote(value),
         Value::EnumNumber(number) => enum_value(kind.as_enum(), *number),
-        Value::Message(message) => text(message),
+        Value::Message(message) => render_message(message),
         Value::List(_) | Value::Map(_) => String::new(),
     }
 }
 
-fn float(value: f64, shown: String) -> String {
+fn render_float(value: f64, shown: String) -> String {
     match value {
         value if value.is_nan() => "nan".to_owned(),
         value if value.is_infinite() => if value > 0.0 { "inf" } else { "-inf" }.to_owned(),
@@ -120,8 +120,8 @@ fn enum_value(descriptor: Option<&EnumDescriptor>, number: i32) -> String {
     named.map_or_else(|| number.to_string(), |value| value.name().to_owned())
 }
 
-/// A message in the text format, on one line.
-fn text(message: &DynamicMessage) -> String {
+/// Renders a message in the text format, on one line.
+fn render_message(message: &DynamicMessage) -> String {
     let mut out = String::from("{");
     let mut put = |name: &str, nested: bool, value: String| {
         let _ = write!(out, " {name}{} {value}", if nested { "" } else { ":" });
@@ -132,18 +132,18 @@ fn text(message: &DynamicMessage) -> String {
             Some(group) if field.is_group() => group.name().to_owned(),
             _ => field.name().to_owned(),
         };
-        each(&kind, value, |value| put(&name, kind.as_message().is_some(), value));
+        for_each_value(&kind, value, |value| put(&name, kind.as_message().is_some(), value));
     }
     for (extension, value) in message.extensions() {
         let kind = extension.kind();
-        each(&kind, value, |value| put(&format!("[{}]", extension.full_name()), kind.as_message().is_some(), value));
+        for_each_value(&kind, value, |value| put(&format!("[{}]", extension.full_name()), kind.as_message().is_some(), value));
     }
     out.push_str(if out.len() == 1 { "}" } else { " }" });
     out
 }
 
-/// Bytes as a literal in double quotes. What is printable UTF-8 stays as it is.
-pub(super) fn quoted(bytes: &[u8]) -> String {
+/// Renders bytes as a string literal in double quotes. Printable UTF-8 is not escaped.
+pub(super) fn quote(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
     for chunk in bytes.utf8_chunks() {
         for letter in chunk.valid().chars() {

@@ -62,7 +62,7 @@ fn aliases_of_fields_are_names_of_the_writers_fields() {
     // Two fields of the writer can't become one.
     let two = record("R", r#"{"name":"a","type":"string","aliases":["b"]}"#);
     let message = differs(&two, &written, &[("NAME_MISMATCH", "/fields/0", "a")]);
-    assert!(message[0].contains("`a`, `b`") && message[0].contains("take aliases away"), "{message:?}");
+    assert!(message[0].contains("`a`, `b`") && message[0].contains("remove aliases"), "{message:?}");
     // But a record that hasn't changed can be read whatever its aliases say.
     let same = record("R", r#"{"name":"a","type":"string","aliases":["b"]},{"name":"b","type":"int"}"#);
     reads(&same, &same);
@@ -138,12 +138,12 @@ fn all_differences_are_told_in_the_order_of_the_text() {
     let messages = differs(&reader, &writer, &wanted);
     let words = [
         r#"add "aliases": ["S"]"#,
-        r#"add them to its symbols, or give it a default among them, as "default": "A""#,
-        r#"give it one, as "default": ""; if it was `userName` before, add "aliases": ["userName"]"#,
+        r#"add them to its symbols, or give it a default among them, for example "default": "A""#,
+        r#"add one, for example "default": ""; if it was `userName` before, add "aliases": ["userName"]"#,
         r#"make the type ["null", "long"]"#,
-        "the record is called `I`",
+        "the record is named `I`",
         "can't be read as `int`",
-        "at /fields/4/type/1/items/name, the record is called `I`",
+        "at /fields/4/type/1/items/name, the record is named `I`",
         r#"add "int" to the union"#,
         "a fixed size can't change",
     ];
@@ -160,7 +160,7 @@ fn enums_take_their_default_for_what_they_do_not_know() {
     // The default of an enum is none for a field that is missing.
     let reader = record("R", &format!(r#"{{"name":"e","type":{}}}"#, symbols(r#""A""#, r#","default":"A""#)));
     let message = differs(&reader, &record("R", ""), &[("READER_FIELD_MISSING_DEFAULT_VALUE", "/fields/0", "e")]);
-    assert!(message[0].contains(r#"as "default": "A""#) && message[0].contains("not for missing fields"), "{message:?}");
+    assert!(message[0].contains(r#"for example "default": "A""#) && message[0].contains("not for missing fields"), "{message:?}");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn null_counts_as_a_default() {
         &record("R", ""),
         &[("READER_FIELD_MISSING_DEFAULT_VALUE", "/fields/0", "a")],
     );
-    assert!(message[0].contains(r#"as "default": null"#), "{message:?}");
+    assert!(message[0].contains(r#"for example "default": null"#), "{message:?}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn unresolved_references_say_what_to_add() {
     let message = invalid(r##"{"$ref":"#/definitions/missing"}"##, &[]);
     assert!(message.contains("#/definitions/missing") && message.contains("define it"), "{message}");
     let message = invalid(r##"{"$ref":"#/title","title":"x"}"##, &[]);
-    assert!(message.contains("no schema"), "{message}");
+    assert!(message.contains("not a schema"), "{message}");
     let message = invalid(r##"{"$schema":"https://json-schema.org/draft/2020-12/schema","$ref":"#missing"}"##, &[]);
     assert!(message.contains("#missing"), "{message}");
 }

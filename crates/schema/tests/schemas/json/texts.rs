@@ -31,8 +31,8 @@ fn a_member_that_is_written_twice_counts_once() {
 #[test]
 fn errors_of_texts_that_are_no_schemas_name_the_position() {
     let cases: [(&str, &[&str]); 14] = [
-        ("", &["no JSON", "line 1 column 0"]),
-        ("{\n \"type\": }", &["no JSON", "line 2 column 10"]),
+        ("", &["not JSON", "line 1 column 0"]),
+        ("{\n \"type\": }", &["not JSON", "line 2 column 10"]),
         ("[]", &["an object"]),
         ("\"string\"", &["an object"]),
         ("1", &["an object"]),

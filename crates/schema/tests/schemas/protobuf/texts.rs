@@ -142,7 +142,7 @@ fn texts_that_are_no_schemas_are_refused() {
         assert!(message.contains(word), "{text}\n{message}");
     }
     let circle = [("a.proto", "import \"b.proto\";"), ("b.proto", "import \"a.proto\";")];
-    assert!(refused("import \"a.proto\";", &circle).contains("circle"));
+    assert!(refused("import \"a.proto\";", &circle).contains("cycle"));
 }
 
 #[test]

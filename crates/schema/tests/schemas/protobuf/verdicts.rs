@@ -127,7 +127,7 @@ fn messages_say_what_to_change() {
     assert_eq!(
         found.first().map(|difference| difference.message.as_str()),
         Some(
-            "field `x` with number 3 changes from int32 to string, which reads other bytes; use int32, uint32, int64, uint64 or bool, or a new number"
+            "field `x` with number 3 changes from int32 to string, which has another encoding; use int32, uint32, int64, uint64 or bool, or a new number"
         )
     );
 }
