@@ -8,16 +8,13 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    driver::{self, Backend, Keyspace, Settings},
+    driver::{self, Backend, BackendSettings, Keyspace},
+    plan::Plan,
     telemetry::Telemetry,
 };
 use prism_call::{AccessLog, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, Pipeline, proto};
-use prism_config::{self as config, Config, FrontendKind};
-use prism_edge::{self as edge, Binding, Bindings, Bound, Cors, Documentation, Drain, Edge, Frontend, Services, TlsFiles};
-use prism_frontend::{
-    bind, definition, openapi,
-    route::{self, Routes},
-};
+use prism_config::{self as config, Config};
+use prism_edge::{self as edge, Binding, Bindings, Bound, Cors, Drain, Edge, Services};
 use prism_pattern::{self as pattern, Facts};
 use prism_registry as registry;
 use prism_remote::RemoteHandler;
@@ -69,9 +66,17 @@ pub struct Address {
 }
 
 impl App {
-    /// Builds everything that the configuration says. What is wrong with ports, files or settings is found here, before the
-    /// first call.
+    /// Makes the plan and starts it.
     pub async fn build(config: &Config) -> Result<Self, Error> {
+        let plan = Plan::new(config).map_err(|problems| {
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Error::new(Code::FailedPrecondition, "CONFIGURATION", lines.join("\n"))
+        })?;
+        Self::start(config, &plan).await
+    }
+
+    /// Takes the ports and connects the backends. Does not serve yet.
+    pub async fn start(config: &Config, plan: &Plan) -> Result<Self, Error> {
         // Ports first: a second gateway on the same ports must not touch the first one's data.
         let admin = TcpListener::bind(config.admin.address).await.map_err(|error| {
             let address = config.admin.address;
@@ -84,8 +89,7 @@ impl App {
         })?;
         let mut bound = Vec::new();
         for (name, listener) in &config.listeners {
-            let tls = listener.tls.as_ref().map(|tls| TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() });
-            bound.push((name, listener, edge::bind(name, listener.address, tls.as_ref()).await?));
+            bound.push((name, listener, edge::bind(name, listener.address, plan.tls(name)).await?));
         }
 
         let metrics = Metrics::new().map_err(|error| Error::internal("the metrics can't be set up").with_source(error))?;
@@ -110,11 +114,10 @@ impl App {
 
         let draining = CancellationToken::new();
         let router = edge::admin::router(edge::admin::Admin { metrics, probes: Arc::new(probes), draining: draining.clone() });
-        let mut shared = Shared::default();
         let mut listeners = Vec::new();
         let mut health = Vec::new();
         for (name, listener, bound) in bound {
-            let bindings = Bindings::new(bindings_of(name, &namespaces, &mut shared)?);
+            let bindings = Bindings::new(bindings_of(name, &namespaces, plan)?);
             let names = bindings.services();
             let (services, reporter) = Services::new(names.clone(), streams.clone());
             for service in &names {
@@ -215,7 +218,7 @@ async fn connect(config: &Config) -> Result<BTreeMap<String, Connected>, Error> 
         let kind = driver::kind(&backend.kind).ok_or_else(|| {
             Error::new(Code::FailedPrecondition, "NO_DRIVER", format!("backend {name}: this build has no driver for {}", backend.kind))
         })?;
-        let settings = Settings { name: name.clone(), values: backend.settings.values().clone() };
+        let settings = BackendSettings { name: name.clone(), values: backend.settings.values().clone() };
         let connected = (kind.connect)(settings).await.map_err(|error| error.with("backend", name))?;
         backends.insert(name.clone(), Connected { kind: kind.name, backend: connected });
     }
@@ -309,44 +312,14 @@ fn tighten(driver: &mut driver::Limits, namespace: &config::Limits) {
     driver.max_batch_items = namespace.max_batch_items.map_or(driver.max_batch_items, |limit| limit.min(driver.max_batch_items));
 }
 
-/// What namespaces and listeners share, made once.
-#[derive(Default)]
-struct Shared {
-    /// Routes of annotations by the name of their service.
-    annotated: BTreeMap<String, Arc<Routes>>,
-    /// Definitions by their name and what a binding decides.
-    defined: BTreeMap<(String, String), definition::Definition>,
-}
-
-fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>)], shared: &mut Shared) -> Result<Vec<Binding>, Error> {
+fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>)], plan: &Plan) -> Result<Vec<Binding>, Error> {
     let mut bindings = Vec::new();
     for (definition, namespace) in namespaces {
         for binding in &definition.frontends {
             if !binding.enabled || binding.listener.as_deref().is_some_and(|only| only != listener) {
                 continue;
             }
-            let mut documentation = None;
-            let frontend = match binding.kind {
-                FrontendKind::Grpc => Frontend::Grpc,
-                FrontendKind::GrpcWeb => Frontend::GrpcWeb,
-                FrontendKind::Rest => {
-                    if !shared.annotated.contains_key(&namespace.service) {
-                        shared.annotated.insert(namespace.service.clone(), Arc::new(routes(&namespace.service)?));
-                    }
-                    documentation = binding.documentation.then(|| annotated_documentation(&namespace.service));
-                    Frontend::Rest(shared.annotated[&namespace.service].clone())
-                }
-                FrontendKind::Definition => {
-                    let decided = serde_json::to_string(&binding.settings).unwrap_or_default();
-                    let key = (binding.definition.clone().unwrap_or_default(), decided);
-                    if !shared.defined.contains_key(&key) {
-                        shared.defined.insert(key.clone(), defined(binding)?);
-                    }
-                    let definition = &shared.defined[&key];
-                    documentation = binding.documentation.then(|| defined_documentation(definition.document.clone()));
-                    Frontend::Mapped(definition.api.clone())
-                }
-            };
+            let (frontend, documentation) = plan.frontend(binding, &namespace.service)?;
             bindings.push(Binding {
                 host: binding.host.clone(),
                 base_path: binding.base_path.clone(),
@@ -357,48 +330,6 @@ fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>
         }
     }
     Ok(bindings)
-}
-
-/// The definition of a frontend, compiled for a binding.
-pub fn defined(binding: &config::Binding) -> Result<definition::Definition, Error> {
-    let name = binding.definition.as_deref().unwrap_or_default();
-    let failed = |problem: String| {
-        Error::new(Code::FailedPrecondition, "FRONTEND", format!("the frontend {} can't be used:{problem}", binding.frontend))
-    };
-    let texts = definition::Texts::find(name).map_err(|problem| failed(format!(" {name}: {problem}")))?;
-    compile(&texts, &binding.settings).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        failed(format!("\n{}", lines.join("\n")))
-    })
-}
-
-/// Compiles a definition onto the patterns of this build.
-pub fn compile(
-    texts: &definition::Texts,
-    settings: &BTreeMap<String, serde_json::Value>,
-) -> Result<definition::Definition, Vec<prism_yaml::Problems>> {
-    let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
-    definition::compile(texts, &|name| pattern::find(name).map(|pattern| pattern.service), &patterns, settings)
-}
-
-/// The routes of a service's annotations. What is wrong with them is a defect of this build, which a test finds.
-fn routes(service: &str) -> Result<Routes, Error> {
-    route::annotated(service, bind::Settings::default())
-        .map_err(|problems| Error::internal(format!("the HTTP annotations of {service} can't be used: {}", problems.join("; "))))
-}
-
-/// What those routes tell of themselves.
-fn annotated_documentation(service: &str) -> Documentation {
-    let service = service.to_owned();
-    let unknown = |service: &str| Error::internal(format!("{service} is not among the compiled contracts"));
-    Documentation::new(move || openapi::generate(proto::descriptors(), &service).ok_or_else(|| unknown(&service)))
-}
-
-/// The document of a definition, kept as text: a tree would take ten times as much.
-fn defined_documentation(text: Arc<str>) -> Documentation {
-    Documentation::new(move || {
-        serde_json::from_str(&text).map_err(|error| Error::internal("the document can't be read").with_source(error))
-    })
 }
 
 fn probe_backend(backend: &Arc<dyn Backend>) -> edge::admin::Probe {

@@ -1,4 +1,4 @@
-//! The table of drivers in this build. Each is a crate of its own, behind a Cargo feature.
+//! The table of drivers in this build. Each driver is a crate behind a Cargo feature.
 
 pub use prism_driver::*;
 

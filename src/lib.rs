@@ -22,5 +22,7 @@ pub mod app;
 pub mod cli;
 // The table of drivers.
 pub mod driver;
+// What a start needs without connections and ports.
+pub mod plan;
 // Export of traces and metrics.
 mod telemetry;

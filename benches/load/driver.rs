@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use prism::{
     call::Context,
-    driver::{self, Keyspace, Settings},
+    driver::{self, BackendSettings, Keyspace},
     proto::models::keyvalue::v1::{GetRequest, SetRequest},
 };
 
@@ -23,7 +23,7 @@ pub fn measure() -> Result<Costs> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let kind = driver::kind("memory").ok_or("no memory driver in this build")?;
-        let backend = (kind.connect)(Settings { name: "bench".into(), values: serde_json::Map::new() }).await?;
+        let backend = (kind.connect)(BackendSettings { name: "bench".into(), values: serde_json::Map::new() }).await?;
         let interfaces = backend.keyspace(&Keyspace { namespace: "bench".into(), slot: "storage".into() });
         let basic = interfaces.keyvalue_basic.ok_or("no keyvalue_basic")?;
         let context = Context::internal("bench");

@@ -1,9 +1,9 @@
-//! Lists `frontends/**/*.yaml`, `openapi/**/*.yaml` and `registry/**/*.yaml`, so that a new file needs no line of code, and reads them, so
-//! that no gateway has to.
+//! Lists and parses `frontends/**/*.yaml`, `openapi/**/*.yaml` and `registry/**/*.yaml`. So a new file needs no code, and the gateway does not
+//! parse them at every start.
 
 #![expect(dead_code, reason = "the build needs a part of the modules that it shares with the crate")]
 
-// The build reads YAML as the gateway does.
+// The build parses YAML with the same code as the gateway.
 #[path = "src/compact.rs"]
 mod compact;
 #[path = "src/problem.rs"]
@@ -22,10 +22,10 @@ use std::{
 use problem::{Position, Problems};
 use tree::{Node, Value};
 
-/// The folder of the repository, as seen from this crate.
+/// The folder of the repository, relative to this crate.
 const ROOT: &str = "../..";
 
-/// Writes `embedded.rs`, the files' paths, contents and trees as one constant, and the trees beside it.
+/// Writes `embedded.rs`, a constant with the paths, contents and trees of the files, and one file for each tree.
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=src");
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -74,10 +74,10 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     Ok(files)
 }
 
-/// Writes what `src/compact.rs` reads.
+/// Writes the encoding that `src/compact.rs` reads.
 struct Writer {
     out: Vec<u8>,
-    /// Of the place before.
+    /// The line of the previous position.
     line: u64,
 }
 

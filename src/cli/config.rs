@@ -1,4 +1,4 @@
-//! `prism config`: what counts in the end, and the schema for editors.
+//! `prism config`: the effective configuration, and its JSON Schema for editors.
 
 use std::path::PathBuf;
 
@@ -10,23 +10,23 @@ use prism_config::{Origin, Source, schema};
 
 const EXAMPLES: &str = "\
 Examples:
-  prism config show > prism.yaml             start a file of your own
+  prism config show > prism.yaml             create a file to start from
   prism config show --config prism.yaml      with defaults and environment variables
-  prism config schema > prism.schema.json    for completion and checks in editors
+  prism config schema > prism.schema.json    completion and checks in editors
 
-Editors find the schema by the first line of prism.yaml:
+Editors find the schema with this first line of prism.yaml:
   # yaml-language-server: $schema=prism.schema.json
 
-Where a setting comes from, the first of these counts:
-  1. an option of the command line: prism serve --listen 0.0.0.0:80
+The first of these sources that has a setting determines its value:
+  1. a command-line option: prism serve --listen 0.0.0.0:80
   2. an environment variable: PRISM_ and the path of the setting in upper case,
-     with _ for everything else; a namespace goes by its name:
+     with _ for all other characters; the path of a namespace contains its name:
        PRISM_LISTENERS_MAIN_ADDRESS, PRISM_LOG_LEVEL, PRISM_BACKENDS_LOCAL_PATH,
        PRISM_NAMESPACES_DEFAULT_LIMITS_TIMEOUT
-  3. the file: --config FILE, else ./prism.yaml if it is there
+  3. the file: --config FILE, or ./prism.yaml if it exists
   4. the default; without a file, the embedded configuration
 
-A text may hold ${env:NAME} and ${file:PATH}; what they stand for is never printed.
+Texts may contain ${env:NAME} and ${file:PATH}. Their values are never printed.
 Write $${ for a plain ${. Durations are 100ms, 30s, 5m or 1h; sizes are 64KiB, 4MiB
 or a number of bytes. Relative paths start in the working directory.";
 
@@ -42,7 +42,7 @@ pub struct Args {
 /// What to print.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Print the configuration as it counts in the end, with all defaults; secrets are masked
+    /// Print the effective configuration with all defaults; secrets are masked
     Show(ShowArgs),
     /// Print the JSON Schema of prism.yaml
     Schema,
@@ -51,7 +51,7 @@ pub enum Command {
 /// Arguments of `prism config show`.
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
-    /// The configuration. Default: ./prism.yaml if it is there, else the embedded one
+    /// The configuration. Default: ./prism.yaml if it exists, or the embedded one
     #[arg(short, long, value_name = "FILE", env = "PRISM_CONFIG")]
     pub config: Option<PathBuf>,
 

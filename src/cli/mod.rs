@@ -22,7 +22,7 @@ pub mod schema;
 pub mod serve;
 pub mod validate;
 
-pub use known::{known, load};
+pub use known::{CheckedPlan, check, known, load, load_plan};
 
 const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Green.on_default().bold())

@@ -6,7 +6,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, Outcome, output::print_text};
-use crate::app::{Address, App};
+use crate::{
+    app::{Address, App},
+    plan::Plan,
+};
 use prism_config::{self as config, Config, FrontendKind, LogFormat, Source};
 
 const EXAMPLES: &str = "\
@@ -40,26 +43,26 @@ pub struct Args {
     pub data: Option<PathBuf>,
 }
 
-/// The configuration that these arguments ask for. Warnings are printed.
-pub fn load(args: &Args) -> Result<Config, Failure> {
+/// Loads the configuration that these arguments select, with the plan of its start. Prints warnings.
+pub fn load(args: &Args) -> Result<(Config, Plan), Failure> {
     let database = args.data.as_ref().map(|folder| folder.join("prism.db").display().to_string());
     let source = Source::find(args.config.clone())
         .with_flag("--listen", "listeners.main.address", args.listen.map(|address| address.to_string()))
         .with_flag("--admin", "admin.address", args.admin.map(|address| address.to_string()))
         .with_flag("--data", "backends.local.path", database);
-    super::load(&source)
+    super::load_plan(&source)
 }
 
 /// Serves until SIGTERM or Ctrl-C, then drains.
 pub fn run(args: &Args) -> Outcome {
-    let config = load(args)?;
+    let (config, plan) = load(args)?;
     logging(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
     runtime.block_on(async {
         // Before anything is served, so that no signal is missed.
         let mut end = Box::pin(end_signal().map_err(|error| format!("signals can't be awaited: {error}"))?);
         let app = tokio::select! {
-            built = App::build(&config) => built?,
+            built = App::start(&config, &plan) => built?,
             () = &mut end => return Ok(ExitCode::SUCCESS),
         };
         print_text(&banner(&config, &app))?;
@@ -133,7 +136,7 @@ fn banner(config: &Config, app: &App) -> String {
 
 fn place(config: &Config, backend: &str) -> String {
     let Some(definition) = config.backends.get(backend) else { return backend.to_owned() };
-    match definition.settings.shown().get("path").and_then(|path| path.as_str()) {
+    match definition.settings.printable().get("path").and_then(|path| path.as_str()) {
         Some(path) => format!("{backend} ({} in {path})", definition.kind),
         None => format!("{backend} ({})", definition.kind),
     }

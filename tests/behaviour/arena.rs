@@ -10,7 +10,7 @@ use std::{
 };
 
 use libtest_mimic::Failed;
-use prism::driver::{Backend, KINDS, Kind, Settings};
+use prism::driver::{Backend, BackendSettings, KINDS, Kind};
 use serde_json::{Map, Value, json};
 use test_support::servers::Redis;
 use tokio::runtime::Runtime;
@@ -125,7 +125,7 @@ impl Arena {
         let (values, server) = (recipe.make)()?;
         let connect = async || {
             let values: Map<String, Value> = values.as_object().cloned().unwrap_or_default();
-            let backend = (kind.connect)(Settings { name: format!("{}-under-test", kind.name), values }).await?;
+            let backend = (kind.connect)(BackendSettings { name: format!("{}-under-test", kind.name), values }).await?;
             backend.health().await?;
             Ok::<_, prism::call::Error>(backend)
         };

@@ -18,7 +18,7 @@ use prism::{
         AccessLog, CallLimits, ClaimResult, Code, Context, Error, Handler, Idempotency, Incoming, Input, KeyedCall, Method, Metrics,
         Namespace, Outcome, Output, Pipeline, Protocol, Reply, ReplyStore as _, Trailers,
     },
-    driver::{self, Backend, Keyspace, Settings},
+    driver::{self, Backend, BackendSettings, Keyspace},
     idempotency::KeyspaceReplyStore,
     proto,
     registry::IDEMPOTENCY_SLOT,
@@ -61,7 +61,7 @@ impl Bench {
 
     /// Calls wait.
     async fn with(required: bool, retention: Duration, limits: CallLimits) -> Self {
-        let settings = Settings { name: "ram".to_owned(), values: serde_json::Map::new() };
+        let settings = BackendSettings { name: "ram".to_owned(), values: serde_json::Map::new() };
         let backend = (driver::kind("memory").unwrap().connect)(settings).await.unwrap();
         let handler = Arc::new(Slow { calls: AtomicUsize::new(0), may: Semaphore::new(0), answers: Mutex::default() });
         let gateway = || {

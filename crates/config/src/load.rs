@@ -1,65 +1,66 @@
-//! Source → [`Config`], or everything that is wrong.
+//! Loads a [`Config`] from a source, or returns all problems.
 
 use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
 
 use super::{
     model::{Config, Origin},
     read,
-    reader::Reader,
+    reader::{Outcome, Reader},
     source::{Known, Source, variable},
 };
 use prism_yaml::{self as yaml, Position, Problem, Problems};
 
-/// A configuration is written by people; what is larger is something else.
+/// Maximum size of a configuration. A larger file is probably the wrong one.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// Variables that are no settings: they stand for options of the command line.
+/// Variables that are not settings, but defaults of command-line options.
 const NO_SETTINGS: [&str; 2] = ["PRISM_CONFIG", "PRISM_ADDRESS"];
 
-/// What `prism serve` starts on without a file: a durable namespace and one in memory.
+/// The configuration of `prism serve` without a file: a durable namespace and one in memory.
 pub const EMBEDDED: &str = include_str!("../../../examples/default.yaml");
 
-/// A configuration as far as it could be read, and what is wrong with it.
+/// A configuration and its problems.
 #[derive(Debug)]
 pub struct Checked {
-    /// What is wrong is left out, or the default.
+    /// Settings with problems are absent or have their defaults.
     pub config: Config,
-    /// Empty: the configuration is valid.
+    /// Empty if the configuration is valid.
     pub problems: Problems,
 }
 
-/// Loads a valid configuration; the error has all problems at once.
+/// Loads a valid configuration. The error has all problems.
 pub fn load(source: &Source, known: &Known<'_>) -> Result<Config, Problems> {
     let Checked { config, problems } = check(source, known);
     if problems.list.is_empty() { Ok(config) } else { Err(problems) }
 }
 
-/// Reads a configuration and tells what is wrong with it.
+/// Reads a configuration and checks it.
 pub fn check(source: &Source, known: &Known<'_>) -> Checked {
     let Some(path) = &source.file else {
         // A build without SQLite keeps everything in memory.
         let durable = known.driver("sqlite").is_some();
         let text =
             if durable { EMBEDDED.to_owned() } else { EMBEDDED.replace("{type: sqlite, path: prism-data/prism.db}", "{type: memory}") };
-        return check_text("embedded configuration", &text, Origin::Embedded, source, known);
+        return check_text(&text, Origin::Embedded, source, known);
     };
-    let file = path.display().to_string();
+    let origin = Origin::File(path.clone());
     match text(path) {
-        Ok(text) => check_text(&file, &text, Origin::File(path.clone()), source, known),
+        Ok(text) => check_text(&text, origin, source, known),
         Err(message) => {
-            let problem = Problem { position: Position::WHOLE_FILE, message };
-            Checked { config: Config::default(), problems: Problems { file, list: vec![problem] } }
+            let problems = Problems { file: origin.to_string(), list: vec![Problem { position: Position::WHOLE_FILE, message }] };
+            Checked { config: Config { origin, ..Config::default() }, problems }
         }
     }
 }
 
-/// The same for a text that is no file; `name` stands in front of the problems.
-pub fn check_text(name: &str, text: &str, origin: Origin, source: &Source, known: &Known<'_>) -> Checked {
+/// Reads a configuration from a text. `origin` is the name in front of the problems.
+pub fn check_text(text: &str, origin: Origin, source: &Source, known: &Known<'_>) -> Checked {
     let (root, mut list) = yaml::parse(text);
     let reader = Reader::new(source, known);
+    let file = origin.to_string();
     let mut config = read::config(&reader, &root, origin);
-    let (problems, asked) = reader.finish();
-    // Of what is no YAML nothing was read, so that everything would seem to be missing.
+    let Outcome { problems, asked, positions } = reader.finish();
+    // The tree of a text that is not YAML is empty, so every required setting would be reported as missing.
     let is_yaml = list.is_empty() || !matches!(root.value, yaml::Value::Null);
     if is_yaml {
         list.extend(problems);
@@ -67,7 +68,8 @@ pub fn check_text(name: &str, text: &str, origin: Origin, source: &Source, known
     }
     list.sort_by(|a, b| a.position.cmp(&b.position));
     config.warnings = unused_variables(source, &asked);
-    Checked { config, problems: Problems { file: name.to_owned(), list } }
+    config.positions = positions;
+    Checked { config, problems: Problems { file, list } }
 }
 
 pub(super) fn text(path: &Path) -> Result<String, String> {
@@ -89,7 +91,7 @@ fn unused_flags(source: &Source, asked: &BTreeSet<String>) -> Vec<Problem> {
     unused.map(problem).collect()
 }
 
-/// Variables of other programs may begin with `PRISM_` too, so only what looks like a mistake is told.
+/// Returns a warning for each variable that looks like a misspelled one. Variables of other programs may begin with `PRISM_` too.
 fn unused_variables(source: &Source, asked: &BTreeSet<String>) -> Vec<String> {
     let names = source.variables.0.keys().filter(|name| name.starts_with("PRISM_"));
     let unused = names.filter(|name| !asked.contains(*name) && !NO_SETTINGS.contains(&name.as_str()));

@@ -1,8 +1,9 @@
-//! The checked configuration. The structs have the shape of the file, and their comments are its documentation: the JSON Schema
-//! for editors is made of them, and `prism config show` writes them out.
+//! The checked configuration. The structs have the structure of the file, and their comments are its documentation: the JSON Schema for
+//! editors is generated from them, and `prism config show` serializes them.
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -12,51 +13,71 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::{
-    Settings, Telemetry,
-    unit::{DurationText, SizeText, write_duration, write_optional_size, write_size},
+    Log, ResolvedSettings, Telemetry,
+    serialize::{write_duration, write_optional_size, write_size},
 };
+use prism_settings::{ByteSize, HumanDuration};
+use prism_yaml::Position;
 
 /// The configuration of Prism, `prism.yaml`.
 ///
-/// Each setting that is a single value can be set by an environment variable too, which then counts: `PRISM_` and the path of
-/// the setting in upper case with `_` for everything else, as `PRISM_LOG_LEVEL` or `PRISM_LISTENERS_MAIN_ADDRESS`; an entry of
-/// `namespaces` goes by its name. Texts may hold `${env:NAME}` and `${file:PATH}`. Relative paths start in the working directory.
+/// An environment variable overrides each setting that has a single value. Its name is `PRISM_` and the path of the setting in upper
+/// case, with `_` for all other characters: `PRISM_LOG_LEVEL`, `PRISM_LISTENERS_MAIN_ADDRESS`. The path of a namespace contains its name.
+/// Texts may contain `${env:NAME}` and `${file:PATH}`. Relative paths start in the working directory.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where clients connect, by name; every protocol is spoken on each. Default: `main` on 127.0.0.1:8980.
+    /// Listeners for clients, by name. Each serves every protocol. Default: `main` on 127.0.0.1:8980.
     pub listeners: BTreeMap<String, Listener>,
     /// The listener for operators: `/healthz`, `/readyz` and `/metrics`.
     pub admin: Admin,
-    /// What is written to standard error.
+    /// The log on standard error.
     pub log: Log,
     /// Export of traces and metrics.
     pub telemetry: Telemetry,
-    /// How the process ends on SIGTERM.
+    /// What happens on SIGTERM.
     pub shutdown: Shutdown,
-    /// Running systems that hold the data, by name. Namespaces share them.
+    /// Systems that store the data, by name. Namespaces share them.
     #[schemars(with = "BTreeMap<String, super::schema::AnyBackend>")]
     pub backends: BTreeMap<String, Backend>,
-    /// Named definitions of how a namespace is reached. `grpc`, `grpc-web` and `rest` are always there.
+    /// Frontends by name: protocols and HTTP APIs of namespaces. `grpc`, `grpc-web` and `rest` always exist.
     pub frontends: BTreeMap<String, Frontend>,
-    /// What clients see: a pattern, its backends, its frontends.
+    /// Namespaces: each has a pattern, its backends and its frontends.
     pub namespaces: Vec<Namespace>,
-    /// Where all this comes from.
+    /// The source of the configuration.
     #[serde(skip)]
     pub origin: Origin,
-    /// What is no problem, and yet probably not meant; one sentence each.
+    /// Probable mistakes that are not problems, one sentence each.
     #[serde(skip)]
     pub warnings: Vec<String>,
+    /// Where each setting is, by its path.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(super) positions: BTreeMap<String, Position>,
 }
 
 impl Config {
-    /// The namespace of that name.
+    /// Returns the namespace with a name.
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
         self.namespaces.iter().find(|namespace| namespace.name == name)
     }
+
+    /// Returns where a setting is, as `listeners.main.tls.key`; if it is not set, where the section around it is.
+    pub fn position(&self, setting: &str) -> Position {
+        let mut path = setting;
+        loop {
+            if let Some(position) = self.positions.get(path) {
+                return position.clone();
+            }
+            match path.rsplit_once('.') {
+                Some((section, _)) => path = section,
+                None => return Position::WHOLE_FILE,
+            }
+        }
+    }
 }
 
-/// Nothing but the listeners. What `prism serve` starts on without a file is [`super::EMBEDDED`].
+/// Only the listeners. The configuration of `prism serve` without a file is [`super::EMBEDDED`].
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -70,32 +91,43 @@ impl Default for Config {
             namespaces: Vec::new(),
             origin: Origin::Embedded,
             warnings: Vec::new(),
+            positions: BTreeMap::new(),
         }
     }
 }
 
-/// Where a configuration comes from.
+/// The source of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// The defaults in the program.
+    /// The configuration that is part of the program.
     #[default]
     Embedded,
     /// A file.
     File(PathBuf),
 }
 
-/// Where clients connect. HTTP/1.1 and HTTP/2 are told apart by themselves.
+/// The name in front of problems.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded configuration"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A listener for clients. HTTP/1.1 and HTTP/2 are detected automatically.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
-    /// `IP:PORT`. Port 0 takes a free one. Only `main` has a default.
+    /// `IP:PORT`. Port 0 selects a free port. Only `main` has a default.
     #[serde(default = "main_address")]
     #[schemars(with = "String")]
     pub address: SocketAddr,
-    /// Speak TLS. Without it, connections are plain.
+    /// Certificate and key for TLS. Default: connections without TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Which web pages may call.
+    /// Which web pages may call from a browser.
     #[serde(default)]
     pub cors: Cors,
 }
@@ -110,7 +142,7 @@ impl Listener {
     }
 }
 
-/// Certificate and key of a listener. HTTP/2 is offered by ALPN.
+/// Certificate and key of a listener. ALPN offers HTTP/2.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -122,16 +154,16 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// Which web pages may call from a browser. Programs that are no browsers are not concerned.
+/// Which web pages may call from a browser. This does not concern other clients.
 #[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cors {
-    /// Origins such as `https://app.example.com`; `*` as the port means any port, `*` alone any origin. Default: pages served
-    /// by this machine, so that a page on the internet can't reach the data of a developer who visits it.
+    /// Origins such as `https://app.example.com`. The port `*` means any port; `*` alone means any origin. Default: pages that this machine
+    /// serves, so that a page on the internet can't access the data of a developer who visits it.
     pub allowed_origins: Vec<String>,
-    /// How long a browser may remember the answer to a preflight request.
+    /// How long a browser may cache the response to a preflight request.
     #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "DurationText")]
+    #[schemars(with = "HumanDuration")]
     pub max_age: Duration,
 }
 
@@ -143,7 +175,7 @@ impl Default for Cors {
 }
 
 impl Cors {
-    /// Whether pages of this origin (the value of an `Origin` header) may call.
+    /// Returns whether pages of an origin (the value of an `Origin` header) may call.
     pub fn allows(&self, origin: &str) -> bool {
         self.allowed_origins.iter().any(|allowed| match allowed.strip_suffix(":*") {
             _ if allowed == "*" => true,
@@ -163,7 +195,7 @@ impl Cors {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
-    /// `IP:PORT`. Port 0 takes a free one.
+    /// `IP:PORT`. Port 0 selects a free port.
     #[schemars(with = "String")]
     pub address: SocketAddr,
 }
@@ -174,82 +206,13 @@ impl Default for Admin {
     }
 }
 
-/// What is written to standard error.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// Lines for people, or JSON objects for machines.
-    pub format: LogFormat,
-    /// The least important lines that are written.
-    pub level: LogLevel,
-    /// Calls that get a line of their own.
-    pub access: AccessLog,
-}
-
-/// Lines for people, or JSON objects for machines.
-#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
-/// The least important lines that are written.
-#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Nothing is written.
-    Off,
-    /// Something failed that should not.
-    Error,
-    /// Something needs attention soon.
-    Warn,
-    /// What an operator wants to know.
-    #[default]
-    Info,
-    /// What a developer of Prism wants to know.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl LogLevel {
-    /// As it is written in the file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
-}
-
-/// Calls that get a line of their own.
-#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum AccessLog {
-    /// None.
-    Off,
-    /// Those that failed for a reason of Prism's or a backend's, not of the client's.
-    #[default]
-    Errors,
-    /// All.
-    All,
-}
-
-/// How the process ends on SIGTERM.
+/// What happens on SIGTERM.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long calls in flight may take to finish before they are cut.
+    /// How long calls in flight may take to finish before they are aborted.
     #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "DurationText")]
+    #[schemars(with = "HumanDuration")]
     pub drain_timeout: Duration,
 }
 
@@ -259,18 +222,18 @@ impl Default for Shutdown {
     }
 }
 
-/// A running system that holds data: its kind, and the settings of that kind's driver.
+/// A system that stores data: its kind, and the settings of the driver for this kind.
 #[derive(Clone, Debug, Serialize)]
 pub struct Backend {
-    /// The driver, as `sqlite`.
+    /// The kind, as `sqlite`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Everything beside `type`.
+    /// Everything except `type`.
     #[serde(flatten)]
-    pub settings: Settings,
+    pub settings: ResolvedSettings,
 }
 
-/// A wire protocol that namespaces can be reached by.
+/// A protocol of a frontend.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum FrontendKind {
@@ -278,17 +241,17 @@ pub enum FrontendKind {
     Grpc,
     /// gRPC-Web, binary and text.
     GrpcWeb,
-    /// REST as the `google.api.http` annotations of the pattern say.
+    /// REST according to the `google.api.http` annotations of the pattern.
     Rest,
-    /// An HTTP API as a definition maps it.
+    /// An HTTP API according to a definition.
     Definition,
 }
 
 impl FrontendKind {
-    /// Those that need no definition; each is also the name of a built-in frontend.
+    /// The protocols without a definition. Each has a built-in frontend with the same name.
     pub const ALL: [Self; 3] = [Self::Grpc, Self::GrpcWeb, Self::Rest];
 
-    /// As it is written in the file.
+    /// Returns the name in the file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
@@ -299,41 +262,40 @@ impl FrontendKind {
     }
 }
 
-/// A named way to reach namespaces.
+/// A frontend that namespaces can use.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Frontend {
-    /// The protocol. Default: `definition`, if there is one.
+    /// The protocol. Default: `definition`, if a definition is given.
     #[serde(rename = "type")]
     #[schemars(with = "Option<FrontendKind>")]
     pub kind: FrontendKind,
-    /// What maps an HTTP API: a file (`frontends/notes.yaml`; a relative path starts where this configuration is), or the name
-    /// of a definition that comes with Prism.
+    /// The definition of an HTTP API: a file (`frontends/notes.yaml`; a relative path starts in the folder of the configuration), or the name
+    /// of a definition that is part of Prism.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
-    /// What the definition lets its bindings decide.
+    /// Settings of the definition.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, serde_json::Value>,
-    /// Only on this listener; default: on all.
+    /// Serve only on this listener. Default: on all listeners.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<String>,
-    /// Only for this host name (`Host`, `:authority`), without port; default: for all.
+    /// Serve only this host name (`Host`, `:authority`), without port. Default: all host names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// Where the paths begin; `{namespace}` stands for the name of the namespace. Default: `/{namespace}`.
+    /// Prefix of all paths. `{namespace}` is replaced by the name of the namespace. Default: `/{namespace}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_path: Option<String>,
-    /// REST: serve the OpenAPI document at `openapi.json` and `openapi.yaml`, and a page to read and try it at `docs`, below the
-    /// base path. Default: true.
+    /// REST: serve the OpenAPI document at `openapi.json` and `openapi.yaml`, and Swagger UI at `docs`, below the base path. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documentation: Option<bool>,
 }
 
-/// One way to reach a namespace: a frontend, and what is different here.
+/// A frontend of a namespace, and the settings that differ from the frontend.
 #[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
-    /// Name of a frontend: `grpc`, `grpc-web`, `rest`, one of `frontends`, or a definition that comes with Prism.
+    /// Name of a frontend: `grpc`, `grpc-web`, `rest`, an entry of `frontends`, or a definition that is part of Prism.
     pub frontend: String,
     /// The protocol of the frontend.
     #[serde(skip)]
@@ -341,28 +303,27 @@ pub struct Binding {
     /// The definition of the frontend.
     #[serde(skip)]
     pub definition: Option<String>,
-    /// `false` takes it away, which is of use for `grpc`.
+    /// `false` removes the frontend. This is useful for `grpc`, which is on by default.
     #[serde(skip_serializing_if = "Clone::clone")]
     #[schemars(with = "Option<bool>")]
     pub enabled: bool,
-    /// Whether other namespaces may have it in the same place, since a path parameter chooses among them.
+    /// Whether several namespaces may have the same host and base path, because a path parameter selects the namespace.
     #[serde(skip)]
     pub shared: bool,
-    /// What the definition lets its bindings decide, over what the frontend says.
+    /// Settings of the definition. They override those of the frontend.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, serde_json::Value>,
-    /// Only on this listener; default: what the frontend says.
+    /// Serve only on this listener. Default: as the frontend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<String>,
-    /// Only for this host name, lower case, without port; default: what the frontend says.
+    /// Serve only this host name, in lower case, without port. Default: as the frontend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// Where the paths begin: empty, or with a slash in front and none behind. Default: what the frontend says. `/` puts the
-    /// namespace at the root.
+    /// Prefix of all paths. `/` serves the namespace at the root. Default: as the frontend.
     #[serde(serialize_with = "write_base_path")]
     #[schemars(with = "Option<String>")]
     pub base_path: String,
-    /// REST: serve the OpenAPI document and its page. Default: what the frontend says.
+    /// REST: serve the OpenAPI document and Swagger UI. Default: as the frontend.
     #[serde(skip_serializing_if = "is_true")]
     #[schemars(with = "Option<bool>")]
     pub documentation: bool,
@@ -377,16 +338,16 @@ fn write_base_path<S: Serializer>(path: &str, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(if path.is_empty() { "/" } else { path })
 }
 
-/// The unit of tenancy, routing, limits and metrics: a pattern, a backend for each of its slots, and how it is reached.
+/// The unit of tenancy, routing, limits and metrics: a pattern, a backend for each of its slots, and its frontends.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Namespace {
     /// Unique name: a lower-case letter, then letters, digits, `-` and `_`; at most 63 characters.
     #[schemars(regex(pattern = r"^[a-z][a-z0-9_-]{0,62}$"))]
     pub name: String,
-    /// What clients can do, as `keyvalue`; `prism registry patterns list` shows all.
+    /// Name of the pattern, as `keyvalue`. `prism registry patterns list` lists all.
     pub pattern: String,
-    /// Version of the pattern, as `v1`. Default: the one that this build has.
+    /// Version of the pattern, as `v1`. Default: the version of this build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern_version: Option<String>,
     /// The backend for each slot of the pattern.
@@ -396,31 +357,31 @@ pub struct Namespace {
     /// Another Prism that serves this namespace, instead of `slots`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<Remote>,
-    /// How it is reached. Default: by gRPC, gRPC-Web and REST on all listeners. gRPC is there beside what a list says, unless
-    /// the list has `{frontend: grpc, enabled: false}`.
+    /// Frontends of the namespace. Default: gRPC, gRPC-Web and REST on all listeners. gRPC is always added, unless the list contains
+    /// `{frontend: grpc, enabled: false}`.
     #[schemars(with = "Option<Vec<super::schema::AnyBinding>>")]
     pub frontends: Vec<Binding>,
-    /// What one client, or all of them, may take.
+    /// Limits of calls and of stored data.
     #[serde(default)]
     pub limits: Limits,
-    /// What is done about `Idempotency-Key`, in HTTP headers and gRPC metadata. A namespace with `remote` passes it on, and the
-    /// other Prism does what it says.
+    /// How `Idempotency-Key` in HTTP headers and gRPC metadata is handled. A namespace with `remote` forwards the key, and the other Prism
+    /// handles it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<Idempotency>,
 }
 
-/// Calls that write and carry the same `Idempotency-Key` are done once; later ones get the first one's reply.
+/// Write calls with the same `Idempotency-Key` are executed once. Later calls get the reply of the first one.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Idempotency {
-    /// Whether unary calls that write are refused without a key. Streams have none.
+    /// Whether unary write calls without a key are rejected. Streams need no key.
     pub required: bool,
-    /// How long a reply is kept, from the end of its call; at most a year.
+    /// How long a reply is stored after the end of its call. At most one year.
     #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "DurationText")]
+    #[schemars(with = "HumanDuration")]
     pub retention: Duration,
-    /// The slot whose backend keeps the replies; it needs keyvalue_basic, keyvalue_cas and keyvalue_ttl. Default: the first one, by
-    /// name, whose backend has them. Without any, calls with a key are refused.
+    /// The slot whose backend stores the replies. The backend needs keyvalue_basic, keyvalue_cas and keyvalue_ttl. Default: the first slot,
+    /// by name, whose backend has them. If there is none, calls with a key are rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<String>,
 }
@@ -437,7 +398,7 @@ impl Default for Idempotency {
 pub struct Slot {
     /// Name of a backend.
     pub backend: String,
-    /// Interfaces that this namespace relies on: an error if the backend lacks one. It may still use others.
+    /// Interfaces that the backend must implement for this namespace. The namespace may use other interfaces too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,
 }
@@ -448,38 +409,38 @@ pub struct Slot {
 pub struct Remote {
     /// `http://HOST:PORT` or `https://HOST:PORT`.
     pub url: String,
-    /// Its name over there. Default: the name here.
+    /// Name of the namespace there. Default: the name of this namespace.
     #[schemars(with = "Option<String>")]
     pub namespace: String,
 }
 
-/// What one client, or all of them, may take of a namespace.
+/// Limits of calls and of stored data of a namespace.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Bytes of one request message.
+    /// Maximum size of one request message.
     #[serde(serialize_with = "write_size")]
-    #[schemars(with = "SizeText")]
+    #[schemars(with = "ByteSize")]
     pub max_message_bytes: u64,
-    /// Calls in flight; one more is refused with `RESOURCE_EXHAUSTED`.
+    /// Maximum number of calls in flight. Further calls are rejected with `RESOURCE_EXHAUSTED`.
     pub max_concurrent_calls: u32,
-    /// Deadline of a unary call whose client gave none.
+    /// Deadline of a unary call if the client sets none.
     #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "DurationText")]
+    #[schemars(with = "HumanDuration")]
     pub timeout: Duration,
-    /// Longest deadline that a client may give; a longer one is cut to this.
+    /// Maximum deadline. A longer deadline of a client is reduced to it.
     #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "DurationText")]
+    #[schemars(with = "HumanDuration")]
     pub max_timeout: Duration,
-    /// Bytes of a key. Default: what the driver takes.
+    /// Maximum size of a key. Default: the limit of the driver.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write_optional_size")]
-    #[schemars(with = "Option<SizeText>")]
+    #[schemars(with = "Option<ByteSize>")]
     pub max_key_bytes: Option<u64>,
-    /// Bytes of a value or a payload. Default: what the driver takes.
+    /// Maximum size of a value or a payload. Default: the limit of the driver.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write_optional_size")]
-    #[schemars(with = "Option<SizeText>")]
+    #[schemars(with = "Option<ByteSize>")]
     pub max_value_bytes: Option<u64>,
-    /// Items in one batch. Default: what the driver takes.
+    /// Maximum number of items in a batch. Default: the limit of the driver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_batch_items: Option<u32>,
 }

@@ -1,48 +1,65 @@
-//! Reads a tree setting by setting, and gathers all that is wrong.
+//! Reads a tree setting by setting, and collects all problems.
 
-use std::{cell::RefCell, collections::BTreeSet, fmt::Display, net::SocketAddr, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    net::SocketAddr,
+    time::Duration,
+};
 
 use super::{
     reference,
     source::{Known, Source, variable},
-    unit::{parse_duration, parse_size},
 };
+use prism_settings::{parse_duration, parse_size};
 use prism_yaml::{Key, Node, Position, Problem, Value, unknown_name};
 
-/// What all parts of reading share.
+/// The state that all parts of reading share.
 pub(super) struct Reader<'a> {
     pub source: &'a Source,
     pub known: &'a Known<'a>,
     problems: RefCell<Vec<Problem>>,
-    /// Every variable that would have counted, to find those that were meant.
+    /// The names of all variables that can set something, to find misspelled variables.
     asked: RefCell<BTreeSet<String>>,
+    /// Where each setting is, by its path.
+    positions: RefCell<BTreeMap<String, Position>>,
 }
 
-/// A single value, references resolved.
+/// What a reader collected.
+pub(super) struct Outcome {
+    pub problems: Vec<Problem>,
+    /// Names of the variables that can set something.
+    pub asked: BTreeSet<String>,
+    /// Where each setting is, by its path.
+    pub positions: BTreeMap<String, Position>,
+}
+
+/// A single value with references resolved.
 pub(super) struct Scalar {
     pub value: Value,
-    /// What may be printed of it.
+    /// The printable form.
     pub shown: String,
-    /// Whether it comes from a reference or a variable. Then it is a text, whatever it is meant to be.
-    pub foreign: bool,
+    /// Whether the value comes from a reference, a variable or an option. Such values are always texts.
+    pub external: bool,
     pub position: Position,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(source: &'a Source, known: &'a Known<'a>) -> Self {
-        Self { source, known, problems: RefCell::default(), asked: RefCell::default() }
+        Self { source, known, problems: RefCell::default(), asked: RefCell::default(), positions: RefCell::default() }
     }
 
     pub fn problem(&self, position: &Position, message: impl Into<String>) {
         self.problems.borrow_mut().push(Problem { position: position.clone(), message: message.into() });
     }
 
-    pub fn finish(self) -> (Vec<Problem>, BTreeSet<String>) {
-        (self.problems.into_inner(), self.asked.into_inner())
+    pub fn finish(self) -> Outcome {
+        Outcome { problems: self.problems.into_inner(), asked: self.asked.into_inner(), positions: self.positions.into_inner() }
     }
 
-    /// What a flag or a variable says of the setting.
-    pub fn foreign(&self, setting: &str) -> Option<Scalar> {
+    /// Returns the value of an option or a variable that overrides the setting.
+    pub fn override_of(&self, setting: &str) -> Option<Scalar> {
         let name = variable(setting);
         let flag = self.source.flags.iter().find(|flag| variable(&flag.setting) == name);
         let found = match flag {
@@ -51,10 +68,10 @@ impl<'a> Reader<'a> {
         };
         self.asked.borrow_mut().insert(name);
         let (name, value) = found?;
-        Some(Scalar { value: Value::Text(value.clone()), shown: value.clone(), foreign: true, position: Position::Named(name) })
+        Some(Scalar { value: Value::Text(value.clone()), shown: value.clone(), external: true, position: Position::Named(name) })
     }
 
-    /// A single value of the file; what it is not is told.
+    /// Reads a single value of the file. Reports any other kind of value.
     pub fn scalar(&self, name: &str, node: &Node) -> Option<Scalar> {
         let shown = match &node.value {
             Value::Null => return None,
@@ -64,7 +81,7 @@ impl<'a> Reader<'a> {
                 Ok(None) => text.clone(),
                 Ok(Some(expanded)) => {
                     let value = Value::Text(expanded);
-                    return Some(Scalar { value, shown: text.clone(), foreign: true, position: node.position.clone() });
+                    return Some(Scalar { value, shown: text.clone(), external: true, position: node.position.clone() });
                 }
                 Err(problems) => {
                     for problem in problems {
@@ -78,10 +95,10 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
-        Some(Scalar { value: node.value.clone(), shown, foreign: false, position: node.position.clone() })
+        Some(Scalar { value: node.value.clone(), shown, external: false, position: node.position.clone() })
     }
 
-    /// The entries of a mapping; nothing if it is none, which is told.
+    /// Returns the entries of a mapping. Reports any other kind of value.
     pub fn entries<'n>(&self, name: &str, node: &'n Node) -> &'n [(Key, Node)] {
         match &node.value {
             Value::Map(entries) => entries,
@@ -94,22 +111,23 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A mapping with fixed keys. Keys that nobody asked for are unknown.
+/// A mapping with fixed keys. Keys that are never read are unknown.
 pub(super) struct Section<'r, 'a> {
     pub reader: &'r Reader<'a>,
-    /// Path of the section, as `listeners.main`; empty for the whole.
+    /// Path of the section, as `listeners.main`. Empty for the whole file.
     pub path: String,
-    /// Where its name stands.
+    /// Where the name of the section is.
     pub position: Position,
     entries: &'r [(Key, Node)],
     asked: RefCell<Vec<&'static str>>,
 }
 
 impl<'r, 'a> Section<'r, 'a> {
-    /// A section; without a node an empty one, whose settings can come from variables.
+    /// Creates a section. Without a node, its settings can only come from variables and options.
     pub fn new(reader: &'r Reader<'a>, path: String, position: &Position, node: Option<&'r Node>) -> Self {
         let name = path.rsplit('.').next().unwrap_or_default();
         let entries = node.map_or(&[][..], |node| reader.entries(name, node));
+        reader.positions.borrow_mut().insert(path.clone(), position.clone());
         Self { reader, path, position: position.clone(), entries, asked: RefCell::default() }
     }
 
@@ -117,26 +135,26 @@ impl<'r, 'a> Section<'r, 'a> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    /// The node under a key, and where the key stands.
+    /// Returns the value of a key, and the position of the key.
     pub fn node(&self, key: &'static str) -> Option<(&'r Node, &'r Position)> {
         self.asked.borrow_mut().push(key);
         let (found, node) = self.entries.iter().find(|(found, _)| found.name == key)?;
         (!matches!(node.value, Value::Null)).then_some((node, &found.position))
     }
 
-    /// Where a key stands, else where the section does.
+    /// Returns the position of a key, or of the section if there is no such key.
     pub fn position_of(&self, key: &str) -> &Position {
         self.entries.iter().find(|(found, _)| found.name == key).map_or(&self.position, |(found, _)| &found.position)
     }
 
-    /// A section in this one.
+    /// Returns a section inside this section.
     pub fn section(&self, key: &'static str) -> Section<'r, 'a> {
         let found = self.node(key);
         let position = found.map_or(&self.position, |(_, position)| position);
         Section::new(self.reader, self.path_of(key), position, found.map(|(node, _)| node))
     }
 
-    /// The entries of a mapping whose keys are names of the user's.
+    /// Returns the entries of a mapping whose keys are names that the user chose.
     pub fn entries(&self, key: &'static str) -> Option<&'r [(Key, Node)]> {
         let (node, _) = self.node(key)?;
         let entries = self.reader.entries(key, node);
@@ -146,7 +164,7 @@ impl<'r, 'a> Section<'r, 'a> {
         Some(entries)
     }
 
-    /// The items of a list.
+    /// Returns the items of a list.
     pub fn list(&self, key: &'static str) -> Option<&'r [Node]> {
         let (node, _) = self.node(key)?;
         match &node.value {
@@ -159,11 +177,13 @@ impl<'r, 'a> Section<'r, 'a> {
     }
 
     pub fn scalar(&self, key: &'static str) -> Option<Scalar> {
-        let node = self.node(key);
-        self.reader.foreign(&self.path_of(key)).or_else(|| self.reader.scalar(key, node?.0))
+        let (node, path) = (self.node(key), self.path_of(key));
+        let scalar = self.reader.override_of(&path).or_else(|| self.reader.scalar(key, node?.0))?;
+        self.reader.positions.borrow_mut().insert(path, scalar.position.clone());
+        Some(scalar)
     }
 
-    /// A value as `parse` understands it; if it doesn't, `expected` tells what would be right.
+    /// Returns the parsed value. If `parse` returns `None`, `expected` completes the message.
     pub fn parsed<T>(&self, key: &'static str, expected: impl Display, parse: impl FnOnce(&str) -> Option<T>) -> Option<(T, Position)> {
         let scalar = self.scalar(key)?;
         let text = match &scalar.value {
@@ -212,7 +232,7 @@ impl<'r, 'a> Section<'r, 'a> {
         self.parsed(key, "IP:PORT, as 127.0.0.1:8980, or 0.0.0.0:8980 for all interfaces", parse)
     }
 
-    /// One of a few words.
+    /// Reads one of several words.
     pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let scalar = self.scalar(key)?;
         let found = choices.iter().find(|(name, _)| matches!(&scalar.value, Value::Text(text) if text == name));
@@ -223,7 +243,7 @@ impl<'r, 'a> Section<'r, 'a> {
         found.map(|(_, value)| *value)
     }
 
-    /// Tells the keys that nobody asked for.
+    /// Reports the keys that were never read.
     pub fn finish(self) {
         let asked = self.asked.borrow();
         for (key, _) in self.entries {
@@ -237,7 +257,7 @@ impl<'r, 'a> Section<'r, 'a> {
     }
 }
 
-/// Names are parts of URLs, variables and metrics, so they are plain.
+/// Checks a name. Names are parts of URLs, variables and metrics, so their characters are restricted.
 pub(super) fn check_name(reader: &Reader<'_>, what: &str, name: &str, position: &Position) {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     if name.len() > 63 || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.bytes().all(plain) {

@@ -1,14 +1,14 @@
-//! `${env:NAME}` and `${file:PATH}` in texts.
+//! References in texts: `${env:NAME}` and `${file:PATH}`.
 
 use std::{fs::File, io::Read, path::Path};
 
 use super::source::Variables;
 
-/// Secrets are short; whoever names a large file has named the wrong one.
+/// Maximum size of a referenced file. Secrets are short; a large file is probably the wrong one.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Replaces the references; `$${` stands for `${` itself. `None`: the text has none. The error is one sentence for each
-/// reference that can't be resolved, and never has a secret in it.
+/// Replaces the references of a text; `$${` becomes `${`. Returns `None` if the text has no references. The error has one sentence for each
+/// reference that can't be resolved, without secrets.
 pub(super) fn expand(text: &str, variables: &Variables) -> Result<Option<String>, Vec<String>> {
     if !text.contains("${") {
         return Ok(None);
@@ -54,7 +54,7 @@ fn read(path: &Path) -> Result<String, String> {
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(format!("it has more than {MAX_FILE_BYTES} bytes"));
     }
-    // Editors end files with a line break that is no part of the secret.
+    // Editors add a line break to the end of a file, which is not part of the secret.
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
 }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_are_replaced_and_what_is_missing_is_told_at_once() {
+    fn replaces_references_and_reports_all_that_lead_nowhere() {
         let variables = Variables([("NAME".to_owned(), "ada".to_owned())].into());
         let expand = |text: &str| expand(text, &variables);
         assert_eq!(expand("plain $x"), Ok(None));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_loses_the_line_break_at_its_end() {
+    fn removes_the_line_break_at_the_end_of_a_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("secret");
         std::fs::write(&path, "hunter2\n").expect("a file");

@@ -7,15 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     model::{Binding, Config, Slot},
-    read::shape::Unit,
     source::{Driver, Known},
-    unit::{DurationText, SizeText},
 };
+use prism_settings::{ByteSize, HumanDuration};
 
-/// The schema of the file, with the settings of the drivers.
+/// Returns the JSON Schema of the file, with the settings of the drivers.
 pub fn schema(known: &Known<'_>) -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
-    generator.subschema_for::<(DurationText, SizeText)>();
+    generator.subschema_for::<(HumanDuration, ByteSize)>();
     let mut schema = generator.into_root_schema_for::<Config>().to_value();
     schema["title"] = "Prism".into();
     let mut definitions = Map::new();
@@ -30,15 +29,15 @@ pub fn schema(known: &Known<'_>) -> Value {
     schema
 }
 
-/// One kind of backend: the settings of its driver, and `type`.
+/// Returns the schema of one kind of backend: `type` and the settings of its driver.
 fn backend(driver: &Driver, definitions: &mut Map<String, Value>) -> Value {
     let mut schema = driver.schema.clone();
     rename(&mut schema, &driver.kind);
-    measure("", &mut schema);
     let Some(object) = schema.as_object_mut() else { return json!({"properties": {"type": {"const": driver.kind}}}) };
     for key in ["$defs", "definitions"] {
         if let Some(Value::Object(all)) = object.remove(key) {
-            definitions.extend(all.into_iter().map(|(name, schema)| (format!("{}-{name}", driver.kind), schema)));
+            let own = all.into_iter().filter(|(name, _)| !SHARED.contains(&name.as_str()));
+            definitions.extend(own.map(|(name, schema)| (format!("{}-{name}", driver.kind), schema)));
         }
     }
     object.remove("$schema");
@@ -53,37 +52,19 @@ fn backend(driver: &Driver, definitions: &mut Map<String, Value>) -> Value {
     schema
 }
 
-/// Durations and sizes are written alike everywhere, whatever the driver takes.
-fn measure(name: &str, schema: &mut Value) {
-    let unit = match Unit::of(schema, name) {
-        Some(Unit::Duration) => "Duration",
-        Some(Unit::Bytes) => "Size",
-        None => {
-            match schema {
-                Value::Object(object) => object.iter_mut().for_each(|(name, schema)| measure(name, schema)),
-                Value::Array(items) => items.iter_mut().for_each(|schema| measure(name, schema)),
-                _ => {}
-            }
-            return;
-        }
-    };
-    let mut measured = json!({"allOf": [{"$ref": format!("#/definitions/{unit}")}]});
-    for key in ["description", "default"] {
-        if let Some(value) = schema.get(key) {
-            measured[key] = value.clone();
-        }
-    }
-    *schema = measured;
-}
+/// Definitions that are the same for all drivers and for the rest of the file.
+const SHARED: [&str; 2] = ["Duration", "Size"];
 
-/// The definitions of all drivers come together in one place, so their names need the kind.
+/// Changes references to definitions of a driver. The definitions of all drivers are in one mapping, so their names get the kind as a
+/// prefix.
 fn rename(schema: &mut Value, kind: &str) {
     match schema {
         Value::Object(object) => {
             if let Some(Value::String(reference)) = object.get_mut("$ref")
                 && let Some((_, name)) = reference.rsplit_once('/')
             {
-                *reference = format!("#/definitions/{kind}-{name}");
+                let prefix = if SHARED.contains(&name) { String::new() } else { format!("{kind}-") };
+                *reference = format!("#/definitions/{prefix}{name}");
             }
             object.values_mut().for_each(|value| rename(value, kind));
         }
@@ -92,7 +73,7 @@ fn rename(schema: &mut Value, kind: &str) {
     }
 }
 
-/// A number or a boolean may be a reference such as `${env:SIZE}` too.
+/// Allows references such as `${env:SIZE}` for numbers and booleans.
 fn allow_references(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -113,7 +94,7 @@ fn allow_references(schema: &mut Value) {
     }
 }
 
-/// A backend of any kind. [`schema`] puts the kinds into it.
+/// A backend of any kind. [`schema`] adds the kinds.
 pub(super) struct AnyBackend;
 
 impl JsonSchema for AnyBackend {
@@ -123,14 +104,14 @@ impl JsonSchema for AnyBackend {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A running system that holds data: its kind, and the settings of that kind's driver",
+            "description": "A system that stores data: its kind, and the settings of the driver for this kind",
             "type": "object",
             "required": ["type"],
         })
     }
 }
 
-/// The backend of a slot, alone or with what is wanted of it.
+/// The backend of a slot: its name, or a mapping with its name and required interfaces.
 pub(super) struct AnySlot;
 
 impl JsonSchema for AnySlot {
@@ -144,7 +125,7 @@ impl JsonSchema for AnySlot {
     }
 }
 
-/// A way to reach a namespace, alone or with what is different.
+/// A frontend of a namespace: its name, or a mapping with its name and settings.
 pub(super) struct AnyBinding;
 
 impl JsonSchema for AnyBinding {

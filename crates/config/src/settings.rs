@@ -1,48 +1,48 @@
-//! Settings of a backend: what the driver gets, and what may be shown of it.
+//! The settings of a backend with references resolved, and their printable form.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// What stands beside `type` in the definition of a backend. Only [`Settings::values`] has the secrets; what is printed shows
-/// the references to them as they stand in the file, and `***` for a secret that was written out.
+/// The settings of a backend, without `type`. Only [`ResolvedSettings::values`] contains secrets. The printable form shows references as
+/// they are in the file, and `***` for a secret that is written in the file.
 #[derive(Clone, Default, PartialEq)]
-pub struct Settings {
+pub struct ResolvedSettings {
     values: Map<String, Value>,
-    shown: Map<String, Value>,
+    printable: Map<String, Value>,
 }
 
-impl Settings {
-    /// Values for the driver, and the same as they may be printed.
-    pub fn new(values: Map<String, Value>, shown: Map<String, Value>) -> Self {
-        Self { values, shown }
+impl ResolvedSettings {
+    /// Combines the values for the driver with their printable form.
+    pub fn new(values: Map<String, Value>, printable: Map<String, Value>) -> Self {
+        Self { values, printable }
     }
 
-    /// The values for the driver, secrets resolved. Never to be printed.
+    /// Returns the values for the driver, with secrets. Never print them.
     pub fn values(&self) -> &Map<String, Value> {
         &self.values
     }
 
-    /// The same, fit to be printed.
-    pub fn shown(&self) -> &Map<String, Value> {
-        &self.shown
+    /// Returns the printable values, without secrets.
+    pub fn printable(&self) -> &Map<String, Value> {
+        &self.printable
     }
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for ResolvedSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(&self.shown).finish()
+        f.debug_map().entries(&self.printable).finish()
     }
 }
 
-impl Serialize for Settings {
+impl Serialize for ResolvedSettings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.shown.serialize(serializer)
+        self.printable.serialize(serializer)
     }
 }
 
-/// The password of a URL (`redis://user:password@host`) as stars; other text as it is.
+/// Replaces the password of a URL (`redis://user:password@host`) by `***`. Other texts stay unchanged.
 pub(super) fn mask_url(text: &str) -> String {
     let masked = || {
         let (scheme, rest) = text.split_once("://")?;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_in_a_url_is_masked() {
+    fn masks_passwords_in_urls() {
         assert_eq!(mask_url("redis://ada:pass:w@host:6379/0"), "redis://ada:***@host:6379/0");
         assert_eq!(mask_url("redis://pass@host"), "redis://:***@host");
         assert_eq!(mask_url("redis://host:6379/a@b"), "redis://host:6379/a@b");
@@ -71,9 +71,9 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_in_no_debug_text() {
+    fn debug_texts_contain_no_secrets() {
         let map = |value: &str| Map::from_iter([("password".to_owned(), Value::from(value))]);
-        let settings = Settings::new(map("hunter2"), map("${env:PASSWORD}"));
+        let settings = ResolvedSettings::new(map("hunter2"), map("${env:PASSWORD}"));
         assert_eq!(format!("{settings:?}"), r#"{"password": String("${env:PASSWORD}")}"#);
         assert_eq!(serde_json::to_string(&settings).expect("JSON"), r#"{"password":"${env:PASSWORD}"}"#);
     }

@@ -1,4 +1,4 @@
-//! Where the configuration comes from, and what it is checked against.
+//! Sources of a configuration, and the data that it is checked against.
 
 use std::{
     collections::BTreeMap,
@@ -7,30 +7,31 @@ use std::{
 };
 
 use prism_registry::Registry;
+use prism_settings::{BackendSettings, SettingProblem};
 
-/// Looked for in the working directory when no file is named.
+/// The file that is used if no file is given and it exists in the working directory.
 pub const DEFAULT_FILE: &str = "prism.yaml";
 
-/// Where the configuration comes from. Flags count more than variables, these more than the file, and this more than defaults.
+/// The sources of a configuration. Options override variables, variables override the file, and the file overrides defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
-    /// The file; `None`: the embedded configuration.
+    /// The file. `None`: the embedded configuration.
     pub file: Option<PathBuf>,
-    /// Environment variables: for `PRISM_…` and for `${env:…}`.
+    /// Environment variables, for `PRISM_…` and for `${env:…}`.
     pub variables: Variables,
-    /// Options of the command line that stand for settings.
+    /// Command-line options that override settings.
     pub flags: Vec<Flag>,
 }
 
 impl Source {
-    /// The named file, else [`DEFAULT_FILE`] if it is there, else the embedded configuration; with the variables of this process.
+    /// Selects the given file, or [`DEFAULT_FILE`] if it exists, or the embedded configuration. Takes the variables of this process.
     pub fn find(file: Option<PathBuf>) -> Self {
         let file = file.or_else(|| Path::new(DEFAULT_FILE).is_file().then(|| DEFAULT_FILE.into()));
         let variables = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self { file, variables: Variables(variables.collect()), flags: Vec::new() }
     }
 
-    /// The same with an option of the command line, if it was given.
+    /// Adds a command-line option, if it is given.
     #[must_use]
     pub fn with_flag(mut self, name: &str, setting: &str, value: Option<String>) -> Self {
         self.flags.extend(value.map(|value| Flag { name: name.to_owned(), setting: setting.to_owned(), value }));
@@ -38,7 +39,7 @@ impl Source {
     }
 }
 
-/// Environment variables. Their values are not in the debug text: they may be secrets.
+/// Environment variables. The debug text does not contain their values, because they may be secrets.
 #[derive(Clone, Default)]
 pub struct Variables(pub BTreeMap<String, String>);
 
@@ -48,25 +49,25 @@ impl std::fmt::Debug for Variables {
     }
 }
 
-/// An option of the command line that stands for a setting.
+/// A command-line option that overrides a setting.
 #[derive(Clone, Debug)]
 pub struct Flag {
-    /// As `--listen`.
+    /// Name, as `--listen`.
     pub name: String,
     /// Path of the setting, as `listeners.main.address`.
     pub setting: String,
-    /// What it says.
+    /// The value.
     pub value: String,
 }
 
-/// What a configuration is checked against.
+/// The data that a configuration is checked against.
 #[derive(Debug)]
 pub struct Known<'a> {
     /// Patterns with their slots, and kinds of backends with their interfaces.
     pub registry: &'a Registry,
     /// The drivers of this build.
     pub drivers: Vec<Driver>,
-    /// The definitions of frontends that come with it.
+    /// The definitions of frontends that are part of this build.
     pub definitions: Vec<Definition>,
 }
 
@@ -76,10 +77,10 @@ impl Known<'_> {
     }
 }
 
-/// A definition of a frontend that comes with this build.
+/// A definition of a frontend that is part of this build.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// What bindings call it.
+    /// The name in bindings.
     pub name: String,
     /// Its YAML.
     pub text: String,
@@ -92,9 +93,11 @@ pub struct Driver {
     pub kind: String,
     /// JSON Schema of its settings.
     pub schema: serde_json::Value,
+    /// Parses and checks the settings of a backend without connecting. The error has every problem.
+    pub check: fn(&BackendSettings) -> Result<(), Vec<SettingProblem>>,
 }
 
-/// Name of the variable that stands for a setting: `listeners.main.address` → `PRISM_LISTENERS_MAIN_ADDRESS`.
+/// Returns the name of the variable that overrides a setting: `listeners.main.address` → `PRISM_LISTENERS_MAIN_ADDRESS`.
 pub fn variable(setting: &str) -> String {
     let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     format!("PRISM_{}", setting.chars().map(upper).collect::<String>())

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::unit::{DurationText, write_duration};
+use super::serialize::write_duration;
+use prism_settings::HumanDuration;
 
 /// Export of traces and metrics. Nothing is exported by default.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -35,7 +36,7 @@ pub struct Otlp {
     pub metrics: bool,
     /// Time between two exports of metrics.
     #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "DurationText")]
+    #[schemars(with = "HumanDuration")]
     pub interval: Duration,
     /// The attribute `service.name`. The variable `OTEL_SERVICE_NAME` sets it too. Default: `prism`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,14 +13,15 @@ use crate::{
     keyvalue::{self, KeyValue},
     pubsub::{self, Hub},
     queue::{self, Queues},
-    settings::Settings,
+    settings::MemorySettings,
     state::SharedState,
     stream::{self, Streams},
 };
 use prism_call::{Error, proto::Interfaces};
 use prism_driver::{
-    self as driver, Backend, Connecting, Keyspace, Limits,
+    Backend, BackendSettings, Connecting, Keyspace, Limits,
     lock::lock,
+    parse_settings,
     transactions::{Capacity, Transactions},
 };
 
@@ -48,21 +49,20 @@ struct KeyspaceData {
     streams: Arc<Streams>,
 }
 
-/// Checks the settings and creates an empty backend.
-pub fn connect(settings: driver::Settings) -> Connecting {
+/// Parses the settings and creates an empty backend.
+pub fn connect(settings: BackendSettings) -> Connecting {
     Box::pin(async move { Ok(Arc::new(Memory::new(&settings)?) as Arc<dyn Backend>) })
 }
 
 /// The names of the interfaces that every keyspace has.
 pub fn interfaces() -> Vec<&'static str> {
-    KeyspaceData::new(&Arc::new(SharedState::new(Settings::default()))).interfaces().names()
+    KeyspaceData::new(&Arc::new(SharedState::new(MemorySettings::default()))).interfaces().names()
 }
 
 impl Memory {
     /// Creates a backend and starts its sweeper. Must be called inside a Tokio runtime.
-    fn new(settings: &driver::Settings) -> Result<Self, Error> {
-        let parsed: Settings = settings.parse()?;
-        parsed.check(&settings.name)?;
+    fn new(settings: &BackendSettings) -> Result<Self, Error> {
+        let parsed: MemorySettings = parse_settings(settings)?;
         let keyspaces = Arc::<Keyspaces>::default();
         let sweeper = tokio::spawn(sweep(Arc::downgrade(&keyspaces))).abort_handle();
         Ok(Self { shared: Arc::new(SharedState::new(parsed)), keyspaces, sweeper })
@@ -96,7 +96,7 @@ impl Backend for Memory {
 
 impl KeyspaceData {
     fn new(shared: &Arc<SharedState>) -> Self {
-        let capacity = Capacity { transactions: shared.settings.max_transactions, ..Capacity::default() };
+        let capacity = Capacity { transactions: shared.settings.max_transactions.to_usize(), ..Capacity::default() };
         let keyvalue = Arc::new(KeyValue::new(shared.clone(), LIMITS));
         Self {
             transactions: Arc::new(Transactions::with_capacity(keyvalue.clone(), capacity)),

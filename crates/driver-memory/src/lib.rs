@@ -11,11 +11,16 @@ mod settings;
 mod state;
 mod stream;
 
-use prism_driver::Kind;
+use prism_driver::{Kind, check_settings, settings_schema};
 
 pub use backend::Memory;
-pub use settings::Settings;
+pub use settings::MemorySettings;
 
 /// The kind `memory`.
-pub static KIND: Kind =
-    Kind { name: "memory", interfaces: backend::interfaces, schema: || schemars::schema_for!(Settings), connect: backend::connect };
+pub static KIND: Kind = Kind {
+    name: "memory",
+    interfaces: backend::interfaces,
+    schema: settings_schema::<MemorySettings>,
+    check: check_settings::<MemorySettings>,
+    connect: backend::connect,
+};

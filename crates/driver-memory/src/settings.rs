@@ -1,51 +1,40 @@
-//! What the configuration may say about a memory backend.
+//! The settings of a memory backend.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use prism_call::Error;
+use prism_driver::settings::{ByteSize, Count, DriverSettings, SettingProblem};
 
-/// Settings of a memory backend.
+/// Settings of a backend of `type: memory`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// Most bytes of keys, values and messages, each counted with 128 more for what it takes to keep it. Beyond it,
-    /// writes answer RESOURCE_EXHAUSTED BACKEND_FULL.
-    #[schemars(range(min = 1))]
-    pub max_bytes: u64,
+pub struct MemorySettings {
+    /// Most bytes of keys, values and messages. Each entry counts with 128 bytes more, for its overhead. When the backend is full,
+    /// writes fail with `RESOURCE_EXHAUSTED BACKEND_FULL`.
+    pub max_bytes: ByteSize,
     /// Most open interactive transactions of one keyspace.
-    #[schemars(range(min = 1))]
-    pub max_transactions: usize,
+    pub max_transactions: Count,
     /// Most open subscriptions and members of consumer groups.
-    #[schemars(range(min = 1))]
-    pub max_subscriptions: usize,
-    /// Messages that a subscription buffers before it drops new ones and tells of a gap. It also does so when its messages
-    /// have a sixteenth of `max_bytes`, so that one slow subscriber can't fill the backend.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub subscription_buffer: usize,
+    pub max_subscriptions: Count,
+    /// Messages that a subscription buffers. After that it drops new messages and reports a gap. It also does so when its messages take
+    /// one sixteenth of `max_bytes`, so that one slow subscriber can't fill the backend.
+    pub subscription_buffer: Count<1_000_000>,
 }
 
-impl Default for Settings {
+impl Default for MemorySettings {
     fn default() -> Self {
-        Self { max_bytes: 256 << 20, max_transactions: 1000, max_subscriptions: 10_000, subscription_buffer: 1024 }
+        Self {
+            max_bytes: ByteSize::new(256 << 20),
+            max_transactions: Count::new(1000),
+            max_subscriptions: Count::new(10_000),
+            subscription_buffer: Count::new(1024),
+        }
     }
 }
 
-impl Settings {
-    /// What the schema can't enforce when it is not looked at.
-    pub fn check(&self, backend: &str) -> Result<(), Error> {
-        let zero = [
-            ("max_bytes", self.max_bytes == 0),
-            ("max_transactions", self.max_transactions == 0),
-            ("max_subscriptions", self.max_subscriptions == 0),
-            ("subscription_buffer", self.subscription_buffer == 0),
-        ];
-        match zero.iter().find(|(_, zero)| *zero) {
-            Some((name, _)) => Err(Error::invalid(format!("backends.{backend}.{name}"), "must be greater than zero")),
-            None if self.subscription_buffer > 1_000_000 => {
-                Err(Error::invalid(format!("backends.{backend}.subscription_buffer"), "must be at most 1000000"))
-            }
-            None => Ok(()),
-        }
+impl DriverSettings for MemorySettings {
+    /// The types of the fields check everything.
+    fn check(&self) -> Vec<SettingProblem> {
+        Vec::new()
     }
 }

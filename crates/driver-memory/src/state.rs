@@ -10,7 +10,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::backend_closed, settings::Settings};
+use crate::{error::backend_closed, settings::MemorySettings};
 use prism_call::Error;
 use prism_driver::{check, pubsub::too_many_subscriptions};
 
@@ -19,7 +19,7 @@ pub const OVERHEAD: u64 = 128;
 
 /// The state that all keyspaces of a backend share.
 pub struct SharedState {
-    pub settings: Settings,
+    pub settings: MemorySettings,
     used_bytes: AtomicU64,
     subscriptions: AtomicUsize,
     closed: AtomicBool,
@@ -27,7 +27,7 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: MemorySettings) -> Self {
         Self {
             settings,
             used_bytes: AtomicU64::new(0),
@@ -39,7 +39,7 @@ impl SharedState {
 
     /// Counts bytes as used. Fails with BACKEND_FULL, and counts none, if `max_bytes` would be exceeded.
     pub fn reserve(&self, bytes: u64) -> Result<(), Error> {
-        let limit = self.settings.max_bytes;
+        let limit = *self.settings.max_bytes;
         self.used_bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(bytes).filter(|sum| *sum <= limit))
             .map(drop)
@@ -74,7 +74,7 @@ impl SharedState {
 
     /// A permit for one more open stream of a subscriber or a group member; `max_subscriptions` limits their number.
     pub fn subscription_permit(self: &Arc<Self>) -> Result<SubscriptionPermit, Error> {
-        let limit = self.settings.max_subscriptions;
+        let limit = self.settings.max_subscriptions.to_usize();
         let one_more = |count: usize| (count < limit).then_some(count + 1);
         match self.subscriptions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
             Ok(_) => Ok(SubscriptionPermit(self.clone())),

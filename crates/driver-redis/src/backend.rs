@@ -11,11 +11,11 @@ use crate::{
     keys::KeyNames,
     keyvalue::{self, KeyValue},
     pubsub::{self, Hub, PubSub},
-    settings::Settings,
+    settings::RedisSettings,
     stream::{self, BlockingReads, RetentionSweeper, Streams},
 };
 use prism_call::{Context, Error, proto::Interfaces};
-use prism_driver::{self as driver, Backend, Connecting, Keyspace, Limits};
+use prism_driver::{Backend, Connecting, Keyspace, Limits, invalid_settings, parse_settings, settings::BackendSettings};
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -30,17 +30,17 @@ struct RedisBackend {
     key_prefix: String,
 }
 
-/// Checks the settings and starts to connect.
-pub fn connect(settings: driver::Settings) -> Connecting {
+/// Parses the settings and starts to connect.
+pub fn connect(settings: BackendSettings) -> Connecting {
     Box::pin(async move { open(&settings, true).map(|redis| Arc::new(redis) as Arc<dyn Backend>) })
 }
 
 /// Creates the backend; without connections and tasks if `connected` is false.
-fn open(settings: &driver::Settings, connected: bool) -> Result<RedisBackend, Error> {
-    let (mut settings, client) = Settings::read(settings)?;
-    if !connected {
-        settings.connections = 0;
-    }
+fn open(settings: &BackendSettings, connected: bool) -> Result<RedisBackend, Error> {
+    let name = &settings.name;
+    let settings: RedisSettings = parse_settings(settings)?;
+    let client = settings.client().map_err(|problems| invalid_settings(name, &problems))?;
+    let connections = if connected { settings.connections.to_usize() } else { 0 };
     let connector = Connector::new(client, &settings);
     let hub = Arc::new(Hub::new(settings.subscriptions));
     let sweeper = Arc::new(RetentionSweeper::default());
@@ -51,12 +51,12 @@ fn open(settings: &driver::Settings, connected: bool) -> Result<RedisBackend, Er
         tasks.push(tokio::spawn(pubsub::listen(hub.clone(), connector.clone())).abort_handle());
     }
     Ok(RedisBackend {
-        client: Arc::new(Client::open(connector.clone(), &settings)),
+        client: Arc::new(Client::open(connector.clone(), &settings, connections)),
         hub,
-        blocking_reads: Arc::new(BlockingReads::new(connector, settings.waiting_connections)),
+        blocking_reads: Arc::new(BlockingReads::new(connector, settings.waiting_connections.to_usize())),
         sweeper,
         tasks,
-        limits: Limits { max_value_bytes: settings.max_value_bytes, ..Limits::default() },
+        limits: Limits { max_value_bytes: *settings.max_value_bytes, ..Limits::default() },
         key_prefix: settings.key_prefix,
     })
 }
@@ -65,7 +65,7 @@ fn open(settings: &driver::Settings, connected: bool) -> Result<RedisBackend, Er
 pub fn interfaces() -> Vec<&'static str> {
     // They don't depend on a server, so the client has no connections.
     let values = serde_json::Map::from_iter([("url".to_owned(), "redis://localhost".into())]);
-    let settings = driver::Settings { name: String::new(), values };
+    let settings = BackendSettings { name: String::new(), values };
     let keyspace = Keyspace { namespace: String::new(), slot: String::new() };
     open(&settings, false).map(|redis| redis.keyspace(&keyspace).names()).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use crate::{
     connection::{Connector, SharedConnection},
     error,
     script::ScriptCall,
-    settings::Settings,
+    settings::RedisSettings,
 };
 use prism_call::{Context, Error};
 
@@ -25,9 +25,10 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn open(connector: Connector, settings: &Settings) -> Self {
+    /// Opens that many connections.
+    pub fn open(connector: Connector, settings: &RedisSettings, connections: usize) -> Self {
         Self {
-            connections: (0..settings.connections).map(|_| SharedConnection::open(connector.clone())).collect(),
+            connections: (0..connections).map(|_| SharedConnection::open(connector.clone())).collect(),
             connector,
             next: AtomicUsize::new(0),
             timeout: *settings.request_timeout,

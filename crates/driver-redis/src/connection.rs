@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     error,
-    settings::{Settings, address},
+    settings::{RedisSettings, address},
 };
 use prism_call::{Code, Error};
 
@@ -30,7 +30,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    pub fn new(client: Client, settings: &Settings) -> Self {
+    pub fn new(client: Client, settings: &RedisSettings) -> Self {
         Self {
             client,
             timeout: *settings.connect_timeout,

@@ -38,7 +38,15 @@ mod script;
 mod settings;
 mod stream;
 
-use prism_driver::Kind;
+use prism_driver::{Kind, check_settings, settings_schema};
+
+use settings::RedisSettings;
 
 /// The kind `redis`.
-pub static KIND: Kind = Kind { name: "redis", interfaces: backend::interfaces, schema: settings::schema, connect: backend::connect };
+pub static KIND: Kind = Kind {
+    name: "redis",
+    interfaces: backend::interfaces,
+    schema: settings_schema::<RedisSettings>,
+    check: check_settings::<RedisSettings>,
+    connect: backend::connect,
+};

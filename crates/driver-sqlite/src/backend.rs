@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use tokio::task::AbortHandle;
 
 use crate::{
-    database::Database, keyspace::KeyspaceHandle, keyvalue, members::Members, open, queue, readers::Readers, schema, settings::Settings,
-    signals::Signals, stream, sweeper, writer::Writer,
+    database::Database, keyspace::KeyspaceHandle, keyvalue, members::Members, open, queue, readers::Readers, schema,
+    settings::SqliteSettings, signals::Signals, stream, sweeper, writer::Writer,
 };
 use prism_call::{Error, proto::Interfaces};
-use prism_driver::{self as driver, Backend, Connecting, Keyspace, Limits};
+use prism_driver::{Backend, BackendSettings, Connecting, Keyspace, Limits, parse_settings};
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -21,8 +21,8 @@ pub struct Sqlite {
     tasks: [AbortHandle; 3],
 }
 
-/// Checks the settings, and opens the file or creates it.
-pub fn connect(settings: driver::Settings) -> Connecting {
+/// Parses the settings, and opens the file or creates it.
+pub fn connect(settings: BackendSettings) -> Connecting {
     Box::pin(async move { Ok(Arc::new(Sqlite::open(&settings).await?) as Arc<dyn Backend>) })
 }
 
@@ -42,9 +42,8 @@ fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
 
 impl Sqlite {
     /// Opens the file, or creates it. Must be called inside a Tokio runtime.
-    pub async fn open(settings: &driver::Settings) -> Result<Self, Error> {
-        let settings: Settings = settings.parse()?;
-        let mut settings = settings.check()?;
+    pub async fn open(settings: &BackendSettings) -> Result<Self, Error> {
+        let mut settings: SqliteSettings = parse_settings(settings)?;
         // An absolute path still names the same file after the process has changed its folder. It also makes `:memory:` a file name.
         settings.path = std::path::absolute(&settings.path).map_err(|error| Error::invalid("path", error.to_string()))?;
         let opening = settings.clone();
@@ -53,7 +52,7 @@ impl Sqlite {
         let signals = Arc::new(Signals::default());
         let writer = Writer::start(connection, &settings, signals.clone())
             .map_err(|error| Error::internal("the thread that writes the database can't be started").with_source(error))?;
-        let readers = Readers::new(settings.path.clone(), settings.readers, *settings.busy_timeout);
+        let readers = Readers::new(settings.path.clone(), *settings.readers, *settings.busy_timeout);
         let database = Arc::new(Database { writer, readers, signals, limits: Limits::default(), members: Members::default() });
         let tasks = sweeper::start(&database, *settings.sweep_interval);
         Ok(Self { database, tasks })

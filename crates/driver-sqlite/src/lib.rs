@@ -23,10 +23,15 @@ mod sweeper;
 mod tests;
 mod writer;
 
-use prism_driver::Kind;
+use prism_driver::{Kind, check_settings, settings_schema};
 
-pub use settings::{Durability, Settings};
+pub use settings::{Durability, SqliteSettings};
 
 /// The kind `sqlite`.
-pub static KIND: Kind =
-    Kind { name: "sqlite", interfaces: backend::interfaces, schema: || schemars::schema_for!(Settings), connect: backend::connect };
+pub static KIND: Kind = Kind {
+    name: "sqlite",
+    interfaces: backend::interfaces,
+    schema: settings_schema::<SqliteSettings>,
+    check: check_settings::<SqliteSettings>,
+    connect: backend::connect,
+};

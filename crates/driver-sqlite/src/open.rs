@@ -13,7 +13,7 @@ use crate::error::DatabaseResult;
 use crate::{
     error::{map_open_error, unusable_database},
     schema,
-    settings::{Durability, Settings},
+    settings::{Durability, SqliteSettings},
 };
 use prism_call::Error;
 
@@ -23,7 +23,7 @@ const CACHED_STATEMENTS: usize = 96;
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
 
 /// Opens the connection that writes.
-pub fn writer(settings: &Settings) -> DatabaseResult<Connection> {
+pub fn writer(settings: &SqliteSettings) -> DatabaseResult<Connection> {
     let path = &settings.path;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| {
@@ -98,7 +98,7 @@ fn check_owner(connection: &Connection, path: &Path) -> Result<(), Error> {
 }
 
 /// Sets the modes and limits of the connection that writes, and runs migrations.
-fn prepare(connection: &mut Connection, settings: &Settings) -> rusqlite::Result<()> {
+fn prepare(connection: &mut Connection, settings: &SqliteSettings) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     // The mode is stored in the file. Changing it needs a lock, so it is read first.
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
@@ -118,7 +118,7 @@ fn prepare(connection: &mut Connection, settings: &Settings) -> rusqlite::Result
     schema::migrate(connection)?;
     if let Some(bytes) = settings.max_bytes {
         let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page.max(1);
+        let pages = i64::try_from(*bytes).unwrap_or(i64::MAX) / page.max(1);
         connection.pragma_update_and_check(None, "max_page_count", pages.min(i64::from(u32::MAX - 1)), |_| Ok(()))?;
     }
     Ok(())

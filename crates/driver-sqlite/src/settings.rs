@@ -1,80 +1,66 @@
-//! What the configuration may say about a SQLite backend.
+//! The settings of a SQLite backend.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use prism_call::Error;
-use prism_driver::duration::HumanDuration;
+use prism_driver::settings::{ByteSize, Count, DriverSettings, HumanDuration, SettingProblem};
 
-const MIN_BYTES: u64 = 1 << 20;
-const MAX_READERS: u32 = 64;
-
-/// Settings of a backend of the kind `sqlite`.
+/// Settings of a backend of `type: sqlite`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The database file, as `./prism-data/prism.db`. It and its folder are made when they are missing. SQLite keeps two
-    /// more files beside it, with `-wal` and `-shm` behind the name.
+pub struct SqliteSettings {
+    /// The database file, as `./prism-data/prism.db`. The file and its folder are created if they do not exist. SQLite keeps
+    /// two more files beside it, whose names end with `-wal` and `-shm`.
     pub path: PathBuf,
-    /// What an answered write survives.
+    /// Which failures an acknowledged write survives.
     #[serde(default)]
     pub durability: Durability,
-    /// Most bytes of the database file, at least 1048576; beyond it, writes answer `RESOURCE_EXHAUSTED BACKEND_FULL`. Absent =
-    /// as much as the disk has.
+    /// Most bytes of the database file, at least 1048576. When it is full, writes fail with `RESOURCE_EXHAUSTED BACKEND_FULL`.
+    /// Default: no limit except the disk.
     #[serde(default)]
-    pub max_bytes: Option<u64>,
-    /// Connections that read side by side, 1 to 64. Writes go through one connection of their own.
+    pub max_bytes: Option<ByteSize<{ 1 << 20 }>>,
+    /// Connections for concurrent reads, 1 to 64. Writes use one more connection.
     #[serde(default = "default_readers")]
-    pub readers: u32,
-    /// How long to wait for another process that has locked the file.
+    pub readers: Count<64>,
+    /// How long to wait for another process that holds a lock on the file.
     #[serde(default = "default_busy_timeout")]
-    pub busy_timeout: HumanDuration,
-    /// How often expired keys and records that retention no longer keeps are removed from the file, at least 100ms. Nobody
-    /// sees an expired key in the meantime.
+    pub busy_timeout: HumanDuration<0>,
+    /// How often expired keys and expired records are deleted from the file, at least 100ms. Expired keys are never visible to clients,
+    /// even before that.
     #[serde(default = "default_sweep_interval")]
-    pub sweep_interval: HumanDuration,
+    pub sweep_interval: HumanDuration<100>,
 }
 
-/// What an answered write survives.
+/// Which failures an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
-    /// The gateway's crash and a power failure: each commit waits for the disk.
+    /// A crash of the gateway and a power failure: each commit waits for the disk.
     #[default]
     Full,
-    /// The gateway's crash. A power failure may lose the last commits, never tear one.
+    /// A crash of the gateway. A power failure may lose the last commits, but never a part of one.
     Normal,
 }
 
-fn default_readers() -> u32 {
-    4
+fn default_readers() -> Count<64> {
+    Count::new(4)
 }
 
-fn default_busy_timeout() -> HumanDuration {
+fn default_busy_timeout() -> HumanDuration<0> {
     HumanDuration::from_millis(5000)
 }
 
-fn default_sweep_interval() -> HumanDuration {
+fn default_sweep_interval() -> HumanDuration<100> {
     HumanDuration::from_millis(5000)
 }
 
-impl Settings {
-    /// Checks what the types alone don't.
-    pub fn check(self) -> Result<Self, Error> {
+impl DriverSettings for SqliteSettings {
+    fn check(&self) -> Vec<SettingProblem> {
         if self.path.as_os_str().is_empty() {
-            return Err(Error::invalid("path", "must name a file, as ./prism-data/prism.db"));
+            return vec![SettingProblem::expected("path", "the path of a file, as ./prism-data/prism.db")];
         }
-        if self.max_bytes.is_some_and(|bytes| bytes < MIN_BYTES) {
-            return Err(Error::invalid("max_bytes", format!("must be at least {MIN_BYTES}")));
-        }
-        if self.readers == 0 || self.readers > MAX_READERS {
-            return Err(Error::invalid("readers", format!("must be 1 to {MAX_READERS}")));
-        }
-        if self.sweep_interval.as_millis() < 100 {
-            return Err(Error::invalid("sweep_interval", "must be at least 100ms"));
-        }
-        Ok(self)
+        Vec::new()
     }
 }

@@ -30,7 +30,7 @@ use prism_driver::{self as driver, Backend as _, Keyspace};
 async fn open(path: &Path, more: serde_json::Value) -> Result<Sqlite, Error> {
     let mut values = json!({"path": path}).as_object().cloned().unwrap();
     values.extend(more.as_object().cloned().unwrap());
-    Sqlite::open(&driver::Settings { name: "local".into(), values }).await
+    Sqlite::open(&BackendSettings { name: "local".into(), values }).await
 }
 
 async fn refused(path: &Path) -> String {
@@ -185,16 +185,16 @@ async fn reports_what_is_wrong_with_a_file() {
 }
 
 #[tokio::test]
-async fn reports_which_setting_is_wrong() {
+async fn settings_are_checked_before_the_file_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prism.db");
     for (settings, problem) in [
-        (json!({"readers": 0}), "readers: must be 1 to 64"),
-        (json!({"max_bytes": 5}), "max_bytes: must be at least 1048576"),
-        (json!({"path": ""}), "path: must name a file"),
-        (json!({"busy_timeout": "5 s"}), "is not a duration"),
-        (json!({"reader": 1}), "unknown field `reader`"),
-        (json!({"durability": "none"}), "unknown variant `none`, expected `full` or `normal`"),
+        (json!({"readers": 0}), "readers: must be a whole number from 1 to 64"),
+        (json!({"max_bytes": 5}), "max_bytes: must be a size such as 64KiB or 4MiB, at least 1MiB"),
+        (json!({"path": ""}), "path: must be the path of a file"),
+        (json!({"busy_timeout": "5 s"}), "busy_timeout: must be a duration"),
+        (json!({"reader": 1}), "reader: is not a setting"),
+        (json!({"durability": "none"}), "durability: must be one of full, normal"),
     ] {
         let error = open(&path, settings).await.err().unwrap();
         assert!(error.message().contains(problem), "{error:?}");

@@ -16,7 +16,7 @@ use crate::{
     checkpoint::Checkpointer,
     error::{DatabaseResult, database_closed, map_sqlite_error},
     open::retry_while_busy,
-    settings::Settings,
+    settings::SqliteSettings,
     signals::{Signals, Topic},
 };
 use prism_call::Error;
@@ -43,7 +43,7 @@ enum Job {
 
 impl Writer {
     /// Starts the thread. It ends when [`Writer::close`] is called or the writer is dropped.
-    pub fn start(mut connection: Connection, settings: &Settings, signals: Arc<Signals>) -> std::io::Result<Self> {
+    pub fn start(mut connection: Connection, settings: &SqliteSettings, signals: Arc<Signals>) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::channel(QUEUE_LENGTH);
         let checkpointer = Checkpointer::start(&mut connection, &settings.path)?;
         let busy_timeout = *settings.busy_timeout;

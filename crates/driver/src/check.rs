@@ -1,4 +1,4 @@
-//! Checks that every driver makes of what it is asked to store.
+//! Checks of requests that all drivers share.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -8,15 +8,15 @@ use std::{
 use crate::Limits;
 use prism_call::{Code, Error};
 
-/// Greatest length of the name of a stream, a queue, a group or a subscription.
+/// Maximum length of the name of a stream, a queue, a group or a subscription.
 pub const MAX_NAME_BYTES: usize = 200;
 
-/// The field `key`: 1 to `max_key_bytes` bytes.
+/// Checks the field `key`: 1 to `max_key_bytes` bytes.
 pub fn key(limits: &Limits, key: &[u8]) -> Result<(), Error> {
     key_at(limits, "key", key)
 }
 
-/// A key in another field, given as `format_args!("items[{index}].key")` so that only an error writes it out.
+/// Checks a key in another field. Pass the field as `format_args!("items[{index}].key")`, so that it is formatted only for an error.
 pub fn key_at(limits: &Limits, field: impl Display, key: &[u8]) -> Result<(), Error> {
     if key.is_empty() {
         return Err(Error::invalid(field.to_string(), "must not be empty").with_reason("INVALID_KEY"));
@@ -24,7 +24,7 @@ pub fn key_at(limits: &Limits, field: impl Display, key: &[u8]) -> Result<(), Er
     key_bound(limits, field, key)
 }
 
-/// Something that bounds keys, as a prefix: at most `max_key_bytes` bytes, may be empty.
+/// Checks a bound of keys, such as a prefix: at most `max_key_bytes` bytes, may be empty.
 pub fn key_bound(limits: &Limits, field: impl Display, key: &[u8]) -> Result<(), Error> {
     let size = key.len() as u64;
     if size > limits.max_key_bytes {
@@ -34,7 +34,7 @@ pub fn key_bound(limits: &Limits, field: impl Display, key: &[u8]) -> Result<(),
     Ok(())
 }
 
-/// A value or a payload: up to `max_value_bytes` bytes.
+/// Checks a value or a payload: at most `max_value_bytes` bytes.
 pub fn value(limits: &Limits, field: impl Display, value: &[u8]) -> Result<(), Error> {
     let size = value.len() as u64;
     if size > limits.max_value_bytes {
@@ -46,7 +46,7 @@ pub fn value(limits: &Limits, field: impl Display, value: &[u8]) -> Result<(), E
     Ok(())
 }
 
-/// The name of a stream, a queue, a group …: 1 to 200 bytes without whitespace and control characters.
+/// Checks the name of a stream, a queue, a group …: 1 to 200 bytes without whitespace and control characters.
 pub fn name(field: &str, name: &str) -> Result<(), Error> {
     let problem = if name.is_empty() {
         "must not be empty"
@@ -60,7 +60,7 @@ pub fn name(field: &str, name: &str) -> Result<(), Error> {
     Err(Error::invalid(field, problem).with_reason("INVALID_NAME"))
 }
 
-/// The name of a topic: as [`name`], in tokens separated by `.`, none of them empty, without `*` and `>`.
+/// Checks the name of a topic: as [`name`], with tokens separated by `.`, none of them empty, without `*` and `>`.
 pub fn topic(field: &str, topic: &str) -> Result<(), Error> {
     name(field, topic)?;
     let problem = if topic.split('.').any(str::is_empty) {
@@ -73,7 +73,7 @@ pub fn topic(field: &str, topic: &str) -> Result<(), Error> {
     Err(Error::invalid(field, problem).with_reason("INVALID_NAME"))
 }
 
-/// A topic name in which whole tokens may be `*`, and the last one `>`. A problem is `INVALID_ARGUMENT INVALID_PATTERN`.
+/// Checks a pattern: the name of a topic in which whole tokens may be `*`, and the last one `>`. The error is `INVALID_ARGUMENT INVALID_PATTERN`.
 pub fn pattern(field: &str, pattern: &str) -> Result<(), Error> {
     let tokens = pattern.split('.').count();
     let whole = pattern.split('.').enumerate().all(|(index, token)| match token {
@@ -93,12 +93,12 @@ pub fn pattern(field: &str, pattern: &str) -> Result<(), Error> {
     }
 }
 
-/// The id of a subscription, a consumer …, which the server makes when it is empty: else as [`name`].
+/// Checks the id of a subscription, a consumer …: empty (the server generates one), or as [`name`].
 pub fn optional_name(field: &str, id: &str) -> Result<(), Error> {
     if id.is_empty() { Ok(()) } else { name(field, id) }
 }
 
-/// Attributes: at most 64, names of 1 to 128 bytes, values of at most 1,024 bytes.
+/// Checks attributes: at most 64, names of 1 to 128 bytes, values of at most 1,024 bytes.
 pub fn attributes(attributes: &BTreeMap<String, String>) -> Result<(), Error> {
     let invalid = |problem: String| Err(Error::invalid("attributes", problem).with_reason("INVALID_ATTRIBUTES"));
     if attributes.len() > 64 {
@@ -115,7 +115,7 @@ pub fn attributes(attributes: &BTreeMap<String, String>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The number of items in a batch: 1 to `max_batch_items`.
+/// Checks the number of items in a batch: 1 to `max_batch_items`.
 pub fn batch(limits: &Limits, field: &str, items: usize) -> Result<(), Error> {
     let most = limits.max_batch_items;
     if items == 0 || items > most as usize {
@@ -126,7 +126,7 @@ pub fn batch(limits: &Limits, field: &str, items: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// `INVALID_ARGUMENT DUPLICATE_KEY` when a key comes twice; `field` names the place of an item, as `items[3].key`.
+/// Checks that keys are distinct. The error is `INVALID_ARGUMENT DUPLICATE_KEY`; `field` returns the field of an item, as `items[3].key`.
 pub fn distinct<'a>(keys: impl IntoIterator<Item = &'a [u8]>, field: impl Fn(usize) -> String) -> Result<(), Error> {
     let mut seen = HashSet::new();
     for (index, key) in keys.into_iter().enumerate() {
@@ -137,7 +137,7 @@ pub fn distinct<'a>(keys: impl IntoIterator<Item = &'a [u8]>, field: impl Fn(usi
     Ok(())
 }
 
-/// A `limit` of a request: 0 means the default, more than `most` is refused.
+/// Returns the effective `limit` of a request: 0 means the default; more than `most` is an error.
 pub fn limit(field: &str, limit: u32, default: u32, most: u32) -> Result<u32, Error> {
     match limit {
         0 => Ok(default),
@@ -146,7 +146,7 @@ pub fn limit(field: &str, limit: u32, default: u32, most: u32) -> Result<u32, Er
     }
 }
 
-/// `RESOURCE_EXHAUSTED BACKEND_FULL`
+/// Returns `RESOURCE_EXHAUSTED BACKEND_FULL`.
 pub fn full(what: &str, limit: u64) -> Error {
     Error::new(
         Code::ResourceExhausted,

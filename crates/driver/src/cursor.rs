@@ -1,15 +1,15 @@
-//! Opaque cursors: bytes that a driver chooses, as URL-safe text.
+//! Opaque cursors: bytes of a driver, encoded as URL-safe base64.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use prism_call::{Code, Error};
 
-/// The cursor behind an item that these bytes place.
-pub fn encode(place: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(place)
+/// Encodes the bytes of a position as a cursor.
+pub fn encode(position: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(position)
 }
 
-/// The bytes of a cursor; `None` for the empty one, which means "from the start".
+/// Decodes a cursor. Returns `None` for the empty cursor, which means "from the start".
 pub fn decode(cursor: &str) -> Result<Option<Vec<u8>>, Error> {
     if cursor.is_empty() {
         return Ok(None);
@@ -17,46 +17,46 @@ pub fn decode(cursor: &str) -> Result<Option<Vec<u8>>, Error> {
     URL_SAFE_NO_PAD.decode(cursor).map(Some).map_err(|_| invalid())
 }
 
-/// The cursor of a numbered place, such as an offset.
+/// Encodes a number, such as an offset, as a cursor.
 pub fn encode_number(number: u64) -> String {
     encode(&number.to_be_bytes())
 }
 
-/// The number of a cursor.
+/// Decodes a cursor that is a number. Returns `None` for the empty cursor.
 pub fn decode_number(cursor: &str) -> Result<Option<u64>, Error> {
     let Some(bytes) = decode(cursor)? else { return Ok(None) };
     let bytes: [u8; 8] = bytes.try_into().map_err(|_| invalid())?;
     Ok(Some(u64::from_be_bytes(bytes)))
 }
 
-/// A cursor that is good only where it was given out: `scope` names the answer that it belongs to, as `stream:orders`.
-pub fn seal(scope: &str, place: &[u8]) -> String {
-    let mut bytes = checksum(scope, place).to_be_bytes().to_vec();
-    bytes.extend_from_slice(place);
+/// Encodes a cursor that is valid only in its scope, as `stream:orders`.
+pub fn seal(scope: &str, position: &[u8]) -> String {
+    let mut bytes = checksum(scope, position).to_be_bytes().to_vec();
+    bytes.extend_from_slice(position);
     encode(&bytes)
 }
 
-/// The bytes that [`seal`] was given; `None` for the empty cursor. One of another scope, or a broken one, is refused.
+/// Decodes a cursor of [`seal`]. Returns `None` for the empty cursor. A cursor of another scope or an invalid cursor is an error.
 pub fn open(scope: &str, cursor: &str) -> Result<Option<Vec<u8>>, Error> {
     let Some(bytes) = decode(cursor)? else { return Ok(None) };
-    let (sum, place) = bytes.split_first_chunk::<4>().ok_or_else(invalid)?;
-    if u32::from_be_bytes(*sum) != checksum(scope, place) {
+    let (sum, position) = bytes.split_first_chunk::<4>().ok_or_else(invalid)?;
+    if u32::from_be_bytes(*sum) != checksum(scope, position) {
         return Err(invalid());
     }
-    Ok(Some(place.to_vec()))
+    Ok(Some(position.to_vec()))
 }
 
-/// FNV-1a. It finds mistakes, it is no signature: whoever forges a cursor reads nothing that a plain request would not give.
-fn checksum(scope: &str, place: &[u8]) -> u32 {
+/// Computes FNV-1a. It detects mistakes and is not a signature: a forged cursor gives access to nothing that a plain request does not give.
+fn checksum(scope: &str, position: &[u8]) -> u32 {
     let separator = [0xff];
     scope
         .bytes()
         .chain(separator)
-        .chain(place.iter().copied())
+        .chain(position.iter().copied())
         .fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// `INVALID_ARGUMENT INVALID_CURSOR`
+/// Returns `INVALID_ARGUMENT INVALID_CURSOR`.
 pub fn invalid() -> Error {
     Error::new(
         Code::InvalidArgument,
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comes_back_as_it_went() {
+    fn decodes_what_it_encoded() {
         for number in [0, 1, u64::MAX] {
             assert_eq!(decode_number(&encode_number(number)).unwrap(), Some(number));
         }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_one_is_good_only_in_its_scope() {
+    fn a_sealed_cursor_is_valid_only_in_its_scope() {
         let cursor = seal("stream:a", b"\x01\x02");
         assert_eq!(open("stream:a", &cursor).unwrap(), Some(b"\x01\x02".to_vec()));
         assert_eq!(open("stream:a", "").unwrap(), None);

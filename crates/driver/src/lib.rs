@@ -1,4 +1,4 @@
-//! The contract between Prism and its drivers, and what drivers share.
+//! The contract between Prism and its drivers, and code that drivers share.
 //!
 //! Each driver is a crate of its own, `crates/driver-<kind>`. The same files have the same names in all of them:
 //!
@@ -23,10 +23,10 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 
 use prism_call::{Error, proto::Interfaces};
+pub use prism_settings::{self as settings, BackendSettings, DriverSettings, SettingProblem};
 
 pub mod check;
 pub mod cursor;
-pub mod duration;
 pub mod id;
 pub mod keyvalue;
 pub mod lock;
@@ -37,20 +37,22 @@ pub mod stream;
 pub mod time;
 pub mod transactions;
 
-/// A backend that is being made.
+/// A backend that is being connected.
 pub type Connecting = BoxFuture<'static, Result<Arc<dyn Backend>, Error>>;
 
-/// A kind of backend that this build has a driver for.
+/// The driver for one kind of backend.
 pub struct Kind {
     /// Name in the configuration (`type: sqlite`) and in `registry/backends/<name>.yaml`.
     pub name: &'static str,
-    /// Names of the interfaces that its keyspaces implement, read from the very value that [`Backend::keyspace`] gives.
+    /// Returns the names of the interfaces that its keyspaces implement. They are read from the value that [`Backend::keyspace`] returns.
     pub interfaces: fn() -> Vec<&'static str>,
-    /// JSON Schema of its settings, for editors and for checking a configuration without connecting.
+    /// Returns the JSON Schema of the settings, for editors and documentation.
     pub schema: fn() -> schemars::Schema,
-    /// Checks the settings and makes a backend of them. A server that can't be reached is no error here: the driver goes on
-    /// trying in the background, calls answer `UNAVAILABLE`, and [`Backend::health`] tells.
-    pub connect: fn(Settings) -> Connecting,
+    /// Parses and checks the settings without connecting. The error has every problem.
+    pub check: fn(&BackendSettings) -> Result<(), Vec<SettingProblem>>,
+    /// Parses the settings as `check` does, and connects. A server that is not reachable is not an error: the driver retries in the
+    /// background, calls fail with `UNAVAILABLE`, and [`Backend::health`] reports it.
+    pub connect: fn(BackendSettings) -> Connecting,
 }
 
 impl fmt::Debug for Kind {
@@ -59,31 +61,29 @@ impl fmt::Debug for Kind {
     }
 }
 
-/// What the configuration says about one backend.
-#[derive(Clone)]
-pub struct Settings {
-    /// Name of the backend, as `redis-main`.
-    pub name: String,
-    /// Everything beside `type`, secrets resolved.
-    pub values: serde_json::Map<String, serde_json::Value>,
+/// Returns the JSON Schema of a driver's settings, for [`Kind::schema`].
+pub fn settings_schema<T: DriverSettings>() -> schemars::Schema {
+    schemars::SchemaGenerator::default().into_root_schema_for::<T>()
 }
 
-/// Only the names of the values: they may be secrets.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("name", &self.name).field("values", &self.values.keys().collect::<Vec<_>>()).finish()
-    }
+/// Checks the settings of a backend without connecting, for [`Kind::check`].
+pub fn check_settings<T: DriverSettings>(settings: &BackendSettings) -> Result<(), Vec<SettingProblem>> {
+    settings.parse::<T>().map(drop)
 }
 
-impl Settings {
-    /// The values as the driver's own type. A problem is `INVALID_ARGUMENT` with the setting's name as the field.
-    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_value(serde_json::Value::Object(self.values.clone()))
-            .map_err(|error| Error::invalid(format!("backends.{}", self.name), error.to_string()))
-    }
+/// Parses the settings of a backend, for [`Kind::connect`].
+pub fn parse_settings<T: DriverSettings>(settings: &BackendSettings) -> Result<T, Error> {
+    settings.parse().map_err(|problems| invalid_settings(&settings.name, &problems))
 }
 
-/// The data of one slot of one namespace. Keyspaces of the same backend never see each other's data.
+/// `INVALID_ARGUMENT INVALID_FIELD`, with one violation for each problem.
+pub fn invalid_settings(backend: &str, problems: &[SettingProblem]) -> Error {
+    let mut texts = problems.iter().map(|problem| (format!("backends.{backend}.{}", problem.setting), problem.kind.to_string()));
+    let (field, description) = texts.next().unwrap_or_default();
+    texts.fold(Error::invalid(field, description), |error, (field, description)| error.with_violation(field, description))
+}
+
+/// The data of one slot of one namespace. A keyspace has no access to the data of another one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Keyspace {
     /// Name of the namespace.
@@ -92,7 +92,7 @@ pub struct Keyspace {
     pub slot: String,
 }
 
-/// Greatest sizes that a driver takes; the tighter of these and the namespace's limits holds.
+/// Limits of a driver. If the namespace has a lower limit, that one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a key.
@@ -109,24 +109,24 @@ impl Default for Limits {
     }
 }
 
-/// A connected backend, shared by all namespaces that name it.
+/// A connected backend. All namespaces that refer to it share it.
 ///
 /// # Behavior
-/// - All methods may be called at the same time from many tasks; dropping a call's future cancels it, and a cancelled write
-///   has either happened as a whole or not at all.
-/// - Connections are pooled or multiplexed and come back by themselves, with backoff and jitter.
-/// - Errors carry no namespace, method or slot: the slot adds them.
+/// - All methods may be called concurrently. Dropping the future of a call cancels it. A cancelled write is done completely or not at
+///   all.
+/// - Connections are pooled or multiplexed, and reconnect automatically with backoff and jitter.
+/// - Errors contain no namespace, method or slot. The slot adds them.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// The interfaces over one keyspace. Makes what the keyspace needs on first use; cheap afterwards.
+    /// Returns the interfaces of a keyspace. The first call creates what the keyspace needs; later calls are cheap.
     fn keyspace(&self, keyspace: &Keyspace) -> Interfaces;
 
-    /// Sizes that this driver takes.
+    /// Returns the limits of the driver.
     fn limits(&self) -> Limits;
 
-    /// Whether calls have a chance now. Answers within two seconds.
+    /// Checks whether the backend can serve calls. Returns within two seconds.
     async fn health(&self) -> Result<(), Error>;
 
-    /// Writes out what is pending and closes connections; calls after it answer `UNAVAILABLE`.
+    /// Flushes pending writes and closes connections. Later calls fail with `UNAVAILABLE`.
     async fn close(&self);
 }

@@ -1,4 +1,4 @@
-//! The keys that a scan covers.
+//! Ranges of keys, for scans.
 
 use std::ops::Bound;
 
@@ -8,17 +8,17 @@ use super::{check, cursor};
 use crate::Limits;
 use prism_call::Error;
 
-/// A range of keys in ascending byte order: prefix, bounds and cursor of a request in one.
+/// A range of keys in ascending byte order. It combines the prefix, the bounds and the cursor of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
-    /// Where it begins; moves forward as the scan goes on.
+    /// The start. It moves forward during the scan.
     pub lower: Bound<Bytes>,
-    /// The end, exclusive; `None` is unbounded.
+    /// The end, exclusive. `None` is unbounded.
     pub upper: Option<Bytes>,
 }
 
 impl KeyRange {
-    /// From the fields of a request; empty ones are no bound.
+    /// Creates a range from the fields of a request. Empty fields are not bounds.
     pub fn new(limits: &Limits, prefix: Bytes, start_key: Bytes, end_key: Bytes, cursor: &str) -> Result<Self, Error> {
         check::key_bound(limits, "prefix", &prefix)?;
         check::key_bound(limits, "start_key", &start_key)?;
@@ -39,7 +39,7 @@ impl KeyRange {
         Ok(Self { lower, upper })
     }
 
-    /// Whether no key can be in it.
+    /// Returns whether the range contains no key.
     pub fn is_empty(&self) -> bool {
         match (&self.lower, &self.upper) {
             (Bound::Included(lower) | Bound::Excluded(lower), Some(upper)) => lower >= upper,
@@ -47,13 +47,13 @@ impl KeyRange {
         }
     }
 
-    /// The bounds as `BTreeMap::range` takes them, unless the range [is empty](Self::is_empty).
+    /// Returns the bounds for `BTreeMap::range`. Must not be called if the range [is empty](Self::is_empty): `BTreeMap` would panic.
     pub fn bounds(&self) -> (Bound<Bytes>, Bound<Bytes>) {
         (self.lower.clone(), self.upper.clone().map_or(Bound::Unbounded, Bound::Excluded))
     }
 }
 
-/// The least byte string that is greater than all that begin with the prefix; `None` when there is none.
+/// Returns the least byte string that is greater than all byte strings with the prefix, or `None` if there is none.
 pub fn successor(prefix: &[u8]) -> Option<Bytes> {
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
     let mut next = prefix[..=last].to_vec();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_bounds_hold() {
+    fn the_narrowest_bounds_count() {
         let included = |key: &'static [u8]| Bound::Included(Bytes::from(key));
         let all = range(b"", b"", b"", b"");
         assert_eq!((all.lower.clone(), all.upper.clone()), (included(b""), None));

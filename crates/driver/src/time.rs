@@ -1,4 +1,4 @@
-//! Instants are milliseconds since 1970 (UTC) in drivers, and `Timestamp` in contracts.
+//! Times: milliseconds since 1970 (UTC) in drivers, `Timestamp` and `Duration` in contracts.
 
 use std::{
     fmt::Display,
@@ -12,35 +12,35 @@ use prism_call::Error;
 /// Milliseconds since 1970.
 pub type Millis = i64;
 
-/// Longest time to live: 100 years, so that every sum of it and now fits everywhere.
+/// Maximum time to live: 100 years, so that an expiration time fits into every representation.
 pub const MAX_TTL: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// Now.
+/// Returns the current time.
 pub fn now() -> Millis {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// As the contracts write it.
+/// Converts a time to the type of the contracts.
 pub fn timestamp(millis: Millis) -> Timestamp {
     Timestamp { seconds: millis.div_euclid(1000), nanos: i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000 }
 }
 
-/// From a request, down to the millisecond.
+/// Converts a time of a request, rounded down to the millisecond.
 pub fn millis(timestamp: &Timestamp) -> Millis {
     timestamp.seconds.saturating_mul(1000).saturating_add(i64::from(timestamp.nanos / 1_000_000))
 }
 
-/// From a request, up to the millisecond: for "at this time or later".
+/// Converts a time of a request, rounded up to the millisecond: for "at this time or later".
 pub fn millis_up(timestamp: &Timestamp) -> Millis {
     millis(timestamp).saturating_add(i64::from(timestamp.nanos.rem_euclid(1_000_000) > 0))
 }
 
-/// A duration for an answer.
+/// Converts a duration to the type of the contracts.
 pub fn duration(millis: Millis) -> prost_types::Duration {
     prost_types::Duration { seconds: millis / 1000, nanos: i32::try_from(millis % 1000).unwrap_or(0) * 1_000_000 }
 }
 
-/// A duration of a request: more than zero, at most [`MAX_TTL`]; less than a millisecond counts as one.
+/// Checks a duration of a request: more than zero, at most [`MAX_TTL`]. Less than one millisecond becomes one millisecond.
 pub fn positive(field: &str, duration: &prost_types::Duration) -> Result<Duration, Error> {
     let parsed = Duration::try_from(*duration).ok().filter(|duration| !duration.is_zero());
     match parsed {
@@ -50,13 +50,13 @@ pub fn positive(field: &str, duration: &prost_types::Duration) -> Result<Duratio
     }
 }
 
-/// A duration of a request between two bounds, both allowed, such as a lease of one second to 12 hours.
+/// Checks a duration of a request with inclusive bounds, such as a lease of one second to 12 hours.
 pub fn between(field: &str, duration: &prost_types::Duration, least: Duration, most: Duration) -> Result<Duration, Error> {
     let parsed = Duration::try_from(*duration).ok().filter(|duration| (least..=most).contains(duration));
     parsed.ok_or_else(|| Error::invalid(field, format!("must be at least {}s and at most {}s", least.as_secs_f64(), most.as_secs_f64())))
 }
 
-/// The time that is a duration after another one, rounded up: nothing happens before its time.
+/// Adds a duration to a time, rounded up to the millisecond, so that nothing happens too early.
 pub fn after(now: Millis, duration: Duration) -> Millis {
     now.saturating_add(ceil_millis(duration))
 }
@@ -66,12 +66,12 @@ pub fn ceil_millis(duration: Duration) -> Millis {
     i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX / 2)
 }
 
-/// When the time to live in the field `ttl`, which begins now, ends. A problem is `INVALID_ARGUMENT INVALID_TTL`.
+/// Returns when a time to live in the field `ttl` ends if it begins now. The error is `INVALID_ARGUMENT INVALID_TTL`.
 pub fn expiry(ttl: Option<&prost_types::Duration>) -> Result<Option<Millis>, Error> {
     expiry_at("ttl", ttl)
 }
 
-/// The same for a time to live in another field.
+/// Returns when a time to live in another field ends. See [`expiry`].
 pub fn expiry_at(field: impl Display, ttl: Option<&prost_types::Duration>) -> Result<Option<Millis>, Error> {
     let Some(ttl) = ttl else { return Ok(None) };
     let ttl = positive("ttl", ttl).map_err(|error| {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_allowed() {
+    fn bounds_are_inclusive() {
         let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
         assert_eq!(between("wait", &of(1, 0), second, minute).unwrap(), second);
         assert_eq!(between("wait", &of(60, 0), second, minute).unwrap(), minute);

@@ -23,9 +23,10 @@ pub use body::{Body, BoxError};
 pub use cors::Cors;
 pub use rest::Documentation;
 pub use routing::{Binding, Bindings, Frontend, NAMESPACE_HEADER};
-pub use server::{Bound, Drain, TlsFiles, bind};
+pub use server::{Bound, Drain, TlsFiles, TlsProblem, bind, load_tls};
 pub use services::Services;
 pub use socket::Unread;
+pub use tokio_rustls::TlsAcceptor;
 
 use prism_call::Pipeline;
 

@@ -1,6 +1,12 @@
 //! Listeners: they accept connections, detect HTTP/1.1 and HTTP/2 (by prior knowledge, or by ALPN with TLS), and shut down gracefully.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
@@ -8,7 +14,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer,
+    pem::{self, PemObject as _},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -61,9 +70,8 @@ pub struct Drain {
     pub cut: CancellationToken,
 }
 
-/// Binds the port and loads certificate and key. All errors of a listener are found here.
-pub async fn bind(name: &str, address: SocketAddr, tls: Option<&TlsFiles>) -> Result<Bound, Error> {
-    let tls = tls.map(|files| acceptor(name, files)).transpose()?;
+/// Binds the port.
+pub async fn bind(name: &str, address: SocketAddr, tls: Option<TlsAcceptor>) -> Result<Bound, Error> {
     let listener = TcpListener::bind(address).await.map_err(|error| cannot_bind(name, address, error))?;
     let address = listener.local_addr().map_err(|error| cannot_bind(name, address, error))?;
     Ok(Bound { listener, tls, address })
@@ -85,23 +93,46 @@ fn cannot_bind(name: &str, address: SocketAddr, error: io::Error) -> Error {
     Error::new(Code::FailedPrecondition, "LISTENER", message).with_source(error)
 }
 
-fn acceptor(name: &str, files: &TlsFiles) -> Result<TlsAcceptor, Error> {
-    let invalid = |file: &PathBuf, what: &str| {
-        Error::new(Code::FailedPrecondition, "TLS_FILES", format!("listener {name}: {}: {what}", file.display()))
+/// A problem with the TLS files of a listener.
+#[derive(Debug)]
+pub struct TlsProblem {
+    /// The setting that is wrong: `certificate` or `key`.
+    pub setting: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Loads the certificate and the key of a listener. The error has every problem.
+pub fn load_tls(files: &TlsFiles) -> Result<TlsAcceptor, Vec<TlsProblem>> {
+    let chain = read_pem("certificate", &files.certificate, |text| {
+        let chain = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>()?;
+        if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) }
+    });
+    let key = read_pem("key", &files.key, PrivateKeyDer::from_pem_slice);
+    let (chain, key) = match (chain, key) {
+        (Ok(chain), Ok(key)) => (chain, key),
+        (chain, key) => return Err(chain.err().into_iter().chain(key.err()).collect()),
     };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| invalid(&files.certificate, &format!("no certificate can be read from it: {error}")))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| invalid(&files.key, &format!("no private key can be read from it: {error}")))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map(rustls::ConfigBuilder::<rustls::ServerConfig, _>::with_no_client_auth)
         .and_then(|builder| builder.with_single_cert(chain, key))
-        .map_err(|error| invalid(&files.certificate, &format!("does not fit the key {}: {error}", files.key.display())))?;
+        .map_err(|error| {
+            let files = (files.certificate.display(), files.key.display());
+            let message = format!("the file `{}` does not fit the key `{}`: {error}", files.0, files.1);
+            vec![TlsProblem { setting: "certificate", message }]
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Reads a PEM file for a setting.
+fn read_pem<T>(setting: &'static str, file: &Path, parse: impl Fn(&[u8]) -> Result<T, pem::Error>) -> Result<T, TlsProblem> {
+    let problem = |what: String| TlsProblem { setting, message: format!("the file `{}` {what}", file.display()) };
+    let kind = if setting == "key" { "private key" } else { "certificate" };
+    let text = std::fs::read(file).map_err(|error| problem(format!("can't be read: {error}")))?;
+    parse(&text).map_err(|error| problem(format!("has no {kind} in PEM format: {error}")))
 }
 
 impl Bound {

@@ -32,6 +32,17 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// When a caller may retry after the remote could not be reached.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Checks the settings of a remote namespace as [`RemoteHandler::connect`] does, without connecting.
+pub fn check(url: &str, namespace: &str) -> Result<(), Error> {
+    channel::endpoint(url, None)?;
+    namespace_header(namespace).map(drop)
+}
+
+fn namespace_header(namespace: &str) -> Result<HeaderValue, Error> {
+    let problem = |_| Error::invalid("remote.namespace", format!("{namespace:?} can't be the name of a namespace"));
+    HeaderValue::from_str(namespace).map_err(problem)
+}
+
 /// A namespace that another Prism serves.
 pub struct RemoteHandler {
     url: Arc<str>,
@@ -48,10 +59,9 @@ impl RemoteHandler {
     /// `tls` is for `https`; the default is the trust roots of the system. Must be called in a Tokio runtime.
     pub fn connect(url: &str, namespace: &str, tls: Option<ClientTlsConfig>) -> Result<Arc<Self>, Error> {
         let channel = channel::mark_statuses(channel::endpoint(url, tls)?.connect_lazy());
-        let name = HeaderValue::from_str(namespace);
         Ok(Arc::new(Self {
             url: url.into(),
-            namespace: name.map_err(|_| Error::invalid("remote.namespace", format!("{namespace:?} is no name of a namespace")))?,
+            namespace: namespace_header(namespace)?,
             client: Grpc::new(channel.clone()).max_decoding_message_size(MAX_REPLY_BYTES),
             channel,
         }))

@@ -1,9 +1,15 @@
-//! Trees in a form that takes no YAML to read. Those of the files that come with Prism are made by its build, since reading them
-//! would be most of the time that a gateway takes to start.
+//! A binary encoding of trees. The build encodes the files that are part of Prism, because parsing their YAML would take most of the time
+//! that a gateway needs to start.
 //!
-//! A node is its place, a byte for its kind, and what that kind has: a number its text, a text its length and bytes, a list the count of its items and the
-//! items, a mapping the count of its entries and for each the key (a text and its place) and the value. A place is its line, as the
-//! difference to the line of the place before it (zigzag), and its column. Counts and numbers are varints, as in protobuf.
+//! A node is its position, a byte for its kind, and the content:
+//!
+//! - number: its text
+//! - text: its length and its bytes
+//! - list: the number of items, and the items
+//! - mapping: the number of entries, and for each entry the key (a text and its position) and the value
+//!
+//! A position is the line, as the difference to the line of the previous position (zigzag), and the column. Lengths and numbers are
+//! varints as in protobuf.
 
 use super::{
     problem::Position,
@@ -18,7 +24,7 @@ pub const TEXT: u8 = 4;
 pub const LIST: u8 = 5;
 pub const MAP: u8 = 6;
 
-/// Reads a tree; none: these bytes are none.
+/// Decodes a tree. Returns `None` if the bytes are not a tree.
 pub fn read(bytes: &[u8]) -> Option<Node> {
     let mut reader = Reader { rest: bytes, line: 0 };
     reader.node().filter(|_| reader.rest.is_empty())
@@ -26,7 +32,7 @@ pub fn read(bytes: &[u8]) -> Option<Node> {
 
 struct Reader<'b> {
     rest: &'b [u8],
-    /// Of the place before.
+    /// The line of the previous position.
     line: u64,
 }
 
@@ -75,7 +81,7 @@ impl Reader<'_> {
         std::str::from_utf8(text).ok().map(str::to_owned)
     }
 
-    /// At most as many as there are bytes left: each of what is counted takes one.
+    /// Reads a number of elements. It is at most the number of bytes that are left, because each element takes at least one byte.
     fn count(&mut self) -> Option<usize> {
         usize::try_from(self.number()?).ok().filter(|count| *count <= self.rest.len())
     }

@@ -1,21 +1,21 @@
-//! The YAML files that come with Prism: definitions of frontends (`frontends/*.yaml`), their documents
-//! (`openapi/*.yaml`), and what can be combined with what (`registry/`).
+//! The YAML files that are part of Prism: definitions of frontends (`frontends/*.yaml`), their OpenAPI documents
+//! (`openapi/*.yaml`), and the registry (`registry/`).
 
 use super::{Node, compact};
 
-/// A file that comes with Prism.
+/// A file that is part of Prism.
 pub struct Embedded {
     /// Its path in the repository.
     pub file: &'static str,
-    /// What it says.
+    /// Its content.
     pub text: &'static str,
-    /// The same as a tree, in the form of [`compact`].
+    /// The content as a tree, in the encoding of [`compact`].
     tree: &'static [u8],
 }
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
-/// The tree of a text that comes with Prism, and of no other.
+/// Returns the tree of a text that is part of Prism, or `None` for any other text.
 pub fn tree(text: &str) -> Option<Node> {
     compact::read(EMBEDDED.iter().find(|known| known.text == text)?.tree)
 }
@@ -25,7 +25,7 @@ mod tests {
     use super::{super::tree, *};
 
     #[test]
-    fn a_tree_is_what_its_text_is_read_as() {
+    fn encoded_trees_equal_the_parsed_texts() {
         assert!(!EMBEDDED.is_empty());
         for known in EMBEDDED {
             let (read, problems) = tree::parse(known.text);
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_tree_are_none() {
+    fn invalid_bytes_are_not_a_tree() {
         for known in EMBEDDED {
             for end in (0..known.tree.len()).step_by(97) {
                 assert!(compact::read(&known.tree[..end]).is_none());

@@ -1,4 +1,4 @@
-//! YAML that people write: a tree that knows where everything stands, the problems in it, and the names that were meant.
+//! YAML with positions: a tree in which every value has a position, problems, and suggestions for misspelled names.
 
 mod compact;
 mod embedded;
@@ -14,7 +14,7 @@ pub use suggestion::{suggest, unknown_name};
 pub use tree::{Key, Node, Value};
 pub use typed::{TextAtLine, typed};
 
-/// Reads a document, with all that is wrong with it. One that comes with Prism has been read by its build.
+/// Parses a document and returns its problems. The files that are part of Prism were parsed by the build.
 pub fn parse(text: &str) -> (Node, Vec<Problem>) {
     embedded::tree(text).map_or_else(|| tree::parse(text), |node| (node, Vec::new()))
 }

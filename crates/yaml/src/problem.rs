@@ -1,41 +1,41 @@
-//! What is wrong in a file, and where.
+//! Problems in files, and their positions.
 
 use std::fmt;
 
-/// Where a value stands.
+/// Where a value is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Position {
-    /// In the file; line and column from 1. Line 0: the file as a whole.
+    /// In the file. Line 0 is the file as a whole.
     File {
-        /// From 1.
+        /// Counts from 1.
         line: u64,
-        /// From 1, in characters.
+        /// Counts from 1, in characters.
         column: u64,
     },
-    /// In an environment variable or an option of the command line, by its name.
+    /// In an environment variable or a command-line option with this name.
     Named(String),
 }
 
 impl Position {
-    /// No line: the file as a whole.
+    /// The file as a whole.
     pub const WHOLE_FILE: Self = Self::File { line: 0, column: 0 };
 }
 
-/// One thing that is wrong.
+/// A problem with a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// Where the value is.
     pub position: Position,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and how to correct it.
     pub message: String,
 }
 
-/// Everything that is wrong, in the order of the file. Its text has one line for each problem.
+/// All problems of a file, in the order of the file. The text has one line for each problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
-    /// The file as it was named, for the text.
+    /// The name of the file, as the user gave it.
     pub file: String,
-    /// At least one, if this is an error.
+    /// The problems. An error has at least one.
     pub list: Vec<Problem>,
 }
 

@@ -1,6 +1,6 @@
-//! YAML as a tree that knows where everything stands.
+//! YAML as a tree with positions.
 //!
-//! Typed deserialization would stop at the first mistake; from a tree all of them can be told.
+//! Deserialization into types stops at the first problem. From a tree, all problems can be reported.
 
 use std::fmt;
 
@@ -13,37 +13,37 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
 use super::problem::{Position, Problem};
 
-/// Values may be nested this deeply. Each level takes a good deal of stack while it is read.
+/// Most levels of nested values. Each level takes much stack during parsing.
 const MAX_DEPTH: usize = 40;
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// The value.
     pub value: Value,
-    /// Where it begins.
+    /// Where the value begins.
     pub position: Position,
 }
 
-/// A key of a mapping and its place.
+/// A key of a mapping and its position.
 #[derive(Clone, Debug)]
 pub struct Key {
     /// The key.
     pub name: String,
-    /// Where it stands.
+    /// Where the key is.
     pub position: Position,
 }
 
-/// What a node is.
+/// The content of a node.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// Nothing, or `null`.
+    /// Empty, or `null`.
     Null,
     /// `true` or `false`; `yes` and `off` are texts.
     Bool(bool),
     /// A finite number.
     Number(Number),
-    /// Anything else that is one value.
+    /// Any other single value.
     Text(String),
     /// Items in their order.
     List(Vec<Node>),
@@ -52,18 +52,18 @@ pub enum Value {
 }
 
 impl Node {
-    /// The value under a key, if this is a mapping that has it.
+    /// Returns the value of a key, or `None` if this is not a mapping or has no such key.
     pub fn get(&self, key: &str) -> Option<&Self> {
         let Value::Map(entries) = &self.value else { return None };
         entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node)
     }
 
-    /// The text, if it is one.
+    /// Returns the text, or `None` if this is not a text.
     pub fn text(&self) -> Option<&str> {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
-    /// The same without places.
+    /// Converts the tree to JSON, without positions.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -77,7 +77,7 @@ impl Node {
 }
 
 impl Value {
-    /// What it is, with an article.
+    /// Returns the kind of the value with an article, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -90,8 +90,7 @@ impl Value {
     }
 }
 
-/// Reads a document. A key that stands there twice is a problem like any other; of a
-/// file that is no YAML nothing is read.
+/// Parses a document. A duplicate key is a problem, and the first value counts. The tree of a text that is not YAML is empty.
 pub fn parse(text: &str) -> (Node, Vec<Problem>) {
     let read = |duplicate_keys| {
         let budget = serde_saphyr::budget! { max_depth: MAX_DEPTH };
@@ -116,7 +115,7 @@ fn problem(error: &serde_saphyr::Error) -> Problem {
         }
         error => {
             let text = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-            // The place stands in front of the problem; the parser repeats it at the end of its sentence.
+            // The position is printed in front of the problem. The parser repeats it at the end of its message.
             format!("this is no YAML: {}", text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message))
         }
     };
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_yaml_and_repeated_keys_are_told_with_their_place() {
+    fn broken_yaml_and_duplicate_keys_have_positions() {
         let (node, problems) = parse("a: 1\nb: 2\na: 3\n");
         assert_eq!(
             problems,

@@ -1,4 +1,4 @@
-//! From a tree to a type, for files that are read as a whole or not at all.
+//! Deserialization of a tree into a type, for files that are either valid as a whole or rejected.
 
 use std::{fmt, fmt::Display};
 
@@ -16,16 +16,16 @@ use super::{
 /// The name under which a [`TextAtLine`] asks for its place.
 const PLACED: &str = "prism::yaml::Placed";
 
-/// A text, and where it stands.
+/// A text and its line.
 #[derive(Clone, Debug)]
 pub struct TextAtLine {
-    /// From 1.
+    /// The line, counted from 1.
     pub line: u64,
     /// The text.
     pub text: String,
 }
 
-/// Reads a tree as a type; what is wrong with it is told with the place of the innermost value that is wrong.
+/// Deserializes a tree. The problem has the position of the innermost value that is wrong.
 pub fn typed<T: DeserializeOwned>(root: &Node) -> Result<T, Problem> {
     T::deserialize(Typed(root))
         .map_err(|Invalid { position, message }| Problem { position: position.unwrap_or_else(|| root.position.clone()), message })
@@ -53,7 +53,7 @@ impl<'de> Visitor<'de> for PlacedVisitor {
     }
 }
 
-/// What is wrong, and where, once that is known.
+/// A problem, and its position as soon as that is known.
 #[derive(Debug)]
 struct Invalid {
     position: Option<Position>,
@@ -81,7 +81,7 @@ impl de::Error for Invalid {
     }
 }
 
-/// A node that is read.
+/// Deserializes a node.
 #[derive(Clone, Copy)]
 struct Typed<'n>(&'n Node);
 
@@ -104,7 +104,7 @@ impl<'de> Deserializer<'de> for Typed<'de> {
         read.map_err(|error| error.at(&self.0.position))
     }
 
-    /// A word that is wanted as a text is one, even if it looks like something else.
+    /// Accepts a number or a boolean where a text is expected.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match &self.0.value {
             Value::Bool(value) => visitor.visit_str(if *value { "true" } else { "false" }),
@@ -130,7 +130,7 @@ impl<'de> Deserializer<'de> for Typed<'de> {
         .map_err(|error| error.at(&self.0.position))
     }
 
-    /// Words only: no file has an enumeration with values.
+    /// Accepts enumerations of words only, because no file has an enumeration with values.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place() {
+    fn a_problem_has_the_position_of_its_value() {
         for (text, expected) in [
             ("colour: dark_red\n", "File { line: 1, column: 1 } missing field `name`"),
             ("name: a\nsize: 1\n", "File { line: 2, column: 1 } unknown field `size`, expected one of `name`, `colour`, `sizes`, `words`"),

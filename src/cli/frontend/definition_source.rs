@@ -8,8 +8,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    app,
     cli::{Failure, known},
+    plan,
 };
 use prism_config::{self as config, Config, FrontendKind, Origin, Source};
 use prism_frontend::definition::{self, Definition, Texts};
@@ -69,7 +69,7 @@ impl DefinitionSource {
 
     /// Compiles the definition. A failure lists all problems.
     pub fn compile(&self) -> Result<Definition, Failure> {
-        app::compile(&self.texts, &self.settings)
+        plan::compile(&self.texts, &self.settings)
             .map_err(|problems| Failure(format!("{} can't be used\n{}", self.texts.name, format_problems(&problems))))
     }
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use super::{document_tree::DocumentTree, unused};
 use crate::{
-    app,
     cli::{Outcome, output::print_text, style},
+    plan,
 };
 use prism_frontend::definition::{Definition, Texts};
 use prism_yaml::{Position, Problem, Problems};
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// Returns the problems of a definition and its document. If there are none, returns the verdict and writes the warnings.
 fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
-    let definition = match app::compile(texts, &BTreeMap::new()) {
+    let definition = match plan::compile(texts, &BTreeMap::new()) {
         Ok(definition) => definition,
         Err(problems) => return (problems, String::new()),
     };

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::definition_source::{ConfigOption, DefinitionSource, definition_path};
 use crate::{
-    app,
     cli::{
         Outcome,
         output::{Format, columns, print},
     },
+    plan,
 };
 use prism_config::{Binding, Config, Frontend, FrontendKind};
 use prism_frontend::definition;
@@ -91,7 +91,7 @@ fn view(config: &Config, name: String, kind: FrontendKind, definition: Option<St
         Err(problem) => view.problems.push(format!("{definition} can't be read: {problem}")),
         Ok(source) => {
             view.pattern = Some(definition::header(&source.texts.text).pattern);
-            match app::compile(&source.texts, &source.settings) {
+            match plan::compile(&source.texts, &source.settings) {
                 Ok(definition) => view.operations = Some(definition.api.operations().count()),
                 Err(problems) => view.problems.extend(problems.iter().flat_map(|problems| {
                     let lines: Vec<String> = problems.to_string().lines().map(str::to_owned).collect();

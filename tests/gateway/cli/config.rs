@@ -96,7 +96,7 @@ namespaces: [{name: one, pattern: keyvalue, slots: {storage: cache}}]
     assert!(shown.contains(&format!("${{file:{}}}", secret.display())), "{shown}");
     fs::write(&secret, "http://hunter4").unwrap();
     let complaint = refused(&format!("config show --config {}", path.display()));
-    assert!(complaint.contains("`url` must look like `redis://") && !complaint.contains("hunter"), "{complaint}");
+    assert!(complaint.contains("`url` must be redis://HOST:PORT/DATABASE") && !complaint.contains("hunter"), "{complaint}");
 }
 
 #[test]

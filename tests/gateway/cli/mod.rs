@@ -7,6 +7,7 @@ mod import;
 mod registry;
 mod schema;
 mod schema_peers;
+mod validate;
 
 use std::process::Command;
 

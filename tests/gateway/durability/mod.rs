@@ -19,7 +19,7 @@ use std::{
 use ledger::Ledger;
 use prism::{
     call::Context,
-    driver::{Backend, Keyspace, Settings, kind},
+    driver::{Backend, BackendSettings, Keyspace, kind},
     proto::Interfaces,
 };
 use rand::Rng as _;
@@ -32,7 +32,7 @@ const ROUNDS: u32 = 20;
 /// The file as a backend, and its interfaces.
 async fn open(path: &Path) -> (Arc<dyn Backend>, Interfaces) {
     let values = json!({"path": path}).as_object().cloned().unwrap();
-    let settings = Settings { name: "killed".to_owned(), values };
+    let settings = BackendSettings { name: "killed".to_owned(), values };
     let backend = (kind("sqlite").unwrap().connect)(settings).await.unwrap();
     let interfaces = backend.keyspace(&Keyspace { namespace: "n".to_owned(), slot: "s".to_owned() });
     (backend, interfaces)

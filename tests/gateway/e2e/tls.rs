@@ -69,12 +69,12 @@ fn files_that_can_not_be_used_are_named() {
     fs::write(&empty, "").unwrap();
 
     for (certificate, key, words) in [
-        (&absent, &made.key, ["prism.yaml:3", "absent.pem", "can't be read"]),
-        (&made.certificate, &absent, ["prism.yaml:3", "absent.pem", "can't be read"]),
-        (&empty, &made.key, ["listener main", "empty.pem", "no certificate"]),
-        (&made.certificate, &empty, ["listener main", "empty.pem", "no private key"]),
-        (&made.certificate, &made.certificate, ["listener main", "server.pem", "no private key"]),
-        (&made.certificate, &other.key, ["listener main", "others/server.key", "does not fit"]),
+        (&absent, &made.key, ["prism.yaml:3:", "absent.pem", "can't be read"]),
+        (&made.certificate, &absent, ["prism.yaml:3:", "absent.pem", "can't be read"]),
+        (&empty, &made.key, ["prism.yaml:3:", "empty.pem", "no certificate"]),
+        (&made.certificate, &empty, ["prism.yaml:3:", "empty.pem", "no private key"]),
+        (&made.certificate, &made.certificate, ["prism.yaml:3:", "server.pem", "no private key"]),
+        (&made.certificate, &other.key, ["prism.yaml:3:", "others/server.key", "does not fit"]),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let config = config(certificate, key);

@@ -23,7 +23,7 @@ const IN_TIME: Duration = Duration::from_millis(1900);
 async fn backend(kind: &str, values: Value) -> Arc<dyn Backend> {
     let Value::Object(values) = values else { panic!("settings are an object") };
     let kind = driver::kind(kind).unwrap();
-    (kind.connect)(driver::Settings { name: "main".to_owned(), values }).await.unwrap()
+    (kind.connect)(driver::settings::BackendSettings { name: "main".to_owned(), values }).await.unwrap()
 }
 
 /// One keyspace of it, as patterns get it.

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::StreamExt as _;
 use prism::{
     call::{CallLimits, Context, Error, Handler, Input, Method, Output},
-    driver::{self, Keyspace, Settings},
+    driver::{self, BackendSettings, Keyspace},
     pattern::{self, Facts},
     proto::{self, Interfaces},
     slot::Slot,
@@ -29,7 +29,7 @@ pub struct Bench {
 /// The slot `storage` over a new memory backend.
 pub async fn memory() -> Slot {
     let kind = driver::kind("memory").unwrap();
-    let settings = Settings { name: "ram".to_owned(), values: serde_json::Map::new() };
+    let settings = BackendSettings { name: "ram".to_owned(), values: serde_json::Map::new() };
     let backend = (kind.connect)(settings).await.unwrap();
     let keyspace = Keyspace { namespace: "test".to_owned(), slot: "storage".to_owned() };
     Slot::fill(&keyspace, "ram", kind.name, &*backend)

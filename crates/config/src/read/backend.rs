@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::settings::SettingsReader;
+use super::settings::read_settings;
 use crate::{
-    Settings,
     model::Backend,
     reader::{Reader, Section},
 };
 use prism_yaml::{Key, Node, unknown_name};
 
-/// The backends by name; `None` for one whose kind is not known, so that what names it is not wrong too.
+/// The backends by name. `None` if the kind is unknown, so that uses of the backend are not reported as well.
 pub(super) type Backends = BTreeMap<String, Option<Backend>>;
 
 pub(super) fn backends(top: &Section<'_, '_>) -> Backends {
@@ -19,21 +18,17 @@ pub(super) fn backends(top: &Section<'_, '_>) -> Backends {
 }
 
 fn backend(reader: &Reader<'_>, name: &Key, node: &Node) -> Option<Backend> {
-    let path = format!("backends.{}", name.name);
-    let section = Section::new(reader, path.clone(), &name.position, Some(node));
+    let section = Section::new(reader, format!("backends.{}", name.name), &name.position, Some(node));
     let kind = kind(&section)?;
-    let schema = &reader.known.driver(&kind)?.schema;
-    let settings = SettingsReader { reader, path: &path, root: schema, kind: reader.known.registry.backend(&kind) };
-    let entries = reader.entries(&name.name, node);
-    let (values, shown) = settings.object(schema, entries, &path, &name.position, &["type"]);
-    Some(Backend { kind, settings: Settings::new(values, shown) })
+    let settings = read_settings(reader, name, node, reader.known.driver(&kind)?);
+    Some(Backend { kind, settings })
 }
 
 fn kind(section: &Section<'_, '_>) -> Option<String> {
     let drivers = || section.reader.known.drivers.iter().map(|driver| driver.kind.as_str()).collect::<Vec<_>>();
-    let there = section.node("type").is_some();
+    let present = section.node("type").is_some();
     let Some((kind, position)) = section.text("type") else {
-        if !there {
+        if !present {
             section.reader.problem(&section.position, format!("`type` is missing; it is one of {}", drivers().join(", ")));
         }
         return None;

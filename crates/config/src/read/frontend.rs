@@ -1,4 +1,4 @@
-//! `frontends`, and how namespaces are bound to them.
+//! `frontends`, and the bindings of namespaces to frontends.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::{
 };
 use prism_yaml::{Node, Position, Value, unknown_name};
 
-/// Stands for the name of the namespace in a base path.
+/// Placeholder for the name of the namespace in a base path.
 const NAMESPACE: &str = "{namespace}";
 
 pub(super) fn frontends(top: &Section<'_, '_>, listeners: &[String]) -> BTreeMap<String, Frontend> {
@@ -35,7 +35,7 @@ pub(super) fn frontends(top: &Section<'_, '_>, listeners: &[String]) -> BTreeMap
     frontends
 }
 
-/// The protocol; one with a definition doesn't have to say it.
+/// Reads the protocol. It is optional if there is a definition.
 fn kind(section: &Section<'_, '_>) -> Option<FrontendKind> {
     let there = section.node("type").is_some();
     let defined = section.node("definition").is_some();
@@ -58,7 +58,7 @@ fn kind(section: &Section<'_, '_>) -> Option<FrontendKind> {
     }
 }
 
-/// The file of a definition, or the name of one that comes with Prism; that it is there.
+/// Reads a definition: a file, or the name of a definition that is part of Prism. Reports a definition that does not exist.
 fn definition(section: &Section<'_, '_>) -> Option<String> {
     let (name, position) = section.text("definition")?;
     if is_file(&name) {
@@ -74,12 +74,12 @@ fn definition(section: &Section<'_, '_>) -> Option<String> {
     Some(name)
 }
 
-/// Whether a definition is named by its file.
+/// Returns whether a definition is given by its file.
 pub(super) fn is_file(name: &str) -> bool {
     [".yaml", ".yml"].iter().any(|end| name.ends_with(end)) || name.contains('/')
 }
 
-/// The path of a definition's file, which starts where the configuration is, so that both can be moved together.
+/// Returns the path of a definition's file. A relative path starts in the folder of the configuration, so that both can be moved together.
 fn located(reader: &Reader<'_>, name: &str) -> String {
     match reader.source.file.as_deref().and_then(std::path::Path::parent) {
         Some(folder) if is_file(name) => folder.join(name).display().to_string(),
@@ -87,13 +87,13 @@ fn located(reader: &Reader<'_>, name: &str) -> String {
     }
 }
 
-/// What the definition lets its bindings decide. Whether it does is known when it is read.
+/// Reads the settings of a definition. They are checked when the definition is compiled.
 fn settings(section: &Section<'_, '_>) -> BTreeMap<String, serde_json::Value> {
     let Some((node, _)) = section.node("settings") else { return BTreeMap::new() };
     section.reader.entries("settings", node).iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect()
 }
 
-/// What is known when the frontends of a namespace are read.
+/// The data for reading the frontends of a namespace.
 pub(super) struct Bindings<'b> {
     pub namespace: &'b str,
     pub pattern: Option<&'b str>,
@@ -102,7 +102,7 @@ pub(super) struct Bindings<'b> {
 }
 
 impl Bindings<'_> {
-    /// All ways to reach a namespace, and where each stands.
+    /// Reads the frontends of a namespace, and their positions.
     pub fn read(&self, namespace: &Section<'_, '_>) -> Vec<(Binding, Position)> {
         let path = |frontend: &str| format!("{}.frontends.{frontend}", namespace.path);
         let Some(items) = namespace.list("frontends") else {
@@ -183,16 +183,16 @@ impl Bindings<'_> {
     }
 }
 
-/// What a configuration has to know of a definition.
+/// The parts of a definition that the configuration uses.
 #[derive(Default)]
 struct Head {
     pattern: Option<String>,
     base_path: Option<String>,
-    /// Whether several namespaces may have it in the same place: a path parameter chooses among them.
+    /// Whether several namespaces may have the same host and base path, because a path parameter selects the namespace.
     shared: bool,
 }
 
-/// What a definition says of itself. What is wrong with it is told when it is compiled.
+/// Reads the head of a definition. Its problems are reported when it is compiled.
 fn head(reader: &Reader<'_>, definition: &str) -> Head {
     let known = reader.known.definitions.iter().find(|known| known.name == definition).map(|known| known.text.clone());
     let text = if is_file(definition) { super::super::load::text(definition.as_ref()).ok() } else { known };
@@ -202,7 +202,7 @@ fn head(reader: &Reader<'_>, definition: &str) -> Head {
     Head { pattern: text("pattern"), base_path: text("base_path"), shared: text("namespace").is_some() }
 }
 
-/// The frontend that an item of the list names: the item itself, or its `frontend`.
+/// Returns the name of the frontend in an item of the list: the item itself, or its `frontend`.
 fn frontend_of(reader: &Reader<'_>, node: &Node) -> Option<(String, Position)> {
     let named = match &node.value {
         Value::Map(entries) => {

@@ -1,6 +1,6 @@
 //! `listeners`.
 
-use std::{collections::BTreeMap, fs::File, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use crate::{
     model::{Admin, Cors, Listener, Tls},
@@ -8,7 +8,7 @@ use crate::{
 };
 use prism_yaml::{Key, Node, Position, Value};
 
-/// The listeners, and where their addresses stand; `None` for an address that is wrong.
+/// The listeners and the positions of their addresses. `None` for an address that is wrong.
 pub(super) type Listeners = BTreeMap<String, (Listener, Option<Position>)>;
 
 pub(super) fn listeners(top: &Section<'_, '_>) -> Listeners {
@@ -30,7 +30,7 @@ pub(super) fn listeners(top: &Section<'_, '_>) -> Listeners {
 fn listener(section: Section<'_, '_>, is_main: bool) -> (Listener, Option<Position>) {
     let tls = tls(&section);
     let cors = cors(&section);
-    // Whether there is an address at all has to be asked before it is read: a wrong one is no missing one.
+    // An address that is wrong is not reported as missing.
     let there = section.node("address").is_some();
     let address = section.address("address");
     if address.is_none() && !there && !is_main {
@@ -63,12 +63,7 @@ fn tls(listener: &Section<'_, '_>) -> Option<Tls> {
 }
 
 fn pem(section: &Section<'_, '_>, key: &'static str) -> Option<PathBuf> {
-    let (path, position) = section.text(key)?;
-    let file = PathBuf::from(&path);
-    if let Err(error) = File::open(&file) {
-        section.reader.problem(&position, format!("the file `{path}` can't be read: {error}"));
-    }
-    Some(file)
+    section.text(key).map(|(path, _)| path.into())
 }
 
 fn cors(listener: &Section<'_, '_>) -> Cors {
@@ -82,8 +77,8 @@ fn cors(listener: &Section<'_, '_>) -> Cors {
 
 fn origins(section: &Section<'_, '_>) -> Option<Vec<String>> {
     let reader = section.reader;
-    // Of a variable, the origins are separated by commas.
-    let foreign = reader.foreign(&section.path_of("allowed_origins"));
+    // In a variable, origins are separated by commas.
+    let foreign = reader.override_of(&section.path_of("allowed_origins"));
     let items = section.list("allowed_origins");
     let texts = match (foreign, items) {
         (Some(scalar), _) => {
@@ -115,14 +110,25 @@ fn is_origin(text: &str) -> bool {
     !host.is_empty() && host.bytes().all(plain) && (port == "*" || port.parse::<u16>().is_ok())
 }
 
-/// Two listeners on one address would only be told by the system, at the start.
+/// Reports two listeners that need the same port of the same address.
 pub(super) fn same_address(reader: &Reader<'_>, listeners: &Listeners, admin: &(Admin, Option<Position>)) {
     let all = listeners.iter().map(|(name, (listener, position))| (format!("the listener `{name}`"), listener.address, position));
     let all = all.chain([("`admin`".to_owned(), admin.0.address, &admin.1)]);
     let all = all.filter_map(|(name, address, position)| Some((name, address, position.as_ref()?))).collect::<Vec<_>>();
     for (index, (name, address, position)) in all.iter().enumerate() {
-        if let Some((other, ..)) = all[..index].iter().find(|(_, other, _)| other == address && address.port() != 0) {
-            reader.problem(position, format!("{name} has the same address as {other}, {address}; give each its own port"));
+        if let Some((other, taken, _)) = all[..index].iter().find(|(_, other, _)| overlap(*other, *address)) {
+            let message = if taken == address {
+                format!("{name} has the same address as {other}, {address}; give each its own port")
+            } else {
+                format!("{name} needs a port that {other} has on {taken}; give each its own port")
+            };
+            reader.problem(position, message);
         }
     }
+}
+
+/// Whether only one of two addresses can be listened on. 0.0.0.0 is every IPv4 address, and [::] is every address.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
 }

@@ -1,22 +1,22 @@
-//! The tree becomes a [`Config`]: one file for each part of it.
+//! Reads a tree into a [`Config`]. Each part of the configuration has a file.
 
 mod backend;
 mod frontend;
 mod listener;
 mod namespace;
 mod settings;
-pub(super) mod shape;
 mod telemetry;
 
 use std::collections::BTreeMap;
 
 use super::{
-    model::{AccessLog, Admin, Config, Log, LogFormat, LogLevel, Origin, Shutdown},
+    log::{AccessLog, Log, LogFormat, LogLevel},
+    model::{Admin, Config, Origin, Shutdown},
     reader::{Reader, Section},
 };
 use prism_yaml::{Node, Position};
 
-/// Reads everything. What is wrong is with the reader; what it was meant to be is left out or the default.
+/// Reads everything. The reader collects the problems. Settings with problems are absent or have their defaults.
 pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config {
     let top = Section::new(reader, String::new(), &Position::WHOLE_FILE, Some(root));
     let listeners = listener::listeners(&top);
@@ -42,10 +42,11 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
         namespaces,
         origin,
         warnings: Vec::new(),
+        positions: BTreeMap::new(),
     }
 }
 
-/// The listener for operators, and where its address stands; `None` if it is wrong.
+/// Returns the listener for operators and the position of its address, or `None` instead of the position if the address is wrong.
 fn admin(top: &Section<'_, '_>) -> (Admin, Option<Position>) {
     let section = top.section("admin");
     let there = section.node("address").is_some();

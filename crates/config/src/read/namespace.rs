@@ -10,7 +10,7 @@ use crate::{
 use prism_registry::{self as registry, IDEMPOTENCY_INTERFACES, Name, Pattern, SlotCheck, Status};
 use prism_yaml::{Node, Position, Value, unknown_name};
 
-/// What namespaces may name.
+/// The names that namespaces may refer to.
 pub(super) struct Names<'n> {
     pub listeners: &'n [String],
     pub backends: &'n Backends,
@@ -41,7 +41,7 @@ pub(super) fn namespaces(top: &Section<'_, '_>, names: &Names<'_>) -> Vec<Namesp
     namespaces
 }
 
-/// The name has to be known first: it is part of the path of everything else.
+/// Reads the name. It is read first, because it is part of the path of all other settings.
 fn name(reader: &Reader<'_>, node: &Node) -> Option<(String, Position)> {
     let entries = reader.entries("namespaces", node);
     let Some((_, name)) = entries.iter().find(|(key, _)| key.name == "name") else {
@@ -185,7 +185,7 @@ impl SlotReader<'_, '_> {
         let reader = self.reader;
         let map = node.filter(|node| matches!(node.value, Value::Map(_)));
         let section = Section::new(reader, path.to_owned(), position, map);
-        let alone = reader.foreign(path).or_else(|| if map.is_some() { None } else { reader.scalar(self.name, node?) });
+        let alone = reader.override_of(path).or_else(|| if map.is_some() { None } else { reader.scalar(self.name, node?) });
         let backend = match alone {
             Some(scalar) => Some((if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.position)),
             None => section.text("backend"),
@@ -193,20 +193,21 @@ impl SlotReader<'_, '_> {
         if map.is_some() && section.node("backend").is_none() && backend.is_none() {
             reader.problem(position, format!("`backend` is missing; it is {}", one_of(self.backends)));
         }
-        let wishes = section.list("interfaces").unwrap_or_default();
-        let wishes = wishes.iter().filter_map(|node| reader.scalar("interfaces", node)).map(|scalar| (scalar.shown, scalar.position));
-        let wishes = wishes.collect::<Vec<_>>();
+        let wanted_interfaces = section.list("interfaces").unwrap_or_default();
+        let wanted_interfaces =
+            wanted_interfaces.iter().filter_map(|node| reader.scalar("interfaces", node)).map(|scalar| (scalar.shown, scalar.position));
+        let wanted_interfaces = wanted_interfaces.collect::<Vec<_>>();
         if let (Some((_, position)), Some((name, _))) = (section.node("config"), &backend) {
             reader.problem(position, format!("the settings of a backend stand under `backends`, for all namespaces: `backends.{name}`"));
         }
         section.node("backend");
         section.finish();
         let (backend, position) = backend?;
-        self.check(&backend, &position, &wishes);
-        Some(Slot { backend, interfaces: wishes.into_iter().map(|(name, _)| name).collect() })
+        self.check(&backend, &position, &wanted_interfaces);
+        Some(Slot { backend, interfaces: wanted_interfaces.into_iter().map(|(name, _)| name).collect() })
     }
 
-    fn check(&self, name: &str, position: &Position, wishes: &[(String, Position)]) {
+    fn check(&self, name: &str, position: &Position, wanted_interfaces: &[(String, Position)]) {
         let reader = self.reader;
         let Some(backend) = self.backends.get(name) else {
             let names = self.backends.keys().map(String::as_str).collect::<Vec<_>>();
@@ -223,13 +224,15 @@ impl SlotReader<'_, '_> {
             reader.problem(position, check.complaint());
         }
         let interfaces = self.wanted.interfaces().map(Name::as_str).collect::<Vec<_>>();
-        for (wish, position) in wishes {
-            if !interfaces.contains(&wish.as_str()) {
+        for (interface, position) in wanted_interfaces {
+            if !interfaces.contains(&interface.as_str()) {
                 let what = format!("interface of the slot `{}`", self.name);
-                reader.problem(position, unknown_name(&what, wish, interfaces.clone()));
-            } else if !kind.implements(wish) && !check.missing().iter().flatten().any(|missing| missing == wish) {
-                reader
-                    .problem(position, format!("the {} driver does not implement {wish}; remove it, or choose another backend", kind.name));
+                reader.problem(position, unknown_name(&what, interface, interfaces.clone()));
+            } else if !kind.implements(interface) && !check.missing().iter().flatten().any(|missing| missing == interface) {
+                reader.problem(
+                    position,
+                    format!("the {} driver does not implement {interface}; remove it, or choose another backend", kind.name),
+                );
             }
         }
     }
@@ -261,7 +264,7 @@ fn limits(namespace: &Section<'_, '_>) -> Limits {
     limits
 }
 
-/// Longer is a mistake, and more than some backends take.
+/// Maximum retention. A longer one is probably a mistake, and some backends do not support it.
 const MAX_RETENTION: Duration = Duration::from_hours(8784);
 
 fn idempotency(
@@ -290,7 +293,7 @@ fn idempotency(
         }
         return None;
     }
-    // What is wrong with the backend itself is told where it is defined.
+    // Problems of the backend itself are reported where it is defined.
     let lacks = |slot: &Slot| {
         let kind = reader.known.registry.backend(&backends.get(&slot.backend)?.as_ref()?.kind)?;
         let missing: Vec<_> = IDEMPOTENCY_INTERFACES.into_iter().filter(|interface| !kind.implements(interface)).collect();
@@ -319,21 +322,21 @@ fn idempotency(
     Some(Idempotency { required, retention, slot: slot.map(|(name, _)| name) })
 }
 
-/// Two namespaces that the same request would reach.
+/// Reports two namespaces that the same request would reach.
 fn collision(reader: &Reader<'_>, bound: &[(String, Binding)], name: &str, binding: &Binding, position: &Position) {
     let overlap = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
     let same = |other: &Binding| {
-        let way = (other.kind, &other.definition, &other.host, &other.base_path)
+        let same_route = (other.kind, &other.definition, &other.host, &other.base_path)
             == (binding.kind, &binding.definition, &binding.host, &binding.base_path);
-        way && !binding.shared && overlap(&other.listener, &binding.listener)
+        same_route && !binding.shared && overlap(&other.listener, &binding.listener)
     };
     let Some((other, _)) = bound.iter().find(|(_, other)| same(other)) else { return };
     let (kind, path) = (binding.kind.name(), if binding.base_path.is_empty() { "/" } else { &binding.base_path });
-    let way = binding.host.as_ref().map_or_else(|| format!("`{path}`"), |host| format!("`{host}{path}`"));
+    let route = binding.host.as_ref().map_or_else(|| format!("`{path}`"), |host| format!("`{host}{path}`"));
     let message = if other == name {
-        format!("`{name}` is reached by {kind} under {way} twice; remove one of the two")
+        format!("`{name}` is reached by {kind} under {route} twice; remove one of the two")
     } else {
-        format!("`{name}` and `{other}` are both reached by {kind} under {way}; give one another host or base_path")
+        format!("`{name}` and `{other}` are both reached by {kind} under {route}; give one another host or base_path")
     };
     reader.problem(position, message);
 }

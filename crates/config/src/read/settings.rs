@@ -1,227 +1,203 @@
-//! Settings of a backend, read as the JSON Schema of its driver says.
-//!
-//! Only what a schema made from a Rust struct holds is understood: types, required and further properties, enumerations, ranges,
-//! patterns, references within the schema. The driver has the last word when it parses the settings.
+//! The settings of a backend: references are resolved, variables and options applied, and the driver checks the result.
 
-use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
-use super::shape::{Unit, allows, first_sentence, is, types, violation};
+use serde_json::{Map, Value as Json};
+
 use crate::{
-    parse_duration, parse_size,
+    Driver, ResolvedSettings,
     reader::{Reader, Scalar},
     settings::mask_url,
 };
-use prism_registry as registry;
+use prism_settings::{BackendSettings, ProblemKind, SettingProblem};
 use prism_yaml::{Key, Node, Position, Value, unknown_name};
 
-/// Reads values of one backend.
-pub(super) struct SettingsReader<'r, 'a> {
-    pub reader: &'r Reader<'a>,
-    /// Path of the backend, as `backends.cache`.
-    pub path: &'r str,
-    /// The whole schema, for references into it.
-    pub root: &'r Json,
-    /// What the registry says of this kind.
-    pub kind: Option<&'r registry::Backend>,
+/// Reads everything except `type`, and reports every problem that the driver finds, with its position.
+pub(super) fn read_settings(reader: &Reader<'_>, name: &Key, node: &Node, driver: &Driver) -> ResolvedSettings {
+    let mut scalars = Vec::new();
+    collect_scalars(&driver.schema, &driver.schema, "", &mut scalars);
+    let mut settings = SettingsReader { reader, backend: name, scalars, origins: BTreeMap::new(), unresolved: Vec::new() };
+    let entries = reader.entries(&name.name, node).iter().filter(|(key, _)| key.name != "type");
+    let (mut values, mut printable) = settings.read_map(entries, "");
+    settings.apply_overrides(&mut values, &mut printable);
+    let checked = (driver.check)(&BackendSettings { name: name.name.clone(), values: values.clone() });
+    for problem in checked.err().unwrap_or_default() {
+        settings.report(&problem);
+    }
+    ResolvedSettings::new(values, printable)
 }
 
-/// A value for the driver, and the same as it may be printed.
-type Pair = (Json, Json);
+/// A setting with a single value, from the schema of a driver.
+struct ScalarSetting {
+    /// As `tls.ca_file`.
+    path: String,
+    secret: bool,
+    /// First sentence of the documentation.
+    summary: String,
+}
+
+/// Lists the settings of a driver that have a single value. Variables and options can set these.
+fn collect_scalars(root: &Json, section: &Json, prefix: &str, scalars: &mut Vec<ScalarSetting>) {
+    for (name, property) in section["properties"].as_object().into_iter().flatten() {
+        let path = format!("{prefix}{name}");
+        let target = resolve_reference(root, property);
+        if target["properties"].is_object() {
+            collect_scalars(root, target, &format!("{path}."), scalars);
+        } else if target["type"] != "array" && target["type"] != "object" {
+            let summary = property["description"].as_str().map(first_sentence).unwrap_or_default();
+            scalars.push(ScalarSetting { path, secret: target["writeOnly"] == true, summary });
+        }
+    }
+}
+
+/// Follows the reference of a property, also of one that may be absent.
+fn resolve_reference<'s>(root: &'s Json, property: &'s Json) -> &'s Json {
+    let alternatives = property["anyOf"].as_array().into_iter().flatten();
+    let reference = std::iter::once(property).chain(alternatives).find_map(|one| one["$ref"].as_str());
+    reference.and_then(|path| root.pointer(path.trim_start_matches('#'))).unwrap_or(property)
+}
+
+fn first_sentence(text: &str) -> String {
+    let line = text.lines().take_while(|line| !line.trim().is_empty()).collect::<Vec<_>>().join(" ");
+    line.split_once(". ").map_or(line.as_str(), |(first, _)| first).trim_end_matches('.').to_owned()
+}
+
+/// Where a setting comes from.
+struct SettingOrigin {
+    key: Position,
+    value: Position,
+    /// The value for messages: masked, in backticks if it is a single value.
+    shown: String,
+    is_text: bool,
+}
+
+/// A value for the driver, and the same for printing.
+type Resolved = (Json, Json);
+
+struct SettingsReader<'r, 'a> {
+    reader: &'r Reader<'a>,
+    backend: &'r Key,
+    scalars: Vec<ScalarSetting>,
+    /// By path.
+    origins: BTreeMap<String, SettingOrigin>,
+    /// Settings whose references lead nowhere. These are reported already.
+    unresolved: Vec<String>,
+}
 
 impl SettingsReader<'_, '_> {
-    /// The properties of an object. `skip` is read by somebody else.
-    pub fn object(
-        &self,
-        schema: &Json,
-        entries: &[(Key, Node)],
-        path: &str,
-        position: &Position,
-        skip: &[&str],
-    ) -> (Map<String, Json>, Map<String, Json>) {
-        let empty = Map::new();
-        let properties = schema["properties"].as_object().unwrap_or(&empty);
-        let required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name));
-        let (mut values, mut shown) = (Map::new(), Map::new());
-        let mut put = |name: &str, pair: Option<Pair>| {
-            if let Some((value, printed)) = pair {
-                values.insert(name.to_owned(), value);
-                shown.insert(name.to_owned(), printed);
-            }
-        };
-        for (name, property) in properties {
-            let path = format!("{path}.{name}");
-            let property = self.resolve(property);
-            let node = entries.iter().find(|(key, _)| key.name == *name).map(|(_, node)| node);
-            // An override of a single value counts more than what the file says of it.
-            let foreign = (!is(property, "object") && !is(property, "array")).then(|| self.reader.foreign(&path)).flatten();
-            let nothing = node.is_none_or(|node| matches!(node.value, Value::Null));
-            match (foreign, node) {
-                (Some(scalar), _) => put(name, self.scalar(property, name, &path, hidden(scalar))),
-                (None, Some(node)) if !nothing => put(name, self.value(property, name, node, &path)),
-                (None, _) if required(name) => {
-                    let hint = property["description"].as_str().map(|text| format!(": {}", first_sentence(text))).unwrap_or_default();
-                    self.reader.problem(position, format!("`{name}` is missing{hint}"));
-                }
-                _ => {}
-            }
-        }
+    fn read_map<'n>(&mut self, entries: impl Iterator<Item = &'n (Key, Node)>, prefix: &str) -> (Map<String, Json>, Map<String, Json>) {
+        let (mut values, mut printable) = (Map::new(), Map::new());
         for (key, node) in entries {
-            let name = key.name.as_str();
-            if properties.contains_key(name) || skip.contains(&name) {
-                continue;
-            }
-            match &schema["additionalProperties"] {
-                further @ Json::Object(_) => put(name, self.value(self.resolve(further), name, node, &format!("{path}.{name}"))),
-                Json::Bool(true) => put(name, self.value(&Json::Bool(true), name, node, &format!("{path}.{name}"))),
-                _ => {
-                    let known = skip.iter().copied().chain(properties.keys().map(String::as_str)).collect::<Vec<_>>();
-                    self.reader.problem(&key.position, unknown_name("setting", name, known));
-                }
+            if let Some((value, shown)) = self.read_value(key, node, format!("{prefix}{}", key.name)) {
+                values.insert(key.name.clone(), value);
+                printable.insert(key.name.clone(), shown);
             }
         }
-        (values, shown)
+        (values, printable)
     }
 
-    fn value(&self, schema: &Json, name: &str, node: &Node, path: &str) -> Option<Pair> {
-        match &node.value {
-            Value::Map(entries) if allows(schema, "object") => {
-                let open = json!({"additionalProperties": true});
-                let schema = if schema.is_object() { schema } else { &open };
-                let (values, shown) = self.object(schema, entries, path, &node.position, &[]);
-                Some((values.into(), shown.into()))
+    /// Reads a value. A setting that is null counts as absent.
+    fn read_value(&mut self, key: &Key, node: &Node, path: String) -> Option<Resolved> {
+        let resolved: Resolved = match &node.value {
+            Value::Null => return None,
+            Value::Map(entries) => {
+                let (values, printable) = self.read_map(entries.iter(), &format!("{path}."));
+                (values.into(), printable.into())
             }
-            Value::List(items) if allows(schema, "array") => {
-                let item = self.resolve(schema.get("items").unwrap_or(&Json::Bool(true)));
-                let pairs = items.iter().filter_map(|node| self.value(item, name, node, path));
-                let (values, shown): (Vec<_>, Vec<_>) = pairs.unzip();
-                Some((values.into(), shown.into()))
+            Value::List(items) => {
+                let pairs = items.iter().filter_map(|item| self.read_value(key, item, path.clone())).collect::<Vec<_>>();
+                let (values, printable): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+                (values.into(), printable.into())
             }
-            Value::Map(_) | Value::List(_) => {
-                self.mismatch(schema, name, node.value.kind(), &node.position);
-                None
+            _ => {
+                let Some(scalar) = self.reader.scalar(&key.name, node) else {
+                    self.unresolved.push(path);
+                    return None;
+                };
+                return Some(self.resolve_scalar(path, key.position.clone(), scalar));
             }
-            _ => self.scalar(schema, name, path, self.reader.scalar(name, node)?),
-        }
-    }
-
-    fn scalar(&self, schema: &Json, name: &str, path: &str, scalar: Scalar) -> Option<Pair> {
-        let unit = Unit::of(schema, name);
-        let Scalar { value, shown, foreign, position } = scalar;
-        let written_as_text = matches!(value, Value::Text(_));
-        if let Some(right) = unit.and_then(|unit| mismeasured(unit, &value)) {
-            self.reader.problem(&position, format!("`{name}` must be {right}, not `{shown}`"));
-            return None;
-        }
-        let json = match value {
-            Value::Bool(value) => Json::from(value),
-            Value::Number(value) => Json::Number(value),
-            Value::Text(text) => match measured(unit, &text, allows(schema, "string")) {
-                Some(json) => json,
-                // What comes from elsewhere is text and becomes what the schema wants.
-                None if foreign && !allows(schema, "string") => parsed(&text).unwrap_or(Json::String(text)),
-                None => Json::String(text),
-            },
-            Value::Null | Value::List(_) | Value::Map(_) => return None,
         };
-        let kind = match &json {
-            Json::Bool(_) => "boolean",
-            Json::Number(number) if number.is_f64() => "number",
-            Json::Number(_) => "integer",
-            _ => "string",
+        let shown = node.value.kind().to_owned();
+        self.origins.insert(path, SettingOrigin { key: key.position.clone(), value: node.position.clone(), shown, is_text: false });
+        Some(resolved)
+    }
+
+    fn resolve_scalar(&mut self, path: String, key: Position, scalar: Scalar) -> Resolved {
+        let Scalar { value, shown, external, position } = scalar;
+        let secret = self.scalars.iter().any(|scalar| scalar.secret && scalar.path == path);
+        let is_text = matches!(value, Value::Text(_));
+        let value = Node { value, position: position.clone() }.to_json();
+        // References are printed as references. A URL is secret only in its password.
+        let masked = if secret && !external && !shown.contains("://") { "***".to_owned() } else { mask_url(&shown) };
+        let printable = if secret || is_text { masked.clone().into() } else { value.clone() };
+        self.origins.insert(path, SettingOrigin { key, value: position, shown: format!("`{masked}`"), is_text });
+        (value, printable)
+    }
+
+    /// Variables and options replace the values of the file.
+    fn apply_overrides(&mut self, values: &mut Map<String, Json>, printable: &mut Map<String, Json>) {
+        let paths = self.scalars.iter().map(|scalar| scalar.path.clone()).collect::<Vec<_>>();
+        for path in paths {
+            let Some(scalar) = self.reader.override_of(&format!("backends.{}.{path}", self.backend.name)) else { continue };
+            let (value, shown) = self.resolve_scalar(path.clone(), scalar.position.clone(), hide_variable(scalar));
+            insert(values, &path, value);
+            insert(printable, &path, shown);
+        }
+    }
+
+    /// Reports a problem that the driver found, at the position of the setting.
+    fn report(&self, problem: &SettingProblem) {
+        let path = problem.setting.as_str();
+        if self.unresolved.iter().any(|unresolved| unresolved == path) {
+            return;
+        }
+        let origin = self.origins.get(path);
+        let section = path.rsplit_once('.').and_then(|(section, _)| self.origins.get(section));
+        let around = section.map_or(&self.backend.position, |section| &section.value);
+        let (name, at) = (problem.name(), origin.map_or(around, |origin| &origin.value));
+        let (position, message) = match (&problem.kind, origin) {
+            (ProblemKind::UnknownSetting(known), _) => {
+                let first = if section.is_none() { Some("type") } else { None };
+                let known = first.into_iter().chain(known.iter().copied()).collect::<Vec<_>>();
+                (origin.map_or(around, |origin| &origin.key), unknown_name("setting", name, known))
+            }
+            (ProblemKind::Missing, _) => {
+                let summary = self.scalars.iter().find(|scalar| scalar.path == path).map_or("", |scalar| &scalar.summary);
+                let hint = if summary.is_empty() { String::new() } else { format!(": {summary}") };
+                (around, format!("`{name}` is missing{hint}"))
+            }
+            (ProblemKind::UnknownChoice(choices), Some(origin)) if origin.shown.starts_with('`') => {
+                (at, unknown_name(name, origin.shown.trim_matches('`'), choices.iter().copied()))
+            }
+            (ProblemKind::Expected(expected), Some(origin)) => {
+                let quotes =
+                    if expected == "text" && origin.shown.starts_with('`') && !origin.is_text { "; write it in quotes" } else { "" };
+                (at, format!("`{name}` must be {expected}, not {}{quotes}", origin.shown))
+            }
+            (kind, _) => (at, format!("`{name}` {kind}")),
         };
-        let allowed = allows(schema, kind) || (kind == "integer" && allows(schema, "number"));
-        if !allowed {
-            self.mismatch(schema, name, &format!("`{shown}`"), &position);
-            return None;
-        }
-        if let Some(problem) = violation(schema, name, &json, &shown).or_else(|| self.connection(path, name, &json, &shown)) {
-            self.reader.problem(&position, problem);
-            return None;
-        }
-        let secret = schema["writeOnly"] == true || schema["format"] == "password";
-        let printed = match (&json, mask_url(&shown)) {
-            // A URL is a secret only in its password.
-            (_, masked) if foreign || shown.contains("://") => masked.into(),
-            _ if secret => "***".into(),
-            (_, shown) if written_as_text => shown.into(),
-            (other, _) => other.clone(),
-        };
-        Some((json, printed))
-    }
-
-    /// What is wrong with a connection string.
-    fn connection(&self, path: &str, name: &str, value: &Json, shown: &str) -> Option<String> {
-        let connection = self.kind?.connection.as_ref()?;
-        let text = value.as_str().filter(|_| path.strip_prefix(self.path) == Some(&format!(".{}", connection.setting)))?;
-        let wrong = regex_lite::Regex::new(&connection.pattern).is_ok_and(|pattern| !pattern.is_match(text));
-        wrong.then(|| format!("`{name}` must look like `{}`, not `{}`", connection.example, mask_url(shown)))
-    }
-
-    fn mismatch(&self, schema: &Json, name: &str, found: &str, position: &Position) {
-        let types = types(schema).into_iter().map(|kind| match kind {
-            "string" => "text",
-            "integer" => "a whole number",
-            "number" => "a number",
-            "boolean" => "true or false",
-            "array" => "a list",
-            _ => "a mapping",
-        });
-        let quotes = if types.clone().eq(["text"]) && found.starts_with('`') { "; write it in quotes" } else { "" };
-        self.reader.problem(position, format!("`{name}` must be {}, not {found}{quotes}", types.collect::<Vec<_>>().join(" or ")));
-    }
-
-    /// Follows references and leaves out the alternative `null`: a setting that is null is one that is not there.
-    fn resolve<'s>(&'s self, schema: &'s Json) -> &'s Json {
-        let mut schema = schema;
-        // A schema that refers to itself in a circle says nothing; stop there.
-        for _ in 0..16 {
-            let alternatives = ["anyOf", "oneOf", "allOf"].iter().find_map(|key| schema[*key].as_array());
-            let mut others = alternatives.into_iter().flatten().filter(|one| one["type"] != "null");
-            schema = match (schema["$ref"].as_str(), others.next(), others.next()) {
-                (Some(reference), ..) => self.root.pointer(reference.trim_start_matches('#')).unwrap_or(&Json::Null),
-                (None, Some(only), None) => only,
-                _ => return schema,
-            };
-        }
-        schema
+        self.reader.problem(position, message);
     }
 }
 
-/// What a variable says may be a secret, so only its name is shown. Options of the command line are for all to see anyway.
-fn hidden(scalar: Scalar) -> Scalar {
+/// Puts a value at a path, and makes the sections on the way.
+fn insert(values: &mut Map<String, Json>, path: &str, value: Json) {
+    match path.split_once('.') {
+        None => drop(values.insert(path.to_owned(), value)),
+        Some((section, rest)) => {
+            let section = values.entry(section).or_insert_with(|| Map::new().into());
+            // A section that is not a mapping is a problem of its own.
+            if let Json::Object(section) = section {
+                insert(section, rest, value);
+            }
+        }
+    }
+}
+
+/// The value of a variable may be a secret, so only the name of the variable is shown. Options of the command line are visible anyway.
+fn hide_variable(scalar: Scalar) -> Scalar {
     match &scalar.position {
         Position::Named(name) if !name.starts_with('-') => Scalar { shown: format!("${{env:{name}}}"), ..scalar },
         _ => scalar,
     }
-}
-
-/// Durations and sizes are written alike everywhere, and reach every driver in one unit: milliseconds, as a text, and bytes.
-fn measured(unit: Option<Unit>, text: &str, as_text: bool) -> Option<Json> {
-    match unit? {
-        Unit::Duration => {
-            let duration = parse_duration(text)?;
-            let whole = duration.subsec_nanos().is_multiple_of(1_000_000);
-            (whole && as_text).then(|| format!("{}ms", duration.as_millis()).into())
-        }
-        Unit::Bytes => parse_size(text).map(Json::from),
-    }
-}
-
-/// What a value should have been. A plain number is a size, but no duration: nobody would know the unit.
-fn mismeasured(unit: Unit, value: &Value) -> Option<&'static str> {
-    let right = match (unit, value) {
-        (Unit::Duration, Value::Text(text)) => parse_duration(text).is_some(),
-        (Unit::Duration, _) => false,
-        (Unit::Bytes, Value::Text(text)) => parse_size(text).is_some(),
-        (Unit::Bytes, _) => true,
-    };
-    let expected = match unit {
-        Unit::Duration => "a duration such as 100ms, 30s or 5m",
-        Unit::Bytes => "a size such as 64KiB or 4MiB",
-    };
-    (!right).then_some(expected)
-}
-
-fn parsed(text: &str) -> Option<Json> {
-    serde_json::from_str(text).ok().filter(|json: &Json| json.is_number() || json.is_boolean())
 }

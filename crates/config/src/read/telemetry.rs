@@ -93,11 +93,11 @@ fn headers(section: &Section<'_, '_>) -> Headers {
     let entries = section.node("headers").map_or(&[][..], |(node, _)| reader.entries("headers", node));
     for (key, node) in entries {
         let path = format!("{}.{}", section.path_of("headers"), key.name);
-        let Some(scalar) = reader.foreign(&path).or_else(|| reader.scalar(&key.name, node)) else { continue };
-        let Scalar { value, shown, foreign, .. } = scalar;
+        let Some(scalar) = reader.override_of(&path).or_else(|| reader.scalar(&key.name, node)) else { continue };
+        let Scalar { value, shown, external, .. } = scalar;
         let value = if let Value::Text(text) = value { text } else { shown.clone() };
         if is_header(&key.name, &value) {
-            let printable = if foreign && shown.contains("${") { shown } else { "***".to_owned() };
+            let printable = if external && shown.contains("${") { shown } else { "***".to_owned() };
             headers.insert(&key.name, value, printable);
         } else {
             reader.problem(

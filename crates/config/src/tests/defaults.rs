@@ -18,15 +18,16 @@ fn without_a_file_there_is_a_durable_and_a_scratch_namespace() {
 }
 
 #[test]
-fn a_namespace_is_reached_by_every_protocol_under_its_name() {
+fn a_namespace_has_every_protocol_below_its_name() {
     let config = valid(REST, &[]);
-    let ways = config.namespaces[0].frontends.iter().map(|way| format!("{} {:?} {}", way.frontend, way.host, way.base_path));
-    assert_eq!(ways.collect::<Vec<_>>(), ["grpc None /one", "grpc-web None /one", "rest None /one"]);
+    let bindings =
+        config.namespaces[0].frontends.iter().map(|binding| format!("{} {:?} {}", binding.frontend, binding.host, binding.base_path));
+    assert_eq!(bindings.collect::<Vec<_>>(), ["grpc None /one", "grpc-web None /one", "rest None /one"]);
     assert_eq!(config.namespaces[0].limits.timeout, Limits::default().timeout);
 }
 
 #[test]
-fn everything_that_can_be_said_is_read() {
+fn reads_every_setting() {
     let folder = tempfile::tempdir().expect("a folder");
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&certificate, "").expect("a file");
@@ -72,14 +73,14 @@ namespaces:
     assert_eq!(config.backends["cache"].settings.values()["tls"]["ca"], "x");
     let one = config.namespace("one").expect("it is there");
     assert_eq!(one.slots["storage"].interfaces, ["keyvalue_basic", "keyvalue_ttl"]);
-    let ways = one.frontends.iter().map(|way| (way.listener.as_deref(), way.host.as_deref(), way.base_path.as_str()));
+    let bindings = one.frontends.iter().map(|binding| (binding.listener.as_deref(), binding.host.as_deref(), binding.base_path.as_str()));
     let expected =
         [(None, None, "/one"), (Some("secure"), Some("api.example.com"), "/v/one"), (Some("main"), Some("other.example.com"), "")];
-    assert_eq!(ways.collect::<Vec<_>>(), expected);
+    assert_eq!(bindings.collect::<Vec<_>>(), expected);
     assert_eq!((one.limits.max_message_bytes, one.limits.max_value_bytes), (1 << 20, Some(1024)));
     let two = config.namespace("two").expect("it is there");
     assert_eq!(two.remote.as_ref().map(|remote| (remote.url.as_str(), remote.namespace.as_str())), Some(("http://other:8980", "default")));
-    assert!(two.frontends.iter().all(|way| !way.enabled));
+    assert!(two.frontends.iter().all(|binding| !binding.enabled));
     let shown = serde_saphyr::to_string(&config).expect("YAML");
     let again = valid(&shown, &[]);
     assert_eq!(serde_saphyr::to_string(&again).expect("YAML"), shown, "what is shown can be read, and says the same");

@@ -1,51 +1,105 @@
 //! One case for each kind of problem, with its exact text.
 
 mod defaults;
-mod foreign;
 mod namespaces;
+mod overrides;
 mod problems;
 mod schema;
 mod settings;
 mod telemetry;
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{Checked, Config, Definition, Driver, Known, Origin, Source, Variables, check_text};
 use prism_registry::Registry;
+use prism_settings::{ByteSize, Count, DriverSettings, HumanDuration, Secret, SettingProblem};
 
-/// Drivers as this build could have them; the real ones may change without these tests.
-fn known() -> Known<'static> {
-    let driver = |kind: &str, schema| Driver { kind: kind.to_owned(), schema };
-    let redis = json!({
-        "type": "object",
-        "additionalProperties": false,
-        "required": ["url"],
-        "properties": {
-            "url": {"type": "string", "description": "Where the server is, as `redis://localhost:6379`. More.", "pattern": "^rediss?://", "examples": ["redis://localhost:6379"]},
-            "password": {"type": ["string", "null"], "writeOnly": true},
-            "pool_size": {"type": "integer", "format": "uint16", "minimum": 1},
-            "ratio": {"type": "number", "maximum": 1.0},
-            "protocol": {"anyOf": [{"$ref": "#/$defs/Protocol"}, {"type": "null"}]},
-            "tls": {"anyOf": [{"$ref": "#/$defs/Tls"}, {"type": "null"}]},
-            "replicas": {"type": "array", "items": {"type": "string"}},
-            "eager": {"type": "boolean"},
-            "labels": {"type": "object", "additionalProperties": {"type": "string"}}
-        },
-        "$defs": {
-            "Protocol": {"oneOf": [{"const": "resp2", "type": "string", "description": "Old"}, {"const": "resp3", "type": "string"}]},
-            "Tls": {"type": "object", "required": ["ca"], "properties": {"ca": {"type": "string"}}, "additionalProperties": false}
+/// Settings of a driver, with all types that settings have.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only parsed")]
+struct Redis {
+    /// Where the server is, as `redis://localhost:6379`. More.
+    url: String,
+    password: Option<Secret>,
+    pool_size: Option<Count<65_535>>,
+    ratio: Option<f64>,
+    protocol: Option<Protocol>,
+    tls: Option<Tls>,
+    replicas: Option<Vec<String>>,
+    eager: Option<bool>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Protocol {
+    /// Old.
+    Resp2,
+    Resp3,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    ca: String,
+}
+
+impl DriverSettings for Redis {
+    fn check(&self) -> Vec<SettingProblem> {
+        let mut problems = Vec::new();
+        if !self.url.starts_with("redis://") {
+            problems.push(SettingProblem::expected("url", "a URL such as redis://localhost:6379"));
         }
-    });
-    let sqlite = json!({"type": "object", "required": ["path"], "additionalProperties": false, "properties": {
-        "path": {"type": "string"},
-        "busy_timeout": {"$ref": "#/$defs/Duration"},
-        "sweep_interval": {"$ref": "#/$defs/Duration"},
-        "max_bytes": {"type": ["integer", "null"]}
-    }, "$defs": {"Duration": {"type": ["string", "integer"], "format": "human-duration", "pattern": "^[0-9]+ms$"}}});
-    let memory = json!({"type": "object", "properties": {}, "additionalProperties": false});
+        if self.tls.as_ref().is_some_and(|tls| tls.ca.is_empty()) {
+            problems.push(SettingProblem::other("tls.ca", "can't be read"));
+        }
+        if self.eager == Some(true) && self.replicas.is_none() {
+            problems.push(SettingProblem::other("replicas", "is missing: `eager` needs it"));
+        }
+        problems
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only parsed")]
+struct Sqlite {
+    path: String,
+    busy_timeout: Option<HumanDuration>,
+    sweep_interval: Option<HumanDuration>,
+    max_bytes: Option<ByteSize>,
+}
+
+impl DriverSettings for Sqlite {
+    fn check(&self) -> Vec<SettingProblem> {
+        Vec::new()
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Memory {}
+
+impl DriverSettings for Memory {
+    fn check(&self) -> Vec<SettingProblem> {
+        Vec::new()
+    }
+}
+
+fn driver<T: DriverSettings>(kind: &str) -> Driver {
+    let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>().to_value();
+    Driver { kind: kind.to_owned(), schema, check: |settings| settings.parse::<T>().map(drop) }
+}
+
+/// Drivers of a build, independent of the real ones.
+fn known() -> Known<'static> {
     let notes = "frontend: notes\nopenapi: api.yaml\npattern: keyvalue\nbase_path: /notes/{namespace}\n";
     let definitions = vec![Definition { name: "notes".to_owned(), text: notes.to_owned() }];
-    let drivers = vec![driver("memory", memory), driver("redis", redis), driver("sqlite", sqlite)];
+    let drivers = vec![driver::<Memory>("memory"), driver::<Redis>("redis"), driver::<Sqlite>("sqlite")];
     Known { registry: Registry::embedded(), drivers, definitions }
 }
 
@@ -66,7 +120,7 @@ fn source(variables: &[(&str, &str)]) -> Source {
 }
 
 fn check(text: &str, variables: &[(&str, &str)]) -> Checked {
-    check_text("prism.yaml", text, Origin::File("prism.yaml".into()), &source(variables), &known())
+    check_text(text, Origin::File("prism.yaml".into()), &source(variables), &known())
 }
 
 /// A configuration without problems.

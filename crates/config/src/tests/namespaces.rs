@@ -109,7 +109,7 @@ fn there_are_no_backends_at_all() {
 }
 
 #[test]
-fn a_wrong_backend_is_not_told_again_where_it_is_used() {
+fn a_wrong_backend_is_not_reported_where_it_is_used() {
     assert_problems(
         "backends: {pg: {type: postgres}}\nnamespaces:\n  - {name: a, pattern: keyvalue, slots: {storage: pg}}\n",
         &[],
@@ -118,7 +118,7 @@ fn a_wrong_backend_is_not_told_again_where_it_is_used() {
 }
 
 #[test]
-fn two_namespaces_in_the_same_place() {
+fn two_namespaces_with_the_same_route() {
     assert_problems(
         &over(
             "  - {name: a, pattern: keyvalue, slots: {storage: memory}, frontends: [{frontend: rest, base_path: /b}, {frontend: rest, host: h, base_path: /}]}

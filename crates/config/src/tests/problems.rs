@@ -2,7 +2,7 @@ use super::{REST, assert_problems, known};
 use crate::{Source, check};
 
 #[test]
-fn everything_is_told_at_once_in_the_order_of_the_file() {
+fn all_problems_are_reported_in_the_order_of_the_file() {
     assert_problems(
         "listners: {}
 log: {level: inf, format: 3}
@@ -28,12 +28,12 @@ namespaces:
 }
 
 #[test]
-fn a_file_that_is_no_yaml_has_that_problem_only() {
+fn a_file_that_is_not_yaml_has_one_problem() {
     assert_problems("a: b: c", &[], &["prism.yaml:1:5: this is no YAML: mapping values are not allowed in this context"]);
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_reported() {
     let source = Source { file: Some("/no/such/prism.yaml".into()), ..Source::default() };
     let expected = "/no/such/prism.yaml: the file can't be read: No such file or directory (os error 2)";
     assert_eq!(check(&source, &known()).problems.to_string(), expected);
@@ -52,6 +52,7 @@ fn listeners() {
   second: {{tls: {{certificate: /no/cert.pem}}}}
   Third: {{address: 127.0.0.1:1, cors: {{allowed_origins: [example.com], max_age: 1}}}}
   fourth: {{address: 127.0.0.1:1}}
+  fifth: {{address: 0.0.0.0:1}}
 admin: {{address: 127.0.0.1:1}}{REST}"
     );
     assert_problems(
@@ -62,12 +63,12 @@ admin: {{address: 127.0.0.1:1}}{REST}"
             "prism.yaml:2:37: unknown setting `adress`; did you mean `address`? There are: address, cors, tls",
             "prism.yaml:3:3: `address` is missing; write IP:PORT, as 0.0.0.0:8443",
             "prism.yaml:3:12: `key` is missing; TLS needs a certificate and its key, as PEM files",
-            "prism.yaml:3:31: the file `/no/cert.pem` can't be read: No such file or directory (os error 2)",
             "prism.yaml:4:3: `Third` can't be a name in `listeners`: a lower-case letter, then letters, digits, `-` and `_`, at most 63 characters",
             "prism.yaml:4:58: `example.com` is no origin; write https://app.example.com, http://localhost:* or *",
             "prism.yaml:4:81: `max_age` must be a duration such as 100ms, 30s or 5m, not `1`",
             "prism.yaml:5:21: the listener `fourth` has the same address as the listener `Third`, 127.0.0.1:1; give each its own port",
-            "prism.yaml:6:18: `admin` has the same address as the listener `Third`, 127.0.0.1:1; give each its own port",
+            "prism.yaml:6:20: the listener `fifth` needs a port that the listener `Third` has on 127.0.0.1:1; give each its own port",
+            "prism.yaml:7:18: `admin` has the same address as the listener `Third`, 127.0.0.1:1; give each its own port",
         ],
     );
 }

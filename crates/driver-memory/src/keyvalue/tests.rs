@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 
 use super::*;
-use crate::{Settings, backend::LIMITS};
+use crate::{MemorySettings, backend::LIMITS};
 use prism_call::{
     Context,
     proto::models::keyvalue::v1::{
@@ -13,10 +13,10 @@ use prism_call::{
         KeyValueBasic, KeyValueScan, KeyValueTransactional, KeyValueTtl, ScanKeysRequest, SetInTransactionRequest, SetRequest,
     },
 };
-use prism_driver::transactions::Transactions;
+use prism_driver::{settings::ByteSize, transactions::Transactions};
 
 fn store(max_bytes: u64) -> (Arc<KeyValue>, Arc<SharedState>, Context) {
-    let shared = Arc::new(SharedState::new(Settings { max_bytes, ..Settings::default() }));
+    let shared = Arc::new(SharedState::new(MemorySettings { max_bytes: ByteSize::new(max_bytes), ..MemorySettings::default() }));
     (Arc::new(KeyValue::new(shared.clone(), LIMITS)), shared, Context::internal("test"))
 }
 

@@ -196,13 +196,14 @@ mod tests {
     use futures::{FutureExt as _, TryStreamExt as _};
 
     use super::*;
-    use crate::{Settings, backend::LIMITS};
+    use crate::{MemorySettings, backend::LIMITS};
     use prism_call::{
         Context,
         proto::models::pubsub::v1::{
             PubSubBasic, PublishRequest, SubscribeRequest, SubscribeResponse, UnsubscribeRequest, subscribe_response::Event,
         },
     };
+    use prism_driver::settings::Count;
 
     fn request(payload: &str) -> PublishRequest {
         PublishRequest { topic: "t".into(), payload: payload.to_owned().into(), ..Default::default() }
@@ -218,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_subscriber_gets_a_gap_and_its_bytes_are_released() {
-        let shared = Arc::new(SharedState::new(Settings { subscription_buffer: 2, ..Settings::default() }));
+        let shared = Arc::new(SharedState::new(MemorySettings { subscription_buffer: Count::new(2), ..MemorySettings::default() }));
         let pubsub = PubSub(Arc::new(Hub::new(shared.clone(), LIMITS)));
         let context = Context::internal("test");
         let subscribe = || SubscribeRequest { topic: "t".into(), subscription: "s".into() };

@@ -46,7 +46,7 @@ pub struct Subscriber {
 
 impl Subscriber {
     pub fn new(id: u64, name: String, pattern: String, filter: Filter, shared: &SharedState) -> Self {
-        let buffer = SubscriptionBuffer::new(shared.settings.subscription_buffer, shared.settings.max_bytes / 16);
+        let buffer = SubscriptionBuffer::new(shared.settings.subscription_buffer.to_usize(), *shared.settings.max_bytes / 16);
         Self { id, name, pattern, filter, buffer: Mutex::new(buffer), changed: Notify::new() }
     }
 

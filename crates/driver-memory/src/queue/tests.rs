@@ -1,7 +1,7 @@
 //! Tests of what the behaviour suites can't see: accounting of bytes, and waiting without polling.
 
 use super::*;
-use crate::{Settings, backend::LIMITS};
+use crate::{MemorySettings, backend::LIMITS};
 use prism_call::{
     Context,
     proto::models::queue::v1::{
@@ -11,7 +11,7 @@ use prism_call::{
 };
 
 fn queues() -> (Arc<Queues>, Arc<SharedState>, Context) {
-    let shared = Arc::new(SharedState::new(Settings::default()));
+    let shared = Arc::new(SharedState::new(MemorySettings::default()));
     (Arc::new(Queues::new(shared.clone(), LIMITS)), shared, Context::internal("test"))
 }
 

@@ -3,7 +3,7 @@
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 
 use super::*;
-use crate::{Settings, backend::LIMITS};
+use crate::{MemorySettings, backend::LIMITS};
 use prism_call::{
     Context,
     proto::models::stream::v1::{
@@ -14,7 +14,7 @@ use prism_call::{
 };
 
 fn streams() -> (Streams, Arc<SharedState>, Context) {
-    let shared = Arc::new(SharedState::new(Settings::default()));
+    let shared = Arc::new(SharedState::new(MemorySettings::default()));
     (Streams::new(shared.clone(), LIMITS), shared, Context::internal("test"))
 }
 

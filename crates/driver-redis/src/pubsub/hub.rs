@@ -56,7 +56,7 @@ pub struct ChannelChanges {
 impl Hub {
     pub fn new(settings: Subscriptions) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(settings.max.min(Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(settings.max.to_usize().min(Semaphore::MAX_PERMITS))),
             settings,
             state: Mutex::default(),
             last_id: AtomicU64::new(0),
@@ -74,7 +74,7 @@ impl Hub {
 
     /// A permit for one more subscription or member of a consumer group.
     pub fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.permits.clone().try_acquire_owned().map_err(|_| too_many_subscriptions(self.settings.max, "subscriptions.max"))
+        self.permits.clone().try_acquire_owned().map_err(|_| too_many_subscriptions(self.settings.max.to_usize(), "subscriptions.max"))
     }
 
     /// Adds a subscription with an id from the client. It is confirmed at once if Redis has confirmed its channels before.
@@ -91,7 +91,14 @@ impl Hub {
             return Err(subscription_in_use(id));
         }
         let number = self.last_id.fetch_add(1, Ordering::Relaxed);
-        let subscriber = Subscriber::new(number, name.clone(), channels.clone(), pattern, self.settings.buffer, self.settings.buffer_bytes);
+        let subscriber = Subscriber::new(
+            number,
+            name.clone(),
+            channels.clone(),
+            pattern,
+            self.settings.buffer.to_usize(),
+            self.settings.buffer_bytes.to_usize(),
+        );
         let subscriber = Arc::new(subscriber);
         if state.confirmed.contains(&channels) {
             subscriber.confirm();

@@ -12,8 +12,8 @@ use std::{
 };
 
 use crate::{
-    app,
     cli::{Failure, Outcome, output::print_text},
+    plan,
 };
 use prism_call::{Method, proto};
 use prism_frontend::definition::{self, Texts};
@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 /// Compiles the skeleton, and adds each problem to its line as a TODO.
 fn add_problems(file: &str, skeleton: String, document_name: &str, document: &str) -> String {
     let texts = Texts { name: file.to_owned(), text: skeleton, document_name: document_name.to_owned(), document: Ok(document.to_owned()) };
-    let problems = app::compile(&texts, &BTreeMap::new()).err().unwrap_or_default();
+    let problems = plan::compile(&texts, &BTreeMap::new()).err().unwrap_or_default();
     let mut lines: Vec<String> = texts.text.lines().map(str::to_owned).collect();
     for problem in problems.iter().filter(|problems| problems.file == file).flat_map(|problems| &problems.list) {
         let Position::File { line, .. } = problem.position else { continue };

@@ -1,10 +1,10 @@
-//! Variables and flags.
+//! Environment variables and command-line options.
 
 use super::{REST, assert_problems, check, complete, source, valid};
 use crate::{Source, check as check_source};
 
 #[test]
-fn variables_count_more_than_the_file_and_this_more_than_defaults() {
+fn variables_override_the_file_and_the_file_overrides_defaults() {
     let text = "
 listeners: {main: {address: 127.0.0.1:1}}
 log: {level: warn}
@@ -30,15 +30,15 @@ namespaces: [{name: one, pattern: keyvalue, slots: {storage: other}, frontends: 
     assert_eq!(config.admin.address.port(), 3);
     assert_eq!((config.log.level.name(), format!("{:?}", config.log.format)), ("warn", "Json".into()));
     let settings = &config.backends["cache-1"].settings;
-    assert_eq!((&settings.values()["url"], &settings.values()["pool_size"]), (&"redis://variable".into(), &4.into()));
-    assert_eq!(settings.shown()["url"], "${env:PRISM_BACKENDS_CACHE_1_URL}");
+    assert_eq!((&settings.values()["url"], &settings.values()["pool_size"]), (&"redis://variable".into(), &"4".into()));
+    assert_eq!(settings.printable()["url"], "${env:PRISM_BACKENDS_CACHE_1_URL}");
     let one = &config.namespaces[0];
     assert_eq!((one.slots["storage"].backend.as_str(), one.limits.timeout.as_secs()), ("cache-1", 3));
     assert_eq!(one.frontends[0].base_path, "/elsewhere");
 }
 
 #[test]
-fn a_wrong_variable_is_named() {
+fn a_problem_names_its_variable() {
     assert_problems(
         REST,
         &[("PRISM_LOG_LEVEL", "loud"), ("PRISM_ADMIN_ADDRESS", "here")],
@@ -50,13 +50,13 @@ fn a_wrong_variable_is_named() {
 }
 
 #[test]
-fn a_variable_that_was_meant_for_a_setting_gives_a_warning() {
+fn a_misspelled_variable_gives_a_warning() {
     let checked = check(REST, &[("PRISM_LOG_LEVLE", "debug"), ("PRISM_SERVICE_HOST", "10.0.0.1"), ("PRISM_CONFIG", "x")]);
     assert_eq!(checked.config.warnings, ["the variable PRISM_LOG_LEVLE sets nothing; did you mean PRISM_LOG_LEVEL?"]);
 }
 
 #[test]
-fn flags_count_more_than_variables() {
+fn options_override_variables() {
     let flags = |source: Source| {
         source
             .with_flag("--listen", "listeners.main.address", Some("127.0.0.1:5".into()))
@@ -66,7 +66,7 @@ fn flags_count_more_than_variables() {
     let checked = check_source(&flags(source(&[("PRISM_LISTENERS_MAIN_ADDRESS", "127.0.0.1:4")])), &complete());
     assert_eq!(checked.problems.to_string(), "");
     assert_eq!(checked.config.listeners["main"].address.port(), 5);
-    assert_eq!(checked.config.backends["local"].settings.shown()["path"], "/data/prism.db");
+    assert_eq!(checked.config.backends["local"].settings.printable()["path"], "/data/prism.db");
 
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("prism.yaml");

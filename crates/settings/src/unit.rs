@@ -1,9 +1,6 @@
-//! Durations and sizes as people write them: `30s`, `1m30s`, `100ms`; `4MiB`, `64KB`, `1024`.
+//! Durations and sizes in the form in which people write them: `30s`, `1m30s`, `100ms`; `4MiB`, `64KB`, `1024`.
 
 use std::{fmt::Write as _, time::Duration};
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Serializer;
 
 const DURATIONS: [(&str, u64); 6] =
     [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("ms", 1_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("us", 1000)];
@@ -20,7 +17,7 @@ const SIZES: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// Reads `30s`, `1.5h`, `1m30s`; `None` if it is no duration or doesn't fit in 64 bits of nanoseconds.
+/// Parses `30s`, `1.5h` or `1m30s`. Returns `None` if the text is not a duration, or does not fit in 64 bits of nanoseconds.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = 0u64;
@@ -38,7 +35,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_nanos(total))
 }
 
-/// Reads `4MiB`, `64 KB` or a plain number of bytes; `None` if it is no size or doesn't fit in 64 bits.
+/// Parses `4MiB`, `64 KB` or a plain number of bytes. Returns `None` if the text is not a size, or does not fit in 64 bits.
 pub fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_number(text.trim())?;
     match unit.trim_start() {
@@ -55,7 +52,7 @@ fn split_number(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| text.split_at(end))
 }
 
-/// A decimal number of units, without the rounding of floating point.
+/// Multiplies a decimal number with a unit, without the rounding errors of floating point.
 fn times(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
@@ -67,7 +64,7 @@ fn times(number: &str, unit: u64) -> Option<u64> {
     whole.checked_add(u64::try_from(part).ok()?)
 }
 
-/// Writes a duration so that [`parse_duration`] reads it: in one unit where that is exact, as `90s`.
+/// Formats a duration for [`parse_duration`], in the largest unit that is exact, as `90s`.
 pub fn format_duration(duration: Duration) -> String {
     let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     for (unit, size) in [DURATIONS[1], DURATIONS[3], DURATIONS[4], DURATIONS[2]] {
@@ -81,7 +78,7 @@ pub fn format_duration(duration: Duration) -> String {
     text
 }
 
-/// Writes a size so that [`parse_size`] reads it: in the largest binary unit that is exact.
+/// Formats a size for [`parse_size`], in the largest binary unit that is exact.
 pub fn format_size(bytes: u64) -> String {
     let mut text = String::new();
     let (unit, size) = SIZES[..4].iter().find(|(_, size)| bytes != 0 && bytes.is_multiple_of(*size)).unwrap_or(&("", 1));
@@ -89,64 +86,12 @@ pub fn format_size(bytes: u64) -> String {
     text
 }
 
-pub(super) fn write_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&format_duration(*duration))
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
-pub(super) fn write_size<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&format_size(*bytes))
-}
-
-#[expect(clippy::ref_option, reason = "serde gives references")]
-pub(super) fn write_optional_size<S: Serializer>(bytes: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match bytes {
-        Some(bytes) => write_size(bytes, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
-/// How the schema shows a duration.
-pub(super) struct DurationText;
-
-impl JsonSchema for DurationText {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "A number with a unit: `100ms`, `30s`, `1m30s`, `5m`, `1.5h`, `7d`",
-            "pattern": r"^([0-9]+(\.[0-9]+)?(us|ms|s|m|h|d))+$|^\$\{.+\}$"
-        })
-    }
-}
-
-/// How the schema shows a size.
-pub(super) struct SizeText;
-
-impl JsonSchema for SizeText {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Size".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["string", "integer"],
-            "description": "A number of bytes, or one with a unit: `64KiB`, `4MiB`, `1GB`",
-            "pattern": r"^[0-9]+(\.[0-9]+)? ?([KMGTkmgt]?[Ii]?[Bb])?$|^\$\{.+\}$",
-            "minimum": 0
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_and_written() {
+    fn parses_and_formats_durations() {
         for (text, milliseconds, written) in [
             ("30s", 30_000, "30s"),
             ("5m", 300_000, "5m"),
@@ -167,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_and_written() {
+    fn parses_and_formats_sizes() {
         for (text, bytes, written) in [
             ("4MiB", 4 << 20, "4MiB"),
             ("4 mib", 4 << 20, "4MiB"),

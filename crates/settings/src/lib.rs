@@ -1,0 +1,63 @@
+//! Settings of backends.
+//!
+//! A driver describes its settings with one struct. The types of the fields ([`HumanDuration`], [`ByteSize`], [`Count`], [`Secret`])
+//! hold the units and the ranges, so the struct is the parser, the JSON Schema for editors and the documentation. What the types can't
+//! express, such as combinations of settings and files, is checked by [`DriverSettings::check`].
+
+mod count;
+mod duration;
+mod parse;
+mod problem;
+mod secret;
+mod size;
+mod unit;
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+pub use count::Count;
+pub use duration::HumanDuration;
+pub use problem::{ProblemKind, SettingProblem};
+pub use secret::Secret;
+pub use size::ByteSize;
+pub use unit::{format_duration, format_size, parse_duration, parse_size};
+
+/// The settings of one backend, as the configuration has them. A driver parses them into its own struct.
+#[derive(Clone)]
+pub struct BackendSettings {
+    /// Name of the backend, as `redis-main`.
+    pub name: String,
+    /// Everything except `type`. References to secrets are resolved.
+    pub values: Map<String, Value>,
+}
+
+/// Shows only the names of the values, because values may be secrets.
+impl fmt::Debug for BackendSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendSettings").field("name", &self.name).field("values", &self.values.keys().collect::<Vec<_>>()).finish()
+    }
+}
+
+impl BackendSettings {
+    /// Parses and checks the settings without connecting. The error has every problem.
+    pub fn parse<T: DriverSettings>(&self) -> Result<T, Vec<SettingProblem>> {
+        let (settings, mut problems) = parse::parse::<T>(&self.values);
+        // A setting with a wrong value was replaced by its default, so the check would report it only a second time.
+        let further = settings.as_ref().map(DriverSettings::check).unwrap_or_default();
+        let further = further.into_iter().filter(|one| problems.iter().all(|other| other.setting != one.setting)).collect::<Vec<_>>();
+        problems.extend(further);
+        match settings {
+            Some(settings) if problems.is_empty() => Ok(settings),
+            _ => Err(problems),
+        }
+    }
+}
+
+/// The settings of one kind of backend.
+pub trait DriverSettings: DeserializeOwned + JsonSchema {
+    /// Checks what the types of the fields can't express: combinations of settings, URLs, files. Does not connect.
+    fn check(&self) -> Vec<SettingProblem>;
+}

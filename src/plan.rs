@@ -1,0 +1,194 @@
+//! The plan of a gateway: everything that a start needs and that needs no connection and no port.
+//!
+//! `prism serve` and `prism validate` make the same plan, so they find the same problems.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use prism_call::{Error, proto};
+use prism_config::{self as config, Binding, Config, FrontendKind};
+use prism_edge::{self as edge, Documentation, Frontend, TlsAcceptor, TlsFiles};
+use prism_frontend::{
+    bind,
+    definition::{self, Definition, Texts},
+    openapi,
+    route::{self, Routes},
+};
+use prism_pattern as pattern;
+use prism_remote as remote;
+use prism_yaml::{Problem, Problems};
+
+/// Everything that a start needs and that needs no connection and no port.
+#[derive(Default)]
+pub struct Plan {
+    /// TLS of listeners, by the name of the listener.
+    tls: BTreeMap<String, TlsAcceptor>,
+    /// Routes of annotations, by the name of the service.
+    annotated: BTreeMap<&'static str, Arc<Routes>>,
+    /// Compiled definitions, by their name and the settings of the binding.
+    definitions: BTreeMap<DefinitionKey, Definition>,
+}
+
+/// The name of a definition, and the settings of a binding as JSON.
+type DefinitionKey = (String, String);
+
+impl Plan {
+    /// Makes the plan. The error has every problem, with file, line and column.
+    pub fn new(config: &Config) -> Result<Self, Vec<Problems>> {
+        let mut plan = Self::default();
+        let mut found = Found { config, problems: Vec::new(), definitions: Vec::new() };
+        if config.telemetry.otlp.is_some() && !cfg!(feature = "otlp") {
+            found.add("telemetry.otlp", "this build can't export telemetry; remove `otlp`, or build with the feature `otlp`".to_owned());
+        }
+        plan.load_certificates(&mut found);
+        for namespace in &config.namespaces {
+            found.check_remote(namespace);
+            let Some(pattern) = pattern::find(&namespace.pattern) else {
+                let message = format!("this build can't serve the pattern `{}`", namespace.pattern);
+                found.add(&format!("namespaces.{}.pattern", namespace.name), message);
+                continue;
+            };
+            for binding in namespace.frontends.iter().filter(|binding| binding.enabled) {
+                match binding.kind {
+                    FrontendKind::Grpc | FrontendKind::GrpcWeb => {}
+                    FrontendKind::Rest => plan.compile_annotations(pattern.service, &mut found),
+                    FrontendKind::Definition => plan.compile_definition(&namespace.name, binding, &mut found),
+                }
+            }
+        }
+        found.into_result(plan)
+    }
+
+    /// Returns the TLS of a listener, or `None` if its connections are plain.
+    pub fn tls(&self, listener: &str) -> Option<TlsAcceptor> {
+        self.tls.get(listener).cloned()
+    }
+
+    /// Returns what a binding serves, and its documentation.
+    pub fn frontend(&self, binding: &Binding, service: &str) -> Result<(Frontend, Option<Documentation>), Error> {
+        let missing = || Error::internal(format!("the frontend {} is not part of the plan", binding.frontend));
+        Ok(match binding.kind {
+            FrontendKind::Grpc => (Frontend::Grpc, None),
+            FrontendKind::GrpcWeb => (Frontend::GrpcWeb, None),
+            FrontendKind::Rest => {
+                let routes = self.annotated.get(service).ok_or_else(missing)?;
+                (Frontend::Rest(routes.clone()), binding.documentation.then(|| document_annotations(service)))
+            }
+            FrontendKind::Definition => {
+                let definition = self.definitions.get(&definition_key(binding)).ok_or_else(missing)?;
+                let documentation = binding.documentation.then(|| document_definition(definition.document.clone()));
+                (Frontend::Mapped(definition.api.clone()), documentation)
+            }
+        })
+    }
+
+    fn load_certificates(&mut self, found: &mut Found<'_>) {
+        for (name, listener) in &found.config.listeners {
+            let Some(tls) = &listener.tls else { continue };
+            let files = TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() };
+            match edge::load_tls(&files) {
+                Ok(acceptor) => drop(self.tls.insert(name.clone(), acceptor)),
+                Err(problems) => {
+                    for problem in problems {
+                        found.add(&format!("listeners.{name}.tls.{}", problem.setting), problem.message);
+                    }
+                }
+            }
+        }
+    }
+
+    fn compile_annotations(&mut self, service: &'static str, found: &mut Found<'_>) {
+        if self.annotated.contains_key(service) {
+            return;
+        }
+        match route::annotated(service, bind::Settings::default()) {
+            Ok(routes) => drop(self.annotated.insert(service, Arc::new(routes))),
+            // This is a defect of the build, and a test finds it.
+            Err(problems) => found.add("", format!("the HTTP annotations of {service} can't be used: {}", problems.join("; "))),
+        }
+    }
+
+    fn compile_definition(&mut self, namespace: &str, binding: &Binding, found: &mut Found<'_>) {
+        let key = definition_key(binding);
+        if self.definitions.contains_key(&key) {
+            return;
+        }
+        match Texts::find(&key.0) {
+            Ok(texts) => match compile(&texts, &binding.settings) {
+                Ok(definition) => drop(self.definitions.insert(key, definition)),
+                Err(problems) => found.add_definition(problems),
+            },
+            Err(problem) => {
+                let own = format!("frontends.{}.definition", binding.frontend);
+                let bound = format!("namespaces.{namespace}.frontends.{}", binding.frontend);
+                let setting = if found.config.frontends.contains_key(&binding.frontend) { own } else { bound };
+                found.add(&setting, format!("the definition `{}` can't be read: {problem}", key.0));
+            }
+        }
+    }
+}
+
+/// The problems that were found.
+struct Found<'c> {
+    config: &'c Config,
+    /// In the configuration.
+    problems: Vec<Problem>,
+    /// In the files of definitions.
+    definitions: Vec<Problems>,
+}
+
+impl Found<'_> {
+    /// Adds a problem at the position of a setting, as `listeners.main.tls.key`.
+    fn add(&mut self, setting: &str, message: String) {
+        let problem = Problem { position: self.config.position(setting), message };
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn check_remote(&mut self, namespace: &config::Namespace) {
+        let Some(settings) = &namespace.remote else { return };
+        let Err(error) = remote::check(&settings.url, &settings.namespace) else { return };
+        for violation in error.violations() {
+            self.add(&format!("namespaces.{}.{}", namespace.name, violation.field), violation.description.clone());
+        }
+    }
+
+    /// Adds the problems of a definition, unless another binding of it has the same.
+    fn add_definition(&mut self, problems: Vec<Problems>) {
+        for one in problems {
+            if !self.definitions.contains(&one) {
+                self.definitions.push(one);
+            }
+        }
+    }
+
+    fn into_result(self, plan: Plan) -> Result<Plan, Vec<Problems>> {
+        let own = Problems { file: self.config.origin.to_string(), list: self.problems };
+        let all = Some(own).filter(|own| !own.list.is_empty()).into_iter().chain(self.definitions).collect::<Vec<_>>();
+        if all.is_empty() { Ok(plan) } else { Err(all) }
+    }
+}
+
+fn definition_key(binding: &Binding) -> DefinitionKey {
+    (binding.definition.clone().unwrap_or_default(), serde_json::to_string(&binding.settings).unwrap_or_default())
+}
+
+/// Compiles a definition for the patterns of this build.
+pub fn compile(texts: &Texts, settings: &BTreeMap<String, serde_json::Value>) -> Result<Definition, Vec<Problems>> {
+    let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
+    definition::compile(texts, &|name| pattern::find(name).map(|pattern| pattern.service), &patterns, settings)
+}
+
+/// The OpenAPI document of annotated routes.
+fn document_annotations(service: &str) -> Documentation {
+    let service = service.to_owned();
+    let unknown = |service: &str| Error::internal(format!("{service} is not among the compiled contracts"));
+    Documentation::new(move || openapi::generate(proto::descriptors(), &service).ok_or_else(|| unknown(&service)))
+}
+
+/// The OpenAPI document of a definition. It is kept as text, because a tree takes ten times as much memory.
+fn document_definition(text: Arc<str>) -> Documentation {
+    Documentation::new(move || {
+        serde_json::from_str(&text).map_err(|error| Error::internal("the document can't be read").with_source(error))
+    })
+}

@@ -1,0 +1,146 @@
+//! Bad configurations: `prism validate` and `prism serve` find the same problems, at the same positions.
+
+use std::{fs, path::Path};
+
+use super::prism;
+
+/// A namespace, for cases about something else.
+const NAMESPACE: &str = "namespaces: [{name: one, pattern: keyvalue, slots: {storage: store}}]\n";
+const MEMORY: &str = "backends: {store: {type: memory}}\n";
+
+/// What is wrong, the configuration, and its problems without the path of the file. `FOLDER` is the folder of the configuration.
+type Case = (&'static str, String, &'static [&'static str]);
+
+fn backend(settings: &str) -> String {
+    format!("backends:\n  store: {{{settings}}}\n{NAMESPACE}")
+}
+
+fn cases() -> Vec<Case> {
+    vec![
+        (
+            "settings of SQLite, all at once",
+            backend("type: sqlite, path: '', readers: 65, max_bytes: 4KiB, sweep_interval: 1ms, durability: ful, busy_timout: 1s"),
+            &[
+                "prism.yaml:2:31: `path` must be the path of a file, as ./prism-data/prism.db, not ``",
+                "prism.yaml:2:44: `readers` must be a whole number from 1 to 64, not `65`",
+                "prism.yaml:2:59: `max_bytes` must be a size such as 64KiB or 4MiB, at least 1MiB, not `4KiB`",
+                "prism.yaml:2:81: `sweep_interval` must be a duration such as 100ms, 30s or 5m, at least 100ms, not `1ms`",
+                "prism.yaml:2:98: unknown durability `ful`; did you mean `full`? There are: full, normal",
+                "prism.yaml:2:103: unknown setting `busy_timout`; did you mean `busy_timeout`?",
+            ],
+        ),
+        (
+            "settings of Redis, all at once",
+            backend("type: redis, url: 'redis://h', username: ada, connections: 65, max_value_bytes: 1GiB, retry: {min: 0s}, tls: {ca_file: /no.pem}"),
+            &[
+                "prism.yaml:2:3: `password` is missing: a user name needs one",
+                "prism.yaml:2:70: `connections` must be a whole number from 1 to 64, not `65`",
+                "prism.yaml:2:91: `max_value_bytes` must be a size such as 64KiB or 4MiB, from 1 to 536870000, not `1GiB`",
+                "prism.yaml:2:110: `min` must be a duration such as 100ms, 30s or 5m, at least 1ms, not `0s`",
+                "prism.yaml:2:120: `tls` needs a `url` that begins with rediss://",
+                "prism.yaml:2:130: `ca_file` can't be read: No such file or directory (os error 2)",
+            ],
+        ),
+        ("a URL of Redis", backend("type: redis, url: 'http://ada:hunter2@h'"), &["prism.yaml:2:29: `url` must be redis://HOST:PORT/DATABASE"]),
+        (
+            "settings of memory",
+            backend("type: memory, max_bytes: 0, subscription_buffer: 1000001"),
+            &[
+                "prism.yaml:2:36: `max_bytes` must be a size such as 64KiB or 4MiB, at least 1, not `0`",
+                "prism.yaml:2:60: `subscription_buffer` must be a whole number from 1 to 1000000, not `1000001`",
+            ],
+        ),
+        (
+            "a certificate and keys",
+            format!(
+                "listeners:
+  main: {{tls: {{certificate: /no.pem, key: FOLDER/prism.yaml}}}}
+  more: {{address: '127.0.0.1:0', tls: {{certificate: FOLDER/prism.yaml, key: /no.pem}}}}
+{MEMORY}{NAMESPACE}"
+            ),
+            &[
+                "prism.yaml:2:29: the file `/no.pem` can't be read: No such file or directory (os error 2)",
+                "prism.yaml:2:43: the file `FOLDER/prism.yaml` has no private key in PEM format",
+                "prism.yaml:3:53: the file `FOLDER/prism.yaml` has no certificate in PEM format",
+            ],
+        ),
+        (
+            "an address twice, and an unknown listener",
+            format!(
+                "listeners: {{main: {{address: '127.0.0.1:81'}}, more: {{address: '0.0.0.0:81'}}}}
+{MEMORY}namespaces: [{{name: one, pattern: keyvalue, slots: {{storage: store}}, frontends: [{{frontend: rest, listener: man}}]}}]\n"
+            ),
+            &[
+                "prism.yaml:1:62: the listener `more` needs a port that the listener `main` has on 127.0.0.1:81",
+                "prism.yaml:3:109: unknown listener `man`; did you mean `main`?",
+            ],
+        ),
+        (
+            "a remote",
+            "namespaces:
+  - {name: one, pattern: keyvalue, remote: {url: 'http://:80'}}
+  - {name: two, pattern: keyvalue, remote: {url: 'http://h:80', namespace: \"a\\nb\"}}\n"
+                .to_owned(),
+            &["prism.yaml:2:50: ", "prism.yaml:3:76: \"a\\nb\" can't be the name of a namespace"],
+        ),
+        (
+            "interfaces that the backend lacks",
+            "backends: {store: {type: redis, url: 'redis://h'}}
+namespaces:
+  - {name: one, pattern: keyvalue, slots: {storage: {backend: store, interfaces: [keyvalue_transactions]}}}
+  - {name: two, pattern: keyvalue, slots: {storage: {}}}\n"
+                .to_owned(),
+            &["prism.yaml:3:83: unknown interface of the slot `storage` `keyvalue_transactions`", "prism.yaml:4:44: `backend` is missing"],
+        ),
+        (
+            "two namespaces with the same routes, and limits",
+            format!(
+                "{MEMORY}namespaces:
+  - {{name: one, pattern: keyvalue, slots: {{storage: store}}, frontends: [{{frontend: rest, base_path: /}}], limits: {{timeout: 2h, max_timeout: 1h}}}}
+  - {{name: two, pattern: keyvalue, slots: {{storage: store}}, frontends: [{{frontend: rest, base_path: /}}]}}\n"
+            ),
+            &["prism.yaml:3:115: `timeout` is longer than `max_timeout`", "prism.yaml:4:84: `two` and `one` are both reached by rest under `/`"],
+        ),
+        (
+            "definitions: one that is absent, and one with mistakes",
+            format!(
+                "{MEMORY}frontends: {{a: {{definition: none.yaml}}, b: {{definition: broken.yaml}}}}
+namespaces: [{{name: one, pattern: keyvalue, slots: {{storage: store}}, frontends: [b]}}]\n"
+            ),
+            &["prism.yaml:2:29: the definition `FOLDER/none.yaml` can't be read", "FOLDER/broken.yaml:2:10: unknown pattern `keyvale`; did you mean `keyvalue`?"],
+        ),
+    ]
+}
+
+/// The lines that begin with the path of a file in the folder, without the folder.
+fn problems(folder: &Path, text: &str) -> Vec<String> {
+    let folder = folder.display().to_string();
+    text.lines().filter(|line| line.starts_with(&folder)).map(str::to_owned).collect()
+}
+
+#[test]
+fn validate_and_serve_find_the_same_problems() {
+    for (name, config, expected) in cases() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("prism.yaml");
+        let place = folder.path().display().to_string();
+        fs::write(&path, config.replace("FOLDER", &place)).unwrap();
+        fs::write(folder.path().join("broken.yaml"), "frontend: broken\npattern: keyvale\nopenapi: none.yaml\nroutes: {}\n").unwrap();
+
+        let validated = prism(&format!("validate {}", path.display()));
+        assert_eq!(validated.code, Some(1), "{name}: {}", validated.stdout);
+        let found = problems(folder.path(), &validated.stdout);
+        for problem in expected {
+            let problem = problem.replace("FOLDER", &place);
+            let start = if problem.starts_with('/') { problem } else { format!("{place}/{problem}") };
+            assert!(found.iter().any(|line| line.starts_with(&start)), "{name}: no `{start}` in {found:#?}");
+        }
+        let counted = if expected.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", found.len()) };
+        assert!(validated.stdout.contains(&format!("❌ Configuration invalid: {counted}")), "{name}: {}", validated.stdout);
+
+        let served = prism(&format!("serve --config {}", path.display()));
+        assert_eq!(served.code, Some(1), "{name}: {}", served.stderr);
+        assert_eq!(problems(folder.path(), &served.stderr), found, "{name}");
+        assert!(!served.stderr.contains("hunter2"), "{name}: {}", served.stderr);
+    }
+}
