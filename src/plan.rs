@@ -100,7 +100,7 @@ impl Plan {
         if self.annotated.contains_key(service) {
             return;
         }
-        match route::annotated(service, bind::Settings::default()) {
+        match route::annotated(service, bind::BindOptions::default()) {
             Ok(routes) => drop(self.annotated.insert(service, Arc::new(routes))),
             // This is a defect of the build, and a test finds it.
             Err(problems) => found.add("", format!("the HTTP annotations of {service} can't be used: {}", problems.join("; "))),

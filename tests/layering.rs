@@ -23,16 +23,12 @@ const ALLOWED: &[(&str, &str, &str)] =
 const CYCLES: &[(&str, &str, &[&str], &str)] = &[
     ("crates/config/src", "", &["load", "read"], "to be divided"),
     ("crates/edge/src", "", &["rest", "routing"], "to be divided"),
-    ("crates/frontend/src", "", &["definition", "mapping"], "to be divided: mapping needs the parameters and bodies of a document"),
-    ("crates/frontend/src", "", &["precondition", "route"], "to be divided: a route has the conditional form of its RPC"),
-    ("crates/frontend/src", "expression", &["check", "library", "parse", "value"], "to be divided: all of them suggest names"),
     (
         "crates/frontend/src",
         "mapping",
-        &["error", "response", "scope", "template"],
+        &["error", "rendered", "scope", "template"],
         "an evaluator: a template is evaluated in a scope, a scope has named templates, an error in a reply is rendered by templates",
     ),
-    ("crates/frontend/src", "mapping", &["request", "value"], "to be divided: value needs the raw parameters"),
     ("crates/pattern/src", "schema_registry", &["candidate", "inline"], "to be divided"),
 ];
 

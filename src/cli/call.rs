@@ -18,7 +18,7 @@ use prism_call::{Context, Error, Handler as _, Input, Messages, Method, Output, 
 use prism_config::parse_duration;
 use prism_frontend::{
     json,
-    schema::{MessageId, Schema},
+    message_types::{MessageId, MessageTypes},
 };
 use prism_pattern::PATTERNS;
 use prism_registry::unknown_name;
@@ -101,7 +101,7 @@ async fn call(args: Args) -> Outcome {
             context.metadata.append(name, value);
         }
     }
-    let schema = Schema::all();
+    let schema = MessageTypes::all();
     // If several patterns have the RPC, try one after the other: only the gateway knows the pattern of the namespace.
     let text = match args.request {
         None if methods.len() > 1 => Some(read_standard_input().await.map_err(explain)?),
@@ -147,19 +147,19 @@ fn find_methods(name: &str) -> Result<Vec<Arc<Method>>, Failure> {
     Ok(methods)
 }
 
-fn find_message(schema: &'static Schema, name: &str) -> Result<MessageId, Failure> {
+fn find_message(schema: &'static MessageTypes, name: &str) -> Result<MessageId, Failure> {
     schema.find(name).ok_or_else(|| Failure(format!("there is no message {name}")))
 }
 
 /// Encodes a request from JSON.
-fn encode_request(schema: &Schema, message: MessageId, text: &[u8]) -> Result<Bytes, Error> {
+fn encode_request(schema: &MessageTypes, message: MessageId, text: &[u8]) -> Result<Bytes, Error> {
     let mut out = Vec::new();
     json::decode(schema, message, text, &mut out)?;
     Ok(out.into())
 }
 
 /// Reads one request from the whole input, or one from each line.
-fn requests_from_standard_input(schema: &'static Schema, message: MessageId, lines: bool) -> Messages<Bytes> {
+fn requests_from_standard_input(schema: &'static MessageTypes, message: MessageId, lines: bool) -> Messages<Bytes> {
     if lines {
         let lines = BufReader::new(tokio::io::stdin()).lines();
         return Box::pin(stream::try_unfold(lines, move |mut lines| async move {
@@ -189,7 +189,7 @@ fn input_error(error: std::io::Error) -> Error {
 }
 
 /// Prints a reply as a line of JSON.
-fn print_reply(schema: &Schema, message: MessageId, bytes: &[u8]) -> Result<(), Failure> {
+fn print_reply(schema: &MessageTypes, message: MessageId, bytes: &[u8]) -> Result<(), Failure> {
     let mut line = Vec::new();
     json::encode(schema, message, bytes, &mut line)?;
     line.push(b'\n');

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::LazyLock};
 
-use prism::frontend::schema::Schema;
+use prism::frontend::message_types::MessageTypes;
 use prost_reflect::DescriptorPool;
 
 pub const SERVICE: &str = "prism.testing.depot.v1.DepotService";
@@ -32,4 +32,4 @@ fn compiled(own: &Path, shared: &Path) -> Vec<u8> {
 
 pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS.as_slice()).unwrap());
 
-pub static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::of(&POOL));
+pub static SCHEMA: LazyLock<MessageTypes> = LazyLock::new(|| MessageTypes::of(&POOL));

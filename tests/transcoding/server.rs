@@ -7,11 +7,11 @@ use prism::{
     call::{AccessLog, CallLimits, Context, Error, Handler, Input, Method, Metrics, Namespace, Pipeline, Reply},
     edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Services, bind, rest::Routes},
     frontend::{
-        bind::Settings,
+        bind::BindOptions,
         definition::{self, Texts},
         mapping::Api,
         route::Route,
-        rule::Rule,
+        rule::HttpRule,
     },
     proto,
 };
@@ -41,11 +41,11 @@ pub async fn start() -> SocketAddr {
         frontend,
         documentation: None,
     };
-    let relaxed = Settings { ignore_unknown_parameters: true };
+    let relaxed = BindOptions { ignore_unknown_parameters: true };
     let bindings = vec![
         binding(&depot, "", Frontend::Grpc),
         binding(&depot, "", Frontend::GrpcWeb),
-        binding(&depot, "", Frontend::Rest(Arc::new(routes(Settings::default())))),
+        binding(&depot, "", Frontend::Rest(Arc::new(routes(BindOptions::default())))),
         binding(&depot, RELAXED, Frontend::Rest(Arc::new(routes(relaxed)))),
         binding(&pad, DEFINED, Frontend::Mapped(defined())),
     ];
@@ -63,10 +63,10 @@ pub async fn start() -> SocketAddr {
 }
 
 /// As `google.api.http` in the contract has them.
-fn routes(settings: Settings) -> Routes {
+fn routes(settings: BindOptions) -> Routes {
     let mut routes = Routes::default();
     for method in Method::of_service(&POOL, SERVICE).unwrap() {
-        for rule in Rule::of(&method.descriptor).unwrap() {
+        for rule in HttpRule::of(&method.descriptor).unwrap() {
             let route = Route::compile(&SCHEMA, &method, &rule, settings).unwrap();
             routes.insert(rule.method, rule.template, Arc::new(route)).unwrap();
         }

@@ -1,30 +1,30 @@
-//! Which characters of a URL are decoded where.
+//! Percent-decoding: which characters are decoded in which part of a URL.
 //!
-//! | where | decoded |
+//! | part | decoded |
 //! |---|---|
 //! | literal segments of a path | all: `/v1/%6beys` is `/v1/keys` |
 //! | a variable of one segment, `{key}` | all, also `%2F`, which is a `/` in the value |
-//! | a variable of several segments, `{key=**}` or `{name=shelves/*}` | all but `%2F` and `%2f`, which stay as they are |
+//! | a variable of several segments, `{key=**}` or `{name=shelves/*}` | all except `%2F` and `%2f`, which stay encoded |
 //! | names and values of the query | all; `+` is a space |
 //!
-//! The third line is the rule of `google.api.http`. With it every value can be reached and no two are confused: the value
-//! `a/b` is written `a/b`, and the value `a%2Fb`, percent sign and all, is written `a%252Fb` (or `a%2Fb`). A client that
-//! escapes the whole value with something like `encodeURIComponent` should therefore leave `/` alone.
+//! The third line is the rule of `google.api.http`. With it every value has an encoding, and no two values have the same one: the value
+//! `a/b` is encoded as `a/b`, and the value `a%2Fb` is encoded as `a%252Fb` (or `a%2Fb`). So a client must not escape `/`, as
+//! `encodeURIComponent` would do.
 //!
-//! Nothing else is rewritten: empty segments stay (`a//b`), and so do `.` and `..`. Many clients resolve those two before
-//! they send, so that values with such a segment are better sent in a query or a body. What is no UTF-8 after decoding,
-//! or has a `%` without two hexadecimal digits, is refused.
+//! Nothing else is rewritten: empty segments stay (`a//b`), and so do `.` and `..`. Many clients resolve those two before they send, so
+//! send values with such a segment in a query or a body. Text that is not UTF-8 after decoding, or that has a `%` without two hexadecimal
+//! digits, is refused.
 
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What becomes of an encoded slash.
+/// Whether `%2F` is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slash {
-    /// It is a slash.
+    /// It is decoded to `/`.
     Decoded,
-    /// It stays as it is written.
+    /// It stays encoded.
     Kept,
 }
 
@@ -55,8 +55,8 @@ fn unescape(raw: &str, slash: Slash, plus: bool) -> Result<Cow<'_, str>, &'stati
         rest = behind;
         match byte {
             b'%' => {
-                let (digits, behind) = rest.split_at_checked(2).ok_or("has a % without two hexadecimal digits behind it")?;
-                let value = hex(digits[0]).zip(hex(digits[1])).ok_or("has a % without two hexadecimal digits behind it")?;
+                let (digits, behind) = rest.split_at_checked(2).ok_or("has a % without two hexadecimal digits after it")?;
+                let value = hex(digits[0]).zip(hex(digits[1])).ok_or("has a % without two hexadecimal digits after it")?;
                 rest = behind;
                 match value.0 << 4 | value.1 {
                     b'/' if slash == Slash::Kept => {
@@ -70,7 +70,7 @@ fn unescape(raw: &str, slash: Slash, plus: bool) -> Result<Cow<'_, str>, &'stati
             other => out.push(*other),
         }
     }
-    String::from_utf8(out).map(Cow::Owned).map_err(|_| "is not UTF-8 when it is decoded")
+    String::from_utf8(out).map(Cow::Owned).map_err(|_| "is not UTF-8 after decoding")
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -82,7 +82,7 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// The reverse of [`decode`]: how a value is written in a path.
+/// Encodes a value for a path: the reverse of [`decode`].
 pub fn encode(value: &str, slash: Slash) -> String {
     let set = if slash == Slash::Kept { SEGMENTS } else { SEGMENT };
     utf8_percent_encode(value, set).to_string()
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_slash_is_no_slash_in_several_segments() {
+    fn an_encoded_slash_stays_encoded_in_several_segments() {
         assert_eq!(decode("a%2Fb/c%2fd%20e", Slash::Kept).unwrap(), "a%2Fb/c%2fd e");
         assert_eq!(decode("a%252Fb", Slash::Kept).unwrap(), "a%2Fb");
         assert_eq!(decode("a%2Fb+c", Slash::Decoded).unwrap(), "a/b+c");

@@ -1,10 +1,10 @@
 //! Errors as problem documents (RFC 9457).
 //!
-//! `type` is `urn:prism:problem:` and the reason in lower case with hyphens, as `urn:prism:problem:key-not-found`; a reason
-//! of another domain has the domain before it; an error without a reason is `about:blank`. `errors` lists the fields that
-//! are wrong: for the body as a JSON pointer in a fragment (`#/items/0/key`), for path and query as `parameter` and `in`.
-//! `details` are those of another service that have no place in the other members: in their JSON form with an `@type`, and
-//! with their bytes as base64 where the type is not known or the bytes are none of it.
+//! `type` is `urn:prism:problem:` and the reason in lower case with hyphens, such as `urn:prism:problem:key-not-found`. A reason of another
+//! domain is prefixed with that domain. Without a reason, `type` is `about:blank`. `errors` lists the invalid fields: fields of the body as
+//! a JSON pointer in a fragment (`#/items/0/key`), parameters in path and query as `parameter` and `in`. `details` contains the details of
+//! another service's error that the other members can't express: as JSON with an `@type`, or as base64 if the type is unknown or the bytes
+//! are malformed.
 
 use base64::Engine as _;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,14 +14,14 @@ use prost_types::Any;
 
 use super::{
     json::{self, put_string},
-    schema::Schema,
+    message_types::MessageTypes,
 };
 use prism_call::{Code, DOMAIN, Error};
 
 /// The content type of a problem document.
 pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// Refusals that HTTP has a status for, which their code alone doesn't tell.
+/// Reasons with an HTTP status that does not follow from the code.
 const STATUSES: &[(&str, StatusCode)] = &[
     ("METHOD_NOT_ALLOWED", StatusCode::METHOD_NOT_ALLOWED),
     ("NOT_ACCEPTABLE", StatusCode::NOT_ACCEPTABLE),
@@ -31,26 +31,26 @@ const STATUSES: &[(&str, StatusCode)] = &[
     ("IDEMPOTENCY_KEY_REUSED", StatusCode::UNPROCESSABLE_ENTITY),
 ];
 
-/// The status of an error.
+/// Returns the HTTP status of an error.
 pub fn status(error: &Error) -> StatusCode {
     let own = |(reason, _): &&(&str, StatusCode)| *reason == error.reason() && error.domain() == DOMAIN;
     STATUSES.iter().find(own).map_or_else(|| error.code().http(), |(_, status)| *status)
 }
 
-/// An error on its way to a client.
+/// A problem document that describes an error.
 #[derive(Debug)]
-pub struct Problem<'e> {
+pub struct ProblemDocument<'e> {
     error: &'e Error,
     status: StatusCode,
 }
 
-impl<'e> Problem<'e> {
-    /// With the status that belongs to the error.
+impl<'e> ProblemDocument<'e> {
+    /// Creates a document with the status of the error.
     pub fn of(error: &'e Error) -> Self {
         Self { error, status: status(error) }
     }
 
-    /// With another status, such as 412 for a condition of the request that failed.
+    /// Creates a document with another status, such as 412 for a failed precondition.
     pub const fn with_status(error: &'e Error, status: StatusCode) -> Self {
         Self { error, status }
     }
@@ -60,7 +60,7 @@ impl<'e> Problem<'e> {
         self.status
     }
 
-    /// The headers: content type and `Retry-After`, in whole seconds and rounded up.
+    /// Sets the headers `Content-Type` and `Retry-After` (in seconds, rounded up).
     pub fn headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
         if let Some(delay) = self.error.retry_after() {
@@ -69,14 +69,14 @@ impl<'e> Problem<'e> {
         }
     }
 
-    /// The document.
+    /// Returns the document as JSON.
     pub fn body(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         self.write(&mut out);
         out
     }
 
-    /// Appends the document.
+    /// Appends the document as JSON.
     pub fn write(&self, out: &mut Vec<u8>) {
         let error = self.error;
         out.extend_from_slice(b"{\"type\":");
@@ -117,7 +117,7 @@ impl<'e> Problem<'e> {
     }
 
     fn violations(&self, out: &mut Vec<u8>) {
-        // Path and query have no pointer: they are no documents.
+        // Parameters in path and query have no JSON pointer.
         let place = self.error.get("in");
         out.extend_from_slice(b",\"errors\":[");
         for (index, violation) in self.error.violations().iter().enumerate() {
@@ -137,28 +137,28 @@ impl<'e> Problem<'e> {
     }
 }
 
-/// The refusal of a path that leads nowhere.
+/// Returns the error for a path that matches no route.
 pub fn unknown_route(method: &http::Method, path: &str) -> Error {
     Error::new(Code::NotFound, "ROUTE_NOT_FOUND", format!("there is no route for {method} {path}"))
 }
 
-/// The refusal of a path that begins as no namespace's does.
+/// Returns the error for a path that is below no base path of a namespace.
 pub fn unknown_base(method: &http::Method, path: &str, bases: &[&str]) -> Error {
     let known =
-        if bases.is_empty() { "no namespace has REST here".to_owned() } else { format!("paths here begin with {}", bases.join(", ")) };
+        if bases.is_empty() { "no namespace serves REST here".to_owned() } else { format!("paths here begin with {}", bases.join(", ")) };
     Error::new(Code::NotFound, "ROUTE_NOT_FOUND", format!("there is no route for {method} {path}; {known}"))
 }
 
-/// The refusal of a method that a path doesn't take.
+/// Returns the error for a method that a path does not support.
 pub fn method_not_allowed(method: &http::Method, path: &str, allowed: &[http::Method]) -> Error {
     let names: Vec<&str> = allowed.iter().map(http::Method::as_str).collect();
-    Error::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", format!("{path} doesn't take {method}, but {}", names.join(", ")))
+    Error::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", format!("{path} does not support {method}; it supports {}", names.join(", ")))
 }
 
-/// Whatever is wrong with a detail, it costs nothing else of the error.
+/// Appends a detail. A malformed detail does not affect the rest of the document.
 fn put_detail(detail: &Any, out: &mut Vec<u8>) {
-    let (schema, start) = (Schema::all(), out.len());
-    let written = schema.find("google.protobuf.Any").is_some_and(|any| json::encode(schema, any, &detail.encode_to_vec(), out).is_ok());
+    let (types, start) = (MessageTypes::all(), out.len());
+    let written = types.find("google.protobuf.Any").is_some_and(|any| json::encode(types, any, &detail.encode_to_vec(), out).is_ok());
     if !written {
         out.truncate(start);
         out.extend_from_slice(b"{\"@type\":");
@@ -185,7 +185,7 @@ fn kind(error: &Error) -> String {
     }
 }
 
-/// The reason in words: the same for each problem of a type, as the RFC asks.
+/// Returns the reason in words. It is the same for all problems of a type, as the RFC requires.
 fn title(error: &Error) -> String {
     let words = if error.reason().is_empty() { error.code().name() } else { error.reason() };
     let mut title = words.to_ascii_lowercase().replace('_', " ");
@@ -195,7 +195,7 @@ fn title(error: &Error) -> String {
     title
 }
 
-/// `items[0].key` is `#/items/0/key`, and `labels["a/b"]` is `#/labels/a~1b` (RFC 6901, sections 3 and 6).
+/// Converts a field path to a JSON pointer: `items[0].key` to `#/items/0/key`, `labels["a/b"]` to `#/labels/a~1b` (RFC 6901, sections 3 and 6).
 fn pointer(field: &str) -> String {
     let mut out = String::from("#");
     let mut rest = field;
@@ -256,7 +256,7 @@ mod tests {
             .with("current_revision", "7")
             .with_violation("expected_revision", "is 3")
             .with_retry_after(Duration::from_millis(1200));
-        let problem = Problem::of(&error);
+        let problem = ProblemDocument::of(&error);
         let mut headers = HeaderMap::new();
         problem.headers(&mut headers);
         assert_eq!(headers[header::RETRY_AFTER], "2");
@@ -283,7 +283,7 @@ mod tests {
         let known = detail("google.rpc.Status", &[8, 5]);
         let status = rpc::Status { code: 5, message: "no such box".to_owned(), details: vec![unknown, broken, known] };
         let error = Error::from_status(status);
-        let document: serde_json::Value = serde_json::from_slice(&Problem::of(&error).body()).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&ProblemDocument::of(&error).body()).unwrap();
         assert_eq!(
             (&document["status"], &document["code"], &document["detail"]),
             (&404.into(), &"NOT_FOUND".into(), &"no such box".into())
@@ -299,13 +299,13 @@ mod tests {
     #[test]
     fn parameters_are_named_where_they_stand() {
         let error = Error::invalid("limit", "must be a whole number").with("in", "query").with("parameter", "limit");
-        let document: serde_json::Value = serde_json::from_slice(&Problem::of(&error).body()).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&ProblemDocument::of(&error).body()).unwrap();
         assert_eq!(document["errors"], serde_json::json!([{"parameter": "limit", "in": "query", "detail": "must be a whole number"}]));
         assert_eq!(document["status"], 400);
     }
 
     #[test]
-    fn refusals_of_http_have_their_own_status() {
+    fn http_specific_reasons_have_their_own_status() {
         let error = Error::new(Code::InvalidArgument, "NOT_ACCEPTABLE", "");
         assert_eq!(status(&error), StatusCode::NOT_ACCEPTABLE);
         assert_eq!(status(&Error::new(Code::InvalidArgument, "INVALID_FIELD", "")), StatusCode::BAD_REQUEST);

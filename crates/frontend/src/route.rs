@@ -1,51 +1,51 @@
-//! Routes: a method and a path that lead to an RPC, compiled for all that a request will ask of them.
+//! Routes: an HTTP method and a path template, compiled with the binding of requests and the rendering of replies of an RPC.
 
 use std::sync::Arc;
 
 use super::{
-    bind::{Binding, Settings},
-    precondition::Twin,
+    bind::{BindOptions, Binding},
+    conditional::ConditionalRpc,
+    message_types::MessageTypes,
     render::{RenderMessage, Rendering},
     router::Router,
-    rule::{Body, Rule},
-    schema::Schema,
-    template::Template,
+    rule::{HttpRule, RuleBody},
+    template::PathTemplate,
 };
 use prism_call::{Error, Method, proto};
 
-/// One way to an RPC.
+/// An HTTP route to an RPC.
 #[derive(Debug)]
 pub struct Route {
     /// The RPC.
     pub method: Arc<Method>,
-    /// The path.
-    pub template: Template,
-    /// How a request becomes a message.
+    /// The path template.
+    pub template: PathTemplate,
+    /// Builds the request message.
     pub binding: Binding,
-    /// How a reply becomes a response.
+    /// Renders replies.
     pub rendering: Rendering,
-    /// Whether `If-Match` and `If-None-Match` are checked here, or refused where they can't be; else they mean nothing here.
+    /// Whether this route evaluates `If-Match` and `If-None-Match` (and refuses those that it can't evaluate). If `false`, it ignores them.
     pub preconditions: bool,
-    /// The RPC that a write with a precondition goes to.
-    pub twin: Option<Twin>,
+    /// The RPC that is called instead if a write has a precondition.
+    pub conditional: Option<ConditionalRpc>,
 }
 
 /// The routes of an API.
 pub type Routes = Router<Arc<Route>>;
 
 impl Route {
-    /// Compiles a rule for an RPC.
-    pub fn compile(schema: &'static Schema, method: &Arc<Method>, rule: &Rule, settings: Settings) -> Result<Self, String> {
-        let find = |name: &str| schema.find(name).ok_or_else(|| format!("{name} is no known message"));
+    /// Compiles an HTTP rule of an RPC.
+    pub fn compile(types: &'static MessageTypes, method: &Arc<Method>, rule: &HttpRule, options: BindOptions) -> Result<Self, String> {
+        let find = |name: &str| types.find(name).ok_or_else(|| format!("{name} is not a known message type"));
         let input = find(method.descriptor.input().full_name())?;
         let output = find(method.descriptor.output().full_name())?;
-        if method.client_streaming && rule.body == Body::None {
-            return Err("it takes a stream of messages, so a body must hold them".to_owned());
+        if method.client_streaming && rule.body == RuleBody::None {
+            return Err("the RPC takes a stream of messages, so the rule needs a `body`".to_owned());
         }
-        let binding = Binding::compile(schema, input, rule, method.client_streaming, settings)?;
-        let rendering = Rendering::compile(schema, output, method.server_streaming, rule.response_body.as_deref())?;
-        let twin = Twin::compile(schema, method, rule.response_body.as_deref())?;
-        Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering, preconditions: true, twin })
+        let binding = Binding::compile(types, input, rule, method.client_streaming, options)?;
+        let rendering = Rendering::compile(types, output, method.server_streaming, rule.response_body.as_deref())?;
+        let conditional = ConditionalRpc::compile(types, method, rule.response_body.as_deref())?;
+        Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering, preconditions: true, conditional })
     }
 }
 
@@ -59,11 +59,11 @@ impl RenderMessage for Route {
     }
 }
 
-/// The routes that a service's annotations describe, or everything that is wrong with them.
-pub fn annotated(service: &str, settings: Settings) -> Result<Routes, Vec<String>> {
+/// Compiles the `google.api.http` annotations of a service. On failure, returns all problems.
+pub fn annotated(service: &str, options: BindOptions) -> Result<Routes, Vec<String>> {
     let (mut routes, mut problems) = (Routes::default(), Vec::new());
     for method in Method::of_service(proto::descriptors(), service).unwrap_or_default() {
-        let rules = match Rule::of(&method.descriptor) {
+        let rules = match HttpRule::of(&method.descriptor) {
             Ok(rules) => rules,
             Err(problem) => {
                 problems.push(format!("{}: {problem}", method.path));
@@ -71,7 +71,7 @@ pub fn annotated(service: &str, settings: Settings) -> Result<Routes, Vec<String
             }
         };
         for rule in rules {
-            let added = Route::compile(Schema::all(), &method, &rule, settings).and_then(|route| {
+            let added = Route::compile(MessageTypes::all(), &method, &rule, options).and_then(|route| {
                 routes.insert(rule.method.clone(), rule.template.clone(), Arc::new(route)).map_err(|shadowed| shadowed.to_string())
             });
             if let Err(problem) = added {

@@ -1,7 +1,7 @@
-//! From method and path to a route.
+//! Finds the route for a method and a path.
 //!
-//! Literal segments win over `*`, and `*` over `**`; where the better one has no route for the method, the next one is
-//! tried. A segment with a `:` belongs to a route with that verb if there is one, and is an ordinary segment if not.
+//! Literal segments take precedence over `*`, and `*` over `**`. If the more specific template has no route for the method, the next one is
+//! tried. In the last segment, text after a `:` is a verb if a route has that verb; otherwise it is a part of the segment.
 
 use std::{error::Error, fmt};
 
@@ -9,81 +9,81 @@ use http::Method;
 
 use super::{
     percent::{self, Slash},
-    template::{Segment, Template},
+    template::{PathTemplate, Segment},
 };
 
-/// Routes and what they lead to.
+/// A table of routes, each with a value.
 #[derive(Debug)]
 pub struct Router<T> {
     nodes: Vec<Node>,
-    routes: Vec<Entry<T>>,
+    routes: Vec<Route<T>>,
 }
 
 #[derive(Debug)]
-struct Entry<T> {
+struct Route<T> {
     method: Option<Method>,
-    template: Template,
+    template: PathTemplate,
     value: T,
 }
 
-/// What may follow a prefix of segments. Children are places in `Router::nodes`.
+/// A node of the tree of segments. Children are indices in `Router::nodes`.
 #[derive(Debug, Default)]
 struct Node {
     /// Sorted by text.
     literals: Vec<(String, usize)>,
     one: Option<usize>,
-    /// Routes that end here.
-    ends: Vec<End>,
-    /// Routes that take whatever follows.
-    rests: Vec<End>,
+    /// Routes that end at this node.
+    ends: Vec<RouteEnd>,
+    /// Routes that end with `**` after this node.
+    rests: Vec<RouteEnd>,
 }
 
 #[derive(Debug)]
-struct End {
+struct RouteEnd {
     verb: Option<String>,
     /// `None`: any method.
     method: Option<Method>,
     route: usize,
 }
 
-/// A route that takes a path.
+/// The route that matches a request.
 #[derive(Debug)]
-pub struct Found<'r, 'p, T> {
-    /// What the route leads to.
+pub struct RouteMatch<'r, 'p, T> {
+    /// The value of the route.
     pub value: &'r T,
     /// Its template.
-    pub template: &'r Template,
+    pub template: &'r PathTemplate,
     path: &'p str,
 }
 
-impl<'p, T> Found<'_, 'p, T> {
-    /// What the variables take of the path, still encoded, in the template's order.
+impl<'p, T> RouteMatch<'_, 'p, T> {
+    /// Returns the parts of the path that the variables match, still encoded, in the order of the template.
     pub fn captures(&self) -> impl Iterator<Item = &'p str> {
         self.template.variables().iter().map(|variable| self.template.capture(variable, self.path))
     }
 }
 
-/// Why there is no route.
+/// Why no route matches.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// No route has such a path.
+pub enum NoRoute {
+    /// No route matches the path.
     Path,
-    /// Routes with these methods have it.
+    /// The path matches only routes with these methods.
     Method(Vec<Method>),
 }
 
-/// A route that no request could reach, since another one takes the same.
+/// The error for a route that matches the same requests as an existing route.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shadowed {
-    /// The route that was to be added.
+    /// The new route.
     pub route: String,
-    /// The route that is there.
+    /// The existing route.
     pub by: String,
 }
 
 impl fmt::Display for Shadowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} takes the same requests as {}; one of them must change", self.route, self.by)
+        write!(f, "{} matches the same requests as {}; change one of them", self.route, self.by)
     }
 }
 
@@ -96,8 +96,8 @@ impl<T> Default for Router<T> {
 }
 
 impl<T> Router<T> {
-    /// Adds a route; without a method it takes those that no other route of the same path takes.
-    pub fn insert(&mut self, method: Option<Method>, template: Template, value: T) -> Result<(), Shadowed> {
+    /// Adds a route. A route without a method matches the methods that no other route with the same path matches.
+    pub fn insert(&mut self, method: Option<Method>, template: PathTemplate, value: T) -> Result<(), Shadowed> {
         let (mut node, mut rest) = (0, false);
         for segment in template.segments() {
             node = match segment {
@@ -113,8 +113,8 @@ impl<T> Router<T> {
         if let Some(end) = ends.iter().find(|end| end.method == method && end.verb.as_deref() == template.verb()) {
             return Err(Shadowed { route: show(method.as_ref(), &template), by: self.routes[end.route].to_string() });
         }
-        ends.push(End { verb: template.verb().map(str::to_owned), method: method.clone(), route: self.routes.len() });
-        self.routes.push(Entry { method, template, value });
+        ends.push(RouteEnd { verb: template.verb().map(str::to_owned), method: method.clone(), route: self.routes.len() });
+        self.routes.push(Route { method, template, value });
         Ok(())
     }
 
@@ -140,14 +140,14 @@ impl<T> Router<T> {
         one
     }
 
-    /// All routes: method (`None`: any), template and what they lead to.
-    pub fn routes(&self) -> impl Iterator<Item = (Option<&Method>, &Template, &T)> {
+    /// Returns all routes: method (`None`: any), template and value.
+    pub fn routes(&self) -> impl Iterator<Item = (Option<&Method>, &PathTemplate, &T)> {
         self.routes.iter().map(|entry| (entry.method.as_ref(), &entry.template, &entry.value))
     }
 
-    /// The route of a request. `HEAD` is answered by the routes of `GET` where it has none of its own.
-    pub fn find<'r, 'p>(&'r self, method: &Method, path: &'p str) -> Result<Found<'r, 'p, T>, Missing> {
-        let select = |ends: &[End], verb: Option<&str>| {
+    /// Finds the route of a request. `HEAD` falls back to `GET`.
+    pub fn find<'r, 'p>(&'r self, method: &Method, path: &'p str) -> Result<RouteMatch<'r, 'p, T>, NoRoute> {
+        let select = |ends: &[RouteEnd], verb: Option<&str>| {
             let own = |wanted: Option<&Method>| {
                 ends.iter().find(|end| end.method.as_ref() == wanted && end.verb.as_deref() == verb).map(|end| end.route)
             };
@@ -157,16 +157,16 @@ impl<T> Router<T> {
         match self.walk(path, select) {
             Some(route) => {
                 let entry = &self.routes[route];
-                Ok(Found { value: &entry.value, template: &entry.template, path })
+                Ok(RouteMatch { value: &entry.value, template: &entry.template, path })
             }
             None => Err(self.missing(path)),
         }
     }
 
-    /// The methods that a path takes, for `Allow`; empty if it takes none.
+    /// Returns the methods that a path supports, for `Allow`; empty if no route matches the path.
     pub fn allowed(&self, path: &str) -> Vec<Method> {
         let mut methods = Vec::new();
-        let any = self.walk(path, |ends: &[End], verb: Option<&str>| {
+        let any = self.walk(path, |ends: &[RouteEnd], verb: Option<&str>| {
             let fitting = ends.iter().filter(|end| end.verb.as_deref() == verb);
             methods.extend(fitting.filter_map(|end| end.method.clone()));
             ends.iter().find(|end| end.verb.as_deref() == verb && end.method.is_none()).map(|end| end.route)
@@ -186,25 +186,25 @@ impl<T> Router<T> {
     }
 
     #[cold]
-    fn missing(&self, path: &str) -> Missing {
+    fn missing(&self, path: &str) -> NoRoute {
         match self.allowed(path) {
-            methods if methods.is_empty() => Missing::Path,
-            methods => Missing::Method(methods),
+            methods if methods.is_empty() => NoRoute::Path,
+            methods => NoRoute::Method(methods),
         }
     }
 
-    fn walk(&self, path: &str, mut select: impl FnMut(&[End], Option<&str>) -> Option<usize>) -> Option<usize> {
+    fn walk(&self, path: &str, mut select: impl FnMut(&[RouteEnd], Option<&str>) -> Option<usize>) -> Option<usize> {
         match path.strip_prefix('/')? {
             "" => self.step(0, None, &mut select),
             rest => self.step(0, Some(rest), &mut select),
         }
     }
 
-    /// `rest` is what follows the node's `/`; `None`: the path ends at the node.
-    fn step(&self, node: usize, rest: Option<&str>, select: &mut impl FnMut(&[End], Option<&str>) -> Option<usize>) -> Option<usize> {
+    /// Matches the rest of a path. `rest` is the text after the node's `/`; `None`: the path ends at the node.
+    fn step(&self, node: usize, rest: Option<&str>, select: &mut impl FnMut(&[RouteEnd], Option<&str>) -> Option<usize>) -> Option<usize> {
         let node = &self.nodes[node];
         let Some(rest) = rest else {
-            // `**` takes no segments only where nothing else ends: /keys is not /keys/{key=**} with an empty key.
+            // `**` matches zero segments only if no other route ends here: /keys is not /keys/{key=**} with an empty key.
             let ends = node.ends.iter().any(|end| end.verb.is_none());
             return if ends { select(&node.ends, None) } else { select(&node.rests, None) };
         };
@@ -249,13 +249,13 @@ impl Node {
     }
 }
 
-impl<T> fmt::Display for Entry<T> {
+impl<T> fmt::Display for Route<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&show(self.method.as_ref(), &self.template))
     }
 }
 
-fn show(method: Option<&Method>, template: &Template) -> String {
+fn show(method: Option<&Method>, template: &PathTemplate) -> String {
     format!("{} {template}", method.map_or("*", Method::as_str))
 }
 

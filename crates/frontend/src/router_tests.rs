@@ -7,7 +7,7 @@ fn router(routes: &[&'static str]) -> Router<&'static str> {
     for route in routes {
         let (method, template) = route.split_once(' ').unwrap();
         let method = (method != "*").then(|| method.parse().unwrap());
-        table.insert(method, Template::parse(template).unwrap(), *route).unwrap();
+        table.insert(method, PathTemplate::parse(template).unwrap(), *route).unwrap();
     }
     table
 }
@@ -26,7 +26,7 @@ const ROUTES: &[&str] = &[
     "PUT /v1/anything",
 ];
 
-fn find<'a>(router: &Router<&'a str>, request: &str) -> Result<(&'a str, Vec<String>), Missing> {
+fn find<'a>(router: &Router<&'a str>, request: &str) -> Result<(&'a str, Vec<String>), NoRoute> {
     let (method, path) = request.split_once(' ').unwrap();
     let found = router.find(&method.parse().unwrap(), path)?;
     Ok((*found.value, found.captures().map(str::to_owned).collect()))
@@ -60,14 +60,14 @@ fn the_most_literal_route_with_the_method_wins() {
 #[test]
 fn a_wrong_method_is_told_from_a_wrong_path() {
     let router = router(ROUTES);
-    let methods = |names: &[&str]| Err(Missing::Method(names.iter().map(|name| name.parse().unwrap()).collect()));
+    let methods = |names: &[&str]| Err(NoRoute::Method(names.iter().map(|name| name.parse().unwrap()).collect()));
     assert_eq!(find(&router, "DELETE /v1/keys/a"), methods(&["GET", "HEAD", "OPTIONS", "PUT"]));
     assert_eq!(find(&router, "PATCH /v1/keys/special"), methods(&["DELETE", "GET", "HEAD", "OPTIONS", "PUT"]));
     // No key is no empty key, where the path without one is a route of its own.
     assert_eq!(find(&router, "PUT /v1/keys"), methods(&["GET", "HEAD", "OPTIONS"]));
     assert_eq!(find(&router, "PUT /v1/batch:store"), methods(&["GET", "HEAD", "OPTIONS", "POST"]));
     for request in ["GET /", "GET /v2/keys", "GET /v1", "GET /v1/", "GET /v1//all", "GET /v1/values/none", "GET *", "GET /v1/%zz/none"] {
-        assert_eq!(find(&router, request), Err(Missing::Path), "{request}");
+        assert_eq!(find(&router, request), Err(NoRoute::Path), "{request}");
     }
 }
 
@@ -75,7 +75,7 @@ fn a_wrong_method_is_told_from_a_wrong_path() {
 fn routes_that_shadow_each_other_are_refused() {
     let mut router = router(ROUTES);
     let mut add =
-        |method: Method, template: &str| router.insert(Some(method), Template::parse(template).unwrap(), "").map_err(|error| error.by);
+        |method: Method, template: &str| router.insert(Some(method), PathTemplate::parse(template).unwrap(), "").map_err(|error| error.by);
     assert_eq!(add(Method::GET, "/v1/{other}"), Err("GET /v1/{kind}".to_owned()));
     assert_eq!(add(Method::GET, "/v1/%6beys/**"), Err("GET /v1/keys/{key=**}".to_owned()));
     assert_eq!(add(Method::POST, "/v1/batch:store"), Err("POST /v1/batch:store".to_owned()));
@@ -96,7 +96,7 @@ proptest! {
     #[test]
     fn a_key_of_any_shape_reaches_its_route(key in "[a-zé/%: .]{1,12}") {
         let router = router(&["GET /v1/keys/{key=**}", "POST /v1/batch:store"]);
-        let template = Template::parse("/v1/keys/{key=**}").unwrap();
+        let template = PathTemplate::parse("/v1/keys/{key=**}").unwrap();
         let path = template.path(&[key.as_str()]).unwrap();
         let found = router.find(&Method::GET, &path).unwrap();
         let raw = found.captures().next().unwrap();

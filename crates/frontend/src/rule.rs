@@ -1,38 +1,38 @@
-//! HTTP rules: what an annotation `google.api.http` says about an RPC.
+//! HTTP rules: the `google.api.http` annotations of RPCs.
 
 use std::borrow::Cow;
 
 use http::Method;
 use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
 
-use super::template::Template;
+use super::template::PathTemplate;
 
-/// One way to reach an RPC over HTTP.
+/// An HTTP rule of an RPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// `None`: any method.
+pub struct HttpRule {
+    /// The HTTP method; `None`: any.
     pub method: Option<Method>,
-    /// The path.
-    pub template: Template,
-    /// What the body fills.
-    pub body: Body,
-    /// The field of the reply that is the whole response; `None`: the reply itself.
+    /// The path template.
+    pub template: PathTemplate,
+    /// The part of the request message that the body sets.
+    pub body: RuleBody,
+    /// The field of the reply that is the response body; `None`: the whole reply.
     pub response_body: Option<String>,
 }
 
-/// What a request's body fills.
+/// The part of the request message that the body of an HTTP request sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// Nothing.
+pub enum RuleBody {
+    /// The request has no body.
     None,
     /// The whole message (`*`).
     Whole,
-    /// One field.
+    /// One field, by name.
     Field(String),
 }
 
-impl Rule {
-    /// The rules in the annotation of an RPC, with its additional bindings; none if it has no annotation.
+impl HttpRule {
+    /// Reads the annotation of an RPC with its additional bindings. Returns an empty list if there is no annotation.
     pub fn of(method: &MethodDescriptor) -> Result<Vec<Self>, String> {
         let Some(extension) = method.parent_pool().get_extension_by_name("google.api.http") else { return Ok(Vec::new()) };
         let options = method.options();
@@ -55,26 +55,26 @@ impl Rule {
 
     fn read(rule: &DynamicMessage) -> Result<Self, String> {
         let Some(oneof) = rule.descriptor().oneofs().find(|oneof| oneof.name() == "pattern") else {
-            return Err("HttpRule has no pattern".to_owned());
+            return Err("HttpRule has no oneof `pattern`".to_owned());
         };
         let Some(set) = oneof.fields().find(|field| rule.has_field(field)) else {
-            return Err("a rule needs one of get, put, post, delete, patch, custom".to_owned());
+            return Err("a rule needs one of get, put, post, delete, patch and custom".to_owned());
         };
         let value = rule.get_field(&set);
         let (kind, path) = match value.as_ref() {
             Value::String(path) => (set.name().to_ascii_uppercase(), path.clone()),
             Value::Message(custom) => (text(custom, "kind"), text(custom, "path")),
-            _ => return Err(format!("{} is no pattern", set.name())),
+            _ => return Err(format!("{} is not a pattern", set.name())),
         };
         let method = match kind.as_str() {
             "*" => None,
-            other => Some(other.parse().map_err(|_| format!("{other:?} is no HTTP method"))?),
+            other => Some(other.parse().map_err(|_| format!("{other:?} is not an HTTP method"))?),
         };
-        let template = Template::parse(&path).map_err(|error| format!("the path template {path:?} is wrong {error}"))?;
+        let template = PathTemplate::parse(&path).map_err(|error| format!("the path template {path:?} is invalid {error}"))?;
         let body = match text(rule, "body").as_str() {
-            "" => Body::None,
-            "*" => Body::Whole,
-            field => Body::Field(field.to_owned()),
+            "" => RuleBody::None,
+            "*" => RuleBody::Whole,
+            field => RuleBody::Field(field.to_owned()),
         };
         let response_body = Some(text(rule, "response_body")).filter(|field| !field.is_empty());
         Ok(Self { method, template, body, response_body })

@@ -1,4 +1,4 @@
-//! Values from text: path variables, query parameters, map keys, and JSON's numbers and quoted values.
+//! Parses scalar values from text: path variables, query parameters, map keys, JSON numbers and JSON strings.
 
 use std::borrow::Cow;
 
@@ -9,84 +9,87 @@ use base64::{
 };
 
 use super::{
-    schema::{Kind, Message, Schema, Special},
+    message_types::{FieldKind, MessageType, MessageTypes, WellKnownType},
     time,
     wire::{self, WireType},
 };
 
-/// Padding may be there or not, as the JSON mapping asks of parsers.
+/// Accepts base64 with and without padding, as the JSON mapping requires of parsers.
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
-/// Why a text is not a value of its type: a sentence that says what would be.
+/// Why a text is not a value of its type, and what would be valid. Continues a sentence that begins with the name of the value.
 pub type Refusal = Cow<'static, str>;
 
-/// Appends the value that a text says, without a tag. Enums are taken by name and by number.
+/// Parses a text and appends the value, without its tag. Enum values may be names or numbers.
 ///
 /// Messages that have a text form (`Timestamp`, `Duration`, `FieldMask`, wrappers) are appended with their length.
-pub fn put(schema: &Schema, kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
+pub fn put(types: &MessageTypes, kind: FieldKind, text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     match kind {
-        Kind::Double => out.extend_from_slice(&double(text)?.to_le_bytes()),
-        Kind::Float => out.extend_from_slice(&float(text)?.to_le_bytes()),
-        Kind::Int32 => wire::put_varint(out, wire::signed(int32(text)?.into())),
-        Kind::Int64 => wire::put_varint(out, wire::signed(int64(text)?)),
-        Kind::Uint32 => wire::put_varint(out, uint32(text)?.into()),
-        Kind::Uint64 => wire::put_varint(out, uint64(text)?),
-        Kind::Sint32 => wire::put_varint(out, wire::zigzag(int32(text)?.into())),
-        Kind::Sint64 => wire::put_varint(out, wire::zigzag(int64(text)?)),
-        Kind::Fixed32 => out.extend_from_slice(&uint32(text)?.to_le_bytes()),
-        Kind::Fixed64 => out.extend_from_slice(&uint64(text)?.to_le_bytes()),
-        Kind::Sfixed32 => out.extend_from_slice(&int32(text)?.to_le_bytes()),
-        Kind::Sfixed64 => out.extend_from_slice(&int64(text)?.to_le_bytes()),
-        Kind::Bool => out.push(u8::from(boolean(text)?)),
-        Kind::String => wire::put_bytes(out, text.as_bytes()),
-        Kind::Bytes => return bytes(text, out),
-        Kind::Enum(id) => {
-            let number = match schema.enumeration(id).number(text) {
+        FieldKind::Double => out.extend_from_slice(&double(text)?.to_le_bytes()),
+        FieldKind::Float => out.extend_from_slice(&float(text)?.to_le_bytes()),
+        FieldKind::Int32 => wire::put_varint(out, wire::signed(int32(text)?.into())),
+        FieldKind::Int64 => wire::put_varint(out, wire::signed(int64(text)?)),
+        FieldKind::Uint32 => wire::put_varint(out, uint32(text)?.into()),
+        FieldKind::Uint64 => wire::put_varint(out, uint64(text)?),
+        FieldKind::Sint32 => wire::put_varint(out, wire::zigzag(int32(text)?.into())),
+        FieldKind::Sint64 => wire::put_varint(out, wire::zigzag(int64(text)?)),
+        FieldKind::Fixed32 => out.extend_from_slice(&uint32(text)?.to_le_bytes()),
+        FieldKind::Fixed64 => out.extend_from_slice(&uint64(text)?.to_le_bytes()),
+        FieldKind::Sfixed32 => out.extend_from_slice(&int32(text)?.to_le_bytes()),
+        FieldKind::Sfixed64 => out.extend_from_slice(&int64(text)?.to_le_bytes()),
+        FieldKind::Bool => out.push(u8::from(boolean(text)?)),
+        FieldKind::String => wire::put_bytes(out, text.as_bytes()),
+        FieldKind::Bytes => return bytes(text, out),
+        FieldKind::Enum(id) => {
+            let number = match types.enumeration(id).number(text) {
                 Some(number) => number,
-                None => int32(text).map_err(|_| unknown_enum(schema, kind, text))?,
+                None => int32(text).map_err(|_| unknown_enum(types, kind, text))?,
             };
             wire::put_varint(out, wire::signed(number.into()));
         }
-        Kind::Message(id) => return wire::put_sized(out, |out| put_message(schema, schema.message(id), text, out)),
+        FieldKind::Message(id) => return wire::put_sized(out, |out| put_message(types, types.message(id), text, out)),
     }
     Ok(())
 }
 
-/// Appends the content of a message that has a text form.
-pub fn put_message(schema: &Schema, message: &Message, text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
+/// Parses the text form of a message and appends the message, without its length.
+pub fn put_message(types: &MessageTypes, message: &MessageType, text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     match (message.special, message.fields.first()) {
-        (Some(Special::Timestamp), _) => time::parse_timestamp(text)
-            .map(|time| put_time(time, out))
-            .ok_or(Cow::Borrowed("must be a time in RFC 3339 form, as 2026-05-01T12:00:00Z")),
-        (Some(Special::Duration), _) => time::parse_duration(text)
-            .map(|time| put_time(time, out))
-            .ok_or(Cow::Borrowed("must be a duration in seconds with the unit, as 1.5s")),
-        (Some(Special::FieldMask), _) => put_mask(text, out),
-        (Some(Special::Wrapper), Some(value)) => {
+        (Some(WellKnownType::Timestamp), _) => time::parse_timestamp(text)
+            .map(|time| put_time(time.seconds, time.nanos, out))
+            .ok_or(Cow::Borrowed("must be a time in RFC 3339 format, such as 2026-05-01T12:00:00Z")),
+        (Some(WellKnownType::Duration), _) => time::parse_duration(text)
+            .map(|time| put_time(time.seconds, time.nanos, out))
+            .ok_or(Cow::Borrowed("must be a duration in seconds with the unit, such as 1.5s")),
+        (Some(WellKnownType::FieldMask), _) => put_mask(text, out),
+        (Some(WellKnownType::Wrapper), Some(value)) => {
             wire::put_tag(out, value.number, value.kind.wire());
-            put(schema, value.kind, text, out)
+            put(types, value.kind, text, out)
         }
         _ => Err(Cow::Owned(format!("is a {}, which has no text form; set its fields instead", message.name))),
     }
 }
 
-/// Whether a value of this type can be written as one text.
-pub fn has_text_form(schema: &Schema, kind: Kind) -> bool {
-    let Kind::Message(id) = kind else { return true };
-    matches!(schema.message(id).special, Some(Special::Timestamp | Special::Duration | Special::FieldMask | Special::Wrapper))
+/// Whether values of this type have a text form.
+pub fn has_text_form(types: &MessageTypes, kind: FieldKind) -> bool {
+    let FieldKind::Message(id) = kind else { return true };
+    matches!(
+        types.message(id).special,
+        Some(WellKnownType::Timestamp | WellKnownType::Duration | WellKnownType::FieldMask | WellKnownType::Wrapper)
+    )
 }
 
-/// The refusal of an enum's name, with the names that there are.
-pub fn unknown_enum(schema: &Schema, kind: Kind, text: &str) -> Refusal {
-    let Kind::Enum(id) = kind else { return Cow::Borrowed("is not an enum") };
-    let names: Vec<&str> = schema.enumeration(id).values.iter().take(20).map(|(name, _)| name.as_str()).collect();
-    Cow::Owned(format!("{text:?} is none of {}", names.join(", ")))
+/// Builds the refusal of an unknown enum name, with the valid names.
+pub fn unknown_enum(types: &MessageTypes, kind: FieldKind, text: &str) -> Refusal {
+    let FieldKind::Enum(id) = kind else { return Cow::Borrowed("is not an enum") };
+    let names: Vec<&str> = types.enumeration(id).values.iter().take(20).map(|(name, _)| name.as_str()).collect();
+    Cow::Owned(format!("{text:?} is not one of {}", names.join(", ")))
 }
 
-fn put_time((seconds, nanos): (i64, i32), out: &mut Vec<u8>) {
+fn put_time(seconds: i64, nanos: i32, out: &mut Vec<u8>) {
     for (number, value) in [(1, seconds), (2, i64::from(nanos))] {
         if value != 0 {
             wire::put_tag(out, number, WireType::Varint);
@@ -95,12 +98,12 @@ fn put_time((seconds, nanos): (i64, i32), out: &mut Vec<u8>) {
     }
 }
 
-/// `a.bC,d` is the paths `a.b_c` and `d`; names in snake case are taken as they are.
+/// Parses a field mask: `a.bC,d` has the paths `a.b_c` and `d`. Names in snake case are kept.
 fn put_mask(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     for path in text.split(',').filter(|_| !text.is_empty()) {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'*');
         if path.is_empty() || !path.bytes().all(known) {
-            return Err(Cow::Borrowed("must be field paths separated by commas, as displayName,address.city"));
+            return Err(Cow::Borrowed("must be field paths separated by commas, such as displayName,address.city"));
         }
         let mut snake = String::with_capacity(path.len() + 4);
         for letter in path.chars() {
@@ -115,7 +118,7 @@ fn put_mask(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Appends what a text in base64 or base64url says, with padding or without.
+/// Decodes base64 or base64url, with or without padding, and appends the bytes.
 pub fn put_base64(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let engine = if text.bytes().any(|byte| matches!(byte, b'-' | b'_')) { BASE64_URL } else { BASE64 };
     engine.decode_vec(text, out).map_err(|error| Cow::Owned(format!("must be base64 or base64url: {error}").to_lowercase()))
@@ -141,7 +144,7 @@ fn double(text: &str) -> Result<f64, Refusal> {
         "-Infinity" => Ok(f64::NEG_INFINITY),
         _ => match decimal(text).and_then(|_| text.parse::<f64>().ok()) {
             Some(value) if value.is_finite() => Ok(value),
-            Some(_) => Err(Cow::Borrowed("is beyond what a double can hold")),
+            Some(_) => Err(Cow::Borrowed("is out of range for a double")),
             None => Err(refusal()),
         },
     }
@@ -155,7 +158,7 @@ fn float(text: &str) -> Result<f32, Refusal> {
         _ => {
             double(text)?;
             let value = text.parse::<f32>().map_err(|_| Cow::Borrowed("must be a number"))?;
-            if value.is_finite() { Ok(value) } else { Err(Cow::Borrowed("is beyond what a float can hold")) }
+            if value.is_finite() { Ok(value) } else { Err(Cow::Borrowed("is out of range for a float")) }
         }
     }
 }
@@ -176,7 +179,7 @@ fn uint64(text: &str) -> Result<u64, Refusal> {
     whole(text, "must be a whole number from 0 to 18446744073709551615")
 }
 
-/// Whole numbers, also written as `1.0` or `1e3`, without going through a float that would round them.
+/// Parses an integer, also in the forms `1.0` and `1e3`. Does not convert it to a float, which would round it.
 fn whole<T: TryFrom<i128>>(text: &str, refusal: &'static str) -> Result<T, Refusal> {
     decimal(text)
         .and_then(|(negative, digits, exponent)| integer(negative, &digits, exponent))
@@ -211,7 +214,7 @@ fn integer(negative: bool, digits: &str, exponent: i64) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-/// Takes a number of JSON's grammar (RFC 8259, section 6) apart: sign, digits without the point, power of ten.
+/// Splits a JSON number (RFC 8259, section 6) into its sign, its digits without the point, and the power of ten.
 fn decimal(text: &str) -> Option<(bool, Cow<'_, str>, i64)> {
     let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     if !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()) && (rest.len() == 1 || !rest.starts_with('0')) {
@@ -242,7 +245,7 @@ fn exponent(text: &str) -> Option<i64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // An exponent beyond this makes zero or nothing that fits, whatever its exact value.
+    // With a larger exponent, the number is zero or out of range, whatever the exact exponent is.
     let value = digits.parse::<i64>().unwrap_or(1_000_000_000).min(1_000_000_000);
     Some(if negative { -value } else { value })
 }

@@ -7,16 +7,16 @@
 //! variable  = "{" field { "." field } [ "=" segments ] "}"
 //! ```
 //!
-//! `*` stands for one segment that is not empty, `**` for any number of them, also none; `**` ends a template, but for the
-//! verb. `{var}` is `{var=*}`. Literals may be percent-encoded.
+//! `*` matches one segment that is not empty. `**` matches any number of segments, also none; only a verb may follow it. `{var}` means
+//! `{var=*}`. Literals may be percent-encoded.
 
 use std::{error::Error, fmt};
 
 use super::percent::{self, Slash};
 
-/// A parsed template.
+/// A parsed path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
+pub struct PathTemplate {
     segments: Vec<Segment>,
     variables: Vec<Variable>,
     verb: Option<String>,
@@ -25,7 +25,7 @@ pub struct Template {
 /// One segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// This text, decoded.
+    /// A literal, decoded.
     Literal(String),
     /// `*`
     One,
@@ -33,25 +33,25 @@ pub enum Segment {
     Rest,
 }
 
-/// Segments that fill a field.
+/// A variable: segments of the path that set a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// Names from the request down to the field.
+    /// The path of names from the request message to the field.
     pub field: Vec<String>,
-    /// First segment.
+    /// Index of the first segment.
     pub start: usize,
-    /// Behind the last segment.
+    /// Index after the last segment.
     pub end: usize,
-    /// What becomes of an encoded slash in it.
+    /// Whether `%2F` in its value is decoded.
     pub slash: Slash,
 }
 
-/// Why a text is not a template, and at which byte.
+/// A syntax error in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
-    /// Bytes from the beginning.
+    /// Byte offset of the error.
     pub position: usize,
-    /// What is wrong.
+    /// Describes the error.
     pub message: String,
 }
 
@@ -63,37 +63,37 @@ impl fmt::Display for TemplateError {
 
 impl Error for TemplateError {}
 
-impl Template {
-    /// Reads a template.
+impl PathTemplate {
+    /// Parses a template.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parser = Parser { text, at: 0, template: Self { segments: Vec::new(), variables: Vec::new(), verb: None } };
         parser.template()?;
         Ok(parser.template)
     }
 
-    /// The segments, variables opened up.
+    /// The segments, including those of variables.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// The variables from left to right.
+    /// The variables, from left to right.
     pub fn variables(&self) -> &[Variable] {
         &self.variables
     }
 
-    /// What stands behind the `:`.
+    /// The verb after the `:`.
     pub fn verb(&self) -> Option<&str> {
         self.verb.as_deref()
     }
 
-    /// The part of a path that a variable takes, as it is written there. The path must match the template.
+    /// Returns the part of a path that a variable matches, still encoded. The path must match the template.
     pub fn capture<'p>(&self, variable: &Variable, path: &'p str) -> &'p str {
         let path = self.verb.as_ref().and_then(|verb| path.strip_suffix(verb.as_str())?.strip_suffix(':')).unwrap_or(path);
         let mut rest = path;
         for _ in 0..=variable.start {
             match rest.split_once('/') {
                 Some((_, behind)) => rest = behind,
-                // `**` for no segments.
+                // `**` matched no segments.
                 None => return "",
             }
         }
@@ -104,7 +104,7 @@ impl Template {
         slashes.next().map_or(rest, |(at, _)| &rest[..at])
     }
 
-    /// A path that the template matches, with these values for its variables; `None`: one of them doesn't fit.
+    /// Builds a path from values of the variables. Returns `None` if a value does not match its variable.
     pub fn path(&self, values: &[&str]) -> Option<String> {
         let mut out = String::new();
         let (mut place, mut values) = (0, values.iter());
@@ -120,7 +120,7 @@ impl Template {
                     out.push('/');
                     out.push_str(&percent::encode(literal, Slash::Decoded));
                 }
-                // A wildcard without a variable takes a value like one.
+                // A wildcard without a variable takes the next value.
                 (None, Segment::One) => {
                     out.push('/');
                     out.push_str(&percent::encode(values.next()?, Slash::Decoded));
@@ -143,7 +143,7 @@ impl Template {
     }
 }
 
-impl fmt::Display for Template {
+impl fmt::Display for PathTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.segments.is_empty() {
             f.write_str("/")?;
@@ -179,7 +179,7 @@ impl fmt::Display for Template {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
-    template: Template,
+    template: PathTemplate,
 }
 
 impl<'a> Parser<'a> {
@@ -211,20 +211,20 @@ impl<'a> Parser<'a> {
             let verb = self.word();
             if verb.is_empty() || verb.contains('%') {
                 self.at = start;
-                return self.error("a verb of letters, digits, - and _ was expected behind :");
+                return self.error("a verb of letters, digits, - and _ must follow :");
             }
             self.template.verb = Some(verb.to_owned());
         }
         match self.rest().chars().next() {
             None => Ok(()),
-            Some(letter) => self.error(format!("{letter:?} can't stand here; it must be percent-encoded")),
+            Some(letter) => self.error(format!("{letter:?} is not allowed here; it must be percent-encoded")),
         }
     }
 
     fn segments(&mut self, inside: bool) -> Result<(), TemplateError> {
         loop {
             if self.template.segments.last() == Some(&Segment::Rest) {
-                return self.error("nothing but a verb may follow **");
+                return self.error("only a verb may follow **");
             }
             self.segment(inside)?;
             if !self.take("/") {
@@ -235,7 +235,7 @@ impl<'a> Parser<'a> {
 
     fn segment(&mut self, inside: bool) -> Result<(), TemplateError> {
         if self.rest().starts_with('{') {
-            return if inside { self.error("a variable can't stand inside of another one") } else { self.variable() };
+            return if inside { self.error("a variable can't contain another variable") } else { self.variable() };
         }
         let segment = if self.take("**") {
             Segment::Rest
@@ -245,7 +245,7 @@ impl<'a> Parser<'a> {
             let start = self.at;
             let word = self.word();
             if word.is_empty() {
-                return self.error("a segment was expected: text, *, ** or {field}");
+                return self.error("expected a segment: text, *, ** or {field}");
             }
             match percent::decode(word, Slash::Decoded) {
                 Ok(literal) => Segment::Literal(literal.into_owned()),
@@ -267,7 +267,7 @@ impl<'a> Parser<'a> {
             let rest = self.rest();
             let length = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
             if length == 0 || rest.starts_with(|letter: char| letter.is_ascii_digit()) {
-                return self.error("the name of a field was expected");
+                return self.error("expected the name of a field");
             }
             field.push(rest[..length].to_owned());
             self.at += length;
@@ -277,7 +277,7 @@ impl<'a> Parser<'a> {
         }
         if self.template.variables.iter().any(|variable| variable.field == field) {
             self.at = opened;
-            return self.error(format!("{} stands twice", field.join(".")));
+            return self.error(format!("{} appears twice", field.join(".")));
         }
         let start = self.template.segments.len();
         if self.take("=") {
@@ -286,7 +286,7 @@ impl<'a> Parser<'a> {
             self.template.segments.push(Segment::One);
         }
         if !self.take("}") {
-            return self.error("} was expected");
+            return self.error("expected }");
         }
         let end = self.template.segments.len();
         let slash = if self.template.segments[start..] == [Segment::One] { Slash::Decoded } else { Slash::Kept };
@@ -294,7 +294,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// What may stand in a literal: unreserved characters, `%`, and those of the delimiters that have no meaning here.
+    /// Consumes a literal: unreserved characters, `%`, and the delimiters that have no meaning in templates.
     fn word(&mut self) -> &'a str {
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()+,;@".contains(byte);
         let rest = self.rest();

@@ -27,14 +27,14 @@ proptest! {
     #[test]
     fn what_is_printed_parses_to_the_same(text in template()) {
         // Two variables may have come out with one name.
-        if let Ok(parsed) = Template::parse(&text) {
-            prop_assert_eq!(Template::parse(&parsed.to_string()), Ok(parsed));
+        if let Ok(parsed) = PathTemplate::parse(&text) {
+            prop_assert_eq!(PathTemplate::parse(&parsed.to_string()), Ok(parsed));
         }
     }
 
     #[test]
     fn variables_get_back_what_the_path_was_made_of(text in template(), values in proptest::collection::vec("[a-z%/ é]{1,5}", 16)) {
-        let Ok(parsed) = Template::parse(&text) else { return Ok(()) };
+        let Ok(parsed) = PathTemplate::parse(&text) else { return Ok(()) };
         // A variable with a fixed shape takes only values of that shape.
         prop_assume!(parsed.variables().iter().all(|variable| variable.slash == Slash::Decoded || parsed.segments()[variable.start] == Segment::Rest));
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -50,7 +50,7 @@ proptest! {
 
     #[test]
     fn any_text_is_parsed_or_refused(text in "[/{}=*.:a%2 é]{0,16}") {
-        if let Err(error) = Template::parse(&text) {
+        if let Err(error) = PathTemplate::parse(&text) {
             prop_assert!(error.position <= text.len());
         }
     }
@@ -58,7 +58,7 @@ proptest! {
 
 #[test]
 fn variables_know_their_segments() {
-    let template = Template::parse("/v1/{name=shelves/*/books/*}/x/{rest.of=**}:publish").unwrap();
+    let template = PathTemplate::parse("/v1/{name=shelves/*/books/*}/x/{rest.of=**}:publish").unwrap();
     let [name, rest] = template.variables() else { panic!() };
     assert_eq!((name.start, name.end, name.slash), (1, 5, Slash::Kept));
     assert_eq!((rest.field.clone(), rest.start, rest.end), (vec!["rest".to_owned(), "of".to_owned()], 6, 7));
@@ -91,6 +91,6 @@ fn errors_tell_the_position() {
         ("/v1/***", 6),
         ("/v1/a*", 5),
     ] {
-        assert_eq!(Template::parse(text).map_err(|error| error.position), Err(position), "{text}");
+        assert_eq!(PathTemplate::parse(text).map_err(|error| error.position), Err(position), "{text}");
     }
 }

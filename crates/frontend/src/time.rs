@@ -1,8 +1,12 @@
 //! `Timestamp` and `Duration` as text ("ProtoJSON format", well-known types; RFC 3339).
+//!
+//! `prost-types` converts. The checks before it are ours: it also reads dates without a time, texts without a time zone and leap seconds,
+//! cuts digits behind the ninth, and has no limits of range, all of which ProtoJSON rules out.
 
 use std::fmt::Write as _;
 
-const DAY: i64 = 86_400;
+use prost_types::{Duration, Timestamp};
+
 /// 0001-01-01T00:00:00Z.
 const FIRST_SECOND: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z.
@@ -10,137 +14,48 @@ const LAST_SECOND: i64 = 253_402_300_799;
 /// 10,000 years.
 const MAX_DURATION: u64 = 315_576_000_000;
 
-/// Reads `2026-05-01T12:00:00.5Z` or with an offset like `+02:00`: seconds since 1970 and nanoseconds.
-pub fn parse_timestamp(text: &str) -> Option<(i64, i32)> {
-    let bytes = text.as_bytes();
-    let number = |from: usize, to: usize| digits(bytes.get(from..to)?);
-    let is = |at: usize, wanted: &[u8]| bytes.get(at).is_some_and(|byte| wanted.contains(byte));
-    if !(is(4, b"-") && is(7, b"-") && is(10, b"Tt") && is(13, b":") && is(16, b":")) {
+/// Parses a timestamp such as `2026-05-01T12:00:00.5Z`, also with an offset such as `+02:00`.
+pub fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    let zone = after_fraction(text.get(19..)?)?;
+    let is_zone = matches!(zone.as_bytes(), b"Z" | b"z" | [b'+' | b'-', _, _, b':', _, _]);
+    let is_date_time = text.as_bytes()[0].is_ascii_digit() && matches!(text.as_bytes()[10], b'T' | b't') && text.get(17..19)? != "60";
+    if !is_zone || !is_date_time {
         return None;
     }
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    if !(1..=12).contains(&month) || !(1..=days_of(year, month)).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+    text.parse().ok().filter(|timestamp: &Timestamp| (FIRST_SECOND..=LAST_SECOND).contains(&timestamp.seconds))
+}
+
+/// Appends a timestamp with 0, 3, 6 or 9 digits of a second. Returns `None` if it is outside of the years 1 to 9999.
+pub fn write_timestamp(timestamp: Timestamp, out: &mut String) -> Option<()> {
+    let is_valid = (FIRST_SECOND..=LAST_SECOND).contains(&timestamp.seconds) && (0..1_000_000_000).contains(&timestamp.nanos);
+    if is_valid { write!(out, "{timestamp}").ok() } else { None }
+}
+
+/// Parses a duration such as `1.5s` or `-3s`. Seconds and nanoseconds have the same sign.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let seconds = digits.bytes().take_while(u8::is_ascii_digit).count();
+    if after_fraction(digits.get(seconds..)?)? != "s" {
         return None;
     }
-    let (nanos, zone) = fraction(bytes.get(19..)?)?;
-    let offset = match zone {
-        b"Z" | b"z" => 0,
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
-            let (hours, minutes) = (digits(&[*h1, *h2])?, digits(&[*m1, *m2])?);
-            if hours > 23 || minutes > 59 {
-                return None;
-            }
-            (hours * 3600 + minutes * 60) * if *sign == b'-' { -1 } else { 1 }
-        }
-        _ => return None,
-    };
-    let seconds = days_from_civil(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset;
-    (FIRST_SECOND..=LAST_SECOND).contains(&seconds).then_some((seconds, nanos))
+    text.parse().ok().filter(|duration: &Duration| duration.seconds.unsigned_abs() <= MAX_DURATION)
 }
 
-/// Writes a timestamp with 0, 3, 6 or 9 digits behind the second; `None` if it is outside the years 1 to 9999.
-pub fn format_timestamp(seconds: i64, nanos: i32, out: &mut String) -> Option<()> {
-    if !(FIRST_SECOND..=LAST_SECOND).contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
+/// Appends a duration. Returns `None` if it is longer than 10,000 years, or if seconds and nanoseconds have different signs.
+pub fn write_duration(duration: Duration, out: &mut String) -> Option<()> {
+    let Duration { seconds, nanos } = duration;
+    let signs_differ = (seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0);
+    if signs_differ || seconds.unsigned_abs() > MAX_DURATION || nanos.unsigned_abs() >= 1_000_000_000 {
         return None;
     }
-    let (year, month, day) = civil_from_days(seconds.div_euclid(DAY));
-    let rest = seconds.rem_euclid(DAY);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").ok()?;
-    write_fraction(nanos.unsigned_abs(), out);
-    out.push('Z');
-    Some(())
+    write!(out, "{duration}").ok()
 }
 
-/// Reads `1.5s`, `-3s`: seconds and nanoseconds, both with the sign.
-pub fn parse_duration(text: &str) -> Option<(i64, i32)> {
-    let number = text.strip_suffix('s')?;
-    let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
-    let whole = number.find('.').unwrap_or(number.len());
-    let (whole, behind) = number.split_at(whole);
-    if whole.len() > 12 {
-        return None;
-    }
-    let seconds = digits(whole.as_bytes())?;
-    let (nanos, rest) = fraction(behind.as_bytes())?;
-    if !rest.is_empty() || seconds.unsigned_abs() > MAX_DURATION {
-        return None;
-    }
-    Some(if negative { (-seconds, -nanos) } else { (seconds, nanos) })
-}
-
-/// Writes a duration; `None` if it is beyond 10,000 years or its signs differ.
-pub fn format_duration(seconds: i64, nanos: i32, out: &mut String) -> Option<()> {
-    let differ = (seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0);
-    if differ || seconds.unsigned_abs() > MAX_DURATION || nanos.unsigned_abs() >= 1_000_000_000 {
-        return None;
-    }
-    if seconds < 0 || nanos < 0 {
-        out.push('-');
-    }
-    write!(out, "{}", seconds.unsigned_abs()).ok()?;
-    write_fraction(nanos.unsigned_abs(), out);
-    out.push('s');
-    Some(())
-}
-
-fn digits(bytes: &[u8]) -> Option<i64> {
-    if bytes.is_empty() || !bytes.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(bytes.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')))
-}
-
-/// `.5` and what follows it; one to nine digits.
-fn fraction(bytes: &[u8]) -> Option<(i32, &[u8])> {
-    let Some(behind) = bytes.strip_prefix(b".") else { return Some((0, bytes)) };
-    let length = behind.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if !(1..=9).contains(&length) {
-        return None;
-    }
-    let (found, rest) = behind.split_at(length);
-    let missing = u32::try_from(9 - length).ok()?;
-    Some((i32::try_from(digits(found)? * 10_i64.pow(missing)).ok()?, rest))
-}
-
-fn write_fraction(nanos: u32, out: &mut String) {
-    // Writing to a string can't fail.
-    let _ = match nanos {
-        0 => Ok(()),
-        _ if nanos.is_multiple_of(1_000_000) => write!(out, ".{:03}", nanos / 1_000_000),
-        _ if nanos.is_multiple_of(1_000) => write!(out, ".{:06}", nanos / 1_000),
-        _ => write!(out, ".{nanos:09}"),
-    };
-}
-
-fn days_of(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970 of a date of the Gregorian calendar. Years begin in March here, so that the leap day is the last one.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    // 719,468 days lie between 0000-03-01 and 1970-01-01.
-    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
-}
-
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    // 400 years have 146,097 days.
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, of_year - (153 * shifted + 2) / 5 + 1)
+/// Skips a fraction such as `.5`. Returns `None` if it has no digit, or more than nine.
+fn after_fraction(text: &str) -> Option<&str> {
+    let Some(fraction) = text.strip_prefix('.') else { return Some(text) };
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    if (1..=9).contains(&digits) { fraction.get(digits..) } else { None }
 }
 
 #[cfg(test)]
@@ -151,47 +66,76 @@ mod tests {
 
     proptest! {
         #[test]
-        fn timestamps_come_back(seconds in FIRST_SECOND..=LAST_SECOND, nanos in 0..1_000_000_000_i32) {
+        fn timestamps_round_trip(seconds in FIRST_SECOND..=LAST_SECOND, nanos in 0..1_000_000_000_i32) {
+            let timestamp = Timestamp { seconds, nanos };
             let mut text = String::new();
-            format_timestamp(seconds, nanos, &mut text).unwrap();
-            prop_assert_eq!(parse_timestamp(&text), Some((seconds, nanos)));
-            prop_assert_eq!(text, prost_types::Timestamp { seconds, nanos }.to_string());
+            write_timestamp(timestamp, &mut text).unwrap();
+            prop_assert_eq!(parse_timestamp(&text), Some(timestamp));
         }
 
         #[test]
-        fn durations_come_back(seconds in 0..315_576_000_000_i64, nanos in 0..1_000_000_000_i32, negative: bool) {
+        fn durations_round_trip(seconds in 0..315_576_000_000_i64, nanos in 0..1_000_000_000_i32, negative: bool) {
             let (seconds, nanos) = if negative { (-seconds, -nanos) } else { (seconds, nanos) };
             let mut text = String::new();
-            format_duration(seconds, nanos, &mut text).unwrap();
-            prop_assert_eq!(parse_duration(&text), Some((seconds, nanos)));
+            write_duration(Duration { seconds, nanos }, &mut text).unwrap();
+            prop_assert_eq!(parse_duration(&text), Some(Duration { seconds, nanos }));
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text: String) {
+        fn any_text_is_parsed_or_refused(text: String) {
+            let _ = (parse_timestamp(&text), parse_duration(&text));
+        }
+
+        #[test]
+        fn any_similar_text_is_parsed_or_refused(text in "[-+0-9Tt:.Zzsé ]{0,32}") {
             let _ = (parse_timestamp(&text), parse_duration(&text));
         }
     }
 
     #[test]
-    fn reads_offsets_and_refuses_what_is_no_time() {
-        assert_eq!(parse_timestamp("1970-01-01T02:00:00+02:00"), Some((0, 0)));
-        assert_eq!(parse_timestamp("1972-01-01T00:00:00.5Z"), Some((63_072_000, 500_000_000)));
+    fn offsets_are_applied_and_invalid_texts_are_refused() {
+        assert_eq!(parse_timestamp("1970-01-01T02:00:00+02:00"), Some(Timestamp { seconds: 0, nanos: 0 }));
+        assert_eq!(parse_timestamp("1969-12-31t23:30:00-00:30"), Some(Timestamp { seconds: 0, nanos: 0 }));
+        assert_eq!(parse_timestamp("1972-01-01T00:00:00.5Z"), Some(Timestamp { seconds: 63_072_000, nanos: 500_000_000 }));
         for bad in [
             "",
             "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
             "2026-01-01",
             "2026-01-01T00:00:00",
+            "2026-01-01 00:00:00Z",
             "2026-01-01T24:00:00Z",
+            "2026-01-01T23:59:60Z",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00+0200",
+            "2026-01-01T00:00:00+02",
+            "2026-01-01T00:00:00 +02:00",
             "0000-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "+10000-01-01T00:00:00Z",
+            "-0001-01-01T00:00:00Z",
             "2026-01-01T00:00:00.Z",
             "2026-01-01T00:00:00.1234567890Z",
             "2026-01-01T00:00:00ZZ",
         ] {
             assert_eq!(parse_timestamp(bad), None, "{bad}");
         }
-        assert_eq!(parse_duration("-0.000000001s"), Some((0, -1)));
-        for bad in ["", "1", "s", "1.s", ".5s", "+1s", "1.1234567890s", "315576000001s", "--1s", "99999999999999999999999s"] {
+        assert_eq!(parse_duration("-0.000000001s"), Some(Duration { seconds: 0, nanos: -1 }));
+        for bad in ["", "1", "s", "1.s", ".5s", "-s", "+1s", "1.1234567890s", "315576000001s", "--1s", "99999999999999999999999s"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn values_out_of_range_are_not_written() {
+        let mut text = String::new();
+        for (seconds, nanos) in [(FIRST_SECOND - 1, 0), (LAST_SECOND + 1, 0), (0, -1), (0, 1_000_000_000)] {
+            assert_eq!(write_timestamp(Timestamp { seconds, nanos }, &mut text), None);
+        }
+        for (seconds, nanos) in [(315_576_000_001, 0), (1, -1), (-1, 1), (0, 1_000_000_000), (i64::MIN, 0)] {
+            assert_eq!(write_duration(Duration { seconds, nanos }, &mut text), None);
+        }
+        assert_eq!(text, "");
     }
 }

@@ -15,7 +15,7 @@ use crate::cli::{
 use prism_frontend::{
     definition::Definition,
     mapping::{Endpoint, Errors},
-    template::Template,
+    template::PathTemplate,
 };
 use prism_registry::unknown_name;
 use prism_yaml::{self as yaml, Node, Value};
@@ -119,9 +119,9 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 /// Finds an operation by its id, or by method and path.
-fn find_operation<'a>(definition: &'a Definition, name: &str) -> Result<(String, &'a Template, &'a Endpoint), Failure> {
+fn find_operation<'a>(definition: &'a Definition, name: &str) -> Result<(String, &'a PathTemplate, &'a Endpoint), Failure> {
     let routes = || definition.api.operations();
-    let has_name = |method: &str, template: &Template, endpoint: &Endpoint| {
+    let has_name = |method: &str, template: &PathTemplate, endpoint: &Endpoint| {
         endpoint.name == name || format!("{method} {}", endpoint.path(template)) == name
     };
     let operation = routes().find_map(|(method, template, endpoint)| {

@@ -9,15 +9,17 @@ use crate::cli::{
     output::{self, columns_apart},
 };
 use prism_frontend::{
-    definition::{Definition, Parameter},
-    mapping::{Action, Answer, Endpoint, EndpointCase, ErrorCases, ErrorForm, Outcome as Reply, ResponsePlan, Template as Value},
-    schema::Schema,
-    template::Template,
+    definition::Definition,
+    mapping::{
+        Action, Answer, Endpoint, EndpointCase, ErrorCases, ErrorForm, Outcome as Reply, Parameter, ResponsePlan, ValueTemplate as Value,
+    },
+    message_types::MessageTypes,
+    template::PathTemplate,
 };
 
 /// Prints an operation.
-pub(super) fn print(format: output::Format, definition: &Definition, method: &str, path: &Template, endpoint: &Endpoint) -> Outcome {
-    let schema = definition.api.schema;
+pub(super) fn print(format: output::Format, definition: &Definition, method: &str, path: &PathTemplate, endpoint: &Endpoint) -> Outcome {
+    let schema = definition.api.types;
     let path = endpoint.path(path);
     let value = || {
         json!({
@@ -69,7 +71,7 @@ pub(super) fn action_summary(action: &Action) -> String {
 }
 
 /// Writes the parameters and the body that a request may have.
-fn write_inputs(schema: &Schema, endpoint: &Endpoint, out: &mut String) {
+fn write_inputs(schema: &MessageTypes, endpoint: &Endpoint, out: &mut String) {
     let parameter = |parameter: &Parameter| {
         let mut facts = parameter.value.describe(schema);
         if parameter.required {
@@ -88,7 +90,7 @@ fn write_inputs(schema: &Schema, endpoint: &Endpoint, out: &mut String) {
     out.push_str(&columns_apart(2, &rows));
 }
 
-fn case_text(schema: &Schema, endpoint: &Endpoint, case: &EndpointCase, indent: &str) -> String {
+fn case_text(schema: &MessageTypes, endpoint: &Endpoint, case: &EndpointCase, indent: &str) -> String {
     let mut out = String::new();
     if !case.named.is_empty() {
         let rows = case.named.iter().map(|(name, value)| vec![format!("{indent}  {name}"), format!("= {value}")]);

@@ -18,7 +18,7 @@ use prism_frontend::{
         Action, CallPlan,
         rehearsal::{Outcome as RpcOutcome, Rehearsal, Request},
     },
-    schema::{Kind, Schema, Shape},
+    message_types::{FieldKind, FieldShape, MessageTypes},
 };
 use prism_registry::unknown_name;
 
@@ -200,7 +200,7 @@ fn render(definition: &Definition, rehearsal: &Rehearsal) -> Result<String, Fail
             let _ = writeln!(out, "\n{}", printable_body(&response.body).trim_end());
         }
     } else {
-        let example = plan.map(|plan| example_reply(definition.api.schema, plan)).unwrap_or_default();
+        let example = plan.map(|plan| example_reply(definition.api.types, plan)).unwrap_or_default();
         let _ = writeln!(out, "\nTo see the response to a reply, add --reply '{example}'");
     }
     Ok(out)
@@ -225,14 +225,14 @@ fn printable_body(body: &Bytes) -> String {
 }
 
 /// Returns a reply with values for its first scalar fields.
-fn example_reply(schema: &Schema, plan: &CallPlan) -> String {
+fn example_reply(schema: &MessageTypes, plan: &CallPlan) -> String {
     let fields = schema.message(plan.output).fields.iter().filter_map(|field| {
         let value = match (field.shape, field.kind) {
-            (Shape::Singular { .. }, Kind::Bool) => "true".to_owned(),
-            (Shape::Singular { .. }, Kind::String) => "\"text\"".to_owned(),
-            (Shape::Singular { .. }, Kind::Bytes) => "\"aGVsbG8=\"".to_owned(),
-            (Shape::Singular { .. }, Kind::Message(_)) | (Shape::Map(_) | Shape::Repeated, _) => return None,
-            (Shape::Singular { .. }, _) => "1".to_owned(),
+            (FieldShape::Singular { .. }, FieldKind::Bool) => "true".to_owned(),
+            (FieldShape::Singular { .. }, FieldKind::String) => "\"text\"".to_owned(),
+            (FieldShape::Singular { .. }, FieldKind::Bytes) => "\"aGVsbG8=\"".to_owned(),
+            (FieldShape::Singular { .. }, FieldKind::Message(_)) | (FieldShape::Map(_) | FieldShape::Repeated, _) => return None,
+            (FieldShape::Singular { .. }, _) => "1".to_owned(),
         };
         Some(format!("\"{}\": {value}", field.json_name))
     });

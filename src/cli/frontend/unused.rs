@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::document_tree::{DocumentTree, entries};
 use prism_frontend::{
-    definition::{Definition, Location, Parameter, Texts},
-    mapping::{Action, Endpoint, RequestPlan},
+    definition::{Definition, Texts},
+    mapping::{Action, Endpoint, Parameter, ParameterLocation, RequestPlan},
 };
 use prism_yaml::{self as yaml, Node, Problem, Value};
 
@@ -47,7 +47,7 @@ fn unused_parameters(endpoint: &Endpoint, route: &Node, namespace: Option<&str>)
         })
     };
     let is_used = |index: usize, parameter: &Parameter| {
-        (parameter.location == Location::Path && (namespace == Some(parameter.name.as_str()) || !parameter.required))
+        (parameter.location == ParameterLocation::Path && (namespace == Some(parameter.name.as_str()) || !parameter.required))
             || is_read_by_call(index)
             || texts_of(route).iter().any(|text| mentions(text, parameter))
     };

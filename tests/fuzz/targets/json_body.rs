@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use prism::frontend::{json, schema::Schema};
+use prism::frontend::{json, message_types::MessageTypes};
 
 const MESSAGES: [&str; 4] = [
     "prism.patterns.keyvalue.v1.TransactRequest",
@@ -12,7 +12,7 @@ const MESSAGES: [&str; 4] = [
 ];
 
 fuzz_target!(|body: &[u8]| {
-    let schema = Schema::all();
+    let schema = MessageTypes::all();
     for message in MESSAGES.iter().filter_map(|name| schema.find(name)) {
         let mut bytes = Vec::new();
         if json::decode(schema, message, body, &mut bytes).is_err() {

@@ -14,15 +14,15 @@ use prism_frontend::{
     mapping::{Api, Endpoint},
     problem,
     route::Route,
-    router::{Found, Missing},
+    router::{NoRoute, RouteMatch},
 };
 
 /// The route of a request.
 pub enum Target<'b, 'p> {
     /// From the annotations of a service.
-    Annotated { binding: &'b RestBinding, found: Found<'b, 'p, Arc<Route>>, path: &'p str },
+    Annotated { binding: &'b RestBinding, found: RouteMatch<'b, 'p, Arc<Route>>, path: &'p str },
     /// From a definition.
-    Mapped { binding: &'b RestBinding, api: &'b Arc<Api>, found: Found<'b, 'p, Arc<Endpoint>>, path: &'p str },
+    Mapped { binding: &'b RestBinding, api: &'b Arc<Api>, found: RouteMatch<'b, 'p, Arc<Endpoint>>, path: &'p str },
 }
 
 /// The reason why no route matches.
@@ -54,11 +54,11 @@ pub fn find<'b, 'p>(bindings: &'b Bindings, method: &Method, uri: &'p Uri, heade
         };
         let better = refusal.as_ref().is_none_or(|known| known.allowed.is_empty());
         match missing {
-            Missing::Path if refusal.is_none() => {
+            NoRoute::Path if refusal.is_none() => {
                 let error = problem::unknown_route(method, uri.path());
                 refusal = Some(Refusal { error, allowed: Vec::new(), binding: Some(binding) });
             }
-            Missing::Method(allowed) if better => {
+            NoRoute::Method(allowed) if better => {
                 let error = problem::method_not_allowed(method, uri.path(), &allowed);
                 refusal = Some(Refusal { error, allowed, binding: Some(binding) });
             }

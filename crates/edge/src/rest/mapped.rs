@@ -12,10 +12,10 @@ use crate::{Body, BoxError, Edge, routing::RestBinding, timeout};
 use prism_call::{Code, Error, Incoming, Messages, Namespace, Output, Protocol, REQUEST_ID, Reply, RequestId};
 use prism_frontend::{
     mapping::{
-        Action, Api, CallPlan, EachReply, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, Named, Parameters, Parts, Received,
-        Rendered, Scope, body_required,
+        Action, Api, CallPlan, CallScope, EachReply, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, NamedValues, Parameters,
+        ReceivedRequest, Rendered, RequestHead, body_required,
     },
-    precondition::{Conditions, Tags},
+    precondition::{EntityTags, Preconditions},
     render::{Accept, Format, HEARTBEAT},
     router,
 };
@@ -24,7 +24,7 @@ use prism_frontend::{
 pub struct Found<'a, 'p> {
     pub binding: &'a RestBinding,
     pub api: &'a Arc<Api>,
-    pub route: router::Found<'a, 'p, Arc<Endpoint>>,
+    pub route: router::RouteMatch<'a, 'p, Arc<Endpoint>>,
     /// Below the base path.
     pub path: &'p str,
 }
@@ -38,7 +38,7 @@ struct Exchange<'a> {
     endpoint: &'a Arc<Endpoint>,
     namespace: &'a Arc<Namespace>,
     accept: Accept<'a>,
-    conditions: Conditions,
+    conditions: Preconditions,
     /// The header `If-None-Match` of a request that reads.
     if_none_match: Option<HeaderMap>,
 }
@@ -52,7 +52,7 @@ where
     let Found { binding, api, route, path } = found;
     let endpoint = route.value;
     let accept_header = super::accept(&headers).map(Cow::into_owned);
-    let parts = Parts { method, path, query: uri.query(), headers: &headers };
+    let parts = RequestHead { method, path, query: uri.query(), headers: &headers };
     let received = endpoint.parameters.read(route.template, parts);
     let namespace = match select_namespace(api, endpoint, binding, received.as_ref().ok()) {
         Ok(namespace) => namespace,
@@ -65,7 +65,7 @@ where
         endpoint,
         namespace,
         accept: Accept::of(accept_header.as_deref()),
-        conditions: Conditions::none(method),
+        conditions: Preconditions::none(method),
         if_none_match: if_none_match(method, &headers),
     };
     let mut content = Incomplete { content: request::Content::from_headers(&headers), body: Some(body) };
@@ -77,20 +77,23 @@ where
         // The pipeline refuses it, so that it is counted and logged like every call.
         Err(error) => (None, endpoint.cases.len().saturating_sub(1), Some(error)),
     };
-    let named = Named::new(endpoint.cases.get(place).map_or(&[], |case| &case.named));
+    let named = NamedValues::new(endpoint.cases.get(place).map_or(&[], |case| &case.named));
     let plan = match endpoint.cases.get(place).map(|case| &case.action) {
         Some(Action::Call(plan)) => plan,
         Some(Action::Refuse(refusal)) => {
-            let error = early.unwrap_or_else(|| refusal.error(&Scope { named: Some(&named), ..exchange.scope(received.as_ref(), None) }));
+            let error =
+                early.unwrap_or_else(|| refusal.error(&CallScope { named: Some(&named), ..exchange.scope(received.as_ref(), None) }));
             return exchange.failed(&RequestId::from_headers(&headers), received.as_ref(), None, &error);
         }
         Some(Action::Answer(plan)) => {
             let id = RequestId::from_headers(&headers);
             let result = match early {
                 Some(error) => Err(error),
-                None => {
-                    exchange.api.respond(plan, &Scope { named: Some(&named), ..exchange.scope(received.as_ref(), None) }, &exchange.accept)
-                }
+                None => exchange.api.respond(
+                    plan,
+                    &CallScope { named: Some(&named), ..exchange.scope(received.as_ref(), None) },
+                    &exchange.accept,
+                ),
             };
             return match result {
                 Ok(rendered) => exchange.finish(&id, rendered),
@@ -110,7 +113,7 @@ where
             };
             exchange.check_acceptable(plan)?;
             content.read(exchange.endpoint, received, limit).await?;
-            plan.input(&Scope { named: Some(named), ..exchange.scope(Some(received), None) }, limit)
+            plan.input(&CallScope { named: Some(named), ..exchange.scope(Some(received), None) }, limit)
         });
         edge.pipeline.call(namespace, incoming, read).await
     };
@@ -126,7 +129,7 @@ fn select_namespace<'a>(
     api: &Api,
     endpoint: &Endpoint,
     binding: &'a RestBinding,
-    received: Option<&Received<'_>>,
+    received: Option<&ReceivedRequest<'_>>,
 ) -> Result<&'a Arc<Namespace>, Error> {
     let (Some(parameter), Some(received)) = (&api.namespace, received) else { return Ok(&binding.namespace) };
     let place = endpoint.parameters.list.iter().position(|known| known.name == *parameter);
@@ -149,7 +152,7 @@ fn if_none_match(method: &Method, headers: &HeaderMap) -> Option<HeaderMap> {
 /// Returns the refusal of a request without an operation.
 pub fn refused(api: &Api, namespace: &str, (method, path): (&Method, &str), headers: &HeaderMap, error: &Error) -> Response<Body> {
     let id = RequestId::from_headers(headers);
-    let received = Received::bare(method, path);
+    let received = ReceivedRequest::bare(method, path);
     let scope = api.scope(Parameters::none(), Some(&received), namespace, Some(&id));
     let rendered = api.errors.render(error, None, &scope);
     finish(&id, rendered, error.headers_and_trailers(), false)
@@ -167,7 +170,7 @@ where
     B::Error: Into<BoxError>,
 {
     /// Reads the body if the operation has one and it was not read before.
-    async fn read(&mut self, endpoint: &Endpoint, received: &mut Received<'_>, limit: usize) -> Result<(), Error> {
+    async fn read(&mut self, endpoint: &Endpoint, received: &mut ReceivedRequest<'_>, limit: usize) -> Result<(), Error> {
         if endpoint.body.is_none() {
             return Ok(());
         }
@@ -178,7 +181,7 @@ where
             let required = endpoint.body.as_ref().is_some_and(|body| body.required);
             let reading = endpoint.reading(None)?;
             return match reading {
-                Some(prism_frontend::definition::Reading::Bytes) => endpoint.set_body(received, reading, bytes),
+                Some(prism_frontend::mapping::BodyFormat::Bytes) => endpoint.set_body(received, reading, bytes),
                 _ if required => Err(body_required()),
                 _ => Ok(()),
             };
@@ -189,12 +192,16 @@ where
 }
 
 impl Exchange<'_> {
-    fn scope<'s>(&'s self, received: Option<&'s Received<'s>>, request_id: Option<&'s RequestId>) -> Scope<'s> {
+    fn scope<'s>(&'s self, received: Option<&'s ReceivedRequest<'s>>, request_id: Option<&'s RequestId>) -> CallScope<'s> {
         self.api.scope(&self.endpoint.parameters, received, &self.namespace.name, request_id)
     }
 
     /// Chooses the case of the route. Reads the body first if the choice depends on it.
-    async fn choose<'r, B>(&self, received: Result<Received<'r>, Error>, body: &mut Incomplete<B>) -> Result<(Received<'r>, usize), Error>
+    async fn choose<'r, B>(
+        &self,
+        received: Result<ReceivedRequest<'r>, Error>,
+        body: &mut Incomplete<B>,
+    ) -> Result<(ReceivedRequest<'r>, usize), Error>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
@@ -218,17 +225,17 @@ impl Exchange<'_> {
     async fn reply(
         &self,
         id: &RequestId,
-        received: Option<Received<'_>>,
-        named: &Named<'_>,
+        received: Option<ReceivedRequest<'_>>,
+        named: &NamedValues<'_>,
         place: usize,
         plan: &CallPlan,
         reply: Reply,
     ) -> Response<Body> {
         let errors = (&self.api.errors, Some(&plan.errors));
-        let scope = Scope { named: Some(named), errors, ..self.scope(received.as_ref(), Some(id)) };
+        let scope = CallScope { named: Some(named), errors, ..self.scope(received.as_ref(), Some(id)) };
         let rendered = match reply.output {
             Output::One(message) => {
-                let scope = Scope { reply: Some((plan.output, &message)), shared: Some(&message), ..scope };
+                let scope = CallScope { reply: Some((plan.output, &message)), shared: Some(&message), ..scope };
                 self.api.respond(&plan.response, &scope, &self.accept)
             }
             Output::Stream(messages) if plan.gathers => {
@@ -236,7 +243,7 @@ impl Exchange<'_> {
                 match tokio::time::timeout(self.namespace.limits.timeout, gather).await.unwrap_or_else(|_| Err(Error::deadline_exceeded()))
                 {
                     Ok(messages) => {
-                        let scope = Scope { replies: Some((plan.output, &messages)), ..scope };
+                        let scope = CallScope { replies: Some((plan.output, &messages)), ..scope };
                         self.api.respond(&plan.response, &scope, &self.accept)
                     }
                     Err(error) => Err(error),
@@ -291,7 +298,8 @@ impl Exchange<'_> {
 
     /// Changes the response to 304 if the client has the current version.
     fn conditional(&self, mut rendered: Rendered) -> Rendered {
-        let known = self.if_none_match.as_ref().zip(rendered.headers.get(header::ETAG)).is_some_and(|(known, tag)| Tags::known(known, tag));
+        let known =
+            self.if_none_match.as_ref().zip(rendered.headers.get(header::ETAG)).is_some_and(|(known, tag)| EntityTags::known(known, tag));
         if known && rendered.status == StatusCode::OK {
             rendered.status = StatusCode::NOT_MODIFIED;
             rendered.headers.remove(header::CONTENT_TYPE);
@@ -303,7 +311,7 @@ impl Exchange<'_> {
     async fn stream(
         &self,
         id: &RequestId,
-        received: Received<'_>,
+        received: ReceivedRequest<'_>,
         case: usize,
         messages: Messages<Bytes>,
         headers: HeaderMap,
@@ -322,8 +330,8 @@ impl Exchange<'_> {
         stream.respond(&self.conditions, id, headers).await
     }
 
-    fn failed(&self, id: &RequestId, received: Option<&Received<'_>>, own: Option<&ErrorCases>, error: &Error) -> Response<Body> {
-        let bare = Received::bare(self.method, self.path);
+    fn failed(&self, id: &RequestId, received: Option<&ReceivedRequest<'_>>, own: Option<&ErrorCases>, error: &Error) -> Response<Body> {
+        let bare = ReceivedRequest::bare(self.method, self.path);
         let scope = self.scope(received.or(Some(&bare)), Some(id));
         let rendered = self.api.errors.render(error, own, &scope);
         finish(id, rendered, error.headers_and_trailers(), self.conditions.head)

@@ -23,10 +23,10 @@ pub use prism_frontend::route::Routes;
 use super::{Body, BoxError, Edge, routing::RestBinding, timeout};
 use prism_call::{Incoming, Output, Protocol};
 use prism_frontend::{
-    precondition::Conditions,
+    precondition::Preconditions,
     render::{Accept, Format, HEARTBEAT},
     route::Route,
-    router::Found,
+    router::RouteMatch,
 };
 
 /// The cursor of the last event that a client received before its event stream ended (HTML standard, "Server-sent events").
@@ -61,7 +61,7 @@ where
 async fn annotated<B>(
     edge: &Arc<Edge>,
     binding: &RestBinding,
-    found: Found<'_, '_, Arc<Route>>,
+    found: RouteMatch<'_, '_, Arc<Route>>,
     path: &str,
     (method, uri): (&Method, &Uri),
     mut headers: HeaderMap,
@@ -78,9 +78,9 @@ where
         Ok(format) => (format, None),
         Err(error) => (Format::Json, Some(error)),
     };
-    let (conditions, refusal) = match Conditions::of(&route, method, &headers) {
+    let (conditions, refusal) = match Preconditions::of(&route, method, &headers) {
         Ok(conditions) => (conditions, refusal),
-        Err(error) => (Conditions::none(method), refusal.or(Some(error))),
+        Err(error) => (Preconditions::none(method), refusal.or(Some(error))),
     };
     let (rpc, rendering) = conditions.target(&route);
     let resumed = (format == Format::Events).then(|| headers.get(LAST_EVENT_ID).cloned()).flatten();

@@ -9,15 +9,15 @@ use http_body::{Body as HttpBody, Frame};
 use crate::BoxError;
 use prism_call::{Code, Error, Input, message_too_large};
 use prism_frontend::{
-    bind::{Items, Media, Parts},
+    bind::{Items, Media, PathAndQuery},
     route::Route,
-    template::Template,
+    template::PathTemplate,
 };
 
 /// The route of a request, and the parts of its URL.
 pub struct Target<'a> {
     pub route: &'a Arc<Route>,
-    pub template: &'a Template,
+    pub template: &'a PathTemplate,
     pub path: &'a str,
     pub query: Option<&'a str>,
 }
@@ -74,7 +74,7 @@ where
     B::Error: Into<BoxError>,
 {
     let Target { route, template, path, query } = target;
-    let parts = Parts { path, query };
+    let parts = PathAndQuery { path, query };
     let mut message = if route.binding.reads_body() {
         let media = content.media(route)?;
         if route.method.client_streaming {

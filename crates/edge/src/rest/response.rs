@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use crate::Body;
 use prism_call::{Error, REQUEST_ID, RequestId, Trailers};
 use prism_frontend::{
-    precondition::{Conditions, Verdict},
-    problem::Problem,
+    precondition::{Preconditions, Verdict},
+    problem::ProblemDocument,
     render::{Format, Rendered, Rendering},
 };
 
@@ -15,7 +15,7 @@ use prism_frontend::{
 pub fn unary(
     rendering: &Rendering,
     format: Format,
-    conditions: &Conditions,
+    conditions: &Preconditions,
     request_id: &RequestId,
     message: &Bytes,
     metadata: HeaderMap,
@@ -52,7 +52,7 @@ pub fn unary(
                 return response;
             }
             Verdict::Refused(error) => {
-                return problem(Some(request_id), &error, &Problem::with_status(&error, StatusCode::PRECONDITION_FAILED));
+                return problem(Some(request_id), &error, &ProblemDocument::with_status(&error, StatusCode::PRECONDITION_FAILED));
             }
         }
     }
@@ -66,16 +66,16 @@ pub fn unary(
 
 /// Returns the response to a failed call.
 pub fn failed(request_id: Option<&RequestId>, error: &Error) -> Response<Body> {
-    problem(request_id, error, &Problem::of(error))
+    problem(request_id, error, &ProblemDocument::of(error))
 }
 
 /// Returns the response to a failed call, if the preconditions of the request may determine the status.
-pub fn failed_on(conditions: &Conditions, request_id: &RequestId, error: &Error) -> Response<Body> {
-    let own = conditions.status(error).map(|status| Problem::with_status(error, status));
-    problem(Some(request_id), error, &own.unwrap_or_else(|| Problem::of(error)))
+pub fn failed_on(conditions: &Preconditions, request_id: &RequestId, error: &Error) -> Response<Body> {
+    let own = conditions.status(error).map(|status| ProblemDocument::with_status(error, status));
+    problem(Some(request_id), error, &own.unwrap_or_else(|| ProblemDocument::of(error)))
 }
 
-fn problem(request_id: Option<&RequestId>, error: &Error, problem: &Problem<'_>) -> Response<Body> {
+fn problem(request_id: Option<&RequestId>, error: &Error, problem: &ProblemDocument<'_>) -> Response<Body> {
     let mut response = Response::new(Body::full(problem.body()));
     *response.status_mut() = problem.status();
     let headers = response.headers_mut();

@@ -17,7 +17,7 @@ use super::response;
 use crate::{Body, BoxError};
 use prism_call::{Error, Messages, REQUEST_ID, RequestId, Trailers};
 use prism_frontend::{
-    precondition::Conditions,
+    precondition::Preconditions,
     render::{Format, Frames, RenderMessage},
 };
 
@@ -43,7 +43,7 @@ pub struct Stream {
 
 impl Stream {
     /// Returns the response.
-    pub async fn respond(mut self, conditions: &Conditions, request_id: &RequestId, metadata: HeaderMap) -> Response<Body> {
+    pub async fn respond(mut self, conditions: &Preconditions, request_id: &RequestId, metadata: HeaderMap) -> Response<Body> {
         let first = match tokio::time::timeout(FIRST_MESSAGE, self.messages.next()).await {
             Ok(Some(Err(error))) => return response::failed(Some(request_id), &error),
             Ok(None) if self.resumed => {

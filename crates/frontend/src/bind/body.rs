@@ -1,37 +1,37 @@
-//! Bodies to fields.
+//! Binds a body to a message or to a field.
 
 use bytes::Bytes;
 
 use crate::{
-    json::{self, Origin, Text},
-    rule::Body,
-    schema::{Field, Kind, MessageId, Schema, Shape},
+    json::{self, JsonText, TextOrigin},
+    message_types::{Field, FieldKind, FieldShape, MessageId, MessageTypes},
+    rule::RuleBody,
     wire::{self, WireType},
 };
 use prism_call::{Code, Error};
 
-/// How a body is to be understood.
+/// How a body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Media {
     /// As JSON text.
     Json,
-    /// As JSON texts on lines of their own.
+    /// As JSON texts, one on each line.
     Lines,
-    /// As bytes of this type; empty: the client did not say.
+    /// As bytes with this content type; empty: the client sent none.
     Raw(String),
 }
 
-/// A content type taken apart as far as it matters.
+/// A parsed content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentType<'a> {
-    /// Type and subtype, as they are written.
+    /// Type and subtype, as written.
     pub essence: &'a str,
     /// The `charset` parameter.
     pub charset: Option<&'a str>,
 }
 
 impl<'a> ContentType<'a> {
-    /// Reads the value of a header.
+    /// Parses the value of a header.
     pub fn of(value: &'a str) -> Self {
         let mut parts = value.split(';').map(str::trim);
         let essence = parts.next().unwrap_or_default();
@@ -42,13 +42,13 @@ impl<'a> ContentType<'a> {
         Self { essence, charset }
     }
 
-    /// `application/json`, and types with the suffix `+json`.
+    /// Whether it is `application/json` or a type with the suffix `+json`.
     pub fn is_json(self) -> bool {
         let suffix = self.essence.len().checked_sub(5).and_then(|start| self.essence.get(start..));
         self.essence.eq_ignore_ascii_case("application/json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
     }
 
-    /// JSON texts on lines.
+    /// Whether it is a type for JSON lines.
     pub fn is_lines(self) -> bool {
         ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"]
             .iter()
@@ -56,35 +56,36 @@ impl<'a> ContentType<'a> {
     }
 }
 
-/// What a route's body fills.
+/// The part of a message that the body of a route sets.
 #[derive(Debug)]
-pub(super) enum Plan {
+pub(super) enum BodyPlan {
     None,
     Whole,
-    /// A place in the request; the body is JSON.
+    /// A field, by its index; the body is JSON.
     Json(usize),
-    /// A `bytes` field.
+    /// A `bytes` field, by its index.
     Bytes(usize),
-    /// A field that is a `google.api.HttpBody`, or the whole request.
+    /// A `google.api.HttpBody`: a field, or the whole request.
     Raw(Option<usize>),
 }
 
 const HTTP_BODY: &str = "google.api.HttpBody";
 
-impl Plan {
-    pub(super) fn compile(schema: &Schema, input: MessageId, body: &Body) -> Result<Self, String> {
-        let message = schema.message(input);
+impl BodyPlan {
+    pub(super) fn compile(types: &MessageTypes, input: MessageId, body: &RuleBody) -> Result<Self, String> {
+        let message = types.message(input);
         let name = match body {
-            Body::None => return Ok(Self::None),
-            Body::Whole if message.name == HTTP_BODY => return Ok(Self::Raw(None)),
-            Body::Whole => return Ok(Self::Whole),
-            Body::Field(name) => name,
+            RuleBody::None => return Ok(Self::None),
+            RuleBody::Whole if message.name == HTTP_BODY => return Ok(Self::Raw(None)),
+            RuleBody::Whole => return Ok(Self::Whole),
+            RuleBody::Field(name) => name,
         };
-        let place = message.by_name(name).ok_or_else(|| format!("the body fills {name}, which is no field of {}", message.name))?;
+        let place =
+            message.by_name(name).ok_or_else(|| format!("the rule's `body` is {name}, which is not a field of {}", message.name))?;
         let field = &message.fields[place];
         Ok(match (field.shape, field.kind) {
-            (Shape::Singular { .. }, Kind::Bytes) => Self::Bytes(place),
-            (Shape::Singular { .. }, Kind::Message(id)) if schema.message(id).name == HTTP_BODY => Self::Raw(Some(place)),
+            (FieldShape::Singular { .. }, FieldKind::Bytes) => Self::Bytes(place),
+            (FieldShape::Singular { .. }, FieldKind::Message(id)) if types.message(id).name == HTTP_BODY => Self::Raw(Some(place)),
             _ => Self::Json(place),
         })
     }
@@ -93,19 +94,19 @@ impl Plan {
         !matches!(self, Self::None)
     }
 
-    /// Whether the body fills one field that is a message.
-    pub(super) fn is_message(&self, schema: &Schema, input: MessageId) -> bool {
+    /// Whether the body sets one field that is a message.
+    pub(super) fn is_message(&self, types: &MessageTypes, input: MessageId) -> bool {
         let Self::Json(place) = self else { return false };
-        let field = &schema.message(input).fields[*place];
-        matches!((field.shape, field.kind), (Shape::Singular { .. }, Kind::Message(_)))
+        let field = &types.message(input).fields[*place];
+        matches!((field.shape, field.kind), (FieldShape::Singular { .. }, FieldKind::Message(_)))
     }
 
     /// Whether the body sets this field of the request.
-    pub(super) fn takes(&self, schema: &Schema, input: MessageId, number: u32) -> bool {
+    pub(super) fn takes(&self, types: &MessageTypes, input: MessageId, number: u32) -> bool {
         match self {
             Self::None => false,
             Self::Whole | Self::Raw(None) => true,
-            Self::Json(place) | Self::Bytes(place) | Self::Raw(Some(place)) => schema.message(input).fields[*place].number == number,
+            Self::Json(place) | Self::Bytes(place) | Self::Raw(Some(place)) => types.message(input).fields[*place].number == number,
         }
     }
 
@@ -129,36 +130,36 @@ impl Plan {
         }
     }
 
-    /// Appends what a body says, or the item of a body that begins there.
+    /// Decodes a body, or an item of a body, and appends it.
     pub(super) fn put(
         &self,
-        schema: &Schema,
+        types: &MessageTypes,
         input: MessageId,
-        (body, origin): (&Bytes, Origin),
+        (body, origin): (&Bytes, TextOrigin),
         media: &Media,
         out: &mut Vec<u8>,
         mask: Option<&mut Vec<String>>,
     ) -> Result<(), Error> {
-        let text = Text { bytes: body, origin };
-        let fields = &schema.message(input).fields;
+        let text = JsonText { bytes: body, origin };
+        let fields = &types.message(input).fields;
         match (self, media) {
             (Self::None, _) => Ok(()),
             (Self::Whole, _) => {
-                // A request without a body has no fields set, as one with `{}`.
-                if body.is_empty() { Ok(()) } else { json::decode(schema, input, text, out) }
+                // An empty body means the same as `{}`.
+                if body.is_empty() { Ok(()) } else { json::decode(types, input, text, out) }
             }
             (Self::Json(place), _) => {
                 if body.is_empty() {
                     Ok(())
                 } else {
-                    json::decode_field(schema, &fields[*place], text, out, mask)
+                    json::decode_field(types, &fields[*place], text, out, mask)
                 }
             }
             (Self::Bytes(place), Media::Raw(_)) => {
                 put_bytes(&fields[*place], body, out);
                 Ok(())
             }
-            (Self::Bytes(place), _) => json::decode_field(schema, &fields[*place], text, out, None),
+            (Self::Bytes(place), _) => json::decode_field(types, &fields[*place], text, out, None),
             (Self::Raw(place), media) => {
                 let content_type = if let Media::Raw(content_type) = media { content_type } else { "application/json" };
                 match place {

@@ -1,24 +1,24 @@
-//! Takes a body apart that holds many messages: a JSON list, or JSON texts one behind the other (NDJSON).
+//! Splits a body with several messages: a JSON list, or a sequence of JSON texts (NDJSON).
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use crate::json::{Fault, Origin, Position, Text};
+use crate::json::{JsonError, JsonText, Position, TextOrigin};
 use prism_call::{Code, Error};
 
-/// The items of a body that arrives in pieces. Only the item that is not complete yet is held.
+/// The items of a body that arrives in pieces. Buffers only the incomplete item.
 #[derive(Debug)]
 pub struct Items {
     held: BytesMut,
-    /// Bytes of `held` that have been looked at.
+    /// Number of bytes of `held` that have been scanned.
     scanned: usize,
     depth: usize,
     in_string: bool,
     escaped: bool,
     state: State,
     limit: usize,
-    /// Of the first byte that is held.
+    /// Position of the first byte in `held`.
     position: Position,
-    /// Items that have been given.
+    /// Number of items that have been returned.
     given: usize,
 }
 
@@ -27,28 +27,28 @@ pub struct Items {
 pub struct Item {
     /// Its JSON text.
     pub text: Bytes,
-    /// Where in the body it begins.
-    pub origin: Origin,
+    /// Its position in the body.
+    pub origin: TextOrigin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing but space has come.
+    /// Only white space so far.
     Start,
-    /// Between texts.
+    /// Between JSON texts.
     Lines,
-    /// In the list, where an item or the end may come.
+    /// After `[`.
     ListStart,
-    /// In the list behind a comma.
+    /// In the list, after a comma.
     ListItem,
-    /// In the list behind an item.
+    /// In the list, after an item.
     ListNext,
-    /// Behind the list.
+    /// After the list.
     End,
 }
 
 impl Items {
-    /// Of a body whose items have at most `limit` bytes.
+    /// Splits a body whose items have at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
             held: BytesMut::new(),
@@ -63,12 +63,12 @@ impl Items {
         }
     }
 
-    /// Takes a piece of the body.
+    /// Appends a piece of the body.
     pub fn push(&mut self, piece: &[u8]) {
         self.held.extend_from_slice(piece);
     }
 
-    /// The next item that is complete. At the end of the body, call it with `last` until it gives none.
+    /// Returns the next complete item. At the end of the body, call it with `last` until it returns `None`.
     pub fn item(&mut self, last: bool) -> Result<Option<Item>, Error> {
         if self.scanned == 0 && !self.between()? {
             return if last { self.finish() } else { Ok(None) };
@@ -82,18 +82,18 @@ impl Items {
                 if is_list {
                     self.state = State::ListNext;
                 }
-                let origin = Origin { position: self.position, index: is_list.then_some(self.given) };
+                let origin = TextOrigin { position: self.position, index: is_list.then_some(self.given) };
                 self.position.pass(&text);
                 self.given += 1;
                 Ok(Some(Item { text, origin }))
             }
             None if self.held.len() > self.limit => Err(self.too_large()),
-            None if last => Err(self.malformed(self.held.len(), "the body ends inside of an item")),
+            None if last => Err(self.malformed(self.held.len(), "the body ends within an item")),
             None => Ok(None),
         }
     }
 
-    /// Passes over what stands between items; `false`: nothing is left.
+    /// Skips text between items. Returns `false` if nothing is left.
     fn between(&mut self) -> Result<bool, Error> {
         while let Some(byte) = self.held.first().copied() {
             self.state = match (self.state, byte) {
@@ -103,10 +103,10 @@ impl Items {
                 (State::Start, b'[') => State::ListStart,
                 (State::ListStart | State::ListNext, b']') => State::End,
                 (State::ListNext, b',') => State::ListItem,
-                (State::ListNext, _) => return Err(self.malformed(0, "`,` or `]` was expected behind an item of the list")),
-                (State::End, _) => return Err(self.malformed(0, "something stands behind the list")),
+                (State::ListNext, _) => return Err(self.malformed(0, "expected `,` or `]` after an item of the list")),
+                (State::End, _) => return Err(self.malformed(0, "unexpected text after the list")),
                 (State::ListItem | State::ListStart, b',' | b']') => {
-                    return Err(self.malformed(0, "an item of the list was expected"));
+                    return Err(self.malformed(0, "expected an item of the list"));
                 }
                 (State::Start | State::Lines, _) => {
                     self.state = State::Lines;
@@ -127,7 +127,7 @@ impl Items {
         }
     }
 
-    /// The length of the item that begins the held bytes, if it is there as a whole.
+    /// Returns the length of the first buffered item, if it is complete.
     fn complete(&mut self, last: bool) -> Option<usize> {
         while let Some(byte) = self.held.get(self.scanned).copied() {
             if self.in_string {
@@ -141,7 +141,7 @@ impl Items {
                 match byte {
                     b'"' => self.in_string = true,
                     b'{' | b'[' => self.depth += 1,
-                    // In a list these end an item that has no end of its own, such as a number.
+                    // In a list, these end an item such as a number.
                     b',' | b']' if self.depth == 0 && self.state != State::Lines => return Some(self.scanned),
                     b'\n' | 0x1e if self.depth == 0 && self.state == State::Lines => return Some(self.scanned),
                     b'}' | b']' => {
@@ -159,17 +159,17 @@ impl Items {
         whole.then_some(self.scanned)
     }
 
-    /// What is held is wrong at this byte.
+    /// Returns the error for a byte in the buffer.
     fn malformed(&self, at: usize, description: &'static str) -> Error {
-        let origin = Origin { position: self.position, index: None };
-        Fault::syntax(at, description).into_error(Text { bytes: &self.held, origin })
+        let origin = TextOrigin { position: self.position, index: None };
+        JsonError::syntax(at, description).into_error(JsonText { bytes: &self.held, origin })
     }
 
     fn too_large(&self) -> Error {
         Error::new(
             Code::ResourceExhausted,
             "MESSAGE_TOO_LARGE",
-            format!("an item of the body is larger than the {} bytes that a message may have", self.limit),
+            format!("an item of the body is larger than the maximum message size of {} bytes", self.limit),
         )
     }
 }

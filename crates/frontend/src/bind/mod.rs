@@ -1,15 +1,15 @@
-//! From path, query and body to a request message.
+//! Builds a request message from path, query and body.
 //!
-//! The message is written as three fragments: body, query, path. Protobuf merges them, the later ones over the earlier: a
-//! field that the path binds has the path's value, whatever the body says about it.
+//! The message is written as three fragments: body, query, path. Protobuf merges fragments, and the last value wins. So a field that the
+//! path binds has the value in the path, even if the body has another one.
 //!
-//! - Query parameters may set every field that neither path nor body binds: `limit=3`, nested `filter.name=x`, repeated
+//! - Query parameters can set every field that neither path nor body binds: `limit=3`, nested `filter.name=x`, repeated
 //!   `tag=a&tag=b`, maps `labels[env]=prod`, enums by name and number, `Timestamp`, `Duration`, `FieldMask`, wrappers, and
-//!   bytes as base64 or base64url. Names are taken in lowerCamelCase and as in the proto file.
-//! - A body that fills a `bytes` field is taken raw, unless its content type is `application/json`, in which case it is a
-//!   string with base64. A `google.api.HttpBody` takes bytes and content type as they come. All else is JSON.
-//! - A `PATCH` whose body fills one message field, of a request with exactly one `FieldMask`, gets its mask from what stands
-//!   in the body, unless the query has one.
+//!   bytes as base64 or base64url. Names may be in lowerCamelCase or as in the proto file.
+//! - If the body is bound to a `bytes` field, its bytes are the value. If its content type is `application/json`, it is a base64 string. A
+//!   `google.api.HttpBody` takes the bytes and the content type of the body. All other bodies are JSON.
+//! - If a `PATCH` binds its body to one message field, and the request has exactly one `FieldMask`, the mask lists the fields in the body,
+//!   unless the query sets the mask.
 
 mod body;
 mod items;
@@ -25,88 +25,96 @@ use http::Method;
 pub use body::{ContentType, Media};
 pub use items::{Item, Items};
 pub use query::MAX_PARAMETERS;
-pub use target::{Step, Target};
+pub use target::{FieldPath, FieldStep};
 
 use super::{
-    json::{self, Origin},
+    json::{self, TextOrigin},
+    message_types::{FieldKind, FieldShape, MessageId, MessageTypes, WellKnownType},
     percent,
-    rule::Rule,
+    rule::HttpRule,
     scalar,
-    schema::{Kind, MessageId, Schema, Shape, Special},
-    template::{Template, Variable},
+    template::{PathTemplate, Variable},
     wire::{self, WireType},
 };
 use prism_call::{Code, Error};
 
-/// What an API decides about its requests.
+/// Options for binding the requests of an API.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Settings {
-    /// Lets query parameters pass that name no field, instead of refusing the request.
+pub struct BindOptions {
+    /// Ignores unknown query parameters instead of refusing the request.
     pub ignore_unknown_parameters: bool,
 }
 
-/// How the requests of one route become messages.
+/// Binds the requests of one route to a message type.
 #[derive(Debug)]
 pub struct Binding {
-    schema: &'static Schema,
+    types: &'static MessageTypes,
     input: MessageId,
-    variables: Vec<(Variable, Target)>,
-    body: body::Plan,
-    /// Number of the field that a mask made of the body goes into.
+    variables: Vec<(Variable, FieldPath)>,
+    body: body::BodyPlan,
+    /// Number of the field mask that is derived from the body.
     mask: Option<u32>,
-    /// Whether a body holds many messages.
+    /// Whether a body contains a stream of messages.
     streaming: bool,
-    /// Number of the field `cursor`, where a stream that was broken off goes on.
+    /// Number of the field `cursor`, from which an interrupted stream resumes.
     cursor: Option<u32>,
-    settings: Settings,
+    options: BindOptions,
 }
 
-/// What of a request is not its body.
+/// The path and the query of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Parts<'a> {
-    /// The path, or its part that the template matches.
+pub struct PathAndQuery<'a> {
+    /// The path below the base path.
     pub path: &'a str,
-    /// What stands behind `?`.
+    /// The text after `?`.
     pub query: Option<&'a str>,
 }
 
 impl Binding {
     /// Compiles a rule for a request type.
-    pub fn compile(schema: &'static Schema, input: MessageId, rule: &Rule, streaming: bool, settings: Settings) -> Result<Self, String> {
+    pub fn compile(
+        types: &'static MessageTypes,
+        input: MessageId,
+        rule: &HttpRule,
+        streaming: bool,
+        options: BindOptions,
+    ) -> Result<Self, String> {
         let mut variables = Vec::new();
         for variable in rule.template.variables() {
             let name = variable.field.join(".");
-            let target = Target::resolve(schema, input, variable.field.iter().map(String::as_str))
+            let target = FieldPath::resolve(types, input, variable.field.iter().map(String::as_str))
                 .map_err(|error| format!("the path binds {name}: {error}"))?;
-            let field = target.field(schema);
-            if !matches!(field.shape, Shape::Singular { .. }) || !scalar::has_text_form(schema, field.kind) {
-                return Err(format!("the path binds {name}, which is not a single value that has a text form"));
+            let field = target.field(types);
+            if !matches!(field.shape, FieldShape::Singular { .. }) || !scalar::has_text_form(types, field.kind) {
+                return Err(format!("the path binds {name}, which is not a single value with a text form"));
             }
             variables.push((variable.clone(), target));
         }
-        let body = body::Plan::compile(schema, input, &rule.body)?;
-        let mask = if rule.method == Some(Method::PATCH) && body.is_message(schema, input) { only_mask(schema, input) } else { None };
-        let message = schema.message(input);
-        let cursor =
-            message.by_name("cursor").map(|place| &message.fields[place]).filter(|field| field.is_plain() && field.kind == Kind::String);
-        Ok(Self { schema, input, variables, body, mask, streaming, cursor: cursor.map(|field| field.number), settings })
+        let body = body::BodyPlan::compile(types, input, &rule.body)?;
+        let mask = if rule.method == Some(Method::PATCH) && body.is_message(types, input) { only_mask(types, input) } else { None };
+        let message = types.message(input);
+        let cursor = message
+            .by_name("cursor")
+            .map(|place| &message.fields[place])
+            .filter(|field| field.is_plain() && field.kind == FieldKind::String);
+        Ok(Self { types, input, variables, body, mask, streaming, cursor: cursor.map(|field| field.number), options })
     }
 
-    /// Whether the request has a body that is to be read.
+    /// Whether requests have a body.
     pub fn reads_body(&self) -> bool {
         self.body.reads()
     }
 
-    /// How the body is to be understood by its content type, or the refusal of that type.
+    /// Returns how to read a body with this content type, or the error for an unsupported type.
     pub fn media(&self, content_type: Option<&str>) -> Result<Media, Error> {
         self.body.media(content_type, self.streaming)
     }
 
-    /// The message of a request with one body.
-    pub fn message(&self, template: &Template, parts: Parts<'_>, body: &Bytes, media: &Media) -> Result<Vec<u8>, Error> {
+    /// Builds the message of a unary request.
+    pub fn message(&self, template: &PathTemplate, parts: PathAndQuery<'_>, body: &Bytes, media: &Media) -> Result<Vec<u8>, Error> {
         let mut out = Vec::with_capacity(body.len() + parts.path.len() + 32);
         let mut mask = self.mask.map(|_| Vec::new());
-        self.body.put(self.schema, self.input, (body, Origin::default()), media, &mut out, mask.as_mut())?;
+        self.body.put(self.types, self.input, (body, TextOrigin::default()), media, &mut out, mask.as_mut())?;
         let masked = self.parts(template, parts, &mut out)?;
         if let (Some(number), Some(paths), false) = (self.mask, mask, masked) {
             target::put_mask(number, &paths, &mut out);
@@ -114,22 +122,22 @@ impl Binding {
         Ok(out)
     }
 
-    /// What path and query say, to be put behind each message of a stream.
-    pub fn common(&self, template: &Template, parts: Parts<'_>) -> Result<Vec<u8>, Error> {
+    /// Encodes path and query, to be appended to each message of a stream.
+    pub fn common(&self, template: &PathTemplate, parts: PathAndQuery<'_>) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
         self.parts(template, parts, &mut out)?;
         Ok(out)
     }
 
-    /// One message of a stream: an item of the body, and what [`common`](Self::common) gave.
+    /// Builds one message of a stream from an item of the body and the result of [`common`](Self::common).
     pub fn item(&self, item: &Item, media: &Media, common: &[u8]) -> Result<Bytes, Error> {
         let mut out = Vec::with_capacity(item.text.len() + common.len());
-        self.body.put(self.schema, self.input, (&item.text, item.origin), media, &mut out, None)?;
+        self.body.put(self.types, self.input, (&item.text, item.origin), media, &mut out, None)?;
         out.extend_from_slice(common);
         Ok(out.into())
     }
 
-    /// Sets the field `cursor`, over what else says it; `false`: the request has none.
+    /// Appends the field `cursor`, which overrides an earlier value. Returns `false` if the request type has no such field.
     pub fn resume(&self, cursor: &str, out: &mut Vec<u8>) -> bool {
         let Some(number) = self.cursor else { return false };
         wire::put_tag(out, number, WireType::Bytes);
@@ -137,8 +145,8 @@ impl Binding {
         true
     }
 
-    /// Query, then path. Tells whether the query set the mask.
-    fn parts(&self, template: &Template, parts: Parts<'_>, out: &mut Vec<u8>) -> Result<bool, Error> {
+    /// Appends the query, then the path. Returns whether the query set the mask.
+    fn parts(&self, template: &PathTemplate, parts: PathAndQuery<'_>, out: &mut Vec<u8>) -> Result<bool, Error> {
         let masked = match parts.query {
             None | Some("") => false,
             Some(query) => self.query(query, out)?,
@@ -146,13 +154,13 @@ impl Binding {
         for (variable, target) in &self.variables {
             let raw = template.capture(variable, parts.path);
             let value = percent::decode(raw, variable.slash).map_err(|refusal| parameter("path", &target.name, refusal))?;
-            target.put(self.schema, &value, out).map_err(|refusal| parameter("path", &target.name, &refusal))?;
+            target.put(self.types, &value, out).map_err(|refusal| parameter("path", &target.name, &refusal))?;
         }
         Ok(masked)
     }
 }
 
-/// The refusal of a value in path or query.
+/// Returns the error for an invalid value in path or query.
 fn parameter(place: &'static str, name: &str, refusal: &str) -> Error {
     Error::invalid(name, refusal.to_owned()).with("in", place).with("parameter", name)
 }
@@ -165,20 +173,20 @@ fn unknown_parameter(name: &str, description: &str) -> Error {
         .with("parameter", name)
 }
 
-/// The number of the one `FieldMask` of a message, if it has exactly one.
-fn only_mask(schema: &Schema, input: MessageId) -> Option<u32> {
-    let fields = schema.message(input).fields.iter();
-    let mut masks =
-        fields.filter(|field| schema.special(field.kind) == Some(Special::FieldMask) && matches!(field.shape, Shape::Singular { .. }));
+/// Returns the number of the `FieldMask` of a message, if it has exactly one.
+fn only_mask(types: &MessageTypes, input: MessageId) -> Option<u32> {
+    let fields = types.message(input).fields.iter();
+    let mut masks = fields
+        .filter(|field| types.special(field.kind) == Some(WellKnownType::FieldMask) && matches!(field.shape, FieldShape::Singular { .. }));
     match (masks.next(), masks.next()) {
         (Some(mask), None) => Some(mask.number),
         _ => None,
     }
 }
 
-/// Whole JSON text to a message, as a test or a command line gives it.
-pub fn message_from_json(schema: &Schema, message: MessageId, json: &[u8]) -> Result<Bytes, Error> {
+/// Decodes a JSON text to a message, for tests and the command line.
+pub fn message_from_json(types: &MessageTypes, message: MessageId, json: &[u8]) -> Result<Bytes, Error> {
     let mut out = Vec::with_capacity(json.len());
-    json::decode(schema, message, json, &mut out)?;
+    json::decode(types, message, json, &mut out)?;
     Ok(out.into())
 }

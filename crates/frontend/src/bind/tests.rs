@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// Takes a request through router and binding.
-fn bind(settings: Settings, request: &str, content_type: Option<&str>, body: &str) -> Result<Value, Error> {
-    bind_with(&routes(settings), request, content_type, body)
+fn bind(options: BindOptions, request: &str, content_type: Option<&str>, body: &str) -> Result<Value, Error> {
+    bind_with(&routes(options), request, content_type, body)
 }
 
 fn bind_with(routes: &Routes, request: &str, content_type: Option<&str>, body: &str) -> Result<Value, Error> {
@@ -21,12 +21,12 @@ fn bind_with(routes: &Routes, request: &str, content_type: Option<&str>, body: &
     let found = routes.find(&method.parse::<Method>().unwrap(), path).unwrap();
     let route = found.value;
     let media = route.binding.media(content_type)?;
-    let message = route.binding.message(found.template, Parts { path, query }, &Bytes::copy_from_slice(body.as_bytes()), &media)?;
+    let message = route.binding.message(found.template, PathAndQuery { path, query }, &Bytes::copy_from_slice(body.as_bytes()), &media)?;
     Ok(shown(&route.method.descriptor.input(), &message))
 }
 
 fn query(query: &str) -> Result<Value, Error> {
-    bind(Settings::default(), &format!("GET /v1/query/x?{query}"), None, "")
+    bind(BindOptions::default(), &format!("GET /v1/query/x?{query}"), None, "")
 }
 
 fn everything(json: &str) -> Value {
@@ -102,35 +102,35 @@ fn parameters_that_do_not_fit_are_named() {
 
 #[test]
 fn a_setting_lets_unknown_parameters_pass_but_not_wrong_ones() {
-    let settings = Settings { ignore_unknown_parameters: true };
-    let found = bind(settings, "GET /v1/query/x?nope=1&int32Value=2", None, "").unwrap();
+    let options = BindOptions { ignore_unknown_parameters: true };
+    let found = bind(options, "GET /v1/query/x?nope=1&int32Value=2", None, "").unwrap();
     assert_eq!(found, everything(r#"{"textValue":"x","int32Value":2}"#));
-    assert!(bind(settings, "GET /v1/query/x?int32Value=y", None, "").is_err());
+    assert!(bind(options, "GET /v1/query/x?int32Value=y", None, "").is_err());
 }
 
 #[test]
 fn the_path_binds_nested_fields_and_keeps_encoded_slashes_apart() {
-    let found = bind(Settings::default(), "GET /v1/nested/inner/a%2Fb?nested.inner.size=1&nested.tags=t", None, "").unwrap();
+    let found = bind(BindOptions::default(), "GET /v1/nested/inner/a%2Fb?nested.inner.size=1&nested.tags=t", None, "").unwrap();
     assert_eq!(found, everything(r#"{"nested":{"inner":{"name":"inner/a%2Fb","size":1},"tags":["t"]}}"#));
-    let found = bind(Settings::default(), "GET /v1/query/a%2Fb", None, "").unwrap();
+    let found = bind(BindOptions::default(), "GET /v1/query/a%2Fb", None, "").unwrap();
     assert_eq!(found, everything(r#"{"textValue":"a/b"}"#));
     for bad in ["GET /v1/nested/inner/a?nested.inner.name=b", "GET /v1/query/%ff", "GET /v1/query/%z"] {
-        assert!(bind(Settings::default(), bad, None, "").is_err(), "{bad}");
+        assert!(bind(BindOptions::default(), bad, None, "").is_err(), "{bad}");
     }
 }
 
 #[test]
 fn the_path_wins_over_the_body() {
     let found =
-        bind(Settings::default(), "PUT /v1/things/path", Some("application/json"), r#"{"textValue":"body","int32Value":1}"#).unwrap();
+        bind(BindOptions::default(), "PUT /v1/things/path", Some("application/json"), r#"{"textValue":"body","int32Value":1}"#).unwrap();
     assert_eq!(found, everything(r#"{"textValue":"path","int32Value":1}"#));
-    let error = bind(Settings::default(), "PUT /v1/things/path?int32Value=1", None, "{}").unwrap_err();
+    let error = bind(BindOptions::default(), "PUT /v1/things/path?int32Value=1", None, "{}").unwrap_err();
     assert_eq!(error.reason(), "UNKNOWN_PARAMETER");
 }
 
 #[test]
 fn a_patch_without_a_mask_gets_it_from_its_body() {
-    let bind = |query: &str, body: &str| bind(Settings::default(), &format!("PATCH /v1/things/a{query}"), None, body).unwrap();
+    let bind = |query: &str, body: &str| bind(BindOptions::default(), &format!("PATCH /v1/things/a{query}"), None, body).unwrap();
     let body = r#"{"textValue":"t","nested":{"inner":{"size":1},"tags":[]},"labels":{"a":"b"},"optionalValue":null,"at":"1970-01-01T00:00:00Z","structure":{"x":{}},"inners":[{"name":"n"}]}"#;
     let mask = "textValue,nested.inner.size,nested.tags,labels,optionalValue,at,structure,inners";
     let wanted = format!(r#"{{"name":"things/a","thing":{body},"updateMask":"{mask}"}}"#);
@@ -142,7 +142,7 @@ fn a_patch_without_a_mask_gets_it_from_its_body() {
 
 #[test]
 fn content_types_decide_how_a_body_is_read() {
-    let put = |content_type: Option<&str>| bind(Settings::default(), "PUT /v1/things/a", content_type, r#"{"int32Value":1}"#);
+    let put = |content_type: Option<&str>| bind(BindOptions::default(), "PUT /v1/things/a", content_type, r#"{"int32Value":1}"#);
     for good in [None, Some("application/json"), Some("Application/JSON; charset=UTF-8"), Some("application/merge-patch+json")] {
         assert!(put(good).is_ok(), "{good:?}");
     }
@@ -154,7 +154,7 @@ fn content_types_decide_how_a_body_is_read() {
 #[test]
 fn an_http_body_takes_type_and_bytes_as_they_come() {
     for request in ["POST /v1/raw", "REPORT /v1/any"] {
-        let found = bind(Settings::default(), request, Some("text/csv"), "a,b").unwrap();
+        let found = bind(BindOptions::default(), request, Some("text/csv"), "a,b").unwrap();
         assert_eq!(found, json!({"contentType": "text/csv", "data": "YSxi"}));
     }
 }
@@ -197,7 +197,7 @@ fn a_body_of_many_messages_is_a_list_or_lines() {
 
 #[test]
 fn what_is_wrong_in_one_of_many_messages_is_told_where_it_stands_in_the_body() {
-    let found = routes(Settings::default());
+    let found = routes(BindOptions::default());
     let upload = found.find(&Method::POST, "/v1/uploads/x").unwrap();
     let refusal = |body: &str, size: usize| {
         let mut items = Items::new(100);
@@ -262,16 +262,16 @@ proptest! {
 
 #[test]
 fn rules_that_do_not_fit_their_message_are_refused() {
-    use crate::rule::Body;
-    let compile = |template: &str, body: Body| {
-        let rule = Rule { method: Some(Method::POST), template: Template::parse(template).unwrap(), body, response_body: None };
-        Binding::compile(&SCHEMA, id("Everything"), &rule, false, Settings::default()).map(drop)
+    use crate::rule::RuleBody;
+    let compile = |template: &str, body: RuleBody| {
+        let rule = HttpRule { method: Some(Method::POST), template: PathTemplate::parse(template).unwrap(), body, response_body: None };
+        Binding::compile(&SCHEMA, id("Everything"), &rule, false, BindOptions::default()).map(drop)
     };
-    assert_eq!(compile("/{nested.inner.name}/{at}/{color}", Body::Field("labels".to_owned())), Ok(()));
+    assert_eq!(compile("/{nested.inner.name}/{at}/{color}", RuleBody::Field("labels".to_owned())), Ok(()));
     for (template, body) in
         [("/{nope}", ""), ("/{nested}", ""), ("/{strings}", ""), ("/{labels}", ""), ("/{text_value.x}", ""), ("/x", "nope")]
     {
-        let body = if body.is_empty() { Body::None } else { Body::Field(body.to_owned()) };
+        let body = if body.is_empty() { RuleBody::None } else { RuleBody::Field(body.to_owned()) };
         assert!(compile(template, body).is_err(), "{template}");
     }
 }

@@ -1,22 +1,23 @@
-//! The OpenAPI document of an API: its operations, with what a frontend has to know of them.
-
-use std::sync::Arc;
+//! Reads the OpenAPI document of an API: its operations, parameters, bodies and responses.
 
 use http::Method;
 
 use super::{
-    reader::File,
+    reader::SourceFile,
     types::{self, resolve},
 };
-use crate::expression::Type;
+use crate::{
+    expression::Type,
+    mapping::{BodyContent, BodyFormat, Parameter, ParameterLocation, ParameterStyle, RequestBody},
+};
 use prism_yaml::{Node, Position, Value};
 
-/// An OpenAPI document, read.
+/// An OpenAPI document.
 #[derive(Debug)]
 pub struct Document {
     /// Its operations, in their order.
     pub operations: Vec<Operation>,
-    /// All of it, as it is to be served.
+    /// The document as it is served.
     pub value: serde_json::Value,
 }
 
@@ -27,144 +28,40 @@ pub struct Operation {
     pub id: Option<String>,
     /// Its method.
     pub method: Method,
-    /// Its path, as `/notes/{id}`.
+    /// Its path, such as `/notes/{id}`.
     pub path: String,
-    /// Where it stands.
+    /// Its position in the file.
     pub position: Position,
-    /// Those of the path item and its own.
+    /// Its parameters, including those of the path item.
     pub parameters: Vec<Parameter>,
-    /// The body that it takes.
-    pub body: Option<Body>,
-    /// What it answers.
+    /// Its request body, if it has one.
+    pub body: Option<RequestBody>,
+    /// Its responses.
     pub responses: Vec<Response>,
 }
 
-/// Where a parameter stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// In the path.
-    Path,
-    /// In the query.
-    Query,
-    /// In a header.
-    Header,
-    /// In a cookie.
-    Cookie,
-}
-
-impl Location {
-    /// As the document says it, and the variable of expressions.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Path => "path",
-            Self::Query => "query",
-            Self::Header => "header",
-            Self::Cookie => "cookie",
-        }
-    }
-}
-
-/// How a parameter of several values is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// One value.
-    Plain,
-    /// `a=1&a=2`
-    Repeated,
-    /// `a=1,2`
-    Commas,
-    /// `a[key]=1`
-    Deep,
-}
-
-/// A parameter.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    /// Its name; of a header in lower case.
-    pub name: String,
-    /// Where it stands.
-    pub location: Location,
-    /// Whether a request without it is refused.
-    pub required: bool,
-    /// The type of its value.
-    pub value: Type,
-    /// How it is written.
-    pub style: Style,
-    /// What counts if it isn't there.
-    pub default: Option<serde_json::Value>,
-    /// Whether it may stand without a value.
-    pub allow_empty: bool,
-    /// Its schema as JSON, if that asks for more than the type.
-    pub schema: Option<Arc<str>>,
-}
-
-impl Parameter {
-    /// A parameter of where all paths are served too; not there where they are served as they are.
-    pub fn of_prefix(name: String) -> Self {
-        let (location, value, style) = (Location::Path, Type::String, Style::Plain);
-        Self { name, location, required: false, value, style, default: None, allow_empty: false, schema: None }
-    }
-}
-
-/// A body that is taken.
-#[derive(Clone, Debug)]
-pub struct Body {
-    /// Whether a request without one is refused.
-    pub required: bool,
-    /// What it may be.
-    pub contents: Vec<Content>,
-    /// Whether it is read as the first of them, whatever its content type is.
-    pub any_type: bool,
-}
-
-/// How a body of some media type is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// As JSON.
-    Json,
-    /// As fields of a form.
-    Form,
-    /// As text in UTF-8.
-    Text,
-    /// As bytes.
-    Bytes,
-}
-
-/// A media type and what is behind it.
-#[derive(Clone, Debug)]
-pub struct Content {
-    /// As `application/json`, or a range as `text/*`.
-    pub media: String,
-    /// How it is read.
-    pub reading: Reading,
-    /// The type of the whole.
-    pub value: Type,
-    /// Its schema as JSON, if the body is that or a form.
-    pub schema: Option<Arc<str>>,
-}
-
-/// What an operation answers.
+/// A response of an operation.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// `200`, `4XX` or `default`.
     pub status: String,
-    /// Its media types, with the type of the whole.
+    /// Its media types, each with the type of the body.
     pub contents: Vec<(String, Type)>,
 }
 
 impl Operation {
-    /// As it is called: by its id, or by method and path.
+    /// Returns its id, or its method and path.
     pub fn name(&self) -> String {
         self.id.clone().unwrap_or_else(|| format!("{} {}", self.method, self.path))
     }
 
-    /// The answer that the document has for a status.
+    /// Finds the response for a status.
     pub fn response(&self, status: u16) -> Option<&Response> {
         let by = |wanted: &str| self.responses.iter().find(|response| response.status.eq_ignore_ascii_case(wanted));
         by(&status.to_string()).or_else(|| by(&format!("{}XX", status / 100))).or_else(|| by("default"))
     }
 
-    /// The first status of success.
+    /// Returns the first 2xx status.
     pub fn success(&self) -> u16 {
         let mut statuses = self.responses.iter().filter_map(|response| response.status.parse().ok());
         statuses.find(|status| (200..300).contains(status)).unwrap_or(200)
@@ -173,7 +70,7 @@ impl Operation {
 
 impl Document {
     /// Reads the tree of a document.
-    pub fn read(file: &File, root: &Node) -> Self {
+    pub fn read(file: &SourceFile, root: &Node) -> Self {
         let version = root.get("openapi").and_then(Node::text).unwrap_or_default();
         if !(version.starts_with("3.0.") || version.starts_with("3.1.")) {
             file.problem(&root.position, "this is no OpenAPI document of version 3.0 or 3.1: `openapi: 3.1.0` is missing");
@@ -189,7 +86,7 @@ impl Document {
             }
         }
         if operations.is_empty() && file.is_fine() {
-            file.problem(&root.position, "the document has no operation");
+            file.problem(&root.position, "the document has no operations");
         }
         let mut value = root.to_json();
         if version.starts_with("3.0.") {
@@ -200,7 +97,7 @@ impl Document {
     }
 }
 
-/// What OpenAPI 3.0 says otherwise than the JSON Schema of 3.1: `nullable`, and bounds that are exclusive.
+/// Converts schemas of OpenAPI 3.0 to the JSON Schema of 3.1: `nullable`, and exclusive bounds.
 fn upgrade(value: &mut serde_json::Value) {
     use serde_json::Value as Json;
     match value {
@@ -248,20 +145,20 @@ fn method(key: &str) -> Option<Method> {
     })
 }
 
-fn found<'n>(file: &File, root: &'n Node, node: &'n Node) -> Option<&'n Node> {
+fn found<'n>(file: &SourceFile, root: &'n Node, node: &'n Node) -> Option<&'n Node> {
     let found = resolve(root, node);
     if found.is_none() {
         let reference = node.get("$ref").and_then(Node::text).unwrap_or_default();
-        file.problem(&node.position, format!("`{reference}` leads to nothing in this document; references have to stay inside of it"));
+        file.problem(&node.position, format!("`{reference}` does not exist in this document; references must be within it"));
     }
     found
 }
 
-fn operation(file: &File, root: &Node, method: Method, path: &str, shared: &[Node], position: &Position, node: &Node) -> Operation {
+fn operation(file: &SourceFile, root: &Node, method: Method, path: &str, shared: &[Node], position: &Position, node: &Node) -> Operation {
     let mut parameters: Vec<Parameter> = Vec::new();
     let own = node.get("parameters").map_or(&[][..], |list| file.items("`parameters`", list));
     for parameter in shared.iter().chain(own).filter_map(|node| parameter(file, root, found(file, root, node)?)) {
-        // The operation's own ones count before those of the path.
+        // The operation's own parameters override those of the path.
         parameters.retain(|known| known.name != parameter.name || known.location != parameter.location);
         parameters.push(parameter);
     }
@@ -269,7 +166,7 @@ fn operation(file: &File, root: &Node, method: Method, path: &str, shared: &[Nod
         let contents = node.get("content").map_or(&[][..], |node| file.entries("`content`", node));
         contents.iter().map(|(media, node)| content(root, &media.name, node)).collect::<Vec<_>>()
     };
-    let body = node.get("requestBody").and_then(|node| found(file, root, node)).map(|node| Body {
+    let body = node.get("requestBody").and_then(|node| found(file, root, node)).map(|node| RequestBody {
         required: node.get("required").is_some_and(|node| matches!(node.value, Value::Bool(true))),
         contents: contents(node),
         any_type: false,
@@ -290,12 +187,12 @@ fn operation(file: &File, root: &Node, method: Method, path: &str, shared: &[Nod
     }
 }
 
-fn parameter(file: &File, root: &Node, node: &Node) -> Option<Parameter> {
+fn parameter(file: &SourceFile, root: &Node, node: &Node) -> Option<Parameter> {
     let location = match node.get("in").and_then(Node::text) {
-        Some("path") => Location::Path,
-        Some("query") => Location::Query,
-        Some("header") => Location::Header,
-        Some("cookie") => Location::Cookie,
+        Some("path") => ParameterLocation::Path,
+        Some("query") => ParameterLocation::Query,
+        Some("header") => ParameterLocation::Header,
+        Some("cookie") => ParameterLocation::Cookie,
         _ => {
             file.problem(&node.position, "the parameter needs `in`: path, query, header or cookie");
             return None;
@@ -309,15 +206,15 @@ fn parameter(file: &File, root: &Node, node: &Node) -> Option<Parameter> {
     let schema = node.get("schema").and_then(|schema| resolve(root, schema));
     let value = schema.map_or(Type::String, |schema| types::of(root, schema));
     let style = match (&value, node.get("style").and_then(Node::text)) {
-        (_, Some("deepObject")) => Style::Deep,
-        (Type::List(_), _) if location == Location::Query && flag("explode") != Some(false) => Style::Repeated,
-        (Type::List(_), _) => Style::Commas,
-        _ => Style::Plain,
+        (_, Some("deepObject")) => ParameterStyle::Deep,
+        (Type::List(_), _) if location == ParameterLocation::Query && flag("explode") != Some(false) => ParameterStyle::Repeated,
+        (Type::List(_), _) => ParameterStyle::Commas,
+        _ => ParameterStyle::Plain,
     };
     Some(Parameter {
-        name: if location == Location::Header { name.to_ascii_lowercase() } else { name.to_owned() },
+        name: if location == ParameterLocation::Header { name.to_ascii_lowercase() } else { name.to_owned() },
         location,
-        required: location == Location::Path || flag("required") == Some(true),
+        required: location == ParameterLocation::Path || flag("required") == Some(true),
         value,
         style,
         default: schema.and_then(|schema| schema.get("default")).map(Node::to_json),
@@ -326,31 +223,31 @@ fn parameter(file: &File, root: &Node, node: &Node) -> Option<Parameter> {
     })
 }
 
-/// Whether a schema asks for more than a type, which is checked when a value is read.
+/// Whether a schema contains more than a type. The type is checked when a value is read.
 fn asks_for_more(schema: &serde_json::Value) -> bool {
     const PLAIN: [&str; 6] = ["type", "description", "default", "example", "examples", "format"];
     schema.as_object().is_some_and(|members| members.keys().any(|key| !PLAIN.contains(&key.as_str())))
 }
 
-fn content(root: &Node, media: &str, node: &Node) -> Content {
+fn content(root: &Node, media: &str, node: &Node) -> BodyContent {
     let media = media.to_ascii_lowercase();
     let value = node.get("schema").map_or(Type::Dyn, |schema| types::of(root, schema));
     let essence = media.split(';').next().unwrap_or_default().trim();
     let reading = if essence == "application/json" || essence.ends_with("+json") {
-        Reading::Json
+        BodyFormat::Json
     } else if essence == "application/x-www-form-urlencoded" {
-        Reading::Form
+        BodyFormat::Form
     } else if essence.starts_with("text/") {
-        Reading::Text
+        BodyFormat::Text
     } else {
-        Reading::Bytes
+        BodyFormat::Bytes
     };
     let value = match reading {
-        Reading::Json | Reading::Form => value,
-        Reading::Text => Type::String,
-        Reading::Bytes => Type::Bytes,
+        BodyFormat::Json | BodyFormat::Form => value,
+        BodyFormat::Text => Type::String,
+        BodyFormat::Bytes => Type::Bytes,
     };
-    let schema = node.get("schema").filter(|_| matches!(reading, Reading::Json | Reading::Form));
+    let schema = node.get("schema").filter(|_| matches!(reading, BodyFormat::Json | BodyFormat::Form));
     let schema = schema.map(|schema| schema.to_json().to_string().into());
-    Content { media: essence.to_owned(), reading, value, schema }
+    BodyContent { media: essence.to_owned(), reading, value, schema }
 }

@@ -1,26 +1,26 @@
-//! Where the texts of definitions come from: files, and those that come with Prism (`frontends/*.yaml` and `openapi/*.yaml`).
+//! Loads the texts of definitions: from files, and from those that are compiled into Prism (`frontends/*.yaml` and `openapi/*.yaml`).
 
 use std::{fs::File, io::Read as _, path::Path};
 
 use super::{MAX_FILE_BYTES, Texts};
 use prism_yaml::EMBEDDED;
 
-/// The names of the definitions that come with Prism, which are those of their files.
+/// Returns the names of the definitions that are compiled into Prism, which are their file names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     EMBEDDED.iter().filter_map(|known| known.file.strip_prefix("frontends/")?.strip_suffix(".yaml"))
 }
 
 impl Texts {
-    /// A definition that comes with Prism.
+    /// Returns a definition that is compiled into Prism.
     pub fn embedded(name: &str) -> Option<Self> {
         let file = format!("frontends/{name}.yaml");
         let text = content(&file)?;
         let document_name = beside(&file, &super::header(text).document);
-        let document = content(&document_name).map(str::to_owned).ok_or_else(|| "it does not come with Prism".to_owned());
+        let document = content(&document_name).map(str::to_owned).ok_or_else(|| "it is not compiled into Prism".to_owned());
         Some(Self { name: file, text: text.to_owned(), document_name, document })
     }
 
-    /// A definition in a file, with its document, which is read from where the definition says it is.
+    /// Reads a definition from a file, and its document from the file that the definition names.
     pub fn read(file: &str) -> Result<Self, String> {
         let text = read(file)?;
         let document_name = beside(file, &super::header(&text).document);
@@ -28,7 +28,7 @@ impl Texts {
         Ok(Self { name: file.to_owned(), text, document_name, document })
     }
 
-    /// A definition by the name that configurations have for it: a file, or one that comes with Prism.
+    /// Finds a definition by its name in a configuration: one that is compiled into Prism, else a file.
     pub fn find(name: &str) -> Result<Self, String> {
         if let Some(texts) = Self::embedded(name) {
             return Ok(texts);
@@ -41,7 +41,7 @@ fn content(file: &str) -> Option<&'static str> {
     EMBEDDED.iter().find(|known| known.file == file).map(|known| known.text)
 }
 
-/// The text of a definition or of a document.
+/// Reads the text of a definition or a document.
 pub fn read(file: &str) -> Result<String, String> {
     let mut text = String::new();
     let opened = File::open(file).map_err(|error| error.to_string())?;
@@ -52,7 +52,7 @@ pub fn read(file: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// A path that is relative to a file, without `..` where that can be.
+/// Resolves a path relative to a file. Removes `..` where possible.
 fn beside(file: &str, path: &str) -> String {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     let mut joined = std::path::PathBuf::new();

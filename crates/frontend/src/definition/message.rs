@@ -1,20 +1,20 @@
-//! What the fields of a request message are made of.
+//! Compiles `request`: the mapping of a request to messages.
 
-use super::template::{Compiler, report_unknown_name};
+use super::template::{ValueCompiler, report_unknown_name};
 use crate::{
     expression::{Type, value},
-    mapping::{Fill, MessagePlan, RequestPlan, Source, Template},
-    schema::{Field, Kind, MessageId, Shape},
+    mapping::{Fill, MessagePlan, RequestPlan, ValueSource, ValueTemplate},
+    message_types::{Field, FieldKind, FieldShape, MessageId},
 };
 use prism_yaml::{Node, Value as Yaml};
 
-impl Compiler<'_> {
-    /// What a request becomes; without a node what the names tell.
+impl ValueCompiler<'_> {
+    /// Compiles the mapping of a request. Without a node, fields are mapped by their names.
     pub fn request(&self, node: Option<&Node>, input: MessageId, streaming: bool, json_body: bool) -> Option<RequestPlan> {
         let Some(node) = node else { return Some(RequestPlan::One(self.by_name(input, json_body))) };
         if let (true, Some(list)) = (streaming, node.get("$each")) {
             let Some(item) = node.get("$item") else {
-                self.file.problem(&node.position, "`$each` needs `$item`: what is made of each item");
+                self.file.problem(&node.position, "`$each` needs `$item`: the value for each item");
                 return None;
             };
             let (source, inner) = self.list(list)?;
@@ -23,25 +23,25 @@ impl Compiler<'_> {
         Some(RequestPlan::One(self.message(node, input)?))
     }
 
-    /// Parameters, and the members of a JSON body, go to the fields of their names.
+    /// Maps parameters and the members of a JSON body to the fields with their names.
     fn by_name(&self, input: MessageId, json_body: bool) -> MessagePlan {
-        let message = self.schema.message(input);
-        let whole = json_body.then(|| Template::Path(Source::Body(Vec::new()), "body".to_owned()));
+        let message = self.types.message(input);
+        let whole = json_body.then(|| ValueTemplate::Path(ValueSource::Body(Vec::new()), "body".to_owned()));
         let fields = self.parameters.iter().enumerate().filter_map(|(position, parameter)| {
             let field = message.by_name(&parameter.name)?;
             let text = format!("{}.{}", parameter.location.name(), parameter.name);
-            Some((field, Fill::Value(Template::Path(Source::Parameter(position), text))))
+            Some((field, Fill::Value(ValueTemplate::Path(ValueSource::Parameter(position), text))))
         });
         MessagePlan { message: input, whole, fields: fields.collect() }
     }
 
-    /// A message, field by field, or as a whole.
+    /// Compiles a message, field by field or as a whole.
     fn message(&self, node: &Node, id: MessageId) -> Option<MessagePlan> {
         let Yaml::Map(entries) = &node.value else { return self.whole(node, id) };
         if entries.iter().any(|(key, _)| key.name.starts_with('$')) {
             return self.whole(node, id);
         }
-        let message = self.schema.message(id);
+        let message = self.types.message(id);
         let (mut fields, mut whole) = (Vec::with_capacity(entries.len()), true);
         for (key, node) in entries {
             let Some(position) = message.by_name(&key.name) else {
@@ -61,12 +61,12 @@ impl Compiler<'_> {
 
     fn whole(&self, node: &Node, id: MessageId) -> Option<MessagePlan> {
         let (template, kind) = self.value(node)?;
-        let name = &self.schema.message(id).name;
+        let name = &self.types.message(id).name;
         match kind {
             Type::Dyn | Type::Map(_) | Type::Object(_) | Type::Null => {}
             Type::Message(other) if other == id => {}
             other => {
-                let kind = other.describe(self.schema);
+                let kind = other.describe(self.types);
                 self.file.problem(&node.position, format!("the request is a message {name}, but this is {kind}"));
                 return None;
             }
@@ -74,7 +74,7 @@ impl Compiler<'_> {
         if let Type::Object(object) = &kind
             && !object.open
         {
-            let known = self.schema.message(id);
+            let known = self.types.message(id);
             for member in object.members.iter().filter(|member| known.by_name(&member.name).is_none()) {
                 report_unknown_name(
                     self.file,
@@ -89,8 +89,8 @@ impl Compiler<'_> {
     }
 
     fn fill(&self, node: &Node, field: &Field) -> Option<Fill> {
-        if let (Yaml::Map(entries), Shape::Singular { .. }, Kind::Message(id)) = (&node.value, field.shape, field.kind)
-            && self.schema.message(id).special.is_none()
+        if let (Yaml::Map(entries), FieldShape::Singular { .. }, FieldKind::Message(id)) = (&node.value, field.shape, field.kind)
+            && self.types.message(id).special.is_none()
             && !entries.iter().any(|(key, _)| key.name.starts_with('$'))
         {
             return self.message(node, id).map(Fill::Message);
@@ -100,9 +100,9 @@ impl Compiler<'_> {
             let text = node.text().map_or_else(|| template.to_string(), str::to_owned);
             self.file.problem(&node.position, format!("`{text}`: {problem}"));
         };
-        if let Template::Constant(constant) = &template {
+        if let ValueTemplate::Constant(constant) = &template {
             let mut bytes = Vec::new();
-            return match value::put(self.schema, field, constant, &mut bytes) {
+            return match value::put(self.types, field, constant, &mut bytes) {
                 Ok(()) => Some(Fill::Encoded(bytes)),
                 Err(refusal) => {
                     tell(format!("`{}` {refusal}", field.name));
@@ -110,7 +110,7 @@ impl Compiler<'_> {
                 }
             };
         }
-        if let Err(problem) = value::assignable(self.schema, &kind, field) {
+        if let Err(problem) = value::assignable(self.types, &kind, field) {
             tell(problem);
             return None;
         }

@@ -1,8 +1,7 @@
-//! Definitions of frontends: YAML that says how the operations of an OpenAPI document lead to RPCs. `docs/frontends.md` is the
-//! language.
+//! Frontend definitions: YAML that maps the operations of an OpenAPI document to RPCs. `docs/frontends.md` describes the language.
 //!
-//! A definition is compiled for one binding, since a binding may decide settings. Whatever can be known to be wrong is a
-//! problem with file, line and column, and all of them are told at once.
+//! A definition is compiled for one binding, because a binding may set its settings. Every error that can be found without a request is
+//! reported with file, line and column. All errors are reported at once.
 
 mod document;
 mod editor;
@@ -20,79 +19,79 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use http::HeaderValue;
 
-pub use document::{Body, Content, Document, Location, Operation, Parameter, Reading, Style};
+pub use document::{Document, Operation};
 pub use editor::schema;
 pub use embedded::{names, read};
 
 use self::{
-    reader::{File, Section},
-    template::Compiler,
+    reader::{Section, SourceFile},
+    template::ValueCompiler,
 };
 use super::{
     expression::{self, Member, Object, Type, Value},
-    json::{self, Zeros},
-    mapping::{Api, Components, Errors},
+    json::{self, ZeroValues},
+    mapping::{Api, Errors, SchemaComponents},
+    message_types::MessageTypes,
     router::Router,
-    schema::Schema,
 };
 use prism_call::{Method, proto};
 use prism_yaml::{self as yaml, Node, Position, Problem, Problems, Value as Yaml, unknown_name};
 
-/// Most routes of a definition.
+/// Maximum number of routes in a definition.
 const MAX_ROUTES: usize = 2000;
-/// Most bytes of a definition or a document.
+/// Maximum size of a definition or a document in bytes.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// The texts of a definition and of its document.
+/// The texts of a definition and of its OpenAPI document.
 #[derive(Clone, Debug)]
 pub struct Texts {
-    /// The definition's file, as it stands in problems.
+    /// The file of the definition, as shown in problems.
     pub name: String,
     /// The definition.
     pub text: String,
-    /// The document's file; empty: it is not known, since the definition doesn't say it.
+    /// The file of the document; empty: the definition does not name one.
     pub document_name: String,
     /// The document, or why it can't be read.
     pub document: Result<String, String>,
 }
 
-/// What a definition says before its routes are compiled.
+/// The header of a definition.
 #[derive(Clone, Debug, Default)]
-pub struct Header {
+pub struct DefinitionHeader {
     /// Its name.
     pub name: String,
-    /// For people.
+    /// Its title.
     pub title: String,
-    /// For people.
+    /// Its description.
     pub description: String,
     /// The pattern whose RPCs are called.
     pub pattern: String,
-    /// Where paths begin.
+    /// The default base path.
     pub base_path: Option<String>,
-    /// The path of the document, as the definition says it.
+    /// The path of the document, relative to the definition.
     pub document: String,
 }
 
 /// A definition, compiled for a binding.
 #[derive(Debug)]
 pub struct Definition {
-    /// What it says about itself.
-    pub header: Header,
-    /// What serves requests.
+    /// Its header.
+    pub header: DefinitionHeader,
+    /// The compiled API.
     pub api: Arc<Api>,
     /// The document as JSON, with the RPCs of each operation in `x-prism-rpc`.
     pub document: Arc<str>,
 }
 
-/// Reads what a definition says about itself, as far as it does.
-pub fn header(text: &str) -> Header {
+/// Reads the header of a definition. Missing fields are empty.
+pub fn header(text: &str) -> DefinitionHeader {
     let (root, _) = yaml::parse(text);
     header_of(&root)
 }
 
-fn header_of(root: &Node) -> Header {
+fn header_of(root: &Node) -> DefinitionHeader {
     let text = |key: &str| root.get(key).and_then(Node::text).unwrap_or_default().to_owned();
-    Header {
+    DefinitionHeader {
         name: text("frontend"),
         title: text("title"),
         description: text("description"),
@@ -102,31 +101,31 @@ fn header_of(root: &Node) -> Header {
     }
 }
 
-/// Reads an OpenAPI document alone, for those who write a definition of it.
+/// Reads an OpenAPI document without a definition.
 pub fn document(name: &str, text: &str) -> Result<Document, Problems> {
-    let file = File::new(name);
+    let file = SourceFile::new(name);
     let (root, problems) = yaml::parse(text);
     file.add(problems);
     let document = file.is_fine().then(|| Document::read(&file, &root)).filter(|_| file.is_fine());
     document.ok_or_else(|| file.finish())
 }
 
-/// Compiles a definition. `service` gives the full name of a pattern's service; `decided` is what the binding decides.
+/// Compiles a definition. `service` returns the full name of a pattern's service; `decided` contains the settings of the binding.
 pub fn compile(
     texts: &Texts,
     service: &dyn Fn(&str) -> Option<&'static str>,
     patterns: &[&str],
     decided: &BTreeMap<String, serde_json::Value>,
 ) -> Result<Definition, Vec<Problems>> {
-    let (file, document_file) = (File::new(&texts.name), File::new(&texts.document_name));
-    // Reading YAML is most of the time that a large definition takes, so its two files are read side by side.
+    let (file, document_file) = (SourceFile::new(&texts.name), SourceFile::new(&texts.document_name));
+    // Parsing YAML takes most of the time for a large definition, so the two files are parsed in parallel.
     let ((root, problems), document) = std::thread::scope(|scope| {
         let document = texts.document.as_ref().ok().map(|text| scope.spawn(|| yaml::parse(text)));
         (yaml::parse(&texts.text), document.map(std::thread::ScopedJoinHandle::join))
     });
     file.add(problems);
     let document = document.and_then(Result::ok);
-    let builder = Builder { file: &file, document_file: &document_file, service, patterns, decided, document: document.as_ref() };
+    let builder = DefinitionBuilder { file: &file, document_file: &document_file, service, patterns, decided, document: document.as_ref() };
     let found = builder.definition(&root, texts);
     match found {
         Some(definition) if file.is_fine() && document_file.is_fine() => Ok(definition),
@@ -134,23 +133,23 @@ pub fn compile(
     }
 }
 
-struct Builder<'a> {
-    file: &'a File,
-    document_file: &'a File,
+struct DefinitionBuilder<'a> {
+    file: &'a SourceFile,
+    document_file: &'a SourceFile,
     service: &'a dyn Fn(&str) -> Option<&'static str>,
     patterns: &'a [&'a str],
     decided: &'a BTreeMap<String, serde_json::Value>,
-    /// The document's tree, and what is wrong with its YAML; none: it could not be read.
+    /// The tree of the document, and the problems in its YAML; `None`: it could not be read.
     document: Option<&'a (Node, Vec<Problem>)>,
 }
 
-impl Builder<'_> {
+impl DefinitionBuilder<'_> {
     fn definition(&self, root: &Node, texts: &Texts) -> Option<Definition> {
         if !matches!(root.value, Yaml::Map(_)) {
             if self.file.is_fine() {
                 self.file.problem(
                     &Position::WHOLE_FILE,
-                    "this is no definition of a frontend: `frontend`, `openapi`, `pattern` and `routes` are missing",
+                    "this is not a frontend definition: `frontend`, `openapi`, `pattern` and `routes` are missing",
                 );
             }
             return None;
@@ -171,10 +170,10 @@ impl Builder<'_> {
         let max_gathered = section.get("max_gathered").and_then(|node| self.file.number("`max_gathered`", node, 1..=1_000_000));
         let content_type = section.text("content_type").and_then(|text| HeaderValue::try_from(text).ok());
         let (settings, settings_type) = self.settings(&section);
-        let schema = Schema::all();
+        let types = MessageTypes::all();
         let scope =
             expression::Scope::new().with("request", text_object(["method", "path", "id", "namespace"])).with("settings", settings_type);
-        let compiler = Compiler { file: self.file, schema, scope, parameters: &[], reply: None, item: None };
+        let compiler = ValueCompiler { file: self.file, types, scope, parameters: &[], reply: None, item: None };
         let errors = self.errors(&section, &compiler);
         let any_type = section.choice("request_content_type", &[("check", false), ("ignore", true)]).unwrap_or(false);
         let paths = section.get("paths").map_or(&[][..], |node| self.file.entries("`paths`", node));
@@ -182,7 +181,7 @@ impl Builder<'_> {
         let namespace = section.text("namespace").and_then(|text| {
             let name = text.strip_prefix("path.");
             if name.is_none() {
-                self.file.problem(&section.get("namespace")?.position, "`namespace` must be a path parameter, as path.tenant");
+                self.file.problem(&section.get("namespace")?.position, "`namespace` must be a path parameter, such as path.tenant");
             }
             name.map(str::to_owned)
         });
@@ -193,13 +192,13 @@ impl Builder<'_> {
         section.finish();
         let (methods, mut document) = (methods?, document?);
         let mut router = Router::default();
-        let context = operation::Context {
+        let context = operation::RouteCompiler {
             compiler,
             document: &document,
             methods: &methods,
             content_type: content_type.unwrap_or(HeaderValue::from_static("application/json")),
             ignore_unknown,
-            components: Arc::new(Components::of(&document.value)),
+            components: Arc::new(SchemaComponents::of(&document.value)),
             any_type,
             paths,
             namespace: namespace.as_deref(),
@@ -213,7 +212,7 @@ impl Builder<'_> {
         let header = header_of(root);
         let api = Api {
             name: header.name.clone(),
-            schema,
+            types,
             routes: router,
             errors,
             style,
@@ -231,8 +230,10 @@ impl Builder<'_> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !(1..=63).contains(&name.len()) || !name.bytes().all(plain) {
             let position = section.get("frontend").map_or(&section.position, |node| &node.position);
-            self.file
-                .problem(position, format!("`{name}` can't be the name of a frontend: lower-case letters, digits and `-`, at most 63"));
+            self.file.problem(
+                position,
+                format!("`{name}` is not a valid name of a frontend: use at most 63 lower-case letters, digits and `-`"),
+            );
         }
     }
 
@@ -251,7 +252,7 @@ impl Builder<'_> {
         let text = self.file.text("`also_under`", node)?;
         let parameters = text.matches('{').count();
         if !text.starts_with('/') || text.ends_with('/') || parameters == 0 || text.contains(['*', '=']) {
-            self.file.problem(&node.position, "`also_under` must be a path with a parameter, as /contexts/{context}");
+            self.file.problem(&node.position, "`also_under` must be a path with a parameter, such as /contexts/{context}");
             return None;
         }
         Some(text.to_owned())
@@ -282,19 +283,19 @@ impl Builder<'_> {
         self.document_file.is_fine().then_some(document)
     }
 
-    fn style(&self, section: &Section<'_, '_>) -> json::Style {
-        let mut style = json::Style { numbers: true, ..json::Style::default() };
+    fn style(&self, section: &Section<'_, '_>) -> json::JsonStyle {
+        let mut style = json::JsonStyle { numbers: true, ..json::JsonStyle::default() };
         let Some(node) = section.get("json") else { return style };
         let section = Section::new(self.file, "`json`", node);
         style.numbers = section.choice("integers", &[("numbers", true), ("strings", false)]).unwrap_or(true);
         style.proto_names = section.choice("names", &[("camel", false), ("proto", true)]).unwrap_or(false);
-        let zeros = [("keep", Zeros::Keep), ("omit", Zeros::Omit), ("omit_copied", Zeros::OmitCopied)];
+        let zeros = [("keep", ZeroValues::Keep), ("omit", ZeroValues::Omit), ("omit_copied", ZeroValues::OmitCopied)];
         style.zeros = section.choice("zeros", &zeros).unwrap_or_default();
         section.finish();
         style
     }
 
-    /// What the binding decided, or the defaults. In expressions these are constants.
+    /// Returns the settings of the binding, or their defaults. They are constants in expressions.
     fn settings(&self, section: &Section<'_, '_>) -> (Value, Type) {
         let (mut values, mut object) = (serde_json::Map::new(), Object::default());
         let entries = section.get("settings").map_or(&[][..], |node| self.file.entries("`settings`", node));
@@ -308,7 +309,10 @@ impl Builder<'_> {
             let default = default.map_or(serde_json::Value::Null, Node::to_json);
             let value = self.decided.get(&key.name).unwrap_or(&default).clone();
             if std::mem::discriminant(&value) != std::mem::discriminant(&default) {
-                let message = format!("the binding decides the setting `{}` as {value}, which is not of the kind of {default}", key.name);
+                let message = format!(
+                    "the binding sets the setting `{}` to {value}, which does not have the type of the default {default}",
+                    key.name
+                );
                 self.file.problem(&key.position, message);
             }
             let kind = match &value {
@@ -325,12 +329,12 @@ impl Builder<'_> {
         for name in self.decided.keys().filter(|name| !values.contains_key(*name)) {
             let known: Vec<&str> = values.keys().map(String::as_str).collect();
             let message = if known.is_empty() { "this frontend has no settings".to_owned() } else { unknown_name("setting", name, known) };
-            self.file.problem(&section.position, format!("a binding decides `{name}`: {message}"));
+            self.file.problem(&section.position, format!("a binding sets `{name}`: {message}"));
         }
         (expression::value::from_json(&values.into()), Type::Object(object.into()))
     }
 
-    fn errors(&self, section: &Section<'_, '_>, compiler: &Compiler<'_>) -> Errors {
+    fn errors(&self, section: &Section<'_, '_>, compiler: &ValueCompiler<'_>) -> Errors {
         let Some(node) = section.get("errors") else { return Errors::default() };
         let section = Section::new(self.file, "`errors`", node);
         let mut compiler = compiler.clone();
@@ -349,7 +353,7 @@ fn text_object<const N: usize>(names: [&str; N]) -> Type {
 fn error_type() -> Type {
     let members = [
         ("status", Type::Int),
-        // What a case says, of whatever type.
+        // The value in the matching case, of any type.
         ("code", Type::Dyn),
         ("message", Type::Dyn),
         ("reason", Type::String),

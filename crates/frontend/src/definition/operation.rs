@@ -1,4 +1,4 @@
-//! Routes of a definition: an operation of the document, and the RPCs that it leads to.
+//! Compiles `routes`: the operations of the document with the RPCs that they call.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,53 +6,55 @@ use http::HeaderValue;
 use serde_json::json;
 
 use super::{
-    document::{self, Body, Document, Location, Operation, Parameter, Reading},
+    document::{self, Document, Operation},
     error_type,
-    reader::{File, Section},
-    template::{Compiler, report_unknown_name},
+    reader::{Section, SourceFile},
+    template::{ValueCompiler, report_unknown_name},
 };
 use crate::{
     expression::{Expression, Member, Object, Scope, Type},
-    mapping::{Action, CallPlan, Checks, Components, Condition, Endpoint, EndpointCase, Parameters, Source, Template},
+    mapping::{
+        Action, BodyFormat, CallPlan, Condition, Endpoint, EndpointCase, Parameter, ParameterLocation, Parameters, RequestBody,
+        RequestSchemas, SchemaComponents, ValueSource, ValueTemplate,
+    },
     router::Router,
-    template::Template as PathTemplate,
+    template::PathTemplate,
 };
 use prism_call::Method;
 use prism_yaml::{Key, Node, Value as Yaml, unknown_name};
 
-/// What all routes of a definition share.
-pub struct Context<'a> {
-    /// Compiles values; without parameters, as outside of routes.
-    pub compiler: Compiler<'a>,
+/// Compiles the routes of a definition.
+pub struct RouteCompiler<'a> {
+    /// Compiles values outside of routes, without parameters.
+    pub compiler: ValueCompiler<'a>,
     /// The document.
     pub document: &'a Document,
     /// The RPCs of the pattern.
     pub methods: &'a [Arc<Method>],
-    /// Of responses for which the document has none.
+    /// The content type of responses for which the document has none.
     pub content_type: HeaderValue,
-    /// Whether unknown query parameters are passed over.
+    /// Whether unknown query parameters are ignored.
     pub ignore_unknown: bool,
-    /// The document's components, for its schemas.
-    pub components: Arc<Components>,
-    /// Whether a body is read as the document says, whatever its content type is.
+    /// The components that the document's schemas refer to.
+    pub components: Arc<SchemaComponents>,
+    /// Whether the `Content-Type` of requests is ignored.
     pub any_type: bool,
-    /// Templates for paths that the document can't say.
+    /// Templates for paths that OpenAPI can't express.
     pub paths: &'a [(Key, Node)],
-    /// The path parameter that chooses the namespace.
+    /// The path parameter that selects the namespace.
     pub namespace: Option<&'a str>,
-    /// Where all paths are served too, as `/contexts/{context}`.
+    /// The prefix under which all paths are served too, such as `/contexts/{context}`.
     pub also_under: Option<&'a str>,
 }
 
-/// The RPCs of an operation, by its place in the document; none: all that it does is refuse.
+/// The RPCs of an operation, by path and method; `None`: it only refuses requests.
 pub type Rpcs = Vec<(String, String, Option<Vec<String>>)>;
 
-/// Values with names of their own.
-type Names = Vec<(String, Template)>;
+/// Named values (`let`).
+type Names = Vec<(String, ValueTemplate)>;
 
-/// Writes into the document what is served of it beside what its author wrote: the RPCs of each operation, and that any of
-/// them may answer with an error that every gateway knows. What an operation only refuses, it doesn't offer: it is left out.
-/// `problems`: errors are problem documents.
+/// Adds the RPCs of each operation and a default error response to the document. Removes operations that only refuse requests.
+/// `problems`: whether errors are problem documents.
 pub fn annotate(document: &mut serde_json::Value, rpcs: &Rpcs, problems: bool) {
     for (path, method, names) in rpcs {
         let Some(operation) = document.get_mut("paths").and_then(|paths| paths.get_mut(path)).and_then(|item| item.get_mut(method)) else {
@@ -66,7 +68,7 @@ pub fn annotate(document: &mut serde_json::Value, rpcs: &Rpcs, problems: bool) {
         if let Some(responses) = operation.get_mut("responses").and_then(serde_json::Value::as_object_mut)
             && !responses.contains_key("default")
         {
-            let mut error = json!({"description": "An error, as this API tells its errors."});
+            let mut error = json!({"description": "An error in the form of this API."});
             if problems {
                 error["content"] = json!({"application/problem+json": {"schema": {"type": "object"}}});
             }
@@ -84,9 +86,9 @@ fn leave_out(document: &mut serde_json::Value, path: &str, method: &str) {
     }
 }
 
-impl Context<'_> {
-    /// Compiles all routes into the router.
-    pub fn routes(&self, node: &Node, document: &File, router: &mut Router<Arc<Endpoint>>) -> Rpcs {
+impl RouteCompiler<'_> {
+    /// Compiles all routes and adds them to the router.
+    pub fn routes(&self, node: &Node, document: &SourceFile, router: &mut Router<Arc<Endpoint>>) -> Rpcs {
         let file = self.compiler.file;
         let entries = file.entries("`routes`", node);
         if entries.len() > super::MAX_ROUTES {
@@ -100,7 +102,7 @@ impl Context<'_> {
             if let Some(id) = &operation.id
                 && by_name.insert(id.clone(), position).is_some()
             {
-                document.problem(&operation.position, format!("the operationId `{id}` stands twice"));
+                document.problem(&operation.position, format!("the operationId `{id}` appears twice"));
             }
             by_name.insert(format!("{} {}", operation.method, operation.path), position);
         }
@@ -137,12 +139,12 @@ impl Context<'_> {
         rpcs
     }
 
-    /// The parameters of `also_under` that an operation gets; none: it is not served there, since it has one of that name itself, or
-    /// is that of the root, which would be at the path of the prefix itself.
+    /// Returns the prefix `also_under` and its parameters. Returns `None` if the operation is not served there: it has a parameter of the
+    /// same name, or its path is `/`.
     fn under(&self, operation: &Operation) -> Option<(&str, Vec<Parameter>)> {
         let prefix = self.also_under.filter(|_| operation.path != "/")?;
         let (_, names) = plain(prefix);
-        let taken = |name: &String| operation.parameters.iter().any(|own| own.location == Location::Path && own.name == *name);
+        let taken = |name: &String| operation.parameters.iter().any(|own| own.location == ParameterLocation::Path && own.name == *name);
         (!names.iter().any(taken)).then(|| (prefix, names.into_iter().map(Parameter::of_prefix).collect()))
     }
 
@@ -154,7 +156,7 @@ impl Context<'_> {
         if let Some((prefix, parameters)) = self.under(&operation) {
             operation.parameters.extend(parameters);
             let template;
-            // Those of the prefix come first; where it is not in the path, they are passed over.
+            // The parameters of the prefix come first. They are missing in paths without the prefix.
             (template, variables) = self.template(&operation, key, Some(prefix))?;
             templates.push(template);
         }
@@ -172,14 +174,14 @@ impl Context<'_> {
         compiler.scope = self.scope(operation);
         let mut compiled: Vec<Option<EndpointCase>> = Vec::with_capacity(cases.len());
         for case in cases {
-            // What the conditions before have made sure of need not be asked again.
+            // What the earlier conditions have excluded is known in later cases.
             let (case, denied) = self.case(&compiler, operation, case).unzip();
             compiler.scope = compiler.scope.with_present(denied.unwrap_or_default());
             compiled.push(case);
         }
         let conditions: Vec<Option<bool>> = compiled.iter().map(|case| case.as_ref().map(|case| case.when.is_some())).collect();
         if single && conditions == [Some(true)] {
-            file.problem(&node.position, "the only case can't have `when`; make the route a list whose last item has none");
+            file.problem(&node.position, "the only case can't have `when`; make the route a list whose last item has no `when`");
         } else {
             compiler.check_order("case", cases, &conditions);
         }
@@ -191,19 +193,19 @@ impl Context<'_> {
             ignore_unknown: self.ignore_unknown,
             checks: self.checks(operation),
         };
-        let body = operation.body.clone().map(|body| Body { any_type: self.any_type, ..body });
+        let body = operation.body.clone().map(|body| RequestBody { any_type: self.any_type, ..body });
         Some((Endpoint { name: operation.name(), parameters, body, cases }, templates))
     }
 
-    /// The schemas that requests are held against.
-    fn checks(&self, operation: &Operation) -> Checks {
+    /// Collects the schemas for validating requests.
+    fn checks(&self, operation: &Operation) -> RequestSchemas {
         let contents = operation.body.iter().flat_map(|body| &body.contents);
         let bodies = contents.filter_map(|content| Some((content.reading, content.schema.clone()?))).collect();
         let parameters = operation.parameters.iter().map(|parameter| parameter.schema.clone()).collect();
-        Checks::new(self.components.clone(), bodies, parameters)
+        RequestSchemas::new(self.components.clone(), bodies, parameters)
     }
 
-    /// The path as a template whose variables have plain names, and the parameter that each of them is.
+    /// Compiles the path to a template with plain variable names. Returns it with the parameter of each variable.
     fn template(&self, operation: &Operation, key: &Key, prefix: Option<&str>) -> Option<(PathTemplate, Vec<usize>)> {
         let file = self.compiler.file;
         let own = self.paths.iter().find(|(path, _)| path.name == operation.path).map(|(_, node)| node);
@@ -218,38 +220,42 @@ impl Context<'_> {
         };
         let (plain, names) = plain(text);
         let Ok(template) = PathTemplate::parse(&plain) else {
-            file.problem(position, format!("the path `{text}` can't be a template; a parameter is a whole segment, as /notes/{{id}}"));
+            file.problem(
+                position,
+                format!("the path `{text}` is not a valid template; a parameter must be a whole segment, as in /notes/{{id}}"),
+            );
             return None;
         };
         let mut variables = Vec::with_capacity(names.len());
         for name in &names {
-            let found = operation.parameters.iter().position(|known| known.location == Location::Path && known.name == *name);
+            let found = operation.parameters.iter().position(|known| known.location == ParameterLocation::Path && known.name == *name);
             if found.is_none() {
-                let known = operation.parameters.iter().filter(|known| known.location == Location::Path).map(|known| known.name.as_str());
+                let known =
+                    operation.parameters.iter().filter(|known| known.location == ParameterLocation::Path).map(|known| known.name.as_str());
                 file.problem(position, unknown_name("path parameter", name, known.collect::<Vec<_>>()));
             }
             variables.push(found?);
         }
-        for (index, parameter) in operation.parameters.iter().enumerate().filter(|(_, known)| known.location == Location::Path) {
+        for (index, parameter) in operation.parameters.iter().enumerate().filter(|(_, known)| known.location == ParameterLocation::Path) {
             if !variables.contains(&index) {
                 file.problem(position, format!("the path `{text}` does not have the parameter `{}` of the document", parameter.name));
             }
         }
         if let Some(name) = self.namespace.filter(|name| !names.iter().any(|known| known == name)) {
-            file.problem(position, format!("the namespace is chosen by `path.{name}`, which the path `{text}` does not have"));
+            file.problem(position, format!("the namespace is selected by `path.{name}`, which the path `{text}` does not have"));
         }
         Some((template, variables))
     }
 
-    /// The variables of an operation.
+    /// Returns the variables of an operation.
     fn scope(&self, operation: &Operation) -> Scope {
         let mut scope = self.compiler.scope.clone();
-        for location in [Location::Path, Location::Query, Location::Header, Location::Cookie] {
+        for location in [ParameterLocation::Path, ParameterLocation::Query, ParameterLocation::Header, ParameterLocation::Cookie] {
             let mut object = Object::default();
             for parameter in operation.parameters.iter().filter(|parameter| parameter.location == location) {
                 let required = parameter.required || parameter.default.is_some();
                 let mut names = vec![parameter.name.clone()];
-                if location == Location::Header && parameter.name.contains('-') {
+                if location == ParameterLocation::Header && parameter.name.contains('-') {
                     names.push(parameter.name.replace('-', "_"));
                 }
                 object.members.extend(names.into_iter().map(|name| Member { name, value: parameter.value.clone(), required }));
@@ -263,7 +269,7 @@ impl Context<'_> {
         scope.with("body", body)
     }
 
-    fn case(&self, compiler: &Compiler<'_>, operation: &Operation, node: &Node) -> Option<(EndpointCase, Vec<String>)> {
+    fn case(&self, compiler: &ValueCompiler<'_>, operation: &Operation, node: &Node) -> Option<(EndpointCase, Vec<String>)> {
         let file = compiler.file;
         let section = Section::new(file, "the route", node);
         let name = section.get("rpc").and_then(Node::text);
@@ -297,8 +303,12 @@ impl Context<'_> {
         Some((EndpointCase { when, named, action: action? }, denied))
     }
 
-    /// Values with names of their own. Those that speak of the reply are there for the response only.
-    fn named<'c>(compiler: &Compiler<'c>, mut replying: Compiler<'c>, node: Option<&Node>) -> Option<(Compiler<'c>, Compiler<'c>, Names)> {
+    /// Named values (`let`). Those that speak of the reply are there for the response only.
+    fn named<'c>(
+        compiler: &ValueCompiler<'c>,
+        mut replying: ValueCompiler<'c>,
+        node: Option<&Node>,
+    ) -> Option<(ValueCompiler<'c>, ValueCompiler<'c>, Names)> {
         const TAKEN: [&str; 11] = ["path", "query", "header", "cookie", "body", "request", "settings", "reply", "replies", "item", "index"];
         let file = compiler.file;
         let (mut requesting, mut named) = (compiler.clone(), Vec::new());
@@ -308,12 +318,12 @@ impl Context<'_> {
             if !identifier || TAKEN.contains(&key.name.as_str()) || key.name == "error" {
                 file.problem(
                     &key.position,
-                    format!("`{}` can't be the name of a value: letters, digits and `_`, and none of {}", key.name, TAKEN.join(", ")),
+                    format!("`{}` is not a valid name of a value: use letters, digits and `_`, and none of {}", key.name, TAKEN.join(", ")),
                 );
                 return None;
             }
-            // Tried without the reply first; what is wrong then is told only if it is wrong with the reply too.
-            let quiet = File::new(file.name());
+            // First without the reply. If that fails, with the reply, whose problems are reported.
+            let quiet = SourceFile::new(file.name());
             let mut trial = requesting.clone();
             trial.file = &quiet;
             let (template, kind) = if let (Some(typed), true) = (trial.value(node), quiet.is_fine()) {
@@ -328,15 +338,15 @@ impl Context<'_> {
         Some((requesting, replying, named))
     }
 
-    /// A condition; `has(query.x)` of a parameter needs no expression to be run.
-    fn condition(compiler: &Compiler<'_>, node: &Node) -> Option<(Option<Condition>, Expression)> {
+    /// Compiles a condition. `has(query.x)` of a parameter needs no expression.
+    fn condition(compiler: &ValueCompiler<'_>, node: &Node) -> Option<(Option<Condition>, Expression)> {
         let expression = compiler.condition(node)?;
         let text = node.text().unwrap_or_default().trim();
         let inner = text.strip_prefix("has(").and_then(|rest| rest.strip_suffix(')'));
         if let Some(inner) = inner
-            && let Ok(path) = Expression::compile(inner, compiler.schema, &compiler.scope)
+            && let Ok(path) = Expression::compile(inner, compiler.types, &compiler.scope)
             && let Some(path) = path.as_path()
-            && let Some(Source::Parameter(position)) = compiler.source(path)
+            && let Some(ValueSource::Parameter(position)) = compiler.source(path)
             && operation_has_no_default(compiler.parameters, position)
         {
             return Some((Some(Condition::Given(position)), expression));
@@ -344,15 +354,22 @@ impl Context<'_> {
         Some((None, expression))
     }
 
-    fn call(&self, compiler: &Compiler<'_>, replying: &Compiler<'_>, operation: &Operation, section: &Section<'_, '_>) -> Option<CallPlan> {
+    fn call(
+        &self,
+        compiler: &ValueCompiler<'_>,
+        replying: &ValueCompiler<'_>,
+        operation: &Operation,
+        section: &Section<'_, '_>,
+    ) -> Option<CallPlan> {
         let file = compiler.file;
         let method = self.method(section);
-        // Everything is asked for, also if the RPC isn't known, so that keys are not told as unknown.
+        // All keys are read, also if the RPC is unknown, so that they are not reported as unknown.
         let (request, response, errors) = (section.get("request"), section.get("response"), section.get("errors"));
         let method = method?;
-        let input = compiler.schema.find(method.descriptor.input().full_name())?;
-        let output = compiler.schema.find(method.descriptor.output().full_name())?;
-        let json = operation.body.as_ref().and_then(|body| body.contents.first()).is_some_and(|content| content.reading == Reading::Json);
+        let input = compiler.types.find(method.descriptor.input().full_name())?;
+        let output = compiler.types.find(method.descriptor.output().full_name())?;
+        let json =
+            operation.body.as_ref().and_then(|body| body.contents.first()).is_some_and(|content| content.reading == BodyFormat::Json);
         let request = compiler.request(request, input, method.client_streaming, json);
         let plan = replying.response(response, operation, Some(output), &self.content_type);
         let mut telling = compiler.clone();
@@ -360,7 +377,7 @@ impl Context<'_> {
         let errors = telling.error_cases(errors);
         let (request, plan) = (request?, plan?);
         if method.server_streaming && operation.success() == 204 {
-            file.problem(&section.position, format!("{} answers with a stream, which 204 can't hold", method.name));
+            file.problem(&section.position, format!("{} returns a stream, and a response with the status 204 has no body", method.name));
         }
         let gathers = plan.gathers();
         Some(CallPlan { method, output, request, response: plan, errors, gathers })
@@ -377,10 +394,10 @@ impl Context<'_> {
     }
 }
 
-/// What is known where a reply is.
-fn replying<'c>(compiler: &Compiler<'c>, method: &Method) -> Compiler<'c> {
+/// Returns the context in which the reply is available.
+fn replying<'c>(compiler: &ValueCompiler<'c>, method: &Method) -> ValueCompiler<'c> {
     let mut inner = compiler.clone();
-    let Some(output) = compiler.schema.find(method.descriptor.output().full_name()) else { return inner };
+    let Some(output) = compiler.types.find(method.descriptor.output().full_name()) else { return inner };
     inner.reply = Some(output);
     inner.scope = inner.scope.with("reply", Type::Message(output));
     if method.server_streaming {
@@ -397,7 +414,7 @@ fn line(operation: &Operation) -> u64 {
     if let prism_yaml::Position::File { line, .. } = operation.position { line } else { 0 }
 }
 
-/// The names of the RPCs that an operation may lead to; none if it refuses everything.
+/// Returns the names of the RPCs that an operation may call, or `None` if it only refuses requests.
 fn names(endpoint: &Endpoint) -> Option<Vec<String>> {
     let (mut names, mut offered) = (Vec::new(), false);
     for case in &endpoint.cases {
@@ -410,8 +427,8 @@ fn names(endpoint: &Endpoint) -> Option<Vec<String>> {
     (offered || !names.is_empty()).then_some(names)
 }
 
-/// `/topics/{topic-name}/{rest=**}` as `/topics/{p0}/{p1=**}`, `topic-name` and `rest`: names of parameters may have
-/// characters that field paths don't.
+/// Replaces the names of parameters, which may contain characters that are invalid in field paths. `/topics/{topic-name}/{rest=**}` becomes
+/// `/topics/{p0}/{p1=**}`, with the names `topic-name` and `rest`.
 fn plain(path: &str) -> (String, Vec<String>) {
     let (mut out, mut names, mut rest) = (String::with_capacity(path.len()), Vec::new(), path);
     while let Some((before, behind)) = rest.split_once('{') {

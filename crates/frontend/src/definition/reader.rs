@@ -1,23 +1,23 @@
-//! Reads mappings key by key, and gathers what is wrong, with the file that it is in.
+//! Reads YAML mappings key by key and collects the problems of a file.
 
 use std::cell::RefCell;
 
 use prism_yaml::{Key, Node, Position, Problem, Problems, Value, unknown_name};
 
-/// A file that is being read, and what is wrong with it.
+/// A file that is being read, with its problems.
 #[derive(Debug)]
-pub struct File {
+pub struct SourceFile {
     name: String,
     problems: RefCell<Vec<Problem>>,
 }
 
-impl File {
-    /// A file of that name.
+impl SourceFile {
+    /// Creates a file with a name.
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), problems: RefCell::default() }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -26,30 +26,30 @@ impl File {
     pub fn problem(&self, position: &Position, message: impl Into<String>) {
         let problem = Problem { position: position.clone(), message: message.into() };
         let mut problems = self.problems.borrow_mut();
-        // A route with several cases would tell what is wrong with its operation once for each.
+        // Each case of a route reports the problems of its operation.
         if !problems.contains(&problem) {
             problems.push(problem);
         }
     }
 
-    /// Adds problems that were found elsewhere.
+    /// Adds several problems.
     pub fn add(&self, problems: Vec<Problem>) {
         self.problems.borrow_mut().extend(problems);
     }
 
-    /// Whether nothing is wrong yet.
+    /// Whether there are no problems so far.
     pub fn is_fine(&self) -> bool {
         self.problems.borrow().is_empty()
     }
 
-    /// All that is wrong, in the order of the file.
+    /// Returns all problems in the order of the file.
     pub fn finish(self) -> Problems {
         let mut list = self.problems.into_inner();
         list.sort_by(|one, other| one.position.cmp(&other.position));
         Problems { file: self.name, list }
     }
 
-    /// The entries of a mapping; what it is instead is told.
+    /// Returns the entries of a mapping. Reports a problem if it is something else.
     pub fn entries<'n>(&self, what: &str, node: &'n Node) -> &'n [(Key, Node)] {
         match &node.value {
             Value::Map(entries) => entries,
@@ -61,7 +61,7 @@ impl File {
         }
     }
 
-    /// The items of a list; what it is instead is told.
+    /// Returns the items of a list. Reports a problem if it is something else.
     pub fn items<'n>(&self, what: &str, node: &'n Node) -> &'n [Node] {
         match &node.value {
             Value::List(items) => items,
@@ -73,7 +73,7 @@ impl File {
         }
     }
 
-    /// A text; what it is instead is told.
+    /// Returns a text. Reports a problem if it is something else.
     pub fn text<'n>(&self, what: &str, node: &'n Node) -> Option<&'n str> {
         if let Value::Text(text) = &node.value {
             return Some(text);
@@ -82,7 +82,7 @@ impl File {
         None
     }
 
-    /// `true` or `false`; what it is instead is told.
+    /// Returns `true` or `false`. Reports a problem if it is something else.
     pub fn boolean(&self, what: &str, node: &Node) -> Option<bool> {
         if let Value::Bool(value) = node.value {
             return Some(value);
@@ -91,7 +91,7 @@ impl File {
         None
     }
 
-    /// A whole number in a range; what it is instead is told.
+    /// Returns a whole number in a range. Reports a problem if it is something else.
     pub fn number(&self, what: &str, node: &Node, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
         let number = if let Value::Number(number) = &node.value { number.as_u64() } else { None };
         let number = number.filter(|number| range.contains(number));
@@ -101,7 +101,7 @@ impl File {
         number
     }
 
-    /// One of a few words; what it is instead is told.
+    /// Returns the value of one of several words. Reports a problem if it is something else.
     pub fn choice<T: Copy>(&self, what: &str, node: &Node, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(what, node)?;
         let found = choices.iter().find(|(name, _)| *name == text);
@@ -112,10 +112,10 @@ impl File {
     }
 }
 
-/// A mapping with fixed keys. Keys that nobody asked for are problems.
+/// A mapping with fixed keys. Keys that are never read are problems.
 pub struct Section<'f, 'n> {
     /// The file.
-    pub file: &'f File,
+    pub file: &'f SourceFile,
     what: &'n str,
     /// Where the mapping begins.
     pub position: Position,
@@ -124,42 +124,42 @@ pub struct Section<'f, 'n> {
 }
 
 impl<'f, 'n> Section<'f, 'n> {
-    /// Of a node; `what` it is stands in problems, as "the route".
-    pub fn new(file: &'f File, what: &'n str, node: &'n Node) -> Self {
+    /// Creates a section from a node. `what` describes it in problems, such as "the route".
+    pub fn new(file: &'f SourceFile, what: &'n str, node: &'n Node) -> Self {
         Self { file, what, position: node.position.clone(), entries: file.entries(what, node), asked: RefCell::default() }
     }
 
-    /// The value under a key; none if it is not there or `null`.
+    /// Returns the value of a key, or `None` if it is missing or `null`.
     pub fn get(&self, key: &'static str) -> Option<&'n Node> {
         self.given(key).filter(|node| !matches!(node.value, Value::Null))
     }
 
-    /// The value under a key, also if it is `null`.
+    /// Returns the value of a key, also if it is `null`.
     pub fn given(&self, key: &'static str) -> Option<&'n Node> {
         self.asked.borrow_mut().push(key);
         self.entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node)
     }
 
-    /// A text.
+    /// Returns a text.
     pub fn text(&self, key: &'static str) -> Option<&'n str> {
         self.file.text(&format!("`{key}`"), self.get(key)?)
     }
 
-    /// A text that has to be there.
+    /// Returns a required text.
     pub fn required(&self, key: &'static str, example: &str) -> Option<&'n str> {
         let found = self.get(key);
         if found.is_none() {
-            self.file.problem(&self.position, format!("{} needs `{key}`, as {example}", self.what));
+            self.file.problem(&self.position, format!("{} needs `{key}`, such as {example}", self.what));
         }
         self.file.text(&format!("`{key}`"), found?)
     }
 
-    /// One of a few words.
+    /// Returns the value of one of several words.
     pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         self.file.choice(key, self.get(key)?, choices)
     }
 
-    /// Tells the keys that nobody asked for; extensions (`x-…`) are nobody's business.
+    /// Reports the keys that were never read, except extensions (`x-…`).
     pub fn finish(self) {
         let asked = self.asked.borrow();
         for (key, _) in self.entries {

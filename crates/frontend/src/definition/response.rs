@@ -1,4 +1,4 @@
-//! Responses and errors of a definition.
+//! Compiles `response` and `errors`.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,19 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::{
     document::Operation,
     reader::Section,
-    template::{Compiler, report_unknown_name},
+    template::{ValueCompiler, report_unknown_name},
 };
 use crate::{
     expression::{Type, Value},
-    mapping::{Answer, ErrorCase, ErrorCases, ErrorForm, Outcome, Refusal, ResponseCase, ResponsePlan, Source, Status, Template, is_json},
-    schema::MessageId,
+    mapping::{
+        Answer, ErrorCase, ErrorCases, ErrorForm, Outcome, Refusal, ResponseCase, ResponsePlan, Status, ValueSource, ValueTemplate, is_json,
+    },
+    message_types::MessageId,
 };
 use prism_call::Code;
 use prism_yaml::{Node, Value as Yaml};
 
-/// The codes that an error may have.
+/// The codes of errors.
 pub const CODES: [Code; 16] = [
     Code::Cancelled,
     Code::Unknown,
@@ -37,8 +39,8 @@ pub const CODES: [Code; 16] = [
     Code::Unauthenticated,
 ];
 
-impl Compiler<'_> {
-    /// What a reply becomes.
+impl ValueCompiler<'_> {
+    /// Compiles the mapping of a reply.
     pub fn response(
         &self,
         node: Option<&Node>,
@@ -53,7 +55,7 @@ impl Compiler<'_> {
         let Yaml::List(items) = &node.value else {
             let case = self.response_case(node, operation, output, default)?;
             if case.when.is_some() {
-                self.file.problem(&node.position, "the only response can't have `when`; make it a list whose last item has none");
+                self.file.problem(&node.position, "the only response can't have `when`; use a list whose last item has no `when`");
             }
             return Some(ResponsePlan { cases: vec![case] });
         };
@@ -70,17 +72,17 @@ impl Compiler<'_> {
         Some(ResponsePlan { cases: cases.into_iter().collect::<Option<_>>()? })
     }
 
-    /// Every case but the last has a condition, and the last has none.
+    /// Checks that each case except the last one has a condition, and that the last one has none.
     pub fn check_order(&self, what: &str, items: &[Node], conditions: &[Option<bool>]) {
         for (index, (item, condition)) in items.iter().zip(conditions).enumerate() {
             let last = index + 1 == items.len();
             match condition {
                 Some(false) if !last => {
-                    let message = format!("what stands behind this {what} is never reached: it has no `when`");
+                    let message = format!("no {what} after this one is ever used, because it has no `when`");
                     self.file.problem(&item.position, message);
                 }
                 Some(true) if last => {
-                    let message = format!("the last {what} must have no `when`: it is taken if no other one is");
+                    let message = format!("the last {what} can't have `when`: it is used if no other one matches");
                     self.file.problem(&item.position, message);
                 }
                 _ => {}
@@ -132,7 +134,7 @@ impl Compiler<'_> {
             None if documented.is_some_and(|response| response.contents.is_empty()) => Some(None),
             None => output
                 .map(|output| {
-                    let whole = Template::Path(Source::Variable("reply".to_owned(), Vec::new()), "reply".to_owned());
+                    let whole = ValueTemplate::Path(ValueSource::Variable("reply".to_owned(), Vec::new()), "reply".to_owned());
                     Some(((whole, Type::Message(output)), None))
                 })
                 .or(Some(None)),
@@ -154,7 +156,7 @@ impl Compiler<'_> {
         {
             let wanted = documented.and_then(|response| response.contents.first()).map(|(_, kind)| kind);
             if let Some(problem) = wanted.and_then(|wanted| misfit(self, kind, wanted)) {
-                self.file.problem(&node.position, format!("the document says otherwise of this response: {problem}"));
+                self.file.problem(&node.position, format!("the body differs from the document's schema of this response: {problem}"));
             }
         }
         Some(Answer { status, headers, content_types, body: body.map(|((template, _), _)| template) })
@@ -164,12 +166,12 @@ impl Compiler<'_> {
         let text = self.file.text("`content_type`", node)?;
         let value = HeaderValue::try_from(text).ok().filter(|_| text.contains('/'));
         if value.is_none() {
-            self.file.problem(&node.position, format!("`{text}` is no content type"));
+            self.file.problem(&node.position, format!("`{text}` is not a content type"));
         }
         value
     }
 
-    /// A status; one that is fixed has to be in the document.
+    /// Compiles a status. A fixed one must be in the document.
     pub fn status(&self, node: &Node, operation: Option<&Operation>) -> Option<Status> {
         if let Yaml::Number(_) = node.value {
             let status = self.file.number("`status`", node, 200..=599)?;
@@ -184,25 +186,25 @@ impl Compiler<'_> {
         }
         let (expression, kind) = self.expression(node)?;
         if !matches!(kind, Type::Int | Type::Uint | Type::Dyn) {
-            self.file.problem(&node.position, format!("`status` must be a number, but this is {}", kind.describe(self.schema)));
+            self.file.problem(&node.position, format!("`status` must be a number, but this is {}", kind.describe(self.types)));
         }
         if let Some(Value::Int(number)) = expression.as_constant() {
-            // A setting of the binding, say.
+            // For example a setting of the binding.
             let status = u16::try_from(*number).ok().and_then(|number| StatusCode::from_u16(number).ok());
             if status.is_none() {
-                self.file.problem(&node.position, format!("`status` is {number}, which is none"));
+                self.file.problem(&node.position, format!("`status` is {number}, which is not a valid status"));
             }
             return status.map(Status::Fixed);
         }
         Some(Status::Expression(Box::new(expression), node.text().unwrap_or_default().to_owned()))
     }
 
-    fn headers(&self, node: &Node) -> Option<Vec<(HeaderName, Template)>> {
+    fn headers(&self, node: &Node) -> Option<Vec<(HeaderName, ValueTemplate)>> {
         let entries = self.file.entries("`headers`", node);
         let mut headers = Vec::with_capacity(entries.len());
         for (key, node) in entries {
             let Ok(name) = HeaderName::try_from(key.name.as_str()) else {
-                self.file.problem(&key.position, format!("`{}` can't be the name of a header", key.name));
+                self.file.problem(&key.position, format!("`{}` is not a valid name of a header", key.name));
                 continue;
             };
             headers.push((name, self.value(node)?.0));
@@ -210,7 +212,7 @@ impl Compiler<'_> {
         Some(headers)
     }
 
-    /// An error that the definition raises.
+    /// Compiles an error that the definition returns.
     pub fn refusal(&self, node: &Node) -> Option<Refusal> {
         let section = Section::new(self.file, "the error", node);
         let code = section.required("code", "NOT_FOUND").and_then(|text| {
@@ -230,7 +232,7 @@ impl Compiler<'_> {
         Some(Refusal { code: code?, reason: reason?, message })
     }
 
-    /// How errors look.
+    /// Compiles the form of errors.
     pub fn error_form(&self, section: &Section<'_, '_>) -> ErrorForm {
         let content_type = section.get("content_type").and_then(|node| self.content_type(node));
         let headers = section.get("headers").and_then(|node| self.headers(node)).unwrap_or_default();
@@ -241,7 +243,7 @@ impl Compiler<'_> {
         ErrorForm { content_type, headers, body }
     }
 
-    /// What is different for some errors.
+    /// Compiles the special cases for errors.
     pub fn error_cases(&self, node: Option<&Node>) -> ErrorCases {
         let mut cases = HashMap::new();
         let entries = node.map_or(&[][..], |node| self.file.entries("the errors", node));
@@ -249,7 +251,7 @@ impl Compiler<'_> {
             let status = key.name.parse::<u16>().ok();
             let name = key.name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
             if !name || status.is_some_and(|status| !(400..600).contains(&status)) {
-                let message = format!("`{}` is no reason (KEY_NOT_FOUND), no code (NOT_FOUND) and no status (404)", key.name);
+                let message = format!("`{}` is not a reason (KEY_NOT_FOUND), a code (NOT_FOUND) or a status (404)", key.name);
                 self.file.problem(&key.position, message);
             }
             let section = Section::new(self.file, "the error", node);
@@ -266,16 +268,16 @@ impl Compiler<'_> {
     }
 }
 
-/// Why a body can't be what the document's schema describes; none as far as that can't be known.
-fn misfit(compiler: &Compiler<'_>, body: &Type, wanted: &Type) -> Option<String> {
+/// Returns why a body can't match the document's schema, or `None` if it may match.
+fn misfit(compiler: &ValueCompiler<'_>, body: &Type, wanted: &Type) -> Option<String> {
     let differ = || {
-        let (body, wanted) = (body.describe(compiler.schema), wanted.describe(compiler.schema));
-        Some(format!("there it is {wanted}, here it is {body}"))
+        let (body, wanted) = (body.describe(compiler.types), wanted.describe(compiler.types));
+        Some(format!("it is {body}, but the schema says {wanted}"))
     };
     match (body, wanted) {
         (Type::Dyn | Type::Null, _)
         | (_, Type::Dyn | Type::Null)
-        // What a map or a message has is known only when it is there.
+        // The members of a map or a message are known only at run time.
         | (Type::Map(_) | Type::Message(_), Type::Object(_) | Type::Map(_) | Type::Message(_))
         | (Type::Object(_), Type::Map(_) | Type::Message(_)) => None,
         (Type::List(body), Type::List(wanted)) => misfit(compiler, body, wanted),

@@ -1,28 +1,25 @@
-//! Values of a definition: from YAML to templates, with their static types.
+//! Compiles the values of a definition to templates, and infers their types.
 
-use super::{
-    document::{Location, Parameter},
-    reader::{File, Section},
-};
+use super::reader::{Section, SourceFile};
 use crate::{
-    bind::Target,
+    bind::FieldPath,
     expression::{self, Expression, Member, Object, Type, Value},
-    mapping::{ErrorPlace, Source, Template, Told, Translation},
-    schema::{Kind, MessageId, Schema, Shape},
+    mapping::{EmbeddedError, ErrorLocation, Parameter, ParameterLocation, Translation, ValueSource, ValueTemplate},
+    message_types::{FieldKind, FieldShape, MessageId, MessageTypes},
 };
 use prism_yaml::{Node, Value as Yaml, unknown_name};
 
-/// What an error in a reply is.
+/// The type of errors in a reply.
 const STATUS: &str = "google.rpc.Status";
 
-/// What is known where a value stands.
+/// The context in which a value is compiled.
 #[derive(Clone)]
-pub struct Compiler<'a> {
+pub struct ValueCompiler<'a> {
     /// The definition's file.
-    pub file: &'a File,
+    pub file: &'a SourceFile,
     /// All message types.
-    pub schema: &'static Schema,
-    /// Variables with their types.
+    pub types: &'static MessageTypes,
+    /// The variables with their types.
     pub scope: expression::Scope,
     /// The parameters of the operation.
     pub parameters: &'a [Parameter],
@@ -33,14 +30,14 @@ pub struct Compiler<'a> {
 }
 
 /// A template and the type of its value.
-pub type Typed = (Template, Type);
+pub type Typed = (ValueTemplate, Type);
 
-impl Compiler<'_> {
-    /// A value; what is wrong with it is told.
+impl ValueCompiler<'_> {
+    /// Compiles a value. Reports its problems.
     pub fn value(&self, node: &Node) -> Option<Typed> {
         match &node.value {
-            Yaml::Null => Some((Template::Constant(Value::Null), Type::Null)),
-            Yaml::Bool(value) => Some((Template::Constant(Value::Bool(*value)), Type::Bool)),
+            Yaml::Null => Some((ValueTemplate::Constant(Value::Null), Type::Null)),
+            Yaml::Bool(value) => Some((ValueTemplate::Constant(Value::Bool(*value)), Type::Bool)),
             Yaml::Number(_) => {
                 let value = expression::value::from_json(&node.to_json());
                 let kind = match value {
@@ -48,14 +45,14 @@ impl Compiler<'_> {
                     Value::Float(_) => Type::Double,
                     _ => Type::Int,
                 };
-                Some((Template::Constant(value), kind))
+                Some((ValueTemplate::Constant(value), kind))
             }
             Yaml::Text(text) => self.text(node, text),
             Yaml::List(items) => {
                 let items: Option<Vec<Typed>> = items.iter().map(|item| self.value(item)).collect();
                 let (templates, types): (Vec<_>, Vec<_>) = items?.into_iter().unzip();
                 let element = types.into_iter().reduce(|one, other| one.join(&other)).unwrap_or(Type::Null);
-                Some((Template::List(templates), Type::list(element)))
+                Some((ValueTemplate::List(templates), Type::list(element)))
             }
             Yaml::Map(entries) if entries.iter().any(|(key, _)| is_form(&key.name)) => self.form(node),
             Yaml::Map(entries) => {
@@ -71,29 +68,29 @@ impl Compiler<'_> {
                     object.members.push(Member { name: name.clone(), value, required: self.is_always_there(&template) });
                     members.push((name.into(), template));
                 }
-                whole.then(|| (Template::Object(members), Type::Object(object.into())))
+                whole.then(|| (ValueTemplate::Object(members), Type::Object(object.into())))
             }
         }
     }
 
-    /// An expression of one type.
+    /// Compiles an expression.
     pub fn expression(&self, node: &Node) -> Option<(Expression, Type)> {
         let text = match &node.value {
             Yaml::Text(text) => text.clone(),
             Yaml::Bool(value) => value.to_string(),
             other => {
-                self.file.problem(&node.position, format!("an expression is wanted here, not {}", other.kind()));
+                self.file.problem(&node.position, format!("expected an expression, not {}", other.kind()));
                 return None;
             }
         };
         self.compile(node, &text)
     }
 
-    /// A condition.
+    /// Compiles a condition.
     pub fn condition(&self, node: &Node) -> Option<Expression> {
         let (expression, kind) = self.expression(node)?;
         if !matches!(kind, Type::Bool | Type::Dyn) {
-            let kind = kind.describe(self.schema);
+            let kind = kind.describe(self.types);
             self.file.problem(&node.position, format!("the condition must be true or false, but it is {kind}"));
             return None;
         }
@@ -101,15 +98,15 @@ impl Compiler<'_> {
     }
 
     fn compile(&self, node: &Node, text: &str) -> Option<(Expression, Type)> {
-        match Expression::compile(text, self.schema, &self.scope) {
+        match Expression::compile(text, self.types, &self.scope) {
             Ok(expression) => {
                 let kind = expression.type_of().clone();
                 Some((expression, kind))
             }
             Err(problem) => {
-                // A plain word is the mistake that everybody makes once.
+                // A plain word instead of a quoted text is a common mistake.
                 let word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' '));
-                let hint = if word { format!("; for the text itself write \"'{text}'\"") } else { String::new() };
+                let hint = if word { format!("; to use the text itself, write \"'{text}'\"") } else { String::new() };
                 self.file.problem(&node.position, format!("`{text}`: {problem}{hint}"));
                 None
             }
@@ -119,70 +116,72 @@ impl Compiler<'_> {
     fn text(&self, node: &Node, text: &str) -> Option<Typed> {
         let (expression, kind) = self.compile(node, text)?;
         if let Some(constant) = expression.as_constant() {
-            return Some((Template::Constant(constant.clone()), kind));
+            return Some((ValueTemplate::Constant(constant.clone()), kind));
         }
         if let Some(path) = expression.as_path()
             && let Some(source) = self.source(path)
         {
-            return Some((Template::Path(source, text.to_owned()), kind));
+            return Some((ValueTemplate::Path(source, text.to_owned()), kind));
         }
-        Some((Template::Expression(Box::new(expression), text.to_owned()), kind))
+        Some((ValueTemplate::Expression(Box::new(expression), text.to_owned()), kind))
     }
 
-    /// Where a path leads.
-    pub fn source(&self, path: &[String]) -> Option<Source> {
+    /// Resolves a path of names.
+    pub fn source(&self, path: &[String]) -> Option<ValueSource> {
         let (root, names) = path.split_first()?;
         let location = match root.as_str() {
-            "path" => Some(Location::Path),
-            "query" => Some(Location::Query),
-            "header" => Some(Location::Header),
-            "cookie" => Some(Location::Cookie),
+            "path" => Some(ParameterLocation::Path),
+            "query" => Some(ParameterLocation::Query),
+            "header" => Some(ParameterLocation::Header),
+            "cookie" => Some(ParameterLocation::Cookie),
             _ => None,
         };
         if let (Some(location), [name]) = (location, names) {
             let fits = |parameter: &Parameter| {
                 parameter.location == location
-                    && (parameter.name == *name || location == Location::Header && parameter.name.replace('-', "_") == *name)
+                    && (parameter.name == *name || location == ParameterLocation::Header && parameter.name.replace('-', "_") == *name)
             };
-            return self.parameters.iter().position(fits).map(Source::Parameter);
+            return self.parameters.iter().position(fits).map(ValueSource::Parameter);
         }
         let target = |message: MessageId| {
-            // A path that leads on into what is no message, as a map, is walked as a value.
-            Target::resolve(self.schema, message, names.iter().map(String::as_str)).ok()
+            // A path into something other than a message, such as a map, is resolved at run time.
+            FieldPath::resolve(self.types, message, names.iter().map(String::as_str)).ok()
         };
         match root.as_str() {
-            "body" => return Some(Source::Body(names.to_vec())),
+            "body" => return Some(ValueSource::Body(names.to_vec())),
             "reply" if !names.is_empty() => {
                 if let Some(found) = self.reply.and_then(target) {
-                    return Some(Source::Reply(found));
+                    return Some(ValueSource::Reply(found));
                 }
             }
             "item" => match (self.item, names) {
-                (Some(_), []) => return Some(Source::Message),
+                (Some(_), []) => return Some(ValueSource::Message),
                 (Some(id), _) => {
                     if let Some(found) = target(id) {
-                        return Some(Source::Item(found));
+                        return Some(ValueSource::Item(found));
                     }
                 }
                 (None, _) => {}
             },
             _ => {}
         }
-        Some(Source::Variable(root.clone(), names.to_vec()))
+        Some(ValueSource::Variable(root.clone(), names.to_vec()))
     }
 
-    /// Whether a value is there in every case.
-    fn is_always_there(&self, template: &Template) -> bool {
+    /// Whether a value is always set.
+    fn is_always_there(&self, template: &ValueTemplate) -> bool {
         match template {
-            Template::Path(Source::Parameter(position), _) => {
+            ValueTemplate::Path(ValueSource::Parameter(position), _) => {
                 self.parameters.get(*position).is_some_and(|parameter| parameter.required || parameter.default.is_some())
             }
-            Template::Path(Source::Reply(target) | Source::Item(target), _) => {
-                target.steps.iter().all(|step| step.field(self.schema).shape != Shape::Singular { presence: true })
+            ValueTemplate::Path(ValueSource::Reply(target) | ValueSource::Item(target), _) => {
+                target.steps.iter().all(|step| step.field(self.types).shape != FieldShape::Singular { presence: true })
             }
-            Template::Path(Source::Body(_) | Source::Variable(..), _) | Template::Translate(_) | Template::Error(_) => false,
-            Template::When(when) => when.2.is_some(),
-            Template::Default(both) => self.is_always_there(&both.1),
+            ValueTemplate::Path(ValueSource::Body(_) | ValueSource::Variable(..), _)
+            | ValueTemplate::Translate(_)
+            | ValueTemplate::Error(_) => false,
+            ValueTemplate::When(when) => when.2.is_some(),
+            ValueTemplate::Default(both) => self.is_always_there(&both.1),
             _ => true,
         }
     }
@@ -210,22 +209,22 @@ impl Compiler<'_> {
     fn each(&self, section: &Section<'_, '_>, list: &Node) -> Option<Typed> {
         let item = section.given("$item");
         if item.is_none() {
-            self.file.problem(&section.position, "`$each` needs `$item`: what is made of each item");
+            self.file.problem(&section.position, "`$each` needs `$item`: the value for each item");
         }
         let (source, inner) = self.list(list)?;
         let (template, kind) = inner.value(item?)?;
         let name = list.text().unwrap_or_default().to_owned();
-        Some((Template::Each(Box::new((source, name, template))), Type::list(kind)))
+        Some((ValueTemplate::Each(Box::new((source, name, template))), Type::list(kind)))
     }
 
-    /// A list, and what is known about its items.
-    pub fn list(&self, node: &Node) -> Option<(Source, Self)> {
+    /// Compiles a list. Returns it with the context of its items.
+    pub fn list(&self, node: &Node) -> Option<(ValueSource, Self)> {
         let (expression, kind) = self.expression(node)?;
         let element = match kind {
             Type::List(element) => *element,
             Type::Dyn => Type::Dyn,
             other => {
-                let kind = other.describe(self.schema);
+                let kind = other.describe(self.types);
                 self.file.problem(&node.position, format!("`$each` needs a list, but `{}` is {kind}", node.text().unwrap_or_default()));
                 return None;
             }
@@ -236,19 +235,19 @@ impl Compiler<'_> {
         let source = match expression.as_path() {
             Some([root]) if root == "replies" => {
                 inner.item = self.reply;
-                Source::Replies
+                ValueSource::Replies
             }
             Some(path) => match self.source(path)? {
-                Source::Reply(target) => match (target.field(self.schema).shape, target.field(self.schema).kind) {
-                    (Shape::Repeated, Kind::Message(id)) if self.schema.message(id).special.is_none() => {
+                ValueSource::Reply(target) => match (target.field(self.types).shape, target.field(self.types).kind) {
+                    (FieldShape::Repeated, FieldKind::Message(id)) if self.types.message(id).special.is_none() => {
                         inner.item = Some(id);
-                        Source::Messages(target, id)
+                        ValueSource::Messages(target, id)
                     }
-                    _ => Source::Reply(target),
+                    _ => ValueSource::Reply(target),
                 },
                 other => other,
             },
-            None => Source::List(Box::new(expression)),
+            None => ValueSource::List(Box::new(expression)),
         };
         Some((source, inner))
     }
@@ -267,10 +266,10 @@ impl Compiler<'_> {
         let otherwise = section.given("$else").map(|node| knowing(false).value(node));
         let (then, kind) = then?;
         match otherwise {
-            None => Some((Template::When(Box::new((condition?, then, None))), kind)),
+            None => Some((ValueTemplate::When(Box::new((condition?, then, None))), kind)),
             Some(otherwise) => {
                 let (otherwise, other) = otherwise?;
-                Some((Template::When(Box::new((condition?, then, Some(otherwise)))), kind.join(&other)))
+                Some((ValueTemplate::When(Box::new((condition?, then, Some(otherwise)))), kind.join(&other)))
             }
         }
     }
@@ -296,36 +295,36 @@ impl Compiler<'_> {
                     Some(template)
                 }
             };
-            template = Template::Translate(Box::new(Translation { from: template, entries, otherwise }));
+            template = ValueTemplate::Translate(Box::new(Translation { from: template, entries, otherwise }));
         } else if otherwise.is_some() {
-            self.file.problem(&section.position, "`$else` belongs to `$map`; what counts if the value is absent is `$default`");
+            self.file.problem(&section.position, "`$else` belongs to `$map`; the value for an absent one is `$default`");
         }
         if let Some(default) = section.given("$default") {
             let (default, other) = self.value(default)?;
             kind = kind.join(&other);
-            template = Template::Default(Box::new((template, default)));
+            template = ValueTemplate::Default(Box::new((template, default)));
         } else if map.is_none() {
-            self.file.problem(&section.position, "`$from` needs `$default` or `$map`; for the value alone write the expression itself");
+            self.file.problem(&section.position, "`$from` needs `$default` or `$map`; for the value alone, write only the expression");
         }
         Some((template, kind))
     }
 
-    /// An error that the reply tells of. What its body is made of is the business of `errors`, and may differ from case to case.
+    /// Compiles an error in the reply. `errors` defines its body, which may differ between cases.
     fn error(&self, node: &Node) -> Option<Typed> {
         let (expression, kind) = self.expression(node)?;
         let text = node.text().unwrap_or_default();
-        let status = matches!(kind, Type::Message(id) if self.schema.message(id).name == STATUS);
+        let status = matches!(kind, Type::Message(id) if self.types.message(id).name == STATUS);
         let position = match expression.as_path().and_then(|path| self.source(path)) {
-            Some(Source::Reply(target)) if status => Some(ErrorPlace::Reply(target)),
-            Some(Source::Item(target)) if status => Some(ErrorPlace::Item(target)),
-            Some(Source::Message) if status => Some(ErrorPlace::Whole),
+            Some(ValueSource::Reply(target)) if status => Some(ErrorLocation::Reply(target)),
+            Some(ValueSource::Item(target)) if status => Some(ErrorLocation::Item(target)),
+            Some(ValueSource::Message) if status => Some(ErrorLocation::Whole),
             _ => None,
         };
         if position.is_none() {
-            let kind = kind.describe(self.schema);
+            let kind = kind.describe(self.types);
             self.file.problem(&node.position, format!("`$error` needs a path to a {STATUS} in the reply, but `{text}` is {kind}"));
         }
-        Some((Template::Error(Told { place: position?, text: text.to_owned() }), Type::Dyn))
+        Some((ValueTemplate::Error(EmbeddedError { place: position?, text: text.to_owned() }), Type::Dyn))
     }
 }
 
@@ -346,7 +345,7 @@ fn type_of(value: &Value) -> Type {
     }
 }
 
-/// Tells a name that isn't there.
-pub fn report_unknown_name<'n>(file: &File, node: &Node, what: &str, name: &str, known: impl IntoIterator<Item = &'n str> + Clone) {
+/// Reports an unknown name.
+pub fn report_unknown_name<'n>(file: &SourceFile, node: &Node, what: &str, name: &str, known: impl IntoIterator<Item = &'n str> + Clone) {
     file.problem(&node.position, unknown_name(what, name, known));
 }

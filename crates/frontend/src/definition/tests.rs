@@ -69,8 +69,8 @@ fn mistakes_are_told_with_their_place() {
             "text: {$error: reply.value}",
             "`$error` needs a path to a google.rpc.Status in the reply, but `reply.value` is bytes",
         ),
-        ("value: body", "value: hello", "for the text itself write \"'hello'\""),
-        ("revision: reply.revision}", "revision: request.namespace}", "`revision`: there it is an int, here it is a string"),
+        ("value: body", "value: hello", "to use the text itself, write \"'hello'\""),
+        ("revision: reply.revision}", "revision: request.namespace}", "`revision`: it is a string, but the schema says an int"),
     ] {
         let problems = problems(from, to);
         assert!(problems.iter().any(|problem| problem.contains(wanted)) || wanted.is_empty(), "{to}: {problems:#?}");
@@ -90,11 +90,11 @@ fn bindings_decide_what_the_definition_leaves_to_them() {
     assert!(status(serde_json::json!({"kept": 200})).is_ok());
     assert_eq!(
         status(serde_json::json!({"kept": "x"})).unwrap_err()[0],
-        "notes.yaml:5:3: the binding decides the setting `kept` as \"x\", which is not of the kind of 201"
+        "notes.yaml:5:3: the binding sets the setting `kept` to \"x\", which does not have the type of the default 201"
     );
     assert_eq!(
         status(serde_json::json!({"kpt": 1})).unwrap_err()[0],
-        "notes.yaml:1:1: a binding decides `kpt`: unknown setting `kpt`; did you mean `kept`? There are: kept"
+        "notes.yaml:1:1: a binding sets `kpt`: unknown setting `kpt`; did you mean `kept`? There are: kept"
     );
 }
 
@@ -105,8 +105,8 @@ fn routes_that_shadow_each_other_and_cases_that_are_never_reached_are_told() {
     assert_eq!(
         load(text, document).unwrap_err(),
         [
-            "notes.yaml:6:7: what stands behind this case is never reached: it has no `when`".to_owned(),
-            "notes.yaml:8:3: GET /a/{p0} takes the same requests as GET /a/{p0}; one of them must change".to_owned()
+            "notes.yaml:6:7: no case after this one is ever used, because it has no `when`".to_owned(),
+            "notes.yaml:8:3: GET /a/{p0} matches the same requests as GET /a/{p0}; change one of them".to_owned()
         ]
     );
 }

@@ -1,15 +1,15 @@
-//! The schemas of an OpenAPI document as static types: as much of them as tells what an expression may do with a value.
+//! Converts the schemas of an OpenAPI document to static types, as far as the type check of expressions needs them.
 
 use crate::expression::{Member, Object, Type};
 use prism_yaml::{Node, Value};
 
-/// Schemas nested more deeply than this, recursive ones among them, are [`Type::Dyn`] inside.
+/// Maximum nesting. Deeper schemas, for example recursive ones, are [`Type::Dyn`].
 const MAX_DEPTH: usize = 6;
 
-/// Follows `$ref` within the document; a reference to somewhere else, or to nothing, gives none.
+/// Follows `$ref` within the document. Returns `None` for references to other documents or to nothing.
 pub fn resolve<'n>(root: &'n Node, node: &'n Node) -> Option<&'n Node> {
     let mut current = node;
-    // A reference may lead to a reference; one that leads to itself leads nowhere.
+    // A reference may refer to another reference. The limit ends cycles.
     for _ in 0..8 {
         let Some(reference) = current.get("$ref").and_then(Node::text) else { return Some(current) };
         current = follow(root, reference)?;
@@ -25,7 +25,7 @@ fn follow<'n>(root: &'n Node, reference: &str) -> Option<&'n Node> {
     })
 }
 
-/// The type that a schema describes.
+/// Returns the type that a schema describes.
 pub fn of(root: &Node, schema: &Node) -> Type {
     at(root, schema, 0)
 }
@@ -46,7 +46,7 @@ fn at(root: &Node, schema: &Node, depth: usize) -> Type {
     let format = schema.get("format").and_then(Node::text).unwrap_or_default();
     match kind(schema).as_deref() {
         Some("string") if format == "binary" => Type::Bytes,
-        // Base64 in JSON: bytes for expressions and fields.
+        // Base64 in JSON; bytes in expressions and fields.
         Some("string") if format == "byte" || schema.get("contentEncoding").and_then(Node::text) == Some("base64") => Type::Bytes,
         Some("string") => Type::String,
         Some("boolean") => Type::Bool,
@@ -61,7 +61,7 @@ fn at(root: &Node, schema: &Node, depth: usize) -> Type {
     }
 }
 
-/// The one type of a schema; with `null` beside it, the other one.
+/// Returns the only type of a schema, not counting `null`.
 fn kind(schema: &Node) -> Option<String> {
     match &schema.get("type")?.value {
         Value::Text(kind) => Some(kind.clone()),
@@ -94,7 +94,7 @@ fn object(root: &Node, schema: &Node, depth: usize) -> Type {
     Type::Object(Object { members: members.collect(), open: !closed }.into())
 }
 
-/// The members of all; what isn't an object makes the whole known only at run time.
+/// Joins the members of all parts. If a part is not an object, the type is known only at run time.
 fn all_of(root: &Node, all: &Node, depth: usize) -> Type {
     let Value::List(parts) = &all.value else { return Type::Dyn };
     let mut whole = Object { members: Vec::new(), open: true };

@@ -78,10 +78,10 @@ fn json_decode<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exec
 }
 
 fn millis(text: &CelString<'_>) -> Result<CelInt, ExecutionError> {
-    let (seconds, nanos) = time::parse_timestamp(text.inner()).ok_or_else(|| {
+    let time = time::parse_timestamp(text.inner()).ok_or_else(|| {
         ExecutionError::function_error("time.millis", format!("{:?} is no timestamp, as 2026-01-02T03:04:05Z", text.inner()))
     })?;
-    Ok(CelInt::from(seconds.saturating_mul(1000).saturating_add(i64::from(nanos) / 1_000_000)))
+    Ok(CelInt::from(time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos) / 1_000_000)))
 }
 
 fn url_encode(text: &CelString<'_>) -> CelString<'static> {

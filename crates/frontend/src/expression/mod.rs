@@ -42,6 +42,7 @@ mod library;
 mod parse;
 mod prepare;
 mod run;
+mod suggestion;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -53,7 +54,7 @@ pub use cel::Value;
 use cel::{IdedExpr, common::ast::Expr};
 
 pub use self::types::{Member, Object, Scope, Type};
-use super::schema::Schema;
+use super::message_types::MessageTypes;
 
 /// Gives the value of a top-level variable when it is asked for: at most once in an evaluation, and only if the part of
 /// the expression that names it is evaluated.
@@ -103,9 +104,9 @@ impl fmt::Debug for Expression {
 impl Expression {
     /// Parses and checks an expression. The error says what is wrong and what would be right, with the column if it is
     /// known.
-    pub fn compile(text: &str, schema: &Schema, scope: &Scope) -> Result<Self, String> {
+    pub fn compile(text: &str, types: &MessageTypes, scope: &Scope) -> Result<Self, String> {
         let mut tree = parse::parse(text)?;
-        let of = check::check(&tree, schema, scope).map_err(|problem| placed(text, schema, scope, problem))?;
+        let of = check::check(&tree, types, scope).map_err(|problem| placed(text, types, scope, problem))?;
         let mut reads = Vec::new();
         prepare::variables(&tree, scope, &mut Vec::new(), &mut reads);
         let path = check::path(&tree).filter(|path| path.first().is_some_and(|name| scope.get(name).is_some()));
@@ -157,9 +158,9 @@ impl Expression {
 }
 
 /// What is wrong, with its column. The quick parser keeps no places, so the other one finds it once more.
-fn placed(text: &str, schema: &Schema, scope: &Scope, problem: check::Problem) -> String {
+fn placed(text: &str, types: &MessageTypes, scope: &Scope, problem: check::Problem) -> String {
     let again = parse::with_places(text).and_then(|program| {
-        let problem = check::check(program.expression(), schema, scope).err()?;
+        let problem = check::check(program.expression(), types, scope).err()?;
         let (start, _) = program.source_info().offset_for(problem.node)?;
         // Places are counted in bytes, columns in characters.
         let before = text.get(..start as usize).map_or(start as usize, |before| before.chars().count());

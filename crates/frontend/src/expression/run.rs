@@ -63,7 +63,7 @@ fn explain(error: &ExecutionError) -> String {
             format!("`{}` can't take {} and {}", sign(operator), left.type_of(), right.type_of())
         }
         ExecutionError::UnsupportedKeyType(_) => "keys of maps must be strings or numbers".to_owned(),
-        ExecutionError::DuplicateKey(key) => format!("the key {} stands twice", plain(key)),
+        ExecutionError::DuplicateKey(key) => format!("the key {} appears twice", plain(key)),
         _ => "the expression can't be evaluated with these values".to_owned(),
     }
 }

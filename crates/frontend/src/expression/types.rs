@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::schema::{EnumId, Field, Kind, MessageId, Schema, Shape, Special};
+use crate::message_types::{EnumId, Field, FieldKind, FieldShape, MessageId, MessageTypes, WellKnownType};
 
 /// The static type of a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,43 +138,45 @@ impl Type {
     }
 
     /// The type of a field of a message.
-    pub fn of_field(schema: &Schema, field: &Field) -> Self {
-        let value = Self::of_kind(schema, field.kind);
+    pub fn of_field(types: &MessageTypes, field: &Field) -> Self {
+        let value = Self::of_kind(types, field.kind);
         match field.shape {
-            Shape::Singular { .. } => value,
-            Shape::Repeated => Self::list(value),
-            Shape::Map(_) => Self::map(value),
+            FieldShape::Singular { .. } => value,
+            FieldShape::Repeated => Self::list(value),
+            FieldShape::Map(_) => Self::map(value),
         }
     }
 
     /// The type of one value of a kind.
-    pub fn of_kind(schema: &Schema, kind: Kind) -> Self {
+    pub fn of_kind(types: &MessageTypes, kind: FieldKind) -> Self {
         match kind {
-            Kind::Double | Kind::Float => Self::Double,
-            Kind::Int32 | Kind::Int64 | Kind::Sint32 | Kind::Sint64 | Kind::Sfixed32 | Kind::Sfixed64 => Self::Int,
-            Kind::Uint32 | Kind::Uint64 | Kind::Fixed32 | Kind::Fixed64 => Self::Uint,
-            Kind::Bool => Self::Bool,
-            Kind::String => Self::String,
-            Kind::Bytes => Self::Bytes,
-            Kind::Enum(id) if schema.enumeration(id).null => Self::Null,
-            Kind::Enum(id) => Self::Enum(id),
-            Kind::Message(id) => Self::of_message(schema, id),
+            FieldKind::Double | FieldKind::Float => Self::Double,
+            FieldKind::Int32 | FieldKind::Int64 | FieldKind::Sint32 | FieldKind::Sint64 | FieldKind::Sfixed32 | FieldKind::Sfixed64 => {
+                Self::Int
+            }
+            FieldKind::Uint32 | FieldKind::Uint64 | FieldKind::Fixed32 | FieldKind::Fixed64 => Self::Uint,
+            FieldKind::Bool => Self::Bool,
+            FieldKind::String => Self::String,
+            FieldKind::Bytes => Self::Bytes,
+            FieldKind::Enum(id) if types.enumeration(id).null => Self::Null,
+            FieldKind::Enum(id) => Self::Enum(id),
+            FieldKind::Message(id) => Self::of_message(types, id),
         }
     }
 
     /// The type of a message, or of what stands for it.
-    pub fn of_message(schema: &Schema, id: MessageId) -> Self {
-        let message = schema.message(id);
+    pub fn of_message(types: &MessageTypes, id: MessageId) -> Self {
+        let message = types.message(id);
         match message.special {
-            Some(Special::Timestamp | Special::Duration | Special::FieldMask) => Self::String,
-            Some(Special::Wrapper) => message.fields.first().map_or(Self::Dyn, |field| Self::of_kind(schema, field.kind)),
-            Some(Special::Struct) => Self::map(Self::Dyn),
-            Some(Special::ListValue) => Self::list(Self::Dyn),
-            Some(Special::Value) => Self::Dyn,
-            Some(Special::Any) => {
+            Some(WellKnownType::Timestamp | WellKnownType::Duration | WellKnownType::FieldMask) => Self::String,
+            Some(WellKnownType::Wrapper) => message.fields.first().map_or(Self::Dyn, |field| Self::of_kind(types, field.kind)),
+            Some(WellKnownType::Struct) => Self::map(Self::Dyn),
+            Some(WellKnownType::ListValue) => Self::list(Self::Dyn),
+            Some(WellKnownType::Value) => Self::Dyn,
+            Some(WellKnownType::Any) => {
                 Self::object(["@type", "value"].map(|name| Member { name: name.to_owned(), value: Self::String, required: true }))
             }
-            Some(Special::Empty) | None => Self::Message(id),
+            Some(WellKnownType::Empty) | None => Self::Message(id),
         }
     }
 
@@ -203,7 +205,7 @@ impl Type {
     }
 
     /// As it is named in messages: `a string`.
-    pub fn describe(&self, schema: &Schema) -> String {
+    pub fn describe(&self, types: &MessageTypes) -> String {
         match self {
             Self::Dyn => "a value of any type".to_owned(),
             Self::Null => "null".to_owned(),
@@ -216,8 +218,8 @@ impl Type {
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a map".to_owned(),
             Self::Object(_) => "an object".to_owned(),
-            Self::Message(id) => format!("a message {}", short(&schema.message(*id).name)),
-            Self::Enum(id) => format!("an enum {}", short(&schema.enumeration(*id).name)),
+            Self::Message(id) => format!("a message {}", short(&types.message(*id).name)),
+            Self::Enum(id) => format!("an enum {}", short(&types.enumeration(*id).name)),
         }
     }
 }

@@ -1,46 +1,46 @@
-//! JSON to protobuf.
+//! Decodes JSON to protobuf.
 
 use std::{borrow::Cow, collections::HashSet, fmt::Write as _};
 
-use super::{Fault, Reader, Text, Token};
+use super::{JsonError, JsonReader, JsonText, Token};
 use crate::{
+    message_types::{Field, FieldKind, FieldShape, MessageId, MessageType, MessageTypes, WellKnownType},
     scalar,
-    schema::{Field, Kind, Message, MessageId, Schema, Shape, Special},
     wire::{self, WireType},
 };
 use prism_call::Error;
 
-/// Appends the message that a JSON text says.
-pub fn decode<'a>(schema: &'a Schema, message: MessageId, json: impl Into<Text<'a>>, out: &mut Vec<u8>) -> Result<(), Error> {
-    run(schema, json.into(), None, |decoder| decoder.message(message, out))
+/// Decodes a JSON text and appends the message.
+pub fn decode<'a>(types: &'a MessageTypes, message: MessageId, json: impl Into<JsonText<'a>>, out: &mut Vec<u8>) -> Result<(), Error> {
+    run(types, json.into(), None, |decoder| decoder.message(message, out))
 }
 
-/// Appends a field whose whole value is a JSON text. With `mask`, the proto paths of what the text sets are added to it,
-/// relative to the field.
+/// Decodes a JSON text as the value of a field and appends the field. Adds the proto paths of what the text sets to `mask`, relative to the
+/// field.
 pub fn decode_field<'a>(
-    schema: &'a Schema,
+    types: &'a MessageTypes,
     field: &'a Field,
-    json: impl Into<Text<'a>>,
+    json: impl Into<JsonText<'a>>,
     out: &mut Vec<u8>,
     mask: Option<&mut Vec<String>>,
 ) -> Result<(), Error> {
-    run(schema, json.into(), mask, |decoder| {
+    run(types, json.into(), mask, |decoder| {
         decoder.path.push(Step::Member(Cow::Owned(field.json_name.clone())));
         decoder.field(field, out).map(drop)
     })
 }
 
 fn run<'a>(
-    schema: &'a Schema,
-    json: Text<'a>,
+    types: &'a MessageTypes,
+    json: JsonText<'a>,
     mask: Option<&mut Vec<String>>,
-    read: impl FnOnce(&mut Decoder<'a>) -> Result<(), Fault>,
+    read: impl FnOnce(&mut Decoder<'a>) -> Result<(), JsonError>,
 ) -> Result<(), Error> {
-    let text =
-        std::str::from_utf8(json.bytes).map_err(|error| Fault::syntax(error.valid_up_to(), "the text is not UTF-8").into_error(json))?;
+    let text = std::str::from_utf8(json.bytes)
+        .map_err(|error| JsonError::syntax(error.valid_up_to(), "the text is not UTF-8").into_error(json))?;
     let masking = mask.is_some().then(Mask::default);
     let path = json.origin.index.map(Step::Index).into_iter().collect();
-    let mut decoder = Decoder { schema, reader: Reader::new(text), path, mask: masking };
+    let mut decoder = Decoder { types, reader: JsonReader::new(text), path, mask: masking };
     read(&mut decoder).and_then(|()| decoder.reader.end()).map_err(|fault| fault.into_error(json))?;
     if let (Some(mask), Some(found)) = (mask, decoder.mask) {
         mask.extend(found.paths);
@@ -48,7 +48,7 @@ fn run<'a>(
     Ok(())
 }
 
-/// A step from a value to one inside it.
+/// A step from a JSON value to a value in it.
 pub(super) enum Step<'a> {
     Member(Cow<'a, str>),
     Key(Cow<'a, str>),
@@ -58,19 +58,19 @@ pub(super) enum Step<'a> {
 #[derive(Default)]
 struct Mask {
     paths: Vec<String>,
-    /// Where the decoder is; `None` inside of what a mask can't look into.
+    /// The path of the field that is being decoded.
     at: Vec<String>,
     paused: bool,
 }
 
 pub(super) struct Decoder<'a> {
-    pub(super) schema: &'a Schema,
-    pub(super) reader: Reader<'a>,
+    pub(super) types: &'a MessageTypes,
+    pub(super) reader: JsonReader<'a>,
     pub(super) path: Vec<Step<'a>>,
     mask: Option<Mask>,
 }
 
-/// The fields of an object that have been read.
+/// The fields of an object that have been read, to find duplicates.
 #[derive(Default)]
 struct Seen {
     low: u64,
@@ -93,15 +93,15 @@ impl Seen {
 }
 
 impl<'a> Decoder<'a> {
-    /// A value does not fit; the place is where the decoder is.
-    pub(super) fn fault(&self, at: usize, description: impl Into<Cow<'static, str>>) -> Fault {
-        Fault::value(at, self.field_path(), description)
+    /// Builds the error for a value of the current field.
+    pub(super) fn fault(&self, at: usize, description: impl Into<Cow<'static, str>>) -> JsonError {
+        JsonError::value(at, self.field_path(), description)
     }
 
     fn field_path(&self) -> String {
         let mut path = String::new();
         for step in &self.path {
-            // Writing to a string can't fail.
+            // Writing to a string does not fail.
             let _ = match step {
                 Step::Member(name) if path.is_empty() => write!(path, "{name}"),
                 Step::Member(name) => write!(path, ".{name}"),
@@ -112,17 +112,17 @@ impl<'a> Decoder<'a> {
         path
     }
 
-    /// A message without its length.
-    pub(super) fn message(&mut self, id: MessageId, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let message = self.schema.message(id);
+    /// Decodes a message, without its length.
+    pub(super) fn message(&mut self, id: MessageId, out: &mut Vec<u8>) -> Result<(), JsonError> {
+        let message = self.types.message(id);
         match message.special {
             Some(special) => self.special(special, message, out),
             None => self.object(message, false, out),
         }
     }
 
-    /// An object of a message's fields; in an `Any`, `@type` stands among them.
-    pub(super) fn object(&mut self, message: &'a Message, in_any: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Decodes an object with the fields of a message. In an `Any`, the object also has the member `@type`.
+    pub(super) fn object(&mut self, message: &'a MessageType, in_any: bool, out: &mut Vec<u8>) -> Result<(), JsonError> {
         if self.reader.peek()? != Token::Object {
             return Err(self.fault(self.reader.position(), format!("must be an object ({})", message.name)));
         }
@@ -140,7 +140,7 @@ impl<'a> Decoder<'a> {
                 return Err(self.fault(at, unknown_field(message)));
             };
             if !seen.insert(place) {
-                return Err(self.fault(at, "stands twice"));
+                return Err(self.fault(at, "appears twice"));
             }
             let field = &message.fields[place];
             if self.field(field, out)? {
@@ -154,21 +154,21 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// A field with its tag; `false`: it was null, which is the same as not being there.
-    fn field(&mut self, field: &'a Field, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    /// Decodes a field with its tag. Returns `false` if it is null, which means that it is not set.
+    fn field(&mut self, field: &'a Field, out: &mut Vec<u8>) -> Result<bool, JsonError> {
         let token = self.reader.peek()?;
         let entered = self.enter_mask(field, token);
-        let set = if token == Token::Null && !(matches!(field.shape, Shape::Singular { .. }) && self.takes_null(field.kind)) {
+        let set = if token == Token::Null && !(matches!(field.shape, FieldShape::Singular { .. }) && self.takes_null(field.kind)) {
             self.reader.null()?;
             false
         } else {
             match field.shape {
-                Shape::Singular { .. } => {
+                FieldShape::Singular { .. } => {
                     wire::put_tag(out, field.number, field.kind.wire());
                     self.value(field.kind, token, out)?;
                 }
-                Shape::Repeated => self.repeated(field, out)?,
-                Shape::Map(key) => self.map(field, key, out)?,
+                FieldShape::Repeated => self.repeated(field, out)?,
+                FieldShape::Map(key) => self.map(field, key, out)?,
             }
             true
         };
@@ -176,14 +176,14 @@ impl<'a> Decoder<'a> {
         Ok(set)
     }
 
-    /// Goes into a message that a mask can name the fields of, or notes the field as a whole. Gives what to do on leaving.
+    /// Enters a field for the mask: a message whose fields the mask can name, or a field as a whole. Returns what to do on leaving.
     fn enter_mask(&mut self, field: &Field, token: Token) -> Option<usize> {
-        let inner = matches!(field.shape, Shape::Singular { .. })
-            && matches!(field.kind, Kind::Message(id) if self.schema.message(id).special.is_none())
+        let inner = matches!(field.shape, FieldShape::Singular { .. })
+            && matches!(field.kind, FieldKind::Message(id) if self.types.message(id).special.is_none())
             && token == Token::Object;
         let body = self.path.len() == 1 && self.mask.as_ref().is_some_and(|mask| mask.at.is_empty() && mask.paths.is_empty());
         let mask = self.mask.as_mut().filter(|mask| !mask.paused)?;
-        // The first field is the body itself: paths are relative to it.
+        // The first field is the body itself. Paths are relative to it.
         if body && inner {
             return None;
         }
@@ -197,7 +197,7 @@ impl<'a> Decoder<'a> {
     fn leave_mask(&mut self, entered: Option<usize>) {
         if let (Some(mask), Some(before)) = (&mut self.mask, entered) {
             mask.paused = false;
-            // An inner message that names nothing is named itself.
+            // A nested message without members is named as a whole.
             if mask.paths.len() == before {
                 mask.paths.push(mask.at.join("."));
             }
@@ -205,14 +205,14 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn takes_null(&self, kind: Kind) -> bool {
+    fn takes_null(&self, kind: FieldKind) -> bool {
         match kind {
-            Kind::Enum(id) => self.schema.enumeration(id).null,
-            _ => self.schema.special(kind) == Some(Special::Value),
+            FieldKind::Enum(id) => self.types.enumeration(id).null,
+            _ => self.types.special(kind) == Some(WellKnownType::Value),
         }
     }
 
-    fn repeated(&mut self, field: &'a Field, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn repeated(&mut self, field: &'a Field, out: &mut Vec<u8>) -> Result<(), JsonError> {
         if self.reader.peek()? != Token::Array {
             return Err(self.fault(self.reader.position(), "must be a list"));
         }
@@ -223,8 +223,8 @@ impl<'a> Decoder<'a> {
         wire::put_sized(out, |out| self.elements(field.kind, out, |_| ()))
     }
 
-    /// The elements of a list, with what stands before each.
-    pub(super) fn elements(&mut self, kind: Kind, out: &mut Vec<u8>, before: impl Fn(&mut Vec<u8>)) -> Result<(), Fault> {
+    /// Decodes the elements of a list. Calls `before` before each of them.
+    pub(super) fn elements(&mut self, kind: FieldKind, out: &mut Vec<u8>, before: impl Fn(&mut Vec<u8>)) -> Result<(), JsonError> {
         self.reader.open_array()?;
         let (mut first, mut index) = (true, 0);
         while self.reader.element(&mut first)? {
@@ -238,7 +238,7 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    pub(super) fn map(&mut self, field: &'a Field, key: Kind, out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub(super) fn map(&mut self, field: &'a Field, key: FieldKind, out: &mut Vec<u8>) -> Result<(), JsonError> {
         if self.reader.peek()? != Token::Object {
             return Err(self.fault(self.reader.position(), "must be an object"));
         }
@@ -247,7 +247,7 @@ impl<'a> Decoder<'a> {
         while let Some(name) = self.reader.member(&mut first)? {
             let at = self.reader.member_position();
             let mut encoded = Vec::with_capacity(name.len() + 2);
-            let read = scalar::put(self.schema, key, &name, &mut encoded);
+            let read = scalar::put(self.types, key, &name, &mut encoded);
             self.path.push(Step::Key(name));
             read.map_err(|refusal| self.fault(at, format!("the key {refusal}")))?;
             wire::put_tag(out, field.number, WireType::Bytes);
@@ -259,42 +259,42 @@ impl<'a> Decoder<'a> {
                 self.value(field.kind, token, out)
             })?;
             if !seen.insert(encoded) {
-                return Err(self.fault(at, "stands twice"));
+                return Err(self.fault(at, "appears twice"));
             }
             self.path.pop();
         }
         Ok(())
     }
 
-    /// A value without its tag.
-    pub(super) fn value(&mut self, kind: Kind, token: Token, out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Decodes a value, without its tag.
+    pub(super) fn value(&mut self, kind: FieldKind, token: Token, out: &mut Vec<u8>) -> Result<(), JsonError> {
         let at = self.reader.position();
         match (kind, token) {
-            (Kind::Message(id), _) => return wire::put_sized(out, |out| self.message(id, out)),
-            (Kind::String, Token::String) => {
+            (FieldKind::Message(id), _) => return wire::put_sized(out, |out| self.message(id, out)),
+            (FieldKind::String, Token::String) => {
                 let text = self.reader.string()?;
                 wire::put_bytes(out, text.as_bytes());
             }
-            (Kind::Bool, Token::Bool) => out.push(u8::from(self.reader.boolean()?)),
-            (Kind::Enum(id), Token::String) => {
+            (FieldKind::Bool, Token::Bool) => out.push(u8::from(self.reader.boolean()?)),
+            (FieldKind::Enum(id), Token::String) => {
                 let name = self.reader.string()?;
-                let number = self.schema.enumeration(id).number(&name);
-                let number = number.ok_or_else(|| self.fault(at, scalar::unknown_enum(self.schema, kind, &name)))?;
+                let number = self.types.enumeration(id).number(&name);
+                let number = number.ok_or_else(|| self.fault(at, scalar::unknown_enum(self.types, kind, &name)))?;
                 wire::put_varint(out, wire::signed(number.into()));
             }
-            (Kind::Enum(_), Token::Null) if self.takes_null(kind) => {
+            (FieldKind::Enum(_), Token::Null) if self.takes_null(kind) => {
                 self.reader.null()?;
                 out.push(0);
             }
-            (Kind::Enum(_), Token::Number) => {
+            (FieldKind::Enum(_), Token::Number) => {
                 let text = self.reader.number()?;
-                scalar::put(self.schema, Kind::Int32, text, out).map_err(|refusal| self.fault(at, refusal))?;
+                scalar::put(self.types, FieldKind::Int32, text, out).map_err(|refusal| self.fault(at, refusal))?;
             }
-            (Kind::Bytes, Token::String) => self.quoted(kind, at, out)?,
-            (Kind::String | Kind::Bytes | Kind::Bool | Kind::Enum(_), _) => return Err(self.fault(at, expected(kind))),
+            (FieldKind::Bytes, Token::String) => self.quoted(kind, at, out)?,
+            (FieldKind::String | FieldKind::Bytes | FieldKind::Bool | FieldKind::Enum(_), _) => return Err(self.fault(at, expected(kind))),
             (_, Token::Number) => {
                 let text = self.reader.number()?;
-                scalar::put(self.schema, kind, text, out).map_err(|refusal| self.fault(at, refusal))?;
+                scalar::put(self.types, kind, text, out).map_err(|refusal| self.fault(at, refusal))?;
             }
             (_, Token::String) => self.quoted(kind, at, out)?,
             _ => return Err(self.fault(at, expected(kind))),
@@ -302,27 +302,27 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn quoted(&mut self, kind: Kind, at: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn quoted(&mut self, kind: FieldKind, at: usize, out: &mut Vec<u8>) -> Result<(), JsonError> {
         let text = self.reader.string()?;
-        scalar::put(self.schema, kind, &text, out).map_err(|refusal| self.fault(at, refusal))
+        scalar::put(self.types, kind, &text, out).map_err(|refusal| self.fault(at, refusal))
     }
 }
 
-fn expected(kind: Kind) -> &'static str {
+fn expected(kind: FieldKind) -> &'static str {
     match kind {
-        Kind::String => "must be a string",
-        Kind::Bytes => "must be a string with base64 in it",
-        Kind::Bool => "must be true or false",
-        Kind::Enum(_) => "must be the name of an enum's value, or its number",
-        Kind::Message(_) => "must be an object",
+        FieldKind::String => "must be a string",
+        FieldKind::Bytes => "must be a base64 string",
+        FieldKind::Bool => "must be true or false",
+        FieldKind::Enum(_) => "must be the name or the number of an enum value",
+        FieldKind::Message(_) => "must be an object",
         _ => "must be a number",
     }
 }
 
-fn unknown_field(message: &Message) -> String {
+fn unknown_field(message: &MessageType) -> String {
     let names: Vec<&str> = message.fields.iter().take(30).map(|field| field.json_name.as_str()).collect();
     match names.as_slice() {
-        [] => format!("is no field of {}, which has none", message.name),
-        _ => format!("is no field of {}; its fields are {}", message.name, names.join(", ")),
+        [] => format!("is not a field of {}, which has no fields", message.name),
+        _ => format!("is not a field of {}; its fields are {}", message.name, names.join(", ")),
     }
 }

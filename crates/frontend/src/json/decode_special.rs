@@ -1,48 +1,50 @@
-//! The well-known types that have a JSON form of their own, from JSON.
+//! Decodes the well-known types that have their own JSON form.
 
 use super::{
-    Fault, Token,
+    JsonError, Token,
     decode::{Decoder, Step},
 };
 use crate::{
+    message_types::{FieldKind, MessageType, WellKnownType},
     scalar,
-    schema::{Kind, Message, Special},
     wire::{self, WireType},
 };
 
 impl<'a> Decoder<'a> {
-    /// The content of a well-known message.
-    pub(super) fn special(&mut self, special: Special, message: &'a Message, out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Decodes a well-known message, without its length.
+    pub(super) fn special(&mut self, special: WellKnownType, message: &'a MessageType, out: &mut Vec<u8>) -> Result<(), JsonError> {
         let token = self.reader.peek()?;
         let at = self.reader.position();
         match (special, token) {
-            (Special::Timestamp | Special::Duration | Special::FieldMask, Token::String) => {
+            (WellKnownType::Timestamp | WellKnownType::Duration | WellKnownType::FieldMask, Token::String) => {
                 let text = self.reader.string()?;
-                scalar::put_message(self.schema, message, &text, out).map_err(|refusal| self.fault(at, refusal))
+                scalar::put_message(self.types, message, &text, out).map_err(|refusal| self.fault(at, refusal))
             }
-            (Special::Wrapper, _) => {
+            (WellKnownType::Wrapper, _) => {
                 let Some(value) = message.fields.first() else { return Ok(()) };
                 wire::put_tag(out, value.number, value.kind.wire());
                 self.value(value.kind, token, out)
             }
-            (Special::Value, _) => self.dynamic(message, token, out),
-            (Special::Struct, Token::Object) => self.members(message, out),
-            (Special::ListValue, Token::Array) => {
+            (WellKnownType::Value, _) => self.dynamic(message, token, out),
+            (WellKnownType::Struct, Token::Object) => self.members(message, out),
+            (WellKnownType::ListValue, Token::Array) => {
                 let Some(values) = message.fields.first() else { return Ok(()) };
                 self.elements(values.kind, out, |out| wire::put_tag(out, values.number, WireType::Bytes))
             }
-            (Special::Empty, _) => self.object(message, false, out),
-            (Special::Any, Token::Object) => self.any(out),
-            (Special::Struct | Special::Any, _) => Err(self.fault(at, "must be an object")),
-            (Special::ListValue, _) => Err(self.fault(at, "must be a list")),
-            (Special::Timestamp, _) => Err(self.fault(at, "must be a string with a time in RFC 3339 form, as 2026-05-01T12:00:00Z")),
-            (Special::Duration, _) => Err(self.fault(at, "must be a string with a duration in seconds, as 1.5s")),
-            (Special::FieldMask, _) => Err(self.fault(at, "must be a string with field paths, separated by commas")),
+            (WellKnownType::Empty, _) => self.object(message, false, out),
+            (WellKnownType::Any, Token::Object) => self.any(out),
+            (WellKnownType::Struct | WellKnownType::Any, _) => Err(self.fault(at, "must be an object")),
+            (WellKnownType::ListValue, _) => Err(self.fault(at, "must be a list")),
+            (WellKnownType::Timestamp, _) => {
+                Err(self.fault(at, "must be a string with a time in RFC 3339 format, such as 2026-05-01T12:00:00Z"))
+            }
+            (WellKnownType::Duration, _) => Err(self.fault(at, "must be a string with a duration in seconds, such as 1.5s")),
+            (WellKnownType::FieldMask, _) => Err(self.fault(at, "must be a string with field paths, separated by commas")),
         }
     }
 
-    /// `google.protobuf.Value`: any JSON.
-    fn dynamic(&mut self, message: &'a Message, token: Token, out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Decodes `google.protobuf.Value`: any JSON value.
+    fn dynamic(&mut self, message: &'a MessageType, token: Token, out: &mut Vec<u8>) -> Result<(), JsonError> {
         let (number, at) = (
             match token {
                 Token::Null => 1,
@@ -55,21 +57,21 @@ impl<'a> Decoder<'a> {
             self.reader.position(),
         );
         let Some(place) = message.by_number(number) else {
-            return Err(self.fault(at, "can't be held by this google.protobuf.Value"));
+            return Err(self.fault(at, "is not a valid google.protobuf.Value"));
         };
         let kind = message.fields[place].kind;
         wire::put_tag(out, number, kind.wire());
         self.value(kind, token, out)
     }
 
-    /// `google.protobuf.Struct`: an object of any members, which is a map inside.
-    fn members(&mut self, message: &'a Message, out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Decodes `google.protobuf.Struct`: an object with any members, encoded as a map.
+    fn members(&mut self, message: &'a MessageType, out: &mut Vec<u8>) -> Result<(), JsonError> {
         let Some(fields) = message.fields.first() else { return Ok(()) };
-        self.map(fields, Kind::String, out)
+        self.map(fields, FieldKind::String, out)
     }
 
-    /// `google.protobuf.Any`: `@type` may stand anywhere in the object, so it is looked for first.
-    fn any(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Decodes `google.protobuf.Any`. `@type` may be anywhere in the object, so it is searched first.
+    fn any(&mut self, out: &mut Vec<u8>) -> Result<(), JsonError> {
         let at = self.reader.position();
         let Some(url) = self.type_url()? else {
             self.reader.open_object()?;
@@ -79,12 +81,12 @@ impl<'a> Decoder<'a> {
             };
         };
         let name = url.rsplit('/').next().unwrap_or_default();
-        let Some(id) = self.schema.find(name) else {
-            return Err(self.fault(at, format!("@type {url:?} is a type that is not known here")));
+        let Some(id) = self.types.find(name) else {
+            return Err(self.fault(at, format!("@type {url:?} is not a known message type")));
         };
         wire::put_tag(out, 1, WireType::Bytes);
         wire::put_bytes(out, url.as_bytes());
-        let inner = self.schema.message(id);
+        let inner = self.types.message(id);
         if inner.special.is_none() {
             wire::put_tag(out, 2, WireType::Bytes);
             return wire::put_sized(out, |out| self.object(inner, true, out));
@@ -102,17 +104,18 @@ impl<'a> Decoder<'a> {
                     self.path.pop();
                 }
                 _ => {
-                    return Err(
-                        self.fault(self.reader.member_position(), format!("{} in an Any has only @type and value, once each", inner.name))
-                    );
+                    return Err(self.fault(
+                        self.reader.member_position(),
+                        format!("{} in an Any has only the members @type and value, once each", inner.name),
+                    ));
                 }
             }
         }
-        // An empty message that isn't there is as good as one that is.
-        if found || inner.special == Some(Special::Empty) { Ok(()) } else { Err(self.fault(at, "has no value")) }
+        // An `Empty` needs no value.
+        if found || inner.special == Some(WellKnownType::Empty) { Ok(()) } else { Err(self.fault(at, "has no value")) }
     }
 
-    fn type_url(&mut self) -> Result<Option<String>, Fault> {
+    fn type_url(&mut self) -> Result<Option<String>, JsonError> {
         let mut ahead = self.reader.clone();
         ahead.open_object()?;
         let (mut first, mut url) = (true, None);
@@ -122,7 +125,7 @@ impl<'a> Decoder<'a> {
                 continue;
             }
             if url.is_some() {
-                return Err(self.fault(ahead.member_position(), "@type stands twice"));
+                return Err(self.fault(ahead.member_position(), "@type appears twice"));
             }
             url = Some(ahead.string()?.into_owned());
         }

@@ -1,42 +1,42 @@
-//! Protobuf to JSON.
+//! Encodes protobuf as JSON.
 
 use std::{borrow::Cow, collections::HashMap, io::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{MAX_DEPTH, Style, Zeros};
+use super::{JsonStyle, MAX_DEPTH, ZeroValues};
 use crate::{
-    schema::{Field, Kind, Message, MessageId, Schema, Shape},
-    wire::{self, Fields, Malformed, Value, WireType},
+    message_types::{Field, FieldKind, FieldShape, MessageId, MessageType, MessageTypes},
+    wire::{self, Fields, Malformed, WireType, WireValue},
 };
 use prism_call::Error;
 
-/// Appends a message as JSON. What the type does not know is left out.
-pub fn encode(schema: &Schema, message: MessageId, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-    Encoder { schema, depth: 0, style: Style::default() }
+/// Appends a message as JSON. Omits unknown fields.
+pub fn encode(types: &MessageTypes, message: MessageId, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    Encoder { types, depth: 0, style: JsonStyle::default() }
         .message(message, bytes, out)
-        .map_err(|Malformed| broken(&schema.message(message).name))
+        .map_err(|Malformed| broken(&types.message(message).name))
 }
 
-/// Appends one field of a message as JSON: its zero value, or null where it has presence, if it is not set.
-pub fn encode_field(schema: &Schema, message: MessageId, field: &Field, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-    encode_field_as(schema, message, field, bytes, Style::default(), out)
+/// Appends one field of a message as JSON. If it is not set, appends its zero value, or `null` if it has presence.
+pub fn encode_field(types: &MessageTypes, message: MessageId, field: &Field, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    encode_field_as(types, message, field, bytes, JsonStyle::default(), out)
 }
 
-/// The same as [`encode_field`] in another style.
+/// Like [`encode_field`], with a style.
 pub fn encode_field_as(
-    schema: &Schema,
+    types: &MessageTypes,
     message: MessageId,
     field: &Field,
     bytes: &[u8],
-    style: Style,
+    style: JsonStyle,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let known = schema.message(message);
-    let mut encoder = Encoder { schema, depth: 0, style };
+    let known = types.message(message);
+    let mut encoder = Encoder { types, depth: 0, style };
     let written = occurrences_of(known, field, bytes).and_then(|found| {
         match field.shape {
-            Shape::Singular { presence: true } if found.is_empty() => out.extend_from_slice(b"null"),
+            FieldShape::Singular { presence: true } if found.is_empty() => out.extend_from_slice(b"null"),
             _ => encoder.field(field, &found, out)?,
         }
         Ok(())
@@ -44,31 +44,37 @@ pub fn encode_field_as(
     written.map_err(|Malformed| broken(&known.name))
 }
 
-/// Appends a message in another style than that of [`encode`].
-pub fn encode_value_as(schema: &Schema, message: MessageId, bytes: &[u8], style: Style, out: &mut Vec<u8>) -> Result<(), Error> {
-    Encoder { schema, depth: 0, style }.message(message, bytes, out).map_err(|Malformed| broken(&schema.message(message).name))
+/// Like [`encode`], with a style.
+pub fn encode_value_as(types: &MessageTypes, message: MessageId, bytes: &[u8], style: JsonStyle, out: &mut Vec<u8>) -> Result<(), Error> {
+    Encoder { types, depth: 0, style }.message(message, bytes, out).map_err(|Malformed| broken(&types.message(message).name))
 }
 
-/// Appends one value that is no message; none: its zero value.
-pub fn encode_scalar(schema: &Schema, kind: Kind, value: Option<Value<'_>>, style: Style, out: &mut Vec<u8>) -> Result<(), Malformed> {
-    Encoder { schema, depth: 0, style }.value(kind, value.unwrap_or(zero(kind)), out)
+/// Appends a scalar value; `None`: its zero value.
+pub fn encode_scalar(
+    types: &MessageTypes,
+    kind: FieldKind,
+    value: Option<WireValue<'_>>,
+    style: JsonStyle,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    Encoder { types, depth: 0, style }.value(kind, value.unwrap_or(zero(kind)), out)
 }
 
 fn broken(name: &str) -> Error {
     Error::internal(format!("the reply is not a message of its type {name}"))
 }
 
-/// A field's place in its message, and one of its values.
-pub(crate) type Occurrence<'b> = (usize, Value<'b>);
+/// The index of a field in its message type, and one of its values.
+pub(crate) type Occurrence<'b> = (usize, WireValue<'b>);
 
 pub(super) struct Encoder<'s> {
-    pub(super) schema: &'s Schema,
+    pub(super) types: &'s MessageTypes,
     depth: usize,
-    style: Style,
+    style: JsonStyle,
 }
 
-/// The known values of a message, ordered by field, and within a field as they lie on the wire.
-pub(crate) fn occurrences<'b>(message: &Message, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
+/// Returns the values of the known fields of a message, ordered by field, then in wire order.
+pub(crate) fn occurrences<'b>(message: &MessageType, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
     let mut found: Vec<Occurrence<'b>> = Vec::with_capacity(message.fields.len());
     let (mut fields, mut sorted) = (Fields::of(bytes), true);
     while let Some((number, value)) = fields.field()? {
@@ -78,7 +84,7 @@ pub(crate) fn occurrences<'b>(message: &Message, bytes: &'b [u8]) -> Result<Vec<
             continue;
         }
         if field.oneof.is_some() {
-            // Of a oneof the last one counts; the others must go.
+            // The last field of a oneof wins; the others are dropped.
             found.retain(|(other, _)| *other == place || message.fields[*other].oneof != field.oneof);
         }
         sorted &= found.last().is_none_or(|(last, _)| *last <= place);
@@ -90,11 +96,11 @@ pub(crate) fn occurrences<'b>(message: &Message, bytes: &'b [u8]) -> Result<Vec<
     Ok(found)
 }
 
-/// The values of one field, as they lie on the wire.
-fn occurrences_of<'b>(message: &Message, field: &Field, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
+/// Returns the values of one field in wire order.
+fn occurrences_of<'b>(message: &MessageType, field: &Field, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
     let Some(place) = message.by_number(field.number) else { return Ok(Vec::new()) };
     if field.oneof.is_some() {
-        // Another one of its oneof may have put it out.
+        // A later field of the same oneof clears it.
         let mut found = occurrences(message, bytes)?;
         found.retain(|(other, _)| *other == place);
         return Ok(found);
@@ -108,18 +114,18 @@ fn occurrences_of<'b>(message: &Message, field: &Field, bytes: &'b [u8]) -> Resu
     Ok(found)
 }
 
-/// Whether a value is framed as its field asks; otherwise parsers take it for an unknown field.
-pub(crate) fn fits(field: &Field, value: Value<'_>) -> bool {
+/// Whether a value has the wire type of its field. Parsers treat other wire types as an unknown field.
+pub(crate) fn fits(field: &Field, value: WireValue<'_>) -> bool {
     let wire = match value {
-        Value::Varint(_) => WireType::Varint,
-        Value::Fixed64(_) => WireType::Fixed64,
-        Value::Fixed32(_) => WireType::Fixed32,
-        Value::Bytes(_) => WireType::Bytes,
+        WireValue::Varint(_) => WireType::Varint,
+        WireValue::Fixed64(_) => WireType::Fixed64,
+        WireValue::Fixed32(_) => WireType::Fixed32,
+        WireValue::Bytes(_) => WireType::Bytes,
     };
     match field.shape {
-        Shape::Map(_) => wire == WireType::Bytes,
-        Shape::Repeated => wire == field.kind.wire() || wire == WireType::Bytes,
-        Shape::Singular { .. } => wire == field.kind.wire(),
+        FieldShape::Map(_) => wire == WireType::Bytes,
+        FieldShape::Repeated => wire == field.kind.wire() || wire == WireType::Bytes,
+        FieldShape::Singular { .. } => wire == field.kind.wire(),
     }
 }
 
@@ -129,8 +135,8 @@ impl Encoder<'_> {
             return Err(Malformed);
         }
         self.depth += 1;
-        let schema = self.schema;
-        let message = schema.message(id);
+        let types = self.types;
+        let message = types.message(id);
         if let Some(special) = message.special {
             self.special(special, message, bytes, out)?;
         } else {
@@ -142,8 +148,8 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// The members of an object, without its braces.
-    pub(super) fn members(&mut self, message: &Message, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    /// Appends the members of an object, without its braces.
+    pub(super) fn members(&mut self, message: &MessageType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
         let found = occurrences(message, bytes)?;
         let mut rest = found.as_slice();
         let start = out.len();
@@ -151,11 +157,11 @@ impl Encoder<'_> {
             let count = rest.iter().take_while(|(other, _)| *other == place).count();
             let (own, behind) = rest.split_at(count);
             rest = behind;
-            if own.is_empty() && (self.style.zeros != Zeros::Keep || field.shape == (Shape::Singular { presence: true })) {
+            if own.is_empty() && (self.style.zeros != ZeroValues::Keep || field.shape == (FieldShape::Singular { presence: true })) {
                 continue;
             }
-            if self.style.zeros != Zeros::Keep
-                && field.shape == (Shape::Singular { presence: false })
+            if self.style.zeros != ZeroValues::Keep
+                && field.shape == (FieldShape::Singular { presence: false })
                 && own.last().is_some_and(|(_, value)| *value == zero(field.kind))
             {
                 continue;
@@ -174,15 +180,15 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// A field's value from all its occurrences.
+    /// Appends the value of a field, given all its occurrences.
     fn field(&mut self, field: &Field, found: &[Occurrence<'_>], out: &mut Vec<u8>) -> Result<(), Malformed> {
         match (field.shape, field.kind) {
-            (Shape::Singular { .. }, Kind::Message(id)) => self.message(id, &merged(found), out),
-            (Shape::Singular { .. }, kind) => {
+            (FieldShape::Singular { .. }, FieldKind::Message(id)) => self.message(id, &merged(found), out),
+            (FieldShape::Singular { .. }, kind) => {
                 let zero = zero(kind);
                 self.value(kind, found.last().map_or(zero, |(_, value)| *value), out)
             }
-            (Shape::Repeated, kind) => {
+            (FieldShape::Repeated, kind) => {
                 out.push(b'[');
                 let start = out.len();
                 for (_, value) in found {
@@ -191,26 +197,26 @@ impl Encoder<'_> {
                 out.push(b']');
                 Ok(())
             }
-            (Shape::Map(key), kind) => self.map(key, kind, found, out),
+            (FieldShape::Map(key), kind) => self.map(key, kind, found, out),
         }
     }
 
-    /// One element, or packed ones.
-    fn elements(&mut self, kind: Kind, value: Value<'_>, start: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    /// Appends one element of a repeated field, or several packed elements.
+    fn elements(&mut self, kind: FieldKind, value: WireValue<'_>, start: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
         let comma = |out: &mut Vec<u8>| {
             if out.len() > start {
                 out.push(b',');
             }
         };
-        let (Value::Bytes(mut packed), false) = (value, kind.wire() == WireType::Bytes) else {
+        let (WireValue::Bytes(mut packed), false) = (value, kind.wire() == WireType::Bytes) else {
             comma(out);
             return self.value(kind, value, out);
         };
         while !packed.is_empty() {
             let value = match kind.wire() {
-                WireType::Fixed64 => Value::Fixed64(wire::fixed64(&mut packed)?),
-                WireType::Fixed32 => Value::Fixed32(wire::fixed32(&mut packed)?),
-                _ => Value::Varint(wire::varint(&mut packed)?),
+                WireType::Fixed64 => WireValue::Fixed64(wire::fixed64(&mut packed)?),
+                WireType::Fixed32 => WireValue::Fixed32(wire::fixed32(&mut packed)?),
+                _ => WireValue::Varint(wire::varint(&mut packed)?),
             };
             comma(out);
             self.value(kind, value, out)?;
@@ -218,17 +224,18 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    pub(super) fn map(&mut self, key: Kind, kind: Kind, found: &[Occurrence<'_>], out: &mut Vec<u8>) -> Result<(), Malformed> {
-        let mut entries: Vec<(Vec<u8>, Value<'_>)> = Vec::with_capacity(found.len());
+    pub(super) fn map(&mut self, key: FieldKind, kind: FieldKind, found: &[Occurrence<'_>], out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let mut entries: Vec<(Vec<u8>, WireValue<'_>)> = Vec::with_capacity(found.len());
         let mut known = HashMap::with_capacity(found.len());
         for (_, entry) in found {
-            let Value::Bytes(entry) = entry else { return Err(Malformed) };
+            let WireValue::Bytes(entry) = entry else { return Err(Malformed) };
             let name = wire::last(entry, 1)?.unwrap_or(zero(key));
             let value = wire::last(entry, 2)?.unwrap_or(zero(kind));
             let mut written = Vec::new();
-            // JSON's keys are strings: numbers and booleans are put into quotes.
-            let quoted = matches!(key, Kind::String)
-                || !self.style.numbers && matches!(key, Kind::Uint64 | Kind::Int64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64);
+            // JSON keys are strings, so numbers and booleans are quoted.
+            let quoted = matches!(key, FieldKind::String)
+                || !self.style.numbers
+                    && matches!(key, FieldKind::Uint64 | FieldKind::Int64 | FieldKind::Sint64 | FieldKind::Fixed64 | FieldKind::Sfixed64);
             if !quoted {
                 written.push(b'"');
             }
@@ -236,7 +243,7 @@ impl Encoder<'_> {
             if !quoted {
                 written.push(b'"');
             }
-            // Of a key that stands twice, the last one counts.
+            // The last entry of a key wins.
             if let Some(place) = known.get(&written).copied() {
                 let place: usize = place;
                 entries[place].1 = value;
@@ -258,49 +265,51 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    pub(super) fn value(&mut self, kind: Kind, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    pub(super) fn value(&mut self, kind: FieldKind, value: WireValue<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
         match (kind, value) {
-            (Kind::Double, Value::Fixed64(bits)) => put_double(f64::from_bits(bits), out),
-            (Kind::Float, Value::Fixed32(bits)) => put_float(f32::from_bits(bits), out),
-            (Kind::Int32, Value::Varint(bits)) => put(out, format_args!("{}", wire::low32_signed(bits))),
-            (Kind::Sfixed32, Value::Fixed32(bits)) => put(out, format_args!("{}", wire::low32_signed(bits.into()))),
-            (Kind::Sint32, Value::Varint(bits)) => put(out, format_args!("{}", wire::unzigzag(u64::from(wire::low32(bits))))),
-            (Kind::Uint32, Value::Varint(bits)) => put(out, format_args!("{}", wire::low32(bits))),
-            (Kind::Fixed32, Value::Fixed32(bits)) => put(out, format_args!("{bits}")),
-            (Kind::Int64, Value::Varint(bits)) | (Kind::Sfixed64, Value::Fixed64(bits)) if self.style.numbers => {
+            (FieldKind::Double, WireValue::Fixed64(bits)) => put_double(f64::from_bits(bits), out),
+            (FieldKind::Float, WireValue::Fixed32(bits)) => put_float(f32::from_bits(bits), out),
+            (FieldKind::Int32, WireValue::Varint(bits)) => put(out, format_args!("{}", wire::low32_signed(bits))),
+            (FieldKind::Sfixed32, WireValue::Fixed32(bits)) => put(out, format_args!("{}", wire::low32_signed(bits.into()))),
+            (FieldKind::Sint32, WireValue::Varint(bits)) => put(out, format_args!("{}", wire::unzigzag(u64::from(wire::low32(bits))))),
+            (FieldKind::Uint32, WireValue::Varint(bits)) => put(out, format_args!("{}", wire::low32(bits))),
+            (FieldKind::Fixed32, WireValue::Fixed32(bits)) => put(out, format_args!("{bits}")),
+            (FieldKind::Int64, WireValue::Varint(bits)) | (FieldKind::Sfixed64, WireValue::Fixed64(bits)) if self.style.numbers => {
                 put(out, format_args!("{}", wire::unsigned(bits)));
             }
-            (Kind::Sint64, Value::Varint(bits)) if self.style.numbers => put(out, format_args!("{}", wire::unzigzag(bits))),
-            (Kind::Uint64, Value::Varint(bits)) | (Kind::Fixed64, Value::Fixed64(bits)) if self.style.numbers => {
+            (FieldKind::Sint64, WireValue::Varint(bits)) if self.style.numbers => put(out, format_args!("{}", wire::unzigzag(bits))),
+            (FieldKind::Uint64, WireValue::Varint(bits)) | (FieldKind::Fixed64, WireValue::Fixed64(bits)) if self.style.numbers => {
                 put(out, format_args!("{bits}"));
             }
-            // 64-bit integers are strings, since JavaScript's numbers end at 2^53.
-            (Kind::Int64, Value::Varint(bits)) | (Kind::Sfixed64, Value::Fixed64(bits)) => {
+            // 64-bit integers are strings, because JavaScript numbers are exact only up to 2^53.
+            (FieldKind::Int64, WireValue::Varint(bits)) | (FieldKind::Sfixed64, WireValue::Fixed64(bits)) => {
                 put(out, format_args!("\"{}\"", wire::unsigned(bits)));
             }
-            (Kind::Sint64, Value::Varint(bits)) => put(out, format_args!("\"{}\"", wire::unzigzag(bits))),
-            (Kind::Uint64, Value::Varint(bits)) | (Kind::Fixed64, Value::Fixed64(bits)) => put(out, format_args!("\"{bits}\"")),
-            (Kind::Bool, Value::Varint(bits)) => out.extend_from_slice(if bits == 0 { b"false" } else { b"true" }),
-            (Kind::Enum(id), Value::Varint(bits)) => {
-                let (number, known) = (wire::low32_signed(bits), self.schema.enumeration(id));
+            (FieldKind::Sint64, WireValue::Varint(bits)) => put(out, format_args!("\"{}\"", wire::unzigzag(bits))),
+            (FieldKind::Uint64, WireValue::Varint(bits)) | (FieldKind::Fixed64, WireValue::Fixed64(bits)) => {
+                put(out, format_args!("\"{bits}\""));
+            }
+            (FieldKind::Bool, WireValue::Varint(bits)) => out.extend_from_slice(if bits == 0 { b"false" } else { b"true" }),
+            (FieldKind::Enum(id), WireValue::Varint(bits)) => {
+                let (number, known) = (wire::low32_signed(bits), self.types.enumeration(id));
                 match known.value_name(number) {
                     _ if known.null => out.extend_from_slice(b"null"),
                     Some(name) => put_string(name, out),
                     None => put(out, format_args!("{number}")),
                 }
             }
-            (Kind::String, Value::Bytes(bytes)) => put_string(std::str::from_utf8(bytes).map_err(|_| Malformed)?, out),
-            (Kind::Bytes, Value::Bytes(bytes)) => put_base64(bytes, out),
-            (Kind::Message(id), Value::Bytes(bytes)) => self.message(id, bytes, out)?,
+            (FieldKind::String, WireValue::Bytes(bytes)) => put_string(std::str::from_utf8(bytes).map_err(|_| Malformed)?, out),
+            (FieldKind::Bytes, WireValue::Bytes(bytes)) => put_base64(bytes, out),
+            (FieldKind::Message(id), WireValue::Bytes(bytes)) => self.message(id, bytes, out)?,
             _ => return Err(Malformed),
         }
         Ok(())
     }
 }
 
-/// Occurrences of one message are merged, which is putting their bytes behind each other.
+/// Merges the occurrences of a message by concatenating their bytes.
 pub(crate) fn merged<'b>(found: &[Occurrence<'b>]) -> Cow<'b, [u8]> {
-    let bytes = |value: &Value<'b>| if let Value::Bytes(bytes) = *value { bytes } else { &[] };
+    let bytes = |value: &WireValue<'b>| if let WireValue::Bytes(bytes) = *value { bytes } else { &[] };
     match found {
         [] => Cow::Borrowed(&[]),
         [(_, one)] => Cow::Borrowed(bytes(one)),
@@ -308,17 +317,17 @@ pub(crate) fn merged<'b>(found: &[Occurrence<'b>]) -> Cow<'b, [u8]> {
     }
 }
 
-pub(crate) const fn zero(kind: Kind) -> Value<'static> {
+pub(crate) const fn zero(kind: FieldKind) -> WireValue<'static> {
     match kind.wire() {
-        WireType::Varint => Value::Varint(0),
-        WireType::Fixed64 => Value::Fixed64(0),
-        WireType::Fixed32 => Value::Fixed32(0),
-        WireType::Bytes => Value::Bytes(&[]),
+        WireType::Varint => WireValue::Varint(0),
+        WireType::Fixed64 => WireValue::Fixed64(0),
+        WireType::Fixed32 => WireValue::Fixed32(0),
+        WireType::Bytes => WireValue::Bytes(&[]),
     }
 }
 
 fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Writing to a vector can't fail.
+    // Writing to a vector does not fail.
     let _ = out.write_fmt(text);
 }
 
@@ -344,20 +353,20 @@ pub(super) fn put_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-    // The room is what base64 with padding takes, so there is nothing that could fail.
+    // The buffer has the size of base64 with padding, so this does not fail.
     let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or_default();
     out.truncate(start + written);
     out.push(b'"');
 }
 
-/// Bytes of a string that are looked at together.
+/// Number of bytes of a string that are checked together.
 const CHUNK: usize = 64;
-/// The number of a byte stands in its escape.
+/// The hexadecimal digits in escapes.
 const NUMBERED: u8 = 0x80;
-/// What stands for each byte in a string, and how many bytes of that do.
+/// For each byte: its escaped form, and the length of that form.
 const WRITTEN: [([u8; 2], u8); 256] = written();
 
-#[expect(clippy::cast_possible_truncation, reason = "the places of 256 bytes are bytes")]
+#[expect(clippy::cast_possible_truncation, reason = "the indices of a table of 256 are bytes")]
 const fn written() -> [([u8; 2], u8); 256] {
     let mut table = [([0; 2], 1); 256];
     let mut place = 0;
@@ -378,11 +387,11 @@ const fn written() -> [([u8; 2], u8); 256] {
 
 /// Appends a string in quotes (RFC 8259, section 7).
 ///
-/// Texts with quotes at every other word, as schemas are, are common, so nothing here branches on a single byte.
+/// Texts with many quotes, such as schemas, are common, so the loop does not branch on single bytes.
 pub(crate) fn put_string(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    // The remainder below lets the compiler see that no place is behind its end.
+    // The remainder below shows the compiler that no index is out of bounds.
     let mut buffer = [0; 2 * CHUNK + 1];
     for chunk in text.as_bytes().chunks(CHUNK) {
         if !chunk.iter().fold(false, |found, byte| found | is_escaped(*byte)) {

@@ -1,27 +1,35 @@
-//! The well-known types that have a JSON form of their own, to JSON.
+//! Encodes the well-known types that have their own JSON form.
+
+use prost_types::{Duration, Timestamp};
 
 use super::encode::{Encoder, Occurrence, occurrences, put_base64, put_string};
 use crate::{
-    schema::{Kind, Message, Special},
+    message_types::{FieldKind, MessageType, WellKnownType},
     time,
-    wire::{self, Malformed, Value},
+    wire::{self, Malformed, WireValue},
 };
 
 impl Encoder<'_> {
-    /// A well-known message.
-    pub(super) fn special(&mut self, special: Special, message: &Message, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    /// Appends a well-known message.
+    pub(super) fn special(
+        &mut self,
+        special: WellKnownType,
+        message: &MessageType,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
         match special {
-            Special::Timestamp | Special::Duration => {
+            WellKnownType::Timestamp | WellKnownType::Duration => {
                 let (seconds, nanos) = (integer(bytes, 1)?, integer(bytes, 2)?);
                 let (nanos, mut text) = (i32::try_from(nanos).map_err(|_| Malformed)?, String::with_capacity(30));
                 match special {
-                    Special::Timestamp => time::format_timestamp(seconds, nanos, &mut text),
-                    _ => time::format_duration(seconds, nanos, &mut text),
+                    WellKnownType::Timestamp => time::write_timestamp(Timestamp { seconds, nanos }, &mut text),
+                    _ => time::write_duration(Duration { seconds, nanos }, &mut text),
                 }
                 .ok_or(Malformed)?;
                 put_string(&text, out);
             }
-            Special::FieldMask => {
+            WellKnownType::FieldMask => {
                 let mut camel = String::new();
                 for (_, path) in occurrences(message, bytes)? {
                     if !camel.is_empty() {
@@ -31,24 +39,24 @@ impl Encoder<'_> {
                 }
                 put_string(&camel, out);
             }
-            Special::Wrapper => {
+            WellKnownType::Wrapper => {
                 let value = message.fields.first().ok_or(Malformed)?;
                 self.bare(value.kind, wire::last(bytes, value.number)?, out)?;
             }
-            Special::Value => match occurrences(message, bytes)?.as_slice() {
+            WellKnownType::Value => match occurrences(message, bytes)?.as_slice() {
                 [.., (place, value)] => match (message.fields[*place].kind, value) {
-                    // JSON has no such numbers, and as strings they would be other values.
-                    (Kind::Double, Value::Fixed64(bits)) if !f64::from_bits(*bits).is_finite() => return Err(Malformed),
+                    // JSON has no NaN and no infinities, and strings would be different values.
+                    (FieldKind::Double, WireValue::Fixed64(bits)) if !f64::from_bits(*bits).is_finite() => return Err(Malformed),
                     (kind, value) => self.value(kind, *value, out)?,
                 },
                 [] => out.extend_from_slice(b"null"),
             },
-            Special::Struct => {
+            WellKnownType::Struct => {
                 let fields = message.fields.first().ok_or(Malformed)?;
                 let found: Vec<Occurrence<'_>> = occurrences(message, bytes)?;
-                self.map(Kind::String, fields.kind, &found, out)?;
+                self.map(FieldKind::String, fields.kind, &found, out)?;
             }
-            Special::ListValue => {
+            WellKnownType::ListValue => {
                 let values = message.fields.first().ok_or(Malformed)?;
                 out.push(b'[');
                 for (index, (_, value)) in occurrences(message, bytes)?.into_iter().enumerate() {
@@ -59,28 +67,28 @@ impl Encoder<'_> {
                 }
                 out.push(b']');
             }
-            Special::Empty => out.extend_from_slice(b"{}"),
-            Special::Any => self.any(bytes, out)?,
+            WellKnownType::Empty => out.extend_from_slice(b"{}"),
+            WellKnownType::Any => self.any(bytes, out)?,
         }
         Ok(())
     }
 
-    /// A wrapper's value, or its zero value.
-    fn bare(&mut self, kind: Kind, value: Option<Value<'_>>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    /// Appends the value of a wrapper, or its zero value.
+    fn bare(&mut self, kind: FieldKind, value: Option<WireValue<'_>>, out: &mut Vec<u8>) -> Result<(), Malformed> {
         let zero = match kind {
-            Kind::Double => Value::Fixed64(0),
-            Kind::Float => Value::Fixed32(0),
-            Kind::String | Kind::Bytes => Value::Bytes(&[]),
-            _ => Value::Varint(0),
+            FieldKind::Double => WireValue::Fixed64(0),
+            FieldKind::Float => WireValue::Fixed32(0),
+            FieldKind::String | FieldKind::Bytes => WireValue::Bytes(&[]),
+            _ => WireValue::Varint(0),
         };
         self.value(kind, value.unwrap_or(zero), out)
     }
 
-    /// A type that is not known here keeps its bytes, so that code and message of an error never get lost with a detail.
+    /// Appends an `Any`. An unknown type keeps its bytes, so that an unknown detail does not hide the code and message of an error.
     fn any(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
         let url = wire::last(bytes, 1)?.map_or(Ok(""), text)?;
         let value = match wire::last(bytes, 2)? {
-            Some(Value::Bytes(value)) => value,
+            Some(WireValue::Bytes(value)) => value,
             Some(_) => return Err(Malformed),
             None => &[],
         };
@@ -90,12 +98,12 @@ impl Encoder<'_> {
         }
         out.extend_from_slice(b"{\"@type\":");
         put_string(url, out);
-        let schema = self.schema;
-        match schema.find(url.rsplit('/').next().unwrap_or_default()) {
-            Some(id) if schema.message(id).special.is_none() => {
+        let types = self.types;
+        match types.find(url.rsplit('/').next().unwrap_or_default()) {
+            Some(id) if types.message(id).special.is_none() => {
                 out.push(b',');
                 let before = out.len();
-                self.members(schema.message(id), value, out)?;
+                self.members(types.message(id), value, out)?;
                 if out.len() == before {
                     out.pop();
                 }
@@ -116,18 +124,18 @@ impl Encoder<'_> {
 
 fn integer(bytes: &[u8], number: u32) -> Result<i64, Malformed> {
     match wire::last(bytes, number)? {
-        Some(Value::Varint(bits)) => Ok(wire::unsigned(bits)),
+        Some(WireValue::Varint(bits)) => Ok(wire::unsigned(bits)),
         Some(_) => Err(Malformed),
         None => Ok(0),
     }
 }
 
-fn text(value: Value<'_>) -> Result<&str, Malformed> {
-    let Value::Bytes(bytes) = value else { return Err(Malformed) };
+fn text(value: WireValue<'_>) -> Result<&str, Malformed> {
+    let WireValue::Bytes(bytes) = value else { return Err(Malformed) };
     std::str::from_utf8(bytes).map_err(|_| Malformed)
 }
 
-/// `display_name` is `displayName` in JSON.
+/// Appends a path of a field mask in lowerCamelCase: `display_name` becomes `displayName`.
 fn put_camel(path: &str, out: &mut String) {
     let mut upper = false;
     for letter in path.chars() {

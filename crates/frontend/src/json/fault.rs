@@ -1,4 +1,4 @@
-//! What is wrong with a JSON text, and where.
+//! Errors in JSON texts, with their position.
 
 use std::borrow::Cow;
 
@@ -6,31 +6,31 @@ use bytes::Bytes;
 
 use prism_call::{Code, Error};
 
-/// A refusal of a JSON text, before it is put into the words of an [`Error`].
+/// An error in a JSON text, not yet converted to an [`Error`].
 #[derive(Debug)]
-pub struct Fault(Box<Inner>);
+pub struct JsonError(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     at: usize,
     description: Cow<'static, str>,
-    /// Field path, as `items[0].key`; `None`: the text is not JSON at all.
+    /// The path of the field, such as `items[0].key`; `None`: a syntax error.
     field: Option<String>,
 }
 
-impl Fault {
-    /// The text is not JSON.
+impl JsonError {
+    /// A syntax error.
     pub fn syntax(at: usize, description: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner { at, description: description.into(), field: None }))
     }
 
-    /// A value does not fit.
+    /// An invalid value of a field.
     pub fn value(at: usize, field: String, description: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner { at, description: description.into(), field: Some(field) }))
     }
 
-    /// The error, with line and column.
-    pub fn into_error(self, text: Text<'_>) -> Error {
+    /// Converts it to an error with line and column.
+    pub fn into_error(self, text: JsonText<'_>) -> Error {
         let Inner { at, description, field } = *self.0;
         let mut position = text.origin.position;
         position.pass(&text.bytes[..at.min(text.bytes.len())]);
@@ -46,25 +46,25 @@ impl Fault {
     }
 }
 
-/// A JSON text, and where it stands.
+/// A JSON text, and its position in a larger text.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<'a> {
+pub struct JsonText<'a> {
     /// The text.
     pub bytes: &'a [u8],
-    /// Where it begins.
-    pub origin: Origin,
+    /// Where it begins in the larger text.
+    pub origin: TextOrigin,
 }
 
-/// Where a JSON text begins that is a part of a larger one.
+/// The start of a JSON text that is a part of a larger one.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Origin {
-    /// Of its first byte.
+pub struct TextOrigin {
+    /// Position of its first byte.
     pub position: Position,
-    /// Its place in the list around it.
+    /// Its index in the surrounding list.
     pub index: Option<usize>,
 }
 
-/// Line and column, both from 1; columns count characters.
+/// Line and column, both starting at 1. Columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The line.
@@ -80,31 +80,31 @@ impl Default for Position {
 }
 
 impl Position {
-    /// Goes on behind this text.
+    /// Moves past a text.
     pub fn pass(&mut self, text: &[u8]) {
         let last = text.iter().rposition(|byte| *byte == b'\n');
         if let Some(last) = last {
             self.line += text[..=last].split(|byte| *byte == b'\n').count() - 1;
             self.column = 1;
         }
-        // Bytes that continue a character of UTF-8 begin with the bits 10.
+        // Continuation bytes of UTF-8 begin with the bits 10.
         self.column += text[last.map_or(0, |last| last + 1)..].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
     }
 }
 
-impl<'a> From<&'a [u8]> for Text<'a> {
+impl<'a> From<&'a [u8]> for JsonText<'a> {
     fn from(bytes: &'a [u8]) -> Self {
-        Self { bytes, origin: Origin::default() }
+        Self { bytes, origin: TextOrigin::default() }
     }
 }
 
-impl<'a> From<&'a Vec<u8>> for Text<'a> {
+impl<'a> From<&'a Vec<u8>> for JsonText<'a> {
     fn from(bytes: &'a Vec<u8>) -> Self {
         Self::from(bytes.as_slice())
     }
 }
 
-impl<'a> From<&'a Bytes> for Text<'a> {
+impl<'a> From<&'a Bytes> for JsonText<'a> {
     fn from(bytes: &'a Bytes) -> Self {
         Self::from(bytes.as_ref())
     }
@@ -121,7 +121,7 @@ mod tests {
             let mut position = Position::default();
             position.pass(&text[..at]);
             assert_eq!(position, Position { line, column }, "{at}");
-            // Piece by piece it is the same.
+            // Moving in two steps gives the same position.
             let mut pieces = Position::default();
             text[..at].chunks(3).for_each(|piece| pieces.pass(piece));
             assert_eq!(pieces, position, "{at}");

@@ -1,13 +1,12 @@
-//! JSON to protobuf and back (the "ProtoJSON format" of protobuf's documentation), bytes to bytes by the tables of
-//! [`Schema`](super::schema::Schema): no tree of values and no message object in between.
+//! Transcodes JSON to protobuf and back (the "ProtoJSON format" in protobuf's documentation). Works from bytes to bytes by the tables of
+//! [`MessageTypes`](super::message_types::MessageTypes), without a tree of values or a message struct.
 //!
-//! Reading is strict, since a request that is half understood is worse than one that is refused: unknown fields, unknown
-//! enum names, fields and map keys that stand twice, and two members of one `oneof` are errors. Each names the place as a
-//! JSON pointer (RFC 6901) and as line and column. Names are taken in lowerCamelCase and as the proto file writes them.
+//! Decoding is strict, because a request that is half understood is worse than one that is refused. Unknown fields, unknown enum names,
+//! duplicate fields and map keys, and two members of one `oneof` are errors. Each error has a JSON pointer (RFC 6901), a line and a column.
+//! Names may be in lowerCamelCase or as in the proto file.
 //!
-//! Writing gives every field without presence, also where it has its zero value, so that somebody who reads an answer
-//! sees the whole shape of it; fields with presence (`optional`, messages, members of a `oneof`) stand only where they are
-//! set. Repeated fields and maps that are empty are `[]` and `{}`.
+//! Encoding writes every field without presence, also with its zero value, so that a response shows the whole message. Fields with presence
+//! (`optional`, messages, members of a `oneof`) are written only if they are set. Empty repeated fields and maps are `[]` and `{}`.
 
 mod decode;
 mod decode_special;
@@ -21,33 +20,33 @@ pub(crate) mod tests;
 
 pub use decode::{decode, decode_field};
 pub use encode::{encode, encode_field, encode_field_as, encode_scalar, encode_value_as};
-pub use fault::{Fault, Origin, Position, Text};
-pub use reader::{Reader, Token};
+pub use fault::{JsonError, JsonText, Position, TextOrigin};
+pub use reader::{JsonReader, Token};
 
 pub(crate) use encode::{Occurrence, fits, merged, occurrences, put_string, zero};
 
-/// How messages are written, where an API wants it otherwise than the ProtoJSON format does.
+/// How an API writes messages as JSON. The default is the ProtoJSON format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
-    /// 64-bit integers are numbers, not strings.
+pub struct JsonStyle {
+    /// Whether 64-bit integers are numbers instead of strings.
     pub numbers: bool,
-    /// Members are named as in the proto file, not in lowerCamelCase.
+    /// Whether members have their names in the proto file instead of lowerCamelCase.
     pub proto_names: bool,
-    /// What becomes of fields and members that have their zero value.
-    pub zeros: Zeros,
+    /// Whether fields and members with the zero value are written.
+    pub zeros: ZeroValues,
 }
 
-/// What becomes of what has its zero value.
+/// Whether fields and members with the zero value are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Zeros {
-    /// It is written.
+pub enum ZeroValues {
+    /// They are written.
     #[default]
     Keep,
-    /// It is left out.
+    /// They are omitted.
     Omit,
-    /// It is left out, but for members of mapped objects that are constant or computed.
+    /// They are omitted, except constant or computed members of mapped objects.
     OmitCopied,
 }
 
-/// How deeply messages, objects and lists may be nested; protobuf's parsers stop there too.
+/// Maximum nesting of messages, objects and lists, as in protobuf's own parsers.
 pub const MAX_DEPTH: usize = 100;

@@ -1,10 +1,10 @@
-//! Reads JSON (RFC 8259) piece by piece, as a decoder asks for it.
+//! A pull parser for JSON (RFC 8259).
 
 use std::borrow::Cow;
 
-use super::{Fault, MAX_DEPTH};
+use super::{JsonError, MAX_DEPTH};
 
-/// What comes next.
+/// The kind of the next value, by its first character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     /// `{`
@@ -21,27 +21,27 @@ pub enum Token {
     Null,
 }
 
-/// A place in a JSON text.
+/// A cursor in a JSON text.
 #[derive(Clone)]
-pub struct Reader<'a> {
+pub struct JsonReader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
     member_at: usize,
 }
 
-impl<'a> Reader<'a> {
-    /// At the beginning of a text.
+impl<'a> JsonReader<'a> {
+    /// Starts at the beginning of a text.
     pub const fn new(text: &'a str) -> Self {
         Self { text, at: 0, depth: 0, member_at: 0 }
     }
 
-    /// Bytes from the beginning.
+    /// The byte offset.
     pub const fn position(&self) -> usize {
         self.at
     }
 
-    /// Where the name that [`member`](Self::member) read last begins.
+    /// The byte offset of the last name that [`member`](Self::member) returned.
     pub const fn member_position(&self) -> usize {
         self.member_at
     }
@@ -56,8 +56,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What kind of value comes next.
-    pub fn peek(&mut self) -> Result<Token, Fault> {
+    /// Returns the kind of the next value, without consuming it.
+    pub fn peek(&mut self) -> Result<Token, JsonError> {
         self.space();
         Ok(match self.byte() {
             Some(b'{') => Token::Object,
@@ -66,16 +66,16 @@ impl<'a> Reader<'a> {
             Some(b'-' | b'0'..=b'9') => Token::Number,
             Some(b't' | b'f') => Token::Bool,
             Some(b'n') => Token::Null,
-            Some(_) => return Err(self.fault("a value was expected")),
-            None => return Err(self.fault("a value was expected, but the text ends")),
+            Some(_) => return Err(self.fault("expected a value")),
+            None => return Err(self.fault("expected a value, but the text ends")),
         })
     }
 
-    fn fault(&self, description: &'static str) -> Fault {
-        Fault::syntax(self.at, description)
+    fn fault(&self, description: &'static str) -> JsonError {
+        JsonError::syntax(self.at, description)
     }
 
-    fn open(&mut self, bracket: u8, description: &'static str) -> Result<(), Fault> {
+    fn open(&mut self, bracket: u8, description: &'static str) -> Result<(), JsonError> {
         self.space();
         if self.byte() != Some(bracket) {
             return Err(self.fault(description));
@@ -88,41 +88,41 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Steps into an object.
-    pub fn open_object(&mut self) -> Result<(), Fault> {
-        self.open(b'{', "an object was expected")
+    /// Enters an object.
+    pub fn open_object(&mut self) -> Result<(), JsonError> {
+        self.open(b'{', "expected an object")
     }
 
-    /// Steps into a list.
-    pub fn open_array(&mut self) -> Result<(), Fault> {
-        self.open(b'[', "a list was expected")
+    /// Enters a list.
+    pub fn open_array(&mut self) -> Result<(), JsonError> {
+        self.open(b'[', "expected a list")
     }
 
-    /// The name of the object's next member; `None` behind the last one. `first` starts as `true`.
-    pub fn member(&mut self, first: &mut bool) -> Result<Option<Cow<'a, str>>, Fault> {
-        if !self.another(first, b'}', "`,` or `}` was expected")? {
+    /// Returns the name of the next member of the object, or `None` at its end. `first` must be `true` in the first call.
+    pub fn member(&mut self, first: &mut bool) -> Result<Option<Cow<'a, str>>, JsonError> {
+        if !self.another(first, b'}', "expected `,` or `}`")? {
             return Ok(None);
         }
         self.space();
         if self.byte() != Some(b'"') {
-            return Err(self.fault("a name in quotes was expected"));
+            return Err(self.fault("expected a name in quotes"));
         }
         self.member_at = self.at;
         let name = self.string()?;
         self.space();
         if self.byte() != Some(b':') {
-            return Err(self.fault("`:` was expected"));
+            return Err(self.fault("expected `:`"));
         }
         self.at += 1;
         Ok(Some(name))
     }
 
-    /// Whether the list has another element. `first` starts as `true`.
-    pub fn element(&mut self, first: &mut bool) -> Result<bool, Fault> {
-        self.another(first, b']', "`,` or `]` was expected")
+    /// Whether the list has another element. `first` must be `true` in the first call.
+    pub fn element(&mut self, first: &mut bool) -> Result<bool, JsonError> {
+        self.another(first, b']', "expected `,` or `]`")
     }
 
-    fn another(&mut self, first: &mut bool, end: u8, description: &'static str) -> Result<bool, Fault> {
+    fn another(&mut self, first: &mut bool, end: u8, description: &'static str) -> Result<bool, JsonError> {
         self.space();
         match self.byte() {
             Some(byte) if byte == end => {
@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 self.space();
                 if self.byte() == Some(end) {
-                    return Err(self.fault("a comma may not stand before the end"));
+                    return Err(self.fault("a trailing comma is not allowed"));
                 }
             }
             Some(_) if *first => {}
@@ -144,8 +144,8 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// A string.
-    pub fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+    /// Consumes a string.
+    pub fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.space();
         if self.byte() != Some(b'"') {
             return Err(self.fault("a string was expected"));
@@ -167,8 +167,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string with escapes, from its first escape on.
-    fn escaped(&mut self, start: usize) -> Result<String, Fault> {
+    /// Consumes the rest of a string, from its first escape.
+    fn escaped(&mut self, start: usize) -> Result<String, JsonError> {
         let mut out = self.text[start..self.at].to_owned();
         let mut plain = self.at;
         loop {
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn escape(&mut self) -> Result<char, Fault> {
+    fn escape(&mut self) -> Result<char, JsonError> {
         let letter = self.byte();
         self.at += 1;
         Ok(match letter {
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
             Some(b'u') => {
                 let at = self.at;
                 let first = self.hex4()?;
-                let half = || Fault::syntax(at, "half of a surrogate pair stands alone");
+                let half = || JsonError::syntax(at, "a surrogate without its pair");
                 let scalar = match first {
                     0xd800..=0xdbff => {
                         if self.text.as_bytes().get(self.at..self.at + 2) != Some(b"\\u") {
@@ -224,22 +224,22 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 self.at -= 1;
-                return Err(self.fault("this escape does not exist"));
+                return Err(self.fault("unknown escape"));
             }
         })
     }
 
-    fn hex4(&mut self) -> Result<u32, Fault> {
+    fn hex4(&mut self) -> Result<u32, JsonError> {
         let digits = self.text.as_bytes().get(self.at..self.at + 4);
         let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         let value = digits.and_then(|digits| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        let value = value.ok_or_else(|| self.fault("four hexadecimal digits were expected"))?;
+        let value = value.ok_or_else(|| self.fault("expected four hexadecimal digits"))?;
         self.at += 4;
         Ok(value)
     }
 
-    /// A number, as it is written.
-    pub fn number(&mut self) -> Result<&'a str, Fault> {
+    /// Consumes a number and returns its text.
+    pub fn number(&mut self) -> Result<&'a str, JsonError> {
         self.space();
         let start = self.at;
         if self.byte() == Some(b'-') {
@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
         match self.byte() {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits()?,
-            _ => return Err(self.fault("a number was expected")),
+            _ => return Err(self.fault("expected a number")),
         }
         if self.byte() == Some(b'.') {
             self.at += 1;
@@ -264,28 +264,28 @@ impl<'a> Reader<'a> {
         Ok(&self.text[start..self.at])
     }
 
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Result<(), JsonError> {
         let start = self.at;
         while matches!(self.byte(), Some(b'0'..=b'9')) {
             self.at += 1;
         }
-        if self.at == start { Err(self.fault("a digit was expected")) } else { Ok(()) }
+        if self.at == start { Err(self.fault("expected a digit")) } else { Ok(()) }
     }
 
-    /// `true` or `false`.
-    pub fn boolean(&mut self) -> Result<bool, Fault> {
+    /// Consumes `true` or `false`.
+    pub fn boolean(&mut self) -> Result<bool, JsonError> {
         if self.word("true") {
             Ok(true)
         } else if self.word("false") {
             Ok(false)
         } else {
-            Err(self.fault("true or false was expected"))
+            Err(self.fault("expected true or false"))
         }
     }
 
-    /// `null`.
-    pub fn null(&mut self) -> Result<(), Fault> {
-        if self.word("null") { Ok(()) } else { Err(self.fault("null was expected")) }
+    /// Consumes `null`.
+    pub fn null(&mut self) -> Result<(), JsonError> {
+        if self.word("null") { Ok(()) } else { Err(self.fault("expected null")) }
     }
 
     fn word(&mut self, word: &str) -> bool {
@@ -297,8 +297,8 @@ impl<'a> Reader<'a> {
         is
     }
 
-    /// Passes over a value and gives its text.
-    pub fn skip(&mut self) -> Result<&'a str, Fault> {
+    /// Skips a value and returns its text.
+    pub fn skip(&mut self) -> Result<&'a str, JsonError> {
         self.space();
         let start = self.at;
         match self.peek()? {
@@ -324,10 +324,10 @@ impl<'a> Reader<'a> {
         Ok(&self.text[start..self.at])
     }
 
-    /// Nothing may follow.
-    pub fn end(&mut self) -> Result<(), Fault> {
+    /// Checks that nothing follows the value.
+    pub fn end(&mut self) -> Result<(), JsonError> {
         self.space();
-        if self.at < self.text.len() { Err(self.fault("something stands behind the value")) } else { Ok(()) }
+        if self.at < self.text.len() { Err(self.fault("unexpected text after the value")) } else { Ok(()) }
     }
 }
 
@@ -338,7 +338,7 @@ mod tests {
     use super::*;
 
     fn accepts(text: &str) -> bool {
-        let mut reader = Reader::new(text);
+        let mut reader = JsonReader::new(text);
         reader.skip().and_then(|_| reader.end()).is_ok()
     }
 
@@ -346,7 +346,7 @@ mod tests {
         #[test]
         fn strings_come_back(text: String) {
             let written = serde_json::to_string(&text).unwrap();
-            prop_assert_eq!(Reader::new(&written).string().unwrap(), text);
+            prop_assert_eq!(JsonReader::new(&written).string().unwrap(), text);
         }
 
         #[test]
@@ -359,9 +359,9 @@ mod tests {
 
     #[test]
     fn escapes_make_characters_and_halves_of_pairs_are_refused() {
-        assert_eq!(Reader::new(r#""\u00e4\ud83d\ude00\/\n""#).string().unwrap(), "ä😀/\n");
+        assert_eq!(JsonReader::new(r#""\u00e4\ud83d\ude00\/\n""#).string().unwrap(), "ä😀/\n");
         for bad in [r#""\ud83d""#, r#""\ud83dx""#, r#""\ude00""#, r#""\ud83d\u0041""#, r#""\x""#, r#""\u12"#, "\"\n\"", "\"", "\"\\"] {
-            assert!(Reader::new(bad).string().is_err(), "{bad}");
+            assert!(JsonReader::new(bad).string().is_err(), "{bad}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Holds requests against the schemas of their document.
+//! Validates requests against the JSON schemas in the OpenAPI document.
 
 use std::{
     collections::BTreeMap,
@@ -8,52 +8,52 @@ use std::{
 use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value as Json, json};
 
-use crate::definition::Reading;
+use super::input::BodyFormat;
 use prism_call::Error;
 
-/// Longest description of what doesn't fit: it may quote what was sent.
+/// Maximum length of a description in bytes, because it may quote the request.
 const MAX_DESCRIPTION: usize = 300;
-/// How schemas refer to components.
+/// Prefix of references to components.
 const COMPONENTS: &str = "#/components/";
 
-/// The schemas of an operation. They are compiled when the first request comes, so that a gateway starts quickly; until then they are
-/// text, which takes a tenth of the memory of a tree.
+/// The schemas of an operation. They are compiled for the first request, so that a gateway starts quickly. Until then they are text, which
+/// takes a tenth of the memory of a tree.
 #[derive(Debug, Default)]
-pub struct Checks {
-    components: Arc<Components>,
-    /// Of the bodies that are JSON or forms.
-    bodies: Vec<(Reading, Arc<str>)>,
-    /// Of the parameters, in their order; none: anything goes.
+pub struct RequestSchemas {
+    components: Arc<SchemaComponents>,
+    /// Schemas of JSON bodies and forms.
+    bodies: Vec<(BodyFormat, Arc<str>)>,
+    /// Schemas of the parameters, in their order; `None`: no check.
     parameters: Vec<Option<Arc<str>>>,
     compiled: OnceLock<Compiled>,
 }
 
-/// The components of a document, as JSON, by their names with the sections before them, as `schemas/Note`.
+/// The components of a document as JSON, by section and name, such as `schemas/Note`.
 #[derive(Debug, Default)]
-pub struct Components(BTreeMap<String, Box<str>>);
+pub struct SchemaComponents(BTreeMap<String, Box<str>>);
 
 #[derive(Debug)]
 struct Compiled {
-    bodies: Vec<(Reading, Validator)>,
+    bodies: Vec<(BodyFormat, Validator)>,
     parameters: Vec<Option<Validator>>,
 }
 
-impl Components {
-    /// Those of a document.
+impl SchemaComponents {
+    /// Collects the components of a document.
     pub fn of(document: &Json) -> Self {
         let sections = document.get("components").and_then(Json::as_object).into_iter().flatten();
         let named = sections.flat_map(|(section, members)| members.as_object().into_iter().flatten().map(move |member| (section, member)));
         Self(named.map(|(section, (name, value))| (format!("{section}/{name}"), value.to_string().into())).collect())
     }
 
-    /// The schema with the components that it needs: the document as far as it is of interest.
+    /// Returns a schema together with the components that it refers to.
     fn around(&self, schema: &Json) -> Result<Json, serde_json::Error> {
         let mut needed: BTreeMap<&str, Json> = BTreeMap::new();
         let mut wanted = Vec::new();
         references(schema, &mut wanted);
         while let Some(reference) = wanted.pop() {
             let component = reference.strip_prefix(COMPONENTS).and_then(|path| self.at(path));
-            // Who refers in another way may mean anything.
+            // A reference in another form may need any component.
             let more = component.map_or_else(|| self.all().collect(), |one| vec![one]);
             for (name, text) in more {
                 if !needed.contains_key(name) {
@@ -75,14 +75,14 @@ impl Components {
         self.0.iter().map(|(name, text)| (name.as_str(), &**text))
     }
 
-    /// The component that a path leads to, or into.
+    /// Finds the component that a path refers to, or into.
     fn at(&self, path: &str) -> Option<(&str, &str)> {
         let end = path.match_indices('/').nth(1).map_or(path.len(), |(end, _)| end);
         self.0.get_key_value(path.get(..end)?).map(|(name, text)| (name.as_str(), &**text))
     }
 }
 
-/// All that a schema refers to, in its parts too.
+/// Collects the references in a schema and its subschemas.
 fn references(schema: &Json, found: &mut Vec<String>) {
     match schema {
         Json::Object(members) => members.iter().for_each(|(name, value)| match value {
@@ -94,13 +94,13 @@ fn references(schema: &Json, found: &mut Vec<String>) {
     }
 }
 
-impl Checks {
-    /// Of these schemas, which are JSON.
-    pub fn new(components: Arc<Components>, bodies: Vec<(Reading, Arc<str>)>, parameters: Vec<Option<Arc<str>>>) -> Self {
+impl RequestSchemas {
+    /// Creates the schemas of an operation from JSON texts.
+    pub fn new(components: Arc<SchemaComponents>, bodies: Vec<(BodyFormat, Arc<str>)>, parameters: Vec<Option<Arc<str>>>) -> Self {
         Self { components, bodies, parameters, compiled: OnceLock::new() }
     }
 
-    /// What is wrong with the schemas themselves.
+    /// Returns the errors in the schemas.
     pub fn problems(&self) -> Vec<String> {
         let schemas = self.bodies.iter().map(|(_, schema)| schema).chain(self.parameters.iter().flatten());
         schemas.filter_map(|schema| self.compile(schema).err()).collect()
@@ -113,16 +113,15 @@ impl Checks {
 
     fn compiled(&self) -> &Compiled {
         self.compiled.get_or_init(|| {
-            // A schema that can't be compiled was a problem when the definition was loaded with its checks, or refers to
-            // outside of the document; it refuses nothing.
+            // Invalid schemas were reported when the definition was loaded. Those that refer to another document check nothing.
             let bodies = self.bodies.iter().filter_map(|(reading, schema)| Some((*reading, self.compile(schema).ok()?)));
             let parameter = |schema: &Option<Arc<str>>| self.compile(schema.as_ref()?).ok();
             Compiled { bodies: bodies.collect(), parameters: self.parameters.iter().map(parameter).collect() }
         })
     }
 
-    /// Whether a body is as its schema says. The error names the member.
-    pub fn body(&self, reading: Reading, tree: &Json) -> Result<(), Error> {
+    /// Validates a body. The error names the member.
+    pub fn body(&self, reading: BodyFormat, tree: &Json) -> Result<(), Error> {
         if self.bodies.is_empty() {
             return Ok(());
         }
@@ -133,7 +132,7 @@ impl Checks {
         }
     }
 
-    /// Whether a parameter is as its schema says, or what is wrong with it.
+    /// Validates a parameter. The error describes what is wrong.
     pub fn parameter(&self, place: usize, value: &Json) -> Result<(), String> {
         if self.parameters.get(place).is_none_or(Option::is_none) {
             return Ok(());
@@ -143,7 +142,7 @@ impl Checks {
     }
 }
 
-/// The first thing that is wrong: the path of the member, as `items[0].key`, and what it is.
+/// Returns the first violation: the path of the member, such as `items[0].key`, and a description.
 fn first(validator: &Validator, value: &Json) -> Option<(String, String)> {
     let error = validator.iter_errors(value).next()?;
     let mut path = String::new();
@@ -160,7 +159,7 @@ fn first(validator: &Validator, value: &Json) -> Option<(String, String)> {
     }
     let mut description = error.to_string();
     if description.len() > MAX_DESCRIPTION {
-        // What it should be counts more than what it is, which stands first.
+        // Without the value, so that the expectation is not cut off.
         description = error.masked_with("it").to_string();
     }
     if description.len() > MAX_DESCRIPTION {
@@ -175,8 +174,8 @@ fn first(validator: &Validator, value: &Json) -> Option<(String, String)> {
 mod tests {
     use super::*;
 
-    fn components() -> Components {
-        Components::of(&json!({"components": {
+    fn components() -> SchemaComponents {
+        SchemaComponents::of(&json!({"components": {
             "schemas": {
                 "Note": {"type": "object", "properties": {"text": {"$ref": "#/components/schemas/Text"}, "next": {"$ref": "#/components/schemas/Note"}}},
                 "Text": {"type": "string", "maxLength": 3},
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_brings_what_it_refers_to_and_no_more() {
+    fn a_schema_includes_the_components_that_it_refers_to() {
         let components = components();
         let brought = |reference: &str| {
             let whole = components.around(&json!({"items": [{"$ref": reference}]})).unwrap();
@@ -199,22 +198,22 @@ mod tests {
         assert_eq!(brought("#/components/schemas/Note/properties/text"), ["Note", "Text"]);
         assert_eq!(brought("#/components/parameters/Limit/schema"), ["Limit"]);
         assert_eq!(components.around(&json!({"type": "string"})).unwrap()["components"], json!({}));
-        // What is written in another way is found by having everything.
+        // A reference in another form includes all components.
         assert_eq!(brought("#/components/schemas/a~1b").len(), 5);
     }
 
     #[test]
-    fn references_hold_in_whatever_form() {
+    fn references_work_in_all_forms() {
         for (reference, good, bad) in [
             ("#/components/schemas/Note", json!({"next": {"text": "abc"}}), json!({"next": {"text": "abcd"}})),
             ("#/components/schemas/a~1b", json!(1), json!("a")),
             ("#/components/parameters/Limit/schema", json!(1), json!(0)),
         ] {
             let body = json!({"$ref": reference}).to_string().into();
-            let checks = Checks::new(Arc::new(components()), vec![(Reading::Json, body)], Vec::new());
+            let checks = RequestSchemas::new(Arc::new(components()), vec![(BodyFormat::Json, body)], Vec::new());
             assert!(checks.problems().is_empty());
-            assert!(checks.body(Reading::Json, &good).is_ok(), "{reference}");
-            assert!(checks.body(Reading::Json, &bad).is_err(), "{reference}");
+            assert!(checks.body(BodyFormat::Json, &good).is_ok(), "{reference}");
+            assert!(checks.body(BodyFormat::Json, &bad).is_err(), "{reference}");
         }
     }
 }

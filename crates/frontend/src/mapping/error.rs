@@ -1,4 +1,4 @@
-//! From an error to a response, as an API tells its errors.
+//! Renders errors in the form that an API defines.
 
 use std::collections::HashMap;
 
@@ -6,86 +6,60 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use prost::Message as _;
 
 use super::{
-    response::{Rendered, put_headers},
-    scope::Scope,
-    template::{Template, broken, item, locate},
+    rendered::{Rendered, Status, is_json, put_headers},
+    scope::CallScope,
+    template::{ValueTemplate, broken, item, locate},
     value,
 };
 use crate::{
-    bind::Target,
-    expression::{self, Expression, Value},
-    json::{Style, put_string},
-    problem::{self, Problem},
-    wire::{self, Value as Wire},
+    bind::FieldPath,
+    expression::{self, Value},
+    json::{JsonStyle, put_string},
+    problem::{self, ProblemDocument},
+    wire::{self, WireValue},
 };
 use prism_call::{Error, proto::google::rpc};
 
-/// How an API tells its errors.
+/// How an API renders errors.
 #[derive(Debug, Default)]
 pub struct Errors {
-    /// Of every error.
-    pub form: Form,
-    /// What is different for some.
-    pub cases: Cases,
+    /// The form of all errors.
+    pub form: ErrorForm,
+    /// Special cases.
+    pub cases: ErrorCases,
 }
 
-/// What an error's response looks like.
+/// The form of an error response.
 #[derive(Debug, Default)]
-pub struct Form {
+pub struct ErrorForm {
     /// Its content type.
     pub content_type: Option<HeaderValue>,
     /// Its headers.
-    pub headers: Vec<(http::HeaderName, Template)>,
-    /// Its body; the outer none: that of the wider form.
-    pub body: Option<Option<Template>>,
+    pub headers: Vec<(http::HeaderName, ValueTemplate)>,
+    /// Its body. The outer `None`: the body of the API's form. The inner `None`: no body.
+    pub body: Option<Option<ValueTemplate>>,
 }
 
-/// What is different for errors by reason, code or status.
+/// Special cases, by reason, code or status.
 #[derive(Debug, Default)]
-pub struct Cases(pub HashMap<String, Case>);
+pub struct ErrorCases(pub HashMap<String, ErrorCase>);
 
-/// What is different for one kind of errors.
+/// A special case.
 #[derive(Debug, Default)]
-pub struct Case {
-    /// Another status.
+pub struct ErrorCase {
+    /// The status, if it differs.
     pub status: Option<Status>,
-    /// What `error.code` is.
-    pub code: Option<Template>,
-    /// What `error.message` is.
-    pub message: Option<Template>,
-    /// Another form.
-    pub form: Form,
+    /// The value of `error.code`.
+    pub code: Option<ValueTemplate>,
+    /// The value of `error.message`.
+    pub message: Option<ValueTemplate>,
+    /// The form, as far as it differs.
+    pub form: ErrorForm,
 }
 
-/// A status that is fixed, or told by an expression.
-#[derive(Debug)]
-pub enum Status {
-    /// Fixed.
-    Fixed(StatusCode),
-    /// Told by an expression.
-    Expression(Box<Expression>, String),
-}
-
-impl Status {
-    /// The status in one case.
-    pub fn of(&self, scope: &Scope<'_>) -> Result<StatusCode, Error> {
-        let (expression, text) = match self {
-            Self::Fixed(status) => return Ok(*status),
-            Self::Expression(expression, text) => (expression, text),
-        };
-        let number = match super::template::evaluate(expression, text, scope)? {
-            Value::Int(number) => u16::try_from(number).ok(),
-            Value::UInt(number) => u16::try_from(number).ok(),
-            _ => None,
-        };
-        let status = number.and_then(|number| StatusCode::from_u16(number).ok()).filter(|status| status.as_u16() >= 200);
-        status.ok_or_else(|| Error::internal(format!("the response can't be made: the status `{text}` is no number from 200 to 599")))
-    }
-}
-
-impl Cases {
-    /// By reason, then by code, then by status.
-    fn find(&self, error: &Error, status: StatusCode) -> Option<&Case> {
+impl ErrorCases {
+    /// Finds a case by reason, then by code, then by status.
+    fn find(&self, error: &Error, status: StatusCode) -> Option<&ErrorCase> {
         if self.0.is_empty() {
             return None;
         }
@@ -94,62 +68,62 @@ impl Cases {
 }
 
 impl Errors {
-    /// Whether errors are told as problem documents (RFC 9457).
+    /// Whether all errors are rendered as problem documents (RFC 9457).
     pub fn are_problems(&self) -> bool {
         self.form.body.is_none() && self.cases.0.is_empty()
     }
 
-    /// The response that tells an error. `own` are the cases of the route that it came up in.
-    pub fn render(&self, error: &Error, own: Option<&Cases>, scope: &Scope<'_>) -> Rendered {
+    /// Renders an error. `own` contains the special cases of the route.
+    pub fn render(&self, error: &Error, own: Option<&ErrorCases>, scope: &CallScope<'_>) -> Rendered {
         let status = problem::status(error);
         let case = own.and_then(|own| own.find(error, status)).or_else(|| self.cases.find(error, status));
         match self.try_render(error, status, case, scope) {
             Ok(rendered) => rendered,
-            // The definition was checked, and yet an expression failed: the error itself must not be lost.
+            // An expression of the definition failed. The original error must not be lost.
             Err(_) => problem_document(error),
         }
     }
 
-    fn try_render(&self, error: &Error, status: StatusCode, case: Option<&Case>, scope: &Scope<'_>) -> Result<Rendered, Error> {
-        let facts = Facts { error, status, code: None, message: None };
+    fn try_render(&self, error: &Error, status: StatusCode, case: Option<&ErrorCase>, scope: &CallScope<'_>) -> Result<Rendered, Error> {
+        let facts = ErrorFacts { error, status, code: None, message: None };
         let facts = match case {
             None => facts,
             Some(case) => {
                 let plain = facts.value();
-                let inner = Scope { error: Some(&plain), ..*scope };
+                let inner = CallScope { error: Some(&plain), ..*scope };
                 let status = case.status.as_ref().map_or(Ok(status), |status| status.of(&inner))?;
-                let plain = Facts { error, status, code: None, message: None }.value();
-                let inner = Scope { error: Some(&plain), ..*scope };
-                let value = |template: &Option<Template>| template.as_ref().map_or(Ok(None), |template| template.value(&inner));
-                Facts { error, status, code: value(&case.code)?, message: value(&case.message)? }
+                let plain = ErrorFacts { error, status, code: None, message: None }.value();
+                let inner = CallScope { error: Some(&plain), ..*scope };
+                let value = |template: &Option<ValueTemplate>| template.as_ref().map_or(Ok(None), |template| template.value(&inner));
+                ErrorFacts { error, status, code: value(&case.code)?, message: value(&case.message)? }
             }
         };
-        let form = |pick: fn(&Form) -> bool| match case {
+        let form = |pick: fn(&ErrorForm) -> bool| match case {
             Some(case) if pick(&case.form) => &case.form,
             _ => &self.form,
         };
         let body = form(|form| form.body.is_some());
         let told = facts.value();
-        let scope = Scope { error: Some(&told), ..*scope };
+        let scope = CallScope { error: Some(&told), ..*scope };
         let mut headers = HeaderMap::new();
-        Problem::with_status(error, facts.status).headers(&mut headers);
+        ProblemDocument::with_status(error, facts.status).headers(&mut headers);
         let mut out = Vec::new();
         match &body.body {
-            None => Problem::with_status(error, facts.status).write(&mut out),
+            None => ProblemDocument::with_status(error, facts.status).write(&mut out),
             Some(None) => drop(headers.remove(header::CONTENT_TYPE)),
             Some(Some(template)) => {
                 let typed = form(|form| form.content_type.is_some()).content_type.clone();
                 let content_type = typed.unwrap_or(HeaderValue::from_static("application/json"));
-                let json = super::response::is_json(&content_type);
+                let json = is_json(&content_type);
                 headers.insert(header::CONTENT_TYPE, content_type);
                 if json {
-                    template.json(&scope, Style { numbers: true, ..Style::default() }, &mut out)?;
+                    template.json(&scope, JsonStyle { numbers: true, ..JsonStyle::default() }, &mut out)?;
                 } else if let Some(text) = template.value(&scope)?.and_then(|value| value::to_text(&value)) {
                     out.extend_from_slice(text.as_bytes());
                 }
             }
         }
-        // Those of the case count before those of every error, name by name.
+        // Headers of the case replace those of the API with the same name.
         put_headers(&self.form.headers, &scope, &mut headers)?;
         if let Some(case) = case {
             put_headers(&case.form.headers, &scope, &mut headers)?;
@@ -158,51 +132,51 @@ impl Errors {
     }
 }
 
-/// An error that is a part of a reply, as of one item among many: told by the same table as an error that is all there is.
+/// An error in a reply, such as the error of one item of a batch. It is rendered like the error of a call.
 #[derive(Debug)]
-pub struct Told {
-    /// Where it is, a `google.rpc.Status`.
-    pub place: Place,
-    /// The path as it stands in the definition.
+pub struct EmbeddedError {
+    /// The location of the `google.rpc.Status`.
+    pub place: ErrorLocation,
+    /// The path in the definition.
     pub text: String,
 }
 
-/// Where an error is.
+/// The location of an error in a reply.
 #[derive(Debug)]
-pub enum Place {
+pub enum ErrorLocation {
     /// A field of the reply.
-    Reply(Target),
+    Reply(FieldPath),
     /// A field of the item.
-    Item(Target),
+    Item(FieldPath),
     /// The item itself.
     Whole,
 }
 
-impl Told {
-    /// The error; none if it is not set.
-    fn error(&self, scope: &Scope<'_>) -> Result<Option<Error>, Error> {
+impl EmbeddedError {
+    /// Returns the error, or `None` if it is not set.
+    fn error(&self, scope: &CallScope<'_>) -> Result<Option<Error>, Error> {
         let item = item(scope).map(|(_, bytes)| bytes);
         let (target, bytes) = match &self.place {
-            Place::Reply(target) => (Some(target), scope.reply.map(|(_, bytes)| bytes)),
-            Place::Item(target) => (Some(target), item),
-            Place::Whole => (None, item),
+            ErrorLocation::Reply(target) => (Some(target), scope.reply.map(|(_, bytes)| bytes)),
+            ErrorLocation::Item(target) => (Some(target), item),
+            ErrorLocation::Whole => (None, item),
         };
         let Some(mut found) = bytes else { return Ok(None) };
         if let Some(target) = target {
-            let Some((_, field, inside)) = locate(scope.schema, target, found)? else { return Ok(None) };
-            let Some(Wire::Bytes(inner)) = wire::last(inside, field.number).map_err(broken)? else { return Ok(None) };
+            let Some((_, field, inside)) = locate(scope.types, target, found)? else { return Ok(None) };
+            let Some(WireValue::Bytes(inner)) = wire::last(inside, field.number).map_err(broken)? else { return Ok(None) };
             found = inner;
         }
-        let status = rpc::Status::decode(found).map_err(|_| Error::internal("the reply has an error that can't be read"))?;
+        let status = rpc::Status::decode(found).map_err(|_| Error::internal("the reply contains a malformed error"))?;
         Ok(Some(Error::from_status(status)))
     }
 
-    /// Appends the body that a response would have which tells the error; `false`: there is none, and nothing was appended.
-    pub fn json(&self, scope: &Scope<'_>, out: &mut Vec<u8>) -> Result<bool, Error> {
+    /// Appends the body of the error's response. Returns `false` if there is no error.
+    pub fn json(&self, scope: &CallScope<'_>, out: &mut Vec<u8>) -> Result<bool, Error> {
         let Some(error) = self.error(scope)? else { return Ok(false) };
         let (errors, own) = scope.errors;
         let Rendered { headers, body, .. } = errors.render(&error, own, scope);
-        if headers.get(header::CONTENT_TYPE).is_some_and(super::response::is_json) {
+        if headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
             out.extend_from_slice(&body);
         } else {
             put_string(&String::from_utf8_lossy(&body), out);
@@ -210,33 +184,33 @@ impl Told {
         Ok(true)
     }
 
-    /// The same as a value.
-    pub fn value(&self, scope: &Scope<'_>) -> Result<Option<Value>, Error> {
+    /// Returns the body of the error's response as a value.
+    pub fn value(&self, scope: &CallScope<'_>) -> Result<Option<Value>, Error> {
         let mut out = Vec::new();
         if !self.json(scope, &mut out)? {
             return Ok(None);
         }
-        let json = serde_json::from_slice(&out).map_err(|_| Error::internal("an error's body is no JSON"))?;
+        let json = serde_json::from_slice(&out).map_err(|_| Error::internal("the body of an error is not JSON"))?;
         Ok(Some(expression::value::from_json(&json)))
     }
 }
 
 fn problem_document(error: &Error) -> Rendered {
-    let problem = Problem::of(error);
+    let problem = ProblemDocument::of(error);
     let mut headers = HeaderMap::new();
     problem.headers(&mut headers);
     Rendered { status: problem.status(), headers, body: problem.body().into() }
 }
 
-/// What `error` is in expressions.
-struct Facts<'e> {
+/// The value of `error` in expressions.
+struct ErrorFacts<'e> {
     error: &'e Error,
     status: StatusCode,
     code: Option<Value>,
     message: Option<Value>,
 }
 
-impl Facts<'_> {
+impl ErrorFacts<'_> {
     fn value(&self) -> Value {
         let text = |text: &str| Value::String(text.to_owned().into());
         let metadata = self.error.metadata().map(|(key, value)| (key.to_owned(), text(value)));

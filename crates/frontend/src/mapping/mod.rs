@@ -1,13 +1,17 @@
-//! Mappings of a definition at work: from an HTTP request to a message, and from a reply to an HTTP response, without any I/O.
+//! Compiled definitions: map HTTP requests to messages, and replies to HTTP responses. Does no I/O.
 //!
-//! [`definition`](super::definition) compiles them. A path of names is a copy of a field; only what a path can't say runs an
+//! [`definition`](super::definition) compiles them. A path of names copies a field. Only values that are not a path evaluate an
 //! [`Expression`].
 
+mod body;
 mod check;
 mod error;
+mod input;
 mod message;
 mod opened;
+mod raw_parameter;
 pub mod rehearsal;
+mod rendered;
 mod request;
 mod response;
 mod scope;
@@ -21,66 +25,69 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use check::{Checks, Components};
-pub use error::{Case as ErrorCase, Cases as ErrorCases, Errors, Form as ErrorForm, Place as ErrorPlace, Status, Told};
+pub use body::{Payload, required as body_required};
+pub use check::{RequestSchemas, SchemaComponents};
+pub use error::{EmbeddedError, ErrorCase, ErrorCases, ErrorForm, ErrorLocation, Errors};
+pub use input::{BodyContent, BodyFormat, Parameter, ParameterLocation, ParameterStyle, RequestBody};
 pub use message::{Fill, MessagePlan, RequestPlan};
-pub use request::{Given, Parameters, Parts, Payload, Received, required as body_required};
-pub use response::{Answer, Outcome, Refusal, Rendered, ResponseCase, ResponsePlan, is_json};
-pub use scope::{Item, Named, Scope};
-pub use template::{Source, Template, Translation, holds};
+pub use raw_parameter::RawParameter;
+pub use rendered::{Rendered, Status, is_json};
+pub use request::{Parameters, ReceivedRequest, RequestHead};
+pub use response::{Answer, Outcome, Refusal, ResponseCase, ResponsePlan};
+pub use scope::{CallScope, ListItem, NamedValues};
+pub use template::{Translation, ValueSource, ValueTemplate, holds};
 pub use value::to_text;
 
 use http::Method as Verb;
 
 use super::{
-    definition::{Body, Reading},
     expression::{Expression, Value},
-    json::Style,
+    json::JsonStyle,
+    message_types::{MessageId, MessageTypes},
     render::{Accept, RenderMessage},
     router::Router,
-    schema::{MessageId, Schema},
-    template::Template as PathTemplate,
+    template::PathTemplate,
 };
 use prism_call::{Error, Input, Method, RequestId, message_too_large};
 
-/// Most bytes of messages that are gathered into one response.
+/// Maximum size in bytes of the messages that are gathered into one response.
 pub const MAX_GATHERED_BYTES: usize = 64 << 20;
 
-/// An API as one binding serves it: routes, and how it tells errors.
+/// An API, compiled for one binding.
 #[derive(Debug)]
 pub struct Api {
-    /// The definition's name.
+    /// Name of the definition.
     pub name: String,
     /// All message types.
-    pub schema: &'static Schema,
-    /// Operations by method and path.
+    pub types: &'static MessageTypes,
+    /// The operations, by method and path.
     pub routes: Router<Arc<Endpoint>>,
-    /// How errors are told.
+    /// How errors are rendered.
     pub errors: Errors,
-    /// How messages are written in JSON.
-    pub style: Style,
-    /// Whether a request is refused that accepts none of the response's types.
+    /// How messages are written as JSON.
+    pub style: JsonStyle,
+    /// Whether a request is refused if its `Accept` allows none of the response's media types.
     pub strict_accept: bool,
-    /// Whether a path with a slash at its end is the one without.
+    /// Whether a trailing slash of a path is ignored.
     pub ignore_slash: bool,
-    /// Most messages of a stream that are gathered into one response.
+    /// Maximum number of messages of a stream that are gathered into one response.
     pub max_gathered: usize,
-    /// What the binding decided.
+    /// The settings of the binding.
     pub settings: Value,
-    /// The path parameter that chooses the namespace.
+    /// The path parameter that selects the namespace.
     pub namespace: Option<String>,
 }
 
 /// An operation.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Its `operationId`, or method and path.
+    /// Its `operationId`, or its method and path.
     pub name: String,
     /// Its parameters.
     pub parameters: Parameters,
-    /// The body that it takes.
-    pub body: Option<Body>,
-    /// The first whose condition holds is taken.
+    /// Its request body, if it has one.
+    pub body: Option<RequestBody>,
+    /// The cases. The first one whose condition holds is used.
     pub cases: Vec<EndpointCase>,
 }
 
@@ -89,96 +96,96 @@ pub struct Endpoint {
 pub struct EndpointCase {
     /// The condition; none: always.
     pub when: Option<Condition>,
-    /// Values with names of their own.
-    pub named: Vec<(String, Template)>,
-    /// What is done.
+    /// Named values (`let`).
+    pub named: Vec<(String, ValueTemplate)>,
+    /// The action.
     pub action: Action,
 }
 
 /// A condition.
 #[derive(Debug)]
 pub enum Condition {
-    /// A parameter is there.
+    /// The request has the parameter with this index.
     Given(usize),
-    /// An expression holds.
+    /// An expression is true.
     Expression(Box<Expression>, String),
 }
 
 /// What is done.
 #[derive(Debug)]
 pub enum Action {
-    /// An RPC is called.
+    /// Calls an RPC.
     Call(Box<CallPlan>),
-    /// The request is refused.
+    /// Refuses the request.
     Refuse(Refusal),
-    /// It is answered without a call.
+    /// Responds without a call.
     Answer(ResponsePlan),
 }
 
-/// A call and what becomes of its reply.
+/// A call and the mapping of its reply.
 #[derive(Debug)]
 pub struct CallPlan {
     /// The RPC.
     pub method: Arc<Method>,
     /// The type of its replies.
     pub output: MessageId,
-    /// The messages of the request.
+    /// Builds the request messages.
     pub request: RequestPlan,
-    /// What a reply becomes.
+    /// Maps the reply to a response.
     pub response: ResponsePlan,
-    /// What is different for some errors.
+    /// Special cases for errors.
     pub errors: ErrorCases,
-    /// Whether a stream of replies becomes one response.
+    /// Whether a stream of replies is gathered into one response.
     pub gathers: bool,
 }
 
 impl Endpoint {
-    /// Whether a body has to be read before it is known what to do.
+    /// Whether the body must be read to choose the case.
     pub fn chooses_by_body(&self) -> bool {
         self.cases.iter().any(|case| match &case.when {
             Some(Condition::Expression(expression, _)) => {
-                let named = |(name, template): &(String, Template)| expression.reads(name) && template.reads_body();
+                let named = |(name, template): &(String, ValueTemplate)| expression.reads(name) && template.reads_body();
                 expression.reads("body") || case.named.iter().any(named)
             }
             _ => !matches!(case.action, Action::Call(_)) && self.body.is_some(),
         })
     }
 
-    /// How a request's body is read; none: there is none to read.
-    pub fn reading(&self, content_type: Option<&str>) -> Result<Option<Reading>, Error> {
+    /// Returns the format of the body, or `None` if the operation has no body.
+    pub fn reading(&self, content_type: Option<&str>) -> Result<Option<BodyFormat>, Error> {
         self.body.as_ref().map(|body| body.reading(content_type)).transpose()
     }
 
-    /// Takes the body of a request.
-    pub fn set_body(&self, received: &mut Received<'_>, reading: Option<Reading>, bytes: Bytes) -> Result<(), Error> {
+    /// Reads the body of a request.
+    pub fn set_body(&self, received: &mut ReceivedRequest<'_>, reading: Option<BodyFormat>, bytes: Bytes) -> Result<(), Error> {
         if let (Some(body), Some(reading)) = (&self.body, reading) {
             received.payload = body.payload(reading, bytes, &self.parameters.checks)?;
         }
         Ok(())
     }
 
-    /// The case that a request falls under.
-    pub fn choose(&self, scope: &Scope<'_>) -> Result<&EndpointCase, Error> {
+    /// Chooses the case for a request.
+    pub fn choose(&self, scope: &CallScope<'_>) -> Result<&EndpointCase, Error> {
         for case in &self.cases {
             let holds = match &case.when {
                 None => true,
                 Some(Condition::Given(place)) => scope.received.is_some_and(|received| matches!(received.given.get(*place), Some(Some(_)))),
                 Some(Condition::Expression(expression, _)) => {
-                    let named = Named::new(&case.named);
-                    holds(expression, &Scope { named: Some(&named), ..*scope })?
+                    let named = NamedValues::new(&case.named);
+                    holds(expression, &CallScope { named: Some(&named), ..*scope })?
                 }
             };
             if holds {
                 return Ok(case);
             }
         }
-        Err(Error::internal(format!("the definition has no case of {} for this request", self.name)))
+        Err(Error::internal(format!("no case of {} in the definition matches this request", self.name)))
     }
 }
 
 impl CallPlan {
-    /// What goes into the call.
-    pub fn input(&self, scope: &Scope<'_>, limit: usize) -> Result<Input, Error> {
+    /// Builds the input of the call.
+    pub fn input(&self, scope: &CallScope<'_>, limit: usize) -> Result<Input, Error> {
         if let (RequestPlan::One(plan), false) = (&self.request, self.method.client_streaming) {
             let message = plan.message(scope)?;
             return if message.len() > limit { Err(message_too_large(limit)) } else { Ok(Input::One(message)) };
@@ -190,23 +197,23 @@ impl CallPlan {
         if self.method.client_streaming {
             return Ok(Input::Stream(Box::pin(futures::stream::iter(messages.into_iter().map(Ok)))));
         }
-        messages.pop().map(Input::One).ok_or_else(|| Error::internal("the definition makes no message of this request"))
+        messages.pop().map(Input::One).ok_or_else(|| Error::internal("the definition maps this request to no message"))
     }
 }
 
-/// Maps each message of a stream that is answered with one by one.
+/// Maps the replies of a stream one by one.
 pub struct EachReply {
     /// The API.
     pub api: Arc<Api>,
     /// The operation.
     pub endpoint: Arc<Endpoint>,
-    /// Place of the case.
+    /// Index of the case.
     pub case: usize,
     /// The request.
-    pub received: Received<'static>,
+    pub received: ReceivedRequest<'static>,
     /// The namespace.
     pub namespace: Arc<str>,
-    /// What the call is named by.
+    /// Id of the call.
     pub request_id: RequestId,
 }
 
@@ -214,9 +221,9 @@ impl RenderMessage for EachReply {
     fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let Some(case) = self.endpoint.cases.get(self.case) else { return Ok(()) };
         let Action::Call(plan) = &case.action else { return Ok(()) };
-        let named = Named::new(&case.named);
-        let scope = Scope {
-            schema: self.api.schema,
+        let named = NamedValues::new(&case.named);
+        let scope = CallScope {
+            types: self.api.types,
             parameters: &self.endpoint.parameters,
             received: Some(&self.received),
             namespace: &self.namespace,
@@ -239,17 +246,17 @@ impl RenderMessage for EachReply {
 
     fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str> {
         let Some(Action::Call(plan)) = self.endpoint.cases.get(self.case).map(|case| &case.action) else { return None };
-        let known = self.api.schema.message(plan.output);
+        let known = self.api.types.message(plan.output);
         let number = known.fields[known.by_name("cursor")?].number;
         match super::wire::last(message, number) {
-            Ok(Some(super::wire::Value::Bytes(cursor))) => std::str::from_utf8(cursor).ok().filter(|cursor| !cursor.is_empty()),
+            Ok(Some(super::wire::WireValue::Bytes(cursor))) => std::str::from_utf8(cursor).ok().filter(|cursor| !cursor.is_empty()),
             _ => None,
         }
     }
 }
 
 impl Api {
-    /// The operations, each once, with the path that the document has for it.
+    /// Returns each operation once, with its path in the document.
     pub fn operations(&self) -> impl Iterator<Item = (Option<&Verb>, &PathTemplate, &Arc<Endpoint>)> {
         self.routes.routes().filter(|(_, template, endpoint)| {
             let Parameters { variables, of_prefix, .. } = &endpoint.parameters;
@@ -257,16 +264,16 @@ impl Api {
         })
     }
 
-    /// What mappings see of a call.
+    /// Creates the scope in which the values of a call are evaluated.
     pub fn scope<'a>(
         &'a self,
         parameters: &'a Parameters,
-        received: Option<&'a Received<'a>>,
+        received: Option<&'a ReceivedRequest<'a>>,
         namespace: &'a str,
         request_id: Option<&'a RequestId>,
-    ) -> Scope<'a> {
-        Scope {
-            schema: self.schema,
+    ) -> CallScope<'a> {
+        CallScope {
+            types: self.types,
             parameters,
             received,
             namespace,
@@ -282,8 +289,8 @@ impl Api {
         }
     }
 
-    /// The response of a reply, or the error that the definition makes of it.
-    pub fn respond(&self, plan: &ResponsePlan, scope: &Scope<'_>, accept: &Accept<'_>) -> Result<Rendered, Error> {
+    /// Maps a reply to a response, or to an error if the definition says so.
+    pub fn respond(&self, plan: &ResponsePlan, scope: &CallScope<'_>, accept: &Accept<'_>) -> Result<Rendered, Error> {
         match plan.choose(scope)? {
             Outcome::Answer(answer) => answer.render(scope, accept, self.style),
             Outcome::Error(refusal) => Err(refusal.error(scope)),

@@ -1,20 +1,20 @@
-//! What a definition makes of a request and of a reply, without a call: for people who write definitions.
+//! Dry runs: shows how a definition maps a request and a reply, without a call. For authors of definitions.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 
-use super::{Action, Api, CallPlan, Endpoint, EndpointCase, Named, Parameters, Parts, Received, Rendered, Scope};
-use crate::{json, problem, render::Accept, router::Missing};
+use super::{Action, Api, CallPlan, CallScope, Endpoint, EndpointCase, NamedValues, Parameters, ReceivedRequest, Rendered, RequestHead};
+use crate::{json, problem, render::Accept, router::NoRoute};
 use prism_call::Error;
 
-/// A request, as it would come.
+/// The request of a dry run.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Its method.
     pub method: Method,
     /// Its path below the base path.
     pub path: String,
-    /// What stands behind `?`.
+    /// The text after `?`.
     pub query: Option<String>,
     /// Its headers.
     pub headers: HeaderMap,
@@ -22,7 +22,7 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// What the RPC answers.
+/// The assumed result of the RPC.
 #[derive(Debug)]
 pub enum Outcome {
     /// Messages as JSON.
@@ -31,32 +31,31 @@ pub enum Outcome {
     Error(Error),
 }
 
-/// What a request becomes.
+/// The result of a dry run.
 #[derive(Debug, Default)]
 pub struct Rehearsal {
-    /// The operation that takes it.
+    /// The operation that matches the request.
     pub operation: Option<String>,
-    /// The place of the case in its route, from 1, if the route has several.
+    /// The number of the case, starting at 1, if the operation has several.
     pub case: Option<usize>,
-    /// The RPC that is called, as `Retrieve`.
+    /// The RPC that is called, such as `Retrieve`.
     pub rpc: Option<String>,
-    /// The request's messages as JSON.
+    /// The request messages as JSON.
     pub messages: Vec<String>,
-    /// The response: of the outcome, or where there is no call.
+    /// The response to the assumed result, or the response without a call.
     pub response: Option<Rendered>,
 }
 
 impl Api {
-    /// What a request becomes, and what the outcome of its call turns into. The error is a mistake in what is rehearsed, not
-    /// in the request.
+    /// Maps a request, and the assumed result of its call. An error means that the dry run itself is invalid, for example its reply.
     pub fn rehearse(&self, namespace: &str, request: &Request, outcome: Option<Outcome>) -> Result<Rehearsal, String> {
         let mut told = Rehearsal::default();
         let found = match self.routes.find(&request.method, &request.path) {
             Ok(found) => found,
             Err(missing) => {
                 let error = match missing {
-                    Missing::Path => problem::unknown_route(&request.method, &request.path),
-                    Missing::Method(allowed) => problem::method_not_allowed(&request.method, &request.path, &allowed),
+                    NoRoute::Path => problem::unknown_route(&request.method, &request.path),
+                    NoRoute::Method(allowed) => problem::method_not_allowed(&request.method, &request.path, &allowed),
                 };
                 told.response = Some(self.errors.render(&error, None, &self.scope(Parameters::none(), None, namespace, None)));
                 return Ok(told);
@@ -64,7 +63,8 @@ impl Api {
         };
         let endpoint = &**found.value;
         told.operation = Some(endpoint.name.clone());
-        let parts = Parts { method: &request.method, path: &request.path, query: request.query.as_deref(), headers: &request.headers };
+        let parts =
+            RequestHead { method: &request.method, path: &request.path, query: request.query.as_deref(), headers: &request.headers };
         let received = endpoint.parameters.read(found.template, parts).and_then(|mut received| {
             if endpoint.body.is_some() && (!request.body.is_empty() || request.headers.contains_key(header::CONTENT_TYPE)) {
                 let content_type = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -100,13 +100,13 @@ impl Api {
         &self,
         endpoint: &Endpoint,
         case: &EndpointCase,
-        received: &Received<'_>,
+        received: &ReceivedRequest<'_>,
         namespace: &str,
         outcome: Option<Outcome>,
         told: &mut Rehearsal,
     ) -> Result<(), String> {
-        let named = Named::new(&case.named);
-        let scope = Scope { named: Some(&named), ..self.scope(&endpoint.parameters, Some(received), namespace, None) };
+        let named = NamedValues::new(&case.named);
+        let scope = CallScope { named: Some(&named), ..self.scope(&endpoint.parameters, Some(received), namespace, None) };
         let accept = Accept::of(None);
         match &case.action {
             Action::Refuse(refusal) => told.response = Some(self.errors.render(&refusal.error(&scope), None, &scope)),
@@ -115,7 +115,7 @@ impl Api {
                 told.response = Some(rendered.unwrap_or_else(|error| self.errors.render(&error, None, &scope)));
             }
             Action::Call(plan) => {
-                let scope = Scope { errors: (&self.errors, Some(&plan.errors)), ..scope };
+                let scope = CallScope { errors: (&self.errors, Some(&plan.errors)), ..scope };
                 told.rpc = Some(plan.method.name.clone());
                 match plan.request.messages(&scope) {
                     Ok(messages) => told.messages = self.shown(plan, &messages)?,
@@ -135,28 +135,28 @@ impl Api {
     }
 
     fn shown(&self, plan: &CallPlan, messages: &[Bytes]) -> Result<Vec<String>, String> {
-        let id = self.schema.find(plan.method.descriptor.input().full_name()).ok_or("the request's type is not known")?;
+        let id = self.types.find(plan.method.descriptor.input().full_name()).ok_or("the type of the request is unknown")?;
         let show = |message: &Bytes| {
             let mut out = Vec::new();
-            let style = json::Style { zeros: json::Zeros::Omit, ..json::Style::default() };
-            json::encode_value_as(self.schema, id, message, style, &mut out).map_err(|error| error.to_string())?;
+            let style = json::JsonStyle { zeros: json::ZeroValues::Omit, ..json::JsonStyle::default() };
+            json::encode_value_as(self.types, id, message, style, &mut out).map_err(|error| error.to_string())?;
             Ok(String::from_utf8_lossy(&out).into_owned())
         };
         messages.iter().map(show).collect()
     }
 
-    fn replied(&self, plan: &CallPlan, scope: &Scope<'_>, replies: &[String]) -> Result<Rendered, String> {
+    fn replied(&self, plan: &CallPlan, scope: &CallScope<'_>, replies: &[String]) -> Result<Rendered, String> {
         let encode = |reply: &String| {
-            crate::bind::message_from_json(self.schema, plan.output, reply.as_bytes())
-                .map_err(|error| format!("the reply is no {}: {error}", self.schema.message(plan.output).name))
+            crate::bind::message_from_json(self.types, plan.output, reply.as_bytes())
+                .map_err(|error| format!("the reply is not a {}: {error}", self.types.message(plan.output).name))
         };
         let messages: Vec<Bytes> = replies.iter().map(encode).collect::<Result<_, _>>()?;
         let accept = Accept::of(None);
         let rendered = if plan.gathers {
-            self.respond(&plan.response, &Scope { replies: Some((plan.output, &messages)), ..*scope }, &accept)
+            self.respond(&plan.response, &CallScope { replies: Some((plan.output, &messages)), ..*scope }, &accept)
         } else {
-            let first = messages.first().ok_or("a reply is needed, as --reply '{}'")?;
-            self.respond(&plan.response, &Scope { reply: Some((plan.output, first)), ..*scope }, &accept)
+            let first = messages.first().ok_or("a reply is needed, such as --reply '{}'")?;
+            self.respond(&plan.response, &CallScope { reply: Some((plan.output, first)), ..*scope }, &accept)
         };
         Ok(rendered.unwrap_or_else(|error| self.errors.render(&error, Some(&plan.errors), scope)))
     }

@@ -1,56 +1,45 @@
-//! From a reply to a response.
+//! Maps a reply to a response.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
-    error::Status,
-    scope::Scope,
-    template::{Source, Template, holds, locate},
+    rendered::{Rendered, Status, is_json, put_headers},
+    scope::CallScope,
+    template::{ValueSource, ValueTemplate, holds, locate},
     value,
 };
 use crate::{
     expression::{Expression, Value},
-    json::Style,
+    json::JsonStyle,
+    message_types::{FieldKind, FieldShape},
     render::Accept,
-    schema::{Kind, Shape},
-    wire::{self, Value as Wire},
+    wire::{self, WireValue},
 };
 use prism_call::{Code, Error};
 
-/// A response, ready to be sent.
-#[derive(Debug)]
-pub struct Rendered {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers, the content type among them.
-    pub headers: HeaderMap,
-    /// Its body.
-    pub body: Bytes,
-}
-
-/// What a reply becomes.
+/// The mapping of a reply.
 #[derive(Debug)]
 pub struct ResponsePlan {
-    /// The first whose condition holds is taken.
+    /// The cases. The first one whose condition holds is used.
     pub cases: Vec<ResponseCase>,
 }
 
-/// What a reply becomes if a condition holds.
+/// A case of the mapping.
 #[derive(Debug)]
 pub struct ResponseCase {
-    /// The condition; none: always.
+    /// The condition; `None`: always.
     pub when: Option<Expression>,
-    /// What is told.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// What a reply comes to.
+/// The result of mapping a reply.
 #[derive(Debug)]
 pub enum Outcome {
     /// A response.
     Answer(Answer),
-    /// An error after all.
+    /// An error.
     Error(Refusal),
 }
 
@@ -60,11 +49,11 @@ pub struct Answer {
     /// Its status.
     pub status: Status,
     /// Its headers.
-    pub headers: Vec<(HeaderName, Template)>,
-    /// The content types that it may have, the preferred one first; none: it has no body.
+    pub headers: Vec<(HeaderName, ValueTemplate)>,
+    /// Its possible content types, the preferred one first; empty: it has no body.
     pub content_types: Vec<HeaderValue>,
-    /// Its body; none: it has none.
-    pub body: Option<Template>,
+    /// Its body, if it has one.
+    pub body: Option<ValueTemplate>,
 }
 
 /// An error that a definition raises.
@@ -74,13 +63,13 @@ pub struct Refusal {
     pub code: Code,
     /// Its reason.
     pub reason: String,
-    /// What it says.
-    pub message: Option<Template>,
+    /// Its message; `None`: the reason.
+    pub message: Option<ValueTemplate>,
 }
 
 impl Refusal {
-    /// The error.
-    pub fn error(&self, scope: &Scope<'_>) -> Error {
+    /// Creates the error.
+    pub fn error(&self, scope: &CallScope<'_>) -> Error {
         let told = self.message.as_ref().and_then(|template| template.value(scope).ok().flatten());
         let message = told.and_then(|value| value::to_text(&value)).unwrap_or_else(|| self.reason.clone());
         Error::new(self.code, self.reason.clone(), message)
@@ -88,23 +77,22 @@ impl Refusal {
 }
 
 impl ResponsePlan {
-    /// Whether it speaks of all messages of a stream.
+    /// Whether it uses all messages of a stream.
     pub fn gathers(&self) -> bool {
         self.cases.iter().any(|case| {
             case.when.as_ref().is_some_and(|when| when.reads("replies"))
                 || match &case.outcome {
                     Outcome::Answer(answer) => {
-                        answer.body.as_ref().is_some_and(Template::gathers)
+                        answer.body.as_ref().is_some_and(ValueTemplate::gathers)
                             || answer.headers.iter().any(|(_, template)| template.gathers())
                             || matches!(&answer.status, Status::Expression(expression, _) if expression.reads("replies"))
                     }
-                    Outcome::Error(refusal) => refusal.message.as_ref().is_some_and(Template::gathers),
+                    Outcome::Error(refusal) => refusal.message.as_ref().is_some_and(ValueTemplate::gathers),
                 }
         })
     }
 
-    /// Refuses a request of which no answer could be sent. This comes before the call, so that nothing is changed for
-    /// nothing.
+    /// Refuses a request whose `Accept` allows no possible response. Runs before the call, so that a refused request changes nothing.
     pub fn acceptable(&self, accept: &Accept<'_>) -> Result<(), Error> {
         if accept.any() {
             return Ok(());
@@ -121,23 +109,23 @@ impl ResponsePlan {
         if types.is_empty() {
             return Ok(());
         }
-        let message = format!("this operation answers with {}; `Accept` allows none of it", types.join(" or "));
+        let message = format!("this operation responds with {}; `Accept` allows none of them", types.join(" or "));
         Err(Error::new(Code::InvalidArgument, "NOT_ACCEPTABLE", message))
     }
 
-    /// The case that a reply falls under.
-    pub fn choose(&self, scope: &Scope<'_>) -> Result<&Outcome, Error> {
+    /// Chooses the case for a reply.
+    pub fn choose(&self, scope: &CallScope<'_>) -> Result<&Outcome, Error> {
         for case in &self.cases {
             if case.when.as_ref().map_or(Ok(true), |when| holds(when, scope))? {
                 return Ok(&case.outcome);
             }
         }
-        Err(Error::internal("the definition has no response for this reply"))
+        Err(Error::internal("no response in the definition matches this reply"))
     }
 }
 
 impl Answer {
-    /// The content type that a client takes best.
+    /// Returns the content type that the client prefers.
     fn choose(&self, accept: &Accept<'_>) -> Option<&HeaderValue> {
         if let ([only], true) = (self.content_types.as_slice(), accept.any()) {
             return Some(only);
@@ -148,8 +136,8 @@ impl Answer {
         accept.best(offers.iter().map(<[&str; 1]>::as_slice)).and_then(|place| self.content_types.get(place))
     }
 
-    /// The response.
-    pub fn render(&self, scope: &Scope<'_>, accept: &Accept<'_>, style: Style) -> Result<Rendered, Error> {
+    /// Renders the response.
+    pub fn render(&self, scope: &CallScope<'_>, accept: &Accept<'_>, style: JsonStyle) -> Result<Rendered, Error> {
         let status = self.status.of(scope)?;
         let mut headers = HeaderMap::with_capacity(self.headers.len() + 4);
         put_headers(&self.headers, scope, &mut headers)?;
@@ -159,7 +147,7 @@ impl Answer {
         let content_type = if accept.any() { preferred } else { self.choose(accept).unwrap_or(preferred) };
         let json = is_json(content_type);
         let body = if json {
-            // About what it will have, with names and escapes.
+            // An estimate, with names and escapes.
             let mut out = Vec::with_capacity(scope.reply.map_or(0, |(_, reply)| reply.len() / 4 * 5) + 128);
             if !template.json(scope, style, &mut out)? {
                 out.extend_from_slice(b"null");
@@ -170,24 +158,24 @@ impl Answer {
         };
         headers.entry(header::CONTENT_TYPE).or_insert_with(|| content_type.clone());
         if !json {
-            // Stored bytes are not ours; a browser must not take them for a page or a script.
+            // Clients control stored bytes, so a browser must not interpret them as a page or a script.
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         }
         Ok(Rendered { status, headers, body })
     }
 }
 
-/// Bytes and texts as they are. A `bytes` field of a reply is not even copied.
-fn plain(template: &Template, scope: &Scope<'_>) -> Result<Bytes, Error> {
-    if let Template::Path(Source::Reply(target), _) = template
+/// Renders bytes or text without encoding. Does not copy a `bytes` field of a reply.
+fn plain(template: &ValueTemplate, scope: &CallScope<'_>) -> Result<Bytes, Error> {
+    if let ValueTemplate::Path(ValueSource::Reply(target), _) = template
         && let Some((_, reply)) = scope.reply
     {
-        let Some((_, field, inside)) = locate(scope.schema, target, reply)? else { return Ok(Bytes::new()) };
-        if let (Shape::Singular { .. }, Kind::Bytes | Kind::String) = (field.shape, field.kind) {
+        let Some((_, field, inside)) = locate(scope.types, target, reply)? else { return Ok(Bytes::new()) };
+        if let (FieldShape::Singular { .. }, FieldKind::Bytes | FieldKind::String) = (field.shape, field.kind) {
             let found = wire::last(inside, field.number).map_err(|_| Error::internal("the reply is not a message of its type"))?;
             return Ok(match (found, scope.shared) {
-                (Some(Wire::Bytes(bytes)), Some(whole)) => whole.slice_ref(bytes),
-                (Some(Wire::Bytes(bytes)), None) => Bytes::copy_from_slice(bytes),
+                (Some(WireValue::Bytes(bytes)), Some(whole)) => whole.slice_ref(bytes),
+                (Some(WireValue::Bytes(bytes)), None) => Bytes::copy_from_slice(bytes),
                 _ => Bytes::new(),
             });
         }
@@ -197,25 +185,4 @@ fn plain(template: &Template, scope: &Scope<'_>) -> Result<Bytes, Error> {
         Some(value) => value::to_text(&value).unwrap_or_default().into(),
         None => Bytes::new(),
     })
-}
-
-/// Adds headers. One that is absent, or whose value no header may have, is left out.
-pub fn put_headers(list: &[(HeaderName, Template)], scope: &Scope<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
-    for (name, template) in list {
-        let made = match template.value(scope)? {
-            None | Some(Value::Null) => None,
-            Some(Value::UInt(number)) => Some(HeaderValue::from(number)),
-            Some(Value::Int(number)) => Some(HeaderValue::from(number)),
-            Some(value) => value::to_text(&value).and_then(|text| HeaderValue::try_from(text).ok()),
-        };
-        if let Some(value) = made {
-            headers.insert(name.clone(), value);
-        }
-    }
-    Ok(())
-}
-
-/// Whether bodies of this type are JSON.
-pub fn is_json(content_type: &HeaderValue) -> bool {
-    content_type.to_str().is_ok_and(|text| crate::bind::ContentType::of(text).is_json())
 }

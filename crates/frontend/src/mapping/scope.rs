@@ -1,111 +1,111 @@
-//! What a mapping sees while it runs.
+//! The scope in which the values of a call are evaluated.
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 
 use super::{
-    error::{Cases, Errors},
-    request::{Parameters, Received},
-    template::Template,
+    error::{ErrorCases, Errors},
+    input::ParameterLocation,
+    request::{Parameters, ReceivedRequest},
+    template::ValueTemplate,
     value,
 };
 use crate::{
-    definition::Location,
     expression::{self, Value, Variables},
-    schema::{MessageId, Schema},
+    message_types::{MessageId, MessageTypes},
 };
 use prism_call::{Error, RequestId};
 
-/// What every mapping of one call sees.
+/// The variables of one call, and what is needed to evaluate them.
 #[derive(Clone, Copy)]
-pub struct Scope<'a> {
+pub struct CallScope<'a> {
     /// All message types.
-    pub schema: &'static Schema,
-    /// The request's parameters, as the document describes them.
+    pub types: &'static MessageTypes,
+    /// The parameters of the operation.
     pub parameters: &'a Parameters,
     /// The request.
-    pub received: Option<&'a Received<'a>>,
+    pub received: Option<&'a ReceivedRequest<'a>>,
     /// Name of the namespace.
     pub namespace: &'a str,
-    /// What the call is named by, once it is.
+    /// Id of the call, once it has one.
     pub request_id: Option<&'a RequestId>,
-    /// What the binding decided.
+    /// The settings of the binding.
     pub settings: &'a Value,
-    /// The reply, or one of its stream.
+    /// The reply, or one message of its stream.
     pub reply: Option<(MessageId, &'a [u8])>,
-    /// The reply, where it may be shared instead of copied.
+    /// The reply, if its bytes can be shared instead of copied.
     pub shared: Option<&'a Bytes>,
     /// All replies of a stream.
     pub replies: Option<(MessageId, &'a [Bytes])>,
-    /// What `$item` is about.
-    pub item: Option<(Item<'a>, usize)>,
-    /// The error that is told.
+    /// The current item of `$each`, with its index.
+    pub item: Option<(ListItem<'a>, usize)>,
+    /// The value of `error`, if an error is rendered.
     pub error: Option<&'a Value>,
-    /// How errors are told, and what is different for those of the route.
-    pub errors: (&'a Errors, Option<&'a Cases>),
-    /// Values with names of their own.
-    pub named: Option<&'a Named<'a>>,
+    /// How errors are rendered: the API's rules, and the special cases of the route.
+    pub errors: (&'a Errors, Option<&'a ErrorCases>),
+    /// Named values (`let`).
+    pub named: Option<&'a NamedValues<'a>>,
 }
 
-/// Values that a case names (`let`), each made once, when something asks for it.
+/// The named values (`let`) of a case. Each is evaluated once, when it is first used.
 #[derive(Debug)]
-pub struct Named<'a> {
-    list: &'a [(String, Template)],
+pub struct NamedValues<'a> {
+    list: &'a [(String, ValueTemplate)],
     made: Vec<OnceLock<Option<Value>>>,
 }
 
-impl<'a> Named<'a> {
-    /// Of a case.
-    pub fn new(list: &'a [(String, Template)]) -> Self {
+impl<'a> NamedValues<'a> {
+    /// Creates the values of a case.
+    pub fn new(list: &'a [(String, ValueTemplate)]) -> Self {
         Self { list, made: list.iter().map(|_| OnceLock::new()).collect() }
     }
 
-    fn get(&self, name: &str, scope: &Scope<'_>) -> Result<Option<Value>, Error> {
+    fn get(&self, name: &str, scope: &CallScope<'_>) -> Result<Option<Value>, Error> {
         let Some(place) = self.list.iter().position(|(known, _)| known == name) else { return Ok(None) };
         if let Some(made) = self.made[place].get() {
             return Ok(made.clone());
         }
-        // A name sees those before it, and never itself.
-        let value = self.list[place].1.value(&Scope { item: None, ..*scope })?;
+        // A value can use those before it, but not itself.
+        let value = self.list[place].1.value(&CallScope { item: None, ..*scope })?;
         Ok(self.made[place].get_or_init(|| value).clone())
     }
 
-    /// The names.
+    /// Returns the names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.list.iter().map(|(name, _)| name.as_str())
     }
 }
 
-/// One of a list.
+/// An item of a list.
 #[derive(Clone, Copy, Debug)]
-pub enum Item<'a> {
-    /// A message, not yet looked into.
+pub enum ListItem<'a> {
+    /// An encoded message.
     Message(MessageId, &'a [u8]),
     /// A value.
     Value(&'a Value),
 }
 
-impl<'a> Scope<'a> {
-    /// The same for one item of a list.
+impl<'a> CallScope<'a> {
+    /// Returns the scope for one item of a list.
     #[must_use]
-    pub const fn with_item(mut self, item: Item<'a>, index: usize) -> Self {
+    pub const fn with_item(mut self, item: ListItem<'a>, index: usize) -> Self {
         self.item = Some((item, index));
         self
     }
 
-    /// The value of a variable; none if it isn't there.
+    /// Returns the value of a variable, or `None` if it is not set.
     pub fn variable(&self, name: &str) -> Result<Option<Value>, Error> {
         let message = |id, bytes| {
-            expression::value::from_message(self.schema, id, bytes)
-                .map_err(|_| Error::internal(format!("the reply is not a message of its type {}", self.schema.message(id).name)))
+            expression::value::from_message(self.types, id, bytes)
+                .map_err(|_| Error::internal(format!("the reply is not a message of its type {}", self.types.message(id).name)))
         };
         Ok(match name {
-            "path" => Some(self.given(Location::Path, None)),
-            "query" => Some(self.given(Location::Query, None)),
-            "header" => Some(self.given(Location::Header, None)),
-            "cookie" => Some(self.given(Location::Cookie, None)),
-            // A body that isn't there has no members, so that `has(body.x)` can be asked.
+            "path" => Some(self.given(ParameterLocation::Path, None)),
+            "query" => Some(self.given(ParameterLocation::Query, None)),
+            "header" => Some(self.given(ParameterLocation::Header, None)),
+            "cookie" => Some(self.given(ParameterLocation::Cookie, None)),
+            // A missing body is an empty object, so that `has(body.x)` works.
             "body" => self.received.map(|received| received.payload.value().unwrap_or_else(|| value::map([]))),
             "settings" => Some(self.settings.clone()),
             "request" => Some(self.request()),
@@ -118,8 +118,8 @@ impl<'a> Scope<'a> {
                 None => None,
             },
             "item" => match self.item {
-                Some((Item::Message(id, bytes), _)) => Some(message(id, bytes)?),
-                Some((Item::Value(value), _)) => Some(value.clone()),
+                Some((ListItem::Message(id, bytes), _)) => Some(message(id, bytes)?),
+                Some((ListItem::Value(value), _)) => Some(value.clone()),
                 None => None,
             },
             "index" => self.item.map(|(_, index)| Value::Int(i64::try_from(index).unwrap_or(i64::MAX))),
@@ -139,17 +139,18 @@ impl<'a> Scope<'a> {
         value::map([text("method", method), text("path", path), text("id", &id), text("namespace", self.namespace)])
     }
 
-    /// The parameters of one place that the request gives, or that have a default.
-    fn given(&self, location: Location, only: Option<&[String]>) -> Value {
+    /// Returns the parameters of one location that are set or have a default.
+    fn given(&self, location: ParameterLocation, only: Option<&[String]>) -> Value {
         let Some(received) = self.received else { return value::map([]) };
         let listed = self.parameters.list.iter().zip(&received.given).filter(|(parameter, _)| parameter.location == location);
         let entries = listed.flat_map(|(parameter, given)| {
             let found = match given {
-                // They were checked when the request was read.
+                // It was checked when the request was read.
                 Some(given) => value::of_parameter(parameter, given).ok(),
                 None => parameter.default.as_ref().map(value::from_json),
             };
-            let underscored = (location == Location::Header && parameter.name.contains('-')).then(|| parameter.name.replace('-', "_"));
+            let underscored =
+                (location == ParameterLocation::Header && parameter.name.contains('-')).then(|| parameter.name.replace('-', "_"));
             let names = [Some(parameter.name.clone()), underscored];
             let wanted = move |name: &String| only.is_none_or(|only| only.contains(name));
             let names: Vec<String> = names.into_iter().flatten().filter(wanted).collect();
@@ -159,17 +160,17 @@ impl<'a> Scope<'a> {
     }
 }
 
-impl Scope<'_> {
-    /// Only these fields of a message: large ones that nobody asks for are not even copied.
+impl CallScope<'_> {
+    /// Returns only these fields of a message, so that large unused fields are not copied.
     fn fields(&self, id: MessageId, bytes: &[u8], names: &[String]) -> Option<Value> {
-        let message = self.schema.message(id);
+        let message = self.types.message(id);
         if message.special.is_some() {
             return None;
         }
         let mut entries = Vec::with_capacity(names.len());
         for name in names {
             let Some(field) = message.fields.iter().find(|field| field.name == *name) else { continue };
-            if let Some(value) = expression::value::from_field(self.schema, id, field, bytes).ok()? {
+            if let Some(value) = expression::value::from_field(self.types, id, field, bytes).ok()? {
                 entries.push((name.clone(), value));
             }
         }
@@ -177,19 +178,19 @@ impl Scope<'_> {
     }
 }
 
-impl Variables for Scope<'_> {
+impl Variables for CallScope<'_> {
     fn get(&self, name: &str) -> Option<Value> {
-        // What can't be read is told where the body is read; here it would come a second time.
+        // Errors are reported where the body is read.
         self.variable(name).ok().flatten()
     }
 
     fn members(&self, name: &str, members: &[String]) -> Option<Value> {
         let made = match (name, self.reply, self.item) {
-            ("reply", Some((id, bytes)), _) | ("item", _, Some((Item::Message(id, bytes), _))) => self.fields(id, bytes, members),
-            ("path", ..) => Some(self.given(Location::Path, Some(members))),
-            ("query", ..) => Some(self.given(Location::Query, Some(members))),
-            ("header", ..) => Some(self.given(Location::Header, Some(members))),
-            ("cookie", ..) => Some(self.given(Location::Cookie, Some(members))),
+            ("reply", Some((id, bytes)), _) | ("item", _, Some((ListItem::Message(id, bytes), _))) => self.fields(id, bytes, members),
+            ("path", ..) => Some(self.given(ParameterLocation::Path, Some(members))),
+            ("query", ..) => Some(self.given(ParameterLocation::Query, Some(members))),
+            ("header", ..) => Some(self.given(ParameterLocation::Header, Some(members))),
+            ("cookie", ..) => Some(self.given(ParameterLocation::Cookie, Some(members))),
             _ => None,
         };
         made.or_else(|| self.get(name))

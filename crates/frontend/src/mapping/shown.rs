@@ -1,23 +1,23 @@
-//! Mappings as people read them: values as they stand in the definition, on one line.
+//! Formats mappings for display, as in the definition, on one line.
 
 use std::fmt;
 
 use super::{
     Condition, Endpoint,
-    error::Status,
+    input::Parameter,
     message::{Fill, MessagePlan, RequestPlan},
+    rendered::Status,
     request::Parameters,
-    template::{Source, Template, Translation},
+    template::{Translation, ValueSource, ValueTemplate},
 };
 use crate::{
-    definition::Parameter,
     expression::{self, Value},
     json,
-    schema::Schema,
-    template::Template as PathTemplate,
+    message_types::MessageTypes,
+    template::PathTemplate,
 };
 
-impl fmt::Display for Template {
+impl fmt::Display for ValueTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Constant(value) => Constant(value).fmt(f),
@@ -54,7 +54,7 @@ impl fmt::Display for Template {
     }
 }
 
-/// The members of a translation, which may stand beside a default.
+/// The members of a translation, which may also have a default.
 struct Members<'a>(&'a Translation);
 
 impl fmt::Display for Members<'_> {
@@ -90,60 +90,62 @@ impl fmt::Display for Status {
 }
 
 impl RequestPlan {
-    /// The list of which each item becomes a message, and what the fields of a message are made of, by their paths; the
-    /// whole of a message has an empty path.
-    pub fn shown(&self, schema: &Schema, parameters: &Parameters) -> (Option<String>, Vec<(String, String)>) {
+    /// Returns the list of `$each`, if there is one, and the values of the message's fields by their paths. The value of a whole message has
+    /// an empty path.
+    pub fn shown(&self, types: &MessageTypes, parameters: &Parameters) -> (Option<String>, Vec<(String, String)>) {
         let (list, plan) = match self {
             Self::One(plan) => (None, plan),
             Self::Each(source, plan) => (Some(list(source, parameters)), plan),
         };
         let mut fields = Vec::new();
-        plan.show(schema, "", &mut fields);
+        plan.show(types, "", &mut fields);
         (list, fields)
     }
 }
 
 impl MessagePlan {
-    fn show(&self, schema: &Schema, prefix: &str, out: &mut Vec<(String, String)>) {
+    fn show(&self, types: &MessageTypes, prefix: &str, out: &mut Vec<(String, String)>) {
         if let Some(whole) = &self.whole {
             out.push((prefix.trim_end_matches('.').to_owned(), whole.to_string()));
         }
         for (place, fill) in &self.fields {
-            let field = &schema.message(self.message).fields[*place];
+            let field = &types.message(self.message).fields[*place];
             let name = format!("{prefix}{}", field.name);
             match fill {
-                Fill::Message(plan) => plan.show(schema, &format!("{name}."), out),
+                Fill::Message(plan) => plan.show(types, &format!("{name}."), out),
                 Fill::Value(template) => out.push((name, template.to_string())),
                 Fill::Encoded(bytes) => {
                     let mut text = Vec::new();
-                    // It was encoded when the definition was compiled.
-                    let _ = json::encode_field(schema, self.message, field, bytes, &mut text);
+                    // It was encoded when the definition was compiled, so this does not fail.
+                    let _ = json::encode_field(types, self.message, field, bytes, &mut text);
                     out.push((name, String::from_utf8_lossy(&text).into_owned()));
                 }
             }
         }
     }
 
-    /// Whether a field is filled from a parameter.
+    /// Whether a parameter is copied to a field.
     pub fn takes_parameter(&self, wanted: usize) -> bool {
         self.fields.iter().any(|(_, fill)| match fill {
-            Fill::Value(Template::Path(Source::Parameter(place), _)) => *place == wanted,
+            Fill::Value(ValueTemplate::Path(ValueSource::Parameter(place), _)) => *place == wanted,
             Fill::Message(plan) => plan.takes_parameter(wanted),
             Fill::Value(_) | Fill::Encoded(_) => false,
         })
     }
 }
 
-/// The list that `$each` of a request runs over, as it stands in the definition.
-fn list(source: &Source, parameters: &Parameters) -> String {
+/// Formats the list of a request's `$each` as in the definition.
+fn list(source: &ValueSource, parameters: &Parameters) -> String {
     let path = |root: &str, names: &[String]| std::iter::once(root).chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(".");
     match source {
-        Source::Parameter(place) => parameters.list.get(*place).map_or_else(String::new, name),
-        Source::Body(names) => path("body", names),
-        Source::Variable(root, names) => path(root, names),
-        Source::List(expression) => expression.text().to_owned(),
-        // There is no reply yet where a request is made.
-        Source::Replies | Source::Message | Source::Reply(_) | Source::Messages(..) | Source::Item(_) => "reply".to_owned(),
+        ValueSource::Parameter(place) => parameters.list.get(*place).map_or_else(String::new, name),
+        ValueSource::Body(names) => path("body", names),
+        ValueSource::Variable(root, names) => path(root, names),
+        ValueSource::List(expression) => expression.text().to_owned(),
+        // Requests can't use replies.
+        ValueSource::Replies | ValueSource::Message | ValueSource::Reply(_) | ValueSource::Messages(..) | ValueSource::Item(_) => {
+            "reply".to_owned()
+        }
     }
 }
 
@@ -152,7 +154,7 @@ fn name(parameter: &Parameter) -> String {
 }
 
 impl Endpoint {
-    /// Its path with the names that the document has for its parameters.
+    /// Returns its path with the parameter names of the document.
     pub fn path(&self, template: &PathTemplate) -> String {
         let mut text = template.to_string();
         let own = self.parameters.variables.iter().skip(self.parameters.of_prefix);
@@ -165,7 +167,7 @@ impl Endpoint {
         text
     }
 
-    /// A condition as it stands in the definition.
+    /// Formats a condition as in the definition.
     pub fn condition(&self, condition: &Condition) -> String {
         match condition {
             Condition::Expression(_, text) => text.clone(),

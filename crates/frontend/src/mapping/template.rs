@@ -1,52 +1,52 @@
-//! Values of a definition, compiled: what they are in a request's message and in a response's body.
+//! Compiled values of a definition, for request messages and response bodies.
 
 use std::fmt;
 
 use super::{
-    error::Told,
-    opened::{Found, Opened},
-    scope::{Item, Scope},
+    error::EmbeddedError,
+    opened::{FieldValue, MessageCache},
+    scope::{CallScope, ListItem},
     value,
 };
 use crate::{
-    bind::Target,
+    bind::FieldPath,
     expression::{self, Expression, Value},
-    json::{self, Style, Zeros, put_string},
-    schema::{Field, MessageId, Schema, Shape},
-    wire::{self, Fields, Malformed, Value as Wire},
+    json::{self, JsonStyle, ZeroValues, put_string},
+    message_types::{Field, FieldShape, MessageId, MessageTypes},
+    wire::{self, Fields, Malformed, WireValue},
 };
 use prism_call::Error;
 
-/// A value, compiled.
+/// A compiled value.
 #[derive(Debug)]
-pub enum Template {
-    /// It is known already.
+pub enum ValueTemplate {
+    /// A constant.
     Constant(Value),
-    /// A path of names.
-    Path(Source, String),
-    /// An expression.
+    /// A path of names, with its text.
+    Path(ValueSource, String),
+    /// An expression, with its text.
     Expression(Box<Expression>, String),
-    /// Members by name.
+    /// An object.
     Object(Vec<(Name, Self)>),
-    /// Items.
+    /// A list.
     List(Vec<Self>),
-    /// The first, or the second if the first is absent.
+    /// The first value, or the second one if the first is absent (`$default`).
     Default(Box<(Self, Self)>),
-    /// A translation of texts.
+    /// A translation of texts (`$map`).
     Translate(Box<Translation>),
-    /// One item for each of a list.
-    Each(Box<(Source, String, Self)>),
-    /// One of two.
+    /// One item for each item of a list (`$each`).
+    Each(Box<(ValueSource, String, Self)>),
+    /// A condition with one or two values (`$when`).
     When(Box<(Expression, Self, Option<Self>)>),
-    /// An error that the reply tells of.
-    Error(Told),
+    /// An error in the reply (`$error`).
+    Error(EmbeddedError),
 }
 
 /// The name of a member.
 #[derive(Debug)]
 pub struct Name {
     text: String,
-    /// As it stands in JSON, with the colon.
+    /// The name as JSON, with the colon.
     written: Vec<u8>,
 }
 
@@ -68,40 +68,40 @@ impl fmt::Display for Name {
 /// A translation of texts.
 #[derive(Debug)]
 pub struct Translation {
-    /// What is translated.
-    pub from: Template,
-    /// Texts and what they become.
+    /// The text to translate.
+    pub from: ValueTemplate,
+    /// Texts and their translations.
     pub entries: Vec<(String, Value)>,
-    /// What all others become; without it they are refused.
-    pub otherwise: Option<Template>,
+    /// The translation of all other texts. Without it, they are refused.
+    pub otherwise: Option<ValueTemplate>,
 }
 
-/// Where a path of names leads, as far as that is known without a request.
+/// A resolved path of names.
 #[derive(Debug)]
-pub enum Source {
-    /// A parameter by its place, whole.
+pub enum ValueSource {
+    /// A parameter, by its index.
     Parameter(usize),
     /// The body, or a part of it.
     Body(Vec<String>),
     /// A field of the reply.
-    Reply(Target),
+    Reply(FieldPath),
     /// A field of an item that is a message.
-    Item(Target),
-    /// An item that is a message, whole.
+    Item(FieldPath),
+    /// An item that is a message, as a whole.
     Message,
     /// Messages in a repeated field of the reply; only in `$each`.
-    Messages(Target, MessageId),
+    Messages(FieldPath, MessageId),
     /// All messages of a stream; only in `$each`.
     Replies,
-    /// An expression's list; only in `$each`.
+    /// The list that an expression returns; only in `$each`.
     List(Box<Expression>),
-    /// A variable by its name, and a path into it.
+    /// A variable, by its name, and a path into it.
     Variable(String, Vec<String>),
 }
 
-impl Template {
-    /// The value; none if it is absent.
-    pub fn value(&self, scope: &Scope<'_>) -> Result<Option<Value>, Error> {
+impl ValueTemplate {
+    /// Evaluates the value. Returns `None` if it is absent.
+    pub fn value(&self, scope: &CallScope<'_>) -> Result<Option<Value>, Error> {
         Ok(match self {
             Self::Constant(value) => Some(value.clone()),
             Self::Path(source, _) => source.value(scope)?,
@@ -144,12 +144,18 @@ impl Template {
         })
     }
 
-    /// Appends the value as JSON; `false`: it is absent, and nothing was appended.
-    pub fn json(&self, scope: &Scope<'_>, style: Style, out: &mut Vec<u8>) -> Result<bool, Error> {
-        self.json_in(scope, style, &mut Opened::default(), out)
+    /// Evaluates the value and appends it as JSON. Returns `false`, and appends nothing, if it is absent.
+    pub fn json(&self, scope: &CallScope<'_>, style: JsonStyle, out: &mut Vec<u8>) -> Result<bool, Error> {
+        self.json_in(scope, style, &mut MessageCache::default(), out)
     }
 
-    fn json_in<'t, 'b>(&'t self, scope: &Scope<'b>, style: Style, opened: &mut Opened<'t, 'b>, out: &mut Vec<u8>) -> Result<bool, Error> {
+    fn json_in<'t, 'b>(
+        &'t self,
+        scope: &CallScope<'b>,
+        style: JsonStyle,
+        opened: &mut MessageCache<'t, 'b>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
         match self {
             Self::Path(source, _) => source.json(scope, style, opened, out),
             Self::Object(members) => {
@@ -195,34 +201,34 @@ impl Template {
         }
     }
 
-    /// Whether, as a member of an object, it is left out if it is zero.
-    fn omits_zeros(&self, style: Style) -> bool {
+    /// Whether it is omitted from an object if it has the zero value.
+    fn omits_zeros(&self, style: JsonStyle) -> bool {
         match style.zeros {
-            Zeros::Keep => false,
-            Zeros::Omit => true,
-            Zeros::OmitCopied => self.is_copy(),
+            ZeroValues::Keep => false,
+            ZeroValues::Omit => true,
+            ZeroValues::OmitCopied => self.is_copy(),
         }
     }
 
-    /// Whether it copies something; what is constant or computed is written as it is.
+    /// Whether it is a copy, not constant or computed.
     fn is_copy(&self) -> bool {
         match self {
             Self::Constant(_) | Self::Expression(..) | Self::Translate(_) | Self::Error(_) => false,
             Self::Default(both) => both.0.is_copy() && both.1.is_copy(),
             Self::When(when) => when.1.is_copy() && when.2.as_ref().is_none_or(Self::is_copy),
-            // An empty one is there because the definition wants it to be.
+            // An empty one is a constant.
             Self::Object(members) => !members.is_empty(),
             Self::List(items) => !items.is_empty(),
             Self::Path(..) | Self::Each(_) => true,
         }
     }
 
-    /// `"0"` is a zero if a 64-bit integer is written as a string, and not if it is a text.
+    /// Whether `"0"` is a text. If it comes from a field, it is a 64-bit integer that is written as a string, and thus zero.
     fn is_text_zero(&self, written: &[u8]) -> bool {
-        written == b"\"0\"" && !matches!(self, Self::Path(Source::Reply(_) | Source::Item(_), _))
+        written == b"\"0\"" && !matches!(self, Self::Path(ValueSource::Reply(_) | ValueSource::Item(_), _))
     }
 
-    /// Whether it needs the body of the request.
+    /// Whether it uses the body of the request.
     pub fn reads_body(&self) -> bool {
         match self {
             Self::Constant(_) | Self::Error(_) => false,
@@ -237,7 +243,7 @@ impl Template {
         }
     }
 
-    /// Whether it speaks of all messages of a stream.
+    /// Whether it uses all messages of a stream.
     pub fn gathers(&self) -> bool {
         match self {
             Self::Constant(_) | Self::Error(_) => false,
@@ -254,7 +260,7 @@ impl Template {
 }
 
 impl Translation {
-    fn value(&self, scope: &Scope<'_>) -> Result<Option<Value>, Error> {
+    fn value(&self, scope: &CallScope<'_>) -> Result<Option<Value>, Error> {
         let Some(found) = self.from.value(scope)? else { return Ok(None) };
         let text = value::to_text(&found).unwrap_or_default();
         if let Some((_, value)) = self.entries.iter().find(|(known, _)| *known == text) {
@@ -268,9 +274,9 @@ impl Translation {
     }
 }
 
-impl Source {
-    /// The value that is there; none if it is absent.
-    pub fn value(&self, scope: &Scope<'_>) -> Result<Option<Value>, Error> {
+impl ValueSource {
+    /// Returns the value, or `None` if it is absent.
+    pub fn value(&self, scope: &CallScope<'_>) -> Result<Option<Value>, Error> {
         Ok(match self {
             Self::Parameter(place) => parameter(scope, *place),
             Self::Body(names) => match scope.received.map(|received| &received.payload) {
@@ -278,30 +284,36 @@ impl Source {
                 Some(payload) => payload.tree().and_then(|tree| value::walk(tree, names)),
                 None => None,
             },
-            Self::Reply(target) => field_value(scope.schema, target, scope.reply.map(|(_, bytes)| bytes))?,
-            Self::Item(target) => field_value(scope.schema, target, item(scope).map(|(_, bytes)| bytes))?,
+            Self::Reply(target) => field_value(scope.types, target, scope.reply.map(|(_, bytes)| bytes))?,
+            Self::Item(target) => field_value(scope.types, target, item(scope).map(|(_, bytes)| bytes))?,
             Self::Message => scope.variable("item")?,
-            Self::Messages(target, _) => field_value(scope.schema, target, scope.reply.map(|(_, bytes)| bytes))?,
+            Self::Messages(target, _) => field_value(scope.types, target, scope.reply.map(|(_, bytes)| bytes))?,
             Self::Replies => scope.variable("replies")?,
             Self::List(expression) => Some(evaluate(expression, "", scope)?),
             Self::Variable(name, names) => scope.variable(name)?.and_then(|value| value::walk(&value, names)),
         })
     }
 
-    fn json<'t, 'b>(&'t self, scope: &Scope<'b>, style: Style, opened: &mut Opened<'t, 'b>, out: &mut Vec<u8>) -> Result<bool, Error> {
+    fn json<'t, 'b>(
+        &'t self,
+        scope: &CallScope<'b>,
+        style: JsonStyle,
+        opened: &mut MessageCache<'t, 'b>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
         let field = match self {
             Self::Reply(target) => scope.reply.map(|(_, bytes)| (target, bytes)),
             Self::Item(target) => item(scope).map(|(_, bytes)| (target, bytes)),
             Self::Message => {
                 if let Some((id, bytes)) = item(scope) {
-                    json::encode_value_as(scope.schema, id, bytes, style, out)?;
+                    json::encode_value_as(scope.types, id, bytes, style, out)?;
                     return Ok(true);
                 }
                 None
             }
             Self::Variable(name, names) if names.is_empty() && name == "reply" => {
                 if let Some((id, bytes)) = scope.reply {
-                    json::encode_value_as(scope.schema, id, bytes, style, out)?;
+                    json::encode_value_as(scope.types, id, bytes, style, out)?;
                     return Ok(true);
                 }
                 None
@@ -310,11 +322,11 @@ impl Source {
         };
         if let Some((target, bytes)) = field {
             let Some(last) = target.steps.last() else { return Ok(false) };
-            let field = last.field(scope.schema);
-            match opened.find(scope.schema, target, bytes).map_err(broken)? {
-                Found::Absent => return Ok(false),
-                Found::Scalar(value) => json::encode_scalar(scope.schema, field.kind, value, style, out).map_err(broken)?,
-                Found::Within(inside) => json::encode_field_as(scope.schema, last.message, field, inside, style, out)?,
+            let field = last.field(scope.types);
+            match opened.find(scope.types, target, bytes).map_err(broken)? {
+                FieldValue::Absent => return Ok(false),
+                FieldValue::Scalar(value) => json::encode_scalar(scope.types, field.kind, value, style, out).map_err(broken)?,
+                FieldValue::Within(inside) => json::encode_field_as(scope.types, last.message, field, inside, style, out)?,
             }
             return Ok(true);
         }
@@ -325,20 +337,20 @@ impl Source {
         Ok(value.is_some())
     }
 
-    /// Runs over the items of a list.
-    pub fn each<'a>(&self, scope: &Scope<'a>, run: &mut dyn FnMut(Scope<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    /// Calls a function for each item of a list.
+    pub fn each<'a>(&self, scope: &CallScope<'a>, run: &mut dyn FnMut(CallScope<'_>) -> Result<(), Error>) -> Result<(), Error> {
         match self {
             Self::Replies => {
                 let Some((id, replies)) = scope.replies else { return Ok(()) };
-                replies.iter().enumerate().try_for_each(|(index, bytes)| run(scope.with_item(Item::Message(id, bytes), index)))
+                replies.iter().enumerate().try_for_each(|(index, bytes)| run(scope.with_item(ListItem::Message(id, bytes), index)))
             }
             Self::Messages(target, id) => {
                 let Some((_, bytes)) = scope.reply else { return Ok(()) };
-                let Some((_, field, bytes)) = locate(scope.schema, target, bytes)? else { return Ok(()) };
+                let Some((_, field, bytes)) = locate(scope.types, target, bytes)? else { return Ok(()) };
                 let (mut fields, mut index) = (Fields::of(bytes), 0);
                 while let Some((number, value)) = fields.field().map_err(broken)? {
-                    if let (true, Wire::Bytes(message)) = (number == field.number, value) {
-                        run(scope.with_item(Item::Message(*id, message), index))?;
+                    if let (true, WireValue::Bytes(message)) = (number == field.number, value) {
+                        run(scope.with_item(ListItem::Message(*id, message), index))?;
                         index += 1;
                     }
                 }
@@ -346,7 +358,7 @@ impl Source {
             }
             _ => match self.value(scope)? {
                 Some(Value::List(items)) => {
-                    items.iter().enumerate().try_for_each(|(index, item)| run(scope.with_item(Item::Value(item), index)))
+                    items.iter().enumerate().try_for_each(|(index, item)| run(scope.with_item(ListItem::Value(item), index)))
                 }
                 None | Some(Value::Null) => Ok(()),
                 Some(_) => Err(Error::invalid(self.name(), "must be a list")),
@@ -380,9 +392,9 @@ impl Source {
     }
 }
 
-/// The result of an expression; the refusal names it, since somebody has to mend either the request or the definition.
-pub fn evaluate(expression: &Expression, text: &str, scope: &Scope<'_>) -> Result<Value, Error> {
-    // What is wrong with a named value is told as such, and not as its absence.
+/// Evaluates an expression. The error contains its text, because either the request or the definition must be corrected.
+pub fn evaluate(expression: &Expression, text: &str, scope: &CallScope<'_>) -> Result<Value, Error> {
+    // An error in a named value is reported as such, not as a missing value.
     if let Some(named) = scope.named {
         for name in named.names().filter(|name| expression.reads(name)) {
             scope.variable(name)?;
@@ -397,12 +409,12 @@ pub fn evaluate(expression: &Expression, text: &str, scope: &Scope<'_>) -> Resul
     })
 }
 
-/// Whether a condition holds.
-pub fn holds(condition: &Expression, scope: &Scope<'_>) -> Result<bool, Error> {
+/// Evaluates a condition.
+pub fn holds(condition: &Expression, scope: &CallScope<'_>) -> Result<bool, Error> {
     Ok(evaluate(condition, "when", scope)? == Value::Bool(true))
 }
 
-fn parameter(scope: &Scope<'_>, place: usize) -> Option<Value> {
+fn parameter(scope: &CallScope<'_>, place: usize) -> Option<Value> {
     let parameter = scope.parameters.list.get(place)?;
     match scope.received?.given.get(place)? {
         // It was checked when the request was read.
@@ -411,37 +423,37 @@ fn parameter(scope: &Scope<'_>, place: usize) -> Option<Value> {
     }
 }
 
-pub fn item<'a>(scope: &Scope<'a>) -> Option<(MessageId, &'a [u8])> {
+pub fn item<'a>(scope: &CallScope<'a>) -> Option<(MessageId, &'a [u8])> {
     match scope.item? {
-        (Item::Message(id, bytes), _) => Some((id, bytes)),
-        (Item::Value(_), _) => None,
+        (ListItem::Message(id, bytes), _) => Some((id, bytes)),
+        (ListItem::Value(_), _) => None,
     }
 }
 
-/// The type of the message that a field is in, the field, and the message.
+/// The type of the message that contains a field, the field, and the message.
 pub type Located<'s, 'b> = (MessageId, &'s Field, &'b [u8]);
 
-/// The message that a field is in, unless the field, or a message on the way, is not set.
-pub fn locate<'s, 'b>(schema: &'s Schema, target: &Target, bytes: &'b [u8]) -> Result<Option<Located<'s, 'b>>, Error> {
+/// Finds the message that contains a field. Returns `None` if a message on the path is not set.
+pub fn locate<'s, 'b>(types: &'s MessageTypes, target: &FieldPath, bytes: &'b [u8]) -> Result<Option<Located<'s, 'b>>, Error> {
     let mut inside = bytes;
     let Some((last, outer)) = target.steps.split_last() else { return Ok(None) };
     for step in outer {
-        match wire::last(inside, step.field(schema).number).map_err(broken)? {
-            Some(Wire::Bytes(bytes)) => inside = bytes,
+        match wire::last(inside, step.field(types).number).map_err(broken)? {
+            Some(WireValue::Bytes(bytes)) => inside = bytes,
             _ => return Ok(None),
         }
     }
-    let field = last.field(schema);
-    if field.shape == (Shape::Singular { presence: true }) && wire::last(inside, field.number).map_err(broken)?.is_none() {
+    let field = last.field(types);
+    if field.shape == (FieldShape::Singular { presence: true }) && wire::last(inside, field.number).map_err(broken)?.is_none() {
         return Ok(None);
     }
     Ok(Some((last.message, field, inside)))
 }
 
-fn field_value(schema: &'static Schema, target: &Target, bytes: Option<&[u8]>) -> Result<Option<Value>, Error> {
+fn field_value(types: &'static MessageTypes, target: &FieldPath, bytes: Option<&[u8]>) -> Result<Option<Value>, Error> {
     let Some(bytes) = bytes else { return Ok(None) };
-    let Some((parent, field, bytes)) = locate(schema, target, bytes)? else { return Ok(None) };
-    expression::value::from_field(schema, parent, field, bytes).map_err(broken)
+    let Some((parent, field, bytes)) = locate(types, target, bytes)? else { return Ok(None) };
+    expression::value::from_field(types, parent, field, bytes).map_err(broken)
 }
 
 pub fn broken(_: Malformed) -> Error {
@@ -459,7 +471,7 @@ fn list(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>
     Ok(())
 }
 
-/// Appends an item with the comma that it needs before it, or nothing if it is absent.
+/// Appends an item, with a comma before it if needed. Appends nothing if it is absent.
 fn separated(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<bool, Error>) -> Result<(), Error> {
     let before = out.len();
     if out.last() != Some(&b'[') {

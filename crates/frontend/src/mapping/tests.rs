@@ -96,9 +96,9 @@ fn parameters_of_all_places_reach_their_fields() {
         ("GET /items/a?order=up", r#"400 {"why":"query.order: must be one of asc, desc, not \"up\""}"#),
         ("GET /items/a?limit=0", r#"400 {"why":"limit: 0 is less than the minimum of 1"}"#),
         ("GET /items/a?limit=x", r#"400 {"why":"limit: must be a whole number, not \"x\""}"#),
-        ("GET /items/a?nope=1", r#"400 {"why":"the query parameter nope is not known; this operation takes recurse, limit, order, tags"}"#),
-        ("GET /items/a?limit=1&limit=2", r#"400 {"why":"limit: stands twice, but takes one value"}"#),
-        ("POST /items/a", r#"405 {"why":"/items/a doesn't take POST, but GET, HEAD, OPTIONS"}"#),
+        ("GET /items/a?nope=1", r#"400 {"why":"the query parameter nope is unknown; this operation has recurse, limit, order, tags"}"#),
+        ("GET /items/a?limit=1&limit=2", r#"400 {"why":"limit: appears twice, but takes one value"}"#),
+        ("POST /items/a", r#"405 {"why":"/items/a does not support POST; it supports GET, HEAD, OPTIONS"}"#),
         ("GET /other", r#"404 {"why":"there is no route for GET /other"}"#),
     ] {
         assert_eq!(becomes(&api, line, ""), wanted, "{line}");

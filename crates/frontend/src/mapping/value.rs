@@ -1,27 +1,26 @@
-//! Values between texts, JSON and expressions.
+//! Converts values between text, JSON and expressions.
 
 use std::sync::Arc;
 
 use cel::objects::{Key, Map};
 use serde_json::Value as Json;
 
-use super::request::Given;
+use super::{input::Parameter, raw_parameter::RawParameter};
 use crate::{
-    definition::Parameter,
     expression::{self, Type, Value},
     scalar,
 };
 use prism_call::{Code, Error};
 
-/// The value of a parameter, of the type that its document says.
-pub fn of_parameter(parameter: &Parameter, given: &Given<'_>) -> Result<Value, String> {
+/// Converts a parameter to the type that the document declares.
+pub fn of_parameter(parameter: &Parameter, given: &RawParameter<'_>) -> Result<Value, String> {
     Ok(match given {
-        Given::Text(_) | Given::Header(_) => of_text(&parameter.value, given.text().unwrap_or_default())?,
-        Given::List(texts) => {
+        RawParameter::Text(_) | RawParameter::Header(_) => of_text(&parameter.value, given.text().unwrap_or_default())?,
+        RawParameter::List(texts) => {
             let element = if let Type::List(element) = &parameter.value { element } else { &Type::Dyn };
             Value::List(Arc::new(texts.iter().map(|text| of_text(element, text)).collect::<Result<_, _>>()?))
         }
-        Given::Members(members) => {
+        RawParameter::Members(members) => {
             let kind = |name: &str| match &parameter.value {
                 Type::Object(object) => object.member(name).map_or(&Type::Dyn, |member| &member.value),
                 Type::Map(value) => value,
@@ -30,12 +29,12 @@ pub fn of_parameter(parameter: &Parameter, given: &Given<'_>) -> Result<Value, S
             let entry = |name: &str, text: &str| of_text(kind(name), text).map(|value| (name.to_owned(), value));
             map(members.iter().map(|(name, text)| entry(name, text)).collect::<Result<Vec<_>, _>>()?)
         }
-        Given::Empty if parameter.value == Type::Bool => Value::Bool(true),
-        Given::Empty => Value::String(Arc::default()),
+        RawParameter::Empty if parameter.value == Type::Bool => Value::Bool(true),
+        RawParameter::Empty => Value::String(Arc::default()),
     })
 }
 
-/// The value that a text is, as its type reads it.
+/// Parses a text as a value of a type.
 pub fn of_text(kind: &Type, text: &str) -> Result<Value, String> {
     Ok(match kind {
         Type::Int => Value::Int(text.parse().map_err(|_| format!("must be a whole number, not {text:?}"))?),
@@ -54,7 +53,7 @@ pub fn of_text(kind: &Type, text: &str) -> Result<Value, String> {
     })
 }
 
-/// The same as JSON.
+/// Parses a text as a value of a type, and returns it as JSON.
 pub fn json_of_text(kind: &Type, text: &str) -> Result<Json, String> {
     Ok(match of_text(kind, text)? {
         Value::Int(number) => number.into(),
@@ -65,7 +64,7 @@ pub fn json_of_text(kind: &Type, text: &str) -> Result<Json, String> {
     })
 }
 
-/// A JSON text, or the refusal with line and column.
+/// Parses a JSON text. The error has line and column.
 pub fn parse_json(bytes: &[u8]) -> Result<Json, Error> {
     serde_json::from_slice(bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -76,12 +75,12 @@ pub fn parse_json(bytes: &[u8]) -> Result<Json, Error> {
     })
 }
 
-/// JSON as a value.
+/// Converts JSON to a value.
 pub fn from_json(json: &Json) -> Value {
     expression::value::from_json(json)
 }
 
-/// JSON as a value of a type: what is bytes there is base64 in JSON. The refusal names the member.
+/// Converts JSON to a value of a type. Bytes are base64 in JSON. The error is the path of a member and a description.
 pub fn typed(kind: &Type, json: &Json) -> Result<Value, (String, String)> {
     let inside = |step: String| move |(path, why): (String, String)| (format!("{step}{path}"), why);
     Ok(match (kind, json) {
@@ -111,13 +110,13 @@ pub fn typed(kind: &Type, json: &Json) -> Result<Value, (String, String)> {
     })
 }
 
-/// A map with text keys.
+/// Creates a map with string keys.
 pub fn map(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
     let entries = entries.into_iter().map(|(key, value)| (key.into(), value));
     Value::Map(Map { map: Arc::new(entries.collect()) })
 }
 
-/// The value that a path of names leads to; none if it leads to nothing.
+/// Returns the value at a path of names, or `None` if it does not exist.
 pub fn walk(value: &Value, names: &[String]) -> Option<Value> {
     let mut current = value;
     for name in names {
@@ -127,7 +126,7 @@ pub fn walk(value: &Value, names: &[String]) -> Option<Value> {
     Some(current.clone())
 }
 
-/// A value as the text of a header or of a plain response; none if it has none.
+/// Converts a value to text for a header or a plain response. Returns `None` for null and for bytes that are not UTF-8.
 pub fn to_text(value: &Value) -> Option<String> {
     Some(match value {
         Value::String(text) => text.to_string(),

@@ -25,13 +25,13 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::{
-    rule::Rule,
-    template::{Segment, Template},
+    rule::HttpRule,
+    template::{PathTemplate, Segment},
 };
 use prism_call::proto;
-use schemas::Schemas;
+use schemas::ComponentSchemas;
 
-pub use tailor::{Place, tailor};
+pub use tailor::{ServedAt, tailor};
 
 /// The extension that names the RPCs of an operation, in the order in which they matter.
 pub const RPC: &str = "x-prism-rpc";
@@ -51,10 +51,10 @@ pub fn generate(pool: &DescriptorPool, service: &str) -> Option<Value> {
     let service = pool.get_service_by_name(service)?;
     let comment = proto::comment(service.full_name()).unwrap_or_default();
     let tag = service.name().strip_suffix("Service").unwrap_or(service.name());
-    let mut schemas = Schemas::default();
+    let mut schemas = ComponentSchemas::default();
     let (mut paths, mut ids) = (Map::new(), HashSet::new());
     for method in service.methods() {
-        for rule in Rule::of(&method).unwrap_or_default() {
+        for rule in HttpRule::of(&method).unwrap_or_default() {
             let methods = match &rule.method {
                 Some(method) => vec![method.clone()],
                 None => vec![Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH],
@@ -64,7 +64,7 @@ pub fn generate(pool: &DescriptorPool, service: &str) -> Option<Value> {
                 let name = http.as_str().to_ascii_lowercase();
                 if item.get(&name).is_none() {
                     let id = id(&method, &rule, &http, &mut ids);
-                    let rule = Rule { method: Some(http), ..rule.clone() };
+                    let rule = HttpRule { method: Some(http), ..rule.clone() };
                     item[name] = operation::operation(&mut schemas, tag, &id, &method, &rule);
                 }
             }
@@ -96,7 +96,7 @@ pub fn generate(pool: &DescriptorPool, service: &str) -> Option<Value> {
 }
 
 /// The RPC's name; for further ways to it, the fixed parts of the path behind it; for what is still not unique, the method.
-fn id(method: &MethodDescriptor, rule: &Rule, http: &Method, taken: &mut HashSet<String>) -> String {
+fn id(method: &MethodDescriptor, rule: &HttpRule, http: &Method, taken: &mut HashSet<String>) -> String {
     let place = format!("{}At{}", method.name(), fixed(&rule.template));
     let names = [method.name().to_owned(), place.clone(), format!("{place}By{}", pascal(&http.as_str().to_ascii_lowercase()))];
     let free = names.into_iter().find(|name| !taken.contains(name));
@@ -106,7 +106,7 @@ fn id(method: &MethodDescriptor, rule: &Rule, http: &Method, taken: &mut HashSet
 }
 
 /// `/v1/keys/{key=**}` → `Keys`
-fn fixed(template: &Template) -> String {
+fn fixed(template: &PathTemplate) -> String {
     let literals = template.segments().iter().filter_map(|segment| if let Segment::Literal(text) = segment { Some(text) } else { None });
     let is_version = |text: &str| text.strip_prefix('v').is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()));
     literals.map(String::as_str).filter(|text| !is_version(text)).chain(template.verb()).map(pascal).collect()

@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     RPC, conditions, examples, options, path, problems, query,
-    schemas::{Schemas, describe},
+    schemas::{ComponentSchemas, describe},
     values::{self, Direction},
 };
-use crate::rule::{Body, Rule};
+use crate::rule::{HttpRule, RuleBody};
 use prism_call::proto;
 
 const JSON: &str = "application/json";
@@ -18,7 +18,7 @@ const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 
 /// The operation of a rule. `id` names it among all operations.
-pub fn operation(schemas: &mut Schemas, tag: &str, id: &str, method: &MethodDescriptor, rule: &Rule) -> Value {
+pub fn operation(schemas: &mut ComponentSchemas, tag: &str, id: &str, method: &MethodDescriptor, rule: &HttpRule) -> Value {
     let comment = proto::comment(method.full_name()).unwrap_or_default();
     let (input, output) = (method.input(), method.output());
     let tagged = !method.is_server_streaming()
@@ -27,7 +27,7 @@ pub fn operation(schemas: &mut Schemas, tag: &str, id: &str, method: &MethodDesc
     let reads = rule.method == Some(Method::GET);
 
     let mut parameters = path::parameters(schemas, &input, &rule.template);
-    if rule.body != Body::Whole {
+    if rule.body != RuleBody::Whole {
         parameters.extend(query::parameters(schemas, &input, &|path| is_bound(&input, rule, path)));
     }
     let (conditions, failed) = conditions::parameters(method, reads, tagged);
@@ -40,7 +40,7 @@ pub fn operation(schemas: &mut Schemas, tag: &str, id: &str, method: &MethodDesc
     if tagged && reads {
         responses.insert("304".to_owned(), json!({"$ref": "#/components/responses/NotModified"}));
     }
-    responses.extend(problems::responses(comment, rule.body != Body::None));
+    responses.extend(problems::responses(comment, rule.body != RuleBody::None));
     responses.extend(failed.map(|failed| ("412".to_owned(), failed)));
 
     let mut operation = json!({
@@ -69,9 +69,9 @@ fn summary(comment: &str, name: &str) -> String {
 }
 
 /// Whether path or body fill a field, given by proto names.
-fn is_bound(input: &MessageDescriptor, rule: &Rule, field: &str) -> bool {
+fn is_bound(input: &MessageDescriptor, rule: &HttpRule, field: &str) -> bool {
     let by_path = rule.template.variables().iter().any(|variable| variable.field.join(".") == field);
-    let by_body = matches!(&rule.body, Body::Field(body) if input.get_field_by_name(field).is_some_and(|found| is_named(&found, body)));
+    let by_body = matches!(&rule.body, RuleBody::Field(body) if input.get_field_by_name(field).is_some_and(|found| is_named(&found, body)));
     by_path || by_body
 }
 
@@ -97,14 +97,14 @@ fn raw(more: &str) -> Value {
     json!({"type": "string", "format": "binary", "description": format!("The bytes as they are{more}.")})
 }
 
-fn request_body(schemas: &mut Schemas, method: &MethodDescriptor, rule: &Rule) -> Option<Value> {
+fn request_body(schemas: &mut ComponentSchemas, method: &MethodDescriptor, rule: &HttpRule) -> Option<Value> {
     let input = method.input();
     let bound = |field: &FieldDescriptor| rule.template.variables().iter().all(|variable| variable.field != [field.name()]);
     let mut required = false;
     let (schema, example) = match &rule.body {
-        Body::None => return None,
-        Body::Whole if is_raw(&Kind::Message(input.clone())) => return Some(raw_body()),
-        Body::Whole => {
+        RuleBody::None => return None,
+        RuleBody::Whole if is_raw(&Kind::Message(input.clone())) => return Some(raw_body()),
+        RuleBody::Whole => {
             let fields = || input.fields().filter(|field| bound(field));
             required = fields().any(|field| options::is_required(&field)) || options::choices(&input).iter().any(|choice| choice.required);
             // The path says the rest, and what it says counts.
@@ -113,7 +113,7 @@ fn request_body(schemas: &mut Schemas, method: &MethodDescriptor, rule: &Rule) -
                 if whole { schemas.message(&input, Direction::Request) } else { schemas.object(&input, Direction::Request, &bound) };
             (schema, examples::message(&input, &bound))
         }
-        Body::Field(name) => {
+        RuleBody::Field(name) => {
             let field = input.fields().find(|field| is_named(field, name))?;
             if is_raw(&field.kind()) && is_single(&field) {
                 return Some(raw_body());
@@ -159,7 +159,7 @@ fn line(example: &Value) -> String {
     format!("{example}\n")
 }
 
-fn success(schemas: &mut Schemas, method: &MethodDescriptor, rule: &Rule, tagged: bool) -> Value {
+fn success(schemas: &mut ComponentSchemas, method: &MethodDescriptor, rule: &HttpRule, tagged: bool) -> Value {
     let output = method.output();
     let (schema, example, bytes) = match rule.response_body.as_deref() {
         None if is_raw(&Kind::Message(output.clone())) => (raw(", with their content type"), json!("hello"), Some("*/*")),

@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use super::{
     examples,
-    schemas::{Schemas, describe},
+    schemas::{ComponentSchemas, describe},
     values::Direction,
 };
 use crate::{
     percent::{self, Slash},
-    template::{Segment, Template, Variable},
+    template::{PathTemplate, Segment, Variable},
 };
 
 /// `/v1/keys/{key=**}` → `/v1/keys/{key}`; a wildcard that fills no field gets a name of its own.
-pub fn template(template: &Template) -> String {
+pub fn template(template: &PathTemplate) -> String {
     let mut out = String::new();
     let mut place = 0;
     while place < template.segments().len() {
@@ -40,7 +40,7 @@ pub fn template(template: &Template) -> String {
     out
 }
 
-fn variable_at(template: &Template, place: usize) -> Option<&Variable> {
+fn variable_at(template: &PathTemplate, place: usize) -> Option<&Variable> {
     template.variables().iter().find(|variable| variable.start == place)
 }
 
@@ -49,7 +49,7 @@ fn wildcard(place: usize) -> String {
 }
 
 /// The parameters of a template.
-pub fn parameters(schemas: &mut Schemas, input: &MessageDescriptor, template: &Template) -> Vec<Value> {
+pub fn parameters(schemas: &mut ComponentSchemas, input: &MessageDescriptor, template: &PathTemplate) -> Vec<Value> {
     let mut parameters = Vec::new();
     for variable in template.variables() {
         let Some(field) = resolve(input, &variable.field) else { continue };
@@ -135,7 +135,7 @@ mod tests {
             ("/v1/*/x/**", "/v1/{segment2}/x/{segment4}"),
             ("/", "/"),
         ] {
-            assert_eq!(template(&Template::parse(ours).unwrap()), theirs);
+            assert_eq!(template(&PathTemplate::parse(ours).unwrap()), theirs);
         }
     }
 }

@@ -111,7 +111,7 @@ fn example(status: u16, title: &str) -> Value {
         return json!({"type": "about:blank", "title": title, "status": status, "detail": title, "code": of_status(status).name()});
     };
     let error = Error::new(*code, *reason, title.to_owned());
-    serde_json::from_slice(&problem::Problem::of(&error).body()).unwrap_or_default()
+    serde_json::from_slice(&problem::ProblemDocument::of(&error).body()).unwrap_or_default()
 }
 
 fn of_status(status: u16) -> Code {

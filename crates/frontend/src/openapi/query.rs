@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     examples, options,
-    schemas::{Schemas, describe},
+    schemas::{ComponentSchemas, describe},
     values::{self, Direction},
 };
 
@@ -13,7 +13,7 @@ use super::{
 const MAX_DEPTH: usize = 4;
 
 /// The parameters for the fields that are wanted.
-pub fn parameters(schemas: &mut Schemas, input: &MessageDescriptor, bound: &dyn Fn(&str) -> bool) -> Vec<Value> {
+pub fn parameters(schemas: &mut ComponentSchemas, input: &MessageDescriptor, bound: &dyn Fn(&str) -> bool) -> Vec<Value> {
     let mut parameters = Vec::new();
     collect(schemas, input, "", 0, bound, &mut parameters);
     parameters
@@ -21,7 +21,7 @@ pub fn parameters(schemas: &mut Schemas, input: &MessageDescriptor, bound: &dyn 
 
 /// `bound` tells of a path, as `book.name`, in proto names, whether something else fills it.
 fn collect(
-    schemas: &mut Schemas,
+    schemas: &mut ComponentSchemas,
     message: &MessageDescriptor,
     prefix: &str,
     depth: usize,
@@ -57,7 +57,7 @@ fn has_text_form(message: &MessageDescriptor) -> bool {
     })
 }
 
-fn parameter(schemas: &mut Schemas, field: &FieldDescriptor, prefix: &str) -> Option<Value> {
+fn parameter(schemas: &mut ComponentSchemas, field: &FieldDescriptor, prefix: &str) -> Option<Value> {
     let mut parameter = json!({"name": format!("{}{}", camel(prefix), field.json_name()), "in": "query"});
     if field.is_map() {
         let Kind::Message(entry) = field.kind() else { return None };

@@ -40,13 +40,13 @@ pub fn rename(value: &mut Value, renamed: &BTreeMap<String, String>) {
 
 /// The schemas that a document refers to.
 #[derive(Default)]
-pub struct Schemas {
+pub struct ComponentSchemas {
     found: BTreeMap<String, Value>,
     /// Messages that are being written or have been: types may hold themselves.
     known: BTreeSet<(Direction, String)>,
 }
 
-impl Schemas {
+impl ComponentSchemas {
     /// All of them, by name, and what has to be renamed where they are referred to: what only requests use goes by its own name.
     pub fn finish(self) -> (Value, BTreeMap<String, String>) {
         let mut renamed = BTreeMap::new();

@@ -9,7 +9,7 @@ use prism_call::proto::patterns::slots::v1::{Capabilities, Limits, Operation, Su
 
 /// Where an API is served.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct ServedAt<'a> {
     /// Begins with `/`, does not end with it; empty: the root.
     pub base_path: &'a str,
     /// Name of the namespace.
@@ -24,7 +24,7 @@ const DROPPED: [&str; 6] = ["schemas", "responses", "parameters", "headers", "re
 
 /// Leaves out what the namespace can't do, marks what is emulated, and says where it is served.
 #[must_use]
-pub fn tailor(mut document: Value, capabilities: &Capabilities, place: Place<'_>) -> Value {
+pub fn tailor(mut document: Value, capabilities: &Capabilities, place: ServedAt<'_>) -> Value {
     let title = document["info"]["title"].as_str().unwrap_or("API").to_owned();
     document["info"]["title"] = format!("{title}: {}", place.namespace).into();
     let url = if place.base_path.is_empty() { "/" } else { place.base_path };

@@ -32,7 +32,7 @@ fn capabilities(unavailable: &[&str], emulated: &[&str]) -> Capabilities {
     }
 }
 
-const PLACE: Place<'static> = Place { base_path: "/kv", namespace: "sessions" };
+const PLACE: ServedAt<'static> = ServedAt { base_path: "/kv", namespace: "sessions" };
 
 fn ids(document: &Value) -> Vec<&str> {
     let operations = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());

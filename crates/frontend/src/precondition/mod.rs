@@ -1,73 +1,57 @@
 //! Preconditions (RFC 9110, section 13.1): `If-Match` and `If-None-Match`.
 //!
-//! A route that reads compares them with the revision in its reply: 304 and 412 spare the client a body. A route that writes
-//! never reads first, since somebody else could write in between: the call goes to the RPC's [`Twin`], which compares and
-//! writes in one step. A precondition that a route can't check is refused, because its sender relies on it.
+//! A route that reads compares them with the revision in the reply and answers 304 or 412 without a body. A route that writes does not
+//! read first, because another client could write in between. It calls the route's
+//! [`ConditionalRpc`](crate::conditional::ConditionalRpc), which compares and writes in one step. A precondition that a route can't
+//! evaluate is refused, because the client relies on it.
 
 mod tags;
-mod twin;
 
 use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
-pub use tags::{Tag, Tags};
-pub use twin::Twin;
+pub use tags::{EntityTag, EntityTags};
 
 use self::tags::refusal;
-use super::{render::Rendering, route::Route};
+use super::{conditional::ExpectedRevision, render::Rendering, route::Route};
 use prism_call::{Code, DOMAIN, Error, Input, Method as Rpc};
 
-/// The reason of all errors that say: the revision is another one.
+/// The reason of errors about a revision that differs from the expected one.
 const MISMATCH: &str = "REVISION_MISMATCH";
 
-/// What a write expects of what is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// This revision.
-    Revision(u64),
-    /// One of these.
-    OneOf(Vec<u64>),
-    /// Something.
-    Exists,
-    /// Nothing.
-    Absent,
-    /// A tag that nothing has: weak, or not one of ours.
-    Never,
-}
-
-/// What a request asks of the answer, or of what is there, beside its content.
+/// The preconditions of one request.
 #[derive(Debug)]
-pub struct Conditions {
-    /// Only the headers are wanted.
+pub struct Preconditions {
+    /// Whether the method is `HEAD`, so that the response has no body.
     pub head: bool,
-    /// Whether a revision in the reply is the tag of what the path names.
+    /// Whether the revision in a reply becomes the `ETag` of the response.
     tagged: bool,
-    if_match: Option<Tags>,
-    if_none_match: Option<Tags>,
-    expected: Option<Expected>,
+    if_match: Option<EntityTags>,
+    if_none_match: Option<EntityTags>,
+    expected: Option<ExpectedRevision>,
 }
 
-/// What a reply is to who asked.
+/// The result of comparing a reply with the preconditions.
 #[derive(Debug)]
 pub enum Verdict {
-    /// What they want.
+    /// The reply is sent.
     Wanted,
-    /// What they have already: 304.
+    /// The client has this revision already: 304.
     Known,
-    /// Another revision than they asked for: 412.
+    /// The revision differs from the one in `If-Match`: 412.
     Refused(Error),
 }
 
-impl Conditions {
-    /// None, for a request of this method.
+impl Preconditions {
+    /// No preconditions, for a request with this method.
     pub fn none(method: &Method) -> Self {
-        // The answer to POST is not the thing itself (section 8.8.3: the tag is of the selected representation).
+        // A tag belongs to the selected representation (section 8.8.3). The response to a POST is not that.
         let tagged = [Method::GET, Method::HEAD, Method::PUT, Method::PATCH].contains(method);
         Self { head: *method == Method::HEAD, tagged, if_match: None, if_none_match: None, expected: None }
     }
 
-    /// Those of a request, or the refusal of one that can't be checked.
+    /// Reads the preconditions of a request. Refuses those that the route can't evaluate.
     pub fn of(route: &Route, method: &Method, headers: &HeaderMap) -> Result<Self, Error> {
         let mut conditions = Self::none(method);
         let named = [header::IF_MATCH, header::IF_NONE_MATCH].map(|name| headers.contains_key(name));
@@ -76,66 +60,69 @@ impl Conditions {
         }
         let unsupported = |name: &HeaderName, description: &str| refusal("PRECONDITION_UNSUPPORTED", name, description);
         if *method == Method::GET || *method == Method::HEAD {
-            // Without tags there is nothing that the client could have already, but what it wants can't be checked either.
+            // Without an ETag, a client can't have a copy, so `If-None-Match` is met. `If-Match` can't be evaluated.
             if !route.rendering.has_revision() {
                 return if named[0] {
-                    Err(unsupported(&header::IF_MATCH, "can't be checked here: this route gives no ETag"))
+                    Err(unsupported(&header::IF_MATCH, "can't be checked: this route sends no ETag"))
                 } else {
                     Ok(conditions)
                 };
             }
-            conditions.if_match = Tags::of(headers, &header::IF_MATCH)?;
-            conditions.if_none_match = Tags::of(headers, &header::IF_NONE_MATCH)?;
+            conditions.if_match = EntityTags::of(headers, &header::IF_MATCH)?;
+            conditions.if_none_match = EntityTags::of(headers, &header::IF_NONE_MATCH)?;
             return Ok(conditions);
         }
-        let (name, expected) = match (Tags::of(headers, &header::IF_MATCH)?, Tags::of(headers, &header::IF_NONE_MATCH)?) {
+        let (name, expected) = match (EntityTags::of(headers, &header::IF_MATCH)?, EntityTags::of(headers, &header::IF_NONE_MATCH)?) {
             (None, None) => return Ok(conditions),
             (Some(_), Some(_)) => {
-                return Err(unsupported(&header::IF_NONE_MATCH, "can't stand beside If-Match in a request that writes; send one"));
+                return Err(unsupported(
+                    &header::IF_NONE_MATCH,
+                    "can't be combined with If-Match in a request that writes; send one of them",
+                ));
             }
-            (Some(tags), None) => (header::IF_MATCH, Expected::matching(&tags)),
-            (None, Some(Tags::Any)) => (header::IF_NONE_MATCH, Expected::Absent),
-            (None, Some(Tags::List(_))) => return Err(unsupported(&header::IF_NONE_MATCH, "must be * in a request that writes")),
+            (Some(tags), None) => (header::IF_MATCH, expected_by(&tags)),
+            (None, Some(EntityTags::Any)) => (header::IF_NONE_MATCH, ExpectedRevision::Absent),
+            (None, Some(EntityTags::List(_))) => return Err(unsupported(&header::IF_NONE_MATCH, "must be * in a request that writes")),
         };
-        match &route.twin {
-            Some(twin) if twin.takes(&expected) => conditions.expected = Some(expected),
-            Some(_) => return Err(unsupported(&name, "can't be checked here in this form")),
-            None => return Err(unsupported(&name, "can't be checked here: this route has no conditional form; leave it out")),
+        match &route.conditional {
+            Some(conditional) if conditional.takes(&expected) => conditions.expected = Some(expected),
+            Some(_) => return Err(unsupported(&name, "can't be checked by this route in this form")),
+            None => return Err(unsupported(&name, "can't be checked by this route: it has no conditional form; omit the header")),
         }
         Ok(conditions)
     }
 
-    /// The RPC and the rendering that answer: the route's own, or those of its twin.
+    /// Returns the RPC to call and the rendering of its reply: the route's own, or those of its conditional RPC.
     pub fn target<'r>(&self, route: &'r Route) -> (&'r Arc<Rpc>, &'r Rendering) {
-        match (&self.expected, &route.twin) {
-            (Some(_), Some(twin)) => (&twin.method, &twin.rendering),
+        match (&self.expected, &route.conditional) {
+            (Some(_), Some(conditional)) => (&conditional.method, &conditional.rendering),
             _ => (&route.method, &route.rendering),
         }
     }
 
-    /// The request as that RPC takes it.
+    /// Converts the request for the RPC that [`target`](Self::target) returns.
     pub fn apply(&self, route: &Route, input: Input) -> Result<Input, Error> {
-        match (&self.expected, &route.twin, input) {
-            (Some(Expected::Never), ..) => {
-                Err(mismatch("no tag in If-Match is a strong one that was given here; read again and try with its ETag"))
+        match (&self.expected, &route.conditional, input) {
+            (Some(ExpectedRevision::Never), ..) => {
+                Err(mismatch("no tag in If-Match is a strong tag of this gateway; read the entry again and use its ETag"))
             }
-            (Some(expected), Some(twin), Input::One(message)) => Ok(Input::One(twin.message(&message, expected)?)),
+            (Some(expected), Some(conditional), Input::One(message)) => Ok(Input::One(conditional.message(&message, expected)?)),
             (None, _, input) => Ok(input),
-            // Only a single message of a route with a twin can have an expectation.
-            _ => Err(Error::internal("a precondition came as far as this that nobody checks")),
+            // Only unary requests of a route with a conditional RPC have an expectation.
+            _ => Err(Error::internal("the route can't check this precondition")),
         }
     }
 
-    /// The tag for this revision, if the answer shall have one.
+    /// Returns the `ETag` of a revision, if the response has one.
     pub fn tag(&self, revision: u64) -> Option<String> {
         self.tagged.then(|| format!("\"{revision}\""))
     }
 
-    /// What a reply with this revision is to who asked. `If-Match` comes first (section 13.2.2).
+    /// Compares the revision of a reply with the preconditions. `If-Match` is evaluated first (section 13.2.2).
     pub fn verdict(&self, revision: u64) -> Verdict {
         match (&self.if_match, &self.if_none_match) {
             (Some(wanted), _) if !wanted.strongly(revision) => {
-                let error = mismatch(format!("the revision is {revision}, and no strong tag in If-Match has it"));
+                let error = mismatch(format!("the revision is {revision}, which no strong tag in If-Match names"));
                 Verdict::Refused(error.with("current_revision", revision.to_string()))
             }
             (_, Some(known)) if known.weakly(revision) => Verdict::Known,
@@ -143,25 +130,23 @@ impl Conditions {
         }
     }
 
-    /// 412, if that is what an error means here.
+    /// Returns 412 if an error means that the precondition failed.
     pub fn status(&self, error: &Error) -> Option<StatusCode> {
         let failed = self.expected.is_some() && error.reason() == MISMATCH && error.domain() == DOMAIN;
         failed.then_some(StatusCode::PRECONDITION_FAILED)
     }
 }
 
-impl Expected {
-    /// What `If-Match` says.
-    fn matching(tags: &Tags) -> Self {
-        let Tags::List(tags) = tags else { return Self::Exists };
-        let mut revisions: Vec<u64> = tags.iter().filter_map(Tag::revision).collect();
-        revisions.sort_unstable();
-        revisions.dedup();
-        match revisions[..] {
-            [] => Self::Never,
-            [one] => Self::Revision(one),
-            _ => Self::OneOf(revisions),
-        }
+/// Converts the tags of `If-Match` to an expectation.
+fn expected_by(tags: &EntityTags) -> ExpectedRevision {
+    let EntityTags::List(tags) = tags else { return ExpectedRevision::Exists };
+    let mut revisions: Vec<u64> = tags.iter().filter_map(EntityTag::revision).collect();
+    revisions.sort_unstable();
+    revisions.dedup();
+    match revisions[..] {
+        [] => ExpectedRevision::Never,
+        [one] => ExpectedRevision::Revision(one),
+        _ => ExpectedRevision::OneOf(revisions),
     }
 }
 

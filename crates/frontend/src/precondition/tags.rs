@@ -1,29 +1,29 @@
-//! Entity tags (RFC 9110, section 8.8.3). Ours are strong and hold a revision: `"7"`.
+//! Entity tags (RFC 9110, section 8.8.3). The tags of Prism are strong and contain a revision: `"7"`.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use prism_call::{Code, Error};
 
-/// What `If-Match` or `If-None-Match` names.
+/// The value of `If-Match` or `If-None-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tags {
-    /// `*`: whatever there is.
+pub enum EntityTags {
+    /// `*`: any existing entry.
     Any,
     /// One tag or more.
-    List(Vec<Tag>),
+    List(Vec<EntityTag>),
 }
 
 /// An entity tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tag {
-    /// Whether it has `W/` before it.
+pub struct EntityTag {
+    /// Whether it begins with `W/`.
     pub weak: bool,
-    /// What stands between the quotes.
+    /// The text between the quotes.
     pub text: String,
 }
 
-impl Tags {
-    /// Those of a header, whose lines are one list; `None`: it is not there.
+impl EntityTags {
+    /// Reads a header. Several lines are one list. Returns `None` if the header is missing.
     pub fn of(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Error> {
         let mut lines = headers.get_all(name).iter();
         let Some(first) = lines.next() else { return Ok(None) };
@@ -35,19 +35,19 @@ impl Tags {
         Self::parse(&value).map(Some).ok_or_else(|| malformed(name))
     }
 
-    /// `None`: that is no list of tags.
+    /// Parses a list of tags. Returns `None` if it is malformed.
     pub fn parse(value: &[u8]) -> Option<Self> {
         if value.trim_ascii() == b"*" {
             return Some(Self::Any);
         }
         let (mut list, mut rest) = (Vec::new(), value.trim_ascii_start());
         while !rest.is_empty() {
-            // Empty elements of a list count for nothing (section 5.6.1).
+            // Empty list elements are ignored (section 5.6.1).
             if let Some(behind) = rest.strip_prefix(b",") {
                 rest = behind.trim_ascii_start();
                 continue;
             }
-            let (tag, behind) = Tag::parse(rest)?;
+            let (tag, behind) = EntityTag::parse(rest)?;
             list.push(tag);
             rest = behind.trim_ascii_start();
             if !rest.is_empty() && !rest.starts_with(b",") {
@@ -57,9 +57,9 @@ impl Tags {
         (!list.is_empty()).then_some(Self::List(list))
     }
 
-    /// Whether a client has what this tag names: `If-None-Match` with the weak comparison. What is no list of tags names nothing.
+    /// Whether `If-None-Match` contains this tag, by the weak comparison. A malformed header contains no tag.
     pub fn known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-        let Some((tag, _)) = Tag::parse(tag.as_bytes()) else { return false };
+        let Some((tag, _)) = EntityTag::parse(tag.as_bytes()) else { return false };
         match Self::of(headers, &header::IF_NONE_MATCH) {
             Ok(Some(Self::Any)) => true,
             Ok(Some(Self::List(tags))) => tags.iter().any(|known| known.text == tag.text),
@@ -67,7 +67,7 @@ impl Tags {
         }
     }
 
-    /// The strong comparison: a weak tag equals nothing. For `If-Match`.
+    /// The strong comparison, for `If-Match`: weak tags are never equal.
     pub fn strongly(&self, revision: u64) -> bool {
         match self {
             Self::Any => true,
@@ -75,7 +75,7 @@ impl Tags {
         }
     }
 
-    /// The weak comparison: weakness is passed over. For `If-None-Match`.
+    /// The weak comparison, for `If-None-Match`: `W/` is ignored.
     pub fn weakly(&self, revision: u64) -> bool {
         match self {
             Self::Any => true,
@@ -87,19 +87,19 @@ impl Tags {
     }
 }
 
-impl Tag {
-    /// The first of a list, and what stands behind it.
+impl EntityTag {
+    /// Parses the first tag of a list. Returns it with the rest of the list.
     fn parse(value: &[u8]) -> Option<(Self, &[u8])> {
         let (weak, quoted) = value.strip_prefix(b"W/").map_or((false, value), |quoted| (true, quoted));
         let opened = quoted.strip_prefix(b"\"")?;
         let end = opened.iter().position(|byte| *byte == b'"')?;
         let (text, behind) = opened.split_at(end);
-        // Visible characters; obs-text may be in foreign tags, and no tag of ours is like that.
+        // Visible characters. Tags of other servers may contain obs-text.
         let fit = text.iter().all(|byte| byte.is_ascii_graphic() || *byte >= 0x80);
         fit.then(|| (Self { weak, text: String::from_utf8_lossy(text).into_owned() }, behind.get(1..).unwrap_or_default()))
     }
 
-    /// The revision of a tag that can be one of ours: decimal, without a sign or leading zeros. Nothing has revision 0.
+    /// Returns the revision in a strong tag: decimal, without a sign or leading zeros. 0 is not a revision.
     pub fn revision(&self) -> Option<u64> {
         let revision = self.text.parse::<u64>().ok().filter(|_| !self.weak)?;
         (revision > 0 && revision.to_string() == self.text).then_some(revision)
@@ -108,10 +108,10 @@ impl Tag {
 
 /// `INVALID_ARGUMENT INVALID_PRECONDITION`
 fn malformed(name: &HeaderName) -> Error {
-    refusal("INVALID_PRECONDITION", name, "must be * or a list of entity tags in double quotes, as \"7\" or \"7\", \"9\"")
+    refusal("INVALID_PRECONDITION", name, "must be * or a list of entity tags in double quotes, such as \"7\" or \"7\", \"9\"")
 }
 
-/// The refusal of a header that holds a precondition.
+/// Builds the error for a precondition header.
 pub(super) fn refusal(reason: &'static str, header: &HeaderName, description: &str) -> Error {
     let name = match header.as_str() {
         "if-match" => "If-Match",
@@ -130,14 +130,14 @@ mod tests {
 
     use super::*;
 
-    fn parse(value: &str) -> Option<Tags> {
-        Tags::parse(value.as_bytes())
+    fn parse(value: &str) -> Option<EntityTags> {
+        EntityTags::parse(value.as_bytes())
     }
 
     #[test]
-    fn lists_are_read_as_the_specification_has_them() {
-        let strong = |text: &str| Tag { weak: false, text: text.to_owned() };
-        let weak = |text: &str| Tag { weak: true, text: text.to_owned() };
+    fn tag_lists_are_parsed() {
+        let strong = |text: &str| EntityTag { weak: false, text: text.to_owned() };
+        let weak = |text: &str| EntityTag { weak: true, text: text.to_owned() };
         for (value, wanted) in [
             ("\"7\"", vec![strong("7")]),
             (" \"7\" , W/\"9\" ", vec![strong("7"), weak("9")]),
@@ -145,9 +145,9 @@ mod tests {
             ("\"a,b\"", vec![strong("a,b")]),
             ("\"\"", vec![strong("")]),
         ] {
-            assert_eq!(parse(value), Some(Tags::List(wanted)), "{value}");
+            assert_eq!(parse(value), Some(EntityTags::List(wanted)), "{value}");
         }
-        assert_eq!(parse(" * "), Some(Tags::Any));
+        assert_eq!(parse(" * "), Some(EntityTags::Any));
         for value in ["", " ", ",", "7", "\"7", "7\"", "w/\"7\"", "W/7", "W/ \"7\"", "\"7\" \"9\"", "*, \"7\"", "\"7\", *", "\"a b\"", "**"]
         {
             assert_eq!(parse(value), None, "{value}");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_strong_tag_of_ours_is_a_revision() {
+    fn only_strong_tags_of_prism_have_a_revision() {
         for (value, wanted) in [
             ("\"7\"", true),
             ("W/\"7\"", false),
@@ -168,13 +168,13 @@ mod tests {
             assert_eq!(parse(value).is_some_and(|tags| tags.strongly(7)), wanted, "{value}");
         }
         assert!(parse("W/\"7\"").unwrap().weakly(7));
-        assert!(!parse("\"0\"").unwrap().strongly(0), "0 is nothing's revision");
+        assert!(!parse("\"0\"").unwrap().strongly(0), "0 is not a revision");
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(value: Vec<u8>) {
-            let _ = Tags::parse(&value);
+        fn any_bytes_are_parsed_or_refused(value: Vec<u8>) {
+            let _ = EntityTags::parse(&value);
         }
     }
 }

@@ -1,19 +1,19 @@
 //! The header `Accept` (RFC 9110, section 12.5.1).
 
-/// The media ranges that a client takes.
+/// The value of the header `Accept`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Accept<'a>(Option<&'a str>);
 
-/// How well a type fits: quality in thousandths, then how exactly the range names it.
+/// How well a media type matches: quality in thousandths, then the specificity of the media range.
 type Fit = (u16, u8);
 
 impl<'a> Accept<'a> {
-    /// Of the header's value; without one everything is accepted.
+    /// Wraps the value of the header. Without it, everything is accepted.
     pub const fn of(value: Option<&'a str>) -> Self {
         Self(value)
     }
 
-    /// Whether the client doesn't care.
+    /// Whether the client accepts everything equally.
     pub fn any(&self) -> bool {
         self.0.is_none_or(|value| matches!(value.trim(), "" | "*/*"))
     }
@@ -27,7 +27,7 @@ impl<'a> Accept<'a> {
         })
     }
 
-    /// How well a type fits; `None`: it is not accepted.
+    /// Returns how well a media type matches, or `None` if it is not accepted.
     fn fit(&self, name: &str) -> Option<Fit> {
         let group = name.split('/').next().unwrap_or_default();
         let mut best: Option<(u8, u16)> = None;
@@ -38,7 +38,7 @@ impl<'a> Accept<'a> {
                 Some(("*", "*")) => 1,
                 _ => continue,
             };
-            // The most exact range decides, also where it says no.
+            // The most specific range decides, also if its quality is 0.
             if best.is_none_or(|(known, _)| exactness > known) {
                 best = Some((exactness, quality));
             }
@@ -46,7 +46,7 @@ impl<'a> Accept<'a> {
         best.filter(|(_, quality)| *quality > 0).map(|(exactness, quality)| (quality, exactness))
     }
 
-    /// The place of the offer that fits best. Each offer is one thing with its names; the first of equals wins.
+    /// Returns the index of the best offer. An offer is a list of equivalent media types. The first of equal offers wins.
     pub fn best<'o>(&self, offers: impl Iterator<Item = &'o [&'o str]>) -> Option<usize> {
         let mut best: Option<(Fit, usize)> = None;
         for (place, names) in offers.enumerate() {
@@ -59,7 +59,7 @@ impl<'a> Accept<'a> {
     }
 }
 
-/// `0.25` is 250. What is no quality counts as 1, as if it weren't there.
+/// Parses a quality: `0.25` is 250. An invalid quality counts as 1.
 fn thousandths(text: &str) -> u16 {
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(3);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_fit_wins_and_the_first_of_equals() {
+    fn the_best_match_wins_then_the_first_offer() {
         for (accept, wanted) in [
             ("*/*", Some("application/octet-stream")),
             ("text/html,application/xhtml+xml,*/*;q=0.8", Some("application/octet-stream")),

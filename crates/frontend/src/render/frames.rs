@@ -1,18 +1,18 @@
-//! How the messages of a stream stand one behind the other.
+//! Frames the messages of a stream as lines, events or list items.
 
 use std::time::Duration;
 
 use super::{Format, RenderMessage};
-use crate::problem::Problem;
+use crate::problem::ProblemDocument;
 use prism_call::Error;
 
-/// How long an event stream may be silent before a comment is sent, so that proxies don't take it for dead.
+/// The time without events after which a comment is sent, so that proxies do not close the connection.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How long a client of an event stream shall wait before it comes back.
+/// The time that a client of an event stream waits before it reconnects.
 pub const RETRY: Duration = Duration::from_secs(2);
 
-/// Writes the messages of one stream.
+/// Writes the frames of one stream.
 #[derive(Debug)]
 pub struct Frames {
     format: Format,
@@ -20,12 +20,12 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// In this form; [`Format::List`] and [`Format::Events`] differ from lines, which everything else becomes.
+    /// Creates a writer for [`Format::List`] or [`Format::Events`]. All other formats are written as lines.
     pub const fn new(format: Format) -> Self {
         Self { format, first: true }
     }
 
-    /// Appends what stands before the first message.
+    /// Appends the text before the first message.
     pub fn begin(&self, out: &mut Vec<u8>) {
         match self.format {
             Format::Events => out.extend_from_slice(format!("retry: {}\n\n", RETRY.as_millis()).as_bytes()),
@@ -39,7 +39,7 @@ impl Frames {
         let start = out.len();
         match self.format {
             Format::Events => {
-                // An id that could break the framing is none.
+                // An id that would break the framing is omitted.
                 if let Some(cursor) = rendering.cursor(message).filter(|cursor| !cursor.contains(['\n', '\r', '\0'])) {
                     out.extend_from_slice(b"id: ");
                     out.extend_from_slice(cursor.as_bytes());
@@ -59,14 +59,14 @@ impl Frames {
         Ok(())
     }
 
-    /// Appends an error, which is the last that a stream says. A client that reads to the end can't miss it.
+    /// Appends an error as the last frame, so that a client which reads to the end sees it.
     pub fn error(&mut self, error: &Error, out: &mut Vec<u8>) {
         match self.format {
             Format::Events => out.extend_from_slice(b"event: error\ndata: "),
             Format::List if !self.first => out.extend_from_slice(b",\n{\"error\":"),
             _ => out.extend_from_slice(b"{\"error\":"),
         }
-        Problem::of(error).write(out);
+        ProblemDocument::of(error).write(out);
         self.first = false;
         if self.format != Format::Events {
             out.push(b'}');
@@ -74,14 +74,14 @@ impl Frames {
         self.after(out);
     }
 
-    /// Appends what stands behind the last message.
+    /// Appends the text after the last message.
     pub fn end(&self, out: &mut Vec<u8>) {
         if self.format == Format::List {
             out.extend_from_slice(b"]\n");
         }
     }
 
-    /// What keeps a silent stream alive; nothing can be said between the items of a list or between lines.
+    /// Returns the frame that keeps an idle stream alive. Lines and lists have none.
     pub const fn heartbeat(&self) -> Option<&'static [u8]> {
         match self.format {
             Format::Events => Some(b":\n\n"),

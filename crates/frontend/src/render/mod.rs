@@ -1,9 +1,8 @@
-//! From a reply to the body of a response.
+//! Renders a reply as the body of a response.
 //!
-//! A reply is JSON. Where the rule names a `bytes` field as the whole response, it is those bytes as
-//! `application/octet-stream`, unless the client asks for `application/json` by name and not for the bytes more, in which
-//! case it is a string with base64. A `google.api.HttpBody` goes out with its own content type. Streams are NDJSON,
-//! Server-Sent Events (`Accept: text/event-stream`) or a JSON list (`Accept: application/json`).
+//! A reply is rendered as JSON. If the rule's `response_body` is a `bytes` field, the body is those bytes, as `application/octet-stream`.
+//! A client that prefers `application/json` in `Accept` gets a base64 string instead. A `google.api.HttpBody` is sent with its own
+//! content type. Streams are NDJSON, Server-Sent Events (`Accept: text/event-stream`) or a JSON list (`Accept: application/json`).
 
 mod accept;
 mod frames;
@@ -19,42 +18,42 @@ pub use frames::{Frames, HEARTBEAT, RETRY};
 
 use super::{
     json,
-    schema::{Kind, MessageId, Schema, Shape},
-    wire::{self, Malformed, Value},
+    message_types::{FieldKind, FieldShape, MessageId, MessageTypes},
+    wire::{self, Malformed, WireValue},
 };
 use prism_call::{Code, Error};
 
-/// How the replies of one route become responses.
+/// Renders the replies of one route.
 #[derive(Debug)]
 pub struct Rendering {
-    schema: &'static Schema,
+    types: &'static MessageTypes,
     output: MessageId,
     streaming: bool,
-    plan: Plan,
-    /// Number of the field `revision`, which makes an `ETag`.
+    plan: ReplyPlan,
+    /// Number of the field `revision`, which becomes the `ETag`.
     revision: Option<u32>,
-    /// Number of the field `cursor`, which makes the id of an event.
+    /// Number of the field `cursor`, which becomes the id of an event.
     cursor: Option<u32>,
 }
 
 #[derive(Debug)]
-enum Plan {
+enum ReplyPlan {
     /// The whole message.
     Message,
-    /// A place in the reply.
+    /// A field, by its index.
     Field(usize),
-    /// A `bytes` field.
+    /// A `bytes` field, by its index.
     Bytes(usize),
     /// A `google.api.HttpBody`: the reply itself, or the field with this number.
     HttpBody(Option<u32>),
 }
 
-/// Makes of each message of a stream what its response has of it.
+/// Renders the messages of a stream.
 pub trait RenderMessage: Send + Sync {
-    /// Appends it as JSON on one line.
+    /// Appends a message as JSON on one line.
     fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
 
-    /// Its cursor, if it has one that is not empty.
+    /// Returns the cursor of a message, if it is not empty.
     fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str>;
 }
 
@@ -68,12 +67,12 @@ impl RenderMessage for Rendering {
     }
 }
 
-/// The form of a response.
+/// The format of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// One JSON text.
     Json,
-    /// Bytes as they are.
+    /// The bytes of a field, unchanged.
     Raw,
     /// A stream, one JSON text on each line.
     Lines,
@@ -84,10 +83,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// The types that stand for lines of JSON.
+    /// The media types of JSON lines.
     pub const LINE_TYPES: &'static [&'static str] = &["application/x-ndjson", "application/ndjson", "application/jsonl"];
 
-    /// The content type, but for a `google.api.HttpBody`.
+    /// Returns the content type. A `google.api.HttpBody` has its own.
     pub const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Json | Self::List => "application/json",
@@ -98,56 +97,55 @@ impl Format {
     }
 }
 
-/// A response's body with its type.
+/// The body of a response, with its content type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// For the header `content-type`.
+    /// The value of `content-type`.
     pub content_type: HeaderValue,
     /// The bytes.
     pub body: Bytes,
 }
 
 impl Rendering {
-    /// Compiles what a rule says about the reply.
-    pub fn compile(schema: &'static Schema, output: MessageId, streaming: bool, response_body: Option<&str>) -> Result<Self, String> {
-        let message = schema.message(output);
-        let is_http_body = |kind: Kind| matches!(kind, Kind::Message(id) if schema.message(id).name == "google.api.HttpBody");
+    /// Compiles the `response_body` of a rule.
+    pub fn compile(types: &'static MessageTypes, output: MessageId, streaming: bool, response_body: Option<&str>) -> Result<Self, String> {
+        let message = types.message(output);
+        let is_http_body = |kind: FieldKind| matches!(kind, FieldKind::Message(id) if types.message(id).name == "google.api.HttpBody");
         let plan = match response_body {
-            None if is_http_body(Kind::Message(output)) => Plan::HttpBody(None),
-            None => Plan::Message,
+            None if is_http_body(FieldKind::Message(output)) => ReplyPlan::HttpBody(None),
+            None => ReplyPlan::Message,
             Some(name) => {
                 let place =
-                    message.by_name(name).ok_or_else(|| format!("the response is {name}, which is no field of {}", message.name))?;
+                    message.by_name(name).ok_or_else(|| format!("`response_body` is {name}, which is not a field of {}", message.name))?;
                 let field = &message.fields[place];
                 match (field.shape, field.kind) {
-                    (Shape::Singular { .. }, Kind::Bytes) => Plan::Bytes(place),
-                    (Shape::Singular { .. }, kind) if is_http_body(kind) => Plan::HttpBody(Some(field.number)),
-                    _ => Plan::Field(place),
+                    (FieldShape::Singular { .. }, FieldKind::Bytes) => ReplyPlan::Bytes(place),
+                    (FieldShape::Singular { .. }, kind) if is_http_body(kind) => ReplyPlan::HttpBody(Some(field.number)),
+                    _ => ReplyPlan::Field(place),
                 }
             }
         };
-        let number = |name: &str, kind: Kind| {
+        let number = |name: &str, kind: FieldKind| {
             let field = &message.fields[message.by_name(name)?];
-            (field.kind == kind && matches!(field.shape, Shape::Singular { .. })).then_some(field.number)
+            (field.kind == kind && matches!(field.shape, FieldShape::Singular { .. })).then_some(field.number)
         };
-        let (revision, cursor) = (number("revision", Kind::Uint64), number("cursor", Kind::String));
-        Ok(Self { schema, output, streaming, plan, revision, cursor })
+        let (revision, cursor) = (number("revision", FieldKind::Uint64), number("cursor", FieldKind::String));
+        Ok(Self { types, output, streaming, plan, revision, cursor })
     }
 
-    /// Chooses the form by the header `Accept`. This must come before the call, so that a request whose answer nobody wants
-    /// changes nothing.
+    /// Chooses the format by the header `Accept`. Must run before the call, so that a request that is refused with 406 changes nothing.
     pub fn negotiate(&self, accept: &Accept<'_>) -> Result<Format, Error> {
         if accept.any() {
             return Ok(self.preferred());
         }
-        // In the order of our preference, which decides between equals.
+        // In the server's order of preference, which decides between equal qualities.
         let offers: &[(Format, &[&str])] = match (self.streaming, &self.plan) {
             (true, _) => {
                 &[(Format::Lines, Format::LINE_TYPES), (Format::Events, &["text/event-stream"]), (Format::List, &["application/json"])]
             }
-            // Its type is known only when it is there.
-            (false, Plan::HttpBody(_)) => return Ok(Format::Raw),
-            (false, Plan::Bytes(_)) => &[(Format::Raw, &["application/octet-stream"]), (Format::Json, &["application/json"])],
+            // Its content type is known only after the call.
+            (false, ReplyPlan::HttpBody(_)) => return Ok(Format::Raw),
+            (false, ReplyPlan::Bytes(_)) => &[(Format::Raw, &["application/octet-stream"]), (Format::Json, &["application/json"])],
             (false, _) => &[(Format::Json, &["application/json"])],
         };
         let best = accept.best(offers.iter().map(|(_, types)| *types));
@@ -156,7 +154,7 @@ impl Rendering {
             Error::new(
                 Code::InvalidArgument,
                 "NOT_ACCEPTABLE",
-                format!("this route answers with {}; `Accept` allows none of it", types.join(" or ")),
+                format!("this route responds with {}; `Accept` allows none of them", types.join(" or ")),
             )
         })
     }
@@ -164,20 +162,20 @@ impl Rendering {
     const fn preferred(&self) -> Format {
         match (self.streaming, &self.plan) {
             (true, _) => Format::Lines,
-            (false, Plan::Bytes(_) | Plan::HttpBody(_)) => Format::Raw,
+            (false, ReplyPlan::Bytes(_) | ReplyPlan::HttpBody(_)) => Format::Raw,
             (false, _) => Format::Json,
         }
     }
 
-    /// The body of a unary response.
+    /// Renders the body of a unary response.
     pub fn reply(&self, reply: &Bytes, format: Format) -> Result<Rendered, Error> {
-        let message = self.schema.message(self.output);
+        let message = self.types.message(self.output);
         match (&self.plan, format) {
-            (Plan::Bytes(place), Format::Raw) => {
+            (ReplyPlan::Bytes(place), Format::Raw) => {
                 let body = self.bytes(reply, message.fields[*place].number)?;
                 Ok(Rendered { content_type: format.content_type(), body })
             }
-            (Plan::HttpBody(number), Format::Raw) => {
+            (ReplyPlan::HttpBody(number), Format::Raw) => {
                 let inner = match number {
                     Some(number) => self.bytes(reply, *number)?,
                     None => reply.clone(),
@@ -194,23 +192,25 @@ impl Rendering {
         }
     }
 
-    /// Appends a reply, or what of it is the response, as JSON on one line.
+    /// Appends a reply, or its `response_body` field, as JSON on one line.
     pub fn json(&self, reply: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let message = self.schema.message(self.output);
+        let message = self.types.message(self.output);
         match &self.plan {
-            Plan::Message | Plan::HttpBody(None) => json::encode(self.schema, self.output, reply, out),
-            Plan::Field(place) | Plan::Bytes(place) => json::encode_field(self.schema, self.output, &message.fields[*place], reply, out),
-            Plan::HttpBody(Some(number)) => match message.by_number(*number) {
-                Some(place) => json::encode_field(self.schema, self.output, &message.fields[place], reply, out),
+            ReplyPlan::Message | ReplyPlan::HttpBody(None) => json::encode(self.types, self.output, reply, out),
+            ReplyPlan::Field(place) | ReplyPlan::Bytes(place) => {
+                json::encode_field(self.types, self.output, &message.fields[*place], reply, out)
+            }
+            ReplyPlan::HttpBody(Some(number)) => match message.by_number(*number) {
+                Some(place) => json::encode_field(self.types, self.output, &message.fields[place], reply, out),
                 None => Ok(()),
             },
         }
     }
 
-    /// The reply's revision, if it has one and is one message.
+    /// Returns the revision of a unary reply, if it has one.
     pub fn revision(&self, reply: &[u8]) -> Option<u64> {
         match wire::last(reply, self.revision.filter(|_| !self.streaming)?) {
-            Ok(Some(Value::Varint(revision))) => Some(revision),
+            Ok(Some(WireValue::Varint(revision))) => Some(revision),
             _ => None,
         }
     }
@@ -220,31 +220,31 @@ impl Rendering {
         self.revision.is_some() && !self.streaming
     }
 
-    /// The reply's cursor, if it has one that is not empty.
+    /// Returns the cursor of a reply, if it is not empty.
     pub fn cursor<'b>(&self, reply: &'b [u8]) -> Option<&'b str> {
         match wire::last(reply, self.cursor?) {
-            Ok(Some(Value::Bytes(cursor))) => std::str::from_utf8(cursor).ok().filter(|cursor| !cursor.is_empty()),
+            Ok(Some(WireValue::Bytes(cursor))) => std::str::from_utf8(cursor).ok().filter(|cursor| !cursor.is_empty()),
             _ => None,
         }
     }
 
-    /// Whether the form of a response depends on `Accept`.
+    /// Whether the format of a response depends on `Accept`.
     pub const fn varies(&self) -> bool {
-        self.streaming || matches!(self.plan, Plan::Bytes(_))
+        self.streaming || matches!(self.plan, ReplyPlan::Bytes(_))
     }
 
-    /// Whether replies come as a stream.
+    /// Whether the RPC streams its replies.
     pub const fn is_streaming(&self) -> bool {
         self.streaming
     }
 
-    /// A field of bytes, without copying them.
+    /// Returns the bytes of a field without copying them.
     fn bytes(&self, message: &Bytes, number: u32) -> Result<Bytes, Error> {
         match wire::last(message, number) {
-            Ok(Some(Value::Bytes(bytes))) => Ok(message.slice_ref(bytes)),
+            Ok(Some(WireValue::Bytes(bytes))) => Ok(message.slice_ref(bytes)),
             Ok(_) => Ok(Bytes::new()),
             Err(Malformed) => {
-                Err(Error::internal(format!("the reply is not a message of its type {}", self.schema.message(self.output).name)))
+                Err(Error::internal(format!("the reply is not a message of its type {}", self.types.message(self.output).name)))
             }
         }
     }

@@ -2,13 +2,13 @@ use http::Method;
 
 use super::*;
 use crate::{
-    bind::Settings,
+    bind::BindOptions,
     tests::{self, routes},
 };
 
 fn rendering<T>(request: &str, run: impl FnOnce(&Rendering) -> T) -> T {
     let (method, path) = request.split_once(' ').unwrap();
-    let routes = routes(Settings::default());
+    let routes = routes(BindOptions::default());
     let found = routes.find(&method.parse::<Method>().unwrap(), path).unwrap();
     run(&found.value.rendering)
 }

@@ -7,11 +7,11 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
 use super::{
-    bind::Settings,
+    bind::BindOptions,
     json,
+    message_types::{MessageId, MessageTypes},
     route::{Route, Routes},
-    rule::Rule,
-    schema::{MessageId, Schema},
+    rule::HttpRule,
 };
 use prism_call::{Error, Method};
 
@@ -24,7 +24,7 @@ pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap()
 });
 
-pub static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::of(&POOL));
+pub static SCHEMA: LazyLock<MessageTypes> = LazyLock::new(|| MessageTypes::of(&POOL));
 
 /// A type of the test package.
 pub fn id(name: &str) -> MessageId {
@@ -36,10 +36,10 @@ pub fn descriptor(name: &str) -> MessageDescriptor {
 }
 
 /// All routes of the test service.
-pub fn routes(settings: Settings) -> Routes {
+pub fn routes(settings: BindOptions) -> Routes {
     let mut routes = Routes::default();
     for method in Method::of_service(&POOL, &format!("{PACKAGE}.TranscodingService")).unwrap() {
-        for rule in Rule::of(&method.descriptor).unwrap() {
+        for rule in HttpRule::of(&method.descriptor).unwrap() {
             let route = Route::compile(&SCHEMA, &method, &rule, settings).unwrap();
             routes.insert(rule.method.clone(), rule.template.clone(), Arc::new(route)).unwrap();
         }

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use http::Method as Verb;
 
 use prism_call::Method;
-use prism_frontend::{
-    definition::{Location, Operation},
-    schema::Schema,
-};
+use prism_frontend::{definition::Operation, mapping::ParameterLocation, message_types::MessageTypes};
 
 /// Verbs with similar meanings.
 const VERB_GROUPS: [&[&str]; 6] = [
@@ -24,14 +21,14 @@ const VERB_GROUPS: [&[&str]; 6] = [
 ];
 
 /// Orders the RPCs, the most likely first.
-pub fn rank_methods(operation: &Operation, methods: &[Arc<Method>], schema: &Schema) -> Vec<Arc<Method>> {
+pub fn rank_methods(operation: &Operation, methods: &[Arc<Method>], schema: &MessageTypes) -> Vec<Arc<Method>> {
     let mut ranked: Vec<(i32, &Arc<Method>)> = methods.iter().map(|method| (score(operation, method, schema), method)).collect();
     // The sort is stable, so equally likely RPCs stay in the order of the service.
     ranked.sort_by_key(|(score, _)| -score);
     ranked.into_iter().map(|(_, method)| method.clone()).collect()
 }
 
-fn score(operation: &Operation, method: &Method, schema: &Schema) -> i32 {
+fn score(operation: &Operation, method: &Method, schema: &MessageTypes) -> i32 {
     let rpc = words(&method.name);
     let name = words(operation.id.as_deref().unwrap_or_default());
     let path = operation.path.split('/').filter(|segment| !segment.starts_with('{')).flat_map(words);
@@ -61,7 +58,8 @@ fn score(operation: &Operation, method: &Method, schema: &Schema) -> i32 {
 
 /// Returns the group of verbs that the HTTP method suggests. A GET reads one item if the path has a parameter.
 fn verb_group_of_http_method(operation: &Operation) -> Option<usize> {
-    let is_one_item = operation.path.ends_with('}') || operation.parameters.iter().any(|parameter| parameter.location == Location::Path);
+    let is_one_item =
+        operation.path.ends_with('}') || operation.parameters.iter().any(|parameter| parameter.location == ParameterLocation::Path);
     match operation.method {
         Verb::GET if is_one_item => Some(0),
         Verb::GET => Some(1),

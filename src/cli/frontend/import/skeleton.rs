@@ -5,9 +5,10 @@ use std::{fmt::Write as _, sync::Arc};
 use super::guess::{is_same_name, rank_methods};
 use prism_call::Method;
 use prism_frontend::{
-    definition::{Document, Operation, Reading},
+    definition::{Document, Operation},
     expression::{Member, Type},
-    schema::{Field, Kind, Message, Schema, Shape},
+    mapping::BodyFormat,
+    message_types::{Field, FieldKind, FieldShape, MessageType, MessageTypes},
 };
 
 /// Most RPCs that are named in addition to the guess.
@@ -77,7 +78,7 @@ fn write_errors(document: &Document, out: &mut String) {
 }
 
 fn write_route(document: &Document, operation: &Operation, methods: &[Arc<Method>], out: &mut String) {
-    let schema = Schema::all();
+    let schema = MessageTypes::all();
     let ranked = rank_methods(operation, methods, schema);
     let Some((method, others)) = ranked.split_first() else { return };
     let others: Vec<&str> = others.iter().take(ALTERNATIVES).map(|method| method.name.as_str()).collect();
@@ -97,7 +98,7 @@ fn write_route(document: &Document, operation: &Operation, methods: &[Arc<Method
 }
 
 /// Writes the values of the request's fields, and the values that no field takes.
-fn write_request(operation: &Operation, message: &Message, schema: &Schema, out: &mut String) {
+fn write_request(operation: &Operation, message: &MessageType, schema: &MessageTypes, out: &mut String) {
     let mut filled: Vec<(&Field, String, &str)> = Vec::new();
     let mut unused = Vec::new();
     let is_filled = |filled: &[(&Field, String, &str)], field: &Field| filled.iter().any(|(known, ..)| known.number == field.number);
@@ -112,7 +113,8 @@ fn write_request(operation: &Operation, message: &Message, schema: &Schema, out:
         }
     }
     // The first field of a request and the first parameter of a path both identify the object.
-    let first = message.fields.first().filter(|field| matches!(field.kind, Kind::String | Kind::Bytes) && !is_filled(&filled, field));
+    let first =
+        message.fields.first().filter(|field| matches!(field.kind, FieldKind::String | FieldKind::Bytes) && !is_filled(&filled, field));
     // A name that is not an identifier is an expression in quotes.
     let in_path = |value: &String| value.trim_start_matches('\'').starts_with("path");
     if let (Some(field), Some(index)) = (first, unused.iter().position(in_path)) {
@@ -129,9 +131,10 @@ fn write_request(operation: &Operation, message: &Message, schema: &Schema, out:
                     }
                 }
             }
-            (_, Reading::Text | Reading::Bytes) => {
+            (_, BodyFormat::Text | BodyFormat::Bytes) => {
                 let fits = |field: &&Field| {
-                    matches!((field.kind, field.shape), (Kind::Bytes | Kind::String, Shape::Singular { .. })) && !is_filled(&filled, field)
+                    matches!((field.kind, field.shape), (FieldKind::Bytes | FieldKind::String, FieldShape::Singular { .. }))
+                        && !is_filled(&filled, field)
                 };
                 match message.fields.iter().find(fits) {
                     Some(field) => filled.push((field, "body".to_owned(), "  # TODO: a guess, by its type")),
@@ -156,7 +159,7 @@ fn write_request(operation: &Operation, message: &Message, schema: &Schema, out:
 }
 
 /// Writes what the reply becomes.
-fn write_response(operation: &Operation, method: &Method, message: &Message, schema: &Schema, out: &mut String) {
+fn write_response(operation: &Operation, method: &Method, message: &MessageType, schema: &MessageTypes, out: &mut String) {
     let Some(success) = operation.response(operation.success()) else {
         let _ = writeln!(out, "    # TODO: the document has no successful response; the reply is sent with status 200");
         return;
@@ -175,7 +178,7 @@ fn write_response(operation: &Operation, method: &Method, message: &Message, sch
         }
         Type::List(element) if json => {
             let repeated = message.fields.iter().find_map(|field| match (field.shape, field.kind) {
-                (Shape::Repeated, Kind::Message(id)) => Some((format!("reply.{}", field.name), schema.message(id))),
+                (FieldShape::Repeated, FieldKind::Message(id)) => Some((format!("reply.{}", field.name), schema.message(id))),
                 _ => None,
             });
             let (list, each) = match repeated {
@@ -209,21 +212,21 @@ fn write_response(operation: &Operation, method: &Method, message: &Message, sch
             let _ = writeln!(out, "    # TODO: the document does not describe the body, so it is the whole reply; {has}");
         }
         _ => {
-            let text = message.fields.iter().find(|field| matches!(field.kind, Kind::Bytes | Kind::String));
+            let text = message.fields.iter().find(|field| matches!(field.kind, FieldKind::Bytes | FieldKind::String));
             let value = text.map_or_else(|| "null".to_owned(), |field| format!("reply.{}", field.name));
             let _ = writeln!(out, "    response:\n      body: {value}  # TODO: a guess, sent as {media}; {has}");
         }
     }
 }
 
-fn write_members(list: &[Member], message: &Message, root: &str, streaming: bool, out: &mut String) {
+fn write_members(list: &[Member], message: &MessageType, root: &str, streaming: bool, out: &mut String) {
     for member in list {
         let _ = writeln!(out, "        {}", member_line(member, message, root, streaming));
     }
 }
 
 /// Returns a member of a body, with the field of the same name as its value.
-fn member_line(member: &Member, message: &Message, root: &str, streaming: bool) -> String {
+fn member_line(member: &Member, message: &MessageType, root: &str, streaming: bool) -> String {
     let name = quote(&member.name);
     let field = message.fields.iter().find(|field| is_same_name(&field.name, &member.name));
     match (field, &member.value) {
@@ -234,16 +237,16 @@ fn member_line(member: &Member, message: &Message, root: &str, streaming: bool) 
 }
 
 /// Returns a field with its type, such as `limit (int32)`.
-fn field_text(schema: &Schema, field: &Field) -> String {
+fn field_text(schema: &MessageTypes, field: &Field) -> String {
     let kind = match field.kind {
-        Kind::Message(id) => last_segment(&schema.message(id).name).to_owned(),
-        Kind::Enum(id) => last_segment(&schema.enumeration(id).name).to_owned(),
+        FieldKind::Message(id) => last_segment(&schema.message(id).name).to_owned(),
+        FieldKind::Enum(id) => last_segment(&schema.enumeration(id).name).to_owned(),
         plain => format!("{plain:?}").to_ascii_lowercase(),
     };
     let many = match field.shape {
-        Shape::Singular { .. } => "",
-        Shape::Repeated => "many ",
-        Shape::Map(_) => "map of ",
+        FieldShape::Singular { .. } => "",
+        FieldShape::Repeated => "many ",
+        FieldShape::Map(_) => "map of ",
     };
     format!("{} ({many}{kind})", field.name)
 }

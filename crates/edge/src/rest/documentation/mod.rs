@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 use super::response;
 use crate::{Body, Edge, routing::RestBinding};
 use prism_call::{Error, Incoming, Input, Namespace, Output, Protocol, proto::patterns::slots::v1::Capabilities};
-use prism_frontend::{openapi, precondition::Tags, problem, wire};
+use prism_frontend::{openapi, precondition::EntityTags, problem, wire};
 
 /// Makes the document of an API, as far as it is the same for all namespaces.
 pub type Source = Box<dyn Fn() -> Result<Value, Error> + Send + Sync>;
@@ -62,7 +62,7 @@ impl Documentation {
     async fn documents(&self, edge: &Edge, binding: &RestBinding) -> Result<&Documents, Error> {
         let make = || async {
             let capabilities = capabilities(edge, &binding.namespace).await?;
-            let place = openapi::Place { base_path: &binding.base_path, namespace: &binding.namespace.name };
+            let place = openapi::ServedAt { base_path: &binding.base_path, namespace: &binding.namespace.name };
             let document = openapi::tailor((self.source)()?, &capabilities, place);
             let unwritable = |error: &dyn std::fmt::Display| Error::internal(format!("the document can't be written: {error}"));
             let json = serde_json::to_vec_pretty(&document).map_err(|error| unwritable(&error))?;
@@ -132,7 +132,7 @@ impl Document {
 /// An answer without a body yet: 200, or 304 if the client has it.
 fn cached(headers: &HeaderMap, tag: &HeaderValue) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
-    if Tags::known(headers, tag) {
+    if EntityTags::known(headers, tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let out = response.headers_mut();
@@ -177,7 +177,7 @@ async fn capabilities(edge: &Edge, namespace: &Arc<Namespace>) -> Result<Capabil
     let broken = || Error::internal("the namespace answered GetCapabilities with something else");
     let Output::One(message) = reply.output else { return Err(broken()) };
     match wire::last(&message, field.number()) {
-        Ok(Some(wire::Value::Bytes(bytes))) => Capabilities::decode(bytes).map_err(|error| broken().with_source(error)),
+        Ok(Some(wire::WireValue::Bytes(bytes))) => Capabilities::decode(bytes).map_err(|error| broken().with_source(error)),
         _ => Err(broken()),
     }
 }

@@ -31,13 +31,13 @@ use prism_call::{
     },
 };
 use prism_frontend::{
-    bind::Settings,
-    precondition::Conditions,
+    bind::BindOptions,
+    message_types::MessageTypes,
+    precondition::Preconditions,
     render::Format,
     route::{self, Route},
-    rule::{self, Rule},
-    schema::Schema,
-    template::Template,
+    rule::{self, HttpRule},
+    template::PathTemplate,
 };
 
 const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
@@ -104,7 +104,7 @@ fn methods() -> Vec<Arc<Method>> {
 }
 
 fn routes() -> Routes {
-    let mut routes = route::annotated(SERVICE, Settings::default()).unwrap();
+    let mut routes = route::annotated(SERVICE, BindOptions::default()).unwrap();
     // No pattern has an RPC yet that takes a stream; this one has all else that such a route needs.
     let methods = methods();
     let store = methods.iter().find(|method| method.name == "Store").unwrap();
@@ -118,9 +118,9 @@ fn routes() -> Routes {
         read_only: false,
         descriptor: store.descriptor.clone(),
     });
-    let template = Template::parse("/v1/many/{key=**}").unwrap();
-    let rule = Rule { method: Some(http::Method::POST), template: template.clone(), body: rule::Body::Whole, response_body: None };
-    let many = Route::compile(Schema::all(), &method, &rule, Settings::default()).unwrap();
+    let template = PathTemplate::parse("/v1/many/{key=**}").unwrap();
+    let rule = HttpRule { method: Some(http::Method::POST), template: template.clone(), body: rule::RuleBody::Whole, response_body: None };
+    let many = Route::compile(MessageTypes::all(), &method, &rule, BindOptions::default()).unwrap();
     routes.insert(rule.method, template, Arc::new(many)).unwrap();
     routes
 }

@@ -70,7 +70,7 @@ async fn a_silent_event_stream_is_kept_alive_and_sends_its_headers_early() {
         resumed: false,
         heartbeat: Duration::from_millis(50),
     };
-    let conditions = Conditions::none(&http::Method::GET);
+    let conditions = Preconditions::none(&http::Method::GET);
     let began = std::time::Instant::now();
     let response = stream.respond(&conditions, &RequestId::new(), HeaderMap::new()).await;
     assert!(began.elapsed() < Duration::from_millis(250), "the headers waited for the message");

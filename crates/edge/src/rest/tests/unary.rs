@@ -54,7 +54,7 @@ async fn an_encoded_slash_is_kept_apart_from_a_slash() {
     let answer = door.ask("GET /demo/v1/values/%ff", &[], b"").await;
     assert_eq!(
         (answer.status, answer.json()["errors"][0].clone()),
-        (400, json!({"parameter": "key", "in": "path", "detail": "is not UTF-8 when it is decoded"}))
+        (400, json!({"parameter": "key", "in": "path", "detail": "is not UTF-8 after decoding"}))
     );
 }
 

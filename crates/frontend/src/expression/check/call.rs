@@ -8,7 +8,7 @@ use cel::{
 use super::{
     Checker, Problem,
     functions::{self, FUNCTIONS, Function, Takes},
-    meant, problem, text,
+    problem, text,
 };
 use crate::expression::{
     library,
@@ -106,7 +106,7 @@ fn unknown(node: &IdedExpr, call: &CallExpr, scope: &Scope) -> Problem {
         _ => name.to_owned(),
     };
     // The list is long; it is of use only to those who are far off.
-    match meant(name, &names) {
+    match super::suggest(name, &names) {
         near if near.is_empty() => problem(node, format!("there is no function `{whole}`; known are {}", names.join(", "))),
         near => problem(node, format!("there is no function `{whole}`{near}")),
     }

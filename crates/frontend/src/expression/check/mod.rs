@@ -16,9 +16,10 @@ use cel::{
 pub use self::select::path;
 use super::{
     parse,
+    suggestion::suggest,
     types::{Member, Scope, Type},
 };
-use crate::schema::Schema;
+use crate::message_types::MessageTypes;
 
 /// What is wrong, and with which node of the tree.
 #[derive(Debug)]
@@ -33,15 +34,15 @@ pub struct Problem {
 const TYPES: &[&str] = &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"];
 
 /// The type of an expression.
-pub fn check(tree: &IdedExpr, schema: &Schema, scope: &Scope) -> Result<Type, Problem> {
+pub fn check(tree: &IdedExpr, types: &MessageTypes, scope: &Scope) -> Result<Type, Problem> {
     let mut checker =
-        Checker { schema, guarded: scope.present().map(str::to_owned).collect(), bare: select::path(tree).is_some(), loops: 0 };
+        Checker { types, guarded: scope.present().map(str::to_owned).collect(), bare: select::path(tree).is_some(), loops: 0 };
     checker.find_guards(tree);
     checker.expression(tree, scope)
 }
 
 struct Checker<'s> {
-    schema: &'s Schema,
+    types: &'s MessageTypes,
     /// The paths that stand in a `has(…)` somewhere in the expression.
     guarded: HashSet<String>,
     /// The expression is one path: what is absent is then absent in the whole.
@@ -134,7 +135,7 @@ impl Checker<'_> {
             let EntryExpr::MapEntry(pair) = &entry.expr else { continue };
             let key = self.expression(&pair.key, scope)?;
             if !(key.is_text() || key == Type::Dyn) {
-                let found = key.describe(self.schema);
+                let found = key.describe(self.types);
                 return Err(problem(
                     &pair.key,
                     format!("a map's keys are strings here, and this key is {found}; write \"…\" or string(…)"),
@@ -147,7 +148,7 @@ impl Checker<'_> {
                 continue;
             };
             if members.iter().any(|member| member.name == name) {
-                return Err(problem(&pair.key, format!("the key {name:?} stands twice in one map")));
+                return Err(problem(&pair.key, format!("the key {name:?} appears twice in one map")));
             }
             members.push(Member { name: name.to_owned(), value, required: true });
         }
@@ -155,7 +156,7 @@ impl Checker<'_> {
     }
 
     fn describe(&self, value: &Type) -> String {
-        value.describe(self.schema)
+        value.describe(self.types)
     }
 }
 
@@ -173,7 +174,7 @@ fn variable(node: &IdedExpr, name: &str, scope: &Scope) -> Result<Type, Problem>
     if names.is_empty() {
         return Err(problem(node, format!("there is no variable `{name}`, nor any other here; a text is written \"{name}\"")));
     }
-    Err(problem(node, format!("there is no variable `{name}`{}; known are {}", meant(name, &names), names.join(", "))))
+    Err(problem(node, format!("there is no variable `{name}`{}; known are {}", suggest(name, &names), names.join(", "))))
 }
 
 fn problem(node: &IdedExpr, message: impl Into<String>) -> Problem {
@@ -198,14 +199,4 @@ pub fn text(node: &IdedExpr) -> Option<&str> {
         Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
         _ => None,
     }
-}
-
-/// ` (did you mean …?)` if one of the names is near.
-pub fn meant(name: &str, names: &[&str]) -> String {
-    let near = names
-        .iter()
-        .map(|known| (strsim::osa_distance(&known.to_lowercase(), &name.to_lowercase()), known))
-        .filter(|(distance, known)| *distance <= 1 + known.chars().count().min(name.chars().count()) / 4)
-        .min_by_key(|(distance, _)| *distance);
-    near.map_or_else(String::new, |(_, known)| format!(" (did you mean `{known}`?)"))
 }

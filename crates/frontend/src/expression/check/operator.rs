@@ -8,7 +8,7 @@ use cel::{
 use super::{Checker, Problem, problem, text};
 use crate::{
     expression::types::{Scope, Type},
-    schema::EnumId,
+    message_types::EnumId,
 };
 
 impl Checker<'_> {
@@ -99,12 +99,12 @@ impl Checker<'_> {
     }
 
     fn enum_name(&self, node: &IdedExpr, id: EnumId, name: &str) -> Result<(), Problem> {
-        let known = self.schema.enumeration(id);
+        let known = self.types.enumeration(id);
         if known.number(name).is_some() {
             return Ok(());
         }
         let names: Vec<&str> = known.values.iter().map(|(name, _)| name.as_str()).collect();
-        Err(problem(node, format!("{name:?} is no value of the enum{}; known are {}", super::meant(name, &names), names.join(", "))))
+        Err(problem(node, format!("{name:?} is no value of the enum{}; known are {}", super::suggest(name, &names), names.join(", "))))
     }
 
     fn within(&mut self, node: &IdedExpr, (item, container): (&IdedExpr, &IdedExpr), scope: &Scope) -> Result<Type, Problem> {

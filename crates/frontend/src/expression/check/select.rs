@@ -5,10 +5,10 @@ use cel::{
     common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, operators},
 };
 
-use super::{Checker, Problem, meant, problem, text};
+use super::{Checker, Problem, problem, suggest, text};
 use crate::{
     expression::types::{Scope, Type},
-    schema::Shape,
+    message_types::FieldShape,
 };
 
 /// A member's type, and whether it may be absent.
@@ -65,13 +65,13 @@ impl Checker<'_> {
                 }
             },
             Type::Message(id) => {
-                let message = self.schema.message(*id);
+                let message = self.types.message(*id);
                 let Some(field) = message.fields.iter().find(|field| field.name == name) else {
                     let names: Vec<&str> = message.fields.iter().map(|field| field.name.as_str()).collect();
                     return Err(unknown(node, operand, name, "field", &names));
                 };
-                let optional = field.shape == Shape::Singular { presence: true };
-                Ok(Found { value: Type::of_field(self.schema, field), optional })
+                let optional = field.shape == FieldShape::Singular { presence: true };
+                Ok(Found { value: Type::of_field(self.types, field), optional })
             }
             other => {
                 let subject = spelled(operand).map_or_else(|| "this".to_owned(), |path| format!("`{path}`"));
@@ -105,7 +105,7 @@ fn unknown(node: &IdedExpr, operand: &IdedExpr, name: &str, what: &str, names: &
         return problem(node, format!("{subject} has no {what} `{name}`, nor any other"));
     }
     let shown: Vec<&str> = names.iter().copied().take(30).collect();
-    problem(node, format!("{subject} has no {what} `{name}`{}; known are {}", meant(name, names), shown.join(", ")))
+    problem(node, format!("{subject} has no {what} `{name}`{}; known are {}", suggest(name, names), shown.join(", ")))
 }
 
 /// A chain of selections: `a.b.c`, also as `a["b"].c`.

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     json::tests::message,
-    schema::Field,
+    message_types::Field,
     tests::{bytes, descriptor, shown},
 };
 
@@ -178,11 +178,11 @@ fn refusals_name_the_path_and_what_would_be_right() {
         ("bool_value", Value::Int(1), "`bool_value` must be true or false"),
         ("text_value", Value::Int(1), "`text_value` must be a string; convert with string(…)"),
         ("text_value", Value::from(vec![0xff_u8]), "`text_value` must be text, and these bytes are not UTF-8"),
-        ("color", Value::from("RED"), "`color` \"RED\" is none of COLOR_DARK_BLUE, COLOR_UNSPECIFIED, COLOR_RED"),
+        ("color", Value::from("RED"), "`color` \"RED\" is not one of COLOR_DARK_BLUE, COLOR_UNSPECIFIED, COLOR_RED"),
         ("strings", Value::from("x"), "`strings` must be a list"),
         ("labels", Value::from("x"), "`labels` must be a map"),
         ("numbers", vec![Value::Int(1), Value::Null].into(), "`numbers[1]` must be a number"),
-        ("at", Value::from("noon"), "`at` must be a time in RFC 3339 form, as 2026-05-01T12:00:00Z"),
+        ("at", Value::from("noon"), "`at` must be a time in RFC 3339 format, such as 2026-05-01T12:00:00Z"),
         ("inners", value::from_json(&json!([{"name": "a"}, {"name": 5}])), "`inners[1].name` must be a string; convert with string(…)"),
         (
             "inners",
@@ -216,7 +216,7 @@ fn a_static_type_that_never_fits_is_refused() {
         ("{\"inner\": {\"size\": b\"x\"}}", "nested", "bytes can't be put into `nested.inner.size`, which is a whole number"),
         ("reply.choice_inner", "nested", "`nested` has no field `name`; the fields of Nested are inner, tags"),
         ("query.limit", "at", "an int can't be put into `at`, which is a time"),
-        ("\"RED\"", "color", "`color` \"RED\" is none of COLOR_DARK_BLUE, COLOR_UNSPECIFIED, COLOR_RED"),
+        ("\"RED\"", "color", "`color` \"RED\" is not one of COLOR_DARK_BLUE, COLOR_UNSPECIFIED, COLOR_RED"),
         ("3000000000", "int32_value", "`int32_value` must be a whole number from -2147483648 to 2147483647"),
     ];
     for (text, name, expected) in table {

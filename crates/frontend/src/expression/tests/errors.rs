@@ -58,7 +58,7 @@ fn mistakes_are_named_with_what_would_be_right() {
         ("query.tags.all(tag, size(tag))", "column 25: a condition must be a bool; this is an int"),
         (r#"Inner{name: "a"}"#, r#"column 6: a value isn't made by its type, as `Inner{…}`; write a map, as {"key": …}"#),
         ("{1: 2}", r#"column 2: a map's keys are strings here, and this key is an int; write "…" or string(…)"#),
-        (r#"{"a": 1, "a": 2}"#, r#"column 10: the key "a" stands twice in one map"#),
+        (r#"{"a": 1, "a": 2}"#, r#"column 10: the key "a" appears twice in one map"#),
         ("has(query)", "column 5: invalid argument to has() macro"),
         ("1 +", "column 4: mismatched input 'the end' expecting expression"),
         ("(1", "column 3: expected ')'"),

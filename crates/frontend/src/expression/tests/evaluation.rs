@@ -75,7 +75,7 @@ fn what_fails_says_why() {
         ("10 / (query.tags.size() - 3)", "a division by zero"),
         ("body.deep + 1", "`+` can't take map and int"),
         ("json.decode(path.key)", "json.decode: not JSON: expected value at line 1 column 1"),
-        ("url.decode(path.key + \"%\")", "url.decode: the text has a % without two hexadecimal digits behind it"),
+        ("url.decode(path.key + \"%\")", "url.decode: the text has a % without two hexadecimal digits after it"),
         ("ratio > 1.0", "`ratio` has no value here"),
     ];
     for (text, expected) in table {
@@ -113,7 +113,7 @@ fn knows_types_paths_constants_and_what_is_read() {
                     .fields
                     .iter()
                     .find_map(|field| match field.kind {
-                        crate::schema::Kind::Enum(id) if field.name == "color" => Some(id),
+                        crate::message_types::FieldKind::Enum(id) if field.name == "color" => Some(id),
                         _ => None,
                     })
                     .unwrap(),

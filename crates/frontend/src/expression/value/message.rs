@@ -7,35 +7,35 @@ use cel::{Value, objects::Key};
 
 use crate::{
     json::{self, MAX_DEPTH, Occurrence, merged, occurrences, zero},
-    schema::{Field, Kind, Message, MessageId, Schema, Shape, Special},
+    message_types::{Field, FieldKind, FieldShape, MessageId, MessageType, MessageTypes, WellKnownType},
     wire::{self, Malformed, WireType},
 };
 
 /// A message as a map by the proto names of its fields. Fields with presence are there only if they are set.
-pub fn from_message(schema: &Schema, message: MessageId, bytes: &[u8]) -> Result<Value, Malformed> {
-    Reader { schema, depth: 0 }.message(message, bytes)
+pub fn from_message(types: &MessageTypes, message: MessageId, bytes: &[u8]) -> Result<Value, Malformed> {
+    MessageReader { types, depth: 0 }.message(message, bytes)
 }
 
 /// One field of a message, without the others: none if it has presence and is not set.
-pub fn from_field(schema: &Schema, message: MessageId, field: &Field, bytes: &[u8]) -> Result<Option<Value>, Malformed> {
-    let known = schema.message(message);
+pub fn from_field(types: &MessageTypes, message: MessageId, field: &Field, bytes: &[u8]) -> Result<Option<Value>, Malformed> {
+    let known = types.message(message);
     let mut found = occurrences(known, bytes)?;
     found.retain(|(place, _)| known.fields[*place].number == field.number);
-    Reader { schema, depth: 0 }.field(field, &found)
+    MessageReader { types, depth: 0 }.field(field, &found)
 }
 
-struct Reader<'s> {
-    schema: &'s Schema,
+struct MessageReader<'s> {
+    types: &'s MessageTypes,
     depth: usize,
 }
 
-impl Reader<'_> {
+impl MessageReader<'_> {
     fn message(&mut self, id: MessageId, bytes: &[u8]) -> Result<Value, Malformed> {
         if self.depth == MAX_DEPTH {
             return Err(Malformed);
         }
         self.depth += 1;
-        let message = self.schema.message(id);
+        let message = self.types.message(id);
         let value = match message.special {
             Some(special) => self.special(special, id, message, bytes)?,
             None => self.fields(message, bytes)?,
@@ -44,7 +44,7 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    fn fields(&mut self, message: &Message, bytes: &[u8]) -> Result<Value, Malformed> {
+    fn fields(&mut self, message: &MessageType, bytes: &[u8]) -> Result<Value, Malformed> {
         let found = occurrences(message, bytes)?;
         let (mut rest, mut members) = (found.as_slice(), HashMap::with_capacity(message.fields.len()));
         for (place, field) in message.fields.iter().enumerate() {
@@ -60,26 +60,26 @@ impl Reader<'_> {
 
     fn field(&mut self, field: &Field, found: &[Occurrence<'_>]) -> Result<Option<Value>, Malformed> {
         Ok(Some(match (field.shape, field.kind) {
-            (Shape::Singular { presence: true }, _) if found.is_empty() => return Ok(None),
-            (Shape::Singular { .. }, Kind::Message(id)) => self.message(id, &merged(found))?,
-            (Shape::Singular { .. }, kind) => self.value(kind, found.last().map_or(zero(kind), |(_, value)| *value))?,
-            (Shape::Repeated, kind) => self.list(kind, found)?,
-            (Shape::Map(key), kind) => self.map(key, kind, found)?,
+            (FieldShape::Singular { presence: true }, _) if found.is_empty() => return Ok(None),
+            (FieldShape::Singular { .. }, FieldKind::Message(id)) => self.message(id, &merged(found))?,
+            (FieldShape::Singular { .. }, kind) => self.value(kind, found.last().map_or(zero(kind), |(_, value)| *value))?,
+            (FieldShape::Repeated, kind) => self.list(kind, found)?,
+            (FieldShape::Map(key), kind) => self.map(key, kind, found)?,
         }))
     }
 
-    fn list(&mut self, kind: Kind, found: &[Occurrence<'_>]) -> Result<Value, Malformed> {
+    fn list(&mut self, kind: FieldKind, found: &[Occurrence<'_>]) -> Result<Value, Malformed> {
         let mut items = Vec::with_capacity(found.len());
         for (_, value) in found {
-            let (wire::Value::Bytes(mut packed), false) = (*value, kind.wire() == WireType::Bytes) else {
+            let (wire::WireValue::Bytes(mut packed), false) = (*value, kind.wire() == WireType::Bytes) else {
                 items.push(self.value(kind, *value)?);
                 continue;
             };
             while !packed.is_empty() {
                 let value = match kind.wire() {
-                    WireType::Fixed64 => wire::Value::Fixed64(wire::fixed64(&mut packed)?),
-                    WireType::Fixed32 => wire::Value::Fixed32(wire::fixed32(&mut packed)?),
-                    _ => wire::Value::Varint(wire::varint(&mut packed)?),
+                    WireType::Fixed64 => wire::WireValue::Fixed64(wire::fixed64(&mut packed)?),
+                    WireType::Fixed32 => wire::WireValue::Fixed32(wire::fixed32(&mut packed)?),
+                    _ => wire::WireValue::Varint(wire::varint(&mut packed)?),
                 };
                 items.push(self.value(kind, value)?);
             }
@@ -87,10 +87,10 @@ impl Reader<'_> {
         Ok(Value::List(Arc::new(items)))
     }
 
-    fn map(&mut self, key: Kind, kind: Kind, found: &[Occurrence<'_>]) -> Result<Value, Malformed> {
+    fn map(&mut self, key: FieldKind, kind: FieldKind, found: &[Occurrence<'_>]) -> Result<Value, Malformed> {
         let mut members = HashMap::with_capacity(found.len());
         for (_, entry) in found {
-            let wire::Value::Bytes(entry) = entry else { return Err(Malformed) };
+            let wire::WireValue::Bytes(entry) = entry else { return Err(Malformed) };
             let name = self.value(key, wire::last(entry, 1)?.unwrap_or(zero(key)))?;
             let value = self.value(kind, wire::last(entry, 2)?.unwrap_or(zero(kind)))?;
             let name = match name {
@@ -105,65 +105,65 @@ impl Reader<'_> {
         Ok(Value::from(members))
     }
 
-    fn value(&mut self, kind: Kind, value: wire::Value<'_>) -> Result<Value, Malformed> {
-        use wire::Value::{Bytes, Fixed32, Fixed64, Varint};
+    fn value(&mut self, kind: FieldKind, value: wire::WireValue<'_>) -> Result<Value, Malformed> {
+        use wire::WireValue::{Bytes, Fixed32, Fixed64, Varint};
         Ok(match (kind, value) {
-            (Kind::Double, Fixed64(bits)) => Value::Float(f64::from_bits(bits)),
-            (Kind::Float, Fixed32(bits)) => Value::Float(shortest(f32::from_bits(bits))),
-            (Kind::Int32, Varint(bits)) => Value::Int(wire::low32_signed(bits).into()),
-            (Kind::Sfixed32, Fixed32(bits)) => Value::Int(wire::low32_signed(bits.into()).into()),
-            (Kind::Sint32, Varint(bits)) => Value::Int(wire::unzigzag(u64::from(wire::low32(bits)))),
-            (Kind::Int64, Varint(bits)) | (Kind::Sfixed64, Fixed64(bits)) => Value::Int(wire::unsigned(bits)),
-            (Kind::Sint64, Varint(bits)) => Value::Int(wire::unzigzag(bits)),
-            (Kind::Uint32, Varint(bits)) => Value::UInt(wire::low32(bits).into()),
-            (Kind::Fixed32, Fixed32(bits)) => Value::UInt(bits.into()),
-            (Kind::Uint64, Varint(bits)) | (Kind::Fixed64, Fixed64(bits)) => Value::UInt(bits),
-            (Kind::Bool, Varint(bits)) => Value::Bool(bits != 0),
-            (Kind::Enum(id), Varint(bits)) => {
-                let (number, known) = (wire::low32_signed(bits), self.schema.enumeration(id));
+            (FieldKind::Double, Fixed64(bits)) => Value::Float(f64::from_bits(bits)),
+            (FieldKind::Float, Fixed32(bits)) => Value::Float(shortest(f32::from_bits(bits))),
+            (FieldKind::Int32, Varint(bits)) => Value::Int(wire::low32_signed(bits).into()),
+            (FieldKind::Sfixed32, Fixed32(bits)) => Value::Int(wire::low32_signed(bits.into()).into()),
+            (FieldKind::Sint32, Varint(bits)) => Value::Int(wire::unzigzag(u64::from(wire::low32(bits)))),
+            (FieldKind::Int64, Varint(bits)) | (FieldKind::Sfixed64, Fixed64(bits)) => Value::Int(wire::unsigned(bits)),
+            (FieldKind::Sint64, Varint(bits)) => Value::Int(wire::unzigzag(bits)),
+            (FieldKind::Uint32, Varint(bits)) => Value::UInt(wire::low32(bits).into()),
+            (FieldKind::Fixed32, Fixed32(bits)) => Value::UInt(bits.into()),
+            (FieldKind::Uint64, Varint(bits)) | (FieldKind::Fixed64, Fixed64(bits)) => Value::UInt(bits),
+            (FieldKind::Bool, Varint(bits)) => Value::Bool(bits != 0),
+            (FieldKind::Enum(id), Varint(bits)) => {
+                let (number, known) = (wire::low32_signed(bits), self.types.enumeration(id));
                 match known.value_name(number) {
                     _ if known.null => Value::Null,
                     Some(name) => Value::from(name),
                     None => Value::Int(number.into()),
                 }
             }
-            (Kind::String, Bytes(bytes)) => Value::from(std::str::from_utf8(bytes).map_err(|_| Malformed)?),
-            (Kind::Bytes, Bytes(bytes)) => Value::Bytes(Arc::new(bytes.to_vec())),
-            (Kind::Message(id), Bytes(bytes)) => self.message(id, bytes)?,
+            (FieldKind::String, Bytes(bytes)) => Value::from(std::str::from_utf8(bytes).map_err(|_| Malformed)?),
+            (FieldKind::Bytes, Bytes(bytes)) => Value::Bytes(Arc::new(bytes.to_vec())),
+            (FieldKind::Message(id), Bytes(bytes)) => self.message(id, bytes)?,
             _ => return Err(Malformed),
         })
     }
 
-    fn special(&mut self, special: Special, id: MessageId, message: &Message, bytes: &[u8]) -> Result<Value, Malformed> {
+    fn special(&mut self, special: WellKnownType, id: MessageId, message: &MessageType, bytes: &[u8]) -> Result<Value, Malformed> {
         let first = message.fields.first();
         match special {
             // These are strings in JSON too.
-            Special::Timestamp | Special::Duration | Special::FieldMask => {
+            WellKnownType::Timestamp | WellKnownType::Duration | WellKnownType::FieldMask => {
                 let mut quoted = Vec::new();
-                json::encode(self.schema, id, bytes, &mut quoted).map_err(|_| Malformed)?;
+                json::encode(self.types, id, bytes, &mut quoted).map_err(|_| Malformed)?;
                 let text: String = serde_json::from_slice(&quoted).map_err(|_| Malformed)?;
                 Ok(Value::from(text))
             }
-            Special::Wrapper => {
+            WellKnownType::Wrapper => {
                 let field = first.ok_or(Malformed)?;
                 self.value(field.kind, wire::last(bytes, field.number)?.unwrap_or(zero(field.kind)))
             }
-            Special::Struct => {
+            WellKnownType::Struct => {
                 let field = first.ok_or(Malformed)?;
-                self.map(Kind::String, field.kind, &occurrences(message, bytes)?)
+                self.map(FieldKind::String, field.kind, &occurrences(message, bytes)?)
             }
-            Special::ListValue => {
+            WellKnownType::ListValue => {
                 let field = first.ok_or(Malformed)?;
                 self.list(field.kind, &occurrences(message, bytes)?)
             }
-            Special::Value => match occurrences(message, bytes)?.last() {
+            WellKnownType::Value => match occurrences(message, bytes)?.last() {
                 Some((place, value)) => self.value(message.fields[*place].kind, *value),
                 None => Ok(Value::Null),
             },
-            Special::Empty => Ok(Value::from(HashMap::<Key, Value>::new())),
-            Special::Any => {
+            WellKnownType::Empty => Ok(Value::from(HashMap::<Key, Value>::new())),
+            WellKnownType::Any => {
                 let part = |number: u32| match wire::last(bytes, number)? {
-                    Some(wire::Value::Bytes(part)) => Ok(part),
+                    Some(wire::WireValue::Bytes(part)) => Ok(part),
                     Some(_) => Err(Malformed),
                     None => Ok(&[][..]),
                 };

@@ -5,8 +5,8 @@ use cel::Value;
 use super::json::sorted;
 use crate::{
     json::MAX_DEPTH,
+    message_types::{Field, FieldKind, FieldShape, MessageId, MessageTypes, WellKnownType},
     scalar::{self, Refusal},
-    schema::{Field, Kind, MessageId, Schema, Shape, Special},
     wire::{self, WireType},
 };
 
@@ -15,24 +15,24 @@ use crate::{
 /// Numbers are taken where they are exact, texts as [`scalar::put`] reads them, maps by the names of a message's fields.
 /// The refusal is a sentence about the path from the field on, as ``` `items[0].key` must be … ```. What was appended before
 /// a refusal stays: `out` is of no use then.
-pub fn put(schema: &Schema, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    let mut writer = Writer { schema, path: vec![field.name.clone()], depth: 0, only_known: false };
+pub fn put(types: &MessageTypes, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let mut writer = Writer { types, path: vec![field.name.clone()], depth: 0, only_known: false };
     writer.field(field, value, out).map(drop)
 }
 
 /// As [`put`], but members that a message has no field for are passed over.
-pub fn put_known(schema: &Schema, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    let mut writer = Writer { schema, path: vec![field.name.clone()], depth: 0, only_known: true };
+pub fn put_known(types: &MessageTypes, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let mut writer = Writer { types, path: vec![field.name.clone()], depth: 0, only_known: true };
     writer.field(field, value, out).map(drop)
 }
 
 /// Appends the fields of a message from a map by their names. As with [`put`], what was appended before a refusal stays.
-pub fn put_message(schema: &Schema, message: MessageId, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    Writer { schema, path: Vec::new(), depth: 0, only_known: false }.message(message, value, out)
+pub fn put_message(types: &MessageTypes, message: MessageId, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    Writer { types, path: Vec::new(), depth: 0, only_known: false }.message(message, value, out)
 }
 
 pub(super) struct Writer<'s> {
-    pub(super) schema: &'s Schema,
+    pub(super) types: &'s MessageTypes,
     /// Steps from the field on, as they are shown: `.key`, `[0]`.
     pub(super) path: Vec<String>,
     pub(super) depth: usize,
@@ -57,21 +57,21 @@ impl Writer<'_> {
 
     /// A field with its tag; whether it is set.
     pub(super) fn field(&mut self, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<bool, Refusal> {
-        let holds_null = field.shape != Shape::Repeated && self.schema.special(field.kind) == Some(Special::Value);
+        let holds_null = field.shape != FieldShape::Repeated && self.types.special(field.kind) == Some(WellKnownType::Value);
         match (field.shape, value) {
-            (Shape::Singular { .. }, Value::Null) if holds_null => {
+            (FieldShape::Singular { .. }, Value::Null) if holds_null => {
                 wire::put_tag(out, field.number, WireType::Bytes);
                 self.value(field.kind, value, out)?;
             }
             (_, Value::Null) => return Ok(false),
-            (Shape::Singular { .. }, _) => {
+            (FieldShape::Singular { .. }, _) => {
                 wire::put_tag(out, field.number, field.kind.wire());
                 self.value(field.kind, value, out)?;
             }
-            (Shape::Repeated, Value::List(items)) => self.repeated(field, items, out)?,
-            (Shape::Repeated, _) => return Err(self.refused("must be a list")),
-            (Shape::Map(key), Value::Map(map)) => self.map(field, key, map, out)?,
-            (Shape::Map(_), _) => return Err(self.refused("must be a map")),
+            (FieldShape::Repeated, Value::List(items)) => self.repeated(field, items, out)?,
+            (FieldShape::Repeated, _) => return Err(self.refused("must be a list")),
+            (FieldShape::Map(key), Value::Map(map)) => self.map(field, key, map, out)?,
+            (FieldShape::Map(_), _) => return Err(self.refused("must be a map")),
         }
         Ok(true)
     }
@@ -93,7 +93,7 @@ impl Writer<'_> {
     }
 
     /// Values of a length, each with its tag.
-    pub(super) fn elements(&mut self, number: u32, kind: Kind, items: &[Value], out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub(super) fn elements(&mut self, number: u32, kind: FieldKind, items: &[Value], out: &mut Vec<u8>) -> Result<(), Refusal> {
         for (index, item) in items.iter().enumerate() {
             wire::put_tag(out, number, WireType::Bytes);
             self.at(format!("[{index}]"), |writer| writer.value(kind, item, out))?;
@@ -101,13 +101,13 @@ impl Writer<'_> {
         Ok(())
     }
 
-    pub(super) fn map(&mut self, field: &Field, key: Kind, map: &cel::objects::Map, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub(super) fn map(&mut self, field: &Field, key: FieldKind, map: &cel::objects::Map, out: &mut Vec<u8>) -> Result<(), Refusal> {
         for (name, value) in sorted(map) {
             self.at(format!("[{name:?}]"), |writer| {
                 wire::put_tag(out, field.number, WireType::Bytes);
                 wire::put_sized(out, |out| {
                     wire::put_tag(out, 1, key.wire());
-                    scalar::put(writer.schema, key, &name, out).map_err(|refusal| writer.refused(&format!("has a key that {refusal}")))?;
+                    scalar::put(writer.types, key, &name, out).map_err(|refusal| writer.refused(&format!("has a key that {refusal}")))?;
                     wire::put_tag(out, 2, field.kind.wire());
                     writer.value(field.kind, value, out)
                 })
@@ -117,12 +117,12 @@ impl Writer<'_> {
     }
 
     /// A value without its tag.
-    pub(super) fn value(&mut self, kind: Kind, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let read = |writer: &Self, kind: Kind, text: &str, out: &mut Vec<u8>| {
-            scalar::put(writer.schema, kind, text, out).map_err(|refusal| writer.refused(&refusal))
+    pub(super) fn value(&mut self, kind: FieldKind, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let read = |writer: &Self, kind: FieldKind, text: &str, out: &mut Vec<u8>| {
+            scalar::put(writer.types, kind, text, out).map_err(|refusal| writer.refused(&refusal))
         };
         match (kind, value) {
-            (Kind::Message(id), _) => {
+            (FieldKind::Message(id), _) => {
                 if self.depth == MAX_DEPTH {
                     return Err(self.refused(&format!("is nested deeper than {MAX_DEPTH} levels")));
                 }
@@ -130,12 +130,12 @@ impl Writer<'_> {
                 wire::put_sized(out, |out| self.message(id, value, out))?;
                 self.depth -= 1;
             }
-            (Kind::Double, Value::Float(number)) => out.extend_from_slice(&number.to_le_bytes()),
-            (Kind::Float, Value::Float(number)) => {
+            (FieldKind::Double, Value::Float(number)) => out.extend_from_slice(&number.to_le_bytes()),
+            (FieldKind::Float, Value::Float(number)) => {
                 let narrow = narrow(*number).ok_or_else(|| self.refused("is beyond what a float can hold"))?;
                 out.extend_from_slice(&narrow.to_le_bytes());
             }
-            (Kind::Double | Kind::Float, Value::Int(_) | Value::UInt(_)) => {
+            (FieldKind::Double | FieldKind::Float, Value::Int(_) | Value::UInt(_)) => {
                 let text = integer(value).unwrap_or_default();
                 let start = out.len();
                 read(self, kind, &text, out)?;
@@ -143,16 +143,16 @@ impl Writer<'_> {
                     return Err(self.refused("is a whole number that a floating-point one can't hold exactly"));
                 }
             }
-            (Kind::Bool, Value::Bool(flag)) => out.push(u8::from(*flag)),
-            (Kind::String, Value::Bytes(bytes)) if std::str::from_utf8(bytes).is_ok() => wire::put_bytes(out, bytes),
-            (Kind::String, Value::Bytes(_)) => return Err(self.refused("must be text, and these bytes are not UTF-8")),
-            (Kind::Bytes, Value::Bytes(bytes)) => wire::put_bytes(out, bytes),
+            (FieldKind::Bool, Value::Bool(flag)) => out.push(u8::from(*flag)),
+            (FieldKind::String, Value::Bytes(bytes)) if std::str::from_utf8(bytes).is_ok() => wire::put_bytes(out, bytes),
+            (FieldKind::String, Value::Bytes(_)) => return Err(self.refused("must be text, and these bytes are not UTF-8")),
+            (FieldKind::Bytes, Value::Bytes(bytes)) => wire::put_bytes(out, bytes),
             (_, Value::String(text)) => read(self, kind, text, out)?,
-            (Kind::String | Kind::Bytes | Kind::Bool, _) => return Err(self.refused(expected(kind))),
-            (Kind::Enum(id), Value::Null) if self.schema.enumeration(id).null => out.push(0),
+            (FieldKind::String | FieldKind::Bytes | FieldKind::Bool, _) => return Err(self.refused(expected(kind))),
+            (FieldKind::Enum(id), Value::Null) if self.types.enumeration(id).null => out.push(0),
             // Enums by number.
-            (Kind::Enum(_), Value::Int(_) | Value::UInt(_)) => read(self, Kind::Int32, &integer(value).unwrap_or_default(), out)?,
-            (Kind::Enum(_), _) => return Err(self.refused("must be the name of an enum's value, or its number")),
+            (FieldKind::Enum(_), Value::Int(_) | Value::UInt(_)) => read(self, FieldKind::Int32, &integer(value).unwrap_or_default(), out)?,
+            (FieldKind::Enum(_), _) => return Err(self.refused("must be the name of an enum's value, or its number")),
             _ => match integer(value) {
                 Some(text) => read(self, kind, &text, out)?,
                 None => return Err(self.refused(expected(kind))),
@@ -180,19 +180,19 @@ fn narrow(number: f64) -> Option<f32> {
 }
 
 /// What a floating-point field holds, in digits.
-fn written(kind: Kind, mut bytes: &[u8]) -> String {
+fn written(kind: FieldKind, mut bytes: &[u8]) -> String {
     let number = match kind {
-        Kind::Double => wire::fixed64(&mut bytes).map(f64::from_bits),
+        FieldKind::Double => wire::fixed64(&mut bytes).map(f64::from_bits),
         _ => wire::fixed32(&mut bytes).map(|bits| f64::from(f32::from_bits(bits))),
     };
     number.map(|number| format!("{number:.0}")).unwrap_or_default()
 }
 
-const fn expected(kind: Kind) -> &'static str {
+const fn expected(kind: FieldKind) -> &'static str {
     match kind {
-        Kind::String => "must be a string; convert with string(…)",
-        Kind::Bytes => "must be bytes, or a string with base64 in it",
-        Kind::Bool => "must be true or false",
+        FieldKind::String => "must be a string; convert with string(…)",
+        FieldKind::Bytes => "must be bytes, or a string with base64 in it",
+        FieldKind::Bool => "must be true or false",
         _ => "must be a number",
     }
 }

@@ -4,42 +4,44 @@ use cel::Value;
 
 use super::{json::sorted, put::Writer};
 use crate::{
+    message_types::{FieldKind, MessageId, MessageType, WellKnownType},
     scalar::{self, Refusal},
-    schema::{Kind, Message, MessageId, Special},
     wire::{self, WireType},
 };
 
 impl Writer<'_> {
     /// The content of a message.
     pub(super) fn message(&mut self, id: MessageId, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let schema = self.schema;
-        let message = schema.message(id);
+        let types = self.types;
+        let message = types.message(id);
         let first = message.fields.first();
         match (message.special, value) {
-            (Some(Special::Timestamp | Special::Duration | Special::FieldMask), Value::String(text)) => {
-                scalar::put_message(schema, message, text, out).map_err(|refusal| self.refused(&refusal))
+            (Some(WellKnownType::Timestamp | WellKnownType::Duration | WellKnownType::FieldMask), Value::String(text)) => {
+                scalar::put_message(types, message, text, out).map_err(|refusal| self.refused(&refusal))
             }
-            (Some(Special::Timestamp), _) => Err(self.refused("must be a string with a time in RFC 3339 form, as 2026-05-01T12:00:00Z")),
-            (Some(Special::Duration), _) => Err(self.refused("must be a string with a duration in seconds, as 1.5s")),
-            (Some(Special::FieldMask), _) => Err(self.refused("must be a string with field paths, separated by commas")),
-            (Some(Special::Wrapper), _) => {
+            (Some(WellKnownType::Timestamp), _) => {
+                Err(self.refused("must be a string with a time in RFC 3339 format, such as 2026-05-01T12:00:00Z"))
+            }
+            (Some(WellKnownType::Duration), _) => Err(self.refused("must be a string with a duration in seconds, as 1.5s")),
+            (Some(WellKnownType::FieldMask), _) => Err(self.refused("must be a string with field paths, separated by commas")),
+            (Some(WellKnownType::Wrapper), _) => {
                 let Some(field) = first else { return Ok(()) };
                 wire::put_tag(out, field.number, field.kind.wire());
                 self.value(field.kind, value, out)
             }
-            (Some(Special::Struct), Value::Map(map)) => first.map_or(Ok(()), |field| self.map(field, Kind::String, map, out)),
-            (Some(Special::ListValue), Value::List(items)) => {
+            (Some(WellKnownType::Struct), Value::Map(map)) => first.map_or(Ok(()), |field| self.map(field, FieldKind::String, map, out)),
+            (Some(WellKnownType::ListValue), Value::List(items)) => {
                 first.map_or(Ok(()), |field| self.elements(field.number, field.kind, items, out))
             }
-            (Some(Special::ListValue), _) => Err(self.refused("must be a list")),
-            (Some(Special::Value), _) => self.dynamic(message, value, out),
-            (Some(Special::Any), Value::Map(map)) => self.any(map, out),
-            (Some(Special::Empty) | None, Value::Map(map)) => self.members(message, map, out),
+            (Some(WellKnownType::ListValue), _) => Err(self.refused("must be a list")),
+            (Some(WellKnownType::Value), _) => self.dynamic(message, value, out),
+            (Some(WellKnownType::Any), Value::Map(map)) => self.any(map, out),
+            (Some(WellKnownType::Empty) | None, Value::Map(map)) => self.members(message, map, out),
             _ => Err(self.refused(&format!("must be a map ({})", message.name))),
         }
     }
 
-    fn members(&mut self, message: &Message, map: &cel::objects::Map, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn members(&mut self, message: &MessageType, map: &cel::objects::Map, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let mut set: Vec<usize> = Vec::with_capacity(map.map.len());
         for (name, value) in sorted(map) {
             let Some(place) = message.by_name(&name) else {
@@ -59,7 +61,7 @@ impl Writer<'_> {
                 for other in &set {
                     let (known, same) = (&message.fields[*other], *other == place);
                     if same {
-                        return Err(writer.refused("stands twice, once in each of its spellings"));
+                        return Err(writer.refused("appears twice, once in each of its spellings"));
                     }
                     if field.oneof.is_some() && field.oneof == known.oneof {
                         return Err(writer.refused(&format!("can't be set together with {}", known.name)));
@@ -73,7 +75,7 @@ impl Writer<'_> {
     }
 
     /// `google.protobuf.Value`: what JSON can say.
-    fn dynamic(&mut self, message: &Message, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn dynamic(&mut self, message: &MessageType, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let number = match value {
             Value::Null => 1,
             Value::Int(_) | Value::UInt(_) | Value::Float(_) => 2,
@@ -101,8 +103,8 @@ impl Writer<'_> {
     fn any(&mut self, map: &cel::objects::Map, out: &mut Vec<u8>) -> Result<(), Refusal> {
         for (name, value) in sorted(map) {
             let (number, kind) = match name.as_str() {
-                "@type" => (1, Kind::String),
-                "value" => (2, Kind::Bytes),
+                "@type" => (1, FieldKind::String),
+                "value" => (2, FieldKind::Bytes),
                 _ => return Err(self.refused(&format!("has no member {name:?}; an Any has \"@type\" and \"value\""))),
             };
             wire::put_tag(out, number, WireType::Bytes);

@@ -1,4 +1,4 @@
-//! Message types, compiled once from the descriptors into tables that transcoding walks without looking anything up twice.
+//! Message types: tables that are compiled once from the descriptors, so that transcoding needs no look-ups by name.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -9,36 +9,36 @@ use prism_call::proto;
 
 /// All message types of a descriptor pool.
 #[derive(Debug, Default)]
-pub struct Schema {
-    messages: Vec<Message>,
+pub struct MessageTypes {
+    messages: Vec<MessageType>,
     enums: Vec<Enum>,
     by_name: HashMap<String, MessageId>,
 }
 
-/// Names a message type of a [`Schema`].
+/// Identifies a message type in [`MessageTypes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(u32);
 
-/// Names an enum of a [`Schema`].
+/// Identifies an enum in [`MessageTypes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EnumId(u32);
 
 /// A message type.
 #[derive(Debug)]
-pub struct Message {
-    /// Full name, as `prism.patterns.keyvalue.v1.StoreRequest`.
+pub struct MessageType {
+    /// Full name, such as `prism.patterns.keyvalue.v1.StoreRequest`.
     pub name: String,
-    /// In the order of their numbers.
+    /// The fields, ordered by number.
     pub fields: Vec<Field>,
-    /// What JSON makes of it, where that is not an object of its fields.
-    pub special: Option<Special>,
-    /// JSON names and proto names, sorted, each with the field's place.
+    /// Set if the JSON form is not an object with the message's fields.
+    pub special: Option<WellKnownType>,
+    /// JSON names and proto names, sorted, each with the index of the field.
     names: Vec<(String, usize)>,
 }
 
-/// The types that have a JSON form of their own ("ProtoJSON format", well-known types).
+/// The message types that have their own JSON form ("ProtoJSON format", well-known types).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Special {
+pub enum WellKnownType {
     /// `google.protobuf.Any`
     Any,
     /// `google.protobuf.Duration`
@@ -55,47 +55,47 @@ pub enum Special {
     Timestamp,
     /// `google.protobuf.Value`
     Value,
-    /// `google.protobuf.StringValue` and its like: the bare value
+    /// `google.protobuf.StringValue` and the other wrappers: the bare value
     Wrapper,
 }
 
 /// A field.
 #[derive(Debug)]
 pub struct Field {
-    /// As in the proto file.
+    /// The name in the proto file.
     pub name: String,
-    /// As in JSON: lowerCamelCase, or what the proto file says.
+    /// The name in JSON: in lowerCamelCase, or the `json_name` in the proto file.
     pub json_name: String,
-    /// The JSON name in quotes with the colon, ready to be written.
+    /// The JSON name in quotes, followed by a colon.
     pub json_key: String,
-    /// Number on the wire.
+    /// Field number.
     pub number: u32,
-    /// Type of the value, of one element, or of a map's values.
-    pub kind: Kind,
-    /// One, many, or a map.
-    pub shape: Shape,
-    /// Place of the `oneof` in the message; none for the synthetic ones of `optional`, which are nobody's business.
+    /// Type of the value, of an element, or of the values of a map.
+    pub kind: FieldKind,
+    /// Singular, repeated or map.
+    pub shape: FieldShape,
+    /// Index of the `oneof` in the message. `None` also for the synthetic one of an `optional` field.
     pub oneof: Option<usize>,
 }
 
-/// How often a field may stand.
+/// How many values a field has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Once. With presence, "not set" differs from the zero value.
+pub enum FieldShape {
+    /// One value.
     Singular {
-        /// Whether it can be told if the field is set.
+        /// Whether "not set" differs from the zero value.
         presence: bool,
     },
-    /// Any number of times.
+    /// A list of values.
     Repeated,
     /// A map with keys of this type.
-    Map(Kind),
+    Map(FieldKind),
 }
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names of protobuf's types")]
-pub enum Kind {
+pub enum FieldKind {
     Double,
     Float,
     Int32,
@@ -120,21 +120,21 @@ pub enum Kind {
 pub struct Enum {
     /// Full name.
     pub name: String,
-    /// Names and numbers in their order; aliases follow what they alias.
+    /// Names and numbers in the order of the proto file.
     pub values: Vec<(String, i32)>,
     /// Whether it is `google.protobuf.NullValue`.
     pub null: bool,
 }
 
-static ALL: LazyLock<Schema> = LazyLock::new(|| Schema::of(proto::descriptors()));
+static ALL: LazyLock<MessageTypes> = LazyLock::new(|| MessageTypes::of(proto::descriptors()));
 
-impl Schema {
-    /// The types of the compiled contracts.
+impl MessageTypes {
+    /// Returns the types of the compiled contracts.
     pub fn all() -> &'static Self {
         &ALL
     }
 
-    /// The types of a pool.
+    /// Compiles the types of a descriptor pool.
     pub fn of(pool: &DescriptorPool) -> Self {
         let mut schema = Self::default();
         let (mut names, mut enums) = (HashMap::new(), HashMap::new());
@@ -145,36 +145,36 @@ impl Schema {
             enums.insert(descriptor.full_name().to_owned(), EnumId(place));
             schema.enums.push(Enum::of(&descriptor));
         }
-        schema.messages = pool.all_messages().map(|message| Message::of(&message, &names, &enums)).collect();
+        schema.messages = pool.all_messages().map(|message| MessageType::of(&message, &names, &enums)).collect();
         schema.by_name = names;
         schema
     }
 
-    /// A type by its full name.
+    /// Finds a message type by its full name.
     pub fn find(&self, name: &str) -> Option<MessageId> {
         self.by_name.get(name).copied()
     }
 
-    /// A type.
-    pub fn message(&self, id: MessageId) -> &Message {
+    /// Returns a message type.
+    pub fn message(&self, id: MessageId) -> &MessageType {
         &self.messages[id.0 as usize]
     }
 
-    /// An enum.
+    /// Returns an enum.
     pub fn enumeration(&self, id: EnumId) -> &Enum {
         &self.enums[id.0 as usize]
     }
 
-    /// The special form of a type, if the type is a message that has one.
-    pub fn special(&self, kind: Kind) -> Option<Special> {
+    /// Returns the well-known type of a kind, if it is one.
+    pub fn special(&self, kind: FieldKind) -> Option<WellKnownType> {
         match kind {
-            Kind::Message(id) => self.message(id).special,
+            FieldKind::Message(id) => self.message(id).special,
             _ => None,
         }
     }
 }
 
-impl Message {
+impl MessageType {
     fn of(descriptor: &MessageDescriptor, messages: &HashMap<String, MessageId>, enums: &HashMap<String, EnumId>) -> Self {
         let mut fields: Vec<Field> = descriptor.fields().filter_map(|field| Field::of(&field, messages, enums)).collect();
         fields.sort_by_key(|field| field.number);
@@ -186,18 +186,18 @@ impl Message {
             }
         }
         names.sort();
-        Self { name: descriptor.full_name().to_owned(), fields, special: Special::of(descriptor.full_name()), names }
+        Self { name: descriptor.full_name().to_owned(), fields, special: WellKnownType::of(descriptor.full_name()), names }
     }
 
-    /// A field by its JSON name or its proto name.
+    /// Returns the index of the field with this JSON name or proto name.
     pub fn by_name(&self, name: &str) -> Option<usize> {
         let found = self.names.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
         Some(self.names[found].1)
     }
 
-    /// A field by its number.
+    /// Returns the index of the field with this number.
     pub fn by_number(&self, number: u32) -> Option<usize> {
-        // Nearly all messages are numbered 1, 2, 3 …
+        // The fields of most messages are numbered 1, 2, 3 …
         let guess = (number as usize).wrapping_sub(1);
         if self.fields.get(guess).is_some_and(|field| field.number == number) {
             return Some(guess);
@@ -206,7 +206,7 @@ impl Message {
     }
 }
 
-impl Special {
+impl WellKnownType {
     fn of(name: &str) -> Option<Self> {
         Some(match name.strip_prefix("google.protobuf.")? {
             "Any" => Self::Any,
@@ -225,20 +225,20 @@ impl Special {
 }
 
 impl Field {
-    /// Groups and extensions are older than proto3 and have no place here: they are left out.
+    /// Returns `None` for groups, which proto3 does not have.
     fn of(descriptor: &FieldDescriptor, messages: &HashMap<String, MessageId>, enums: &HashMap<String, EnumId>) -> Option<Self> {
         if descriptor.is_group() {
             return None;
         }
-        let mut kind = Kind::of(&descriptor.kind(), messages, enums)?;
+        let mut kind = FieldKind::of(&descriptor.kind(), messages, enums)?;
         let shape = if descriptor.is_map() {
             let ProtoKind::Message(entry) = descriptor.kind() else { return None };
-            kind = Kind::of(&entry.map_entry_value_field().kind(), messages, enums)?;
-            Shape::Map(Kind::of(&entry.map_entry_key_field().kind(), messages, enums)?)
+            kind = FieldKind::of(&entry.map_entry_value_field().kind(), messages, enums)?;
+            FieldShape::Map(FieldKind::of(&entry.map_entry_key_field().kind(), messages, enums)?)
         } else if descriptor.cardinality() == Cardinality::Repeated {
-            Shape::Repeated
+            FieldShape::Repeated
         } else {
-            Shape::Singular { presence: descriptor.supports_presence() }
+            FieldShape::Singular { presence: descriptor.supports_presence() }
         };
         let oneof = descriptor.containing_oneof().filter(|oneof| !oneof.is_synthetic());
         let place = oneof.and_then(|oneof| oneof.parent_message().oneofs().position(|other| other == oneof));
@@ -253,13 +253,13 @@ impl Field {
         })
     }
 
-    /// Whether the field is one value that is no message.
+    /// Whether the field is a single scalar value.
     pub fn is_plain(&self) -> bool {
-        matches!(self.shape, Shape::Singular { .. }) && !matches!(self.kind, Kind::Message(_))
+        matches!(self.shape, FieldShape::Singular { .. }) && !matches!(self.kind, FieldKind::Message(_))
     }
 }
 
-impl Kind {
+impl FieldKind {
     fn of(kind: &ProtoKind, messages: &HashMap<String, MessageId>, enums: &HashMap<String, EnumId>) -> Option<Self> {
         Some(match kind {
             ProtoKind::Double => Self::Double,
@@ -282,7 +282,7 @@ impl Kind {
         })
     }
 
-    /// How its values are framed.
+    /// The wire type of its values.
     pub const fn wire(self) -> WireType {
         match self {
             Self::Double | Self::Fixed64 | Self::Sfixed64 => WireType::Fixed64,
@@ -302,12 +302,12 @@ impl Enum {
         }
     }
 
-    /// The number of a name.
+    /// Returns the number of a name.
     pub fn number(&self, name: &str) -> Option<i32> {
         self.values.iter().find(|(known, _)| known == name).map(|(_, number)| *number)
     }
 
-    /// The first name of a number.
+    /// Returns the first name of a number.
     pub fn value_name(&self, number: i32) -> Option<&str> {
         self.values.iter().find(|(_, known)| *known == number).map(|(name, _)| name.as_str())
     }

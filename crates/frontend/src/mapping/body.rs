@@ -1,0 +1,161 @@
+//! The body of a request: chooses its format by the content type and reads it.
+
+use bytes::Bytes;
+
+use super::{
+    check::RequestSchemas,
+    input::{BodyFormat, RequestBody, invalid},
+    value,
+};
+use crate::{
+    bind::{ContentType, MAX_PARAMETERS},
+    expression::{Type, Value},
+    percent,
+};
+use prism_call::{Code, Error};
+
+/// The body of a request.
+#[derive(Clone, Debug, Default)]
+pub enum Payload {
+    /// There is none.
+    #[default]
+    Absent,
+    /// JSON, as received and as a value of the type that its schema describes.
+    Json {
+        /// The received text.
+        bytes: Bytes,
+        /// The value.
+        value: Value,
+        /// Whether no member has a type that JSON lacks. Then the text can be decoded to a message directly.
+        plain: bool,
+    },
+    /// The fields of a form.
+    Form(Value),
+    /// Text in UTF-8.
+    Text(Bytes),
+    /// Bytes.
+    Bytes(Bytes),
+}
+
+impl RequestBody {
+    /// Returns the format for a content type, or the error for an unsupported type.
+    pub fn reading(&self, content_type: Option<&str>) -> Result<BodyFormat, Error> {
+        let Some(first) = self.contents.first() else { return Ok(BodyFormat::Bytes) };
+        if self.any_type {
+            return Ok(first.reading);
+        }
+        let Some(sent) = content_type.map(ContentType::of).filter(|sent| !sent.essence.is_empty()) else {
+            let json = self.contents.iter().any(|content| content.reading == BodyFormat::Json);
+            return Ok(if json { BodyFormat::Json } else { first.reading });
+        };
+        let essence = sent.essence.to_ascii_lowercase();
+        let exactly = || self.contents.iter().find(|content| content.media == essence);
+        let any_json = || self.contents.iter().find(|content| content.reading == BodyFormat::Json && sent.is_json());
+        let range = || {
+            self.contents.iter().find(|content| {
+                let group = content.media.strip_suffix('*').unwrap_or("\0");
+                content.media == "*/*" || essence.starts_with(group)
+            })
+        };
+        let utf8 = |reading: BodyFormat| {
+            let charset = sent.charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"));
+            matches!(reading, BodyFormat::Bytes | BodyFormat::Form) || charset
+        };
+        let found = exactly().or_else(any_json).or_else(range).map(|content| content.reading).filter(|reading| utf8(*reading));
+        found.ok_or_else(|| {
+            let types: Vec<&str> = self.contents.iter().map(|content| content.media.as_str()).collect();
+            let message = format!("the body can't be {}; send {} in UTF-8", content_type.unwrap_or_default(), types.join(" or "));
+            Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message)
+        })
+    }
+
+    /// Reads a body and checks it against its schema.
+    pub fn payload(&self, reading: BodyFormat, bytes: Bytes, checks: &RequestSchemas) -> Result<Payload, Error> {
+        // An empty text and empty bytes are valid values.
+        if bytes.is_empty() && matches!(reading, BodyFormat::Json | BodyFormat::Form) {
+            return if self.required { Err(required()) } else { Ok(Payload::Absent) };
+        }
+        let content = self.contents.iter().find(|content| content.reading == reading);
+        let typed = |tree: &serde_json::Value| {
+            checks.body(reading, tree)?;
+            let kind = content.map_or(&Type::Dyn, |content| &content.value);
+            let value = value::typed(kind, tree).map_err(|(path, why)| Error::invalid(path.trim_start_matches('.'), why))?;
+            Ok::<_, Error>(value)
+        };
+        Ok(match reading {
+            BodyFormat::Json => {
+                let value = typed(&value::parse_json(&bytes)?)?;
+                Payload::Json { bytes, value, plain: content.is_none_or(|content| !has_bytes(&content.value)) }
+            }
+            BodyFormat::Bytes => Payload::Bytes(bytes),
+            BodyFormat::Text => {
+                if std::str::from_utf8(&bytes).is_err() {
+                    return Err(Error::invalid("", "the body is not UTF-8 text"));
+                }
+                Payload::Text(bytes)
+            }
+            BodyFormat::Form => Payload::Form(typed(&self.form(&bytes)?)?),
+        })
+    }
+
+    fn form(&self, bytes: &[u8]) -> Result<serde_json::Value, Error> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid("", "the form is not UTF-8 text"))?;
+        let content = self.contents.iter().find(|content| content.reading == BodyFormat::Form);
+        let object = content.and_then(|content| if let Type::Object(object) = &content.value { Some(object) } else { None });
+        let mut members = serde_json::Map::new();
+        for (count, pair) in text.split('&').filter(|pair| !pair.is_empty()).enumerate() {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = percent::decode_query(name).map_err(|refusal| invalid("body", name, refusal))?;
+            if count == MAX_PARAMETERS {
+                return Err(Error::invalid("", format!("the form has more than {MAX_PARAMETERS} fields")));
+            }
+            let value = percent::decode_query(value).map_err(|refusal| invalid("body", &name, refusal))?;
+            let kind = object.and_then(|object| object.member(&name)).map(|member| &member.value);
+            let list = matches!(kind, Some(Type::List(_)));
+            let kind = if let Some(Type::List(element)) = kind { Some(&**element) } else { kind };
+            let value = value::json_of_text(kind.unwrap_or(&Type::String), &value).map_err(|refusal| invalid("body", &name, &refusal))?;
+            match members.get_mut(&*name) {
+                Some(serde_json::Value::Array(items)) => items.push(value),
+                Some(_) => return Err(invalid("body", &name, "appears twice, but takes one value")),
+                None if list => drop(members.insert(name.into_owned(), vec![value].into())),
+                None => drop(members.insert(name.into_owned(), value)),
+            }
+        }
+        Ok(members.into())
+    }
+}
+
+/// Whether a value of this type may contain bytes, which are base64 in JSON.
+fn has_bytes(kind: &Type) -> bool {
+    match kind {
+        Type::Bytes => true,
+        Type::List(inner) | Type::Map(inner) => has_bytes(inner),
+        Type::Object(object) => object.members.iter().any(|member| has_bytes(&member.value)),
+        _ => false,
+    }
+}
+
+/// Returns the error for a missing body.
+pub fn required() -> Error {
+    Error::new(Code::InvalidArgument, "BODY_REQUIRED", "the request needs a body")
+}
+
+impl Payload {
+    /// Returns the value of a JSON body or a form.
+    pub fn tree(&self) -> Option<&Value> {
+        match self {
+            Self::Json { value, .. } | Self::Form(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Returns the value for expressions, or `None` if there is no body.
+    pub fn value(&self) -> Option<Value> {
+        match self {
+            Self::Absent => None,
+            Self::Json { value, .. } | Self::Form(value) => Some(value.clone()),
+            Self::Text(bytes) => Some(Value::String(String::from_utf8_lossy(bytes).into_owned().into())),
+            Self::Bytes(bytes) => Some(Value::Bytes(bytes.to_vec().into())),
+        }
+    }
+}
