@@ -25,7 +25,7 @@ use prism_call::{
         },
     },
 };
-use prism_driver::{self as driver, Backend as _, Keyspace};
+use prism_driver::{Backend as _, BackendSettings, Keyspace};
 
 async fn open(path: &Path, more: serde_json::Value) -> Result<Sqlite, Error> {
     let mut values = json!({"path": path}).as_object().cloned().unwrap();
