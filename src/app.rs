@@ -1,5 +1,4 @@
-//! The gateway as a whole: drivers → slots → patterns → pipeline → edges, built in that order. The only file that sees
-//! everything.
+//! The gateway as a whole. Builds drivers, slots, patterns, pipeline and edges, in that order, and drains them at the end.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,24 +19,24 @@ use prism_registry as registry;
 use prism_remote::RemoteHandler;
 use prism_slot::{Slot, idempotency};
 
-/// After a drain began, streams that are quiet may go on for this long: most of those that end by themselves have ended then.
+/// Time that idle streams get after a drain began. Most streams that end by themselves end within it.
 const STREAM_GRACE: Duration = Duration::from_secs(1);
-/// How long a backend may take to write out what is pending.
+/// Time that a backend gets to flush pending writes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A backend that namespaces share.
-struct Connected {
+/// A connected backend, which namespaces share.
+struct ConnectedBackend {
     kind: &'static str,
     backend: Arc<dyn Backend>,
 }
 
-/// A gateway that has its ports and its backends, and does not serve yet.
+/// A gateway that has taken its ports and connected its backends, but does not serve yet.
 pub struct App {
-    listeners: Vec<Listening>,
+    listeners: Vec<BoundListener>,
     admin: TcpListener,
     admin_address: SocketAddr,
     router: axum::Router,
-    backends: BTreeMap<String, Connected>,
+    backends: BTreeMap<String, ConnectedBackend>,
     health: Vec<(HealthReporter, Vec<String>)>,
     drain: Drain,
     draining: CancellationToken,
@@ -47,26 +46,26 @@ pub struct App {
     telemetry: Telemetry,
 }
 
-/// A listener and what it serves.
-struct Listening {
+/// A listener with its port, and what it serves.
+struct BoundListener {
     name: String,
     bound: Bound,
     edge: Arc<Edge>,
 }
 
-/// Where clients reach a gateway.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// Name of the listener.
     pub name: String,
-    /// Address with its real port.
+    /// Address with the actual port.
     pub address: SocketAddr,
     /// Whether it speaks TLS.
     pub tls: bool,
 }
 
 impl App {
-    /// Makes the plan and starts it.
+    /// Makes the plan, takes the ports and connects the backends.
     pub async fn build(config: &Config) -> Result<Self, Error> {
         let plan = Plan::new(config).map_err(|problems| {
             let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -77,7 +76,7 @@ impl App {
 
     /// Takes the ports and connects the backends. Does not serve yet.
     pub async fn start(config: &Config, plan: &Plan) -> Result<Self, Error> {
-        // Ports first: a second gateway on the same ports must not touch the first one's data.
+        // Ports come first: a second gateway on the same ports must not touch the data of the first.
         let admin = TcpListener::bind(config.admin.address).await.map_err(|error| {
             let address = config.admin.address;
             let why = if error.kind() == std::io::ErrorKind::AddrInUse {
@@ -107,9 +106,9 @@ impl App {
                     probes.push((format!("namespace {} (remote)", namespace.name), probe_remote(&handler)));
                     handler
                 }
-                None => local(namespace, &backends)?,
+                None => build_pattern(namespace, &backends)?,
             };
-            namespaces.push((namespace, open(namespace, handler, idempotency_of(namespace, &backends)?, &metrics)?));
+            namespaces.push((namespace, open(namespace, handler, select_idempotency(namespace, &backends)?, &metrics)?));
         }
 
         let draining = CancellationToken::new();
@@ -127,7 +126,7 @@ impl App {
             let allowed = listener.cors.clone();
             let cors = Cors::new(Box::new(move |origin| allowed.allows(origin)), listener.cors.max_age.as_secs());
             let edge = Edge { pipeline: pipeline.clone(), bindings, services, cors };
-            listeners.push(Listening { name: name.clone(), bound, edge: Arc::new(edge) });
+            listeners.push(BoundListener { name: name.clone(), bound, edge: Arc::new(edge) });
         }
         let admin_address = admin.local_addr().unwrap_or(config.admin.address);
         Ok(Self {
@@ -146,27 +145,28 @@ impl App {
         })
     }
 
-    /// The listeners for clients.
+    /// Returns the addresses of the listeners for clients.
     pub fn addresses(&self) -> Vec<Address> {
         self.listeners
             .iter()
-            .map(|listening| Address { name: listening.name.clone(), address: listening.bound.address, tls: listening.bound.is_tls() })
+            .map(|listener| Address { name: listener.name.clone(), address: listener.bound.address, tls: listener.bound.is_tls() })
             .collect()
     }
 
-    /// The listener for operators.
+    /// Returns the address of the admin listener.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
     }
 
-    /// Serves until `end` comes, then drains: readiness goes, no new connections; calls in flight finish, quiet streams are
-    /// ended with a status; what is left after the drain timeout is cut; backends write out what is pending.
+    /// Serves until `end` completes, then drains. The gateway reports that it is not ready and accepts no new connections. Calls in
+    /// progress finish, and idle streams are ended with a status. After the drain timeout, all remaining connections are closed. Then the
+    /// backends flush pending writes.
     pub async fn run(self, end: impl Future<Output = ()>) {
         let mut serving = JoinSet::new();
-        for listening in self.listeners {
-            serving.spawn(listening.bound.serve(listening.edge, self.drain.clone()));
+        for listener in self.listeners {
+            serving.spawn(listener.bound.serve(listener.edge, self.drain.clone()));
         }
-        // Operators see the drain to its end, so this listener is the last to go.
+        // The admin listener is closed last, so that operators can watch the drain.
         let admin = tokio::spawn(async move { axum::serve(self.admin, self.router).await });
 
         end.await;
@@ -184,16 +184,16 @@ impl App {
         });
         let finished = async { while serving.join_next().await.is_some() {} };
         if tokio::time::timeout(self.drain_timeout, finished).await.is_err() {
-            tracing::warn!(timeout = ?self.drain_timeout, "calls were still in flight when the drain timeout ended; they are cut");
+            tracing::warn!(timeout = ?self.drain_timeout, "calls were still in progress when the drain timeout ended; their connections are closed");
             self.drain.cut.cancel();
             while serving.join_next().await.is_some() {}
         }
         grace.abort();
-        // Calls with an idempotency key go on without their callers, to leave what they came to.
+        // Calls with an idempotency key go on after their clients left, to store their replies.
         if tokio::time::timeout(CLOSE_TIMEOUT, self.pipeline.wait_for_background_calls()).await.is_err() {
-            tracing::warn!("calls whose callers had left did not finish in time");
+            tracing::warn!("calls whose clients had left did not finish in time");
         }
-        // All calls have ended, so all spans and counts are there.
+        // All calls have ended, so all spans and counters are final.
         self.telemetry.shutdown().await;
         for (name, connected) in &self.backends {
             if tokio::time::timeout(CLOSE_TIMEOUT, connected.backend.close()).await.is_err() {
@@ -212,7 +212,7 @@ fn access_log(log: config::AccessLog) -> AccessLog {
     }
 }
 
-async fn connect(config: &Config) -> Result<BTreeMap<String, Connected>, Error> {
+async fn connect(config: &Config) -> Result<BTreeMap<String, ConnectedBackend>, Error> {
     let mut backends = BTreeMap::new();
     for (name, backend) in &config.backends {
         let kind = driver::kind(&backend.kind).ok_or_else(|| {
@@ -220,12 +220,12 @@ async fn connect(config: &Config) -> Result<BTreeMap<String, Connected>, Error> 
         })?;
         let settings = BackendSettings { name: name.clone(), values: backend.settings.values().clone() };
         let connected = (kind.connect)(settings).await.map_err(|error| error.with("backend", name))?;
-        backends.insert(name.clone(), Connected { kind: kind.name, backend: connected });
+        backends.insert(name.clone(), ConnectedBackend { kind: kind.name, backend: connected });
     }
     Ok(backends)
 }
 
-fn limits(namespace: &config::Namespace) -> CallLimits {
+fn call_limits(namespace: &config::Namespace) -> CallLimits {
     CallLimits {
         max_message_bytes: usize::try_from(namespace.limits.max_message_bytes).unwrap_or(usize::MAX),
         max_concurrent_calls: usize::try_from(namespace.limits.max_concurrent_calls).unwrap_or(usize::MAX),
@@ -241,10 +241,10 @@ fn pattern_of(namespace: &config::Namespace) -> Result<&'static pattern::Pattern
     })
 }
 
-/// The pattern of a namespace on its backends.
-fn local(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>) -> Result<Arc<dyn Handler>, Error> {
-    let facts = Facts { namespace: namespace.name.as_str().into(), limits: limits(namespace) };
-    pattern::build(pattern_of(namespace)?.name, fill(namespace, backends)?, &facts)
+/// Builds the pattern of a namespace on its backends.
+fn build_pattern(namespace: &config::Namespace, backends: &BTreeMap<String, ConnectedBackend>) -> Result<Arc<dyn Handler>, Error> {
+    let facts = Facts { namespace: namespace.name.as_str().into(), limits: call_limits(namespace) };
+    pattern::build(pattern_of(namespace)?.name, fill_slots(namespace, backends)?, &facts)
 }
 
 fn open(
@@ -255,17 +255,17 @@ fn open(
 ) -> Result<Arc<Namespace>, Error> {
     let pattern = pattern_of(namespace)?;
     let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
-    let opened = Namespace::new(&namespace.name, pattern.name, methods, handler, limits(namespace), metrics);
+    let opened = Namespace::new(&namespace.name, pattern.name, methods, handler, call_limits(namespace), metrics);
     Ok(Arc::new(opened.with_idempotency(idempotency)))
 }
 
-/// What a namespace does about idempotency keys: they are kept by the backend of the slot that it names, or else of the first
-/// one that can, so that all gateways with the same configuration choose the same.
-fn idempotency_of(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>) -> Result<Idempotency, Error> {
-    // A remote does what its own configuration says.
+/// Selects the backend that stores replies of calls with an idempotency key: that of the slot that the namespace names, or else the first one
+/// with the required interfaces, so that all gateways with the same configuration select the same.
+fn select_idempotency(namespace: &config::Namespace, backends: &BTreeMap<String, ConnectedBackend>) -> Result<Idempotency, Error> {
+    // A remote gateway follows its own configuration.
     let Some(settings) = &namespace.idempotency else { return Ok(Idempotency::Forwarded) };
     let connected = |slot: &config::Slot| backends.get(&slot.backend).map(|connected| (slot.backend.clone(), connected));
-    let can = |connected: &Connected| {
+    let can = |connected: &ConnectedBackend| {
         let has = driver::kind(connected.kind).map(|kind| (kind.interfaces)()).unwrap_or_default();
         registry::IDEMPOTENCY_INTERFACES.iter().all(|interface| has.contains(interface))
     };
@@ -289,8 +289,8 @@ fn idempotency_of(namespace: &config::Namespace, backends: &BTreeMap<String, Con
     }
 }
 
-/// The namespace's slots over the backends that it names.
-fn fill(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>) -> Result<BTreeMap<String, Slot>, Error> {
+/// Fills the slots of a namespace with its backends.
+fn fill_slots(namespace: &config::Namespace, backends: &BTreeMap<String, ConnectedBackend>) -> Result<BTreeMap<String, Slot>, Error> {
     let mut slots = BTreeMap::new();
     for (name, filled) in &namespace.slots {
         let connected = backends.get(&filled.backend).ok_or_else(|| {
@@ -299,14 +299,14 @@ fn fill(namespace: &config::Namespace, backends: &BTreeMap<String, Connected>) -
         })?;
         let keyspace = Keyspace { namespace: namespace.name.clone(), slot: name.clone() };
         let mut slot = Slot::fill(&keyspace, &filled.backend, connected.kind, &*connected.backend);
-        tighten(&mut slot.limits, &namespace.limits);
+        tighten_limits(&mut slot.limits, &namespace.limits);
         slots.insert(name.clone(), slot);
     }
     Ok(slots)
 }
 
-/// The tighter of what the driver takes and what the namespace allows.
-fn tighten(driver: &mut driver::Limits, namespace: &config::Limits) {
+/// Applies the namespace's limits where they are stricter than the driver's.
+fn tighten_limits(driver: &mut driver::Limits, namespace: &config::Limits) {
     driver.max_key_bytes = namespace.max_key_bytes.map_or(driver.max_key_bytes, |limit| limit.min(driver.max_key_bytes));
     driver.max_value_bytes = namespace.max_value_bytes.map_or(driver.max_value_bytes, |limit| limit.min(driver.max_value_bytes));
     driver.max_batch_items = namespace.max_batch_items.map_or(driver.max_batch_items, |limit| limit.min(driver.max_batch_items));

@@ -35,7 +35,7 @@ impl Plan {
     /// Makes the plan. The error has every problem, with file, line and column.
     pub fn new(config: &Config) -> Result<Self, Vec<Problems>> {
         let mut plan = Self::default();
-        let mut found = Found { config, problems: Vec::new(), definitions: Vec::new() };
+        let mut found = ProblemCollector { config, problems: Vec::new(), definitions: Vec::new() };
         if config.telemetry.otlp.is_some() && !cfg!(feature = "otlp") {
             found.add("telemetry.otlp", "this build can't export telemetry; remove `otlp`, or build with the feature `otlp`".to_owned());
         }
@@ -81,7 +81,7 @@ impl Plan {
         })
     }
 
-    fn load_certificates(&mut self, found: &mut Found<'_>) {
+    fn load_certificates(&mut self, found: &mut ProblemCollector<'_>) {
         for (name, listener) in &found.config.listeners {
             let Some(tls) = &listener.tls else { continue };
             let files = TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() };
@@ -96,7 +96,7 @@ impl Plan {
         }
     }
 
-    fn compile_annotations(&mut self, service: &'static str, found: &mut Found<'_>) {
+    fn compile_annotations(&mut self, service: &'static str, found: &mut ProblemCollector<'_>) {
         if self.annotated.contains_key(service) {
             return;
         }
@@ -107,7 +107,7 @@ impl Plan {
         }
     }
 
-    fn compile_definition(&mut self, namespace: &str, binding: &Binding, found: &mut Found<'_>) {
+    fn compile_definition(&mut self, namespace: &str, binding: &Binding, found: &mut ProblemCollector<'_>) {
         let key = definition_key(binding);
         if self.definitions.contains_key(&key) {
             return;
@@ -127,8 +127,8 @@ impl Plan {
     }
 }
 
-/// The problems that were found.
-struct Found<'c> {
+/// Collects the problems of a plan.
+struct ProblemCollector<'c> {
     config: &'c Config,
     /// In the configuration.
     problems: Vec<Problem>,
@@ -136,7 +136,7 @@ struct Found<'c> {
     definitions: Vec<Problems>,
 }
 
-impl Found<'_> {
+impl ProblemCollector<'_> {
     /// Adds a problem at the position of a setting, as `listeners.main.tls.key`.
     fn add(&mut self, setting: &str, message: String) {
         let problem = Problem { position: self.config.position(setting), message };
