@@ -16,12 +16,16 @@ pub const WHO: [&str; 3] = ["Prism", "Envoy", "grpc-gateway"];
 
 const HEAD: &str = "# What transcoders answer
 
-The cases of this suite (`cargo test --test transcoding`), with the right answer to each and what was answered: ✓ where it is right, ✗ where
-it is not. Prism's answers are tested; those of the others are printed beside them, as they were when this page was written by
-`scripts/transcoding-peers`. All of them stand before the same service, `proto/depot.proto`. Envoy 1.40 is configured at its best for these
-cases (`envoy.yaml`: errors as JSON, unknown parameters and methods refused, gRPC-Web in front), and so is grpc-gateway 2.31 (`gateway/`: an
-encoded slash is kept, unknown members are refused). What a row leaves open is not held against anybody: the shape of an error body, fields
-that are zero, a column more or less, a prefix before the name of a header. – means that it was not asked, because the case is about something that only Prism has.
+To see how Prism, Envoy and grpc-gateway answer the same requests, read the tables below. Each row is a case of the suite
+`cargo test --test transcoding`, with the right answer and the answer of each transcoder: ✓ if it is right, ✗ if it is wrong.
+
+- Tests check Prism's answers. `scripts/transcoding-peers` asked the other transcoders when it wrote this page.
+- All transcoders call the same service, `proto/depot.proto`.
+- Envoy 1.40 has its best configuration for these cases (`envoy.yaml`): errors as JSON, unknown parameters and methods refused, gRPC-Web enabled.
+- grpc-gateway 2.31 has its best configuration too (`gateway/`): an encoded slash is kept, unknown members are refused.
+- Details that a row does not specify do not count: the shape of an error body, fields with the value zero, a column that differs by one,
+  a prefix of a header's name.
+- – means that the transcoder was not asked, because only Prism has the feature.
 ";
 
 /// By case and by who answered.
