@@ -1,4 +1,5 @@
-//! What one evaluation may cost. The syntax bounds the work per item; here the items and what is kept of them are counted.
+//! Limits the cost of one evaluation. The syntax bounds the work per item; this module counts the items and the bytes that
+//! are kept.
 
 use std::cell::Cell;
 
@@ -10,21 +11,22 @@ use cel::{
     },
 };
 
-/// Bytes that one evaluation may keep, or items of [`ITEM`] bytes that it may look at.
+/// Budget of one evaluation: the bytes that it may keep, or items at [`ITEM`] bytes each that it may visit.
 pub const WORK: u64 = 64 << 20;
-/// What looking at one item is counted as: 100,000 of them are allowed.
+/// Cost of visiting one item, in bytes. The budget allows 100,000 items.
 pub const ITEM: u64 = WORK / 100_000;
-/// The function around the range of each `map`, `filter`, `all`, `exists`, `exists_one`. No expression can be written so.
+/// Function that wraps the range of each `map`, `filter`, `all`, `exists` and `exists_one`. The `@` keeps users from calling
+/// it.
 pub const EACH: &str = "@each";
-/// The function around each value that `map` and `filter` keep.
+/// Function that wraps each value that `map` and `filter` keep.
 pub const KEEP: &str = "@keep";
 
 thread_local! {
-    /// What is left for the evaluation that runs on this thread; evaluation never waits, so it stays on its thread.
+    /// Remaining budget of the evaluation on this thread. An evaluation never waits, so it stays on its thread.
     static LEFT: Cell<u64> = const { Cell::new(WORK) };
 }
 
-/// Runs an evaluation with a budget of its own.
+/// Runs an evaluation with its own budget.
 pub fn fresh<R>(run: impl FnOnce() -> R) -> R {
     let outer = LEFT.replace(WORK);
     let result = run();
@@ -32,7 +34,7 @@ pub fn fresh<R>(run: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Takes from the budget.
+/// Takes `cost` bytes from the budget. Fails if not enough is left.
 pub fn charge(cost: u64) -> Result<(), ExecutionError> {
     let left = LEFT.get().checked_sub(cost);
     LEFT.set(left.unwrap_or(0));
@@ -45,7 +47,7 @@ pub fn charge(cost: u64) -> Result<(), ExecutionError> {
     }
 }
 
-/// Counts the items of a range and hands it through.
+/// Charges the budget for the items of a range and returns the range unchanged.
 pub fn each<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let range = args.pop().ok_or_else(ExecutionError::missing_argument_or_target)?;
     let items = range.as_sizer().map_or(0, |sizer| u64::try_from(*sizer.size().inner()).unwrap_or(0));
@@ -53,14 +55,14 @@ pub fn each<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exe
     Ok(range)
 }
 
-/// Counts the size of a value and hands it through.
+/// Charges the budget for the size of a value and returns the value unchanged.
 pub fn keep<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let value = args.pop().ok_or_else(ExecutionError::missing_argument_or_target)?;
     charge(size(value.as_ref()))?;
     Ok(value)
 }
 
-/// Bytes of a value, roughly.
+/// Returns the approximate size of a value in bytes.
 fn size(value: &dyn Val) -> u64 {
     let inside = if let Some(text) = value.downcast_ref::<CelString<'_>>() {
         text.inner().len() as u64

@@ -1,4 +1,4 @@
-//! The environment in which expressions run: CEL's own functions, its extensions for strings and lists, and ours.
+//! The environment of expressions: CEL's standard functions, its extensions for strings and lists, and Prism's own functions.
 #![expect(clippy::needless_pass_by_value, reason = "that is how the engine calls functions")]
 
 use std::{
@@ -21,21 +21,22 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::{budget, value};
 use crate::{percent, time};
 
-/// Patterns that are kept compiled. Patterns are literals, so this is as many as the configuration has.
+/// Limit of the cache of compiled patterns. Patterns are literals, so the cache needs one entry for each pattern in the
+/// configuration.
 const MAX_PATTERNS: usize = 1024;
-/// `split` with a budget.
+/// Name of the `split` that charges the budget.
 pub const SPLIT: &str = "@split";
-/// `replace` with a budget.
+/// Name of the `replace` that charges the budget.
 pub const REPLACE: &str = "@replace";
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
-    // A clash of names is all that could fail here, and a test calls every function.
+    // `declare` can only fail if two names clash. A test calls every function and would find that.
     Arc::new(declare().unwrap_or_else(|_| Env::stdlib()))
 });
 
 static PATTERNS: LazyLock<RwLock<HashMap<String, Regex>>> = LazyLock::new(RwLock::default);
 
-/// What all expressions are compiled and run with.
+/// Returns the environment that all expressions are compiled and run with.
 pub fn environment() -> &'static Arc<Env> {
     &ENVIRONMENT
 }
@@ -94,7 +95,7 @@ fn url_decode(text: &CelString<'_>) -> Result<CelString<'static>, ExecutionError
         .map_err(|error| ExecutionError::function_error("url.decode", format!("the text {error}")))
 }
 
-/// A pattern as `matches` reads it. Its classes are those of ASCII, and `.` is one byte.
+/// Compiles a pattern for `matches`. Character classes are ASCII, and `.` matches one byte.
 pub fn pattern(text: &str) -> Result<Regex, String> {
     RegexBuilder::new(text).unicode(false).size_limit(1 << 20).build().map_err(|error| {
         let text = error.to_string();
@@ -119,7 +120,7 @@ fn matches(text: &CelString<'_>, wanted: &CelString<'_>) -> Result<CelBool, Exec
 fn split(text: &CelString<'_>, separator: &CelString<'_>) -> Result<CelList<'static>, ExecutionError> {
     let (text, separator) = (text.inner(), separator.inner());
     let parts: Box<dyn Iterator<Item = &str>> =
-        // Without a separator there is one part for each character, and none at the ends.
+        // An empty separator gives one part for each character, and no empty parts at the ends.
         if separator.is_empty() { Box::new(text.split("").filter(|part| !part.is_empty())) } else { Box::new(text.split(separator)) };
     let mut list: Vec<Box<dyn Val>> = Vec::new();
     for part in parts {
@@ -144,7 +145,7 @@ fn least<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionE
     extreme(args, "math.least", Ordering::Greater)
 }
 
-/// The second of two numbers if the first one compares so to it.
+/// Returns the second number if the first one compares to it as `worse`, else the first.
 fn extreme<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>, name: &str, worse: Ordering) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let (Some(second), Some(first)) = (args.pop(), args.pop()) else { return Err(ExecutionError::missing_argument_or_target()) };
     let comparer = first.as_comparer().ok_or_else(|| ExecutionError::function_error(name, "takes two numbers"))?;

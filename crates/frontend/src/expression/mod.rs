@@ -1,40 +1,42 @@
-//! Expressions in frontends: CEL (the Common Expression Language), checked against the types of what they read.
+//! Expressions in frontends: CEL (Common Expression Language), checked against the types of the variables.
 //!
-//! An expression is compiled once, when a frontend is loaded, and evaluated for each call. What can be known to be wrong is
-//! refused when it is compiled: unknown names, operators and functions that don't fit, members that may be absent and are
-//! not guarded. Where there is only a path, [`Expression::as_path`] gives it, and callers copy the field instead.
+//! An expression is compiled once, when a frontend is loaded, and evaluated for each call. Compilation refuses everything
+//! that is known to be wrong: unknown names, operators and functions with the wrong types, and optional members that no
+//! `has(…)` guards. For an expression that is only a path, [`Expression::as_path`] returns the path, and callers copy the
+//! field instead of evaluating.
 //!
 //! # Values
 //!
-//! | of | in expressions |
+//! | source | in expressions |
 //! |---|---|
 //! | JSON | the same; whole numbers are ints, above 2^63 uints, others doubles |
-//! | a message | a map by the proto names of its fields; what has no presence is always there |
+//! | a message | a map with the proto names of its fields; fields without presence are always there |
 //! | `int32`, `sint64`, …; `uint32`, `fixed64`, … | int; uint |
 //! | enum | the value's name; its number if it has no name |
 //! | `Timestamp`, `Duration`, `FieldMask` | text, as in ProtoJSON |
-//! | wrappers; `Struct`, `Value`, `ListValue` | the bare value; any |
-//! | `map<…>` | a map with strings for keys |
+//! | wrappers; `Struct`, `Value`, `ListValue` | the bare value; any value |
+//! | `map<…>` | a map with string keys |
 //! | `Any` | `{"@type": …, "value": base64}` |
 //!
-//! # What there is
+//! # Functions
 //!
-//! CEL's operators and macros (`has`, `all`, `exists`, `exists_one`, `map`, `filter`, `sortBy`), its conversions, its
-//! extensions for strings, lists and base64, `math.greatest` and `math.least` of two numbers, and of our own:
+//! Available are CEL's operators and macros (`has`, `all`, `exists`, `exists_one`, `map`, `filter`, `sortBy`), its
+//! conversions, its extensions for strings, lists and base64, and `math.greatest` and `math.least` of two numbers.
+//! Prism adds:
 //!
 //! | function | |
 //! |---|---|
 //! | `json.encode(any) -> string` | JSON with sorted keys: `json.encode({"a": 1})` is `{"a":1}`. Never fails |
-//! | `json.decode(string) -> dyn` | the value of a JSON text: `json.decode(body.text).id`. Fails where the text is not JSON |
-//! | `time.millis(string) -> int` | milliseconds since 1970 of a timestamp: `time.millis("1970-01-01T00:00:01Z")` is 1000. Fails on what is none |
-//! | `url.encode(string) -> string` | percent-encoded for a segment or a query: `url.encode("a/b")` is `a%2Fb`. Never fails |
-//! | `url.decode(string) -> string` | the reverse. Fails on a `%` without two digits, and on what is not UTF-8 |
-//! | `matches(string, "pattern")` | as in CEL, but the pattern must be a literal, its classes are those of ASCII, and `.` is one byte |
+//! | `json.decode(string) -> dyn` | the value of a JSON text: `json.decode(body.text).id`. Fails if the text is not JSON |
+//! | `time.millis(string) -> int` | milliseconds since 1970: `time.millis("1970-01-01T00:00:01Z")` is 1000. Fails if the text is no timestamp |
+//! | `url.encode(string) -> string` | percent-encodes a text for a segment or a query: `url.encode("a/b")` is `a%2Fb`. Never fails |
+//! | `url.decode(string) -> string` | the reverse. Fails on a `%` without two digits and on bytes that are not UTF-8 |
+//! | `matches(string, "pattern")` | as in CEL, but the pattern must be a literal, its classes are ASCII, and `.` matches one byte |
 //!
-//! # Bounds
+//! # Limits
 //!
-//! An expression has at most 4 KiB, 32 brackets within each other and 64 levels; loops stand at most 2 deep. An evaluation
-//! looks at no more than 100,000 items and keeps no more than 64 MiB: beyond that it fails.
+//! An expression has at most 4 KiB, 32 nested brackets and 64 levels. Loops nest at most 2 deep. An evaluation fails if it
+//! visits more than 100,000 items or keeps more than 64 MiB.
 
 mod budget;
 mod check;
@@ -56,13 +58,13 @@ use cel::{IdedExpr, common::ast::Expr};
 pub use self::types::{Member, Object, Scope, Type};
 use super::message_types::MessageTypes;
 
-/// Gives the value of a top-level variable when it is asked for: at most once in an evaluation, and only if the part of
-/// the expression that names it is evaluated.
+/// Source of the top-level variables. An evaluation asks for each variable at most once, and only if it evaluates a part of
+/// the expression that names the variable.
 pub trait Variables: Send + Sync {
-    /// The value; none if it is not there.
+    /// Returns the value of a variable, or `None` if it is absent.
     fn get(&self, name: &str) -> Option<Value>;
 
-    /// The same where only these members are looked at, so that others may be missing in it.
+    /// Returns the variable for an expression that reads only these members. Other members may be missing in the value.
     fn members(&self, name: &str, members: &[String]) -> Option<Value> {
         let _ = members;
         self.get(name)
@@ -76,7 +78,7 @@ impl Variables for () {
     }
 }
 
-/// Variables that are there already; the first of a name counts.
+/// Variables with ready values. If a name appears twice, the first one counts.
 impl<const N: usize> Variables for [(&str, Value); N] {
     fn get(&self, name: &str) -> Option<Value> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
@@ -102,8 +104,7 @@ impl fmt::Debug for Expression {
 }
 
 impl Expression {
-    /// Parses and checks an expression. The error says what is wrong and what would be right, with the column if it is
-    /// known.
+    /// Parses and checks an expression. The error says what is wrong and what would be right, and the column if it is known.
     pub fn compile(text: &str, types: &MessageTypes, scope: &Scope) -> Result<Self, String> {
         let mut tree = parse::parse(text)?;
         let of = check::check(&tree, types, scope).map_err(|problem| placed(text, types, scope, problem))?;
@@ -118,37 +119,38 @@ impl Expression {
         Ok(Self { text: text.to_owned(), tree, of, reads, path, present_if_true, present_if_false, constant })
     }
 
-    /// As it was written.
+    /// Returns the source text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The type of its value.
+    /// Returns the static type of the value.
     pub fn type_of(&self) -> &Type {
         &self.of
     }
 
-    /// Whether it names a top-level variable, so that only those are built that are needed.
+    /// Returns whether the expression names a top-level variable. Callers use this to build only the variables that are
+    /// needed.
     pub fn reads(&self, variable: &str) -> bool {
         self.reads.iter().any(|read| read.name == variable)
     }
 
-    /// The steps of a bare path, `a.b["c"]`, from the variable on.
+    /// Returns the steps of the path if the expression is only a path such as `a.b["c"]`. The first step is the variable.
     pub fn as_path(&self) -> Option<&[String]> {
         self.path.as_deref()
     }
 
-    /// The paths that are there if this condition holds, or if it does not: what `has(…)` in it has made sure of.
+    /// Returns the paths that are present if this condition is true (`holds`) or false, because a `has(…)` in it tests them.
     pub fn present_if(&self, holds: bool) -> &[String] {
         if holds { &self.present_if_true } else { &self.present_if_false }
     }
 
-    /// The value of an expression that reads nothing.
+    /// Returns the value if the expression reads no variables.
     pub fn as_constant(&self) -> Option<&Value> {
         self.constant.as_ref()
     }
 
-    /// The value with these variables. The error is a sentence without the values of a request.
+    /// Evaluates the expression with these variables. The error is one sentence and contains no values of the request.
     pub fn evaluate(&self, variables: &dyn Variables) -> Result<Value, String> {
         match &self.constant {
             Some(value) => Ok(value.clone()),
@@ -157,21 +159,22 @@ impl Expression {
     }
 }
 
-/// What is wrong, with its column. The quick parser keeps no places, so the other one finds it once more.
+/// Returns the message of a problem with its column. The fast parser keeps no positions, so this parses again with the slower
+/// parser.
 fn placed(text: &str, types: &MessageTypes, scope: &Scope, problem: check::Problem) -> String {
     let again = parse::with_places(text).and_then(|program| {
         let problem = check::check(program.expression(), types, scope).err()?;
         let (start, _) = program.source_info().offset_for(problem.node)?;
-        // Places are counted in bytes, columns in characters.
+        // Offsets are in bytes, columns in characters.
         let before = text.get(..start as usize).map_or(start as usize, |before| before.chars().count());
         Some(format!("column {}: {}", before + 1, problem.message))
     });
     again.unwrap_or(problem.message)
 }
 
-/// The value of an expression without variables: what fails now would fail always.
+/// Evaluates an expression without variables. If it fails now, it always fails.
 fn fold(tree: &IdedExpr) -> Result<Option<Value>, String> {
-    // The names of types are values that nothing but a comparison understands.
+    // The name of a type is a value that only a comparison accepts.
     if matches!(tree.expr, Expr::Ident(_)) {
         return Err("the name of a type is not a value; it can be compared, as in `type(x) == int`".to_owned());
     }

@@ -1,4 +1,4 @@
-//! From text to a syntax tree, within bounds: what is too long or too deep is refused before it costs a stack.
+//! Parses text into a syntax tree. Text that is too long or nested too deep is refused before it can overflow the stack.
 
 use cel::{
     IdedExpr, ParseErrors, Program,
@@ -8,11 +8,11 @@ use cel::{
 
 use super::library;
 
-/// Bytes of an expression.
+/// Maximum length of an expression in bytes.
 pub const MAX_LENGTH: usize = 4096;
-/// Levels of the syntax tree. Evaluation needs some kilobytes of stack for each of them.
+/// Maximum levels of the syntax tree. Evaluation needs some kilobytes of stack for each level.
 pub const MAX_NESTING: usize = 64;
-/// Brackets within brackets.
+/// Maximum depth of nested brackets.
 const MAX_BRACKETS: u16 = 32;
 
 /// Parses an expression.
@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> Result<IdedExpr, String> {
         return Ok(tree);
     }
     conditions(text)?;
-    // The quick parser knows the standard macros only; `sortBy` is the one that extensions add.
+    // The fast parser knows only the standard macros. `sortBy` is the one macro that the extensions add.
     let tree = if text.contains("sortBy") {
         library::environment().compile(text).map(|program| program.expression().clone())
     } else {
@@ -40,7 +40,7 @@ pub fn parse(text: &str) -> Result<IdedExpr, String> {
     Ok(tree)
 }
 
-/// Words that are no names (the grammar of CEL).
+/// Reserved words of the CEL grammar, which cannot be identifiers.
 const RESERVED: &[&str] = &[
     "as",
     "break",
@@ -65,7 +65,7 @@ const RESERVED: &[&str] = &[
     "while",
 ];
 
-/// A bare path, `a.b.c`, which most values of a definition are: it needs no parser.
+/// Parses a bare path such as `a.b.c` without the CEL parser. Most values in a definition are such paths.
 fn path(text: &str) -> Option<IdedExpr> {
     let name = |step: &str| {
         let mut letters = step.bytes();
@@ -85,12 +85,13 @@ fn path(text: &str) -> Option<IdedExpr> {
     Some(tree)
 }
 
-/// The same tree with the place of each of its nodes: slower, for when there is an error to be shown.
+/// Parses with the position of each node. This is slower, so it is used only to report an error.
 pub fn with_places(text: &str) -> Option<Program> {
     library::environment().compile(text).ok()
 }
 
-/// Conditions nest to the right without a bracket, which the parser's own bound does not see.
+/// Limits the number of conditional operators. They nest to the right without a bracket, so the parser's own limit misses
+/// them.
 fn conditions(text: &str) -> Result<(), String> {
     if text.matches('?').count() > MAX_NESTING {
         return Err(format!("the expression has more than {MAX_NESTING} of `?`; split it"));
@@ -98,7 +99,7 @@ fn conditions(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The first error of a parser, in one sentence.
+/// Renders the first parser error as one sentence.
 fn syntax(text: &str, errors: &ParseErrors) -> String {
     let Some(error) = errors.errors.first() else { return "is not an expression".to_owned() };
     let message = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
@@ -114,7 +115,7 @@ fn syntax(text: &str, errors: &ParseErrors) -> String {
     }
 }
 
-/// Levels of a tree.
+/// Returns the number of levels of a tree.
 fn depth(tree: &IdedExpr) -> usize {
     let (mut deepest, mut open) = (0, vec![(tree, 1)]);
     while let Some((node, level)) = open.pop() {
@@ -126,7 +127,7 @@ fn depth(tree: &IdedExpr) -> usize {
     deepest
 }
 
-/// The nodes directly below a node.
+/// Returns the direct children of a node.
 pub fn children(node: &IdedExpr) -> Vec<&IdedExpr> {
     match &node.expr {
         Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),

@@ -1,4 +1,4 @@
-//! What is done to a tree that is right, before it is run.
+//! Transforms a checked tree before it is run.
 
 use cel::{
     IdedExpr,
@@ -7,16 +7,16 @@ use cel::{
 
 use super::{budget, check::select, library, parse, types::Scope};
 
-/// A variable that an expression names.
+/// A variable that an expression reads.
 #[derive(Debug)]
 pub struct Read {
-    /// Its name.
+    /// Name of the variable.
     pub name: String,
-    /// The members that are looked at; none: all of it may be.
+    /// The members that the expression reads, or `None` if it may read any member.
     pub members: Option<Vec<String>>,
 }
 
-/// The top-level variables that a tree names.
+/// Collects the top-level variables that a tree reads.
 pub fn variables(node: &IdedExpr, scope: &Scope, hidden: &mut Vec<String>, found: &mut Vec<Read>) {
     match &node.expr {
         Expr::Ident(name) => read(name, None, scope, hidden, found),
@@ -57,7 +57,7 @@ fn read(name: &str, member: Option<&str>, scope: &Scope, hidden: &[String], foun
     }
 }
 
-/// `has(a.b.c)` asks for `a.b` first: CEL alone would fail where that is absent.
+/// Makes `has(a.b.c)` also test `has(a.b)` first. Without that, CEL fails if `a.b` is absent.
 fn ask_for_all(node: &mut IdedExpr) {
     let Expr::Select(select) = &node.expr else { return };
     let (mut tests, mut outer) = (vec![node.clone()], Some(&*select.operand));
@@ -76,7 +76,8 @@ fn ask_for_all(node: &mut IdedExpr) {
     }
 }
 
-/// Puts the budget in: around ranges, around what is kept, and into the functions that can make much of little.
+/// Adds the budget to a tree: wraps the ranges and the kept values, and replaces the functions whose result can be much
+/// larger than their input.
 pub fn prepare(node: &mut IdedExpr) {
     match &mut node.expr {
         Expr::Call(call) => {
@@ -116,7 +117,7 @@ pub fn prepare(node: &mut IdedExpr) {
     }
 }
 
-/// Around what `map` and `filter` append.
+/// Wraps the items that `map` and `filter` append.
 fn keep(loops: &mut ComprehensionExpr) {
     let Expr::Call(step) = &mut loops.loop_step.expr else { return };
     let added = match step.args.as_mut_slice() {

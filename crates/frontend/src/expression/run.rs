@@ -1,4 +1,4 @@
-//! Evaluation.
+//! Evaluates prepared trees.
 
 use std::sync::OnceLock;
 
@@ -10,7 +10,7 @@ use cel::{
 
 use super::{Variables, budget, library, prepare::Read};
 
-/// Variables that are asked for once, when the first part of the expression that names them is evaluated.
+/// Resolver that asks for each variable once, when a part of the expression that names it is first evaluated.
 struct Once<'a> {
     variables: &'a dyn Variables,
     known: Vec<(&'a Read, Known)>,
@@ -32,7 +32,7 @@ impl VariableResolver for Once<'_> {
     }
 }
 
-/// The value of a tree.
+/// Evaluates a tree.
 pub fn evaluate(tree: &IdedExpr, reads: &[Read], variables: &dyn Variables) -> Result<Value, String> {
     let resolver = Once { variables, known: reads.iter().map(|read| (read, OnceLock::new())).collect() };
     let mut context = Context::with_env(library::environment().clone());
@@ -40,7 +40,7 @@ pub fn evaluate(tree: &IdedExpr, reads: &[Read], variables: &dyn Variables) -> R
     budget::fresh(|| Value::resolve(tree, &context)).map_err(|error| explain(&error))
 }
 
-/// An error for the one who sent the request or wrote the expression; never with a whole value in it.
+/// Renders an error for the author of the request or of the expression. It never contains a whole value.
 fn explain(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(name) => format!("`{name}` isn't there; guard it with `has(…)`"),
@@ -68,7 +68,7 @@ fn explain(error: &ExecutionError) -> String {
     }
 }
 
-/// An operator as it is written, where the engine has a name for it.
+/// Returns the operator symbol for the name that the engine uses in errors.
 fn sign(name: &str) -> &str {
     match name {
         "add" => "+",

@@ -1,6 +1,6 @@
 //! Suggestions for unknown names.
 
-/// Returns ` (did you mean …?)` if one of the names is similar, else nothing.
+/// Returns ` (did you mean …?)` if one of the names is similar, else an empty string.
 pub fn suggest(name: &str, names: &[&str]) -> String {
     let near = names
         .iter()

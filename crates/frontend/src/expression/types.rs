@@ -1,4 +1,4 @@
-//! The static types of expressions, and the names that they may use.
+//! Static types of expressions, and the variables in scope.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::message_types::{EnumId, Field, FieldKind, FieldShape, MessageId, Mess
 /// The static type of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Type {
-    /// Known only when the value is there.
+    /// The type is known only at evaluation.
     Dyn,
     /// `null`: nothing is set.
     Null,
@@ -15,50 +15,50 @@ pub enum Type {
     Bool,
     /// A signed 64-bit integer.
     Int,
-    /// An unsigned 64-bit integer, as `1u`.
+    /// An unsigned 64-bit integer, written `1u`.
     Uint,
     /// A floating-point number.
     Double,
     /// Text.
     String,
-    /// Bytes, as `b"…"`.
+    /// Bytes, written `b"…"`.
     Bytes,
-    /// A list of one type. The type of the empty list is a list of [`Type::Null`].
+    /// A list with items of one type. The empty list has the item type [`Type::Null`].
     List(Box<Type>),
-    /// A map from strings to one type.
+    /// A map from strings to values of one type.
     Map(Box<Type>),
     /// An object with known members.
     Object(Arc<Object>),
-    /// A message; its members are the fields by their proto names.
+    /// A message. Its members are its fields, with their proto names.
     Message(MessageId),
-    /// An enum; its values are the names, as strings.
+    /// An enum. Its values are strings: the names of the enum values.
     Enum(EnumId),
 }
 
-/// An object's members.
+/// The members of an object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object {
-    /// What is known of it.
+    /// The known members.
     pub members: Vec<Member>,
-    /// Whether others may be there; their type is [`Type::Dyn`].
+    /// Whether the object may have other members. Their type is [`Type::Dyn`].
     pub open: bool,
 }
 
 /// A member of an [`Object`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
-    /// Its name, as it is selected.
+    /// Name of the member, as it is selected.
     pub name: String,
-    /// The type of its value.
+    /// Type of its value.
     pub value: Type,
-    /// Whether it is always there. What may be absent has to be guarded by `has(…)`.
+    /// Whether the member is always present. An optional member must be guarded with `has(…)`.
     pub required: bool,
 }
 
-/// Before a path that is known to be there; no name begins with it.
+/// Marks an entry of the scope as a path that is known to be present. No variable name begins with it.
 const PRESENT: char = '?';
 
-/// The variables that an expression may name. Cheap to clone and to add to.
+/// The variables that an expression may name. It is cheap to clone and to extend.
 #[derive(Clone, Debug, Default)]
 pub struct Scope(Option<Arc<Named>>);
 
@@ -70,34 +70,34 @@ struct Named {
 }
 
 impl Scope {
-    /// No variables.
+    /// Returns a scope without variables.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// This scope and one more variable, which hides another one of its name.
+    /// Returns this scope with one more variable. It hides an older variable with the same name.
     #[must_use]
     pub fn with(&self, name: impl Into<String>, value: Type) -> Self {
         Self(Some(Arc::new(Named { name: name.into(), value, outer: self.clone() })))
     }
 
-    /// This scope, where the paths (`body.text`) are known to be there, so that nothing has to guard them.
+    /// Returns this scope with paths (such as `body.text`) that are known to be present, so that they need no guard.
     #[must_use]
     pub fn with_present(&self, paths: impl IntoIterator<Item = String>) -> Self {
         paths.into_iter().fold(self.clone(), |scope, path| scope.with(format!("{PRESENT}{path}"), Type::Bool))
     }
 
-    /// The paths that are known to be there.
+    /// Returns the paths that are known to be present.
     pub fn present(&self) -> impl Iterator<Item = &str> {
         self.each().filter_map(|named| named.name.strip_prefix(PRESENT))
     }
 
-    /// The type of a variable.
+    /// Returns the type of a variable.
     pub fn get(&self, name: &str) -> Option<&Type> {
         self.each().find(|named| named.name == name).map(|named| &named.value)
     }
 
-    /// The names of all variables, in the order in which they were added.
+    /// Returns the names of all variables, in the order in which they were added.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for named in self.each().filter(|named| !named.name.starts_with(['@', '#', PRESENT])) {
@@ -115,29 +115,29 @@ impl Scope {
 }
 
 impl Object {
-    /// A member by its name.
+    /// Returns the member with this name.
     pub fn member(&self, name: &str) -> Option<&Member> {
         self.members.iter().find(|member| member.name == name)
     }
 }
 
 impl Type {
-    /// A list of this type.
+    /// Returns the type of a list with this item type.
     pub fn list(element: Self) -> Self {
         Self::List(Box::new(element))
     }
 
-    /// A map from strings to this type.
+    /// Returns the type of a map from strings to this type.
     pub fn map(value: Self) -> Self {
         Self::Map(Box::new(value))
     }
 
-    /// An object with these members and no others.
+    /// Returns the type of an object with exactly these members.
     pub fn object(members: impl IntoIterator<Item = Member>) -> Self {
         Self::Object(Arc::new(Object { members: members.into_iter().collect(), open: false }))
     }
 
-    /// The type of a field of a message.
+    /// Returns the type of a message field.
     pub fn of_field(types: &MessageTypes, field: &Field) -> Self {
         let value = Self::of_kind(types, field.kind);
         match field.shape {
@@ -147,7 +147,7 @@ impl Type {
         }
     }
 
-    /// The type of one value of a kind.
+    /// Returns the type of one value of a field kind.
     pub fn of_kind(types: &MessageTypes, kind: FieldKind) -> Self {
         match kind {
             FieldKind::Double | FieldKind::Float => Self::Double,
@@ -164,7 +164,7 @@ impl Type {
         }
     }
 
-    /// The type of a message, or of what stands for it.
+    /// Returns the type of a message, or of the value that replaces a well-known type.
     pub fn of_message(types: &MessageTypes, id: MessageId) -> Self {
         let message = types.message(id);
         match message.special {
@@ -180,7 +180,8 @@ impl Type {
         }
     }
 
-    /// What holds a value of either type. `null` beside a type is that type, since it means that nothing is set.
+    /// Returns a type that holds values of both types. Joined with `null`, a type stays the same, because `null` means that
+    /// nothing is set.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
         match (self, other) {
@@ -194,17 +195,17 @@ impl Type {
         }
     }
 
-    /// Whether a value is text.
+    /// Returns whether values of this type are text.
     pub const fn is_text(&self) -> bool {
         matches!(self, Self::String | Self::Enum(_))
     }
 
-    /// Whether a value is a number.
+    /// Returns whether values of this type are numbers.
     pub const fn is_number(&self) -> bool {
         matches!(self, Self::Int | Self::Uint | Self::Double)
     }
 
-    /// As it is named in messages: `a string`.
+    /// Describes the type in messages, such as `a string`.
     pub fn describe(&self, types: &MessageTypes) -> String {
         match self {
             Self::Dyn => "a value of any type".to_owned(),
@@ -224,7 +225,7 @@ impl Type {
     }
 }
 
-/// A type's name without its package.
+/// Returns the name of a type without its package.
 pub fn short(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }

@@ -1,4 +1,4 @@
-//! Calls of functions, held against the table.
+//! Checks function calls against the table of functions.
 
 use cel::{
     IdedExpr,
@@ -67,7 +67,7 @@ impl Checker<'_> {
                 literal_pattern(argument, name)?;
             }
         }
-        // The greater of an int and a double is either of them.
+        // For an int and a double, the result may be either type.
         if way.takes == [Takes::Number, Takes::Number] && given.first() != given.last() {
             return Ok(Type::Dyn);
         }
@@ -105,21 +105,22 @@ fn unknown(node: &IdedExpr, call: &CallExpr, scope: &Scope) -> Problem {
         Some(Expr::Ident(namespace)) if scope.get(namespace).is_none() => format!("{namespace}.{name}"),
         _ => name.to_owned(),
     };
-    // The list is long; it is of use only to those who are far off.
+    // The list of all functions is long. It is shown only if no name is similar.
     match super::suggest(name, &names) {
         near if near.is_empty() => problem(node, format!("there is no function `{whole}`; known are {}", names.join(", "))),
         near => problem(node, format!("there is no function `{whole}`{near}")),
     }
 }
 
-/// The whole name of a call such as `json.encode(x)`. Functions come before variables of their namespace's name.
+/// Returns the full name of a call such as `json.encode(x)`. A function takes precedence over a variable with the name of its
+/// namespace.
 fn qualified(call: &CallExpr) -> Option<String> {
     let Expr::Ident(namespace) = &call.target.as_deref()?.expr else { return None };
     let name = format!("{namespace}.{}", call.func_name);
     FUNCTIONS.iter().any(|function| function.name == name).then_some(name)
 }
 
-/// Patterns stand in the expression, so that they are checked and compiled once.
+/// Requires the pattern to be a literal, so that it is checked at load time and compiled once.
 fn literal_pattern(argument: &IdedExpr, name: &str) -> Result<(), Problem> {
     let Some(pattern) = text(argument) else {
         return Err(problem(argument, format!("the pattern of `{name}` must be a literal string, as \"^[a-z]+$\"")));

@@ -1,8 +1,8 @@
-//! The functions that expressions may call: what is not in this table is refused, also where the engine would know it.
+//! The functions that expressions may call. All others are refused, even if the CEL engine has them.
 
 use crate::expression::types::Type;
 
-/// What a parameter takes. [`Type::Dyn`] fits everywhere, and is seen to when the value is there.
+/// What a parameter accepts. [`Type::Dyn`] is always accepted, and its value is checked at evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Takes {
     /// Anything.
@@ -17,7 +17,7 @@ pub enum Takes {
     Number,
     /// A string.
     Text,
-    /// A string that stands in the expression.
+    /// A string literal in the expression.
     Literal,
     /// Bytes.
     Bytes,
@@ -33,7 +33,7 @@ pub enum Takes {
     Sized,
 }
 
-/// What a function gives.
+/// The result type of a function.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Gives {
     Bool,
@@ -44,20 +44,20 @@ pub enum Gives {
     Text,
     Texts,
     Uint,
-    /// What the first parameter, or the receiver, is.
+    /// The type of the receiver, or of the first argument if there is no receiver.
     Same,
 }
 
-/// A way to call a function.
+/// One overload of a function.
 #[derive(Debug)]
 pub struct Function {
-    /// Its name, with its namespace.
+    /// Name of the function, with its namespace.
     pub name: &'static str,
-    /// What stands before the dot, for `x.f()`.
+    /// What the receiver must be in `x.f()`.
     pub receiver: Option<Takes>,
-    /// What stands between the brackets.
+    /// What each argument must be.
     pub takes: &'static [Takes],
-    /// Its result.
+    /// The result type.
     pub gives: Gives,
 }
 
@@ -71,7 +71,7 @@ const fn member(receiver: Takes, name: &'static str, takes: &'static [Takes], gi
 
 use Takes::{Any, BoolOrText, Int, List, Literal, Number, NumberOrText, Scalar, Sized, Text, TextOrBytes, Texts};
 
-/// All of them.
+/// All functions, one entry for each overload.
 pub const FUNCTIONS: &[Function] = &[
     // Conversions.
     global("bool", &[BoolOrText], Gives::Bool),
@@ -115,7 +115,7 @@ pub const FUNCTIONS: &[Function] = &[
     // Numbers.
     global("math.greatest", &[Number, Number], Gives::Same),
     global("math.least", &[Number, Number], Gives::Same),
-    // Texts that hold something.
+    // Encoded texts.
     global("base64.decode", &[Text], Gives::Bytes),
     global("base64.encode", &[Takes::Bytes], Gives::Text),
     global("json.decode", &[Text], Gives::Dyn),
@@ -125,10 +125,10 @@ pub const FUNCTIONS: &[Function] = &[
     global("url.encode", &[Text], Gives::Text),
 ];
 
-/// The macros, by which a name that is near can be suggested.
+/// The macros of CEL. They are listed only for suggestions.
 pub const MACROS: &[&str] = &["all", "exists", "exists_one", "filter", "has", "map", "sortBy"];
 
-/// All names that may be called.
+/// Returns all names that can be called.
 pub fn names() -> Vec<&'static str> {
     let mut names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).chain(MACROS.iter().copied()).collect();
     names.retain(|name| !name.starts_with('@'));
@@ -137,19 +137,19 @@ pub fn names() -> Vec<&'static str> {
     names
 }
 
-/// What stands before the dot of functions such as `json.encode`.
+/// Returns the namespaces, such as `json` of `json.encode`.
 pub fn namespaces() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().filter_map(|function| function.name.split_once('.')).map(|(namespace, _)| namespace)
 }
 
-/// The functions of a namespace.
+/// Returns the functions of a namespace.
 pub fn within(namespace: &str) -> Vec<&'static str> {
     let own = |name: &str| name.split_once('.').is_some_and(|(own, _)| own == namespace);
     FUNCTIONS.iter().map(|function| function.name).filter(|name| own(name)).collect()
 }
 
 impl Function {
-    /// As it is called: `string.split(string)`.
+    /// Renders the signature, such as `string.split(string)`.
     pub fn signature(&self) -> String {
         let takes: Vec<&str> = self.takes.iter().map(|takes| takes.name()).collect();
         let receiver = self.receiver.map_or_else(String::new, |receiver| format!("{}.", receiver.name()));
@@ -158,7 +158,7 @@ impl Function {
 }
 
 impl Takes {
-    /// Whether a value of the type may be given.
+    /// Returns whether a value of the type is accepted.
     pub fn fits(self, given: &Type) -> bool {
         let text = given.is_text();
         let bytes = *given == Type::Bytes;
@@ -200,7 +200,7 @@ impl Takes {
 }
 
 impl Gives {
-    /// The type of a result.
+    /// Returns the type of the result. `first` is the type of the receiver or of the first argument.
     pub fn of(self, first: Option<&Type>) -> Type {
         match self {
             Self::Bool => Type::Bool,

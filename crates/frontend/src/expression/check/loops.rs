@@ -1,4 +1,5 @@
-//! `map`, `filter`, `all`, `exists`, `exists_one`: the parser writes them as one form of loop with an accumulator.
+//! Checks `map`, `filter`, `all`, `exists` and `exists_one`. The parser turns each into a comprehension: a loop with an
+//! accumulator.
 
 use cel::{
     IdedExpr,
@@ -8,13 +9,13 @@ use cel::{
 use super::{Checker, Problem, problem};
 use crate::expression::types::{Scope, Type};
 
-/// Loops within loops. Each level multiplies what an evaluation may cost.
+/// Maximum depth of nested loops. Each level multiplies the cost of an evaluation.
 pub const MAX_LOOPS: usize = 2;
 
 impl Checker<'_> {
     pub(super) fn comprehension(&mut self, loops: &ComprehensionExpr, scope: &Scope) -> Result<Type, Problem> {
         let start = self.expression(&loops.accu_init, scope)?;
-        // A loop over nothing is how a value is given a name, as `sortBy` does.
+        // A loop over an empty list only binds a name to a value. `sortBy` expands to that.
         let names = matches!(&loops.iter_range.expr, Expr::List(list) if list.elements.is_empty());
         if names && loops.iter_var.starts_with('#') {
             return self.expression(&loops.result, &scope.with(&loops.accu_var, start));
@@ -47,7 +48,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `map` and `filter`.
+    /// Checks the step of `map` and `filter`.
     fn appended(&mut self, step: &Appended<'_>, scope: &Scope) -> Result<Type, Problem> {
         if let Some(guard) = step.guard {
             self.condition(guard, scope)?;
@@ -55,7 +56,7 @@ impl Checker<'_> {
         Ok(Type::list(self.expression(step.item, scope)?))
     }
 
-    /// `all`, `exists` and `exists_one`.
+    /// Checks the step of `all`, `exists` and `exists_one`.
     fn folded(&mut self, loops: &ComprehensionExpr, scope: &Scope) -> Result<Type, Problem> {
         if let Expr::Call(call) = &loops.loop_step.expr {
             let own = |node: &IdedExpr| matches!(&node.expr, Expr::Ident(name) if *name == loops.accu_var);
@@ -78,16 +79,16 @@ impl Checker<'_> {
     }
 }
 
-/// The step of `map` and `filter`: `@result + [item]`, perhaps with a condition.
+/// The step of `map` and `filter`: `@result + [item]`, with an optional condition.
 pub struct Appended<'e> {
     /// The condition.
     pub guard: Option<&'e IdedExpr>,
-    /// What is appended.
+    /// The item that is appended.
     pub item: &'e IdedExpr,
 }
 
 impl<'e> Appended<'e> {
-    /// The step of a loop, if it is of this form.
+    /// Returns the step of a loop if it has this form.
     pub fn of(loops: &'e ComprehensionExpr) -> Option<Self> {
         let Expr::Call(step) = &loops.loop_step.expr else { return None };
         match step.args.as_slice() {

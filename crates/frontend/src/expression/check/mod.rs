@@ -1,4 +1,4 @@
-//! The type check: an expression that can't work is refused when it is loaded, with what would be right.
+//! The type check. It refuses expressions that cannot work when they are loaded, and says what would be right.
 
 mod call;
 mod functions;
@@ -21,19 +21,19 @@ use super::{
 };
 use crate::message_types::MessageTypes;
 
-/// What is wrong, and with which node of the tree.
+/// A problem and the node of the tree that causes it.
 #[derive(Debug)]
 pub struct Problem {
-    /// The node.
+    /// Id of the node.
     pub node: u64,
-    /// One sentence.
+    /// The message, one sentence.
     pub message: String,
 }
 
-/// Names of types, which `type(x)` may be compared with.
+/// Names of types, for comparisons with `type(x)`.
 const TYPES: &[&str] = &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"];
 
-/// The type of an expression.
+/// Checks an expression and returns its type.
 pub fn check(tree: &IdedExpr, types: &MessageTypes, scope: &Scope) -> Result<Type, Problem> {
     let mut checker =
         Checker { types, guarded: scope.present().map(str::to_owned).collect(), bare: select::path(tree).is_some(), loops: 0 };
@@ -43,15 +43,15 @@ pub fn check(tree: &IdedExpr, types: &MessageTypes, scope: &Scope) -> Result<Typ
 
 struct Checker<'s> {
     types: &'s MessageTypes,
-    /// The paths that stand in a `has(…)` somewhere in the expression.
+    /// The paths that a `has(…)` anywhere in the expression tests.
     guarded: HashSet<String>,
-    /// The expression is one path: what is absent is then absent in the whole.
+    /// Whether the expression is only a path. If a member is then absent, so is the whole value, which needs no guard.
     bare: bool,
-    /// Comprehensions around the place.
+    /// Number of comprehensions around the current node.
     loops: usize,
 }
 
-/// The paths that are there if a condition holds, or if it does not.
+/// Collects the paths that are present if a condition is true (`holds`) or false.
 pub fn present_if(node: &IdedExpr, holds: bool, found: &mut Vec<String>) {
     match &node.expr {
         Expr::Select(tested) if tested.test && holds => {
@@ -82,14 +82,14 @@ impl Checker<'_> {
                 if let Some(operand) = select::spelled(&tested.operand) {
                     self.guarded.insert(select::step(&operand, &tested.field));
                 }
-                // What it is in is asked for too.
+                // `has(a.b.c)` tests `a.b` and `a` too.
                 let mut outer = Some(&*tested.operand);
                 while let Some(node) = outer {
                     self.guarded.extend(select::spelled(node));
                     outer = select::operand(node);
                 }
             }
-            // `"limit" in query` says the same as `has(query.limit)`.
+            // `"limit" in query` means the same as `has(query.limit)`.
             Expr::Call(call) if call.func_name == "@in" => {
                 if let [name, object] = call.args.as_slice()
                     && let (Some(name), Some(object)) = (text(name), select::spelled(object))
@@ -128,7 +128,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A map literal. With literal keys it is an object whose members are known.
+    /// Checks a map literal. If all keys are literals, the result is an object with known members.
     fn map(&mut self, map: &MapExpr, scope: &Scope) -> Result<Type, Problem> {
         let (mut members, mut known, mut joined) = (Vec::<Member>::new(), true, Type::Null);
         for entry in &map.entries {
@@ -193,7 +193,7 @@ fn literal_type(literal: &LiteralValue) -> Type {
     }
 }
 
-/// A literal string.
+/// Returns the text of a string literal.
 pub fn text(node: &IdedExpr) -> Option<&str> {
     match &node.expr {
         Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),

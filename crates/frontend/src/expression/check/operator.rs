@@ -1,4 +1,4 @@
-//! Operators.
+//! Checks operators.
 
 use cel::{
     IdedExpr,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Checker<'_> {
-    /// The type of an operator's result; none if the call is not of an operator.
+    /// Returns the type of an operator's result, or `None` if the call is not an operator.
     pub(super) fn operator(&mut self, node: &IdedExpr, call: &CallExpr, scope: &Scope) -> Result<Option<Type>, Problem> {
         let found = match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::CONDITIONAL, [condition, yes, no]) => {
@@ -141,7 +141,7 @@ fn ordered(left: &Type, right: &Type) -> bool {
     }
 }
 
-/// Whether values of the two types can be equal.
+/// Returns whether values of the two types can be equal.
 fn comparable(left: &Type, right: &Type) -> bool {
     match (left, right) {
         (Type::Dyn | Type::Null, _) | (_, Type::Dyn | Type::Null) => true,
@@ -153,7 +153,7 @@ fn comparable(left: &Type, right: &Type) -> bool {
     }
 }
 
-/// An operator as it is written.
+/// Returns the operator as it is written in an expression.
 fn symbol(name: &str) -> &str {
     name.trim_matches('_')
 }

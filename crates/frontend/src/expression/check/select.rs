@@ -1,4 +1,4 @@
-//! Members: `a.b`, `a["b"]`, `has(a.b)`, and what may be absent.
+//! Checks members: `a.b`, `a["b"]`, `has(a.b)`. Optional members must be guarded.
 
 use cel::{
     IdedExpr,
@@ -11,7 +11,7 @@ use crate::{
     message_types::FieldShape,
 };
 
-/// A member's type, and whether it may be absent.
+/// Type of a member, and whether it may be absent.
 struct Found {
     value: Type,
     optional: bool,
@@ -80,7 +80,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A value that may be absent has to be guarded, unless it is the whole expression.
+    /// Refuses an optional member without a guard, unless the path is the whole expression.
     fn present(&self, node: &IdedExpr, found: &Found) -> Result<(), Problem> {
         if !found.optional || self.bare {
             return Ok(());
@@ -94,7 +94,7 @@ impl Checker<'_> {
     }
 }
 
-/// The items of an empty list have no type of their own.
+/// Replaces the item type of the empty list, which is unknown, with [`Type::Dyn`].
 fn known(element: Type) -> Type {
     if element == Type::Null { Type::Dyn } else { element }
 }
@@ -108,7 +108,7 @@ fn unknown(node: &IdedExpr, operand: &IdedExpr, name: &str, what: &str, names: &
     problem(node, format!("{subject} has no {what} `{name}`{}; known are {}", suggest(name, names), shown.join(", ")))
 }
 
-/// A chain of selections: `a.b.c`, also as `a["b"].c`.
+/// Returns the steps of a path such as `a.b.c` or `a["b"].c`, or `None` for other expressions.
 pub fn path(node: &IdedExpr) -> Option<Vec<String>> {
     match &node.expr {
         Expr::Ident(name) => Some(vec![name.clone()]),
@@ -127,7 +127,7 @@ pub fn path(node: &IdedExpr) -> Option<Vec<String>> {
     }
 }
 
-/// What a selection or an index is of.
+/// Returns the operand of a selection or an index.
 pub fn operand(node: &IdedExpr) -> Option<&IdedExpr> {
     match &node.expr {
         Expr::Select(select) => Some(&select.operand),
@@ -136,7 +136,7 @@ pub fn operand(node: &IdedExpr) -> Option<&IdedExpr> {
     }
 }
 
-/// A chain of selections and indexes as it is written; different spellings of one chain are the same.
+/// Returns a canonical text for a path, including indexes. `a.b` and `a["b"]` give the same text.
 pub fn spelled(node: &IdedExpr) -> Option<String> {
     match &node.expr {
         Expr::Ident(name) => Some(name.clone()),
@@ -154,7 +154,7 @@ pub fn spelled(node: &IdedExpr) -> Option<String> {
     }
 }
 
-/// A chain and one step more.
+/// Appends one step to the text of a path.
 pub fn step(operand: &str, name: &str) -> String {
     let mut letters = name.chars();
     let plain = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')

@@ -13,7 +13,7 @@ fn field(name: &str) -> &'static Field {
     &message.fields[message.by_name(name).unwrap()]
 }
 
-/// Puts all members of a map into the fields of their names.
+/// Puts each member of a map into the field with its name.
 fn put_all(name: &str, value: &Value) -> Vec<u8> {
     let Value::Map(map) = value else { panic!("{value:?}") };
     let message = SCHEMA.message(id(name));
@@ -45,12 +45,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn a_message_comes_back(json in message()) {
+    fn messages_survive_a_round_trip(json in message()) {
         let bytes = bytes("Everything", &json.to_string());
         let value = value::from_message(&SCHEMA, id("Everything"), &bytes).unwrap();
         let back = put_all("Everything", &value);
         prop_assert_eq!(shown(&descriptor("Everything"), &back), shown(&descriptor("Everything"), &bytes));
-        // A single field is what it is in the whole.
+        // `from_field` gives the same value as the whole message does.
         let Value::Map(map) = &value else { panic!() };
         for field in &SCHEMA.message(id("Everything")).fields {
             let single = value::from_field(&SCHEMA, id("Everything"), field, &bytes).unwrap();
@@ -59,18 +59,18 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_message_or_refused(bytes: Vec<u8>) {
+    fn arbitrary_bytes_are_read_or_refused(bytes: Vec<u8>) {
         let _ = value::from_message(&SCHEMA, id("Everything"), &bytes);
     }
 
     #[test]
-    fn json_comes_back(json in crate::json::tests::free()) {
+    fn json_survives_a_round_trip(json in crate::json::tests::free()) {
         let text = as_json(&value::from_json(&json));
         prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), json);
     }
 
     #[test]
-    fn integers_are_never_cut(number: i64, positive: u64) {
+    fn integers_are_never_truncated(number: i64, positive: u64) {
         let shown = |name: &str, value: Value| put(name, value).map(|shown| shown.as_object().unwrap().values().next().cloned());
         prop_assert_eq!(shown("int32_value", Value::Int(number)).is_ok(), i32::try_from(number).is_ok());
         prop_assert_eq!(shown("uint32_value", Value::UInt(positive)).is_ok(), u32::try_from(positive).is_ok());
@@ -83,7 +83,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_not_set_is_there_only_without_presence() {
+fn unset_fields_are_present_only_without_field_presence() {
     let value = read(&json!({}));
     let Value::Map(map) = &value else { panic!() };
     let mut names: Vec<String> = map.map.keys().map(ToString::to_string).collect();
@@ -97,7 +97,7 @@ fn what_is_not_set_is_there_only_without_presence() {
 }
 
 #[test]
-fn each_type_has_its_value() {
+fn each_field_type_converts_to_its_value() {
     let value = read(&json!({
         "int64Value": "-7", "fixed64Value": "18446744073709551615", "floatValue": 0.1, "color": 9, "bytesValue": "aGk=",
         "at": "2026-05-01T12:00:00.5Z", "ttl": "1.5s", "mask": "displayName,a.b", "maybeNumber": "5", "maybeBool": false,
@@ -128,7 +128,7 @@ fn each_type_has_its_value() {
 }
 
 #[test]
-fn a_message_that_is_too_deep_is_refused() {
+fn deeply_nested_messages_are_refused() {
     let mut message = Vec::new();
     for _ in 0..200 {
         let mut outer = vec![0x0a];
@@ -168,7 +168,7 @@ fn values_are_coerced_without_loss() {
 }
 
 #[test]
-fn refusals_name_the_path_and_what_would_be_right() {
+fn refusals_name_the_path_and_the_expected_value() {
     for (name, value, expected) in [
         ("int32_value", Value::Int(1 << 40), "`int32_value` must be a whole number from -2147483648 to 2147483647"),
         ("int32_value", Value::Float(1.5), "`int32_value` must be a whole number from -2147483648 to 2147483647"),
@@ -243,7 +243,7 @@ fn a_static_type_that_never_fits_is_refused() {
     }
 }
 
-/// Whether a value can be put into a field, as definitions are checked: of a constant it is known.
+/// Checks whether a value can be put into a field, as the loader of definitions does: constants are also converted.
 fn fits(expression: &Expression, field: &Field) -> Result<(), String> {
     value::assignable(&SCHEMA, expression.type_of(), field)?;
     expression.as_constant().map_or(Ok(()), |constant| value::put(&SCHEMA, field, constant, &mut Vec::new()).map_err(Into::into))

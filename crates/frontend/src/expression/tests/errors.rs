@@ -1,6 +1,6 @@
 use super::*;
 
-/// The message of what does not compile.
+/// Returns the error of a text that does not compile.
 fn refusal(text: &str) -> String {
     match compile(text) {
         Ok(compiled) => format!("compiled, {:?}", compiled.type_of()),
@@ -10,7 +10,7 @@ fn refusal(text: &str) -> String {
 
 #[test]
 #[rustfmt::skip]
-fn mistakes_are_named_with_what_would_be_right() {
+fn errors_name_the_mistake_and_the_fix() {
     let table = [
         ("", r#"the expression is empty; write a value, as `"text"`, `10` or `query.limit`"#),
         ("qurey.limit", "column 1: there is no variable `qurey` (did you mean `query`?); known are path, query, header, body, reply, count, ratio"),
@@ -78,7 +78,7 @@ fn mistakes_are_named_with_what_would_be_right() {
 }
 
 #[test]
-fn what_is_too_long_or_too_deep_is_refused() {
+fn long_and_deep_expressions_are_refused() {
     let long = format!("\"{}\"", "a".repeat(5000));
     assert_eq!(refusal(&long), "the expression has 5002 bytes; 4096 are allowed");
     assert_eq!(refusal(&"(".repeat(40)), "brackets are nested deeper than 32 levels; split the expression");

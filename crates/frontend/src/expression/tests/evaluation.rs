@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn expressions_have_their_values() {
+fn expressions_evaluate_to_their_values() {
     let table = [
         ("1 + 2 * 3", json!(7)),
         ("has(query.limit) ? query.limit : 10", json!(5)),
@@ -65,7 +65,7 @@ fn expressions_have_their_values() {
 }
 
 #[test]
-fn what_fails_says_why() {
+fn evaluation_errors_give_the_reason() {
     let table = [
         ("body.missing", "`missing` isn't there; guard it with `has(…)`"),
         ("header.missing", "`missing` isn't there; guard it with `has(…)`"),
@@ -84,7 +84,7 @@ fn what_fails_says_why() {
 }
 
 #[test]
-fn knows_types_paths_constants_and_what_is_read() {
+fn compiled_expressions_know_their_type_path_constant_and_reads() {
     let compiled = compile("has(query.limit) ? query.limit : size(path.key)").unwrap();
     assert_eq!(compiled.type_of(), &Type::Int);
     assert!(compiled.reads("query") && compiled.reads("path") && !compiled.reads("body"));
@@ -98,7 +98,7 @@ fn knows_types_paths_constants_and_what_is_read() {
     assert_eq!(compiled.as_constant(), Some(&Value::from("a-b")));
     assert_eq!(compiled.evaluate(&()), Ok(Value::from("a-b")));
 
-    // An item hides a variable of its name.
+    // The variable of a loop hides a top-level variable with its name.
     let compiled = compile("query.tags.map(path, path + \"!\")").unwrap();
     assert!(!compiled.reads("path"));
     assert_eq!(compiled.type_of(), &Type::list(Type::String));
@@ -130,7 +130,7 @@ fn knows_types_paths_constants_and_what_is_read() {
 }
 
 #[test]
-fn an_evaluation_is_bounded() {
+fn evaluations_have_a_budget() {
     let many: Vec<serde_json::Value> = (0..100_001).map(serde_json::Value::from).collect();
     let variables = [("body", value::from_json(&json!({"list": many, "text": "a".repeat(1 << 20)})))];
     for text in [
@@ -145,6 +145,6 @@ fn an_evaluation_is_bounded() {
     }
     let compiled = compile("size(body.list.slice(0, 90000).filter(n, n > 5))").unwrap();
     assert_eq!(compiled.evaluate(&variables), Ok(Value::Int(89_994)));
-    // Each evaluation has a budget of its own.
+    // Each evaluation has its own budget.
     assert_eq!(compiled.evaluate(&variables), Ok(Value::Int(89_994)));
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Pieces of which expressions are made, right and wrong.
+/// Valid and invalid pieces to build expressions from.
 const PIECES: &[&str] = &[
     "path",
     "query",
@@ -84,17 +84,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn any_text_is_compiled_or_refused(text in ".{0,60}") {
+    fn arbitrary_text_compiles_or_is_refused(text in ".{0,60}") {
         all_ways(&text);
     }
 
     #[test]
-    fn any_pieces_are_compiled_or_refused(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..14)) {
+    fn arbitrary_pieces_compile_or_are_refused(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..14)) {
         all_ways(&pieces.concat());
     }
 
     #[test]
-    fn an_expression_with_a_mistake_is_compiled_or_refused(
+    fn mutated_expressions_compile_or_are_refused(
         expression in proptest::sample::select(VALID), at in 0..80_usize, cut in 0..4_usize, piece in proptest::sample::select(PIECES)
     ) {
         let mut letters: Vec<char> = expression.chars().collect();
@@ -115,7 +115,7 @@ const VALID: &[&str] = &[
 ];
 
 #[test]
-fn deep_nesting_is_refused_before_it_costs_a_stack() {
+fn deep_nesting_is_refused_without_a_stack_overflow() {
     for piece in ["(", "[", "{\"a\":", "!", "-", "size(", "!(", "-(", "a[", "true ? ", "has(", "[1].map(x, ", "a.b(", "{"] {
         for count in [31, 64, 700, 4000] {
             assert!(compile(&piece.repeat(count)).is_err(), "{piece}");
@@ -145,7 +145,7 @@ fn deep_nesting_is_refused_before_it_costs_a_stack() {
 }
 
 #[test]
-fn the_deepest_that_is_allowed_runs_on_a_small_stack() {
+fn the_deepest_allowed_expression_runs_on_a_small_stack() {
     let run = || {
         let sums = format!("1{}", "+1".repeat(60));
         assert_eq!(evaluate(&sums), Ok(json!(61)));
@@ -154,6 +154,6 @@ fn the_deepest_that_is_allowed_runs_on_a_small_stack() {
         let maps = format!("{}1{}", "{\"a\":".repeat(30), "}".repeat(30));
         assert!(evaluate(&maps).is_ok());
     };
-    // The threads that serve calls have two megabytes.
+    // The threads that serve calls have stacks of two megabytes.
     std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
 }

@@ -12,7 +12,7 @@ fn member(name: &str, value: Type, required: bool) -> Member {
     Member { name: name.to_owned(), value, required }
 }
 
-/// What a mapping of a request and a reply sees.
+/// Returns a scope with the variables of a request and a reply.
 fn scope() -> Scope {
     let query = [
         member("limit", Type::Int, false),
@@ -55,7 +55,7 @@ fn variables() -> [(&'static str, Value); 6] {
     ]
 }
 
-/// The value of an expression as JSON.
+/// Evaluates an expression and returns its value as JSON.
 fn evaluate(text: &str) -> Result<serde_json::Value, String> {
     let value = compile(text)?.evaluate(&variables())?;
     let mut out = Vec::new();

@@ -1,4 +1,4 @@
-//! Whether a value of a static type can ever be put into a field.
+//! Checks whether a value of a static type can be put into a field.
 
 use crate::{
     expression::{
@@ -8,8 +8,7 @@ use crate::{
     message_types::{Field, FieldKind, FieldShape, MessageId, MessageTypes, WellKnownType},
 };
 
-/// Refuses what [`put`](super::put) would refuse of every value of the type. A string passes wherever a text form may be
-/// read from it.
+/// Refuses a type if [`put`](super::put) refuses every value of it. A string is accepted wherever the field has a text form.
 pub fn assignable(types: &MessageTypes, value: &Type, field: &Field) -> Result<(), String> {
     at(types, value, field, &field.name)
 }
@@ -40,7 +39,8 @@ fn element(types: &MessageTypes, value: &Type, field: &Field, path: &str) -> Res
     })
 }
 
-/// Whether the value fits a kind; the inner problem if it is not the value itself that does not.
+/// Checks whether a type fits a field kind. The error holds a message if the problem is inside the value, and `None` if the
+/// value itself does not fit.
 fn one(types: &MessageTypes, value: &Type, kind: FieldKind, path: &str) -> Result<(), Option<String>> {
     let fits = match (kind, value) {
         (_, Type::Dyn | Type::Null) => true,

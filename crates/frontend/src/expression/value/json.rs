@@ -1,4 +1,4 @@
-//! JSON.
+//! Converts between expression values and JSON.
 
 use std::{collections::HashMap, io::Write as _, sync::Arc};
 
@@ -7,7 +7,7 @@ use cel::{Value, objects::Key};
 
 use crate::json::put_string;
 
-/// The value of a JSON document. Whole numbers are ints, or uints above the greatest int; others are doubles.
+/// Converts a JSON document. Whole numbers become ints, or uints if they exceed the greatest int. Others become doubles.
 pub fn from_json(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::Null,
@@ -26,7 +26,7 @@ pub fn from_json(json: &serde_json::Value) -> Value {
     }
 }
 
-/// Appends a value as JSON: keys sorted, bytes in base64, numbers that JSON has not as strings.
+/// Appends a value as JSON. Keys are sorted, bytes are base64, and numbers that JSON lacks (such as NaN) are strings.
 pub fn to_json(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
@@ -59,12 +59,12 @@ pub fn to_json(value: &Value, out: &mut Vec<u8>) {
             }
             out.push(b'}');
         }
-        // What else there is are values of types that no expression here can make.
+        // The other types of values cannot be made by an expression.
         _ => out.extend_from_slice(b"null"),
     }
 }
 
-/// The members of a map by the text of their keys, in its order, so that the same value is always written the same.
+/// Returns the members of a map, sorted by the text of their keys, so that equal values give equal output.
 pub fn sorted(map: &cel::objects::Map) -> Vec<(String, &Value)> {
     let mut members: Vec<(String, &Value)> = map.map.iter().map(|(key, value)| (key.to_string(), value)).collect();
     members.sort_by(|(left, _), (right, _)| left.cmp(right));
@@ -72,6 +72,6 @@ pub fn sorted(map: &cel::objects::Map) -> Vec<(String, &Value)> {
 }
 
 fn number_to(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Writing to a vector can't fail.
+    // Writing to a vector cannot fail.
     let _ = out.write_fmt(text);
 }

@@ -1,4 +1,4 @@
-//! Messages to values.
+//! Converts messages to expression values.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,12 +11,12 @@ use crate::{
     wire::{self, Malformed, WireType},
 };
 
-/// A message as a map by the proto names of its fields. Fields with presence are there only if they are set.
+/// Converts a message to a map with the proto names of its fields. Fields with presence are in the map only if they are set.
 pub fn from_message(types: &MessageTypes, message: MessageId, bytes: &[u8]) -> Result<Value, Malformed> {
     MessageReader { types, depth: 0 }.message(message, bytes)
 }
 
-/// One field of a message, without the others: none if it has presence and is not set.
+/// Converts one field of a message, or returns `None` if the field has presence and is not set.
 pub fn from_field(types: &MessageTypes, message: MessageId, field: &Field, bytes: &[u8]) -> Result<Option<Value>, Malformed> {
     let known = types.message(message);
     let mut found = occurrences(known, bytes)?;
@@ -137,7 +137,7 @@ impl MessageReader<'_> {
     fn special(&mut self, special: WellKnownType, id: MessageId, message: &MessageType, bytes: &[u8]) -> Result<Value, Malformed> {
         let first = message.fields.first();
         match special {
-            // These are strings in JSON too.
+            // ProtoJSON writes these as strings too.
             WellKnownType::Timestamp | WellKnownType::Duration | WellKnownType::FieldMask => {
                 let mut quoted = Vec::new();
                 json::encode(self.types, id, bytes, &mut quoted).map_err(|_| Malformed)?;
@@ -174,7 +174,7 @@ impl MessageReader<'_> {
     }
 }
 
-/// The double that is written as the float is: 0.1 stays 0.1.
+/// Converts a float to the double with the same shortest decimal form: 0.1 stays 0.1.
 fn shortest(value: f32) -> f64 {
     if value.is_finite() { format!("{value:?}").parse().unwrap_or(f64::from(value)) } else { value.into() }
 }

@@ -1,4 +1,4 @@
-//! Between values of expressions, JSON and messages.
+//! Converts between expression values, JSON and messages.
 
 mod assign;
 mod json;

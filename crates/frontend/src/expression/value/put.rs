@@ -1,4 +1,4 @@
-//! Values to fields of messages.
+//! Encodes expression values as message fields.
 
 use cel::Value;
 
@@ -10,44 +10,45 @@ use crate::{
     wire::{self, WireType},
 };
 
-/// Appends a field with its tag. `null` appends nothing, except for a `google.protobuf.Value`, which holds it.
+/// Appends a field with its tag. `null` appends nothing, except for a `google.protobuf.Value`, which can hold it.
 ///
-/// Numbers are taken where they are exact, texts as [`scalar::put`] reads them, maps by the names of a message's fields.
-/// The refusal is a sentence about the path from the field on, as ``` `items[0].key` must be … ```. What was appended before
-/// a refusal stays: `out` is of no use then.
+/// Numbers must be exact in the type of the field, apart from the fraction digits that a `float` loses. Strings are parsed as
+/// by [`scalar::put`]. The keys of a map are the field names of the message. The refusal is a sentence that begins with the
+/// path from the field, such as ``` `items[0].key` must be … ```. After a refusal `out` holds incomplete data and must not be
+/// used.
 pub fn put(types: &MessageTypes, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let mut writer = Writer { types, path: vec![field.name.clone()], depth: 0, only_known: false };
     writer.field(field, value, out).map(drop)
 }
 
-/// As [`put`], but members that a message has no field for are passed over.
+/// Appends a field as [`put`] does, but skips map members that the message has no field for.
 pub fn put_known(types: &MessageTypes, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let mut writer = Writer { types, path: vec![field.name.clone()], depth: 0, only_known: true };
     writer.field(field, value, out).map(drop)
 }
 
-/// Appends the fields of a message from a map by their names. As with [`put`], what was appended before a refusal stays.
+/// Appends the fields of a message from a map with their names. As with [`put`], `out` must not be used after a refusal.
 pub fn put_message(types: &MessageTypes, message: MessageId, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
     Writer { types, path: Vec::new(), depth: 0, only_known: false }.message(message, value, out)
 }
 
 pub(super) struct Writer<'s> {
     pub(super) types: &'s MessageTypes,
-    /// Steps from the field on, as they are shown: `.key`, `[0]`.
+    /// Steps from the field to the current value, as messages show them: `.key`, `[0]`.
     pub(super) path: Vec<String>,
     pub(super) depth: usize,
-    /// Whether what is unknown is passed over.
+    /// Whether unknown members are skipped instead of refused.
     pub(super) only_known: bool,
 }
 
 impl Writer<'_> {
-    /// A refusal of the value at the path.
+    /// Returns a refusal of the value at the current path.
     pub(super) fn refused(&self, why: &str) -> Refusal {
         let path = self.path.concat();
         if path.is_empty() { why.to_owned().into() } else { format!("`{}` {why}", path.trim_start_matches('.')).into() }
     }
 
-    /// Goes down a step.
+    /// Runs a closure with one more step on the path.
     pub(super) fn at<R>(&mut self, step: String, run: impl FnOnce(&mut Self) -> Result<R, Refusal>) -> Result<R, Refusal> {
         self.path.push(step);
         let result = run(self)?;
@@ -55,7 +56,7 @@ impl Writer<'_> {
         Ok(result)
     }
 
-    /// A field with its tag; whether it is set.
+    /// Appends a field with its tag. Returns whether the field is set.
     pub(super) fn field(&mut self, field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<bool, Refusal> {
         let holds_null = field.shape != FieldShape::Repeated && self.types.special(field.kind) == Some(WellKnownType::Value);
         match (field.shape, value) {
@@ -92,7 +93,7 @@ impl Writer<'_> {
         })
     }
 
-    /// Values of a length, each with its tag.
+    /// Appends length-delimited values, each with its tag.
     pub(super) fn elements(&mut self, number: u32, kind: FieldKind, items: &[Value], out: &mut Vec<u8>) -> Result<(), Refusal> {
         for (index, item) in items.iter().enumerate() {
             wire::put_tag(out, number, WireType::Bytes);
@@ -116,7 +117,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A value without its tag.
+    /// Appends a value without its tag.
     pub(super) fn value(&mut self, kind: FieldKind, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let read = |writer: &Self, kind: FieldKind, text: &str, out: &mut Vec<u8>| {
             scalar::put(writer.types, kind, text, out).map_err(|refusal| writer.refused(&refusal))
@@ -150,7 +151,7 @@ impl Writer<'_> {
             (_, Value::String(text)) => read(self, kind, text, out)?,
             (FieldKind::String | FieldKind::Bytes | FieldKind::Bool, _) => return Err(self.refused(expected(kind))),
             (FieldKind::Enum(id), Value::Null) if self.types.enumeration(id).null => out.push(0),
-            // Enums by number.
+            // An enum may be given as its number.
             (FieldKind::Enum(_), Value::Int(_) | Value::UInt(_)) => read(self, FieldKind::Int32, &integer(value).unwrap_or_default(), out)?,
             (FieldKind::Enum(_), _) => return Err(self.refused("must be the name of an enum's value, or its number")),
             _ => match integer(value) {
@@ -162,7 +163,7 @@ impl Writer<'_> {
     }
 }
 
-/// A number as text in which nothing is lost; floats are written without an exponent.
+/// Renders a number as text without loss. Floats are written without an exponent.
 fn integer(value: &Value) -> Option<String> {
     match value {
         Value::Int(number) => Some(number.to_string()),
@@ -172,14 +173,14 @@ fn integer(value: &Value) -> Option<String> {
     }
 }
 
-/// A double as a float, if it is not beyond one. Digits behind the point may get lost, as they may in every float.
+/// Converts a double to a float, or returns `None` if it is out of range. Fraction digits may be lost, as in every float.
 #[expect(clippy::cast_possible_truncation, reason = "that is what a float field asks for")]
 fn narrow(number: f64) -> Option<f32> {
     let narrow = number as f32;
     (narrow.is_finite() || !number.is_finite()).then_some(narrow)
 }
 
-/// What a floating-point field holds, in digits.
+/// Renders the content of an encoded floating-point field in digits.
 fn written(kind: FieldKind, mut bytes: &[u8]) -> String {
     let number = match kind {
         FieldKind::Double => wire::fixed64(&mut bytes).map(f64::from_bits),

@@ -1,4 +1,4 @@
-//! Maps to messages, and values to the messages that stand for something else.
+//! Encodes maps as messages, and values as well-known types.
 
 use cel::Value;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Writer<'_> {
-    /// The content of a message.
+    /// Appends the content of a message, without a tag or length.
     pub(super) fn message(&mut self, id: MessageId, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let types = self.types;
         let message = types.message(id);
@@ -74,7 +74,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// `google.protobuf.Value`: what JSON can say.
+    /// Appends a `google.protobuf.Value`, which holds any JSON value.
     fn dynamic(&mut self, message: &MessageType, value: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let number = match value {
             Value::Null => 1,
@@ -90,7 +90,7 @@ impl Writer<'_> {
         wire::put_tag(out, number, kind.wire());
         match value {
             Value::Float(number) if !number.is_finite() => Err(self.refused("must be a finite number, since JSON has no others")),
-            // As JSON writes them.
+            // `to_json` encodes bytes as base64 too.
             Value::Bytes(bytes) => {
                 wire::put_bytes(out, base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes.as_slice()).as_bytes());
                 Ok(())
@@ -99,7 +99,7 @@ impl Writer<'_> {
         }
     }
 
-    /// `google.protobuf.Any`, as it is read: the type's URL and the bytes.
+    /// Appends a `google.protobuf.Any` from the form in which it is read: the type URL and the bytes.
     fn any(&mut self, map: &cel::objects::Map, out: &mut Vec<u8>) -> Result<(), Refusal> {
         for (name, value) in sorted(map) {
             let (number, kind) = match name.as_str() {
