@@ -28,7 +28,7 @@
 //! |---|---|
 //! | `json.encode(any) -> string` | JSON with sorted keys: `json.encode({"a": 1})` is `{"a":1}`. Never fails |
 //! | `json.decode(string) -> dyn` | the value of a JSON text: `json.decode(body.text).id`. Fails if the text is not JSON |
-//! | `time.millis(string) -> int` | milliseconds since 1970: `time.millis("1970-01-01T00:00:01Z")` is 1000. Fails if the text is no timestamp |
+//! | `time.millis(string) -> int` | milliseconds since 1970: `time.millis("1970-01-01T00:00:01Z")` is 1000. Fails on other text |
 //! | `url.encode(string) -> string` | percent-encodes a text for a segment or a query: `url.encode("a/b")` is `a%2Fb`. Never fails |
 //! | `url.decode(string) -> string` | the reverse. Fails on a `%` without two digits and on bytes that are not UTF-8 |
 //! | `matches(string, "pattern")` | as in CEL, but the pattern must be a literal, its classes are ASCII, and `.` matches one byte |

@@ -1,11 +1,11 @@
-//! Preconditions: the headers `If-Match` and `If-None-Match` of routes that read a revision, or write on condition of one.
+//! Preconditions: `If-Match` and `If-None-Match` for routes that read a revision or write conditionally.
 
 use prost_reflect::MethodDescriptor;
 use serde_json::{Value, json};
 
 use super::{RPC, options};
 
-/// The headers that an operation takes, and what it answers when they don't hold.
+/// Returns the header parameters of an operation, and the 412 response for a precondition that fails.
 pub fn parameters(method: &MethodDescriptor, reads: bool, tagged: bool) -> (Vec<Value>, Option<Value>) {
     let failed = json!({"$ref": "#/components/responses/PreconditionFailed"});
     if reads {
@@ -24,7 +24,7 @@ pub fn parameters(method: &MethodDescriptor, reads: bool, tagged: bool) -> (Vec<
         absent["example"] = "*".into();
         parameters.push(absent);
     }
-    // Without that RPC, requests with these headers are refused.
+    // Tailoring removes these parts if the namespace lacks that RPC, because requests with these headers are then refused.
     let mut failed = failed;
     for one in parameters.iter_mut().chain([&mut failed]) {
         one[RPC] = json!([precondition.rpc]);

@@ -1,4 +1,4 @@
-//! Typical values: those that contracts give, else one for each type.
+//! Example values: from the contract if it has one, else a typical value of the type.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
@@ -6,17 +6,17 @@ use serde_json::{Map, Value, json};
 use super::options;
 use prism_call::proto::options::v1::ExclusiveFields;
 
-/// A message with all its fields, and the first of those that exclude each other.
+/// Returns an example message with all its fields. Of exclusive fields, it has only the first.
 pub fn message(descriptor: &MessageDescriptor, wanted: &dyn Fn(&FieldDescriptor) -> bool) -> Value {
     inside(descriptor, &mut Vec::new(), wanted)
 }
 
-/// A field.
+/// Returns an example of a field.
 pub fn field(descriptor: &FieldDescriptor) -> Value {
     of_field(descriptor, &mut Vec::new())
 }
 
-/// `around`: the messages that this one stands in. A type that holds itself is written once.
+/// Returns an example message. `around` lists the enclosing messages, so that a recursive type is expanded only once.
 fn inside(descriptor: &MessageDescriptor, around: &mut Vec<String>, wanted: &dyn Fn(&FieldDescriptor) -> bool) -> Value {
     if let Some(value) = well_known(descriptor) {
         return value;
@@ -52,7 +52,7 @@ fn of_field(descriptor: &FieldDescriptor, around: &mut Vec<String>) -> Value {
         Kind::String if !given.is_empty() => given.into(),
         Kind::String if options::field(descriptor).format == "cursor" => "".into(),
         kind if given.is_empty() => of_kind(&kind, around),
-        // What is no JSON, as `3600s`, is the text itself.
+        // An example that is not JSON, such as `3600s`, is used as a string.
         _ => serde_json::from_str(&given).unwrap_or_else(|_| given.into()),
     };
     if descriptor.is_list() && !(told && value.is_array()) { json!([value]) } else { value }
@@ -66,7 +66,7 @@ fn of_kind(kind: &Kind, around: &mut Vec<String>) -> Value {
         Kind::Bool => json!(true),
         Kind::String => json!("text"),
         Kind::Bytes => json!("aGVsbG8="),
-        // The first one is "not said".
+        // The first value means "unspecified".
         Kind::Enum(descriptor) => {
             descriptor.values().nth(1).or_else(|| descriptor.values().next()).map_or(Value::Null, |value| value.name().into())
         }

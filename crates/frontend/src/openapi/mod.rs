@@ -1,9 +1,10 @@
-//! OpenAPI 3.1: what an API looks like from outside.
+//! OpenAPI 3.1 documents for the APIs of services and namespaces.
 //!
-//! [`generate`] makes the document of a service from its routes, its descriptors and their comments. [`tailor`] makes the one
-//! of a namespace from it: without the operations that its backends can't do, with those marked that are emulated. The first
-//! step is for APIs whose routes are annotations; APIs with a document of their own begin with the second. Between the two,
-//! each operation says in [`RPC`] which RPCs it leads to, and each bound that a namespace may tighten says so in [`LIMIT`].
+//! [`generate`] builds the document of a service from its routes, its descriptors and their comments. [`tailor`] adapts a
+//! document to a namespace: it removes the operations that the backends do not support and marks the emulated ones. APIs
+//! whose routes are annotations use both steps. APIs that come with their own document use only the second step. The steps
+//! are connected by two extensions: [`RPC`] names the RPCs of each operation, and [`LIMIT`] marks each bound that the limits
+//! of a namespace can tighten.
 
 mod conditions;
 mod examples;
@@ -33,20 +34,21 @@ use schemas::ComponentSchemas;
 
 pub use tailor::{ServedAt, tailor};
 
-/// The extension that names the RPCs of an operation, in the order in which they matter.
+/// Extension that names the RPCs of an operation, the most important first.
 pub const RPC: &str = "x-prism-rpc";
-/// The extension that tells what an operation is in a namespace, if it is not native.
+/// Extension that states how a namespace supports an operation, if the support is not native.
 pub const SUPPORT: &str = "x-prism-support";
-/// The extension of a schema whose bound may be tightened: keyword → field of the namespace's limits. Not in served documents.
+/// Extension of a schema whose bounds can be tightened. It maps a keyword to a field of the namespace's limits. Served
+/// documents do not contain it.
 pub const LIMIT: &str = "x-prism-limit";
 
-/// The methods that OpenAPI has a place for.
+/// The methods that a path item of OpenAPI can have.
 const METHODS: [Method; 8] =
     [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD, Method::PATCH, Method::TRACE];
 
-/// The document of a service's annotated routes; `None`: the pool has no such service.
+/// Generates the document of a service's annotated routes, or returns `None` if the pool has no such service.
 ///
-/// What can't be said in OpenAPI, such as a method of one's own, is left out.
+/// Leaves out what OpenAPI cannot express, such as custom methods.
 pub fn generate(pool: &DescriptorPool, service: &str) -> Option<Value> {
     let service = pool.get_service_by_name(service)?;
     let comment = proto::comment(service.full_name()).unwrap_or_default();
@@ -95,7 +97,8 @@ pub fn generate(pool: &DescriptorPool, service: &str) -> Option<Value> {
     Some(document)
 }
 
-/// The RPC's name; for further ways to it, the fixed parts of the path behind it; for what is still not unique, the method.
+/// Returns a unique operation id. This is the name of the RPC. Further routes of the RPC add the literals of their path, and,
+/// if that is still not unique, the HTTP method.
 fn id(method: &MethodDescriptor, rule: &HttpRule, http: &Method, taken: &mut HashSet<String>) -> String {
     let place = format!("{}At{}", method.name(), fixed(&rule.template));
     let names = [method.name().to_owned(), place.clone(), format!("{place}By{}", pascal(&http.as_str().to_ascii_lowercase()))];
@@ -105,20 +108,20 @@ fn id(method: &MethodDescriptor, rule: &HttpRule, http: &Method, taken: &mut Has
     name
 }
 
-/// `/v1/keys/{key=**}` → `Keys`
+/// Joins the literals and the verb of a template, without versions: `/v1/keys/{key=**}` → `Keys`
 fn fixed(template: &PathTemplate) -> String {
     let literals = template.segments().iter().filter_map(|segment| if let Segment::Literal(text) = segment { Some(text) } else { None });
     let is_version = |text: &str| text.strip_prefix('v').is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()));
     literals.map(String::as_str).filter(|text| !is_version(text)).chain(template.verb()).map(pascal).collect()
 }
 
-/// `compare-and-store` → `CompareAndStore`
+/// Converts to Pascal case: `compare-and-store` → `CompareAndStore`
 fn pascal(text: &str) -> String {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect()
 }
 
-/// `prism.patterns.keyvalue.v1.KeyValueService` → `v1`
+/// Returns the version in a service name: `prism.patterns.keyvalue.v1.KeyValueService` → `v1`
 fn version(service: &str) -> &str {
     service.rsplit('.').nth(1).unwrap_or("v1")
 }

@@ -1,4 +1,4 @@
-//! One way to an RPC as an OpenAPI operation.
+//! Builds the OpenAPI operation of one route.
 
 use http::Method;
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
@@ -17,7 +17,7 @@ const BYTES: &str = "application/octet-stream";
 const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 
-/// The operation of a rule. `id` names it among all operations.
+/// Returns the operation of a rule. `id` is unique among all operations.
 pub fn operation(schemas: &mut ComponentSchemas, tag: &str, id: &str, method: &MethodDescriptor, rule: &HttpRule) -> Value {
     let comment = proto::comment(method.full_name()).unwrap_or_default();
     let (input, output) = (method.input(), method.output());
@@ -60,7 +60,7 @@ pub fn operation(schemas: &mut ComponentSchemas, tag: &str, id: &str, method: &M
     operation
 }
 
-/// The first sentence, without its full stop.
+/// Returns the first sentence of a comment without its full stop.
 fn summary(comment: &str, name: &str) -> String {
     let text = comment.split("\n\n").next().unwrap_or_default().replace('\n', " ");
     let first = text.split_once(". ").map_or(text.as_str(), |(first, _)| first);
@@ -68,7 +68,7 @@ fn summary(comment: &str, name: &str) -> String {
     if first.is_empty() { name.to_owned() } else { first.to_owned() }
 }
 
-/// Whether path or body fill a field, given by proto names.
+/// Returns whether the path or the body provides a field. `field` is a path of proto names.
 fn is_bound(input: &MessageDescriptor, rule: &HttpRule, field: &str) -> bool {
     let by_path = rule.template.variables().iter().any(|variable| variable.field.join(".") == field);
     let by_body = matches!(&rule.body, RuleBody::Field(body) if input.get_field_by_name(field).is_some_and(|found| is_named(&found, body)));
@@ -79,7 +79,7 @@ fn is_named(field: &FieldDescriptor, name: &str) -> bool {
     field.name() == name || field.json_name() == name
 }
 
-/// Whether a reply carries the revision that makes an `ETag`.
+/// Returns whether a reply carries the revision for an `ETag`.
 fn revision(output: &MessageDescriptor) -> bool {
     output.get_field_by_name("revision").is_some_and(|field| matches!(field.kind(), Kind::Uint64) && is_single(&field))
 }
@@ -92,7 +92,7 @@ fn is_raw(kind: &Kind) -> bool {
     matches!(kind, Kind::Message(message) if message.full_name() == "google.api.HttpBody")
 }
 
-/// Bytes as they are.
+/// Returns the schema of raw bytes.
 fn raw(more: &str) -> Value {
     json!({"type": "string", "format": "binary", "description": format!("The bytes as they are{more}.")})
 }
@@ -107,7 +107,7 @@ fn request_body(schemas: &mut ComponentSchemas, method: &MethodDescriptor, rule:
         RuleBody::Whole => {
             let fields = || input.fields().filter(|field| bound(field));
             required = fields().any(|field| options::is_required(&field)) || options::choices(&input).iter().any(|choice| choice.required);
-            // The path says the rest, and what it says counts.
+            // The path provides the other fields, and it takes precedence.
             let whole = input.fields().all(|field| bound(&field));
             let schema =
                 if whole { schemas.message(&input, Direction::Request) } else { schemas.object(&input, Direction::Request, &bound) };
@@ -150,7 +150,7 @@ fn raw_body() -> Value {
     json!({"required": false, "content": {"*/*": {"schema": raw(", with their content type"), "example": "hello"}}})
 }
 
-/// Many JSON texts in one body.
+/// Returns the schema of a body with many JSON texts.
 fn sequence(item: &Value, description: &str) -> Value {
     json!({"type": "string", "description": description, "contentMediaType": JSON, "contentSchema": item})
 }

@@ -1,16 +1,16 @@
-//! What contracts say of fields beside their types: `prism.options.v1`.
+//! Reads the options in contracts that describe fields, messages and methods: `prism.options.v1`.
 
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor, OneofDescriptor, Value};
 
 use prism_call::proto::options::v1::{ChoiceSchema, ExclusiveFields, FieldSchema, MessageSchema, Precondition};
 
-/// What a field may hold.
+/// Returns the constraints of a field.
 pub fn field(descriptor: &FieldDescriptor) -> FieldSchema {
     let Some(extension) = descriptor.parent_pool().get_extension_by_name("prism.options.v1.field") else { return FieldSchema::default() };
     read(&descriptor.options(), &extension)
 }
 
-/// Fields of which one must be set, or one may be: by their names, and whether one must.
+/// Returns the groups of exclusive fields: their names, and whether one of them must be set.
 pub fn choices(message: &MessageDescriptor) -> Vec<ExclusiveFields> {
     let pool = message.parent_pool();
     let mut choices = match pool.get_extension_by_name("prism.options.v1.message") {
@@ -29,7 +29,7 @@ fn must_choose(descriptor: &OneofDescriptor) -> bool {
     read::<ChoiceSchema>(&descriptor.options(), &extension).required
 }
 
-/// Which preconditions the routes of an RPC take, and the RPC that checks them.
+/// Returns which preconditions the routes of an RPC accept and which RPC checks them.
 pub fn precondition(method: &MethodDescriptor) -> Option<Precondition> {
     let extension = method.parent_pool().get_extension_by_name("prism.options.v1.precondition")?;
     let options = method.options();
@@ -43,7 +43,7 @@ fn read<M: prost::Message + Default>(options: &DynamicMessage, extension: &Exten
     }
 }
 
-/// Whether a request without the field is refused.
+/// Returns whether a request without the field is refused.
 pub fn is_required(descriptor: &FieldDescriptor) -> bool {
     let schema = field(descriptor);
     let zero_is_wrong = schema.min_length > 0 || (schema.positive && !descriptor.supports_presence() && !descriptor.is_list());

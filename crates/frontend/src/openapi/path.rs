@@ -1,4 +1,4 @@
-//! Path templates as OpenAPI writes them.
+//! Path templates and path parameters in OpenAPI.
 
 use std::fmt::Write as _;
 
@@ -15,12 +15,12 @@ use crate::{
     template::{PathTemplate, Segment, Variable},
 };
 
-/// `/v1/keys/{key=**}` → `/v1/keys/{key}`; a wildcard that fills no field gets a name of its own.
+/// Renders a template for OpenAPI: `/v1/keys/{key=**}` → `/v1/keys/{key}`. A wildcard outside a variable gets its own name.
 pub fn template(template: &PathTemplate) -> String {
     let mut out = String::new();
     let mut place = 0;
     while place < template.segments().len() {
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         let _ = match (variable_at(template, place), &template.segments()[place]) {
             (Some(variable), _) => {
                 place = variable.end - 1;
@@ -48,7 +48,7 @@ fn wildcard(place: usize) -> String {
     format!("segment{}", place + 1)
 }
 
-/// The parameters of a template.
+/// Returns the parameters of a template.
 pub fn parameters(schemas: &mut ComponentSchemas, input: &MessageDescriptor, template: &PathTemplate) -> Vec<Value> {
     let mut parameters = Vec::new();
     for variable in template.variables() {
@@ -58,7 +58,7 @@ pub fn parameters(schemas: &mut ComponentSchemas, input: &MessageDescriptor, tem
         if let Some(pattern) = pattern(segments) {
             schema["pattern"] = pattern.into();
         }
-        // Without a character there would be no segment.
+        // An empty value would leave the path without this segment.
         if schema["type"] == "string" && schema.get("minLength").is_none() {
             schema["minLength"] = 1.into();
         }
@@ -89,7 +89,7 @@ pub fn parameters(schemas: &mut ComponentSchemas, input: &MessageDescriptor, tem
     parameters
 }
 
-/// What a value of several segments looks like, if not any value will do.
+/// Returns the pattern for a variable of several segments, or `None` if it contains no literals.
 fn pattern(segments: &[Segment]) -> Option<String> {
     if !segments.iter().any(|segment| matches!(segment, Segment::Literal(_))) {
         return None;
@@ -113,7 +113,7 @@ fn example(field: &FieldDescriptor, segments: &[Segment]) -> Value {
     parts.join("/").into()
 }
 
-/// A field by names from the request down.
+/// Returns the field for a path of names that begins at the request message.
 pub fn resolve(message: &MessageDescriptor, names: &[String]) -> Option<FieldDescriptor> {
     let (first, rest) = names.split_first()?;
     let field = message.get_field_by_name(first).or_else(|| message.get_field_by_json_name(first))?;
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates() {
+    fn templates_are_rendered_for_openapi() {
         for (ours, theirs) in [
             ("/v1/keys/{key=**}", "/v1/keys/{key}"),
             ("/v1/{name=shelves/*}/books/{book.id}:read", "/v1/{name}/books/{book.id}:read"),

@@ -1,4 +1,4 @@
-//! Refusals: which statuses an operation may answer, and their document.
+//! Error responses of operations, and the schema of problem documents.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::problem;
 use prism_call::{Code, Error};
 
-/// What any operation may answer, with the reasons.
+/// Errors that every operation can return.
 const ALWAYS: &[(Code, &str)] = &[
     (Code::InvalidArgument, "INVALID_FIELD"),
     (Code::InvalidArgument, "UNKNOWN_PARAMETER"),
@@ -20,14 +20,14 @@ const ALWAYS: &[(Code, &str)] = &[
     (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
 ];
 
-/// What operations with a body may answer too.
+/// Errors that operations with a body can return too.
 const WITH_BODY: &[(Code, &str)] = &[
     (Code::InvalidArgument, "MALFORMED_JSON"),
     (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
     (Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE"),
 ];
 
-/// Statuses with their names and what is to be said of them.
+/// The statuses with their component names and descriptions.
 const STATUSES: &[(u16, &str, &str)] = &[
     (400, "BadRequest", "The request is wrong, or can't be done in this state."),
     (401, "Unauthenticated", "Who calls isn't known."),
@@ -45,7 +45,7 @@ const STATUSES: &[(u16, &str, &str)] = &[
     (504, "DeadlineExceeded", "The time was over before there was an answer."),
 ];
 
-/// The refusals in an operation's `responses`: what every one may answer, and what the RPC's comment says.
+/// Returns the error entries of an operation's `responses`: the common errors and those that the comment of the RPC lists.
 pub fn responses(comment: &str, has_body: bool) -> Map<String, Value> {
     let mut reasons: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     let common = ALWAYS.iter().chain(WITH_BODY.iter().filter(|_| has_body)).map(|(code, reason)| (*code, (*reason).to_owned()));
@@ -70,7 +70,7 @@ fn name_of(status: u16) -> (&'static str, &'static str) {
     known.map_or(("InternalError", "Something went wrong."), |(_, name, text)| (name, text))
 }
 
-/// The errors in a comment: pairs of code and reason in backticks, as `` `NOT_FOUND KEY_NOT_FOUND` ``.
+/// Extracts the errors that a comment lists: pairs of code and reason in backticks, such as `` `NOT_FOUND KEY_NOT_FOUND` ``.
 fn told(comment: &str) -> Vec<(Code, String)> {
     let quoted = comment.split('`').skip(1).step_by(2);
     let pair = |text: &str| {
@@ -82,7 +82,7 @@ fn told(comment: &str) -> Vec<(Code, String)> {
     quoted.filter_map(pair).collect()
 }
 
-/// The responses that operations refer to.
+/// Returns the response components that operations refer to.
 pub fn components() -> Value {
     let response = |(status, name, text): &(u16, &str, &str)| {
         let title = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
@@ -118,7 +118,7 @@ fn of_status(status: u16) -> Code {
     Code::ALL.into_iter().find(|code| code.http() == status).unwrap_or(Code::Unknown)
 }
 
-/// The document itself (RFC 9457).
+/// Returns the schema of a problem document (RFC 9457).
 pub fn schema() -> Value {
     let codes: Vec<&str> = Code::ALL.iter().skip(1).map(|code| code.name()).collect();
     json!({
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comment_tells_its_errors() {
+    fn errors_are_extracted_from_comments() {
         let comment =
             "Writes `x`.\n\nErrors: `NOT_FOUND KEY_NOT_FOUND`, `INVALID_ARGUMENT\nBATCH_SIZE` for more, `ABORTED REVISION_MISMATCH`.";
         let names: Vec<_> = told(comment).into_iter().map(|(code, reason)| format!("{} {reason}", code.name())).collect();

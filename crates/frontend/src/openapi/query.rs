@@ -1,4 +1,4 @@
-//! Query parameters: every field that neither path nor body fills.
+//! Query parameters: every field that neither the path nor the body provides.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
@@ -9,17 +9,18 @@ use super::{
     values::{self, Direction},
 };
 
-/// How deeply messages are opened up: `a.b.c.d`.
+/// Maximum depth of nested messages: `a.b.c.d`.
 const MAX_DEPTH: usize = 4;
 
-/// The parameters for the fields that are wanted.
+/// Returns the parameters of all fields that are not `bound`.
 pub fn parameters(schemas: &mut ComponentSchemas, input: &MessageDescriptor, bound: &dyn Fn(&str) -> bool) -> Vec<Value> {
     let mut parameters = Vec::new();
     collect(schemas, input, "", 0, bound, &mut parameters);
     parameters
 }
 
-/// `bound` tells of a path, as `book.name`, in proto names, whether something else fills it.
+/// Collects the parameters. `bound` returns whether another source provides a field. The field is a path of proto names, such
+/// as `book.name`.
 fn collect(
     schemas: &mut ComponentSchemas,
     message: &MessageDescriptor,
@@ -43,7 +44,7 @@ fn collect(
     }
 }
 
-/// The message whose fields have to be named one by one.
+/// Returns the message of a field that has no text form, so its inner fields become separate parameters.
 fn nested(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     match field.kind() {
         Kind::Message(message) if !field.is_map() && !has_text_form(&message) => Some(message),
@@ -62,7 +63,7 @@ fn parameter(schemas: &mut ComponentSchemas, field: &FieldDescriptor, prefix: &s
     if field.is_map() {
         let Kind::Message(entry) = field.kind() else { return None };
         values::scalar(&entry.map_entry_value_field().kind(), false, Direction::Text)?;
-        // `labels[env]=prod`
+        // For example `labels[env]=prod`.
         parameter["style"] = "deepObject".into();
         parameter["explode"] = true.into();
     }
@@ -75,7 +76,7 @@ fn parameter(schemas: &mut ComponentSchemas, field: &FieldDescriptor, prefix: &s
     Some(parameter)
 }
 
-/// `book_info.main_author.` → `bookInfo.mainAuthor.`
+/// Converts a path to camel case: `book_info.main_author.` → `bookInfo.mainAuthor.`
 fn camel(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut upper = false;

@@ -1,4 +1,4 @@
-//! Messages as JSON Schema, under their full names.
+//! JSON Schemas of messages, as components with the full names of the messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +11,14 @@ use super::{
 };
 use prism_call::proto::{self, options::v1::FieldSchema};
 
-/// Behind the name of a message whose form in requests differs from its form in replies.
+/// Suffix of the request schema of a message, if it differs from the reply schema.
 const INPUT: &str = "-Input";
 
 fn reference(name: &str) -> String {
     format!("#/components/schemas/{name}")
 }
 
-/// Puts other references in the place of some.
+/// Replaces the `$ref` values that are keys of `renamed`.
 pub fn rename(value: &mut Value, renamed: &BTreeMap<String, String>) {
     match value {
         Value::Object(object) => {
@@ -38,16 +38,16 @@ pub fn rename(value: &mut Value, renamed: &BTreeMap<String, String>) {
     }
 }
 
-/// The schemas that a document refers to.
+/// Component schemas that a document refers to.
 #[derive(Default)]
 pub struct ComponentSchemas {
     found: BTreeMap<String, Value>,
-    /// Messages that are being written or have been: types may hold themselves.
+    /// Messages whose schema is complete or in progress. This ends the recursion of recursive types.
     known: BTreeSet<(Direction, String)>,
 }
 
 impl ComponentSchemas {
-    /// All of them, by name, and what has to be renamed where they are referred to: what only requests use goes by its own name.
+    /// Returns all schemas by name, and the references to rename. A schema that only requests use loses its suffix.
     pub fn finish(self) -> (Value, BTreeMap<String, String>) {
         let mut renamed = BTreeMap::new();
         for name in self.found.keys() {
@@ -63,7 +63,7 @@ impl ComponentSchemas {
         (Value::Object(schemas.into_iter().collect()), renamed)
     }
 
-    /// A message as a whole.
+    /// Returns the schema of a message, normally as a reference to a component.
     pub fn message(&mut self, message: &MessageDescriptor, direction: Direction) -> Value {
         if let Some(schema) = values::well_known(message, false, direction) {
             return schema;
@@ -79,7 +79,7 @@ impl ComponentSchemas {
         json!({"$ref": reference(&name)})
     }
 
-    /// A message's fields as an object, as far as they are wanted.
+    /// Returns the object schema of a message, with only the `wanted` fields.
     pub fn object(&mut self, message: &MessageDescriptor, direction: Direction, wanted: &dyn Fn(&FieldDescriptor) -> bool) -> Value {
         let (mut properties, mut required) = (Map::new(), Vec::new());
         let choices = options::choices(message);
@@ -126,7 +126,7 @@ impl ComponentSchemas {
         schema
     }
 
-    /// A field with its bounds, without its comment.
+    /// Returns the schema of a field with its bounds, but without its comment.
     pub fn field(&mut self, field: &FieldDescriptor, direction: Direction) -> Value {
         let options = options::field(field);
         if field.is_map() {
@@ -171,7 +171,8 @@ impl ComponentSchemas {
     }
 }
 
-/// Adds the bounds of a string or a list, with what may tighten them. Replies have none: what is there was let in.
+/// Adds the bounds of a string or a list, and the limit that can tighten them. Replies get no bounds, because stored data was
+/// accepted once.
 fn bound(schema: &mut Value, options: &FieldSchema, (least, most): (&str, &str), direction: Direction) {
     if direction == Direction::Reply {
         return;
@@ -187,7 +188,7 @@ fn bound(schema: &mut Value, options: &FieldSchema, (least, most): (&str, &str),
     }
 }
 
-/// Names of members are text, whatever the type of the map's keys.
+/// Returns the schema of a map's keys. JSON member names are strings, whatever the key type is.
 fn key_names(kind: &Kind, text: Value) -> Value {
     match kind {
         Kind::Bool => json!({"enum": ["true", "false"]}),
@@ -196,7 +197,7 @@ fn key_names(kind: &Kind, text: Value) -> Value {
     }
 }
 
-/// One of these fields, or at most one.
+/// Returns a schema that allows exactly one of these fields, or at most one.
 fn choice(members: &[FieldDescriptor], required: bool, direction: Direction) -> Option<Value> {
     if members.is_empty() || (members.len() == 1 && !required) {
         return None;
@@ -205,7 +206,7 @@ fn choice(members: &[FieldDescriptor], required: bool, direction: Direction) -> 
     let branch = |chosen: &FieldDescriptor| {
         let mut properties = all_absent();
         match absent(chosen, direction) {
-            // It is there or it isn't, which `required` says.
+            // The chosen field must be present, which `required` already states.
             Value::Bool(false) => drop(properties.remove(chosen.json_name())),
             absent => drop(properties.insert(chosen.json_name().to_owned(), json!({"not": absent}))),
         }
@@ -215,12 +216,13 @@ fn choice(members: &[FieldDescriptor], required: bool, direction: Direction) -> 
     if !required || direction == Direction::Reply {
         branches.push(json!({"properties": all_absent()}));
     }
-    // Each branch says that the others don't hold, so that this is as good as `oneOf`, which linters take for a mistake where
-    // they don't understand why.
+    // Each branch excludes the others, so `anyOf` is equivalent to `oneOf` here. Linters that cannot see this report `oneOf`
+    // as a mistake.
     Some(json!({"anyOf": branches}))
 }
 
-/// What is the same as not being there, if it is there: in a request `null`, and the zero value of a field without presence.
+/// Returns the schema of values that count as absent. In a request these are `null`, and the zero value of a field without
+/// presence.
 fn absent(field: &FieldDescriptor, direction: Direction) -> Value {
     match field.kind() {
         _ if direction == Direction::Reply => false.into(),
@@ -233,7 +235,7 @@ fn absent(field: &FieldDescriptor, direction: Direction) -> Value {
     }
 }
 
-/// Adds the comment of something in the contracts, behind what the schema says already.
+/// Adds the comment of a contract element as the description, before the description that the schema already has.
 pub fn describe(schema: &mut Value, name: &str) {
     let Some(comment) = proto::comment(name) else { return };
     let described = match schema.get("description").and_then(Value::as_str) {

@@ -1,4 +1,4 @@
-//! The document of one namespace: what its backends can do, where it is, how it is called.
+//! Adapts a document to one namespace: the operations that its backends support, its URL and its limits.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use serde_json::{Map, Value};
 use super::{LIMIT, RPC, SUPPORT};
 use prism_call::proto::patterns::slots::v1::{Capabilities, Limits, Operation, Support};
 
-/// Where an API is served.
+/// Namespace and base path of a served API.
 #[derive(Clone, Copy, Debug)]
 pub struct ServedAt<'a> {
-    /// Begins with `/`, does not end with it; empty: the root.
+    /// Base path. It begins with `/` and does not end with it. Empty means the root.
     pub base_path: &'a str,
     /// Name of the namespace.
     pub namespace: &'a str,
 }
 
-/// Where a definition says that its paths are served too.
+/// Extension with the path prefix under which a definition serves its paths a second time.
 const ALSO_UNDER: &str = "x-prism-also-under";
 
-/// What `components` hold that can be left out when nothing refers to it.
+/// The sections of `components` that lose their unused entries.
 const DROPPED: [&str; 6] = ["schemas", "responses", "parameters", "headers", "requestBodies", "examples"];
 
-/// Leaves out what the namespace can't do, marks what is emulated, and says where it is served.
+/// Removes the operations that the namespace does not support, marks the emulated ones, and sets the servers.
 #[must_use]
 pub fn tailor(mut document: Value, capabilities: &Capabilities, place: ServedAt<'_>) -> Value {
     let title = document["info"]["title"].as_str().unwrap_or("API").to_owned();
@@ -45,14 +45,15 @@ pub fn tailor(mut document: Value, capabilities: &Capabilities, place: ServedAt<
     document
 }
 
-/// Where the same operations are served too, with the parameters of that path as variables.
+/// Returns the server for the second prefix. The parameters in the prefix become server variables.
 fn server_under(base_path: &str, prefix: &str) -> Value {
     let names = prefix.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
     let variables: Map<String, Value> = names.map(|name| (name.to_owned(), serde_json::json!({"default": name}))).collect();
     serde_json::json!({"url": format!("{base_path}{prefix}"), "description": "The same operations, under a part of it.", "variables": variables})
 }
 
-/// The operations of the namespace that something leads to; `None`: it leads to none.
+/// Returns the operations of the namespace that the [`RPC`] extension of a value names. Returns `None` if it names no known
+/// one.
 fn rpcs<'c>(value: &Value, capabilities: &'c Capabilities) -> Option<Vec<&'c Operation>> {
     let names = value.get(RPC)?.as_array()?.iter().filter_map(Value::as_str);
     let found: Vec<_> = names.filter_map(|name| capabilities.operations.iter().find(|known| known.rpc == name)).collect();
@@ -63,7 +64,8 @@ fn is_available(operation: &Operation) -> bool {
     operation.support() != Support::Unavailable
 }
 
-/// Whether an operation stays; marks it if it is emulated. What leads to no RPC, and what is no operation, stays.
+/// Returns whether an operation is kept, and marks it if it is emulated. Values without a known RPC are kept, operations or
+/// not.
 fn keep(operation: &mut Value, capabilities: &Capabilities) -> bool {
     let Some(mut rpcs) = rpcs(operation, capabilities) else { return true };
     rpcs.retain(|rpc| is_available(rpc));
@@ -85,7 +87,7 @@ fn keep(operation: &mut Value, capabilities: &Capabilities) -> bool {
     true
 }
 
-/// Takes out parameters and responses that rest on another RPC, where it is unavailable.
+/// Removes the parameters and responses that depend on an unavailable RPC.
 fn parts(operation: &mut Value, capabilities: &Capabilities) {
     let mut stays = |part: &mut Value| {
         let stays = rpcs(part, capabilities).is_none_or(|rpcs| rpcs.into_iter().any(is_available));
@@ -102,7 +104,7 @@ fn parts(operation: &mut Value, capabilities: &Capabilities) {
     }
 }
 
-/// Puts the namespace's limits where the document has wider ones, and takes out what says where.
+/// Replaces bounds that are wider than the limits of the namespace, and removes the [`LIMIT`] extension.
 fn tighten(value: &mut Value, limits: Option<&Limits>) {
     match value {
         Value::Object(object) => {
@@ -132,7 +134,7 @@ fn limit(limits: &Limits, name: &str) -> u64 {
     }
 }
 
-/// Takes out components and tags that nothing refers to any more.
+/// Removes components and tags that are no longer referenced.
 fn drop_unused(document: &mut Value) {
     let mut used = BTreeSet::new();
     let mut pending = Vec::new();

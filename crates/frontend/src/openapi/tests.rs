@@ -1,4 +1,4 @@
-//! What the documents of the contracts say, and what they don't.
+//! Tests of the documents that are generated from the contracts.
 
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ fn ids(document: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn every_way_to_an_rpc_is_an_operation_with_a_name_of_its_own() {
+fn every_route_is_an_operation_with_a_unique_id() {
     let document = document();
     let mut ids = ids(&document);
     ids.sort_unstable();
@@ -54,7 +54,7 @@ fn every_way_to_an_rpc_is_an_operation_with_a_name_of_its_own() {
 }
 
 #[test]
-fn requests_and_replies_have_forms_of_their_own_only_where_they_differ() {
+fn requests_and_replies_have_separate_schemas_only_if_they_differ() {
     let document = document();
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let name = |short: &str| format!("prism.patterns.keyvalue.v1.{short}");
@@ -66,7 +66,7 @@ fn requests_and_replies_have_forms_of_their_own_only_where_they_differ() {
 }
 
 #[test]
-fn all_references_lead_somewhere() {
+fn all_references_resolve() {
     fn walk(value: &Value, root: &Value) {
         match value {
             Value::Object(object) => {
@@ -86,7 +86,7 @@ fn all_references_lead_somewhere() {
 }
 
 #[test]
-fn a_namespace_shows_what_it_can_do() {
+fn tailoring_keeps_only_supported_operations() {
     let document = tailor(document(), &capabilities(&["Transact", "Scan"], &["StoreBatch"]), PLACE);
     let ids = ids(&document);
     assert!(!ids.contains(&"Transact") && !ids.contains(&"Scan") && ids.contains(&"Count"), "{ids:?}");
@@ -102,7 +102,7 @@ fn a_namespace_shows_what_it_can_do() {
 }
 
 #[test]
-fn limits_of_the_namespace_count_where_they_are_tighter() {
+fn tighter_limits_of_the_namespace_replace_bounds() {
     let document = tailor(document(), &capabilities(&[], &[]), PLACE);
     let key = &document["paths"]["/v1/keys/{key}"]["put"]["parameters"][0]["schema"];
     assert_eq!((&key["minLength"], &key["maxLength"]), (&1.into(), &100.into()));
@@ -112,7 +112,7 @@ fn limits_of_the_namespace_count_where_they_are_tighter() {
 }
 
 #[test]
-fn any_service_has_a_document() {
+fn documents_can_be_generated_for_any_service() {
     let pool = &*crate::tests::POOL;
     let service = format!("{}.TranscodingService", crate::tests::PACKAGE);
     let document = generate(pool, &service).unwrap();

@@ -1,29 +1,29 @@
-//! The JSON of single values as JSON Schema.
+//! JSON Schemas of single values.
 //!
-//! There are two forms. A *reply* has one spelling for each value. A *request* may use all that the ProtoJSON mapping allows:
-//! numbers as text, 64-bit integers as numbers, enums by number, base64 in both alphabets.
+//! A value has two forms. In a *reply*, each value has exactly one spelling. In a *request*, everything that ProtoJSON
+//! accepts is allowed: numbers as strings, 64-bit integers as numbers, enums as numbers, base64 in both alphabets.
 
 use prost_reflect::{EnumDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
 
 use prism_call::proto;
 
-/// Whether a schema is for what clients send or for what they get.
+/// Where a value appears, which decides its schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
-    /// In a body that a client sends.
+    /// In a request body.
     Request,
-    /// In path and query, where everything is text.
+    /// In the path or the query, where every value is text.
     Text,
-    /// In what a client gets.
+    /// In a reply.
     Reply,
 }
 
-/// base64 or base64url, with padding or without.
+/// base64 or base64url, with or without padding.
 const BASE64: &str = "^(?:(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}={0,2}|[A-Za-z0-9+/]{3}=?)?|(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}={0,2}|[A-Za-z0-9_-]{3}=?)?)$";
-/// Up to 3,000 years.
+/// A duration of up to 3,000 years.
 const DURATION: &str = r"^-?(?:0|[1-9][0-9]{0,10})(?:\.[0-9]{1,9})?s$";
-/// The same, greater than zero, up to 31 years.
+/// A duration greater than zero, up to 31 years.
 const POSITIVE_DURATION: &str = r"^(?:[1-9][0-9]{0,8}(?:\.[0-9]{1,9})?|0\.[0-9]{0,8}[1-9])s$";
 const UNSIGNED: &str = "^(?:0|[1-9][0-9]{0,18})$";
 const SIGNED: &str = "^(?:0|-?[1-9][0-9]{0,17})$";
@@ -31,7 +31,7 @@ const UNSIGNED_SMALL: &str = "^(?:0|[1-9][0-9]{0,8})$";
 const SIGNED_SMALL: &str = "^(?:0|-?[1-9][0-9]{0,8})$";
 const DECIMAL: &str = r"^(?:-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?|NaN|-?Infinity)$";
 
-/// The schema of a value that is no message; `None` for messages.
+/// Returns the schema of a scalar or enum, or `None` for messages.
 pub fn scalar(kind: &Kind, positive: bool, direction: Direction) -> Option<Value> {
     Some(match kind {
         Kind::Double => decimal("double", direction),
@@ -52,7 +52,7 @@ pub fn scalar(kind: &Kind, positive: bool, direction: Direction) -> Option<Value
 fn decimal(format: &str, direction: Direction) -> Value {
     match direction {
         Direction::Text => json!({"type": "number", "format": format}),
-        // NaN and the infinities are text.
+        // NaN and the infinities are strings.
         Direction::Reply | Direction::Request => json!({"type": ["number", "string"], "format": format, "pattern": DECIMAL}),
     }
 }
@@ -102,7 +102,7 @@ fn enumeration(descriptor: &EnumDescriptor, direction: Direction) -> Value {
     }
     let mut schema = json!({"type": "string", "enum": names});
     if direction == Direction::Request {
-        // Others are read too, and refused by most operations, as every name that is unknown.
+        // Other numbers are also parsed, but most operations refuse them, as they refuse unknown names.
         let numbers: Vec<i32> = descriptor.values().map(|value| value.number()).collect();
         schema = json!({"anyOf": [schema, {"type": "integer", "enum": numbers}]});
     }
@@ -112,7 +112,7 @@ fn enumeration(descriptor: &EnumDescriptor, direction: Direction) -> Value {
     schema
 }
 
-/// The schema of a well-known message that is no object of its fields in JSON; `None`: it is an ordinary one.
+/// Returns the schema of a well-known type whose JSON is not an object of its fields, or `None` for ordinary messages.
 pub fn well_known(message: &MessageDescriptor, positive: bool, direction: Direction) -> Option<Value> {
     let reply = direction == Direction::Reply;
     Some(match message.full_name().strip_prefix("google.protobuf.")? {
@@ -131,7 +131,7 @@ pub fn well_known(message: &MessageDescriptor, positive: bool, direction: Direct
     })
 }
 
-/// Lets a schema take `null` as well, which in a request is the same as leaving the field out.
+/// Lets a schema also accept `null`. In a request this is the same as leaving the field out.
 pub fn nullable(schema: Value) -> Value {
     match schema.get("type") {
         Some(Value::String(kind)) => {
