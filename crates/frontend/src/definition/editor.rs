@@ -1,8 +1,10 @@
-//! The JSON Schema of definitions, for editors. `docs/frontends.md` is the language; a test holds this against the reader.
+//! The JSON Schema of definitions, for editors. `docs/frontends.md` describes the language. A test compares this schema with
+//! the parser.
 
 use serde_json::{Map, Value, json};
 
-/// The schema of a definition's file. What needs the descriptors, or the document, is the business of the compiler.
+/// Returns the schema of a definition file. The compiler checks everything that needs the descriptors or the OpenAPI
+/// document.
 pub fn schema() -> Value {
     let mut schema = section(
         "A frontend of Prism",
@@ -35,7 +37,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// A mapping with fixed keys, and extensions beside them.
+/// Returns the schema of a mapping with fixed keys. `x-` extensions are also allowed.
 #[expect(clippy::needless_pass_by_value, reason = "callers make it on the spot")]
 fn section(title: &str, description: &str, required: &[&str], properties: Value) -> Value {
     let mut schema = json!({
@@ -116,7 +118,7 @@ fn header() -> Value {
     })
 }
 
-/// One of a kind, or a list of it.
+/// Returns a schema for one value of a kind, or a list of them.
 fn one_or_list(name: &str, description: &str) -> Value {
     let one = json!({"$ref": format!("#/definitions/{name}")});
     json!({"description": description, "anyOf": [one, {"type": "array", "minItems": 1, "items": one}]})
