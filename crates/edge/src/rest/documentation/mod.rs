@@ -1,7 +1,8 @@
-//! What an API tells of itself, below its base path: `openapi.json`, `openapi.yaml`, and `docs`, a page to read and try it.
+//! Documentation of an API below its base path: `openapi.json`, `openapi.yaml`, and `docs`, a page to read and try the API.
 //!
-//! A route of the API that has one of these paths wins. The document is made at the first request for it, since it depends on
-//! what the namespace can do, and most gateways are never asked; then it is kept, since that does not change.
+//! If a route of the API has one of these paths, the route takes precedence. The document depends on the capabilities of the
+//! namespace. It is built at the first request, because most gateways are never asked for it. It is then kept, because the
+//! capabilities do not change.
 
 mod page;
 
@@ -18,10 +19,10 @@ use crate::{Body, Edge, routing::RestBinding};
 use prism_call::{Error, Incoming, Input, Namespace, Output, Protocol, proto::patterns::slots::v1::Capabilities};
 use prism_frontend::{openapi, precondition::EntityTags, problem, wire};
 
-/// Makes the document of an API, as far as it is the same for all namespaces.
+/// Builds the part of an API's document that is the same for all namespaces.
 pub type Source = Box<dyn Fn() -> Result<Value, Error> + Send + Sync>;
 
-/// The documentation of one API of one namespace at one place.
+/// The documentation of one API of one namespace at one base path.
 pub struct Documentation {
     source: Source,
     documents: OnceCell<Documents>,
@@ -32,33 +33,34 @@ struct Documents {
     yaml: Document,
 }
 
-/// Something that is sent as it is.
+/// A document that is ready to be sent.
 struct Document {
     content_type: HeaderValue,
     body: Bytes,
     tag: HeaderValue,
 }
 
-/// What a path below the base leads to.
+/// The target of a path below the base path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page<'a> {
     Json,
     Yaml,
-    /// The page without the slash that its files stand below.
+    /// `docs` without the slash. It is redirected to `docs/`, so that relative links to the files work.
     Docs,
-    /// A file of the page; empty: the page.
+    /// A file of the page. The empty name is the page itself.
     File(&'a str),
 }
 
 const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
 impl Documentation {
-    /// Of the API that this document describes.
+    /// Creates the documentation of an API from the source of its document.
     pub fn new(source: impl Fn() -> Result<Value, Error> + Send + Sync + 'static) -> Self {
         Self { source: Box::new(source), documents: OnceCell::new() }
     }
 
-    /// The documents, made now if they were not before. A namespace that can't tell what it can do is asked again next time.
+    /// Returns the documents, which the first call builds. If the namespace cannot report its capabilities, the next call
+    /// tries again.
     async fn documents(&self, edge: &Edge, binding: &RestBinding) -> Result<&Documents, Error> {
         let make = || async {
             let capabilities = capabilities(edge, &binding.namespace).await?;
@@ -73,8 +75,8 @@ impl Documentation {
     }
 }
 
-/// The answer to a request that no route takes; `None`: it is not for the documentation either. Where several APIs have one
-/// base path, the first that has documentation is described.
+/// Answers a request that no route takes, or returns `None` if the documentation does not have the path either. If several
+/// APIs share a base path, this serves the first one that has documentation.
 pub async fn answer(edge: &Edge, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response<Body>> {
     let mut candidates = edge.bindings.rest(uri, headers);
     let (binding, documentation, page) =
@@ -129,7 +131,7 @@ impl Document {
     }
 }
 
-/// An answer without a body yet: 200, or 304 if the client has it.
+/// Returns a response without a body: 200, or 304 if the client has the current version.
 fn cached(headers: &HeaderMap, tag: &HeaderValue) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     if EntityTags::known(headers, tag) {
@@ -137,7 +139,7 @@ fn cached(headers: &HeaderMap, tag: &HeaderValue) -> Response<Body> {
     }
     let out = response.headers_mut();
     out.insert(header::ETAG, tag.clone());
-    // Ask each time; the tag makes that cheap. A gateway that starts anew may know more.
+    // Clients must revalidate each time, which the tag makes cheap. A restarted gateway may have a different document.
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     out.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -151,13 +153,13 @@ fn fill(response: &mut Response<Body>, body: Bytes, head: bool) {
     }
 }
 
-/// FNV-1a: the same for the same bytes in every gateway of one build.
+/// Returns an `ETag` from the FNV-1a hash. Equal bytes have equal tags in every gateway of the same build.
 fn tag(body: &[u8]) -> HeaderValue {
     let sum = body.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     HeaderValue::try_from(format!("\"{sum:016x}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
-/// `docs` → `docs/`, relative, so that it is right behind a proxy that adds to the path.
+/// Redirects `docs` to `docs/`. The location is relative, so it is also correct behind a proxy that adds a path prefix.
 fn moved() -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
@@ -165,7 +167,7 @@ fn moved() -> Response<Body> {
     response
 }
 
-/// What the namespace can do, as it tells itself, also where it is served by another process.
+/// Asks the namespace for its capabilities. This also works if another process serves the namespace.
 async fn capabilities(edge: &Edge, namespace: &Arc<Namespace>) -> Result<Capabilities, Error> {
     const NAME: &str = "prism.patterns.slots.v1.Capabilities";
     let Some(method) = namespace.methods.iter().find(|method| method.name == "GetCapabilities") else { return Ok(Capabilities::default()) };
@@ -182,7 +184,7 @@ async fn capabilities(edge: &Edge, namespace: &Arc<Namespace>) -> Result<Capabil
     }
 }
 
-/// A policy that lets a page load what this server has, and nothing else.
+/// Content security policy that lets the page load only resources of this server.
 const POLICY: (HeaderName, HeaderValue) = (
     header::CONTENT_SECURITY_POLICY,
     HeaderValue::from_static(
@@ -196,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths() {
+    fn paths_select_documents_and_files() {
         assert_eq!(Page::of("/openapi.json"), Some(Page::Json));
         assert_eq!(Page::of("/docs"), Some(Page::Docs));
         assert_eq!(Page::of("/docs/"), Some(Page::File("")));

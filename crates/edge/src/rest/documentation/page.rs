@@ -1,4 +1,4 @@
-//! The page: Swagger UI. Its files are part of the program, compressed.
+//! The page, which is Swagger UI. Its compressed files are part of the binary.
 
 use std::{
     io::Read as _,
@@ -13,7 +13,7 @@ use utoipa_swagger_ui::{Config, serve};
 use super::{POLICY, cached, fill, tag};
 use crate::Body;
 
-/// Where the page finds its document, from `docs/`. No request goes to a validator elsewhere.
+/// Configuration of the page. The document's URL is relative to `docs/`, and no external validator is called.
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     let config = Config::from("../openapi.json").use_base_layout().validator_url("none").deep_linking(true).display_operation_id(true);
     Arc::new(config)
@@ -26,7 +26,7 @@ pub struct File {
     compressed: bool,
 }
 
-/// The file with this name, as the client reads it; `None`: there is none.
+/// Returns the file with this name in an encoding that the client accepts, or `None` if there is no such file.
 pub fn file(name: &str, headers: &HeaderMap) -> Option<File> {
     let found = serve(name, CONFIG.clone()).ok().flatten()?;
     let body = match found.bytes {
@@ -54,7 +54,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 }
 
 impl File {
-    /// The answer.
+    /// Returns the response with this file.
     pub fn respond(self, headers: &HeaderMap, head: bool) -> Response<Body> {
         let mut response = cached(headers, &tag(&self.body));
         let (name, policy) = POLICY;
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_no_gzip_gets_plain_files() {
+    fn files_are_decompressed_for_clients_without_gzip() {
         for (encoding, wanted) in [("gzip, br", true), ("br;q=1, GZIP;q=0.5", true), ("gzip;q=0", false), ("", false), ("identity", false)]
         {
             assert_eq!(takes_gzip(&headers(encoding)), wanted, "{encoding}");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_looks_for_its_document_beside_itself() {
+    fn the_page_uses_the_relative_url_of_its_document() {
         let script = file("swagger-initializer.js", &HeaderMap::new()).unwrap();
         let text = std::str::from_utf8(&script.body).unwrap();
         assert!(text.contains("\"../openapi.json\"") && text.contains("\"validatorUrl\": \"none\""), "{text}");

@@ -1,4 +1,4 @@
-//! Requests through the whole door, each as a client sends it, to a handler that keeps what it gets.
+//! Tests of REST requests through the whole edge. Each is sent as a client sends it, to a handler that records its calls.
 
 mod preconditions;
 mod streams;
@@ -43,7 +43,7 @@ use prism_frontend::{
 const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
 const LIMIT: usize = 4096;
 
-/// What a handler was given.
+/// A call that the handler received.
 struct Seen {
     method: String,
     messages: Vec<Bytes>,
@@ -51,7 +51,7 @@ struct Seen {
     remaining: Option<Duration>,
 }
 
-/// Answers with what was put into it, in order.
+/// Handler that records its calls and returns prepared answers in order.
 #[derive(Default)]
 struct Scripted {
     seen: Mutex<Vec<Seen>>,
@@ -77,7 +77,7 @@ struct Door {
     handler: Arc<Scripted>,
 }
 
-/// A response that has been read to its end.
+/// A response whose body has been read completely.
 struct Answer {
     status: u16,
     headers: HeaderMap,
@@ -105,7 +105,7 @@ fn methods() -> Vec<Arc<Method>> {
 
 fn routes() -> Routes {
     let mut routes = route::annotated(SERVICE, BindOptions::default()).unwrap();
-    // No pattern has an RPC yet that takes a stream; this one has all else that such a route needs.
+    // No pattern has a client-streaming RPC yet. This method has everything that such a route needs.
     let methods = methods();
     let store = methods.iter().find(|method| method.name == "Store").unwrap();
     let method = Arc::new(Method {

@@ -1,4 +1,4 @@
-//! `If-Match` and `If-None-Match`: what the handler is asked to do, and what the client is told.
+//! Tests of `If-Match` and `If-None-Match`: which call the handler receives, and which response the client gets.
 
 use super::*;
 use prism_call::proto::patterns::keyvalue::v1::{
@@ -14,7 +14,7 @@ fn mismatch(current: &str) -> Error {
     Error::new(Code::Aborted, "REVISION_MISMATCH", "another").with("current_revision", current)
 }
 
-/// What the condition of a write becomes.
+/// Sends a conditional write and returns the request that the handler receives.
 async fn store(headers: &[(&str, &str)]) -> CompareAndStoreRequest {
     let door = Door::new();
     let answer = door.will(swapped(12)).ask("PUT /demo/v1/values/a/b?ttl=2s", headers, b"\x00v").await;
@@ -28,7 +28,7 @@ async fn store(headers: &[(&str, &str)]) -> CompareAndStoreRequest {
 }
 
 #[tokio::test]
-async fn a_write_with_a_condition_is_one_call_that_checks_it() {
+async fn conditional_writes_call_the_conditional_rpc_once() {
     let one = store(&[("if-match", "\"7\"")]).await;
     assert_eq!((one.expected_revision, one.must_exist, one.expected_revisions), (7, false, vec![]));
     let absent = store(&[("if-none-match", "*")]).await;
@@ -58,7 +58,7 @@ async fn a_write_with_a_condition_is_one_call_that_checks_it() {
 }
 
 #[tokio::test]
-async fn what_the_conditional_rpc_has_more_is_no_part_of_the_route() {
+async fn extra_fields_of_the_conditional_rpc_are_refused_in_requests() {
     let door = Door::new();
     for (request, body) in
         [("PUT /demo/v1/keys/a?mustExist=true", b"{}".as_slice()), ("PUT /demo/v1/keys/a", br#"{"expectedRevision":"9"}"#.as_slice())]
@@ -70,7 +70,7 @@ async fn what_the_conditional_rpc_has_more_is_no_part_of_the_route() {
 }
 
 #[tokio::test]
-async fn a_condition_that_fails_is_412_and_tells_the_revision() {
+async fn failed_preconditions_return_412_with_the_current_revision() {
     let door = Door::new();
     for request in ["PUT /demo/v1/values/a", "PUT /demo/v1/keys/a", "DELETE /demo/v1/keys/a"] {
         let answer = door.will(Err(mismatch("9"))).ask(request, &[("if-match", "\"7\"")], b"").await;
@@ -84,11 +84,12 @@ async fn a_condition_that_fails_is_412_and_tells_the_revision() {
         );
         door.seen();
     }
-    // The same refusal is a conflict where the request itself holds the revision.
+    // If the request message itself contains the revision, the same error is a conflict.
     let asked = door.will(Err(mismatch("9"))).ask("POST /demo/v1/compare-and-store/a", &[], b"{}").await;
     assert_eq!(asked.status, 409);
     door.seen();
-    // Nothing has such a tag, so nothing needs to be asked; 0 in particular is not "nothing is there".
+    // No revision matches such a tag, so the handler is not called. In particular, the tag "0" does not mean that the key is
+    // absent.
     for tags in ["W/\"7\"", "\"x\"", "\"0\"", "\"07\"", "\"\"", "\"18446744073709551616\""] {
         let answer = door.ask("PUT /demo/v1/values/a", &[("if-match", tags)], b"").await;
         assert_eq!((answer.status, answer.json()["reason"].clone()), (412, json!("REVISION_MISMATCH")), "{tags}");
@@ -99,7 +100,7 @@ async fn a_condition_that_fails_is_412_and_tells_the_revision() {
 }
 
 #[tokio::test]
-async fn a_condition_that_cannot_be_checked_is_refused() {
+async fn invalid_and_unsupported_preconditions_are_refused() {
     let door = Door::new();
     for (request, name, value, reason) in [
         ("PUT /demo/v1/values/a", "If-Match", "7", "INVALID_PRECONDITION"),
@@ -126,7 +127,7 @@ async fn a_condition_that_cannot_be_checked_is_refused() {
 }
 
 #[tokio::test]
-async fn reads_compare_with_what_they_found() {
+async fn reads_evaluate_preconditions_against_the_reply() {
     let door = Door::new();
     for method in ["GET", "HEAD"] {
         for (name, tags, status) in [
@@ -145,7 +146,7 @@ async fn reads_compare_with_what_they_found() {
             }
         }
     }
-    // If-Match is looked at first.
+    // `If-Match` is evaluated first.
     let both = [("if-match", "\"8\""), ("if-none-match", "\"9\"")];
     assert_eq!(door.will(retrieved(b"", 9)).ask("GET /demo/v1/keys/a", &both, b"").await.status, 412);
     let missing = Error::new(Code::NotFound, "KEY_NOT_FOUND", "no");
@@ -153,10 +154,10 @@ async fn reads_compare_with_what_they_found() {
 }
 
 #[tokio::test]
-async fn writes_answer_with_the_tag_of_what_they_wrote() {
+async fn writes_return_the_etag_of_the_new_revision() {
     let door = Door::new();
     assert_eq!(door.will(stored(7)).ask("PUT /demo/v1/values/a", &[], b"").await.header("etag"), "\"7\"");
-    // The answer to POST is not what the path names.
+    // The response to this POST does not represent the resource at its path, so it has no tag.
     let posted = door.will(swapped(7)).ask("POST /demo/v1/compare-and-store/a", &[], b"{}").await;
     assert_eq!((posted.status, posted.header("etag")), (200, ""));
 }

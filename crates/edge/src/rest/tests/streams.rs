@@ -1,10 +1,10 @@
-//! Streams, both ways.
+//! Tests of server streams and client streams.
 
 use super::*;
 use crate::rest::stream::Stream;
 
 #[tokio::test]
-async fn a_stream_comes_as_lines_events_or_a_list() {
+async fn server_streams_are_sent_as_lines_events_or_a_list() {
     let door = Door::new();
     let lines = door.will(scanned(vec![entry("a"), entry("b")])).ask("GET /demo/v1/keys?prefix=x&limit=2", &[], b"").await;
     assert_eq!((lines.status, lines.header("content-type")), (200, "application/x-ndjson"));
@@ -25,7 +25,7 @@ async fn a_stream_comes_as_lines_events_or_a_list() {
 }
 
 #[tokio::test]
-async fn an_event_stream_goes_on_where_it_was_broken_off_and_ends_for_good() {
+async fn event_streams_resume_after_the_last_event_id_and_end_with_204() {
     let door = Door::new();
     let headers = [("accept", "text/event-stream"), ("last-event-id", "c-a")];
     let answer = door.will(scanned(vec![entry("b")])).ask("GET /demo/v1/keys?cursor=old", &headers, b"").await;
@@ -36,7 +36,7 @@ async fn an_event_stream_goes_on_where_it_was_broken_off_and_ends_for_good() {
 }
 
 #[tokio::test]
-async fn an_error_in_mid_stream_can_be_seen() {
+async fn errors_in_mid_stream_are_visible_in_each_format() {
     let door = Door::new();
     let broken = || scanned(vec![entry("a"), Err(Error::backend_unavailable("gone", Duration::from_secs(1)))]);
     let lines = door.will(broken()).ask("GET /demo/v1/keys", &[], b"").await;
@@ -49,13 +49,13 @@ async fn an_error_in_mid_stream_can_be_seen() {
     assert_eq!(array.json()[1]["error"]["code"], "UNAVAILABLE");
     let events = door.will(broken()).ask("GET /demo/v1/keys", &[("accept", "text/event-stream")], b"").await;
     assert!(events.text().contains("\n\nevent: error\ndata: {\"type\":\"urn:prism:problem:backend-unavailable\""), "{}", events.text());
-    // Before the first message there is a status to say it with.
+    // Before the first message is sent, the error can still set the status.
     let early = door.will(scanned(vec![Err(Error::deadline_exceeded())])).ask("GET /demo/v1/keys", &[], b"").await;
     assert_eq!((early.status, early.header("content-type")), (504, "application/problem+json"));
 }
 
 #[tokio::test]
-async fn a_silent_event_stream_is_kept_alive_and_sends_its_headers_early() {
+async fn idle_event_streams_send_headers_early_and_heartbeats() {
     let found = routes();
     let route = found.find(&http::Method::GET, "/v1/keys").unwrap().value.clone();
     let late = futures::stream::once(async {
@@ -80,7 +80,7 @@ async fn a_silent_event_stream_is_kept_alive_and_sends_its_headers_early() {
 }
 
 #[tokio::test]
-async fn the_trailers_of_a_stream_are_its_trailers() {
+async fn trailers_of_a_stream_are_sent_as_http_trailers() {
     let door = Door::new();
     let trailers = Trailers::known(HeaderMap::from_iter([(http::HeaderName::from_static("x-total"), "1".parse().unwrap())]));
     let Ok(Reply { output, .. }) = scanned(vec![entry("a")]) else { unreachable!() };
@@ -89,7 +89,7 @@ async fn the_trailers_of_a_stream_are_its_trailers() {
 }
 
 #[tokio::test]
-async fn a_client_stream_is_a_list_or_lines() {
+async fn client_streams_are_read_from_a_list_or_lines() {
     let door = Door::new();
     for (content_type, body) in [
         ("application/json", "[{\"value\":\"AQ==\"}, {\"key\":\"other\",\"value\":\"Ag==\"}]"),

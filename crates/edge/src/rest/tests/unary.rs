@@ -1,9 +1,9 @@
-//! One message in, one message out, and everything that can be wrong with that.
+//! Tests of unary calls and of all their errors.
 
 use super::*;
 
 #[tokio::test]
-async fn bytes_go_in_and_come_out_as_they_are() {
+async fn raw_bytes_are_sent_and_received_unchanged() {
     let door = Door::new();
     for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/octet-stream")] {
         let headers: Vec<_> = content_type.map(|value| ("content-type", value)).into_iter().collect();
@@ -37,7 +37,7 @@ async fn bytes_go_in_and_come_out_as_they_are() {
 }
 
 #[tokio::test]
-async fn an_encoded_slash_is_kept_apart_from_a_slash() {
+async fn encoded_slashes_stay_distinct_from_slashes() {
     let door = Door::new();
     for (path, key) in [
         ("a/b", "a/b"),
@@ -59,7 +59,7 @@ async fn an_encoded_slash_is_kept_apart_from_a_slash() {
 }
 
 #[tokio::test]
-async fn the_path_wins_over_the_body() {
+async fn the_path_takes_precedence_over_the_body() {
     let door = Door::new();
     let answer = door.will(stored(1)).ask("PUT /demo/v1/keys/path", &[], br#"{"key":"body","value":"AQ=="}"#).await;
     assert_eq!(answer.status, 200);
@@ -67,7 +67,7 @@ async fn the_path_wins_over_the_body() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named_where_it_stands() {
+async fn errors_name_the_parameter_position_or_field() {
     let door = Door::new();
     let unknown = door.ask("GET /demo/v1/keys?limit=1&pre=x", &[], b"").await;
     assert_eq!((unknown.status, unknown.header("content-type")), (400, "application/problem+json"));
@@ -90,7 +90,7 @@ async fn what_is_wrong_is_named_where_it_stands() {
 }
 
 #[tokio::test]
-async fn methods_and_routes_that_are_not_there() {
+async fn unknown_methods_and_routes_are_refused() {
     let door = Door::new();
     let answer = door.ask("PATCH /demo/v1/keys/a", &[("x-request-id", "mine")], b"").await;
     assert_eq!((answer.status, answer.header("allow")), (405, "DELETE, GET, HEAD, OPTIONS, PUT"));
@@ -113,7 +113,7 @@ async fn methods_and_routes_that_are_not_there() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_or_written_changes_nothing() {
+async fn unacceptable_requests_do_not_reach_the_handler() {
     let door = Door::new();
     let answer = door.ask("PUT /demo/v1/keys/a", &[("accept", "text/html")], b"{}").await;
     assert_eq!((answer.status, answer.json()["reason"].clone()), (406, json!("NOT_ACCEPTABLE")));
@@ -126,7 +126,7 @@ async fn what_cannot_be_read_or_written_changes_nothing() {
     assert_eq!((answer.status, answer.json()["type"].clone()), (413, json!("urn:prism:problem:message-too-large")));
     let answer = door.ask("PUT /demo/v1/values/a", &[("content-length", "99999999")], b"x").await;
     assert_eq!(answer.status, 413);
-    // In pieces, and without a length: refused as soon as it is too much, and not read to its end.
+    // A body in chunks without a length is refused as soon as it exceeds the limit. The rest is not read.
     let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(&[b'x'; 1000]))));
     let request = Request::builder().method("PUT").uri("/demo/v1/values/a").body(StreamBody::new(endless)).unwrap();
     assert_eq!(read(door.edge.serve(request, &Unread::default()).await).await.status, 413);
@@ -134,7 +134,7 @@ async fn what_cannot_be_read_or_written_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_that_breaks_off_is_told_from_one_that_ends() {
+async fn aborted_requests_do_not_reach_the_handler() {
     let door = Door::new();
     let pieces = [Ok(http_body::Frame::data(Bytes::from_static(b"x"))), Err(std::io::Error::other("gone"))];
     let request = Request::builder().method("PUT").uri("/demo/v1/values/a").body(StreamBody::new(futures::stream::iter(pieces))).unwrap();
@@ -143,7 +143,7 @@ async fn a_request_that_breaks_off_is_told_from_one_that_ends() {
 }
 
 #[tokio::test]
-async fn head_is_get_without_its_body_and_tags_save_bodies() {
+async fn head_and_not_modified_responses_have_no_body() {
     let door = Door::new();
     let head = door.will(retrieved(b"12345", 9)).ask("HEAD /demo/v1/values/a", &[], b"").await;
     assert_eq!((head.status, head.body.len(), head.header("content-length"), head.header("etag")), (200, 0, "5", "\"9\""));
@@ -159,7 +159,7 @@ async fn head_is_get_without_its_body_and_tags_save_bodies() {
 }
 
 #[tokio::test]
-async fn all_headers_of_a_deadline_become_one() {
+async fn each_timeout_header_sets_the_deadline() {
     let door = Door::new();
     for (name, value) in [("grpc-timeout", "2S"), ("connect-timeout-ms", "2000"), ("x-request-timeout", "2"), ("request-timeout", "2000ms")]
     {
@@ -172,7 +172,7 @@ async fn all_headers_of_a_deadline_become_one() {
 }
 
 #[tokio::test]
-async fn metadata_goes_both_ways_and_framing_does_not() {
+async fn metadata_is_forwarded_without_framing_headers() {
     let door = Door::new();
     let metadata =
         |name: &'static str, value: &'static str| HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())]);
@@ -203,7 +203,7 @@ async fn metadata_goes_both_ways_and_framing_does_not() {
 }
 
 #[tokio::test]
-async fn every_code_has_its_status() {
+async fn each_code_maps_to_its_http_status() {
     let door = Door::new();
     let statuses = [499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
     for (code, status) in Code::ALL.into_iter().skip(1).zip(statuses) {
