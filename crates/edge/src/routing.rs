@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_has_no_port() {
+    fn hosts_are_returned_without_the_port() {
         let headers = HeaderMap::from_iter([(http::header::HOST, "[::1]:8980".parse().unwrap())]);
         assert_eq!(host(&Uri::from_static("/a"), &headers), Some("[::1]"));
         assert_eq!(host(&Uri::from_static("http://api.example.com:80/a"), &headers), Some("api.example.com"));

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn discarding_is_bounded() {
+    async fn discarding_ends_after_a_limit() {
         for chatty in [true, false] {
             let (mut client, server) = duplex(64 << 10);
             let unread = Unread::default();

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_http_timeout_counts() {
+    fn the_shortest_http_timeout_is_used() {
         let mut headers = HeaderMap::new();
         headers.insert("x-request-timeout", "1.5".parse().unwrap());
         headers.insert("connect-timeout-ms", "2000".parse().unwrap());

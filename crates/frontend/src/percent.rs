@@ -96,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_can_be_addressed(value: String) {
+        fn values_survive_a_round_trip(value: String) {
             for slash in [Slash::Decoded, Slash::Kept] {
                 let written = encode(&value, slash);
                 prop_assert_eq!(decode(&written, slash).unwrap(), value.as_str());
@@ -106,13 +106,13 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_decoded_or_refused(raw in "[%a-f0-9/+é]{0,12}") {
+        fn arbitrary_text_is_decoded_or_refused(raw in "[%a-f0-9/+é]{0,12}") {
             let _ = (decode(&raw, Slash::Kept), decode(&raw, Slash::Decoded), decode_query(&raw));
         }
     }
 
     #[test]
-    fn an_encoded_slash_stays_encoded_in_several_segments() {
+    fn encoded_slashes_are_kept_in_variables_of_several_segments() {
         assert_eq!(decode("a%2Fb/c%2fd%20e", Slash::Kept).unwrap(), "a%2Fb/c%2fd e");
         assert_eq!(decode("a%252Fb", Slash::Kept).unwrap(), "a%2Fb");
         assert_eq!(decode("a%2Fb+c", Slash::Decoded).unwrap(), "a/b+c");

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_says_everything_that_the_error_says() {
+    fn problem_documents_contain_all_parts_of_an_error() {
         let error = Error::new(Code::Aborted, "REVISION_MISMATCH", "the key has \"another\" revision")
             .with("current_revision", "7")
             .with_violation("expected_revision", "is 3")
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn details_of_another_service_are_told_whatever_they_are() {
+    fn details_of_other_services_are_kept_even_if_unknown_or_malformed() {
         let detail = |kind: &str, value: &[u8]| Any { type_url: format!("type.googleapis.com/{kind}"), value: value.to_vec() };
         let unknown = detail("nowhere.v1.Unheard", &[8, 1]);
         // Field 1 with more bytes than there are.
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_named_where_they_stand() {
+    fn problem_documents_name_parameters_and_their_location() {
         let error = Error::invalid("limit", "must be a whole number").with("in", "query").with("parameter", "limit");
         let document: serde_json::Value = serde_json::from_slice(&ProblemDocument::of(&error).body()).unwrap();
         assert_eq!(document["errors"], serde_json::json!([{"parameter": "limit", "in": "query", "detail": "must be a whole number"}]));

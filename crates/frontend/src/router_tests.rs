@@ -33,7 +33,7 @@ fn find<'a>(router: &Router<&'a str>, request: &str) -> Result<(&'a str, Vec<Str
 }
 
 #[test]
-fn the_most_literal_route_with_the_method_wins() {
+fn the_most_literal_route_with_the_method_is_selected() {
     let router = router(ROUTES);
     for (request, route, captures) in [
         ("GET /v1/keys", "GET /v1/keys", vec![]),
@@ -58,7 +58,7 @@ fn the_most_literal_route_with_the_method_wins() {
 }
 
 #[test]
-fn a_wrong_method_is_told_from_a_wrong_path() {
+fn wrong_methods_and_unknown_paths_are_different_errors() {
     let router = router(ROUTES);
     let methods = |names: &[&str]| Err(NoRoute::Method(names.iter().map(|name| name.parse().unwrap()).collect()));
     assert_eq!(find(&router, "DELETE /v1/keys/a"), methods(&["GET", "HEAD", "OPTIONS", "PUT"]));
@@ -86,7 +86,7 @@ fn routes_that_shadow_each_other_are_refused() {
 
 proptest! {
     #[test]
-    fn any_path_finds_something_or_nothing(path in "[/v1keys:%2F.]{0,20}") {
+    fn arbitrary_paths_match_or_are_not_found(path in "[/v1keys:%2F.]{0,20}") {
         let router = router(ROUTES);
         if let Ok(found) = router.find(&Method::GET, &path) {
             prop_assert!(found.captures().all(|capture| path.contains(capture)));
@@ -94,7 +94,7 @@ proptest! {
     }
 
     #[test]
-    fn a_key_of_any_shape_reaches_its_route(key in "[a-zé/%: .]{1,12}") {
+    fn arbitrary_keys_match_their_route(key in "[a-zé/%: .]{1,12}") {
         let router = router(&["GET /v1/keys/{key=**}", "POST /v1/batch:store"]);
         let template = PathTemplate::parse("/v1/keys/{key=**}").unwrap();
         let path = template.path(&[key.as_str()]).unwrap();

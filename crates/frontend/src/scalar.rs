@@ -258,7 +258,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn integers_are_exact(value: i64, positive: u64) {
+        fn integers_are_parsed_exactly(value: i64, positive: u64) {
             prop_assert_eq!(int64(&value.to_string()), Ok(value));
             prop_assert_eq!(uint64(&positive.to_string()), Ok(positive));
             prop_assert_eq!(uint64(&format!("{positive}.000")), Ok(positive));
@@ -266,18 +266,18 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text: String) {
+        fn arbitrary_text_is_parsed_or_refused(text: String) {
             let _ = (int32(&text), int64(&text), uint32(&text), uint64(&text), float(&text), double(&text), bytes(&text, &mut Vec::new()));
         }
 
         #[test]
-        fn doubles_come_back(value in proptest::num::f64::NORMAL) {
+        fn doubles_survive_a_round_trip(value in proptest::num::f64::NORMAL) {
             prop_assert_eq!(double(&format!("{value:?}")), Ok(value));
         }
     }
 
     #[test]
-    fn whole_numbers_may_be_written_in_other_ways_but_not_be_others() {
+    fn integers_accept_fractions_and_exponents_with_integral_values_only() {
         for (text, value) in [("1e5", 100_000), ("1.50e2", 150), ("-0", 0), ("0e99999999999", 0), ("10e-1", 1), ("2147483647.0", i32::MAX)]
         {
             assert_eq!(int32(text), Ok(value), "{text}");
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn both_alphabets_of_base64_are_read_with_padding_or_without() {
+    fn base64_is_read_in_both_alphabets_with_or_without_padding() {
         for text in ["+/8=", "+/8", "-_8=", "-_8"] {
             let mut out = Vec::new();
             bytes(text, &mut out).unwrap();

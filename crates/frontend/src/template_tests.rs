@@ -25,7 +25,7 @@ fn template() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_is_printed_parses_to_the_same(text in template()) {
+    fn templates_survive_a_round_trip(text in template()) {
         // Two variables may have come out with one name.
         if let Ok(parsed) = PathTemplate::parse(&text) {
             prop_assert_eq!(PathTemplate::parse(&parsed.to_string()), Ok(parsed));
@@ -33,7 +33,7 @@ proptest! {
     }
 
     #[test]
-    fn variables_get_back_what_the_path_was_made_of(text in template(), values in proptest::collection::vec("[a-z%/ é]{1,5}", 16)) {
+    fn variables_capture_the_values_that_a_path_was_built_from(text in template(), values in proptest::collection::vec("[a-z%/ é]{1,5}", 16)) {
         let Ok(parsed) = PathTemplate::parse(&text) else { return Ok(()) };
         // A variable with a fixed shape takes only values of that shape.
         prop_assume!(parsed.variables().iter().all(|variable| variable.slash == Slash::Decoded || parsed.segments()[variable.start] == Segment::Rest));
@@ -49,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_parsed_or_refused(text in "[/{}=*.:a%2 é]{0,16}") {
+    fn arbitrary_text_is_parsed_or_refused(text in "[/{}=*.:a%2 é]{0,16}") {
         if let Err(error) = PathTemplate::parse(&text) {
             prop_assert!(error.position <= text.len());
         }
@@ -57,7 +57,7 @@ proptest! {
 }
 
 #[test]
-fn variables_know_their_segments() {
+fn variables_have_their_segments_and_captures() {
     let template = PathTemplate::parse("/v1/{name=shelves/*/books/*}/x/{rest.of=**}:publish").unwrap();
     let [name, rest] = template.variables() else { panic!() };
     assert_eq!((name.start, name.end, name.slash), (1, 5, Slash::Kept));
@@ -69,7 +69,7 @@ fn variables_know_their_segments() {
 }
 
 #[test]
-fn errors_tell_the_position() {
+fn errors_have_the_position() {
     for (text, position) in [
         ("", 0),
         ("v1", 0),

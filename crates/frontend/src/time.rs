@@ -82,12 +82,12 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_parsed_or_refused(text: String) {
+        fn arbitrary_text_is_parsed_or_refused(text: String) {
             let _ = (parse_timestamp(&text), parse_duration(&text));
         }
 
         #[test]
-        fn any_similar_text_is_parsed_or_refused(text in "[-+0-9Tt:.Zzsé ]{0,32}") {
+        fn similar_text_is_parsed_or_refused(text in "[-+0-9Tt:.Zzsé ]{0,32}") {
             let _ = (parse_timestamp(&text), parse_duration(&text));
         }
     }

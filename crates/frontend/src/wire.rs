@@ -247,7 +247,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_parsed_or_refused(bytes: Vec<u8>) {
+        fn arbitrary_bytes_are_parsed_or_refused(bytes: Vec<u8>) {
             let mut fields = Fields::of(&bytes);
             while let Ok(Some(_)) = fields.field() {}
         }

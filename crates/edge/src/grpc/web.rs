@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_types() {
+    fn content_types_select_the_protocol() {
         assert_eq!(Wire::from_content_type(b"application/grpc"), Some(Wire::Grpc));
         assert_eq!(Wire::from_content_type(b"Application/gRPC+proto; charset=utf-8"), Some(Wire::Grpc));
         assert_eq!(Wire::from_content_type(b"application/grpc-web"), Some(Wire::Web));

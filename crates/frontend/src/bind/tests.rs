@@ -38,7 +38,7 @@ fn update(json: &str) -> Value {
 }
 
 #[test]
-fn parameters_of_every_kind_reach_their_fields() {
+fn parameters_of_every_kind_are_bound_to_fields() {
     for (text, json) in [
         ("", "{}"),
         ("&&", "{}"),
@@ -69,7 +69,7 @@ fn parameters_of_every_kind_reach_their_fields() {
 }
 
 #[test]
-fn parameters_that_do_not_fit_are_named() {
+fn errors_name_the_invalid_parameter() {
     for (text, name, reason) in [
         ("nope=1", "nope", "UNKNOWN_PARAMETER"),
         ("nested.nope=1", "nested.nope", "UNKNOWN_PARAMETER"),
@@ -101,7 +101,7 @@ fn parameters_that_do_not_fit_are_named() {
 }
 
 #[test]
-fn a_setting_lets_unknown_parameters_pass_but_not_wrong_ones() {
+fn unknown_parameters_can_be_ignored_but_invalid_values_cannot() {
     let options = BindOptions { ignore_unknown_parameters: true };
     let found = bind(options, "GET /v1/query/x?nope=1&int32Value=2", None, "").unwrap();
     assert_eq!(found, everything(r#"{"textValue":"x","int32Value":2}"#));
@@ -109,7 +109,7 @@ fn a_setting_lets_unknown_parameters_pass_but_not_wrong_ones() {
 }
 
 #[test]
-fn the_path_binds_nested_fields_and_keeps_encoded_slashes_apart() {
+fn paths_bind_nested_fields_and_keep_encoded_slashes() {
     let found = bind(BindOptions::default(), "GET /v1/nested/inner/a%2Fb?nested.inner.size=1&nested.tags=t", None, "").unwrap();
     assert_eq!(found, everything(r#"{"nested":{"inner":{"name":"inner/a%2Fb","size":1},"tags":["t"]}}"#));
     let found = bind(BindOptions::default(), "GET /v1/query/a%2Fb", None, "").unwrap();
@@ -120,7 +120,7 @@ fn the_path_binds_nested_fields_and_keeps_encoded_slashes_apart() {
 }
 
 #[test]
-fn the_path_wins_over_the_body() {
+fn the_path_takes_precedence_over_the_body() {
     let found =
         bind(BindOptions::default(), "PUT /v1/things/path", Some("application/json"), r#"{"textValue":"body","int32Value":1}"#).unwrap();
     assert_eq!(found, everything(r#"{"textValue":"path","int32Value":1}"#));
@@ -129,7 +129,7 @@ fn the_path_wins_over_the_body() {
 }
 
 #[test]
-fn a_patch_without_a_mask_gets_it_from_its_body() {
+fn a_missing_update_mask_is_derived_from_the_body() {
     let bind = |query: &str, body: &str| bind(BindOptions::default(), &format!("PATCH /v1/things/a{query}"), None, body).unwrap();
     let body = r#"{"textValue":"t","nested":{"inner":{"size":1},"tags":[]},"labels":{"a":"b"},"optionalValue":null,"at":"1970-01-01T00:00:00Z","structure":{"x":{}},"inners":[{"name":"n"}]}"#;
     let mask = "textValue,nested.inner.size,nested.tags,labels,optionalValue,at,structure,inners";
@@ -141,7 +141,7 @@ fn a_patch_without_a_mask_gets_it_from_its_body() {
 }
 
 #[test]
-fn content_types_decide_how_a_body_is_read() {
+fn only_json_content_types_are_accepted() {
     let put = |content_type: Option<&str>| bind(BindOptions::default(), "PUT /v1/things/a", content_type, r#"{"int32Value":1}"#);
     for good in [None, Some("application/json"), Some("Application/JSON; charset=UTF-8"), Some("application/merge-patch+json")] {
         assert!(put(good).is_ok(), "{good:?}");
@@ -152,7 +152,7 @@ fn content_types_decide_how_a_body_is_read() {
 }
 
 #[test]
-fn an_http_body_takes_type_and_bytes_as_they_come() {
+fn http_bodies_keep_content_type_and_bytes() {
     for request in ["POST /v1/raw", "REPORT /v1/any"] {
         let found = bind(BindOptions::default(), request, Some("text/csv"), "a,b").unwrap();
         assert_eq!(found, json!({"contentType": "text/csv", "data": "YSxi"}));
@@ -175,7 +175,7 @@ fn items(body: &str, size: usize) -> Result<Vec<String>, Error> {
 }
 
 #[test]
-fn a_body_of_many_messages_is_a_list_or_lines() {
+fn streamed_bodies_are_a_list_or_lines() {
     for size in [1, 2, 3, 100] {
         for body in [
             "[{\"a\":\"]}\\\"\"},{\"b\":[1,{}]} , 7]",
@@ -196,7 +196,7 @@ fn a_body_of_many_messages_is_a_list_or_lines() {
 }
 
 #[test]
-fn what_is_wrong_in_one_of_many_messages_is_told_where_it_stands_in_the_body() {
+fn errors_in_streamed_messages_have_the_position_in_the_body() {
     let found = routes(BindOptions::default());
     let upload = found.find(&Method::POST, "/v1/uploads/x").unwrap();
     let refusal = |body: &str, size: usize| {
@@ -235,19 +235,19 @@ fn what_is_wrong_in_one_of_many_messages_is_told_where_it_stands_in_the_body() {
 
 proptest! {
     #[test]
-    fn a_list_has_the_items_that_were_put_into_it(values in proptest::collection::vec("[a-z{}\\[\\]\",]{0,8}", 0..5), size in 1..9_usize) {
+    fn streamed_items_survive_a_round_trip(values in proptest::collection::vec("[a-z{}\\[\\]\",]{0,8}", 0..5), size in 1..9_usize) {
         let wanted: Vec<String> = values.iter().map(|value| serde_json::to_string(&json!({"v": value})).unwrap()).collect();
         prop_assert_eq!(items(&format!("[{}]", wanted.join(",")), size).unwrap(), wanted.clone());
         prop_assert_eq!(items(&wanted.join("\n"), size).unwrap(), wanted);
     }
 
     #[test]
-    fn any_body_is_taken_apart_or_refused(body in "[\\[\\]{}\",a\\\\ \n]{0,24}", size in 1..9_usize) {
+    fn arbitrary_bodies_are_split_or_refused(body in "[\\[\\]{}\",a\\\\ \n]{0,24}", size in 1..9_usize) {
         let _ = items(&body, size);
     }
 
     #[test]
-    fn parameters_come_out_as_they_went_in(text: String, key: String, number: i64, flag: bool) {
+    fn parameters_survive_a_round_trip(text: String, key: String, number: i64, flag: bool) {
         let encode = |value: &str| percent::encode(value, Slash::Decoded);
         let found = query(&format!("strings={}&labels[{}]={number}&sint64Value={number}&boolValue={flag}", encode(&text), encode(&key))).unwrap();
         let wanted = json!({"textValue": "x", "strings": [text], "labels": {key: number.to_string()}, "sint64Value": number, "boolValue": flag});
@@ -255,13 +255,13 @@ proptest! {
     }
 
     #[test]
-    fn any_query_is_bound_or_refused(text in "(nested|inner|name|strings|labels|at|color|[a-z.=&%\\[\\]0-9+]){0,10}") {
+    fn arbitrary_queries_are_bound_or_refused(text in "(nested|inner|name|strings|labels|at|color|[a-z.=&%\\[\\]0-9+]){0,10}") {
         let _ = query(&text);
     }
 }
 
 #[test]
-fn rules_that_do_not_fit_their_message_are_refused() {
+fn rules_with_unknown_or_unsuitable_fields_are_refused() {
     use crate::rule::RuleBody;
     let compile = |template: &str, body: RuleBody| {
         let rule = HttpRule { method: Some(Method::POST), template: PathTemplate::parse(template).unwrap(), body, response_body: None };

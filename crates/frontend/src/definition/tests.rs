@@ -30,13 +30,13 @@ fn served(definition: &Definition) -> serde_json::Value {
 }
 
 #[test]
-fn the_documentation_shows_the_example_as_it_is() {
+fn the_documentation_contains_the_example_verbatim() {
     let page = include_str!("../../../../docs/frontends.md");
     assert!(page.contains(NOTES) && page.contains(DOCUMENT));
 }
 
 #[test]
-fn the_example_of_the_documentation_is_fine() {
+fn the_example_of_the_documentation_compiles() {
     let definition = load(NOTES, DOCUMENT).unwrap_or_else(|problems| panic!("{}", problems.join("\n")));
     assert_eq!(definition.header.name, "notes");
     assert_eq!(definition.api.operations().count(), 2);
@@ -52,7 +52,7 @@ fn problems(from: &str, to: &str) -> Vec<String> {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn errors_have_the_position_of_the_mistake() {
     for (from, to, wanted) in [
         ("rpc: Retrieve", "rpc: Retreive", "notes.yaml:6:10: unknown RPC `Retreive`; did you mean `Retrieve`?"),
         ("{key: path.id}", "{kye: path.id}", "notes.yaml:7:15: unknown field of prism.patterns.keyvalue.v1.RetrieveRequest `kye`"),
@@ -78,7 +78,7 @@ fn mistakes_are_told_with_their_place() {
 }
 
 #[test]
-fn bindings_decide_what_the_definition_leaves_to_them() {
+fn bindings_can_override_settings_of_the_same_type() {
     let text = NOTES
         .replace("routes:", "settings:\n  kept: {default: 201, description: The status of a write.}\nroutes:")
         .replace("status: 201", "status: settings.kept");
@@ -99,7 +99,7 @@ fn bindings_decide_what_the_definition_leaves_to_them() {
 }
 
 #[test]
-fn routes_that_shadow_each_other_and_cases_that_are_never_reached_are_told() {
+fn shadowed_routes_and_unreachable_cases_are_reported() {
     let document = "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths:\n  /a/{x}: {get: {operationId: one, parameters: [{name: x, in: path, required: true, schema: {type: string}}], responses: {'200': {description: ok}}}}\n  /a/{y}: {get: {operationId: two, parameters: [{name: y, in: path, required: true, schema: {type: string}}], responses: {'200': {description: ok}}}}\n";
     let text = "frontend: t\nopenapi: t.yaml\npattern: keyvalue\nroutes:\n  one:\n    - {rpc: Retrieve, request: {key: path.x}}\n    - {rpc: Exists, request: {key: path.x}}\n  two: {rpc: Retrieve, request: {key: path.y}}\n";
     assert_eq!(
@@ -112,14 +112,14 @@ fn routes_that_shadow_each_other_and_cases_that_are_never_reached_are_told() {
 }
 
 #[test]
-fn anchors_and_aliases_serve_for_what_is_repeated() {
+fn yaml_anchors_and_aliases_can_be_used() {
     let text =
         NOTES.replace("routes:", "x-shared:\n  key: &key {key: path.id}\nroutes:").replace("request: {key: path.id}", "request: *key");
     assert!(load(&text, DOCUMENT).is_ok());
 }
 
 #[test]
-fn documents_of_version_3_0_are_served_as_3_1() {
+fn openapi_3_0_documents_are_served_as_3_1() {
     let document =
         DOCUMENT.replace("openapi: 3.1.0", "openapi: 3.0.3").replace("text: {type: string}", "text: {type: string, nullable: true}");
     let definition = load(NOTES, &document).unwrap();
@@ -143,18 +143,18 @@ mod hostile {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn a_broken_definition_is_compiled_or_refused(at in 0usize..700, length in 0usize..30, piece in "[a-z:{}\\[\\]'\"$ \\n.-]{0,12}") {
+        fn mutated_definitions_compile_or_are_refused(at in 0usize..700, length in 0usize..30, piece in "[a-z:{}\\[\\]'\"$ \\n.-]{0,12}") {
             let _ = load(&mutate(NOTES, at, length, &piece), DOCUMENT);
         }
 
         #[test]
-        fn a_broken_document_is_read_or_refused(at in 0usize..1200, length in 0usize..30, piece in "[a-z:{}\\[\\]'\"$#/ \\n.-]{0,12}") {
+        fn mutated_documents_are_read_or_refused(at in 0usize..1200, length in 0usize..30, piece in "[a-z:{}\\[\\]'\"$#/ \\n.-]{0,12}") {
             let _ = load(NOTES, &mutate(DOCUMENT, at, length, &piece));
         }
     }
 
     #[test]
-    fn what_is_nested_too_deeply_is_refused() {
+    fn deeply_nested_definitions_and_documents_are_refused() {
         for deep in ["[".repeat(100_000), format!("{}x", "a: {".repeat(5_000)), format!("a: {}", "- ".repeat(50_000))] {
             assert!(load(&deep, DOCUMENT).is_err());
             assert!(load(NOTES, &deep).is_err());

@@ -344,13 +344,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn strings_come_back(text: String) {
+        fn strings_survive_a_round_trip(text: String) {
             let written = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(JsonReader::new(&written).string().unwrap(), text);
         }
 
         #[test]
-        fn accepts_what_another_parser_accepts(text in r#"[\[\]{}:,"a0-9.eE+\- \\untrefals]{0,24}"#) {
+        fn texts_are_accepted_as_by_a_reference_parser(text in r#"[\[\]{}:,"a0-9.eE+\- \\untrefals]{0,24}"#) {
             // The other one refuses numbers beyond a double's range, which is no matter of grammar.
             let other = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
             prop_assert_eq!(accepts(&text), other, "{}", text);
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_make_characters_and_halves_of_pairs_are_refused() {
+    fn escapes_are_decoded_and_lone_surrogates_are_refused() {
         assert_eq!(JsonReader::new(r#""\u00e4\ud83d\ude00\/\n""#).string().unwrap(), "ä😀/\n");
         for bad in [r#""\ud83d""#, r#""\ud83dx""#, r#""\ude00""#, r#""\ud83d\u0041""#, r#""\x""#, r#""\u12"#, "\"\n\"", "\"", "\"\\"] {
             assert!(JsonReader::new(bad).string().is_err(), "{bad}");
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_ends_somewhere() {
+    fn nesting_is_limited() {
         assert!(accepts(&("[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH))));
         assert!(!accepts(&"[".repeat(MAX_DEPTH + 1)));
         assert!(!accepts(&"[".repeat(1_000_000)));

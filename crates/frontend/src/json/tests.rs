@@ -108,7 +108,7 @@ pub fn message() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn messages_are_what_another_implementation_makes_of_the_same_json(message in message()) {
+    fn messages_match_a_reference_implementation(message in message()) {
         let json = message.to_string();
         let wanted = reference("Everything", &json);
         prop_assert_eq!(&decode("Everything", &json).unwrap(), &wanted, "{}", json);
@@ -120,12 +120,12 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused(text in r#"[\[\]{}:,"a-z0-9.@\\ ]{0,32}"#) {
+    fn arbitrary_text_is_parsed_or_refused(text in r#"[\[\]{}:,"a-z0-9.@\\ ]{0,32}"#) {
         let _ = decode("Everything", &text);
     }
 
     #[test]
-    fn any_bytes_are_written_or_refused(bytes: Vec<u8>) {
+    fn arbitrary_bytes_are_encoded_or_refused(bytes: Vec<u8>) {
         let mut out = Vec::new();
         if encode(&SCHEMA, id("Everything"), &bytes, &mut out).is_ok() {
             prop_assert!(serde_json::from_slice::<Value>(&out).is_ok());
@@ -134,7 +134,7 @@ proptest! {
 }
 
 #[test]
-fn the_whole_shape_is_written_as_another_implementation_writes_it() {
+fn output_with_all_fields_matches_a_reference_implementation() {
     let json = r#"{"textValue":"\u0000\"ä","uint64Value":"18446744073709551615","color":"COLOR_RED","labels":{"a":"b"},"byBool":{"true":1},
         "at":"2026-05-01T12:00:00.120Z","maybeText":"","choiceNumber":0,"nothing":null,"anything":null,"byBig":{"7":"AQI="}}"#;
     let bytes = tests::bytes("Everything", json);
@@ -153,7 +153,7 @@ fn the_whole_shape_is_written_as_another_implementation_writes_it() {
 }
 
 #[test]
-fn places_are_told_by_field_line_and_column() {
+fn errors_have_the_field_line_and_column() {
     let place_of = |json: &str| place(json);
     for (json, field, line, column) in [
         ("{\n  \"texValue\": 1}", "texValue", "2", "3"),
@@ -180,7 +180,7 @@ fn places_are_told_by_field_line_and_column() {
 }
 
 #[test]
-fn what_is_not_json_is_said_with_line_and_column() {
+fn syntax_errors_have_the_line_and_column() {
     for (json, line, column) in [
         ("{\"textValue\": \"a\",\n}", "2", "1"),
         ("", "1", "1"),
@@ -194,7 +194,7 @@ fn what_is_not_json_is_said_with_line_and_column() {
 }
 
 #[test]
-fn names_that_protobuf_makes_for_itself_are_never_told() {
+fn synthetic_oneof_names_never_appear_in_errors() {
     let error = decode("Everything", r#"{"optional_value":{}}"#).unwrap_err();
     assert!(!format!("{error:?}").contains("_optional"), "{error:?}");
     let error = decode("Everything", r#"{"_optional_value":1}"#).unwrap_err();
@@ -202,7 +202,7 @@ fn names_that_protobuf_makes_for_itself_are_never_told() {
 }
 
 #[test]
-fn null_is_the_same_as_nothing_but_for_values() {
+fn null_means_absent_except_in_protobuf_values() {
     let message =
         decode("Everything", r#"{"textValue":null,"numbers":null,"nested":null,"choiceText":null,"choiceNumber":3,"maybeText":null}"#)
             .unwrap();
@@ -212,7 +212,7 @@ fn null_is_the_same_as_nothing_but_for_values() {
 }
 
 #[test]
-fn any_holds_what_is_known_and_keeps_the_bytes_of_what_is_not() {
+fn any_expands_known_types_and_keeps_bytes_of_unknown_types() {
     for json in [
         r#"{"any":{"name":"a","@type":"type.googleapis.com/prism.testing.transcoding.v1.Inner","size":1}}"#,
         r#"{"any":{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1.5s"}}"#,
@@ -239,7 +239,7 @@ fn any_holds_what_is_known_and_keeps_the_bytes_of_what_is_not() {
 }
 
 #[test]
-fn parts_of_a_message_are_merged_wherever_they_lie() {
+fn repeated_occurrences_of_a_field_are_merged() {
     let parts = [
         r#"{"nested":{"inner":{"name":"a","size":1}},"numbers":[1]}"#,
         r#"{"choiceText":"x"}"#,
@@ -250,7 +250,7 @@ fn parts_of_a_message_are_merged_wherever_they_lie() {
 }
 
 #[test]
-fn deep_messages_are_refused_on_both_ways() {
+fn deeply_nested_messages_are_refused_in_both_directions() {
     let deep = |levels: usize| format!("{}{{}}{}", r#"{"child":"#.repeat(levels), "}".repeat(levels));
     assert!(decode("Tree", &deep(99)).is_ok());
     assert!(decode("Tree", &deep(100)).is_err());
@@ -265,7 +265,7 @@ fn deep_messages_are_refused_on_both_ways() {
 }
 
 #[test]
-fn every_string_is_written_so_that_it_is_read_as_what_it_is() {
+fn strings_are_escaped_like_the_reference() {
     let mut texts: Vec<String> = (0..300).map(|length| "x".repeat(length)).collect();
     for character in (0..=0x80).chain([0x7ff, 0x2028, 0xffff, 0x1_f600]).filter_map(char::from_u32) {
         // Before, on and behind the bounds of what is looked at together.

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn references_work_in_all_forms() {
+    fn references_resolve_in_all_forms() {
         for (reference, good, bad) in [
             ("#/components/schemas/Note", json!({"next": {"text": "abc"}}), json!({"next": {"text": "abcd"}})),
             ("#/components/schemas/a~1b", json!(1), json!("a")),

@@ -77,7 +77,7 @@ const ITEM: &str = "  /items/{id}:
 ";
 
 #[test]
-fn parameters_of_all_places_reach_their_fields() {
+fn parameters_from_all_locations_are_mapped_to_fields() {
     let api = api(
         ITEM,
         "errors: {body: {why: error.message}}\nroutes:\n  read:\n    - when: has(query.recurse)\n      rpc: Scan\n      request: {prefix: path.id, limit: query.limit, \
@@ -109,7 +109,7 @@ fn parameters_of_all_places_reach_their_fields() {
 }
 
 #[test]
-fn a_path_with_slashes_is_one_parameter() {
+fn rest_wildcards_capture_paths_with_slashes() {
     let api = api(ITEM, "paths: {'/items/{id}': '/items/{id=**}'}\nroutes:\n  read: {rpc: Retrieve, request: {key: path.id}}\n");
     for (path, key) in [("a/b", "a/b"), ("a//b", "a//b"), ("a/", "a/"), ("a%2Fb", "a/b"), ("%C3%A4", "ä"), ("", "")] {
         let wanted = if key.is_empty() { "Retrieve {}".to_owned() } else { format!("Retrieve {}", json!({"key": key})) };
@@ -118,7 +118,7 @@ fn a_path_with_slashes_is_one_parameter() {
 }
 
 #[test]
-fn replies_turn_into_any_shape() {
+fn replies_are_mapped_to_status_headers_and_body() {
     let api = api(
         ITEM,
         "max_gathered: 3\nroutes:\n  read:\n    - when: has(query.recurse)\n      rpc: Scan\n      let: {last: \"replies.sortBy(one, one.revision).reverse()\"}\n      response:\n        - {when: size(replies) == 0, error: {code: NOT_FOUND, reason: NONE, message: \"'nothing below ' + path.id\"}}\n        - headers: {X-Last: 'last[0].key'}\n          body:\n            $each: replies\n            $item: {Key: item.key, Value: item.value, at: index, Revision: item.revision, until: item.expire_time}\n    - when: query.limit == 9\n      rpc: Exists\n      response: [{when: '!reply.exists', status: 404}, {status: 204}]\n    - when: query.limit == 8\n      rpc: Count\n      response: {body: reply.count}\n    - rpc: Retrieve\n      response: {headers: {ETag: reply.revision, Expires: reply.expire_time}, body: [reply.value, {n: 1, s: \"'x'\", none: null}]}\n",
@@ -145,7 +145,7 @@ fn replies_turn_into_any_shape() {
 }
 
 #[test]
-fn messages_are_written_as_the_api_wants_them() {
+fn messages_are_written_in_the_json_style_of_the_api() {
     let reply = json!({"value": "", "revision": "12", "createRevision": "3"});
     for (style, wanted) in [
         ("", r#"200 {"value":"","revision":12,"expireTime":null}"#),
@@ -182,7 +182,7 @@ const BODY: &str = "  /put:
 ";
 
 #[test]
-fn bodies_are_checked_and_taken_apart() {
+fn bodies_are_checked_and_mapped_to_fields() {
     let api = api(
         BODY,
         "errors: {body: {why: error.message, where: 'error.violations.map(v, v.field)'}}\nroutes:\n  put:\n    - when: has(body.items)\n      rpc: StoreBatch\n      request: {items: {$each: body.items, $item: {key: 'item.k', value: 'item.v'}}}\n    - when: has(body.text)\n      rpc: Store\n      request: {key: body.key, value: bytes(body.text), ttl: \"has(body.seconds) ? string(body.seconds) + 's' : null\"}\n    - rpc: Store\n      request: {key: body.key, value: {$from: body.data, $default: \"b'none'\"}, flags: 7}\n",
@@ -213,7 +213,7 @@ fn bodies_are_checked_and_taken_apart() {
 }
 
 #[test]
-fn errors_are_told_as_the_api_tells_them() {
+fn errors_are_rendered_in_the_format_of_the_api() {
     let api = api(
         ITEM,
         "errors:\n  content_type: application/vnd.t+json\n  headers: {X-Error: error.reason}\n  body: {error_code: error.code, message: error.message}\n  cases:\n    KEY_NOT_FOUND: {code: 40401}\n    ABORTED: {status: 412, message: \"'again, ' + error.metadata.current\", headers: {X-More: 1}}\n    404: {body: null}\n    UNAVAILABLE: {content_type: text/plain, body: error.message}\nroutes:\n  read: {rpc: Retrieve, request: {key: path.id}, errors: {DATA_LOSS: {status: 200, body: false}}}\n",
@@ -240,7 +240,7 @@ fn errors_are_told_as_the_api_tells_them() {
 }
 
 #[test]
-fn an_error_in_a_reply_is_told_as_all_errors_are() {
+fn errors_inside_replies_are_rendered_like_other_errors() {
     let operation = "  /: {get: {operationId: all, responses: {'200': {description: ok, content: {application/json: {}}}}}}\n";
     let route = |errors: &str, own: &str| {
         let rest = format!(

@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_parsed_or_refused(value: Vec<u8>) {
+        fn arbitrary_bytes_are_parsed_or_refused(value: Vec<u8>) {
             let _ = EntityTags::parse(&value);
         }
     }

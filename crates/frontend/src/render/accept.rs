@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_match_wins_then_the_first_offer() {
+    fn the_best_match_is_selected_then_the_first_offer() {
         for (accept, wanted) in [
             ("*/*", Some("application/octet-stream")),
             ("text/html,application/xhtml+xml,*/*;q=0.8", Some("application/octet-stream")),

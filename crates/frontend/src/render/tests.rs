@@ -37,14 +37,14 @@ const PROBLEM: &str = r#"{"type":"urn:prism:problem:backend-unavailable","title"
 const PAGES: [&str; 3] = [r#"{"cursor":"a","number":1}"#, r#"{"cursor":"","number":2}"#, r#"{"cursor":"b\nc","number":3}"#];
 
 #[test]
-fn lines_end_with_the_error() {
+fn errors_are_the_last_line() {
     let [one, two, three] = PAGES;
     assert_eq!(stream(Format::Lines, false), format!("{one}\n{two}\n{three}\n"));
     assert_eq!(stream(Format::Lines, true), format!("{one}\n{two}\n{three}\n{{\"error\":{PROBLEM}}}\n"));
 }
 
 #[test]
-fn events_have_ids_and_an_event_for_the_error() {
+fn events_have_ids_and_errors_are_events() {
     let [one, two, three] = PAGES;
     let good = format!("retry: 2000\n\nid: a\ndata: {one}\n\ndata: {two}\n\ndata: {three}\n\n");
     assert_eq!(stream(Format::Events, false), good);
@@ -52,7 +52,7 @@ fn events_have_ids_and_an_event_for_the_error() {
 }
 
 #[test]
-fn a_list_stays_json_whatever_happens() {
+fn lists_are_valid_json_even_with_an_error() {
     for fail in [false, true] {
         let list: Vec<serde_json::Value> = serde_json::from_str(&stream(Format::List, fail)).unwrap();
         assert_eq!(list.len(), 3 + usize::from(fail));
@@ -74,7 +74,7 @@ fn a_field_can_be_the_whole_response() {
 }
 
 #[test]
-fn an_http_body_goes_out_with_its_own_type() {
+fn http_bodies_are_sent_with_their_content_type() {
     rendering("POST /v1/raw", |rendering| {
         let mut reply = Vec::new();
         wire::put_tag(&mut reply, 1, wire::WireType::Bytes);
@@ -89,7 +89,7 @@ fn an_http_body_goes_out_with_its_own_type() {
 }
 
 #[test]
-fn accept_chooses_among_the_forms_of_a_route() {
+fn accept_selects_the_format() {
     for (request, accept, wanted) in [
         ("GET /v1/pages", "*/*", Some(Format::Lines)),
         ("GET /v1/pages", "text/event-stream", Some(Format::Events)),
@@ -109,7 +109,7 @@ fn accept_chooses_among_the_forms_of_a_route() {
 }
 
 #[test]
-fn replies_that_are_no_messages_are_our_fault() {
+fn malformed_replies_are_internal_errors() {
     rendering("GET /v1/names", |rendering| {
         assert_eq!(rendering.reply(&Bytes::from_static(b"\xff"), Format::Json).unwrap_err().code(), Code::Internal);
     });
