@@ -33,7 +33,7 @@ proptest! {
     }
 
     #[test]
-    fn variables_capture_the_values_that_a_path_was_built_from(text in template(), values in proptest::collection::vec("[a-z%/ é]{1,5}", 16)) {
+    fn variables_capture_the_values_of_a_built_path(text in template(), values in proptest::collection::vec("[a-z%/ é]{1,5}", 16)) {
         let Ok(parsed) = PathTemplate::parse(&text) else { return Ok(()) };
         // A variable with a fixed shape takes only values of that shape.
         prop_assume!(parsed.variables().iter().all(|variable| variable.slash == Slash::Decoded || parsed.segments()[variable.start] == Segment::Rest));
