@@ -46,11 +46,11 @@ fn read(name: &str, member: Option<&str>, scope: &Scope, hidden: &[String], foun
     if scope.get(name).is_none() || hidden.iter().any(|known| known == name) {
         return;
     }
-    let place = found.iter().position(|read| read.name == name).unwrap_or_else(|| {
+    let index = found.iter().position(|read| read.name == name).unwrap_or_else(|| {
         found.push(Read { name: name.to_owned(), members: Some(Vec::new()) });
         found.len() - 1
     });
-    match (&mut found[place].members, member) {
+    match (&mut found[index].members, member) {
         (Some(members), Some(member)) if !members.iter().any(|known| known == member) => members.push(member.to_owned()),
         (Some(_), Some(_)) | (None, _) => {}
         (members, None) => *members = None,

@@ -24,8 +24,8 @@ fn inside(descriptor: &MessageDescriptor, around: &mut Vec<String>, wanted: &dyn
     around.push(descriptor.full_name().to_owned());
     let (mut fields, choices) = (Map::new(), options::choices(descriptor));
     for field in descriptor.fields().filter(|field| !field.is_group() && wanted(field)) {
-        let place = |choice: &ExclusiveFields| choice.fields.iter().position(|known| known == field.name());
-        let first = choices.iter().filter_map(place).all(|place| place == 0);
+        let index = |choice: &ExclusiveFields| choice.fields.iter().position(|known| known == field.name());
+        let first = choices.iter().filter_map(index).all(|index| index == 0);
         let recursive = matches!(field.kind(), Kind::Message(inner) if around.iter().any(|name| name == inner.full_name()));
         if first && !(recursive && !field.is_list() && !field.is_map()) {
             let value = if recursive { if field.is_list() { json!([]) } else { json!({}) } } else { of_field(&field, around) };
@@ -47,7 +47,7 @@ fn of_field(descriptor: &FieldDescriptor, around: &mut Vec<String>) -> Value {
         return json!({key: of_field(&entry.map_entry_value_field(), around)});
     }
     let given = options::field(descriptor).example;
-    let told = !given.is_empty();
+    let has_example = !given.is_empty();
     let value = match descriptor.kind() {
         Kind::String if !given.is_empty() => given.into(),
         Kind::String if options::field(descriptor).format == "cursor" => "".into(),
@@ -55,7 +55,7 @@ fn of_field(descriptor: &FieldDescriptor, around: &mut Vec<String>) -> Value {
         // An example that is not JSON, such as `3600s`, is used as a string.
         _ => serde_json::from_str(&given).unwrap_or_else(|_| given.into()),
     };
-    if descriptor.is_list() && !(told && value.is_array()) { json!([value]) } else { value }
+    if descriptor.is_list() && !(has_example && value.is_array()) { json!([value]) } else { value }
 }
 
 fn of_kind(kind: &Kind, around: &mut Vec<String>) -> Value {

@@ -18,18 +18,18 @@ use crate::{
 /// Renders a template for OpenAPI: `/v1/keys/{key=**}` → `/v1/keys/{key}`. A wildcard outside a variable gets its own name.
 pub fn template(template: &PathTemplate) -> String {
     let mut out = String::new();
-    let mut place = 0;
-    while place < template.segments().len() {
+    let mut index = 0;
+    while index < template.segments().len() {
         // Writing to a string cannot fail.
-        let _ = match (variable_at(template, place), &template.segments()[place]) {
+        let _ = match (variable_at(template, index), &template.segments()[index]) {
             (Some(variable), _) => {
-                place = variable.end - 1;
+                index = variable.end - 1;
                 write!(out, "/{{{}}}", variable.field.join("."))
             }
             (None, Segment::Literal(literal)) => write!(out, "/{}", percent::encode(literal, Slash::Decoded)),
-            (None, Segment::One | Segment::Rest) => write!(out, "/{{{}}}", wildcard(place)),
+            (None, Segment::One | Segment::Rest) => write!(out, "/{{{}}}", wildcard(index)),
         };
-        place += 1;
+        index += 1;
     }
     if out.is_empty() {
         out.push('/');
@@ -40,12 +40,12 @@ pub fn template(template: &PathTemplate) -> String {
     out
 }
 
-fn variable_at(template: &PathTemplate, place: usize) -> Option<&Variable> {
-    template.variables().iter().find(|variable| variable.start == place)
+fn variable_at(template: &PathTemplate, index: usize) -> Option<&Variable> {
+    template.variables().iter().find(|variable| variable.start == index)
 }
 
-fn wildcard(place: usize) -> String {
-    format!("segment{}", place + 1)
+fn wildcard(index: usize) -> String {
+    format!("segment{}", index + 1)
 }
 
 /// Returns the parameters of a template.
@@ -65,19 +65,19 @@ pub fn parameters(schemas: &mut ComponentSchemas, input: &MessageDescriptor, tem
         let mut parameter = json!({"name": variable.field.join("."), "in": "path", "required": true});
         describe(&mut parameter, field.full_name());
         if segments.contains(&Segment::Rest) || segments.len() > 1 {
-            let said = parameter["description"].as_str().unwrap_or_default();
+            let comment = parameter["description"].as_str().unwrap_or_default();
             let more = "A `/` in it is written as it is, not as `%2F`.";
-            parameter["description"] = format!("{said}\n\n{more}").trim_start().into();
+            parameter["description"] = format!("{comment}\n\n{more}").trim_start().into();
         }
         parameter["schema"] = schema;
         parameter["example"] = example(&field, segments);
         parameters.push(parameter);
     }
-    let taken = |place: usize| template.variables().iter().any(|variable| (variable.start..variable.end).contains(&place));
-    for (place, segment) in template.segments().iter().enumerate() {
-        if !taken(place) && !matches!(segment, Segment::Literal(_)) {
+    let taken = |index: usize| template.variables().iter().any(|variable| (variable.start..variable.end).contains(&index));
+    for (index, segment) in template.segments().iter().enumerate() {
+        if !taken(index) && !matches!(segment, Segment::Literal(_)) {
             parameters.push(json!({
-                "name": wildcard(place),
+                "name": wildcard(index),
                 "in": "path",
                 "required": true,
                 "description": "Anything; it makes no difference.",

@@ -24,13 +24,13 @@ const DROPPED: [&str; 6] = ["schemas", "responses", "parameters", "headers", "re
 
 /// Removes the operations that the namespace does not support, marks the emulated ones, and sets the servers.
 #[must_use]
-pub fn tailor(mut document: Value, capabilities: &Capabilities, place: ServedAt<'_>) -> Value {
+pub fn tailor(mut document: Value, capabilities: &Capabilities, served_at: ServedAt<'_>) -> Value {
     let title = document["info"]["title"].as_str().unwrap_or("API").to_owned();
-    document["info"]["title"] = format!("{title}: {}", place.namespace).into();
-    let url = if place.base_path.is_empty() { "/" } else { place.base_path };
-    let mut servers = vec![serde_json::json!({"url": url, "description": format!("The namespace {}.", place.namespace)})];
+    document["info"]["title"] = format!("{title}: {}", served_at.namespace).into();
+    let url = if served_at.base_path.is_empty() { "/" } else { served_at.base_path };
+    let mut servers = vec![serde_json::json!({"url": url, "description": format!("The namespace {}.", served_at.namespace)})];
     if let Some(prefix) = document.as_object_mut().and_then(|document| document.shift_remove(ALSO_UNDER)) {
-        servers.push(server_under(place.base_path, prefix.as_str().unwrap_or_default()));
+        servers.push(server_under(served_at.base_path, prefix.as_str().unwrap_or_default()));
     }
     document["servers"] = servers.into();
     if let Some(Value::Object(paths)) = document.get_mut("paths") {
@@ -76,13 +76,13 @@ fn keep(operation: &mut Value, capabilities: &Capabilities) -> bool {
     if rpcs.iter().any(|rpc| rpc.support() == Support::Emulated) {
         operation[SUPPORT] = "emulated".into();
     }
-    let mut said = operation["description"].as_str().unwrap_or_default().to_owned();
+    let mut comment = operation["description"].as_str().unwrap_or_default().to_owned();
     for rpc in rpcs.iter().filter(|rpc| !rpc.interface.is_empty() && !rpc.note.is_empty()) {
         let how = if rpc.support() == Support::Emulated { "Emulated in this namespace" } else { "In this namespace" };
-        said = format!("{said}\n\n{how}: {}.", rpc.note);
+        comment = format!("{comment}\n\n{how}: {}.", rpc.note);
     }
-    if !said.is_empty() {
-        operation["description"] = said.trim_start().into();
+    if !comment.is_empty() {
+        operation["description"] = comment.trim_start().into();
     }
     true
 }

@@ -64,8 +64,8 @@ impl Documentation {
     async fn documents(&self, edge: &Edge, binding: &RestBinding) -> Result<&Documents, Error> {
         let make = || async {
             let capabilities = capabilities(edge, &binding.namespace).await?;
-            let place = openapi::ServedAt { base_path: &binding.base_path, namespace: &binding.namespace.name };
-            let document = openapi::tailor((self.source)()?, &capabilities, place);
+            let served_at = openapi::ServedAt { base_path: &binding.base_path, namespace: &binding.namespace.name };
+            let document = openapi::tailor((self.source)()?, &capabilities, served_at);
             let unwritable = |error: &dyn std::fmt::Display| Error::internal(format!("the document can't be written: {error}"));
             let json = serde_json::to_vec_pretty(&document).map_err(|error| unwritable(&error))?;
             let yaml = serde_saphyr::to_string(&document).map_err(|error| unwritable(&error))?;

@@ -23,17 +23,17 @@ impl Checker<'_> {
             return Ok(found);
         }
         if let Some(name) = qualified(call) {
-            let ways: Vec<&Function> = FUNCTIONS.iter().filter(|function| function.name == name).collect();
-            return self.matched(node, call, &name, &ways, None, scope);
+            let overloads: Vec<&Function> = FUNCTIONS.iter().filter(|function| function.name == name).collect();
+            return self.matched(node, call, &name, &overloads, None, scope);
         }
         let name = call.func_name.as_str();
         let receiver = call.target.as_deref();
-        let ways: Vec<&Function> =
+        let overloads: Vec<&Function> =
             FUNCTIONS.iter().filter(|function| function.name == name && function.receiver.is_some() == receiver.is_some()).collect();
-        if ways.is_empty() {
+        if overloads.is_empty() {
             return Err(unknown(node, call, scope));
         }
-        self.matched(node, call, name, &ways, receiver, scope)
+        self.matched(node, call, name, &overloads, receiver, scope)
     }
 
     fn matched(
@@ -41,7 +41,7 @@ impl Checker<'_> {
         node: &IdedExpr,
         call: &CallExpr,
         name: &str,
-        ways: &[&Function],
+        overloads: &[&Function],
         receiver: Option<&IdedExpr>,
         scope: &Scope,
     ) -> Result<Type, Problem> {
@@ -50,28 +50,28 @@ impl Checker<'_> {
         for argument in &call.args {
             given.push(self.expression(argument, scope)?);
         }
-        let fits = |way: &&&Function| {
-            way.receiver.zip(receiver.as_ref()).is_none_or(|(takes, receiver)| takes.fits(receiver))
-                && way.takes.len() == given.len()
-                && way.takes.iter().zip(&given).all(|(takes, given)| takes.fits(given))
+        let fits = |overload: &&&Function| {
+            overload.receiver.zip(receiver.as_ref()).is_none_or(|(takes, receiver)| takes.fits(receiver))
+                && overload.takes.len() == given.len()
+                && overload.takes.iter().zip(&given).all(|(takes, given)| takes.fits(given))
         };
-        let Some(way) = ways.iter().find(fits) else {
-            let shown: Vec<String> = ways.iter().map(|way| format!("`{}`", way.signature())).collect();
+        let Some(overload) = overloads.iter().find(fits) else {
+            let shown: Vec<String> = overloads.iter().map(|overload| format!("`{}`", overload.signature())).collect();
             let arguments: Vec<String> = given.iter().map(|given| self.describe(given)).collect();
             let arguments = if arguments.is_empty() { "nothing".to_owned() } else { arguments.join(" and ") };
             let on = receiver.map_or_else(String::new, |receiver| format!(" on {}", self.describe(&receiver)));
             return Err(problem(node, format!("`{name}` is called as {}, not{on} with {arguments}", shown.join(" or "))));
         };
-        for (takes, argument) in way.takes.iter().zip(&call.args) {
+        for (takes, argument) in overload.takes.iter().zip(&call.args) {
             if *takes == Takes::Literal {
                 literal_pattern(argument, name)?;
             }
         }
         // For an int and a double, the result may be either type.
-        if way.takes == [Takes::Number, Takes::Number] && given.first() != given.last() {
+        if overload.takes == [Takes::Number, Takes::Number] && given.first() != given.last() {
             return Ok(Type::Dyn);
         }
-        Ok(way.gives.of(receiver.as_ref().or(given.first())))
+        Ok(overload.gives.of(receiver.as_ref().or(given.first())))
     }
 }
 
@@ -92,13 +92,13 @@ fn unknown(node: &IdedExpr, call: &CallExpr, scope: &Scope) -> Problem {
         };
         return problem(node, format!("`{name}` is called as `{example}`"));
     }
-    let ways: Vec<String> = FUNCTIONS
+    let overloads: Vec<String> = FUNCTIONS
         .iter()
         .filter(|function| function.name.rsplit('.').next() == Some(name))
         .map(|function| format!("`{}`", function.signature()))
         .collect();
-    if !ways.is_empty() {
-        return problem(node, format!("`{name}` is called as {}", ways.join(" or ")));
+    if !overloads.is_empty() {
+        return problem(node, format!("`{name}` is called as {}", overloads.join(" or ")));
     }
     let names = functions::names();
     let whole = match call.target.as_deref().map(|target| &target.expr) {

@@ -67,7 +67,7 @@ fn message(types: &MessageTypes, value: &Type, id: MessageId, path: &str) -> Res
         Some(WellKnownType::Empty) | None => match value {
             Type::Object(object) => {
                 for member in &object.members {
-                    let field = known.by_name(&member.name).map(|place| &known.fields[place]);
+                    let field = known.by_name(&member.name).map(|index| &known.fields[index]);
                     let field = field.ok_or_else(|| Some(no_field(types, id, path, &member.name)))?;
                     at(types, &member.value, field, &format!("{path}.{}", member.name)).map_err(Some)?;
                 }

@@ -20,7 +20,7 @@ pub fn from_message(types: &MessageTypes, message: MessageId, bytes: &[u8]) -> R
 pub fn from_field(types: &MessageTypes, message: MessageId, field: &Field, bytes: &[u8]) -> Result<Option<Value>, Malformed> {
     let known = types.message(message);
     let mut found = occurrences(known, bytes)?;
-    found.retain(|(place, _)| known.fields[*place].number == field.number);
+    found.retain(|(index, _)| known.fields[*index].number == field.number);
     MessageReader { types, depth: 0 }.field(field, &found)
 }
 
@@ -47,8 +47,8 @@ impl MessageReader<'_> {
     fn fields(&mut self, message: &MessageType, bytes: &[u8]) -> Result<Value, Malformed> {
         let found = occurrences(message, bytes)?;
         let (mut rest, mut members) = (found.as_slice(), HashMap::with_capacity(message.fields.len()));
-        for (place, field) in message.fields.iter().enumerate() {
-            let count = rest.iter().take_while(|(other, _)| *other == place).count();
+        for (index, field) in message.fields.iter().enumerate() {
+            let count = rest.iter().take_while(|(other, _)| *other == index).count();
             let (own, behind) = rest.split_at(count);
             rest = behind;
             if let Some(value) = self.field(field, own)? {
@@ -157,7 +157,7 @@ impl MessageReader<'_> {
                 self.list(field.kind, &occurrences(message, bytes)?)
             }
             WellKnownType::Value => match occurrences(message, bytes)?.last() {
-                Some((place, value)) => self.value(message.fields[*place].kind, *value),
+                Some((index, value)) => self.value(message.fields[*index].kind, *value),
                 None => Ok(Value::Null),
             },
             WellKnownType::Empty => Ok(Value::from(HashMap::<Key, Value>::new())),

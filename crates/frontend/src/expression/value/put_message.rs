@@ -44,7 +44,7 @@ impl Writer<'_> {
     fn members(&mut self, message: &MessageType, map: &cel::objects::Map, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let mut set: Vec<usize> = Vec::with_capacity(map.map.len());
         for (name, value) in sorted(map) {
-            let Some(place) = message.by_name(&name) else {
+            let Some(index) = message.by_name(&name) else {
                 if self.only_known {
                     continue;
                 }
@@ -53,13 +53,13 @@ impl Writer<'_> {
                 self.path.push(format!(".{name}"));
                 return Err(self.refused(&format!("is no field of {}; {names}", message.name)));
             };
-            let field = &message.fields[place];
+            let field = &message.fields[index];
             self.at(format!(".{name}"), |writer| {
                 if !writer.field(field, value, out)? {
                     return Ok(());
                 }
                 for other in &set {
-                    let (known, same) = (&message.fields[*other], *other == place);
+                    let (known, same) = (&message.fields[*other], *other == index);
                     if same {
                         return Err(writer.refused("appears twice, once in each of its spellings"));
                     }
@@ -67,7 +67,7 @@ impl Writer<'_> {
                         return Err(writer.refused(&format!("can't be set together with {}", known.name)));
                     }
                 }
-                set.push(place);
+                set.push(index);
                 Ok(())
             })?;
         }
@@ -85,8 +85,8 @@ impl Writer<'_> {
             Value::List(_) => 6,
             _ => return Err(self.refused("can't be held by a google.protobuf.Value")),
         };
-        let Some(place) = message.by_number(number) else { return Err(self.refused("can't be held by a google.protobuf.Value")) };
-        let kind = message.fields[place].kind;
+        let Some(index) = message.by_number(number) else { return Err(self.refused("can't be held by a google.protobuf.Value")) };
+        let kind = message.fields[index].kind;
         wire::put_tag(out, number, kind.wire());
         match value {
             Value::Float(number) if !number.is_finite() => Err(self.refused("must be a finite number, since JSON has no others")),
