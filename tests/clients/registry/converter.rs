@@ -51,6 +51,8 @@ fn with(topic: &str, schema: &SuppliedSchema) -> SubjectNameStrategy {
 
 /// All cases, each against a registry.
 pub async fn cases(url: &str) {
+    // Its HTTP client is built without a provider of cryptography, because the features of crates are those of the whole workspace.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     registers_and_reads_back(url).await;
     avro_goes_comes_back_and_evolves(url).await;
     what_is_incompatible_is_refused(url).await;

@@ -199,7 +199,7 @@ fn requests_that_cannot_be_rehearsed_say_what_to_do() {
     );
     let run = try_notes(&["GET", "/notes/a", "--reply", "{\"valu\": 1}"]);
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("the reply is no ") && run.stderr.contains("valu"), "{}", run.stderr);
+    assert!(run.stderr.contains("the reply is not a ") && run.stderr.contains("valu"), "{}", run.stderr);
     let run = try_notes(&["GET", "/notes/a", "--set", "x=1"]);
     assert!(run.stderr.contains("this frontend has no settings"), "{}", run.stderr);
     let run = prism("frontend try rest GET /");

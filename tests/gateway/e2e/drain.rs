@@ -129,7 +129,7 @@ namespaces:
     let began = Instant::now();
     assert_eq!(gateway.terminate().await.code(), Some(0), "{}", gateway.log());
     assert!((Duration::from_millis(1500)..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
-    assert!(gateway.log().contains("they are cut"), "{}", gateway.log());
+    assert!(gateway.log().contains("their connections are closed"), "{}", gateway.log());
     let end = loop {
         match scan.message().await {
             Ok(Some(_)) => {}

@@ -77,9 +77,9 @@ fn a_database_that_can_not_be_used_is_named_and_left_as_it_is() {
 
     fs::write(path.join("file"), "in the way").unwrap();
     let setup = |data| Setup { args: &[&ports[..], &[data]].concat().leak()[..], ..Setup::default() };
-    refused(&setup("file/below"), path, &["file/below/prism.db", "can't be made", "set path"], &["file"]);
+    refused(&setup("file/below"), path, &["file/below/prism.db", "can't be created", "set path"], &["file"]);
     // Not even root can write there.
-    refused(&setup("/proc/prism"), path, &["/proc/prism/prism.db", "can't be made"], &["file"]);
+    refused(&setup("/proc/prism"), path, &["/proc/prism/prism.db", "can't be created"], &["file"]);
 
     fs::create_dir(path.join("data")).unwrap();
     let database = path.join("data/prism.db");
