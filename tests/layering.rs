@@ -364,3 +364,25 @@ fn cycles_are_found_over_several_modules() {
     let imports = [import("a", "b"), import("b", "c"), import("c", "a"), import("d", "a"), import("a", "e")];
     assert_eq!(cycles(&[], &imports), [["a", "b", "c"]]);
 }
+
+/// The image is built from a part of the repository: what the Dockerfile copies.
+#[test]
+fn image_build_has_every_crate() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dockerfile = fs::read_to_string(root.join("Dockerfile")).unwrap();
+    let copied: Vec<&str> = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY ").filter(|rest| !rest.starts_with("--")))
+        .flat_map(|rest| rest.split_whitespace().rev().skip(1))
+        .collect();
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let members = manifest.split_once("members = [").and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
+    for member in members.split(',').map(|member| member.trim().trim_matches('"')).filter(|member| !member.is_empty()) {
+        assert!(copied.iter().any(|path| Path::new(member).starts_with(path)), "the Dockerfile does not copy {member}");
+    }
+    // Cargo looks for a target without a path at every build, and the image has no tests.
+    for target in manifest.split("\n[[test]]").skip(1) {
+        let section = target.split("\n[").next().unwrap();
+        assert!(section.contains("\npath = "), "a [[test]] of Cargo.toml has no path:{section}");
+    }
+}
