@@ -254,7 +254,11 @@ impl ServiceTable {
             }
             return Err(self.namespace_required(uri, headers, method));
         }
-        Err(Error::new(Code::Unimplemented, "SERVICE_NOT_SERVED", format!("no namespace on this listener serves {}", method.service)))
+        Err(Error::new(
+            Code::Unimplemented,
+            "SERVICE_NOT_SERVED",
+            format!("no namespace on this listener serves {} over this protocol; check the `frontends` of the namespace", method.service),
+        ))
     }
 
     fn all(&self, uri: &Uri, headers: &HeaderMap) -> impl Iterator<Item = &(String, Arc<Namespace>)> + use<'_> {
@@ -270,7 +274,12 @@ impl ServiceTable {
 
     fn unknown_namespace(&self, uri: &Uri, headers: &HeaderMap, name: &str) -> Error {
         let names = self.names(uri, headers, |_| true);
-        Error::new(Code::NotFound, "NAMESPACE_NOT_FOUND", format!("there is no namespace {name} on this listener; there are: {names}"))
+        let message = if names.is_empty() {
+            format!("no namespace of this listener is served over this protocol; check the `frontends` of the namespace {name}")
+        } else {
+            format!("there is no namespace {name} on this listener; there are: {names}")
+        };
+        Error::new(Code::NotFound, "NAMESPACE_NOT_FOUND", message)
     }
 
     fn namespace_required(&self, uri: &Uri, headers: &HeaderMap, method: &Method) -> Error {

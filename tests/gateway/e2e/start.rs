@@ -2,7 +2,8 @@
 
 use std::{fs, net::TcpListener, path::Path, process::Command};
 
-use prism::proto::patterns::keyvalue::v1::*;
+use super::wire;
+use prism::{call::Code, proto::patterns::keyvalue::v1::*};
 use test_support::{
     gateway::{Gateway, Setup},
     http,
@@ -53,6 +54,15 @@ async fn printed_addresses_and_examples_work_as_they_are() {
     assert!(said[0].contains("\"revision\""), "{said:?}");
     assert_eq!(said[1], "hello");
     assert!(said[2].contains("\"greeting\""), "{said:?}");
+    let request = wire::frame(&RetrieveRequest { key: "greeting".to_owned() });
+    let replies = [
+        wire::grpc(gateway.address, &wire::path("Retrieve"), &[], request.clone()).await,
+        wire::grpc_web(gateway.address, &wire::path("Retrieve"), &[], request.clone()).await,
+        wire::grpc_web(gateway.address, &wire::path("Retrieve"), &[("x-prism-namespace", "default")], request).await,
+    ];
+    for reply in replies {
+        assert_eq!((reply.status, reply.code()), (200, Code::Ok));
+    }
     assert_eq!(gateway.log(), "");
     assert_eq!(http::get(gateway.admin, "/healthz").await.unwrap().text(), "ok\n");
 }
