@@ -57,7 +57,9 @@ fn report(config: &Config, known: &Known<'_>) -> String {
         let pattern = known.registry.pattern(&namespace.pattern);
         let _ = writeln!(text, "Pattern: {} {}\n", namespace.pattern, pattern.map_or("", |pattern| &pattern.version));
         if let Some(remote) = &namespace.remote {
-            let _ = writeln!(text, "Served by: {}, namespace {}\n", remote.url, remote.namespace);
+            // A URL with user information is a problem, reported below, and its password is not printed.
+            let url = remote.url.rsplit_once('@').map_or(remote.url.as_str(), |(_, rest)| rest);
+            let _ = writeln!(text, "Served by: {url}, namespace {}\n", remote.namespace);
         }
         for check in checks(config, known, namespace) {
             text.push_str(&coloured(&check));

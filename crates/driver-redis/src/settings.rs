@@ -123,6 +123,8 @@ fn max_value_bytes() -> ByteSize<1, 536_870_000> {
 }
 
 /// What a URL must look like.
+/// How a certificate begins in PEM.
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const URL: &str = "redis://HOST:PORT/DATABASE, or rediss:// for TLS, without query and fragment";
 
 impl DriverSettings for RedisSettings {
@@ -150,6 +152,10 @@ impl RedisSettings {
             problems.push(SettingProblem::other("tls", "needs a `url` that begins with rediss://"));
         }
         let root_cert = match self.tls.ca_file.as_ref().map(fs::read).transpose() {
+            Ok(Some(pem)) if !pem.windows(CERTIFICATE.len()).any(|part| part == CERTIFICATE) => {
+                problems.push(SettingProblem::other("tls.ca_file", "has no certificate: it needs PEM, `-----BEGIN CERTIFICATE-----`"));
+                None
+            }
             Ok(pem) => pem,
             Err(error) => {
                 problems.push(SettingProblem::other("tls.ca_file", format!("can't be read: {error}")));
@@ -221,7 +227,8 @@ mod tests {
             ),
             (
                 serde_json::json!({"url": "redis://localhost", "username": "ada", "tls": {"ca_file": "Cargo.toml"}}),
-                "password is missing: a user name needs one, tls needs a `url` that begins with rediss://".to_owned(),
+                "password is missing: a user name needs one, tls needs a `url` that begins with rediss://, tls.ca_file has no certificate: it needs PEM, \
+                 `-----BEGIN CERTIFICATE-----`".to_owned(),
             ),
             (
                 serde_json::json!({"url": "rediss://localhost", "tls": {"ca_file": "/none.pem"}}),

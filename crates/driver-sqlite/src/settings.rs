@@ -61,6 +61,12 @@ impl DriverSettings for SqliteSettings {
         if self.path.as_os_str().is_empty() {
             return vec![SettingProblem::expected("path", "the path of a file, as ./prism-data/prism.db")];
         }
+        if self.path.is_dir() {
+            return vec![SettingProblem::other("path", "is a folder; set it to a file in the folder, as ./prism-data/prism.db")];
+        }
+        if self.path.to_string_lossy().contains('\0') {
+            return vec![SettingProblem::expected("path", "the path of a file without a NUL character")];
+        }
         Vec::new()
     }
 }

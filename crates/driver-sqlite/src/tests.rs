@@ -173,7 +173,8 @@ async fn reports_what_is_wrong_with_a_file() {
     assert!(refused(&newer).await.contains("was written by a newer Prism (its tables have version 1000"));
 
     assert!(refused(&text.join("sub/prism.db")).await.contains("can't be created"));
-    assert!(refused(folder.path()).await.contains("can't be opened or created; give the gateway's user the right"));
+    let error = open(folder.path(), json!({})).await.err().expect("a folder must be refused");
+    assert!(error.violations().iter().any(|violation| violation.description.contains("is a folder")), "{error:?}");
 
     let damaged = folder.path().join("damaged.db");
     let backend = open(&damaged, json!({})).await.unwrap();

@@ -54,12 +54,11 @@ impl SchemaQuery<'_> {
 
 /// The answer to a compatibility check.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
 pub struct CompatibilityReport {
     /// Whether the schema may be registered.
     pub is_compatible: bool,
     /// The differences; after them, in braces, the earlier version, its text and the level.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub messages: Vec<String>,
 }
 
@@ -90,6 +89,15 @@ impl RegistryClient {
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value, retry: Retry) -> Result<T, ClientError> {
         let body = self.transport.send(Method::POST, path, Some(body), retry).await?;
         self.parse(path, if body.is_empty() { b"null" } else { &body })
+    }
+
+    /// Posts, and requires a number in the answer: without it, the server is not a schema registry.
+    async fn post_for(&self, member: &str, path: &str, body: &Value, retry: Retry) -> Result<Value, ClientError> {
+        let answer: Value = self.post(path, body, retry).await?;
+        if answer.get(member).is_some_and(Value::is_u64) {
+            return Ok(answer);
+        }
+        Err(self.transport.unexpected_answer(200, path, &format!("has an unexpected body (it has no `{member}`)")))
     }
 
     async fn put(&self, path: &str, body: &Value) -> Result<(), ClientError> {
@@ -206,12 +214,12 @@ impl RegistryClient {
     /// Registers a schema. Without `normalize`, the registry decides whether it normalizes the text.
     pub async fn register(&self, subject: &str, body: &Value, normalize: Option<bool>, retry: Retry) -> Result<Value, ClientError> {
         let query = normalize.map(|normalize| format!("?normalize={normalize}")).unwrap_or_default();
-        self.post(&format!("/subjects/{}/versions{query}", escape_subject(subject)), body, retry).await
+        self.post_for("id", &format!("/subjects/{}/versions{query}", escape_subject(subject)), body, retry).await
     }
 
     /// Returns the version of a subject that has this schema.
     pub async fn look_up(&self, subject: &str, body: &Value, normalize: bool) -> Result<Value, ClientError> {
-        self.post(&format!("/subjects/{}?normalize={normalize}", escape_subject(subject)), body, Retry::Allowed).await
+        self.post_for("version", &format!("/subjects/{}?normalize={normalize}", escape_subject(subject)), body, Retry::Allowed).await
     }
 
     /// Checks whether a schema is compatible with one version, or with those that a registration is checked against.

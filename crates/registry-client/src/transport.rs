@@ -224,7 +224,9 @@ impl Transport {
 }
 
 fn parse_url(url: &str, names: SettingNames) -> Result<Url, ClientError> {
-    let wrong = |reason: String| ClientError::settings(format!("`{url}` can't be a registry's URL: {reason}"));
+    // Without user information, which may be a password.
+    let shown = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+    let wrong = |reason: String| ClientError::settings(format!("`{shown}` can't be a registry's URL: {reason}"));
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(wrong("it must begin with http:// or https://".to_owned()));
     }

@@ -18,6 +18,7 @@ use tonic::{
 use tower::{ServiceExt as _, util::MapResponse};
 
 use prism_call::{Error, proto::google::rpc};
+use prism_settings::is_server_url;
 
 /// A channel that marks incoming statuses.
 pub type MarkedChannel = MapResponse<Channel, fn(Response<Body>) -> Response<Body>>;
@@ -44,17 +45,14 @@ const BASE64: GeneralPurpose =
 /// Returns the endpoint of a URL, with all connection settings.
 pub fn endpoint(url: &str, tls: Option<ClientTlsConfig>) -> Result<Endpoint, Error> {
     let invalid = |problem: String| Error::invalid("remote.url", problem);
-    let expected = || invalid(format!("{url:?} must be http://HOST:PORT or https://HOST:PORT"));
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| expected().with_source(error))?;
-    let uri = endpoint.uri();
-    let secure = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => return Err(expected()),
-    };
-    if uri.path() != "/" || uri.query().is_some() || uri.host().is_none_or(str::is_empty) {
+    // The URL is not shown, because it may have a password.
+    let expected =
+        || invalid("`url` must be http://HOST:PORT or https://HOST:PORT, without user name, password, path and query".to_owned());
+    if !is_server_url(url) {
         return Err(expected());
     }
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| expected().with_source(error))?;
+    let secure = endpoint.uri().scheme_str() == Some("https");
     let endpoint = endpoint
         .user_agent(concat!("prism/", env!("CARGO_PKG_VERSION")))
         .map_err(|error| Error::internal("the user agent is no header").with_source(error))?

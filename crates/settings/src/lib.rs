@@ -1,4 +1,4 @@
-//! Settings of backends.
+//! Settings of backends, and checks that other settings share.
 //!
 //! A driver describes its settings with one struct. The types of the fields ([`HumanDuration`], [`ByteSize`], [`Count`], [`Secret`])
 //! hold the units and the ranges, so the struct is the parser, the JSON Schema for editors and the documentation. What the types can't
@@ -11,6 +11,7 @@ mod problem;
 mod secret;
 mod size;
 mod unit;
+mod url;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ pub use problem::{ProblemKind, SettingProblem};
 pub use secret::Secret;
 pub use size::ByteSize;
 pub use unit::{format_duration, format_size, parse_duration, parse_size};
+pub use url::is_server_url;
 
 /// The settings of one backend, as the configuration has them. A driver parses them into its own struct.
 #[derive(Clone)]

@@ -41,6 +41,26 @@ fn cases() -> Vec<Case> {
                 "prism.yaml:2:130: `ca_file` can't be read: No such file or directory (os error 2)",
             ],
         ),
+        (
+            "certificates of Redis in a file without any",
+            backend("type: redis, url: 'rediss://h', tls: {ca_file: FOLDER/prism.yaml}"),
+            &["prism.yaml:2:58: `ca_file` has no certificate: it needs PEM, `-----BEGIN CERTIFICATE-----`"],
+        ),
+        ("a folder as the file of SQLite", backend("type: sqlite, path: FOLDER"), &["prism.yaml:2:31: `path` is a folder; set it to a file"]),
+        (
+            "passwords and impossible ports in URLs",
+            format!(
+                "telemetry: {{otlp: {{endpoint: 'http://u:hunter2@h:4317'}}}}
+{MEMORY}namespaces:
+  - {{name: one, pattern: keyvalue, remote: {{url: 'http://u:hunter2@h:1'}}}}
+  - {{name: two, pattern: keyvalue, remote: {{url: 'http://h:99999'}}}}\n"
+            ),
+            &[
+                "prism.yaml:1:30: `endpoint` must be http://HOST:PORT or https://HOST:PORT, without user name, password",
+                "prism.yaml:4:50: `url` must be http://HOST:PORT or https://HOST:PORT, without user name, password",
+                "prism.yaml:5:50: `url` must be http://HOST:PORT or https://HOST:PORT, without user name, password",
+            ],
+        ),
         ("a URL of Redis", backend("type: redis, url: 'http://ada:hunter2@h'"), &["prism.yaml:2:29: `url` must be redis://HOST:PORT/DATABASE"]),
         (
             "settings of memory",
@@ -142,5 +162,6 @@ fn validate_and_serve_find_the_same_problems() {
         assert_eq!(served.code, Some(1), "{name}: {}", served.stderr);
         assert_eq!(problems(folder.path(), &served.stderr), found, "{name}");
         assert!(!served.stderr.contains("hunter2"), "{name}: {}", served.stderr);
+        assert!(!validated.stdout.contains("hunter2"), "{name}: {}", validated.stdout);
     }
 }

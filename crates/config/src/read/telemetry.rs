@@ -1,12 +1,13 @@
 //! `telemetry`.
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 use crate::{
     reader::{Reader, Scalar, Section},
     telemetry::{Headers, Otlp, Telemetry},
 };
+use prism_settings::is_server_url;
 use prism_yaml::{Position, Value};
 
 /// Standard variables of OpenTelemetry ("Environment Variable Specification"). Prism's own variables count more than these, and
@@ -17,7 +18,7 @@ const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 
-const URL: &str = "a URL without path, as http://127.0.0.1:4317";
+const URL: &str = "http://HOST:PORT or https://HOST:PORT, without user name, password, path and query";
 
 pub(super) fn telemetry(top: &Section<'_, '_>) -> Telemetry {
     let section = top.section("telemetry");
@@ -32,7 +33,14 @@ pub(super) fn telemetry(top: &Section<'_, '_>) -> Telemetry {
 fn otlp(section: Section<'_, '_>) -> (Otlp, bool) {
     let reader = section.reader;
     let default = Otlp::default();
-    let own = section.parsed("endpoint", URL, parse_url);
+    // The value is not shown, because it may have a password.
+    let own = section.text("endpoint").and_then(|(text, position)| {
+        let url = parse_url(&text);
+        if url.is_none() {
+            section.reader.problem(&position, format!("`endpoint` must be {URL}"));
+        }
+        url.map(|url| (url, position))
+    });
     let endpoint = prefer_standard(own, standard_endpoint(reader));
     let service_name = prefer_standard(section.text("service_name"), standard(reader, SERVICE_NAME).map(str::to_owned));
     let share = |text: &str| text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
@@ -76,15 +84,13 @@ fn standard_endpoint(reader: &Reader<'_>) -> Option<String> {
     let text = standard(reader, ENDPOINT)?;
     let url = parse_url(text);
     if url.is_none() {
-        reader.problem(&Position::Named(ENDPOINT.to_owned()), format!("the endpoint must be {URL}, not `{text}`"));
+        reader.problem(&Position::Named(ENDPOINT.to_owned()), format!("the endpoint must be {URL}"));
     }
     url
 }
 
 fn parse_url(text: &str) -> Option<String> {
-    let uri = text.parse::<Uri>().ok()?;
-    let is_origin = matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none();
-    is_origin.then(|| text.trim_end_matches('/').to_owned())
+    is_server_url(text).then(|| text.trim_end_matches('/').to_owned())
 }
 
 fn headers(section: &Section<'_, '_>) -> Headers {

@@ -72,12 +72,12 @@ fn problems_name_the_setting() {
         &format!("telemetry: {{otlp: {{endpoint: 'collector:4317', sample: 2, traces: often, interval: 0s, headers: {{Big: x}}}}}}{REST}"),
         &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c/v1/traces"), ("OTEL_EXPORTER_OTLP_HEADERS", "secret")],
         &[
-            "prism.yaml:1:30: `endpoint` must be a URL without path, as http://127.0.0.1:4317, not `collector:4317`",
+            "prism.yaml:1:30: `endpoint` must be http://HOST:PORT or https://HOST:PORT, without user name, password, path and query",
             "prism.yaml:1:56: `sample` must be a number from 0 to 1, not `2`",
             "prism.yaml:1:67: `traces` must be true or false, not `often`",
             "prism.yaml:1:74: `interval` must be longer than 0s; `metrics: false` exports no metrics",
             "prism.yaml:1:98: `Big` must be the lower-case name of a header, with a value of visible ASCII characters",
-            "OTEL_EXPORTER_OTLP_ENDPOINT: the endpoint must be a URL without path, as http://127.0.0.1:4317, not `http://c/v1/traces`",
+            "OTEL_EXPORTER_OTLP_ENDPOINT: the endpoint must be http://HOST:PORT or https://HOST:PORT, without user name, password, path and query",
             "OTEL_EXPORTER_OTLP_HEADERS: must be NAME=VALUE, with a comma between two headers",
         ],
     );
