@@ -4,6 +4,7 @@
 //! The file is parsed into a tree with positions, and the tree is read into a [`Config`]. All problems are collected and reported at once.
 //! The crate depends on no driver: the caller passes schemas and checks of drivers in [`Known`].
 
+mod file;
 mod load;
 mod log;
 mod model;

@@ -1,17 +1,15 @@
 //! Loads a [`Config`] from a source, or returns all problems.
 
-use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
+use std::collections::BTreeSet;
 
 use super::{
+    file::read_text,
     model::{Config, Origin},
     read,
     reader::{Outcome, Reader},
     source::{Known, Source, variable},
 };
 use prism_yaml::{self as yaml, Position, Problem, Problems};
-
-/// Maximum size of a configuration. A larger file is probably the wrong one.
-const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// Variables that are not settings, but defaults of command-line options.
 const NO_SETTINGS: [&str; 2] = ["PRISM_CONFIG", "PRISM_ADDRESS"];
@@ -44,7 +42,7 @@ pub fn check(source: &Source, known: &Known<'_>) -> Checked {
         return check_text(&text, Origin::Embedded, source, known);
     };
     let origin = Origin::File(path.clone());
-    match text(path) {
+    match read_text(path) {
         Ok(text) => check_text(&text, origin, source, known),
         Err(message) => {
             let problems = Problems { file: origin.to_string(), list: vec![Problem { position: Position::WHOLE_FILE, message }] };
@@ -70,16 +68,6 @@ pub fn check_text(text: &str, origin: Origin, source: &Source, known: &Known<'_>
     config.warnings = unused_variables(source, &asked);
     config.positions = positions;
     Checked { config, problems: Problems { file, list } }
-}
-
-pub(super) fn text(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| format!("the file can't be read: {error}"))?;
-    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| format!("the file can't be read: {error}"))?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("the file has more than {MAX_FILE_BYTES} bytes; is it the right one?"));
-    }
-    Ok(text)
 }
 
 fn unused_flags(source: &Source, asked: &BTreeSet<String>) -> Vec<Problem> {

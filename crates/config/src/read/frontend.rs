@@ -195,7 +195,7 @@ struct Head {
 /// Reads the head of a definition. Its problems are reported when it is compiled.
 fn head(reader: &Reader<'_>, definition: &str) -> Head {
     let known = reader.known.definitions.iter().find(|known| known.name == definition).map(|known| known.text.clone());
-    let text = if is_file(definition) { super::super::load::text(definition.as_ref()).ok() } else { known };
+    let text = if is_file(definition) { crate::file::read_text(definition.as_ref()).ok() } else { known };
     let Some(text) = text else { return Head::default() };
     let (root, _) = prism_yaml::parse(&text);
     let text = |key: &str| root.get(key).and_then(Node::text).map(str::to_owned);
