@@ -32,7 +32,7 @@ const CYCLES: &[(&str, &str, &[&str], &str)] = &[
 ];
 
 struct Source {
-    /// The path relative to the repository, with `/`.
+    /// Path relative to the repository, with `/` as the separator.
     path: String,
     text: String,
     /// The text without comments, strings and tests.
@@ -364,7 +364,7 @@ fn cycles_are_found_over_several_modules() {
     assert_eq!(cycles(&[], &imports), [["a", "b", "c"]]);
 }
 
-/// The image is built from a part of the repository: what the Dockerfile copies.
+/// The image is built from a part of the repository: the Dockerfile must copy every crate.
 #[test]
 fn image_build_has_every_crate() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -379,7 +379,7 @@ fn image_build_has_every_crate() {
     for member in members.split(',').map(|member| member.trim().trim_matches('"')).filter(|member| !member.is_empty()) {
         assert!(copied.iter().any(|path| Path::new(member).starts_with(path)), "the Dockerfile does not copy {member}");
     }
-    // Cargo looks for a target without a path at every build, and the image has no tests.
+    // Cargo searches for a target without a path at every build, but the image has no tests.
     for target in manifest.split("\n[[test]]").skip(1) {
         let section = target.split("\n[").next().unwrap();
         assert!(section.contains("\npath = "), "a [[test]] of Cargo.toml has no path:{section}");

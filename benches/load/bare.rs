@@ -1,4 +1,4 @@
-//! What stands for "no gateway at all": one axum route that returns bytes from a map.
+//! The baseline without a gateway: an axum route that returns bytes from a map.
 
 use std::{collections::HashMap, sync::Arc};
 

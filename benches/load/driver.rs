@@ -1,4 +1,4 @@
-//! The memory driver alone, through the interface that patterns use.
+//! Measures the memory driver alone, through the interface that patterns use.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::Result;
 
 const OPERATIONS: u32 = 300_000;
 
-/// Nanoseconds of one operation.
+/// Nanoseconds for one operation.
 pub struct Costs {
     pub get: f64,
     pub set: f64,

@@ -1,4 +1,4 @@
-//! Envoy 1.40 as people put it in front of a gRPC service: its transcoder, with our descriptors, to our gRPC port.
+//! Envoy 1.40 in front of a gRPC service, as people deploy it: its transcoder with our descriptors, connected to our gRPC port.
 
 use std::{
     env, fs,
@@ -31,10 +31,10 @@ pub fn start(folder: &Path, prism: u16) -> Result<Server> {
         .stdout(Stdio::null())
         .spawn()
         .map_err(|error| format!("{}: {error}; scripts/bench installs Envoy", program.display()))?;
-    Server::other(child, port, "/v1/keys/greeting")
+    Server::external(child, port, "/v1/keys/greeting")
 }
 
-/// Its view of the pattern, as an encoded `google.protobuf.FileDescriptorSet`.
+/// The pattern's contract for Envoy, as an encoded `google.protobuf.FileDescriptorSet`.
 fn contract() -> Result<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut compiler = protox::Compiler::new([root.join("benches/load"), root.join("proto")])?;

@@ -1,9 +1,8 @@
-//! Prism under load, beside a bare axum route and Envoy's transcoder, in one run: `scripts/bench` installs what it needs, runs
-//! this, and writes BENCHMARKS.md.
+//! Measures Prism, a bare axum route and Envoy's transcoder under load. `scripts/bench` installs what this needs, runs it, and writes
+//! BENCHMARKS.md.
 //!
-//! Machines differ and are noisy, so each figure stands beside the same figure of something named, measured in the same round,
-//! and the medians of the rounds are what is written. The load comes from h2load (nghttp2); CPU time is what the operating
-//! system counts for the server's process.
+//! Machines differ and are noisy. So each value is compared with the same value of a baseline in the same round, and the page shows the
+//! medians of all rounds. h2load (nghttp2) generates the load. CPU time is what the operating system counts for the server processes.
 
 mod bare;
 mod envoy;
@@ -19,31 +18,31 @@ use std::{env, error::Error};
 use measure::{Load, Sample};
 use server::Server;
 
-/// Any error; a bench that can't measure fails.
+/// The result of the benchmark; any error makes it fail.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What one row of the table is.
+/// One row of the table.
 struct Row {
     name: &'static str,
     load: Load,
     /// The processes whose CPU time counts.
     servers: Vec<u32>,
     samples: Vec<Sample>,
-    /// Place of the row that it is held against.
-    beside: usize,
+    /// Index of the row for the second ratio; 0 means none.
+    second_baseline: usize,
 }
 
 impl Row {
-    fn beside(mut self, row: usize) -> Self {
-        self.beside = row;
+    fn second_baseline(mut self, row: usize) -> Self {
+        self.second_baseline = row;
         self
     }
 }
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = env::args().collect();
-    if let Some(place) = arguments.iter().position(|argument| argument == "--bare") {
-        return bare::serve(arguments.get(place + 1).map_or("", String::as_str));
+    if let Some(index) = arguments.iter().position(|argument| argument == "--bare") {
+        return bare::serve(arguments.get(index + 1).map_or("", String::as_str));
     }
     let number = |name: &str, default: u32| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (rounds, requests) = (number("ROUNDS", 5), number("REQUESTS", 60_000));
@@ -66,25 +65,29 @@ fn main() -> Result<()> {
     let mapped = |path: &str| format!("http://127.0.0.1:{}/mapped/{path}", prism.port);
     let rpc = |rpc: &str| format!("http://127.0.0.1:{}/prism.patterns.keyvalue.v1.KeyValueService/{rpc}", prism.port);
     let (own, both) = (vec![prism.pid()], vec![prism.pid(), envoy.pid()]);
-    let row = |name, load, servers: &[u32]| Row { name, load, servers: servers.to_vec(), samples: Vec::new(), beside: 0 };
+    let row = |name, load, servers: &[u32]| Row { name, load, servers: servers.to_vec(), samples: Vec::new(), second_baseline: 0 };
     let mut rows = vec![
         row("bare axum route, GET 100 bytes", Load::http1(value(bare.port, "scratch")), &[bare.pid()]),
         row("Prism REST GET, raw value, memory", Load::http1(value(prism.port, "scratch")), &own),
         row("Prism REST GET, raw value, SQLite", Load::http1(value(prism.port, "default")), &own),
         row("Prism REST GET, JSON, memory", Load::http1(json(prism.port, "/scratch")), &own),
         row("Prism REST PUT 1 KiB, memory", Load::http1(value(prism.port, "scratch")).put(&files.kilobyte), &own),
-        row("Prism REST PUT 1 KiB, SQLite", Load::http1(value(prism.port, "default")).put(&files.kilobyte).few(), &own),
+        row("Prism REST PUT 1 KiB, SQLite", Load::http1(value(prism.port, "default")).put(&files.kilobyte).with_fewer_requests(), &own),
         row("Prism gRPC Retrieve, memory", Load::grpc(rpc("Retrieve"), "scratch", &files.retrieve), &own),
         row("Prism gRPC Retrieve, SQLite", Load::grpc(rpc("Retrieve"), "default", &files.retrieve), &own),
         row("Prism gRPC Store 1 KiB, memory", Load::grpc(rpc("Store"), "scratch", &files.store), &own),
-        row("Prism gRPC Retrieve, memory, one connection", Load::grpc(rpc("Retrieve"), "scratch", &files.retrieve).one(), &own),
-        row("mapped GET, raw value, memory", Load::http1(mapped("raw/greeting")), &own).beside(1),
-        row("mapped PUT 1 KiB, memory", Load::http1(mapped("raw/greeting")).put(&files.kilobyte), &own).beside(4),
-        row("mapped GET, JSON, memory", Load::http1(mapped("json/greeting")), &own).beside(3),
-        row("mapped GET, JSON with three expressions, memory", Load::http1(mapped("expression/greeting")), &own).beside(3),
+        row(
+            "Prism gRPC Retrieve, memory, one connection",
+            Load::grpc(rpc("Retrieve"), "scratch", &files.retrieve).on_one_connection(),
+            &own,
+        ),
+        row("mapped GET, raw value, memory", Load::http1(mapped("raw/greeting")), &own).second_baseline(1),
+        row("mapped PUT 1 KiB, memory", Load::http1(mapped("raw/greeting")).put(&files.kilobyte), &own).second_baseline(4),
+        row("mapped GET, JSON, memory", Load::http1(mapped("json/greeting")), &own).second_baseline(3),
+        row("mapped GET, JSON with three expressions, memory", Load::http1(mapped("expression/greeting")), &own).second_baseline(3),
         row("Prism REST PUT 1 KiB in JSON, memory", Load::http1(json(prism.port, "/scratch")).put(&files.json).json(), &own),
         row("mapped PUT 1 KiB in JSON with a schema, memory", Load::http1(mapped("json/greeting")).put(&files.mapped_json).json(), &own)
-            .beside(14),
+            .second_baseline(14),
         row("Envoy transcoder to Prism gRPC, GET JSON, memory", Load::http1(json(envoy.port, "")).namespace("scratch"), &both),
     ];
     rows.push(row(
@@ -93,7 +96,7 @@ fn main() -> Result<()> {
         &[bare.pid()],
     ));
     let by_id = format!("http://127.0.0.1:{}/registry/schemas/ids/1", prism.port);
-    rows.push(row("registry, GET a schema by its id", Load::http1(by_id), &own).beside(rows.len() - 1));
+    rows.push(row("registry, GET a schema by its id", Load::http1(by_id), &own).second_baseline(rows.len() - 1));
     for row in &rows {
         row.load.check()?;
     }
@@ -113,6 +116,6 @@ fn main() -> Result<()> {
         rounds,
         requests,
     };
-    println!("{}", report::table(&rows.iter().map(|row| (row.name, &*row.samples, row.beside)).collect::<Vec<_>>(), &facts));
+    println!("{}", report::table(&rows.iter().map(|row| (row.name, &*row.samples, row.second_baseline)).collect::<Vec<_>>(), &facts));
     Ok(())
 }

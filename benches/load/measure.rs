@@ -1,4 +1,4 @@
-//! One burst of load, and what it cost.
+//! Runs h2load, and measures rate and CPU time.
 
 use std::{
     fs,
@@ -11,10 +11,10 @@ use prost::Message;
 
 use crate::Result;
 
-/// Ticks of `/proc/PID/stat` in a second, on every Linux.
+/// Clock ticks per second in `/proc/PID/stat`, on every Linux.
 const TICKS: f64 = 100.0;
 
-/// Bodies for h2load.
+/// Files with request bodies for h2load.
 pub struct Files {
     pub kilobyte: PathBuf,
     pub retrieve: PathBuf,
@@ -36,21 +36,21 @@ impl Files {
             kilobyte: file("kilobyte", &kilobyte)?,
             retrieve: file("retrieve", &framed(&RetrieveRequest { key: "greeting".into() }))?,
             store: file("store", &framed(&store))?,
-            // 768 bytes, which are 1 KiB as base64.
+            // 768 bytes are 1 KiB of base64.
             json: file("json", format!("{{\"value\":\"{}\",\"flags\":7}}", "eHh4".repeat(256)).as_bytes())?,
             mapped_json: file("mapped-json", format!("{{\"data\":\"{}\",\"flags\":7}}", "eHh4".repeat(256)).as_bytes())?,
         })
     }
 }
 
-/// A gRPC frame.
+/// Encodes a message as a gRPC frame.
 fn framed(message: &impl Message) -> Vec<u8> {
     let bytes = message.encode_to_vec();
     let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     [&[0][..], &size.to_be_bytes(), &bytes].concat()
 }
 
-/// What h2load is told.
+/// The options of h2load for one row.
 pub struct Load {
     url: String,
     http1: bool,
@@ -59,16 +59,16 @@ pub struct Load {
     headers: Vec<String>,
     method: Option<&'static str>,
     body: Option<PathBuf>,
-    /// A part of the requests is enough for what waits for a disk.
+    /// The divisor of the number of requests, for rows that wait for a disk.
     share: u32,
 }
 
-/// What a burst came to.
+/// The result of one run.
 #[derive(Clone, Copy)]
 pub struct Sample {
-    /// Requests per second, with the load on the same cores.
+    /// Requests per second. The load generator uses the same cores.
     pub rate: f64,
-    /// CPU microseconds of the servers for each request.
+    /// CPU time of the servers for each request, in microseconds.
     pub cpu: f64,
 }
 
@@ -99,18 +99,18 @@ impl Load {
         self
     }
 
-    /// All on one connection.
-    pub fn one(mut self) -> Self {
+    /// Sends all requests on one connection.
+    pub fn on_one_connection(mut self) -> Self {
         (self.connections, self.streams) = (1, 100);
         self
     }
 
-    pub fn few(mut self) -> Self {
+    pub fn with_fewer_requests(mut self) -> Self {
         self.share = 6;
         self
     }
 
-    /// A short burst, all of whose answers must be 200.
+    /// Sends a few requests; all responses must have status 200.
     pub fn check(&self) -> Result<()> {
         self.h2load(200).map(|_| ())
     }
@@ -151,7 +151,7 @@ fn cpu_seconds(processes: &[u32]) -> Result<f64> {
     let mut ticks = 0.0;
     for process in processes {
         let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-        // Fields 14 and 15 of proc(5); the second one, the name, may hold spaces and ends with a parenthesis.
+        // Fields 14 and 15 of proc(5) are the CPU times. Field 2, the name, is in parentheses and may contain spaces.
         let fields: Vec<_> = stat.rsplit_once(')').ok_or("no stat")?.1.split_whitespace().collect();
         ticks += fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
     }

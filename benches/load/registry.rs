@@ -1,4 +1,4 @@
-//! The schema registry: what a registration and a check cost, and what schemas take of memory.
+//! Measures the schema registry: rates of registrations and checks, memory for schemas, and listing subjects.
 
 use std::{
     fs,
@@ -14,30 +14,30 @@ use crate::{
     server::{Memory, Server},
 };
 
-/// Clients that register at the same time.
+/// Number of concurrent clients.
 const CLIENTS: u32 = 8;
-/// Subjects of the long list.
+/// Number of subjects for the list.
 pub const SUBJECTS: u32 = 20_000;
 
-/// A registry's figures.
+/// The measured values.
 pub struct Figures {
     pub memory: Rates,
     pub sqlite: Rates,
-    /// With 100 schemas, after a start on them.
+    /// Memory of a gateway that starts with 100 stored schemas.
     pub hundred: Memory,
-    /// What 1,000 schemas of 400 bytes more make of it.
+    /// Memory for 1,000 more schemas of 400 bytes each.
     pub thousand_megabytes: f64,
     pub list_milliseconds: f64,
 }
 
-/// Per second, by [`CLIENTS`] clients.
+/// Calls per second of all [`CLIENTS`] together.
 pub struct Rates {
     pub registrations: f64,
     pub same: f64,
     pub checks: f64,
 }
 
-/// The text of a schema: a record of five fields, the name of which is a number.
+/// Returns the request body for a schema: a record with five fields and a number in its name.
 pub fn schema(number: u32) -> String {
     let fields: Vec<_> =
         (0..5).map(|field| format!(r#"{{\"name\":\"field_{field}\",\"type\":\"string\",\"doc\":\"what it is for\"}}"#)).collect();
@@ -56,7 +56,7 @@ pub fn measure(folder: &Path) -> Result<Figures> {
         let mut client = Client::connect(server.port)?;
         (from..to).try_for_each(|number| client.post(&format!("/subjects/subject-{number}/versions"), &schema(number)).map(drop))?;
         drop(server);
-        // A gateway that starts on them, as the next one will.
+        // Measure a new gateway that loads the stored schemas.
         let server = Server::registry(folder, &backend)?;
         Client::connect(server.port)?.get("/subjects")?;
         server.memory()
@@ -65,8 +65,12 @@ pub fn measure(folder: &Path) -> Result<Figures> {
     let more = fill(100, 2_100)?;
 
     let server = Server::registry(folder, "{type: memory}")?;
-    let one = schema(0);
-    shared(server.port, |client, number| client.post(&format!("/subjects/subject-{number}/versions"), &one), SUBJECTS / CLIENTS)?;
+    let schema_body = schema(0);
+    calls_per_second(
+        server.port,
+        |client, number| client.post(&format!("/subjects/subject-{number}/versions"), &schema_body),
+        SUBJECTS / CLIENTS,
+    )?;
     let mut client = Client::connect(server.port)?;
     let mut times = Vec::new();
     for _ in 0..9 {
@@ -74,7 +78,7 @@ pub fn measure(folder: &Path) -> Result<Figures> {
         let list = client.get("/subjects")?;
         times.push(began.elapsed().as_secs_f64() * 1000.0);
         if list.matches("subject-").count() != SUBJECTS as usize {
-            return Err("the list is not whole".into());
+            return Err("the list is incomplete".into());
         }
     }
     let thousand_megabytes = (more.own - hundred.own) / 2.0;
@@ -84,14 +88,15 @@ pub fn measure(folder: &Path) -> Result<Figures> {
 fn rates(server: &Server) -> Result<Rates> {
     let each = 250;
     let registrations =
-        shared(server.port, |client, number| client.post(&format!("/subjects/s-{number}/versions"), &schema(number)), each)?;
-    let same = shared(server.port, |client, number| client.post(&format!("/subjects/s-{number}/versions"), &schema(number)), each)?;
+        calls_per_second(server.port, |client, number| client.post(&format!("/subjects/s-{number}/versions"), &schema(number)), each)?;
+    let same =
+        calls_per_second(server.port, |client, number| client.post(&format!("/subjects/s-{number}/versions"), &schema(number)), each)?;
     let check = |client: &mut Client, number| client.post(&format!("/compatibility/subjects/s-{number}/versions/latest"), &schema(number));
-    Ok(Rates { registrations, same, checks: shared(server.port, check, each)? })
+    Ok(Rates { registrations, same, checks: calls_per_second(server.port, check, each)? })
 }
 
-/// Calls per second of all clients together, each of which does `each` of them, of numbers that differ.
-fn shared(port: u16, call: impl Fn(&mut Client, u32) -> Result<String> + Sync, each: u32) -> Result<f64> {
+/// Runs `each` calls with different numbers in each client, and returns the calls per second of all clients together.
+fn calls_per_second(port: u16, call: impl Fn(&mut Client, u32) -> Result<String> + Sync, each: u32) -> Result<f64> {
     let began = Instant::now();
     let done = std::thread::scope(|scope| {
         let run = |client: u32| {
@@ -111,7 +116,7 @@ fn shared(port: u16, call: impl Fn(&mut Client, u32) -> Result<String> + Sync, e
     Ok(f64::from(each * CLIENTS) / began.elapsed().as_secs_f64())
 }
 
-/// One connection that stays.
+/// A connection that is kept open.
 pub struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -129,7 +134,7 @@ impl Client {
         self.send("POST", path, body)
     }
 
-    /// The body of an answer of status 200.
+    /// Returns the body of a response with status 200.
     fn send(&mut self, method: &str, path: &str, body: &str) -> Result<String> {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -155,7 +160,7 @@ impl Client {
     }
 }
 
-/// The configuration of a gateway that is nothing but a registry.
+/// Writes the configuration of a gateway with one schema registry.
 pub fn config(folder: &Path, backend: &str) -> Result<String> {
     let text = format!(
         "backends:\n  store: {backend}\nnamespaces:\n  - name: registry\n    pattern: schema-registry\n    slots: {{storage: store}}\n    \

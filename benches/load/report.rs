@@ -1,4 +1,4 @@
-//! BENCHMARKS.md.
+//! Writes BENCHMARKS.md.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::{
     server::Memory,
 };
 
-/// What stands beside the table.
+/// The measured values beside the rows.
 pub struct Facts {
     pub idle: Memory,
     pub loaded: Memory,
@@ -21,42 +21,45 @@ pub struct Facts {
     pub requests: u32,
 }
 
-/// The whole page. The first row is what the others are held against.
+/// Returns the whole page. The first row is the baseline of the ratios.
 pub fn table(rows: &[(&str, &[Sample], usize)], facts: &Facts) -> String {
     let mut out = format!(
-        "# Benchmarks\n\nWritten by `scripts/bench`: {} rounds of {} requests for each row, the load (h2load) on the same machine. A ratio is \
-         taken within each round against the first row, that of a mapped route also against the plain route that does the same, and that of the registry against a bare route that returns the same bytes; \
-         the table has the medians. Rates depend on the machine and on the load beside \
-         it, ratios much less.\n\n\
-         | what | requests / s | ratio | CPU µs / request | ratio | to the plain route: rate, CPU |\n|---|---:|---:|---:|---:|---:|\n",
+        "# Benchmarks\n\nWritten by `scripts/bench`: {} rounds of {} requests for each row; the load generator (h2load) runs on the same machine. Each \
+         ratio compares a row with the first row in the same round. For mapped routes, the last column compares with the annotated route that does the same; \
+         for the registry, with a bare route that returns the same bytes. The table shows medians. Rates depend on the machine and on other load; ratios depend on them \
+         much less.\n\n\
+         | what | requests / s | ratio | CPU µs / request | ratio | second ratio: rate, CPU |\n|---|---:|---:|---:|---:|---:|\n",
         facts.rounds, facts.requests
     );
     let base = rows.first().map_or(&[][..], |(_, samples, _)| samples);
-    for (name, samples, beside) in rows {
-        let plain = rows.get(*beside).filter(|_| *beside > 0).map_or(String::new(), |(_, plain, _)| {
-            let ratio = |of: fn(&Sample) -> f64| median(samples.iter().zip(*plain).map(|(sample, plain)| of(sample) / of(plain)).collect());
+    for (name, samples, second_baseline) in rows {
+        let plain = rows.get(*second_baseline).filter(|_| *second_baseline > 0).map_or(String::new(), |(_, plain, _)| {
+            let ratio = |value: fn(&Sample) -> f64| {
+                median(samples.iter().zip(*plain).map(|(sample, plain)| value(sample) / value(plain)).collect())
+            };
             format!("{:.2}, {:.2}", ratio(|sample| sample.rate), ratio(|sample| sample.cpu))
         });
-        let ratio = |of: fn(&Sample) -> f64| median(samples.iter().zip(base).map(|(sample, base)| of(sample) / of(base)).collect());
-        let middle = |of: fn(&Sample) -> f64| median(samples.iter().map(of).collect());
+        let ratio =
+            |value: fn(&Sample) -> f64| median(samples.iter().zip(base).map(|(sample, base)| value(sample) / value(base)).collect());
+        let median_of = |value: fn(&Sample) -> f64| median(samples.iter().map(value).collect());
         let _ = writeln!(
             out,
             "| {name} | {:.0} | {:.2} | {:.1} | {:.2} | {plain} |",
-            middle(|sample| sample.rate),
+            median_of(|sample| sample.rate),
             ratio(|sample| sample.rate),
-            middle(|sample| sample.cpu),
+            median_of(|sample| sample.cpu),
             ratio(|sample| sample.cpu)
         );
     }
     let _ = write!(
         out,
-        "\nMemory is what is resident; what isn't the process's own are pages of the program and of libraries, which the system shares and takes \
-         back when it needs them. CPU of the transcoder's row is Envoy's and Prism's together: the hop is what it costs to have REST in front of a gRPC service.\n\n\
+        "\nMemory is resident memory. The part that is not private consists of pages of the program and of libraries, which the system shares and can \
+         reclaim. The CPU time in the transcoder's row is the sum of Envoy and Prism: it is the cost of REST in front of a gRPC service.\n\n\
          | the process | |\n|---|---:|\n| start to first answer | {:.0} ms |\n| memory, idle | {} |\n| memory, after the load | {} |\n\
          | memory driver, get | {:.0} ns |\n| memory driver, set | {:.0} ns |\n| a definition of {} routes, loaded | {:.0} ms |\n",
         facts.first_answer_milliseconds,
-        told(facts.idle),
-        told(facts.loaded),
+        memory_text(facts.idle),
+        memory_text(facts.loaded),
         facts.driver.get,
         facts.driver.set,
         crate::loading::ROUTES,
@@ -66,18 +69,18 @@ pub fn table(rows: &[(&str, &[Sample], usize)], facts: &Facts) -> String {
     let rates = |rates: &Rates| format!("{:.0} | {:.0} | {:.0}", rates.registrations, rates.same, rates.checks);
     let _ = write!(
         out,
-        "\nThe schema registry by eight clients at once, calls per second: each registration is a new schema of a new subject, and each check \
-         is held against the schema that is there.\n\n\
-         | over | new schemas | the same again | checks |\n|---|---:|---:|---:|\n| memory | {} |\n| SQLite | {} |\n\n\
-         | the registry | |\n|---|---:|\n| memory of a gateway that starts on 100 schemas | {} |\n\
-         | 1,000 schemas more (400 bytes each) | {thousand_megabytes:.1} MB |\n| list {SUBJECTS} subjects | {list_milliseconds:.0} ms |\n",
+        "\nThe schema registry with eight concurrent clients, calls per second. Each registration is a new schema in a new subject, and each check \
+         compares with the stored schema.\n\n\
+         | backend | new schemas | known schemas | checks |\n|---|---:|---:|---:|\n| memory | {} |\n| SQLite | {} |\n\n\
+         | the registry | |\n|---|---:|\n| memory of a gateway that starts with 100 schemas | {} |\n\
+         | memory for 1,000 more schemas (400 bytes each) | {thousand_megabytes:.1} MB |\n| list {SUBJECTS} subjects | {list_milliseconds:.0} ms |\n",
         rates(memory),
         rates(sqlite),
-        told(*hundred)
+        memory_text(*hundred)
     );
     out
 }
 
-fn told(memory: Memory) -> String {
-    format!("{:.1} MB, {:.1} of it its own", memory.resident, memory.own)
+fn memory_text(memory: Memory) -> String {
+    format!("{:.1} MB, of which {:.1} MB are private", memory.resident, memory.own)
 }

@@ -1,4 +1,4 @@
-//! Processes under load, started on free ports and stopped when dropped.
+//! Starts the processes under load on free ports, and stops them on drop.
 
 use std::{
     env, fs,
@@ -11,15 +11,15 @@ use std::{
 
 use crate::Result;
 
-/// How long a server may take until it answers.
+/// Maximum time until a server responds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Megabytes.
+/// Memory in megabytes.
 #[derive(Clone, Copy)]
 pub struct Memory {
-    /// All that is resident: the pages of the program and of libraries too, which the system shares and takes back at will.
+    /// Resident memory, including pages of the program and of libraries, which the system shares between processes.
     pub resident: f64,
-    /// What only this process has.
+    /// Anonymous memory, which only this process uses.
     pub own: f64,
 }
 
@@ -29,26 +29,26 @@ pub struct Server {
 }
 
 impl Server {
-    /// This program again, as the bare route, with an answer of its own at `/scratch/v1/values/answer`.
+    /// Starts this program as the bare route, which also returns `answer` at `/scratch/v1/values/answer`.
     pub fn bare(answer: &str) -> Result<Self> {
         let mut child = Command::new(env::current_exe()?).args(["--bare", answer]).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        let port = line.trim().strip_prefix("port ").ok_or("the bare route told no port")?.parse()?;
+        let port = line.trim().strip_prefix("port ").ok_or("the bare route printed no port")?.parse()?;
         Ok(Self { child, port })
     }
 
-    /// A gateway that is nothing but a schema registry.
+    /// Starts a gateway with one schema registry.
     pub fn registry(folder: &Path, backend: &str) -> Result<Self> {
         Self::gateway(&["--config", &crate::registry::config(folder, backend)?], "/subjects")
     }
 
-    /// The gateway on embedded defaults.
+    /// Starts a gateway with the embedded configuration.
     pub fn prism(data: &Path) -> Result<Self> {
         Self::gateway(&["--data", &data.display().to_string()], "/default/v1/count")
     }
 
-    /// The gateway with the namespaces of the embedded defaults, and with the definition of this bench beside REST.
+    /// Starts a gateway with the namespaces of the embedded configuration, a mapped API and a schema registry.
     pub fn mapped(folder: &Path) -> Result<Self> {
         let config = format!(
             "backends:\n  local: {{type: sqlite, path: {}}}\n  memory: {{type: memory}}\nfrontends:\n  mapped: {{definition: {}}}\nnamespaces:\n  \
@@ -79,8 +79,8 @@ impl Server {
         Ok(server)
     }
 
-    /// Any other program that listens on `port` when it is up.
-    pub fn other(child: Child, port: u16, path: &str) -> Result<Self> {
+    /// Wraps another program, and waits until it listens on `port`.
+    pub fn external(child: Child, port: u16, path: &str) -> Result<Self> {
         let server = Self { child, port };
         server.wait(path)?;
         Ok(server)
@@ -108,7 +108,7 @@ impl Server {
         }
     }
 
-    /// Memory, after a second of rest.
+    /// Returns the memory after one idle second.
     pub fn memory(&self) -> Result<Memory> {
         std::thread::sleep(Duration::from_secs(1));
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
@@ -127,7 +127,7 @@ impl Drop for Server {
     }
 }
 
-/// Milliseconds from the start of a process, with an empty data folder, to the end of its first answer.
+/// Returns the milliseconds from the start of a gateway with an empty data folder to the end of its first response.
 pub fn first_answer(folder: &Path) -> Result<f64> {
     let data = tempfile::tempdir_in(folder)?;
     let began = Instant::now();
@@ -141,7 +141,7 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// The status of one request.
+/// Sends a request, and returns the status.
 pub fn request(port: u16, method: &str, path: &str, body: &[u8]) -> Result<u16> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());

@@ -1,4 +1,4 @@
-//! Where cases run: one backend of each kind, made when the first case needs it.
+//! Runs the cases. Each kind of backend is started when its first case runs.
 
 use std::{
     any::Any,
@@ -20,19 +20,19 @@ use crate::{
     suite::{Case, Suite},
 };
 
-/// Longest time of one case, so that something that hangs has a name.
+/// Maximum time of one case, so that a case that hangs fails with its name.
 const CASE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What a kind's backend is made of: its settings, and what must stay alive as long as it does.
-type Made = Result<(Value, Box<dyn Any + Send + Sync>), String>;
+/// A backend to connect to: its settings, and a server or folder that must live as long as the backend.
+type BackendSetup = Result<(Value, Box<dyn Any + Send + Sync>), String>;
 
-/// How a backend for tests is made.
+/// How to start a backend for tests.
 pub struct Recipe {
     /// Name of the kind.
     pub kind: &'static str,
     /// Whether several gateways can work on the same data.
     pub shared: bool,
-    make: fn() -> Made,
+    make: fn() -> BackendSetup,
 }
 
 /// One line for each kind.
@@ -42,60 +42,60 @@ pub const RECIPES: &[Recipe] = &[
     Recipe { kind: "redis", shared: true, make: redis },
 ];
 
-/// The line of a kind.
+/// Returns the recipe of a kind.
 pub fn recipe(kind: &str) -> Option<&'static Recipe> {
     RECIPES.iter().find(|recipe| recipe.kind == kind)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "all kinds are made alike")]
-fn memory() -> Made {
+#[expect(clippy::unnecessary_wraps, reason = "all kinds have functions of one type")]
+fn memory() -> BackendSetup {
     Ok((json!({}), Box::new(())))
 }
 
-fn sqlite() -> Made {
+fn sqlite() -> BackendSetup {
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
-    // Waiting for the disk would cost time and show nothing: no case crashes.
+    // No case crashes the process, so waiting for the disk would take time and prove nothing.
     Ok((json!({"path": folder.path().join("prism.db"), "durability": "normal"}), Box::new(folder)))
 }
 
-fn redis() -> Made {
+fn redis() -> BackendSetup {
     let server = Redis::start()?;
     Ok((json!({"url": server.url()}), Box::new(server)))
 }
 
 struct Running {
     backend: Arc<dyn Backend>,
-    /// Another connection to the same data, as another gateway has it.
+    /// A second connection to the same data, as another gateway has it.
     second: Option<Arc<dyn Backend>>,
     _server: Box<dyn Any + Send + Sync>,
 }
 
 /// Runs cases.
 pub struct Arena {
-    // Dropped in this order: first the tasks, then the servers that they speak to.
+    // Fields are dropped in order: first the tasks, then the servers that they use.
     runtime: Runtime,
     backends: HashMap<&'static str, OnceLock<Result<Running, String>>>,
     starting: Mutex<()>,
 }
 
 thread_local! {
-    /// Where the last panic of this thread was.
-    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+    /// Message and position of the last panic in this thread.
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 impl Arena {
-    /// Nothing is started yet.
+    /// Starts no backend yet.
     pub fn new() -> Self {
         panic::set_hook(Box::new(|info| {
-            let place = info.location().map(ToString::to_string).unwrap_or_default();
-            PLACE.set(format!("{}\n   at {place}", info.payload_as_str().unwrap_or("a panic without words")));
+            let position = info.location().map(ToString::to_string).unwrap_or_default();
+            LAST_PANIC.set(format!("{}\n   at {position}", info.payload_as_str().unwrap_or("a panic without a message")));
         }));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let backends = KINDS.iter().map(|kind| (kind.name, OnceLock::new())).collect();
         Self { runtime, backends, starting: Mutex::new(()) }
     }
 
-    /// Runs one case in a keyspace that nobody used before.
+    /// Runs one case in a new keyspace.
     pub fn run(&self, kind: &'static Kind, suite: &'static Suite, case: &'static Case) -> Result<(), Failed> {
         let subject = self.subject(kind, &format!("{}-{}", suite.interface, case.name))?;
         let work = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -104,15 +104,15 @@ impl Arena {
         match work {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(format!("took more than {CASE_TIMEOUT:?}").into()),
-            Err(_) => Err(PLACE.take().into()),
+            Err(_) => Err(LAST_PANIC.take().into()),
         }
     }
 
-    /// A fresh keyspace of the kind's backend.
+    /// Returns a new keyspace in the kind's backend.
     pub fn subject(&self, kind: &'static Kind, name: &str) -> Result<Subject, Failed> {
         let cell = &self.backends[kind.name];
         let running = {
-            // One start at a time, and none of the waiting ones starts another.
+            // Only one case starts the backend; the others wait for it.
             let _guard = self.starting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             cell.get_or_init(|| self.start(kind))
         };

@@ -1,4 +1,4 @@
-//! What drivers claim is what they have, and everything that they have is tried.
+//! Checks that each driver implements exactly the interfaces that it claims, and that each of them has cases.
 
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     suite::Suite,
 };
 
-/// Checks of the drivers and of the suites themselves.
+/// Returns the checks of the drivers and of the suites.
 pub fn trials(arena: &Arc<Arena>, suites: &[&'static Suite]) -> Vec<Trial> {
     let mut trials = vec![];
     for kind in KINDS {
@@ -44,11 +44,11 @@ pub fn trials(arena: &Arc<Arena>, suites: &[&'static Suite]) -> Vec<Trial> {
 fn has_settings(kind: &Kind) -> Result<(), Failed> {
     match recipe(kind.name) {
         Some(_) => Ok(()),
-        None => Err(format!("tests/behaviour/arena.rs has no line for the kind {}; without it nothing of it is tried", kind.name).into()),
+        None => Err(format!("tests/behaviour/arena.rs has no line for the kind {}; add one so that its cases run", kind.name).into()),
     }
 }
 
-/// The trait objects of a real keyspace are those that the kind claims: no more and no less.
+/// Checks that a real keyspace has exactly the interfaces that the kind claims.
 fn presence(arena: &Arena, kind: &'static Kind) -> Result<(), Failed> {
     let subject = arena.subject(kind, "claims")?;
     let claimed: BTreeSet<&str> = (kind.interfaces)().into_iter().collect();

@@ -1,7 +1,7 @@
-//! One suite for each interface, written against its trait and run for every driver that implements it.
+//! One suite for each interface. It uses only the interface's trait, and runs for every driver that implements it.
 //!
-//! Cases are named `sqlite::keyvalue_cas::concurrent_winners`; a part of the name selects:
-//! `cargo test --test behaviour sqlite::keyvalue`. A new driver is one line in `arena.rs`.
+//! Cases have names such as `sqlite::keyvalue_cas::deletes_at_the_expected_revision`, and a part of the name selects cases: `cargo test --test
+//! behaviour sqlite::keyvalue`. A new driver is one line in `arena.rs`.
 
 mod arena;
 mod claims;
@@ -21,14 +21,14 @@ use prism::driver::KINDS;
 use arena::Arena;
 use suite::Suite;
 
-/// All suites. An interface may have several.
+/// All suites. An interface may have several suites.
 fn suites() -> Vec<&'static Suite> {
     [keyvalue::SUITES, pubsub::SUITES, queue::SUITES, stream::SUITES].concat()
 }
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Most cases wait for a timer most of the time.
+    // Most cases mostly wait for timers, so many can run at the same time.
     arguments.test_threads.get_or_insert(16);
     let arena = Arc::new(Arena::new());
     let mut trials = claims::trials(&arena, &suites());

@@ -1,4 +1,4 @@
-//! What a case works on: the interfaces of a driver over one fresh keyspace, behind the guard, as patterns get them.
+//! The subject of a case: the interfaces of a driver over a new keyspace, behind the guard, as patterns get them.
 
 use std::{
     sync::{
@@ -24,17 +24,17 @@ pub struct Subject {
     backend: Arc<dyn Backend>,
     second: Option<Arc<dyn Backend>>,
     keyspace: Keyspace,
-    /// The slot that it fills.
+    /// The slot over this keyspace.
     pub slot: Arc<Slot>,
-    /// Of calls without anything special.
+    /// The context of calls that need no special one.
     pub context: Context,
 }
 
 impl Subject {
-    /// A keyspace that nobody used before.
+    /// Creates a keyspace with a new name.
     pub fn new(kind: &'static Kind, backend: &Arc<dyn Backend>, second: Option<&Arc<dyn Backend>>, name: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // Underscores are no part of a namespace's name.
+        // Names of namespaces have no underscores.
         let keyspace = Keyspace { namespace: format!("{}-{number}", name.replace('_', "-")), slot: "data".to_owned() };
         Self::over(kind, backend.clone(), second.cloned(), keyspace)
     }
@@ -45,40 +45,40 @@ impl Subject {
         Self { kind, backend, second, keyspace, slot, context }
     }
 
-    /// Another keyspace of the same backend.
-    pub fn other(&self) -> Self {
+    /// Returns another keyspace of the same backend.
+    pub fn other_keyspace(&self) -> Self {
         Self::new(self.kind, &self.backend, self.second.as_ref(), &self.keyspace.namespace)
     }
 
-    /// The same keyspace, asked for again.
-    pub fn again(&self) -> Self {
+    /// Requests the same keyspace again.
+    pub fn reopened(&self) -> Self {
         Self::over(self.kind, self.backend.clone(), self.second.clone(), self.keyspace.clone())
     }
 
-    /// Another slot of the same namespace.
+    /// Returns another slot of the same namespace.
     pub fn other_slot(&self) -> Self {
         let keyspace = Keyspace { slot: "other".to_owned(), ..self.keyspace.clone() };
         Self::over(self.kind, self.backend.clone(), self.second.clone(), keyspace)
     }
 
-    /// The same keyspace as another gateway has it, with connections of its own. Only for suites that are `shared`.
-    pub fn elsewhere(&self) -> Self {
+    /// Returns the same keyspace over the connections of another gateway. Only for suites that are `shared`.
+    pub fn on_other_gateway(&self) -> Self {
         let second = self.second.clone().expect("the suite is not declared as shared");
         Self::over(self.kind, second, Some(self.backend.clone()), self.keyspace.clone())
     }
 
-    /// A context whose caller stops waiting after this time.
-    pub fn within(&self, timeout: Duration) -> Context {
+    /// Returns a context with this timeout.
+    pub fn with_timeout(&self, timeout: Duration) -> Context {
         self.context.clone().with_timeout(timeout)
     }
 
-    /// Greatest sizes.
+    /// The limits of the driver.
     pub fn limits(&self) -> prism::driver::Limits {
         self.slot.limits
     }
 }
 
-/// One method for each interface. A case that calls one without naming it in `needs` fails where the driver lacks it.
+/// One method for each interface. A case that calls a method without naming the interface in `needs` fails on drivers without it.
 macro_rules! interfaces {
     ($($name:ident: $trait:path;)+) => {
         #[allow(dead_code, reason = "one for each interface that has a suite")]

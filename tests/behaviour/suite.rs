@@ -1,4 +1,4 @@
-//! What a suite is.
+//! The type of a suite of cases.
 
 use futures::future::BoxFuture;
 
@@ -8,20 +8,19 @@ use crate::subject::Subject;
 pub struct Suite {
     /// The interface, as in `Interfaces`.
     pub interface: &'static str,
-    /// Whether the cases need two gateways on the same data. Kinds whose data is a gateway's own do not have them.
+    /// Whether the cases need two gateways on the same data. A kind whose data belongs to one gateway (memory) does not run them.
     pub shared: bool,
-    /// What is tried.
+    /// The cases.
     pub cases: &'static [Case],
 }
 
-/// One thing that is tried, in a keyspace of its own.
+/// One case, which runs in a keyspace of its own.
 pub struct Case {
     /// Name of the function.
     pub name: &'static str,
-    /// Other interfaces that it uses. A driver without them does not have the case; the `basic` interface of the model is
-    /// always there.
+    /// Other interfaces that the case uses. A driver without them skips the case. Every driver has the `basic` interface of the model.
     pub needs: &'static [&'static str],
-    /// Panics when something is wrong.
+    /// Panics if the driver behaves wrongly.
     pub run: fn(Subject) -> BoxFuture<'static, ()>,
 }
 
@@ -33,7 +32,8 @@ impl Suite {
     }
 }
 
-/// Declares `SUITE`: the interface, `shared` if it takes two gateways, then the cases, each with what it needs beside.
+/// Declares `SUITE`: the interface, `shared` if the cases need two gateways, then the cases, each with the other interfaces that it
+/// needs.
 macro_rules! suite {
     ($interface:literal: $($case:ident $(needs $($need:literal),+)?;)+) => {
         $crate::suite::suite!(@ $interface, false, $($case $(needs $($need),+)?;)+);

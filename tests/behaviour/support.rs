@@ -1,4 +1,4 @@
-//! Small tools of all suites.
+//! Helper functions of all suites.
 
 use std::time::{Duration, Instant};
 
@@ -6,35 +6,35 @@ use futures::StreamExt as _;
 use prism::call::{Code, Error, Messages};
 use prost_types::Timestamp;
 
-/// How long something may take that comes by itself, on a machine that has other things to do.
+/// Maximum time until something happens without further action, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A time of silence after which we believe that nothing comes.
+/// If nothing comes for this long, nothing will come.
 pub const SILENCE: Duration = Duration::from_millis(150);
 
-/// Milliseconds as a request has them.
+/// Returns milliseconds as a protobuf duration.
 pub fn millis(millis: i64) -> prost_types::Duration {
     prost_types::Duration { seconds: millis / 1000, nanos: i32::try_from(millis % 1000).unwrap() * 1_000_000 }
 }
 
-/// Seconds as a request has them.
+/// Returns seconds as a protobuf duration.
 pub fn seconds(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
 }
 
-/// Milliseconds since 1970 of an answer.
+/// Converts a protobuf timestamp to milliseconds since 1970.
 pub fn since_1970(timestamp: Option<&Timestamp>) -> i64 {
     let timestamp = timestamp.expect("a time");
     timestamp.seconds * 1000 + i64::from(timestamp.nanos) / 1_000_000
 }
 
-/// Milliseconds since 1970.
+/// Returns the current time in milliseconds since 1970.
 pub fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// A time as a request has it.
+/// Converts milliseconds since 1970 to a protobuf timestamp.
 pub fn timestamp(millis: i64) -> Timestamp {
     Timestamp { seconds: millis.div_euclid(1000), nanos: i32::try_from(millis.rem_euclid(1000)).unwrap() * 1_000_000 }
 }
@@ -43,13 +43,13 @@ pub async fn sleep(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
-/// The next item; `None` when the stream has ended.
+/// Returns the next item, or `None` at the end of the stream.
 async fn item<T>(stream: &mut Messages<T>) -> Option<Result<T, Error>> {
     let item = tokio::time::timeout(PATIENCE, stream.next()).await;
     item.unwrap_or_else(|_| panic!("nothing came within {PATIENCE:?}, not even the end of the stream"))
 }
 
-/// The next message; it must come, and soon.
+/// Returns the next message. Panics if none comes in time.
 pub async fn next<T>(stream: &mut Messages<T>) -> T {
     match item(stream).await {
         Some(Ok(message)) => message,
@@ -58,7 +58,7 @@ pub async fn next<T>(stream: &mut Messages<T>) -> T {
     }
 }
 
-/// The error that the stream ends with, whatever comes before.
+/// Returns the error that ends the stream, and skips the messages before it.
 pub async fn end_with_error<T>(stream: &mut Messages<T>) -> Error {
     loop {
         match item(stream).await {
@@ -69,7 +69,7 @@ pub async fn end_with_error<T>(stream: &mut Messages<T>) -> Error {
     }
 }
 
-/// Everything up to the end of the stream.
+/// Returns all messages until the end of the stream.
 pub async fn all<T>(mut stream: Messages<T>) -> Vec<T> {
     let mut messages = Vec::new();
     loop {
@@ -81,18 +81,18 @@ pub async fn all<T>(mut stream: Messages<T>) -> Vec<T> {
     }
 }
 
-/// Nothing comes for a while, and the stream does not end.
+/// Checks that no message comes for a while, and that the stream does not end.
 pub async fn silent<T>(stream: &mut Messages<T>) {
     if let Ok(item) = tokio::time::timeout(SILENCE, stream.next()).await {
         match item {
-            Some(Ok(_)) => panic!("a message came that should not"),
+            Some(Ok(_)) => panic!("an unexpected message came"),
             Some(Err(error)) => panic!("the stream failed: {error:?}"),
             None => panic!("the stream ended"),
         }
     }
 }
 
-/// What a streaming call refuses with, whether it does so at once or as the first thing in its stream.
+/// Returns the error of a streaming call, either from the call itself or as the first item of its stream.
 pub async fn refusal<T>(answer: Result<Messages<T>, Error>) -> Error {
     match answer {
         Err(error) => error,
@@ -104,7 +104,7 @@ pub async fn refusal<T>(answer: Result<Messages<T>, Error>) -> Error {
     }
 }
 
-/// The call was refused with this code and reason.
+/// Checks that the call failed with this code and reason.
 #[track_caller]
 pub fn refused<T>(answer: Result<T, Error>, code: Code, reason: &str) -> Error {
     match answer {
@@ -116,7 +116,7 @@ pub fn refused<T>(answer: Result<T, Error>, code: Code, reason: &str) -> Error {
     }
 }
 
-/// The call was refused as `INVALID_ARGUMENT` with this reason, and named the field.
+/// Checks that the call failed as `INVALID_ARGUMENT` with this reason, and that the error names the field.
 #[track_caller]
 pub fn invalid<T>(answer: Result<T, Error>, reason: &str, field: &str) {
     let error = refused(answer, Code::InvalidArgument, reason);
@@ -124,7 +124,7 @@ pub fn invalid<T>(answer: Result<T, Error>, reason: &str, field: &str) {
     assert_eq!(fields, [field], "{error:?}");
 }
 
-/// Asks again and again until it is true.
+/// Repeats a check until it returns true.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
     let began = Instant::now();
     while !ask().await {
@@ -133,7 +133,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut ask: impl FnMu
     }
 }
 
-/// A stream that fails as `refusal` finds it, as a `Result` for [`refused`] and [`invalid`].
+/// Like `refusal`, but returns a `Result` for [`refused`] and [`invalid`].
 pub async fn stream_refusal<T>(answer: Result<Messages<T>, Error>) -> Result<(), Error> {
     Err(refusal(answer).await)
 }

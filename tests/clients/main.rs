@@ -1,4 +1,4 @@
-//! Published clients and tools of other languages against gateways: they need Node.js with npm and Python, and what
+//! Published clients and tools in other languages, run against gateways. They need Node.js with npm and Python, and what
 //! `scripts/install-tools` installs.
 //!
 //! One binary with a module for each suite; `cargo test --test clients openapi::` runs one of them.

@@ -1,7 +1,7 @@
-//! `connectrpc/conformance` for gRPC and gRPC-Web against the real edge and pipeline. The runner starts this program again as
-//! the server under test, with `--serve`.
+//! Runs `connectrpc/conformance` for gRPC and gRPC-Web against the real edge and pipeline. The runner starts this program again as the
+//! server under test, with `--serve`.
 //!
-//! All of its cases must pass; a runner that ran fewer is a failure too. `scripts/install-test-servers` installs the runner.
+//! All cases must pass, and the number of cases must be right. `scripts/install-test-servers` installs the runner.
 
 mod service;
 
@@ -23,14 +23,14 @@ use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use tokio_util::sync::CancellationToken;
 
-/// Of release 1.0.6. They contain the 711 of the release before, which had none for half-duplex streams over HTTP/1.1.
+/// Number of cases in release 1.0.6 of the runner.
 const CASES: usize = 742;
 
 fn main() -> ExitCode {
     if env::args().any(|argument| argument == "--serve") {
         return serve().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
-    // `cargo test -- --list` and filters of other suites come by here too.
+    // `cargo test -- --list` also calls this program.
     if env::args().any(|argument| argument == "--list") {
         println!("conformance: test");
         return ExitCode::SUCCESS;
@@ -96,7 +96,7 @@ async fn serve() -> io::Result<()> {
     let answer =
         contract::ServerCompatResponse { host: "127.0.0.1".into(), port: bound.address.port().into(), pem_cert: bytes::Bytes::new() };
     write_answer(&answer)?;
-    // The runner kills this process when it is done; should the runner itself be killed, this does not outlive it for long.
+    // The runner kills this process at the end. If the runner itself is killed, this process ends after a while.
     let serving = bound.serve(edge, Drain::default());
     tokio::select! {
         () = serving => {}
@@ -105,7 +105,7 @@ async fn serve() -> io::Result<()> {
     Ok(())
 }
 
-/// Messages of the runner have their size before them, 4 bytes, big-endian.
+/// Each message is preceded by its size: 4 bytes, big-endian.
 fn read_order() -> io::Result<contract::ServerCompatRequest> {
     let mut size = [0; 4];
     io::stdin().read_exact(&mut size)?;

@@ -1,4 +1,4 @@
-//! The service that the suite calls, as a handler behind the same pipeline as every namespace.
+//! The service of the suite, as a handler behind the same pipeline as every namespace.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ async fn unary(context: &Context, definition: Option<UnaryResponseDefinition>, r
     }
 }
 
-/// Half duplex reads everything before it answers; full duplex answers each request as it comes.
+/// A half-duplex call reads all requests before it responds; a full-duplex call responds to each request at once.
 async fn bidirectional(context: &Context, input: Input) -> Result<Reply, Error> {
     let mut messages = input.stream();
     let Some(first) = messages.next().await.transpose()? else {
@@ -151,7 +151,7 @@ fn any<M: Name>(bytes: &Bytes) -> Any {
     Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value: bytes.to_vec() }
 }
 
-/// All answers have the same shape: the payload is field 1.
+/// All response messages have the same shape: field 1 is the payload.
 fn payload(data: Bytes, request_info: Option<RequestInfo>) -> Bytes {
     suite::UnaryResponse { payload: Some(ConformancePayload { data, request_info }) }.encode_to_vec().into()
 }

@@ -1,4 +1,4 @@
-//! Two gateways over one memory backend, with a handler that does what the test says.
+//! Idempotency keys: two gateways over one memory backend, with a handler that the test controls.
 
 use std::{
     collections::VecDeque,
@@ -29,41 +29,41 @@ use tokio_util::sync::CancellationToken;
 
 const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
 
-/// Answers what it was told to, when it may.
-struct Slow {
+/// Waits for a permit, then returns the next scripted answer.
+struct ControlledHandler {
     calls: AtomicUsize,
-    may: Semaphore,
+    permits: Semaphore,
     answers: Mutex<VecDeque<Result<Reply, Error>>>,
 }
 
 #[async_trait]
-impl Handler for Slow {
+impl Handler for ControlledHandler {
     async fn handle(&self, _: &Context, _: &Method, _: Input) -> Result<Reply, Error> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        self.may.acquire().await.unwrap().forget();
+        self.permits.acquire().await.unwrap().forget();
         self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Output::One(format!("reply {call}").into()).into()))
     }
 }
 
 struct Bench {
     backend: Arc<dyn Backend>,
-    handler: Arc<Slow>,
+    handler: Arc<ControlledHandler>,
     gateways: Vec<(Pipeline, Arc<Namespace>)>,
 }
 
 impl Bench {
-    /// Calls may go on at once.
+    /// Calls finish at once.
     async fn new() -> Self {
-        let bench = Self::with(false, Duration::from_hours(1), CallLimits::default()).await;
-        bench.handler.may.add_permits(1000);
+        let bench = Self::with_limits(false, Duration::from_hours(1), CallLimits::default()).await;
+        bench.handler.permits.add_permits(1000);
         bench
     }
 
-    /// Calls wait.
-    async fn with(required: bool, retention: Duration, limits: CallLimits) -> Self {
+    /// Calls wait until the test adds permits to the handler.
+    async fn with_limits(required: bool, retention: Duration, limits: CallLimits) -> Self {
         let settings = BackendSettings { name: "ram".to_owned(), values: serde_json::Map::new() };
         let backend = (driver::kind("memory").unwrap().connect)(settings).await.unwrap();
-        let handler = Arc::new(Slow { calls: AtomicUsize::new(0), may: Semaphore::new(0), answers: Mutex::default() });
+        let handler = Arc::new(ControlledHandler { calls: AtomicUsize::new(0), permits: Semaphore::new(0), answers: Mutex::default() });
         let gateway = || {
             let methods = Method::of_service(proto::descriptors(), SERVICE).unwrap();
             let replays = Arc::new(KeyspaceReplyStore::new(slot(&*backend), retention).unwrap_or_else(|missing| panic!("{missing}")));
@@ -75,7 +75,7 @@ impl Bench {
         Self { backend, handler, gateways }
     }
 
-    fn will(&self, answer: Result<Reply, Error>) {
+    fn script_answer(&self, answer: Result<Reply, Error>) {
         self.handler.answers.lock().unwrap().push_back(answer);
     }
 
@@ -95,9 +95,9 @@ impl Bench {
         pipeline.call(namespace, incoming, pin!(async { Ok(Input::One(message)) })).await.result
     }
 
-    /// The reply, with `again: ` before it if it is from the record; else the reason of the refusal.
+    /// Returns the reply, with `again: ` before it if it is a replay; or the reason of the error.
     async fn call(&self, gateway: usize, key: &str, message: &str) -> String {
-        tell(self.call_of(gateway, "Store", key, message, None).await)
+        summarize(self.call_of(gateway, "Store", key, message, None).await)
     }
 
     async fn until_called(&self, calls: usize) {
@@ -111,14 +111,14 @@ fn slot(backend: &dyn Backend) -> Slot {
     Slot::fill(&Keyspace { namespace: "demo".to_owned(), slot: IDEMPOTENCY_SLOT.to_owned() }, "ram", "memory", backend)
 }
 
-fn tell(result: Result<Reply, Error>) -> String {
-    let again = |headers: &HeaderMap| if headers.contains_key("idempotency-replayed") { "again: " } else { "" };
+fn summarize(result: Result<Reply, Error>) -> String {
+    let replayed = |headers: &HeaderMap| if headers.contains_key("idempotency-replayed") { "again: " } else { "" };
     match result {
         Ok(Reply { headers, output: Output::One(message), .. }) => {
-            format!("{}{}", again(&headers), String::from_utf8_lossy(&message))
+            format!("{}{}", replayed(&headers), String::from_utf8_lossy(&message))
         }
         Ok(_) => "a stream".to_owned(),
-        Err(error) => format!("{}{}", again(error.headers_and_trailers().0), error.reason()),
+        Err(error) => format!("{}{}", replayed(error.headers_and_trailers().0), error.reason()),
     }
 }
 
@@ -129,12 +129,12 @@ async fn call_is_executed_once_and_every_gateway_returns_the_same_reply() {
     assert_eq!(bench.call(0, "k1", "m").await, "again: reply 0");
     assert_eq!(bench.call(1, "\"k1\"", "m").await, "again: reply 0");
     assert_eq!(bench.call(1, "k1", "other").await, "IDEMPOTENCY_KEY_REUSED");
-    assert_eq!(tell(bench.call_of(0, "Remove", "k1", "m", None).await), "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(summarize(bench.call_of(0, "Remove", "k1", "m", None).await), "IDEMPOTENCY_KEY_REUSED");
     assert_eq!(bench.call(1, "k2", "m").await, "reply 1");
     assert_eq!(bench.call(1, "", "m").await, "reply 2");
     assert_eq!(bench.call(1, "", "m").await, "reply 3");
-    // What only reads needs no key, and gives no old answers.
-    assert_eq!(tell(bench.call_of(0, "Retrieve", "k1", "m", None).await), "reply 4");
+    // A read needs no key, and never returns a stored reply.
+    assert_eq!(summarize(bench.call_of(0, "Retrieve", "k1", "m", None).await), "reply 4");
     assert_eq!(bench.call(0, "two words", "m").await, "INVALID_IDEMPOTENCY_KEY");
 }
 
@@ -144,24 +144,24 @@ async fn metadata_is_a_part_of_the_reply() {
     let line =
         |name: &'static str, value: &'static [u8]| HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap())]);
     let reply = Reply { headers: line("a", b"\xff 1"), output: Output::One("m".into()), trailers: Trailers::known(line("b-bin", b"AAE")) };
-    bench.will(Ok(reply));
+    bench.script_answer(Ok(reply));
     bench.call(0, "k", "m").await;
-    let again = bench.call_of(1, "Store", "k", "m", None).await.unwrap();
+    let replayed = bench.call_of(1, "Store", "k", "m", None).await.unwrap();
     assert_eq!(
-        (again.headers["a"].as_bytes(), again.trailers.get().unwrap()["b-bin"].as_bytes()),
+        (replayed.headers["a"].as_bytes(), replayed.trailers.get().unwrap()["b-bin"].as_bytes()),
         (b"\xff 1".as_slice(), b"AAE".as_slice())
     );
 }
 
 #[tokio::test]
 async fn concurrent_call_with_the_same_key_is_refused() {
-    let bench = Bench::with(false, Duration::from_hours(1), CallLimits::default()).await;
+    let bench = Bench::with_limits(false, Duration::from_hours(1), CallLimits::default()).await;
     let (first, second) = tokio::join!(bench.call(0, "k", "m"), async {
         bench.until_called(1).await;
         let error = bench.call_of(1, "Store", "k", "m", None).await.err().unwrap();
         assert_eq!((error.code(), error.retry_after().is_some()), (Code::Aborted, true));
         let other = bench.call(1, "k", "other").await;
-        bench.handler.may.add_permits(1);
+        bench.handler.permits.add_permits(1);
         (error.reason().to_owned(), other)
     });
     assert_eq!((first.as_str(), second.0.as_str()), ("reply 0", "IDEMPOTENCY_KEY_IN_FLIGHT"));
@@ -171,28 +171,28 @@ async fn concurrent_call_with_the_same_key_is_refused() {
 
 #[tokio::test]
 async fn work_continues_when_the_client_disconnects() {
-    let bench = Bench::with(false, Duration::from_hours(1), CallLimits::default()).await;
+    let bench = Bench::with_limits(false, Duration::from_hours(1), CallLimits::default()).await;
     tokio::select! {
-        _ = bench.call(0, "k", "m") => panic!("nothing lets it end"),
+        _ = bench.call(0, "k", "m") => panic!("the call must wait for a permit"),
         () = bench.until_called(1) => {}
     }
     assert_eq!(bench.call(1, "k", "m").await, "IDEMPOTENCY_KEY_IN_FLIGHT");
-    // It still counts against the limit, and a gateway that ends waits for it.
+    // The call still holds its permit, and the drain waits for it.
     assert_eq!(bench.gateways[0].1.limits.max_concurrent_calls, 4096);
-    bench.handler.may.add_permits(1);
+    bench.handler.permits.add_permits(1);
     bench.gateways[0].0.wait_for_background_calls().await;
     assert_eq!((bench.call(1, "k", "m").await.as_str(), bench.calls()), ("again: reply 0", 1));
 }
 
 #[tokio::test]
 async fn call_of_a_disconnected_client_still_counts_against_the_limit() {
-    let bench = Bench::with(false, Duration::from_hours(1), CallLimits { max_concurrent_calls: 1, ..CallLimits::default() }).await;
+    let bench = Bench::with_limits(false, Duration::from_hours(1), CallLimits { max_concurrent_calls: 1, ..CallLimits::default() }).await;
     tokio::select! {
-        _ = bench.call(0, "k", "m") => panic!("nothing lets it end"),
+        _ = bench.call(0, "k", "m") => panic!("the call must wait for a permit"),
         () = bench.until_called(1) => {}
     }
     assert_eq!(bench.call(0, "", "m").await, "TOO_MANY_CALLS");
-    bench.handler.may.add_permits(2);
+    bench.handler.permits.add_permits(2);
     bench.gateways[0].0.wait_for_background_calls().await;
     assert_eq!(bench.call(0, "", "m").await, "reply 1");
 }
@@ -209,37 +209,37 @@ async fn transient_errors_release_the_key_and_final_errors_are_replayed() {
         (Code::InvalidArgument, "A"),
         (Code::Unimplemented, "A"),
     ] {
-        bench.will(Err(Error::new(code, reason, "no")));
+        bench.script_answer(Err(Error::new(code, reason, "no")));
         assert_eq!(bench.call(0, "k", "m").await, reason);
     }
-    bench.will(Err(Error::new(Code::NotFound, "KEY_NOT_FOUND", "no").with("fact", "1").with_violation("key", "is wrong")));
+    bench.script_answer(Err(Error::new(Code::NotFound, "KEY_NOT_FOUND", "no").with("fact", "1").with_violation("key", "is wrong")));
     assert_eq!(bench.call(0, "k", "m").await, "KEY_NOT_FOUND");
     let error = bench.call_of(1, "Store", "k", "m", None).await.err().unwrap();
     assert_eq!((error.code(), error.message(), error.domain(), error.get("fact")), (Code::NotFound, "no", "prism", Some("1")));
     assert_eq!(error.violations().len(), 1);
-    assert_eq!(tell(Err(error)), "again: KEY_NOT_FOUND");
+    assert_eq!(summarize(Err(error)), "again: KEY_NOT_FOUND");
     assert_eq!(bench.calls(), 8);
 }
 
 #[tokio::test]
 async fn a_deadline_frees_the_key() {
-    let bench = Bench::with(false, Duration::from_hours(1), CallLimits::default()).await;
+    let bench = Bench::with_limits(false, Duration::from_hours(1), CallLimits::default()).await;
     let late = bench.call_of(0, "Store", "k", "m", Some(Duration::from_millis(50))).await;
-    assert_eq!(tell(late), "DEADLINE_EXCEEDED");
+    assert_eq!(summarize(late), "DEADLINE_EXCEEDED");
     bench.gateways[0].0.wait_for_background_calls().await;
-    bench.handler.may.add_permits(1);
+    bench.handler.permits.add_permits(1);
     assert_eq!(bench.call(1, "k", "m").await, "reply 1");
 }
 
 #[tokio::test]
 async fn expired_claim_cannot_be_completed_by_its_old_owner() {
     let bench = Bench::new().await;
-    let kept = KeyspaceReplyStore::new(slot(&*bench.backend), Duration::from_hours(1)).unwrap_or_else(|missing| panic!("{missing}"));
+    let store = KeyspaceReplyStore::new(slot(&*bench.backend), Duration::from_hours(1)).unwrap_or_else(|missing| panic!("{missing}"));
     let method = bench.gateways[0].1.methods[0].clone();
     let (context, call) = (Context::internal("demo"), KeyedCall { key: "k".to_owned(), method, message: Bytes::from_static(b"m") });
-    let claim = async |lease| match kept.claim(&context, &call, Duration::from_millis(lease)).await {
+    let claim = async |lease| match store.claim(&context, &call, Duration::from_millis(lease)).await {
         Ok(ClaimResult::Granted(claim)) => Ok(claim),
-        Ok(ClaimResult::Completed(outcome)) => Err(tell(outcome)),
+        Ok(ClaimResult::Completed(outcome)) => Err(summarize(outcome)),
         Err(error) => Err(error.reason().to_owned()),
     };
     let first = claim(40).await.unwrap();
@@ -248,17 +248,17 @@ async fn expired_claim_cannot_be_completed_by_its_old_owner() {
     let second = claim(60_000).await.unwrap();
     let (headers, one, two) = (HeaderMap::new(), Bytes::from_static(b"of the first"), Bytes::from_static(b"of the second"));
     let outcome = |message| Outcome::Reply { headers: &headers, message, trailers: None };
-    kept.store_outcome(&context, &first, outcome(&one)).await.unwrap();
-    kept.release(&context, &first).await.unwrap();
+    store.store_outcome(&context, &first, outcome(&one)).await.unwrap();
+    store.release(&context, &first).await.unwrap();
     assert_eq!(claim(1).await.unwrap_err(), "IDEMPOTENCY_KEY_IN_FLIGHT");
-    kept.store_outcome(&context, &second, outcome(&two)).await.unwrap();
+    store.store_outcome(&context, &second, outcome(&two)).await.unwrap();
     assert_eq!(claim(1).await.unwrap_err(), "of the second");
 }
 
 #[tokio::test]
 async fn replies_are_kept_for_a_while() {
-    let bench = Bench::with(false, Duration::from_millis(40), CallLimits::default()).await;
-    bench.handler.may.add_permits(2);
+    let bench = Bench::with_limits(false, Duration::from_millis(40), CallLimits::default()).await;
+    bench.handler.permits.add_permits(2);
     assert_eq!(bench.call(0, "k", "m").await, "reply 0");
     tokio::time::sleep(Duration::from_millis(60)).await;
     assert_eq!(bench.call(0, "k", "other").await, "reply 1");
@@ -268,7 +268,7 @@ async fn replies_are_kept_for_a_while() {
 async fn reply_that_is_too_large_is_not_kept_but_the_key_is() {
     let bench = Bench::new().await;
     let size = usize::try_from(bench.backend.limits().max_value_bytes).unwrap();
-    bench.will(Ok(Output::One(vec![b'x'; size].into()).into()));
+    bench.script_answer(Ok(Output::One(vec![b'x'; size].into()).into()));
     assert_eq!(bench.call(0, "k", "m").await.len(), size);
     assert_eq!(bench.call(1, "k", "m").await, "IDEMPOTENCY_REPLY_NOT_KEPT");
     assert_eq!(bench.call(1, "k", "other").await, "IDEMPOTENCY_KEY_REUSED");
@@ -277,12 +277,12 @@ async fn reply_that_is_too_large_is_not_kept_but_the_key_is() {
 
 #[tokio::test]
 async fn a_namespace_can_ask_for_keys() {
-    let bench = Bench::with(true, Duration::from_hours(1), CallLimits::default()).await;
-    bench.handler.may.add_permits(10);
+    let bench = Bench::with_limits(true, Duration::from_hours(1), CallLimits::default()).await;
+    bench.handler.permits.add_permits(10);
     let error = bench.call_of(0, "Store", "", "m", None).await.err().unwrap();
     assert_eq!((error.code(), error.reason()), (Code::InvalidArgument, "IDEMPOTENCY_KEY_REQUIRED"));
     assert_eq!(bench.calls(), 0);
-    assert_eq!(tell(bench.call_of(0, "Retrieve", "", "m", None).await), "reply 0");
+    assert_eq!(summarize(bench.call_of(0, "Retrieve", "", "m", None).await), "reply 0");
     assert_eq!(bench.call(0, "k", "m").await, "reply 1");
 }
 

@@ -1,4 +1,4 @@
-//! The gateway as a program, and its layers put together, without tools of other languages: only Rust, and servers from Debian's packages.
+//! Tests of the gateway as a program and of its layers together. They need only Rust, and servers from Debian's packages.
 //!
 //! One binary with a module for each suite; `cargo test --test gateway e2e::` runs one of them.
 

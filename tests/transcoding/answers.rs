@@ -1,4 +1,4 @@
-//! `ANSWERS.md`: each case with the right answer and what everybody said.
+//! `ANSWERS.md`: each case with the correct response and the response of each transcoder.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 
@@ -9,10 +9,10 @@ use crate::{
     client::Answer,
 };
 
-/// Characters of a body that are shown.
-const SHOWN: usize = 120;
-/// The columns behind the case and the right answer.
-pub const WHO: [&str; 3] = ["Prism", "Envoy", "grpc-gateway"];
+/// Maximum number of characters of a body in the table.
+const MAX_BODY_CHARACTERS: usize = 120;
+/// The transcoders, which are the columns after the case and the correct response.
+pub const TRANSCODERS: [&str; 3] = ["Prism", "Envoy", "grpc-gateway"];
 
 const HEAD: &str = "# What transcoders answer
 
@@ -28,41 +28,41 @@ To see how Prism, Envoy and grpc-gateway answer the same requests, read the tabl
 - – means that the transcoder was not asked, because only Prism has the feature.
 ";
 
-/// By case and by who answered.
+/// The cells by the name of the case; each has one text for each transcoder.
 pub type Cells = BTreeMap<String, [String; 3]>;
 
 fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/transcoding/ANSWERS.md")
 }
 
-/// A cell of the table: whether it is right, and what it is.
+/// Returns a cell of the table: whether the response is correct, and the response.
 pub fn cell(case: &Case, answer: &Result<Answer, String>) -> String {
     let right = answer.as_ref().is_ok_and(|answer| case.right.check(answer).is_ok());
     let said = match answer {
-        Ok(answer) => short(case, answer),
+        Ok(answer) => summary(case, answer),
         Err(error) => error.clone(),
     };
     format!("{} {}", if right { '✓' } else { '✗' }, code(&said))
 }
 
-fn short(case: &Case, answer: &Answer) -> String {
+fn summary(case: &Case, answer: &Answer) -> String {
     let mut said = answer.status.to_string();
     for name in case.right.headers() {
-        for (known, value) in answer.headers.iter().filter(|(known, _)| known.as_str().ends_with(name)) {
-            let _ = write!(said, " {known}: {}", String::from_utf8_lossy(value.as_bytes()));
+        for (header, value) in answer.headers.iter().filter(|(header, _)| header.as_str().ends_with(name)) {
+            let _ = write!(said, " {header}: {}", String::from_utf8_lossy(value.as_bytes()));
         }
     }
     let body = if answer.body.iter().any(|byte| *byte < b' ' && !byte.is_ascii_whitespace()) {
         answer.body.escape_ascii().to_string()
     } else {
-        telling(answer).trim_end().replace('\n', "⏎")
+        relevant_body(answer).trim_end().replace('\n', "⏎")
     };
-    let mut shown: String = body.chars().take(SHOWN).collect();
-    if body.chars().count() > SHOWN {
-        shown.push('…');
+    let mut shortened: String = body.chars().take(MAX_BODY_CHARACTERS).collect();
+    if body.chars().count() > MAX_BODY_CHARACTERS {
+        shortened.push('…');
     }
-    if !shown.is_empty() {
-        let _ = write!(said, " {shown}");
+    if !shortened.is_empty() {
+        let _ = write!(said, " {shortened}");
     }
     if answer.broken {
         said.push_str(" (broken off)");
@@ -70,26 +70,26 @@ fn short(case: &Case, answer: &Answer) -> String {
     said
 }
 
-/// The body; of a problem document (RFC 9457) only what is not said by the status.
-fn telling(answer: &Answer) -> String {
-    const SAID: [&str; 3] = ["type", "title", "status"];
+/// Returns the body. Of a problem document (RFC 9457), only the members that add something to the status.
+fn relevant_body(answer: &Answer) -> String {
+    const STATUS_MEMBERS: [&str; 3] = ["type", "title", "status"];
     match answer.json() {
-        Ok(Value::Object(mut members)) if SAID.iter().all(|name| members.contains_key(*name)) => {
-            members.retain(|name, _| !SAID.contains(&name.as_str()));
+        Ok(Value::Object(mut members)) if STATUS_MEMBERS.iter().all(|name| members.contains_key(*name)) => {
+            members.retain(|name, _| !STATUS_MEMBERS.contains(&name.as_str()));
             Value::from(members).to_string()
         }
         _ => answer.text(),
     }
 }
 
-/// As code in a cell: nothing in it is markup.
+/// Returns a text as code in a cell, without markup.
 fn code(text: &str) -> String {
     let fence = if text.contains('`') { "``" } else { "`" };
     let space = if text.contains('`') { " " } else { "" };
     format!("{fence}{space}{}{space}{fence}", text.replace('|', "\\|"))
 }
 
-/// The page.
+/// Returns the page.
 pub fn page(cases: &[Case], cells: &Cells) -> String {
     let mut page = String::from(HEAD);
     let right = |place: usize| {
@@ -97,9 +97,9 @@ pub fn page(cases: &[Case], cells: &Cells) -> String {
         let (right, all) = asked.fold((0, 0), |(right, all), cells| (right + usize::from(cells[place].starts_with('✓')), all + 1));
         format!("{right} of {all}")
     };
-    let _ = write!(page, "\n| {} |\n|---|---|---|\n| {} | {} | {} |\n", WHO.join(" | "), right(0), right(1), right(2));
+    let _ = write!(page, "\n| {} |\n|---|---|---|\n| {} | {} | {} |\n", TRANSCODERS.join(" | "), right(0), right(1), right(2));
     for row in Row::ALL {
-        let _ = write!(page, "\n## {}\n\n| case | right | {} |\n|---|---|---|---|---|\n", row.title(), WHO.join(" | "));
+        let _ = write!(page, "\n## {}\n\n| case | right | {} |\n|---|---|---|---|---|\n", row.title(), TRANSCODERS.join(" | "));
         for case in cases.iter().filter(|case| case.row == row) {
             let empty = Default::default();
             let said = cells.get(&case.name).unwrap_or(&empty).join(" | ");
@@ -110,11 +110,11 @@ pub fn page(cases: &[Case], cells: &Cells) -> String {
     page
 }
 
-/// What the page says about the others, by case.
-pub fn known() -> Cells {
+/// Reads the cells of the current page, by the name of the case.
+pub fn read_page() -> Cells {
     let page = fs::read_to_string(file()).unwrap_or_default();
     let row = |line: &str| {
-        // A bar inside of a cell is escaped.
+        // A bar within a cell is escaped.
         let line = line.replace("\\|", "\u{0}");
         let cells: Vec<String> = line.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{0}', "\\|")).collect();
         let (name, _) = cells.first()?.split_once(": `")?;
@@ -124,7 +124,7 @@ pub fn known() -> Cells {
     page.lines().filter_map(row).collect()
 }
 
-/// Whether the page is what would be written now.
+/// Whether the file has the same text as a page that is written now.
 pub fn is_current(page: &str) -> bool {
     fs::read_to_string(file()).is_ok_and(|written| written == page)
 }

@@ -1,10 +1,10 @@
-//! A case: a request, the right answer to it, and why that is right.
+//! A case: a request, the correct response, and the reason why it is correct.
 
 use bytes::Bytes;
 
 use crate::right::Right;
 
-/// What today's transcoders get wrong; every row has cases.
+/// The topics that transcoders get wrong. Each topic has cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Row {
     EncodedSlash,
@@ -26,7 +26,7 @@ pub enum Row {
 }
 
 impl Row {
-    /// In the order in which they are told.
+    /// All rows, in the order of the page.
     pub const ALL: [Self; 16] = [
         Self::EncodedSlash,
         Self::PathAndBody,
@@ -46,7 +46,7 @@ impl Row {
         Self::OnePort,
     ];
 
-    /// As a headline.
+    /// The heading of the row.
     pub const fn title(self) -> &'static str {
         match self {
             Self::EncodedSlash => "An encoded slash in a path",
@@ -69,11 +69,11 @@ impl Row {
     }
 }
 
-/// What is sent.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: &'static str,
-    /// With the query, exactly as it is sent.
+    /// The path with the query, exactly as it is sent.
     pub path: String,
     pub headers: Vec<(&'static str, &'static str)>,
     pub body: Bytes,
@@ -82,18 +82,18 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub struct Case {
     pub row: Row,
-    /// Unique.
+    /// A unique name.
     pub name: String,
     pub request: Request,
     pub right: Right,
-    /// Why that is the right answer.
+    /// The reason why this response is correct.
     pub why: &'static str,
-    /// Whether the peers have anything that could answer it.
+    /// Whether the other transcoders have the feature that the request needs.
     pub for_peers: bool,
 }
 
 impl Case {
-    /// `request` is method and path.
+    /// Creates a case. `request` is a method and a path.
     pub fn new(row: Row, name: impl Into<String>, request: &str, right: Right, why: &'static str) -> Self {
         let (method, path) = request.split_once(' ').unwrap();
         const METHODS: [&str; 8] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "BREW"];
@@ -107,7 +107,7 @@ impl Case {
         self
     }
 
-    /// With a body of this type.
+    /// Adds a body with this content type.
     pub fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         self.request.body = body.into();
         self.header("content-type", content_type)
@@ -117,7 +117,7 @@ impl Case {
         self.body("application/json", body)
     }
 
-    /// It is about something that only Prism has.
+    /// Marks a case about a feature that only Prism has.
     pub fn only_prism(mut self) -> Self {
         self.for_peers = false;
         self

@@ -1,4 +1,4 @@
-//! The smallest HTTP/1.1 client, which sends a path exactly as it stands in the case.
+//! A minimal HTTP/1.1 client, which sends a path exactly as the case has it.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,16 +10,16 @@ use tokio::net::TcpStream;
 
 use crate::case::Request;
 
-/// Longer than anything that a case waits for.
+/// Longer than any case waits.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// The body broke off.
+    /// Whether the body ended too early.
     pub broken: bool,
 }
 
@@ -37,7 +37,7 @@ impl Answer {
     }
 }
 
-/// Asks once.
+/// Sends one request.
 pub async fn ask(address: SocketAddr, request: &Request) -> Result<Answer, String> {
     tokio::time::timeout(PATIENCE, exchange(address, request)).await.map_err(|_| format!("no answer in {PATIENCE:?}"))?
 }

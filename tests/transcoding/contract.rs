@@ -1,4 +1,4 @@
-//! The contract of the service behind the transcoders, `proto/depot.proto`.
+//! The contract of the service, `proto/depot.proto`.
 
 use std::{fs, path::Path, sync::LazyLock};
 
@@ -7,13 +7,13 @@ use prost_reflect::DescriptorPool;
 
 pub const SERVICE: &str = "prism.testing.depot.v1.DepotService";
 
-/// Encoded, with everything that it imports: what a transcoder is configured with.
+/// The encoded descriptors with all imports, which configure a transcoder.
 pub static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     compiled(&root.join("tests/transcoding/proto"), &root.join("proto"))
 });
 
-/// The same for grpc-gateway, which generates no code for a contract in which a path sets something in a stream of requests.
+/// The descriptors for grpc-gateway, whose generator fails on a path parameter of a client-streaming RPC.
 pub fn for_gateway() -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let whole = fs::read_to_string(root.join("tests/transcoding/proto/depot.proto")).unwrap();
@@ -25,7 +25,7 @@ pub fn for_gateway() -> Vec<u8> {
 
 fn compiled(own: &Path, shared: &Path) -> Vec<u8> {
     let mut compiler = protox::Compiler::new([own, shared]).unwrap();
-    // Transcoders need the types of an error's details too.
+    // Transcoders also need the types of error details.
     compiler.include_imports(true).open_files(["depot.proto", "google/rpc/error_details.proto", "google/rpc/status.proto"]).unwrap();
     compiler.encode_file_descriptor_set()
 }

@@ -1,8 +1,8 @@
-//! What today's transcoders get wrong, case by case, against Prism's own edge: `cargo test --test transcoding`.
+//! Requests that transcoders are known to get wrong, sent to Prism's edge: `cargo test --test transcoding`.
 //!
-//! - `case.rs`, `right.rs`, `cases/`: the table. `contract.rs`, `service.rs`: the service behind. `server.rs`: Prism before it.
-//! - `answers.rs`: the page `ANSWERS.md`, on which the answers of the others stand beside Prism's. `cargo test --test transcoding --
-//!   --write` writes it anew and keeps what the others said; `scripts/transcoding-peers` installs the others and asks them too.
+//! - `case.rs`, `right.rs`, `cases/`: the table of cases. `contract.rs`, `service.rs`: the service. `server.rs`: Prism in front of it.
+//! - `answers.rs`: the page `ANSWERS.md`, which compares Prism with other transcoders. `cargo test --test transcoding -- --write` updates
+//!   Prism's answers; `scripts/transcoding-peers` installs the other transcoders and updates theirs too.
 
 #![allow(clippy::unwrap_used, clippy::pedantic, missing_docs)]
 
@@ -74,13 +74,13 @@ fn every_row_has_a_case() -> Result<(), Failed> {
     }
 }
 
-/// The page with what Prism says now, and what the others said when they were asked.
+/// Returns the page with Prism's current answers. Peers without an address keep the answers of the existing page.
 async fn page(prism: SocketAddr, others: &[Option<SocketAddr>; 2]) -> String {
     let cases = cases::all();
-    let known = answers::known();
+    let existing = answers::read_page();
     let mut cells = Cells::new();
     for case in &cases {
-        let mut row: [String; 3] = known.get(&case.name).cloned().unwrap_or_default();
+        let mut row: [String; 3] = existing.get(&case.name).cloned().unwrap_or_default();
         row[0] = answers::cell(case, &client::ask(prism, &case.request).await);
         for (other, cell) in others.iter().zip(&mut row[1..]) {
             if !case.for_peers {
@@ -98,8 +98,8 @@ async fn answers_are_current(prism: SocketAddr) -> Result<(), Failed> {
     if answers::is_current(&page(prism, &[None, None]).await) {
         return Ok(());
     }
-    Err("tests/transcoding/ANSWERS.md is not what Prism answers now; `cargo test --test transcoding -- --write` writes it anew, and \
-         `scripts/transcoding-peers` asks the others too"
+    Err("tests/transcoding/ANSWERS.md does not have Prism's current answers; `cargo test --test transcoding -- --write` updates it, and \
+         `scripts/transcoding-peers` also asks the other transcoders"
         .into())
 }
 

@@ -1,4 +1,4 @@
-//! The others, each before the same service: they reach it through Prism's gRPC.
+//! The other transcoders. Each of them forwards to the same service through Prism's gRPC.
 
 use std::{
     env, fs,
@@ -17,10 +17,10 @@ use crate::{
     right,
 };
 
-/// How long one of them may take to start.
+/// Maximum time until a transcoder has started.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Running; they end with it.
+/// Running transcoders, which are killed on drop.
 pub struct Peers {
     envoy: Peer,
     gateway: Peer,
@@ -34,7 +34,7 @@ struct Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // If this fails, the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -46,7 +46,7 @@ impl Peers {
     }
 }
 
-/// Starts all of them before this gRPC server.
+/// Starts all transcoders in front of this gRPC server.
 pub async fn start(grpc: SocketAddr) -> Result<Peers, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let envoy = envoy(folder.path(), grpc)?;
@@ -93,7 +93,7 @@ fn free() -> Result<SocketAddr, String> {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).map_err(|error| error.to_string())
 }
 
-/// Waits until it answers a request that everybody answers.
+/// Waits until a transcoder responds to a simple request.
 async fn answers(address: SocketAddr) -> Result<(), String> {
     let case = Case::new(Row::OnePort, "start", "GET /v1/files/a", right::status(200), "");
     let tried = async {

@@ -1,5 +1,5 @@
-//! What the right answer to a request is. It asks for what the row is about and leaves open what transcoders may decide for
-//! themselves, such as the shape of an error body or whether fields that are zero are written.
+//! Describes the correct response to a request. It specifies what the row is about, and leaves open what transcoders may choose, such as
+//! the shape of an error body or whether fields with the value zero are written.
 
 use std::collections::BTreeSet;
 
@@ -11,35 +11,35 @@ use crate::client::Answer;
 pub struct Right {
     status: u16,
     checks: Vec<Check>,
-    /// As right as this one.
+    /// An alternative that is correct too.
     or: Option<Box<Right>>,
 }
 
 #[derive(Clone, Debug)]
 enum Check {
-    /// A JSON object with these members; members that are zero, empty or `null` may be left out, and others may be there.
+    /// A JSON object with these members. Members that are zero, empty or `null` may be missing, and other members may exist.
     Json(Value),
-    /// The same, one for each line, or in the member `result` of each.
+    /// Such objects, one in each line, either directly or in its member `result`.
     Lines(Vec<Value>),
-    /// The same, in one list.
+    /// Such objects in a JSON list.
     List(Vec<Value>),
-    /// The same, as the data of server-sent events.
+    /// Such objects as the data of server-sent events.
     Events(Vec<Value>),
-    /// The last line, item of the list, or event tells of an error, in these words.
+    /// The last line, list item or event is an error whose text contains these words.
     Ends(Stream, &'static str),
-    /// Words in the body.
+    /// The body contains these words.
     Says(Vec<&'static str>),
-    /// Line and column stand in the body.
+    /// The body contains this line and column.
     At(u32, u32),
-    /// An error body of the frontend's own: a JSON object.
+    /// The error body of the frontend: a JSON object.
     ErrorObject,
-    /// The member at this pointer is a mask of these paths.
+    /// The member at this pointer is a field mask with these paths.
     Mask(&'static str, Vec<&'static str>),
-    /// A header of this name, or one that ends with it, as `grpc-trailer-…`.
+    /// A header with this name, or with a name that ends with it, such as `grpc-trailer-…`.
     Header(&'static str, &'static str),
-    /// `Allow` lists these.
+    /// The header `Allow` lists these methods.
     Allows(Vec<&'static str>),
-    /// The body begins so.
+    /// The body begins with these bytes.
     Begins(&'static [u8]),
 }
 
@@ -50,7 +50,7 @@ pub enum Stream {
     Events,
 }
 
-/// An answer with this status.
+/// A response with this status.
 pub const fn status(status: u16) -> Right {
     Right { status, checks: Vec::new(), or: None }
 }
@@ -109,13 +109,13 @@ impl Right {
         self.and(Check::Begins(bytes))
     }
 
-    /// Another answer is right too.
+    /// Adds an alternative that is correct too.
     pub fn or(mut self, other: Self) -> Self {
         self.or = Some(Box::new(other));
         self
     }
 
-    /// What is wrong with an answer, if something is.
+    /// Checks a response, and returns what is wrong with it.
     pub fn check(&self, answer: &Answer) -> Result<(), String> {
         if self.or.as_ref().is_some_and(|other| other.check(answer).is_ok()) {
             return Ok(());
@@ -129,14 +129,14 @@ impl Right {
         self.checks.iter().try_for_each(|check| check.check(answer))
     }
 
-    /// In words, for the table.
+    /// Returns the description for the table.
     pub fn words(&self) -> String {
         let checks = self.checks.iter().map(Check::words);
         let words = std::iter::once(self.status.to_string()).chain(checks).collect::<Vec<_>>().join(", ");
         self.or.as_ref().map_or(words.clone(), |other| format!("{words}; or {}", other.words()))
     }
 
-    /// Headers that are a part of the answer.
+    /// Returns the headers that belong to the description.
     pub fn headers(&self) -> impl Iterator<Item = &'static str> {
         self.checks.iter().filter_map(|check| match check {
             Check::Header(name, _) => Some(*name),
@@ -148,7 +148,7 @@ impl Right {
 
 impl Check {
     fn check(&self, answer: &Answer) -> Result<(), String> {
-        let found = |said: bool, what: String| if said { Ok(()) } else { Err(what) };
+        let ensure = |said: bool, what: String| if said { Ok(()) } else { Err(what) };
         match self {
             Self::Json(wanted) => compare(wanted, &answer.json()?),
             Self::Lines(wanted) => {
@@ -167,45 +167,45 @@ impl Check {
                     Stream::Events => events(answer)?.pop().filter(|(name, _)| name == "error").map(|(_, data)| data),
                 };
                 let last = last.unwrap_or_default().to_string();
-                found(last.contains(words), format!("the end is not an error that says {words:?}, but {last}"))
+                ensure(last.contains(words), format!("the end is not an error that says {words:?}, but {last}"))
             }
             Self::Says(words) => {
                 let text = answer.text();
                 let missing = words.iter().find(|word| !text.contains(**word));
-                found(missing.is_none(), format!("the body does not say {missing:?}"))
+                ensure(missing.is_none(), format!("the body does not say {missing:?}"))
             }
             Self::At(line, column) => {
                 let text = answer.text();
-                // The forms that are in use: `line 3, column 11`, `(line 3:11)`, and members of their own.
-                let told = |column: u32| {
+                // The forms in use: `line 3, column 11`, `(line 3:11)`, and separate members.
+                let contains_column = |column: u32| {
                     text.contains(&format!("line {line}, column {column}"))
                         || text.contains(&format!("line {line}:{column}"))
                         || text.contains(&format!("\"line\":\"{line}\",\"column\":\"{column}\""))
                 };
-                // Some count from 0, or tell where the token begins.
-                found((column - 1..=column + 1).any(told), format!("the body does not say line {line}, column {column}"))
+                // Some transcoders count from 0, or report the start of the token.
+                ensure((column - 1..=column + 1).any(contains_column), format!("the body does not say line {line}, column {column}"))
             }
             Self::ErrorObject => {
                 let body = answer.json()?;
-                found(body.as_object().is_some_and(|members| !members.is_empty()), "the body is no JSON object".to_owned())
+                ensure(body.as_object().is_some_and(|members| !members.is_empty()), "the body is no JSON object".to_owned())
             }
             Self::Mask(pointer, paths) => {
                 let body = answer.json()?;
                 let mask = body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
                 let have: BTreeSet<&str> = mask.split(',').filter(|path| !path.is_empty()).collect();
-                found(have == paths.iter().copied().collect(), format!("the mask at {pointer} is {mask:?}"))
+                ensure(have == paths.iter().copied().collect(), format!("the mask at {pointer} is {mask:?}"))
             }
             Self::Header(name, value) => {
                 let header =
                     answer.headers.iter().find(|(known, have)| known.as_str().ends_with(name) && have.as_bytes() == value.as_bytes());
-                found(header.is_some(), format!("no header {name}: {value}"))
+                ensure(header.is_some(), format!("no header {name}: {value}"))
             }
             Self::Allows(methods) => {
                 let allow = answer.header("allow").unwrap_or_default();
                 let have: BTreeSet<&str> = allow.split(',').map(str::trim).collect();
-                found(methods.iter().all(|method| have.contains(method)), format!("the header Allow is {allow:?}"))
+                ensure(methods.iter().all(|method| have.contains(method)), format!("the header Allow is {allow:?}"))
             }
-            Self::Begins(wanted) => found(answer.body.starts_with(wanted), format!("the body is {:?}", answer.body)),
+            Self::Begins(wanted) => ensure(answer.body.starts_with(wanted), format!("the body is {:?}", answer.body)),
         }
     }
 
@@ -246,7 +246,7 @@ fn list(answer: &Answer) -> Result<Vec<Value>, String> {
     }
 }
 
-/// Names and data of events (HTML standard, "Server-sent events"); those without data say nothing.
+/// Returns names and data of events (HTML standard, "Server-sent events"). Events without data are skipped.
 fn events(answer: &Answer) -> Result<Vec<(String, Value)>, String> {
     let kind = answer.header("content-type").unwrap_or_default();
     if !kind.starts_with("text/event-stream") {

@@ -1,4 +1,4 @@
-//! Prism's own edge in front of the service, on a free port: everything that it speaks, at once.
+//! Prism's edge in front of the service, with all protocols on one free port.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -22,12 +22,12 @@ use crate::{
     service::Depot,
 };
 
-/// Where query parameters that name no field are let through.
+/// The base path where unknown query parameters are ignored.
 pub const RELAXED: &str = "/relaxed";
-/// Where the routes are those of a definition, with an error body of its own.
+/// The base path of a mapped API, which has its own error body.
 pub const DEFINED: &str = "/pad";
 
-/// Starts it; it ends with the runtime.
+/// Starts the server, which runs until the runtime ends.
 pub async fn start() -> SocketAddr {
     let methods = Method::of_service(&POOL, SERVICE).unwrap();
     let metrics = Metrics::new().unwrap();
@@ -62,7 +62,7 @@ pub async fn start() -> SocketAddr {
     address
 }
 
-/// As `google.api.http` in the contract has them.
+/// Returns the routes of the `google.api.http` annotations in the contract.
 fn routes(settings: BindOptions) -> Routes {
     let mut routes = Routes::default();
     for method in Method::of_service(&POOL, SERVICE).unwrap() {
@@ -111,7 +111,7 @@ fn defined() -> Arc<Api> {
     compiled.unwrap_or_else(|problems| panic!("{problems:?}")).api
 }
 
-/// What is asked of the definition ends before it comes to a call.
+/// The handler behind the definition. Its cases end before a call, so it is never reached.
 struct Nothing;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The service behind the transcoders.
+//! The service that the transcoders call.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, Value};
 use prost_types::Any;
 
-/// Of the one document that there is.
+/// The revision of the only document.
 const REVISION: u64 = 7;
 
 pub struct Depot;
@@ -48,7 +48,7 @@ impl Handler for Depot {
             "ReplacePlan" => Ok(replaced(method, &request)),
             "ReplacePlanIf" if number(&request, "expected_revision") == i128::from(REVISION) => Ok(replaced(method, &request)),
             "ReplacePlanIf" => Err(Error::new(Code::Aborted, "REVISION_MISMATCH", "the plan has another revision")),
-            // The request is the reply.
+            // The request message is also the reply.
             _ => Ok(Output::One(bytes).into()),
         }
     }
@@ -67,9 +67,9 @@ fn ticks(method: &Method, request: &DynamicMessage) -> prism::call::Messages<Byt
     let (count, error) = (number(request, "count"), number(request, "error"));
     let descriptor = method.descriptor.output();
     let mut items: Vec<Result<Bytes, Error>> = Vec::new();
-    for place in 1..=u32::try_from(count).unwrap_or(0) {
+    for number in 1..=u32::try_from(count).unwrap_or(0) {
         let mut tick = DynamicMessage::new(descriptor.clone());
-        tick.set_field_by_name("number", Value::U32(place));
+        tick.set_field_by_name("number", Value::U32(number));
         items.push(Ok(tick.encode_to_vec().into()));
     }
     if error != 0 {
@@ -84,7 +84,7 @@ fn failure(request: &DynamicMessage) -> Error {
     let detail = |kind: &str, value: Vec<u8>| vec![Any { type_url: format!("type.googleapis.com/{kind}"), value }];
     let details = match number(request, "detail") {
         1 => detail("nowhere.v1.Unheard", vec![8, 1]),
-        // Field 1 with more bytes than there are.
+        // The length of field 1 is greater than the message.
         2 => detail("google.rpc.ErrorInfo", vec![10, 9, 1]),
         3 => detail("google.rpc.ErrorInfo", known.encode_to_vec()),
         _ => Vec::new(),

@@ -16,11 +16,11 @@ use crate::{
 
 suite! { "keyvalue_basic":
     stores_and_reads;
-    an_absent_key_is_an_answer;
+    an_absent_key_is_not_an_error;
     set_replaces;
     deletes;
     revisions_increase_across_deletion;
-    an_empty_value_is_a_value;
+    an_empty_value_is_stored;
     a_value_of_one_mebibyte;
     strange_keys_and_values;
     the_longest_key;
@@ -29,7 +29,7 @@ suite! { "keyvalue_basic":
     bad_times_to_live_are_refused;
     a_time_to_live_needs_the_interface;
     keyspaces_are_isolated;
-    a_keyspace_that_is_asked_for_again_has_its_data;
+    a_keyspace_that_is_requested_again_has_its_data;
     concurrent_writes_get_different_revisions;
     a_dropped_call_leaves_the_rest_working;
     a_deadline_that_has_passed;
@@ -39,13 +39,13 @@ suite! { "keyvalue_basic":
 async fn stores_and_reads(s: Subject) {
     let revision = s.set(b"key", b"value").await;
     assert!(revision > 0);
-    let entry = s.entry(b"key").await.expect("it is there");
+    let entry = s.entry(b"key").await.expect("the key exists");
     assert_eq!((&entry.key[..], &entry.value[..], entry.revision), (&b"key"[..], &b"value"[..], revision));
     assert_eq!(entry.expire_time, None);
     assert!(s.exists(b"key").await);
 }
 
-async fn an_absent_key_is_an_answer(s: Subject) {
+async fn an_absent_key_is_not_an_error(s: Subject) {
     assert_eq!(s.entry(b"nothing").await, None);
     assert!(!s.exists(b"nothing").await);
     let answer = s.delete(b"nothing").await;
@@ -57,7 +57,7 @@ async fn set_replaces(s: Subject) {
     let second = s.set(b"key", b"short").await;
     assert!(second > first);
     assert_eq!(s.value(b"key").await.as_deref(), Some("short"));
-    // The same value again is another write.
+    // Writing the same value again increases the revision.
     assert!(s.set(b"key", b"short").await > second);
 }
 
@@ -86,7 +86,7 @@ async fn revisions_increase_across_deletion(s: Subject) {
     }
 }
 
-async fn an_empty_value_is_a_value(s: Subject) {
+async fn an_empty_value_is_stored(s: Subject) {
     s.set(b"key", b"").await;
     assert_eq!(s.value(b"key").await.as_deref(), Some(""));
     assert!(s.exists(b"key").await);
@@ -94,7 +94,7 @@ async fn an_empty_value_is_a_value(s: Subject) {
 }
 
 async fn a_value_of_one_mebibyte(s: Subject) {
-    let value: Vec<u8> = (0..1_u32 << 20).map(|place| (place.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let value: Vec<u8> = (0..1_u32 << 20).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     s.set(b"key", &value).await;
     assert!(s.entry(b"key").await.unwrap().value == value, "another value came back");
 }
@@ -138,7 +138,7 @@ async fn bad_keys_are_refused(s: Subject) {
 
 async fn a_value_that_is_too_large_is_refused(s: Subject) {
     let limit = s.limits().max_value_bytes;
-    // A driver with a greater limit than a test should use memory for has shown with one mebibyte what it can.
+    // If the limit is too large to allocate in a test, the case with one mebibyte is enough.
     if limit > 64 << 20 {
         return;
     }
@@ -175,7 +175,7 @@ async fn a_time_to_live_needs_the_interface(s: Subject) {
 }
 
 async fn keyspaces_are_isolated(s: Subject) {
-    let (other, slot) = (s.other(), s.other_slot());
+    let (other, slot) = (s.other_keyspace(), s.other_slot());
     s.set(b"key", b"mine").await;
     for stranger in [&other, &slot] {
         assert_eq!(stranger.entry(b"key").await, None);
@@ -189,9 +189,9 @@ async fn keyspaces_are_isolated(s: Subject) {
     assert_eq!(slot.value(b"key").await.as_deref(), Some("the other slot's"));
 }
 
-async fn a_keyspace_that_is_asked_for_again_has_its_data(s: Subject) {
+async fn a_keyspace_that_is_requested_again_has_its_data(s: Subject) {
     let revision = s.set(b"key", b"value").await;
-    let again = s.again();
+    let again = s.reopened();
     assert_eq!(again.entry(b"key").await.unwrap().revision, revision);
     assert!(again.set(b"key", b"more").await > revision);
     assert_eq!(s.value(b"key").await.as_deref(), Some("more"));
@@ -227,9 +227,9 @@ async fn a_dropped_call_leaves_the_rest_working(s: Subject) {
     for round in 0..50_u32 {
         let (key, value) = (copy(format!("key{round}").as_bytes()), vec![b'v'; 10_000]);
         let set = kv.set(&s.context, SetRequest { key: key.clone(), value: value.into(), ttl: None, flags: 0 });
-        // Polled a few times at most, then dropped.
+        // The call is polled at most a few times, then dropped.
         let _ = tokio::time::timeout(Duration::from_micros(u64::from(round) * 20), set).await;
-        // It has happened as a whole or not at all.
+        // The write was applied completely or not at all.
         if let Some(entry) = s.entry(&key).await {
             assert_eq!(entry.value.len(), 10_000);
         }
@@ -239,13 +239,13 @@ async fn a_dropped_call_leaves_the_rest_working(s: Subject) {
 }
 
 async fn a_deadline_that_has_passed(s: Subject) {
-    let context = s.within(Duration::ZERO);
+    let context = s.with_timeout(Duration::ZERO);
     let answer = s.keyvalue_basic().set(&context, SetRequest { key: copy(b"key"), value: copy(b"v"), ttl: None, flags: 0 }).await;
-    // A driver that needs no time may have an answer nevertheless.
+    // A driver that responds without waiting may still succeed.
     if let Err(error) = answer {
         assert_eq!((error.code(), error.reason()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"), "{error:?}");
     }
-    // Whether and when the other write happened is open; the connection that it was on works.
+    // The first write may or may not be applied, now or later. Its connection must still work.
     s.set(b"another", b"later").await;
     assert_eq!(s.value(b"another").await.as_deref(), Some("later"));
 }

@@ -13,12 +13,12 @@ use crate::{
 suite! { "keyvalue_batch":
     sets_gets_and_deletes_in_order;
     a_full_batch;
-    get_allows_repetition;
+    batch_get_allows_repeated_keys;
     strange_keys;
-    sizes_are_refused;
-    duplicates_are_refused;
-    one_bad_item_stops_all;
-    batches_side_by_side;
+    empty_and_too_large_batches_are_refused;
+    writes_refuse_repeated_keys;
+    one_invalid_item_refuses_the_batch;
+    concurrent_batches;
 }
 
 fn item(key: &[u8], value: &[u8]) -> BatchSetItem {
@@ -59,7 +59,7 @@ async fn a_full_batch(s: Subject) {
     assert!(deleted.len() == 1000 && deleted.iter().all(|result| result.deleted));
 }
 
-async fn get_allows_repetition(s: Subject) {
+async fn batch_get_allows_repeated_keys(s: Subject) {
     s.set(b"a", b"1").await;
     let keys = vec![copy(b"a"), copy(b"b"), copy(b"a"), copy(b"b")];
     let got = s.keyvalue_batch().batch_get(&s.context, BatchGetRequest { keys }).await.unwrap().results;
@@ -77,7 +77,7 @@ async fn strange_keys(s: Subject) {
     }
 }
 
-async fn sizes_are_refused(s: Subject) {
+async fn empty_and_too_large_batches_are_refused(s: Subject) {
     let batch = s.keyvalue_batch();
     let most = s.limits().max_batch_items;
     for count in [0, most + 1] {
@@ -90,7 +90,7 @@ async fn sizes_are_refused(s: Subject) {
     assert!(!s.exists(b"0").await);
 }
 
-async fn duplicates_are_refused(s: Subject) {
+async fn writes_refuse_repeated_keys(s: Subject) {
     let batch = s.keyvalue_batch();
     let items = vec![item(b"a", b"1"), item(b"b", b"2"), item(b"a", b"3")];
     invalid(batch.batch_set(&s.context, BatchSetRequest { items }).await, "DUPLICATE_KEY", "items[2].key");
@@ -101,7 +101,7 @@ async fn duplicates_are_refused(s: Subject) {
     assert!(s.exists(b"a").await);
 }
 
-async fn one_bad_item_stops_all(s: Subject) {
+async fn one_invalid_item_refuses_the_batch(s: Subject) {
     let batch = s.keyvalue_batch();
     s.set(b"good", b"old").await;
     let mut bad = vec![("INVALID_KEY", "items[1].key", item(b"", b"v"))];
@@ -123,7 +123,7 @@ async fn one_bad_item_stops_all(s: Subject) {
     assert!(!s.exists(b"more").await);
 }
 
-async fn batches_side_by_side(s: Subject) {
+async fn concurrent_batches(s: Subject) {
     let tasks: Vec<_> = (0..6)
         .map(|task| {
             let s = s.clone();

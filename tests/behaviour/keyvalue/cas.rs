@@ -17,7 +17,7 @@ suite! { "keyvalue_cas":
     an_absent_key_has_revision_zero;
     a_deleted_key_can_be_created_again;
     deletes_at_the_expected_revision;
-    concurrent_winners;
+    concurrent_swaps_lose_no_update;
     one_creator_wins;
     one_deleter_wins;
     empty_values;
@@ -68,7 +68,7 @@ async fn an_absent_key_has_revision_zero(s: Subject) {
 async fn a_deleted_key_can_be_created_again(s: Subject) {
     let first = s.swap(b"key", 0, b"1").await.revision;
     assert!(s.delete(b"key").await.deleted);
-    // The old revision is of the past: who still has it must not win.
+    // A swap with an outdated revision must fail.
     assert!(!s.swap(b"key", first, b"2").await.swapped);
     let second = s.swap(b"key", 0, b"3").await;
     assert!(second.swapped && second.revision > first);
@@ -88,9 +88,8 @@ async fn deletes_at_the_expected_revision(s: Subject) {
     assert_eq!((again.deleted, again.revision), (false, 0));
 }
 
-/// Many add one to a number by compare-and-swap. Each success counts, so the number must be exactly the number of
-/// successes.
-async fn concurrent_winners(s: Subject) {
+/// Many tasks add one to a number by compare-and-swap. In the end, the number is the number of successful swaps.
+async fn concurrent_swaps_lose_no_update(s: Subject) {
     const TASKS: u64 = 8;
     const SUCCESSES: u64 = 12;
     s.set(b"number", b"0").await;
@@ -107,7 +106,7 @@ async fn concurrent_winners(s: Subject) {
                         assert!(answer.revision > entry.revision);
                         won += 1;
                     } else {
-                        assert!(answer.revision > entry.revision, "lost against nobody: {answer:?}");
+                        assert!(answer.revision > entry.revision, "the swap failed without a concurrent write: {answer:?}");
                         lost += 1;
                     }
                 }

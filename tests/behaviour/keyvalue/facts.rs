@@ -1,4 +1,4 @@
-//! What an entry tells beside its value: flags, the revision that created its key, and its version.
+//! The metadata of an entry: its flags, the revision that created its key, and its version.
 
 use prism::proto::models::keyvalue::v1::{
     BatchGetRequest, BatchSetItem, BatchSetRequest, BeginTransactionRequest, CommitRequest, CompareAndSwapRequest, ExpireRequest,
@@ -14,20 +14,20 @@ use crate::{
 };
 
 suite! { "keyvalue_basic":
-    a_first_write_creates;
-    a_later_write_counts;
+    the_first_write_sets_the_create_revision;
+    later_writes_increase_the_version;
     flags_have_sixty_four_bits;
     a_deleted_key_is_created_anew;
     an_expired_key_is_created_anew needs "keyvalue_ttl";
-    a_change_of_the_expiration_keeps_them needs "keyvalue_ttl";
-    swaps_tell_them needs "keyvalue_cas";
-    batches_tell_them needs "keyvalue_batch";
-    scans_tell_them needs "keyvalue_scan";
-    transact_tells_them needs "keyvalue_transactional";
-    interactive_transactions_tell_them needs "keyvalue_transactional";
+    a_change_of_the_expiration_keeps_facts needs "keyvalue_ttl";
+    swaps_return_facts needs "keyvalue_cas";
+    batches_return_facts needs "keyvalue_batch";
+    scans_return_facts needs "keyvalue_scan";
+    transact_returns_facts needs "keyvalue_transactional";
+    interactive_transactions_return_facts needs "keyvalue_transactional";
 }
 
-/// Flags, the revision that created the key, version.
+/// Flags, create revision, version.
 type Facts = (u64, u64, u64);
 
 impl Subject {
@@ -37,23 +37,23 @@ impl Subject {
     }
 
     async fn facts(&self, key: &[u8]) -> Facts {
-        let entry = self.entry(key).await.expect("it is there");
+        let entry = self.entry(key).await.expect("the key exists");
         (entry.flags, entry.create_revision, entry.version)
     }
 }
 
-async fn a_first_write_creates(s: Subject) {
+async fn the_first_write_sets_the_create_revision(s: Subject) {
     let revision = s.set(b"plain", b"value").await;
     assert_eq!(s.facts(b"plain").await, (0, revision, 1));
     let revision = s.flagged(b"flagged", 42).await;
     assert_eq!(s.facts(b"flagged").await, (42, revision, 1));
 }
 
-async fn a_later_write_counts(s: Subject) {
+async fn later_writes_increase_the_version(s: Subject) {
     let created = s.flagged(b"key", 1).await;
     s.flagged(b"key", 2).await;
     assert_eq!(s.facts(b"key").await, (2, created, 2));
-    // Without flags they are cleared, as an expiration would be.
+    // A write without flags clears them, as a write without TTL clears the expiration.
     let last = s.set(b"key", b"").await;
     assert_eq!(s.facts(b"key").await, (0, created, 3));
     assert_eq!(s.entry(b"key").await.unwrap().revision, last);
@@ -92,7 +92,7 @@ async fn an_expired_key_is_created_anew(s: Subject) {
     assert_eq!(s.facts(b"transact").await, (0, revision, 1));
 }
 
-async fn a_change_of_the_expiration_keeps_them(s: Subject) {
+async fn a_change_of_the_expiration_keeps_facts(s: Subject) {
     let created = s.flagged(b"key", 5).await;
     s.flagged(b"key", u64::MAX).await;
     let ttl = s.keyvalue_ttl();
@@ -105,7 +105,7 @@ async fn a_change_of_the_expiration_keeps_them(s: Subject) {
     assert_eq!(s.facts(b"key").await, (u64::MAX, created, 2));
 }
 
-async fn swaps_tell_them(s: Subject) {
+async fn swaps_return_facts(s: Subject) {
     let swap = async |expected_revision, flags| {
         let request = CompareAndSwapRequest { key: copy(b"key"), expected_revision, value: copy(b"v"), ttl: None, flags };
         s.keyvalue_cas().compare_and_swap(&s.context, request).await.unwrap()
@@ -118,35 +118,35 @@ async fn swaps_tell_them(s: Subject) {
     assert_eq!(s.facts(b"key").await, (8, created, 2));
 }
 
-async fn batches_tell_them(s: Subject) {
+async fn batches_return_facts(s: Subject) {
     let created = s.flagged(b"a", 1).await;
     let item = |key: &[u8], flags| BatchSetItem { key: copy(key), value: copy(b"v"), ttl: None, flags };
     let request = BatchSetRequest { items: vec![item(b"b", 2), item(b"a", 3)] };
     let stored = s.keyvalue_batch().batch_set(&s.context, request).await.unwrap().results;
     let request = BatchGetRequest { keys: vec![copy(b"a"), copy(b"b")] };
-    let found = s.keyvalue_batch().batch_get(&s.context, request).await.unwrap().results;
-    let found: Vec<Facts> = found
+    let results = s.keyvalue_batch().batch_get(&s.context, request).await.unwrap().results;
+    let facts: Vec<Facts> = results
         .iter()
         .map(|result| result.entry.as_ref().map(|entry| (entry.flags, entry.create_revision, entry.version)).unwrap())
         .collect();
-    assert_eq!(found, [(3, created, 2), (2, stored[0].revision, 1)]);
-    assert_eq!([s.facts(b"a").await, s.facts(b"b").await], found[..]);
+    assert_eq!(facts, [(3, created, 2), (2, stored[0].revision, 1)]);
+    assert_eq!([s.facts(b"a").await, s.facts(b"b").await], facts[..]);
 }
 
-async fn scans_tell_them(s: Subject) {
+async fn scans_return_facts(s: Subject) {
     let created = s.flagged(b"a", 1).await;
     s.flagged(b"a", 1 << 63).await;
     let other = s.set(b"b", &[b'x'; 5000]).await;
     let expected = [(1 << 63, created, 2), (0, other, 1)];
     let entries = s.scan(ScanRequest::default()).await;
-    let found: Vec<Facts> = entries.iter().map(|entry| (entry.flags, entry.create_revision, entry.version)).collect();
-    assert_eq!(found, expected);
+    let facts: Vec<Facts> = entries.iter().map(|entry| (entry.flags, entry.create_revision, entry.version)).collect();
+    assert_eq!(facts, expected);
     let keys = all(s.keyvalue_scan().scan_keys(&s.context, ScanKeysRequest::default()).await.unwrap()).await;
-    let found: Vec<Facts> = keys.iter().map(|key| (key.flags, key.create_revision, key.version)).collect();
-    assert_eq!(found, expected);
+    let facts: Vec<Facts> = keys.iter().map(|key| (key.flags, key.create_revision, key.version)).collect();
+    assert_eq!(facts, expected);
 }
 
-async fn transact_tells_them(s: Subject) {
+async fn transact_returns_facts(s: Subject) {
     let created = s.flagged(b"a", 1).await;
     let set = |key: &[u8], flags| {
         let set = SetOperation { key: copy(key), value: copy(b"v"), ttl: None, flags };
@@ -161,7 +161,7 @@ async fn transact_tells_them(s: Subject) {
     assert_eq!((s.facts(b"a").await, s.facts(b"b").await), ((4, created, 2), (6, revision, 1)));
 }
 
-async fn interactive_transactions_tell_them(s: Subject) {
+async fn interactive_transactions_return_facts(s: Subject) {
     let created = s.flagged(b"a", 1).await;
     let open = s.keyvalue_transactional();
     let transaction = open.begin_transaction(&s.context, BeginTransactionRequest::default()).await.unwrap().transaction;
@@ -174,7 +174,7 @@ async fn interactive_transactions_tell_them(s: Subject) {
     for key in [&b"a"[..], b"b"] {
         let request = SetInTransactionRequest { transaction: transaction.clone(), key: copy(key), value: copy(b"v"), ttl: None, flags: 9 };
         open.set_in_transaction(&s.context, request).await.unwrap();
-        // It is not stored yet.
+        // The write is not committed yet.
         assert_eq!(get(key).await, (9, 0, 0));
     }
     let revision = open.commit(&s.context, CommitRequest { transaction: transaction.clone() }).await.unwrap().revision;

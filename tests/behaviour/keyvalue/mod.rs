@@ -32,7 +32,7 @@ pub const SUITES: &[&Suite] = &[
     &ttl::SUITE,
 ];
 
-/// The calls that most cases make, in short.
+/// Short forms of the calls that most cases make.
 impl Subject {
     async fn set(&self, key: &[u8], value: &[u8]) -> u64 {
         self.set_with(key, value, None).await
@@ -47,7 +47,7 @@ impl Subject {
         self.keyvalue_basic().get(&self.context, GetRequest { key: copy(key) }).await.unwrap().entry
     }
 
-    /// The value as text.
+    /// Returns the value as text.
     async fn value(&self, key: &[u8]) -> Option<String> {
         self.entry(key).await.map(|entry| String::from_utf8(entry.value.to_vec()).unwrap())
     }
@@ -73,7 +73,7 @@ impl Subject {
         answers.into_iter().map(|answer| answer.entry.expect("each answer has an entry")).collect()
     }
 
-    /// All keys, as the scan answers them.
+    /// Returns all keys, in the order of the scan.
     async fn keys(&self) -> Vec<Bytes> {
         self.scan(ScanRequest::default()).await.into_iter().map(|entry| entry.key).collect()
     }
@@ -83,8 +83,8 @@ fn copy(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
-/// Keys that are hard on encodings and on orders: zero bytes, the ends of the byte range, wildcards and separators of
-/// backends, text beyond ASCII, no text at all.
+/// Keys that are hard for encodings and orders: zero bytes, the ends of the byte range, wildcards and separators of backends, text beyond
+/// ASCII, invalid UTF-8.
 const STRANGE_KEYS: &[&[u8]] = &[
     b"\0",
     b"\0\0",

@@ -1,4 +1,4 @@
-//! `keyvalue_basic` and what stands beside it: generated sequences of operations, compared step by step to a model.
+//! `keyvalue_basic` with the other key-value interfaces: generated sequences of operations, compared step by step with a model.
 
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -24,13 +24,13 @@ suite! { "keyvalue_basic":
     random_operations_match_a_model needs "keyvalue_scan", "keyvalue_ttl", "keyvalue_cas", "keyvalue_batch", "keyvalue_transactional";
 }
 
-/// Sequences for each driver, and the longest of them.
+/// Number of sequences for each driver, and the length of the longest one.
 const SEQUENCES: u32 = 40;
 const STEPS: usize = 40;
 
 type Key = &'static [u8];
 
-/// How an expected revision relates to the real one.
+/// How an expected revision relates to the stored one.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
     Current,
@@ -84,13 +84,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 async fn random_operations_match_a_model(s: Subject) {
     let handle = tokio::runtime::Handle::current();
-    // The runner is not asynchronous, and a thread of the runtime must not wait.
+    // The runner is synchronous, and a thread of the runtime must not block.
     let ran = tokio::task::spawn_blocking(move || {
         let config = Config { cases: SEQUENCES, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
         TestRunner::new(config)
             .run(&steps(), |steps| {
                 handle.block_on(async {
-                    let mut model = Model { s: s.other(), stored: BTreeMap::new(), highest: 0 };
+                    let mut model = Model { s: s.other_keyspace(), stored: BTreeMap::new(), highest: 0 };
                     for step in steps {
                         model.step(step).await;
                     }
@@ -114,12 +114,12 @@ struct Stored {
     version: u64,
 }
 
-/// The flags that are written with a value.
+/// Returns the flags that are written with a value.
 fn flags(value: &[u8]) -> u64 {
     value.iter().fold(0, |flags: u64, byte| flags.rotate_left(8) ^ u64::from(*byte))
 }
 
-/// What should be stored.
+/// The state that the driver should have.
 struct Model {
     s: Subject,
     stored: BTreeMap<Key, Stored>,
@@ -297,7 +297,7 @@ impl Model {
         }
     }
 
-    /// The range in pages of that size, 0 for one page of everything.
+    /// Compares a range with the model, in pages of this size; 0 means one page.
     async fn scan(&self, prefix: &[u8], start: &[u8], end: &[u8], page: u32) {
         let above = if start.is_empty() { Bound::Unbounded } else { Bound::Included(start) };
         let inside = |key: &[u8]| key.starts_with(prefix) && (end.is_empty() || key < end);
@@ -341,7 +341,7 @@ impl Model {
     }
 }
 
-/// What a deletion answers for what was there.
+/// Returns the expected response of a deletion.
 fn removed(stored: Option<Stored>) -> (bool, Option<u64>) {
     (stored.is_some(), stored.map(|stored| stored.revision))
 }

@@ -24,17 +24,17 @@ suite! { "keyvalue_scan":
     cursors_continue;
     a_cursor_outlives_its_key;
     cursors_of_both_rpcs_are_the_same;
-    the_other_fields_hold_with_a_cursor;
+    other_fields_apply_with_a_cursor;
     more_than_a_page;
     large_values;
-    every_stable_key_comes_once_while_others_write;
+    stable_keys_are_returned_once_during_writes;
     a_dropped_scan_leaves_the_rest_working;
     keyspaces_are_isolated;
-    deleted_keys_do_not_come;
+    deleted_keys_are_not_returned;
     bad_requests_are_refused;
 }
 
-/// `a`, `ab`, `b`, … in no particular order.
+/// Stores `a`, `ab`, `b`, … in no particular order.
 async fn fill(s: &Subject, keys: &[&str]) {
     for key in keys {
         s.set(key.as_bytes(), key.as_bytes()).await;
@@ -61,7 +61,7 @@ async fn entries_come_in_order_of_their_bytes(s: Subject) {
         assert_eq!(entry.key, entry.value);
         assert_eq!(Some(entry), s.entry(&entry.key).await.as_ref());
     }
-    // Each key is its own prefix, and the start of the range that begins with it.
+    // A prefix matches the key that equals it, and all longer keys.
     for (index, key) in sorted.iter().enumerate() {
         let with_prefix = sorted.iter().filter(|other| other.starts_with(key)).count() as u64;
         assert_eq!(s.count(CountRequest { prefix: copy(key), ..Default::default() }).await, with_prefix, "prefix {key:?}");
@@ -150,7 +150,7 @@ async fn a_cursor_outlives_its_key(s: Subject) {
     s.delete(b"c").await;
     let rest = s.scan(ScanRequest { cursor: cursor.clone(), ..Default::default() }).await;
     assert_eq!(texts(rest.into_iter().map(|entry| entry.key)), ["d"]);
-    // Written again behind and before the cursor.
+    // One key is written before the cursor and one behind it.
     fill(&s, &["a", "b", "bb"]).await;
     let rest = s.scan(ScanRequest { cursor, ..Default::default() }).await;
     assert_eq!(texts(rest.into_iter().map(|entry| entry.key)), ["bb", "d"]);
@@ -167,7 +167,7 @@ async fn cursors_of_both_rpcs_are_the_same(s: Subject) {
     assert_eq!(texts(rest.into_iter().map(|entry| entry.key)), ["c"]);
 }
 
-async fn the_other_fields_hold_with_a_cursor(s: Subject) {
+async fn other_fields_apply_with_a_cursor(s: Subject) {
     fill(&s, &["a1", "a2", "a3", "a4", "b1"]).await;
     let first = all(s.keyvalue_scan().scan(&s.context, ScanRequest { limit: 1, ..range("a", "", "") }).await.unwrap()).await;
     let cursor = first[0].cursor.clone();
@@ -214,7 +214,7 @@ async fn large_values(s: Subject) {
     assert!(entries.iter().enumerate().all(|(number, entry)| entry.value.len() == 1 << 20 && usize::from(entry.value[0]) == number));
 }
 
-async fn every_stable_key_comes_once_while_others_write(s: Subject) {
+async fn stable_keys_are_returned_once_during_writes(s: Subject) {
     const STABLE: usize = 400;
     for number in 0..STABLE {
         s.set(format!("stable{number:04}").as_bytes(), b"v").await;
@@ -226,7 +226,7 @@ async fn every_stable_key_comes_once_while_others_write(s: Subject) {
             tokio::spawn(async move {
                 let mut round = 0_usize;
                 while !done.load(Ordering::Relaxed) {
-                    // Between, before and behind the stable keys; some stable keys get another value.
+                    // Write between, before and behind the stable keys, and change some values of stable keys.
                     let key = format!("stable{:04}-{writer}", (round * 37) % STABLE);
                     s.set(key.as_bytes(), b"comes").await;
                     s.set(format!("a{round}").as_bytes(), b"comes").await;
@@ -257,13 +257,13 @@ async fn a_dropped_scan_leaves_the_rest_working(s: Subject) {
     for number in 0..300 {
         s.set(format!("key{number:03}").as_bytes(), &[b'v'; 2000]).await;
     }
-    // Far more than any pool has: a scan that kept its connection would block the ones behind it.
+    // More scans than any connection pool has: a scan that holds a connection would block the next ones.
     for _ in 0..40 {
         let mut stream = s.keyvalue_scan().scan(&s.context, ScanRequest::default()).await.unwrap();
         next(&mut stream).await;
         drop(stream);
     }
-    // The same with scans that nobody reads on.
+    // The same with scans that are started and not read.
     let mut open = Vec::new();
     for _ in 0..40 {
         let mut stream = s.keyvalue_scan().scan(&s.context, ScanRequest::default()).await.unwrap();
@@ -277,7 +277,7 @@ async fn a_dropped_scan_leaves_the_rest_working(s: Subject) {
 }
 
 async fn keyspaces_are_isolated(s: Subject) {
-    let (other, slot) = (s.other(), s.other_slot());
+    let (other, slot) = (s.other_keyspace(), s.other_slot());
     fill(&s, &["a", "b"]).await;
     fill(&other, &["x"]).await;
     fill(&slot, &["y", "z"]).await;
@@ -287,7 +287,7 @@ async fn keyspaces_are_isolated(s: Subject) {
     assert_eq!(other.count(CountRequest::default()).await, 1);
 }
 
-async fn deleted_keys_do_not_come(s: Subject) {
+async fn deleted_keys_are_not_returned(s: Subject) {
     fill(&s, &["a", "b", "c"]).await;
     s.delete(b"b").await;
     assert_eq!(texts(s.keys().await), ["a", "c"]);

@@ -19,15 +19,15 @@ use crate::{
 };
 
 suite! { "keyvalue_transactional":
-    transact_does_all_without_conditions;
+    transact_without_conditions_runs_all_operations;
     transact_conditions_of_each_kind;
-    transact_compares_every_number;
+    transact_compares_facts_with_numbers;
     transact_needs_all_conditions;
-    transact_does_else_operations;
-    transact_operations_see_those_before;
+    transact_runs_else_operations;
+    transact_operations_see_earlier_operations;
     transact_stores_under_one_revision;
     transact_with_an_expired_key needs "keyvalue_ttl";
-    transact_counts_winners;
+    concurrent_transacts_lose_no_update;
     transact_refuses_bad_requests;
 }
 
@@ -63,7 +63,7 @@ fn outcomes(answer: &TransactResponse) -> Vec<&Outcome> {
     answer.results.iter().map(|result| result.outcome.as_ref().expect("each result has an outcome")).collect()
 }
 
-async fn transact_does_all_without_conditions(s: Subject) {
+async fn transact_without_conditions_runs_all_operations(s: Subject) {
     let old = s.set(b"old", b"1").await;
     let answer = s.transact(&[], &[set(b"a", b""), delete(b"old"), delete(b"nothing"), get(b"nothing")], &[set(b"b", b"never")]).await;
     assert!(answer.succeeded && answer.revision > old);
@@ -125,7 +125,7 @@ async fn transact_conditions_of_each_kind(s: Subject) {
     }
 }
 
-async fn transact_compares_every_number(s: Subject) {
+async fn transact_compares_facts_with_numbers(s: Subject) {
     let created = s.set(b"key", b"1").await;
     s.set(b"key", b"2").await;
     let revision = s.set(b"key", b"3").await;
@@ -167,7 +167,7 @@ async fn transact_needs_all_conditions(s: Subject) {
     }
 }
 
-async fn transact_does_else_operations(s: Subject) {
+async fn transact_runs_else_operations(s: Subject) {
     s.set(b"key", b"old").await;
     let never = [when(b"key", Predicate::Exists(false))];
     let answer = s.transact(&never, &[set(b"then", b"1")], &[get(b"key"), set(b"else", b"1")]).await;
@@ -184,7 +184,7 @@ async fn transact_does_else_operations(s: Subject) {
     assert_eq!((nothing.succeeded, nothing.results.len(), nothing.revision), (false, 0, 0));
 }
 
-async fn transact_operations_see_those_before(s: Subject) {
+async fn transact_operations_see_earlier_operations(s: Subject) {
     let old = s.set(b"b", b"old").await;
     let operations = [get(b"a"), set(b"a", b"1"), get(b"a"), get(b"b"), delete(b"b"), get(b"b"), get(b"a")];
     let answer = s.transact(&[when(b"a", Predicate::Exists(false))], &operations, &[]).await;
@@ -229,7 +229,7 @@ async fn transact_with_an_expired_key(s: Subject) {
     assert!(!s.exists(b"key").await);
 }
 
-async fn transact_counts_winners(s: Subject) {
+async fn concurrent_transacts_lose_no_update(s: Subject) {
     s.set(b"number", b"0").await;
     let tasks: Vec<_> = (0..6)
         .map(|_| {

@@ -19,7 +19,7 @@ suite! { "keyvalue_transactional":
     commit_applies_all_writes;
     nobody_sees_writes_before_commit;
     reads_see_own_writes;
-    reads_repeat;
+    reads_are_repeatable;
     a_conflict_aborts;
     a_deletion_is_a_conflict;
     a_creation_is_a_conflict;
@@ -27,9 +27,9 @@ suite! { "keyvalue_transactional":
     keys_that_were_only_written_never_conflict;
     rollback;
     a_transaction_ends_once;
-    a_transaction_ends_at_its_time;
-    a_commit_of_nothing;
-    a_commit_that_only_read;
+    a_transaction_expires;
+    a_commit_without_operations;
+    a_read_only_commit;
     the_last_write_of_a_key_counts;
     times_to_live_begin_at_commit needs "keyvalue_ttl";
     transfers_keep_the_sum;
@@ -136,7 +136,7 @@ async fn reads_see_own_writes(s: Subject) {
     assert_eq!(open.value(b"key").await.as_deref(), Some("once more"));
 }
 
-async fn reads_repeat(s: Subject) {
+async fn reads_are_repeatable(s: Subject) {
     let revision = s.set(b"key", b"1").await;
     let open = s.begin().await;
     let first = open.get(b"key").await;
@@ -169,7 +169,7 @@ async fn a_deletion_is_a_conflict(s: Subject) {
     open.get(b"read").await;
     s.delete(b"read").await;
     conflicts(&s, open).await;
-    // Deleted and written again is still another revision.
+    // A key that was deleted and written again has a new revision.
     s.set(b"read", b"1").await;
     let open = s.begin().await;
     open.get(b"read").await;
@@ -188,7 +188,7 @@ async fn a_creation_is_a_conflict(s: Subject) {
 async fn an_expiration_is_a_conflict(s: Subject) {
     s.set_with(b"read", b"1", Some(millis(400))).await;
     let open = s.begin().await;
-    // On a machine that is that slow there is nothing to see.
+    // On a very slow machine the key has already expired, and the case can't check anything.
     if open.get(b"read").await.is_some() {
         sleep(420).await;
         conflicts(&s, open).await;
@@ -199,7 +199,7 @@ async fn keys_that_were_only_written_never_conflict(s: Subject) {
     s.set(b"key", b"1").await;
     let open = s.begin().await;
     open.set(b"key", b"2").await;
-    // Its own write is what it reads, so nothing of the backend was read.
+    // The read returns the transaction's own write, so it read nothing from the backend.
     assert_eq!(open.value(b"key").await.as_deref(), Some("2"));
     let between = s.set(b"key", b"3").await;
     assert!(open.commit().await.unwrap().revision > between);
@@ -230,7 +230,7 @@ async fn a_transaction_ends_once(s: Subject) {
     assert_eq!(s.value(b"key").await.as_deref(), Some("value"));
 }
 
-async fn a_transaction_ends_at_its_time(s: Subject) {
+async fn a_transaction_expires(s: Subject) {
     let request = BeginTransactionRequest { timeout: Some(millis(80)) };
     let answer = s.keyvalue_transactional().begin_transaction(&s.context, request).await.unwrap();
     let open = Open { s: &s, handle: answer.transaction };
@@ -241,7 +241,7 @@ async fn a_transaction_ends_at_its_time(s: Subject) {
     assert_eq!(s.entry(b"key").await, None);
 }
 
-async fn a_commit_of_nothing(s: Subject) {
+async fn a_commit_without_operations(s: Subject) {
     let committed = s.begin().await.commit().await.unwrap();
     assert_eq!((committed.revision, committed.writes.len()), (0, 0));
     let open = s.begin().await;
@@ -252,7 +252,7 @@ async fn a_commit_of_nothing(s: Subject) {
     assert!(!s.exists(b"key").await);
 }
 
-async fn a_commit_that_only_read(s: Subject) {
+async fn a_read_only_commit(s: Subject) {
     s.set(b"key", b"value").await;
     let open = s.begin().await;
     open.get(b"key").await;
@@ -292,14 +292,14 @@ async fn times_to_live_begin_at_commit(s: Subject) {
         let at = since_1970(entry.expire_time.as_ref());
         assert!((before + 150..=after + 151).contains(&at), "{at} is not 150 ms behind {before}..{after}");
     } else {
-        assert!(now() >= before + 150, "its time began before the commit");
+        assert!(now() >= before + 150, "the TTL began before the commit");
     }
     sleep(160).await;
     assert_eq!(s.entry(b"key").await, None);
     assert_eq!(s.entry(b"cleared").await.unwrap().expire_time, None);
 }
 
-/// Money is moved between accounts side by side; conflicts are tried again. No serializable order loses any.
+/// Transfers money between accounts concurrently, and retries conflicts. In every serializable order the sum stays the same.
 async fn transfers_keep_the_sum(s: Subject) {
     const ACCOUNTS: u64 = 4;
     for account in 0..ACCOUNTS {
@@ -337,7 +337,7 @@ async fn transfers_keep_the_sum(s: Subject) {
     for task in tasks {
         done += task.await.unwrap();
     }
-    assert!(done > 0, "nobody ever committed");
+    assert!(done > 0, "no transaction was committed");
     let mut sum = 0;
     for account in 0..ACCOUNTS {
         sum += s.value(format!("account{account}").as_bytes()).await.unwrap().parse::<i64>().unwrap();
@@ -354,7 +354,7 @@ async fn too_large(s: Subject) {
     refused(open.try_set(b"one more", b"v", None).await, Code::ResourceExhausted, "TRANSACTION_TOO_LARGE");
     refused(open.try_delete(b"one more").await, Code::ResourceExhausted, "TRANSACTION_TOO_LARGE");
     refused(open.try_get(b"one more").await, Code::ResourceExhausted, "TRANSACTION_TOO_LARGE");
-    // Known keys can still be read and written, and the transaction stays as it was.
+    // Keys that the transaction already uses can still be read and written.
     open.set(b"w5", b"again").await;
     open.try_delete(b"w6").await.unwrap();
     open.get(b"r5").await;
@@ -364,7 +364,7 @@ async fn too_large(s: Subject) {
 }
 
 async fn keyspaces_do_not_share_handles(s: Subject) {
-    let (open, other) = (s.begin().await, s.other());
+    let (open, other) = (s.begin().await, s.other_keyspace());
     open.set(b"key", b"mine").await;
     let stolen = Open { s: &other, handle: open.handle.clone() };
     refused(stolen.try_get(b"key").await, Code::NotFound, "TRANSACTION_NOT_FOUND");

@@ -15,10 +15,10 @@ use crate::{
 };
 
 suite! { "keyvalue_ttl":
-    a_key_goes_at_its_time;
-    an_expired_key_is_in_no_scan needs "keyvalue_scan";
-    an_expired_key_is_in_no_batch needs "keyvalue_batch";
-    an_expired_key_does_not_compare needs "keyvalue_cas";
+    a_key_expires_at_its_time;
+    scans_omit_expired_keys needs "keyvalue_scan";
+    batches_omit_expired_keys needs "keyvalue_batch";
+    an_expired_key_is_absent_in_comparisons needs "keyvalue_cas";
     an_expired_key_has_no_time_to_live;
     set_clears_an_earlier_expiration;
     swap_clears_an_earlier_expiration needs "keyvalue_cas";
@@ -26,9 +26,9 @@ suite! { "keyvalue_ttl":
     expire_and_persist_keep_the_revision;
     expire_replaces;
     persist;
-    the_answers_agree_about_the_time;
+    all_calls_return_the_same_expiration;
     absent_keys;
-    batch_items_have_their_own_times needs "keyvalue_batch";
+    batch_items_have_their_own_ttl needs "keyvalue_batch";
     a_long_time_to_live;
     writes_around_the_expiration;
     revisions_increase_across_expiration;
@@ -40,7 +40,7 @@ impl Subject {
         self.keyvalue_ttl().expire(&self.context, ExpireRequest { key: copy(key), ttl: Some(ttl) }).await.unwrap()
     }
 
-    /// Stores a key that lives for 60 ms, and waits until it is over.
+    /// Stores a key with a TTL of 60 ms, and waits until it has expired.
     async fn expired(&self, key: &[u8]) -> u64 {
         let revision = self.set_with(key, b"short-lived", Some(millis(60))).await;
         sleep(90).await;
@@ -48,28 +48,28 @@ impl Subject {
     }
 }
 
-async fn a_key_goes_at_its_time(s: Subject) {
+async fn a_key_expires_at_its_time(s: Subject) {
     let began = Instant::now();
     s.set_with(b"key", b"value", Some(millis(250))).await;
     let stored = Instant::now();
     let entry = s.entry(b"key").await;
     let exists = s.exists(b"key").await;
     if began.elapsed() < Duration::from_millis(250) {
-        let entry = entry.expect("its time has not come");
+        let entry = entry.expect("the key has not expired");
         assert_eq!(&entry.value[..], b"value");
         assert!(entry.expire_time.is_some());
         assert!(exists);
     }
     eventually("the key expires", || async { s.entry(b"key").await.is_none() }).await;
-    // Drivers count whole milliseconds, so a part of one may be missing.
-    assert!(began.elapsed() >= Duration::from_millis(249), "it went too early");
+    // Drivers count whole milliseconds, so up to one millisecond may be missing.
+    assert!(began.elapsed() >= Duration::from_millis(249), "it expired too early");
     sleep(260_u64.saturating_sub(u64::try_from(stored.elapsed().as_millis()).unwrap())).await;
     assert_eq!(s.entry(b"key").await, None);
     assert!(!s.exists(b"key").await);
     assert!(!s.delete(b"key").await.deleted, "an expired key was deleted once more");
 }
 
-async fn an_expired_key_is_in_no_scan(s: Subject) {
+async fn scans_omit_expired_keys(s: Subject) {
     s.set(b"a", b"stays").await;
     s.set(b"z", b"stays").await;
     s.expired(b"m").await;
@@ -80,7 +80,7 @@ async fn an_expired_key_is_in_no_scan(s: Subject) {
     assert_eq!(s.count(CountRequest::default()).await, 2);
 }
 
-async fn an_expired_key_is_in_no_batch(s: Subject) {
+async fn batches_omit_expired_keys(s: Subject) {
     s.set(b"a", b"stays").await;
     s.expired(b"b").await;
     let batch = s.keyvalue_batch();
@@ -91,7 +91,7 @@ async fn an_expired_key_is_in_no_batch(s: Subject) {
     assert_eq!(deleted.iter().map(|result| result.deleted).collect::<Vec<_>>(), [true, false]);
 }
 
-async fn an_expired_key_does_not_compare(s: Subject) {
+async fn an_expired_key_is_absent_in_comparisons(s: Subject) {
     let old = s.expired(b"key").await;
     let cas = s.keyvalue_cas();
     let swap = |expected_revision| CompareAndSwapRequest { key: copy(b"key"), expected_revision, value: copy(b"new"), ttl: None, flags: 0 };
@@ -173,12 +173,12 @@ async fn persist(s: Subject) {
     assert!(left.found && left.ttl.is_none() && left.expire_time.is_none());
 }
 
-async fn the_answers_agree_about_the_time(s: Subject) {
+async fn all_calls_return_the_same_expiration(s: Subject) {
     let before = now();
     s.set(b"key", b"value").await;
-    let told = s.expire(b"key", seconds(100)).await;
+    let response = s.expire(b"key", seconds(100)).await;
     let after = now();
-    let at = since_1970(told.expire_time.as_ref());
+    let at = since_1970(response.expire_time.as_ref());
     assert!((before + 100_000..=after + 100_001).contains(&at), "{at} is not 100 s behind {before}..{after}");
     let left = s.ttl(b"key").await;
     assert!(left.found);
@@ -198,7 +198,7 @@ async fn absent_keys(s: Subject) {
     assert_eq!(s.entry(b"nothing").await, None);
 }
 
-async fn batch_items_have_their_own_times(s: Subject) {
+async fn batch_items_have_their_own_ttl(s: Subject) {
     let item = |key: &[u8], ttl| BatchSetItem { key: copy(key), value: copy(b"v"), ttl, flags: 0 };
     let items = vec![item(b"short", Some(millis(60))), item(b"long", Some(seconds(60))), item(b"ever", None)];
     s.keyvalue_batch().batch_set(&s.context, BatchSetRequest { items }).await.unwrap();
@@ -214,8 +214,8 @@ async fn a_long_time_to_live(s: Subject) {
     assert!((ten_years - 60..=ten_years).contains(&s.ttl(b"key").await.ttl.unwrap().seconds));
 }
 
-/// Writers and readers around the very instant of expiration: what is read is always one of the values that were written,
-/// and a value without expiration stays.
+/// Writes and reads a key around the moment of its expiration. A read returns one of the written values, and a value without expiration
+/// stays.
 async fn writes_around_the_expiration(s: Subject) {
     let tasks: Vec<_> = (0..6)
         .map(|task: u32| {

@@ -20,11 +20,11 @@ use crate::{
 
 suite! { "pubsub_basic":
     subscribed_comes_first;
-    messages_arrive_as_they_were_published;
+    messages_arrive_unchanged;
     messages_arrive_in_order;
     every_subscription_gets_every_message;
-    earlier_messages_do_not_come;
-    topics_are_exact;
+    earlier_messages_are_not_delivered;
+    topics_match_exactly;
     a_topic_without_subscribers;
     payloads_and_attributes_of_all_kinds;
     topics_beyond_ascii;
@@ -35,7 +35,7 @@ suite! { "pubsub_basic":
     an_id_is_in_use_while_its_stream_is_open;
     a_dropped_subscription_is_gone;
     a_slow_subscriber_gets_a_gap;
-    a_slow_subscriber_holds_nobody_up;
+    a_slow_subscriber_does_not_delay_others;
     many_publishers_and_subscribers;
     keyspaces_are_isolated;
     bad_requests_are_refused;
@@ -45,7 +45,7 @@ async fn subscribed_comes_first(s: Subject) {
     let request = SubscribeRequest { topic: "news".to_owned(), subscription: "mine".to_owned() };
     let mut stream = s.pubsub_basic().subscribe(&s.context, request).await.unwrap();
     assert_eq!(subscribed(&mut stream).await, "mine");
-    // From that event on, what is published arrives.
+    // Messages that are published after this event arrive.
     s.publish("news", "1").await;
     assert_eq!(payload(&mut stream).await, "1");
     let mut ids = BTreeSet::new();
@@ -57,7 +57,7 @@ async fn subscribed_comes_first(s: Subject) {
     }
 }
 
-async fn messages_arrive_as_they_were_published(s: Subject) {
+async fn messages_arrive_unchanged(s: Subject) {
     let mut stream = s.subscribe("orders.eu").await;
     let before = now();
     let sent = attributes(&[("kind", "new"), ("leer", ""), ("gr\u{f6}\u{df}e", "\u{6771}\u{4eac} 9")]);
@@ -97,14 +97,14 @@ async fn every_subscription_gets_every_message(s: Subject) {
     }
 }
 
-async fn earlier_messages_do_not_come(s: Subject) {
+async fn earlier_messages_are_not_delivered(s: Subject) {
     s.publish("news", "before").await;
     let mut stream = s.subscribe("news").await;
     s.publish("news", "after").await;
     assert_eq!(payload(&mut stream).await, "after");
 }
 
-async fn topics_are_exact(s: Subject) {
+async fn topics_match_exactly(s: Subject) {
     let mut stream = s.subscribe("a.b").await;
     for other in ["a", "a.c", "a.b.c", "b", "A.b", "a.bb", "xa.b"] {
         s.publish(other, "not mine").await;
@@ -132,7 +132,11 @@ async fn payloads_and_attributes_of_all_kinds(s: Subject) {
         let request = PublishRequest { topic: "news".to_owned(), payload: payload.clone(), attributes: attributes.clone() };
         s.pubsub_basic().publish(&s.context, request).await.unwrap();
         let message = event(&mut stream).await.message();
-        assert!(message.payload == payload && message.attributes == attributes, "another message of {} bytes came", message.payload.len());
+        assert!(
+            message.payload == payload && message.attributes == attributes,
+            "a different message of {} bytes came",
+            message.payload.len()
+        );
     }
 }
 
@@ -161,7 +165,7 @@ async fn unsubscribe_ends_the_stream(s: Subject) {
     assert!(s.unsubscribe("mine").await);
     assert!(all(stream).await.is_empty());
     assert!(!s.unsubscribe("mine").await);
-    // The id is free again.
+    // The id can be used again.
     let mut stream = s.subscribe_as("news", "mine").await;
     s.publish("news", "2").await;
     assert_eq!(payload(&mut stream).await, "2");
@@ -169,7 +173,7 @@ async fn unsubscribe_ends_the_stream(s: Subject) {
 
 async fn unsubscribe_delivers_what_is_buffered(s: Subject) {
     let stream = s.subscribe_as("news", "mine").await;
-    // Another subscription tells when all messages have come through the backend.
+    // The second subscription shows when all messages have passed the backend.
     let mut witness = s.subscribe("news").await;
     for number in 0..10 {
         s.publish("news", &number.to_string()).await;
@@ -219,11 +223,11 @@ async fn an_id_is_in_use_while_its_stream_is_open(s: Subject) {
 }
 
 async fn a_dropped_subscription_is_gone(s: Subject) {
-    // Far more than may be open at a time on one connection, one after the other.
+    // More subscriptions in sequence than one connection may have open at a time.
     for _ in 0..100 {
         drop(s.subscribe("news").await);
     }
-    // Dropped before it was ever polled.
+    // This one is dropped before it is polled.
     for _ in 0..20 {
         let request = SubscribeRequest { topic: "news".to_owned(), ..Default::default() };
         drop(s.pubsub_basic().subscribe(&s.context, request).await.unwrap());
@@ -237,14 +241,14 @@ async fn a_dropped_subscription_is_gone(s: Subject) {
     assert_eq!(payload(&mut stream).await, "1");
 }
 
-/// Publishes far more than a buffer holds, then reads what is left of it.
-async fn overflow(s: &Subject) -> (u64, u64) {
+/// Publishes far more messages than a buffer holds, then reads what was kept. Returns the numbers of delivered and published messages.
+async fn overflow_buffer(s: &Subject) -> (u64, u64) {
     const SENT: u64 = 3000;
     let mut stream = s.subscribe("news").await;
     for number in 0..SENT {
         s.publish("news", &number.to_string()).await;
     }
-    // The last message is published again and again until it finds room.
+    // Publish the last message repeatedly until the buffer has room for it.
     let mut messages = 0;
     let mut missed = 0;
     let mut gaps = 0;
@@ -271,19 +275,19 @@ async fn overflow(s: &Subject) -> (u64, u64) {
         }
     }
     if messages < SENT {
-        assert!(gaps > 0, "{} messages were lost without a word", SENT - messages);
-        assert!(missed == 0 || missed + messages == SENT, "{missed} told as missed, {messages} delivered of {SENT}");
+        assert!(gaps > 0, "{} messages were lost without a gap event", SENT - messages);
+        assert!(missed == 0 || missed + messages == SENT, "{missed} reported as missed, {messages} delivered of {SENT}");
     }
     (messages, SENT)
 }
 
 async fn a_slow_subscriber_gets_a_gap(s: Subject) {
-    let (delivered, sent) = overflow(&s).await;
-    assert!(delivered < sent, "3,000 messages waited for one subscriber: the buffer has no bound");
+    let (delivered, sent) = overflow_buffer(&s).await;
+    assert!(delivered < sent, "the buffer is unbounded: 3,000 messages waited for one subscriber");
     assert!(delivered >= 1000, "only {delivered} messages were kept");
 }
 
-async fn a_slow_subscriber_holds_nobody_up(s: Subject) {
+async fn a_slow_subscriber_does_not_delay_others(s: Subject) {
     let _slow = s.subscribe("news").await;
     let mut fast = s.subscribe("news").await;
     for number in 0..1500 {
@@ -326,7 +330,7 @@ async fn many_publishers_and_subscribers(s: Subject) {
 }
 
 async fn keyspaces_are_isolated(s: Subject) {
-    let (other, slot) = (s.other(), s.other_slot());
+    let (other, slot) = (s.other_keyspace(), s.other_slot());
     let (mut mine, mut theirs, mut third) = (s.subscribe("news").await, other.subscribe("news").await, slot.subscribe("news").await);
     s.publish("news", "mine").await;
     other.publish("news", "theirs").await;
@@ -334,8 +338,8 @@ async fn keyspaces_are_isolated(s: Subject) {
     assert_eq!(payload(&mut mine).await, "mine");
     assert_eq!(payload(&mut theirs).await, "theirs");
     assert_eq!(payload(&mut third).await, "the third");
-    // Asked for again it is the same keyspace.
-    s.again().publish("news", "again").await;
+    // A second request for a keyspace returns the same keyspace.
+    s.reopened().publish("news", "again").await;
     assert_eq!(payload(&mut mine).await, "again");
     silent(&mut theirs).await;
 }

@@ -23,7 +23,7 @@ suite! { "pubsub_filtering":
     filters_see_plain_messages_too;
     plain_subscriptions_see_messages_with_attributes;
     receivers_are_counted_after_filters;
-    what_does_not_fit_fills_no_buffer;
+    filtered_messages_do_not_fill_the_buffer;
     unsubscribe_ends_the_stream;
     keyspaces_are_isolated;
     bad_requests_are_refused;
@@ -56,13 +56,13 @@ impl Subject {
     }
 }
 
-/// Values of an attribute; `None`: the message does not have it.
+/// Values of an attribute; `None` means that the message does not have the attribute.
 const VALUES: [Option<&str>; 10] =
     [Some("eu"), Some("europe"), Some(""), Some("EU"), Some("12.5"), Some("-3e2"), Some("007"), Some("12.5 "), Some("inf"), None];
 
 async fn conditions_hold_as_the_table_says(s: Subject) {
     let text = |text: &str| text.to_owned();
-    // For an attribute with each of these values, and for none: does the condition hold?
+    // For each condition: whether it holds for each of the VALUES.
     for (test, holds) in [
         (Test::Equals(text("eu")), [true, false, false, false, false, false, false, false, false, false]),
         (Test::Equals(text("")), [false, false, true, false, false, false, false, false, false, false]),
@@ -142,7 +142,7 @@ async fn receivers_are_counted_after_filters(s: Subject) {
     }
 }
 
-async fn what_does_not_fit_fills_no_buffer(s: Subject) {
+async fn filtered_messages_do_not_fill_the_buffer(s: Subject) {
     let mut stream = s.subscribe_filtered("news", &[when("kind", Test::Equals("a".to_owned()))]).await;
     for number in 0..3000_u32 {
         let kind = if number.is_multiple_of(100) { "a" } else { "b" };
@@ -164,7 +164,7 @@ async fn unsubscribe_ends_the_stream(s: Subject) {
 }
 
 async fn keyspaces_are_isolated(s: Subject) {
-    let mut theirs = s.other().subscribe_filtered("news", &[]).await;
+    let mut theirs = s.other_keyspace().subscribe_filtered("news", &[]).await;
     s.publish_with("news", &[("kind", "a")]).await;
     silent(&mut theirs).await;
 }

@@ -22,7 +22,7 @@ use crate::{subject::Subject, suite::Suite, support::next};
 /// All suites of the model.
 pub const SUITES: &[&Suite] = &[&basic::SUITE, &filtering::SUITE, &gateways::SUITE, &ordering::SUITE, &wildcards::SUITE];
 
-/// An event of a subscription, whichever RPC opened it.
+/// An event of a subscription, from any of the subscribe RPCs.
 #[derive(Clone, Debug)]
 enum Event {
     Subscribed(Subscribed),
@@ -30,7 +30,7 @@ enum Event {
     Gap(Gap),
 }
 
-/// Declares how an answer is an [`Event`].
+/// Declares how a response converts to an [`Event`].
 macro_rules! events {
     ($($response:ident in $module:ident;)+) => {
         $(impl From<$response> for Event {
@@ -65,12 +65,12 @@ async fn event<T: Into<Event>>(stream: &mut Messages<T>) -> Event {
     next(stream).await.into()
 }
 
-/// The payload of the next event, which must be a message.
+/// Returns the payload of the next event, which must be a message.
 async fn payload<T: Into<Event>>(stream: &mut Messages<T>) -> String {
     String::from_utf8(event(stream).await.message().payload.to_vec()).unwrap()
 }
 
-/// The first event of a subscription: its id.
+/// Returns the id in the first event of a subscription.
 async fn subscribed<T: Into<Event>>(stream: &mut Messages<T>) -> String {
     match event(stream).await {
         Event::Subscribed(subscribed) => subscribed.subscription,
@@ -82,14 +82,14 @@ fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// The calls that most cases make, in short.
+/// Short forms of the calls that most cases make.
 impl Subject {
     async fn publish(&self, topic: &str, payload: &str) -> PublishResponse {
         let request = PublishRequest { topic: topic.to_owned(), payload: payload.to_owned().into(), attributes: BTreeMap::new() };
         self.pubsub_basic().publish(&self.context, request).await.unwrap()
     }
 
-    /// A subscription that has begun.
+    /// Opens a subscription and reads its first event.
     async fn subscribe(&self, topic: &str) -> Messages<SubscribeResponse> {
         self.subscribe_as(topic, "").await
     }

@@ -15,11 +15,11 @@ use crate::{
 };
 
 suite! { "pubsub_ordering":
-    lines_are_numbered_from_one;
-    messages_carry_their_place;
-    one_line_only;
-    many_publishers_make_one_line;
-    plain_messages_are_in_no_line;
+    sequences_begin_at_one_for_each_key;
+    messages_have_key_and_sequence;
+    a_subscription_to_one_key;
+    concurrent_publishers_share_one_sequence;
+    plain_messages_have_no_sequence;
     plain_subscriptions_see_ordered_messages;
     unsubscribe_ends_the_stream;
     keyspaces_are_isolated;
@@ -49,7 +49,7 @@ async fn message(stream: &mut Messages<SubscribeOrderedResponse>) -> Message {
     event(stream).await.message()
 }
 
-async fn lines_are_numbered_from_one(s: Subject) {
+async fn sequences_begin_at_one_for_each_key(s: Subject) {
     for number in 1..=5 {
         assert_eq!(s.publish_ordered("orders", "a", "x").await, number);
     }
@@ -58,7 +58,7 @@ async fn lines_are_numbered_from_one(s: Subject) {
     assert_eq!(s.publish_ordered("orders", "a", "x").await, 6);
 }
 
-async fn messages_carry_their_place(s: Subject) {
+async fn messages_have_key_and_sequence(s: Subject) {
     s.publish_ordered("orders", "a", "before").await;
     let mut stream = s.subscribe_ordered("orders", "", "").await;
     let request = PublishOrderedRequest {
@@ -76,7 +76,7 @@ async fn messages_carry_their_place(s: Subject) {
     assert_eq!((second.ordering_key.as_deref(), second.sequence), (Some("\u{6771}"), 1));
 }
 
-async fn one_line_only(s: Subject) {
+async fn a_subscription_to_one_key(s: Subject) {
     let mut stream = s.subscribe_ordered("orders", "a", "").await;
     for number in 0..10 {
         s.publish_ordered("orders", if number % 2 == 0 { "a" } else { "b" }, "x").await;
@@ -88,19 +88,19 @@ async fn one_line_only(s: Subject) {
     silent(&mut stream).await;
 }
 
-async fn many_publishers_make_one_line(s: Subject) {
+async fn concurrent_publishers_share_one_sequence(s: Subject) {
     const PUBLISHERS: usize = 6;
     const EACH: usize = 25;
-    let mut streams = [s.subscribe_ordered("orders", "", "").await, s.subscribe_ordered("orders", "line1", "").await];
+    let mut streams = [s.subscribe_ordered("orders", "", "").await, s.subscribe_ordered("orders", "key1", "").await];
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|publisher| {
             let s = s.clone();
             tokio::spawn(async move {
                 let mut answers = Vec::new();
                 for number in 0..EACH {
-                    let line = number % 2;
+                    let key = number % 2;
                     let payload = format!("{publisher}/{number}");
-                    answers.push((line, s.publish_ordered("orders", &format!("line{line}"), &payload).await, payload));
+                    answers.push((key, s.publish_ordered("orders", &format!("key{key}"), &payload).await, payload));
                 }
                 answers
             })
@@ -108,28 +108,28 @@ async fn many_publishers_make_one_line(s: Subject) {
         .collect();
     let mut answered = BTreeMap::new();
     for publisher in publishers {
-        for (line, sequence, payload) in publisher.await.unwrap() {
-            assert_eq!(answered.insert((line, sequence), payload), None, "two messages are number {sequence} of line {line}");
+        for (key, sequence, payload) in publisher.await.unwrap() {
+            assert_eq!(answered.insert((key, sequence), payload), None, "two messages are number {sequence} of key {key}");
         }
     }
-    for line in 0..2 {
-        let numbers: BTreeSet<u64> = answered.keys().filter(|(of, _)| *of == line).map(|(_, sequence)| *sequence).collect();
-        assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "line {line} has gaps");
+    for key in 0..2 {
+        let numbers: BTreeSet<u64> = answered.keys().filter(|(of, _)| *of == key).map(|(_, sequence)| *sequence).collect();
+        assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "key {key} has gaps");
     }
     let mut next = [1, 1];
     for _ in 0..PUBLISHERS * EACH {
         let message = message(&mut streams[0]).await;
-        let line = usize::from(message.ordering_key.as_deref() == Some("line1"));
-        assert_eq!(message.sequence, next[line], "line {line}");
-        assert_eq!(answered[&(line, message.sequence)].as_bytes(), &message.payload[..]);
-        next[line] += 1;
+        let key = usize::from(message.ordering_key.as_deref() == Some("key1"));
+        assert_eq!(message.sequence, next[key], "key {key}");
+        assert_eq!(answered[&(key, message.sequence)].as_bytes(), &message.payload[..]);
+        next[key] += 1;
     }
     for sequence in 1..next[1] {
         assert_eq!(message(&mut streams[1]).await.sequence, sequence);
     }
 }
 
-async fn plain_messages_are_in_no_line(s: Subject) {
+async fn plain_messages_have_no_sequence(s: Subject) {
     let mut stream = s.subscribe_ordered("orders", "", "").await;
     s.publish("orders", "plain").await;
     assert_eq!(s.publish_ordered("orders", "a", "1").await, 1);
@@ -151,7 +151,7 @@ async fn unsubscribe_ends_the_stream(s: Subject) {
 }
 
 async fn keyspaces_are_isolated(s: Subject) {
-    let other = s.other();
+    let other = s.other_keyspace();
     let mut theirs = other.subscribe_ordered("orders", "", "").await;
     assert_eq!(s.publish_ordered("orders", "a", "x").await, 1);
     assert_eq!(s.publish_ordered("orders", "a", "x").await, 2);
@@ -182,6 +182,6 @@ async fn bad_requests_are_refused(s: Subject) {
     invalid(stream_refusal(answer).await, "INVALID_NAME", "subscription");
     let bad = PublishOrderedRequest { attributes: attributes(&[("", "")]), ..publish("orders", "a") };
     invalid(ordering.publish_ordered(&s.context, bad).await, "INVALID_ATTRIBUTES", "attributes");
-    // A key of the greatest length, of a topic of the greatest length.
+    // A key and a topic of the maximum length.
     assert_eq!(s.publish_ordered(&"t".repeat(200), &"k".repeat(256), "x").await, 1);
 }

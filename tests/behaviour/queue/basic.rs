@@ -20,17 +20,17 @@ use crate::{
 
 suite! { "queue_basic":
     first_in_first_out;
-    messages_come_as_they_went;
+    messages_are_returned_unchanged;
     payloads_and_attributes_of_all_kinds;
     limits;
     a_message_is_delivered_once;
     consumers_share_messages;
-    peek_takes_nothing;
+    peek_removes_nothing;
     depth_counts;
     waiting_ends_with_a_message;
     waiting_ends_without_one;
-    everybody_who_waits_gets_something;
-    a_waiter_that_left_takes_nothing;
+    each_waiting_consumer_gets_a_message;
+    a_cancelled_wait_takes_nothing;
     a_deadline_ends_the_wait;
     an_unknown_queue_is_empty;
     queues_and_keyspaces_are_isolated;
@@ -49,7 +49,7 @@ async fn first_in_first_out(s: Subject) {
     assert!(s.drain("jobs").await.is_empty());
 }
 
-async fn messages_come_as_they_went(s: Subject) {
+async fn messages_are_returned_unchanged(s: Subject) {
     let before = now();
     let attributes = BTreeMap::from([("kind".to_owned(), "mail".to_owned())]);
     let request = EnqueueRequest { queue: "jobs".to_owned(), payload: "p".into(), attributes: attributes.clone() };
@@ -59,7 +59,7 @@ async fn messages_come_as_they_went(s: Subject) {
     assert_eq!((message.message_id, &message.payload[..], message.attributes), (id, &b"p"[..], attributes));
     assert_eq!((message.delivery_attempt, message.priority), (1, 0));
     let at = since_1970(message.enqueue_time.as_ref());
-    assert!((before - 1000..=now() + 1000).contains(&at), "put in at {at}");
+    assert!((before - 1000..=now() + 1000).contains(&at), "enqueued at {at}");
 }
 
 async fn payloads_and_attributes_of_all_kinds(s: Subject) {
@@ -74,7 +74,7 @@ async fn payloads_and_attributes_of_all_kinds(s: Subject) {
         let request = EnqueueRequest { queue: "jobs".to_owned(), payload: payload.clone(), attributes: attributes.clone() };
         s.queue_basic().enqueue(&s.context, request).await.unwrap();
         let message = s.dequeue("jobs", 1).await.remove(0);
-        assert!(message.payload == payload && message.attributes == attributes, "{} other bytes came", message.payload.len());
+        assert!(message.payload == payload && message.attributes == attributes, "{} different bytes came", message.payload.len());
     }
 }
 
@@ -137,7 +137,7 @@ async fn consumers_share_messages(s: Subject) {
     assert_eq!(taken.into_iter().collect::<BTreeSet<_>>().len(), MESSAGES, "a message went to two consumers");
 }
 
-async fn peek_takes_nothing(s: Subject) {
+async fn peek_removes_nothing(s: Subject) {
     let ids = [s.enqueue("jobs", "1").await, s.enqueue("jobs", "2").await];
     for _ in 0..2 {
         let seen = s.peek("jobs", 10).await;
@@ -173,7 +173,7 @@ async fn waiting_ends_with_a_message(s: Subject) {
     let (messages, took) = waiter.await.unwrap();
     assert_eq!(messages, ["1"]);
     assert!(took < Duration::from_secs(5), "woke up after {took:?}");
-    // What is there already is answered at once.
+    // If messages are ready, the call returns at once.
     s.enqueue("jobs", "2").await;
     let request = DequeueRequest { queue: "jobs".to_owned(), limit: 10, wait: Some(seconds(20)) };
     let began = Instant::now();
@@ -191,7 +191,7 @@ async fn waiting_ends_without_one(s: Subject) {
     assert!(s.queue_basic().dequeue(&s.context, request).await.unwrap().messages.is_empty());
 }
 
-async fn everybody_who_waits_gets_something(s: Subject) {
+async fn each_waiting_consumer_gets_a_message(s: Subject) {
     let waiters: Vec<_> = (0..8)
         .map(|_| {
             let s = s.clone();
@@ -212,11 +212,11 @@ async fn everybody_who_waits_gets_something(s: Subject) {
     assert_eq!(taken.len(), 8);
 }
 
-async fn a_waiter_that_left_takes_nothing(s: Subject) {
+async fn a_cancelled_wait_takes_nothing(s: Subject) {
     for _ in 0..5 {
         let request = DequeueRequest { queue: "jobs".to_owned(), limit: 1, wait: Some(seconds(20)) };
         let left = tokio::time::timeout(Duration::from_millis(30), s.queue_basic().dequeue(&s.context, request)).await;
-        assert!(left.is_err(), "nothing was there to answer");
+        assert!(left.is_err(), "the call returned without a message");
     }
     s.enqueue("jobs", "1").await;
     sleep(50).await;
@@ -226,12 +226,12 @@ async fn a_waiter_that_left_takes_nothing(s: Subject) {
 async fn a_deadline_ends_the_wait(s: Subject) {
     let began = Instant::now();
     let request = DequeueRequest { queue: "jobs".to_owned(), limit: 1, wait: Some(seconds(20)) };
-    let answer = s.queue_basic().dequeue(&s.within(Duration::from_millis(150)), request).await;
+    let answer = s.queue_basic().dequeue(&s.with_timeout(Duration::from_millis(150)), request).await;
     let error = refused(answer, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     assert!(began.elapsed() < Duration::from_secs(5), "answered after {:?}", began.elapsed());
     assert_eq!((error.get("backend"), error.get("operation")), (Some("under-test"), Some("queue_basic.Dequeue")));
     s.enqueue("jobs", "1").await;
-    assert_eq!(s.drain("jobs").await, ["1"], "the call that had to end took a message");
+    assert_eq!(s.drain("jobs").await, ["1"], "the cancelled call took a message");
 }
 
 async fn an_unknown_queue_is_empty(s: Subject) {
@@ -241,13 +241,13 @@ async fn an_unknown_queue_is_empty(s: Subject) {
 }
 
 async fn queues_and_keyspaces_are_isolated(s: Subject) {
-    let (other, slot) = (s.other(), s.other_slot());
+    let (other, slot) = (s.other_keyspace(), s.other_slot());
     s.enqueue("jobs", "mine").await;
     s.enqueue("jobs2", "the other queue's").await;
     other.enqueue("jobs", "theirs").await;
     assert!(slot.drain("jobs").await.is_empty());
     assert_eq!(other.drain("jobs").await, ["theirs"]);
-    assert_eq!(s.again().drain("jobs").await, ["mine"]);
+    assert_eq!(s.reopened().drain("jobs").await, ["mine"]);
     assert_eq!(s.drain("jobs2").await, ["the other queue's"]);
 }
 

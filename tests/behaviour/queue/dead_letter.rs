@@ -17,10 +17,10 @@ use crate::{
 suite! { "queue_dead_letter":
     a_failed_message_moves needs "queue_visibility";
     a_lost_lease_counts_as_a_failure needs "queue_visibility";
-    completed_messages_stay_away needs "queue_visibility";
-    redrive_brings_back needs "queue_visibility";
-    redrive_takes_only_its_own needs "queue_visibility";
-    a_dead_letter_queue_is_a_queue_as_any_other needs "queue_visibility";
+    completed_messages_do_not_move needs "queue_visibility";
+    redrive_returns_messages needs "queue_visibility";
+    redrive_takes_only_messages_of_its_queue needs "queue_visibility";
+    a_dead_letter_queue_is_an_ordinary_queue needs "queue_visibility";
     configuration;
     without_a_dead_letter_queue_messages_are_tried_forever needs "queue_visibility";
     bad_requests_are_refused;
@@ -40,14 +40,14 @@ impl Subject {
         self.queue_dead_letter().redrive(&self.context, request).await.unwrap().moved
     }
 
-    /// The name of the dead-letter queue, its attempts, and how many messages it has.
+    /// Returns the name of the dead-letter queue, the maximum number of attempts, and the number of its messages.
     async fn dead_letters(&self, queue: &str) -> (Option<(String, u32)>, u64) {
         let request = GetDeadLetterQueueRequest { queue: queue.to_owned() };
         let answer = self.queue_dead_letter().get_dead_letter_queue(&self.context, request).await.unwrap();
         (answer.config.map(|config| (config.dead_letter_queue, config.max_delivery_attempts)), answer.depth)
     }
 
-    /// Takes the next message and gives it back, that many times.
+    /// Leases and releases the next message this many times.
     async fn fail(&self, queue: &str, times: u32) {
         for _ in 0..times {
             let lease = self.lease_one(queue).await.lease;
@@ -79,7 +79,7 @@ async fn a_lost_lease_counts_as_a_failure(s: Subject) {
     s.enqueue("jobs", "1").await;
     let lease = s.lease_for("jobs", 1, 1).await.remove(0).lease;
     eventually("the message is in the dead-letter queue", || async {
-        // Whoever looks at either queue finds it there; nobody finds it in the old one.
+        // Reading either queue moves the message; it is never returned from the old queue.
         assert!(s.lease("jobs", 1).await.is_empty());
         s.depth("dead").await == (1, 0, 0)
     })
@@ -89,7 +89,7 @@ async fn a_lost_lease_counts_as_a_failure(s: Subject) {
     assert_eq!(attempt(&s.lease_one("dead").await), 1);
 }
 
-async fn completed_messages_stay_away(s: Subject) {
+async fn completed_messages_do_not_move(s: Subject) {
     s.configure("jobs", "dead", 1).await;
     s.enqueue("jobs", "1").await;
     s.enqueue("jobs", "2").await;
@@ -99,7 +99,7 @@ async fn completed_messages_stay_away(s: Subject) {
     assert_eq!((s.depth("jobs").await, s.depth("dead").await), ((0, 0, 0), (0, 0, 0)));
 }
 
-async fn redrive_brings_back(s: Subject) {
+async fn redrive_returns_messages(s: Subject) {
     s.configure("jobs", "dead", 1).await;
     for number in 0..5 {
         s.enqueue("jobs", &number.to_string()).await;
@@ -116,7 +116,7 @@ async fn redrive_brings_back(s: Subject) {
     assert_eq!(payloads(back), ["0", "1", "2", "3", "4"]);
 }
 
-async fn redrive_takes_only_its_own(s: Subject) {
+async fn redrive_takes_only_messages_of_its_queue(s: Subject) {
     s.configure("a", "dead", 1).await;
     s.configure("b", "dead", 1).await;
     s.enqueue("dead", "put in by hand").await;
@@ -128,13 +128,13 @@ async fn redrive_takes_only_its_own(s: Subject) {
     assert_eq!(s.redrive("b", 0).await, 1);
     assert_eq!(s.drain("b").await, ["b"]);
     assert_eq!(payloads(s.peek("dead", 10).await), ["put in by hand", "a"]);
-    // What somebody has on lease does not move.
+    // Leased messages do not move.
     let leased = s.lease("dead", 10).await;
     assert_eq!(s.redrive("a", 0).await, 0);
     s.complete(&leased[1].lease).await.unwrap();
 }
 
-async fn a_dead_letter_queue_is_a_queue_as_any_other(s: Subject) {
+async fn a_dead_letter_queue_is_an_ordinary_queue(s: Subject) {
     s.configure("jobs", "dead", 1).await;
     s.configure("dead", "deader", 2).await;
     s.enqueue("jobs", "1").await;
@@ -151,7 +151,7 @@ async fn configuration(s: Subject) {
     assert_eq!(s.dead_letters("jobs").await, (Some(("dead".to_owned(), 5)), 0));
     s.configure("jobs", "other", 1000).await;
     assert_eq!(s.dead_letters("jobs").await, (Some(("other".to_owned(), 1000)), 0));
-    assert_eq!(s.other().dead_letters("jobs").await, (None, 0));
+    assert_eq!(s.other_keyspace().dead_letters("jobs").await, (None, 0));
     s.configure("jobs", "", 0).await;
     assert_eq!(s.dead_letters("jobs").await, (None, 0));
     let request = RedriveRequest { queue: "jobs".to_owned(), limit: 0 };
@@ -162,7 +162,7 @@ async fn without_a_dead_letter_queue_messages_are_tried_forever(s: Subject) {
     s.enqueue("jobs", "1").await;
     s.fail("jobs", 12).await;
     assert_eq!(attempt(&s.lease_one("jobs").await), 13);
-    // Those that have failed often enough already move the next time.
+    // A message that has already failed often enough moves at its next failure.
     s.enqueue("late", "2").await;
     s.fail("late", 3).await;
     s.configure("late", "dead", 2).await;

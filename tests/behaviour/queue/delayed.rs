@@ -18,10 +18,10 @@ use crate::{
 
 suite! { "queue_delayed":
     a_message_is_not_ready_before_its_time;
-    a_time_of_day;
-    no_delay_and_a_past_time_are_now;
+    a_delivery_time;
+    no_delay_or_a_past_time_is_ready_at_once;
     messages_become_ready_in_the_order_of_their_times;
-    a_message_takes_its_place_when_it_becomes_ready;
+    a_delayed_message_is_ordered_by_its_ready_time;
     waiting_ends_when_a_message_becomes_ready;
     leases_wait_too needs "queue_visibility";
     scheduled_messages_are_counted;
@@ -29,7 +29,7 @@ suite! { "queue_delayed":
     bad_requests_are_refused;
 }
 
-/// Longest time from the promised instant to the message being ready, on a busy machine.
+/// Maximum delay between the scheduled time and the message being ready, on a busy machine.
 const LATE: Duration = Duration::from_secs(4);
 
 impl Subject {
@@ -73,7 +73,7 @@ async fn a_message_is_not_ready_before_its_time(s: Subject) {
     assert!(began.elapsed() >= Duration::from_millis(399), "ready too early");
 }
 
-async fn a_time_of_day(s: Subject) {
+async fn a_delivery_time(s: Subject) {
     let at = now() + 300;
     let answer = s.enqueue_delayed("jobs", "1", Schedule::DeliverTime(timestamp(at))).await;
     assert_eq!(since_1970(answer.deliver_time.as_ref()), at);
@@ -81,7 +81,7 @@ async fn a_time_of_day(s: Subject) {
     assert!(now() >= at, "ready too early");
 }
 
-async fn no_delay_and_a_past_time_are_now(s: Subject) {
+async fn no_delay_or_a_past_time_is_ready_at_once(s: Subject) {
     s.enqueue_delayed("jobs", "zero", Schedule::Delay(millis(0))).await;
     s.enqueue_delayed("jobs", "past", Schedule::DeliverTime(timestamp(now() - 60_000))).await;
     s.enqueue_delayed("jobs", "1970", Schedule::DeliverTime(timestamp(0))).await;
@@ -91,7 +91,7 @@ async fn no_delay_and_a_past_time_are_now(s: Subject) {
 }
 
 async fn messages_become_ready_in_the_order_of_their_times(s: Subject) {
-    // Far enough away that all are put in before the first is ready, also where everything is slow.
+    // The times are so late that all messages are enqueued before the first is ready, even on a slow machine.
     let first = now() + 1500;
     for later in [300, 0, 200, 100] {
         s.enqueue_delayed("jobs", &later.to_string(), Schedule::DeliverTime(timestamp(first + later))).await;
@@ -103,12 +103,12 @@ async fn messages_become_ready_in_the_order_of_their_times(s: Subject) {
     assert_eq!(taken, ["0", "100", "200", "300"]);
 }
 
-async fn a_message_takes_its_place_when_it_becomes_ready(s: Subject) {
+async fn a_delayed_message_is_ordered_by_its_ready_time(s: Subject) {
     s.enqueue_delayed("jobs", "delayed", Schedule::Delay(millis(1500))).await;
     s.enqueue("jobs", "put in before it was ready").await;
     sleep(1650).await;
     s.enqueue("jobs", "put in after it was ready").await;
-    // Within one second it may still be on its way; then it is not here yet, and comes last.
+    // A driver may deliver up to one second late. Then the message is not ready yet, and comes last.
     let mut taken = s.drain("jobs").await;
     if taken.len() == 2 {
         taken.push(s.dequeue_waiting("jobs").await);
@@ -146,7 +146,7 @@ async fn scheduled_messages_are_counted(s: Subject) {
 }
 
 async fn keyspaces_are_isolated(s: Subject) {
-    let other = s.other();
+    let other = s.other_keyspace();
     s.enqueue_delayed("jobs", "mine", Schedule::Delay(millis(50))).await;
     assert_eq!(other.scheduled("jobs").await, 0);
     assert_eq!(s.dequeue_waiting("jobs").await, "mine");

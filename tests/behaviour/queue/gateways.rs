@@ -1,4 +1,4 @@
-//! `queue_basic` and what stands beside it, over two gateways.
+//! `queue_basic` and the other queue interfaces over two gateways.
 
 use std::{
     collections::BTreeSet,
@@ -16,19 +16,19 @@ use crate::{
 
 suite! { "queue_basic" shared:
     gateways_share_messages;
-    who_waits_on_another_gateway_wakes_up;
+    a_message_wakes_consumers_on_other_gateways;
     leases_are_valid_on_other_gateways needs "queue_visibility";
     a_lost_lease_is_delivered_by_another_gateway needs "queue_visibility";
 }
 
 async fn gateways_share_messages(s: Subject) {
-    let there = s.elsewhere();
+    let remote = s.on_other_gateway();
     for number in 0..40 {
-        let producer = if number % 2 == 0 { &s } else { &there };
+        let producer = if number % 2 == 0 { &s } else { &remote };
         producer.enqueue("jobs", &number.to_string()).await;
     }
-    assert_eq!(there.depth("jobs").await, (40, 0, 0));
-    let consumers: Vec<_> = [s.clone(), there]
+    assert_eq!(remote.depth("jobs").await, (40, 0, 0));
+    let consumers: Vec<_> = [s.clone(), remote]
         .map(|s| {
             tokio::spawn(async move {
                 let mut taken = Vec::new();
@@ -50,12 +50,12 @@ async fn gateways_share_messages(s: Subject) {
     assert_eq!(taken.into_iter().collect::<BTreeSet<_>>().len(), 40);
 }
 
-async fn who_waits_on_another_gateway_wakes_up(s: Subject) {
+async fn a_message_wakes_consumers_on_other_gateways(s: Subject) {
     let waiter = {
-        let there = s.elsewhere();
+        let remote = s.on_other_gateway();
         tokio::spawn(async move {
             let request = DequeueRequest { queue: "jobs".to_owned(), limit: 1, wait: Some(seconds(20)) };
-            payloads(there.queue_basic().dequeue(&there.context, request).await.unwrap().messages)
+            payloads(remote.queue_basic().dequeue(&remote.context, request).await.unwrap().messages)
         })
     };
     sleep(100).await;
@@ -66,18 +66,18 @@ async fn who_waits_on_another_gateway_wakes_up(s: Subject) {
 }
 
 async fn leases_are_valid_on_other_gateways(s: Subject) {
-    let there = s.elsewhere();
+    let remote = s.on_other_gateway();
     s.enqueue("jobs", "1").await;
     s.enqueue("jobs", "2").await;
     let leased = s.lease("jobs", 2).await;
-    assert!(there.lease("jobs", 2).await.is_empty());
-    there.complete(&leased[0].lease).await.unwrap();
-    there.release(&leased[1].lease, None).await.unwrap();
+    assert!(remote.lease("jobs", 2).await.is_empty());
+    remote.complete(&leased[0].lease).await.unwrap();
+    remote.release(&leased[1].lease, None).await.unwrap();
     assert_eq!(attempt(&s.lease_one("jobs").await), 2);
 }
 
 async fn a_lost_lease_is_delivered_by_another_gateway(s: Subject) {
     s.enqueue("jobs", "1").await;
     s.lease_for("jobs", 1, 1).await;
-    assert_eq!(attempt(&s.elsewhere().lease_waiting("jobs", 10).await), 2);
+    assert_eq!(attempt(&s.on_other_gateway().lease_waiting("jobs", 10).await), 2);
 }

@@ -23,7 +23,7 @@ use crate::{subject::Subject, suite::Suite, support::seconds};
 pub const SUITES: &[&Suite] =
     &[&basic::SUITE, &dead_letter::SUITE, &delayed::SUITE, &gateways::SUITE, &priority::SUITE, &visibility::SUITE];
 
-/// The calls that most cases make, in short.
+/// Short forms of the calls that most cases make.
 impl Subject {
     async fn enqueue(&self, queue: &str, payload: &str) -> String {
         let request = EnqueueRequest { queue: queue.to_owned(), payload: payload.to_owned().into(), attributes: BTreeMap::new() };
@@ -35,7 +35,7 @@ impl Subject {
         self.queue_basic().dequeue(&self.context, request).await.unwrap().messages
     }
 
-    /// Takes out everything that is ready.
+    /// Removes all ready messages, and returns their payloads.
     async fn drain(&self, queue: &str) -> Vec<String> {
         payloads(self.dequeue(queue, 100).await)
     }
@@ -44,7 +44,7 @@ impl Subject {
         self.queue_basic().peek(&self.context, PeekRequest { queue: queue.to_owned(), limit }).await.unwrap().messages
     }
 
-    /// Ready, leased and scheduled messages.
+    /// Returns the numbers of ready, leased and scheduled messages.
     async fn depth(&self, queue: &str) -> (u64, u64, u64) {
         let request = GetQueueDepthRequest { queue: queue.to_owned() };
         let depth = self.queue_basic().get_queue_depth(&self.context, request).await.unwrap();
@@ -60,14 +60,14 @@ impl Subject {
         self.queue_visibility().dequeue_with_timeout(&self.context, request).await.unwrap().messages
     }
 
-    /// The one message that comes next, on lease.
+    /// Leases the next message.
     async fn lease_one(&self, queue: &str) -> LeasedMessage {
         let mut leased = self.lease(queue, 1).await;
         assert_eq!(leased.len(), 1, "nothing is ready in {queue}");
         leased.remove(0)
     }
 
-    /// Waits for the next message up to that many seconds.
+    /// Leases the next message, and waits for it up to `wait` seconds.
     async fn lease_waiting(&self, queue: &str, wait: i64) -> LeasedMessage {
         let request = DequeueWithTimeoutRequest { queue: queue.to_owned(), wait: Some(seconds(wait)), ..Default::default() };
         let mut leased = self.queue_visibility().dequeue_with_timeout(&self.context, request).await.unwrap().messages;

@@ -20,11 +20,11 @@ use crate::{
 
 suite! { "queue_visibility":
     a_leased_message_is_invisible;
-    complete_removes;
+    complete_removes_the_message;
     a_lost_lease_is_delivered_again;
     an_extended_lease_lasts;
     a_lease_can_be_shortened;
-    release_makes_it_ready_at_its_old_place;
+    a_released_message_keeps_its_position;
     release_with_a_delay;
     a_lease_ends_once;
     the_old_lease_is_lost_when_there_is_a_new_one;
@@ -34,7 +34,7 @@ suite! { "queue_visibility":
     waiting_ends_with_a_message;
     waiting_ends_when_a_lease_is_lost;
     a_deadline_ends_the_wait;
-    workers_do_every_job;
+    workers_complete_every_job;
     the_default_lease_is_thirty_seconds;
     bad_requests_are_refused;
 }
@@ -56,7 +56,7 @@ async fn a_leased_message_is_invisible(s: Subject) {
     assert!(s.lease("jobs", 10).await.is_empty());
 }
 
-async fn complete_removes(s: Subject) {
+async fn complete_removes_the_message(s: Subject) {
     s.enqueue("jobs", "1").await;
     s.enqueue("jobs", "2").await;
     let leased = s.lease("jobs", 2).await;
@@ -101,7 +101,7 @@ async fn a_lease_can_be_shortened(s: Subject) {
     refused(s.complete(&leased.lease).await, Code::FailedPrecondition, "LEASE_LOST");
 }
 
-async fn release_makes_it_ready_at_its_old_place(s: Subject) {
+async fn a_released_message_keeps_its_position(s: Subject) {
     for number in ["1", "2", "3"] {
         s.enqueue("jobs", number).await;
     }
@@ -128,7 +128,7 @@ async fn release_with_a_delay(s: Subject) {
     }
     refused(s.complete(&lease).await, Code::FailedPrecondition, "LEASE_LOST");
     let again = s.lease_waiting("jobs", 10).await;
-    // Drivers count in whole milliseconds, so that up to one may be missing.
+    // Drivers count whole milliseconds, so up to one millisecond may be missing.
     assert!(began.elapsed() >= Duration::from_millis(399));
     assert_eq!((payload(&again), attempt(&again)), ("1", 2));
 }
@@ -166,11 +166,11 @@ async fn forged_leases_are_refused(s: Subject) {
     let cut = lease[..lease.len() - 1].to_owned();
     for forged in ["", "no lease", "AAAA", "\u{6771}", &cut, &format!("{lease}A")] {
         let code = |error: prism::call::Error| {
-            // A text that looks like a lease of nobody's may also count as one that has ended.
-            let told = (error.code(), error.reason().to_owned());
+            // A well-formed lease that does not exist may also be reported as lost.
+            let actual = (error.code(), error.reason().to_owned());
             let expected = [(Code::InvalidArgument, "INVALID_LEASE"), (Code::FailedPrecondition, "LEASE_LOST")];
-            assert!(expected.iter().any(|(code, reason)| told == (*code, (*reason).to_owned())), "{forged:?}: {error:?}");
-            told.1
+            assert!(expected.iter().any(|(code, reason)| actual == (*code, (*reason).to_owned())), "{forged:?}: {error:?}");
+            actual.1
         };
         let complete = CompleteRequest { lease: forged.to_owned() };
         let reason = code(s.queue_visibility().complete(&s.context, complete).await.unwrap_err());
@@ -187,9 +187,9 @@ async fn forged_leases_are_refused(s: Subject) {
 async fn leases_belong_to_their_keyspace(s: Subject) {
     s.enqueue("jobs", "1").await;
     let lease = s.lease_one("jobs").await.lease;
-    s.other().complete(&lease).await.unwrap_err();
+    s.other_keyspace().complete(&lease).await.unwrap_err();
     assert_eq!(s.depth("jobs").await, (0, 1, 0));
-    s.again().complete(&lease).await.unwrap();
+    s.reopened().complete(&lease).await.unwrap();
     assert_eq!(s.depth("jobs").await, (0, 0, 0));
 }
 
@@ -221,7 +221,7 @@ async fn waiting_ends_when_a_lease_is_lost(s: Subject) {
     let began = Instant::now();
     assert_eq!(attempt(&s.lease_waiting("jobs", 20).await), 2);
     assert!(began.elapsed() < Duration::from_secs(6), "woke up after {:?}", began.elapsed());
-    // A released message wakes too.
+    // Releasing a message wakes a waiting consumer too.
     let lease = {
         s.enqueue("other", "1").await;
         s.lease_one("other").await.lease
@@ -239,15 +239,15 @@ async fn waiting_ends_when_a_lease_is_lost(s: Subject) {
 
 async fn a_deadline_ends_the_wait(s: Subject) {
     let request = DequeueWithTimeoutRequest { queue: "jobs".to_owned(), wait: Some(seconds(20)), ..Default::default() };
-    let answer = s.queue_visibility().dequeue_with_timeout(&s.within(Duration::from_millis(100)), request).await;
+    let answer = s.queue_visibility().dequeue_with_timeout(&s.with_timeout(Duration::from_millis(100)), request).await;
     refused(answer, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     s.enqueue("jobs", "1").await;
     sleep(30).await;
-    assert_eq!(s.depth("jobs").await, (1, 0, 0), "the call that had to end took a lease");
+    assert_eq!(s.depth("jobs").await, (1, 0, 0), "the cancelled call took a lease");
 }
 
-/// Workers of which some drop what they took: every job is completed exactly once in the end.
-async fn workers_do_every_job(s: Subject) {
+/// Some workers forget or release their jobs. In the end, each job is completed exactly once.
+async fn workers_complete_every_job(s: Subject) {
     const JOBS: usize = 60;
     for number in 0..JOBS {
         s.enqueue("jobs", &number.to_string()).await;
@@ -272,7 +272,7 @@ async fn workers_do_every_job(s: Subject) {
                     for one in leased {
                         turn += 1;
                         match turn % 5 {
-                            // Forgotten: its lease gets lost.
+                            // The worker forgets the job, and its lease expires.
                             0 if attempt(&one) == 1 => {}
                             1 if attempt(&one) < 3 => {
                                 let _ = s.release(&one.lease, None).await;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 suite! { "stream_basic":
-    records_come_as_they_were_appended;
+    records_are_returned_unchanged;
     offsets_increase;
     payloads_keys_and_attributes_of_all_kinds;
     reading_from_an_offset;
@@ -32,10 +32,10 @@ suite! { "stream_basic":
     the_latest_offset;
     an_unknown_stream_is_empty;
     conditional_append;
-    conditional_append_counts_winners;
+    concurrent_conditional_appends;
     concurrent_appends;
-    an_appended_record_is_there;
-    a_reader_that_left_holds_nothing;
+    an_appended_record_is_readable;
+    a_dropped_reader_holds_no_resources;
     a_slow_reader_gets_everything;
     streams_and_keyspaces_are_isolated;
     names_beyond_ascii;
@@ -53,7 +53,7 @@ impl Subject {
         self.stream_basic().append(&self.context, request).await
     }
 
-    /// Whether the backend has conditional append. One that has not says so, and appends nothing.
+    /// Whether the backend supports conditional append. If it does not, it says so and appends nothing.
     async fn has_conditional_append(&self) -> bool {
         match self.append_if("probe", 0, "").await {
             Ok(_) => true,
@@ -66,7 +66,7 @@ impl Subject {
     }
 }
 
-async fn records_come_as_they_were_appended(s: Subject) {
+async fn records_are_returned_unchanged(s: Subject) {
     let before = now();
     let request = AppendRequest {
         stream: "orders".to_owned(),
@@ -158,7 +158,7 @@ async fn following_waits_for_records(s: Subject) {
         s.append("orders", &number.to_string()).await;
         assert_eq!(payload(&record(&mut stream).await), number.to_string());
     }
-    // A stream that nobody appended to can be followed too.
+    // A stream without records can be followed too.
     let mut fresh = s.follow("fresh", None).await;
     silent(&mut fresh).await;
     s.append("fresh", "first").await;
@@ -272,7 +272,7 @@ async fn the_latest_offset(s: Subject) {
         previous = next;
     }
     s.append("others", "x").await;
-    assert_eq!(s.latest("orders").await.1, previous, "it changes only with an append");
+    assert_eq!(s.latest("orders").await.1, previous, "only an append changes it");
 }
 
 async fn an_unknown_stream_is_empty(s: Subject) {
@@ -290,7 +290,7 @@ async fn conditional_append(s: Subject) {
     for wrong in [0, next - 1, next + 1, u64::MAX] {
         let error = refused(s.append_if("orders", wrong, "never").await, Code::Aborted, "OFFSET_MISMATCH");
         assert_eq!(error.get("next_offset"), Some(next.to_string().as_str()));
-        assert_eq!(s.latest("orders").await.1, next, "a refused append appended");
+        assert_eq!(s.latest("orders").await.1, next, "a refused append stored a record");
     }
     let second = s.append_if("orders", next, "2").await.unwrap();
     assert!(second.offset >= next);
@@ -299,7 +299,7 @@ async fn conditional_append(s: Subject) {
     assert_eq!(payloads(&s.read("orders", None).await), ["1", "2", "3"]);
 }
 
-async fn conditional_append_counts_winners(s: Subject) {
+async fn concurrent_conditional_appends(s: Subject) {
     if !s.has_conditional_append().await {
         return;
     }
@@ -347,14 +347,14 @@ async fn concurrent_appends(s: Subject) {
     assert_eq!(appended.len(), 150, "two records got the same offset");
     let read: Vec<_> = s.read("orders", None).await.iter().map(|record| (record.offset, payload(record))).collect();
     assert_eq!(read, appended.into_iter().collect::<Vec<_>>());
-    // Who followed all the time has missed none, although they came from several sides.
+    // A reader that followed from the start has missed none of the concurrent appends.
     for expected in read {
         let record = record(&mut follower).await;
         assert_eq!((record.offset, payload(&record)), expected);
     }
 }
 
-async fn an_appended_record_is_there(s: Subject) {
+async fn an_appended_record_is_readable(s: Subject) {
     let tasks: Vec<_> = (0..4)
         .map(|task| {
             let s = s.clone();
@@ -374,7 +374,7 @@ async fn an_appended_record_is_there(s: Subject) {
     }
 }
 
-async fn a_reader_that_left_holds_nothing(s: Subject) {
+async fn a_dropped_reader_holds_no_resources(s: Subject) {
     s.append_many("orders", 200).await;
     for round in 0..60 {
         let mut stream = if round % 2 == 0 { s.follow("orders", None).await } else { s.follow("orders", Some(Start::Latest(true))).await };
@@ -382,7 +382,7 @@ async fn a_reader_that_left_holds_nothing(s: Subject) {
             record(&mut stream).await;
         }
     }
-    // All of them open at the same time, none of them read.
+    // All readers are open at the same time, and none of them is read.
     let mut open = Vec::new();
     for _ in 0..60 {
         open.push(s.follow("orders", Some(Start::Latest(true))).await);
@@ -409,14 +409,14 @@ async fn a_slow_reader_gets_everything(s: Subject) {
 }
 
 async fn streams_and_keyspaces_are_isolated(s: Subject) {
-    let (other, slot) = (s.other(), s.other_slot());
+    let (other, slot) = (s.other_keyspace(), s.other_slot());
     let mut theirs = other.follow("orders", None).await;
     s.append("orders", "mine").await;
     s.append("others", "another stream's").await;
     slot.append("orders", "third").await;
     silent(&mut theirs).await;
     assert_eq!(other.latest("orders").await, (None, 0));
-    assert_eq!(payloads(&s.again().read("orders", None).await), ["mine"]);
+    assert_eq!(payloads(&s.reopened().read("orders", None).await), ["mine"]);
     assert_eq!(payloads(&slot.read("orders", None).await), ["third"]);
 }
 

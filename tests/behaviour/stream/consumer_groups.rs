@@ -19,16 +19,16 @@ suite! { "stream_consumer_groups":
     members_get_new_records;
     each_record_goes_to_one_member;
     groups_are_independent;
-    a_group_begins_where_it_was_told;
+    a_group_begins_at_its_start_position;
     a_group_begins_at_a_time;
-    acknowledged_records_stay_away;
-    records_come_again_after_their_ack_timeout;
-    records_come_again_when_their_member_leaves;
+    acknowledged_records_are_not_redelivered;
+    records_are_redelivered_after_the_ack_timeout;
+    records_are_redelivered_when_their_member_leaves;
     a_waiting_member_takes_over_when_another_leaves;
     delivery_pauses_at_max_in_flight;
     a_group_outlives_its_members;
-    members_that_left_hold_nothing;
-    workers_do_every_record;
+    members_that_left_keep_no_records;
+    members_acknowledge_every_record;
     keyspaces_are_isolated;
 }
 
@@ -46,7 +46,7 @@ async fn a_member_gets_all_in_order(s: Subject) {
 }
 
 async fn members_get_new_records(s: Subject) {
-    // The group is older than the stream.
+    // The group is created before the stream has records.
     s.create_group("orders", "billing", None).await;
     let mut member = s.join("orders", "billing", "").await;
     silent(&mut member).await;
@@ -96,14 +96,14 @@ async fn groups_are_independent(s: Subject) {
         let mut member = s.join("orders", group, "one").await;
         assert_eq!(deliveries(&mut member, 5).await, numbers(0..5));
     }
-    // Groups of the same name belong to their streams.
+    // Groups with the same name in different streams are different groups.
     assert!(s.create_group("others", "billing", None).await);
     s.append("others", "theirs").await;
     let mut member = s.join("others", "billing", "one").await;
     assert_eq!(deliveries(&mut member, 1).await, ["theirs"]);
 }
 
-async fn a_group_begins_where_it_was_told(s: Subject) {
+async fn a_group_begins_at_its_start_position(s: Subject) {
     let offsets = s.append_many("orders", 5).await;
     for (group, start, expected) in [
         ("absent", None, 0..6),
@@ -114,7 +114,7 @@ async fn a_group_begins_where_it_was_told(s: Subject) {
         ("not-latest", Some(Start::Latest(false)), 0..6),
     ] {
         assert!(s.create_group("orders", group, start).await);
-        // One that exists stays as it is.
+        // Creating an existing group changes nothing.
         assert!(!s.create_group("orders", group, Some(Start::Latest(true))).await);
         let mut member = s.join("orders", group, "").await;
         assert_eq!(deliveries(&mut member, 5_usize.saturating_sub(expected.start)).await, numbers(expected.start..5), "{group}");
@@ -139,12 +139,12 @@ async fn a_group_begins_at_a_time(s: Subject) {
     }
 }
 
-async fn acknowledged_records_stay_away(s: Subject) {
+async fn acknowledged_records_are_not_redelivered(s: Subject) {
     let offsets = s.append_many("orders", 6).await;
     s.create_group("orders", "billing", None).await;
     let mut member = s.join("orders", "billing", "one").await;
     deliveries(&mut member, 6).await;
-    // Each for itself: earlier ones are not included.
+    // Each record is acknowledged by itself; earlier records are not included.
     assert_eq!(s.ack("orders", "billing", &[offsets[1], offsets[3], offsets[5]]).await, 3);
     assert_eq!(s.ack("orders", "billing", &[offsets[3], offsets[4], offsets[5] + 1000]).await, 1);
     drop(member);
@@ -156,14 +156,14 @@ async fn acknowledged_records_stay_away(s: Subject) {
     silent(&mut member).await;
 }
 
-async fn records_come_again_after_their_ack_timeout(s: Subject) {
+async fn records_are_redelivered_after_the_ack_timeout(s: Subject) {
     s.append_many("orders", 3).await;
     s.create_group("orders", "billing", None).await;
     let began = Instant::now();
     let mut slow = s.join_with("orders", "billing", "slow", 0, 1).await;
     let first: Vec<_> = [delivery(&mut slow).await, delivery(&mut slow).await, delivery(&mut slow).await].into();
     s.ack("orders", "billing", &[first[1].0]).await;
-    // Any member may get them, the same one too.
+    // Any member may get them, the same member too.
     let mut again = BTreeSet::new();
     while again.len() < 2 {
         let (_, payload, attempt) = delivery(&mut slow).await;
@@ -172,11 +172,11 @@ async fn records_come_again_after_their_ack_timeout(s: Subject) {
     }
     assert!(began.elapsed() >= Duration::from_millis(990), "came again after {:?}", began.elapsed());
     assert_eq!(again, ["0".to_owned(), "2".to_owned()].into());
-    // Late acknowledgements count.
+    // A late acknowledgement counts.
     let late = s.ack("orders", "billing", &[first[0].0, first[2].0]).await;
     assert_eq!(late, 2);
     sleep(1200).await;
-    // A third delivery may have been on its way before; a fourth would be wrong.
+    // A third delivery may already have been in progress. A fourth delivery is an error.
     let mut after = 0;
     while let Ok(item) = tokio::time::timeout(Duration::from_millis(100), next(&mut slow)).await {
         after += 1;
@@ -184,7 +184,7 @@ async fn records_come_again_after_their_ack_timeout(s: Subject) {
     }
 }
 
-async fn records_come_again_when_their_member_leaves(s: Subject) {
+async fn records_are_redelivered_when_their_member_leaves(s: Subject) {
     s.append_many("orders", 4).await;
     s.create_group("orders", "billing", None).await;
     let mut member = s.join_with("orders", "billing", "one", 0, 3600).await;
@@ -226,7 +226,7 @@ async fn delivery_pauses_at_max_in_flight(s: Subject) {
     s.ack("orders", "billing", &[offsets[1]]).await;
     assert_eq!(delivery(&mut member).await.1, "3");
     silent(&mut member).await;
-    // Others go on meanwhile.
+    // Other members continue.
     let mut other = s.join_with("orders", "billing", "two", 2, 3600).await;
     assert_eq!(deliveries(&mut other, 2).await, ["4", "5"]);
     silent(&mut other).await;
@@ -240,13 +240,13 @@ async fn a_group_outlives_its_members(s: Subject) {
     s.ack("orders", "billing", &offsets).await;
     drop(member);
     s.append("orders", "3").await;
-    let mut member = s.again().join("orders", "billing", "two").await;
+    let mut member = s.reopened().join("orders", "billing", "two").await;
     let (_, payload, attempt) = delivery(&mut member).await;
     assert_eq!((payload.as_str(), attempt), ("3", 1));
     silent(&mut member).await;
 }
 
-async fn members_that_left_hold_nothing(s: Subject) {
+async fn members_that_left_keep_no_records(s: Subject) {
     s.create_group("orders", "billing", None).await;
     for number in 0..40 {
         drop(s.join("orders", "billing", &format!("member{number}")).await);
@@ -261,8 +261,8 @@ async fn members_that_left_hold_nothing(s: Subject) {
     assert_eq!(delivery(&mut member).await.1, "x");
 }
 
-/// Members come, take, sometimes acknowledge, and leave. In the end every record is acknowledged exactly once.
-async fn workers_do_every_record(s: Subject) {
+/// Members join, read, acknowledge some records, and leave. In the end, each record is acknowledged exactly once.
+async fn members_acknowledge_every_record(s: Subject) {
     const RECORDS: usize = 50;
     s.create_group("orders", "billing", None).await;
     let workers: Vec<_> = (0..4_usize)
@@ -278,7 +278,7 @@ async fn workers_do_every_record(s: Subject) {
                             return done;
                         };
                         turn += 1;
-                        // Some are forgotten; sometimes the member leaves with what it has.
+                        // Some records are forgotten, and sometimes a member leaves with unacknowledged ones.
                         if turn.is_multiple_of(11) && attempt == 1 {
                             continue;
                         }
@@ -303,7 +303,7 @@ async fn workers_do_every_record(s: Subject) {
 }
 
 async fn keyspaces_are_isolated(s: Subject) {
-    let other = s.other();
+    let other = s.other_keyspace();
     s.create_group("orders", "billing", None).await;
     assert!(other.create_group("orders", "billing", None).await);
     s.append("orders", "mine").await;

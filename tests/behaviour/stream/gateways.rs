@@ -1,4 +1,4 @@
-//! `stream_basic` and what stands beside it, over two gateways.
+//! `stream_basic` and the other stream interfaces over two gateways.
 
 use std::{
     collections::BTreeSet,
@@ -16,14 +16,14 @@ use crate::{
 
 suite! { "stream_basic" shared:
     followers_on_other_gateways_wake_up;
-    cursors_fit_on_other_gateways;
+    cursors_are_valid_on_other_gateways;
     offsets_are_shared;
     a_group_is_shared needs "stream_consumer_groups";
     another_gateway_takes_over needs "stream_consumer_groups";
 }
 
 async fn followers_on_other_gateways_wake_up(s: Subject) {
-    let mut follower = s.elsewhere().follow("orders", None).await;
+    let mut follower = s.on_other_gateway().follow("orders", None).await;
     silent(&mut follower).await;
     for number in 0..5 {
         let began = Instant::now();
@@ -33,58 +33,58 @@ async fn followers_on_other_gateways_wake_up(s: Subject) {
     }
 }
 
-async fn cursors_fit_on_other_gateways(s: Subject) {
+async fn cursors_are_valid_on_other_gateways(s: Subject) {
     s.append_many("orders", 5).await;
     let cursor = s.read("orders", None).await[2].cursor.clone();
-    assert_eq!(payloads(&s.elsewhere().read("orders", Some(Start::Cursor(cursor))).await), ["3", "4"]);
+    assert_eq!(payloads(&s.on_other_gateway().read("orders", Some(Start::Cursor(cursor))).await), ["3", "4"]);
 }
 
 async fn offsets_are_shared(s: Subject) {
-    let there = s.elsewhere();
-    let tasks: Vec<_> = [s.clone(), there.clone()].map(|s| tokio::spawn(async move { s.append_many("orders", 30).await })).into();
+    let other_gateway = s.on_other_gateway();
+    let tasks: Vec<_> = [s.clone(), other_gateway.clone()].map(|s| tokio::spawn(async move { s.append_many("orders", 30).await })).into();
     let mut offsets = BTreeSet::new();
     for task in tasks {
         offsets.extend(task.await.unwrap());
     }
     assert_eq!(offsets.len(), 60);
-    let read = there.read("orders", None).await;
+    let read = other_gateway.read("orders", None).await;
     assert!(read.iter().map(|record| record.offset).eq(offsets));
-    assert_eq!(s.latest("orders").await, there.latest("orders").await);
+    assert_eq!(s.latest("orders").await, other_gateway.latest("orders").await);
 }
 
 async fn a_group_is_shared(s: Subject) {
-    let there = s.elsewhere();
+    let other_gateway = s.on_other_gateway();
     assert!(s.create_group("orders", "billing", None).await);
-    assert!(!there.create_group("orders", "billing", None).await);
-    let mut members = [s.join("orders", "billing", "here").await, there.join("orders", "billing", "there").await];
+    assert!(!other_gateway.create_group("orders", "billing", None).await);
+    let mut members = [s.join("orders", "billing", "here").await, other_gateway.join("orders", "billing", "there").await];
     let mut got = Vec::new();
     for number in 0..20 {
         s.append("orders", &number.to_string()).await;
-        let [here, remote] = &mut members;
+        let [local, remote] = &mut members;
         let (offset, payload, attempt) = tokio::select! {
-            one = delivery(here) => one,
+            one = delivery(local) => one,
             one = delivery(remote) => one,
         };
         assert_eq!((payload.clone(), attempt), (number.to_string(), 1));
-        // Any gateway may acknowledge.
-        assert_eq!(there.ack("orders", "billing", &[offset]).await, 1);
+        // Any gateway may acknowledge a record.
+        assert_eq!(other_gateway.ack("orders", "billing", &[offset]).await, 1);
         got.push(payload);
     }
     assert_eq!(got, numbers(0..20));
-    let [here, remote] = &mut members;
-    silent(here).await;
+    let [local, remote] = &mut members;
+    silent(local).await;
     silent(remote).await;
 }
 
 async fn another_gateway_takes_over(s: Subject) {
-    let there = s.elsewhere();
+    let other_gateway = s.on_other_gateway();
     s.append_many("orders", 3).await;
     s.create_group("orders", "billing", None).await;
-    let mut here = s.join_with("orders", "billing", "here", 0, 3600).await;
-    deliveries(&mut here, 3).await;
-    let mut remote = there.join_with("orders", "billing", "there", 0, 3600).await;
+    let mut local = s.join_with("orders", "billing", "here", 0, 3600).await;
+    deliveries(&mut local, 3).await;
+    let mut remote = other_gateway.join_with("orders", "billing", "there", 0, 3600).await;
     silent(&mut remote).await;
     sleep(50).await;
-    drop(here);
+    drop(local);
     assert_eq!(deliveries(&mut remote, 3).await.into_iter().collect::<BTreeSet<_>>(), numbers(0..3).into_iter().collect());
 }

@@ -1,4 +1,4 @@
-//! `stream_consumer_groups`: what is known of a group, its end, and what is refused.
+//! `stream_consumer_groups`: the state of a group, its deletion, and refused calls.
 
 use prism::{
     call::Code,
@@ -18,8 +18,8 @@ use crate::{
 suite! { "stream_consumer_groups":
     info_of_an_absent_group;
     info_follows_the_group;
-    info_knows_the_members;
-    deleting_ends_the_members;
+    info_lists_the_members;
+    deleting_a_group_ends_its_deliveries;
     a_deleted_group_is_forgotten;
     unknown_groups_are_refused;
     bad_requests_are_refused;
@@ -54,7 +54,7 @@ async fn info_follows_the_group(s: Subject) {
     let info = s.info("orders", "billing").await.unwrap();
     assert_eq!(info.pending, 3);
     assert!(info.lag > 0 && info.committed[0].offset <= offsets[0], "{info:?}");
-    // The second is acknowledged, the first is not.
+    // Acknowledge the second record, not the first.
     s.ack("orders", "billing", &[offsets[1]]).await;
     let info = s.info("orders", "billing").await.unwrap();
     assert!(info.committed[0].offset <= offsets[0], "{info:?}");
@@ -70,7 +70,7 @@ async fn info_follows_the_group(s: Subject) {
     assert!(info.committed[0].offset > offsets[4], "{info:?}");
 }
 
-async fn info_knows_the_members(s: Subject) {
+async fn info_lists_the_members(s: Subject) {
     s.append_many("orders", 3).await;
     s.create_group("orders", "billing", None).await;
     let mut busy = s.join_with("orders", "billing", "busy", 0, 3600).await;
@@ -92,7 +92,7 @@ async fn info_knows_the_members(s: Subject) {
     drop(unnamed);
 }
 
-async fn deleting_ends_the_members(s: Subject) {
+async fn deleting_a_group_ends_its_deliveries(s: Subject) {
     s.append("orders", "x").await;
     s.create_group("orders", "billing", None).await;
     let mut members = [s.join("orders", "billing", "one").await, s.join("orders", "billing", "two").await];
@@ -103,7 +103,7 @@ async fn deleting_ends_the_members(s: Subject) {
     }
     assert_eq!(s.info("orders", "billing").await, None);
     assert!(!s.delete_group("orders", "billing").await);
-    // The records are still there.
+    // The records of the stream are not deleted.
     assert_eq!(s.read("orders", None).await.len(), 1);
 }
 

@@ -35,7 +35,7 @@ pub const SUITES: &[&Suite] = &[
     &retention::SUITE,
 ];
 
-/// The calls that most cases make, in short.
+/// Short forms of the calls that most cases make.
 impl Subject {
     async fn append(&self, stream: &str, payload: &str) -> u64 {
         self.append_with_key(stream, "", payload).await
@@ -52,7 +52,7 @@ impl Subject {
         self.stream_basic().append(&self.context, request).await.unwrap().offset
     }
 
-    /// Appends records with the payloads `0`, `1`, … and answers their offsets.
+    /// Appends records with the payloads `0`, `1`, …, and returns their offsets.
     async fn append_many(&self, stream: &str, count: usize) -> Vec<u64> {
         let mut offsets = Vec::new();
         for number in 0..count {
@@ -65,7 +65,7 @@ impl Subject {
         self.stream_basic().read(&self.context, request).await.unwrap()
     }
 
-    /// All records from there to the end.
+    /// Returns all records from this position to the end.
     async fn read(&self, stream: &str, start: Option<Start>) -> Vec<Record> {
         let request = ReadRequest { stream: stream.to_owned(), start, ..Default::default() };
         records(all(self.read_stream(request).await).await)
@@ -75,7 +75,7 @@ impl Subject {
         self.read_stream(ReadRequest { stream: stream.to_owned(), start, follow: true, ..Default::default() }).await
     }
 
-    /// The last offset and the next one.
+    /// Returns the last offset and the next one.
     async fn latest(&self, stream: &str) -> (Option<u64>, u64) {
         let request = GetLatestOffsetRequest { stream: stream.to_owned() };
         let answer = self.stream_basic().get_latest_offset(&self.context, request).await.unwrap();
@@ -135,14 +135,14 @@ async fn record(stream: &mut Messages<ReadResponse>) -> Record {
     next(stream).await.record.expect("each answer has a record")
 }
 
-/// The next delivery: offset, payload and how often it was delivered.
+/// Returns the next delivery: offset, payload and attempt.
 async fn delivery(member: &mut Messages<JoinConsumerGroupResponse>) -> (u64, String, u32) {
     let answer = next(member).await;
     let record = answer.record.expect("each answer has a record");
     (record.offset, payload(&record), answer.delivery_attempt)
 }
 
-/// That many deliveries: their payloads.
+/// Returns the payloads of the next `count` deliveries.
 async fn deliveries(member: &mut Messages<JoinConsumerGroupResponse>, count: usize) -> Vec<String> {
     let mut got = Vec::new();
     for _ in 0..count {

@@ -18,14 +18,14 @@ use crate::{
 };
 
 suite! { "stream_partitioning":
-    a_stream_has_one_partition;
-    partitions_are_made_and_added;
+    a_new_stream_has_one_partition;
+    partitions_are_created_and_added;
     a_key_stays_in_its_partition;
     records_of_all_partitions_are_read;
     appending_to_a_partition;
     reading_a_partition;
     following_a_partition;
-    cursors_hold_the_place_in_each_partition;
+    cursors_hold_a_position_in_each_partition;
     a_cursor_of_one_partition;
     conditional_append;
     offsets_are_per_partition;
@@ -78,7 +78,7 @@ impl Subject {
     }
 }
 
-async fn a_stream_has_one_partition(s: Subject) {
+async fn a_new_stream_has_one_partition(s: Subject) {
     let empty = [PartitionInfo { partition: 0, first_offset: None, next_offset: 0 }];
     assert_eq!(s.partitions("orders").await, empty);
     let offset = s.append("orders", "0").await;
@@ -88,7 +88,7 @@ async fn a_stream_has_one_partition(s: Subject) {
     assert_eq!(payloads(&s.read_partition("orders", 0, None).await), ["0"]);
 }
 
-async fn partitions_are_made_and_added(s: Subject) {
+async fn partitions_are_created_and_added(s: Subject) {
     assert!(s.set_partitions("orders", 2).await);
     assert!(!s.set_partitions("orders", 2).await);
     s.append_to("orders", 1, "stays").await;
@@ -99,7 +99,7 @@ async fn partitions_are_made_and_added(s: Subject) {
     let request = SetPartitionsRequest { stream: "orders".to_owned(), count: 4 };
     refused(s.stream_partitioning().set_partitions(&s.context, request).await, Code::FailedPrecondition, "PARTITIONS_SHRINK");
     assert_eq!(s.partitions("orders").await.len(), 5);
-    // Records of the time when there was one partition stay there too.
+    // Records that were appended before the stream was partitioned stay in partition 0.
     s.append("old", "first").await;
     assert!(s.set_partitions("old", 3).await);
     assert_eq!(payloads(&s.read_partition("old", 0, None).await), ["first"]);
@@ -107,16 +107,16 @@ async fn partitions_are_made_and_added(s: Subject) {
 
 async fn a_key_stays_in_its_partition(s: Subject) {
     s.set_partitions("orders", 4).await;
-    let mut places: BTreeMap<u8, BTreeSet<u32>> = BTreeMap::new();
+    let mut partitions_by_key: BTreeMap<u8, BTreeSet<u32>> = BTreeMap::new();
     for _ in 0..3 {
         for key in 0..32_u8 {
             let request = AppendRequest { stream: "orders".to_owned(), key: vec![key, 0xff].into(), ..Default::default() };
             let partition = s.stream_basic().append(&s.context, request).await.unwrap().partition;
-            places.entry(key).or_default().insert(partition);
+            partitions_by_key.entry(key).or_default().insert(partition);
         }
     }
-    assert!(places.values().all(|partitions| partitions.len() == 1), "{places:?}");
-    let used: BTreeSet<u32> = places.into_values().flatten().collect();
+    assert!(partitions_by_key.values().all(|partitions| partitions.len() == 1), "{partitions_by_key:?}");
+    let used: BTreeSet<u32> = partitions_by_key.into_values().flatten().collect();
     assert_eq!(used, BTreeSet::from([0, 1, 2, 3]), "32 keys leave a partition empty");
 }
 
@@ -187,7 +187,7 @@ async fn following_a_partition(s: Subject) {
     assert_eq!(payload(&next(&mut stream).await.record.unwrap()), "mine");
 }
 
-async fn cursors_hold_the_place_in_each_partition(s: Subject) {
+async fn cursors_hold_a_position_in_each_partition(s: Subject) {
     s.set_partitions("orders", 3).await;
     for number in 0..20_u32 {
         s.append_to("orders", number % 3, &number.to_string()).await;
@@ -205,7 +205,7 @@ async fn cursors_hold_the_place_in_each_partition(s: Subject) {
             assert!(read.insert(payload(record)), "{} came twice", payload(record));
         }
         if page == 2 {
-            // More comes in while somebody pages through it.
+            // Another record is appended between two pages.
             for number in 20..26_u32 {
                 s.append_to("orders", number % 3, &number.to_string()).await;
             }
@@ -277,7 +277,7 @@ async fn a_group_reads_all_partitions(s: Subject) {
         assert_eq!(s.stream_consumer_groups().ack(&s.context, request).await.unwrap().acknowledged, 1);
     }
     assert_eq!(got.len(), 12);
-    // A partition that is added later belongs to it too.
+    // The group also reads a partition that is added later.
     s.set_partitions("orders", 4).await;
     s.append_to("orders", 3, "new").await;
     assert_eq!(payload(&next(&mut member).await.record.unwrap()), "new");
@@ -295,7 +295,7 @@ async fn unknown_partitions_are_refused(s: Subject) {
 
 async fn keyspaces_are_isolated(s: Subject) {
     s.set_partitions("orders", 3).await;
-    assert_eq!(s.other().partitions("orders").await.len(), 1);
+    assert_eq!(s.other_keyspace().partitions("orders").await.len(), 1);
 }
 
 async fn bad_requests_are_refused(s: Subject) {

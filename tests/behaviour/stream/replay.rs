@@ -18,13 +18,13 @@ use crate::{
 };
 
 suite! { "stream_replay":
-    a_group_goes_back needs "stream_consumer_groups";
-    a_group_goes_forward needs "stream_consumer_groups";
-    seeking_forgets_what_was_acknowledged needs "stream_consumer_groups";
-    a_member_that_is_there_goes_along needs "stream_consumer_groups";
+    seek_moves_a_group_back needs "stream_consumer_groups";
+    seek_moves_a_group_forward needs "stream_consumer_groups";
+    seek_resets_acknowledgements needs "stream_consumer_groups";
+    seek_moves_connected_members needs "stream_consumer_groups";
     seeking_beyond_the_ends needs "stream_consumer_groups";
     seeking_to_a_time needs "stream_consumer_groups";
-    other_groups_stay needs "stream_consumer_groups";
+    seek_does_not_move_other_groups needs "stream_consumer_groups";
     ranges_of_offsets;
     ranges_of_time;
     a_range_continues_at_a_cursor;
@@ -55,7 +55,7 @@ impl Subject {
         answers.into_iter().map(|answer| answer.record.expect("each answer has a record")).collect()
     }
 
-    /// What a new member of the group gets, up to the end of the stream.
+    /// Returns what a new member of the group gets until the end of the stream.
     async fn rest(&self, stream: &str, group: &str, expected: std::ops::Range<usize>) {
         let mut member = self.join(stream, group, "").await;
         for number in numbers(expected) {
@@ -70,7 +70,7 @@ fn range(start: Option<Start>, end: Option<End>) -> ReplayRangeRequest {
     ReplayRangeRequest { stream: "orders".to_owned(), start, end, ..Default::default() }
 }
 
-async fn a_group_goes_back(s: Subject) {
+async fn seek_moves_a_group_back(s: Subject) {
     let offsets = s.append_many("orders", 6).await;
     s.create_group("orders", "billing", None).await;
     let mut member = s.join("orders", "billing", "one").await;
@@ -86,14 +86,14 @@ async fn a_group_goes_back(s: Subject) {
     }
 }
 
-async fn a_group_goes_forward(s: Subject) {
+async fn seek_moves_a_group_forward(s: Subject) {
     let offsets = s.append_many("orders", 6).await;
     s.create_group("orders", "billing", None).await;
     s.seek("orders", "billing", offsets[4]).await;
     s.rest("orders", "billing", 4..6).await;
 }
 
-async fn seeking_forgets_what_was_acknowledged(s: Subject) {
+async fn seek_resets_acknowledgements(s: Subject) {
     let offsets = s.append_many("orders", 4).await;
     s.create_group("orders", "billing", None).await;
     let mut member = s.join_with("orders", "billing", "one", 0, 3600).await;
@@ -101,12 +101,12 @@ async fn seeking_forgets_what_was_acknowledged(s: Subject) {
     s.ack("orders", "billing", &[offsets[0]]).await;
     drop(member);
     s.seek("orders", "billing", 0).await;
-    // Nothing waits for an acknowledgement any more; all of it is delivered as if for the first time.
+    // The seek resets all pending acknowledgements: everything is delivered again, as attempt 1.
     assert_eq!(s.ack("orders", "billing", &offsets[1..]).await, 0);
     s.rest("orders", "billing", 0..4).await;
 }
 
-async fn a_member_that_is_there_goes_along(s: Subject) {
+async fn seek_moves_connected_members(s: Subject) {
     let offsets = s.append_many("orders", 3).await;
     s.create_group("orders", "billing", None).await;
     let mut member = s.join("orders", "billing", "one").await;
@@ -149,7 +149,7 @@ async fn seeking_to_a_time(s: Subject) {
     s.rest("orders", "billing", 2..4).await;
 }
 
-async fn other_groups_stay(s: Subject) {
+async fn seek_does_not_move_other_groups(s: Subject) {
     let offsets = s.append_many("orders", 3).await;
     for group in ["billing", "mail"] {
         s.create_group("orders", group, None).await;
@@ -224,7 +224,7 @@ async fn a_range_continues_at_a_cursor(s: Subject) {
         read.extend(payloads(&records));
     }
     assert_eq!(read, numbers(0..6));
-    // The cursors of Read fit too.
+    // Cursors from Read are valid here too.
     let cursor = s.read("orders", None).await[3].cursor.clone();
     assert_eq!(payloads(&s.replay(range(Some(Start::Cursor(cursor)), None)).await), numbers(4..7));
 }
@@ -264,7 +264,7 @@ async fn unknown_groups_and_partitions(s: Subject) {
 
 async fn keyspaces_are_isolated(s: Subject) {
     s.append("orders", "mine").await;
-    assert!(s.other().replay(range(None, None)).await.is_empty());
+    assert!(s.other_keyspace().replay(range(None, None)).await.is_empty());
 }
 
 async fn bad_requests_are_refused(s: Subject) {

@@ -23,11 +23,11 @@ suite! { "stream_retention":
     by_count;
     by_age;
     by_size;
-    the_policy_holds_for_what_comes_later;
+    the_policy_applies_to_later_records;
     offsets_are_never_used_again;
     cursors_of_removed_records_expire;
     an_old_offset_reads_from_the_oldest;
-    a_group_goes_on_with_the_oldest needs "stream_consumer_groups";
+    a_group_continues_at_the_oldest_record needs "stream_consumer_groups";
     compaction_by_key;
     compaction_does_not_make_cursors_expire;
     keyspaces_are_isolated;
@@ -40,7 +40,8 @@ impl Subject {
         Ok(self.stream_retention().set_retention(&self.context, request).await?.policy.expect("the answer has a policy"))
     }
 
-    /// Sets a policy, if the backend knows this kind of limit. One that does not says so and names the field.
+    /// Sets a policy, and returns the stored one. Returns `None` if the backend does not support this kind of limit; the error then names
+    /// the field.
     async fn retain(&self, stream: &str, policy: RetentionPolicy) -> Option<RetentionPolicy> {
         match self.try_retain(stream, policy).await {
             Ok(policy) => Some(policy),
@@ -60,7 +61,7 @@ impl Subject {
         self.stream_retention().compact(&self.context, CompactRequest { stream: stream.to_owned(), by_key }).await
     }
 
-    /// The records that are left after the policy was applied, at most as many as it allows.
+    /// Applies the policy until at most `most` records are left, and returns them.
     async fn kept(&self, stream: &str, most: usize) -> Vec<Record> {
         let began = std::time::Instant::now();
         loop {
@@ -101,7 +102,7 @@ async fn a_policy_is_remembered(s: Subject) {
         RetentionPolicy { max_age: Some(seconds(60)), max_records: Some(5), max_bytes: Some(4096) },
     ] {
         let Some(answered) = s.retain("orders", policy).await else { continue };
-        // It may be rounded up, never down.
+        // A limit may be rounded up, never down.
         assert!(answered.max_records >= policy.max_records && answered.max_bytes >= policy.max_bytes, "{answered:?} for {policy:?}");
         assert!(answered.max_age.map(|age| age.seconds) >= policy.max_age.map(|age| age.seconds));
         assert_eq!(s.retention("orders").await.policy, Some(answered));
@@ -118,7 +119,7 @@ async fn by_count(s: Subject) {
     let most = usize::try_from(policy.max_records.unwrap()).unwrap();
     let kept = s.kept("orders", most).await;
     assert_eq!(payload(kept.last().unwrap()), "299");
-    // No more is removed than has to be: a further record would be one too many, at least where nothing was rounded.
+    // Retention must not remove more than necessary. A limit that was rounded up keeps more.
     assert!(kept.len() >= 100, "only {} records are left", kept.len());
     let retention = s.retention("orders").await;
     assert_eq!(retention.first_offset, Some(kept[0].offset));
@@ -137,7 +138,7 @@ async fn by_age(s: Subject) {
     if let [kept] = &kept[..] {
         assert_eq!(payload(kept), "new");
     } else {
-        // The new one is too old by now, on a machine that is that slow.
+        // On a very slow machine the new record is already too old.
         assert!(kept.is_empty());
     }
 }
@@ -156,8 +157,8 @@ async fn by_size(s: Subject) {
     assert!(bytes.is_none_or(|bytes| bytes <= policy.max_bytes.unwrap()), "{bytes:?}");
 }
 
-async fn the_policy_holds_for_what_comes_later(s: Subject) {
-    // Also of a stream that does not exist yet.
+async fn the_policy_applies_to_later_records(s: Subject) {
+    // A policy also applies to a stream that does not exist yet.
     let Some(policy) = s.retain("orders", count(50)).await else { return };
     s.append_many("orders", 250).await;
     let kept = s.kept("orders", usize::try_from(policy.max_records.unwrap()).unwrap()).await;
@@ -173,7 +174,7 @@ async fn offsets_are_never_used_again(s: Subject) {
     let Some(policy) = s.retain("orders", policy).await else { return };
     tokio::time::sleep(Duration::try_from(policy.max_age.unwrap()).unwrap() + Duration::from_millis(30)).await;
     assert!(s.kept("orders", 0).await.is_empty());
-    assert_eq!(s.latest("orders").await, (None, next), "nothing is there, and nothing was appended");
+    assert_eq!(s.latest("orders").await, (None, next), "no record is left, and none was appended");
     assert_eq!(s.retention("orders").await.first_offset, None);
     s.try_retain("orders", RetentionPolicy::default()).await.unwrap();
     let offset = s.append("orders", "new").await;
@@ -181,20 +182,20 @@ async fn offsets_are_never_used_again(s: Subject) {
     assert_eq!(payloads(&s.read("orders", None).await), ["new"]);
 }
 
-/// 300 records of which retention removes many: those that were there, and how many of them are gone.
-async fn trimmed(s: &Subject) -> Option<(Vec<Record>, usize)> {
+/// Appends 300 records and lets retention remove some. Returns all records, and how many of them were removed.
+async fn append_and_trim(s: &Subject) -> Option<(Vec<Record>, usize)> {
     s.append_many("orders", 300).await;
     let before = s.read("orders", None).await;
     let policy = s.retain("orders", count(100)).await?;
     let kept = s.kept("orders", usize::try_from(policy.max_records.unwrap()).unwrap()).await;
-    let gone = before.len() - kept.len();
-    assert!(gone > 1, "nothing was removed");
-    assert_eq!(before[gone].offset, kept[0].offset);
-    Some((before, gone))
+    let removed = before.len() - kept.len();
+    assert!(removed > 1, "nothing was removed");
+    assert_eq!(before[removed].offset, kept[0].offset);
+    Some((before, removed))
 }
 
 async fn cursors_of_removed_records_expire(s: Subject) {
-    let Some((before, gone)) = trimmed(&s).await else { return };
+    let Some((before, removed)) = append_and_trim(&s).await else { return };
     let read = async |cursor: &str, follow| {
         let start = Some(Start::Cursor(cursor.to_owned()));
         s.stream_basic().read(&s.context, ReadRequest { stream: "orders".to_owned(), start, limit: 0, follow }).await
@@ -202,32 +203,32 @@ async fn cursors_of_removed_records_expire(s: Subject) {
     for follow in [false, true] {
         let answer = stream_refusal(read(&before[0].cursor, follow).await).await;
         let error = refused(answer, Code::OutOfRange, "OFFSET_EXPIRED");
-        assert_eq!(error.get("first_offset"), Some(before[gone].offset.to_string().as_str()));
+        assert_eq!(error.get("first_offset"), Some(before[removed].offset.to_string().as_str()));
     }
-    // Nothing is missing behind the last one that was removed, so its cursor still keeps its promise.
-    for index in [gone - 1, gone, before.len() - 1] {
+    // No record is missing after the last removed one, so its cursor is still valid.
+    for index in [removed - 1, removed, before.len() - 1] {
         let records = super::records(crate::support::all(read(&before[index].cursor, false).await.unwrap()).await);
         assert_eq!(records.len(), before.len() - 1 - index);
     }
 }
 
 async fn an_old_offset_reads_from_the_oldest(s: Subject) {
-    let Some((before, gone)) = trimmed(&s).await else { return };
+    let Some((before, removed)) = append_and_trim(&s).await else { return };
     for start in [None, Some(Start::FromOffset(0)), Some(Start::FromOffset(before[0].offset)), Some(Start::Cursor(String::new()))] {
         let records = s.read("orders", start.clone()).await;
-        assert_eq!(records.first().map(|record| record.offset), Some(before[gone].offset), "{start:?}");
+        assert_eq!(records.first().map(|record| record.offset), Some(before[removed].offset), "{start:?}");
     }
 }
 
-async fn a_group_goes_on_with_the_oldest(s: Subject) {
+async fn a_group_continues_at_the_oldest_record(s: Subject) {
     s.create_group("orders", "billing", None).await;
-    let Some((before, gone)) = trimmed(&s).await else { return };
+    let Some((before, removed)) = append_and_trim(&s).await else { return };
     let mut member = s.join("orders", "billing", "one").await;
     let (offset, _, attempt) = delivery(&mut member).await;
-    assert_eq!((offset, attempt), (before[gone].offset, 1));
+    assert_eq!((offset, attempt), (before[removed].offset, 1));
 }
 
-/// Appends records with keys; answers those that compaction by key keeps, or `None` where the backend can't do it.
+/// Appends records with keys. Returns those that compaction by key must keep, or `None` if the backend does not support it.
 async fn compacted(s: &Subject) -> Option<(Vec<Record>, Vec<Record>)> {
     for (index, key) in ["a", "b", "a", "", "c", "b", "a", ""].into_iter().enumerate() {
         s.append_with_key("orders", key, &index.to_string()).await;
@@ -272,7 +273,7 @@ async fn compaction_does_not_make_cursors_expire(s: Subject) {
 }
 
 async fn keyspaces_are_isolated(s: Subject) {
-    let other = s.other();
+    let other = s.other_keyspace();
     s.append_many("orders", 10).await;
     let Some(_) = other.retain("orders", count(1)).await else { return };
     other.compact("orders", false).await.unwrap();
@@ -293,7 +294,7 @@ async fn bad_requests_are_refused(s: Subject) {
         (bad(Some(seconds(-1)), None, None), "policy.max_age"),
     ] {
         match s.try_retain("orders", policy).await {
-            // It need not look at a limit that it does not know.
+            // The backend need not validate a limit that it does not support.
             Err(error) if error.code() == Code::Unimplemented => {}
             answer => invalid(answer, "INVALID_FIELD", field),
         }

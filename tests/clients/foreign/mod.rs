@@ -1,8 +1,8 @@
-//! The APIs of other systems, as data only: published clients of those systems, and requests as curl sends them, against
-//! `frontends/consul-kv.yaml` and `frontends/etcd-v3.yaml`, over memory and SQLite.
+//! The frontends `consul-kv` and `etcd-v3` over memory and SQLite, used by published clients of Consul and etcd and by plain HTTP
+//! requests.
 //!
-//! The suites in `clients/` run against the systems themselves too: `.tools/python/bin/python tests/clients/foreign/clients/etcd_v3.py
-//! --original http://127.0.0.1:2379`.
+//! The suites in `clients/` also run against Consul and etcd themselves, to check that the cases are right: `.tools/python/bin/python
+//! tests/clients/foreign/clients/etcd_v3.py --original http://127.0.0.1:2379`.
 
 use std::{
     net::SocketAddr,
@@ -13,11 +13,11 @@ use std::{
 use serde_json::json;
 use test_support::{gateway::Gateway, http};
 
-/// Cases that the suites have at least. Fewer means that some were not found or not run.
+/// Minimum numbers of cases. If fewer run, some were not found.
 const CONSUL_CASES: usize = 39;
 const ETCD_CASES: usize = 44;
 
-/// Both systems' clients know no base path, so each API of each namespace has a listener of its own.
+/// The clients of both systems support no base path, so each API of each namespace has a listener of its own.
 const CONFIG: &str = "
 listeners:
   main: {}
@@ -59,7 +59,7 @@ async fn clients_of_etcd() {
     }
 }
 
-/// What one API writes the others read: they are bindings of one namespace.
+/// The APIs are bindings of one namespace, so each reads what the other writes.
 #[tokio::test]
 async fn apis_of_one_namespace_share_its_data() {
     let gateway = Gateway::start(CONFIG).await;
@@ -78,13 +78,13 @@ async fn apis_of_one_namespace_share_its_data() {
     }
 }
 
-/// Runs a suite against a listener, and fails with its report if a case does, or if there are too few.
+/// Runs a suite against a listener. Fails with its report if a case fails, or if fewer cases run than expected.
 fn suite(name: &str, address: SocketAddr, cases: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python: PathBuf = root.join(".tools/python/bin/python");
     assert!(python.exists(), "the Python packages of the tests are not installed; run scripts/install-tools");
     let script = root.join("tests/clients/foreign/clients").join(name);
-    // Nothing is written beside the scripts.
+    // Python must not write compiled files next to the scripts.
     let output = Command::new(python).arg("-B").arg(script).arg(format!("http://{address}")).output().unwrap();
     let report = format!("{name} at {address}:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{report}");

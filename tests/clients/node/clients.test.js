@@ -1,4 +1,4 @@
-// What every published client of gRPC-Web must be able to do with Prism, once for each client, format and HTTP version.
+// Calls by every published gRPC-Web client, for each client, format and HTTP version.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -21,7 +21,7 @@ const CLIENTS = [
   protobufTs("binary", "HTTP/2", http2.fetch),
 ];
 
-/** More than the buffers between gateway and client hold, so that a scan of it lasts until it is read or given up. */
+/** More than the buffers between gateway and client hold, so a scan lasts until the client reads or cancels it. */
 const LARGE = { prefix: "large/", values: 96, bytes: 1 << 20 };
 
 const scratch = { base: url, headers: { "x-prism-namespace": "scratch" } };
@@ -39,12 +39,12 @@ after(http2.close);
 
 for (const [index, client] of CLIENTS.entries()) {
   describe(client.name, () => {
-    // Keys of its own, so that the clients do not see each other's.
+    // Each client uses its own keys.
     const own = `client-${index}/`;
     const call = (rpc, request, options) => client.unary(rpc, request, { base: url, ...options });
     const stream = (rpc, request, options) => client.stream(rpc, request, { base: url, ...options });
 
-    test("a call is answered", async () => {
+    test("a call returns its response", async () => {
       const value = Uint8Array.from({ length: 70_000 }, (_, i) => i % 251);
       const stored = await call("store", { key: `${own}grüße`, value });
       assert.ok(stored.message.revision > 0n);
@@ -62,7 +62,7 @@ for (const [index, client] of CLIENTS.entries()) {
       });
     });
 
-    test("a stream gives all messages, in order", async () => {
+    test("a stream returns all messages in order", async () => {
       const keys = Array.from({ length: 5 }, (_, i) => `${own}scan/${i}`);
       for (const key of keys) await call("store", { key, value: bytes(`value of ${key}`) });
       const entries = await all(stream("scan", { prefix: `${own}scan/` }));
@@ -89,7 +89,7 @@ for (const [index, client] of CLIENTS.entries()) {
       });
     });
 
-    test("a deadline that is kept changes nothing", async () => {
+    test("a call before its deadline succeeds", async () => {
       const { message } = await call("exists", { key: `${own}absent` }, { timeoutMs: 60_000 });
       assert.equal(message.exists, false);
     });
@@ -99,19 +99,19 @@ for (const [index, client] of CLIENTS.entries()) {
       const before = await givenUp();
       await assert.rejects(all(stream("scan", { prefix: LARGE.prefix }, { ...scratch, timeoutMs: 20 })), (error) => {
         assert.equal(error.code, Code.DEADLINE_EXCEEDED, error.message);
-        // Where the client has no timer of its own, this is the gateway's answer.
+        // A client without a timer of its own gets the gateway's error.
         if (!client.ownTimer) assert.match(error.message, /deadline passed/);
         return true;
       });
       await eventually("the scan goes on in the gateway", async () => (await givenUp()) > before);
     });
 
-    test("the id of a request comes back", async () => {
+    test("the response has the request id", async () => {
       const { headers } = await call("exists", { key: "a" }, { headers: { "x-request-id": `request-${index}` } });
       assert.equal(headers["x-request-id"], `request-${index}`);
     });
 
-    test("a stream that is given up ends in the gateway", async () => {
+    test("cancelling a stream ends it in the gateway", async () => {
       const before = await ended("scratch", "Scan", "CANCELLED");
       const { messages, cancel } = stream("scan", { prefix: LARGE.prefix }, scratch);
       if (client.hoards) {
@@ -136,7 +136,7 @@ for (const [index, client] of CLIENTS.entries()) {
       assert.equal(await read({ base: `${url}/scratch` }), "scratch");
     });
 
-    test("a namespace that is not there is an error", async () => {
+    test("an unknown namespace is an error", async () => {
       await assert.rejects(call("exists", { key: "a" }, { headers: { "x-prism-namespace": "nowhere" } }), (error) => {
         assert.deepEqual([error.code, error.reason], [Code.NOT_FOUND, "NAMESPACE_NOT_FOUND"]);
         assert.match(error.message, /default, scratch/);

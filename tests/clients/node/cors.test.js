@@ -1,4 +1,4 @@
-// What a browser asks of a gateway before and after a page of another origin calls it (Fetch standard, "CORS protocol").
+// The CORS requests and headers for pages of other origins (Fetch standard, "CORS protocol").
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -9,11 +9,11 @@ import { url } from "./support/gateway.js";
 const RPC = "/prism.patterns.keyvalue.v1.KeyValueService/Retrieve";
 const LOCAL = ["http://localhost:3000", "http://127.0.0.1:5173", "https://localhost", "http://LOCALHOST:1"];
 const FOREIGN = ["https://example.com", "http://localhost.example.com:3000", "http://localhost:3000.example.com", "null", "file://"];
-/** What the three clients send that needs a permission. */
+/** The headers of the three clients that need permission. */
 const SENT = ["content-type", "x-grpc-web", "x-user-agent", "grpc-timeout", "authorization", "x-prism-namespace", "x-request-id"];
-/** What they must be able to read. */
+/** The headers that they must be able to read. */
 const READ = ["grpc-status", "grpc-message", "grpc-status-details-bin", "x-request-id"];
-/** A RetrieveRequest for a key that is not there, in a frame. */
+/** A framed RetrieveRequest for an absent key. */
 const ABSENT = Buffer.from([0, 0, 0, 0, 8, 0x0a, 6, ...Buffer.from("absent")]);
 
 function send(method, headers, body) {
@@ -56,7 +56,7 @@ describe("preflight", () => {
     includes(headers["access-control-allow-headers"], ["x-my-metadata"]);
   });
   for (const origin of [LOCAL[0], FOREIGN[0]]) {
-    test(`caches keep the answers for ${origin} apart`, async () => {
+    test(`the response for ${origin} has a Vary header`, async () => {
       const { headers } = await preflight(origin);
       includes(headers.vary, ["origin", "access-control-request-method", "access-control-request-headers"]);
     });
@@ -77,7 +77,7 @@ describe("answer", () => {
     const granted = Object.keys(headers).filter((name) => name.startsWith("access-control-"));
     assert.deepEqual(granted, []);
   });
-  test("a program that is no browser gets no CORS headers", async () => {
+  test("a request without an origin gets no CORS headers", async () => {
     const { status, headers } = await call();
     assert.equal(status, 200);
     assert.equal(headers["access-control-allow-origin"], undefined);

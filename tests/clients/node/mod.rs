@@ -1,11 +1,11 @@
-//! The published gRPC-Web clients, and what browsers ask for across origins: the suite in `tests/clients/node`, run by Node.js against
-//! a gateway.
+//! Runs the suite in `tests/clients/node` with Node.js against a gateway: the published gRPC-Web clients, and the CORS requests of
+//! browsers.
 
 use std::{io::ErrorKind, path::Path, process::Command};
 
 use test_support::gateway::Gateway;
 
-/// Cases that the suite has at least. Fewer means that some were not found or not run.
+/// Minimum number of cases. If fewer run, some were not found.
 const CASES: usize = 110;
 
 const CONFIG: &str = "
@@ -32,7 +32,7 @@ async fn published_clients_of_grpc_web() {
         .env("PRISM_ADMIN_URL", format!("http://{}", gateway.admin))
         .output()
         .unwrap_or_else(|error| match error.kind() {
-            ErrorKind::NotFound => panic!("npm is not there; install Node.js 20 or later with npm, then run scripts/install-tools"),
+            ErrorKind::NotFound => panic!("npm is not installed; install Node.js 20 or later with npm, then run scripts/install-tools"),
             _ => panic!("npm does not start: {error}"),
         });
     let report = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -42,7 +42,7 @@ async fn published_clients_of_grpc_web() {
     assert!(passed >= CASES, "only {passed} cases ran, of at least {CASES}:\n{report}");
 }
 
-/// A line of the summary, such as `# pass 12`.
+/// Returns the number in a line of the summary, such as `# pass 12`.
 fn total(report: &str, what: &str) -> Option<usize> {
     let prefix = format!("# {what} ");
     report.lines().rev().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok())

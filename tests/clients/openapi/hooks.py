@@ -1,14 +1,14 @@
-"""What JSON Schema and OpenAPI have no words for, so that requests which a document allows are requests that can be answered.
+"""Rules that JSON Schema and OpenAPI can't express. With them, generated valid requests are really valid.
 
-Nothing here leaves out a check. The rules stand in the descriptions of the operations.
+No check is disabled here. The descriptions of the operations state these rules.
 """
 
 import schemathesis
 from hypothesis import strategies as st
 
-import registry  # noqa: F401  (what it registers counts)
+import registry  # noqa: F401  (imported for the hooks that it registers)
 
-# A cursor comes from an answer, and no client can make one up. The empty one is "from the start".
+# Cursors come from responses, so clients can't invent one. The empty cursor means "from the start".
 schemathesis.openapi.format("cursor", st.just(""))
 
 
@@ -26,7 +26,7 @@ def _distinct(keys):
 
 
 def _fits(body):
-    """No two writes of one request have the same key: `uniqueItems` compares whole items."""
+    """Whether all writes of the request have different keys. `uniqueItems` compares whole items, not keys."""
     if not isinstance(body, dict):
         return True
     lists = [_keys(body.get("items"), "key")]
@@ -37,18 +37,18 @@ def _fits(body):
 
 
 def _one_condition(headers):
-    """`If-Match` and `If-None-Match` exclude each other in a request that writes: OpenAPI can't say it of two parameters."""
+    """Whether at most one of `If-Match` and `If-None-Match` is present, as writes require."""
     names = {name.lower() for name in headers or {}}
     return not {"if-match", "if-none-match"} <= names
 
 
 @schemathesis.hook
 def before_call(context, case, *args):
-    """Of parameters that exclude each other, examples and boundary values still have all: one of them goes."""
+    """Removes one of two parameters that exclude each other. Examples and boundary values have both."""
     if case.method.upper() not in ("GET", "HEAD") and not _one_condition(case.headers):
         for name in [name for name in case.headers if name.lower() == "if-none-match"]:
             del case.headers[name]
-    # Keys are removed by a range, or all of them by `all=true`: one of the two.
+    # A removal needs either a range or `all=true`.
     if case.method.upper() == "DELETE" and case.operation.path == "/v1/keys":
         query = case.query if isinstance(case.query, dict) else {}
         if any(query.get(name) for name in ("prefix", "startKey", "endKey")):
@@ -56,8 +56,7 @@ def before_call(context, case, *args):
         elif query.get("all") in (None, False, "false"):
             query["all"] = "true"
         case.query = query
-    # Parameters that are listed so that they are refused with a reason instead of being passed over, and two that exclude each
-    # other.
+    # The document lists parameters that are always refused, so that they are not ignored. `recurse` and `cas` exclude each other.
     if case.operation.path == "/v1/kv/{key}" and isinstance(case.query, dict):
         for name in ("index", "acquire", "release"):
             case.query.pop(name, None)
@@ -67,7 +66,7 @@ def before_call(context, case, *args):
         case.body = _ANSWERED[case.operation.path]
 
 
-# Requests that etcd's operations answer.
+# Valid requests of the operations of etcd.
 _ANSWERED = {
     "/v3/kv/range": {"key": "Zm9v"},
     "/v3/kv/put": {"key": "Zm9v", "value": "YmFy"},
@@ -77,8 +76,8 @@ _ANSWERED = {
 
 
 def _is_refused(body):
-    """What etcd's operations refuse by a rule that its schemas don't have: requests without a key, history, leases, transactions
-    inside of transactions. They are refused in etcd's words, which a stricter schema would not let come up."""
+    """Whether an operation of etcd refuses the request by a rule that is not in its schema: a missing key, history, leases, nested
+    transactions. A stricter schema would refuse them earlier, without etcd's own error message."""
     if isinstance(body, list):
         return any(_is_refused(item) for item in body)
     if not isinstance(body, dict):

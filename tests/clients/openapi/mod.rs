@@ -1,5 +1,5 @@
-//! The OpenAPI documents that gateways serve: they are well formed (`redocly lint`), they are true (schemathesis, all checks and
-//! phases), and they show what the namespace can do and nothing else.
+//! The OpenAPI documents that gateways serve. They are well-formed (`redocly lint`), they describe the API correctly (schemathesis with
+//! all checks and phases), and they contain exactly the operations that the namespace supports.
 
 mod pages;
 
@@ -27,19 +27,19 @@ namespaces:
   - {name: silent, pattern: keyvalue, slots: {storage: ram}, frontends: [{frontend: rest, documentation: false}]}
 ";
 
-/// Where APIs are served, by their base path. A new frontend is a line here, and in the configuration above.
+/// The base paths of all APIs. A new frontend is a line here and in the configuration above.
 const BINDINGS: &[&str] = &["/disk", "/ram", "/api", "/consul", "/etcd", "/schemas", "/confluent"];
-/// Those of registries: they have so many operations that they are tried in a test of their own, beside the others.
+/// The base paths of schema registries. They have so many operations that a separate test runs them concurrently with the others.
 const REGISTRIES: &[&str] = &["/schemas", "/confluent"];
 
-/// The configuration, with the paths of this machine.
+/// Returns the configuration with the path of the repository.
 fn config() -> String {
     CONFIG.replace("MANIFEST", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Cases for each operation in the phase that makes them up.
+/// Number of generated requests for each operation, in the phase that generates them.
 const EXAMPLES: &str = "15";
-/// The same for registries. Their requests meet in few names, so that fewer of them are enough.
+/// The same for schema registries. Their requests use few names, so fewer requests are enough.
 const EXAMPLES_OF_REGISTRIES: &str = "5";
 const SEED: &str = "1";
 
@@ -60,15 +60,15 @@ fn report(output: &Output) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_are_true() {
     let others: Vec<&str> = BINDINGS.iter().copied().filter(|base| !REGISTRIES.contains(base)).collect();
-    try_all(&others, EXAMPLES).await;
+    run_schemathesis(&others, EXAMPLES).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_of_registries_are_true() {
-    try_all(REGISTRIES, EXAMPLES_OF_REGISTRIES).await;
+    run_schemathesis(REGISTRIES, EXAMPLES_OF_REGISTRIES).await;
 }
 
-async fn try_all(bases: &[&str], examples: &str) {
+async fn run_schemathesis(bases: &[&str], examples: &str) {
     let schemathesis = tool(".tools/schemathesis/bin/schemathesis");
     let gateway = Gateway::start(&config()).await;
     for base in bases {
@@ -83,7 +83,7 @@ async fn try_all(bases: &[&str], examples: &str) {
             .unwrap();
         let report = report(&output);
         assert!(output.status.success(), "{base}: {report}");
-        // In the phase of examples, an operation without parameters and body is skipped: it has none. All others are in all phases.
+        // The examples phase skips an operation without parameters and body. All other operations run in all phases.
         let count =
             |name: &str| report.lines().find_map(|line| line.trim().strip_prefix(name)?.trim().split('/').next()?.parse::<u32>().ok());
         assert!(count("Selected:").is_some_and(|selected| selected > 0) && count("Selected:") == count("Tested:"), "{base}: {report}");

@@ -1,4 +1,4 @@
-//! What is served below a base path, and what it says.
+//! The documents and pages below a base path.
 
 use serde_json::Value;
 use test_support::{gateway::Gateway, http};
@@ -29,13 +29,13 @@ async fn document_describes_its_own_namespace() {
     assert_eq!((&disk["info"]["title"], &disk["servers"][0]["url"]), (&"KeyValue: disk".into(), &"/disk".into()));
     let most = |document: &Value| document["paths"]["/v1/keys/{key}"]["get"]["parameters"][0]["schema"]["maxLength"].clone();
     assert_eq!((most(&disk), most(&ram)), (1024.into(), 100.into()));
-    // What the namespace can't do is not in its document; what it can, is.
+    // The document contains exactly the operations that the namespace supports.
     for (base, document) in [("/disk", &disk), ("/ram", &ram)] {
         let capabilities = http::get(gateway.address, &format!("{base}/v1/capabilities")).await.unwrap().json();
         for operation in capabilities["capabilities"]["operations"].as_array().unwrap() {
             let unavailable = operation["support"] == "SUPPORT_UNAVAILABLE";
-            let shown = document.to_string().contains(&format!("\"operationId\":{}", operation["rpc"]));
-            assert_ne!(shown, unavailable, "{base}: {operation}");
+            let is_documented = document.to_string().contains(&format!("\"operationId\":{}", operation["rpc"]));
+            assert_ne!(is_documented, unavailable, "{base}: {operation}");
         }
     }
 }
@@ -55,7 +55,7 @@ async fn cached_document_is_answered_with_304() {
     }
 }
 
-/// The values of `src` and `href`.
+/// Returns the values of `src` and `href`.
 fn links(html: &str) -> Vec<&str> {
     let parts = html.split(['<', '>']).flat_map(|tag| tag.split(' '));
     parts.filter_map(|part| part.strip_prefix("src=\"").or_else(|| part.strip_prefix("href=\""))?.split('"').next()).collect()
@@ -71,12 +71,12 @@ async fn documentation_page_loads_no_external_resources() {
     let links = links(page.text());
     assert!(links.iter().any(|link| link.ends_with(".js")) && links.iter().any(|link| link.ends_with(".css")), "{links:?}");
     for link in links {
-        assert!(!link.contains("//") && !link.starts_with('/'), "{link} is elsewhere");
+        assert!(!link.contains("//") && !link.starts_with('/'), "{link} points outside of the folder");
         let path = format!("/disk/docs/{}", link.trim_start_matches("./"));
         let file = http::get(gateway.address, &path).await.unwrap();
         assert_eq!((file.status, file.body.is_empty()), (200, false), "{path}");
     }
-    // Nothing runs that stands in the page itself.
+    // The page has no inline scripts.
     assert!(!page.text().split("<script").skip(1).any(|script| script.starts_with('>')), "{}", page.text());
     let script = http::get(gateway.address, "/disk/docs/swagger-initializer.js").await.unwrap();
     assert!(script.text().contains("../openapi.json"), "{}", script.text());

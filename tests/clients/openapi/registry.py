@@ -1,14 +1,14 @@
-"""What the documents of schema registries have no words for: which texts are schemas, levels, modes, names of rules.
+"""Rules of schema registries that their OpenAPI documents can't express: valid schemas, levels, modes, names of rules.
 
-Their schemas don't say it by patterns, since a body that is none of its schema is refused before the pattern can refuse it in its
-own words, which clients look for (42201, 42203 and their like). They name a format instead, which says what is meant to who reads it,
-and here what can be sent. The names of subjects and keys are few, so that what one request makes is what another one reads.
+The documents have no `pattern` for these values. With a pattern, the request would be refused before the registry could refuse it with
+its own error code (such as 42201 or 42203), which clients expect. The documents name a `format` instead; it informs readers, and this file
+generates values for it. There are few names of subjects and keys, so that one request reads what another one created.
 """
 
 import schemathesis
 from hypothesis import strategies as st
 
-# JSON Schemas and Avro schemas at once.
+# Texts that are valid both as JSON Schema and as Avro.
 TEXTS = ['{"type":"string"}', '{"type":"boolean"}', '{"type":"array","items":{"type":"string"}}']
 AVRO = ['"string"', '{"type":"record","name":"Order","fields":[{"name":"id","type":"long"}]}', '{"type":"enum","name":"E","symbols":["A"]}']
 PROTOBUF = ['syntax = "proto3";\nmessage Order {\n  int64 id = 1;\n}\n']
@@ -33,7 +33,7 @@ FORMATS = {
     "shape": st.sampled_from(["", "resolved", "ignore_extensions", "serialized"]),
     "level": _either_case(LEVELS),
     "policy": _either_case(["STRICT", "LENIENT"]),
-    # What can only be read can't be tested any more.
+    # In other modes, the following writes would be refused.
     "mode": _either_case(["READWRITE"]),
     "algorithm": st.sampled_from(["AES128_GCM", "AES256_GCM", "AES256_SIV"]),
     "lifecycle": _either_case(["STRONG", "WEAK"]),
@@ -57,7 +57,7 @@ def _objects(value):
 
 
 def _mend_rules(rules):
-    """Rules have names, each once, and types, kinds and modes that clients know."""
+    """Gives rules unique names, and types, kinds and modes that clients know."""
     for name, mode in LISTS_OF_RULES.items():
         for index, rule in enumerate(_objects(rules.get(name))):
             rule["name"], rule["type"] = f"rule{index}", rule.get("type") or "CEL"
@@ -66,20 +66,20 @@ def _mend_rules(rules):
 
 
 def _mend_metadata(metadata):
-    """Tags are texts."""
+    """Gives metadata valid tags."""
     for path, tags in (metadata.get("tags") or {}).items():
         metadata["tags"][path] = [tag if isinstance(tag, str) else "PII" for tag in tags or []]
 
 
 def _mend_config(body):
-    """Levels and policies that there are: by the document alone, they may be empty."""
+    """Gives a configuration valid levels and policies. The document would allow empty ones."""
     for name, known in (("compatibility", LEVELS), ("compatibilityLevel", LEVELS), ("compatibilityPolicy", ["STRICT", "LENIENT"])):
         if isinstance(body.get(name), str) and body[name].upper() not in known:
             body[name] = known[0]
 
 
 def _mend_schema(body):
-    """The text is one of its type, and what it refers to is there. Ids are for registries that schemas are imported into."""
+    """Gives a schema a text of its type, and existing references. Removes ids, which only imports may have."""
     kind = body.get("schemaType") or "AVRO"
     known = {"AVRO": [*AVRO, *TEXTS], "JSON": TEXTS, "PROTOBUF": PROTOBUF}.get(kind, AVRO)
     if body.get("schema") not in known:
@@ -88,7 +88,7 @@ def _mend_schema(body):
         body["references"] = []
     for name in ("id", "version"):
         body.pop(name, None)
-    # Tags of the order in Avro; the other texts have other parts.
+    # These tags fit the Avro record; the other texts have no such parts.
     lists = ("schemaTagsToAdd", "schemaTagsToRemove")
     if kind != "AVRO" or body["schema"] != AVRO[1]:
         for name in lists:
@@ -97,7 +97,7 @@ def _mend_schema(body):
 
 
 def _mend_tags(body, lists):
-    """Whose tags are changed is said, and they are neither empty nor long."""
+    """Gives each change of tags a path and tags of a valid length."""
     for name in lists:
         for change in _objects(body.get(name)):
             change["schemaEntity"] = {"entityPath": "Order.id", "entityType": "sr_field"}
@@ -105,13 +105,13 @@ def _mend_tags(body, lists):
 
 
 def _mend_change(body):
-    """The new version is the next one."""
+    """Makes the new version the next one."""
     _mend_tags(body, ("tagsToAdd", "tagsToRemove"))
     body.pop("newVersion", None)
 
 
 def _mend_resource(body):
-    """A resource has an identity and a name, and something belongs to it."""
+    """Gives a resource an id, a name and associations."""
     for name in ("resourceId", "resourceName", "resourceNamespace"):
         body[name] = body.get(name) or "orders"
     body["associations"] = _objects(body.get("associations"))[:3] or [{"subject": "orders-value"}]
@@ -123,7 +123,7 @@ def _mend_resource(body):
 
 
 def _mend_batch(body):
-    """Resources, few of them: each is some writes."""
+    """Limits the number of resources, because each needs several writes."""
     body["requests"] = _objects(body.get("requests"))[:3] or [{}]
     for request in body["requests"]:
         _mend_resource(request)
@@ -176,7 +176,7 @@ def _is_registry(operation):
 
 @schemathesis.hook
 def before_call(context, case, *args):
-    """What is good by the document is good by the rules that it can't say. What is bad stays as it is."""
+    """Makes requests that are valid by the document valid by the other rules too. Invalid requests stay as they are."""
     if not _is_registry(case.operation) or not _is_positive(case):
         return
     path, method = case.operation.path, case.method.upper()
@@ -185,10 +185,10 @@ def before_call(context, case, *args):
         _mend_body(path, method, body)
         case.body = body
     if "id" in (case.path_parameters or {}) and not str(case.path_parameters["id"]).isdigit():
-        # The registry's own id, which is empty, was seen in an answer.
+        # The id of the registry, which is empty, came from a response.
         case.path_parameters = {**case.path_parameters, "id": 1}
     if "version" in (case.path_parameters or {}) and not _is_version(case.path_parameters["version"]):
-        # Other versions, that of the release among them, were seen in answers and are tried here.
+        # Other values named `version`, such as the version of the release, came from responses.
         case.path_parameters = {**case.path_parameters, "version": "latest"}
     if isinstance(case.query, dict):
         query = dict(case.query)
@@ -202,7 +202,7 @@ def before_call(context, case, *args):
         case.query = query
 
 
-# What is wrong with one request of a batch is told in its result, unless it can't be read at all.
+# Violations of these keywords in one request of a batch are reported in its result; the whole batch succeeds.
 OF_ITEMS = {"required", "minLength", "minItems", "format"}
 
 
@@ -213,8 +213,7 @@ def _is_batch(body):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """A format is a remark on a text and no rule, so a text that is of none of these formats is no bad one by the document; unknown
-    parameters beside it, which are passed over, don't make it one."""
+    """Skips requests that are meant to be invalid but are not: a format is only a hint, and unknown parameters are ignored."""
     if not _is_registry(case.operation) or _is_positive(case) or case.meta is None:
         return True
     mutations = getattr(case.meta.phase.data, "mutations", ())
@@ -224,8 +223,8 @@ def filter_case(context, case):
     return "format" not in violated or not violated <= {"format", "additionalProperties"}
 
 
-# What a good request may be refused with, since it is a matter of what is there: a read-only mode, an id or a version that is taken, a
-# schema or a key that something refers to, a context that has subjects, parts that a version hasn't, and what this registry never does.
+# Errors of valid requests that depend on the stored data: a read-only mode, an id or a version that is in use, a schema or a key that is
+# referenced, a context that has subjects, parts that a version does not have. And an operation that this registry never supports.
 OF_STATE = {
     "OPERATION_NOT_PERMITTED", "REFERENCE_EXISTS", "ID_MISMATCH", "CONTEXT_NOT_EMPTY", "KEY_REFERENCE_EXISTS", "ASSOCIATION_FROZEN",
     "ENTITY_NOT_FOUND",
@@ -235,13 +234,13 @@ NEVER = {"testKek"}
 
 
 @schemathesis.check
-def good_requests_are_refused_for_what_is_there(ctx, response, case):
-    """400 and 422 are expected of operations that depend on what is there, and for nothing else."""
+def valid_requests_are_refused_only_because_of_stored_data(ctx, response, case):
+    """Checks that 400 and 422 for a valid request have a reason that depends on the stored data."""
     if response.status_code not in (400, 422) or not _is_registry(case.operation) or not _is_positive(case):
         return
     error = response.json()
     operation = case.operation.definition.raw.get("operationId")
-    # Which parts a version has is a matter of what was registered.
+    # The parts of a version depend on the registered text.
     if operation in NEVER or (operation == "modifySchemaTags" and error.get("error_code") == 42201):
         return
-    assert error.get("reason") in OF_STATE or error.get("error_code") in CODES_OF_STATE, f"refused although nothing is wrong: {error}"
+    assert error.get("reason") in OF_STATE or error.get("error_code") in CODES_OF_STATE, f"a valid request was refused: {error}"

@@ -18,13 +18,13 @@ use schema_registry_converter::{
 };
 use serde_json::json;
 
-/// A topic whose subjects are not in the registry yet.
+/// Returns a topic whose subjects are not in the registry yet.
 fn topic() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     format!("rust-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Nothing is cached in settings; encoders and decoders have caches.
+/// Settings have no cache; encoders and decoders have one.
 fn settings(url: &str) -> SrSettings {
     SrSettings::new_builder(url.to_owned()).no_proxy().build().unwrap()
 }
@@ -33,7 +33,7 @@ const ID: &str = r#"{"name": "id", "type": "long"}"#;
 const NOTE: &str = r#"{"name": "note", "type": "string", "default": "none"}"#;
 const MUST: &str = r#"{"name": "must", "type": "string"}"#;
 
-/// In a namespace, as the client can't follow references to names without one.
+/// Returns a record in a namespace, because the client can't follow references to names without a namespace.
 fn record(name: &str, fields: &[&str]) -> SuppliedSchema {
     let text = format!(r#"{{"type": "record", "name": "{name}", "namespace": "shop", "fields": [{}]}}"#, fields.join(", "));
     SuppliedSchema::new(Some(name.to_owned()), SchemaType::Avro, text)
@@ -44,21 +44,22 @@ fn message(fields: &str) -> SuppliedSchema {
     SuppliedSchema::new(None, SchemaType::Protobuf, text)
 }
 
-/// The strategy of topics, with a schema to register.
+/// The subject strategy of topics, with a schema to register.
 fn with(topic: &str, schema: &SuppliedSchema) -> SubjectNameStrategy {
     SubjectNameStrategy::TopicNameStrategyWithSchema(topic.to_owned(), false, schema.clone())
 }
 
-/// All cases, each against a registry.
+/// Runs all cases against a registry.
 pub async fn cases(url: &str) {
-    // Its HTTP client is built without a provider of cryptography, because the features of crates are those of the whole workspace.
+    // The client's HTTP library is built without a crypto provider here, because Cargo unifies the features of all crates in the
+    // workspace.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     registers_and_reads_back(url).await;
-    avro_goes_comes_back_and_evolves(url).await;
-    what_is_incompatible_is_refused(url).await;
+    encodes_and_decodes_avro_with_two_versions(url).await;
+    refuses_an_incompatible_version(url).await;
     references_are_registered_and_followed(url).await;
-    protobuf_goes_comes_back_and_is_refused(url).await;
-    contexts_are_registries_of_their_own(url).await;
+    encodes_and_decodes_protobuf_and_refuses_an_incompatible_version(url).await;
+    contexts_have_their_own_ids_and_subjects(url).await;
 }
 
 async fn registers_and_reads_back(url: &str) {
@@ -74,11 +75,11 @@ async fn registers_and_reads_back(url: &str) {
     assert!(get_all_subjects(&settings(url)).await.unwrap().contains(&subject));
 }
 
-async fn avro_goes_comes_back_and_evolves(url: &str) {
+async fn encodes_and_decodes_avro_with_two_versions(url: &str) {
     let topic = topic();
     let encoder = AvroEncoder::new(settings(url));
     let old = encoder.encode(vec![("id", Avro::Long(1))], with(&topic, &record("Order", &[ID]))).await.unwrap();
-    // The same encoder would take the schema that it knows for the subject.
+    // The first encoder would use its cached schema of the subject.
     let encoder = AvroEncoder::new(settings(url));
     let values = vec![("id", Avro::Long(2)), ("note", Avro::String("ä".to_owned()))];
     let new = encoder.encode(values, with(&topic, &record("Order", &[ID, NOTE]))).await.unwrap();
@@ -94,7 +95,7 @@ async fn avro_goes_comes_back_and_evolves(url: &str) {
     assert_eq!(decoder.decode(Some(&new)).await.unwrap().value, fields(2, Some("ä")));
 }
 
-async fn what_is_incompatible_is_refused(url: &str) {
+async fn refuses_an_incompatible_version(url: &str) {
     let subject = format!("{}-value", topic());
     post_schema(&settings(url), subject.clone(), record("Order", &[ID])).await.unwrap();
     let compatible = |fields| is_compatible_schema_of(url, &subject, fields);
@@ -123,7 +124,7 @@ async fn references_are_registered_and_followed(url: &str) {
     assert_eq!(get_all_versions(&settings(url), format!("{topic}-address")).await.unwrap(), [1]);
 }
 
-async fn protobuf_goes_comes_back_and_is_refused(url: &str) {
+async fn encodes_and_decodes_protobuf_and_refuses_an_incompatible_version(url: &str) {
     let topic = topic();
     let first = message("  int64 id = 1;\n  string note = 2;\n");
     let bytes =
@@ -137,7 +138,7 @@ async fn protobuf_goes_comes_back_and_is_refused(url: &str) {
     assert!(error.to_string().contains("409"), "{error}");
 }
 
-async fn contexts_are_registries_of_their_own(url: &str) {
+async fn contexts_have_their_own_ids_and_subjects(url: &str) {
     let context = format!(".{}", topic());
     let inside = format!("{url}/contexts/{context}");
     let posted = post_schema(&settings(&inside), "orders-value".to_owned(), record("Order", &[ID])).await.unwrap();

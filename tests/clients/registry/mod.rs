@@ -1,4 +1,4 @@
-//! Published clients of Confluent's Schema Registry, unchanged, against `frontends/confluent-schema-registry.yaml`, over SQLite and over
+//! Published clients of Confluent's Schema Registry, unchanged, run against `frontends/confluent-schema-registry.yaml` over SQLite and
 //! Redis.
 //!
 //! The suites in `clients/` run against any registry: `.tools/registry-clients/bin/python
@@ -14,7 +14,7 @@ use std::{
 
 use test_support::{gateway::Gateway, servers::Redis};
 
-/// A gateway whose only namespace is a registry: where clients expect one, and below a path.
+/// A gateway with one registry at two paths: the root, where clients expect it, and a base path.
 const CONFIG: &str = "
 listeners:
   main: {}
@@ -30,7 +30,7 @@ namespaces:
       - {frontend: confluent-schema-registry, base_path: /below/a/path}
 ";
 
-/// A gateway, and the server of its backend if it has one.
+/// A gateway, and the server of its backend if there is one.
 struct Registry {
     gateway: Gateway,
     _redis: Option<Redis>,
@@ -48,12 +48,12 @@ impl Registry {
         Self { gateway: Gateway::start(&CONFIG.replace("BACKEND", &backend)).await, _redis: Some(redis) }
     }
 
-    /// Where clients expect it.
+    /// The URL of the registry at the root.
     fn url(&self) -> String {
         format!("http://{}", self.gateway.listeners["registry"])
     }
 
-    /// Below a path.
+    /// The URL of the registry below a base path.
     fn url_below(&self) -> String {
         format!("{}/below/a/path", self.gateway.url())
     }
@@ -102,19 +102,19 @@ fn folder() -> PathBuf {
 }
 
 fn installed(path: PathBuf) -> PathBuf {
-    assert!(path.exists(), "{} is not there; run scripts/install-tools", path.display());
+    assert!(path.exists(), "{} is not installed; run scripts/install-tools", path.display());
     path
 }
 
-/// Runs a suite in Python, and fails with its report if a case does, or if there are fewer cases than expected.
+/// Runs a suite in Python. Fails with its report if a case fails, or if fewer cases run than expected.
 fn python(script: &str, url: &str, cases: usize) {
     let python = installed(Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/registry-clients/bin/python"));
-    // Nothing is written beside the scripts.
+    // Python must not write compiled files next to the scripts.
     let output = Command::new(python).arg("-B").arg(folder().join("clients").join(script)).arg(url).output().unwrap();
     judge(script, url, &output, "passed ", cases);
 }
 
-/// The same in JavaScript.
+/// Runs a suite in JavaScript.
 fn node(script: &str, url: &str, cases: usize) {
     installed(folder().join("node_modules/@confluentinc/schemaregistry"));
     let mut command = Command::new("node");

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{printed, prism, refused};
 
-/// A file in a folder that goes away with the first value.
+/// Writes a file into a temporary folder. Dropping the first value deletes the folder.
 fn file(text: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prism.yaml");
@@ -69,11 +69,14 @@ namespaces: [{name: jobs, pattern: work-queue, slots: {jobs: cache}}]
 
 #[test]
 fn output_of_config_show_is_a_valid_configuration() {
-    let shown = printed("config show");
-    assert!(shown.starts_with("# From the embedded configuration, environment variables and defaults.\nlisteners:\n  main:\n"), "{shown}");
-    let (_folder, path) = file(&shown);
+    let output = printed("config show");
+    assert!(
+        output.starts_with("# From the embedded configuration, environment variables and defaults.\nlisteners:\n  main:\n"),
+        "{output}"
+    );
+    let (_folder, path) = file(&output);
     let again = printed(&format!("config show --config {}", path.display()));
-    assert_eq!(again.lines().skip(1).collect::<Vec<_>>(), shown.lines().skip(1).collect::<Vec<_>>());
+    assert_eq!(again.lines().skip(1).collect::<Vec<_>>(), output.lines().skip(1).collect::<Vec<_>>());
     assert!(printed(&format!("validate {}", path.display())).contains("Backend: local (sqlite)"));
     let json: serde_json::Value = serde_json::from_str(&printed("config show -o json")).unwrap();
     assert_eq!(json["listeners"]["main"]["address"], "127.0.0.1:8980");
@@ -90,10 +93,10 @@ namespaces: [{name: one, pattern: keyvalue, slots: {storage: cache}}]
     fs::write(&secret, "redis://ada:hunter4@localhost\n").unwrap();
     let text = fs::read_to_string(&path).unwrap().replace("FOLDER", &folder.path().display().to_string());
     fs::write(&path, text).unwrap();
-    let shown = printed(&format!("config show --config {}", path.display()));
-    assert!(!shown.contains("hunter"), "{shown}");
-    assert!(shown.contains("redis://ada:***@localhost"), "{shown}");
-    assert!(shown.contains(&format!("${{file:{}}}", secret.display())), "{shown}");
+    let output = printed(&format!("config show --config {}", path.display()));
+    assert!(!output.contains("hunter"), "{output}");
+    assert!(output.contains("redis://ada:***@localhost"), "{output}");
+    assert!(output.contains(&format!("${{file:{}}}", secret.display())), "{output}");
     fs::write(&secret, "http://hunter4").unwrap();
     let complaint = refused(&format!("config show --config {}", path.display()));
     assert!(complaint.contains("`url` must be redis://HOST:PORT/DATABASE") && !complaint.contains("hunter"), "{complaint}");

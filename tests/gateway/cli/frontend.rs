@@ -1,4 +1,4 @@
-//! `prism frontend`: what people see of definitions, right and wrong.
+//! `prism frontend`: its output for valid and invalid definitions.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -8,7 +8,7 @@ use super::{Run, printed, prism};
 
 const NOTES: &str = "examples/frontends/notes.yaml";
 
-/// Runs `prism frontend try` on the notes of the examples; arguments may have spaces in them.
+/// Runs `prism frontend try` on the notes example. Arguments may contain spaces.
 fn try_notes(arguments: &[&str]) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_prism")).args(["frontend", "try", NOTES]).args(arguments).output().unwrap();
     Run { code: output.status.code(), stdout: String::from_utf8(output.stdout).unwrap(), stderr: String::from_utf8(output.stderr).unwrap() }
@@ -20,7 +20,7 @@ fn tried(arguments: &[&str]) -> String {
     run.stdout
 }
 
-/// The notes of the examples in a folder of their own, with something else in one of the two files.
+/// Copies the notes example into a temporary folder, and replaces a text in one of its two files.
 fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["frontends/notes.yaml", "openapi/notes.yaml"] {
@@ -36,7 +36,7 @@ fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
     folder
 }
 
-/// What lint says, with the folder left out of the names of files.
+/// Returns the output of lint without the folder in the names of files.
 fn lint(folder: &tempfile::TempDir) -> (Option<i32>, String) {
     let folder = folder.path().display().to_string();
     let run = prism(&format!("frontend lint {folder}/frontends/notes.yaml"));
@@ -65,9 +65,9 @@ namespaces:
     let file = folder.path().join("frontends/notes.yaml").display().to_string();
     assert_eq!(lines[0], ["FRONTEND", "DEFINITION", "PATTERN", "OPERATIONS", "NAMESPACE", "AT"]);
     assert!(lines.contains(&vec!["grpc", "built", "in", "any", "-", "-", "-"]), "{text}");
-    let place = lines.iter().position(|line| line[0] == "notes").unwrap();
-    assert_eq!(lines[place], ["notes", &file, "keyvalue", "2", "pad", "http://127.0.0.1:8980/notes/pad"]);
-    assert_eq!(lines[place + 1], ["pad", "http://notes.example.com:8980/"]);
+    let index = lines.iter().position(|line| line[0] == "notes").unwrap();
+    assert_eq!(lines[index], ["notes", &file, "keyvalue", "2", "pad", "http://127.0.0.1:8980/notes/pad"]);
+    assert_eq!(lines[index + 1], ["pad", "http://notes.example.com:8980/"]);
 
     let described = printed(&format!("frontend describe notes --config {}", config.display()));
     assert!(described.starts_with(&format!("Frontend: notes\n  Pattern:    keyvalue\n  Definition: {file}\n")), "{described}");
@@ -179,19 +179,19 @@ content-type: application/json
 {\"id\":\"a\",\"text\":\"hello\",\"revision\":3}
 "
     );
-    let told = tried(&["GET", "/notes/a", "--error", "NOT_FOUND:KEY_NOT_FOUND:it is not there"]);
-    assert!(told.contains("\nHTTP/1.1 404 Not Found\ncontent-type: application/problem+json\n"), "{told}");
-    assert!(told.contains("\"detail\":\"it is not there\""), "{told}");
+    let output = tried(&["GET", "/notes/a", "--error", "NOT_FOUND:KEY_NOT_FOUND:it is not there"]);
+    assert!(output.contains("\nHTTP/1.1 404 Not Found\ncontent-type: application/problem+json\n"), "{output}");
+    assert!(output.contains("\"detail\":\"it is not there\""), "{output}");
 }
 
 #[test]
 fn requests_that_cannot_be_rehearsed_say_what_to_do() {
-    let told = tried(&["GET", "/default/notes/a"]);
-    assert!(told.ends_with("\nWrite the path below the base path: leave out /default and try /notes/a.\n"), "{told}");
-    let told = tried(&["GET", "/other"]);
-    assert!(told.ends_with("\nThe routes are:\n  GET /notes/{id}\n  PUT /notes/{id}\n"), "{told}");
-    let told = tried(&["PUT", "/notes/a?days=0", "--body", "x"]);
-    assert!(told.starts_with("Operation  writeNote\n\nHTTP/1.1 400 Bad Request\n"), "{told}");
+    let output = tried(&["GET", "/default/notes/a"]);
+    assert!(output.ends_with("\nWrite the path below the base path: leave out /default and try /notes/a.\n"), "{output}");
+    let output = tried(&["GET", "/other"]);
+    assert!(output.ends_with("\nThe routes are:\n  GET /notes/{id}\n  PUT /notes/{id}\n"), "{output}");
+    let output = tried(&["PUT", "/notes/a?days=0", "--body", "x"]);
+    assert!(output.starts_with("Operation  writeNote\n\nHTTP/1.1 400 Bad Request\n"), "{output}");
     let run = try_notes(&["GET", "notes"]);
     assert_eq!(
         (run.code, run.stderr.as_str()),
@@ -208,7 +208,7 @@ fn requests_that_cannot_be_rehearsed_say_what_to_do() {
     assert!(run.stderr.contains("A definition can also be named by its file, such as frontends/nots.yaml."), "{}", run.stderr);
 }
 
-/// A key that nobody knows, in every section: the problems list those that the reader knows.
+/// A definition with an unknown key in every section. For each of them, lint lists the keys that the parser knows.
 const UNKNOWN_EVERYWHERE: &str = "
 frontend: notes
 openapi: ../openapi/notes.yaml
@@ -240,7 +240,7 @@ fn the_schema_and_the_reader_know_the_same_keys() {
     for name in ["Json", "Setting", "Errors", "ErrorCase", "Refusal", "Case", "Answer"] {
         written.extend(properties(&schema["definitions"][name]));
     }
-    // The reader asks what a form begins with before it knows which form it is.
+    // The parser looks at the first key of a form before it knows the form.
     let forms = schema["definitions"]["Form"]["anyOf"].as_array().unwrap().iter().filter_map(properties);
     let from = forms.filter(|keys| keys.contains("$from")).map(|keys| keys.into_iter().chain(["$each".to_owned(), "$when".to_owned()]));
     written.extend(from.map(Iterator::collect::<BTreeSet<_>>));
@@ -285,11 +285,11 @@ namespaces: [{name: pad, pattern: keyvalue, slots: {storage: store}, frontends: 
 ",
     )
     .unwrap();
-    let wanted = format!("{}/frontends/notes.yaml:6:10: unknown RPC `Retreive`; did you mean `Retrieve`?", folder.path().display());
+    let expected = format!("{}/frontends/notes.yaml:6:10: unknown RPC `Retreive`; did you mean `Retrieve`?", folder.path().display());
     let run = prism(&format!("validate {}", config.display()));
     assert_eq!(run.code, Some(1), "{}", run.stdout);
-    assert!(run.stdout.contains(&wanted) && run.stdout.ends_with("\n❌ Configuration invalid: 1 problem\n"), "{}", run.stdout);
+    assert!(run.stdout.contains(&expected) && run.stdout.ends_with("\n❌ Configuration invalid: 1 problem\n"), "{}", run.stdout);
     let run = prism(&format!("serve --config {} --listen 127.0.0.1:0 --admin 127.0.0.1:0", config.display()));
     assert_eq!(run.code, Some(1), "{}", run.stdout);
-    assert!(run.stderr.starts_with("error: ") && run.stderr.contains(&wanted), "{}", run.stderr);
+    assert!(run.stderr.starts_with("error: ") && run.stderr.contains(&expected), "{}", run.stderr);
 }

@@ -54,18 +54,18 @@ fn generated_configuration_runs() {
     assert!(get.starts_with("HTTP/1.1 200") && get.ends_with("hello"), "{get}");
 }
 
-/// Ends with the test.
+/// A running gateway, which is killed on drop.
 pub struct Gateway(Child);
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // If this fails, the process has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// `prism serve` in a folder, and the address that it says it listens on.
+/// Runs `prism serve` in a folder, and returns the address of its listener.
 pub fn serve(folder: &Path) -> (Gateway, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prism"));
     command.args(["serve", "--config", "prism.yaml", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);

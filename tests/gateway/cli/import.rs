@@ -1,4 +1,4 @@
-//! `prism frontend import`: skeletons of definitions.
+//! `prism frontend import` writes a definition with TODOs.
 
 use std::{fs, path::Path, process::Command};
 
@@ -44,7 +44,7 @@ const PETS: &str = r##"{
   }}}
 }"##;
 
-/// A folder with a document, and what `import` wrote for it.
+/// Runs the import on a document in a temporary folder, and returns the definition that it wrote.
 fn imported(name: &str, document: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("openapi")).unwrap();
@@ -61,7 +61,7 @@ fn inside(folder: &Path, arguments: &[&str]) -> Run {
     Run { code: output.status.code(), stdout: String::from_utf8(output.stdout).unwrap(), stderr: String::from_utf8(output.stderr).unwrap() }
 }
 
-/// Every problem of a skeleton stands where a TODO is.
+/// Checks that each problem of the definition is at a TODO.
 fn problems_have_todos(folder: &Path) -> usize {
     let run = inside(folder, &["frontend", "lint", "frontends/api.yaml"]);
     let text = fs::read_to_string(folder.join("frontends/api.yaml")).unwrap();
@@ -80,10 +80,10 @@ fn problems_have_todos(folder: &Path) -> usize {
 #[test]
 fn import_of_the_notes_document_writes_a_skeleton() {
     let document = fs::read_to_string("examples/openapi/notes.yaml").unwrap();
-    let (folder, told) = imported("notes.yaml", &document);
+    let (folder, output) = imported("notes.yaml", &document);
     let text = fs::read_to_string(folder.path().join("frontends/api.yaml")).unwrap();
-    assert!(told.starts_with("frontends/api.yaml: 2 operations, "), "{told}");
-    assert!(told.ends_with("\nDecide each TODO, then run: prism frontend lint frontends/api.yaml\n"), "{told}");
+    assert!(output.starts_with("frontends/api.yaml: 2 operations, "), "{output}");
+    assert!(output.ends_with("\nDecide each TODO, then run: prism frontend lint frontends/api.yaml\n"), "{output}");
     for wanted in [
         "frontend: notes\ntitle: 'Notes'\nopenapi: ../openapi/notes.yaml\npattern: keyvalue\n",
         "  readNote:  # GET /notes/{id}\n    rpc: Retrieve  # TODO: a guess; or ",
@@ -114,7 +114,7 @@ fn import_maps_json_fields_by_name() {
     ] {
         assert!(text.contains(wanted), "{wanted}\n---\n{text}");
     }
-    // A list that no duration can be, and a path that no template can say.
+    // A list that can't be a duration, and a path that no template matches.
     assert!(problems_have_todos(folder.path()) >= 2, "{text}");
 }
 

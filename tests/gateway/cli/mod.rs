@@ -1,4 +1,4 @@
-//! What the `prism` command prints, and what it answers to mistakes.
+//! The output and the error messages of the `prism` command.
 
 mod config;
 mod frontend;
@@ -11,13 +11,13 @@ mod validate;
 
 use std::process::Command;
 
-/// What a run of `prism` gave.
+/// The result of running `prism`.
 struct Run {
     /// The exit code.
     code: Option<i32>,
-    /// What it printed.
+    /// Standard output.
     stdout: String,
-    /// What it complained of.
+    /// Standard error.
     stderr: String,
 }
 
@@ -27,14 +27,14 @@ fn prism(arguments: &str) -> Run {
     Run { code: output.status.code(), stdout: String::from_utf8(output.stdout).unwrap(), stderr: String::from_utf8(output.stderr).unwrap() }
 }
 
-/// Runs `prism`, which has to succeed, and gives what it printed.
+/// Runs `prism`, which must succeed, and returns its standard output.
 fn printed(arguments: &str) -> String {
     let run = prism(arguments);
     assert_eq!(run.code, Some(0), "prism {arguments}: {}", run.stderr);
     run.stdout
 }
 
-/// Runs `prism`, which has to fail, and gives what it complained of.
+/// Runs `prism`, which must fail, and returns its standard error.
 fn refused(arguments: &str) -> String {
     let run = prism(arguments);
     assert_eq!(run.code, Some(1), "prism {arguments}: {}", run.stdout);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{printed, prism, refused};
 
-/// A line begins with these words, in this order.
+/// Whether a line of the text begins with these words in this order.
 fn has_line(text: &str, words: &str) -> bool {
     text.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(words))
 }
@@ -101,14 +101,14 @@ fn every_output_format_has_the_same_content() {
 
 #[test]
 fn the_registry_is_valid_and_the_matrix_is_the_stored_one() {
-    // In this build: what the drivers implement and how they are set, and which patterns are served.
+    // The part that depends on the build: which interfaces each driver implements, which settings it has, and which patterns are served.
     let text = printed("registry validate");
     assert!(text.ends_with("✅ Registry valid\n"), "{text}");
     assert_eq!(printed("registry matrix"), fs::read_to_string("registry/matrix.yaml").unwrap());
     assert!(has_line(&printed("registry matrix -o table"), "keyvalue_basic ✓ ✓ ✓"));
 }
 
-/// The features of this test say which drivers the program was built with.
+/// The features of this test are the features with which the program was built.
 #[test]
 fn registry_contains_every_driver_of_the_default_build() {
     let report: Value = serde_json::from_str(&prism("registry validate -o json").stdout).unwrap();

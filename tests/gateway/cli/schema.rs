@@ -1,4 +1,4 @@
-//! `prism schema`, against registries that run.
+//! `prism schema` against running registries.
 
 use std::{fs, path::Path};
 
@@ -26,7 +26,7 @@ const V2: &str =
     r#"{"type": "record", "name": "Order", "fields": [{"name": "id", "type": "long"}, {"name": "note", "type": "string", "default": ""}]}"#;
 const V3: &str = r#"{"type": "record", "name": "Order", "fields": [{"name": "id", "type": "long"}, {"name": "sum", "type": "double"}]}"#;
 
-/// A registry, and a folder with files.
+/// A gateway that serves a registry, and a folder with files.
 struct Registry {
     folder: tempfile::TempDir,
     address: String,
@@ -57,7 +57,7 @@ impl Registry {
         self.file(name)
     }
 
-    /// `prism schema` with this registry.
+    /// Runs `prism schema` against this registry.
     fn run(&self, arguments: &str) -> Run {
         prism(&format!("schema {} --url {}", arguments.replace("@/", &format!("{}/", self.folder.path().display())), self.url()))
     }
@@ -90,7 +90,7 @@ impl Registry {
         self.ask("PUT", path, body);
     }
 
-    /// All that its API tells, without times.
+    /// Reads everything that the registry's API returns, without timestamps.
     fn everything(&self) -> Vec<Value> {
         let mut all = vec![self.get("/schemas?subjectPrefix=:*:&deleted=true"), self.get("/contexts")];
         for path in ["config", "mode"] {
@@ -126,7 +126,7 @@ fn settle(registry: &Registry) {
     registry.put("/mode/closed", &json!({"mode": "READONLY"}));
 }
 
-/// A registry with references, gaps, soft deletions, contexts, settings and keys.
+/// Starts a registry that has references, gaps, soft deletions, contexts, settings and keys.
 fn full() -> Registry {
     let registry = Registry::start();
     registry.put("/config", &json!({"compatibility": "NONE"}));
@@ -139,7 +139,7 @@ fn full() -> Registry {
     let rules = json!({"domainRules": [{"name": "r", "kind": "CONDITION", "mode": "WRITE", "type": "CEL", "expr": "true"}]});
     let body = json!({"schema": V2, "metadata": {"properties": {"owner": "me"}}, "ruleSet": rules});
     registry.ask("POST", "/subjects/strict/versions", &body);
-    // The whole subject, and what it refers to, is deleted softly.
+    // The whole subject is softly deleted, and so is the subject that it refers to.
     registry.good("register gone-inner @/v2.avsc");
     registry.good("register gone-outer @/outer.avsc --reference Order=gone-inner:1");
     registry.ask("DELETE", "/subjects/gone-outer", &Value::Null);
@@ -165,27 +165,27 @@ fn a_registry_moves_to_another() {
     assert!(dry.contains("TO REGISTER") && dry.contains("Nothing was done."), "{dry}");
     assert_eq!(new.get("/subjects?deleted=true"), json!([]));
 
-    let told = new.good(&format!("import --from {}", old.url()));
-    let rows: Vec<_> = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let output = new.good(&format!("import --from {}", old.url()));
+    let rows: Vec<_> = output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(rows[0], "CONTEXT SUBJECTS VERSIONS REGISTERED PRESENT DELETED SOFTLY");
     assert_eq!(&rows[1..3], [". 6 8 8 0 3", ".team 2 2 2 0 0"]);
-    assert!(rows[3].contains("10 versions of 8 subjects (3 softly deleted)") && rows[3].ends_with(", compared one by one"), "{told}");
+    assert!(rows[3].contains("10 versions of 8 subjects (3 softly deleted)") && rows[3].ends_with(", compared one by one"), "{output}");
     assert_eq!(new.everything(), before);
     assert_eq!(old.everything(), before);
 
-    // Once more is nothing to do, also where the mode is another one; and the modes come back.
-    let told = new.good(&format!("import --from {}", old.url()));
-    assert!(told.contains("\n.          6           8           0             8"), "{told}");
+    // A second import has nothing to do, even if the mode differs; it also restores the modes.
+    let output = new.good(&format!("import --from {}", old.url()));
+    assert!(output.contains("\n.          6           8           0             8"), "{output}");
     assert_eq!(new.everything(), before);
 
-    // What came later is brought later, also where subjects are closed.
+    // A later import copies what was registered since, also into subjects that are read-only.
     old.put("/mode/closed", &json!({"mode": "READWRITE"}));
     old.good("register closed @/v2.avsc");
     old.put("/mode/closed", &json!({"mode": "READONLY"}));
     new.good(&format!("import --from {} --force", old.url()));
     assert_eq!(new.everything(), old.everything());
 
-    // Ids go on behind those that were imported.
+    // New ids continue after the imported ones.
     new.put("/mode", &json!({"mode": "READWRITE"}));
     let fresh = new.write("fresh.avsc", r#"{"type": "enum", "name": "E", "symbols": ["A"]}"#);
     assert_eq!(new.good(&format!("register fresh {fresh}")), "✅ fresh: version 1, id 7\n");
@@ -210,7 +210,7 @@ fn export_file_and_registry_are_interchangeable() {
     assert!(complaint("{\"kind\":\"registry\",\"form\":2,\"source\":\"\"}\n").contains("use a newer prism"));
     assert!(new.bad("import /no/such.ndjson").contains("/no/such.ndjson can't be read"));
 
-    // A part, with what it refers to.
+    // An import of some subjects includes the schemas that they refer to.
     let part = old.good("export --prefix strict");
     let subjects: Vec<_> =
         part.lines().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["subject"].as_str().map(str::to_owned)).collect();
@@ -239,7 +239,7 @@ fn import_reports_conflicts_before_it_writes() {
     assert!(new.good("get --id 1 --context old").contains("Order"));
     assert!(new.good("get --id 1").contains("fixed"));
 
-    // Beside others, if that is wanted.
+    // An import next to existing schemas needs a flag.
     let beside = Registry::start();
     beside.put("/mode", &json!({"mode": "IMPORT"}));
     beside.good(&format!("register mine {other} --id 1000 --version 7"));
@@ -255,7 +255,7 @@ fn import_reports_conflicts_before_it_writes() {
 fn failed_import_says_how_to_continue() {
     let (old, new) = (full(), Registry::start());
     let text = old.good("export");
-    // A rule set that no registry takes, in the last schema of all.
+    // The last schema has a rule set that every registry refuses.
     let broken = text.replace("\"kind\":\"CONDITION\"", "\"kind\":\"NONSENSE\"");
     let complaint = new.bad(&format!("import {}", new.write("broken.ndjson", &broken)));
     assert!(complaint.contains("subject strict version 2 (id "), "{complaint}");
@@ -307,16 +307,16 @@ fn check_reports_compatibility() {
     registry.good("register orders @/v2.avsc");
     assert_eq!(registry.good("check orders @/v2.avsc --all"), "✅ orders: compatible\n");
     for options in ["", "--version 1", "--version latest", "--all"] {
-        let told = registry.bad(&format!("check orders @/v3.avsc {options}"));
-        assert!(told.contains("READER_FIELD_MISSING_DEFAULT_VALUE"), "{told}");
+        let output = registry.bad(&format!("check orders @/v3.avsc {options}"));
+        assert!(output.contains("READER_FIELD_MISSING_DEFAULT_VALUE"), "{output}");
         let held = if options == "--all" {
             String::new()
         } else {
             format!(" with version {} (BACKWARD)", if options == "--version 1" { 1 } else { 2 })
         };
-        assert!(told.ends_with(&format!("❌ orders: not compatible{held}\n")), "{told}");
-        assert_eq!(told.lines().count(), if options == "--all" { 3 } else { 2 }, "{told}");
-        assert_eq!(told.contains("\nversion 2: "), options == "--all", "{told}");
+        assert!(output.ends_with(&format!("❌ orders: not compatible{held}\n")), "{output}");
+        assert_eq!(output.lines().count(), if options == "--all" { 3 } else { 2 }, "{output}");
+        assert_eq!(output.contains("\nversion 2: "), options == "--all", "{output}");
     }
     let complaint = registry.bad("register orders @/v3.avsc");
     assert!(complaint.contains("prism schema check orders FILE"), "{complaint}");
@@ -328,15 +328,16 @@ fn check_reports_compatibility() {
 fn diff_shows_the_changes() {
     let registry = Registry::start();
     registry.good("register orders @/v1.avsc");
-    let told = registry.good("diff orders@1 @/v3.avsc");
+    let output = registry.good("diff orders@1 @/v3.avsc");
     assert!(
-        told.starts_with("❌ BACKWARD: readers with the new schema, data of the old one\n  /fields/1 READER_FIELD_MISSING_DEFAULT_VALUE: "),
-        "{told}"
+        output
+            .starts_with("❌ BACKWARD: readers with the new schema, data of the old one\n  /fields/1 READER_FIELD_MISSING_DEFAULT_VALUE: "),
+        "{output}"
     );
-    assert!(told.contains("\n✅ FORWARD: readers with the old schema, data of the new one\n"), "{told}");
-    assert!(told.contains("\n--- orders@1\n+++ ") && told.contains("\n+      \"name\": \"sum\",\n"), "{told}");
+    assert!(output.contains("\n✅ FORWARD: readers with the old schema, data of the new one\n"), "{output}");
+    assert!(output.contains("\n--- orders@1\n+++ ") && output.contains("\n+      \"name\": \"sum\",\n"), "{output}");
     assert!(registry.good("diff orders@1 orders@latest").ends_with("\nThe normalized texts are the same.\n"));
-    // Files have the references of the version on the other side.
+    // A file gets the references of the version that it is compared with.
     let outer = registry.write("outer.avsc", r#"{"type": "record", "name": "Outer", "fields": [{"name": "order", "type": "Order"}]}"#);
     registry.good(&format!("register outer {outer} --reference Order=orders:1"));
     assert!(registry.good(&format!("diff {outer} outer@1")).contains("are the same"));
@@ -363,7 +364,7 @@ fn files_are_checked_without_a_registry() {
     for (level, code) in [("none", 0), ("FORWARD", 0), ("full", 1), ("FULL_TRANSITIVE", 1)] {
         assert_eq!(check(&format!("--against {v1} {v3} --level {level}")).code, Some(code), "{level}");
     }
-    // Only the last counts, unless all do.
+    // Without --all, only the latest version counts.
     assert_eq!(check(&format!("--against {v1} --against {v3} {v3}")).code, Some(0));
     assert_eq!(check(&format!("--against {v1} --against {v3} {v3} --level BACKWARD_TRANSITIVE")).code, Some(1));
     let (old, new) = (
@@ -397,14 +398,14 @@ fn mistakes_in_arguments_are_explained() {
     assert_eq!(registry.run("get").code, Some(2));
 
     let away = |url: &str| prism(&format!("schema list --url {url}")).stderr;
-    let told = away("http://127.0.0.1:1");
-    assert!(told.starts_with("error: http://127.0.0.1:1 can't be reached: Connection refused"), "{told}");
-    assert!(told.contains("PRISM_REGISTRY_URL"), "{told}");
+    let output = away("http://127.0.0.1:1");
+    assert!(output.starts_with("error: http://127.0.0.1:1 can't be reached: Connection refused"), "{output}");
+    assert!(output.contains("PRISM_REGISTRY_URL"), "{output}");
     assert!(away("127.0.0.1:8081").contains("can't be a registry's URL: "));
-    let told = away(&format!("http://{}/not/here", registry.address));
-    assert!(told.contains("(404)") || told.contains("a schema registry would not"), "{told}");
-    let told = prism(&format!("schema list --url https://{}", registry.address)).stderr;
-    assert!(told.starts_with("error: the TLS handshake with https://"), "{told}");
+    let output = away(&format!("http://{}/not/here", registry.address));
+    assert!(output.contains("(404)") || output.contains("a schema registry would not"), "{output}");
+    let output = prism(&format!("schema list --url https://{}", registry.address)).stderr;
+    assert!(output.starts_with("error: the TLS handshake with https://"), "{output}");
     assert_eq!(prism("schema list --user a:b --token c").code, Some(2));
     assert!(prism("schema list --user a").stderr.contains("--user takes NAME:PASSWORD"));
     let help = prism("schema import --help").stdout;

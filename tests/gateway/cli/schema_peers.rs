@@ -1,4 +1,4 @@
-//! `prism schema`, against servers that are not Prism, or not as usual.
+//! `prism schema` against servers that are not Prism, are slow, or fail.
 
 use std::{
     fs,
@@ -13,13 +13,13 @@ use test_support::servers::Certificate;
 
 use super::{generate::serve, prism};
 
-/// A server that answers each request with a status, headers and a body, and the heads of what it was asked.
+/// Starts a server with scripted responses: status, headers and body. Also returns the heads of all requests so far.
 fn fake(answer: impl Fn(usize, &str) -> (u16, &'static str, String) + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));
     let heads = asked.clone();
-    // It ends with the test.
+    // The thread ends with the test process.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -52,7 +52,7 @@ fn busy_registry_is_retried_with_credentials() {
     assert!(heads[2].starts_with("GET /below/schemas/ids/1?deleted=false HTTP/1.1\r\n"), "{}", heads[2]);
     assert!(heads[2].contains("authorization: Basic bWU6c2VjcmV0\r\n"), "{}", heads[2]);
 
-    // A registration is not known to be harmless.
+    // A registration is not safe to repeat, so it is not retried.
     let (url, asked) = fake(|_, _| (503, "", String::new()));
     let file = tempfile::Builder::new().suffix(".avsc").tempfile().unwrap();
     fs::write(file.path(), "\"int\"").unwrap();
@@ -64,22 +64,22 @@ fn busy_registry_is_retried_with_credentials() {
 
 #[test]
 fn registry_errors_and_other_servers_are_distinguished() {
-    let told = |status, headers: &'static str, body: &'static str| {
+    let stderr_for = |status, headers: &'static str, body: &'static str| {
         let (url, _) = fake(move |_, _| (status, headers, body.to_owned()));
         prism(&format!("schema list --url {url}")).stderr
     };
-    assert!(told(401, "", "").contains("Authenticate with --user NAME:PASSWORD or --token TOKEN."));
-    assert!(told(403, "", r#"{"error_code": 40301, "message": "no"}"#).contains("(403): no\n"));
-    assert!(told(307, "location: http://other/\r\n", "").contains("redirects to http://other/"));
-    assert!(told(404, "", "<html>").contains("answers 404, and a schema registry would not. Check --url"));
-    assert!(told(200, "", "<html>").contains("has an unexpected body"));
-    assert!(told(500, "", r#"{"error_code": 50001, "message": "the store is away"}"#).contains("the store is away (50001)"));
+    assert!(stderr_for(401, "", "").contains("Authenticate with --user NAME:PASSWORD or --token TOKEN."));
+    assert!(stderr_for(403, "", r#"{"error_code": 40301, "message": "no"}"#).contains("(403): no\n"));
+    assert!(stderr_for(307, "location: http://other/\r\n", "").contains("redirects to http://other/"));
+    assert!(stderr_for(404, "", "<html>").contains("answers 404, and a schema registry would not. Check --url"));
+    assert!(stderr_for(200, "", "<html>").contains("has an unexpected body"));
+    assert!(stderr_for(500, "", r#"{"error_code": 50001, "message": "the store is away"}"#).contains("the store is away (50001)"));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let told = prism(&format!("schema list --timeout 200ms --url http://{}", silent.local_addr().unwrap())).stderr;
-    assert!(told.contains("did not answer within 0.2s; --timeout allows more time"), "{told}");
+    let stderr = prism(&format!("schema list --timeout 200ms --url http://{}", silent.local_addr().unwrap())).stderr;
+    assert!(stderr.contains("did not answer within 0.2s; --timeout allows more time"), "{stderr}");
 }
 
-/// One that has no list of schemas, no contexts, no modes and no keys, and does not say what is deleted.
+/// An older registry has no list of schemas, no contexts, no modes and no keys, and does not say what is deleted.
 #[test]
 fn an_older_registry_is_exported() {
     let (url, _) = fake(|_, line| {
@@ -104,9 +104,10 @@ fn an_older_registry_is_exported() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let lines: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let schemas: Vec<_> = lines.iter().filter(|line| line["kind"] == "schema").collect();
-    let shown = |line: &Value| format!("{} {} {} {} {}", line["subject"], line["version"], line["id"], line["schemaType"], line["deleted"]);
+    let summary =
+        |line: &Value| format!("{} {} {} {} {}", line["subject"], line["version"], line["id"], line["schemaType"], line["deleted"]);
     assert_eq!(
-        schemas.into_iter().map(shown).collect::<Vec<_>>(),
+        schemas.into_iter().map(summary).collect::<Vec<_>>(),
         [r#""a" 1 1 "AVRO" true"#, r#""a" 2 3 "AVRO" null"#, r#""b" 1 2 "JSON" true"#]
     );
     assert_eq!(lines.iter().filter(|line| line["kind"] == "config" && line["config"]["compatibilityLevel"] == "FULL").count(), 1);
@@ -117,11 +118,11 @@ fn an_older_registry_is_exported() {
     );
 }
 
-/// A target that takes its time, and what it saw: what was registered when, and how many were at once at most.
+/// A slow target for imports. It records the order of registrations, and the maximum number of concurrent ones.
 #[derive(Default)]
 struct Slow {
     schemas: Vec<Value>,
-    /// `+` and a name when it is begun, `-` and the name when it is done.
+    /// `+` and a name at the start of a registration, `-` and the name at its end.
     log: Vec<String>,
     running: usize,
     most: usize,
@@ -174,7 +175,7 @@ impl Slow {
             slow.running += 1;
             slow.most = slow.most.max(slow.running);
         }
-        // Until as many came as ever will.
+        // Wait for the maximum number of concurrent registrations.
         let late = Instant::now() + Duration::from_secs(5);
         while slow.lock().unwrap().most < 8 && Instant::now() < late {
             std::thread::sleep(Duration::from_millis(5));
@@ -191,10 +192,10 @@ impl Slow {
         (200, json!({"id": body["id"]}))
     }
 
-    /// Whether the one was done before the other was begun.
+    /// Whether one registration ended before the other began.
     fn before(&self, one: &str, other: &str) -> bool {
-        let place = |event: String| self.log.iter().position(|known| *known == event).unwrap();
-        place(format!("-{one}")) < place(format!("+{other}"))
+        let position = |event: String| self.log.iter().position(|known| *known == event).unwrap();
+        position(format!("-{one}")) < position(format!("+{other}"))
     }
 }
 
@@ -207,7 +208,7 @@ fn import_is_concurrent_and_keeps_the_order_of_dependent_schemas() {
             id += 1;
             let mut line =
                 json!({"kind": "schema", "subject": format!("s{subject}"), "version": version, "id": id, "schema": format!("\"{id}\"")});
-            // What it refers to was registered later than it.
+            // Its reference points to a schema with a higher id.
             if (subject, version) == (0, 1) {
                 line["references"] = json!([{"name": "R", "subject": "s11", "version": 1}]);
             }
@@ -232,7 +233,7 @@ fn import_is_concurrent_and_keeps_the_order_of_dependent_schemas() {
     }
     assert!(seen.before("s11 1", "s0 1"), "{:?}", seen.log);
 
-    // What fails ends it: what was begun is done, and nothing more is begun.
+    // A failure ends the import: registrations that have begun are completed, and no others begin.
     let (url, slow) = Slow::start(Some("s5 1"));
     let run = prism(&format!("schema import {} --url {url}", file.path().display()));
     assert_eq!(run.code, Some(1), "{}", run.stdout);

@@ -4,11 +4,12 @@ use std::{fs, path::Path};
 
 use super::prism;
 
-/// A namespace, for cases about something else.
+/// Returns a namespace over a backend, for cases that are not about namespaces.
 const NAMESPACE: &str = "namespaces: [{name: one, pattern: keyvalue, slots: {storage: store}}]\n";
 const MEMORY: &str = "backends: {store: {type: memory}}\n";
 
-/// What is wrong, the configuration, and its problems without the path of the file. `FOLDER` is the folder of the configuration.
+/// Each case is a name, a configuration, and its problems without the path of the file. `FOLDER` is replaced by the folder of the
+/// configuration.
 type Case = (&'static str, String, &'static [&'static str]);
 
 fn backend(settings: &str) -> String {
@@ -132,7 +133,7 @@ namespaces: [{{name: one, pattern: keyvalue, slots: {{storage: store}}, frontend
     ]
 }
 
-/// The lines that begin with the path of a file in the folder, without the folder.
+/// Returns the lines that begin with a path in the folder, without the folder.
 fn problems(folder: &Path, text: &str) -> Vec<String> {
     let folder = folder.display().to_string();
     text.lines().filter(|line| line.starts_with(&folder)).map(str::to_owned).collect()
@@ -143,24 +144,24 @@ fn validate_and_serve_find_the_same_problems() {
     for (name, config, expected) in cases() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("prism.yaml");
-        let place = folder.path().display().to_string();
-        fs::write(&path, config.replace("FOLDER", &place)).unwrap();
+        let folder_path = folder.path().display().to_string();
+        fs::write(&path, config.replace("FOLDER", &folder_path)).unwrap();
         fs::write(folder.path().join("broken.yaml"), "frontend: broken\npattern: keyvale\nopenapi: none.yaml\nroutes: {}\n").unwrap();
 
         let validated = prism(&format!("validate {}", path.display()));
         assert_eq!(validated.code, Some(1), "{name}: {}", validated.stdout);
-        let found = problems(folder.path(), &validated.stdout);
+        let reported = problems(folder.path(), &validated.stdout);
         for problem in expected {
-            let problem = problem.replace("FOLDER", &place);
-            let start = if problem.starts_with('/') { problem } else { format!("{place}/{problem}") };
-            assert!(found.iter().any(|line| line.starts_with(&start)), "{name}: no `{start}` in {found:#?}");
+            let problem = problem.replace("FOLDER", &folder_path);
+            let start = if problem.starts_with('/') { problem } else { format!("{folder_path}/{problem}") };
+            assert!(reported.iter().any(|line| line.starts_with(&start)), "{name}: no `{start}` in {reported:#?}");
         }
-        let counted = if expected.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", found.len()) };
+        let counted = if expected.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", reported.len()) };
         assert!(validated.stdout.contains(&format!("❌ Configuration invalid: {counted}")), "{name}: {}", validated.stdout);
 
         let served = prism(&format!("serve --config {}", path.display()));
         assert_eq!(served.code, Some(1), "{name}: {}", served.stderr);
-        assert_eq!(problems(folder.path(), &served.stderr), found, "{name}");
+        assert_eq!(problems(folder.path(), &served.stderr), reported, "{name}");
         assert!(!served.stderr.contains("hunter2"), "{name}: {}", served.stderr);
         assert!(!validated.stdout.contains("hunter2"), "{name}: {}", validated.stdout);
     }

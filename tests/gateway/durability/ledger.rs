@@ -1,4 +1,4 @@
-//! What the children said, and whether the file has it.
+//! Records what the children acknowledged, and checks that the file contains it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,22 +20,22 @@ use super::{context, writer::value};
 /// Everything that was acknowledged in all rounds.
 #[derive(Default)]
 pub struct Ledger {
-    /// Revisions of keys that must be there.
+    /// The keys that must exist, with their revisions.
     keys: HashMap<String, u64>,
-    /// Keys that were being deleted, and whether that was acknowledged.
+    /// The keys whose deletion began, and whether it was acknowledged.
     deleted: HashMap<String, bool>,
     count: u64,
     appended: HashMap<u64, String>,
     enqueued: HashSet<String>,
-    /// Each revision was given out once, and to whom.
+    /// All revisions with their keys; no revision may occur twice.
     revisions: HashMap<u64, String>,
-    /// The greatest revision of the rounds before the present one.
+    /// The highest revision of all earlier rounds.
     before: u64,
     round: u32,
 }
 
 impl Ledger {
-    /// Notes a line of a child.
+    /// Records one line of a child's output.
     pub fn note(&mut self, round: u32, line: &str) {
         if round != self.round {
             self.round = round;
@@ -59,42 +59,42 @@ impl Ledger {
                 self.count = self.count.max(count.parse().unwrap());
             }
             ["appended", key, offset] => {
-                let other = self.appended.insert(offset.parse().unwrap(), key.to_owned());
-                assert_eq!(other, None, "the offset of {key} was given out twice");
+                let previous = self.appended.insert(offset.parse().unwrap(), key.to_owned());
+                assert_eq!(previous, None, "the offset of {key} was assigned twice");
             }
-            ["enqueued", _, id] => assert!(self.enqueued.insert(id.to_owned()), "the message id {id} was given out twice"),
-            _ => panic!("a child said {line:?}"),
+            ["enqueued", _, id] => assert!(self.enqueued.insert(id.to_owned()), "the message id {id} was assigned twice"),
+            _ => panic!("unexpected line of a child: {line:?}"),
         }
     }
 
     fn revision(&mut self, revision: &str, key: &str) -> u64 {
         let revision: u64 = revision.parse().unwrap();
-        let other = self.revisions.insert(revision, key.to_owned());
-        assert_eq!(other, None, "revision {revision} of {key} was given out before");
+        let previous = self.revisions.insert(revision, key.to_owned());
+        assert_eq!(previous, None, "revision {revision} of {key} was assigned before");
         assert!(revision > self.before, "revision {revision} of {key} is not above {}, which an earlier round had", self.before);
         revision
     }
 
-    /// Looks for everything in the file.
+    /// Checks that the file contains everything that was acknowledged.
     pub async fn check(&self, interfaces: &Interfaces) {
         let round = self.round;
-        let mut there = HashMap::new();
+        let mut stored = HashMap::new();
         let scan = interfaces.keyvalue_scan.as_ref().unwrap().scan(&context(), ScanRequest::default()).await.unwrap();
         let entries: Vec<_> = scan.map_ok(|answer| answer.entry.unwrap()).try_collect().await.unwrap();
         for entry in entries {
             let key = String::from_utf8(entry.key.to_vec()).unwrap();
             if key != "count" {
-                assert!(entry.value == value(&key), "round {round}: the value of {key} is torn");
+                assert!(entry.value == value(&key), "round {round}: the value of {key} is corrupt");
             }
-            there.insert(key, entry.revision);
+            stored.insert(key, entry.revision);
         }
         for (key, revision) in &self.keys {
-            assert_eq!(there.get(key), Some(revision), "round {round}: {key} was acknowledged");
+            assert_eq!(stored.get(key), Some(revision), "round {round}: {key} was acknowledged");
         }
         for (key, acknowledged) in &self.deleted {
-            assert!(!acknowledged || !there.contains_key(key), "round {round}: the deletion of {key} was acknowledged");
+            assert!(!acknowledged || !stored.contains_key(key), "round {round}: the deletion of {key} was acknowledged");
         }
-        self.check_batches(&there);
+        self.check_batches(&stored);
         self.check_count(interfaces).await;
         self.check_stream(interfaces).await;
         let request = GetQueueDepthRequest { queue: "jobs".to_owned() };
@@ -102,11 +102,11 @@ impl Ledger {
         assert!(depth.ready >= self.enqueued.len() as u64, "round {round}: messages are lost");
     }
 
-    /// A batch is there as a whole or not at all, acknowledged or not.
-    fn check_batches(&self, there: &HashMap<String, u64>) {
-        for key in there.keys() {
+    /// Checks that each batch is stored completely or not at all, acknowledged or not.
+    fn check_batches(&self, stored: &HashMap<String, u64>) {
+        for key in stored.keys() {
             if let Some(batch) = key.strip_suffix("-a").or_else(|| key.strip_suffix("-b")).or_else(|| key.strip_suffix("-c")) {
-                let parts = ["a", "b", "c"].iter().filter(|part| there.contains_key(&format!("{batch}-{part}"))).count();
+                let parts = ["a", "b", "c"].iter().filter(|part| stored.contains_key(&format!("{batch}-{part}"))).count();
                 assert_eq!(parts, 3, "round {}: a part of the batch {batch} is missing", self.round);
             }
         }
@@ -127,12 +127,12 @@ impl Ledger {
         assert_eq!(offsets, (0..records.len() as u64).collect::<Vec<_>>(), "round {}: the log has gaps", self.round);
         for (offset, key) in &self.appended {
             let record = usize::try_from(*offset).ok().and_then(|offset| records.get(offset));
-            let there = record.is_some_and(|record| record.key == key.as_bytes() && record.payload == value(key));
-            assert!(there, "round {}: {key} was appended at {offset}", self.round);
+            let matches = record.is_some_and(|record| record.key == key.as_bytes() && record.payload == value(key));
+            assert!(matches, "round {}: {key} was appended at {offset}", self.round);
         }
     }
 
-    /// Number of acknowledged writes.
+    /// Returns the number of acknowledged writes.
     pub fn len(&self) -> usize {
         self.revisions.len() + self.appended.len() + self.enqueued.len()
     }

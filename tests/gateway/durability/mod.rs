@@ -1,7 +1,7 @@
-//! SQLite survives `kill -9` in the middle of writes, again and again, with every acknowledged write there.
+//! SQLite survives repeated `kill -9` during writes without losing an acknowledged write.
 //!
-//! Each round this test starts itself as a child that writes through the driver and prints what was acknowledged, kills it at a
-//! random moment, opens the file that is left, and looks for everything that was ever printed.
+//! In each round, the test starts itself as a child process that writes through the driver and prints each acknowledgement. The test
+//! kills the child at a random moment, opens the file, and checks that it contains everything that was ever acknowledged.
 
 mod ledger;
 mod writer;
@@ -25,11 +25,11 @@ use prism::{
 use rand::Rng as _;
 use serde_json::json;
 
-/// Tells the child which file to write. Without it the child's test does nothing.
+/// Tells the child which file to write. Without this variable, the child's test does nothing.
 const FILE: &str = "PRISM_DURABILITY_FILE";
 const ROUNDS: u32 = 20;
 
-/// The file as a backend, and its interfaces.
+/// Opens the file as a backend, and returns its interfaces.
 async fn open(path: &Path) -> (Arc<dyn Backend>, Interfaces) {
     let values = json!({"path": path}).as_object().cloned().unwrap();
     let settings = BackendSettings { name: "killed".to_owned(), values };
@@ -52,12 +52,12 @@ fn start_child(path: &Path) -> Child {
         .unwrap()
 }
 
-/// Lets a child write for a moment, kills it, and gives the lines that it has finished.
+/// Lets a child write for a short time, kills it, and returns the complete lines of its output.
 fn killed_in_the_middle(path: &Path) -> Vec<String> {
     let mut child = start_child(path);
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut lines = Vec::new();
-    // Not before it has begun, and not after it has said much.
+    // Wait for the first line, then for a random time.
     while !lines.iter().any(|line: &String| line.starts_with(writer::MARK)) {
         let mut line = String::new();
         assert_ne!(output.read_line(&mut line).unwrap(), 0, "the child ended by itself");
@@ -75,7 +75,7 @@ fn killed_in_the_middle(path: &Path) -> Vec<String> {
     child.kill().unwrap();
     child.wait().unwrap();
     lines.extend(reader.join().unwrap());
-    // The kill may have cut the last one.
+    // The kill may have cut off the last line.
     lines.retain(|line| line.ends_with('\n') && line.starts_with(writer::MARK));
     lines
 }
@@ -94,18 +94,18 @@ fn every_acknowledged_write_survives_being_killed() {
         runtime.block_on(async {
             let (backend, interfaces) = open(&path).await;
             ledger.check(&interfaces).await;
-            // Every other time the next child finds the log as this process leaves it.
+            // In every second round, the write-ahead log is left open as it is, and the next child finds it.
             if round % 2 == 0 {
                 backend.close().await;
             }
         });
     }
     println!("{ledger}");
-    assert!(ledger.len() > ROUNDS as usize, "the children wrote next to nothing");
+    assert!(ledger.len() > ROUNDS as usize, "the children wrote too little");
 }
 
 #[test]
-#[ignore = "it is the child of the other test"]
+#[ignore = "started by the other test as its child process"]
 fn child() {
     let Some(path) = env::var_os(FILE) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

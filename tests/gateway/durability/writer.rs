@@ -1,4 +1,4 @@
-//! What the child does until it is killed: writes in all ways, and prints a line for each write that was acknowledged.
+//! The child process: writes in every way until it is killed, and prints a line for each acknowledged write.
 
 use std::{
     fmt,
@@ -16,12 +16,12 @@ use prism::{
 
 use super::context;
 
-/// Begins each line, to tell it from what the test harness prints.
+/// The beginning of each line; it distinguishes them from the output of the test harness.
 pub const MARK: &str = "acknowledged ";
-/// Tasks that write at the same time, so that commits have several writes.
+/// Number of concurrent writers, so that one commit contains several writes.
 const TASKS: u64 = 6;
 
-/// The value under a key: of very different sizes, so that pages overflow and the log grows.
+/// Returns the value of a key. The sizes differ widely, so that pages overflow and the log grows.
 pub fn value(key: &str) -> Vec<u8> {
     let hash = key.bytes().fold(5381u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte));
     let size = match hash % 10 {
@@ -32,13 +32,13 @@ pub fn value(key: &str) -> Vec<u8> {
     key.bytes().cycle().take(size).collect()
 }
 
-fn say(line: fmt::Arguments<'_>) {
+fn print_line(line: fmt::Arguments<'_>) {
     let mut out = stdout().lock();
     writeln!(out, "{MARK}{line}").unwrap();
     out.flush().unwrap();
 }
 
-/// Never returns.
+/// Starts the writers. Never returns.
 pub async fn write(interfaces: Interfaces) {
     let tasks = (0..TASKS).map(|_| tokio::spawn(task(interfaces.clone(), rand::random())));
     futures::future::join_all(tasks).await;
@@ -61,7 +61,7 @@ async fn task(interfaces: Interfaces, id: u64) {
 async fn set(interfaces: &Interfaces, key: String) {
     let request = SetRequest { key: key.clone().into(), value: value(&key).into(), ttl: None, flags: 0 };
     let answer = interfaces.keyvalue_basic.as_ref().unwrap().set(&context(), request).await.unwrap();
-    say(format_args!("set {key} {}", answer.revision));
+    print_line(format_args!("set {key} {}", answer.revision));
 }
 
 async fn batch(interfaces: &Interfaces, key: String) {
@@ -69,19 +69,19 @@ async fn batch(interfaces: &Interfaces, key: String) {
     let items = keys.iter().map(|key| BatchSetItem { key: key.clone().into(), value: value(key).into(), ttl: None, flags: 0 }).collect();
     let answer = interfaces.keyvalue_batch.as_ref().unwrap().batch_set(&context(), BatchSetRequest { items }).await.unwrap();
     for (key, result) in keys.iter().zip(answer.results) {
-        say(format_args!("set {key} {}", result.revision));
+        print_line(format_args!("set {key} {}", result.revision));
     }
 }
 
 async fn delete(interfaces: &Interfaces, key: String) {
     set(interfaces, key.clone()).await;
-    // From here on it may be gone, whether this is acknowledged or not.
-    say(format_args!("deleting {key}"));
+    // From here on the key may be missing, whether the deletion is acknowledged or not.
+    print_line(format_args!("deleting {key}"));
     interfaces.keyvalue_basic.as_ref().unwrap().delete(&context(), DeleteRequest { key: key.clone().into() }).await.unwrap();
-    say(format_args!("deleted {key}"));
+    print_line(format_args!("deleted {key}"));
 }
 
-/// All tasks count in the same key; a swap that was acknowledged is a count that is never lost.
+/// Adds one to a counter that all tasks share. No acknowledged swap may get lost.
 async fn count(interfaces: &Interfaces) {
     let cas = interfaces.keyvalue_cas.as_ref().unwrap();
     let mut expected_revision = 0;
@@ -91,7 +91,7 @@ async fn count(interfaces: &Interfaces) {
         let request = CompareAndSwapRequest { key: "count".into(), expected_revision, value, ttl: None, flags: 0 };
         let answer = cas.compare_and_swap(&context(), request).await.unwrap();
         if answer.swapped {
-            say(format_args!("counted {} {}", count + 1, answer.revision));
+            print_line(format_args!("counted {} {}", count + 1, answer.revision));
             return;
         }
         let request = prism::proto::models::keyvalue::v1::GetRequest { key: "count".into() };
@@ -105,11 +105,11 @@ async fn count(interfaces: &Interfaces) {
 async fn append(interfaces: &Interfaces, key: String) {
     let request = AppendRequest { stream: "log".into(), payload: value(&key).into(), key: key.clone().into(), ..Default::default() };
     let answer = interfaces.stream_basic.as_ref().unwrap().append(&context(), request).await.unwrap();
-    say(format_args!("appended {key} {}", answer.offset));
+    print_line(format_args!("appended {key} {}", answer.offset));
 }
 
 async fn enqueue(interfaces: &Interfaces, key: String) {
     let request = EnqueueRequest { queue: "jobs".into(), payload: key.clone().into(), ..Default::default() };
     let answer = interfaces.queue_basic.as_ref().unwrap().enqueue(&context(), request).await.unwrap();
-    say(format_args!("enqueued {key} {}", answer.message_id));
+    print_line(format_args!("enqueued {key} {}", answer.message_id));
 }

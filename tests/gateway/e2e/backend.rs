@@ -1,7 +1,7 @@
-//! A remote that answers when the test says so: what a namespace looks like whose backend is slow.
+//! A remote gateway that responds only when the test allows it. It stands for a slow backend.
 //!
-//! `Scan` answers with one entry and is silent then; `Retrieve` is silent at once; both end when the test releases them.
-//! Everything else is answered immediately, with an empty message.
+//! `Scan` sends one entry and then waits; `Retrieve` waits at once. Both end when the test releases them.
+//! All other RPCs return an empty message at once.
 
 use std::{
     convert::Infallible,
@@ -40,7 +40,7 @@ struct Shared {
     requests: Mutex<Vec<(String, HeaderMap)>>,
 }
 
-/// A call that waits here; none that its caller has given up.
+/// A waiting call. It is dropped when the caller cancels the call.
 struct Waiting(Arc<Shared>);
 
 impl Drop for Waiting {
@@ -64,7 +64,7 @@ impl Backend {
                 });
                 tokio::spawn(async move {
                     let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    // It ends with the gateway.
+                    // If this fails, the gateway has ended.
                     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -72,22 +72,22 @@ impl Backend {
         backend
     }
 
-    /// A line of `namespaces:` that is served by this, with more settings behind it.
+    /// Returns a line for `namespaces:` that is served by this backend, with more settings at its end.
     pub fn namespace(&self, name: &str, more: &str) -> String {
         format!("  - {{name: {name}, pattern: keyvalue, remote: {{url: 'http://{}', namespace: there}}{more}}}\n", self.address)
     }
 
-    /// Calls that wait.
+    /// Returns the number of waiting calls.
     pub fn waiting(&self) -> usize {
         self.shared.waiting.load(Ordering::SeqCst)
     }
 
-    /// Lets all calls end.
+    /// Lets all waiting calls finish.
     pub fn release(&self) {
         self.shared.released.send_replace(true);
     }
 
-    /// The headers of the last call of this RPC.
+    /// Returns the headers of the last call of this RPC.
     pub fn last(&self, rpc: &str) -> HeaderMap {
         let requests = self.shared.requests.lock().unwrap();
         requests.iter().rev().find(|(name, _)| name == rpc).map(|(_, headers)| headers.clone()).unwrap()
@@ -98,7 +98,7 @@ impl Backend {
         self.shared.requests.lock().unwrap().push((rpc.clone(), request.headers().clone()));
         let mut frames = Vec::new();
         match rpc.as_str() {
-            // A Prism without a health service is one that serves.
+            // A remote without a health service counts as healthy.
             "Check" => return respond(futures::stream::iter([trailers("12")])),
             "Scan" => frames.push(frame(&ScanResponse { key: "first".to_owned(), ..ScanResponse::default() })),
             "Retrieve" => {}
@@ -108,7 +108,7 @@ impl Backend {
         let waiting = Waiting(self.shared.clone());
         let mut released = self.shared.released.subscribe();
         let rest = async move {
-            // The sender lives as long as this.
+            // If this fails, the sender is gone; it lives as long as this server.
             let _ = released.wait_for(|released| *released).await;
             drop(waiting);
             let late = (rpc == "Retrieve").then(|| frame(&RetrieveResponse { value: "late".into(), ..RetrieveResponse::default() }));

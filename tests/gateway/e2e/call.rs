@@ -1,4 +1,4 @@
-//! `prism call`, as people type it.
+//! `prism call`.
 
 use std::{
     io::Write as _,
@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 use test_support::gateway::Gateway;
 
-/// How it ended, and what it said.
+/// Runs the command, and returns its success and its output.
 fn call(gateway: &Gateway, words: &[&str], input: &str) -> (Option<i32>, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_prism"))
         .arg("call")
@@ -19,7 +19,7 @@ fn call(gateway: &Gateway, words: &[&str], input: &str) -> (Option<i32>, String,
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Who has a request does not read its input.
+    // With a request as an argument, the command does not read its input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
@@ -34,11 +34,11 @@ async fn call_takes_json_from_an_argument_or_stdin_and_prints_one_line_per_messa
     assert_eq!((code, &serde_json::from_str::<Value>(&out).unwrap()["value"]), (Some(0), &"aGVsbG8=".into()));
     let (code, out, _) = call(&gateway, &["default", "Scan"], "");
     assert_eq!((code, out.lines().count()), (Some(0), 1));
-    let (code, out, told) = call(&gateway, &["default", "Retrieve", r#"{"key": "nope"}"#], "");
+    let (code, out, stderr) = call(&gateway, &["default", "Retrieve", r#"{"key": "nope"}"#], "");
     assert_eq!((code, &*out), (Some(1), ""));
-    assert!(told.contains("NOT_FOUND KEY_NOT_FOUND"), "{told}");
-    let (code, _, told) = call(&gateway, &["default", "Retreive"], "");
-    assert!(code == Some(1) && told.contains("Retrieve"), "{told}");
+    assert!(stderr.contains("NOT_FOUND KEY_NOT_FOUND"), "{stderr}");
+    let (code, _, stderr) = call(&gateway, &["default", "Retreive"], "");
+    assert!(code == Some(1) && stderr.contains("Retrieve"), "{stderr}");
 }
 
 #[tokio::test]
@@ -47,8 +47,8 @@ async fn rpcs_of_all_patterns_use_the_pattern_of_the_namespace() {
     for input in [&["{}"][..], &[]] {
         for (namespace, rpc) in [("default", "Retrieve"), ("registry", "RegisterSchema")] {
             let words = [&[namespace, "GetCapabilities"], input].concat();
-            let (code, out, told) = call(&gateway, &words, "");
-            assert_eq!((code, &*told), (Some(0), ""), "{words:?}");
+            let (code, out, stderr) = call(&gateway, &words, "");
+            assert_eq!((code, &*stderr), (Some(0), ""), "{words:?}");
             assert!(out.contains(rpc), "{words:?}: {out}");
         }
     }

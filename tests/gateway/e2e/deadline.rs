@@ -1,4 +1,4 @@
-//! How long callers wait for a backend that does not answer.
+//! Deadlines of calls to a backend that does not respond.
 
 use std::{
     net::TcpListener,
@@ -23,7 +23,7 @@ fn retrieve() -> bytes::Bytes {
 
 #[tokio::test]
 async fn deadline_header_of_every_protocol_is_honoured() {
-    // Connections are taken by the kernel, and nobody ever reads what they say.
+    // The kernel accepts the connections, but nobody reads from them.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let gateway = Gateway::launch(&format!(
@@ -49,7 +49,7 @@ async fn deadline_header_of_every_protocol_is_honoured() {
         assert_eq!((answer.status, &answer.json()["code"]), (504, &"DEADLINE_EXCEEDED".into()), "{header:?}");
         assert!((Duration::from_millis(200)..SOON).contains(&began.elapsed()), "{header:?} {:?}", began.elapsed());
     }
-    // Who says nothing waits as long as the namespace does, and nobody waits longer than asked.
+    // A client without a deadline waits for the timeout of the namespace; no client waits longer than it asked for.
     let began = Instant::now();
     assert_eq!(http::get(gateway.address, "/hasty/v1/values/a").await.unwrap().status, 504);
     assert!(began.elapsed() < SOON);
@@ -63,7 +63,7 @@ async fn remaining_time_is_forwarded_and_ends_streams() {
     let scan = wire::frame(&ScanRequest::default());
     let reply = wire::grpc(gateway.address, &wire::path("Scan"), &[("grpc-timeout", "300m")], scan).await;
     assert_eq!(reply.code(), Code::DeadlineExceeded);
-    assert!(!reply.body.is_empty(), "what came before stays");
+    assert!(!reply.body.is_empty(), "messages before the deadline are delivered");
     let passed = backend.last("Scan")["grpc-timeout"].to_str().unwrap().to_owned();
     let micros: u64 = passed.strip_suffix('u').unwrap().parse().unwrap();
     assert!((1..=300_000).contains(&micros), "{passed}");
@@ -71,7 +71,7 @@ async fn remaining_time_is_forwarded_and_ends_streams() {
     let headers = [("accept", "text/event-stream"), ("x-request-timeout", "300ms")];
     let events = http::send(gateway.address, "GET", "/far/v1/keys", &headers, "").await.unwrap();
     assert!(events.text().contains("event: error") && events.text().contains("DEADLINE_EXCEEDED"), "{}", events.text());
-    // The backend is told that nobody waits any more.
+    // The call at the backend is cancelled.
     test_support::poll::until_true("left alone", || backend.waiting() == 0).await;
 }
 

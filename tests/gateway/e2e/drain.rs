@@ -1,4 +1,4 @@
-//! What clients see of a gateway that ends.
+//! What clients observe while a gateway drains.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 
 use super::backend::Backend;
 
-/// Much less than the 30 seconds of the drain timeout.
+/// Much less than the drain timeout of 30 seconds.
 const SOON: Duration = Duration::from_secs(15);
 
 async fn draining(gateway: &Gateway) {
@@ -57,7 +57,7 @@ async fn calls_finish_and_quiet_streams_end_with_a_status() {
     assert!(events.text().contains("data:") && events.text().contains("event: error"), "{}", events.text());
     assert!(events.text().contains("SHUTTING_DOWN"), "{}", events.text());
 
-    // Calls go on for as long as they need.
+    // Open calls may take as long as they need.
     assert!(!unary.is_finished() && !rest.is_finished());
     backend.release();
     assert_eq!(unary.await.unwrap().unwrap().into_inner().value, "late");
@@ -89,7 +89,7 @@ async fn request_that_is_still_arriving_is_answered_during_drain() {
 #[tokio::test]
 async fn connections_without_a_call_do_not_hold_it_up() {
     let mut gateway = Gateway::start("").await;
-    // One that never said a word, one between two requests, one of HTTP/2, and one that watches health.
+    // A connection without any request, one between two requests, an HTTP/2 connection, and one that watches the health service.
     let _silent = TcpStream::connect(gateway.address).await.unwrap();
     let mut kept = TcpStream::connect(gateway.address).await.unwrap();
     kept.write_all(b"GET /default/v1/count HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
@@ -124,7 +124,7 @@ namespaces:
         let store = StoreRequest { key: key.to_string(), value: vec![0; 1 << 20].into(), ttl: None, flags: 0 };
         client.call::<StoreResponse>("Store", store).await.unwrap();
     }
-    // More than the windows of HTTP/2 let through to somebody who takes nothing out.
+    // More than the HTTP/2 windows allow for a client that does not read.
     let mut scan = client.stream::<ScanResponse>("Scan", ScanRequest::default()).await.unwrap();
     let began = Instant::now();
     assert_eq!(gateway.terminate().await.code(), Some(0), "{}", gateway.log());
@@ -136,7 +136,7 @@ namespaces:
             other => break other,
         }
     };
-    assert!(end.is_err(), "a stream that was cut does not look complete");
+    assert!(end.is_err(), "a stream that was cut off must end with an error");
 }
 
 #[tokio::test]

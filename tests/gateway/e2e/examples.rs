@@ -1,4 +1,4 @@
-//! The files in `examples/`: each is valid, and what its first lines promise is so.
+//! The files in `examples/`: each is valid, and does what its first lines say.
 
 use std::{fs, path::Path, process::Command};
 use test_support::{
@@ -37,9 +37,9 @@ async fn redis_serves_sessions() {
     gateway.ready().await;
     let stored = http::send(gateway.address, "PUT", "/sessions/v1/values/ada", &[], "logged in").await.unwrap();
     assert_eq!(stored.status, 200, "{}", stored.text());
-    let found = http::get(gateway.address, "/sessions/v1/values/ada").await.unwrap();
-    assert_eq!((found.status, found.text()), (200, "logged in"));
-    // Another gateway has the same data: it is in Redis, not here.
+    let response = http::get(gateway.address, "/sessions/v1/values/ada").await.unwrap();
+    assert_eq!((response.status, response.text()), (200, "logged in"));
+    // Another gateway has the same data, because Redis stores it.
     let other = setup.launch();
     other.ready().await;
     assert_eq!(http::get(other.address, "/sessions/v1/values/ada").await.unwrap().text(), "logged in");

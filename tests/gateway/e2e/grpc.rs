@@ -1,4 +1,4 @@
-//! What gRPC clients and tools expect of any server, beyond the calls themselves.
+//! What gRPC clients and tools expect of a server beside the calls: reflection, health, compression, status details.
 
 use http::uri::PathAndQuery;
 use prism::{
@@ -65,14 +65,14 @@ async fn messages_are_compressed_as_the_client_asks() {
         assert_eq!(stored.metadata().get("grpc-encoding").unwrap(), name);
         grpc.ready().await.unwrap();
         let retrieve = RetrieveRequest { key: name.to_owned() };
-        let found = grpc.unary(Request::new(retrieve), path("Retrieve"), ProstCodec::<_, RetrieveResponse>::default()).await.unwrap();
-        assert_eq!(found.into_inner().value, value);
+        let response = grpc.unary(Request::new(retrieve), path("Retrieve"), ProstCodec::<_, RetrieveResponse>::default()).await.unwrap();
+        assert_eq!(response.into_inner().value, value);
         grpc.ready().await.unwrap();
         let scan = Request::new(ScanRequest { prefix: name.to_owned(), ..ScanRequest::default() });
         let mut scan = grpc.server_streaming(scan, path("Scan"), ProstCodec::<_, ScanResponse>::default()).await.unwrap().into_inner();
         assert_eq!(scan.message().await.unwrap().unwrap().value, value);
 
-        // What goes over the wire is small indeed.
+        // The compressed response is small.
         let retrieve = wire::frame(&RetrieveRequest { key: name.to_owned() });
         let reply = wire::grpc(gateway.address, &wire::path("Retrieve"), &[("grpc-accept-encoding", name)], retrieve).await;
         assert_eq!((reply.code(), reply.body[0], &reply.headers["grpc-encoding"]), (Code::Ok, 1, &name.parse().unwrap()));
@@ -107,7 +107,7 @@ async fn one_port_speaks_both_versions_of_http() {
     assert!(curl("--http1.1").ends_with("1.1"));
     assert!(curl("--http2-prior-knowledge").ends_with(" 2"));
 
-    // An RPC without a content type of gRPC's, and things that are no RPC at all.
+    // Requests without a gRPC content type, and requests that are not RPCs.
     let plain = plain::send(gateway.address, "POST", &wire::path("Store"), &[("content-type", "application/json")], "{}").await.unwrap();
     assert_eq!(plain.status, 415);
     assert!(plain.headers["accept"].to_str().unwrap().contains("application/grpc"));

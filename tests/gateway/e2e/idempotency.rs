@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a write that is sent again is not done again, whichever gateway it comes to.
+//! `Idempotency-Key`: a repeated write is executed once, even if it is sent to another gateway.
 
 use std::time::Duration;
 
@@ -40,17 +40,17 @@ async fn across(backend: &str) {
     assert_eq!((again.status, replayed(&again), again.json()), (200, true, first.json()));
     assert_eq!(again.headers["etag"], first.headers["etag"]);
     assert_eq!(reason(&put(other, "/a/v1/values/x", "k1", "w").await), (422, "IDEMPOTENCY_KEY_REUSED".to_owned()));
-    // The key is the caller's, not the value's: the record lies in a keyspace of its own.
+    // The stored replies are in a keyspace of their own, so the namespace has one key.
     assert_eq!(http::get(one.address, "/a/v1/count").await.unwrap().json(), json!({"count": "1"}));
 
-    // A refusal for good is told again, too.
+    // An error that repeating can't change is replayed too.
     let refused = [("idempotency-key", "k2"), ("if-none-match", "*")];
     for (gateway, again) in [(one, false), (other, true)] {
         let answer = http::send(gateway.address, "PUT", "/a/v1/values/x", &refused, "z").await.unwrap();
         assert_eq!((reason(&answer), replayed(&answer)), ((412, "REVISION_MISMATCH".to_owned()), again));
     }
 
-    // Of many at once, one is done; the others get its reply, or are told to come back.
+    // Of many concurrent calls with one key, one is executed. The others get its reply, or an error that says when to retry.
     let calls = (0..24).map(|index| put(&gateways[index % 2], "/a/v1/values/y", "k3", "v"));
     let answers = futures::future::join_all(calls).await;
     let done: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();

@@ -1,4 +1,4 @@
-//! What one client, or all of them, may take.
+//! Limits for one client, and for all clients together.
 
 use std::io::Write as _;
 
@@ -32,7 +32,7 @@ fn store(size: usize) -> Bytes {
 async fn a_message_that_is_too_large_is_refused_by_every_protocol() {
     let gateway = Gateway::start(SMALL).await;
     let (address, path, small) = (gateway.address, wire::path("Store"), [("x-prism-namespace", "small")]);
-    // The second is far more than fits into the buffers of a connection: the client is still sending when it is refused.
+    // The second size is far more than the buffers of a connection hold: the client is still sending when it is refused.
     for size in [1025, 8 << 20] {
         for reply in [wire::grpc(address, &path, &small, store(size)).await, wire::grpc_web(address, &path, &small, store(size)).await] {
             assert_eq!(reply.code(), Code::ResourceExhausted);
@@ -56,7 +56,7 @@ async fn client_that_is_still_sending_can_read_the_error() {
         let answer = http::send(gateway.address, method, path, &[], large.clone()).await.unwrap();
         assert_eq!(answer.status, status, "{path} {}", answer.text());
     }
-    // Who pauses is answered, and may go on sending even so: its connection ends properly.
+    // A client that pauses gets its response. It may continue to send, and the connection ends properly.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = "POST /small/v1/values/a HTTP/1.1\r\nhost: a\r\ncontent-length: 8388608\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -65,7 +65,7 @@ async fn client_that_is_still_sending_can_read_the_error() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
-    // Who asks first is told before anything is sent.
+    // With `Expect: 100-continue`, the client is refused before it sends the body.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = "PUT /small/v1/values/a HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 8388608\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -96,7 +96,7 @@ async fn calls_in_flight_are_bounded_and_clients_that_leave_make_room() {
     let gateway = Gateway::start(&format!("namespaces:\n{narrow}")).await;
     let (address, client) = (gateway.address, gateway.client("far"));
 
-    // A stream over gRPC and a call over REST.
+    // One stream over gRPC and one call over REST use all permits.
     let scan = client.stream::<ScanResponse>("Scan", ScanRequest::default()).await.unwrap();
     let rest = tokio::spawn(async move { http::get(address, "/far/v1/values/a").await });
     until_true("in flight", || backend.waiting() == 2).await;
@@ -114,7 +114,7 @@ async fn calls_in_flight_are_bounded_and_clients_that_leave_make_room() {
         assert!(error.retry_after().is_some());
     }
 
-    // Each that leaves makes room for one, and the backend need not go on for it.
+    // Each client that disconnects releases a permit, and the backend call is cancelled.
     drop(scan);
     rest.abort();
     until_true("left alone", || backend.waiting() == 0).await;

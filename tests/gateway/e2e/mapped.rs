@@ -1,4 +1,4 @@
-//! HTTP APIs that are data: definitions bound to namespaces.
+//! HTTP APIs from definitions, bound to namespaces.
 
 use std::{fs, path::Path};
 

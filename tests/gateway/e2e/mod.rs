@@ -1,4 +1,4 @@
-//! Whole gateways, as processes, seen from outside.
+//! Gateways as processes, tested from outside.
 
 mod backend;
 mod wire;

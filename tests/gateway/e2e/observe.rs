@@ -1,4 +1,4 @@
-//! What operators see of calls: identifiers, the access log, metrics, readiness.
+//! What operators see of calls: request ids, the access log, metrics, readiness.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ namespaces:
   - {name: store, pattern: keyvalue, slots: {storage: ram}}
 ";
 
-/// The line of the access log of the call with this request id.
+/// Returns the line of the access log with this request id.
 async fn line(gateway: &Gateway, id: &str) -> Value {
     until("logged", || async {
         let log = gateway.log();
@@ -52,7 +52,7 @@ async fn trace_spans_all_gateways_and_each_call_is_logged() {
         assert!(line["duration_us"].as_u64().is_some_and(|took| took > 0), "{line}");
     }
 
-    // Over gRPC, and with nothing given: then both are made, and the same in both logs.
+    // A gRPC call without ids gets new ones, and both logs have the same.
     let store = wire::frame(&StoreRequest { key: "a".to_owned(), ..StoreRequest::default() });
     let reply = wire::grpc(front.address, &wire::path("Store"), &[("x-request-id", "call-2")], store.clone()).await;
     assert_eq!(reply.headers["x-request-id"], "call-2");
@@ -65,7 +65,7 @@ async fn trace_spans_all_gateways_and_each_call_is_logged() {
     assert_ne!(here["trace_id"], trace);
 }
 
-/// The samples of a metric: labels and value.
+/// Returns the samples of a metric as labels and value.
 fn samples<'a>(metrics: &'a str, name: &str) -> Vec<&'a str> {
     let mut found: Vec<_> = metrics.lines().filter_map(|line| line.strip_prefix(name)).filter(|line| line.starts_with('{')).collect();
     found.sort_unstable();
@@ -84,7 +84,7 @@ async fn calls_are_counted_by_namespace_method_protocol_and_code() {
     wire::grpc(address, &wire::path("Store"), &[], store("b")).await;
     wire::grpc(address, &wire::path("Store"), &[], store("")).await;
     wire::grpc_web(address, &wire::path("Store"), &[], store("c")).await;
-    // A refusal counts too.
+    // A refused call counts too.
     wire::grpc(address, &wire::path("Store"), &[("grpc-timeout", "soon")], store("d")).await;
     wire::grpc(address, &wire::path("Scan"), &[], wire::frame(&ScanRequest::default())).await;
 
@@ -162,19 +162,19 @@ async fn readiness_includes_remotes() {
     ))
     .await;
     behind.kill();
-    let told = until("unready", || async {
+    let reason = until("unready", || async {
         match http::get(front.admin, "/readyz").await {
             Ok(answer) if answer.status == 503 => Ok(answer.text().to_owned()),
             other => Err(format!("{other:?}")),
         }
     })
     .await;
-    assert!(told.starts_with("namespace far (remote): ") && told.contains(&behind.url()), "{told}");
+    assert!(reason.starts_with("namespace far (remote): ") && reason.contains(&behind.url()), "{reason}");
     assert_eq!(http::get(front.admin, "/healthz").await.unwrap().status, 200, "a restart would not help");
     let _behind = behind.restart().await;
     front.ready().await;
 
-    // One that takes connections and says nothing does not hold up the answer.
+    // A remote that accepts connections but never responds does not delay the readiness check.
     let url = format!("http://{}", silent.local_addr().unwrap());
     let front = Gateway::launch(&format!("namespaces:\n  - {{name: far, pattern: keyvalue, remote: {{url: '{url}'}}}}\n"));
     let began = Instant::now();

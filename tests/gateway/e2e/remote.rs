@@ -1,4 +1,4 @@
-//! A namespace that another gateway serves.
+//! A namespace that is served by another gateway.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ namespaces:
   - {name: store, pattern: keyvalue, slots: {storage: ram}}
 ";
 
-/// A gateway that keeps the data, and one in front of it that has no backend at all.
-async fn two() -> (Gateway, Gateway) {
+/// Starts a gateway that keeps the data, and a second one that forwards to it and has no backend.
+async fn start_two_gateways() -> (Gateway, Gateway) {
     let behind = Gateway::start(BEHIND).await;
     let front = Gateway::start(&format!(
         "namespaces:\n  - {{name: front, pattern: keyvalue, remote: {{url: '{}', namespace: store}}}}\n",
@@ -36,19 +36,19 @@ fn retrieve(key: &str) -> RetrieveRequest {
     RetrieveRequest { key: key.to_owned() }
 }
 
-/// The error as a client of gRPC reads it.
+/// Reads the error as a gRPC client does.
 fn read(status: &Status) -> Error {
     Error::from_status(rpc::Status::decode(status.details()).unwrap())
 }
 
 #[tokio::test]
 async fn every_protocol_reaches_the_remote_namespace() {
-    let (behind, front) = two().await;
+    let (behind, front) = start_two_gateways().await;
     let (client, origin) = (front.client("front"), behind.client("store"));
 
     let stored: StoreResponse = client.call("Store", store("a/1", "one")).await.unwrap().into_inner();
-    let found: RetrieveResponse = origin.call("Retrieve", retrieve("a/1")).await.unwrap().into_inner();
-    assert_eq!((&found.value[..], found.revision), (&b"one"[..], stored.revision));
+    let retrieved: RetrieveResponse = origin.call("Retrieve", retrieve("a/1")).await.unwrap().into_inner();
+    assert_eq!((&retrieved.value[..], retrieved.revision), (&b"one"[..], stored.revision));
 
     let put = http::send(front.address, "PUT", "/front/v1/values/a/2", &[], "two").await.unwrap();
     assert_eq!(put.status, 200, "{}", put.text());
@@ -63,22 +63,25 @@ async fn every_protocol_reaches_the_remote_namespace() {
     }
     assert_eq!(keys, ["a/1", "a/2"]);
 
-    // The one behind knows itself by its own name.
-    let told: GetCapabilitiesResponse = client.call("GetCapabilities", GetCapabilitiesRequest {}).await.unwrap().into_inner();
-    assert_eq!(told.capabilities.unwrap().namespace, "store");
+    // The remote gateway returns its own name for the namespace.
+    let response: GetCapabilitiesResponse = client.call("GetCapabilities", GetCapabilitiesRequest {}).await.unwrap().into_inner();
+    assert_eq!(response.capabilities.unwrap().namespace, "store");
 }
 
 #[tokio::test]
 async fn errors_of_the_remote_are_forwarded_unchanged() {
-    let (behind, front) = two().await;
+    let (behind, front) = start_two_gateways().await;
     let (client, origin) = (front.client("front"), behind.client("store"));
     let compare = |expected_revision| CompareAndStoreRequest { key: "a".to_owned(), expected_revision, ..Default::default() };
     client.call::<CompareAndStoreResponse>("CompareAndStore", compare(0)).await.unwrap();
 
-    let here = client.call::<CompareAndStoreResponse>("CompareAndStore", compare(0)).await.unwrap_err();
-    let there = origin.call::<CompareAndStoreResponse>("CompareAndStore", compare(0)).await.unwrap_err();
-    assert_eq!((here.code(), here.message(), here.details()), (there.code(), there.message(), there.details()));
-    let error = read(&here);
+    let through_front = client.call::<CompareAndStoreResponse>("CompareAndStore", compare(0)).await.unwrap_err();
+    let directly = origin.call::<CompareAndStoreResponse>("CompareAndStore", compare(0)).await.unwrap_err();
+    assert_eq!(
+        (through_front.code(), through_front.message(), through_front.details()),
+        (directly.code(), directly.message(), directly.details())
+    );
+    let error = read(&through_front);
     assert_eq!((error.code(), error.reason()), (Code::Aborted, "REVISION_MISMATCH"));
     assert!(error.get("current_revision").is_some_and(|revision| revision != "0"));
 
@@ -90,7 +93,7 @@ async fn errors_of_the_remote_are_forwarded_unchanged() {
 
 #[tokio::test]
 async fn remote_may_go_away_and_come_back() {
-    let (behind, front) = two().await;
+    let (behind, front) = start_two_gateways().await;
     let client = front.client("front");
     client.call::<StoreResponse>("Store", store("a", "1")).await.unwrap();
 
@@ -107,6 +110,6 @@ async fn remote_may_go_away_and_come_back() {
 
     let _behind = behind.restart().await;
     client.call::<StoreResponse>("Store", store("a", "3")).await.unwrap();
-    let found: RetrieveResponse = client.call("Retrieve", retrieve("a")).await.unwrap().into_inner();
-    assert_eq!(found.value, "3");
+    let retrieved: RetrieveResponse = client.call("Retrieve", retrieve("a")).await.unwrap().into_inner();
+    assert_eq!(retrieved.value, "3");
 }

@@ -1,4 +1,4 @@
-//! Which namespace a call is for. Each answers `GetCapabilities` with its name.
+//! Which namespace a call reaches. Each namespace returns its name from `GetCapabilities`.
 
 use std::net::SocketAddr;
 
@@ -58,7 +58,7 @@ async fn namespace_is_selected_by_header_path_host_or_default() {
         ("", vec![], "default"),
         ("", vec![to("other")], "other"),
         ("/other", vec![], "other"),
-        // The header is more explicit than the path.
+        // The header takes precedence over the path.
         ("/other", vec![to("default")], "default"),
     ] {
         assert_eq!(name(&call(main, base, &headers).await), expected, "{base} {headers:?}");

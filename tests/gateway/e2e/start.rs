@@ -1,4 +1,4 @@
-//! What an operator sees when a gateway starts, or can't.
+//! What an operator sees when a gateway starts, or fails to start.
 
 use std::{fs, net::TcpListener, path::Path, process::Command};
 
@@ -10,19 +10,19 @@ use test_support::{
     poll::until,
 };
 
-/// `prism serve` ends with 1 and one sentence that has these words in it, and leaves nothing but these files behind.
+/// Checks that `prism serve` exits with 1 and one sentence that contains these words, and that it leaves only these files.
 fn refused(setup: &Setup<'_>, folder: &Path, words: &[&str], files: &[&str]) {
     let output = setup.refused(folder);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b""[..]), "{said}");
-    let sentences: Vec<_> = said.lines().collect();
-    assert!(sentences.len() == 1 && said.starts_with("error: "), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b""[..]), "{stderr}");
+    let sentences: Vec<_> = stderr.lines().collect();
+    assert!(sentences.len() == 1 && stderr.starts_with("error: "), "{stderr}");
     for word in words {
-        assert!(said.contains(word), "no {word:?} in: {said}");
+        assert!(stderr.contains(word), "no {word:?} in: {stderr}");
     }
     let mut left: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();
-    assert_eq!(left, files, "{said}");
+    assert_eq!(left, files, "{stderr}");
 }
 
 #[tokio::test]
@@ -40,9 +40,9 @@ async fn printed_addresses_and_examples_work_as_they_are() {
         "  namespace default     keyvalue, storage: local (sqlite in prism-data/prism.db)".to_owned(),
         "  namespace scratch     keyvalue, storage: memory (memory)".to_owned(),
     ] {
-        assert!(banner.lines().any(|found| found == line), "{line:?} is not in\n{banner}");
+        assert!(banner.lines().any(|printed| printed == line), "{line:?} is not in\n{banner}");
     }
-    let said: Vec<_> = banner
+    let responses: Vec<_> = banner
         .lines()
         .filter(|line| line.trim_start().starts_with("curl "))
         .map(|line| {
@@ -51,9 +51,9 @@ async fn printed_addresses_and_examples_work_as_they_are() {
             String::from_utf8(output.stdout).unwrap()
         })
         .collect();
-    assert!(said[0].contains("\"revision\""), "{said:?}");
-    assert_eq!(said[1], "hello");
-    assert!(said[2].contains("\"greeting\""), "{said:?}");
+    assert!(responses[0].contains("\"revision\""), "{responses:?}");
+    assert_eq!(responses[1], "hello");
+    assert!(responses[2].contains("\"greeting\""), "{responses:?}");
     let request = wire::frame(&RetrieveRequest { key: "greeting".to_owned() });
     let replies = [
         wire::grpc(gateway.address, &wire::path("Retrieve"), &[], request.clone()).await,
@@ -88,7 +88,7 @@ fn a_database_that_can_not_be_used_is_named_and_left_as_it_is() {
     fs::write(path.join("file"), "in the way").unwrap();
     let setup = |data| Setup { args: &[&ports[..], &[data]].concat().leak()[..], ..Setup::default() };
     refused(&setup("file/below"), path, &["file/below/prism.db", "can't be created", "set path"], &["file"]);
-    // Not even root can write there.
+    // Not even root can write to this path.
     refused(&setup("/proc/prism"), path, &["/proc/prism/prism.db", "can't be created"], &["file"]);
 
     fs::create_dir(path.join("data")).unwrap();
@@ -126,7 +126,7 @@ async fn two_gateways_share_a_data_folder() {
         let count: CountResponse = client.call("Count", CountRequest::default()).await.unwrap().into_inner();
         assert_eq!(count.count, 40);
     }
-    // Memory is each gateway's own.
+    // Each gateway has its own memory backend.
     http::send(first.address, "PUT", "/scratch/v1/values/a", &[], "1").await.unwrap();
     assert_eq!(http::get(second.address, "/scratch/v1/values/a").await.unwrap().status, 404);
 }

@@ -1,4 +1,4 @@
-//! What an OpenTelemetry collector receives from gateways.
+//! The traces and metrics that an OpenTelemetry collector receives from gateways.
 
 use std::{
     collections::BTreeMap,
@@ -36,13 +36,13 @@ use tonic::{
 
 use super::wire;
 
-/// A receiver of OTLP that keeps everything.
+/// An OTLP receiver that keeps everything.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Received>>);
 
 #[derive(Default)]
 struct Received {
-    /// Spans with the attributes of their resource.
+    /// The spans, with the attributes of their resource.
     spans: Vec<(BTreeMap<String, String>, Span)>,
     metrics: Vec<(BTreeMap<String, String>, Metric)>,
     headers: Vec<MetadataMap>,
@@ -136,18 +136,18 @@ namespaces: [{{name: front, pattern: keyvalue, remote: {{url: '{}', namespace: s
     assert_eq!(get(Some(SAMPLED)).await.status, 404);
     assert_eq!(get(Some(NOT_SAMPLED)).await.status, 404);
     assert_eq!(get(None).await.status, 404, "not sampled: the share of new traces is 0");
-    // What is waiting is sent at the end.
+    // The gateway sends what is left when it ends.
     assert!(front.terminate().await.success());
     assert!(behind.terminate().await.success());
 
     let spans = collector.spans();
-    let of = |service: &str| {
+    let span_of = |service: &str| {
         let mut spans = spans.iter().filter(|(about, _)| about["service.name"] == service);
         let found = spans.next().unwrap_or_else(|| panic!("no span of {service}: {:?}", collector.spans()));
         assert!(spans.next().is_none(), "only one call is sampled");
         found
     };
-    let ((about, front), (_, behind)) = (of("prism"), of("behind"));
+    let ((about, front), (_, behind)) = (span_of("prism"), span_of("behind"));
     assert_eq!(about["service.version"], env!("CARGO_PKG_VERSION"));
     assert_eq!((&front.trace_id[..], &front.parent_span_id[..]), (&TRACE[..], &CALLER[..]));
     assert_eq!((&behind.trace_id[..], &behind.parent_span_id[..]), (&TRACE[..], &front.span_id[..]));
@@ -166,7 +166,7 @@ namespaces: [{{name: front, pattern: keyvalue, remote: {{url: '{}', namespace: s
             ("rpc.system", "grpc"),
         ];
         assert_eq!(attributes(&span.attributes), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
-        // Only the client is to blame.
+        // An error that the client caused does not mark the span as failed.
         assert_eq!(span.status.as_ref().map_or(0, |status| status.code), StatusCode::Unset as i32);
     }
     let headers = std::mem::take(&mut collector.0.lock().unwrap().headers);
@@ -201,8 +201,8 @@ async fn the_metrics_of_the_metrics_page_are_exported_with_the_same_names_and_la
     let mut names: Vec<_> = received.metrics.iter().map(|(_, metric)| metric.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let shown = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(|line| line.split(' ').next().unwrap());
-    assert_eq!(names, shown.collect::<Vec<_>>());
+    let on_the_page = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(|line| line.split(' ').next().unwrap());
+    assert_eq!(names, on_the_page.collect::<Vec<_>>());
     let took = received.metrics.iter().rev().find(|(_, metric)| metric.name == "prism_call_duration_seconds");
     let Some((_, Metric { data: Some(Data::Histogram(took)), unit, .. })) = took else { panic!("{took:?}") };
     let point = &took.data_points[0];

@@ -1,4 +1,4 @@
-//! A listener with TLS, as curl and a gRPC client see it.
+//! A listener with TLS, used by curl and a gRPC client.
 
 use std::{fs, path::Path, process::Command};
 
@@ -52,10 +52,10 @@ async fn alpn_selects_the_http_version() {
     let authority = ClientTlsConfig::new().ca_certificate(Authority::from_pem(fs::read(&certificate).unwrap())).domain_name("localhost");
     let endpoint = Endpoint::from_shared(format!("https://{}", gateway.address)).unwrap().tls_config(authority).unwrap();
     let client = Client { channel: endpoint.connect_lazy(), namespace: "store".to_owned() };
-    let found: RetrieveResponse = client.call("Retrieve", RetrieveRequest { key: "a".to_owned() }).await.unwrap().into_inner();
-    assert_eq!(found.value, "hello");
+    let response: RetrieveResponse = client.call("Retrieve", RetrieveRequest { key: "a".to_owned() }).await.unwrap().into_inner();
+    assert_eq!(response.value, "hello");
 
-    assert!(http::get(gateway.address, "/store/v1/values/a").await.is_err(), "plain HTTP is not spoken here");
+    assert!(http::get(gateway.address, "/store/v1/values/a").await.is_err(), "plain HTTP is refused");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! gRPC over HTTP/2 and gRPC-Web over HTTP/1.1 by hand, to send what no good client sends and to see what goes over the wire.
+//! A minimal client of gRPC over HTTP/2 and gRPC-Web over HTTP/1.1, to send invalid requests and to see the raw responses.
 
 use std::net::SocketAddr;
 
@@ -15,12 +15,12 @@ use prost::Message;
 use test_support::{client::SERVICE, http};
 use tokio::net::TcpStream;
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
-    /// With the status; the headers, where there was nothing but a status.
+    /// The trailers, which contain the status. For a response without a body, these are the headers.
     pub trailers: HeaderMap,
     pub body: Bytes,
 }
@@ -31,13 +31,13 @@ impl Reply {
         Code::from_number(code.to_str().unwrap().parse().unwrap())
     }
 
-    /// The message of a refusal that has no details, because the call did not get as far as to have an application's answer.
+    /// Returns the status message of an error without details: the call failed before it reached the pattern.
     pub fn refusal(&self) -> String {
         let message = self.trailers.get("grpc-message").unwrap_or_else(|| panic!("no message: {self:?}"));
         percent_encoding::percent_decode(message.as_bytes()).decode_utf8().unwrap().into_owned()
     }
 
-    /// The error with its details.
+    /// Returns the error with its details.
     pub fn error(&self) -> Error {
         let details = self.trailers.get("grpc-status-details-bin").unwrap_or_else(|| panic!("no details: {self:?}"));
         let error = Error::from_status(rpc::Status::decode(&STANDARD_NO_PAD.decode(details).unwrap()[..]).unwrap());
@@ -45,7 +45,7 @@ impl Reply {
         error
     }
 
-    /// The first message, which is not compressed.
+    /// Decodes the first message, which must not be compressed.
     pub fn message<M: Message + Default>(&self) -> M {
         assert_eq!(self.code(), Code::Ok, "{self:?}");
         let (message, _) = split(&self.body);
@@ -53,17 +53,17 @@ impl Reply {
     }
 }
 
-/// The path of an RPC of KeyValue.
+/// Returns the path of an RPC of KeyValue.
 pub fn path(rpc: &str) -> String {
     format!("/{SERVICE}/{rpc}")
 }
 
-/// A message in its frame.
+/// Encodes a message as a frame.
 pub fn frame(message: &impl Message) -> Bytes {
     framed(0, &message.encode_to_vec())
 }
 
-/// Bytes in a frame with these flags.
+/// Puts bytes into a frame with these flags.
 pub fn framed(flags: u8, bytes: &[u8]) -> Bytes {
     let mut data = BytesMut::new();
     data.put_u8(flags);
@@ -72,18 +72,18 @@ pub fn framed(flags: u8, bytes: &[u8]) -> Bytes {
     data.freeze()
 }
 
-/// The bytes of the first frame, and what is behind it.
+/// Splits a body into the bytes of its first frame and the rest.
 fn split(body: &[u8]) -> (&[u8], &[u8]) {
     let mut size = &body[1..5];
     body[5..].split_at(size.get_u32() as usize)
 }
 
-/// A call over HTTP/2.
+/// Calls an RPC over HTTP/2.
 pub async fn grpc(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
-    // The host of the URI is what goes out as `:authority`.
+    // The host of the URI is sent as `:authority`.
     let authority = headers.iter().find(|(name, _)| *name == "host").map_or_else(|| address.to_string(), |(_, host)| (*host).to_owned());
     let mut request =
         Request::post(format!("http://{authority}{path}")).header("content-type", "application/grpc").header("te", "trailers");
@@ -97,7 +97,7 @@ pub async fn grpc(address: SocketAddr, path: &str, headers: &[(&str, &str)], bod
     Reply { status: head.status.as_u16(), headers: head.headers, trailers, body: body.to_bytes() }
 }
 
-/// A call over HTTP/1.1.
+/// Calls an RPC over HTTP/1.1.
 pub async fn grpc_web(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
     let mut all = vec![("content-type", "application/grpc-web+proto")];
     all.extend_from_slice(headers);

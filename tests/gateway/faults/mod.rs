@@ -1,4 +1,4 @@
-//! What happens when servers fail: they are killed, hang, fill up, or refuse who calls.
+//! What happens when backend servers fail: they are killed, hang, run out of memory, or refuse the connection.
 
 mod redis;
 
@@ -14,19 +14,19 @@ use prism::{
 };
 use serde_json::Value;
 
-/// Longest time that anything may take to be well again.
+/// Maximum time until the backend is healthy again.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Longest time to the answer that a backend is away: one second by default, and some for a busy machine.
+/// Maximum time until a call fails with UNAVAILABLE: one second by default, and some for a busy machine.
 const IN_TIME: Duration = Duration::from_millis(1900);
 
-/// A backend of these settings.
+/// Connects a backend with these settings.
 async fn backend(kind: &str, values: Value) -> Arc<dyn Backend> {
     let Value::Object(values) = values else { panic!("settings are an object") };
     let kind = driver::kind(kind).unwrap();
     (kind.connect)(driver::settings::BackendSettings { name: "main".to_owned(), values }).await.unwrap()
 }
 
-/// One keyspace of it, as patterns get it.
+/// Returns one keyspace of the backend, as patterns get it.
 fn slot(backend: &Arc<dyn Backend>) -> Slot {
     let keyspace = Keyspace { namespace: "shop".to_owned(), slot: "data".to_owned() };
     Slot::fill(&keyspace, "main", "redis", backend.as_ref())
@@ -36,16 +36,16 @@ fn context() -> Context {
     Context::internal("shop").with_timeout(Duration::from_secs(10))
 }
 
-/// Waits until the backend says that it is well.
+/// Waits until the backend is healthy.
 async fn healthy(backend: &Arc<dyn Backend>) {
     let began = Instant::now();
     while let Err(error) = backend.health().await {
-        assert!(began.elapsed() < PATIENCE, "not well after {PATIENCE:?}: {error:?}");
+        assert!(began.elapsed() < PATIENCE, "not healthy after {PATIENCE:?}: {error:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Checks that an error says when to come back, and that it came in time.
+/// Checks that an error has a retry delay, and that it came in time.
 #[track_caller]
 fn away(error: &Error, began: Instant) {
     assert_eq!((error.code(), error.reason()), (Code::Unavailable, "BACKEND_UNAVAILABLE"), "{error:?}");

@@ -1,4 +1,4 @@
-//! What `pattern::build` refuses, and what the table of patterns says.
+//! What `pattern::build` refuses, and the content of the table of patterns.
 
 use std::collections::BTreeMap;
 
@@ -45,32 +45,32 @@ async fn build_reports_problems_of_slots() {
     assert_eq!((error.reason(), error.get("interface"), error.get("backend")), ("INTERFACE_MISSING", Some("keyvalue_basic"), Some("ram")));
 }
 
-/// The slot with only these interfaces of those that patterns require.
-fn reduced(full: &Slot, kept: &[&str]) -> Slot {
+/// Returns the slot with only these interfaces, of those that patterns require.
+fn reduced(full: &Slot, remaining: &[&str]) -> Slot {
     let Interfaces { keyvalue_basic, keyvalue_scan, keyvalue_cas, keyvalue_transactional, .. } = full.interfaces.clone();
     let interfaces = Interfaces {
-        keyvalue_basic: keyvalue_basic.filter(|_| kept.contains(&"keyvalue_basic")),
-        keyvalue_scan: keyvalue_scan.filter(|_| kept.contains(&"keyvalue_scan")),
-        keyvalue_cas: keyvalue_cas.filter(|_| kept.contains(&"keyvalue_cas")),
-        keyvalue_transactional: keyvalue_transactional.filter(|_| kept.contains(&"keyvalue_transactional")),
+        keyvalue_basic: keyvalue_basic.filter(|_| remaining.contains(&"keyvalue_basic")),
+        keyvalue_scan: keyvalue_scan.filter(|_| remaining.contains(&"keyvalue_scan")),
+        keyvalue_cas: keyvalue_cas.filter(|_| remaining.contains(&"keyvalue_cas")),
+        keyvalue_transactional: keyvalue_transactional.filter(|_| remaining.contains(&"keyvalue_transactional")),
         ..Interfaces::default()
     };
     Slot { interfaces, ..full.clone() }
 }
 
-/// Every pattern has one slot. With several, this test needs a loop over them.
+/// Every pattern has one slot. A pattern with several slots needs a loop here.
 #[tokio::test]
 async fn patterns_need_exactly_the_interfaces_that_their_protos_require() {
     let full = memory().await;
     for pattern in pattern::PATTERNS {
         let service = proto::descriptors().get_service_by_name(pattern.service).unwrap();
         let [SlotRequirements { name, required, any_of }] = &proto::slot_requirements(&service)[..] else { panic!("not one slot") };
-        let build = |kept: &[&str]| pattern::build(pattern.name, slots(&[(name, &reduced(&full, kept))]), &facts());
+        let build = |remaining: &[&str]| pattern::build(pattern.name, slots(&[(name, &reduced(&full, remaining))]), &facts());
         let required: Vec<_> = required.iter().map(String::as_str).collect();
         let choices: Vec<_> = any_of.iter().flat_map(|list| &list.interfaces).map(String::as_str).collect();
         for missing in &required {
-            let kept: Vec<_> = required.iter().chain(&choices).copied().filter(|interface| interface != missing).collect();
-            let error = build(&kept).err().unwrap();
+            let remaining: Vec<_> = required.iter().chain(&choices).copied().filter(|interface| interface != missing).collect();
+            let error = build(&remaining).err().unwrap();
             assert_eq!((error.reason(), error.get("interface")), ("INTERFACE_MISSING", Some(*missing)), "{}", pattern.name);
         }
         assert!(any_of.len() <= 1, "{}: this test chooses from one list", pattern.name);
@@ -90,8 +90,8 @@ async fn limits_of_the_driver_apply_when_they_are_smaller() {
     slot.limits.max_key_bytes = 8;
     slot.limits.max_value_bytes = 4;
     let bench = Bench::over(slot);
-    let told: GetCapabilitiesResponse = bench.call("GetCapabilities", GetCapabilitiesRequest {}).await.unwrap();
-    let limits = told.capabilities.unwrap().limits.unwrap();
+    let response: GetCapabilitiesResponse = bench.call("GetCapabilities", GetCapabilitiesRequest {}).await.unwrap();
+    let limits = response.capabilities.unwrap().limits.unwrap();
     assert_eq!((limits.max_key_bytes, limits.max_value_bytes, limits.max_batch_items), (8, 4, 1000));
     assert_eq!((limits.max_message_bytes, limits.max_concurrent_calls, limits.max_transaction_operations), (4 << 20, 4096, 128));
 

@@ -1,5 +1,5 @@
-//! The operations in the answer of GetCapabilities, compared with `capabilities.txt`. They are read from options in the
-//! protos; a change of these options that changes what clients read shows up here.
+//! Compares the operations that GetCapabilities returns with `capabilities.txt`. The operations come from options in the protos; if a
+//! change of these options changes what clients read, this test fails.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use prost::Message;
 
 use super::{Bench, memory};
 
-/// What every pattern's GetCapabilitiesResponse has.
+/// The fields that all patterns' GetCapabilitiesResponse messages share.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Response {
     #[prost(message, tag = "1")]
@@ -36,7 +36,7 @@ const SCHEMA_REGISTRY: &[(&str, Reduce)] =
 async fn operations(pattern: &str, reduce: Reduce) -> Vec<Operation> {
     let mut slot = memory().await;
     reduce(&mut slot.interfaces);
-    let response: Response = Bench::of(pattern, slot).call("GetCapabilities", ()).await.unwrap();
+    let response: Response = Bench::of_pattern(pattern, slot).call("GetCapabilities", ()).await.unwrap();
     response.capabilities.unwrap().operations
 }
 

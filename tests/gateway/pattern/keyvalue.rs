@@ -43,8 +43,8 @@ async fn stores_retrieves_removes() {
     let first = bench.store(store("a/ä", "1")).await;
     let second = bench.store(for_an_hour(store("a/ä", ""))).await;
     assert!(second > first && first > 0);
-    let found = bench.retrieve("a/ä").await.unwrap();
-    assert_eq!((&found.value[..], found.revision, found.expire_time.is_some()), (&b""[..], second, true));
+    let retrieved = bench.retrieve("a/ä").await.unwrap();
+    assert_eq!((&retrieved.value[..], retrieved.revision, retrieved.expire_time.is_some()), (&b""[..], second, true));
 
     let exists = async || bench.call::<ExistsResponse>("Exists", ExistsRequest { key: "a/ä".to_owned() }).await.unwrap().exists;
     let remove = async || bench.call::<RemoveResponse>("Remove", RemoveRequest { key: "a/ä".to_owned() }).await.unwrap().removed;
@@ -56,7 +56,7 @@ async fn stores_retrieves_removes() {
 async fn retrieve_returns_flags_create_revision_and_version() {
     for bench in [Bench::new().await, Bench::reduced(no_batch).await] {
         let flagged = |key: &str, flags| StoreRequest { flags, ..store(key, "v") };
-        let facts = |found: &RetrieveResponse| (found.flags, found.create_revision, found.version);
+        let facts = |response: &RetrieveResponse| (response.flags, response.create_revision, response.version);
         let first = bench.store(flagged("a", u64::MAX)).await;
         assert_eq!(facts(&bench.retrieve("a").await.unwrap()), (u64::MAX, first, 1));
         bench.store(store("a", "w")).await;
@@ -64,17 +64,17 @@ async fn retrieve_returns_flags_create_revision_and_version() {
         let batch = StoreBatchRequest { items: vec![flagged("a", 1), flagged("b", 2)] };
         let stored = bench.call::<StoreBatchResponse>("StoreBatch", batch).await.unwrap().results;
         let request = RetrieveBatchRequest { keys: ["a", "b"].map(str::to_owned).into() };
-        let found = bench.call::<RetrieveBatchResponse>("RetrieveBatch", request).await.unwrap().results;
-        let found: Vec<_> = found.iter().map(|one| facts(one.entry.as_ref().unwrap())).collect();
-        assert_eq!(found, [(1, first, 3), (2, stored[1].revision, 1)]);
+        let results = bench.call::<RetrieveBatchResponse>("RetrieveBatch", request).await.unwrap().results;
+        let results: Vec<_> = results.iter().map(|one| facts(one.entry.as_ref().unwrap())).collect();
+        assert_eq!(results, [(1, first, 3), (2, stored[1].revision, 1)]);
         let expected_revision = stored[1].revision;
         let swap = CompareAndStoreRequest { key: "b".to_owned(), expected_revision, flags: 7, ..Default::default() };
         bench.call::<CompareAndStoreResponse>("CompareAndStore", swap).await.unwrap();
         for keys_only in [false, true] {
             let request = ScanRequest { keys_only, ..ScanRequest::default() };
-            let found = bench.all::<ScanResponse>("Scan", request).await.unwrap();
-            let found: Vec<_> = found.iter().map(|one| (one.flags, one.create_revision, one.version)).collect();
-            assert_eq!(found, [(1, first, 3), (7, stored[1].revision, 2)]);
+            let results = bench.all::<ScanResponse>("Scan", request).await.unwrap();
+            let results: Vec<_> = results.iter().map(|one| (one.flags, one.create_revision, one.version)).collect();
+            assert_eq!(results, [(1, first, 3), (7, stored[1].revision, 2)]);
         }
     }
 }
@@ -104,7 +104,7 @@ async fn errors_name_the_invalid_field() {
     let remove = CompareAndRemoveRequest { key: "a".to_owned(), ..Default::default() };
     let refused = refusal(bench.call::<CompareAndRemoveResponse>("CompareAndRemove", remove).await);
     assert_eq!(refused, "INVALID_ARGUMENT INVALID_FIELD expected_revision");
-    // Nothing of the batches was done.
+    // Neither batch changed anything.
     assert_eq!(refusal(bench.retrieve("b").await), "NOT_FOUND KEY_NOT_FOUND");
 }
 
@@ -125,12 +125,12 @@ async fn expirations() {
     assert_eq!(get().await.unwrap(), GetExpirationResponse::default());
     assert!(!clear().await.unwrap().cleared);
     let until = set().await.unwrap().expire_time;
-    let told = get().await.unwrap();
-    assert_eq!(told.expire_time, until);
-    assert!((1..=60).contains(&told.ttl.unwrap().seconds));
+    let expiration = get().await.unwrap();
+    assert_eq!(expiration.expire_time, until);
+    assert!((1..=60).contains(&expiration.ttl.unwrap().seconds));
     assert!(clear().await.unwrap().cleared);
-    let found = bench.retrieve("a").await.unwrap();
-    assert_eq!((found.revision, found.expire_time), (revision, None));
+    let retrieved = bench.retrieve("a").await.unwrap();
+    assert_eq!((retrieved.revision, retrieved.expire_time), (revision, None));
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn scans_and_counts() {
         bench.store(for_an_hour(store(key, "value"))).await;
     }
     let scan = async |request: ScanRequest| bench.all::<ScanResponse>("Scan", request).await.unwrap();
-    let keys = |found: &[ScanResponse]| found.iter().map(|one| one.key.clone()).collect::<Vec<_>>();
+    let keys = |entries: &[ScanResponse]| entries.iter().map(|one| one.key.clone()).collect::<Vec<_>>();
     let all = scan(ScanRequest::default()).await;
     assert_eq!(keys(&all), ["a", "b/1", "b/2", "b/3", "c"]);
     assert!(all.iter().all(|one| one.value == "value" && one.revision > 0 && one.expire_time.is_some()));
@@ -168,8 +168,8 @@ async fn a_scan_leaves_out_keys_that_are_not_text_and_still_fills_its_limit() {
             [(0, &["a", "c", "e", "f"][..]), (1, &["a"]), (2, &["a", "c"]), (3, &["a", "c", "e"]), (9, &["a", "c", "e", "f"])]
         {
             let request = ScanRequest { limit, keys_only, ..ScanRequest::default() };
-            let found = bench.all::<ScanResponse>("Scan", request).await.unwrap();
-            let keys: Vec<_> = found.iter().map(|one| one.key.as_str()).collect();
+            let results = bench.all::<ScanResponse>("Scan", request).await.unwrap();
+            let keys: Vec<_> = results.iter().map(|one| one.key.as_str()).collect();
             assert_eq!(keys, expected, "limit {limit}");
         }
     }

@@ -1,4 +1,4 @@
-//! The patterns over the memory driver, and over what is left of it when interfaces are taken away.
+//! Each pattern over the memory driver, with all of its interfaces and with some of them removed.
 
 mod build;
 mod capabilities;
@@ -40,12 +40,12 @@ pub fn facts() -> Facts {
 }
 
 impl Bench {
-    /// The pattern over all of the memory driver.
+    /// KeyValue over all interfaces of the memory driver.
     pub async fn new() -> Self {
         Self::reduced(|_| ()).await
     }
 
-    /// The pattern over what `reduce` leaves of the memory driver.
+    /// KeyValue over the memory driver, after `reduce` has removed interfaces.
     pub async fn reduced(reduce: impl FnOnce(&mut Interfaces)) -> Self {
         let mut slot = memory().await;
         reduce(&mut slot.interfaces);
@@ -53,11 +53,11 @@ impl Bench {
     }
 
     pub fn over(slot: Slot) -> Self {
-        Self::of("keyvalue", slot)
+        Self::of_pattern("keyvalue", slot)
     }
 
-    /// Another pattern.
-    pub fn of(pattern: &str, slot: Slot) -> Self {
+    /// Any pattern over this slot.
+    pub fn of_pattern(pattern: &str, slot: Slot) -> Self {
         let slots = BTreeMap::from([("storage".to_owned(), slot.clone())]);
         let service = pattern::find(pattern).unwrap().service;
         Self { service, handler: pattern::build(pattern, slots, &facts()).unwrap(), slot }
@@ -70,7 +70,7 @@ impl Bench {
         Ok(self.handler.handle(&context, method, Input::One(request.encode_to_vec().into())).await?.output)
     }
 
-    /// Calls an RPC that answers with one message.
+    /// Calls an RPC that returns one message.
     pub async fn call<R: Message + Default>(&self, rpc: &str, request: impl Message) -> Result<R, Error> {
         match self.output(rpc, request).await? {
             Output::One(bytes) => Ok(R::decode(bytes).unwrap()),
@@ -78,7 +78,7 @@ impl Bench {
         }
     }
 
-    /// Calls an RPC that answers with a stream, and reads it to its end.
+    /// Calls an RPC that returns a stream, and collects the stream.
     pub async fn all<R: Message + Default>(&self, rpc: &str, request: impl Message) -> Result<Vec<R>, Error> {
         match self.output(rpc, request).await? {
             Output::One(_) => panic!("{rpc} answers with one message"),
@@ -87,7 +87,7 @@ impl Bench {
     }
 }
 
-/// `CODE REASON field` of a refusal.
+/// Returns an error as `CODE REASON field`.
 pub fn refusal<T>(result: Result<T, Error>) -> String {
     let error = result.err().expect("a refusal");
     let field = error.violations().first().map(|violation| format!(" {}", violation.field)).unwrap_or_default();

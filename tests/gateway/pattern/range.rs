@@ -1,4 +1,4 @@
-//! Removal of ranges.
+//! RemoveRange.
 
 use std::sync::{
     Arc,
@@ -91,7 +91,7 @@ async fn many_pages_while_others_write() {
     for number in 0..2000 {
         bench.store(store(&format!("k/{number:04}"), "v")).await;
     }
-    // Two removals share the keys among themselves, and neither minds a writer in their range.
+    // Two calls remove the same range concurrently. A writer in the range disturbs neither of them.
     let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writer = tokio::spawn({
         let (bench, done, written) = (bench.clone(), done.clone(), written.clone());

@@ -1,4 +1,5 @@
-//! What is done natively and what by other interfaces answers the same; what can't be done is refused and told beforehand.
+//! Native and emulated operations give the same results. Operations that are unavailable are refused, and the capabilities list them as
+//! unavailable.
 
 use prism::proto::{
     Interfaces,
@@ -47,11 +48,11 @@ async fn batches_with_and_without_the_interface() {
         assert_eq!(bench.retrieve("key 0999").await.unwrap().revision, stored.results[999].revision);
 
         let keys: Vec<_> = ["key 0001", "absent", "key 0000", "key 0001"].map(str::to_owned).into();
-        let found: RetrieveBatchResponse = bench.call("RetrieveBatch", RetrieveBatchRequest { keys }).await.unwrap();
-        let found: Vec<_> = found.results.into_iter().map(|one| (one.key, one.entry.map(|entry| entry.revision))).collect();
+        let response: RetrieveBatchResponse = bench.call("RetrieveBatch", RetrieveBatchRequest { keys }).await.unwrap();
+        let results: Vec<_> = response.results.into_iter().map(|one| (one.key, one.entry.map(|entry| entry.revision))).collect();
         let revision = |index: usize| Some(stored.results[index].revision);
         let expected = [("key 0001", revision(1)), ("absent", None), ("key 0000", revision(0)), ("key 0001", revision(1))];
-        assert_eq!(found, expected.map(|(key, revision)| (key.to_owned(), revision)));
+        assert_eq!(results, expected.map(|(key, revision)| (key.to_owned(), revision)));
 
         let keys: Vec<_> = ["key 0001", "absent"].map(str::to_owned).into();
         let removed: RemoveBatchResponse = bench.call("RemoveBatch", RemoveBatchRequest { keys }).await.unwrap();
@@ -117,12 +118,12 @@ async fn one_of_many_concurrent_compare_and_store_calls_succeeds() {
 async fn capabilities_list_native_emulated_and_unavailable_operations() {
     let full = Bench::new().await;
     assert_eq!(supports(&full, Support::Native).await.len(), 16);
-    let told = capabilities(&full).await;
-    assert_eq!((&*told.namespace, &*told.pattern, &*told.pattern_version), ("test", "keyvalue", "v1"));
-    let slot = &told.slots[0];
+    let response = capabilities(&full).await;
+    assert_eq!((&*response.namespace, &*response.pattern, &*response.pattern_version), ("test", "keyvalue", "v1"));
+    let slot = &response.slots[0];
     assert_eq!((&*slot.name, &*slot.backend, &*slot.kind), ("storage", "ram", "memory"));
     assert!(slot.interfaces.iter().any(|name| name == "keyvalue_basic"));
-    let noted: Vec<_> = told.operations.iter().filter(|one| !one.note.is_empty()).map(|one| one.rpc.as_str()).collect();
+    let noted: Vec<_> = response.operations.iter().filter(|one| !one.note.is_empty()).map(|one| one.rpc.as_str()).collect();
     assert_eq!(noted, ["GetCapabilities", "RemoveRange"]);
     assert_eq!(supports(&full, Support::Emulated).await, ["RemoveRange"]);
 
@@ -140,9 +141,9 @@ async fn capabilities_list_native_emulated_and_unavailable_operations() {
     let bare = Bench::reduced(basic_only).await;
     assert_eq!(supports(&bare, Support::Native).await, ["GetCapabilities", "Store", "Retrieve", "Remove", "Exists"]);
     assert_eq!(supports(&bare, Support::Emulated).await, ["StoreBatch", "RetrieveBatch", "RemoveBatch"]);
-    let told = capabilities(&bare).await;
-    assert_eq!(told.limits.unwrap().max_transaction_operations, 0);
-    assert!(told.operations[1].note.contains("without ttl"), "{}", told.operations[1].note);
+    let response = capabilities(&bare).await;
+    assert_eq!(response.limits.unwrap().max_transaction_operations, 0);
+    assert!(response.operations[1].note.contains("without ttl"), "{}", response.operations[1].note);
 }
 
 #[tokio::test]
@@ -182,7 +183,7 @@ async fn unavailable_operations_are_refused() {
         assert_eq!((error.code().name(), error.reason()), ("UNIMPLEMENTED", "CAPABILITY_UNAVAILABLE"));
         assert_eq!((error.get("interface"), error.get("backend")), (Some(interface), Some("ram")));
     }
-    // Refused before anything was stored.
+    // The call was refused before it stored anything.
     assert_eq!(refusal(bench.retrieve("a").await), "NOT_FOUND KEY_NOT_FOUND");
 }
 
@@ -221,8 +222,8 @@ async fn several_revisions_or_any_may_be_expected() {
 
 #[tokio::test]
 async fn replacing_does_not_recreate_a_removed_key() {
-    // One side creates the key and removes it, the other replaces it where it is: a write that follows a removal would leave
-    // the key behind.
+    // One task creates the key and removes it, the other replaces it only if it exists. A write that takes place after the removal would
+    // leave the key behind.
     for bench in [Bench::new().await, Bench::reduced(only_cas).await] {
         for _ in 0..64 {
             let replace = CompareAndStoreRequest { key: "a".to_owned(), must_exist: true, ..Default::default() };

@@ -1,5 +1,4 @@
-//! What the RPCs of SchemaRegistry do and refuse: `schema_registry.yaml`, case by case, over the memory driver with transactions
-//! and without.
+//! The RPCs of SchemaRegistry: runs the cases of `schema_registry.yaml` over the memory driver, with and without transactions.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -21,14 +20,14 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// A message as JSON: names as in the contract, what is empty left out.
+/// Returns a message as JSON, with the field names of the proto and without empty fields.
 fn json(descriptor: MessageDescriptor, bytes: bytes::Bytes) -> Value {
     let message = DynamicMessage::decode(descriptor, bytes).unwrap();
     let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(true);
     message.serialize_with_options(serde_json::value::Serializer, &options).unwrap()
 }
 
-/// Calls an RPC; a stream is a list.
+/// Calls an RPC. The messages of a stream become a list.
 async fn call(bench: &Bench, rpc: &str, request: &Value) -> Result<Value, Error> {
     let methods = Method::of_service(proto::descriptors(), bench.service).unwrap();
     let method = methods.iter().find(|method| method.name == rpc).unwrap_or_else(|| panic!("no RPC {rpc}"));
@@ -45,42 +44,42 @@ async fn call(bench: &Bench, rpc: &str, request: &Value) -> Result<Value, Error>
     }
 }
 
-/// Whether it has all that is expected; `~` is expected not to be there.
-fn fits(found: Option<&Value>, expected: &Value) -> bool {
-    match (found, expected) {
-        (found, Value::Null) => found.is_none(),
-        (Some(Value::Object(found)), Value::Object(expected)) => expected.iter().all(|(name, value)| fits(found.get(name), value)),
-        (Some(Value::Array(found)), Value::Array(expected)) => {
-            found.len() == expected.len() && found.iter().zip(expected).all(|(found, expected)| fits(Some(found), expected))
+/// Whether a response contains everything that is expected; `~` means that the member must be absent.
+fn matches(actual: Option<&Value>, expected: &Value) -> bool {
+    match (actual, expected) {
+        (actual, Value::Null) => actual.is_none(),
+        (Some(Value::Object(actual)), Value::Object(expected)) => expected.iter().all(|(name, value)| matches(actual.get(name), value)),
+        (Some(Value::Array(actual)), Value::Array(expected)) => {
+            actual.len() == expected.len() && actual.iter().zip(expected).all(|(actual, expected)| matches(Some(actual), expected))
         }
-        (Some(found), expected) => found == expected,
+        (Some(actual), expected) => actual == expected,
         (None, _) => false,
     }
 }
 
-/// One step: `RPC: request` with `is` (what the answer has), `fails` (code, reason and field), or neither, if it is enough that it
-/// succeeds.
+/// Runs one step, `RPC: request`. It has `is` (members of the response), or `fails` (code, reason and field), or neither if the call only
+/// has to succeed.
 async fn step(bench: &Bench, step: &Map<String, Value>, name: &str) -> Option<(String, String)> {
     let (rpc, request) = step.iter().find(|(key, _)| !["is", "fails", "says"].contains(&&***key)).unwrap();
-    let told = format!("{name}: {rpc} {request}");
+    let step_name = format!("{name}: {rpc} {request}");
     let answer = call(bench, rpc, request).await;
     let Some(expected) = step.get("fails") else {
-        let answer = answer.unwrap_or_else(|error| panic!("{told}: {error:?}"));
+        let answer = answer.unwrap_or_else(|error| panic!("{step_name}: {error:?}"));
         if let Some(expected) = step.get("is") {
-            assert!(fits(Some(&answer), expected), "{told}\n  is       {answer}\n  and not  {expected}");
+            assert!(matches(Some(&answer), expected), "{step_name}\n  is       {answer}\n  and not  {expected}");
         }
         return None;
     };
-    let error = answer.map_or_else(|error| error, |answer| panic!("{told} is no refusal: {answer}"));
+    let error = answer.map_or_else(|error| error, |answer| panic!("{step_name} succeeded: {answer}"));
     if let Some(words) = step.get("says") {
-        assert!(error.message().contains(words.as_str().unwrap()), "{told}: {}", error.message());
+        assert!(error.message().contains(words.as_str().unwrap()), "{step_name}: {}", error.message());
     }
-    let seen = (rpc.clone(), error.reason().to_owned());
-    assert_eq!(refusal(Err::<(), _>(error)), expected.as_str().unwrap(), "{told}");
-    Some(seen)
+    let reported = (rpc.clone(), error.reason().to_owned());
+    assert_eq!(refusal(Err::<(), _>(error)), expected.as_str().unwrap(), "{step_name}");
+    Some(reported)
 }
 
-/// All errors that the contract tells: RPC and reason.
+/// Returns all errors that the proto documents, as RPC and reason.
 fn errors() -> BTreeSet<(String, String)> {
     let mut errors = BTreeSet::new();
     let mut comment = String::new();
@@ -90,8 +89,8 @@ fn errors() -> BTreeSet<(String, String)> {
             continue;
         }
         if let Some((rpc, _)) = line.strip_prefix("rpc ").and_then(|rest| rest.split_once('(')) {
-            let told = comment.split_once("Errors:").map_or("", |(_, told)| told);
-            let quoted = told.split('`').skip(1).step_by(2).filter_map(|words| words.split_once(' '));
+            let documented = comment.split_once("Errors:").map_or("", |(_, documented)| documented);
+            let quoted = documented.split('`').skip(1).step_by(2).filter_map(|words| words.split_once(' '));
             errors.extend(quoted.map(|(_, reason)| (rpc.to_owned(), reason.to_owned())));
         }
         comment.clear();
@@ -103,16 +102,16 @@ fn errors() -> BTreeSet<(String, String)> {
 #[tokio::test]
 async fn cases() {
     let cases: Map<String, Value> = serde_saphyr::from_str(&read(CASES)).unwrap();
-    let mut seen = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for transactions in [true, false] {
         for (name, steps) in &cases {
             let mut slot = memory().await;
             if !transactions {
                 slot.interfaces.keyvalue_transactional = None;
             }
-            let bench = Bench::of("schema-registry", slot);
+            let bench = Bench::of_pattern("schema-registry", slot);
             for one in steps.as_array().unwrap() {
-                seen.extend(step(&bench, one.as_object().unwrap(), name).await);
+                reported.extend(step(&bench, one.as_object().unwrap(), name).await);
             }
         }
         let text = format!("{{\"type\":\"fixed\",\"name\":\"{}\",\"size\":1}}", "a".repeat(1 << 20));
@@ -120,10 +119,10 @@ async fn cases() {
             "RegisterSchema": {"subject": "a", "schema": {"schema": text}},
             "fails": "INVALID_ARGUMENT SCHEMA_TOO_LARGE schema.schema",
         });
-        let bench = Bench::of("schema-registry", memory().await);
-        seen.extend(step(&bench, large.as_object().unwrap(), "too large").await);
+        let bench = Bench::of_pattern("schema-registry", memory().await);
+        reported.extend(step(&bench, large.as_object().unwrap(), "too large").await);
     }
-    let unseen: Vec<_> = errors().difference(&seen).cloned().collect();
+    let unseen: Vec<_> = errors().difference(&reported).cloned().collect();
     assert!(unseen.is_empty(), "no case has these errors of {PROTO}: {unseen:?}");
 }
 
@@ -136,7 +135,7 @@ async fn slot_requires_compare_and_swap_or_transactions() {
     assert_eq!(refusal(refused), "INVALID_ARGUMENT INTERFACE_MISSING slots.storage");
 }
 
-/// Registers overlapping schemas at one gateway, and looks for each at another.
+/// Registers overlapping schemas at one gateway, and reads each at another.
 async fn write(gateways: &[Bench], writer: usize) -> BTreeSet<(String, u64, u64)> {
     let mut done = BTreeSet::new();
     for round in 0..12 {
@@ -150,8 +149,8 @@ async fn write(gateways: &[Bench], writer: usize) -> BTreeSet<(String, u64, u64)
         let answer = call(&gateways[writer % gateways.len()], "RegisterSchema", &request).await.unwrap();
         let number = |name: &str| answer["schema"][name].as_u64().unwrap();
         let request = serde_json::json!({"subject": subject, "version": number("version").to_string()});
-        let seen = call(&gateways[(writer + 1) % gateways.len()], "GetSchema", &request).await.unwrap();
-        assert_eq!((&seen["schema"]["id"], &seen["schema"]["schema"]), (&answer["schema"]["id"], &answer["schema"]["schema"]));
+        let response = call(&gateways[(writer + 1) % gateways.len()], "GetSchema", &request).await.unwrap();
+        assert_eq!((&response["schema"]["id"], &response["schema"]["schema"]), (&answer["schema"]["id"], &answer["schema"]["schema"]));
         done.insert((subject, number("version"), number("id")));
     }
     done
@@ -164,7 +163,7 @@ async fn several_gateways_over_one_storage_agree() {
         if !transactions {
             slot.interfaces.keyvalue_transactional = None;
         }
-        let gateways: Vec<_> = (0..4).map(|_| Bench::of("schema-registry", slot.clone())).collect();
+        let gateways: Vec<_> = (0..4).map(|_| Bench::of_pattern("schema-registry", slot.clone())).collect();
         let none = serde_json::json!({"config": {"compatibility_level": "NONE"}});
         call(&gateways[0], "SetConfig", &none).await.unwrap();
         let done = futures::future::join_all((0..8).map(|writer| write(&gateways, writer))).await;
@@ -172,11 +171,13 @@ async fn several_gateways_over_one_storage_agree() {
         for gateway in &gateways {
             let all = call(gateway, "ListSchemas", &serde_json::json!({})).await.unwrap();
             let number = |one: &Value, name: &str| one["schema"][name].as_u64().unwrap();
-            let told = |one: &Value| (one["schema"]["subject"].as_str().unwrap().to_owned(), number(one, "version"), number(one, "id"));
-            assert_eq!(all.as_array().unwrap().iter().map(told).collect::<BTreeSet<_>>(), acknowledged);
+            let registration =
+                |one: &Value| (one["schema"]["subject"].as_str().unwrap().to_owned(), number(one, "version"), number(one, "id"));
+            assert_eq!(all.as_array().unwrap().iter().map(registration).collect::<BTreeSet<_>>(), acknowledged);
         }
         let ids: BTreeSet<_> = acknowledged.iter().map(|(_, _, id)| *id).collect();
-        // One that all have, four that each has under a subject of its own, and four of each.
+        // One schema that all writers share, four that each writer registers in its own subject, and four different ones from each
+        // writer.
         assert_eq!(ids.into_iter().collect::<Vec<_>>(), (1..=1 + 4 + 32).collect::<Vec<_>>());
     }
 }

@@ -1,4 +1,4 @@
-//! Contexts, by `/contexts/{context}/…` and by `:.context:subject`: the same, for all kinds of operations.
+//! Contexts by `/contexts/{context}/…` and by `:.context:subject`: both give the same results for all kinds of operations.
 
 use serde_json::{Value, json};
 use test_support::gateway::Gateway;
@@ -24,7 +24,7 @@ async fn context_has_its_own_ids_and_subjects() {
         &gateway,
         "/sr",
         &[
-            // What is read.
+            // Reads.
             ("GET /subjects", NONE, 200, json!(["a", ":.x:a", ":.x:b"])),
             ("GET /contexts/.x/subjects", NONE, 200, json!([":.x:a", ":.x:b"])),
             ("GET /subjects?subjectPrefix=:.x:", NONE, 200, json!([":.x:a", ":.x:b"])),
@@ -41,7 +41,7 @@ async fn context_has_its_own_ids_and_subjects() {
             ("GET /contexts/.x/subjects/b/versions/1/referencedby", NONE, 200, json!([])),
             ("POST /contexts/.x/compatibility/subjects/a/versions/latest", avro(record(&["id"])), 200, fits.clone()),
             ("POST /contexts/.x/compatibility/subjects/a/versions", avro(record(&["id"])), 200, fits),
-            // What is configured.
+            // Settings.
             ("PUT /contexts/.x/config", json!({"compatibility": "FULL"}), 200, json!({"compatibility": "FULL"})),
             ("PUT /contexts/.x/config/a", json!({"compatibility": "NONE"}), 200, json!({"compatibility": "NONE"})),
             ("GET /config/:.x:", NONE, 200, json!({"compatibilityLevel": "FULL"})),
@@ -54,7 +54,7 @@ async fn context_has_its_own_ids_and_subjects() {
             ("GET /mode/:.x:a", NONE, 200, json!({"mode": "READONLY"})),
             ("GET /contexts/.x/mode/b?defaultToGlobal=true", NONE, 200, json!({"mode": "READWRITE"})),
             ("DELETE /contexts/.x/mode/a", NONE, 200, json!({"mode": "READONLY"})),
-            // What is deleted.
+            // Deletions.
             ("DELETE /contexts/.x/subjects/a/versions/1", NONE, 200, json!(1)),
             ("DELETE /contexts/.x/subjects/b", NONE, 200, json!([1])),
             ("GET /contexts/.x/subjects", NONE, 200, json!([])),
@@ -79,8 +79,12 @@ async fn schema_of_a_context_is_returned_with_its_context() {
         ("POST /sr/contexts/.x/subjects/a", avro(json!("string"))),
         ("GET /sr/contexts/.x/subjects/a/metadata", NONE),
     ] {
-        let told = ask(&gateway, line, &body).await.json();
-        assert_eq!((&told["subject"], &told["guid"], &told["schema"]), (&json!(":.x:a"), &answer["guid"], &json!("\"string\"")), "{line}");
+        let schema = ask(&gateway, line, &body).await.json();
+        assert_eq!(
+            (&schema["subject"], &schema["guid"], &schema["schema"]),
+            (&json!(":.x:a"), &answer["guid"], &json!("\"string\"")),
+            "{line}"
+        );
     }
     let guid = answer["guid"].as_str().unwrap();
     let ids = ask(&gateway, &format!("GET /sr/schemas/guids/{guid}/ids"), &NONE).await.json();

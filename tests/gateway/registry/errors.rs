@@ -1,4 +1,4 @@
-//! A case for each row of `errors` in the definition.
+//! One case for each row of `errors` in the definition.
 
 use serde_json::{Value, json};
 use test_support::{gateway::Gateway, http};
@@ -7,7 +7,8 @@ use super::{CONFIG, answers, ask, avro, error, record};
 
 const NONE: Value = Value::Null;
 
-/// Registers `a` (a field), `b` (which refers to it), `gone` (softly deleted) and `half` (its first version softly deleted).
+/// Starts a gateway and registers `a` (a field), `b` (which refers to `a`), `gone` (softly deleted) and `half` (its first version is
+/// softly deleted).
 async fn filled() -> Gateway {
     let gateway = Gateway::start(CONFIG).await;
     let refers = json!({
@@ -100,9 +101,9 @@ async fn an_incompatible_schema_has_the_code_that_the_binding_says() {
     let gateway = filled().await;
     for (base, code) in [("/sr", 409), ("/newer", 40901)] {
         let answer = ask(&gateway, &format!("POST {base}/subjects/a/versions"), &avro(json!("string"))).await;
-        let told = answer.json();
-        assert_eq!((answer.status, &told["error_code"]), (409, &json!(code)), "{told}");
-        let message = told["message"].as_str().unwrap();
+        let body = answer.json();
+        assert_eq!((answer.status, &body["error_code"]), (409, &json!(code)), "{body}");
+        let message = body["message"].as_str().unwrap();
         assert!(
             message.starts_with("Schema being registered is incompatible with an earlier schema for subject \"a\", details: ["),
             "{message}"
@@ -144,7 +145,7 @@ async fn invalid_values() {
         ],
     )
     .await;
-    // What is told of a schema that can't be read, and of a context, is for people; the code is for clients.
+    // Messages about invalid schemas and contexts are for people, so only the code is compared.
     let large = avro(json!({"type": "string", "doc": "x".repeat(1 << 20)}));
     for (line, body, code) in [
         ("POST /sr/subjects/a/versions", json!({"schema": "no schema"}), 42201),

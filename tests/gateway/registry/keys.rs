@@ -1,4 +1,4 @@
-//! Keys that encrypt fields, and what belongs to which topic.
+//! Keys for field encryption, and associations of subjects with topics.
 
 use serde_json::{Value, json};
 use test_support::gateway::Gateway;
@@ -72,7 +72,7 @@ async fn keys() {
         let answer = ask(&gateway, line, &body).await;
         assert_eq!((answer.status, &answer.json()["error_code"]), (422, &json!(42270)), "{line}: {}", answer.text());
     }
-    // What needs a key management is not here.
+    // Operations that need a key management service are refused.
     let answer = ask(&gateway, "POST /sr/dek-registry/v1/keks/k/test", &NONE).await;
     assert_eq!((answer.status, &answer.json()["error_code"]), (422, &json!(422)), "{}", answer.text());
 }
@@ -87,14 +87,14 @@ async fn associations() {
         let one = json!({"subject": subject, "associationType": "value", "lifecycle": "STRONG", "frozen": frozen});
         json!({"resourceName": "orders", "resourceNamespace": "lkc-1", "resourceId": "lkc-1:orders", "associations": [one]})
     };
-    let there = "The resource lkc-1:orders has an association value with the subject a already";
+    let already_exists = "The resource lkc-1:orders has an association value with the subject a already";
     let frozen = "The association value of the resource lkc-1:orders is frozen";
     for (line, body, status, code, message) in [
         ("POST /sr/associations", orders("none", false), 404, 40401, "Subject 'none' not found."),
         ("POST /sr/associations", orders("a", true), 200, 0, ""),
         ("POST /sr/associations", orders("a", true), 200, 0, ""),
-        ("POST /sr/associations", orders("b", true), 409, 40980, there),
-        ("PUT /sr/associations/resources/lkc-1:orders", orders("b", true), 409, 40980, there),
+        ("POST /sr/associations", orders("b", true), 409, 40980, already_exists),
+        ("PUT /sr/associations/resources/lkc-1:orders", orders("b", true), 409, 40980, already_exists),
         ("PUT /sr/associations/resources/lkc-1:orders", orders("a", false), 409, 40981, frozen),
         ("DELETE /sr/associations/resources/lkc-1:orders", NONE, 409, 40981, frozen),
         ("POST /sr/associations", json!({"resourceId": "x"}), 422, 422, "associations: takes 1 to 100 items"),
@@ -106,8 +106,8 @@ async fn associations() {
         }
     }
     for path in ["subjects/a", "resources/lkc-1:orders", "resources/lkc-1/orders", "resources/-/orders"] {
-        let found = ask(&gateway, &format!("GET /sr/associations/{path}"), &NONE).await.json();
-        assert_eq!((found[0]["subject"].as_str(), found.as_array().unwrap().len()), (Some("a"), 1), "{path}: {found}");
+        let listed = ask(&gateway, &format!("GET /sr/associations/{path}"), &NONE).await.json();
+        assert_eq!((listed[0]["subject"].as_str(), listed.as_array().unwrap().len()), (Some("a"), 1), "{path}: {listed}");
     }
     let gone = ask(&gateway, "DELETE /sr/associations/resources/lkc-1:orders?cascadeLifecycle=true", &NONE).await;
     assert_eq!((gone.status, gone.body.len()), (204, 0));
@@ -150,27 +150,27 @@ async fn associations_of_many_resources() {
     let answer = create.json();
     let results = answer["results"].as_array().unwrap();
     assert_eq!((create.status, results.len()), (200, 9), "{}", create.text());
-    for (place, wanted) in [
+    for (index, expected) in [
         (0, made("orders", "a", "WEAK")),
         (1, refused(40401, "Subject 'none' not found.")),
         (2, refused(422, "resource_id: is missing")),
         (3, refused(422, "associations: takes 1 to 100 items")),
         (5, refused(422, "associations[0].lifecycle: takes STRONG and WEAK")),
-        // What the table says of a code, and of a message with facts in it, it says here too.
+        // In a batch, codes and messages are those of the table in the definition, too.
         (6, refused(42208, "The specified subject 'a\u{1}' is not a valid.")),
         (7, made("payments", "b", "STRONG")),
         (8, refused(40980, "The resource lkc-1:payments has an association value with the subject b already")),
     ] {
-        assert_eq!(results[place], wanted, "{place}");
+        assert_eq!(results[index], expected, "{index}");
     }
     assert_eq!(results[4]["error"]["error_code"], 42201, "{answer}");
     assert_eq!(ask(&gateway, "GET /sr/subjects", &NONE).await.json(), json!(["a", "b"]));
 
-    // What is there is changed by the other operation, and in another context there is something else.
+    // `batchUpsert` changes an existing association. Another context has subjects of its own.
     let requests = json!({"requests": [one("payments", "b", "WEAK", NONE), one("orders", "b", "WEAK", NONE)]});
     let upsert = ask(&gateway, "POST /sr/associations:batchUpsert", &requests).await.json();
-    let there = "The resource lkc-1:orders has an association value with the subject a already";
-    assert_eq!(upsert, json!({"results": [made("payments", "b", "WEAK"), refused(40980, there)]}));
+    let already_exists = "The resource lkc-1:orders has an association value with the subject a already";
+    assert_eq!(upsert, json!({"results": [made("payments", "b", "WEAK"), refused(40980, already_exists)]}));
     let requests = json!({"requests": [one("new", "b", "WEAK", NONE)]});
     let upsert = ask(&gateway, "POST /sr/associations:batchUpsert?context=.x", &requests).await.json();
     assert_eq!(upsert["results"][0], refused(40401, "Subject ':.x:b' not found."));

@@ -1,4 +1,4 @@
-//! Paths, methods and types, whatever the operation.
+//! Paths, methods and content types of all operations.
 
 use serde_json::{Value, json};
 use test_support::{gateway::Gateway, http};
@@ -65,7 +65,7 @@ async fn paths_and_methods() {
     }
     let answer = ask(&gateway, "OPTIONS /sr/config", &NONE).await;
     assert_eq!((answer.status, header(&answer, "allow")), (204, "DELETE, GET, HEAD, OPTIONS, PUT"));
-    // Another base path is another place.
+    // A path outside of the base path has no routes of the registry.
     assert_eq!(ask(&gateway, "GET /subjects", &NONE).await.status, 404);
 }
 
@@ -90,7 +90,7 @@ async fn heads_and_types() {
     assert_eq!((head.status, head.body.len()), (404, 0));
 }
 
-/// Clients send parameters and members of their own, and bodies of any type.
+/// Clients send unknown parameters, unknown members and any content type.
 #[tokio::test]
 async fn unknown_fields_and_content_types_are_ignored() {
     let gateway = Gateway::start(CONFIG).await;

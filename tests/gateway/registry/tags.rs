@@ -1,4 +1,4 @@
-//! Tags within texts: `schemaTags`, `findTags` and their like, and references with their contexts.
+//! Tags within schema texts (`schemaTags`, `findTags` and similar), and references with their contexts.
 
 use serde_json::{Value, json};
 use test_support::gateway::Gateway;
@@ -13,8 +13,8 @@ fn tags(path: &str, kind: &str, tags: &[&str]) -> Value {
     json!({"schemaEntity": {"entityPath": path, "entityType": kind}, "tags": tags})
 }
 
-/// What is told of a version, without its time.
-async fn told(gateway: &Gateway, path: &str) -> Value {
+/// Reads a version, without its timestamp.
+async fn read_version(gateway: &Gateway, path: &str) -> Value {
     let answer = ask(gateway, &format!("GET {path}"), &NONE).await;
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     answer.json()
@@ -48,14 +48,14 @@ async fn schema_tags_are_added_and_listed() {
             ("", NONE),
         ] {
             for path in find(query) {
-                assert_eq!(told(&gateway, &path).await["schemaTags"], expected, "{path}");
+                assert_eq!(read_version(&gateway, &path).await["schemaTags"], expected, "{path}");
             }
         }
-        // With everything taken out, it is the text that was there before.
+        // Without all tags, the text is the first version again.
         let change = json!({"tagsToRemove": [of_record, of_field]});
         let bare = ask(&gateway, &format!("POST {path}/1/tags"), &change).await.json();
         assert_eq!((&bare["version"], &bare["schema"]), (&json!(2), &json!(text)), "{bare}");
-        // With what the version before had, it is that one again.
+        // With the tags of the previous version, it is that version again.
         let change = json!({"tagsToAdd": [of_record, of_field], "newVersion": 3});
         let again = ask(&gateway, &format!("POST {path}/latest/tags"), &change).await.json();
         assert_eq!((&again["version"], &again["id"], &again["schema"]), (&json!(1), &json!(id), &first["schema"]), "{again}");
@@ -74,11 +74,14 @@ async fn schema_tags_are_propagated_to_the_next_version() {
     ask(&gateway, &format!("POST {path}"), &json!({"schema": text(&["id", "old"]), "schemaTagsToAdd": add})).await;
     let next = json!({"schema": text(&["id", "new"]), "propagateSchemaTags": true, "schemaTagsToRemove": null});
     assert_eq!(ask(&gateway, &format!("POST {path}"), &next).await.json()["version"], json!(2));
-    assert_eq!(told(&gateway, &format!("{path}/2?findTags=*")).await["schemaTags"], json!([tags("Order.id", "sr_field", &["PII"])]));
-    // Without that, they are left behind.
+    assert_eq!(
+        read_version(&gateway, &format!("{path}/2?findTags=*")).await["schemaTags"],
+        json!([tags("Order.id", "sr_field", &["PII"])])
+    );
+    // Without the parameter, tags are not propagated.
     let last = json!({"schema": text(&["id", "newer"]), "propagateSchemaTags": false});
     assert_eq!(ask(&gateway, &format!("POST {path}"), &last).await.json()["version"], json!(3));
-    assert_eq!(told(&gateway, &format!("{path}/3?findTags=*")).await["schemaTags"], NONE);
+    assert_eq!(read_version(&gateway, &format!("{path}/3?findTags=*")).await["schemaTags"], NONE);
 }
 
 #[tokio::test]
@@ -126,8 +129,8 @@ async fn references_with_their_contexts() {
     for path in ["/sr/contexts/.x/schemas/ids/2", "/sr/contexts/.x/subjects/b/versions/1", "/sr/schemas/ids/2?subject=:.x:b"] {
         let join = if path.contains('?') { '&' } else { '?' };
         for (format, subject) in [("", "a"), ("default", "a"), ("whatever", "a"), ("qualified", ":.x:a")] {
-            let told = told(&gateway, &format!("{path}{join}referenceFormat={format}")).await;
-            assert_eq!(told["references"], json!([{"name": "Order", "subject": subject, "version": 1}]), "{path} {format}");
+            let version = read_version(&gateway, &format!("{path}{join}referenceFormat={format}")).await;
+            assert_eq!(version["references"], json!([{"name": "Order", "subject": subject, "version": 1}]), "{path} {format}");
         }
     }
 }

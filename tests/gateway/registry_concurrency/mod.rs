@@ -1,18 +1,18 @@
-//! Four gateways over one backend, sixteen clients at each, and a `kill -9` in between: what was acknowledged is there, for everyone,
-//! and nothing else.
+//! Four gateways share one backend, with sixteen clients at each gateway. One gateway is killed with `kill -9` under load. Afterwards,
+//! every gateway returns every acknowledged registration, and nothing else.
 
 mod load;
-mod told;
+mod contents;
 
 use std::{sync::Arc, time::Instant};
 
+use contents::RegistryContents;
 use load::Load;
 use test_support::{gateway::Gateway, servers::Redis};
-use told::Told;
 
 const GATEWAYS: usize = 4;
 const CLIENTS: usize = 16;
-/// Registrations of each client.
+/// Number of registrations by each client.
 const ROUNDS: usize = 8;
 
 fn config(backend: &str) -> String {
@@ -28,7 +28,7 @@ namespaces:
     )
 }
 
-async fn agree_over(backend: &str) {
+async fn check_agreement_over(backend: &str) {
     let config = config(backend);
     let mut gateways = Vec::new();
     for _ in 0..GATEWAYS {
@@ -39,7 +39,7 @@ async fn agree_over(backend: &str) {
     let began = Instant::now();
     let clients: Vec<_> = (0..GATEWAYS * CLIENTS).map(|client| tokio::spawn(load.clone().client(client, ROUNDS))).collect();
 
-    // In the middle of it one ends as in a crash, and comes back.
+    // Under load, kill one gateway and start it again.
     let all = GATEWAYS * CLIENTS * ROUNDS;
     load.reached(all / 4).await;
     let mut killed = gateways.remove(0);
@@ -47,7 +47,7 @@ async fn agree_over(backend: &str) {
     load.reached(all / 2).await;
     gateways.insert(0, killed.restart().await);
     let left = all - load.acknowledged();
-    assert!(left > 0, "all was over before the gateway came back");
+    assert!(left > 0, "all registrations finished before the gateway restarted");
 
     let mut acknowledged = Vec::new();
     for client in clients {
@@ -56,32 +56,32 @@ async fn agree_over(backend: &str) {
     println!(
         "{} registrations, {} of them with answers lost, in {:?}; {left} after the restart",
         acknowledged.len(),
-        load.lost(),
+        load.lost_responses(),
         began.elapsed()
     );
     assert_eq!(acknowledged.len(), all);
-    assert!(load.lost() > 0, "the killed gateway had nothing to do");
+    assert!(load.lost_responses() > 0, "no call was interrupted by the kill");
 
-    let told = Told::by(addresses[0]).await;
+    let contents = RegistryContents::read(addresses[0]).await;
     for &address in &addresses[1..] {
-        assert_eq!(Told::by(address).await, told, "{address}");
+        assert_eq!(RegistryContents::read(address).await, contents, "{address}");
     }
-    told.is_sound();
-    told.has_all(&acknowledged);
-    futures::future::join_all(addresses.iter().map(|&address| told.reads_back(address))).await;
-    // One that begins now reads the same from the storage.
+    contents.check_numbering();
+    contents.check_registrations(&acknowledged);
+    futures::future::join_all(addresses.iter().map(|&address| contents.check_ids(address))).await;
+    // A gateway that starts now reads the same from the storage.
     let late = Gateway::start(&config).await;
-    assert_eq!(Told::by(late.address).await, told);
+    assert_eq!(RegistryContents::read(late.address).await, contents);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_redis() {
     let redis = Redis::start().unwrap();
-    agree_over(&format!("{{type: redis, url: '{}'}}", redis.url())).await;
+    check_agreement_over(&format!("{{type: redis, url: '{}'}}", redis.url())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_one_sqlite_file() {
     let folder = tempfile::tempdir().unwrap();
-    agree_over(&format!("{{type: sqlite, path: '{}'}}", folder.path().join("registry.db").display())).await;
+    check_agreement_over(&format!("{{type: sqlite, path: '{}'}}", folder.path().join("registry.db").display())).await;
 }

@@ -1,4 +1,4 @@
-//! The handler for a namespace in another process, against a server that answers right, wrong, late or not at all.
+//! The handler for a namespace in another process, against a server that responds correctly, wrongly, late or not at all.
 
 mod server;
 
@@ -16,7 +16,7 @@ use prism::{
 };
 use server::Server;
 
-/// An RPC of the server, of any kind; the handler looks at nothing but the path and the kind.
+/// An RPC of the server, of any kind. The handler uses only its path and its kind.
 fn rpc(name: &str, client_streaming: bool, server_streaming: bool) -> Method {
     let any = Method::of_service(prism::proto::descriptors(), "prism.patterns.keyvalue.v1.KeyValueService").unwrap().remove(0);
     Method {
@@ -39,7 +39,7 @@ fn streaming(name: &str) -> Method {
     rpc(name, false, true)
 }
 
-fn one() -> Input {
+fn single_message() -> Input {
     Input::One(Bytes::from_static(b"hello"))
 }
 
@@ -81,7 +81,7 @@ async fn all_four_kinds_with_metadata_on_both_ends() {
     let one_of_stream = || Input::Stream(Box::pin(futures::stream::iter([Ok(Bytes::from_static(b"hello"))])));
     for (client, server) in [(false, false), (true, false), (false, true), (true, true)] {
         let method = rpc("Echo", client, server);
-        let input = if client { one_of_stream() } else { one() };
+        let input = if client { one_of_stream() } else { single_message() };
         let reply = call(&handler, &method, input).await.unwrap();
         assert_eq!(names(&reply.headers), ["x-head"]);
         let trailers = reply.trailers.clone();
@@ -104,7 +104,7 @@ async fn messages_of_a_bidirectional_stream_are_not_buffered() {
         send.unbounded_send(Ok(Bytes::from_static(word.as_bytes()))).unwrap();
         assert_eq!(messages.next().await.unwrap().unwrap(), word);
     }
-    // The caller's stream breaks: the remote must not take it for the end.
+    // If the caller's stream fails, the remote must not take the failure for the end of the stream.
     send.unbounded_send(Err(Error::new(Code::Cancelled, "REQUEST_BROKEN_OFF", "gone"))).unwrap();
     assert_eq!(messages.next().await.unwrap().unwrap_err().reason(), "REQUEST_BROKEN_OFF");
     assert!(messages.next().await.is_none());
@@ -120,7 +120,7 @@ async fn request_carries_namespace_trace_and_timeout() {
     let mut context = Context::internal("here").with_timeout(Duration::from_secs(60));
     context.metadata.insert("x-custom", HeaderValue::from_static("c"));
     context.metadata.insert("content-type", HeaderValue::from_static("application/json"));
-    let text = bytes(handler.handle(&context, &unary("Headers"), one()).await.unwrap());
+    let text = bytes(handler.handle(&context, &unary("Headers"), single_message()).await.unwrap());
     let text = std::str::from_utf8(&text).unwrap();
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
     assert_eq!(value("x-prism-namespace"), Some("there"));
@@ -139,18 +139,18 @@ async fn request_carries_namespace_trace_and_timeout() {
 #[tokio::test]
 async fn errors_come_as_they_were() {
     let (_server, handler) = start().await;
-    let error = call(&handler, &unary("Fail"), one()).await.err().unwrap();
+    let error = call(&handler, &unary("Fail"), single_message()).await.err().unwrap();
     assert_eq!((error.code(), error.message(), error.reason()), (Code::Aborted, "grüße", "REVISION_MISMATCH"));
     assert_eq!(error.get("current_revision"), Some("7"));
     assert_eq!(error.to_status(), server::status());
     assert_eq!(names(error.headers_and_trailers().1), ["x-tail"]);
 
-    let error = call(&handler, &unary("FailLate"), one()).await.err().unwrap();
+    let error = call(&handler, &unary("FailLate"), single_message()).await.err().unwrap();
     assert_eq!((error.code(), error.message(), error.reason()), (Code::FailedPrecondition, "late", ""));
     let (headers, trailers) = error.headers_and_trailers();
     assert_eq!((names(headers), names(trailers)), (vec!["x-head"], vec!["x-tail"]));
 
-    let mut messages = all(call(&handler, &streaming("FailLate"), one()).await.unwrap()).await;
+    let mut messages = all(call(&handler, &streaming("FailLate"), single_message()).await.unwrap()).await;
     let error = messages.pop().unwrap().unwrap_err();
     assert_eq!((error.code(), names(error.headers_and_trailers().1)), (Code::FailedPrecondition, vec!["x-tail"]));
     assert_eq!(messages.len(), 1);
@@ -167,17 +167,17 @@ async fn malformed_answers_are_distinguished_from_errors() {
         ("Large", "RESOURCE_EXHAUSTED REPLY_TOO_LARGE"),
         ("BreakOff", "UNAVAILABLE REMOTE_UNAVAILABLE"),
     ] {
-        let error = call(&handler, &unary(name), one()).await.err().unwrap();
+        let error = call(&handler, &unary(name), single_message()).await.err().unwrap();
         assert_eq!(format!("{} {}", error.code().name(), error.reason()), expected, "{name}: {error:?}");
     }
-    let messages = all(call(&handler, &streaming("NoStatus"), one()).await.unwrap()).await;
+    let messages = all(call(&handler, &streaming("NoStatus"), single_message()).await.unwrap()).await;
     assert_eq!(messages.last().unwrap().as_ref().unwrap_err().reason(), "REMOTE_BROKEN");
 }
 
 #[tokio::test]
 async fn dropping_the_reply_cancels_the_work() {
     let (server, handler) = start().await;
-    let reply = call(&handler, &streaming("Hang"), one()).await.unwrap();
+    let reply = call(&handler, &streaming("Hang"), single_message()).await.unwrap();
     let Output::Stream(mut messages) = reply.output else { panic!() };
     assert_eq!(messages.next().await.unwrap().unwrap(), "one");
     drop(messages);
@@ -185,7 +185,7 @@ async fn dropping_the_reply_cancels_the_work() {
 
     let context = Context::internal("here").with_timeout(Duration::from_millis(50));
     let method = unary("Hang");
-    let waiting = tokio::time::timeout(Duration::from_millis(50), handler.handle(&context, &method, one())).await;
+    let waiting = tokio::time::timeout(Duration::from_millis(50), handler.handle(&context, &method, single_message())).await;
     assert!(waiting.is_err());
     tokio::time::timeout(Duration::from_secs(10), server.dropped.notified()).await.unwrap();
 }
@@ -198,7 +198,7 @@ async fn a_remote_that_is_down_is_unavailable_and_comes_back() {
     server.kill().await;
 
     let began = Instant::now();
-    for error in [call(&handler, &unary("Echo"), one()).await.err().unwrap(), handler.health().await.unwrap_err()] {
+    for error in [call(&handler, &unary("Echo"), single_message()).await.err().unwrap(), handler.health().await.unwrap_err()] {
         assert_eq!((error.code(), error.reason()), (Code::Unavailable, "REMOTE_UNAVAILABLE"), "{error:?}");
         assert!(error.retry_after().is_some() && error.get("remote").unwrap().ends_with(&address));
     }
@@ -206,5 +206,5 @@ async fn a_remote_that_is_down_is_unavailable_and_comes_back() {
 
     let _server = Server::at(&address).await;
     handler.health().await.unwrap();
-    assert_eq!(bytes(call(&handler, &unary("Echo"), one()).await.unwrap()), "hello");
+    assert_eq!(bytes(call(&handler, &unary("Echo"), single_message()).await.unwrap()), "hello");
 }

@@ -1,4 +1,4 @@
-//! A server that speaks HTTP/2 and answers each path with a behaviour of its own, right or wrong.
+//! An HTTP/2 server that responds to each path in its own way, right or wrong.
 
 use std::{convert::Infallible, io, sync::Arc};
 
@@ -18,10 +18,10 @@ use tokio::{net::TcpListener, sync::Notify};
 type Body = BoxBody<Bytes, io::Error>;
 type Item = Result<Frame<Bytes>, io::Error>;
 
-/// What the tests see of it.
+/// The server's address, and what it observes.
 pub struct Server {
     pub url: String,
-    /// Told when a call to `Hang` is dropped.
+    /// Notified when a call to `Hang` is dropped.
     pub dropped: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -37,7 +37,7 @@ impl Server {
         let dropped = Arc::new(Notify::new());
         let signal = dropped.clone();
         let task = tokio::spawn(async move {
-            // Connections end with the listener, as those of a killed server do.
+            // Connections end with the listener, as if the server was killed.
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let signal = signal.clone();
@@ -51,7 +51,7 @@ impl Server {
         Self { url, dropped, task }
     }
 
-    /// Ends it, as a crash would.
+    /// Ends the server as a crash would.
     pub async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -93,7 +93,7 @@ fn list(items: Vec<Item>) -> impl futures::Stream<Item = Item> + Send + Sync + '
     futures::stream::iter(items)
 }
 
-/// `ABORTED REVISION_MISMATCH`, with a detail that Prism does not know.
+/// `ABORTED REVISION_MISMATCH`, with a detail of a type that Prism does not know.
 pub fn status() -> rpc::Status {
     use prost::Name as _;
     let info = rpc::ErrorInfo {

@@ -197,7 +197,7 @@ impl Gateway {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
             }
-            assert!(began.elapsed() < END_TIMEOUT, "still there after {END_TIMEOUT:?}:\n{}", self.log());
+            assert!(began.elapsed() < END_TIMEOUT, "still running after {END_TIMEOUT:?}:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

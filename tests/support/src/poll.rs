@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longer than any condition takes on a machine that is busy with other tests.
+/// Longer than any condition needs on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Calls `ask` until it returns `Ok`.
+/// Calls `ask` until it returns `Ok`, and returns that value.
 pub async fn until<T, E: Display, F: Future<Output = Result<T, E>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let began = Instant::now();
     loop {

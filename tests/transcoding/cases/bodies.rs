@@ -1,4 +1,4 @@
-//! JSON bodies: what they may set, how they fail, and what they say about a PATCH.
+//! JSON bodies: which fields they may set, how they fail, and the field mask of a PATCH.
 
 use serde_json::json;
 

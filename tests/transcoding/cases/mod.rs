@@ -1,4 +1,4 @@
-//! The table of cases, one file for each group of rows.
+//! The table of cases, with one file for each group of rows.
 
 mod bodies;
 mod errors;
@@ -9,7 +9,7 @@ mod wire;
 
 use crate::case::Case;
 
-/// All of them, in the order of the rows.
+/// Returns all cases in the order of the rows.
 pub fn all() -> Vec<Case> {
     let mut cases = [paths::cases(), bodies::cases(), query::cases(), streams::cases(), errors::cases(), wire::cases()].concat();
     cases.sort_by_key(|case| crate::case::Row::ALL.iter().position(|row| *row == case.row));

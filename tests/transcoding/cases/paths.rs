@@ -1,4 +1,4 @@
-//! Paths: what is decoded in them, and what becomes of those that lead nowhere.
+//! Paths: how they are decoded, and what happens to paths without a route.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Streams: many requests in one body, many replies, and what happens in the middle of them.
+//! Streams: several requests in one body, several replies, and errors in the middle.
 
 use serde_json::{Value, json};
 

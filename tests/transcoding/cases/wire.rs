@@ -1,4 +1,4 @@
-//! What stands around messages: deadlines, trailing metadata, the other protocols of the port.
+//! Everything around messages: deadlines, trailing metadata, and other protocols on the same port.
 
 use serde_json::json;
 
@@ -52,7 +52,7 @@ fn trailers() -> Vec<Case> {
 }
 
 fn one_port() -> Vec<Case> {
-    // Field 1 of ReadFileRequest, "a", with flags and length before it.
+    // ReadFileRequest with the value "a" in field 1, preceded by flags and length.
     const MESSAGE: &[u8] = b"\0\0\0\0\x03\x0a\x01a";
     const RPC: &str = "POST /prism.testing.depot.v1.DepotService/ReadFile";
     vec![

@@ -17,11 +17,14 @@ pub fn schema() -> Value {
         ("Value", value()),
         ("Form", form()),
         ("Status", status()),
-        ("Route", one_or_list("Case", "What an operation leads to: one case, or a list of which the first whose `when` holds is taken.")),
+        ("Route", one_or_list("Case", "Handles an operation: one case, or a list of cases. The first case whose `when` is true is used.")),
         ("Case", case()),
         (
             "Response",
-            one_or_list("Answer", "What a reply becomes: one response, or a list of which the first whose `when` holds is taken."),
+            one_or_list(
+                "Answer",
+                "The response for a reply: one response, or a list of responses. The first one whose `when` is true is used.",
+            ),
         ),
         ("Answer", answer()),
         ("Refusal", refusal()),
@@ -45,7 +48,7 @@ fn section(title: &str, description: &str, required: &[&str], properties: Value)
         "description": description,
         "type": "object",
         "additionalProperties": false,
-        "patternProperties": {"^x-": {"description": "Left alone: a place for anchors, or for notes."}},
+        "patternProperties": {"^x-": {"description": "Ignored. Use it for anchors or notes."}},
         "properties": properties,
     });
     if !required.is_empty() {
@@ -72,47 +75,47 @@ fn expression(description: &str) -> Value {
 
 fn header() -> Value {
     json!({
-        "frontend": {"description": "Its name, as namespaces bind it.", "type": "string", "pattern": "^[a-z0-9-]{1,63}$"},
-        "title": text("For people."),
-        "description": text("For people."),
+        "frontend": {"description": "The name of the frontend, which namespaces use to bind it.", "type": "string", "pattern": "^[a-z0-9-]{1,63}$"},
+        "title": text("A title for people."),
+        "description": text("A description for people."),
         "type": choice("The protocol.", &["rest"]),
         "openapi": text("The OpenAPI document, YAML or JSON, relative to this file."),
         "pattern": text("The pattern whose RPCs are called; `prism registry patterns list` shows all."),
         "base_path": {
-            "description": "Where paths begin if the binding doesn't say; `{namespace}` stands for the namespace's name.",
+            "description": "The base path if the binding has none. `{namespace}` is replaced by the name of the namespace.",
             "type": "string", "pattern": "^/", "default": "/{namespace}",
         },
         "content_type": {
-            "description": "Of responses whose content type the document doesn't tell.", "type": "string", "default": "application/json",
+            "description": "The content type of responses for which the document specifies none.", "type": "string", "default": "application/json",
         },
-        "json": reference("Json", "How messages look in JSON."),
+        "json": reference("Json", "The format of messages in JSON."),
         "paths": {
-            "description": "Templates for paths that the document can't say, as `/v1/kv/{key=**}`.",
+            "description": "Templates for paths that OpenAPI can't express, such as `/v1/kv/{key=**}`.",
             "type": "object", "additionalProperties": {"type": "string"},
         },
         "also_under": {
-            "description": "Where all paths are served too, as `/contexts/{context}`; `path.context` is absent where they are not.",
+            "description": "A second prefix of all paths, such as `/contexts/{context}`. Without the prefix, `path.context` is absent.",
             "type": "string", "pattern": "^/.*\\{",
         },
         "unknown_parameters": choice(
-            "Query parameters that the document doesn't have, and members of objects in bodies that a message has no field for.",
+            "Whether unknown query parameters, and members of JSON bodies without a field in the message, are refused.",
             &["refuse", "ignore"],
         ),
-        "request_content_type": choice("Whether a body of a type that the document doesn't have is refused with 415.", &["check", "ignore"]),
-        "accept": choice("Whether a request is refused with 406 if `Accept` takes none of the response's types.", &["strict", "ignore"]),
-        "trailing_slash": choice("A path with a `/` at its end that the document doesn't have.", &["refuse", "ignore"]),
-        "namespace": {"description": "The path parameter that chooses the namespace, as `path.tenant`.", "type": "string", "pattern": "^path\\."},
+        "request_content_type": choice("Whether a body whose content type is not in the document is refused with 415.", &["check", "ignore"]),
+        "accept": choice("Whether a request is refused with 406 if its `Accept` header allows none of the response's content types.", &["strict", "ignore"]),
+        "trailing_slash": choice("Whether a path with an additional `/` at its end is refused.", &["refuse", "ignore"]),
+        "namespace": {"description": "The path parameter that selects the namespace, such as `path.tenant`.", "type": "string", "pattern": "^path\\."},
         "max_gathered": {
-            "description": "Most messages of a stream that are gathered into one response.",
+            "description": "Maximum number of messages of a stream that are collected into one response.",
             "type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 10_000,
         },
         "settings": {
-            "description": "What a binding may decide, by name; in expressions `settings.<name>`.",
+            "description": "Settings of bindings, by name. Expressions read them as `settings.<name>`.",
             "type": "object", "additionalProperties": {"$ref": "#/definitions/Setting"},
         },
-        "errors": reference("Errors", "How errors are told. Default: problem documents (RFC 9457)."),
+        "errors": reference("Errors", "The format of errors. Default: problem documents (RFC 9457)."),
         "routes": {
-            "description": "What each operation leads to, by its `operationId`, or by method and path as in `GET /notes/{id}`.",
+            "description": "How each operation is handled, by its `operationId`, or by method and path such as `GET /notes/{id}`.",
             "type": "object", "maxProperties": super::MAX_ROUTES, "additionalProperties": {"$ref": "#/definitions/Route"},
         },
     })
@@ -126,10 +129,10 @@ fn one_or_list(name: &str, description: &str) -> Value {
 
 fn value() -> Value {
     json!({
-        "description": "A number, true, false or null; a text is an expression; mappings and lists hold values; or a form.",
+        "description": "A number, true, false or null; a text, which is an expression; a mapping or a list of values; or a form.",
         "anyOf": [
             {"type": ["number", "boolean", "null"]},
-            {"type": "string", "maxLength": 4096, "description": "An expression in CEL; a plain text is written \"'so'\"."},
+            {"type": "string", "maxLength": 4096, "description": "An expression in CEL. A constant text has quotes within the expression: \"'text'\"."},
             {"type": "array", "items": {"$ref": "#/definitions/Value"}},
             {"$ref": "#/definitions/Form"},
             {
@@ -143,54 +146,54 @@ fn value() -> Value {
 fn form() -> Value {
     let value = |description: &str| reference("Value", description);
     json!({"anyOf": [
-        section("A list of another list", "One item for each item of a list.", &["$each", "$item"], json!({
+        section("A list from another list", "One item for each item of a list.", &["$each", "$item"], json!({
             "$each": reference("Expression", "The list."),
-            "$item": value("What is made of each: sees `item`, and `index` from 0."),
+            "$item": value("The new item. It can use `item`, and `index`, which counts from 0."),
         })),
-        section("One of two values", "What counts depends on a condition.", &["$when", "$then"], json!({
+        section("One of two values", "The value depends on a condition.", &["$when", "$then"], json!({
             "$when": reference("Expression", "The condition."),
-            "$then": value("If it holds."),
-            "$else": value("If not; without it the value is absent."),
+            "$then": value("The value if the condition is true."),
+            "$else": value("The value if the condition is false. Without `$else`, the value is then absent."),
         })),
-        section("An error in the reply", "The body that `errors` makes of an error; absent if there is none.", &["$error"], json!({
+        section("An error in the reply", "The error body according to `errors`; absent if the reply has no error.", &["$error"], json!({
             "$error": reference("Expression", "A path to a `google.rpc.Status` in the reply."),
         })),
-        section("A value with a default or a translation", "A value, translated or replaced where it is absent.", &["$from"], json!({
+        section("A value with a default or a translation", "A value that is translated, or replaced if it is absent.", &["$from"], json!({
             "$from": value("The value."),
-            "$map": {"description": "Texts and what they become.", "type": "object"},
-            "$else": value("What texts become that `$map` doesn't have; without it they are refused."),
-            "$default": value("What counts if the value is absent."),
+            "$map": {"description": "Texts and their translations.", "type": "object"},
+            "$else": value("The translation of texts that are not in `$map`. Without `$else`, such texts are refused."),
+            "$default": value("The value if `$from` is absent."),
         })),
     ]})
 }
 
 fn status() -> Value {
     json!({
-        "description": "A status, or an expression that gives one.",
+        "description": "A status, or an expression that returns one.",
         "anyOf": [{"type": "integer", "minimum": 200, "maximum": 599}, {"$ref": "#/definitions/Expression"}],
     })
 }
 
 fn headers() -> Value {
-    json!({"description": "Headers; absent ones are not sent.", "type": "object", "additionalProperties": {"$ref": "#/definitions/Value"}})
+    json!({"description": "Headers. Headers with an absent value are not sent.", "type": "object", "additionalProperties": {"$ref": "#/definitions/Value"}})
 }
 
 fn case() -> Value {
     section(
         "A case",
-        "An RPC with its mapping, an answer without one, or a refusal.",
+        "A call of an RPC, a response without a call, or an error.",
         &[],
         json!({
-            "rpc": text("Name of the RPC, as `Retrieve`."),
-            "when": reference("Expression", "The case is taken only if this holds. The last case of a list has none."),
+            "rpc": text("Name of the RPC, such as `Retrieve`."),
+            "when": reference("Expression", "The case is used only if this is true. The last case of a list has no condition."),
             "let": {
-                "description": "Values with names of their own.",
+                "description": "Named values, which expressions of the case can use.",
                 "type": "object", "additionalProperties": {"$ref": "#/definitions/Value"},
             },
-            "request": reference("Value", "The request message: a value for each field, or the whole. Default: parameters and members of a JSON body go to the fields of their names."),
-            "response": reference("Response", "What the reply becomes. Default: the first 2xx of the document with the whole reply as JSON."),
-            "errors": reference("ErrorCases", "What is different for errors of this route."),
-            "error": reference("Refusal", "Instead of `rpc`: the refusal of what can't be done."),
+            "request": reference("Value", "The request message: a value for each field, or one value for the whole message. Default: parameters and members of a JSON body set the fields with the same names."),
+            "response": reference("Response", "The response. Default: the first 2xx status in the document, with the whole reply as JSON."),
+            "errors": reference("ErrorCases", "Exceptions to `errors` for this route."),
+            "error": reference("Refusal", "Instead of `rpc`: the error for a request that is not supported."),
         }),
     )
 }
@@ -201,12 +204,12 @@ fn answer() -> Value {
         "Status, headers and body.",
         &[],
         json!({
-            "when": reference("Expression", "The response is taken only if this holds. The last one of a list has none."),
-            "status": reference("Status", "Default: the first 2xx of the operation."),
-            "headers": reference("Headers", "Its headers."),
-            "content_type": text("Where the document leaves it open, or has several."),
-            "body": reference("Value", "Default: the whole reply; `null`: no body."),
-            "error": reference("Refusal", "The reply is an error after all."),
+            "when": reference("Expression", "The response is used only if this is true. The last response of a list has no condition."),
+            "status": reference("Status", "The status. Default: the first 2xx status of the operation."),
+            "headers": reference("Headers", "The headers of the response."),
+            "content_type": text("The content type, if the document specifies none or several."),
+            "body": reference("Value", "The body; `null` means no body. Default: the whole reply."),
+            "error": reference("Refusal", "Treats the reply as this error."),
         }),
     )
 }
@@ -215,12 +218,12 @@ fn refusal() -> Value {
     let codes: Vec<&str> = super::response::CODES.iter().map(|code| code.name()).collect();
     section(
         "An error",
-        "An error that the definition raises; it takes its way through `errors`.",
+        "An error that the definition raises. `errors` formats it like any other error.",
         &["code", "reason"],
         json!({
             "code": {"description": "The gRPC code.", "enum": codes},
-            "reason": text("A word for programs, as KEY_NOT_FOUND."),
-            "message": reference("Value", "A sentence for people."),
+            "reason": text("The reason for programs, such as KEY_NOT_FOUND."),
+            "message": reference("Value", "The message for people."),
         }),
     )
 }
@@ -228,20 +231,20 @@ fn refusal() -> Value {
 fn errors() -> Value {
     section(
         "Errors",
-        "How every error is told.",
+        "The format of all errors.",
         &[],
         json!({
-            "content_type": text("Of error bodies. Default: application/json."),
-            "headers": reference("Headers", "Of every error."),
-            "body": reference("Value", "Of every error; `null`: none. Default: a problem document."),
-            "cases": reference("ErrorCases", "What is different for some."),
+            "content_type": text("The content type of error bodies. Default: application/json."),
+            "headers": reference("Headers", "Headers of all errors."),
+            "body": reference("Value", "The body of all errors; `null` means no body. Default: a problem document."),
+            "cases": reference("ErrorCases", "Exceptions for some errors."),
         }),
     )
 }
 
 fn error_cases() -> Value {
     json!({
-        "description": "By reason (KEY_NOT_FOUND), then by gRPC code (NOT_FOUND), then by HTTP status (404).",
+        "description": "Exceptions by reason (KEY_NOT_FOUND), gRPC code (NOT_FOUND) or HTTP status (404). The first of these that matches is used.",
         "type": "object",
         "propertyNames": {"pattern": "^[A-Z0-9_]+$"},
         "additionalProperties": {"$ref": "#/definitions/ErrorCase"},
@@ -250,16 +253,16 @@ fn error_cases() -> Value {
 
 fn error_case() -> Value {
     section(
-        "A kind of errors",
-        "What is different for it.",
+        "An exception",
+        "The differences for these errors.",
         &[],
         json!({
-            "status": reference("Status", "Another status."),
-            "code": reference("Value", "What `error.code` is. Default: the status."),
-            "message": reference("Value", "What `error.message` is."),
-            "content_type": text("Another content type."),
-            "headers": reference("Headers", "Added to those of every error."),
-            "body": reference("Value", "Another body; `null`: none."),
+            "status": reference("Status", "The status."),
+            "code": reference("Value", "The value of `error.code`. Default: the status."),
+            "message": reference("Value", "The value of `error.message`."),
+            "content_type": text("The content type."),
+            "headers": reference("Headers", "Headers in addition to those of all errors."),
+            "body": reference("Value", "The body; `null` means no body."),
         }),
     )
 }
@@ -267,11 +270,11 @@ fn error_case() -> Value {
 fn setting() -> Value {
     section(
         "A setting",
-        "What a binding may decide.",
+        "A setting that bindings may change.",
         &["default"],
         json!({
-            "default": {"description": "What counts if the binding doesn't decide; the decision is of the same kind."},
-            "description": text("For people."),
+            "default": {"description": "The value if a binding does not set it. Bindings set values of the same type."},
+            "description": text("A description for people."),
         }),
     )
 }
@@ -279,12 +282,12 @@ fn setting() -> Value {
 fn style() -> Value {
     section(
         "JSON",
-        "How messages, and fields that are copied by a path, are written.",
+        "The format of messages, and of fields that are copied by a path.",
         &[],
         json!({
-            "integers": choice("64-bit integers.", &["numbers", "strings"]),
-            "names": choice("Members of whole messages.", &["camel", "proto"]),
-            "zeros": choice("Members that are zero or empty.", &["keep", "omit", "omit_copied"]),
+            "integers": choice("The type of 64-bit integers.", &["numbers", "strings"]),
+            "names": choice("The names of members in whole messages.", &["camel", "proto"]),
+            "zeros": choice("Whether members that are zero or empty are written.", &["keep", "omit", "omit_copied"]),
         }),
     )
 }

@@ -1,5 +1,5 @@
-//! What Avro, JSON and Protobuf schemas mean: which texts are schemas, which texts are the same schema, and what may change between two
-//! versions. Verdicts are compared with what happens to data that is really written and read.
+//! Tests of Avro, JSON and Protobuf schemas: which texts are valid, which are the same schema, and which changes are compatible. Verdicts
+//! are compared with real data that is written with one version and read with the other.
 //!
 //! `cargo test -p prism-schema --test schemas avro::` runs the cases of one format.
 

@@ -1,4 +1,4 @@
-"""Cases of a suite, run one by one against a server; each gets a prefix for its keys that nobody used before."""
+"""Runs the cases of a suite against a server. Each case gets a new prefix for its keys."""
 
 import http.client
 import sys
@@ -10,19 +10,19 @@ CASES = []
 
 
 def case(function):
-    """A case, which holds here and for the system whose API this is."""
+    """Declares a case that must pass against Prism and against the original system."""
     CASES.append((function, False))
     return function
 
 
 def ours(function):
-    """A case that tells where this gateway and the system differ, as docs/frontends-foreign.md says; see there."""
+    """Declares a case about a difference from the original system; docs/frontends-foreign.md lists the differences."""
     CASES.append((function, True))
     return function
 
 
 def main(setup):
-    """`suite.py URL`, or `suite.py --original URL` against the system itself, to see whether the cases expect the right things."""
+    """Runs `suite.py URL`, or `suite.py --original URL` against the original system, to check that the cases are right."""
     original = "--original" in sys.argv
     url = urllib.parse.urlsplit(sys.argv[-1])
     passed = failed = 0
@@ -47,7 +47,7 @@ def equal(found, wanted):
 
 
 def raises(kind, call, *words):
-    """The call fails with an exception of this kind that has these words; the exception is given back."""
+    """Checks that the call raises an exception of this kind that contains these words. Returns the exception."""
     try:
         result = call()
     except kind as error:
@@ -58,7 +58,7 @@ def raises(kind, call, *words):
 
 
 class Raw:
-    """HTTP as it is written, for what the clients don't send."""
+    """Plain HTTP, for requests that the client library does not send."""
 
     def __init__(self, host, port):
         self.host, self.port = host, port

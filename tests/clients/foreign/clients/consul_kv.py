@@ -1,4 +1,4 @@
-"""The KV API of Consul, as its client py-consul and as curl use it. Runs against the gateway and against Consul itself."""
+"""The KV API of Consul, used by the client py-consul and by plain HTTP. Runs against Prism and against Consul."""
 
 import base64
 import json
@@ -136,7 +136,7 @@ def delete_with_cas(to, at):
     equal(entry(to, at + "a")["Value"], b"one")
     equal(to.kv.delete(at + "a", cas=index), True)
     equal(entry(to, at + "a"), None)
-    # What isn't there need not be deleted.
+    # Deleting an absent key succeeds.
     equal(to.kv.delete(at + "a", cas=index), True)
     equal(to.kv.delete(at + "a", cas=0), True)
 
@@ -355,7 +355,7 @@ def blocking_queries_are_refused(to, at):
 
 @ours
 def numbers_that_are_none_are_told(to, at):
-    # Consul says 500.
+    # Consul returns 500.
     for query in ["cas=x", "cas=-1", "flags=", "flags=18446744073709551616"]:
         answer = to.raw("PUT", "/v1/kv/%sa?%s" % (at, query), b"x")
         equal((answer.status, answer.media), (400, "text/plain"))

@@ -1,4 +1,4 @@
-"""The JSON API of etcd v3, as its client etcd3gw and as curl use it. Runs against the gateway and against etcd itself."""
+"""The JSON API of etcd v3, used by the client etcd3gw and by plain HTTP. Runs against Prism and against etcd."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ class Setup:
         self.http = Raw(host, port)
 
     def raw(self, operation, message, **headers):
-        """The answer to a message; what is no text is sent as JSON."""
+        """Sends a message and returns the response. A message that is not a string is sent as JSON."""
         body = message if isinstance(message, (str, bytes)) else json.dumps(message)
         return self.http("POST", "/v3/" + operation, body, headers)
 
@@ -38,7 +38,7 @@ def b64(text):
 
 
 def after(prefix):
-    """The end of the range of keys with a prefix."""
+    """Returns the end of the range of all keys with a prefix."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
@@ -539,7 +539,7 @@ def what_a_transaction_cant_do(to, at):
 
 @ours
 def members_in_camel_case_are_refused(to, at):
-    # etcd takes both spellings; passing one over would read or delete too little.
+    # etcd accepts both spellings. Ignoring one would read or delete too few keys.
     to.refused("kv/deleterange", {"key": b64(at), "rangeEnd": "AA=="}, 400, 3, "underscores")
     to.refused("kv/range", {"key": b64(at), "countOnly": True}, 400, 3, "underscores")
     to.refused("kv/put", {"key": b64(at), "prevKv": True}, 400, 3, "underscores")

@@ -18,7 +18,7 @@ export function connect(version, fetch) {
 
   return {
     name: `connect-web ${version}`,
-    // It may find that a deadline has passed before the gateway tells it.
+    // The client may report the deadline before the gateway does.
     ownTimer: true,
     async unary(rpc, request, { base, headers: metadata, timeoutMs }) {
       let headers;

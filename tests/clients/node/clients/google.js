@@ -35,9 +35,9 @@ export function google(format) {
 
   return {
     name: `grpc-web ${format}`,
-    // It gives up by itself one second after it began, or a little after the deadline.
+    // The client stops by itself one second after it began, or shortly after the deadline.
     ownTimer: true,
-    // Its binary format hands messages over when all of them are there.
+    // In the binary format, the client delivers messages only at the end of the stream.
     hoards: format === "binary",
     unary(rpc, request, options) {
       return new Promise((resolve, reject) => {

@@ -37,7 +37,7 @@ export function protobufTs(format, version, fetch) {
     stream(rpc, request, options) {
       const abort = new AbortController();
       const call = start(rpc, request, options, abort.signal);
-      // Every part of a call tells of its failure; the messages do for all.
+      // Every part of a call reports its failure; reading the messages is enough.
       for (const part of [call.headers, call.status, call.trailers]) part.catch(() => {});
       async function* messages() {
         try {

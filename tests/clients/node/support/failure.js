@@ -1,4 +1,4 @@
-// What the clients have in common when a call fails.
+// The common form of errors for all clients.
 
 /** Numbers of status codes (google.rpc.Code). */
 export const Code = { CANCELLED: 1, INVALID_ARGUMENT: 3, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, UNIMPLEMENTED: 12 };

@@ -1,4 +1,4 @@
-// The gateway under test, and what it tells of itself.
+// The gateway under test and its metrics.
 
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -13,7 +13,7 @@ export const url = required("PRISM_URL");
 /** `http://HOST:PORT` of the listener for operators. */
 export const adminUrl = required("PRISM_ADMIN_URL");
 
-/** The value of a metric with these labels; 0 when there is none yet. */
+/** Returns the value of a metric with these labels, or 0 if it does not exist yet. */
 async function metric(name, labels) {
   const lines = (await (await fetch(`${adminUrl}/metrics`)).text()).split("\n");
   const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
@@ -31,7 +31,7 @@ export function inFlight(namespace) {
   return metric("prism_calls_in_flight", { namespace });
 }
 
-/** Waits until a condition holds, on a machine that may be busy. */
+/** Waits until a condition holds. The timeout allows for a busy machine. */
 export async function eventually(what, holds) {
   for (const began = Date.now(); Date.now() - began < 30_000; await sleep(20)) {
     if (await holds()) return;

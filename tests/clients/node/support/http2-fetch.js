@@ -1,4 +1,4 @@
-// `fetch` over HTTP/2 without TLS. The one of Node.js speaks HTTP/1.1 only.
+// `fetch` over HTTP/2 without TLS. The `fetch` of Node.js supports only HTTP/1.1.
 
 import http2 from "node:http2";
 import { Readable } from "node:stream";
@@ -10,7 +10,7 @@ function session(origin) {
   let known = sessions.get(origin);
   if (!known || known.closed || known.destroyed) {
     known = http2.connect(origin);
-    // Each request tells of it too.
+    // Each request reports the error too.
     known.on("error", () => {});
     sessions.set(origin, known);
   }
@@ -22,7 +22,7 @@ export function close() {
   for (const known of sessions.values()) known.close();
 }
 
-/** As much of the Fetch standard as clients of gRPC-Web use. */
+/** The part of the Fetch standard that gRPC-Web clients use. */
 export async function fetch(input, init) {
   const request = new Request(input, init);
   const { origin, pathname } = new URL(request.url);

@@ -1,13 +1,13 @@
-// Google's client speaks through XMLHttpRequest, which Node.js does not have.
+// Google's client uses XMLHttpRequest, which Node.js does not have.
 
 import Base from "xhr2";
 
-/** xhr2 hands text over at its end; browsers hand over what has come, and tell so with each piece. Streams need that. */
+/** xhr2 delivers text only at the end. Browsers deliver each part when it arrives, which streams need. */
 class XMLHttpRequest extends Base {
   _onHttpResponseData(response, data) {
     super._onHttpResponseData(response, data);
     if (this.responseType === "") {
-      // Base64, so no character is cut in two.
+      // The text is Base64, so no character is split.
       this.responseText += data.toString("latin1");
       this._setReadyState(Base.LOADING);
     }

@@ -1,4 +1,4 @@
-"""Confluent's Python client: registering, reading, deleting, configuring, and how it knows what went wrong."""
+"""Confluent's Python client: registering, reading, deleting, configuring, and its handling of errors."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -29,12 +29,12 @@ CLIENTS = {}
 
 
 def fresh(url):
-    # Without retries, so that what goes wrong is seen.
+    # Without retries, so that errors are visible.
     return SchemaRegistryClient({"url": url, "max.retries": 0})
 
 
 def client(url):
-    """A client that knows nothing yet. It takes long to make one, so they are used again, with empty caches."""
+    """Returns a client with empty caches. Clients are reused, because creating one is slow."""
     known = CLIENTS.get(url) or fresh(url)
     CLIENTS[url] = known
     known.clear_caches()
@@ -150,9 +150,9 @@ def deletes_in_two_steps(url, name):
     equal(client(url).get_version(name, 1, deleted=True).schema_id, first)
     equal(client(url).get_versions(name), [2])
     equal(client(url).get_versions(name, deleted=True), [1, 2])
-    # What was written with it can still be read.
+    # Data that was written with it can still be read.
     assert client(url).get_schema(first).schema_str
-    # It comes back as a new version with the id that it had.
+    # Registering it again creates a new version with the old id.
     equal(client(url).register_schema(name, record(ID)), first)
     equal(client(url).get_versions(name), [2, 3])
     raises(SchemaRegistryError, lambda: client(url).delete_subject(name, permanent=True), http_status_code=404, error_code=40405)
@@ -219,7 +219,7 @@ def refers_to_other_schemas(url, name):
 
 @case
 def keeps_metadata_and_rules(url, name):
-    # Without tags, as this release of the client can't keep schemas with tags in its cache.
+    # Without tags, because this release of the client can't cache schemas with tags.
     metadata = Metadata(None, MetadataProperties({"owner": "shop"}), ["owner"])
     rule = Rule(
         "check", "ids are positive", RuleKind.CONDITION, RuleMode.WRITE, "CEL", ["PII"], RuleParams({"a": "b"}),
@@ -258,7 +258,7 @@ def configures_levels(url, name):
     equal(some.set_compatibility(name, "FORWARD")["compatibility"], "FORWARD")
     equal(client(url).get_compatibility(name), "FORWARD")
     client(url).register_schema(name, record(ID, NOTE))
-    # Forward: what readers need may not go, but more may come.
+    # FORWARD: fields without a default may not be removed, but fields may be added.
     equal(client(url).register_schema(name, record(ID, NOTE, MUST)) > 0, True)
     raises(SchemaRegistryError, lambda: client(url).register_schema(name, record(NOTE, MUST)), http_status_code=409)
     some.set_compatibility(name, "NONE")
@@ -272,7 +272,7 @@ def configures_levels(url, name):
 def looks_at_all_versions_if_asked_to(url, name):
     client(url).register_schema(name, record(ID, {"name": "a", "type": "string"}))
     client(url).register_schema(name, record(ID))
-    # It fits the latest version only.
+    # It is compatible only with the latest version.
     again = record(ID, {"name": "a", "type": "long", "default": 0})
     equal(client(url).test_compatibility_all_versions(name, again), True)
     client(url).set_compatibility(name, "BACKWARD_TRANSITIVE")
@@ -327,7 +327,7 @@ def obeys_modes(url, name):
 
 @case
 def imports_with_ids(url, name):
-    # The client has no way to give an id, so its connection is used.
+    # The client can't send an id, so its HTTP connection is used.
     some = client(url)
     some.update_mode(name, "IMPORT")
     body = record(ID, name="Import%s" % name[2:]).to_dict()
@@ -357,7 +357,7 @@ def contexts_are_registries_of_their_own(url, name):
     equal(client(inside).get_subjects(), [":%s:s" % context])
     equal(client(inside).get_schema(1).schema_str, client(inside).get_latest_version("s").schema.schema_str)
     raises(SchemaRegistryError, lambda: client(url).get_latest_version(name), http_status_code=404, error_code=40401)
-    # The same by the name with its context.
+    # The same with the context in the subject name.
     whole = ":%s:s" % context
     equal(client(url).get_latest_version(whole).schema_id, 1)
     equal(client(url).register_schema(":%s:t" % context, some), 1)

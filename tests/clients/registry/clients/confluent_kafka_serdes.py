@@ -24,7 +24,7 @@ CLIENTS = {}
 
 
 def client(url):
-    """A client that knows nothing yet. It takes long to make one, so they are used again, with empty caches."""
+    """Returns a client with empty caches. Clients are reused, because creating one is slow."""
     known = CLIENTS.get(url) or SchemaRegistryClient({"url": url, "max.retries": 0})
     CLIENTS[url] = known
     known.clear_caches()
@@ -45,7 +45,7 @@ MUST = {"name": "must", "type": "string"}
 
 
 def schema_id(data):
-    """The id behind the magic byte."""
+    """Returns the id after the magic byte."""
     equal(data[0], 0)
     return int.from_bytes(data[1:5], "big")
 
@@ -151,7 +151,7 @@ def json_goes_and_comes_back(url, name):
     latest = client(url).get_latest_version(name + "-value")
     equal((schema_id(data), latest.schema.schema_type), (latest.schema_id, "JSON"))
     equal(JSONDeserializer(None, schema_registry_client=client(url))(data, of(name)), {"id": 1})
-    # It is checked against the schema by who writes.
+    # The serializer validates the data.
     writer = JSONSerializer(json_schema("id", id=NUMBER), client(url))
     raises(SerializationError, lambda: writer({"id": "one"}, of(name)))
 
@@ -192,7 +192,7 @@ KINDS = {"int64": FIELD.TYPE_INT64, "string": FIELD.TYPE_STRING}
 
 
 def proto(path, message, fields, imports=()):
-    """A message class as protoc would make it: fields are (name, number, kind), with a kind of KINDS or the name of a message."""
+    """Returns a message class as protoc generates it. Fields are (name, number, kind); the kind is one of KINDS or the name of a message."""
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
     for each in imports:
@@ -221,7 +221,7 @@ def protobuf_goes_and_comes_back(url, name):
     data = ProtobufSerializer(order, client(url), CONF)(order(id=7, note="ä"), of(name))
     latest = client(url).get_latest_version(name + "-value")
     equal((schema_id(data), latest.schema.schema_type), (latest.schema_id, "PROTOBUF"))
-    # It was sent as a descriptor, and is read as text or as a descriptor.
+    # The client sent a descriptor; it can be read as text or as a descriptor.
     assert "message Order" in latest.schema.schema_str, latest.schema.schema_str
     back = ProtobufDeserializer(order, CONF, client(url))(data, of(name))
     equal((back.id, back.note), (7, "ä"))
@@ -259,7 +259,7 @@ def protobuf_refers(url, name):
     message.home.street = "Main"
     message.since.seconds = 5
     data = ProtobufSerializer(person, client(url), CONF)(message, of(name))
-    # What it imports was registered under its path; what comes with Protobuf was not.
+    # The imported file was registered under its path; files that come with Protobuf were not.
     latest = client(url).get_latest_version(name + "-value")
     equal([(each.name, each.subject, each.version) for each in latest.schema.references], [(path, path, 1)])
     back = ProtobufDeserializer(person, CONF, client(url))(data, of(name))

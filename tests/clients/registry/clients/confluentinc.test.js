@@ -10,7 +10,7 @@ import { ID, MUST, NOTE, record, schemaId, unique, url } from "./suite.js";
 const { AvroDeserializer, AvroSerializer, DekRegistryClient, JsonDeserializer, JsonSerializer } = registry;
 const { ProtobufDeserializer, ProtobufSerializer, RestError, SchemaRegistryClient, SerdeType } = registry;
 
-// Without retries; each client has a cache of its own.
+// Clients have no retries, and each has its own cache.
 const client = (base = url) => new SchemaRegistryClient({ baseURLs: [base], maxRetries: 0 });
 const avro = (...fields) => ({ schemaType: "AVRO", schema: record(fields) });
 const latest = { useLatestVersion: true };
@@ -32,7 +32,7 @@ test("registers and reads back", async () => {
   assert.ok((await client().getAllSubjects()).includes(name));
 });
 
-test("evolves and is refused", async () => {
+test("registers a compatible version, and refuses an incompatible one", async () => {
   const name = unique();
   await client().register(name, avro(ID));
   await client().register(name, avro(ID, NOTE));
@@ -43,7 +43,7 @@ test("evolves and is refused", async () => {
   assert.equal(await client().testCompatibility(name, 1, avro(ID, MUST)), false);
 });
 
-test("knows what is not there, and what is wrong", async () => {
+test("reports missing and invalid schemas", async () => {
   const name = unique();
   await assert.rejects(client().getLatestSchemaMetadata(name), refused(404, 40401));
   await assert.rejects(client().getAllVersions(name), refused(404, 40401));
@@ -84,7 +84,7 @@ test("configures", async () => {
   assert.deepEqual((await client().getLatestSchemaMetadata(name)).metadata.properties, { owner: "shop" });
 });
 
-test("keeps metadata and rules, and finds by metadata", async () => {
+test("keeps metadata and rules, and finds schemas by metadata", async () => {
   const name = unique();
   const rule = { name: "check", kind: "CONDITION", mode: "WRITE", type: "CEL", expr: "message.id > 0" };
   const some = { ...avro(ID), metadata: { properties: { major: "1" }, tags: { "Order.id": ["PII"] } }, ruleSet: { domainRules: [rule] } };
@@ -109,7 +109,7 @@ test("associates subjects with topics", async () => {
   await client().deleteAssociations(`cluster:${name}`, "topic", ["value"], false);
 });
 
-test("avro goes, comes back and evolves", async () => {
+test("encodes and decodes Avro with two versions", async () => {
   const name = unique();
   await client().register(`${name}-value`, avro(ID));
   const old = await new AvroSerializer(client(), SerdeType.VALUE, latest).serialize(name, { id: 1 });
@@ -123,7 +123,7 @@ test("avro goes, comes back and evolves", async () => {
   assert.deepEqual({ ...(await newest.deserialize(name, old)) }, { id: 1, note: "none" });
 });
 
-test("avro is registered by who writes", async () => {
+test("the Avro serializer registers the schema", async () => {
   const name = unique();
   const data = await new AvroSerializer(client(), SerdeType.VALUE, { autoRegisterSchemas: true }).serialize(name, { id: 1, note: "n" });
   assert.equal((await client().getLatestSchemaMetadata(`${name}-value`)).id, schemaId(data));
@@ -131,7 +131,7 @@ test("avro is registered by who writes", async () => {
   assert.deepEqual({ ...back }, { id: 1, note: "n" });
 });
 
-test("avro refers", async () => {
+test("Avro with references", async () => {
   const name = unique();
   await client().register(`${name}-address`, { schemaType: "AVRO", schema: record([{ name: "street", type: "string" }], "Address") });
   await client().register(`${name}-value`, {
@@ -144,7 +144,7 @@ test("avro refers", async () => {
   assert.equal(back.home.street, "Main");
 });
 
-test("json goes, comes back and is refused", async () => {
+test("encodes and decodes JSON, and refuses an incompatible version", async () => {
   const name = unique();
   const schema = (kind) => ({
     schemaType: "JSON",
@@ -159,7 +159,7 @@ test("json goes, comes back and is refused", async () => {
   await assert.rejects(client().register(`${name}-value`, schema("string")), refused(409, 409));
 });
 
-/** The message `shop.Order` as protoc would make it; fields are [name, number, type]. */
+/** Returns the message `shop.Order` as protoc generates it. Fields are [name, number, type]. */
 function order(...fields) {
   const field = ([name, number, type]) => ({ name, number, type, label: Label.OPTIONAL, jsonName: name });
   const message = { name: "Order", field: fields.map(field) };
@@ -167,7 +167,7 @@ function order(...fields) {
   return createFileRegistry(file, () => undefined).getMessage("shop.Order");
 }
 
-test("protobuf goes, comes back and is refused", async () => {
+test("encodes and decodes Protobuf, and refuses an incompatible version", async () => {
   const name = unique();
   const write = (message, value) => {
     const conf = { autoRegisterSchemas: true, registry: createMutableRegistry(message) };
@@ -184,7 +184,7 @@ test("protobuf goes, comes back and is refused", async () => {
   await assert.rejects(write(order(["id", 1, Type.STRING]), { id: "7" }), refused(409, 409));
 });
 
-test("contexts are registries of their own", async () => {
+test("contexts have their own ids and subjects", async () => {
   const name = unique();
   const inside = `${url}/contexts/.${name}`;
   assert.equal(await client(inside).register("orders-value", avro(ID)), 1);

@@ -7,7 +7,7 @@ import { ID, MUST, NOTE, record, schemaId, unique, url } from "./suite.js";
 
 const { COMPATIBILITY, SchemaRegistry, SchemaType } = kafkajs;
 
-// Without retries; each has a cache of its own.
+// Clients have no retries, and each has its own cache.
 const registry = (options) => new SchemaRegistry({ host: url, retry: { retries: 0 } }, options);
 const avro = (...fields) => ({ type: SchemaType.AVRO, schema: record(fields) });
 
@@ -22,14 +22,14 @@ test("registers, encodes and decodes", async () => {
   assert.deepEqual({ ...(await registry().decode(data)) }, { id: 1, note: "ä" });
 });
 
-test("sets the level of a new subject, and holds it against that of an old one", async () => {
+test("sets the level of a new subject, and compares it with that of an old one", async () => {
   const subject = unique();
   await registry().register(avro(ID), { subject, compatibility: COMPATIBILITY.FULL });
   await registry().register(avro(ID, NOTE), { subject, compatibility: COMPATIBILITY.FULL });
   await assert.rejects(registry().register(avro(ID), { subject, compatibility: COMPATIBILITY.NONE }), /FULL/);
 });
 
-test("evolves and is refused", async () => {
+test("registers a compatible version, and refuses an incompatible one", async () => {
   const subject = unique();
   const { id } = await registry().register(avro(ID), { subject });
   const old = await registry().encode(id, { id: 1 });
@@ -39,7 +39,7 @@ test("evolves and is refused", async () => {
   assert.deepEqual({ ...(await registry().decode(old, options)) }, { id: 1, note: "none" });
 });
 
-test("refers", async () => {
+test("registers references", async () => {
   const subject = unique();
   const address = { type: SchemaType.AVRO, schema: record([{ name: "street", type: "string" }], "Address") };
   await registry().register(address, { subject: `${subject}-address` });
@@ -50,7 +50,7 @@ test("refers", async () => {
   assert.equal((await registry().decode(data)).home.street, "Main");
 });
 
-test("json goes, comes back and is refused", async () => {
+test("encodes and decodes JSON, and refuses an incompatible version", async () => {
   const subject = unique();
   const schema = (kind) => ({
     type: SchemaType.JSON,
@@ -62,7 +62,7 @@ test("json goes, comes back and is refused", async () => {
   await assert.rejects(registry().register(schema("string"), { subject }), (error) => error.status === 409);
 });
 
-test("protobuf goes, comes back and is refused", async () => {
+test("encodes and decodes Protobuf, and refuses an incompatible version", async () => {
   const subject = unique();
   const schema = (kind) => ({ type: SchemaType.PROTOBUF, schema: `syntax = "proto3";\npackage shop;\nmessage Order {\n  ${kind} id = 1;\n}\n` });
   const { id } = await registry().register(schema("int32"), { subject });
@@ -71,7 +71,7 @@ test("protobuf goes, comes back and is refused", async () => {
   await assert.rejects(registry().register(schema("string"), { subject }), (error) => error.status === 409);
 });
 
-test("knows what is not there", async () => {
+test("reports missing schemas", async () => {
   const subject = unique();
   await assert.rejects(registry().getLatestSchemaId(subject), (error) => error.status === 404);
   await assert.rejects(registry().encode(2000000000, {}), (error) => error.status === 404);

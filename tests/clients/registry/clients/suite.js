@@ -1,4 +1,4 @@
-// What the suites share: where the registry is, and names that nobody used before.
+// Helper functions of the suites: the URL of the registry, and new names.
 
 import { randomBytes } from "node:crypto";
 import assert from "node:assert/strict";
@@ -9,7 +9,7 @@ if (!url) {
   throw new Error("REGISTRY_URL is not set");
 }
 
-/** A name that is not in the registry yet. */
+/** Returns a new name. */
 export function unique() {
   return `t-${randomBytes(6).toString("hex")}`;
 }
@@ -23,7 +23,7 @@ export const ID = { name: "id", type: "long" };
 export const NOTE = { name: "note", type: "string", default: "none" };
 export const MUST = { name: "must", type: "string" };
 
-/** The id behind the magic byte. */
+/** Returns the id after the magic byte. */
 export function schemaId(data) {
   assert.equal(data[0], 0);
   return data.readInt32BE(1);

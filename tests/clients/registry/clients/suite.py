@@ -1,4 +1,4 @@
-"""Cases of a suite, run one by one against a schema registry: `suite.py URL`. Each gets the URL, and a name that nobody used before."""
+"""Runs the cases of a suite against a schema registry: `suite.py URL`. Each case gets the URL and a new name."""
 
 import sys
 import traceback
@@ -8,13 +8,13 @@ CASES = []
 
 
 def case(function):
-    """A case."""
+    """Declares a case."""
     CASES.append(function)
     return function
 
 
 def main():
-    """Runs all cases, tells how many passed, and ends with 1 if one did not."""
+    """Runs all cases, prints how many passed, and exits with 1 if one failed."""
     url = sys.argv[-1]
     passed = failed = 0
     for function in CASES:
@@ -36,7 +36,7 @@ def equal(found, wanted):
 
 
 def raises(kind, call, **members):
-    """The call fails with an exception of this kind that has these members; the exception is given back."""
+    """Checks that the call raises an exception of this kind with these members. Returns the exception."""
     try:
         result = call()
     except kind as error:

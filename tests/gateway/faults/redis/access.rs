@@ -1,4 +1,4 @@
-//! Passwords, TLS, and what it says when they are wrong.
+//! Passwords and TLS, and the errors when they are wrong.
 
 use prism::{
     call::{Code, Error},
@@ -12,7 +12,7 @@ use super::{
     get, keyvalue, set,
 };
 
-/// The error that calls get, once the first attempt to connect is over.
+/// Returns the error of a call after the first attempt to connect has failed.
 async fn refused(values: Value) -> Error {
     let backend = backend("redis", values).await;
     let error = get(&keyvalue(&backend), "k").await.unwrap_err();
@@ -61,7 +61,7 @@ async fn over_tls() {
     assert!(matches!(error.code(), Code::FailedPrecondition | Code::Unavailable), "{error:?}");
 }
 
-/// The connection of the subscriptions goes the same way.
+/// Subscriptions have a connection of their own, which uses the same settings.
 async fn subscribes(backend: &std::sync::Arc<dyn Backend>) {
     use futures::StreamExt as _;
     let pubsub = super::super::slot(backend).interfaces.pubsub_basic.unwrap();

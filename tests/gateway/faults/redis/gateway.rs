@@ -1,4 +1,4 @@
-//! The same through the gateway: the process that users run, asked over REST.
+//! An outage of Redis as REST clients of `prism serve` see it.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ struct Gateway {
     process: Child,
     address: SocketAddr,
     admin: SocketAddr,
-    /// Held open, because the gateway may still print.
+    /// Kept open, because the gateway may still print.
     _output: Lines<BufReader<ChildStdout>>,
     _folder: TempDir,
 }
@@ -40,14 +40,14 @@ impl Gateway {
             .arg(&file)
             .current_dir(folder.path())
             .stdout(Stdio::piped())
-            // Its log has a line for each refused call.
+            // The log has a line for each failed call.
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let (mut address, mut admin) = (None, None);
         for line in lines.by_ref() {
-            let line = line.expect("the gateway says where it is");
+            let line = line.expect("a line of output");
             let found = line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
             if line.trim_start().starts_with("listener") {
                 address = found;
@@ -59,7 +59,7 @@ impl Gateway {
         Self { process, address: address.expect("a listener"), admin: admin.expect("an admin listener"), _output: lines, _folder: folder }
     }
 
-    /// The status and the lower-case head of an answer.
+    /// Returns the status and the whole response in lower case.
     fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -83,13 +83,13 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // It has ended either way.
+        // If this fails, the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Asks again until the answer has this status.
+/// Repeats a request until the response has this status.
 fn until(status: u16, ask: impl Fn() -> (u16, String)) -> String {
     let began = Instant::now();
     loop {
@@ -109,8 +109,8 @@ fn the_gateway_survives_its_server() {
     until(200, || gateway.store("hello"));
     for _ in 0..2 {
         redis.kill();
-        let gone = Instant::now();
-        while gone.elapsed() < Duration::from_millis(600) {
+        let killed_at = Instant::now();
+        while killed_at.elapsed() < Duration::from_millis(600) {
             for ask in [|gateway: &Gateway| gateway.retrieve(), |gateway: &Gateway| gateway.store("lost")] {
                 let began = Instant::now();
                 let (status, answer) = ask(&gateway);
@@ -120,7 +120,7 @@ fn the_gateway_survives_its_server() {
                 assert!(began.elapsed() < IN_TIME, "answered after {:?}", began.elapsed());
             }
         }
-        assert_eq!(Gateway::ask(gateway.admin, "GET", "/healthz", "").0, 200, "the gateway itself is well");
+        assert_eq!(Gateway::ask(gateway.admin, "GET", "/healthz", "").0, 200, "the gateway itself is healthy");
         redis.resume().unwrap();
         assert!(until(200, || gateway.retrieve()).ends_with("hello"));
     }

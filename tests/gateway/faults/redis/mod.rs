@@ -1,4 +1,4 @@
-//! Redis is killed, hangs, fills up, becomes a replica, or refuses who calls.
+//! Redis is killed, hangs, runs out of memory, becomes a replica, or refuses the connection.
 
 mod access;
 mod gateway;
@@ -45,7 +45,7 @@ async fn get(store: &Arc<dyn KeyValueBasic>, key: &str) -> Result<Option<Bytes>,
     Ok(store.get(&context(), request).await?.entry.map(|entry| entry.value))
 }
 
-/// Sends a command past Prism. With `wait` its answer, which must be no error, is read.
+/// Sends a command directly to the server. With `wait`, its response is read, and must not be an error.
 fn command(server: &Redis, text: &str, wait: bool) -> Option<TcpStream> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();

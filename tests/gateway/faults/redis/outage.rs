@@ -1,4 +1,4 @@
-//! The server goes away under load and comes back.
+//! The Redis server stops under load and starts again.
 
 use std::{
     collections::HashMap,
@@ -19,19 +19,19 @@ use super::{
     command, connected, get, keyvalue, set,
 };
 
-/// What a worker was told: the last value of each key that was acknowledged, and how many errors there were.
+/// The results of one worker: the last acknowledged value of each key, the last revision, and the number of errors.
 #[derive(Default)]
-struct Told {
+struct WorkerResult {
     acknowledged: HashMap<String, String>,
     revision: u64,
     errors: u32,
 }
 
-/// Writes and reads until it is told to stop. Every error must say that the server is away, in time.
-fn worker(backend: &Arc<dyn Backend>, number: u32, stop: Arc<AtomicBool>, done: Arc<AtomicU32>) -> JoinHandle<Told> {
+/// Writes and reads until `stop` is set. Each error must say, within the time limit, that the server is unavailable.
+fn worker(backend: &Arc<dyn Backend>, number: u32, stop: Arc<AtomicBool>, done: Arc<AtomicU32>) -> JoinHandle<WorkerResult> {
     let store = keyvalue(backend);
     tokio::spawn(async move {
-        let mut told = Told::default();
+        let mut result = WorkerResult::default();
         let mut round = 0;
         while !stop.load(Ordering::Relaxed) {
             round += 1;
@@ -39,26 +39,26 @@ fn worker(backend: &Arc<dyn Backend>, number: u32, stop: Arc<AtomicBool>, done: 
             let began = Instant::now();
             match set(&store, &key, value.clone()).await {
                 Ok(revision) => {
-                    assert!(revision > told.revision, "revisions of one writer increase, also across a restart");
-                    told.revision = revision;
-                    told.acknowledged.insert(key.clone(), value);
+                    assert!(revision > result.revision, "revisions of one writer increase, also across a restart");
+                    result.revision = revision;
+                    result.acknowledged.insert(key.clone(), value);
                     done.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error) => {
                     away(&error, began);
-                    told.errors += 1;
-                    // It may or may not be stored.
-                    told.acknowledged.remove(&key);
+                    result.errors += 1;
+                    // The value may or may not be stored.
+                    result.acknowledged.remove(&key);
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
             let began = Instant::now();
             if let Err(error) = get(&store, &key).await {
                 away(&error, began);
-                told.errors += 1;
+                result.errors += 1;
             }
         }
-        told
+        result
     })
 }
 
@@ -85,13 +85,13 @@ async fn killed_and_started_again_under_load() {
     let store = keyvalue(&backend);
     let mut errors = 0;
     for worker in workers {
-        let told = worker.await.unwrap();
-        errors += told.errors;
-        for (key, value) in told.acknowledged {
+        let result = worker.await.unwrap();
+        errors += result.errors;
+        for (key, value) in result.acknowledged {
             assert_eq!(get(&store, &key).await.unwrap().unwrap(), value, "an acknowledged write of {key} is lost");
         }
     }
-    assert!(errors > 0, "the outage was not noticed, so nothing was proved");
+    assert!(errors > 0, "no call failed during the outage, so the test proves nothing");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_server_that_hangs() {
     let _sleeping = command(&server, "DEBUG SLEEP 4", false);
     tokio::time::sleep(Duration::from_millis(100)).await;
     let hung = Instant::now();
-    // A caller that waits less long gets its answer by then.
+    // A caller with a shorter timeout gets its error at that timeout.
     let context = context().with_timeout(Duration::from_millis(300));
     let error = store.get(&context, GetRequest { key: "k".into() }).await.unwrap_err();
     assert!(matches!(error.code(), Code::DeadlineExceeded | Code::Unavailable), "{error:?}");

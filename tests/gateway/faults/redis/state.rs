@@ -1,4 +1,4 @@
-//! The server answers, but not as it should.
+//! The server responds, but with errors or unexpected data.
 
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ async fn full_server_refuses_writes_and_serves_reads() {
             Ok(_) => stored.push(key),
             Err(error) => break error,
         }
-        assert!(stored.len() < 100, "it never becomes full");
+        assert!(stored.len() < 100, "the server never runs out of memory");
     };
     assert_eq!((error.code(), error.reason()), (Code::ResourceExhausted, "BACKEND_FULL"), "{error:?}");
     let interfaces = slot(&backend).interfaces;
@@ -47,7 +47,7 @@ async fn full_server_refuses_writes_and_serves_reads() {
     let then_operations = actions.map(|action| Operation { action: Some(action) }).to_vec();
     let request = TransactRequest { then_operations, ..Default::default() };
     assert_eq!(transactions.transact(&context(), request).await.unwrap_err().reason(), "BACKEND_FULL");
-    // Nothing of what was refused is there, and room can be made.
+    // No refused write is stored, and deleting makes room again.
     let scan = interfaces.keyvalue_scan.unwrap();
     assert_eq!(scan.count(&context(), CountRequest::default()).await.unwrap().count, stored.len() as u64);
     for key in &stored {
@@ -92,7 +92,7 @@ async fn reads_data_of_an_older_prism() {
     let interfaces = slot(&backend).interfaces;
     let (basic, scan) = (interfaces.keyvalue_basic.unwrap(), interfaces.keyvalue_scan.unwrap());
     let (ttl, transactions) = (interfaces.keyvalue_ttl.unwrap(), interfaces.keyvalue_transactional.unwrap());
-    // Revision and expiration, 8 bytes each, then the value.
+    // The layout of a value: revision and expiration, 8 bytes each, then the data.
     let old = |key: &str| {
         let head = r"\x00\x00\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00";
         command(&server, &format!("SET prism:{{shop/data}}:value:{key} \"{head}a value of more than twenty-four bytes\""), true);

@@ -1,4 +1,4 @@
-//! Streams of answers while the server goes away and comes back.
+//! Response streams during an outage of the server.
 
 use std::time::{Duration, Instant};
 
@@ -96,7 +96,7 @@ async fn readers_and_members_go_on_where_they_were() {
         tokio::spawn(async move { next(&mut reader).await.unwrap().unwrap().record.unwrap() }),
         tokio::spawn(async move { next(&mut member).await.unwrap().unwrap().record.unwrap() }),
     );
-    // Both wait at the end when the server goes.
+    // Both readers are at the end of the stream when the server is killed.
     tokio::time::sleep(Duration::from_millis(200)).await;
     server.kill();
     tokio::time::sleep(Duration::from_millis(500)).await;

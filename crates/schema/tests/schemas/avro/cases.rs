@@ -1,4 +1,4 @@
-//! What can be read with what, where checkers of others go wrong, and what is told of what can't.
+//! Which schemas can read which data, including cases that other checkers get wrong, and the messages about differences.
 
 use prism_schema::{
     Dependency, Difference, MAX_DIFFERENCES,
@@ -15,13 +15,14 @@ fn reads(reader: &str, writer: &str) {
     assert_eq!(compare(reader, writer), Vec::new(), "{reader} | {writer}");
 }
 
-/// Kinds, paths and details of all differences.
+/// Checks kinds, paths and details of all differences. Returns their messages.
 #[track_caller]
 fn differs(reader: &str, writer: &str, wanted: &[(&str, &str, &str)]) -> Vec<String> {
-    let told = compare(reader, writer);
-    let short: Vec<_> = told.iter().map(|told| (told.kind, told.path.as_str(), told.detail.as_str())).collect();
-    assert_eq!(short, wanted, "{reader} | {writer}\n{told:#?}");
-    told.into_iter().map(|told| told.message).collect()
+    let found_differences = compare(reader, writer);
+    let short: Vec<_> =
+        found_differences.iter().map(|difference| (difference.kind, difference.path.as_str(), difference.detail.as_str())).collect();
+    assert_eq!(short, wanted, "{reader} | {writer}\n{found_differences:#?}");
+    found_differences.into_iter().map(|difference| difference.message).collect()
 }
 
 fn record(name: &str, fields: &str) -> String {
@@ -36,9 +37,9 @@ fn aliases_of_the_reader_are_names_of_the_writer() {
     reads(r#"{"type":"record","name":"old.Other","aliases":["Name"],"fields":[{"name":"a","type":"int"}]}"#, &written);
     let wanted = [("NAME_MISMATCH", "/name", "expected: old.Name")];
     differs(r#"{"type":"record","name":"new.Other","aliases":["Name"],"fields":[{"name":"a","type":"int"}]}"#, &written, &wanted);
-    // One of no namespace.
+    // An alias without a namespace.
     reads(r#"{"type":"fixed","name":"n.F","aliases":[".G"],"size":2}"#, r#"{"type":"fixed","name":"G","size":2}"#);
-    // The writer's aliases count for nothing.
+    // Aliases of the writer have no effect.
     let message = differs(
         r#"{"type":"fixed","name":"F","size":2}"#,
         r#"{"type":"fixed","name":"G","aliases":["F"],"size":2}"#,
@@ -46,7 +47,7 @@ fn aliases_of_the_reader_are_names_of_the_writer() {
     );
     assert!(message[0].contains(r#"add "aliases": ["G"]"#), "{message:?}");
     reads(r#"{"type":"enum","name":"E","aliases":["D"],"symbols":["A","B"]}"#, r#"{"type":"enum","name":"D","symbols":["B"]}"#);
-    // Inside of a union, too.
+    // The same within a union.
     reads(
         r#"["null",{"type":"enum","name":"E","aliases":["D"],"symbols":["A"]}]"#,
         r#"[{"type":"enum","name":"D","symbols":["A"]},"null"]"#,
@@ -59,11 +60,11 @@ fn aliases_of_fields_are_names_of_the_writers_fields() {
     reads(&record("R", r#"{"name":"x","type":"string","aliases":["w","a"]},{"name":"y","type":"long","aliases":["b"]}"#), &written);
     let wanted = [("TYPE_MISMATCH", "/fields/0/type", "reader type: INT not compatible with writer type: STRING")];
     differs(&record("R", r#"{"name":"x","type":"int","aliases":["a"]}"#), &written, &wanted);
-    // Two fields of the writer can't become one.
+    // One field of the reader can't match two fields of the writer.
     let two = record("R", r#"{"name":"a","type":"string","aliases":["b"]}"#);
     let message = differs(&two, &written, &[("NAME_MISMATCH", "/fields/0", "a")]);
     assert!(message[0].contains("`a`, `b`") && message[0].contains("remove aliases"), "{message:?}");
-    // But a record that hasn't changed can be read whatever its aliases say.
+    // An unchanged record can be read, whatever its aliases say.
     let same = record("R", r#"{"name":"a","type":"string","aliases":["b"]},{"name":"b","type":"int"}"#);
     reads(&same, &same);
     reads(&format!(r#"["null",{same}]"#), &same);
@@ -93,7 +94,7 @@ fn logical_types_do_not_count() {
 
 #[test]
 fn fields_move_with_the_types_that_they_name() {
-    // The definition is in another field on each side, and the fields are in another order.
+    // Each side defines the type in another field, and the fields are in another order.
     let address = record("Address", r#"{"name":"street","type":"string"}"#);
     let one =
         record("Person", &format!(r#"{{"name":"home","type":{address}}},{{"name":"work","type":["null","Address"],"default":null}}"#));
@@ -101,7 +102,7 @@ fn fields_move_with_the_types_that_they_name() {
         record("Person", &format!(r#"{{"name":"work","type":["null",{address}],"default":null}},{{"name":"home","type":"Address"}}"#));
     reads(&one, &other);
     reads(&other, &one);
-    // What differs in a type is told at each of its places, but not again for each value inside of it.
+    // A difference in a type is reported at each use of the type, but not for each value within it.
     let less = other.replace(r#""type":"string""#, r#""type":"int""#);
     let wanted = [
         ("TYPE_MISMATCH", "/fields/0/type/fields/0/type", "reader type: STRING not compatible with writer type: INT"),
@@ -157,7 +158,7 @@ fn enums_take_their_default_for_what_they_do_not_know() {
     let symbols = |symbols: &str, more: &str| format!(r#"{{"type":"enum","name":"E","symbols":[{symbols}]{more}}}"#);
     reads(&symbols(r#""A""#, r#","default":"A""#), &symbols(r#""A","B""#, ""));
     differs(&symbols(r#""A""#, ""), &symbols(r#""A","B""#, r#","default":"A""#), &[("MISSING_ENUM_SYMBOLS", "/symbols", "[B]")]);
-    // The default of an enum is none for a field that is missing.
+    // The default of an enum type is not a default for a missing field.
     let reader = record("R", &format!(r#"{{"name":"e","type":{}}}"#, symbols(r#""A""#, r#","default":"A""#)));
     let message = differs(&reader, &record("R", ""), &[("READER_FIELD_MISSING_DEFAULT_VALUE", "/fields/0", "e")]);
     assert!(message[0].contains(r#"for example "default": "A""#) && message[0].contains("not for missing fields"), "{message:?}");
@@ -187,12 +188,12 @@ fn recursive_types_are_compared_to_their_end() {
             ("MISSING_UNION_BRANCH", "/fields/1/type/1", "reader union lacking writer type: RECORD"),
         ],
     );
-    // A chain written out for two links is a list.
+    // A chain of two records that refer to each other is equivalent to a list.
     let chain = r#"{"type":"record","name":"a.List","fields":[{"name":"value","type":"int"},{"name":"next","type":["null",
         {"type":"record","name":"b.List","fields":[{"name":"value","type":"int"},{"name":"next","type":["null","a.List"]}]}]}]}"#;
     reads(&list("int"), chain);
     reads(chain, &list("int"));
-    // A list whose type was taken for readable, until something farther on showed that it isn't.
+    // A type that is first assumed to be readable, until a later field shows that it is not.
     let tree = |leaf: &str| {
         record(
             "T",
@@ -213,8 +214,8 @@ fn references_are_read_with_what_they_name() {
     let order = record("shop.Order", r#"{"name":"total","type":"Money"},{"name":"tip","type":["null","shop.Money"]}"#);
     let order = |amount: &str| AvroSchema::parse(&order, &[money(amount)]).unwrap();
     assert_eq!(differences(&order("long"), &order("int")), Vec::new());
-    let told = differences(&order("int"), &order("long"));
-    let paths: Vec<&str> = told.iter().map(|told| told.path.as_str()).collect();
+    let found_differences = differences(&order("int"), &order("long"));
+    let paths: Vec<&str> = found_differences.iter().map(|difference| difference.path.as_str()).collect();
     assert_eq!(paths, ["/fields/0/type/fields/0/type", "/fields/1/type/1"]);
     assert_eq!(order("int").canonical(), order("long").canonical(), "the text alone is the same");
 }
@@ -225,12 +226,12 @@ fn differences_are_bounded() {
         let fields: Vec<String> = (0..1000).map(|index| format!(r#"{{"name":"f{index}","type":"{kind}"}}"#)).collect();
         record("R", &fields.join(","))
     };
-    let told = compare(&fields("int"), &fields("string"));
-    assert_eq!(told.len(), MAX_DIFFERENCES);
-    assert_eq!(told[MAX_DIFFERENCES - 1].path, format!("/fields/{}/type", MAX_DIFFERENCES - 1));
+    let found_differences = compare(&fields("int"), &fields("string"));
+    assert_eq!(found_differences.len(), MAX_DIFFERENCES);
+    assert_eq!(found_differences[MAX_DIFFERENCES - 1].path, format!("/fields/{}/type", MAX_DIFFERENCES - 1));
 }
 
-/// A ring of records that are called the same in different namespaces, so that each can be read as each.
+/// Returns a cycle of records that have the same name in different namespaces, so that each can be read as each other.
 fn ring(prefix: &str, length: usize, last: &str) -> String {
     let record = |index: usize| {
         let next = (index + 1) % length;
@@ -249,7 +250,7 @@ fn ring(prefix: &str, length: usize, last: &str) -> String {
 
 #[test]
 fn recursion_cycles_of_different_lengths_are_compared_in_bounded_time() {
-    // 23 and 29 have no common divisor: all 667 pairs are met in one line.
+    // 23 and 29 have no common divisor, so the comparison meets all 667 pairs in one chain.
     let (reader, writer) = (ring("r", 23, "int"), ring("w", 29, "int"));
     assert_eq!(compare(&reader, &writer).len(), 0);
     assert!(!compare(&reader, &ring("w", 29, "string")).is_empty());
@@ -261,21 +262,21 @@ fn unions_of_very_many_records_are_compared_or_given_up() {
         let record = |index: usize| record(&format!("{namespace}{index}.R"), &format!(r#"{{"name":"f{index}","type":"int"}}"#));
         format!("[{}]", (0..count).map(record).collect::<Vec<_>>().join(","))
     };
-    let told = compare(&union("a", 40), &union("b", 40));
-    assert_eq!(told.len(), 0, "f0 has no default, but each is called R and has its field");
-    let told = compare(&union("a", 3000), &union("b", 3000));
-    assert!(told[0].message.contains("too many combinations"), "{told:?}");
+    let found_differences = compare(&union("a", 40), &union("b", 40));
+    assert_eq!(found_differences.len(), 0, "f0 has no default, but each is called R and has its field");
+    let found_differences = compare(&union("a", 3000), &union("b", 3000));
+    assert!(found_differences[0].message.contains("too many combinations"), "{found_differences:?}");
 }
 
 #[test]
 fn union_branch_with_the_same_name_is_compared() {
     let event = |namespace: &str, fields: &str| record(&format!("{namespace}.Event"), fields);
     let (plain, strict) = (r#"{"name":"id","type":"long"}"#, r#"{"name":"id","type":"long"},{"name":"at","type":"long"}"#);
-    // What `v1` wrote is read by `v1`, which can't, though `v2` could.
+    // Data of `v1` must be read by the branch `v1`, which fails, although `v2` could read it.
     let reader = format!("[{},{}]", event("v1", strict), event("v2", plain));
     let message = differs(&reader, &event("v1", plain), &[("MISSING_UNION_BRANCH", "/", "reader union lacking writer type: RECORD")]);
     assert!(message[0].contains("at /0/fields/1, the field `at` of `v1.Event`"), "{message:?}");
-    // Without one of the name, any that can be read.
+    // Without a branch of the same name, any branch that can read the data is chosen.
     reads(&reader, &event("v3", plain));
     reads(&reader, &event("v2", strict));
 }
@@ -286,7 +287,7 @@ fn very_large_schemas_are_compared_in_bounded_time() {
         let fields: Vec<String> = (0..count).map(|index| format!(r#"{{"name":"{prefix}{index}","type":"int"}}"#)).collect();
         record("R", &fields.join(","))
     };
-    // Looking for the old name of each of them would take hours.
+    // Searching a possible old name for each field would take hours.
     assert_eq!(compare(&fields("new", 20_000), &fields("old", 20_000)).len(), MAX_DIFFERENCES);
     let union = |prefix: &str| {
         let branches: Vec<String> = (0..1000).map(|index| record(&format!("{prefix}{index}"), "")).collect();

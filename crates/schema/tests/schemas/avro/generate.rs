@@ -1,9 +1,9 @@
-//! Random schemas and random changes to them, both made from a list of numbers: a shorter list is a simpler schema, so
-//! what fails is cut down to what matters.
+//! Random schemas and random changes, both derived from a list of numbers. A shorter list gives a simpler schema, so proptest can shrink
+//! a failure.
 
 use serde_json::{Value, json};
 
-/// Numbers that decide; zero when they have run out, which is always the simplest choice.
+/// The source of random choices. After the last number, each choice is 0, which is always the simplest one.
 pub struct Choices<'a> {
     numbers: &'a [u32],
 }
@@ -23,25 +23,25 @@ impl<'a> Choices<'a> {
         *first as usize % limit
     }
 
-    fn one<'b, T>(&mut self, of: &'b [T]) -> &'b T {
-        &of[self.below(of.len())]
+    fn one<'b, T>(&mut self, options: &'b [T]) -> &'b T {
+        &options[self.below(options.len())]
     }
 }
 
 const PRIMITIVES: [&str; 8] = ["int", "string", "long", "null", "double", "bytes", "float", "boolean"];
 
-/// A schema. Fields have no names twice in all of it, and types neither.
+/// Returns a random schema. Names of fields and types are unique within it.
 pub fn schema(choices: &mut Choices) -> Value {
     let mut generator = Generator { names: 0, known: Vec::new(), open: Vec::new() };
-    // A record most of the time, as in life.
+    // Mostly a record, as in practice.
     if choices.below(8) < 6 { generator.record(choices, 4) } else { generator.schema(choices, 4) }
 }
 
 struct Generator {
     names: usize,
-    /// Types that are defined.
+    /// Names of the types that are already defined.
     known: Vec<String>,
-    /// Records around the type that is made.
+    /// Names of the records that contain the current type.
     open: Vec<String>,
 }
 
@@ -125,34 +125,34 @@ impl Generator {
     }
 }
 
-/// A place of a schema in a text.
-fn places(schema: &Value, at: String, found: &mut Vec<String>) {
+/// Collects the pointers of all schemas within a schema.
+fn collect_pointers(schema: &Value, at: String, pointers: &mut Vec<String>) {
     match schema {
         Value::Array(branches) => {
-            branches.iter().enumerate().for_each(|(index, branch)| places(branch, format!("{at}/{index}"), found));
+            branches.iter().enumerate().for_each(|(index, branch)| collect_pointers(branch, format!("{at}/{index}"), pointers));
         }
         Value::Object(object) => {
             for inner in ["items", "values"] {
                 if let Some(schema) = object.get(inner) {
-                    places(schema, format!("{at}/{inner}"), found);
+                    collect_pointers(schema, format!("{at}/{inner}"), pointers);
                 }
             }
             for (index, field) in schema["fields"].as_array().into_iter().flatten().enumerate() {
-                places(&field["type"], format!("{at}/fields/{index}/type"), found);
+                collect_pointers(&field["type"], format!("{at}/fields/{index}/type"), pointers);
             }
         }
         _ => {}
     }
-    found.push(at);
+    pointers.push(at);
 }
 
-/// One change at one place. What comes of it may be no schema; then the change is not made.
+/// Applies one random change at one position. The result may be invalid; then the caller skips the change.
 pub fn change(schema: &Value, choices: &mut Choices, fresh: &str) -> Value {
-    let mut found = Vec::new();
-    places(schema, String::new(), &mut found);
-    let place = choices.one(&found).clone();
+    let mut pointers = Vec::new();
+    collect_pointers(schema, String::new(), &mut pointers);
+    let pointer = choices.one(&pointers).clone();
     let mut whole = schema.clone();
-    let at = whole.pointer_mut(&place).unwrap();
+    let at = whole.pointer_mut(&pointer).unwrap();
     let how = choices.below(12);
     match (at["type"].as_str().unwrap_or_default().to_owned().as_str(), how) {
         ("record", 0..=8) => record(at, how, choices, fresh),
@@ -177,9 +177,9 @@ pub fn change(schema: &Value, choices: &mut Choices, fresh: &str) -> Value {
         (_, 5..=8) => *at = json!(promoted(at, choices)),
         _ => *at = json!(choices.one(&PRIMITIVES)),
     }
-    // A new name is used wherever the old one was.
+    // A new name also replaces the old name wherever it is used.
     let (Some(old), Some(new)) =
-        (schema.pointer(&place).and_then(|at| at["name"].as_str()), whole.pointer(&place).and_then(|at| at["name"].as_str()))
+        (schema.pointer(&pointer).and_then(|at| at["name"].as_str()), whole.pointer(&pointer).and_then(|at| at["name"].as_str()))
     else {
         return whole;
     };

@@ -1,4 +1,4 @@
-//! Avro schemas: what is one, which texts are the same, and which can read each other's data.
+//! Avro schemas: which texts are valid, which are the same schema, and which can read each other's data.
 
 mod cases;
 mod generate;

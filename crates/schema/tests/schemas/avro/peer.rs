@@ -1,4 +1,4 @@
-//! What a second implementation reads, we read, and the other way round.
+//! Compares the parser with Apache Avro's Rust implementation.
 
 use apache_avro::Schema as Peer;
 use prism_schema::avro::AvroSchema;
@@ -14,7 +14,7 @@ fn random_schemas_are_read_by_both() {
     for _ in 0..1000 {
         let numbers = prop::collection::vec(any::<u32>(), 0..60).new_tree(&mut runner).unwrap().current();
         let text = schema(&mut Choices::new(&numbers)).to_string();
-        // The peer doesn't look for a bare name outside of its namespace; see below.
+        // The peer does not look up a bare name outside of its namespace; see below.
         if text.contains("namespace") {
             continue;
         }
@@ -22,7 +22,7 @@ fn random_schemas_are_read_by_both() {
         assert_eq!(ours.is_ok(), theirs.is_ok(), "{text}\n{ours:?}\n{theirs:?}");
         if let (Ok(ours), Ok(theirs)) = (ours, theirs) {
             read += 1;
-            // To both it is the same schema: the parsing canonical form of ours is that of the text.
+            // Both agree that it is the same schema: the canonical form of our text equals the canonical form of the original.
             let again = Peer::parse_str(&ours.canonical()).unwrap();
             assert_eq!(again.canonical_form(), theirs.canonical_form(), "{text}");
         }
@@ -40,17 +40,17 @@ fn both_implementations_read_the_test_vectors() {
     }
 }
 
-/// Why the peer doesn't read for us: what it refuses though Java takes it, and what it takes though Java refuses it.
+/// Why Prism has its own parser: schemas that the peer refuses although Java accepts them, and the reverse.
 #[test]
 fn known_differences_from_apache_avro() {
     let ours_only = [
-        // Letters of all scripts.
+        // Letters of all scripts in names.
         r#"{"type":"record","name":"Größe","fields":[]}"#,
-        // Definitions behind the first use.
+        // A type that is used before its definition.
         r#"{"type":"record","name":"R","fields":[{"name":"a","type":"S"},{"name":"b","type":{"type":"fixed","name":"S","size":1}}]}"#,
-        // A bare name of no namespace inside of one.
+        // A bare name without a namespace, used within a namespace.
         r#"[{"type":"fixed","name":"F","size":1},{"type":"record","name":"n.R","fields":[{"name":"f","type":"F"}]}]"#,
-        // The word for errors.
+        // The type `error`.
         r#"{"type":"error","name":"E","fields":[]}"#,
     ];
     for text in ours_only {
@@ -60,7 +60,7 @@ fn known_differences_from_apache_avro() {
     let theirs_only = [
         r#"{"type":{"type":"string"}}"#,
         r#"{"type":["null","string"]}"#,
-        // Fields that are none are left out by the peer.
+        // The peer skips fields that are not objects.
         r#"{"type":"record","name":"R","fields":["a"]}"#,
         r#"[{"type":"fixed","name":"F","size":1},{"type":"record","name":"R","fields":[{"name":"x","type":{"type":"fixed","name":"F","size":2}}]}]"#,
     ];

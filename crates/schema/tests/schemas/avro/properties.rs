@@ -1,4 +1,4 @@
-//! The engine's verdicts against really writing with one schema and reading with the other.
+//! Compares verdicts with data that is really written with one schema and read with the other.
 
 use prism_schema::avro::{AvroSchema, differences};
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ fn parse(text: &str) -> Option<AvroSchema> {
     AvroSchema::parse(text, &[]).ok()
 }
 
-/// Changes a schema as often as the numbers say; changes that make it invalid, or impossible to fill, are left out.
+/// Applies random changes to a schema. Changes that make it invalid, or that allow no finite data, are skipped.
 fn evolved(from: &Value, numbers: &[u32], side: &str) -> Value {
     let mut choices = Choices::new(numbers);
     let mut now = from.clone();
@@ -33,14 +33,14 @@ fn evolved(from: &Value, numbers: &[u32], side: &str) -> Value {
     now
 }
 
-/// What goes wrong when all data of a writer are read, and how many data there are.
+/// Reads all data of the writer. Returns the errors, and the number of data.
 fn failures(reader: &str, writer: &str) -> (Vec<String>, usize) {
     let (reader, writer) = (Types::read(reader), Types::read(writer));
     let data = covering(&writer);
     let read = |data| {
         let mut bytes = Vec::new();
         encode(&writer, &writer.root, data, &mut bytes);
-        // By another branch, maybe: the first one that can take a value does.
+        // The data may match another branch: the first branch that can hold a value is used.
         decode(&writer, &writer, &bytes).unwrap();
         decode(&reader, &writer, &bytes).err()
     };
@@ -60,11 +60,11 @@ proptest! {
         let text = base.to_string();
         prop_assume!(parse(&text).is_some() && fillable(&Types::read(&text)));
         let (reader, writer) = (evolved(&base, &reader, "r").to_string(), evolved(&base, &writer, "w").to_string());
-        let told = differences(&parse(&reader).unwrap(), &parse(&writer).unwrap());
+        let differences_found = differences(&parse(&reader).unwrap(), &parse(&writer).unwrap());
         let (failures, data) = failures(&reader, &writer);
         prop_assert_eq!(
-            told.is_empty(), failures.is_empty(),
-            "reader {}\nwriter {}\ntold {:#?}\nof {} data failed {:#?}", reader, writer, told, data, failures
+            differences_found.is_empty(), failures.is_empty(),
+            "reader {}\nwriter {}\ndifferences {:#?}\nof {} data failed {:#?}", reader, writer, differences_found, data, failures
         );
     }
 
@@ -105,7 +105,7 @@ proptest! {
     }
 }
 
-/// What the properties are worth: enough of the random pairs are readable, and enough aren't.
+/// Enough random pairs are compatible, and enough are not, so the properties above are not trivial.
 #[test]
 fn random_evolutions_are_of_both_kinds() {
     let mut counts = [0, 0];
@@ -120,8 +120,8 @@ fn random_evolutions_are_of_both_kinds() {
         if parse(&text).is_some() && fillable(&Types::read(&text)) {
             let (reader, writer) = (evolved(&base, &reader, "r"), evolved(&base, &writer, "w"));
             if reader != writer {
-                let told = differences(&parse(&reader.to_string()).unwrap(), &parse(&writer.to_string()).unwrap());
-                counts[usize::from(told.is_empty())] += 1;
+                let differences_found = differences(&parse(&reader.to_string()).unwrap(), &parse(&writer.to_string()).unwrap());
+                counts[usize::from(differences_found.is_empty())] += 1;
             }
         }
     }

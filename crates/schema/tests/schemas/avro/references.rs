@@ -1,4 +1,4 @@
-//! References: a schema whose types are in other texts is the one that has them in place.
+//! References: a schema with references equals the schema that has the referenced types in place.
 
 use prism_schema::{
     Dependency,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::avro::generate::{Choices, schema};
 
-/// The full name of a type.
+/// Returns the full name of a type.
 fn name(schema: &Value) -> Option<String> {
     let name = schema["name"].as_str()?;
     Some(schema["namespace"].as_str().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}.{name}")))
@@ -35,7 +35,7 @@ proptest! {
         prop_assert_eq!(apart.render_as("resolved"), Some(whole.canonical()));
         prop_assert_eq!(differences(&apart, &whole), Vec::new());
         prop_assert_eq!(differences(&whole, &apart), Vec::new());
-        // A text that has a copy of what it refers to says the same.
+        // A text that contains copies of the referenced types is the same schema.
         let both = AvroSchema::parse(&outer([&inner, &reference]), &[dependency]).unwrap();
         prop_assert_eq!(both.canonical(), apart.canonical());
     }

@@ -1,4 +1,4 @@
-//! The table: each case is a pair of schemas and what stands between them, and where it can be, data that shows it.
+//! The table of cases: two schemas, their expected differences, and if possible data that shows the incompatibility.
 
 use prism_schema::CompatibilityPolicy;
 use serde::Deserialize;
@@ -19,20 +19,20 @@ const TABLES: [(&str, &str); 6] = [
 #[serde(deny_unknown_fields)]
 struct Case {
     name: String,
-    /// Of both, instead of `$schema`.
+    /// The draft of both schemas, instead of `$schema`.
     draft: Option<String>,
     old: Value,
     new: Value,
-    /// Kinds and paths of the differences.
+    /// The expected differences, as kind and path.
     strict: Vec<String>,
-    /// The same in the lenient policy, if other.
+    /// The expected differences under the lenient policy, if they are others.
     lenient: Option<Vec<String>>,
-    /// Data that is valid for the old schema, and not for the new one.
+    /// Data that is valid under the old schema and invalid under the new one.
     #[serde(default, deserialize_with = "present")]
     witness: Option<Value>,
 }
 
-/// `null` is a value here.
+/// Reads a value, so that `null` counts as present.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
@@ -62,9 +62,9 @@ fn differences_are_as_the_table_says() {
         for (policy, expected) in
             [(CompatibilityPolicy::Strict, &case.strict), (CompatibilityPolicy::Lenient, case.lenient.as_ref().unwrap_or(&case.strict))]
         {
-            let told = differences(&new, &old, policy);
-            if told != *expected {
-                wrong.push(format!("{name}, {policy:?}: told {told:?}, expected {expected:?}"));
+            let actual = differences(&new, &old, policy);
+            if actual != *expected {
+                wrong.push(format!("{name}, {policy:?}: found {actual:?}, expected {expected:?}"));
             }
         }
     }
@@ -89,7 +89,7 @@ fn counterexamples_are_valid_before_and_invalid_after() {
     for (name, case) in cases() {
         let Some(witness) = case.witness else { continue };
         let valid = |schema: &Value| validator(schema).is_valid(&witness);
-        assert!(!case.strict.is_empty(), "{name}: a witness of nothing");
+        assert!(!case.strict.is_empty(), "{name}: a witness but no difference");
         assert!(valid(&case.old), "{name}: not valid for the old schema");
         assert!(!valid(&case.new), "{name}: valid for the new schema");
     }
@@ -102,7 +102,7 @@ fn differences_have_witnesses() {
     assert!(with.len() > without.len() * 10, "without: {:?}", without.iter().map(|(name, _)| name).collect::<Vec<_>>());
 }
 
-/// Each message says what to do about it.
+/// Each message says how to fix the difference.
 #[test]
 fn messages_say_what_to_change() {
     for (name, case) in cases() {

@@ -1,4 +1,4 @@
-//! What the verdict promises, held against a validator: data that was valid stays valid if there is no difference.
+//! Compares verdicts with a validator: without a difference, data that was valid stays valid.
 
 use std::cell::Cell;
 
@@ -16,10 +16,10 @@ use crate::json::{
     schema as parsed, validator,
 };
 
-/// Data that is tried for each pair.
+/// Number of data samples for each pair.
 const SAMPLES: u64 = 30;
 
-/// How much a run has seen: a property that never applies proves nothing.
+/// Statistics of a run. A property that never applies would prove nothing.
 #[derive(Default)]
 struct Seen {
     compatible: Cell<u32>,
@@ -32,12 +32,12 @@ fn count(cell: &Cell<u32>) {
     cell.set(cell.get() + 1);
 }
 
-fn holds(old: &Value, new: &Value, seen: &Seen) -> Result<(), TestCaseError> {
+fn check_property(old: &Value, new: &Value, seen: &Seen) -> Result<(), TestCaseError> {
     let (old_schema, new_schema) = (parsed(&old.to_string()), parsed(&new.to_string()));
-    let told = differences(&new_schema, &old_schema, CompatibilityPolicy::Strict);
+    let strict = differences(&new_schema, &old_schema, CompatibilityPolicy::Strict);
     let lenient = differences(&new_schema, &old_schema, CompatibilityPolicy::Lenient);
-    prop_assert!(!told.is_empty() || lenient.is_empty(), "lenient tells more than strict: {lenient:?}");
-    count(if told.is_empty() { &seen.compatible } else { &seen.incompatible });
+    prop_assert!(!strict.is_empty() || lenient.is_empty(), "lenient reports more differences than strict: {lenient:?}");
+    count(if strict.is_empty() { &seen.compatible } else { &seen.incompatible });
     let (old_validator, new_validator) = (validator(old), validator(new));
     let mut broken = false;
     for seed in 0..SAMPLES {
@@ -50,7 +50,7 @@ fn holds(old: &Value, new: &Value, seen: &Seen) -> Result<(), TestCaseError> {
         count(&seen.valid);
         let stays = new_validator.is_valid(&value);
         broken |= !stays;
-        prop_assert!(stays || !told.is_empty(), "no difference, but {value} is valid for {old} and not for {new}");
+        prop_assert!(stays || !strict.is_empty(), "no difference, but {value} is valid for {old} and not for {new}");
     }
     if broken {
         count(&seen.broken);
@@ -58,8 +58,8 @@ fn holds(old: &Value, new: &Value, seen: &Seen) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A whole schema of a draft, with what it may refer to.
-fn whole(schema: Value, definition: &Value, modern: bool) -> Value {
+/// Returns a complete schema of a draft, with the definition that it refers to.
+fn complete_schema(schema: Value, definition: &Value, modern: bool) -> Value {
     let mut members = match schema {
         Value::Object(members) if !members.contains_key("$ref") => members,
         schema => Map::from_iter([("allOf".to_owned(), json!([schema]))]),
@@ -77,7 +77,7 @@ fn run(modern: bool, cases: u32) -> Seen {
     let result = runner.run(&(referring(modern), edits(modern), edits(modern)), |((old, definition), edits, others)| {
         let new = edited(&old, &edits);
         let new_definition = if others.len() == 1 { edited(&definition, &others) } else { definition.clone() };
-        holds(&whole(old, &definition, modern), &whole(new, &new_definition, modern), &seen)
+        check_property(&complete_schema(old, &definition, modern), &complete_schema(new, &new_definition, modern), &seen)
     });
     if let Err(error) = result {
         panic!("{error}");
@@ -103,19 +103,19 @@ fn no_difference_means_that_data_stays_valid() {
     }
 }
 
-/// Two schemas that have nothing to do with each other.
+/// Two independent random schemas.
 #[test]
 fn unrelated_schemas_without_differences_accept_the_same_data() {
     let seen = Seen::default();
     let mut runner = TestRunner::new(Config { cases: cases(), failure_persistence: None, ..Config::default() });
-    let result = runner.run(&(schema(false), schema(false)), |(old, new)| holds(&old, &new, &seen));
+    let result = runner.run(&(schema(false), schema(false)), |(old, new)| check_property(&old, &new, &seen));
     if let Err(error) = result {
         panic!("{error}");
     }
     assert!(seen.incompatible.get() > cases() / 10);
 }
 
-/// Widening edits are seen for what they are: the verdict isn't just always no.
+/// Edits that widen a schema are compatible, so the verdict is not always "incompatible".
 #[test]
 fn random_schema_is_compatible_with_a_wider_one() {
     let mut runner = TestRunner::new(Config { cases: cases(), failure_persistence: None, ..Config::default() });
@@ -129,12 +129,12 @@ fn random_schema_is_compatible_with_a_wider_one() {
             Value::Bool(true),
         ];
         for wider in wider {
-            let told = differences(&parsed(&wider.to_string()), &old_schema, CompatibilityPolicy::Strict);
-            prop_assert!(told.is_empty(), "{told:?} of {wider}");
+            let strict = differences(&parsed(&wider.to_string()), &old_schema, CompatibilityPolicy::Strict);
+            prop_assert!(strict.is_empty(), "{strict:?} of {wider}");
         }
         let narrower = parsed(&json!({"allOf": [other, old]}).to_string());
-        let told = differences(&old_schema, &narrower, CompatibilityPolicy::Strict);
-        prop_assert!(told.is_empty(), "{told:?} though narrower");
+        let strict = differences(&old_schema, &narrower, CompatibilityPolicy::Strict);
+        prop_assert!(strict.is_empty(), "{strict:?} though narrower");
         Ok(())
     });
     if let Err(error) = result {

@@ -1,4 +1,4 @@
-//! Random schemas, random edits of them, and data that is likely to be valid.
+//! Random schemas, random edits, and data that is likely to be valid.
 
 use proptest::prelude::*;
 use rand::{Rng, seq::IndexedRandom};
@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "s_x"];
 const TYPES: [&str; 7] = ["null", "boolean", "object", "array", "string", "integer", "number"];
-/// Keywords whose values are schemas, lists of schemas, or schemas by name. Without `oneOf`, whose branches aren't edited:
-/// registries document that they may get wider, though data that fits two of them then is no longer valid.
+/// Keywords whose values are schemas, lists of schemas, or schemas by name. `oneOf` is missing: registries accept wider branches of
+/// `oneOf`, although data that matches two branches is then invalid. So its branches are not edited.
 const WITHIN: [&str; 19] = [
     "additionalItems",
     "additionalProperties",
@@ -73,12 +73,12 @@ fn leaf() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A schema of draft 7, or (`modern`) of 2020-12.
+/// A random schema of draft 7, or of 2020-12 if `modern`.
 pub fn schema(modern: bool) -> impl Strategy<Value = Value> {
     within(leaf(), modern)
 }
 
-/// A schema that refers to another one, which is given too and refers to itself.
+/// A random schema with a definition that it refers to. The definition also refers to itself.
 pub fn referring(modern: bool) -> impl Strategy<Value = (Value, Value)> {
     let reference = prop_oneof![3 => leaf(), 1 => Just(json!({"$ref": "#/$defs/x"}))];
     let definition = (schema(modern), any::<bool>()).prop_map(|(schema, closed)| {
@@ -117,8 +117,8 @@ fn within(leaf: impl Strategy<Value = Value> + 'static, modern: bool) -> impl St
         );
         let counts = (maybe(0..3_u64), maybe(1..3_u64));
         let arrays = (schemas(), prop::collection::vec(inner.clone(), 0..3), closing, maybe(0..3_u64), maybe(1..4_u64), any::<bool>(), schemas(), counts).prop_map(
-            move |(items, places, rest, min, max, unique, contains, (min_contains, max_contains))| {
-                let tuple = !places.is_empty();
+            move |(items, item_schemas, rest, min, max, unique, contains, (min_contains, max_contains))| {
+                let tuple = !item_schemas.is_empty();
                 let (tuple_keyword, rest_keyword) = match (modern, unique) {
                     (true, true) => ("prefixItems", "unevaluatedItems"),
                     (true, false) => ("prefixItems", "items"),
@@ -126,7 +126,7 @@ fn within(leaf: impl Strategy<Value = Value> + 'static, modern: bool) -> impl St
                 };
                 object([
                     ("type", Some("array".into())),
-                    (if tuple { tuple_keyword } else { "items" }, if tuple { Some(places.into()) } else { items }),
+                    (if tuple { tuple_keyword } else { "items" }, if tuple { Some(item_schemas.into()) } else { items }),
                     (rest_keyword, rest.filter(|_| tuple)),
                     ("minItems", min),
                     ("maxItems", max),
@@ -155,39 +155,41 @@ fn within(leaf: impl Strategy<Value = Value> + 'static, modern: bool) -> impl St
     })
 }
 
-/// JSON pointers of a schema and all schemas within it.
-pub fn pointers(schema: &Value, at: &str, found: &mut Vec<String>) {
-    found.push(at.to_owned());
+/// Collects the JSON pointers of a schema and of all schemas within it.
+pub fn pointers(schema: &Value, at: &str, pointers_found: &mut Vec<String>) {
+    pointers_found.push(at.to_owned());
     let Some(members) = schema.as_object() else { return };
     for (keyword, value) in members.iter().filter(|(keyword, _)| WITHIN.contains(&keyword.as_str())) {
         let at = format!("{at}/{keyword}");
         let is_map = ["properties", "patternProperties", "dependencies", "dependentSchemas", "$defs"].contains(&keyword.as_str());
         match value {
-            Value::Array(list) => list.iter().enumerate().for_each(|(index, schema)| pointers(schema, &format!("{at}/{index}"), found)),
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(index, schema)| pointers(schema, &format!("{at}/{index}"), pointers_found))
+            }
             Value::Object(map) if is_map => {
                 for (name, schema) in map.iter().filter(|(_, schema)| !schema.is_array()) {
-                    pointers(schema, &format!("{at}/{name}"), found);
+                    pointers(schema, &format!("{at}/{name}"), pointers_found);
                 }
             }
-            schema => pointers(schema, &at, found),
+            schema => pointers(schema, &at, pointers_found),
         }
     }
 }
 
-/// An edit: where, of which kind, with which number and schema.
+/// An edit: position, kind, number and schema.
 pub type Edit = (prop::sample::Index, u8, i64, Value);
 
 pub fn edits(modern: bool) -> impl Strategy<Value = Vec<Edit>> {
     prop::collection::vec((any::<prop::sample::Index>(), 0..16_u8, -1..2_i64, schema(modern)), 1..6)
 }
 
-/// The schema after some edits.
+/// Returns the schema after some edits.
 pub fn edited(schema: &Value, edits: &[Edit]) -> Value {
     let mut edited = schema.clone();
-    for (place, kind, number, other) in edits {
-        let mut found = Vec::new();
-        pointers(&edited, "", &mut found);
-        let at = place.get(&found).clone();
+    for (position, kind, number, other) in edits {
+        let mut pointers_found = Vec::new();
+        pointers(&edited, "", &mut pointers_found);
+        let at = position.get(&pointers_found).clone();
         if let Some(target) = edited.pointer_mut(&at) {
             edit(target, *kind, *number, other);
         }
@@ -260,7 +262,7 @@ fn edit(target: &mut Value, kind: u8, number: i64, other: &Value) {
     }
 }
 
-/// Data that is likely to be valid, often just so.
+/// Returns data that is likely to be valid, often at a boundary.
 pub fn sample(root: &Value, schema: &Value, rng: &mut impl Rng, depth: usize) -> Value {
     let Some(members) = schema.as_object().filter(|members| !members.is_empty() && depth < 6) else { return any_value(rng, depth) };
     if let Some(target) = members.get("$ref").and_then(Value::as_str).and_then(|uri| root.pointer(uri.trim_start_matches('#'))) {
@@ -322,16 +324,17 @@ pub fn sample(root: &Value, schema: &Value, rng: &mut impl Rng, depth: usize) ->
 
 fn sample_array(root: &Value, members: &Map<String, Value>, rng: &mut impl Rng, depth: usize) -> Value {
     let number = |keyword: &str| members.get(keyword).and_then(Value::as_u64);
-    let places = members.get("prefixItems").or_else(|| members.get("items").filter(|items| items.is_array())).and_then(Value::as_array);
+    let item_schemas =
+        members.get("prefixItems").or_else(|| members.get("items").filter(|items| items.is_array())).and_then(Value::as_array);
     let rest = members.get("additionalItems").or_else(|| members.get("items").filter(|items| !items.is_array()));
     let low = number("minItems").unwrap_or(0);
     let high = number("maxItems").unwrap_or(low + 3).max(low);
-    let place = |index: u64| places.and_then(|places| places.get(usize::try_from(index).ok()?)).or(rest);
+    let position = |index: u64| item_schemas.and_then(|item_schemas| item_schemas.get(usize::try_from(index).ok()?)).or(rest);
     let contained = members.get("contains");
     (0..rng.random_range(low..=high))
         .map(|index| match contained.filter(|_| rng.random_bool(0.3)) {
             Some(schema) => sample(root, schema, rng, depth + 1),
-            None => sample(root, place(index).unwrap_or(&Value::Bool(true)), rng, depth + 1),
+            None => sample(root, position(index).unwrap_or(&Value::Bool(true)), rng, depth + 1),
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Texts that are made to do harm: each of them is answered in bounded time and memory.
+//! Hostile schemas: each of them is compared or refused in bounded time and memory.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use prism_schema::{CompatibilityPolicy, MAX_DIFFERENCES, json};
 
 use crate::json::{differences, invalid, schema};
 
-/// Far more than a comparison takes, even unoptimized and beside other tests.
+/// Much longer than a comparison takes, even unoptimized and on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
 
 fn nested(levels: usize, open: &str, close: &str) -> String {
@@ -37,8 +37,8 @@ fn chains_of_references_are_bounded() {
     };
     let (old, new) = (chain("string"), chain("integer"));
     assert_eq!(json::differences(&old, &old, CompatibilityPolicy::Strict), []);
-    let told = differences(&new, &old, CompatibilityPolicy::Strict);
-    assert_eq!(told, ["COMPARISON_TOO_COMPLEX /"]);
+    let actual = differences(&new, &old, CompatibilityPolicy::Strict);
+    assert_eq!(actual, ["COMPARISON_TOO_COMPLEX /"]);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn chains_of_choices_are_bounded() {
 
 #[test]
 fn explosions_are_bounded() {
-    // Each level refers to the next one several times: without a memory there would be 4^30 ways.
+    // Each level refers to the next one four times. Without memoization, there would be 4^30 paths.
     let wide = |last: &str| {
         let links: Vec<String> = (0..30)
             .map(|at| {
@@ -82,7 +82,7 @@ fn explosions_are_bounded() {
     };
     let start = Instant::now();
     assert_eq!(differences(&wide("integer"), &wide("string"), CompatibilityPolicy::Strict), ["TYPE_CHANGED /definitions/d30/type"]);
-    // Choices within choices within choices.
+    // Nested choices, three in each level.
     let choices = |levels: usize, leaf: &str| {
         let mut text = leaf.to_owned();
         for level in 0..levels {
@@ -92,8 +92,8 @@ fn explosions_are_bounded() {
         }
         schema(&text)
     };
-    let told = json::differences(&choices(6, r#"{"type":"integer"}"#), &choices(6, r#"{"type":"number"}"#), CompatibilityPolicy::Strict);
-    assert!(!told.is_empty());
+    let actual = json::differences(&choices(6, r#"{"type":"integer"}"#), &choices(6, r#"{"type":"number"}"#), CompatibilityPolicy::Strict);
+    assert!(!actual.is_empty());
     assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
 }
 
@@ -117,7 +117,7 @@ fn backtracking_patterns_are_bounded() {
 
 #[test]
 fn names_are_bounded() {
-    // Each of many schemas stands within a very long name.
+    // Many schemas are nested in one very long name, so each path is long.
     let many: Vec<String> = (0..20_000).map(|at| format!(r#""p{at}":{{}}"#)).collect();
     let text = format!(r#"{{"properties":{{"{}":{{"properties":{{{}}}}}}}}}"#, "n".repeat(500_000), many.join(","));
     let start = Instant::now();

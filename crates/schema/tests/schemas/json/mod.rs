@@ -1,4 +1,4 @@
-//! What JSON Schemas mean for each other: a table of cases, and what holds of all schemas.
+//! JSON Schemas: a table of cases, and properties of random schemas.
 
 mod cases;
 mod evolution;
@@ -9,19 +9,19 @@ mod texts;
 
 use prism_schema::{CompatibilityPolicy, Dependency, Schema, json};
 
-/// A schema that is known to be one.
+/// Parses a valid schema.
 fn schema(text: &str) -> json::JsonSchema {
     json::JsonSchema::parse(text, &[]).unwrap_or_else(|error| panic!("{}\n{text}", error.message))
 }
 
-/// What decides whether data is valid.
+/// Returns an independent validator of data.
 fn validator(schema: &serde_json::Value) -> jsonschema::Validator {
     let options = jsonschema::options().offline();
     let options = if schema.get("$schema").is_some() { options } else { options.with_draft(jsonschema::Draft::Draft7) };
     options.should_validate_formats(true).build(schema).unwrap_or_else(|error| panic!("{error}: {schema}"))
 }
 
-/// What is wrong with a text.
+/// Returns the error of an invalid schema.
 fn invalid(text: &str, dependencies: &[Dependency]) -> String {
     match json::JsonSchema::parse(text, dependencies) {
         Ok(_) => panic!("is valid: {text}"),
@@ -29,7 +29,7 @@ fn invalid(text: &str, dependencies: &[Dependency]) -> String {
     }
 }
 
-/// The kinds and paths of the differences.
+/// Returns the differences as kind and path.
 fn differences(new: &json::JsonSchema, old: &json::JsonSchema, policy: CompatibilityPolicy) -> Vec<String> {
     json::differences(new, old, policy).into_iter().map(|difference| format!("{} {}", difference.kind, difference.path)).collect()
 }

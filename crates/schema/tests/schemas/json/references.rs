@@ -1,4 +1,4 @@
-//! Schemas that refer to others.
+//! Schemas with references.
 
 use prism_schema::{CompatibilityPolicy, Dependency, json};
 
@@ -12,8 +12,8 @@ fn parsed(text: &str, dependencies: &[Dependency]) -> json::JsonSchema {
     json::JsonSchema::parse(text, dependencies).unwrap_or_else(|error| panic!("{}", error.message))
 }
 
-/// What is told of a schema whose reference changes from text to a number.
-fn told(text: &str, name: &str, old: &str, new: &str) -> Vec<(&'static str, String, String)> {
+/// Returns the differences of a schema when the schema that it refers to changes.
+fn differences_of_reference(text: &str, name: &str, old: &str, new: &str) -> Vec<(&'static str, String, String)> {
     let (old, new) = (parsed(text, &[dependency(name, old)]), parsed(text, &[dependency(name, new)]));
     assert_eq!(json::differences(&new, &new, CompatibilityPolicy::Strict), []);
     json::differences(&new, &old, CompatibilityPolicy::Strict).into_iter().map(|each| (each.kind, each.path, each.message)).collect()
@@ -37,7 +37,7 @@ fn references_are_found_by_name_by_file_and_by_uri() {
         (r#"{"$ref":"urn:example:other"}"#, "urn:example:other"),
     ];
     for (text, name) in cases {
-        let differences = told(text, name, r#"{"type":"string"}"#, r#"{"type":"integer"}"#);
+        let differences = differences_of_reference(text, name, r#"{"type":"string"}"#, r#"{"type":"integer"}"#);
         assert_eq!(differences.len(), 1, "{text}: {differences:?}");
         assert_eq!(differences[0].0, "TYPE_CHANGED", "{text}");
     }
@@ -66,7 +66,7 @@ fn referenced_schemas_may_refer_to_others() {
     let (old, new) = (parsed(text, &[two("string"), one.clone()]), parsed(text, &[two("integer"), one]));
     let differences = json::differences(&new, &old, CompatibilityPolicy::Strict);
     assert_eq!(differences.len(), 1);
-    // The path stays in the text that was registered; where it is exactly, the message says.
+    // The path points into the registered text; the message names the exact position.
     assert_eq!(differences[0].path, "/properties/a/$ref");
     assert!(differences[0].message.ends_with("(in the reference `two.json`, at `/definitions/t/type`)"), "{}", differences[0].message);
 }

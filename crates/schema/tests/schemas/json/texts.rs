@@ -1,4 +1,4 @@
-//! Texts: what is kept of them, and what is refused.
+//! Schema texts: their canonical form, and refused texts.
 
 use prism_schema::{CompatibilityPolicy, json};
 use proptest::prelude::*;
@@ -78,7 +78,7 @@ proptest! {
         prop_assert_eq!(differences(&parsed, &schema(&normalized), CompatibilityPolicy::Strict), Vec::<String>::new());
     }
 
-    /// Parts cut out, doubled and exchanged: nothing panics, whatever is told.
+    /// Parts of the text are removed, repeated and exchanged. Parsing and comparing must not panic.
     #[test]
     fn mutated_texts_do_no_harm(
         value in generate::schema(true),

@@ -1,8 +1,8 @@
-//! Pairs of versions and what stands between them: what was written, what reads it, and the kinds and paths of differences.
+//! Pairs of schema versions and their expected differences: writer, reader, and kind and path of each difference.
 //!
 //! A text without `syntax` is proto3.
 
-/// Name, writer, reader, `KIND path` of each difference.
+/// Name, writer, reader, and `KIND path` of each difference.
 pub type Case = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// Files, packages, messages.
@@ -40,7 +40,7 @@ pub const FILES: &[Case] = &[
     ("a map goes", "message A { map<string, int32> m = 1; }", "message A {}", &[]),
 ];
 
-/// Fields that come, go or are renamed.
+/// Fields that are added, removed or renamed.
 pub const FIELDS: &[Case] = &[
     ("a field comes", "message A { int32 x = 1; }", "message A { int32 x = 1; string y = 2; }", &[]),
     ("a field goes", "message A { int32 x = 1; string y = 2; }", "message A { int32 x = 1; }", &[]),
@@ -331,7 +331,7 @@ pub const TYPES: &[Case] = &[
     ),
 ];
 
-/// One value or many.
+/// Singular and repeated fields.
 pub const LABELS: &[Case] = &[
     ("a number becomes many", "message A { int32 x = 1; }", "message A { repeated int32 x = 1; }", &["FIELD_NUMERIC_LABEL_CHANGED #/A/1"]),
     (

@@ -1,4 +1,4 @@
-//! Schemas made at random, and changed at random: the verdict is held against data.
+//! Random Protobuf schemas and random changes, whose verdicts are compared with real data.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use proptest::{collection::vec, prelude::*};
@@ -31,20 +31,20 @@ struct Model {
     values: u8,
 }
 
-fn kind(of: u16) -> String {
-    match of % 24 {
+fn kind(number: u16) -> String {
+    match number % 24 {
         at @ 0..15 => SCALARS[usize::from(at)].to_owned(),
         15 | 16 => "E".to_owned(),
         17 => "F".to_owned(),
         at @ 18..21 => format!("M{}", usize::from(at - 18) % MESSAGES),
-        21 => format!("map<{}, {}>", KEYS[usize::from(of / 24) % KEYS.len()], SCALARS[usize::from(of / 200) % SCALARS.len()]),
-        22 => format!("map<{}, M1>", KEYS[usize::from(of / 24) % KEYS.len()]),
-        _ => format!("map<string, {}>", ["E", "F"][usize::from(of / 24) % 2]),
+        21 => format!("map<{}, {}>", KEYS[usize::from(number / 24) % KEYS.len()], SCALARS[usize::from(number / 200) % SCALARS.len()]),
+        22 => format!("map<{}, M1>", KEYS[usize::from(number / 24) % KEYS.len()]),
+        _ => format!("map<string, {}>", ["E", "F"][usize::from(number / 24) % 2]),
     }
 }
 
-fn label(of: u16) -> &'static str {
-    ["", "", "optional ", "repeated "][usize::from(of % 4)]
+fn label(number: u16) -> &'static str {
+    ["", "", "optional ", "repeated "][usize::from(number % 4)]
 }
 
 impl Model {
@@ -66,7 +66,7 @@ impl Model {
         }
     }
 
-    /// Changes one thing.
+    /// Applies one random change.
     fn change(&mut self, (what, at, how): (u8, u16, u16)) {
         let fresh = 1 + self.messages.iter().flatten().map(|field| field.number).max().unwrap_or(0);
         let count: usize = self.messages.iter().map(Vec::len).sum();
@@ -137,7 +137,7 @@ fn changes(most: usize) -> impl Strategy<Value = Vec<(u8, u16, u16)>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 2, ..ProptestConfig::default() })]
 
-    /// What is told to be compatible can be read, and says the same.
+    /// If a change is compatible, the reader gets the same data that was written.
     #[test]
     fn compatible_data_is_kept(fields in fields(), changes in changes(4), seed in any::<u64>()) {
         let old = Model::new(&fields);
@@ -148,20 +148,20 @@ proptest! {
         let (old, new) = (old.text(), new.text());
         let (writer, reader) = (schema(&old), schema(&new));
         let (written, read) = (wire::file(&writer), wire::file(&reader));
-        let found = differences(reader, writer);
-        if found.is_empty() {
+        let differences_found = differences(reader, writer);
+        if differences_found.is_empty() {
             let mut dice = Dice(seed);
             for (message, other) in written.messages().zip(read.messages()) {
                 for _ in 0..8 {
                     let data = wire::random(&message, &mut dice, 2);
-                    let kept = wire::kept(&data, &other);
-                    prop_assert!(kept.is_ok(), "{kept:?}\n{old}\n{new}");
+                    let preserved = wire::check_preserved(&data, &other);
+                    prop_assert!(preserved.is_ok(), "{preserved:?}\n{old}\n{new}");
                 }
             }
         }
     }
 
-    /// A schema has no difference with itself; one text in all its forms is one schema.
+    /// A schema has no difference from itself, and all forms of its text are the same schema.
     #[test]
     fn random_schema_is_compatible_with_itself(fields in fields(), changes in changes(6)) {
         let mut model = Model::new(&fields);
@@ -182,7 +182,7 @@ proptest! {
         prop_assert!(differences(schema(&normalized), first).is_empty());
     }
 
-    /// No text and no descriptor makes it stop.
+    /// Parsing a mutated text must not panic.
     #[test]
     fn mutated_texts_are_read_or_refused(seed in any::<u64>(), case in any::<usize>(), cuts in 1..6_usize) {
         let texts = [include_str!("everything.proto"), crate::protobuf::texts::EDITION];
@@ -227,16 +227,16 @@ proptest! {
     }
 }
 
-/// Kinds that say that data is lost or changed, and cases where it isn't, with the reason why they are told all the same.
+/// Pairs that are incompatible by the rules although no data of these tests shows it, with the reason.
 const HARMLESS: [&str; 17] = [
-    // Extensions, which these tests don't write.
+    // These tests don't write extensions.
     "an extension becomes a field of another type",
     "an extension changes",
-    // One number is read as a list of one; but none as an empty list.
+    // A single number is read as a list with one item; but an absent number is read as an empty list.
     "a number becomes many",
-    // Frames of editions, which the codec of these tests doesn't know.
+    // The codec of these tests does not support the message encoding of editions.
     "a file becomes delimited",
-    // Registries hold on to types, whatever is in them; the bytes are the same.
+    // Registries compare the types, although the bytes are the same.
     "a message becomes bytes",
     "a map becomes a message",
     "a message becomes a map",
@@ -252,7 +252,7 @@ const HARMLESS: [&str; 17] = [
     "a oneof becomes two",
 ];
 
-/// For each pair that is told to be incompatible there is data that shows it.
+/// For each incompatible pair, some data shows the incompatibility.
 #[test]
 fn incompatible_pairs_have_a_witness() {
     let mut without = Vec::new();
@@ -271,7 +271,7 @@ fn incompatible_pairs_have_a_witness() {
                 let Some(other) = reader.parent_pool().get_message_by_name(message.full_name()).filter(|_| !message.is_map_entry()) else {
                     return false;
                 };
-                (0..200).any(|_| wire::kept(&wire::random(&message, &mut dice, 2), &other).is_err())
+                (0..200).any(|_| wire::check_preserved(&wire::random(&message, &mut dice, 2), &other).is_err())
             });
         if !lost {
             without.push(name);
@@ -281,7 +281,7 @@ fn incompatible_pairs_have_a_witness() {
     assert_eq!(without, Vec::<&str>::new());
 }
 
-/// Both verdicts come up often enough for the properties above to say something.
+/// Both verdicts occur often enough, so the properties above are not trivial.
 #[test]
 fn random_changes_are_sometimes_compatible_and_sometimes_not() {
     let mut dice = Dice(11);

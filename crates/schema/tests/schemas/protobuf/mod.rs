@@ -1,5 +1,4 @@
-//! Protobuf schemas: texts, their canonical form, and what may change between two versions of one, held against what really
-//! happens to data.
+//! Protobuf schemas: texts, canonical forms, and changes between versions, compared with what happens to real data.
 
 mod cases;
 mod evolve;
@@ -9,12 +8,12 @@ mod wire;
 
 use prism_schema::{CompatibilityPolicy, Dependency, Difference, Schema, protobuf};
 
-/// Reads a text that is a schema.
+/// Parses a valid schema.
 fn schema(text: &str) -> protobuf::ProtobufSchema {
     with(text, &[])
 }
 
-/// Reads a text with what it imports.
+/// Parses a valid schema with its imports.
 fn with(text: &str, dependencies: &[(&str, &str)]) -> protobuf::ProtobufSchema {
     match protobuf::ProtobufSchema::parse(text, &given(dependencies)) {
         Ok(schema) => schema,
@@ -22,7 +21,7 @@ fn with(text: &str, dependencies: &[(&str, &str)]) -> protobuf::ProtobufSchema {
     }
 }
 
-/// Reads a text that is none; what it is told.
+/// Returns the error of an invalid schema.
 fn refused(text: &str, dependencies: &[(&str, &str)]) -> String {
     match protobuf::ProtobufSchema::parse(text, &given(dependencies)) {
         Ok(schema) => panic!("is a schema:\n{}", schema.canonical()),

@@ -1,4 +1,4 @@
-//! Texts: what is read, what is refused and how it is written again.
+//! Schema texts: valid ones, invalid ones, and their canonical form.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
@@ -15,7 +15,7 @@ fn canonical_form_keeps_every_construct_of_the_source() {
 
 pub const OTHER: &str = "syntax = \"proto3\"; package other; message Thing { string id = 1; } enum Color { NONE = 0; RED = 1; }";
 
-/// The same text in another layout, with comments.
+/// Returns the same text with another layout and with comments.
 fn unformatted(text: &str) -> String {
     let mut out = String::from("// A file.\n");
     for line in text.lines() {
@@ -101,14 +101,14 @@ fn editions_are_read_and_written() {
     assert_eq!(schema(&schema(newer).render_as("serialized").expect("a shape")).canonical(), newer);
     assert!(refused("edition = \"2042\"; message A {}", &[]).contains("`2042` isn't known"));
     assert_eq!(refused("edition = \"2023\";\nmessage A { optional string s = 1; }", &[]).split(':').next(), Some("line 2, column 13"));
-    // Places are those of the text that was given, whatever the parser was shown.
+    // Positions refer to the original text, even if the parser got a modified one.
     let message = refused("edition = \"2023\";\nmessage A { string s = 1; Gone g = 2; }", &[]);
     assert!(message.starts_with("line 2, column 27: "), "{message}");
 }
 
 #[test]
 fn parse_error_names_its_position() {
-    for (text, place, word) in [
+    for (text, position, word) in [
         ("syntax = \"proto3\";\nmessage A {\n  string = 1;\n}", "line 3, column 10", "expected"),
         ("syntax = \"proto3\";\nmessage A {\n  Gone g = 1;\n}", "line 3, column 3", "Gone"),
         ("syntax = \"proto3\";\nimport \"gone.proto\";\n", "line 2, column 1", "references"),
@@ -117,7 +117,7 @@ fn parse_error_names_its_position() {
         ("message A { optional int32 a = 1 [gone = 3]; }", "line 1", "gone"),
     ] {
         let message = refused(text, &[]);
-        assert!(message.starts_with(place) && message.contains(word), "{text}\n{message}");
+        assert!(message.starts_with(position) && message.contains(word), "{text}\n{message}");
     }
     let message = refused("import \"b.proto\";", &[("b.proto", "\n\nmessage {")]);
     assert!(message.starts_with("b.proto: line 3, column 9: "), "{message}");
@@ -223,7 +223,8 @@ fn unordered_elements_are_sorted_in_the_normalized_form() {
     let files = [("x.proto", "syntax = \"proto3\"; package a.b; message X {}"), ("y.proto", "syntax = \"proto3\"; package y;")];
     assert_eq!(with(left, &files).normalized(), with(right, &files).normalized());
     assert_ne!(with(left, &files).canonical(), with(right, &files).canonical());
-    // Messages are told by their indexes, so they keep their order; and with them what makes messages.
+    // Encoded messages refer to their type by its index in the file, so messages keep their order, and so do fields that generate message
+    // types.
     let [one, other] = ["message A {} message B {}", "message B {} message A {}"].map(|text| schema(text).normalized());
     assert_ne!(one, other);
     let made = "syntax = \"proto3\"; message A { map<int32, N> b = 2; message N {} map<int32, int32> a = 1; }";
@@ -289,7 +290,7 @@ fn known_files_need_no_reference() {
     assert!(!bare.contains("_meta)"), "{bare}");
     assert_eq!(schema(&schema(text).render_as("serialized").expect("a shape")).canonical(), canonical);
     assert_eq!(schema(text).render_as("resolved"), None);
-    // All of them can be imported.
+    // All known files can be imported.
     for path in ["calendar_period", "color", "date", "datetime", "dayofweek", "decimal", "expr", "fraction", "interval", "latlng"] {
         schema(&format!("import \"google/type/{path}.proto\";"));
     }
@@ -310,7 +311,7 @@ fn public_imports_are_transitive() {
     assert_eq!(with(text, &files).canonical(), text);
     let message = refused(&text.replace("b.proto", "hidden.proto"), &files);
     assert!(message.starts_with("line 6, column ") && message.contains('D'), "{message}");
-    // References in base64, as serializers send them.
+    // Some serializers send imported schemas in base64.
     let encoded = schema("message D {}").render_as("serialized").expect("a shape of this format");
     let files = [("d.proto", encoded.as_str()), ("c.proto", "import public \"d.proto\";"), ("b.proto", "import public \"c.proto\";")];
     assert_eq!(with(text, &files).canonical(), text);

@@ -1,6 +1,6 @@
-//! Really writing data with one version and reading it with another.
+//! Writes data with one schema version and reads it with another.
 
-// Values are cut to the width of the reader's type, as C++ would.
+// Values are truncated to the width of the reader's type, as in C++.
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -11,7 +11,7 @@ use prost_reflect::{
 };
 use prost_types::FileDescriptorProto;
 
-/// Numbers that look random, the same for the same seed.
+/// A pseudorandom generator: the same seed gives the same numbers.
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -27,18 +27,18 @@ impl Dice {
     }
 }
 
-/// The descriptor of a schema, by way of its base64.
+/// Returns the descriptor of a schema, from its base64 form.
 pub fn file(schema: &ProtobufSchema) -> FileDescriptor {
     let bytes = STANDARD.decode(schema.render_as("serialized").expect("a shape of this format")).expect("base64");
     let mut file = FileDescriptorProto::decode(bytes.as_slice()).expect("a descriptor");
-    // The crate knows no editions; what they say of frames and presence is not looked at here.
+    // The crate prost-reflect does not support editions. These tests ignore their rules for frames and presence.
     file.syntax = file.syntax.filter(|syntax| syntax != "editions");
     let mut pool = DescriptorPool::new();
     pool.add_file_descriptor_proto(file).expect("a descriptor");
     pool.files().last().expect("a file")
 }
 
-/// A message with values in about two thirds of its fields.
+/// Returns a message with random values in about two thirds of its fields.
 pub fn random(message: &MessageDescriptor, dice: &mut Dice, depth: u32) -> DynamicMessage {
     let mut out = DynamicMessage::new(message.clone());
     for field in message.fields() {
@@ -65,7 +65,7 @@ pub fn random(message: &MessageDescriptor, dice: &mut Dice, depth: u32) -> Dynam
 
 fn scalar(kind: &Kind, dice: &mut Dice, depth: u32) -> Value {
     let bits = dice.roll() >> (dice.below(5) * 15);
-    // Truncation is the documented meaning of another width; its shape is the codec's own for zigzag.
+    // Truncation is documented for types of another width. Zigzag types truncate in their own way, so their values stay small.
     let low = i32::try_from(bits & 0xffff).unwrap_or(0) - 0x8000;
     match kind {
         Kind::Double => Value::F64(f64::from(low) + 0.25),
@@ -87,37 +87,37 @@ fn scalar(kind: &Kind, dice: &mut Dice, depth: u32) -> Value {
     }
 }
 
-/// Whether a message, written and then read, says the same in all that the reader knows.
-pub fn kept(written: &DynamicMessage, reader: &MessageDescriptor) -> Result<(), String> {
+/// Checks that a written message, when it is read, has the same values in all fields that the reader knows.
+pub fn check_preserved(written: &DynamicMessage, reader: &MessageDescriptor) -> Result<(), String> {
     let read = DynamicMessage::decode(reader.clone(), written.encode_to_vec().as_slice()).map_err(|error| error.to_string())?;
-    same(written, &read)
+    same_fields(written, &read)
 }
 
-fn same(written: &DynamicMessage, read: &DynamicMessage) -> Result<(), String> {
+fn same_fields(written: &DynamicMessage, read: &DynamicMessage) -> Result<(), String> {
     for (field, value) in written.fields() {
         let Some(other) = read.descriptor().get_field(field.number()) else {
-            // Kept among what the reader doesn't know, unless it is one of a choice that the reader makes by itself.
+            // The reader keeps it as an unknown field. But if it was in a oneof that the reader knows, the reader sees no choice at all.
             let choice = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
             let rest =
                 |oneof: prost_reflect::OneofDescriptor| oneof.fields().any(|field| read.descriptor().get_field(field.number()).is_some());
             if choice && field.containing_oneof().is_some_and(rest) {
-                return Err(format!("{} was the choice and nothing is", field.full_name()));
+                return Err(format!("{} was set in a oneof, and the reader sees no choice", field.full_name()));
             }
             continue;
         };
         let now = read.get_field(&other);
-        one(&field, value, &other, &now).map_err(|why| format!("{}: {why}", field.full_name()))?;
+        same_value(&field, value, &other, &now).map_err(|why| format!("{}: {why}", field.full_name()))?;
     }
     for (field, _) in read.fields() {
         let known = written.descriptor().get_field(field.number());
         if known.is_some_and(|known| !written.has_field(&known)) {
-            return Err(format!("{} came from nowhere", field.full_name()));
+            return Err(format!("{} is set but was not written", field.full_name()));
         }
     }
     Ok(())
 }
 
-fn one(field: &FieldDescriptor, value: &Value, other: &FieldDescriptor, now: &Value) -> Result<(), String> {
+fn same_value(field: &FieldDescriptor, value: &Value, other: &FieldDescriptor, now: &Value) -> Result<(), String> {
     match (value, now) {
         (Value::Map(before), Value::Map(now)) => {
             let (Kind::Message(entry), Kind::Message(other)) = (field.kind(), other.kind()) else { return Err("no entries".to_owned()) };
@@ -127,13 +127,13 @@ fn one(field: &FieldDescriptor, value: &Value, other: &FieldDescriptor, now: &Va
             for (key, value) in before {
                 let key = converted(&Value::from(key.clone()), &other.map_entry_key_field().kind()).and_then(Value::into_map_key);
                 let key: MapKey = key.ok_or("a key of another type")?;
-                let found = now.get(&key).ok_or("a key is lost")?;
-                alike(value, found, &other.map_entry_value_field().kind())?;
+                let value_now = now.get(&key).ok_or("a key is lost")?;
+                same_scalar(value, value_now, &other.map_entry_value_field().kind())?;
             }
             Ok(())
         }
         (Value::List(before), Value::List(now)) if before.len() == now.len() => {
-            before.iter().zip(now).try_for_each(|(before, now)| alike(before, now, &other.kind()))
+            before.iter().zip(now).try_for_each(|(before, now)| same_scalar(before, now, &other.kind()))
         }
         (Value::List(before), Value::List(now)) => Err(format!("{} values became {}", before.len(), now.len())),
         (Value::Map(_), _) | (_, Value::Map(_)) => Err("a map became something else".to_owned()),
@@ -145,31 +145,31 @@ fn one(field: &FieldDescriptor, value: &Value, other: &FieldDescriptor, now: &Va
                     Err("a value is lost".to_owned())
                 }
             }
-            [now] => alike(before, now, &other.kind()),
+            [now] => same_scalar(before, now, &other.kind()),
             _ => Err("one value became many".to_owned()),
         },
-        // The last of many; messages are merged, which may be told from the last only by what it lacks.
+        // The reader gets the last value of several. Messages are merged instead, so they are not compared.
         (Value::List(before), now) => match before.last() {
             None | Some(Value::Message(_)) => Ok(()),
-            Some(last) => alike(last, now, &other.kind()),
+            Some(last) => same_scalar(last, now, &other.kind()),
         },
-        (before, now) => alike(before, now, &other.kind()),
+        (before, now) => same_scalar(before, now, &other.kind()),
     }
 }
 
-fn alike(before: &Value, now: &Value, kind: &Kind) -> Result<(), String> {
+fn same_scalar(before: &Value, now: &Value, kind: &Kind) -> Result<(), String> {
     if let (Value::Message(before), Value::Message(now)) = (before, now) {
-        return same(before, now);
+        return same_fields(before, now);
     }
     match converted(before, kind) {
         Some(expected) if expected == *now => Ok(()),
-        // The crate writes messages with their types, which refer to each other in circles.
+        // Debug output of messages would recurse through their types, which refer to each other.
         _ if before.as_message().is_some() || now.as_message().is_some() => Err("a message became something else".to_owned()),
         _ => Err(format!("{before:?} became {now:?}")),
     }
 }
 
-/// A value as another type has it: cut to its width, as C++ would.
+/// Converts a value to another type, truncated to its width as in C++.
 fn converted(value: &Value, kind: &Kind) -> Option<Value> {
     let bits = match value {
         Value::Bool(value) => i128::from(*value),
@@ -194,10 +194,10 @@ fn converted(value: &Value, kind: &Kind) -> Option<Value> {
     })
 }
 
-fn bytes(of: &[u8], kind: &Kind) -> Option<Value> {
+fn bytes(source: &[u8], kind: &Kind) -> Option<Value> {
     match kind {
-        Kind::String => Some(Value::String(String::from_utf8(of.to_vec()).ok()?)),
-        Kind::Bytes => Some(Value::Bytes(of.to_vec().into())),
+        Kind::String => Some(Value::String(String::from_utf8(source.to_vec()).ok()?)),
+        Kind::Bytes => Some(Value::Bytes(source.to_vec().into())),
         _ => None,
     }
 }

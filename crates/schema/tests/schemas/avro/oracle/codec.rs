@@ -1,12 +1,12 @@
-//! The binary encoding, and reading it by a reader's schema ("Data Serialization", "Schema Resolution").
+//! The binary encoding, and reading with a reader's schema ("Data Serialization", "Schema Resolution").
 
 use serde_json::Value;
 
 use super::{Definition, Field, Type, Types, data::Data};
 
 /// Writes a value of a type.
-pub fn encode(types: &Types, of: &Type, data: &Data, out: &mut Vec<u8>) {
-    match (of, data) {
+pub fn encode(types: &Types, kind: &Type, data: &Data, out: &mut Vec<u8>) {
+    match (kind, data) {
         (Type::Null, Data::Null) => {}
         (Type::Boolean, Data::Boolean(truth)) => out.push(u8::from(*truth)),
         (Type::Int, Data::Int(number)) => zigzag(i64::from(*number), out),
@@ -66,7 +66,7 @@ fn sized(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend(bytes);
 }
 
-/// Reads what a writer wrote as a reader's schema has it; all bytes have to be taken.
+/// Decodes data of the writer by the reader's schema. No bytes may be left.
 pub fn decode(reader: &Types, writer: &Types, bytes: &[u8]) -> Result<Data, String> {
     let mut decoder = Decoder { reader, writer, bytes };
     let data = decoder.read(&reader.root, &writer.root)?;
@@ -106,7 +106,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn read(&mut self, reader: &Type, writer: &Type) -> Read<Data> {
-        // "if writer's is a union": the branch that was written is what is resolved.
+        // "if writer's is a union": resolve the branch that was written.
         if let Type::Union(branches) = writer {
             let index = usize::try_from(self.zigzag()?).map_err(|wrong| wrong.to_string())?;
             return self.read(reader, branches.get(index).ok_or("no such branch")?);
@@ -160,7 +160,7 @@ impl<'a> Decoder<'a> {
             }
             (Definition::Record(fields), Definition::Record(written)) => {
                 let mut values: Vec<Option<Data>> = vec![None; fields.len()];
-                // "the fields are in the order of the writer", and those that the reader doesn't have are skipped.
+                // "the fields are in the order of the writer"; fields that the reader does not have are skipped.
                 for field in written {
                     let wanted = fields.iter().position(|known| known.name == field.name);
                     let wanted = wanted.or_else(|| fields.iter().position(|known| known.aliases.contains(&field.name)));
@@ -241,9 +241,9 @@ impl<'a> Decoder<'a> {
         self.value(&field.holds, default).ok_or_else(|| format!("{default} is not a value of {}", field.name))
     }
 
-    fn value(&self, of: &Type, json: &Value) -> Option<Data> {
+    fn value(&self, kind: &Type, json: &Value) -> Option<Data> {
         #[allow(clippy::cast_possible_truncation)]
-        Some(match (of, json) {
+        Some(match (kind, json) {
             (Type::Null, Value::Null) => Data::Null,
             (Type::Boolean, Value::Bool(truth)) => Data::Boolean(*truth),
             (Type::Int, Value::Number(number)) => Data::Int(i32::try_from(number.as_i64()?).ok()?),
@@ -280,7 +280,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Code points are bytes.
+/// Each byte becomes one code point.
 fn latin(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect()
 }

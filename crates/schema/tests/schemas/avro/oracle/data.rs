@@ -1,4 +1,4 @@
-//! Data of a schema: enough of it to meet every branch of every union and every symbol of every enum.
+//! Generates data for a schema that covers each branch of each union and each symbol of each enum.
 
 use super::{Definition, Type, Types};
 
@@ -15,7 +15,7 @@ pub enum Data {
     String(String),
     Array(Vec<Data>),
     Map(Vec<(String, Data)>),
-    /// Which branch, and its value.
+    /// The index of the branch, and its value.
     Union(usize, Box<Data>),
     /// Values of the fields, in their order.
     Record(Vec<Data>),
@@ -23,22 +23,22 @@ pub enum Data {
     Fixed(Vec<u8>),
 }
 
-/// How often a record is inside of itself.
+/// Maximum nesting of a record within itself.
 const ROUNDS: usize = 2;
 
-/// Data that covers a schema, records that hold themselves for some rounds.
+/// Returns data that covers a schema. Recursive records are nested a few times.
 pub fn covering(types: &Types) -> Vec<Data> {
     cover(types, &types.root, &mut Vec::new())
 }
 
-/// Whether there are data of all types: not so where a record holds itself and nothing lets it end.
+/// Whether finite data exists for all types. A record that always contains itself has none.
 pub fn fillable(types: &Types) -> bool {
     !covering(types).is_empty() && types.named.keys().all(|name| !cover(types, &Type::Named(name.clone()), &mut Vec::new()).is_empty())
 }
 
-/// None only where a type holds itself without end.
-fn cover<'a>(types: &'a Types, of: &'a Type, open: &mut Vec<&'a str>) -> Vec<Data> {
-    match of {
+/// Returns no data only if a type always contains itself.
+fn cover<'a>(types: &'a Types, kind: &'a Type, open: &mut Vec<&'a str>) -> Vec<Data> {
+    match kind {
         Type::Null => vec![Data::Null],
         Type::Boolean => vec![Data::Boolean(true)],
         Type::Int => vec![Data::Int(-7)],

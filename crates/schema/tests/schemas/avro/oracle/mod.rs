@@ -1,5 +1,5 @@
-//! Avro by the words of its specification, and as small as that allows: a model of schemas, data, and a codec that
-//! resolves what a writer wrote to what a reader wants. It knows nothing of Prism's engine, which is held against it.
+//! A minimal implementation of the Avro specification: a model of schemas, data, and a codec that resolves written data to a reader's
+//! schema. It shares no code with Prism's engine, which is compared with it.
 
 pub mod codec;
 pub mod data;
@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-/// A type; named ones are looked up in [`Types`].
+/// A type. Named types are looked up in [`Types`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Type {
     Null,
@@ -25,7 +25,7 @@ pub enum Type {
     Named(String),
 }
 
-/// What a named type is.
+/// The definition of a named type.
 #[derive(Clone, Debug)]
 pub enum Definition {
     Record(Vec<Field>),
@@ -55,7 +55,7 @@ pub struct Types {
 }
 
 impl Types {
-    /// Reads a valid text.
+    /// Parses a valid schema.
     pub fn read(text: &str) -> Self {
         let json: Value = serde_json::from_str(text).unwrap();
         let mut names = HashSet::new();
@@ -80,7 +80,7 @@ fn full(name: &str, namespace: &str) -> String {
     }
 }
 
-/// The full name of a definition, and the namespace inside of it.
+/// Returns the full name of a definition, and the namespace for the names within it.
 fn name_of(json: &Value, namespace: &str) -> (String, String) {
     let namespace = json["namespace"].as_str().unwrap_or(namespace);
     let name = full(json["name"].as_str().unwrap(), namespace);

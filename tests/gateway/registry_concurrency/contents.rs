@@ -1,4 +1,4 @@
-//! All that a gateway tells of its registry.
+//! Everything that one gateway returns about its registry, read over its REST API.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,9 +10,9 @@ use test_support::http;
 
 use super::load::{Registered, path, text};
 
-/// Schemas by subject and version, with their ids, and the lists of subjects, versions and contexts.
+/// All schemas by subject and version, with their ids; and the lists of subjects, versions and contexts.
 #[derive(Debug, PartialEq)]
-pub struct Told {
+pub struct RegistryContents {
     schemas: BTreeMap<(String, u64), (u64, Value)>,
     subjects: Value,
     versions: BTreeMap<String, Value>,
@@ -25,13 +25,13 @@ async fn get(address: SocketAddr, what: &str) -> Value {
     answer.json()
 }
 
-/// The context of a subject's name.
+/// Returns the context of a subject name; `.` is the default context.
 fn context(subject: &str) -> &str {
     subject.strip_prefix(':').and_then(|rest| rest.split_once(':')).map_or(".", |(context, _)| context)
 }
 
-impl Told {
-    pub async fn by(address: SocketAddr) -> Self {
+impl RegistryContents {
+    pub async fn read(address: SocketAddr) -> Self {
         let mut schemas = BTreeMap::new();
         for one in get(address, "/schemas?subjectPrefix=:*:").await.as_array().unwrap() {
             let subject = one["subject"].as_str().unwrap().to_owned();
@@ -46,9 +46,9 @@ impl Told {
         Self { schemas, subjects, versions, contexts: get(address, "/contexts").await }
     }
 
-    /// Ids from 1 without gaps in each context, one for each schema; versions from 1 without gaps in each subject, each another
-    /// schema; and lists that say the same.
-    pub fn is_sound(&self) {
+    /// Checks the numbering. In each context, ids begin at 1, have no gaps, and each belongs to one schema. In each subject, versions
+    /// begin at 1, have no gaps, and each has another schema. The lists of subjects, versions and contexts agree.
+    pub fn check_numbering(&self) {
         let mut ids: BTreeMap<&str, BTreeMap<u64, BTreeSet<String>>> = BTreeMap::new();
         let mut versions: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         let mut texts: BTreeSet<(&str, String)> = BTreeSet::new();
@@ -69,27 +69,31 @@ impl Told {
             assert_eq!(*versions, (1..=versions.len() as u64).collect::<Vec<_>>(), "{subject}: gaps");
             assert_eq!(self.versions[*subject], serde_json::json!(versions), "{subject}");
         }
-        let told: BTreeSet<_> = self.subjects.as_array().unwrap().iter().map(|subject| subject.as_str().unwrap()).collect();
-        assert_eq!(told, versions.keys().copied().collect());
+        let listed: BTreeSet<_> = self.subjects.as_array().unwrap().iter().map(|subject| subject.as_str().unwrap()).collect();
+        assert_eq!(listed, versions.keys().copied().collect());
         assert_eq!(self.contexts, serde_json::json!([".", ".other"]));
     }
 
-    /// What was acknowledged is there as it was told, and nothing that nobody asked for.
-    pub fn has_all(&self, acknowledged: &[Registered]) {
-        let mut asked = BTreeSet::new();
+    /// Checks that the registry has every acknowledged registration, and no schema that no client registered.
+    pub fn check_registrations(&self, acknowledged: &[Registered]) {
+        let mut requested = BTreeSet::new();
         for one in acknowledged {
             let Registered { subject, version, id, schema } = one;
             assert_eq!(self.schemas.get(&(subject.clone(), *version)), Some(&(*id, schema.clone())), "{one:?} was acknowledged");
-            asked.insert((subject, schema.to_string()));
+            requested.insert((subject, schema.to_string()));
         }
-        assert_eq!(asked.len(), self.schemas.len(), "what nobody asked for");
+        assert_eq!(requested.len(), self.schemas.len(), "the registry has schemas that no client registered");
     }
 
-    /// Each id leads to its schema.
-    pub async fn reads_back(&self, address: SocketAddr) {
+    /// Checks that each id returns its schema.
+    pub async fn check_ids(&self, address: SocketAddr) {
         for ((subject, version), (id, schema)) in &self.schemas {
-            let found = get(address, &format!("/schemas/ids/{id}?subject={subject}")).await;
-            assert_eq!((text(&found), &found["version"]), (schema.clone(), &serde_json::json!(version)), "{subject} {version} {id}");
+            let schema_by_id = get(address, &format!("/schemas/ids/{id}?subject={subject}")).await;
+            assert_eq!(
+                (text(&schema_by_id), &schema_by_id["version"]),
+                (schema.clone(), &serde_json::json!(version)),
+                "{subject} {version} {id}"
+            );
         }
     }
 }
