@@ -1,4 +1,4 @@
-//! Generates `guards.rs`: a wrapper for each interface in `proto/`.
+//! Generates `intercepted.rs`: a wrapper for each interface in `proto/`, which calls an interceptor around each operation.
 
 use std::{
     env,
@@ -16,6 +16,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new([root])?;
     compiler.include_imports(true).open_files(prism_codegen::files_in(&root.join("prism/interfaces"), "proto")?)?;
     let services = prism_codegen::services(compiler.file_descriptor_set())?;
-    fs::write(out.join("guards.rs"), services.guards())?;
+    fs::write(out.join("intercepted.rs"), services.intercepted())?;
     Ok(())
 }

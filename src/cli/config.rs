@@ -7,6 +7,7 @@ use super::{
     output::{Format, print, print_text},
 };
 use prism_config::{Origin, Source, schema};
+use prism_slot::LAYERS;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,7 +75,9 @@ pub fn run(args: &Args) -> Outcome {
     let yaml = serde_saphyr::to_string(&config)?;
     let format = if args.output == Format::Table { Format::Yaml } else { args.output };
     if format == Format::Yaml {
-        return print_text(&format!("# From {origin}, environment variables and defaults.\n{yaml}"));
+        let layers: Vec<_> = LAYERS.iter().rev().map(|layer| format!("#   {}: {}", layer.name, layer.description)).collect();
+        let layers = format!("# Each slot has these layers around its driver, the outermost first:\n{}", layers.join("\n"));
+        return print_text(&format!("# From {origin}, environment variables and defaults.\n{layers}\n{yaml}"));
     }
     print(format, &config, String::new)
 }

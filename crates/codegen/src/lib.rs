@@ -2,7 +2,7 @@
 //!
 //! Turns a service into one object-safe trait without default bodies and one dispatch function, and collects the
 //! interfaces of drivers into one struct. A driver that leaves out an RPC of an interface does not compile, and no
-//! `match` on method names is written by hand.
+//! `match` on method names is written by hand. For layers around drivers, each interface also has a forwarding trait and a wrapper.
 
 use std::{
     cell::RefCell,
@@ -87,6 +87,7 @@ impl ServiceGenerator for Generator {
         write_trait(&name, &service, out);
         write_dispatch(&name, &service, out);
         if service.package.starts_with(INTERFACES) {
+            write_forward(&name, &service, out);
             self.collected.0.borrow_mut().push(InterfaceService { package: service.package, name, methods: service.methods });
         }
     }
@@ -128,6 +129,33 @@ fn write_trait(name: &str, service: &Service, out: &mut String) {
     out.push_str("}\n");
 }
 
+/// Writes a trait whose default bodies forward each RPC to another implementation, and implements the interface for all of its types.
+///
+/// The signatures are those that `async_trait` generates. So a forwarded RPC returns the future of the inner implementation, without an
+/// allocation of its own.
+fn write_forward(name: &str, service: &Service, out: &mut String) {
+    let mut defaults = String::new();
+    let mut methods = String::new();
+    for method in &service.methods {
+        let (input, output) = signature(method, "crate", "");
+        let head = format!(
+            "    fn {}<'life0, 'life1, 'async_trait>(&'life0 self, context: &'life1 crate::Context, request: {input}) \
+             -> ::core::pin::Pin<Box<dyn Future<Output = Result<{output}, crate::Error>> + Send + 'async_trait>>\n    \
+             where 'life0: 'async_trait, 'life1: 'async_trait, Self: 'async_trait {{\n",
+            method.name
+        );
+        let _ = writeln!(defaults, "{head}        {name}::{}(self.inner(), context, request)\n    }}", method.name);
+        let _ = writeln!(methods, "{head}        Forward{name}::{}(self, context, request)\n    }}", method.name);
+    }
+    let _ = writeln!(
+        out,
+        "/// [`{name}`] over another implementation: forwards each RPC that the type does not override.\n\
+         pub trait Forward{name}: Send + Sync + 'static {{\n    \
+         /// Returns the implementation that RPCs are forwarded to.\n    fn inner(&self) -> &dyn {name};\n{defaults}}}\n\
+         impl<T: Forward{name}> {name} for T {{\n{methods}}}"
+    );
+}
+
 fn write_dispatch(name: &str, service: &Service, out: &mut String) {
     let function = format!("dispatch_{}", name.to_snake_case());
     let _ = writeln!(
@@ -161,7 +189,7 @@ impl Collected {
     pub fn interfaces(&self) -> String {
         let seen = self.sorted();
         let mut out = String::from(
-            "/// The interfaces that a driver implements for one keyspace; an absent field is an absent capability.\n\
+            "/// The interfaces of one keyspace, from its driver or from layers around it. An absent field is an absent capability.\n\
              #[derive(Clone, Default)]\npub struct Interfaces {\n",
         );
         for one in seen.iter() {
@@ -185,23 +213,24 @@ impl Collected {
         out
     }
 
-    /// Renders an implementation of every interface for `Guarded`, which adds what all drivers share.
-    pub fn guards(&self) -> String {
+    /// Renders an implementation of every interface for `Intercepted`, which calls an interceptor around each operation.
+    pub fn intercepted(&self) -> String {
         let seen = self.sorted();
         let mut out = String::new();
         for one in seen.iter() {
             let path = one.path("prism_call::proto::messages::");
             let module = path.rsplit_once("::").map_or("", |(module, _)| module);
-            let _ = writeln!(out, "#[async_trait::async_trait]\nimpl {path} for Guarded<dyn {path}> {{");
+            let _ = writeln!(out, "#[async_trait::async_trait]\nimpl<I: Interceptor> {path} for Intercepted<dyn {path}, I> {{");
             for method in &one.methods {
                 let (input, output) = signature(method, "prism_call", &format!("{module}::"));
                 let input = correct_path(&input, module);
                 let output = correct_path(&output, module);
-                let wrap = if method.server_streaming { "stream" } else { "one" };
+                let hook = if method.server_streaming { "stream" } else { "one" };
                 let _ = writeln!(
                     out,
                     "    async fn {0}(&self, context: &Context, request: {input}) -> Result<{output}, Error> {{\n        \
-                     self.guard.{wrap}(context, \"{1}\", \"{2}\", self.inner.{0}(context, request)).await\n    }}",
+                     let operation = Operation {{ interface: \"{1}\", rpc: \"{2}\" }};\n        \
+                     self.interceptor.{hook}(context, operation, self.inner.{0}(context, request)).await\n    }}",
                     method.name,
                     one.interface(),
                     method.proto_name
@@ -209,11 +238,14 @@ impl Collected {
             }
             out.push_str("}\n");
         }
-        out.push_str("\n/// Wraps every interface that is present with the guard.\npub fn guarded(interfaces: Interfaces, guard: &Arc<Guard>) -> Interfaces {\n    Interfaces {\n");
+        out.push_str(
+            "\n/// Wraps every interface that is present, so that the interceptor is called around each operation.\n\
+             pub fn intercept<I: Interceptor>(interfaces: Interfaces, interceptor: &Arc<I>) -> Interfaces {\n    Interfaces {\n",
+        );
         for one in seen.iter() {
             let _ = writeln!(
                 out,
-                "        {0}: interfaces.{0}.map(|inner| Arc::new(Guarded {{ inner, guard: guard.clone() }}) as Arc<dyn {1}>),",
+                "        {0}: interfaces.{0}.map(|inner| Arc::new(Intercepted {{ inner, interceptor: interceptor.clone() }}) as Arc<dyn {1}>),",
                 one.interface(),
                 one.path("prism_call::proto::messages::")
             );

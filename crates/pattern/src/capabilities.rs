@@ -17,6 +17,7 @@ pub(super) fn describe(pattern: &Pattern, slot: &Slot, limits: &Limits, max_oper
         backend: slot.backend.clone(),
         kind: slot.kind.to_owned(),
         interfaces: slot.interfaces.names().into_iter().map(str::to_owned).collect(),
+        layers: slot.layers.iter().copied().map(str::to_owned).collect(),
     }];
     Capabilities {
         namespace: facts.namespace.to_string(),

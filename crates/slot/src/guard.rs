@@ -1,35 +1,48 @@
-//! The wrapper around every driver: it enforces the deadline, and adds slot, backend and operation to errors.
+//! The layer around every slot: it enforces the deadline, and adds slot, backend and operation to errors.
 
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 
-use prism_call::{Context, Error, Messages, proto::Interfaces};
+use crate::{
+    intercept::{Interceptor, Operation},
+    layer::{LayerKind, SlotFacts},
+};
+use prism_call::{Context, Error, Messages};
 
-/// An interface of a driver behind its [`Guard`].
-pub struct Guarded<T: ?Sized> {
-    inner: Arc<T>,
-    guard: Arc<Guard>,
-}
+/// The entry in the table of layers.
+pub const KIND: LayerKind = LayerKind {
+    name: Guard::NAME,
+    description: "enforces deadlines, and adds slot, backend and operation to errors",
+    build: |slot| Arc::new(Guard::new(slot)),
+};
 
-/// The names that are added to errors of one slot.
+/// Enforces the deadline of each operation, and adds the names of one slot to its errors.
 pub struct Guard {
     slot: String,
     backend: String,
 }
 
 impl Guard {
-    /// Creates the guard of a slot that a backend fills.
-    pub fn new(slot: &str, backend: &str) -> Self {
-        Self { slot: slot.to_owned(), backend: backend.to_owned() }
+    fn new(facts: &SlotFacts<'_>) -> Self {
+        Self { slot: facts.slot.to_owned(), backend: facts.backend.to_owned() }
     }
 
-    async fn one<T>(
+    /// Adds the names to an error.
+    fn describe(&self, error: Error, operation: Operation) -> Error {
+        let Operation { interface, rpc } = operation;
+        error.with("backend", &self.backend).with("slot", &self.slot).with("operation", format!("{interface}.{rpc}"))
+    }
+}
+
+impl Interceptor for Guard {
+    const NAME: &'static str = "guard";
+
+    async fn one<T: Send>(
         &self,
         context: &Context,
-        interface: &'static str,
-        rpc: &'static str,
-        work: impl Future<Output = Result<T, Error>>,
+        operation: Operation,
+        work: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Error> {
         let work = std::pin::pin!(work);
         let result = match context.deadline {
@@ -39,25 +52,17 @@ impl Guard {
             },
             None => work.await,
         };
-        result.map_err(|error| self.describe(error, interface, rpc))
+        result.map_err(|error| self.describe(error, operation))
     }
 
     async fn stream<T: Send + 'static>(
         self: &Arc<Self>,
         context: &Context,
-        interface: &'static str,
-        rpc: &'static str,
-        work: impl Future<Output = Result<Messages<T>, Error>>,
+        operation: Operation,
+        work: impl Future<Output = Result<Messages<T>, Error>> + Send,
     ) -> Result<Messages<T>, Error> {
-        let messages = self.one(context, interface, rpc, work).await?;
+        let messages = self.one(context, operation, work).await?;
         let guard = self.clone();
-        Ok(Box::pin(messages.map(move |item| item.map_err(|error| guard.describe(error, interface, rpc)))))
-    }
-
-    /// Adds the names to an error.
-    fn describe(&self, error: Error, interface: &str, rpc: &str) -> Error {
-        error.with("backend", &self.backend).with("slot", &self.slot).with("operation", format!("{interface}.{rpc}"))
+        Ok(Box::pin(messages.map(move |item| item.map_err(|error| guard.describe(error, operation)))))
     }
 }
-
-include!(concat!(env!("OUT_DIR"), "/guards.rs"));

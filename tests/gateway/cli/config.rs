@@ -70,10 +70,9 @@ namespaces: [{name: jobs, pattern: work-queue, slots: {jobs: cache}}]
 #[test]
 fn output_of_config_show_is_a_valid_configuration() {
     let output = printed("config show");
-    assert!(
-        output.starts_with("# From the embedded configuration, environment variables and defaults.\nlisteners:\n  main:\n"),
-        "{output}"
-    );
+    assert!(output.starts_with("# From the embedded configuration, environment variables and defaults.\n"), "{output}");
+    assert!(output.contains("the outermost first:\n#   guard: enforces deadlines, "), "{output}");
+    assert!(output.contains("\nlisteners:\n  main:\n"), "{output}");
     let (_folder, path) = file(&output);
     let again = printed(&format!("config show --config {}", path.display()));
     assert_eq!(again.lines().skip(1).collect::<Vec<_>>(), output.lines().skip(1).collect::<Vec<_>>());

@@ -3,6 +3,7 @@
 mod build;
 mod capabilities;
 mod keyvalue;
+mod layers;
 mod range;
 mod reduced;
 mod schema_registry;
@@ -15,7 +16,7 @@ use prism::{
     driver::{self, BackendSettings, Keyspace},
     pattern::{self, Facts},
     proto::{self, Interfaces},
-    slot::Slot,
+    slot::{Layer, Slot},
 };
 use prost::Message;
 
@@ -28,11 +29,16 @@ pub struct Bench {
 
 /// The slot `storage` over a new memory backend.
 pub async fn memory() -> Slot {
+    memory_with(&[]).await
+}
+
+/// The slot `storage` over a new memory backend, with more layers around the driver.
+pub async fn memory_with(layers: &[Arc<dyn Layer>]) -> Slot {
     let kind = driver::kind("memory").unwrap();
     let settings = BackendSettings { name: "ram".to_owned(), values: serde_json::Map::new() };
     let backend = (kind.connect)(settings).await.unwrap();
     let keyspace = Keyspace { namespace: "test".to_owned(), slot: "storage".to_owned() };
-    Slot::fill(&keyspace, "ram", kind.name, &*backend)
+    Slot::fill_with(&keyspace, "ram", kind.name, &*backend, layers)
 }
 
 pub fn facts() -> Facts {
