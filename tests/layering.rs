@@ -28,7 +28,6 @@ const CYCLES: &[(&str, &str, &[&str], &str)] = &[
         &["error", "rendered", "scope", "template"],
         "an evaluator: a template is evaluated in a scope, a scope has named templates, an error in a reply is rendered by templates",
     ),
-    ("crates/pattern/src", "schema_registry", &["candidate", "inline"], "to be divided"),
 ];
 
 struct Source {

@@ -99,15 +99,20 @@ async fn soft_and_permanent_deletion() {
 #[tokio::test]
 async fn an_incompatible_schema_has_the_code_that_the_binding_says() {
     let gateway = filled().await;
+    let verbose = ask(&gateway, "POST /sr/compatibility/subjects/a/versions/1?verbose=true", &avro(json!("string"))).await.json();
+    let messages: Vec<_> = verbose["messages"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    let difference = "{errorType:'TYPE_MISMATCH', description:'";
+    assert!(messages[0].starts_with(difference) && messages[0].contains(" (at path '/')', additionalInfo:'"), "{verbose}");
+    let earlier = format!("{{oldSchema: '{}'}}", record(&["id"]));
+    assert_eq!(messages[1..], ["{oldSchemaVersion: 1}", &earlier, "{compatibility: 'BACKWARD'}"]);
+    let quiet = ask(&gateway, "POST /sr/compatibility/subjects/a/versions/1", &avro(json!("string"))).await.json();
+    assert_eq!(quiet, json!({"is_compatible": false}));
     for (base, code) in [("/sr", 409), ("/newer", 40901)] {
         let answer = ask(&gateway, &format!("POST {base}/subjects/a/versions"), &avro(json!("string"))).await;
         let body = answer.json();
         assert_eq!((answer.status, &body["error_code"]), (409, &json!(code)), "{body}");
-        let message = body["message"].as_str().unwrap();
-        assert!(
-            message.starts_with("Schema being registered is incompatible with an earlier schema for subject \"a\", details: ["),
-            "{message}"
-        );
+        let begin = "Schema being registered is incompatible with an earlier schema for subject \"a\", details: [";
+        assert_eq!(body["message"].as_str().unwrap(), format!("{begin}{}]", messages.join(", ")));
     }
 }
 
@@ -167,6 +172,8 @@ async fn invalid_values() {
 async fn conflicting_operations() {
     let gateway = filled().await;
     let referred = "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=a,version=1}.";
+    let not_empty = "Cannot import since found existing subjects; delete them for good first, or set the mode with force";
+    let imported = |id: u32, version: u32| json!({"schema": "\"long\"", "id": id, "version": version});
     let other_id = json!({"schema": record(&["id"]).to_string(), "id": 77});
     answers(
         &gateway,
@@ -175,6 +182,10 @@ async fn conflicting_operations() {
             ("POST /subjects/read/versions", avro(json!("int")), 422, error(42205, "Subject read is in read-only mode")),
             ("PUT /config/read", json!({"compatibility": "FULL"}), 422, error(42205, "Subject read is in read-only mode")),
             ("POST /subjects/new/versions", json!({"schema": "\"int\"", "id": 5}), 422, error(42205, "Subject new is not in import mode")),
+            ("PUT /mode/a", json!({"mode": "IMPORT"}), 422, error(42205, not_empty)),
+            ("PUT /mode/half?force=true", json!({"mode": "IMPORT"}), 200, json!({"mode": "IMPORT"})),
+            ("POST /subjects/half/versions", imported(1, 9), 422, error(42205, "Overwrite new schema with id 1 is not permitted.")),
+            ("POST /subjects/half/versions", imported(50, 2), 422, error(42205, "Overwrite version 2 is not permitted.")),
             ("DELETE /subjects/a", NONE, 422, error(42206, referred)),
             ("DELETE /subjects/a/versions/1", NONE, 422, error(42206, referred)),
             ("POST /subjects/a/versions", other_id, 422, error(42207, "Schema already registered with id 1 instead of input id 77")),

@@ -4,72 +4,18 @@ use std::sync::Arc;
 
 use super::{
     SchemaRegistry,
+    basis::Basis,
     identity::Guid,
     inline::Tagging,
-    reference, refusal, rule,
-    setting::{self, merge_metadata, merge_rules},
-    state::{State, StoredSchema, Version},
-    subject::SubjectName,
+    refusal, rule,
+    setting::{merge_metadata, merge_rules},
+    state::StoredSchema,
 };
 use prism_call::{
     Code, Error,
-    proto::patterns::schema_registry::v1::{Config, Metadata, RuleSet, Schema as Request, SchemaReference},
+    proto::patterns::schema_registry::v1::{Metadata, RuleSet, Schema as Request, SchemaReference},
 };
-use prism_schema::{Dependency, Schema, SchemaFormat};
-
-/// The part of the state that matters for a new schema of a subject.
-pub(super) struct Basis {
-    /// Context of the subject.
-    pub context: String,
-    pub config: Config,
-    pub mode: String,
-    pub versions: Vec<(u32, Version)>,
-    /// The schema of the latest version that is not deleted.
-    pub latest: Option<Arc<StoredSchema>>,
-    pub format: SchemaFormat,
-    /// References, with `latest` replaced by the version that it is now.
-    pub references: Vec<SchemaReference>,
-    pub dependencies: Vec<Dependency>,
-}
-
-impl Basis {
-    pub fn gather(state: &State, name: &SubjectName, request: &Request) -> Result<Self, Error> {
-        let versions: Vec<_> = state.subject(name).into_iter().flat_map(|subject| subject.list(true)).collect();
-        let live = versions.iter().rev().find(|(_, version)| !version.deleted);
-        let latest = live.and_then(|(_, version)| state.space(&name.context)?.schema(version.id)).cloned();
-        // A request with metadata or rules but without a text means the text of the latest version.
-        let inherited = latest.as_ref().filter(|_| text_is_missing(request));
-        let format = match inherited {
-            Some(latest) => latest.format,
-            None => parse_format(&request.schema_type)?,
-        };
-        let references = match inherited {
-            Some(latest) => latest.references.to_vec(),
-            None => reference::resolve_versions(state, &name.context, &request.references)?,
-        };
-        let dependencies = reference::collect_dependencies(state, &name.context, &references, format)?;
-        let config = setting::effective_config(state, name);
-        let mode = setting::effective_mode(state, name).to_owned();
-        let context = name.context.clone();
-        Ok(Self { context, config, mode, versions, latest, format, references, dependencies })
-    }
-
-    /// Whether the configuration adds metadata or rules to schemas.
-    pub fn adds_to_schemas(&self) -> bool {
-        let Config { default_metadata, override_metadata, default_rule_set, override_rule_set, .. } = &self.config;
-        default_metadata.is_some() || override_metadata.is_some() || default_rule_set.is_some() || override_rule_set.is_some()
-    }
-
-    /// Whether results computed from `self` are still valid for `now`. This includes the result of the compatibility check, which
-    /// depends on the configuration and the versions.
-    pub fn is_unchanged(&self, now: &Self) -> bool {
-        self.config == now.config
-            && self.mode == now.mode
-            && self.versions == now.versions
-            && self.references == now.references
-            && self.dependencies == now.dependencies
-    }
-}
+use prism_schema::{Schema, SchemaFormat};
 
 /// A schema that is ready to be stored.
 pub(super) struct Candidate {
@@ -153,18 +99,4 @@ pub(super) fn add_defaults(candidate: &mut Candidate, basis: &Basis) {
     let config = &basis.config;
     candidate.metadata = merge_metadata(merge_metadata(config.default_metadata.clone(), metadata), config.override_metadata.clone());
     candidate.rule_set = merge_rules(merge_rules(config.default_rule_set.clone(), rule_set), config.override_rule_set.clone());
-}
-
-fn text_is_missing(request: &Request) -> bool {
-    request.schema.is_empty() && (request.metadata.is_some() || request.rule_set.is_some())
-}
-
-fn parse_format(name: &str) -> Result<SchemaFormat, Error> {
-    if name.is_empty() {
-        return Ok(SchemaFormat::default());
-    }
-    name.parse().map_err(|()| {
-        let known = SchemaFormat::ALL.map(SchemaFormat::name).join(", ");
-        refusal::invalid_schema("schema.schema_type", format!("{name:?} is not a type of schemas; the types are {known}"))
-    })
 }

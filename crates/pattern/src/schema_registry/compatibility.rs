@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::{
     SchemaRegistry,
-    candidate::{Basis, Candidate},
+    basis::Basis,
+    candidate::Candidate,
     inline::Tagging,
     reference::SchemaMaterial,
     refusal,
     setting::{self, CompatibilityLevel},
-    state::{State, Version},
+    state::{State, StoredSchema, Version},
     subject::SubjectName,
 };
 use prism_call::{
-    Context, Error,
-    proto::patterns::schema_registry::v1::{CheckCompatibilityRequest, CheckCompatibilityResponse, Config, Metadata},
+    Code, Context, Error,
+    proto::patterns::schema_registry::v1::{CheckCompatibilityRequest, CheckCompatibilityResponse, Config, Metadata, SchemaDifference},
 };
 use prism_schema::{CompatibilityPolicy, Difference, Schema};
 
@@ -33,7 +36,51 @@ pub(super) struct Trial {
 pub(super) struct Incompatibility {
     /// The version that it is incompatible with.
     pub version: u32,
-    pub messages: Vec<String>,
+    /// The schema of that version.
+    pub earlier: Arc<StoredSchema>,
+    /// Name of the level that requires the compatibility.
+    pub level: String,
+    pub differences: Vec<Difference>,
+}
+
+impl Incompatibility {
+    /// Refuses the registration of the schema. The metadata has everything that a sentence about it may contain.
+    pub fn refuse(&self, name: &SubjectName) -> Error {
+        let Self { version, level, .. } = self;
+        let sentences: Vec<_> = self.differences.iter().map(sentence).collect();
+        let message =
+            format!("the schema is incompatible with version {version} of the subject '{name}' ({level}): {}", sentences.join("; "));
+        let differences = self
+            .differences
+            .iter()
+            .map(|Difference { kind, path, message, detail }| json!({"kind": kind, "path": path, "message": message, "detail": detail}));
+        Error::new(Code::Aborted, "INCOMPATIBLE_SCHEMA", message)
+            .with("subject", name.to_string())
+            .with("version", version.to_string())
+            .with("schema", &*self.earlier.text)
+            .with("compatibility_level", level)
+            .with("differences", Value::Array(differences.collect()).to_string())
+    }
+
+    fn into_response(self, verbose: bool) -> CheckCompatibilityResponse {
+        if !verbose {
+            return CheckCompatibilityResponse::default();
+        }
+        let describe = |Difference { kind, path, message, detail }| SchemaDifference { kind: kind.to_owned(), path, message, detail };
+        CheckCompatibilityResponse {
+            compatible: false,
+            messages: self.differences.iter().map(sentence).collect(),
+            version: self.version,
+            schema: self.earlier.text.to_string(),
+            compatibility_level: self.level,
+            differences: self.differences.into_iter().map(describe).collect(),
+        }
+    }
+}
+
+/// Describes a difference for people.
+fn sentence(Difference { path, message, .. }: &Difference) -> String {
+    format!("{message} (at {path})")
 }
 
 impl Trial {
@@ -109,8 +156,8 @@ impl SchemaRegistry {
                 differences = Schema::differences(&old, schema, trial.policy);
             }
             if !differences.is_empty() {
-                let messages = describe_differences(&differences, *version, &earlier.schema.text, &trial.level_name);
-                return Ok(Some(Incompatibility { version: *version, messages }));
+                let (earlier, level) = (earlier.schema.clone(), trial.level_name.clone());
+                return Ok(Some(Incompatibility { version: *version, earlier, level, differences }));
             }
         }
         Ok(None)
@@ -145,20 +192,7 @@ impl SchemaRegistry {
             registry.find_incompatibility(&trial, &parsed, metadata.as_ref())
         })
         .await?;
-        let compatible = verdict.is_none();
-        let messages = verdict.filter(|_| verbose).map(|verdict| verdict.messages).unwrap_or_default();
-        Ok(CheckCompatibilityResponse { compatible, messages })
+        let compatible = || CheckCompatibilityResponse { compatible: true, ..CheckCompatibilityResponse::default() };
+        Ok(verdict.map_or_else(compatible, |verdict| verdict.into_response(verbose)))
     }
-}
-
-/// Renders each difference, and the version that the schema was compared with. People and programs read these texts.
-fn describe_differences(differences: &[Difference], version: u32, old: &str, level: &str) -> Vec<String> {
-    let one = |Difference { kind, path, message, detail }: &Difference| {
-        format!("{{errorType:'{kind}', description:'{message} (at path '{path}')', additionalInfo:'{detail}'}}")
-    };
-    let mut messages: Vec<_> = differences.iter().map(one).collect();
-    messages.push(format!("{{oldSchemaVersion: {version}}}"));
-    messages.push(format!("{{oldSchema: '{old}'}}"));
-    messages.push(format!("{{compatibility: '{level}'}}"));
-    messages
 }

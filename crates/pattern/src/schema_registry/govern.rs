@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::{
-    SchemaRegistry, read, refusal, setting,
+    SchemaRegistry, read,
+    refusal::{self, Cause},
+    setting,
     state::State,
     subject::{self, SubjectName},
 };
 use prism_call::{
-    Code, Context, Error,
+    Context, Error,
     proto::{
         journal::v1::{Operation, RemoveContext, StoreConfig, StoreMode, operation::Change},
         patterns::schema_registry::v1::{
@@ -93,8 +95,9 @@ impl SchemaRegistry {
                     return Ok((Vec::new(), mode.clone()));
                 }
                 if mode == "IMPORT" && !force && has_versions(state, &name) {
-                    let message = "Cannot import since found existing subjects; delete them for good first, or set the mode with force";
-                    return Err(refusal::not_permitted(message));
+                    let what = if name.subject.is_empty() { "context" } else { "subject" };
+                    let message = format!("the {what} has versions already; delete them permanently, or set the mode IMPORT with `force`");
+                    return Err(refusal::not_permitted(Cause::VersionsExist, message));
                 }
                 Ok((vec![store_mode(&name.context, &name.subject, &mode)], mode.clone()))
             })
@@ -142,12 +145,10 @@ impl SchemaRegistry {
         let name = SubjectName::scope(&request.context, "")?;
         self.journal
             .change(context, |state| {
-                let not_found = || Error::new(Code::NotFound, "CONTEXT_NOT_FOUND", format!("Context '{}' not found.", name.context));
                 let space = state.space(&name.context).filter(|space| !space.subjects.is_empty() || !space.settings.is_empty());
-                let Some(space) = space.filter(|_| !name.is_global()) else { return Err(not_found()) };
+                let Some(space) = space.filter(|_| !name.is_global()) else { return Err(refusal::context_not_found(&name.context)) };
                 if !space.subjects.is_empty() {
-                    let message = format!("The specified context '{}' is not empty.", name.context);
-                    return Err(Error::new(Code::FailedPrecondition, "CONTEXT_NOT_EMPTY", message).with("context", name.context.clone()));
+                    return Err(refusal::context_not_empty(&name.context));
                 }
                 let gone = RemoveContext { context: name.context.clone() };
                 Ok((vec![Operation { change: Some(Change::RemoveContext(gone)) }], ()))

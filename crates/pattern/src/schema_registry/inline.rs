@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{SchemaRegistry, candidate::Basis, reference::SchemaMaterial, refusal};
+use super::{SchemaRegistry, basis::Basis, reference::SchemaMaterial, refusal};
 use prism_call::{
     Error,
     proto::patterns::schema_registry::v1::{SchemaEntity, SchemaTags},

@@ -96,7 +96,7 @@ impl SchemaRegistry {
                 }
                 let mut deks = state.deks.iter().filter(|((kek, _, _), _)| *kek == name).flat_map(|(_, versions)| versions.values());
                 if deks.any(|dek| permanent || !dek.deleted) {
-                    let message = format!("One or more references exist to the key {name}; delete its data keys first");
+                    let message = format!("the key '{name}' has data keys; delete them first");
                     return Err(Error::new(Code::FailedPrecondition, "KEY_REFERENCE_EXISTS", message).with("name", name.clone()));
                 }
                 if permanent && !kek.deleted {
@@ -289,19 +289,19 @@ fn operation(change: Change) -> Operation {
 }
 
 fn not_found(name: &str) -> Error {
-    Error::new(Code::NotFound, "KEY_NOT_FOUND", format!("Key '{name}' not found")).with("name", name)
+    Error::new(Code::NotFound, "KEY_NOT_FOUND", format!("there is no key '{name}'")).with("name", name)
 }
 
 fn exists(name: &str) -> Error {
-    Error::new(Code::AlreadyExists, "KEY_ALREADY_EXISTS", format!("Key {name} already exists; use a different value")).with("name", name)
+    Error::new(Code::AlreadyExists, "KEY_ALREADY_EXISTS", format!("the key '{name}' exists already, with other content")).with("name", name)
 }
 
 fn soft_deleted(name: &str) -> Error {
-    let message = format!("Key '{name}' was soft deleted; undelete it, or delete it permanently first");
+    let message = format!("the key '{name}' is softly deleted; undelete it, or delete it permanently first");
     Error::new(Code::NotFound, "KEY_SOFT_DELETED", message).with("name", name)
 }
 
 fn not_soft_deleted(name: &str) -> Error {
-    let message = format!("Key '{name}' was not deleted first before being permanently deleted");
+    let message = format!("the key '{name}' is not softly deleted; delete it softly before deleting it permanently");
     Error::new(Code::NotFound, "KEY_NOT_SOFT_DELETED", message).with("name", name)
 }

@@ -4,6 +4,7 @@
 //! read the state and plan changes. Everything about the formats of schemas is in the crate `prism_schema`.
 
 mod association;
+mod basis;
 mod candidate;
 mod compatibility;
 mod delete;

@@ -1,65 +1,103 @@
-//! The errors of the pattern, with their reasons and messages.
+//! The errors of the pattern, with their reasons, messages and metadata.
+//!
+//! Frontends that serve the API of another registry write its sentences from reason and metadata, so both are stable.
 
 use super::subject::SubjectName;
 use prism_call::{Code, Error};
 
+/// Why an operation is not permitted: the metadata `cause` of `OPERATION_NOT_PERMITTED`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The mode of the subject or context permits no changes.
+    ReadOnly,
+    /// The request sets the id of a new schema, and the mode is not IMPORT.
+    NotImporting,
+    /// The mode IMPORT is set where there are versions already.
+    VersionsExist,
+    /// The imported version exists.
+    VersionTaken,
+    /// The imported id belongs to another schema.
+    IdTaken,
+}
+
+impl Cause {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "READ_ONLY",
+            Self::NotImporting => "NOT_IMPORTING",
+            Self::VersionsExist => "VERSIONS_EXIST",
+            Self::VersionTaken => "VERSION_TAKEN",
+            Self::IdTaken => "ID_TAKEN",
+        }
+    }
+}
+
+pub(super) fn not_permitted(cause: Cause, message: impl Into<String>) -> Error {
+    Error::new(Code::FailedPrecondition, "OPERATION_NOT_PERMITTED", message.into()).with("cause", cause.name())
+}
+
 pub(super) fn subject_not_found(name: &SubjectName) -> Error {
-    Error::new(Code::NotFound, "SUBJECT_NOT_FOUND", format!("Subject '{name}' not found.")).with("subject", name.to_string())
+    Error::new(Code::NotFound, "SUBJECT_NOT_FOUND", format!("the subject '{name}' does not exist")).with("subject", name.to_string())
 }
 
 pub(super) fn version_not_found(name: &SubjectName, version: &str) -> Error {
-    Error::new(Code::NotFound, "VERSION_NOT_FOUND", format!("Version {version} not found."))
+    Error::new(Code::NotFound, "VERSION_NOT_FOUND", format!("the subject '{name}' has no version {version}"))
         .with("subject", name.to_string())
         .with("version", version)
 }
 
 /// For a search by text, GUID or metadata.
 pub(super) fn schema_not_found() -> Error {
-    Error::new(Code::NotFound, "SCHEMA_NOT_FOUND", "Schema not found")
+    Error::new(Code::NotFound, "SCHEMA_NOT_FOUND", "there is no such schema")
 }
 
 pub(super) fn id_not_found(id: u32) -> Error {
-    Error::new(Code::NotFound, "SCHEMA_NOT_FOUND", format!("Schema {id} not found")).with("id", id.to_string())
+    Error::new(Code::NotFound, "SCHEMA_NOT_FOUND", format!("there is no schema with the id {id}")).with("id", id.to_string())
 }
 
 pub(super) fn subject_soft_deleted(name: &SubjectName) -> Error {
-    let message = format!("Subject '{name}' is softly deleted already; it can only be deleted permanently");
+    let message = format!("the subject '{name}' is already softly deleted; it can only be deleted permanently");
     Error::new(Code::NotFound, "SUBJECT_SOFT_DELETED", message).with("subject", name.to_string())
 }
 
 pub(super) fn subject_not_soft_deleted(name: &SubjectName) -> Error {
-    let message = format!("Subject '{name}' is not softly deleted; delete it softly before deleting it permanently");
+    let message = format!("the subject '{name}' is not softly deleted; delete it softly before deleting it permanently");
     Error::new(Code::NotFound, "SUBJECT_NOT_SOFT_DELETED", message).with("subject", name.to_string())
 }
 
 pub(super) fn version_soft_deleted(name: &SubjectName, version: u32) -> Error {
-    let message = format!("Version {version} of subject '{name}' is softly deleted already; it can only be deleted permanently");
+    let message = format!("version {version} of the subject '{name}' is already softly deleted; it can only be deleted permanently");
     Error::new(Code::NotFound, "VERSION_SOFT_DELETED", message).with("subject", name.to_string()).with("version", version.to_string())
 }
 
 pub(super) fn version_not_soft_deleted(name: &SubjectName, version: u32) -> Error {
-    let message = format!("Version {version} of subject '{name}' is not softly deleted; delete it softly before deleting it permanently");
+    let message =
+        format!("version {version} of the subject '{name}' is not softly deleted; delete it softly before deleting it permanently");
     Error::new(Code::NotFound, "VERSION_NOT_SOFT_DELETED", message).with("subject", name.to_string()).with("version", version.to_string())
 }
 
 pub(super) fn reference_exists(name: &SubjectName, version: u32) -> Error {
-    let message =
-        format!("One or more references exist to the schema of subject '{name}', version {version}; delete what refers to it first");
+    let message = format!("other schemas refer to version {version} of the subject '{name}'; delete them first");
     Error::new(Code::FailedPrecondition, "REFERENCE_EXISTS", message).with("subject", name.to_string()).with("version", version.to_string())
 }
 
 pub(super) fn config_not_found(name: &SubjectName) -> Error {
-    let message = format!("Subject '{name}' has no configuration of its own");
+    let message = format!("the subject '{name}' has no configuration of its own");
     Error::new(Code::NotFound, "SUBJECT_CONFIG_NOT_FOUND", message).with("subject", name.to_string())
 }
 
 pub(super) fn mode_not_found(name: &SubjectName) -> Error {
-    let message = format!("Subject '{name}' has no mode of its own");
+    let message = format!("the subject '{name}' has no mode of its own");
     Error::new(Code::NotFound, "SUBJECT_MODE_NOT_FOUND", message).with("subject", name.to_string())
 }
 
-pub(super) fn not_permitted(message: impl Into<String>) -> Error {
-    Error::new(Code::FailedPrecondition, "OPERATION_NOT_PERMITTED", message.into())
+pub(super) fn context_not_found(context: &str) -> Error {
+    Error::new(Code::NotFound, "CONTEXT_NOT_FOUND", format!("the context '{context}' does not exist")).with("context", context)
+}
+
+pub(super) fn context_not_empty(context: &str) -> Error {
+    let message = format!("the context '{context}' has subjects; delete them permanently first");
+    Error::new(Code::FailedPrecondition, "CONTEXT_NOT_EMPTY", message).with("context", context)
 }
 
 pub(super) fn invalid_schema(field: &str, why: impl Into<String>) -> Error {
@@ -76,9 +114,15 @@ pub(super) fn entity_not_found(field: &str, kind: &str, path: &str) -> Error {
 }
 
 pub(super) fn invalid_version(version: &str) -> Error {
-    let allowed = "Allowed values are between [1, 2^31-1] and the string \"latest\"";
-    let message = format!("The specified version '{version}' is not a valid version id. {allowed}");
-    Error::new(Code::InvalidArgument, "INVALID_VERSION", message).with_violation("version", allowed).with("version", version)
+    let allowed = "must be a number from 1 to 2147483647, or `latest`";
+    Error::new(Code::InvalidArgument, "INVALID_VERSION", format!("the version '{version}' {allowed}"))
+        .with_violation("version", allowed)
+        .with("version", version)
+}
+
+pub(super) fn id_mismatch(id: u32, requested: u32) -> Error {
+    let message = format!("the schema is registered with the id {id}; the request has the id {requested}");
+    Error::new(Code::AlreadyExists, "ID_MISMATCH", message).with("id", id.to_string()).with("requested_id", requested.to_string())
 }
 
 /// For a registration with too many attempts, since the subject changed during each.

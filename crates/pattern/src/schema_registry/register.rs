@@ -7,11 +7,13 @@ use std::{
 
 use super::{
     SchemaRegistry,
-    candidate::{Basis, Candidate, add_defaults},
+    basis::Basis,
+    candidate::{Candidate, add_defaults},
     compatibility::Trial,
     inline::Tagging,
     read::{describe_registered, render_in_format},
-    refusal, run_blocking,
+    refusal::{self, Cause},
+    run_blocking,
     state::{State, StoredSchema, Version},
     subject::SubjectName,
 };
@@ -124,7 +126,7 @@ impl SchemaRegistry {
                 let is = |id: u32| known.is_some() && space.and_then(|space| space.schema(id)).is_some_and(|stored| stored.guid == guid);
                 if let Some(&(version, one)) = versions.iter().rev().find(|(_, one)| !one.deleted && is(one.id)) {
                     if registration.id != 0 && registration.id != one.id {
-                        return Err(id_mismatch(one.id, registration.id));
+                        return Err(refusal::id_mismatch(one.id, registration.id));
                     }
                     if !(importing && registration.version != 0 && registration.version != version) {
                         let found = space.and_then(|space| space.schema(one.id)).cloned();
@@ -133,13 +135,13 @@ impl SchemaRegistry {
                     }
                 }
                 if let Some(verdict) = &verdict {
-                    return Err(incompatible(name, &verdict.messages).with("version", verdict.version.to_string()));
+                    return Err(verdict.refuse(name));
                 }
                 let next = versions.last().map_or(1, |(version, _)| version + 1);
                 let version = pick_version(registration, next, importing)?;
                 if versions.iter().any(|(taken, one)| *taken == version && !one.deleted) {
-                    let message = format!("Overwrite version {version} is not permitted.");
-                    return Err(refusal::not_permitted(message).with("version", version.to_string()));
+                    let message = format!("version {version} of the subject '{name}' exists already, with another schema");
+                    return Err(refusal::not_permitted(Cause::VersionTaken, message).with("version", version.to_string()));
                 }
                 let (id, is_new) = pick_id(state, registration, known, importing, &schema)?;
                 if version > MAX_NUMBER || id > MAX_NUMBER {
@@ -239,26 +241,17 @@ fn pick_id(state: &State, registration: &Registration, known: Option<u32>, impor
         return Ok(known.map_or_else(|| (next(), true), |id| (id, false)));
     }
     if !importing {
-        return Err(refusal::not_permitted(format!("Subject {name} is not in import mode")).with("subject", name.to_string()));
+        let message = format!("a request can set the id of a new schema only in the mode IMPORT; set it for '{name}', or leave the id out");
+        return Err(refusal::not_permitted(Cause::NotImporting, message).with("subject", name.to_string()));
     }
     match space.and_then(|space| space.schema(id)) {
         Some(other) if other.schema() != *schema => {
-            Err(refusal::not_permitted(format!("Overwrite new schema with id {id} is not permitted.")).with("id", id.to_string()))
+            let message = format!("the id {id} belongs to another schema");
+            Err(refusal::not_permitted(Cause::IdTaken, message).with("id", id.to_string()))
         }
         Some(_) => Ok((id, false)),
         None => Ok((id, true)),
     }
-}
-
-fn id_mismatch(old: u32, id: u32) -> Error {
-    let message = format!("Schema already registered with id {old} instead of input id {id}");
-    Error::new(Code::AlreadyExists, "ID_MISMATCH", message).with("id", old.to_string())
-}
-
-pub(super) fn incompatible(name: &SubjectName, messages: &[String]) -> Error {
-    let details = messages.join(", ");
-    let message = format!("Schema being registered is incompatible with an earlier schema for subject \"{name}\", details: [{details}]");
-    Error::new(Code::Aborted, "INCOMPATIBLE_SCHEMA", message).with("subject", name.to_string())
 }
 
 /// Converts an optional number: clients send 0 or a negative number for "not set".

@@ -1,7 +1,7 @@
 //! Configuration and mode of subjects, contexts and the registry. The narrowest setting takes precedence.
 
 use super::{
-    refusal,
+    refusal::{self, Cause},
     state::{ScopeSettings, State},
     subject::SubjectName,
 };
@@ -27,6 +27,8 @@ pub(super) struct CompatibilityLevel {
 }
 
 impl CompatibilityLevel {
+    const NAMES: [&str; 7] = ["NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"];
+
     /// Parses the name of a level, in either case.
     pub fn parse(name: &str) -> Option<Self> {
         let level = |backward, forward, transitive| Some(Self { backward, forward, transitive });
@@ -134,8 +136,8 @@ pub(super) fn merge(before: Config, change: Config, unset: &[String]) -> Result<
 pub(super) fn check_config(mut config: Config) -> Result<Config, Error> {
     if let Some(level) = &mut config.compatibility_level {
         if CompatibilityLevel::parse(level).is_none() {
-            let valid = "Valid values are none, backward, forward, full, backward_transitive, forward_transitive, and full_transitive";
-            return Err(Error::invalid("config.compatibility_level", format!("{level:?} is unknown. {valid}"))
+            let known = CompatibilityLevel::NAMES.join(", ");
+            return Err(Error::invalid("config.compatibility_level", format!("{level:?} is unknown; the levels are {known}"))
                 .with_reason("INVALID_COMPATIBILITY_LEVEL"));
         }
         level.make_ascii_uppercase();
@@ -145,7 +147,7 @@ pub(super) fn check_config(mut config: Config) -> Result<Config, Error> {
         if policy != "STRICT" && policy != "LENIENT" {
             return Err(Error::invalid(
                 "config.compatibility_policy",
-                format!("{policy:?} is unknown. Valid values are strict and lenient"),
+                format!("{policy:?} is unknown; the policies are STRICT and LENIENT"),
             )
             .with_reason("INVALID_COMPATIBILITY_POLICY"));
         }
@@ -180,15 +182,15 @@ pub(super) fn parse_mode(mode: &str) -> Result<String, Error> {
     if MODES.contains(&&*name) {
         return Ok(name);
     }
-    let valid = "Valid values are READWRITE, READONLY, READONLY_OVERRIDE, IMPORT, and FORWARD";
-    Err(Error::invalid("mode", format!("{mode:?} is unknown. {valid}")).with_reason("INVALID_MODE"))
+    Err(Error::invalid("mode", format!("{mode:?} is unknown; the modes are {}", MODES.join(", "))).with_reason("INVALID_MODE"))
 }
 
 /// Checks that the mode allows changes of schemas.
 pub(super) fn check_writable(state: &State, name: &SubjectName) -> Result<(), Error> {
     match effective_mode(state, name) {
-        "READONLY" | "READONLY_OVERRIDE" | "FORWARD" => {
-            Err(refusal::not_permitted(format!("Subject {name} is in read-only mode")).with("subject", name.to_string()))
+        mode @ ("READONLY" | "READONLY_OVERRIDE" | "FORWARD") => {
+            let message = format!("'{name}' has the mode {mode}, so it can't be changed");
+            Err(refusal::not_permitted(Cause::ReadOnly, message).with("subject", name.to_string()))
         }
         _ => Ok(()),
     }
