@@ -19,6 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use prism_codegen::files_in;
 use problem::{Position, Problems};
 use tree::{Node, Value};
 
@@ -34,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for folder in ["frontends", "openapi", "registry"] {
         let folder = Path::new(ROOT).join(folder);
         println!("cargo:rerun-if-changed={}", folder.display());
-        for file in &files_in(&folder)? {
+        for file in &files_in(&folder, "yaml")? {
             let name = file.strip_prefix(ROOT)?.to_string_lossy().replace('\\', "/");
             let (root, list) = tree::parse(&fs::read_to_string(file)?);
             if !list.is_empty() {
@@ -54,24 +55,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     code.push_str("];\n");
     fs::write(out.join("embedded.rs"), code)?;
     Ok(())
-}
-
-/// Lists the YAML files in a folder and its subfolders, sorted.
-fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "yaml") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Writes the encoding that `src/compact.rs` reads.

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 use super::{CheckedPlan, Outcome, check, known, output::print_text, style};
 use prism_config::{Config, Known, Namespace, Source};
 use prism_registry::SlotCheck;
+use prism_settings::without_user_info;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,8 +59,7 @@ fn report(config: &Config, known: &Known<'_>) -> String {
         let _ = writeln!(text, "Pattern: {} {}\n", namespace.pattern, pattern.map_or("", |pattern| &pattern.version));
         if let Some(remote) = &namespace.remote {
             // A URL with user information is a problem, reported below, and its password is not printed.
-            let url = remote.url.rsplit_once('@').map_or(remote.url.as_str(), |(_, rest)| rest);
-            let _ = writeln!(text, "Served by: {url}, namespace {}\n", remote.namespace);
+            let _ = writeln!(text, "Served by: {}, namespace {}\n", without_user_info(&remote.url), remote.namespace);
         }
         for check in checks(config, known, namespace) {
             text.push_str(&coloured(&check));

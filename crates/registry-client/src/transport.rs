@@ -10,6 +10,8 @@ use reqwest::{
 };
 use serde_json::Value;
 
+use prism_settings::without_user_info;
+
 use crate::{
     error::{ClientError, ErrorKind},
     settings::{ClientSettings, Credentials, SettingNames},
@@ -224,8 +226,7 @@ impl Transport {
 }
 
 fn parse_url(url: &str, names: SettingNames) -> Result<Url, ClientError> {
-    // Without user information, which may be a password.
-    let shown = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+    let shown = without_user_info(url);
     let wrong = |reason: String| ClientError::settings(format!("`{shown}` can't be a registry's URL: {reason}"));
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(wrong("it must begin with http:// or https://".to_owned()));

@@ -25,7 +25,7 @@ pub use problem::{ProblemKind, SettingProblem};
 pub use secret::Secret;
 pub use size::ByteSize;
 pub use unit::{format_duration, format_size, parse_duration, parse_size};
-pub use url::is_server_url;
+pub use url::{is_server_url, without_user_info};
 
 /// The settings of one backend, as the configuration has them. A driver parses them into its own struct.
 #[derive(Clone)]

@@ -14,9 +14,23 @@ pub fn is_server_url(text: &str) -> bool {
     is_origin && !host.is_empty() && !authority.as_str().contains('@') && (!has_port || authority.port_u16().is_some_and(|port| port > 0))
 }
 
+/// Returns a URL for messages, without its user information, which may be a password. Removes everything up to the last `@`: in a text that
+/// is no valid URL, the password may have any characters.
+pub fn without_user_info(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, rest)| rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn user_information_is_removed() {
+        assert_eq!(without_user_info("http://h:80/path"), "http://h:80/path");
+        for url in ["http://me:secret@h:80", "http://secret@h:80", "me:secret@h:80", "http://me:se/cr@et@h:80"] {
+            assert_eq!(without_user_info(url), "h:80");
+        }
+    }
 
     #[test]
     fn only_a_scheme_a_host_and_a_port_are_accepted() {
