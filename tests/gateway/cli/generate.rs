@@ -1,11 +1,6 @@
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::fs;
+
+use test_support::{gateway::Gateway, http};
 
 use super::{printed, prism, refused};
 
@@ -42,46 +37,13 @@ fn generated_configuration_is_valid() {
     }
 }
 
-#[test]
-fn generated_configuration_runs() {
-    let folder = tempfile::tempdir().unwrap();
+#[tokio::test]
+async fn generated_configuration_runs() {
     let text = printed("generate config --pattern=keyvalue --slot=storage:sqlite --namespace=iot-devices");
-    fs::write(folder.path().join("prism.yaml"), text).unwrap();
-    let (_gateway, address) = serve(folder.path());
-    let put = request(&address, "PUT /iot-devices/v1/values/greeting HTTP/1.1", "hello");
-    assert!(put.starts_with("HTTP/1.1 200"), "{put}");
-    let get = request(&address, "GET /iot-devices/v1/values/greeting HTTP/1.1", "");
-    assert!(get.starts_with("HTTP/1.1 200") && get.ends_with("hello"), "{get}");
-}
-
-/// A running gateway, which is killed on drop.
-pub struct Gateway(Child);
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // If this fails, the process has already ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Runs `prism serve` in a folder, and returns the address of its listener.
-pub fn serve(folder: &Path) -> (Gateway, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prism"));
-    command.args(["serve", "--config", "prism.yaml", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    let mut child = command.current_dir(folder).stdout(Stdio::piped()).spawn().unwrap();
-    let out = BufReader::new(child.stdout.take().unwrap());
-    let gateway = Gateway(child);
-    let line = out.lines().map(Result::unwrap).find(|line| line.trim_start().starts_with("listener main")).unwrap();
-    (gateway, line.rsplit("//").next().unwrap().to_owned())
-}
-
-pub fn request(address: &str, line: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let length = body.len();
-    write!(stream, "{line}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let gateway = Gateway::start(&text).await;
+    let path = "/iot-devices/v1/values/greeting";
+    let put = http::send(gateway.address, "PUT", path, &[], "hello").await.unwrap();
+    assert_eq!(put.status, 200, "{}", put.text());
+    let get = http::get(gateway.address, path).await.unwrap();
+    assert_eq!((get.status, get.text()), (200, "hello"));
 }

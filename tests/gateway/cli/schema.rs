@@ -1,14 +1,15 @@
 //! `prism schema` against running registries.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
-use super::{
-    Run,
-    generate::{Gateway, request, serve},
-    prism,
-};
+use test_support::{gateway::Gateway, http};
+
+use super::{Run, prism};
 
 const CONFIG: &str = "
 backends:
@@ -28,38 +29,36 @@ const V3: &str = r#"{"type": "record", "name": "Order", "fields": [{"name": "id"
 
 /// A gateway that serves a registry, and a folder with files.
 struct Registry {
-    folder: tempfile::TempDir,
-    address: String,
-    _gateway: Gateway,
+    folder: PathBuf,
+    gateway: Gateway,
 }
 
 impl Registry {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("prism.yaml"), CONFIG).unwrap();
+        let gateway = Gateway::launch(CONFIG);
+        let folder = gateway.folder();
         for (name, text) in [("v1.avsc", V1), ("v2.avsc", V2), ("v3.avsc", V3)] {
-            fs::write(folder.path().join(name), text).unwrap();
+            fs::write(folder.join(name), text).unwrap();
         }
-        let (gateway, address) = serve(folder.path());
-        Self { folder, address, _gateway: gateway }
+        Self { folder, gateway }
     }
 
     fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.gateway.url()
     }
 
     fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
+        self.folder.join(name).display().to_string()
     }
 
     fn write(&self, name: &str, text: &str) -> String {
-        fs::write(self.folder.path().join(name), text).unwrap();
+        fs::write(self.folder.join(name), text).unwrap();
         self.file(name)
     }
 
     /// Runs `prism schema` against this registry.
     fn run(&self, arguments: &str) -> Run {
-        prism(&format!("schema {} --url {}", arguments.replace("@/", &format!("{}/", self.folder.path().display())), self.url()))
+        prism(&format!("schema {} --url {}", arguments.replace("@/", &format!("{}/", self.folder.display())), self.url()))
     }
 
     fn good(&self, arguments: &str) -> String {
@@ -76,10 +75,9 @@ impl Registry {
 
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        let answer = request(&self.address, &format!("{method} {path} HTTP/1.1"), &text);
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 2"), "{method} {path}: {answer}");
-        serde_json::from_str(body).unwrap_or(Value::Null)
+        let answer = http::send_blocking(self.gateway.address, method, path, text).unwrap();
+        assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
     }
 
     fn get(&self, path: &str) -> Value {
@@ -402,9 +400,9 @@ fn mistakes_in_arguments_are_explained() {
     assert!(output.starts_with("error: http://127.0.0.1:1 can't be reached: Connection refused"), "{output}");
     assert!(output.contains("PRISM_REGISTRY_URL"), "{output}");
     assert!(away("127.0.0.1:8081").contains("can't be a registry's URL: "));
-    let output = away(&format!("http://{}/not/here", registry.address));
+    let output = away(&format!("http://{}/not/here", registry.gateway.address));
     assert!(output.contains("(404)") || output.contains("a schema registry would not"), "{output}");
-    let output = prism(&format!("schema list --url https://{}", registry.address)).stderr;
+    let output = prism(&format!("schema list --url https://{}", registry.gateway.address)).stderr;
     assert!(output.starts_with("error: the TLS handshake with https://"), "{output}");
     assert_eq!(prism("schema list --user a:b --token c").code, Some(2));
     assert!(prism("schema list --user a").stderr.contains("--user takes NAME:PASSWORD"));

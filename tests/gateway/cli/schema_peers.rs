@@ -9,9 +9,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use test_support::servers::Certificate;
+use test_support::{gateway::Gateway, servers::Certificate};
 
-use super::{generate::serve, prism};
+use super::prism;
 
 /// Starts a server with scripted responses: status, headers and body. Also returns the heads of all requests so far.
 fn fake(answer: impl Fn(usize, &str) -> (u16, &'static str, String) + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
@@ -266,12 +266,11 @@ namespaces:
         certificate.display(),
         key.display()
     );
-    fs::write(folder.path().join("prism.yaml"), config).unwrap();
-    let (_gateway, address) = serve(folder.path());
-    let list = |options: &str| prism(&format!("schema list --url https://{address} {options}"));
+    let gateway = Gateway::launch(&config);
+    let list = |options: &str| prism(&format!("schema list --url https://{} {options}", gateway.address));
     let run = list(&format!("--ca-file {}", certificate.display()));
     assert_eq!((run.code, &*run.stdout), (Some(0), "SUBJECT    VERSION    TYPE    ID\n"), "{}", run.stderr);
     assert!(list("").stderr.contains("use --ca-file"), "{}", list("").stderr);
     assert!(list("--ca-file /no/such.pem").stderr.contains("the CA file /no/such.pem can't be read as PEM: "));
-    assert!(list(&format!("--ca-file {}", folder.path().join("prism.yaml").display())).stderr.contains("has no certificate"));
+    assert!(list(&format!("--ca-file {}", gateway.folder().join("prism.yaml").display())).stderr.contains("has no certificate"));
 }

@@ -32,6 +32,12 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<Answer, Failure> {
     send(address, "GET", path, &[], "").await
 }
 
+/// Sends a request from a test that is not async.
+pub fn send_blocking(address: SocketAddr, method: &str, path: &str, body: impl Into<Bytes>) -> Result<Answer, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(send(address, method, path, &[], body))
+}
+
 /// Sends a request. Its `host` is the address, unless `headers` contains one.
 pub async fn send(
     address: SocketAddr,
