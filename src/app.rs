@@ -1,6 +1,11 @@
 //! The gateway as a whole. Builds drivers, slots, patterns, pipeline and edges, in that order, and drains them at the end.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -8,13 +13,14 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     driver::{self, Backend, BackendSettings, Keyspace},
+    lifecycle::{self, OpenHandler},
     plan::Plan,
     telemetry::Telemetry,
 };
-use prism_call::{AccessLog, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, Pipeline, proto};
+use prism_call::{AccessLog, BackgroundTasks, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, Pipeline, proto};
 use prism_config::{self as config, Config};
 use prism_edge::{self as edge, Binding, Bindings, Bound, Cors, Drain, Edge, Services};
-use prism_pattern::{self as pattern, Facts};
+use prism_pattern::{self as pattern, PatternEnvironment};
 use prism_registry as registry;
 use prism_remote::RemoteHandler;
 use prism_slot::{Slot, idempotency};
@@ -23,6 +29,9 @@ use prism_slot::{Slot, idempotency};
 const STREAM_GRACE: Duration = Duration::from_secs(1);
 /// Time that a backend gets to flush pending writes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time that a handler has at least to end its background tasks, even if calls took all of the drain timeout.
+const MIN_CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// A connected backend, which namespaces share.
 struct ConnectedBackend {
@@ -37,6 +46,7 @@ pub struct App {
     admin_address: SocketAddr,
     router: axum::Router,
     backends: BTreeMap<String, ConnectedBackend>,
+    handlers: Vec<OpenHandler>,
     health: Vec<(HealthReporter, Vec<String>)>,
     drain: Drain,
     draining: CancellationToken,
@@ -98,16 +108,18 @@ impl App {
         let backends = connect(config).await?;
         let mut probes: Vec<_> =
             backends.iter().map(|(name, connected)| (format!("backend {name}"), probe_backend(&connected.backend))).collect();
-        let mut namespaces = Vec::new();
+        let (mut namespaces, mut handlers) = (Vec::new(), Vec::new());
         for namespace in &config.namespaces {
+            let tasks = BackgroundTasks::default();
             let handler: Arc<dyn Handler> = match &namespace.remote {
                 Some(remote) => {
                     let handler = RemoteHandler::connect(&remote.url, &remote.namespace, None)?;
                     probes.push((format!("namespace {} (remote)", namespace.name), probe_remote(&handler)));
                     handler
                 }
-                None => build_pattern(namespace, &backends)?,
+                None => open_pattern(namespace, &backends, tasks.clone()).await?,
             };
+            handlers.push(OpenHandler { namespace: namespace.name.clone(), handler: handler.clone(), tasks });
             namespaces.push((namespace, open(namespace, handler, select_idempotency(namespace, &backends)?, &metrics)?));
         }
 
@@ -135,6 +147,7 @@ impl App {
             admin_address,
             router,
             backends,
+            handlers,
             health,
             drain: Drain::default(),
             draining,
@@ -160,7 +173,7 @@ impl App {
 
     /// Serves until `end` completes, then drains. The gateway reports that it is not ready and accepts no new connections. Calls in
     /// progress finish, and idle streams are ended with a status. After the drain timeout, all remaining connections are closed. Then the
-    /// backends flush pending writes.
+    /// handlers end their background tasks, and the backends flush pending writes.
     pub async fn run(self, end: impl Future<Output = ()>) {
         let mut serving = JoinSet::new();
         for listener in self.listeners {
@@ -170,6 +183,7 @@ impl App {
         let admin = tokio::spawn(async move { axum::serve(self.admin, self.router).await });
 
         end.await;
+        let drain_end = Instant::now() + self.drain_timeout;
         self.draining.cancel();
         for (reporter, services) in &self.health {
             for service in std::iter::once("").chain(services.iter().map(String::as_str)) {
@@ -193,6 +207,8 @@ impl App {
         if tokio::time::timeout(CLOSE_TIMEOUT, self.pipeline.wait_for_background_calls()).await.is_err() {
             tracing::warn!("calls whose clients had left did not finish in time");
         }
+        let left = drain_end.saturating_duration_since(Instant::now());
+        lifecycle::close(&self.handlers, left.max(MIN_CLOSE_TIME)).await;
         // All calls have ended, so all spans and counters are final.
         self.telemetry.shutdown().await;
         for (name, connected) in &self.backends {
@@ -241,10 +257,15 @@ fn pattern_of(namespace: &config::Namespace) -> Result<&'static pattern::Pattern
     })
 }
 
-/// Builds the pattern of a namespace on its backends.
-fn build_pattern(namespace: &config::Namespace, backends: &BTreeMap<String, ConnectedBackend>) -> Result<Arc<dyn Handler>, Error> {
-    let facts = Facts { namespace: namespace.name.as_str().into(), limits: call_limits(namespace) };
-    pattern::build(pattern_of(namespace)?.name, fill_slots(namespace, backends)?, &facts)
+/// Opens the pattern of a namespace on its backends.
+async fn open_pattern(
+    namespace: &config::Namespace,
+    backends: &BTreeMap<String, ConnectedBackend>,
+    tasks: BackgroundTasks,
+) -> Result<Arc<dyn Handler>, Error> {
+    let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
+    let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks };
+    pattern_of(namespace)?.open(fill_slots(namespace, backends)?, &environment).await
 }
 
 fn open(

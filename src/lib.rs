@@ -22,6 +22,8 @@ pub mod app;
 pub mod cli;
 // The table of drivers.
 pub mod driver;
+// Handlers of namespaces, from their start to their end.
+mod lifecycle;
 // What a start needs without connections and ports.
 pub mod plan;
 // Export of traces and metrics.

@@ -4,6 +4,7 @@ use super::{Failure, style};
 use crate::{driver::KINDS, plan::Plan};
 use prism_config::{self as config, Config, Definition, Driver, Known, Source};
 use prism_frontend::definition;
+use prism_pattern::PATTERNS;
 use prism_registry::Registry;
 use prism_yaml::Problems;
 
@@ -14,7 +15,17 @@ pub fn known() -> Known<'static> {
         let texts = definition::Texts::embedded(name)?;
         Some(Definition { name: name.to_owned(), text: texts.text })
     });
-    Known { registry: Registry::embedded(), drivers: KINDS.iter().map(driver).collect(), definitions: definitions.collect() }
+    let pattern = |pattern: &&prism_pattern::Pattern| config::Pattern {
+        name: pattern.name.to_owned(),
+        schema: (pattern.schema)().to_value(),
+        check: pattern.check,
+    };
+    Known {
+        registry: Registry::embedded(),
+        drivers: KINDS.iter().map(driver).collect(),
+        patterns: PATTERNS.iter().map(pattern).collect(),
+        definitions: definitions.collect(),
+    }
 }
 
 /// A configuration, and every problem that a start would find without connections and ports.

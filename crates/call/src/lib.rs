@@ -13,6 +13,7 @@ mod observe;
 mod pipeline;
 pub mod proto;
 mod span;
+mod tasks;
 mod trace;
 
 use async_trait::async_trait;
@@ -29,6 +30,7 @@ pub use metrics::Metrics;
 pub use namespace::{CallLimits, Namespace};
 pub use pipeline::{Answer, Incoming, Pipeline, message_too_large};
 pub use span::Tracer;
+pub use tasks::BackgroundTasks;
 pub use trace::TraceContext;
 
 /// The wire protocol of a call, for logs and metrics only.
@@ -66,4 +68,7 @@ impl Protocol {
 pub trait Handler: Send + Sync + 'static {
     /// Handles the call. Dropping the future, or the stream in its reply, cancels the work.
     async fn handle(&self, context: &Context, method: &Method, input: Input) -> Result<Reply, Error>;
+
+    /// Stops background work and flushes what is not stored yet. It is called once, after the last call has ended.
+    async fn close(&self) {}
 }

@@ -368,6 +368,10 @@ pub struct Namespace {
     /// handles it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<Idempotency>,
+    /// Settings of the pattern. `prism config schema` and the documentation of the pattern list them.
+    #[serde(default, skip_serializing_if = "ResolvedSettings::is_empty")]
+    #[schemars(with = "super::schema::AnySettings")]
+    pub settings: ResolvedSettings,
 }
 
 /// Write calls with the same `Idempotency-Key` are executed once. Later calls get the reply of the first one.

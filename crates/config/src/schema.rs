@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     model::{Binding, Config, Slot},
-    source::{Driver, Known},
+    source::{Driver, Known, Pattern},
 };
 use prism_settings::{ByteSize, HumanDuration};
 
-/// Returns the JSON Schema of the file, with the settings of the drivers.
+/// Returns the JSON Schema of the file, with the settings of the drivers and patterns.
 pub fn schema(known: &Known<'_>) -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     generator.subschema_for::<(HumanDuration, ByteSize)>();
@@ -19,8 +19,12 @@ pub fn schema(known: &Known<'_>) -> Value {
     schema["title"] = "Prism".into();
     let mut definitions = Map::new();
     let kinds = known.drivers.iter().map(|driver| backend(driver, &mut definitions)).collect::<Vec<_>>();
+    let settings = known.patterns.iter().map(|pattern| pattern_settings(pattern, &mut definitions)).collect::<Vec<_>>();
     if let Some(all) = schema["definitions"].as_object_mut() {
         all.append(&mut definitions);
+        if let Some(namespace) = all.get_mut("Namespace") {
+            namespace["allOf"] = settings.into();
+        }
         if let Some(backend) = all.get_mut("Backend") {
             backend["oneOf"] = kinds.into();
         }
@@ -31,18 +35,8 @@ pub fn schema(known: &Known<'_>) -> Value {
 
 /// Returns the schema of one kind of backend: `type` and the settings of its driver.
 fn backend(driver: &Driver, definitions: &mut Map<String, Value>) -> Value {
-    let mut schema = driver.schema.clone();
-    rename(&mut schema, &driver.kind);
+    let mut schema = settings_of(&driver.schema, &driver.kind, definitions);
     let Some(object) = schema.as_object_mut() else { return json!({"properties": {"type": {"const": driver.kind}}}) };
-    for key in ["$defs", "definitions"] {
-        if let Some(Value::Object(all)) = object.remove(key) {
-            let own = all.into_iter().filter(|(name, _)| !SHARED.contains(&name.as_str()));
-            definitions.extend(own.map(|(name, schema)| (format!("{}-{name}", driver.kind), schema)));
-        }
-    }
-    object.remove("$schema");
-    object.insert("title".to_owned(), driver.kind.as_str().into());
-    object.insert("additionalProperties".to_owned(), false.into());
     let properties = object.entry("properties").or_insert_with(|| json!({}));
     properties["type"] = json!({"const": driver.kind});
     let required = object.entry("required").or_insert_with(|| json!([]));
@@ -52,23 +46,47 @@ fn backend(driver: &Driver, definitions: &mut Map<String, Value>) -> Value {
     schema
 }
 
-/// Definitions that are the same for all drivers and for the rest of the file.
+/// Returns the schema of a namespace with a pattern: which settings it has.
+fn pattern_settings(pattern: &Pattern, definitions: &mut Map<String, Value>) -> Value {
+    let settings = settings_of(&pattern.schema, &pattern.name, definitions);
+    json!({"if": {"properties": {"pattern": {"const": pattern.name}}}, "then": {"properties": {"settings": settings}}})
+}
+
+/// Returns the schema of the settings of a driver or a pattern, and moves its definitions to `definitions`.
+fn settings_of(schema: &Value, name: &str, definitions: &mut Map<String, Value>) -> Value {
+    let mut schema = schema.clone();
+    rename(&mut schema, name);
+    if let Some(object) = schema.as_object_mut() {
+        for key in ["$defs", "definitions"] {
+            if let Some(Value::Object(all)) = object.remove(key) {
+                let own = all.into_iter().filter(|(definition, _)| !SHARED.contains(&definition.as_str()));
+                definitions.extend(own.map(|(definition, schema)| (format!("{name}-{definition}"), schema)));
+            }
+        }
+        object.remove("$schema");
+        object.insert("title".to_owned(), name.into());
+        object.insert("additionalProperties".to_owned(), false.into());
+    }
+    schema
+}
+
+/// Definitions that are the same for all drivers and patterns, and for the rest of the file.
 const SHARED: [&str; 2] = ["Duration", "Size"];
 
-/// Changes references to definitions of a driver. The definitions of all drivers are in one mapping, so their names get the kind as a
-/// prefix.
-fn rename(schema: &mut Value, kind: &str) {
+/// Changes references to definitions of a driver or a pattern. All definitions are in one mapping, so their names get the name of the driver
+/// or pattern as a prefix.
+fn rename(schema: &mut Value, owner: &str) {
     match schema {
         Value::Object(object) => {
             if let Some(Value::String(reference)) = object.get_mut("$ref")
                 && let Some((_, name)) = reference.rsplit_once('/')
             {
-                let prefix = if SHARED.contains(&name) { String::new() } else { format!("{kind}-") };
+                let prefix = if SHARED.contains(&name) { String::new() } else { format!("{owner}-") };
                 *reference = format!("#/definitions/{prefix}{name}");
             }
-            object.values_mut().for_each(|value| rename(value, kind));
+            object.values_mut().for_each(|value| rename(value, owner));
         }
-        Value::Array(items) => items.iter_mut().for_each(|value| rename(value, kind)),
+        Value::Array(items) => items.iter_mut().for_each(|value| rename(value, owner)),
         _ => {}
     }
 }
@@ -108,6 +126,23 @@ impl JsonSchema for AnyBackend {
             "type": "object",
             "required": ["type"],
         })
+    }
+}
+
+/// The settings of a pattern. [`schema`] adds those of each pattern.
+pub(super) struct AnySettings;
+
+impl JsonSchema for AnySettings {
+    fn schema_name() -> Cow<'static, str> {
+        "PatternSettings".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object"})
     }
 }
 

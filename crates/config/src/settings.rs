@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// The settings of a backend, without `type`. Only [`ResolvedSettings::values`] contains secrets. The printable form shows references as
+/// The settings of a backend, without `type`, or of a pattern. Only [`ResolvedSettings::values`] contains secrets. The printable form shows references as
 /// they are in the file, and `***` for a secret that is written in the file.
 #[derive(Clone, Default, PartialEq)]
 pub struct ResolvedSettings {
@@ -14,14 +14,19 @@ pub struct ResolvedSettings {
 }
 
 impl ResolvedSettings {
-    /// Combines the values for the driver with their printable form.
+    /// Combines the values for the driver or pattern with their printable form.
     pub fn new(values: Map<String, Value>, printable: Map<String, Value>) -> Self {
         Self { values, printable }
     }
 
-    /// Returns the values for the driver, with secrets. Never print them.
+    /// Returns the values for the driver or pattern, with secrets. Never print them.
     pub fn values(&self) -> &Map<String, Value> {
         &self.values
+    }
+
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
     }
 
     /// Returns the printable values, without secrets.

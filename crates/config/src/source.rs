@@ -7,7 +7,7 @@ use std::{
 };
 
 use prism_registry::Registry;
-use prism_settings::{BackendSettings, SettingProblem};
+use prism_settings::{BackendSettings, SettingProblem, SettingsCheck};
 
 /// The file that is used if no file is given and it exists in the working directory.
 pub const DEFAULT_FILE: &str = "prism.yaml";
@@ -67,6 +67,8 @@ pub struct Known<'a> {
     pub registry: &'a Registry,
     /// The drivers of this build.
     pub drivers: Vec<Driver>,
+    /// The patterns that this build can serve.
+    pub patterns: Vec<Pattern>,
     /// The definitions of frontends that are part of this build.
     pub definitions: Vec<Definition>,
 }
@@ -74,6 +76,10 @@ pub struct Known<'a> {
 impl Known<'_> {
     pub(super) fn driver(&self, kind: &str) -> Option<&Driver> {
         self.drivers.iter().find(|driver| driver.kind == kind)
+    }
+
+    pub(super) fn pattern(&self, name: &str) -> Option<&Pattern> {
+        self.patterns.iter().find(|pattern| pattern.name == name)
     }
 }
 
@@ -95,6 +101,17 @@ pub struct Driver {
     pub schema: serde_json::Value,
     /// Parses and checks the settings of a backend without connecting. The error has every problem.
     pub check: fn(&BackendSettings) -> Result<(), Vec<SettingProblem>>,
+}
+
+/// A pattern that this build can serve.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// As `keyvalue`.
+    pub name: String,
+    /// JSON Schema of its settings.
+    pub schema: serde_json::Value,
+    /// Parses and checks the settings of a namespace. The error has every problem.
+    pub check: SettingsCheck,
 }
 
 /// Returns the name of the variable that overrides a setting: `listeners.main.address` → `PRISM_LISTENERS_MAIN_ADDRESS`.

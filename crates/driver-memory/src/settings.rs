@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use prism_driver::settings::{ByteSize, Count, DriverSettings, SettingProblem};
+use prism_driver::settings::{ByteSize, CheckSettings, Count, SettingProblem};
 
 /// Settings of a backend of `type: memory`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -32,7 +32,7 @@ impl Default for MemorySettings {
     }
 }
 
-impl DriverSettings for MemorySettings {
+impl CheckSettings for MemorySettings {
     /// The types of the fields check everything.
     fn check(&self) -> Vec<SettingProblem> {
         Vec::new()

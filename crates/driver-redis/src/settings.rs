@@ -6,7 +6,7 @@ use redis::{Client, ConnectionAddr, IntoConnectionInfo as _, ProtocolVersion, Tl
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use prism_driver::settings::{ByteSize, Count, DriverSettings, HumanDuration, Secret, SettingProblem};
+use prism_driver::settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem};
 
 /// Settings of a backend of `type: redis`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -127,7 +127,7 @@ fn max_value_bytes() -> ByteSize<1, 536_870_000> {
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const URL: &str = "redis://HOST:PORT/DATABASE, or rediss:// for TLS, without query and fragment";
 
-impl DriverSettings for RedisSettings {
+impl CheckSettings for RedisSettings {
     fn check(&self) -> Vec<SettingProblem> {
         self.client().err().unwrap_or_default()
     }

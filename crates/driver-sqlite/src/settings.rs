@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use prism_driver::settings::{ByteSize, Count, DriverSettings, HumanDuration, SettingProblem};
+use prism_driver::settings::{ByteSize, CheckSettings, Count, HumanDuration, SettingProblem};
 
 /// Settings of a backend of `type: sqlite`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -56,7 +56,7 @@ fn default_sweep_interval() -> HumanDuration<100> {
     HumanDuration::from_millis(5000)
 }
 
-impl DriverSettings for SqliteSettings {
+impl CheckSettings for SqliteSettings {
     fn check(&self) -> Vec<SettingProblem> {
         if self.path.as_os_str().is_empty() {
             return vec![SettingProblem::expected("path", "the path of a file, as ./prism-data/prism.db")];

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 
 use prism_call::{Error, proto::Interfaces};
-pub use prism_settings::{self as settings, BackendSettings, DriverSettings, SettingProblem};
+pub use prism_settings::{self as settings, BackendSettings, CheckSettings, SettingProblem, settings_schema};
 
 pub mod check;
 pub mod cursor;
@@ -61,18 +61,13 @@ impl fmt::Debug for Kind {
     }
 }
 
-/// Returns the JSON Schema of a driver's settings, for [`Kind::schema`].
-pub fn settings_schema<T: DriverSettings>() -> schemars::Schema {
-    schemars::SchemaGenerator::default().into_root_schema_for::<T>()
-}
-
 /// Checks the settings of a backend without connecting, for [`Kind::check`].
-pub fn check_settings<T: DriverSettings>(settings: &BackendSettings) -> Result<(), Vec<SettingProblem>> {
+pub fn check_settings<T: CheckSettings>(settings: &BackendSettings) -> Result<(), Vec<SettingProblem>> {
     settings.parse::<T>().map(drop)
 }
 
 /// Parses the settings of a backend, for [`Kind::connect`].
-pub fn parse_settings<T: DriverSettings>(settings: &BackendSettings) -> Result<T, Error> {
+pub fn parse_settings<T: CheckSettings>(settings: &BackendSettings) -> Result<T, Error> {
     settings.parse().map_err(|problems| invalid_settings(&settings.name, &problems))
 }
 

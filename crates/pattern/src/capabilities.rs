@@ -1,90 +1,67 @@
-//! The answer of `GetCapabilities`: which operations are native, emulated or unavailable over the drivers in the slots.
+//! The operations in the answer of `GetCapabilities`: which are native, emulated or unavailable over the drivers in the slots.
 //!
 //! What an RPC needs is an option of the RPC in the pattern's proto; see `prism/options/v1/implementation.proto`.
 
-use super::{Facts, Pattern};
 use prism_call::proto::{
     self,
-    options::v1::Implementation,
-    patterns::slots::v1::{self as slots, Capabilities, Operation, Support},
+    options::v1::{Implementation, Step},
+    patterns::slots::v1::{Operation, Slot, Support},
 };
-use prism_slot::{Limits, Slot};
-
-/// Describes what a pattern with one slot can do.
-pub(super) fn describe(pattern: &Pattern, slot: &Slot, limits: &Limits, max_operations: u32, facts: &Facts) -> Capabilities {
-    let slots = vec![slots::Slot {
-        name: slot.name.clone(),
-        backend: slot.backend.clone(),
-        kind: slot.kind.to_owned(),
-        interfaces: slot.interfaces.names().into_iter().map(str::to_owned).collect(),
-        layers: slot.layers.iter().copied().map(str::to_owned).collect(),
-    }];
-    Capabilities {
-        namespace: facts.namespace.to_string(),
-        pattern: pattern.name.to_owned(),
-        pattern_version: pattern.version.to_owned(),
-        operations: operations(pattern.service, &slots),
-        limits: Some(slots::Limits {
-            max_key_bytes: limits.max_key_bytes,
-            max_value_bytes: limits.max_value_bytes,
-            max_batch_items: limits.max_batch_items,
-            max_transaction_operations: if slot.interfaces.keyvalue_transactional.is_some() { max_operations } else { 0 },
-            max_message_bytes: facts.limits.max_message_bytes as u64,
-            max_concurrent_calls: u32::try_from(facts.limits.max_concurrent_calls).unwrap_or(u32::MAX),
-        }),
-        slots,
-    }
-}
 
 /// Describes all RPCs of a service, in its order.
-fn operations(service: &str, slots: &[slots::Slot]) -> Vec<Operation> {
+pub(super) fn operations(service: &str, slots: &[Slot]) -> Vec<Operation> {
     let Some(service) = proto::descriptors().get_service_by_name(service) else { return Vec::new() };
     let implementations = proto::implementations(&service).into_iter();
     implementations.map(|(rpc, implementation)| operation(rpc, &implementation, slots)).collect()
 }
 
-fn operation(rpc: String, implementation: &Implementation, slots: &[slots::Slot]) -> Operation {
+fn operation(rpc: String, implementation: &Implementation, slots: &[Slot]) -> Operation {
     if implementation.gateway {
         let note = "answered by the gateway itself".to_owned();
-        return Operation { rpc, support: Support::Native.into(), interface: String::new(), note };
+        return Operation { rpc, support: Support::Native.into(), note, ..Operation::default() };
     }
-    let find = |name: &str| slots.iter().find(|slot| slot.name == name);
-    let has = |slot: &str, interface: &String| find(slot).is_some_and(|slot| slot.interfaces.contains(interface));
+    let has = |slot: &str, interface: &String| find(slots, slot).is_some_and(|slot| slot.interfaces.contains(interface));
+    let is_possible = |step: &&Step| has(&step.slot, &step.interface);
     let alternatives = &implementation.alternatives;
-    let used = alternatives.iter().find(|one| one.steps.iter().all(|step| has(&step.slot, &step.interface)));
-    let best = alternatives.first().and_then(|one| one.main_step()).cloned().unwrap_or_default();
-    let (support, mut notes) = match used {
-        None => {
-            let kind = find(&best.slot).map_or("", |slot| &slot.kind);
-            (Support::Unavailable, vec![format!("the driver of kind {kind} does not implement {}", best.interface)])
-        }
-        Some(one) if one.emulation.is_empty() => (Support::Native, Vec::new()),
-        Some(one) => {
-            let interface = one.main_step().map_or("", |step| &step.interface);
-            (Support::Emulated, vec![format!("by {interface}: {}", one.emulation)])
-        }
+    let used = alternatives.iter().find(|one| one.steps.iter().all(|step| is_possible(&step)));
+    let best = alternatives.first();
+    let main = best.and_then(|one| one.main_step()).cloned().unwrap_or_default();
+    let Some(used) = used else {
+        // The main step says most about the operation; another step is named only if the main step is possible.
+        let missing = best.and_then(|one| one.steps.iter().find(|step| !is_possible(step)));
+        let named = if is_possible(&&main) { missing.cloned().unwrap_or_default() } else { main };
+        let note = describe_missing(slots, &named);
+        return Operation { rpc, support: Support::Unavailable.into(), interface: named.interface, slot: named.slot, note };
     };
-    if used.is_some() {
-        let missing = implementation.optional_parts.iter().filter(|part| !has(&part.slot, &part.interface));
-        notes.extend(missing.map(|part| format!("without {}, which needs {}", part.field, part.interface)));
+    let mut notes = Vec::new();
+    if !used.emulation.is_empty() {
+        let by = used.main_step().map(|step| in_slot(slots, &step.slot, &step.interface)).unwrap_or_default();
+        notes.push(format!("by {by}: {}", used.emulation));
     }
-    Operation { rpc, support: support.into(), interface: best.interface, note: notes.join("; ") }
+    let missing = implementation.optional_parts.iter().filter(|part| !has(&part.slot, &part.interface));
+    notes.extend(missing.map(|part| format!("without {}, which needs {}", part.field, in_slot(slots, &part.slot, &part.interface))));
+    let support = if used.emulation.is_empty() { Support::Native } else { Support::Emulated };
+    Operation { rpc, support: support.into(), interface: main.interface, slot: main.slot, note: notes.join("; ") }
+}
+
+fn find<'s>(slots: &'s [Slot], name: &str) -> Option<&'s Slot> {
+    slots.iter().find(|slot| slot.name == name)
+}
+
+/// Says why a step is not possible. With several slots, the slot is named.
+fn describe_missing(slots: &[Slot], Step { slot, interface, .. }: &Step) -> String {
+    let kind = find(slots, slot).map_or("", |slot| &slot.kind);
+    match slots {
+        [_] => format!("the driver of kind {kind} does not implement {interface}"),
+        _ if kind.is_empty() => format!("the slot `{slot}`, which would need {interface}, is empty"),
+        _ => format!("the driver of kind {kind} in the slot `{slot}` does not implement {interface}"),
+    }
+}
+
+/// Names an interface and, with several slots, the slot that has it.
+fn in_slot(slots: &[Slot], slot: &str, interface: &str) -> String {
+    if slots.len() == 1 { interface.to_owned() } else { format!("{interface} in the slot `{slot}`") }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::PATTERNS;
-    use prism_call::Method;
-
-    #[test]
-    fn every_rpc_is_described_in_the_order_of_the_service() {
-        for pattern in PATTERNS {
-            let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
-            let rpcs: Vec<_> = methods.iter().map(|method| method.name.clone()).collect();
-            let described: Vec<_> = operations(pattern.service, &[]).into_iter().map(|operation| operation.rpc).collect();
-            assert!(!rpcs.is_empty());
-            assert_eq!(described, rpcs, "{}", pattern.name);
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,10 @@ use prost_reflect::ServiceDescriptor;
 use super::{Name, Pattern, Problems, Step};
 use prism_call::proto::{
     self,
-    options::v1::{Alternative, Implementation, SlotRequirements},
+    options::{
+        self,
+        v1::{Alternative, Implementation, SlotRequirements},
+    },
 };
 
 /// Fills in the methods, the interfaces of slots and the implementation, if the protos have the pattern's service. A file that
@@ -57,7 +60,8 @@ fn fill(pattern: &mut Pattern, service: &ServiceDescriptor) {
             }
         }
     }
-    pattern.implementation = implementations.iter().map(|(rpc, one)| (rpc.clone(), steps(one))).collect();
+    let several = pattern.slots.len() > 1;
+    pattern.implementation = implementations.iter().map(|(rpc, one)| (rpc.clone(), steps(one, several))).collect();
 }
 
 /// The interfaces of a slot that RPCs use, in the order of the RPCs; those for parts of requests are the last.
@@ -69,14 +73,18 @@ fn used_interfaces<'a>(implementations: &'a [(String, Implementation)], slot: &'
 }
 
 /// The steps of all alternatives in one list. Steps that an earlier alternative has too are listed once; the others have the
-/// condition that the drivers lack an interface of the alternative before.
-fn steps(implementation: &Implementation) -> Vec<Step> {
+/// condition that the drivers lack an interface of the alternative before. With several slots, the condition names the slot.
+fn steps(implementation: &Implementation, several: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut before: Option<&Alternative> = None;
     for alternative in &implementation.alternatives {
-        let uses = |interface: &str| alternative.steps.iter().any(|step| step.interface == interface);
-        let mut missing = before.iter().flat_map(|one| &one.steps).map(|step| step.interface.as_str()).filter(|one| !uses(one));
-        let condition = missing.next().map(|interface| format!("the driver does not implement {interface}"));
+        let place = |step: &options::v1::Step| (step.slot.clone(), step.interface.clone());
+        let uses = |wanted: &(String, String)| alternative.steps.iter().any(|step| place(step) == *wanted);
+        let mut missing = before.iter().flat_map(|one| &one.steps).map(place).filter(|one| !uses(one));
+        let condition = missing.next().map(|(slot, interface)| {
+            let place = if several { format!(" in the slot `{slot}`") } else { String::new() };
+            format!("the driver{place} does not implement {interface}")
+        });
         let emulation = (!alternative.emulation.is_empty()).then(|| alternative.emulation.clone());
         for step in &alternative.steps {
             if before.is_some_and(|one| one.steps.contains(step)) {
@@ -96,4 +104,37 @@ fn steps(implementation: &Implementation) -> Vec<Step> {
         before = Some(alternative);
     }
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alternative(steps: &[(&str, &str)]) -> Alternative {
+        let step = |&(slot, interface): &(&str, &str)| options::v1::Step {
+            slot: slot.to_owned(),
+            interface: interface.to_owned(),
+            operation: "Do".to_owned(),
+            ..options::v1::Step::default()
+        };
+        Alternative { steps: steps.iter().map(step).collect(), ..Alternative::default() }
+    }
+
+    #[test]
+    fn the_condition_of_an_alternative_is_about_one_slot() {
+        // The first alternative reads the cache; the second one has the same interface, but in the other slot.
+        let alternatives = vec![
+            alternative(&[("cache", "keyvalue_basic"), ("storage", "keyvalue_basic")]),
+            alternative(&[("storage", "keyvalue_basic"), ("storage", "keyvalue_scan")]),
+        ];
+        let implementation = Implementation { alternatives, ..Implementation::default() };
+        let described = |several| {
+            let steps = steps(&implementation, several).into_iter();
+            steps.map(|step| format!("{} {}: {}", step.slot, step.interface, step.when.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        let first = ["cache keyvalue_basic: ", "storage keyvalue_basic: "];
+        let last = "storage keyvalue_scan: the driver in the slot `cache` does not implement keyvalue_basic";
+        assert_eq!(described(true), [&first[..], &[last]].concat());
+        assert_eq!(described(false)[2], "storage keyvalue_scan: the driver does not implement keyvalue_basic");
+    }
 }

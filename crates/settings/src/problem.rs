@@ -5,7 +5,7 @@ use std::fmt;
 /// A problem with one setting. It never contains the value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingProblem {
-    /// Path of the setting in its backend, as `tls.ca_file`. Empty: the backend as a whole.
+    /// Path of the setting in its backend or pattern, as `tls.ca_file`. Empty: the settings as a whole.
     pub setting: String,
     /// What is wrong.
     pub kind: ProblemKind,
@@ -18,7 +18,7 @@ pub enum ProblemKind {
     Expected(String),
     /// The value is not one of these words.
     UnknownChoice(Vec<&'static str>),
-    /// The driver has no such setting. Holds the settings that exist here.
+    /// There is no such setting. Holds the settings that exist here.
     UnknownSetting(Vec<&'static str>),
     /// The setting is required.
     Missing,

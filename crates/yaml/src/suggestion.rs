@@ -16,6 +16,7 @@ pub fn unknown_name<'a>(kind: &str, name: &str, candidates: impl IntoIterator<It
     let suggestion = suggest(name, candidates.clone());
     let all = candidates.into_iter().collect::<Vec<_>>().join(", ");
     match suggestion {
+        _ if all.is_empty() => format!("unknown {kind} `{name}`; there are none"),
         Some(suggestion) => format!("unknown {kind} `{name}`; did you mean `{suggestion}`? There are: {all}"),
         None => format!("unknown {kind} `{name}`; there are: {all}"),
     }
@@ -31,6 +32,7 @@ mod tests {
         assert_eq!(suggest("keyvalue_sacn", names), Some("keyvalue_scan"));
         assert_eq!(suggest("KeyValue-Basic", names), Some("keyvalue_basic"));
         assert_eq!(suggest("xyz", names), None);
+        assert_eq!(unknown_name("setting", "xyz", []), "unknown setting `xyz`; there are none");
         assert_eq!(
             unknown_name("interface", "xyz", names),
             "unknown interface `xyz`; there are: keyvalue_scan, keyvalue_basic, pubsub_basic"

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{LEGEND, status_sign};
 use crate::cli::{
@@ -43,7 +44,8 @@ pub(super) fn run(registry: &Registry, command: &Command, format: Format) -> Out
                 return Err(unknown_name("pattern", name, registry.patterns.iter().map(|one| one.name.as_str())).into());
             };
             let fills = pattern.slots.iter().map(|(name, slot)| (name.as_str(), filled_by(registry, name, slot))).collect();
-            print(format, &View { pattern, filled_by: fills }, || text(registry, pattern))
+            let view = View { pattern, filled_by: fills, settings: pattern_settings(&pattern.name) };
+            print(format, &view, || text(registry, pattern))
         }
         Command::Find { backend, interface } => {
             let found = find(registry, backend, interface.as_deref())?;
@@ -58,6 +60,8 @@ struct View<'a> {
     pattern: &'a Pattern,
     /// By slot: the kinds of backends whose drivers can fill it.
     filled_by: indexmap::IndexMap<&'a str, Vec<&'a str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    settings: Vec<PatternSetting>,
 }
 
 fn table(patterns: &[&Pattern]) -> String {
@@ -113,9 +117,38 @@ fn text(registry: &Registry, pattern: &Pattern) -> String {
         let _ = writeln!(out, "    Recommended backends: {}", list(recommended));
         let _ = writeln!(out, "    Filled by: {}\n", list(filled_by(registry, name, slot)));
     }
+    let settings = pattern_settings(&pattern.name);
+    if !settings.is_empty() {
+        let rows = settings
+            .iter()
+            .map(|setting| vec![format!("  {}", setting.name), format!("default {}", setting.default), setting.description.clone()]);
+        let _ = writeln!(out, "Settings:\n{}", columns(&rows.collect::<Vec<_>>()));
+    }
     let api = &pattern.api;
     let _ = writeln!(out, "API: {} ({})\n  {}", api.service, api.status, list(&pattern.api.methods));
     out
+}
+
+/// A setting of a pattern.
+#[derive(Serialize)]
+struct PatternSetting {
+    name: String,
+    default: String,
+    /// The first sentence of its documentation.
+    description: String,
+}
+
+/// Returns the settings of a pattern of this build, from the JSON Schema of its settings.
+fn pattern_settings(name: &str) -> Vec<PatternSetting> {
+    let Some(pattern) = prism_pattern::find(name) else { return Vec::new() };
+    let schema = (pattern.schema)().to_value();
+    let describe = |(name, property): (&String, &Value)| {
+        let text = property["description"].as_str().unwrap_or_default().replace('\n', " ");
+        let first = text.split_once(". ").map_or(text.as_str(), |(first, _)| first).trim_end_matches('.').to_owned();
+        let default = property["default"].as_str().map_or_else(|| property["default"].to_string(), str::to_owned);
+        PatternSetting { name: name.clone(), default, description: first }
+    };
+    schema["properties"].as_object().into_iter().flatten().map(describe).collect()
 }
 
 /// Renders the interfaces, and on the next line the capabilities that they express.

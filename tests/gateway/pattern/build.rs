@@ -1,15 +1,18 @@
-//! What `pattern::build` refuses, and the content of the table of patterns.
+//! How patterns are opened: what is refused, settings, capabilities over several slots, and what the table of patterns says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use async_trait::async_trait;
 use prism::{
-    call::Method,
-    pattern,
-    proto::{self, Interfaces, options::v1::SlotRequirements},
-    slot::Slot,
+    call::{Context, Error, Handler, Input, Method, Reply},
+    pattern::{self, Pattern, PatternEnvironment},
+    proto::{self, Interfaces, options::v1::SlotRequirements, patterns::slots::v1 as contract},
+    slot::{Limits, Slot},
 };
+use prost::Message as _;
+use serde_json::{Value, json};
 
-use super::{Bench, facts, memory, refusal};
+use super::{Bench, environment, memory, refusal};
 
 fn slots(named: &[(&str, &Slot)]) -> BTreeMap<String, Slot> {
     named.iter().map(|&(name, slot)| (name.to_owned(), slot.clone())).collect()
@@ -28,20 +31,16 @@ fn every_pattern_serves_a_compiled_service() {
 }
 
 #[tokio::test]
-async fn build_reports_problems_of_slots() {
+async fn open_reports_problems_of_slots() {
     let storage = memory().await;
-    let build = |name, slots| pattern::build(name, slots, &facts());
-    assert!(build("keyvalue", slots(&[("storage", &storage)])).is_ok());
-    assert_eq!(refusal(build("keyvalu", slots(&[]))), "INVALID_ARGUMENT UNKNOWN_PATTERN pattern");
-    assert_eq!(refusal(build("keyvalue", slots(&[]))), "INVALID_ARGUMENT SLOT_EMPTY slots.storage");
-    assert_eq!(
-        refusal(build("keyvalue", slots(&[("storage", &storage), ("cache", &storage)]))),
-        "INVALID_ARGUMENT UNKNOWN_SLOT slots.cache"
-    );
+    let open = async |slots| pattern::find("keyvalue").unwrap().open(slots, &environment()).await;
+    assert!(open(slots(&[("storage", &storage)])).await.is_ok());
+    assert_eq!(refusal(open(slots(&[])).await), "INVALID_ARGUMENT SLOT_EMPTY slots.storage");
+    assert_eq!(refusal(open(slots(&[("storage", &storage), ("cache", &storage)])).await), "INVALID_ARGUMENT UNKNOWN_SLOT slots.cache");
 
     let mut bare = storage.clone();
     bare.interfaces.keyvalue_basic = None;
-    let error = build("keyvalue", slots(&[("storage", &bare)])).err().unwrap();
+    let error = open(slots(&[("storage", &bare)])).await.err().unwrap();
     assert_eq!((error.reason(), error.get("interface"), error.get("backend")), ("INTERFACE_MISSING", Some("keyvalue_basic"), Some("ram")));
 }
 
@@ -65,19 +64,19 @@ async fn patterns_need_exactly_the_interfaces_that_their_protos_require() {
     for pattern in pattern::PATTERNS {
         let service = proto::descriptors().get_service_by_name(pattern.service).unwrap();
         let [SlotRequirements { name, required, any_of }] = &proto::slot_requirements(&service)[..] else { panic!("not one slot") };
-        let build = |remaining: &[&str]| pattern::build(pattern.name, slots(&[(name, &reduced(&full, remaining))]), &facts());
+        let open = async |remaining: &[&str]| pattern.open(slots(&[(name, &reduced(&full, remaining))]), &environment()).await;
         let required: Vec<_> = required.iter().map(String::as_str).collect();
         let choices: Vec<_> = any_of.iter().flat_map(|list| &list.interfaces).map(String::as_str).collect();
         for missing in &required {
             let remaining: Vec<_> = required.iter().chain(&choices).copied().filter(|interface| interface != missing).collect();
-            let error = build(&remaining).err().unwrap();
+            let error = open(&remaining).await.err().unwrap();
             assert_eq!((error.reason(), error.get("interface")), ("INTERFACE_MISSING", Some(*missing)), "{}", pattern.name);
         }
         assert!(any_of.len() <= 1, "{}: this test chooses from one list", pattern.name);
         for choice in &choices {
-            assert!(build(&[&required[..], &[choice]].concat()).is_ok(), "{} with {choice}", pattern.name);
+            assert!(open(&[&required[..], &[choice]].concat()).await.is_ok(), "{} with {choice}", pattern.name);
         }
-        let without_choices = build(&required).err().map(|error| error.reason().to_owned());
+        let without_choices = open(&required).await.err().map(|error| error.reason().to_owned());
         assert_eq!(without_choices.as_deref(), (!choices.is_empty()).then_some("INTERFACE_MISSING"), "{}", pattern.name);
     }
 }
@@ -89,7 +88,7 @@ async fn limits_of_the_driver_apply_when_they_are_smaller() {
     let mut slot = memory().await;
     slot.limits.max_key_bytes = 8;
     slot.limits.max_value_bytes = 4;
-    let bench = Bench::over(slot);
+    let bench = Bench::over(slot).await;
     let response: GetCapabilitiesResponse = bench.call("GetCapabilities", GetCapabilitiesRequest {}).await.unwrap();
     let limits = response.capabilities.unwrap().limits.unwrap();
     assert_eq!((limits.max_key_bytes, limits.max_value_bytes, limits.max_batch_items), (8, 4, 1000));
@@ -99,4 +98,92 @@ async fn limits_of_the_driver_apply_when_they_are_smaller() {
     assert!(bench.call::<StoreResponse>("Store", store("12345678", b"1234")).await.is_ok());
     assert_eq!(refusal(bench.call::<StoreResponse>("Store", store("123456789", b"")).await), "INVALID_ARGUMENT INVALID_KEY key");
     assert_eq!(refusal(bench.call::<StoreResponse>("Store", store("1", b"12345")).await), "INVALID_ARGUMENT VALUE_TOO_LARGE value");
+}
+
+#[tokio::test]
+async fn settings_are_checked() {
+    let storage = memory().await;
+    let open = async |name: &str, settings: Value| {
+        let Value::Object(settings) = settings else { panic!("settings are an object") };
+        let pattern = pattern::find(name).unwrap();
+        let checked = (pattern.check)(&settings).is_ok();
+        let opened = pattern.open(slots(&[("storage", &storage)]), &environment().with_settings(settings)).await;
+        assert_eq!(checked, opened.is_ok(), "a start and its check differ");
+        opened
+    };
+    for settings in [json!({}), json!({"max_schema_bytes": "2KiB", "parsed_schemas": 1, "snapshot_interval": "10", "max_age": "1m"})] {
+        assert!(open("schema-registry", settings).await.is_ok());
+    }
+    for (name, settings, field) in [
+        ("keyvalue", json!({"zzz": 1}), "settings.zzz"),
+        ("schema-registry", json!({"zzz": 1}), "settings.zzz"),
+        ("schema-registry", json!({"snapshot_interval": 0}), "settings.snapshot_interval"),
+        ("schema-registry", json!({"parsed_schemas": 65_537}), "settings.parsed_schemas"),
+        ("schema-registry", json!({"max_schema_bytes": "17MiB"}), "settings.max_schema_bytes"),
+        ("schema-registry", json!({"max_age": "0s"}), "settings.max_age"),
+    ] {
+        assert_eq!(refusal(open(name, settings).await), format!("INVALID_ARGUMENT INVALID_FIELD {field}"));
+    }
+}
+
+/// A pattern with two slots, of which one may be empty. It does nothing but say what it can do.
+const PAIR: Pattern = Pattern {
+    name: "pair",
+    version: "v1",
+    service: "prism.patterns.pair.v1.PairService",
+    schema: pattern::keyvalue::PATTERN.schema,
+    check: pattern::keyvalue::PATTERN.check,
+    open_handler: |slots, environment| {
+        Box::pin(async {
+            let storage = slots.required("storage")?;
+            let messaging = slots.optional("messaging");
+            let max_value_bytes = messaging.map_or(u64::MAX, |slot| slot.limits.max_value_bytes).min(storage.limits.max_value_bytes);
+            let limits = Limits { max_value_bytes, ..storage.limits };
+            Ok(Arc::new(Pair(slots.capabilities(&limits, 0, environment))) as Arc<dyn Handler>)
+        })
+    },
+};
+
+struct Pair(contract::Capabilities);
+
+#[async_trait]
+impl Handler for Pair {
+    async fn handle(&self, _: &Context, _: &Method, _: Input) -> Result<Reply, Error> {
+        Ok(prism::call::Output::One(self.0.encode_to_vec().into()).into())
+    }
+}
+
+/// The capabilities of the pair over these slots.
+async fn pair(filled: &[(&str, &Slot)]) -> Result<contract::Capabilities, Error> {
+    let handler = PAIR.open(slots(filled), &environment()).await?;
+    let methods = Method::of_service(proto::descriptors(), pattern::keyvalue::PATTERN.service).unwrap();
+    match handler.handle(&Context::internal("test"), &methods[0], Input::One(bytes::Bytes::new())).await?.output {
+        prism::call::Output::One(bytes) => Ok(contract::Capabilities::decode(bytes).unwrap()),
+        prism::call::Output::Stream(_) => panic!("a stream"),
+    }
+}
+
+#[tokio::test]
+async fn capabilities_list_every_slot_with_its_own_interfaces() {
+    let storage = reduced(&memory().await, &["keyvalue_basic", "keyvalue_scan"]);
+    let mut messaging = Slot { backend: "nats-main".to_owned(), interfaces: Interfaces::default(), ..memory().await };
+    messaging.interfaces.pubsub_basic = memory().await.interfaces.pubsub_basic;
+    messaging.limits.max_value_bytes = 7;
+    let told = pair(&[("storage", &storage), ("messaging", &messaging)]).await.unwrap();
+    let slots: Vec<_> = told.slots.iter().map(|slot| (&*slot.name, &*slot.backend, slot.interfaces.join(" "))).collect();
+    let basic_and_scan = "keyvalue_basic keyvalue_scan".to_owned();
+    assert_eq!(slots, [("messaging", "nats-main", "pubsub_basic".to_owned()), ("storage", "ram", basic_and_scan)]);
+    assert_eq!((told.pattern.as_str(), told.limits.unwrap().max_value_bytes), ("pair", 7));
+    assert_eq!(pair(&[("storage", &storage)]).await.unwrap().slots.len(), 1);
+    assert_eq!(refusal(pair(&[("messaging", &messaging)]).await), "INVALID_ARGUMENT SLOT_EMPTY slots.storage");
+    assert_eq!(refusal(pair(&[("storage", &storage), ("cache", &storage)]).await), "INVALID_ARGUMENT UNKNOWN_SLOT slots.cache");
+}
+
+#[tokio::test]
+async fn background_tasks_end_with_the_handler() {
+    let environment: PatternEnvironment = environment();
+    let handler = pattern::find("schema-registry").unwrap().open(slots(&[("storage", &memory().await)]), &environment).await.unwrap();
+    handler.close().await;
+    environment.tasks.end().await;
+    assert!(environment.tasks.tracker().is_empty() && environment.tasks.shutdown().is_cancelled());
 }

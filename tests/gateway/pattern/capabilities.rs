@@ -36,7 +36,7 @@ const SCHEMA_REGISTRY: &[(&str, Reduce)] =
 async fn operations(pattern: &str, reduce: Reduce) -> Vec<Operation> {
     let mut slot = memory().await;
     reduce(&mut slot.interfaces);
-    let response: Response = Bench::of_pattern(pattern, slot).call("GetCapabilities", ()).await.unwrap();
+    let response: Response = Bench::of_pattern(pattern, slot).await.call("GetCapabilities", ()).await.unwrap();
     response.capabilities.unwrap().operations
 }
 

@@ -41,13 +41,13 @@ fn support(capabilities: &Capabilities, rpc: &str) -> Support {
 
 #[tokio::test]
 async fn a_layer_that_adds_an_interface_adds_a_capability() {
-    let without = Bench::over(memory_with(&[Arc::new(WithoutBatch)]).await);
+    let without = Bench::over(memory_with(&[Arc::new(WithoutBatch)]).await).await;
     let response = capabilities(&without).await;
     assert_eq!(response.slots[0].layers, ["guard", "without-batch"]);
     assert!(!response.slots[0].interfaces.contains(&"keyvalue_batch".to_owned()));
     assert_eq!(support(&response, "RetrieveBatch"), Support::Emulated);
 
-    let with = Bench::over(memory_with(&[Arc::new(WithoutBatch), Arc::new(adding::Adding)]).await);
+    let with = Bench::over(memory_with(&[Arc::new(WithoutBatch), Arc::new(adding::Adding)]).await).await;
     let response = capabilities(&with).await;
     assert_eq!(response.slots[0].layers, ["guard", "adding", "without-batch"]);
     assert!(response.slots[0].interfaces.contains(&"keyvalue_batch".to_owned()));

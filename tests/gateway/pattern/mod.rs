@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use prism::{
     call::{CallLimits, Context, Error, Handler, Input, Method, Output},
     driver::{self, BackendSettings, Keyspace},
-    pattern::{self, Facts},
+    pattern::{self, PatternEnvironment},
     proto::{self, Interfaces},
     slot::{Layer, Slot},
 };
@@ -41,8 +41,8 @@ pub async fn memory_with(layers: &[Arc<dyn Layer>]) -> Slot {
     Slot::fill_with(&keyspace, "ram", kind.name, &*backend, layers)
 }
 
-pub fn facts() -> Facts {
-    Facts { namespace: "test".into(), limits: CallLimits::default() }
+pub fn environment() -> PatternEnvironment {
+    PatternEnvironment::new("test", CallLimits::default())
 }
 
 impl Bench {
@@ -55,18 +55,18 @@ impl Bench {
     pub async fn reduced(reduce: impl FnOnce(&mut Interfaces)) -> Self {
         let mut slot = memory().await;
         reduce(&mut slot.interfaces);
-        Self::over(slot)
+        Self::over(slot).await
     }
 
-    pub fn over(slot: Slot) -> Self {
-        Self::of_pattern("keyvalue", slot)
+    pub async fn over(slot: Slot) -> Self {
+        Self::of_pattern("keyvalue", slot).await
     }
 
     /// Any pattern over this slot.
-    pub fn of_pattern(pattern: &str, slot: Slot) -> Self {
+    pub async fn of_pattern(pattern: &str, slot: Slot) -> Self {
         let slots = BTreeMap::from([("storage".to_owned(), slot.clone())]);
-        let service = pattern::find(pattern).unwrap().service;
-        Self { service, handler: pattern::build(pattern, slots, &facts()).unwrap(), slot }
+        let pattern = pattern::find(pattern).unwrap();
+        Self { service: pattern.service, handler: pattern.open(slots, &environment()).await.unwrap(), slot }
     }
 
     async fn output(&self, rpc: &str, request: impl Message) -> Result<Output, Error> {

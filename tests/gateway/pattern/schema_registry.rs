@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, fs, path::Path};
 use futures::StreamExt as _;
 use prism::{
     call::{Context, Error, Input, Method, Output},
-    proto,
+    pattern, proto,
 };
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::{Map, Value};
 
-use super::{Bench, memory, refusal};
+use super::{Bench, environment, memory, refusal};
 
 const PROTO: &str = "proto/prism/patterns/schema_registry/v1/schema_registry.proto";
 const CASES: &str = "tests/gateway/pattern/schema_registry.yaml";
@@ -109,7 +109,7 @@ async fn cases() {
             if !transactions {
                 slot.interfaces.keyvalue_transactional = None;
             }
-            let bench = Bench::of_pattern("schema-registry", slot);
+            let bench = Bench::of_pattern("schema-registry", slot).await;
             for one in steps.as_array().unwrap() {
                 reported.extend(step(&bench, one.as_object().unwrap(), name).await);
             }
@@ -119,7 +119,7 @@ async fn cases() {
             "RegisterSchema": {"subject": "a", "schema": {"schema": text}},
             "fails": "INVALID_ARGUMENT SCHEMA_TOO_LARGE schema.schema",
         });
-        let bench = Bench::of_pattern("schema-registry", memory().await);
+        let bench = Bench::of_pattern("schema-registry", memory().await).await;
         reported.extend(step(&bench, large.as_object().unwrap(), "too large").await);
     }
     let unseen: Vec<_> = errors().difference(&reported).cloned().collect();
@@ -131,7 +131,7 @@ async fn slot_requires_compare_and_swap_or_transactions() {
     let mut slot = memory().await;
     (slot.interfaces.keyvalue_transactional, slot.interfaces.keyvalue_cas) = (None, None);
     let slots = [("storage".to_owned(), slot)].into();
-    let refused = prism::pattern::build("schema-registry", slots, &super::facts());
+    let refused = pattern::find("schema-registry").unwrap().open(slots, &environment()).await;
     assert_eq!(refusal(refused), "INVALID_ARGUMENT INTERFACE_MISSING slots.storage");
 }
 
@@ -163,7 +163,7 @@ async fn several_gateways_over_one_storage_agree() {
         if !transactions {
             slot.interfaces.keyvalue_transactional = None;
         }
-        let gateways: Vec<_> = (0..4).map(|_| Bench::of_pattern("schema-registry", slot.clone())).collect();
+        let gateways = futures::future::join_all((0..4).map(|_| Bench::of_pattern("schema-registry", slot.clone()))).await;
         let none = serde_json::json!({"config": {"compatibility_level": "NONE"}});
         call(&gateways[0], "SetConfig", &none).await.unwrap();
         let done = futures::future::join_all((0..8).map(|writer| write(&gateways, writer))).await;

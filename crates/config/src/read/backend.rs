@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::settings::read_settings;
+use super::settings::SettingsSource;
 use crate::{
     model::Backend,
     reader::{Reader, Section},
 };
+use prism_settings::BackendSettings;
 use prism_yaml::{Key, Node, unknown_name};
 
 /// The backends by name. `None` if the kind is unknown, so that uses of the backend are not reported as well.
@@ -20,7 +21,15 @@ pub(super) fn backends(top: &Section<'_, '_>) -> Backends {
 fn backend(reader: &Reader<'_>, name: &Key, node: &Node) -> Option<Backend> {
     let section = Section::new(reader, format!("backends.{}", name.name), &name.position, Some(node));
     let kind = kind(&section)?;
-    let settings = read_settings(reader, name, node, reader.known.driver(&kind)?);
+    let driver = reader.known.driver(&kind)?;
+    let source = SettingsSource {
+        path: &section.path,
+        position: &name.position,
+        entries: reader.entries(&name.name, node),
+        schema: &driver.schema,
+        others: &["type"],
+    };
+    let settings = source.read(reader, |values| (driver.check)(&BackendSettings { name: name.name.clone(), values: values.clone() }));
     Some(Backend { kind, settings })
 }
 

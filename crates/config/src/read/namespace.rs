@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{backend::Backends, frontend::Bindings};
+use super::{backend::Backends, frontend::Bindings, settings::SettingsSource};
 use crate::{
+    ResolvedSettings,
     model::{Binding, Frontend, Idempotency, Limits, Namespace, Remote, Slot},
     reader::{Reader, Section, check_name},
 };
@@ -70,6 +71,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
     .read(&section);
     let limits = limits(&section);
     let idempotency = idempotency(&section, &slots, names.backends, pattern);
+    let settings = settings(&section, pattern);
     section.finish();
     let frontends = bindings.iter().map(|(binding, _)| binding.clone()).collect();
     let namespace = pattern.map(|pattern| Namespace {
@@ -81,6 +83,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
         frontends,
         limits,
         idempotency,
+        settings,
     });
     (namespace, bindings)
 }
@@ -320,6 +323,28 @@ fn idempotency(
         reader.problem(&position, format!("`required`: no backend of this namespace can keep replies; {}", lack.unwrap_or_default()));
     }
     Some(Idempotency { required, retention, slot: slot.map(|(name, _)| name) })
+}
+
+/// Reads the settings of the pattern.
+fn settings(namespace: &Section<'_, '_>, pattern: Option<&Pattern>) -> ResolvedSettings {
+    let reader = namespace.reader;
+    let found = namespace.node("settings");
+    if namespace.node("remote").is_some() {
+        if let Some((_, position)) = found {
+            reader.problem(position, "the other Prism has the settings of a namespace with `remote`; set them there");
+        }
+        return ResolvedSettings::default();
+    }
+    // A pattern that is not served is a problem of its own.
+    let Some(known) = pattern.and_then(|pattern| reader.known.pattern(&pattern.name)) else { return ResolvedSettings::default() };
+    let source = SettingsSource {
+        path: &namespace.path_of("settings"),
+        position: namespace.position_of("settings"),
+        entries: found.map_or(&[], |(node, _)| reader.entries("settings", node)),
+        schema: &known.schema,
+        others: &[],
+    };
+    source.read(reader, known.check)
 }
 
 /// Reports two namespaces that the same request would reach.

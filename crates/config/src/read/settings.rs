@@ -1,33 +1,48 @@
-//! The settings of a backend: references are resolved, variables and options applied, and the driver checks the result.
+//! The settings of a backend or of a pattern: references are resolved, variables and options applied, and the driver or the pattern checks
+//! the result.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    Driver, ResolvedSettings,
+    ResolvedSettings,
     reader::{Reader, Scalar},
     settings::mask_url,
 };
-use prism_settings::{BackendSettings, ProblemKind, SettingProblem};
+use prism_settings::{ProblemKind, SettingProblem};
 use prism_yaml::{Key, Node, Position, Value, unknown_name};
 
-/// Reads everything except `type`, and reports every problem that the driver finds, with its position.
-pub(super) fn read_settings(reader: &Reader<'_>, name: &Key, node: &Node, driver: &Driver) -> ResolvedSettings {
-    let mut scalars = Vec::new();
-    collect_scalars(&driver.schema, &driver.schema, "", &mut scalars);
-    let mut settings = SettingsReader { reader, backend: name, scalars, origins: BTreeMap::new(), unresolved: Vec::new() };
-    let entries = reader.entries(&name.name, node).iter().filter(|(key, _)| key.name != "type");
-    let (mut values, mut printable) = settings.read_map(entries, "");
-    settings.apply_overrides(&mut values, &mut printable);
-    let checked = (driver.check)(&BackendSettings { name: name.name.clone(), values: values.clone() });
-    for problem in checked.err().unwrap_or_default() {
-        settings.report(&problem);
-    }
-    ResolvedSettings::new(values, printable)
+/// Where settings are in the file, and what they may be.
+pub(super) struct SettingsSource<'s> {
+    /// As `backends.cache`.
+    pub path: &'s str,
+    /// Where the section begins.
+    pub position: &'s Position,
+    pub entries: &'s [(Key, Node)],
+    /// JSON Schema of the settings.
+    pub schema: &'s Json,
+    /// Keys of the section that are no settings.
+    pub others: &'static [&'static str],
 }
 
-/// A setting with a single value, from the schema of a driver.
+impl SettingsSource<'_> {
+    /// Reads the settings, and reports every problem that `check` finds, with its position.
+    pub fn read(&self, reader: &Reader<'_>, check: impl FnOnce(&Map<String, Json>) -> Result<(), Vec<SettingProblem>>) -> ResolvedSettings {
+        let mut scalars = Vec::new();
+        collect_scalars(self.schema, self.schema, "", &mut scalars);
+        let mut settings = SettingsReader { reader, source: self, scalars, origins: BTreeMap::new(), unresolved: Vec::new() };
+        let entries = self.entries.iter().filter(|(key, _)| !self.others.contains(&key.name.as_str()));
+        let (mut values, mut printable) = settings.read_map(entries, "");
+        settings.apply_overrides(&mut values, &mut printable);
+        for problem in check(&values).err().unwrap_or_default() {
+            settings.report(&problem);
+        }
+        ResolvedSettings::new(values, printable)
+    }
+}
+
+/// A setting with a single value, from the schema.
 struct ScalarSetting {
     /// As `tls.ca_file`.
     path: String,
@@ -36,7 +51,7 @@ struct ScalarSetting {
     summary: String,
 }
 
-/// Lists the settings of a driver that have a single value. Variables and options can set these.
+/// Lists the settings that have a single value. Variables and options can set these.
 fn collect_scalars(root: &Json, section: &Json, prefix: &str, scalars: &mut Vec<ScalarSetting>) {
     for (name, property) in section["properties"].as_object().into_iter().flatten() {
         let path = format!("{prefix}{name}");
@@ -71,12 +86,12 @@ struct SettingOrigin {
     is_text: bool,
 }
 
-/// A value for the driver, and the same for printing.
+/// A value for the check, and the same for printing.
 type Resolved = (Json, Json);
 
 struct SettingsReader<'r, 'a> {
     reader: &'r Reader<'a>,
-    backend: &'r Key,
+    source: &'r SettingsSource<'r>,
     scalars: Vec<ScalarSetting>,
     /// By path.
     origins: BTreeMap<String, SettingOrigin>,
@@ -138,14 +153,14 @@ impl SettingsReader<'_, '_> {
     fn apply_overrides(&mut self, values: &mut Map<String, Json>, printable: &mut Map<String, Json>) {
         let paths = self.scalars.iter().map(|scalar| scalar.path.clone()).collect::<Vec<_>>();
         for path in paths {
-            let Some(scalar) = self.reader.override_of(&format!("backends.{}.{path}", self.backend.name)) else { continue };
+            let Some(scalar) = self.reader.override_of(&format!("{}.{path}", self.source.path)) else { continue };
             let (value, shown) = self.resolve_scalar(path.clone(), scalar.position.clone(), hide_variable(scalar));
             insert(values, &path, value);
             insert(printable, &path, shown);
         }
     }
 
-    /// Reports a problem that the driver found, at the position of the setting.
+    /// Reports a problem that the check found, at the position of the setting.
     fn report(&self, problem: &SettingProblem) {
         let path = problem.setting.as_str();
         if self.unresolved.iter().any(|unresolved| unresolved == path) {
@@ -153,12 +168,12 @@ impl SettingsReader<'_, '_> {
         }
         let origin = self.origins.get(path);
         let section = path.rsplit_once('.').and_then(|(section, _)| self.origins.get(section));
-        let around = section.map_or(&self.backend.position, |section| &section.value);
+        let around = section.map_or(self.source.position, |section| &section.value);
         let (name, at) = (problem.name(), origin.map_or(around, |origin| &origin.value));
         let (position, message) = match (&problem.kind, origin) {
             (ProblemKind::UnknownSetting(known), _) => {
-                let first = if section.is_none() { Some("type") } else { None };
-                let known = first.into_iter().chain(known.iter().copied()).collect::<Vec<_>>();
+                let others = if section.is_none() { self.source.others } else { &[] };
+                let known = others.iter().chain(known).copied().collect::<Vec<_>>();
                 (origin.map_or(around, |origin| &origin.key), unknown_name("setting", name, known))
             }
             (ProblemKind::Missing, _) => {

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Checked, Config, Definition, Driver, Known, Origin, Source, Variables, check_text};
+use super::{Checked, Config, Definition, Driver, Known, Origin, Pattern, Source, Variables, check_text};
 use prism_registry::Registry;
-use prism_settings::{ByteSize, Count, DriverSettings, HumanDuration, Secret, SettingProblem};
+use prism_settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem, parse_settings, settings_schema};
 
 /// Settings of a driver, with all types that settings have.
 #[derive(Deserialize, JsonSchema)]
@@ -48,7 +48,7 @@ struct Tls {
     ca: String,
 }
 
-impl DriverSettings for Redis {
+impl CheckSettings for Redis {
     fn check(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
         if !self.url.starts_with("redis://") {
@@ -74,25 +74,45 @@ struct Sqlite {
     max_bytes: Option<ByteSize>,
 }
 
-impl DriverSettings for Sqlite {
-    fn check(&self) -> Vec<SettingProblem> {
-        Vec::new()
-    }
-}
+impl CheckSettings for Sqlite {}
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Memory {}
 
-impl DriverSettings for Memory {
+impl CheckSettings for Memory {}
+
+/// A pattern without settings.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Plain {}
+
+impl CheckSettings for Plain {}
+
+/// A pattern with settings.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only parsed")]
+struct Registered {
+    /// Most bytes of a text. More.
+    max_bytes: Option<ByteSize<1, 1024>>,
+    interval: Option<Count<64>>,
+    key: Option<Secret>,
+}
+
+impl CheckSettings for Registered {
     fn check(&self) -> Vec<SettingProblem> {
-        Vec::new()
+        let problem = || SettingProblem::other("interval", "needs `max_bytes`");
+        (self.interval.is_some() && self.max_bytes.is_none()).then(problem).into_iter().collect()
     }
 }
 
-fn driver<T: DriverSettings>(kind: &str) -> Driver {
-    let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>().to_value();
-    Driver { kind: kind.to_owned(), schema, check: |settings| settings.parse::<T>().map(drop) }
+fn pattern<T: CheckSettings>(name: &str) -> Pattern {
+    Pattern { name: name.to_owned(), schema: settings_schema::<T>().to_value(), check: |values| parse_settings::<T>(values).map(drop) }
+}
+
+fn driver<T: CheckSettings>(kind: &str) -> Driver {
+    Driver { kind: kind.to_owned(), schema: settings_schema::<T>().to_value(), check: |settings| settings.parse::<T>().map(drop) }
 }
 
 /// Drivers of a build, independent of the real ones.
@@ -100,7 +120,12 @@ fn known() -> Known<'static> {
     let notes = "frontend: notes\nopenapi: api.yaml\npattern: keyvalue\nbase_path: /notes/{namespace}\n";
     let definitions = vec![Definition { name: "notes".to_owned(), text: notes.to_owned() }];
     let drivers = vec![driver::<Memory>("memory"), driver::<Redis>("redis"), driver::<Sqlite>("sqlite")];
-    Known { registry: Registry::embedded(), drivers, definitions }
+    Known {
+        registry: Registry::embedded(),
+        drivers,
+        patterns: vec![pattern::<Plain>("keyvalue"), pattern::<Registered>("schema-registry")],
+        definitions,
+    }
 }
 
 /// With the definitions that come with Prism, as the defaults need them.

@@ -20,6 +20,7 @@ frontends: {own: {type: rest, zzz: 1}}
 namespaces:
   - {name: one, pattern: keyvalue, zzz: 1, slots: {storage: {backend: local, zzz: 1}}, frontends: [{frontend: rest, zzz: 1}], limits: {zzz: 1}}
   - {name: two, pattern: keyvalue, remote: {url: 'http://h', zzz: 1}}
+  - {name: three, pattern: schema-registry, slots: {storage: local}, settings: {zzz: 1}}
 ";
 
 #[test]
@@ -57,6 +58,9 @@ fn the_schema_and_the_reader_know_the_same_settings() {
             .filter_map(properties)
             .filter(|all| all.contains("path")),
     );
+    let patterns = schema["definitions"]["Namespace"]["allOf"].as_array().into_iter().flatten();
+    let settings = patterns.filter_map(|pattern| properties(&pattern["then"]["properties"]["settings"]));
+    written.extend(settings.filter(|all| !all.is_empty()));
     // The reader knows one word more, to say where it belongs.
     let read = read.into_iter().map(|mut all| {
         if all.contains("interfaces") {

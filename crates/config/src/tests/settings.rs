@@ -103,3 +103,47 @@ namespaces: [{name: one, pattern: keyvalue, slots: {storage: local}}]
         ],
     );
 }
+
+/// A namespace with these settings.
+fn registry(settings: &str) -> String {
+    format!(
+        "backends: {{ram: {{type: memory}}}}\nnamespaces: [{{name: one, pattern: schema-registry, slots: {{storage: ram}}{settings}}}]\n"
+    )
+}
+
+#[test]
+fn the_pattern_checks_its_settings() {
+    for (settings, expected) in [
+        ("{max_bytes: 1KiB, interval: 64}", ""),
+        ("{max_bytes: 2KiB}", "2:97: `max_bytes` must be a size such as 64KiB or 4MiB, from 1 to 1KiB, not `2KiB`"),
+        ("{interval: 0}", "2:96: `interval` must be a whole number from 1 to 64, not `0`"),
+        ("{interval: 3}", "2:96: `interval` needs `max_bytes`"),
+        ("{intervall: 3}", "2:86: unknown setting `intervall`; did you mean `interval`? There are: max_bytes, interval, key"),
+        ("[1]", "2:85: `settings` must be a mapping, not a list"),
+        ("{key: 5}", "2:91: `key` must be text, not `***`; write it in quotes"),
+        ("{key: '${env:KEY}'}", "2:91: `key`: the environment variable `KEY` is not set"),
+    ] {
+        let expected = expected.lines().map(|line| format!("prism.yaml:{line}")).collect::<Vec<_>>();
+        assert_problems(&registry(&format!(", settings: {settings}")), &[], &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let plain = "backends: {ram: {type: memory}}\nnamespaces: [{name: one, pattern: keyvalue, slots: {storage: ram}, settings: {a: 1}}]\n";
+    assert_problems(plain, &[], &["prism.yaml:2:79: unknown setting `a`; there are none"]);
+    let remote = "namespaces: [{name: one, pattern: keyvalue, remote: {url: 'http://h'}, settings: {a: 1}}]\n";
+    assert_problems(remote, &[], &["prism.yaml:1:72: the other Prism has the settings of a namespace with `remote`; set them there"]);
+}
+
+#[test]
+fn settings_of_a_pattern_are_resolved_and_printed_without_secrets() {
+    let text = registry(", settings: {max_bytes: '${env:SIZE}', key: hunter2}");
+    let config = valid(&text, &[("SIZE", "64"), ("PRISM_NAMESPACES_ONE_SETTINGS_INTERVAL", "7")]);
+    let settings = &config.namespaces[0].settings;
+    assert_eq!(
+        (&settings.values()["max_bytes"], &settings.values()["interval"], &settings.values()["key"]),
+        (&"64".into(), &"7".into(), &"hunter2".into())
+    );
+    let shown = serde_saphyr::to_string(&config).expect("YAML");
+    assert!(shown.contains("max_bytes: ${env:SIZE}") && !shown.contains("hunter2"), "{shown}");
+    let config = valid(&registry(""), &[("PRISM_NAMESPACES_ONE_SETTINGS_MAX_BYTES", "1KiB")]);
+    assert_eq!(config.namespaces[0].settings.values()["max_bytes"], "1KiB");
+    assert!(valid(&registry(""), &[]).namespaces[0].settings.is_empty());
+}

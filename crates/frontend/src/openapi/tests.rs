@@ -22,6 +22,7 @@ fn capabilities(unavailable: &[&str], emulated: &[&str]) -> Capabilities {
         rpc: rpc.to_owned(),
         support: support(rpc).into(),
         interface: "keyvalue_x".to_owned(),
+        slot: "storage".to_owned(),
         note: if emulated.contains(&rpc) { "by keyvalue_y: slower".to_owned() } else { String::new() },
     };
     Capabilities {

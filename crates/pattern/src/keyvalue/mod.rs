@@ -5,6 +5,7 @@ mod compare;
 mod range;
 mod scan;
 mod service;
+mod settings;
 mod transact;
 
 use std::{fmt::Display, sync::Arc};
@@ -13,7 +14,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use prost_types::Duration;
 
-use super::{Facts, Pattern, Slots, capabilities, required};
+use self::settings::KeyValueSettings;
+use super::{Pattern, PatternEnvironment, Slots, check_settings, required_interface};
 use prism_call::{
     Context, Error, Handler, Input, Method, Reply,
     proto::{
@@ -26,11 +28,18 @@ use prism_call::{
         },
     },
 };
+use prism_settings::settings_schema;
 use prism_slot::{Limits, check, time};
 
 /// The entry in the table of patterns.
-pub const PATTERN: Pattern =
-    Pattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService", build: KeyValue::build };
+pub const PATTERN: Pattern = Pattern {
+    name: "keyvalue",
+    version: "v1",
+    service: "prism.patterns.keyvalue.v1.KeyValueService",
+    schema: settings_schema::<KeyValueSettings>,
+    check: check_settings::<KeyValueSettings>,
+    open_handler: |slots, environment| Box::pin(async { KeyValue::open(slots, environment) }),
+};
 
 /// Greatest length of a key, so that every key fits in a URL; a driver's limit may be tighter.
 const MAX_KEY_BYTES: u64 = 1024;
@@ -58,15 +67,17 @@ pub struct KeyValue {
 }
 
 impl KeyValue {
-    fn build(slots: &mut Slots, facts: &Facts) -> Result<Arc<dyn Handler>, Error> {
+    fn open(slots: &mut Slots<'_>, environment: &PatternEnvironment) -> Result<Arc<dyn Handler>, Error> {
+        let KeyValueSettings {} = environment.settings()?;
         let slot = slots.required("storage")?;
-        let basic = required(&slot, "keyvalue_basic", slot.interfaces.keyvalue_basic.clone())?;
+        let basic = required_interface(&slot, "keyvalue_basic", slot.interfaces.keyvalue_basic.clone())?;
         let limits = Limits {
             max_key_bytes: slot.limits.max_key_bytes.min(MAX_KEY_BYTES),
-            max_value_bytes: slot.limits.max_value_bytes.min(facts.limits.max_message_bytes as u64),
+            max_value_bytes: slot.limits.max_value_bytes.min(environment.limits.max_message_bytes as u64),
             max_batch_items: slot.limits.max_batch_items.min(MAX_BATCH_ITEMS),
         };
-        let capabilities = capabilities::describe(&PATTERN, &slot, &limits, MAX_TRANSACTION_OPERATIONS, facts);
+        let max_transaction_operations = if slot.interfaces.keyvalue_transactional.is_some() { MAX_TRANSACTION_OPERATIONS } else { 0 };
+        let capabilities = slots.capabilities(&limits, max_transaction_operations, environment);
         let interfaces = slot.interfaces;
         Ok(Arc::new(Self {
             basic,

@@ -1,6 +1,6 @@
 //! SchemaRegistry: versioned schemas under subjects, over the slot `storage`.
 //!
-//! [`journal`] is the log of changes that all gateways share. [`state`] is the result of these changes, in memory. The other modules
+//! The log of changes that all gateways share is a [`Journal`]. [`state`] is the result of these changes, in memory. The other modules
 //! read the state and plan changes. Everything about the formats of schemas is in the crate `prism_schema`.
 
 mod association;
@@ -11,19 +11,17 @@ mod delete;
 mod govern;
 mod identity;
 mod inline;
-mod journal;
+mod journal_state;
 mod key;
 mod read;
 mod reference;
 mod refusal;
 mod register;
-mod replica;
 mod rule;
 mod service;
 mod setting;
-mod snapshot;
+mod settings;
 mod state;
-mod store;
 mod subject;
 mod tag;
 #[cfg(test)]
@@ -31,7 +29,6 @@ mod tests;
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -40,13 +37,12 @@ use lru::LruCache;
 use prost::Message as _;
 
 use self::{
-    journal::{Journal, Sizes},
     reference::SchemaMaterial,
-    state::StoredSchema,
-    store::{AtomicWrite, Store},
+    settings::SchemaRegistrySettings,
+    state::{State, StoredSchema},
     subject::SubjectName,
 };
-use super::{Facts, Pattern, Slots, capabilities, required};
+use super::{Pattern, PatternEnvironment, Slots, check_settings, required_interface};
 use prism_call::{
     Context, Error, Handler, Input, Method, Output, Reply,
     proto::patterns::{
@@ -54,22 +50,22 @@ use prism_call::{
         slots::v1::Capabilities,
     },
 };
+use prism_journal::{AtomicWrite, Journal, Store};
 use prism_schema::Schema;
+use prism_settings::settings_schema;
 
 /// The entry in the table of patterns.
 pub const PATTERN: Pattern = Pattern {
     name: "schema-registry",
     version: "v1",
     service: "prism.patterns.schema_registry.v1.SchemaRegistryService",
-    build: SchemaRegistryHandler::build,
+    schema: settings_schema::<SchemaRegistrySettings>,
+    check: check_settings::<SchemaRegistrySettings>,
+    open_handler: |slots, environment| Box::pin(async { SchemaRegistryHandler::open(slots, environment) }),
 };
 
-/// Longest text of a schema, in bytes. The limits of the backend and the namespace may be lower.
-const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 /// Bytes that an entry of the journal may have beside the text of a schema.
 const ENTRY_BYTES: u64 = 64 << 10;
-/// Number of parsed schemas in the cache.
-const PARSED_SCHEMAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
 /// The RPC that clients call most. Its reply is cached in its encoded form, so it is sent without building a message. Requests that
 /// the cache can't answer are dispatched like all other RPCs.
 const BY_ID: &str = "GetSchemaById";
@@ -89,7 +85,7 @@ type Parsed = LruCache<(Arc<str>, u32), (Arc<StoredSchema>, Arc<Schema>)>;
 
 /// The pattern in one namespace.
 struct SchemaRegistry {
-    journal: Arc<Journal>,
+    journal: Arc<Journal<State>>,
     parsed: Mutex<Parsed>,
     /// Registrations wait here for others of the same subject, after their first attempt failed.
     queues: [tokio::sync::Mutex<()>; QUEUES],
@@ -99,21 +95,28 @@ struct SchemaRegistry {
 }
 
 impl SchemaRegistryHandler {
-    fn build(slots: &mut Slots, facts: &Facts) -> Result<Arc<dyn Handler>, Error> {
+    /// Opens the handler, and reads the journal in the background, so that the first calls don't wait for it.
+    fn open(slots: &mut Slots<'_>, environment: &PatternEnvironment) -> Result<Arc<dyn Handler>, Error> {
+        let settings: SchemaRegistrySettings = environment.settings()?;
         let slot = slots.required("storage")?;
-        let basic = required(&slot, "keyvalue_basic", slot.interfaces.keyvalue_basic.clone())?;
-        let scan = required(&slot, "keyvalue_scan", slot.interfaces.keyvalue_scan.clone())?;
+        let basic = required_interface(&slot, "keyvalue_basic", slot.interfaces.keyvalue_basic.clone())?;
+        let scan = required_interface(&slot, "keyvalue_scan", slot.interfaces.keyvalue_scan.clone())?;
         let swap = match (slot.interfaces.keyvalue_transactional.clone(), slot.interfaces.keyvalue_cas.clone()) {
             (Some(interface), _) => AtomicWrite::Transactional(interface),
-            (None, cas) => AtomicWrite::Cas(required(&slot, "keyvalue_cas (or keyvalue_transactional)", cas)?),
+            (None, cas) => AtomicWrite::Cas(required_interface(&slot, "keyvalue_cas (or keyvalue_transactional)", cas)?),
         };
-        let most = MAX_SCHEMA_BYTES.min(facts.limits.max_message_bytes as u64).min(slot.limits.max_value_bytes.saturating_sub(ENTRY_BYTES));
+        let operations = if slot.interfaces.keyvalue_transactional.is_some() { TRANSACTION_OPERATIONS } else { 0 };
+        let capabilities = slots.capabilities(&slot.limits, operations, environment);
+        let by_driver = slot.limits.max_value_bytes.saturating_sub(ENTRY_BYTES);
+        let most = (*settings.max_schema_bytes).min(environment.limits.max_message_bytes as u64).min(by_driver);
+        let journal = Journal::new(Store { basic, scan, swap }, settings.journal_options(), environment.tasks.clone());
+        journal.refresh_in_background(&environment.namespace);
         let registry = SchemaRegistry {
-            journal: Journal::new(Store { basic, scan, swap }, Sizes::default()),
-            parsed: Mutex::new(LruCache::new(PARSED_SCHEMAS)),
+            journal,
+            parsed: Mutex::new(LruCache::new(settings.parsed_schemas())),
             queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             max_schema_bytes: usize::try_from(most).unwrap_or(usize::MAX),
-            capabilities: capabilities::describe(&PATTERN, &slot, &slot.limits, TRANSACTION_OPERATIONS, facts),
+            capabilities,
         };
         Ok(Arc::new(Self { registry: Arc::new(registry) }))
     }

@@ -178,11 +178,6 @@ impl State {
         self.contexts.get(context)
     }
 
-    /// Returns the number of versions in all subjects.
-    pub fn versions(&self) -> usize {
-        self.contexts.values().flat_map(|space| space.subjects.values()).map(|subject| subject.versions.len()).sum()
-    }
-
     /// Returns the subject if it has versions. Softly deleted versions count.
     pub fn subject(&self, name: &SubjectName) -> Option<&Subject> {
         self.space(&name.context)?.subjects.get(&*name.subject).filter(|subject| !subject.versions.is_empty())

@@ -7,9 +7,9 @@ const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Creates a gateway that knows the schema with id 1, which another gateway has deleted.
 async fn stale_gateway(touch_age: Duration, max_age: Duration) -> Arc<SchemaRegistry> {
-    let disk = Arc::new(Disk::default());
-    let sizes = Sizes { touch_age, max_age, ..Sizes::default() };
-    let (one, other) = (registry(&disk, sizes), registry(&disk, sizes));
+    let storage = storage().await;
+    let options = JournalOptions { touch_age, max_age, ..JournalOptions::default() };
+    let (one, other) = (registry(&storage, options), registry(&storage, options));
     assert_eq!(registered(&one, "a", "\"int\"").await.id, 1);
     other.journal.refresh(&context()).await.unwrap();
     for permanent in [false, true] {
@@ -61,6 +61,6 @@ async fn a_too_old_state_is_refreshed_first() {
 /// docs/schema-registry.md states these ages.
 #[test]
 fn a_state_is_too_old_after_five_seconds() {
-    let Sizes { touch_age, max_age, .. } = Sizes::default();
+    let JournalOptions { touch_age, max_age, .. } = SchemaRegistrySettings::default().journal_options();
     assert_eq!((touch_age, max_age), (Duration::from_millis(500), Duration::from_secs(5)));
 }

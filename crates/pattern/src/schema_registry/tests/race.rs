@@ -58,8 +58,9 @@ async fn changes_since_the_read_are_noticed() {
         // The latest version of the referenced subject changed.
         (Meanwhile::Register("r", V3), "retry"),
     ] {
-        let disk = Arc::new(Disk::default());
-        let (mine, other) = (registry(&disk, SMALL), registry(&disk, SMALL));
+        let storage = storage().await;
+        let options = JournalOptions::default();
+        let (mine, other) = (registry(&storage, options), registry(&storage, options));
         registered(&mine, "s", V1).await;
         registered(&mine, "r", V1).await;
         let name = SubjectName::subject("", "s").unwrap();

@@ -1,12 +1,7 @@
-//! The journal: a log of changes in the storage. Every gateway applies the same entries in the same order, and appends its own.
-//!
-//! A read first gets the key `head`. If `head` is the one that the state in memory was built from, the state is up to date. Otherwise
-//! the gateway reads and applies the entries in between. So a read on any gateway sees every write that was acknowledged before the
-//! read began. A change is planned on the state and appended on the condition that `head` is still the same; otherwise it is planned
-//! again. So each decision in a plan, such as the next id, is made once, however many gateways there are and whenever one of them
-//! stops. `prism/journal/v1/journal.proto` defines the keys and values.
+//! Reading and changing a state through its journal.
 
 use std::{
+    fmt,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,14 +15,15 @@ use prost::Message as _;
 use tokio::sync::Mutex;
 
 use super::{
+    options::JournalOptions,
     replica::{JournalHead, JournalSegment, Replica},
-    snapshot,
-    state::State,
-    store::{Store, aside_key, snapshot_key},
+    snapshot::encode_parts,
+    state::JournalState,
+    store::{Store, aside_key, decode_operations, snapshot_key},
 };
 use prism_call::{
-    Code, Context, Error,
-    proto::journal::v1::{Entry, Operation, Part, Snapshot},
+    BackgroundTasks, Code, Context, Error,
+    proto::journal::v1::{Entry, Part, Snapshot},
 };
 
 /// How long a read waits for the refresh of a state that is too old.
@@ -42,47 +38,17 @@ const MAX_READS: u32 = 20;
 /// Number of operations under keys of their own (`aside`) that are read concurrently.
 const MAX_ASIDE_READS: usize = 16;
 /// Timeout of a refresh in the background.
-const TOUCH_TIMEOUT: Duration = Duration::from_secs(5);
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of writing a snapshot.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Sizes and ages that decide how the journal is stored and when it is refreshed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
-    /// Operations with more bytes are stored under a key of their own (`aside`), so that `head`, which every read gets, stays small.
-    pub inline_bytes: usize,
-    /// Number of entries after which a snapshot is written, if it is at least half the number of versions in the state.
-    pub snapshot_entries: u64,
-    /// Number of entries between two checks whether a snapshot is due: counting versions takes time.
-    pub look_entries: u64,
-    /// Bytes of a snapshot's part, unless a single operation is larger.
-    pub part_bytes: usize,
-    /// Age of the state after which a read of data that never changes, other than by permanent deletion, starts a refresh in the
-    /// background.
-    pub touch_age: Duration,
-    /// Age after which such a read waits for the refresh: for so long after a permanent deletion, other gateways may still return the
-    /// deleted data.
-    pub max_age: Duration,
-}
-
-impl Default for Sizes {
-    fn default() -> Self {
-        Self {
-            inline_bytes: 4 << 10,
-            snapshot_entries: 1024,
-            look_entries: 64,
-            part_bytes: 256 << 10,
-            touch_age: Duration::from_millis(500),
-            max_age: Duration::from_secs(5),
-        }
-    }
-}
-
 /// A journal, and the state that results from it.
-pub(super) struct Journal {
+pub struct Journal<S: JournalState> {
     store: Store,
-    sizes: Sizes,
-    replica: RwLock<Replica>,
+    options: JournalOptions,
+    /// Refreshes and snapshots in the background.
+    tasks: BackgroundTasks,
+    replica: RwLock<Replica<S>>,
     /// Number of checks that were started.
     checks_started: AtomicU64,
     /// Number of the last check that succeeded. Locked during a check, so that all callers that arrive meanwhile share the next one.
@@ -98,13 +64,21 @@ pub(super) struct Journal {
 }
 
 /// A planned change: its operations (none if there is nothing to change), and the result for the caller.
-pub(super) type Plan<T> = (Vec<Operation>, T);
+pub type Plan<S, T> = (Vec<<S as JournalState>::Operation>, T);
 
-impl Journal {
-    pub fn new(store: Store, sizes: Sizes) -> Arc<Self> {
+impl<S: JournalState> fmt::Debug for Journal<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl<S: JournalState> Journal<S> {
+    /// Opens the journal in a store, without reading it. Its work in the background is among `tasks`.
+    pub fn new(store: Store, options: JournalOptions, tasks: BackgroundTasks) -> Arc<Self> {
         Arc::new(Self {
             store,
-            sizes,
+            options,
+            tasks,
             replica: RwLock::default(),
             checks_started: AtomicU64::new(0),
             last_check: Mutex::new(0),
@@ -117,14 +91,14 @@ impl Journal {
     }
 
     /// Reads the state in memory, without a refresh.
-    pub fn read_known<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+    pub fn read_known<T>(&self, read: impl FnOnce(&S) -> T) -> T {
         read(&self.read().state)
     }
 
     /// Limits the age of the state: refreshes it in the background after `touch_age`, and waits for the refresh after `max_age`. If the
     /// storage does not answer, the state stays as it is.
     pub async fn limit_age(self: &Arc<Self>, context: &Context) {
-        let Sizes { touch_age, max_age, .. } = self.sizes;
+        let JournalOptions { touch_age, max_age, .. } = self.options;
         let age = self.age();
         if age <= touch_age {
             return;
@@ -132,12 +106,7 @@ impl Journal {
         let (now, last) = (self.clock(), self.refresh_started_at.load(Ordering::Relaxed));
         let due = Duration::from_millis(now.saturating_sub(last)) > touch_age;
         if due && self.refresh_started_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()).with_timeout(TOUCH_TIMEOUT));
-            tokio::spawn(async move {
-                if let Err(error) = journal.refresh(&context).await {
-                    tracing::debug!(namespace = %context.namespace, %error, "the journal of the schema registry could not be read in the background");
-                }
-            });
+            self.refresh_in_background(&context.namespace);
         }
         if age > max_age {
             // If the refresh fails, the caller reads the old state.
@@ -145,8 +114,18 @@ impl Journal {
         }
     }
 
+    /// Refreshes the state in the background, so that a later read has less to wait for.
+    pub fn refresh_in_background(self: &Arc<Self>, namespace: &Arc<str>) {
+        let (journal, context) = (self.clone(), Context::internal(namespace.clone()).with_timeout(BACKGROUND_TIMEOUT));
+        self.tasks.spawn(async move {
+            if let Err(error) = journal.refresh(&context).await {
+                tracing::debug!(namespace = %context.namespace, %error, "the journal of {} could not be read in the background", S::SUBJECT);
+            }
+        });
+    }
+
     /// Refreshes the state and reads it.
-    pub async fn read_fresh<T>(&self, context: &Context, read: impl FnOnce(&State) -> T) -> Result<T, Error> {
+    pub async fn read_fresh<T>(&self, context: &Context, read: impl FnOnce(&S) -> T) -> Result<T, Error> {
         self.refresh(context).await?;
         Ok(self.read_known(read))
     }
@@ -168,11 +147,7 @@ impl Journal {
     }
 
     /// Changes the state: calls `plan` until its operations could be appended to the state that it planned on.
-    pub async fn change<T>(
-        self: &Arc<Self>,
-        context: &Context,
-        mut plan: impl FnMut(&State) -> Result<Plan<T>, Error>,
-    ) -> Result<T, Error> {
+    pub async fn change<T>(self: &Arc<Self>, context: &Context, mut plan: impl FnMut(&S) -> Result<Plan<S, T>, Error>) -> Result<T, Error> {
         let _turn = self.append_lock.lock().await;
         // An old state does no harm to a change, since appending to it fails. But an error, or a plan without operations, must be based
         // on the current state.
@@ -201,36 +176,36 @@ impl Journal {
             self.refresh(context).await?;
             fresh = true;
         }
-        Err(Error::new(Code::Aborted, "CONTENTION", "others changed the registry each time before this change could be made; try again")
-            .with_retry_after(Duration::from_millis(100)))
+        let message = format!("others changed {} each time before this change could be made; try again", S::SUBJECT);
+        Err(Error::new(Code::Aborted, "CONTENTION", message).with_retry_after(Duration::from_millis(100)))
     }
 
     /// Appends an entry after a head. Returns `false` if the storage has another head now.
-    async fn append(&self, context: &Context, at: &JournalHead, operations: Vec<Operation>) -> Result<bool, Error> {
+    async fn append(&self, context: &Context, at: &JournalHead, operations: Vec<S::Operation>) -> Result<bool, Error> {
         let position = at.position + 1;
         let nonce = nonce();
-        let mut entry = Entry { nonce: nonce.clone(), previous: at.nonce.clone(), operations, aside: false };
+        let encoded = operations.iter().map(|operation| operation.encode_to_vec().into()).collect();
+        let mut entry = Entry { nonce: nonce.clone(), previous: at.nonce.clone(), operations: encoded, aside: false };
         let mut aside = None;
-        if entry.encoded_len() > self.sizes.inline_bytes {
+        if entry.encoded_len() > self.options.inline_bytes {
             let part = Part { operations: std::mem::take(&mut entry.operations) };
             let key = aside_key(position, &nonce);
             self.store.set(context, key.clone(), part.encode_to_vec().into()).await?;
             entry.aside = true;
-            aside = Some((key, part.operations));
+            aside = Some(key);
         }
         let encoded = Bytes::from(entry.encode_to_vec());
         let head = JournalHead { revision: 0, position, nonce: nonce.clone(), entry: encoded, snapshot: at.snapshot.clone() };
         let now = self.clock();
         match self.store.append(context, at, &head).await {
             Ok(Some(revision)) => {
-                let operations = aside.map_or(entry.operations, |(_, operations)| operations);
                 let segment = JournalSegment { base: None, entries: vec![(nonce, operations)] };
                 self.write().advance(at, segment, JournalHead { revision, ..head });
                 self.fresh_at.fetch_max(now, Ordering::Relaxed);
                 Ok(true)
             }
             Ok(None) => {
-                if let Some((key, _)) = aside {
+                if let Some(key) = aside {
                     // If this fails, the compaction after the next snapshot removes the key.
                     let _ = self.store.delete(context, key).await;
                 }
@@ -254,7 +229,7 @@ impl Journal {
                     continue;
                 }
                 if from.position > 0 {
-                    tracing::warn!(namespace = %context.namespace, "the storage of the schema registry is now empty");
+                    tracing::warn!(namespace = %context.namespace, "the storage of {} is now empty", S::SUBJECT);
                     replica.clear();
                 }
                 return Ok(());
@@ -266,7 +241,7 @@ impl Journal {
             match self.read_segment(context, &from, &to, last, from_scratch).await? {
                 SegmentRead::Complete(segment) => {
                     if from_scratch {
-                        tracing::warn!(namespace = %context.namespace, position = to.position, "the storage of the schema registry has another history now");
+                        tracing::warn!(namespace = %context.namespace, position = to.position, "the storage of {} has another history now", S::SUBJECT);
                     }
                     if self.write().advance(&from, segment, to) {
                         return Ok(());
@@ -276,7 +251,7 @@ impl Journal {
                 SegmentRead::OtherHistory => from_scratch = true,
             }
         }
-        Err(Error::backend_unavailable("the journal of the schema registry can't be read as a whole", Duration::from_secs(1)))
+        Err(Error::backend_unavailable(format!("the journal of {} can't be read as a whole", S::SUBJECT), Duration::from_secs(1)))
     }
 
     /// Reads the entries between two heads or, with `from_scratch`, everything up to `to`.
@@ -287,7 +262,7 @@ impl Journal {
         to: &JournalHead,
         last: Entry,
         from_scratch: bool,
-    ) -> Result<SegmentRead, Error> {
+    ) -> Result<SegmentRead<S::Operation>, Error> {
         if !from_scratch && to.position <= from.position {
             // If the entry is the same, only the snapshot differs.
             let same = to.position == from.position && to.nonce == from.nonce;
@@ -296,7 +271,7 @@ impl Journal {
         let (mut base, mut position, mut previous) = (None, from.position, Some(from.nonce.clone()));
         if to.snapshot.position > position || from_scratch && to.snapshot.position > 0 {
             let Some(operations) = self.store.snapshot(context, &to.snapshot).await? else { return Ok(SegmentRead::Changed) };
-            (base, position, previous) = (Some(operations), to.snapshot.position, None);
+            (base, position, previous) = (Some(decode_operations(operations)?), to.snapshot.position, None);
         } else if from_scratch {
             (base, position, previous) = (Some(Vec::new()), 0, Some(Bytes::new()));
         }
@@ -317,7 +292,7 @@ impl Journal {
             let read = stream::iter(found.into_iter().zip(next..)).map(|(entry, number)| async move {
                 let nonce = entry.nonce.clone();
                 let operations = self.store.operations(context, number, entry).await?;
-                Ok::<_, Error>(operations.map(|operations| (nonce, operations)))
+                Ok::<_, Error>(operations.map(decode_operations).transpose()?.map(|operations| (nonce, operations)))
             });
             let read: Vec<_> = read.buffered(MAX_ASIDE_READS).try_collect().await?;
             let Some(read) = read.into_iter().collect() else { return Ok(SegmentRead::Changed) };
@@ -331,17 +306,17 @@ impl Journal {
         let (due, at) = {
             let Replica { state, at, .. } = &*self.read();
             let since = at.position.saturating_sub(at.snapshot.position);
-            let look = since >= self.sizes.snapshot_entries && at.position % self.sizes.look_entries == 0;
+            let look = since >= self.options.snapshot_entries && at.position % self.options.look_entries == 0;
             // A snapshot of a partial state would lose the operations of a later release.
-            (look && !state.is_partial() && since >= state.versions() as u64 / 2, at.position)
+            (look && !state.is_partial() && since >= state.snapshot_len() as u64 / 2, at.position)
         };
         if !due || self.snapshotting.swap(true, Ordering::SeqCst) {
             return;
         }
         let (journal, context) = (self.clone(), Context::internal(context.namespace.clone()).with_timeout(SNAPSHOT_TIMEOUT));
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             if let Err(error) = journal.snapshot(&context).await {
-                tracing::warn!(namespace = %context.namespace, position = at, %error, "writing a snapshot of the schema registry failed; it will be retried");
+                tracing::warn!(namespace = %context.namespace, position = at, %error, "writing a snapshot of {} failed; it will be retried", S::SUBJECT);
             }
             journal.snapshotting.store(false, Ordering::SeqCst);
         });
@@ -351,7 +326,7 @@ impl Journal {
     pub async fn snapshot(&self, context: &Context) -> Result<(), Error> {
         let (position, generation, parts) = {
             let replica = self.read();
-            (replica.at.position, replica.generation, snapshot::encode_parts(&replica.state, self.sizes.part_bytes))
+            (replica.at.position, replica.generation, encode_parts(&replica.state, self.options.part_bytes))
         };
         let snapshot = Snapshot { position, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX), nonce: nonce() };
         for (part, number) in parts.into_iter().zip(0..) {
@@ -379,7 +354,8 @@ impl Journal {
                 return Ok(true);
             }
         }
-        Err(Error::new(Code::Aborted, "CONTENTION", "other gateways changed the registry each time before the snapshot could be published"))
+        let message = format!("other gateways changed {} each time before the snapshot could be published", S::SUBJECT);
+        Err(Error::new(Code::Aborted, "CONTENTION", message))
     }
 
     /// Returns how long ago the state was up to date.
@@ -392,18 +368,18 @@ impl Journal {
         self.created.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Replica> {
+    fn read(&self) -> RwLockReadGuard<'_, Replica<S>> {
         self.replica.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Replica> {
+    fn write(&self) -> RwLockWriteGuard<'_, Replica<S>> {
         self.replica.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The outcome of reading a segment.
-enum SegmentRead {
-    Complete(JournalSegment),
+enum SegmentRead<O> {
+    Complete(JournalSegment<O>),
     /// The storage changed during the read; it must be repeated.
     Changed,
     /// The storage has another history than the known state; everything must be read.

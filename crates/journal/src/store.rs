@@ -1,6 +1,6 @@
 //! The keys and values of the journal in the slot.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -9,7 +9,7 @@ use super::replica::JournalHead;
 use prism_call::{
     Context, Error,
     proto::{
-        journal::v1::{Entry, Head, Operation, Part, Snapshot},
+        journal::v1::{Entry, Head, Part, Snapshot},
         models::keyvalue::v1::{
             CompareAndSwapRequest, Condition, DeleteOperation, DeleteRequest, GetRequest, KeyValueBasic, KeyValueCas, KeyValueScan,
             KeyValueTransactional, Operation as Action, ScanKeysRequest, ScanRequest, SetOperation, SetRequest, TransactRequest,
@@ -18,29 +18,47 @@ use prism_call::{
     },
 };
 
-pub(super) const HEAD: Bytes = Bytes::from_static(b"head");
+const HEAD: Bytes = Bytes::from_static(b"head");
 
 /// Number of keys that are removed with one transaction, which takes at most 128.
 const CLEARED: usize = 100;
 
 /// The interfaces of the backend that the journal uses.
-pub(super) struct Store {
+pub struct Store {
+    /// Reads `head`, and writes parts of snapshots.
     pub basic: Arc<dyn KeyValueBasic>,
+    /// Reads several entries.
     pub scan: Arc<dyn KeyValueScan>,
+    /// Writes `head`.
     pub swap: AtomicWrite,
 }
 
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("swap", &self.swap).finish_non_exhaustive()
+    }
+}
+
 /// The interface that writes `head` atomically.
-pub(super) enum AtomicWrite {
+pub enum AtomicWrite {
     /// One round trip.
     Transactional(Arc<dyn KeyValueTransactional>),
     /// Two round trips, since the previous entry must be written first.
     Cas(Arc<dyn KeyValueCas>),
 }
 
+impl fmt::Debug for AtomicWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transactional(_) => "Transactional",
+            Self::Cas(_) => "Cas",
+        })
+    }
+}
+
 impl Store {
     /// Reads `head`, and the entry in it.
-    pub async fn head(&self, context: &Context) -> Result<Option<(JournalHead, Entry)>, Error> {
+    pub(super) async fn head(&self, context: &Context) -> Result<Option<(JournalHead, Entry)>, Error> {
         let Some(found) = self.basic.get(context, GetRequest { key: HEAD }).await?.entry else { return Ok(None) };
         let head: Head = decode(&HEAD, found.value)?;
         let last: Entry = decode(&HEAD, head.entry.clone())?;
@@ -49,7 +67,7 @@ impl Store {
 
     /// Replaces `head` if it is still `at`. The entry in the replaced head is first stored under its own key. Returns the new revision,
     /// or `None` if another writer was first.
-    pub async fn append(&self, context: &Context, at: &JournalHead, next: &JournalHead) -> Result<Option<u64>, Error> {
+    pub(super) async fn append(&self, context: &Context, at: &JournalHead, next: &JournalHead) -> Result<Option<u64>, Error> {
         // If only the snapshot changes, the entry stays in `head`.
         let before = (at.position > 0 && at.position < next.position).then(|| (entry_key(at.position), at.entry.clone()));
         let head = next.head();
@@ -102,7 +120,7 @@ impl Store {
     }
 
     /// Reads the entries from `first` to `last`, up to the first gap.
-    pub async fn entries(&self, context: &Context, first: u64, last: u64) -> Result<Vec<Entry>, Error> {
+    pub(super) async fn entries(&self, context: &Context, first: u64, last: u64) -> Result<Vec<Entry>, Error> {
         let range = ScanRequest { start_key: entry_key(first), end_key: entry_key(last.saturating_add(1)), ..ScanRequest::default() };
         let mut found = self.scan.scan(context, range).await?;
         let mut entries = Vec::new();
@@ -118,8 +136,8 @@ impl Store {
         Ok(entries)
     }
 
-    /// Returns the operations of an entry; `None` if they were under a key of their own that no longer exists.
-    pub async fn operations(&self, context: &Context, position: u64, entry: Entry) -> Result<Option<Vec<Operation>>, Error> {
+    /// Returns the encoded operations of an entry; `None` if they were under a key of their own that no longer exists.
+    pub(super) async fn operations(&self, context: &Context, position: u64, entry: Entry) -> Result<Option<Vec<Bytes>>, Error> {
         if !entry.aside {
             return Ok(Some(entry.operations));
         }
@@ -128,8 +146,8 @@ impl Store {
         Ok(Some(decode::<Part>(&key, found.value)?.operations))
     }
 
-    /// Reads the parts of a snapshot; `None` if a part is missing.
-    pub async fn snapshot(&self, context: &Context, snapshot: &Snapshot) -> Result<Option<Vec<Operation>>, Error> {
+    /// Reads the encoded operations of a snapshot; `None` if a part is missing.
+    pub(super) async fn snapshot(&self, context: &Context, snapshot: &Snapshot) -> Result<Option<Vec<Bytes>>, Error> {
         let range = ScanRequest { prefix: snapshot_prefix(snapshot), ..ScanRequest::default() };
         let mut found = self.scan.scan(context, range).await?;
         let mut operations = Vec::new();
@@ -145,18 +163,18 @@ impl Store {
         Ok((count == snapshot.parts).then_some(operations))
     }
 
-    pub async fn set(&self, context: &Context, key: Bytes, value: Bytes) -> Result<(), Error> {
+    pub(super) async fn set(&self, context: &Context, key: Bytes, value: Bytes) -> Result<(), Error> {
         self.basic.set(context, SetRequest { key, value, ..SetRequest::default() }).await?;
         Ok(())
     }
 
-    pub async fn delete(&self, context: &Context, key: Bytes) -> Result<(), Error> {
+    pub(super) async fn delete(&self, context: &Context, key: Bytes) -> Result<(), Error> {
         self.basic.delete(context, DeleteRequest { key }).await?;
         Ok(())
     }
 
     /// Removes the keys that a snapshot makes unnecessary: entries up to its position with their operations, and older snapshots.
-    pub async fn clear(&self, context: &Context, position: u64) -> Result<(), Error> {
+    pub(super) async fn clear(&self, context: &Context, position: u64) -> Result<(), Error> {
         let behind = position.saturating_add(1);
         let ranges =
             [(entry_key(0), entry_key(behind)), (aside_prefix(0), aside_prefix(behind)), (snapshots_prefix(0), snapshots_prefix(position))];
@@ -201,13 +219,21 @@ async fn compare_and_swap(
     Ok(done.swapped.then_some(done.revision))
 }
 
-pub(super) fn decode<M: prost::Message + Default>(key: &[u8], value: Bytes) -> Result<M, Error> {
+fn decode<M: prost::Message + Default>(key: &[u8], value: Bytes) -> Result<M, Error> {
     M::decode(value).map_err(|error| {
         let key = String::from_utf8_lossy(key).into_owned();
-        Error::internal(format!(
-            "the key {key:?} in the storage of the registry can't be decoded: {error}; another program has written to it"
-        ))
+        Error::internal(format!("the key {key:?} of the journal can't be decoded: {error}; another program has written to it"))
     })
+}
+
+/// Decodes the operations of an entry or a snapshot.
+pub(super) fn decode_operations<O: prost::Message + Default>(encoded: Vec<Bytes>) -> Result<Vec<O>, Error> {
+    let decode = |operation| {
+        O::decode(operation).map_err(|error| {
+            Error::internal(format!("an operation of the journal can't be decoded: {error}; another program has written to the storage"))
+        })
+    };
+    encoded.into_iter().map(decode).collect()
 }
 
 fn entry_key(position: u64) -> Bytes {

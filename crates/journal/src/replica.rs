@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::state::State;
-use prism_call::proto::journal::v1::{Entry, Head, Operation, Snapshot};
+use super::state::JournalState;
+use prism_call::proto::journal::v1::{Entry, Head, Snapshot};
 
 /// Number of entries that are remembered. A writer that got no answer looks for its entry among them.
 const REMEMBERED: usize = 256;
@@ -38,8 +38,8 @@ impl JournalHead {
 
 /// The state, and the head that it was built from.
 #[derive(Debug, Default)]
-pub(super) struct Replica {
-    pub state: State,
+pub(super) struct Replica<S> {
+    pub state: S,
     pub at: JournalHead,
     /// Number of times that the state was cleared. Data from another generation may belong to another journal.
     pub generation: u64,
@@ -49,20 +49,20 @@ pub(super) struct Replica {
 
 /// The part of the journal between two heads.
 #[derive(Debug, Default)]
-pub(super) struct JournalSegment {
+pub(super) struct JournalSegment<O> {
     /// The operations of a snapshot, if the state is built from scratch.
-    pub base: Option<Vec<Operation>>,
+    pub base: Option<Vec<O>>,
     /// The entries after the snapshot or after the first head: nonce and operations.
-    pub entries: Vec<(Bytes, Vec<Operation>)>,
+    pub entries: Vec<(Bytes, Vec<O>)>,
 }
 
-impl Replica {
+impl<S: JournalState> Replica<S> {
     /// Applies a segment that was read when the state was at `from`. Returns `false` if the state has moved elsewhere; then the segment
     /// must be read again.
     ///
     /// Only the gateway's own appends can have moved the state, and these continue the journal. So the state is within the segment, or
     /// after its end.
-    pub fn advance(&mut self, from: &JournalHead, segment: JournalSegment, to: JournalHead) -> bool {
+    pub fn advance(&mut self, from: &JournalHead, segment: JournalSegment<S::Operation>, to: JournalHead) -> bool {
         let JournalSegment { base, mut entries } = segment;
         if self.at != *from {
             if base.is_some() {
@@ -98,7 +98,7 @@ impl Replica {
         self.recent.contains(nonce)
     }
 
-    fn apply(&mut self, operations: Vec<Operation>) {
+    fn apply(&mut self, operations: Vec<S::Operation>) {
         for operation in operations {
             self.state.apply(operation);
         }

@@ -119,6 +119,7 @@ async fn an_error_is_based_on_the_current_state() {
     let disk = Arc::new(Disk::default());
     let (one, other) = (gateway(&disk, Step::Transactional, SMALL), gateway(&disk, Step::Transactional, SMALL));
     register(&one, "a", "first").await.unwrap();
-    let absent = |state: &State| if state.space(".").is_some() { Ok((Vec::new(), ())) } else { Err(Error::internal("there is nothing")) };
+    let absent =
+        |ledger: &Ledger| if !ledger.subjects.is_empty() { Ok((Vec::new(), ())) } else { Err(Error::internal("there is nothing")) };
     other.change(&context(), absent).await.unwrap();
 }

@@ -1,35 +1,34 @@
-//! Snapshots: a state as the operations that create it.
-
-use bytes::Bytes;
-use prost::Message as _;
+//! The state as the content of a journal: how operations create it, and which operations a snapshot of it has.
 
 use super::state::{ContextState, ScopeSettings, State};
-use prism_call::proto::journal::v1::{CountIds, Operation, Part, StoreConfig, StoreMode, StoreSchema, StoreVersion, operation::Change};
+use prism_call::proto::journal::v1::{CountIds, Operation, StoreConfig, StoreMode, StoreSchema, StoreVersion, operation::Change};
+use prism_journal::JournalState;
 
-/// Encodes the state in parts of at most `part_bytes` bytes, unless a single operation is larger.
-pub(super) fn encode_parts(state: &State, part_bytes: usize) -> Vec<Bytes> {
-    let mut parts = Vec::new();
-    let (mut part, mut size) = (Part::default(), 0);
-    for operation in operations(state) {
-        let length = operation.encoded_len();
-        if size > 0 && size + length > part_bytes {
-            parts.push(std::mem::take(&mut part).encode_to_vec().into());
-            size = 0;
-        }
-        size += length;
-        part.operations.push(operation);
+impl JournalState for State {
+    type Operation = Operation;
+
+    const SUBJECT: &'static str = "the schema registry";
+
+    fn apply(&mut self, operation: Operation) {
+        Self::apply(self, operation);
     }
-    parts.push(part.encode_to_vec().into());
-    parts
-}
 
-/// Returns the operations that create the state from an empty one, in the order in which they must be applied.
-pub(super) fn operations(state: &State) -> impl Iterator<Item = Operation> + '_ {
-    let contexts = state.contexts.iter().flat_map(|(context, space)| context_changes(context, space));
-    let keks = state.keks.values().cloned().map(Change::StoreKek);
-    let deks = state.deks.values().flat_map(|versions| versions.values()).cloned().map(Change::StoreDek);
-    let associations = state.associations.values().cloned().map(Change::StoreAssociation);
-    contexts.chain(keks).chain(deks).chain(associations).map(|change| Operation { change: Some(change) })
+    fn snapshot(&self) -> impl Iterator<Item = Operation> {
+        let contexts = self.contexts.iter().flat_map(|(context, space)| context_changes(context, space));
+        let keks = self.keks.values().cloned().map(Change::StoreKek);
+        let deks = self.deks.values().flat_map(|versions| versions.values()).cloned().map(Change::StoreDek);
+        let associations = self.associations.values().cloned().map(Change::StoreAssociation);
+        contexts.chain(keks).chain(deks).chain(associations).map(|change| Operation { change: Some(change) })
+    }
+
+    /// Counts the versions, which are most of a snapshot.
+    fn snapshot_len(&self) -> usize {
+        self.contexts.values().flat_map(|space| space.subjects.values()).map(|subject| subject.versions.len()).sum()
+    }
+
+    fn is_partial(&self) -> bool {
+        Self::is_partial(self)
+    }
 }
 
 fn context_changes<'a>(context: &'a str, space: &'a ContextState) -> impl Iterator<Item = Change> + 'a {

@@ -1,7 +1,5 @@
 //! A storage that is wiped or restored to an older state while gateways run.
 
-use std::time::Duration;
-
 use super::*;
 
 async fn texts(gateway: &Arc<Journal>) -> Vec<String> {
@@ -11,7 +9,7 @@ async fn texts(gateway: &Arc<Journal>) -> Vec<String> {
 /// Creates a storage and two gateways with the same state.
 async fn prepared(step: Step, texts: usize) -> (Arc<Disk>, Arc<Journal>, Arc<Journal>) {
     let disk = Arc::new(Disk::default());
-    let (one, other) = (gateway(&disk, step, Sizes::default()), gateway(&disk, step, Sizes::default()));
+    let (one, other) = (gateway(&disk, step, JournalOptions::default()), gateway(&disk, step, JournalOptions::default()));
     for number in 1..=texts {
         register(&one, "a", &format!("{number}")).await.unwrap();
     }
@@ -63,7 +61,7 @@ async fn a_restored_storage_reaches_the_same_revision() {
         register(&other, "a", "lost too").await.unwrap();
         let revision = disk.take().revision(b"head");
         disk.restore(&old);
-        let new = gateway(&disk, step, Sizes::default());
+        let new = gateway(&disk, step, JournalOptions::default());
         register(&new, "a", "kept").await.unwrap();
         register(&new, "a", "kept too").await.unwrap();
         assert_eq!(disk.take().revision(b"head"), revision, "this test needs the same revision");
@@ -81,7 +79,7 @@ async fn a_gateway_with_another_history_overwrites_nothing() {
         let old = disk.take();
         register(&one, "a", "lost").await.unwrap();
         disk.restore(&old);
-        let new = gateway(&disk, step, Sizes::default());
+        let new = gateway(&disk, step, JournalOptions::default());
         for number in 0..4 {
             register(&new, "a", &format!("kept {number}")).await.unwrap();
         }
