@@ -37,7 +37,11 @@ fn pattern_description_lists_each_slot() {
     ] {
         assert!(text.lines().any(|line| line == expected), "{expected}\n{text}");
     }
+    let text = printed("registry patterns describe schema-registry");
+    assert!(has_line(&text, "snapshot_interval default 1024 Changes between two snapshots"), "{text}");
+    assert!(!printed("registry patterns describe keyvalue").contains("Settings:"));
     let view = json("registry patterns describe schema-registry");
+    assert_eq!(view["settings"][3]["name"], "max_age");
     assert_eq!(view["slots"]["storage"]["any_of"][0][1], "keyvalue_transactional");
     assert!(view["filled_by"]["storage"].as_array().unwrap().contains(&"sqlite".into()));
     assert!(refused("registry patterns describe multicast").contains("did you mean `multicast-registry`?"));

@@ -46,6 +46,22 @@ async fn redis_serves_sessions() {
 }
 
 #[tokio::test]
+async fn gateways_share_a_schema_registry_in_redis() {
+    let redis = Redis::start().unwrap();
+    let env = [("PRISM_BACKENDS_REDIS_MAIN_URL", &*redis.url()), ("PRISM_LISTENERS_REGISTRY_ADDRESS", "127.0.0.1:0")];
+    let setup = Setup { args: &["--config", &example("schema-registry.yaml")], env: &env, ..Setup::default() };
+    let (one, mut other) = (setup.launch(), setup.launch());
+    one.ready().await;
+    other.ready().await;
+    let path = "/subjects/a/versions";
+    let registered = http::send(one.listeners["registry"], "POST", path, &[], r#"{"schema": "\"string\""}"#).await.unwrap();
+    assert_eq!((registered.status, &registered.json()["id"]), (200, &1.into()), "{}", registered.text());
+    assert_eq!(http::get(other.listeners["registry"], path).await.unwrap().json(), serde_json::json!([1]));
+    assert!(other.terminate().await.success());
+    assert!(!other.log().contains("did not end in time"), "{}", other.log());
+}
+
+#[tokio::test]
 async fn notes_yaml_serves_its_own_api() {
     let gateway = Setup { args: &["--config", &example("notes.yaml")], ..Setup::default() }.launch();
     gateway.ready().await;

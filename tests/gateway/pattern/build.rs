@@ -6,7 +6,14 @@ use async_trait::async_trait;
 use prism::{
     call::{Context, Error, Handler, Input, Method, Reply},
     pattern::{self, Pattern, PatternEnvironment},
-    proto::{self, Interfaces, options::v1::SlotRequirements, patterns::slots::v1 as contract},
+    proto::{
+        self, Interfaces,
+        options::v1::SlotRequirements,
+        patterns::{
+            schema_registry::v1::{RegisterSchemaRequest, Schema},
+            slots::v1 as contract,
+        },
+    },
     slot::{Limits, Slot},
 };
 use prost::Message as _;
@@ -113,6 +120,15 @@ async fn settings_are_checked() {
     };
     for settings in [json!({}), json!({"max_schema_bytes": "2KiB", "parsed_schemas": 1, "snapshot_interval": "10", "max_age": "1m"})] {
         assert!(open("schema-registry", settings).await.is_ok());
+    }
+    let registry = open("schema-registry", json!({"max_schema_bytes": 10})).await.unwrap();
+    let methods = Method::of_service(proto::descriptors(), pattern::schema_registry::PATTERN.service).unwrap();
+    let method = methods.iter().find(|method| method.name == "RegisterSchema").unwrap();
+    for (text, accepted) in [("\"string\"", true), ("\"string\"   ", false)] {
+        let schema = Schema { schema: text.to_owned(), ..Schema::default() };
+        let request = RegisterSchemaRequest { subject: "a".to_owned(), schema: Some(schema), ..RegisterSchemaRequest::default() };
+        let input = Input::One(request.encode_to_vec().into());
+        assert_eq!(registry.handle(&Context::internal("test"), method, input).await.is_ok(), accepted, "{text}");
     }
     for (name, settings, field) in [
         ("keyvalue", json!({"zzz": 1}), "settings.zzz"),

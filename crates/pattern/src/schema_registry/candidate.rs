@@ -12,7 +12,7 @@ use super::{
     state::StoredSchema,
 };
 use prism_call::{
-    Code, Error,
+    Error,
     proto::patterns::schema_registry::v1::{Metadata, RuleSet, Schema as Request, SchemaReference},
 };
 use prism_schema::{Schema, SchemaFormat};
@@ -86,8 +86,7 @@ impl SchemaRegistry {
         if text.len() <= self.max_schema_bytes {
             return Ok(());
         }
-        let message = format!("Schema too large: it has {} bytes, and may have {}", text.len(), self.max_schema_bytes);
-        Err(Error::new(Code::InvalidArgument, "SCHEMA_TOO_LARGE", message.clone()).with_violation("schema.schema", message))
+        Err(refusal::schema_too_large(text.len(), self.max_schema_bytes))
     }
 }
 

@@ -102,7 +102,15 @@ pub(super) fn context_not_empty(context: &str) -> Error {
 
 pub(super) fn invalid_schema(field: &str, why: impl Into<String>) -> Error {
     let why = why.into();
-    Error::new(Code::InvalidArgument, "INVALID_SCHEMA", format!("Invalid schema: {why}")).with_violation(field, why)
+    Error::new(Code::InvalidArgument, "INVALID_SCHEMA", format!("the schema is invalid: {why}")).with_violation(field, why)
+}
+
+pub(super) fn schema_too_large(bytes: usize, limit: usize) -> Error {
+    let message = format!("the schema has {bytes} bytes; the limit is {limit}");
+    Error::new(Code::InvalidArgument, "SCHEMA_TOO_LARGE", message.clone())
+        .with_violation("schema.schema", message)
+        .with("bytes", bytes.to_string())
+        .with("limit", limit.to_string())
 }
 
 /// `kind` is the requested kind of entity, as `sr_field`, or `part` for any kind.
