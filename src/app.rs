@@ -1,4 +1,5 @@
-//! The gateway as a whole. Builds drivers, slots, patterns, pipeline and edges, in that order, and drains them at the end.
+//! The gateway as a whole: listeners, and the generation that they serve. Builds it, replaces it when the configuration changes, and drains
+//! it at the end.
 
 use std::{
     collections::BTreeMap,
@@ -7,60 +8,54 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{net::TcpListener, task::JoinSet};
-use tokio_util::sync::CancellationToken;
-use tonic_health::{ServingStatus, server::HealthReporter};
+use arc_swap::ArcSwap;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use crate::change::Change;
 use crate::{
-    driver::{self, Backend, BackendSettings, Keyspace},
+    generation::{ConnectedBackend, Difference, Generation, Leftover},
     lifecycle::{self, OpenHandler},
+    listener::{OpenListener, ServedListener, Source},
     plan::Plan,
     telemetry::Telemetry,
 };
-use prism_call::{AccessLog, BackgroundTasks, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, Pipeline, proto};
+use prism_call::{AccessLog, Code, Error, Metrics, Pipeline, ReloadMeters};
 use prism_config::{self as config, Config};
-use prism_edge::{self as edge, Binding, Bindings, Bound, Cors, Drain, Edge, Services};
-use prism_pattern::{self as pattern, PatternEnvironment};
-use prism_registry as registry;
-use prism_remote::RemoteHandler;
-use prism_slot::{Slot, idempotency};
+use prism_edge::{self as edge, Bound, admin::Probe};
 
 /// Time that idle streams get after a drain began. Most streams that end by themselves end within it.
 const STREAM_GRACE: Duration = Duration::from_secs(1);
 /// Time that a backend gets to flush pending writes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Time that a handler has at least to end its background tasks, even if calls took all of the drain timeout.
 const MIN_CLOSE_TIME: Duration = Duration::from_secs(1);
-
-/// A connected backend, which namespaces share.
-struct ConnectedBackend {
-    kind: &'static str,
-    backend: Arc<dyn Backend>,
-}
+/// How often the end of the calls of a removed namespace is looked for.
+const RETIREMENT_CHECK: Duration = Duration::from_millis(100);
 
 /// A gateway that has taken its ports and connected its backends, but does not serve yet.
 pub struct App {
-    listeners: Vec<BoundListener>,
+    shared: Shared,
+    listeners: BTreeMap<String, OpenListener>,
     admin: TcpListener,
     admin_address: SocketAddr,
     router: axum::Router,
-    backends: BTreeMap<String, ConnectedBackend>,
-    handlers: Vec<OpenHandler>,
-    health: Vec<(HealthReporter, Vec<String>)>,
-    drain: Drain,
-    draining: CancellationToken,
-    streams: CancellationToken,
-    drain_timeout: Duration,
-    pipeline: Arc<Pipeline>,
-    telemetry: Telemetry,
+    generation: Generation,
+    config: Config,
+    number: u64,
 }
 
-/// A listener with its port, and what it serves.
-struct BoundListener {
-    name: String,
-    bound: Bound,
-    edge: Arc<Edge>,
+/// What all generations share.
+struct Shared {
+    metrics: Metrics,
+    pipeline: Arc<Pipeline>,
+    telemetry: Telemetry,
+    probes: Arc<ArcSwap<Vec<(String, Probe)>>>,
+    draining: CancellationToken,
+    streams: CancellationToken,
+    /// Waits for the calls of namespaces that a reload removed.
+    retirements: TaskTracker,
+    reloads: ReloadMeters,
 }
 
 /// The address of a listener.
@@ -73,6 +68,25 @@ pub struct Address {
     /// Whether it speaks TLS.
     pub tls: bool,
 }
+
+/// A configuration to serve instead of the present one.
+pub struct Reload {
+    /// The configuration.
+    pub config: Config,
+    /// Its plan.
+    pub plan: Plan,
+}
+
+/// The result of loading a configuration again.
+pub enum ReloadRequest {
+    /// Serve this configuration.
+    Serve(Box<Reload>),
+    /// The configuration has problems, described in this text.
+    Refuse(String),
+}
+
+/// Receives the result of each reload: what has changed, or the problems.
+pub type ReloadReport = Box<dyn FnMut(Result<Change, String>) + Send>;
 
 impl App {
     /// Makes the plan, takes the ports and connects the backends.
@@ -87,83 +101,52 @@ impl App {
     /// Takes the ports and connects the backends. Does not serve yet.
     pub async fn start(config: &Config, plan: &Plan) -> Result<Self, Error> {
         // Ports come first: a second gateway on the same ports must not touch the data of the first.
-        let admin = TcpListener::bind(config.admin.address).await.map_err(|error| {
-            let address = config.admin.address;
-            let why = if error.kind() == std::io::ErrorKind::AddrInUse {
-                format!("port {} is in use; stop the other program, or choose another port with admin.address", address.port())
-            } else {
-                format!("can't listen on {address}: {error}")
-            };
-            Error::new(Code::FailedPrecondition, "LISTENER", format!("admin listener: {why}"))
-        })?;
-        let mut bound = Vec::new();
+        let admin = bind_admin(config.admin.address).await?;
+        let mut bound = BTreeMap::new();
         for (name, listener) in &config.listeners {
-            bound.push((name, listener, edge::bind(name, listener.address, plan.tls(name)).await?));
+            bound.insert(name.clone(), edge::bind(name, listener.address).await?);
         }
-
-        let metrics = Metrics::new().map_err(|error| Error::internal("the metrics can't be set up").with_source(error))?;
+        let unusable = |error| Error::internal("the metrics can't be set up").with_source(error);
+        let metrics = Metrics::new().map_err(unusable)?;
         let streams = CancellationToken::new();
         let telemetry = Telemetry::start(&config.telemetry, &metrics)?;
-        let pipeline = Arc::new(Pipeline::new(access_log(config.log.access), streams.clone()).with_tracer(telemetry.tracer()));
-        let backends = connect(config).await?;
-        let mut probes: Vec<_> =
-            backends.iter().map(|(name, connected)| (format!("backend {name}"), probe_backend(&connected.backend))).collect();
-        let (mut namespaces, mut handlers) = (Vec::new(), Vec::new());
-        for namespace in &config.namespaces {
-            let tasks = BackgroundTasks::default();
-            let handler: Arc<dyn Handler> = match &namespace.remote {
-                Some(remote) => {
-                    let handler = RemoteHandler::connect(&remote.url, &remote.namespace, None)?;
-                    probes.push((format!("namespace {} (remote)", namespace.name), probe_remote(&handler)));
-                    handler
-                }
-                None => open_pattern(namespace, &backends, tasks.clone()).await?,
-            };
-            handlers.push(OpenHandler { namespace: namespace.name.clone(), handler: handler.clone(), tasks });
-            namespaces.push((namespace, open(namespace, handler, select_idempotency(namespace, &backends)?, &metrics)?));
-        }
-
-        let draining = CancellationToken::new();
-        let router = edge::admin::router(edge::admin::Admin { metrics, probes: Arc::new(probes), draining: draining.clone() });
-        let mut listeners = Vec::new();
-        let mut health = Vec::new();
-        for (name, listener, bound) in bound {
-            let bindings = Bindings::new(bindings_of(name, &namespaces, plan)?);
-            let names = bindings.services();
-            let (services, reporter) = Services::new(names.clone(), streams.clone());
-            for service in &names {
-                reporter.set_service_status(service, ServingStatus::Serving).await;
-            }
-            health.push((reporter, names));
-            let allowed = listener.cors.clone();
-            let cors = Cors::new(Box::new(move |origin| allowed.allows(origin)), listener.cors.max_age.as_secs());
-            let edge = Edge { pipeline: pipeline.clone(), bindings, services, cors };
-            listeners.push(BoundListener { name: name.clone(), bound, edge: Arc::new(edge) });
-        }
-        let admin_address = admin.local_addr().unwrap_or(config.admin.address);
-        Ok(Self {
-            listeners,
-            admin,
-            admin_address,
-            router,
-            backends,
-            handlers,
-            health,
-            drain: Drain::default(),
-            draining,
-            streams,
-            drain_timeout: config.shutdown.drain_timeout,
-            pipeline,
+        let pipeline = Pipeline::new(access_log(config.log.access), &metrics, streams.clone()).with_tracer(telemetry.tracer());
+        let shared = Shared {
+            reloads: metrics.reloads(),
+            metrics,
+            pipeline: Arc::new(pipeline),
             telemetry,
-        })
+            probes: Arc::default(),
+            draining: CancellationToken::new(),
+            streams,
+            retirements: TaskTracker::new(),
+        };
+        let generation = Generation::build(config, &shared.metrics, &Generation::default()).await.map_err(join_errors)?;
+        let mut listeners = BTreeMap::new();
+        for (name, bound) in bound {
+            let Some(definition) = config.listeners.get(&name) else { continue };
+            let listener = OpenListener::new(&name, definition, bound, shared.source(&generation, config, plan)).await?;
+            listeners.insert(name, listener);
+        }
+        shared.probes.store(Arc::new(generation.probes()));
+        shared.reloads.record_success(1);
+        let router = edge::admin::router(edge::admin::Admin {
+            metrics: shared.metrics.clone(),
+            probes: shared.probes.clone(),
+            draining: shared.draining.clone(),
+        });
+        let admin_address = admin.local_addr().unwrap_or(config.admin.address);
+        Ok(Self { shared, listeners, admin, admin_address, router, generation, config: config.clone(), number: 1 })
     }
 
     /// Returns the addresses of the listeners for clients.
     pub fn addresses(&self) -> Vec<Address> {
-        self.listeners
-            .iter()
-            .map(|listener| Address { name: listener.name.clone(), address: listener.bound.address, tls: listener.bound.is_tls() })
-            .collect()
+        let address = |(name, listener): (&String, &OpenListener)| Address {
+            name: name.clone(),
+            address: listener.address(),
+            tls: listener.is_tls(),
+        };
+        self.listeners.iter().map(address).collect()
     }
 
     /// Returns the address of the admin listener.
@@ -171,53 +154,302 @@ impl App {
         self.admin_address
     }
 
+    /// Serves until `end` completes, then drains.
+    pub async fn run(self, end: impl Future<Output = ()>) {
+        let (_sender, reloads) = mpsc::channel(1);
+        self.run_with_reloads(end, reloads, Box::new(drop)).await;
+    }
+
     /// Serves until `end` completes, then drains. The gateway reports that it is not ready and accepts no new connections. Calls in
     /// progress finish, and idle streams are ended with a status. After the drain timeout, all remaining connections are closed. Then the
-    /// handlers end their background tasks, and the backends flush pending writes.
-    pub async fn run(self, end: impl Future<Output = ()>) {
-        let mut serving = JoinSet::new();
-        for listener in self.listeners {
-            serving.spawn(listener.bound.serve(listener.edge, self.drain.clone()));
+    /// backends flush pending writes.
+    ///
+    /// Until then, each configuration from `reloads` replaces the one before, and `report` gets the result.
+    pub async fn run_with_reloads(
+        mut self,
+        end: impl Future<Output = ()>,
+        mut reloads: mpsc::Receiver<ReloadRequest>,
+        mut report: ReloadReport,
+    ) {
+        for listener in self.listeners.values_mut() {
+            listener.serve(&self.shared.metrics);
         }
         // The admin listener is closed last, so that operators can watch the drain.
-        let admin = tokio::spawn(async move { axum::serve(self.admin, self.router).await });
+        let (admin, router) = (self.admin, self.router);
+        let admin = tokio::spawn(async move { axum::serve(admin, router).await });
 
-        end.await;
-        let drain_end = Instant::now() + self.drain_timeout;
-        self.draining.cancel();
-        for (reporter, services) in &self.health {
-            for service in std::iter::once("").chain(services.iter().map(String::as_str)) {
-                reporter.set_service_status(service, ServingStatus::NotServing).await;
+        let mut end = std::pin::pin!(end);
+        loop {
+            let request = tokio::select! {
+                () = &mut end => break,
+                request = reloads.recv() => request,
+            };
+            let result = match request {
+                None => {
+                    end.await;
+                    break;
+                }
+                Some(ReloadRequest::Refuse(problems)) => Err(problems),
+                Some(ReloadRequest::Serve(reload)) => {
+                    let Reload { config, plan } = *reload;
+                    let state = Reloading {
+                        shared: &self.shared,
+                        listeners: &mut self.listeners,
+                        generation: &mut self.generation,
+                        config: &mut self.config,
+                        number: &mut self.number,
+                    };
+                    let result = tokio::select! {
+                        () = &mut end => break,
+                        result = state.apply(config, &plan) => result,
+                    };
+                    result.map_err(|errors| join_errors(errors).to_string())
+                }
+            };
+            if result.is_err() {
+                self.shared.reloads.record_failure();
             }
+            report(result);
         }
-        self.drain.begin.cancel();
-        let streams = self.streams.clone();
-        let grace = tokio::spawn(async move {
-            tokio::time::sleep(STREAM_GRACE).await;
-            streams.cancel();
-        });
-        let finished = async { while serving.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.drain_timeout, finished).await.is_err() {
-            tracing::warn!(timeout = ?self.drain_timeout, "calls were still in progress when the drain timeout ended; their connections are closed");
-            self.drain.cut.cancel();
-            while serving.join_next().await.is_some() {}
-        }
-        grace.abort();
-        // Calls with an idempotency key go on after their clients left, to store their replies.
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.pipeline.wait_for_background_calls()).await.is_err() {
-            tracing::warn!("calls whose clients had left did not finish in time");
-        }
-        let left = drain_end.saturating_duration_since(Instant::now());
-        lifecycle::close(&self.handlers, left.max(MIN_CLOSE_TIME)).await;
-        // All calls have ended, so all spans and counters are final.
-        self.telemetry.shutdown().await;
-        for (name, connected) in &self.backends {
-            if tokio::time::timeout(CLOSE_TIMEOUT, connected.backend.close()).await.is_err() {
-                tracing::warn!(backend = name, "the backend did not close in time");
-            }
-        }
+        drain(self.shared, self.listeners, self.generation, self.config.shutdown.drain_timeout).await;
         admin.abort();
     }
+}
+
+/// The state of a gateway that a reload changes.
+struct Reloading<'a> {
+    shared: &'a Shared,
+    listeners: &'a mut BTreeMap<String, OpenListener>,
+    generation: &'a mut Generation,
+    config: &'a mut Config,
+    number: &'a mut u64,
+}
+
+impl Reloading<'_> {
+    /// Serves this configuration. On any problem, nothing changes, and the error has all problems.
+    async fn apply(self, config: Config, plan: &Plan) -> Result<Change, Vec<Error>> {
+        let began = Instant::now();
+        let (bound, problems) = self.bind_listeners(&config).await;
+        let next = match Generation::build(&config, &self.shared.metrics, self.generation).await {
+            Ok(next) if problems.is_empty() => next,
+            Ok(next) => {
+                close_leftover(self.generation.leftover(&next), MIN_CLOSE_TIME).await;
+                return Err(problems);
+            }
+            Err(more) => return Err(problems.into_iter().chain(more).collect()),
+        };
+        let source = self.shared.source(&next, &config, plan);
+        // Everything is made before anything is replaced.
+        let (opened, served) = match self.make_listeners(bound, source).await {
+            Ok(made) => made,
+            Err(error) => {
+                close_leftover(self.generation.leftover(&next), MIN_CLOSE_TIME).await;
+                return Err(vec![error]);
+            }
+        };
+        let old_listeners: BTreeMap<_, _> = self.listeners.iter().map(|(name, listener)| (name.clone(), listener.configured())).collect();
+        let new_listeners: BTreeMap<_, _> = config.listeners.iter().map(|(name, listener)| (name.clone(), listener.address)).collect();
+        for (name, made) in served {
+            if let Some(listener) = self.listeners.get_mut(&name) {
+                listener.replace(made).await;
+            }
+        }
+        let replaced: Vec<_> =
+            self.listeners.keys().filter(|name| opened.contains_key(*name) || !config.listeners.contains_key(*name)).cloned().collect();
+        for name in replaced {
+            if let Some(listener) = self.listeners.remove(&name) {
+                self.shared.retire_listener(listener, self.config.shutdown.drain_timeout);
+            }
+        }
+        for (name, mut listener) in opened {
+            listener.serve(&self.shared.metrics);
+            self.listeners.insert(name, listener);
+        }
+        self.shared.probes.store(Arc::new(next.probes()));
+        *self.number += 1;
+        let change = Change {
+            generation: *self.number,
+            took: began.elapsed(),
+            listeners: Difference::between(&old_listeners, &new_listeners, PartialEq::eq),
+            backends: next.changed_backends(self.generation),
+            namespaces: next.changed_namespaces(self.generation),
+            needs_restart: needs_restart(self.config, &config),
+        };
+        let previous = std::mem::replace(self.generation, next);
+        self.shared.retire(self.generation.leftover(&previous), self.config.shutdown.drain_timeout);
+        drop(previous);
+        *self.config = config;
+        self.shared.reloads.record_success(*self.number);
+        Ok(change)
+    }
+
+    /// Makes the listeners that are new, and what the other ones serve.
+    async fn make_listeners(
+        &self,
+        mut bound: BTreeMap<String, Bound>,
+        source: Source<'_>,
+    ) -> Result<(BTreeMap<String, OpenListener>, Vec<(String, ServedListener)>), Error> {
+        let (mut opened, mut served) = (BTreeMap::new(), Vec::new());
+        for (name, definition) in &source.config.listeners {
+            if let Some(bound) = bound.remove(name) {
+                opened.insert(name.clone(), OpenListener::new(name, definition, bound, source).await?);
+            } else if let Some(known) = self.listeners.get(name) {
+                served.push((name.clone(), known.make(name, definition, source)?));
+            }
+        }
+        Ok((opened, served))
+    }
+
+    /// Binds the ports of listeners that are new or have another address.
+    async fn bind_listeners(&self, config: &Config) -> (BTreeMap<String, Bound>, Vec<Error>) {
+        let (mut bound, mut problems) = (BTreeMap::new(), Vec::new());
+        for (name, listener) in &config.listeners {
+            if self.listeners.get(name).is_some_and(|known| known.configured() == listener.address) {
+                continue;
+            }
+            match edge::bind(name, listener.address).await {
+                Ok(made) => drop(bound.insert(name.clone(), made)),
+                Err(error) => problems.push(error),
+            }
+        }
+        (bound, problems)
+    }
+}
+
+impl Shared {
+    fn source<'a>(&'a self, generation: &'a Generation, config: &'a Config, plan: &'a Plan) -> Source<'a> {
+        Source { generation, config, plan, pipeline: &self.pipeline, ending: &self.streams }
+    }
+
+    /// Ends what a generation no longer uses: streams at once, backends when the last call has ended.
+    fn retire(&self, leftover: Leftover, timeout: Duration) {
+        if leftover.namespaces.is_empty() && leftover.backends.is_empty() {
+            return;
+        }
+        for namespace in &leftover.namespaces {
+            namespace.retire();
+        }
+        self.retirements.spawn(async move {
+            let idle = async {
+                // Requests and streams hold their namespace.
+                while leftover.namespaces.iter().any(|namespace| Arc::strong_count(namespace) > 1) {
+                    tokio::time::sleep(RETIREMENT_CHECK).await;
+                }
+            };
+            if tokio::time::timeout(timeout, idle).await.is_err() {
+                tracing::warn!(?timeout, "calls of a removed namespace were still in progress when the drain timeout ended");
+            }
+            close_leftover(leftover, MIN_CLOSE_TIME).await;
+        });
+    }
+
+    /// Accepts no further connections on a listener, and lets its calls finish.
+    fn retire_listener(&self, listener: OpenListener, timeout: Duration) {
+        let (serving, cut) = listener.begin_drain();
+        if let Some(mut serving) = serving {
+            self.retirements.spawn(async move {
+                if tokio::time::timeout(timeout, &mut serving).await.is_err() {
+                    cut.cancel();
+                    let _ = serving.await;
+                }
+            });
+        }
+    }
+}
+
+/// Closes the handlers, and then the backends that they use.
+async fn close_leftover(leftover: Leftover, timeout: Duration) {
+    let Leftover { namespaces, handlers, backends } = leftover;
+    drop(namespaces);
+    lifecycle::close(&handlers, timeout).await;
+    close_backends(&backends).await;
+}
+
+async fn close_backends(backends: &[(String, Arc<ConnectedBackend>)]) {
+    for (name, connected) in backends {
+        if tokio::time::timeout(CLOSE_TIMEOUT, connected.backend.close()).await.is_err() {
+            tracing::warn!(backend = name, "the backend did not close in time");
+        }
+    }
+}
+
+/// Lets calls finish, and closes everything.
+async fn drain(shared: Shared, listeners: BTreeMap<String, OpenListener>, generation: Generation, timeout: Duration) {
+    let end = Instant::now() + timeout;
+    shared.draining.cancel();
+    for listener in listeners.values() {
+        listener.report_not_serving().await;
+    }
+    let (mut serving, mut cuts) = (Vec::new(), Vec::new());
+    for listener in listeners.into_values() {
+        let (task, cut) = listener.begin_drain();
+        serving.extend(task);
+        cuts.push(cut);
+    }
+    let streams = shared.streams.clone();
+    let grace = tokio::spawn(async move {
+        tokio::time::sleep(STREAM_GRACE).await;
+        streams.cancel();
+    });
+    let mut finished = futures::future::join_all(serving);
+    if tokio::time::timeout(timeout, &mut finished).await.is_err() {
+        tracing::warn!(?timeout, "calls were still in progress when the drain timeout ended; their connections are closed");
+        for cut in &cuts {
+            cut.cancel();
+        }
+        finished.await;
+    }
+    grace.abort();
+    // Calls with an idempotency key go on after their clients left, to store their replies.
+    if tokio::time::timeout(CLOSE_TIMEOUT, shared.pipeline.wait_for_background_calls()).await.is_err() {
+        tracing::warn!("calls whose clients had left did not finish in time");
+    }
+    shared.retirements.close();
+    if tokio::time::timeout(CLOSE_TIMEOUT, shared.retirements.wait()).await.is_err() {
+        tracing::warn!("calls of removed namespaces did not finish in time");
+    }
+    let handlers: Vec<Arc<OpenHandler>> = generation.handlers().cloned().collect();
+    lifecycle::close(&handlers, end.saturating_duration_since(Instant::now()).max(MIN_CLOSE_TIME)).await;
+    // All calls have ended, so all spans and counters are final.
+    shared.telemetry.shutdown().await;
+    let backends: Vec<_> = generation.backends().map(|(name, connected)| (name.clone(), connected.clone())).collect();
+    close_backends(&backends).await;
+}
+
+async fn bind_admin(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let why = if error.kind() == std::io::ErrorKind::AddrInUse {
+            format!("port {} is in use; stop the other program, or choose another port with admin.address", address.port())
+        } else {
+            format!("can't listen on {address}: {error}")
+        };
+        Error::new(Code::FailedPrecondition, "LISTENER", format!("admin listener: {why}"))
+    })
+}
+
+/// Joins errors to one, whose message has them all.
+fn join_errors(errors: Vec<Error>) -> Error {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    let mut errors = errors.into_iter();
+    match (errors.next(), lines.len()) {
+        (Some(only), 1) => only,
+        (first, _) => Error::new(first.map_or(Code::Internal, |first| first.code()), "START", lines.join("\n")),
+    }
+}
+
+/// Returns the settings that a reload does not change.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if old.admin.address != new.admin.address {
+        names.push("admin");
+    }
+    if old.log != new.log {
+        names.push("log");
+    }
+    if old.telemetry != new.telemetry {
+        names.push("telemetry");
+    }
+    names
 }
 
 fn access_log(log: config::AccessLog) -> AccessLog {
@@ -226,145 +458,4 @@ fn access_log(log: config::AccessLog) -> AccessLog {
         config::AccessLog::Errors => AccessLog::Errors,
         config::AccessLog::All => AccessLog::All,
     }
-}
-
-async fn connect(config: &Config) -> Result<BTreeMap<String, ConnectedBackend>, Error> {
-    let mut backends = BTreeMap::new();
-    for (name, backend) in &config.backends {
-        let kind = driver::kind(&backend.kind).ok_or_else(|| {
-            Error::new(Code::FailedPrecondition, "NO_DRIVER", format!("backend {name}: this build has no driver for {}", backend.kind))
-        })?;
-        let settings = BackendSettings { name: name.clone(), values: backend.settings.values().clone() };
-        let connected = (kind.connect)(settings).await.map_err(|error| error.with("backend", name))?;
-        backends.insert(name.clone(), ConnectedBackend { kind: kind.name, backend: connected });
-    }
-    Ok(backends)
-}
-
-fn call_limits(namespace: &config::Namespace) -> CallLimits {
-    CallLimits {
-        max_message_bytes: usize::try_from(namespace.limits.max_message_bytes).unwrap_or(usize::MAX),
-        max_concurrent_calls: usize::try_from(namespace.limits.max_concurrent_calls).unwrap_or(usize::MAX),
-        timeout: namespace.limits.timeout,
-        max_timeout: namespace.limits.max_timeout,
-    }
-}
-
-fn pattern_of(namespace: &config::Namespace) -> Result<&'static pattern::Pattern, Error> {
-    pattern::find(&namespace.pattern).ok_or_else(|| {
-        let message = format!("namespace {}: this build can't serve the pattern {}", namespace.name, namespace.pattern);
-        Error::new(Code::FailedPrecondition, "UNKNOWN_PATTERN", message)
-    })
-}
-
-/// Opens the pattern of a namespace on its backends.
-async fn open_pattern(
-    namespace: &config::Namespace,
-    backends: &BTreeMap<String, ConnectedBackend>,
-    tasks: BackgroundTasks,
-) -> Result<Arc<dyn Handler>, Error> {
-    let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
-    let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks };
-    pattern_of(namespace)?.open(fill_slots(namespace, backends)?, &environment).await
-}
-
-fn open(
-    namespace: &config::Namespace,
-    handler: Arc<dyn Handler>,
-    idempotency: Idempotency,
-    metrics: &Metrics,
-) -> Result<Arc<Namespace>, Error> {
-    let pattern = pattern_of(namespace)?;
-    let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
-    let opened = Namespace::new(&namespace.name, pattern.name, methods, handler, call_limits(namespace), metrics);
-    Ok(Arc::new(opened.with_idempotency(idempotency)))
-}
-
-/// Selects the backend that stores replies of calls with an idempotency key: that of the slot that the namespace names, or else the first one
-/// with the required interfaces, so that all gateways with the same configuration select the same.
-fn select_idempotency(namespace: &config::Namespace, backends: &BTreeMap<String, ConnectedBackend>) -> Result<Idempotency, Error> {
-    // A remote gateway follows its own configuration.
-    let Some(settings) = &namespace.idempotency else { return Ok(Idempotency::Forwarded) };
-    let connected = |slot: &config::Slot| backends.get(&slot.backend).map(|connected| (slot.backend.clone(), connected));
-    let can = |connected: &ConnectedBackend| {
-        let has = driver::kind(connected.kind).map(|kind| (kind.interfaces)()).unwrap_or_default();
-        registry::IDEMPOTENCY_INTERFACES.iter().all(|interface| has.contains(interface))
-    };
-    let chosen = if let Some(name) = &settings.slot {
-        namespace.slots.get(name).and_then(connected)
-    } else {
-        let mut all = namespace.slots.values().filter_map(connected);
-        let first = all.clone().next();
-        all.find(|(_, connected)| can(connected)).or(first)
-    };
-    let Some((backend, connected)) = chosen else { return Ok(Idempotency::Forwarded) };
-    let keyspace = Keyspace { namespace: namespace.name.clone(), slot: registry::IDEMPOTENCY_SLOT.to_owned() };
-    let slot = Slot::fill(&keyspace, &backend, connected.kind, &*connected.backend);
-    match idempotency::KeyspaceReplyStore::new(slot, settings.retention) {
-        Ok(store) => Ok(Idempotency::Stored { store: Arc::new(store), required: settings.required }),
-        Err(interface) if settings.required => {
-            let error = Error::capability_unavailable("idempotency.required", interface, &backend);
-            Err(Error::new(Code::FailedPrecondition, "CAPABILITY_UNAVAILABLE", format!("namespace {}: {error}", namespace.name)))
-        }
-        Err(interface) => Ok(Idempotency::Unavailable { backend, interface }),
-    }
-}
-
-/// Fills the slots of a namespace with its backends.
-fn fill_slots(namespace: &config::Namespace, backends: &BTreeMap<String, ConnectedBackend>) -> Result<BTreeMap<String, Slot>, Error> {
-    let mut slots = BTreeMap::new();
-    for (name, filled) in &namespace.slots {
-        let connected = backends.get(&filled.backend).ok_or_else(|| {
-            let message = format!("namespace {}: there is no backend {}", namespace.name, filled.backend);
-            Error::new(Code::FailedPrecondition, "UNKNOWN_BACKEND", message)
-        })?;
-        let keyspace = Keyspace { namespace: namespace.name.clone(), slot: name.clone() };
-        let mut slot = Slot::fill(&keyspace, &filled.backend, connected.kind, &*connected.backend);
-        tighten_limits(&mut slot.limits, &namespace.limits);
-        slots.insert(name.clone(), slot);
-    }
-    Ok(slots)
-}
-
-/// Applies the namespace's limits where they are stricter than the driver's.
-fn tighten_limits(driver: &mut driver::Limits, namespace: &config::Limits) {
-    driver.max_key_bytes = namespace.max_key_bytes.map_or(driver.max_key_bytes, |limit| limit.min(driver.max_key_bytes));
-    driver.max_value_bytes = namespace.max_value_bytes.map_or(driver.max_value_bytes, |limit| limit.min(driver.max_value_bytes));
-    driver.max_batch_items = namespace.max_batch_items.map_or(driver.max_batch_items, |limit| limit.min(driver.max_batch_items));
-}
-
-fn bindings_of(listener: &str, namespaces: &[(&config::Namespace, Arc<Namespace>)], plan: &Plan) -> Result<Vec<Binding>, Error> {
-    let mut bindings = Vec::new();
-    for (definition, namespace) in namespaces {
-        for binding in &definition.frontends {
-            if !binding.enabled || binding.listener.as_deref().is_some_and(|only| only != listener) {
-                continue;
-            }
-            let (frontend, documentation) = plan.frontend(binding, &namespace.service)?;
-            bindings.push(Binding {
-                host: binding.host.clone(),
-                base_path: binding.base_path.clone(),
-                namespace: namespace.clone(),
-                frontend,
-                documentation,
-            });
-        }
-    }
-    Ok(bindings)
-}
-
-fn probe_backend(backend: &Arc<dyn Backend>) -> edge::admin::Probe {
-    let backend = backend.clone();
-    Arc::new(move || {
-        let backend = backend.clone();
-        Box::pin(async move { backend.health().await })
-    })
-}
-
-fn probe_remote(remote: &Arc<RemoteHandler>) -> edge::admin::Probe {
-    let remote = remote.clone();
-    Arc::new(move || {
-        let remote = remote.clone();
-        Box::pin(async move { remote.health().await })
-    })
 }

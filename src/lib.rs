@@ -24,6 +24,12 @@ pub mod cli;
 pub mod driver;
 // Handlers of namespaces, from their start to their end.
 mod lifecycle;
+// What a reload changed.
+mod change;
+// The backends and namespaces of one configuration.
+mod generation;
+// The listeners of the gateway.
+mod listener;
 // What a start needs without connections and ports.
 pub mod plan;
 // Export of traces and metrics.

@@ -24,7 +24,7 @@ impl OpenHandler {
 }
 
 /// Closes all handlers at the same time. A handler that takes longer than `limit` is left alone.
-pub(crate) async fn close(handlers: &[OpenHandler], limit: Duration) {
+pub(crate) async fn close(handlers: &[Arc<OpenHandler>], limit: Duration) {
     join_all(handlers.iter().map(|open| async move {
         if timeout(limit, open.close()).await.is_err() {
             tracing::warn!(namespace = open.namespace, "the background tasks of the namespace did not end in time");
@@ -75,7 +75,7 @@ mod tests {
     async fn handlers_are_closed_and_their_tasks_end() {
         let (quick, quick_open) = open(Duration::ZERO);
         let (slow, slow_open) = open(Duration::from_hours(1));
-        let handlers = [slow_open, quick_open];
+        let handlers = [slow_open, quick_open].map(Arc::new);
         let began = Instant::now();
         close(&handlers, Duration::from_millis(50)).await;
         assert!(began.elapsed() < Duration::from_mins(1), "the handler that takes longer is left alone");

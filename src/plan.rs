@@ -2,7 +2,11 @@
 //!
 //! `prism serve` and `prism validate` make the same plan, so they find the same problems.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use prism_call::{Error, proto};
 use prism_config::{self as config, Binding, Config, FrontendKind};
@@ -26,6 +30,8 @@ pub struct Plan {
     annotated: BTreeMap<&'static str, Arc<Routes>>,
     /// Compiled definitions, by their name and the settings of the binding.
     definitions: BTreeMap<DefinitionKey, Definition>,
+    /// The files that were read.
+    files: BTreeSet<PathBuf>,
 }
 
 /// The name of a definition, and the settings of a binding as JSON.
@@ -58,13 +64,18 @@ impl Plan {
         found.into_result(plan)
     }
 
+    /// Returns the files that were read, beside the configuration.
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
+    }
+
     /// Returns the TLS of a listener, or `None` if its connections are plain.
     pub fn tls(&self, listener: &str) -> Option<TlsAcceptor> {
         self.tls.get(listener).cloned()
     }
 
     /// Returns what a binding serves, and its documentation.
-    pub fn frontend(&self, binding: &Binding, service: &str) -> Result<(Frontend, Option<Documentation>), Error> {
+    pub fn frontend(&self, binding: &Binding, service: &str) -> Result<(Frontend, Option<Arc<Documentation>>), Error> {
         let missing = || Error::internal(format!("the frontend {} is not part of the plan", binding.frontend));
         Ok(match binding.kind {
             FrontendKind::Grpc => (Frontend::Grpc, None),
@@ -84,7 +95,13 @@ impl Plan {
     fn load_certificates(&mut self, found: &mut ProblemCollector<'_>) {
         for (name, listener) in &found.config.listeners {
             let Some(tls) = &listener.tls else { continue };
-            let files = TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() };
+            let mode = match tls.client_certificates {
+                config::ClientCertificates::Required => edge::ClientCertificates::Required,
+                config::ClientCertificates::Optional => edge::ClientCertificates::Optional,
+            };
+            self.files.extend([&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).cloned());
+            let clients = tls.client_ca.clone().map(|file| (file, mode));
+            let files = TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone(), clients };
             match edge::load_tls(&files) {
                 Ok(acceptor) => drop(self.tls.insert(name.clone(), acceptor)),
                 Err(problems) => {
@@ -113,10 +130,14 @@ impl Plan {
             return;
         }
         match Texts::find(&key.0) {
-            Ok(texts) => match compile(&texts, &binding.settings) {
-                Ok(definition) => drop(self.definitions.insert(key, definition)),
-                Err(problems) => found.add_definition(problems),
-            },
+            Ok(texts) => {
+                // The names of definitions that are part of Prism are no files.
+                self.files.extend([&texts.name, &texts.document_name].map(PathBuf::from).into_iter().filter(|path| path.is_file()));
+                match compile(&texts, &binding.settings) {
+                    Ok(definition) => drop(self.definitions.insert(key, definition)),
+                    Err(problems) => found.add_definition(problems),
+                }
+            }
             Err(problem) => {
                 let own = format!("frontends.{}.definition", binding.frontend);
                 let bound = format!("namespaces.{namespace}.frontends.{}", binding.frontend);
@@ -180,15 +201,15 @@ pub fn compile(texts: &Texts, settings: &BTreeMap<String, serde_json::Value>) ->
 }
 
 /// The OpenAPI document of annotated routes.
-fn document_annotations(service: &str) -> Documentation {
+fn document_annotations(service: &str) -> Arc<Documentation> {
     let service = service.to_owned();
     let unknown = |service: &str| Error::internal(format!("{service} is not among the compiled contracts"));
-    Documentation::new(move || openapi::generate(proto::descriptors(), &service).ok_or_else(|| unknown(&service)))
+    Arc::new(Documentation::new(move || openapi::generate(proto::descriptors(), &service).ok_or_else(|| unknown(&service))))
 }
 
 /// The OpenAPI document of a definition. It is kept as text, because a tree takes ten times as much memory.
-fn document_definition(text: Arc<str>) -> Documentation {
-    Documentation::new(move || {
+fn document_definition(text: Arc<str>) -> Arc<Documentation> {
+    Arc::new(Documentation::new(move || {
         serde_json::from_str(&text).map_err(|error| Error::internal("the document can't be read").with_source(error))
-    })
+    }))
 }

@@ -91,7 +91,7 @@ pub fn run(args: Args) -> Outcome {
 async fn call(args: Args) -> Outcome {
     let methods = find_methods(&args.method)?;
     let url = if args.address.contains("://") { args.address.clone() } else { format!("http://{}", args.address) };
-    let handler = RemoteHandler::connect(&url, &args.namespace, None)?;
+    let handler = RemoteHandler::connect(&url, &args.namespace, true, None)?;
     let mut context = Context::internal(args.namespace.as_str());
     if let Some(timeout) = args.timeout {
         context = context.with_timeout(timeout);

@@ -18,6 +18,7 @@ pub mod generate;
 mod known;
 pub mod output;
 pub mod registry;
+mod reload;
 pub mod schema;
 pub mod serve;
 pub mod validate;

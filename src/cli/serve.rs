@@ -2,12 +2,15 @@
 
 use std::{fmt::Write as _, io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 use tracing_subscriber::EnvFilter;
 
-use super::{Failure, Outcome, output::print_text};
+use super::{Failure, Outcome, output::print_text, reload, style};
 use crate::{
-    app::{Address, App},
+    app::{Address, App, Change},
     plan::Plan,
 };
 use prism_config::{self as config, Config, FrontendKind, LogFormat, Source};
@@ -19,11 +22,14 @@ Examples:
   prism serve --config prism.yaml               what the file says
   PRISM_LOG_LEVEL=debug prism serve --listen 0.0.0.0:80
 
+While it runs, changes of the configuration, its definitions and certificates are put into service without interrupting
+calls; SIGHUP does it at once. With a mistake in them, the gateway goes on with the configuration before.
+
 Without --config, ./prism.yaml is used if it is there, else the defaults that `prism config show` prints.
 Options count more than environment variables, these more than the file. See `prism config --help`.";
 
 /// Arguments of `prism serve`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The configuration. Default: ./prism.yaml if it is there, else the embedded one
@@ -66,9 +72,24 @@ pub fn run(args: &Args) -> Outcome {
             () = &mut end => return Ok(ExitCode::SUCCESS),
         };
         print_text(&banner(&config, &app))?;
-        app.run(end).await;
+        let (requests, receiver) = mpsc::channel(1);
+        let again = args.clone();
+        let watching = tokio::spawn(reload::watch(move || load(&again), reload::files_of(&config, &plan), requests));
+        app.run_with_reloads(end, receiver, Box::new(report_reload)).await;
+        watching.abort();
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Prints what a reload changed, or why it changed nothing.
+fn report_reload(result: Result<Change, String>) {
+    match result {
+        Ok(change) => {
+            // Nobody may be reading standard output any more, which is no reason to stop.
+            let _ = print_text(&format!("{change}\n"));
+        }
+        Err(problems) => eprintln!("{} the configuration before is still served: {}", style::error("error:"), problems.trim_end()),
+    }
 }
 
 /// The future ends with the first SIGTERM or Ctrl-C; a second one ends the process at once.

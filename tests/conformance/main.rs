@@ -17,7 +17,7 @@ use std::{
 use conformance_contract as contract;
 use prism::{
     call::{AccessLog, CallLimits, Method, Metrics, Namespace, Pipeline},
-    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Services, bind},
+    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Health, Served, Services, bind},
 };
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
@@ -85,19 +85,19 @@ async fn serve() -> io::Result<()> {
         frontend,
         documentation: None,
     });
-    let (services, _health) = Services::new(Vec::new(), CancellationToken::new());
-    let edge = Arc::new(Edge {
-        pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
+    let pipeline = Arc::new(Pipeline::new(AccessLog::Off, &metrics, CancellationToken::new()));
+    let served = Served {
         bindings: Bindings::new(bindings.into()),
-        services,
+        services: Services::new(&Health::new(), Vec::new(), CancellationToken::new()),
         cors: Cors::new(Box::new(|_| true), 0),
-    });
-    let bound = bind("conformance", ([127, 0, 0, 1], 0).into(), None).await.map_err(io::Error::other)?;
+    };
+    let edge = Arc::new(Edge::new(pipeline, served));
+    let bound = bind("conformance", ([127, 0, 0, 1], 0).into()).await.map_err(io::Error::other)?;
     let answer =
         contract::ServerCompatResponse { host: "127.0.0.1".into(), port: bound.address.port().into(), pem_cert: bytes::Bytes::new() };
     write_answer(&answer)?;
     // The runner kills this process at the end. If the runner itself is killed, this process ends after a while.
-    let serving = bound.serve(edge, Drain::default());
+    let serving = bound.serve(edge, Arc::default(), metrics.connections("conformance"), Drain::default());
     tokio::select! {
         () = serving => {}
         () = tokio::time::sleep(Duration::from_mins(10)) => {}

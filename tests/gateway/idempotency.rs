@@ -15,8 +15,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use prism::{
     call::{
-        AccessLog, CallLimits, ClaimResult, Code, Context, Error, Handler, Idempotency, Incoming, Input, KeyedCall, Method, Metrics,
-        Namespace, Outcome, Output, Pipeline, Protocol, Reply, ReplyStore as _, Trailers,
+        AccessLog, Arrival, CallLimits, ClaimResult, Code, Context, Error, Handler, Idempotency, Input, KeyedCall, Method, Metrics,
+        Namespace, Outcome, Output, Peer, Pipeline, Protocol, Reply, ReplyStore as _, Target, Trailers,
     },
     driver::{self, Backend, BackendSettings, Keyspace},
     idempotency::KeyspaceReplyStore,
@@ -67,9 +67,10 @@ impl Bench {
         let gateway = || {
             let methods = Method::of_service(proto::descriptors(), SERVICE).unwrap();
             let replays = Arc::new(KeyspaceReplyStore::new(slot(&*backend), retention).unwrap_or_else(|missing| panic!("{missing}")));
-            let namespace = Namespace::new("demo", "keyvalue", methods, handler.clone(), limits, &Metrics::new().unwrap());
+            let metrics = Metrics::new().unwrap();
+            let namespace = Namespace::new("demo", "keyvalue", methods, handler.clone(), limits, &metrics);
             let namespace = namespace.with_idempotency(Idempotency::Stored { store: replays, required });
-            (Pipeline::new(AccessLog::Off, CancellationToken::new()), Arc::new(namespace))
+            (Pipeline::new(AccessLog::Off, &metrics, CancellationToken::new()), Arc::new(namespace))
         };
         let gateways = vec![gateway(), gateway()];
         Self { backend, handler, gateways }
@@ -90,9 +91,20 @@ impl Bench {
         if !key.is_empty() {
             headers.insert("idempotency-key", HeaderValue::from_str(key).unwrap());
         }
-        let incoming = Incoming { protocol: Protocol::Internal, method, headers, timeout: Ok(timeout) };
+        let arrival = Arrival {
+            peer: &Peer::internal(),
+            namespace,
+            protocol: Protocol::Internal,
+            target: Target::Rpc(method.clone()),
+            headers: &headers,
+            timeout: Ok(timeout),
+        };
+        let mut admitted =
+            pipeline.admit(arrival).await.map_err(|refused| Error::new(refused.error().code(), refused.error().reason().to_owned(), ""))?;
         let message = Bytes::copy_from_slice(message.as_bytes());
-        pipeline.call(namespace, incoming, pin!(async { Ok(Input::One(message)) })).await.result
+        let result = admitted.call(&method, headers.clone(), pin!(async { Ok(Input::One(message)) })).await;
+        admitted.finish(result.as_ref().err(), ()).into_inner();
+        result
     }
 
     /// Returns the reply, with `again: ` before it if it is a replay; or the reason of the error.
@@ -293,9 +305,10 @@ async fn backend_without_compare_and_swap_refuses_idempotency_keys() {
     slot.interfaces.keyvalue_cas = None;
     assert_eq!(KeyspaceReplyStore::new(slot, Duration::from_hours(1)).err(), Some("keyvalue_cas"));
     let methods = Method::of_service(proto::descriptors(), SERVICE).unwrap();
-    let namespace = Namespace::new("demo", "keyvalue", methods, bench.handler.clone(), CallLimits::default(), &Metrics::new().unwrap());
+    let metrics = Metrics::new().unwrap();
+    let namespace = Namespace::new("demo", "keyvalue", methods, bench.handler.clone(), CallLimits::default(), &metrics);
     let idempotency = Idempotency::Unavailable { backend: "ram".to_owned(), interface: "keyvalue_cas" };
-    let pipeline = Pipeline::new(AccessLog::Off, CancellationToken::new());
+    let pipeline = Pipeline::new(AccessLog::Off, &metrics, CancellationToken::new());
     let gateways = vec![(pipeline, Arc::new(namespace.with_idempotency(idempotency)))];
     let bench = Bench { gateways, ..bench };
     assert_eq!(bench.call(0, "k", "m").await, "CAPABILITY_UNAVAILABLE");

@@ -12,4 +12,5 @@ mod idempotency;
 mod pattern;
 mod registry;
 mod registry_concurrency;
+mod reload;
 mod remote;

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use prism::{
     call::{AccessLog, CallLimits, Context, Error, Handler, Input, Method, Metrics, Namespace, Pipeline, Reply},
-    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Services, bind, rest::Routes},
+    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Health, Served, Services, bind},
     frontend::{
         bind::BindOptions,
         definition::{self, Texts},
         mapping::Api,
-        route::Route,
+        route::{Route, Routes},
         rule::HttpRule,
     },
     proto,
@@ -49,16 +49,16 @@ pub async fn start() -> SocketAddr {
         binding(&depot, RELAXED, Frontend::Rest(Arc::new(routes(relaxed)))),
         binding(&pad, DEFINED, Frontend::Mapped(defined())),
     ];
-    let (services, _health) = Services::new(Vec::new(), CancellationToken::new());
-    let edge = Edge {
-        pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
+    let pipeline = Arc::new(Pipeline::new(AccessLog::Off, &metrics, CancellationToken::new()));
+    let served = Served {
         bindings: Bindings::new(bindings),
-        services,
+        services: Services::new(&Health::new(), Vec::new(), CancellationToken::new()),
         cors: Cors::new(Box::new(|_| true), 0),
     };
-    let bound = bind("transcoding", ([127, 0, 0, 1], 0).into(), None).await.unwrap();
+    let bound = bind("transcoding", ([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = bound.address;
-    tokio::spawn(bound.serve(Arc::new(edge), Drain::default()));
+    let edge = Arc::new(Edge::new(pipeline, served));
+    tokio::spawn(bound.serve(edge, Arc::default(), metrics.connections("transcoding"), Drain::default()));
     address
 }
 

@@ -2,13 +2,13 @@
 
 use std::{
     fmt,
-    sync::{Arc, LazyLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Protocol, TraceContext};
+use super::{Credentials, Peer, Principal, Protocol, TraceContext};
 
 /// The context of a call, for patterns and drivers. It contains nothing specific to a protocol except its name.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ pub struct Context {
     pub namespace: Arc<str>,
     /// Identifies the call in logs and in the response (`x-request-id`).
     pub request_id: RequestId,
+    /// The remote end of the connection.
+    pub peer: Arc<Peer>,
+    /// What the request presented to prove the caller's identity.
+    pub credentials: Credentials,
     /// The caller.
     pub principal: Arc<Principal>,
     /// The time at which the caller stops waiting.
@@ -25,7 +29,7 @@ pub struct Context {
     pub trace: TraceContext,
     /// The wire protocol of the call.
     pub protocol: Protocol,
-    /// The caller's metadata, with lower-case names; `-bin` values are base64 as on the wire.
+    /// The caller's metadata without its credentials, with lower-case names; `-bin` values are base64 as on the wire.
     pub metadata: HeaderMap,
 }
 
@@ -35,6 +39,8 @@ impl Context {
         Self {
             namespace: namespace.into(),
             request_id: RequestId::new(),
+            peer: Peer::internal(),
+            credentials: Credentials::default(),
             principal: Principal::anonymous(),
             deadline: None,
             trace: TraceContext::new(),
@@ -56,6 +62,8 @@ impl Context {
         Self {
             namespace: self.namespace.clone(),
             request_id: self.request_id.clone(),
+            peer: self.peer.clone(),
+            credentials: self.credentials.clone(),
             principal: self.principal.clone(),
             deadline: self.deadline,
             trace: self.trace.clone(),
@@ -67,32 +75,6 @@ impl Context {
     /// Returns the time until the deadline: `None` without a deadline, zero if it has passed.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-    }
-}
-
-/// The authenticated caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// A stable name, for example `user:ada` or `anonymous`.
-    pub subject: Arc<str>,
-    /// How the caller was authenticated.
-    pub method: AuthenticationMethod,
-}
-
-/// How a principal was authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AuthenticationMethod {
-    /// Not authenticated: the namespace does not require it.
-    None,
-}
-
-impl Principal {
-    /// Returns the caller of a namespace that does not require authentication.
-    pub fn anonymous() -> Arc<Self> {
-        static ANONYMOUS: LazyLock<Arc<Principal>> =
-            LazyLock::new(|| Arc::new(Principal { subject: "anonymous".into(), method: AuthenticationMethod::None }));
-        ANONYMOUS.clone()
     }
 }
 

@@ -115,6 +115,12 @@ impl Error {
             .with_retry_after(Duration::from_millis(100))
     }
 
+    /// `UNAVAILABLE NAMESPACE_CHANGED`
+    pub fn namespace_changed() -> Self {
+        let message = "the configuration of this namespace was changed or removed, which ends its streams; open the stream again with its last cursor";
+        Self::new(Code::Unavailable, "NAMESPACE_CHANGED", message).with_retry_after(Duration::from_millis(100))
+    }
+
     /// Adds metadata, such as the current revision. The first value of a key stays.
     #[must_use]
     pub fn with(mut self, key: impl Into<Text>, value: impl Into<String>) -> Self {

@@ -1,5 +1,6 @@
 //! The call: every protocol produces one, and every handler receives one.
 
+mod admission;
 mod code;
 mod context;
 mod error;
@@ -10,26 +11,36 @@ mod method;
 mod metrics;
 mod namespace;
 mod observe;
+pub mod panic;
+mod peer;
+mod permit;
 mod pipeline;
+mod principal;
 pub mod proto;
 mod span;
 mod tasks;
+mod target;
 mod trace;
 
 use async_trait::async_trait;
 
+pub use admission::{Admitted, Arrival, Finished, ListenerRequest, Proof, Refused, SealedBody, Streaming};
 pub use code::Code;
 pub use context::hexadecimal;
-pub use context::{AuthenticationMethod, Context, Principal, REQUEST_ID, RequestId};
+pub use context::{Context, REQUEST_ID, RequestId};
 pub use error::{DOMAIN, Error, FieldViolation};
 pub use idempotency::{Claim, ClaimResult, Idempotency, KeyedCall, Outcome, ReplyStore};
 pub use log::AccessLog;
-pub use message::{Input, Messages, Output, Reply, Trailers};
+pub use message::{Input, Messages, Output, Reply, Trailers, message_too_large};
 pub use method::Method;
-pub use metrics::Metrics;
+pub use metrics::{ConnectionMeters, Metrics, ReloadMeters};
 pub use namespace::{CallLimits, Namespace};
-pub use pipeline::{Answer, Incoming, Pipeline, message_too_large};
+pub use observe::ObservedStream;
+pub use peer::{API_KEY, Credentials, Peer, TlsPeer};
+pub use pipeline::Pipeline;
+pub use principal::{AuthenticationMethod, Authenticator, Principal};
 pub use span::Tracer;
+pub use target::{ListenerTarget, Page, Target};
 pub use tasks::BackgroundTasks;
 pub use trace::TraceContext;
 

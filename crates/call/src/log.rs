@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Code, Context, Error, Method};
+use super::{Code, Context, Error, ListenerRequest, Target};
 
 /// Selects the calls that are logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,14 +17,9 @@ pub enum AccessLog {
 }
 
 impl AccessLog {
-    pub(super) fn write(self, context: &Context, method: &Method, code: Code, took: Duration, error: Option<&Error>) {
-        let is_server_fault = matches!(code, Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss | Code::DeadlineExceeded);
-        let is_logged = match self {
-            Self::Off => false,
-            Self::Errors => is_server_fault,
-            Self::All => true,
-        };
-        if !is_logged {
+    pub(super) fn write(self, context: &Context, target: &Target, code: Code, took: Duration, error: Option<&Error>) {
+        let is_server_fault = is_server_fault(code);
+        if !self.includes(is_server_fault) {
             return;
         }
         macro_rules! line {
@@ -32,7 +27,7 @@ impl AccessLog {
                 tracing::$level!(
                     target: "prism::access",
                     namespace = %context.namespace,
-                    method = %method.name,
+                    method = target.name(),
                     protocol = context.protocol.name(),
                     code = code.name(),
                     reason = error.map(Error::reason),
@@ -51,4 +46,35 @@ impl AccessLog {
             line!(info);
         }
     }
+
+    /// Writes a request that its listener answered. Method and path are the client's, and are written escaped.
+    pub(super) fn write_listener_request(self, request: &ListenerRequest<'_>, code: Code, took: Duration, error: Option<&Error>) {
+        if !self.includes(is_server_fault(code)) {
+            return;
+        }
+        tracing::info!(
+            target: "prism::access",
+            listener = %request.peer.listener,
+            kind = request.target.name(),
+            method = %request.line.0,
+            path = ?request.line.1,
+            code = code.name(),
+            reason = error.map(Error::reason),
+            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            request_id = %request.request_id,
+            "request without a namespace"
+        );
+    }
+
+    fn includes(self, is_server_fault: bool) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Errors => is_server_fault,
+            Self::All => true,
+        }
+    }
+}
+
+fn is_server_fault(code: Code) -> bool {
+    matches!(code, Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss | Code::DeadlineExceeded)
 }

@@ -29,6 +29,14 @@ impl Input {
         Ok(M::decode(self.bytes().await?)?)
     }
 
+    /// Refuses a message that is too large. Edges apply the same limit to each message of a stream.
+    pub(super) fn check_size(&self, limit: usize) -> Result<(), Error> {
+        match self {
+            Self::One(bytes) if bytes.len() > limit => Err(message_too_large(limit)),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the only message without decoding it.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         match self {
@@ -57,6 +65,16 @@ impl Input {
             Self::Stream(stream) => stream,
         }
     }
+}
+
+/// `RESOURCE_EXHAUSTED MESSAGE_TOO_LARGE`
+pub fn message_too_large(limit: usize) -> Error {
+    Error::wire(
+        Code::ResourceExhausted,
+        "MESSAGE_TOO_LARGE",
+        format!("the request message has more than {limit} bytes, the limit of this namespace (limits.max_message_bytes)"),
+    )
+    .with("limit", limit.to_string())
 }
 
 /// The messages of a reply.

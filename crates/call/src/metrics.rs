@@ -1,13 +1,17 @@
 //! The metrics of calls. Names and labels are stable; the README lists them.
 
-use std::{sync::OnceLock, time::Duration};
-
-use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-    proto::MetricFamily,
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    time::Duration,
 };
 
-use super::{Code, Method, Protocol};
+use prometheus::{
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, proto::MetricFamily,
+};
+
+use super::{Code, ListenerTarget, Page, Protocol, Target};
 
 /// Upper bounds of the latency histogram, in seconds: 100 µs to 10 s.
 const LATENCY_BUCKETS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -20,6 +24,13 @@ pub struct Metrics {
     latency: HistogramVec,
     in_flight: IntGaugeVec,
     messages: IntCounterVec,
+    panics: IntCounter,
+    listener_requests: IntCounterVec,
+    connections: IntGaugeVec,
+    connections_refused: IntCounterVec,
+    reloads: ReloadMeters,
+    /// The meters of the namespaces, by name. A namespace whose configuration changes continues with the same meters.
+    namespaces: Arc<Mutex<HashMap<Arc<str>, Weak<NamespaceMeters>>>>,
 }
 
 impl Metrics {
@@ -40,6 +51,21 @@ impl Metrics {
             Opts::new("prism_stream_messages_total", "Messages of streams, received from or sent to clients"),
             &["namespace", "method", "direction"],
         )?;
+        let panics = IntCounter::new("prism_panics_total", "Calls that a defect of Prism ended")?;
+        let listener_requests = IntCounterVec::new(
+            Opts::new("prism_listener_requests_total", "Requests that belong to no namespace, by kind and code"),
+            &["listener", "kind", "code"],
+        )?;
+        let connections = IntGaugeVec::new(Opts::new("prism_connections", "Open connections"), &["listener"])?;
+        let connections_refused = IntCounterVec::new(
+            Opts::new("prism_connections_refused_total", "Connections that were closed at once, by the limit that was reached"),
+            &["listener", "limit"],
+        )?;
+        let reloads = ReloadMeters {
+            generation: IntGauge::new("prism_config_generation", "Number of the configuration that is served; the first is 1")?,
+            success: Gauge::new("prism_config_last_success_timestamp_seconds", "When a configuration was last put into service")?,
+            failure: Gauge::new("prism_config_last_failure_timestamp_seconds", "When a configuration was last refused; 0: never")?,
+        };
         let build = IntGaugeVec::new(Opts::new("prism_build_info", "Version of the running binary"), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for collector in [
@@ -47,11 +73,30 @@ impl Metrics {
             Box::new(latency.clone()),
             Box::new(in_flight.clone()),
             Box::new(messages.clone()),
+            Box::new(panics.clone()),
+            Box::new(listener_requests.clone()),
+            Box::new(connections.clone()),
+            Box::new(connections_refused.clone()),
+            Box::new(reloads.generation.clone()),
+            Box::new(reloads.success.clone()),
+            Box::new(reloads.failure.clone()),
             Box::new(build),
         ] {
             registry.register(collector)?;
         }
-        Ok(Self { registry, calls, latency, in_flight, messages })
+        Ok(Self {
+            registry,
+            calls,
+            latency,
+            in_flight,
+            messages,
+            panics,
+            listener_requests,
+            connections,
+            connections_refused,
+            reloads,
+            namespaces: Arc::default(),
+        })
     }
 
     /// Returns the current values of all metrics.
@@ -67,58 +112,204 @@ impl Metrics {
         String::from_utf8(out).unwrap_or_default()
     }
 
-    /// Returns the meters of one namespace. They are looked up once, not for every call.
-    pub(super) fn namespace(&self, namespace: &str, methods: usize) -> NamespaceMeters {
-        NamespaceMeters {
-            metrics: self.clone(),
-            namespace: namespace.to_owned(),
-            in_flight: self.in_flight.with_label_values(&[namespace]),
-            meters: (0..methods * Protocol::ALL.len()).map(|_| OnceLock::new()).collect(),
+    /// Adds a collector.
+    pub fn register(&self, collector: Box<dyn prometheus::core::Collector>) -> Result<(), prometheus::Error> {
+        self.registry.register(collector)
+    }
+
+    /// Returns the meters of a namespace with this number of methods.
+    pub(super) fn namespace(&self, namespace: &Arc<str>, methods: usize) -> Arc<NamespaceMeters> {
+        let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = namespaces.get(namespace).and_then(Weak::upgrade);
+        if let Some(known) = known.as_ref().filter(|known| known.methods == methods) {
+            return known.clone();
+        }
+        let metrics = self.clone();
+        let meters =
+            NamespaceMeters { metrics, namespace: namespace.clone(), methods, in_flight: OnceLock::new(), meters: OnceLock::new() };
+        let meters = Arc::new(meters);
+        namespaces.insert(namespace.clone(), Arc::downgrade(&meters));
+        // The others may be dropped here, which takes the lock.
+        drop(namespaces);
+        drop(known);
+        meters
+    }
+
+    /// Returns the meters of configurations that are put into service.
+    pub fn reloads(&self) -> ReloadMeters {
+        self.reloads.clone()
+    }
+
+    /// Returns the meters of the connections of a listener.
+    pub fn connections(&self, listener: &str) -> ConnectionMeters {
+        let open = self.connections.with_label_values(&[listener]);
+        ConnectionMeters { open, refused: self.connections_refused.clone(), listener: listener.into() }
+    }
+
+    /// Returns the meters of requests that belong to no namespace.
+    pub(super) fn listeners(&self) -> ListenerMeters {
+        ListenerMeters(self.listener_requests.clone())
+    }
+}
+
+/// The meters of configurations that are put into service.
+#[derive(Clone)]
+pub struct ReloadMeters {
+    generation: IntGauge,
+    success: Gauge,
+    failure: Gauge,
+}
+
+impl ReloadMeters {
+    /// Records that this generation is served.
+    pub fn record_success(&self, generation: u64) {
+        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.success.set(unix_time());
+    }
+
+    /// Records that a configuration was refused.
+    pub fn record_failure(&self) {
+        self.failure.set(unix_time());
+    }
+}
+
+fn unix_time() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// The meters of the connections of one listener.
+pub struct ConnectionMeters {
+    open: IntGauge,
+    refused: IntCounterVec,
+    listener: Box<str>,
+}
+
+impl ConnectionMeters {
+    /// Counts a connection that was accepted.
+    pub fn opened(&self) {
+        self.open.inc();
+    }
+
+    /// Counts a connection that ended.
+    pub fn closed(&self) {
+        self.open.dec();
+    }
+
+    /// Counts a connection that was closed at once, because this limit was reached.
+    pub fn count_refused(&self, limit: &str) {
+        self.refused.with_label_values(&[&*self.listener, limit]).inc();
+    }
+}
+
+/// The meters of requests that belong to no namespace.
+pub(super) struct ListenerMeters(IntCounterVec);
+
+impl ListenerMeters {
+    /// Counts a request.
+    pub(super) fn count(&self, listener: &str, target: ListenerTarget, code: Code) {
+        self.0.with_label_values(&[listener, target.name(), code.name()]).inc();
+    }
+}
+
+/// The meters of one namespace: one for each target and protocol. All are created at their first use, because most namespaces use few of
+/// them, and some none.
+pub(super) struct NamespaceMeters {
+    metrics: Metrics,
+    namespace: Arc<str>,
+    methods: usize,
+    in_flight: OnceLock<IntGauge>,
+    meters: OnceLock<Box<[OnceLock<Box<Meter>>]>>,
+}
+
+impl NamespaceMeters {
+    /// Returns the number of calls that have not ended.
+    pub(super) fn in_flight(&self) -> &IntGauge {
+        self.in_flight.get_or_init(|| self.metrics.in_flight.with_label_values(&[&*self.namespace]))
+    }
+
+    /// Counts a call that a panic ended.
+    pub(super) fn count_panic(&self) {
+        self.metrics.panics.inc();
+    }
+
+    /// Returns the meter of a target and a protocol.
+    pub(super) fn meter(&self, target: &Target, protocol: Protocol) -> Option<&Meter> {
+        let count = (self.methods + Page::ALL.len()) * Protocol::ALL.len();
+        let meters = self.meters.get_or_init(|| (0..count).map(|_| OnceLock::new()).collect());
+        let index = match target {
+            Target::Rpc(method) => method.index,
+            Target::Page(page) => self.methods + *page as usize,
+        };
+        let slot = meters.get(index * Protocol::ALL.len() + protocol as usize)?;
+        Some(slot.get_or_init(|| Box::new(Meter::new(&self.metrics, &self.namespace, target.name(), protocol))))
+    }
+}
+
+/// Removes the labels of the namespace, so that names that are no longer used take no memory.
+impl Drop for NamespaceMeters {
+    fn drop(&mut self) {
+        let mut namespaces = self.metrics.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        if namespaces.get(&self.namespace).is_some_and(|known| known.strong_count() > 0) {
+            // Others of this name are in use, with the same labels.
+            return;
+        }
+        namespaces.remove(&self.namespace);
+        drop(namespaces);
+        if self.in_flight.get().is_some() {
+            // Fails if the labels are gone already, which is what is wanted.
+            let _ = self.metrics.in_flight.remove_label_values(&[&*self.namespace]);
+        }
+        for meter in self.meters.get().into_iter().flatten().filter_map(OnceLock::get) {
+            meter.remove(&self.metrics);
         }
     }
 }
 
-/// The meters of one namespace: one for each method and protocol, created at its first use.
-pub(super) struct NamespaceMeters {
-    metrics: Metrics,
-    namespace: String,
-    pub(super) in_flight: IntGauge,
-    meters: Box<[OnceLock<Meter>]>,
-}
-
-impl NamespaceMeters {
-    /// Returns the meter of a method and a protocol.
-    pub(super) fn meter(&self, method: &Method, protocol: Protocol) -> Option<&Meter> {
-        let slot = self.meters.get(method.index * Protocol::ALL.len() + protocol as usize)?;
-        Some(slot.get_or_init(|| Meter {
-            latency: self.metrics.latency.with_label_values(&[&self.namespace, &method.name, protocol.name()]),
-            codes: std::array::from_fn(|_| OnceLock::new()),
-            received: self.metrics.messages.with_label_values(&[&self.namespace, &method.name, "received"]),
-            sent: self.metrics.messages.with_label_values(&[&self.namespace, &method.name, "sent"]),
-            calls: self.metrics.calls.clone(),
-            labels: [self.namespace.clone(), method.name.clone()],
-            protocol,
-        }))
-    }
-}
-
-/// The counters of one method over one protocol in one namespace.
+/// The counters of one target over one protocol in one namespace.
 pub(super) struct Meter {
     latency: Histogram,
     codes: [OnceLock<IntCounter>; Code::ALL.len()],
     pub(super) received: IntCounter,
     pub(super) sent: IntCounter,
     calls: IntCounterVec,
-    labels: [String; 2],
+    namespace: Arc<str>,
+    target: Box<str>,
     protocol: Protocol,
 }
 
 impl Meter {
+    fn new(metrics: &Metrics, namespace: &Arc<str>, target: &str, protocol: Protocol) -> Self {
+        Self {
+            latency: metrics.latency.with_label_values(&[namespace, target, protocol.name()]),
+            codes: std::array::from_fn(|_| OnceLock::new()),
+            received: metrics.messages.with_label_values(&[namespace, target, "received"]),
+            sent: metrics.messages.with_label_values(&[namespace, target, "sent"]),
+            calls: metrics.calls.clone(),
+            namespace: namespace.clone(),
+            target: target.into(),
+            protocol,
+        }
+    }
+
     /// Counts a call that ended.
     pub(super) fn record_end(&self, code: Code, took: Duration) {
         self.latency.observe(took.as_secs_f64());
         self.codes[code as usize]
-            .get_or_init(|| self.calls.with_label_values(&[&self.labels[0], &self.labels[1], self.protocol.name(), code.name()]))
+            .get_or_init(|| self.calls.with_label_values(&[&*self.namespace, &*self.target, self.protocol.name(), code.name()]))
             .inc();
+    }
+
+    fn remove(&self, metrics: &Metrics) {
+        let (namespace, target, protocol) = (&*self.namespace, &*self.target, self.protocol.name());
+        // Each fails if the labels are gone already, which is what is wanted.
+        let _ = metrics.latency.remove_label_values(&[namespace, target, protocol]);
+        for direction in ["received", "sent"] {
+            let _ = metrics.messages.remove_label_values(&[namespace, target, direction]);
+        }
+        for code in Code::ALL {
+            if self.codes[code as usize].get().is_some() {
+                let _ = metrics.calls.remove_label_values(&[namespace, target, protocol, code.name()]);
+            }
+        }
     }
 }

@@ -3,16 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use super::{Handler, Idempotency, Method, Metrics, metrics::NamespaceMeters};
+use super::{Authenticator, Handler, Idempotency, Method, Metrics, metrics::NamespaceMeters};
 
 /// Limits for the calls of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
     /// Maximum bytes of one request message.
     pub max_message_bytes: usize,
-    /// Maximum calls in flight. Further calls fail with `RESOURCE_EXHAUSTED TOO_MANY_CALLS`.
+    /// Maximum calls in flight, without streams. Further calls fail with `RESOURCE_EXHAUSTED TOO_MANY_CALLS`.
     pub max_concurrent_calls: usize,
+    /// Maximum open streams. Further ones fail with `RESOURCE_EXHAUSTED TOO_MANY_STREAMS`.
+    pub max_streams: usize,
     /// Deadline of a unary call without a deadline from its client.
     pub timeout: Duration,
     /// Longest deadline that a client may set. Longer ones are reduced to it.
@@ -24,6 +27,7 @@ impl Default for CallLimits {
         Self {
             max_message_bytes: 4 << 20,
             max_concurrent_calls: 4096,
+            max_streams: 1024,
             timeout: Duration::from_secs(30),
             max_timeout: Duration::from_hours(24),
         }
@@ -35,17 +39,21 @@ pub struct Namespace {
     /// Unique name.
     pub name: Arc<str>,
     /// Name of the pattern, for example `keyvalue`.
-    pub pattern: String,
+    pub pattern: Arc<str>,
     /// Full name of the pattern's service.
     pub service: String,
     /// The RPCs of the service.
-    pub methods: Vec<Arc<Method>>,
+    pub methods: Arc<[Arc<Method>]>,
     /// Limits of its calls.
     pub limits: CallLimits,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) idempotency: Idempotency,
+    pub(super) authenticator: Option<Arc<dyn Authenticator>>,
     pub(super) permits: Arc<Semaphore>,
-    pub(super) meters: NamespaceMeters,
+    pub(super) stream_permits: Arc<Semaphore>,
+    /// Ends the streams of the namespace.
+    pub(super) retired: CancellationToken,
+    pub(super) meters: Arc<NamespaceMeters>,
 }
 
 impl Namespace {
@@ -53,20 +61,25 @@ impl Namespace {
     pub fn new(
         name: &str,
         pattern: &str,
-        methods: Vec<Arc<Method>>,
+        methods: impl Into<Arc<[Arc<Method>]>>,
         handler: Arc<dyn Handler>,
         limits: CallLimits,
         metrics: &Metrics,
     ) -> Self {
+        let name: Arc<str> = name.into();
+        let methods = methods.into();
         Self {
-            name: name.into(),
-            pattern: pattern.to_owned(),
+            pattern: pattern.into(),
             service: methods.first().map(|method| method.service.clone()).unwrap_or_default(),
-            meters: metrics.namespace(name, methods.len()),
+            meters: metrics.namespace(&name, methods.len()),
+            name,
             methods,
             handler,
             idempotency: Idempotency::default(),
+            authenticator: None,
             permits: Arc::new(Semaphore::new(limits.max_concurrent_calls.min(Semaphore::MAX_PERMITS))),
+            stream_permits: Arc::new(Semaphore::new(limits.max_streams.min(Semaphore::MAX_PERMITS))),
+            retired: CancellationToken::new(),
             limits,
         }
     }
@@ -76,5 +89,22 @@ impl Namespace {
     pub fn with_idempotency(mut self, idempotency: Idempotency) -> Self {
         self.idempotency = idempotency;
         self
+    }
+
+    /// Sets how callers are authenticated. Without it, everybody is anonymous.
+    #[must_use]
+    pub fn with_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// Ends the streams of the namespace with `UNAVAILABLE NAMESPACE_CHANGED`, because a later generation replaces it. Calls finish.
+    pub fn retire(&self) {
+        self.retired.cancel();
+    }
+
+    /// Returns the handler.
+    pub fn handler(&self) -> &Arc<dyn Handler> {
+        &self.handler
     }
 }

@@ -9,18 +9,21 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use super::{Code, Context, Error, Input, Messages, Method, Namespace, Principal, log::AccessLog, span::CallSpan};
+use super::{
+    Code, Context, Error, Input, Messages, Method, Namespace, Target, log::AccessLog, metrics::Meter, panic, permit::Permit, span::CallSpan,
+};
 
-/// Records a call when it ends: metrics, access log and span. If dropped before, the call counts as `CANCELLED`: the client left.
+/// Records a call when it ends: metrics, access log and span. If it is dropped before, the call counts as `CANCELLED`, because the client
+/// left, or as `INTERNAL` if a panic drops it.
 pub(super) struct CallObserver {
-    namespace: Arc<Namespace>,
-    method: Arc<Method>,
-    context: Context,
-    began: Instant,
+    pub(super) namespace: Arc<Namespace>,
+    pub(super) target: Target,
+    pub(super) context: Context,
+    pub(super) began: Instant,
     span: Span,
     /// The span that is exported; `None` if the call is not sampled.
     exported: Option<CallSpan>,
@@ -31,74 +34,87 @@ pub(super) struct CallObserver {
 impl CallObserver {
     pub(super) fn begin(
         namespace: Arc<Namespace>,
-        method: Arc<Method>,
-        context: &Context,
+        target: Target,
+        context: Context,
         exported: Option<CallSpan>,
         began: Instant,
         log: AccessLog,
     ) -> Self {
-        namespace.meters.in_flight.inc();
+        namespace.meters.in_flight().inc();
         // Enabled at the log level `debug`. Then each line of the log has the identifiers of the caller's trace.
         let span = tracing::debug_span!(
             target: "prism::call",
             "call",
             namespace = %context.namespace,
-            method = %method.name,
+            method = target.name(),
             protocol = context.protocol.name(),
             trace_id = %context.trace.trace_id(),
             span_id = %context.trace.span_id(),
             request_id = %context.request_id,
         );
-        Self { namespace, method, context: context.without_metadata(), began, span, exported, log, ended: false }
+        Self { namespace, target, context, began, span, exported, log, ended: false }
     }
 
     pub(super) fn span(&self) -> SpanScope {
         SpanScope(self.span.clone())
     }
 
-    pub(super) fn authenticated(&mut self, principal: &Arc<Principal>) {
-        self.context.principal = principal.clone();
-    }
-
-    /// Counts the messages of a request stream when they are read.
-    pub(super) fn received(&self, input: Input) -> Input {
-        match (input, self.namespace.meters.meter(&self.method, self.context.protocol)) {
-            (Input::Stream(messages), Some(meter)) => {
-                let received = meter.received.clone();
-                Input::Stream(Box::pin(messages.inspect(move |item| {
-                    if item.is_ok() {
-                        received.inc();
-                    }
-                })))
-            }
-            (input, _) => input,
+    /// Sets the RPC, if it was not known before.
+    pub(super) fn set_target(&mut self, method: &Arc<Method>) {
+        if !matches!(&self.target, Target::Rpc(known) if Arc::ptr_eq(known, method)) {
+            self.target = Target::Rpc(method.clone());
+            self.span.record("method", self.target.name());
         }
     }
 
-    pub(super) fn end(mut self, code: Code, error: Option<&Error>) {
-        self.finish(code, error);
+    fn meter(&self) -> Option<&Meter> {
+        self.namespace.meters.meter(&self.target, self.context.protocol)
     }
 
-    fn finish(&mut self, code: Code, error: Option<&Error>) {
+    /// Counts the messages of a request stream when they are read.
+    pub(super) fn count_received(&self, input: Input) -> Input {
+        let Input::Stream(messages) = input else { return input };
+        let Some(received) = self.meter().map(|meter| meter.received.clone()) else { return Input::Stream(messages) };
+        Input::Stream(Box::pin(messages.inspect(move |item| {
+            if item.is_ok() {
+                received.inc();
+            }
+        })))
+    }
+
+    pub(super) fn end(mut self, code: Code, error: Option<&Error>) {
+        self.record_end(code, error);
+    }
+
+    fn record_end(&mut self, code: Code, error: Option<&Error>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
         let took = self.began.elapsed();
-        if let Some(meter) = self.namespace.meters.meter(&self.method, self.context.protocol) {
+        if let Some(meter) = self.meter() {
             meter.record_end(code, took);
         }
         // After the count: a reader who sees no calls in flight sees all finished calls.
-        self.namespace.meters.in_flight.dec();
-        self.log.write(&self.context, &self.method, code, took, error);
+        self.namespace.meters.in_flight().dec();
+        self.log.write(&self.context, &self.target, code, took, error);
         if let Some(span) = self.exported.take() {
-            span.end(&self.context, &self.method, code, error);
+            span.end(&self.context, &self.target, code, error);
         }
     }
 }
 
 impl Drop for CallObserver {
     fn drop(&mut self) {
-        self.finish(Code::Cancelled, None);
+        if self.ended {
+            return;
+        }
+        if std::thread::panicking() {
+            self.namespace.meters.count_panic();
+            panic::remember(&self.context.request_id);
+            self.record_end(Code::Internal, Some(&panic::ended_by_panic()));
+        } else {
+            self.record_end(Code::Cancelled, None);
+        }
     }
 }
 
@@ -111,25 +127,79 @@ impl SpanScope {
     }
 }
 
-/// The message stream of a reply. Counts messages, holds the permit of the call, and ends the stream at its deadline.
-pub(super) struct ObservedStream {
-    messages: Messages<Bytes>,
+/// The message stream of a reply. Counts messages, holds the permit of the call, and ends the stream at its deadline, or when the gateway
+/// or its namespace ends.
+pub struct ObservedStream {
+    /// `None` after the end.
+    messages: Option<Messages<Bytes>>,
     observer: Option<CallObserver>,
     deadline: Option<Pin<Box<Sleep>>>,
-    ending: Pin<Box<WaitForCancellationFutureOwned>>,
-    _permit: OwnedSemaphorePermit,
+    ending: Pin<Box<dyn Future<Output = Error> + Send>>,
+    _permit: Option<Permit>,
 }
 
 impl ObservedStream {
     pub(super) fn new(
         messages: Messages<Bytes>,
         observer: CallObserver,
-        permit: OwnedSemaphorePermit,
+        permit: Option<Permit>,
         deadline: Option<Instant>,
-        ending: CancellationToken,
+        gateway: &CancellationToken,
     ) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
-        Self { messages, observer: Some(observer), deadline, ending: Box::pin(ending.cancelled_owned()), _permit: permit }
+        let ending = end_signal(gateway.clone(), observer.namespace.retired.clone());
+        Self { messages: Some(messages), observer: Some(observer), deadline, ending: Box::pin(ending), _permit: permit }
+    }
+
+    /// Ends the stream, because the edge can't render a message.
+    pub fn fail(&mut self, error: &Error) {
+        self.finish(error.code(), Some(error));
+    }
+
+    /// Ends the stream, because the client wants no messages (`HEAD`).
+    pub fn close(mut self) {
+        self.finish(Code::Ok, None);
+    }
+
+    fn finish(&mut self, code: Code, error: Option<&Error>) {
+        self.messages = None;
+        if let Some(observer) = self.observer.take() {
+            observer.end(code, error);
+        }
+    }
+
+    fn poll_message(&mut self, poller: &mut Poller<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let Some(messages) = &mut self.messages else { return Poll::Ready(None) };
+        // Unlike at the end of the gateway, which waits for streams that have something to send.
+        if self.observer.as_ref().is_some_and(|observer| observer.namespace.retired.is_cancelled()) {
+            return Poll::Ready(Some(Err(Error::namespace_changed())));
+        }
+        // A stream that is always ready would never poll the timer, so the clock is read.
+        if self.deadline.as_ref().is_some_and(|deadline| deadline.deadline() <= tokio::time::Instant::now()) {
+            return Poll::Ready(Some(Err(Error::deadline_exceeded())));
+        }
+        match panic::catch_sync(|| messages.as_mut().poll_next(poller)) {
+            Ok(Poll::Pending) => {}
+            Ok(item) => return item,
+            Err(error) => {
+                if let Some(observer) = &self.observer {
+                    observer.namespace.meters.count_panic();
+                }
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(poller).is_ready()) {
+            return Poll::Ready(Some(Err(Error::deadline_exceeded())));
+        }
+        self.ending.as_mut().poll(poller).map(|error| Some(Err(error)))
+    }
+}
+
+/// Waits until the gateway or the namespace ends. Returns the reason for the client.
+async fn end_signal(gateway: CancellationToken, namespace: CancellationToken) -> Error {
+    tokio::select! {
+        () = gateway.cancelled() => Error::shutting_down(),
+        () = namespace.cancelled() => Error::namespace_changed(),
     }
 }
 
@@ -138,34 +208,17 @@ impl Stream for ObservedStream {
 
     fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
         let Some(observer) = &self.observer else { return Poll::Ready(None) };
-        let _entered = observer.span.clone().entered();
-        // A stream that is always ready would never poll the timer, so the clock is read.
-        let late = self.deadline.as_ref().is_some_and(|deadline| deadline.deadline() <= tokio::time::Instant::now());
-        let mut item = if late { Poll::Ready(Some(Err(Error::deadline_exceeded()))) } else { self.messages.as_mut().poll_next(poller) };
-        if item.is_pending() && self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(poller).is_ready()) {
-            item = Poll::Ready(Some(Err(Error::deadline_exceeded())));
-        }
-        if item.is_pending() && self.ending.as_mut().poll(poller).is_ready() {
-            item = Poll::Ready(Some(Err(Error::shutting_down())));
-        }
+        let span = observer.span.clone();
+        let _entered = span.enter();
+        let item = self.poll_message(poller);
         match &item {
             Poll::Ready(Some(Ok(_))) => {
-                if let Some(meter) =
-                    self.observer.as_ref().and_then(|observer| observer.namespace.meters.meter(&observer.method, observer.context.protocol))
-                {
+                if let Some(meter) = self.observer.as_ref().and_then(CallObserver::meter) {
                     meter.sent.inc();
                 }
             }
-            Poll::Ready(Some(Err(error))) => {
-                if let Some(observer) = self.observer.take() {
-                    observer.end(error.code(), Some(error));
-                }
-            }
-            Poll::Ready(None) => {
-                if let Some(observer) = self.observer.take() {
-                    observer.end(Code::Ok, None);
-                }
-            }
+            Poll::Ready(Some(Err(error))) => self.finish(error.code(), Some(error)),
+            Poll::Ready(None) => self.finish(Code::Ok, None),
             Poll::Pending => {}
         }
         item

@@ -7,7 +7,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
-use super::{Code, Error, Method, TraceContext, context, trace};
+use super::{Code, Error, Target, TraceContext, context, trace};
 
 /// Starts a server span for each call. The provider decides which are sampled, and exports them.
 pub struct Tracer(SdkTracer);
@@ -37,13 +37,17 @@ pub(super) struct CallSpan(Box<Span>);
 
 impl CallSpan {
     /// Ends the span. The attributes follow OpenTelemetry's semantic conventions for RPC.
-    pub(super) fn end(mut self, context: &context::Context, method: &Method, code: Code, error: Option<&Error>) {
+    pub(super) fn end(mut self, context: &context::Context, target: &Target, code: Code, error: Option<&Error>) {
         let span = &mut self.0;
-        span.update_name(method.path.trim_start_matches('/').to_owned());
-        // Every call is of a gRPC service, whatever protocol it came in by.
-        span.set_attribute(KeyValue::new("rpc.system", "grpc"));
-        span.set_attribute(KeyValue::new("rpc.service", method.service.clone()));
-        span.set_attribute(KeyValue::new("rpc.method", method.name.clone()));
+        if let Target::Rpc(method) = target {
+            span.update_name(method.path.trim_start_matches('/').to_owned());
+            // Every call is of a gRPC service, whatever its protocol is.
+            span.set_attribute(KeyValue::new("rpc.system", "grpc"));
+            span.set_attribute(KeyValue::new("rpc.service", method.service.clone()));
+            span.set_attribute(KeyValue::new("rpc.method", method.name.clone()));
+        } else {
+            span.update_name(target.name().to_owned());
+        }
         span.set_attribute(KeyValue::new("rpc.grpc.status_code", i64::from(code.number())));
         span.set_attribute(KeyValue::new("prism.namespace", context.namespace.clone()));
         span.set_attribute(KeyValue::new("prism.protocol", context.protocol.name()));

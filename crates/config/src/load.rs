@@ -57,7 +57,7 @@ pub fn check_text(text: &str, origin: Origin, source: &Source, known: &Known<'_>
     let reader = Reader::new(source, known);
     let file = origin.to_string();
     let mut config = read::config(&reader, &root, origin);
-    let Outcome { problems, asked, positions } = reader.finish();
+    let Outcome { problems, asked, positions, files } = reader.finish();
     // The tree of a text that is not YAML is empty, so every required setting would be reported as missing.
     let is_yaml = list.is_empty() || !matches!(root.value, yaml::Value::Null);
     if is_yaml {
@@ -67,6 +67,7 @@ pub fn check_text(text: &str, origin: Origin, source: &Source, known: &Known<'_>
     list.sort_by(|a, b| a.position.cmp(&b.position));
     config.warnings = unused_variables(source, &asked);
     config.positions = positions;
+    config.files = files;
     Checked { config, problems: Problems { file, list } }
 }
 

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
     net::SocketAddr,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -24,6 +25,8 @@ pub(super) struct Reader<'a> {
     asked: RefCell<BTreeSet<String>>,
     /// Where each setting is, by its path.
     positions: RefCell<BTreeMap<String, Position>>,
+    /// The files that texts refer to.
+    files: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// What a reader collected.
@@ -33,6 +36,8 @@ pub(super) struct Outcome {
     pub asked: BTreeSet<String>,
     /// Where each setting is, by its path.
     pub positions: BTreeMap<String, Position>,
+    /// The files that texts refer to.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// A single value with references resolved.
@@ -47,7 +52,14 @@ pub(super) struct Scalar {
 
 impl<'a> Reader<'a> {
     pub fn new(source: &'a Source, known: &'a Known<'a>) -> Self {
-        Self { source, known, problems: RefCell::default(), asked: RefCell::default(), positions: RefCell::default() }
+        Self {
+            source,
+            known,
+            problems: RefCell::default(),
+            asked: RefCell::default(),
+            positions: RefCell::default(),
+            files: RefCell::default(),
+        }
     }
 
     pub fn problem(&self, position: &Position, message: impl Into<String>) {
@@ -55,7 +67,12 @@ impl<'a> Reader<'a> {
     }
 
     pub fn finish(self) -> Outcome {
-        Outcome { problems: self.problems.into_inner(), asked: self.asked.into_inner(), positions: self.positions.into_inner() }
+        Outcome {
+            problems: self.problems.into_inner(),
+            asked: self.asked.into_inner(),
+            positions: self.positions.into_inner(),
+            files: self.files.into_inner(),
+        }
     }
 
     /// Returns the value of an option or a variable that overrides the setting.
@@ -80,6 +97,7 @@ impl<'a> Reader<'a> {
             Value::Text(text) => match reference::expand(text, &self.source.variables) {
                 Ok(None) => text.clone(),
                 Ok(Some(expanded)) => {
+                    self.files.borrow_mut().extend(reference::files(text).map(PathBuf::from));
                     let value = Value::Text(expanded);
                     return Some(Scalar { value, shown: text.clone(), external: true, position: node.position.clone() });
                 }

@@ -39,6 +39,11 @@ pub(super) fn expand(text: &str, variables: &Variables) -> Result<Option<String>
     if problems.is_empty() { Ok(Some(expanded)) } else { Err(problems) }
 }
 
+/// Returns the paths of the files that a text refers to.
+pub(super) fn files(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${file:").skip(1).filter_map(|rest| rest.split_once('}')).map(|(path, _)| path)
+}
+
 fn resolve(reference: &str, variables: &Variables) -> Result<String, String> {
     match reference.split_once(':') {
         Some(("env", name)) => variables.0.get(name).cloned().ok_or_else(|| format!("the environment variable `{name}` is not set")),

@@ -9,7 +9,7 @@ use super::serialize::write_duration;
 use prism_settings::HumanDuration;
 
 /// Export of traces and metrics. Nothing is exported by default.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// Export to an OpenTelemetry collector, or to anything else that receives OTLP over gRPC. `{}` exports to this machine.
@@ -18,7 +18,7 @@ pub struct Telemetry {
 }
 
 /// Export over OTLP with gRPC.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Otlp {
     /// URL of the gRPC receiver, `http://HOST:PORT` or `https://HOST:PORT`. The variable `OTEL_EXPORTER_OTLP_ENDPOINT` sets it too.
@@ -58,7 +58,7 @@ impl Default for Otlp {
 }
 
 /// Headers whose values may be secrets. Printed are the references in the file, and `***` for values that were written out.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Headers {
     /// Names and values, references resolved. Never to be printed.
     pub values: BTreeMap<String, String>,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::{Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use futures::future::{BoxFuture, join_all};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ pub struct Admin {
     /// The gateway's metrics.
     pub metrics: Metrics,
     /// Probes of everything that calls depend on, each with its name, for example `backend redis-main`.
-    pub probes: Arc<Vec<(String, Probe)>>,
+    pub probes: Arc<ArcSwap<Vec<(String, Probe)>>>,
     /// Cancelled when the drain begins.
     pub draining: CancellationToken,
 }
@@ -35,7 +36,8 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     if admin.draining.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
     }
-    let checks = admin.probes.iter().map(|(name, probe)| async move {
+    let probes = admin.probes.load_full();
+    let checks = probes.iter().map(|(name, probe)| async move {
         let result = tokio::time::timeout(PROBE_TIMEOUT, probe()).await.unwrap_or_else(|_| Err(Error::deadline_exceeded()));
         result.err().map(|error| format!("{name}: {error}\n"))
     });

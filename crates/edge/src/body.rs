@@ -9,6 +9,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use prism_call::panic;
+
 /// The error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -56,7 +58,10 @@ impl HttpBody for Body {
             Self::Whole { data, trailers } => {
                 Poll::Ready(data.take().map(Frame::data).or_else(|| trailers.take().map(|trailers| Frame::trailers(*trailers))).map(Ok))
             }
-            Self::Stream(body) => body.as_mut().poll_frame(context),
+            // A panic ends the response, not the connection.
+            Self::Stream(body) => {
+                panic::catch_sync(|| body.as_mut().poll_frame(context)).unwrap_or_else(|error| Poll::Ready(Some(Err(error.into()))))
+            }
         }
     }
 

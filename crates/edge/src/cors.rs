@@ -1,11 +1,12 @@
 //! Cross-origin requests (Fetch standard, "CORS protocol"): which web pages may call, and which response headers they may read.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
         ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
     },
+    request::Parts,
 };
 
 use super::body::Body;
@@ -34,9 +35,9 @@ impl Cors {
 
     /// Returns the response to a preflight request, or `None` if it is not one. A page that may not call gets no CORS headers, so its
     /// browser reports an error.
-    pub(super) fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
-        let headers = request.headers();
-        if request.method() != Method::OPTIONS || !headers.contains_key(ORIGIN) || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+    pub(super) fn preflight(&self, request: &Parts) -> Option<Response<Body>> {
+        let headers = &request.headers;
+        if request.method != Method::OPTIONS || !headers.contains_key(ORIGIN) || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
         }
         let mut response = Response::new(Body::Empty);

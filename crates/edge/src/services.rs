@@ -1,7 +1,6 @@
 //! Services of the gateway itself, on every listener: `grpc.health.v1.Health` and `grpc.reflection.v1.ServerReflection`.
 //!
-//! They are tonic's, and do not use the pipeline: they expose no data of a namespace, and must respond even if a namespace refuses
-//! calls.
+//! They are tonic's. They belong to no namespace: they expose no data of one, and must respond even if a namespace refuses calls.
 
 use std::{
     convert::Infallible,
@@ -11,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request};
 use http_body::{Body as HttpBody, Frame};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, body::Body as TonicBody};
@@ -19,15 +18,42 @@ use tonic_health::server::HealthReporter;
 use tower::{Service as _, util::BoxCloneSyncService};
 
 use super::{
-    body::{Body, BoxError},
+    body::Body,
     grpc::{self, Wire},
+    request::{ClientRequest, Response, Serving},
 };
-use prism_call::{Code, Error, proto};
+use prism_call::{Code, Error, ListenerTarget, proto};
 
-type Inner = BoxCloneSyncService<Request<TonicBody>, Response<TonicBody>, Infallible>;
+type Inner = BoxCloneSyncService<Request<TonicBody>, http::Response<TonicBody>, Infallible>;
 
 /// Reflection holds a second copy of all contracts, so it is created at the first request for it.
 type Reflection = LazyLock<Result<Inner, Arc<Error>>, Box<dyn FnOnce() -> Result<Inner, Arc<Error>> + Send>>;
+
+/// The health of a listener. It outlives generations, so that clients that watch it are not interrupted.
+#[derive(Clone)]
+pub struct Health {
+    service: Inner,
+    reporter: HealthReporter,
+}
+
+impl Health {
+    /// Creates a health service without statuses.
+    pub fn new() -> Self {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        Self { service: Inner::new(health), reporter }
+    }
+
+    /// Returns the reporter, which sets the statuses. An empty service name means the gateway.
+    pub fn reporter(&self) -> &HealthReporter {
+        &self.reporter
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// Health and reflection.
 pub struct Services {
@@ -37,28 +63,31 @@ pub struct Services {
 }
 
 /// One of these services.
-pub(super) struct Service(Result<Inner, Arc<Error>>, CancellationToken);
+pub(super) struct Service {
+    target: ListenerTarget,
+    inner: Result<Inner, Arc<Error>>,
+    ending: CancellationToken,
+}
 
 impl Services {
-    /// Creates the services. `names` are the full names of the services of the listener, which reflection lists. The reporter sets the
-    /// health status; an empty service name means the gateway. When `ending` is cancelled, idle streams end.
-    pub fn new(names: Vec<String>, ending: CancellationToken) -> (Self, HealthReporter) {
-        let (reporter, health) = tonic_health::server::health_reporter();
+    /// Creates the services. `names` are the full names of the services of the listener, which reflection lists. When `ending` is
+    /// cancelled, idle streams end.
+    pub fn new(health: &Health, names: Vec<String>, ending: CancellationToken) -> Self {
         let reflection = LazyLock::new(Box::new(move || reflection(&names)) as Box<_>);
-        (Self { health: Inner::new(health), reflection, ending }, reporter)
+        Self { health: health.service.clone(), reflection, ending }
     }
 
     /// Returns the service of a path.
     pub(super) fn find(&self, path: &str) -> Option<Service> {
         let service = path.strip_prefix("/grpc.")?;
-        let inner = if service.starts_with("health.v1.Health/") {
-            Ok(self.health.clone())
+        let (target, inner) = if service.starts_with("health.v1.Health/") {
+            (ListenerTarget::Health, Ok(self.health.clone()))
         } else if service.starts_with("reflection.v1.ServerReflection/") {
-            self.reflection.clone()
+            (ListenerTarget::Reflection, self.reflection.clone())
         } else {
             return None;
         };
-        Some(Service(inner, self.ending.clone()))
+        Some(Service { target, inner, ending: self.ending.clone() })
     }
 }
 
@@ -77,23 +106,27 @@ fn reflection(names: &[String]) -> Result<Inner, Arc<Error>> {
 }
 
 impl Service {
-    pub(super) async fn serve<B>(self, request: Request<B>, wire: Wire) -> Response<Body>
-    where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
-    {
-        if wire != Wire::Grpc {
-            let error = Error::new(Code::Unimplemented, "GRPC_ONLY", "health and reflection are offered over gRPC, not gRPC-Web");
-            return *grpc::refuse(wire, &error);
-        }
-        let Self(inner, ending) = self;
-        let mut inner = match inner {
-            Ok(inner) => inner,
-            Err(error) => return *grpc::refuse(wire, &error),
+    pub(super) async fn serve(self, serving: Serving<'_>, request: ClientRequest, wire: Wire) -> Response {
+        let Self { target, inner, ending } = self;
+        let ClientRequest { parts, body } = request;
+        let request = serving.answer_as(target, &parts);
+        let refused = if wire == Wire::Grpc {
+            inner.map_err(|error| Error::internal(error.message().to_owned()))
+        } else {
+            Err(Error::new(Code::Unimplemented, "GRPC_ONLY", "health and reflection are offered over gRPC, not gRPC-Web"))
         };
-        match inner.call(request.map(TonicBody::new)).await {
+        let mut inner = match refused {
+            Ok(inner) => inner,
+            Err(error) => {
+                let response = grpc::failed(wire, request.request_id(), &error);
+                return request.finish(Some(&error), response);
+            }
+        };
+        let body = TonicBody::new(request.open(body));
+        match inner.call(http::Request::from_parts(parts, body)).await {
             Ok(response) => {
-                response.map(|body| Body::stream(BodyUntilShutdown { body, signal: Box::pin(ending.cancelled_owned()), ended: false }))
+                let until_end = |body| Body::stream(BodyUntilShutdown { body, signal: Box::pin(ending.cancelled_owned()), ended: false });
+                request.finish(None, response.map(until_end))
             }
             Err(never) => match never {},
         }

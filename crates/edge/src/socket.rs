@@ -1,7 +1,7 @@
 //! The socket of a connection, with a timeout at its beginning and a lingering close at its end.
 //!
-//! Beginning: the first bytes tell the HTTP version. After them, hyper has timeouts for each version. Before them, a silent client would
-//! hold its connection forever.
+//! Beginning: the first bytes tell the HTTP version. A client that sends none would hold its connection forever, and so would an HTTP/1.1
+//! client that never ends the headers of a request. HTTP/2 has pings for that.
 //!
 //! End: if a socket is closed while its client still sends, the kernel resets it, and the client may lose the response
 //! (RFC 9112, section 9.6). So only the sending side is closed first. Then incoming bytes are discarded, within bounds, until the client
@@ -22,6 +22,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
 };
+
+use super::activity::Activity;
 
 /// The preface of an HTTP/2 connection (RFC 9113, section 3.4). The first different byte means HTTP/1.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,7 +47,7 @@ impl Unread {
     }
 }
 
-/// The socket of a connection. Reading fails if the HTTP version is not known in time. Closing waits for the client if bytes are
+/// The socket of a connection. Reading fails if the HTTP version, or the headers of an HTTP/1.1 request, do not arrive in time. Closing waits for the client if bytes are
 /// unread.
 pub struct Socket<S> {
     stream: S,
@@ -56,10 +58,22 @@ pub struct Socket<S> {
 }
 
 struct Opening {
-    /// `None` when the HTTP version is known.
-    timeout: Option<Pin<Box<Sleep>>>,
+    timeout: Duration,
+    /// Runs while the HTTP version is not known, and while the headers of an HTTP/1.1 request are incomplete.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Number of requests when the timer started. The timer is over when another one begins.
+    requests: usize,
     /// Number of bytes that match the preface.
     seen: usize,
+    version: HttpVersion,
+    activity: Activity,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HttpVersion {
+    Unknown,
+    One,
+    Two,
 }
 
 struct Lingering {
@@ -69,26 +83,59 @@ struct Lingering {
 }
 
 impl<S> Socket<S> {
-    /// Wraps a stream. `timeout` applies to its first bytes. Requests set `unread`.
-    pub fn new(stream: S, timeout: Duration, unread: Unread) -> Self {
-        let opening = Opening { timeout: Some(Box::pin(tokio::time::sleep(timeout))), seen: 0 };
+    /// Wraps a stream. `timeout` applies to its first bytes, and to the headers of HTTP/1.1 requests. Requests set `unread`.
+    pub fn new(stream: S, timeout: Duration, unread: Unread, activity: Activity) -> Self {
+        let timer = Some(Box::pin(tokio::time::sleep(timeout)));
+        let opening = Opening { timeout, timer, requests: 0, seen: 0, version: HttpVersion::Unknown, activity };
         Self { stream, opening, unread, lingering: None }
     }
 }
 
 impl Opening {
-    /// Compares bytes with the preface.
+    /// Looks at bytes that were read, and starts or stops the timer.
     fn inspect(&mut self, bytes: &[u8]) {
+        if self.version == HttpVersion::Unknown {
+            self.compare(bytes);
+        }
+        match self.version {
+            HttpVersion::Unknown => {}
+            HttpVersion::Two => self.timer = None,
+            HttpVersion::One => {
+                self.stop_if_begun();
+                // No request is in progress, so these bytes belong to the headers of the next one.
+                if !bytes.is_empty() && self.timer.is_none() && self.activity.is_idle() {
+                    self.timer = Some(Box::pin(tokio::time::sleep(self.timeout)));
+                    self.requests = self.activity.begun();
+                }
+            }
+        }
+    }
+
+    /// Stops the timer if the request whose headers it bounds has begun.
+    fn stop_if_begun(&mut self) {
+        if self.version == HttpVersion::One && self.activity.begun() != self.requests {
+            self.timer = None;
+        }
+    }
+
+    /// Compares bytes with the preface.
+    fn compare(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if PREFACE.get(self.seen) != Some(byte) {
-                self.timeout = None;
+                self.version = HttpVersion::One;
                 return;
             }
             self.seen += 1;
         }
         if self.seen == PREFACE.len() {
-            self.timeout = None;
+            self.version = HttpVersion::Two;
         }
+    }
+
+    /// Tells whether the timer has ended.
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        self.stop_if_begun();
+        self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready())
     }
 }
 
@@ -114,10 +161,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         let Self { stream, opening, .. } = &mut *self;
         let known = buffer.filled().len();
         let read = Pin::new(stream).poll_read(context, buffer);
-        if let Some(timeout) = &mut opening.timeout {
-            if read.is_pending() && timeout.as_mut().poll(context).is_ready() {
+        if read.is_pending() {
+            if opening.is_late(context) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
+        } else if opening.version != HttpVersion::Two {
             opening.inspect(buffer.filled().get(known..).unwrap_or_default());
         }
         read
@@ -167,7 +215,7 @@ mod tests {
         for said in [&b""[..], b"P", &PREFACE[..23]] {
             let (mut client, server) = duplex(64);
             client.write_all(said).await.unwrap();
-            let mut server = Socket::new(server, TIMEOUT, Unread::default());
+            let mut server = Socket::new(server, TIMEOUT, Unread::default(), Activity::new());
             let error = server.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{said:?}");
         }
@@ -178,7 +226,10 @@ mod tests {
         for said in [&b"G"[..], b"POST", PREFACE] {
             let (mut client, server) = duplex(64);
             client.write_all(said).await.unwrap();
-            let mut server = Socket::new(server, TIMEOUT, Unread::default());
+            let activity = Activity::new();
+            let mut server = Socket::new(server, TIMEOUT, Unread::default(), activity.clone());
+            // The headers of a request are complete. HTTP/2 has timeouts of its own.
+            let _request = (said != PREFACE).then(|| activity.begin());
             server.read_exact(&mut vec![0; said.len()]).await.unwrap();
             let later = async {
                 tokio::time::sleep(TIMEOUT * 2).await;
@@ -187,6 +238,21 @@ mod tests {
             let (read, ()) = tokio::join!(server.read_u8(), later);
             assert_eq!(read.unwrap(), b'!', "{said:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn headers_that_never_end_time_out_and_idle_connections_do_not() {
+        let (mut client, server) = duplex(64);
+        let activity = Activity::new();
+        let mut server = Socket::new(server, TIMEOUT, Unread::default(), activity.clone());
+        client.write_all(b"GET").await.unwrap();
+        server.read_exact(&mut [0; 3]).await.unwrap();
+        drop(activity.begin());
+        // The first request is over, and nothing of a second one has arrived.
+        assert!(tokio::time::timeout(TIMEOUT * 3, server.read_u8()).await.is_err(), "an idle connection stays open");
+        client.write_all(b"P").await.unwrap();
+        assert_eq!(server.read_u8().await.unwrap(), b'P');
+        assert_eq!(server.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     /// A client that still sends after its response, and then closes its side.
@@ -204,7 +270,7 @@ mod tests {
         for (left, received) in [(true, true), (false, false)] {
             let (client, server) = duplex(64);
             let unread = Unread::default();
-            let mut server = Socket::new(server, TIMEOUT, unread.clone());
+            let mut server = Socket::new(server, TIMEOUT, unread.clone(), Activity::new());
             unread.set(left);
             let serves = async move {
                 server.write_all(b"answer").await.unwrap();
@@ -221,7 +287,7 @@ mod tests {
             let (mut client, server) = duplex(64 << 10);
             let unread = Unread::default();
             unread.set(true);
-            let mut server = Socket::new(server, TIMEOUT, unread);
+            let mut server = Socket::new(server, TIMEOUT, unread, Activity::new());
             let sends = async move {
                 let piece = vec![b'x'; 64 << 10];
                 let mut sent = 0;

@@ -142,11 +142,10 @@ pub fn unknown_route(method: &http::Method, path: &str) -> Error {
     Error::new(Code::NotFound, "ROUTE_NOT_FOUND", format!("there is no route for {method} {path}"))
 }
 
-/// Returns the error for a path that is below no base path of a namespace.
-pub fn unknown_base(method: &http::Method, path: &str, bases: &[&str]) -> Error {
-    let known =
-        if bases.is_empty() { "no namespace serves REST here".to_owned() } else { format!("paths here begin with {}", bases.join(", ")) };
-    Error::new(Code::NotFound, "ROUTE_NOT_FOUND", format!("there is no route for {method} {path}; {known}"))
+/// Returns the error for a path that is below no base path of a namespace. It does not list them: they may be many, and secret.
+pub fn unknown_base(method: &http::Method, path: &str) -> Error {
+    let message = format!("there is no route for {method} {path}; paths begin with the base path of a namespace, such as /default/v1");
+    Error::new(Code::NotFound, "ROUTE_NOT_FOUND", message)
 }
 
 /// Returns the error for a method that a path does not support.

@@ -50,20 +50,22 @@ pub struct RemoteHandler {
     namespace: HeaderValue,
     channel: MarkedChannel,
     client: Grpc<MarkedChannel>,
+    forward_credentials: bool,
 }
 
 impl RemoteHandler {
     /// Creates a handler for a namespace of the Prism at `url` (`http://HOST:PORT` or `https://HOST:PORT`).
     ///
     /// The first call connects, and a lost connection is restored. A remote that is down is no error here.
-    /// `tls` is for `https`; the default is the trust roots of the system. Must be called in a Tokio runtime.
-    pub fn connect(url: &str, namespace: &str, tls: Option<ClientTlsConfig>) -> Result<Arc<Self>, Error> {
+    /// `forward_credentials` sends the credentials of callers to the remote. `tls` is for `https`; the default is the trust roots of the system. Must be called in a Tokio runtime.
+    pub fn connect(url: &str, namespace: &str, forward_credentials: bool, tls: Option<ClientTlsConfig>) -> Result<Arc<Self>, Error> {
         let channel = channel::mark_statuses(channel::endpoint(url, tls)?.connect_lazy());
         Ok(Arc::new(Self {
             url: url.into(),
             namespace: namespace_header(namespace)?,
             client: Grpc::new(channel.clone()).max_decoding_message_size(MAX_REPLY_BYTES),
             channel,
+            forward_credentials,
         }))
     }
 
@@ -90,7 +92,7 @@ impl RemoteHandler {
         let path = PathAndQuery::try_from(method.path.as_str())
             .map_err(|error| Error::internal("the path of an RPC is invalid").with_source(error))?;
         let mut request = tonic::Request::new(requests);
-        *request.metadata_mut() = MetadataMap::from_headers(metadata::request_headers(context, &self.namespace));
+        *request.metadata_mut() = MetadataMap::from_headers(metadata::request_headers(context, &self.namespace, self.forward_credentials));
         let mut client = self.client.clone();
         client.ready().await.map_err(|error| unavailable(&self.url, "").with_source(error))?;
         client.streaming(request, path, Raw).await.map_err(|status| reply::convert_status(&self.url, context.deadline, status))

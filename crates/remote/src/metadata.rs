@@ -11,14 +11,17 @@ const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Returns the headers of a call to a remote: the caller's metadata, and the headers that Prism sets.
 ///
-/// `authorization` is forwarded, so that the remote can authenticate the caller. Headers of the caller's connection, protocol or browser
-/// are not.
-pub fn request_headers(context: &Context, namespace: &HeaderValue) -> HeaderMap {
+/// The caller's credentials are forwarded only if `with_credentials` is set. Headers of the caller's connection, protocol or browser are not
+/// forwarded.
+pub fn request_headers(context: &Context, namespace: &HeaderValue, with_credentials: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(context.metadata.len() + 4);
     for (name, value) in &context.metadata {
         if !is_dropped_from_requests(name) {
             headers.append(name.clone(), value.clone());
         }
+    }
+    if with_credentials {
+        context.credentials.inject(&mut headers);
     }
     headers.insert(NAMESPACE, namespace.clone());
     headers.insert(REQUEST_ID, context.request_id.to_header());
@@ -95,7 +98,6 @@ mod tests {
             ("a", "1"),
             ("a", "2"),
             ("b-bin", "AAE"),
-            ("authorization", "Bearer x"),
             ("te", "trailers"),
             ("host", "example"),
             ("content-type", "application/json"),
@@ -105,7 +107,10 @@ mod tests {
         ] {
             context.metadata.append(name, HeaderValue::from_static(value));
         }
-        let headers = request_headers(&context, &HeaderValue::from_static("there"));
+        context.credentials.authorization = Some(HeaderValue::from_static("Bearer x"));
+        let namespace = HeaderValue::from_static("there");
+        assert!(!request_headers(&context, &namespace, false).contains_key("authorization"));
+        let headers = request_headers(&context, &namespace, true);
         let mut names: Vec<_> = headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
         names.retain(|header| !header.starts_with("x-request-id=") && !header.starts_with("traceparent=00-"));
         assert_eq!(names, ["a=1", "a=2", "b-bin=AAE", "authorization=Bearer x", "x-prism-namespace=there"]);

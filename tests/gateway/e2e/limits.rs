@@ -92,11 +92,11 @@ async fn message_that_decompresses_beyond_the_limit_is_refused() {
 #[tokio::test]
 async fn calls_in_flight_are_bounded_and_clients_that_leave_make_room() {
     let backend = Backend::start().await;
-    let narrow = backend.namespace("far", ", limits: {max_concurrent_calls: 2}");
+    let narrow = backend.namespace("far", ", limits: {max_concurrent_calls: 1, max_streams: 1}");
     let gateway = Gateway::start(&format!("namespaces:\n{narrow}")).await;
     let (address, client) = (gateway.address, gateway.client("far"));
 
-    // One stream over gRPC and one call over REST use all permits.
+    // One stream over gRPC and one call over REST use the permit of their kind.
     let scan = client.stream::<ScanResponse>("Scan", ScanRequest::default()).await.unwrap();
     let rest = tokio::spawn(async move { http::get(address, "/far/v1/values/a").await });
     until_true("in flight", || backend.waiting() == 2).await;
@@ -113,6 +113,9 @@ async fn calls_in_flight_are_bounded_and_clients_that_leave_make_room() {
         assert_eq!((error.code(), error.reason()), (Code::ResourceExhausted, "TOO_MANY_CALLS"));
         assert!(error.retry_after().is_some());
     }
+
+    let events = http::send(address, "GET", "/far/v1/keys", &[("accept", "text/event-stream")], "").await.unwrap();
+    assert_eq!((events.status, &events.json()["reason"]), (429, &"TOO_MANY_STREAMS".into()));
 
     // Each client that disconnects releases a permit, and the backend call is cancelled.
     drop(scan);

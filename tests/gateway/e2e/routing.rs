@@ -77,7 +77,7 @@ async fn namespace_is_selected_by_header_path_host_or_default() {
 }
 
 #[tokio::test]
-async fn unknown_namespace_is_refused_with_the_known_ones() {
+async fn unknown_namespace_is_refused_without_a_list() {
     let gateway = Gateway::start(SEVERAL).await;
     let main = gateway.address;
     for absent in ["nobody", "inside", "hidden", "hosted"] {
@@ -88,12 +88,11 @@ async fn unknown_namespace_is_refused_with_the_known_ones() {
         ] {
             let error = reply.error();
             assert_eq!((error.code(), error.reason()), (Code::NotFound, "NAMESPACE_NOT_FOUND"), "{absent}");
-            assert!(error.message().contains(absent) && error.message().contains("default, other"), "{error:?}");
-            assert!(!error.message().contains("hidden,") && !error.message().contains("inside,"), "{error:?}");
+            assert!(error.message().contains(absent) && !error.message().contains("other"), "{error:?}");
         }
         let problem = rest(main, &format!("/{absent}"), &[]).await.unwrap_err();
         assert_eq!((problem.status, &problem.json()["reason"]), (404, &"ROUTE_NOT_FOUND".into()));
-        assert!(problem.text().contains("/default, /other"), "{}", problem.text());
+        assert!(!problem.text().contains("/other"), "{}", problem.text());
     }
     let error = wire::grpc(main, "/no.Such/Thing", &[], wire::frame(&GetCapabilitiesRequest {})).await;
     assert_eq!((error.code(), error.refusal().as_str()), (Code::Unimplemented, "no service no.Such is served on this listener"));
@@ -102,7 +101,7 @@ async fn unknown_namespace_is_refused_with_the_known_ones() {
 }
 
 #[tokio::test]
-async fn ambiguous_namespace_error_lists_the_candidates() {
+async fn ambiguous_namespace_error_names_the_metadata() {
     let gateway = Gateway::start(
         "
 backends:
@@ -116,7 +115,7 @@ namespaces:
     for reply in [call(gateway.address, "", &[]).await, web(gateway.address, "", &[]).await] {
         let error = reply.error();
         assert_eq!((error.code(), error.reason()), (Code::InvalidArgument, "NAMESPACE_REQUIRED"));
-        assert!(error.message().contains("x-prism-namespace") && error.message().contains("one, two"), "{error:?}");
+        assert!(error.message().contains("x-prism-namespace") && !error.message().contains("one, two"), "{error:?}");
     }
     assert_eq!(name(&call(gateway.address, "/two", &[]).await), "two");
 }

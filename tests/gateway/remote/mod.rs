@@ -69,7 +69,7 @@ fn names(headers: &http::HeaderMap) -> Vec<&str> {
 
 async fn start() -> (Server, Arc<RemoteHandler>) {
     let server = Server::start().await;
-    let handler = RemoteHandler::connect(&server.url, "there", None).unwrap();
+    let handler = RemoteHandler::connect(&server.url, "there", true, None).unwrap();
     (server, handler)
 }
 

@@ -180,8 +180,24 @@ impl Gateway {
 
     /// Sends SIGTERM, and does not wait.
     pub fn signal(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        self.send_signal("-TERM");
+    }
+
+    /// Sends SIGHUP, so that it loads its configuration again.
+    pub fn hang_up(&self) {
+        self.send_signal("-HUP");
+    }
+
+    fn send_signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
+    }
+
+    /// The bytes of memory that only this process has.
+    pub fn private_memory(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Sends SIGTERM, and waits for the end of the process.

@@ -62,3 +62,12 @@ pub async fn send(
     connection.abort();
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
+
+/// Sends a GET request, and returns its response before the body is read.
+pub async fn open(address: SocketAddr, path: &str) -> http::Response<hyper::body::Incoming> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder().uri(path).header("host", address.to_string()).body(Full::new(Bytes::new())).unwrap();
+    sender.send_request(request).await.unwrap()
+}

@@ -1,9 +1,9 @@
 //! `listeners`.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    model::{Admin, Cors, Listener, Tls},
+    model::{Admin, ClientCertificates, Cors, Listener, Tls},
     reader::{Reader, Section},
 };
 use prism_yaml::{Key, Node, Position, Value};
@@ -40,8 +40,24 @@ fn listener(section: Section<'_, '_>, is_main: bool) -> (Listener, Option<Positi
         Some((_, position)) => Some(position.clone()),
         None => (is_main && !there).then(|| section.position.clone()),
     };
+    let default = Listener::at(8980);
+    let max_connections = section.count("max_connections").unwrap_or(default.max_connections);
+    let max_connections_per_peer = section.count("max_connections_per_peer");
+    let idle_timeout = positive(&section, "idle_timeout").unwrap_or(default.idle_timeout);
+    let header_timeout = positive(&section, "header_timeout").unwrap_or(default.header_timeout);
     section.finish();
-    (Listener { address: address.map_or(Listener::at(8980).address, |(address, _)| address), tls, cors }, position)
+    let address = address.map_or(default.address, |(address, _)| address);
+    (Listener { address, tls, max_connections, max_connections_per_peer, idle_timeout, header_timeout, cors }, position)
+}
+
+/// Reads a duration that is not zero.
+fn positive(section: &Section<'_, '_>, key: &'static str) -> Option<Duration> {
+    let duration = section.duration(key)?;
+    if duration.is_zero() {
+        section.reader.problem(section.position_of(key), format!("`{key}` must be longer than 0s"));
+        return None;
+    }
+    Some(duration)
 }
 
 fn tls(listener: &Section<'_, '_>) -> Option<Tls> {
@@ -58,8 +74,15 @@ fn tls(listener: &Section<'_, '_>) -> Option<Tls> {
             }
         }
     }
+    let client_ca = pem(&section, "client_ca");
+    let modes = [("required", ClientCertificates::Required), ("optional", ClientCertificates::Optional)];
+    let mode = section.choice("client_certificates", &modes);
+    if mode.is_some() && client_ca.is_none() {
+        let message = "`client_certificates` needs `client_ca`: the authorities that sign the certificates of clients, as a PEM file";
+        section.reader.problem(section.position_of("client_certificates"), message);
+    }
     section.finish();
-    Some(Tls { certificate: certificate?, key: key? })
+    Some(Tls { certificate: certificate?, key: key?, client_ca, client_certificates: mode.unwrap_or_default() })
 }
 
 fn pem(section: &Section<'_, '_>, key: &'static str) -> Option<PathBuf> {

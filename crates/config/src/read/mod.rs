@@ -7,7 +7,7 @@ mod namespace;
 mod settings;
 mod telemetry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     log::{AccessLog, Log, LogFormat, LogLevel},
@@ -42,6 +42,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
         namespaces,
         origin,
         warnings: Vec::new(),
+        files: BTreeSet::new(),
         positions: BTreeMap::new(),
     }
 }

@@ -1,11 +1,14 @@
 //! `namespaces`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{backend::Backends, frontend::Bindings, settings::SettingsSource};
 use crate::{
     ResolvedSettings,
-    model::{Binding, Frontend, Idempotency, Limits, Namespace, Remote, Slot},
+    model::{Binding, Frontend, FrontendKind, Idempotency, Limits, Namespace, Remote, Slot},
     reader::{Reader, Section, check_name},
 };
 use prism_registry::{self as registry, IDEMPOTENCY_INTERFACES, Name, Pattern, SlotCheck, Status};
@@ -21,18 +24,18 @@ pub(super) struct Names<'n> {
 pub(super) fn namespaces(top: &Section<'_, '_>, names: &Names<'_>) -> Vec<Namespace> {
     let reader = top.reader;
     let mut namespaces = Vec::<Namespace>::new();
-    let mut bound = Vec::new();
+    let mut known = HashSet::new();
+    let mut bound = BoundRoutes::new();
     for node in top.list("namespaces").unwrap_or_default() {
         let Some((name, position)) = name(reader, node) else { continue };
-        if namespaces.iter().any(|other| other.name == name) {
+        if !known.insert(name.clone()) {
             reader.problem(&position, format!("there is a namespace `{name}` already; names are unique"));
             continue;
         }
         let section = Section::new(reader, format!("namespaces.{name}"), &position, Some(node));
         let (namespace, bindings) = namespace(section, &name, names);
         for (binding, position) in bindings.into_iter().filter(|(binding, _)| binding.enabled) {
-            collision(reader, &bound, &name, &binding, &position);
-            bound.push((name.clone(), binding));
+            check_collision(reader, &mut bound, &name, &binding, &position);
         }
         namespaces.extend(namespace);
     }
@@ -133,8 +136,9 @@ fn remote(section: &Section<'_, '_>, name: &str) -> Option<Remote> {
         remote.reader.problem(&remote.position, "`url` is missing; it is where the other Prism listens, as http://other-prism:8980");
     }
     let namespace = remote.text("namespace").map_or_else(|| name.to_owned(), |(namespace, _)| namespace);
+    let forward = remote.parsed("forward_credentials", "true or false", |text| text.parse().ok());
     remote.finish();
-    Some(Remote { url: url?.0, namespace })
+    Some(Remote { url: url?.0, namespace, forward_credentials: forward.is_some_and(|(forward, _)| forward) })
 }
 
 fn slots(section: &Section<'_, '_>, pattern: Option<&Pattern>, backends: &Backends, remote: bool) -> BTreeMap<String, Slot> {
@@ -249,6 +253,7 @@ fn limits(namespace: &Section<'_, '_>) -> Limits {
     let limits = Limits {
         max_message_bytes: section.size("max_message_bytes").unwrap_or(default.max_message_bytes),
         max_concurrent_calls: section.count("max_concurrent_calls").unwrap_or(default.max_concurrent_calls),
+        max_streams: section.count("max_streams").unwrap_or(default.max_streams),
         timeout: timeout.unwrap_or(default.timeout.min(max_timeout.unwrap_or(default.timeout))),
         max_timeout: max_timeout.unwrap_or(default.max_timeout.max(timeout.unwrap_or_default())),
         max_key_bytes: section.size("max_key_bytes"),
@@ -346,16 +351,23 @@ fn settings(namespace: &Section<'_, '_>, pattern: Option<&Pattern>) -> ResolvedS
     };
     source.read(reader, known.check)
 }
+/// What a request is routed by: protocol, definition, host and base path.
+type RouteKey = (FrontendKind, Option<String>, Option<String>, String);
+
+/// The namespaces and listeners of each route.
+type BoundRoutes = HashMap<RouteKey, Vec<(String, Option<String>)>>;
 
 /// Reports two namespaces that the same request would reach.
-fn collision(reader: &Reader<'_>, bound: &[(String, Binding)], name: &str, binding: &Binding, position: &Position) {
+fn check_collision(reader: &Reader<'_>, bound: &mut BoundRoutes, name: &str, binding: &Binding, position: &Position) {
+    if binding.shared {
+        return;
+    }
     let overlap = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
-    let same = |other: &Binding| {
-        let same_route = (other.kind, &other.definition, &other.host, &other.base_path)
-            == (binding.kind, &binding.definition, &binding.host, &binding.base_path);
-        same_route && !binding.shared && overlap(&other.listener, &binding.listener)
-    };
-    let Some((other, _)) = bound.iter().find(|(_, other)| same(other)) else { return };
+    let key = (binding.kind, binding.definition.clone(), binding.host.clone(), binding.base_path.clone());
+    let others = bound.entry(key).or_default();
+    let other = others.iter().find(|(_, listener)| overlap(listener, &binding.listener)).map(|(other, _)| other.clone());
+    others.push((name.to_owned(), binding.listener.clone()));
+    let Some(other) = other else { return };
     let (kind, path) = (binding.kind.name(), if binding.base_path.is_empty() { "/" } else { &binding.base_path });
     let route = binding.host.as_ref().map_or_else(|| format!("`{path}`"), |host| format!("`{host}{path}`"));
     let message = if other == name {

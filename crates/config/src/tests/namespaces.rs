@@ -149,7 +149,7 @@ fn remotes() {
             "prism.yaml:3:34: `url` is missing; it is where the other Prism listens, as http://other-prism:8980",
             "prism.yaml:4:48: `url` must be a URL without path, as http://other-prism:8980, not `other:8980/x`",
             "prism.yaml:4:65: a namespace has `slots` or `remote`, not both; remove one",
-            "prism.yaml:5:69: unknown setting `nmespace`; did you mean `namespace`? There are: namespace, url",
+            "prism.yaml:5:69: unknown setting `nmespace`; did you mean `namespace`? There are: forward_credentials, namespace, url",
         ],
     );
 }
@@ -175,7 +175,7 @@ fn limits() {
             "prism.yaml:6:64: `timeout` is longer than `max_timeout`; make it shorter",
             "prism.yaml:6:109: `max_key_bytes` must be a size such as 64KiB or 4MiB, greater than 0, not `0`",
             "prism.yaml:10:14: `timeout` must be longer than 0s",
-            "prism.yaml:10:27: unknown setting `max_concurent_calls`; did you mean `max_concurrent_calls`? There are: max_batch_items, max_concurrent_calls, max_key_bytes, max_message_bytes, max_timeout, max_value_bytes, timeout",
+            "prism.yaml:10:27: unknown setting `max_concurent_calls`; did you mean `max_concurrent_calls`? There are: max_batch_items, max_concurrent_calls, max_key_bytes, max_message_bytes, max_streams, max_timeout, max_value_bytes, timeout",
         ],
     );
 }

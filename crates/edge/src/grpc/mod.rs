@@ -7,22 +7,21 @@ mod reply;
 mod status;
 mod web;
 
-use std::{pin::pin, sync::Arc};
+use std::pin::pin;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body::Body as HttpBody;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 
 pub use compression::Compression;
+pub use reply::failed;
 pub use web::Wire;
 
 use super::{
-    Edge,
-    body::{Body, BoxError},
+    body::Body,
+    request::{ClientRequest, Response, Serving},
     timeout,
 };
 use frame::Decoder;
-use prism_call::{Error, Incoming, Input, Method as RpcMethod, Namespace, Protocol};
+use prism_call::{Arrival, Code, Error, Input, Output, Protocol, Target};
 
 /// Returns the variant of gRPC by the content type of a request, or `None` if it is not gRPC.
 pub fn wire(headers: &HeaderMap) -> Option<Wire> {
@@ -30,54 +29,87 @@ pub fn wire(headers: &HeaderMap) -> Option<Wire> {
 }
 
 /// Serves one call.
-pub async fn serve<B>(edge: &Arc<Edge>, request: Request<B>, wire: Wire) -> Response<Body>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    let (parts, body) = request.into_parts();
-    let (method, namespace, request_compression) = match accept(edge, &parts, wire) {
-        Ok(accepted) => accepted,
-        Err(response) => return *response,
-    };
-    let compression = Compression::for_response(&parts.headers, request_compression);
-    let decoder = Decoder::new(wire.request_body(body), request_compression, namespace.limits.max_message_bytes);
-    let streaming = method.client_streaming;
-    let read = pin!(async move { if streaming { Ok(Input::Stream(Box::pin(decoder))) } else { decoder.one().await.map(Input::One) } });
-    let protocol = if wire.is_web() { Protocol::GrpcWeb } else { Protocol::Grpc };
-    let incoming = Incoming { protocol, method, timeout: timeout::grpc(&parts.headers), headers: parts.headers };
-    reply::respond(wire, compression, edge.pipeline.call(&namespace, incoming, read).await)
-}
-
-type Accepted = (Arc<RpcMethod>, Arc<Namespace>, Option<Compression>);
-
-/// Runs the checks that do not need the body.
-fn accept(edge: &Edge, parts: &Parts, wire: Wire) -> Result<Accepted, Box<Response<Body>>> {
+pub async fn serve(serving: Serving<'_>, request: ClientRequest, wire: Wire) -> Response {
+    let ClientRequest { parts, body } = request;
     if parts.method != Method::POST {
-        return Err(Box::new(refused(StatusCode::METHOD_NOT_ALLOWED, header::ALLOW, "POST")));
+        let error = Error::wire(Code::Unimplemented, "METHOD_NOT_ALLOWED", "RPCs are called with POST");
+        return serving.refuse(&parts, &error, refused(StatusCode::METHOD_NOT_ALLOWED, header::ALLOW, "POST"));
     }
     if !wire.is_supported() {
-        return Err(Box::new(unsupported_type()));
+        return refuse_type(serving, &parts);
     }
-    let (method, namespace) = edge.bindings.service(wire.is_web(), &parts.uri, &parts.headers).map_err(|error| refuse(wire, &error))?;
-    let compression = Compression::from_request(&parts.headers).map_err(|error| refuse(wire, &error))?;
-    Ok((method, namespace, compression))
+    let (method, namespace) = match serving.served.bindings.service(wire.is_web(), &parts.uri, &parts.headers) {
+        Ok(found) => found,
+        Err(error) => return refuse(serving, &parts, wire, &error),
+    };
+    let protocol = if wire.is_web() { Protocol::GrpcWeb } else { Protocol::Grpc };
+    let arrival = Arrival {
+        peer: serving.peer,
+        namespace,
+        protocol,
+        target: Target::Rpc(method.clone()),
+        headers: &parts.headers,
+        timeout: timeout::grpc(&parts.headers),
+    };
+    let mut admitted = match serving.pipeline.admit(arrival).await {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            let response = failed(wire, refused.request_id(), refused.error());
+            return refused.finish(response);
+        }
+    };
+    let request_compression = match Compression::from_request(&parts.headers) {
+        Ok(compression) => compression,
+        Err(error) => {
+            let response = failed(wire, admitted.request_id(), &error);
+            return admitted.finish(Some(&error), response);
+        }
+    };
+    let compression = Compression::for_response(&parts.headers, request_compression);
+    let decoder = Decoder::new(wire.request_body(admitted.open(body)), request_compression, namespace.limits.max_message_bytes);
+    let streaming = method.client_streaming;
+    let read = pin!(async move { if streaming { Ok(Input::Stream(Box::pin(decoder))) } else { decoder.one().await.map(Input::One) } });
+    match admitted.call(method, parts.headers, read).await {
+        Err(error) => {
+            let response = failed(wire, admitted.request_id(), &error);
+            admitted.finish(Some(&error), response)
+        }
+        Ok(reply) => {
+            let mut response = reply::begin(wire, admitted.request_id(), compression, reply.headers);
+            match reply.output {
+                Output::One(message) => {
+                    *response.body_mut() = reply::whole(wire, compression, &message, &reply.trailers);
+                    admitted.finish(None, response)
+                }
+                Output::Stream(messages) => {
+                    let (messages, streaming) = admitted.stream(messages);
+                    *response.body_mut() = reply::stream(wire, compression, messages, reply.trailers);
+                    streaming.finish(response)
+                }
+            }
+        }
+    }
 }
 
-/// Returns the response to an RPC whose content type is not gRPC.
-pub fn unsupported_type() -> Response<Body> {
-    refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, header::ACCEPT, "application/grpc, application/grpc-web, application/grpc-web-text")
+/// Refuses a call whose namespace is not known.
+pub fn refuse(serving: Serving<'_>, parts: &Parts, wire: Wire, error: &Error) -> Response {
+    let request = serving.answer_as(prism_call::ListenerTarget::NoRoute, parts);
+    let response = failed(wire, request.request_id(), error);
+    request.finish(Some(error), response)
+}
+
+/// Refuses the content type of a request for an RPC.
+pub fn refuse_type(serving: Serving<'_>, parts: &Parts) -> Response {
+    let error = Error::wire(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", "this content type is not one of gRPC or gRPC-Web");
+    let response =
+        refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, header::ACCEPT, "application/grpc, application/grpc-web, application/grpc-web-text");
+    serving.refuse(parts, &error, response)
 }
 
 /// Returns a response without a gRPC status: the client does not use gRPC.
-fn refused(status: StatusCode, name: HeaderName, value: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
+fn refused(status: StatusCode, name: HeaderName, value: &'static str) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::Empty);
     *response.status_mut() = status;
     response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
-}
-
-/// Returns the refusal of a call whose namespace is not known, so that it is not counted.
-pub fn refuse(wire: Wire, error: &Error) -> Box<Response<Body>> {
-    Box::new(reply::failed(wire, None, error))
 }

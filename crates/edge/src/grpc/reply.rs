@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use futures::Stream as _;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body as HttpBody, Frame};
 
@@ -15,58 +16,53 @@ use super::{
     frame, status,
 };
 use crate::body::{Body, BoxError};
-use prism_call::{Answer, Error, Messages, Output, REQUEST_ID, RequestId, Trailers};
+use prism_call::{Error, ObservedStream, REQUEST_ID, RequestId, Trailers};
 
 /// Messages of a stream that are ready at the same time are sent in one chunk of about this many bytes.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// Returns the response to a call.
-pub fn respond(wire: Wire, compression: Option<Compression>, answer: Answer) -> Response<Body> {
-    match answer.result {
-        Err(error) => failed(wire, Some(&answer.request_id), &error),
-        Ok(reply) => {
-            let mut response = begin(wire, Some(&answer.request_id));
-            status::append_metadata(response.headers_mut(), reply.headers);
-            if let Some(compression) = compression {
-                response.headers_mut().insert(GRPC_ENCODING, compression.header());
-            }
-            *response.body_mut() = match reply.output {
-                Output::One(message) => {
-                    let mut data = BytesMut::with_capacity(frame::PREFIX + message.len());
-                    frame::encode(&message, compression, &mut data);
-                    whole(wire, data, status::ok(trailers_of(&reply.trailers)))
-                }
-                Output::Stream(messages) => {
-                    Body::stream(Encoder { wire, compression, messages: Some(messages), trailers: reply.trailers, status: None })
-                }
-            };
-            response
-        }
-    }
-}
-
 /// Returns the response to a call that failed before its first message.
-pub fn failed(wire: Wire, request_id: Option<&RequestId>, error: &Error) -> Response<Body> {
-    let mut response = begin(wire, request_id);
-    let headers = error.headers_and_trailers().0;
-    if headers.is_empty() && !wire.is_web() {
+pub fn failed(wire: Wire, request_id: &RequestId, error: &Error) -> Response<Body> {
+    let mut response = headers(wire, request_id);
+    let metadata = error.headers_and_trailers().0;
+    if metadata.is_empty() && !wire.is_web() {
         // "Trailers-Only": one block of headers, no body.
         response.headers_mut().extend(status::failed(error));
     } else {
-        status::append_metadata(response.headers_mut(), headers.clone());
-        *response.body_mut() = whole(wire, BytesMut::new(), status::failed(error));
+        status::append_metadata(response.headers_mut(), metadata.clone());
+        *response.body_mut() = end(wire, BytesMut::new(), status::failed(error));
     }
     response
 }
 
-fn begin(wire: Wire, request_id: Option<&RequestId>) -> Response<Body> {
+/// Returns the response to a call that succeeded, without its body.
+pub fn begin(wire: Wire, request_id: &RequestId, compression: Option<Compression>, metadata: HeaderMap) -> Response<Body> {
+    let mut response = headers(wire, request_id);
+    status::append_metadata(response.headers_mut(), metadata);
+    if let Some(compression) = compression {
+        response.headers_mut().insert(GRPC_ENCODING, compression.header());
+    }
+    response
+}
+
+/// Returns the body with the only message of a reply.
+pub fn whole(wire: Wire, compression: Option<Compression>, message: &[u8], trailers: &Trailers) -> Body {
+    let mut data = BytesMut::with_capacity(frame::PREFIX + message.len());
+    frame::encode(message, compression, &mut data);
+    end(wire, data, status::ok(trailers_of(trailers)))
+}
+
+/// Returns the body with the messages of a stream.
+pub fn stream(wire: Wire, compression: Option<Compression>, messages: ObservedStream, trailers: Trailers) -> Body {
+    Body::stream(Encoder { wire, compression, messages: Some(messages), trailers, status: None })
+}
+
+fn headers(wire: Wire, request_id: &RequestId) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, wire.response_type());
     headers.insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
-    if let Some(id) = request_id {
-        headers.insert(REQUEST_ID, id.to_header());
-    }
+    headers.insert(REQUEST_ID, request_id.to_header());
     response
 }
 
@@ -79,7 +75,7 @@ fn trailers_of(trailers: &Trailers) -> HeaderMap {
 }
 
 /// Returns a body that is known at once.
-fn whole(wire: Wire, mut data: BytesMut, trailers: HeaderMap) -> Body {
+fn end(wire: Wire, mut data: BytesMut, trailers: HeaderMap) -> Body {
     if wire.is_web() {
         Wire::append_trailers(&trailers, &mut data);
         return Body::full(wire.encode_chunk(data.freeze()));
@@ -93,7 +89,7 @@ struct Encoder {
     wire: Wire,
     compression: Option<Compression>,
     /// `None` after the end.
-    messages: Option<Messages<Bytes>>,
+    messages: Option<ObservedStream>,
     trailers: Trailers,
     /// Sent after the last chunk.
     status: Option<HeaderMap>,
@@ -106,7 +102,7 @@ impl HttpBody for Encoder {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut piece = BytesMut::new();
         while let Some(messages) = &mut self.messages {
-            match messages.as_mut().poll_next(context) {
+            match Pin::new(messages).poll_next(context) {
                 Poll::Ready(Some(Ok(message))) => {
                     frame::encode(&message, self.compression, &mut piece);
                     if piece.len() >= CHUNK_BYTES {

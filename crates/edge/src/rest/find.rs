@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Response, Uri};
+use http::{HeaderMap, Method, Uri, request::Parts};
 
 use super::{mapped, response};
 use crate::{
-    Body,
-    routing::{Bindings, RestBinding, RestRoutes},
+    request::{Response, Serving},
+    routing::{Bindings, HttpBinding, HttpRoutes},
 };
-use prism_call::Error;
+use prism_call::{Error, ListenerTarget};
 use prism_frontend::{
     mapping::{Api, Endpoint},
     problem,
@@ -18,11 +18,11 @@ use prism_frontend::{
 };
 
 /// The route of a request.
-pub enum Target<'b, 'p> {
+pub enum RouteTarget<'b, 'p> {
     /// From the annotations of a service.
-    Annotated { binding: &'b RestBinding, found: RouteMatch<'b, 'p, Arc<Route>>, path: &'p str },
+    Annotated { binding: &'b HttpBinding, found: RouteMatch<'b, 'p, Arc<Route>>, path: &'p str },
     /// From a definition.
-    Mapped { binding: &'b RestBinding, api: &'b Arc<Api>, found: RouteMatch<'b, 'p, Arc<Endpoint>>, path: &'p str },
+    Mapped { binding: &'b HttpBinding, api: &'b Arc<Api>, found: RouteMatch<'b, 'p, Arc<Endpoint>>, path: &'p str },
 }
 
 /// The reason why no route matches.
@@ -31,23 +31,28 @@ pub struct Refusal<'b> {
     /// The methods of the path, if it exists.
     allowed: Vec<Method>,
     /// The binding that refuses the request, if it is known.
-    binding: Option<&'b RestBinding>,
+    binding: Option<&'b HttpBinding>,
 }
 
 /// Finds the route of a request. Several bindings may share a base path, for example two APIs at the root. The first binding with a
 /// matching route wins.
-pub fn find<'b, 'p>(bindings: &'b Bindings, method: &Method, uri: &'p Uri, headers: &HeaderMap) -> Result<Target<'b, 'p>, Refusal<'b>> {
+pub fn find<'b, 'p>(
+    bindings: &'b Bindings,
+    method: &Method,
+    uri: &'p Uri,
+    headers: &HeaderMap,
+) -> Result<RouteTarget<'b, 'p>, Refusal<'b>> {
     let mut refusal: Option<Refusal<'b>> = None;
-    for (binding, path) in bindings.rest(uri, headers) {
+    for (binding, path) in bindings.http(uri, headers) {
         let missing = match &binding.routes {
-            RestRoutes::Annotated(routes) => match routes.find(method, path) {
-                Ok(found) => return Ok(Target::Annotated { binding, found, path }),
+            HttpRoutes::Annotated(routes) => match routes.find(method, path) {
+                Ok(found) => return Ok(RouteTarget::Annotated { binding, found, path }),
                 Err(missing) => missing,
             },
-            RestRoutes::Mapped(api) => {
+            HttpRoutes::Mapped(api) => {
                 let path = path.strip_suffix('/').filter(|rest| api.ignore_slash && !rest.is_empty()).unwrap_or(path);
                 match api.routes.find(method, path) {
-                    Ok(found) => return Ok(Target::Mapped { binding, api, found, path }),
+                    Ok(found) => return Ok(RouteTarget::Mapped { binding, api, found, path }),
                     Err(missing) => missing,
                 }
             }
@@ -65,10 +70,7 @@ pub fn find<'b, 'p>(bindings: &'b Bindings, method: &Method, uri: &'p Uri, heade
             _ => {}
         }
     }
-    Err(refusal.unwrap_or_else(|| {
-        let bases = bindings.rest_bases(uri, headers);
-        Refusal { error: problem::unknown_base(method, uri.path(), &bases), allowed: Vec::new(), binding: None }
-    }))
+    Err(refusal.unwrap_or_else(|| Refusal { error: problem::unknown_base(method, uri.path()), allowed: Vec::new(), binding: None }))
 }
 
 impl Refusal<'_> {
@@ -78,19 +80,20 @@ impl Refusal<'_> {
     }
 
     /// Returns the response.
-    pub fn respond(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
-        if !self.allowed.is_empty() && *method == Method::OPTIONS {
-            return response::options(&self.allowed);
+    pub fn respond(&self, serving: Serving<'_>, parts: &Parts) -> Response {
+        if !self.allowed.is_empty() && parts.method == Method::OPTIONS {
+            return serving.answer_as(ListenerTarget::Options, parts).finish(None, response::options(&self.allowed));
         }
+        let request = serving.answer_as(ListenerTarget::NoRoute, parts);
         let mut response = match self.binding {
-            Some(RestBinding { routes: RestRoutes::Mapped(api), namespace, .. }) => {
-                mapped::refused(api, &namespace.name, (method, path), headers, &self.error)
+            Some(HttpBinding { routes: HttpRoutes::Mapped(api), namespace, .. }) => {
+                mapped::refused(api, &namespace.name, (&parts.method, parts.uri.path()), request.proof(), request.request_id(), &self.error)
             }
-            _ => response::refused(headers, &self.error),
+            _ => response::failed(request.request_id(), &self.error),
         };
         if !self.allowed.is_empty() {
             response::allow(response.headers_mut(), &self.allowed);
         }
-        response
+        request.finish(Some(&self.error), response)
     }
 }

@@ -4,12 +4,19 @@ use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
-use http_body::Body as HttpBody;
+use http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 
-use super::{request, response, stream};
-use crate::{Body, BoxError, Edge, routing::RestBinding, timeout};
-use prism_call::{Code, Error, Incoming, Messages, Namespace, Output, Protocol, REQUEST_ID, Reply, RequestId};
+use super::{read, response, stream};
+use crate::{
+    Body,
+    request::{ClientRequest, RequestBody, Response, Serving},
+    routing::HttpBinding,
+    timeout,
+};
+use prism_call::{
+    Admitted, Arrival, Code, Error, ListenerTarget, Messages, Namespace, Output, Page, Proof, Protocol, REQUEST_ID, Reply, RequestId,
+    Target,
+};
 use prism_frontend::{
     mapping::{
         Action, Api, CallPlan, CallScope, EachReply, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, NamedValues, Parameters,
@@ -18,11 +25,12 @@ use prism_frontend::{
     precondition::{EntityTags, Preconditions},
     render::{Accept, Format, HEARTBEAT},
     router,
+    template::PathTemplate,
 };
 
 /// The route of a request.
 pub struct Found<'a, 'p> {
-    pub binding: &'a RestBinding,
+    pub binding: &'a HttpBinding,
     pub api: &'a Arc<Api>,
     pub route: router::RouteMatch<'a, 'p, Arc<Endpoint>>,
     /// Below the base path.
@@ -44,99 +52,101 @@ struct Exchange<'a> {
 }
 
 /// Serves one request.
-pub async fn serve<B>(edge: &Arc<Edge>, found: Found<'_, '_>, method: &Method, uri: &Uri, mut headers: HeaderMap, body: B) -> Response<Body>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRequest) -> Response {
     let Found { binding, api, route, path } = found;
     let endpoint = route.value;
-    let accept_header = super::accept(&headers).map(Cow::into_owned);
-    let parts = RequestHead { method, path, query: uri.query(), headers: &headers };
-    let received = endpoint.parameters.read(route.template, parts);
-    let namespace = match select_namespace(api, endpoint, binding, received.as_ref().ok()) {
+    let namespace = match select_namespace(api, endpoint, binding, route.template, path) {
         Ok(namespace) => namespace,
-        Err(error) => return refused(api, &binding.namespace.name, (method, path), &headers, &error),
+        Err(error) => {
+            let refusal = serving.answer_as(ListenerTarget::NoRoute, &request.parts);
+            let place = (&request.parts.method, path);
+            let response = refused(api, &binding.namespace.name, place, refusal.proof(), refusal.request_id(), &error);
+            return refusal.finish(Some(&error), response);
+        }
     };
+    let ClientRequest { parts: http::request::Parts { method, uri, mut headers, .. }, body } = request;
+    let accept_header = super::accept(&headers).map(Cow::into_owned);
     let exchange = Exchange {
-        method,
+        method: &method,
         path,
         api,
         endpoint,
         namespace,
         accept: Accept::of(accept_header.as_deref()),
-        conditions: Preconditions::none(method),
-        if_none_match: if_none_match(method, &headers),
+        conditions: Preconditions::none(&method),
+        if_none_match: if_none_match(&method, &headers),
     };
-    let mut content = Incomplete { content: request::Content::from_headers(&headers), body: Some(body) };
-    let timeout = timeout::http(&headers);
+    let arrival = Arrival {
+        peer: serving.peer,
+        namespace,
+        protocol: Protocol::Rest,
+        target: endpoint.only_method().map_or(Target::Page(Page::Operation), |method| Target::Rpc(method.clone())),
+        headers: &headers,
+        timeout: timeout::http(&headers),
+    };
+    let mut admitted = match serving.pipeline.admit(arrival).await {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            let response = exchange.failed(refused.proof(), refused.request_id(), None, endpoint.default_errors(), refused.error());
+            return refused.finish(response);
+        }
+    };
+    let proof = admitted.proof();
+    let mut content = Incomplete { content: read::Content::from_headers(&headers), body: Some(admitted.open(body)) };
+    let head = RequestHead { method: &method, path, query: uri.query(), headers: &headers };
+    let received = endpoint.parameters.read(proof, route.template, head);
     super::remove_hop_by_hop(&mut headers);
-    let chosen = exchange.choose(received, &mut content).await;
-    let (mut received, place, early) = match chosen {
-        Ok((received, place)) => (Some(received), place, None),
-        // The pipeline refuses it, so that it is counted and logged like every call.
-        Err(error) => (None, endpoint.cases.len().saturating_sub(1), Some(error)),
+    let (mut received, case) = match exchange.choose(&admitted, received, &mut content).await {
+        Ok(chosen) => chosen,
+        Err(error) => return exchange.finish_failed(admitted, None, endpoint.default_errors(), &error),
     };
-    let named = NamedValues::new(endpoint.cases.get(place).map_or(&[], |case| &case.named));
-    let plan = match endpoint.cases.get(place).map(|case| &case.action) {
+    let named = NamedValues::new(endpoint.cases.get(case).map_or(&[], |case| &case.named));
+    let plan = match endpoint.cases.get(case).map(|case| &case.action) {
         Some(Action::Call(plan)) => plan,
         Some(Action::Refuse(refusal)) => {
-            let error =
-                early.unwrap_or_else(|| refusal.error(&CallScope { named: Some(&named), ..exchange.scope(received.as_ref(), None) }));
-            return exchange.failed(&RequestId::from_headers(&headers), received.as_ref(), None, &error);
+            let error = refusal.error(&CallScope { named: Some(&named), ..exchange.scope(proof, Some(&received), None) });
+            return exchange.finish_failed(admitted, Some(&received), None, &error);
         }
         Some(Action::Answer(plan)) => {
-            let id = RequestId::from_headers(&headers);
-            let result = match early {
-                Some(error) => Err(error),
-                None => exchange.api.respond(
-                    plan,
-                    &CallScope { named: Some(&named), ..exchange.scope(received.as_ref(), None) },
-                    &exchange.accept,
-                ),
-            };
-            return match result {
-                Ok(rendered) => exchange.finish(&id, rendered),
-                Err(error) => exchange.failed(&id, received.as_ref(), None, &error),
+            let scope = CallScope { named: Some(&named), ..exchange.scope(proof, Some(&received), None) };
+            return match api.respond(plan, &scope, &exchange.accept) {
+                Ok(rendered) => {
+                    let response = finish(admitted.request_id(), exchange.conditional(rendered), None, exchange.conditions.head);
+                    admitted.finish(None, response)
+                }
+                Err(error) => exchange.finish_failed(admitted, Some(&received), None, &error),
             };
         }
-        None => return exchange.failed(&RequestId::from_headers(&headers), None, None, &Error::internal("the route has no case")),
+        None => return exchange.finish_failed(admitted, None, None, &Error::internal("the route has no case")),
     };
-    let incoming = Incoming { protocol: Protocol::Rest, method: plan.method.clone(), headers, timeout };
     let limit = namespace.limits.max_message_bytes;
-    let answer = {
+    let result = {
         let (exchange, received, named) = (&exchange, &mut received, &named);
         let read = pin!(async move {
-            let received = match (early, received) {
-                (None, Some(received)) => received,
-                (error, _) => return Err(error.unwrap_or_else(|| Error::internal("the request is gone"))),
-            };
             exchange.check_acceptable(plan)?;
             content.read(exchange.endpoint, received, limit).await?;
-            plan.input(&CallScope { named: Some(named), ..exchange.scope(Some(received), None) }, limit)
+            plan.input(&CallScope { named: Some(named), ..exchange.scope(proof, Some(received), None) }, limit)
         });
-        edge.pipeline.call(namespace, incoming, read).await
+        admitted.call(&plan.method, headers, read).await
     };
-    let id = answer.request_id;
-    match answer.result {
-        Ok(reply) => exchange.reply(&id, received, &named, place, plan, reply).await,
-        Err(error) => exchange.failed(&id, received.as_ref(), Some(&plan.errors), &error),
+    match result {
+        Ok(reply) => exchange.reply(admitted, received, &named, case, plan, reply).await,
+        Err(error) => exchange.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
     }
 }
 
-/// Returns the namespace of a request.
+/// Returns the namespace of a request. A path parameter may select it.
 fn select_namespace<'a>(
     api: &Api,
     endpoint: &Endpoint,
-    binding: &'a RestBinding,
-    received: Option<&ReceivedRequest<'_>>,
+    binding: &'a HttpBinding,
+    template: &PathTemplate,
+    path: &str,
 ) -> Result<&'a Arc<Namespace>, Error> {
-    let (Some(parameter), Some(received)) = (&api.namespace, received) else { return Ok(&binding.namespace) };
-    let place = endpoint.parameters.list.iter().position(|known| known.name == *parameter);
-    let given = place.and_then(|place| received.given.get(place)?.as_ref()?.text());
-    let name = given.unwrap_or_default();
+    let Some(parameter) = &api.namespace else { return Ok(&binding.namespace) };
+    let name = endpoint.parameters.path_text(parameter, template, path).unwrap_or_default();
     binding
-        .select_namespace(name)
+        .select_namespace(&name)
         .ok_or_else(|| Error::new(Code::NotFound, "NAMESPACE_NOT_FOUND", format!("there is no namespace {name} here")))
 }
 
@@ -150,25 +160,27 @@ fn if_none_match(method: &Method, headers: &HeaderMap) -> Option<HeaderMap> {
 }
 
 /// Returns the refusal of a request without an operation.
-pub fn refused(api: &Api, namespace: &str, (method, path): (&Method, &str), headers: &HeaderMap, error: &Error) -> Response<Body> {
-    let id = RequestId::from_headers(headers);
+pub fn refused(
+    api: &Api,
+    namespace: &str,
+    (method, path): (&Method, &str),
+    proof: Proof,
+    id: &RequestId,
+    error: &Error,
+) -> HttpResponse<Body> {
     let received = ReceivedRequest::bare(method, path);
-    let scope = api.scope(Parameters::none(), Some(&received), namespace, Some(&id));
+    let scope = api.scope(proof, Parameters::none(), Some(&received), namespace, Some(id));
     let rendered = api.errors.render(error, None, &scope);
-    finish(&id, rendered, error.headers_and_trailers(), false)
+    finish(id, rendered, Some(error), false)
 }
 
 /// A body that has not been read yet.
-struct Incomplete<B> {
-    content: request::Content,
-    body: Option<B>,
+struct Incomplete {
+    content: read::Content,
+    body: Option<RequestBody>,
 }
 
-impl<B> Incomplete<B>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl Incomplete {
     /// Reads the body if the operation has one and it was not read before.
     async fn read(&mut self, endpoint: &Endpoint, received: &mut ReceivedRequest<'_>, limit: usize) -> Result<(), Error> {
         if endpoint.body.is_none() {
@@ -192,30 +204,26 @@ where
 }
 
 impl Exchange<'_> {
-    fn scope<'s>(&'s self, received: Option<&'s ReceivedRequest<'s>>, request_id: Option<&'s RequestId>) -> CallScope<'s> {
-        self.api.scope(&self.endpoint.parameters, received, &self.namespace.name, request_id)
+    fn scope<'s>(&'s self, proof: Proof, received: Option<&'s ReceivedRequest<'s>>, request_id: Option<&'s RequestId>) -> CallScope<'s> {
+        self.api.scope(proof, &self.endpoint.parameters, received, &self.namespace.name, request_id)
     }
 
     /// Chooses the case of the route. Reads the body first if the choice depends on it.
-    async fn choose<'r, B>(
+    async fn choose<'r>(
         &self,
+        admitted: &Admitted<'_>,
         received: Result<ReceivedRequest<'r>, Error>,
-        body: &mut Incomplete<B>,
-    ) -> Result<(ReceivedRequest<'r>, usize), Error>
-    where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
-    {
+        body: &mut Incomplete,
+    ) -> Result<(ReceivedRequest<'r>, usize), Error> {
         let mut received = received?;
         if self.endpoint.chooses_by_body() {
-            let limits = &self.namespace.limits;
-            let read = body.read(self.endpoint, &mut received, limits.max_message_bytes);
-            tokio::time::timeout(limits.timeout, read).await.unwrap_or_else(|_| Err(Error::deadline_exceeded()))?;
+            let limit = self.namespace.limits.max_message_bytes;
+            admitted.within_deadline(body.read(self.endpoint, &mut received, limit)).await?;
         }
         let place = match self.endpoint.cases.as_slice() {
             [EndpointCase { when: None, .. }] => 0,
             cases => {
-                let case = self.endpoint.choose(&self.scope(Some(&received), None))?;
+                let case = self.endpoint.choose(&self.scope(admitted.proof(), Some(&received), None))?;
                 cases.iter().position(|other| std::ptr::eq(other, case)).unwrap_or_default()
             }
         };
@@ -224,24 +232,22 @@ impl Exchange<'_> {
 
     async fn reply(
         &self,
-        id: &RequestId,
-        received: Option<ReceivedRequest<'_>>,
+        admitted: Admitted<'_>,
+        received: ReceivedRequest<'_>,
         named: &NamedValues<'_>,
-        place: usize,
+        case: usize,
         plan: &CallPlan,
         reply: Reply,
-    ) -> Response<Body> {
+    ) -> Response {
         let errors = (&self.api.errors, Some(&plan.errors));
-        let scope = CallScope { named: Some(named), errors, ..self.scope(received.as_ref(), Some(id)) };
+        let scope = CallScope { named: Some(named), errors, ..self.scope(admitted.proof(), Some(&received), Some(admitted.request_id())) };
         let rendered = match reply.output {
             Output::One(message) => {
                 let scope = CallScope { reply: Some((plan.output, &message)), shared: Some(&message), ..scope };
                 self.api.respond(&plan.response, &scope, &self.accept)
             }
             Output::Stream(messages) if plan.gathers => {
-                let gather = gather(messages, self.api.max_gathered);
-                match tokio::time::timeout(self.namespace.limits.timeout, gather).await.unwrap_or_else(|_| Err(Error::deadline_exceeded()))
-                {
+                match admitted.within_deadline(gather(&admitted, messages, self.api.max_gathered)).await {
                     Ok(messages) => {
                         let scope = CallScope { replies: Some((plan.output, &messages)), ..scope };
                         self.api.respond(&plan.response, &scope, &self.accept)
@@ -249,10 +255,7 @@ impl Exchange<'_> {
                     Err(error) => Err(error),
                 }
             }
-            Output::Stream(messages) => {
-                let Some(received) = received else { return self.failed(id, None, None, &Error::internal("the request is gone")) };
-                return self.stream(id, received, place, messages, reply.headers, reply.trailers).await;
-            }
+            Output::Stream(messages) => return self.stream(admitted, received, case, messages, reply.headers, reply.trailers).await,
         };
         match rendered {
             Ok(rendered) => {
@@ -261,15 +264,11 @@ impl Exchange<'_> {
                 if let Some(trailers) = reply.trailers.get() {
                     response::append_metadata(&mut rendered.headers, trailers.clone());
                 }
-                finish(id, rendered, (&HeaderMap::new(), &HeaderMap::new()), self.conditions.head)
+                let response = finish(admitted.request_id(), rendered, None, self.conditions.head);
+                admitted.finish(None, response)
             }
-            Err(error) => self.failed(id, received.as_ref(), Some(&plan.errors), &error),
+            Err(error) => self.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
         }
-    }
-
-    /// Returns the response, without a body for `HEAD`.
-    fn finish(&self, id: &RequestId, rendered: Rendered) -> Response<Body> {
-        finish(id, self.conditional(rendered), (&HeaderMap::new(), &HeaderMap::new()), self.conditions.head)
     }
 
     /// Returns the format of a stream, or `None` if the client accepts none.
@@ -310,13 +309,14 @@ impl Exchange<'_> {
 
     async fn stream(
         &self,
-        id: &RequestId,
+        admitted: Admitted<'_>,
         received: ReceivedRequest<'_>,
         case: usize,
         messages: Messages<Bytes>,
         headers: HeaderMap,
         trailers: prism_call::Trailers,
-    ) -> Response<Body> {
+    ) -> Response {
+        let id = admitted.request_id().clone();
         let rendering = EachReply {
             api: self.api.clone(),
             endpoint: self.endpoint.clone(),
@@ -324,24 +324,48 @@ impl Exchange<'_> {
             received: received.into_owned(),
             namespace: self.namespace.name.clone(),
             request_id: id.clone(),
+            proof: admitted.proof(),
         };
         let format = self.format().unwrap_or(Format::Lines);
+        let (messages, streaming) = admitted.stream(messages);
         let stream = stream::Stream { rendering: Arc::new(rendering), format, messages, trailers, resumed: false, heartbeat: HEARTBEAT };
-        stream.respond(&self.conditions, id, headers).await
+        streaming.finish(stream.respond(&self.conditions, &id, headers).await)
     }
 
-    fn failed(&self, id: &RequestId, received: Option<&ReceivedRequest<'_>>, own: Option<&ErrorCases>, error: &Error) -> Response<Body> {
+    /// Renders an error, and ends the request with it.
+    fn finish_failed(
+        &self,
+        admitted: Admitted<'_>,
+        received: Option<&ReceivedRequest<'_>>,
+        own: Option<&ErrorCases>,
+        error: &Error,
+    ) -> Response {
+        let response = self.failed(admitted.proof(), admitted.request_id(), received, own, error);
+        admitted.finish(Some(error), response)
+    }
+
+    fn failed(
+        &self,
+        proof: Proof,
+        id: &RequestId,
+        received: Option<&ReceivedRequest<'_>>,
+        own: Option<&ErrorCases>,
+        error: &Error,
+    ) -> HttpResponse<Body> {
         let bare = ReceivedRequest::bare(self.method, self.path);
-        let scope = self.scope(received.or(Some(&bare)), Some(id));
+        let scope = self.scope(proof, received.or(Some(&bare)), Some(id));
         let rendered = self.api.errors.render(error, own, &scope);
-        finish(id, rendered, error.headers_and_trailers(), self.conditions.head)
+        finish(id, rendered, Some(error), self.conditions.head)
     }
 }
 
 /// Collects all messages of a stream. Fails if there are too many.
-async fn gather(mut messages: Messages<Bytes>, max_messages: usize) -> Result<Vec<Bytes>, Error> {
+async fn gather(admitted: &Admitted<'_>, mut messages: Messages<Bytes>, max_messages: usize) -> Result<Vec<Bytes>, Error> {
     let (mut gathered, mut bytes) = (Vec::new(), 0);
-    while let Some(message) = messages.next().await {
+    while let Some(message) = {
+        admitted.check_deadline()?;
+        messages.next().await
+    } {
         let message = message?;
         bytes += message.len();
         if gathered.len() == max_messages || bytes > MAX_GATHERED_BYTES {
@@ -354,16 +378,18 @@ async fn gather(mut messages: Messages<Bytes>, max_messages: usize) -> Result<Ve
     Ok(gathered)
 }
 
-/// Returns the response, with the metadata of an error.
-fn finish(id: &RequestId, rendered: Rendered, (leading, trailing): (&HeaderMap, &HeaderMap), head: bool) -> Response<Body> {
+/// Returns the response, with the metadata of the error if it tells one.
+fn finish(id: &RequestId, rendered: Rendered, error: Option<&Error>, head: bool) -> HttpResponse<Body> {
     let Rendered { status, headers, body } = rendered;
-    let mut response = Response::new(Body::Empty);
+    let mut response = HttpResponse::new(Body::Empty);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.to_header());
-    response::append_metadata(headers, leading.clone());
-    response::append_metadata(headers, trailing.clone());
+    if let Some((leading, trailing)) = error.map(Error::headers_and_trailers) {
+        response::append_metadata(headers, leading.clone());
+        response::append_metadata(headers, trailing.clone());
+    }
     if head {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     } else if !body.is_empty() {

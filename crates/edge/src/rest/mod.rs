@@ -4,7 +4,7 @@
 mod documentation;
 mod find;
 mod mapped;
-mod request;
+mod read;
 mod response;
 mod stream;
 
@@ -13,111 +13,129 @@ mod tests;
 
 use std::{borrow::Cow, pin::pin, sync::Arc};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, Response, Uri, header};
-use http_body::Body as HttpBody;
+use http::{HeaderMap, HeaderName, header};
 
-pub use documentation::Documentation;
-pub use prism_frontend::route::Routes;
-
-use super::{Body, BoxError, Edge, routing::RestBinding, timeout};
-use prism_call::{Incoming, Output, Protocol};
+use super::{
+    Body,
+    request::{ClientRequest, Response, Serving},
+    routing::HttpBinding,
+    timeout,
+};
+use prism_call::{Arrival, Error, Output, Protocol, RequestId, Target};
 use prism_frontend::{
     precondition::Preconditions,
     render::{Accept, Format, HEARTBEAT},
     route::Route,
     router::RouteMatch,
 };
+use response::Answer;
 
 /// The cursor of the last event that a client received before its event stream ended (HTML standard, "Server-sent events").
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Serves one request.
-pub async fn serve<B>(edge: &Arc<Edge>, request: Request<B>) -> Response<Body>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    let (http::request::Parts { method, uri, headers, .. }, body) = request.into_parts();
-    match find::find(&edge.bindings, &method, &uri, &headers) {
-        Ok(find::Target::Annotated { binding, found, path }) => annotated(edge, binding, found, path, (&method, &uri), headers, body).await,
-        Ok(find::Target::Mapped { binding, api, found, path }) => {
+pub async fn serve(serving: Serving<'_>, mut request: ClientRequest) -> Response {
+    let uri = request.parts.uri.clone();
+    match find::find(&serving.served.bindings, &request.parts.method, &uri, &request.parts.headers) {
+        Ok(find::RouteTarget::Annotated { binding, found, path }) => annotated(serving, binding, found, path, request).await,
+        Ok(find::RouteTarget::Mapped { binding, api, found, path }) => {
             // Boxed: its state is large, and would be part of the state of every annotated call too.
-            Box::pin(mapped::serve(edge, mapped::Found { binding, api, route: found, path }, &method, &uri, headers, body)).await
+            Box::pin(mapped::serve(serving, mapped::Found { binding, api, route: found, path }, request)).await
         }
         Err(refusal) => {
             if refusal.is_unknown_path() {
                 // Boxed: it is rare, and its state would be part of the state of every call.
-                if let Some(answer) = Box::pin(documentation::answer(edge, &method, &uri, &headers)).await {
-                    return answer;
+                match Box::pin(documentation::answer(serving, request)).await {
+                    Ok(response) => return response,
+                    Err(returned) => request = returned,
                 }
             }
-            refusal.respond(&method, uri.path(), &headers)
+            refusal.respond(serving, &request.parts)
         }
     }
 }
 
+/// Returns the response to a failed request.
+pub fn failed(request_id: &RequestId, error: &Error) -> http::Response<Body> {
+    response::failed(request_id, error)
+}
+
 /// Serves a request by a route from the annotations of a service.
-async fn annotated<B>(
-    edge: &Arc<Edge>,
-    binding: &RestBinding,
+async fn annotated(
+    serving: Serving<'_>,
+    binding: &HttpBinding,
     found: RouteMatch<'_, '_, Arc<Route>>,
     path: &str,
-    (method, uri): (&Method, &Uri),
-    mut headers: HeaderMap,
-    body: B,
-) -> Response<Body>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    let route: Arc<Route> = found.value.clone();
+    request: ClientRequest,
+) -> Response {
+    let ClientRequest { parts: http::request::Parts { method, uri, mut headers, .. }, body } = request;
+    let route: &Arc<Route> = found.value;
+    let conditions = Preconditions::of(route, &method, &headers);
+    let rpc = conditions.as_ref().map_or(&route.method, |conditions| conditions.target(route).0);
+    let arrival = Arrival {
+        peer: serving.peer,
+        namespace: &binding.namespace,
+        protocol: Protocol::Rest,
+        target: Target::Rpc(rpc.clone()),
+        headers: &headers,
+        timeout: timeout::http(&headers),
+    };
+    let mut admitted = match serving.pipeline.admit(arrival).await {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            let response = response::failed(refused.request_id(), refused.error());
+            return refused.finish(response);
+        }
+    };
     let accept = accept(&headers);
-    let negotiated = route.rendering.negotiate(&Accept::of(accept.as_deref()));
-    let (format, refusal) = match negotiated {
-        Ok(format) => (format, None),
-        Err(error) => (Format::Json, Some(error)),
+    let negotiated = route.rendering.negotiate(&Accept::of(accept.as_deref())).and_then(|format| Ok((format, conditions?)));
+    let (format, conditions) = match negotiated {
+        Ok(negotiated) => negotiated,
+        Err(error) => {
+            let response = response::failed(admitted.request_id(), &error);
+            return admitted.finish(Some(&error), response);
+        }
     };
-    let (conditions, refusal) = match Preconditions::of(&route, method, &headers) {
-        Ok(conditions) => (conditions, refusal),
-        Err(error) => (Preconditions::none(method), refusal.or(Some(error))),
-    };
-    let (rpc, rendering) = conditions.target(&route);
+    drop(accept);
+    let (rpc, rendering) = conditions.target(route);
     let resumed = (format == Format::Events).then(|| headers.get(LAST_EVENT_ID).cloned()).flatten();
-    let content = request::Content::from_headers(&headers);
-    let timeout = timeout::http(&headers);
+    let content = read::Content::from_headers(&headers);
     remove_hop_by_hop(&mut headers);
-    let incoming = Incoming { protocol: Protocol::Rest, method: rpc.clone(), headers, timeout };
     let limit = binding.namespace.limits.max_message_bytes;
-    let answer = {
+    let body = admitted.open(body);
+    let result = {
         let read = pin!(async {
-            if let Some(error) = refusal {
-                return Err(error);
-            }
-            let target = request::Target { route: &route, template: found.template, path, query: uri.query() };
+            let target = read::Target { route, template: found.template, path, query: uri.query() };
             let resume = resumed.as_ref().and_then(|cursor| cursor.to_str().ok());
-            conditions.apply(&route, request::read(target, content, resume, body, limit).await?)
+            conditions.apply(route, read::read(target, content, resume, body, limit).await?)
         });
-        edge.pipeline.call(&binding.namespace, incoming, read).await
+        admitted.call(rpc, headers, read).await
     };
-    match answer.result {
+    match result {
         Ok(reply) => match reply.output {
             Output::One(message) => {
-                response::unary(rendering, format, &conditions, &answer.request_id, &message, reply.headers, &reply.trailers)
+                let Answer { response, error } =
+                    response::unary(rendering, format, &conditions, admitted.request_id(), &message, reply.headers, &reply.trailers);
+                admitted.finish(error.as_ref(), response)
             }
             Output::Stream(messages) => {
+                let request_id = admitted.request_id().clone();
+                let (messages, streaming) = admitted.stream(messages);
                 let stream = stream::Stream {
-                    rendering: route,
+                    rendering: route.clone(),
                     format,
                     messages,
                     trailers: reply.trailers,
                     resumed: resumed.is_some(),
                     heartbeat: HEARTBEAT,
                 };
-                stream.respond(&conditions, &answer.request_id, reply.headers).await
+                streaming.finish(stream.respond(&conditions, &request_id, reply.headers).await)
             }
         },
-        Err(error) => response::failed_on(&conditions, &answer.request_id, &error),
+        Err(error) => {
+            let response = response::failed_on(&conditions, admitted.request_id(), &error);
+            admitted.finish(Some(&error), response)
+        }
     }
 }
 

@@ -11,6 +11,12 @@ use prism_frontend::{
     render::{Format, Rendered, Rendering},
 };
 
+/// A response, and the error that it tells the client.
+pub struct Answer {
+    pub response: Response<Body>,
+    pub error: Option<Error>,
+}
+
 /// Returns the response with one message.
 pub fn unary(
     rendering: &Rendering,
@@ -20,10 +26,10 @@ pub fn unary(
     message: &Bytes,
     metadata: HeaderMap,
     trailers: &Trailers,
-) -> Response<Body> {
+) -> Answer {
     let Rendered { content_type, body } = match rendering.reply(message, format) {
         Ok(rendered) => rendered,
-        Err(error) => return failed(Some(request_id), &error),
+        Err(error) => return Answer { response: failed(request_id, &error), error: Some(error) },
     };
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
@@ -49,10 +55,11 @@ pub fn unary(
             Verdict::Known => {
                 headers.remove(header::CONTENT_TYPE);
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
-                return response;
+                return Answer { response, error: None };
             }
             Verdict::Refused(error) => {
-                return problem(Some(request_id), &error, &ProblemDocument::with_status(&error, StatusCode::PRECONDITION_FAILED));
+                let response = problem(request_id, &error, &ProblemDocument::with_status(&error, StatusCode::PRECONDITION_FAILED));
+                return Answer { response, error: Some(error) };
             }
         }
     }
@@ -61,37 +68,30 @@ pub fn unary(
     } else {
         *response.body_mut() = Body::full(body);
     }
-    response
+    Answer { response, error: None }
 }
 
 /// Returns the response to a failed call.
-pub fn failed(request_id: Option<&RequestId>, error: &Error) -> Response<Body> {
+pub fn failed(request_id: &RequestId, error: &Error) -> Response<Body> {
     problem(request_id, error, &ProblemDocument::of(error))
 }
 
 /// Returns the response to a failed call, if the preconditions of the request may determine the status.
 pub fn failed_on(conditions: &Preconditions, request_id: &RequestId, error: &Error) -> Response<Body> {
     let own = conditions.status(error).map(|status| ProblemDocument::with_status(error, status));
-    problem(Some(request_id), error, &own.unwrap_or_else(|| ProblemDocument::of(error)))
+    problem(request_id, error, &own.unwrap_or_else(|| ProblemDocument::of(error)))
 }
 
-fn problem(request_id: Option<&RequestId>, error: &Error, problem: &ProblemDocument<'_>) -> Response<Body> {
+fn problem(request_id: &RequestId, error: &Error, problem: &ProblemDocument<'_>) -> Response<Body> {
     let mut response = Response::new(Body::full(problem.body()));
     *response.status_mut() = problem.status();
     let headers = response.headers_mut();
     problem.headers(headers);
-    if let Some(id) = request_id {
-        headers.insert(REQUEST_ID, id.to_header());
-    }
+    headers.insert(REQUEST_ID, request_id.to_header());
     let (leading, trailing) = error.headers_and_trailers();
     append_metadata(headers, leading.clone());
     append_metadata(headers, trailing.clone());
     response
-}
-
-/// Returns the response to a request without a call.
-pub fn refused(headers: &HeaderMap, error: &Error) -> Response<Body> {
-    failed(Some(&RequestId::from_headers(headers)), error)
 }
 
 /// Returns the response to `OPTIONS`: the methods of a path.

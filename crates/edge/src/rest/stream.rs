@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::response;
 use crate::{Body, BoxError};
-use prism_call::{Error, Messages, REQUEST_ID, RequestId, Trailers};
+use prism_call::{Error, ObservedStream, REQUEST_ID, RequestId, Trailers, panic};
 use prism_frontend::{
     precondition::Preconditions,
     render::{Format, Frames, RenderMessage},
@@ -33,7 +33,7 @@ pub struct Stream {
     /// Renders each message.
     pub rendering: Arc<dyn RenderMessage>,
     pub format: Format,
-    pub messages: Messages<Bytes>,
+    pub messages: ObservedStream,
     pub trailers: Trailers,
     /// Whether the client resumes a stream.
     pub resumed: bool,
@@ -45,7 +45,7 @@ impl Stream {
     /// Returns the response.
     pub async fn respond(mut self, conditions: &Preconditions, request_id: &RequestId, metadata: HeaderMap) -> Response<Body> {
         let first = match tokio::time::timeout(FIRST_MESSAGE, self.messages.next()).await {
-            Ok(Some(Err(error))) => return response::failed(Some(request_id), &error),
+            Ok(Some(Err(error))) => return response::failed(request_id, &error),
             Ok(None) if self.resumed => {
                 // 204 tells an EventSource that the stream is over for good.
                 let mut response = Response::new(Body::Empty);
@@ -66,7 +66,9 @@ impl Stream {
         // Tells proxies not to buffer the response.
         headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
         response::append_metadata(headers, metadata);
-        if !conditions.head {
+        if conditions.head {
+            self.messages.close();
+        } else {
             *response.body_mut() = Body::stream(self.encode(first));
         }
         response
@@ -107,7 +109,7 @@ struct Encoder {
     rendering: Arc<dyn RenderMessage>,
     frames: Frames,
     /// `None` after the end.
-    messages: Option<Messages<Bytes>>,
+    messages: Option<ObservedStream>,
     /// `None` after the last chunk.
     trailers: Option<Trailers>,
     /// Bytes of the next chunk.
@@ -118,7 +120,14 @@ struct Encoder {
 
 impl Encoder {
     fn message(&mut self, message: &[u8]) {
-        if let Err(error) = self.frames.message(&*self.rendering, message, &mut self.pending) {
+        let length = self.pending.len();
+        let rendered = panic::catch_sync(|| self.frames.message(&*self.rendering, message, &mut self.pending));
+        if let Err(error) = rendered.and_then(|rendered| rendered) {
+            // Nothing of a message that can't be rendered is sent, and the call is counted as the error that the client gets.
+            self.pending.truncate(length);
+            if let Some(messages) = &mut self.messages {
+                messages.fail(&error);
+            }
             self.fail(&error);
         }
     }
@@ -155,7 +164,7 @@ impl HttpBody for Encoder {
         while this.pending.len() < CHUNK_BYTES
             && let Some(messages) = &mut this.messages
         {
-            match messages.as_mut().poll_next(context) {
+            match messages.poll_next_unpin(context) {
                 Poll::Ready(Some(Ok(message))) => this.message(&message),
                 Poll::Ready(Some(Err(error))) => this.fail(&error),
                 Poll::Ready(None) => this.end(),

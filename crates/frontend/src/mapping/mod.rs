@@ -48,7 +48,7 @@ use super::{
     router::Router,
     template::PathTemplate,
 };
-use prism_call::{Error, Input, Method, RequestId, message_too_large};
+use prism_call::{Error, Input, Method, Proof, RequestId, message_too_large};
 
 /// Maximum size in bytes of the messages that are gathered into one response.
 pub const MAX_GATHERED_BYTES: usize = 64 << 20;
@@ -140,6 +140,24 @@ pub struct CallPlan {
 }
 
 impl Endpoint {
+    /// Returns the RPC, if all calls of the operation are of one.
+    pub fn only_method(&self) -> Option<&Arc<Method>> {
+        let mut methods = self.cases.iter().filter_map(|case| match &case.action {
+            Action::Call(plan) => Some(&plan.method),
+            Action::Refuse(_) | Action::Answer(_) => None,
+        });
+        let first = methods.next()?;
+        methods.all(|method| Arc::ptr_eq(method, first) || method.path == first.path).then_some(first)
+    }
+
+    /// Returns the rules for errors before the case is known: those of the last case.
+    pub fn default_errors(&self) -> Option<&ErrorCases> {
+        match &self.cases.last()?.action {
+            Action::Call(plan) => Some(&plan.errors),
+            Action::Refuse(_) | Action::Answer(_) => None,
+        }
+    }
+
     /// Whether the body must be read to choose the case.
     pub fn chooses_by_body(&self) -> bool {
         self.cases.iter().any(|case| match &case.when {
@@ -215,6 +233,8 @@ pub struct EachReply {
     pub namespace: Arc<str>,
     /// Id of the call.
     pub request_id: RequestId,
+    /// Proves that the request was admitted.
+    pub proof: Proof,
 }
 
 impl RenderMessage for EachReply {
@@ -223,6 +243,7 @@ impl RenderMessage for EachReply {
         let Action::Call(plan) = &case.action else { return Ok(()) };
         let named = NamedValues::new(&case.named);
         let scope = CallScope {
+            proof: self.proof,
             types: self.api.types,
             parameters: &self.endpoint.parameters,
             received: Some(&self.received),
@@ -267,12 +288,14 @@ impl Api {
     /// Creates the scope in which the values of a call are evaluated.
     pub fn scope<'a>(
         &'a self,
+        proof: Proof,
         parameters: &'a Parameters,
         received: Option<&'a ReceivedRequest<'a>>,
         namespace: &'a str,
         request_id: Option<&'a RequestId>,
     ) -> CallScope<'a> {
         CallScope {
+            proof,
             types: self.types,
             parameters,
             received,

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, header};
 
 use super::{Action, Api, CallPlan, CallScope, Endpoint, EndpointCase, NamedValues, Parameters, ReceivedRequest, Rendered, RequestHead};
 use crate::{json, problem, render::Accept, router::NoRoute};
-use prism_call::Error;
+use prism_call::{Error, Proof};
 
 /// The request of a dry run.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +46,9 @@ pub struct Rehearsal {
     pub response: Option<Rendered>,
 }
 
+/// There is no request.
+const PROOF: Proof = Proof::rehearsal();
+
 impl Api {
     /// Maps a request, and the assumed result of its call. An error means that the dry run itself is invalid, for example its reply.
     pub fn rehearse(&self, namespace: &str, request: &Request, outcome: Option<Outcome>) -> Result<Rehearsal, String> {
@@ -57,7 +60,7 @@ impl Api {
                     NoRoute::Path => problem::unknown_route(&request.method, &request.path),
                     NoRoute::Method(allowed) => problem::method_not_allowed(&request.method, &request.path, &allowed),
                 };
-                told.response = Some(self.errors.render(&error, None, &self.scope(Parameters::none(), None, namespace, None)));
+                told.response = Some(self.errors.render(&error, None, &self.scope(PROOF, Parameters::none(), None, namespace, None)));
                 return Ok(told);
             }
         };
@@ -65,7 +68,7 @@ impl Api {
         told.operation = Some(endpoint.name.clone());
         let parts =
             RequestHead { method: &request.method, path: &request.path, query: request.query.as_deref(), headers: &request.headers };
-        let received = endpoint.parameters.read(found.template, parts).and_then(|mut received| {
+        let received = endpoint.parameters.read(PROOF, found.template, parts).and_then(|mut received| {
             if endpoint.body.is_some() && (!request.body.is_empty() || request.headers.contains_key(header::CONTENT_TYPE)) {
                 let content_type = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
                 endpoint.set_body(&mut received, endpoint.reading(content_type)?, request.body.clone())?;
@@ -74,7 +77,7 @@ impl Api {
             }
             Ok(received)
         });
-        let scope = |received| self.scope(&endpoint.parameters, received, namespace, None);
+        let scope = |received| self.scope(PROOF, &endpoint.parameters, received, namespace, None);
         let chosen = match &received {
             Ok(received) => endpoint.choose(&scope(Some(received))).map(|case| (received, case)).map_err(|error| (error, Some(received))),
             Err(_) => Err((Error::internal("the request can't be read"), None)),
@@ -106,7 +109,7 @@ impl Api {
         told: &mut Rehearsal,
     ) -> Result<(), String> {
         let named = NamedValues::new(&case.named);
-        let scope = CallScope { named: Some(&named), ..self.scope(&endpoint.parameters, Some(received), namespace, None) };
+        let scope = CallScope { named: Some(&named), ..self.scope(PROOF, &endpoint.parameters, Some(received), namespace, None) };
         let accept = Accept::of(None);
         match &case.action {
             Action::Refuse(refusal) => told.response = Some(self.errors.render(&refusal.error(&scope), None, &scope)),

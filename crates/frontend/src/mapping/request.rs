@@ -17,7 +17,7 @@ use crate::{
     percent::{self, Slash},
     template::PathTemplate,
 };
-use prism_call::{Code, Error};
+use prism_call::{Code, Error, Proof};
 
 /// A received request. The body is read later.
 #[derive(Clone, Debug)]
@@ -67,8 +67,16 @@ impl Parameters {
         &NONE
     }
 
+    /// Returns the text of a path parameter, to select the namespace of a request before it is admitted.
+    pub fn path_text<'a>(&self, name: &str, template: &PathTemplate, path: &'a str) -> Option<Cow<'a, str>> {
+        let lacking = self.variables.len().saturating_sub(template.variables().len());
+        let mut variables = template.variables().iter().zip(self.variables.iter().skip(lacking));
+        let (variable, _) = variables.find(|(_, place)| self.list.get(**place).is_some_and(|parameter| parameter.name == name))?;
+        percent::decode(template.capture(variable, path), Slash::Decoded).ok()
+    }
+
     /// Reads path, query, headers and cookies.
-    pub fn read<'a>(&self, template: &PathTemplate, parts: RequestHead<'a, '_>) -> Result<ReceivedRequest<'a>, Error> {
+    pub fn read<'a>(&self, _proof: Proof, template: &PathTemplate, parts: RequestHead<'a, '_>) -> Result<ReceivedRequest<'a>, Error> {
         let mut given: Vec<Option<RawParameter<'a>>> = vec![None; self.list.len()];
         let lacking = self.variables.len().saturating_sub(template.variables().len());
         for (variable, place) in template.variables().iter().zip(self.variables.iter().skip(lacking)) {

@@ -15,11 +15,13 @@ use crate::{
     expression::{self, Value, Variables},
     message_types::{MessageId, MessageTypes},
 };
-use prism_call::{Error, RequestId};
+use prism_call::{Error, Proof, RequestId};
 
 /// The variables of one call, and what is needed to evaluate them.
 #[derive(Clone, Copy)]
 pub struct CallScope<'a> {
+    /// Proves that the request is observed.
+    pub proof: Proof,
     /// All message types.
     pub types: &'static MessageTypes,
     /// The parameters of the operation.

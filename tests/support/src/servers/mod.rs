@@ -7,4 +7,5 @@ mod process;
 mod redis;
 
 pub use certificate::Certificate;
+pub use process::free_port;
 pub use redis::{Options, Redis};

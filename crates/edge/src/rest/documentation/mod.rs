@@ -1,44 +1,22 @@
-//! Documentation of an API below its base path: `openapi.json`, `openapi.yaml`, and `docs`, a page to read and try the API.
+//! Serves the documentation of an API below its base path: `openapi.json`, `openapi.yaml`, and `docs`, a page to read and try the API.
 //!
-//! If a route of the API has one of these paths, the route takes precedence. The document depends on the capabilities of the
-//! namespace. It is built at the first request, because most gateways are never asked for it. It is then kept, because the
-//! capabilities do not change.
+//! If a route of the API has one of these paths, the route takes precedence.
 
 mod page;
 
-use std::{pin::pin, sync::Arc};
-
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header};
-use prost::Message as _;
-use serde_json::Value;
-use tokio::sync::OnceCell;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 
 use super::response;
-use crate::{Body, Edge, routing::RestBinding};
-use prism_call::{Error, Incoming, Input, Namespace, Output, Protocol, proto::patterns::slots::v1::Capabilities};
+use crate::{
+    Body,
+    documents::{Document, Documentation},
+    request::{ClientRequest, Response, Serving},
+    routing::HttpBinding,
+    timeout,
+};
+use prism_call::{Admitted, Arrival, Error, Output, Protocol, Target};
 use prism_frontend::{openapi, precondition::EntityTags, problem, wire};
-
-/// Builds the part of an API's document that is the same for all namespaces.
-pub type Source = Box<dyn Fn() -> Result<Value, Error> + Send + Sync>;
-
-/// The documentation of one API of one namespace at one base path.
-pub struct Documentation {
-    source: Source,
-    documents: OnceCell<Documents>,
-}
-
-struct Documents {
-    json: Document,
-    yaml: Document,
-}
-
-/// A document that is ready to be sent.
-struct Document {
-    content_type: HeaderValue,
-    body: Bytes,
-    tag: HeaderValue,
-}
 
 /// The target of a path below the base path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,54 +31,56 @@ enum Page<'a> {
 
 const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
-impl Documentation {
-    /// Creates the documentation of an API from the source of its document.
-    pub fn new(source: impl Fn() -> Result<Value, Error> + Send + Sync + 'static) -> Self {
-        Self { source: Box::new(source), documents: OnceCell::new() }
+/// Answers a request that no route takes, or returns it if the documentation does not have the path either. If several APIs share a base
+/// path, this serves the first one that has documentation.
+pub async fn answer(serving: Serving<'_>, request: ClientRequest) -> Result<Response, ClientRequest> {
+    let parts = &request.parts;
+    let mut candidates = serving.served.bindings.http(&parts.uri, &parts.headers);
+    let found = candidates.find_map(|(binding, path)| Some((binding, binding.documentation.as_ref()?, Page::of(path)?)));
+    drop(candidates);
+    let Some((binding, documentation, page)) = found else { return Err(request) };
+    let arrival = Arrival {
+        peer: serving.peer,
+        namespace: &binding.namespace,
+        protocol: Protocol::Rest,
+        target: Target::Page(prism_call::Page::Document),
+        headers: &parts.headers,
+        timeout: timeout::http(&parts.headers),
+    };
+    let admitted = match serving.pipeline.admit(arrival).await {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            let response = response::failed(refused.request_id(), refused.error());
+            return Ok(refused.finish(response));
+        }
+    };
+    if parts.method == Method::OPTIONS {
+        return Ok(admitted.finish(None, response::options(&METHODS)));
     }
-
-    /// Returns the documents, which the first call builds. If the namespace cannot report its capabilities, the next call
-    /// tries again.
-    async fn documents(&self, edge: &Edge, binding: &RestBinding) -> Result<&Documents, Error> {
-        let make = || async {
-            let capabilities = capabilities(edge, &binding.namespace).await?;
-            let served_at = openapi::ServedAt { base_path: &binding.base_path, namespace: &binding.namespace.name };
-            let document = openapi::tailor((self.source)()?, &capabilities, served_at);
-            let unwritable = |error: &dyn std::fmt::Display| Error::internal(format!("the document can't be written: {error}"));
-            let json = serde_json::to_vec_pretty(&document).map_err(|error| unwritable(&error))?;
-            let yaml = serde_saphyr::to_string(&document).map_err(|error| unwritable(&error))?;
-            Ok(Documents { json: Document::new("application/json", json), yaml: Document::new("application/yaml", yaml) })
-        };
-        self.documents.get_or_try_init(make).await
-    }
-}
-
-/// Answers a request that no route takes, or returns `None` if the documentation does not have the path either. If several
-/// APIs share a base path, this serves the first one that has documentation.
-pub async fn answer(edge: &Edge, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response<Body>> {
-    let mut candidates = edge.bindings.rest(uri, headers);
-    let (binding, documentation, page) =
-        candidates.find_map(|(binding, path)| Some((binding, binding.documentation.as_ref()?, Page::of(path)?)))?;
-    if *method == Method::OPTIONS {
-        return Some(response::options(&METHODS));
-    }
-    if !METHODS.contains(method) {
-        let mut refused = response::refused(headers, &problem::method_not_allowed(method, uri.path(), &METHODS));
-        response::allow(refused.headers_mut(), &METHODS);
-        return Some(refused);
-    }
-    let head = *method == Method::HEAD;
-    Some(match page {
-        Page::Docs => moved(),
-        Page::File(name) => match page::file(name, headers) {
-            Some(file) => file.respond(headers, head),
-            None => response::refused(headers, &problem::unknown_route(method, uri.path())),
-        },
-        Page::Json | Page::Yaml => match documentation.documents(edge, binding).await {
-            Ok(documents) if page == Page::Json => documents.json.respond(headers, head),
-            Ok(documents) => documents.yaml.respond(headers, head),
-            Err(error) => response::refused(headers, &error),
-        },
+    let result = if METHODS.contains(&parts.method) {
+        let head = parts.method == Method::HEAD;
+        match page {
+            Page::Docs => Ok(moved()),
+            Page::File(name) => page::file(name, &parts.headers)
+                .map(|file| file.respond(&parts.headers, head))
+                .ok_or_else(|| problem::unknown_route(&parts.method, parts.uri.path())),
+            Page::Json | Page::Yaml => documents(&admitted, documentation, binding).await.map(|documents| {
+                let document = if page == Page::Json { &documents.json } else { &documents.yaml };
+                send(document, &parts.headers, head)
+            }),
+        }
+    } else {
+        Err(problem::method_not_allowed(&parts.method, parts.uri.path(), &METHODS))
+    };
+    Ok(match result {
+        Ok(response) => admitted.finish(None, response),
+        Err(error) => {
+            let mut response = response::failed(admitted.request_id(), &error);
+            if !METHODS.contains(&parts.method) {
+                response::allow(response.headers_mut(), &METHODS);
+            }
+            admitted.finish(Some(&error), response)
+        }
     })
 }
 
@@ -115,25 +95,18 @@ impl<'a> Page<'a> {
     }
 }
 
-impl Document {
-    fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let body = body.into();
-        Self { content_type: HeaderValue::from_static(content_type), tag: tag(&body), body }
+fn send(document: &Document, headers: &HeaderMap, head: bool) -> HttpResponse<Body> {
+    let mut response = cached(headers, &document.tag);
+    if response.status() == StatusCode::OK {
+        response.headers_mut().insert(header::CONTENT_TYPE, document.content_type.clone());
+        fill(&mut response, document.body.clone(), head);
     }
-
-    fn respond(&self, headers: &HeaderMap, head: bool) -> Response<Body> {
-        let mut response = cached(headers, &self.tag);
-        if response.status() == StatusCode::OK {
-            response.headers_mut().insert(header::CONTENT_TYPE, self.content_type.clone());
-            fill(&mut response, self.body.clone(), head);
-        }
-        response
-    }
+    response
 }
 
 /// Returns a response without a body: 200, or 304 if the client has the current version.
-fn cached(headers: &HeaderMap, tag: &HeaderValue) -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
+fn cached(headers: &HeaderMap, tag: &HeaderValue) -> HttpResponse<Body> {
+    let mut response = HttpResponse::new(Body::Empty);
     if EntityTags::known(headers, tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
@@ -145,7 +118,7 @@ fn cached(headers: &HeaderMap, tag: &HeaderValue) -> Response<Body> {
     response
 }
 
-fn fill(response: &mut Response<Body>, body: Bytes, head: bool) {
+fn fill(response: &mut HttpResponse<Body>, body: Bytes, head: bool) {
     if head {
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     } else {
@@ -153,33 +126,36 @@ fn fill(response: &mut Response<Body>, body: Bytes, head: bool) {
     }
 }
 
-/// Returns an `ETag` from the FNV-1a hash. Equal bytes have equal tags in every gateway of the same build.
-fn tag(body: &[u8]) -> HeaderValue {
-    let sum = body.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    HeaderValue::try_from(format!("\"{sum:016x}\"")).unwrap_or(HeaderValue::from_static("\"\""))
-}
-
 /// Redirects `docs` to `docs/`. The location is relative, so it is also correct behind a proxy that adds a path prefix.
-fn moved() -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
+fn moved() -> HttpResponse<Body> {
+    let mut response = HttpResponse::new(Body::Empty);
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("docs/"));
     response
 }
 
-/// Asks the namespace for its capabilities. This also works if another process serves the namespace.
-async fn capabilities(edge: &Edge, namespace: &Arc<Namespace>) -> Result<Capabilities, Error> {
+/// Returns the documents for the capabilities that the namespace reports to this caller.
+async fn documents(
+    admitted: &Admitted<'_>,
+    documentation: &Documentation,
+    binding: &HttpBinding,
+) -> Result<std::sync::Arc<crate::documents::Documents>, Error> {
+    let served_at = openapi::ServedAt { base_path: &binding.base_path, namespace: &binding.namespace.name };
+    documentation.documents(capabilities(admitted).await?, served_at)
+}
+
+/// Asks the namespace for its capabilities, encoded. This also works if another process serves the namespace.
+async fn capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
     const NAME: &str = "prism.patterns.slots.v1.Capabilities";
-    let Some(method) = namespace.methods.iter().find(|method| method.name == "GetCapabilities") else { return Ok(Capabilities::default()) };
+    let namespace = admitted.namespace();
+    let Some(method) = namespace.methods.iter().find(|method| method.name == "GetCapabilities") else { return Ok(Bytes::new()) };
     let holds = |field: &prost_reflect::FieldDescriptor| field.kind().as_message().is_some_and(|message| message.full_name() == NAME);
-    let Some(field) = method.descriptor.output().fields().find(holds) else { return Ok(Capabilities::default()) };
-    let incoming = Incoming { protocol: Protocol::Internal, method: method.clone(), headers: HeaderMap::new(), timeout: Ok(None) };
-    let read = pin!(async { Ok(Input::One(Bytes::new())) });
-    let reply = edge.pipeline.call(namespace, incoming, read).await.result?;
+    let Some(field) = method.descriptor.output().fields().find(holds) else { return Ok(Bytes::new()) };
+    let reply = admitted.ask(method, Bytes::new()).await?;
     let broken = || Error::internal("the namespace answered GetCapabilities with something else");
     let Output::One(message) = reply.output else { return Err(broken()) };
     match wire::last(&message, field.number()) {
-        Ok(Some(wire::WireValue::Bytes(bytes))) => Capabilities::decode(bytes).map_err(|error| broken().with_source(error)),
+        Ok(Some(wire::WireValue::Bytes(bytes))) => Ok(message.slice_ref(bytes)),
         _ => Err(broken()),
     }
 }

@@ -10,8 +10,8 @@ use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use utoipa_swagger_ui::{Config, serve};
 
-use super::{POLICY, cached, fill, tag};
-use crate::Body;
+use super::{POLICY, cached, fill};
+use crate::{Body, documents::entity_tag};
 
 /// Configuration of the page. The document's URL is relative to `docs/`, and no external validator is called.
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
@@ -56,7 +56,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 impl File {
     /// Returns the response with this file.
     pub fn respond(self, headers: &HeaderMap, head: bool) -> Response<Body> {
-        let mut response = cached(headers, &tag(&self.body));
+        let mut response = cached(headers, &entity_tag(&self.body));
         let (name, policy) = POLICY;
         response.headers_mut().insert(name, policy);
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));

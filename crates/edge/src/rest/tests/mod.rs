@@ -1,5 +1,6 @@
 //! Tests of REST requests through the whole edge. Each is sent as a client sends it, to a handler that records its calls.
 
+mod panics;
 mod preconditions;
 mod streams;
 mod unary;
@@ -19,10 +20,10 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::Routes;
-use crate::{Binding, Bindings, Body, Cors, Edge, Frontend, Services, Unread};
+use crate::{Binding, Bindings, Body, Cors, Documentation, Edge, Frontend, Health, ReceivedBody, Served, Services, Unread};
 use prism_call::{
-    AccessLog, CallLimits, Code, Context, Error, Handler, Input, Method, Metrics, Namespace, Output, Pipeline, Reply, RequestId, Trailers,
+    AccessLog, Arrival, CallLimits, Code, Context, Error, Handler, Input, Messages, Method, Metrics, Namespace, ObservedStream, Output,
+    Peer, Pipeline, Protocol, Reply, RequestId, Target, Trailers,
     proto::{
         self,
         patterns::keyvalue::v1::{
@@ -35,7 +36,7 @@ use prism_frontend::{
     message_types::MessageTypes,
     precondition::Preconditions,
     render::Format,
-    route::{self, Route},
+    route::{self, Route, Routes},
     rule::{self, HttpRule},
     template::PathTemplate,
 };
@@ -74,6 +75,8 @@ impl Handler for Scripted {
 
 struct Door {
     edge: Arc<Edge>,
+    namespace: Arc<Namespace>,
+    metrics: Metrics,
     handler: Arc<Scripted>,
 }
 
@@ -128,22 +131,35 @@ fn routes() -> Routes {
 impl Door {
     fn new() -> Self {
         let handler = Arc::new(Scripted::default());
+        Self { handler: handler.clone(), ..Self::with(handler) }
+    }
+
+    /// Serves with this handler.
+    fn with(handler: Arc<dyn Handler>) -> Self {
         let limits = CallLimits { max_message_bytes: LIMIT, ..CallLimits::default() };
-        let namespace = Arc::new(Namespace::new("demo", "keyvalue", methods(), handler.clone(), limits, &Metrics::new().unwrap()));
+        let metrics = Metrics::new().unwrap();
+        let namespace = Arc::new(Namespace::new("demo", "keyvalue", methods(), handler, limits, &metrics));
         let binding = Binding {
             host: None,
             base_path: "/demo".to_owned(),
-            namespace,
+            namespace: namespace.clone(),
             frontend: Frontend::Rest(Arc::new(routes())),
+            documentation: Some(Arc::new(Documentation::new(|| panic!("in a document")))),
+        };
+        let grpc = Binding {
+            host: None,
+            base_path: "/demo".to_owned(),
+            namespace: namespace.clone(),
+            frontend: Frontend::Grpc,
             documentation: None,
         };
-        let edge = Edge {
-            pipeline: Arc::new(Pipeline::new(AccessLog::Off, CancellationToken::new())),
-            bindings: Bindings::new(vec![binding]),
-            services: Services::new(Vec::new(), CancellationToken::new()).0,
+        let served = Served {
+            bindings: Bindings::new(vec![binding, grpc]),
+            services: Services::new(&Health::new(), Vec::new(), CancellationToken::new()),
             cors: Cors::new(Box::new(|_| false), 0),
         };
-        Self { edge: Arc::new(edge), handler }
+        let pipeline = Pipeline::new(AccessLog::Off, &metrics, CancellationToken::new());
+        Self { edge: Arc::new(Edge::new(Arc::new(pipeline), served)), namespace, metrics, handler: Arc::default() }
     }
 
     fn will(&self, answer: Result<Reply, Error>) -> &Self {
@@ -157,7 +173,29 @@ impl Door {
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        read(self.edge.serve(builder.body(Full::new(Bytes::copy_from_slice(body))).unwrap(), &Unread::default()).await).await
+        self.send(builder.body(Full::new(Bytes::copy_from_slice(body))).unwrap()).await
+    }
+
+    async fn send<B>(&self, request: Request<B>) -> Answer
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<crate::BoxError>,
+    {
+        read(self.edge.serve(request.map(ReceivedBody::new), &Peer::internal(), &Unread::default()).await).await
+    }
+
+    /// Returns a stream of replies that was admitted.
+    async fn admit_stream(&self, messages: Messages<Bytes>) -> ObservedStream {
+        let arrival = Arrival {
+            peer: &Peer::internal(),
+            namespace: &self.namespace,
+            protocol: Protocol::Rest,
+            target: Target::Rpc(methods()[0].clone()),
+            headers: &HeaderMap::new(),
+            timeout: Ok(None),
+        };
+        let Ok(admitted) = self.edge.pipeline.admit(arrival).await else { panic!("refused") };
+        admitted.stream(messages).0
     }
 
     fn seen(&self) -> Seen {

@@ -65,7 +65,7 @@ async fn idle_event_streams_send_headers_early_and_heartbeats() {
     let stream = Stream {
         rendering: route,
         format: Format::Events,
-        messages: Box::pin(late),
+        messages: Door::new().admit_stream(Box::pin(late)).await,
         trailers: Trailers::default(),
         resumed: false,
         heartbeat: Duration::from_millis(50),

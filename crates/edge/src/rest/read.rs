@@ -4,9 +4,9 @@ use std::{pin::Pin, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
-use http_body::{Body as HttpBody, Frame};
+use http_body::Body as _;
 
-use crate::BoxError;
+use crate::request::RequestBody;
 use prism_call::{Code, Error, Input, message_too_large};
 use prism_frontend::{
     bind::{Items, Media, PathAndQuery},
@@ -55,11 +55,7 @@ impl Content {
     }
 
     /// Reads the whole body. Refuses a body that is too large as soon as its size is known.
-    pub async fn collect<B>(&self, body: B, limit: usize) -> Result<Bytes, Error>
-    where
-        B: HttpBody<Data = Bytes> + Unpin,
-        B::Error: Into<BoxError>,
-    {
+    pub async fn collect(&self, body: RequestBody, limit: usize) -> Result<Bytes, Error> {
         if self.length.is_some_and(|length| length > limit) {
             return Err(message_too_large(limit));
         }
@@ -68,11 +64,7 @@ impl Content {
 }
 
 /// Reads the message or messages of a request. `resume` is the cursor after which the stream continues.
-pub async fn read<B>(target: Target<'_>, content: Content, resume: Option<&str>, body: B, limit: usize) -> Result<Input, Error>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+pub async fn read(target: Target<'_>, content: Content, resume: Option<&str>, body: RequestBody, limit: usize) -> Result<Input, Error> {
     let Target { route, template, path, query } = target;
     let parts = PathAndQuery { path, query };
     let mut message = if route.binding.reads_body() {
@@ -93,13 +85,9 @@ where
 }
 
 /// Reads the next chunk of a body.
-async fn next_chunk<B>(body: &mut B) -> Result<Option<Bytes>, Error>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-    B::Error: Into<BoxError>,
-{
+async fn next_chunk(body: &mut RequestBody) -> Result<Option<Bytes>, Error> {
     loop {
-        let frame: Option<Result<Frame<Bytes>, B::Error>> = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+        let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
         match frame {
             None => return Ok(None),
             // Trailers of a request are ignored.
@@ -109,19 +97,16 @@ where
                 }
             }
             Some(Err(error)) => {
-                return Err(Error::new(Code::Cancelled, "REQUEST_BROKEN", "the request ended before its body was complete")
-                    .with_source(error.into()));
+                return Err(
+                    Error::new(Code::Cancelled, "REQUEST_BROKEN", "the request ended before its body was complete").with_source(error)
+                );
             }
         }
     }
 }
 
 /// Reads the whole body. Refuses a body that is too large as soon as its size is known.
-async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Error>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-    B::Error: Into<BoxError>,
-{
+async fn collect(mut body: RequestBody, limit: usize) -> Result<Bytes, Error> {
     let check = |size: usize| if size > limit { Err(message_too_large(limit)) } else { Ok(()) };
     let Some(first) = next_chunk(&mut body).await? else { return Ok(Bytes::new()) };
     check(first.len())?;
@@ -139,13 +124,9 @@ where
 }
 
 /// Returns the messages in a body, read on demand.
-fn items<B>(route: Arc<Route>, media: Media, common: Vec<u8>, body: B, limit: usize) -> prism_call::Messages<Bytes>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    struct State<B> {
-        body: Option<B>,
+fn items(route: Arc<Route>, media: Media, common: Vec<u8>, body: RequestBody, limit: usize) -> prism_call::Messages<Bytes> {
+    struct State {
+        body: Option<RequestBody>,
         items: Items,
     }
     let state = State { body: Some(body), items: Items::new(limit) };

@@ -2,9 +2,9 @@
 //! editors is generated from them, and `prism config show` serializes them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     time::Duration,
 };
@@ -12,11 +12,14 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::{
-    Log, ResolvedSettings, Telemetry,
-    serialize::{write_duration, write_optional_size, write_size},
-};
-use prism_settings::{ByteSize, HumanDuration};
+mod listener;
+mod namespace;
+
+pub use listener::{ClientCertificates, Cors, Listener, Tls};
+pub use namespace::{Idempotency, Limits, Namespace, Remote, Slot};
+
+use super::{Log, ResolvedSettings, Telemetry, serialize::write_duration};
+use prism_settings::HumanDuration;
 use prism_yaml::Position;
 
 /// The configuration of Prism, `prism.yaml`.
@@ -50,6 +53,10 @@ pub struct Config {
     /// Probable mistakes that are not problems, one sentence each.
     #[serde(skip)]
     pub warnings: Vec<String>,
+    /// The files that texts refer to, with `${file:PATH}`.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub files: BTreeSet<PathBuf>,
     /// Where each setting is, by its path.
     #[serde(skip)]
     #[schemars(skip)]
@@ -91,6 +98,7 @@ impl Default for Config {
             namespaces: Vec::new(),
             origin: Origin::Embedded,
             warnings: Vec::new(),
+            files: BTreeSet::new(),
             positions: BTreeMap::new(),
         }
     }
@@ -113,81 +121,6 @@ impl fmt::Display for Origin {
             Self::Embedded => f.write_str("embedded configuration"),
             Self::File(path) => path.display().fmt(f),
         }
-    }
-}
-
-/// A listener for clients. HTTP/1.1 and HTTP/2 are detected automatically.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Listener {
-    /// `IP:PORT`. Port 0 selects a free port. Only `main` has a default.
-    #[serde(default = "main_address")]
-    #[schemars(with = "String")]
-    pub address: SocketAddr,
-    /// Certificate and key for TLS. Default: connections without TLS.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
-    /// Which web pages may call from a browser.
-    #[serde(default)]
-    pub cors: Cors,
-}
-
-fn main_address() -> SocketAddr {
-    Listener::at(8980).address
-}
-
-impl Listener {
-    pub(super) fn at(port: u16) -> Self {
-        Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), tls: None, cors: Cors::default() }
-    }
-}
-
-/// Certificate and key of a listener. ALPN offers HTTP/2.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// PEM file with the certificate and its chain.
-    #[schemars(with = "String")]
-    pub certificate: PathBuf,
-    /// PEM file with the private key.
-    #[schemars(with = "String")]
-    pub key: PathBuf,
-}
-
-/// Which web pages may call from a browser. This does not concern other clients.
-#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Cors {
-    /// Origins such as `https://app.example.com`. The port `*` means any port; `*` alone means any origin. Default: pages that this machine
-    /// serves, so that a page on the internet can't access the data of a developer who visits it.
-    pub allowed_origins: Vec<String>,
-    /// How long a browser may cache the response to a preflight request.
-    #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "HumanDuration")]
-    pub max_age: Duration,
-}
-
-impl Default for Cors {
-    fn default() -> Self {
-        let local = ["http://localhost:*", "https://localhost:*", "http://127.0.0.1:*", "https://127.0.0.1:*"];
-        Self { allowed_origins: local.map(str::to_owned).to_vec(), max_age: Duration::from_hours(2) }
-    }
-}
-
-impl Cors {
-    /// Returns whether pages of an origin (the value of an `Origin` header) may call.
-    pub fn allows(&self, origin: &str) -> bool {
-        self.allowed_origins.iter().any(|allowed| match allowed.strip_suffix(":*") {
-            _ if allowed == "*" => true,
-            None => allowed.eq_ignore_ascii_case(origin),
-            Some(any) => {
-                let (host, port) = match origin.rsplit_once(':') {
-                    Some((host, port)) if !port.starts_with("//") => (host, port),
-                    _ => (origin, "0"),
-                };
-                host.eq_ignore_ascii_case(any) && port.bytes().all(|byte| byte.is_ascii_digit())
-            }
-        })
     }
 }
 
@@ -234,7 +167,7 @@ pub struct Backend {
 }
 
 /// A protocol of a frontend.
-#[derive(Clone, Copy, Debug, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum FrontendKind {
     /// gRPC.
@@ -336,129 +269,4 @@ fn is_true(value: &bool) -> bool {
 
 fn write_base_path<S: Serializer>(path: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(if path.is_empty() { "/" } else { path })
-}
-
-/// The unit of tenancy, routing, limits and metrics: a pattern, a backend for each of its slots, and its frontends.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Namespace {
-    /// Unique name: a lower-case letter, then letters, digits, `-` and `_`; at most 63 characters.
-    #[schemars(regex(pattern = r"^[a-z][a-z0-9_-]{0,62}$"))]
-    pub name: String,
-    /// Name of the pattern, as `keyvalue`. `prism registry patterns list` lists all.
-    pub pattern: String,
-    /// Version of the pattern, as `v1`. Default: the version of this build.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pattern_version: Option<String>,
-    /// The backend for each slot of the pattern.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, super::schema::AnySlot>")]
-    pub slots: BTreeMap<String, Slot>,
-    /// Another Prism that serves this namespace, instead of `slots`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remote: Option<Remote>,
-    /// Frontends of the namespace. Default: gRPC, gRPC-Web and REST on all listeners. gRPC is always added, unless the list contains
-    /// `{frontend: grpc, enabled: false}`.
-    #[schemars(with = "Option<Vec<super::schema::AnyBinding>>")]
-    pub frontends: Vec<Binding>,
-    /// Limits of calls and of stored data.
-    #[serde(default)]
-    pub limits: Limits,
-    /// How `Idempotency-Key` in HTTP headers and gRPC metadata is handled. A namespace with `remote` forwards the key, and the other Prism
-    /// handles it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idempotency: Option<Idempotency>,
-    /// Settings of the pattern. `prism config schema` and the documentation of the pattern list them.
-    #[serde(default, skip_serializing_if = "ResolvedSettings::is_empty")]
-    #[schemars(with = "super::schema::AnySettings")]
-    pub settings: ResolvedSettings,
-}
-
-/// Write calls with the same `Idempotency-Key` are executed once. Later calls get the reply of the first one.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Idempotency {
-    /// Whether unary write calls without a key are rejected. Streams need no key.
-    pub required: bool,
-    /// How long a reply is stored after the end of its call. At most one year.
-    #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "HumanDuration")]
-    pub retention: Duration,
-    /// The slot whose backend stores the replies. The backend needs keyvalue_basic, keyvalue_cas and keyvalue_ttl. Default: the first slot,
-    /// by name, whose backend has them. If there is none, calls with a key are rejected.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slot: Option<String>,
-}
-
-impl Default for Idempotency {
-    fn default() -> Self {
-        Self { required: false, retention: Duration::from_hours(24), slot: None }
-    }
-}
-
-/// The backend of a slot.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Slot {
-    /// Name of a backend.
-    pub backend: String,
-    /// Interfaces that the backend must implement for this namespace. The namespace may use other interfaces too.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub interfaces: Vec<String>,
-}
-
-/// Another Prism that serves a namespace, over gRPC.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Remote {
-    /// `http://HOST:PORT` or `https://HOST:PORT`.
-    pub url: String,
-    /// Name of the namespace there. Default: the name of this namespace.
-    #[schemars(with = "Option<String>")]
-    pub namespace: String,
-}
-
-/// Limits of calls and of stored data of a namespace.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Maximum size of one request message.
-    #[serde(serialize_with = "write_size")]
-    #[schemars(with = "ByteSize")]
-    pub max_message_bytes: u64,
-    /// Maximum number of calls in flight. Further calls are rejected with `RESOURCE_EXHAUSTED`.
-    pub max_concurrent_calls: u32,
-    /// Deadline of a unary call if the client sets none.
-    #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "HumanDuration")]
-    pub timeout: Duration,
-    /// Maximum deadline. A longer deadline of a client is reduced to it.
-    #[serde(serialize_with = "write_duration")]
-    #[schemars(with = "HumanDuration")]
-    pub max_timeout: Duration,
-    /// Maximum size of a key. Default: the limit of the driver.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write_optional_size")]
-    #[schemars(with = "Option<ByteSize>")]
-    pub max_key_bytes: Option<u64>,
-    /// Maximum size of a value or a payload. Default: the limit of the driver.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write_optional_size")]
-    #[schemars(with = "Option<ByteSize>")]
-    pub max_value_bytes: Option<u64>,
-    /// Maximum number of items in a batch. Default: the limit of the driver.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_batch_items: Option<u32>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_message_bytes: 4 << 20,
-            max_concurrent_calls: 4096,
-            timeout: Duration::from_secs(30),
-            max_timeout: Duration::from_hours(24),
-            max_key_bytes: None,
-            max_value_bytes: None,
-            max_batch_items: None,
-        }
-    }
 }

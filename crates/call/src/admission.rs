@@ -1,0 +1,326 @@
+//! Admission: the single entry of the pipeline. Nothing of a request's body is read, no handler is called and no response is sent without
+//! one of its tokens. The types enforce it:
+//!
+//! - A [`SealedBody`] is opened by an [`Admitted`] only.
+//! - Expressions take a [`Proof`], which the tokens have.
+//! - Edges return [`Finished`] responses, and only the `finish` of a token makes them. So every response is counted and logged, as the
+//!   client receives it.
+
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http::HeaderMap;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
+
+use super::{
+    Code, Context, Error, Input, KeyedCall, Messages, Method, Namespace, Peer, Protocol, Reply, RequestId,
+    idempotency::{self, OnceCall},
+    log::AccessLog,
+    metrics::ListenerMeters,
+    observe::{CallObserver, ObservedStream},
+    panic,
+    permit::Permit,
+    target::{ListenerTarget, Target},
+};
+
+/// A request that an edge has routed to a namespace. Nothing is known about its caller yet.
+pub struct Arrival<'a> {
+    /// The remote end of the connection.
+    pub peer: &'a Arc<Peer>,
+    /// The namespace.
+    pub namespace: &'a Arc<Namespace>,
+    /// Wire protocol.
+    pub protocol: Protocol,
+    /// What is requested, as far as it is known without the body.
+    pub target: Target,
+    /// The headers of the request.
+    pub headers: &'a HeaderMap,
+    /// The timeout in the header of the protocol, or the error in that header.
+    pub timeout: Result<Option<Duration>, Error>,
+}
+
+/// Proves that a request is observed: its response will be counted and logged.
+#[derive(Clone, Copy, Debug)]
+pub struct Proof(());
+
+impl Proof {
+    /// For commands that show what a definition does, without a request.
+    pub const fn rehearsal() -> Self {
+        Self(())
+    }
+}
+
+/// The body of a request that is not admitted yet.
+pub struct SealedBody<B>(B);
+
+impl<B> SealedBody<B> {
+    /// Seals a body.
+    pub fn new(body: B) -> Self {
+        Self(body)
+    }
+}
+
+/// A response that has passed `finish`.
+#[must_use]
+pub struct Finished<R>(R);
+
+impl<R> Finished<R> {
+    /// Returns the response.
+    pub fn into_inner(self) -> R {
+        self.0
+    }
+}
+
+/// A request that may be served. It has been identified, is observed, and its caller is authenticated; it holds a permit of its namespace.
+/// If it is dropped before [`finish`](Self::finish), it counts as `CANCELLED`: the client left.
+pub struct Admitted<'p> {
+    pub(super) tasks: &'p TaskTracker,
+    pub(super) ending: &'p CancellationToken,
+    pub(super) observer: CallObserver,
+    /// `None` while a task of the call has it.
+    pub(super) permit: Option<Permit>,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// A request that the pipeline refuses. Its only use is to tell the client.
+pub struct Refused {
+    pub(super) observer: CallObserver,
+    pub(super) error: Error,
+}
+
+/// The token of a reply that is a stream: the stream itself observes the rest of the call.
+pub struct Streaming(());
+
+/// A request that the listener answers itself, because it belongs to no namespace.
+pub struct ListenerRequest<'p> {
+    pub(super) meters: &'p ListenerMeters,
+    pub(super) log: AccessLog,
+    pub(super) peer: Arc<Peer>,
+    pub(super) target: ListenerTarget,
+    pub(super) request_id: RequestId,
+    pub(super) began: Instant,
+    /// Method and path.
+    pub(super) line: (http::Method, String),
+}
+
+impl Admitted<'_> {
+    /// Returns the context of the call.
+    pub fn context(&self) -> &Context {
+        &self.observer.context
+    }
+
+    /// Returns the namespace.
+    pub fn namespace(&self) -> &Arc<Namespace> {
+        &self.observer.namespace
+    }
+
+    /// Returns the id of the request.
+    pub fn request_id(&self) -> &RequestId {
+        &self.observer.context.request_id
+    }
+
+    /// Returns the proof that expressions require.
+    pub fn proof(&self) -> Proof {
+        Proof(())
+    }
+
+    /// Opens the body of the request.
+    pub fn open<B>(&self, body: SealedBody<B>) -> B {
+        body.0
+    }
+
+    /// Awaits work of this request until the deadline that a unary call has.
+    pub async fn within_deadline<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let deadline = deadline(&self.observer.namespace, self.observer.began, self.timeout, true);
+        with_deadline(deadline, pin!(work)).await
+    }
+
+    /// Fails if the deadline that a unary call has is over. Work that never waits calls it from time to time.
+    pub fn check_deadline(&self) -> Result<(), Error> {
+        let deadline = deadline(&self.observer.namespace, self.observer.began, self.timeout, true);
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) { Err(Error::deadline_exceeded()) } else { Ok(()) }
+    }
+
+    /// Calls an RPC. `read` returns its messages. The order of the steps matters:
+    ///
+    /// 1. *Limit*: a stream needs a permit of its own kind.
+    /// 2. *Deadline* around the rest: it bounds a client that sends slowly and a backend that responds slowly. Work without a waiting
+    ///    caller is dropped.
+    /// 3. *Read* the request, refusing a message that is too large.
+    /// 4. *Deduplicate* a call with an idempotency key: after the limits, so that a replayed reply needs a permit too, and in a separate
+    ///    task, so that the outcome is recorded even if the caller leaves.
+    /// 5. *Handle* it. A panic becomes an error.
+    pub async fn call(
+        &mut self,
+        method: &Arc<Method>,
+        metadata: HeaderMap,
+        read: Pin<&mut impl Future<Output = Result<Input, Error>>>,
+    ) -> Result<Reply, Error> {
+        let key = self.prepare(method, metadata)?;
+        let span = self.observer.span();
+        let Self { tasks, observer, permit, .. } = self;
+        let (namespace, context) = (&observer.namespace, &observer.context);
+        // Futures are pinned where they are created, and passed by reference. A future that is passed by value would be stored twice
+        // in the state of the call, which is moved for every request.
+        let steps = pin!(async {
+            let work = pin!(async {
+                let input = read.await?;
+                input.check_size(namespace.limits.max_message_bytes)?;
+                let input = observer.count_received(input);
+                match key {
+                    None => handle(namespace, context, method, input).await,
+                    // Boxed, so that calls without a key do not reserve space for it.
+                    Some(key) => Box::pin(once(tasks, namespace, context, method, key, input, permit)).await,
+                }
+            });
+            with_deadline(context.deadline, work).await
+        });
+        span.run(steps).await
+    }
+
+    /// Calls an RPC of the namespace to answer the request. The request is still counted under its own target.
+    pub async fn ask(&self, method: &Method, message: Bytes) -> Result<Reply, Error> {
+        let context = &self.observer.context;
+        self.within_deadline(handle(&self.observer.namespace, context, method, Input::One(message))).await
+    }
+
+    fn prepare(&mut self, method: &Arc<Method>, mut metadata: HeaderMap) -> Result<Option<idempotency::Key>, Error> {
+        let observer = &mut self.observer;
+        let is_stream = method.client_streaming || method.server_streaming;
+        if self.permit.as_ref().is_some_and(|permit| permit.is_stream != is_stream) {
+            self.permit = Some(observer.namespace.acquire(is_stream)?);
+        }
+        observer.context.deadline = deadline(&observer.namespace, observer.began, self.timeout, !is_stream);
+        observer.context.credentials.remove_from(&mut metadata);
+        observer.context.metadata = metadata;
+        observer.set_target(method);
+        idempotency::key(&observer.namespace, method, &observer.context.metadata)
+    }
+
+    /// Ends the request with the response that the client gets. `error`: what it tells the client, if it is no success.
+    pub fn finish<R>(self, error: Option<&Error>, response: R) -> Finished<R> {
+        self.observer.end(error.map_or(Code::Ok, Error::code), error);
+        Finished(response)
+    }
+
+    /// Hands the request over to a stream of replies, which observes it until its end.
+    pub fn stream(mut self, messages: Messages<Bytes>) -> (ObservedStream, Streaming) {
+        // What was sent is not needed any more, and a stream may last for days.
+        self.observer.context.metadata = HeaderMap::new();
+        let deadline = self.observer.context.deadline;
+        (ObservedStream::new(messages, self.observer, self.permit, deadline, self.ending), Streaming(()))
+    }
+}
+
+/// Calls the handler. A panic becomes an error.
+async fn handle(namespace: &Namespace, context: &Context, method: &Method, input: Input) -> Result<Reply, Error> {
+    let work = std::panic::AssertUnwindSafe(namespace.handler.handle(context, method, input)).catch_unwind();
+    work.await.unwrap_or_else(|payload| {
+        namespace.meters.count_panic();
+        Err(panic::error(&*payload))
+    })
+}
+
+/// Runs a call with an idempotency key in a separate task. The task owns the permit, so it stays taken if the caller leaves.
+async fn once(
+    tasks: &TaskTracker,
+    namespace: &Arc<Namespace>,
+    context: &Context,
+    method: &Arc<Method>,
+    (store, key): idempotency::Key,
+    input: Input,
+    permit: &mut Option<Permit>,
+) -> Result<Reply, Error> {
+    let call = KeyedCall { key, method: method.clone(), message: input.bytes().await? };
+    let once = OnceCall { store, namespace: namespace.clone(), context: context.clone(), call };
+    let taken = permit.take();
+    let task = tasks.spawn(async move { (once.run().await, taken) }.in_current_span());
+    match task.await {
+        Ok((result, returned)) => {
+            *permit = returned;
+            result
+        }
+        Err(error) => Err(match error.try_into_panic() {
+            Ok(payload) => {
+                namespace.meters.count_panic();
+                panic::error(&*payload)
+            }
+            Err(error) => Error::internal("the task of the call ended early").with_source(error),
+        }),
+    }
+}
+
+impl Refused {
+    /// Returns the error to tell the client.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// Returns the id of the request.
+    pub fn request_id(&self) -> &RequestId {
+        &self.observer.context.request_id
+    }
+
+    /// Returns the proof that the expressions of error responses require.
+    pub fn proof(&self) -> Proof {
+        Proof(())
+    }
+
+    /// Ends the request with the response that the client gets.
+    pub fn finish<R>(self, response: R) -> Finished<R> {
+        self.observer.end(self.error.code(), Some(&self.error));
+        Finished(response)
+    }
+}
+
+impl Streaming {
+    /// Ends what the edge has to do. The stream in the response observes the rest.
+    pub fn finish<R>(self, response: R) -> Finished<R> {
+        Finished(response)
+    }
+}
+
+impl ListenerRequest<'_> {
+    /// Returns the id of the request.
+    pub fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// Returns the proof that the expressions of error responses require.
+    pub fn proof(&self) -> Proof {
+        Proof(())
+    }
+
+    /// Opens the body of a request to a service of the listener, such as reflection.
+    pub fn open<B>(&self, body: SealedBody<B>) -> B {
+        body.0
+    }
+
+    /// Ends the request with the response that the client gets. `error`: what it tells the client, if it is no success.
+    pub fn finish<R>(self, error: Option<&Error>, response: R) -> Finished<R> {
+        let code = error.map_or(Code::Ok, Error::code);
+        self.meters.count(&self.peer.listener, self.target, code);
+        self.log.write_listener_request(&self, code, self.began.elapsed(), error);
+        Finished(response)
+    }
+}
+
+/// Returns the deadline. A unary call always has one; a stream has one if its client sets it.
+fn deadline(namespace: &Namespace, began: Instant, timeout: Option<Duration>, unary: bool) -> Option<Instant> {
+    let limits = &namespace.limits;
+    let timeout = timeout.or(unary.then_some(limits.timeout))?;
+    began.checked_add(timeout.min(limits.max_timeout))
+}
+
+async fn with_deadline<T>(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(Error::deadline_exceeded())),
+        None => work.await,
+    }
+}

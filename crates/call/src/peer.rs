@@ -1,0 +1,88 @@
+//! The remote end of a connection, and what a request presents to prove its identity.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+
+/// The header of an API key.
+pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The remote end of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Its address; `None` for calls of Prism itself.
+    pub address: Option<SocketAddr>,
+    /// Name of the listener that accepted the connection.
+    pub listener: Arc<str>,
+    /// The TLS of the connection; `None` if it is plain.
+    pub tls: Option<TlsPeer>,
+}
+
+/// What a TLS handshake established.
+#[derive(Clone, Debug, Default)]
+pub struct TlsPeer {
+    /// The server name that the client asked for (SNI, RFC 6066, section 3).
+    pub server_name: Option<Arc<str>>,
+    /// The client's certificate chain in DER, its own certificate first. It was verified against the listener's `client_ca`.
+    /// Empty if the client sent none.
+    pub client_certificates: Arc<[Bytes]>,
+}
+
+impl Peer {
+    /// Returns the peer of calls that Prism makes itself.
+    pub fn internal() -> Arc<Self> {
+        static INTERNAL: std::sync::LazyLock<Arc<Peer>> = std::sync::LazyLock::new(Arc::default);
+        INTERNAL.clone()
+    }
+}
+
+/// What a request presents to prove the caller's identity. They are kept apart from the metadata, so that nothing forwards or logs them by
+/// accident.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    /// The header `authorization`.
+    pub authorization: Option<HeaderValue>,
+    /// The header `x-api-key`.
+    pub api_key: Option<HeaderValue>,
+}
+
+impl Credentials {
+    /// Reads the credentials of a request.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        Self { authorization: headers.get(AUTHORIZATION).map(sensitive), api_key: headers.get(API_KEY).map(sensitive) }
+    }
+
+    /// Removes the credentials from metadata.
+    pub(super) fn remove_from(&self, metadata: &mut HeaderMap) {
+        if self.authorization.is_some() {
+            metadata.remove(AUTHORIZATION);
+        }
+        if self.api_key.is_some() {
+            metadata.remove(API_KEY);
+        }
+    }
+
+    /// Writes the credentials as headers.
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        for (name, value) in [(AUTHORIZATION, &self.authorization), (API_KEY, &self.api_key)] {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
+}
+
+/// Sensitive values are not printed, and never enter the compression table of HTTP/2.
+fn sensitive(value: &HeaderValue) -> HeaderValue {
+    let mut value = value.clone();
+    value.set_sensitive(true);
+    value
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Option<HeaderValue>| if value.is_some() { "(hidden)" } else { "none" };
+        write!(f, "Credentials {{ authorization: {}, api_key: {} }}", shown(&self.authorization), shown(&self.api_key))
+    }
+}

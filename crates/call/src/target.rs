@@ -1,0 +1,78 @@
+//! What a request asks for, in metrics and logs.
+
+use std::sync::Arc;
+
+use super::Method;
+
+/// What a request to a namespace asks for.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// An RPC.
+    Rpc(Arc<Method>),
+    /// Something that the gateway answers without a call, or whose RPC is not known yet.
+    Page(Page),
+}
+
+/// What the gateway answers for a namespace without a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// The OpenAPI document, or a file of the page that shows it.
+    Document,
+    /// An operation of a definition: a constant answer, or a refusal before its RPC is chosen.
+    Operation,
+}
+
+impl Page {
+    /// All pages, each at the index of its discriminant.
+    pub const ALL: [Self; 2] = [Self::Document, Self::Operation];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Operation => "operation",
+        }
+    }
+}
+
+impl Target {
+    /// Returns the name in metrics and logs: an RPC, or a word in lower case.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Rpc(method) => &method.name,
+            Self::Page(page) => page.name(),
+        }
+    }
+
+    /// Tells whether messages are streamed.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self, Self::Rpc(method) if method.client_streaming || method.server_streaming)
+    }
+}
+
+/// What a listener answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerTarget {
+    /// A request that no namespace takes.
+    NoRoute,
+    /// The question of a browser whether a page may call (CORS).
+    Preflight,
+    /// The question which methods a path has (`OPTIONS`).
+    Options,
+    /// `grpc.health.v1.Health`
+    Health,
+    /// `grpc.reflection.v1.ServerReflection`
+    Reflection,
+}
+
+impl ListenerTarget {
+    /// Returns the name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no_route",
+            Self::Preflight => "preflight",
+            Self::Options => "options",
+            Self::Health => "health",
+            Self::Reflection => "reflection",
+        }
+    }
+}

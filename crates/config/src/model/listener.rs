@@ -1,0 +1,146 @@
+//! Listeners for clients.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::serialize::write_duration;
+use prism_settings::HumanDuration;
+
+/// A listener for clients. HTTP/1.1 and HTTP/2 are detected automatically.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// `IP:PORT`. Port 0 selects a free port. Only `main` has a default.
+    #[serde(default = "main_address")]
+    #[schemars(with = "String")]
+    pub address: SocketAddr,
+    /// Certificate and key for TLS. Default: connections without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Maximum number of open connections. Further connections are closed at once.
+    #[serde(default = "max_connections")]
+    pub max_connections: u32,
+    /// Maximum number of open connections from one address. Further connections are closed at once. Default: `max_connections`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_peer: Option<u32>,
+    /// How long a connection may stay open without a request. Choose a longer time than that of a load balancer in front.
+    #[serde(default = "idle_timeout", serialize_with = "write_duration")]
+    #[schemars(with = "HumanDuration")]
+    pub idle_timeout: Duration,
+    /// How long the TLS handshake and the headers of a request may take.
+    #[serde(default = "header_timeout", serialize_with = "write_duration")]
+    #[schemars(with = "HumanDuration")]
+    pub header_timeout: Duration,
+    /// Which web pages may call from a browser.
+    #[serde(default)]
+    pub cors: Cors,
+}
+
+fn main_address() -> SocketAddr {
+    Listener::at(8980).address
+}
+
+fn max_connections() -> u32 {
+    10_000
+}
+
+fn idle_timeout() -> Duration {
+    Duration::from_mins(5)
+}
+
+fn header_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+
+impl Listener {
+    pub(crate) fn at(port: u16) -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            tls: None,
+            max_connections: max_connections(),
+            max_connections_per_peer: None,
+            idle_timeout: idle_timeout(),
+            header_timeout: header_timeout(),
+            cors: Cors::default(),
+        }
+    }
+}
+
+/// Certificate and key of a listener. ALPN offers HTTP/2.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate and its chain.
+    #[schemars(with = "String")]
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    #[schemars(with = "String")]
+    pub key: PathBuf,
+    /// PEM file with the authorities that sign the certificates of clients. Default: clients are not asked for a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub client_ca: Option<PathBuf>,
+    /// With `client_ca`: whether a client must present a certificate.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(with = "Option<ClientCertificates>")]
+    pub client_certificates: ClientCertificates,
+}
+
+/// Whether clients must present a certificate.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientCertificates {
+    /// The TLS handshake fails without one.
+    #[default]
+    Required,
+    /// A client may present one.
+    Optional,
+}
+
+/// Which web pages may call from a browser. This does not concern other clients.
+#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cors {
+    /// Origins such as `https://app.example.com`. The port `*` means any port; `*` alone means any origin. Default: pages that this machine
+    /// serves, so that a page on the internet can't access the data of a developer who visits it.
+    pub allowed_origins: Vec<String>,
+    /// How long a browser may cache the response to a preflight request.
+    #[serde(serialize_with = "write_duration")]
+    #[schemars(with = "HumanDuration")]
+    pub max_age: Duration,
+}
+
+impl Default for Cors {
+    fn default() -> Self {
+        let local = ["http://localhost:*", "https://localhost:*", "http://127.0.0.1:*", "https://127.0.0.1:*"];
+        Self { allowed_origins: local.map(str::to_owned).to_vec(), max_age: Duration::from_hours(2) }
+    }
+}
+
+impl Cors {
+    /// Returns whether pages of an origin (the value of an `Origin` header) may call.
+    pub fn allows(&self, origin: &str) -> bool {
+        self.allowed_origins.iter().any(|allowed| match allowed.strip_suffix(":*") {
+            _ if allowed == "*" => true,
+            None => allowed.eq_ignore_ascii_case(origin),
+            Some(any) => {
+                let (host, port) = match origin.rsplit_once(':') {
+                    Some((host, port)) if !port.starts_with("//") => (host, port),
+                    _ => (origin, "0"),
+                };
+                host.eq_ignore_ascii_case(any) && port.bytes().all(|byte| byte.is_ascii_digit())
+            }
+        })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_default(value: &ClientCertificates) -> bool {
+    *value == ClientCertificates::default()
+}

@@ -1,0 +1,151 @@
+//! Namespaces.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Binding;
+use crate::ResolvedSettings;
+use crate::serialize::{write_duration, write_optional_size, write_size};
+use prism_settings::{ByteSize, HumanDuration};
+
+/// The unit of tenancy, routing, limits and metrics: a pattern, a backend for each of its slots, and its frontends.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Namespace {
+    /// Unique name: a lower-case letter, then letters, digits, `-` and `_`; at most 63 characters.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9_-]{0,62}$"))]
+    pub name: String,
+    /// Name of the pattern, as `keyvalue`. `prism registry patterns list` lists all.
+    pub pattern: String,
+    /// Version of the pattern, as `v1`. Default: the version of this build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern_version: Option<String>,
+    /// The backend for each slot of the pattern.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, crate::schema::AnySlot>")]
+    pub slots: BTreeMap<String, Slot>,
+    /// Another Prism that serves this namespace, instead of `slots`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Remote>,
+    /// Frontends of the namespace. Default: gRPC, gRPC-Web and REST on all listeners. gRPC is always added, unless the list contains
+    /// `{frontend: grpc, enabled: false}`.
+    #[schemars(with = "Option<Vec<crate::schema::AnyBinding>>")]
+    pub frontends: Vec<Binding>,
+    /// Limits of calls and of stored data.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How `Idempotency-Key` in HTTP headers and gRPC metadata is handled. A namespace with `remote` forwards the key, and the other Prism
+    /// handles it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<Idempotency>,
+    /// Settings of the pattern. `prism config schema` and the documentation of the pattern list them.
+    #[serde(default, skip_serializing_if = "ResolvedSettings::is_empty")]
+    #[schemars(with = "crate::schema::AnySettings")]
+    pub settings: ResolvedSettings,
+}
+
+impl Namespace {
+    /// Tells whether another definition of the namespace differs only in its frontends, so that what serves it can stay.
+    pub fn serves_as(&self, other: &Self) -> bool {
+        let Self { name, pattern, pattern_version, slots, remote, frontends: _, limits, idempotency, settings } = self;
+        (name, pattern, pattern_version, slots) == (&other.name, &other.pattern, &other.pattern_version, &other.slots)
+            && (remote, limits, idempotency, settings) == (&other.remote, &other.limits, &other.idempotency, &other.settings)
+    }
+}
+
+/// Write calls with the same `Idempotency-Key` are executed once. Later calls get the reply of the first one.
+#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Idempotency {
+    /// Whether unary write calls without a key are rejected. Streams need no key.
+    pub required: bool,
+    /// How long a reply is stored after the end of its call. At most one year.
+    #[serde(serialize_with = "write_duration")]
+    #[schemars(with = "HumanDuration")]
+    pub retention: Duration,
+    /// The slot whose backend stores the replies. The backend needs keyvalue_basic, keyvalue_cas and keyvalue_ttl. Default: the first slot,
+    /// by name, whose backend has them. If there is none, calls with a key are rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+}
+
+impl Default for Idempotency {
+    fn default() -> Self {
+        Self { required: false, retention: Duration::from_hours(24), slot: None }
+    }
+}
+
+/// The backend of a slot.
+#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Slot {
+    /// Name of a backend.
+    pub backend: String,
+    /// Interfaces that the backend must implement for this namespace. The namespace may use other interfaces too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<String>,
+}
+
+/// Another Prism that serves a namespace, over gRPC.
+#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// `http://HOST:PORT` or `https://HOST:PORT`.
+    pub url: String,
+    /// Name of the namespace there. Default: the name of this namespace.
+    #[schemars(with = "Option<String>")]
+    pub namespace: String,
+    /// Whether the credentials of callers (`authorization`, `x-api-key`) are forwarded to the other Prism.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forward_credentials: bool,
+}
+
+/// Limits of calls and of stored data of a namespace.
+#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Maximum size of one request message.
+    #[serde(serialize_with = "write_size")]
+    #[schemars(with = "ByteSize")]
+    pub max_message_bytes: u64,
+    /// Maximum number of calls in flight, without streams. Further calls are rejected with `RESOURCE_EXHAUSTED`.
+    pub max_concurrent_calls: u32,
+    /// Maximum number of open streams. Further streams are rejected with `RESOURCE_EXHAUSTED`.
+    pub max_streams: u32,
+    /// Deadline of a unary call if the client sets none.
+    #[serde(serialize_with = "write_duration")]
+    #[schemars(with = "HumanDuration")]
+    pub timeout: Duration,
+    /// Maximum deadline. A longer deadline of a client is reduced to it.
+    #[serde(serialize_with = "write_duration")]
+    #[schemars(with = "HumanDuration")]
+    pub max_timeout: Duration,
+    /// Maximum size of a key. Default: the limit of the driver.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write_optional_size")]
+    #[schemars(with = "Option<ByteSize>")]
+    pub max_key_bytes: Option<u64>,
+    /// Maximum size of a value or a payload. Default: the limit of the driver.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write_optional_size")]
+    #[schemars(with = "Option<ByteSize>")]
+    pub max_value_bytes: Option<u64>,
+    /// Maximum number of items in a batch. Default: the limit of the driver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_batch_items: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 4 << 20,
+            max_concurrent_calls: 4096,
+            max_streams: 1024,
+            timeout: Duration::from_secs(30),
+            max_timeout: Duration::from_hours(24),
+            max_key_bytes: None,
+            max_value_bytes: None,
+            max_batch_items: None,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The OpenAPI documents of an API of a namespace.
+//!
+//! The document depends on the capabilities of the namespace, which every request for it asks for, as its caller. It is written only if they
+//! have changed since the last time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use prost::Message as _;
+use serde_json::Value;
+
+use prism_call::{Error, proto::patterns::slots::v1::Capabilities};
+use prism_frontend::openapi;
+
+/// Builds the part of an API's document that is the same for all namespaces.
+pub type Source = Box<dyn Fn() -> Result<Value, Error> + Send + Sync>;
+
+/// The documentation of one API of one namespace at one base path.
+pub struct Documentation {
+    source: Source,
+    last: Mutex<Option<Arc<Documents>>>,
+}
+
+/// The document in both forms.
+pub struct Documents {
+    /// The encoded capabilities that it shows.
+    capabilities: Bytes,
+    /// As JSON.
+    pub json: Document,
+    /// As YAML.
+    pub yaml: Document,
+}
+
+/// A document that is ready to be sent.
+pub struct Document {
+    /// Its media type.
+    pub content_type: HeaderValue,
+    /// Its text.
+    pub body: Bytes,
+    /// Its entity tag.
+    pub tag: HeaderValue,
+}
+
+impl Documentation {
+    /// Creates the documentation of an API from the source of its document.
+    pub fn new(source: impl Fn() -> Result<Value, Error> + Send + Sync + 'static) -> Self {
+        Self { source: Box::new(source), last: Mutex::new(None) }
+    }
+
+    /// Returns the documents for a namespace with these encoded capabilities.
+    pub fn documents(&self, capabilities: Bytes, served_at: openapi::ServedAt<'_>) -> Result<Arc<Documents>, Error> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(last) = last.filter(|last| last.capabilities == capabilities) {
+            return Ok(last);
+        }
+        let broken = |error| Error::internal("the namespace answered GetCapabilities with something else").with_source(error);
+        let decoded = Capabilities::decode(capabilities.clone()).map_err(broken)?;
+        let document = openapi::tailor((self.source)()?, &decoded, served_at);
+        let unwritable = |error: &dyn std::fmt::Display| Error::internal(format!("the document can't be written: {error}"));
+        let json = serde_json::to_vec_pretty(&document).map_err(|error| unwritable(&error))?;
+        let yaml = serde_saphyr::to_string(&document).map_err(|error| unwritable(&error))?;
+        let documents = Arc::new(Documents {
+            capabilities,
+            json: Document::new("application/json", json),
+            yaml: Document::new("application/yaml", yaml),
+        });
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(documents.clone());
+        Ok(documents)
+    }
+}
+
+impl Document {
+    fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self { content_type: HeaderValue::from_static(content_type), tag: entity_tag(&body), body }
+    }
+}
+
+/// Returns an `ETag` from the FNV-1a hash. Equal bytes have equal tags in every gateway of the same build.
+pub fn entity_tag(body: &[u8]) -> HeaderValue {
+    let sum = body.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    HeaderValue::try_from(format!("\"{sum:016x}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+}

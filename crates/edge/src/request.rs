@@ -1,0 +1,97 @@
+//! A request as the listener receives it.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+
+use super::{Body, BoxError, Served, remainder::TrackedBody};
+use prism_call::{Error, Finished, ListenerRequest, ListenerTarget, Peer, Pipeline, SealedBody};
+
+/// The response of a protocol.
+pub type Response = Finished<http::Response<Body>>;
+
+/// The body of a request.
+pub type RequestBody = TrackedBody<ReceivedBody>;
+
+/// A request that belongs to no namespace yet.
+pub struct ClientRequest {
+    /// Method, URI and headers.
+    pub parts: Parts,
+    /// The body, which only an admitted request can open.
+    pub body: SealedBody<RequestBody>,
+}
+
+/// What a protocol needs to serve a request.
+#[derive(Clone, Copy)]
+pub struct Serving<'e> {
+    /// The pipeline of all calls.
+    pub pipeline: &'e Pipeline,
+    /// What the listener serves now.
+    pub served: &'e Served,
+    /// The remote end of the connection.
+    pub peer: &'e Arc<Peer>,
+}
+
+impl<'e> Serving<'e> {
+    /// Observes a request that the listener answers itself.
+    pub fn answer_as(&self, target: ListenerTarget, parts: &Parts) -> ListenerRequest<'e> {
+        self.pipeline.admit_listener_request(self.peer, target, (&parts.method, parts.uri.path()), &parts.headers)
+    }
+
+    /// Refuses a request that belongs to no namespace.
+    pub fn refuse(&self, parts: &Parts, error: &Error, response: http::Response<Body>) -> Response {
+        self.answer_as(ListenerTarget::NoRoute, parts).finish(Some(error), response)
+    }
+}
+
+/// A body from a connection, or from code.
+pub enum ReceivedBody {
+    /// From a connection.
+    Connection(hyper::body::Incoming),
+    /// From code.
+    Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
+}
+
+impl ReceivedBody {
+    /// Wraps any body.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::Boxed(Box::pin(body.map_err(Into::into)))
+    }
+}
+
+impl HttpBody for ReceivedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Connection(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Self::Boxed(body) => body.as_mut().poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Connection(body) => body.is_end_stream(),
+            Self::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Connection(body) => body.size_hint(),
+            Self::Boxed(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! A generation: the backends and namespaces of one configuration. What has not changed is taken over from the generation before, with its
+//! connections, permits, streams and replicas.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    driver::{self, Backend, BackendSettings, Keyspace},
+    lifecycle::{self, OpenHandler},
+    plan::Plan,
+};
+
+use prism_call::{BackgroundTasks, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, proto};
+use prism_config::{self as config, Config};
+use prism_edge::{self as edge, Binding, admin::Probe};
+use prism_pattern::{self as pattern, PatternEnvironment};
+use prism_registry as registry;
+use prism_remote::RemoteHandler;
+use prism_slot::{Slot, idempotency};
+
+/// Time that the handlers of a generation that can't be served have to end their background tasks.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connected backend, which namespaces share.
+pub struct ConnectedBackend {
+    kind: &'static str,
+    settings: config::ResolvedSettings,
+    pub backend: Arc<dyn Backend>,
+}
+
+/// A namespace that can serve calls.
+#[derive(Clone)]
+struct OpenNamespace {
+    /// Its configuration, without frontends.
+    definition: Arc<config::Namespace>,
+    backends: Vec<Arc<ConnectedBackend>>,
+    namespace: Arc<Namespace>,
+    handler: Arc<OpenHandler>,
+    remote: Option<Arc<RemoteHandler>>,
+}
+
+/// The backends and namespaces of one configuration.
+#[derive(Default)]
+pub struct Generation {
+    backends: BTreeMap<String, Arc<ConnectedBackend>>,
+    namespaces: BTreeMap<String, OpenNamespace>,
+}
+
+/// Names of what a generation added, changed and removed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Present only now.
+    pub added: Vec<String>,
+    /// Present before and now, and not the same.
+    pub changed: Vec<String>,
+    /// Present only before.
+    pub removed: Vec<String>,
+}
+
+/// What a later generation no longer uses.
+pub struct Leftover {
+    pub namespaces: Vec<Arc<Namespace>>,
+    pub handlers: Vec<Arc<OpenHandler>>,
+    pub backends: Vec<(String, Arc<ConnectedBackend>)>,
+}
+
+impl Generation {
+    /// Builds the generation of a configuration beside the previous one, which is not affected. The error has every problem.
+    pub async fn build(config: &Config, metrics: &Metrics, previous: &Self) -> Result<Self, Vec<Error>> {
+        let mut next = Self::default();
+        let mut problems = next.connect(config, previous).await;
+        if problems.is_empty() {
+            for namespace in &config.namespaces {
+                match next.open(namespace, metrics, previous).await {
+                    Ok(opened) => drop(next.namespaces.insert(namespace.name.clone(), opened)),
+                    Err(error) => problems.push(error),
+                }
+            }
+        }
+        if problems.is_empty() {
+            return Ok(next);
+        }
+        let Leftover { handlers, backends, .. } = previous.leftover(&next);
+        lifecycle::close(&handlers, CLOSE_TIMEOUT).await;
+        for (_, connected) in backends {
+            connected.backend.close().await;
+        }
+        Err(problems)
+    }
+
+    async fn connect(&mut self, config: &Config, previous: &Self) -> Vec<Error> {
+        let mut problems = Vec::new();
+        for (name, backend) in &config.backends {
+            let known = previous.backends.get(name).filter(|known| known.kind == backend.kind && known.settings == backend.settings);
+            let connected = match known {
+                Some(known) => Ok(known.clone()),
+                None => connect(name, backend).await.map(Arc::new),
+            };
+            match connected {
+                Ok(connected) => drop(self.backends.insert(name.clone(), connected)),
+                Err(error) => problems.push(error.with("backend", name)),
+            }
+        }
+        problems
+    }
+
+    async fn open(&self, definition: &config::Namespace, metrics: &Metrics, previous: &Self) -> Result<OpenNamespace, Error> {
+        let backends: Vec<_> = definition.slots.values().filter_map(|slot| self.backends.get(&slot.backend).cloned()).collect();
+        let same_backends = |known: &&OpenNamespace| {
+            known.backends.len() == backends.len() && known.backends.iter().zip(&backends).all(|(one, other)| Arc::ptr_eq(one, other))
+        };
+        let known = previous.namespaces.get(&definition.name).filter(|known| known.definition.serves_as(definition)).filter(same_backends);
+        if let Some(known) = known {
+            return Ok(known.clone());
+        }
+        let tasks = BackgroundTasks::default();
+        let (handler, remote): (Arc<dyn Handler>, _) = match &definition.remote {
+            Some(settings) => {
+                let handler = RemoteHandler::connect(&settings.url, &settings.namespace, settings.forward_credentials, None)?;
+                (handler.clone(), Some(handler))
+            }
+            None => (self.open_pattern(definition, tasks.clone()).await?, None),
+        };
+        let opened = Arc::new(OpenHandler { namespace: definition.name.clone(), handler: handler.clone(), tasks });
+        let pattern = pattern_of(definition)?;
+        let methods = methods_of(pattern.service);
+        let namespace = Namespace::new(&definition.name, pattern.name, methods, handler, call_limits(definition), metrics)
+            .with_idempotency(self.select_idempotency(definition)?);
+        let definition = Arc::new(config::Namespace { frontends: Vec::new(), ..definition.clone() });
+        Ok(OpenNamespace { definition, backends, namespace: Arc::new(namespace), handler: opened, remote })
+    }
+
+    /// Opens the pattern of a namespace on its backends.
+    async fn open_pattern(&self, namespace: &config::Namespace, tasks: BackgroundTasks) -> Result<Arc<dyn Handler>, Error> {
+        let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
+        let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks };
+        pattern_of(namespace)?.open(self.fill_slots(namespace)?, &environment).await
+    }
+
+    /// Selects the backend that stores replies of calls with an idempotency key: that of the slot that the namespace names, or else the first
+    /// one with the required interfaces, so that all gateways with the same configuration select the same.
+    fn select_idempotency(&self, namespace: &config::Namespace) -> Result<Idempotency, Error> {
+        // A remote gateway follows its own configuration.
+        let Some(settings) = &namespace.idempotency else { return Ok(Idempotency::Forwarded) };
+        let connected = |slot: &config::Slot| self.backends.get(&slot.backend).map(|connected| (slot.backend.clone(), connected));
+        let can = |connected: &ConnectedBackend| {
+            let has = driver::kind(connected.kind).map(|kind| (kind.interfaces)()).unwrap_or_default();
+            registry::IDEMPOTENCY_INTERFACES.iter().all(|interface| has.contains(interface))
+        };
+        let chosen = if let Some(name) = &settings.slot {
+            namespace.slots.get(name).and_then(connected)
+        } else {
+            let mut all = namespace.slots.values().filter_map(connected);
+            let first = all.clone().next();
+            all.find(|(_, connected)| can(connected)).or(first)
+        };
+        let Some((backend, connected)) = chosen else { return Ok(Idempotency::Forwarded) };
+        let keyspace = Keyspace { namespace: namespace.name.clone(), slot: registry::IDEMPOTENCY_SLOT.to_owned() };
+        let slot = Slot::fill(&keyspace, &backend, connected.kind, &*connected.backend);
+        match idempotency::KeyspaceReplyStore::new(slot, settings.retention) {
+            Ok(store) => Ok(Idempotency::Stored { store: Arc::new(store), required: settings.required }),
+            Err(interface) if settings.required => {
+                let error = Error::capability_unavailable("idempotency.required", interface, &backend);
+                Err(Error::new(Code::FailedPrecondition, "CAPABILITY_UNAVAILABLE", format!("namespace {}: {error}", namespace.name)))
+            }
+            Err(interface) => Ok(Idempotency::Unavailable { backend, interface }),
+        }
+    }
+
+    /// Fills the slots of a namespace with its backends.
+    fn fill_slots(&self, namespace: &config::Namespace) -> Result<BTreeMap<String, Slot>, Error> {
+        let mut slots = BTreeMap::new();
+        for (name, filled) in &namespace.slots {
+            let connected = self.backends.get(&filled.backend).ok_or_else(|| {
+                let message = format!("namespace {}: there is no backend {}", namespace.name, filled.backend);
+                Error::new(Code::FailedPrecondition, "UNKNOWN_BACKEND", message)
+            })?;
+            let keyspace = Keyspace { namespace: namespace.name.clone(), slot: name.clone() };
+            let mut slot = Slot::fill(&keyspace, &filled.backend, connected.kind, &*connected.backend);
+            tighten_limits(&mut slot.limits, &namespace.limits);
+            slots.insert(name.clone(), slot);
+        }
+        Ok(slots)
+    }
+
+    /// Returns what a listener serves.
+    pub fn bindings(&self, listener: &str, config: &Config, plan: &Plan) -> Result<Vec<Binding>, Error> {
+        let mut bindings = Vec::new();
+        for definition in &config.namespaces {
+            let Some(opened) = self.namespaces.get(&definition.name) else { continue };
+            for binding in &definition.frontends {
+                if !binding.enabled || binding.listener.as_deref().is_some_and(|only| only != listener) {
+                    continue;
+                }
+                let (frontend, documentation) = plan.frontend(binding, &opened.namespace.service)?;
+                bindings.push(Binding {
+                    host: binding.host.clone(),
+                    base_path: binding.base_path.clone(),
+                    namespace: opened.namespace.clone(),
+                    frontend,
+                    documentation,
+                });
+            }
+        }
+        Ok(bindings)
+    }
+
+    /// Returns the probes of everything that calls depend on, each with its name, for example `backend redis-main`.
+    pub fn probes(&self) -> Vec<(String, Probe)> {
+        let backends = self.backends.iter().map(|(name, connected)| (format!("backend {name}"), probe_backend(&connected.backend)));
+        let remotes = self.namespaces.iter().filter_map(|(name, opened)| {
+            let remote = opened.remote.as_ref()?;
+            Some((format!("namespace {name} (remote)"), probe_remote(remote)))
+        });
+        backends.chain(remotes).collect()
+    }
+
+    /// Returns the namespaces and backends of a previous generation that this one does not use.
+    pub fn leftover(&self, previous: &Self) -> Leftover {
+        let is_unused = |(name, opened): &(&String, &OpenNamespace)| {
+            !self.namespaces.get(*name).is_some_and(|kept| Arc::ptr_eq(&kept.namespace, &opened.namespace))
+        };
+        let unused: Vec<_> = previous.namespaces.iter().filter(is_unused).map(|(_, opened)| opened).collect();
+        let unused_backend = |(name, connected): (&String, &Arc<ConnectedBackend>)| {
+            let kept = self.backends.get(name).is_some_and(|kept| Arc::ptr_eq(kept, connected));
+            (!kept).then(|| (name.clone(), connected.clone()))
+        };
+        Leftover {
+            namespaces: unused.iter().map(|opened| opened.namespace.clone()).collect(),
+            handlers: unused.iter().map(|opened| opened.handler.clone()).collect(),
+            backends: previous.backends.iter().filter_map(unused_backend).collect(),
+        }
+    }
+
+    /// Returns the handlers of all namespaces.
+    pub fn handlers(&self) -> impl Iterator<Item = &Arc<OpenHandler>> {
+        self.namespaces.values().map(|opened| &opened.handler)
+    }
+
+    /// Returns the backends, by name.
+    pub fn backends(&self) -> impl Iterator<Item = (&String, &Arc<ConnectedBackend>)> {
+        self.backends.iter()
+    }
+
+    /// Returns how the namespaces differ from those of a previous generation.
+    pub fn changed_namespaces(&self, previous: &Self) -> Difference {
+        Difference::between(&previous.namespaces, &self.namespaces, |one, other| Arc::ptr_eq(&one.namespace, &other.namespace))
+    }
+
+    /// Returns how the backends differ from those of a previous generation.
+    pub fn changed_backends(&self, previous: &Self) -> Difference {
+        Difference::between(&previous.backends, &self.backends, Arc::ptr_eq)
+    }
+}
+
+impl Difference {
+    /// Compares two mappings by name.
+    pub fn between<T>(old: &BTreeMap<String, T>, new: &BTreeMap<String, T>, same: impl Fn(&T, &T) -> bool) -> Self {
+        let is_changed = |name: &String, value: &T| old.get(name).is_some_and(|known| !same(known, value));
+        Self {
+            added: new.keys().filter(|name| !old.contains_key(*name)).cloned().collect(),
+            changed: new.iter().filter(|(name, value)| is_changed(name, value)).map(|(name, _)| name.clone()).collect(),
+            removed: old.keys().filter(|name| !new.contains_key(*name)).cloned().collect(),
+        }
+    }
+}
+
+async fn connect(name: &str, backend: &config::Backend) -> Result<ConnectedBackend, Error> {
+    let kind = driver::kind(&backend.kind).ok_or_else(|| {
+        Error::new(Code::FailedPrecondition, "NO_DRIVER", format!("backend {name}: this build has no driver for {}", backend.kind))
+    })?;
+    let settings = BackendSettings { name: name.to_owned(), values: backend.settings.values().clone() };
+    let connected = (kind.connect)(settings).await?;
+    Ok(ConnectedBackend { kind: kind.name, settings: backend.settings.clone(), backend: connected })
+}
+
+/// The RPCs of a service.
+type Methods = Arc<[Arc<Method>]>;
+
+/// Returns the RPCs of a service. All namespaces share them.
+fn methods_of(service: &'static str) -> Methods {
+    static KNOWN: LazyLock<Mutex<HashMap<&'static str, Methods>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let methods = known.entry(service).or_insert_with(|| Method::of_service(proto::descriptors(), service).unwrap_or_default().into());
+    methods.clone()
+}
+
+fn call_limits(namespace: &config::Namespace) -> CallLimits {
+    CallLimits {
+        max_message_bytes: usize::try_from(namespace.limits.max_message_bytes).unwrap_or(usize::MAX),
+        max_concurrent_calls: usize::try_from(namespace.limits.max_concurrent_calls).unwrap_or(usize::MAX),
+        max_streams: usize::try_from(namespace.limits.max_streams).unwrap_or(usize::MAX),
+        timeout: namespace.limits.timeout,
+        max_timeout: namespace.limits.max_timeout,
+    }
+}
+
+fn pattern_of(namespace: &config::Namespace) -> Result<&'static pattern::Pattern, Error> {
+    pattern::find(&namespace.pattern).ok_or_else(|| {
+        let message = format!("namespace {}: this build can't serve the pattern {}", namespace.name, namespace.pattern);
+        Error::new(Code::FailedPrecondition, "UNKNOWN_PATTERN", message)
+    })
+}
+
+/// Applies the namespace's limits where they are stricter than the driver's.
+fn tighten_limits(driver: &mut driver::Limits, namespace: &config::Limits) {
+    driver.max_key_bytes = namespace.max_key_bytes.map_or(driver.max_key_bytes, |limit| limit.min(driver.max_key_bytes));
+    driver.max_value_bytes = namespace.max_value_bytes.map_or(driver.max_value_bytes, |limit| limit.min(driver.max_value_bytes));
+    driver.max_batch_items = namespace.max_batch_items.map_or(driver.max_batch_items, |limit| limit.min(driver.max_batch_items));
+}
+
+fn probe_backend(backend: &Arc<dyn Backend>) -> edge::admin::Probe {
+    let backend = backend.clone();
+    Arc::new(move || {
+        let backend = backend.clone();
+        Box::pin(async move { backend.health().await })
+    })
+}
+
+fn probe_remote(remote: &Arc<RemoteHandler>) -> edge::admin::Probe {
+    let remote = remote.clone();
+    Arc::new(move || {
+        let remote = remote.clone();
+        Box::pin(async move { remote.health().await })
+    })
+}
