@@ -75,6 +75,11 @@ impl<R> Finished<R> {
     pub fn into_inner(self) -> R {
         self.0
     }
+
+    /// Changes the form of the response, which still says the same. It is counted and logged as before.
+    pub fn map<S>(self, change: impl FnOnce(R) -> S) -> Finished<S> {
+        Finished(change(self.0))
+    }
 }
 
 /// A request that may be served. It has been identified, is observed, and its caller is authenticated; it holds a permit of its namespace.

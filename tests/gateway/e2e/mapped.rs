@@ -193,6 +193,30 @@ async fn mapped_routes_follow_http_semantics() {
 }
 
 #[tokio::test]
+async fn mapped_routes_are_compressed() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(&written(folder.path(), DEFINITION)).await;
+    let text = "long ".repeat(1000);
+    let body = zstd::bulk::compress(json!({"text": text}).to_string().as_bytes(), 1).unwrap();
+    let headers = [("content-type", "application/json"), ("content-encoding", "zstd")];
+    assert_eq!(http::send(gateway.address, "PUT", "/red/things/a", &headers, body).await.unwrap().status, 200);
+
+    let accepted = ("accept-encoding", "gzip;q=0.5, zstd");
+    let read = get(gateway.address, "/red/things/a", &[accepted]).await;
+    assert_eq!((&read.headers["content-encoding"], &read.headers["vary"]), (&"zstd".parse().unwrap(), &"accept-encoding".parse().unwrap()));
+    let plain = zstd::stream::decode_all(&read.body[..]).unwrap();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&plain).unwrap()["text"], text);
+    let tag = read.headers["etag"].to_str().unwrap().to_owned();
+    assert!(tag.ends_with("--zstd\""), "{tag}");
+    let known = get(gateway.address, "/red/things/a", &[accepted, ("if-none-match", &tag)]).await;
+    assert_eq!((known.status, known.headers["etag"].to_str().unwrap()), (304, &*tag));
+
+    let refused = http::send(gateway.address, "PUT", "/red/things/a", &[headers[0], ("content-encoding", "snappy")], "x").await.unwrap();
+    assert_eq!((refused.status, &refused.headers["accept-encoding"]), (415, &"gzip, br, zstd".parse().unwrap()));
+    assert_eq!(refused.json()["code"], 415, "the API's own body: {}", refused.text());
+}
+
+#[tokio::test]
 async fn invalid_definition_prevents_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = DEFINITION.replace("{key: path.key}", "{kee: path.key}").replace("rpc: Store\n", "rpc: Stoer\n");

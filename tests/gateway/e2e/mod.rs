@@ -4,6 +4,7 @@ mod backend;
 mod wire;
 
 mod call;
+mod compression;
 mod deadline;
 mod drain;
 mod examples;

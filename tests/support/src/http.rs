@@ -65,9 +65,17 @@ pub async fn send(
 
 /// Sends a GET request, and returns its response before the body is read.
 pub async fn open(address: SocketAddr, path: &str) -> http::Response<hyper::body::Incoming> {
+    open_with(address, path, &[]).await
+}
+
+/// Sends a GET request with headers, and returns its response before the body is read.
+pub async fn open_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> http::Response<hyper::body::Incoming> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = Request::builder().uri(path).header("host", address.to_string()).body(Full::new(Bytes::new())).unwrap();
-    sender.send_request(request).await.unwrap()
+    let mut request = Request::builder().uri(path).header("host", address.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    sender.send_request(request.body(Full::new(Bytes::new())).unwrap()).await.unwrap()
 }

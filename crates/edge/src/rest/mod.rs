@@ -1,6 +1,7 @@
 //! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service, or from a definition. `prism_frontend` defines
 //! routes, binding and rendering; this module has the I/O.
 
+mod coding;
 mod documentation;
 mod find;
 mod mapped;
@@ -36,23 +37,24 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// Serves one request.
 pub async fn serve(serving: Serving<'_>, mut request: ClientRequest) -> Response {
     let uri = request.parts.uri.clone();
-    match find::find(&serving.served.bindings, &request.parts.method, &uri, &request.parts.headers) {
+    let negotiated = coding::Negotiated::of(&request.parts.method, &mut request.parts.headers);
+    let response = match find::find(&serving.served.bindings, &request.parts.method, &uri, &request.parts.headers) {
         Ok(find::RouteTarget::Annotated { binding, found, path }) => annotated(serving, binding, found, path, request).await,
         Ok(find::RouteTarget::Mapped { binding, api, found, path }) => {
             // Boxed: its state is large, and would be part of the state of every annotated call too.
             Box::pin(mapped::serve(serving, mapped::Found { binding, api, route: found, path }, request)).await
         }
         Err(refusal) => {
-            if refusal.is_unknown_path() {
+            let answered = if refusal.is_unknown_path() {
                 // Boxed: it is rare, and its state would be part of the state of every call.
-                match Box::pin(documentation::answer(serving, request)).await {
-                    Ok(response) => return response,
-                    Err(returned) => request = returned,
-                }
-            }
-            refusal.respond(serving, &request.parts)
+                Box::pin(documentation::answer(serving, request)).await
+            } else {
+                Err(request)
+            };
+            answered.unwrap_or_else(|request| refusal.respond(serving, &request.parts))
         }
-    }
+    };
+    response.map(|response| negotiated.encode(response))
 }
 
 /// Returns the response to a failed request.
@@ -154,8 +156,10 @@ fn accept(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 
 /// Removes headers of the connection and of the body's framing, which are not metadata of the call.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    const NAMES: [HeaderName; 10] = [
+    const NAMES: [HeaderName; 12] = [
+        header::ACCEPT_ENCODING,
         header::CONNECTION,
+        header::CONTENT_ENCODING,
         header::CONTENT_LENGTH,
         header::EXPECT,
         header::HOST,

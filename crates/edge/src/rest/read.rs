@@ -1,11 +1,11 @@
 //! Reads a request: a body of bounded size, bound to one message or to a stream of messages.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
-use http_body::Body as _;
 
+use super::coding::{BodyReader, Coding};
 use crate::request::RequestBody;
 use prism_call::{Code, Error, Input, message_too_large};
 use prism_frontend::{
@@ -25,53 +25,55 @@ pub struct Target<'a> {
 /// The headers that describe the body.
 pub struct Content {
     media_type: Option<HeaderValue>,
-    encoding: Option<HeaderValue>,
+    coding: Result<Option<Coding>, Error>,
     length: Option<usize>,
 }
 
 impl Content {
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        Self {
-            media_type: headers.get(header::CONTENT_TYPE).cloned(),
-            encoding: headers.get(header::CONTENT_ENCODING).filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")).cloned(),
-            length,
-        }
+        Self { media_type: headers.get(header::CONTENT_TYPE).cloned(), coding: Coding::of_body(headers), length }
     }
 
     fn media(&self, route: &Route) -> Result<Media, Error> {
         route.binding.media(self.media_type()?)
     }
 
-    /// Returns the media type of the body. Refuses an unsupported content encoding.
+    /// Returns the media type of the body.
     pub fn media_type(&self) -> Result<Option<&str>, Error> {
-        if let Some(encoding) = &self.encoding {
-            let name = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
-            let message = format!("the body can't be read in the content encoding {name}; send it without");
-            return Err(Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message));
-        }
         let unreadable = || Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", "the content type is not readable text");
         self.media_type.as_ref().map(|value| value.to_str().map_err(|_| unreadable())).transpose()
     }
 
-    /// Reads the whole body. Refuses a body that is too large as soon as its size is known.
-    pub async fn collect(&self, body: RequestBody, limit: usize) -> Result<Bytes, Error> {
+    /// Opens a body with many messages, each of which has its own limit.
+    fn open(&mut self, body: RequestBody) -> Result<BodyReader, Error> {
+        Ok(BodyReader::new(body, self.take_coding()?, None))
+    }
+
+    /// Reads the whole body. Refuses a body that is too large, compressed or not, as soon as its size is known.
+    pub async fn collect(&mut self, body: RequestBody, limit: usize) -> Result<Bytes, Error> {
+        let coding = self.take_coding()?;
         if self.length.is_some_and(|length| length > limit) {
             return Err(message_too_large(limit));
         }
-        collect(body, limit).await
+        collect(BodyReader::new(body, coding, Some(limit)), limit).await
+    }
+
+    /// Returns the coding of the body, or the refusal of an unsupported one.
+    fn take_coding(&mut self) -> Result<Option<Coding>, Error> {
+        std::mem::replace(&mut self.coding, Ok(None))
     }
 }
 
 /// Reads the message or messages of a request. `resume` is the cursor after which the stream continues.
-pub async fn read(target: Target<'_>, content: Content, resume: Option<&str>, body: RequestBody, limit: usize) -> Result<Input, Error> {
+pub async fn read(target: Target<'_>, mut content: Content, resume: Option<&str>, body: RequestBody, limit: usize) -> Result<Input, Error> {
     let Target { route, template, path, query } = target;
     let parts = PathAndQuery { path, query };
     let mut message = if route.binding.reads_body() {
         let media = content.media(route)?;
         if route.method.client_streaming {
             let common = route.binding.common(template, parts)?;
-            return Ok(Input::Stream(items(route.clone(), media, common, body, limit)));
+            return Ok(Input::Stream(items(route.clone(), media, common, content.open(body)?, limit)));
         }
         let body = content.collect(body, limit).await?;
         route.binding.message(template, parts, &body, &media)?
@@ -84,49 +86,28 @@ pub async fn read(target: Target<'_>, content: Content, resume: Option<&str>, bo
     Ok(Input::One(message.into()))
 }
 
-/// Reads the next chunk of a body.
-async fn next_chunk(body: &mut RequestBody) -> Result<Option<Bytes>, Error> {
-    loop {
-        let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
-        match frame {
-            None => return Ok(None),
-            // Trailers of a request are ignored.
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-            Some(Err(error)) => {
-                return Err(
-                    Error::new(Code::Cancelled, "REQUEST_BROKEN", "the request ended before its body was complete").with_source(error)
-                );
-            }
-        }
-    }
-}
-
 /// Reads the whole body. Refuses a body that is too large as soon as its size is known.
-async fn collect(mut body: RequestBody, limit: usize) -> Result<Bytes, Error> {
+async fn collect(mut body: BodyReader, limit: usize) -> Result<Bytes, Error> {
     let check = |size: usize| if size > limit { Err(message_too_large(limit)) } else { Ok(()) };
-    let Some(first) = next_chunk(&mut body).await? else { return Ok(Bytes::new()) };
+    let Some(first) = body.next().await? else { return Ok(Bytes::new()) };
     check(first.len())?;
     // Usually a body arrives in one chunk, which is not copied.
-    let Some(second) = next_chunk(&mut body).await? else { return Ok(first) };
+    let Some(second) = body.next().await? else { return Ok(first) };
     let mut whole = BytesMut::with_capacity(first.len() + second.len());
     whole.extend_from_slice(&first);
     let mut next = Some(second);
     while let Some(data) = next {
         check(whole.len() + data.len())?;
         whole.extend_from_slice(&data);
-        next = next_chunk(&mut body).await?;
+        next = body.next().await?;
     }
     Ok(whole.freeze())
 }
 
 /// Returns the messages in a body, read on demand.
-fn items(route: Arc<Route>, media: Media, common: Vec<u8>, body: RequestBody, limit: usize) -> prism_call::Messages<Bytes> {
+fn items(route: Arc<Route>, media: Media, common: Vec<u8>, body: BodyReader, limit: usize) -> prism_call::Messages<Bytes> {
     struct State {
-        body: Option<RequestBody>,
+        body: Option<BodyReader>,
         items: Items,
     }
     let state = State { body: Some(body), items: Items::new(limit) };
@@ -140,7 +121,7 @@ fn items(route: Arc<Route>, media: Media, common: Vec<u8>, body: RequestBody, li
                     return Ok(Some((route.binding.item(&item, media, common)?, state)));
                 }
                 let Some(body) = &mut state.body else { return Ok(None) };
-                match next_chunk(body).await? {
+                match body.next().await? {
                     Some(data) => state.items.push(&data),
                     None => state.body = None,
                 }

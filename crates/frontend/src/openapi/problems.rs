@@ -37,7 +37,7 @@ const STATUSES: &[(u16, &str, &str)] = &[
     (409, "Conflict", "It is there already, or somebody else changed it first."),
     (412, "PreconditionFailed", "A condition of the request's headers does not hold."),
     (413, "TooLarge", "The body is larger than the namespace allows."),
-    (415, "UnsupportedMediaType", "The body has a content type that is not understood."),
+    (415, "UnsupportedMediaType", "The body has a content type or a content encoding that is not understood."),
     (429, "TooManyRequests", "A limit is reached; `Retry-After` says when to try again."),
     (500, "InternalError", "A defect of the gateway or of the backend."),
     (501, "Unimplemented", "The backend of this namespace can't do this."),

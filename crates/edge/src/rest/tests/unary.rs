@@ -117,7 +117,8 @@ async fn unacceptable_requests_do_not_reach_the_handler() {
     let door = Door::new();
     let answer = door.ask("PUT /demo/v1/keys/a", &[("accept", "text/html")], b"{}").await;
     assert_eq!((answer.status, answer.json()["reason"].clone()), (406, json!("NOT_ACCEPTABLE")));
-    for headers in [("content-type", "text/plain"), ("content-type", "application/x-www-form-urlencoded"), ("content-encoding", "gzip")] {
+    for headers in [("content-type", "text/plain"), ("content-type", "application/x-www-form-urlencoded"), ("content-encoding", "deflate")]
+    {
         let answer = door.ask("PUT /demo/v1/keys/a", &[headers], b"{}").await;
         assert_eq!((answer.status, answer.json()["reason"].clone()), (415, json!("UNSUPPORTED_MEDIA_TYPE")), "{headers:?}");
     }
