@@ -5,6 +5,7 @@ mod wire;
 
 mod call;
 mod compression;
+mod connections;
 mod deadline;
 mod drain;
 mod examples;

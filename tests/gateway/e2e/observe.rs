@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use prism::proto::patterns::keyvalue::v1::*;
 use serde_json::Value;
 use test_support::{gateway::Gateway, http, poll::until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::Request;
 
 use super::{backend::Backend, wire};
@@ -197,4 +198,30 @@ async fn client_metadata_is_not_logged() {
     grpc.unary(request, wire::path("Count").parse().unwrap(), codec).await.unwrap();
     line(&gateway, "call-3").await;
     assert!(!gateway.log().contains("secret-token"));
+}
+
+#[tokio::test]
+async fn requests_without_a_namespace_are_logged() {
+    let gateway = Gateway::start(LOG).await;
+    // A control character of the terminal (CSI) in UTF-8, and a quote, which a path may have as they are.
+    for (id, method, path, kind, code, logged) in [
+        ("lost-1", "GET", "/nowhere/\u{9b}31m\"x?secret=1", "no_route", "NOT_FOUND", r#""/nowhere/\u{9b}31m\"x""#),
+        ("lost-2", "GET", "/nowhere/%1b%0a", "no_route", "NOT_FOUND", "\"/nowhere/%1b%0a\""),
+        ("lost-3", "POST", "/store/v1/keys/a", "no_route", "UNIMPLEMENTED", "\"/store/v1/keys/a\""),
+        ("lost-4", "OPTIONS", "/store/v1/keys/a", "options", "OK", "\"/store/v1/keys/a\""),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        let line = line(&gateway, id).await;
+        for (name, value) in [("listener", "main"), ("kind", kind), ("method", method), ("code", code), ("path", logged)] {
+            assert_eq!(line[name], value, "{line}");
+        }
+        assert_eq!(line["target"], "prism::access");
+    }
+    assert!(!gateway.log().contains("secret=1"), "queries are not logged");
+    let metrics = gateway.metrics().await;
+    let counted = samples(&metrics, "prism_listener_requests_total");
+    assert!(counted.contains(&r#"{code="NOT_FOUND",kind="no_route",listener="main"} 2"#), "{counted:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ::http::HeaderMap;
 use prism::{
     call::{Code, Error},
     proto::{google::rpc, patterns::keyvalue::v1::*},
@@ -9,6 +10,8 @@ use prism::{
 use prost::Message as _;
 use test_support::{gateway::Gateway, http};
 use tonic::Status;
+
+use super::{backend::Backend, wire};
 
 const BEHIND: &str = "
 backends:
@@ -112,4 +115,26 @@ async fn remote_may_go_away_and_come_back() {
     client.call::<StoreResponse>("Store", store("a", "3")).await.unwrap();
     let retrieved: RetrieveResponse = client.call("Retrieve", retrieve("a")).await.unwrap().into_inner();
     assert_eq!(retrieved.value, "3");
+}
+
+#[tokio::test]
+async fn credentials_are_forwarded_only_if_the_configuration_says_so() {
+    let backend = Backend::start().await;
+    let trusting = backend.namespace("trusting", "").replace("namespace: there", "namespace: there, forward_credentials: true");
+    let gateway = Gateway::start(&format!("namespaces:\n{trusting}{}", backend.namespace("plain", ""))).await;
+    let credentials = [("authorization", "Bearer mine"), ("x-other", "kept")];
+    for (namespace, forwarded) in [("trusting", Some("Bearer mine")), ("plain", None)] {
+        let value = |headers: &HeaderMap, name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let answer = http::send(gateway.address, "PUT", &format!("/{namespace}/v1/values/a"), &credentials, "x").await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let rest = backend.last("Store");
+        let body = wire::frame(&CountRequest::default());
+        let headers = [&credentials[..], &[("x-prism-namespace", namespace)]].concat();
+        let reply = wire::grpc(gateway.address, &wire::path("Count"), &headers, body).await;
+        assert_eq!(reply.code(), Code::Ok, "{reply:?}");
+        for headers in [rest, backend.last("Count")] {
+            assert_eq!(value(&headers, "authorization").as_deref(), forwarded, "{namespace} {headers:?}");
+            assert_eq!(value(&headers, "x-other").as_deref(), Some("kept"), "{namespace}");
+        }
+    }
 }
