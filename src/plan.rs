@@ -10,10 +10,11 @@ use std::{
 
 use prism_call::{Error, proto};
 use prism_config::{self as config, Binding, Config, FrontendKind};
-use prism_edge::{self as edge, Documentation, Frontend, TlsAcceptor, TlsFiles};
+use prism_edge::{self as edge, Documentation, Frontend, HttpRoutes, TlsAcceptor, TlsFiles};
 use prism_frontend::{
     bind,
     definition::{self, Definition, Texts},
+    message_types::MessageTypes,
     openapi,
     route::{self, Routes},
 };
@@ -55,7 +56,7 @@ impl Plan {
             };
             for binding in namespace.frontends.iter().filter(|binding| binding.enabled) {
                 match binding.kind {
-                    FrontendKind::Grpc | FrontendKind::GrpcWeb => {}
+                    FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect => {}
                     FrontendKind::Rest => plan.compile_annotations(pattern.service, &mut found),
                     FrontendKind::Definition => plan.compile_definition(&namespace.name, binding, &mut found),
                 }
@@ -78,16 +79,17 @@ impl Plan {
     pub fn frontend(&self, binding: &Binding, service: &str) -> Result<(Frontend, Option<Arc<Documentation>>), Error> {
         let missing = || Error::internal(format!("the frontend {} is not part of the plan", binding.frontend));
         Ok(match binding.kind {
-            FrontendKind::Grpc => (Frontend::Grpc, None),
-            FrontendKind::GrpcWeb => (Frontend::GrpcWeb, None),
+            FrontendKind::Grpc => (Frontend::Grpc(()), None),
+            FrontendKind::GrpcWeb => (Frontend::GrpcWeb(()), None),
+            FrontendKind::Connect => (Frontend::Connect(MessageTypes::all()), None),
             FrontendKind::Rest => {
                 let routes = self.annotated.get(service).ok_or_else(missing)?;
-                (Frontend::Rest(routes.clone()), binding.documentation.then(|| document_annotations(service)))
+                (Frontend::Rest(HttpRoutes::Annotated(routes.clone())), binding.documentation.then(|| document_annotations(service)))
             }
             FrontendKind::Definition => {
                 let definition = self.definitions.get(&definition_key(binding)).ok_or_else(missing)?;
                 let documentation = binding.documentation.then(|| document_definition(definition.document.clone()));
-                (Frontend::Mapped(definition.api.clone()), documentation)
+                (Frontend::Rest(HttpRoutes::Mapped(definition.api.clone())), documentation)
             }
         })
     }
@@ -212,4 +214,15 @@ fn document_definition(text: Arc<str>) -> Arc<Documentation> {
     Arc::new(Documentation::new(move || {
         serde_json::from_str(&text).map_err(|error| Error::internal("the document can't be read").with_source(error))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_protocol_has_its_frontends() {
+        let frontends: BTreeSet<&str> = FrontendKind::ALL.into_iter().chain([FrontendKind::Definition]).map(FrontendKind::name).collect();
+        assert_eq!(edge::EDGES.iter().flat_map(|edge| edge.names).copied().collect::<BTreeSet<_>>(), frontends);
+    }
 }

@@ -1,12 +1,12 @@
-//! Runs `connectrpc/conformance` for gRPC and gRPC-Web against the real edge and pipeline. The runner starts this program again as the
+//! Runs `connectrpc/conformance` for gRPC, gRPC-Web and Connect against the real edge and pipeline. The runner starts this program again as the
 //! server under test, with `--serve`.
 //!
-//! All cases must pass, and the number of cases must be right. `scripts/install-test-servers` installs the runner.
+//! All cases must pass, and the number of cases must be right. `scripts/install-tools conformance` installs the runner.
 
 mod service;
 
 use std::{
-    env,
+    env, fs,
     io::{self, Read as _, Write as _},
     path::Path,
     process::{Command, ExitCode},
@@ -14,17 +14,22 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use conformance_contract as contract;
 use prism::{
     call::{AccessLog, CallLimits, Method, Metrics, Namespace, Pipeline},
-    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Health, Served, Services, bind},
+    edge::{
+        Binding, Bindings, ClientCertificates, Cors, Drain, Edge, Frontend, Health, ListenerSettings, Served, Services, TlsAcceptor,
+        TlsFiles, bind, load_tls,
+    },
+    frontend::message_types::MessageTypes,
 };
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use tokio_util::sync::CancellationToken;
 
 /// Number of cases in release 1.0.6 of the runner.
-const CASES: usize = 742;
+const CASES: usize = 4225;
 
 fn main() -> ExitCode {
     if env::args().any(|argument| argument == "--serve") {
@@ -53,7 +58,7 @@ fn run() -> ExitCode {
     let output = match output {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("connectconformance can't be started ({error}); scripts/install-test-servers installs it");
+            eprintln!("connectconformance can't be started ({error}); scripts/install-tools installs it");
             return ExitCode::FAILURE;
         }
     };
@@ -78,7 +83,9 @@ async fn serve() -> io::Result<()> {
     let metrics = Metrics::new().map_err(io::Error::other)?;
     let limits = CallLimits { max_message_bytes: request.message_receive_limit as usize, ..CallLimits::default() };
     let namespace = Arc::new(Namespace::new("conformance", "conformance", methods, Arc::new(service::Service), limits, &metrics));
-    let bindings = [Frontend::Grpc, Frontend::GrpcWeb].map(|frontend| Binding {
+    // The types live as long as the process.
+    let types = Box::leak(Box::new(MessageTypes::of(&pool)));
+    let bindings = [Frontend::Grpc(()), Frontend::GrpcWeb(()), Frontend::Connect(types)].map(|frontend| Binding {
         host: None,
         base_path: "/conformance".into(),
         namespace: namespace.clone(),
@@ -93,16 +100,35 @@ async fn serve() -> io::Result<()> {
     };
     let edge = Arc::new(Edge::new(pipeline, served));
     let bound = bind("conformance", ([127, 0, 0, 1], 0).into()).await.map_err(io::Error::other)?;
-    let answer =
-        contract::ServerCompatResponse { host: "127.0.0.1".into(), port: bound.address.port().into(), pem_cert: bytes::Bytes::new() };
+    let settings = ListenerSettings { tls: tls(&request)?, ..ListenerSettings::default() };
+    let pem_cert = request.server_creds.unwrap_or_default().cert;
+    let answer = contract::ServerCompatResponse { host: "127.0.0.1".into(), port: bound.address.port().into(), pem_cert };
     write_answer(&answer)?;
     // The runner kills this process at the end. If the runner itself is killed, this process ends after a while.
-    let serving = bound.serve(edge, Arc::default(), metrics.connections("conformance"), Drain::default());
+    let serving = bound.serve(edge, Arc::new(ArcSwap::from_pointee(settings)), metrics.connections("conformance"), Drain::default());
     tokio::select! {
         () = serving => {}
         () = tokio::time::sleep(Duration::from_mins(10)) => {}
     }
     Ok(())
+}
+
+/// Returns the TLS of the listener, if the runner asks for it.
+fn tls(request: &contract::ServerCompatRequest) -> io::Result<Option<TlsAcceptor>> {
+    let Some(own) = request.server_creds.as_ref().filter(|_| request.use_tls) else { return Ok(None) };
+    let folder = tempfile::tempdir()?;
+    let write = |name: &str, text: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).map(|()| path)
+    };
+    let authority = &request.client_tls_cert;
+    let clients = (!authority.is_empty()).then(|| write("clients.pem", authority)).transpose()?;
+    let files = TlsFiles {
+        certificate: write("certificate.pem", &own.cert)?,
+        key: write("key.pem", &own.key)?,
+        clients: clients.map(|file| (file, ClientCertificates::Required)),
+    };
+    load_tls(&files).map(Some).map_err(|problems| io::Error::other(format!("{problems:?}")))
 }
 
 /// Each message is preceded by its size: 4 bytes, big-endian.

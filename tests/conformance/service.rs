@@ -167,7 +167,8 @@ fn info(context: &Context, requests: Vec<Any>) -> RequestInfo {
         .collect();
     let timeout_ms = context
         .metadata
-        .contains_key("grpc-timeout")
+        .keys()
+        .any(|name| ["grpc-timeout", "connect-timeout-ms"].contains(&name.as_str()))
         .then(|| context.remaining().map(|left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX)))
         .flatten();
     RequestInfo { request_headers, timeout_ms, requests }

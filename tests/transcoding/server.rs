@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use prism::{
     call::{AccessLog, CallLimits, Context, Error, Handler, Input, Method, Metrics, Namespace, Pipeline, Reply},
-    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Health, Served, Services, bind},
+    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Health, HttpRoutes, Served, Services, bind},
     frontend::{
         bind::BindOptions,
         definition::{self, Texts},
@@ -43,11 +43,11 @@ pub async fn start() -> SocketAddr {
     };
     let relaxed = BindOptions { ignore_unknown_parameters: true };
     let bindings = vec![
-        binding(&depot, "", Frontend::Grpc),
-        binding(&depot, "", Frontend::GrpcWeb),
-        binding(&depot, "", Frontend::Rest(Arc::new(routes(BindOptions::default())))),
-        binding(&depot, RELAXED, Frontend::Rest(Arc::new(routes(relaxed)))),
-        binding(&pad, DEFINED, Frontend::Mapped(defined())),
+        binding(&depot, "", Frontend::Grpc(())),
+        binding(&depot, "", Frontend::GrpcWeb(())),
+        binding(&depot, "", Frontend::Rest(HttpRoutes::Annotated(Arc::new(routes(BindOptions::default()))))),
+        binding(&depot, RELAXED, Frontend::Rest(HttpRoutes::Annotated(Arc::new(routes(relaxed))))),
+        binding(&pad, DEFINED, Frontend::Rest(HttpRoutes::Mapped(defined()))),
     ];
     let pipeline = Arc::new(Pipeline::new(AccessLog::Off, &metrics, CancellationToken::new()));
     let served = Served {

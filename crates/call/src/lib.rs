@@ -51,6 +51,8 @@ pub enum Protocol {
     Grpc,
     /// gRPC-Web, binary or text.
     GrpcWeb,
+    /// Connect, with JSON or protobuf.
+    Connect,
     /// REST with JSON.
     Rest,
     /// A call of Prism itself or of its command line.
@@ -59,13 +61,14 @@ pub enum Protocol {
 
 impl Protocol {
     /// All protocols, each at the index of its discriminant.
-    pub const ALL: [Self; 4] = [Self::Grpc, Self::GrpcWeb, Self::Rest, Self::Internal];
+    pub const ALL: [Self; 5] = [Self::Grpc, Self::GrpcWeb, Self::Connect, Self::Rest, Self::Internal];
 
     /// Returns the name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
             Self::GrpcWeb => "grpc_web",
+            Self::Connect => "connect",
             Self::Rest => "rest",
             Self::Internal => "internal",
         }

@@ -22,14 +22,14 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Body, BoxError, Edge, ReceivedBody,
     activity::{ActiveRequest, Activity},
-    socket::{Socket, Unread},
+    request::Connection,
+    socket::Socket,
 };
-use prism_call::{ConnectionMeters, Peer};
+use prism_call::ConnectionMeters;
 
 /// Limits for the connections of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,23 +133,19 @@ impl HttpBody for ActiveBody {
 }
 
 /// Serves the requests of a connection until it ends. If it is idle for too long, or when the drain begins, it accepts no further requests.
-pub async fn serve<S>(
-    stream: S,
-    builder: &auto::Builder<TokioExecutor>,
-    limits: ConnectionLimits,
-    edge: Arc<Edge>,
-    peer: Arc<Peer>,
-    draining: CancellationToken,
-) where
+pub async fn serve<S>(stream: S, builder: &auto::Builder<TokioExecutor>, limits: ConnectionLimits, edge: Arc<Edge>, connection: Connection)
+where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (unread, activity) = (Unread::default(), Activity::new());
-    let socket = Socket::new(stream, limits.header_timeout, unread.clone(), activity.clone());
+    let activity = Activity::new();
+    let socket = Socket::new(stream, limits.header_timeout, connection.unread.clone(), activity.clone());
     let requests = activity.clone();
+    let draining = connection.tasks.draining().clone();
+    let connection = Arc::new(connection);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (edge, unread, peer, active) = (edge.clone(), unread.clone(), peer.clone(), requests.begin());
+        let (edge, connection, active) = (edge.clone(), connection.clone(), requests.begin());
         async move {
-            let response: Response<Body> = edge.serve(request.map(ReceivedBody::Connection), &peer, &unread).await;
+            let response: Response<Body> = edge.serve(request.map(ReceivedBody::Connection), &connection).await;
             Ok::<_, Infallible>(response.map(|body| ActiveBody { body, _request: active }))
         }
     });

@@ -12,9 +12,10 @@ use http::{
 use super::body::Body;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-/// The request headers of gRPC-Web and REST clients. Other headers that a preflight request names are allowed too.
+/// The request headers of gRPC-Web, Connect and REST clients. Other headers that a preflight request names are allowed too.
 const HEADERS: &str = "content-type, x-grpc-web, x-user-agent, grpc-timeout, authorization, accept, if-match, if-none-match, \
-     x-prism-namespace, x-request-id, x-request-timeout, connect-timeout-ms, traceparent, tracestate";
+     x-prism-namespace, x-request-id, x-request-timeout, connect-protocol-version, connect-timeout-ms, connect-content-encoding, \
+     connect-accept-encoding, content-encoding, traceparent, tracestate";
 /// The response headers that scripts may read. Headers of the call itself are added.
 const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, grpc-encoding, etag, location, retry-after, x-request-id";
 

@@ -1,20 +1,29 @@
-//! The edge: listeners, and one module for each wire protocol. Every listener serves all protocols; content type and path
-//! distinguish them.
+//! The edge: listeners, and one module for each wire protocol. Every listener serves all protocols of the table in `edges.rs`; content type
+//! and path distinguish them.
 
 mod activity;
 pub mod admin;
 mod body;
+mod collect;
+mod compression;
+mod connect;
 mod connection;
 mod cors;
 mod documents;
+mod edges;
+mod frame;
 mod grpc;
+mod metadata;
+mod protocol;
 mod remainder;
 mod request;
 mod rest;
 mod routing;
 mod server;
-mod services;
 mod socket;
+mod tasks;
+#[cfg(test)]
+mod tests;
 mod timeout;
 mod tls;
 
@@ -27,16 +36,18 @@ pub use body::{Body, BoxError};
 pub use connection::ConnectionLimits;
 pub use cors::Cors;
 pub use documents::Documentation;
-pub use request::ReceivedBody;
-pub use routing::{Binding, Bindings, Frontend, NAMESPACE_HEADER};
-pub use server::{Bound, Drain, ListenerSettings, bind};
-pub use services::{Health, Services};
+pub use edges::{Binding, Bindings, EDGES, EdgeInfo, Frontend};
+pub use grpc::{Health, Services};
+pub use request::{Connection, ReceivedBody};
+pub use routing::{HttpRoutes, NAMESPACE_HEADER};
+pub use server::{Bound, ListenerSettings, bind};
 pub use socket::Unread;
+pub use tasks::{ConnectionTasks, Drain};
 pub use tls::{ClientCertificates, TlsFiles, TlsProblem, load as load_tls};
 pub use tokio_rustls::TlsAcceptor;
 
-use grpc::Wire;
-use prism_call::{ListenerTarget, Peer, Pipeline, RequestId, SealedBody, panic};
+use edges::Recognized;
+use prism_call::{ListenerTarget, Pipeline, RequestId, SealedBody, panic};
 use request::{ClientRequest, Response, Serving};
 
 /// A listener's part of the gateway. Each generation replaces what it serves; a request uses one generation from start to end.
@@ -63,18 +74,18 @@ impl Edge {
         Self { pipeline, served: ArcSwap::from_pointee(served) }
     }
 
-    /// Serves one request. Sets `unread` if the client may still be sending its body after the response.
-    pub async fn serve(&self, request: Request<ReceivedBody>, peer: &Arc<Peer>, unread: &Unread) -> http::Response<Body> {
+    /// Serves one request.
+    pub async fn serve(&self, request: Request<ReceivedBody>, connection: &Connection) -> http::Response<Body> {
         let served = self.served.load_full();
-        let serving = Serving { pipeline: &self.pipeline, served: &served, peer };
+        let serving = Serving { pipeline: &self.pipeline, served: &served, connection };
         let allowed_origin = served.cors.allowed(request.headers());
-        let wire = grpc::wire(request.headers());
-        let (request, remainder) = remainder::track(request, unread);
+        let (request, remainder) = remainder::track(request, &connection.unread);
         let (parts, body) = request.into_parts();
+        let recognized = served.bindings.recognize(&parts);
         let request = ClientRequest { parts, body: SealedBody::new(body) };
-        let mut response = match panic::catch(dispatch(serving, request, wire)).await {
+        let mut response = match panic::catch(dispatch(serving, request, recognized)).await {
             Ok(response) => response.into_inner(),
-            Err(request_id) => respond_to_panic(wire, request_id),
+            Err(request_id) => respond_to_panic(recognized, request_id),
         };
         if let Some(remainder) = remainder {
             remainder.discard().await;
@@ -86,28 +97,18 @@ impl Edge {
     }
 }
 
-/// Selects the protocol of a request.
-async fn dispatch(serving: Serving<'_>, request: ClientRequest, wire: Option<Wire>) -> Response {
-    let Served { bindings, services, cors } = serving.served;
-    if let Some(preflight) = cors.preflight(&request.parts) {
+/// Serves a request by its protocol.
+async fn dispatch(serving: Serving<'_>, request: ClientRequest, recognized: Option<Recognized>) -> Response {
+    if let Some(preflight) = serving.served.cors.preflight(&request.parts) {
         return serving.answer_as(ListenerTarget::Preflight, &request.parts).finish(None, preflight);
     }
-    match wire {
-        Some(wire) => match services.find(request.parts.uri.path()) {
-            Some(service) => service.serve(serving, request, wire).await,
-            None => grpc::serve(serving, request, wire).await,
-        },
-        None if bindings.is_rpc(request.parts.uri.path()) => grpc::refuse_type(serving, &request.parts),
-        None => rest::serve(serving, request).await,
+    match recognized {
+        Some(recognized) => recognized.serve(serving, request).await,
+        None => edges::refuse(serving, &request.parts),
     }
 }
 
 /// Returns the response to a request that a panic ended. The panic itself is counted and logged where it ended the call.
-fn respond_to_panic(wire: Option<Wire>, request_id: Option<RequestId>) -> http::Response<Body> {
-    let error = panic::ended_by_panic();
-    let id = request_id.unwrap_or_default();
-    match wire {
-        Some(wire) => grpc::failed(wire, &id, &error),
-        None => rest::failed(&id, &error),
-    }
+fn respond_to_panic(recognized: Option<Recognized>, request_id: Option<RequestId>) -> http::Response<Body> {
+    recognized.map_or_else(edges::failed, |recognized| recognized.failed(&request_id.unwrap_or_default(), &panic::ended_by_panic()))
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::request::Parts;
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use super::{Body, BoxError, Served, remainder::TrackedBody};
-use prism_call::{Error, Finished, ListenerRequest, ListenerTarget, Peer, Pipeline, SealedBody};
+use super::{Body, BoxError, Served, remainder::TrackedBody, socket::Unread, tasks::ConnectionTasks};
+use prism_call::{Code, Error, Finished, ListenerRequest, ListenerTarget, Peer, Pipeline, SealedBody};
 
 /// The response of a protocol.
 pub type Response = Finished<http::Response<Body>>;
@@ -28,6 +28,23 @@ pub struct ClientRequest {
     pub body: SealedBody<RequestBody>,
 }
 
+/// What the requests of a connection share.
+pub struct Connection {
+    /// The remote end.
+    pub peer: Arc<Peer>,
+    /// Whether the client may still be sending the body of the last request.
+    pub unread: Unread,
+    /// Runs what continues after a response, such as a connection that was upgraded to another protocol. The drain waits for it.
+    pub tasks: ConnectionTasks,
+}
+
+impl Connection {
+    /// Returns the connection of requests that code makes.
+    pub fn internal() -> Self {
+        Self { peer: Peer::internal(), unread: Unread::default(), tasks: ConnectionTasks::default() }
+    }
+}
+
 /// What a protocol needs to serve a request.
 #[derive(Clone, Copy)]
 pub struct Serving<'e> {
@@ -35,19 +52,41 @@ pub struct Serving<'e> {
     pub pipeline: &'e Pipeline,
     /// What the listener serves now.
     pub served: &'e Served,
-    /// The remote end of the connection.
-    pub peer: &'e Arc<Peer>,
+    /// The connection of the request.
+    pub connection: &'e Connection,
 }
 
 impl<'e> Serving<'e> {
     /// Observes a request that the listener answers itself.
     pub fn answer_as(&self, target: ListenerTarget, parts: &Parts) -> ListenerRequest<'e> {
-        self.pipeline.admit_listener_request(self.peer, target, (&parts.method, parts.uri.path()), &parts.headers)
+        self.pipeline.admit_listener_request(&self.connection.peer, target, (&parts.method, parts.uri.path()), &parts.headers)
     }
 
     /// Refuses a request that belongs to no namespace.
     pub fn refuse(&self, parts: &Parts, error: &Error, response: http::Response<Body>) -> Response {
         self.answer_as(ListenerTarget::NoRoute, parts).finish(Some(error), response)
+    }
+
+    /// Refuses the media type of a request to the path of an RPC. `supported` are the media types that the path takes.
+    pub fn refuse_media_type(&self, parts: &Parts, supported: &str) -> Response {
+        let message = format!("this RPC can't be called with this content type; use one of {supported}");
+        let error = Error::wire(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message);
+        let mut response = http::Response::new(Body::Empty);
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        if let Ok(supported) = HeaderValue::try_from(supported) {
+            response.headers_mut().insert(header::ACCEPT, supported);
+        }
+        self.refuse(parts, &error, response)
+    }
+
+    /// Refuses the HTTP method of a request to the path of an RPC.
+    pub fn refuse_method(&self, parts: &Parts, allowed: &'static str) -> Response {
+        let message = format!("this RPC is called with {allowed}");
+        let error = Error::wire(Code::Unimplemented, "METHOD_NOT_ALLOWED", message);
+        let mut response = http::Response::new(Body::Empty);
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+        self.refuse(parts, &error, response)
     }
 }
 

@@ -9,11 +9,14 @@ use hyper_util::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Edge,
     connection::{self, ConnectionLimits, Connections},
+    request::Connection,
+    socket::Unread,
+    tasks::{ConnectionTasks, Drain},
     tls,
 };
 use prism_call::{Code, ConnectionMeters, Error, Peer};
@@ -46,15 +49,6 @@ pub struct ListenerSettings {
     pub limits: ConnectionLimits,
 }
 
-/// The two signals of a graceful shutdown.
-#[derive(Clone, Default)]
-pub struct Drain {
-    /// Stops new connections and new calls.
-    pub begin: CancellationToken,
-    /// Closes the remaining connections.
-    pub cut: CancellationToken,
-}
-
 /// Binds the port.
 pub async fn bind(name: &str, address: SocketAddr) -> Result<Bound, Error> {
     let listener = TcpListener::bind(address).await.map_err(|error| cannot_bind(name, address, error))?;
@@ -84,11 +78,11 @@ impl Bound {
         &self.name
     }
 
-    /// Accepts connections until the drain begins. Then waits until all connections have ended or are cut.
+    /// Accepts connections until the drain begins. Then waits until all connections, and all tasks that they started, have ended or are cut.
     pub async fn serve(self, edge: Arc<Edge>, settings: Arc<ArcSwap<ListenerSettings>>, meters: ConnectionMeters, drain: Drain) {
         let builder = Arc::new(http_builder());
         let connections = Connections::new(meters);
-        let tasks = TaskTracker::new();
+        let tasks = ConnectionTasks::new(drain.clone());
         loop {
             let (stream, address) = tokio::select! {
                 () = drain.begin.cancelled() => break,
@@ -106,29 +100,24 @@ impl Bound {
             // Sends small responses at once. If the socket was closed in the meantime, the next read reports it.
             let _ = stream.set_nodelay(true);
             let (edge, builder) = (edge.clone(), builder.clone());
-            let Drain { begin, cut } = drain.clone();
+            let begin = drain.begin.clone();
             let mut peer = Peer { address: Some(address), listener: self.name.clone(), tls: None };
+            let own_tasks = tasks.clone();
             tasks.spawn(async move {
                 let _permit = permit;
-                let work = async {
-                    match tls {
-                        None => connection::serve(stream, &builder, limits, edge, Arc::new(peer), begin).await,
-                        Some(tls) => {
-                            if let Some(stream) = handshake(&tls, stream, limits.header_timeout, &begin).await {
-                                peer.tls = Some(tls::peer(&stream));
-                                connection::serve(stream, &builder, limits, edge, Arc::new(peer), begin).await;
-                            }
+                let connection = |peer| Connection { peer: Arc::new(peer), unread: Unread::default(), tasks: own_tasks };
+                match tls {
+                    None => connection::serve(stream, &builder, limits, edge, connection(peer)).await,
+                    Some(tls) => {
+                        if let Some(stream) = handshake(&tls, stream, limits.header_timeout, &begin).await {
+                            peer.tls = Some(tls::peer(&stream));
+                            connection::serve(stream, &builder, limits, edge, connection(peer)).await;
                         }
                     }
-                };
-                tokio::select! {
-                    () = work => {}
-                    () = cut.cancelled() => {}
                 }
             });
         }
         drop(self.listener);
-        tasks.close();
         tasks.wait().await;
     }
 }

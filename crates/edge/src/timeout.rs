@@ -26,6 +26,13 @@ fn parse_grpc(value: &[u8]) -> Option<Duration> {
     })
 }
 
+/// Parses `connect-timeout-ms`: up to 10 digits ("Connect Protocol", Timeout).
+pub fn connect(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get("connect-timeout-ms") else { return Ok(None) };
+    let parsed = parse_number(value.as_bytes(), 10).map(Duration::from_millis);
+    parsed.map(Some).ok_or_else(|| malformed("connect-timeout-ms", "up to 10 digits, milliseconds"))
+}
+
 /// Parses the headers of REST: `grpc-timeout`, `connect-timeout-ms` (up to 10 digits), and `x-request-timeout` or `request-timeout`
 /// (seconds, with an optional fraction, or a number with one of the units ms, s, m, h). Returns the shortest timeout.
 pub fn http(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
@@ -34,10 +41,7 @@ pub fn http(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     for (name, value) in headers {
         let timeout = match name.as_str() {
             "grpc-timeout" => grpc(headers)?,
-            "connect-timeout-ms" => {
-                let parsed = parse_number(value.as_bytes(), 10).map(Duration::from_millis);
-                Some(parsed.ok_or_else(|| malformed("connect-timeout-ms", "up to 10 digits, milliseconds"))?)
-            }
+            "connect-timeout-ms" => connect(headers)?,
             name @ ("x-request-timeout" | "request-timeout") => {
                 let parsed = value.to_str().ok().and_then(parse_http);
                 Some(parsed.ok_or_else(|| malformed(name, "seconds, as 1.5, or a number with a unit, as 250ms, 30s, 2m, 1h"))?)

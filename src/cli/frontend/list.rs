@@ -108,10 +108,11 @@ fn addresses(config: &Config, binding: &Binding) -> Vec<String> {
     let listeners = config.listeners.iter().filter(|(name, _)| binding.listener.as_ref().is_none_or(|only| only == *name));
     let address = |listener: &prism_config::Listener| {
         let host = binding.host.as_ref().map_or_else(|| listener.address.to_string(), |host| format!("{host}:{}", listener.address.port()));
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
         match binding.kind {
             FrontendKind::Grpc | FrontendKind::GrpcWeb => host,
+            FrontendKind::Connect => format!("{scheme}://{host}"),
             FrontendKind::Rest | FrontendKind::Definition => {
-                let scheme = if listener.tls.is_some() { "https" } else { "http" };
                 let base_path = if binding.base_path.is_empty() { "/" } else { &binding.base_path };
                 format!("{scheme}://{host}{base_path}")
             }

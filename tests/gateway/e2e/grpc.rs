@@ -107,10 +107,11 @@ async fn one_port_speaks_both_versions_of_http() {
     assert!(curl("--http1.1").ends_with("1.1"));
     assert!(curl("--http2-prior-knowledge").ends_with(" 2"));
 
-    // Requests without a gRPC content type, and requests that are not RPCs.
-    let plain = plain::send(gateway.address, "POST", &wire::path("Store"), &[("content-type", "application/json")], "{}").await.unwrap();
-    assert_eq!(plain.status, 415);
-    assert!(plain.headers["accept"].to_str().unwrap().contains("application/grpc"));
+    // Requests of no protocol, and requests that are not RPCs.
+    let plain = plain::send(gateway.address, "POST", &wire::path("Store"), &[("content-type", "text/plain")], "{}").await.unwrap();
+    let accepted = "application/grpc, application/grpc-web, application/grpc-web-text, application/json, application/proto, \
+                    application/connect+json, application/connect+proto";
+    assert_eq!((plain.status, plain.headers["accept"].to_str().unwrap()), (415, accepted));
     let get = plain::send(gateway.address, "GET", &wire::path("Store"), &[("content-type", "application/grpc")], "").await.unwrap();
     assert_eq!((get.status, get.headers.get("allow")), (405, Some(&"POST".parse().unwrap())));
     assert!(!get.headers.contains_key("grpc-status"));

@@ -5,6 +5,7 @@ mod wire;
 
 mod call;
 mod compression;
+mod connect;
 mod connections;
 mod deadline;
 mod drain;

@@ -43,7 +43,7 @@ pub struct Config {
     /// Systems that store the data, by name. Namespaces share them.
     #[schemars(with = "BTreeMap<String, super::schema::AnyBackend>")]
     pub backends: BTreeMap<String, Backend>,
-    /// Frontends by name: protocols and HTTP APIs of namespaces. `grpc`, `grpc-web` and `rest` always exist.
+    /// Frontends by name: protocols and HTTP APIs of namespaces. `grpc`, `grpc-web`, `connect` and `rest` always exist.
     pub frontends: BTreeMap<String, Frontend>,
     /// Namespaces: each has a pattern, its backends and its frontends.
     pub namespaces: Vec<Namespace>,
@@ -166,33 +166,41 @@ pub struct Backend {
     pub settings: ResolvedSettings,
 }
 
-/// A protocol of a frontend.
-#[derive(Clone, Copy, Debug, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[serde(rename_all = "kebab-case")]
-pub enum FrontendKind {
-    /// gRPC.
-    Grpc,
-    /// gRPC-Web, binary and text.
-    GrpcWeb,
-    /// REST according to the `google.api.http` annotations of the pattern.
-    Rest,
-    /// An HTTP API according to a definition.
-    Definition,
+macro_rules! frontend_kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
+        /// A protocol of a frontend.
+        #[derive(Clone, Copy, Debug, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum FrontendKind {
+            $($(#[$doc])* $kind,)*
+            /// An HTTP API according to a definition.
+            Definition,
+        }
+
+        impl FrontendKind {
+            /// The protocols without a definition. Each has a built-in frontend with the same name.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$kind),*];
+
+            /// Returns the name in the file.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                    Self::Definition => "definition",
+                }
+            }
+        }
+    };
 }
 
-impl FrontendKind {
-    /// The protocols without a definition. Each has a built-in frontend with the same name.
-    pub const ALL: [Self; 3] = [Self::Grpc, Self::GrpcWeb, Self::Rest];
-
-    /// Returns the name in the file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Grpc => "grpc",
-            Self::GrpcWeb => "grpc-web",
-            Self::Rest => "rest",
-            Self::Definition => "definition",
-        }
-    }
+frontend_kinds! {
+    /// gRPC.
+    Grpc = "grpc",
+    /// gRPC-Web, binary and text.
+    GrpcWeb = "grpc-web",
+    /// Connect, with JSON and protobuf.
+    Connect = "connect",
+    /// REST according to the `google.api.http` annotations of the pattern.
+    Rest = "rest",
 }
 
 /// A frontend that namespaces can use.
@@ -228,7 +236,7 @@ pub struct Frontend {
 #[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
-    /// Name of a frontend: `grpc`, `grpc-web`, `rest`, an entry of `frontends`, or a definition that is part of Prism.
+    /// Name of a frontend: `grpc`, `grpc-web`, `connect`, `rest`, an entry of `frontends`, or a definition that is part of Prism.
     pub frontend: String,
     /// The protocol of the frontend.
     #[serde(skip)]

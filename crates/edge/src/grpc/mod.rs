@@ -1,50 +1,112 @@
 //! gRPC: messages in frames over HTTP/2, with a status in the trailers ("gRPC over HTTP2"). gRPC-Web is a variant ([`Wire`]) for browsers,
 //! over any HTTP version, with the trailers in the body.
 
-mod compression;
-mod frame;
 mod reply;
+mod services;
 mod status;
 mod web;
 
 use std::pin::pin;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 
-pub use compression::Compression;
-pub use reply::failed;
-pub use web::Wire;
+pub use services::{Health, Services};
 
 use super::{
     body::Body,
+    compression::Compression,
+    frame::Decoder,
+    protocol::WireProtocol,
     request::{ClientRequest, Response, Serving},
+    routing::{Place, RpcTable, Rpcs},
     timeout,
 };
-use frame::Decoder;
-use prism_call::{Arrival, Code, Error, Input, Output, Protocol, Target};
+use prism_call::{Arrival, Error, Input, ListenerTarget, Output, Protocol, RequestId, Target};
+use web::Wire;
+
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+/// All supported encodings.
+const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,zstd");
+
+/// A gRPC request.
+#[derive(Clone, Copy)]
+pub struct Grpc(Wire);
+
+/// A gRPC-Web request.
+#[derive(Clone, Copy)]
+pub struct GrpcWeb(Wire);
+
+impl WireProtocol for Grpc {
+    const NAMES: &'static [&'static str] = &["grpc"];
+    const MEDIA_TYPES: &'static str = "application/grpc";
+    type Content = ();
+    type Table = RpcTable;
+
+    fn bind(table: &mut RpcTable, place: Place, (): ()) {
+        table.add(place);
+    }
+
+    fn recognize(_: &RpcTable, _: &Rpcs, request: &Parts) -> Option<Self> {
+        wire(&request.headers).filter(|wire| !wire.is_web()).map(Self)
+    }
+
+    async fn serve(self, table: &RpcTable, serving: Serving<'_>, request: ClientRequest) -> Response {
+        serve(self.0, table, serving, request).await
+    }
+
+    fn failed(self, request_id: &RequestId, error: &Error) -> http::Response<Body> {
+        reply::failed(self.0, request_id, error)
+    }
+}
+
+impl WireProtocol for GrpcWeb {
+    const NAMES: &'static [&'static str] = &["grpc-web"];
+    const MEDIA_TYPES: &'static str = "application/grpc-web, application/grpc-web-text";
+    type Content = ();
+    type Table = RpcTable;
+
+    fn bind(table: &mut RpcTable, place: Place, (): ()) {
+        table.add(place);
+    }
+
+    fn recognize(_: &RpcTable, _: &Rpcs, request: &Parts) -> Option<Self> {
+        wire(&request.headers).filter(|wire| wire.is_web()).map(Self)
+    }
+
+    async fn serve(self, table: &RpcTable, serving: Serving<'_>, request: ClientRequest) -> Response {
+        serve(self.0, table, serving, request).await
+    }
+
+    fn failed(self, request_id: &RequestId, error: &Error) -> http::Response<Body> {
+        reply::failed(self.0, request_id, error)
+    }
+}
 
 /// Returns the variant of gRPC by the content type of a request, or `None` if it is not gRPC.
-pub fn wire(headers: &HeaderMap) -> Option<Wire> {
+fn wire(headers: &HeaderMap) -> Option<Wire> {
     Wire::from_content_type(headers.get(header::CONTENT_TYPE)?.as_bytes())
 }
 
 /// Serves one call.
-pub async fn serve(serving: Serving<'_>, request: ClientRequest, wire: Wire) -> Response {
+async fn serve(wire: Wire, table: &RpcTable, serving: Serving<'_>, request: ClientRequest) -> Response {
+    if let Some(service) = serving.served.services.find(request.parts.uri.path()) {
+        return service.serve(serving, request, wire).await;
+    }
     let ClientRequest { parts, body } = request;
     if parts.method != Method::POST {
-        let error = Error::wire(Code::Unimplemented, "METHOD_NOT_ALLOWED", "RPCs are called with POST");
-        return serving.refuse(&parts, &error, refused(StatusCode::METHOD_NOT_ALLOWED, header::ALLOW, "POST"));
+        return serving.refuse_method(&parts, "POST");
     }
     if !wire.is_supported() {
-        return refuse_type(serving, &parts);
+        return serving.refuse_media_type(&parts, "application/grpc, application/grpc-web, application/grpc-web-text");
     }
-    let (method, namespace) = match serving.served.bindings.service(wire.is_web(), &parts.uri, &parts.headers) {
+    let (method, namespace) = match table.find(&serving.served.bindings.rpcs, &parts.uri, &parts.headers) {
         Ok(found) => found,
         Err(error) => return refuse(serving, &parts, wire, &error),
     };
     let protocol = if wire.is_web() { Protocol::GrpcWeb } else { Protocol::Grpc };
     let arrival = Arrival {
-        peer: serving.peer,
+        peer: &serving.connection.peer,
         namespace,
         protocol,
         target: Target::Rpc(method.clone()),
@@ -54,24 +116,24 @@ pub async fn serve(serving: Serving<'_>, request: ClientRequest, wire: Wire) -> 
     let mut admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,
         Err(refused) => {
-            let response = failed(wire, refused.request_id(), refused.error());
+            let response = reply::failed(wire, refused.request_id(), refused.error());
             return refused.finish(response);
         }
     };
-    let request_compression = match Compression::from_request(&parts.headers) {
+    let request_compression = match Compression::from_request(parts.headers.get(GRPC_ENCODING).map(HeaderValue::as_bytes)) {
         Ok(compression) => compression,
         Err(error) => {
-            let response = failed(wire, admitted.request_id(), &error);
+            let response = reply::failed(wire, admitted.request_id(), &error);
             return admitted.finish(Some(&error), response);
         }
     };
-    let compression = Compression::for_response(&parts.headers, request_compression);
+    let compression = Compression::for_response(&parts.headers, &GRPC_ACCEPT_ENCODING, request_compression);
     let decoder = Decoder::new(wire.request_body(admitted.open(body)), request_compression, namespace.limits.max_message_bytes);
     let streaming = method.client_streaming;
     let read = pin!(async move { if streaming { Ok(Input::Stream(Box::pin(decoder))) } else { decoder.one().await.map(Input::One) } });
     match admitted.call(method, parts.headers, read).await {
         Err(error) => {
-            let response = failed(wire, admitted.request_id(), &error);
+            let response = reply::failed(wire, admitted.request_id(), &error);
             admitted.finish(Some(&error), response)
         }
         Ok(reply) => {
@@ -92,24 +154,8 @@ pub async fn serve(serving: Serving<'_>, request: ClientRequest, wire: Wire) -> 
 }
 
 /// Refuses a call whose namespace is not known.
-pub fn refuse(serving: Serving<'_>, parts: &Parts, wire: Wire, error: &Error) -> Response {
-    let request = serving.answer_as(prism_call::ListenerTarget::NoRoute, parts);
-    let response = failed(wire, request.request_id(), error);
+fn refuse(serving: Serving<'_>, parts: &Parts, wire: Wire, error: &Error) -> Response {
+    let request = serving.answer_as(ListenerTarget::NoRoute, parts);
+    let response = reply::failed(wire, request.request_id(), error);
     request.finish(Some(error), response)
-}
-
-/// Refuses the content type of a request for an RPC.
-pub fn refuse_type(serving: Serving<'_>, parts: &Parts) -> Response {
-    let error = Error::wire(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", "this content type is not one of gRPC or gRPC-Web");
-    let response =
-        refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, header::ACCEPT, "application/grpc, application/grpc-web, application/grpc-web-text");
-    serving.refuse(parts, &error, response)
-}
-
-/// Returns a response without a gRPC status: the client does not use gRPC.
-fn refused(status: StatusCode, name: HeaderName, value: &'static str) -> http::Response<Body> {
-    let mut response = http::Response::new(Body::Empty);
-    *response.status_mut() = status;
-    response.headers_mut().insert(name, HeaderValue::from_static(value));
-    response
 }

@@ -2,24 +2,21 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
-use futures::Stream as _;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body as HttpBody, Frame};
 
-use super::{
-    Compression, Wire,
-    compression::{ACCEPTED, GRPC_ACCEPT_ENCODING, GRPC_ENCODING},
-    frame, status,
+use super::{ACCEPTED, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, status, web::Wire};
+use crate::{
+    body::{Body, BoxError},
+    compression::Compression,
+    frame::{self, MessageFrames, ReplyChunk},
+    metadata,
 };
-use crate::body::{Body, BoxError};
 use prism_call::{Error, ObservedStream, REQUEST_ID, RequestId, Trailers};
-
-/// Messages of a stream that are ready at the same time are sent in one chunk of about this many bytes.
-const CHUNK_BYTES: usize = 16 * 1024;
 
 /// Returns the response to a call that failed before its first message.
 pub fn failed(wire: Wire, request_id: &RequestId, error: &Error) -> Response<Body> {
@@ -29,7 +26,7 @@ pub fn failed(wire: Wire, request_id: &RequestId, error: &Error) -> Response<Bod
         // "Trailers-Only": one block of headers, no body.
         response.headers_mut().extend(status::failed(error));
     } else {
-        status::append_metadata(response.headers_mut(), metadata.clone());
+        metadata::append(response.headers_mut(), metadata.clone());
         *response.body_mut() = end(wire, BytesMut::new(), status::failed(error));
     }
     response
@@ -38,7 +35,7 @@ pub fn failed(wire: Wire, request_id: &RequestId, error: &Error) -> Response<Bod
 /// Returns the response to a call that succeeded, without its body.
 pub fn begin(wire: Wire, request_id: &RequestId, compression: Option<Compression>, metadata: HeaderMap) -> Response<Body> {
     let mut response = headers(wire, request_id);
-    status::append_metadata(response.headers_mut(), metadata);
+    metadata::append(response.headers_mut(), metadata);
     if let Some(compression) = compression {
         response.headers_mut().insert(GRPC_ENCODING, compression.header());
     }
@@ -54,7 +51,7 @@ pub fn whole(wire: Wire, compression: Option<Compression>, message: &[u8], trail
 
 /// Returns the body with the messages of a stream.
 pub fn stream(wire: Wire, compression: Option<Compression>, messages: ObservedStream, trailers: Trailers) -> Body {
-    Body::stream(Encoder { wire, compression, messages: Some(messages), trailers, status: None })
+    Body::stream(Encoder { wire, frames: MessageFrames::new(messages, compression), trailers, status: None })
 }
 
 fn headers(wire: Wire, request_id: &RequestId) -> Response<Body> {
@@ -69,7 +66,7 @@ fn headers(wire: Wire, request_id: &RequestId) -> Response<Body> {
 fn trailers_of(trailers: &Trailers) -> HeaderMap {
     let mut metadata = HeaderMap::new();
     if let Some(known) = trailers.get() {
-        status::append_metadata(&mut metadata, known.clone());
+        metadata::append(&mut metadata, known.clone());
     }
     metadata
 }
@@ -87,9 +84,7 @@ fn end(wire: Wire, mut data: BytesMut, trailers: HeaderMap) -> Body {
 /// The body of a stream: frames when they are ready, then the status.
 struct Encoder {
     wire: Wire,
-    compression: Option<Compression>,
-    /// `None` after the end.
-    messages: Option<ObservedStream>,
+    frames: MessageFrames,
     trailers: Trailers,
     /// Sent after the last chunk.
     status: Option<HeaderMap>,
@@ -100,41 +95,24 @@ impl HttpBody for Encoder {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut piece = BytesMut::new();
-        while let Some(messages) = &mut self.messages {
-            match Pin::new(messages).poll_next(context) {
-                Poll::Ready(Some(Ok(message))) => {
-                    frame::encode(&message, self.compression, &mut piece);
-                    if piece.len() >= CHUNK_BYTES {
-                        break;
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.messages = None;
-                    self.status = Some(status::failed(&error));
-                }
-                Poll::Ready(None) => {
-                    self.messages = None;
-                    self.status = Some(status::ok(trailers_of(&self.trailers)));
-                }
-                Poll::Pending if piece.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
-            }
+        let this = &mut *self;
+        let Some(ReplyChunk { mut data, end }) = ready!(this.frames.poll_chunk(context, Ok)) else {
+            return Poll::Ready(this.status.take().map(|status| Ok(Frame::trailers(status))));
+        };
+        let status = end.map(|end| match end {
+            Ok(()) => status::ok(trailers_of(&this.trailers)),
+            Err(error) => status::failed(&error),
+        });
+        match status {
+            Some(status) if this.wire.is_web() => Wire::append_trailers(&status, &mut data),
+            Some(status) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::trailers(status)))),
+            status => this.status = status,
         }
-        let wire = self.wire;
-        if wire.is_web()
-            && let Some(status) = self.status.take()
-        {
-            Wire::append_trailers(&status, &mut piece);
-        }
-        if !piece.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(wire.encode_chunk(piece.freeze())))));
-        }
-        Poll::Ready(self.status.take().map(|status| Ok(Frame::trailers(status))))
+        Poll::Ready(Some(Ok(Frame::data(this.wire.encode_chunk(data.freeze())))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.messages.is_none() && self.status.is_none()
+        self.frames.is_end() && self.status.is_none()
     }
 }
 

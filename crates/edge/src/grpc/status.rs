@@ -1,12 +1,11 @@
-//! Status and trailers ("gRPC over HTTP2", Responses), and metadata in both directions.
+//! Status and trailers ("gRPC over HTTP2", Responses).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use prost::Message as _;
 
-use crate::body::BoxError;
-use prism_call::{Code, Error};
+use prism_call::Error;
 
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -38,29 +37,4 @@ pub fn failed(error: &Error) -> HeaderMap {
         trailers.insert(GRPC_STATUS_DETAILS, details);
     }
     trailers
-}
-
-/// Appends metadata, without the names that the protocol itself uses.
-pub fn append_metadata(headers: &mut HeaderMap, metadata: HeaderMap) {
-    let mut last = None;
-    for (name, value) in metadata {
-        // `HeaderMap` yields a repeated name as `None`.
-        if name.is_some() {
-            last = name;
-        }
-        if let Some(name) = last.as_ref().filter(|name| !is_reserved(name)) {
-            headers.append(name.clone(), value);
-        }
-    }
-}
-
-/// Tells whether a name belongs to the protocol and not to the application.
-pub fn is_reserved(name: &HeaderName) -> bool {
-    name.as_str().starts_with("grpc-")
-        || matches!(name.as_str(), "content-type" | "content-length" | "te" | "trailer" | "transfer-encoding" | "connection")
-}
-
-/// Returns the error of an incomplete request body: the client left, or the connection was lost.
-pub fn broken_request(error: BoxError) -> Error {
-    Error::wire(Code::Cancelled, "REQUEST_BROKEN_OFF", "the request ended before it was complete").with_source(error)
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, Uri, request::Parts};
 use super::{mapped, response};
 use crate::{
     request::{Response, Serving},
-    routing::{Bindings, HttpBinding, HttpRoutes},
+    routing::{HttpBinding, HttpRoutes, HttpTable},
 };
 use prism_call::{Error, ListenerTarget};
 use prism_frontend::{
@@ -36,14 +36,9 @@ pub struct Refusal<'b> {
 
 /// Finds the route of a request. Several bindings may share a base path, for example two APIs at the root. The first binding with a
 /// matching route wins.
-pub fn find<'b, 'p>(
-    bindings: &'b Bindings,
-    method: &Method,
-    uri: &'p Uri,
-    headers: &HeaderMap,
-) -> Result<RouteTarget<'b, 'p>, Refusal<'b>> {
+pub fn find<'b, 'p>(table: &'b HttpTable, method: &Method, uri: &'p Uri, headers: &HeaderMap) -> Result<RouteTarget<'b, 'p>, Refusal<'b>> {
     let mut refusal: Option<Refusal<'b>> = None;
-    for (binding, path) in bindings.http(uri, headers) {
+    for (binding, path) in table.candidates(uri, headers) {
         let missing = match &binding.routes {
             HttpRoutes::Annotated(routes) => match routes.find(method, path) {
                 Ok(found) => return Ok(RouteTarget::Annotated { binding, found, path }),

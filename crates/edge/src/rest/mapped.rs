@@ -6,9 +6,9 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 
-use super::{read, response, stream};
+use super::{read, stream};
 use crate::{
-    Body,
+    Body, metadata,
     request::{ClientRequest, RequestBody, Response, Serving},
     routing::HttpBinding,
     timeout,
@@ -77,7 +77,7 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
         if_none_match: if_none_match(&method, &headers),
     };
     let arrival = Arrival {
-        peer: serving.peer,
+        peer: &serving.connection.peer,
         namespace,
         protocol: Protocol::Rest,
         target: endpoint.only_method().map_or(Target::Page(Page::Operation), |method| Target::Rpc(method.clone())),
@@ -95,7 +95,7 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
     let mut content = Incomplete { content: read::Content::from_headers(&headers), body: Some(admitted.open(body)) };
     let head = RequestHead { method: &method, path, query: uri.query(), headers: &headers };
     let received = endpoint.parameters.read(proof, route.template, head);
-    super::remove_hop_by_hop(&mut headers);
+    metadata::remove_hop_by_hop(&mut headers);
     let (mut received, case) = match exchange.choose(&admitted, received, &mut content).await {
         Ok(chosen) => chosen,
         Err(error) => return exchange.finish_failed(admitted, None, endpoint.default_errors(), &error),
@@ -260,9 +260,9 @@ impl Exchange<'_> {
         match rendered {
             Ok(rendered) => {
                 let mut rendered = self.conditional(rendered);
-                response::append_metadata(&mut rendered.headers, reply.headers);
+                metadata::append(&mut rendered.headers, reply.headers);
                 if let Some(trailers) = reply.trailers.get() {
-                    response::append_metadata(&mut rendered.headers, trailers.clone());
+                    metadata::append(&mut rendered.headers, trailers.clone());
                 }
                 let response = finish(admitted.request_id(), rendered, None, self.conditions.head);
                 admitted.finish(None, response)
@@ -387,8 +387,8 @@ fn finish(id: &RequestId, rendered: Rendered, error: Option<&Error>, head: bool)
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.to_header());
     if let Some((leading, trailing)) = error.map(Error::headers_and_trailers) {
-        response::append_metadata(headers, leading.clone());
-        response::append_metadata(headers, trailing.clone());
+        metadata::append(headers, leading.clone());
+        metadata::append(headers, trailing.clone());
     }
     if head {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

@@ -14,12 +14,13 @@ mod tests;
 
 use std::{borrow::Cow, pin::pin, sync::Arc};
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, header, request::Parts};
 
 use super::{
-    Body,
+    Body, metadata,
+    protocol::WireProtocol,
     request::{ClientRequest, Response, Serving},
-    routing::HttpBinding,
+    routing::{HttpBinding, HttpRoutes, HttpTable, Place, Rpcs},
     timeout,
 };
 use prism_call::{Arrival, Error, Output, Protocol, RequestId, Target};
@@ -34,32 +35,50 @@ use response::Answer;
 /// The cursor of the last event that a client received before its event stream ended (HTML standard, "Server-sent events").
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Serves one request.
-pub async fn serve(serving: Serving<'_>, mut request: ClientRequest) -> Response {
-    let uri = request.parts.uri.clone();
-    let negotiated = coding::Negotiated::of(&request.parts.method, &mut request.parts.headers);
-    let response = match find::find(&serving.served.bindings, &request.parts.method, &uri, &request.parts.headers) {
-        Ok(find::RouteTarget::Annotated { binding, found, path }) => annotated(serving, binding, found, path, request).await,
-        Ok(find::RouteTarget::Mapped { binding, api, found, path }) => {
-            // Boxed: its state is large, and would be part of the state of every annotated call too.
-            Box::pin(mapped::serve(serving, mapped::Found { binding, api, route: found, path }, request)).await
-        }
-        Err(refusal) => {
-            let answered = if refusal.is_unknown_path() {
-                // Boxed: it is rare, and its state would be part of the state of every call.
-                Box::pin(documentation::answer(serving, request)).await
-            } else {
-                Err(request)
-            };
-            answered.unwrap_or_else(|request| refusal.respond(serving, &request.parts))
-        }
-    };
-    response.map(|response| negotiated.encode(response))
-}
+/// A request to an HTTP route. Whether there is one is known when it is served.
+#[derive(Clone, Copy)]
+pub struct Rest;
 
-/// Returns the response to a failed request.
-pub fn failed(request_id: &RequestId, error: &Error) -> http::Response<Body> {
-    response::failed(request_id, error)
+impl WireProtocol for Rest {
+    const NAMES: &'static [&'static str] = &["rest", "definition"];
+    const MEDIA_TYPES: &'static str = "";
+    type Content = HttpRoutes;
+    type Table = HttpTable;
+
+    fn bind(table: &mut HttpTable, place: Place, routes: HttpRoutes) {
+        table.add(place, routes);
+    }
+
+    /// Takes every request except those to the paths of RPCs.
+    fn recognize(_: &HttpTable, rpcs: &Rpcs, request: &Parts) -> Option<Self> {
+        rpcs.find(request.uri.path()).is_none().then_some(Self)
+    }
+
+    async fn serve(self, table: &HttpTable, serving: Serving<'_>, mut request: ClientRequest) -> Response {
+        let uri = request.parts.uri.clone();
+        let negotiated = coding::Negotiated::of(&request.parts.method, &mut request.parts.headers);
+        let response = match find::find(table, &request.parts.method, &uri, &request.parts.headers) {
+            Ok(find::RouteTarget::Annotated { binding, found, path }) => annotated(serving, binding, found, path, request).await,
+            Ok(find::RouteTarget::Mapped { binding, api, found, path }) => {
+                // Boxed: its state is large, and would be part of the state of every annotated call too.
+                Box::pin(mapped::serve(serving, mapped::Found { binding, api, route: found, path }, request)).await
+            }
+            Err(refusal) => {
+                let answered = if refusal.is_unknown_path() {
+                    // Boxed: it is rare, and its state would be part of the state of every call.
+                    Box::pin(documentation::answer(table, serving, request)).await
+                } else {
+                    Err(request)
+                };
+                answered.unwrap_or_else(|request| refusal.respond(serving, &request.parts))
+            }
+        };
+        response.map(|response| negotiated.encode(response))
+    }
+
+    fn failed(self, request_id: &RequestId, error: &Error) -> http::Response<Body> {
+        response::failed(request_id, error)
+    }
 }
 
 /// Serves a request by a route from the annotations of a service.
@@ -75,7 +94,7 @@ async fn annotated(
     let conditions = Preconditions::of(route, &method, &headers);
     let rpc = conditions.as_ref().map_or(&route.method, |conditions| conditions.target(route).0);
     let arrival = Arrival {
-        peer: serving.peer,
+        peer: &serving.connection.peer,
         namespace: &binding.namespace,
         protocol: Protocol::Rest,
         target: Target::Rpc(rpc.clone()),
@@ -102,7 +121,7 @@ async fn annotated(
     let (rpc, rendering) = conditions.target(route);
     let resumed = (format == Format::Events).then(|| headers.get(LAST_EVENT_ID).cloned()).flatten();
     let content = read::Content::from_headers(&headers);
-    remove_hop_by_hop(&mut headers);
+    metadata::remove_hop_by_hop(&mut headers);
     let limit = binding.namespace.limits.max_message_bytes;
     let body = admitted.open(body);
     let result = {
@@ -152,28 +171,4 @@ fn accept(headers: &HeaderMap) -> Option<Cow<'_, str>> {
         list.push_str(value);
     }
     Some(joined)
-}
-
-/// Removes headers of the connection and of the body's framing, which are not metadata of the call.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    const NAMES: [HeaderName; 12] = [
-        header::ACCEPT_ENCODING,
-        header::CONNECTION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::EXPECT,
-        header::HOST,
-        header::PROXY_AUTHORIZATION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        HeaderName::from_static("keep-alive"),
-    ];
-    // Most requests have at most two of them, so this is faster than a lookup for each name.
-    loop {
-        let found = headers.keys().find(|name| NAMES.contains(name)).cloned();
-        let Some(name) = found else { return };
-        headers.remove(name);
-    }
 }

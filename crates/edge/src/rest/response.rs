@@ -1,9 +1,9 @@
 //! Responses that are known at once: replies, refusals and failures.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-use crate::Body;
+use crate::{Body, metadata};
 use prism_call::{Error, REQUEST_ID, RequestId, Trailers};
 use prism_frontend::{
     precondition::{Preconditions, Verdict},
@@ -24,7 +24,7 @@ pub fn unary(
     conditions: &Preconditions,
     request_id: &RequestId,
     message: &Bytes,
-    metadata: HeaderMap,
+    leading: HeaderMap,
     trailers: &Trailers,
 ) -> Answer {
     let Rendered { content_type, body } = match rendering.reply(message, format) {
@@ -42,9 +42,9 @@ pub fn unary(
         // Clients stored these bytes; a browser must not interpret them as a page or a script.
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
-    append_metadata(headers, metadata);
+    metadata::append(headers, leading);
     if let Some(trailers) = trailers.get() {
-        append_metadata(headers, trailers.clone());
+        metadata::append(headers, trailers.clone());
     }
     if let Some(revision) = rendering.revision(message) {
         if let Some(tag) = conditions.tag(revision).and_then(|tag| HeaderValue::try_from(tag).ok()) {
@@ -89,8 +89,8 @@ fn problem(request_id: &RequestId, error: &Error, problem: &ProblemDocument<'_>)
     problem.headers(headers);
     headers.insert(REQUEST_ID, request_id.to_header());
     let (leading, trailing) = error.headers_and_trailers();
-    append_metadata(headers, leading.clone());
-    append_metadata(headers, trailing.clone());
+    metadata::append(headers, leading.clone());
+    metadata::append(headers, trailing.clone());
     response
 }
 
@@ -108,32 +108,4 @@ pub fn allow(headers: &mut HeaderMap, allowed: &[Method]) {
     if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
         headers.insert(header::ALLOW, value);
     }
-}
-
-/// Appends metadata of a reply as headers. Headers of HTTP and of the response itself are not overwritten.
-pub fn append_metadata(headers: &mut HeaderMap, metadata: HeaderMap) {
-    let mut current = None;
-    for (name, value) in metadata {
-        if name.is_some() {
-            current = name.filter(|name| !is_reserved(name));
-        }
-        if let Some(name) = &current {
-            headers.append(name, value);
-        }
-    }
-}
-
-fn is_reserved(name: &HeaderName) -> bool {
-    let framing = [
-        header::CONNECTION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::CONTENT_TYPE,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        REQUEST_ID,
-    ];
-    framing.contains(name) || name.as_str().starts_with("grpc-")
 }

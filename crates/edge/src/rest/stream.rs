@@ -14,7 +14,7 @@ use http_body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep};
 
 use super::response;
-use crate::{Body, BoxError};
+use crate::{Body, BoxError, metadata};
 use prism_call::{Error, ObservedStream, REQUEST_ID, RequestId, Trailers, panic};
 use prism_frontend::{
     precondition::Preconditions,
@@ -43,7 +43,7 @@ pub struct Stream {
 
 impl Stream {
     /// Returns the response.
-    pub async fn respond(mut self, conditions: &Preconditions, request_id: &RequestId, metadata: HeaderMap) -> Response<Body> {
+    pub async fn respond(mut self, conditions: &Preconditions, request_id: &RequestId, leading: HeaderMap) -> Response<Body> {
         let first = match tokio::time::timeout(FIRST_MESSAGE, self.messages.next()).await {
             Ok(Some(Err(error))) => return response::failed(request_id, &error),
             Ok(None) if self.resumed => {
@@ -65,7 +65,7 @@ impl Stream {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         // Tells proxies not to buffer the response.
         headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-        response::append_metadata(headers, metadata);
+        metadata::append(headers, leading);
         if conditions.head {
             self.messages.close();
         } else {
@@ -186,7 +186,7 @@ impl HttpBody for Encoder {
         }
         let trailers = this.trailers.take().and_then(|trailers| trailers.get().cloned());
         let mut out = HeaderMap::new();
-        response::append_metadata(&mut out, trailers.unwrap_or_default());
+        metadata::append(&mut out, trailers.unwrap_or_default());
         Poll::Ready((!out.is_empty()).then(|| Ok(Frame::trailers(out))))
     }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderMap, Uri};
 
-use super::hosts::Hosts;
+use super::{Place, hosts::Hosts};
 use crate::documents::Documentation;
 use prism_call::Namespace;
 use prism_frontend::{mapping::Api, route::Routes};
@@ -64,14 +64,8 @@ impl HttpBinding {
 
 impl HttpTable {
     /// Adds the routes of a namespace.
-    pub fn add(
-        &mut self,
-        host: Option<String>,
-        base_path: String,
-        namespace: Arc<Namespace>,
-        routes: HttpRoutes,
-        documentation: Option<Arc<Documentation>>,
-    ) {
+    pub fn add(&mut self, place: Place, routes: HttpRoutes) {
+        let Place { host, base_path, namespace, documentation } = place;
         let table = self.hosts.entry(host);
         table.depth = table.depth.max(base_path.matches('/').count());
         let base_path: Arc<str> = base_path.into();

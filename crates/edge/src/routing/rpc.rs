@@ -1,13 +1,50 @@
-//! Finds the namespace of a gRPC or gRPC-Web call.
+//! Finds the RPC and the namespace of a request to the path of an RPC.
 
 use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderMap, Uri};
 
-use super::{NAMESPACE_HEADER, hosts::Hosts};
+use super::{NAMESPACE_HEADER, Place, hosts::Hosts};
 use prism_call::{Code, Error, Method, Namespace};
 
-/// The namespaces that are served over one protocol.
+/// The RPCs of all services of a listener, over any protocol.
+#[derive(Default)]
+pub struct Rpcs {
+    by_path: HashMap<String, Arc<Method>>,
+}
+
+impl Rpcs {
+    /// Adds the RPCs of a namespace.
+    pub fn add(&mut self, namespace: &Namespace) {
+        for method in &*namespace.methods {
+            if !self.by_path.contains_key(&method.path) {
+                self.by_path.insert(method.path.clone(), method.clone());
+            }
+        }
+    }
+
+    /// Returns the RPC of a path, which may begin with a base path.
+    pub fn find(&self, path: &str) -> Option<&Arc<Method>> {
+        self.by_path.get(split_rpc(path).1)
+    }
+
+    fn unknown_rpc(&self, path: &str) -> Error {
+        let (service, rpc) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+        if self.by_path.values().any(|method| method.service == service) {
+            Error::unknown_rpc(service, rpc)
+        } else {
+            Error::wire(Code::Unimplemented, "UNKNOWN_SERVICE", format!("no service {service} is served on this listener"))
+        }
+    }
+}
+
+/// `/base/pkg.Service/Rpc` → `/base`, `/pkg.Service/Rpc`
+fn split_rpc(path: &str) -> (&str, &str) {
+    let service_at = path.rfind('/').and_then(|rpc_at| path.get(..rpc_at)).and_then(|before| before.rfind('/')).unwrap_or(0);
+    path.split_at(service_at)
+}
+
+/// The namespaces whose RPCs are served over one protocol.
 #[derive(Default)]
 pub struct RpcTable {
     hosts: Hosts<HostTable>,
@@ -31,7 +68,8 @@ struct Service {
 
 impl RpcTable {
     /// Adds a namespace.
-    pub fn add(&mut self, host: Option<String>, base_path: String, namespace: Arc<Namespace>) {
+    pub fn add(&mut self, place: Place) {
+        let Place { host, base_path, namespace, .. } = place;
         let table = self.hosts.entry(host);
         let service = table
             .services
@@ -55,9 +93,16 @@ impl RpcTable {
         names
     }
 
+    /// Finds the RPC and the namespace of a request.
+    pub fn find<'a>(&'a self, rpcs: &'a Rpcs, uri: &Uri, headers: &HeaderMap) -> Result<(&'a Arc<Method>, &'a Arc<Namespace>), Error> {
+        let (base_path, rpc_path) = split_rpc(uri.path());
+        let method = rpcs.by_path.get(rpc_path).ok_or_else(|| rpcs.unknown_rpc(rpc_path))?;
+        Ok((method, self.namespace(uri, base_path, headers, method)?))
+    }
+
     /// Finds the namespace by, in this order: the header, the base path, a host of the namespace, the only namespace with the service,
     /// and the name `default`.
-    pub fn find(&self, uri: &Uri, base_path: &str, headers: &HeaderMap, method: &Method) -> Result<&Arc<Namespace>, Error> {
+    fn namespace(&self, uri: &Uri, base_path: &str, headers: &HeaderMap, method: &Method) -> Result<&Arc<Namespace>, Error> {
         if let Some(name) = headers.get(NAMESPACE_HEADER) {
             let found = name.to_str().ok().and_then(|name| self.hosts.candidates(uri, headers).find_map(|table| table.names.get(name)));
             let found = found.ok_or_else(|| unknown_namespace(&String::from_utf8_lossy(name.as_bytes())))?;
@@ -106,4 +151,17 @@ fn namespace_required(method: &Method) -> Error {
     let message = format!("several namespaces serve {}; name one in the metadata {NAMESPACE_HEADER}", method.service);
     Error::new(Code::InvalidArgument, "NAMESPACE_REQUIRED", message)
         .with_violation(NAMESPACE_HEADER, "must be the name of a namespace of this service")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_path_precedes_service_and_rpc() {
+        assert_eq!(split_rpc("/a.B/C"), ("", "/a.B/C"));
+        assert_eq!(split_rpc("/x/y/a.B/C"), ("/x/y", "/a.B/C"));
+        assert_eq!(split_rpc("/C"), ("", "/C"));
+        assert_eq!(split_rpc(""), ("", ""));
+    }
 }

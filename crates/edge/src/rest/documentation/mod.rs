@@ -12,7 +12,7 @@ use crate::{
     Body,
     documents::{Document, Documentation},
     request::{ClientRequest, Response, Serving},
-    routing::HttpBinding,
+    routing::{HttpBinding, HttpTable},
     timeout,
 };
 use prism_call::{Admitted, Arrival, Error, Output, Protocol, Target};
@@ -33,14 +33,14 @@ const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
 /// Answers a request that no route takes, or returns it if the documentation does not have the path either. If several APIs share a base
 /// path, this serves the first one that has documentation.
-pub async fn answer(serving: Serving<'_>, request: ClientRequest) -> Result<Response, ClientRequest> {
+pub async fn answer(table: &HttpTable, serving: Serving<'_>, request: ClientRequest) -> Result<Response, ClientRequest> {
     let parts = &request.parts;
-    let mut candidates = serving.served.bindings.http(&parts.uri, &parts.headers);
+    let mut candidates = table.candidates(&parts.uri, &parts.headers);
     let found = candidates.find_map(|(binding, path)| Some((binding, binding.documentation.as_ref()?, Page::of(path)?)));
     drop(candidates);
     let Some((binding, documentation, page)) = found else { return Err(request) };
     let arrival = Arrival {
-        peer: serving.peer,
+        peer: &serving.connection.peer,
         namespace: &binding.namespace,
         protocol: Protocol::Rest,
         target: Target::Page(prism_call::Page::Document),

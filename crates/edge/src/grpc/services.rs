@@ -17,9 +17,9 @@ use tonic::{Status, body::Body as TonicBody};
 use tonic_health::server::HealthReporter;
 use tower::{Service as _, util::BoxCloneSyncService};
 
-use super::{
+use super::{reply, web::Wire};
+use crate::{
     body::Body,
-    grpc::{self, Wire},
     request::{ClientRequest, Response, Serving},
 };
 use prism_call::{Code, Error, ListenerTarget, proto};
@@ -63,7 +63,7 @@ pub struct Services {
 }
 
 /// One of these services.
-pub(super) struct Service {
+pub struct Service {
     target: ListenerTarget,
     inner: Result<Inner, Arc<Error>>,
     ending: CancellationToken,
@@ -78,7 +78,7 @@ impl Services {
     }
 
     /// Returns the service of a path.
-    pub(super) fn find(&self, path: &str) -> Option<Service> {
+    pub(crate) fn find(&self, path: &str) -> Option<Service> {
         let service = path.strip_prefix("/grpc.")?;
         let (target, inner) = if service.starts_with("health.v1.Health/") {
             (ListenerTarget::Health, Ok(self.health.clone()))
@@ -118,7 +118,7 @@ impl Service {
         let mut inner = match refused {
             Ok(inner) => inner,
             Err(error) => {
-                let response = grpc::failed(wire, request.request_id(), &error);
+                let response = reply::failed(wire, request.request_id(), &error);
                 return request.finish(Some(&error), response);
             }
         };

@@ -1,4 +1,5 @@
-//! Length-prefixed messages ("gRPC over HTTP2", Length-Prefixed-Message): a flag byte, a 4-byte length, the message.
+//! Length-prefixed messages: a flag byte, a 4-byte length, the message ("gRPC over HTTP2", Length-Prefixed-Message; "Connect Protocol",
+//! Enveloped-Message).
 
 use std::{
     pin::Pin,
@@ -9,23 +10,89 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures::Stream;
 use http_body::Body;
 
-use super::{Compression, status};
-use prism_call::{Code, Error, message_too_large};
+use super::{body::BoxError, compression::Compression};
+use prism_call::{Code, Error, ObservedStream, message_too_large};
 
 /// Length of the prefix of a message.
 pub const PREFIX: usize = 5;
 /// Flag of a compressed message.
 const COMPRESSED: u8 = 1;
+/// Messages of a stream that are ready at the same time are sent in one chunk of about this many bytes.
+const CHUNK_BYTES: usize = 16 * 1024;
 
 /// Appends a message with its prefix.
 pub fn encode(message: &[u8], compression: Option<Compression>, out: &mut BytesMut) {
     let compressed = compression.and_then(|compression| compression.compress(message));
     let (flag, body) = compressed.as_deref().map_or((0, message), |compressed| (COMPRESSED, compressed));
-    out.reserve(PREFIX + body.len());
+    encode_flagged(flag, body, out);
+}
+
+/// Appends bytes that are not a message, with a prefix that has this flag.
+pub fn encode_flagged(flag: u8, bytes: &[u8], out: &mut BytesMut) {
+    out.reserve(PREFIX + bytes.len());
     out.put_u8(flag);
     // A reply can't have 4 GiB: backends bound the size of values.
-    out.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
-    out.put_slice(body);
+    out.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    out.put_slice(bytes);
+}
+
+/// The messages of a reply, in frames. Messages that are ready at the same time form one chunk.
+pub struct MessageFrames {
+    /// `None` after the end.
+    messages: Option<ObservedStream>,
+    compression: Option<Compression>,
+}
+
+/// A part of a reply.
+pub struct ReplyChunk {
+    /// Whole frames, or nothing at the end.
+    pub data: BytesMut,
+    /// How the stream ended, in its last chunk.
+    pub end: Option<Result<(), Error>>,
+}
+
+impl MessageFrames {
+    /// Creates the frames of a stream.
+    pub fn new(messages: ObservedStream, compression: Option<Compression>) -> Self {
+        Self { messages: Some(messages), compression }
+    }
+
+    /// Tells whether the last chunk was returned.
+    pub fn is_end(&self) -> bool {
+        self.messages.is_none()
+    }
+
+    /// Polls for the next chunk, or `None` after the last one. `render` converts each message. If it fails, the stream ends with its error.
+    pub fn poll_chunk(&mut self, context: &mut Context<'_>, render: impl Fn(Bytes) -> Result<Bytes, Error>) -> Poll<Option<ReplyChunk>> {
+        let Some(messages) = &mut self.messages else { return Poll::Ready(None) };
+        let mut data = BytesMut::new();
+        let end = loop {
+            match Pin::new(&mut *messages).poll_next(context) {
+                Poll::Ready(Some(Ok(message))) => match render(message) {
+                    Ok(message) => encode(&message, self.compression, &mut data),
+                    Err(error) => {
+                        // The call is counted as the error that the client gets.
+                        messages.fail(&error);
+                        break Err(error);
+                    }
+                },
+                Poll::Ready(Some(Err(error))) => break Err(error),
+                Poll::Ready(None) => break Ok(()),
+                Poll::Pending if data.is_empty() => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Some(ReplyChunk { data, end: None })),
+            }
+            if data.len() >= CHUNK_BYTES {
+                return Poll::Ready(Some(ReplyChunk { data, end: None }));
+            }
+        };
+        self.messages = None;
+        Poll::Ready(Some(ReplyChunk { data, end: Some(end) }))
+    }
+}
+
+/// Returns the error of an incomplete request body: the client left, or the connection was lost.
+pub fn broken_request(error: BoxError) -> Error {
+    Error::wire(Code::Cancelled, "REQUEST_BROKEN_OFF", "the request ended before it was complete").with_source(error)
 }
 
 /// The messages of a request body, decoded on demand.
@@ -40,7 +107,7 @@ pub struct Decoder<B> {
 impl<B> Decoder<B>
 where
     B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<super::super::body::BoxError>,
+    B::Error: Into<BoxError>,
 {
     /// Creates a decoder. `limit` applies to each message, before and after decompression.
     pub fn new(body: B, compression: Option<Compression>, limit: usize) -> Self {
@@ -68,7 +135,7 @@ where
             (COMPRESSED, None) => Err(Error::wire(
                 Code::Internal,
                 "MALFORMED_FRAME",
-                "a message is flagged as compressed, but the request names no grpc-encoding",
+                "a message is flagged as compressed, but no header of the request names the compression",
             )),
             _ => Err(Error::wire(Code::Internal, "MALFORMED_FRAME", format!("{flag} is not a flag of a message frame"))),
         }
@@ -102,7 +169,7 @@ where
                 Some(Err(error)) => {
                     self.ended = true;
                     self.buffer.clear();
-                    return Poll::Ready(Some(Err(status::broken_request(error.into()))));
+                    return Poll::Ready(Some(Err(broken_request(error.into()))));
                 }
                 None => self.ended = true,
             }
@@ -138,7 +205,7 @@ where
 impl<B> Stream for Decoder<B>
 where
     B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<super::super::body::BoxError>,
+    B::Error: Into<BoxError>,
 {
     type Item = Result<Bytes, Error>;
 

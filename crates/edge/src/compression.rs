@@ -1,4 +1,4 @@
-//! Message compression ("Compression in gRPC"): gzip and zstd.
+//! Compression of messages: gzip and zstd.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -7,13 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use prism_call::{Code, Error, message_too_large};
 
-/// The value of `grpc-accept-encoding`: all supported encodings.
-pub const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,zstd");
 /// Smaller messages are not compressed: it costs more than it saves.
 const MIN_COMPRESSED_BYTES: usize = 1024;
-
-pub const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-pub const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// A compression of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +20,11 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// Returns the compression of a request. An unknown name is `UNIMPLEMENTED`, as the specification requires.
-    pub fn from_request(headers: &HeaderMap) -> Result<Option<Self>, Error> {
-        let Some(name) = headers.get(GRPC_ENCODING) else { return Ok(None) };
-        match name.as_bytes() {
-            b"identity" => Ok(None),
-            name => Self::from_name(name).map(Some).ok_or_else(|| {
+    /// Returns the compression of a request by its name. An unknown name is `UNIMPLEMENTED`, as the specifications of gRPC and Connect require.
+    pub fn from_request(name: Option<&[u8]>) -> Result<Option<Self>, Error> {
+        match name {
+            None | Some(b"identity") => Ok(None),
+            Some(name) => Self::from_name(name).map(Some).ok_or_else(|| {
                 let name = String::from_utf8_lossy(name);
                 Error::wire(
                     Code::Unimplemented,
@@ -41,10 +35,17 @@ impl Compression {
         }
     }
 
-    /// Returns the compression of the response: that of the request if the client accepts it, else the first that it accepts.
-    pub fn for_response(headers: &HeaderMap, request: Option<Self>) -> Option<Self> {
-        let accepted = headers.get(GRPC_ACCEPT_ENCODING)?.as_bytes();
-        let mut names = accepted.split(|byte| *byte == b',').filter_map(|name| Self::from_name(name.trim_ascii()));
+    /// Returns the compression of the response by the header that lists what the client accepts: that of the request if it is in the list,
+    /// else the first that is supported. Encodings with the weight 0 are not accepted (RFC 9110, section 12.4.2).
+    pub fn for_response(headers: &HeaderMap, accept: &HeaderName, request: Option<Self>) -> Option<Self> {
+        let lists = headers.get_all(accept).into_iter().map(HeaderValue::as_bytes);
+        let mut names = lists.flat_map(|list| list.split(|byte| *byte == b',')).filter_map(|item| {
+            let mut parts = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let name = Self::from_name(parts.next()?)?;
+            let refused =
+                parts.any(|part| part.strip_prefix(b"q=0").is_some_and(|rest| rest.iter().all(|digit| matches!(digit, b'.' | b'0'))));
+            (!refused).then_some(name)
+        });
         let first = names.next()?;
         match request {
             Some(request) if first == request || names.any(|name| name == request) => Some(request),
@@ -60,7 +61,7 @@ impl Compression {
         }
     }
 
-    /// Returns the value of `grpc-encoding`.
+    /// Returns the name as the value of a header.
     pub const fn header(self) -> HeaderValue {
         match self {
             Self::Gzip => HeaderValue::from_static("gzip"),
@@ -101,5 +102,26 @@ impl Compression {
             return Err(message_too_large(limit));
         }
         Ok(message.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_response_has_the_compression_that_the_client_prefers() {
+        for (accepted, request, expected) in [
+            ("gzip, zstd", None, Some(Compression::Gzip)),
+            ("gzip,zstd", Some(Compression::Zstd), Some(Compression::Zstd)),
+            ("br;q=1.0, zstd;q=0.8, *;q=0.1", None, Some(Compression::Zstd)),
+            ("gzip;q=0, zstd; q=0.0, br", None, None),
+            ("gzip", Some(Compression::Zstd), Some(Compression::Gzip)),
+            ("identity", Some(Compression::Zstd), None),
+        ] {
+            let headers = HeaderMap::from_iter([(http::header::ACCEPT_ENCODING, accepted.parse().unwrap())]);
+            assert_eq!(Compression::for_response(&headers, &http::header::ACCEPT_ENCODING, request), expected, "{accepted}");
+        }
+        assert_eq!(Compression::for_response(&HeaderMap::new(), &http::header::ACCEPT_ENCODING, None), None);
     }
 }

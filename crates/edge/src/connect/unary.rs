@@ -1,0 +1,113 @@
+//! Unary calls: one HTTP request, and one response whose status tells how the call ended.
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, header};
+
+use super::{Codec, ConnectCall, Query, error, query::QueryContent, request_compression, response_compression};
+use crate::{body::Body, collect::collect, compression::Compression, metadata, request::Response};
+use prism_call::{Error, Input, Output, REQUEST_ID, RequestId};
+
+/// The prefix of the names of trailers, which are sent as headers.
+const TRAILER_PREFIX: &str = "trailer-";
+
+/// Where the message of a request is.
+pub enum Content<'q> {
+    Body(Codec),
+    Query(Query<'q>),
+}
+
+/// The form of the message, and the message itself if it is not in the body.
+type Form = (Codec, Option<Compression>, Option<Bytes>);
+
+/// Serves a call.
+pub async fn serve(call: ConnectCall<'_>, content: Content<'_>) -> Response {
+    let ConnectCall { mut admitted, method, messages, mut headers, body, limit } = call;
+    let form: Result<Form, Error> = match content {
+        Content::Body(codec) => request_compression(&headers, &header::CONTENT_ENCODING).map(|compression| (codec, compression, None)),
+        Content::Query(query) => query.content().map(|QueryContent { codec, compression, message }| (codec, compression, Some(message))),
+    };
+    let (codec, compression, message) = match form {
+        Ok(form) => form,
+        Err(error) => {
+            let response = failed(admitted.request_id(), &error);
+            return admitted.finish(Some(&error), response);
+        }
+    };
+    let accepted = response_compression(&headers, &header::ACCEPT_ENCODING, compression);
+    metadata::remove_hop_by_hop(&mut headers);
+    let body = admitted.open(body);
+    let read = pin!(async {
+        let message = match message {
+            Some(message) => message,
+            None => collect(body, limit).await?,
+        };
+        let message = match compression {
+            Some(compression) if !message.is_empty() => compression.decompress(&message, limit)?,
+            _ => message,
+        };
+        codec.decode(messages, message).map(Input::One)
+    });
+    let rendered = match admitted.call(method, headers, read).await {
+        Ok(reply) => match reply.output {
+            Output::One(message) => codec.encode(messages, message).map(|message| (message, reply.headers, reply.trailers)),
+            Output::Stream(_) => Err(Error::internal("a unary call was answered with a stream")),
+        },
+        Err(error) => Err(error),
+    };
+    match rendered {
+        Ok((message, leading, trailers)) => {
+            let mut response = begin(codec.unary_type(), admitted.request_id());
+            append_metadata(response.headers_mut(), leading, trailers.get());
+            set_message(&mut response, message, accepted);
+            admitted.finish(None, response)
+        }
+        Err(error) => {
+            let response = failed(admitted.request_id(), &error);
+            admitted.finish(Some(&error), response)
+        }
+    }
+}
+
+/// Returns the response to a call that failed.
+pub fn failed(request_id: &RequestId, error: &Error) -> HttpResponse<Body> {
+    let mut response = begin(Codec::Json.unary_type(), request_id);
+    *response.status_mut() = error.code().http();
+    let (leading, trailing) = error.headers_and_trailers();
+    append_metadata(response.headers_mut(), leading.clone(), Some(trailing));
+    *response.body_mut() = Body::full(error::to_json(error).to_string());
+    response
+}
+
+fn begin(content_type: HeaderValue, request_id: &RequestId) -> HttpResponse<Body> {
+    let mut response = HttpResponse::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(REQUEST_ID, request_id.to_header());
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    response
+}
+
+fn set_message(response: &mut HttpResponse<Body>, message: Bytes, accepted: Option<Compression>) {
+    let compressed = accepted.and_then(|compression| Some((compression, compression.compress(&message)?)));
+    *response.body_mut() = Body::full(match compressed {
+        Some((compression, compressed)) => {
+            response.headers_mut().insert(header::CONTENT_ENCODING, compression.header());
+            compressed.into()
+        }
+        None => message,
+    });
+}
+
+fn append_metadata(headers: &mut HeaderMap, leading: HeaderMap, trailing: Option<&HeaderMap>) {
+    metadata::append(headers, leading);
+    let Some(trailing) = trailing.filter(|trailing| !trailing.is_empty()) else { return };
+    let mut allowed = HeaderMap::new();
+    metadata::append(&mut allowed, trailing.clone());
+    for (name, value) in &allowed {
+        if let Ok(name) = HeaderName::try_from(format!("{TRAILER_PREFIX}{name}")) {
+            headers.append(name, value.clone());
+        }
+    }
+}
