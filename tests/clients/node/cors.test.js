@@ -9,8 +9,9 @@ import { url } from "./support/gateway.js";
 const RPC = "/prism.patterns.keyvalue.v1.KeyValueService/Retrieve";
 const LOCAL = ["http://localhost:3000", "http://127.0.0.1:5173", "https://localhost", "http://LOCALHOST:1"];
 const FOREIGN = ["https://example.com", "http://localhost.example.com:3000", "http://localhost:3000.example.com", "null", "file://"];
-/** The headers of the three clients that need permission. */
-const SENT = ["content-type", "x-grpc-web", "x-user-agent", "grpc-timeout", "authorization", "x-prism-namespace", "x-request-id"];
+/** The headers of the clients that need permission. */
+const SENT = ["content-type", "x-grpc-web", "x-user-agent", "grpc-timeout", "authorization", "x-prism-namespace", "x-request-id"]
+  .concat("connect-protocol-version", "connect-timeout-ms");
 /** The headers that they must be able to read. */
 const READ = ["grpc-status", "grpc-message", "grpc-status-details-bin", "x-request-id"];
 /** A framed RetrieveRequest for an absent key. */

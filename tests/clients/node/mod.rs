@@ -1,4 +1,4 @@
-//! Runs the suite in `tests/clients/node` with Node.js against a gateway: the published gRPC-Web clients, and the CORS requests of
+//! Runs the suite in `tests/clients/node` with Node.js against a gateway: the published clients of gRPC-Web and Connect, and the CORS requests of
 //! browsers.
 
 use std::{io::ErrorKind, path::Path, process::Command};
@@ -6,7 +6,7 @@ use std::{io::ErrorKind, path::Path, process::Command};
 use test_support::gateway::Gateway;
 
 /// Minimum number of cases. If fewer run, some were not found.
-const CASES: usize = 110;
+const CASES: usize = 158;
 
 const CONFIG: &str = "
 backends:
@@ -18,7 +18,7 @@ namespaces:
 ";
 
 #[tokio::test]
-async fn published_clients_of_grpc_web() {
+async fn published_clients_of_grpc_web_and_connect() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/node");
     assert!(
         folder.join("node_modules/.bin/buf").exists(),

@@ -1,7 +1,7 @@
-// `@connectrpc/connect-web` with its transport for gRPC-Web, which is always binary.
+// `@connectrpc/connect-web`: its transport for gRPC-Web, which is always binary, and its default transport, which uses Connect.
 
 import { ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { ErrorInfoSchema } from "../generated/es/google/rpc/error_details_pb.js";
 import { KeyValueService } from "../generated/es/prism/patterns/keyvalue/v1/keyvalue_pb.js";
@@ -12,12 +12,13 @@ function failure(cause) {
   return new Failure(error.code, error.rawMessage, error.findDetails(ErrorInfoSchema)[0]?.reason);
 }
 
-/** A client over a `fetch` of an HTTP version. */
-export function connect(version, fetch) {
-  const client = (base) => createClient(KeyValueService, createGrpcWebTransport({ baseUrl: base, fetch }));
+/** A client over a transport of a base URL. */
+function client(name, protocol, transport) {
+  const client = (base) => createClient(KeyValueService, transport(base));
 
   return {
-    name: `connect-web ${version}`,
+    name,
+    protocol,
     // The client may report the deadline before the gateway does.
     ownTimer: true,
     async unary(rpc, request, { base, headers: metadata, timeoutMs }) {
@@ -42,4 +43,16 @@ export function connect(version, fetch) {
       return { messages: messages(), cancel: () => abort.abort() };
     },
   };
+}
+
+/** A client of gRPC-Web over a `fetch` of an HTTP version. */
+export function connectGrpcWeb(version, fetch) {
+  return client(`connect-web gRPC-Web ${version}`, "grpc_web", (baseUrl) => createGrpcWebTransport({ baseUrl, fetch }));
+}
+
+/** A client of Connect. `GET`: calls without side effects are GET requests. */
+export function connect(format, method, version, fetch) {
+  const options = { useBinaryFormat: format === "binary", useHttpGet: method === "GET" };
+  const transport = (baseUrl) => createConnectTransport({ baseUrl, fetch, ...options });
+  return client(`connect-web ${format} ${method} ${version}`, "connect", transport);
 }

@@ -35,6 +35,7 @@ export function google(format) {
 
   return {
     name: `grpc-web ${format}`,
+    protocol: "grpc_web",
     // The client stops by itself one second after it began, or shortly after the deadline.
     ownTimer: true,
     // In the binary format, the client delivers messages only at the end of the stream.

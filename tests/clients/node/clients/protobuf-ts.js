@@ -26,6 +26,7 @@ export function protobufTs(format, version, fetch) {
 
   return {
     name: `protobuf-ts ${format} ${version}`,
+    protocol: "grpc_web",
     async unary(rpc, request, options) {
       try {
         const { response, headers } = await start(rpc, request, options);

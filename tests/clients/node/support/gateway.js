@@ -21,9 +21,9 @@ async function metric(name, labels) {
   return line ? Number(line.split(" ").at(-1)) : 0;
 }
 
-/** Calls of an RPC over gRPC-Web that ended with a code, such as `CANCELLED`. */
-export function ended(namespace, method, code) {
-  return metric("prism_calls_total", { namespace, method, code, protocol: "grpc_web" });
+/** Calls of an RPC over a protocol that ended with a code, such as `CANCELLED`. */
+export function ended(protocol, namespace, method, code) {
+  return metric("prism_calls_total", { protocol, namespace, method, code });
 }
 
 /** Calls that have not ended. */

@@ -22,13 +22,15 @@ export function close() {
   for (const known of sessions.values()) known.close();
 }
 
-/** The part of the Fetch standard that gRPC-Web clients use. */
+/** The part of the Fetch standard that the clients use. */
 export async function fetch(input, init) {
   const request = new Request(input, init);
-  const { origin, pathname } = new URL(request.url);
+  const { origin, pathname, search } = new URL(request.url);
   const body = Buffer.from(await request.arrayBuffer());
   request.signal.throwIfAborted();
-  const stream = session(origin).request({ ":method": request.method, ":path": pathname, ...Object.fromEntries(request.headers) });
+  const head = { ":method": request.method, ":path": pathname + search, ...Object.fromEntries(request.headers) };
+  // Without the option, Node.js ends a GET request before its body, even if that is empty.
+  const stream = session(origin).request(head, { endStream: false });
   const abort = () => {
     stream.close(http2.constants.NGHTTP2_CANCEL);
     stream.destroy(request.signal.reason);
