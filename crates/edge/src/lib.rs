@@ -4,7 +4,7 @@
 mod activity;
 pub mod admin;
 mod body;
-mod collect;
+mod coding;
 mod compression;
 mod connect;
 mod connection;

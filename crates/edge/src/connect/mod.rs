@@ -14,11 +14,11 @@ mod tests;
 
 use std::{borrow::Cow, collections::HashMap};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, header, request::Parts};
+use http::{HeaderMap, Method as HttpMethod, header, request::Parts};
 
 use super::{
     body::Body,
-    compression::Compression,
+    coding::Negotiated,
     protocol::WireProtocol,
     request::{ClientRequest, RequestBody, Response, Serving},
     routing::{Place, RpcTable, Rpcs},
@@ -88,7 +88,27 @@ impl WireProtocol for Connect {
         table.messages.contains_key(&method.path).then_some(form)
     }
 
-    async fn serve(self, table: &ConnectTable, serving: Serving<'_>, request: ClientRequest) -> Response {
+    async fn serve(self, table: &ConnectTable, serving: Serving<'_>, mut request: ClientRequest) -> Response {
+        // Streams compress each message for itself.
+        let is_whole = !matches!(self, Self::Stream(_));
+        let negotiated = is_whole.then(|| Negotiated::of(&request.parts.method, &mut request.parts.headers));
+        let response = self.respond(table, serving, request).await;
+        response.map(|response| match negotiated {
+            Some(negotiated) => negotiated.encode(response),
+            None => response,
+        })
+    }
+
+    fn failed(self, request_id: &RequestId, error: &Error) -> http::Response<Body> {
+        match self {
+            Self::Stream(codec) => stream::failed(codec, request_id, error),
+            Self::Unary(_) | Self::Get => unary::failed(request_id, error),
+        }
+    }
+}
+
+impl Connect {
+    async fn respond(self, table: &ConnectTable, serving: Serving<'_>, request: ClientRequest) -> Response {
         let ClientRequest { parts, body } = request;
         let (method, namespace) = match table.rpcs.find(&serving.served.bindings.rpcs, &parts.uri, &parts.headers) {
             Ok(found) => found,
@@ -141,15 +161,6 @@ impl WireProtocol for Connect {
         }
     }
 
-    fn failed(self, request_id: &RequestId, error: &Error) -> http::Response<Body> {
-        match self {
-            Self::Stream(codec) => stream::failed(codec, request_id, error),
-            Self::Unary(_) | Self::Get => unary::failed(request_id, error),
-        }
-    }
-}
-
-impl Connect {
     fn from_request(method: &HttpMethod, headers: &HeaderMap) -> Option<Self> {
         match headers.get(header::CONTENT_TYPE) {
             _ if method == HttpMethod::GET => Some(Self::Get),
@@ -192,13 +203,4 @@ fn invalid(parameter: &'static str, description: impl Into<Cow<'static, str>>) -
     let description = description.into();
     Error::new(Code::InvalidArgument, "INVALID_REQUEST", format!("{parameter}: {description}"))
         .with_violation(parameter, description.into_owned())
-}
-
-/// Returns the compression of the response. A client that does not list what it accepts accepts the compression of its request.
-fn response_compression(headers: &HeaderMap, accept: &HeaderName, request: Option<Compression>) -> Option<Compression> {
-    if headers.contains_key(accept) { Compression::for_response(headers, accept, request) } else { request }
-}
-
-fn request_compression(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Compression>, Error> {
-    Compression::from_request(headers.get(name).map(HeaderValue::as_bytes))
 }

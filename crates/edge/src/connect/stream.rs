@@ -7,12 +7,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use http::{HeaderMap, HeaderName, Response as HttpResponse, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, header};
 use http_body::{Body as HttpBody, Frame};
 
-use super::{Codec, ConnectCall, RpcMessages, error, request_compression, response_compression};
+use super::{Codec, ConnectCall, RpcMessages, error};
 use crate::{
     body::{Body, BoxError},
+    compression::Compression,
     frame::{self, Decoder, MessageFrames},
     metadata,
     request::Response,
@@ -28,14 +29,19 @@ const END_OF_STREAM: u8 = 2;
 /// Serves a call.
 pub async fn serve(call: ConnectCall<'_>, codec: Codec) -> Response {
     let ConnectCall { mut admitted, method, messages, mut headers, body, limit } = call;
-    let compression = match request_compression(&headers, &CONTENT_ENCODING) {
+    let compression = match Compression::from_request(headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes)) {
         Ok(compression) => compression,
         Err(error) => {
             let response = failed(codec, admitted.request_id(), &error);
             return admitted.finish(Some(&error), response);
         }
     };
-    let accepted = response_compression(&headers, &ACCEPT_ENCODING, compression);
+    // A client that does not list what it accepts accepts the compression of its request.
+    let accepted = if headers.contains_key(ACCEPT_ENCODING) {
+        Compression::for_response(&headers, &ACCEPT_ENCODING, compression)
+    } else {
+        compression
+    };
     metadata::remove_hop_by_hop(&mut headers);
     let decoder = Decoder::new(admitted.open(body), compression, limit);
     let is_stream = method.client_streaming;

@@ -2,12 +2,16 @@
 
 use std::pin::pin;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, header};
 
-use super::{Codec, ConnectCall, Query, error, query::QueryContent, request_compression, response_compression};
-use crate::{body::Body, collect::collect, compression::Compression, metadata, request::Response};
-use prism_call::{Error, Input, Output, REQUEST_ID, RequestId};
+use super::{Codec, ConnectCall, Query, error, query::QueryContent};
+use crate::{
+    body::Body,
+    coding::{BodyReader, Coding},
+    metadata,
+    request::Response,
+};
+use prism_call::{Code, Error, Input, Output, REQUEST_ID, RequestId};
 
 /// The prefix of the names of trailers, which are sent as headers.
 const TRAILER_PREFIX: &str = "trailer-";
@@ -18,34 +22,37 @@ pub enum Content<'q> {
     Query(Query<'q>),
 }
 
-/// The form of the message, and the message itself if it is not in the body.
-type Form = (Codec, Option<Compression>, Option<Bytes>);
+/// The message, not decompressed.
+enum Source {
+    Body(Option<Coding>),
+    Query(QueryContent),
+}
 
 /// Serves a call.
 pub async fn serve(call: ConnectCall<'_>, content: Content<'_>) -> Response {
     let ConnectCall { mut admitted, method, messages, mut headers, body, limit } = call;
-    let form: Result<Form, Error> = match content {
-        Content::Body(codec) => request_compression(&headers, &header::CONTENT_ENCODING).map(|compression| (codec, compression, None)),
-        Content::Query(query) => query.content().map(|QueryContent { codec, compression, message }| (codec, compression, Some(message))),
+    let form: Result<(Codec, Source), Error> = match content {
+        Content::Body(codec) => {
+            Coding::of_body(&headers).map(|coding| (codec, Source::Body(coding))).map_err(|error| unknown_coding(&error))
+        }
+        Content::Query(query) => query.content().map(|content| (content.codec, Source::Query(content))),
     };
-    let (codec, compression, message) = match form {
+    let (codec, source) = match form {
         Ok(form) => form,
         Err(error) => {
             let response = failed(admitted.request_id(), &error);
             return admitted.finish(Some(&error), response);
         }
     };
-    let accepted = response_compression(&headers, &header::ACCEPT_ENCODING, compression);
     metadata::remove_hop_by_hop(&mut headers);
     let body = admitted.open(body);
     let read = pin!(async {
-        let message = match message {
-            Some(message) => message,
-            None => collect(body, limit).await?,
-        };
-        let message = match compression {
-            Some(compression) if !message.is_empty() => compression.decompress(&message, limit)?,
-            _ => message,
+        let message = match source {
+            Source::Body(coding) => BodyReader::new(body, coding, Some(limit)).collect(limit).await?,
+            Source::Query(QueryContent { compression: Some(compression), message, .. }) if !message.is_empty() => {
+                compression.decompress(&message, limit)?
+            }
+            Source::Query(QueryContent { message, .. }) => message,
         };
         codec.decode(messages, message).map(Input::One)
     });
@@ -60,7 +67,7 @@ pub async fn serve(call: ConnectCall<'_>, content: Content<'_>) -> Response {
         Ok((message, leading, trailers)) => {
             let mut response = begin(codec.unary_type(), admitted.request_id());
             append_metadata(response.headers_mut(), leading, trailers.get());
-            set_message(&mut response, message, accepted);
+            *response.body_mut() = Body::full(message);
             admitted.finish(None, response)
         }
         Err(error) => {
@@ -85,19 +92,12 @@ fn begin(content_type: HeaderValue, request_id: &RequestId) -> HttpResponse<Body
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(REQUEST_ID, request_id.to_header());
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     response
 }
 
-fn set_message(response: &mut HttpResponse<Body>, message: Bytes, accepted: Option<Compression>) {
-    let compressed = accepted.and_then(|compression| Some((compression, compression.compress(&message)?)));
-    *response.body_mut() = Body::full(match compressed {
-        Some((compression, compressed)) => {
-            response.headers_mut().insert(header::CONTENT_ENCODING, compression.header());
-            compressed.into()
-        }
-        None => message,
-    });
+/// The protocol has a code of its own for this error.
+fn unknown_coding(error: &Error) -> Error {
+    Error::wire(Code::Unimplemented, "UNKNOWN_COMPRESSION", error.message().to_owned())
 }
 
 fn append_metadata(headers: &mut HeaderMap, leading: HeaderMap, trailing: Option<&HeaderMap>) {

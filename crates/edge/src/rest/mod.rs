@@ -1,7 +1,6 @@
 //! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service, or from a definition. `prism_frontend` defines
 //! routes, binding and rendering; this module has the I/O.
 
-mod coding;
 mod documentation;
 mod find;
 mod mapped;
@@ -17,7 +16,7 @@ use std::{borrow::Cow, pin::pin, sync::Arc};
 use http::{HeaderMap, header, request::Parts};
 
 use super::{
-    Body, metadata,
+    Body, coding, metadata,
     protocol::WireProtocol,
     request::{ClientRequest, Response, Serving},
     routing::{HttpBinding, HttpRoutes, HttpTable, Place, Rpcs},

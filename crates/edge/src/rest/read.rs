@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
-use super::coding::{BodyReader, Coding};
-use crate::request::RequestBody;
+use crate::{
+    coding::{BodyReader, Coding},
+    request::RequestBody,
+};
 use prism_call::{Code, Error, Input, message_too_large};
 use prism_frontend::{
     bind::{Items, Media, PathAndQuery},
@@ -56,7 +58,7 @@ impl Content {
         if self.length.is_some_and(|length| length > limit) {
             return Err(message_too_large(limit));
         }
-        collect(BodyReader::new(body, coding, Some(limit)), limit).await
+        BodyReader::new(body, coding, Some(limit)).collect(limit).await
     }
 
     /// Returns the coding of the body, or the refusal of an unsupported one.
@@ -84,24 +86,6 @@ pub async fn read(target: Target<'_>, mut content: Content, resume: Option<&str>
         route.binding.resume(cursor, &mut message);
     }
     Ok(Input::One(message.into()))
-}
-
-/// Reads the whole body. Refuses a body that is too large as soon as its size is known.
-async fn collect(mut body: BodyReader, limit: usize) -> Result<Bytes, Error> {
-    let check = |size: usize| if size > limit { Err(message_too_large(limit)) } else { Ok(()) };
-    let Some(first) = body.next().await? else { return Ok(Bytes::new()) };
-    check(first.len())?;
-    // Usually a body arrives in one chunk, which is not copied.
-    let Some(second) = body.next().await? else { return Ok(first) };
-    let mut whole = BytesMut::with_capacity(first.len() + second.len());
-    whole.extend_from_slice(&first);
-    let mut next = Some(second);
-    while let Some(data) = next {
-        check(whole.len() + data.len())?;
-        whole.extend_from_slice(&data);
-        next = body.next().await?;
-    }
-    Ok(whole.freeze())
 }
 
 /// Returns the messages in a body, read on demand.

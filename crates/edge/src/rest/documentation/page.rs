@@ -13,8 +13,8 @@ use utoipa_swagger_ui::{Config, serve};
 use super::{POLICY, cached, fill};
 use crate::{
     Body,
+    coding::{self, Coding},
     documents::entity_tag,
-    rest::coding::{self, Coding},
 };
 
 /// Configuration of the page. The document's URL is relative to `docs/`, and no external validator is called.

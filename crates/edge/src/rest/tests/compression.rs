@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::rest::coding::tests::decompress;
+use crate::coding::tests::decompress;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -75,6 +75,24 @@ impl BodyReader {
             }
         }
     }
+
+    /// Reads the whole body. Refuses a body that is too large as soon as its size is known.
+    pub async fn collect(mut self, limit: usize) -> Result<Bytes, Error> {
+        let check = |size: usize| if size > limit { Err(message_too_large(limit)) } else { Ok(()) };
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        check(first.len())?;
+        // Usually a body arrives in one chunk, which is not copied.
+        let Some(second) = self.next().await? else { return Ok(first) };
+        let mut whole = BytesMut::with_capacity(first.len() + second.len());
+        whole.extend_from_slice(&first);
+        let mut next = Some(second);
+        while let Some(data) = next {
+            check(whole.len() + data.len())?;
+            whole.extend_from_slice(&data);
+            next = self.next().await?;
+        }
+        Ok(whole.freeze())
+    }
 }
 
 /// Returns the chunks of a body. Fails if there is more than `limit` of it.

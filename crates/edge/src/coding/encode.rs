@@ -45,7 +45,7 @@ pub fn is_worth_it(response: &Response<Body>, head: bool) -> bool {
 /// Whether a content type is text of some kind. Bytes of unknown type, images and archives are often compressed already. A stream of
 /// events is open for days and mostly silent, so the memory of a compressor would be wasted.
 fn compresses_well(content_type: &HeaderValue) -> bool {
-    const OTHERS: [&str; 9] = [
+    const OTHERS: [&str; 10] = [
         "application/json",
         "application/x-ndjson",
         "application/ndjson",
@@ -54,6 +54,7 @@ fn compresses_well(content_type: &HeaderValue) -> bool {
         "application/xml",
         "application/javascript",
         "application/graphql",
+        "application/proto",
         "application/x-www-form-urlencoded",
     ];
     let text = content_type.to_str().unwrap_or_default();
