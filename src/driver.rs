@@ -4,6 +4,8 @@ pub use prism_driver::*;
 
 #[cfg(feature = "memory")]
 pub use prism_driver_memory as memory;
+#[cfg(feature = "postgres")]
+pub use prism_driver_postgres as postgres;
 #[cfg(feature = "redis")]
 pub use prism_driver_redis as redis;
 #[cfg(feature = "sqlite")]
@@ -17,6 +19,8 @@ pub const KINDS: &[&Kind] = &[
     &sqlite::KIND,
     #[cfg(feature = "redis")]
     &redis::KIND,
+    #[cfg(feature = "postgres")]
+    &postgres::KIND,
 ];
 
 /// Returns the driver for a kind of backend, or `None` if this build has none.

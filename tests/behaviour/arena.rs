@@ -12,7 +12,7 @@ use std::{
 use libtest_mimic::Failed;
 use prism::driver::{Backend, BackendSettings, KINDS, Kind};
 use serde_json::{Map, Value, json};
-use test_support::servers::Redis;
+use test_support::servers::{Postgres, Redis};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -40,6 +40,7 @@ pub const RECIPES: &[Recipe] = &[
     Recipe { kind: "memory", shared: false, make: memory },
     Recipe { kind: "sqlite", shared: true, make: sqlite },
     Recipe { kind: "redis", shared: true, make: redis },
+    Recipe { kind: "postgres", shared: true, make: postgres },
 ];
 
 /// Returns the recipe of a kind.
@@ -61,6 +62,11 @@ fn sqlite() -> BackendSetup {
 fn redis() -> BackendSetup {
     let server = Redis::start()?;
     Ok((json!({"url": server.url()}), Box::new(server)))
+}
+
+fn postgres() -> BackendSetup {
+    let server = Postgres::start()?;
+    Ok((json!({"url": server.url(), "sweep_interval": "100ms"}), Box::new(server)))
 }
 
 struct Running {

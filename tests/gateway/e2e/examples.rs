@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 use test_support::{
     gateway::{Gateway, Setup},
     http,
-    servers::Redis,
+    servers::{Postgres, Redis},
 };
 
 fn example(name: &str) -> String {
@@ -43,6 +43,21 @@ async fn redis_serves_sessions() {
     let other = setup.launch();
     other.ready().await;
     assert_eq!(http::get(other.address, "/sessions/v1/values/ada").await.unwrap().text(), "logged in");
+}
+
+#[tokio::test]
+async fn postgres_stores_orders() {
+    let postgres = Postgres::start().unwrap();
+    let url = postgres.url();
+    let env = [("PRISM_BACKENDS_ORDERS_DB_URL", &*url)];
+    let setup = Setup { args: &["--config", &example("postgres.yaml")], env: &env, ..Setup::default() };
+    let gateway = setup.launch();
+    gateway.ready().await;
+    let stored = http::send(gateway.address, "PUT", "/orders/v1/values/4711", &[], "two books").await.unwrap();
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    let other = setup.launch();
+    other.ready().await;
+    assert_eq!(http::get(other.address, "/orders/v1/values/4711").await.unwrap().text(), "two books");
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! What happens when backend servers fail: they are killed, hang, run out of memory, or refuse the connection.
 
+mod gateway;
+mod outage;
+mod postgres;
 mod redis;
 
 use std::{
@@ -7,9 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use prism::{
     call::{Code, Context, Error},
     driver::{self, Backend, Keyspace},
+    proto::models::keyvalue::v1::{GetRequest, KeyValueBasic, SetRequest},
     slot::Slot,
 };
 use serde_json::Value;
@@ -18,6 +23,21 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Maximum time until a call fails with UNAVAILABLE: one second by default, and some for a busy machine.
 const IN_TIME: Duration = Duration::from_millis(1900);
+
+/// A server that can fail.
+pub trait Server {
+    /// The kind of backend.
+    fn kind(&self) -> &'static str;
+
+    /// The settings of a backend that uses it. Its calls have one second.
+    fn settings(&self) -> Value;
+
+    /// Kills it as a crash would.
+    fn kill(&mut self);
+
+    /// Starts it again with the same data.
+    fn resume(&mut self);
+}
 
 /// Connects a backend with these settings.
 async fn backend(kind: &str, values: Value) -> Arc<dyn Backend> {
@@ -29,7 +49,7 @@ async fn backend(kind: &str, values: Value) -> Arc<dyn Backend> {
 /// Returns one keyspace of the backend, as patterns get it.
 fn slot(backend: &Arc<dyn Backend>) -> Slot {
     let keyspace = Keyspace { namespace: "shop".to_owned(), slot: "data".to_owned() };
-    Slot::fill(&keyspace, "main", "redis", backend.as_ref())
+    Slot::fill(&keyspace, "main", "server", backend.as_ref())
 }
 
 fn context() -> Context {
@@ -52,4 +72,25 @@ fn away(error: &Error, began: Instant) {
     assert!(error.retry_after().is_some_and(|wait| !wait.is_zero() && wait < PATIENCE), "{error:?}");
     assert!(began.elapsed() < IN_TIME, "answered after {:?}: {error:?}", began.elapsed());
     assert_eq!(error.get("backend"), Some("main"));
+}
+
+/// Connects a backend to a server.
+async fn connected(server: &impl Server) -> Arc<dyn Backend> {
+    let backend = backend(server.kind(), server.settings()).await;
+    healthy(&backend).await;
+    backend
+}
+
+fn keyvalue(backend: &Arc<dyn Backend>) -> Arc<dyn KeyValueBasic> {
+    slot(backend).interfaces.keyvalue_basic.unwrap()
+}
+
+async fn set(store: &Arc<dyn KeyValueBasic>, key: &str, value: impl Into<Bytes>) -> Result<u64, Error> {
+    let request = SetRequest { key: Bytes::copy_from_slice(key.as_bytes()), value: value.into(), ttl: None, flags: 0 };
+    Ok(store.set(&context(), request).await?.revision)
+}
+
+async fn get(store: &Arc<dyn KeyValueBasic>, key: &str) -> Result<Option<Bytes>, Error> {
+    let request = GetRequest { key: Bytes::copy_from_slice(key.as_bytes()) };
+    Ok(store.get(&context(), request).await?.entry.map(|entry| entry.value))
 }

@@ -7,10 +7,7 @@ use prism::{
 use serde_json::{Value, json};
 use test_support::servers::{Options, Redis};
 
-use super::{
-    super::{backend, healthy},
-    get, keyvalue, set,
-};
+use super::super::{backend, get, healthy, keyvalue, set};
 
 /// Returns the error of a call after the first attempt to connect has failed.
 async fn refused(values: Value) -> Error {

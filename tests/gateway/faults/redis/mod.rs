@@ -9,40 +9,30 @@ mod streams;
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
-    sync::Arc,
     time::Duration,
 };
 
-use bytes::Bytes;
-use prism::{
-    call::Error,
-    driver::Backend,
-    proto::models::keyvalue::v1::{GetRequest, KeyValueBasic, SetRequest},
-};
-use serde_json::json;
+use serde_json::{Value, json};
 use test_support::servers::Redis;
 
-use super::{backend, context, healthy, slot};
+use super::Server;
 
-/// A server and a backend that is connected to it.
-async fn connected(server: &Redis) -> Arc<dyn Backend> {
-    let backend = backend("redis", json!({"url": server.url()})).await;
-    healthy(&backend).await;
-    backend
-}
+impl Server for Redis {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
 
-fn keyvalue(backend: &Arc<dyn Backend>) -> Arc<dyn KeyValueBasic> {
-    slot(backend).interfaces.keyvalue_basic.unwrap()
-}
+    fn settings(&self) -> Value {
+        json!({"url": self.url()})
+    }
 
-async fn set(store: &Arc<dyn KeyValueBasic>, key: &str, value: impl Into<Bytes>) -> Result<u64, Error> {
-    let request = SetRequest { key: Bytes::copy_from_slice(key.as_bytes()), value: value.into(), ttl: None, flags: 0 };
-    Ok(store.set(&context(), request).await?.revision)
-}
+    fn kill(&mut self) {
+        Redis::kill(self);
+    }
 
-async fn get(store: &Arc<dyn KeyValueBasic>, key: &str) -> Result<Option<Bytes>, Error> {
-    let request = GetRequest { key: Bytes::copy_from_slice(key.as_bytes()) };
-    Ok(store.get(&context(), request).await?.entry.map(|entry| entry.value))
+    fn resume(&mut self) {
+        Redis::resume(self).unwrap();
+    }
 }
 
 /// Sends a command directly to the server. With `wait`, its response is read, and must not be an error.

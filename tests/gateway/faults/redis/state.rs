@@ -17,8 +17,8 @@ use prism::{
 use test_support::servers::{Options, Redis};
 
 use super::{
-    super::{away, context, slot},
-    command, connected, get, keyvalue, set,
+    super::{away, connected, context, get, keyvalue, set, slot},
+    command,
 };
 
 #[tokio::test]

@@ -15,10 +15,7 @@ use prism::{
 use serde_json::json;
 use test_support::servers::Redis;
 
-use super::{
-    super::{PATIENCE, backend, context, healthy, slot},
-    connected,
-};
+use super::super::{PATIENCE, backend, connected, context, healthy, slot};
 
 async fn next<T>(stream: &mut Messages<T>) -> Option<Result<T, Error>> {
     tokio::time::timeout(PATIENCE, stream.next()).await.expect("nothing came in time")

@@ -3,9 +3,13 @@
 //! If a server is not installed, the test fails and says what to run; no test is skipped.
 
 mod certificate;
+mod pgbouncer;
+mod postgres;
 mod process;
 mod redis;
 
 pub use certificate::Certificate;
+pub use pgbouncer::PgBouncer;
+pub use postgres::{Postgres, PostgresOptions};
 pub use process::free_port;
 pub use redis::{Options, Redis};

@@ -8,11 +8,14 @@ use std::{
 
 /// A shell between the test process and the server. It kills the server when its standard input closes, which the kernel does even
 /// if the test process is killed and can't clean up.
-const KEEPER: &str = r#"log=$1; shift; "$@" >"$log" 2>&1 </dev/null & server=$!; echo $server; cat >/dev/null; kill -9 $server"#;
+const KEEPER: &str =
+    r#"log=$1; shift; "$@" >"$log" 2>&1 </dev/null & server=$!; echo $server; cat >/dev/null; kill -9 $server 2>/dev/null"#;
 
 /// A running server.
 pub struct Process {
     keeper: Child,
+    /// The process id of the server.
+    id: u32,
 }
 
 impl Process {
@@ -33,7 +36,13 @@ impl Process {
         let mut line = String::new();
         let output = keeper.stdout.take().ok_or("the shell has no output")?;
         BufReader::new(output).read_line(&mut line).map_err(|error| format!("can't start {program}: {error}"))?;
-        Ok(Self { keeper })
+        let id = line.trim().parse().map_err(|_| format!("can't start {program}: it has no process id"))?;
+        Ok(Self { keeper, id })
+    }
+
+    /// The process id of the server.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
     /// Kills the server as a crash would (SIGKILL), and waits until it is gone.

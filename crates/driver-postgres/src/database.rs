@@ -1,0 +1,172 @@
+//! Executes statements within the time limit of a call.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use futures::{future::try_join3, try_join};
+use tokio_postgres::{Row, types::ToSql};
+
+use crate::{
+    connector::Connector,
+    error::{self, Problem},
+    pool::{Lease, Pool},
+    settings::PostgresSettings,
+    sql::Sql,
+};
+use prism_call::{Context, Error};
+
+/// The parameters of a statement.
+pub type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
+
+/// A PostgreSQL database.
+pub struct Database {
+    pool: Pool,
+    timeout: Duration,
+}
+
+impl Database {
+    pub fn new(connector: Connector, settings: &PostgresSettings) -> Self {
+        Self { pool: Pool::new(connector, settings), timeout: *settings.request_timeout }
+    }
+
+    /// Executes one statement, which is a transaction of its own.
+    pub async fn query(&self, context: &Context, sql: &'static Sql, parameters: Parameters<'_>) -> Result<Vec<Row>, Error> {
+        let mut session = self.session(context).await?;
+        let rows = session.query(sql, parameters).await?;
+        session.finish();
+        Ok(rows)
+    }
+
+    /// Executes one statement that returns at most one row.
+    pub async fn query_optional(&self, context: &Context, sql: &'static Sql, parameters: Parameters<'_>) -> Result<Option<Row>, Error> {
+        Ok(self.query(context, sql, parameters).await?.into_iter().next())
+    }
+
+    /// Executes two statements in one round trip. Each is a transaction of its own, and the second one sees what the first one did.
+    pub async fn query_two(
+        &self,
+        context: &Context,
+        first: (&'static Sql, Parameters<'_>),
+        second: (&'static Sql, Parameters<'_>),
+    ) -> Result<[Option<Row>; 2], Error> {
+        let mut session = self.session(context).await?;
+        let connection = session.lease.connection()?;
+        let deadline = session.deadline;
+        let work = async {
+            let executables = (connection.executable(first.0).await?, connection.executable(second.0).await?);
+            try_join!(connection.execute(&executables.0, first.1), connection.execute(&executables.1, second.1))
+        };
+        let result = in_time(deadline, work).await;
+        let (one, other) = session.accept(result)?;
+        session.finish();
+        Ok([one, other].map(|rows| rows.into_iter().next()))
+    }
+
+    /// Takes a connection for several statements.
+    pub async fn session<'d>(&'d self, context: &'d Context) -> Result<Session<'d>, Error> {
+        let deadline = Instant::now() + context.remaining().map_or(self.timeout, |left| left.min(self.timeout));
+        match self.pool.acquire(deadline).await {
+            Ok(lease) => Ok(Session { lease, in_transaction: false, deadline, database: self, context }),
+            Err(_) if context.remaining().is_some_and(|left| left.is_zero()) => Err(Error::deadline_exceeded()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes all connections for good.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// A connection, for the statements of one call. Dropping it before [`finish`](Self::finish) or [`commit`](Self::commit) cancels its
+/// statement and rolls its transaction back.
+pub struct Session<'d> {
+    lease: Lease,
+    in_transaction: bool,
+    deadline: Instant,
+    database: &'d Database,
+    context: &'d Context,
+}
+
+impl Session<'_> {
+    /// Executes a statement.
+    pub async fn query(&mut self, sql: &'static Sql, parameters: Parameters<'_>) -> Result<Vec<Row>, Error> {
+        let connection = self.lease.connection()?;
+        let work = async {
+            let executable = connection.executable(sql).await?;
+            connection.execute(&executable, parameters).await
+        };
+        let result = in_time(self.deadline, work).await;
+        if !self.in_transaction && matches!(&result, Some(Err(problem)) if problem.is_reply()) {
+            // The server has only refused the statement.
+            self.finish();
+        }
+        self.accept(result)
+    }
+
+    /// Begins a transaction and executes three statements in it, in one round trip.
+    pub async fn begin(&mut self, statements: [(&'static Sql, Parameters<'_>); 3]) -> Result<[Vec<Row>; 3], Error> {
+        self.in_transaction = true;
+        let connection = self.lease.connection()?;
+        let [first, second, third] = statements;
+        let work = async {
+            let executables =
+                (connection.executable(first.0).await?, connection.executable(second.0).await?, connection.executable(third.0).await?);
+            let ((), rows) = try_join!(
+                connection.command("BEGIN ISOLATION LEVEL READ COMMITTED"),
+                try_join3(
+                    connection.execute(&executables.0, first.1),
+                    connection.execute(&executables.1, second.1),
+                    connection.execute(&executables.2, third.1)
+                )
+            )?;
+            Ok(rows)
+        };
+        let result = in_time(self.deadline, work).await;
+        let (first, second, third) = self.accept(result)?;
+        Ok([first, second, third])
+    }
+
+    /// Executes two statements and commits the transaction, in one round trip.
+    pub async fn commit(mut self, statements: [(&'static Sql, Parameters<'_>); 2]) -> Result<(), Error> {
+        let connection = self.lease.connection()?;
+        let [first, second] = statements;
+        let work = async {
+            let executables = (connection.executable(first.0).await?, connection.executable(second.0).await?);
+            try_join!(
+                connection.execute(&executables.0, first.1),
+                connection.execute(&executables.1, second.1),
+                connection.command("COMMIT")
+            )
+        };
+        let result = in_time(self.deadline, work).await;
+        self.accept(result)?;
+        self.finish();
+        Ok(())
+    }
+
+    /// Says that nothing runs, so that the connection can be used by other calls.
+    pub fn finish(&mut self) {
+        self.lease.finish();
+    }
+
+    /// Maps the result of statements. `None`: they took too long.
+    fn accept<T>(&self, result: Option<Result<T, Problem>>) -> Result<T, Error> {
+        match result {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(problem)) => Err(problem.to_error(self.database.pool.retry_after())),
+            None if self.context.remaining().is_some_and(|left| left.is_zero()) => Err(Error::deadline_exceeded()),
+            None => Err(error::unavailable(
+                "PostgreSQL did not reply in time; a write may or may not have happened",
+                self.database.pool.retry_after(),
+            )),
+        }
+    }
+}
+
+/// Waits until the deadline.
+async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T, Problem>>) -> Option<Result<T, Problem>> {
+    tokio::time::timeout_at(deadline.into(), work).await.ok()
+}

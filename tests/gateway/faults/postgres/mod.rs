@@ -1,0 +1,29 @@
+//! PostgreSQL is killed, hangs, refuses the connection or a statement, or is behind PgBouncer.
+
+mod access;
+mod outage;
+mod pooler;
+mod state;
+
+use serde_json::{Value, json};
+use test_support::servers::Postgres;
+
+use super::Server;
+
+impl Server for Postgres {
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn settings(&self) -> Value {
+        json!({"url": self.url(), "request_timeout": "1s"})
+    }
+
+    fn kill(&mut self) {
+        Postgres::kill(self);
+    }
+
+    fn resume(&mut self) {
+        Postgres::resume(self).unwrap();
+    }
+}
