@@ -41,7 +41,9 @@ pub struct App {
     admin_address: SocketAddr,
     router: axum::Router,
     generation: Generation,
-    config: Config,
+    /// The part of the configuration that a reload does not change.
+    started: StartSettings,
+    drain_timeout: Duration,
     number: u64,
 }
 
@@ -136,7 +138,17 @@ impl App {
             draining: shared.draining.clone(),
         });
         let admin_address = admin.local_addr().unwrap_or(config.admin.address);
-        Ok(Self { shared, listeners, admin, admin_address, router, generation, config: config.clone(), number: 1 })
+        Ok(Self {
+            shared,
+            listeners,
+            admin,
+            admin_address,
+            router,
+            generation,
+            started: StartSettings::of(config),
+            drain_timeout: config.shutdown.drain_timeout,
+            number: 1,
+        })
     }
 
     /// Returns the addresses of the listeners for clients.
@@ -196,7 +208,8 @@ impl App {
                         shared: &self.shared,
                         listeners: &mut self.listeners,
                         generation: &mut self.generation,
-                        config: &mut self.config,
+                        started: &self.started,
+                        drain_timeout: &mut self.drain_timeout,
                         number: &mut self.number,
                     };
                     let result = tokio::select! {
@@ -211,7 +224,7 @@ impl App {
             }
             report(result);
         }
-        drain(self.shared, self.listeners, self.generation, self.config.shutdown.drain_timeout).await;
+        drain(self.shared, self.listeners, self.generation, self.drain_timeout).await;
         admin.abort();
     }
 }
@@ -221,7 +234,8 @@ struct Reloading<'a> {
     shared: &'a Shared,
     listeners: &'a mut BTreeMap<String, OpenListener>,
     generation: &'a mut Generation,
-    config: &'a mut Config,
+    started: &'a StartSettings,
+    drain_timeout: &'a mut Duration,
     number: &'a mut u64,
 }
 
@@ -258,7 +272,7 @@ impl Reloading<'_> {
             self.listeners.keys().filter(|name| opened.contains_key(*name) || !config.listeners.contains_key(*name)).cloned().collect();
         for name in replaced {
             if let Some(listener) = self.listeners.remove(&name) {
-                self.shared.retire_listener(listener, self.config.shutdown.drain_timeout);
+                self.shared.retire_listener(listener, *self.drain_timeout);
             }
         }
         for (name, mut listener) in opened {
@@ -273,12 +287,12 @@ impl Reloading<'_> {
             listeners: Difference::between(&old_listeners, &new_listeners, PartialEq::eq),
             backends: next.changed_backends(self.generation),
             namespaces: next.changed_namespaces(self.generation),
-            needs_restart: needs_restart(self.config, &config),
+            needs_restart: self.started.changed(&config),
         };
         let previous = std::mem::replace(self.generation, next);
-        self.shared.retire(self.generation.leftover(&previous), self.config.shutdown.drain_timeout);
+        self.shared.retire(self.generation.leftover(&previous), *self.drain_timeout);
         drop(previous);
-        *self.config = config;
+        *self.drain_timeout = config.shutdown.drain_timeout;
         self.shared.reloads.record_success(*self.number);
         Ok(change)
     }
@@ -437,19 +451,27 @@ fn join_errors(errors: Vec<Error>) -> Error {
     }
 }
 
-/// Returns the settings that a reload does not change.
-fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    if old.admin.address != new.admin.address {
-        names.push("admin");
+/// The settings that only a start applies.
+struct StartSettings {
+    admin: config::Admin,
+    log: config::Log,
+    telemetry: config::Telemetry,
+}
+
+impl StartSettings {
+    fn of(config: &Config) -> Self {
+        Self { admin: config.admin.clone(), log: config.log.clone(), telemetry: config.telemetry.clone() }
     }
-    if old.log != new.log {
-        names.push("log");
+
+    /// Returns the names of the settings that a configuration changes.
+    fn changed(&self, config: &Config) -> Vec<&'static str> {
+        let all = [
+            ("admin", self.admin.address != config.admin.address),
+            ("log", self.log != config.log),
+            ("telemetry", self.telemetry != config.telemetry),
+        ];
+        all.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
     }
-    if old.telemetry != new.telemetry {
-        names.push("telemetry");
-    }
-    names
 }
 
 fn access_log(log: config::AccessLog) -> AccessLog {

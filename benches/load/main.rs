@@ -9,6 +9,7 @@ mod envoy;
 mod driver;
 mod loading;
 mod measure;
+mod namespaces;
 mod registry;
 mod report;
 mod server;
@@ -46,6 +47,12 @@ fn main() -> Result<()> {
     }
     let number = |name: &str, default: u32| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (rounds, requests) = (number("ROUNDS", 5), number("REQUESTS", 60_000));
+    if arguments.iter().any(|argument| argument == "--namespaces") {
+        let folder = tempfile::tempdir()?;
+        let figures = namespaces::measure(folder.path(), &measure::Files::write(folder.path())?, rounds, requests)?;
+        println!("{}", report::namespaces(&figures));
+        return Ok(());
+    }
 
     let folder = tempfile::tempdir()?;
     let first_answer = (0..5).map(|_| server::first_answer(folder.path())).collect::<Result<Vec<_>>>()?;
@@ -113,6 +120,7 @@ fn main() -> Result<()> {
         driver: driver::measure()?,
         loading_milliseconds: loading::measure()?,
         registry: registry::measure(folder.path())?,
+        namespaces: namespaces::measure(folder.path(), &files, rounds, requests)?,
         rounds,
         requests,
     };

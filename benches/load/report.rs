@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     driver::Costs,
     measure::{Sample, median},
+    namespaces,
     registry::{Figures, Rates, SUBJECTS},
     server::Memory,
 };
@@ -17,6 +18,7 @@ pub struct Facts {
     pub driver: Costs,
     pub loading_milliseconds: f64,
     pub registry: Figures,
+    pub namespaces: namespaces::Figures,
     pub rounds: u32,
     pub requests: u32,
 }
@@ -78,7 +80,22 @@ pub fn table(rows: &[(&str, &[Sample], usize)], facts: &Facts) -> String {
         rates(sqlite),
         memory_text(*hundred)
     );
+    out.push_str(&namespaces(&facts.namespaces));
     out
+}
+
+/// Returns the table of a gateway with many namespaces.
+pub fn namespaces(figures: &namespaces::Figures) -> String {
+    let namespaces::Figures { start_milliseconds, change_milliseconds: (inside, outside), kilobytes, last_to_first: (rest, grpc), mapped } =
+        figures;
+    format!(
+        "\n| {} namespaces | |\n|---|---:|\n| start to first answer | {start_milliseconds:.0} ms |\n\
+         | change of one namespace: in the gateway; from SIGHUP, with reading the file | {inside:.0} ms; {outside:.0} ms |\n\
+         | private memory of a namespace | {kilobytes:.1} kB |\n\
+         | CPU time of a call of the last namespace, compared with one of the first: REST; gRPC | {rest:.2}; {grpc:.2} |\n\
+         | the same with 1,000 mapped frontends | {mapped:.2} |\n",
+        namespaces::NAMESPACES
+    )
 }
 
 fn memory_text(memory: Memory) -> String {

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -63,7 +63,13 @@ impl Server {
         Self::gateway(&["--config", &file.display().to_string()], "/default/v1/count")
     }
 
-    fn gateway(arguments: &[&str], path: &str) -> Result<Self> {
+    /// Starts a gateway with these arguments, and waits until this path is served.
+    pub fn gateway(arguments: &[&str], path: &str) -> Result<Self> {
+        Self::gateway_with(arguments, path, Stdio::null())
+    }
+
+    /// Starts a gateway whose standard output goes there.
+    pub fn gateway_with(arguments: &[&str], path: &str, output: Stdio) -> Result<Self> {
         let (port, admin) = (free_port()?, free_port()?);
         let mut command = Command::new(env::var_os("PRISM").unwrap_or_else(|| env!("CARGO_BIN_EXE_prism").into()));
         if !arguments.contains(&"--config") {
@@ -72,7 +78,7 @@ impl Server {
         let child = command
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")])
             .args(arguments)
-            .stdout(Stdio::null())
+            .stdout(output)
             .spawn()?;
         let server = Self { child, port };
         server.wait(path)?;
@@ -84,6 +90,11 @@ impl Server {
         let server = Self { child, port };
         server.wait(path)?;
         Ok(server)
+    }
+
+    /// Returns the standard output, if it is a pipe.
+    pub fn take_output(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     pub fn pid(&self) -> u32 {

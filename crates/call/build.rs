@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("descriptors.bin"), served_descriptors(root, &files)?)?;
 
     let collected = Collected::default();
-    prost(Generator::new(collected.clone())).include_file("messages.rs").compile_fds(described)?;
+    prost(Generator::new(collected.clone()).sharing_bytes(&described)).include_file("messages.rs").compile_fds(described)?;
     fs::write(out.join("interfaces.rs"), collected.interfaces())?;
     Ok(())
 }

@@ -125,7 +125,7 @@ async fn call(args: Args) -> Outcome {
     }
     let (reply, output) = (reply.map_err(explain)?, output.ok_or("no RPC was called")?);
     match reply.output {
-        Output::One(message) => print_reply(schema, output, &message)?,
+        Output::One(message) => print_reply(schema, output, &message.to_bytes())?,
         Output::Stream(mut messages) => {
             while let Some(message) = messages.next().await {
                 print_reply(schema, output, &message.map_err(explain)?)?;

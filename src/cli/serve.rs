@@ -75,6 +75,8 @@ pub fn run(args: &Args) -> Outcome {
         let (requests, receiver) = mpsc::channel(1);
         let again = args.clone();
         let watching = tokio::spawn(reload::watch(move || load(&again), reload::files_of(&config, &plan), requests));
+        // The gateway has what it needs of them, and with many namespaces they are large.
+        drop((config, plan));
         app.run_with_reloads(end, receiver, Box::new(report_reload)).await;
         watching.abort();
         Ok(ExitCode::SUCCESS)

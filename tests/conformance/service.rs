@@ -67,7 +67,7 @@ async fn unary(context: &Context, definition: Option<UnaryResponseDefinition>, r
         Some(Unary::Error(error)) => Err(failure(error, Some(info)).with_headers_and_trailers(headers, trailers)),
         data => {
             let data = if let Some(Unary::ResponseData(data)) = data { data } else { Bytes::new() };
-            Ok(Reply { headers, output: Output::One(payload(data, Some(info))), trailers: Trailers::known(trailers) })
+            Ok(Reply { headers, output: Output::One(payload(data, Some(info)).into()), trailers: Trailers::known(trailers) })
         }
     }
 }

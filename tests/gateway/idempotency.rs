@@ -41,7 +41,7 @@ impl Handler for ControlledHandler {
     async fn handle(&self, _: &Context, _: &Method, _: Input) -> Result<Reply, Error> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
-        self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Output::One(format!("reply {call}").into()).into()))
+        self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Output::One(Bytes::from(format!("reply {call}")).into()).into()))
     }
 }
 
@@ -127,7 +127,7 @@ fn summarize(result: Result<Reply, Error>) -> String {
     let replayed = |headers: &HeaderMap| if headers.contains_key("idempotency-replayed") { "again: " } else { "" };
     match result {
         Ok(Reply { headers, output: Output::One(message), .. }) => {
-            format!("{}{}", replayed(&headers), String::from_utf8_lossy(&message))
+            format!("{}{}", replayed(&headers), String::from_utf8_lossy(&message.to_bytes()))
         }
         Ok(_) => "a stream".to_owned(),
         Err(error) => format!("{}{}", replayed(error.headers_and_trailers().0), error.reason()),
@@ -155,7 +155,11 @@ async fn metadata_is_a_part_of_the_reply() {
     let bench = Bench::new().await;
     let line =
         |name: &'static str, value: &'static [u8]| HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap())]);
-    let reply = Reply { headers: line("a", b"\xff 1"), output: Output::One("m".into()), trailers: Trailers::known(line("b-bin", b"AAE")) };
+    let reply = Reply {
+        headers: line("a", b"\xff 1"),
+        output: Output::One(Bytes::from("m").into()),
+        trailers: Trailers::known(line("b-bin", b"AAE")),
+    };
     bench.script_answer(Ok(reply));
     bench.call(0, "k", "m").await;
     let replayed = bench.call_of(1, "Store", "k", "m", None).await.unwrap();
@@ -258,7 +262,8 @@ async fn expired_claim_cannot_be_completed_by_its_old_owner() {
     assert_eq!(claim(40).await.unwrap_err(), "IDEMPOTENCY_KEY_IN_FLIGHT");
     tokio::time::sleep(Duration::from_millis(60)).await;
     let second = claim(60_000).await.unwrap();
-    let (headers, one, two) = (HeaderMap::new(), Bytes::from_static(b"of the first"), Bytes::from_static(b"of the second"));
+    let (one, two) = (Bytes::from_static(b"of the first").into(), Bytes::from_static(b"of the second").into());
+    let headers = HeaderMap::new();
     let outcome = |message| Outcome::Reply { headers: &headers, message, trailers: None };
     store.store_outcome(&context, &first, outcome(&one)).await.unwrap();
     store.release(&context, &first).await.unwrap();

@@ -41,7 +41,7 @@ impl Handler for Depot {
             }
             "Weigh" => Ok(Reply {
                 headers: metadata("x-depot-scales", "left"),
-                output: Output::One(bytes),
+                output: Output::One(bytes.into()),
                 trailers: Trailers::known(metadata("x-depot-total", "3")),
             }),
             "ReadPlan" => Ok(reply(method, [("text", Value::String("as it was".to_owned())), ("revision", Value::U64(REVISION))])),
@@ -49,7 +49,7 @@ impl Handler for Depot {
             "ReplacePlanIf" if number(&request, "expected_revision") == i128::from(REVISION) => Ok(replaced(method, &request)),
             "ReplacePlanIf" => Err(Error::new(Code::Aborted, "REVISION_MISMATCH", "the plan has another revision")),
             // The request message is also the reply.
-            _ => Ok(Output::One(bytes).into()),
+            _ => Ok(Output::One(bytes.into()).into()),
         }
     }
 }
@@ -120,7 +120,7 @@ fn reply<const N: usize>(method: &Method, fields: [(&str, Value); N]) -> Reply {
     for (name, value) in fields {
         message.set_field_by_name(name, value);
     }
-    Output::One(message.encode_to_vec().into()).into()
+    Output::one(message).into()
 }
 
 fn metadata(name: &'static str, value: &'static str) -> HeaderMap {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Code, Context, Error, Input, Method, Namespace, Output, Reply};
+use super::{Code, Context, EncodedMessage, Error, Input, Method, Namespace, Output, Reply};
 
 /// The HTTP header or gRPC metadata with the key.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -108,7 +108,7 @@ pub enum Outcome<'a> {
         /// Metadata before the message.
         headers: &'a HeaderMap,
         /// The message.
-        message: &'a Bytes,
+        message: &'a EncodedMessage,
         /// Metadata after the message.
         trailers: Option<&'a HeaderMap>,
     },

@@ -31,7 +31,7 @@ pub use context::{Context, REQUEST_ID, RequestId};
 pub use error::{DOMAIN, Error, FieldViolation};
 pub use idempotency::{Claim, ClaimResult, Idempotency, KeyedCall, Outcome, ReplyStore};
 pub use log::AccessLog;
-pub use message::{Input, Messages, Output, Reply, Trailers, message_too_large};
+pub use message::{EncodedMessage, Input, Messages, Output, Reply, Trailers, message_too_large};
 pub use method::Method;
 pub use metrics::{ConnectionMeters, Metrics, ReloadMeters};
 pub use namespace::{CallLimits, Namespace};

@@ -6,6 +6,7 @@
 
 use std::{
     cell::RefCell,
+    collections::HashMap,
     error::Error,
     fmt::Write as _,
     fs,
@@ -15,7 +16,10 @@ use std::{
 
 use heck::ToSnakeCase as _;
 use prost_build::{Comments, Method, Service, ServiceGenerator};
-use prost_types::FileDescriptorSet;
+use prost_types::{
+    FieldDescriptorProto, FileDescriptorSet,
+    field_descriptor_proto::{Label, Type},
+};
 
 const INTERFACES: &str = "prism.interfaces.";
 const PATTERNS: &str = "prism.patterns.";
@@ -69,12 +73,31 @@ struct InterfaceService {
 /// Writes the trait and the dispatch function of each service.
 pub struct Generator {
     collected: Collected,
+    /// The bytes field of each message that has one, by the name of the message: name and number. A reply shares it instead of copying it.
+    bytes_fields: HashMap<String, (String, i32)>,
 }
 
 impl Generator {
     /// Records what it sees in `collected`.
     pub fn new(collected: Collected) -> Self {
-        Self { collected }
+        Self { collected, bytes_fields: HashMap::new() }
+    }
+
+    /// Lets replies share the bytes field of these messages, instead of copying it.
+    #[must_use]
+    pub fn sharing_bytes(mut self, set: &FileDescriptorSet) -> Self {
+        for file in &set.file {
+            for message in &file.message_type {
+                let single = |field: &&FieldDescriptorProto| {
+                    field.r#type() == Type::Bytes && field.label() != Label::Repeated && field.oneof_index.is_none()
+                };
+                if let Some(field) = message.field.iter().find(single) {
+                    let name = format!(".{}.{}", file.package(), message.name());
+                    self.bytes_fields.insert(name, (field.name().to_snake_case(), field.number()));
+                }
+            }
+        }
+        self
     }
 }
 
@@ -85,7 +108,7 @@ impl ServiceGenerator for Generator {
         }
         let name = trait_name(&service.name);
         write_trait(&name, &service, out);
-        write_dispatch(&name, &service, out);
+        write_dispatch(&name, &service, &self.bytes_fields, out);
         if service.package.starts_with(INTERFACES) {
             write_forward(&name, &service, out);
             self.collected.0.borrow_mut().push(InterfaceService { package: service.package, name, methods: service.methods });
@@ -156,7 +179,7 @@ fn write_forward(name: &str, service: &Service, out: &mut String) {
     );
 }
 
-fn write_dispatch(name: &str, service: &Service, out: &mut String) {
+fn write_dispatch(name: &str, service: &Service, bytes_fields: &HashMap<String, (String, i32)>, out: &mut String) {
     let function = format!("dispatch_{}", name.to_snake_case());
     let _ = writeln!(
         out,
@@ -168,9 +191,13 @@ fn write_dispatch(name: &str, service: &Service, out: &mut String) {
         let read = if method.client_streaming { "messages" } else { "one().await?" };
         let wrap = if method.server_streaming { "messages" } else { "one" };
         let read = if method.client_streaming { format!("{read}()") } else { read.to_owned() };
+        let share = match bytes_fields.get(&method.output_proto_type) {
+            Some((field, number)) if !method.server_streaming => format!("_sharing({number}, |reply| &mut reply.{field}, "),
+            _ => "(".to_owned(),
+        };
         let _ = writeln!(
             out,
-            "        \"{}\" => Ok(crate::Output::{wrap}(service.{}(context, input.{read}).await?)),",
+            "        \"{}\" => Ok(crate::Output::{wrap}{share}service.{}(context, input.{read}).await?)),",
             method.proto_name, method.name
         );
     }

@@ -9,7 +9,7 @@ use super::{
     reader::{Outcome, Reader},
     source::{Known, Source, variable},
 };
-use prism_yaml::{self as yaml, Position, Problem, Problems};
+use prism_yaml::{self as yaml, Node, Position, Problem, Problems};
 
 /// Variables that are not settings, but defaults of command-line options.
 const NO_SETTINGS: [&str; 2] = ["PRISM_CONFIG", "PRISM_ADDRESS"];
@@ -57,22 +57,22 @@ pub fn check_text(text: &str, origin: Origin, source: &Source, known: &Known<'_>
     let reader = Reader::new(source, known);
     let file = origin.to_string();
     let mut config = read::config(&reader, &root, origin);
-    let Outcome { problems, asked, positions, files } = reader.finish();
+    let Outcome { problems, used, positions, files, .. } = reader.finish();
     // The tree of a text that is not YAML is empty, so every required setting would be reported as missing.
     let is_yaml = list.is_empty() || !matches!(root.value, yaml::Value::Null);
     if is_yaml {
         list.extend(problems);
-        list.extend(unused_flags(source, &asked));
+        list.extend(unused_flags(source, &used));
     }
     list.sort_by(|a, b| a.position.cmp(&b.position));
-    config.warnings = unused_variables(source, &asked);
+    config.warnings = unused_variables(source, known, &root, &used);
     config.positions = positions;
     config.files = files;
     Checked { config, problems: Problems { file, list } }
 }
 
-fn unused_flags(source: &Source, asked: &BTreeSet<String>) -> Vec<Problem> {
-    let unused = source.flags.iter().filter(|flag| !asked.contains(&variable(&flag.setting)));
+fn unused_flags(source: &Source, used: &BTreeSet<String>) -> Vec<Problem> {
+    let unused = source.flags.iter().filter(|flag| !used.contains(&variable(&flag.setting)));
     let problem = |flag: &super::Flag| Problem {
         position: Position::Named(flag.name.clone()),
         message: format!("this configuration has no `{}` that the option could set", flag.setting),
@@ -81,10 +81,16 @@ fn unused_flags(source: &Source, asked: &BTreeSet<String>) -> Vec<Problem> {
 }
 
 /// Returns a warning for each variable that looks like a misspelled one. Variables of other programs may begin with `PRISM_` too.
-fn unused_variables(source: &Source, asked: &BTreeSet<String>) -> Vec<String> {
+fn unused_variables(source: &Source, known: &Known<'_>, root: &Node, used: &BTreeSet<String>) -> Vec<String> {
     let names = source.variables.0.keys().filter(|name| name.starts_with("PRISM_"));
-    let unused = names.filter(|name| !asked.contains(*name) && !NO_SETTINGS.contains(&name.as_str()));
-    let warning = |name: &String| {
+    let unused: Vec<_> = names.filter(|name| !used.contains(*name) && !NO_SETTINGS.contains(&name.as_str())).collect();
+    if unused.is_empty() {
+        return Vec::new();
+    }
+    let reader = Reader::new(source, known).recording_variables();
+    read::config(&reader, root, Origin::Embedded);
+    let asked = reader.finish().asked;
+    let warning = |name: &&String| {
         let (meant, _) = asked
             .iter()
             .map(|known| (known, strsim::osa_distance(known, name)))
@@ -92,5 +98,5 @@ fn unused_variables(source: &Source, asked: &BTreeSet<String>) -> Vec<String> {
             .min_by_key(|(_, far)| *far)?;
         Some(format!("the variable {name} sets nothing; did you mean {meant}?"))
     };
-    unused.filter_map(warning).collect()
+    unused.iter().filter_map(warning).collect()
 }

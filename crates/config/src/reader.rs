@@ -21,8 +21,12 @@ pub(super) struct Reader<'a> {
     pub source: &'a Source,
     pub known: &'a Known<'a>,
     problems: RefCell<Vec<Problem>>,
-    /// The names of all variables that can set something, to find misspelled variables.
-    asked: RefCell<BTreeSet<String>>,
+    /// Whether an option or a variable may set something.
+    has_overrides: bool,
+    /// The names of the options' and environment variables that set something.
+    used: RefCell<BTreeSet<String>>,
+    /// The names of all variables that can set something, to find misspelled variables. `None`: not recorded, because they are many.
+    asked: Option<RefCell<BTreeSet<String>>>,
     /// Where each setting is, by its path.
     positions: RefCell<BTreeMap<String, Position>>,
     /// The files that texts refer to.
@@ -32,7 +36,9 @@ pub(super) struct Reader<'a> {
 /// What a reader collected.
 pub(super) struct Outcome {
     pub problems: Vec<Problem>,
-    /// Names of the variables that can set something.
+    /// Names of the variables that set something; also those of options.
+    pub used: BTreeSet<String>,
+    /// Names of the variables that can set something, if they were recorded.
     pub asked: BTreeSet<String>,
     /// Where each setting is, by its path.
     pub positions: BTreeMap<String, Position>,
@@ -56,10 +62,18 @@ impl<'a> Reader<'a> {
             source,
             known,
             problems: RefCell::default(),
-            asked: RefCell::default(),
+            has_overrides: !source.flags.is_empty() || source.variables.0.keys().any(|name| name.starts_with("PRISM_")),
+            used: RefCell::default(),
+            asked: None,
             positions: RefCell::default(),
             files: RefCell::default(),
         }
+    }
+
+    /// Records the names of all variables that can set something.
+    pub fn recording_variables(mut self) -> Self {
+        self.asked = Some(RefCell::default());
+        self
     }
 
     pub fn problem(&self, position: &Position, message: impl Into<String>) {
@@ -69,7 +83,8 @@ impl<'a> Reader<'a> {
     pub fn finish(self) -> Outcome {
         Outcome {
             problems: self.problems.into_inner(),
-            asked: self.asked.into_inner(),
+            used: self.used.into_inner(),
+            asked: self.asked.map(RefCell::into_inner).unwrap_or_default(),
             positions: self.positions.into_inner(),
             files: self.files.into_inner(),
         }
@@ -77,13 +92,21 @@ impl<'a> Reader<'a> {
 
     /// Returns the value of an option or a variable that overrides the setting.
     pub fn override_of(&self, setting: &str) -> Option<Scalar> {
+        if !self.has_overrides {
+            return None;
+        }
         let name = variable(setting);
         let flag = self.source.flags.iter().find(|flag| variable(&flag.setting) == name);
         let found = match flag {
             Some(flag) => Some((flag.name.clone(), &flag.value)),
             None => self.source.variables.0.get(&name).map(|value| (name.clone(), value)),
         };
-        self.asked.borrow_mut().insert(name);
+        if found.is_some() {
+            self.used.borrow_mut().insert(name.clone());
+        }
+        if let Some(asked) = &self.asked {
+            asked.borrow_mut().insert(name);
+        }
         let (name, value) = found?;
         Some(Scalar { value: Value::Text(value.clone()), shown: value.clone(), external: true, position: Position::Named(name) })
     }

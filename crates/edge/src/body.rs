@@ -24,6 +24,8 @@ pub enum Body {
     Whole {
         /// The bytes; taken when sent.
         data: Option<Bytes>,
+        /// More bytes after them, which were not copied to one piece.
+        more: Option<Bytes>,
         /// The trailers; taken when sent.
         trailers: Option<Box<HeaderMap>>,
     },
@@ -34,7 +36,7 @@ pub enum Body {
 impl Body {
     /// Creates a body of bytes without trailers.
     pub fn full(data: impl Into<Bytes>) -> Self {
-        Self::Whole { data: Some(data.into()), trailers: None }
+        Self::Whole { data: Some(data.into()), more: None, trailers: None }
     }
 
     /// Creates a body that is produced while it is read.
@@ -55,8 +57,9 @@ impl HttpBody for Body {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
-            Self::Whole { data, trailers } => {
-                Poll::Ready(data.take().map(Frame::data).or_else(|| trailers.take().map(|trailers| Frame::trailers(*trailers))).map(Ok))
+            Self::Whole { data, more, trailers } => {
+                let bytes = data.take().or_else(|| more.take()).map(Frame::data);
+                Poll::Ready(bytes.or_else(|| trailers.take().map(|trailers| Frame::trailers(*trailers))).map(Ok))
             }
             // A panic ends the response, not the connection.
             Self::Stream(body) => {
@@ -68,7 +71,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Whole { data, trailers } => data.is_none() && trailers.is_none(),
+            Self::Whole { data, more, trailers } => data.is_none() && more.is_none() && trailers.is_none(),
             Self::Stream(body) => body.is_end_stream(),
         }
     }
@@ -76,7 +79,9 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Whole { data, trailers: None } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+            Self::Whole { data, more, trailers: None } => {
+                SizeHint::with_exact([data, more].into_iter().flatten().map(|bytes| bytes.len() as u64).sum())
+            }
             Self::Whole { .. } => SizeHint::default(),
             Self::Stream(body) => body.size_hint(),
         }

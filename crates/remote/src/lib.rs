@@ -117,7 +117,7 @@ impl Handler for RemoteHandler {
             Output::Stream(Box::pin(replies))
         } else {
             match replies.single_message().await {
-                Ok(message) => Output::One(message),
+                Ok(message) => Output::One(message.into()),
                 Err(error) => {
                     let trailers = error.headers_and_trailers().1.clone();
                     return Err(error.with_headers_and_trailers(headers, trailers));

@@ -174,7 +174,7 @@ async fn pair(filled: &[(&str, &Slot)]) -> Result<contract::Capabilities, Error>
     let handler = PAIR.open(slots(filled), &environment()).await?;
     let methods = Method::of_service(proto::descriptors(), pattern::keyvalue::PATTERN.service).unwrap();
     match handler.handle(&Context::internal("test"), &methods[0], Input::One(bytes::Bytes::new())).await?.output {
-        prism::call::Output::One(bytes) => Ok(contract::Capabilities::decode(bytes).unwrap()),
+        prism::call::Output::One(message) => Ok(contract::Capabilities::decode(message.to_bytes()).unwrap()),
         prism::call::Output::Stream(_) => panic!("a stream"),
     }
 }

@@ -79,7 +79,7 @@ impl Bench {
     /// Calls an RPC that returns one message.
     pub async fn call<R: Message + Default>(&self, rpc: &str, request: impl Message) -> Result<R, Error> {
         match self.output(rpc, request).await? {
-            Output::One(bytes) => Ok(R::decode(bytes).unwrap()),
+            Output::One(message) => Ok(R::decode(message.to_bytes()).unwrap()),
             Output::Stream(_) => panic!("{rpc} answers with a stream"),
         }
     }

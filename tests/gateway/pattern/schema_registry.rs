@@ -36,7 +36,7 @@ async fn call(bench: &Bench, rpc: &str, request: &Value) -> Result<Value, Error>
     let request = DynamicMessage::deserialize(described.input(), request).unwrap_or_else(|error| panic!("{rpc} {request}: {error}"));
     let input = Input::One(request.encode_to_vec().into());
     match bench.handler.handle(&Context::internal("test"), method, input).await?.output {
-        Output::One(bytes) => Ok(json(described.output(), bytes)),
+        Output::One(message) => Ok(json(described.output(), message.to_bytes())),
         Output::Stream(messages) => {
             let all: Vec<_> = messages.map(|item| Ok(json(described.output(), item?))).collect().await;
             all.into_iter().collect()

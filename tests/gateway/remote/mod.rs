@@ -49,7 +49,7 @@ async fn call(handler: &Arc<RemoteHandler>, method: &Method, input: Input) -> Re
 
 fn bytes(reply: Reply) -> Bytes {
     match reply.output {
-        Output::One(bytes) => bytes,
+        Output::One(message) => message.to_bytes(),
         Output::Stream(_) => panic!("a stream"),
     }
 }

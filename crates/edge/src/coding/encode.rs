@@ -29,7 +29,7 @@ const WINDOW_LOG: u32 = 17;
 pub fn is_worth_it(response: &Response<Body>, head: bool) -> bool {
     let headers = response.headers();
     let large_enough = match response.body() {
-        Body::Whole { data, trailers: None } => data.as_ref().is_some_and(|data| data.len() >= MIN_BYTES),
+        Body::Whole { data, more: None, trailers: None } => data.as_ref().is_some_and(|data| data.len() >= MIN_BYTES),
         Body::Stream(_) => true,
         Body::Empty if head => headers
             .get(header::CONTENT_LENGTH)
@@ -67,14 +67,14 @@ fn compresses_well(content_type: &HeaderValue) -> bool {
 /// Compresses a body. Returns it as it was if it can't be compressed.
 pub fn compress(body: Body, coding: Coding) -> Result<Body, Body> {
     let source = match body {
-        Body::Whole { data: Some(data), .. } if data.len() <= PIECE_BYTES => {
+        Body::Whole { data: Some(data), more: None, .. } if data.len() <= PIECE_BYTES => {
             let encoded = Encoder::new(coding, data.len()).and_then(|mut encoder| {
                 encoder.write(&data, false)?;
                 encoder.finish()
             });
             return encoded.map(Body::full).map_err(|_| Body::full(data));
         }
-        Body::Whole { data: Some(data), .. } => Source::Whole(data),
+        Body::Whole { data: Some(data), more: None, .. } => Source::Whole(data),
         Body::Stream(stream) => Source::Stream(stream),
         other => return Ok(other),
     };

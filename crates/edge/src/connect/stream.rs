@@ -65,7 +65,7 @@ pub async fn serve(call: ConnectCall<'_>, codec: Codec) -> Response {
         response.headers_mut().insert(CONTENT_ENCODING, compression.header());
     }
     match reply.output {
-        Output::One(message) => match codec.encode(messages, message) {
+        Output::One(message) => match codec.encode(messages, message.to_bytes()) {
             Ok(message) => {
                 let mut data = BytesMut::new();
                 frame::encode(&message, accepted, &mut data);

@@ -249,7 +249,7 @@ async fn message_that_is_not_of_its_type_ends_the_stream() {
     assert_eq!((frames(&answer.body).len(), &end(&answer)["error"]["code"]), (2, &json!("internal")));
     let text = door.metrics.render();
     assert!(text.contains(r#"prism_calls_total{code="INTERNAL",method="Scan",namespace="demo",protocol="connect"} 1"#), "{text}");
-    let unary = door.will(Ok(Output::One(Bytes::from_static(b"\x0a\xff")).into())).ask(&rpc("Retrieve"), &[JSON], b"{}").await;
+    let unary = door.will(Ok(Output::One(Bytes::from_static(b"\x0a\xff").into()).into())).ask(&rpc("Retrieve"), &[JSON], b"{}").await;
     assert_eq!((unary.status, unary.json()["code"].clone()), (500, json!("internal")));
 }
 

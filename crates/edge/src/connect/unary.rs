@@ -58,7 +58,7 @@ pub async fn serve(call: ConnectCall<'_>, content: Content<'_>) -> Response {
     });
     let rendered = match admitted.call(method, headers, read).await {
         Ok(reply) => match reply.output {
-            Output::One(message) => codec.encode(messages, message).map(|message| (message, reply.headers, reply.trailers)),
+            Output::One(message) => codec.encode(messages, message.to_bytes()).map(|message| (message, reply.headers, reply.trailers)),
             Output::Stream(_) => Err(Error::internal("a unary call was answered with a stream")),
         },
         Err(error) => Err(error),

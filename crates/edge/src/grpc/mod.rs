@@ -140,7 +140,7 @@ async fn serve(wire: Wire, table: &RpcTable, serving: Serving<'_>, request: Clie
             let mut response = reply::begin(wire, admitted.request_id(), compression, reply.headers);
             match reply.output {
                 Output::One(message) => {
-                    *response.body_mut() = reply::whole(wire, compression, &message, &reply.trailers);
+                    *response.body_mut() = reply::whole(wire, compression, message, &reply.trailers);
                     admitted.finish(None, response)
                 }
                 Output::Stream(messages) => {

@@ -16,7 +16,7 @@ use crate::{
     frame::{self, MessageFrames, ReplyChunk},
     metadata,
 };
-use prism_call::{Error, ObservedStream, REQUEST_ID, RequestId, Trailers};
+use prism_call::{EncodedMessage, Error, ObservedStream, REQUEST_ID, RequestId, Trailers};
 
 /// Returns the response to a call that failed before its first message.
 pub fn failed(wire: Wire, request_id: &RequestId, error: &Error) -> Response<Body> {
@@ -43,10 +43,15 @@ pub fn begin(wire: Wire, request_id: &RequestId, compression: Option<Compression
 }
 
 /// Returns the body with the only message of a reply.
-pub fn whole(wire: Wire, compression: Option<Compression>, message: &[u8], trailers: &Trailers) -> Body {
+pub fn whole(wire: Wire, compression: Option<Compression>, message: EncodedMessage, trailers: &Trailers) -> Body {
+    let trailers = status::ok(trailers_of(trailers));
+    if compression.is_none() && !wire.is_web() {
+        let (data, more) = message.into_frame();
+        return Body::Whole { data: Some(data), more, trailers: Some(Box::new(trailers)) };
+    }
     let mut data = BytesMut::with_capacity(frame::PREFIX + message.len());
-    frame::encode(message, compression, &mut data);
-    end(wire, data, status::ok(trailers_of(trailers)))
+    frame::encode(&message.to_bytes(), compression, &mut data);
+    end(wire, data, trailers)
 }
 
 /// Returns the body with the messages of a stream.
@@ -78,7 +83,7 @@ fn end(wire: Wire, mut data: BytesMut, trailers: HeaderMap) -> Body {
         return Body::full(wire.encode_chunk(data.freeze()));
     }
     let data = (!data.is_empty()).then(|| data.freeze());
-    Body::Whole { data, trailers: Some(Box::new(trailers)) }
+    Body::Whole { data, more: None, trailers: Some(Box::new(trailers)) }
 }
 
 /// The body of a stream: frames when they are ready, then the status.

@@ -243,6 +243,7 @@ impl Exchange<'_> {
         let scope = CallScope { named: Some(named), errors, ..self.scope(admitted.proof(), Some(&received), Some(admitted.request_id())) };
         let rendered = match reply.output {
             Output::One(message) => {
+                let message = message.to_bytes();
                 let scope = CallScope { reply: Some((plan.output, &message)), shared: Some(&message), ..scope };
                 self.api.respond(&plan.response, &scope, &self.accept)
             }

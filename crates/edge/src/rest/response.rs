@@ -1,10 +1,9 @@
 //! Responses that are known at once: replies, refusals and failures.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::{Body, metadata};
-use prism_call::{Error, REQUEST_ID, RequestId, Trailers};
+use prism_call::{EncodedMessage, Error, REQUEST_ID, RequestId, Trailers};
 use prism_frontend::{
     precondition::{Preconditions, Verdict},
     problem::ProblemDocument,
@@ -23,7 +22,7 @@ pub fn unary(
     format: Format,
     conditions: &Preconditions,
     request_id: &RequestId,
-    message: &Bytes,
+    message: &EncodedMessage,
     leading: HeaderMap,
     trailers: &Trailers,
 ) -> Answer {
@@ -46,7 +45,7 @@ pub fn unary(
     if let Some(trailers) = trailers.get() {
         metadata::append(headers, trailers.clone());
     }
-    if let Some(revision) = rendering.revision(message) {
+    if let Some(revision) = rendering.revision(message.other_fields()) {
         if let Some(tag) = conditions.tag(revision).and_then(|tag| HeaderValue::try_from(tag).ok()) {
             headers.insert(header::ETAG, tag);
         }

@@ -21,7 +21,7 @@ use super::{
     message_types::{FieldKind, FieldShape, MessageId, MessageTypes},
     wire::{self, Malformed, WireValue},
 };
-use prism_call::{Code, Error};
+use prism_call::{Code, EncodedMessage, Error};
 
 /// Renders the replies of one route.
 #[derive(Debug)]
@@ -168,8 +168,14 @@ impl Rendering {
     }
 
     /// Renders the body of a unary response.
-    pub fn reply(&self, reply: &Bytes, format: Format) -> Result<Rendered, Error> {
+    pub fn reply(&self, reply: &EncodedMessage, format: Format) -> Result<Rendered, Error> {
         let message = self.types.message(self.output);
+        if let (ReplyPlan::Bytes(place), Format::Raw) = (&self.plan, format)
+            && let Some(body) = reply.shared_field(message.fields[*place].number)
+        {
+            return Ok(Rendered { content_type: format.content_type(), body: body.clone() });
+        }
+        let reply = &reply.to_bytes();
         match (&self.plan, format) {
             (ReplyPlan::Bytes(place), Format::Raw) => {
                 let body = self.bytes(reply, message.fields[*place].number)?;

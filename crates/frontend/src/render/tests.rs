@@ -68,7 +68,8 @@ fn lists_are_valid_json_even_with_an_error() {
 
 #[test]
 fn a_field_can_be_the_whole_response() {
-    let body = |json: &str| rendering("GET /v1/names", |rendering| rendering.reply(&bytes("Everything", json), Format::Json).unwrap().body);
+    let body =
+        |json: &str| rendering("GET /v1/names", |rendering| rendering.reply(&bytes("Everything", json).into(), Format::Json).unwrap().body);
     assert_eq!(body(r#"{"strings":["a","b"],"int32Value":1}"#), r#"["a","b"]"#);
     assert_eq!(body("{}"), "[]");
 }
@@ -83,7 +84,7 @@ fn http_bodies_are_sent_with_their_content_type() {
         wire::put_bytes(&mut reply, b"a,b");
         let rendered = rendering.reply(&reply.into(), Format::Raw).unwrap();
         assert_eq!((rendered.content_type.to_str().unwrap(), rendered.body.as_ref()), ("text/csv", b"a,b".as_slice()));
-        let rendered = rendering.reply(&Bytes::new(), Format::Raw).unwrap();
+        let rendered = rendering.reply(&Bytes::new().into(), Format::Raw).unwrap();
         assert_eq!((rendered.content_type.to_str().unwrap(), rendered.body.as_ref()), ("application/octet-stream", b"".as_slice()));
     });
 }
@@ -111,6 +112,6 @@ fn accept_selects_the_format() {
 #[test]
 fn malformed_replies_are_internal_errors() {
     rendering("GET /v1/names", |rendering| {
-        assert_eq!(rendering.reply(&Bytes::from_static(b"\xff"), Format::Json).unwrap_err().code(), Code::Internal);
+        assert_eq!(rendering.reply(&Bytes::from_static(b"\xff").into(), Format::Json).unwrap_err().code(), Code::Internal);
     });
 }

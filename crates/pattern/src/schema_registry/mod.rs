@@ -161,7 +161,7 @@ impl Handler for SchemaRegistryHandler {
             && let Input::One(message) = &input
             && let Some(reply) = self.registry.known_reply_by_id(context, &GetSchemaByIdRequest::decode(message.clone())?).await
         {
-            return Ok(Output::One(reply).into());
+            return Ok(Output::One(reply.into()).into());
         }
         Ok(dispatch_schema_registry(self, context, &method.name, input).await?.into())
     }

@@ -18,7 +18,7 @@ pub fn encode_claim(fingerprint: &Bytes) -> Bytes {
 pub fn encode_outcome(fingerprint: &Bytes, outcome: Outcome<'_>, max_bytes: u64) -> Bytes {
     let outcome = match outcome {
         Outcome::Reply { headers, message, trailers } => record::Outcome::Reply(stored::Reply {
-            message: message.clone(),
+            message: message.to_bytes(),
             headers: encode_headers(headers),
             trailers: trailers.map(encode_headers).unwrap_or_default(),
         }),
@@ -54,7 +54,7 @@ pub fn decode(value: Bytes, fingerprint: &Bytes) -> Result<Result<Reply, Error>,
         Some(record::Outcome::Unkept(_)) => Err(idempotency::reply_not_kept()),
         Some(record::Outcome::Reply(reply)) => Ok(Ok(Reply {
             headers: decode_headers(reply.headers),
-            output: Output::One(reply.message),
+            output: Output::One(reply.message.into()),
             trailers: Trailers::known(decode_headers(reply.trailers)),
         })),
         Some(record::Outcome::Failure(failure)) => {

@@ -154,6 +154,7 @@ async fn capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
     let reply = admitted.ask(method, Bytes::new()).await?;
     let broken = || Error::internal("the namespace answered GetCapabilities with something else");
     let Output::One(message) = reply.output else { return Err(broken()) };
+    let message = message.to_bytes();
     match wire::last(&message, field.number()) {
         Ok(Some(wire::WireValue::Bytes(bytes))) => Ok(message.slice_ref(bytes)),
         _ => Err(broken()),
