@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{StatusCode, request::Parts};
+use http::request::Parts;
 
 use super::{
     Body,
@@ -128,11 +128,4 @@ impl Bindings {
 pub fn refuse(serving: Serving<'_>, request: &Parts) -> Response {
     let media_types: Vec<&str> = EDGES.iter().map(|edge| edge.media_types).filter(|types| !types.is_empty()).collect();
     serving.refuse_media_type(request, &media_types.join(", "))
-}
-
-/// Returns the response to a request of no protocol that a panic ended.
-pub fn failed() -> http::Response<Body> {
-    let mut response = http::Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response
 }

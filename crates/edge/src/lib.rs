@@ -46,9 +46,8 @@ pub use tasks::{ConnectionTasks, Drain};
 pub use tls::{ClientCertificates, TlsFiles, TlsProblem, load as load_tls};
 pub use tokio_rustls::TlsAcceptor;
 
-use edges::Recognized;
-use prism_call::{ListenerTarget, Pipeline, RequestId, SealedBody, panic};
-use request::{ClientRequest, Response, Serving};
+use prism_call::{ListenerTarget, Pipeline, SealedBody, panic};
+use request::{ClientRequest, Serving};
 
 /// A listener's part of the gateway. Each generation replaces what it serves; a request uses one generation from start to end.
 pub struct Edge {
@@ -81,11 +80,17 @@ impl Edge {
         let allowed_origin = served.cors.allowed(request.headers());
         let (request, remainder) = remainder::track(request, &connection.unread);
         let (parts, body) = request.into_parts();
-        let recognized = served.bindings.recognize(&parts);
-        let request = ClientRequest { parts, body: SealedBody::new(body) };
-        let mut response = match panic::catch(dispatch(serving, request, recognized)).await {
-            Ok(response) => response.into_inner(),
-            Err(request_id) => respond_to_panic(recognized, request_id),
+        let mut response = if let Some(preflight) = served.cors.preflight(&parts) {
+            serving.answer_as(ListenerTarget::Preflight, &parts).finish(None, preflight).into_inner()
+        } else if let Some(recognized) = served.bindings.recognize(&parts) {
+            let request = ClientRequest { parts, body: SealedBody::new(body) };
+            match panic::catch(recognized.serve(serving, request)).await {
+                Ok(response) => response.into_inner(),
+                // The panic itself is counted and logged where it ended the call.
+                Err(request_id) => recognized.failed(&request_id.unwrap_or_default(), &panic::ended_by_panic()),
+            }
+        } else {
+            edges::refuse(serving, &parts).into_inner()
         };
         if let Some(remainder) = remainder {
             remainder.discard().await;
@@ -95,20 +100,4 @@ impl Edge {
         }
         response
     }
-}
-
-/// Serves a request by its protocol.
-async fn dispatch(serving: Serving<'_>, request: ClientRequest, recognized: Option<Recognized>) -> Response {
-    if let Some(preflight) = serving.served.cors.preflight(&request.parts) {
-        return serving.answer_as(ListenerTarget::Preflight, &request.parts).finish(None, preflight);
-    }
-    match recognized {
-        Some(recognized) => recognized.serve(serving, request).await,
-        None => edges::refuse(serving, &request.parts),
-    }
-}
-
-/// Returns the response to a request that a panic ended. The panic itself is counted and logged where it ended the call.
-fn respond_to_panic(recognized: Option<Recognized>, request_id: Option<RequestId>) -> http::Response<Body> {
-    recognized.map_or_else(edges::failed, |recognized| recognized.failed(&request_id.unwrap_or_default(), &panic::ended_by_panic()))
 }

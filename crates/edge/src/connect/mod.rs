@@ -18,7 +18,6 @@ use http::{HeaderMap, Method as HttpMethod, header, request::Parts};
 
 use super::{
     body::Body,
-    coding::Negotiated,
     protocol::WireProtocol,
     request::{ClientRequest, RequestBody, Response, Serving},
     routing::{Place, RpcTable, Rpcs},
@@ -88,27 +87,7 @@ impl WireProtocol for Connect {
         table.messages.contains_key(&method.path).then_some(form)
     }
 
-    async fn serve(self, table: &ConnectTable, serving: Serving<'_>, mut request: ClientRequest) -> Response {
-        // Streams compress each message for itself.
-        let is_whole = !matches!(self, Self::Stream(_));
-        let negotiated = is_whole.then(|| Negotiated::of(&request.parts.method, &mut request.parts.headers));
-        let response = self.respond(table, serving, request).await;
-        response.map(|response| match negotiated {
-            Some(negotiated) => negotiated.encode(response),
-            None => response,
-        })
-    }
-
-    fn failed(self, request_id: &RequestId, error: &Error) -> http::Response<Body> {
-        match self {
-            Self::Stream(codec) => stream::failed(codec, request_id, error),
-            Self::Unary(_) | Self::Get => unary::failed(request_id, error),
-        }
-    }
-}
-
-impl Connect {
-    async fn respond(self, table: &ConnectTable, serving: Serving<'_>, request: ClientRequest) -> Response {
+    async fn serve(self, table: &ConnectTable, serving: Serving<'_>, request: ClientRequest) -> Response {
         let ClientRequest { parts, body } = request;
         let (method, namespace) = match table.rpcs.find(&serving.served.bindings.rpcs, &parts.uri, &parts.headers) {
             Ok(found) => found,
@@ -154,13 +133,23 @@ impl Connect {
             let response = self.failed(call.admitted.request_id(), &error);
             return call.admitted.finish(Some(&error), response);
         }
-        match self {
-            Self::Stream(codec) => stream::serve(call, codec).await,
-            Self::Unary(codec) => unary::serve(call, unary::Content::Body(codec)).await,
-            Self::Get => unary::serve(call, unary::Content::Query(query.unwrap_or_default())).await,
-        }
+        let content = match self {
+            Self::Stream(codec) => return stream::serve(call, codec).await,
+            Self::Unary(codec) => unary::Content::Body(codec),
+            Self::Get => unary::Content::Query(query.unwrap_or_default()),
+        };
+        unary::serve(call, content).await
     }
 
+    fn failed(self, request_id: &RequestId, error: &Error) -> http::Response<Body> {
+        match self {
+            Self::Stream(codec) => stream::failed(codec, request_id, error),
+            Self::Unary(_) | Self::Get => unary::failed(request_id, error),
+        }
+    }
+}
+
+impl Connect {
     fn from_request(method: &HttpMethod, headers: &HeaderMap) -> Option<Self> {
         match headers.get(header::CONTENT_TYPE) {
             _ if method == HttpMethod::GET => Some(Self::Get),

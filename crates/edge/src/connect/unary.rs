@@ -2,12 +2,12 @@
 
 use std::pin::pin;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, header};
 
 use super::{Codec, ConnectCall, Query, error, query::QueryContent};
 use crate::{
     body::Body,
-    coding::{BodyReader, Coding},
+    coding::{BodyReader, Coding, Negotiated},
     metadata,
     request::Response,
 };
@@ -44,6 +44,7 @@ pub async fn serve(call: ConnectCall<'_>, content: Content<'_>) -> Response {
             return admitted.finish(Some(&error), response);
         }
     };
+    let negotiated = Negotiated::of(&Method::POST, &mut headers);
     metadata::remove_hop_by_hop(&mut headers);
     let body = admitted.open(body);
     let read = pin!(async {
@@ -68,11 +69,11 @@ pub async fn serve(call: ConnectCall<'_>, content: Content<'_>) -> Response {
             let mut response = begin(codec.unary_type(), admitted.request_id());
             append_metadata(response.headers_mut(), leading, trailers.get());
             *response.body_mut() = Body::full(message);
-            admitted.finish(None, response)
+            admitted.finish(None, negotiated.encode(response))
         }
         Err(error) => {
             let response = failed(admitted.request_id(), &error);
-            admitted.finish(Some(&error), response)
+            admitted.finish(Some(&error), negotiated.encode(response))
         }
     }
 }
