@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use prism_call::{Error, proto};
+use prism_call::{Error, Method, proto};
 use prism_config::{self as config, Binding, Config, FrontendKind};
 use prism_edge::{self as edge, Documentation, Frontend, HttpRoutes, TlsAcceptor, TlsFiles};
 use prism_frontend::{
@@ -199,7 +199,7 @@ fn definition_key(binding: &Binding) -> DefinitionKey {
 /// Compiles a definition for the patterns of this build.
 pub fn compile(texts: &Texts, settings: &BTreeMap<String, serde_json::Value>) -> Result<Definition, Vec<Problems>> {
     let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
-    definition::compile(texts, &|name| pattern::find(name).map(|pattern| pattern.service), &patterns, settings)
+    definition::compile(texts, &|name| Method::of_service(proto::descriptors(), pattern::find(name)?.service), &patterns, settings)
 }
 
 /// The OpenAPI document of annotated routes.

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Instant};
 
-use prism::frontend::definition::{Texts, compile};
+use prism::{
+    call::Method,
+    frontend::definition::{Texts, compile},
+    proto,
+};
 
 use crate::{Result, measure::median};
 
@@ -26,11 +30,11 @@ pub fn measure() -> Result<f64> {
         )?;
     }
     let texts = Texts { name: "many".into(), text, document_name: "many.yaml".into(), document: Ok(document) };
-    let service = |_: &str| Some("prism.patterns.keyvalue.v1.KeyValueService");
+    let methods = |_: &str| Method::of_service(proto::descriptors(), "prism.patterns.keyvalue.v1.KeyValueService");
     let mut times = Vec::new();
     for _ in 0..15 {
         let began = Instant::now();
-        let definition = compile(&texts, &service, &["keyvalue"], &BTreeMap::new())
+        let definition = compile(&texts, &methods, &["keyvalue"], &BTreeMap::new())
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
         times.push(began.elapsed().as_secs_f64() * 1000.0);
         assert_eq!(definition.api.routes.routes().count(), ROUTES as usize);

@@ -107,7 +107,7 @@ fn defined() -> Arc<Api> {
         document_name: "document".to_owned(),
         document: Ok(DOCUMENT.to_owned()),
     };
-    let compiled = definition::compile(&texts, &|_| Some(KEYVALUE), &["keyvalue"], &BTreeMap::new());
+    let compiled = definition::compile(&texts, &|_| Method::of_service(proto::descriptors(), KEYVALUE), &["keyvalue"], &BTreeMap::new());
     compiled.unwrap_or_else(|problems| panic!("{problems:?}")).api
 }
 

@@ -1,7 +1,8 @@
 //! The conditional form of a write: an RPC that compares the revision and writes in one step.
 //!
 //! The contract names it in the option `prism.options.v1.precondition`. A request is first bound to the RPC of the route. Then its fields
-//! are copied, by name, to the request of the conditional RPC. So a precondition does not change how the rest of a request is read.
+//! are copied, by name, to the request of the conditional RPC. So a precondition does not change how the rest of a request is read. The
+//! replies of both RPCs are encoded alike, so it does not change how they are rendered either.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -9,8 +10,7 @@ use bytes::Bytes;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 
 use super::{
-    message_types::{FieldKind, FieldShape, MessageType, MessageTypes},
-    render::Rendering,
+    message_types::{Field, FieldKind, FieldShape, MessageType, MessageTypes},
     wire::{self, Fields, WireType},
 };
 use prism_call::{Error, Method};
@@ -35,8 +35,6 @@ pub enum ExpectedRevision {
 pub struct ConditionalRpc {
     /// The RPC.
     pub method: Arc<Method>,
-    /// Renders its replies.
-    pub rendering: Rendering,
     /// Field numbers: in the request of the route's RPC, and in the request of this RPC.
     renumber: Vec<(u32, u32)>,
     revision: u32,
@@ -47,7 +45,7 @@ pub struct ConditionalRpc {
 
 impl ConditionalRpc {
     /// Compiles the option of an RPC. Returns `None` if it has none, or if it streams.
-    pub fn compile(types: &'static MessageTypes, method: &Method, response_body: Option<&str>) -> Result<Option<Self>, String> {
+    pub fn compile(types: &MessageTypes, method: &Method) -> Result<Option<Self>, String> {
         let Some(option) = option(&method.descriptor).filter(|_| !method.client_streaming && !method.server_streaming) else {
             return Ok(None);
         };
@@ -60,14 +58,18 @@ impl ConditionalRpc {
             return Err(wrong("streams; it must be unary".to_owned()));
         }
         let message = |descriptor: &prost_reflect::MessageDescriptor| {
-            let id = types
-                .find(descriptor.full_name())
-                .ok_or_else(|| wrong(format!("has the unknown message type {}", descriptor.full_name())))?;
-            Ok::<_, String>((id, types.message(id)))
+            let id = types.find(descriptor.full_name());
+            id.map(|id| types.message(id)).ok_or_else(|| wrong(format!("has the unknown message type {}", descriptor.full_name())))
         };
-        let (_, ours) = message(&method.descriptor.input())?;
-        let (_, theirs) = message(&target.descriptor.input())?;
-        let (output, _) = message(&target.descriptor.output())?;
+        let (reply, its_reply) = (message(&method.descriptor.output())?, message(&target.descriptor.output())?);
+        let alike = |field: &Field| {
+            let key = |field: &Field| (field.number, field.name.clone(), field.kind, field.shape);
+            its_reply.fields.iter().any(|known| key(known) == key(field))
+        };
+        if let Some(field) = reply.fields.iter().find(|field| !alike(field)) {
+            return Err(wrong(format!("has no field {} of the same number and type in its reply", field.name)));
+        }
+        let (ours, theirs) = (message(&method.descriptor.input())?, message(&target.descriptor.input())?);
         let renumber = ours.fields.iter().map(|field| {
             let same = theirs.fields.iter().find(|known| (&known.name, known.kind, known.shape) == (&field.name, field.kind, field.shape));
             same.map(|same| (field.number, same.number))
@@ -84,7 +86,6 @@ impl ConditionalRpc {
             revisions: own(&text(&option, "revisions"), FieldKind::Uint64, true)?,
             exists: own(&text(&option, "exists"), FieldKind::Bool, false)?,
             absent: option.get_field_by_name("absent").as_deref().and_then(Value::as_bool).unwrap_or_default(),
-            rendering: Rendering::compile(types, output, false, response_body)?,
             method: target,
         }))
     }

@@ -24,8 +24,6 @@ pub struct Route {
     pub binding: Binding,
     /// Renders replies.
     pub rendering: Rendering,
-    /// Whether this route evaluates `If-Match` and `If-None-Match` (and refuses those that it can't evaluate). If `false`, it ignores them.
-    pub preconditions: bool,
     /// The RPC that is called instead if a write has a precondition.
     pub conditional: Option<ConditionalRpc>,
 }
@@ -44,8 +42,8 @@ impl Route {
         }
         let binding = Binding::compile(types, input, rule, method.client_streaming, options)?;
         let rendering = Rendering::compile(types, output, method.server_streaming, rule.response_body.as_deref())?;
-        let conditional = ConditionalRpc::compile(types, method, rule.response_body.as_deref())?;
-        Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering, preconditions: true, conditional })
+        let conditional = ConditionalRpc::compile(types, method)?;
+        Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering, conditional })
     }
 }
 

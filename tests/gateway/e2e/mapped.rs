@@ -193,6 +193,31 @@ async fn mapped_routes_follow_http_semantics() {
 }
 
 #[tokio::test]
+async fn writes_follow_preconditions() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(&written(folder.path(), DEFINITION)).await;
+    let write = |header: (&'static str, String), body: &'static str| {
+        let headers = [("content-type".to_owned(), "application/json".to_owned()), (header.0.to_owned(), header.1)];
+        let address = gateway.address;
+        async move {
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            http::send(address, "PUT", "/red/things/a", &headers, body).await.unwrap()
+        }
+    };
+    let any = || "*".to_owned();
+    assert_eq!(write(("if-match", any()), r#"{"text":"0"}"#).await.status, 412, "there is nothing");
+    assert_eq!(write(("if-none-match", any()), r#"{"text":"1"}"#).await.status, 200);
+    let there = write(("if-none-match", any()), r#"{"text":"2"}"#).await;
+    assert_eq!((there.status, there.json()["code"].clone()), (412, json!(412)), "in the API's own form: {}", there.text());
+    let tag = get(gateway.address, "/red/things/a", &[]).await.headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!(write(("if-match", tag.clone()), r#"{"text":"3"}"#).await.status, 200);
+    assert_eq!(write(("if-match", tag.clone()), r#"{"text":"4"}"#).await.status, 412);
+    assert_eq!(get(gateway.address, "/red/things/a", &[]).await.json()["text"], "3");
+    let refused = write(("if-match", tag), r#"{"text":"5","once":true}"#).await;
+    assert_eq!(refused.status, 400, "the RPC of this case has no conditional form: {}", refused.text());
+}
+
+#[tokio::test]
 async fn mapped_routes_are_compressed() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::start(&written(folder.path(), DEFINITION)).await;

@@ -5,6 +5,7 @@ use std::{borrow::Cow, pin::pin, sync::Arc};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
+use http_body::Body as _;
 
 use super::{read, stream};
 use crate::{
@@ -14,15 +15,16 @@ use crate::{
     timeout,
 };
 use prism_call::{
-    Admitted, Arrival, Code, Error, ListenerTarget, Messages, Namespace, Output, Page, Proof, Protocol, REQUEST_ID, Reply, RequestId,
-    Target,
+    Admitted, Arrival, Code, Error, Input, ListenerTarget, Messages, Namespace, Output, Page, Proof, Protocol, REQUEST_ID, Reply,
+    RequestId, Target,
 };
 use prism_frontend::{
     mapping::{
-        Action, Api, CallPlan, CallScope, EachReply, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, NamedValues, Parameters,
-        ReceivedRequest, Rendered, RequestHead, body_required,
+        Action, Api, CallPlan, CallScope, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, NamedValues, Parameters, ReceivedRequest,
+        Rendered, RequestHead, StreamedCall, body_required,
     },
     precondition::{EntityTags, Preconditions},
+    problem,
     render::{Accept, Format, HEARTBEAT},
     router,
     template::PathTemplate,
@@ -49,6 +51,8 @@ struct Exchange<'a> {
     conditions: Preconditions,
     /// The header `If-None-Match` of a request that reads.
     if_none_match: Option<HeaderMap>,
+    /// The cursor after which the client resumes a stream of events.
+    resumed: Option<HeaderValue>,
 }
 
 /// Serves one request.
@@ -66,7 +70,7 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
     };
     let ClientRequest { parts: http::request::Parts { method, uri, mut headers, .. }, body } = request;
     let accept_header = super::accept(&headers).map(Cow::into_owned);
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         method: &method,
         path,
         api,
@@ -75,6 +79,7 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
         accept: Accept::of(accept_header.as_deref()),
         conditions: Preconditions::none(&method),
         if_none_match: if_none_match(&method, &headers),
+        resumed: None,
     };
     let arrival = Arrival {
         peer: &serving.connection.peer,
@@ -119,15 +124,25 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
         }
         None => return exchange.finish_failed(admitted, None, None, &Error::internal("the route has no case")),
     };
+    exchange.conditions = match exchange.preconditions(plan, &headers) {
+        Ok(conditions) => conditions,
+        Err(error) => return exchange.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
+    };
+    exchange.resumed = exchange.last_event(plan, &headers);
     let limit = namespace.limits.max_message_bytes;
+    let conditional = plan.conditional.as_ref();
     let result = {
         let (exchange, received, named) = (&exchange, &mut received, &named);
         let read = pin!(async move {
             exchange.check_acceptable(plan)?;
+            if let Some(body) = content.body.take_if(|_| plan.reads_items) {
+                return exchange.items(proof, received.clone().into_owned(), case, (content.content, body), limit).map(Input::Stream);
+            }
             content.read(exchange.endpoint, received, limit).await?;
-            plan.input(&CallScope { named: Some(named), ..exchange.scope(proof, Some(received), None) }, limit)
+            let input = plan.input(&CallScope { named: Some(named), ..exchange.scope(proof, Some(received), None) }, limit)?;
+            exchange.conditions.apply(conditional, exchange.resume(plan, input))
         });
-        admitted.call(&plan.method, headers, read).await
+        admitted.call(exchange.conditions.target(&plan.method, conditional), headers, read).await
     };
     match result {
         Ok(reply) => exchange.reply(admitted, received, &named, case, plan, reply).await,
@@ -206,6 +221,34 @@ impl Incomplete {
 impl Exchange<'_> {
     fn scope<'s>(&'s self, proof: Proof, received: Option<&'s ReceivedRequest<'s>>, request_id: Option<&'s RequestId>) -> CallScope<'s> {
         self.api.scope(proof, &self.endpoint.parameters, received, &self.namespace.name, request_id)
+    }
+
+    /// Reads the preconditions of a request that writes. A definition whose document has these headers evaluates them itself.
+    fn preconditions(&self, plan: &CallPlan, headers: &HeaderMap) -> Result<Preconditions, Error> {
+        let reads = *self.method == Method::GET || *self.method == Method::HEAD;
+        if reads || self.endpoint.parameters.has_header(&[header::IF_MATCH, header::IF_NONE_MATCH]) {
+            return Ok(Preconditions::none(self.method));
+        }
+        Preconditions::of(self.method, headers, false, plan.conditional.as_ref())
+    }
+
+    /// Returns the cursor after which the client resumes a stream of events.
+    fn last_event(&self, plan: &CallPlan, headers: &HeaderMap) -> Option<HeaderValue> {
+        let streams = plan.method.server_streaming && !plan.gathers;
+        super::last_event(self.format().filter(|_| streams)?, headers)
+    }
+
+    /// Lets a stream continue after the last event. A definition whose document has the header does that itself.
+    fn resume(&self, plan: &CallPlan, input: Input) -> Input {
+        let after = self.resumed.as_ref().and_then(|after| after.to_str().ok());
+        match (input, plan.cursor, after) {
+            (Input::One(message), Some(cursor), Some(after)) if !self.endpoint.parameters.has_header(&[super::LAST_EVENT_ID]) => {
+                let mut message = message.to_vec();
+                cursor.put(after, &mut message);
+                Input::One(message.into())
+            }
+            (input, ..) => input,
+        }
     }
 
     /// Chooses the case of the route. Reads the body first if the choice depends on it.
@@ -308,6 +351,29 @@ impl Exchange<'_> {
         rendered
     }
 
+    /// Returns one message for each item of the body, read on demand.
+    fn items(
+        &self,
+        proof: Proof,
+        received: ReceivedRequest<'static>,
+        case: usize,
+        (mut content, body): (read::Content, RequestBody),
+        limit: usize,
+    ) -> Result<Messages<Bytes>, Error> {
+        let media_type = content.media_type()?;
+        if media_type.is_none() && body.is_end_stream() && self.endpoint.body.as_ref().is_some_and(|body| body.required) {
+            return Err(body_required());
+        }
+        self.endpoint.reading(media_type)?;
+        let call = self.streamed(proof, received, case, None);
+        Ok(read::items(content.open(body)?, limit, move |item| call.message(item, limit)))
+    }
+
+    fn streamed(&self, proof: Proof, received: ReceivedRequest<'static>, case: usize, request_id: Option<RequestId>) -> StreamedCall {
+        let (api, endpoint, namespace) = (self.api.clone(), self.endpoint.clone(), self.namespace.name.clone());
+        StreamedCall { api, endpoint, case, received, namespace, request_id, proof }
+    }
+
     async fn stream(
         &self,
         admitted: Admitted<'_>,
@@ -318,18 +384,17 @@ impl Exchange<'_> {
         trailers: prism_call::Trailers,
     ) -> Response {
         let id = admitted.request_id().clone();
-        let rendering = EachReply {
-            api: self.api.clone(),
-            endpoint: self.endpoint.clone(),
-            case,
-            received: received.into_owned(),
-            namespace: self.namespace.name.clone(),
-            request_id: id.clone(),
-            proof: admitted.proof(),
-        };
+        let rendering = self.streamed(admitted.proof(), received.into_owned(), case, Some(id.clone()));
         let format = self.format().unwrap_or(Format::Lines);
         let (messages, streaming) = admitted.stream(messages);
-        let stream = stream::Stream { rendering: Arc::new(rendering), format, messages, trailers, resumed: false, heartbeat: HEARTBEAT };
+        let stream = stream::Stream {
+            rendering: Arc::new(rendering),
+            format,
+            messages,
+            trailers,
+            resumed: self.resumed.is_some(),
+            heartbeat: HEARTBEAT,
+        };
         streaming.finish(stream.respond(&self.conditions, &id, headers).await)
     }
 
@@ -355,7 +420,8 @@ impl Exchange<'_> {
     ) -> HttpResponse<Body> {
         let bare = ReceivedRequest::bare(self.method, self.path);
         let scope = self.scope(proof, received.or(Some(&bare)), Some(id));
-        let rendered = self.api.errors.render(error, own, &scope);
+        let status = self.conditions.status(error).unwrap_or_else(|| problem::status(error));
+        let rendered = self.api.errors.render_as(status, error, own, &scope);
         finish(id, rendered, Some(error), self.conditions.head)
     }
 }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::{borrow::Cow, pin::pin, sync::Arc};
 
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
 use super::{
     Body, coding, metadata,
@@ -32,7 +32,7 @@ use prism_frontend::{
 use response::Answer;
 
 /// The cursor of the last event that a client received before its event stream ended (HTML standard, "Server-sent events").
-const LAST_EVENT_ID: &str = "last-event-id";
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// A request to an HTTP route. Whether there is one is known when it is served.
 #[derive(Clone, Copy)]
@@ -90,8 +90,9 @@ async fn annotated(
 ) -> Response {
     let ClientRequest { parts: http::request::Parts { method, uri, mut headers, .. }, body } = request;
     let route: &Arc<Route> = found.value;
-    let conditions = Preconditions::of(route, &method, &headers);
-    let rpc = conditions.as_ref().map_or(&route.method, |conditions| conditions.target(route).0);
+    let conditional = route.conditional.as_ref();
+    let conditions = Preconditions::of(&method, &headers, route.rendering.has_revision(), conditional);
+    let rpc = conditions.as_ref().map_or(&route.method, |conditions| conditions.target(&route.method, conditional));
     let arrival = Arrival {
         peer: &serving.connection.peer,
         namespace: &binding.namespace,
@@ -117,8 +118,8 @@ async fn annotated(
         }
     };
     drop(accept);
-    let (rpc, rendering) = conditions.target(route);
-    let resumed = (format == Format::Events).then(|| headers.get(LAST_EVENT_ID).cloned()).flatten();
+    let rpc = conditions.target(&route.method, conditional);
+    let resumed = last_event(format, &headers);
     let content = read::Content::from_headers(&headers);
     metadata::remove_hop_by_hop(&mut headers);
     let limit = binding.namespace.limits.max_message_bytes;
@@ -127,7 +128,7 @@ async fn annotated(
         let read = pin!(async {
             let target = read::Target { route, template: found.template, path, query: uri.query() };
             let resume = resumed.as_ref().and_then(|cursor| cursor.to_str().ok());
-            conditions.apply(route, read::read(target, content, resume, body, limit).await?)
+            conditions.apply(conditional, read::read(target, content, resume, body, limit).await?)
         });
         admitted.call(rpc, headers, read).await
     };
@@ -135,7 +136,7 @@ async fn annotated(
         Ok(reply) => match reply.output {
             Output::One(message) => {
                 let Answer { response, error } =
-                    response::unary(rendering, format, &conditions, admitted.request_id(), &message, reply.headers, &reply.trailers);
+                    response::unary(&route.rendering, format, &conditions, admitted.request_id(), &message, reply.headers, &reply.trailers);
                 admitted.finish(error.as_ref(), response)
             }
             Output::Stream(messages) => {
@@ -157,6 +158,11 @@ async fn annotated(
             admitted.finish(Some(&error), response)
         }
     }
+}
+
+/// Returns the cursor of the last event that the client of an event stream has received.
+fn last_event(format: Format, headers: &HeaderMap) -> Option<HeaderValue> {
+    (format == Format::Events).then(|| headers.get(LAST_EVENT_ID).cloned()).flatten()
 }
 
 /// Returns the header `Accept`. Several of them form one list (RFC 9110, section 5.3).

@@ -11,7 +11,7 @@ use crate::{
 };
 use prism_call::{Code, Error, Input, message_too_large};
 use prism_frontend::{
-    bind::{Items, Media, PathAndQuery},
+    bind::{Item, Items, Media, PathAndQuery},
     route::Route,
     template::PathTemplate,
 };
@@ -48,7 +48,7 @@ impl Content {
     }
 
     /// Opens a body with many messages, each of which has its own limit.
-    fn open(&mut self, body: RequestBody) -> Result<BodyReader, Error> {
+    pub fn open(&mut self, body: RequestBody) -> Result<BodyReader, Error> {
         Ok(BodyReader::new(body, self.take_coding()?, None))
     }
 
@@ -74,8 +74,9 @@ pub async fn read(target: Target<'_>, mut content: Content, resume: Option<&str>
     let mut message = if route.binding.reads_body() {
         let media = content.media(route)?;
         if route.method.client_streaming {
-            let common = route.binding.common(template, parts)?;
-            return Ok(Input::Stream(items(route.clone(), media, common, content.open(body)?, limit)));
+            let (route, common) = (route.clone(), route.binding.common(template, parts)?);
+            let message = move |item: &Item| route.binding.item(item, &media, &common);
+            return Ok(Input::Stream(items(content.open(body)?, limit, message)));
         }
         let body = content.collect(body, limit).await?;
         route.binding.message(template, parts, &body, &media)?
@@ -88,27 +89,27 @@ pub async fn read(target: Target<'_>, mut content: Content, resume: Option<&str>
     Ok(Input::One(message.into()))
 }
 
-/// Returns the messages in a body, read on demand.
-fn items(route: Arc<Route>, media: Media, common: Vec<u8>, body: BodyReader, limit: usize) -> prism_call::Messages<Bytes> {
-    struct State {
+/// Returns the messages in a body, read on demand. Each item has at most `limit` bytes; `message` makes a message of it.
+pub fn items(
+    body: BodyReader,
+    limit: usize,
+    message: impl Fn(&Item) -> Result<Bytes, Error> + Send + 'static,
+) -> prism_call::Messages<Bytes> {
+    struct State<F> {
         body: Option<BodyReader>,
         items: Items,
+        message: F,
     }
-    let state = State { body: Some(body), items: Items::new(limit) };
-    let shared = Arc::new((route, media, common));
-    Box::pin(futures::stream::try_unfold(state, move |mut state| {
-        let shared = shared.clone();
-        async move {
-            loop {
-                if let Some(item) = state.items.item(state.body.is_none())? {
-                    let (route, media, common) = &*shared;
-                    return Ok(Some((route.binding.item(&item, media, common)?, state)));
-                }
-                let Some(body) = &mut state.body else { return Ok(None) };
-                match body.next().await? {
-                    Some(data) => state.items.push(&data),
-                    None => state.body = None,
-                }
+    let state = State { body: Some(body), items: Items::new(limit), message };
+    Box::pin(futures::stream::try_unfold(state, |mut state| async move {
+        loop {
+            if let Some(item) = state.items.item(state.body.is_none())? {
+                return Ok(Some(((state.message)(&item)?, state)));
+            }
+            let Some(body) = &mut state.body else { return Ok(None) };
+            match body.next().await? {
+                Some(data) => state.items.push(&data),
+                None => state.body = None,
             }
         }
     }))

@@ -103,12 +103,11 @@ pub fn methods() -> Vec<Arc<Method>> {
     Method::of_service(proto::descriptors(), SERVICE).unwrap()
 }
 
-pub fn routes() -> Routes {
-    let mut routes = route::annotated(SERVICE, BindOptions::default()).unwrap();
-    // No pattern has a client-streaming RPC yet. This method has everything that such a route needs.
+/// No pattern has a client-streaming RPC yet. This method has everything that a route of such an RPC needs.
+pub fn store_many() -> Arc<Method> {
     let methods = methods();
     let store = methods.iter().find(|method| method.name == "Store").unwrap();
-    let method = Arc::new(Method {
+    Arc::new(Method {
         path: store.path.clone(),
         service: store.service.clone(),
         name: "StoreMany".to_owned(),
@@ -117,7 +116,12 @@ pub fn routes() -> Routes {
         server_streaming: false,
         read_only: false,
         descriptor: store.descriptor.clone(),
-    });
+    })
+}
+
+pub fn routes() -> Routes {
+    let mut routes = route::annotated(SERVICE, BindOptions::default()).unwrap();
+    let method = store_many();
     let template = PathTemplate::parse("/v1/many/{key=**}").unwrap();
     let rule = HttpRule { method: Some(http::Method::POST), template: template.clone(), body: rule::RuleBody::Whole, response_body: None };
     let many = Route::compile(MessageTypes::all(), &method, &rule, BindOptions::default()).unwrap();
@@ -133,15 +137,17 @@ impl Door {
 
     /// Serves with this handler.
     pub fn with(handler: Arc<dyn Handler>) -> Self {
+        Self::serving(handler, HttpRoutes::Annotated(Arc::new(routes())))
+    }
+
+    /// Serves these HTTP routes with this handler.
+    pub fn serving(handler: Arc<dyn Handler>, routes: HttpRoutes) -> Self {
         let limits = CallLimits { max_message_bytes: LIMIT, ..CallLimits::default() };
         let metrics = Metrics::new().unwrap();
         let namespace = Arc::new(Namespace::new("demo", "keyvalue", methods(), handler, limits, &metrics));
         let documentation = Some(Arc::new(Documentation::new(|| panic!("in a document"))));
-        let frontends = [
-            (Frontend::Rest(HttpRoutes::Annotated(Arc::new(routes()))), documentation),
-            (Frontend::Grpc(()), None),
-            (Frontend::Connect(MessageTypes::all()), None),
-        ];
+        let frontends =
+            [(Frontend::Rest(routes), documentation), (Frontend::Grpc(()), None), (Frontend::Connect(MessageTypes::all()), None)];
         let bindings = frontends.map(|(frontend, documentation)| Binding {
             host: None,
             base_path: "/demo".to_owned(),

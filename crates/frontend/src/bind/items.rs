@@ -29,6 +29,8 @@ pub struct Item {
     pub text: Bytes,
     /// Its position in the body.
     pub origin: TextOrigin,
+    /// Number of the items before it.
+    pub index: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,10 +84,11 @@ impl Items {
                 if is_list {
                     self.state = State::ListNext;
                 }
-                let origin = TextOrigin { position: self.position, index: is_list.then_some(self.given) };
+                let index = self.given;
+                let origin = TextOrigin { position: self.position, index: is_list.then_some(index) };
                 self.position.pass(&text);
                 self.given += 1;
-                Ok(Some(Item { text, origin }))
+                Ok(Some(Item { text, origin, index }))
             }
             None if self.held.len() > self.limit => Err(self.too_large()),
             None if last => Err(self.malformed(self.held.len(), "the body ends within an item")),

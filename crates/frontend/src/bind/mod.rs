@@ -56,8 +56,7 @@ pub struct Binding {
     mask: Option<u32>,
     /// Whether a body contains a stream of messages.
     streaming: bool,
-    /// Number of the field `cursor`, from which an interrupted stream resumes.
-    cursor: Option<u32>,
+    cursor: Option<Cursor>,
     options: BindOptions,
 }
 
@@ -92,12 +91,7 @@ impl Binding {
         }
         let body = body::BodyPlan::compile(types, input, &rule.body)?;
         let mask = if rule.method == Some(Method::PATCH) && body.is_message(types, input) { only_mask(types, input) } else { None };
-        let message = types.message(input);
-        let cursor = message
-            .by_name("cursor")
-            .map(|place| &message.fields[place])
-            .filter(|field| field.is_plain() && field.kind == FieldKind::String);
-        Ok(Self { types, input, variables, body, mask, streaming, cursor: cursor.map(|field| field.number), options })
+        Ok(Self { types, input, variables, body, mask, streaming, cursor: Cursor::find(types, input), options })
     }
 
     /// Whether requests have a body.
@@ -137,12 +131,11 @@ impl Binding {
         Ok(out.into())
     }
 
-    /// Appends the field `cursor`, which overrides an earlier value. Returns `false` if the request type has no such field.
-    pub fn resume(&self, cursor: &str, out: &mut Vec<u8>) -> bool {
-        let Some(number) = self.cursor else { return false };
-        wire::put_tag(out, number, WireType::Bytes);
-        wire::put_bytes(out, cursor.as_bytes());
-        true
+    /// Lets the stream of a message continue after a cursor, if the request type has that.
+    pub fn resume(&self, after: &str, message: &mut Vec<u8>) {
+        if let Some(cursor) = self.cursor {
+            cursor.put(after, message);
+        }
     }
 
     /// Appends the query, then the path. Returns whether the query set the mask.
@@ -157,6 +150,25 @@ impl Binding {
             target.put(self.types, &value, out).map_err(|refusal| parameter("path", &target.name, &refusal))?;
         }
         Ok(masked)
+    }
+}
+
+/// The field `cursor` of a request, from which an interrupted stream resumes.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor(u32);
+
+impl Cursor {
+    /// Finds the field of a request type.
+    pub fn find(types: &MessageTypes, input: MessageId) -> Option<Self> {
+        let message = types.message(input);
+        let field = &message.fields[message.by_name("cursor")?];
+        (field.is_plain() && field.kind == FieldKind::String).then_some(Self(field.number))
+    }
+
+    /// Appends the field, which overrides an earlier value.
+    pub fn put(self, after: &str, message: &mut Vec<u8>) {
+        wire::put_tag(message, self.0, WireType::Bytes);
+        wire::put_bytes(message, after.as_bytes());
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     types::{self, resolve},
 };
 use crate::{
+    bind::ContentType,
     expression::Type,
     mapping::{BodyContent, BodyFormat, Parameter, ParameterLocation, ParameterStyle, RequestBody},
 };
@@ -231,10 +232,13 @@ fn asks_for_more(schema: &serde_json::Value) -> bool {
 
 fn content(root: &Node, media: &str, node: &Node) -> BodyContent {
     let media = media.to_ascii_lowercase();
-    let value = node.get("schema").map_or(Type::Dyn, |schema| types::of(root, schema));
+    let schema = node.get("schema");
+    let value = schema.map_or(Type::Dyn, |schema| types::of(root, schema));
     let essence = media.split(';').next().unwrap_or_default().trim();
     let reading = if essence == "application/json" || essence.ends_with("+json") {
         BodyFormat::Json
+    } else if ContentType::of(essence).is_lines() {
+        BodyFormat::Lines
     } else if essence == "application/x-www-form-urlencoded" {
         BodyFormat::Form
     } else if essence.starts_with("text/") {
@@ -242,12 +246,20 @@ fn content(root: &Node, media: &str, node: &Node) -> BodyContent {
     } else {
         BodyFormat::Bytes
     };
+    // The schema of one line: `itemSchema` of OpenAPI 3.2, the items of a list, or the schema itself.
+    let items = schema.and_then(|schema| resolve(root, schema)?.get("items"));
+    let item = match reading {
+        BodyFormat::Lines => node.get("itemSchema").or(items).or(schema),
+        BodyFormat::Json => items,
+        _ => None,
+    };
     let value = match reading {
         BodyFormat::Json | BodyFormat::Form => value,
+        BodyFormat::Lines => Type::list(item.map_or(Type::Dyn, |item| types::of(root, item))),
         BodyFormat::Text => Type::String,
         BodyFormat::Bytes => Type::Bytes,
     };
-    let schema = node.get("schema").filter(|_| matches!(reading, BodyFormat::Json | BodyFormat::Form));
-    let schema = schema.map(|schema| schema.to_json().to_string().into());
-    BodyContent { media: essence.to_owned(), reading, value, schema }
+    let text = |schema: &Node| schema.to_json().to_string().into();
+    let schema = schema.filter(|_| matches!(reading, BodyFormat::Json | BodyFormat::Form)).map(text);
+    BodyContent { media: essence.to_owned(), reading, value, schema, item_schema: item.map(text) }
 }

@@ -3,15 +3,27 @@
 use super::template::{ValueCompiler, report_unknown_name};
 use crate::{
     expression::{Type, value},
-    mapping::{Fill, MessagePlan, RequestPlan, ValueSource, ValueTemplate},
+    mapping::{BodyContent, BodyFormat, Fill, MessagePlan, RequestPlan, ValueSource, ValueTemplate},
     message_types::{Field, FieldKind, FieldShape, MessageId},
 };
 use prism_yaml::{Node, Value as Yaml};
 
 impl ValueCompiler<'_> {
     /// Compiles the mapping of a request. Without a node, fields are mapped by their names.
-    pub fn request(&self, node: Option<&Node>, input: MessageId, streaming: bool, json_body: bool) -> Option<RequestPlan> {
-        let Some(node) = node else { return Some(RequestPlan::One(self.by_name(input, json_body))) };
+    pub fn request(&self, node: Option<&Node>, input: MessageId, streaming: bool, body: Option<&BodyContent>) -> Option<RequestPlan> {
+        let whole = |source, text: &str| Some(ValueTemplate::Path(source, text.to_owned()));
+        let Some(node) = node else {
+            return Some(match body {
+                Some(body) if streaming && matches!(body.value, Type::List(_)) => {
+                    let item = ValueSource::Variable("item".to_owned(), Vec::new());
+                    RequestPlan::Each(ValueSource::Body(Vec::new()), self.by_name(input, whole(item, "item")))
+                }
+                Some(body) if body.reading == BodyFormat::Json => {
+                    RequestPlan::One(self.by_name(input, whole(ValueSource::Body(Vec::new()), "body")))
+                }
+                _ => RequestPlan::One(self.by_name(input, None)),
+            });
+        };
         if let (true, Some(list)) = (streaming, node.get("$each")) {
             let Some(item) = node.get("$item") else {
                 self.file.problem(&node.position, "`$each` needs `$item`: the value for each item");
@@ -23,10 +35,9 @@ impl ValueCompiler<'_> {
         Some(RequestPlan::One(self.message(node, input)?))
     }
 
-    /// Maps parameters and the members of a JSON body to the fields with their names.
-    fn by_name(&self, input: MessageId, json_body: bool) -> MessagePlan {
+    /// Maps parameters and the members of an object to the fields with their names.
+    fn by_name(&self, input: MessageId, whole: Option<ValueTemplate>) -> MessagePlan {
         let message = self.types.message(input);
-        let whole = json_body.then(|| ValueTemplate::Path(ValueSource::Body(Vec::new()), "body".to_owned()));
         let fields = self.parameters.iter().enumerate().filter_map(|(position, parameter)| {
             let field = message.by_name(&parameter.name)?;
             let text = format!("{}.{}", parameter.location.name(), parameter.name);

@@ -34,7 +34,7 @@ use super::{
     message_types::MessageTypes,
     router::Router,
 };
-use prism_call::{Method, proto};
+use prism_call::Method;
 use prism_yaml::{self as yaml, Node, Position, Problem, Problems, Value as Yaml, unknown_name};
 
 /// Maximum number of routes in a definition.
@@ -110,10 +110,10 @@ pub fn document(name: &str, text: &str) -> Result<Document, Problems> {
     document.ok_or_else(|| file.finish())
 }
 
-/// Compiles a definition. `service` returns the full name of a pattern's service; `decided` contains the settings of the binding.
+/// Compiles a definition. `methods` returns the RPCs of a pattern; `decided` contains the settings of the binding.
 pub fn compile(
     texts: &Texts,
-    service: &dyn Fn(&str) -> Option<&'static str>,
+    methods: &dyn Fn(&str) -> Option<Vec<Arc<Method>>>,
     patterns: &[&str],
     decided: &BTreeMap<String, serde_json::Value>,
 ) -> Result<Definition, Vec<Problems>> {
@@ -125,7 +125,7 @@ pub fn compile(
     });
     file.add(problems);
     let document = document.and_then(Result::ok);
-    let builder = DefinitionBuilder { file: &file, document_file: &document_file, service, patterns, decided, document: document.as_ref() };
+    let builder = DefinitionBuilder { file: &file, document_file: &document_file, methods, patterns, decided, document: document.as_ref() };
     let found = builder.definition(&root, texts);
     match found {
         Some(definition) if file.is_fine() && document_file.is_fine() => Ok(definition),
@@ -136,7 +136,7 @@ pub fn compile(
 struct DefinitionBuilder<'a> {
     file: &'a SourceFile,
     document_file: &'a SourceFile,
-    service: &'a dyn Fn(&str) -> Option<&'static str>,
+    methods: &'a dyn Fn(&str) -> Option<Vec<Arc<Method>>>,
     patterns: &'a [&'a str],
     decided: &'a BTreeMap<String, serde_json::Value>,
     /// The tree of the document, and the problems in its YAML; `None`: it could not be read.
@@ -260,12 +260,12 @@ impl DefinitionBuilder<'_> {
 
     fn methods(&self, section: &Section<'_, '_>) -> Option<Vec<Arc<Method>>> {
         let pattern = section.required("pattern", "keyvalue")?;
-        let service = (self.service)(pattern);
-        if service.is_none() {
+        let methods = (self.methods)(pattern);
+        if methods.is_none() {
             let position = section.get("pattern").map_or(&section.position, |node| &node.position);
             self.file.problem(position, unknown_name("pattern", pattern, self.patterns.iter().copied()));
         }
-        Method::of_service(proto::descriptors(), service?)
+        methods
     }
 
     fn document(&self, section: &Section<'_, '_>, texts: &Texts) -> Option<Document> {

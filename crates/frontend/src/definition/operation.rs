@@ -12,6 +12,8 @@ use super::{
     template::{ValueCompiler, report_unknown_name},
 };
 use crate::{
+    bind::Cursor,
+    conditional::ConditionalRpc,
     expression::{Expression, Member, Object, Scope, Type},
     mapping::{
         Action, BodyFormat, CallPlan, Condition, Endpoint, EndpointCase, Parameter, ParameterLocation, Parameters, RequestBody,
@@ -200,9 +202,12 @@ impl RouteCompiler<'_> {
     /// Collects the schemas for validating requests.
     fn checks(&self, operation: &Operation) -> RequestSchemas {
         let contents = operation.body.iter().flat_map(|body| &body.contents);
-        let bodies = contents.filter_map(|content| Some((content.reading, content.schema.clone()?))).collect();
+        let bodies = contents.flat_map(|content| {
+            let whole = content.schema.clone().map(|schema| (content.reading, schema));
+            whole.into_iter().chain(content.item_schema.clone().map(|schema| (BodyFormat::Lines, schema)))
+        });
         let parameters = operation.parameters.iter().map(|parameter| parameter.schema.clone()).collect();
-        RequestSchemas::new(self.components.clone(), bodies, parameters)
+        RequestSchemas::new(self.components.clone(), bodies.collect(), parameters)
     }
 
     /// Compiles the path to a template with plain variable names. Returns it with the parameter of each variable.
@@ -289,7 +294,10 @@ impl RouteCompiler<'_> {
         } else if let (None, Some(response)) = (section.get("rpc"), section.get("response")) {
             compiler.response(Some(response), operation, None, &self.content_type).map(Action::Answer)
         } else {
-            self.call(&compiler, &replying, operation, &section).map(|call| Action::Call(Box::new(call)))
+            self.call(&compiler, &replying, operation, &section).map(|mut call| {
+                call.reads_items &= !named.iter().any(|(_, template)| template.reads_body());
+                Action::Call(Box::new(call))
+            })
         };
         section.finish();
         let when = match when {
@@ -368,9 +376,8 @@ impl RouteCompiler<'_> {
         let method = method?;
         let input = compiler.types.find(method.descriptor.input().full_name())?;
         let output = compiler.types.find(method.descriptor.output().full_name())?;
-        let json =
-            operation.body.as_ref().and_then(|body| body.contents.first()).is_some_and(|content| content.reading == BodyFormat::Json);
-        let request = compiler.request(request, input, method.client_streaming, json);
+        let contents = operation.body.as_ref().map_or(&[][..], |body| &body.contents);
+        let request = compiler.request(request, input, method.client_streaming, contents.first());
         let plan = replying.response(response, operation, Some(output), &self.content_type);
         let mut telling = compiler.clone();
         telling.scope = telling.scope.with("error", error_type());
@@ -379,8 +386,12 @@ impl RouteCompiler<'_> {
         if method.server_streaming && operation.success() == 204 {
             file.problem(&section.position, format!("{} returns a stream, and a response with the status 204 has no body", method.name));
         }
-        let gathers = plan.gathers();
-        Some(CallPlan { method, output, request, response: plan, errors, gathers })
+        let conditional =
+            ConditionalRpc::compile(compiler.types, &method).map_err(|problem| file.problem(&section.position, problem)).ok()?;
+        let lists = !contents.is_empty() && contents.iter().all(|content| matches!(content.value, Type::List(_)));
+        let reads_items = method.client_streaming && lists && request.is_each_of_body() && !plan.reads_body();
+        let (gathers, cursor) = (plan.gathers(), Cursor::find(compiler.types, input));
+        Some(CallPlan { method, output, request, response: plan, errors, gathers, reads_items, conditional, cursor })
     }
 
     fn method(&self, section: &Section<'_, '_>) -> Option<Arc<Method>> {

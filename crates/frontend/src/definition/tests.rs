@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use prism_call::proto;
 
 const NOTES: &str = include_str!("../../../../examples/frontends/notes.yaml");
 const DOCUMENT: &str = include_str!("../../../../examples/openapi/notes.yaml");
 
-fn service(pattern: &str) -> Option<&'static str> {
-    (pattern == "keyvalue").then_some("prism.patterns.keyvalue.v1.KeyValueService")
+fn methods(pattern: &str) -> Option<Vec<Arc<Method>>> {
+    Method::of_service(proto::descriptors(), (pattern == "keyvalue").then_some("prism.patterns.keyvalue.v1.KeyValueService")?)
 }
 
 fn load(text: &str, document: &str) -> Result<Definition, Vec<String>> {
@@ -20,7 +21,7 @@ fn decided(text: &str, document: &str, settings: &BTreeMap<String, serde_json::V
         document_name: "api.yaml".to_owned(),
         document: Ok(document.to_owned()),
     };
-    compile(&texts, &service, &["keyvalue"], settings).map_err(|problems| {
+    compile(&texts, &methods, &["keyvalue"], settings).map_err(|problems| {
         problems.iter().flat_map(|problems| problems.to_string().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
     })
 }

@@ -42,7 +42,7 @@ impl JsonError {
             }
             Some(field) => Error::invalid(field, description),
         };
-        error.with("line", line.to_string()).with("column", column.to_string())
+        position.tell(error)
     }
 }
 
@@ -80,6 +80,12 @@ impl Default for Position {
 }
 
 impl Position {
+    /// Adds the position to an error.
+    #[must_use]
+    pub fn tell(self, error: Error) -> Error {
+        error.with("line", self.line.to_string()).with("column", self.column.to_string())
+    }
+
     /// Moves past a text.
     pub fn pass(&mut self, text: &[u8]) {
         let last = text.iter().rposition(|byte| *byte == b'\n');

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use super::{
-    check::RequestSchemas,
+    check::{RequestSchemas, within},
     input::{BodyFormat, RequestBody, invalid},
     value,
 };
 use crate::{
-    bind::{ContentType, MAX_PARAMETERS},
+    bind::{ContentType, Item, Items, MAX_PARAMETERS},
     expression::{Type, Value},
     percent,
 };
@@ -51,6 +51,7 @@ impl RequestBody {
         let essence = sent.essence.to_ascii_lowercase();
         let exactly = || self.contents.iter().find(|content| content.media == essence);
         let any_json = || self.contents.iter().find(|content| content.reading == BodyFormat::Json && sent.is_json());
+        let any_lines = || self.contents.iter().find(|content| content.reading == BodyFormat::Lines && sent.is_lines());
         let range = || {
             self.contents.iter().find(|content| {
                 let group = content.media.strip_suffix('*').unwrap_or("\0");
@@ -61,7 +62,8 @@ impl RequestBody {
             let charset = sent.charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"));
             matches!(reading, BodyFormat::Bytes | BodyFormat::Form) || charset
         };
-        let found = exactly().or_else(any_json).or_else(range).map(|content| content.reading).filter(|reading| utf8(*reading));
+        let found =
+            exactly().or_else(any_json).or_else(any_lines).or_else(range).map(|content| content.reading).filter(|reading| utf8(*reading));
         found.ok_or_else(|| {
             let types: Vec<&str> = self.contents.iter().map(|content| content.media.as_str()).collect();
             let message = format!("the body can't be {}; send {} in UTF-8", content_type.unwrap_or_default(), types.join(" or "));
@@ -87,6 +89,14 @@ impl RequestBody {
                 let value = typed(&value::parse_json(&bytes)?)?;
                 Payload::Json { bytes, value, plain: content.is_none_or(|content| !has_bytes(&content.value)) }
             }
+            BodyFormat::Lines => {
+                let (mut items, mut list) = (Items::new(usize::MAX), Vec::new());
+                items.push(&bytes);
+                while let Some(item) = items.item(true)? {
+                    list.push(self.item(&item, checks)?);
+                }
+                Payload::Json { bytes, value: Value::List(list.into()), plain: false }
+            }
             BodyFormat::Bytes => Payload::Bytes(bytes),
             BodyFormat::Text => {
                 if std::str::from_utf8(&bytes).is_err() {
@@ -96,6 +106,16 @@ impl RequestBody {
             }
             BodyFormat::Form => Payload::Form(typed(&self.form(&bytes)?)?),
         })
+    }
+
+    /// Returns the value of one item of a body that is a list, and checks it against its schema.
+    pub fn item(&self, item: &Item, checks: &RequestSchemas) -> Result<Value, Error> {
+        let place = item.origin.index.map_or_else(String::new, |index| format!("[{index}]"));
+        let tree = value::parse_json_at(&item.text, item.origin.position)?;
+        checks.item(&place, &tree).map_err(|error| item.origin.position.tell(error))?;
+        let lists = self.contents.iter().find_map(|content| if let Type::List(inner) = &content.value { Some(&**inner) } else { None });
+        value::typed(lists.unwrap_or(&Type::Dyn), &tree)
+            .map_err(|(path, why)| item.origin.position.tell(Error::invalid(within(&place, path.trim_start_matches('.')), why)))
     }
 
     fn form(&self, bytes: &[u8]) -> Result<serde_json::Value, Error> {

@@ -21,7 +21,7 @@ const COMPONENTS: &str = "#/components/";
 #[derive(Debug, Default)]
 pub struct RequestSchemas {
     components: Arc<SchemaComponents>,
-    /// Schemas of JSON bodies and forms.
+    /// Schemas of JSON bodies and forms. That of [`BodyFormat::Lines`] is the one of an item.
     bodies: Vec<(BodyFormat, Arc<str>)>,
     /// Schemas of the parameters, in their order; `None`: no check.
     parameters: Vec<Option<Arc<str>>>,
@@ -122,13 +122,22 @@ impl RequestSchemas {
 
     /// Validates a body. The error names the member.
     pub fn body(&self, reading: BodyFormat, tree: &Json) -> Result<(), Error> {
+        self.body_at("", reading, tree)
+    }
+
+    /// Validates an item of a list.
+    pub fn item(&self, place: &str, tree: &Json) -> Result<(), Error> {
+        self.body_at(place, BodyFormat::Lines, tree)
+    }
+
+    fn body_at(&self, place: &str, reading: BodyFormat, tree: &Json) -> Result<(), Error> {
         if self.bodies.is_empty() {
             return Ok(());
         }
         let Some((_, validator)) = self.compiled().bodies.iter().find(|(known, _)| *known == reading) else { return Ok(()) };
         match first(validator, tree) {
             None => Ok(()),
-            Some((path, description)) => Err(Error::invalid(path, description)),
+            Some((path, description)) => Err(Error::invalid(within(place, &path), description)),
         }
     }
 
@@ -140,6 +149,12 @@ impl RequestSchemas {
         let Some(Some(validator)) = self.compiled().parameters.get(place) else { return Ok(()) };
         first(validator, value).map_or(Ok(()), |(_, description)| Err(description))
     }
+}
+
+/// Returns the path of a member in an item.
+pub fn within(place: &str, path: &str) -> String {
+    let separator = if place.is_empty() || path.is_empty() || path.starts_with(['[', '.']) { "" } else { "." };
+    format!("{place}{separator}{path}")
 }
 
 /// Returns the first violation: the path of the member, such as `items[0].key`, and a description.

@@ -75,7 +75,11 @@ impl Errors {
 
     /// Renders an error. `own` contains the special cases of the route.
     pub fn render(&self, error: &Error, own: Option<&ErrorCases>, scope: &CallScope<'_>) -> Rendered {
-        let status = problem::status(error);
+        self.render_as(problem::status(error), error, own, scope)
+    }
+
+    /// Renders an error that has this status unless a case says otherwise.
+    pub fn render_as(&self, status: StatusCode, error: &Error, own: Option<&ErrorCases>, scope: &CallScope<'_>) -> Rendered {
         let case = own.and_then(|own| own.find(error, status)).or_else(|| self.cases.find(error, status));
         match self.try_render(error, status, case, scope) {
             Ok(rendered) => rendered,

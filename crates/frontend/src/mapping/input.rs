@@ -88,6 +88,8 @@ pub struct RequestBody {
 pub enum BodyFormat {
     /// As JSON.
     Json,
+    /// As a list of JSON texts, one on each line.
+    Lines,
     /// As fields of a form.
     Form,
     /// As text in UTF-8.
@@ -107,6 +109,8 @@ pub struct BodyContent {
     pub value: Type,
     /// Its schema, if the body is JSON or a form.
     pub schema: Option<Arc<str>>,
+    /// The schema of each item, if the body is a list.
+    pub item_schema: Option<Arc<str>>,
 }
 
 /// Returns `INVALID_ARGUMENT INVALID_FIELD` for a part of the request.

@@ -61,6 +61,11 @@ impl RequestPlan {
         }
     }
 
+    /// Whether each item of the body becomes a message that uses nothing else of the body.
+    pub fn is_each_of_body(&self) -> bool {
+        matches!(self, Self::Each(ValueSource::Body(names), plan) if names.is_empty() && !plan.reads_body())
+    }
+
     /// Builds the messages.
     pub fn messages(&self, scope: &CallScope<'_>) -> Result<Vec<Bytes>, Error> {
         let mut messages = Vec::new();

@@ -16,6 +16,7 @@ mod request;
 mod response;
 mod scope;
 mod shown;
+mod streamed;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -35,16 +36,19 @@ pub use rendered::{Rendered, Status, is_json};
 pub use request::{Parameters, ReceivedRequest, RequestHead};
 pub use response::{Answer, Outcome, Refusal, ResponseCase, ResponsePlan};
 pub use scope::{CallScope, ListItem, NamedValues};
+pub use streamed::StreamedCall;
 pub use template::{Translation, ValueSource, ValueTemplate, holds};
 pub use value::to_text;
 
 use http::Method as Verb;
 
 use super::{
+    bind::Cursor,
+    conditional::ConditionalRpc,
     expression::{Expression, Value},
     json::JsonStyle,
     message_types::{MessageId, MessageTypes},
-    render::{Accept, RenderMessage},
+    render::Accept,
     router::Router,
     template::PathTemplate,
 };
@@ -137,6 +141,12 @@ pub struct CallPlan {
     pub errors: ErrorCases,
     /// Whether a stream of replies is gathered into one response.
     pub gathers: bool,
+    /// Whether the body is read item by item, because each of its items becomes a message and nothing else uses it.
+    pub reads_items: bool,
+    /// The RPC that is called instead if a write has a precondition.
+    pub conditional: Option<ConditionalRpc>,
+    /// The field of the request from which an interrupted stream of events resumes.
+    pub cursor: Option<Cursor>,
 }
 
 impl Endpoint {
@@ -216,63 +226,6 @@ impl CallPlan {
             return Ok(Input::Stream(Box::pin(futures::stream::iter(messages.into_iter().map(Ok)))));
         }
         messages.pop().map(Input::One).ok_or_else(|| Error::internal("the definition maps this request to no message"))
-    }
-}
-
-/// Maps the replies of a stream one by one.
-pub struct EachReply {
-    /// The API.
-    pub api: Arc<Api>,
-    /// The operation.
-    pub endpoint: Arc<Endpoint>,
-    /// Index of the case.
-    pub case: usize,
-    /// The request.
-    pub received: ReceivedRequest<'static>,
-    /// The namespace.
-    pub namespace: Arc<str>,
-    /// Id of the call.
-    pub request_id: RequestId,
-    /// Proves that the request was admitted.
-    pub proof: Proof,
-}
-
-impl RenderMessage for EachReply {
-    fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let Some(case) = self.endpoint.cases.get(self.case) else { return Ok(()) };
-        let Action::Call(plan) = &case.action else { return Ok(()) };
-        let named = NamedValues::new(&case.named);
-        let scope = CallScope {
-            proof: self.proof,
-            types: self.api.types,
-            parameters: &self.endpoint.parameters,
-            received: Some(&self.received),
-            namespace: &self.namespace,
-            request_id: Some(&self.request_id),
-            settings: &self.api.settings,
-            reply: Some((plan.output, message)),
-            shared: None,
-            replies: None,
-            item: None,
-            error: None,
-            errors: (&self.api.errors, Some(&plan.errors)),
-            named: Some(&named),
-        };
-        match plan.response.choose(&scope)? {
-            Outcome::Answer(Answer { body: Some(template), .. }) => template.json(&scope, self.api.style, out).map(drop),
-            Outcome::Answer(_) => Ok(()),
-            Outcome::Error(refusal) => Err(refusal.error(&scope)),
-        }
-    }
-
-    fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str> {
-        let Some(Action::Call(plan)) = self.endpoint.cases.get(self.case).map(|case| &case.action) else { return None };
-        let known = self.api.types.message(plan.output);
-        let number = known.fields[known.by_name("cursor")?].number;
-        match super::wire::last(message, number) {
-            Ok(Some(super::wire::WireValue::Bytes(cursor))) => std::str::from_utf8(cursor).ok().filter(|cursor| !cursor.is_empty()),
-            _ => None,
-        }
     }
 }
 

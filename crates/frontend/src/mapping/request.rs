@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::LazyLock};
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
 use super::{
     body::Payload,
@@ -73,6 +73,11 @@ impl Parameters {
         let mut variables = template.variables().iter().zip(self.variables.iter().skip(lacking));
         let (variable, _) = variables.find(|(_, place)| self.list.get(**place).is_some_and(|parameter| parameter.name == name))?;
         percent::decode(template.capture(variable, path), Slash::Decoded).ok()
+    }
+
+    /// Whether the operation has one of these headers as a parameter, so that the definition decides what they mean.
+    pub fn has_header(&self, names: &[HeaderName]) -> bool {
+        self.list.iter().any(|known| known.location == ParameterLocation::Header && names.iter().any(|name| name.as_str() == known.name))
     }
 
     /// Reads path, query, headers and cookies.

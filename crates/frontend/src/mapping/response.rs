@@ -79,15 +79,25 @@ impl Refusal {
 impl ResponsePlan {
     /// Whether it uses all messages of a stream.
     pub fn gathers(&self) -> bool {
+        self.uses("replies", ValueTemplate::gathers)
+    }
+
+    /// Whether it uses the body of the request.
+    pub fn reads_body(&self) -> bool {
+        self.uses("body", ValueTemplate::reads_body)
+    }
+
+    /// Whether an expression reads a variable, or a value uses it.
+    fn uses(&self, variable: &str, value_uses: fn(&ValueTemplate) -> bool) -> bool {
         self.cases.iter().any(|case| {
-            case.when.as_ref().is_some_and(|when| when.reads("replies"))
+            case.when.as_ref().is_some_and(|when| when.reads(variable))
                 || match &case.outcome {
                     Outcome::Answer(answer) => {
-                        answer.body.as_ref().is_some_and(ValueTemplate::gathers)
-                            || answer.headers.iter().any(|(_, template)| template.gathers())
-                            || matches!(&answer.status, Status::Expression(expression, _) if expression.reads("replies"))
+                        answer.body.as_ref().is_some_and(value_uses)
+                            || answer.headers.iter().any(|(_, template)| value_uses(template))
+                            || matches!(&answer.status, Status::Expression(expression, _) if expression.reads(variable))
                     }
-                    Outcome::Error(refusal) => refusal.message.as_ref().is_some_and(ValueTemplate::gathers),
+                    Outcome::Error(refusal) => refusal.message.as_ref().is_some_and(value_uses),
                 }
         })
     }

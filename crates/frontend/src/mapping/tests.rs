@@ -10,7 +10,7 @@ use super::{
     rehearsal::{Outcome, Rehearsal, Request},
 };
 use crate::definition::{Texts, compile};
-use prism_call::{Code, Error};
+use prism_call::{Code, Error, Method as Rpc, proto};
 
 /// An API with these operations and routes.
 fn api(operations: &str, rest: &str) -> std::sync::Arc<Api> {
@@ -22,7 +22,7 @@ fn api_of(service: &'static str, operations: &str, rest: &str) -> std::sync::Arc
     let document = format!("openapi: 3.1.0\ninfo: {{title: T, version: '1'}}\npaths:\n{operations}");
     let text = format!("frontend: t\nopenapi: t.yaml\npattern: one\n{rest}");
     let texts = Texts { name: "t".to_owned(), text, document_name: "d".to_owned(), document: Ok(document) };
-    match compile(&texts, &|_: &str| Some(service), &["one"], &BTreeMap::new()) {
+    match compile(&texts, &|_: &str| Rpc::of_service(proto::descriptors(), service), &["one"], &BTreeMap::new()) {
         Ok(definition) => definition.api,
         Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
     }

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::{input::Parameter, raw_parameter::RawParameter};
 use crate::{
     expression::{self, Type, Value},
+    json::Position,
     scalar,
 };
 use prism_call::{Code, Error};
@@ -66,8 +67,14 @@ pub fn json_of_text(kind: &Type, text: &str) -> Result<Json, String> {
 
 /// Parses a JSON text. The error has line and column.
 pub fn parse_json(bytes: &[u8]) -> Result<Json, Error> {
+    parse_json_at(bytes, Position::default())
+}
+
+/// Parses a JSON text that begins at a position of a larger one.
+pub fn parse_json_at(bytes: &[u8], start: Position) -> Result<Json, Error> {
     serde_json::from_slice(bytes).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
+        let line = start.line + error.line().saturating_sub(1);
+        let column = error.column() + if error.line() <= 1 { start.column - 1 } else { 0 };
         let text = error.to_string();
         let reason = text.split(" at line ").next().unwrap_or(&text);
         let message = format!("the body is not valid JSON: {reason} at line {line}, column {column}");

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 pub use tags::{EntityTag, EntityTags};
 
 use self::tags::refusal;
-use super::{conditional::ExpectedRevision, render::Rendering, route::Route};
+use super::conditional::{ConditionalRpc, ExpectedRevision};
 use prism_call::{Code, DOMAIN, Error, Input, Method as Rpc};
 
 /// The reason of errors about a revision that differs from the expected one.
@@ -51,58 +51,33 @@ impl Preconditions {
         Self { head: *method == Method::HEAD, tagged, if_match: None, if_none_match: None, expected: None }
     }
 
-    /// Reads the preconditions of a request. Refuses those that the route can't evaluate.
-    pub fn of(route: &Route, method: &Method, headers: &HeaderMap) -> Result<Self, Error> {
+    /// Reads the preconditions of a request. Refuses those that its route can't evaluate. `has_revision`: whether the route's replies have
+    /// a revision. `conditional`: the RPC that a write calls instead.
+    pub fn of(method: &Method, headers: &HeaderMap, has_revision: bool, conditional: Option<&ConditionalRpc>) -> Result<Self, Error> {
         let mut conditions = Self::none(method);
-        let named = [header::IF_MATCH, header::IF_NONE_MATCH].map(|name| headers.contains_key(name));
-        if !route.preconditions || named == [false, false] {
+        if ![header::IF_MATCH, header::IF_NONE_MATCH].iter().any(|name| headers.contains_key(name)) {
             return Ok(conditions);
         }
-        let unsupported = |name: &HeaderName, description: &str| refusal("PRECONDITION_UNSUPPORTED", name, description);
-        if *method == Method::GET || *method == Method::HEAD {
-            // Without an ETag, a client can't have a copy, so `If-None-Match` is met. `If-Match` can't be evaluated.
-            if !route.rendering.has_revision() {
-                return if named[0] {
-                    Err(unsupported(&header::IF_MATCH, "can't be checked: this route sends no ETag"))
-                } else {
-                    Ok(conditions)
-                };
-            }
+        if *method != Method::GET && *method != Method::HEAD {
+            conditions.expected = expectation(headers, conditional)?;
+        } else if has_revision {
             conditions.if_match = EntityTags::of(headers, &header::IF_MATCH)?;
             conditions.if_none_match = EntityTags::of(headers, &header::IF_NONE_MATCH)?;
-            return Ok(conditions);
-        }
-        let (name, expected) = match (EntityTags::of(headers, &header::IF_MATCH)?, EntityTags::of(headers, &header::IF_NONE_MATCH)?) {
-            (None, None) => return Ok(conditions),
-            (Some(_), Some(_)) => {
-                return Err(unsupported(
-                    &header::IF_NONE_MATCH,
-                    "can't be combined with If-Match in a request that writes; send one of them",
-                ));
-            }
-            (Some(tags), None) => (header::IF_MATCH, expected_by(&tags)),
-            (None, Some(EntityTags::Any)) => (header::IF_NONE_MATCH, ExpectedRevision::Absent),
-            (None, Some(EntityTags::List(_))) => return Err(unsupported(&header::IF_NONE_MATCH, "must be * in a request that writes")),
-        };
-        match &route.conditional {
-            Some(conditional) if conditional.takes(&expected) => conditions.expected = Some(expected),
-            Some(_) => return Err(unsupported(&name, "can't be checked by this route in this form")),
-            None => return Err(unsupported(&name, "can't be checked by this route: it has no conditional form; omit the header")),
+        } else if headers.contains_key(header::IF_MATCH) {
+            // Without an ETag, a client can't have a copy, so `If-None-Match` is met. `If-Match` can't be evaluated.
+            return Err(unsupported(&header::IF_MATCH, "can't be checked: this route sends no ETag"));
         }
         Ok(conditions)
     }
 
-    /// Returns the RPC to call and the rendering of its reply: the route's own, or those of its conditional RPC.
-    pub fn target<'r>(&self, route: &'r Route) -> (&'r Arc<Rpc>, &'r Rendering) {
-        match (&self.expected, &route.conditional) {
-            (Some(_), Some(conditional)) => (&conditional.method, &conditional.rendering),
-            _ => (&route.method, &route.rendering),
-        }
+    /// Returns the RPC to call: the route's own, or its conditional RPC.
+    pub fn target<'r>(&self, own: &'r Arc<Rpc>, conditional: Option<&'r ConditionalRpc>) -> &'r Arc<Rpc> {
+        conditional.filter(|_| self.expected.is_some()).map_or(own, |conditional| &conditional.method)
     }
 
     /// Converts the request for the RPC that [`target`](Self::target) returns.
-    pub fn apply(&self, route: &Route, input: Input) -> Result<Input, Error> {
-        match (&self.expected, &route.conditional, input) {
+    pub fn apply(&self, conditional: Option<&ConditionalRpc>, input: Input) -> Result<Input, Error> {
+        match (&self.expected, conditional, input) {
             (Some(ExpectedRevision::Never), ..) => {
                 Err(mismatch("no tag in If-Match is a strong tag of this gateway; read the entry again and use its ETag"))
             }
@@ -135,6 +110,29 @@ impl Preconditions {
         let failed = self.expected.is_some() && error.reason() == MISMATCH && error.domain() == DOMAIN;
         failed.then_some(StatusCode::PRECONDITION_FAILED)
     }
+}
+
+/// Reads the precondition of a request that writes.
+fn expectation(headers: &HeaderMap, conditional: Option<&ConditionalRpc>) -> Result<Option<ExpectedRevision>, Error> {
+    let (name, expected) = match (EntityTags::of(headers, &header::IF_MATCH)?, EntityTags::of(headers, &header::IF_NONE_MATCH)?) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            let description = "can't be combined with If-Match in a request that writes; send one of them";
+            return Err(unsupported(&header::IF_NONE_MATCH, description));
+        }
+        (Some(tags), None) => (header::IF_MATCH, expected_by(&tags)),
+        (None, Some(EntityTags::Any)) => (header::IF_NONE_MATCH, ExpectedRevision::Absent),
+        (None, Some(EntityTags::List(_))) => return Err(unsupported(&header::IF_NONE_MATCH, "must be * in a request that writes")),
+    };
+    match conditional {
+        Some(conditional) if conditional.takes(&expected) => Ok(Some(expected)),
+        Some(_) => Err(unsupported(&name, "can't be checked by this route in this form")),
+        None => Err(unsupported(&name, "can't be checked by this route: it has no conditional form; omit the header")),
+    }
+}
+
+fn unsupported(name: &HeaderName, description: &str) -> Error {
+    refusal("PRECONDITION_UNSUPPORTED", name, description)
 }
 
 /// Converts the tags of `If-Match` to an expectation.

@@ -1,6 +1,7 @@
 //! Tests of REST requests through the whole edge. Each is sent as a client sends it, to a handler that records its calls.
 
 mod compression;
+mod mapped;
 mod panics;
 mod preconditions;
 mod streams;
