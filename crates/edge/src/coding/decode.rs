@@ -66,6 +66,8 @@ impl BodyReader {
                 }
             },
             Self::Decoded(reader) => {
+                // A few received bytes can become very many pieces, between which other tasks and deadlines have their turn.
+                tokio::task::coop::consume_budget().await;
                 let mut piece = BytesMut::with_capacity(PIECE_BYTES);
                 match reader.read_buf(&mut piece).await {
                     Ok(0) => Ok(None),
