@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 use tokio_postgres::Config;
 
 use crate::{
-    connector::Connector, database::Database, keyspace::KeyspaceHandle, keyvalue, settings::PostgresSettings, sql::Sql, sweeper,
+    connector::Connector, database::Database, keyspace::KeyspaceHandle, keyvalue, queue, settings::PostgresSettings, sql::Sql, sweeper,
     tls::TlsConnector,
 };
 use prism_call::{Context, Error, proto::Interfaces};
@@ -52,6 +52,7 @@ pub fn interfaces() -> Vec<&'static str> {
 fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     let mut interfaces = Interfaces::default();
     keyvalue::add(keyspace, &mut interfaces);
+    queue::add(keyspace, &mut interfaces);
     interfaces
 }
 

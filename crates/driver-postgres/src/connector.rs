@@ -121,6 +121,15 @@ impl Connection {
         Ok(Executable::Prepared(statement))
     }
 
+    /// Makes statements executable.
+    pub async fn executables(&mut self, calls: &[(&'static Sql, &[&(dyn ToSql + Sync)])]) -> Result<Vec<Executable>, Problem> {
+        let mut executables = Vec::with_capacity(calls.len());
+        for call in calls {
+            executables.push(self.executable(call.0).await?);
+        }
+        Ok(executables)
+    }
+
     /// Executes a statement. Futures that are polled together send their statements together, in this order.
     pub async fn execute(&self, executable: &Executable, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Problem> {
         Ok(match executable {

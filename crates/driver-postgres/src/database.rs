@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{future::try_join3, try_join};
+use futures::{future::try_join_all, try_join};
 use tokio_postgres::{Row, types::ToSql};
 
 use crate::{
@@ -19,6 +19,9 @@ use prism_call::{Context, Error};
 
 /// The parameters of a statement.
 pub type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
+
+/// A statement with its parameters.
+pub type Call<'p> = (&'static Sql, Parameters<'p>);
 
 /// A PostgreSQL database.
 pub struct Database {
@@ -45,12 +48,7 @@ impl Database {
     }
 
     /// Executes two statements in one round trip. Each is a transaction of its own, and the second one sees what the first one did.
-    pub async fn query_two(
-        &self,
-        context: &Context,
-        first: (&'static Sql, Parameters<'_>),
-        second: (&'static Sql, Parameters<'_>),
-    ) -> Result<[Option<Row>; 2], Error> {
+    pub async fn query_two(&self, context: &Context, first: Call<'_>, second: Call<'_>) -> Result<[Vec<Row>; 2], Error> {
         let mut session = self.session(context).await?;
         let connection = session.lease.connection()?;
         let deadline = session.deadline;
@@ -61,7 +59,7 @@ impl Database {
         let result = in_time(deadline, work).await;
         let (one, other) = session.accept(result)?;
         session.finish();
-        Ok([one, other].map(|rows| rows.into_iter().next()))
+        Ok([one, other])
     }
 
     /// Takes a connection for several statements.
@@ -106,40 +104,39 @@ impl Session<'_> {
         self.accept(result)
     }
 
-    /// Begins a transaction and executes three statements in it, in one round trip.
-    pub async fn begin(&mut self, statements: [(&'static Sql, Parameters<'_>); 3]) -> Result<[Vec<Row>; 3], Error> {
+    /// Executes `before` as a transaction of its own, then begins a transaction and executes statements in it, all in one round trip.
+    pub async fn begin<const N: usize>(&mut self, before: Option<Call<'_>>, statements: [Call<'_>; N]) -> Result<[Vec<Row>; N], Error> {
         self.in_transaction = true;
         let connection = self.lease.connection()?;
-        let [first, second, third] = statements;
         let work = async {
-            let executables =
-                (connection.executable(first.0).await?, connection.executable(second.0).await?, connection.executable(third.0).await?);
-            let ((), rows) = try_join!(
-                connection.command("BEGIN ISOLATION LEVEL READ COMMITTED"),
-                try_join3(
-                    connection.execute(&executables.0, first.1),
-                    connection.execute(&executables.1, second.1),
-                    connection.execute(&executables.2, third.1)
-                )
-            )?;
+            let first = match before {
+                Some(call) => Some((connection.executable(call.0).await?, call.1)),
+                None => None,
+            };
+            let executables = connection.executables(&statements).await?;
+            let connection = &*connection;
+            let before = async {
+                match &first {
+                    Some((executable, parameters)) => connection.execute(executable, parameters).await.map(drop),
+                    None => Ok(()),
+                }
+            };
+            let all = try_join_all(executables.iter().zip(statements).map(|(executable, call)| connection.execute(executable, call.1)));
+            let ((), (), rows) = try_join!(before, connection.command("BEGIN ISOLATION LEVEL READ COMMITTED"), all)?;
             Ok(rows)
         };
         let result = in_time(self.deadline, work).await;
-        let (first, second, third) = self.accept(result)?;
-        Ok([first, second, third])
+        self.accept(result)?.try_into().map_err(|_| error::unexpected_reply())
     }
 
-    /// Executes two statements and commits the transaction, in one round trip.
-    pub async fn commit(mut self, statements: [(&'static Sql, Parameters<'_>); 2]) -> Result<(), Error> {
+    /// Executes statements and commits the transaction, in one round trip.
+    pub async fn commit<const N: usize>(mut self, statements: [Call<'_>; N]) -> Result<(), Error> {
         let connection = self.lease.connection()?;
-        let [first, second] = statements;
         let work = async {
-            let executables = (connection.executable(first.0).await?, connection.executable(second.0).await?);
-            try_join!(
-                connection.execute(&executables.0, first.1),
-                connection.execute(&executables.1, second.1),
-                connection.command("COMMIT")
-            )
+            let executables = connection.executables(&statements).await?;
+            let connection = &*connection;
+            let all = try_join_all(executables.iter().zip(statements).map(|(executable, call)| connection.execute(executable, call.1)));
+            try_join!(all, connection.command("COMMIT"))
         };
         let result = in_time(self.deadline, work).await;
         self.accept(result)?;

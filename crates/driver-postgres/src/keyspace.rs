@@ -46,7 +46,7 @@ impl KeyspaceHandle {
         if let Some(row) = self.database.query_optional(context, &FIND, &[namespace, slot]).await? {
             return Ok(row.get(0));
         }
-        let [_, row] = self.database.query_two(context, (&CREATE, &[namespace, slot]), (&FIND, &[namespace, slot])).await?;
-        row.map(|row| row.get(0)).ok_or_else(error::unexpected_reply)
+        let [_, rows] = self.database.query_two(context, (&CREATE, &[namespace, slot]), (&FIND, &[namespace, slot])).await?;
+        rows.first().map(|row| row.get(0)).ok_or_else(error::unexpected_reply)
     }
 }

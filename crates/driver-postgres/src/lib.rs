@@ -11,18 +11,22 @@
 //! An entry whose `expires` has passed is not there for any statement; the server's clock decides. The sweeper deletes it later, in short
 //! transactions that skip locked rows.
 //!
+//! A message of a queue is ready, leased or scheduled; `queue/` describes how it changes.
+//!
 //! # Connections
 //!
 //! A call uses one connection of a bounded pool at a time. A single statement is one round trip, a transaction two. Statements are prepared
 //! once for each connection, or sent with their text behind a pooler. At the deadline of a call, its statement is canceled.
 
 mod backend;
+mod columns;
 mod connector;
 mod database;
 mod error;
 mod keyspace;
 mod keyvalue;
 mod pool;
+mod queue;
 mod schema;
 mod settings;
 mod sql;

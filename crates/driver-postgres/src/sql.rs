@@ -9,7 +9,8 @@ use tokio_postgres::types::Type;
 
 use prism_driver::lock::lock;
 
-/// A statement. Its text has `{schema}` before names of tables, and `{next_revision}` for the next revision.
+/// A statement. Its text has `{schema}` before names of tables, `{next_revision}` for the next revision, and
+/// `{next_message}` for the next number of a message.
 pub struct Sql {
     pub text: &'static str,
     /// The types of the parameters.
@@ -20,14 +21,15 @@ pub struct Sql {
 pub struct Texts {
     schema: String,
     next_revision: String,
+    next_message: String,
     completed: Mutex<HashMap<&'static str, Arc<str>>>,
 }
 
 impl Texts {
     pub fn new(schema: &str) -> Self {
         let schema = quote_identifier(schema);
-        let next_revision = format!("nextval({}::regclass)", quote_literal(&format!("{schema}.revisions")));
-        Self { schema, next_revision, completed: Mutex::default() }
+        let next = |sequence| format!("nextval({}::regclass)", quote_literal(&format!("{schema}.{sequence}")));
+        Self { next_revision: next("revisions"), next_message: next("message_numbers"), schema, completed: Mutex::default() }
     }
 
     /// The schema, as an identifier in statements.
@@ -43,7 +45,7 @@ impl Texts {
     }
 
     fn fill(&self, text: &str) -> String {
-        text.replace("{schema}", &self.schema).replace("{next_revision}", &self.next_revision)
+        text.replace("{schema}", &self.schema).replace("{next_revision}", &self.next_revision).replace("{next_message}", &self.next_message)
     }
 }
 

@@ -3,7 +3,6 @@
 //! The file is in WAL mode: one thread writes (`writer`), a pool of connections reads (`readers`), and neither waits for the
 //! other. Several processes of one machine may share a file. All keyspaces are in the same tables (`schema`), where each has an id.
 
-mod attributes;
 mod backend;
 mod checkpoint;
 mod database;

@@ -25,6 +25,7 @@ use futures::future::BoxFuture;
 use prism_call::{Error, proto::Interfaces};
 pub use prism_settings::{self as settings, BackendSettings, CheckSettings, SettingProblem, settings_schema};
 
+pub mod attributes;
 pub mod check;
 pub mod cursor;
 pub mod id;

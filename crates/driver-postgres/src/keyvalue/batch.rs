@@ -6,10 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_postgres::types::Type;
 
-use super::{
-    KeyValue,
-    rows::{column_time, read_bytes, read_metadata, unsigned},
-};
+use super::KeyValue;
+use crate::columns::{column_time, read_bytes, read_metadata, unsigned};
 use crate::{error, sql::Sql};
 use prism_call::{
     Context, Error,

@@ -3,10 +3,8 @@
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 
-use super::{
-    KeyValue,
-    rows::{column_revision, column_time, unsigned},
-};
+use super::KeyValue;
+use crate::columns::{column_revision, column_time, unsigned};
 use crate::{database::Parameters, error, sql::Sql};
 use prism_call::{
     Context, Error,
@@ -71,10 +69,10 @@ impl KeyValue {
     ) -> Result<Compared, Error> {
         for _ in 0..MAX_ATTEMPTS {
             let [written, current] = self.keyspace.database.query_two(context, statement, (&REVISION, read)).await?;
-            if let Some(row) = written {
+            if let Some(row) = written.first() {
                 return Ok(Compared::Equal(unsigned(row.get(0))));
             }
-            let current = current.map_or(0, |row| unsigned(row.get(0)));
+            let current = current.first().map_or(0, |row| unsigned(row.get(0)));
             // It had another revision when it was compared, and has the expected one now: only the next comparison has a valid result.
             if current != expected {
                 return Ok(Compared::Other(current));

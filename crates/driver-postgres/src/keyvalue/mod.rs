@@ -3,7 +3,6 @@
 mod basic;
 mod batch;
 mod cas;
-mod rows;
 mod scan;
 mod transact;
 mod transactional;

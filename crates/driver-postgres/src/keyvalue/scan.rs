@@ -7,10 +7,8 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_postgres::types::Type;
 
-use super::{
-    KeyValue,
-    rows::{read_bytes, read_metadata, unsigned},
-};
+use super::KeyValue;
+use crate::columns::{read_bytes, read_metadata, unsigned};
 use crate::{database::Parameters, keyspace::KeyspaceHandle, sql::Sql};
 use prism_call::{
     Context, Error, Messages,

@@ -12,9 +12,9 @@ use tokio_postgres::types::Type;
 
 use super::{
     KeyValue,
-    rows::{column_time, read_bytes, read_metadata, unsigned},
     transact::{KeyState, Transaction},
 };
+use crate::columns::{column_time, read_bytes, read_metadata, unsigned};
 use crate::{error, sql::Sql};
 use prism_call::{
     Code, Context, Error,
@@ -121,7 +121,7 @@ impl KeyValue {
         let sets = sets(&request.then_operations) || sets(&request.else_operations);
         let mut session = self.keyspace.database.session(context).await?;
         let [_, rows, revision] =
-            session.begin([(&LOCK, &[&id, &keys]), (&READ, &[&id, &keys, &read]), (&NEXT_REVISION, &[&sets])]).await?;
+            session.begin(None, [(&LOCK, &[&id, &keys]), (&READ, &[&id, &keys, &read]), (&NEXT_REVISION, &[&sets])]).await?;
         let revision: i64 = revision.first().ok_or_else(error::unexpected_reply)?.get(0);
         let mut transaction = Transaction::new(unsigned(revision));
         for row in &rows {

@@ -3,10 +3,8 @@
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 
-use super::{
-    KeyValue,
-    rows::{column_time, read_metadata},
-};
+use super::KeyValue;
+use crate::columns::{column_time, read_metadata};
 use crate::sql::Sql;
 use prism_call::{
     Context, Error,
@@ -62,6 +60,6 @@ impl KeyValueTtl for KeyValue {
         let id = self.keyspace.id(context).await?;
         let key = &request.key[..];
         let [changed, entry] = self.keyspace.database.query_two(context, (&PERSIST, &[&id, &key]), (&METADATA, &[&id, &key])).await?;
-        Ok(PersistResponse { found: changed.is_some() || entry.is_some(), had_expiration: changed.is_some() })
+        Ok(PersistResponse { found: !changed.is_empty() || !entry.is_empty(), had_expiration: !changed.is_empty() })
     }
 }

@@ -9,10 +9,10 @@ use super::{
     due,
     state::{READY, SCHEDULED},
 };
-use crate::{attributes, error::DatabaseResult, signals::Topic, writer::Tx};
+use crate::{error::DatabaseResult, signals::Topic, writer::Tx};
 use prism_call::{Error, proto::models::queue::v1::QueueMessage};
 use prism_driver::{
-    Limits,
+    Limits, attributes,
     queue::{DEAD_LETTER_SOURCE, check_message},
     time::{self, Millis},
 };

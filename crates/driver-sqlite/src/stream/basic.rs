@@ -13,7 +13,7 @@ use super::{
     reader::{End, Start, StreamReader},
     signed, unsigned,
 };
-use crate::{attributes, error::DatabaseResult, signals::Topic, writer::Tx};
+use crate::{error::DatabaseResult, signals::Topic, writer::Tx};
 use prism_call::{
     Context, Error, Messages,
     proto::models::stream::v1::{
@@ -22,7 +22,7 @@ use prism_call::{
     },
 };
 use prism_driver::{
-    check,
+    attributes, check,
     stream::{check_record, offset_mismatch},
     time::{self, Millis},
 };

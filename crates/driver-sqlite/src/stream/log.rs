@@ -4,10 +4,10 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{PARTITION, unsigned};
-use crate::{attributes, error::DatabaseResult, writer::Tx};
+use crate::{error::DatabaseResult, writer::Tx};
 use prism_call::{Error, proto::models::stream::v1::Record};
 use prism_driver::{
-    cursor,
+    attributes, cursor,
     stream::offset_expired,
     time::{self, Millis},
 };

@@ -7,12 +7,15 @@ use std::{
 
 use prism::{
     call::{Code, Context},
-    proto::models::keyvalue::v1::{GetRequest, SetRequest},
+    proto::models::{
+        keyvalue::v1::{GetRequest, SetRequest},
+        queue::v1::{CompleteRequest, DequeueRequest, DequeueWithTimeoutRequest, EnqueueRequest},
+    },
 };
 use serde_json::json;
 use test_support::servers::Postgres;
 
-use super::super::{away, backend, connected, context, gateway, get, healthy, keyvalue, outage, set};
+use super::super::{away, backend, connected, context, gateway, get, healthy, keyvalue, outage, set, slot};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_started_again_under_load() {
@@ -56,6 +59,30 @@ async fn a_server_that_hangs() {
     drop(suspended);
     healthy(&backend).await;
     assert_eq!(get(&store, "k").await.unwrap().unwrap(), "v");
+}
+
+#[tokio::test]
+async fn messages_and_leases_outlive_the_server() {
+    let mut server = Postgres::start().unwrap();
+    let backend = connected(&server).await;
+    let interfaces = slot(&backend).interfaces;
+    let (queue, leases) = (interfaces.queue_basic.unwrap(), interfaces.queue_visibility.unwrap());
+    for payload in ["1", "2"] {
+        let request = EnqueueRequest { queue: "jobs".to_owned(), payload: payload.into(), ..EnqueueRequest::default() };
+        queue.enqueue(&context(), request).await.unwrap();
+    }
+    let request = DequeueWithTimeoutRequest { queue: "jobs".to_owned(), ..DequeueWithTimeoutRequest::default() };
+    let lease = leases.dequeue_with_timeout(&context(), request).await.unwrap().messages.remove(0).lease;
+    let dequeue = |wait| DequeueRequest { queue: "jobs".to_owned(), limit: 10, wait };
+    server.kill();
+    // A call that waits for a message ends when the server is not there.
+    let began = Instant::now();
+    away(&queue.dequeue(&context(), dequeue(Some(prost_types::Duration { seconds: 20, nanos: 0 }))).await.unwrap_err(), began);
+    server.resume().unwrap();
+    healthy(&backend).await;
+    leases.complete(&context(), CompleteRequest { lease }).await.unwrap();
+    let left = queue.dequeue(&context(), dequeue(None)).await.unwrap().messages;
+    assert_eq!(left.iter().map(|message| &message.payload[..]).collect::<Vec<_>>(), [b"2"]);
 }
 
 #[tokio::test]

@@ -5,9 +5,12 @@ use std::time::Duration;
 use futures::{TryStreamExt as _, future::join_all};
 use prism::{
     call::Code,
-    proto::models::keyvalue::v1::{
-        BatchGetRequest, CompareAndSwapRequest, Condition, Operation, ScanRequest, SetOperation, TransactRequest, condition::Predicate,
-        operation::Action,
+    proto::models::{
+        keyvalue::v1::{
+            BatchGetRequest, CompareAndSwapRequest, Condition, Operation, ScanRequest, SetOperation, TransactRequest, condition::Predicate,
+            operation::Action,
+        },
+        queue::v1::{CompleteRequest, DequeueRequest, DequeueWithTimeoutRequest, EnqueueRequest},
     },
 };
 use serde_json::json;
@@ -53,6 +56,18 @@ async fn behind_pgbouncer() {
     for response in join_all((0..16).map(|_| async { transactions.transact(&context(), transact(revision)).await.unwrap() })).await {
         assert!(response.succeeded);
     }
+    let (queue, leases) = (interfaces.queue_basic.unwrap(), interfaces.queue_visibility.unwrap());
+    let enqueue = || EnqueueRequest { queue: "jobs".to_owned(), payload: "1".into(), ..EnqueueRequest::default() };
+    for result in join_all((0..16).map(|_| async { queue.enqueue(&context(), enqueue()).await })).await {
+        result.unwrap();
+    }
+    let lease = || DequeueWithTimeoutRequest { queue: "jobs".to_owned(), ..DequeueWithTimeoutRequest::default() };
+    for result in join_all((0..8).map(|_| async { leases.dequeue_with_timeout(&context(), lease()).await })).await {
+        let lease = result.unwrap().messages.remove(0).lease;
+        leases.complete(&context(), CompleteRequest { lease }).await.unwrap();
+    }
+    let request = DequeueRequest { queue: "jobs".to_owned(), limit: 100, wait: None };
+    assert_eq!(queue.dequeue(&context(), request).await.unwrap().messages.len(), 8);
 }
 
 #[tokio::test]

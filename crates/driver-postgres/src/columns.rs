@@ -1,4 +1,4 @@
-//! What the statements on the table `entries` have in common.
+//! Converts values from and to columns.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,13 +16,18 @@ pub fn read_metadata(row: &Row, first: usize) -> EntryMetadata {
             version: unsigned(row.get(first + 2)),
         },
         flags: row.get::<_, i64>(first + 3).cast_unsigned(),
-        expires: row.get::<_, Option<SystemTime>>(first + 4).map(millis),
+        expires: read_time(row, first + 4),
     }
 }
 
 /// Reads a column of bytes.
 pub fn read_bytes(row: &Row, column: usize) -> Bytes {
     Bytes::copy_from_slice(row.get(column))
+}
+
+/// Reads a time.
+pub fn read_time(row: &Row, column: usize) -> Option<Millis> {
+    row.get::<_, Option<SystemTime>>(column).map(millis)
 }
 
 /// Converts a time to that of a column.

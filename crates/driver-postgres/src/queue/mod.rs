@@ -1,0 +1,80 @@
+//! Queue: one row for each message, with its state: ready, leased or scheduled.
+//!
+//! Nothing runs when a lease or a delay ends. Instead, each operation first processes the messages of its keyspace that are due, in the same
+//! round trip: a scheduled message becomes ready, and a message whose lease has expired becomes ready or goes to the dead-letter queue.
+//!
+//! Consumers skip messages that others are taking now (`FOR UPDATE SKIP LOCKED`), so they never wait for each other.
+
+mod basic;
+mod dead_letter;
+mod delayed;
+mod due;
+mod lease;
+mod priority;
+mod rows;
+mod visibility;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio_postgres::Row;
+
+use crate::{database::Parameters, keyspace::KeyspaceHandle, sql::Sql};
+use prism_call::{Context, Error, proto::Interfaces};
+
+/// The first and the longest pause between two looks at a queue of a call that waits for a message.
+const POLL_INTERVALS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
+
+/// The queue interfaces over one keyspace.
+pub struct Queues {
+    keyspace: Arc<KeyspaceHandle>,
+}
+
+/// Adds the queue interfaces to those of a keyspace.
+pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
+    let queues = Arc::new(Queues { keyspace: keyspace.clone() });
+    interfaces.queue_basic = Some(queues.clone());
+    interfaces.queue_dead_letter = Some(queues.clone());
+    interfaces.queue_delayed = Some(queues.clone());
+    interfaces.queue_priority = Some(queues.clone());
+    interfaces.queue_visibility = Some(queues);
+}
+
+impl Queues {
+    /// Executes a statement after messages that are due were processed. The first parameter of the statement is the id of the keyspace.
+    async fn query(&self, context: &Context, id: i64, sql: &'static Sql, parameters: Parameters<'_>) -> Result<Vec<Row>, Error> {
+        let [mut due, mut rows] = self.keyspace.database.query_two(context, (&due::PROCESS, &[&id]), (sql, parameters)).await?;
+        while rows.is_empty() && due.len() >= due::MESSAGES_PER_STATEMENT {
+            [due, rows] = self.keyspace.database.query_two(context, (&due::PROCESS, &[&id]), (sql, parameters)).await?;
+        }
+        Ok(rows)
+    }
+
+    /// Takes messages with a statement. If there are none, waits for the first one.
+    async fn take(
+        &self,
+        context: &Context,
+        wait: Duration,
+        id: i64,
+        sql: &'static Sql,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, Error> {
+        let deadline = Instant::now() + wait;
+        let [mut pause, longest] = POLL_INTERVALS;
+        loop {
+            // The transaction is only committed when the messages are here, so that a caller who leaves takes none.
+            let mut session = self.keyspace.database.session(context).await?;
+            let [rows] = session.begin(Some((&due::PROCESS, &[&id])), [(sql, parameters)]).await?;
+            session.commit([]).await?;
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if !rows.is_empty() || remaining.is_zero() {
+                return Ok(rows);
+            }
+            // A random part is left out, so that the calls that wait don't look at the same time.
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0)).min(remaining)).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+}
