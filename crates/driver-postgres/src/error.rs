@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, sync::Arc, time::Duration};
 
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use prism_call::{Code, Error};
 use prism_driver::transactions;
@@ -28,7 +28,7 @@ impl Problem {
     /// Whether the server has replied, so that the connection still works.
     pub fn is_reply(&self) -> bool {
         match self {
-            Self::Client(error) => error.as_db_error().is_some_and(|error| error.severity() == "ERROR"),
+            Self::Client(error) => error.as_db_error().is_some_and(|error| error.parsed_severity() == Some(Severity::Error)),
             Self::ConnectTimeout | Self::NewerTables { .. } => false,
         }
     }
