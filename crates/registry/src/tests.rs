@@ -176,8 +176,8 @@ fn backends_are_found_by_interface_and_by_capability() {
     let names = |found: Result<Vec<Match<'_>>, String>| {
         found.unwrap().iter().filter(|one| one.implemented).map(|one| one.backend.name.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(names(find(&["keyvalue_scan"], &[])), ["memory", "redis", "sqlite"]);
-    assert_eq!(names(find(&["keyvalue"], &["scan_support", "ttl_support"])), ["memory", "redis", "sqlite"]);
+    assert_eq!(names(find(&["keyvalue_scan"], &[])), ["memory", "postgres", "redis", "sqlite"]);
+    assert_eq!(names(find(&["keyvalue"], &["scan_support", "ttl_support"])), ["memory", "postgres", "redis", "sqlite"]);
     assert_eq!(names(find(&["stream"], &["partitioning"])), ["memory"]);
     assert_eq!(names(find(&[], &["wildcards"])), ["memory", "redis"]);
     assert!(find(&["keyvalue"], &["wildcards"]).unwrap_err().contains("it is expressed in: pubsub"));
@@ -246,7 +246,7 @@ fn the_embedded_registry_keeps_every_rule() {
     let keyvalue = CompiledPattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService" };
     let registry =
         CompiledPattern { name: "schema-registry", version: "v1", service: "prism.patterns.schema_registry.v1.SchemaRegistryService" };
-    let left_out = ["memory", "redis", "sqlite"].map(str::to_owned).to_vec();
+    let left_out = ["memory", "postgres", "redis", "sqlite"].map(str::to_owned).to_vec();
     let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns: vec![keyvalue, registry] });
     assert!(found.0.is_empty(), "{found}");
 }
