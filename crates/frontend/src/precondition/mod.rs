@@ -2,7 +2,7 @@
 //!
 //! A route that reads compares them with the revision in the reply and answers 304 or 412 without a body. A route that writes does not
 //! read first, because another client could write in between. It calls the route's
-//! [`ConditionalRpc`](crate::conditional::ConditionalRpc), which compares and writes in one step. A precondition that a route can't
+//! [`ConditionalRpc`], which compares and writes in one step. A precondition that a route can't
 //! evaluate is refused, because the client relies on it.
 
 mod tags;
