@@ -6,6 +6,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
 
@@ -26,6 +27,8 @@ pub struct Memory {
 pub struct Server {
     child: Child,
     pub port: u16,
+    /// The lines of standard output, if it is a pipe.
+    lines: Option<Receiver<String>>,
 }
 
 impl Server {
@@ -35,7 +38,7 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let port = line.trim().strip_prefix("port ").ok_or("the bare route printed no port")?.parse()?;
-        Ok(Self { child, port })
+        Ok(Self { child, port, lines: None })
     }
 
     /// Starts a gateway with one schema registry.
@@ -75,26 +78,34 @@ impl Server {
         if !arguments.contains(&"--config") {
             command.env("PRISM_LISTENERS_REGISTRY_ADDRESS", "127.0.0.1:0");
         }
-        let child = command
+        let mut child = command
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")])
             .args(arguments)
             .stdout(output)
             .spawn()?;
-        let server = Self { child, port };
+        // Read from the start, so that the gateway never blocks on a full pipe.
+        let lines = child.stdout.take().map(read_lines);
+        let server = Self { child, port, lines };
         server.wait(path)?;
         Ok(server)
     }
 
     /// Wraps another program, and waits until it listens on `port`.
     pub fn external(child: Child, port: u16, path: &str) -> Result<Self> {
-        let server = Self { child, port };
+        let server = Self { child, port, lines: None };
         server.wait(path)?;
         Ok(server)
     }
 
-    /// Returns the standard output, if it is a pipe.
-    pub fn take_output(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+    /// Waits for the next line on standard output that starts with a text. The output must be a pipe.
+    pub fn next_line(&self, start: &str) -> Result<String> {
+        let lines = self.lines.as_ref().ok_or("the output is not a pipe")?;
+        loop {
+            let line = lines.recv_timeout(PATIENCE)?;
+            if line.starts_with(start) {
+                return Ok(line);
+            }
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -136,6 +147,18 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn read_lines(output: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(std::result::Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 /// Returns the milliseconds from the start of a gateway with an empty data folder to the end of its first response.

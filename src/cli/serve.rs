@@ -15,6 +15,9 @@ use crate::{
 };
 use prism_config::{self as config, Config, FrontendKind, LogFormat, Source};
 
+/// Namespaces that are listed at the start.
+const MAX_LISTED: usize = 50;
+
 const EXAMPLES: &str = "\
 Examples:
   prism serve                                   every protocol on 127.0.0.1:8980, data in ./prism-data
@@ -132,7 +135,7 @@ fn banner(config: &Config, app: &App) -> String {
         let _ = writeln!(out, "  listener {:<12} {scheme}://{}", address.name, address.address);
     }
     let _ = writeln!(out, "  {:<21} http://{}  (/healthz /readyz /metrics)\n", "admin", app.admin_address());
-    for namespace in &config.namespaces {
+    for namespace in config.namespaces.iter().take(MAX_LISTED) {
         let place = match &namespace.remote {
             Some(remote) => format!("namespace {} of {}", remote.namespace, remote.url),
             None => namespace
@@ -150,6 +153,9 @@ fn banner(config: &Config, app: &App) -> String {
             let host = binding.host.as_ref().map_or_else(|| address.address.to_string(), Clone::clone);
             let _ = writeln!(out, "    {:<19} {scheme}://{host}{}", binding.frontend, binding.base_path.trim_end_matches('/'));
         }
+    }
+    if config.namespaces.len() > MAX_LISTED {
+        let _ = writeln!(out, "  and {} more namespaces", config.namespaces.len() - MAX_LISTED);
     }
     if let Some(line) = example(config, &addresses) {
         let _ = write!(out, "\nTry it:\n{line}");
