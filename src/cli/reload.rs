@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::Signal,
     sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
@@ -47,12 +47,11 @@ pub fn files_of(config: &Config, plan: &Plan) -> BTreeSet<PathBuf> {
     own.into_iter().chain(config.files.iter().cloned()).chain(plan.files().iter().cloned()).collect()
 }
 
-/// Sends the configuration whenever it changes, until the receiver is closed.
-pub async fn watch<L>(load: L, mut files: BTreeSet<PathBuf>, requests: mpsc::Sender<ReloadRequest>) -> std::io::Result<()>
+/// Sends the configuration whenever it changes or `hangup` arrives, until the receiver is closed.
+pub async fn watch<L>(load: L, mut files: BTreeSet<PathBuf>, mut hangup: Signal, requests: mpsc::Sender<ReloadRequest>)
 where
     L: Fn() -> Result<(Config, Plan), Failure> + Clone + Send + 'static,
 {
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut loaded = stamps(&files);
@@ -84,7 +83,7 @@ where
         };
         seen = loaded.clone();
         if requests.send(request).await.is_err() {
-            return Ok(());
+            return;
         }
     }
 }

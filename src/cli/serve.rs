@@ -69,7 +69,9 @@ pub fn run(args: &Args) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
     runtime.block_on(async {
         // Before anything is served, so that no signal is missed.
-        let mut end = Box::pin(end_signal().map_err(|error| format!("signals can't be awaited: {error}"))?);
+        let no_signals = |error| format!("signals can't be awaited: {error}");
+        let mut end = Box::pin(end_signal().map_err(no_signals)?);
+        let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
         let app = tokio::select! {
             built = App::start(&config, &plan) => built?,
             () = &mut end => return Ok(ExitCode::SUCCESS),
@@ -77,7 +79,7 @@ pub fn run(args: &Args) -> Outcome {
         print_text(&banner(&config, &app))?;
         let (requests, receiver) = mpsc::channel(1);
         let again = args.clone();
-        let watching = tokio::spawn(reload::watch(move || load(&again), reload::files_of(&config, &plan), requests));
+        let watching = tokio::spawn(reload::watch(move || load(&again), reload::files_of(&config, &plan), hangup, requests));
         // The gateway has what it needs of them, and with many namespaces they are large.
         drop((config, plan));
         app.run_with_reloads(end, receiver, Box::new(report_reload)).await;

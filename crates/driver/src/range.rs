@@ -47,6 +47,15 @@ impl KeyRange {
         }
     }
 
+    /// Returns the start as an inclusive bound. The first key after another key is that key with a zero byte appended.
+    pub fn inclusive_lower(&self) -> Vec<u8> {
+        match &self.lower {
+            Bound::Included(key) => key.to_vec(),
+            Bound::Excluded(key) => [key, &[0][..]].concat(),
+            Bound::Unbounded => Vec::new(),
+        }
+    }
+
     /// Returns the bounds for `BTreeMap::range`. Must not be called if the range [is empty](Self::is_empty): `BTreeMap` would panic.
     pub fn bounds(&self) -> (Bound<Bytes>, Bound<Bytes>) {
         (self.lower.clone(), self.upper.clone().map_or(Bound::Unbounded, Bound::Excluded))

@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
@@ -150,15 +151,17 @@ where
         }
     });
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
-    let ending = async {
+    // Polled only when it has something to do. A plain future would be polled with every request, and all connections share the signal
+    // of the drain and its lock.
+    let mut ending = FuturesUnordered::from_iter([async {
         tokio::select! {
             () = draining.cancelled() => {}
             () = activity.idle_for(limits.idle_timeout) => {}
         }
-    };
+    }]);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = ending => {
+        _ = ending.next() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -69,15 +69,6 @@ impl RangeSql {
     }
 }
 
-/// The inclusive lower bound of a range. The first key after another key is that key with a zero byte appended.
-fn lower_bound(range: &KeyRange) -> Vec<u8> {
-    match &range.lower {
-        Bound::Included(key) => key.to_vec(),
-        Bound::Excluded(key) => [key, &[0][..]].concat(),
-        Bound::Unbounded => Vec::new(),
-    }
-}
-
 /// A row of a page.
 struct ScannedRow {
     key: Bytes,
@@ -105,7 +96,7 @@ impl ScanReader {
         }
         let id = self.keyspace.id(&self.context).await?;
         let most = self.remaining.min(PAGE_ROWS);
-        let (lower, upper, limit) = (lower_bound(&self.range), self.range.upper.as_deref(), i64::try_from(most).unwrap_or(i64::MAX));
+        let (lower, upper, limit) = (self.range.inclusive_lower(), self.range.upper.as_deref(), i64::try_from(most).unwrap_or(i64::MAX));
         let database = &self.keyspace.database;
         let rows = if self.values {
             let parameters: Parameters<'_> = &[&id, &lower, &upper, &limit, &PAGE_BYTES];
@@ -172,7 +163,7 @@ impl KeyValueScan for KeyValue {
             return Ok(CountResponse { count: 0 });
         }
         let id = self.keyspace.id(context).await?;
-        let (lower, upper) = (lower_bound(&range), range.upper.as_deref());
+        let (lower, upper) = (range.inclusive_lower(), range.upper.as_deref());
         let row = self.keyspace.database.query_optional(context, COUNT.select(&range), &[&id, &lower, &upper]).await?;
         Ok(CountResponse { count: row.map_or(0, |row| unsigned(row.get(0))) })
     }

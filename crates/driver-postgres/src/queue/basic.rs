@@ -19,17 +19,12 @@ use prism_driver::{
 
 /// Takes the next messages and deletes them, up to 4 MiB of payloads or one larger message.
 static DEQUEUE: Sql = Sql {
-    text: "WITH next AS MATERIALIZED (
-               SELECT id, priority, place, octet_length(payload) AS size FROM {schema}.messages
-               WHERE queue = (SELECT id FROM {schema}.queues WHERE keyspace = $1 AND name = $2) AND state = 0
-               ORDER BY priority DESC, place, id LIMIT $3 FOR UPDATE SKIP LOCKED),
-           sized AS (
-               SELECT id, sum(size) OVER places AS total, row_number() OVER places AS number FROM next
-               WINDOW places AS (ORDER BY priority DESC, place, id ROWS UNBOUNDED PRECEDING))
-           DELETE FROM {schema}.messages AS message USING sized
+    text: next_messages!(
+        "DELETE FROM {schema}.messages AS message USING sized
            WHERE message.id = sized.id AND (sized.total <= 4194304 OR sized.number = 1)
            RETURNING message.id, payload, attributes, enqueued, attempts + 1, priority,
-               (SELECT name FROM {schema}.queues WHERE queues.id = message.source), place",
+               (SELECT name FROM {schema}.queues WHERE queues.id = message.source), place"
+    ),
     types: &[Type::INT8, Type::TEXT, Type::INT8],
 };
 

@@ -5,6 +5,24 @@
 //!
 //! Consumers skip messages that others are taking now (`FOR UPDATE SKIP LOCKED`), so they never wait for each other.
 
+/// A statement about the next messages of a queue that no other consumer is taking: parameters 1 to 3 are the keyspace, the queue and the
+/// number of messages. `sized` has the bytes of all messages up to each one, and its number.
+macro_rules! next_messages {
+    ($statement:literal) => {
+        concat!(
+            "WITH next AS MATERIALIZED (
+               SELECT id, priority, place, octet_length(payload) AS size FROM {schema}.messages
+               WHERE queue = (SELECT id FROM {schema}.queues WHERE keyspace = $1 AND name = $2) AND state = 0
+               ORDER BY priority DESC, place, id LIMIT $3 FOR UPDATE SKIP LOCKED),
+           sized AS (
+               SELECT id, sum(size) OVER places AS total, row_number() OVER places AS number FROM next
+               WINDOW places AS (ORDER BY priority DESC, place, id ROWS UNBOUNDED PRECEDING))
+            ",
+            $statement
+        )
+    };
+}
+
 mod basic;
 mod dead_letter;
 mod delayed;

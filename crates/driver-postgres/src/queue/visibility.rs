@@ -20,17 +20,12 @@ use prism_driver::{
 
 /// Leases the next messages, up to 4 MiB of payloads or one larger message.
 static LEASE: Sql = Sql {
-    text: "WITH next AS MATERIALIZED (
-               SELECT id, priority, place, octet_length(payload) AS size FROM {schema}.messages
-               WHERE queue = (SELECT id FROM {schema}.queues WHERE keyspace = $1 AND name = $2) AND state = 0
-               ORDER BY priority DESC, place, id LIMIT $3 FOR UPDATE SKIP LOCKED),
-           sized AS (
-               SELECT id, sum(size) OVER places AS total, row_number() OVER places AS number FROM next
-               WINDOW places AS (ORDER BY priority DESC, place, id ROWS UNBOUNDED PRECEDING))
-           UPDATE {schema}.messages AS message SET state = 1, due = now() + $4 * interval '1 millisecond', lease = $5, attempts = attempts + 1
+    text: next_messages!(
+        "UPDATE {schema}.messages AS message SET state = 1, due = now() + $4 * interval '1 millisecond', lease = $5, attempts = attempts + 1
            FROM sized WHERE message.id = sized.id AND (sized.total <= 4194304 OR sized.number = 1)
            RETURNING message.id, payload, attributes, enqueued, attempts, priority,
-               (SELECT name FROM {schema}.queues WHERE queues.id = message.source), place, due",
+               (SELECT name FROM {schema}.queues WHERE queues.id = message.source), place, due"
+    ),
     types: &[Type::INT8, Type::TEXT, Type::INT8, Type::FLOAT8, Type::INT8],
 };
 

@@ -25,15 +25,6 @@ const PAGE_ROWS: usize = 256;
 /// A page ends after the row with which it exceeds this number of bytes.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// The inclusive lower bound of a range. The first key after another key is that key with a zero byte appended.
-fn lower_bound(range: &KeyRange) -> Vec<u8> {
-    match &range.lower {
-        Bound::Included(key) => key.to_vec(),
-        Bound::Excluded(key) => [key, &[0][..]].concat(),
-        Bound::Unbounded => Vec::new(),
-    }
-}
-
 /// A row of a page.
 struct ScannedRow {
     key: Bytes,
@@ -100,7 +91,7 @@ fn page(connection: &Connection, keyspace: i64, range: &KeyRange, values: bool, 
         (false, false) => statement!("", "AND ?4 IS NULL"),
     };
     let mut select = connection.prepare_cached(statement)?;
-    let mut rows = select.query((keyspace, lower_bound(range), time::now(), range.upper.as_deref()))?;
+    let mut rows = select.query((keyspace, range.inclusive_lower(), time::now(), range.upper.as_deref()))?;
     let (mut page, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let scanned = scanned_row(row, values)?;
@@ -157,7 +148,7 @@ impl KeyValueScan for KeyValue {
                 "SELECT count(*) FROM entries WHERE keyspace = ?1 AND key >= ?2 AND (expires IS NULL OR expires > ?3) AND ?4 IS NULL"
             };
             let mut select = connection.prepare_cached(statement)?;
-            Ok(select.query_row((keyspace, lower_bound(&range), time::now(), range.upper.as_deref()), |row| row.get(0))?)
+            Ok(select.query_row((keyspace, range.inclusive_lower(), time::now(), range.upper.as_deref()), |row| row.get(0))?)
         });
         Ok(CountResponse { count: unsigned(read.await?) })
     }

@@ -63,8 +63,8 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
         Ok(namespace) => namespace,
         Err(error) => {
             let refusal = serving.answer_as(ListenerTarget::NoRoute, &request.parts);
-            let place = (&request.parts.method, path);
-            let response = refused(api, &binding.namespace.name, place, refusal.proof(), refusal.request_id(), &error);
+            let request_line = (&request.parts.method, path);
+            let response = refused(api, &binding.namespace.name, request_line, refusal.proof(), refusal.request_id(), &error);
             return refusal.finish(Some(&error), response);
         }
     };

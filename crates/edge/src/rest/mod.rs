@@ -29,7 +29,7 @@ use prism_frontend::{
     route::Route,
     router::RouteMatch,
 };
-use response::Answer;
+use response::UnaryResponse;
 
 /// The cursor of the last event that a client received before its event stream ended (HTML standard, "Server-sent events").
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -135,7 +135,7 @@ async fn annotated(
     match result {
         Ok(reply) => match reply.output {
             Output::One(message) => {
-                let Answer { response, error } =
+                let UnaryResponse { response, error } =
                     response::unary(&route.rendering, format, &conditions, admitted.request_id(), &message, reply.headers, &reply.trailers);
                 admitted.finish(error.as_ref(), response)
             }

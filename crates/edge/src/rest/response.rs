@@ -11,7 +11,7 @@ use prism_frontend::{
 };
 
 /// A response, and the error that it tells the client.
-pub struct Answer {
+pub struct UnaryResponse {
     pub response: Response<Body>,
     pub error: Option<Error>,
 }
@@ -25,10 +25,10 @@ pub fn unary(
     message: &EncodedMessage,
     leading: HeaderMap,
     trailers: &Trailers,
-) -> Answer {
+) -> UnaryResponse {
     let Rendered { content_type, body } = match rendering.reply(message, format) {
         Ok(rendered) => rendered,
-        Err(error) => return Answer { response: failed(request_id, &error), error: Some(error) },
+        Err(error) => return UnaryResponse { response: failed(request_id, &error), error: Some(error) },
     };
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
@@ -54,11 +54,11 @@ pub fn unary(
             Verdict::Known => {
                 headers.remove(header::CONTENT_TYPE);
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
-                return Answer { response, error: None };
+                return UnaryResponse { response, error: None };
             }
             Verdict::Refused(error) => {
                 let response = problem(request_id, &error, &ProblemDocument::with_status(&error, StatusCode::PRECONDITION_FAILED));
-                return Answer { response, error: Some(error) };
+                return UnaryResponse { response, error: Some(error) };
             }
         }
     }
@@ -67,7 +67,7 @@ pub fn unary(
     } else {
         *response.body_mut() = Body::full(body);
     }
-    Answer { response, error: None }
+    UnaryResponse { response, error: None }
 }
 
 /// Returns the response to a failed call.
