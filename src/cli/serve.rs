@@ -26,7 +26,7 @@ Examples:
   PRISM_LOG_LEVEL=debug prism serve --listen 0.0.0.0:80
 
 While it runs, changes of the configuration, its definitions and certificates are put into service without interrupting
-calls; SIGHUP does it at once. With a mistake in them, the gateway goes on with the configuration before.
+calls; SIGHUP does it at once. If they have a mistake, the gateway keeps the previous configuration.
 
 Without --config, ./prism.yaml is used if it is there, else the defaults that `prism config show` prints.
 Options count more than environment variables, these more than the file. See `prism config --help`.";
@@ -95,7 +95,7 @@ fn report_reload(result: Result<Change, String>) {
             // Nobody may be reading standard output any more, which is no reason to stop.
             let _ = print_text(&format!("{change}\n"));
         }
-        Err(problems) => eprintln!("{} the configuration before is still served: {}", style::error("error:"), problems.trim_end()),
+        Err(problems) => eprintln!("{} the previous configuration is still served: {}", style::error("error:"), problems.trim_end()),
     }
 }
 

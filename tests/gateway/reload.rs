@@ -59,7 +59,7 @@ async fn changed_files_are_served_without_a_signal() {
     // A mistake changes nothing, and is reported as `prism validate` reports it.
     write(&gateway, &config(&[steady.clone(), namespace("more", ", limits: {max_streams: 0}")]));
     until_true("reported", || gateway.log().contains("`max_streams` must be a whole number greater than 0")).await;
-    assert!(gateway.log().contains("the configuration before is still served"), "{}", gateway.log());
+    assert!(gateway.log().contains("the previous configuration is still served"), "{}", gateway.log());
     assert_eq!(status(&gateway, "/more/v1/keys").await, 200);
     let metrics = gateway.metrics().await;
     assert!(metrics.contains("prism_config_generation 2\n"), "{metrics}");
