@@ -8,6 +8,7 @@ mod compression;
 mod connect;
 mod connections;
 mod deadline;
+mod default;
 mod drain;
 mod examples;
 mod grpc;

@@ -27,7 +27,7 @@ use crate::{client::Client, http, poll::until};
 const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The path of the `prism` that Cargo built for this run of the tests.
-fn executable() -> OsString {
+pub fn program() -> OsString {
     env::var_os("CARGO_BIN_EXE_prism").expect("CARGO_BIN_EXE_prism is not set; run the tests with cargo test")
 }
 
@@ -47,7 +47,7 @@ impl Setup<'_> {
         if !self.config.is_empty() {
             fs::write(folder.join("prism.yaml"), self.config).unwrap();
         }
-        let mut command = Command::new(executable());
+        let mut command = Command::new(program());
         // The embedded configuration has a second listener.
         if !folder.join("prism.yaml").exists() && !self.args.contains(&"--config") {
             command.env("PRISM_LISTENERS_REGISTRY_ADDRESS", "127.0.0.1:0");
