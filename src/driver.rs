@@ -2,6 +2,8 @@
 
 pub use prism_driver::*;
 
+#[cfg(feature = "files")]
+pub use prism_driver_files as files;
 #[cfg(feature = "memory")]
 pub use prism_driver_memory as memory;
 #[cfg(feature = "postgres")]
@@ -17,6 +19,8 @@ pub const KINDS: &[&Kind] = &[
     &memory::KIND,
     #[cfg(feature = "sqlite")]
     &sqlite::KIND,
+    #[cfg(feature = "files")]
+    &files::KIND,
     #[cfg(feature = "redis")]
     &redis::KIND,
     #[cfg(feature = "postgres")]

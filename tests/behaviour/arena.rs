@@ -39,6 +39,7 @@ pub struct Recipe {
 pub const RECIPES: &[Recipe] = &[
     Recipe { kind: "memory", shared: false, make: memory },
     Recipe { kind: "sqlite", shared: true, make: sqlite },
+    Recipe { kind: "files", shared: true, make: files },
     Recipe { kind: "redis", shared: true, make: redis },
     Recipe { kind: "postgres", shared: true, make: postgres },
 ];
@@ -57,6 +58,12 @@ fn sqlite() -> BackendSetup {
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
     // No case crashes the process, so waiting for the disk would take time and prove nothing.
     Ok((json!({"path": folder.path().join("prism.db"), "durability": "normal"}), Box::new(folder)))
+}
+
+fn files() -> BackendSetup {
+    let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+    // No case crashes the process, so waiting for the disk would take time and prove nothing.
+    Ok((json!({"path": folder.path().join("blobs"), "durability": "normal"}), Box::new(folder)))
 }
 
 fn redis() -> BackendSetup {

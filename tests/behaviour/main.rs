@@ -4,6 +4,7 @@
 //! behaviour sqlite::keyvalue`. A new driver is one line in `arena.rs`.
 
 mod arena;
+mod blob;
 mod claims;
 mod keyvalue;
 mod pubsub;
@@ -23,7 +24,7 @@ use suite::Suite;
 
 /// All suites. An interface may have several suites.
 fn suites() -> Vec<&'static Suite> {
-    [keyvalue::SUITES, pubsub::SUITES, queue::SUITES, stream::SUITES].concat()
+    [blob::SUITES, keyvalue::SUITES, pubsub::SUITES, queue::SUITES, stream::SUITES].concat()
 }
 
 fn main() -> ExitCode {

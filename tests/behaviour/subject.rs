@@ -11,7 +11,7 @@ use std::{
 use prism::{
     call::Context,
     driver::{Backend, Keyspace, Kind},
-    proto::models::{keyvalue::v1 as kv, pubsub::v1 as pubsub, queue::v1 as queue, stream::v1 as stream},
+    proto::models::{blob::v1 as blob, keyvalue::v1 as kv, pubsub::v1 as pubsub, queue::v1 as queue, stream::v1 as stream},
     slot::Slot,
 };
 
@@ -113,4 +113,7 @@ interfaces! {
     queue_dead_letter: queue::QueueDeadLetter;
     queue_priority: queue::QueuePriority;
     queue_delayed: queue::QueueDelayed;
+    blob_basic: blob::BlobBasic;
+    blob_list: blob::BlobList;
+    blob_conditional: blob::BlobConditional;
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio::task::AbortHandle;
 
 use crate::{
+    blob::{self, Blobs},
     keyvalue::{self, KeyValue},
     pubsub::{self, Hub},
     queue::{self, Queues},
@@ -47,6 +48,7 @@ struct KeyspaceData {
     hub: Arc<Hub>,
     queues: Arc<Queues>,
     streams: Arc<Streams>,
+    blobs: Arc<Blobs>,
 }
 
 /// Parses the settings and creates an empty backend.
@@ -104,6 +106,7 @@ impl KeyspaceData {
             hub: Arc::new(Hub::new(shared.clone(), LIMITS)),
             queues: Arc::new(Queues::new(shared.clone(), LIMITS)),
             streams: Arc::new(Streams::new(shared.clone(), LIMITS)),
+            blobs: Arc::new(Blobs::new(shared.clone(), LIMITS)),
         }
     }
 
@@ -113,6 +116,7 @@ impl KeyspaceData {
         pubsub::add(&self.hub, &mut interfaces);
         queue::add(&self.queues, &mut interfaces);
         stream::add(&self.streams, &mut interfaces);
+        blob::add(&self.blobs, &mut interfaces);
         interfaces
     }
 

@@ -3,6 +3,7 @@
 //! It implements more interfaces than any other driver, and shows what each of them means.
 
 mod backend;
+mod blob;
 mod error;
 mod keyvalue;
 mod pubsub;

@@ -26,6 +26,7 @@ use prism_call::{Error, proto::Interfaces};
 pub use prism_settings::{self as settings, BackendSettings, CheckSettings, SettingProblem, settings_schema};
 
 pub mod attributes;
+pub mod blob;
 pub mod check;
 pub mod cursor;
 pub mod id;

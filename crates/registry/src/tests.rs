@@ -43,8 +43,8 @@ fn problems(from: &str, to: &str) -> String {
 #[test]
 fn the_embedded_registry_loads_in_the_order_of_listings() {
     let registry = Registry::embedded();
-    assert_eq!(registry.interfaces().count(), 45);
-    assert_eq!(registry.models.len(), 10);
+    assert_eq!(registry.interfaces().count(), 48);
+    assert_eq!(registry.models.len(), 11);
     assert_eq!(registry.models[0].name.as_str(), "keyvalue");
     assert_eq!(registry.backends[0].driver, DriverStatus::Implemented);
     assert_eq!(registry.patterns[0].name.as_str(), "keyvalue");
@@ -246,7 +246,7 @@ fn the_embedded_registry_keeps_every_rule() {
     let keyvalue = CompiledPattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService" };
     let registry =
         CompiledPattern { name: "schema-registry", version: "v1", service: "prism.patterns.schema_registry.v1.SchemaRegistryService" };
-    let left_out = ["memory", "postgres", "redis", "sqlite"].map(str::to_owned).to_vec();
+    let left_out = ["files", "memory", "postgres", "redis", "sqlite"].map(str::to_owned).to_vec();
     let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns: vec![keyvalue, registry] });
     assert!(found.0.is_empty(), "{found}");
 }

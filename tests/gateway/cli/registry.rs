@@ -76,7 +76,7 @@ fn backends_are_listed_and_described() {
 
 #[test]
 fn interfaces_are_listed_described_and_found() {
-    assert_eq!(json("registry interfaces list").as_array().unwrap().len(), 45);
+    assert_eq!(json("registry interfaces list").as_array().unwrap().len(), 48);
     let text = printed("registry interfaces describe keyvalue_scan");
     assert!(text.contains("Scan(ScanRequest) returns (stream ScanResponse)"), "{text}");
     let text = printed("registry interfaces describe queue");
@@ -109,7 +109,7 @@ fn the_registry_is_valid_and_the_matrix_is_the_stored_one() {
     let text = printed("registry validate");
     assert!(text.ends_with("✅ Registry valid\n"), "{text}");
     assert_eq!(printed("registry matrix"), fs::read_to_string("registry/matrix.yaml").unwrap());
-    assert!(has_line(&printed("registry matrix -o table"), "keyvalue_basic ✓ ✓ ✓"));
+    assert!(has_line(&printed("registry matrix -o table"), "keyvalue_basic · ✓ ✓ ✓"));
 }
 
 /// The features of this test are the features with which the program was built.
