@@ -34,8 +34,8 @@ pub struct ConnectedBackend {
 /// A namespace that can serve calls.
 #[derive(Clone)]
 struct OpenNamespace {
-    /// Its configuration, without frontends.
-    definition: Arc<config::Namespace>,
+    /// That of its configuration without frontends.
+    fingerprint: u128,
     backends: Vec<Arc<ConnectedBackend>>,
     namespace: Arc<Namespace>,
     handler: Arc<OpenHandler>,
@@ -112,7 +112,8 @@ impl Generation {
         let same_backends = |known: &&OpenNamespace| {
             known.backends.len() == backends.len() && known.backends.iter().zip(&backends).all(|(one, other)| Arc::ptr_eq(one, other))
         };
-        let known = previous.namespaces.get(&definition.name).filter(|known| known.definition.serves_as(definition)).filter(same_backends);
+        let fingerprint = definition.fingerprint();
+        let known = previous.namespaces.get(&definition.name).filter(|known| known.fingerprint == fingerprint).filter(same_backends);
         if let Some(known) = known {
             return Ok(known.clone());
         }
@@ -129,8 +130,7 @@ impl Generation {
         let methods = methods_of(pattern.service);
         let namespace = Namespace::new(&definition.name, pattern.name, methods, handler, call_limits(definition), metrics)
             .with_idempotency(self.select_idempotency(definition)?);
-        let definition = Arc::new(config::Namespace { frontends: Vec::new(), ..definition.clone() });
-        Ok(OpenNamespace { definition, backends, namespace: Arc::new(namespace), handler: opened, remote })
+        Ok(OpenNamespace { fingerprint, backends, namespace: Arc::new(namespace), handler: opened, remote })
     }
 
     /// Opens the pattern of a namespace on its backends.

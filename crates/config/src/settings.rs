@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 /// The settings of a backend, without `type`, or of a pattern. Only [`ResolvedSettings::values`] contains secrets. The printable form shows references as
 /// they are in the file, and `***` for a secret that is written in the file.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Hash)]
 pub struct ResolvedSettings {
     values: Map<String, Value>,
     printable: Map<String, Value>,

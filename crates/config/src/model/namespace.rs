@@ -1,6 +1,10 @@
 //! Namespaces.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher as _},
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -47,16 +51,20 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Tells whether another definition of the namespace differs only in its frontends, so that what serves it can stay.
-    pub fn serves_as(&self, other: &Self) -> bool {
+    /// Returns a hash of everything but the frontends. If it has not changed, what serves the namespace can stay.
+    pub fn fingerprint(&self) -> u128 {
         let Self { name, pattern, pattern_version, slots, remote, frontends: _, limits, idempotency, settings } = self;
-        (name, pattern, pattern_version, slots) == (&other.name, &other.pattern, &other.pattern_version, &other.slots)
-            && (remote, limits, idempotency, settings) == (&other.remote, &other.limits, &other.idempotency, &other.settings)
+        let half = |number: u8| {
+            let mut hasher = DefaultHasher::new();
+            (number, name, pattern, pattern_version, slots, remote, limits, idempotency, settings).hash(&mut hasher);
+            u128::from(hasher.finish())
+        };
+        half(0) << 64 | half(1)
     }
 }
 
 /// Write calls with the same `Idempotency-Key` are executed once. Later calls get the reply of the first one.
-#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, JsonSchema, Hash)]
 #[serde(default, deny_unknown_fields)]
 pub struct Idempotency {
     /// Whether unary write calls without a key are rejected. Streams need no key.
@@ -78,7 +86,7 @@ impl Default for Idempotency {
 }
 
 /// The backend of a slot.
-#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, JsonSchema, Hash)]
 #[serde(deny_unknown_fields)]
 pub struct Slot {
     /// Name of a backend.
@@ -89,7 +97,7 @@ pub struct Slot {
 }
 
 /// Another Prism that serves a namespace, over gRPC.
-#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, JsonSchema, Hash)]
 #[serde(deny_unknown_fields)]
 pub struct Remote {
     /// `http://HOST:PORT` or `https://HOST:PORT`.
@@ -103,7 +111,7 @@ pub struct Remote {
 }
 
 /// Limits of calls and of stored data of a namespace.
-#[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, JsonSchema, Hash)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Maximum size of one request message.
