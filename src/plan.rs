@@ -39,8 +39,8 @@ pub struct Plan {
 type DefinitionKey = (String, String);
 
 impl Plan {
-    /// Makes the plan, and returns every problem with file, line and column. A plan with problems can't be served.
-    pub fn new(config: &Config) -> (Self, Vec<Problems>) {
+    /// Makes the plan. The error has every problem, with file, line and column.
+    pub fn new(config: &Config) -> Result<Self, Vec<Problems>> {
         let mut plan = Self::default();
         let mut found = ProblemCollector { config, problems: Vec::new(), definitions: Vec::new() };
         if config.telemetry.otlp.is_some() && !cfg!(feature = "otlp") {
@@ -62,10 +62,10 @@ impl Plan {
                 }
             }
         }
-        (plan, found.into_problems())
+        found.into_result(plan)
     }
 
-    /// Returns the files that were read, beside the configuration; also those with problems.
+    /// Returns the files that were read, beside the configuration.
     pub fn files(&self) -> &BTreeSet<PathBuf> {
         &self.files
     }
@@ -185,9 +185,10 @@ impl ProblemCollector<'_> {
         }
     }
 
-    fn into_problems(self) -> Vec<Problems> {
+    fn into_result(self, plan: Plan) -> Result<Plan, Vec<Problems>> {
         let own = Problems { file: self.config.origin.to_string(), list: self.problems };
-        Some(own).filter(|own| !own.list.is_empty()).into_iter().chain(self.definitions).collect()
+        let all = Some(own).filter(|own| !own.list.is_empty()).into_iter().chain(self.definitions).collect::<Vec<_>>();
+        if all.is_empty() { Ok(plan) } else { Err(all) }
     }
 }
 

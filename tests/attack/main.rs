@@ -11,3 +11,4 @@ mod crash;
 mod floods;
 mod http;
 mod payloads;
+mod schemas;

@@ -1,9 +1,12 @@
 //! The reasons why two schemas are not compatible.
 
-use crate::SchemaFormat;
+use crate::{SchemaFormat, text::shorten};
 
 /// The maximum number of differences that are reported for two schemas.
 pub const MAX_DIFFERENCES: usize = 100;
+
+/// The kind of the difference that says that the schemas are too complex to be compared. If it is the only one, there is no verdict.
+pub const TOO_COMPLEX: &str = "COMPARISON_TOO_COMPLEX";
 
 /// The rules that decide what is a difference. Only JSON Schema has more than one policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +29,17 @@ pub struct Difference {
     pub message: String,
     /// The name or value that differs, for programs. It can be empty.
     pub detail: String,
+}
+
+/// The maximum length of each text of a difference, in characters. The texts can contain names and values of the schemas.
+const MAX_TEXT: usize = 4_000;
+
+impl Difference {
+    /// Returns the difference with bounded texts.
+    pub(crate) fn shortened(self) -> Self {
+        let Self { kind, path, message, detail } = self;
+        Self { kind, path: shorten(&path, MAX_TEXT), message: shorten(&message, MAX_TEXT), detail: shorten(&detail, MAX_TEXT) }
+    }
 }
 
 /// Returns the difference between schemas of two formats.

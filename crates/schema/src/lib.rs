@@ -4,6 +4,7 @@
 //! `normalized`, `render_as`, `differences`, `tags` and `change_tags`. [`Schema`] calls those of the right format.
 
 pub mod avro;
+mod budget;
 mod difference;
 mod format;
 pub mod json;
@@ -16,7 +17,8 @@ pub mod tag;
 mod tests;
 mod text;
 
-pub use difference::{CompatibilityPolicy, Difference, MAX_DIFFERENCES};
+pub use budget::{CancelFlag, MAX_COMPARED_BYTES, MAX_PARSED_BYTES, MAX_STEPS, WorkEnd, run_work};
+pub use difference::{CompatibilityPolicy, Difference, MAX_DIFFERENCES, TOO_COMPLEX};
 pub use format::SchemaFormat;
 pub use schema::Schema;
 pub use source::{Dependency, InvalidSchema};

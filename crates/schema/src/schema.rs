@@ -71,11 +71,21 @@ impl Schema {
     /// Returns the reasons why `reader` can't read data of `writer`, in the order of the reader's text. Empty if it can read all data. Two
     /// schemas of different formats have one difference: the format.
     pub fn differences(reader: &Self, writer: &Self, policy: CompatibilityPolicy) -> Vec<Difference> {
-        match (reader, writer) {
+        let differences = match (reader, writer) {
             (Self::Avro(reader), Self::Avro(writer)) => avro::differences(reader, writer),
             (Self::Json(reader), Self::Json(writer)) => json::differences(reader, writer, policy),
             (Self::Protobuf(reader), Self::Protobuf(writer)) => protobuf::differences(reader, writer),
             (reader, writer) => vec![difference::format_difference(reader.format(), writer.format())],
+        };
+        differences.into_iter().map(Difference::shortened).collect()
+    }
+
+    /// Returns the estimated size in memory, in bytes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Avro(schema) => schema.bytes(),
+            Self::Json(schema) => schema.bytes(),
+            Self::Protobuf(schema) => schema.bytes(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::text::shorten;
+
 /// A schema that another schema references.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
@@ -19,8 +21,9 @@ pub struct InvalidSchema {
 }
 
 impl InvalidSchema {
-    /// Creates an error from its message.
+    /// Creates an error from its message. A message can quote the text, so it is shortened.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        const MAX_MESSAGE: usize = 4_000;
+        Self { message: shorten(&message.into(), MAX_MESSAGE) }
     }
 }

@@ -15,14 +15,17 @@ use bytes::Bytes;
 use prost_types::Duration;
 
 use self::settings::KeyValueSettings;
-use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings, required_interface};
+use super::{Pattern, PatternEnvironment, Slots, check_settings, required_interface};
 use prism_call::{
     Context, Error, Handler, Input, Method, Reply,
     proto::{
         models::keyvalue::v1::{
             Entry, KeyValueBasic, KeyValueBatch, KeyValueCas, KeyValueScan, KeyValueTransactional, KeyValueTtl, SetRequest,
         },
-        patterns::keyvalue::v1::{RetrieveResponse, StoreRequest, dispatch_key_value},
+        patterns::{
+            keyvalue::v1::{RetrieveResponse, StoreRequest, dispatch_key_value},
+            slots::v1::Capabilities,
+        },
     },
 };
 use prism_settings::settings_schema;
@@ -59,7 +62,8 @@ pub struct KeyValue {
     backend: String,
     /// The tightest of the limits of the driver, the namespace and the pattern.
     limits: Limits,
-    capabilities: NamespaceCapabilities,
+    /// The answer of GetCapabilities. It does not change while the namespace exists.
+    capabilities: Capabilities,
 }
 
 impl KeyValue {

@@ -50,6 +50,12 @@ impl Basis {
         Ok(Self { context, config, mode, versions, latest, format, references, dependencies })
     }
 
+    /// Returns the size of all texts that a schema is parsed from, in bytes.
+    pub fn bytes(&self, request: &Schema) -> usize {
+        let inherited = self.latest.as_ref().filter(|_| request.schema.is_empty()).map_or(0, |latest| latest.text.len());
+        request.schema.len() + inherited + reference::total_bytes(&self.dependencies)
+    }
+
     /// Whether the configuration adds metadata or rules to schemas.
     pub fn adds_to_schemas(&self) -> bool {
         let Config { default_metadata, override_metadata, default_rule_set, override_rule_set, .. } = &self.config;

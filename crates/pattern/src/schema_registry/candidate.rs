@@ -18,6 +18,7 @@ use prism_call::{
 use prism_schema::{Schema, SchemaFormat};
 
 /// A schema that is ready to be stored.
+#[derive(Clone)]
 pub(super) struct Candidate {
     pub parsed: Arc<Schema>,
     pub text: String,
@@ -47,9 +48,10 @@ impl Candidate {
 }
 
 impl SchemaRegistry {
-    /// Parses the schema of a request. This takes long, so it must not run on a thread that serves calls.
-    pub(super) fn candidate(&self, basis: &Basis, request: Request, tagging: &Tagging, normalize: bool) -> Result<Candidate, Error> {
-        let Request { schema: mut text, metadata, rule_set, .. } = request;
+    /// Parses the schema of a request. This takes long, so it belongs to [`super::work::run`].
+    pub(super) fn candidate(&self, basis: &Basis, request: &Request, tagging: &Tagging, normalize: bool) -> Result<Candidate, Error> {
+        let Request { schema: text, metadata, rule_set, .. } = request.clone();
+        let mut text = text;
         if let Some(metadata) = &metadata {
             rule::check_metadata("schema.metadata", metadata)?;
         }

@@ -19,7 +19,7 @@ use prism_call::{
     Code, Context, Error,
     proto::patterns::schema_registry::v1::{CheckCompatibilityRequest, CheckCompatibilityResponse, Config, Metadata, SchemaDifference},
 };
-use prism_schema::{CompatibilityPolicy, Difference, Schema};
+use prism_schema::{CompatibilityPolicy, Difference, Schema, TOO_COMPLEX};
 
 /// The versions that a schema is compared with, the latest first, and the rules of the comparison.
 #[derive(Clone, Debug)]
@@ -124,6 +124,11 @@ impl Trial {
         Ok(Self { level_name, level, policy: setting::compatibility_policy(config), group: config.compatibility_group.clone(), earlier })
     }
 
+    /// Returns the size of all texts, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.earlier.iter().map(|(_, earlier)| earlier.bytes()).sum()
+    }
+
     /// Returns the versions that matter for a schema with this metadata.
     fn versions(&self, metadata: Option<&Metadata>) -> impl Iterator<Item = &(u32, SchemaMaterial)> {
         let group = move |metadata: Option<&Metadata>| self.group.as_ref().and_then(|name| metadata?.properties.get(name).cloned());
@@ -135,8 +140,7 @@ impl Trial {
 }
 
 impl SchemaRegistry {
-    /// Returns why a schema is incompatible, or `None` if it is compatible. This takes long, so it must not run on a thread that
-    /// serves calls.
+    /// Returns why a schema is incompatible, or `None` if it is compatible. This takes long, so it belongs to [`super::work::run`].
     pub(super) fn find_incompatibility(
         &self,
         trial: &Trial,
@@ -154,6 +158,9 @@ impl SchemaRegistry {
             }
             if trial.level.forward && differences.is_empty() {
                 differences = Schema::differences(&old, schema, trial.policy);
+            }
+            if let [Difference { kind: TOO_COMPLEX, message, .. }] = differences.as_slice() {
+                return Err(refusal::too_complex(*version, message));
             }
             if !differences.is_empty() {
                 let (earlier, level) = (earlier.schema.clone(), trial.level_name.clone());
@@ -186,9 +193,9 @@ impl SchemaRegistry {
                 Ok((basis, trial))
             })
             .await??;
-        let registry = self.clone();
-        let verdict = super::run_blocking(move || {
-            let Candidate { parsed, metadata, .. } = registry.candidate(&basis, schema, &Tagging::default(), normalize)?;
+        let (registry, bytes) = (self.clone(), basis.bytes(&schema) + trial.bytes());
+        let verdict = super::work::run(bytes, move || {
+            let Candidate { parsed, metadata, .. } = registry.candidate(&basis, &schema, &Tagging::default(), normalize)?;
             registry.find_incompatibility(&trial, &parsed, metadata.as_ref())
         })
         .await?;

@@ -13,6 +13,7 @@ mod identity;
 mod inline;
 mod journal_state;
 mod key;
+mod parsed;
 mod read;
 mod reference;
 mod refusal;
@@ -26,26 +27,24 @@ mod subject;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
-use lru::LruCache;
 use prost::Message as _;
 
-use self::{
-    reference::SchemaMaterial,
-    settings::SchemaRegistrySettings,
-    state::{State, StoredSchema},
-    subject::SubjectName,
-};
-use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings, required_interface};
+use self::{parsed::ParsedSchemas, reference::SchemaMaterial, settings::SchemaRegistrySettings, state::State, subject::SubjectName};
+use super::{Pattern, PatternEnvironment, Slots, check_settings, required_interface};
 use prism_call::{
     Context, Error, Handler, Input, Method, Output, Reply,
-    proto::patterns::schema_registry::v1::{GetSchemaByIdRequest, dispatch_schema_registry},
+    proto::patterns::{
+        schema_registry::v1::{GetSchemaByIdRequest, dispatch_schema_registry},
+        slots::v1::Capabilities,
+    },
 };
 use prism_journal::{AtomicWrite, Journal, Store};
 use prism_schema::Schema;
@@ -76,18 +75,15 @@ struct SchemaRegistryHandler {
     registry: Arc<SchemaRegistry>,
 }
 
-/// Parsed schemas by context and id, each with the stored schema that it was parsed from: after a permanent deletion, an id may
-/// refer to another schema.
-type Parsed = LruCache<(Arc<str>, u32), (Arc<StoredSchema>, Arc<Schema>)>;
-
 /// The pattern in one namespace.
 struct SchemaRegistry {
     journal: Arc<Journal<State>>,
-    parsed: Mutex<Parsed>,
+    parsed: ParsedSchemas,
     /// Registrations wait here for others of the same subject, after their first attempt failed.
     queues: [tokio::sync::Mutex<()>; QUEUES],
     max_schema_bytes: usize,
-    capabilities: NamespaceCapabilities,
+    /// The answer of GetCapabilities. It does not change while the namespace exists.
+    capabilities: Capabilities,
 }
 
 impl SchemaRegistryHandler {
@@ -109,7 +105,7 @@ impl SchemaRegistryHandler {
         journal.refresh_in_background(&environment.namespace);
         let registry = SchemaRegistry {
             journal,
-            parsed: Mutex::new(LruCache::new(settings.parsed_schemas())),
+            parsed: ParsedSchemas::new(settings.parsed_schemas()),
             queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             max_schema_bytes: usize::try_from(most).unwrap_or(usize::MAX),
             capabilities,
@@ -119,20 +115,26 @@ impl SchemaRegistryHandler {
 }
 
 impl SchemaRegistry {
-    /// Returns a registered schema in its parsed form, from the cache or parsed now.
+    /// Returns a registered schema in its parsed form, from the cache or parsed now. Parsing takes long, so it belongs to [`work::run`].
     fn parsed(&self, material: &SchemaMaterial) -> Result<Arc<Schema>, Error> {
-        let key = (material.context.clone(), material.schema.id);
-        let stored = &material.schema;
-        if let Some((of, known)) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-            && Arc::ptr_eq(of, stored)
-        {
-            return Ok(known.clone());
+        if let Some(known) = self.parsed.get(material) {
+            return Ok(known);
         }
+        let stored = &material.schema;
         let parsed = Schema::parse(stored.format, &stored.text, &material.dependencies)
             .map_err(|error| Error::internal(format!("the schema with the id {} can no longer be parsed: {}", stored.id, error.message)))?;
         let parsed = Arc::new(parsed);
-        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).put(key, (stored.clone(), parsed.clone()));
+        self.parsed.put(material, parsed.clone());
         Ok(parsed)
+    }
+
+    /// Returns a registered schema in its parsed form, like [`Self::parsed`], without keeping a thread of calls busy.
+    async fn parsed_later(self: &Arc<Self>, material: &SchemaMaterial) -> Result<Arc<Schema>, Error> {
+        if let Some(known) = self.parsed.get(material) {
+            return Ok(known);
+        }
+        let (registry, bytes, material) = (self.clone(), material.bytes(), material.clone());
+        work::run(bytes, move || registry.parsed(&material)).await
     }
 
     /// Returns the queue for retries of registrations of a subject.
@@ -143,11 +145,6 @@ impl SchemaRegistry {
         let index = usize::try_from(hash.finish() % QUEUES as u64).unwrap_or_default();
         &self.queues[index]
     }
-}
-
-/// Runs work that takes long on a thread that does not serve calls.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(format!("the work on a schema failed: {error}")))?
 }
 
 #[async_trait]

@@ -13,6 +13,7 @@ use super::{
     refusal,
     state::{ContextState, State, StoredSchema, Subject, Version},
     subject::{SubjectName, SubjectPrefix, qualified},
+    work,
 };
 use prism_call::{
     Context, Error,
@@ -100,11 +101,12 @@ fn describe_schema(stored: &StoredSchema) -> RegisteredSchema {
 }
 
 /// Renders the text in another format. If the type of the schema has no such format, the text stays.
-pub(super) fn render_in_format(parsed: &Schema, schema: RegisteredSchema, format: &str) -> Result<RegisteredSchema, Error> {
+pub(super) async fn render_in_format(parsed: Arc<Schema>, schema: RegisteredSchema, format: &str) -> Result<RegisteredSchema, Error> {
     if !["", "default", "resolved", "ignore_extensions", "serialized"].contains(&format) {
         return Err(Error::invalid("format", format!("{format:?} is unknown; the formats are resolved, ignore_extensions and serialized")));
     }
-    Ok(match parsed.render_as(format) {
+    let (bytes, shape) = (usize::try_from(parsed.bytes()).unwrap_or(usize::MAX), format.to_owned());
+    Ok(match work::run(bytes, move || Ok(parsed.render_as(&shape))).await? {
         Some(text) => RegisteredSchema { schema: text, ..schema },
         None => schema,
     })
@@ -132,7 +134,7 @@ impl SchemaRegistry {
         Ok((describe_registered(name, number, one, stored), SchemaMaterial::new(state, &name.context, stored)?))
     }
 
-    pub(super) async fn get(&self, context: &Context, request: GetSchemaRequest) -> Result<RegisteredSchema, Error> {
+    pub(super) async fn get(self: &Arc<Self>, context: &Context, request: GetSchemaRequest) -> Result<RegisteredSchema, Error> {
         let GetSchemaRequest { context: space, subject, version: text, deleted, format, find_tags, reference_format } = request;
         inline::check_find_tags(&find_tags)?;
         let name = SubjectName::subject(&space, &subject)?;
@@ -141,10 +143,15 @@ impl SchemaRegistry {
             .journal
             .read_fresh(context, |state| Self::read_version(state, &resolve_alias(state, &name), number, &text, deleted))
             .await??;
-        self.in_shape(found, &material, &SchemaShape { format, find_tags, reference_format })
+        self.in_shape(found, &material, SchemaShape { format, find_tags, reference_format }).await
     }
 
-    fn in_shape(&self, mut found: RegisteredSchema, material: &SchemaMaterial, shape: &SchemaShape) -> Result<RegisteredSchema, Error> {
+    async fn in_shape(
+        self: &Arc<Self>,
+        mut found: RegisteredSchema,
+        material: &SchemaMaterial,
+        shape: SchemaShape,
+    ) -> Result<RegisteredSchema, Error> {
         let SchemaShape { format, find_tags, reference_format } = shape;
         if reference_format == QUALIFIED {
             for reference in &mut found.references {
@@ -152,9 +159,10 @@ impl SchemaRegistry {
             }
         }
         if !find_tags.is_empty() {
-            found.schema_tags = inline::find_tags(&*self.parsed(material)?, find_tags);
+            let parsed = self.parsed_later(material).await?;
+            found.schema_tags = work::run(material.bytes(), move || Ok(inline::find_tags(&parsed, &find_tags))).await?;
         }
-        if format.is_empty() { Ok(found) } else { render_in_format(&*self.parsed(material)?, found, format) }
+        if format.is_empty() { Ok(found) } else { render_in_format(self.parsed_later(material).await?, found, &format).await }
     }
 
     /// Returns the cached reply for a schema by its id. The schema of an id never changes, so the storage is not read. Returns `None` if
@@ -174,7 +182,11 @@ impl SchemaRegistry {
         })
     }
 
-    pub(super) async fn get_by_id(&self, context: &Context, request: GetSchemaByIdRequest) -> Result<GetSchemaByIdResponse, Error> {
+    pub(super) async fn get_by_id(
+        self: &Arc<Self>,
+        context: &Context,
+        request: GetSchemaByIdRequest,
+    ) -> Result<GetSchemaByIdResponse, Error> {
         let GetSchemaByIdRequest { context: space, id, subject, format, fetch_max_id, find_tags, reference_format } = request;
         inline::check_find_tags(&find_tags)?;
         let name = SubjectName::scope(&space, &subject)?;
@@ -196,10 +208,14 @@ impl SchemaRegistry {
             })
             .await??;
         let shape = SchemaShape { format, find_tags, reference_format };
-        Ok(GetSchemaByIdResponse { schema: Some(self.in_shape(found, &material, &shape)?), max_id })
+        Ok(GetSchemaByIdResponse { schema: Some(self.in_shape(found, &material, shape).await?), max_id })
     }
 
-    pub(super) async fn get_by_guid(&self, context: &Context, request: GetSchemaByGuidRequest) -> Result<RegisteredSchema, Error> {
+    pub(super) async fn get_by_guid(
+        self: &Arc<Self>,
+        context: &Context,
+        request: GetSchemaByGuidRequest,
+    ) -> Result<RegisteredSchema, Error> {
         let GetSchemaByGuidRequest { guid, format, find_tags } = request;
         inline::check_find_tags(&find_tags)?;
         let guid = Guid::parse(&guid).ok_or_else(refusal::schema_not_found)?;
@@ -211,7 +227,7 @@ impl SchemaRegistry {
                 Ok((describe_schema(stored), SchemaMaterial::new(state, name, stored)?))
             })
             .await??;
-        self.in_shape(found, &material, &SchemaShape { format, find_tags, ..SchemaShape::default() })
+        self.in_shape(found, &material, SchemaShape { format, find_tags, ..SchemaShape::default() }).await
     }
 
     pub(super) async fn ids_of_guid(&self, context: &Context, request: ListIdsOfGuidRequest) -> Result<Vec<ContextId>, Error> {
@@ -314,7 +330,7 @@ impl SchemaRegistry {
             .await?
     }
 
-    pub(super) async fn find(&self, context: &Context, request: FindSchemaRequest) -> Result<RegisteredSchema, Error> {
+    pub(super) async fn find(self: &Arc<Self>, context: &Context, request: FindSchemaRequest) -> Result<RegisteredSchema, Error> {
         let FindSchemaRequest { context: space, subject, properties, deleted, format } = request;
         if properties.len() > MAX_PROPERTIES {
             return Err(Error::invalid("properties", format!("takes at most {MAX_PROPERTIES} items")));
@@ -340,7 +356,7 @@ impl SchemaRegistry {
                 Ok((schema, SchemaMaterial::new(state, &name.context, stored)?))
             })
             .await??;
-        self.in_shape(found, &material, &SchemaShape { format, ..SchemaShape::default() })
+        self.in_shape(found, &material, SchemaShape { format, ..SchemaShape::default() }).await
     }
 }
 

@@ -27,6 +27,16 @@ impl SchemaMaterial {
         let dependencies = collect_dependencies(state, context, &schema.references, schema.format)?;
         Ok(Self { context: context.into(), schema: schema.clone(), dependencies })
     }
+
+    /// Returns the size of all texts, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.schema.text.len() + total_bytes(&self.dependencies)
+    }
+}
+
+/// Returns the size of the texts of dependencies, in bytes.
+pub(super) fn total_bytes(dependencies: &[Dependency]) -> usize {
+    dependencies.iter().map(|dependency| dependency.text.len()).sum()
 }
 
 /// Replaces the version -1 of references by the latest version, and checks that all versions exist.

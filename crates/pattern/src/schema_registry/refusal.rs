@@ -105,6 +105,12 @@ pub(super) fn invalid_schema(field: &str, why: impl Into<String>) -> Error {
     Error::new(Code::InvalidArgument, "INVALID_SCHEMA", format!("the schema is invalid: {why}")).with_violation(field, why)
 }
 
+/// For a comparison that can't be finished within its budget. There is no verdict.
+pub(super) fn too_complex(version: u32, why: &str) -> Error {
+    let why = format!("it can't be compared with version {version}: {why}");
+    Error::new(Code::InvalidArgument, "INVALID_SCHEMA", why.clone()).with_violation("schema.schema", why)
+}
+
 pub(super) fn schema_too_large(bytes: usize, limit: usize) -> Error {
     let message = format!("the schema has {bytes} bytes; the limit is {limit}");
     Error::new(Code::InvalidArgument, "SCHEMA_TOO_LARGE", message.clone())

@@ -13,9 +13,9 @@ use super::{
     inline::Tagging,
     read::{describe_registered, render_in_format},
     refusal::{self, Cause},
-    run_blocking,
     state::{State, StoredSchema, Version},
     subject::SubjectName,
+    work,
 };
 use prism_call::{
     Code, Context, Error,
@@ -72,7 +72,7 @@ impl SchemaRegistry {
         for _ in 0..MAX_ATTEMPTS {
             let ground = self.journal.read_fresh(context, |state| gather(state, &registration.name, &schema)).await??;
             if let Outcome::Done(done) = self.attempt(context, &registration, &schema, ground).await? {
-                return self.apply_format(*done, &format);
+                return self.apply_format(*done, &format).await;
             }
             if turn.is_none() {
                 turn = Some(self.queue(&registration.name).lock().await);
@@ -91,7 +91,8 @@ impl SchemaRegistry {
         let name = &registration.name;
         let importing = basis.mode == "IMPORT";
         let (registry, on, schema, what) = (self.clone(), basis.clone(), request.clone(), registration.clone());
-        let candidate = run_blocking(move || registry.candidate(&on, schema, &what.tagging, what.normalize)).await?;
+        let bytes = basis.bytes(request);
+        let candidate = work::run(bytes, move || registry.candidate(&on, &schema, &what.tagging, what.normalize)).await?;
         if !importing && registration.id == 0 && !basis.adds_to_schemas() {
             // The common case: the schema is already registered.
             let plain = self.journal.read_known(|state| find_registered(state, name, &candidate, false));
@@ -100,8 +101,8 @@ impl SchemaRegistry {
             }
         }
         let (registry, on, format) = (self.clone(), basis.clone(), basis.format);
-        let (candidate, verdict) = run_blocking(move || {
-            let mut candidate = candidate;
+        let (candidate, verdict) = work::run(bytes + trial.bytes(), move || {
+            let mut candidate = candidate.clone();
             if importing {
                 return Ok((candidate, None));
             }
@@ -184,14 +185,14 @@ impl SchemaRegistry {
                 Ok((name, basis))
             })
             .await??;
-        let registry = self.clone();
-        let candidate = run_blocking(move || registry.candidate(&basis, schema, &Tagging::default(), normalize)).await?;
+        let (registry, bytes) = (self.clone(), basis.bytes(&schema));
+        let candidate = work::run(bytes, move || registry.candidate(&basis, &schema, &Tagging::default(), normalize)).await?;
         let found = self.journal.read_known(|state| find_registered(state, &name, &candidate, deleted));
-        self.apply_format(found.ok_or_else(refusal::schema_not_found)?, &format)
+        self.apply_format(found.ok_or_else(refusal::schema_not_found)?, &format).await
     }
 
     /// Renders the text in the requested format.
-    pub(super) fn apply_format(&self, schema: RegisteredSchema, format: &str) -> Result<RegisteredSchema, Error> {
+    pub(super) async fn apply_format(self: &Arc<Self>, schema: RegisteredSchema, format: &str) -> Result<RegisteredSchema, Error> {
         if format.is_empty() {
             return Ok(schema);
         }
@@ -201,7 +202,7 @@ impl SchemaRegistry {
             Some(super::reference::SchemaMaterial::new(state, &context, stored))
         });
         let Some(material) = material.transpose()? else { return Ok(schema) };
-        render_in_format(&*self.parsed(&material)?, schema, format)
+        render_in_format(self.parsed_later(&material).await?, schema, format).await
     }
 }
 

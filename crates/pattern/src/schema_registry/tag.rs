@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{SchemaRegistry, read, reference::SchemaMaterial, refusal, setting, subject::SubjectName};
+use super::{SchemaRegistry, read, reference::SchemaMaterial, refusal, setting, subject::SubjectName, work};
 use prism_call::{
     Context, Error,
     proto::patterns::schema_registry::v1::{RegisterSchemaRequest, RegisteredSchema, RuleSet, TagSchemaRequest},
@@ -35,7 +35,8 @@ impl SchemaRegistry {
             })
             .await??;
         // A text that was registered in its normal form stays in its normal form.
-        let normalize = self.parsed(&material)?.canonical() != *material.schema.text;
+        let (parsed, stored) = (self.parsed_later(&material).await?, material.schema.clone());
+        let normalize = work::run(material.bytes(), move || Ok(parsed.canonical() != *stored.text)).await?;
         let mut schema = material.schema.schema();
         if metadata.is_some() {
             schema.metadata = metadata;

@@ -18,12 +18,17 @@ mod tag;
 mod tests;
 
 use self::model::TypeGraph;
-use crate::{Dependency, Difference, InvalidSchema, tag::PartVisitor};
+use crate::{
+    Dependency, Difference, InvalidSchema,
+    budget::{self, MAX_COMPARED_BYTES, MAX_PARSED_BYTES},
+    tag::PartVisitor,
+};
 
 /// A parsed Avro schema together with the schemas that it references.
 #[derive(Debug)]
 pub struct AvroSchema {
     model: TypeGraph,
+    bytes: u64,
 }
 
 impl AvroSchema {
@@ -31,7 +36,12 @@ impl AvroSchema {
     ///
     /// Names resolve to the types that the texts of `dependencies` define. The names of the dependencies themselves do not matter.
     pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
-        Ok(Self { model: read::read(text, dependencies)? })
+        budget::run_operation(MAX_PARSED_BYTES, || Ok(Self { model: read::read(text, dependencies)?, bytes: budget::held_bytes() }))
+    }
+
+    /// Returns the estimated size in memory, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Returns the text that Java's `Schema.toString` prints; see [`crate::Schema::canonical`]. Types of dependencies stay names.
@@ -65,5 +75,5 @@ impl AvroSchema {
 /// Returns the reasons why `reader` can't read data of `writer`; see [`crate::Schema::differences`]. Follows "Schema Resolution" of the
 /// specification and Java's `SchemaCompatibility`, from which the kinds and paths of differences are taken.
 pub fn differences(reader: &AvroSchema, writer: &AvroSchema) -> Vec<Difference> {
-    compare::differences(&reader.model, &writer.model)
+    budget::run_operation(MAX_COMPARED_BYTES, || compare::differences(&reader.model, &writer.model))
 }

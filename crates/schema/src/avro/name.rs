@@ -1,9 +1,19 @@
 //! Names ("Names" in the specification).
 
 use super::primitive::Primitive;
+use crate::text::shorten;
 
 /// Names of complex types. A reference to a type with such a name needs its namespace.
 pub(super) const COMPLEX_TYPES: [&str; 6] = ["record", "enum", "array", "map", "union", "fixed"];
+
+/// The maximum length of a name with its namespace, in bytes. Types are found by their names, and each name is kept several times.
+pub(super) const MAX_NAME: usize = 1_024;
+/// The maximum length of a name in a message, in characters.
+const MAX_SHOWN: usize = 100;
+/// The maximum length of names that are searched for similar ones, in bytes.
+const MAX_SIMILAR: usize = 64;
+/// The maximum number of names that are searched for similar ones.
+const MAX_SEARCHED: usize = 1_000;
 
 /// A name with its namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +34,7 @@ impl FullName {
         let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) else {
             return Ok(Self { full: simple.to_owned(), simple: 0 });
         };
+        check_length(namespace.len() + 1 + simple.len(), namespace)?;
         for part in namespace.split('.') {
             validate_name(part, namespace).map_err(|wrong| format!("the namespace is invalid: {wrong}"))?;
         }
@@ -57,9 +68,17 @@ impl FullName {
     }
 }
 
+fn check_length(bytes: usize, name: &str) -> Result<(), String> {
+    if bytes <= MAX_NAME {
+        return Ok(());
+    }
+    Err(format!("`{}` has {bytes} bytes with its namespace, and at most {MAX_NAME} are allowed; shorten it", shorten(name, MAX_SHOWN)))
+}
+
 /// Checks a name; the error says what is wrong. `whole` is the name as the text has it. The specification allows only Latin letters, but
 /// Java accepts the letters of all scripts, and schemas use them.
 pub(super) fn validate_name(name: &str, whole: &str) -> Result<(), String> {
+    check_length(name.len(), whole)?;
     let rule = "a name starts with a letter or `_` and goes on with letters, digits and `_`";
     let mut chars = name.chars();
     let Some(first) = chars.next() else {
@@ -75,6 +94,7 @@ pub(super) fn validate_name(name: &str, whole: &str) -> Result<(), String> {
         Some(bad) => {
             let better: String = name.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '_' }).collect();
             let better = if better.starts_with(char::is_numeric) { format!("_{better}") } else { better };
+            let (whole, better) = (shorten(whole, MAX_SHOWN), shorten(&better, MAX_SHOWN));
             Err(format!("`{whole}` can't be a name because of `{}`; {rule}, for example `{better}`", bad.escape_debug()))
         }
     }
@@ -83,7 +103,12 @@ pub(super) fn validate_name(name: &str, whole: &str) -> Result<(), String> {
 /// Returns up to three similar names as the end of a sentence; empty if no name is similar.
 pub(super) fn suggest_names<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let lower = name.to_lowercase();
+    if name.len() > MAX_SIMILAR {
+        return String::new();
+    }
     let mut similar: Vec<(f64, &str)> = known
+        .take(MAX_SEARCHED)
+        .filter(|known| known.len() <= MAX_SIMILAR)
         .map(|known| {
             let simple = known.rsplit('.').next().unwrap_or(known).to_lowercase();
             let similarity = strsim::jaro_winkler(&known.to_lowercase(), &lower)

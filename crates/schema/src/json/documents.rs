@@ -9,7 +9,12 @@ use super::{
     text::parse_json,
     uri::{decode_fragment, join, pointer_tokens, split},
 };
-use crate::{Dependency, InvalidSchema, pointer::escape_token};
+use crate::{
+    Dependency, InvalidSchema,
+    budget::{hold, spend},
+    pointer::escape_token,
+    text::list_some,
+};
 
 /// A location in a document, as a JSON pointer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,13 +60,18 @@ pub struct Documents {
     anchors: HashMap<(String, String), SchemaLocation>,
     /// The locations of dynamic anchors, by name.
     dynamic: HashMap<String, Vec<SchemaLocation>>,
-    /// The total size of all stored names in bytes.
+    /// The total size of all pointers and names in bytes.
     size: usize,
 }
 
-/// The maximum total size of all pointers and names, in bytes. Deeply nested schemas with long names would need much more memory than
+/// The maximum total size of all pointers and names, in bytes. Deeply nested schemas with long names would need much more time than
 /// their text.
 const MAX_NAME_BYTES: usize = 64 * 1024 * 1024;
+/// The memory of an entry in an index of names beside the names, in bytes.
+const ENTRY_BYTES: usize = 128;
+
+/// The maximum number of references in a message.
+const MAX_LISTED: usize = 20;
 
 /// Keywords whose values contain data instead of schemas.
 const DATA_KEYWORDS: [&str; 5] = ["enum", "const", "default", "examples", "required"];
@@ -109,6 +119,7 @@ impl Documents {
 
     /// Adds to the size of stored names, and fails above the limit.
     pub fn count_name_bytes(&mut self, bytes: usize) -> Result<(), InvalidSchema> {
+        spend(1 + bytes / 64)?;
         self.size += bytes;
         if self.size > MAX_NAME_BYTES {
             return Err(InvalidSchema::new(format!(
@@ -149,6 +160,9 @@ impl Documents {
                         self.anchors.insert((base.clone(), fragment.to_owned()), location.clone());
                     }
                 }
+                if [draft.id_keyword(), "$anchor", "$dynamicAnchor", "$recursiveAnchor"].iter().any(|name| members.contains_key(*name)) {
+                    hold(2 * (ENTRY_BYTES + base.len() + location.pointer.len()))?;
+                }
                 for keyword in ["$anchor", "$dynamicAnchor"] {
                     if let Some(anchor) = value.get(keyword).and_then(Value::as_str) {
                         self.anchors.insert((base.clone(), anchor.to_owned()), location.clone());
@@ -178,14 +192,15 @@ impl Documents {
 
     /// Resolves a reference that stands at `from`.
     pub fn resolve(&mut self, reference: &str, from: &SchemaLocation) -> Result<SchemaLocation, InvalidSchema> {
+        spend(1 + (reference.len() + from.pointer.len()) / 16)?;
         let (uri, fragment) = split(reference);
         let base = self.base(from);
         let target = join(&base, uri);
         let plain = uri.trim_start_matches("./");
         let known = [target.as_str(), uri, plain].into_iter().find(|uri| self.resources.contains_key(*uri)).map(str::to_owned);
         let known = known.or_else(|| self.meta(&target)).ok_or_else(|| {
-            let known: Vec<_> = self.all.iter().skip(1).map(|document| format!("`{}`", document.name)).collect();
-            let known = if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
+            let known: Vec<_> = self.all.iter().skip(1).map(|document| &document.name).collect();
+            let known = if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", list_some(&known, MAX_LISTED)) };
             self.unresolved(reference, from, &format!("no schema has this name; add it to `references` with the name `{uri}` ({known})"))
         })?;
         let root = self.resources.get(&known).cloned().ok_or_else(|| self.unresolved(reference, from, "no schema has this name"))?;

@@ -7,6 +7,7 @@ mod compare;
 mod compile;
 mod documents;
 mod draft;
+mod ecma;
 mod meta;
 mod node;
 mod number;
@@ -21,10 +22,17 @@ mod tests;
 
 pub use schema::JsonSchema;
 
-use crate::{CompatibilityPolicy, Difference};
+use crate::{
+    CompatibilityPolicy, Difference,
+    budget::{self, MAX_COMPARED_BYTES},
+};
 
 /// Returns the reasons why data of `writer` may be invalid for `reader`; see [`crate::Schema::differences`] and [`compare`].
 pub fn differences(reader: &JsonSchema, writer: &JsonSchema, policy: CompatibilityPolicy) -> Vec<Difference> {
+    budget::run_operation(MAX_COMPARED_BYTES, || compare_by(reader, writer, policy))
+}
+
+fn compare_by(reader: &JsonSchema, writer: &JsonSchema, policy: CompatibilityPolicy) -> Vec<Difference> {
     let differences = compare::differences(reader, writer, policy);
     // The lenient policy is less exact in some cases. If the strict policy finds no difference, there is none.
     if policy == CompatibilityPolicy::Lenient

@@ -194,8 +194,8 @@ pub struct SubschemaLinks {
     pub contains: Option<SubschemaId>,
     pub unevaluated_properties: Option<SubschemaId>,
     pub unevaluated_items: Option<SubschemaId>,
-    /// The possible targets of a dynamic reference, if there are several.
-    pub dynamic: Vec<SubschemaId>,
+    /// A choice (`anyOf`) of the possible targets of a dynamic reference, if there are several. All references to one anchor share it.
+    pub dynamic: Option<SubschemaId>,
     /// `unevaluated…` as `additional` or `items`: the part of it that holds for all data.
     pub rest_at_least: Option<SubschemaId>,
     /// The same: the most that it can mean for any data.
@@ -214,19 +214,14 @@ impl SubschemaLinks {
             ("contains", self.contains),
             ("unevaluatedProperties", self.unevaluated_properties),
             ("unevaluatedItems", self.unevaluated_items),
+            ("$dynamicRef", self.dynamic),
         ];
         for (keyword, id) in options {
             if let Some(id) = id {
                 visitor(keyword, "", id);
             }
         }
-        let lists = [
-            ("allOf", &self.all_of),
-            ("anyOf", &self.any_of),
-            ("oneOf", &self.one_of),
-            ("prefixItems", &self.prefix),
-            ("$dynamicRef", &self.dynamic),
-        ];
+        let lists = [("allOf", &self.all_of), ("anyOf", &self.any_of), ("oneOf", &self.one_of), ("prefixItems", &self.prefix)];
         for (keyword, list) in lists {
             for (index, id) in list.iter().enumerate() {
                 visitor(keyword, &index.to_string(), *id);
@@ -245,6 +240,34 @@ impl SubschemaLinks {
         }
     }
 
+    /// Returns whether there are no links.
+    pub fn is_empty(&self) -> bool {
+        let options = [
+            self.reference,
+            self.not,
+            self.additional,
+            self.property_names,
+            self.items,
+            self.contains,
+            self.unevaluated_properties,
+            self.unevaluated_items,
+            self.dynamic,
+        ];
+        let lists = [&self.all_of, &self.any_of, &self.one_of, &self.prefix];
+        let maps = [&self.properties, &self.patterns, &self.dependent];
+        options.iter().all(Option::is_none)
+            && self.condition.is_none()
+            && lists.iter().all(|list| list.is_empty())
+            && maps.iter().all(|map| map.is_empty())
+    }
+
+    /// Returns the number of links.
+    pub fn count(&self) -> usize {
+        let mut count = 0;
+        self.visit(|_, _, _| count += 1);
+        count
+    }
+
     /// Adds `offset` to all links.
     pub fn shift(&mut self, offset: usize) {
         let options = [
@@ -258,9 +281,10 @@ impl SubschemaLinks {
             &mut self.unevaluated_items,
             &mut self.rest_at_least,
             &mut self.rest_at_most,
+            &mut self.dynamic,
         ];
         options.into_iter().flatten().for_each(|id| *id += offset);
-        let lists = [&mut self.all_of, &mut self.any_of, &mut self.one_of, &mut self.prefix, &mut self.dynamic];
+        let lists = [&mut self.all_of, &mut self.any_of, &mut self.one_of, &mut self.prefix];
         lists.into_iter().flatten().for_each(|id| *id += offset);
         self.condition.iter_mut().flatten().for_each(|id| *id += offset);
         let maps = [&mut self.properties, &mut self.patterns, &mut self.dependent];
@@ -302,8 +326,6 @@ impl Subschema {
 
     /// Returns whether it accepts everything.
     pub fn is_anything(&self) -> bool {
-        let mut linked = false;
-        self.links.visit(|_, _, _| linked = true);
-        self.verdict != Some(false) && self.shape.is_empty() && !linked
+        self.verdict != Some(false) && self.shape.is_empty() && self.links.is_empty()
     }
 }

@@ -3,23 +3,36 @@
 use std::sync::Arc;
 
 use super::{compile, documents::Documents, node::Subschema, tag, text};
-use crate::{Dependency, InvalidSchema, tag::PartVisitor};
+use crate::{
+    Dependency, InvalidSchema,
+    budget::{self, MAX_PARSED_BYTES},
+    tag::PartVisitor,
+};
 
 /// A parsed JSON schema together with the schemas that it references.
 #[derive(Debug)]
 pub struct JsonSchema {
     pub(super) text: String,
-    pub(super) nodes: Vec<Subschema>,
+    pub(super) nodes: Vec<Arc<Subschema>>,
     /// The names of the referenced texts. The first name is empty and stands for the schema itself.
     pub(super) names: Vec<Arc<str>>,
+    /// The estimated size in memory.
+    pub(super) bytes: u64,
 }
 
 impl JsonSchema {
     /// Parses a schema; see [`crate::Schema::parse`]. Without a known `$schema`, it is read as draft 7.
     pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
-        let mut documents = Documents::read(text, dependencies)?;
-        let nodes = compile::compile(&mut documents)?;
-        Ok(Self { text: text.to_owned(), nodes, names: documents.names() })
+        budget::run_operation(MAX_PARSED_BYTES, || {
+            let mut documents = Documents::read(text, dependencies)?;
+            let nodes = compile::compile(&mut documents)?.into_iter().map(Arc::new).collect();
+            Ok(Self { text: text.to_owned(), nodes, names: documents.names(), bytes: budget::held_bytes() })
+        })
+    }
+
+    /// Returns the estimated size in memory, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Returns the text without whitespace; see [`crate::Schema::canonical`]. Members keep their order, and numbers keep their digits.

@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::InvalidSchema;
+use crate::{InvalidSchema, text::hold_json};
 
 /// The maximum length of a schema text in bytes.
 pub const MAX_TEXT: usize = 4 * 1024 * 1024;
 
-/// Parses JSON. Errors have line and column. The parser limits nesting to 127 levels.
+/// The maximum nesting of objects and lists. A property takes two levels, `properties` and its own schema.
+pub const MAX_NESTING: usize = 127;
+
+/// Parses JSON. Errors have line and column.
 pub fn parse_json(text: &str) -> Result<Value, InvalidSchema> {
     if text.len() > MAX_TEXT {
         return Err(InvalidSchema::new(format!(
@@ -18,7 +21,19 @@ pub fn parse_json(text: &str) -> Result<Value, InvalidSchema> {
             text.len()
         )));
     }
-    serde_json::from_str(text).map_err(|error| InvalidSchema::new(format!("the schema is not JSON: {error}")))
+    hold_json(text)?;
+    serde_json::from_str(text).map_err(|error| {
+        let message = error.to_string();
+        if message.starts_with("recursion limit") {
+            return InvalidSchema::new(format!(
+                "line {} column {}: objects and lists are nested deeper than {MAX_NESTING} levels (a property takes two: `properties` and \
+                 its schema); move inner schemas to `definitions` or `$defs`, and refer to them by `$ref`",
+                error.line(),
+                error.column()
+            ));
+        }
+        InvalidSchema::new(format!("the schema is not JSON: {message}"))
+    })
 }
 
 /// Returns the text without spaces. A text that is not JSON is returned unchanged.

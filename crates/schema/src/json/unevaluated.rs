@@ -9,6 +9,10 @@ use std::{
 };
 
 use super::node::{Subschema, SubschemaId};
+use crate::budget::{BudgetExceeded, hold, spend};
+
+/// The memory of a name or pattern in a translation, in bytes.
+const ENTRY_BYTES: usize = 56;
 
 /// The properties and items that a schema evaluates.
 #[derive(Default)]
@@ -21,27 +25,29 @@ struct Evaluated {
 }
 
 /// Adds both translations to all subschemas that have one of the keywords.
-pub fn add_translations(nodes: &mut Vec<Subschema>) {
+pub fn add_translations(nodes: &mut Vec<Subschema>) -> Result<(), BudgetExceeded> {
     let closing: Vec<SubschemaId> = (0..nodes.len())
         .filter(|id| nodes[*id].links.unevaluated_properties.is_some() || nodes[*id].links.unevaluated_items.is_some())
         .collect();
     if closing.is_empty() {
-        return;
+        return Ok(());
     }
     let mut anything = Subschema::anything(nodes[0].location.clone());
     anything.verdict = Some(true);
     nodes.push(anything);
     let anything = nodes.len() - 1;
     for id in closing {
-        let at_most = translate(nodes, id, &collect_evaluated(nodes, id, false), anything);
-        let at_least = translate(nodes, id, &collect_evaluated(nodes, id, true), anything);
+        let at_most = translate(nodes, id, &collect_evaluated(nodes, id, false)?, anything)?;
+        let at_least = translate(nodes, id, &collect_evaluated(nodes, id, true)?, anything)?;
         nodes.extend([at_most, at_least]);
         nodes[id].links.rest_at_most = Some(nodes.len() - 2);
         nodes[id].links.rest_at_least = Some(nodes.len() - 1);
     }
+    Ok(())
 }
 
-fn translate(nodes: &[Subschema], id: SubschemaId, evaluated: &Evaluated, anything: SubschemaId) -> Subschema {
+fn translate(nodes: &[Subschema], id: SubschemaId, evaluated: &Evaluated, anything: SubschemaId) -> Result<Subschema, BudgetExceeded> {
+    hold(size_of::<Subschema>() + (evaluated.names.len() + evaluated.patterns.len() + evaluated.prefix) * ENTRY_BYTES)?;
     let mut node = Subschema::anything(nodes[id].location.clone());
     if let Some(rest) = nodes[id].links.unevaluated_properties.filter(|_| !evaluated.all_properties) {
         node.links.properties = evaluated.names.iter().map(|name| (Arc::clone(name), anything)).collect();
@@ -52,16 +58,17 @@ fn translate(nodes: &[Subschema], id: SubschemaId, evaluated: &Evaluated, anythi
         node.links.prefix = vec![anything; evaluated.prefix];
         node.links.items = Some(rest);
     }
-    node
+    Ok(node)
 }
 
 /// Returns what `id` and the schemas beside it evaluate: always, or (`possible`) with any choice.
-fn collect_evaluated(nodes: &[Subschema], id: SubschemaId, possible: bool) -> Evaluated {
+fn collect_evaluated(nodes: &[Subschema], id: SubschemaId, possible: bool) -> Result<Evaluated, BudgetExceeded> {
     let mut evaluated = Evaluated::default();
     let mut seen = HashSet::from([id]);
     let mut todo = vec![id];
     while let Some(next) = todo.pop() {
         let links = &nodes[next].links;
+        spend(1 + links.count() * 2)?;
         evaluated.names.extend(links.properties.keys().cloned());
         evaluated.patterns.extend(links.patterns.keys().cloned());
         let inner = next != id;
@@ -69,7 +76,7 @@ fn collect_evaluated(nodes: &[Subschema], id: SubschemaId, possible: bool) -> Ev
         evaluated.prefix = evaluated.prefix.max(links.prefix.len());
         evaluated.all_items |= links.items.is_some() || inner && links.unevaluated_items.is_some() || possible && links.contains.is_some();
         let mut within: Vec<SubschemaId> = links.reference.into_iter().chain(links.all_of.iter().copied()).collect();
-        if possible && !links.dynamic.is_empty() {
+        if possible && links.dynamic.is_some() {
             (evaluated.all_properties, evaluated.all_items) = (true, true);
         }
         if possible {
@@ -78,5 +85,5 @@ fn collect_evaluated(nodes: &[Subschema], id: SubschemaId, possible: bool) -> Ev
         }
         todo.extend(within.into_iter().filter(|id| seen.insert(*id)));
     }
-    evaluated
+    Ok(evaluated)
 }

@@ -23,7 +23,11 @@ mod wellknown;
 
 pub use schema::ProtobufSchema;
 
-use crate::{Dependency, Difference, InvalidSchema, tag::PartVisitor};
+use crate::{
+    Dependency, Difference, InvalidSchema,
+    budget::{self, MAX_COMPARED_BYTES},
+    tag::PartVisitor,
+};
 
 impl ProtobufSchema {
     /// Visits the tags of the text; see [`crate::Schema::tags`].
@@ -39,5 +43,5 @@ impl ProtobufSchema {
 
 /// Returns the reasons why `reader` can't read data of `writer`; see [`crate::Schema::differences`].
 pub fn differences(reader: &ProtobufSchema, writer: &ProtobufSchema) -> Vec<Difference> {
-    compare::differences(&reader.linked, &writer.linked)
+    budget::run_operation(MAX_COMPARED_BYTES, || compare::differences(&reader.linked, &writer.linked))
 }

@@ -13,10 +13,18 @@ use super::{
     edition::{self, EDITIONS, Edition, Edits},
     scan,
 };
-use crate::InvalidSchema;
+use crate::{
+    InvalidSchema,
+    budget::{hold, spend},
+};
 
 /// The maximum length of one file's text in bytes.
 pub(super) const MAX_TEXT: usize = 1024 * 1024;
+
+/// The memory that a token takes until the file is linked, in bytes.
+const TOKEN_BYTES: usize = 100;
+/// The steps that a token takes until the file is linked.
+const TOKEN_STEPS: usize = 4;
 
 /// The syntax that a file declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +78,8 @@ impl ProtoFile {
     /// Parses source.
     pub fn parse(name: &str, text: &str) -> Result<Self, InvalidSchema> {
         let tokens = scan::tokenize(text);
+        spend(TOKEN_STEPS * tokens.len())?;
+        hold(TOKEN_BYTES * tokens.len() + 4 * text.len())?;
         scan::check_nesting(text, &tokens).map_err(|invalid| in_file(name, &invalid))?;
         let edited = edition::rewrite_edition(text, &tokens).map_err(|invalid| in_file(name, &invalid))?;
         let (edition, edits) = match edited {
@@ -124,6 +134,8 @@ impl ProtoFile {
             Some(other) => return Err(refused(&format!("syntax `{other}` isn't known; use proto2, proto3 or editions"))),
         };
         check::check_descriptor(name, &parsed, false)?;
+        spend(TOKEN_STEPS * bytes.len() / 2)?;
+        hold(TOKEN_BYTES / 2 * bytes.len())?;
         dynamic.clear_field_by_name("source_code_info");
         // An edition is linked as proto2, which a missing syntax means. The linker does not accept an empty one.
         if syntax != Syntax::Proto3 {

@@ -10,13 +10,18 @@ use super::{
     print::{self, TextShape},
     read::{MAX_TEXT, ProtoFile, Syntax, Visibility},
 };
-use crate::{Dependency, InvalidSchema, text::shorten};
+use crate::{
+    Dependency, InvalidSchema,
+    budget::{self, MAX_PARSED_BYTES},
+    text::shorten,
+};
 
 /// A parsed Protobuf schema together with the files that it imports.
 #[derive(Debug)]
 pub struct ProtobufSchema {
     pub(super) linked: LinkedFile,
     canonical: String,
+    bytes: u64,
 }
 
 /// The maximum length of an error message in characters. A message can quote the text.
@@ -28,8 +33,17 @@ impl ProtobufSchema {
         Self::read(text, dependencies).map_err(|invalid| InvalidSchema::new(shorten(&invalid.message, MAX_MESSAGE)))
     }
 
+    /// Returns the estimated size in memory, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Parses a schema. Error messages have any length.
     pub(super) fn read(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
+        budget::run_operation(MAX_PARSED_BYTES, || Self::read_all(text, dependencies))
+    }
+
+    fn read_all(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
         let mut name = "schema.proto".to_owned();
         while dependencies.iter().any(|dependency| *dependency.name == *name) {
             name.insert(0, '_');
@@ -51,7 +65,7 @@ impl ProtobufSchema {
                 "longer than {MAX_TEXT} bytes when written out; split it into files that import each other"
             )));
         }
-        Ok(Self { linked, canonical })
+        Ok(Self { linked, canonical, bytes: budget::held_bytes() })
     }
 
     /// Returns the canonical text; see [`crate::Schema::canonical`].

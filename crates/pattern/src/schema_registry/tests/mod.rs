@@ -7,20 +7,18 @@ mod identity;
 mod inline;
 mod race;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use lru::LruCache;
-
-use super::{NamespaceCapabilities, SchemaRegistry, identity::Guid, settings::SchemaRegistrySettings, state::State};
+use super::{SchemaRegistry, identity::Guid, parsed::ParsedSchemas, settings::SchemaRegistrySettings, state::State};
 use prism_call::{
     BackgroundTasks, Context,
     proto::{
         Interfaces,
         journal::v1::{Operation, RemoveVersion, StoreSchema, StoreVersion, operation::Change},
-        patterns::schema_registry::v1::{RegisterSchemaRequest, RegisteredSchema, Schema},
+        patterns::{
+            schema_registry::v1::{RegisterSchemaRequest, RegisteredSchema, Schema},
+            slots::v1::Capabilities,
+        },
     },
 };
 use prism_driver::{BackendSettings, Keyspace};
@@ -41,10 +39,10 @@ fn registry(storage: &Interfaces, options: JournalOptions) -> Arc<SchemaRegistry
     let store = Store { basic: keyvalue_basic.unwrap(), scan: keyvalue_scan.unwrap(), swap };
     Arc::new(SchemaRegistry {
         journal: Journal::new(store, options, BackgroundTasks::default()),
-        parsed: Mutex::new(LruCache::new(SchemaRegistrySettings::default().parsed_schemas())),
+        parsed: ParsedSchemas::new(SchemaRegistrySettings::default().parsed_schemas()),
         queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
         max_schema_bytes: 1 << 20,
-        capabilities: NamespaceCapabilities::default(),
+        capabilities: Capabilities::default(),
     })
 }
 

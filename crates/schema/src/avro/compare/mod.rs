@@ -10,17 +10,21 @@ mod pairs;
 mod report;
 
 use super::model::TypeGraph;
-use crate::Difference;
+use crate::{Difference, TOO_COMPLEX};
 
 /// Returns the differences, at most [`crate::MAX_DIFFERENCES`].
 pub(super) fn differences(reader: &TypeGraph, writer: &TypeGraph) -> Vec<Difference> {
     let Some(pairs) = pairs::decide(reader, writer) else {
         return vec![Difference {
-            kind: "TYPE_MISMATCH",
+            kind: TOO_COMPLEX,
             path: "/".to_owned(),
-            message: "the two schemas have too many combinations of types to be compared; make their unions smaller, or split them"
-                .to_owned(),
-            detail: "too many combinations of types".to_owned(),
+            message: format!(
+                "the schemas are too complex to be compared: they have more than {} pairs of types, or comparing them takes more than {} steps; \
+                 make their unions smaller, or split them",
+                pairs::MAX_PAIRS,
+                pairs::MAX_STEPS
+            ),
+            detail: String::new(),
         }];
     };
     report::report(&pairs)

@@ -13,12 +13,16 @@ use super::{
     fields::{FieldSource, sources},
     matching::{decide_at_once, missing_symbols, same_full_name, same_name},
 };
+use crate::budget::{hold, spend};
 
 /// The maximum number of pairs of records, lists, maps and unions.
-const MAX_PAIRS: usize = 200_000;
+pub(super) const MAX_PAIRS: usize = 200_000;
 
 /// The maximum number of steps: pairs of types, including those that are decided at once, and their names.
-const MAX_STEPS: usize = 5_000_000;
+pub(super) const MAX_STEPS: usize = 5_000_000;
+
+/// The memory of a pair, in bytes.
+const PAIR_BYTES: usize = 128;
 
 /// The pairs of types that are compared when one schema reads data of another.
 pub(super) struct Pairs<'a> {
@@ -77,7 +81,7 @@ impl Pairs<'_> {
                     (Some(r), Some(w)) => self.reader.kind(**branch).type_name() == writer.type_name() && same_full_name(r, w),
                     _ => false,
                 };
-                *steps += branches.iter().map(|branch| self.alias_count(*branch)).sum::<usize>();
+                *steps += branches.iter().map(|branch| 1 + self.alias_count(*branch)).sum::<usize>();
                 let mut inner: Vec<(TypeId, TypeId)> = branches.iter().filter(has_same_name).map(|branch| (*branch, w)).collect();
                 if inner.is_empty() {
                     inner = branches.iter().map(|branch| (*branch, w)).collect();
@@ -166,11 +170,14 @@ pub(super) fn decide<'a>(reader: &'a TypeGraph, writer: &'a TypeGraph) -> Option
     let mut steps = 0;
     let mut next = 0;
     while next < all.list.len() {
+        let before = steps;
         let needs = all.needs(all.list[next].ids, &mut steps);
         if !all.store_needs(next, &needs, &mut steps) {
             all.list[next].readable = false;
             unreadable.push(next);
         }
+        spend(1 + steps - before).ok()?;
+        hold(PAIR_BYTES + needs.inner.len() * size_of::<usize>()).ok()?;
         if steps > MAX_STEPS || all.list.len() > MAX_PAIRS {
             return None;
         }

@@ -12,7 +12,7 @@ use super::{
     message,
     pairs::Pairs,
 };
-use crate::{Difference, MAX_DIFFERENCES};
+use crate::{Difference, MAX_DIFFERENCES, budget::spend};
 
 /// Returns the differences of the whole schemas.
 pub(super) fn report(pairs: &Pairs) -> Vec<Difference> {
@@ -31,6 +31,7 @@ pub(super) fn collect(pairs: &Pairs, ids: (TypeId, TypeId), path: String, max: u
     };
     let mut seen = HashSet::new();
     while report.differences.len() < max
+        && spend(1).is_ok()
         && let Some(pending) = report.pending.pop()
     {
         match pending {

@@ -3,6 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::super::{model::Properties, pointer::PointerPath};
+use crate::{
+    budget::{BudgetExceeded, hold},
+    text::hold_copy,
+};
 
 /// An object of the text and its path.
 #[derive(Clone, Copy)]
@@ -73,6 +77,13 @@ impl<'a> SchemaObject<'a> {
 }
 
 /// Returns all attributes that are not reserved.
-pub(super) fn properties(object: SchemaObject, reserved: &[&str]) -> Properties {
-    object.object.iter().filter(|(key, _)| !reserved.contains(&key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect()
+pub(super) fn properties(object: SchemaObject, reserved: &[&str]) -> Result<Properties, BudgetExceeded> {
+    let others = object.object.iter().filter(|(key, _)| !reserved.contains(&key.as_str()));
+    others
+        .map(|(key, value)| {
+            hold(key.len())?;
+            hold_copy(value)?;
+            Ok((key.clone(), value.clone()))
+        })
+        .collect()
 }

@@ -7,7 +7,7 @@ use super::super::{
     pointer::append_step,
     primitive::Primitive,
 };
-use crate::{pointer::escape_token, text::shorten};
+use crate::{budget::spend, pointer::escape_token, text::shorten};
 
 /// The maximum length of a value in a message, in characters.
 const MAX_VALUE: usize = 60;
@@ -42,6 +42,9 @@ impl DefaultCheck<'_> {
     /// Checks a value. Recursion is limited by the depth of JSON.
     fn value(&mut self, schema: TypeId, value: &Value, at: &str) -> Result<(), DefaultProblem> {
         *self.steps = self.steps.saturating_sub(1);
+        if spend(1 + at.len() / 16).is_err() {
+            *self.steps = 0;
+        }
         let wrong = |what: String| Err(DefaultProblem { at: at.to_owned(), what });
         if *self.steps == 0 {
             return wrong(String::new());

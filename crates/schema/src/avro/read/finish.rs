@@ -10,6 +10,7 @@ use super::{
     },
     AvroReader, DeferredChecks, MAX_DEFAULT_STEPS, MAX_DEPTH, defaults,
 };
+use crate::budget::spend;
 
 impl AvroReader {
     /// Resolves forward references, and checks unions, defaults and the nesting depth.
@@ -69,6 +70,11 @@ impl AvroReader {
         let mut replacements = HashMap::new();
         let mut differs = None;
         for (duplicate, first, at) in &deferred.duplicates {
+            // Printing a definition marks all types.
+            if let Err(exceeded) = spend(2 * model.nodes.len()) {
+                differs = Some(exceeded.to_string());
+                break;
+            }
             if print::definition(&model, *duplicate) != print::definition(&model, *first) {
                 let name = model.named(*duplicate).map(|named| named.name.full().to_owned()).unwrap_or_default();
                 differs = Some(format!(

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::MAX_DEPTH;
+use crate::text::hold_json;
 
 /// Parses JSON with comments, as Java does.
 pub(super) fn read(text: &str) -> Result<Value, String> {
@@ -10,6 +11,7 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
     if bare.is_empty() {
         return Err("the text is empty; the shortest schema is the name of a type in quotes, such as \"string\"".to_owned());
     }
+    hold_json(text)?;
     let value = match serde_json::from_str(text) {
         Err(_) if text.contains('/') => serde_json::from_str(&without_comments(text)),
         other => other,

@@ -19,13 +19,21 @@ use super::{
     pointer::PointerPath,
     primitive::Primitive,
 };
-use crate::{Dependency, InvalidSchema};
+use crate::{
+    Dependency, InvalidSchema,
+    budget::{BudgetExceeded, hold, spend},
+};
 
 /// The maximum nesting depth of JSON with all referenced types in place. The JSON parser allows 127.
 pub(super) const MAX_DEPTH: usize = 120;
 
 /// The number of steps for checking the defaults of a text, beyond one for each byte of the text.
 const MAX_DEFAULT_STEPS: usize = 100_000;
+
+/// The memory of a type beside its own size, in bytes.
+const TYPE_BYTES: usize = 48;
+/// The memory of a path beside its text, in bytes.
+const PATH_BYTES: usize = 64;
 
 /// Attributes of types that are never properties.
 const RESERVED: [&str; 10] = ["doc", "fields", "items", "name", "namespace", "size", "symbols", "values", "type", "aliases"];
@@ -78,6 +86,14 @@ struct ForwardReference {
     at: String,
 }
 
+/// Renders a path that a deferred check needs.
+fn kept_path(at: PointerPath) -> Result<String, BudgetExceeded> {
+    let path = at.to_string();
+    spend(path.len() / 16)?;
+    hold(path.len() + PATH_BYTES)?;
+    Ok(path)
+}
+
 impl AvroReader {
     /// Parses one text. Its names are then known to the texts that follow.
     fn parse_text(&mut self, text: &str) -> Result<TypeId, String> {
@@ -94,8 +110,10 @@ impl AvroReader {
 
     /// Parses a schema inside of a namespace.
     fn schema(&mut self, value: &Value, namespace: Option<&str>, at: PointerPath) -> Result<TypeId, String> {
+        spend(4)?;
+        hold(size_of::<AvroType>() + TYPE_BYTES)?;
         match value {
-            Value::String(name) => Ok(self.resolve_name(name, namespace, at)),
+            Value::String(name) => self.resolve_name(name, namespace, at),
             Value::Object(object) => self.object(SchemaObject { object, at }, namespace),
             Value::Array(branches) => self.union(branches, namespace, at),
             Value::Null | Value::Bool(_) | Value::Number(_) => Err(format!(
@@ -105,17 +123,18 @@ impl AvroReader {
     }
 
     /// Returns a primitive type or a reference to a named type.
-    fn resolve_name(&mut self, name: &str, namespace: Option<&str>, at: PointerPath) -> TypeId {
+    fn resolve_name(&mut self, name: &str, namespace: Option<&str>, at: PointerPath) -> Result<TypeId, String> {
         if let Some(primitive) = Primitive::from_name(name) {
-            return self.add(AvroKind::Primitive(primitive), Properties::new());
+            return Ok(self.add(AvroKind::Primitive(primitive), Properties::new()));
         }
         if let Some(id) = self.find_type(name, namespace) {
-            return id;
+            return Ok(id);
         }
         let id = self.add(AvroKind::Forward, Properties::new());
         let namespace = namespace.map(str::to_owned);
-        self.deferred.forward.push(ForwardReference { id, name: name.to_owned(), namespace, at: at.to_string() });
-        id
+        hold(name.len() + namespace.as_ref().map_or(0, String::len))?;
+        self.deferred.forward.push(ForwardReference { id, name: name.to_owned(), namespace, at: kept_path(at)? });
+        Ok(id)
     }
 
     /// Finds a type by its name. If the namespace has no such name, the type without a namespace is used. The specification doesn't say so,
@@ -137,7 +156,7 @@ impl AvroReader {
             ids.push(self.schema(branch, namespace, at)?);
         }
         let id = self.add(AvroKind::Union(ids), Properties::new());
-        self.deferred.unions.push((id, at.to_string()));
+        self.deferred.unions.push((id, kept_path(at)?));
         Ok(id)
     }
 
@@ -145,7 +164,7 @@ impl AvroReader {
         let at = object.at;
         let type_name = object.type_name()?;
         if let Some(primitive) = Primitive::from_name(type_name) {
-            return Ok(self.add(AvroKind::Primitive(primitive), properties(object, &RESERVED)));
+            return Ok(self.add(AvroKind::Primitive(primitive), properties(object, &RESERVED)?));
         }
         match type_name {
             "record" | "error" => self.record(object, namespace, type_name == "error"),
@@ -153,14 +172,14 @@ impl AvroReader {
             "fixed" => self.fixed(object, namespace),
             "array" => {
                 let items = self.schema(object.required("items", "the type of the array's items")?, namespace, at.key("items"))?;
-                Ok(self.add(AvroKind::Array(items), properties(object, &RESERVED)))
+                Ok(self.add(AvroKind::Array(items), properties(object, &RESERVED)?))
             }
             "map" => {
                 let values = self.schema(object.required("values", "the type of the map's values")?, namespace, at.key("values"))?;
-                Ok(self.add(AvroKind::Map(values), properties(object, &RESERVED)))
+                Ok(self.add(AvroKind::Map(values), properties(object, &RESERVED)?))
             }
             // The other attributes have no meaning here.
-            _ => Ok(self.resolve_name(type_name, namespace, at.key("type"))),
+            _ => self.resolve_name(type_name, namespace, at.key("type")),
         }
     }
 

@@ -12,7 +12,15 @@ use super::{
     },
     AvroReader, RESERVED,
     attributes::{SchemaObject, properties},
+    kept_path,
 };
+use crate::{
+    budget::{hold, spend},
+    text::hold_copy,
+};
+
+/// The memory of a name beside its text, in bytes.
+const NAME_BYTES: usize = 64;
 
 /// Attributes of an enum that are never properties.
 const RESERVED_OF_ENUM: [&str; 11] =
@@ -46,7 +54,7 @@ impl AvroReader {
                 ));
             }
             if read.default.is_some() {
-                self.deferred.defaults.push((id, index, at.key("default").to_string()));
+                self.deferred.defaults.push((id, index, kept_path(at.key("default"))?));
             }
             fields.push(read);
         }
@@ -58,10 +66,13 @@ impl AvroReader {
 
     fn field(&mut self, field: SchemaObject, namespace: Option<&str>) -> Result<Field, String> {
         let at = field.at;
+        hold(size_of::<Field>())?;
         let name = field.required_text("name", "what the field is called")?;
         name::validate_name(name, name).map_err(|wrong| format!("{}: {wrong}", at.key("name")))?;
         let schema = self.schema(field.required("type", "what the field holds")?, namespace, at.key("type"))?;
-        let default = field.object.get("default").map(|default| self.parse_default(schema, default));
+        let default = field.object.get("default");
+        default.map_or(Ok(()), hold_copy)?;
+        let default = default.map(|default| self.parse_default(schema, default));
         Ok(Field {
             name: name.to_owned(),
             schema,
@@ -69,7 +80,7 @@ impl AvroReader {
             default,
             order: parse_order(field)?,
             aliases: field.aliases()?.into_iter().map(str::to_owned).collect(),
-            properties: properties(field, &RESERVED_OF_FIELD),
+            properties: properties(field, &RESERVED_OF_FIELD)?,
         })
     }
 
@@ -92,6 +103,8 @@ impl AvroReader {
                 return Err(format!("{at}: {symbol} is not a symbol; a symbol is a name in quotes"));
             };
             name::validate_name(symbol, symbol).map_err(|wrong| format!("{at}: {wrong}"))?;
+            hold(NAME_BYTES)?;
+            spend(1)?;
             if !seen.insert(symbol) {
                 return Err(format!("{at}: the enum `{}` has the symbol `{symbol}` twice; remove one", named.name.full()));
             }
@@ -122,7 +135,8 @@ impl AvroReader {
     /// Registers a named type. A type that another text defines too is compared with that definition later.
     fn define(&mut self, kind: AvroKind, object: SchemaObject, reserved: &[&str]) -> Result<TypeId, String> {
         let name = kind.named().map(|named| named.name.full().to_owned()).unwrap_or_default();
-        let properties: Properties = properties(object, reserved);
+        let properties: Properties = properties(object, reserved)?;
+        hold(2 * name.len() + NAME_BYTES)?;
         let first = self.names.get(&name).copied();
         if first.is_some_and(|first| self.is_in_current_text(first)) {
             return Err(format!(
@@ -132,7 +146,7 @@ impl AvroReader {
         }
         let id = self.add(kind, properties);
         match first {
-            Some(first) => self.deferred.duplicates.push((id, first, object.at.to_string())),
+            Some(first) => self.deferred.duplicates.push((id, first, kept_path(object.at)?)),
             None => {
                 self.names.insert(name, id);
             }
@@ -162,6 +176,7 @@ fn parse_names(object: SchemaObject, namespace: Option<&str>) -> Result<NamedTyp
     let mut seen = HashSet::new();
     for alias in object.aliases()? {
         let alias = FullName::new(alias, name.namespace()).map_err(|wrong| format!("{}: {wrong}", object.at.key("aliases")))?;
+        hold(alias.full().len() + NAME_BYTES)?;
         if seen.insert(alias.full().to_owned()) {
             aliases.push(alias);
         }

@@ -3,6 +3,11 @@
 use super::{Conjunction, JsonComparison};
 use crate::json::node::{Subschema, SubschemaId};
 
+/// The number of choices of the writer that are taken apart at once, to compare `not`.
+const MAX_SPLITS: usize = 3;
+/// The maximum number of parts of choices that are looked at, to compare one `not`.
+const MAX_NEGATED_PARTS: usize = 512;
+
 impl JsonComparison {
     /// Compares `$ref`, `allOf`, `anyOf`, `oneOf`, `not` and `if`.
     pub(super) fn check_combined(&mut self, reader: SubschemaId, node: &Subschema, writer: &Conjunction) -> bool {
@@ -25,7 +30,7 @@ impl JsonComparison {
         if let Some(condition) = node.links.condition {
             answer &= self.check_condition(condition, writer);
         }
-        if node.links.dynamic.is_empty() {
+        if node.links.dynamic.is_none() {
             return answer;
         }
         // The target of a dynamic reference depends on the path to it. Schemas that are equal as a whole never get here.
@@ -89,6 +94,20 @@ impl JsonComparison {
 
     /// Compares `not`: no data of the writer may match the schema that the reader forbids.
     fn check_not(&mut self, not: SubschemaId, writer: &Conjunction) -> bool {
+        let mut parts = MAX_NEGATED_PARTS;
+        if self.without_reporting(|comparison| comparison.is_excluded(not, writer, MAX_SPLITS, &mut parts)) {
+            return true;
+        }
+        let had = writer.iter().any(|id| self.nodes[*id].links.not.is_some());
+        self.report("NOT_TYPE_EXTENDED", not, &[], String::new(), || {
+            let what = if had { "`not` forbids more than it did" } else { "`not` is added" };
+            format!("{what}, and data written with the old schema may match it; forbid no more than the old schema did")
+        })
+    }
+
+    /// Returns whether no data of the writer matches a schema. Choices of the writer are taken apart one by one, in `splits` levels, because
+    /// all combinations of many choices are too many; `parts` is the number of parts that may still be looked at.
+    fn is_excluded(&mut self, not: SubschemaId, writer: &Conjunction, splits: usize, parts: &mut usize) -> bool {
         if !self.step() {
             return false;
         }
@@ -100,22 +119,20 @@ impl JsonComparison {
         if self.is_empty(&both, 0) {
             return true;
         }
-        if self.choices(writer).is_some_and(|parts| {
-            self.quiet += 1;
-            let answer = parts.into_iter().all(|part| {
+        let Some(left) = splits.checked_sub(1) else { return false };
+        let types = self.open_types(writer);
+        for choice in self.open_choices(writer).into_iter().chain(types) {
+            let Some(rest) = parts.checked_sub(choice.len()) else { return false };
+            *parts = rest;
+            let excluded = choice.into_iter().all(|part| {
                 let writer = self.flatten_with(writer, &part);
-                self.check_not(not, &writer)
+                self.is_excluded(not, &writer, left, parts)
             });
-            self.quiet -= 1;
-            answer
-        }) {
-            return true;
+            if excluded {
+                return true;
+            }
         }
-        let had = !olds.is_empty();
-        self.report("NOT_TYPE_EXTENDED", not, &[], String::new(), || {
-            let what = if had { "`not` forbids more than it did" } else { "`not` is added" };
-            format!("{what}, and data written with the old schema may match it; forbid no more than the old schema did")
-        })
+        false
     }
 
     /// Compares `if`, `then` and `else`: each branch is compared with the writer's data that satisfies the branch's condition.

@@ -34,6 +34,21 @@ impl JsonComparison {
         if let Some(verdict) = node.verdict {
             return Some(verdict);
         }
+        let size = match value {
+            Value::Array(items) => items.len(),
+            Value::Object(members) => members.len(),
+            Value::String(text) => text.len() / 16,
+            _ => 0,
+        };
+        if !self.spend(size) {
+            return None;
+        }
+        for _ in &node.values {
+            // Comparing a value with a list takes its whole text.
+            if !self.spend(normalized_text(value).len() / 8) {
+                return None;
+            }
+        }
         let plain = node.types.is_none_or(|types| TypeSet::of_value(value).is_within(types))
             && node.values.iter().all(|values| values.contains(value));
         let own = and(Some(plain), || match value {
@@ -51,15 +66,15 @@ impl JsonComparison {
             Value::Object(members) => self.eval_object(&node, members, level),
             _ => Some(true),
         });
-        let own = and(own, || if node.links.dynamic.is_empty() { Some(true) } else { None });
+        let own = and(own, || if node.links.dynamic.is_none() { Some(true) } else { None });
         and(own, || self.eval_combined(&node, value, level))
     }
 
     fn eval_text(&mut self, node: &Subschema, text: &str) -> Answer {
         let length = text.chars().count() as u64;
         let fits = length >= node.min_length && node.max_length.is_none_or(|most| length <= most);
-        let fits = fits && node.pattern.as_ref().is_none_or(|pattern| self.patterns.matches(pattern, text));
-        and(Some(fits), || if node.format.is_some() { None } else { Some(true) })
+        let matched = and(Some(fits), || node.pattern.as_ref().map_or(Some(true), |pattern| self.pattern_matches(pattern, text)));
+        and(matched, || if node.format.is_some() { None } else { Some(true) })
     }
 
     fn eval_array(&mut self, node: &Subschema, items: &[Value], level: usize) -> Answer {
@@ -94,17 +109,24 @@ impl JsonComparison {
             |(name, needed): (&String, &Vec<String>)| !members.contains_key(name) || needed.iter().all(|name| members.contains_key(name));
         let mut answer = Some(fits && node.dependent_required.iter().all(depends));
         for (name, member) in members {
-            let mut matched = false;
+            let (mut matched, mut unknown) = (false, false);
             let named = node.links.properties.get(name.as_str()).map(|schema| (None, *schema));
             let patterns = node.links.patterns.iter().map(|(pattern, schema)| (Some(pattern), *schema));
             for (pattern, schema) in named.into_iter().chain(patterns) {
-                if pattern.is_none_or(|pattern| self.patterns.matches(pattern, name)) {
-                    matched = true;
-                    answer = and(answer, || self.eval(schema, member, level + 1));
+                match pattern.map_or(Some(true), |pattern| self.pattern_matches(pattern, name)) {
+                    Some(true) => {
+                        matched = true;
+                        answer = and(answer, || self.eval(schema, member, level + 1));
+                    }
+                    Some(false) => {}
+                    None => {
+                        unknown = true;
+                        answer = and(answer, || self.eval(schema, member, level + 1).filter(|answer| *answer));
+                    }
                 }
             }
             if let Some(rest) = node.links.additional.filter(|_| !matched) {
-                answer = and(answer, || self.eval(rest, member, level + 1));
+                answer = and(answer, || self.eval(rest, member, level + 1).filter(|answer| *answer || !unknown));
             }
             if let Some(names) = node.links.property_names {
                 answer = and(answer, || self.eval(names, &Value::from(name.as_str()), level + 1));

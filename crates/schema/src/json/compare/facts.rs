@@ -4,13 +4,15 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use serde_json::Value;
 
-use super::{Conjunction, JsonComparison};
+use super::{Conjunction, ExceededLimit, JsonComparison};
 use crate::json::node::{SubschemaId, TypeSet};
 
 /// The maximum nesting depth of choices in which types are searched.
 const MAX_LEVELS: usize = 24;
 /// The maximum number of members of a conjunction.
-const MAX_MEMBERS: usize = 512;
+pub(super) const MAX_MEMBERS: usize = 512;
+/// The memory of a listed value beside its text, in bytes.
+const VALUE_BYTES: usize = 80;
 
 impl JsonComparison {
     /// Returns the conjunction of some schemas and of all schemas that always apply with them.
@@ -22,7 +24,7 @@ impl JsonComparison {
                 continue;
             }
             if members.len() > MAX_MEMBERS {
-                self.exhausted = true;
+                self.exhausted.get_or_insert(ExceededLimit::Members);
                 break;
             }
             let links = &self.nodes[id].links;
@@ -33,7 +35,11 @@ impl JsonComparison {
                 }
             }
         }
-        members.into_iter().collect()
+        self.spend(1 + members.len());
+        let members: Vec<SubschemaId> = members.into_iter().collect();
+        let (conjunction, held) = self.conjunctions.add(&members);
+        self.note(held);
+        conjunction
     }
 
     /// Returns the conjunction with more members.
@@ -44,41 +50,50 @@ impl JsonComparison {
 
     /// Returns the types that valid values can have. The set can be too large where it can't be decided.
     pub(super) fn possible_types(&mut self, writer: &[SubschemaId]) -> TypeSet {
-        writer.iter().fold(TypeSet::ALL, |types, id| types.and(self.possible_types_of(*id, 0)))
+        self.spend(1 + writer.len() / 4);
+        writer.iter().fold(TypeSet::ALL, |types, id| types.and(self.possible_types_of(*id, 0).0))
     }
 
-    fn possible_types_of(&mut self, id: SubschemaId, level: usize) -> TypeSet {
+    /// Returns the types, and whether they are complete. At the depth limit, they can be too many.
+    fn possible_types_of(&mut self, id: SubschemaId, level: usize) -> (TypeSet, bool) {
         if let Some(types) = self.type_cache.get(&id) {
-            return *types;
+            return (*types, true);
         }
         if level > MAX_LEVELS || !self.step() {
-            return TypeSet::ALL;
+            return (TypeSet::ALL, false);
         }
         let node = self.node(id);
         if node.verdict == Some(false) {
-            return TypeSet::NONE;
+            return (TypeSet::NONE, true);
         }
         let mut types = node.types.unwrap_or(TypeSet::ALL);
         for values in &node.values {
+            self.spend(values.values.len());
             types = types.and(values.values.iter().map(TypeSet::of_value).fold(TypeSet::NONE, TypeSet::or));
         }
         if node.multiple_of.as_ref().is_some_and(|step| super::super::number::as_integer(step).is_some()) {
             types = types.without(TypeSet::FRACTION);
         }
+        let mut complete = true;
         for part in node.links.reference.iter().chain(&node.links.all_of) {
-            types = types.and(self.possible_types_of(*part, level + 1));
+            let (part, known) = self.possible_types_of(*part, level + 1);
+            types = types.and(part);
+            complete &= known;
         }
-        for choice in [&node.links.any_of, &node.links.one_of] {
-            if !choice.is_empty() {
-                let either = choice.iter().fold(TypeSet::NONE, |either, part| either.or(self.possible_types_of(*part, level + 1)));
-                types = types.and(either);
+        for choice in [&node.links.any_of, &node.links.one_of].into_iter().filter(|choice| !choice.is_empty()) {
+            let mut either = TypeSet::NONE;
+            for part in choice {
+                let (part, known) = self.possible_types_of(*part, level + 1);
+                either = either.or(part);
+                complete &= known;
             }
+            types = types.and(either);
         }
-        // Results at the depth limit can be too large, so only complete ones are cached.
-        if level == 0 {
+        // The outermost result is kept, too, because asking again would not find more.
+        if (complete || level == 0) && self.exhausted.is_none() {
             self.type_cache.insert(id, types);
         }
-        types
+        (types, complete)
     }
 
     /// Returns the valid values if there are finitely many and the schemas list them.
@@ -87,8 +102,9 @@ impl JsonComparison {
             return known.clone();
         }
         let values = self.list_values(writer);
-        if !self.exhausted {
-            self.finite_cache.insert(Rc::clone(writer), values.clone());
+        if self.exhausted.is_none() {
+            self.hold(values.as_ref().map_or(0, |values| values.len() * VALUE_BYTES));
+            self.finite_cache.insert(writer.clone(), values.clone());
         }
         values
     }
@@ -114,8 +130,12 @@ impl JsonComparison {
             None if types.is_within(TypeSet::NULL.or(TypeSet::BOOLEAN)) => vec![Value::Null, Value::Bool(false), Value::Bool(true)],
             None => return None,
         };
+        self.hold(values.len() * VALUE_BYTES);
         let mut left = Vec::new();
         for value in values {
+            if !self.step() {
+                return None;
+            }
             if TypeSet::of_value(&value).is_within(types) && !writer.iter().any(|id| self.eval(*id, &value, 0) == Some(false)) {
                 left.push(value);
             }
@@ -132,21 +152,33 @@ impl JsonComparison {
     }
 
     /// Returns a choice of schemas that is open in the writer.
-    pub(super) fn open_choice(&self, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
-        for id in writer.iter() {
-            let links = &self.nodes[*id].links;
-            for choice in [&links.any_of, &links.one_of] {
-                if choice.len() > 1 && !choice.iter().any(|part| writer.contains(part)) {
-                    return Some(choice.iter().map(|part| vec![*part]).collect());
-                }
-            }
-            if let Some([condition, then, otherwise]) = links.condition
-                && !(writer.contains(&condition) && writer.contains(&then) || writer.contains(&otherwise))
-            {
-                return Some(vec![vec![condition, then], vec![otherwise]]);
+    pub(super) fn open_choice(&mut self, writer: &Conjunction) -> Option<Vec<Vec<SubschemaId>>> {
+        self.spend(1 + writer.len() / 4);
+        writer.iter().find_map(|id| self.open_choices_of(*id, writer).into_iter().next())
+    }
+
+    /// Returns all choices of schemas that are open in the writer.
+    pub(super) fn open_choices(&mut self, writer: &Conjunction) -> Vec<Vec<Vec<SubschemaId>>> {
+        self.spend(1 + writer.len());
+        writer.iter().flat_map(|id| self.open_choices_of(*id, writer)).collect()
+    }
+
+    /// Returns the choices of one member that are open in the writer.
+    fn open_choices_of(&self, id: SubschemaId, writer: &Conjunction) -> Vec<Vec<Vec<SubschemaId>>> {
+        let links = &self.nodes[id].links;
+        let has = |part: &SubschemaId| writer.binary_search(part).is_ok();
+        let mut open = Vec::new();
+        for choice in [&links.any_of, &links.one_of] {
+            if choice.len() > 1 && !choice.iter().any(has) {
+                open.push(choice.iter().map(|part| vec![*part]).collect());
             }
         }
-        None
+        if let Some([condition, then, otherwise]) = links.condition
+            && !(has(&condition) && has(&then) || has(&otherwise))
+        {
+            open.push(vec![vec![condition, then], vec![otherwise]]);
+        }
+        open
     }
 
     /// Returns the open types of the writer, if there are several.
@@ -157,21 +189,27 @@ impl JsonComparison {
 
     /// Returns the schemas that apply to the property `name`, and whether a member names the property.
     pub(super) fn property_schemas(&mut self, writer: &[SubschemaId], name: &str) -> (Vec<SubschemaId>, bool) {
+        self.spend(1 + writer.len());
         let (mut schemas, mut named) = (Vec::new(), false);
         for id in writer {
             let node = self.node(*id);
-            let mut matched = false;
+            let mut matched = Some(false);
             if let Some(schema) = node.links.properties.get(name) {
                 schemas.push(*schema);
-                (matched, named) = (true, true);
+                (matched, named) = (Some(true), true);
             }
             for (pattern, schema) in &node.links.patterns {
-                if self.patterns.matches(pattern, name) {
-                    schemas.push(*schema);
-                    matched = true;
+                match self.pattern_matches(pattern, name) {
+                    Some(true) => {
+                        schemas.push(*schema);
+                        matched = Some(true);
+                    }
+                    Some(false) => {}
+                    None => matched = matched.filter(|matched| *matched),
                 }
             }
-            if !matched {
+            // If it is unknown whether a pattern matches, neither its schema nor that for other properties is sure to apply.
+            if matched == Some(false) {
                 schemas.extend(node.links.additional);
             }
         }
@@ -194,7 +232,8 @@ impl JsonComparison {
     }
 
     /// Returns whether a property is required.
-    pub(super) fn is_required(&self, writer: &[SubschemaId], name: &str) -> bool {
+    pub(super) fn is_required(&mut self, writer: &[SubschemaId], name: &str) -> bool {
+        self.spend(1 + writer.iter().map(|id| 1 + self.nodes[*id].required.len() / 8).sum::<usize>());
         writer.iter().any(|id| self.nodes[*id].required.iter().any(|required| required == name))
     }
 

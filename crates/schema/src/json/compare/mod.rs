@@ -10,6 +10,7 @@
 
 mod arrays;
 mod combined;
+mod conjunction;
 mod empty;
 mod eval;
 mod facts;
@@ -23,33 +24,32 @@ mod sums;
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     rc::Rc,
     sync::Arc,
 };
 
 use serde_json::Value;
 
+use self::conjunction::{Conjunction, Conjunctions};
 use super::{
     node::{Subschema, SubschemaId, TypeSet},
     schema::JsonSchema,
     uri::pointer_tokens,
 };
-use crate::{CompatibilityPolicy, Difference, MAX_DIFFERENCES, pointer::escape_token};
+use crate::{
+    CompatibilityPolicy, Difference, MAX_DIFFERENCES, TOO_COMPLEX,
+    budget::{self, BudgetExceeded},
+    pointer::escape_token,
+};
 
 #[cfg(test)]
 pub use patterns::are_disjoint;
 
-/// The number of steps that every comparison may take. With more, the schemas count as different.
-const MIN_STEPS: usize = 100_000;
-/// The number of additional steps for each subschema.
-const STEPS_PER_SUBSCHEMA: usize = 50;
-/// The maximum number of steps. They take a few seconds.
-const MAX_STEPS: usize = 1_000_000;
 /// The maximum nesting depth, including references.
 const MAX_DEPTH: usize = 100;
-
-/// A conjunction of the writer's subschemas: sorted, with references resolved.
-type Conjunction = Rc<[SubschemaId]>;
+/// The memory of an answer beside its conjunction, in bytes.
+const ANSWER_BYTES: usize = 64;
 
 /// Compares a group of keywords of a reader's subschema with the writer.
 type KeywordCheck = fn(&mut JsonComparison, SubschemaId, &Subschema, &Conjunction) -> bool;
@@ -57,14 +57,36 @@ type KeywordCheck = fn(&mut JsonComparison, SubschemaId, &Subschema, &Conjunctio
 /// Returns the differences; see [`super::differences`].
 pub fn differences(reader: &JsonSchema, writer: &JsonSchema, policy: CompatibilityPolicy) -> Vec<Difference> {
     let mut comparison = JsonComparison::new(reader, writer, policy);
+    // The subschemas of the writer are copied.
+    comparison.hold(usize::try_from(writer.bytes).unwrap_or(usize::MAX));
     let (reader_root, writer_root) = (0, reader.nodes.len());
     comparison.check(reader_root, &[writer_root]);
     comparison.finish(&reader.text)
 }
 
+/// A limit that a comparison exceeded.
+#[derive(Clone, Copy)]
+enum ExceededLimit {
+    Depth,
+    /// The number of members of a conjunction.
+    Members,
+    Budget(BudgetExceeded),
+}
+
+impl fmt::Display for ExceededLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Depth => write!(f, "{MAX_DEPTH} levels of subschemas within each other"),
+            Self::Members => write!(f, "{} subschemas for one value", facts::MAX_MEMBERS),
+            Self::Budget(BudgetExceeded::Bytes(bytes)) => write!(f, "{} MiB of memory", bytes >> 20),
+            Self::Budget(_) => write!(f, "{} steps", budget::MAX_STEPS),
+        }
+    }
+}
+
 struct JsonComparison {
     /// The subschemas of the reader, then those of the writer, then one for each of [`TypeSet::PARTS`].
-    nodes: Vec<Rc<Subschema>>,
+    nodes: Vec<Arc<Subschema>>,
     names: Vec<Arc<str>>,
     /// The index of the first subschema that only restricts the type.
     types: SubschemaId,
@@ -73,10 +95,9 @@ struct JsonComparison {
     reported_paths: HashSet<(&'static str, String)>,
     /// Above zero, only the answer counts and no difference is reported.
     quiet: usize,
-    steps: usize,
-    /// The maximum number of steps.
-    limit: usize,
-    exhausted: bool,
+    /// The limit that the comparison exceeded. Nothing is decided afterwards.
+    exhausted: Option<ExceededLimit>,
+    conjunctions: Conjunctions,
     /// The open questions. A recursive schema asks an open question again; the answer is assumed to be yes.
     open_questions: Vec<(SubschemaId, Conjunction)>,
     /// The outermost index in `open_questions` whose assumed answer was used.
@@ -86,6 +107,8 @@ struct JsonComparison {
     reported_pairs: HashSet<(SubschemaId, Conjunction)>,
     equal: HashMap<(SubschemaId, SubschemaId), bool>,
     type_cache: HashMap<SubschemaId, TypeSet>,
+    /// See [`Self::is_empty`]: the answers by conjunction and level.
+    empty_cache: HashMap<(Conjunction, usize), bool>,
     /// See [`Self::finite_values`].
     finite_cache: HashMap<Conjunction, Option<Rc<[Value]>>>,
     patterns: patterns::PatternCache,
@@ -98,19 +121,19 @@ struct JsonComparison {
 impl JsonComparison {
     fn new(reader: &JsonSchema, writer: &JsonSchema, policy: CompatibilityPolicy) -> Self {
         let offset = reader.nodes.len();
-        let mut nodes: Vec<Rc<Subschema>> = reader.nodes.iter().cloned().map(Rc::new).collect();
-        nodes.extend(writer.nodes.iter().cloned().map(|mut node| {
+        let mut nodes = reader.nodes.clone();
+        nodes.extend(writer.nodes.iter().map(|node| {
+            let mut node = Subschema::clone(node);
             node.links.shift(offset);
-            Rc::new(node)
+            Arc::new(node)
         }));
         let types = nodes.len();
-        let limit = (MIN_STEPS + STEPS_PER_SUBSCHEMA * types).min(MAX_STEPS);
         let location = reader.nodes[0].location.clone();
         nodes.extend(TypeSet::PARTS.map(|part| {
             let mut node = Subschema::anything(location.clone());
             node.types = Some(part);
             node.shape = format!("only {}", part.title()).into();
-            Rc::new(node)
+            Arc::new(node)
         }));
         Self {
             nodes,
@@ -120,9 +143,8 @@ impl JsonComparison {
             differences: Vec::new(),
             reported_paths: HashSet::new(),
             quiet: 0,
-            steps: 0,
-            limit,
-            exhausted: false,
+            exhausted: None,
+            conjunctions: Conjunctions::default(),
             open_questions: Vec::new(),
             assumed: usize::MAX,
             answers: HashMap::new(),
@@ -130,6 +152,7 @@ impl JsonComparison {
             reported_pairs: HashSet::new(),
             equal: HashMap::new(),
             type_cache: HashMap::new(),
+            empty_cache: HashMap::new(),
             finite_cache: HashMap::new(),
             patterns: patterns::PatternCache::default(),
             collecting_reasons: false,
@@ -143,15 +166,14 @@ impl JsonComparison {
         {
             self.differences.sort_by_cached_key(|difference| position(&text, &difference.path));
         }
-        if self.exhausted {
+        if let Some(limit) = self.exhausted {
             self.differences.truncate(MAX_DIFFERENCES - 1);
             self.differences.push(Difference {
-                kind: "COMPARISON_TOO_COMPLEX",
+                kind: TOO_COMPLEX,
                 path: "/".to_owned(),
                 message: format!(
-                    "the schemas are too complex to be compared within {} steps and {MAX_DEPTH} levels; use fewer choices \
-                     (`anyOf`, `oneOf`) within each other, or set the compatibility of the subject to NONE for this version",
-                    self.limit
+                    "the schemas are too complex to be compared: it takes more than {limit}; use fewer choices (`anyOf`, `oneOf`) within \
+                     each other, or set the compatibility of the subject to NONE for this version"
                 ),
                 detail: String::new(),
             });
@@ -159,8 +181,8 @@ impl JsonComparison {
         self.differences
     }
 
-    fn node(&self, id: SubschemaId) -> Rc<Subschema> {
-        Rc::clone(&self.nodes[id])
+    fn node(&self, id: SubschemaId) -> Arc<Subschema> {
+        Arc::clone(&self.nodes[id])
     }
 
     fn is_lenient(&self) -> bool {
@@ -169,11 +191,34 @@ impl JsonComparison {
 
     /// Counts a step. Returns `false` if none is left.
     fn step(&mut self) -> bool {
-        self.steps += 1;
-        if self.steps > self.limit {
-            self.exhausted = true;
+        self.spend(1)
+    }
+
+    /// Counts steps. Returns `false` if none is left.
+    fn spend(&mut self, steps: usize) -> bool {
+        self.note(budget::spend(steps)).is_some()
+    }
+
+    /// Counts memory. Without any left, nothing more is decided.
+    fn hold(&mut self, bytes: usize) {
+        self.note(budget::hold(bytes));
+    }
+
+    /// Notes a limit that was exceeded. Returns the result if none was.
+    fn note<T>(&mut self, result: Result<T, BudgetExceeded>) -> Option<T> {
+        match result {
+            Ok(result) => self.exhausted.is_none().then_some(result),
+            Err(exceeded) => {
+                self.exhausted.get_or_insert(ExceededLimit::Budget(exceeded));
+                None
+            }
         }
-        !self.exhausted
+    }
+
+    /// Returns whether a pattern matches a part of a text, or `None` if that is unknown.
+    fn pattern_matches(&mut self, pattern: &Arc<str>, text: &str) -> Option<bool> {
+        let answer = self.patterns.matches(pattern, text);
+        self.note(answer).flatten()
     }
 
     /// Runs a comparison without reporting differences.
@@ -214,6 +259,9 @@ impl JsonComparison {
             return true;
         }
         let writer = self.flatten(writer);
+        if !self.spend(2 * writer.len()) {
+            return false;
+        }
         if writer.iter().any(|id| self.is_same(reader, *id)) {
             return true;
         }
@@ -231,7 +279,7 @@ impl JsonComparison {
             return self.accepts(reader, &question.1);
         }
         if self.open_questions.len() >= MAX_DEPTH {
-            self.exhausted = true;
+            self.exhausted.get_or_insert(ExceededLimit::Depth);
             return false;
         }
         let level = self.open_questions.len();
@@ -244,7 +292,8 @@ impl JsonComparison {
             self.assumed = self.assumed.min(own);
         }
         // A yes that depends on an assumed answer is valid only while that question is open.
-        if !self.exhausted && (!answer || own >= level) {
+        if self.exhausted.is_none() && (!answer || own >= level) {
+            self.hold(ANSWER_BYTES);
             self.answers.insert(question, answer);
         }
         answer
@@ -307,6 +356,9 @@ impl JsonComparison {
             JsonComparison::check_combined,
             JsonComparison::check_unevaluated,
         ];
+        if !self.spend(8 * (1 + writer.len())) {
+            return false;
+        }
         let node = self.node(reader);
         if node.verdict == Some(false) {
             self.report("TYPE_CHANGED", reader, &[], String::new(), || {
@@ -335,10 +387,11 @@ impl JsonComparison {
 
     /// Reports a difference once. Returns `false`, the answer of the comparison.
     fn report(&mut self, kind: &'static str, at: SubschemaId, below: &[&str], detail: String, message: impl FnOnce() -> String) -> bool {
-        if self.quiet > 0 || self.exhausted || self.differences.len() >= MAX_DIFFERENCES {
+        if self.quiet > 0 || self.exhausted.is_some() || self.differences.len() >= MAX_DIFFERENCES {
             return false;
         }
         let (path, note) = self.path(at, below);
+        self.hold(detail.len() + path.len());
         if self.reported_paths.insert((kind, format!("{path}{note}"))) {
             self.differences.push(Difference { kind, path, message: format!("{}{note}", message()), detail });
         }

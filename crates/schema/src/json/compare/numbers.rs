@@ -71,9 +71,12 @@ impl JsonComparison {
     }
 
     /// Returns whether no number is within the bounds.
-    pub(super) fn has_no_numbers(&self, writer: &[SubschemaId], types: TypeSet) -> bool {
+    pub(super) fn has_no_numbers(&mut self, writer: &[SubschemaId], types: TypeSet) -> bool {
         let (lower, upper) = (self.bounds(writer, BoundSide::Lower), self.bounds(writer, BoundSide::Upper));
         let only_integers = !types.intersects(TypeSet::FRACTION);
+        if !self.spend(lower.len() * upper.len()) {
+            return false;
+        }
         lower.iter().any(|lower| {
             upper.iter().any(|upper| match compare(&lower.0, &upper.0) {
                 Ordering::Greater => true,

@@ -15,7 +15,7 @@ impl JsonComparison {
             return true;
         }
         let most = writer.iter().filter_map(|id| self.nodes[*id].max_properties).min();
-        let required: BTreeSet<String> = writer.iter().flat_map(|id| self.nodes[*id].required.iter().cloned()).collect();
+        let required = self.required_names(writer);
         let least = writer.iter().map(|id| self.nodes[*id].min_properties).max().unwrap_or(0).max(required.len() as u64);
         let mut answer =
             self.at_most(reader, "maxProperties", node.max_properties, most, ["MAX_PROPERTIES_ADDED", "MAX_PROPERTIES_DECREASED"]);
@@ -29,6 +29,10 @@ impl JsonComparison {
         let links = &node.links;
         if links.properties.is_empty() && links.patterns.is_empty() && links.additional.is_none() {
             return answer;
+        }
+        let count = writer.iter().map(|id| self.nodes[*id].links.properties.len()).sum::<usize>() + links.properties.len();
+        if !self.spend(8 * count) {
+            return false;
         }
         let mut names: Vec<Arc<str>> = links.properties.keys().cloned().collect();
         for id in writer.iter() {
@@ -58,8 +62,10 @@ impl JsonComparison {
             answer &= if was_named { self.check(*new, &old) } else { self.check_added_property(*new, &old, name) };
         }
         for (pattern, new) in &node.links.patterns {
-            if self.patterns.matches(pattern, name) {
-                matched = true;
+            // A pattern that may match counts as one that does, and its property may be an additional one all the same.
+            let matches = self.pattern_matches(pattern, name);
+            if matches != Some(false) {
+                matched |= matches == Some(true);
                 answer &= if node.links.properties.contains_key(name) && was_named {
                     self.check(*new, &old)
                 } else {
@@ -175,6 +181,10 @@ impl JsonComparison {
     /// that match no pattern.
     fn regions(&mut self, writer: &Conjunction) -> Vec<(Option<Arc<str>>, Vec<SubschemaId>)> {
         let mut regions = Vec::new();
+        let patterns: usize = writer.iter().map(|id| self.nodes[*id].links.patterns.len()).sum();
+        if !self.spend(1 + patterns * writer.len()) {
+            return regions;
+        }
         for id in writer.iter() {
             for (pattern, schema) in &self.nodes[*id].links.patterns {
                 let plain = writer.iter().filter(|other| self.nodes[**other].links.patterns.is_empty());

@@ -44,9 +44,13 @@ impl JsonComparison {
                 continue;
             }
             let olds: Vec<Vec<String>> = writer.iter().filter_map(|id| self.nodes[*id].dependent_required.get(name).cloned()).collect();
-            let is_new =
-                |needed: &&String| *needed != name && !self.is_required(writer, needed) && !olds.iter().any(|old| old.contains(needed));
-            let new: Vec<String> = needed.iter().filter(is_new).cloned().collect();
+            let mut new: Vec<String> = Vec::new();
+            for needed in needed.iter().filter(|needed| *needed != name) {
+                self.spend(1 + olds.iter().map(|old| 1 + old.len() / 8).sum::<usize>());
+                if !self.is_required(writer, needed) && !olds.iter().any(|old| old.contains(needed)) {
+                    new.push(needed.clone());
+                }
+            }
             if new.is_empty() {
                 continue;
             }

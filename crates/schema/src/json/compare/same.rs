@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use super::JsonComparison;
 use crate::json::node::SubschemaId;
 
+/// The memory of an entry for a pair, in bytes.
+const PAIR_BYTES: usize = 64;
+
 impl JsonComparison {
     /// Returns whether two schemas have the same assertions with the same keywords, wherever their references are defined. Annotations such
     /// as `title` don't count.
@@ -19,13 +22,15 @@ impl JsonComparison {
             if left == right || self.equal.get(&(left, right)) == Some(&true) {
                 continue;
             }
-            let Some(pairs) = self.pair_links(left, right).filter(|_| self.step()) else {
+            let links = self.nodes[left].links.count();
+            let Some(pairs) = self.pair_links(left, right).filter(|_| self.spend(1 + 4 * links)) else {
                 self.equal.insert((left, right), false);
                 self.equal.insert(pair, false);
                 return false;
             };
             todo.extend(pairs.into_iter().filter(|pair| seen.insert(*pair)));
         }
+        self.hold(seen.len() * PAIR_BYTES);
         self.equal.extend(seen.into_iter().map(|pair| (pair, true)));
         true
     }
@@ -36,6 +41,9 @@ impl JsonComparison {
         if left.shape != right.shape || left.verdict == Some(false) && right.verdict != Some(false) {
             return None;
         }
+        if left.links.count() != right.links.count() {
+            return None;
+        }
         let all = |links: &crate::json::node::SubschemaLinks| {
             let mut all = Vec::new();
             links.visit(|keyword, name, id| all.push((format!("{keyword}/{name}"), self.follow_references(id))));
@@ -43,7 +51,7 @@ impl JsonComparison {
             all
         };
         let (left, right) = (all(&left.links), all(&right.links));
-        let same = left.len() == right.len() && left.iter().zip(&right).all(|(left, right)| left.0 == right.0);
+        let same = left.iter().zip(&right).all(|(left, right)| left.0 == right.0);
         same.then(|| left.into_iter().zip(right).map(|(left, right)| (left.1, right.1)).collect())
     }
 
@@ -54,9 +62,7 @@ impl JsonComparison {
         for _ in 0..MAX_REFERENCES {
             let node = &self.nodes[target];
             let Some(reference) = node.links.reference.filter(|_| node.shape.is_empty()) else { return target };
-            let mut links = 0;
-            node.links.visit(|_, _, _| links += 1);
-            if links > 1 {
+            if node.links.count() > 1 {
                 return target;
             }
             target = reference;

@@ -73,7 +73,7 @@ impl JsonComparison {
         let mut fitting = branches.iter().filter(|branch| self.check(**branch, writer)).copied().collect::<Vec<_>>().into_iter();
         let (first, second) = (fitting.next(), fitting.next());
         if let (Some(first), Some(second), true) = (first, second, one)
-            && !self.exhausted
+            && self.exhausted.is_none()
             && !self.is_empty(writer, 0)
         {
             overlaps.push((first, second));

@@ -19,11 +19,12 @@ use std::collections::{HashSet, VecDeque};
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 use super::link::LinkedFile;
-use crate::{Difference, MAX_DIFFERENCES};
+use crate::{Difference, MAX_DIFFERENCES, TOO_COMPLEX, budget};
 
 /// Returns the differences in the order of the reader's text, followed by removed declarations.
 pub(super) fn differences(reader: &LinkedFile, writer: &LinkedFile) -> Vec<Difference> {
-    let mut compare = ProtobufComparison { reader, writer, differences: Vec::new(), seen: HashSet::new(), next: VecDeque::new() };
+    let mut compare =
+        ProtobufComparison { reader, writer, differences: Vec::new(), seen: HashSet::new(), next: VecDeque::new(), exceeded: false };
     for message in reader.file.messages() {
         compare.compare_declared(&message);
     }
@@ -33,8 +34,20 @@ pub(super) fn differences(reader: &LinkedFile, writer: &LinkedFile) -> Vec<Diffe
     while let Some((reader, writer)) = compare.next.pop_front() {
         compare.compare_messages(&reader, &writer);
     }
+    if compare.exceeded {
+        compare.differences.truncate(MAX_DIFFERENCES - 1);
+        compare.differences.push(Difference {
+            kind: TOO_COMPLEX,
+            path: "#/".to_owned(),
+            message: format!("the schemas are too complex to be compared: it takes more than {} steps; split them", budget::MAX_STEPS),
+            detail: String::new(),
+        });
+    }
     compare.differences
 }
+
+/// The memory of a compared pair beside its names, in bytes.
+const PAIR_BYTES: usize = 128;
 
 struct ProtobufComparison<'a> {
     reader: &'a LinkedFile,
@@ -43,6 +56,8 @@ struct ProtobufComparison<'a> {
     /// Pairs that were compared or are queued. Types can refer to each other in cycles.
     seen: HashSet<(String, String)>,
     next: VecDeque<(MessageDescriptor, MessageDescriptor)>,
+    /// Whether the budget was exceeded.
+    exceeded: bool,
 }
 
 impl ProtobufComparison<'_> {
@@ -93,7 +108,13 @@ impl ProtobufComparison<'_> {
 
     /// Compares two messages: data of the second one is read as the first one.
     fn compare_messages(&mut self, reader: &MessageDescriptor, writer: &MessageDescriptor) {
-        if self.is_full() || !self.seen.insert((reader.full_name().to_owned(), writer.full_name().to_owned())) {
+        if self.is_full() || self.exceeded || !self.seen.insert((reader.full_name().to_owned(), writer.full_name().to_owned())) {
+            return;
+        }
+        let steps = 4 + 8 * (reader.fields().len() + writer.fields().len());
+        let bytes = PAIR_BYTES + 2 * (reader.full_name().len() + writer.full_name().len());
+        if budget::spend(steps).and(budget::hold(bytes)).is_err() {
+            self.exceeded = true;
             return;
         }
         let path = self.path(reader);

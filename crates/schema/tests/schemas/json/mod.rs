@@ -1,5 +1,6 @@
 //! JSON Schemas: a table of cases, and properties of random schemas.
 
+mod budgets;
 mod cases;
 mod evolution;
 mod generate;

@@ -153,7 +153,7 @@ fn hostile_texts_are_refused_before_they_cost_anything() {
     let aggregate = format!("option (x) = {}{};", "{ a ".repeat(100_000), "}".repeat(100_000));
     assert!(refused(&aggregate, &[]).contains("nested deeper"));
     assert!(refused(&" ".repeat(2 * 1024 * 1024), &[]).contains("longer than"));
-    assert!(refused(&format!("package {}a;", "a.".repeat(400_000)), &[]).contains("shorten"));
+    assert!(refused(&format!("package {}a;", "a.".repeat(100_000)), &[]).contains("shorten"));
     assert!(refused(&format!("message A {{ optional {} b = 1; }}", "a.".repeat(450) + "b"), &[]).chars().count() <= 501);
     let wide: Vec<String> = (1..2_000).map(|number| format!("message M{number}{{message A{{message A{{}}}}}}")).collect();
     let written = schema(&wide.concat()).canonical();
