@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     draft::Draft,
+    meta::{check_schema, find_meta_schema},
     text::parse_json,
     uri::{decode_fragment, join, pointer_tokens, split},
 };
@@ -85,13 +86,13 @@ impl Documents {
             return Err(InvalidSchema::new("a JSON Schema is an object, or `true` or `false`; this is something else"));
         }
         let draft = Draft::declared_by(&value).unwrap_or(Draft::Seven);
-        draft.check(&value, "the schema")?;
+        check_schema(draft, &value, "the schema")?;
         documents.add("".into(), value, draft)?;
         for dependency in dependencies {
             let value = parse_json(&dependency.text)
                 .map_err(|error| InvalidSchema::new(format!("the reference `{}`: {}", dependency.name, error.message)))?;
             let draft = Draft::declared_by(&value).unwrap_or(draft);
-            draft.check(&value, &format!("the reference `{}`", dependency.name))?;
+            check_schema(draft, &value, &format!("the reference `{}`", dependency.name))?;
             documents.add(Arc::clone(&dependency.name), value, draft)?;
         }
         Ok(documents)
@@ -252,7 +253,7 @@ impl Documents {
     /// Loads a meta-schema that is referenced.
     fn meta(&mut self, uri: &str) -> Option<String> {
         let draft = Draft::from_uri(uri);
-        let (value, draft) = super::meta::find_meta_schema(uri, draft)?;
+        let (value, draft) = find_meta_schema(uri, draft)?;
         let uri = uri.trim_end_matches('#').to_owned();
         self.add(uri.as_str().into(), value, draft).ok()?;
         Some(uri)

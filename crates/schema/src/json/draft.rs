@@ -1,13 +1,6 @@
 //! The drafts of JSON Schema.
 
-use std::sync::OnceLock;
-
 use serde_json::Value;
-
-use crate::{InvalidSchema, text::shorten};
-
-/// The maximum number of reported violations of a meta-schema.
-const MAX_VIOLATIONS: usize = 3;
 
 /// A draft, in the order of their publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,38 +49,6 @@ impl Draft {
         self >= Self::September2019
     }
 
-    /// Validates a schema against the meta-schema. `subject` names the schema in the error.
-    pub fn check(self, schema: &Value, subject: &str) -> Result<(), InvalidSchema> {
-        let Some(validator) = self.meta_validator() else {
-            return Err(InvalidSchema::new(format!("the meta-schema of {} can't be used", self.title())));
-        };
-        if validator.is_valid(schema) {
-            return Ok(());
-        }
-        let violations: Vec<_> = validator.iter_errors(schema).take(MAX_VIOLATIONS).map(|error| render_violation(&error)).collect();
-        Err(InvalidSchema::new(format!("{subject} is not a valid JSON Schema of {}: {}", self.title(), violations.join("; "))))
-    }
-
-    /// Returns the validator of the meta-schema. It takes any pattern, because [`super::ecma`] checks patterns, and compiling them can take
-    /// very long.
-    fn meta_validator(self) -> Option<&'static jsonschema::Validator> {
-        static VALIDATORS: [OnceLock<Option<jsonschema::Validator>>; 5] = [const { OnceLock::new() }; 5];
-        let index = Self::ALL.iter().position(|(draft, _)| *draft == self)?;
-        let build = || {
-            let (uri, library_draft) = match self {
-                Self::Four => ("http://json-schema.org/draft-04/schema", jsonschema::Draft::Draft4),
-                Self::Six => ("http://json-schema.org/draft-06/schema", jsonschema::Draft::Draft6),
-                Self::Seven => ("http://json-schema.org/draft-07/schema", jsonschema::Draft::Draft7),
-                Self::September2019 => ("https://json-schema.org/draft/2019-09/schema", jsonschema::Draft::Draft201909),
-                Self::December2020 => ("https://json-schema.org/draft/2020-12/schema", jsonschema::Draft::Draft202012),
-            };
-            let options = jsonschema::options().with_draft(library_draft).offline().with_format("regex", |_: &str| true);
-            let formats = self < Self::September2019;
-            options.should_validate_formats(formats).build(&super::meta::find_meta_schema(uri, Some(self))?.0).ok()
-        };
-        VALIDATORS.get(index)?.get_or_init(build).as_ref()
-    }
-
     /// Returns the name of the draft for messages.
     pub fn title(self) -> &'static str {
         match self {
@@ -98,11 +59,4 @@ impl Draft {
             Self::December2020 => "draft 2020-12",
         }
     }
-}
-
-fn render_violation(error: &jsonschema::ValidationError<'_>) -> String {
-    const MAX_LENGTH: usize = 200;
-    let path = error.instance_path().as_str().to_owned();
-    let text = shorten(&error.to_string(), MAX_LENGTH);
-    format!("at `{}`: {text}", if path.is_empty() { "/" } else { &path })
 }

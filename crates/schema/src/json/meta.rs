@@ -1,8 +1,14 @@
 //! The built-in meta-schemas. Schemas can refer to them without a dependency.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 use super::draft::Draft;
+use crate::{InvalidSchema, text::shorten};
+
+/// The maximum number of reported violations of a meta-schema.
+const MAX_VIOLATIONS: usize = 3;
 
 /// Returns the meta-schema, or the vocabulary library_draft one, with a URI.
 pub fn find_meta_schema(uri: &str, draft: Option<Draft>) -> Option<(Value, Draft)> {
@@ -25,4 +31,43 @@ pub fn find_meta_schema(uri: &str, draft: Option<Draft>) -> Option<(Value, Draft
     let uri = jsonschema::uri::from_str(&uri).ok()?;
     let value = registry.resolver(uri).lookup("").ok()?.contents().clone();
     Some((value, draft))
+}
+
+/// Validates a schema against the meta-schema. `subject` names the schema in the error.
+pub fn check_schema(draft: Draft, schema: &Value, subject: &str) -> Result<(), InvalidSchema> {
+    let Some(validator) = meta_validator(draft) else {
+        return Err(InvalidSchema::new(format!("the meta-schema of {} can't be used", draft.title())));
+    };
+    if validator.is_valid(schema) {
+        return Ok(());
+    }
+    let violations: Vec<_> = validator.iter_errors(schema).take(MAX_VIOLATIONS).map(|error| render_violation(&error)).collect();
+    Err(InvalidSchema::new(format!("{subject} is not a valid JSON Schema of {}: {}", draft.title(), violations.join("; "))))
+}
+
+/// Returns the validator of the meta-schema. It takes any pattern, because [`super::ecma`] checks patterns, and compiling them can take
+/// very long.
+fn meta_validator(draft: Draft) -> Option<&'static jsonschema::Validator> {
+    static VALIDATORS: [OnceLock<Option<jsonschema::Validator>>; 5] = [const { OnceLock::new() }; 5];
+    let index = Draft::ALL.iter().position(|(known, _)| *known == draft)?;
+    let build = || {
+        let (uri, library_draft) = match draft {
+            Draft::Four => ("http://json-schema.org/draft-04/schema", jsonschema::Draft::Draft4),
+            Draft::Six => ("http://json-schema.org/draft-06/schema", jsonschema::Draft::Draft6),
+            Draft::Seven => ("http://json-schema.org/draft-07/schema", jsonschema::Draft::Draft7),
+            Draft::September2019 => ("https://json-schema.org/draft/2019-09/schema", jsonschema::Draft::Draft201909),
+            Draft::December2020 => ("https://json-schema.org/draft/2020-12/schema", jsonschema::Draft::Draft202012),
+        };
+        let options = jsonschema::options().with_draft(library_draft).offline().with_format("regex", |_: &str| true);
+        let formats = draft < Draft::September2019;
+        options.should_validate_formats(formats).build(&find_meta_schema(uri, Some(draft))?.0).ok()
+    };
+    VALIDATORS.get(index)?.get_or_init(build).as_ref()
+}
+
+fn render_violation(error: &jsonschema::ValidationError<'_>) -> String {
+    const MAX_LENGTH: usize = 200;
+    let path = error.instance_path().as_str().to_owned();
+    let text = shorten(&error.to_string(), MAX_LENGTH);
+    format!("at `{}`: {text}", if path.is_empty() { "/" } else { &path })
 }
