@@ -93,10 +93,11 @@ pub type ReloadReport = Box<dyn FnMut(Result<Change, String>) + Send>;
 impl App {
     /// Makes the plan, takes the ports and connects the backends.
     pub async fn build(config: &Config) -> Result<Self, Error> {
-        let plan = Plan::new(config).map_err(|problems| {
+        let (plan, problems) = Plan::new(config);
+        if !problems.is_empty() {
             let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            Error::new(Code::FailedPrecondition, "CONFIGURATION", lines.join("\n"))
-        })?;
+            return Err(Error::new(Code::FailedPrecondition, "CONFIGURATION", lines.join("\n")));
+        }
         Self::start(config, &plan).await
     }
 

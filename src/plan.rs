@@ -39,8 +39,8 @@ pub struct Plan {
 type DefinitionKey = (String, String);
 
 impl Plan {
-    /// Makes the plan. The error has every problem, with file, line and column.
-    pub fn new(config: &Config) -> Result<Self, Vec<Problems>> {
+    /// Makes the plan, and returns every problem with file, line and column. A plan with problems can't be served.
+    pub fn new(config: &Config) -> (Self, Vec<Problems>) {
         let mut plan = Self::default();
         let mut found = ProblemCollector { config, problems: Vec::new(), definitions: Vec::new() };
         if config.telemetry.otlp.is_some() && !cfg!(feature = "otlp") {
@@ -62,10 +62,10 @@ impl Plan {
                 }
             }
         }
-        found.into_result(plan)
+        (plan, found.into_problems())
     }
 
-    /// Returns the files that were read, beside the configuration.
+    /// Returns the files that were read, beside the configuration; also those with problems.
     pub fn files(&self) -> &BTreeSet<PathBuf> {
         &self.files
     }
@@ -185,10 +185,9 @@ impl ProblemCollector<'_> {
         }
     }
 
-    fn into_result(self, plan: Plan) -> Result<Plan, Vec<Problems>> {
+    fn into_problems(self) -> Vec<Problems> {
         let own = Problems { file: self.config.origin.to_string(), list: self.problems };
-        let all = Some(own).filter(|own| !own.list.is_empty()).into_iter().chain(self.definitions).collect::<Vec<_>>();
-        if all.is_empty() { Ok(plan) } else { Err(all) }
+        Some(own).filter(|own| !own.list.is_empty()).into_iter().chain(self.definitions).collect()
     }
 }
 

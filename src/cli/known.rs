@@ -1,8 +1,10 @@
 //! Configurations, checked against the registry and the drivers of this build.
 
+use std::{collections::BTreeSet, path::PathBuf};
+
 use super::{Failure, style};
 use crate::{driver::KINDS, plan::Plan};
-use prism_config::{self as config, Config, Definition, Driver, Known, Source};
+use prism_config::{self as config, Config, Definition, Driver, Known, Origin, Source};
 use prism_frontend::definition;
 use prism_pattern::PATTERNS;
 use prism_registry::Registry;
@@ -34,17 +36,22 @@ pub struct CheckedPlan {
     pub config: Config,
     /// One entry for each file. Empty if the configuration is valid.
     pub problems: Vec<Problems>,
-    /// `None` if there are problems.
-    pub plan: Option<Plan>,
+    /// Can be served only if there are no problems.
+    pub plan: Plan,
+}
+
+/// A configuration and its plan, or the problems; and the files that were read.
+pub struct Loaded {
+    /// What can be served.
+    pub result: Result<(Config, Plan), Failure>,
+    /// The files that were read. If one of them changes, the result may be another one.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// Reads a configuration and makes the plan of a start.
 pub fn check(source: &Source, known: &Known<'_>) -> CheckedPlan {
     let config::Checked { config, problems: mut own } = config::check(source, known);
-    let (plan, further) = match Plan::new(&config) {
-        Ok(plan) => (Some(plan), Vec::new()),
-        Err(problems) => (None, problems),
-    };
+    let (plan, further) = Plan::new(&config);
     let mut definitions = Vec::new();
     for problems in further {
         if problems.file == own.file {
@@ -57,7 +64,7 @@ pub fn check(source: &Source, known: &Known<'_>) -> CheckedPlan {
     }
     own.list.sort_by(|a, b| a.position.cmp(&b.position));
     let problems: Vec<_> = Some(own).filter(|own| !own.list.is_empty()).into_iter().chain(definitions).collect();
-    CheckedPlan { plan: plan.filter(|_| problems.is_empty()), config, problems }
+    CheckedPlan { config, problems, plan }
 }
 
 /// Loads a valid configuration and prints its warnings. The failure has every problem in the file.
@@ -67,12 +74,19 @@ pub fn load(source: &Source) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Loads a valid configuration with the plan of its start, and prints its warnings. The failure has every problem.
-pub fn load_plan(source: &Source) -> Result<(Config, Plan), Failure> {
+/// Loads a configuration with the plan of its start, and prints its warnings. The failure has every problem.
+pub fn load_plan(source: &Source) -> Loaded {
     let CheckedPlan { config, problems, plan } = check(source, &known());
-    let plan = plan.ok_or_else(|| invalid(&problems))?;
+    let own = match &config.origin {
+        Origin::File(path) => Some(path.clone()),
+        Origin::Embedded => None,
+    };
+    let files = own.into_iter().chain(config.files.iter().chain(plan.files()).cloned()).collect();
+    if !problems.is_empty() {
+        return Loaded { result: Err(invalid(&problems)), files };
+    }
     print_warnings(&config);
-    Ok((config, plan))
+    Loaded { result: Ok((config, plan)), files }
 }
 
 fn invalid(problems: &[Problems]) -> Failure {

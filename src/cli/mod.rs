@@ -23,7 +23,7 @@ pub mod schema;
 pub mod serve;
 pub mod validate;
 
-pub use known::{CheckedPlan, check, known, load, load_plan};
+pub use known::{CheckedPlan, Loaded, check, known, load, load_plan};
 
 const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Green.on_default().bold())

@@ -13,12 +13,8 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::Failure;
-use crate::{
-    app::{Reload, ReloadRequest},
-    plan::Plan,
-};
-use prism_config::{Config, Origin};
+use super::{Failure, Loaded};
+use crate::app::{Reload, ReloadRequest};
 
 /// How often the files are looked at. Unlike notifications of the system, this works with every file system, and with files that are
 /// replaced by links, as Kubernetes does.
@@ -38,19 +34,11 @@ fn stamps(files: &BTreeSet<PathBuf>) -> Stamps {
     files.iter().map(|path| (path.clone(), stamp(path))).collect()
 }
 
-/// Returns the files of a configuration.
-pub fn files_of(config: &Config, plan: &Plan) -> BTreeSet<PathBuf> {
-    let own = match &config.origin {
-        Origin::File(path) => Some(path.clone()),
-        Origin::Embedded => None,
-    };
-    own.into_iter().chain(config.files.iter().cloned()).chain(plan.files().iter().cloned()).collect()
-}
-
-/// Sends the configuration whenever it changes or `hangup` arrives, until the receiver is closed.
+/// Sends the configuration whenever one of its files changes or `hangup` arrives, until the receiver is closed. The files of a refused
+/// configuration are watched too, because correcting one of them may be all that it needs.
 pub async fn watch<L>(load: L, mut files: BTreeSet<PathBuf>, mut hangup: Signal, requests: mpsc::Sender<ReloadRequest>)
 where
-    L: Fn() -> Result<(Config, Plan), Failure> + Clone + Send + 'static,
+    L: Fn() -> Loaded + Clone + Send + 'static,
 {
     let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -70,15 +58,17 @@ where
             }
         }
         loaded = stamps(&files);
-        let result = tokio::task::spawn_blocking(load.clone()).await;
-        let request = match result.unwrap_or_else(|error| Err(Failure(error.to_string()))) {
-            Ok((config, plan)) => {
-                let added: BTreeSet<_> = files_of(&config, &plan);
-                loaded.extend(stamps(&added.difference(&files).cloned().collect()));
-                loaded.retain(|path, _| added.contains(path));
-                files = added;
-                ReloadRequest::Serve(Box::new(Reload { config, plan }))
+        let result = match tokio::task::spawn_blocking(load.clone()).await {
+            Ok(Loaded { result, files: read }) => {
+                loaded.extend(stamps(&read.difference(&files).cloned().collect()));
+                loaded.retain(|path, _| read.contains(path));
+                files = read;
+                result
             }
+            Err(error) => Err(Failure(error.to_string())),
+        };
+        let request = match result {
+            Ok((config, plan)) => ReloadRequest::Serve(Box::new(Reload { config, plan })),
             Err(failure) => ReloadRequest::Refuse(failure.0),
         };
         seen = loaded.clone();

@@ -8,11 +8,8 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-use super::{Failure, Outcome, output::print_text, reload, style};
-use crate::{
-    app::{Address, App, Change},
-    plan::Plan,
-};
+use super::{Loaded, Outcome, output::print_text, reload, style};
+use crate::app::{Address, App, Change};
 use prism_config::{self as config, Config, FrontendKind, LogFormat, Source};
 
 /// Namespaces that are listed at the start.
@@ -53,7 +50,7 @@ pub struct Args {
 }
 
 /// Loads the configuration that these arguments select, with the plan of its start. Prints warnings.
-pub fn load(args: &Args) -> Result<(Config, Plan), Failure> {
+fn load(args: &Args) -> Loaded {
     let database = args.data.as_ref().map(|folder| folder.join("prism.db").display().to_string());
     let source = Source::find(args.config.clone())
         .with_flag("--listen", "listeners.main.address", args.listen.map(|address| address.to_string()))
@@ -64,7 +61,8 @@ pub fn load(args: &Args) -> Result<(Config, Plan), Failure> {
 
 /// Serves until SIGTERM or Ctrl-C, then drains.
 pub fn run(args: &Args) -> Outcome {
-    let (config, plan) = load(args)?;
+    let Loaded { result, files } = load(args);
+    let (config, plan) = result?;
     logging(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
     runtime.block_on(async {
@@ -79,7 +77,7 @@ pub fn run(args: &Args) -> Outcome {
         print_text(&banner(&config, &app))?;
         let (requests, receiver) = mpsc::channel(1);
         let again = args.clone();
-        let watching = tokio::spawn(reload::watch(move || load(&again), reload::files_of(&config, &plan), hangup, requests));
+        let watching = tokio::spawn(reload::watch(move || load(&again), files, hangup, requests));
         // The gateway has what it needs of them, and with many namespaces they are large.
         drop((config, plan));
         app.run_with_reloads(end, receiver, Box::new(report_reload)).await;

@@ -96,6 +96,32 @@ async fn listeners_are_added_and_removed() {
     assert_eq!(status(&gateway, "/one/v1/keys").await, 200);
 }
 
+#[tokio::test]
+async fn correcting_a_definition_is_enough() {
+    let gateway = Gateway::start(&config(&[namespace("steady", "")])).await;
+    let definition = |rpc: &str| {
+        format!(
+            "frontend: notes\nopenapi: notes-api.yaml\npattern: keyvalue\nroutes:\n  read: {{rpc: {rpc}, request: {{key: path.id}}, response: {{body: reply.value}}}}\n"
+        )
+    };
+    let document = "openapi: 3.1.0\ninfo: {title: Notes, version: '1'}\npaths:\n  /notes/{id}:\n    get:\n      operationId: read\n      \
+        parameters: [{name: id, in: path, required: true, schema: {type: string}}]\n      responses: {'200': {description: It.}}\n";
+    let folder = gateway.folder();
+    fs::write(folder.join("notes.yaml"), definition("Retreive")).unwrap();
+    fs::write(folder.join("notes-api.yaml"), document).unwrap();
+    let file = folder.join("notes.yaml");
+    write(
+        &gateway,
+        &config(&[namespace("steady", ", frontends: [rest, {frontend: notes, base_path: /api}]")])
+            .replace("namespaces:", &format!("frontends:\n  notes: {{definition: {}}}\nnamespaces:", file.display())),
+    );
+    until_true("refused", || gateway.log().contains("Retreive")).await;
+    fs::write(&file, definition("Retrieve")).unwrap();
+    until_true("served", || gateway.output().contains("generation 2:")).await;
+    http::send(gateway.address, "PUT", "/steady/v1/values/a", &[], "text").await.unwrap();
+    assert_eq!(status(&gateway, "/api/notes/a").await, 200);
+}
+
 /// Reads and writes a namespace, and counts what fails.
 async fn load(address: std::net::SocketAddr, task: usize, ends: Arc<AtomicBool>, failures: Arc<AtomicUsize>, calls: Arc<AtomicUsize>) {
     let mut number = 0_u64;

@@ -1,15 +1,73 @@
-//! The operations in the answer of `GetCapabilities`: which are native, emulated or unavailable over the drivers in the slots.
+//! The answer of `GetCapabilities`: which operations are native, emulated or unavailable over the drivers in the slots.
 //!
 //! What an RPC needs is an option of the RPC in the pattern's proto; see `prism/options/v1/implementation.proto`.
+
+use std::sync::{Arc, OnceLock};
 
 use prism_call::proto::{
     self,
     options::v1::{Implementation, Step},
-    patterns::slots::v1::{Operation, Slot, Support},
+    patterns::slots::v1::{Capabilities, Limits, Operation, Slot, Support},
 };
 
+/// What a namespace can do. It does not change while the namespace exists.
+///
+/// The description has several kilobytes, and most namespaces are never asked for it, so it is written at the first request.
+#[derive(Default)]
+pub struct NamespaceCapabilities {
+    pub(super) namespace: Arc<str>,
+    /// Name, version and service of the pattern.
+    pub(super) pattern: (&'static str, &'static str, &'static str),
+    /// In the order of the pattern's schema.
+    pub(super) slots: Vec<SlotFacts>,
+    pub(super) limits: Limits,
+    pub(super) described: OnceLock<Box<Capabilities>>,
+}
+
+/// What capabilities say of a slot. All but the name is empty if the slot is empty.
+#[derive(Clone, Default)]
+pub(super) struct SlotFacts {
+    pub name: String,
+    pub backend: String,
+    pub kind: &'static str,
+    pub interfaces: Vec<&'static str>,
+    pub layers: Vec<&'static str>,
+}
+
+impl NamespaceCapabilities {
+    /// Returns the answer of `GetCapabilities`.
+    pub fn describe(&self) -> Capabilities {
+        let described = self.described.get_or_init(|| {
+            let (name, version, service) = self.pattern;
+            let slots: Vec<Slot> = self.slots.iter().map(SlotFacts::describe).collect();
+            Box::new(Capabilities {
+                namespace: self.namespace.to_string(),
+                pattern: name.to_owned(),
+                pattern_version: version.to_owned(),
+                operations: operations(service, &slots),
+                limits: Some(self.limits),
+                slots,
+            })
+        });
+        Capabilities::clone(described)
+    }
+}
+
+impl SlotFacts {
+    fn describe(&self) -> Slot {
+        let texts = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Slot {
+            name: self.name.clone(),
+            backend: self.backend.clone(),
+            kind: self.kind.to_owned(),
+            interfaces: texts(&self.interfaces),
+            layers: texts(&self.layers),
+        }
+    }
+}
+
 /// Describes all RPCs of a service, in its order.
-pub(super) fn operations(service: &str, slots: &[Slot]) -> Vec<Operation> {
+fn operations(service: &str, slots: &[Slot]) -> Vec<Operation> {
     let Some(service) = proto::descriptors().get_service_by_name(service) else { return Vec::new() };
     let implementations = proto::implementations(&service).into_iter();
     implementations.map(|(rpc, implementation)| operation(rpc, &implementation, slots)).collect()

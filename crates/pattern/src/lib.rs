@@ -18,6 +18,7 @@ pub mod keyvalue;
 pub mod schema_registry;
 mod slots;
 
+pub use capabilities::NamespaceCapabilities;
 pub use environment::PatternEnvironment;
 pub use slots::{Slots, required_interface};
 

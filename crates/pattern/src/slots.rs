@@ -1,14 +1,18 @@
 //! The filled slots of a namespace.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
-use super::{Pattern, PatternEnvironment, capabilities};
+use super::{
+    Pattern, PatternEnvironment,
+    capabilities::{NamespaceCapabilities, SlotFacts},
+};
 use prism_call::{
     Code, Error,
-    proto::{
-        self,
-        patterns::slots::v1::{self as contract, Capabilities},
-    },
+    proto::{self, patterns::slots::v1 as contract},
 };
 use prism_slot::{Limits, Slot};
 
@@ -16,8 +20,8 @@ use prism_slot::{Limits, Slot};
 pub struct Slots<'p> {
     pattern: &'p Pattern,
     filled: BTreeMap<String, Slot>,
-    /// All slots, in the order of the pattern's schema; those that are empty have only a name.
-    described: Vec<contract::Slot>,
+    /// All slots, in the order of the pattern's schema.
+    facts: Vec<SlotFacts>,
 }
 
 impl fmt::Debug for Slots<'_> {
@@ -31,8 +35,8 @@ impl<'p> Slots<'p> {
         let service = proto::descriptors().get_service_by_name(pattern.service);
         let mut names: Vec<_> = service.iter().flat_map(proto::slot_requirements).map(|slot| slot.name).collect();
         names.extend(filled.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
-        let described = names.into_iter().map(|name| describe(&name, filled.get(&name))).collect();
-        Self { pattern, filled, described }
+        let facts = names.into_iter().map(|name| facts(name, &filled)).collect();
+        Self { pattern, filled, facts }
     }
 
     /// Takes a slot that must be filled.
@@ -50,25 +54,29 @@ impl<'p> Slots<'p> {
         self.filled.remove(name)
     }
 
-    /// Describes what the pattern can do over the backends of all slots: the answer of `GetCapabilities`.
+    /// Returns what the pattern can do over the backends of all slots: the answer of `GetCapabilities`.
     ///
     /// `limits` are the tightest of those of the drivers, the namespace and the pattern. `max_transaction_operations` is 0 if there are no
     /// transactions.
-    pub fn capabilities(&self, limits: &Limits, max_transaction_operations: u32, environment: &PatternEnvironment) -> Capabilities {
-        Capabilities {
-            namespace: environment.namespace.to_string(),
-            pattern: self.pattern.name.to_owned(),
-            pattern_version: self.pattern.version.to_owned(),
-            operations: capabilities::operations(self.pattern.service, &self.described),
-            limits: Some(contract::Limits {
+    pub fn capabilities(
+        &self,
+        limits: &Limits,
+        max_transaction_operations: u32,
+        environment: &PatternEnvironment,
+    ) -> NamespaceCapabilities {
+        NamespaceCapabilities {
+            namespace: environment.namespace.clone(),
+            pattern: (self.pattern.name, self.pattern.version, self.pattern.service),
+            slots: self.facts.clone(),
+            limits: contract::Limits {
                 max_key_bytes: limits.max_key_bytes,
                 max_value_bytes: limits.max_value_bytes,
                 max_batch_items: limits.max_batch_items,
                 max_transaction_operations,
                 max_message_bytes: environment.limits.max_message_bytes as u64,
                 max_concurrent_calls: u32::try_from(environment.limits.max_concurrent_calls).unwrap_or(u32::MAX),
-            }),
-            slots: self.described.clone(),
+            },
+            described: OnceLock::new(),
         }
     }
 
@@ -80,15 +88,9 @@ impl<'p> Slots<'p> {
     }
 }
 
-fn describe(name: &str, filled: Option<&Slot>) -> contract::Slot {
-    let empty = contract::Slot { name: name.to_owned(), ..contract::Slot::default() };
-    filled.map_or(empty.clone(), |slot| contract::Slot {
-        backend: slot.backend.clone(),
-        kind: slot.kind.to_owned(),
-        interfaces: slot.interfaces.names().into_iter().map(str::to_owned).collect(),
-        layers: slot.layers.iter().copied().map(str::to_owned).collect(),
-        ..empty
-    })
+fn facts(name: String, filled: &BTreeMap<String, Slot>) -> SlotFacts {
+    let Some(slot) = filled.get(&name) else { return SlotFacts { name, ..SlotFacts::default() } };
+    SlotFacts { name, backend: slot.backend.clone(), kind: slot.kind, interfaces: slot.interfaces.names(), layers: slot.layers.clone() }
 }
 
 /// Returns an interface that the driver in a slot must implement.

@@ -160,12 +160,12 @@ const PAIR: Pattern = Pattern {
     },
 };
 
-struct Pair(contract::Capabilities);
+struct Pair(pattern::NamespaceCapabilities);
 
 #[async_trait]
 impl Handler for Pair {
     async fn handle(&self, _: &Context, _: &Method, _: Input) -> Result<Reply, Error> {
-        Ok(prism::call::Output::One(self.0.encode_to_vec().into()).into())
+        Ok(prism::call::Output::One(self.0.describe().encode_to_vec().into()).into())
     }
 }
 

@@ -15,17 +15,14 @@ use bytes::Bytes;
 use prost_types::Duration;
 
 use self::settings::KeyValueSettings;
-use super::{Pattern, PatternEnvironment, Slots, check_settings, required_interface};
+use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings, required_interface};
 use prism_call::{
     Context, Error, Handler, Input, Method, Reply,
     proto::{
         models::keyvalue::v1::{
             Entry, KeyValueBasic, KeyValueBatch, KeyValueCas, KeyValueScan, KeyValueTransactional, KeyValueTtl, SetRequest,
         },
-        patterns::{
-            keyvalue::v1::{RetrieveResponse, StoreRequest, dispatch_key_value},
-            slots::v1::Capabilities,
-        },
+        patterns::keyvalue::v1::{RetrieveResponse, StoreRequest, dispatch_key_value},
     },
 };
 use prism_settings::settings_schema;
@@ -62,8 +59,7 @@ pub struct KeyValue {
     backend: String,
     /// The tightest of the limits of the driver, the namespace and the pattern.
     limits: Limits,
-    /// The answer of GetCapabilities. It does not change while the namespace exists.
-    capabilities: Capabilities,
+    capabilities: NamespaceCapabilities,
 }
 
 impl KeyValue {

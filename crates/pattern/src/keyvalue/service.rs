@@ -22,7 +22,7 @@ use prism_slot::time;
 #[async_trait]
 impl Service for KeyValue {
     async fn get_capabilities(&self, _: &Context, _: GetCapabilitiesRequest) -> Result<GetCapabilitiesResponse, Error> {
-        Ok(GetCapabilitiesResponse { capabilities: Some(self.capabilities.clone()) })
+        Ok(GetCapabilitiesResponse { capabilities: Some(self.capabilities.describe()) })
     }
 
     async fn store(&self, context: &Context, request: StoreRequest) -> Result<StoreResponse, Error> {

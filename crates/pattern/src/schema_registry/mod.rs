@@ -38,13 +38,10 @@ use async_trait::async_trait;
 use prost::Message as _;
 
 use self::{parsed::ParsedSchemas, reference::SchemaMaterial, settings::SchemaRegistrySettings, state::State, subject::SubjectName};
-use super::{Pattern, PatternEnvironment, Slots, check_settings, required_interface};
+use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings, required_interface};
 use prism_call::{
     Context, Error, Handler, Input, Method, Output, Reply,
-    proto::patterns::{
-        schema_registry::v1::{GetSchemaByIdRequest, dispatch_schema_registry},
-        slots::v1::Capabilities,
-    },
+    proto::patterns::schema_registry::v1::{GetSchemaByIdRequest, dispatch_schema_registry},
 };
 use prism_journal::{AtomicWrite, Journal, Store};
 use prism_schema::Schema;
@@ -82,8 +79,7 @@ struct SchemaRegistry {
     /// Registrations wait here for others of the same subject, after their first attempt failed.
     queues: [tokio::sync::Mutex<()>; QUEUES],
     max_schema_bytes: usize,
-    /// The answer of GetCapabilities. It does not change while the namespace exists.
-    capabilities: Capabilities,
+    capabilities: NamespaceCapabilities,
 }
 
 impl SchemaRegistryHandler {

@@ -30,7 +30,7 @@ use prism_schema::SchemaFormat;
 #[async_trait]
 impl Service for SchemaRegistryHandler {
     async fn get_capabilities(&self, _: &Context, _: GetCapabilitiesRequest) -> Result<GetCapabilitiesResponse, Error> {
-        Ok(GetCapabilitiesResponse { capabilities: Some(self.registry.capabilities.clone()) })
+        Ok(GetCapabilitiesResponse { capabilities: Some(self.registry.capabilities.describe()) })
     }
 
     async fn register_schema(&self, context: &Context, request: RegisterSchemaRequest) -> Result<RegisterSchemaResponse, Error> {

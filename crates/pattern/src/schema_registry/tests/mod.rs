@@ -9,16 +9,13 @@ mod race;
 
 use std::{sync::Arc, time::Duration};
 
-use super::{SchemaRegistry, identity::Guid, parsed::ParsedSchemas, settings::SchemaRegistrySettings, state::State};
+use super::{NamespaceCapabilities, SchemaRegistry, identity::Guid, parsed::ParsedSchemas, settings::SchemaRegistrySettings, state::State};
 use prism_call::{
     BackgroundTasks, Context,
     proto::{
         Interfaces,
         journal::v1::{Operation, RemoveVersion, StoreSchema, StoreVersion, operation::Change},
-        patterns::{
-            schema_registry::v1::{RegisterSchemaRequest, RegisteredSchema, Schema},
-            slots::v1::Capabilities,
-        },
+        patterns::schema_registry::v1::{RegisterSchemaRequest, RegisteredSchema, Schema},
     },
 };
 use prism_driver::{BackendSettings, Keyspace};
@@ -42,7 +39,7 @@ fn registry(storage: &Interfaces, options: JournalOptions) -> Arc<SchemaRegistry
         parsed: ParsedSchemas::new(SchemaRegistrySettings::default().parsed_schemas()),
         queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
         max_schema_bytes: 1 << 20,
-        capabilities: Capabilities::default(),
+        capabilities: NamespaceCapabilities::default(),
     })
 }
 
