@@ -134,10 +134,17 @@ impl Plan {
         match Texts::find(&key.0) {
             Ok(texts) => {
                 // The names of definitions that are part of Prism are no files.
-                self.files.extend([&texts.name, &texts.document_name].map(PathBuf::from).into_iter().filter(|path| path.is_file()));
+                let mut watch = |names: &[String]| self.files.extend(names.iter().map(PathBuf::from).filter(|path| path.is_file()));
+                watch(&[texts.name.clone(), texts.document_name.clone()]);
                 match compile(&texts, &binding.settings) {
-                    Ok(definition) => drop(self.definitions.insert(key, definition)),
-                    Err(problems) => found.add_definition(problems),
+                    Ok(definition) => {
+                        watch(&definition.files);
+                        self.definitions.insert(key, definition);
+                    }
+                    Err(problems) => {
+                        watch(&problems.iter().map(|problems| problems.file.clone()).collect::<Vec<_>>());
+                        found.add_definition(problems);
+                    }
                 }
             }
             Err(problem) => {

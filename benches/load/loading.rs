@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Instant};
 
 use prism::{
     call::Method,
-    frontend::definition::{Texts, compile},
+    frontend::definition::{DocumentFolders, Texts, compile},
     proto,
 };
 
@@ -29,7 +29,8 @@ pub fn measure() -> Result<f64> {
              request: {{key: path.id}}\n      response: {{headers: {{ETag: string(reply.revision)}}, body: {{value: reply.value, revision: reply.revision}}}}\n"
         )?;
     }
-    let texts = Texts { name: "many".into(), text, document_name: "many.yaml".into(), document: Ok(document) };
+    let texts =
+        Texts { name: "many".into(), text, document_name: "many.yaml".into(), document: Ok(document), folders: DocumentFolders::default() };
     let methods = |_: &str| Method::of_service(proto::descriptors(), "prism.patterns.keyvalue.v1.KeyValueService");
     let mut times = Vec::new();
     for _ in 0..15 {

@@ -8,7 +8,7 @@ use prism::{
     edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Health, HttpRoutes, Served, Services, bind},
     frontend::{
         bind::BindOptions,
-        definition::{self, Texts},
+        definition::{self, DocumentFolders, Texts},
         mapping::Api,
         route::{Route, Routes},
         rule::HttpRule,
@@ -106,6 +106,7 @@ fn defined() -> Arc<Api> {
         text: DEFINITION.to_owned(),
         document_name: "document".to_owned(),
         document: Ok(DOCUMENT.to_owned()),
+        folders: DocumentFolders::default(),
     };
     let compiled = definition::compile(&texts, &|_| Method::of_service(proto::descriptors(), KEYVALUE), &["keyvalue"], &BTreeMap::new());
     compiled.unwrap_or_else(|problems| panic!("{problems:?}")).api

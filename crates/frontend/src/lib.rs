@@ -26,6 +26,7 @@ pub mod route;
 pub mod router;
 pub mod rule;
 pub mod scalar;
+pub mod segment_pattern;
 pub mod template;
 #[cfg(test)]
 mod tests;

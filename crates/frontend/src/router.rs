@@ -1,6 +1,6 @@
 //! Finds the route for a method and a path.
 //!
-//! Literal segments take precedence over `*`, and `*` over `**`. If the more specific template has no route for the method, the next one is
+//! Literal segments take precedence over segments with text around a variable, these over `*`, and `*` over `**`. If the more specific template has no route for the method, the next one is
 //! tried. In the last segment, text after a `:` is a verb if a route has that verb; otherwise it is a part of the segment.
 
 use std::{error::Error, fmt};
@@ -9,6 +9,7 @@ use http::Method;
 
 use super::{
     percent::{self, Slash},
+    segment_pattern::SegmentPattern,
     template::{PathTemplate, Segment},
 };
 
@@ -31,6 +32,8 @@ struct Route<T> {
 struct Node {
     /// Sorted by text.
     literals: Vec<(String, usize)>,
+    /// The more specific one first.
+    mixed: Vec<(SegmentPattern, usize)>,
     one: Option<usize>,
     /// Routes that end at this node.
     ends: Vec<RouteEnd>,
@@ -102,6 +105,7 @@ impl<T> Router<T> {
         for segment in template.segments() {
             node = match segment {
                 Segment::Literal(literal) => self.literal(node, literal),
+                Segment::Mixed(pattern) => self.mixed(node, pattern),
                 Segment::One => self.one(node),
                 Segment::Rest => {
                     rest = true;
@@ -129,6 +133,18 @@ impl<T> Router<T> {
                 fresh
             }
         }
+    }
+
+    fn mixed(&mut self, node: usize, pattern: &SegmentPattern) -> usize {
+        let fresh = self.nodes.len();
+        let mixed = &mut self.nodes[node].mixed;
+        if let Some((_, child)) = mixed.iter().find(|(known, _)| known == pattern) {
+            return *child;
+        }
+        let place = mixed.iter().position(|(known, _)| known.weight() < pattern.weight()).unwrap_or(mixed.len());
+        mixed.insert(place, (pattern.clone(), fresh));
+        self.nodes.push(Node::default());
+        fresh
     }
 
     fn one(&mut self, node: usize) -> usize {
@@ -211,6 +227,11 @@ impl<T> Router<T> {
         let (segment, behind) = rest.split_once('/').map_or((rest, None), |(segment, behind)| (segment, Some(behind)));
         if let Some(found) = node.child(segment).and_then(|child| self.step(child, behind, select)) {
             return Some(found);
+        }
+        for (_, child) in node.mixed.iter().filter(|(pattern, _)| pattern.matches(segment)) {
+            if let Some(found) = self.step(*child, behind, select) {
+                return Some(found);
+            }
         }
         let verb = if behind.is_none() { segment.rsplit_once(':') } else { None };
         if let Some((segment, verb)) = verb {

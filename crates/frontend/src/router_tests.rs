@@ -103,3 +103,56 @@ proptest! {
         prop_assert_eq!(percent::decode(raw, Slash::Kept).unwrap(), key);
     }
 }
+
+#[test]
+fn paths_of_openapi_documents_are_matched_literally() {
+    let mut router = Router::default();
+    for (index, path) in [
+        "/",
+        "/items/",
+        "/items",
+        "/a/{sid}.json",
+        "/a/{sid}",
+        "/a/{sid}:undo",
+        "/a/{x}-{y}.json",
+        "/c/{b}...{h}",
+        "/files/*",
+        "/p:q",
+        "/e//f",
+        "/é/{x}",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (template, _) = PathTemplate::of_openapi(path).unwrap();
+        router.insert(Some(Method::GET), template, index).unwrap();
+    }
+    for (path, wanted, captures) in [
+        ("/", 0, vec![]),
+        ("/items/", 1, vec![]),
+        ("/items", 2, vec![]),
+        ("/a/b.json", 3, vec!["b"]),
+        ("/a/b", 4, vec!["b"]),
+        ("/a/.json", 4, vec![".json"]),
+        ("/a/b:undo", 5, vec!["b"]),
+        ("/a/b-c.json", 6, vec!["b", "c"]),
+        ("/c/main...a%2Fb", 7, vec!["main", "a%2Fb"]),
+        ("/files/*", 8, vec![]),
+        ("/p:q", 9, vec![]),
+        ("/e//f", 10, vec![]),
+        ("/%C3%A9/%C3%A9", 11, vec!["%C3%A9"]),
+    ] {
+        let found = router.find(&Method::GET, path).unwrap();
+        assert_eq!((*found.value, found.captures().collect::<Vec<_>>()), (wanted, captures), "{path}");
+    }
+    for path in ["/files/a", "/c/main..topic", "/a/", "/items//", "/e/f"] {
+        assert!(router.find(&Method::GET, path).is_err(), "{path}");
+    }
+    for path in ["items", "/a/{", "/a/{}", "/a/{x}{y}", "/a/}", "/a/{x}/{x}", "/a?b=1", "/a#b", "/%zz"] {
+        assert!(PathTemplate::of_openapi(path).is_err(), "{path}");
+    }
+    let shown = |path: &str| PathTemplate::of_openapi(path).unwrap().0.to_string();
+    assert_eq!([shown("/a/{sid}.json"), shown("/c/{b}...{h}"), shown("/items/")], ["/a/{p0}.json", "/c/{p0}...{p1}", "/items/"]);
+    let built = PathTemplate::of_openapi("/c/{b}...{h}/{z}").unwrap().0.path(&["x", "a/b", "c"]);
+    assert_eq!(built.as_deref(), Some("/c/x...a%2Fb/c"));
+}

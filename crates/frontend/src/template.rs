@@ -9,10 +9,16 @@
 //!
 //! `*` matches one segment that is not empty. `**` matches any number of segments, also none; only a verb may follow it. `{var}` means
 //! `{var=*}`. Literals may be percent-encoded.
+//!
+//! The paths of OpenAPI documents have another syntax ([`PathTemplate::of_openapi`]): a parameter may be a part of a segment, an empty last
+//! segment is a `/` at the end, and all other characters are literals, also `*` and `:`.
 
 use std::{error::Error, fmt};
 
-use super::percent::{self, Slash};
+use super::{
+    percent::{self, Slash},
+    segment_pattern::SegmentPattern,
+};
 
 /// A parsed path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +37,8 @@ pub enum Segment {
     One,
     /// `**`
     Rest,
+    /// Variables with text around them, such as `{id}.json`.
+    Mixed(SegmentPattern),
 }
 
 /// A variable: segments of the path that set a field.
@@ -44,6 +52,8 @@ pub struct Variable {
     pub end: usize,
     /// Whether `%2F` in its value is decoded.
     pub slash: Slash,
+    /// Its index in a [`Segment::Mixed`].
+    pub part: usize,
 }
 
 /// A syntax error in a template.
@@ -69,6 +79,50 @@ impl PathTemplate {
         let mut parser = Parser { text, at: 0, template: Self { segments: Vec::new(), variables: Vec::new(), verb: None } };
         parser.template()?;
         Ok(parser.template)
+    }
+
+    /// Parses a path of an OpenAPI document. Returns it with the names of its parameters. The variables are named `p0`, `p1` and so on,
+    /// because a name in OpenAPI may have any characters.
+    pub fn of_openapi(text: &str) -> Result<(Self, Vec<String>), TemplateError> {
+        let error = |position: usize, message: &str| Err(TemplateError { position, message: message.to_owned() });
+        let Some(rest) = text.strip_prefix('/') else { return error(0, "a path begins with /") };
+        if let Some(position) = text.find(['?', '#']) {
+            return error(position, "a path has no query and no fragment; describe them as parameters");
+        }
+        let mut template = Self { segments: Vec::new(), variables: Vec::new(), verb: None };
+        let (mut names, mut at): (Vec<String>, usize) = (Vec::new(), 1);
+        for segment in rest.split('/').filter(|_| !rest.is_empty()) {
+            let (mut literals, start, mut left) = (Vec::new(), template.segments.len(), segment);
+            while let Some((before, behind)) = left.split_once('{') {
+                let Some((name, behind)) = behind.split_once('}') else { return error(at, "a parameter is not closed with }") };
+                if name.is_empty() || name.contains('{') || before.contains('}') || names.iter().any(|known| known == name) {
+                    return error(at, "a parameter needs a name that no other parameter of the path has");
+                }
+                let (field, part) = (vec![format!("p{}", names.len())], literals.len());
+                template.variables.push(Variable { field, start, end: start + 1, slash: Slash::Decoded, part });
+                names.push(name.to_owned());
+                literals.push(before);
+                left = behind;
+            }
+            if left.contains('}') {
+                return error(at, "a } has no {");
+            }
+            literals.push(left);
+            let decode = |literal: &&str| percent::decode(literal, Slash::Decoded).map(std::borrow::Cow::into_owned);
+            let Ok(mut literals) = literals.iter().map(decode).collect::<Result<Vec<_>, _>>() else {
+                return error(at, "the text can't be decoded");
+            };
+            template.segments.push(match literals.as_slice() {
+                [_] => Segment::Literal(literals.remove(0)),
+                [before, behind] if before.is_empty() && behind.is_empty() => Segment::One,
+                _ => match SegmentPattern::new(literals) {
+                    Some(pattern) => Segment::Mixed(pattern),
+                    None => return error(at, "there must be text between two parameters of a segment"),
+                },
+            });
+            at += segment.len() + 1;
+        }
+        Ok((template, names))
     }
 
     /// The segments, including those of variables.
@@ -97,8 +151,12 @@ impl PathTemplate {
                 None => return "",
             }
         }
-        if self.segments.get(variable.end - 1) == Some(&Segment::Rest) {
-            return rest;
+        match self.segments.get(variable.end - 1) {
+            Some(Segment::Rest) => return rest,
+            Some(Segment::Mixed(pattern)) => {
+                return pattern.capture(rest.split_once('/').map_or(rest, |(segment, _)| segment), variable.part);
+            }
+            _ => {}
         }
         let mut slashes = rest.match_indices('/').skip(variable.end - variable.start - 1);
         slashes.next().map_or(rest, |(at, _)| &rest[..at])
@@ -111,6 +169,12 @@ impl PathTemplate {
         while place < self.segments.len() {
             let variable = self.variables.iter().find(|variable| variable.start == place);
             match (variable, &self.segments[place]) {
+                (_, Segment::Mixed(pattern)) => {
+                    out.push('/');
+                    let count = self.variables.iter().filter(|variable| variable.start == place).count();
+                    let parts: Vec<String> = values.by_ref().take(count).map(|value| percent::encode(value, Slash::Decoded)).collect();
+                    pattern.write(parts.iter().map(String::as_str), &mut out)?;
+                }
                 (Some(variable), _) => {
                     out.push('/');
                     out.push_str(&percent::encode(values.next()?, variable.slash));
@@ -150,6 +214,19 @@ impl fmt::Display for PathTemplate {
         }
         for (place, segment) in self.segments.iter().enumerate() {
             f.write_str("/")?;
+            if let Segment::Mixed(pattern) = segment {
+                let mut out = String::new();
+                let names: Vec<String> = self
+                    .variables
+                    .iter()
+                    .filter(|variable| variable.start == place)
+                    .map(|variable| format!("{{{}}}", variable.field.join(".")))
+                    .collect();
+                if pattern.write(names.iter().map(String::as_str), &mut out).is_some() {
+                    f.write_str(&out)?;
+                }
+                continue;
+            }
             let opening = self.variables.iter().find(|variable| variable.start == place);
             let closing = self.variables.iter().any(|variable| variable.end == place + 1);
             if let Some(variable) = opening {
@@ -162,7 +239,7 @@ impl fmt::Display for PathTemplate {
             }
             match segment {
                 Segment::Literal(literal) => f.write_str(&percent::encode(literal, Slash::Decoded))?,
-                Segment::One => f.write_str("*")?,
+                Segment::One | Segment::Mixed(_) => f.write_str("*")?,
                 Segment::Rest => f.write_str("**")?,
             }
             if closing {
@@ -290,7 +367,7 @@ impl<'a> Parser<'a> {
         }
         let end = self.template.segments.len();
         let slash = if self.template.segments[start..] == [Segment::One] { Slash::Decoded } else { Slash::Kept };
-        self.template.variables.push(Variable { field, start, end, slash });
+        self.template.variables.push(Variable { field, start, end, slash, part: 0 });
         Ok(())
     }
 

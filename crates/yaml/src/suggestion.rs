@@ -1,5 +1,8 @@
 //! Suggestions for misspelled names.
 
+/// Most names that a message lists.
+const MAX_NAMES: usize = 50;
+
 /// Returns the candidate that is most similar to `name`, or `None` if no candidate is similar.
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase().replace('-', "_");
@@ -14,7 +17,12 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 /// Returns the message for an unknown name: a suggestion, if there is one, and the list of all known names.
 pub fn unknown_name<'a>(kind: &str, name: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     let suggestion = suggest(name, candidates.clone());
-    let all = candidates.into_iter().collect::<Vec<_>>().join(", ");
+    let names: Vec<&str> = candidates.into_iter().collect();
+    let more = names.len().saturating_sub(MAX_NAMES);
+    let mut all = names[..names.len() - more].join(", ");
+    if more > 0 {
+        all = format!("{all} and {more} more");
+    }
     match suggestion {
         _ if all.is_empty() => format!("unknown {kind} `{name}`; there are none"),
         Some(suggestion) => format!("unknown {kind} `{name}`; did you mean `{suggestion}`? There are: {all}"),

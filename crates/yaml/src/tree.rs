@@ -16,6 +16,9 @@ use super::problem::{Position, Problem};
 /// Most levels of nested values. Each level takes much stack during parsing.
 const MAX_DEPTH: usize = 40;
 
+/// Most values of a document. Files are limited in bytes, so this limit matters only for aliases, which repeat values.
+const MAX_NODES: usize = 4_000_000;
+
 /// A value and its position.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -93,7 +96,7 @@ impl Value {
 /// Parses a document. A duplicate key is a problem, and the first value counts. The tree of a text that is not YAML is empty.
 pub fn parse(text: &str) -> (Node, Vec<Problem>) {
     let read = |duplicate_keys| {
-        let budget = serde_saphyr::budget! { max_depth: MAX_DEPTH };
+        let budget = serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES, max_events: 4 * MAX_NODES };
         let options = serde_saphyr::options! { strict_booleans: true, duplicate_keys: duplicate_keys, budget: budget };
         serde_saphyr::from_str_with_options::<Option<Node>>(text, options)
     };

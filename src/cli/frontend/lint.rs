@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
-use super::{document_tree::DocumentTree, unused};
+use super::unused;
 use crate::{
     cli::{Outcome, output::print_text, style},
     plan,
 };
-use prism_frontend::definition::{Definition, Texts};
+use prism_frontend::definition::{self, Texts};
 use prism_yaml::{Position, Problem, Problems};
 
 const EXAMPLES: &str = "\
@@ -57,36 +57,44 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// Returns the problems of a definition and its document. If there are none, returns the verdict and writes the warnings.
 fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
-    let definition = match plan::compile(texts, &BTreeMap::new()) {
-        Ok(definition) => definition,
-        Err(problems) => return (problems, String::new()),
+    let compiled = plan::compile(texts, &BTreeMap::new());
+    // The document is checked also if the definition has problems, so that all of them are reported at once.
+    let checked = definition::check_document(texts);
+    let (definition, mut document) = match (compiled, checked) {
+        (Ok(definition), Ok(document)) => (definition, document),
+        (Ok(_), Err(problems)) => return (problems, String::new()),
+        (Err(problems), checked) => return (merge(problems, checked.err().unwrap_or_default()), String::new()),
     };
-    let document = DocumentTree::parse(texts.document.as_deref().unwrap_or_default());
-    let problems = schema_problems(&definition, &document);
-    if !problems.is_empty() {
-        return (vec![Problems { file: texts.document_name.clone(), list: problems }], String::new());
-    }
-    let warnings = unused::find_warnings(&definition, texts, &document);
-    for (file, warning) in &warnings {
-        let warning = Problem { message: format!("warning: {}", warning.message), position: warning.position.clone() };
-        let _ = writeln!(out, "{}", Problems { file: file.clone(), list: vec![warning] });
+    let mut warnings = std::mem::take(&mut document.warnings);
+    warnings.extend(unused::find_warnings(&definition, texts, &document));
+    let mut count = 0;
+    for Problems { file, list } in warnings {
+        for warning in list {
+            count += 1;
+            let warning = Problem { message: format!("warning: {}", warning.message), position: warning.position };
+            let _ = writeln!(out, "{}", Problems { file: file.clone(), list: vec![warning] });
+        }
     }
     let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let mut verdict = format!("✅ {}: {}", texts.name, counted(definition.api.operations().count(), "operation"));
-    if !warnings.is_empty() {
-        let _ = write!(verdict, ", {}", counted(warnings.len(), "warning"));
+    if count > 0 {
+        let _ = write!(verdict, ", {}", counted(count, "warning"));
     }
     (Vec::new(), style::good(&verdict) + "\n")
 }
 
-/// Returns the schemas that can't be compiled. Requests could not be validated against them.
-fn schema_problems(definition: &Definition, document: &DocumentTree) -> Vec<Problem> {
-    let endpoints = definition.api.operations().map(|(_, _, endpoint)| endpoint);
-    let problems = endpoints.flat_map(|endpoint| {
-        let position = document.operation_position(&endpoint.name);
-        let to_problem =
-            move |problem| Problem { position: position.clone(), message: format!("{}: a schema can't be used: {problem}", endpoint.name) };
-        endpoint.parameters.checks.problems().into_iter().map(to_problem)
-    });
-    problems.collect()
+/// Joins two lists of problems. The second one has some problems of the first one, too.
+fn merge(mut problems: Vec<Problems>, others: Vec<Problems>) -> Vec<Problems> {
+    for other in others {
+        match problems.iter_mut().find(|known| known.file == other.file) {
+            Some(known) => {
+                let known = &mut known.list;
+                let fresh: Vec<Problem> = other.list.into_iter().filter(|problem| !known.contains(problem)).collect();
+                known.extend(fresh);
+                known.sort_by(|one, other| one.position.cmp(&other.position));
+            }
+            None => problems.push(other),
+        }
+    }
+    problems
 }

@@ -2,7 +2,6 @@
 
 mod definition_source;
 mod describe;
-mod document_tree;
 mod import;
 mod lint;
 mod list;

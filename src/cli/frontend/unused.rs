@@ -1,33 +1,46 @@
 //! Warnings about parameters and components of an OpenAPI document that nothing uses. The definition works without them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use super::document_tree::{DocumentTree, entries};
 use prism_frontend::{
-    definition::{Definition, Texts},
+    definition::{Definition, Document, Operation, Texts},
     mapping::{Action, Endpoint, Parameter, ParameterLocation, RequestPlan},
 };
-use prism_yaml::{self as yaml, Node, Problem, Value};
+use prism_yaml::{self as yaml, Node, Problem, Problems, Value};
 
-/// Returns the warnings, each with its file.
-pub(super) fn find_warnings(definition: &Definition, texts: &Texts, document: &DocumentTree) -> Vec<(String, Problem)> {
+/// Returns the warnings about the document of a definition.
+pub(super) fn find_warnings(definition: &Definition, texts: &Texts, document: &Document) -> Vec<Problems> {
     let (root, _) = yaml::parse(&texts.text);
-    let parameters = definition.api.operations().filter_map(|(_, template, endpoint)| {
-        let routes = root.get("routes");
-        // A route has the name of the operation's id, or method and path.
-        let own = routes.and_then(|routes| routes.get(&endpoint.name)).or_else(|| {
-            let by_path = |(key, _): &&(yaml::Key, Node)| key.name.ends_with(&format!(" {}", endpoint.path(template)));
-            entries(routes).iter().find(by_path).map(|(_, node)| node)
-        });
-        let unused = unused_parameters(endpoint, own?, definition.api.namespace.as_deref());
-        if unused.is_empty() {
-            return None;
+    let routes = root.get("routes");
+    // A route has the name of the operation's id, or method and path.
+    let by_name: HashMap<&str, &Node> = entries(routes).iter().map(|(key, node)| (key.name.as_str(), node)).collect();
+    let by_operation: HashMap<String, &Operation> = document.operations.iter().map(|operation| (operation.name(), operation)).collect();
+    let mut warnings = Vec::new();
+    for (_, _, endpoint) in definition.api.operations() {
+        let Some(operation) = by_operation.get(&endpoint.name) else { continue };
+        let path = format!("{} {}", operation.method, operation.path);
+        let Some(own) = by_name.get(endpoint.name.as_str()).or_else(|| by_name.get(path.as_str())) else { continue };
+        let unused = unused_parameters(endpoint, own, definition.api.namespace.as_deref());
+        if !unused.is_empty() {
+            let message = format!("{}: no mapping reads {}", endpoint.name, unused.join(", "));
+            let file = document.files.get(operation.file).unwrap_or(&texts.document_name).clone();
+            warnings.push(Problems { file, list: vec![Problem { position: operation.position.clone(), message }] });
         }
-        let message = format!("{}: no mapping reads {}", endpoint.name, unused.join(", "));
-        Some((texts.document_name.clone(), Problem { position: document.operation_position(&endpoint.name), message }))
-    });
-    let components = unused_components(&document.root).into_iter();
-    parameters.chain(components.map(|problem| (texts.document_name.clone(), problem))).collect()
+    }
+    // Parts of other files may refer to the components, too.
+    if document.files.len() == 1 {
+        let (root, _) = yaml::parse(texts.document.as_deref().unwrap_or_default());
+        warnings.push(Problems { file: texts.document_name.clone(), list: unused_components(&root) });
+    }
+    warnings
+}
+
+/// Returns the entries of a mapping; none if the node is not a mapping.
+fn entries(node: Option<&Node>) -> &[(yaml::Key, Node)] {
+    match node.map(|node| &node.value) {
+        Some(Value::Map(entries)) => entries,
+        _ => &[],
+    }
 }
 
 fn unused_parameters(endpoint: &Endpoint, route: &Node, namespace: Option<&str>) -> Vec<String> {

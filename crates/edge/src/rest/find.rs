@@ -44,13 +44,10 @@ pub fn find<'b, 'p>(table: &'b HttpTable, method: &Method, uri: &'p Uri, headers
                 Ok(found) => return Ok(RouteTarget::Annotated { binding, found, path }),
                 Err(missing) => missing,
             },
-            HttpRoutes::Mapped(api) => {
-                let path = path.strip_suffix('/').filter(|rest| api.ignore_slash && !rest.is_empty()).unwrap_or(path);
-                match api.routes.find(method, path) {
-                    Ok(found) => return Ok(RouteTarget::Mapped { binding, api, found, path }),
-                    Err(missing) => missing,
-                }
-            }
+            HttpRoutes::Mapped(api) => match api.find(method, path) {
+                Ok((found, path)) => return Ok(RouteTarget::Mapped { binding, api, found, path }),
+                Err(missing) => missing,
+            },
         };
         let better = refusal.as_ref().is_none_or(|known| known.allowed.is_empty());
         match missing {

@@ -203,18 +203,7 @@ impl Incomplete {
         }
         let Some(body) = self.body.take() else { return Ok(()) };
         let bytes = self.content.collect(body, limit).await?;
-        if bytes.is_empty() && matches!(self.content.media_type(), Ok(None)) {
-            // A request without a body has no media type to check.
-            let required = endpoint.body.as_ref().is_some_and(|body| body.required);
-            let reading = endpoint.reading(None)?;
-            return match reading {
-                Some(prism_frontend::mapping::BodyFormat::Bytes) => endpoint.set_body(received, reading, bytes),
-                _ if required => Err(body_required()),
-                _ => Ok(()),
-            };
-        }
-        let reading = endpoint.reading(self.content.media_type()?)?;
-        endpoint.set_body(received, reading, bytes)
+        endpoint.set_body(received, self.content.media_type()?, bytes)
     }
 }
 

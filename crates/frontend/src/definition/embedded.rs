@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
-use super::{MAX_FILE_BYTES, Texts};
+use super::{DocumentFolders, MAX_FILE_BYTES, Texts};
 use prism_yaml::EMBEDDED;
 
 /// Returns the names of the definitions that are compiled into Prism, which are their file names.
@@ -17,7 +17,7 @@ impl Texts {
         let text = content(&file)?;
         let document_name = beside(&file, &super::header(text).document);
         let document = content(&document_name).map(str::to_owned).ok_or_else(|| "it is not compiled into Prism".to_owned());
-        Some(Self { name: file, text: text.to_owned(), document_name, document })
+        Some(Self { name: file, text: text.to_owned(), document_name, document, folders: DocumentFolders::default() })
     }
 
     /// Reads a definition from a file, and its document from the file that the definition names.
@@ -25,7 +25,8 @@ impl Texts {
         let text = read(file)?;
         let document_name = beside(file, &super::header(&text).document);
         let document = read(&document_name);
-        Ok(Self { name: file.to_owned(), text, document_name, document })
+        let folders = DocumentFolders::of_files(&[file, &document_name]);
+        Ok(Self { name: file.to_owned(), text, document_name, document, folders })
     }
 
     /// Finds a definition by its name in a configuration: one that is compiled into Prism, else a file.
@@ -53,7 +54,7 @@ pub fn read(file: &str) -> Result<String, String> {
 }
 
 /// Resolves a path relative to a file. Removes `..` where possible.
-fn beside(file: &str, path: &str) -> String {
+pub fn beside(file: &str, path: &str) -> String {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     let mut joined = std::path::PathBuf::new();
     for part in folder.join(path).components() {

@@ -13,34 +13,36 @@ mod response;
 mod template;
 #[cfg(test)]
 mod tests;
+mod text_types;
 mod types;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use http::HeaderValue;
 
-pub use document::{Document, Operation};
+pub use document::{Document, DocumentFolders, Operation};
 pub use editor::schema;
 pub use embedded::{names, read};
 
 use self::{
+    document::{DocumentFiles, Thoroughness},
     reader::{Section, SourceFile},
     template::ValueCompiler,
 };
 use super::{
     expression::{self, Member, Object, Type, Value},
     json::{self, ZeroValues},
-    mapping::{Api, Errors, SchemaComponents},
+    mapping::{Api, Errors},
     message_types::MessageTypes,
     router::Router,
 };
 use prism_call::Method;
-use prism_yaml::{self as yaml, Node, Position, Problem, Problems, Value as Yaml, unknown_name};
+use prism_yaml::{self as yaml, Node, Position, Problems, Value as Yaml, unknown_name};
 
 /// Maximum number of routes in a definition.
 const MAX_ROUTES: usize = 2000;
-/// Maximum size of a definition or a document in bytes.
-pub const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Maximum size of a definition, or of one file of a document, in bytes.
+pub const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The texts of a definition and of its OpenAPI document.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ pub struct Texts {
     pub document_name: String,
     /// The document, or why it can't be read.
     pub document: Result<String, String>,
+    /// The folders whose files the document may refer to.
+    pub folders: DocumentFolders,
 }
 
 /// The header of a definition.
@@ -81,6 +85,8 @@ pub struct Definition {
     pub api: Arc<Api>,
     /// The document as JSON, with the RPCs of each operation in `x-prism-rpc`.
     pub document: Arc<str>,
+    /// The names of the document's files.
+    pub files: Vec<String>,
 }
 
 /// Reads the header of a definition. Missing fields are empty.
@@ -102,12 +108,19 @@ fn header_of(root: &Node) -> DefinitionHeader {
 }
 
 /// Reads an OpenAPI document without a definition.
-pub fn document(name: &str, text: &str) -> Result<Document, Problems> {
-    let file = SourceFile::new(name);
-    let (root, problems) = yaml::parse(text);
-    file.add(problems);
-    let document = file.is_fine().then(|| Document::read(&file, &root)).filter(|_| file.is_fine());
-    document.ok_or_else(|| file.finish())
+pub fn document(name: &str, text: &str, folders: &DocumentFolders) -> Result<Document, Vec<Problems>> {
+    let files = DocumentFiles::parse(name, text, folders);
+    Document::read(&files, Thoroughness::Serve).ok_or_else(|| problems_of(files))
+}
+
+/// Checks the OpenAPI document of a definition thoroughly. Returns it with its warnings.
+pub fn check_document(texts: &Texts) -> Result<Document, Vec<Problems>> {
+    let files = DocumentFiles::parse(&texts.document_name, texts.document.as_deref().unwrap_or_default(), &texts.folders);
+    Document::read(&files, Thoroughness::Lint).ok_or_else(|| problems_of(files))
+}
+
+fn problems_of(files: DocumentFiles) -> Vec<Problems> {
+    files.list.into_iter().map(|file| file.source.finish()).filter(|problems| !problems.list.is_empty()).collect()
 }
 
 /// Compiles a definition. `methods` returns the RPCs of a pattern; `decided` contains the settings of the binding.
@@ -117,30 +130,33 @@ pub fn compile(
     patterns: &[&str],
     decided: &BTreeMap<String, serde_json::Value>,
 ) -> Result<Definition, Vec<Problems>> {
-    let (file, document_file) = (SourceFile::new(&texts.name), SourceFile::new(&texts.document_name));
+    let file = SourceFile::new(&texts.name);
     // Parsing YAML takes most of the time for a large definition, so the two files are parsed in parallel.
     let ((root, problems), document) = std::thread::scope(|scope| {
-        let document = texts.document.as_ref().ok().map(|text| scope.spawn(|| yaml::parse(text)));
+        let parse = |text: &String| DocumentFiles::parse(&texts.document_name, text, &texts.folders);
+        let document = texts.document.as_ref().ok().map(|text| scope.spawn(move || parse(text)));
         (yaml::parse(&texts.text), document.map(std::thread::ScopedJoinHandle::join))
     });
     file.add(problems);
-    let document = document.and_then(Result::ok);
-    let builder = DefinitionBuilder { file: &file, document_file: &document_file, methods, patterns, decided, document: document.as_ref() };
+    let files = document.and_then(Result::ok);
+    let builder = DefinitionBuilder { file: &file, methods, patterns, decided, files: files.as_ref() };
     let found = builder.definition(&root, texts);
     match found {
-        Some(definition) if file.is_fine() && document_file.is_fine() => Ok(definition),
-        _ => Err([file.finish(), document_file.finish()].into_iter().filter(|problems| !problems.list.is_empty()).collect()),
+        Some(definition) if file.is_fine() => Ok(definition),
+        _ => {
+            let own = Some(file.finish()).filter(|problems| !problems.list.is_empty());
+            Err(own.into_iter().chain(files.into_iter().flat_map(problems_of)).collect())
+        }
     }
 }
 
 struct DefinitionBuilder<'a> {
     file: &'a SourceFile,
-    document_file: &'a SourceFile,
     methods: &'a dyn Fn(&str) -> Option<Vec<Arc<Method>>>,
     patterns: &'a [&'a str],
     decided: &'a BTreeMap<String, serde_json::Value>,
-    /// The tree of the document, and the problems in its YAML; `None`: it could not be read.
-    document: Option<&'a (Node, Vec<Problem>)>,
+    /// The files of the document; `None`: it could not be read.
+    files: Option<&'a DocumentFiles>,
 }
 
 impl DefinitionBuilder<'_> {
@@ -192,19 +208,20 @@ impl DefinitionBuilder<'_> {
         section.finish();
         let (methods, mut document) = (methods?, document?);
         let mut router = Router::default();
+        let components = Arc::new(std::mem::take(&mut document.components));
         let context = operation::RouteCompiler {
             compiler,
             document: &document,
             methods: &methods,
             content_type: content_type.unwrap_or(HeaderValue::from_static("application/json")),
             ignore_unknown,
-            components: Arc::new(SchemaComponents::of(&document.value)),
+            components,
             any_type,
             paths,
             namespace: namespace.as_deref(),
             also_under: also_under.as_deref(),
         };
-        let rpcs = context.routes(routes?, self.document_file, &mut router);
+        let rpcs = context.routes(routes?, &texts.document_name, &mut router);
         operation::annotate(&mut document.value, &rpcs, errors.are_problems());
         if let Some(prefix) = &also_under {
             document.value["x-prism-also-under"] = prefix.as_str().into();
@@ -222,7 +239,7 @@ impl DefinitionBuilder<'_> {
             settings,
             namespace,
         };
-        Some(Definition { header, api: Arc::new(api), document: document.value.to_string().into() })
+        Some(Definition { header, api: Arc::new(api), document: document.value.to_string().into(), files: document.files })
     }
 
     fn name(&self, section: &Section<'_, '_>) {
@@ -274,13 +291,7 @@ impl DefinitionBuilder<'_> {
             let position = section.get("openapi").map_or(&section.position, |node| &node.position);
             self.file.problem(position, format!("the OpenAPI document {} can't be read: {problem}", texts.document_name));
         }
-        let (root, problems) = self.document?;
-        self.document_file.add(problems.clone());
-        if !self.document_file.is_fine() {
-            return None;
-        }
-        let document = Document::read(self.document_file, root);
-        self.document_file.is_fine().then_some(document)
+        Document::read(self.files?, Thoroughness::Serve)
     }
 
     fn style(&self, section: &Section<'_, '_>) -> json::JsonStyle {

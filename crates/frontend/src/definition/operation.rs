@@ -6,7 +6,7 @@ use http::HeaderValue;
 use serde_json::json;
 
 use super::{
-    document::{self, Document, Operation},
+    document::{Document, Operation, is_method},
     error_type,
     reader::{Section, SourceFile},
     template::{ValueCompiler, report_unknown_name},
@@ -16,7 +16,7 @@ use crate::{
     conditional::ConditionalRpc,
     expression::{Expression, Member, Object, Scope, Type},
     mapping::{
-        Action, BodyFormat, CallPlan, Condition, Endpoint, EndpointCase, Parameter, ParameterLocation, Parameters, RequestBody,
+        Action, BodyFormat, CallPlan, Condition, Endpoint, EndpointCase, PairNames, Parameter, ParameterLocation, Parameters, RequestBody,
         RequestSchemas, SchemaComponents, ValueSource, ValueTemplate,
     },
     router::Router,
@@ -83,14 +83,14 @@ fn leave_out(document: &mut serde_json::Value, path: &str, method: &str) {
     let Some(paths) = document.get_mut("paths").and_then(serde_json::Value::as_object_mut) else { return };
     let Some(item) = paths.get_mut(path).and_then(serde_json::Value::as_object_mut) else { return };
     item.shift_remove(method);
-    if !item.keys().any(|key| document::is_method(key)) {
+    if !item.keys().any(|key| is_method(key)) {
         paths.shift_remove(path);
     }
 }
 
 impl RouteCompiler<'_> {
     /// Compiles all routes and adds them to the router.
-    pub fn routes(&self, node: &Node, document: &SourceFile, router: &mut Router<Arc<Endpoint>>) -> Rpcs {
+    pub fn routes(&self, node: &Node, document: &str, router: &mut Router<Arc<Endpoint>>) -> Rpcs {
         let file = self.compiler.file;
         let entries = file.entries("`routes`", node);
         if entries.len() > super::MAX_ROUTES {
@@ -101,11 +101,7 @@ impl RouteCompiler<'_> {
         let mut rpcs = Vec::with_capacity(entries.len());
         let mut by_name: HashMap<String, usize> = HashMap::with_capacity(entries.len() * 2);
         for (position, operation) in self.document.operations.iter().enumerate() {
-            if let Some(id) = &operation.id
-                && by_name.insert(id.clone(), position).is_some()
-            {
-                document.problem(&operation.position, format!("the operationId `{id}` appears twice"));
-            }
+            by_name.extend(operation.id.clone().map(|id| (id, position)));
             by_name.insert(format!("{} {}", operation.method, operation.path), position);
         }
         for (key, node) in entries {
@@ -135,7 +131,7 @@ impl RouteCompiler<'_> {
             }
         }
         for (operation, _) in self.document.operations.iter().zip(&routed).filter(|(_, routed)| !**routed) {
-            let message = format!("the operation {} of {} (line {}) has no route", operation.name(), document.name(), line(operation));
+            let message = format!("the operation {} of {} (line {}) has no route", operation.name(), document, line(operation));
             file.problem(&node.position, message);
         }
         rpcs
@@ -192,6 +188,8 @@ impl RouteCompiler<'_> {
             list: operation.parameters.clone(),
             of_prefix: variables.len() - own,
             variables,
+            query_names: PairNames::new(&operation.parameters, ParameterLocation::Query),
+            cookie_names: PairNames::new(&operation.parameters, ParameterLocation::Cookie),
             ignore_unknown: self.ignore_unknown,
             checks: self.checks(operation),
         };
@@ -223,13 +221,19 @@ impl RouteCompiler<'_> {
             Some(prefix) => format!("{prefix}{}", if text == "/" { "" } else { text }),
             None => text.to_owned(),
         };
-        let (plain, names) = plain(text);
-        let Ok(template) = PathTemplate::parse(&plain) else {
-            file.problem(
-                position,
-                format!("the path `{text}` is not a valid template; a parameter must be a whole segment, as in /notes/{{id}}"),
-            );
-            return None;
+        // The templates of `paths` have the syntax of `google.api.http`; OpenAPI has its own.
+        let parsed = if own.is_some() {
+            let (plain, names) = plain(text);
+            PathTemplate::parse(&plain).map(|template| (template, names))
+        } else {
+            PathTemplate::of_openapi(text)
+        };
+        let (template, names) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                file.problem(position, format!("the path `{text}` is not valid: {}", error.message));
+                return None;
+            }
         };
         let mut variables = Vec::with_capacity(names.len());
         for name in &names {

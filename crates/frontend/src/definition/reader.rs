@@ -24,12 +24,7 @@ impl SourceFile {
 
     /// Adds a problem.
     pub fn problem(&self, position: &Position, message: impl Into<String>) {
-        let problem = Problem { position: position.clone(), message: message.into() };
-        let mut problems = self.problems.borrow_mut();
-        // Each case of a route reports the problems of its operation.
-        if !problems.contains(&problem) {
-            problems.push(problem);
-        }
+        self.problems.borrow_mut().push(Problem { position: position.clone(), message: message.into() });
     }
 
     /// Adds several problems.
@@ -46,6 +41,14 @@ impl SourceFile {
     pub fn finish(self) -> Problems {
         let mut list = self.problems.into_inner();
         list.sort_by(|one, other| one.position.cmp(&other.position));
+        // Each case of a route reports the problems of its operation.
+        let mut before: Vec<Problem> = Vec::new();
+        list.retain(|problem| {
+            before.retain(|known| known.position == problem.position);
+            let repeated = before.contains(problem);
+            before.push(problem.clone());
+            !repeated
+        });
         Problems { file: self.name, list }
     }
 

@@ -20,6 +20,7 @@ fn decided(text: &str, document: &str, settings: &BTreeMap<String, serde_json::V
         text: text.to_owned(),
         document_name: "api.yaml".to_owned(),
         document: Ok(document.to_owned()),
+        folders: DocumentFolders::default(),
     };
     compile(&texts, &methods, &["keyvalue"], settings).map_err(|problems| {
         problems.iter().flat_map(|problems| problems.to_string().lines().map(str::to_owned).collect::<Vec<_>>()).collect()

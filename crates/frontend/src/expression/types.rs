@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::message_types::{EnumId, Field, FieldKind, FieldShape, MessageId, MessageTypes, WellKnownType};
 
 /// The static type of a value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
     /// The type is known only at evaluation.
     Dyn,
@@ -36,7 +36,7 @@ pub enum Type {
 }
 
 /// The members of an object.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Object {
     /// The known members.
     pub members: Vec<Member>,
@@ -45,7 +45,7 @@ pub struct Object {
 }
 
 /// A member of an [`Object`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Name of the member, as it is selected.
     pub name: String,

@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use super::{
     check::{RequestSchemas, within},
-    input::{BodyFormat, RequestBody, invalid},
+    form::FormFields,
+    input::{BodyFormat, RequestBody},
+    unique_json::{parse_json, parse_json_at},
     value,
 };
 use crate::{
-    bind::{ContentType, Item, Items, MAX_PARAMETERS},
+    bind::{ContentType, Item, Items},
     expression::{Type, Value},
-    percent,
 };
 use prism_call::{Code, Error};
 
@@ -86,7 +87,7 @@ impl RequestBody {
         };
         Ok(match reading {
             BodyFormat::Json => {
-                let value = typed(&value::parse_json(&bytes)?)?;
+                let value = typed(&parse_json(&bytes)?)?;
                 Payload::Json { bytes, value, plain: content.is_none_or(|content| !has_bytes(&content.value)) }
             }
             BodyFormat::Lines => {
@@ -111,7 +112,7 @@ impl RequestBody {
     /// Returns the value of one item of a body that is a list, and checks it against its schema.
     pub fn item(&self, item: &Item, checks: &RequestSchemas) -> Result<Value, Error> {
         let place = item.origin.index.map_or_else(String::new, |index| format!("[{index}]"));
-        let tree = value::parse_json_at(&item.text, item.origin.position)?;
+        let tree = parse_json_at(&item.text, item.origin.position)?;
         checks.item(&place, &tree).map_err(|error| item.origin.position.tell(error))?;
         let lists = self.contents.iter().find_map(|content| if let Type::List(inner) = &content.value { Some(&**inner) } else { None });
         value::typed(lists.unwrap_or(&Type::Dyn), &tree)
@@ -121,27 +122,7 @@ impl RequestBody {
     fn form(&self, bytes: &[u8]) -> Result<serde_json::Value, Error> {
         let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid("", "the form is not UTF-8 text"))?;
         let content = self.contents.iter().find(|content| content.reading == BodyFormat::Form);
-        let object = content.and_then(|content| if let Type::Object(object) = &content.value { Some(object) } else { None });
-        let mut members = serde_json::Map::new();
-        for (count, pair) in text.split('&').filter(|pair| !pair.is_empty()).enumerate() {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = percent::decode_query(name).map_err(|refusal| invalid("body", name, refusal))?;
-            if count == MAX_PARAMETERS {
-                return Err(Error::invalid("", format!("the form has more than {MAX_PARAMETERS} fields")));
-            }
-            let value = percent::decode_query(value).map_err(|refusal| invalid("body", &name, refusal))?;
-            let kind = object.and_then(|object| object.member(&name)).map(|member| &member.value);
-            let list = matches!(kind, Some(Type::List(_)));
-            let kind = if let Some(Type::List(element)) = kind { Some(&**element) } else { kind };
-            let value = value::json_of_text(kind.unwrap_or(&Type::String), &value).map_err(|refusal| invalid("body", &name, &refusal))?;
-            match members.get_mut(&*name) {
-                Some(serde_json::Value::Array(items)) => items.push(value),
-                Some(_) => return Err(invalid("body", &name, "appears twice, but takes one value")),
-                None if list => drop(members.insert(name.into_owned(), vec![value].into())),
-                None => drop(members.insert(name.into_owned(), value)),
-            }
-        }
-        Ok(members.into())
+        content.and_then(|content| content.form.as_ref()).map_or_else(|| FormFields::default().read(text), |form| form.read(text))
     }
 }
 

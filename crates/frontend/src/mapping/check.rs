@@ -8,13 +8,13 @@ use std::{
 use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value as Json, json};
 
-use super::input::BodyFormat;
+use super::{ecma_pattern, input::BodyFormat, subschemas};
 use prism_call::Error;
 
 /// Maximum length of a description in bytes, because it may quote the request.
 const MAX_DESCRIPTION: usize = 300;
-/// Prefix of references to components.
-const COMPONENTS: &str = "#/components/";
+/// Prefix of references to schemas.
+const SCHEMAS: &str = "#/components/schemas/";
 
 /// The schemas of an operation. They are compiled for the first request, so that a gateway starts quickly. Until then they are text, which
 /// takes a tenth of the memory of a tree.
@@ -28,7 +28,7 @@ pub struct RequestSchemas {
     compiled: OnceLock<Compiled>,
 }
 
-/// The components of a document as JSON, by section and name, such as `schemas/Note`.
+/// The schemas in the components of a document as JSON, by name.
 #[derive(Debug, Default)]
 pub struct SchemaComponents(BTreeMap<String, Box<str>>);
 
@@ -39,11 +39,9 @@ struct Compiled {
 }
 
 impl SchemaComponents {
-    /// Collects the components of a document.
-    pub fn of(document: &Json) -> Self {
-        let sections = document.get("components").and_then(Json::as_object).into_iter().flatten();
-        let named = sections.flat_map(|(section, members)| members.as_object().into_iter().flatten().map(move |member| (section, member)));
-        Self(named.map(|(section, (name, value))| (format!("{section}/{name}"), value.to_string().into())).collect())
+    /// Collects the schemas in the components of a document.
+    pub fn new(schemas: impl IntoIterator<Item = (String, Json)>) -> Self {
+        Self(schemas.into_iter().map(|(name, schema)| (name, schema.to_string().into())).collect())
     }
 
     /// Returns a schema together with the components that it refers to.
@@ -52,46 +50,49 @@ impl SchemaComponents {
         let mut wanted = Vec::new();
         references(schema, &mut wanted);
         while let Some(reference) = wanted.pop() {
-            let component = reference.strip_prefix(COMPONENTS).and_then(|path| self.at(path));
-            // A reference in another form may need any component.
-            let more = component.map_or_else(|| self.all().collect(), |one| vec![one]);
-            for (name, text) in more {
-                if !needed.contains_key(name) {
-                    let value = serde_json::from_str(text)?;
-                    references(&value, &mut wanted);
-                    needed.insert(name, value);
-                }
+            let Some((name, text)) = self.at(&reference) else { continue };
+            if !needed.contains_key(name) {
+                let value = serde_json::from_str(text)?;
+                references(&value, &mut wanted);
+                needed.insert(name, value);
             }
         }
-        let mut sections = Map::new();
-        for (name, value) in needed {
-            let (section, name) = name.split_once('/').unwrap_or((name, ""));
-            sections.entry(section).or_insert_with(|| json!({}))[name] = value;
-        }
-        Ok(json!({"components": sections, "allOf": [schema]}))
+        let schemas: Map<String, Json> = needed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Ok(json!({"components": {"schemas": schemas}, "allOf": [schema]}))
     }
 
-    fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, text)| (name.as_str(), &**text))
-    }
-
-    /// Finds the component that a path refers to, or into.
-    fn at(&self, path: &str) -> Option<(&str, &str)> {
-        let end = path.match_indices('/').nth(1).map_or(path.len(), |(end, _)| end);
-        self.0.get_key_value(path.get(..end)?).map(|(name, text)| (name.as_str(), &**text))
+    /// Finds the schema that a reference leads to, or into.
+    fn at(&self, reference: &str) -> Option<(&str, &str)> {
+        let step = reference.strip_prefix(SCHEMAS)?.split('/').next()?;
+        self.0.get_key_value(&step.replace("~1", "/").replace("~0", "~")).map(|(name, text)| (name.as_str(), &**text))
     }
 }
 
 /// Collects the references in a schema and its subschemas.
 fn references(schema: &Json, found: &mut Vec<String>) {
-    match schema {
-        Json::Object(members) => members.iter().for_each(|(name, value)| match value {
-            Json::String(reference) if name == "$ref" || name == "$dynamicRef" => found.push(reference.clone()),
-            value => references(value, found),
-        }),
-        Json::Array(items) => items.iter().for_each(|item| references(item, found)),
-        _ => {}
-    }
+    subschemas::each(schema, &mut |members| {
+        if let Some(Json::String(reference)) = members.get("$ref") {
+            found.push(reference.clone());
+        }
+    });
+}
+
+/// Rewrites the patterns of a schema for the validator. Leaves out those that it can't run, if `all` is false.
+fn rewrite_patterns(schema: &mut Json, all: bool) {
+    subschemas::each_mut(schema, &mut |members| {
+        if let Some(Json::String(pattern)) = members.get("pattern") {
+            if all || ecma_pattern::is_usable(pattern) {
+                let rewritten = ecma_pattern::rewrite(pattern).into_owned();
+                members.insert("pattern".to_owned(), rewritten.into());
+            } else {
+                members.shift_remove("pattern");
+            }
+        }
+        if let Some(Json::Object(patterns)) = members.get_mut("patternProperties") {
+            let usable = std::mem::take(patterns).into_iter().filter(|(pattern, _)| all || ecma_pattern::is_usable(pattern));
+            *patterns = usable.map(|(pattern, schema)| (ecma_pattern::rewrite(&pattern).into_owned(), schema)).collect();
+        }
+    });
 }
 
 impl RequestSchemas {
@@ -100,22 +101,24 @@ impl RequestSchemas {
         Self { components, bodies, parameters, compiled: OnceLock::new() }
     }
 
-    /// Returns the errors in the schemas.
-    pub fn problems(&self) -> Vec<String> {
-        let schemas = self.bodies.iter().map(|(_, schema)| schema).chain(self.parameters.iter().flatten());
-        schemas.filter_map(|schema| self.compile(schema).err()).collect()
-    }
-
-    fn compile(&self, schema: &str) -> Result<Validator, String> {
-        let whole = serde_json::from_str(schema).and_then(|schema| self.components.around(&schema)).map_err(|error| error.to_string())?;
-        jsonschema::options().with_draft(Draft::Draft202012).offline().build(&whole).map_err(|error| error.to_string())
+    /// Compiles a schema; `None`: it is not valid, which `prism frontend lint` reports.
+    fn compile(&self, schema: &str) -> Option<Validator> {
+        let schema = serde_json::from_str(schema).ok()?;
+        let build = |all: bool| {
+            let mut whole = self.components.around(&schema).ok()?;
+            if let Some(Json::Object(components)) = whole.pointer_mut("/components/schemas") {
+                components.values_mut().for_each(|schema| rewrite_patterns(schema, all));
+            }
+            rewrite_patterns(&mut whole, all);
+            jsonschema::options().with_draft(Draft::Draft202012).offline().build(&whole).ok()
+        };
+        build(true).or_else(|| build(false))
     }
 
     fn compiled(&self) -> &Compiled {
         self.compiled.get_or_init(|| {
-            // Invalid schemas were reported when the definition was loaded. Those that refer to another document check nothing.
-            let bodies = self.bodies.iter().filter_map(|(reading, schema)| Some((*reading, self.compile(schema).ok()?)));
-            let parameter = |schema: &Option<Arc<str>>| self.compile(schema.as_ref()?).ok();
+            let bodies = self.bodies.iter().filter_map(|(reading, schema)| Some((*reading, self.compile(schema)?)));
+            let parameter = |schema: &Option<Arc<str>>| self.compile(schema.as_ref()?);
             Compiled { bodies: bodies.collect(), parameters: self.parameters.iter().map(parameter).collect() }
         })
     }
@@ -190,45 +193,40 @@ mod tests {
     use super::*;
 
     fn components() -> SchemaComponents {
-        SchemaComponents::of(&json!({"components": {
-            "schemas": {
-                "Note": {"type": "object", "properties": {"text": {"$ref": "#/components/schemas/Text"}, "next": {"$ref": "#/components/schemas/Note"}}},
-                "Text": {"type": "string", "maxLength": 3},
-                "a/b": {"type": "integer"},
-                "Other": {"type": "boolean"},
-            },
-            "parameters": {"Limit": {"name": "limit", "schema": {"minimum": 1}}},
-        }}))
+        let schemas = json!({
+            "Note": {"type": "object", "properties": {"text": {"$ref": "#/components/schemas/Text"}, "next": {"$ref": "#/components/schemas/Note"}}},
+            "Text": {"type": "string", "maxLength": 3},
+            "a/b": {"type": "integer", "default": {"$ref": "#/components/schemas/Other"}},
+            "Other": {"type": "boolean"},
+        });
+        SchemaComponents::new(schemas.as_object().unwrap().clone())
     }
 
     #[test]
     fn a_schema_includes_the_components_that_it_refers_to() {
         let components = components();
         let brought = |reference: &str| {
-            let whole = components.around(&json!({"items": [{"$ref": reference}]})).unwrap();
-            let sections = whole["components"].as_object().unwrap().values();
-            sections.flat_map(|section| section.as_object().unwrap().keys().cloned()).collect::<Vec<_>>()
+            let whole = components.around(&json!({"items": {"$ref": reference}})).unwrap();
+            whole["components"]["schemas"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
         };
         assert_eq!(brought("#/components/schemas/Note"), ["Note", "Text"]);
         assert_eq!(brought("#/components/schemas/Note/properties/text"), ["Note", "Text"]);
-        assert_eq!(brought("#/components/parameters/Limit/schema"), ["Limit"]);
-        assert_eq!(components.around(&json!({"type": "string"})).unwrap()["components"], json!({}));
-        // A reference in another form includes all components.
-        assert_eq!(brought("#/components/schemas/a~1b").len(), 5);
+        assert_eq!(components.around(&json!({"type": "string"})).unwrap()["components"]["schemas"], json!({}));
+        assert_eq!(brought("#/components/schemas/a~1b"), ["a/b"], "a default is data");
     }
 
     #[test]
-    fn references_resolve_in_all_forms() {
-        for (reference, good, bad) in [
-            ("#/components/schemas/Note", json!({"next": {"text": "abc"}}), json!({"next": {"text": "abcd"}})),
-            ("#/components/schemas/a~1b", json!(1), json!("a")),
-            ("#/components/parameters/Limit/schema", json!(1), json!(0)),
+    fn references_resolve_and_patterns_that_cannot_run_check_nothing() {
+        for (schema, good, bad) in [
+            (json!({"$ref": "#/components/schemas/Note"}), json!({"next": {"text": "abc"}}), json!({"next": {"text": "abcd"}})),
+            (json!({"$ref": "#/components/schemas/a~1b"}), json!(1), json!("a")),
+            (json!({"pattern": "^[\\w-.]+$"}), json!("a-b"), json!("a b")),
+            (json!({"pattern": "(", "minLength": 2}), json!("ab"), json!("a")),
+            (json!({"patternProperties": {"^[\\w-.]$": {"type": "null"}}}), json!({"a": null}), json!({"a": 1})),
         ] {
-            let body = json!({"$ref": reference}).to_string().into();
-            let checks = RequestSchemas::new(Arc::new(components()), vec![(BodyFormat::Json, body)], Vec::new());
-            assert!(checks.problems().is_empty());
-            assert!(checks.body(BodyFormat::Json, &good).is_ok(), "{reference}");
-            assert!(checks.body(BodyFormat::Json, &bad).is_err(), "{reference}");
+            let checks = RequestSchemas::new(Arc::new(components()), vec![(BodyFormat::Json, schema.to_string().into())], Vec::new());
+            assert!(checks.body(BodyFormat::Json, &good).is_ok(), "{schema}");
+            assert!(checks.body(BodyFormat::Json, &bad).is_err(), "{schema}");
         }
     }
 }

@@ -1,76 +1,9 @@
-//! What an operation takes, as its OpenAPI document describes it: parameters and the request body.
+//! The request body of an operation, as its OpenAPI document describes it.
 
 use std::sync::Arc;
 
+use super::form::FormFields;
 use crate::expression::Type;
-use prism_call::Error;
-
-/// The part of a request that contains a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParameterLocation {
-    /// In the path.
-    Path,
-    /// In the query.
-    Query,
-    /// In a header.
-    Header,
-    /// In a cookie.
-    Cookie,
-}
-
-impl ParameterLocation {
-    /// Returns the value of `in` in the document, which is also the name of the variable in expressions.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Path => "path",
-            Self::Query => "query",
-            Self::Header => "header",
-            Self::Cookie => "cookie",
-        }
-    }
-}
-
-/// How a parameter is serialized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParameterStyle {
-    /// One value.
-    Plain,
-    /// `a=1&a=2`
-    Repeated,
-    /// `a=1,2`
-    Commas,
-    /// `a[key]=1`
-    Deep,
-}
-
-/// A parameter.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    /// Its name; in lower case if it is a header.
-    pub name: String,
-    /// The part of the request that contains it.
-    pub location: ParameterLocation,
-    /// Whether a request without it is refused.
-    pub required: bool,
-    /// The type of its value.
-    pub value: Type,
-    /// How it is serialized.
-    pub style: ParameterStyle,
-    /// The value if it is missing.
-    pub default: Option<serde_json::Value>,
-    /// Whether it may be empty.
-    pub allow_empty: bool,
-    /// Its schema as JSON, if the type alone does not express it.
-    pub schema: Option<Arc<str>>,
-}
-
-impl Parameter {
-    /// Creates a parameter of the path `also_under`. It is missing if a request uses the path without that prefix.
-    pub fn of_prefix(name: String) -> Self {
-        let (location, value, style) = (ParameterLocation::Path, Type::String, ParameterStyle::Plain);
-        Self { name, location, required: false, value, style, default: None, allow_empty: false, schema: None }
-    }
-}
 
 /// A request body.
 #[derive(Clone, Debug)]
@@ -111,9 +44,6 @@ pub struct BodyContent {
     pub schema: Option<Arc<str>>,
     /// The schema of each item, if the body is a list.
     pub item_schema: Option<Arc<str>>,
-}
-
-/// Returns `INVALID_ARGUMENT INVALID_FIELD` for a part of the request.
-pub fn invalid(place: &'static str, name: &str, refusal: &str) -> Error {
-    Error::invalid(name, refusal.to_owned()).with("in", place).with("parameter", name)
+    /// The fields, if the body is a form.
+    pub form: Option<Arc<FormFields>>,
 }

@@ -5,21 +5,32 @@
 
 mod body;
 mod check;
+pub mod ecma_pattern;
 mod error;
+mod form;
 mod input;
 mod message;
 mod opened;
+mod pairs;
+mod parameter;
+#[cfg(test)]
+mod parameter_tests;
 mod raw_parameter;
 pub mod rehearsal;
 mod rendered;
 mod request;
 mod response;
+mod scalar_text;
 mod scope;
 mod shown;
 mod streamed;
+mod styled;
+pub mod subschemas;
 mod template;
+mod text_type;
 #[cfg(test)]
 mod tests;
+mod unique_json;
 mod value;
 
 use std::sync::Arc;
@@ -29,15 +40,20 @@ use bytes::Bytes;
 pub use body::{Payload, required as body_required};
 pub use check::{RequestSchemas, SchemaComponents};
 pub use error::{EmbeddedError, ErrorCase, ErrorCases, ErrorForm, ErrorLocation, Errors};
-pub use input::{BodyContent, BodyFormat, Parameter, ParameterLocation, ParameterStyle, RequestBody};
+pub use form::FormFields;
+pub use input::{BodyContent, BodyFormat, RequestBody};
 pub use message::{Fill, MessagePlan, RequestPlan};
+pub use pairs::PairNames;
+pub use parameter::{Parameter, ParameterFormat, ParameterLocation};
 pub use raw_parameter::RawParameter;
 pub use rendered::{Rendered, Status, is_json};
 pub use request::{Parameters, ReceivedRequest, RequestHead};
 pub use response::{Answer, Outcome, Refusal, ResponseCase, ResponsePlan};
 pub use scope::{CallScope, ListItem, NamedValues};
 pub use streamed::StreamedCall;
+pub use styled::{ParameterStyle, StyledFormat};
 pub use template::{Translation, ValueSource, ValueTemplate, holds};
+pub use text_type::{TextObject, TextType};
 pub use value::to_text;
 
 use http::Method as Verb;
@@ -49,7 +65,7 @@ use super::{
     json::JsonStyle,
     message_types::{MessageId, MessageTypes},
     render::Accept,
-    router::Router,
+    router::{NoRoute, RouteMatch, Router},
     template::PathTemplate,
 };
 use prism_call::{Error, Input, Method, Proof, RequestId, message_too_large};
@@ -184,11 +200,15 @@ impl Endpoint {
         self.body.as_ref().map(|body| body.reading(content_type)).transpose()
     }
 
-    /// Reads the body of a request.
-    pub fn set_body(&self, received: &mut ReceivedRequest<'_>, reading: Option<BodyFormat>, bytes: Bytes) -> Result<(), Error> {
-        if let (Some(body), Some(reading)) = (&self.body, reading) {
-            received.payload = body.payload(reading, bytes, &self.parameters.checks)?;
+    /// Reads the body of a request, if the operation has one.
+    pub fn set_body(&self, received: &mut ReceivedRequest<'_>, content_type: Option<&str>, bytes: Bytes) -> Result<(), Error> {
+        let Some(body) = &self.body else { return Ok(()) };
+        let reading = body.reading(content_type)?;
+        // A request without a body has no media type to check. It has no text, but empty bytes.
+        if bytes.is_empty() && content_type.is_none() && reading != BodyFormat::Bytes {
+            return if body.required { Err(body_required()) } else { Ok(()) };
         }
+        received.payload = body.payload(reading, bytes, &self.parameters.checks)?;
         Ok(())
     }
 
@@ -236,6 +256,21 @@ impl Api {
             let Parameters { variables, of_prefix, .. } = &endpoint.parameters;
             template.variables().len() + of_prefix == variables.len()
         })
+    }
+
+    /// Finds the operation of a request. Returns it with the path that it matches, which may lack the `/` at the end of the request's path.
+    pub fn find<'p>(&self, method: &Verb, path: &'p str) -> Result<(RouteMatch<'_, 'p, Arc<Endpoint>>, &'p str), NoRoute> {
+        let exactly = self.routes.find(method, path).map(|found| (found, path));
+        let shorter = path.strip_suffix('/').filter(|rest| self.ignore_slash && !rest.is_empty());
+        match (exactly, shorter) {
+            // A path with another method is better than none.
+            (Err(missing), Some(shorter)) => match self.routes.find(method, shorter) {
+                Ok(found) => Ok((found, shorter)),
+                Err(NoRoute::Path) => Err(missing),
+                Err(other) => Err(if missing == NoRoute::Path { other } else { missing }),
+            },
+            (found, _) => found,
+        }
     }
 
     /// Creates the scope in which the values of a call are evaluated.

@@ -1,20 +1,20 @@
-//! The value of a parameter as the request has it, before it is converted to the parameter's type.
+//! The value of a parameter as the request has it.
 
 use std::borrow::Cow;
 
 use http::HeaderValue;
 
-/// The value of one parameter, as text.
+use crate::expression::Value;
+
+/// The value of one parameter.
 #[derive(Clone, Debug)]
 pub enum RawParameter<'a> {
-    /// One text.
+    /// One text. It is converted to the parameter's type where it is used.
     Text(Cow<'a, str>),
     /// A header's value.
     Header(HeaderValue),
-    /// Several texts.
-    List(Vec<Cow<'a, str>>),
-    /// Texts by name.
-    Members(Vec<(Cow<'a, str>, Cow<'a, str>)>),
+    /// A value of the parameter's type, for parameters that are more than one text.
+    Value(Value),
     /// The parameter is there without a value.
     Empty,
 }
@@ -31,12 +31,10 @@ impl RawParameter<'_> {
 
     /// Copies what is borrowed from the request.
     pub fn into_owned(self) -> RawParameter<'static> {
-        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {
-            Self::Text(text) => RawParameter::Text(own(text)),
+            Self::Text(text) => RawParameter::Text(Cow::Owned(text.into_owned())),
             Self::Header(value) => RawParameter::Header(value),
-            Self::List(texts) => RawParameter::List(texts.into_iter().map(own).collect()),
-            Self::Members(members) => RawParameter::Members(members.into_iter().map(|(name, text)| (own(name), own(text))).collect()),
+            Self::Value(value) => RawParameter::Value(value),
             Self::Empty => RawParameter::Empty,
         }
     }

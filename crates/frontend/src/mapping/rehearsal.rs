@@ -53,7 +53,7 @@ impl Api {
     /// Maps a request, and the assumed result of its call. An error means that the dry run itself is invalid, for example its reply.
     pub fn rehearse(&self, namespace: &str, request: &Request, outcome: Option<Outcome>) -> Result<Rehearsal, String> {
         let mut told = Rehearsal::default();
-        let found = match self.routes.find(&request.method, &request.path) {
+        let (found, path) = match self.find(&request.method, &request.path) {
             Ok(found) => found,
             Err(missing) => {
                 let error = match missing {
@@ -66,15 +66,10 @@ impl Api {
         };
         let endpoint = &**found.value;
         told.operation = Some(endpoint.name.clone());
-        let parts =
-            RequestHead { method: &request.method, path: &request.path, query: request.query.as_deref(), headers: &request.headers };
+        let parts = RequestHead { method: &request.method, path, query: request.query.as_deref(), headers: &request.headers };
         let received = endpoint.parameters.read(PROOF, found.template, parts).and_then(|mut received| {
-            if endpoint.body.is_some() && (!request.body.is_empty() || request.headers.contains_key(header::CONTENT_TYPE)) {
-                let content_type = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-                endpoint.set_body(&mut received, endpoint.reading(content_type)?, request.body.clone())?;
-            } else if endpoint.body.as_ref().is_some_and(|body| body.required) {
-                return Err(super::body_required());
-            }
+            let content_type = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            endpoint.set_body(&mut received, content_type, request.body.clone())?;
             Ok(received)
         });
         let scope = |received| self.scope(PROOF, &endpoint.parameters, received, namespace, None);

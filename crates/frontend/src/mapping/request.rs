@@ -2,13 +2,17 @@
 
 use std::{borrow::Cow, sync::LazyLock};
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::Value as Json;
 
 use super::{
     body::Payload,
     check::RequestSchemas,
-    input::{Parameter, ParameterLocation, ParameterStyle, invalid},
+    pairs::{self, Collected, PairNames},
+    parameter::{Parameter, ParameterFormat, ParameterLocation, invalid},
     raw_parameter::RawParameter,
+    styled::Decoding,
+    unique_json::parse_json,
     value,
 };
 use crate::{
@@ -18,6 +22,9 @@ use crate::{
     template::PathTemplate,
 };
 use prism_call::{Code, Error, Proof};
+
+/// Why a header can't be read.
+const UNREADABLE: &str = "has characters other than visible ASCII";
 
 /// A received request. The body is read later.
 #[derive(Clone, Debug)]
@@ -56,6 +63,10 @@ pub struct Parameters {
     pub of_prefix: usize,
     /// Whether unknown query parameters are ignored.
     pub ignore_unknown: bool,
+    /// The names of the parameters in the query.
+    pub query_names: PairNames,
+    /// The names of the cookies.
+    pub cookie_names: PairNames,
     /// The schemas of parameters and bodies.
     pub checks: RequestSchemas,
 }
@@ -85,25 +96,36 @@ impl Parameters {
         let mut given: Vec<Option<RawParameter<'a>>> = vec![None; self.list.len()];
         let lacking = self.variables.len().saturating_sub(template.variables().len());
         for (variable, place) in template.variables().iter().zip(self.variables.iter().skip(lacking)) {
-            let raw = template.capture(variable, parts.path);
-            let text = percent::decode(raw, Slash::Decoded).map_err(|refusal| self.refuse(*place, refusal))?;
-            given[*place] = Some(RawParameter::Text(text));
+            let (raw, parameter) = (template.capture(variable, parts.path), &self.list[*place]);
+            given[*place] = Some(match &parameter.format {
+                ParameterFormat::Styled(format) => self.several(
+                    *place,
+                    &format.read(&parameter.name, raw, Decoding::Path).map_err(|refusal| self.refuse(*place, &refusal))?,
+                )?,
+                _ => RawParameter::Text(percent::decode(raw, Slash::Decoded).map_err(|refusal| self.refuse(*place, refusal))?),
+            });
         }
         if let Some(query) = parts.query.filter(|query| !query.is_empty()) {
             self.query(query, &mut given)?;
         }
         for (place, parameter) in self.list.iter().enumerate() {
             match parameter.location {
-                ParameterLocation::Header => given[place] = header(parts.headers, &parameter.name),
-                ParameterLocation::Cookie => given[place] = cookie(parts.headers, &parameter.name),
-                ParameterLocation::Path | ParameterLocation::Query => {}
+                ParameterLocation::Header => given[place] = self.header(place, parts.headers)?,
+                ParameterLocation::Cookie => given[place] = self.cookie(place, parts.headers)?,
+                ParameterLocation::Path | ParameterLocation::Query | ParameterLocation::Form => {}
             }
-            if parameter.style == ParameterStyle::Commas
-                && let Some(found) = given[place].take()
-            {
-                given[place] = Some(found.text().map_or(RawParameter::List(Vec::new()), |text| {
-                    RawParameter::List(text.split(',').map(|item| Cow::Owned(item.trim().to_owned())).collect())
-                }));
+            if let (ParameterFormat::Json, Some(RawParameter::Text(_) | RawParameter::Header(_))) = (&parameter.format, &given[place]) {
+                let text = given[place].as_ref().and_then(RawParameter::text).unwrap_or_default();
+                let json = parse_json(text.as_bytes()).map_err(|_| self.refuse(place, "must be JSON"))?;
+                given[place] = Some(self.several(place, &json)?);
+            }
+            // A number has no empty value. So an empty parameter is as good as none.
+            if matches!(given[place], Some(RawParameter::Empty)) && !matches!(parameter.value, Type::Bool | Type::String | Type::Dyn) {
+                given[place] = None;
+                continue;
+            }
+            if given[place].is_none() && parameter.required {
+                given[place] = self.empty_object(place);
             }
             self.check(place, given[place].as_ref())?;
         }
@@ -111,7 +133,8 @@ impl Parameters {
     }
 
     fn query<'a>(&self, query: &'a str, given: &mut [Option<RawParameter<'a>>]) -> Result<(), Error> {
-        for (count, pair) in query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
+        let mut collected = Collected::new();
+        for (count, (raw_name, raw)) in pairs::split(query).enumerate() {
             if count == MAX_PARAMETERS {
                 return Err(Error::new(
                     Code::InvalidArgument,
@@ -119,45 +142,90 @@ impl Parameters {
                     format!("the query has more than {MAX_PARAMETERS} parameters"),
                 ));
             }
-            let (raw_name, raw_value) = pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)));
-            let name = percent::decode_query(raw_name).map_err(|refusal| invalid("query", raw_name, refusal))?;
-            let (place, member) = match self.find(&name) {
-                Some(found) => found,
-                None if self.ignore_unknown => continue,
+            let name = pairs::decode_name(ParameterLocation::Query, raw_name)?;
+            match self.query_names.find(&self.list, &name) {
+                Some(place) => PairNames::take(place, &self.list[place], &name, raw, &mut given[place], &mut collected)?,
+                None if self.ignore_unknown => {}
                 None => return Err(self.unknown(&name)),
-            };
-            let value = percent::decode_query(raw_value.unwrap_or_default()).map_err(|refusal| self.refuse(place, refusal))?;
-            let parameter = &self.list[place];
-            match (parameter.style, &mut given[place]) {
-                (ParameterStyle::Deep, Some(RawParameter::Members(members))) => {
-                    members.push((Cow::Owned(member.unwrap_or_default()), value));
-                }
-                (ParameterStyle::Deep, slot) => *slot = Some(RawParameter::Members(vec![(Cow::Owned(member.unwrap_or_default()), value)])),
-                (ParameterStyle::Repeated, Some(RawParameter::List(list))) => list.push(value),
-                (ParameterStyle::Repeated, slot) => *slot = Some(RawParameter::List(vec![value])),
-                (_, Some(_)) => return Err(self.refuse(place, "appears twice, but takes one value")),
-                (_, slot) if parameter.allow_empty && value.is_empty() => *slot = Some(RawParameter::Empty),
-                (_, slot) => *slot = Some(RawParameter::Text(value)),
             }
+        }
+        self.collect(&collected, Decoding::Query, given)
+    }
+
+    /// Sets the parameters whose pairs were collected.
+    fn collect(&self, collected: &Collected<'_>, decoding: Decoding, given: &mut [Option<RawParameter<'_>>]) -> Result<(), Error> {
+        for (index, (place, ..)) in collected.iter().enumerate() {
+            // A parameter with several pairs is read once.
+            if collected[..index].iter().any(|(earlier, ..)| earlier == place) {
+                continue;
+            }
+            let json =
+                PairNames::collect(*place, &self.list[*place], collected, decoding).map_err(|refusal| self.refuse(*place, &refusal))?;
+            given[*place] = json.map(|json| self.several(*place, &json)).transpose()?;
         }
         Ok(())
     }
 
-    /// Finds a query parameter by its name. For `name[member]`, also returns the member.
-    fn find(&self, name: &str) -> Option<(usize, Option<String>)> {
-        let query = |wanted: &str, deep: bool| {
-            let fits = |parameter: &Parameter| {
-                parameter.location == ParameterLocation::Query
-                    && parameter.name == wanted
-                    && deep == (parameter.style == ParameterStyle::Deep)
-            };
-            self.list.iter().position(fits)
+    /// Returns an empty object for a parameter that is not there, if its style writes an empty object so, and its schema allows it.
+    fn empty_object<'a>(&self, place: usize) -> Option<RawParameter<'a>> {
+        let format = &self.list[place].format;
+        let written_by_members = format.free_members().is_some() || format.is_deep();
+        let ParameterFormat::Styled(styled) = format else { return None };
+        styled.kind.object().filter(|_| written_by_members)?;
+        self.several(place, &Json::Object(serde_json::Map::new())).ok()
+    }
+
+    /// Checks a value that is more than one text, and converts it to its type.
+    fn several<'a>(&self, place: usize, json: &Json) -> Result<RawParameter<'a>, Error> {
+        self.checks.parameter(place, json).map_err(|refusal| self.refuse(place, &refusal))?;
+        let typed = value::typed(&self.list[place].value, json);
+        typed.map(RawParameter::Value).map_err(|(path, refusal)| self.refuse(place, format!("{path} {refusal}").trim_start()))
+    }
+
+    fn header<'a>(&self, place: usize, headers: &HeaderMap) -> Result<Option<RawParameter<'a>>, Error> {
+        let parameter = &self.list[place];
+        let ParameterFormat::Styled(format) = &parameter.format else {
+            return Ok(headers.get(&parameter.name).cloned().map(RawParameter::Header));
         };
-        if let Some(place) = query(name, false) {
-            return Some((place, None));
+        // Several lines are one list (RFC 9110, section 5.3).
+        let lines: Result<Vec<&str>, _> = headers.get_all(&parameter.name).iter().map(HeaderValue::to_str).collect();
+        let lines = lines.map_err(|_| self.refuse(place, UNREADABLE))?;
+        if lines.is_empty() {
+            return Ok(None);
         }
-        let (outer, member) = name.split_once('[')?;
-        Some((query(outer, true)?, Some(member.strip_suffix(']')?.to_owned())))
+        let json = format.read(&parameter.name, &lines.join(","), Decoding::Header).map_err(|refusal| self.refuse(place, &refusal))?;
+        self.several(place, &json).map(Some)
+    }
+
+    fn cookie<'a>(&self, place: usize, headers: &HeaderMap) -> Result<Option<RawParameter<'a>>, Error> {
+        let parameter = &self.list[place];
+        let ParameterFormat::Styled(format) = &parameter.format else {
+            let found = pairs::cookies(headers).find(|(name, _)| *name == parameter.name);
+            let decoded =
+                found.map(|(_, value)| Decoding::Cookie.decode(value)).transpose().map_err(|refusal| self.refuse(place, refusal))?;
+            return Ok(decoded.map(|text| RawParameter::Text(Cow::Owned(text.into_owned()))));
+        };
+        let mut collected = Collected::new();
+        for (name, value) in pairs::cookies(headers) {
+            let mut take = |name: &str, value| {
+                if self.cookie_names.find(&self.list, name) == Some(place) {
+                    collected.push((place, name.to_owned(), value));
+                }
+            };
+            if !format.explode {
+                take(name, value);
+                continue;
+            }
+            // The values of one parameter are several cookies, or pairs in one cookie.
+            let mut parts = value.split('&');
+            take(name, parts.next().unwrap_or_default());
+            for part in parts {
+                let (name, value) = part.split_once('=').unwrap_or((name, part));
+                take(name, value);
+            }
+        }
+        let json = PairNames::collect(place, parameter, &collected, Decoding::Cookie).map_err(|refusal| self.refuse(place, &refusal))?;
+        json.map(|json| self.several(place, &json)).transpose()
     }
 
     /// Checks a value against the document. After this, it is known to have its type.
@@ -166,10 +234,11 @@ impl Parameters {
         let Some(given) = given else {
             return if parameter.required { Err(self.refuse(place, "is required")) } else { Ok(()) };
         };
-        if let RawParameter::Header(value) = given
-            && value.to_str().is_err()
-        {
-            return Err(self.refuse(place, "has characters other than visible ASCII"));
+        match given {
+            RawParameter::Header(value) if value.to_str().is_err() => return Err(self.refuse(place, UNREADABLE)),
+            // It was checked when it was read.
+            RawParameter::Value(_) => return Ok(()),
+            _ => {}
         }
         // Most parameters are strings without a schema.
         if parameter.schema.is_none() && parameter.value == Type::String && given.text().is_some() {
@@ -202,18 +271,6 @@ impl Parameters {
             .with("in", "query")
             .with("parameter", name)
     }
-}
-
-fn header<'a>(headers: &HeaderMap, name: &str) -> Option<RawParameter<'a>> {
-    headers.get(name).cloned().map(RawParameter::Header)
-}
-
-/// Returns the value of a cookie (RFC 6265, section 4.2).
-fn cookie<'a>(headers: &HeaderMap, name: &str) -> Option<RawParameter<'a>> {
-    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(known, _)| *known == name)?;
-    Some(RawParameter::Text(Cow::Owned(value.trim_matches('"').to_owned())))
 }
 
 impl<'a> ReceivedRequest<'a> {

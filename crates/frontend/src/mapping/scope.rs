@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     error::{ErrorCases, Errors},
-    input::ParameterLocation,
+    parameter::ParameterLocation,
     request::{Parameters, ReceivedRequest},
     template::ValueTemplate,
     value,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::{
     Condition, Endpoint,
-    input::Parameter,
     message::{Fill, MessagePlan, RequestPlan},
+    parameter::Parameter,
     rendered::Status,
     request::Parameters,
     template::{Translation, ValueSource, ValueTemplate},

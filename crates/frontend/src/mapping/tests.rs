@@ -9,7 +9,7 @@ use super::{
     Api,
     rehearsal::{Outcome, Rehearsal, Request},
 };
-use crate::definition::{Texts, compile};
+use crate::definition::{DocumentFolders, Texts, compile};
 use prism_call::{Code, Error, Method as Rpc, proto};
 
 /// An API with these operations and routes.
@@ -21,7 +21,8 @@ fn api(operations: &str, rest: &str) -> std::sync::Arc<Api> {
 fn api_of(service: &'static str, operations: &str, rest: &str) -> std::sync::Arc<Api> {
     let document = format!("openapi: 3.1.0\ninfo: {{title: T, version: '1'}}\npaths:\n{operations}");
     let text = format!("frontend: t\nopenapi: t.yaml\npattern: one\n{rest}");
-    let texts = Texts { name: "t".to_owned(), text, document_name: "d".to_owned(), document: Ok(document) };
+    let texts =
+        Texts { name: "t".to_owned(), text, document_name: "d".to_owned(), document: Ok(document), folders: DocumentFolders::default() };
     match compile(&texts, &|_: &str| Rpc::of_service(proto::descriptors(), service), &["one"], &BTreeMap::new()) {
         Ok(definition) => definition.api,
         Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),

@@ -5,80 +5,44 @@ use std::sync::Arc;
 use cel::objects::{Key, Map};
 use serde_json::Value as Json;
 
-use super::{input::Parameter, raw_parameter::RawParameter};
+use super::{
+    parameter::{Parameter, ParameterFormat},
+    raw_parameter::RawParameter,
+    scalar_text::{bool_of_text, float_of_text, int_of_text, uint_of_text},
+    text_type::TextType,
+};
 use crate::{
     expression::{self, Type, Value},
-    json::Position,
     scalar,
 };
-use prism_call::{Code, Error};
 
 /// Converts a parameter to the type that the document declares.
 pub fn of_parameter(parameter: &Parameter, given: &RawParameter<'_>) -> Result<Value, String> {
     Ok(match given {
-        RawParameter::Text(_) | RawParameter::Header(_) => of_text(&parameter.value, given.text().unwrap_or_default())?,
-        RawParameter::List(texts) => {
-            let element = if let Type::List(element) = &parameter.value { element } else { &Type::Dyn };
-            Value::List(Arc::new(texts.iter().map(|text| of_text(element, text)).collect::<Result<_, _>>()?))
+        RawParameter::Text(_) | RawParameter::Header(_) => {
+            let text = given.text().unwrap_or_default();
+            match &parameter.format {
+                ParameterFormat::Text(kind) if parameter.value == Type::Dyn || matches!(kind, TextType::Choice(_)) => {
+                    from_json(&kind.json(text)?)
+                }
+                _ => of_text(&parameter.value, text)?,
+            }
         }
-        RawParameter::Members(members) => {
-            let kind = |name: &str| match &parameter.value {
-                Type::Object(object) => object.member(name).map_or(&Type::Dyn, |member| &member.value),
-                Type::Map(value) => value,
-                _ => &Type::Dyn,
-            };
-            let entry = |name: &str, text: &str| of_text(kind(name), text).map(|value| (name.to_owned(), value));
-            map(members.iter().map(|(name, text)| entry(name, text)).collect::<Result<Vec<_>, _>>()?)
-        }
+        RawParameter::Value(value) => value.clone(),
         RawParameter::Empty if parameter.value == Type::Bool => Value::Bool(true),
         RawParameter::Empty => Value::String(Arc::default()),
     })
 }
 
 /// Parses a text as a value of a type.
-pub fn of_text(kind: &Type, text: &str) -> Result<Value, String> {
+fn of_text(kind: &Type, text: &str) -> Result<Value, String> {
     Ok(match kind {
-        Type::Int => Value::Int(text.parse().map_err(|_| format!("must be a whole number, not {text:?}"))?),
-        Type::Uint => Value::UInt(text.parse().map_err(|_| format!("must be a whole number that is not negative, not {text:?}"))?),
-        Type::Double => {
-            let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-            Value::Float(number.ok_or_else(|| format!("must be a number, not {text:?}"))?)
-        }
-        Type::Bool => match text {
-            "true" | "True" | "TRUE" | "1" => Value::Bool(true),
-            "false" | "False" | "FALSE" | "0" => Value::Bool(false),
-            _ => return Err(format!("must be true or false, not {text:?}")),
-        },
+        Type::Int => Value::Int(int_of_text(text)?),
+        Type::Uint => Value::UInt(uint_of_text(text)?),
+        Type::Double => Value::Float(float_of_text(text)?),
+        Type::Bool => Value::Bool(bool_of_text(text)?),
         Type::Bytes => Value::Bytes(text.as_bytes().to_vec().into()),
         _ => Value::String(text.to_owned().into()),
-    })
-}
-
-/// Parses a text as a value of a type, and returns it as JSON.
-pub fn json_of_text(kind: &Type, text: &str) -> Result<Json, String> {
-    Ok(match of_text(kind, text)? {
-        Value::Int(number) => number.into(),
-        Value::UInt(number) => number.into(),
-        Value::Float(number) => number.into(),
-        Value::Bool(value) => value.into(),
-        _ => text.into(),
-    })
-}
-
-/// Parses a JSON text. The error has line and column.
-pub fn parse_json(bytes: &[u8]) -> Result<Json, Error> {
-    parse_json_at(bytes, Position::default())
-}
-
-/// Parses a JSON text that begins at a position of a larger one.
-pub fn parse_json_at(bytes: &[u8], start: Position) -> Result<Json, Error> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let line = start.line + error.line().saturating_sub(1);
-        let column = error.column() + if error.line() <= 1 { start.column - 1 } else { 0 };
-        let text = error.to_string();
-        let reason = text.split(" at line ").next().unwrap_or(&text);
-        let message = format!("the body is not valid JSON: {reason} at line {line}, column {column}");
-        Error::new(Code::InvalidArgument, "MALFORMED_JSON", message).with("line", line.to_string()).with("column", column.to_string())
     })
 }
 

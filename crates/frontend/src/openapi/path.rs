@@ -27,7 +27,7 @@ pub fn template(template: &PathTemplate) -> String {
                 write!(out, "/{{{}}}", variable.field.join("."))
             }
             (None, Segment::Literal(literal)) => write!(out, "/{}", percent::encode(literal, Slash::Decoded)),
-            (None, Segment::One | Segment::Rest) => write!(out, "/{{{}}}", wildcard(index)),
+            (None, Segment::One | Segment::Rest | Segment::Mixed(_)) => write!(out, "/{{{}}}", wildcard(index)),
         };
         index += 1;
     }
@@ -98,7 +98,7 @@ fn pattern(segments: &[Segment]) -> Option<String> {
         .iter()
         .map(|segment| match segment {
             Segment::Literal(literal) => regex::escape(literal),
-            Segment::One => "[^/]+".to_owned(),
+            Segment::One | Segment::Mixed(_) => "[^/]+".to_owned(),
             Segment::Rest => ".*".to_owned(),
         })
         .collect();

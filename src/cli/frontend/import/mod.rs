@@ -2,6 +2,7 @@
 
 mod guess;
 mod skeleton;
+mod syntax;
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +12,13 @@ use std::{
     process::ExitCode,
 };
 
+use super::definition_source::format_problems;
 use crate::{
     cli::{Failure, Outcome, output::print_text},
     plan,
 };
 use prism_call::{Method, proto};
-use prism_frontend::definition::{self, Texts};
+use prism_frontend::definition::{self, DocumentFolders, Texts};
 use prism_pattern::{self as pattern, PATTERNS};
 use prism_registry::unknown_name;
 use prism_yaml::Position;
@@ -51,8 +53,9 @@ pub struct Args {
 /// Writes a first definition for an OpenAPI document.
 pub(super) fn run(args: &Args) -> Outcome {
     let text = definition::read(&args.document).map_err(|problem| Failure(format!("{} can't be read: {problem}", args.document)))?;
-    let document = definition::document(&args.document, &text)
-        .map_err(|problems| Failure(format!("{} can't be imported\n{problems}", args.document)))?;
+    let folders = DocumentFolders::of_files(&[&args.document]);
+    let document = definition::document(&args.document, &text, &folders)
+        .map_err(|problems| Failure(format!("{} can't be imported\n{}", args.document, format_problems(&problems))))?;
     let pattern = pattern::find(&args.pattern).ok_or_else(|| {
         let names: Vec<&str> = PATTERNS.iter().map(|pattern| pattern.name).collect();
         Failure(unknown_name("pattern", &args.pattern, names))
@@ -65,7 +68,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let name = frontend_name(&args.document);
     let skeleton = skeleton::write(&name, &path, pattern.name, &document, &methods);
     let file = args.output.as_ref().map_or_else(|| format!("{name}.yaml"), |output| output.display().to_string());
-    let skeleton = add_problems(&file, skeleton, &args.document, &text);
+    let texts = Texts { name: file.clone(), text: skeleton, document_name: args.document.clone(), document: Ok(text), folders };
+    let skeleton = add_problems(&texts);
     let Some(output) = &args.output else { return print_text(&skeleton) };
     // Decisions in an existing file must not be lost.
     let created = fs::File::create_new(output).and_then(|mut file| file.write_all(skeleton.as_bytes()));
@@ -85,11 +89,10 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 /// Compiles the skeleton, and adds each problem to its line as a TODO.
-fn add_problems(file: &str, skeleton: String, document_name: &str, document: &str) -> String {
-    let texts = Texts { name: file.to_owned(), text: skeleton, document_name: document_name.to_owned(), document: Ok(document.to_owned()) };
-    let problems = plan::compile(&texts, &BTreeMap::new()).err().unwrap_or_default();
+fn add_problems(texts: &Texts) -> String {
+    let problems = plan::compile(texts, &BTreeMap::new()).err().unwrap_or_default();
     let mut lines: Vec<String> = texts.text.lines().map(str::to_owned).collect();
-    for problem in problems.iter().filter(|problems| problems.file == file).flat_map(|problems| &problems.list) {
+    for problem in problems.iter().filter(|problems| problems.file == texts.name).flat_map(|problems| &problems.list) {
         let Position::File { line, .. } = problem.position else { continue };
         let index = usize::try_from(line).unwrap_or_default().saturating_sub(1);
         if let Some(line) = lines.get_mut(index).filter(|line| !line.contains("TODO:")) {

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use super::guess::{is_same_name, rank_methods};
+use super::{
+    guess::{is_same_name, rank_methods},
+    syntax::{join_lines, member_key, quote, select},
+};
 use prism_call::Method;
 use prism_frontend::{
     definition::{Document, Operation},
@@ -70,7 +73,7 @@ fn write_errors(document: &Document, out: &mut String) {
             name if name.contains("reason") || name.contains("error") || name == "type" => "error.reason",
             _ => "null  # TODO: which value?",
         };
-        let _ = writeln!(out, "    {}: {value}", quote(&member.name));
+        let _ = writeln!(out, "    {}: {value}", member_key(&member.name));
     }
     if object.members.is_empty() {
         out.push_str("    message: error.message  # TODO: the document does not list the members\n");
@@ -227,7 +230,7 @@ fn write_members(list: &[Member], message: &MessageType, root: &str, streaming: 
 
 /// Returns a member of a body, with the field of the same name as its value.
 fn member_line(member: &Member, message: &MessageType, root: &str, streaming: bool) -> String {
-    let name = quote(&member.name);
+    let name = member_key(&member.name);
     let field = message.fields.iter().find(|field| is_same_name(&field.name, &member.name));
     match (field, &member.value) {
         (_, Type::List(_)) if streaming => format!("{name}: {{$each: replies, $item: item}}  # TODO: what does each reply become?"),
@@ -253,50 +256,4 @@ fn field_text(schema: &MessageTypes, field: &Field) -> String {
 
 fn last_segment(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
-}
-
-/// Returns the expression for a member: `query.limit`, or `header["x-y"]` if the name is not an identifier.
-fn select(root: &str, name: &str) -> String {
-    const RESERVED: [&str; 20] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "while",
-    ];
-    let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if identifier && !RESERVED.contains(&name) {
-        return format!("{root}.{name}");
-    }
-    format!("'{root}[\"{}\"]'", name.replace('\\', "\\\\").replace('"', "\\\"").replace('\'', "''"))
-}
-
-/// Quotes a key or a text for YAML, if necessary.
-fn quote(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
-    let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '.' | '/' | '_'))
-        && text.bytes().all(plain)
-        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if word { text.to_owned() } else { format!("'{}'", join_lines(text).replace('\'', "''")) }
-}
-
-/// Joins the lines of a text.
-fn join_lines(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -7,7 +7,7 @@ use prism_call::proto::patterns::keyvalue::v1::{
     CompareAndRemoveRequest, CompareAndRemoveResponse, CompareAndStoreRequest, CompareAndStoreResponse,
 };
 use prism_frontend::{
-    definition::{Texts, compile},
+    definition::{DocumentFolders, Texts, compile},
     mapping::Api,
 };
 
@@ -105,6 +105,7 @@ fn compiled() -> Arc<Api> {
         text: DEFINITION.to_owned(),
         document_name: "document".to_owned(),
         document: Ok(DOCUMENT.to_owned()),
+        folders: DocumentFolders::default(),
     };
     let methods = |_: &str| Some(methods().into_iter().chain([store_many()]).collect());
     match compile(&texts, &methods, &["keyvalue"], &std::collections::BTreeMap::new()) {
