@@ -2,6 +2,7 @@
 //! all checks and phases), and they contain exactly the operations that the namespace supports.
 
 mod pages;
+mod public;
 
 use std::{
     path::{Path, PathBuf},
@@ -69,27 +70,30 @@ async fn documents_of_registries_are_true() {
 }
 
 async fn run_schemathesis(bases: &[&str], examples: &str) {
-    let schemathesis = tool(".tools/schemathesis/bin/schemathesis");
     let gateway = Gateway::start(&config()).await;
     for base in bases {
-        let output = Command::new(&schemathesis)
-            .args(["--config-file", "schemathesis.toml", "run", &format!("{}{base}/openapi.json", gateway.url())])
-            .args(["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", examples, "--seed", SEED])
-            .args(["--generation-deterministic", "--continue-on-failure", "--no-color"])
-            .current_dir(folder())
-            .env("PYTHONPATH", folder())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .output()
-            .unwrap();
-        let report = report(&output);
-        assert!(output.status.success(), "{base}: {report}");
-        // The examples phase skips an operation without parameters and body. All other operations run in all phases.
-        let count =
-            |name: &str| report.lines().find_map(|line| line.trim().strip_prefix(name)?.trim().split('/').next()?.parse::<u32>().ok());
-        assert!(count("Selected:").is_some_and(|selected| selected > 0) && count("Selected:") == count("Tested:"), "{base}: {report}");
-        let other_phases = report.split("Coverage (in").last().unwrap();
-        assert!(!other_phases.lines().any(|line| line.ends_with("skipped")), "{base}: something was skipped\n{report}");
+        schemathesis(&format!("{}{base}", gateway.url()), "examples,coverage,fuzzing,stateful", examples);
     }
+}
+
+/// Calls every operation of a document with valid and invalid requests.
+fn schemathesis(base: &str, phases: &str, examples: &str) {
+    let output = Command::new(tool(".tools/schemathesis/bin/schemathesis"))
+        .args(["--config-file", "schemathesis.toml", "run", &format!("{base}/openapi.json")])
+        .args(["--checks", "all", "--phases", phases, "--max-examples", examples, "--seed", SEED])
+        .args(["--generation-deterministic", "--continue-on-failure", "--no-color"])
+        .current_dir(folder())
+        .env("PYTHONPATH", folder())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let report = report(&output);
+    assert!(output.status.success(), "{base}: {report}");
+    // The examples phase skips an operation without parameters and body. All other operations run in all phases.
+    let count = |name: &str| report.lines().find_map(|line| line.trim().strip_prefix(name)?.trim().split('/').next()?.parse::<u32>().ok());
+    assert!(count("Selected:").is_some_and(|selected| selected > 0) && count("Selected:") == count("Tested:"), "{base}: {report}");
+    let other_phases = report.split("Coverage (in").last().unwrap();
+    assert!(!other_phases.lines().any(|line| line.ends_with("skipped")), "{base}: something was skipped\n{report}");
 }
 
 #[tokio::test]

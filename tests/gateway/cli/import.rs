@@ -118,6 +118,25 @@ fn import_maps_json_fields_by_name() {
     assert!(problems_have_todos(folder.path()) >= 1, "{text}");
 }
 
+/// A document whose schemas have a member twice in `allOf`, and a member with `$`.
+const PARTS: &str = r##"{
+  "openapi": "3.1.0", "info": {"title": "Parts", "version": "1"},
+  "paths": {"/parts/": {"get": {"operationId": "list", "responses": {"200": {"description": "ok", "content": {"application/json": {"schema": {
+    "allOf": [
+      {"type": "object", "properties": {"limit": {"type": "integer"}, "$type": {"type": "string"}}},
+      {"type": "object", "required": ["limit"], "properties": {"limit": {"minimum": 1}, "$$odd": {"type": "string"}}}
+    ]}}}}}}}}
+}"##;
+
+#[test]
+fn import_writes_each_member_once_and_quotes_keywords() {
+    let (folder, _) = imported("parts.json", PARTS);
+    let text = fs::read_to_string(folder.path().join("frontends/api.yaml")).unwrap();
+    assert_eq!(text.matches("        limit: ").count(), 1, "{text}");
+    assert!(text.contains("        '$$type': null  # TODO: ") && text.contains("        '$$$odd': null  # TODO: "), "{text}");
+    assert!(problems_have_todos(folder.path()) <= 1, "{text}");
+}
+
 #[test]
 fn every_document_of_the_repository_becomes_a_skeleton() {
     for entry in ["openapi", "examples/openapi"].iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten()) {

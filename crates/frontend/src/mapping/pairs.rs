@@ -48,11 +48,14 @@ impl PairNames {
         };
         let member = |wanted: &str| self.members.iter().find(|(known, _)| known == wanted).map(|(_, place)| *place);
         let base = || name.split_once('[').map(|(base, _)| base);
-        own(name)
-            .or_else(|| own(base()?).filter(|place| parameters[*place].format.is_deep()))
-            .or_else(|| member(name))
-            .or_else(|| member(base()?))
-            .or(self.rest)
+        let is_inside = |outer: &str| name.strip_prefix(outer).is_some_and(|rest| rest.starts_with('['));
+        let deep = || {
+            let fits = |parameter: &Parameter| {
+                Some(parameter.location) == self.location && parameter.format.is_deep() && is_inside(&parameter.name)
+            };
+            parameters.iter().position(fits)
+        };
+        own(name).or_else(deep).or_else(|| member(name)).or_else(|| member(base()?)).or(self.rest)
     }
 
     /// Takes a pair: sets the parameter, or collects the pair if the parameter may have several.

@@ -187,6 +187,33 @@ fn a_parameter_of_its_own_comes_before_a_member_of_an_exploded_object() {
 }
 
 #[test]
+fn names_with_brackets_are_names() {
+    let api = echo(
+        "/x",
+        "parameters: [{name: 'page[size]', in: query, schema: {type: integer}}, {name: 'page[filter]', in: query, style: deepObject, schema: {type: \
+         object}}, {name: 'ids[]', in: query, schema: {type: array, items: {type: integer}}}]",
+        "{a: 'query[\"page[size]\"]', b: 'query[\"page[filter]\"]', c: 'query[\"ids[]\"]'}",
+    );
+    assert_eq!(answer(&api, "/x?page[size]=3&page%5Bfilter%5D%5Bx%5D=1&ids[]=1&ids[]=2", &[], ""), r#"{"a":3,"b":{"x":"1"},"c":[1,2]}"#);
+    assert_eq!(
+        answer(&api, "/x?page[other]=3", &[], ""),
+        "400 \"the query parameter page[other] is unknown; this operation has page[size], page[filter], ids[]\""
+    );
+}
+
+#[test]
+fn an_object_without_members_is_written_as_nothing() {
+    for style in ["explode: true", "style: deepObject"] {
+        let schema = "schema: {type: object, properties: {a: {type: integer}}}";
+        let api = echo("/x", &format!("parameters: [{{name: v, in: query, required: true, {style}, {schema}}}]"), "query.v");
+        assert_eq!(answer(&api, "/x", &[], ""), "{}");
+        let schema = "schema: {type: object, required: [a], properties: {a: {type: integer}}}";
+        let api = echo("/x", &format!("parameters: [{{name: v, in: query, required: true, {style}, {schema}}}]"), "query.v");
+        assert_eq!(answer(&api, "/x", &[], ""), "400 \"v: is required\"");
+    }
+}
+
+#[test]
 fn headers_and_cookies_are_read_in_all_styles() {
     for (parts, values, wanted) in [
         (NUMBERS, &["3, 4", "5"][..], "[3,4,5]"),

@@ -86,14 +86,12 @@ impl<'n> Converter<'n> {
     pub fn document(&mut self) -> Json {
         let root = self.references.root();
         if let Some(components) = root.node.get("components") {
-            for (section, named) in entries(components) {
-                let section = [Kind::Schema, Kind::Response, Kind::Parameter, Kind::Example, Kind::RequestBody, Kind::Header, Kind::Link]
-                    .into_iter()
-                    .filter_map(Kind::section)
-                    .find(|known| *known == section.name);
-                if let Some(section) = section {
-                    self.names.extend(entries(named).iter().map(|(key, _)| (section, key.name.clone())));
-                }
+            let components = self.follow(self.references.inside(root, components));
+            let sections = [Kind::Schema, Kind::Response, Kind::Parameter, Kind::Example, Kind::RequestBody, Kind::Header, Kind::Link];
+            for section in sections.into_iter().filter_map(Kind::section) {
+                let Some(named) = components.node.get(section) else { continue };
+                let named = self.follow(self.references.inside(components, named));
+                self.names.extend(entries(named.node).iter().map(|(key, _)| (section, key.name.clone())));
             }
         }
         let mut document = self.object(Kind::Document, root);
@@ -333,6 +331,9 @@ impl<'n> Converter<'n> {
     fn unknown(&mut self, kind: Kind, place: Place<'n>, key: &Key) {
         if matches!(key.name.as_str(), "query" | "additionalOperations") && kind == Kind::PathItem {
             self.problem(place, &key.position, format!("`{}` is not served: it is not a part of OpenAPI 3.1", key.name));
+            return;
+        }
+        if self.thoroughness == Thoroughness::Serve {
             return;
         }
         let known = kind.members().iter().map(|(name, _)| *name);
