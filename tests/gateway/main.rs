@@ -8,6 +8,7 @@ mod cli;
 mod durability;
 mod e2e;
 mod faults;
+mod foreign;
 mod idempotency;
 mod pattern;
 mod registry;

@@ -169,7 +169,7 @@ impl RegistryClient {
 
     /// Returns aliases and the subjects that they stand for. Registries without aliases return none.
     pub async fn list_aliases(&self) -> Result<Vec<String>, ClientError> {
-        let query = format!("subjectPrefix={}&aliases=true&latestOnly=true&limit={PAGE_SIZE}", escape_segment(":*:"));
+        let query = format!("subjectPrefix={}&aliases=true&latestOnly=true&deleted=true&limit={PAGE_SIZE}", escape_segment(":*:"));
         let schemas = match self.list_pages(&query).await {
             Err(error) if error.is_missing() => Vec::new(),
             schemas => schemas?,

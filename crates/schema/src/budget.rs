@@ -68,15 +68,25 @@ impl fmt::Display for BudgetExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Steps => {
-                write!(f, "the schema is too complex: it takes more than {MAX_STEPS} steps to read it; split it, or simplify it")
+                write!(f, "{TOO_COMPLEX} more than {MAX_STEPS} steps to read it; split it, or simplify it")
             }
             Self::Bytes(limit) => {
                 let limit = limit >> 20;
-                write!(f, "the schema is too large: with its references it needs more than {limit} MiB in memory; split it, or simplify it")
+                write!(f, "{TOO_LARGE} it needs more than {limit} MiB in memory; split it, or simplify it")
             }
-            Self::Stopped => f.write_str("the work on the schema was stopped"),
+            Self::Stopped => f.write_str(STOPPED),
         }
     }
+}
+
+/// The beginnings of the messages of exceeded budgets.
+const TOO_COMPLEX: &str = "the schema is too complex: it takes";
+const TOO_LARGE: &str = "the schema is too large: with its references";
+const STOPPED: &str = "the work on the schema was stopped";
+
+/// Returns whether a schema is invalid because it exceeds a budget.
+pub(crate) fn is_exceeded_by(invalid: &InvalidSchema) -> bool {
+    [TOO_COMPLEX, TOO_LARGE, STOPPED].iter().any(|message| invalid.message.contains(message))
 }
 
 impl From<BudgetExceeded> for InvalidSchema {

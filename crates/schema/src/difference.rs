@@ -42,6 +42,16 @@ impl Difference {
     }
 }
 
+/// Returns the difference from or to a schema that is not understood.
+pub(crate) fn unchecked_difference(reason: &str) -> Difference {
+    Difference {
+        kind: "TYPE_CHANGED",
+        path: "/".to_owned(),
+        message: format!("one of the schemas was imported although it is invalid ({reason}), so they can't be compared"),
+        detail: String::new(),
+    }
+}
+
 /// Returns the difference between schemas of two formats.
 pub(crate) fn format_difference(reader: SchemaFormat, writer: SchemaFormat) -> Difference {
     Difference {

@@ -20,5 +20,5 @@ mod text;
 pub use budget::{CancelFlag, MAX_COMPARED_BYTES, MAX_PARSED_BYTES, MAX_STEPS, WorkEnd, run_work};
 pub use difference::{CompatibilityPolicy, Difference, MAX_DIFFERENCES, TOO_COMPLEX};
 pub use format::SchemaFormat;
-pub use schema::Schema;
+pub use schema::{Schema, UncheckedSchema};
 pub use source::{Dependency, InvalidSchema};

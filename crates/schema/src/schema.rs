@@ -3,7 +3,7 @@
 use crate::{
     CompatibilityPolicy, Dependency, Difference, InvalidSchema, SchemaFormat,
     avro::{self, AvroSchema},
-    difference,
+    budget, difference,
     json::{self, JsonSchema},
     protobuf::{self, ProtobufSchema},
     tag::{SchemaPart, TagChange, TagError, TagPlan, TaggedPart},
@@ -18,6 +18,17 @@ pub enum Schema {
     Json(JsonSchema),
     /// Protocol Buffers.
     Protobuf(ProtobufSchema),
+    /// A registered schema that today's rules don't accept.
+    Unchecked(UncheckedSchema),
+}
+
+/// A schema that was registered when fewer rules existed. It is stored and returned, but not understood.
+#[derive(Debug)]
+pub struct UncheckedSchema {
+    format: SchemaFormat,
+    text: String,
+    /// Why it can't be understood.
+    reason: String,
 }
 
 impl Schema {
@@ -30,12 +41,46 @@ impl Schema {
         })
     }
 
+    /// Parses the text of a schema that was registered elsewhere or long ago, which today's rules need not accept. Data with it exists, so
+    /// as little as possible is refused: in Avro, namespaces and defaults are not checked. A JSON Schema has to be JSON, and a Protobuf
+    /// schema needs a valid syntax; if they are wrong in another way, the schema is [`Self::Unchecked`].
+    pub fn parse_registered(format: SchemaFormat, text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
+        let invalid = match Self::parse(format, text, dependencies) {
+            Ok(schema) => return Ok(schema),
+            // What takes too long to be understood is refused, even if it was registered before.
+            Err(invalid) if budget::is_exceeded_by(&invalid) => return Err(invalid),
+            Err(invalid) => invalid,
+        };
+        match format {
+            SchemaFormat::Avro => return Ok(Self::Avro(AvroSchema::parse_registered(text, dependencies)?)),
+            SchemaFormat::Json => json::check_registered(text, dependencies)?,
+            SchemaFormat::Protobuf => protobuf::check_registered(text)?,
+        }
+        Ok(Self::Unchecked(UncheckedSchema { format, text: text.to_owned(), reason: invalid.message }))
+    }
+
+    /// Returns the names of the top-level fields: of an Avro record, of `properties` in JSON Schema, of the first Protobuf message.
+    pub fn field_names(&self) -> Vec<String> {
+        match self {
+            Self::Avro(schema) => schema.field_names(),
+            Self::Json(schema) => schema.field_names(),
+            Self::Protobuf(schema) => schema.field_names(),
+            Self::Unchecked(_) => Vec::new(),
+        }
+    }
+
+    /// Whether the text was a Protobuf descriptor in base64, and not source.
+    pub fn is_descriptor(&self) -> bool {
+        matches!(self, Self::Protobuf(schema) if schema.from_descriptor)
+    }
+
     /// Returns the format.
     pub fn format(&self) -> SchemaFormat {
         match self {
             Self::Avro(_) => SchemaFormat::Avro,
             Self::Json(_) => SchemaFormat::Json,
             Self::Protobuf(_) => SchemaFormat::Protobuf,
+            Self::Unchecked(schema) => schema.format,
         }
     }
 
@@ -46,6 +91,7 @@ impl Schema {
             Self::Avro(schema) => schema.canonical(),
             Self::Json(schema) => schema.canonical(),
             Self::Protobuf(schema) => schema.canonical(),
+            Self::Unchecked(schema) => schema.canonical(),
         }
     }
 
@@ -55,6 +101,7 @@ impl Schema {
             Self::Avro(schema) => schema.normalized(),
             Self::Json(schema) => schema.normalized(),
             Self::Protobuf(schema) => schema.normalized(),
+            Self::Unchecked(schema) => schema.canonical(),
         }
     }
 
@@ -65,6 +112,7 @@ impl Schema {
             Self::Avro(schema) => schema.render_as(shape),
             Self::Json(schema) => schema.render_as(shape),
             Self::Protobuf(schema) => schema.render_as(shape),
+            Self::Unchecked(_) => None,
         }
     }
 
@@ -75,7 +123,13 @@ impl Schema {
             (Self::Avro(reader), Self::Avro(writer)) => avro::differences(reader, writer),
             (Self::Json(reader), Self::Json(writer)) => json::differences(reader, writer, policy),
             (Self::Protobuf(reader), Self::Protobuf(writer)) => protobuf::differences(reader, writer),
-            (reader, writer) => vec![difference::format_difference(reader.format(), writer.format())],
+            (reader, writer) if reader.format() != writer.format() => {
+                vec![difference::format_difference(reader.format(), writer.format())]
+            }
+            // Equal texts describe the same data, whatever they mean.
+            (reader, writer) if reader.canonical() == writer.canonical() => Vec::new(),
+            (Self::Unchecked(schema), _) | (_, Self::Unchecked(schema)) => vec![difference::unchecked_difference(&schema.reason)],
+            _ => Vec::new(),
         };
         differences.into_iter().map(Difference::shortened).collect()
     }
@@ -86,6 +140,7 @@ impl Schema {
             Self::Avro(schema) => schema.bytes(),
             Self::Json(schema) => schema.bytes(),
             Self::Protobuf(schema) => schema.bytes(),
+            Self::Unchecked(schema) => (schema.text.len() + schema.reason.len()) as u64,
         }
     }
 
@@ -102,6 +157,7 @@ impl Schema {
             Self::Avro(schema) => schema.tags(&mut visit),
             Self::Json(schema) => schema.tags(&mut visit),
             Self::Protobuf(schema) => schema.tags(&mut visit),
+            Self::Unchecked(_) => {}
         }
         tagged
     }
@@ -109,17 +165,29 @@ impl Schema {
     /// Returns the canonical text with changed tags. `dependencies` are those of [`Self::parse`].
     pub fn change_tags(&self, changes: &[TagChange], dependencies: &[Dependency]) -> Result<String, TagError> {
         // In JSON Schema, a path means one part, whatever its kind.
-        let mut plan = TagPlan::new(changes, matches!(self, Self::Json(_)));
+        let package = if let Self::Protobuf(schema) = self { schema.package() } else { "" };
+        let mut plan = TagPlan::new(changes, matches!(self, Self::Json(_)), package);
         let mut visit = |part: &SchemaPart, tags: &mut Vec<String>| plan.apply(part, tags);
         let text = match self {
             Self::Avro(schema) => Ok(schema.change_tags(&mut visit)),
             Self::Json(schema) => Ok(schema.change_tags(&mut visit)),
             Self::Protobuf(schema) => schema.change_tags(&mut visit, dependencies),
+            Self::Unchecked(schema) => Err(InvalidSchema::new(schema.reason.clone())),
         };
         // A missing part is reported first, because the caller can correct it.
         match plan.first_missing() {
-            Some(index) => Err(TagError::Missing(index)),
-            None => text.map_err(TagError::Invalid),
+            Some(index) if !matches!(self, Self::Unchecked(_)) => Err(TagError::Missing(index)),
+            _ => text.map_err(TagError::Invalid),
+        }
+    }
+}
+
+impl UncheckedSchema {
+    /// Returns the text without whitespace, or as it is in a format in which that needs understanding.
+    fn canonical(&self) -> String {
+        match self.format {
+            SchemaFormat::Json => json::minify(&self.text),
+            SchemaFormat::Avro | SchemaFormat::Protobuf => self.text.clone(),
         }
     }
 }

@@ -94,23 +94,32 @@ pub(crate) struct TagPlan<'a> {
     found: Vec<bool>,
     /// Whether a path means one part, whatever its kind.
     ignore_kind: bool,
+    /// The package that paths may leave out, with a dot at its end; empty if there is none.
+    package: String,
 }
 
 impl<'a> TagPlan<'a> {
-    /// Groups changes by path.
-    pub fn new(changes: &'a [TagChange], ignore_kind: bool) -> Self {
+    /// Groups changes by path. Paths may leave `package` out, unless they begin with it.
+    pub fn new(changes: &'a [TagChange], ignore_kind: bool, package: &str) -> Self {
         let mut paths: HashMap<_, Vec<_>> = HashMap::new();
         for (index, change) in changes.iter().enumerate() {
             paths.entry(change.path.strip_prefix('.').unwrap_or(&change.path)).or_default().push(index);
         }
-        Self { changes, paths, found: vec![false; changes.len()], ignore_kind }
+        let package = if package.is_empty() { String::new() } else { format!("{package}.") };
+        Self { changes, paths, found: vec![false; changes.len()], ignore_kind, package }
     }
 
     /// Applies the changes of a part to its tags.
     pub fn apply(&mut self, part: &SchemaPart, tags: &mut Vec<String>) {
-        let indexes = [Some(part.path), part.alternative].into_iter().flatten().filter_map(|path| self.paths.get(path)).flatten();
+        let full = [Some(part.path), part.alternative].into_iter().flatten();
+        let within_package = |path: &'_ str| {
+            let rest = path.strip_prefix(&*self.package).filter(|_| !self.package.is_empty())?;
+            self.paths.get(rest).filter(|_| !rest.starts_with(&*self.package))
+        };
+        let indexes: Vec<usize> =
+            full.flat_map(|path| self.paths.get(path).into_iter().chain(within_package(path))).flatten().copied().collect();
         let (mut added, mut removed) = (Vec::new(), HashSet::new());
-        for &index in indexes {
+        for index in indexes {
             let change = &self.changes[index];
             if !self.ignore_kind && change.part.is_some_and(|kind| kind != part.part) {
                 continue;

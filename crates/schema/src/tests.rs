@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::pedantic)]
 
 use super::{
-    Dependency, Schema, SchemaFormat,
+    CompatibilityPolicy, Dependency, Schema, SchemaFormat,
     tag::{ATTRIBUTE, FIELD, IMPORT, MAX_PATH, MESSAGE, PartKind, TagAction, TagChange, TagError, TaggedPart},
 };
 
@@ -305,5 +305,73 @@ fn removals_come_last_and_long_paths_have_no_tags() {
         ),
     ] {
         assert_eq!(parse(format, &text).tags(|_| true), [], "{format}");
+    }
+}
+
+/// A schema that a registry has accepted once is accepted again, even if today's rules refuse it.
+#[test]
+fn registered_schemas_are_accepted_although_they_are_invalid() {
+    let record = |rest: &str| format!("{{\"type\":\"record\",\"name\":\"R\",{rest}}}");
+    let field = |name: &str, kind: &str, default: &str| format!("{{\"name\":\"{name}\",\"type\":\"{kind}\"{default}}}");
+    let proto = |rest: &str| format!("syntax = \"proto3\";\n{rest}\n");
+    for (format, text) in [
+        (SchemaFormat::Avro, record(&format!("\"fields\":[{}]", field("a", "int", ",\"default\":\"x\"")))),
+        (SchemaFormat::Avro, record("\"namespace\":\"my-company.events\",\"fields\":[]")),
+        (SchemaFormat::Avro, record("\"namespace\":\"1st.a\",\"fields\":[]")),
+        (SchemaFormat::Json, r#"{"type":"object","required":true}"#.to_owned()),
+        (SchemaFormat::Json, r#"{"type":"date"}"#.to_owned()),
+        (SchemaFormat::Json, r##"{"$ref":"#/definitions/none"}"##.to_owned()),
+        (SchemaFormat::Protobuf, proto("option (unknown) = \"x\";\nmessage A {}")),
+        (SchemaFormat::Protobuf, proto("message A { B b = 1; }")),
+    ] {
+        assert!(Schema::parse(format, &text, &[]).is_err(), "{text}");
+        let schema = Schema::parse_registered(format, &text, &[]).unwrap_or_else(|invalid| panic!("{text}: {}", invalid.message));
+        assert_eq!(schema.format(), format);
+        assert_eq!(schema.canonical().trim(), text.trim());
+        let again = Schema::parse_registered(format, &text, &[]).unwrap_or_else(|invalid| panic!("{text}: {}", invalid.message));
+        assert!(Schema::differences(&schema, &again, CompatibilityPolicy::Strict).is_empty(), "{text}");
+        assert!(schema.change_tags(&[], &[]).is_ok() == (format == SchemaFormat::Avro), "{text}");
+    }
+    for (format, text) in [
+        (SchemaFormat::Avro, record(&format!("\"fields\":[{},{}]", field("a", "int", ""), field("a", "int", "")))),
+        (SchemaFormat::Avro, r#"{"type":"record","name":"a-b","fields":[]}"#.to_owned()),
+        (SchemaFormat::Avro, r#"{"type":"enum","name":"E","symbols":["A"],"default":"B"}"#.to_owned()),
+        (SchemaFormat::Avro, "what".to_owned()),
+        (SchemaFormat::Json, "{".to_owned()),
+        (SchemaFormat::Json, "[]".to_owned()),
+        (SchemaFormat::Json, r#"{"$ref":"http://example.com/a.json"}"#.to_owned()),
+        (SchemaFormat::Protobuf, "message {".to_owned()),
+    ] {
+        assert!(Schema::parse_registered(format, &text, &[]).is_err(), "{text}");
+    }
+    // A new schema may refer to an old one that is invalid, but is checked itself.
+    let old = Dependency { name: "R".into(), text: record("\"namespace\":\"my-company\",\"fields\":[]").into() };
+    let refers = |default: &str| format!("{{\"type\":\"record\",\"name\":\"S\",\"fields\":[{}]}}", field("r", "my-company.R", default));
+    assert!(Schema::parse(SchemaFormat::Avro, &refers(""), std::slice::from_ref(&old)).is_ok());
+    assert!(Schema::parse(SchemaFormat::Avro, &refers(",\"default\":5"), &[old]).is_err());
+}
+
+#[test]
+fn names_of_fields() {
+    for (format, text) in [
+        (SchemaFormat::Avro, r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"b","type":"int"}]}"#),
+        (SchemaFormat::Json, r#"{"properties":{"a":{},"b":{"properties":{"c":{}}}}}"#),
+        (SchemaFormat::Protobuf, "syntax = \"proto3\"; message A { int32 a = 1; int32 b = 2; } message B { int32 c = 1; }"),
+    ] {
+        let schema = Schema::parse(format, text, &[]).unwrap_or_else(|invalid| panic!("{text}: {}", invalid.message));
+        assert_eq!(schema.field_names(), ["a", "b"]);
+        assert!(!schema.is_descriptor());
+    }
+}
+
+#[test]
+fn paths_may_leave_out_the_package() {
+    let schema = parse(SchemaFormat::Protobuf, "syntax = \"proto3\"; package p.q; message M { int32 a = 1; message p { int32 b = 1; } }");
+    for (path, part) in [("M.a", "p.q.M.a"), (".M.a", "p.q.M.a"), ("p.q.M.a", "p.q.M.a"), ("M.p.b", "p.q.M.p.b")] {
+        let text = schema.change_tags(&[change(TagAction::Add, PartKind::Field, path, &["X"])], &[]).unwrap();
+        assert_eq!(parse(SchemaFormat::Protobuf, &text).tags(|_| true), [tagged(PartKind::Field, part, &["X"])], "{path}");
+    }
+    for path in ["q.M.a", "p.M.a", "a"] {
+        assert_eq!(schema.change_tags(&[change(TagAction::Add, PartKind::Field, path, &["X"])], &[]), Err(TagError::Missing(0)), "{path}");
     }
 }

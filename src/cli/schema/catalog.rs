@@ -27,7 +27,14 @@ impl<'a> Catalog<'a> {
         let format = schema.type_name().parse().map_err(|()| InvalidSchema::new(format!("unknown schema type {}", schema.type_name())))?;
         let (mut dependencies, mut seen) = (Vec::new(), HashSet::new());
         self.collect_dependencies(schema, &mut seen, &mut dependencies);
-        Schema::parse(format, &schema.schema, &dependencies)
+        Schema::parse_registered(format, &schema.schema, &dependencies)
+    }
+
+    /// Returns the dependencies of a schema that the catalogs have, each after its own dependencies.
+    pub fn dependencies(&self, schema: &SchemaRecord) -> Vec<Dependency> {
+        let mut dependencies = Vec::new();
+        self.collect_dependencies(schema, &mut HashSet::new(), &mut dependencies);
+        dependencies
     }
 
     /// Adds the dependencies of a schema, each after its own dependencies. The parser reports missing ones.

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
 
 use super::{contents::RegistryContents, progress::Progress};
 use prism_registry_client::{ClientError, RegistryClient, SchemaKey, SchemaRecord, SubjectPrefix, context_scope};
 
 /// Requests at the same time.
 const PARALLEL: usize = 8;
+/// The context whose settings apply to all contexts.
+const GLOBAL_CONTEXT: &str = ".__GLOBAL";
 const ALGORITHMS: [&str; 3] = ["AES128_GCM", "AES256_GCM", "AES256_SIV"];
 
 /// Reads everything that belongs to the selected subjects, and the schemas that they refer to.
@@ -20,6 +23,7 @@ pub(super) async fn read_registry(registry: &RegistryClient, prefix: &SubjectPre
     let scopes = list_scopes(registry, &contents.schemas, prefix).await?;
     read_settings(registry, scopes, &mut contents).await?;
     if prefix.is_everything() {
+        read_global_settings(registry, &mut contents).await?;
         read_keys(registry, &mut contents).await?;
     }
     Ok(contents)
@@ -74,6 +78,19 @@ async fn read_settings(registry: &RegistryClient, scopes: Vec<String>, contents:
         progress.step();
     }
     progress.end();
+    Ok(())
+}
+
+/// Reads the settings of all contexts. A registry may return the defaults where none are set; these are left out.
+async fn read_global_settings(registry: &RegistryClient, contents: &mut RegistryContents) -> Result<(), ClientError> {
+    let scope = context_scope(GLOBAL_CONTEXT);
+    let default = json!({"compatibilityLevel": "BACKWARD"});
+    if let Some(config) = registry.config(&scope).await?.filter(|config| *config != default) {
+        contents.configs.insert(scope.clone(), config);
+    }
+    if let Some(mode) = registry.mode(&scope).await?.filter(|mode| mode != "READWRITE") {
+        contents.modes.insert(scope, mode);
+    }
     Ok(())
 }
 

@@ -35,7 +35,11 @@ struct Registry {
 
 impl Registry {
     fn start() -> Self {
-        let gateway = Gateway::launch(CONFIG);
+        Self::start_with(CONFIG)
+    }
+
+    fn start_with(config: &str) -> Self {
+        let gateway = Gateway::launch(config);
         let folder = gateway.folder();
         for (name, text) in [("v1.avsc", V1), ("v2.avsc", V2), ("v3.avsc", V3)] {
             fs::write(folder.join(name), text).unwrap();
@@ -90,14 +94,16 @@ impl Registry {
 
     /// Reads everything that the registry's API returns, without timestamps.
     fn everything(&self) -> Vec<Value> {
-        let mut all = vec![self.get("/schemas?subjectPrefix=:*:&deleted=true"), self.get("/contexts")];
+        let Value::Array(mut schemas) = self.get("/schemas?subjectPrefix=:*:&deleted=true") else { panic!("a list of schemas") };
+        schemas.iter_mut().for_each(|schema| *schema = without_time(schema.take()));
+        let mut all = vec![Value::Array(schemas), self.get("/contexts")];
         for path in ["config", "mode"] {
             all.push(self.get(&format!("/{path}")));
         }
         for path in ["config/strict", "config/:.team:", "mode/closed", "config/alias", "mode/:.team:"] {
             all.push(self.get(&format!("/{path}")));
         }
-        all.push(self.get("/schemas/ids/1?subject=:.team:"));
+        all.push(without_time(self.get("/schemas/ids/1?subject=:.team:")));
         all.push(without_time(self.get("/dek-registry/v1/keks/k")));
         all.push(without_time(self.get("/dek-registry/v1/keks/k/deks/strict?deleted=true")));
         all
@@ -253,15 +259,88 @@ fn import_reports_conflicts_before_it_writes() {
 fn failed_import_says_how_to_continue() {
     let (old, new) = (full(), Registry::start());
     let text = old.good("export");
-    // The last schema has a rule set that every registry refuses.
-    let broken = text.replace("\"kind\":\"CONDITION\"", "\"kind\":\"NONSENSE\"");
-    let complaint = new.bad(&format!("import {}", new.write("broken.ndjson", &broken)));
-    assert!(complaint.contains("subject strict version 2 (id "), "{complaint}");
+    // The target takes no text as long as that of the last version.
+    let small = Registry::start_with(
+        &CONFIG.replace("pattern: schema-registry", "pattern: schema-registry\n    settings: {max_schema_bytes: 110}"),
+    );
+    let file = new.write("whole.ndjson", &text);
+    let complaint = small.bad(&format!("import {file}"));
+    assert!(complaint.contains("(id ") && complaint.contains("can't be registered: "), "{complaint}");
     assert!(complaint.contains("To continue, run the same command again"), "{complaint}");
-    assert!(complaint.contains(&format!("curl -X PUT {}/mode ", new.url())), "{complaint}");
-    assert_eq!(new.get("/mode"), json!({"mode": "IMPORT"}));
-    new.good(&format!("import {}", new.write("whole.ndjson", &text)));
+    assert!(complaint.contains(&format!("curl -X PUT {}/mode ", small.url())), "{complaint}");
+    assert_eq!(small.get("/mode"), json!({"mode": "IMPORT"}));
+    let output = small.good(&format!("import {file} --skip-invalid"));
+    assert!(output.contains("\nSkipped: ") && output.contains("Schema too large"), "{output}");
+    assert!(output.contains("that were skipped, compared one by one"), "{output}");
+    assert_eq!(small.get("/mode"), json!({"mode": "READWRITE"}));
+    new.good(&format!("import {file}"));
     assert_eq!(new.everything(), old.everything());
+}
+
+/// What the target rejects is listed completely before anything is done, and can be skipped.
+#[test]
+fn import_lists_all_rejected_schemas() {
+    let new = Registry::start();
+    let schema = |subject: &str, id: u32, kind: &str, text: &str, more: Value| {
+        let mut line = json!({"kind": "schema", "subject": subject, "version": 1, "id": id, "schemaType": kind, "schema": text});
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        line
+    };
+    let refers = |subject: &str| json!({"references": [{"name": "E", "subject": subject, "version": 1}]});
+    let enumeration = |name: &str| json!({"type": "enum", "name": name, "symbols": ["A"], "default": "B"}).to_string();
+    let rules = json!({"ruleSet": {"domainRules": [{"name": "r", "kind": "NONSENSE", "type": "CEL"}]}});
+    let huge = json!({"type": "string", "doc": "x".repeat(1 << 20)}).to_string();
+    let lines = [
+        json!({"kind": "registry", "form": 1, "source": "http://old"}),
+        // What today's rules refuse, but history holds.
+        schema("default", 1, "AVRO", r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"x"}]}"#, json!({})),
+        schema("proto", 2, "PROTOBUF", "syntax = \"proto3\"; message A { Unknown b = 1; }", json!({})),
+        schema(
+            "uses-default",
+            3,
+            "AVRO",
+            r#"{"type":"array","items":"R"}"#,
+            json!({"references": [{"name": "R", "subject": "default", "version": 1}]}),
+        ),
+        // What no registry takes.
+        schema("symbol", 4, "AVRO", &enumeration("E"), json!({})),
+        schema("refers", 5, "AVRO", r#"{"type":"array","items":"E"}"#, refers("symbol")),
+        schema("refers-further", 6, "AVRO", r#"{"type":"map","values":"E"}"#, refers("refers")),
+        schema("gone", 7, "AVRO", r#"{"type":"map","values":"E"}"#, refers("none")),
+        schema("json", 8, "JSON", "{", json!({"deleted": true})),
+        schema("rules", 9, "AVRO", "\"string\"", rules),
+        schema("huge", 10, "AVRO", &huge, json!({})),
+        schema("__GLOBAL", 11, "AVRO", "\"int\"", json!({})),
+        json!({"kind": "end", "lines": 12}),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let file = new.write("registry.ndjson", &text);
+    let rejected = [
+        "subject symbol version 1 (id 4): ",
+        "subject refers version 1 (id 5): it refers to subject symbol version 1, which is rejected\n",
+        "subject refers-further version 1 (id 6): it refers to subject refers version 1, which is rejected\n",
+        "subject gone version 1 (id 7): it refers to subject none version 1, which is neither imported nor in the target\n",
+        "subject json version 1 (id 8): ",
+        "subject rules version 1 (id 9): \"NONSENSE\" is neither TRANSFORM nor CONDITION\n",
+        "subject huge version 1 (id 10): Schema too large",
+        "subject __GLOBAL version 1 (id 11): ",
+    ];
+    for options in ["--dry-run", ""] {
+        let complaint = new.bad(&format!("import {file} {options}"));
+        assert!(complaint.contains(" would reject 8 of the schemas, and nothing was done:\n"), "{complaint}");
+        assert!(rejected.iter().all(|line| complaint.contains(line)), "{complaint}");
+        assert!(complaint.contains("\nTo import the others, use --skip-invalid."), "{complaint}");
+        assert_eq!(new.get("/mode"), json!({"mode": "READWRITE"}));
+    }
+    let output = new.good(&format!("import {file} --dry-run --skip-invalid"));
+    assert!(output.contains("\nWould be skipped: 8 schemas\n") && output.contains("Nothing was done."), "{output}");
+    assert!(rejected.iter().all(|line| output.contains(line)), "{output}");
+    assert_eq!(new.get("/subjects"), json!([]));
+    let output = new.good(&format!("import {file} --skip-invalid"));
+    assert!(output.contains("\nSkipped: 8 schemas\n") && rejected.iter().all(|line| output.contains(line)), "{output}");
+    assert!(output.contains("except for 8 that were skipped, compared one by one"), "{output}");
+    assert_eq!(new.get("/subjects?deleted=true"), json!(["default", "proto", "uses-default"]));
+    assert_eq!(new.get("/mode"), json!({"mode": "READWRITE"}));
 }
 
 #[test]
@@ -319,7 +398,8 @@ fn check_reports_compatibility() {
     let complaint = registry.bad("register orders @/v3.avsc");
     assert!(complaint.contains("prism schema check orders FILE"), "{complaint}");
     assert!(registry.bad("register other @/v3.avsc --id 9").contains("the mode IMPORT"));
-    assert!(registry.bad("check nothing @/v1.avsc --version 1").contains("Subject 'nothing' not found. (40401)\n`prism schema list`"));
+    assert!(registry.bad("check nothing @/v1.avsc --version 1").contains("Version 1 not found. (40402)\n`prism schema list"));
+    assert_eq!(registry.good("check nothing @/v1.avsc --version latest"), "✅ nothing: compatible\n");
 }
 
 #[test]

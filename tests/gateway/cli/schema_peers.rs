@@ -206,8 +206,8 @@ fn import_is_concurrent_and_keeps_the_order_of_dependent_schemas() {
     for version in 1..=3 {
         for subject in 0..12 {
             id += 1;
-            let mut line =
-                json!({"kind": "schema", "subject": format!("s{subject}"), "version": version, "id": id, "schema": format!("\"{id}\"")});
+            let text = json!({"type": "fixed", "name": format!("F{id}"), "size": 1}).to_string();
+            let mut line = json!({"kind": "schema", "subject": format!("s{subject}"), "version": version, "id": id, "schema": text});
             // Its reference points to a schema with a higher id.
             if (subject, version) == (0, 1) {
                 line["references"] = json!([{"name": "R", "subject": "s11", "version": 1}]);

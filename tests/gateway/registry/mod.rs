@@ -1,10 +1,11 @@
 //! `frontends/confluent-schema-registry.yaml` over REST: status, code and message of errors (one case for each row of the definition),
-//! contexts by path and by name, and routes. The published clients run in `tests/clients/registry`.
+//! contexts by path and by name, routes, and sequences of requests. The published clients run in `tests/clients/registry`.
 
 mod contexts;
 mod errors;
 mod keys;
 mod routes;
+mod sequences;
 mod tags;
 
 use serde_json::{Value, json};

@@ -90,14 +90,12 @@ async fn heads_and_types() {
     assert_eq!((head.status, head.body.len()), (404, 0));
 }
 
-/// Clients send unknown parameters, unknown members and any content type.
+/// Clients send unknown parameters, unknown members and several content types.
 #[tokio::test]
 async fn unknown_fields_and_content_types_are_ignored() {
     let gateway = Gateway::start(CONFIG).await;
     let body = json!({"schema": "\"string\"", "unknown": {"a": [1]}}).to_string();
-    for kind in
-        ["application/vnd.schemaregistry.v1+json", "application/vnd.schemaregistry+json", "application/octet-stream", "text/xml", ""]
-    {
+    for kind in ["application/vnd.schemaregistry.v1+json", "application/vnd.schemaregistry+json", "application/octet-stream", ""] {
         let path = "/sr/subjects/a/versions?unknown=1&deleted";
         let answer = http::send(gateway.address, "POST", path, &[("content-type", kind)], body.clone()).await.unwrap();
         assert_eq!((answer.status, &answer.json()["id"]), (200, &json!(1)), "{kind:?}");

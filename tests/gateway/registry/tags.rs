@@ -55,10 +55,11 @@ async fn schema_tags_are_added_and_listed() {
         let change = json!({"tagsToRemove": [of_record, of_field]});
         let bare = ask(&gateway, &format!("POST {path}/1/tags"), &change).await.json();
         assert_eq!((&bare["version"], &bare["schema"]), (&json!(2), &json!(text)), "{bare}");
-        // With the tags of the previous version, it is that version again.
+        // With the tags of the first version, it is a new version all the same.
         let change = json!({"tagsToAdd": [of_record, of_field], "newVersion": 3});
         let again = ask(&gateway, &format!("POST {path}/latest/tags"), &change).await.json();
-        assert_eq!((&again["version"], &again["id"], &again["schema"]), (&json!(1), &json!(id), &first["schema"]), "{again}");
+        assert_eq!((&again["version"], &again["schema"]), (&json!(3), &first["schema"]), "{again}");
+        assert_eq!(again["metadata"], json!({"properties": {"confluent:version": "3"}}));
     }
 }
 
@@ -90,7 +91,7 @@ async fn tags_on_missing_parts_of_a_schema_are_refused() {
     let schema = super::record(&["id"]).to_string();
     let with = |one: Value| json!({"schema": schema, "schemaTagsToAdd": [one]});
     let missing = |what: &str| error(42201, &format!("Tags can't be changed: the schema has no {what}"));
-    let refused = |message: &str| error(422, message);
+    let refused = |message: &str| error(400, message);
     answers(
         &gateway,
         "/sr",
@@ -101,13 +102,13 @@ async fn tags_on_missing_parts_of_a_schema_are_refused() {
             (
                 "POST /subjects/a/versions",
                 with(tags("Order", "table", &["X"])),
-                422,
+                400,
                 refused("tags_to_add[0].schema_entity.entity_type: \"table\" is neither sr_record nor sr_field"),
             ),
             (
                 "POST /subjects/a/versions",
                 with(json!({"tags": ["X"]})),
-                422,
+                400,
                 refused("tags_to_add[0].schema_entity.entity_path: is missing"),
             ),
         ],

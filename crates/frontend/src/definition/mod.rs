@@ -32,7 +32,7 @@ use self::{
 use super::{
     expression::{self, Member, Object, Type, Value},
     json::{self, ZeroValues},
-    mapping::{Api, Errors},
+    mapping::{Api, BodyTypes, Errors},
     message_types::MessageTypes,
     router::Router,
 };
@@ -187,11 +187,16 @@ impl DefinitionBuilder<'_> {
         let content_type = section.text("content_type").and_then(|text| HeaderValue::try_from(text).ok());
         let (settings, settings_type) = self.settings(&section);
         let types = MessageTypes::all();
-        let scope =
-            expression::Scope::new().with("request", text_object(["method", "path", "id", "namespace"])).with("settings", settings_type);
+        let scope = expression::Scope::new().with("request", text_object(["method", "path", "id", "namespace"])).with_constant(
+            "settings",
+            settings.clone(),
+            settings_type,
+        );
         let compiler = ValueCompiler { file: self.file, types, scope, parameters: &[], reply: None, item: None };
         let errors = self.errors(&section, &compiler);
-        let any_type = section.choice("request_content_type", &[("check", false), ("ignore", true)]).unwrap_or(false);
+        let body_types = self.body_types(&section);
+        let drop_nulls = section.choice("null_members", &[("keep", false), ("drop", true)]).unwrap_or(false);
+        let first_of_repeated = section.choice("repeated_parameters", &[("refuse", false), ("first", true)]).unwrap_or(false);
         let paths = section.get("paths").map_or(&[][..], |node| self.file.entries("`paths`", node));
         let also_under = self.also_under(&section);
         let namespace = section.text("namespace").and_then(|text| {
@@ -216,7 +221,9 @@ impl DefinitionBuilder<'_> {
             content_type: content_type.unwrap_or(HeaderValue::from_static("application/json")),
             ignore_unknown,
             components,
-            any_type,
+            body_types,
+            first_of_repeated,
+            drop_nulls,
             paths,
             namespace: namespace.as_deref(),
             also_under: also_under.as_deref(),
@@ -273,6 +280,18 @@ impl DefinitionBuilder<'_> {
             return None;
         }
         Some(text.to_owned())
+    }
+
+    /// Reads `request_content_type`: `check`, `ignore`, or a list of content types.
+    fn body_types(&self, section: &Section<'_, '_>) -> BodyTypes {
+        let Some(node) = section.get("request_content_type") else { return BodyTypes::Documented };
+        if let Yaml::List(items) = &node.value {
+            return BodyTypes::Listed(
+                items.iter().filter_map(|item| self.file.text("the content type", item)).map(str::to_owned).collect(),
+            );
+        }
+        let any = self.file.choice("request_content_type", node, &[("check", false), ("ignore", true)]).unwrap_or(false);
+        if any { BodyTypes::Any } else { BodyTypes::Documented }
     }
 
     fn methods(&self, section: &Section<'_, '_>) -> Option<Vec<Arc<Method>>> {

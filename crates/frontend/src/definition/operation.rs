@@ -16,8 +16,8 @@ use crate::{
     conditional::ConditionalRpc,
     expression::{Expression, Member, Object, Scope, Type},
     mapping::{
-        Action, BodyFormat, CallPlan, Condition, Endpoint, EndpointCase, PairNames, Parameter, ParameterLocation, Parameters, RequestBody,
-        RequestSchemas, SchemaComponents, ValueSource, ValueTemplate,
+        Action, BodyFormat, BodyTypes, CallPlan, Condition, Endpoint, EndpointCase, PairNames, Parameter, ParameterLocation, Parameters,
+        RequestBody, RequestSchemas, SchemaComponents, ValueSource, ValueTemplate,
     },
     router::Router,
     template::PathTemplate,
@@ -39,8 +39,12 @@ pub struct RouteCompiler<'a> {
     pub ignore_unknown: bool,
     /// The components that the document's schemas refer to.
     pub components: Arc<SchemaComponents>,
-    /// Whether the `Content-Type` of requests is ignored.
-    pub any_type: bool,
+    /// Which content types bodies may have.
+    pub body_types: BodyTypes,
+    /// Whether the first value of a query parameter counts that appears twice.
+    pub first_of_repeated: bool,
+    /// Whether members of JSON bodies that are `null` count as absent.
+    pub drop_nulls: bool,
     /// Templates for paths that OpenAPI can't express.
     pub paths: &'a [(Key, Node)],
     /// The path parameter that selects the namespace.
@@ -191,9 +195,10 @@ impl RouteCompiler<'_> {
             query_names: PairNames::new(&operation.parameters, ParameterLocation::Query),
             cookie_names: PairNames::new(&operation.parameters, ParameterLocation::Cookie),
             ignore_unknown: self.ignore_unknown,
+            first_of_repeated: self.first_of_repeated,
             checks: self.checks(operation),
         };
-        let body = operation.body.clone().map(|body| RequestBody { any_type: self.any_type, ..body });
+        let body = operation.body.clone().map(|body| RequestBody { types: self.body_types.clone(), drop_nulls: self.drop_nulls, ..body });
         Some((Endpoint { name: operation.name(), parameters, body, cases }, templates))
     }
 

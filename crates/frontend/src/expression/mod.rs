@@ -115,7 +115,9 @@ impl Expression {
         check::present_if(&tree, true, &mut present_if_true);
         check::present_if(&tree, false, &mut present_if_false);
         prepare::prepare(&mut tree);
-        let constant = if reads.is_empty() { fold(&tree)? } else { None };
+        let constants: Option<Constants> =
+            reads.iter().map(|read| Some((read.name.clone(), scope.constant(&read.name)?.clone()))).collect::<Option<_>>().map(Constants);
+        let constant = constants.map(|constants| fold(&tree, &reads, &constants)).transpose()?;
         Ok(Self { text: text.to_owned(), tree, of, reads, path, present_if_true, present_if_false, constant })
     }
 
@@ -145,7 +147,7 @@ impl Expression {
         if holds { &self.present_if_true } else { &self.present_if_false }
     }
 
-    /// Returns the value if the expression reads no variables.
+    /// Returns the value if the expression reads only variables with known values.
     pub fn as_constant(&self) -> Option<&Value> {
         self.constant.as_ref()
     }
@@ -172,11 +174,20 @@ fn placed(text: &str, types: &MessageTypes, scope: &Scope, problem: check::Probl
     again.unwrap_or(problem.message)
 }
 
-/// Evaluates an expression without variables. If it fails now, it always fails.
-fn fold(tree: &IdedExpr) -> Result<Option<Value>, String> {
+/// Variables whose values are known when an expression is compiled.
+struct Constants(Vec<(String, Value)>);
+
+impl Variables for Constants {
+    fn get(&self, name: &str) -> Option<Value> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+}
+
+/// Evaluates an expression of constants. If it fails now, it always fails.
+fn fold(tree: &IdedExpr, reads: &[prepare::Read], constants: &Constants) -> Result<Value, String> {
     // The name of a type is a value that only a comparison accepts.
-    if matches!(tree.expr, Expr::Ident(_)) {
+    if reads.is_empty() && matches!(tree.expr, Expr::Ident(_)) {
         return Err("the name of a type is not a value; it can be compared, as in `type(x) == int`".to_owned());
     }
-    run::evaluate(tree, &[], &()).map(Some).map_err(|error| format!("the expression fails always: {error}"))
+    run::evaluate(tree, reads, constants).map_err(|error| format!("the expression fails always: {error}"))
 }

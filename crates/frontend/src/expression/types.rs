@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use cel::Value;
+
 use crate::message_types::{EnumId, Field, FieldKind, FieldShape, MessageId, MessageTypes, WellKnownType};
 
 /// The static type of a value.
@@ -66,6 +68,8 @@ pub struct Scope(Option<Arc<Named>>);
 struct Named {
     name: String,
     value: Type,
+    /// The value, if it is known already.
+    constant: Option<Value>,
     outer: Scope,
 }
 
@@ -78,7 +82,18 @@ impl Scope {
     /// Returns this scope with one more variable. It hides an older variable with the same name.
     #[must_use]
     pub fn with(&self, name: impl Into<String>, value: Type) -> Self {
-        Self(Some(Arc::new(Named { name: name.into(), value, outer: self.clone() })))
+        Self(Some(Arc::new(Named { name: name.into(), value, constant: None, outer: self.clone() })))
+    }
+
+    /// Returns this scope with one more variable whose value is known. An expression of such variables alone is a constant.
+    #[must_use]
+    pub fn with_constant(&self, name: impl Into<String>, constant: Value, value: Type) -> Self {
+        Self(Some(Arc::new(Named { name: name.into(), value, constant: Some(constant), outer: self.clone() })))
+    }
+
+    /// Returns the value of a variable, if it is known.
+    pub fn constant(&self, name: &str) -> Option<&Value> {
+        self.each().find(|named| named.name == name)?.constant.as_ref()
     }
 
     /// Returns this scope with paths (such as `body.text`) that are known to be present, so that they need no guard.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     check::{RequestSchemas, within},
     form::FormFields,
-    input::{BodyFormat, RequestBody},
+    input::{BodyFormat, BodyTypes, RequestBody},
     unique_json::{parse_json, parse_json_at},
     value,
 };
@@ -42,8 +42,18 @@ impl RequestBody {
     /// Returns the format for a content type, or the error for an unsupported type.
     pub fn reading(&self, content_type: Option<&str>) -> Result<BodyFormat, Error> {
         let Some(first) = self.contents.first() else { return Ok(BodyFormat::Bytes) };
-        if self.any_type {
-            return Ok(first.reading);
+        let unsupported = |types: &[&str]| {
+            let message = format!("the body can't be {}; send {} in UTF-8", content_type.unwrap_or_default(), types.join(" or "));
+            Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message)
+        };
+        match &self.types {
+            BodyTypes::Documented => {}
+            BodyTypes::Any => return Ok(first.reading),
+            BodyTypes::Listed(types) => {
+                let sent = content_type.map_or("", |sent| ContentType::of(sent).essence);
+                let is_listed = sent.is_empty() || types.iter().any(|known| known.eq_ignore_ascii_case(sent));
+                return if is_listed { Ok(first.reading) } else { Err(unsupported(&types.iter().map(String::as_str).collect::<Vec<_>>())) };
+            }
         }
         let Some(sent) = content_type.map(ContentType::of).filter(|sent| !sent.essence.is_empty()) else {
             let json = self.contents.iter().any(|content| content.reading == BodyFormat::Json);
@@ -65,11 +75,7 @@ impl RequestBody {
         };
         let found =
             exactly().or_else(any_json).or_else(any_lines).or_else(range).map(|content| content.reading).filter(|reading| utf8(*reading));
-        found.ok_or_else(|| {
-            let types: Vec<&str> = self.contents.iter().map(|content| content.media.as_str()).collect();
-            let message = format!("the body can't be {}; send {} in UTF-8", content_type.unwrap_or_default(), types.join(" or "));
-            Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message)
-        })
+        found.ok_or_else(|| unsupported(&self.contents.iter().map(|content| content.media.as_str()).collect::<Vec<_>>()))
     }
 
     /// Reads a body and checks it against its schema.
@@ -87,7 +93,11 @@ impl RequestBody {
         };
         Ok(match reading {
             BodyFormat::Json => {
-                let value = typed(&parse_json(&bytes)?)?;
+                let mut tree = parse_json(&bytes)?;
+                if self.drop_nulls {
+                    drop_nulls(&mut tree);
+                }
+                let value = typed(&tree)?;
                 Payload::Json { bytes, value, plain: content.is_none_or(|content| !has_bytes(&content.value)) }
             }
             BodyFormat::Lines => {
@@ -123,6 +133,18 @@ impl RequestBody {
         let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid("", "the form is not UTF-8 text"))?;
         let content = self.contents.iter().find(|content| content.reading == BodyFormat::Form);
         content.and_then(|content| content.form.as_ref()).map_or_else(|| FormFields::default().read(text), |form| form.read(text))
+    }
+}
+
+/// Removes the members of objects that are `null`. Recursion is limited by the depth of JSON.
+fn drop_nulls(tree: &mut serde_json::Value) {
+    match tree {
+        serde_json::Value::Object(members) => {
+            members.retain(|_, value| !value.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
 }
 

@@ -12,8 +12,22 @@ pub struct RequestBody {
     pub required: bool,
     /// Its media types.
     pub contents: Vec<BodyContent>,
-    /// Whether it is always read as the first media type, whatever its `Content-Type` is.
-    pub any_type: bool,
+    /// Which content types it may have.
+    pub types: BodyTypes,
+    /// Whether members of objects that are `null` count as absent.
+    pub drop_nulls: bool,
+}
+
+/// The content types that bodies may have.
+#[derive(Clone, Debug, Default)]
+pub enum BodyTypes {
+    /// Those in the document.
+    #[default]
+    Documented,
+    /// Any. The body is read as the first one in the document.
+    Any,
+    /// These, and none at all. The body is read as the first one in the document.
+    Listed(Arc<[String]>),
 }
 
 /// How a body is read.

@@ -41,7 +41,7 @@ pub use body::{Payload, required as body_required};
 pub use check::{RequestSchemas, SchemaComponents};
 pub use error::{EmbeddedError, ErrorCase, ErrorCases, ErrorForm, ErrorLocation, Errors};
 pub use form::FormFields;
-pub use input::{BodyContent, BodyFormat, RequestBody};
+pub use input::{BodyContent, BodyFormat, BodyTypes, RequestBody};
 pub use message::{Fill, MessagePlan, RequestPlan};
 pub use pairs::PairNames;
 pub use parameter::{Parameter, ParameterFormat, ParameterLocation};

@@ -67,6 +67,8 @@ pub struct Parameters {
     pub query_names: PairNames,
     /// The names of the cookies.
     pub cookie_names: PairNames,
+    /// Whether the first value counts if a parameter that takes one appears twice. Otherwise the request is refused.
+    pub first_of_repeated: bool,
     /// The schemas of parameters and bodies.
     pub checks: RequestSchemas,
 }
@@ -144,6 +146,7 @@ impl Parameters {
             }
             let name = pairs::decode_name(ParameterLocation::Query, raw_name)?;
             match self.query_names.find(&self.list, &name) {
+                Some(place) if self.first_of_repeated && given[place].is_some() => {}
                 Some(place) => PairNames::take(place, &self.list[place], &name, raw, &mut given[place], &mut collected)?,
                 None if self.ignore_unknown => {}
                 None => return Err(self.unknown(&name)),

@@ -12,7 +12,7 @@ use crate::{
     bind::FieldPath,
     expression::{self, Expression, Value},
     json::{self, JsonStyle, ZeroValues, put_string},
-    message_types::{Field, FieldShape, MessageId, MessageTypes},
+    message_types::{Field, FieldKind, FieldShape, MessageId, MessageTypes},
     wire::{self, Fields, Malformed, WireValue},
 };
 use prism_call::Error;
@@ -169,7 +169,7 @@ impl ValueTemplate {
                     out.extend_from_slice(&name.written);
                     let at = out.len();
                     let there = template.json_in(scope, style, opened, out)?;
-                    if !there || template.omits_zeros(style) && is_zero(&out[at..]) && !template.is_text_zero(&out[at..]) {
+                    if !there || template.omits_zeros(style) && is_zero(&out[at..]) && !template.is_text_zero(scope.types, &out[at..]) {
                         out.truncate(before);
                     }
                 }
@@ -223,9 +223,13 @@ impl ValueTemplate {
         }
     }
 
-    /// Whether `"0"` is a text. If it comes from a field, it is a 64-bit integer that is written as a string, and thus zero.
-    fn is_text_zero(&self, written: &[u8]) -> bool {
-        written == b"\"0\"" && !matches!(self, Self::Path(ValueSource::Reply(_) | ValueSource::Item(_), _))
+    /// Whether `"0"` is a text, and not a 64-bit integer of a field, which is written as a string.
+    fn is_text_zero(&self, types: &MessageTypes, written: &[u8]) -> bool {
+        written == b"\"0\""
+            && match self {
+                Self::Path(ValueSource::Reply(target) | ValueSource::Item(target), _) => target.field(types).kind == FieldKind::String,
+                _ => true,
+            }
     }
 
     /// Whether it uses the body of the request.

@@ -39,13 +39,15 @@ impl Basis {
             Some(latest) => latest.format,
             None => parse_format(&request.schema_type)?,
         };
-        let references = match inherited {
-            Some(latest) => latest.references.to_vec(),
-            None => reference::resolve_versions(state, &name.context, &request.references)?,
-        };
-        let dependencies = reference::collect_dependencies(state, &name.context, &references, format)?;
         let config = setting::effective_config(state, name);
         let mode = setting::effective_mode(state, name).to_owned();
+        let references = match inherited {
+            Some(latest) => latest.references.to_vec(),
+            // What is imported may refer to what was deleted since.
+            None => reference::resolve_versions(state, &name.context, &request.references, mode == setting::IMPORT)?,
+        };
+        let text = inherited.map_or(&*request.schema, |latest| &latest.text);
+        let dependencies = reference::collect_dependencies(state, &name.context, &references, format, text)?;
         let context = name.context.clone();
         Ok(Self { context, config, mode, versions, latest, format, references, dependencies })
     }
@@ -54,6 +56,16 @@ impl Basis {
     pub fn bytes(&self, request: &Schema) -> usize {
         let inherited = self.latest.as_ref().filter(|_| request.schema.is_empty()).map_or(0, |latest| latest.text.len());
         request.schema.len() + inherited + reference::total_bytes(&self.dependencies)
+    }
+
+    /// Returns the number of the latest version that is not deleted.
+    pub fn latest_version(&self) -> Option<u32> {
+        self.versions.iter().rev().find(|(_, version)| !version.deleted).map(|(number, _)| *number)
+    }
+
+    /// Whether schemas are imported, with the ids that requests say.
+    pub fn is_import(&self) -> bool {
+        self.mode == setting::IMPORT
     }
 
     /// Whether the configuration adds metadata or rules to schemas.
@@ -77,7 +89,7 @@ fn text_is_missing(request: &Schema) -> bool {
     request.schema.is_empty() && (request.metadata.is_some() || request.rule_set.is_some())
 }
 
-fn parse_format(name: &str) -> Result<SchemaFormat, Error> {
+pub(super) fn parse_format(name: &str) -> Result<SchemaFormat, Error> {
     if name.is_empty() {
         return Ok(SchemaFormat::default());
     }

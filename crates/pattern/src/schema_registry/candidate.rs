@@ -10,6 +10,7 @@ use super::{
     refusal, rule,
     setting::{merge_metadata, merge_rules},
     state::StoredSchema,
+    version_property::is_same_metadata,
 };
 use prism_call::{
     Error,
@@ -40,23 +41,45 @@ impl Candidate {
 
     /// Whether a stored schema is equal. Metadata and rules are compared only if the request has them.
     pub fn matches(&self, stored: &StoredSchema) -> bool {
+        *self.text == *stored.text && *self.references == *stored.references && self.has_metadata_of(stored)
+    }
+
+    /// Whether a stored schema has the same metadata and rules, as far as the request has them.
+    pub fn has_metadata_of(&self, stored: &StoredSchema) -> bool {
+        (self.metadata.is_none() || is_same_metadata(self.metadata.as_ref(), stored.metadata.as_deref()))
+            && (self.rule_set.is_none() || self.rule_set.as_ref() == stored.rule_set.as_deref())
+    }
+
+    /// Whether a stored schema is equal in everything, except for the number of its version in the metadata.
+    pub fn is_same(&self, stored: &StoredSchema) -> bool {
         *self.text == *stored.text
             && *self.references == *stored.references
-            && (self.metadata.is_none() || self.metadata.as_ref() == stored.metadata.as_deref())
-            && (self.rule_set.is_none() || self.rule_set.as_ref() == stored.rule_set.as_deref())
+            && is_same_metadata(self.metadata.as_ref(), stored.metadata.as_deref())
+            && self.rule_set.as_ref() == stored.rule_set.as_deref()
     }
 }
 
 impl SchemaRegistry {
-    /// Parses the schema of a request. This takes long, so it belongs to [`super::work::run`].
-    pub(super) fn candidate(&self, basis: &Basis, request: &Request, tagging: &Tagging, normalize: bool) -> Result<Candidate, Error> {
+    /// Parses the schema of a request. `registered`: whether another registry has accepted it already, so that only what it needs is
+    /// checked. This takes long, so it belongs to [`super::work::run`].
+    pub(super) fn candidate(
+        &self,
+        basis: &Basis,
+        request: &Request,
+        tagging: &Tagging,
+        normalize: bool,
+        registered: bool,
+    ) -> Result<Candidate, Error> {
         let Request { schema: text, metadata, rule_set, .. } = request.clone();
         let mut text = text;
         if let Some(metadata) = &metadata {
             rule::check_metadata("schema.metadata", metadata)?;
         }
         if let Some(rules) = &rule_set {
-            rule::check_rule_set("schema.rule_set", rules)?;
+            rule::check_size("schema.rule_set", rules)?;
+            if basis.config.validate_rules != Some(false) {
+                rule::check_rule_set("schema.rule_set", rules)?;
+            }
         }
         self.check_size(&text)?;
         if text.is_empty() {
@@ -65,8 +88,10 @@ impl SchemaRegistry {
                 None => return Err(refusal::invalid_schema("schema.schema", "the text is empty")),
             }
         }
+        let lenient = registered || basis.config.validate_new_schemas == Some(false);
+        let parse = if lenient { Schema::parse_registered } else { Schema::parse };
         let read = |text: &str| {
-            Schema::parse(basis.format, text, &basis.dependencies).map_err(|error| refusal::invalid_schema("schema.schema", error.message))
+            parse(basis.format, text, &basis.dependencies).map_err(|error| refusal::invalid_schema("schema.schema", error.message))
         };
         let mut parsed = read(&text)?;
         if let Some(tagged) = self.apply_tags(&parsed, basis, tagging)? {
@@ -74,7 +99,7 @@ impl SchemaRegistry {
             parsed = read(&tagged)?;
         }
         let mut references = basis.references.clone();
-        let text = if normalize || basis.config.normalize == Some(true) {
+        let text = if !registered && (normalize || basis.config.normalize == Some(true)) {
             references.sort_by(|one, other| (&one.subject, one.version, &one.name).cmp(&(&other.subject, other.version, &other.name)));
             references.dedup();
             parsed.normalized()

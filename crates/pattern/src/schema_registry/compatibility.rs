@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::{
     SchemaRegistry,
     basis::Basis,
-    candidate::Candidate,
+    candidate::{Candidate, add_defaults},
+    find::{VersionNumber, find_version, parse_version, resolve_alias},
     inline::Tagging,
     reference::SchemaMaterial,
-    refusal,
+    refusal, reserved,
     setting::{self, CompatibilityLevel},
     state::{State, StoredSchema, Version},
     subject::SubjectName,
@@ -29,15 +30,19 @@ pub(super) struct Trial {
     pub policy: CompatibilityPolicy,
     pub group: Option<String>,
     pub earlier: Vec<(u32, SchemaMaterial)>,
+    /// Whether reserved fields are checked.
+    pub checks_reserved: bool,
+    /// The latest version.
+    pub latest: Option<(u32, Arc<StoredSchema>)>,
 }
 
 /// Why a schema is incompatible.
 #[derive(Debug)]
 pub(super) struct Incompatibility {
-    /// The version that it is incompatible with.
+    /// The version that it is incompatible with; 0 if there is none.
     pub version: u32,
     /// The schema of that version.
-    pub earlier: Arc<StoredSchema>,
+    pub earlier: Option<Arc<StoredSchema>>,
     /// Name of the level that requires the compatibility.
     pub level: String,
     pub differences: Vec<Difference>,
@@ -57,7 +62,7 @@ impl Incompatibility {
         Error::new(Code::Aborted, "INCOMPATIBLE_SCHEMA", message)
             .with("subject", name.to_string())
             .with("version", version.to_string())
-            .with("schema", &*self.earlier.text)
+            .with("schema", self.earlier.as_ref().map_or("", |earlier| &*earlier.text))
             .with("compatibility_level", level)
             .with("differences", Value::Array(differences.collect()).to_string())
     }
@@ -71,7 +76,7 @@ impl Incompatibility {
             compatible: false,
             messages: self.differences.iter().map(sentence).collect(),
             version: self.version,
-            schema: self.earlier.text.to_string(),
+            schema: self.earlier.map_or_else(String::new, |earlier| earlier.text.to_string()),
             compatibility_level: self.level,
             differences: self.differences.into_iter().map(describe).collect(),
         }
@@ -121,7 +126,10 @@ impl Trial {
                 earlier.push((version, SchemaMaterial::new(state, &name.context, schema)?));
             }
         }
-        Ok(Self { level_name, level, policy: setting::compatibility_policy(config), group: config.compatibility_group.clone(), earlier })
+        let (policy, group) = (setting::compatibility_policy(config), config.compatibility_group.clone());
+        let latest = state.subject(name).and_then(|subject| subject.list(false).next_back());
+        let latest = latest.and_then(|(version, one)| Some((version, space?.schema(one.id)?.clone())));
+        Ok(Self { level_name, level, policy, group, earlier, checks_reserved: config.validate_fields == Some(true), latest })
     }
 
     /// Returns the size of all texts, in bytes.
@@ -147,6 +155,13 @@ impl SchemaRegistry {
         schema: &Schema,
         metadata: Option<&Metadata>,
     ) -> Result<Option<Incompatibility>, Error> {
+        if trial.checks_reserved {
+            let differences = reserved::find_problems(schema, metadata, trial.latest.as_ref().map(|(_, latest)| &**latest));
+            if !differences.is_empty() {
+                let (version, earlier) = trial.latest.clone().map_or((0, None), |(version, latest)| (version, Some(latest)));
+                return Ok(Some(Incompatibility { version, earlier, level: trial.level_name.clone(), differences }));
+            }
+        }
         if trial.level.is_none() {
             return Ok(None);
         }
@@ -156,14 +171,14 @@ impl SchemaRegistry {
             if trial.level.backward {
                 differences = Schema::differences(schema, &old, trial.policy);
             }
-            if trial.level.forward && differences.is_empty() {
-                differences = Schema::differences(&old, schema, trial.policy);
+            if trial.level.forward {
+                differences.extend(Schema::differences(&old, schema, trial.policy));
             }
-            if let [Difference { kind: TOO_COMPLEX, message, .. }] = differences.as_slice() {
-                return Err(refusal::too_complex(*version, message));
+            if let Some(difference) = differences.iter().find(|difference| difference.kind == TOO_COMPLEX) {
+                return Err(refusal::too_complex(*version, &difference.message));
             }
             if !differences.is_empty() {
-                let (earlier, level) = (earlier.schema.clone(), trial.level_name.clone());
+                let (earlier, level) = (Some(earlier.schema.clone()), trial.level_name.clone());
                 return Ok(Some(Incompatibility { version: *version, earlier, level, differences }));
             }
         }
@@ -178,28 +193,44 @@ impl SchemaRegistry {
         let CheckCompatibilityRequest { context: space, subject, version, schema, normalize, verbose } = request;
         let name = SubjectName::subject(&space, &subject)?;
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
-        let (basis, trial) = self
-            .journal
-            .read_fresh(context, |state| -> Result<_, Error> {
-                let basis = Basis::gather(state, &name, &schema)?;
-                if version.is_empty() {
-                    let trial = Trial::for_next_version(state, &name, &basis.config)?;
-                    return Ok((basis, trial));
-                }
-                let number = super::read::parse_version(&version)?;
-                let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
-                let one = super::read::find_version(subject, number, false).ok_or_else(|| refusal::version_not_found(&name, &version))?;
-                let trial = Trial::against_one(state, &name, &basis.config, one)?;
-                Ok((basis, trial))
-            })
-            .await??;
-        let (registry, bytes) = (self.clone(), basis.bytes(&schema) + trial.bytes());
-        let verdict = super::work::run(bytes, move || {
-            let Candidate { parsed, metadata, .. } = registry.candidate(&basis, &schema, &Tagging::default(), normalize)?;
-            registry.find_incompatibility(&trial, &parsed, metadata.as_ref())
-        })
-        .await?;
-        let compatible = || CheckCompatibilityResponse { compatible: true, ..CheckCompatibilityResponse::default() };
-        Ok(verdict.map_or_else(compatible, |verdict| verdict.into_response(verbose)))
+        let gathered = self.journal.read_fresh(context, |state| {
+            let name = resolve_alias(state, &name);
+            let basis = Basis::gather(state, &name, &schema)?;
+            if version.is_empty() {
+                let trial = Trial::for_next_version(state, &name, &basis.config)?;
+                return Ok((basis, trial));
+            }
+            let number = parse_version(&version)?;
+            let one = state.subject(&name).and_then(|subject| find_version(subject, number, false));
+            let trial = match one {
+                Some(one) => Trial::against_one(state, &name, &basis.config, one)?,
+                // Any schema may be the first version.
+                None if number == VersionNumber::Latest => Trial::for_next_version(state, &name, &basis.config)?,
+                None => return Err(refusal::version_not_found(&name, &version)),
+            };
+            Ok((basis, trial))
+        });
+        let verdict = match gathered.await? {
+            Ok((basis, trial)) => {
+                let (registry, bytes) = (self.clone(), basis.bytes(&schema) + trial.bytes());
+                let check = move || {
+                    let mut candidate = registry.candidate(&basis, &schema, &Tagging::default(), normalize, false)?;
+                    add_defaults(&mut candidate, &basis);
+                    let Candidate { parsed, metadata, .. } = candidate;
+                    registry.find_incompatibility(&trial, &parsed, metadata.as_ref())
+                };
+                super::work::run(bytes, check).await
+            }
+            Err(error) => Err(error),
+        };
+        match verdict {
+            Ok(None) => Ok(CheckCompatibilityResponse { compatible: true, ..CheckCompatibilityResponse::default() }),
+            Ok(Some(verdict)) => Ok(verdict.into_response(verbose)),
+            // What is no schema can't be compatible.
+            Err(error) if verbose && error.reason() == refusal::INVALID_SCHEMA => {
+                Ok(CheckCompatibilityResponse { messages: vec![error.message().to_owned()], ..CheckCompatibilityResponse::default() })
+            }
+            Err(error) => Err(error),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     SchemaRegistry,
-    read::{self, VersionNumber},
+    find::{self, VersionNumber},
     refusal, setting,
     state::{State, Version},
     subject::SubjectName,
@@ -23,6 +23,7 @@ impl SchemaRegistry {
         let name = SubjectName::subject(&space, &subject)?;
         self.journal
             .change(context, |state| {
+                let name = find::resolve_alias(state, &name);
                 let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
                 setting::check_writable(state, &name)?;
                 if permanent && subject.is_live() {
@@ -34,11 +35,12 @@ impl SchemaRegistry {
                 let versions: Vec<_> = subject.list(permanent).collect();
                 let mut operations = Vec::with_capacity(versions.len() + 2);
                 for &(number, one) in &versions {
-                    operations.push(plan_deletion(state, &name, number, one, permanent)?);
+                    // The versions of the subject may refer to each other.
+                    operations.push(plan_deletion(state, &name, number, one, permanent, Some(&name))?);
                 }
-                // The settings of the subject are deleted with it.
+                // The settings of the subject are deleted with it, but stay after a soft deletion.
                 let (context, subject) = (name.context.clone(), name.subject.clone());
-                let settings = state.settings(&name);
+                let settings = state.settings(&name).filter(|_| permanent);
                 if settings.is_some_and(|settings| settings.config.is_some()) {
                     let gone = StoreConfig { context: context.clone(), subject: subject.clone(), config: None };
                     operations.push(Operation { change: Some(Change::StoreConfig(gone)) });
@@ -54,14 +56,17 @@ impl SchemaRegistry {
     pub(super) async fn delete_version(self: &Arc<Self>, context: &Context, request: DeleteVersionRequest) -> Result<u32, Error> {
         let DeleteVersionRequest { context: space, subject, version, permanent } = request;
         let name = SubjectName::subject(&space, &subject)?;
-        let number = read::parse_version(&version)?;
+        let number = find::parse_version(&version)?;
         self.journal
             .change(context, |state| {
+                let name = find::resolve_alias(state, &name);
                 let subject = state.subject(&name).filter(|subject| permanent || subject.is_live() || number != VersionNumber::Latest);
                 let subject = subject.ok_or_else(|| refusal::subject_not_found(&name))?;
-                let deleted = permanent || number != VersionNumber::Latest;
-                let (number, one) =
-                    read::find_version(subject, number, deleted).ok_or_else(|| refusal::version_not_found(&name, &version))?;
+                let found = match number {
+                    VersionNumber::Latest => subject.list(permanent).next_back(),
+                    VersionNumber::Exact(_) => find::find_version(subject, number, true),
+                };
+                let (number, one) = found.ok_or_else(|| refusal::version_not_found(&name, &version))?;
                 setting::check_writable(state, &name)?;
                 if permanent && !one.deleted {
                     return Err(refusal::version_not_soft_deleted(&name, number));
@@ -69,17 +74,25 @@ impl SchemaRegistry {
                 if !permanent && one.deleted {
                     return Err(refusal::version_soft_deleted(&name, number));
                 }
-                Ok((vec![plan_deletion(state, &name, number, one, permanent)?], number))
+                Ok((vec![plan_deletion(state, &name, number, one, permanent, None)?], number))
             })
             .await
     }
 }
 
-/// Plans the deletion of a version. Fails if a schema refers to it.
-fn plan_deletion(state: &State, name: &SubjectName, number: u32, one: Version, permanent: bool) -> Result<Operation, Error> {
+/// Plans the deletion of a version. Fails if a schema refers to it, unless only `deleted`, a subject that is deleted as a whole, has that
+/// schema.
+fn plan_deletion(
+    state: &State,
+    name: &SubjectName,
+    number: u32,
+    one: Version,
+    permanent: bool,
+    deleted: Option<&SubjectName>,
+) -> Result<Operation, Error> {
     // A registration can bring back a softly deleted referrer, so these count for a permanent deletion.
     let mut referrers = state.referrers(name, number);
-    if referrers.any(|(context, id)| permanent || read::in_use(state, context, *id)) {
+    if referrers.any(|(context, id)| state.is_used(context, *id, permanent, deleted)) {
         return Err(refusal::reference_exists(name, number));
     }
     let (context, subject) = (name.context.clone(), name.subject.clone());

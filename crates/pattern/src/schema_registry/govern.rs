@@ -6,13 +6,13 @@ use super::{
     SchemaRegistry, read,
     refusal::{self, Cause},
     setting,
-    state::State,
+    state::{State, Subject},
     subject::{self, SubjectName},
 };
 use prism_call::{
     Context, Error,
     proto::{
-        journal::v1::{Operation, RemoveContext, StoreConfig, StoreMode, operation::Change},
+        journal::v1::{Operation, RemoveContext, RemoveVersion, StoreConfig, StoreMode, operation::Change},
         patterns::schema_registry::v1::{
             Config, DeleteConfigRequest, DeleteContextRequest, DeleteModeRequest, GetConfigRequest, GetModeRequest, ListContextsRequest,
             SetConfigRequest, SetModeRequest,
@@ -32,7 +32,7 @@ impl SchemaRegistry {
                     config.compatibility_level.get_or_insert_with(|| setting::DEFAULT_LEVEL.to_owned());
                     return Ok(config);
                 }
-                own.cloned().ok_or_else(|| refusal::config_not_found(&name))
+                own.map(|own| with_level(state, &name, own)).ok_or_else(|| refusal::config_not_found(&name))
             })
             .await?
     }
@@ -57,9 +57,9 @@ impl SchemaRegistry {
         self.journal
             .change(context, |state| {
                 setting::check_writable(state, &name)?;
-                let before = state.settings(&name).and_then(|settings| settings.config.as_deref()).cloned();
+                let before = state.settings(&name).and_then(|settings| settings.config.as_deref());
                 match before {
-                    Some(before) => Ok((vec![store_config(&name, None)], before)),
+                    Some(before) => Ok((vec![store_config(&name, None)], with_level(state, &name, before))),
                     None if name.is_global() => {
                         let level = Some(setting::DEFAULT_LEVEL.to_owned());
                         Ok((Vec::new(), Config { compatibility_level: level, ..Config::default() }))
@@ -94,12 +94,17 @@ impl SchemaRegistry {
                 if before == Some(&mode) {
                     return Ok((Vec::new(), mode.clone()));
                 }
-                if mode == "IMPORT" && !force && has_versions(state, &name) {
-                    let what = if name.subject.is_empty() { "context" } else { "subject" };
-                    let message = format!("the {what} has versions already; delete them permanently, or set the mode IMPORT with `force`");
-                    return Err(refusal::not_permitted(Cause::VersionsExist, message));
+                let mut operations = Vec::new();
+                if mode == setting::IMPORT && !force {
+                    if subjects(state, &name).any(|(_, subject)| subject.is_live()) {
+                        let what = if name.subject.is_empty() { "context" } else { "subject" };
+                        let message = format!("the {what} has versions already; delete them, or set the mode IMPORT with `force`");
+                        return Err(refusal::not_permitted(Cause::VersionsExist, message));
+                    }
+                    operations.extend(plan_removal(state, &name));
                 }
-                Ok((vec![store_mode(&name.context, &name.subject, &mode)], mode.clone()))
+                operations.push(store_mode(&name.context, &name.subject, &mode));
+                Ok((operations, mode.clone()))
             })
             .await
     }
@@ -157,6 +162,13 @@ impl SchemaRegistry {
     }
 }
 
+/// Returns the configuration of a scope with the level in effect, also if it does not set one.
+fn with_level(state: &State, name: &SubjectName, own: &Config) -> Config {
+    let mut config = own.clone();
+    config.compatibility_level.get_or_insert_with(|| setting::compatibility_level(&setting::effective_config(state, name)).0);
+    config
+}
+
 fn store_config(name: &SubjectName, config: Option<Config>) -> Operation {
     let one = StoreConfig { context: name.context.clone(), subject: name.subject.clone(), config };
     Operation { change: Some(Change::StoreConfig(one)) }
@@ -167,10 +179,22 @@ fn store_mode(context: &str, subject: &str, mode: &str) -> Operation {
     Operation { change: Some(Change::StoreMode(one)) }
 }
 
-/// Whether the subject, or any subject of the context, has versions. Softly deleted versions count.
-fn has_versions(state: &State, name: &SubjectName) -> bool {
-    if !name.subject.is_empty() {
-        return state.subject(name).is_some();
-    }
-    state.space(&name.context).is_some_and(|space| space.subjects.values().any(|subject| !subject.versions.is_empty()))
+/// Returns the subject or, if the name is that of a context, all its subjects.
+fn subjects<'a>(state: &'a State, name: &'a SubjectName) -> impl Iterator<Item = (&'a Arc<str>, &'a Subject)> {
+    let all = state.space(&name.context).into_iter().flat_map(|space| &space.subjects);
+    all.filter(|(subject, _)| name.subject.is_empty() || ***subject == *name.subject)
+}
+
+/// Plans the permanent removal of the softly deleted versions of a subject or a context, except for those that a schema in use refers to.
+fn plan_removal(state: &State, name: &SubjectName) -> Vec<Operation> {
+    let versions = subjects(state, name).flat_map(|(subject, one)| one.versions.keys().map(move |version| (subject, *version)));
+    let is_free = |(subject, version): &(&Arc<str>, u32)| {
+        let name = SubjectName { context: name.context.clone(), subject: subject.to_string() };
+        !state.referrers(&name, *version).any(|(context, id)| state.is_used(context, *id, false, None))
+    };
+    let remove = |(subject, version): (&Arc<str>, u32)| {
+        let gone = RemoveVersion { context: name.context.clone(), subject: subject.to_string(), version };
+        Operation { change: Some(Change::RemoveVersion(gone)) }
+    };
+    versions.filter(is_free).map(remove).collect()
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{
     SchemaRegistry,
-    read::{self, VersionNumber, page},
+    find::{self, VersionNumber},
+    read::page,
     refusal,
     state::{DekKey, State},
 };
@@ -155,7 +156,7 @@ impl SchemaRegistry {
     pub(super) async fn get_dek(&self, context: &Context, request: GetDekRequest) -> Result<Dek, Error> {
         let GetDekRequest { kek_name, subject, version, algorithm, deleted } = request;
         let key = (kek_name, subject, check_algorithm(algorithm)?);
-        let number = if version.is_empty() { VersionNumber::Exact(1) } else { read::parse_version(&version)? };
+        let number = if version.is_empty() { VersionNumber::Exact(1) } else { find::parse_version(&version)? };
         self.journal
             .read_fresh(context, |state| {
                 let mut found = find_deks(state, &key).filter(|dek| deleted || !dek.deleted);
@@ -256,7 +257,7 @@ fn choose_versions<'a>(state: &'a State, key: &DekKey, version: &str) -> Result<
     let all = find_deks(state, key);
     let chosen: Vec<_> = match version {
         "" => all.collect(),
-        text => match read::parse_version(text)? {
+        text => match find::parse_version(text)? {
             VersionNumber::Latest => all.last().into_iter().collect(),
             VersionNumber::Exact(number) => all.filter(|dek| dek.version == number).collect(),
         },

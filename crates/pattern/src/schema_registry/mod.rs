@@ -8,8 +8,11 @@ mod basis;
 mod candidate;
 mod compatibility;
 mod delete;
+mod describe;
+mod find;
 mod govern;
 mod identity;
+mod import;
 mod inline;
 mod journal_state;
 mod key;
@@ -18,6 +21,7 @@ mod read;
 mod reference;
 mod refusal;
 mod register;
+mod reserved;
 mod rule;
 mod service;
 mod setting;
@@ -25,6 +29,7 @@ mod settings;
 mod state;
 mod subject;
 mod tag;
+mod version_property;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -34,6 +39,7 @@ use std::{
     sync::Arc,
 };
 
+pub use self::import::check_import;
 use async_trait::async_trait;
 use prost::Message as _;
 
@@ -117,7 +123,7 @@ impl SchemaRegistry {
             return Ok(known);
         }
         let stored = &material.schema;
-        let parsed = Schema::parse(stored.format, &stored.text, &material.dependencies)
+        let parsed = Schema::parse_registered(stored.format, &stored.text, &material.dependencies)
             .map_err(|error| Error::internal(format!("the schema with the id {} can no longer be parsed: {}", stored.id, error.message)))?;
         let parsed = Arc::new(parsed);
         self.parsed.put(material, parsed.clone());

@@ -1,17 +1,19 @@
 //! Reads: versions, ids, GUIDs, lists.
 
-use std::{cmp::Reverse, ops::Bound, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 use prost::Message as _;
 
 use super::{
     SchemaRegistry,
+    describe::{describe_by_id, describe_registered, describe_schema, describe_version, render_in_format},
+    find::{VersionNumber, find_version, parse_version, resolve_alias, resolve_read},
     identity::Guid,
     inline,
     reference::SchemaMaterial,
     refusal,
-    state::{ContextState, State, StoredSchema, Subject, Version},
+    state::{ContextState, State, StoredSchema, Subject},
     subject::{SubjectName, SubjectPrefix, qualified},
     work,
 };
@@ -23,8 +25,6 @@ use prism_call::{
         RegisteredSchema, SubjectVersion,
     },
 };
-use prism_schema::Schema;
-use prism_slot::time;
 
 /// Greatest number of properties in one search.
 const MAX_PROPERTIES: usize = 100;
@@ -38,78 +38,6 @@ struct SchemaShape {
     format: String,
     find_tags: Vec<String>,
     reference_format: String,
-}
-
-/// A version in a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum VersionNumber {
-    Latest,
-    Exact(u32),
-}
-
-/// Parses the version in a request: a number from 1, `latest` or `-1`.
-pub(super) fn parse_version(text: &str) -> Result<VersionNumber, Error> {
-    if text == "latest" || text == "-1" {
-        return Ok(VersionNumber::Latest);
-    }
-    let number = text.parse().ok().filter(|number| (1..=i32::MAX).contains(number));
-    number.map(|number: i32| VersionNumber::Exact(number.unsigned_abs())).ok_or_else(|| refusal::invalid_version(text))
-}
-
-/// Finds a version of a subject.
-pub(super) fn find_version(subject: &Subject, number: VersionNumber, deleted: bool) -> Option<(u32, Version)> {
-    match number {
-        VersionNumber::Latest => subject.list(deleted).next_back(),
-        VersionNumber::Exact(number) => subject.versions.get(&number).filter(|one| deleted || !one.deleted).map(|one| (number, *one)),
-    }
-}
-
-/// Returns the subject that an alias refers to, or the name itself if it is not an alias.
-pub(super) fn resolve_alias(state: &State, name: &SubjectName) -> SubjectName {
-    let alias = state.settings(name).and_then(|settings| settings.config.as_ref()?.alias.as_deref());
-    alias.map_or_else(|| name.clone(), |alias| SubjectName::new(&name.context, alias))
-}
-
-/// Describes a version of a subject.
-pub(super) fn describe_registered(name: &SubjectName, version: u32, one: Version, stored: &StoredSchema) -> RegisteredSchema {
-    describe_version(&name.context, &name.subject, version, one, stored)
-}
-
-fn describe_version(context: &str, subject: &str, version: u32, one: Version, stored: &StoredSchema) -> RegisteredSchema {
-    RegisteredSchema {
-        subject: qualified(context, subject),
-        version,
-        deleted: one.deleted,
-        register_time: Some(time::timestamp(one.register_millis)),
-        ..describe_schema(stored)
-    }
-}
-
-/// Describes a schema without subject and version.
-fn describe_schema(stored: &StoredSchema) -> RegisteredSchema {
-    let schema = stored.schema();
-    RegisteredSchema {
-        id: stored.id,
-        guid: stored.guid.to_string(),
-        schema_type: schema.schema_type,
-        schema: schema.schema,
-        references: schema.references,
-        metadata: schema.metadata,
-        rule_set: schema.rule_set,
-        ..RegisteredSchema::default()
-    }
-}
-
-/// Renders the text in another format. If the type of the schema has no such format, the text stays.
-pub(super) async fn render_in_format(parsed: Arc<Schema>, schema: RegisteredSchema, format: &str) -> Result<RegisteredSchema, Error> {
-    if !["", "default", "resolved", "ignore_extensions", "serialized"].contains(&format) {
-        return Err(Error::invalid("format", format!("{format:?} is unknown; the formats are resolved, ignore_extensions and serialized")));
-    }
-    let (bytes, shape) = (usize::try_from(parsed.bytes()).unwrap_or(usize::MAX), format.to_owned());
-    Ok(match work::run(bytes, move || Ok(parsed.render_as(&shape))).await? {
-        Some(text) => RegisteredSchema { schema: text, ..schema },
-        None => schema,
-    })
 }
 
 /// Returns a page of a list. A limit of 0 or less means no limit.
@@ -141,7 +69,7 @@ impl SchemaRegistry {
         let number = parse_version(&text)?;
         let (found, material) = self
             .journal
-            .read_fresh(context, |state| Self::read_version(state, &resolve_alias(state, &name), number, &text, deleted))
+            .read_fresh(context, |state| Self::read_version(state, &resolve_read(state, &name, deleted), number, &text, deleted))
             .await??;
         self.in_shape(found, &material, SchemaShape { format, find_tags, reference_format }).await
     }
@@ -165,8 +93,8 @@ impl SchemaRegistry {
         if format.is_empty() { Ok(found) } else { render_in_format(self.parsed_later(material).await?, found, &format).await }
     }
 
-    /// Returns the cached reply for a schema by its id. The schema of an id never changes, so the storage is not read. Returns `None` if
-    /// the request asks for more than the schema.
+    /// Returns the cached reply for a schema by its id. The schema of an id never changes, so the storage is not read; whether it was
+    /// softly deleted on another gateway may be known only later. Returns `None` if the request asks for more than the schema.
     pub(super) async fn known_reply_by_id(&self, context: &Context, request: &GetSchemaByIdRequest) -> Option<Bytes> {
         let GetSchemaByIdRequest { context: space, id, subject, format, fetch_max_id, find_tags, reference_format } = request;
         let name = SubjectName::scope(space, subject).ok()?;
@@ -176,9 +104,10 @@ impl SchemaRegistry {
         }
         self.journal.limit_age(context).await;
         self.journal.read_known(|state| {
-            let stored = state.space(&name.context)?.schema(*id)?;
-            let make = || GetSchemaByIdResponse { schema: Some(describe_schema(stored)), max_id: 0 }.encode_to_vec().into();
-            Some(stored.reply_by_id.0.get_or_init(make).clone())
+            let space = state.space(&name.context)?;
+            let stored = space.schema(*id)?;
+            let make = || GetSchemaByIdResponse { schema: Some(describe_by_id(space, stored)), max_id: 0 }.encode_to_vec().into();
+            Some(space.reply_by_id(*id)?.0.get_or_init(make).clone())
         })
     }
 
@@ -193,17 +122,15 @@ impl SchemaRegistry {
         let (found, material, max_id) = self
             .journal
             .read_fresh(context, |state| -> Result<_, Error> {
-                let (context, stored) = by_id(state, &name, id).ok_or_else(|| refusal::id_not_found(id))?;
-                let space = state.space(context);
-                let user = space
-                    .map_or(&[][..], |space| space.users(id))
-                    .iter()
-                    .filter(|(user, _)| **user == *name.subject)
-                    .max_by_key(|user| user.1);
-                let version = user.and_then(|(user, number)| Some((user, *number, *space?.subjects.get(user)?.versions.get(number)?)));
-                let schema = version
-                    .map_or_else(|| describe_schema(stored), |(user, number, one)| describe_version(context, user, number, one, stored));
-                let max_id = space.filter(|_| fetch_max_id).map_or(0, |space| space.last_id);
+                let name = resolve_alias(state, &name);
+                let (context, space, stored) = by_id(state, &name, id).ok_or_else(|| refusal::id_not_found(id))?;
+                let user = space.users(id).iter().filter(|(user, _)| **user == *name.subject).max_by_key(|user| user.1);
+                let version = user.and_then(|(user, number)| Some((user, *number, *space.subjects.get(user)?.versions.get(number)?)));
+                let schema = version.map_or_else(
+                    || describe_by_id(space, stored),
+                    |(user, number, one)| describe_version(context, user, number, one, stored),
+                );
+                let max_id = if fetch_max_id { space.last_id } else { 0 };
                 Ok((schema, SchemaMaterial::new(state, context, stored)?, max_id))
             })
             .await??;
@@ -247,11 +174,11 @@ impl SchemaRegistry {
         let name = SubjectName::scope(&space, &subject)?;
         self.journal
             .read_fresh(context, |state| {
-                let (context, _) = by_id(state, &name, id).ok_or_else(|| refusal::id_not_found(id))?;
-                let space = state.space(context);
-                let mut users: Vec<_> = space.map_or(&[][..], |space| space.users(id)).iter().collect();
+                let name = resolve_alias(state, &name);
+                let (context, space, _) = by_id(state, &name, id).ok_or_else(|| refusal::id_not_found(id))?;
+                let mut users: Vec<_> = space.users(id).iter().collect();
                 users.retain(|(user, number)| {
-                    let one = space.and_then(|space| space.subjects.get(user)?.versions.get(number));
+                    let one = space.subjects.get(user).and_then(|subject| subject.versions.get(number));
                     one.is_some_and(|one| deleted || !one.deleted) && (name.subject.is_empty() || **user == *name.subject)
                 });
                 users.sort();
@@ -267,18 +194,24 @@ impl SchemaRegistry {
         let prefix = SubjectPrefix::new(&space, &subject_prefix);
         self.journal
             .read_fresh(context, |state| {
-                // An alias has no versions of its own, so those of its subject are listed.
-                let versions = subjects_and_settings(state, &prefix).flat_map(|(context, name, subject)| {
-                    let alias = subject.settings.config.as_ref().and_then(|config| config.alias.as_deref()).filter(|_| aliases);
-                    let of = alias.and_then(|alias| state.subject(&SubjectName::new(context, alias))).unwrap_or(subject);
+                let known_aliases = if aliases { list_aliases(state, &prefix) } else { BTreeMap::new() };
+                let of =
+                    |context: &str, name: &str| known_aliases.get(&(context.to_owned(), name.to_owned())).map_or(&[][..], Vec::as_slice);
+                let mut found: Vec<_> = all_subjects(state)
+                    .filter(|(context, name, _)| prefix.matches(context, name) || of(context, name).iter().any(|alias| alias.0))
+                    .collect();
+                found.sort_by_cached_key(|(context, name, _)| qualified(context, name));
+                let versions = found.into_iter().flat_map(|(context, name, subject)| {
                     let most = if latest_only { 1 } else { usize::MAX };
-                    let mut versions: Vec<_> = of.list(deleted).rev().take(most).collect();
+                    let mut versions: Vec<_> = subject.list(deleted).rev().take(most).collect();
                     versions.reverse();
                     versions.into_iter().map(move |(number, one)| (context, name, number, one))
                 });
                 let schemas = versions.filter_map(|(context, name, number, one)| {
                     let stored = state.space(context)?.schema(one.id)?;
-                    (rule_type.is_empty() || has_rule(stored, &rule_type)).then(|| describe_version(context, name, number, one, stored))
+                    let wanted = rule_type.is_empty() || has_rule(stored, &rule_type);
+                    let aliases = of(context, name).iter().map(|(_, alias)| alias.clone()).collect();
+                    wanted.then(|| RegisteredSchema { aliases, ..describe_version(context, name, number, one, stored) })
                 });
                 page(schemas, offset, limit).collect()
             })
@@ -295,7 +228,9 @@ impl SchemaRegistry {
                         if deleted_only { !subject.is_live() } else { deleted || subject.is_live() }
                     },
                 );
-                page(wanted.map(|(context, name, _)| qualified(context, name)), offset, limit).collect()
+                let mut names: Vec<_> = wanted.map(|(context, name, _)| qualified(context, name)).collect();
+                names.sort();
+                page(names.into_iter(), offset, limit).collect()
             })
             .await
     }
@@ -305,10 +240,10 @@ impl SchemaRegistry {
         let name = SubjectName::subject(&space, &subject)?;
         self.journal
             .read_fresh(context, |state| {
-                let name = resolve_alias(state, &name);
+                let name = resolve_read(state, &name, deleted || deleted_only);
                 let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
                 let versions: Vec<_> = subject.list(deleted || deleted_only).filter(|(_, one)| !deleted_only || one.deleted).collect();
-                if versions.is_empty() {
+                if versions.is_empty() && !deleted_only {
                     return Err(refusal::subject_not_found(&name));
                 }
                 Ok(page(versions.into_iter().map(|(number, _)| number), offset, limit).collect())
@@ -322,9 +257,11 @@ impl SchemaRegistry {
         let number = parse_version(&text)?;
         self.journal
             .read_fresh(context, |state| {
+                let name = resolve_read(state, &name, true);
                 let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
                 let (number, _) = find_version(subject, number, true).ok_or_else(|| refusal::version_not_found(&name, &text))?;
-                let ids = state.referrers(&name, number).filter(|(context, id)| deleted || in_use(state, context, *id)).map(|(_, id)| *id);
+                let referrers = state.referrers(&name, number);
+                let ids = referrers.filter(|(context, id)| deleted || state.is_used(context, *id, false, None)).map(|(_, id)| *id);
                 Ok(page(ids, offset, limit).collect())
             })
             .await?
@@ -339,7 +276,7 @@ impl SchemaRegistry {
         let (found, material) = self
             .journal
             .read_fresh(context, |state| -> Result<_, Error> {
-                let name = resolve_alias(state, &name);
+                let name = resolve_read(state, &name, deleted);
                 let subject =
                     state.subject(&name).filter(|subject| deleted || subject.is_live()).ok_or_else(|| refusal::subject_not_found(&name))?;
                 let has = |stored: &StoredSchema| {
@@ -362,42 +299,46 @@ impl SchemaRegistry {
 
 /// Finds a schema by its id: in the context of the subject or, if it is not there, in a context that has both the id and the
 /// subject.
-fn by_id<'a>(state: &'a State, name: &SubjectName, id: u32) -> Option<(&'a Arc<str>, &'a Arc<StoredSchema>)> {
-    let own = state.contexts.get_key_value(&*name.context).and_then(|(context, space)| Some((context, space.schema(id)?)));
+fn by_id<'a>(state: &'a State, name: &SubjectName, id: u32) -> Option<(&'a Arc<str>, &'a ContextState, &'a Arc<StoredSchema>)> {
+    let own = state.contexts.get_key_value(&*name.context).and_then(|(context, space)| Some((context, space, space.schema(id)?)));
     let elsewhere = || {
         let mut spaces = state.contexts.iter().filter(|_| !name.subject.is_empty());
         spaces.find_map(|(context, space)| {
             let user = space.users(id).iter().any(|(user, _)| **user == *name.subject);
-            Some((context, space.schema(id).filter(|_| user)?))
+            Some((context, space, space.schema(id).filter(|_| user)?))
         })
     };
     own.or_else(elsewhere)
 }
 
-/// Whether a version that is not deleted has the schema.
-pub(super) fn in_use(state: &State, context: &str, id: u32) -> bool {
-    let Some(space) = state.space(context) else { return false };
-    let live = |(user, number): &(Arc<str>, u32)| {
-        space.subjects.get(user).and_then(|subject| subject.versions.get(number)).is_some_and(|one| !one.deleted)
-    };
-    space.users(id).iter().any(live)
-}
-
 /// Returns the subjects with versions, by context and name.
 pub(super) fn subjects<'a>(state: &'a State, prefix: &'a SubjectPrefix) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>, &'a Subject)> {
-    subjects_and_settings(state, prefix).filter(|(_, _, subject)| !subject.versions.is_empty())
-}
-
-/// Returns the subjects with versions or settings, by context and name.
-fn subjects_and_settings<'a>(
-    state: &'a State,
-    prefix: &'a SubjectPrefix,
-) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>, &'a Subject)> {
     let spaces = state.contexts.iter().filter(|(context, _)| prefix.context.as_ref().is_none_or(|wanted| **wanted == ***context));
-    spaces.flat_map(|(context, space)| {
+    let named = spaces.flat_map(|(context, space)| {
         let from = space.subjects.range::<str, _>((Bound::Included(&*prefix.subject), Bound::Unbounded));
         from.take_while(|(name, _)| name.starts_with(&*prefix.subject)).map(move |(name, subject)| (context, name, subject))
-    })
+    });
+    named.filter(|(_, _, subject)| !subject.versions.is_empty())
+}
+
+/// Returns all subjects with versions.
+fn all_subjects(state: &State) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, &Subject)> {
+    let named =
+        state.contexts.iter().flat_map(|(context, space)| space.subjects.iter().map(move |(name, subject)| (context, name, subject)));
+    named.filter(|(_, _, subject)| !subject.versions.is_empty())
+}
+
+/// Returns the aliases of each subject, by its context and name: whether the prefix matches the alias, and its name in responses.
+fn list_aliases(state: &State, prefix: &SubjectPrefix) -> BTreeMap<(String, String), Vec<(bool, String)>> {
+    let mut aliases: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (context, space) in &state.contexts {
+        for (name, subject) in &space.subjects {
+            let Some(target) = subject.settings.config.as_ref().and_then(|config| config.alias.as_deref()) else { continue };
+            let SubjectName { context: of, subject: target } = SubjectName::new(context, target);
+            aliases.entry((of, target)).or_default().push((prefix.matches(context, name), qualified(context, name)));
+        }
+    }
+    aliases
 }
 
 fn has_rule(stored: &StoredSchema, rule_type: &str) -> bool {

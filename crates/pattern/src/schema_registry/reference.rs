@@ -24,7 +24,7 @@ pub(super) struct SchemaMaterial {
 impl SchemaMaterial {
     /// Collects the dependencies of a registered schema.
     pub fn new(state: &State, context: &str, schema: &Arc<StoredSchema>) -> Result<Self, Error> {
-        let dependencies = collect_dependencies(state, context, &schema.references, schema.format)?;
+        let dependencies = collect_dependencies(state, context, &schema.references, schema.format, &schema.text)?;
         Ok(Self { context: context.into(), schema: schema.clone(), dependencies })
     }
 
@@ -39,8 +39,14 @@ pub(super) fn total_bytes(dependencies: &[Dependency]) -> usize {
     dependencies.iter().map(|dependency| dependency.text.len()).sum()
 }
 
-/// Replaces the version -1 of references by the latest version, and checks that all versions exist.
-pub(super) fn resolve_versions(state: &State, context: &str, references: &[SchemaReference]) -> Result<Vec<SchemaReference>, Error> {
+/// Replaces the version -1 of references by the latest version, and checks that all versions exist. `deleted`: whether softly deleted
+/// versions can be referred to.
+pub(super) fn resolve_versions(
+    state: &State,
+    context: &str,
+    references: &[SchemaReference],
+    deleted: bool,
+) -> Result<Vec<SchemaReference>, Error> {
     let resolve = |(index, reference): (usize, &SchemaReference)| {
         let name = SubjectName::new(context, &reference.subject);
         let mut reference = reference.clone();
@@ -52,22 +58,24 @@ pub(super) fn resolve_versions(state: &State, context: &str, references: &[Schem
         // Schemas that already refer to a deleted version keep doing so; new references to it are refused.
         let known = state.subject(&name).and_then(|subject| subject.versions.get(&reference.version.unsigned_abs()));
         match known {
-            Some(version) if !version.deleted && reference.version > 0 => Ok(reference),
+            Some(version) if (deleted || !version.deleted) && reference.version > 0 => Ok(reference),
             _ => Err(missing(index, &reference)),
         }
     };
     references.iter().enumerate().map(resolve).collect()
 }
 
-/// Returns all schemas that the references lead to, directly or indirectly. Each comes after those that it refers to itself.
+/// Returns all schemas that the references lead to, directly or indirectly. Each comes after those that it refers to itself. `text` is
+/// the text with the references.
 pub(super) fn collect_dependencies(
     state: &State,
     context: &str,
     references: &[SchemaReference],
     format: SchemaFormat,
+    text: &str,
 ) -> Result<Vec<Dependency>, Error> {
     let mut walk = DependencyWalk { state, format, seen: BTreeSet::new(), found: Vec::new() };
-    walk.visit(context, references)?;
+    walk.visit(context, references, text)?;
     Ok(walk.found)
 }
 
@@ -81,7 +89,7 @@ struct DependencyWalk<'a> {
 
 impl DependencyWalk<'_> {
     /// Visits references depth first. It ends, since cycles can't be registered. `MAX_DEPENDENCIES` also bounds the depth.
-    fn visit(&mut self, context: &str, references: &[SchemaReference]) -> Result<(), Error> {
+    fn visit(&mut self, context: &str, references: &[SchemaReference], text: &str) -> Result<(), Error> {
         for (index, reference) in references.iter().enumerate() {
             let name = SubjectName::new(context, &reference.subject);
             let version = reference.version.unsigned_abs();
@@ -97,11 +105,19 @@ impl DependencyWalk<'_> {
                 let why = format!("subject '{name}' version {version} is {}, and can't be referred to from {}", schema.format, self.format);
                 return Err(refusal::invalid_schema(&format!("schema.references[{index}]"), why));
             }
-            self.visit(&name.context, &schema.references)?;
+            self.visit(&name.context, &schema.references, &schema.text)?;
+            if self.format == SchemaFormat::Protobuf && imports_subject(text, &name, references) {
+                self.found.push(Dependency { name: name.subject.as_str().into(), text: (&*schema.text).into() });
+            }
             self.found.push(Dependency { name: reference.name.as_str().into(), text: (&*schema.text).into() });
         }
         Ok(())
     }
+}
+
+/// Whether a Protobuf text imports a subject by its own name, and no reference has that name.
+fn imports_subject(text: &str, name: &SubjectName, references: &[SchemaReference]) -> bool {
+    references.iter().all(|other| other.name != name.subject) && text.contains(&format!("\"{}\"", name.subject))
 }
 
 fn missing(index: usize, reference: &SchemaReference) -> Error {

@@ -12,6 +12,8 @@ pub(super) enum Cause {
     ReadOnly,
     /// The request sets the id of a new schema, and the mode is not IMPORT.
     NotImporting,
+    /// The request sets no id for a new schema, and the mode is IMPORT.
+    Importing,
     /// The mode IMPORT is set where there are versions already.
     VersionsExist,
     /// The imported version exists.
@@ -25,6 +27,7 @@ impl Cause {
         match self {
             Self::ReadOnly => "READ_ONLY",
             Self::NotImporting => "NOT_IMPORTING",
+            Self::Importing => "IMPORTING",
             Self::VersionsExist => "VERSIONS_EXIST",
             Self::VersionTaken => "VERSION_TAKEN",
             Self::IdTaken => "ID_TAKEN",
@@ -100,9 +103,12 @@ pub(super) fn context_not_empty(context: &str) -> Error {
     Error::new(Code::FailedPrecondition, "CONTEXT_NOT_EMPTY", message).with("context", context)
 }
 
+/// The reason of [`invalid_schema`].
+pub(super) const INVALID_SCHEMA: &str = "INVALID_SCHEMA";
+
 pub(super) fn invalid_schema(field: &str, why: impl Into<String>) -> Error {
     let why = why.into();
-    Error::new(Code::InvalidArgument, "INVALID_SCHEMA", format!("the schema is invalid: {why}")).with_violation(field, why)
+    Error::new(Code::InvalidArgument, INVALID_SCHEMA, format!("the schema is invalid: {why}")).with_violation(field, why)
 }
 
 /// For a comparison that can't be finished within its budget. There is no verdict.

@@ -10,6 +10,15 @@ use prism_call::{
 /// Greatest number of rules in a set, and of properties, tags and names in metadata.
 const MAX_ITEMS: usize = 1000;
 
+/// Checks the number of rules.
+pub(super) fn check_size(field: &str, rules: &RuleSet) -> Result<(), Error> {
+    let most = rules.migration_rules.len().max(rules.domain_rules.len()).max(rules.encoding_rules.len());
+    if most > MAX_ITEMS {
+        return Err(Error::invalid(field, format!("takes at most {MAX_ITEMS} rules of each kind")).with_reason("INVALID_RULE_SET"));
+    }
+    Ok(())
+}
+
 /// Checks the names, kinds and modes of rules. Names must be unique.
 pub(super) fn check_rule_set(field: &str, rules: &RuleSet) -> Result<(), Error> {
     let sets: [(&str, _, &[&str]); 3] = [
@@ -22,9 +31,6 @@ pub(super) fn check_rule_set(field: &str, rules: &RuleSet) -> Result<(), Error> 
             let path = format!("{field}.{set}[{index}].{name}");
             Err(Error::invalid(path, why).with_reason("INVALID_RULE_SET"))
         };
-        if rules.len() > MAX_ITEMS {
-            return refuse(MAX_ITEMS, "name", format!("takes at most {MAX_ITEMS} rules"));
-        }
         for (index, rule) in rules.iter().enumerate() {
             let mut letters = rule.name.chars();
             let begins = letters.next().is_some_and(|first| first.is_alphabetic() || first == '_');

@@ -13,7 +13,10 @@ use prism_schema::CompatibilityPolicy;
 
 pub(super) const DEFAULT_LEVEL: &str = "BACKWARD";
 pub(super) const DEFAULT_MODE: &str = "READWRITE";
-const MODES: &[&str] = &["READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT", "FORWARD"];
+const READONLY_OVERRIDE: &str = "READONLY_OVERRIDE";
+/// The mode in which schemas get the ids that requests say.
+pub(super) const IMPORT: &str = "IMPORT";
+const MODES: &[&str] = &["READWRITE", "READONLY", READONLY_OVERRIDE, IMPORT, "FORWARD"];
 
 /// The versions that a schema is compared with, and in which direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +88,8 @@ fn inherit(narrow: Config, wide: &Config) -> Config {
         override_metadata,
         default_rule_set,
         override_rule_set,
+        validate_new_schemas,
+        validate_rules,
     } = narrow;
     Config {
         alias,
@@ -97,6 +102,8 @@ fn inherit(narrow: Config, wide: &Config) -> Config {
         override_metadata: merge_metadata(wide.override_metadata.clone(), override_metadata),
         default_rule_set: merge_rules(wide.default_rule_set.clone(), default_rule_set),
         override_rule_set: merge_rules(wide.override_rule_set.clone(), override_rule_set),
+        validate_new_schemas: validate_new_schemas.or(wide.validate_new_schemas),
+        validate_rules: validate_rules.or(wide.validate_rules),
     }
 }
 
@@ -113,6 +120,8 @@ pub(super) fn merge(before: Config, change: Config, unset: &[String]) -> Result<
         override_metadata: change.override_metadata.or(before.override_metadata),
         default_rule_set: change.default_rule_set.or(before.default_rule_set),
         override_rule_set: change.override_rule_set.or(before.override_rule_set),
+        validate_new_schemas: change.validate_new_schemas.or(before.validate_new_schemas),
+        validate_rules: change.validate_rules.or(before.validate_rules),
     };
     for (index, field) in unset.iter().enumerate() {
         match &**field {
@@ -126,6 +135,8 @@ pub(super) fn merge(before: Config, change: Config, unset: &[String]) -> Result<
             "override_metadata" => config.override_metadata = None,
             "default_rule_set" => config.default_rule_set = None,
             "override_rule_set" => config.override_rule_set = None,
+            "validate_new_schemas" => config.validate_new_schemas = None,
+            "validate_rules" => config.validate_rules = None,
             other => return Err(Error::invalid(format!("unset[{index}]"), format!("{other:?} is not a field of the configuration"))),
         }
     }
@@ -160,6 +171,7 @@ pub(super) fn check_config(mut config: Config) -> Result<Config, Error> {
     }
     for (field, rules) in [("default_rule_set", &config.default_rule_set), ("override_rule_set", &config.override_rule_set)] {
         if let Some(rules) = rules {
+            super::rule::check_size(&format!("config.{field}"), rules)?;
             super::rule::check_rule_set(&format!("config.{field}"), rules)?;
         }
     }
@@ -169,11 +181,8 @@ pub(super) fn check_config(mut config: Config) -> Result<Config, Error> {
 /// Returns the effective mode of a subject or a context.
 pub(super) fn effective_mode<'a>(state: &'a State, name: &SubjectName) -> &'a str {
     let modes: Vec<_> = state.inherited(name).filter_map(|settings| settings.mode.as_deref()).collect();
-    // READONLY_OVERRIDE of the whole registry takes precedence over narrower modes.
-    match modes.last() {
-        Some(&"READONLY_OVERRIDE") => "READONLY_OVERRIDE",
-        _ => modes.first().copied().unwrap_or(DEFAULT_MODE),
-    }
+    // READONLY_OVERRIDE of a wider scope takes precedence over narrower modes.
+    if modes.contains(&READONLY_OVERRIDE) { READONLY_OVERRIDE } else { modes.first().copied().unwrap_or(DEFAULT_MODE) }
 }
 
 /// Parses the mode in a request.
@@ -188,7 +197,7 @@ pub(super) fn parse_mode(mode: &str) -> Result<String, Error> {
 /// Checks that the mode allows changes of schemas.
 pub(super) fn check_writable(state: &State, name: &SubjectName) -> Result<(), Error> {
     match effective_mode(state, name) {
-        mode @ ("READONLY" | "READONLY_OVERRIDE" | "FORWARD") => {
+        mode @ ("READONLY" | READONLY_OVERRIDE | "FORWARD") => {
             let message = format!("'{name}' has the mode {mode}, so it can't be changed");
             Err(refusal::not_permitted(Cause::ReadOnly, message).with("subject", name.to_string()))
         }

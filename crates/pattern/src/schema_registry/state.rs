@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{
     identity::Guid,
-    subject::{DEFAULT_CONTEXT, SubjectName},
+    subject::{GLOBAL_CONTEXT, SubjectName},
 };
 use prism_call::proto::{
     journal::v1::{
@@ -64,6 +64,8 @@ struct SchemaEntry {
     schema: Arc<StoredSchema>,
     /// The versions that have it, in order.
     users: Vec<(Arc<str>, u32)>,
+    /// The reply for the schema by its id.
+    reply: EncodedReply,
 }
 
 /// A schema as it is stored. It never changes.
@@ -76,10 +78,10 @@ pub(super) struct StoredSchema {
     pub references: Box<[SchemaReference]>,
     pub metadata: Option<Box<Metadata>>,
     pub rule_set: Option<Box<RuleSet>>,
-    pub reply_by_id: EncodedReply,
 }
 
-/// A cached reply of `GetSchemaById`, encoded at the first call: no other RPC is called as often.
+/// A cached reply of `GetSchemaById`, encoded at the first call: no other RPC is called as often. It is dropped when the versions of the
+/// schema change.
 #[derive(Debug, Default)]
 pub(super) struct EncodedReply(pub OnceLock<Bytes>);
 
@@ -137,6 +139,18 @@ impl ContextState {
         self.schemas.values().map(|entry| &entry.schema)
     }
 
+    /// Returns the place for the reply for the schema with an id.
+    pub fn reply_by_id(&self, id: u32) -> Option<&EncodedReply> {
+        self.schemas.get(&id).map(|entry| &entry.reply)
+    }
+
+    /// Returns the version that was registered first with a schema.
+    pub fn first_user(&self, id: u32) -> Option<(&Arc<str>, u32, Version)> {
+        let users = self.users(id).iter();
+        let versions = users.filter_map(|(user, number)| Some((user, *number, *self.subjects.get(user)?.versions.get(number)?)));
+        versions.min_by_key(|(_, _, version)| version.register_millis)
+    }
+
     pub fn users(&self, id: u32) -> &[(Arc<str>, u32)] {
         self.schemas.get(&id).map_or(&[], |entry| &entry.users)
     }
@@ -189,18 +203,28 @@ impl State {
         if name.subject.is_empty() { Some(&space.settings) } else { Some(&space.subjects.get(&*name.subject)?.settings) }
     }
 
-    /// Returns the settings of a scope and of all wider scopes, the narrowest first.
+    /// Returns the settings of a scope and of all wider scopes, the narrowest first: the subject, its context, all contexts.
     pub fn inherited(&self, name: &SubjectName) -> impl Iterator<Item = &ScopeSettings> {
         let space = self.space(&name.context);
         let subject = space.and_then(|space| space.subjects.get(&*name.subject)).map(|subject| &subject.settings);
-        let context = space.filter(|_| name.context != DEFAULT_CONTEXT).map(|space| &space.settings);
-        let global = self.space(DEFAULT_CONTEXT).map(|space| &space.settings);
+        let context = space.map(|space| &space.settings);
+        let global = self.space(GLOBAL_CONTEXT).filter(|_| name.context != GLOBAL_CONTEXT).map(|space| &space.settings);
         [subject, context, global].into_iter().flatten()
     }
 
     /// Returns the schemas that refer to a version, by context and id.
     pub fn referrers(&self, name: &SubjectName, version: u32) -> impl Iterator<Item = &SchemaKey> {
         self.referrers.get(&(name.context.clone(), name.subject.clone(), version)).into_iter().flatten()
+    }
+
+    /// Whether a version has a schema. `deleted`: whether softly deleted versions count. Versions of the subject `except` don't count.
+    pub fn is_used(&self, context: &str, id: u32, deleted: bool, except: Option<&SubjectName>) -> bool {
+        let Some(space) = self.space(context) else { return false };
+        space.users(id).iter().any(|(user, number)| {
+            let is_excepted = except.is_some_and(|except| *except.context == *context && *except.subject == **user);
+            let version = space.subjects.get(user).and_then(|subject| subject.versions.get(number));
+            !is_excepted && version.is_some_and(|version| deleted || !version.deleted)
+        })
     }
 
     /// Whether the journal has operations that this release does not understand.
@@ -295,7 +319,7 @@ impl State {
         let space = self.space_mut(&context);
         space.last_id = space.last_id.max(id);
         space.index(stored.guid, id);
-        space.schemas.insert(id, SchemaEntry { schema: stored, users });
+        space.schemas.insert(id, SchemaEntry { schema: stored, users, reply: EncodedReply::default() });
     }
 
     fn store_version(&mut self, one: StoreVersion) {
@@ -304,6 +328,9 @@ impl State {
         let name = space.subjects.get_key_value(&*subject).map_or_else(|| Arc::from(&*subject), |(name, _)| name.clone());
         let versions = &mut space.subjects.entry(name.clone()).or_default().versions;
         let before = versions.insert(version, Version { id, deleted, register_millis });
+        if let Some(entry) = space.schemas.get_mut(&id) {
+            entry.reply = EncodedReply::default();
+        }
         if before.is_none_or(|before| before.id != id) {
             if let Some(entry) = space.schemas.get_mut(&id) {
                 let user = (name.clone(), version);
@@ -332,6 +359,7 @@ impl State {
         let Some(space) = self.contexts.get_mut(context) else { return };
         let Some(entry) = space.schemas.get_mut(&id) else { return };
         entry.users.retain(|(user, number)| (&**user, *number) != (subject, version));
+        entry.reply = EncodedReply::default();
         if entry.users.is_empty() {
             self.remove_schema(context, id);
         }
@@ -373,7 +401,6 @@ impl StoredSchema {
             references: references.into(),
             metadata: metadata.map(Box::new),
             rule_set: rule_set.map(Box::new),
-            reply_by_id: EncodedReply::default(),
         }
     }
 

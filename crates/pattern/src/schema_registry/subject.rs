@@ -6,6 +6,8 @@ use prism_call::Error;
 
 /// The context of subjects that are named without one.
 pub(super) const DEFAULT_CONTEXT: &str = ".";
+/// The context whose configuration and mode apply to all contexts, where these have none. It has no subjects.
+pub(super) const GLOBAL_CONTEXT: &str = ".__GLOBAL";
 /// The prefix that means all contexts.
 pub(super) const ALL_CONTEXTS: &str = ":*:";
 /// Longest name of a subject or a context, in bytes.
@@ -34,7 +36,7 @@ impl SubjectName {
     /// Errors: `INVALID_ARGUMENT INVALID_SUBJECT`, `INVALID_ARGUMENT INVALID_CONTEXT`.
     pub fn subject(context: &str, text: &str) -> Result<Self, Error> {
         let name = Self::scope(context, text)?;
-        if name.subject.is_empty() || RESERVED.contains(&&*name.subject) {
+        if name.subject.is_empty() || name.context == GLOBAL_CONTEXT {
             return Err(invalid_subject(text, "names no subject"));
         }
         Ok(name)
@@ -43,6 +45,9 @@ impl SubjectName {
     /// Parses the name of a subject or, if that is empty, of a context in a request.
     pub fn scope(context: &str, text: &str) -> Result<Self, Error> {
         let name = Self::new(context, text);
+        if RESERVED.contains(&&*name.subject) {
+            return Err(invalid_subject(text, "is a reserved name"));
+        }
         if name.subject.len() > MAX_NAME_BYTES || name.subject.chars().any(char::is_control) {
             return Err(invalid_subject(text, "takes 1 to 255 bytes, without control characters"));
         }
@@ -54,9 +59,9 @@ impl SubjectName {
         Ok(name)
     }
 
-    /// Whether it names the whole registry.
+    /// Whether it names a scope that always has a configuration and a mode: the default context, or all contexts.
     pub fn is_global(&self) -> bool {
-        self.subject.is_empty() && self.context == DEFAULT_CONTEXT
+        self.subject.is_empty() && (self.context == DEFAULT_CONTEXT || self.context == GLOBAL_CONTEXT)
     }
 }
 
@@ -102,6 +107,11 @@ impl SubjectPrefix {
         let SubjectName { context, subject } = SubjectName::new(context, text);
         Self { context: Some(context), subject }
     }
+
+    /// Whether it selects a subject.
+    pub fn matches(&self, context: &str, subject: &str) -> bool {
+        self.context.as_ref().is_none_or(|wanted| wanted == context) && subject.starts_with(&self.subject)
+    }
 }
 
 fn invalid_subject(subject: &str, why: &str) -> Error {
@@ -130,7 +140,7 @@ mod tests {
         }
         assert_eq!(SubjectName::new("", ":.x:a").to_string(), ":.x:a");
         assert_eq!(SubjectName::new("", ":.:a").to_string(), "a");
-        for bad in ["", "\u{7}", ":.x:", "__GLOBAL", &"a".repeat(256), ":.a/b:c"] {
+        for bad in ["", "\u{7}", ":.x:", "__GLOBAL", ":.__GLOBAL:a", &"a".repeat(256), ":.a/b:c"] {
             assert!(SubjectName::subject("", bad).is_err(), "{bad}");
         }
         assert_eq!(SubjectPrefix::new("", ":*:a"), SubjectPrefix { context: None, subject: "a".to_owned() });

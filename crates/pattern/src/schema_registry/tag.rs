@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{SchemaRegistry, read, reference::SchemaMaterial, refusal, setting, subject::SubjectName, work};
+use super::{SchemaRegistry, find, reference::SchemaMaterial, refusal, setting, subject::SubjectName, work};
 use prism_call::{
     Context, Error,
     proto::patterns::schema_registry::v1::{RegisterSchemaRequest, RegisteredSchema, RuleSet, TagSchemaRequest},
@@ -23,15 +23,17 @@ impl SchemaRegistry {
             rules_to_remove,
         } = request;
         let name = SubjectName::subject(&space, &subject)?;
-        let number = read::parse_version(&text)?;
-        let material = self
+        let number = find::parse_version(&text)?;
+        let (name, material) = self
             .journal
             .read_fresh(context, |state| {
+                let name = find::resolve_alias(state, &name);
                 let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
                 let missing = || refusal::version_not_found(&name, &text);
-                let (_, one) = read::find_version(subject, number, false).ok_or_else(missing)?;
+                let (_, one) = find::find_version(subject, number, false).ok_or_else(missing)?;
                 let stored = state.space(&name.context).and_then(|space| space.schema(one.id)).ok_or_else(missing)?;
-                SchemaMaterial::new(state, &name.context, stored)
+                let material = SchemaMaterial::new(state, &name.context, stored)?;
+                Ok::<_, Error>((name, material))
             })
             .await??;
         // A text that was registered in its normal form stays in its normal form.
@@ -45,7 +47,8 @@ impl SchemaRegistry {
         if let Some(rules) = &mut schema.rule_set {
             remove_rules(rules, &rules_to_remove);
         }
-        let version = i32::try_from(new_version).unwrap_or(i32::MAX);
+        // Without a number, the changed schema becomes the latest version.
+        let version = if new_version == 0 { -1 } else { i32::try_from(new_version).unwrap_or(i32::MAX) };
         let request = RegisterSchemaRequest {
             context: name.context.clone(),
             subject: name.subject.clone(),
@@ -56,7 +59,7 @@ impl SchemaRegistry {
             tags_to_remove,
             ..RegisterSchemaRequest::default()
         };
-        self.register(context, request).await
+        self.register_version(context, request, true).await
     }
 }
 

@@ -36,12 +36,30 @@ impl AvroSchema {
     ///
     /// Names resolve to the types that the texts of `dependencies` define. The names of the dependencies themselves do not matter.
     pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
-        budget::run_operation(MAX_PARSED_BYTES, || Ok(Self { model: read::read(text, dependencies)?, bytes: budget::held_bytes() }))
+        Self::read(text, dependencies, true)
+    }
+
+    /// Parses a schema that may have been registered long ago; see [`crate::Schema::parse_registered`]. Namespaces and defaults are not
+    /// checked.
+    pub fn parse_registered(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
+        Self::read(text, dependencies, false)
+    }
+
+    fn read(text: &str, dependencies: &[Dependency], strict: bool) -> Result<Self, InvalidSchema> {
+        budget::run_operation(MAX_PARSED_BYTES, || Ok(Self { model: read::read(text, dependencies, strict)?, bytes: budget::held_bytes() }))
     }
 
     /// Returns the estimated size in memory, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Returns the names of the record's fields; none if the schema is not a record.
+    pub fn field_names(&self) -> Vec<String> {
+        match self.model.kind(self.model.root) {
+            model::AvroKind::Record(record) => record.fields.iter().map(|field| field.name.clone()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the text that Java's `Schema.toString` prints; see [`crate::Schema::canonical`]. Types of dependencies stay names.

@@ -26,6 +26,15 @@ pub(super) struct FullName {
 impl FullName {
     /// Resolves a name in a namespace. A name with a dot has its own namespace; a leading dot means no namespace.
     pub fn new(name: &str, namespace: Option<&str>) -> Result<Self, String> {
+        let name = Self::in_any_namespace(name, namespace)?;
+        for part in name.namespace().into_iter().flat_map(|namespace| namespace.split('.')) {
+            validate_name(part, name.namespace().unwrap_or_default()).map_err(|wrong| format!("the namespace is invalid: {wrong}"))?;
+        }
+        Ok(name)
+    }
+
+    /// Resolves a name as [`Self::new`] does, but accepts any namespace, such as `my-company.events`.
+    pub fn in_any_namespace(name: &str, namespace: Option<&str>) -> Result<Self, String> {
         let (namespace, simple) = match name.rfind('.') {
             Some(dot) => (Some(&name[..dot]), &name[dot + 1..]),
             None => (namespace, name),
@@ -35,9 +44,6 @@ impl FullName {
             return Ok(Self { full: simple.to_owned(), simple: 0 });
         };
         check_length(namespace.len() + 1 + simple.len(), namespace)?;
-        for part in namespace.split('.') {
-            validate_name(part, namespace).map_err(|wrong| format!("the namespace is invalid: {wrong}"))?;
-        }
         Ok(Self { full: format!("{namespace}.{simple}"), simple: namespace.len() + 1 })
     }
 

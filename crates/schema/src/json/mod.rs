@@ -11,6 +11,7 @@ mod ecma;
 mod meta;
 mod node;
 mod number;
+mod registered;
 mod schema;
 mod tag;
 mod text;
@@ -20,7 +21,9 @@ mod uri;
 #[cfg(test)]
 mod tests;
 
+pub use registered::check_registered;
 pub use schema::JsonSchema;
+pub(crate) use text::minify;
 
 use crate::{
     CompatibilityPolicy, Difference,

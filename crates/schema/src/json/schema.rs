@@ -35,6 +35,12 @@ impl JsonSchema {
         self.bytes
     }
 
+    /// Returns the names in `properties` of the schema itself.
+    pub fn field_names(&self) -> Vec<String> {
+        let value = text::parse_json(&self.text).unwrap_or_default();
+        value.get("properties").and_then(serde_json::Value::as_object).map(|members| members.keys().cloned().collect()).unwrap_or_default()
+    }
+
     /// Returns the text without whitespace; see [`crate::Schema::canonical`]. Members keep their order, and numbers keep their digits.
     pub fn canonical(&self) -> String {
         text::minify(&self.text)

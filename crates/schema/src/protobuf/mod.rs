@@ -29,7 +29,23 @@ use crate::{
     tag::PartVisitor,
 };
 
+/// Checks a text as far as [`crate::Schema::parse_registered`] does: its syntax. Types and options need not be known.
+pub fn check_registered(text: &str) -> Result<(), InvalidSchema> {
+    read::ProtoFile::read("schema.proto", text).map(drop)
+}
+
 impl ProtobufSchema {
+    /// Returns the names of the fields of the first message.
+    pub fn field_names(&self) -> Vec<String> {
+        let first = self.linked.file.messages().next();
+        first.map(|message| message.fields().map(|field| field.name().to_owned()).collect()).unwrap_or_default()
+    }
+
+    /// Returns the package; empty if there is none.
+    pub(crate) fn package(&self) -> &str {
+        self.linked.file.package_name()
+    }
+
     /// Visits the tags of the text; see [`crate::Schema::tags`].
     pub(crate) fn tags(&self, visit: &mut PartVisitor) {
         tag::visit_parts(self, visit);

@@ -22,6 +22,8 @@ pub struct ProtobufSchema {
     pub(super) linked: LinkedFile,
     canonical: String,
     bytes: u64,
+    /// Whether the text was a descriptor in base64, and not source.
+    pub(crate) from_descriptor: bool,
 }
 
 /// The maximum length of an error message in characters. A message can quote the text.
@@ -65,7 +67,7 @@ impl ProtobufSchema {
                 "longer than {MAX_TEXT} bytes when written out; split it into files that import each other"
             )));
         }
-        Ok(Self { linked, canonical, bytes: budget::held_bytes() })
+        Ok(Self { linked, canonical, bytes: budget::held_bytes(), from_descriptor })
     }
 
     /// Returns the canonical text; see [`crate::Schema::canonical`].

@@ -1,6 +1,6 @@
 //! Carrying out the plan of an import.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use serde_json::Value;
@@ -10,30 +10,46 @@ use super::{
     keys,
     plan::ImportPlan,
     queue::RegistrationQueue,
+    reject::{Rejection, check_references, version_name},
     verify,
 };
 use crate::cli::Failure;
-use prism_registry_client::{ClientError, RegistryClient, Retry, SchemaRecord, context_scope};
+use prism_registry_client::{ClientError, ErrorKind, RegistryClient, Retry, SchemaKey, SchemaRecord, context_scope};
 
 const IMPORT: &str = "IMPORT";
+/// `error_code` of what the mode does not permit.
+const NOT_PERMITTED: u32 = 42205;
 /// Registrations at the same time.
 const PARALLEL: usize = 8;
 
-/// Carries out the plan. Returns notes for the user.
-pub(super) async fn run(
+/// How an import is carried out.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct ImportOptions {
+    /// Skip schemas that the target rejects, and those that refer to them; they are listed at the end
+    #[arg(long)]
+    pub skip_invalid: bool,
+
+    /// Don't import modes, such as READONLY of a source that was closed for the move; each context keeps its own mode
+    #[arg(long)]
+    pub no_modes: bool,
+}
+
+/// Carries out the plan. Returns notes for the user, and what was skipped beyond the plan.
+pub(super) async fn run<'a>(
     target: &RegistryClient,
     contents: &RegistryContents,
-    plan: &ImportPlan<'_>,
-    no_modes: bool,
-) -> Result<Vec<String>, Failure> {
+    plan: &ImportPlan<'a>,
+    options: ImportOptions,
+) -> Result<(Vec<String>, Vec<Rejection<'a>>), Failure> {
     let former = set_import_mode(target, plan).await?;
-    register(target, plan).await?;
-    delete_softly(target, plan).await?;
+    let rejected = register(target, plan, options.skip_invalid).await?;
+    let skipped: HashSet<SchemaKey> = plan.rejected.iter().chain(&rejected).map(|one| one.schema.key()).collect();
+    delete_softly(target, plan, &skipped).await?;
     let mut notes = keys::import(target, contents).await?;
     set_configs(target, contents).await?;
-    notes.extend(verify::compare(target, contents).await?);
-    set_final_modes(target, contents, plan, &former, no_modes).await?;
-    Ok(notes)
+    notes.extend(verify::compare(target, contents, &skipped).await?);
+    set_final_modes(target, contents, plan, &former, options.no_modes).await?;
+    Ok((notes, rejected))
 }
 
 /// The modes that contexts and subjects had before the import, by scope. `None` if the mode was IMPORT already, or there was none.
@@ -59,11 +75,9 @@ async fn set_import_mode(target: &RegistryClient, plan: &ImportPlan<'_>) -> Resu
     Ok(former)
 }
 
-fn version_name(schema: &SchemaRecord) -> String {
-    format!("subject {} version {} (id {})", schema.subject, schema.version, schema.id)
-}
-
-async fn register(target: &RegistryClient, plan: &ImportPlan<'_>) -> Result<(), Failure> {
+/// Registers the versions of the plan. With `skip_invalid`, returns those that the target rejected, and those that refer to them.
+async fn register<'a>(target: &RegistryClient, plan: &ImportPlan<'a>, skip_invalid: bool) -> Result<Vec<Rejection<'a>>, Failure> {
+    let (mut rejected, mut skipped) = (Vec::new(), HashSet::new());
     let mut progress = Progress::new("registered", plan.register.len());
     let (mut queue, mut running) = (RegistrationQueue::new(&plan.register), FuturesUnordered::new());
     let mut failed: Option<(usize, Failure)> = None;
@@ -71,6 +85,13 @@ async fn register(target: &RegistryClient, plan: &ImportPlan<'_>) -> Result<(), 
         while failed.is_none() && running.len() < PARALLEL {
             let Some(index) = queue.next() else { break };
             let schema = plan.register[index];
+            if let Some(reason) = check_references(schema, &skipped) {
+                skipped.insert(schema.key());
+                rejected.push(Rejection { schema, reason });
+                queue.done(index);
+                progress.step();
+                continue;
+            }
             running.push(async move { (index, register_one(target, schema).await) });
         }
         // After a failure, wait for the requests that were sent: an import that is run again then sees all of their effects.
@@ -80,36 +101,62 @@ async fn register(target: &RegistryClient, plan: &ImportPlan<'_>) -> Result<(), 
                 queue.done(index);
                 progress.step();
             }
+            Err(RegisterFailure::Rejected(reason)) if skip_invalid => {
+                let schema = plan.register[index];
+                skipped.insert(schema.key());
+                rejected.push(Rejection { schema, reason });
+                queue.done(index);
+                progress.step();
+            }
             // Of several failures, report the one that comes first in the plan.
             Err(_) if failed.as_ref().is_some_and(|(first, _)| *first < index) => {}
-            Err(failure) => failed = Some((index, failure)),
+            Err(RegisterFailure::Rejected(reason)) => {
+                failed = Some((index, Failure(format!("{} can't be registered: {reason}", version_name(plan.register[index])))));
+            }
+            Err(RegisterFailure::Other(failure)) => failed = Some((index, failure)),
         }
     }
     if let Some((_, failure)) = failed {
         return Err(failure);
     }
     progress.end();
-    Ok(())
+    Ok(rejected)
 }
 
-async fn register_one(target: &RegistryClient, schema: &SchemaRecord) -> Result<(), Failure> {
+/// Why a version was not registered.
+enum RegisterFailure {
+    /// The target rejects this schema; others may be accepted.
+    Rejected(String),
+    Other(Failure),
+}
+
+async fn register_one(target: &RegistryClient, schema: &SchemaRecord) -> Result<(), RegisterFailure> {
     let mut body = schema.to_request();
     body.insert("id".to_owned(), schema.id.into());
     body.insert("version".to_owned(), schema.version.into());
     // With an id and a version, the registration is idempotent.
     let answer = target.register(&schema.subject, &Value::Object(body), None, Retry::Allowed).await;
-    let answer = answer.map_err(|error| format!("{} can't be registered: {error}", version_name(schema)))?;
+    let answer = answer.map_err(|error| match error.kind() {
+        // 42205: the target is not in the mode IMPORT any more, which concerns all schemas.
+        ErrorKind::Refused { status: 400 | 413 | 422, code } if code != NOT_PERMITTED => RegisterFailure::Rejected(error.to_string()),
+        _ => RegisterFailure::Other(Failure(format!("{} can't be registered: {error}", version_name(schema)))),
+    })?;
     let id = answer.get("id").and_then(Value::as_u64);
     if id != Some(schema.id.into()) {
-        return Err(Failure(format!("{} was registered, but the target gave it the id {}", version_name(schema), id.unwrap_or_default())));
+        let given = id.unwrap_or_default();
+        return Err(RegisterFailure::Other(Failure(format!(
+            "{} was registered, but the target gave it the id {given}",
+            version_name(schema)
+        ))));
     }
     Ok(())
 }
 
-async fn delete_softly(target: &RegistryClient, plan: &ImportPlan<'_>) -> Result<(), Failure> {
+async fn delete_softly(target: &RegistryClient, plan: &ImportPlan<'_>, skipped: &HashSet<SchemaKey>) -> Result<(), Failure> {
     const SOFT_DELETED: u32 = 40406;
-    let mut progress = Progress::new("deleted softly", plan.delete.len());
-    for schema in &plan.delete {
+    let delete: Vec<_> = plan.delete.iter().filter(|schema| !skipped.contains(&schema.key())).collect();
+    let mut progress = Progress::new("deleted softly", delete.len());
+    for schema in delete {
         match target.delete_version(&schema.subject, schema.version).await {
             Err(error) if error.code() != Some(SOFT_DELETED) => {
                 return Err(Failure(format!("{} can't be deleted softly, as it is in the source: {error}", version_name(schema))));

@@ -5,6 +5,7 @@ mod keys;
 mod mapping;
 mod plan;
 mod queue;
+mod reject;
 mod verify;
 
 use std::{fs::File, io::BufReader};
@@ -19,9 +20,11 @@ use crate::cli::{
     output::{columns, print_text},
     style,
 };
+use apply::ImportOptions;
 use mapping::ContextMapping;
 use plan::{ContextPlan, ImportPlan};
 use prism_registry_client::{RegistryClient, SubjectPrefix, context_scope, escape_segment};
+use reject::Rejection;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,7 +35,8 @@ Examples:
 Ids, versions, references, metadata, rules, soft deletions, configurations, modes and keys are kept. During the import, each
 context of the target is in the mode IMPORT. Up to 8 schemas are registered at the same time; the versions of a subject are
 registered in order, and each schema after those that it refers to. A schema that exists with the same id is skipped, so you can
-repeat an import that failed. At the end, the target is read and compared with the source. docs/schema-registry.md describes a
+repeat an import that failed. Schemas that the target would reject are listed before anything is done; --skip-invalid leaves
+them out. At the end, the target is read and compared with the source. docs/schema-registry.md describes a
 migration step by step.";
 
 /// Arguments of `prism schema import`.
@@ -59,9 +63,9 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
 
-    /// Don't import modes, such as READONLY of a source that was closed for the move; each context keeps its own mode
-    #[arg(long)]
-    pub no_modes: bool,
+    /// What is left out.
+    #[command(flatten)]
+    pub options: ImportOptions,
 
     /// Options for the registry to read.
     #[command(flatten)]
@@ -78,9 +82,17 @@ pub(super) async fn run(args: &Args) -> Outcome {
     let target = args.target.client()?;
     let contents = mapping.apply(read_source(args).await?);
     let existing = target.list_schemas(&SubjectPrefix::everything(), true, false).await?;
-    let plan = ImportPlan::make(&contents, &existing);
+    let mut plan = ImportPlan::make(&contents, &existing);
+    for schema in plan.register.clone() {
+        if let Some(reason) = reject::check_size(&target, schema).await? {
+            plan.reject(schema, reason);
+        }
+    }
     if !plan.conflicts.is_empty() {
-        return Err(conflict_failure(&plan.conflicts, &target));
+        return Err(conflict_failure(&plan, &target));
+    }
+    if !plan.rejected.is_empty() && !args.options.skip_invalid {
+        return Err(rejection_failure(&plan, &target));
     }
     let others: Vec<_> = plan.contexts.iter().filter(|(_, context)| context.others > 0).collect();
     if !others.is_empty() && !args.force {
@@ -93,15 +105,24 @@ pub(super) async fn run(args: &Args) -> Outcome {
     }
     if args.dry_run {
         print_text(&table(&plan, ["TO REGISTER", "TO DELETE SOFTLY"]))?;
+        print_text(&skipped_summary("Would be skipped", &plan.rejected))?;
         return print_text(&format!("\nNothing was done. The import has {}.\n", contents.summary()));
     }
-    let notes = apply::run(&target, &contents, &plan, args.no_modes).await;
-    let notes = notes.map_err(|failure| Failure(format!("{}\n{}", failure.0.trim_end(), recovery_advice(&plan, &target))))?;
+    let done = apply::run(&target, &contents, &plan, args.options).await;
+    let (notes, rejected) = done.map_err(|failure| Failure(format!("{}\n{}", failure.0.trim_end(), recovery_advice(&plan, &target))))?;
+    for rejection in rejected {
+        plan.reject(rejection.schema, rejection.reason);
+    }
     print_text(&table(&plan, ["REGISTERED", "DELETED SOFTLY"]))?;
+    print_text(&skipped_summary("Skipped", &plan.rejected))?;
     for note in notes {
         eprintln!("{} {note}", style::warning("warning:"));
     }
-    print_text(&(style::good(&format!("✅ {} has {}, compared one by one", target.url(), contents.summary())) + "\n"))
+    let but = match plan.rejected.len() {
+        0 => String::new(),
+        count => format!(", except for {count} that were skipped"),
+    };
+    print_text(&(style::good(&format!("✅ {} has {}{but}, compared one by one", target.url(), contents.summary())) + "\n"))
 }
 
 async fn read_source(args: &Args) -> Result<RegistryContents, Failure> {
@@ -124,17 +145,36 @@ async fn read_source(args: &Args) -> Result<RegistryContents, Failure> {
 /// Most conflicts that are printed.
 const MAX_PRINTED: usize = 20;
 
-fn conflict_failure(conflicts: &[String], target: &RegistryClient) -> Failure {
+fn conflict_failure(plan: &ImportPlan<'_>, target: &RegistryClient) -> Failure {
+    let conflicts = &plan.conflicts;
     let mut lines: Vec<_> = conflicts.iter().take(MAX_PRINTED).map(|one| format!("  {one}")).collect();
     if conflicts.len() > MAX_PRINTED {
         lines.push(format!("  and {} more", conflicts.len() - MAX_PRINTED));
     }
+    let rejected = match plan.rejected.len() {
+        0 => String::new(),
+        count => format!("\nBesides, {count} of the schemas would be rejected:{}", reject::list(&plan.rejected)),
+    };
     Failure(format!(
         "the import into {} has conflicts, and nothing was done:\n{}\n\
-         To import into a context of its own, where all ids are free, use --context-map .=.old.",
+         To import into a context of its own, where all ids are free, use --context-map .=.old.{rejected}",
         target.url(),
         lines.join("\n")
     ))
+}
+
+fn rejection_failure(plan: &ImportPlan<'_>, target: &RegistryClient) -> Failure {
+    Failure(format!(
+        "{} would reject {} of the schemas, and nothing was done:{}\nTo import the others, use --skip-invalid.",
+        target.url(),
+        plan.rejected.len(),
+        reject::list(&plan.rejected)
+    ))
+}
+
+/// Lists what is skipped; empty if it is nothing.
+fn skipped_summary(what: &str, rejected: &[Rejection<'_>]) -> String {
+    if rejected.is_empty() { String::new() } else { format!("{what}: {} schemas{}\n", rejected.len(), reject::list(rejected)) }
 }
 
 /// Says how to continue or undo an import that failed in the middle.

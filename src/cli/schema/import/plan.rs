@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::super::{catalog::Catalog, contents::RegistryContents};
+use super::{
+    super::{catalog::Catalog, contents::RegistryContents},
+    reject::{self, Rejection},
+};
 use prism_registry_client::{DEFAULT_CONTEXT, SchemaKey, SchemaRecord, split_subject, without_empty_members};
 
 /// The plan of an import.
@@ -14,10 +17,14 @@ pub(super) struct ImportPlan<'a> {
     pub delete: Vec<&'a SchemaRecord>,
     /// What prevents the import, a sentence each.
     pub conflicts: Vec<String>,
+    /// Versions that the target would reject. They are not registered.
+    pub rejected: Vec<Rejection<'a>>,
     /// The contexts of the target in which something is registered or set.
     pub contexts: BTreeMap<String, ContextPlan>,
     /// Subjects that exist and change: they may have modes of their own.
     pub changed_subjects: BTreeSet<String>,
+    /// Versions that refer to something that is nowhere, and what that is.
+    missing: HashMap<SchemaKey, String>,
 }
 
 /// Counts for a context of the target.
@@ -44,7 +51,8 @@ impl<'a> ImportPlan<'a> {
             plan.contexts.entry(split_subject(scope).0.to_owned()).or_default();
         }
         plan.check_ids(contents, &wanted, existing, &target);
-        let mut subjects = BTreeSet::new();
+        let all = Catalog::new(existing.iter().chain(&contents.schemas));
+        let (mut subjects, mut rejected) = (BTreeSet::new(), HashSet::new());
         for schema in plan.order(contents, &wanted, &target) {
             let context = plan.contexts.entry(schema.context().to_owned()).or_default();
             context.versions += 1;
@@ -58,6 +66,14 @@ impl<'a> ImportPlan<'a> {
                 continue;
             }
             let register = known.is_none_or(|known| known.deleted && !schema.deleted);
+            let missing = || plan.missing.remove(&schema.key());
+            let reason =
+                register.then(|| reject::check_references(schema, &rejected).or_else(missing).or_else(|| reject::check(schema, &all)));
+            if let Some(reason) = reason.flatten() {
+                rejected.insert(schema.key());
+                plan.rejected.push(Rejection { schema, reason });
+                continue;
+            }
             let delete = schema.deleted && known.is_none_or(|known| !known.deleted);
             context.register += usize::from(register);
             context.delete += usize::from(delete);
@@ -73,6 +89,35 @@ impl<'a> ImportPlan<'a> {
             }
         }
         plan
+    }
+
+    /// Rejects a version that was to be registered, and those that refer to it.
+    pub fn reject(&mut self, schema: &'a SchemaRecord, reason: String) {
+        let mut gone = HashSet::from([schema.key()]);
+        self.rejected.push(Rejection { schema, reason });
+        let mut kept = Vec::with_capacity(self.register.len());
+        // Each version comes after those that it refers to.
+        for other in std::mem::take(&mut self.register) {
+            if let Some(reason) = reject::check_references(other, &gone) {
+                gone.insert(other.key());
+                self.rejected.push(Rejection { schema: other, reason });
+            } else if !gone.contains(&other.key()) {
+                kept.push(other);
+                continue;
+            }
+            if let Some(context) = self.contexts.get_mut(other.context()) {
+                context.register -= 1;
+            }
+        }
+        self.register = kept;
+        let contexts = &mut self.contexts;
+        self.delete.retain(|other| {
+            let is_kept = !gone.contains(&other.key());
+            if let Some(context) = contexts.get_mut(other.context()).filter(|_| !is_kept) {
+                context.delete -= 1;
+            }
+            is_kept
+        });
     }
 
     /// Checks that each id means one schema in its context.
@@ -125,10 +170,13 @@ impl<'a> ImportPlan<'a> {
                         }
                         Some(dependency) => stack.push(dependency),
                         None if target.get(&other).is_some_and(|known| !known.deleted) => {}
-                        None => self.conflicts.push(format!(
-                            "subject {} version {} refers to subject {} version {}, which is neither imported nor in the target",
-                            key.0, key.1, other.0, other.1
-                        )),
+                        None => {
+                            let why = format!(
+                                "it refers to subject {} version {}, which is neither imported nor in the target",
+                                other.0, other.1
+                            );
+                            self.missing.insert(key.clone(), why);
+                        }
                     }
                 }
             }
@@ -178,9 +226,9 @@ mod tests {
     #[test]
     fn references_come_first() {
         let contents = contents(&[
-            schema("a", 1, 1, "\"a\"", &[("b", 1), ("c", 1)]),
-            schema("b", 1, 2, "\"b\"", &[("c", 1)]),
-            schema("c", 1, 3, "\"c\"", &[]),
+            schema("a", 1, 1, "\"int\"", &[("b", 1), ("c", 1)]),
+            schema("b", 1, 2, "\"long\"", &[("c", 1)]),
+            schema("c", 1, 3, "\"bytes\"", &[]),
         ]);
         let plan = ImportPlan::make(&contents, &[]);
         assert_eq!(plan.conflicts, [""; 0]);
@@ -189,13 +237,13 @@ mod tests {
 
     #[test]
     fn existing_versions_are_skipped_and_conflicts_are_reported() {
-        let mut gone = schema("b", 1, 2, "\"b\"", &[]);
+        let mut gone = schema("b", 1, 2, "\"long\"", &[]);
         gone.deleted = true;
-        let wanted = contents(&[schema("a", 1, 1, "\"a\"", &[]), gone]);
-        let existing = [schema("a", 1, 1, " \"a\"", &[]), schema("b", 1, 2, "\"b\"", &[]), schema("z", 1, 9, "\"z\"", &[])];
+        let wanted = contents(&[schema("a", 1, 1, "\"int\"", &[]), gone]);
+        let existing = [schema("a", 1, 1, " \"int\"", &[]), schema("b", 1, 2, "\"long\"", &[]), schema("z", 1, 9, "\"bytes\"", &[])];
         let plan = ImportPlan::make(&wanted, &existing);
         assert_eq!((plan.register.len(), plan.delete.len(), plan.contexts["."].others), (0, 1, 1));
-        let existing = [schema("a", 1, 7, "\"a\"", &[]), schema("y", 1, 2, "\"y\"", &[])];
+        let existing = [schema("a", 1, 7, "\"int\"", &[]), schema("y", 1, 2, "\"bytes\"", &[])];
         assert_eq!(
             ImportPlan::make(&wanted, &existing).conflicts,
             [
@@ -203,10 +251,32 @@ mod tests {
                 "subject a version 1 exists with id 7, and the import has another schema with id 1"
             ]
         );
-        let cut = contents(&[schema("a", 1, 1, "\"a\"", &[("b", 3)])]);
+        let cut = contents(&[schema("a", 1, 1, "\"int\"", &[("b", 3)]), schema("c", 1, 2, "\"string\"", &[("a", 1)])]);
+        let plan = ImportPlan::make(&cut, &[]);
         assert_eq!(
-            ImportPlan::make(&cut, &[]).conflicts,
-            ["subject a version 1 refers to subject b version 3, which is neither imported nor in the target"]
+            plan.rejected.iter().map(Rejection::line).collect::<Vec<_>>(),
+            [
+                "subject a version 1 (id 1): it refers to subject b version 3, which is neither imported nor in the target",
+                "subject c version 1 (id 2): it refers to subject a version 1, which is rejected",
+            ]
         );
+        assert!(plan.register.is_empty());
+    }
+
+    #[test]
+    fn rejected_versions_take_along_those_that_refer_to_them() {
+        let contents = contents(&[
+            schema("a", 1, 1, "\"int\"", &[]),
+            schema("b", 1, 2, "\"long\"", &[("a", 1)]),
+            schema("b", 2, 3, "\"string\"", &[("b", 1)]),
+            schema("c", 1, 4, "\"bytes\"", &[]),
+            schema("d", 1, 5, "what", &[]),
+        ]);
+        let mut plan = ImportPlan::make(&contents, &[]);
+        assert_eq!((plan.rejected.len(), plan.register.len()), (1, 4));
+        plan.reject(&contents.schemas[0], "too long".to_owned());
+        assert_eq!(plan.register.iter().map(|one| &*one.subject).collect::<Vec<_>>(), ["c"]);
+        assert_eq!(plan.rejected.iter().map(|one| &*one.schema.subject).collect::<Vec<_>>(), ["d", "a", "b", "b"]);
+        assert_eq!(plan.contexts["."].register, 1);
     }
 }

@@ -1,22 +1,28 @@
 //! Comparing the target with what was imported.
 
+use std::collections::HashSet;
+
 use super::{
     super::{catalog::Catalog, contents::RegistryContents},
     plan::is_same_version,
 };
 use crate::cli::Failure;
-use prism_registry_client::{RegistryClient, SubjectPrefix};
+use prism_registry_client::{RegistryClient, SchemaKey, SubjectPrefix};
 
 /// Most differences that are printed.
 const MAX_PRINTED: usize = 20;
 
 /// Reads the target again and compares each version: id, type, text, references, metadata, rules and deletion.
-/// Returns notes for the user.
-pub(super) async fn compare(target: &RegistryClient, contents: &RegistryContents) -> Result<Vec<String>, Failure> {
+/// Versions that were skipped don't count. Returns notes for the user.
+pub(super) async fn compare(
+    target: &RegistryClient,
+    contents: &RegistryContents,
+    skipped: &HashSet<SchemaKey>,
+) -> Result<Vec<String>, Failure> {
     let actual = target.list_schemas(&SubjectPrefix::everything(), true, false).await?;
     let (wanted, existing) = (Catalog::new(&contents.schemas), Catalog::new(&actual));
     let (mut differences, mut other_guids) = (Vec::new(), 0);
-    for schema in &contents.schemas {
+    for schema in contents.schemas.iter().filter(|schema| !skipped.contains(&schema.key())) {
         let name = format!("subject {} version {}", schema.subject, schema.version);
         match existing.get(&schema.key()) {
             None => differences.push(format!("{name} is missing")),

@@ -10,7 +10,7 @@ use crate::{
     bind::ContentType,
     definition::types::{Direction, Schemas},
     expression::Type,
-    mapping::{BodyContent, BodyFormat, Parameter, RequestBody},
+    mapping::{BodyContent, BodyFormat, BodyTypes, Parameter, RequestBody},
 };
 use prism_yaml::Position;
 
@@ -68,7 +68,8 @@ impl<'d> Reader<'d> {
         let body = body.map(|node| RequestBody {
             required: node.get("required") == Some(&Json::Bool(true)),
             contents: media_types(node).map(|(media, node)| self.content(reader, media, node)).collect(),
-            any_type: false,
+            types: BodyTypes::default(),
+            drop_nulls: false,
         });
         let responses =
             node.get("responses").and_then(Json::as_object).into_iter().flatten().filter(|(status, _)| !status.starts_with("x-"));

@@ -110,7 +110,11 @@ impl Writer<'_> {
                     wire::put_tag(out, 1, key.wire());
                     scalar::put(writer.types, key, &name, out).map_err(|refusal| writer.refused(&format!("has a key that {refusal}")))?;
                     wire::put_tag(out, 2, field.kind.wire());
-                    writer.value(field.kind, value, out)
+                    match text_of_scalar(value).filter(|_| field.kind == FieldKind::String) {
+                        Some(text) => wire::put_bytes(out, text.as_bytes()),
+                        None => writer.value(field.kind, value, out)?,
+                    }
+                    Ok(())
                 })
             })?;
         }
@@ -160,6 +164,18 @@ impl Writer<'_> {
             },
         }
         Ok(())
+    }
+}
+
+/// Returns a number or a boolean as JSON writes it. A map of strings takes them: its members often come from JSON or YAML, where people
+/// leave out quotes.
+fn text_of_scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Int(number) => Some(number.to_string()),
+        Value::UInt(number) => Some(number.to_string()),
+        Value::Float(number) => Some(format!("{number:?}")),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     super::{
         inline::Tagging,
-        register::{Outcome, Registration, gather},
+        register::{Outcome, Registration, RequestedVersion, gather},
         subject::SubjectName,
     },
     *,
@@ -64,7 +64,9 @@ async fn changes_since_the_read_are_noticed() {
         registered(&mine, "s", V1).await;
         registered(&mine, "r", V1).await;
         let name = SubjectName::subject("", "s").unwrap();
-        let wanted_one = Arc::new(Registration { name, id: 0, version: 0, normalize: false, tagging: Tagging::default() });
+        let version = RequestedVersion::Any;
+        let wanted_one =
+            Arc::new(Registration { name, id: 0, version, normalize: false, tagging: Arc::new(Tagging::default()), adds_version: false });
         let refers = SchemaReference { name: "x".to_owned(), subject: "r".to_owned(), version: -1 };
         let references = if matches!(what, Meanwhile::Register("r", _)) { vec![refers] } else { Vec::new() };
         let text = if references.is_empty() { V2.to_owned() } else { V2.replace("\"R\"", "\"Q\"") };
@@ -72,7 +74,7 @@ async fn changes_since_the_read_are_noticed() {
 
         let ground = mine.journal.read_fresh(&context(), |state| gather(state, &wanted_one.name, &request)).await.unwrap().unwrap();
         run(&other, what).await;
-        let outcome = mine.attempt(&context(), &wanted_one, &request, ground).await.unwrap();
+        let (outcome, _) = mine.attempt(&context(), &wanted_one, &request, ground).await.unwrap();
         match outcome {
             Outcome::Retry => assert_eq!(wanted, "retry"),
             Outcome::Done(made) => assert_eq!(format!("version {}", made.version), wanted),

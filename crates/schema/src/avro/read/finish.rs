@@ -28,7 +28,7 @@ impl AvroReader {
             self.check_union(*id, at)?;
         }
         let mut steps = MAX_DEFAULT_STEPS + size;
-        for (id, index, at) in &deferred.defaults {
+        for (id, index, at) in deferred.defaults.iter().filter(|_| self.strict) {
             defaults::check(&self.nodes, *id, *index, at, &mut steps)?;
         }
         if depth::nesting_depth(&self.nodes, root) > MAX_DEPTH {

@@ -38,8 +38,9 @@ const PATH_BYTES: usize = 64;
 /// Attributes of types that are never properties.
 const RESERVED: [&str; 10] = ["doc", "fields", "items", "name", "namespace", "size", "symbols", "values", "type", "aliases"];
 
-/// Parses the dependencies and then the text.
-pub(super) fn read(text: &str, dependencies: &[Dependency]) -> Result<TypeGraph, InvalidSchema> {
+/// Parses the dependencies and then the text. `strict`: whether namespaces and defaults of the text are checked. Those of the dependencies
+/// never are, because they are registered already.
+pub(super) fn read(text: &str, dependencies: &[Dependency], strict: bool) -> Result<TypeGraph, InvalidSchema> {
     let mut reader = AvroReader::default();
     for dependency in dependencies {
         reader.foreign = true;
@@ -48,6 +49,7 @@ pub(super) fn read(text: &str, dependencies: &[Dependency]) -> Result<TypeGraph,
             .map_err(|wrong| InvalidSchema::new(format!("in the reference `{}`: {wrong}", dependency.name)))?;
     }
     reader.foreign = false;
+    reader.strict = strict;
     let root = reader.parse_text(text).map_err(InvalidSchema::new)?;
     Ok(TypeGraph { nodes: reader.nodes, root })
 }
@@ -60,6 +62,8 @@ struct AvroReader {
     names: HashMap<String, TypeId>,
     /// Whether the current text is a dependency.
     foreign: bool,
+    /// Whether namespaces and defaults of the current text are checked.
+    strict: bool,
     deferred: DeferredChecks,
 }
 
@@ -141,7 +145,7 @@ impl AvroReader {
     /// but Java has always done it.
     fn find_type(&self, name: &str, namespace: Option<&str>) -> Option<TypeId> {
         [namespace, None].into_iter().find_map(|namespace| {
-            let name = FullName::new(name, namespace).ok()?;
+            let name = FullName::in_any_namespace(name, namespace).ok()?;
             self.names.get(name.full()).copied()
         })
     }

@@ -31,7 +31,7 @@ const RESERVED_OF_FIELD: [&str; 6] = ["default", "doc", "name", "order", "type",
 
 impl AvroReader {
     pub(super) fn record(&mut self, object: SchemaObject, namespace: Option<&str>, error: bool) -> Result<TypeId, String> {
-        let named = parse_names(object, namespace)?;
+        let named = parse_names(object, namespace, self.strict)?;
         let name = named.name.clone();
         let id = self.define(AvroKind::Record(Record { named, error, fields: Vec::new() }), object, &RESERVED)?;
         let list = object.required_list("fields", "which fields the record has, [] if none")?;
@@ -92,7 +92,7 @@ impl AvroReader {
     }
 
     pub(super) fn symbols(&mut self, object: SchemaObject, namespace: Option<&str>) -> Result<TypeId, String> {
-        let named = parse_names(object, namespace)?;
+        let named = parse_names(object, namespace, self.strict)?;
         let list = object.required_list("symbols", "which symbols the enum has")?;
         let mut symbols = Vec::with_capacity(list.len());
         let mut seen = HashSet::new();
@@ -124,7 +124,7 @@ impl AvroReader {
     }
 
     pub(super) fn fixed(&mut self, object: SchemaObject, namespace: Option<&str>) -> Result<TypeId, String> {
-        let named = parse_names(object, namespace)?;
+        let named = parse_names(object, namespace, self.strict)?;
         let size = object.required("size", "how many bytes the type has")?;
         let Some(size) = size.as_u64().filter(|size| i32::try_from(*size).is_ok()) else {
             return Err(format!("{}: {size} is not a size; write a whole number of bytes, from 0 to {}", object.at.key("size"), i32::MAX));
@@ -160,12 +160,13 @@ impl AvroReader {
     }
 }
 
-/// Parses the names, the documentation and the aliases of a type.
-fn parse_names(object: SchemaObject, namespace: Option<&str>) -> Result<NamedType, String> {
+/// Parses the names, the documentation and the aliases of a type. `strict`: whether namespaces are checked.
+fn parse_names(object: SchemaObject, namespace: Option<&str>, strict: bool) -> Result<NamedType, String> {
+    let full_name = if strict { FullName::new } else { FullName::in_any_namespace };
     let namespace = object.text("namespace").or(namespace);
     let name = object.required_text("name", "what the type is called")?;
     let wrong = |wrong| format!("{}: {wrong}", object.at.key("name"));
-    let name = FullName::new(name, namespace).map_err(wrong)?;
+    let name = full_name(name, namespace).map_err(wrong)?;
     if Primitive::from_name(name.full()).is_some() {
         return Err(wrong(format!(
             "`{}` is a type of Avro and can't be the name of another; rename it, or put it in a namespace",
@@ -175,7 +176,7 @@ fn parse_names(object: SchemaObject, namespace: Option<&str>) -> Result<NamedTyp
     let mut aliases: Vec<FullName> = Vec::new();
     let mut seen = HashSet::new();
     for alias in object.aliases()? {
-        let alias = FullName::new(alias, name.namespace()).map_err(|wrong| format!("{}: {wrong}", object.at.key("aliases")))?;
+        let alias = full_name(alias, name.namespace()).map_err(|wrong| format!("{}: {wrong}", object.at.key("aliases")))?;
         hold(alias.full().len() + NAME_BYTES)?;
         if seen.insert(alias.full().to_owned()) {
             aliases.push(alias);
