@@ -9,20 +9,23 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::change::Change;
 use crate::{
     generation::{ConnectedBackend, Difference, Generation, Leftover},
-    lifecycle::{self, OpenHandler},
+    lifecycle::{self, DrainTimeout, OpenHandler},
     listener::{OpenListener, ServedListener, Source},
     plan::Plan,
     telemetry::Telemetry,
 };
 use prism_call::{AccessLog, Code, Error, Metrics, Pipeline, ReloadMeters};
 use prism_config::{self as config, Config};
-use prism_edge::{self as edge, Bound, admin::Probe};
+use prism_edge::{
+    self as edge, AllowedHosts, Bound, Descriptors, Drain, ListenerSettings,
+    admin::{Admin, Probe},
+};
 
 /// Time that idle streams get after a drain began. Most streams that end by themselves end within it.
 const STREAM_GRACE: Duration = Duration::from_secs(1);
@@ -37,19 +40,19 @@ const RETIREMENT_CHECK: Duration = Duration::from_millis(100);
 pub struct App {
     shared: Shared,
     listeners: BTreeMap<String, OpenListener>,
-    admin: TcpListener,
-    admin_address: SocketAddr,
-    router: axum::Router,
+    admin: Bound,
+    pages: Arc<Admin>,
     generation: Generation,
     /// The part of the configuration that a reload does not change.
     started: StartSettings,
-    drain_timeout: Duration,
+    drain_timeout: DrainTimeout,
     number: u64,
 }
 
 /// What all generations share.
 struct Shared {
     metrics: Metrics,
+    descriptors: Arc<Descriptors>,
     pipeline: Arc<Pipeline>,
     telemetry: Telemetry,
     probes: Arc<ArcSwap<Vec<(String, Probe)>>>,
@@ -104,7 +107,7 @@ impl App {
     /// Takes the ports and connects the backends. Does not serve yet.
     pub async fn start(config: &Config, plan: &Plan) -> Result<Self, Error> {
         // Ports come first: a second gateway on the same ports must not touch the data of the first.
-        let admin = bind_admin(config.admin.address).await?;
+        let admin = edge::bind_admin(config.admin.address).await?;
         let mut bound = BTreeMap::new();
         for (name, listener) in &config.listeners {
             bound.insert(name.clone(), edge::bind(name, listener.address).await?);
@@ -117,6 +120,7 @@ impl App {
         let shared = Shared {
             reloads: metrics.reloads(),
             metrics,
+            descriptors: Arc::new(Descriptors::of_process()),
             pipeline: Arc::new(pipeline),
             telemetry,
             probes: Arc::default(),
@@ -133,21 +137,20 @@ impl App {
         }
         shared.probes.store(Arc::new(generation.probes()));
         shared.reloads.record_success(1);
-        let router = edge::admin::router(edge::admin::Admin {
+        let pages = Admin {
             metrics: shared.metrics.clone(),
             probes: shared.probes.clone(),
             draining: shared.draining.clone(),
-        });
-        let admin_address = admin.local_addr().unwrap_or(config.admin.address);
+            hosts: AllowedHosts::of_listener(admin.address.ip(), &config.admin.allowed_hosts, []),
+        };
         Ok(Self {
             shared,
             listeners,
             admin,
-            admin_address,
-            router,
+            pages: Arc::new(pages),
             generation,
             started: StartSettings::of(config),
-            drain_timeout: config.shutdown.drain_timeout,
+            drain_timeout: DrainTimeout::new(config.shutdown.drain_timeout),
             number: 1,
         })
     }
@@ -164,7 +167,15 @@ impl App {
 
     /// Returns the address of the admin listener.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+        self.admin.address
+    }
+
+    /// Stores the drain timeout, also of later generations, in `shared`.
+    #[must_use]
+    pub fn with_drain_timeout(mut self, shared: DrainTimeout) -> Self {
+        shared.set(self.drain_timeout.get());
+        self.drain_timeout = shared;
+        self
     }
 
     /// Serves until `end` completes, then drains.
@@ -185,11 +196,12 @@ impl App {
         mut report: ReloadReport,
     ) {
         for listener in self.listeners.values_mut() {
-            listener.serve(&self.shared.metrics);
+            listener.serve(&self.shared.metrics, &self.shared.descriptors);
         }
         // The admin listener is closed last, so that operators can watch the drain.
-        let (admin, router) = (self.admin, self.router);
-        let admin = tokio::spawn(async move { axum::serve(admin, router).await });
+        let meters = self.shared.metrics.connections(self.admin.name());
+        let settings = Arc::new(ArcSwap::from_pointee(ListenerSettings::admin()));
+        let admin = tokio::spawn(self.admin.serve(self.pages, settings, meters, None, Drain::default()));
 
         let mut end = std::pin::pin!(end);
         loop {
@@ -210,7 +222,7 @@ impl App {
                         listeners: &mut self.listeners,
                         generation: &mut self.generation,
                         started: &self.started,
-                        drain_timeout: &mut self.drain_timeout,
+                        drain_timeout: &self.drain_timeout,
                         number: &mut self.number,
                     };
                     let result = tokio::select! {
@@ -225,7 +237,7 @@ impl App {
             }
             report(result);
         }
-        drain(self.shared, self.listeners, self.generation, self.drain_timeout).await;
+        drain(self.shared, self.listeners, self.generation, self.drain_timeout.get()).await;
         admin.abort();
     }
 }
@@ -236,7 +248,7 @@ struct Reloading<'a> {
     listeners: &'a mut BTreeMap<String, OpenListener>,
     generation: &'a mut Generation,
     started: &'a StartSettings,
-    drain_timeout: &'a mut Duration,
+    drain_timeout: &'a DrainTimeout,
     number: &'a mut u64,
 }
 
@@ -273,11 +285,11 @@ impl Reloading<'_> {
             self.listeners.keys().filter(|name| opened.contains_key(*name) || !config.listeners.contains_key(*name)).cloned().collect();
         for name in replaced {
             if let Some(listener) = self.listeners.remove(&name) {
-                self.shared.retire_listener(listener, *self.drain_timeout);
+                self.shared.retire_listener(listener, self.drain_timeout.get());
             }
         }
         for (name, mut listener) in opened {
-            listener.serve(&self.shared.metrics);
+            listener.serve(&self.shared.metrics, &self.shared.descriptors);
             self.listeners.insert(name, listener);
         }
         self.shared.probes.store(Arc::new(next.probes()));
@@ -291,9 +303,9 @@ impl Reloading<'_> {
             needs_restart: self.started.changed(&config),
         };
         let previous = std::mem::replace(self.generation, next);
-        self.shared.retire(self.generation.leftover(&previous), *self.drain_timeout);
+        self.shared.retire(self.generation.leftover(&previous), self.drain_timeout.get());
         drop(previous);
-        *self.drain_timeout = config.shutdown.drain_timeout;
+        self.drain_timeout.set(config.shutdown.drain_timeout);
         self.shared.reloads.record_success(*self.number);
         Ok(change)
     }
@@ -388,9 +400,11 @@ async fn close_backends(backends: &[(String, Arc<ConnectedBackend>)]) {
     }
 }
 
-/// Lets calls finish, and closes everything.
+/// Lets calls finish, and closes everything before the timeout ends.
 async fn drain(shared: Shared, listeners: BTreeMap<String, OpenListener>, generation: Generation, timeout: Duration) {
     let end = Instant::now() + timeout;
+    let left = || end.saturating_duration_since(Instant::now());
+    let time_for_calls = timeout.saturating_sub(MIN_CLOSE_TIME.min(timeout / 4));
     shared.draining.cancel();
     for listener in listeners.values() {
         listener.report_not_serving().await;
@@ -407,7 +421,7 @@ async fn drain(shared: Shared, listeners: BTreeMap<String, OpenListener>, genera
         streams.cancel();
     });
     let mut finished = futures::future::join_all(serving);
-    if tokio::time::timeout(timeout, &mut finished).await.is_err() {
+    if tokio::time::timeout(time_for_calls, &mut finished).await.is_err() {
         tracing::warn!(?timeout, "calls were still in progress when the drain timeout ended; their connections are closed");
         for cut in &cuts {
             cut.cancel();
@@ -416,30 +430,19 @@ async fn drain(shared: Shared, listeners: BTreeMap<String, OpenListener>, genera
     }
     grace.abort();
     // Calls with an idempotency key go on after their clients left, to store their replies.
-    if tokio::time::timeout(CLOSE_TIMEOUT, shared.pipeline.wait_for_background_calls()).await.is_err() {
+    if tokio::time::timeout(left().min(CLOSE_TIMEOUT), shared.pipeline.wait_for_background_calls()).await.is_err() {
         tracing::warn!("calls whose clients had left did not finish in time");
     }
     shared.retirements.close();
-    if tokio::time::timeout(CLOSE_TIMEOUT, shared.retirements.wait()).await.is_err() {
+    if tokio::time::timeout(left().min(CLOSE_TIMEOUT), shared.retirements.wait()).await.is_err() {
         tracing::warn!("calls of removed namespaces did not finish in time");
     }
     let handlers: Vec<Arc<OpenHandler>> = generation.handlers().cloned().collect();
-    lifecycle::close(&handlers, end.saturating_duration_since(Instant::now()).max(MIN_CLOSE_TIME)).await;
+    lifecycle::close(&handlers, left().max(MIN_CLOSE_TIME)).await;
     // All calls have ended, so all spans and counters are final.
     shared.telemetry.shutdown().await;
     let backends: Vec<_> = generation.backends().map(|(name, connected)| (name.clone(), connected.clone())).collect();
     close_backends(&backends).await;
-}
-
-async fn bind_admin(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let why = if error.kind() == std::io::ErrorKind::AddrInUse {
-            format!("port {} is in use; stop the other program, or choose another port with admin.address", address.port())
-        } else {
-            format!("can't listen on {address}: {error}")
-        };
-        Error::new(Code::FailedPrecondition, "LISTENER", format!("admin listener: {why}"))
-    })
 }
 
 /// Joins errors to one, whose message has them all.
@@ -467,7 +470,7 @@ impl StartSettings {
     /// Returns the names of the settings that a configuration changes.
     fn changed(&self, config: &Config) -> Vec<&'static str> {
         let all = [
-            ("admin", self.admin.address != config.admin.address),
+            ("admin", self.admin.address != config.admin.address || self.admin.allowed_hosts != config.admin.allowed_hosts),
             ("log", self.log != config.log),
             ("telemetry", self.telemetry != config.telemetry),
         ];

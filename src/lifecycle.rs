@@ -1,11 +1,40 @@
 //! The handlers of namespaces: how they are opened, and how they end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::future::join_all;
 use tokio::time::timeout;
 
 use prism_call::{BackgroundTasks, Handler};
+
+/// The drain timeout, which a reload may change.
+#[derive(Clone, Debug)]
+pub struct DrainTimeout(Arc<AtomicU64>);
+
+impl DrainTimeout {
+    /// Creates a timeout that can be shared.
+    pub fn new(timeout: Duration) -> Self {
+        let shared = Self(Arc::default());
+        shared.set(timeout);
+        shared
+    }
+
+    /// Sets the timeout.
+    pub fn set(&self, timeout: Duration) {
+        self.0.store(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns the timeout.
+    pub fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
 
 /// An open handler of a namespace.
 pub(crate) struct OpenHandler {

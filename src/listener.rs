@@ -8,9 +8,12 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 
 use crate::{generation::Generation, plan::Plan};
-use prism_call::{Error, Metrics, Pipeline};
+use prism_call::{Error, Metrics, Pipeline, UnsentLimits};
 use prism_config::{self as config, Config};
-use prism_edge::{self as edge, Bindings, Bound, ConnectionLimits, Cors, Drain, Edge, Health, ListenerSettings, Served, Services};
+use prism_edge::{
+    self as edge, AllowedHosts, Bindings, Bound, ConnectionLimits, Cors, Descriptors, Drain, Edge, Health, ListenerSettings, Served,
+    Services,
+};
 
 /// A listener with its port, and what it serves.
 pub struct OpenListener {
@@ -49,13 +52,16 @@ pub struct ServedListener {
 
 fn serve_bindings(name: &str, definition: &config::Listener, health: &Health, source: Source<'_>) -> Result<ServedListener, Error> {
     let Source { generation, config, plan, ending, .. } = source;
-    let bindings = Bindings::new(generation.bindings(name, config, plan)?);
+    let bindings = generation.bindings(name, config, plan)?;
+    let bound = bindings.iter().filter_map(|binding| binding.host.as_ref().map(|host| host.to_ascii_lowercase()));
+    let hosts = AllowedHosts::of_listener(definition.address.ip(), &definition.allowed_hosts, bound);
+    let bindings = Bindings::new(bindings);
     let names = bindings.services();
     let services = Services::new(health, names.clone(), ending.clone());
     let allowed = definition.cors.clone();
     let cors = Cors::new(Box::new(move |origin| allowed.allows(origin)), definition.cors.max_age.as_secs());
     let settings = listener_settings(definition, plan.tls(name));
-    Ok(ServedListener { served: Served { bindings, services, cors }, services: names, settings })
+    Ok(ServedListener { served: Served { bindings, services, cors, hosts }, services: names, settings })
 }
 
 impl OpenListener {
@@ -100,11 +106,11 @@ impl OpenListener {
     }
 
     /// Starts to accept connections.
-    pub fn serve(&mut self, metrics: &Metrics) {
+    pub fn serve(&mut self, metrics: &Metrics, descriptors: &Arc<Descriptors>) {
         if let Some(bound) = self.bound.take() {
             let meters = metrics.connections(bound.name());
             let (edge, settings, drain) = (self.edge.clone(), self.settings.clone(), self.drain.clone());
-            self.serving = Some(tokio::spawn(bound.serve(edge, settings, meters, drain)));
+            self.serving = Some(tokio::spawn(bound.serve(edge, settings, meters, Some(descriptors.clone()), drain)));
         }
     }
 
@@ -139,11 +145,14 @@ impl OpenListener {
 
 fn listener_settings(definition: &config::Listener, tls: Option<edge::TlsAcceptor>) -> ListenerSettings {
     let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    let size = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     let limits = ConnectionLimits {
         max_connections: count(definition.max_connections),
         max_connections_per_peer: count(definition.max_connections_per_peer.unwrap_or(definition.max_connections)),
         idle_timeout: definition.idle_timeout,
         header_timeout: definition.header_timeout,
+        write_timeout: definition.write_timeout,
+        unsent: UnsentLimits { connection: size(definition.max_unsent_bytes_per_connection), listener: size(definition.max_unsent_bytes) },
     };
     ListenerSettings { tls, limits }
 }

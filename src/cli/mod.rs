@@ -16,11 +16,13 @@ pub mod config;
 pub mod frontend;
 pub mod generate;
 mod known;
+mod logging;
 pub mod output;
 pub mod registry;
 mod reload;
 pub mod schema;
 pub mod serve;
+mod signals;
 pub mod validate;
 
 pub use known::{CheckedPlan, Loaded, check, known, load, load_plan};

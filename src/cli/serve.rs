@@ -1,16 +1,18 @@
 //! `prism serve`.
 
-use std::{fmt::Write as _, io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{fmt::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
-use tracing_subscriber::EnvFilter;
 
-use super::{Loaded, Outcome, output::print_text, reload, style};
-use crate::app::{Address, App, Change};
-use prism_config::{self as config, Config, FrontendKind, LogFormat, Source};
+use super::{Loaded, Outcome, logging, output::print_text, reload, signals, style};
+use crate::{
+    app::{Address, App, Change},
+    lifecycle::DrainTimeout,
+};
+use prism_config::{Config, FrontendKind, Source};
 
 /// Namespaces that are listed at the start.
 const MAX_LISTED: usize = 50;
@@ -63,27 +65,32 @@ fn load(args: &Args) -> Loaded {
 pub fn run(args: &Args) -> Outcome {
     let Loaded { result, files } = load(args);
     let (config, plan) = result?;
-    logging(&config.log);
+    logging::start(&config.log);
+    let no_signals = |error| format!("signals can't be awaited: {error}");
+    let drain_timeout = DrainTimeout::new(config.shutdown.drain_timeout);
+    // Before anything is served, so that no signal is missed.
+    let end = signals::await_end(drain_timeout.clone()).map_err(no_signals)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
-    runtime.block_on(async {
-        // Before anything is served, so that no signal is missed.
-        let no_signals = |error| format!("signals can't be awaited: {error}");
-        let mut end = Box::pin(end_signal().map_err(no_signals)?);
+    let outcome = runtime.block_on(async {
         let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
         let app = tokio::select! {
             built = App::start(&config, &plan) => built?,
-            () = &mut end => return Ok(ExitCode::SUCCESS),
+            () = end.cancelled() => return Ok(ExitCode::SUCCESS),
         };
+        let app = app.with_drain_timeout(drain_timeout);
         print_text(&banner(&config, &app))?;
         let (requests, receiver) = mpsc::channel(1);
         let again = args.clone();
         let watching = tokio::spawn(reload::watch(move || load(&again), files, hangup, requests));
         // The gateway has what it needs of them, and with many namespaces they are large.
         drop((config, plan));
-        app.run_with_reloads(end, receiver, Box::new(report_reload)).await;
+        app.run_with_reloads(end.cancelled(), receiver, Box::new(report_reload)).await;
         watching.abort();
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    // Work that is still running, such as that of a call whose client has left, is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Prints what a reload changed, or why it changed nothing.
@@ -94,35 +101,6 @@ fn report_reload(result: Result<Change, String>) {
             let _ = print_text(&format!("{change}\n"));
         }
         Err(problems) => eprintln!("{} the previous configuration is still served: {}", style::error("error:"), problems.trim_end()),
-    }
-}
-
-/// The future ends with the first SIGTERM or Ctrl-C; a second one ends the process at once.
-fn end_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("ending: calls in flight may finish; a second signal ends at once");
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            std::process::exit(130);
-        });
-    })
-}
-
-fn logging(log: &config::Log) {
-    let filter = EnvFilter::new(log.level.name());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
     }
 }
 

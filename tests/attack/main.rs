@@ -7,8 +7,12 @@
 mod raw;
 mod target;
 
+mod backends;
 mod crash;
 mod floods;
 mod http;
+mod origins;
 mod payloads;
+mod process;
 mod schemas;
+mod unread;

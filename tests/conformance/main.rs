@@ -19,8 +19,8 @@ use conformance_contract as contract;
 use prism::{
     call::{AccessLog, CallLimits, Method, Metrics, Namespace, Pipeline},
     edge::{
-        Binding, Bindings, ClientCertificates, Cors, Drain, Edge, Frontend, Health, ListenerSettings, Served, Services, TlsAcceptor,
-        TlsFiles, bind, load_tls,
+        AllowedHosts, Binding, Bindings, ClientCertificates, Cors, Drain, Edge, Frontend, Health, ListenerSettings, Served, Services,
+        TlsAcceptor, TlsFiles, bind, load_tls,
     },
     frontend::message_types::MessageTypes,
 };
@@ -97,6 +97,7 @@ async fn serve() -> io::Result<()> {
         bindings: Bindings::new(bindings.into()),
         services: Services::new(&Health::new(), Vec::new(), CancellationToken::new()),
         cors: Cors::new(Box::new(|_| true), 0),
+        hosts: AllowedHosts::any(),
     };
     let edge = Arc::new(Edge::new(pipeline, served));
     let bound = bind("conformance", ([127, 0, 0, 1], 0).into()).await.map_err(io::Error::other)?;
@@ -105,7 +106,7 @@ async fn serve() -> io::Result<()> {
     let answer = contract::ServerCompatResponse { host: "127.0.0.1".into(), port: bound.address.port().into(), pem_cert };
     write_answer(&answer)?;
     // The runner kills this process at the end. If the runner itself is killed, this process ends after a while.
-    let serving = bound.serve(edge, Arc::new(ArcSwap::from_pointee(settings)), metrics.connections("conformance"), Drain::default());
+    let serving = bound.serve(edge, Arc::new(ArcSwap::from_pointee(settings)), metrics.connections("conformance"), None, Drain::default());
     tokio::select! {
         () = serving => {}
         () = tokio::time::sleep(Duration::from_mins(10)) => {}

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue};
 use prism::{
     call::{
         AccessLog, Arrival, CallLimits, ClaimResult, Code, Context, Error, Handler, Idempotency, Input, KeyedCall, Method, Metrics,
-        Namespace, Outcome, Output, Peer, Pipeline, Protocol, Reply, ReplyStore as _, Target, Trailers,
+        Namespace, Origin, Outcome, Output, Peer, Pipeline, Protocol, Reply, ReplyStore as _, Target, Trailers,
     },
     driver::{self, Backend, BackendSettings, Keyspace},
     idempotency::KeyspaceReplyStore,
@@ -98,12 +98,13 @@ impl Bench {
             target: Target::Rpc(method.clone()),
             headers: &headers,
             timeout: Ok(timeout),
+            origin: Origin::Trusted,
         };
         let mut admitted =
             pipeline.admit(arrival).await.map_err(|refused| Error::new(refused.error().code(), refused.error().reason().to_owned(), ""))?;
         let message = Bytes::copy_from_slice(message.as_bytes());
         let result = admitted.call(&method, headers.clone(), pin!(async { Ok(Input::One(message)) })).await;
-        admitted.finish(result.as_ref().err(), ()).into_inner();
+        drop(admitted.finish(result.as_ref().err(), ()));
         result
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use prism::{
     call::{AccessLog, CallLimits, Context, Error, Handler, Input, Method, Metrics, Namespace, Pipeline, Reply},
-    edge::{Binding, Bindings, Cors, Drain, Edge, Frontend, Health, HttpRoutes, Served, Services, bind},
+    edge::{AllowedHosts, Binding, Bindings, Cors, Drain, Edge, Frontend, Health, HttpRoutes, Served, Services, bind},
     frontend::{
         bind::BindOptions,
         definition::{self, DocumentFolders, Texts},
@@ -54,11 +54,12 @@ pub async fn start() -> SocketAddr {
         bindings: Bindings::new(bindings),
         services: Services::new(&Health::new(), Vec::new(), CancellationToken::new()),
         cors: Cors::new(Box::new(|_| true), 0),
+        hosts: AllowedHosts::any(),
     };
     let bound = bind("transcoding", ([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = bound.address;
     let edge = Arc::new(Edge::new(pipeline, served));
-    tokio::spawn(bound.serve(edge, Arc::default(), metrics.connections("transcoding"), Drain::default()));
+    tokio::spawn(bound.serve(edge, Arc::default(), metrics.connections("transcoding"), None, Drain::default()));
     address
 }
 

@@ -19,7 +19,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use super::{
-    Code, Context, Error, Input, KeyedCall, Messages, Method, Namespace, Peer, Protocol, Reply, RequestId,
+    Code, Context, Delivery, Error, Input, KeyedCall, Messages, Method, Namespace, Origin, Output, Peer, Protocol, Reply, RequestId,
+    delivery::{self, Reservation},
     idempotency::{self, OnceCall},
     log::AccessLog,
     metrics::ListenerMeters,
@@ -43,6 +44,8 @@ pub struct Arrival<'a> {
     pub headers: &'a HeaderMap,
     /// The timeout in the header of the protocol, or the error in that header.
     pub timeout: Result<Option<Duration>, Error>,
+    /// Where the request comes from.
+    pub origin: Origin,
 }
 
 /// Proves that a request is observed: its response will be counted and logged.
@@ -68,17 +71,17 @@ impl<B> SealedBody<B> {
 
 /// A response that has passed `finish`.
 #[must_use]
-pub struct Finished<R>(R);
+pub struct Finished<R>(R, Delivery);
 
 impl<R> Finished<R> {
-    /// Returns the response.
-    pub fn into_inner(self) -> R {
-        self.0
+    /// Returns the response, and what the call holds until it is delivered.
+    pub fn into_parts(self) -> (R, Delivery) {
+        (self.0, self.1)
     }
 
     /// Changes the form of the response, which still says the same. It is counted and logged as before.
     pub fn map<S>(self, change: impl FnOnce(R) -> S) -> Finished<S> {
-        Finished(change(self.0))
+        Finished(change(self.0), self.1)
     }
 }
 
@@ -90,7 +93,10 @@ pub struct Admitted<'p> {
     pub(super) observer: CallObserver,
     /// `None` while a task of the call has it.
     pub(super) permit: Option<Permit>,
+    /// The bytes of a large reply.
+    pub(super) reservation: Option<Reservation>,
     pub(super) timeout: Option<Duration>,
+    pub(super) origin: Origin,
 }
 
 /// A request that the pipeline refuses. Its only use is to tell the client.
@@ -100,7 +106,7 @@ pub struct Refused {
 }
 
 /// The token of a reply that is a stream: the stream itself observes the rest of the call.
-pub struct Streaming(());
+pub struct Streaming(Delivery);
 
 /// A request that the listener answers itself, because it belongs to no namespace.
 pub struct ListenerRequest<'p> {
@@ -143,7 +149,13 @@ impl Admitted<'_> {
     /// Awaits work of this request until the deadline that a unary call has.
     pub async fn within_deadline<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let deadline = deadline(&self.observer.namespace, self.observer.began, self.timeout, true);
-        with_deadline(deadline, pin!(work)).await
+        with_deadline(deadline, Error::deadline_exceeded, pin!(work)).await
+    }
+
+    /// Reads from the client until the deadline that a unary call has.
+    pub async fn read_within_deadline<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let deadline = deadline(&self.observer.namespace, self.observer.began, self.timeout, true);
+        with_deadline(deadline, Error::request_timeout, pin!(work)).await
     }
 
     /// Fails if the deadline that a unary call has is over. Work that never waits calls it from time to time.
@@ -157,10 +169,10 @@ impl Admitted<'_> {
     /// 1. *Limit*: a stream needs a permit of its own kind.
     /// 2. *Deadline* around the rest: it bounds a client that sends slowly and a backend that responds slowly. Work without a waiting
     ///    caller is dropped.
-    /// 3. *Read* the request, refusing a message that is too large.
+    /// 3. *Read* the request, refusing a message that is too large. A client that is too slow gets an error of its own.
     /// 4. *Deduplicate* a call with an idempotency key: after the limits, so that a replayed reply needs a permit too, and in a separate
     ///    task, so that the outcome is recorded even if the caller leaves.
-    /// 5. *Handle* it. A panic becomes an error.
+    /// 5. *Handle* it. A panic becomes an error. A large reply is refused if its client does not read what it has got.
     pub async fn call(
         &mut self,
         method: &Arc<Method>,
@@ -169,13 +181,13 @@ impl Admitted<'_> {
     ) -> Result<Reply, Error> {
         let key = self.prepare(method, metadata)?;
         let span = self.observer.span();
-        let Self { tasks, observer, permit, .. } = self;
+        let Self { tasks, observer, permit, reservation, .. } = self;
         let (namespace, context) = (&observer.namespace, &observer.context);
         // Futures are pinned where they are created, and passed by reference. A future that is passed by value would be stored twice
         // in the state of the call, which is moved for every request.
         let steps = pin!(async {
+            let input = with_deadline(context.deadline, Error::request_timeout, read).await?;
             let work = pin!(async {
-                let input = read.await?;
                 input.check_size(namespace.limits.max_message_bytes)?;
                 let input = observer.count_received(input);
                 match key {
@@ -184,9 +196,13 @@ impl Admitted<'_> {
                     Some(key) => Box::pin(once(tasks, namespace, context, method, key, input, permit)).await,
                 }
             });
-            with_deadline(context.deadline, work).await
+            with_deadline(context.deadline, Error::deadline_exceeded, work).await
         });
-        span.run(steps).await
+        let reply = span.run(steps).await?;
+        if let Output::One(message) = &reply.output {
+            *reservation = delivery::reserve(&context.peer, message.len())?;
+        }
+        Ok(reply)
     }
 
     /// Calls an RPC of the namespace to answer the request. The request is still counted under its own target.
@@ -196,6 +212,7 @@ impl Admitted<'_> {
     }
 
     fn prepare(&mut self, method: &Arc<Method>, mut metadata: HeaderMap) -> Result<Option<idempotency::Key>, Error> {
+        self.origin.check(!method.read_only)?;
         let observer = &mut self.observer;
         let is_stream = method.client_streaming || method.server_streaming;
         if self.permit.as_ref().is_some_and(|permit| permit.is_stream != is_stream) {
@@ -209,9 +226,14 @@ impl Admitted<'_> {
     }
 
     /// Ends the request with the response that the client gets. `error`: what it tells the client, if it is no success.
-    pub fn finish<R>(self, error: Option<&Error>, response: R) -> Finished<R> {
+    pub fn finish<R>(mut self, error: Option<&Error>, response: R) -> Finished<R> {
+        let delivery = self.delivery();
         self.observer.end(error.map_or(Code::Ok, Error::code), error);
-        Finished(response)
+        Finished(response, delivery)
+    }
+
+    fn delivery(&mut self) -> Delivery {
+        Delivery { _in_flight: self.observer.in_flight.take(), _permit: self.permit.take(), _reservation: self.reservation.take() }
     }
 
     /// Hands the request over to a stream of replies, which observes it until its end.
@@ -219,7 +241,8 @@ impl Admitted<'_> {
         // What was sent is not needed any more, and a stream may last for days.
         self.observer.context.metadata = HeaderMap::new();
         let deadline = self.observer.context.deadline;
-        (ObservedStream::new(messages, self.observer, self.permit, deadline, self.ending), Streaming(()))
+        let delivery = self.delivery();
+        (ObservedStream::new(messages, self.observer, deadline, self.ending), Streaming(delivery))
     }
 }
 
@@ -280,14 +303,14 @@ impl Refused {
     /// Ends the request with the response that the client gets.
     pub fn finish<R>(self, response: R) -> Finished<R> {
         self.observer.end(self.error.code(), Some(&self.error));
-        Finished(response)
+        Finished(response, Delivery::default())
     }
 }
 
 impl Streaming {
     /// Ends what the edge has to do. The stream in the response observes the rest.
     pub fn finish<R>(self, response: R) -> Finished<R> {
-        Finished(response)
+        Finished(response, self.0)
     }
 }
 
@@ -312,7 +335,7 @@ impl ListenerRequest<'_> {
         let code = error.map_or(Code::Ok, Error::code);
         self.meters.count(&self.peer.listener, self.target, code);
         self.log.write_listener_request(&self, code, self.began.elapsed(), error);
-        Finished(response)
+        Finished(response, Delivery::default())
     }
 }
 
@@ -323,9 +346,14 @@ fn deadline(namespace: &Namespace, began: Instant, timeout: Option<Duration>, un
     began.checked_add(timeout.min(limits.max_timeout))
 }
 
-async fn with_deadline<T>(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
+/// Awaits work until the deadline. `late` makes the error if it passes before.
+async fn with_deadline<T>(
+    deadline: Option<Instant>,
+    late: fn() -> Error,
+    work: Pin<&mut impl Future<Output = Result<T, Error>>>,
+) -> Result<T, Error> {
     match deadline {
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(Error::deadline_exceeded())),
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(late())),
         None => work.await,
     }
 }

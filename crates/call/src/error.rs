@@ -31,6 +31,8 @@ struct Inner {
     foreign: Vec<Any>,
     /// Whether it is a violation of the wire protocol. Its status is sent without details, as clients expect.
     wire: bool,
+    /// Whether the client caused it, whatever the code says.
+    by_client: bool,
     headers: HeaderMap,
     trailers: HeaderMap,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -58,6 +60,7 @@ impl Error {
             retry_after: None,
             foreign: Vec::new(),
             wire: false,
+            by_client: false,
             headers: HeaderMap::new(),
             trailers: HeaderMap::new(),
             source: None,
@@ -121,6 +124,19 @@ impl Error {
         Self::new(Code::Unavailable, "NAMESPACE_CHANGED", message).with_retry_after(Duration::from_millis(100))
     }
 
+    /// `DEADLINE_EXCEEDED REQUEST_TIMEOUT`: the client did not send its request in time.
+    pub fn request_timeout() -> Self {
+        Self::wire(Code::DeadlineExceeded, "REQUEST_TIMEOUT", "the deadline passed before the request was complete; send it faster")
+            .caused_by_client()
+    }
+
+    /// Marks an error that the client caused, although its code is one of server errors. It is not logged as a fault of Prism.
+    #[must_use]
+    pub fn caused_by_client(mut self) -> Self {
+        self.0.by_client = true;
+        self
+    }
+
     /// Adds metadata, such as the current revision. The first value of a key stays.
     #[must_use]
     pub fn with(mut self, key: impl Into<Text>, value: impl Into<String>) -> Self {
@@ -142,6 +158,13 @@ impl Error {
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
+        self
+    }
+
+    /// Replaces the code.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.0.code = code;
         self
     }
 
@@ -185,6 +208,11 @@ impl Error {
     /// Returns the domain that defines the reason.
     pub fn domain(&self) -> &str {
         &self.0.domain
+    }
+
+    /// Tells whether the client caused it, although its code is one of server errors.
+    pub fn is_caused_by_client(&self) -> bool {
+        self.0.by_client
     }
 
     /// Returns the metadata, in the order in which it was added.

@@ -3,6 +3,7 @@
 mod admission;
 mod code;
 mod context;
+mod delivery;
 mod error;
 pub mod idempotency;
 mod log;
@@ -28,6 +29,7 @@ pub use admission::{Admitted, Arrival, Finished, ListenerRequest, Proof, Refused
 pub use code::Code;
 pub use context::hexadecimal;
 pub use context::{Context, REQUEST_ID, RequestId};
+pub use delivery::{Backlog, Delivery, ListenerBacklog, UnsentLimits};
 pub use error::{DOMAIN, Error, FieldViolation};
 pub use idempotency::{Claim, ClaimResult, Idempotency, KeyedCall, Outcome, ReplyStore};
 pub use log::AccessLog;
@@ -36,7 +38,7 @@ pub use method::Method;
 pub use metrics::{ConnectionMeters, Metrics, ReloadMeters};
 pub use namespace::{CallLimits, Namespace};
 pub use observe::ObservedStream;
-pub use peer::{API_KEY, Credentials, Peer, TlsPeer};
+pub use peer::{API_KEY, Credentials, Origin, Peer, TlsPeer};
 pub use pipeline::Pipeline;
 pub use principal::{AuthenticationMethod, Authenticator, Principal};
 pub use span::Tracer;

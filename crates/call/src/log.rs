@@ -18,7 +18,7 @@ pub enum AccessLog {
 
 impl AccessLog {
     pub(super) fn write(self, context: &Context, target: &Target, code: Code, took: Duration, error: Option<&Error>) {
-        let is_server_fault = is_server_fault(code);
+        let is_server_fault = is_server_fault(code, error);
         if !self.includes(is_server_fault) {
             return;
         }
@@ -49,7 +49,7 @@ impl AccessLog {
 
     /// Writes a request that its listener answered. Method and path are the client's, and are written escaped.
     pub(super) fn write_listener_request(self, request: &ListenerRequest<'_>, code: Code, took: Duration, error: Option<&Error>) {
-        if !self.includes(is_server_fault(code)) {
+        if !self.includes(is_server_fault(code, error)) {
             return;
         }
         tracing::info!(
@@ -75,6 +75,7 @@ impl AccessLog {
     }
 }
 
-fn is_server_fault(code: Code) -> bool {
-    matches!(code, Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss | Code::DeadlineExceeded)
+fn is_server_fault(code: Code, error: Option<&Error>) -> bool {
+    !error.is_some_and(Error::is_caused_by_client)
+        && matches!(code, Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss | Code::DeadlineExceeded)
 }

@@ -11,7 +11,7 @@ use prometheus::{
     TextEncoder, proto::MetricFamily,
 };
 
-use super::{Code, ListenerTarget, Page, Protocol, Target};
+use super::{Code, ListenerBacklog, ListenerTarget, Page, Protocol, Target};
 
 /// Upper bounds of the latency histogram, in seconds: 100 µs to 10 s.
 const LATENCY_BUCKETS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -28,6 +28,8 @@ pub struct Metrics {
     listener_requests: IntCounterVec,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
+    connections_cut: IntCounterVec,
+    unsent: IntGaugeVec,
     reloads: ReloadMeters,
     /// The meters of the namespaces, by name. A namespace whose configuration changes continues with the same meters.
     namespaces: Arc<Mutex<HashMap<Arc<str>, Weak<NamespaceMeters>>>>,
@@ -61,6 +63,14 @@ impl Metrics {
             Opts::new("prism_connections_refused_total", "Connections that were closed at once, by the limit that was reached"),
             &["listener", "limit"],
         )?;
+        let connections_cut = IntCounterVec::new(
+            Opts::new("prism_connections_cut_total", "Connections that were closed because their client took no reply for too long"),
+            &["listener"],
+        )?;
+        let unsent = IntGaugeVec::new(
+            Opts::new("prism_unsent_bytes", "Bytes of replies of more than 16 KiB that clients have not taken yet"),
+            &["listener"],
+        )?;
         let reloads = ReloadMeters {
             generation: IntGauge::new("prism_config_generation", "Number of the configuration that is served; the first is 1")?,
             success: Gauge::new("prism_config_last_success_timestamp_seconds", "When a configuration was last put into service")?,
@@ -77,6 +87,8 @@ impl Metrics {
             Box::new(listener_requests.clone()),
             Box::new(connections.clone()),
             Box::new(connections_refused.clone()),
+            Box::new(connections_cut.clone()),
+            Box::new(unsent.clone()),
             Box::new(reloads.generation.clone()),
             Box::new(reloads.success.clone()),
             Box::new(reloads.failure.clone()),
@@ -94,6 +106,8 @@ impl Metrics {
             listener_requests,
             connections,
             connections_refused,
+            connections_cut,
+            unsent,
             reloads,
             namespaces: Arc::default(),
         })
@@ -143,7 +157,13 @@ impl Metrics {
     /// Returns the meters of the connections of a listener.
     pub fn connections(&self, listener: &str) -> ConnectionMeters {
         let open = self.connections.with_label_values(&[listener]);
-        ConnectionMeters { open, refused: self.connections_refused.clone(), listener: listener.into() }
+        ConnectionMeters {
+            open,
+            refused: self.connections_refused.clone(),
+            cut: self.connections_cut.with_label_values(&[listener]),
+            backlog: ListenerBacklog::new(self.unsent.with_label_values(&[listener])),
+            listener: listener.into(),
+        }
     }
 
     /// Returns the meters of requests that belong to no namespace.
@@ -181,6 +201,8 @@ fn unix_time() -> f64 {
 pub struct ConnectionMeters {
     open: IntGauge,
     refused: IntCounterVec,
+    cut: IntCounter,
+    backlog: Arc<ListenerBacklog>,
     listener: Box<str>,
 }
 
@@ -193,6 +215,16 @@ impl ConnectionMeters {
     /// Counts a connection that ended.
     pub fn closed(&self) {
         self.open.dec();
+    }
+
+    /// Counts a connection that was closed because its client took no reply for too long.
+    pub fn count_cut(&self) {
+        self.cut.inc();
+    }
+
+    /// Returns the unsent replies of all connections.
+    pub fn backlog(&self) -> &Arc<ListenerBacklog> {
+        &self.backlog
     }
 
     /// Counts a connection that was closed at once, because this limit was reached.

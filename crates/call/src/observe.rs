@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
 use super::{
-    Code, Context, Error, Input, Messages, Method, Namespace, Target, log::AccessLog, metrics::Meter, panic, permit::Permit, span::CallSpan,
+    Code, Context, Error, Input, Messages, Method, Namespace, Target, delivery::InFlight, log::AccessLog, metrics::Meter, panic,
+    span::CallSpan,
 };
 
 /// Records a call when it ends: metrics, access log and span. If it is dropped before, the call counts as `CANCELLED`, because the client
@@ -28,6 +29,8 @@ pub(super) struct CallObserver {
     /// The span that is exported; `None` if the call is not sampled.
     exported: Option<CallSpan>,
     log: AccessLog,
+    /// `None` when the call is handed over to its delivery.
+    pub(super) in_flight: Option<InFlight>,
     ended: bool,
 }
 
@@ -40,7 +43,7 @@ impl CallObserver {
         began: Instant,
         log: AccessLog,
     ) -> Self {
-        namespace.meters.in_flight().inc();
+        let in_flight = Some(InFlight::begin(&namespace));
         // Enabled at the log level `debug`. Then each line of the log has the identifiers of the caller's trace.
         let span = tracing::debug_span!(
             target: "prism::call",
@@ -52,7 +55,7 @@ impl CallObserver {
             span_id = %context.trace.span_id(),
             request_id = %context.request_id,
         );
-        Self { namespace, target, context, began, span, exported, log, ended: false }
+        Self { namespace, target, context, began, span, exported, log, in_flight, ended: false }
     }
 
     pub(super) fn span(&self) -> SpanScope {
@@ -95,7 +98,7 @@ impl CallObserver {
             meter.record_end(code, took);
         }
         // After the count: a reader who sees no calls in flight sees all finished calls.
-        self.namespace.meters.in_flight().dec();
+        self.in_flight = None;
         self.log.write(&self.context, &self.target, code, took, error);
         if let Some(span) = self.exported.take() {
             span.end(&self.context, &self.target, code, error);
@@ -127,28 +130,20 @@ impl SpanScope {
     }
 }
 
-/// The message stream of a reply. Counts messages, holds the permit of the call, and ends the stream at its deadline, or when the gateway
-/// or its namespace ends.
+/// The message stream of a reply. Counts messages, and ends the stream at its deadline, or when the gateway or its namespace ends.
 pub struct ObservedStream {
     /// `None` after the end.
     messages: Option<Messages<Bytes>>,
     observer: Option<CallObserver>,
     deadline: Option<Pin<Box<Sleep>>>,
     ending: Pin<Box<dyn Future<Output = Error> + Send>>,
-    _permit: Option<Permit>,
 }
 
 impl ObservedStream {
-    pub(super) fn new(
-        messages: Messages<Bytes>,
-        observer: CallObserver,
-        permit: Option<Permit>,
-        deadline: Option<Instant>,
-        gateway: &CancellationToken,
-    ) -> Self {
+    pub(super) fn new(messages: Messages<Bytes>, observer: CallObserver, deadline: Option<Instant>, gateway: &CancellationToken) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
         let ending = end_signal(gateway.clone(), observer.namespace.retired.clone());
-        Self { messages: Some(messages), observer: Some(observer), deadline, ending: Box::pin(ending), _permit: permit }
+        Self { messages: Some(messages), observer: Some(observer), deadline, ending: Box::pin(ending) }
     }
 
     /// Ends the stream, because the edge can't render a message.

@@ -5,6 +5,8 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
+use super::{Backlog, Code, Error};
+
 /// The header of an API key.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -17,6 +19,8 @@ pub struct Peer {
     pub listener: Arc<str>,
     /// The TLS of the connection; `None` if it is plain.
     pub tls: Option<TlsPeer>,
+    /// Replies that it has not taken yet; `None`: they are not counted.
+    pub backlog: Option<Arc<Backlog>>,
 }
 
 /// What a TLS handshake established.
@@ -34,6 +38,28 @@ impl Peer {
     pub fn internal() -> Arc<Self> {
         static INTERNAL: std::sync::LazyLock<Arc<Peer>> = std::sync::LazyLock::new(Arc::default);
         INTERNAL.clone()
+    }
+}
+
+/// Where a request comes from, as its browser says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// From no browser, from a page of the gateway itself, or from a page that may call.
+    #[default]
+    Trusted,
+    /// From a web page that may not call. It can't read responses, but its browser sends some requests without asking.
+    Foreign,
+}
+
+impl Origin {
+    /// Refuses a write from a foreign page.
+    pub(super) fn check(self, writes: bool) -> Result<(), Error> {
+        if self == Self::Trusted || !writes {
+            return Ok(());
+        }
+        let message =
+            "web pages of this origin may not change data here; an operator can allow them with listeners.<name>.cors.allowed_origins";
+        Err(Error::new(Code::PermissionDenied, "ORIGIN_NOT_ALLOWED", message))
     }
 }
 

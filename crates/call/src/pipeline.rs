@@ -6,8 +6,8 @@ use http::HeaderMap;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Admitted, Arrival, Context, Credentials, Error, ListenerRequest, ListenerTarget, Metrics, Namespace, Peer, Refused, RequestId,
-    TraceContext, log::AccessLog, metrics::ListenerMeters, observe::CallObserver, principal::Principal, span::Tracer,
+    Admitted, Arrival, Context, Credentials, Error, ListenerRequest, ListenerTarget, Metrics, Namespace, Origin, Peer, Refused, RequestId,
+    TraceContext, log::AccessLog, metrics::ListenerMeters, observe::CallObserver, permit::Permit, principal::Principal, span::Tracer,
 };
 
 /// The pipeline of a gateway.
@@ -47,11 +47,12 @@ impl Pipeline {
     /// 2. *Observe* (metrics, span, access log) wraps everything below, so that refusals are counted too. It ends when the response is
     ///    rendered, or when the last message of a stream is sent, fails, or is dropped because the client left.
     /// 3. *Authenticate* before anything expensive, so that unauthenticated callers can't exhaust limits.
-    /// 4. *Limit*: acquire a permit of the namespace, and hold it until the request ends.
+    /// 4. *Limit*: refuse writes of foreign web pages, and callers that do not read their replies. Acquire a permit of the namespace, and
+    ///    hold it until the reply is delivered.
     ///
     /// [`Admitted::call`] has the steps after these.
     pub async fn admit(&self, arrival: Arrival<'_>) -> Result<Admitted<'_>, Box<Refused>> {
-        let Arrival { peer, namespace, protocol, target, headers, timeout } = arrival;
+        let Arrival { peer, namespace, protocol, target, headers, timeout, origin } = arrival;
         let began = Instant::now();
         let (trace, span) = match &self.tracer {
             Some(tracer) => tracer.start(headers),
@@ -72,12 +73,20 @@ impl Pipeline {
         let checked = match authenticate(namespace, &observer.context).await {
             Ok(principal) => {
                 observer.context.principal = principal;
-                namespace.acquire(observer.target.is_stream()).and_then(|permit| Ok((permit, timeout?)))
+                limit(&observer, origin).and_then(|permit| Ok((permit, timeout?)))
             }
             Err(error) => Err(error),
         };
         match checked {
-            Ok((permit, timeout)) => Ok(Admitted { tasks: &self.tasks, ending: &self.ending, observer, permit: Some(permit), timeout }),
+            Ok((permit, timeout)) => Ok(Admitted {
+                tasks: &self.tasks,
+                ending: &self.ending,
+                observer,
+                permit: Some(permit),
+                reservation: None,
+                timeout,
+                origin,
+            }),
             Err(error) => Err(Box::new(Refused { observer, error })),
         }
     }
@@ -100,6 +109,15 @@ impl Pipeline {
             line: (method.clone(), path.to_owned()),
         }
     }
+}
+
+/// Returns the permit of a request, if it may be served.
+fn limit(observer: &CallObserver, origin: Origin) -> Result<Permit, Error> {
+    origin.check(observer.target.writes())?;
+    if let Some(backlog) = &observer.context.peer.backlog {
+        backlog.check()?;
+    }
+    observer.namespace.acquire(observer.target.is_stream())
 }
 
 /// Returns the caller. Without an authenticator, everybody is anonymous.

@@ -43,6 +43,11 @@ impl Target {
         }
     }
 
+    /// Tells whether it may change data.
+    pub(super) fn writes(&self) -> bool {
+        matches!(self, Self::Rpc(method) if !method.read_only)
+    }
+
     /// Tells whether messages are streamed.
     pub(super) fn is_stream(&self) -> bool {
         matches!(self, Self::Rpc(method) if method.client_streaming || method.server_streaming)
@@ -54,6 +59,8 @@ impl Target {
 pub enum ListenerTarget {
     /// A request that no namespace takes.
     NoRoute,
+    /// A request that violates HTTP, or that this listener does not take from anybody.
+    Refused,
     /// The question of a browser whether a page may call (CORS).
     Preflight,
     /// The question which methods a path has (`OPTIONS`).
@@ -69,6 +76,7 @@ impl ListenerTarget {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NoRoute => "no_route",
+            Self::Refused => "refused",
             Self::Preflight => "preflight",
             Self::Options => "options",
             Self::Health => "health",

@@ -102,7 +102,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_key_bytes: 1024, max_value_bytes: 1 << 20, max_batch_items: 1000 }
+        Self { max_key_bytes: 1024, max_value_bytes: 4 << 20, max_batch_items: 1000 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The body of a response. Only streams are boxed.
 
 use std::{
+    io,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -9,7 +10,22 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use prism_call::panic;
+use prism_call::{Code, Error, panic};
+
+/// Returns the error of a request body that ends too early, or that is not well-formed.
+pub fn broken_request(error: BoxError) -> Error {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
+    while let Some(cause) = source {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)) {
+            let message = "the body of the request is not well-formed: check its chunks (RFC 9112, section 7.1)";
+            return Error::wire(Code::InvalidArgument, "MALFORMED_BODY", message).with_source(error);
+        }
+        source = cause.source();
+    }
+    // The client left, or the connection was lost.
+    Error::wire(Code::Cancelled, "REQUEST_BROKEN_OFF", "the request ended before it was complete").with_source(error)
+}
 
 /// The error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -37,6 +53,15 @@ impl Body {
     /// Creates a body of bytes without trailers.
     pub fn full(data: impl Into<Bytes>) -> Self {
         Self::Whole { data: Some(data.into()), more: None, trailers: None }
+    }
+
+    /// Tells whether there is data that was not returned yet.
+    pub fn has_data(&self) -> bool {
+        match self {
+            Self::Empty => false,
+            Self::Whole { data, more, .. } => data.is_some() || more.is_some(),
+            Self::Stream(body) => !body.is_end_stream(),
+        }
     }
 
     /// Creates a body that is produced while it is read.

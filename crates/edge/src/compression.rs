@@ -9,6 +9,8 @@ use prism_call::{Code, Error, message_too_large};
 
 /// Smaller messages are not compressed: it costs more than it saves.
 const MIN_COMPRESSED_BYTES: usize = 1024;
+/// The logarithm of the largest window of a zstd frame. RFC 8878 (section 3.1.1.1.2) recommends to support 8 MiB.
+pub const MAX_WINDOW_LOG: u32 = 23;
 
 /// A compression of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +87,10 @@ impl Compression {
         let bound = (limit as u64).saturating_add(1);
         let read: io::Result<usize> = match self {
             Self::Gzip => flate2::read::MultiGzDecoder::new(compressed).take(bound).read_to_end(&mut message),
-            Self::Zstd => {
-                zstd::stream::read::Decoder::with_buffer(compressed).and_then(|decoder| decoder.take(bound).read_to_end(&mut message))
-            }
+            Self::Zstd => zstd::stream::read::Decoder::with_buffer(compressed).and_then(|mut decoder| {
+                decoder.window_log_max(MAX_WINDOW_LOG)?;
+                decoder.take(bound).read_to_end(&mut message)
+            }),
         };
         read.map_err(|error| {
             Error::wire(Code::InvalidArgument, "MALFORMED_COMPRESSION", format!("the message can't be decompressed: {error}"))

@@ -4,63 +4,37 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     net::IpAddr,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
-    time::Duration,
 };
 
-use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use http::{Request, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
+use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    Body, BoxError, Edge, ReceivedBody,
-    activity::{ActiveRequest, Activity},
+    Body, ReceivedBody,
+    activity::Activity,
+    delivery::{DeliveredBody, Held, StreamExecutor},
+    descriptors::Descriptors,
+    limits::ConnectionLimits,
     request::Connection,
     socket::Socket,
 };
-use prism_call::ConnectionMeters;
-
-/// Limits for the connections of a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionLimits {
-    /// Maximum open connections. Further ones are closed at once.
-    pub max_connections: usize,
-    /// Maximum open connections from one address. Further ones are closed at once.
-    pub max_connections_per_peer: usize,
-    /// How long a connection may stay open without a request.
-    pub idle_timeout: Duration,
-    /// How long the TLS handshake and the headers of a request may take.
-    pub header_timeout: Duration,
-}
-
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            max_connections: 10_000,
-            max_connections_per_peer: 10_000,
-            idle_timeout: Duration::from_mins(5),
-            header_timeout: Duration::from_secs(30),
-        }
-    }
-}
+use prism_call::{Backlog, ConnectionMeters, Delivery, UnsentLimits};
 
 /// Counts the connections of a listener.
 pub struct Connections {
     by_peer: Mutex<HashMap<IpAddr, usize>>,
     open: AtomicUsize,
     meters: ConnectionMeters,
+    /// The file descriptors that connections may have; `None`: as many as there are.
+    descriptors: Option<Arc<Descriptors>>,
 }
 
 /// A place among the connections of a listener.
@@ -70,8 +44,13 @@ pub struct ConnectionPermit {
 }
 
 impl Connections {
-    pub fn new(meters: ConnectionMeters) -> Arc<Self> {
-        Arc::new(Self { by_peer: Mutex::default(), open: AtomicUsize::new(0), meters })
+    pub fn new(meters: ConnectionMeters, descriptors: Option<Arc<Descriptors>>) -> Arc<Self> {
+        Arc::new(Self { by_peer: Mutex::default(), open: AtomicUsize::new(0), meters, descriptors })
+    }
+
+    /// Returns the backlog of a new connection.
+    pub fn backlog(&self, limits: UnsentLimits) -> Arc<Backlog> {
+        Backlog::new(self.meters.backlog().clone(), limits)
     }
 
     /// Admits a connection, or returns `None` if there are too many.
@@ -85,6 +64,15 @@ impl Connections {
         if *count >= limits.max_connections_per_peer {
             drop(by_peer);
             self.meters.count_refused("max_connections_per_peer");
+            return None;
+        }
+        if self.descriptors.as_ref().is_some_and(|descriptors| !descriptors.take()) {
+            // Connections of this address may be none.
+            if *count == 0 {
+                by_peer.remove(&address);
+            }
+            drop(by_peer);
+            self.meters.count_refused("file_descriptors");
             return None;
         }
         *count += 1;
@@ -105,49 +93,48 @@ impl Drop for ConnectionPermit {
             }
         }
         drop(by_peer);
+        if let Some(descriptors) = &self.owner.descriptors {
+            descriptors.give_back();
+        }
         self.owner.open.fetch_sub(1, Ordering::Relaxed);
         self.owner.meters.closed();
     }
 }
 
-/// The body of a response, which keeps its connection active.
-struct ActiveBody {
-    body: Body,
-    _request: ActiveRequest,
+/// How much longer the client of a connection may take nothing than the client of a stream, which is ended first.
+const STALL_FACTOR: u32 = 2;
+
+/// Answers the requests of a listener.
+pub trait RequestHandler: Send + Sync + 'static {
+    /// Returns the response, and what is held until it is delivered.
+    fn serve(&self, request: Request<ReceivedBody>, connection: &Connection) -> impl Future<Output = (Response<Body>, Delivery)> + Send;
 }
 
-impl HttpBody for ActiveBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// Serves the requests of a connection until it ends. If it is idle for too long, or when the drain begins, it accepts no further requests.
-pub async fn serve<S>(stream: S, builder: &auto::Builder<TokioExecutor>, limits: ConnectionLimits, edge: Arc<Edge>, connection: Connection)
-where
+/// Serves the requests of a connection until it ends. If it is idle for too long, or when the drain begins, it accepts no further requests. If
+/// its client takes nothing for too long, it ends at once.
+pub async fn serve<S, H>(
+    stream: S,
+    builder: &auto::Builder<StreamExecutor>,
+    limits: ConnectionLimits,
+    handler: Arc<H>,
+    connection: Connection,
+    permit: ConnectionPermit,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: RequestHandler,
 {
     let activity = Activity::new();
-    let socket = Socket::new(stream, limits.header_timeout, connection.unread.clone(), activity.clone());
+    let socket = Socket::new(stream, &limits, connection.unread.clone(), activity.clone());
     let requests = activity.clone();
     let draining = connection.tasks.draining().clone();
     let connection = Arc::new(connection);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (edge, connection, active) = (edge.clone(), connection.clone(), requests.begin());
+        let (handler, connection, activity) = (handler.clone(), connection.clone(), requests.clone());
+        let active = activity.begin();
         async move {
-            let response: Response<Body> = edge.serve(request.map(ReceivedBody::Connection), &connection).await;
-            Ok::<_, Infallible>(response.map(|body| ActiveBody { body, _request: active }))
+            let (response, delivery) = handler.serve(request.map(ReceivedBody::Connection), &connection).await;
+            let held = Held::new(active, delivery);
+            Ok::<_, Infallible>(response.map(|body| DeliveredBody::new(body, activity, held, limits.write_timeout)))
         }
     });
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
@@ -155,13 +142,19 @@ where
     // of the drain and its lock.
     let mut ending = FuturesUnordered::from_iter([async {
         tokio::select! {
-            () = draining.cancelled() => {}
-            () = activity.idle_for(limits.idle_timeout) => {}
+            () = draining.cancelled() => Ending::Graceful,
+            () = activity.idle_for(limits.idle_timeout) => Ending::Graceful,
+            () = activity.stalled(limits.write_timeout * STALL_FACTOR) => Ending::Cut,
         }
     }]);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        _ = ending.next() => {
+        ending = ending.next() => {
+            if ending == Some(Ending::Cut) {
+                permit.owner.meters.count_cut();
+                tracing::debug!("a connection was closed, because its client took nothing of a reply");
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -169,4 +162,13 @@ where
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended with an error");
     }
+}
+
+/// How a connection ends.
+#[derive(PartialEq, Eq)]
+enum Ending {
+    /// When its requests have ended.
+    Graceful,
+    /// At once.
+    Cut,
 }

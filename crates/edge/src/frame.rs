@@ -2,6 +2,7 @@
 //! Enveloped-Message).
 
 use std::{
+    borrow::Cow,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -10,7 +11,10 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures::Stream;
 use http_body::Body;
 
-use super::{body::BoxError, compression::Compression};
+use super::{
+    body::{BoxError, broken_request},
+    compression::Compression,
+};
 use prism_call::{Code, Error, ObservedStream, message_too_large};
 
 /// Length of the prefix of a message.
@@ -90,9 +94,9 @@ impl MessageFrames {
     }
 }
 
-/// Returns the error of an incomplete request body: the client left, or the connection was lost.
-pub fn broken_request(error: BoxError) -> Error {
-    Error::wire(Code::Cancelled, "REQUEST_BROKEN_OFF", "the request ended before it was complete").with_source(error)
+/// Returns the error of a frame that its client made wrong. The protocols prescribe its code, which is that of a defect of the server.
+fn malformed_frame(problem: impl Into<Cow<'static, str>>) -> Error {
+    Error::wire(Code::Internal, "MALFORMED_FRAME", problem).caused_by_client()
 }
 
 /// The messages of a request body, decoded on demand.
@@ -132,12 +136,10 @@ where
         match (flag, self.compression) {
             (0, _) => Ok(Some(message)),
             (COMPRESSED, Some(compression)) => compression.decompress(&message, self.limit).map(Some),
-            (COMPRESSED, None) => Err(Error::wire(
-                Code::Internal,
-                "MALFORMED_FRAME",
-                "a message is flagged as compressed, but no header of the request names the compression",
-            )),
-            _ => Err(Error::wire(Code::Internal, "MALFORMED_FRAME", format!("{flag} is not a flag of a message frame"))),
+            (COMPRESSED, None) => {
+                Err(malformed_frame("a message is flagged as compressed, but no header of the request names the compression"))
+            }
+            _ => Err(malformed_frame(format!("{flag} is not a flag of a message frame"))),
         }
     }
 
@@ -151,7 +153,7 @@ where
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
                 Ok(None) if self.ended => {
                     self.buffer.clear();
-                    return Poll::Ready(Some(Err(Error::wire(Code::Internal, "MALFORMED_FRAME", "the request ends inside a message"))));
+                    return Poll::Ready(Some(Err(malformed_frame("the request ends inside a message"))));
                 }
                 Ok(None) => {}
                 Err(error) => {

@@ -12,7 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
 use super::{Body, BoxError, Served, remainder::TrackedBody, socket::Unread, tasks::ConnectionTasks};
-use prism_call::{Code, Error, Finished, ListenerRequest, ListenerTarget, Peer, Pipeline, SealedBody};
+use prism_call::{Code, Error, Finished, ListenerRequest, ListenerTarget, Origin, Peer, Pipeline, SealedBody};
 
 /// The response of a protocol.
 pub type Response = Finished<http::Response<Body>>;
@@ -54,6 +54,8 @@ pub struct Serving<'e> {
     pub served: &'e Served,
     /// The connection of the request.
     pub connection: &'e Connection,
+    /// Where the request comes from.
+    pub origin: Origin,
 }
 
 impl<'e> Serving<'e> {

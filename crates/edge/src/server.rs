@@ -3,17 +3,17 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto,
-};
+use hyper_util::{rt::TokioTimer, server::conn::auto};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Edge,
-    connection::{self, ConnectionLimits, Connections},
+    checks::MAX_HEADER_BYTES,
+    connection::{self, Connections, RequestHandler},
+    delivery::StreamExecutor,
+    descriptors::Descriptors,
+    limits::ConnectionLimits,
     request::Connection,
     socket::Unread,
     tasks::{ConnectionTasks, Drain},
@@ -27,10 +27,12 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Maximum concurrent calls on one HTTP/2 connection.
 const MAX_CONCURRENT_STREAMS: u32 = 1000;
-/// Maximum bytes of the headers of a request.
-const MAX_HEADER_BYTES: u32 = 64 * 1024;
 /// Pause after accepting a connection failed, usually because no file descriptor was free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Maximum connections of the admin listener. It needs few, and must be reachable when clients take all that they can get.
+const MAX_ADMIN_CONNECTIONS: usize = 64;
+/// How long a connection of the admin listener may be idle, send headers, or take nothing.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A listener that has bound its port and does not accept connections yet.
 pub struct Bound {
@@ -49,25 +51,47 @@ pub struct ListenerSettings {
     pub limits: ConnectionLimits,
 }
 
-/// Binds the port.
+impl ListenerSettings {
+    /// The settings of the admin listener.
+    pub fn admin() -> Self {
+        let limits = ConnectionLimits {
+            max_connections: MAX_ADMIN_CONNECTIONS,
+            max_connections_per_peer: MAX_ADMIN_CONNECTIONS,
+            idle_timeout: ADMIN_TIMEOUT,
+            header_timeout: ADMIN_TIMEOUT,
+            write_timeout: ADMIN_TIMEOUT,
+            ..ConnectionLimits::default()
+        };
+        Self { tls: None, limits }
+    }
+}
+
+/// Binds the port of a listener for clients.
 pub async fn bind(name: &str, address: SocketAddr) -> Result<Bound, Error> {
-    let listener = TcpListener::bind(address).await.map_err(|error| cannot_bind(name, address, error))?;
-    let address = listener.local_addr().map_err(|error| cannot_bind(name, address, error))?;
+    bind_as(name, &format!("listener {name}"), &format!("listeners.{name}.address"), address).await
+}
+
+/// Binds the port of the admin listener.
+pub async fn bind_admin(address: SocketAddr) -> Result<Bound, Error> {
+    bind_as("admin", "admin listener", "admin.address", address).await
+}
+
+/// `shown` and `setting` are what errors call the listener and its address.
+async fn bind_as(name: &str, shown: &str, setting: &str, address: SocketAddr) -> Result<Bound, Error> {
+    let listener = TcpListener::bind(address).await.map_err(|error| cannot_bind(shown, setting, address, error))?;
+    let address = listener.local_addr().map_err(|error| cannot_bind(shown, setting, address, error))?;
     Ok(Bound { listener, address, name: name.into() })
 }
 
-fn cannot_bind(name: &str, address: SocketAddr, error: io::Error) -> Error {
+fn cannot_bind(shown: &str, setting: &str, address: SocketAddr, error: io::Error) -> Error {
     let message = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!(
-                "listener {name}: port {} is in use; stop the other program, or choose another port with listeners.{name}.address",
-                address.port()
-            )
+            format!("{shown}: port {} is in use; stop the other program, or choose another port with {setting}", address.port())
         }
         io::ErrorKind::PermissionDenied => {
-            format!("listener {name}: this user may not listen on port {}; ports above 1023 are free to all", address.port())
+            format!("{shown}: this user may not listen on port {}; ports above 1023 are free to all", address.port())
         }
-        _ => format!("listener {name}: can't listen on {address}: {error}"),
+        _ => format!("{shown}: can't listen on {address}: {error}"),
     };
     Error::new(Code::FailedPrecondition, "LISTENER", message).with_source(error)
 }
@@ -79,17 +103,33 @@ impl Bound {
     }
 
     /// Accepts connections until the drain begins. Then waits until all connections, and all tasks that they started, have ended or are cut.
-    pub async fn serve(self, edge: Arc<Edge>, settings: Arc<ArcSwap<ListenerSettings>>, meters: ConnectionMeters, drain: Drain) {
+    /// `descriptors` bounds the connections of all listeners together; `None` for a listener that must always be reachable.
+    pub async fn serve(
+        self,
+        handler: Arc<impl RequestHandler>,
+        settings: Arc<ArcSwap<ListenerSettings>>,
+        meters: ConnectionMeters,
+        descriptors: Option<Arc<Descriptors>>,
+        drain: Drain,
+    ) {
         let builder = Arc::new(http_builder());
-        let connections = Connections::new(meters);
+        let connections = Connections::new(meters, descriptors);
         let tasks = ConnectionTasks::new(drain.clone());
+        let mut is_failing = false;
         loop {
             let (stream, address) = tokio::select! {
                 () = drain.begin.cancelled() => break,
                 accepted = self.listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
+                    Ok(accepted) => {
+                        is_failing = false;
+                        accepted
+                    }
                     Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
+                        // Usually it fails again and again.
+                        if !is_failing {
+                            tracing::warn!(%error, listener = &*self.name, "connections can't be accepted; this is logged once until one is");
+                        }
+                        is_failing = true;
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                         continue;
                     }
@@ -99,19 +139,19 @@ impl Bound {
             let Some(permit) = connections.admit(address.ip(), &limits) else { continue };
             // Sends small responses at once. If the socket was closed in the meantime, the next read reports it.
             let _ = stream.set_nodelay(true);
-            let (edge, builder) = (edge.clone(), builder.clone());
+            let (handler, builder) = (handler.clone(), builder.clone());
             let begin = drain.begin.clone();
-            let mut peer = Peer { address: Some(address), listener: self.name.clone(), tls: None };
+            let backlog = Some(connections.backlog(limits.unsent));
+            let mut peer = Peer { address: Some(address), listener: self.name.clone(), tls: None, backlog };
             let own_tasks = tasks.clone();
             tasks.spawn(async move {
-                let _permit = permit;
                 let connection = |peer| Connection { peer: Arc::new(peer), unread: Unread::default(), tasks: own_tasks };
                 match tls {
-                    None => connection::serve(stream, &builder, limits, edge, connection(peer)).await,
+                    None => connection::serve(stream, &builder, limits, handler, connection(peer), permit).await,
                     Some(tls) => {
                         if let Some(stream) = handshake(&tls, stream, limits.header_timeout, &begin).await {
                             peer.tls = Some(tls::peer(&stream));
-                            connection::serve(stream, &builder, limits, edge, connection(peer)).await;
+                            connection::serve(stream, &builder, limits, handler, connection(peer), permit).await;
                         }
                     }
                 }
@@ -123,8 +163,8 @@ impl Bound {
 }
 
 /// Returns the HTTP settings of all connections.
-fn http_builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http_builder() -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(StreamExecutor);
     // Without `pipeline_flush`: with it, hyper buffers a whole stream in memory if its client reads slowly. The timeout for headers is the
     // socket's: hyper's would also close idle connections.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);

@@ -1,7 +1,9 @@
-//! The socket of a connection, with a timeout at its beginning and a lingering close at its end.
+//! The socket of a connection, with a timeout at its beginning, one for each write, and a lingering close at its end.
 //!
 //! Beginning: the first bytes tell the HTTP version. A client that sends none would hold its connection forever, and so would an HTTP/1.1
 //! client that never ends the headers of a request. HTTP/2 has pings for that.
+//!
+//! Writes: a client that takes no bytes would hold its connection, and the replies for it, forever.
 //!
 //! End: if a socket is closed while its client still sends, the kernel resets it, and the client may lose the response
 //! (RFC 9112, section 9.6). So only the sending side is closed first. Then incoming bytes are discarded, within bounds, until the client
@@ -23,7 +25,7 @@ use tokio::{
     time::Sleep,
 };
 
-use super::activity::Activity;
+use super::{activity::Activity, limits::ConnectionLimits};
 
 /// The preface of an HTTP/2 connection (RFC 9113, section 3.4). The first different byte means HTTP/1.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -47,12 +49,15 @@ impl Unread {
     }
 }
 
-/// The socket of a connection. Reading fails if the HTTP version, or the headers of an HTTP/1.1 request, do not arrive in time. Closing waits for the client if bytes are
-/// unread.
+/// The socket of a connection. Reading fails if the HTTP version, or the headers of an HTTP/1.1 request, do not arrive in time. Writing fails
+/// if the client takes no bytes for too long. Closing waits for the client if bytes are unread.
 pub struct Socket<S> {
     stream: S,
     opening: Opening,
     unread: Unread,
+    write_timeout: Duration,
+    /// Runs while the client takes no bytes.
+    blocked: Option<Pin<Box<Sleep>>>,
     /// Set when the sending side is closed.
     lingering: Option<Lingering>,
 }
@@ -83,11 +88,24 @@ struct Lingering {
 }
 
 impl<S> Socket<S> {
-    /// Wraps a stream. `timeout` applies to its first bytes, and to the headers of HTTP/1.1 requests. Requests set `unread`.
-    pub fn new(stream: S, timeout: Duration, unread: Unread, activity: Activity) -> Self {
+    /// Wraps a stream. The timeout for headers applies to its first bytes, and to the headers of HTTP/1.1 requests. Requests set `unread`.
+    pub fn new(stream: S, limits: &ConnectionLimits, unread: Unread, activity: Activity) -> Self {
+        let timeout = limits.header_timeout;
         let timer = Some(Box::pin(tokio::time::sleep(timeout)));
         let opening = Opening { timeout, timer, requests: 0, seen: 0, version: HttpVersion::Unknown, activity };
-        Self { stream, opening, unread, lingering: None }
+        Self { stream, opening, unread, write_timeout: limits.write_timeout, blocked: None, lingering: None }
+    }
+
+    /// Ends a write that waits for too long.
+    fn bound<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.blocked = None;
+            return written;
+        }
+        let timeout = self.write_timeout;
+        let timer = self.blocked.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -174,18 +192,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.bound(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.bound(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, unread, lingering, .. } = &mut *self;
-        if lingering.is_none() {
-            ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+        if self.lingering.is_none() {
+            let closed = Pin::new(&mut self.stream).poll_shutdown(context);
+            ready!(self.bound(closed, context))?;
         }
+        let Self { stream, unread, lingering, .. } = &mut *self;
         if !unread.get() {
             return Poll::Ready(Ok(()));
         }
@@ -194,7 +215,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.bound(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -210,12 +232,37 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_millis(30);
 
+    fn limits() -> ConnectionLimits {
+        ConnectionLimits { header_timeout: TIMEOUT, write_timeout: TIMEOUT, ..ConnectionLimits::default() }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_times_out() {
+        let (mut client, server) = duplex(64);
+        let mut server = Socket::new(server, &limits(), Unread::default(), Activity::new());
+        let began = std::time::Instant::now();
+        // A client that takes a little from time to time is waited for.
+        let reads = async {
+            for _ in 0..4 {
+                tokio::time::sleep(TIMEOUT / 2).await;
+                client.read_exact(&mut [0; 32]).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        };
+        let error = tokio::select! {
+            result = server.write_all(&[0; 1000]) => result.unwrap_err(),
+            () = reads => unreachable!(),
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= TIMEOUT * 2);
+    }
+
     #[tokio::test]
     async fn a_silent_client_times_out() {
         for said in [&b""[..], b"P", &PREFACE[..23]] {
             let (mut client, server) = duplex(64);
             client.write_all(said).await.unwrap();
-            let mut server = Socket::new(server, TIMEOUT, Unread::default(), Activity::new());
+            let mut server = Socket::new(server, &limits(), Unread::default(), Activity::new());
             let error = server.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{said:?}");
         }
@@ -227,7 +274,7 @@ mod tests {
             let (mut client, server) = duplex(64);
             client.write_all(said).await.unwrap();
             let activity = Activity::new();
-            let mut server = Socket::new(server, TIMEOUT, Unread::default(), activity.clone());
+            let mut server = Socket::new(server, &limits(), Unread::default(), activity.clone());
             // The headers of a request are complete. HTTP/2 has timeouts of its own.
             let _request = (said != PREFACE).then(|| activity.begin());
             server.read_exact(&mut vec![0; said.len()]).await.unwrap();
@@ -244,7 +291,7 @@ mod tests {
     async fn headers_that_never_end_time_out_and_idle_connections_do_not() {
         let (mut client, server) = duplex(64);
         let activity = Activity::new();
-        let mut server = Socket::new(server, TIMEOUT, Unread::default(), activity.clone());
+        let mut server = Socket::new(server, &limits(), Unread::default(), activity.clone());
         client.write_all(b"GET").await.unwrap();
         server.read_exact(&mut [0; 3]).await.unwrap();
         drop(activity.begin());
@@ -270,7 +317,7 @@ mod tests {
         for (left, received) in [(true, true), (false, false)] {
             let (client, server) = duplex(64);
             let unread = Unread::default();
-            let mut server = Socket::new(server, TIMEOUT, unread.clone(), Activity::new());
+            let mut server = Socket::new(server, &limits(), unread.clone(), Activity::new());
             unread.set(left);
             let serves = async move {
                 server.write_all(b"answer").await.unwrap();
@@ -287,7 +334,7 @@ mod tests {
             let (mut client, server) = duplex(64 << 10);
             let unread = Unread::default();
             unread.set(true);
-            let mut server = Socket::new(server, TIMEOUT, unread, Activity::new());
+            let mut server = Socket::new(server, &limits(), unread, Activity::new());
             let sends = async move {
                 let piece = vec![b'x'; 64 << 10];
                 let mut sent = 0;

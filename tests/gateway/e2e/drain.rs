@@ -70,7 +70,7 @@ async fn calls_finish_and_quiet_streams_end_with_a_status() {
 async fn request_that_is_still_arriving_is_answered_during_drain() {
     let mut gateway = Gateway::start("").await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head = "PUT /default/v1/values/a HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf ";
+    let head = "PUT /default/v1/values/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nhalf ";
     stream.write_all(head.as_bytes()).await.unwrap();
     until("in flight", || async {
         let metrics = gateway.metrics().await;
@@ -92,7 +92,7 @@ async fn connections_without_a_call_do_not_hold_it_up() {
     // A connection without any request, one between two requests, an HTTP/2 connection, and one that watches the health service.
     let _silent = TcpStream::connect(gateway.address).await.unwrap();
     let mut kept = TcpStream::connect(gateway.address).await.unwrap();
-    kept.write_all(b"GET /default/v1/count HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    kept.write_all(b"GET /default/v1/count HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     assert!(kept.read(&mut [0; 1024]).await.unwrap() > 0);
     let client = gateway.client("default");
     client.call::<CountResponse>("Count", CountRequest::default()).await.unwrap();
@@ -128,7 +128,7 @@ namespaces:
     let mut scan = client.stream::<ScanResponse>("Scan", ScanRequest::default()).await.unwrap();
     let began = Instant::now();
     assert_eq!(gateway.terminate().await.code(), Some(0), "{}", gateway.log());
-    assert!((Duration::from_millis(1500)..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!((Duration::from_secs(1)..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert!(gateway.log().contains("their connections are closed"), "{}", gateway.log());
     let end = loop {
         match scan.message().await {

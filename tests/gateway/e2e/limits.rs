@@ -58,7 +58,7 @@ async fn client_that_is_still_sending_can_read_the_error() {
     }
     // A client that pauses gets its response. It may continue to send, and the connection ends properly.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head = "POST /small/v1/values/a HTTP/1.1\r\nhost: a\r\ncontent-length: 8388608\r\n\r\n";
+    let head = "POST /small/v1/values/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 8388608\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.readable().await.unwrap();
     stream.write_all(&large).await.unwrap();
@@ -67,7 +67,7 @@ async fn client_that_is_still_sending_can_read_the_error() {
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
     // With `Expect: 100-continue`, the client is refused before it sends the body.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head = "PUT /small/v1/values/a HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 8388608\r\n\r\n";
+    let head = "PUT /small/v1/values/a HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 8388608\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

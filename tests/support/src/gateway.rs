@@ -40,6 +40,8 @@ pub struct Setup<'a> {
     pub args: &'a [&'a str],
     /// Environment variables.
     pub env: &'a [(&'a str, &'a str)],
+    /// What is run instead of `prism`, with the same arguments.
+    pub program: Option<&'a Path>,
 }
 
 impl Setup<'_> {
@@ -47,7 +49,7 @@ impl Setup<'_> {
         if !self.config.is_empty() {
             fs::write(folder.join("prism.yaml"), self.config).unwrap();
         }
-        let mut command = Command::new(program());
+        let mut command = Command::new(self.program.map_or_else(program, |program| program.into()));
         // The embedded configuration has a second listener.
         if !folder.join("prism.yaml").exists() && !self.args.contains(&"--config") {
             command.env("PRISM_LISTENERS_REGISTRY_ADDRESS", "127.0.0.1:0");
@@ -176,6 +178,11 @@ impl Gateway {
     /// The text of `/metrics`.
     pub async fn metrics(&self) -> String {
         http::get(self.admin, "/metrics").await.unwrap().text().to_owned()
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Sends SIGTERM, and does not wait.

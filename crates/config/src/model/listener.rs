@@ -9,8 +9,8 @@ use std::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::serialize::write_duration;
-use prism_settings::HumanDuration;
+use crate::serialize::{write_duration, write_size};
+use prism_settings::{ByteSize, HumanDuration};
 
 /// A listener for clients. HTTP/1.1 and HTTP/2 are detected automatically.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -37,6 +37,24 @@ pub struct Listener {
     #[serde(default = "header_timeout", serialize_with = "write_duration")]
     #[schemars(with = "HumanDuration")]
     pub header_timeout: Duration,
+    /// How long a client may take nothing of a reply that is ready. Then its stream ends, or its connection.
+    #[serde(default = "write_timeout", serialize_with = "write_duration")]
+    #[schemars(with = "HumanDuration")]
+    pub write_timeout: Duration,
+    /// Maximum bytes of replies that the clients of the listener have not taken. Beyond half of it, connections with unsent replies get no
+    /// further ones. Small replies do not count.
+    #[serde(default = "max_unsent_bytes", serialize_with = "write_size")]
+    #[schemars(with = "ByteSize")]
+    pub max_unsent_bytes: u64,
+    /// Maximum bytes of replies that the client of one connection has not taken.
+    #[serde(default = "max_unsent_bytes_per_connection", serialize_with = "write_size")]
+    #[schemars(with = "ByteSize")]
+    pub max_unsent_bytes_per_connection: u64,
+    /// Host names that requests may have (`Host`, `:authority`), without port, as `api.example.com` or `*.example.com`; `*` means any. The
+    /// hosts of frontends are always allowed. Default: any; for a listener on a loopback address, only `localhost` and loopback addresses,
+    /// so that no web page can reach it by a name of its own (DNS rebinding).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<String>,
     /// Which web pages may call from a browser.
     #[serde(default)]
     pub cors: Cors,
@@ -58,6 +76,18 @@ fn header_timeout() -> Duration {
     Duration::from_secs(30)
 }
 
+fn write_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn max_unsent_bytes() -> u64 {
+    256 << 20
+}
+
+fn max_unsent_bytes_per_connection() -> u64 {
+    64 << 20
+}
+
 impl Listener {
     pub(crate) fn at(port: u16) -> Self {
         Self {
@@ -67,6 +97,10 @@ impl Listener {
             max_connections_per_peer: None,
             idle_timeout: idle_timeout(),
             header_timeout: header_timeout(),
+            write_timeout: write_timeout(),
+            max_unsent_bytes: max_unsent_bytes(),
+            max_unsent_bytes_per_connection: max_unsent_bytes_per_connection(),
+            allowed_hosts: Vec::new(),
             cors: Cors::default(),
         }
     }
@@ -103,7 +137,7 @@ pub enum ClientCertificates {
     Optional,
 }
 
-/// Which web pages may call from a browser. This does not concern other clients.
+/// Which web pages may call from a browser. Writes from pages of other origins are refused. This does not concern other clients.
 #[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cors {

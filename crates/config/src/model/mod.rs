@@ -131,11 +131,14 @@ pub struct Admin {
     /// `IP:PORT`. Port 0 selects a free port.
     #[schemars(with = "String")]
     pub address: SocketAddr,
+    /// Host names that requests may have, as in `listeners`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: Listener::at(8981).address }
+        Self { address: Listener::at(8981).address, allowed_hosts: Vec::new() }
     }
 }
 
@@ -143,7 +146,8 @@ impl Default for Admin {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long calls in flight may take to finish before they are aborted.
+    /// Time from the signal to the end of the process. Calls in flight may finish, except for the last second, in which everything is closed.
+    /// After it, the process ends whatever still runs. A second signal ends it at once.
     #[serde(serialize_with = "write_duration")]
     #[schemars(with = "HumanDuration")]
     pub drain_timeout: Duration,

@@ -1,6 +1,11 @@
 //! `listeners`.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use crate::{
     model::{Admin, ClientCertificates, Cors, Listener, Tls},
@@ -45,9 +50,26 @@ fn listener(section: Section<'_, '_>, is_main: bool) -> (Listener, Option<Positi
     let max_connections_per_peer = section.count("max_connections_per_peer");
     let idle_timeout = positive(&section, "idle_timeout").unwrap_or(default.idle_timeout);
     let header_timeout = positive(&section, "header_timeout").unwrap_or(default.header_timeout);
+    let write_timeout = positive(&section, "write_timeout").unwrap_or(default.write_timeout);
+    let max_unsent_bytes = section.size("max_unsent_bytes").unwrap_or(default.max_unsent_bytes);
+    let per_connection = section.size("max_unsent_bytes_per_connection").unwrap_or(default.max_unsent_bytes_per_connection);
+    let allowed_hosts = hosts(&section);
     section.finish();
     let address = address.map_or(default.address, |(address, _)| address);
-    (Listener { address, tls, max_connections, max_connections_per_peer, idle_timeout, header_timeout, cors }, position)
+    let listener = Listener {
+        address,
+        tls,
+        max_connections,
+        max_connections_per_peer,
+        idle_timeout,
+        header_timeout,
+        write_timeout,
+        max_unsent_bytes,
+        max_unsent_bytes_per_connection: per_connection,
+        allowed_hosts,
+        cors,
+    };
+    (listener, position)
 }
 
 /// Reads a duration that is not zero.
@@ -98,26 +120,49 @@ fn cors(listener: &Section<'_, '_>) -> Cors {
     Cors { allowed_origins, max_age }
 }
 
-fn origins(section: &Section<'_, '_>) -> Option<Vec<String>> {
+/// Reads a list of texts with their positions. In a variable, they are separated by commas.
+fn texts(section: &Section<'_, '_>, key: &'static str) -> Option<Vec<(String, Position)>> {
     let reader = section.reader;
-    // In a variable, origins are separated by commas.
-    let foreign = reader.override_of(&section.path_of("allowed_origins"));
-    let items = section.list("allowed_origins");
-    let texts = match (foreign, items) {
+    let foreign = reader.override_of(&section.path_of(key));
+    let items = section.list(key);
+    Some(match (foreign, items) {
         (Some(scalar), _) => {
             let text = if let Value::Text(text) = scalar.value { text } else { String::new() };
-            text.split(',').map(|origin| (origin.trim().to_owned(), scalar.position.clone())).collect::<Vec<_>>()
+            text.split(',').map(|item| (item.trim().to_owned(), scalar.position.clone())).collect()
         }
         (None, Some(items)) => {
-            let scalars = items.iter().filter_map(|node| reader.scalar("allowed_origins", node));
+            let scalars = items.iter().filter_map(|node| reader.scalar(key, node));
             scalars.map(|scalar| (if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.position)).collect()
         }
         (None, None) => return None,
-    };
+    })
+}
+
+/// Reads the hosts that a listener answers to.
+pub(super) fn hosts(section: &Section<'_, '_>) -> Vec<String> {
+    let texts = texts(section, "allowed_hosts").unwrap_or_default();
+    for (host, position) in &texts {
+        if !is_host(host) {
+            let message = format!("`{host}` is no host; write api.example.com, *.example.com or *, without a port");
+            section.reader.problem(position, message);
+        }
+    }
+    texts.into_iter().map(|(host, _)| host.to_ascii_lowercase()).collect()
+}
+
+fn is_host(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let is_address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).is_some_and(|text| text.parse::<Ipv6Addr>().is_ok());
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    text == "*" || is_address || (!name.is_empty() && name.bytes().all(plain))
+}
+
+fn origins(section: &Section<'_, '_>) -> Option<Vec<String>> {
+    let texts = texts(section, "allowed_origins")?;
     for (origin, position) in &texts {
         if !is_origin(origin) {
             let right = "write https://app.example.com, http://localhost:* or *";
-            reader.problem(position, format!("`{origin}` is no origin; {right}"));
+            section.reader.problem(position, format!("`{origin}` is no origin; {right}"));
         }
     }
     Some(texts.into_iter().map(|(origin, _)| origin).collect())

@@ -52,11 +52,12 @@ fn admin(top: &Section<'_, '_>) -> (Admin, Option<Position>) {
     let section = top.section("admin");
     let there = section.node("address").is_some();
     let address = section.address("address");
+    let allowed_hosts = listener::hosts(&section);
     let position = section.position.clone();
     section.finish();
     match address {
-        Some((address, position)) => (Admin { address }, Some(position)),
-        None => (Admin::default(), (!there).then_some(position)),
+        Some((address, position)) => (Admin { address, allowed_hosts }, Some(position)),
+        None => (Admin { allowed_hosts, ..Admin::default() }, (!there).then_some(position)),
     }
 }
 

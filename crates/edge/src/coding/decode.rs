@@ -14,13 +14,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
 use super::Coding;
-use crate::{BoxError, request::RequestBody};
+use crate::{body::broken_request, compression::MAX_WINDOW_LOG, request::RequestBody};
 use prism_call::{Code, Error, message_too_large};
 
 /// Bytes that are decompressed at once. So a body that grows beyond every measure is refused before it takes memory.
 const PIECE_BYTES: usize = 16 * 1024;
-/// The logarithm of the largest window of a zstd frame. RFC 8878 (section 3.1.1.1.2) recommends to support 8 MiB.
-const MAX_WINDOW_LOG: u32 = 23;
 
 /// The body of a request, in pieces.
 pub enum BodyReader {
@@ -62,7 +60,7 @@ impl BodyReader {
                             return Ok(Some(data));
                         }
                     }
-                    Some(Err(error)) => return Err(broken(error)),
+                    Some(Err(error)) => return Err(broken_request(error)),
                 }
             },
             Self::Decoded(reader) => {
@@ -100,17 +98,13 @@ impl BodyReader {
 /// Returns the chunks of a body. Fails if there is more than `limit` of it.
 fn received(body: RequestBody, limit: Option<usize>) -> Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>> {
     let mut size = 0;
-    Box::pin(body.into_data_stream().map_err(|error| io::Error::other(broken(error))).and_then(move |data| {
+    Box::pin(body.into_data_stream().map_err(|error| io::Error::other(broken_request(error))).and_then(move |data| {
         size += data.len();
         std::future::ready(match limit {
             Some(limit) if size > limit => Err(io::Error::other(message_too_large(limit))),
             _ => Ok(data),
         })
     }))
-}
-
-fn broken(error: BoxError) -> Error {
-    Error::new(Code::Cancelled, "REQUEST_BROKEN", "the request ended before its body was complete").with_source(error)
 }
 
 /// Returns the error of the body itself, or the one for a body that can't be decompressed.

@@ -119,6 +119,7 @@ impl WireProtocol for Connect {
             target: Target::Rpc(method.clone()),
             headers: &parts.headers,
             timeout: timeout::connect(&parts.headers),
+            origin: serving.origin,
         };
         let admitted = match serving.pipeline.admit(arrival).await {
             Ok(admitted) => admitted,

@@ -112,6 +112,7 @@ async fn serve(wire: Wire, table: &RpcTable, serving: Serving<'_>, request: Clie
         target: Target::Rpc(method.clone()),
         headers: &parts.headers,
         timeout: timeout::grpc(&parts.headers),
+        origin: serving.origin,
     };
     let mut admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,

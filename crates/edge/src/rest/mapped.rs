@@ -88,6 +88,7 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
         target: endpoint.only_method().map_or(Target::Page(Page::Operation), |method| Target::Rpc(method.clone())),
         headers: &headers,
         timeout: timeout::http(&headers),
+        origin: serving.origin,
     };
     let mut admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,
@@ -250,7 +251,7 @@ impl Exchange<'_> {
         let mut received = received?;
         if self.endpoint.chooses_by_body() {
             let limit = self.namespace.limits.max_message_bytes;
-            admitted.within_deadline(body.read(self.endpoint, &mut received, limit)).await?;
+            admitted.read_within_deadline(body.read(self.endpoint, &mut received, limit)).await?;
         }
         let place = match self.endpoint.cases.as_slice() {
             [EndpointCase { when: None, .. }] => 0,

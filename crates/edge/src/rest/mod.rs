@@ -31,6 +31,8 @@ use prism_frontend::{
 };
 use response::UnaryResponse;
 
+pub use response::{failed, with_own_status};
+
 /// The cursor of the last event that a client received before its event stream ended (HTML standard, "Server-sent events").
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -100,6 +102,7 @@ async fn annotated(
         target: Target::Rpc(rpc.clone()),
         headers: &headers,
         timeout: timeout::http(&headers),
+        origin: serving.origin,
     };
     let mut admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,

@@ -75,6 +75,14 @@ pub fn failed(request_id: &RequestId, error: &Error) -> Response<Body> {
     problem(request_id, error, &ProblemDocument::of(error))
 }
 
+/// Sets the status of an error to a response that tells it by its status.
+pub fn with_own_status(mut response: Response<Body>, error: &Error) -> Response<Body> {
+    if !response.status().is_success() {
+        *response.status_mut() = ProblemDocument::of(error).status();
+    }
+    response
+}
+
 /// Returns the response to a failed call, if the preconditions of the request may determine the status.
 pub fn failed_on(conditions: &Preconditions, request_id: &RequestId, error: &Error) -> Response<Body> {
     let own = conditions.status(error).map(|status| ProblemDocument::with_status(error, status));

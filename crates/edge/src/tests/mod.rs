@@ -16,11 +16,12 @@ pub use serde_json::{Value, json};
 pub use tokio_util::sync::CancellationToken;
 
 pub use crate::{
-    Binding, Bindings, Body, Connection, Cors, Documentation, Edge, Frontend, Health, HttpRoutes, ReceivedBody, Served, Services,
+    AllowedHosts, Binding, Bindings, Body, Connection, Cors, Documentation, Edge, Frontend, Health, HttpRoutes, ReceivedBody,
+    RequestHandler as _, Served, Services,
 };
 pub use prism_call::{
-    AccessLog, Arrival, CallLimits, Code, Context, Error, Handler, Input, Messages, Method, Metrics, Namespace, ObservedStream, Output,
-    Peer, Pipeline, Protocol, Reply, RequestId, Target, Trailers,
+    AccessLog, Arrival, CallLimits, Code, Context, Error, Handler, Input, Messages, Method, Metrics, Namespace, ObservedStream, Origin,
+    Output, Peer, Pipeline, Protocol, Reply, RequestId, Target, Trailers,
     proto::{
         self,
         patterns::keyvalue::v1::{
@@ -159,6 +160,7 @@ impl Door {
             bindings: Bindings::new(bindings.into()),
             services: Services::new(&Health::new(), Vec::new(), CancellationToken::new()),
             cors: Cors::new(Box::new(|_| false), 0),
+            hosts: AllowedHosts::any(),
         };
         let pipeline = Pipeline::new(AccessLog::Off, &metrics, CancellationToken::new());
         Self { edge: Arc::new(Edge::new(Arc::new(pipeline), served)), namespace, metrics, handler: Arc::default() }
@@ -178,12 +180,13 @@ impl Door {
         self.send(builder.body(Full::new(Bytes::copy_from_slice(body))).unwrap()).await
     }
 
-    pub async fn send<B>(&self, request: Request<B>) -> Answer
+    pub async fn send<B>(&self, mut request: Request<B>) -> Answer
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<crate::BoxError>,
     {
-        read(self.edge.serve(request.map(ReceivedBody::new), &Connection::internal()).await).await
+        request.headers_mut().entry("host").or_insert(http::HeaderValue::from_static("localhost"));
+        read(self.edge.serve(request.map(ReceivedBody::new), &Connection::internal()).await.0).await
     }
 
     /// Returns a stream of replies that was admitted.
@@ -195,6 +198,7 @@ impl Door {
             target: Target::Rpc(methods()[0].clone()),
             headers: &HeaderMap::new(),
             timeout: Ok(None),
+            origin: Origin::Trusted,
         };
         let Ok(admitted) = self.edge.pipeline.admit(arrival).await else { panic!("refused") };
         admitted.stream(messages).0

@@ -46,6 +46,7 @@ pub async fn answer(table: &HttpTable, serving: Serving<'_>, request: ClientRequ
         target: Target::Page(prism_call::Page::Document),
         headers: &parts.headers,
         timeout: timeout::http(&parts.headers),
+        origin: serving.origin,
     };
     let admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,
