@@ -16,7 +16,11 @@ use prism_driver::{Backend, BackendSettings, Connecting, Keyspace, Limits, inval
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
 
-static PING: Sql = Sql { text: "SELECT 1", types: &[] };
+/// Writes a row that belongs to no namespace: names of namespaces are not empty.
+static PROBE: Sql = Sql {
+    text: "INSERT INTO {schema}.keyspaces (namespace, slot) VALUES ('', '') ON CONFLICT (namespace, slot) DO UPDATE SET slot = EXCLUDED.slot",
+    types: &[],
+};
 
 struct PostgresBackend {
     database: Arc<Database>,
@@ -67,7 +71,7 @@ impl Backend for PostgresBackend {
     }
 
     async fn health(&self) -> Result<(), Error> {
-        self.database.query(&Context::internal("").with_timeout(HEALTH_TIMEOUT), &PING, &[]).await.map(drop)
+        self.database.query(&Context::internal("").with_timeout(HEALTH_TIMEOUT), &PROBE, &[]).await.map(drop)
     }
 
     async fn close(&self) {

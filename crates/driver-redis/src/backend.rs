@@ -89,7 +89,8 @@ impl Backend for RedisBackend {
     }
 
     async fn health(&self) -> Result<(), Error> {
-        self.client.ping(&Context::internal("").with_timeout(HEALTH_TIMEOUT)).await
+        let key = format!("{}probe", self.key_prefix);
+        self.client.check_writes(&Context::internal("").with_timeout(HEALTH_TIMEOUT), &key).await
     }
 
     async fn close(&self) {

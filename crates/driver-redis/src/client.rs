@@ -24,6 +24,9 @@ pub struct Client {
     closed: AtomicBool,
 }
 
+/// How long the key of a health check exists, in milliseconds.
+const PROBE_MILLIS: u32 = 10_000;
+
 impl Client {
     /// Opens that many connections.
     pub fn open(connector: Connector, settings: &RedisSettings, connections: usize) -> Self {
@@ -92,9 +95,9 @@ impl Client {
         in_turn.clone().find(|connection| connection.is_established()).or_else(|| in_turn.next())
     }
 
-    /// Checks that the server replies.
-    pub async fn ping(&self, context: &Context) -> Result<(), Error> {
-        self.run(context, &redis::cmd("PING")).await
+    /// Checks that the server takes writes, by setting this key for a moment.
+    pub async fn check_writes(&self, context: &Context, key: &str) -> Result<(), Error> {
+        self.run(context, redis::cmd("SET").arg(key).arg(1).arg("PX").arg(PROBE_MILLIS)).await
     }
 
     /// Closes all connections for good.

@@ -89,6 +89,7 @@ fn map_error_code(code: &str, detail: &str, retry_after: Duration) -> Error {
 /// `RESOURCE_EXHAUSTED BACKEND_FULL`
 fn memory_full() -> Error {
     Error::new(Code::ResourceExhausted, "BACKEND_FULL", "Redis is full: its limit maxmemory is reached; remove data or raise maxmemory")
+        .with_retry_after(Duration::from_secs(5))
 }
 
 fn authentication_failed(problem: &str) -> Error {

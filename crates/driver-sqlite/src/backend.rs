@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::task::AbortHandle;
 
 use crate::{
-    database::Database, keyspace::KeyspaceHandle, keyvalue, members::Members, open, queue, readers::Readers, schema,
+    database::Database, error::damaged, keyspace::KeyspaceHandle, keyvalue, open, queue, readers::Readers, reserve::Reserve, schema,
     settings::SqliteSettings, signals::Signals, stream, sweeper, writer::Writer,
 };
 use prism_call::{Error, proto::Interfaces};
@@ -53,7 +53,9 @@ impl Sqlite {
         let writer = Writer::start(connection, &settings, signals.clone())
             .map_err(|error| Error::internal("the thread that writes the database can't be started").with_source(error))?;
         let readers = Readers::new(settings.path.clone(), *settings.readers, *settings.busy_timeout);
-        let database = Arc::new(Database { writer, readers, signals, limits: Limits::default(), members: Members::default() });
+        let path = settings.path.clone();
+        let reserve = tokio::task::spawn_blocking(move || Reserve::beside(&path)).await;
+        let database = Arc::new(Database::new(writer, readers, signals, reserve.unwrap_or_else(|_| Reserve::none())));
         let tasks = sweeper::start(&database, *settings.sweep_interval);
         Ok(Self { database, tasks })
     }
@@ -77,8 +79,15 @@ impl Backend for Sqlite {
 
     async fn health(&self) -> Result<(), Error> {
         let read_and_write = async {
+            if self.database.is_damaged() {
+                return Err(damaged());
+            }
             self.database.readers.read(|connection| Ok(schema::version(connection)?)).await?;
-            self.database.writer.write(|_| Ok(())).await
+            self.database.writer.write(|tx| Ok(schema::rewrite_version(tx.connection)?)).await?;
+            let database = self.database.clone();
+            // If it fails, there was no room.
+            let _ = tokio::task::spawn_blocking(move || database.reserve.restore()).await;
+            Ok(())
         };
         tokio::time::timeout(HEALTH_TIMEOUT, read_and_write).await.unwrap_or_else(|_| {
             Err(Error::backend_unavailable("the database does not respond; its disk may be slow, or locked", Duration::from_secs(1)))

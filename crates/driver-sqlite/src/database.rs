@@ -1,8 +1,23 @@
 //! The open database, which all keyspaces of a backend share.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use crate::{members::Members, readers::Readers, signals::Signals, writer::Writer};
+use crate::{
+    error::DatabaseResult,
+    members::Members,
+    readers::Readers,
+    reserve::Reserve,
+    signals::Signals,
+    writer::{Tx, Writer},
+};
+use prism_call::Error;
 use prism_driver::Limits;
 
 /// The open database.
@@ -17,6 +32,10 @@ pub struct Database {
     pub limits: Limits,
     /// The members of consumer groups in this process.
     pub members: Members,
+    /// Disk space for removals.
+    pub reserve: Reserve,
+    /// Whether SQLite has found the file damaged.
+    damaged: AtomicBool,
 }
 
 impl Database {
@@ -28,6 +47,37 @@ impl Database {
             signals: Arc::default(),
             limits: Limits::default(),
             members: Members::default(),
+            reserve: Reserve::none(),
+            damaged: AtomicBool::new(false),
         }
+    }
+
+    /// The database with these connections.
+    pub fn new(writer: Writer, readers: Readers, signals: Arc<Signals>, reserve: Reserve) -> Self {
+        Self { writer, readers, signals, reserve, ..Self::closed() }
+    }
+
+    /// Runs a write that frees space, as [`Writer::write`] does. On a full disk, it gets the space that is kept for it.
+    pub async fn remove<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx<'_>) -> DatabaseResult<T> + Clone + Send + 'static,
+    {
+        match self.writer.write(work.clone()).await {
+            Err(error) if error.reason() == "BACKEND_FULL" && self.reserve.release() => self.writer.write(work).await,
+            result => result,
+        }
+    }
+
+    /// Remembers that the file is damaged, if an error says so.
+    pub fn note_damage(&self, error: &Error) {
+        if error.reason() == "DATABASE_DAMAGED" {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether SQLite has found the file damaged. Only a restart with another file repairs that.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
     }
 }

@@ -40,19 +40,27 @@ pub fn map_sqlite_error(error: &rusqlite::Error) -> Error {
             Code::ResourceExhausted,
             "BACKEND_FULL",
             "the database has no room left: its max_bytes or the disk is full; remove data, raise max_bytes or free disk space",
-        ),
+        )
+        .with_retry_after(Duration::from_secs(5)),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::backend_unavailable(
             "another process has locked the database file for longer than busy_timeout; try again later",
             Duration::from_secs(1),
         ),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            Error::new(Code::DataLoss, "DATABASE_DAMAGED", "the database file is damaged; restore it from a backup")
-        }
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure) => {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Error::backend_unavailable(
+            "the database file can't be written; give the gateway's user the right to write the file and its folder",
+            Duration::from_secs(5),
+        ),
+        Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => {
             Error::backend_unavailable(format!("the database file can't be read or written ({error})"), Duration::from_secs(5))
         }
         _ => Error::internal("SQLite refused a statement of this driver; the log has the message of SQLite"),
     }
+}
+
+/// `DATA_LOSS DATABASE_DAMAGED`
+pub fn damaged() -> Error {
+    Error::new(Code::DataLoss, "DATABASE_DAMAGED", "the database file is damaged; restore it from a backup")
 }
 
 /// `UNAVAILABLE BACKEND_UNAVAILABLE`: the backend is closed or closing.

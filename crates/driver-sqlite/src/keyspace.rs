@@ -42,7 +42,8 @@ impl KeyspaceHandle {
         F: FnMut(&Tx<'_>, i64) -> DatabaseResult<T> + Send + 'static,
     {
         if let Some(id) = self.id.get().copied() {
-            return self.database.writer.write(move |tx| work(tx, id)).await;
+            let written = self.database.writer.write(move |tx| work(tx, id)).await;
+            return written.inspect_err(|error| self.database.note_damage(error));
         }
         let keyspace = self.keyspace.clone();
         let create_and_work = move |tx: &Tx<'_>| {
@@ -55,6 +56,21 @@ impl KeyspaceHandle {
         Ok(answer)
     }
 
+    /// Runs a write that frees space, as [`Database::remove`] does.
+    pub async fn remove<T, F>(self: &Arc<Self>, mut work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx<'_>, i64) -> DatabaseResult<T> + Clone + Send + 'static,
+    {
+        let id = match self.id.get() {
+            Some(id) => *id,
+            // There is nothing to remove in a keyspace that does not exist yet.
+            None => self.quick(|_, id| Ok(id)).await?,
+        };
+        let removed = self.database.remove(move |tx| work(tx, id)).await;
+        removed.inspect_err(|error| self.database.note_damage(error))
+    }
+
     /// Runs a short read, as [`Readers::quick`](crate::readers::Readers::quick) does.
     pub async fn quick<T, F>(self: &Arc<Self>, work: F) -> Result<T, Error>
     where
@@ -62,7 +78,8 @@ impl KeyspaceHandle {
         F: Fn(&Connection, i64) -> DatabaseResult<T> + Send + 'static,
     {
         let keyspace = self.clone();
-        self.database.readers.quick(move |connection| work(connection, keyspace.id(connection)?)).await
+        let read = self.database.readers.quick(move |connection| work(connection, keyspace.id(connection)?)).await;
+        read.inspect_err(|error| self.database.note_damage(error))
     }
 
     /// Runs a longer read, as [`Readers::read`](crate::readers::Readers::read) does.
@@ -72,7 +89,8 @@ impl KeyspaceHandle {
         F: FnOnce(&Connection, i64) -> DatabaseResult<T> + Send + 'static,
     {
         let keyspace = self.clone();
-        self.database.readers.read(move |connection| work(connection, keyspace.id(connection)?)).await
+        let read = self.database.readers.read(move |connection| work(connection, keyspace.id(connection)?)).await;
+        read.inspect_err(|error| self.database.note_damage(error))
     }
 
     /// Starts to wait for changes of a topic in this keyspace.

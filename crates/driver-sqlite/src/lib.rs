@@ -13,6 +13,7 @@ mod members;
 mod open;
 mod queue;
 mod readers;
+mod reserve;
 mod schema;
 mod settings;
 mod signals;

@@ -1,7 +1,8 @@
 //! Opens the database file: checks that it belongs to Prism, sets its modes and runs migrations.
 
 use std::{
-    fs,
+    fs::{DirBuilder, OpenOptions},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -19,6 +20,9 @@ use prism_call::Error;
 
 /// Prepared statements that a connection caches; more than this driver has.
 const CACHED_STATEMENTS: usize = 96;
+/// Modes of a new folder and a new file: only the user of the gateway may read the data.
+const PRIVATE_FOLDER: u32 = 0o700;
+pub const PRIVATE_FILE: u32 = 0o600;
 /// The pause between two attempts while another process has locked the file.
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
 
@@ -26,7 +30,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(2);
 pub fn writer(settings: &SqliteSettings) -> DatabaseResult<Connection> {
     let path = &settings.path;
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|error| {
+        DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder).map_err(|error| {
             unusable_database(
                 path,
                 &format!("the folder {} can't be created ({error}); create it, or set path to another folder", folder.display()),
@@ -34,6 +38,8 @@ pub fn writer(settings: &SqliteSettings) -> DatabaseResult<Connection> {
             .with_source(error)
         })?;
     }
+    // SQLite gives its other files the mode of the database. If the file can't be created, SQLite says why.
+    let _ = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| map_open_error(path, error))?;
     connection.busy_timeout(*settings.busy_timeout).map_err(|error| map_open_error(path, error))?;

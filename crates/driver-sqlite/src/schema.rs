@@ -20,6 +20,12 @@ pub fn version(connection: &Connection) -> rusqlite::Result<usize> {
         .map(|version| usize::try_from(version).unwrap_or(usize::MAX))
 }
 
+/// Writes the version of a database again: a write that changes nothing.
+pub fn rewrite_version(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    connection.pragma_update(None, "user_version", version)
+}
+
 /// Updates a database to the latest version in one transaction. If several processes call it at the same time, the first one
 /// updates, and the others wait for its lock and then find nothing to do.
 pub fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

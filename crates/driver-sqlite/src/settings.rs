@@ -12,7 +12,8 @@ use prism_driver::settings::{ByteSize, CheckSettings, Count, HumanDuration, Sett
 #[serde(deny_unknown_fields)]
 pub struct SqliteSettings {
     /// The database file, as `./prism-data/prism.db`. The file and its folder are created if they do not exist. SQLite keeps
-    /// two more files beside it, whose names end with `-wal` and `-shm`.
+    /// two more files beside it, whose names end with `-wal` and `-shm`, and Prism a file of 1 MiB, `-reserve`, that it gives up so that data can be
+    /// removed on a full disk.
     pub path: PathBuf,
     /// Which failures an acknowledged write survives.
     #[serde(default)]

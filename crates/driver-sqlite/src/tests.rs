@@ -56,6 +56,12 @@ async fn get(backend: &Sqlite, key: &'static str) -> Result<Option<usize>, Error
     Ok(response.entry.map(|entry| entry.value.len()))
 }
 
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 #[tokio::test]
 async fn creates_the_folder_and_keeps_the_data() {
     let folder = tempfile::tempdir().unwrap();
@@ -67,7 +73,7 @@ async fn creates_the_folder_and_keeps_the_data() {
     assert_eq!(get(&first, "k").await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(set(&first, "k", 1).await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(first.health().await.unwrap_err().code(), Code::Unavailable);
-    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "closing removes the log");
+    assert_eq!(files(path.parent().unwrap()), ["prism.db", "prism.db-reserve"], "closing removes the log");
 
     let begun = Instant::now();
     let second = open(&path, json!({})).await.unwrap();
@@ -153,7 +159,7 @@ async fn the_log_is_copied_into_the_file_during_writes() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     backend.close().await;
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(files(folder.path()), ["prism.db", "prism.db-reserve"]);
 }
 
 #[tokio::test]
@@ -217,6 +223,31 @@ async fn a_full_database_refuses_writes_until_data_is_deleted() {
     let delete = DeleteRequest { key: "big".into() };
     assert!(interfaces.keyvalue_basic.unwrap().delete(&Context::internal("n"), delete).await.unwrap().deleted);
     set(&backend, "second", 700_000).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_not_ready() {
+    const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prism.db");
+    let backend = open(&path, json!({})).await.unwrap();
+    for key in KEYS {
+        set(&backend, key, 100_000).await.unwrap();
+    }
+    backend.health().await.unwrap();
+    backend.close().await;
+    // The first pages have the tables, the last ones the values.
+    let mut file = fs::read(&path).unwrap();
+    let half = file.len() / 2;
+    file[half..].fill(0xff);
+    fs::write(&path, file).unwrap();
+    let backend = open(&path, json!({})).await.unwrap();
+    let mut errors = Vec::new();
+    for key in KEYS {
+        errors.extend(get(&backend, key).await.err());
+    }
+    assert!(errors.iter().any(|error| error.reason() == "DATABASE_DAMAGED"), "{errors:?}");
+    assert_eq!(backend.health().await.unwrap_err().reason(), "DATABASE_DAMAGED");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use prism_driver::{cursor, keyvalue::EntryMetadata, range::KeyRange};
 /// Most rows of a page.
 const PAGE_ROWS: usize = 256;
 /// A page of values ends after the row with which it exceeds this number of bytes.
-const PAGE_BYTES: i64 = 1 << 20;
+const PAGE_BYTES: i64 = 64 << 10;
 
 /// A statement for a range with an upper bound, and one for a range without.
 struct RangeSql {

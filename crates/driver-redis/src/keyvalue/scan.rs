@@ -18,7 +18,7 @@ use prism_driver::{cursor, range::KeyRange};
 
 /// Most keys of a page, and the bytes after which a page ends.
 const PAGE_KEYS: usize = 256;
-const PAGE_BYTES: usize = 1 << 20;
+const PAGE_BYTES: usize = 64 << 10;
 /// Most expired keys that a script removes from the index before it counts.
 const SWEEP: u64 = 1000;
 

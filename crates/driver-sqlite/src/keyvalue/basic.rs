@@ -49,7 +49,7 @@ impl KeyValueBasic for KeyValue {
 
     async fn delete(&self, _: &Context, request: DeleteRequest) -> Result<DeleteResponse, Error> {
         check::key(self.keyspace.limits(), &request.key)?;
-        let previous = self.keyspace.write(move |tx, keyspace| rows::delete(tx, keyspace, &request.key)).await?;
+        let previous = self.keyspace.remove(move |tx, keyspace| rows::delete(tx, keyspace, &request.key)).await?;
         Ok(DeleteResponse { deleted: previous.is_some(), previous_revision: previous.map(unsigned) })
     }
 

@@ -45,7 +45,7 @@ impl KeyValueBatch for KeyValue {
 
     async fn batch_delete(&self, _: &Context, request: BatchDeleteRequest) -> Result<BatchDeleteResponse, Error> {
         check_batch_delete(self.keyspace.limits(), &request.keys)?;
-        let write = self.keyspace.write(move |tx, keyspace| {
+        let write = self.keyspace.remove(move |tx, keyspace| {
             let delete = |key: &Bytes| Ok(BatchDeleteResult { deleted: rows::delete(tx, keyspace, key)?.is_some(), key: key.clone() });
             request.keys.iter().map(delete).collect()
         });

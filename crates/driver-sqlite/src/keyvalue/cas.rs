@@ -36,7 +36,7 @@ impl KeyValueCas for KeyValue {
     async fn compare_and_delete(&self, _: &Context, request: CompareAndDeleteRequest) -> Result<CompareAndDeleteResponse, Error> {
         check::key(self.keyspace.limits(), &request.key)?;
         check_expected_revision(request.expected_revision)?;
-        let write = self.keyspace.write(move |tx, keyspace| {
+        let write = self.keyspace.remove(move |tx, keyspace| {
             let revision = rows::revision(tx.connection, keyspace, &request.key)?;
             let deleted = revision == request.expected_revision;
             if deleted {

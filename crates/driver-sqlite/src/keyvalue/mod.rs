@@ -37,7 +37,7 @@ pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
 pub async fn sweep(database: &Database) -> Result<(), Error> {
     // Reads first: a write would lock the file even if nothing has expired.
     while database.readers.quick(rows::any_expired).await? {
-        database.writer.write(|tx| rows::remove_expired(tx, EXPIRED_PER_WRITE)).await?;
+        database.remove(|tx| rows::remove_expired(tx, EXPIRED_PER_WRITE)).await?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use prism_driver::{cursor, keyvalue::EntryMetadata, range::KeyRange, time};
 /// Most rows of a page.
 const PAGE_ROWS: usize = 256;
 /// A page ends after the row with which it exceeds this number of bytes.
-const PAGE_BYTES: usize = 1 << 20;
+const PAGE_BYTES: usize = 64 << 10;
 
 /// A row of a page.
 struct ScannedRow {

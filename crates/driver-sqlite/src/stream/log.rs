@@ -13,7 +13,7 @@ use prism_driver::{
 };
 
 /// A page ends after the record with which it exceeds this number of bytes.
-const PAGE_BYTES: usize = 1 << 20;
+const PAGE_BYTES: usize = 64 << 10;
 /// Bytes that each record counts for retention in addition to its key, attributes and payload.
 pub const OVERHEAD: i64 = 32;
 

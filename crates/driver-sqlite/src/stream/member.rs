@@ -30,7 +30,7 @@ use prism_driver::{
 /// Most records that a member takes in one write.
 const PAGE_ROWS: u32 = 128;
 /// A member takes no more records after this number of bytes.
-const PAGE_BYTES: usize = 1 << 20;
+const PAGE_BYTES: usize = 64 << 10;
 /// How long a member exists without being renewed.
 const LIFETIME: Millis = 30_000;
 /// How often members are renewed.

@@ -80,7 +80,7 @@ async fn keys_written_by_other_programs_are_reported() {
     command(&server, "SET prism:{shop/data}:value:short x", true);
     for key in ["list", "short"] {
         let error = get(&store, key).await.unwrap_err();
-        assert_eq!((error.code(), error.reason()), (Code::FailedPrecondition, "BACKEND_KEY_CONFLICT"), "{error:?}");
+        assert_eq!((error.code(), error.reason()), (Code::Unavailable, "BACKEND_KEY_CONFLICT"), "{error:?}");
         assert!(error.message().contains("key_prefix"), "{error:?}");
     }
 }
