@@ -116,10 +116,8 @@ impl BodyPlan {
         let utf8 = parsed.and_then(|parsed| parsed.charset).is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"));
         match self {
             Self::None => Ok(Media::Raw(String::new())),
-            Self::Raw(_) => Ok(Media::Raw(content_type.unwrap_or_default().to_owned())),
-            Self::Bytes(_) if !parsed.is_some_and(|parsed| parsed.essence.eq_ignore_ascii_case("application/json")) => {
-                Ok(Media::Raw(content_type.unwrap_or_default().to_owned()))
-            }
+            // Bytes are taken as they are, whatever their type. `application/json` is the type of a value too.
+            Self::Raw(_) | Self::Bytes(_) => Ok(Media::Raw(content_type.unwrap_or_default().to_owned())),
             _ if (json || parsed.is_none()) && utf8 => Ok(Media::Json),
             _ if streaming && parsed.is_some_and(ContentType::is_lines) && utf8 => Ok(Media::Lines),
             _ => Err(Error::new(
@@ -155,11 +153,10 @@ impl BodyPlan {
                     json::decode_field(types, &fields[*place], text, out, mask)
                 }
             }
-            (Self::Bytes(place), Media::Raw(_)) => {
+            (Self::Bytes(place), _) => {
                 put_bytes(&fields[*place], body, out);
                 Ok(())
             }
-            (Self::Bytes(place), _) => json::decode_field(types, &fields[*place], text, out, None),
             (Self::Raw(place), media) => {
                 let content_type = if let Media::Raw(content_type) = media { content_type } else { "application/json" };
                 match place {

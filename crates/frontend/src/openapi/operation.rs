@@ -126,11 +126,8 @@ fn request_body(schemas: &mut ComponentSchemas, method: &MethodDescriptor, rule:
             }
             describe(&mut schema, field.full_name());
             if matches!(field.kind(), Kind::Bytes) && is_single(&field) {
-                let content = json!({
-                    BYTES: {"schema": raw(""), "example": "hello"},
-                    JSON: {"schema": schema, "example": examples::field(&field)},
-                });
-                return Some(json!({"required": required, "content": content}));
+                // Other types are taken as well, and change nothing.
+                return Some(json!({"required": required, "content": {BYTES: {"schema": raw(""), "example": "hello"}}}));
             }
             (schema, examples::field(&field))
         }

@@ -46,6 +46,18 @@ impl<'a> Accept<'a> {
         best.filter(|(_, quality)| *quality > 0).map(|(exactness, quality)| (quality, exactness))
     }
 
+    /// Returns the index of the first offer with the best quality. An offer is a media type. How specific a media range is does not matter:
+    /// clients that list everything that they can read, as `application/json, */*`, take what the server prefers.
+    pub fn first<'o>(&self, offers: impl Iterator<Item = &'o str>) -> Option<usize> {
+        let mut best: Option<(u16, usize)> = None;
+        for (place, name) in offers.enumerate() {
+            if let Some((quality, _)) = self.fit(name).filter(|(quality, _)| best.is_none_or(|(known, _)| *quality > known)) {
+                best = Some((quality, place));
+            }
+        }
+        best.map(|(_, place)| place)
+    }
+
     /// Returns the index of the best offer. An offer is a list of equivalent media types. The first of equal offers wins.
     pub fn best<'o>(&self, offers: impl Iterator<Item = &'o [&'o str]>) -> Option<usize> {
         let mut best: Option<(Fit, usize)> = None;
@@ -81,6 +93,16 @@ mod tests {
 
     #[test]
     fn the_best_match_is_selected_then_the_first_offer() {
+        let first = |accept| Accept::of(Some(accept)).first(["application/octet-stream", "application/json"].into_iter());
+        for (accept, wanted) in [
+            ("application/json, text/plain, */*", Some(0)),
+            ("application/json", Some(1)),
+            ("application/json, */*;q=0.8", Some(1)),
+            ("application/json;q=0.5, application/octet-stream;q=0.5", Some(0)),
+            ("text/html", None),
+        ] {
+            assert_eq!(first(accept), wanted, "{accept}");
+        }
         for (accept, wanted) in [
             ("*/*", Some("application/octet-stream")),
             ("text/html,application/xhtml+xml,*/*;q=0.8", Some("application/octet-stream")),

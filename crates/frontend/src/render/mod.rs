@@ -148,7 +148,10 @@ impl Rendering {
             (false, ReplyPlan::Bytes(_)) => &[(Format::Raw, &["application/octet-stream"]), (Format::Json, &["application/json"])],
             (false, _) => &[(Format::Json, &["application/json"])],
         };
-        let best = accept.best(offers.iter().map(|(_, types)| *types));
+        let best = match &self.plan {
+            ReplyPlan::Bytes(_) => accept.first(offers.iter().map(|(_, types)| types[0])),
+            _ => accept.best(offers.iter().map(|(_, types)| *types)),
+        };
         best.map(|place| offers[place].0).ok_or_else(|| {
             let types: Vec<&str> = offers.iter().map(|(_, types)| types[0]).collect();
             Error::new(

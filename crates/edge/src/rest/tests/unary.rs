@@ -17,12 +17,14 @@ async fn raw_bytes_are_sent_and_received_unchanged() {
         );
         assert_eq!(seen.method, "Store");
     }
-    let answer = door.will(stored(8)).ask("PUT /demo/v1/values/k", &[("content-type", "application/json")], b"\"AQI=\"").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(StoreRequest::decode(door.seen().messages[0].as_ref()).unwrap().value.as_ref(), [1, 2]);
-    assert_eq!(door.ask("PUT /demo/v1/values/k", &[("content-type", "application/json")], b"nonsense").await.status, 400);
+    // JSON is a value like any other.
+    for (content_type, body) in [("application/json", "\"AQI=\""), ("application/json", "nonsense"), ("text/plain; charset=latin1", "ä")] {
+        let answer = door.will(stored(8)).ask("PUT /demo/v1/values/k", &[("content-type", content_type)], body.as_bytes()).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(StoreRequest::decode(door.seen().messages[0].as_ref()).unwrap().value, body);
+    }
 
-    for accept in ["", "*/*", "text/html,*/*;q=0.8", "application/octet-stream"] {
+    for accept in ["", "*/*", "text/html,*/*;q=0.8", "application/octet-stream", "application/json, text/plain, */*"] {
         let headers: Vec<_> = (!accept.is_empty()).then_some(("accept", accept)).into_iter().collect();
         let answer = door.will(retrieved(b"\x00\xff", 9)).ask("GET /demo/v1/values/k", &headers, b"").await;
         assert_eq!((answer.status, answer.body.as_ref()), (200, b"\x00\xff".as_slice()));
@@ -32,7 +34,7 @@ async fn raw_bytes_are_sent_and_received_unchanged() {
         );
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
     }
-    let answer = door.will(retrieved(b"\x01\x02", 9)).ask("GET /demo/v1/values/k", &[("accept", "application/json, */*")], b"").await;
+    let answer = door.will(retrieved(b"\x01\x02", 9)).ask("GET /demo/v1/values/k", &[("accept", "application/json, */*;q=0.8")], b"").await;
     assert_eq!((answer.json(), answer.header("content-type")), (json!("AQI="), "application/json"));
 }
 
