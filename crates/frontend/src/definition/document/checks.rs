@@ -1,5 +1,7 @@
 //! Checks the parameters and bodies of a document: what OpenAPI does not allow, and what Prism does not read.
 
+use std::collections::HashSet;
+
 use super::{
     convert::{Converter, Version, entries},
     references::Place,
@@ -60,6 +62,29 @@ impl<'n> Converter<'n> {
                     place,
                     &node.position,
                     format!("OpenAPI ignores the header parameter `{name}`; the media types and `security` describe it"),
+                );
+            }
+        }
+    }
+
+    /// Warns of parameters that appear twice in a list.
+    pub fn check_repeated(&mut self, place: Place<'n>, items: &'n [Node]) {
+        let mut known = HashSet::new();
+        for item in items {
+            let target = item.get("$ref").and_then(Node::text).map(|reference| self.references.resolve_all(place, reference));
+            let node = match &target {
+                Some(Ok(target)) => target.place.node,
+                Some(Err(_)) => continue,
+                None => item,
+            };
+            let text = |key: &str| node.get(key).and_then(Node::text);
+            let (Some(location), Some(name)) = (text("in"), text("name")) else { continue };
+            let plain = if location == "header" { name.to_ascii_lowercase() } else { name.to_owned() };
+            if !known.insert((location, plain)) {
+                self.warning(
+                    place,
+                    &item.position,
+                    format!("the parameter {location}.{name} appears twice in this list; the last one counts"),
                 );
             }
         }

@@ -299,6 +299,9 @@ impl<'n> Converter<'n> {
             Content::List(kind) => {
                 let place = self.follow(place);
                 let items = self.files.list[place.file].source.items(&format!("`{}`", key.name), place.node);
+                if kind == Kind::Parameter {
+                    self.check_repeated(place, items);
+                }
                 items.iter().map(|item| self.convert(kind, self.references.inside(place, item))).collect()
             }
         }

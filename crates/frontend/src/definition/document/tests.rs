@@ -331,7 +331,7 @@ fn what_is_not_read_is_told() {
     let operation = "      security: [{key: []}]
       callbacks: {c: {'{$request.body#/url}': {post: {responses: {'200': {description: ok}}}}}}
       servers: [{url: /x}]
-      parameters: [{name: Accept, in: header, schema: {type: string}}, {name: q, in: query}]
+      parameters: [{name: Accept, in: header, schema: {type: string}}, {name: q, in: query}, {name: q, in: query, schema: {}}]
       requestBody: {content: {multipart/form-data: {schema: {type: object, properties: {f: {type: string}}}, encoding: {f: {contentType: a/b}}}, image/png: {schema: {type: string, format: binary}}, application/xml: {schema: {type: object}}}}
       sumary: x
 ";
@@ -343,6 +343,7 @@ fn what_is_not_read_is_told() {
             "api.yaml:9:7: `servers` has no effect: the base path of the binding applies to all operations",
             "api.yaml:10:20: OpenAPI ignores the header parameter `Accept`; the media types and `security` describe it",
             "api.yaml:10:72: the parameter has no `schema`, so it is any text",
+            "api.yaml:10:94: the parameter query.q appears twice in this list; the last one counts",
             "api.yaml:11:61: a body of the type multipart/form-data is read as bytes, so this schema has no effect",
             "api.yaml:11:121: `encoding` has no effect in multipart/form-data; Prism reads it in application/x-www-form-urlencoded",
             "api.yaml:11:225: a body of the type application/xml is read as bytes, so this schema has no effect",
