@@ -28,5 +28,5 @@ docs: ## the documentation of the crates
 fmt: ## format
 	cargo fmt --all
 
-servers: ## a Redis server to try Prism with
+servers: ## PostgreSQL, Redis and NATS servers to try Prism with
 	scripts/servers up

@@ -6,6 +6,8 @@ pub use prism_driver::*;
 pub use prism_driver_files as files;
 #[cfg(feature = "memory")]
 pub use prism_driver_memory as memory;
+#[cfg(feature = "nats")]
+pub use prism_driver_nats as nats;
 #[cfg(feature = "postgres")]
 pub use prism_driver_postgres as postgres;
 #[cfg(feature = "redis")]
@@ -25,6 +27,8 @@ pub const KINDS: &[&Kind] = &[
     &redis::KIND,
     #[cfg(feature = "postgres")]
     &postgres::KIND,
+    #[cfg(feature = "nats")]
+    &nats::KIND,
 ];
 
 /// Returns the driver for a kind of backend, or `None` if this build has none.

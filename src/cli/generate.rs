@@ -186,8 +186,8 @@ mod tests {
         for expected in [
             "pattern `multicast-registry` is planned and can't be served yet; there are: keyvalue",
             "unknown slot `registri`; did you mean `registry`?",
-            "slot `registry` is empty; fill it with --slot=registry:BACKEND, one of: memory, postgres, redis, sqlite",
-            "there is no driver for kafka yet, so it can't fill slot `messaging`; these do: memory, redis",
+            "slot `registry` is empty; fill it with --slot=registry:BACKEND, one of: memory, nats, postgres, redis, sqlite",
+            "there is no driver for kafka yet, so it can't fill slot `messaging`; these do: memory, nats, redis",
         ] {
             assert!(problems.contains(expected), "{problems}");
         }

@@ -16,7 +16,8 @@ use prism_config::{self as config, LogFormat};
 
 /// Starts the log.
 pub fn start(log: &config::Log) {
-    let filter = EnvFilter::new(log.level.name());
+    // The driver for NATS logs what the events of its client mean.
+    let filter = EnvFilter::new(format!("{},async_nats=off", log.level.name()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).fmt_fields(debug_fn(write_field).delimited(" ")).init(),

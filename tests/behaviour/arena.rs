@@ -12,7 +12,7 @@ use std::{
 use libtest_mimic::Failed;
 use prism::driver::{Backend, BackendSettings, KINDS, Kind};
 use serde_json::{Map, Value, json};
-use test_support::servers::{Postgres, Redis};
+use test_support::servers::{Nats, Postgres, Redis};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -42,6 +42,7 @@ pub const RECIPES: &[Recipe] = &[
     Recipe { kind: "files", shared: true, make: files },
     Recipe { kind: "redis", shared: true, make: redis },
     Recipe { kind: "postgres", shared: true, make: postgres },
+    Recipe { kind: "nats", shared: true, make: nats },
 ];
 
 /// Returns the recipe of a kind.
@@ -74,6 +75,11 @@ fn redis() -> BackendSetup {
 fn postgres() -> BackendSetup {
     let server = Postgres::start()?;
     Ok((json!({"url": server.url(), "sweep_interval": "100ms"}), Box::new(server)))
+}
+
+fn nats() -> BackendSetup {
+    let server = Nats::start()?;
+    Ok((json!({"url": server.url()}), Box::new(server)))
 }
 
 struct Running {

@@ -103,6 +103,7 @@ interfaces! {
     pubsub_wildcards: pubsub::PubSubWildcards;
     pubsub_filtering: pubsub::PubSubFiltering;
     pubsub_ordering: pubsub::PubSubOrdering;
+    pubsub_persistent: pubsub::PubSubPersistent;
     stream_basic: stream::StreamBasic;
     stream_consumer_groups: stream::StreamConsumerGroups;
     stream_replay: stream::StreamReplay;

@@ -9,8 +9,11 @@ use tokio_postgres::{
     config::{Host, SslMode, TargetSessionAttrs},
 };
 
-use crate::tls::{self, TlsConnector, TlsFiles};
-use prism_driver::settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem};
+use crate::tls::{self, TlsConnector};
+use prism_driver::{
+    settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem},
+    tls::TlsFiles,
+};
 
 /// Settings of a backend of `type: postgres`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

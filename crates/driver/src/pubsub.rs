@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use prism_call::{
     Code, Error,
     proto::models::pubsub::v1::{
-        Gap, Message, SubscribeFilteredResponse, SubscribeOrderedResponse, SubscribePatternResponse, SubscribeResponse, Subscribed,
-        subscribe_filtered_response, subscribe_ordered_response, subscribe_pattern_response, subscribe_response,
+        Gap, Message, SubscribeDurableResponse, SubscribeFilteredResponse, SubscribeOrderedResponse, SubscribePatternResponse,
+        SubscribeResponse, Subscribed, subscribe_durable_response, subscribe_filtered_response, subscribe_ordered_response,
+        subscribe_pattern_response, subscribe_response,
     },
 };
 
@@ -43,6 +44,7 @@ responses! {
     SubscribePatternResponse in subscribe_pattern_response;
     SubscribeFilteredResponse in subscribe_filtered_response;
     SubscribeOrderedResponse in subscribe_ordered_response;
+    SubscribeDurableResponse in subscribe_durable_response;
 }
 
 /// Messages that wait for one subscriber. Publishers never wait: a message that finds no room is dropped, and the

@@ -18,7 +18,7 @@ suite! { "keyvalue_basic":
     later_writes_increase_the_version;
     flags_have_sixty_four_bits;
     a_deleted_key_is_created_anew;
-    an_expired_key_is_created_anew needs "keyvalue_ttl";
+    an_expired_key_is_created_anew needs "keyvalue_ttl", "keyvalue_transactional";
     a_change_of_the_expiration_keeps_facts needs "keyvalue_ttl";
     swaps_return_facts needs "keyvalue_cas";
     batches_return_facts needs "keyvalue_batch";

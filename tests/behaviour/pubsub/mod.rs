@@ -4,6 +4,8 @@ mod basic;
 mod filtering;
 mod gateways;
 mod ordering;
+mod persistent;
+mod persistent_gateways;
 mod wildcards;
 
 use std::collections::BTreeMap;
@@ -11,16 +13,24 @@ use std::collections::BTreeMap;
 use prism::{
     call::Messages,
     proto::models::pubsub::v1::{
-        Gap, Message, PublishRequest, PublishResponse, SubscribeFilteredResponse, SubscribeOrderedResponse, SubscribePatternResponse,
-        SubscribeRequest, SubscribeResponse, Subscribed, UnsubscribeRequest, subscribe_filtered_response, subscribe_ordered_response,
-        subscribe_pattern_response, subscribe_response,
+        Gap, Message, PublishRequest, PublishResponse, SubscribeDurableResponse, SubscribeFilteredResponse, SubscribeOrderedResponse,
+        SubscribePatternResponse, SubscribeRequest, SubscribeResponse, Subscribed, UnsubscribeRequest, subscribe_durable_response,
+        subscribe_filtered_response, subscribe_ordered_response, subscribe_pattern_response, subscribe_response,
     },
 };
 
 use crate::{subject::Subject, suite::Suite, support::next};
 
 /// All suites of the model.
-pub const SUITES: &[&Suite] = &[&basic::SUITE, &filtering::SUITE, &gateways::SUITE, &ordering::SUITE, &wildcards::SUITE];
+pub const SUITES: &[&Suite] = &[
+    &basic::SUITE,
+    &filtering::SUITE,
+    &gateways::SUITE,
+    &ordering::SUITE,
+    &persistent::SUITE,
+    &persistent_gateways::SUITE,
+    &wildcards::SUITE,
+];
 
 /// An event of a subscription, from any of the subscribe RPCs.
 #[derive(Clone, Debug)]
@@ -50,6 +60,7 @@ events! {
     SubscribePatternResponse in subscribe_pattern_response;
     SubscribeFilteredResponse in subscribe_filtered_response;
     SubscribeOrderedResponse in subscribe_ordered_response;
+    SubscribeDurableResponse in subscribe_durable_response;
 }
 
 impl Event {

@@ -18,8 +18,8 @@ fn configuration_that_cannot_run_is_refused_with_every_reason() {
     assert!(complaint.contains("pattern `multicast-registry` is planned"), "{complaint}");
     assert!(complaint.contains("unknown slot `mesaging`; did you mean `messaging`?"), "{complaint}");
     assert!(complaint.contains("slot `messaging` is empty"), "{complaint}");
-    let complaint = refused("generate config --pattern=keyvalue --slot=storage:nats");
-    assert!(complaint.contains("there is no driver for nats yet"), "{complaint}");
+    let complaint = refused("generate config --pattern=keyvalue --slot=storage:etcd");
+    assert!(complaint.contains("there is no driver for etcd yet"), "{complaint}");
     let complaint = refused("generate config --pattern=keyvalue --slot=storage:neptune");
     assert!(complaint.contains("slot `storage` needs keyvalue_basic, which the neptune driver does not implement"), "{complaint}");
     assert_eq!(prism("generate config --pattern=keyvalue --slot=storage").code, Some(2));

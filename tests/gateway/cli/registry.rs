@@ -67,7 +67,7 @@ fn backends_are_found_by_interface_and_capability() {
 #[test]
 fn backends_are_listed_and_described() {
     let text = printed("registry backends list");
-    assert!(has_line(&text, "nats ○"), "{text}");
+    assert!(has_line(&text, "kafka ○"), "{text}");
     let text = printed("registry backends describe redis");
     assert!(text.contains("redis://localhost:6379/0") && has_line(&text, "KeyValue 6 of 6 basic, scan, ttl"), "{text}");
     assert_eq!(json("registry backends describe kafka")["driver"], "planned");

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 use test_support::{
     gateway::{Gateway, Setup},
     http,
-    servers::{Postgres, Redis},
+    servers::{Nats, Postgres, Redis},
 };
 
 fn example(name: &str) -> String {
@@ -58,6 +58,36 @@ async fn postgres_stores_orders() {
     let other = setup.launch();
     other.ready().await;
     assert_eq!(http::get(other.address, "/orders/v1/values/4711").await.unwrap().text(), "two books");
+}
+
+#[tokio::test]
+async fn nats_and_redis_share_the_work() {
+    let (nats, redis) = (Nats::start().unwrap(), Redis::start().unwrap());
+    let env = [
+        ("PRISM_BACKENDS_CACHE_URL", &*redis.url()),
+        ("PRISM_BACKENDS_MESSAGES_URL", &*nats.url()),
+        ("PRISM_LISTENERS_REGISTRY_ADDRESS", "127.0.0.1:0"),
+    ];
+    let setup = Setup { args: &["--config", &example("nats-redis/prism.yaml")], env: &env, ..Setup::default() };
+    let (one, other) = (setup.launch(), setup.launch());
+    one.ready().await;
+    other.ready().await;
+    for namespace in ["sessions", "settings"] {
+        let path = format!("/{namespace}/v1/values/key");
+        let stored = http::send(one.address, "PUT", &path, &[], "value").await.unwrap();
+        assert_eq!(stored.status, 200, "{}", stored.text());
+        assert_eq!(http::get(other.address, &path).await.unwrap().text(), "value");
+    }
+    // Both gateways register schemas at the same time, and agree on their versions.
+    let path = "/subjects/a/versions";
+    for (index, gateway) in [&one, &other, &one].into_iter().enumerate() {
+        let schema = format!(r#"{{"schema": "{{\"type\": \"fixed\", \"name\": \"a\", \"size\": {}}}"}}"#, index + 1);
+        let compatibility = http::send(gateway.listeners["registry"], "PUT", "/config", &[], r#"{"compatibility": "NONE"}"#).await.unwrap();
+        assert_eq!(compatibility.status, 200, "{}", compatibility.text());
+        let registered = http::send(gateway.listeners["registry"], "POST", path, &[], schema).await.unwrap();
+        assert_eq!((registered.status, &registered.json()["id"]), (200, &(index + 1).into()), "{}", registered.text());
+    }
+    assert_eq!(http::get(other.listeners["registry"], path).await.unwrap().json(), serde_json::json!([1, 2, 3]));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What happens when backend servers fail: they are killed, hang, run out of memory, or refuse the connection.
 
 mod gateway;
+mod nats;
 mod outage;
 mod postgres;
 mod redis;

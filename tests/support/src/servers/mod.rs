@@ -3,12 +3,14 @@
 //! If a server is not installed, the test fails and says what to run; no test is skipped.
 
 mod certificate;
+mod nats;
 mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
 
 pub use certificate::Certificate;
+pub use nats::{Nats, NatsOptions};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::free_port;
