@@ -222,6 +222,8 @@ fn headers_and_cookies_are_read_in_all_styles() {
         ("explode: true, schema: {type: object, properties: {R: {type: integer}}}", &["R=1, n=x"], r#"{"R":1,"n":"x"}"#),
         ("content: {application/json: {schema: {type: object}}}", &["{\"a\": [1]}"], r#"{"a":[1]}"#),
         ("schema: {type: integer}", &["7"], "7"),
+        ("schema: {type: integer}", &["7", "8"], "400 \"x-v: must be a whole number, not \\\"7, 8\\\"\""),
+        ("schema: {type: string}", &["a", "b"], "\"a, b\""),
         (NUMBERS, &["x"], "400 \"x-v: must be a whole number, not \\\"x\\\"\""),
     ] {
         let api = echo("/x", &format!("parameters: [{{name: X-V, in: header, {parts}}}]"), "header.x_v");

@@ -188,7 +188,15 @@ impl Parameters {
     fn header<'a>(&self, place: usize, headers: &HeaderMap) -> Result<Option<RawParameter<'a>>, Error> {
         let parameter = &self.list[place];
         let ParameterFormat::Styled(format) = &parameter.format else {
-            return Ok(headers.get(&parameter.name).cloned().map(RawParameter::Header));
+            let mut lines = headers.get_all(&parameter.name).iter();
+            let (Some(first), second) = (lines.next(), lines.next()) else { return Ok(None) };
+            if second.is_none() {
+                return Ok(Some(RawParameter::Header(first.clone())));
+            }
+            // Several lines mean the same as one with commas (RFC 9110, section 5.3).
+            let lines: Vec<&[u8]> = headers.get_all(&parameter.name).iter().map(HeaderValue::as_bytes).collect();
+            let joined = HeaderValue::from_bytes(&lines.join(&b", "[..])).map_err(|_| self.refuse(place, UNREADABLE))?;
+            return Ok(Some(RawParameter::Header(joined)));
         };
         // Several lines are one list (RFC 9110, section 5.3).
         let lines: Result<Vec<&str>, _> = headers.get_all(&parameter.name).iter().map(HeaderValue::to_str).collect();
