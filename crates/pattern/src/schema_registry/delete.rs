@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    SchemaRegistry,
-    find::{self, VersionNumber},
-    refusal, setting,
+    SchemaRegistry, find, refusal, setting,
     state::{State, Version},
     subject::SubjectName,
 };
@@ -60,13 +58,8 @@ impl SchemaRegistry {
         self.journal
             .change(context, |state| {
                 let name = find::resolve_alias(state, &name);
-                let subject = state.subject(&name).filter(|subject| permanent || subject.is_live() || number != VersionNumber::Latest);
-                let subject = subject.ok_or_else(|| refusal::subject_not_found(&name))?;
-                let found = match number {
-                    VersionNumber::Latest => subject.list(permanent).next_back(),
-                    VersionNumber::Exact(_) => find::find_version(subject, number, true),
-                };
-                let (number, one) = found.ok_or_else(|| refusal::version_not_found(&name, &version))?;
+                let subject = state.subject(&name).ok_or_else(|| refusal::subject_not_found(&name))?;
+                let (number, one) = find::find_version(subject, number, true).ok_or_else(|| refusal::version_not_found(&name, &version))?;
                 setting::check_writable(state, &name)?;
                 if permanent && !one.deleted {
                     return Err(refusal::version_not_soft_deleted(&name, number));

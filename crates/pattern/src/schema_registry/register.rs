@@ -223,21 +223,22 @@ impl SchemaRegistry {
         let LookUpSchemaRequest { context: space, subject, schema, normalize, deleted, format } = request;
         let name = SubjectName::subject(&space, &subject)?;
         let schema = schema.ok_or_else(|| Error::invalid("schema", "is missing"))?;
-        let (name, basis) = self
+        let (name, exists, basis) = self
             .journal
             .read_fresh(context, |state| -> Result<_, Error> {
                 let name = resolve_read(state, &name, deleted);
-                let there = state.subject(&name).is_some_and(|subject| deleted || subject.is_live());
-                if !there {
-                    return Err(refusal::subject_not_found(&name));
-                }
+                let exists = state.subject(&name).is_some_and(|subject| deleted || subject.is_live());
                 let basis = Basis::gather(state, &name, &schema)?;
-                Ok((name, basis))
+                Ok((name, exists, basis))
             })
             .await??;
         let lenient = basis.is_import();
         let (registry, bytes) = (self.clone(), basis.bytes(&schema));
         let candidate = work::run(bytes, move || registry.candidate(&basis, &schema, &Tagging::default(), normalize, lenient)).await?;
+        // What is no schema is refused, whether the subject exists or not.
+        if !exists {
+            return Err(refusal::subject_not_found(&name));
+        }
         let (found, versions) = self.journal.read_known(|state| -> Result<_, Error> {
             let found = find_registered(state, &name, &candidate, deleted, |_| true);
             let versions = if found.is_none() { versions_with_references(state, &name, &candidate, deleted)? } else { Vec::new() };
