@@ -14,6 +14,7 @@ pub mod bind;
 pub mod conditional;
 pub mod definition;
 pub mod expression;
+pub mod headers;
 pub mod json;
 pub mod mapping;
 pub mod message_types;

@@ -30,6 +30,8 @@ const STATUSES: &[(&str, StatusCode)] = &[
     ("VALUE_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE),
     ("HEADERS_TOO_LARGE", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
     ("HOST_NOT_ALLOWED", StatusCode::MISDIRECTED_REQUEST),
+    ("OBJECT_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE),
+    ("RANGE_NOT_SATISFIABLE", StatusCode::RANGE_NOT_SATISFIABLE),
     ("UNSUPPORTED_MEDIA_TYPE", StatusCode::UNSUPPORTED_MEDIA_TYPE),
     ("IDEMPOTENCY_KEY_REUSED", StatusCode::UNPROCESSABLE_ENTITY),
 ];
@@ -63,12 +65,17 @@ impl<'e> ProblemDocument<'e> {
         self.status
     }
 
-    /// Sets the headers `Content-Type` and `Retry-After` (in seconds, rounded up).
+    /// Sets the headers `Content-Type`, `Retry-After` (in seconds, rounded up), and `Content-Range` with the size that a range exceeds.
     pub fn headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
         if let Some(delay) = self.error.retry_after() {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if self.status == StatusCode::RANGE_NOT_SATISFIABLE
+            && let Some(size) = self.error.get("size").and_then(|size| HeaderValue::try_from(format!("bytes */{size}")).ok())
+        {
+            headers.insert(header::CONTENT_RANGE, size);
         }
     }
 

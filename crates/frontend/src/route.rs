@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use http::header;
+
 use super::{
     bind::{BindOptions, Binding},
     conditional::ConditionalRpc,
+    headers::HeaderFields,
     message_types::MessageTypes,
     render::{RenderMessage, Rendering},
     router::Router,
@@ -26,6 +29,10 @@ pub struct Route {
     pub rendering: Rendering,
     /// The RPC that is called instead if a write has a precondition.
     pub conditional: Option<ConditionalRpc>,
+    /// The headers that are fields of messages.
+    pub headers: Option<HeaderFields>,
+    /// Whether responses are about a content that is no JSON: they have it as their body, or answer HEAD.
+    pub describes_content: bool,
 }
 
 /// The routes of an API.
@@ -40,10 +47,21 @@ impl Route {
         if method.client_streaming && rule.body == RuleBody::None {
             return Err("the RPC takes a stream of messages, so the rule needs a `body`".to_owned());
         }
-        let binding = Binding::compile(types, input, rule, method.client_streaming, options)?;
+        let headers = HeaderFields::compile(types, method)?;
+        let header_fields = headers.as_ref().map(HeaderFields::request_fields).unwrap_or_default();
+        let binding = Binding::compile(types, input, rule, method.client_streaming, options)?.with_header_fields(header_fields);
         let rendering = Rendering::compile(types, output, method.server_streaming, rule.response_body.as_deref())?;
         let conditional = ConditionalRpc::compile(types, method)?;
-        Ok(Self { method: method.clone(), template: rule.template.clone(), binding, rendering, conditional })
+        let describes_content = rendering.is_raw() || rule.method == Some(http::Method::HEAD);
+        let template = rule.template.clone();
+        Ok(Self { method: method.clone(), template, binding, rendering, conditional, headers, describes_content })
+    }
+}
+
+impl Route {
+    /// Whether responses have an `ETag`.
+    pub fn is_tagged(&self) -> bool {
+        self.rendering.has_revision() || self.headers.as_ref().is_some_and(|headers| headers.writes(&header::ETAG))
     }
 }
 

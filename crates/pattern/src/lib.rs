@@ -15,6 +15,7 @@ use prism_slot::Slot;
 mod capabilities;
 mod environment;
 pub mod keyvalue;
+pub mod object_store;
 pub mod schema_registry;
 mod slots;
 
@@ -52,7 +53,7 @@ impl fmt::Debug for Pattern {
 }
 
 /// All patterns of this build, one line each.
-pub const PATTERNS: &[&Pattern] = &[&keyvalue::PATTERN, &schema_registry::PATTERN];
+pub const PATTERNS: &[&Pattern] = &[&keyvalue::PATTERN, &object_store::PATTERN, &schema_registry::PATTERN];
 
 /// Finds a pattern by its name.
 pub fn find(name: &str) -> Option<&'static Pattern> {

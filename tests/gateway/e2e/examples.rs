@@ -46,6 +46,20 @@ async fn redis_serves_sessions() {
 }
 
 #[tokio::test]
+async fn objects_are_stored_in_a_folder() {
+    let setup = Setup { args: &["--config", &example("objects.yaml")], ..Setup::default() };
+    let gateway = setup.launch();
+    gateway.ready().await;
+    let headers = [("content-type", "image/jpeg")];
+    let stored = http::send(gateway.address, "PUT", "/photos/v1/objects/2026/photo.jpg", &headers, "a photo").await.unwrap();
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    let read = http::get(gateway.address, "/photos/v1/objects/2026/photo.jpg").await.unwrap();
+    assert_eq!((read.text(), read.headers["content-type"].to_str().unwrap()), ("a photo", "image/jpeg"));
+    let listed = http::get(gateway.address, "/photos/v1/objects?prefix=2026/").await.unwrap();
+    assert_eq!(listed.json()["objects"][0]["key"], "2026/photo.jpg");
+}
+
+#[tokio::test]
 async fn postgres_stores_orders() {
     let postgres = Postgres::start().unwrap();
     let url = postgres.url();

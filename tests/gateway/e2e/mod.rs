@@ -15,6 +15,7 @@ mod grpc;
 mod idempotency;
 mod limits;
 mod mapped;
+mod objects;
 mod observe;
 mod preconditions;
 mod remote;

@@ -53,8 +53,9 @@ async fn open_reports_problems_of_slots() {
 
 /// Returns the slot with only these interfaces, of those that patterns require.
 fn reduced(full: &Slot, remaining: &[&str]) -> Slot {
-    let Interfaces { keyvalue_basic, keyvalue_scan, keyvalue_cas, keyvalue_transactional, .. } = full.interfaces.clone();
+    let Interfaces { blob_basic, keyvalue_basic, keyvalue_scan, keyvalue_cas, keyvalue_transactional, .. } = full.interfaces.clone();
     let interfaces = Interfaces {
+        blob_basic: blob_basic.filter(|_| remaining.contains(&"blob_basic")),
         keyvalue_basic: keyvalue_basic.filter(|_| remaining.contains(&"keyvalue_basic")),
         keyvalue_scan: keyvalue_scan.filter(|_| remaining.contains(&"keyvalue_scan")),
         keyvalue_cas: keyvalue_cas.filter(|_| remaining.contains(&"keyvalue_cas")),

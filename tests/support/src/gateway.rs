@@ -207,6 +207,13 @@ impl Gateway {
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// The most bytes of memory that the process has had so far.
+    pub fn peak_memory(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// Sends SIGTERM, and waits for the end of the process.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal();

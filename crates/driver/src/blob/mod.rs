@@ -5,7 +5,7 @@ mod put;
 
 use std::collections::BTreeMap;
 
-pub use page::{ListScope, MAX_PAGE, Page};
+pub use page::{Item, ListScope, MAX_PAGE, Page};
 pub use put::{Content, Put};
 
 use crate::{Limits, check};

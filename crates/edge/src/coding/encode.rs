@@ -38,6 +38,8 @@ pub fn is_worth_it(response: &Response<Body>, head: bool) -> bool {
     };
     large_enough
         && !headers.contains_key(header::CONTENT_ENCODING)
+        // A part of a representation; its positions are those of the uncompressed one.
+        && !headers.contains_key(header::CONTENT_RANGE)
         && headers.get(header::CONTENT_TYPE).is_some_and(compresses_well)
         && !headers.get_all(header::CACHE_CONTROL).iter().any(|value| super::contains(value.as_bytes(), b"no-transform"))
 }

@@ -219,7 +219,7 @@ impl Exchange<'_> {
         if reads || self.endpoint.parameters.has_header(&[header::IF_MATCH, header::IF_NONE_MATCH]) {
             return Ok(Preconditions::none(self.method));
         }
-        Preconditions::of(self.method, headers, false, plan.conditional.as_ref())
+        Preconditions::of(self.method, headers, false, plan.conditional.as_ref(), |_| false)
     }
 
     /// Returns the cursor after which the client resumes a stream of events.

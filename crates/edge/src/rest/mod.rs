@@ -4,6 +4,7 @@
 mod documentation;
 mod find;
 mod mapped;
+mod raw;
 mod read;
 mod response;
 mod stream;
@@ -93,7 +94,8 @@ async fn annotated(
     let ClientRequest { parts: http::request::Parts { method, uri, mut headers, .. }, body } = request;
     let route: &Arc<Route> = found.value;
     let conditional = route.conditional.as_ref();
-    let conditions = Preconditions::of(&method, &headers, route.rendering.has_revision(), conditional);
+    let is_field = |name: &HeaderName| route.headers.as_ref().is_some_and(|fields| fields.reads(name));
+    let conditions = Preconditions::of(&method, &headers, route.is_tagged(), conditional, is_field);
     let rpc = conditions.as_ref().map_or(&route.method, |conditions| conditions.target(&route.method, conditional));
     let arrival = Arrival {
         peer: &serving.connection.peer,
@@ -124,12 +126,13 @@ async fn annotated(
     let rpc = conditions.target(&route.method, conditional);
     let resumed = last_event(format, &headers);
     let content = read::Content::from_headers(&headers);
+    let fields = route.headers.as_ref().map(|fields| fields.encode(&headers));
     metadata::remove_hop_by_hop(&mut headers);
     let limit = binding.namespace.limits.max_message_bytes;
     let body = admitted.open(body);
     let result = {
         let read = pin!(async {
-            let target = read::Target { route, template: found.template, path, query: uri.query() };
+            let target = read::Target { route, template: found.template, path, query: uri.query(), fields };
             let resume = resumed.as_ref().and_then(|cursor| cursor.to_str().ok());
             conditions.apply(conditional, read::read(target, content, resume, body, limit).await?)
         });
@@ -139,12 +142,16 @@ async fn annotated(
         Ok(reply) => match reply.output {
             Output::One(message) => {
                 let UnaryResponse { response, error } =
-                    response::unary(&route.rendering, format, &conditions, admitted.request_id(), &message, reply.headers, &reply.trailers);
+                    response::unary(route, format, &conditions, admitted.request_id(), &message, reply.headers, &reply.trailers);
                 admitted.finish(error.as_ref(), response)
             }
             Output::Stream(messages) => {
                 let request_id = admitted.request_id().clone();
                 let (messages, streaming) = admitted.stream(messages);
+                if route.rendering.is_raw_stream() {
+                    let stream = raw::RawStream { route: route.clone(), messages, trailers: reply.trailers };
+                    return streaming.finish(stream.respond(&conditions, &request_id, reply.headers).await);
+                }
                 let stream = stream::Stream {
                     rendering: route.clone(),
                     format,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
@@ -16,12 +17,19 @@ use prism_frontend::{
     template::PathTemplate,
 };
 
+/// Most bytes of a raw body in one message.
+const RAW_PIECE_BYTES: usize = 256 << 10;
+/// Bytes that a message may have in addition to a piece of a raw body.
+const RAW_OVERHEAD: usize = 32;
+
 /// The route of a request, and the parts of its URL.
 pub struct Target<'a> {
     pub route: &'a Arc<Route>,
     pub template: &'a PathTemplate,
     pub path: &'a str,
     pub query: Option<&'a str>,
+    /// The encoded fields that headers set, or the error in a header.
+    pub fields: Option<Result<Vec<u8>, Error>>,
 }
 
 /// The headers that describe the body.
@@ -69,12 +77,18 @@ impl Content {
 
 /// Reads the message or messages of a request. `resume` is the cursor after which the stream continues.
 pub async fn read(target: Target<'_>, mut content: Content, resume: Option<&str>, body: RequestBody, limit: usize) -> Result<Input, Error> {
-    let Target { route, template, path, query } = target;
+    let Target { route, template, path, query, fields } = target;
+    let fields = fields.transpose()?.unwrap_or_default();
     let parts = PathAndQuery { path, query };
     let mut message = if route.binding.reads_body() {
         let media = content.media(route)?;
         if route.method.client_streaming {
-            let (route, common) = (route.clone(), route.binding.common(template, parts)?);
+            let (route, mut common) = (route.clone(), route.binding.common(template, parts)?);
+            common.extend_from_slice(&fields);
+            if route.binding.is_raw_stream() {
+                let first = route.binding.raw_start(&media, &common)?;
+                return Ok(Input::Stream(raw(first, content.open(body)?, limit, route)));
+            }
             let message = move |item: &Item| route.binding.item(item, &media, &common);
             return Ok(Input::Stream(items(content.open(body)?, limit, message)));
         }
@@ -83,10 +97,30 @@ pub async fn read(target: Target<'_>, mut content: Content, resume: Option<&str>
     } else {
         route.binding.message(template, parts, &Bytes::new(), &Media::Json)?
     };
+    message.extend_from_slice(&fields);
     if let Some(cursor) = resume {
         route.binding.resume(cursor, &mut message);
     }
     Ok(Input::One(message.into()))
+}
+
+/// Returns the messages of a raw body, read on demand: the first one, then one for each piece of the body. A piece has at most
+/// [`RAW_PIECE_BYTES`], and fewer if messages have a lower limit. The body is first read when the handler asks for the second message, so a
+/// request that is refused before has not sent it in vain (`Expect: 100-continue`).
+fn raw(first: Bytes, body: BodyReader, limit: usize, route: Arc<Route>) -> prism_call::Messages<Bytes> {
+    let size = RAW_PIECE_BYTES.min(limit.saturating_sub(RAW_OVERHEAD)).max(1);
+    let rest = futures::stream::try_unfold((body, Bytes::new()), move |(mut body, mut piece)| {
+        let route = route.clone();
+        async move {
+            while piece.is_empty() {
+                let Some(next) = body.next().await? else { return Ok(None) };
+                piece = next;
+            }
+            let chunk = piece.split_to(size.min(piece.len()));
+            Ok(Some((route.binding.raw_chunk(&chunk)?, (body, piece))))
+        }
+    });
+    Box::pin(futures::stream::iter([Ok(first)]).chain(rest))
 }
 
 /// Returns the messages in a body, read on demand. Each item has at most `limit` bytes; `message` makes a message of it.

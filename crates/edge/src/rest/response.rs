@@ -7,7 +7,8 @@ use prism_call::{EncodedMessage, Error, REQUEST_ID, RequestId, Trailers};
 use prism_frontend::{
     precondition::{Preconditions, Verdict},
     problem::ProblemDocument,
-    render::{Format, Rendered, Rendering},
+    render::{Format, Rendered},
+    route::Route,
 };
 
 /// A response, and the error that it tells the client.
@@ -18,7 +19,7 @@ pub struct UnaryResponse {
 
 /// Returns the response with one message.
 pub fn unary(
-    rendering: &Rendering,
+    route: &Route,
     format: Format,
     conditions: &Preconditions,
     request_id: &RequestId,
@@ -26,6 +27,7 @@ pub fn unary(
     leading: HeaderMap,
     trailers: &Trailers,
 ) -> UnaryResponse {
+    let rendering = &route.rendering;
     let Rendered { content_type, body } = match rendering.reply(message, format) {
         Ok(rendered) => rendered,
         Err(error) => return UnaryResponse { response: failed(request_id, &error), error: Some(error) },
@@ -45,29 +47,51 @@ pub fn unary(
     if let Some(trailers) = trailers.get() {
         metadata::append(headers, trailers.clone());
     }
+    if let Some(fields) = &route.headers {
+        if route.describes_content && conditions.head {
+            headers.insert(header::CONTENT_TYPE, Format::Raw.content_type());
+        }
+        fields.set(message.other_fields(), route.describes_content, headers);
+        if let Some(decided) = decide(conditions.verdict_of(headers), request_id, &mut response) {
+            return decided;
+        }
+    }
+    let headers = response.headers_mut();
     if let Some(revision) = rendering.revision(message.other_fields()) {
         if let Some(tag) = conditions.tag(revision).and_then(|tag| HeaderValue::try_from(tag).ok()) {
             headers.insert(header::ETAG, tag);
         }
-        match conditions.verdict(revision) {
-            Verdict::Wanted => {}
-            Verdict::Known => {
-                headers.remove(header::CONTENT_TYPE);
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                return UnaryResponse { response, error: None };
-            }
-            Verdict::Refused(error) => {
-                let response = problem(request_id, &error, &ProblemDocument::with_status(&error, StatusCode::PRECONDITION_FAILED));
-                return UnaryResponse { response, error: Some(error) };
-            }
+        if let Some(decided) = decide(conditions.verdict(revision), request_id, &mut response) {
+            return decided;
         }
     }
     if conditions.head {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        // Of the content that the response describes, or of this response with GET.
+        let length = HeaderValue::from(body.len());
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length);
     } else {
         *response.body_mut() = Body::full(body);
     }
     UnaryResponse { response, error: None }
+}
+
+/// Returns the response that preconditions decide, or `None` if the reply is sent.
+pub fn decide(verdict: Verdict, request_id: &RequestId, response: &mut Response<Body>) -> Option<UnaryResponse> {
+    match verdict {
+        Verdict::Wanted => None,
+        Verdict::Known => {
+            let mut response = std::mem::take(response);
+            for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_RANGE] {
+                response.headers_mut().remove(name);
+            }
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            Some(UnaryResponse { response, error: None })
+        }
+        Verdict::Refused(error) => {
+            let response = problem(request_id, &error, &ProblemDocument::with_status(&error, StatusCode::PRECONDITION_FAILED));
+            Some(UnaryResponse { response, error: Some(error) })
+        }
+    }
 }
 
 /// Returns the response to a failed call.

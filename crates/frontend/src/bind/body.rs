@@ -94,6 +94,16 @@ impl BodyPlan {
         !matches!(self, Self::None)
     }
 
+    /// Whether the body is the bytes of a field, or a `google.api.HttpBody`.
+    pub(super) const fn is_raw(&self) -> bool {
+        matches!(self, Self::Bytes(_) | Self::Raw(_))
+    }
+
+    /// Whether the content type is a part of the message.
+    pub(super) const fn has_content_type(&self) -> bool {
+        matches!(self, Self::Raw(_))
+    }
+
     /// Whether the body sets one field that is a message.
     pub(super) fn is_message(&self, types: &MessageTypes, input: MessageId) -> bool {
         let Self::Json(place) = self else { return false };

@@ -8,6 +8,8 @@
 //!   bytes as base64 or base64url. Names may be in lowerCamelCase or as in the proto file.
 //! - If the body is bound to a `bytes` field, its bytes are the value. If its content type is `application/json`, it is a base64 string. A
 //!   `google.api.HttpBody` takes the bytes and the content type of the body. All other bodies are JSON.
+//! - If the RPC takes a stream and its body is bound to such a field, the body is a stream of raw bytes, whatever its content type is. The first
+//!   message has what path, query and headers set; each later one has the next bytes, and nothing else.
 //! - If a `PATCH` binds its body to one message field, and the request has exactly one `FieldMask`, the mask lists the fields in the body,
 //!   unless the query sets the mask.
 
@@ -57,6 +59,8 @@ pub struct Binding {
     /// Whether a body contains a stream of messages.
     streaming: bool,
     cursor: Option<Cursor>,
+    /// Numbers of the fields that headers set.
+    header_fields: Vec<u32>,
     options: BindOptions,
 }
 
@@ -91,7 +95,36 @@ impl Binding {
         }
         let body = body::BodyPlan::compile(types, input, &rule.body)?;
         let mask = if rule.method == Some(Method::PATCH) && body.is_message(types, input) { only_mask(types, input) } else { None };
-        Ok(Self { types, input, variables, body, mask, streaming, cursor: Cursor::find(types, input), options })
+        Ok(Self { types, input, variables, body, mask, streaming, cursor: Cursor::find(types, input), header_fields: Vec::new(), options })
+    }
+
+    /// Sets the numbers of the fields that headers set, so that the query can't set them.
+    #[must_use]
+    pub fn with_header_fields(mut self, numbers: Vec<u32>) -> Self {
+        self.header_fields = numbers;
+        self
+    }
+
+    /// Whether the body is a stream of raw bytes: each message has the next ones.
+    pub fn is_raw_stream(&self) -> bool {
+        self.streaming && self.body.is_raw()
+    }
+
+    /// Builds the first message of a stream of raw bytes from an encoded part, such as the result of [`common`](Self::common).
+    pub fn raw_start(&self, media: &Media, common: &[u8]) -> Result<Bytes, Error> {
+        let mut out = Vec::with_capacity(common.len() + 64);
+        if self.body.has_content_type() {
+            self.body.put(self.types, self.input, (&Bytes::new(), TextOrigin::default()), media, &mut out, None)?;
+        }
+        out.extend_from_slice(common);
+        Ok(out.into())
+    }
+
+    /// Builds a later message of a stream of raw bytes.
+    pub fn raw_chunk(&self, chunk: &Bytes) -> Result<Bytes, Error> {
+        let mut out = Vec::with_capacity(chunk.len() + 16);
+        self.body.put(self.types, self.input, (chunk, TextOrigin::default()), &Media::Raw(String::new()), &mut out, None)?;
+        Ok(out.into())
     }
 
     /// Whether requests have a body.

@@ -74,6 +74,9 @@ impl Binding {
         if self.body.takes(self.types, self.input, field.number) {
             return Some("the body");
         }
+        if self.header_fields.contains(&field.number) {
+            return Some("a header");
+        }
         let bound = |target: &super::FieldPath| target.steps.len() == 1 && target.field(self.types).number == field.number;
         self.variables.iter().any(|(_, target)| bound(target)).then_some("the path")
     }

@@ -8,6 +8,7 @@
 
 mod conditions;
 mod examples;
+mod headers;
 mod operation;
 mod options;
 mod path;

@@ -5,12 +5,15 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, Metho
 use serde_json::{Map, Value, json};
 
 use super::{
-    RPC, conditions, examples, options, path, problems, query,
+    RPC, conditions, examples, headers, options, path, problems, query,
     schemas::{ComponentSchemas, describe},
     values::{self, Direction},
 };
-use crate::rule::{HttpRule, RuleBody};
-use prism_call::proto;
+use crate::{
+    headers::option,
+    rule::{HttpRule, RuleBody},
+};
+use prism_call::proto::{self, options::v1::HttpHeaders};
 
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
@@ -21,22 +24,32 @@ const EVENTS: &str = "text/event-stream";
 pub fn operation(schemas: &mut ComponentSchemas, tag: &str, id: &str, method: &MethodDescriptor, rule: &HttpRule) -> Value {
     let comment = proto::comment(method.full_name()).unwrap_or_default();
     let (input, output) = (method.input(), method.output());
-    let tagged = !method.is_server_streaming()
+    let fields = option(method).unwrap_or_default();
+    let by_revision = !method.is_server_streaming()
         && revision(&output)
         && [Method::GET, Method::PUT, Method::PATCH].iter().any(|tagged| rule.method.as_ref() == Some(tagged));
-    let reads = rule.method == Some(Method::GET);
+    let tagged = by_revision || headers::has_tag(&fields);
+    let reads = rule.method == Some(Method::GET) || rule.method == Some(Method::HEAD);
 
     let mut parameters = path::parameters(schemas, &input, &rule.template);
     if rule.body != RuleBody::Whole {
-        parameters.extend(query::parameters(schemas, &input, &|path| is_bound(&input, rule, path)));
+        parameters.extend(query::parameters(schemas, &input, &|path| is_bound(&input, rule, path) || headers::sets(&fields, path)));
     }
-    let (conditions, failed) = conditions::parameters(method, reads, tagged);
+    let (conditions, mut failed) = conditions::parameters(method, reads, tagged);
     parameters.extend(conditions);
+    parameters.extend(headers::parameters(schemas, &input, &fields, reads));
+    failed = failed.or_else(|| headers::precondition_failed(&fields));
     if method.is_server_streaming() && input.get_field_by_name("cursor").is_some() {
         parameters.push(json!({"$ref": "#/components/parameters/LastEventId"}));
     }
     let mut responses = Map::new();
-    responses.insert("200".to_owned(), success(schemas, method, rule, tagged));
+    let success = success(schemas, method, rule, by_revision, &fields);
+    if headers::has_range(&fields) {
+        let mut part = success.clone();
+        part["description"] = "A part of the content.".into();
+        responses.insert("206".to_owned(), part);
+    }
+    responses.insert("200".to_owned(), success);
     if tagged && reads {
         responses.insert("304".to_owned(), json!({"$ref": "#/components/responses/NotModified"}));
     }
@@ -125,6 +138,9 @@ fn request_body(schemas: &mut ComponentSchemas, method: &MethodDescriptor, rule:
                 schema = values::nullable(schema);
             }
             describe(&mut schema, field.full_name());
+            if matches!(field.kind(), Kind::Bytes) && is_single(&field) && method.is_client_streaming() {
+                return Some(raw_body());
+            }
             if matches!(field.kind(), Kind::Bytes) && is_single(&field) {
                 // Other types are taken as well, and change nothing.
                 return Some(json!({"required": required, "content": {BYTES: {"schema": raw(""), "example": "hello"}}}));
@@ -156,7 +172,7 @@ fn line(example: &Value) -> String {
     format!("{example}\n")
 }
 
-fn success(schemas: &mut ComponentSchemas, method: &MethodDescriptor, rule: &HttpRule, tagged: bool) -> Value {
+fn success(schemas: &mut ComponentSchemas, method: &MethodDescriptor, rule: &HttpRule, tagged: bool, fields: &HttpHeaders) -> Value {
     let output = method.output();
     let (schema, example, bytes) = match rule.response_body.as_deref() {
         None if is_raw(&Kind::Message(output.clone())) => (raw(", with their content type"), json!("hello"), Some("*/*")),
@@ -175,7 +191,9 @@ fn success(schemas: &mut ComponentSchemas, method: &MethodDescriptor, rule: &Htt
             None => (json!({}), Value::Null, None),
         },
     };
-    let content = if method.is_server_streaming() {
+    let content = if method.is_server_streaming() && bytes.is_some() {
+        json!({"*/*": {"schema": raw(", with their content type"), "example": "hello"}})
+    } else if method.is_server_streaming() {
         json!({
             LINES: {"schema": sequence(&schema, "One JSON text on each line."), "example": line(&example)},
             EVENTS: {
@@ -194,10 +212,16 @@ fn success(schemas: &mut ComponentSchemas, method: &MethodDescriptor, rule: &Htt
             Some(any) => json!({any: {"schema": raw(", with their content type"), "example": "hello"}}),
         }
     };
+    let head = rule.method == Some(Method::HEAD);
     let mut headers = json!({"x-request-id": {"$ref": "#/components/headers/RequestId"}});
     if tagged {
         headers["ETag"] = json!({"$ref": "#/components/headers/ETag"});
     }
+    headers::describe(&output, fields, head || bytes.is_some(), &mut headers);
     let description = proto::comment(output.full_name()).unwrap_or("It worked.");
-    json!({"description": description, "headers": headers, "content": content})
+    let mut response = json!({"description": description, "headers": headers});
+    if !head {
+        response["content"] = content;
+    }
+    response
 }

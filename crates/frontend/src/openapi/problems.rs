@@ -38,6 +38,7 @@ const STATUSES: &[(u16, &str, &str)] = &[
     (412, "PreconditionFailed", "A condition of the request's headers does not hold."),
     (413, "TooLarge", "The body is larger than the namespace allows."),
     (415, "UnsupportedMediaType", "The body has a content type or a content encoding that is not understood."),
+    (416, "RangeNotSatisfiable", "The range begins after the end; `Content-Range` has the size."),
     (429, "TooManyRequests", "A limit is reached; `Retry-After` says when to try again."),
     (500, "InternalError", "A defect of the gateway or of the backend."),
     (501, "Unimplemented", "The backend of this namespace can't do this."),

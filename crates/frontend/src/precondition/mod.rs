@@ -3,13 +3,13 @@
 //! A route that reads compares them with the revision in the reply and answers 304 or 412 without a body. A route that writes does not
 //! read first, because another client could write in between. It calls the route's
 //! [`ConditionalRpc`], which compares and writes in one step. A precondition that a route can't
-//! evaluate is refused, because the client relies on it.
+//! evaluate is refused, because the client relies on it. If the headers are fields of the route's RPC, the RPC checks them for a write.
 
 mod tags;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 pub use tags::{EntityTag, EntityTags};
 
@@ -19,6 +19,8 @@ use prism_call::{Code, DOMAIN, Error, Input, Method as Rpc};
 
 /// The reason of errors about a revision that differs from the expected one.
 const MISMATCH: &str = "REVISION_MISMATCH";
+/// The reason of errors about an ETag that differs from the expected one.
+const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
 
 /// The preconditions of one request.
 #[derive(Debug)]
@@ -30,6 +32,11 @@ pub struct Preconditions {
     if_match: Option<EntityTags>,
     if_none_match: Option<EntityTags>,
     expected: Option<ExpectedRevision>,
+    /// Whether the RPC checks the headers, which are fields of its request.
+    delegated: bool,
+    /// `If-Modified-Since` and `If-Unmodified-Since` of a read.
+    modified_since: Option<SystemTime>,
+    unmodified_since: Option<SystemTime>,
 }
 
 /// The result of comparing a reply with the preconditions.
@@ -48,19 +55,45 @@ impl Preconditions {
     pub fn none(method: &Method) -> Self {
         // A tag belongs to the selected representation (section 8.8.3). The response to a POST is not that.
         let tagged = [Method::GET, Method::HEAD, Method::PUT, Method::PATCH].contains(method);
-        Self { head: *method == Method::HEAD, tagged, if_match: None, if_none_match: None, expected: None }
+        Self {
+            head: *method == Method::HEAD,
+            tagged,
+            if_match: None,
+            if_none_match: None,
+            expected: None,
+            delegated: false,
+            modified_since: None,
+            unmodified_since: None,
+        }
     }
 
-    /// Reads the preconditions of a request. Refuses those that its route can't evaluate. `has_revision`: whether the route's replies have
-    /// a revision. `conditional`: the RPC that a write calls instead.
-    pub fn of(method: &Method, headers: &HeaderMap, has_revision: bool, conditional: Option<&ConditionalRpc>) -> Result<Self, Error> {
+    /// Reads the preconditions of a request. Refuses those that its route can't evaluate. `has_tag`: whether the route's responses have an
+    /// ETag. `conditional`: the RPC that a write calls instead. `is_field`: whether a header is a field of the route's RPC.
+    pub fn of(
+        method: &Method,
+        headers: &HeaderMap,
+        has_tag: bool,
+        conditional: Option<&ConditionalRpc>,
+        is_field: impl Fn(&HeaderName) -> bool,
+    ) -> Result<Self, Error> {
         let mut conditions = Self::none(method);
-        if ![header::IF_MATCH, header::IF_NONE_MATCH].iter().any(|name| headers.contains_key(name)) {
+        let reads = *method == Method::GET || *method == Method::HEAD;
+        if reads && has_tag {
+            conditions.modified_since = date(headers, &header::IF_MODIFIED_SINCE);
+            conditions.unmodified_since = date(headers, &header::IF_UNMODIFIED_SINCE);
+        }
+        let names = [header::IF_MATCH, header::IF_NONE_MATCH];
+        let mut present = names.iter().filter(|name| headers.contains_key(*name)).peekable();
+        if present.peek().is_none() {
             return Ok(conditions);
         }
-        if *method != Method::GET && *method != Method::HEAD {
-            conditions.expected = expectation(headers, conditional)?;
-        } else if has_revision {
+        if !reads {
+            conditions.delegated = present.all(is_field);
+            if !conditions.delegated {
+                conditions.expected = expectation(headers, conditional)?;
+            }
+        } else if has_tag {
+            conditions.delegated = headers.contains_key(header::IF_MATCH) && is_field(&header::IF_MATCH);
             conditions.if_match = EntityTags::of(headers, &header::IF_MATCH)?;
             conditions.if_none_match = EntityTags::of(headers, &header::IF_NONE_MATCH)?;
         } else if headers.contains_key(header::IF_MATCH) {
@@ -105,11 +138,44 @@ impl Preconditions {
         }
     }
 
+    /// Compares the `ETag` and the `Last-Modified` of a response with the preconditions of a read.
+    pub fn verdict_of(&self, response: &HeaderMap) -> Verdict {
+        let tag = response.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(|tag| tag.trim_matches('"')).unwrap_or_default();
+        let modified = date(response, &header::LAST_MODIFIED);
+        let is_later = |date: SystemTime| modified.is_some_and(|modified| modified > date);
+        let refused = match (&self.if_match, self.unmodified_since) {
+            (Some(wanted), _) => !wanted.has_strong(tag),
+            (None, Some(date)) => is_later(date),
+            (None, None) => false,
+        };
+        if refused {
+            let error =
+                Error::new(Code::Aborted, ETAG_MISMATCH, "the object has another ETag, or was changed later, than the request expects");
+            return Verdict::Refused(if tag.is_empty() { error } else { error.with("current_etag", tag) });
+        }
+        let known = match (&self.if_none_match, self.modified_since) {
+            (Some(known), _) => known.has_weak(tag),
+            (None, Some(date)) => modified.is_some() && !is_later(date),
+            (None, None) => false,
+        };
+        if known { Verdict::Known } else { Verdict::Wanted }
+    }
+
     /// Returns 412 if an error means that the precondition failed.
     pub fn status(&self, error: &Error) -> Option<StatusCode> {
-        let failed = self.expected.is_some() && error.reason() == MISMATCH && error.domain() == DOMAIN;
+        let reason = if self.expected.is_some() { MISMATCH } else { ETAG_MISMATCH };
+        let failed = (self.expected.is_some() || self.delegated) && error.reason() == reason && error.domain() == DOMAIN;
         failed.then_some(StatusCode::PRECONDITION_FAILED)
     }
+}
+
+/// Parses a date in a header. An invalid date is ignored (sections 13.1.3 and 13.1.4).
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    headers
+        .get(name)
+        .map(HeaderValue::as_bytes)
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .and_then(|text| httpdate::parse_http_date(text).ok())
 }
 
 /// Reads the precondition of a request that writes.

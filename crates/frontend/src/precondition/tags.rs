@@ -67,6 +67,22 @@ impl EntityTags {
         }
     }
 
+    /// The strong comparison with the text of a tag.
+    pub fn has_strong(&self, text: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::List(tags) => tags.iter().any(|tag| !tag.weak && tag.text == text),
+        }
+    }
+
+    /// The weak comparison with the text of a tag.
+    pub fn has_weak(&self, text: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::List(tags) => tags.iter().any(|tag| tag.text == text),
+        }
+    }
+
     /// The strong comparison, for `If-Match`: weak tags are never equal.
     pub fn strongly(&self, revision: u64) -> bool {
         match self {
@@ -77,13 +93,7 @@ impl EntityTags {
 
     /// The weak comparison, for `If-None-Match`: `W/` is ignored.
     pub fn weakly(&self, revision: u64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::List(tags) => {
-                let text = revision.to_string();
-                tags.iter().any(|tag| tag.text == text)
-            }
-        }
+        self.has_weak(&revision.to_string())
     }
 }
 

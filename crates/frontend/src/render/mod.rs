@@ -2,7 +2,8 @@
 //!
 //! A reply is rendered as JSON. If the rule's `response_body` is a `bytes` field, the body is those bytes, as `application/octet-stream`.
 //! A client that prefers `application/json` in `Accept` gets a base64 string instead. A `google.api.HttpBody` is sent with its own
-//! content type. Streams are NDJSON, Server-Sent Events (`Accept: text/event-stream`) or a JSON list (`Accept: application/json`).
+//! content type. Streams are NDJSON, Server-Sent Events (`Accept: text/event-stream`) or a JSON list (`Accept: application/json`). A stream
+//! whose messages would be raw bodies is one raw body: the bytes of all messages, one after the other.
 
 mod accept;
 mod frames;
@@ -140,11 +141,11 @@ impl Rendering {
         }
         // In the server's order of preference, which decides between equal qualities.
         let offers: &[(Format, &[&str])] = match (self.streaming, &self.plan) {
+            // The content type of an HttpBody is known only after the call.
+            (true, ReplyPlan::Bytes(_)) | (_, ReplyPlan::HttpBody(_)) => return Ok(Format::Raw),
             (true, _) => {
                 &[(Format::Lines, Format::LINE_TYPES), (Format::Events, &["text/event-stream"]), (Format::List, &["application/json"])]
             }
-            // Its content type is known only after the call.
-            (false, ReplyPlan::HttpBody(_)) => return Ok(Format::Raw),
             (false, ReplyPlan::Bytes(_)) => &[(Format::Raw, &["application/octet-stream"]), (Format::Json, &["application/json"])],
             (false, _) => &[(Format::Json, &["application/json"])],
         };
@@ -164,10 +165,35 @@ impl Rendering {
 
     const fn preferred(&self) -> Format {
         match (self.streaming, &self.plan) {
+            (_, ReplyPlan::Bytes(_) | ReplyPlan::HttpBody(_)) => Format::Raw,
             (true, _) => Format::Lines,
-            (false, ReplyPlan::Bytes(_) | ReplyPlan::HttpBody(_)) => Format::Raw,
             (false, _) => Format::Json,
         }
+    }
+
+    /// Whether replies are a stream of raw bytes.
+    pub const fn is_raw_stream(&self) -> bool {
+        self.streaming && self.is_raw()
+    }
+
+    /// Whether the body of a response can be the bytes of a field, or a `google.api.HttpBody`.
+    pub const fn is_raw(&self) -> bool {
+        matches!(self.plan, ReplyPlan::Bytes(_) | ReplyPlan::HttpBody(_))
+    }
+
+    /// Returns the raw bytes in a message of a stream, and the content type if the message has one.
+    pub fn raw(&self, message: &Bytes) -> Result<(Option<HeaderValue>, Bytes), Error> {
+        let number = match &self.plan {
+            ReplyPlan::Bytes(place) => return Ok((None, self.bytes(message, self.types.message(self.output).fields[*place].number)?)),
+            ReplyPlan::HttpBody(number) => *number,
+            ReplyPlan::Message | ReplyPlan::Field(_) => return Ok((None, Bytes::new())),
+        };
+        let inner = match number {
+            Some(number) => self.bytes(message, number)?,
+            None => message.clone(),
+        };
+        let content_type = HeaderValue::from_maybe_shared(self.bytes(&inner, 1)?).ok().filter(|value| !value.is_empty());
+        Ok((content_type, self.bytes(&inner, 2)?))
     }
 
     /// Renders the body of a unary response.
@@ -184,14 +210,9 @@ impl Rendering {
                 let body = self.bytes(reply, message.fields[*place].number)?;
                 Ok(Rendered { content_type: format.content_type(), body })
             }
-            (ReplyPlan::HttpBody(number), Format::Raw) => {
-                let inner = match number {
-                    Some(number) => self.bytes(reply, *number)?,
-                    None => reply.clone(),
-                };
-                let content_type = self.bytes(&inner, 1)?;
-                let content_type = HeaderValue::from_maybe_shared(content_type).ok().filter(|value| !value.is_empty());
-                Ok(Rendered { content_type: content_type.unwrap_or(format.content_type()), body: self.bytes(&inner, 2)? })
+            (ReplyPlan::HttpBody(_), Format::Raw) => {
+                let (content_type, body) = self.raw(reply)?;
+                Ok(Rendered { content_type: content_type.unwrap_or(format.content_type()), body })
             }
             _ => {
                 let mut out = Vec::with_capacity(reply.len() * 2 + 64);
@@ -239,7 +260,7 @@ impl Rendering {
 
     /// Whether the format of a response depends on `Accept`.
     pub const fn varies(&self) -> bool {
-        self.streaming || matches!(self.plan, ReplyPlan::Bytes(_))
+        matches!((self.streaming, &self.plan), (true, ReplyPlan::Message | ReplyPlan::Field(_)) | (false, ReplyPlan::Bytes(_)))
     }
 
     /// Whether the RPC streams its replies.
