@@ -1,9 +1,9 @@
 //! The folder of a backend, and work on it.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -17,6 +17,7 @@ use crate::{
     error::{folder_closed, map_io_error, unusable_folder},
     key_lock::KeyLocks,
     name,
+    private_file::{ignore_missing, open_private},
     settings::{Durability, FilesSettings},
 };
 use prism_call::Error;
@@ -140,18 +141,6 @@ impl Folder {
         open_private().create(true).truncate(true).open(&probe).map_err(map_io_error)?;
         fs::remove_file(probe).or_else(ignore_missing).map_err(map_io_error)
     }
-}
-
-/// Options for reading and writing a file that only its owner may read.
-pub fn open_private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    options
-}
-
-/// Treats a missing file as success.
-pub fn ignore_missing(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Creates a folder, with those around it, that only its owner may use.

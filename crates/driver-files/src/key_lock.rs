@@ -10,8 +10,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     error::{key_locked, map_io_error},
-    folder::open_private,
     name,
+    private_file::open_private,
 };
 use prism_call::Error;
 

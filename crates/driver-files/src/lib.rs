@@ -17,6 +17,7 @@ mod folder;
 mod footer;
 mod key_lock;
 mod name;
+mod private_file;
 mod settings;
 mod sweeper;
 #[cfg(test)]

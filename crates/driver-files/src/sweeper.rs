@@ -11,7 +11,8 @@ use tokio::task::AbortHandle;
 
 use crate::{
     error::map_io_error,
-    folder::{Folder, ignore_missing},
+    folder::Folder,
+    private_file::ignore_missing,
 };
 
 /// Starts the task.

@@ -12,8 +12,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     error::map_io_error,
-    folder::{Folder, ignore_missing, open_private},
+    folder::Folder,
     footer::Footer,
+    private_file::{ignore_missing, open_private},
 };
 use prism_call::{Error, proto::models::blob::v1::NewBlob};
 use prism_driver::id;

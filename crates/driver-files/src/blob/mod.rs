@@ -13,9 +13,10 @@ use std::{
 
 use crate::{
     error::map_io_error,
-    folder::{Folder, LIMITS, ignore_missing},
+    folder::{Folder, LIMITS},
     footer::Footer,
     name,
+    private_file::ignore_missing,
     upload::Upload,
 };
 use prism_call::{
