@@ -9,11 +9,7 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-use crate::{
-    error::map_io_error,
-    folder::Folder,
-    private_file::ignore_missing,
-};
+use crate::{error::map_io_error, folder::Folder, private_file::ignore_missing};
 
 /// Starts the task.
 pub fn start(folder: &Arc<Folder>, interval: Duration) -> AbortHandle {
