@@ -176,10 +176,10 @@ fn backends_are_found_by_interface_and_by_capability() {
     let names = |found: Result<Vec<Match<'_>>, String>| {
         found.unwrap().iter().filter(|one| one.implemented).map(|one| one.backend.name.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(names(find(&["keyvalue_scan"], &[])), ["memory", "postgres", "redis", "sqlite"]);
-    assert_eq!(names(find(&["keyvalue"], &["scan_support", "ttl_support"])), ["memory", "postgres", "redis", "sqlite"]);
+    assert_eq!(names(find(&["keyvalue_scan"], &[])), ["memory", "nats", "postgres", "redis", "sqlite"]);
+    assert_eq!(names(find(&["keyvalue"], &["scan_support", "ttl_support"])), ["memory", "nats", "postgres", "redis", "sqlite"]);
     assert_eq!(names(find(&["stream"], &["partitioning"])), ["memory"]);
-    assert_eq!(names(find(&[], &["wildcards"])), ["memory", "redis"]);
+    assert_eq!(names(find(&[], &["wildcards"])), ["memory", "nats", "redis"]);
     assert!(find(&["keyvalue"], &["wildcards"]).unwrap_err().contains("it is expressed in: pubsub"));
     assert!(find(&[], &["retention"]).unwrap_err().contains("add --interface with one of: stream, timeseries"));
     assert!(find(&["keyvalu"], &[]).unwrap_err().contains("did you mean `keyvalue`?"));
@@ -244,9 +244,10 @@ fn the_matrix_counts_the_interfaces_in_the_files() {
 fn the_embedded_registry_keeps_every_rule() {
     // tests/gateway/cli checks that the drivers implement what the files declare; this crate does not know the drivers.
     let keyvalue = CompiledPattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService" };
+    let objects = CompiledPattern { name: "object-store", version: "v1", service: "prism.patterns.object_store.v1.ObjectStoreService" };
     let registry =
         CompiledPattern { name: "schema-registry", version: "v1", service: "prism.patterns.schema_registry.v1.SchemaRegistryService" };
-    let left_out = ["files", "memory", "postgres", "redis", "sqlite"].map(str::to_owned).to_vec();
-    let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns: vec![keyvalue, registry] });
+    let left_out = ["files", "memory", "nats", "postgres", "redis", "sqlite"].map(str::to_owned).to_vec();
+    let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns: vec![keyvalue, objects, registry] });
     assert!(found.0.is_empty(), "{found}");
 }
