@@ -4,9 +4,11 @@
 //! `allOf`, `$ref` and several keywords for one property combine schemas to conjunctions. Branches of a choice (`anyOf`, `oneOf`, `if`)
 //! are compared one by one. If a question can't be decided, the answer is that there is a difference.
 //!
-//! Under [`CompatibilityPolicy::Strict`], no difference means that all data stays valid, with three exceptions that registries document
-//! and users rely on: a required property may be added if it has a `default`, a property with a `default` may become required, and a
-//! `oneOf` may get new branches as long as no new branch accepts all data of an old one.
+//! Under [`CompatibilityPolicy::Strict`], no difference means that all data stays valid, with two exceptions that registries document and
+//! users rely on: a required property may be added if it has a `default`, and a property with a `default` may become required.
+//!
+//! One question has no answer in general: whether the branches of a `oneOf` have data in common. It is decided by a value that both accept
+//! ([`witness`]). Branches for which none is found count as disjoint; so patterns, formats and `not` can hide an overlap.
 
 mod arrays;
 mod combined;
@@ -21,6 +23,7 @@ mod required;
 mod same;
 mod scalars;
 mod sums;
+mod witness;
 
 use std::{
     collections::{HashMap, HashSet},

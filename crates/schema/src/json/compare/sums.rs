@@ -1,7 +1,22 @@
 //! Compares `anyOf` and `oneOf`, Core section 10.2.1.
 
+use serde_json::Value;
+
 use super::{Conjunction, JsonComparison};
-use crate::json::node::{SubschemaId, TypeSet};
+use crate::{
+    json::node::{SubschemaId, TypeSet},
+    text::shorten,
+};
+
+/// The maximum length of a value in a message, in characters.
+const MAX_VALUE: usize = 200;
+
+/// Two branches of the reader's `oneOf` that accept the same data of the writer.
+struct BranchOverlap {
+    branches: [SubschemaId; 2],
+    /// Such data. `None`: all data of the writer.
+    value: Option<Value>,
+}
 
 impl JsonComparison {
     /// Compares `anyOf` or `oneOf`: the writer's data has to fit one of the branches, in each of its open choices.
@@ -13,10 +28,19 @@ impl JsonComparison {
         if self.quiet > 0 {
             return false;
         }
-        if let Some((one, other)) = overlaps.first() {
+        if let Some(BranchOverlap { branches: [one, other], value }) = overlaps.first() {
             let paths = [self.path(*one, &[]).0, self.path(*other, &[]).0];
+            let example = match value {
+                Some(value) => format!(
+                    "data of the old schema such as `{}` fits both `{}` and `{}`",
+                    shorten(&value.to_string(), MAX_VALUE),
+                    paths[0],
+                    paths[1]
+                ),
+                None => format!("data that fits `{}` always fits `{}` too", paths[0], paths[1]),
+            };
             return self.report("COMBINED_TYPE_SUBSCHEMAS_CHANGED", reader, &[keyword], String::new(), || {
-                format!("data that fits `{}` always fits `{}` too, and `oneOf` accepts only data that fits exactly one; use `anyOf`, or distinguish them with a `const`", paths[0], paths[1])
+                format!("{example}, and `oneOf` accepts only data that fits exactly one; use `anyOf`, or distinguish them with a `const`")
             });
         }
         let types = self.possible_types(writer);
@@ -50,23 +74,19 @@ impl JsonComparison {
 
     /// Returns whether each open choice of the writer fits a branch. For `oneOf`, pairs of branches that fit the same data are added to
     /// `overlaps`.
-    fn fits(&mut self, one: bool, branches: &[SubschemaId], writer: &Conjunction, overlaps: &mut Vec<(SubschemaId, SubschemaId)>) -> bool {
+    fn fits(&mut self, one: bool, branches: &[SubschemaId], writer: &Conjunction, overlaps: &mut Vec<BranchOverlap>) -> bool {
         if !self.is_lenient() {
             return self.fits_strictly(one, branches, writer, overlaps);
         }
         if self.with_strict_policy(|comparison| comparison.fits_strictly(one, branches, writer, overlaps)) {
             return true;
         }
+        // Objects of different branches often have no property that both require, and users of this policy accept that.
+        overlaps.retain(|overlap| !overlap.value.as_ref().is_some_and(Value::is_object));
         overlaps.is_empty() && self.fits_by_assignment(branches, writer)
     }
 
-    fn fits_strictly(
-        &mut self,
-        one: bool,
-        branches: &[SubschemaId],
-        writer: &Conjunction,
-        overlaps: &mut Vec<(SubschemaId, SubschemaId)>,
-    ) -> bool {
+    fn fits_strictly(&mut self, one: bool, branches: &[SubschemaId], writer: &Conjunction, overlaps: &mut Vec<BranchOverlap>) -> bool {
         if !self.step() {
             return false;
         }
@@ -76,8 +96,20 @@ impl JsonComparison {
             && self.exhausted.is_none()
             && !self.is_empty(writer, 0)
         {
-            overlaps.push((first, second));
+            overlaps.push(BranchOverlap { branches: [first, second], value: None });
             return false;
+        }
+        if let Some(first) = first.filter(|_| one) {
+            for other in branches.iter().filter(|other| **other != first) {
+                let both = self.flatten_with(writer, &[first, *other]);
+                if self.is_empty(&both, 0) {
+                    continue;
+                }
+                if let Some(value) = self.find_value(&both, 0) {
+                    overlaps.push(BranchOverlap { branches: [first, *other], value: Some(value) });
+                    return false;
+                }
+            }
         }
         if first.is_some() && (!one || branches.len() < 2) {
             return true;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use prost_reflect::{Cardinality, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
-use super::ProtobufComparison;
+use super::{ProtobufComparison, same_name};
 use crate::protobuf::{
     features::{self, WireTraits},
     link::LinkedFile,
@@ -168,14 +168,16 @@ impl ProtobufComparison<'_> {
         match (&field.kind, &written.kind) {
             (Kind::Message(reader), Kind::Message(writer)) if field.traits.delimited == written.traits.delimited => {
                 // The name of a group comes from its field and doesn't matter.
-                if field.traits.delimited || self.same_name(reader.full_name(), writer.full_name()) {
+                if field.traits.delimited
+                    || same_name((&reader.parent_file(), reader.full_name()), (&writer.parent_file(), writer.full_name()))
+                {
                     self.compare_later(reader, writer);
                 } else {
                     self.report_type_change(path, field, written);
                 }
             }
             (Kind::Enum(reader), Kind::Enum(writer)) => {
-                if !self.same_name(reader.full_name(), writer.full_name()) {
+                if !same_name((&reader.parent_file(), reader.full_name()), (&writer.parent_file(), writer.full_name())) {
                     self.report_type_change(path, field, written);
                 }
             }

@@ -1,14 +1,16 @@
 //! Finds the reasons why data written with one file can't be read with another.
 //!
-//! The rules are those of "Updating A Message Type", <https://protobuf.dev/programming-guides/proto3/#updating>, and two rules of schema
-//! registries: a message can't be removed, and a field can't refer to another type. These changes are not differences:
+//! The rules are those of "Updating A Message Type", <https://protobuf.dev/programming-guides/proto3/#updating>, and three rules of schema
+//! registries: the package stays, a message can't be removed, and a field can't refer to a type with another name. These changes are not
+//! differences:
 //!
-//! - another package, syntax, service, option, default, JSON name, name of a field, or packing;
+//! - another syntax, service, option, default, JSON name, name of a field, or packing;
 //! - added or removed fields, enums and enum values, unless they are required. A reader of a closed enum keeps unknown values among the
 //!   unknown fields;
 //! - types with the same encoding: see [`field`];
 //! - a single field that moves into a new oneof; a oneof that is removed as a whole or renamed;
 //! - a message that moves between the file and an import and keeps its full name;
+//! - a field that refers to a type of the same name in another package, if data of one can be read as the other;
 //! - a number or name that the writer had reserved: no data contains it.
 
 mod field;
@@ -16,7 +18,7 @@ mod oneof;
 
 use std::collections::{HashSet, VecDeque};
 
-use prost_reflect::{FieldDescriptor, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, FileDescriptor, MessageDescriptor};
 
 use super::link::LinkedFile;
 use crate::{Difference, MAX_DIFFERENCES, TOO_COMPLEX, budget};
@@ -25,6 +27,7 @@ use crate::{Difference, MAX_DIFFERENCES, TOO_COMPLEX, budget};
 pub(super) fn differences(reader: &LinkedFile, writer: &LinkedFile) -> Vec<Difference> {
     let mut compare =
         ProtobufComparison { reader, writer, differences: Vec::new(), seen: HashSet::new(), next: VecDeque::new(), exceeded: false };
+    compare.compare_packages();
     for message in reader.file.messages() {
         compare.compare_declared(&message);
     }
@@ -69,6 +72,21 @@ impl ProtobufComparison<'_> {
 
     fn is_full(&self) -> bool {
         self.differences.len() >= MAX_DIFFERENCES
+    }
+
+    /// Compares the packages: with another package, every message has another full name.
+    fn compare_packages(&mut self) {
+        let (has, had) = (self.reader.file.package_name(), self.writer.file.package_name());
+        if has != had {
+            let show = |package: &str| if package.is_empty() { "none".to_owned() } else { format!("`{package}`") };
+            let text = format!(
+                "the package changes from {} to {}, so every message has another full name; keep the package, or register the schema under \
+                 another subject",
+                show(had),
+                show(has)
+            );
+            self.report("PACKAGE_CHANGED", "#/".to_owned(), has, text);
+        }
     }
 
     /// Compares a message of the reader's file with its counterpart, and all nested messages.
@@ -143,14 +161,6 @@ impl ProtobufComparison<'_> {
         }
     }
 
-    /// Returns whether two types have the same name, in full or relative to the packages of their files.
-    fn same_name(&self, reader: &str, writer: &str) -> bool {
-        reader == writer
-            || (is_local(self.reader, reader)
-                && is_local(self.writer, writer)
-                && local_name(self.reader, reader) == local_name(self.writer, writer))
-    }
-
     /// Returns the path of a message: its name in the package, or its full name if it is in another package.
     fn path(&self, message: &MessageDescriptor) -> String {
         if is_local(self.reader, message.full_name()) {
@@ -169,6 +179,11 @@ fn counterpart(message: &MessageDescriptor, own: &LinkedFile, other: &LinkedFile
     found.filter(|found| !found.is_map_entry())
 }
 
+/// Returns whether two types have the same name, in full or relative to the packages of their files.
+fn same_name((file, reader): (&FileDescriptor, &str), (other, writer): (&FileDescriptor, &str)) -> bool {
+    reader == writer || local_part(file.package_name(), reader) == local_part(other.package_name(), writer)
+}
+
 fn is_local(linked: &LinkedFile, full: &str) -> bool {
     let package = linked.file.package_name();
     package.is_empty() || full.strip_prefix(package).is_some_and(|rest| rest.starts_with('.'))
@@ -176,5 +191,9 @@ fn is_local(linked: &LinkedFile, full: &str) -> bool {
 
 /// Returns a name relative to the package of its file.
 fn local_name<'a>(linked: &LinkedFile, full: &'a str) -> &'a str {
-    full.strip_prefix(linked.file.package_name()).map_or(full, |rest| rest.trim_start_matches('.'))
+    local_part(linked.file.package_name(), full)
+}
+
+fn local_part<'a>(package: &str, full: &'a str) -> &'a str {
+    full.strip_prefix(package).map_or(full, |rest| rest.trim_start_matches('.'))
 }

@@ -9,9 +9,9 @@ pub type Case = (&'static str, &'static str, &'static str, &'static [&'static st
 pub const FILES: &[Case] = &[
     ("nothing changes", "message A { int32 x = 1; }", "message A { int32 x = 1; }", &[]),
     ("comments and layout", "message A { int32 x = 1; }", "// c\nmessage A\n{ int32 x=1; }", &[]),
-    ("another package", "package a; message A { A x = 1; }", "package b; message A { A x = 1; }", &[]),
-    ("a package is added", "message A { A x = 1; }", "package b.c; message A { .b.c.A x = 1; }", &[]),
-    ("a package goes", "package b.c; message A { A x = 1; }", "message A { A x = 1; }", &[]),
+    ("another package", "package a; message A { A x = 1; }", "package b; message A { A x = 1; }", &["PACKAGE_CHANGED #/"]),
+    ("a package is added", "message A { A x = 1; }", "package b.c; message A { .b.c.A x = 1; }", &["PACKAGE_CHANGED #/"]),
+    ("a package goes", "package b.c; message A { A x = 1; }", "message A { A x = 1; }", &["PACKAGE_CHANGED #/"]),
     ("another syntax", "syntax = \"proto2\"; message A { optional int32 x = 1; }", "message A { int32 x = 1; }", &[]),
     ("from proto3 to proto2", "message A { int32 x = 1; }", "syntax = \"proto2\"; message A { optional int32 x = 1; }", &[]),
     ("from proto3 to an edition", "message A { int32 x = 1; }", "edition = \"2023\"; message A { int32 x = 1; }", &[]),
