@@ -1,9 +1,14 @@
-//! Rewrites editions to proto2, <https://protobuf.dev/reference/protobuf/edition-2023-spec/>.
+//! Rewrites editions to proto2, <https://protobuf.dev/reference/protobuf/edition-2024-spec/>.
 //!
 //! The parser supports proto2 and proto3. With labels added, an edition has the grammar of proto2. Its features are read from the options
-//! (see [`super::features`]).
+//! (see [`super::features`]). What the parser doesn't know is taken out of the text and noted: the visibility of symbols, and imports for
+//! options only.
 
-use super::scan::{self, Token, TokenKind};
+use super::{
+    edits::Edits,
+    names::join_name,
+    scan::{self, Token, TokenKind},
+};
 use crate::InvalidSchema;
 
 /// An edition: `2023` or `2024`.
@@ -15,53 +20,19 @@ pub(super) struct Edition {
     pub number: i32,
 }
 
+/// The number of edition 2024.
+pub(super) const EDITION_2024: i32 = 1001;
+
 /// The supported editions.
 pub(super) const EDITIONS: [Edition; 2] = [Edition { name: "2023", number: 1000 }, Edition { name: "2024", number: 1001 }];
 
-/// The differences between the original text and the text for the parser. They keep the number of lines.
+/// What an edition has and the parser doesn't know.
 #[derive(Debug, Default)]
-pub(super) struct Edits(Vec<Edit>);
-
-#[derive(Debug)]
-struct Edit {
-    at: usize,
-    removed: usize,
-    added: &'static str,
-}
-
-impl Edits {
-    fn insert(&mut self, at: usize, added: &'static str) {
-        self.0.push(Edit { at, removed: 0, added });
-    }
-
-    fn apply(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len() + self.0.len() * 10);
-        let mut from = 0;
-        for edit in &self.0 {
-            out.push_str(text.get(from..edit.at).unwrap_or_default());
-            out.push_str(edit.added);
-            from = edit.at + edit.removed;
-        }
-        out.push_str(text.get(from..).unwrap_or_default());
-        out
-    }
-
-    /// Returns the offset in the original text for an offset in the rewritten one.
-    pub fn original_offset(&self, offset: usize) -> usize {
-        let (mut added, mut removed) = (0, 0);
-        for edit in &self.0 {
-            let begin = edit.at + added - removed;
-            if begin >= offset {
-                break;
-            }
-            if offset < begin + edit.added.len() {
-                return edit.at;
-            }
-            added += edit.added.len();
-            removed += edit.removed;
-        }
-        (offset + removed).saturating_sub(added)
-    }
+pub(super) struct EditionParts {
+    /// Messages and enums by their names in the package: whether they are `export` or `local`.
+    pub exported: Vec<(String, bool)>,
+    /// The paths of imports that are only for options.
+    pub option_imports: Vec<String>,
 }
 
 /// The block that contains a statement.
@@ -74,8 +45,8 @@ enum Block {
     Other,
 }
 
-/// Rewrites the text of an edition in proto2's grammar. Returns `None` if the text has no edition.
-pub(super) fn rewrite_edition(text: &str, tokens: &[Token]) -> Result<Option<(Edition, String, Edits)>, InvalidSchema> {
+/// Notes the edits that turn the text of an edition into proto2's grammar. Returns `None` if the text has no edition.
+pub(super) fn rewrite_edition(text: &str, tokens: &[Token], edits: &mut Edits) -> Result<Option<(Edition, EditionParts)>, InvalidSchema> {
     let [first, equals, value, end, rest @ ..] = tokens else { return Ok(None) };
     if first.text_in(text) != "edition" || !equals.is(b'=') || value.kind != TokenKind::Text || !end.is(b';') {
         return Ok(None);
@@ -84,12 +55,10 @@ pub(super) fn rewrite_edition(text: &str, tokens: &[Token]) -> Result<Option<(Ed
     let Some(edition) = EDITIONS.into_iter().find(|edition| edition.name == wanted) else {
         return Err(refused(text, *value, &format!("edition `{wanted}` isn't known; use \"2023\" or \"2024\"")));
     };
-    let mut edits = Edits::default();
-    edits.0.push(Edit { at: first.start, removed: end.end - first.start, added: "syntax = \"proto2\";" });
-    let mut walk = EditionRewriter { text, tokens: rest, at: 0, edits };
+    edits.replace(first.start, end.end, "syntax = \"proto2\";");
+    let mut walk = EditionRewriter { text, tokens: rest, at: 0, edits, parts: EditionParts::default(), edition };
     walk.rewrite_file()?;
-    let out = walk.edits.apply(text);
-    Ok(Some((edition, out, walk.edits)))
+    Ok(Some((edition, walk.parts)))
 }
 
 fn refused(text: &str, token: Token, why: &str) -> InvalidSchema {
@@ -100,7 +69,9 @@ struct EditionRewriter<'a> {
     text: &'a str,
     tokens: &'a [Token],
     at: usize,
-    edits: Edits,
+    edits: &'a mut Edits,
+    parts: EditionParts,
+    edition: Edition,
 }
 
 impl EditionRewriter<'_> {
@@ -110,23 +81,27 @@ impl EditionRewriter<'_> {
 
     /// Rewrites all statements of the file. Nested blocks are tracked on a stack.
     fn rewrite_file(&mut self) -> Result<(), InvalidSchema> {
-        let mut blocks = vec![Block::File];
+        let mut blocks = vec![(Block::File, String::new())];
         while let Some(token) = self.peek(0) {
-            let block = blocks.last().copied().unwrap_or(Block::File);
+            let (block, scope) = blocks.last().cloned().unwrap_or((Block::File, String::new()));
             if token.is(b'}') {
                 blocks.pop();
                 self.at += 1;
             } else if token.is(b';') {
                 self.at += 1;
-            } else if let Some(inner) = self.rewrite_statement(block, token)? {
-                blocks.push(inner);
+            } else {
+                let name = self.peek(1).map_or("", |name| name.text_in(self.text));
+                let inner_scope = if token.text_in(self.text) == "message" { join_name(&scope, name) } else { scope.clone() };
+                if let Some(inner) = self.rewrite_statement(block, &scope, token)? {
+                    blocks.push((inner, inner_scope));
+                }
             }
         }
         Ok(())
     }
 
     /// Rewrites one statement, and returns the block that it opens.
-    fn rewrite_statement(&mut self, block: Block, token: Token) -> Result<Option<Block>, InvalidSchema> {
+    fn rewrite_statement(&mut self, block: Block, scope: &str, token: Token) -> Result<Option<Block>, InvalidSchema> {
         let text = self.text;
         let opens = |kind| if block == Block::Enum { None } else { Some(kind) };
         let inner = match token.text_in(text) {
@@ -135,14 +110,31 @@ impl EditionRewriter<'_> {
             "extend" => opens(Block::Extend),
             "oneof" | "service" => opens(Block::Other),
             "reserved" if matches!(block, Block::Message | Block::Enum) => {
-                self.quote_reserved_names();
+                self.quote_reserved_names()?;
                 None
             }
-            "export" | "local" if !self.peek(1).is_some_and(|next| next.is(b'=') || next.is(b'.')) && block != Block::Other => {
-                return Err(refused(text, token, "the visibility of symbols is not supported; remove `export` and `local`"));
+            "export" | "local" if self.peek(1).is_some_and(|next| matches!(next.text_in(text), "message" | "enum")) => {
+                if self.edition.number < EDITION_2024 {
+                    return Err(refused(text, token, "`export` and `local` need edition \"2024\""));
+                }
+                let name = self.peek(2).map_or("", |name| name.text_in(text));
+                self.parts.exported.push((join_name(scope, name), token.text_in(text) == "export"));
+                self.edits.replace(token.start, token.end, "");
+                self.at += 1;
+                return Ok(None);
             }
             "import" if self.peek(1).is_some_and(|next| next.text_in(text) == "option") => {
-                return Err(refused(text, token, "`import option` is not supported; write `import`"));
+                if self.edition.number < EDITION_2024 {
+                    return Err(refused(text, token, "`import option` needs edition \"2024\""));
+                }
+                if let (Some(option), Some(path)) = (self.peek(1), self.peek(2)) {
+                    self.edits.replace(option.start, option.end, "");
+                    self.parts.option_imports.push(path.text_in(text).trim_matches(['"', '\'']).to_owned());
+                }
+                None
+            }
+            "import" if self.edition.number >= EDITION_2024 && self.peek(1).is_some_and(|next| next.text_in(text) == "weak") => {
+                return Err(refused(text, token, "edition \"2024\" has no `import weak`; write `import option` if only options need it"));
             }
             "optional" | "required" | "group" if matches!(block, Block::Message | Block::Extend) => {
                 return Err(refused(
@@ -178,17 +170,25 @@ impl EditionRewriter<'_> {
     }
 
     /// Quotes reserved names: they are identifiers in an edition and literals in proto2.
-    fn quote_reserved_names(&mut self) {
+    fn quote_reserved_names(&mut self) -> Result<(), InvalidSchema> {
         let mut ahead = 1;
         while let Some(token) = self.peek(ahead).filter(|token| !token.is(b';') && !token.is(b'}')) {
             let named = token.kind == TokenKind::Name
                 && token.text_in(self.text).starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-            if named && !matches!(token.text_in(self.text), "to" | "max") {
+            if token.kind == TokenKind::Text {
+                return Err(refused(self.text, token, "editions have reserved names without quotes; remove them"));
+            }
+            // Behind a number or `to`, these are keywords.
+            let before = self.peek(ahead - 1).map_or("", |before| before.text_in(self.text));
+            let number = before.starts_with(|first: char| first.is_ascii_digit());
+            let keyword = token.text_in(self.text) == "to" && number || token.text_in(self.text) == "max" && before == "to";
+            if named && !keyword {
                 self.edits.insert(token.start, "\"");
                 self.edits.insert(token.end, "\"");
             }
             ahead += 1;
         }
+        Ok(())
     }
 
     /// Skips to the end of this statement: its semicolon, or the block of braces that ends it.

@@ -1,13 +1,19 @@
 //! Links a file and all its imports to descriptors that refer to each other.
+//!
+//! Every file is linked as proto2, because the crate checks some rules of proto3 differently from protoc, and knows no editions.
+//! [`super::validate`] checks these rules.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, Value};
 use prost_types::FileDescriptorProto;
 
 use super::{
+    edition::EDITION_2024,
+    linkable,
     read::{ProtoFile, Syntax, Visibility},
+    validate,
     wellknown::{self, OPTIONS},
 };
 use crate::{Dependency, InvalidSchema};
@@ -27,6 +33,14 @@ pub(super) struct LinkedFile {
     pub imports: Vec<(String, Visibility)>,
     /// The names of all files that use an edition.
     pub editions: BTreeSet<String>,
+    /// The names of all files in proto3.
+    pub proto3: BTreeSet<String>,
+    /// Messages and enums by their names in the package: whether they are `export` or `local`.
+    pub exported: HashMap<String, bool>,
+    /// The same for each file of edition 2024 among the imports.
+    pub exports: HashMap<String, HashMap<String, bool>>,
+    /// The JSON names of fields, by full name, that the linker would refuse and the descriptor therefore doesn't have.
+    pub json_names: HashMap<String, String>,
 }
 
 /// Links a file with its imports.
@@ -34,23 +48,44 @@ pub(super) fn link(name: &str, file: ProtoFile, dependencies: &[Dependency]) -> 
     let mut loaded = FileLoader { dependencies, files: HashMap::new(), order: Vec::new(), bytes: file.text.len() };
     loaded.load_all(name, file)?;
     let visible = loaded.visible_files()?;
-    let mut pool = DescriptorPool::new();
-    if loaded.files.values().any(LoadedFile::needs_options) {
-        add(&mut pool, OPTIONS, &load_runtime(OPTIONS)?, &BTreeSet::new())?;
-    }
-    let mut editions = BTreeSet::new();
+    let mut pool = wellknown::options_pool();
+    let mut json_names = HashMap::new();
+    let mut exports = HashMap::new();
+    let (mut editions, mut proto3) = (BTreeSet::new(), BTreeSet::new());
     for path in &loaded.order {
         let Some(file) = loaded.files.get(path) else { continue };
         let seen = visible.get(path.as_str()).cloned().unwrap_or_default();
-        if let Some(ProtoFile { syntax: Syntax::Edition(_), .. }) = file.as_read() {
-            editions.insert(path.clone());
+        if let Some(ProtoFile { syntax: Syntax::Edition(edition), exported, .. }) = file.as_read()
+            && edition.number >= EDITION_2024
+        {
+            exports.insert(path.clone(), exported.clone());
         }
-        add(&mut pool, path, file, &seen)?;
+        match file.as_read().map(|file| file.syntax) {
+            Some(Syntax::Edition(_)) => drop(editions.insert(path.clone())),
+            Some(Syntax::Proto3) => drop(proto3.insert(path.clone())),
+            None if wellknown::is_proto3(path) => drop(proto3.insert(path.clone())),
+            Some(Syntax::Proto2) | None => {}
+        }
+        if path != OPTIONS {
+            add(&mut pool, path, file, &seen, &mut json_names)?;
+        }
     }
     let (Some(LoadedFile::Read(root)), Some(linked)) = (loaded.files.remove(name), pool.get_file_by_name(name)) else {
         return Err(InvalidSchema::new(format!("{name}: the file wasn't linked")));
     };
-    Ok(LinkedFile { file: linked, syntax: root.syntax, imports: root.imports, editions })
+    let ProtoFile { syntax, imports, exported, .. } = &*root;
+    let linked = LinkedFile {
+        file: linked,
+        syntax: *syntax,
+        imports: imports.clone(),
+        editions,
+        proto3,
+        exported: exported.clone(),
+        exports,
+        json_names,
+    };
+    validate::validate(&root, &linked).map_err(|invalid| InvalidSchema::new(format!("{name}: {}", invalid.message)))?;
+    Ok(linked)
 }
 
 /// A file that takes part in linking.
@@ -65,16 +100,6 @@ impl LoadedFile {
             Self::Read(file) => Some(file),
             Self::Runtime(_) => None,
         }
-    }
-
-    /// Returns whether options have to be decoded with `descriptor.proto`. That file defines all features of editions, and it has to be added
-    /// first so that no file with the same names replaces it.
-    fn needs_options(&self) -> bool {
-        let Self::Read(file) = self else { return false };
-        matches!(file.syntax, Syntax::Edition(_))
-            || file.package == "google"
-            || file.package.strip_prefix("google.protobuf").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            || (file.package.is_empty() && file.declares_google)
     }
 
     fn imports(&self) -> Vec<(String, Visibility)> {
@@ -181,32 +206,54 @@ impl FileLoader<'_> {
 
 /// Adds a file to the pool. Public imports are added as plain imports of all files that see them, because the crate resolves public imports
 /// differently from Protobuf.
-fn add(pool: &mut DescriptorPool, path: &str, entry: &LoadedFile, visible: &BTreeSet<String>) -> Result<(), InvalidSchema> {
+fn add(
+    pool: &mut DescriptorPool,
+    path: &str,
+    entry: &LoadedFile,
+    visible: &BTreeSet<String>,
+    json_names: &mut HashMap<String, String>,
+) -> Result<(), InvalidSchema> {
     let dependencies = || visible.iter().cloned();
     let file = match entry {
         LoadedFile::Runtime(file) => {
-            let file = FileDescriptorProto { name: Some(path.to_owned()), source_code_info: None, ..(**file).clone() };
-            return pool.add_file_descriptor_proto(file).map_err(|error| InvalidSchema::new(format!("{path}: {error}")));
+            return pool.add_file_descriptor_proto((**file).clone()).map_err(|error| InvalidSchema::new(format!("{path}: {error}")));
         }
         LoadedFile::Read(file) => file,
     };
     let refused = |error: &dyn std::fmt::Display| InvalidSchema::new(format!("{path}: {error}"));
     let added = if let Some(parsed) = &file.parsed {
-        pool.add_file_descriptor_proto(FileDescriptorProto {
+        let mut linkable = FileDescriptorProto {
             name: Some(path.to_owned()),
+            syntax: None,
             dependency: dependencies().collect(),
             public_dependency: Vec::new(),
             weak_dependency: Vec::new(),
             source_code_info: None,
             ..parsed.clone()
-        })
+        };
+        linkable::tell_json_names_apart(&mut linkable, json_names);
+        let mut numeric = linkable.clone();
+        if linkable::write_infinities(&mut numeric) {
+            // Names such as `inf` can be the value of an enum or of a number. The linker takes them for the first. A pool is of no use after an
+            // error.
+            let mut trial = pool.clone();
+            match trial.add_file_descriptor_proto(linkable) {
+                Ok(()) => {
+                    *pool = trial;
+                    Ok(())
+                }
+                Err(_) => pool.add_file_descriptor_proto(numeric),
+            }
+        } else {
+            pool.add_file_descriptor_proto(linkable)
+        }
     } else {
-        let descriptor = FileDescriptorProto::default().descriptor();
-        let mut dynamic = DynamicMessage::decode(descriptor, file.encoded.as_slice()).map_err(|error| refused(&error))?;
+        let mut dynamic = DynamicMessage::decode(wellknown::file_descriptor(), file.encoded.as_slice()).map_err(|error| refused(&error))?;
         dynamic.set_field_by_name("name", Value::String(path.to_owned()));
         dynamic.set_field_by_name("dependency", Value::List(dependencies().map(Value::String).collect()));
         dynamic.clear_field_by_name("public_dependency");
         dynamic.clear_field_by_name("weak_dependency");
+        dynamic.clear_field_by_name("option_dependency");
         pool.decode_file_descriptor_proto(dynamic.encode_to_vec().as_slice())
     };
     let Err(error) = added else { return Ok(()) };
@@ -214,8 +261,4 @@ fn add(pool: &mut DescriptorPool, path: &str, entry: &LoadedFile, visible: &BTre
         Some(position) => Err(refused(&format!("{position}: {error}"))),
         None => Err(refused(&error)),
     }
-}
-
-fn load_runtime(path: &str) -> Result<LoadedFile, InvalidSchema> {
-    wellknown::runtime(path).map(|file| LoadedFile::Runtime(Box::new(file))).ok_or_else(|| InvalidSchema::new(format!("{path}: not known")))
 }

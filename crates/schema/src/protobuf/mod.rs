@@ -3,22 +3,28 @@
 //! A text is source, or the base64 of a `google.protobuf.FileDescriptorProto`. Both forms of the same file are the same schema. Imports are
 //! resolved to dependencies by name. Protobuf's own files and those in `wellknown/` need no dependency.
 //!
-//! A text passes through `scan`, `edition`, `read`, `check` and `link`, and becomes linked descriptors. `print` writes them as the
+//! A text passes through `scan`, `edition` and `dialect`, `read`, `check`, `link` and `validate`, and becomes linked descriptors. Which texts
+//! are valid is what protoc says: `tests/schemas/protobuf/corpus` has its verdicts. `print` writes them as the
 //! canonical text, and `compare` finds the differences between two of them.
 
 mod check;
 mod compare;
+mod dialect;
 mod edition;
+mod edits;
 mod features;
 mod link;
+mod linkable;
 mod names;
 mod print;
 mod read;
+mod restore;
 mod scan;
 mod schema;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod wellknown;
 
 pub use schema::ProtobufSchema;

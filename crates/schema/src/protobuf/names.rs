@@ -98,3 +98,17 @@ impl NameIndex {
 pub(super) fn join_name(scope: &str, name: &str) -> String {
     if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
 }
+
+/// Returns the default JSON name of a field.
+pub(super) fn json_name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut upper = false;
+    for letter in name.chars() {
+        match letter {
+            '_' => upper = true,
+            letter if std::mem::take(&mut upper) => out.push(letter.to_ascii_uppercase()),
+            letter => out.push(letter),
+        }
+    }
+    out
+}

@@ -5,13 +5,17 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, ReflectMessage as _};
+use prost_reflect::DynamicMessage;
 use prost_types::FileDescriptorProto;
 
+use std::collections::HashMap;
+
 use super::{
-    check,
-    edition::{self, EDITIONS, Edition, Edits},
-    scan,
+    check, dialect,
+    edition::{self, EDITIONS, Edition, EditionParts},
+    edits::Edits,
+    names::join_name,
+    scan, wellknown,
 };
 use crate::{
     InvalidSchema,
@@ -40,6 +44,8 @@ pub(super) enum Visibility {
     Private,
     Public,
     Weak,
+    /// Only options are used, edition 2024.
+    Option,
 }
 
 /// One parsed file.
@@ -56,13 +62,19 @@ pub(super) struct ProtoFile {
     pub encoded: Vec<u8>,
     /// The source text.
     pub text: String,
-    edits: Option<(String, Edits)>,
+    /// The text for the parser.
+    edited: String,
+    edits: Edits,
+    /// Messages and enums by their names in the package: whether they are `export` or `local`.
+    pub exported: HashMap<String, bool>,
     pub from_descriptor: bool,
 }
 
 impl ProtoFile {
     /// Parses a text, which is source or the base64 of a `FileDescriptorProto`.
     pub fn read(name: &str, text: &str) -> Result<Self, InvalidSchema> {
+        // A byte order mark has no meaning.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.len() > MAX_TEXT {
             return Err(InvalidSchema::new(format!("{name}: longer than {MAX_TEXT} bytes; split it into files that import each other")));
         }
@@ -81,11 +93,11 @@ impl ProtoFile {
         spend(TOKEN_STEPS * tokens.len())?;
         hold(TOKEN_BYTES * tokens.len() + 4 * text.len())?;
         scan::check_nesting(text, &tokens).map_err(|invalid| in_file(name, &invalid))?;
-        let edited = edition::rewrite_edition(text, &tokens).map_err(|invalid| in_file(name, &invalid))?;
-        let (edition, edits) = match edited {
-            Some((edition, edited, edits)) => (Some(edition), Some((edited, edits))),
-            None => (None, None),
-        };
+        let mut edits = Edits::default();
+        let edition = edition::rewrite_edition(text, &tokens, &mut edits).map_err(|invalid| in_file(name, &invalid))?;
+        dialect::rewrite_dialect(text, &tokens, &mut edits).map_err(|invalid| in_file(name, &invalid))?;
+        edits.sort();
+        let (edition, parts) = edition.map_or((None, EditionParts::default()), |(edition, parts)| (Some(edition), parts));
         let mut file = Self {
             syntax: Syntax::Proto2,
             imports: Vec::new(),
@@ -94,11 +106,12 @@ impl ProtoFile {
             parsed: None,
             encoded: Vec::new(),
             text: text.to_owned(),
+            edited: edits.apply(text),
             edits,
+            exported: parts.exported.into_iter().collect(),
             from_descriptor: false,
         };
-        let source = file.edits.as_ref().map_or(text, |(edited, _)| edited.as_str());
-        let parsed = parse_with_protox(name, source).map_err(|error| match error.at {
+        let parsed = parse_with_protox(name, &file.edited).map_err(|error| match error.at {
             Some(at) => InvalidSchema::new(format!("{name}: {}: {}", file.describe_position(at), error.message)),
             None => InvalidSchema::new(format!("{name}: {}", error.message)),
         })?;
@@ -109,6 +122,11 @@ impl ProtoFile {
             (None, _) => Syntax::Proto2,
         };
         file.imports = imports(&parsed);
+        for (path, visibility) in &mut file.imports {
+            if parts.option_imports.contains(path) {
+                *visibility = Visibility::Option;
+            }
+        }
         parsed.package().clone_into(&mut file.package);
         file.declares_google = declares_google(&parsed);
         file.parsed = Some(parsed);
@@ -122,7 +140,7 @@ impl ProtoFile {
         };
         let parsed = FileDescriptorProto::decode(bytes).map_err(|error| refused(&error))?;
         // The crate's own type for file descriptors drops the edition and custom options.
-        let mut dynamic = DynamicMessage::decode(parsed.descriptor(), bytes).map_err(|error| refused(&error))?;
+        let mut dynamic = DynamicMessage::decode(wellknown::file_descriptor(), bytes).map_err(|error| refused(&error))?;
         let syntax = match parsed.syntax.as_deref() {
             None | Some("" | "proto2") => Syntax::Proto2,
             Some("proto3") => Syntax::Proto3,
@@ -137,28 +155,33 @@ impl ProtoFile {
         spend(TOKEN_STEPS * bytes.len() / 2)?;
         hold(TOKEN_BYTES / 2 * bytes.len())?;
         dynamic.clear_field_by_name("source_code_info");
-        // An edition is linked as proto2, which a missing syntax means. The linker does not accept an empty one.
-        if syntax != Syntax::Proto3 {
-            dynamic.clear_field_by_name("syntax");
-        }
+        // Everything is linked as proto2, which a missing syntax means. The linker does not accept an empty one.
+        dynamic.clear_field_by_name("syntax");
         dynamic.clear_field_by_name("edition");
+        let mut exported = HashMap::new();
+        note_visibilities(&dynamic, "message_type", "enum_type", "", &mut exported);
+        let mut imports = imports(&parsed);
+        let options = dynamic.get_field_by_name("option_dependency");
+        let options = options.as_ref().and_then(|list| list.as_list()).unwrap_or_default();
+        imports.extend(options.iter().filter_map(|path| Some((path.as_str()?.to_owned(), Visibility::Option))));
         Ok(Self {
             syntax,
-            imports: imports(&parsed),
+            imports,
             package: parsed.package().to_owned(),
             declares_google: declares_google(&parsed),
             parsed: None,
             encoded: dynamic.encode_to_vec(),
             text: String::new(),
-            edits: None,
+            edited: String::new(),
+            edits: Edits::default(),
+            exported,
             from_descriptor: true,
         })
     }
 
     /// Renders a position in the original text for messages. `at` is an offset in the parsed text.
     pub fn describe_position(&self, at: usize) -> String {
-        let at = self.edits.as_ref().map_or(at, |(_, edits)| edits.original_offset(at));
-        scan::describe_position(&self.text, at)
+        scan::describe_position(&self.text, self.edits.original_offset(at))
     }
 
     /// Renders the position of a declaration, or of the innermost declaration around it. `path` is the path in the descriptor.
@@ -167,7 +190,7 @@ impl ProtoFile {
         let about = locations.iter().filter(|location| !location.path.is_empty() && path.starts_with(&location.path));
         let span = &about.max_by_key(|location| location.path.len())?.span;
         let (line, column) = (usize::try_from(*span.first()?).ok()?, usize::try_from(*span.get(1)?).ok()?);
-        let parsed = self.edits.as_ref().map_or(self.text.as_str(), |(edited, _)| edited.as_str());
+        let parsed = self.edited.as_str();
         let begin: usize = parsed.split_inclusive('\n').take(line).map(str::len).sum();
         Some(self.describe_position((begin + column).min(parsed.len())))
     }
@@ -219,6 +242,25 @@ fn imports(file: &FileDescriptorProto) -> Vec<(String, Visibility)> {
         (path.clone(), visibility)
     });
     imports.collect()
+}
+
+/// Notes which messages and enums of a descriptor are `export` or `local`. Recursion is limited by the depth of messages.
+fn note_visibilities(of: &DynamicMessage, messages: &str, enums: &str, scope: &str, exported: &mut HashMap<String, bool>) {
+    const EXPORT: i32 = 2;
+    for (list, nests) in [(messages, true), (enums, false)] {
+        let Some(declarations) = of.get_field_by_name(list) else { continue };
+        for declaration in declarations.as_list().unwrap_or_default().iter().filter_map(|value| value.as_message()) {
+            let text = |field| declaration.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned));
+            let name = join_name(scope, &text("name").unwrap_or_default());
+            let visibility = declaration.get_field_by_name("visibility").and_then(|value| value.as_enum_number());
+            if let Some(visibility) = visibility.filter(|visibility| *visibility != 0) {
+                exported.insert(name.clone(), visibility == EXPORT);
+            }
+            if nests {
+                note_visibilities(declaration, "nested_type", "enum_type", &name, exported);
+            }
+        }
+    }
 }
 
 fn edition_number(file: &DynamicMessage) -> Option<i32> {

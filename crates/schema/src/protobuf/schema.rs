@@ -2,13 +2,13 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
-use prost_types::FileDescriptorProto;
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 
 use super::{
     link::{self, LinkedFile},
     print::{self, TextShape},
     read::{MAX_TEXT, ProtoFile, Syntax, Visibility},
+    restore, wellknown,
 };
 use crate::{
     Dependency, InvalidSchema,
@@ -19,7 +19,7 @@ use crate::{
 /// A parsed Protobuf schema together with the files that it imports.
 #[derive(Debug)]
 pub struct ProtobufSchema {
-    pub(super) linked: LinkedFile,
+    pub(super) linked: Box<LinkedFile>,
     canonical: String,
     bytes: u64,
     /// Whether the text was a descriptor in base64, and not source.
@@ -67,7 +67,7 @@ impl ProtobufSchema {
                 "longer than {MAX_TEXT} bytes when written out; split it into files that import each other"
             )));
         }
-        Ok(Self { linked, canonical, bytes: budget::held_bytes(), from_descriptor })
+        Ok(Self { linked: Box::new(linked), canonical, bytes: budget::held_bytes(), from_descriptor })
     }
 
     /// Returns the canonical text; see [`crate::Schema::canonical`].
@@ -87,7 +87,7 @@ impl ProtobufSchema {
     pub fn render_as(&self, shape: &str) -> Option<String> {
         match shape {
             "serialized" => {
-                let file = self.descriptor(FileDescriptorProto::default().descriptor());
+                let file = self.descriptor(wellknown::file_descriptor());
                 file.ok().map(|file| STANDARD.encode(file.encode_to_vec()))
             }
             "ignore_extensions" => Some(print::print_file(&self.linked, TextShape::Bare)),
@@ -102,15 +102,25 @@ impl ProtobufSchema {
             .map_err(|error| InvalidSchema::new(format!("the descriptor can't be read: {error}")))?;
         let imports = &self.linked.imports;
         let list = |wanted: Visibility| {
-            let numbered = imports.iter().zip(0..).filter(|((_, visibility), _)| *visibility == wanted);
+            let plain = imports.iter().filter(|(_, visibility)| *visibility != Visibility::Option);
+            let numbered = plain.zip(0..).filter(|((_, visibility), _)| *visibility == wanted);
             Value::List(numbered.map(|(_, index)| Value::I32(index)).collect())
         };
-        file.set_field_by_name("dependency", Value::List(imports.iter().map(|(path, _)| Value::String(path.clone())).collect()));
+        let paths = |options: bool| {
+            let wanted = imports.iter().filter(|(_, visibility)| (*visibility == Visibility::Option) == options);
+            Value::List(wanted.map(|(path, _)| Value::String(path.clone())).collect())
+        };
+        file.set_field_by_name("dependency", paths(false));
+        if imports.iter().any(|(_, visibility)| *visibility == Visibility::Option) {
+            file.set_field_by_name("option_dependency", paths(true));
+        }
+        restore::restore_visibilities(&mut file, &self.linked.exported);
+        restore::restore_json_names(&mut file, self.linked.file.package_name(), &self.linked.json_names);
         file.set_field_by_name("public_dependency", list(Visibility::Public));
         file.set_field_by_name("weak_dependency", list(Visibility::Weak));
         match self.linked.syntax {
             Syntax::Proto2 => file.clear_field_by_name("syntax"),
-            Syntax::Proto3 => {}
+            Syntax::Proto3 => file.set_field_by_name("syntax", Value::String("proto3".to_owned())),
             Syntax::Edition(edition) => {
                 file.set_field_by_name("syntax", Value::String("editions".to_owned()));
                 file.set_field_by_name("edition", Value::EnumNumber(edition.number));

@@ -7,8 +7,7 @@ use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, Kind, ReflectMessage as _, Value};
-use prost_types::FileDescriptorProto;
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, Kind, Value};
 
 use super::{
     link::LinkedFile,
@@ -16,6 +15,7 @@ use super::{
     print::{self, TextShape},
     read::Visibility,
     schema::ProtobufSchema,
+    wellknown,
 };
 use crate::{
     Dependency, InvalidSchema,
@@ -106,7 +106,7 @@ fn without_import(schema: &ProtobufSchema, dependencies: &[Dependency]) -> Optio
 fn descriptor(schema: &ProtobufSchema) -> Result<DynamicMessage, InvalidSchema> {
     let pool = schema.linked.file.parent_pool();
     let own = pool.get_message_by_name("google.protobuf.FileDescriptorProto");
-    schema.descriptor(own.unwrap_or_else(|| FileDescriptorProto::default().descriptor()))
+    schema.descriptor(own.unwrap_or_else(wellknown::file_descriptor))
 }
 
 fn decoded(file: &DynamicMessage, dependencies: &[Dependency]) -> Result<ProtobufSchema, InvalidSchema> {

@@ -102,7 +102,7 @@ impl JsonComparison {
         }
         let mut arrays = vec![Value::Array(Vec::new())];
         let mut items = Vec::new();
-        for index in 0..usize::try_from(least).unwrap_or_default() + 1 {
+        for index in 0..=usize::try_from(least).unwrap_or_default() {
             let (schemas, _) = self.item_schemas(writer, index);
             let schemas = self.flatten(&schemas);
             let Some(item) = self.find_value(&schemas, level + 1) else { break };
@@ -121,7 +121,7 @@ impl JsonComparison {
             .flat_map(|id| self.nodes[*id].links.properties.keys())
             .filter(|name| !required.contains(&***name))
             .take(MAX_TRIED)
-            .map(|name| name.to_string())
+            .map(ToString::to_string)
             .collect();
         let mut members = Map::new();
         for name in required.into_iter().take(MAX_TRIED) {

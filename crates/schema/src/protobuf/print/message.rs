@@ -8,7 +8,10 @@ use prost_types::{
 };
 
 use super::{DeclarationNode, ProtobufPrinter, TextShape, options::quote, part};
-use crate::protobuf::{names::join_name, read::Syntax};
+use crate::protobuf::{
+    names::{join_name, json_name},
+    read::Syntax,
+};
 
 /// The maximum field number.
 const MAX_NUMBER: i64 = 536_870_911;
@@ -50,7 +53,7 @@ impl ProtobufPrinter {
     pub(super) fn message(&mut self, message: &DescriptorProto, node: DeclarationNode, scope: &str) {
         self.gap = true;
         let full = join_name(scope, message.name());
-        self.open(&format!("message {}", message.name()));
+        self.open(&format!("{}message {}", self.visibility(&full), message.name()));
         self.body(message, node, &full);
         self.close();
         self.gap = true;
@@ -123,8 +126,7 @@ impl ProtobufPrinter {
         for (index, range) in message.extension_range.iter().enumerate() {
             let bounds = (i64::from(range.start()), i64::from(range.end()) - 1, MAX_NUMBER);
             let options = self.inline_options(part(node, "extension_range", index), full, Vec::new());
-            // The parser requires both ends of a range before options.
-            let range = if options.is_empty() || bounds.0 != bounds.1 { render_ranges(&[bounds]) } else { format!("{0} to {0}", bounds.0) };
+            let range = render_ranges(&[bounds]);
             lines.push((bounds, format!("extensions {range}{options};")));
         }
         if self.shape == TextShape::Normalized {
@@ -164,7 +166,8 @@ impl ProtobufPrinter {
         if let Some(default) = &field.default_value {
             pseudo.push(("default".to_owned(), default_value(field.r#type(), default)));
         }
-        if let Some(json) = field.json_name.as_ref().filter(|json| **json != json_name(field.name()) && field.extendee.is_none()) {
+        let json = self.linked.json_names.get(&join_name(scope, field.name())).or(field.json_name.as_ref());
+        if let Some(json) = json.filter(|json| **json != json_name(field.name()) && field.extendee.is_none()) {
             pseudo.push(("json_name".to_owned(), quote(json.as_bytes())));
         }
         let full = join_name(scope, field.name());
@@ -257,18 +260,4 @@ fn default_value(kind: Type, value: &str) -> String {
         }
         _ => value.to_owned(),
     }
-}
-
-/// Returns the default JSON name of a field.
-fn json_name(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    let mut upper = false;
-    for letter in name.chars() {
-        match letter {
-            '_' => upper = true,
-            letter if std::mem::take(&mut upper) => out.push(letter.to_ascii_uppercase()),
-            letter => out.push(letter),
-        }
-    }
-    out
 }

@@ -39,7 +39,8 @@ pub(super) fn print_file(linked: &LinkedFile, shape: TextShape) -> String {
     let descriptor = pool.get_message_by_name("google.protobuf.FileDescriptorProto").unwrap_or_else(|| proto.descriptor());
     let node = DynamicMessage::decode(descriptor, linked.file.encode_to_vec().as_slice()).ok();
     let names = NameIndex::new(pool, proto.package());
-    let mut printer = ProtobufPrinter { out: String::new(), depth: 0, gap: false, names, shape, syntax: linked.syntax };
+    let mut printer =
+        ProtobufPrinter { out: String::new(), depth: 0, gap: false, names, shape, syntax: linked.syntax, linked: linked.clone() };
     printer.file(proto, node.as_ref(), linked);
     printer.out
 }
@@ -52,6 +53,7 @@ struct ProtobufPrinter {
     names: NameIndex,
     shape: TextShape,
     syntax: Syntax,
+    linked: LinkedFile,
 }
 
 /// A declaration in the descriptor of the file. It contains the options.
@@ -94,6 +96,17 @@ impl ProtobufPrinter {
             self.out.push_str("}\n");
         } else {
             self.line("}");
+        }
+    }
+
+    /// Returns the keyword before a message or enum.
+    fn visibility(&self, full: &str) -> &'static str {
+        let package = self.linked.file.package_name();
+        let local = if package.is_empty() { Some(full) } else { full.strip_prefix(package).and_then(|rest| rest.strip_prefix('.')) };
+        match local.and_then(|local| self.linked.exported.get(local)) {
+            Some(true) => "export ",
+            Some(false) => "local ",
+            None => "",
         }
     }
 
@@ -158,6 +171,7 @@ impl ProtobufPrinter {
                 Visibility::Private => "",
                 Visibility::Public => "public ",
                 Visibility::Weak => "weak ",
+                Visibility::Option => "option ",
             };
             self.line(&format!("import {kind}{};", options::quote(path.as_bytes())));
         }
@@ -166,7 +180,7 @@ impl ProtobufPrinter {
     fn enumeration(&mut self, values: &EnumDescriptorProto, node: DeclarationNode, scope: &str) {
         self.gap = true;
         let full = join_name(scope, values.name());
-        self.open(&format!("enum {}", values.name()));
+        self.open(&format!("{}enum {}", self.visibility(&full), values.name()));
         self.options(node, &full);
         let ranges = values.reserved_range.iter().map(|range| (i64::from(range.start()), i64::from(range.end()), i64::from(i32::MAX)));
         self.reserved(ranges.collect(), &values.reserved_name);
@@ -186,7 +200,11 @@ impl ProtobufPrinter {
         for (index, method) in service.method.iter().enumerate() {
             let side = |streams: bool, name: &str| {
                 let kind = if streams { "stream " } else { "" };
-                format!("({kind}{})", self.type_name(name, &full))
+                let short = self.type_name(name, &full);
+                // A method hides a type of the same name.
+                let hidden = service.method.iter().any(|method| method.name() == short);
+                let shown = if hidden { format!(".{}", name.trim_start_matches('.')) } else { short };
+                format!("({kind}{shown})")
             };
             let request = side(method.client_streaming(), method.input_type());
             let response = side(method.server_streaming(), method.output_type());

@@ -49,7 +49,7 @@ impl ProtobufPrinter {
                 Value::Message(features) if field.name() == "features" && prefix.is_empty() => {
                     self.append_options("features.", features, scope, out);
                 }
-                value => for_each_value(&field.kind(), value, |value| out.push((name.clone(), statement_value(value)))),
+                value => for_each_value(&field.kind(), value, |value| out.push((name.clone(), value))),
             }
         }
         if self.shape == TextShape::Bare {
@@ -57,14 +57,9 @@ impl ProtobufPrinter {
         }
         for (extension, value) in options.extensions() {
             let name = format!("{prefix}({})", self.extension_name(extension.full_name(), scope));
-            for_each_value(&extension.kind(), value, |value| out.push((name.clone(), statement_value(value))));
+            for_each_value(&extension.kind(), value, |value| out.push((name.clone(), value)));
         }
     }
-}
-
-/// Returns a value for a statement. The parser accepts a sign only before numbers.
-fn statement_value(value: String) -> String {
-    if value == "-inf" { "-1e999".to_owned() } else { value }
 }
 
 /// Renders a value, or each value of a list or map, as source.

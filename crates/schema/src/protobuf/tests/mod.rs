@@ -1,10 +1,12 @@
 //! Unit tests of the steps of parsing. Whole schemas are tested in `tests/schemas/protobuf`.
 
-use super::{edition, scan};
+use super::{edition, edits::Edits, scan};
 
-fn rewrite(text: &str) -> (String, edition::Edits) {
+fn rewrite(text: &str) -> (String, Edits) {
     let words = scan::tokenize(text);
-    let (_, text, edits) = edition::rewrite_edition(text, &words).expect("an edition that is known").expect("an edition");
+    let mut edits = Edits::default();
+    edition::rewrite_edition(text, &words, &mut edits).expect("an edition that is known").expect("an edition");
+    let text = edits.apply(text);
     (text, edits)
 }
 

@@ -1,6 +1,7 @@
 //! Protobuf schemas: texts, canonical forms, and changes between versions, compared with what happens to real data.
 
 mod cases;
+mod corpus;
 mod evolve;
 mod texts;
 mod verdicts;
