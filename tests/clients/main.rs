@@ -8,4 +8,5 @@
 mod foreign;
 mod node;
 mod openapi;
+mod protoc;
 mod registry;

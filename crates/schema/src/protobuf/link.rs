@@ -13,7 +13,6 @@ use super::{
     edition::EDITION_2024,
     linkable,
     read::{ProtoFile, Syntax, Visibility},
-    validate,
     wellknown::{self, OPTIONS},
 };
 use crate::{Dependency, InvalidSchema};
@@ -43,8 +42,8 @@ pub(super) struct LinkedFile {
     pub json_names: HashMap<String, String>,
 }
 
-/// Links a file with its imports.
-pub(super) fn link(name: &str, file: ProtoFile, dependencies: &[Dependency]) -> Result<LinkedFile, InvalidSchema> {
+/// Links a file with its imports. Returns it with its descriptors.
+pub(super) fn link(name: &str, file: ProtoFile, dependencies: &[Dependency]) -> Result<(Box<ProtoFile>, LinkedFile), InvalidSchema> {
     let mut loaded = FileLoader { dependencies, files: HashMap::new(), order: Vec::new(), bytes: file.text.len() };
     loaded.load_all(name, file)?;
     let visible = loaded.visible_files()?;
@@ -84,8 +83,7 @@ pub(super) fn link(name: &str, file: ProtoFile, dependencies: &[Dependency]) -> 
         exports,
         json_names,
     };
-    validate::validate(&root, &linked).map_err(|invalid| InvalidSchema::new(format!("{name}: {}", invalid.message)))?;
-    Ok(linked)
+    Ok((root, linked))
 }
 
 /// A file that takes part in linking.

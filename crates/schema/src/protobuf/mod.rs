@@ -4,7 +4,7 @@
 //! resolved to dependencies by name. Protobuf's own files and those in `wellknown/` need no dependency.
 //!
 //! A text passes through `scan`, `edition` and `dialect`, `read`, `check`, `link` and `validate`, and becomes linked descriptors. Which texts
-//! are valid is what protoc says: `tests/schemas/protobuf/corpus` has its verdicts. `print` writes them as the
+//! are valid is what protoc says: `tests/schemas/protobuf/corpus.jsonl` has its verdicts. `print` writes them as the
 //! canonical text, and `compare` finds the differences between two of them.
 
 mod check;

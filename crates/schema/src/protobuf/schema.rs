@@ -8,7 +8,7 @@ use super::{
     link::{self, LinkedFile},
     print::{self, TextShape},
     read::{MAX_TEXT, ProtoFile, Syntax, Visibility},
-    restore, wellknown,
+    restore, validate, wellknown,
 };
 use crate::{
     Dependency, InvalidSchema,
@@ -52,12 +52,12 @@ impl ProtobufSchema {
         }
         let file = ProtoFile::read(&name, text).map_err(|invalid| remove_file_name(&name, invalid))?;
         let from_descriptor = file.from_descriptor;
-        let mut linked = link::link(&name, file, dependencies).map_err(|invalid| remove_file_name(&name, invalid))?;
+        let mut linked = link_valid(&name, file, dependencies).map_err(|invalid| remove_file_name(&name, invalid))?;
         let canonical = print::print_file(&linked, TextShape::Canonical);
         if from_descriptor {
             // The printed source is parsed again. So a descriptor is accepted only if source can express it, and each file has one
             // canonical text.
-            let again = ProtoFile::parse(&name, &canonical).and_then(|file| link::link(&name, file, dependencies));
+            let again = ProtoFile::parse(&name, &canonical).and_then(|file| link_valid(&name, file, dependencies));
             linked = again.map_err(|invalid| InvalidSchema::new(format!("no source can have this descriptor: {}", invalid.message)))?;
         }
         // Printing joins the fields of a oneof that are apart in the descriptor.
@@ -128,6 +128,13 @@ impl ProtobufSchema {
         }
         Ok(file)
     }
+}
+
+/// Links a file, and checks the rules that the linker doesn't check.
+fn link_valid(name: &str, file: ProtoFile, dependencies: &[Dependency]) -> Result<LinkedFile, InvalidSchema> {
+    let (file, linked) = link::link(name, file, dependencies)?;
+    validate::validate(&file, &linked).map_err(|invalid| InvalidSchema::new(format!("{name}: {}", invalid.message)))?;
+    Ok(linked)
 }
 
 /// Removes the file name from a message. Only the linker knows the schema's file by this name.

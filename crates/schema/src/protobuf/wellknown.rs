@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::LazyLock};
 use prost_reflect::{DescriptorPool, MessageDescriptor, ReflectMessage as _};
 use prost_types::FileDescriptorProto;
 
-use super::read::ProtoFile;
+use super::{dialect, edits::Edits, scan};
 
 include!(concat!(env!("OUT_DIR"), "/wellknown.rs"));
 
@@ -40,7 +40,7 @@ pub(super) fn file_descriptor() -> MessageDescriptor {
 pub(super) fn runtime(path: &str) -> Option<FileDescriptorProto> {
     static PARSED: LazyLock<HashMap<&'static str, FileDescriptorProto>> = LazyLock::new(|| {
         let files = FILES.iter().filter(|(path, _)| path.starts_with(RUNTIME));
-        files.filter_map(|(path, text)| Some((*path, ProtoFile::parse(path, text).ok()?.parsed?))).collect()
+        files.filter_map(|(path, text)| Some((*path, parse(path, text)?))).collect()
     });
     if !path.starts_with(RUNTIME) {
         return None;
@@ -49,6 +49,14 @@ pub(super) fn runtime(path: &str) -> Option<FileDescriptorProto> {
         PARSED.get(path).cloned().or_else(|| Some(DescriptorPool::global().get_file_by_name(path)?.file_descriptor_proto().clone()));
     // Everything is linked as proto2: see `super::link`.
     known.map(|file| FileDescriptorProto { name: Some(path.to_owned()), syntax: None, source_code_info: None, ..file })
+}
+
+/// Parses a runtime file, which needs no checks.
+fn parse(path: &str, text: &str) -> Option<FileDescriptorProto> {
+    let mut edits = Edits::default();
+    dialect::rewrite_dialect(text, &scan::tokenize(text), &mut edits).ok()?;
+    edits.sort();
+    protox::file::File::from_source(path, &edits.apply(text)).ok().map(Into::into)
 }
 
 /// Returns whether a runtime file is in proto3.
