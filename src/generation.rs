@@ -13,7 +13,7 @@ use crate::{
     plan::Plan,
 };
 
-use prism_call::{BackgroundTasks, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace, proto};
+use prism_call::{BackgroundTasks, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace};
 use prism_config::{self as config, Config};
 use prism_edge::{self as edge, Binding, admin::Probe};
 use prism_pattern::{self as pattern, PatternEnvironment};
@@ -118,26 +118,38 @@ impl Generation {
             return Ok(known.clone());
         }
         let tasks = BackgroundTasks::default();
+        let pattern = pattern_of(definition)?;
+        let slots = self.fill_slots(definition)?;
+        let services = match &definition.remote {
+            // Only the other gateway knows the backend.
+            Some(_) => pattern.further_services.to_vec(),
+            None => pattern.served_services(slots.values().flat_map(|slot| slot.interfaces.names())),
+        };
         let (handler, remote): (Arc<dyn Handler>, _) = match &definition.remote {
             Some(settings) => {
                 let handler = RemoteHandler::connect(&settings.url, &settings.namespace, settings.forward_credentials, None)?;
                 (handler.clone(), Some(handler))
             }
-            None => (self.open_pattern(definition, tasks.clone()).await?, None),
+            None => (self.open_pattern(pattern, definition, slots, tasks.clone()).await?, None),
         };
         let opened = Arc::new(OpenHandler { namespace: definition.name.clone(), handler: handler.clone(), tasks });
-        let pattern = pattern_of(definition)?;
-        let methods = methods_of(pattern.service);
-        let namespace = Namespace::new(&definition.name, pattern.name, methods, handler, call_limits(definition), metrics)
+        let namespace = Namespace::new(&definition.name, pattern.name, methods_of(pattern), handler, call_limits(definition), metrics)
+            .with_further_services(services)
             .with_idempotency(self.select_idempotency(definition)?);
         Ok(OpenNamespace { fingerprint, backends, namespace: Arc::new(namespace), handler: opened, remote })
     }
 
     /// Opens the pattern of a namespace on its backends.
-    async fn open_pattern(&self, namespace: &config::Namespace, tasks: BackgroundTasks) -> Result<Arc<dyn Handler>, Error> {
+    async fn open_pattern(
+        &self,
+        pattern: &'static pattern::Pattern,
+        namespace: &config::Namespace,
+        slots: BTreeMap<String, Slot>,
+        tasks: BackgroundTasks,
+    ) -> Result<Arc<dyn Handler>, Error> {
         let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
         let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks };
-        pattern_of(namespace)?.open(self.fill_slots(namespace)?, &environment).await
+        pattern.open(slots, &environment).await
     }
 
     /// Selects the backend that stores replies of calls with an idempotency key: that of the slot that the namespace names, or else the first
@@ -195,7 +207,7 @@ impl Generation {
                 if !binding.enabled || binding.listener.as_deref().is_some_and(|only| only != listener) {
                     continue;
                 }
-                let (frontend, documentation) = plan.frontend(binding, &opened.namespace.service)?;
+                let (frontend, documentation) = plan.frontend(binding, pattern_of(definition)?)?;
                 bindings.push(Binding {
                     host: binding.host.clone(),
                     base_path: binding.base_path.clone(),
@@ -277,14 +289,14 @@ async fn connect(name: &str, backend: &config::Backend) -> Result<ConnectedBacke
     Ok(ConnectedBackend { kind: kind.name, settings: backend.settings.clone(), backend: connected })
 }
 
-/// The RPCs of a service.
+/// The RPCs of a pattern.
 type Methods = Arc<[Arc<Method>]>;
 
-/// Returns the RPCs of a service. All namespaces share them.
-fn methods_of(service: &'static str) -> Methods {
+/// Returns the RPCs of a pattern. All namespaces share them.
+fn methods_of(pattern: &pattern::Pattern) -> Methods {
     static KNOWN: LazyLock<Mutex<HashMap<&'static str, Methods>>> = LazyLock::new(Mutex::default);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let methods = known.entry(service).or_insert_with(|| Method::of_service(proto::descriptors(), service).unwrap_or_default().into());
+    let methods = known.entry(pattern.name).or_insert_with(|| pattern.methods().into());
     methods.clone()
 }
 

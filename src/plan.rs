@@ -18,7 +18,7 @@ use prism_frontend::{
     openapi,
     route::{self, Routes},
 };
-use prism_pattern as pattern;
+use prism_pattern::{self as pattern, Pattern};
 use prism_remote as remote;
 use prism_yaml::{Problem, Problems};
 
@@ -27,7 +27,7 @@ use prism_yaml::{Problem, Problems};
 pub struct Plan {
     /// TLS of listeners, by the name of the listener.
     tls: BTreeMap<String, TlsAcceptor>,
-    /// Routes of annotations, by the name of the service.
+    /// Routes of annotations, by the name of the pattern.
     annotated: BTreeMap<&'static str, Arc<Routes>>,
     /// Compiled definitions, by their name and the settings of the binding.
     definitions: BTreeMap<DefinitionKey, Definition>,
@@ -54,10 +54,11 @@ impl Plan {
                 found.add(&format!("namespaces.{}.pattern", namespace.name), message);
                 continue;
             };
+            found.check_limits(namespace, pattern);
             for binding in namespace.frontends.iter().filter(|binding| binding.enabled) {
                 match binding.kind {
                     FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect => {}
-                    FrontendKind::Rest => plan.compile_annotations(pattern.service, &mut found),
+                    FrontendKind::Rest => plan.compile_annotations(pattern, &mut found),
                     FrontendKind::Definition => plan.compile_definition(&namespace.name, binding, &mut found),
                 }
             }
@@ -76,15 +77,15 @@ impl Plan {
     }
 
     /// Returns what a binding serves, and its documentation.
-    pub fn frontend(&self, binding: &Binding, service: &str) -> Result<(Frontend, Option<Arc<Documentation>>), Error> {
+    pub fn frontend(&self, binding: &Binding, pattern: &'static Pattern) -> Result<(Frontend, Option<Arc<Documentation>>), Error> {
         let missing = || Error::internal(format!("the frontend {} is not part of the plan", binding.frontend));
         Ok(match binding.kind {
             FrontendKind::Grpc => (Frontend::Grpc(()), None),
             FrontendKind::GrpcWeb => (Frontend::GrpcWeb(()), None),
-            FrontendKind::Connect => (Frontend::Connect(MessageTypes::all()), None),
+            FrontendKind::Connect => (Frontend::Connect(message_types(pattern)), None),
             FrontendKind::Rest => {
-                let routes = self.annotated.get(service).ok_or_else(missing)?;
-                (Frontend::Rest(HttpRoutes::Annotated(routes.clone())), binding.documentation.then(|| document_annotations(service)))
+                let routes = self.annotated.get(pattern.name).ok_or_else(missing)?;
+                (Frontend::Rest(HttpRoutes::Annotated(routes.clone())), binding.documentation.then(|| document_annotations(pattern)))
             }
             FrontendKind::Definition => {
                 let definition = self.definitions.get(&definition_key(binding)).ok_or_else(missing)?;
@@ -115,14 +116,14 @@ impl Plan {
         }
     }
 
-    fn compile_annotations(&mut self, service: &'static str, found: &mut ProblemCollector<'_>) {
-        if self.annotated.contains_key(service) {
+    fn compile_annotations(&mut self, pattern: &'static Pattern, found: &mut ProblemCollector<'_>) {
+        if self.annotated.contains_key(pattern.name) {
             return;
         }
-        match route::annotated(service, bind::BindOptions::default()) {
-            Ok(routes) => drop(self.annotated.insert(service, Arc::new(routes))),
+        match route::annotated(&pattern.methods(), bind::BindOptions::default()) {
+            Ok(routes) => drop(self.annotated.insert(pattern.name, Arc::new(routes))),
             // This is a defect of the build, and a test finds it.
-            Err(problems) => found.add("", format!("the HTTP annotations of {service} can't be used: {}", problems.join("; "))),
+            Err(problems) => found.add("", format!("the HTTP annotations of {} can't be used: {}", pattern.service, problems.join("; "))),
         }
     }
 
@@ -175,6 +176,20 @@ impl ProblemCollector<'_> {
         }
     }
 
+    /// Refuses limits of stored data where the interfaces of drivers are served, because drivers only check their own.
+    fn check_limits(&mut self, namespace: &config::Namespace, pattern: &Pattern) {
+        let limits = &namespace.limits;
+        let set = [
+            ("max_key_bytes", limits.max_key_bytes.is_some()),
+            ("max_value_bytes", limits.max_value_bytes.is_some()),
+            ("max_batch_items", limits.max_batch_items.is_some()),
+        ];
+        for (name, _) in set.into_iter().filter(|(_, is_set)| *is_set && !pattern.further_services.is_empty()) {
+            let setting = format!("namespaces.{}.limits.{name}", namespace.name);
+            self.add(&setting, format!("the pattern `{}` can't have `{name}`; the limits of the backend apply", pattern.name));
+        }
+    }
+
     fn check_remote(&mut self, namespace: &config::Namespace) {
         let Some(settings) = &namespace.remote else { return };
         let Err(error) = remote::check(&settings.url, &settings.namespace) else { return };
@@ -209,10 +224,14 @@ pub fn compile(texts: &Texts, settings: &BTreeMap<String, serde_json::Value>) ->
 }
 
 /// The OpenAPI document of annotated routes.
-fn document_annotations(service: &str) -> Arc<Documentation> {
-    let service = service.to_owned();
-    let unknown = |service: &str| Error::internal(format!("{service} is not among the compiled contracts"));
-    Arc::new(Documentation::new(move || openapi::generate(proto::descriptors(), &service).ok_or_else(|| unknown(&service))))
+fn document_annotations(pattern: &'static Pattern) -> Arc<Documentation> {
+    let unknown = || Error::internal(format!("{} is not among the compiled contracts", pattern.service));
+    Arc::new(Documentation::new(move || openapi::generate(&pattern.methods()).ok_or_else(unknown)))
+}
+
+/// Returns the message types of the RPCs of a pattern.
+fn message_types(pattern: &Pattern) -> &'static MessageTypes {
+    if pattern.further_services.is_empty() { MessageTypes::all() } else { MessageTypes::with_interfaces() }
 }
 
 /// The OpenAPI document of a definition. It is kept as text, because a tree takes ten times as much memory.

@@ -14,7 +14,6 @@ use std::{
 
 use prism_codegen::{Collected, Generator, files_in, prost};
 use prost_reflect::DescriptorPool;
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 const PROTO: &str = "../../proto";
 
@@ -28,12 +27,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new([root])?;
     compiler.include_source_info(true).include_imports(true).open_files(&files)?;
     let described = compiler.file_descriptor_set();
-    comments::write(&out, &without_interfaces(&described))?;
+    comments::write(&out, &described)?;
     // The encoded form keeps custom options (`google.api.http`), which the prost types of a descriptor would drop.
     let encoded = compiler.encode_file_descriptor_set();
     DescriptorPool::decode(encoded.as_slice())?;
     fs::write(out.join("documented.bin"), encoded)?;
-    fs::write(out.join("descriptors.bin"), served_descriptors(root, &files)?)?;
+    fs::write(out.join("descriptors.bin"), plain_descriptors(root, &files, &["interfaces", "journal"])?)?;
+    fs::write(out.join("all.bin"), plain_descriptors(root, &files, &["journal"])?)?;
 
     let collected = Collected::default();
     prost(Generator::new(collected.clone()).sharing_bytes(&described)).include_file("messages.rs").compile_fds(described)?;
@@ -41,20 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Encodes the descriptors that a running gateway needs: the patterns, without comments. They take a tenth of the memory that all
-/// descriptors take.
-fn served_descriptors(root: &Path, files: &[PathBuf]) -> Result<Vec<u8>, Box<dyn Error>> {
+/// Encodes the descriptors of all files but those in some folders, without comments, which take most of the memory.
+fn plain_descriptors(root: &Path, files: &[PathBuf], without: &[&str]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut compiler = protox::Compiler::new([root])?;
-    let (interfaces, journal) = (root.join("prism/interfaces"), root.join("prism/journal"));
-    let wanted = files.iter().filter(|file| !file.starts_with(&interfaces) && !file.starts_with(&journal));
+    let without: Vec<PathBuf> = without.iter().map(|folder| root.join("prism").join(folder)).collect();
+    let wanted = files.iter().filter(|file| !without.iter().any(|folder| file.starts_with(folder)));
     compiler.include_source_info(false).include_imports(true).open_files(wanted)?;
     let encoded = compiler.encode_file_descriptor_set();
     DescriptorPool::decode(encoded.as_slice())?;
     Ok(encoded)
-}
-
-/// Returns the files that are not interfaces of drivers.
-fn without_interfaces(all: &FileDescriptorSet) -> FileDescriptorSet {
-    let known = |file: &&FileDescriptorProto| !file.package().starts_with("prism.interfaces.");
-    FileDescriptorSet { file: all.file.iter().filter(known).cloned().collect() }
 }

@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::{Failure, Outcome};
-use prism_call::{Context, Error, Handler as _, Input, Messages, Method, Output, proto};
+use prism_call::{Code, Context, Error, Handler as _, Input, Messages, Method, Output};
 use prism_config::parse_duration;
 use prism_frontend::{
     json,
@@ -30,13 +30,17 @@ Examples:
   prism call default Retrieve '{\"key\": \"greeting\"}'
   prism call default Scan '{\"prefix\": \"gree\"}' | jq .
   prism call scratch GetCapabilities --address 10.0.0.7:8980 -H 'x-request-id: 42'
+  prism call jobs queue_basic.Dequeue '{\"queue\": \"mail\"}'         an RPC of an interface, with the pattern `interfaces`
   echo '{\"key\": \"greeting\"}' | prism call default Retrieve
 
 Fields of type bytes are base64. A stream has one JSON object on each line: requests are read from standard input, and replies
 are printed as they arrive.";
 
-/// The error reason for an RPC that the pattern of the namespace does not have.
-const NOT_OF_PATTERN: &str = "SERVICE_NOT_SERVED";
+/// Whether an error says that the namespace or the gateway does not serve the RPC. A service that no namespace has is refused with a bare
+/// status.
+fn is_not_served(error: &Error) -> bool {
+    error.code() == Code::Unimplemented && matches!(error.reason(), "" | "SERVICE_NOT_SERVED")
+}
 
 /// Arguments of `prism call`.
 #[derive(Debug, clap::Args)]
@@ -101,7 +105,7 @@ async fn call(args: Args) -> Outcome {
             context.metadata.append(name, value);
         }
     }
-    let schema = MessageTypes::all();
+    let schema = MessageTypes::of_methods(&methods);
     // If several patterns have the RPC, try one after the other: only the gateway knows the pattern of the namespace.
     let text = match args.request {
         None if methods.len() > 1 => Some(read_standard_input().await.map_err(explain)?),
@@ -119,7 +123,7 @@ async fn call(args: Args) -> Outcome {
         let input = Input::Stream(requests);
         let input = if method.client_streaming { input } else { Input::One(input.bytes().await.map_err(explain)?) };
         reply = handler.handle(&context, method, input).await;
-        if !reply.as_ref().is_err_and(|error| error.reason() == NOT_OF_PATTERN) {
+        if !reply.as_ref().is_err_and(is_not_served) {
             break;
         }
     }
@@ -135,15 +139,15 @@ async fn call(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Finds the RPCs with a name: one, or one of each pattern if all patterns have it.
+/// Finds the RPCs with a name: one, or one of each pattern if all patterns have it. RPCs of interfaces have names such as
+/// `queue_basic.Enqueue`.
 fn find_methods(name: &str) -> Result<Vec<Arc<Method>>, Failure> {
-    let mut methods: Vec<_> =
-        PATTERNS.iter().filter_map(|pattern| Method::of_service(proto::descriptors(), pattern.service)).flatten().collect();
-    if !methods.iter().any(|method| method.name.eq_ignore_ascii_case(name)) {
-        let names: Vec<_> = methods.iter().map(|method| method.name.as_str()).collect();
+    let mut methods: Vec<_> = PATTERNS.iter().flat_map(|pattern| pattern.methods()).collect();
+    if !methods.iter().any(|method| method.label.eq_ignore_ascii_case(name)) {
+        let names: Vec<_> = methods.iter().map(|method| method.label.as_str()).collect();
         return Err(Failure(unknown_name("RPC", name, names)));
     }
-    methods.retain(|method| method.name.eq_ignore_ascii_case(name));
+    methods.retain(|method| method.label.eq_ignore_ascii_case(name));
     Ok(methods)
 }
 

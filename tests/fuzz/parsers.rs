@@ -81,7 +81,7 @@ fn replies_of_any_bytes_are_written_or_refused() {
 
 #[test]
 fn urls_are_bound_or_refused() {
-    let routes = route::annotated(SERVICE, BindOptions::default()).unwrap();
+    let routes = route::annotated(&Method::of_service(proto::descriptors(), SERVICE).unwrap(), BindOptions::default()).unwrap();
     run_text("queries", &["prefix=a&limit=10&cursor=x", "ttl=1.5s&flags=7", "a.b.c=1&a%2Eb=%zz&=&&x", "key=%E2%82%AC+b"], |query| {
         for (method, path) in [(HttpMethod::GET, "/v1/keys"), (HttpMethod::PUT, "/v1/values/a"), (HttpMethod::GET, "/v1/count")] {
             let found = routes.find(&method, path).unwrap_or_else(|_| panic!("no route for {path}"));

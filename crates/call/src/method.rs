@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
+
+use crate::proto;
 
 /// An RPC: its descriptor, and the facts that every call needs.
 #[derive(Debug)]
@@ -13,7 +15,9 @@ pub struct Method {
     pub service: String,
     /// `Store`
     pub name: String,
-    /// Position in the service.
+    /// The name for metrics, logs and capabilities: `Store`, or `queue_basic.Enqueue` for an RPC of an interface.
+    pub label: String,
+    /// Position in the list of RPCs that it was made with.
     pub index: usize,
     /// Whether the request is a stream.
     pub client_streaming: bool,
@@ -28,20 +32,50 @@ pub struct Method {
 impl Method {
     /// Returns the RPCs of a service in the order of the contract, or `None` if the pool has no such service.
     pub fn of_service(pool: &DescriptorPool, service: &str) -> Option<Vec<Arc<Self>>> {
-        let service = pool.get_service_by_name(service)?;
-        let methods = service.methods().enumerate().map(|(index, descriptor)| {
+        Self::of_services(pool, &[service])
+    }
+
+    /// Returns the RPCs of several services in one list, or `None` if the pool lacks one of the services.
+    pub fn of_services(pool: &DescriptorPool, services: &[&str]) -> Option<Vec<Arc<Self>>> {
+        let services: Vec<_> = services.iter().map(|service| pool.get_service_by_name(service)).collect::<Option<_>>()?;
+        let descriptors = services.iter().flat_map(ServiceDescriptor::methods);
+        let methods = descriptors.enumerate().map(|(index, descriptor)| {
+            let service = descriptor.parent_service().full_name();
             Arc::new(Self {
-                path: format!("/{}/{}", service.full_name(), descriptor.name()),
-                service: service.full_name().to_owned(),
+                path: format!("/{service}/{}", descriptor.name()),
+                service: service.to_owned(),
                 name: descriptor.name().to_owned(),
+                label: label(&descriptor),
                 index,
                 client_streaming: descriptor.is_client_streaming(),
                 server_streaming: descriptor.is_server_streaming(),
-                // 1 is NO_SIDE_EFFECTS in google.protobuf.MethodOptions.IdempotencyLevel.
-                read_only: descriptor.method_descriptor_proto().options.as_ref().and_then(|o| o.idempotency_level) == Some(1),
+                read_only: is_read_only(&descriptor),
                 descriptor,
             })
         });
         Some(methods.collect())
     }
+}
+
+/// Returns whether an RPC has no side effects.
+pub fn is_read_only(method: &MethodDescriptor) -> bool {
+    // 1 is NO_SIDE_EFFECTS in google.protobuf.MethodOptions.IdempotencyLevel.
+    method.method_descriptor_proto().options.as_ref().and_then(|options| options.idempotency_level) == Some(1)
+}
+
+/// Returns the name of an RPC for metrics, logs and capabilities: `Store`, or `queue_basic.Enqueue` for an RPC of an interface.
+pub fn label(method: &MethodDescriptor) -> String {
+    match interface_of(method.parent_service().full_name()) {
+        Some(interface) => format!("{interface}.{}", method.name()),
+        None => method.name().to_owned(),
+    }
+}
+
+/// Returns the name of the interface of a service, as `queue_basic`; `None` if it is the service of a pattern.
+pub fn interface_of(service: &str) -> Option<&'static str> {
+    if !service.starts_with("prism.interfaces.") {
+        return None;
+    }
+    let index = proto::INTERFACE_SERVICES.iter().position(|known| *known == service)?;
+    proto::INTERFACE_NAMES.get(index).copied()
 }

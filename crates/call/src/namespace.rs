@@ -42,7 +42,9 @@ pub struct Namespace {
     pub pattern: Arc<str>,
     /// Full name of the pattern's service.
     pub service: String,
-    /// The RPCs of the service.
+    /// Full names of further services that it serves: those of interfaces.
+    pub further_services: Vec<&'static str>,
+    /// The RPCs of all services.
     pub methods: Arc<[Arc<Method>]>,
     /// Limits of its calls.
     pub limits: CallLimits,
@@ -57,7 +59,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Creates a namespace that serves these RPCs of one service with one handler.
+    /// Creates a namespace that serves these RPCs with one handler. The first one is of the pattern's own service.
     pub fn new(
         name: &str,
         pattern: &str,
@@ -71,6 +73,7 @@ impl Namespace {
         Self {
             pattern: pattern.into(),
             service: methods.first().map(|method| method.service.clone()).unwrap_or_default(),
+            further_services: Vec::new(),
             meters: metrics.namespace(&name, methods.len()),
             name,
             methods,
@@ -82,6 +85,18 @@ impl Namespace {
             retired: CancellationToken::new(),
             limits,
         }
+    }
+
+    /// Sets the further services. Their RPCs are among those of the namespace.
+    #[must_use]
+    pub fn with_further_services(mut self, services: Vec<&'static str>) -> Self {
+        self.further_services = services;
+        self
+    }
+
+    /// Returns whether an RPC is one of this namespace.
+    pub fn has(&self, method: &Method) -> bool {
+        self.methods.get(method.index).is_some_and(|own| own.path == method.path)
     }
 
     /// Sets how idempotency keys are handled.

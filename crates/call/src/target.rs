@@ -38,7 +38,7 @@ impl Target {
     /// Returns the name in metrics and logs: an RPC, or a word in lower case.
     pub fn name(&self) -> &str {
         match self {
-            Self::Rpc(method) => &method.name,
+            Self::Rpc(method) => &method.label,
             Self::Page(page) => page.name(),
         }
     }

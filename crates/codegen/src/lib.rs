@@ -232,11 +232,29 @@ impl Collected {
         for one in seen.iter() {
             let _ = writeln!(out, "    \"{}\",", one.interface());
         }
+        out.push_str("];\n\n/// Full names of the services of all interfaces, in the order of [`INTERFACE_NAMES`].\npub const INTERFACE_SERVICES: &[&str] = &[\n");
+        for one in seen.iter() {
+            let _ = writeln!(out, "    \"{}\",", one.service());
+        }
         out.push_str("];\n\nimpl Interfaces {\n    /// Names of the interfaces that are present.\n    #[expect(clippy::too_many_lines, reason = \"one line or two for each interface\")]\n    pub fn names(&self) -> Vec<&'static str> {\n        let mut names = Vec::new();\n");
         for one in seen.iter() {
             let _ = writeln!(out, "        if self.{0}.is_some() {{\n            names.push(\"{0}\");\n        }}", one.interface());
         }
-        out.push_str("        names\n    }\n}\n");
+        out.push_str("        names\n    }\n\n    /// Calls an RPC of the service of an interface. `backend` is the name of the backend, for the error\n    /// `UNIMPLEMENTED CAPABILITY_UNAVAILABLE` if the interface is absent.\n    #[expect(clippy::too_many_lines, reason = \"a few lines for each interface\")]\n    pub async fn dispatch(&self, context: &crate::Context, service: &str, rpc: &str, input: crate::Input, backend: &str) -> Result<crate::Output, crate::Error> {\n        match service {\n");
+        for one in seen.iter() {
+            let path = one.path("messages::");
+            let module = path.rsplit_once("::").map_or("", |(module, _)| module);
+            let _ = writeln!(
+                out,
+                "            \"{0}\" => match &self.{1} {{\n                \
+                 Some(interface) => {module}::dispatch_{2}(&**interface, context, rpc, input).await,\n                \
+                 None => Err(crate::Error::capability_unavailable(rpc, \"{1}\", backend)),\n            }},",
+                one.service(),
+                one.interface(),
+                one.name.to_snake_case()
+            );
+        }
+        out.push_str("            _ => Err(crate::Error::unknown_rpc(service, rpc)),\n        }\n    }\n}\n");
         out
     }
 
@@ -305,6 +323,11 @@ impl InterfaceService {
             })
             .map_or("", |(at, _)| flavour[at..].trim());
         format!("{model}_{}", rest.replace(' ', "_"))
+    }
+
+    /// Returns the full name of the service, as `prism.interfaces.keyvalue.v1.KeyValueBasicService`.
+    fn service(&self) -> String {
+        format!("{}.{}Service", self.package, self.name)
     }
 
     fn path(&self, root: &str) -> String {

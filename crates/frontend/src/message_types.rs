@@ -1,11 +1,14 @@
 //! Message types: tables that are compiled once from the descriptors, so that transcoding needs no look-ups by name.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor, Kind as ProtoKind, MessageDescriptor};
 
 use super::wire::WireType;
-use prism_call::proto;
+use prism_call::{Method, interface_of, proto};
 
 /// All message types of a descriptor pool.
 #[derive(Debug, Default)]
@@ -127,11 +130,22 @@ pub struct Enum {
 }
 
 static ALL: LazyLock<MessageTypes> = LazyLock::new(|| MessageTypes::of(proto::descriptors()));
+static WITH_INTERFACES: LazyLock<MessageTypes> = LazyLock::new(|| MessageTypes::of(proto::all_descriptors()));
 
 impl MessageTypes {
-    /// Returns the types of the compiled contracts.
+    /// Returns the types of the contracts of patterns.
     pub fn all() -> &'static Self {
         &ALL
+    }
+
+    /// Returns the types of the contracts of patterns and interfaces.
+    pub fn with_interfaces() -> &'static Self {
+        &WITH_INTERFACES
+    }
+
+    /// Returns the types that these RPCs need.
+    pub fn of_methods(methods: &[Arc<Method>]) -> &'static Self {
+        if methods.iter().any(|method| interface_of(&method.service).is_some()) { &WITH_INTERFACES } else { &ALL }
     }
 
     /// Compiles the types of a descriptor pool.

@@ -14,7 +14,7 @@ use super::{
     rule::{HttpRule, RuleBody},
     template::PathTemplate,
 };
-use prism_call::{Error, Method, proto};
+use prism_call::{Error, Method};
 
 /// An HTTP route to an RPC.
 #[derive(Debug)]
@@ -75,10 +75,11 @@ impl RenderMessage for Route {
     }
 }
 
-/// Compiles the `google.api.http` annotations of a service. On failure, returns all problems.
-pub fn annotated(service: &str, options: BindOptions) -> Result<Routes, Vec<String>> {
+/// Compiles the HTTP rules of RPCs: `google.api.http` annotations, and the rules of interfaces. On failure, returns all problems.
+pub fn annotated(methods: &[Arc<Method>], options: BindOptions) -> Result<Routes, Vec<String>> {
     let (mut routes, mut problems) = (Routes::default(), Vec::new());
-    for method in Method::of_service(proto::descriptors(), service).unwrap_or_default() {
+    let types = MessageTypes::of_methods(methods);
+    for method in methods {
         let rules = match HttpRule::of(&method.descriptor) {
             Ok(rules) => rules,
             Err(problem) => {
@@ -87,7 +88,7 @@ pub fn annotated(service: &str, options: BindOptions) -> Result<Routes, Vec<Stri
             }
         };
         for rule in rules {
-            let added = Route::compile(MessageTypes::all(), &method, &rule, options).and_then(|route| {
+            let added = Route::compile(types, method, &rule, options).and_then(|route| {
                 routes.insert(rule.method.clone(), rule.template.clone(), Arc::new(route)).map_err(|shadowed| shadowed.to_string())
             });
             if let Err(problem) = added {

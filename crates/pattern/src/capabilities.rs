@@ -4,10 +4,15 @@
 
 use std::sync::{Arc, OnceLock};
 
-use prism_call::proto::{
-    self,
-    options::v1::{Implementation, Step},
-    patterns::slots::v1::{Capabilities, Limits, Operation, Slot, Support},
+use prost_reflect::{MethodDescriptor, ServiceDescriptor};
+
+use prism_call::{
+    interface_of, label,
+    proto::{
+        self,
+        options::v1::{Implementation, Step},
+        patterns::slots::v1::{Capabilities, Limits, Operation, Slot, Support},
+    },
 };
 
 /// What a namespace can do. It does not change while the namespace exists.
@@ -18,6 +23,7 @@ pub struct NamespaceCapabilities {
     pub(super) namespace: Arc<str>,
     /// Name, version and service of the pattern.
     pub(super) pattern: (&'static str, &'static str, &'static str),
+    pub(super) further_services: &'static [&'static str],
     /// In the order of the pattern's schema.
     pub(super) slots: Vec<SlotFacts>,
     pub(super) limits: Limits,
@@ -44,7 +50,7 @@ impl NamespaceCapabilities {
                 namespace: self.namespace.to_string(),
                 pattern: name.to_owned(),
                 pattern_version: version.to_owned(),
-                operations: operations(service, &slots),
+                operations: operations(service, self.further_services, &slots),
                 limits: Some(self.limits),
                 slots,
             })
@@ -66,11 +72,34 @@ impl SlotFacts {
     }
 }
 
-/// Describes all RPCs of a service, in its order.
-fn operations(service: &str, slots: &[Slot]) -> Vec<Operation> {
-    let Some(service) = proto::descriptors().get_service_by_name(service) else { return Vec::new() };
-    let implementations = proto::implementations(&service).into_iter();
-    implementations.map(|(rpc, implementation)| operation(rpc, &implementation, slots)).collect()
+/// Describes all RPCs of a service, in its order, and then those of the services of interfaces.
+fn operations(service: &str, further: &[&str], slots: &[Slot]) -> Vec<Operation> {
+    let own = proto::descriptors().get_service_by_name(service).map(|service| proto::implementations(&service)).unwrap_or_default();
+    let own = own.into_iter().map(|(rpc, implementation)| operation(rpc, &implementation, slots));
+    let pool = if further.is_empty() { proto::descriptors() } else { proto::all_descriptors() };
+    let further = further.iter().filter_map(|service| pool.get_service_by_name(service));
+    own.chain(further.flat_map(|service| direct_operations(&service, slots))).collect()
+}
+
+/// Describes the RPCs of an interface that is served itself: they are native in the first slot that has it.
+fn direct_operations(service: &ServiceDescriptor, slots: &[Slot]) -> Vec<Operation> {
+    let interface = interface_of(service.full_name()).unwrap_or_default().to_owned();
+    let owner = slots.iter().find(|slot| slot.interfaces.contains(&interface));
+    let support = if owner.is_some() { Support::Native } else { Support::Unavailable };
+    let slot = owner.or(slots.first()).map(|slot| slot.name.clone()).unwrap_or_default();
+    let note = if owner.is_some() {
+        String::new()
+    } else {
+        describe_missing(slots, &Step { slot: slot.clone(), interface: interface.clone(), ..Step::default() })
+    };
+    let operation = |method: MethodDescriptor| Operation {
+        rpc: label(&method),
+        support: support.into(),
+        interface: interface.clone(),
+        slot: slot.clone(),
+        note: note.clone(),
+    };
+    service.methods().map(operation).collect()
 }
 
 fn operation(rpc: String, implementation: &Implementation, slots: &[Slot]) -> Operation {

@@ -3,17 +3,22 @@
 //! A pattern's folder holds its [`Handler`]. Its entry in [`PATTERNS`] is all that the rest of Prism knows of it. Options in the
 //! pattern's proto say which interfaces its slots require and how its RPCs use them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use prism_call::{Error, Handler};
+use prism_call::{Error, Handler, Method, interface_of, proto};
 use prism_settings::{CheckSettings, SettingProblem, SettingsCheck, parse_settings};
 use prism_slot::Slot;
 
 mod capabilities;
 mod environment;
+pub mod interfaces;
 pub mod keyvalue;
 pub mod object_store;
 pub mod schema_registry;
@@ -31,6 +36,8 @@ pub struct Pattern {
     pub version: &'static str,
     /// Full name of its service.
     pub service: &'static str,
+    /// Full names of further services: those of the interfaces that it serves, if the backend has them.
+    pub further_services: &'static [&'static str],
     /// Returns the JSON Schema of its settings, for editors and documentation.
     pub schema: fn() -> schemars::Schema,
     /// Parses and checks the settings of a namespace. The error has every problem.
@@ -53,7 +60,7 @@ impl fmt::Debug for Pattern {
 }
 
 /// All patterns of this build, one line each.
-pub const PATTERNS: &[&Pattern] = &[&keyvalue::PATTERN, &object_store::PATTERN, &schema_registry::PATTERN];
+pub const PATTERNS: &[&Pattern] = &[&keyvalue::PATTERN, &object_store::PATTERN, &schema_registry::PATTERN, &interfaces::PATTERN];
 
 /// Finds a pattern by its name.
 pub fn find(name: &str) -> Option<&'static Pattern> {
@@ -61,6 +68,20 @@ pub fn find(name: &str) -> Option<&'static Pattern> {
 }
 
 impl Pattern {
+    /// Returns the RPCs of all services, those of the pattern's own service first.
+    pub fn methods(&self) -> Vec<Arc<Method>> {
+        let pool = if self.further_services.is_empty() { proto::descriptors() } else { proto::all_descriptors() };
+        let services: Vec<_> = std::iter::once(self.service).chain(self.further_services.iter().copied()).collect();
+        Method::of_services(pool, &services).unwrap_or_default()
+    }
+
+    /// Returns those of the further services whose interfaces are among these.
+    pub fn served_services<'a>(&self, interfaces: impl IntoIterator<Item = &'a str>) -> Vec<&'static str> {
+        let interfaces: HashSet<_> = interfaces.into_iter().collect();
+        let is_served = |service: &&str| interface_of(service).is_some_and(|interface| interfaces.contains(interface));
+        self.further_services.iter().copied().filter(is_served).collect()
+    }
+
     /// Opens the handler of a namespace over its filled slots.
     ///
     /// Errors are `INVALID_ARGUMENT`, with the field of the namespace's configuration and one of these reasons: `UNKNOWN_SLOT` (the

@@ -49,11 +49,14 @@ fn refuse_repetition(pattern: &Pattern, path: &str, service: &ServiceDescriptor,
 fn fill(pattern: &mut Pattern, service: &ServiceDescriptor) {
     let implementations = proto::implementations(service);
     pattern.api.methods = service.methods().map(|method| Name::unplaced(method.name())).collect();
-    for SlotRequirements { name, required, any_of } in proto::slot_requirements(service) {
+    for SlotRequirements { name, required, any_of, any_interface } in proto::slot_requirements(service) {
         let Some(slot) = pattern.slots.get_mut(&name) else { continue };
         let names = |interfaces: &[String]| interfaces.iter().map(|interface| Name::unplaced(interface)).collect::<Vec<_>>();
         slot.required_interfaces = names(&required);
         slot.any_of = any_of.iter().map(|list| names(&list.interfaces)).collect();
+        if any_interface {
+            slot.any_of.push(proto::INTERFACE_NAMES.iter().map(|name| Name::unplaced(name)).collect());
+        }
         for interface in used_interfaces(&implementations, &name) {
             if !slot.interfaces().any(|known| known == interface) {
                 slot.optional_interfaces.push(Name::unplaced(interface));

@@ -18,7 +18,7 @@ fn patterns_are_listed_with_version_and_description() {
     let text = printed("registry patterns list");
     assert!(has_line(&text, "keyvalue v1 ✓ Store and retrieve values"), "{text}");
     assert!(has_line(&text, "multicast-registry v1"), "{text}");
-    assert_eq!(json("registry patterns list").as_array().unwrap().len(), 11);
+    assert_eq!(json("registry patterns list").as_array().unwrap().len(), 12);
 }
 
 #[test]

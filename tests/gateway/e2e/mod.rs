@@ -13,6 +13,7 @@ mod drain;
 mod examples;
 mod grpc;
 mod idempotency;
+mod interfaces;
 mod limits;
 mod mapped;
 mod objects;

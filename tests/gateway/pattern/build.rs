@@ -71,10 +71,13 @@ async fn patterns_need_exactly_the_interfaces_that_their_protos_require() {
     let full = memory().await;
     for pattern in pattern::PATTERNS {
         let service = proto::descriptors().get_service_by_name(pattern.service).unwrap();
-        let [SlotRequirements { name, required, any_of }] = &proto::slot_requirements(&service)[..] else { panic!("not one slot") };
+        let [SlotRequirements { name, required, any_of, any_interface }] = &proto::slot_requirements(&service)[..] else {
+            panic!("not one slot")
+        };
         let open = async |remaining: &[&str]| pattern.open(slots(&[(name, &reduced(&full, remaining))]), &environment()).await;
         let required: Vec<_> = required.iter().map(String::as_str).collect();
-        let choices: Vec<_> = any_of.iter().flat_map(|list| &list.interfaces).map(String::as_str).collect();
+        let choices = any_of.iter().flat_map(|list| &list.interfaces).map(String::as_str);
+        let choices: Vec<_> = choices.chain(any_interface.then_some("keyvalue_scan")).collect();
         for missing in &required {
             let remaining: Vec<_> = required.iter().chain(&choices).copied().filter(|interface| interface != missing).collect();
             let error = open(&remaining).await.err().unwrap();
@@ -148,6 +151,7 @@ const PAIR: Pattern = Pattern {
     name: "pair",
     version: "v1",
     service: "prism.patterns.pair.v1.PairService",
+    further_services: &[],
     schema: pattern::keyvalue::PATTERN.schema,
     check: pattern::keyvalue::PATTERN.check,
     open_handler: |slots, environment| {

@@ -4,17 +4,26 @@ use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
-/// The encoded `google.protobuf.FileDescriptorSet` of what a running gateway needs: the patterns, without comments.
+/// The encoded `google.protobuf.FileDescriptorSet` of what most gateways need: the patterns, without comments.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+/// The encoded `google.protobuf.FileDescriptorSet` of the patterns and the interfaces, without comments.
+pub static ALL_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/all.bin"));
 
-// build.rs has decoded the same bytes before it wrote them, so both pools are never the empty default.
-static SERVED: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_default());
+// build.rs has decoded the same bytes before it wrote them, so the pools are never the empty default.
+static PATTERNS: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_default());
+static ALL: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(ALL_DESCRIPTORS).unwrap_or_default());
 static DOCUMENTED: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/documented.bin")).as_slice()).unwrap_or_default());
 
 /// The descriptors of the patterns.
 pub fn descriptors() -> &'static DescriptorPool {
-    &SERVED
+    &PATTERNS
+}
+
+/// The descriptors of the patterns and the interfaces. They take three times the memory, and are decoded only if a namespace serves
+/// interfaces.
+pub fn all_descriptors() -> &'static DescriptorPool {
+    &ALL
 }
 
 /// The descriptors of everything in `proto/`, with comments. Takes ten times the memory; for commands, not for a gateway.
@@ -22,7 +31,7 @@ pub fn documented() -> &'static DescriptorPool {
     &DOCUMENTED
 }
 
-/// The comment of something in the patterns' contracts by its full name, as `prism.patterns.keyvalue.v1.StoreRequest.ttl`; a
+/// The comment of something in the contracts by its full name, as `prism.patterns.keyvalue.v1.StoreRequest.ttl`; a
 /// value of an enum has the enum's name before its own. Takes no memory beyond what is read of it.
 pub fn comment(name: &str) -> Option<&'static str> {
     let place = comments::COMMENTS.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
@@ -49,6 +58,6 @@ mod interfaces {
 mod implementation;
 
 pub use implementation::{implementation, implementations, slot_requirements};
-pub use interfaces::{INTERFACE_NAMES, Interfaces};
+pub use interfaces::{INTERFACE_NAMES, INTERFACE_SERVICES, Interfaces};
 pub use messages::google;
 pub use messages::prism::{idempotency, interfaces as models, journal, options, patterns};

@@ -22,7 +22,7 @@ use crate::{
     body::Body,
     request::{ClientRequest, Response, Serving},
 };
-use prism_call::{Code, Error, ListenerTarget, proto};
+use prism_call::{Code, Error, ListenerTarget, interface_of, proto};
 
 type Inner = BoxCloneSyncService<Request<TonicBody>, http::Response<TonicBody>, Infallible>;
 
@@ -92,8 +92,10 @@ impl Services {
 }
 
 fn reflection(names: &[String]) -> Result<Inner, Arc<Error>> {
+    let has_interfaces = names.iter().any(|name| interface_of(name).is_some());
+    let contracts = if has_interfaces { proto::ALL_DESCRIPTORS } else { proto::DESCRIPTORS };
     let mut builder = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(contracts)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name("grpc.health.v1.Health")
         .with_service_name("grpc.reflection.v1.ServerReflection");

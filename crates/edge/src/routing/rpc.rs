@@ -71,13 +71,15 @@ impl RpcTable {
     pub fn add(&mut self, place: Place) {
         let Place { host, base_path, namespace, .. } = place;
         let table = self.hosts.entry(host);
-        let service = table
-            .services
-            .entry(namespace.service.clone())
-            .and_modify(|service| service.has_others |= service.first.name != namespace.name)
-            .or_insert_with(|| Service { first: namespace.clone(), has_others: false, default: None });
-        if &*namespace.name == "default" {
-            service.default = Some(namespace.clone());
+        for name in std::iter::once(namespace.service.as_str()).chain(namespace.further_services.iter().copied()) {
+            let service = table
+                .services
+                .entry(name.to_owned())
+                .and_modify(|service| service.has_others |= service.first.name != namespace.name)
+                .or_insert_with(|| Service { first: namespace.clone(), has_others: false, default: None });
+            if &*namespace.name == "default" {
+                service.default = Some(namespace.clone());
+            }
         }
         if !base_path.is_empty() {
             table.base_paths.entry(base_path).or_insert_with(|| namespace.clone());
@@ -130,7 +132,7 @@ impl RpcTable {
 
 /// Refuses a namespace whose pattern has another service.
 fn check_service<'n>(namespace: &'n Arc<Namespace>, method: &Method) -> Result<&'n Arc<Namespace>, Error> {
-    if namespace.service == method.service {
+    if namespace.has(method) {
         return Ok(namespace);
     }
     Err(Error::new(

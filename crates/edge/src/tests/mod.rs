@@ -112,6 +112,7 @@ pub fn store_many() -> Arc<Method> {
         path: store.path.clone(),
         service: store.service.clone(),
         name: "StoreMany".to_owned(),
+        label: "StoreMany".to_owned(),
         index: store.index,
         client_streaming: true,
         server_streaming: false,
@@ -121,7 +122,7 @@ pub fn store_many() -> Arc<Method> {
 }
 
 pub fn routes() -> Routes {
-    let mut routes = route::annotated(SERVICE, BindOptions::default()).unwrap();
+    let mut routes = route::annotated(&methods(), BindOptions::default()).unwrap();
     let method = store_many();
     let template = PathTemplate::parse("/v1/many/{key=**}").unwrap();
     let rule = HttpRule { method: Some(http::Method::POST), template: template.clone(), body: rule::RuleBody::Whole, response_body: None };

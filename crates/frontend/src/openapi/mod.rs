@@ -20,17 +20,17 @@ mod tailor;
 mod tests;
 mod values;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use http::Method;
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::{
     rule::HttpRule,
     template::{PathTemplate, Segment},
 };
-use prism_call::proto;
+use prism_call::{Method as RpcMethod, interface_of, proto};
 use schemas::ComponentSchemas;
 
 pub use tailor::{ServedAt, tailor};
@@ -47,17 +47,25 @@ pub const LIMIT: &str = "x-prism-limit";
 const METHODS: [Method; 8] =
     [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD, Method::PATCH, Method::TRACE];
 
-/// Generates the document of a service's annotated routes, or returns `None` if the pool has no such service.
+/// Generates the document of the routes of RPCs. The first RPC is of the service that gives the document its title; without any RPC, there
+/// is no document.
 ///
 /// Leaves out what OpenAPI cannot express, such as custom methods.
-pub fn generate(pool: &DescriptorPool, service: &str) -> Option<Value> {
-    let service = pool.get_service_by_name(service)?;
+pub fn generate(methods: &[Arc<RpcMethod>]) -> Option<Value> {
+    let service = methods.first()?.descriptor.parent_service();
     let comment = proto::comment(service.full_name()).unwrap_or_default();
-    let tag = service.name().strip_suffix("Service").unwrap_or(service.name());
+    let title = tag(service);
     let mut schemas = ComponentSchemas::default();
-    let (mut paths, mut ids) = (Map::new(), HashSet::new());
-    for method in service.methods() {
-        for rule in HttpRule::of(&method).unwrap_or_default() {
+    let (mut paths, mut ids, mut tags) = (Map::new(), HashSet::new(), Vec::<Value>::new());
+    for method in methods.iter().map(|method| &method.descriptor) {
+        let service = method.parent_service();
+        let tag = tag(service);
+        let described = tags.last().is_some_and(|last| last["name"] == *tag);
+        if !described {
+            let comment = proto::comment(service.full_name()).unwrap_or_default();
+            tags.push(json!({"name": tag, "description": first_paragraph(comment)}));
+        }
+        for rule in HttpRule::of(method).unwrap_or_default() {
             let methods = match &rule.method {
                 Some(method) => vec![method.clone()],
                 None => vec![Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH],
@@ -66,9 +74,9 @@ pub fn generate(pool: &DescriptorPool, service: &str) -> Option<Value> {
                 let item = paths.entry(path::template(&rule.template)).or_insert_with(|| json!({}));
                 let name = http.as_str().to_ascii_lowercase();
                 if item.get(&name).is_none() {
-                    let id = id(&method, &rule, &http, &mut ids);
+                    let id = id(method, &rule, &http, &mut ids);
                     let rule = HttpRule { method: Some(http), ..rule.clone() };
-                    item[name] = operation::operation(&mut schemas, tag, &id, &method, &rule);
+                    item[name] = operation::operation(&mut schemas, &tag, &id, method, &rule);
                 }
             }
         }
@@ -83,14 +91,14 @@ pub fn generate(pool: &DescriptorPool, service: &str) -> Option<Value> {
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
-            "title": tag,
+            "title": title,
             "version": version(service.full_name()),
             "description": comment,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "security": [],
-        "tags": [{"name": tag, "description": first_paragraph(comment)}],
+        "tags": tags,
         "paths": paths,
         "components": {"schemas": found, "responses": responses, "parameters": parameters(), "headers": headers()},
     });
@@ -98,11 +106,21 @@ pub fn generate(pool: &DescriptorPool, service: &str) -> Option<Value> {
     Some(document)
 }
 
+/// Returns the tag of a service: `prism.patterns.keyvalue.v1.KeyValueService` → `KeyValue`
+fn tag(service: &ServiceDescriptor) -> String {
+    service.name().strip_suffix("Service").unwrap_or(service.name()).to_owned()
+}
+
 /// Returns a unique operation id. This is the name of the RPC. Further routes of the RPC add the literals of their path, and,
 /// if that is still not unique, the HTTP method.
 fn id(method: &MethodDescriptor, rule: &HttpRule, http: &Method, taken: &mut HashSet<String>) -> String {
+    let by = format!("By{}", pascal(&http.as_str().to_ascii_lowercase()));
     let place = format!("{}At{}", method.name(), fixed(&rule.template));
-    let names = [method.name().to_owned(), place.clone(), format!("{place}By{}", pascal(&http.as_str().to_ascii_lowercase()))];
+    let names = match interface_of(method.parent_service().full_name()) {
+        // The path of an RPC of an interface consists of both names.
+        Some(_) => [fixed(&rule.template), format!("{}{by}", fixed(&rule.template)), format!("{place}{by}")],
+        None => [method.name().to_owned(), place.clone(), format!("{place}{by}")],
+    };
     let free = names.into_iter().find(|name| !taken.contains(name));
     let name = free.unwrap_or_else(|| format!("{place}{}", taken.len()));
     taken.insert(name.clone());

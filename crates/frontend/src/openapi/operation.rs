@@ -13,7 +13,10 @@ use crate::{
     headers::option,
     rule::{HttpRule, RuleBody},
 };
-use prism_call::proto::{self, options::v1::HttpHeaders};
+use prism_call::{
+    label,
+    proto::{self, options::v1::HttpHeaders},
+};
 
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
@@ -61,7 +64,7 @@ pub fn operation(schemas: &mut ComponentSchemas, tag: &str, id: &str, method: &M
         "summary": summary(comment, method.name()),
         "description": comment,
         "tags": [tag],
-        RPC: [method.name()],
+        RPC: [label(method)],
     });
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();

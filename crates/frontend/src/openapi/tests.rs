@@ -3,12 +3,15 @@
 use serde_json::Value;
 
 use super::*;
-use prism_call::proto::patterns::slots::v1::{Capabilities, Limits, Operation, Support};
+use prism_call::{
+    Method,
+    proto::patterns::slots::v1::{Capabilities, Limits, Operation, Support},
+};
 
 const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
 
 fn document() -> Value {
-    generate(proto::descriptors(), SERVICE).unwrap()
+    generate(&Method::of_service(proto::descriptors(), SERVICE).unwrap()).unwrap()
 }
 
 fn capabilities(unavailable: &[&str], emulated: &[&str]) -> Capabilities {
@@ -116,7 +119,7 @@ fn tighter_limits_of_the_namespace_replace_bounds() {
 fn documents_can_be_generated_for_any_service() {
     let pool = &*crate::tests::POOL;
     let service = format!("{}.TranscodingService", crate::tests::PACKAGE);
-    let document = generate(pool, &service).unwrap();
+    let document = generate(&Method::of_service(pool, &service).unwrap()).unwrap();
     assert!(document["paths"].as_object().unwrap().len() > 5);
-    assert!(generate(pool, "no.Service").is_none());
+    assert!(generate(&[]).is_none());
 }

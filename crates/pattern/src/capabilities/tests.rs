@@ -1,16 +1,13 @@
 use super::*;
 use crate::PATTERNS;
-use prism_call::{
-    Method,
-    proto::options::v1::{Alternative, OptionalPart},
-};
+use prism_call::proto::options::v1::{Alternative, OptionalPart};
 
 #[test]
 fn every_rpc_is_described_in_the_order_of_the_service() {
     for pattern in PATTERNS {
-        let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
-        let rpcs: Vec<_> = methods.iter().map(|method| method.name.clone()).collect();
-        let described: Vec<_> = operations(pattern.service, &[]).into_iter().map(|operation| operation.rpc).collect();
+        let rpcs: Vec<_> = pattern.methods().iter().map(|method| method.label.clone()).collect();
+        let described: Vec<_> =
+            operations(pattern.service, pattern.further_services, &[]).into_iter().map(|operation| operation.rpc).collect();
         assert!(!rpcs.is_empty());
         assert_eq!(described, rpcs, "{}", pattern.name);
     }

@@ -52,12 +52,15 @@ impl Contract<'_> {
 
     fn check_slots(&mut self, pattern: &Pattern) {
         let mut seen = HashSet::new();
-        for SlotRequirements { name, required, any_of } in self.slots.clone() {
+        for SlotRequirements { name, required, any_of, any_interface } in self.slots.clone() {
             if !pattern.slots.contains_key(&name) {
                 self.report(&unknown_name("slot", &name, pattern.slots.keys().map(String::as_str)));
             }
             if !seen.insert(name.clone()) {
                 self.report(&format!("slot `{name}` has two options"));
+            }
+            if any_interface && !(required.is_empty() && any_of.is_empty()) {
+                self.report(&format!("slot `{name}` has `any_interface`, so it can't have `required` and `any_of`"));
             }
             let mut interfaces = HashSet::new();
             for interface in required.iter().chain(any_of.iter().flat_map(|list| &list.interfaces)) {

@@ -17,7 +17,6 @@ use crate::{
     cli::{Failure, Outcome, output::print_text},
     plan,
 };
-use prism_call::{Method, proto};
 use prism_frontend::definition::{self, DocumentFolders, Texts};
 use prism_pattern::{self as pattern, PATTERNS};
 use prism_registry::unknown_name;
@@ -60,7 +59,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         let names: Vec<&str> = PATTERNS.iter().map(|pattern| pattern.name).collect();
         Failure(unknown_name("pattern", &args.pattern, names))
     })?;
-    let methods = Method::of_service(proto::descriptors(), pattern.service).unwrap_or_default();
+    let methods = pattern.methods();
     let path = match &args.output {
         Some(output) => relative_path(output, &args.document),
         None => args.document.clone(),
