@@ -182,7 +182,8 @@ async fn other_calls_are_answered_while_many_hostile_schemas_are_registered() {
     while let Some(Ok(answer)) = attackers.try_join_next() {
         match answer.unwrap() {
             (429, true) => refused += 1,
-            (status, _) => assert!([409, 422].contains(&status), "{status}"),
+            // The text with the patterns accepts everything, so it is compatible if it gets its turn.
+            (status, _) => assert!([200, 409, 422].contains(&status), "{status}"),
         }
     }
     assert!(refused > 0, "nothing is refused");
