@@ -47,7 +47,7 @@ fn the_embedded_registry_loads_in_the_order_of_listings() {
     assert_eq!(registry.models.len(), 11);
     assert_eq!(registry.models[0].name.as_str(), "keyvalue");
     assert_eq!(registry.backends[0].driver, DriverStatus::Implemented);
-    assert_eq!(registry.patterns[0].name.as_str(), "keyvalue");
+    assert_eq!(registry.patterns[0].name.as_str(), "interfaces");
     assert!(registry.interface("sortedset_lex").is_some_and(|one| one.model() == "sortedset" && one.flavour() == "lex"));
 }
 
@@ -244,10 +244,12 @@ fn the_matrix_counts_the_interfaces_in_the_files() {
 fn the_embedded_registry_keeps_every_rule() {
     // tests/gateway/cli checks that the drivers implement what the files declare; this crate does not know the drivers.
     let keyvalue = CompiledPattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService" };
+    let interfaces = CompiledPattern { name: "interfaces", version: "v1", service: "prism.patterns.interfaces.v1.InterfacesService" };
     let objects = CompiledPattern { name: "object-store", version: "v1", service: "prism.patterns.object_store.v1.ObjectStoreService" };
     let registry =
         CompiledPattern { name: "schema-registry", version: "v1", service: "prism.patterns.schema_registry.v1.SchemaRegistryService" };
     let left_out = ["files", "memory", "nats", "postgres", "redis", "sqlite"].map(str::to_owned).to_vec();
-    let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns: vec![keyvalue, objects, registry] });
+    let patterns = vec![interfaces, keyvalue, objects, registry];
+    let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns });
     assert!(found.0.is_empty(), "{found}");
 }

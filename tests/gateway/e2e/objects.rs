@@ -245,7 +245,7 @@ async fn an_interrupted_write_stores_nothing() {
     let uploads = gateway.folder().join("prism-data/blobs/uploads");
     for framing in ["content-length: 1000000", "transfer-encoding: chunked"] {
         let mut socket = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
-        let head = format!("PUT /disk/v1/objects/key HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n5\r\nhello\r\n");
+        let head = format!("PUT /disk/v1/objects/key HTTP/1.1\r\nhost: localhost\r\n{framing}\r\n\r\n5\r\nhello\r\n");
         socket.write_all(head.as_bytes()).await.unwrap();
         poll::until_true("the upload begins", || fs::read_dir(&uploads).unwrap().next().is_some()).await;
         drop(socket);
@@ -260,7 +260,7 @@ async fn a_killed_gateway_leaves_the_old_object_and_its_remains_are_removed() {
     ask(&gateway, "PUT /disk/v1/objects/key", &[], "old").await;
     let uploads = gateway.folder().join("prism-data/blobs/uploads");
     let mut socket = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
-    socket.write_all(b"PUT /disk/v1/objects/key HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n").await.unwrap();
+    socket.write_all(b"PUT /disk/v1/objects/key HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000000\r\n\r\n").await.unwrap();
     socket.write_all(&vec![b'x'; 2 << 20]).await.unwrap();
     poll::until_true("a part is written", || {
         fs::read_dir(&uploads).unwrap().any(|entry| entry.unwrap().metadata().is_ok_and(|metadata| metadata.len() > 0))
