@@ -53,7 +53,7 @@ pub struct ServedListener {
 fn serve_bindings(name: &str, definition: &config::Listener, health: &Health, source: Source<'_>) -> Result<ServedListener, Error> {
     let Source { generation, config, plan, ending, .. } = source;
     let bindings = generation.bindings(name, config, plan)?;
-    let bound = bindings.iter().filter_map(|binding| binding.host.as_ref().map(|host| host.to_ascii_lowercase()));
+    let bound = bindings.iter().filter_map(|binding| binding.host.clone());
     let hosts = AllowedHosts::of_listener(definition.address.ip(), &definition.allowed_hosts, bound);
     let bindings = Bindings::new(bindings);
     let names = bindings.services();

@@ -1,6 +1,10 @@
 //! Checks of every request before it is routed: what HTTP demands, who may be addressed, and which web pages may write.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use http::{
     HeaderMap, HeaderName, Version,
@@ -19,9 +23,11 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Hosts that the requests of a listener may name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedHosts {
-    /// In lower case. `*.example.com` means all names below it.
-    names: Vec<String>,
     any: bool,
+    /// In lower case. As many as there are namespaces with a host.
+    names: HashSet<String>,
+    /// Ends of names: `.example.com` means all names below it.
+    suffixes: Vec<String>,
     loopback: bool,
 }
 
@@ -36,14 +42,27 @@ impl AllowedHosts {
     pub fn of_listener(address: IpAddr, named: &[String], bindings: impl IntoIterator<Item = String>) -> Self {
         let loopback = is_loopback(address);
         let any = named.iter().any(|name| name == "*") || (named.is_empty() && !loopback);
-        let names = named.iter().map(|name| name.to_ascii_lowercase()).chain(bindings).collect();
-        Self { names, any, loopback }
+        if any {
+            return Self::any();
+        }
+        let names = named.iter().filter(|name| !name.starts_with('*')).cloned().chain(bindings);
+        Self {
+            any,
+            names: names.map(|name| name.to_ascii_lowercase()).collect(),
+            suffixes: named.iter().filter_map(|name| name.strip_prefix('*')).map(str::to_owned).collect(),
+            loopback,
+        }
     }
 
     /// Tells whether a host, without port, is allowed.
     fn allows(&self, host: &str) -> bool {
+        if self.any {
+            return true;
+        }
         let host = host.strip_suffix('.').unwrap_or(host);
-        self.any || (self.loopback && names_loopback(host)) || self.names.iter().any(|name| covers(name, host))
+        (self.loopback && names_loopback(host))
+            || self.names.contains(&*lower_case(host))
+            || self.suffixes.iter().any(|suffix| host.len() > suffix.len() && ends_with(host, suffix))
     }
 
     /// Refuses a request to another host.
@@ -57,12 +76,9 @@ impl AllowedHosts {
     }
 }
 
-/// Whether a name of the configuration covers a host.
-fn covers(name: &str, host: &str) -> bool {
-    match name.strip_prefix('*') {
-        Some(suffix) => host.len() > suffix.len() && ends_with(host, suffix),
-        None => name.eq_ignore_ascii_case(host),
-    }
+/// Most hosts are in lower case already.
+fn lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
 }
 
 /// [`str::ends_with`] without regard to case.

@@ -127,6 +127,7 @@ pub async fn serve<S, H>(
     let socket = Socket::new(stream, &limits, connection.unread.clone(), activity.clone());
     let requests = activity.clone();
     let draining = connection.tasks.draining().clone();
+    let stalled = || activity.stalled(limits.write_timeout * STALL_FACTOR);
     let connection = Arc::new(connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let (handler, connection, activity) = (handler.clone(), connection.clone(), requests.clone());
@@ -144,28 +145,34 @@ pub async fn serve<S, H>(
         tokio::select! {
             () = draining.cancelled() => Ending::Graceful,
             () = activity.idle_for(limits.idle_timeout) => Ending::Graceful,
-            () = activity.stalled(limits.write_timeout * STALL_FACTOR) => Ending::Cut,
+            () = stalled() => Ending::Cut,
         }
     }]);
     let result = tokio::select! {
-        result = connection.as_mut() => result,
-        ending = ending.next() => {
-            if ending == Some(Ending::Cut) {
-                permit.owner.meters.count_cut();
-                tracing::debug!("a connection was closed, because its client took nothing of a reply");
-                return;
+        result = connection.as_mut() => Some(result),
+        ending = ending.next() => match ending {
+            Some(Ending::Cut) => None,
+            Some(Ending::Graceful) | None => {
+                connection.as_mut().graceful_shutdown();
+                // An HTTP/2 client may send requests until it confirms the end, and not take their replies.
+                tokio::select! {
+                    result = connection.as_mut() => Some(result),
+                    () = stalled() => None,
+                }
             }
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        },
     };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended with an error");
+    match result {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "a connection ended with an error"),
+        None => {
+            permit.owner.meters.count_cut();
+            tracing::debug!("a connection was closed, because its client took nothing of a reply");
+        }
     }
 }
 
 /// How a connection ends.
-#[derive(PartialEq, Eq)]
 enum Ending {
     /// When its requests have ended.
     Graceful,

@@ -202,3 +202,58 @@ async fn handshake(
         Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use http::{Request, Response};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+    use crate::{Body, ReceivedBody};
+    use prism_call::{Delivery, Metrics};
+
+    /// Types of HTTP/2 frames (RFC 9113, section 6).
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    /// `END_STREAM` and `END_HEADERS`.
+    const WHOLE_REQUEST: u8 = 5;
+    const SHORT: Duration = Duration::from_millis(100);
+
+    struct Greeter;
+
+    impl RequestHandler for Greeter {
+        async fn serve(&self, _: Request<ReceivedBody>, _: &Connection) -> (Response<Body>, Delivery) {
+            (Response::new(Body::full("hello")), Delivery::default())
+        }
+    }
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        [&[0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_ignores_the_end_of_its_idle_connection_is_cut_off() {
+        let limits = ConnectionLimits { idle_timeout: SHORT, write_timeout: SHORT, ..ConnectionLimits::default() };
+        let connections = Connections::new(Metrics::new().unwrap().connections("main"), None);
+        let permit = connections.admit(Ipv4Addr::LOCALHOST.into(), &limits).unwrap();
+        let (mut client, server) = duplex(64 << 10);
+        let serving = tokio::spawn(async move {
+            connection::serve(server, &http_builder(), limits, Arc::new(Greeter), Connection::internal(), permit).await;
+        });
+        // Streams have a window of nothing.
+        let opening = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();
+        client.write_all(&opening).await.unwrap();
+        let mut head = [0; 9];
+        while head[3] != GOAWAY {
+            client.read_exact(&mut head).await.unwrap();
+            let size = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            client.read_exact(&mut vec![0; size as usize]).await.unwrap();
+        }
+        // Requests are served until the client confirms the end. It asks for `/`, and takes nothing of the reply.
+        client.write_all(&frame(HEADERS, WHOLE_REQUEST, 1, &[0x82, 0x86, 0x84])).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), serving).await.expect("the connection ends").unwrap();
+    }
+}

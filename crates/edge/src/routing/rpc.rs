@@ -16,6 +16,11 @@ pub struct Rpcs {
 impl Rpcs {
     /// Adds the RPCs of a namespace.
     pub fn add(&mut self, namespace: &Namespace) {
+        let is_known = |method: &Arc<Method>| self.by_path.get(&method.path).is_some_and(|known| Arc::ptr_eq(known, method));
+        // All namespaces of a pattern share its RPCs, so the last one of the list tells whether all of them are known.
+        if namespace.methods.last().is_some_and(is_known) {
+            return;
+        }
         for method in &*namespace.methods {
             if !self.by_path.contains_key(&method.path) {
                 self.by_path.insert(method.path.clone(), method.clone());
