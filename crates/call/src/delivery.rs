@@ -64,7 +64,8 @@ impl Backlog {
         self.check_with(self.bytes.load(Ordering::Relaxed), self.listener.bytes.load(Ordering::Relaxed))
     }
 
-    /// `own` and `all` are the unsent bytes of the connection and of the listener, without those of the reply in question.
+    /// `own` and `all` are the unsent bytes of the connection and of the listener. A reply in question counts in `own` if it is not the only
+    /// one of its connection.
     fn check_with(&self, own: usize, all: usize) -> Result<(), Error> {
         let UnsentLimits { connection, listener } = self.limits;
         if own >= connection {
