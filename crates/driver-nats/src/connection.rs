@@ -16,7 +16,7 @@ use crate::{
     settings::{NatsSettings, address},
 };
 use prism_call::Error;
-use prism_driver::{lock::lock, settings::SettingProblem};
+use prism_driver::{lock::lock, retry::Retry, settings::SettingProblem};
 
 /// How often the server must answer a PING. After three that it did not answer, the connection is replaced.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
@@ -49,8 +49,7 @@ pub struct Connection {
 struct Status {
     address: String,
     link: watch::Sender<Link>,
-    retry_min: Duration,
-    retry_max: Duration,
+    retry: Retry,
     /// The pause before the next attempt, in milliseconds.
     pause: AtomicU64,
     /// The last subject that the server refused, and when.
@@ -120,7 +119,7 @@ impl Connection {
 
     /// How long callers should wait after a temporary error: until the next attempt to connect.
     pub fn retry_after(&self) -> Duration {
-        Duration::from_millis(self.status.pause.load(Ordering::Relaxed)).max(self.status.retry_min)
+        Duration::from_millis(self.status.pause.load(Ordering::Relaxed)).max(*self.status.retry.min)
     }
 
     /// The last subject that the server refused after this time.
@@ -161,25 +160,21 @@ impl Status {
         Self {
             address: address(servers),
             link: watch::Sender::default(),
-            retry_min: *settings.retry.min,
-            retry_max: (*settings.retry.max).max(*settings.retry.min),
+            retry: settings.retry,
             pause: AtomicU64::new(0),
             violation: Mutex::default(),
             closed: AtomicBool::new(false),
         }
     }
 
-    /// The pause before an attempt: none before the first, then exponential backoff. A random part of up to half of it is left out, so
-    /// that many gateways don't reconnect at the same time.
+    /// The pause before an attempt: none before the first, then that of the setting `retry`.
     fn pause(&self, attempt: usize) -> Duration {
         let pause = if self.closed.load(Ordering::Relaxed) {
             CLOSED_PAUSE
         } else if attempt <= 1 {
             Duration::ZERO
         } else {
-            let doublings = u32::try_from(attempt - 2).unwrap_or(u32::MAX).min(16);
-            let full = self.retry_min.saturating_mul(1 << doublings).min(self.retry_max);
-            full.mul_f64(rand::random_range(0.5..=1.0))
+            self.retry.pause(u32::try_from(attempt - 2).unwrap_or(u32::MAX))
         };
         self.pause.store(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         pause

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use prism_driver::{
+    retry::Retry,
     settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem},
     tls::{TlsFiles, client_config},
 };
@@ -75,22 +76,6 @@ pub struct NatsTls {
     pub key_file: Option<PathBuf>,
     /// Whether TLS begins before the server sends anything. The server must have `handshake_first` set.
     pub handshake_first: bool,
-}
-
-/// Pauses between attempts to connect. Each is twice the previous one, reduced by a random part of up to one half.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retry {
-    /// The first pause.
-    pub min: HumanDuration,
-    /// The longest pause.
-    pub max: HumanDuration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { min: HumanDuration::from_millis(50), max: HumanDuration::from_millis(1_000) }
-    }
 }
 
 /// Limits of subscriptions and of members of consumer groups.

@@ -17,7 +17,7 @@ use crate::{
     settings::PostgresSettings,
 };
 use prism_call::Error;
-use prism_driver::lock::lock;
+use prism_driver::{lock::lock, retry::Retry};
 
 /// A pool of connections.
 pub struct Pool {
@@ -30,8 +30,7 @@ struct Shared {
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     max_waiting: usize,
-    retry_min: Duration,
-    retry_max: Duration,
+    retry: Retry,
     state: Mutex<State>,
 }
 
@@ -60,8 +59,7 @@ impl Pool {
                 permits: Arc::new(Semaphore::new(settings.max_connections.to_usize())),
                 waiting: AtomicUsize::new(0),
                 max_waiting: settings.max_waiting.to_usize(),
-                retry_min: *settings.retry.min,
-                retry_max: (*settings.retry.max).max(*settings.retry.min),
+                retry: settings.retry,
                 state: Mutex::default(),
             }),
         }
@@ -69,7 +67,7 @@ impl Pool {
 
     /// How long callers should wait when a connection has just broken.
     pub fn retry_after(&self) -> Duration {
-        self.shared.retry_min
+        *self.shared.retry.min
     }
 
     /// Returns a connection, at the latest at the deadline. Fails at once if the last attempt to connect failed.
@@ -84,7 +82,7 @@ impl Pool {
         match tokio::time::timeout_at(deadline.into(), attempt).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(error::backend_closed()),
-            Err(_) => Err(error::unavailable("PostgreSQL could not be connected in time", self.shared.retry_min)),
+            Err(_) => Err(error::unavailable("PostgreSQL could not be connected in time", *self.shared.retry.min)),
         }
     }
 
@@ -109,7 +107,7 @@ impl Shared {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(error::backend_closed()),
             Err(_) => {
-                Err(error::unavailable("all connections to PostgreSQL were busy; raise max_connections if that is usual", self.retry_min))
+                Err(error::unavailable("all connections to PostgreSQL were busy; raise max_connections if that is usual", *self.retry.min))
             }
         }
     }
@@ -154,13 +152,11 @@ impl Shared {
         }
     }
 
-    /// Remembers a failed attempt, and computes the pause before the next one: exponential backoff. A random part of up to half of it
-    /// is left out, so that many gateways don't connect at the same time.
+    /// Remembers a failed attempt, and when the next one may begin.
     fn attempt_failed(&self, problem: Problem) -> Error {
         let mut state = lock(&self.state);
         let failures = state.outage.as_ref().map_or(0, |outage| outage.failures);
-        let full = self.retry_min.saturating_mul(1 << failures.min(16)).min(self.retry_max);
-        let pause = full.mul_f64(rand::random_range(0.5..=1.0));
+        let pause = self.retry.pause(failures);
         let error = problem.to_connect_error(pause);
         if failures == 0 {
             tracing::warn!(address = self.connector.address(), %error, "PostgreSQL can't be used; retrying until it can");
@@ -185,7 +181,7 @@ impl<'s> Waiting<'s> {
     fn begin(shared: &'s Shared) -> Result<Self, Error> {
         let waiting = Self(shared);
         if shared.waiting.fetch_add(1, Ordering::Relaxed) >= shared.max_waiting {
-            return Err(error::unavailable("too many calls wait for a connection to PostgreSQL", shared.retry_min));
+            return Err(error::unavailable("too many calls wait for a connection to PostgreSQL", *shared.retry.min));
         }
         Ok(waiting)
     }

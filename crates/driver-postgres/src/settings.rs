@@ -11,6 +11,7 @@ use tokio_postgres::{
 
 use crate::tls::{self, TlsConnector};
 use prism_driver::{
+    retry::Retry,
     settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem},
     tls::TlsFiles,
 };
@@ -92,22 +93,6 @@ pub enum TlsMode {
     Disable,
     /// Encrypted. The certificate of the server must be trusted and have the name of the host.
     VerifyFull,
-}
-
-/// Pauses between attempts to connect. Each is twice the previous one, reduced by a random part of up to one half.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retry {
-    /// The first pause.
-    pub min: HumanDuration,
-    /// The longest pause.
-    pub max: HumanDuration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { min: HumanDuration::from_millis(50), max: HumanDuration::from_millis(1_000) }
-    }
 }
 
 fn default_schema() -> String {

@@ -16,6 +16,7 @@ use crate::{
     settings::{RedisSettings, address},
 };
 use prism_call::{Code, Error};
+use prism_driver::retry::Retry;
 
 /// How long the reply to a PING may take that checks whether a connection still works.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
@@ -25,18 +26,12 @@ const PING_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Connector {
     client: Client,
     timeout: Duration,
-    retry_min: Duration,
-    retry_max: Duration,
+    retry: Retry,
 }
 
 impl Connector {
     pub fn new(client: Client, settings: &RedisSettings) -> Self {
-        Self {
-            client,
-            timeout: *settings.connect_timeout,
-            retry_min: *settings.retry.min,
-            retry_max: (*settings.retry.max).max(*settings.retry.min),
-        }
+        Self { client, timeout: *settings.connect_timeout, retry: settings.retry }
     }
 
     pub fn client(&self) -> &Client {
@@ -50,7 +45,7 @@ impl Connector {
 
     /// How long callers should wait when a connection has just broken.
     pub fn retry_after(&self) -> Duration {
-        self.retry_min
+        *self.retry.min
     }
 
     /// Opens a new connection. `lost` is notified when it breaks.
@@ -67,11 +62,9 @@ impl Connector {
         self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// The pause before the next attempt after a number of failures: exponential backoff. A random part of up to half of it is left
-    /// out, so that many gateways don't reconnect at the same time.
+    /// The pause after a failed attempt, if `failed` attempts in a row failed before it.
     pub fn pause(&self, failed: u32) -> Duration {
-        let full = self.retry_min.saturating_mul(1 << failed.min(16)).min(self.retry_max);
-        full.mul_f64(rand::random_range(0.5..=1.0))
+        self.retry.pause(failed)
     }
 }
 

@@ -6,7 +6,10 @@ use redis::{Client, ConnectionAddr, IntoConnectionInfo as _, ProtocolVersion, Tl
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use prism_driver::settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem};
+use prism_driver::{
+    retry::Retry,
+    settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem},
+};
 
 /// Settings of a backend of `type: redis`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -55,22 +58,6 @@ pub struct RedisSettings {
 pub struct RedisTls {
     /// PEM file with the trust roots. Default: those of the system.
     pub ca_file: Option<PathBuf>,
-}
-
-/// Pauses between attempts to connect. Each is twice the previous one, reduced by a random part of up to one half.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retry {
-    /// The first pause.
-    pub min: HumanDuration,
-    /// The longest pause.
-    pub max: HumanDuration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { min: HumanDuration::from_millis(50), max: HumanDuration::from_millis(1_000) }
-    }
 }
 
 /// Limits of subscriptions and of members of consumer groups.
@@ -122,9 +109,9 @@ fn max_value_bytes() -> ByteSize<1, 536_870_000> {
     ByteSize::new(4 << 20)
 }
 
-/// What a URL must look like.
 /// How a certificate begins in PEM.
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+/// What a URL must look like.
 const URL: &str = "redis://HOST:PORT/DATABASE, or rediss:// for TLS, without query and fragment";
 
 impl CheckSettings for RedisSettings {
