@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use tokio::runtime::Handle;
 
 use crate::{
     error::map_io_error,
@@ -88,10 +89,20 @@ impl CompleteUpload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if !self.renamed
-            && let Err(error) = fs::remove_file(&self.path).or_else(ignore_missing)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "the remains of a write can't be removed; the sweeper tries it again");
+        if self.renamed {
+            return;
+        }
+        let (path, file) = (std::mem::take(&mut self.path), self.file.clone());
+        let remove = move || {
+            if let Err(error) = fs::remove_file(&path).or_else(ignore_missing) {
+                tracing::warn!(path = %path.display(), %error, "the remains of a write can't be removed; the sweeper tries it again");
+            }
+            // Closing the file frees its space, which takes long if it is large.
+            drop(file);
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
         }
     }
 }
