@@ -80,7 +80,7 @@ impl Backend for NatsBackend {
         let pubsub = PubSub::new(client.clone(), hub, names.clone(), documents.clone(), signals.clone(), topics, limits);
         pubsub::add(&Arc::new(pubsub), &mut interfaces);
         let queues = Arc::new(Queues::new(client.clone(), names.clone(), documents.clone(), signals.clone(), limits));
-        self.sweeper.add(keyspace, &queues);
+        self.sweeper.add(&keyspace.namespace, &queues);
         queue::add(&queues, &mut interfaces);
         let streams = Streams::new(client.clone(), names, documents, signals.clone(), self.subscriptions.clone(), limits);
         stream::add(&Arc::new(streams), &mut interfaces);

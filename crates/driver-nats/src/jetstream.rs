@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use async_nats::{HeaderMap, HeaderValue, Message};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, Message};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use prost_types::Timestamp;
@@ -277,12 +277,13 @@ fn parse<T: DeserializeOwned>(response: &Message) -> Result<ApiResult<T>, Error>
     }
 }
 
-/// Headers in the form of the protocol: a line with the version, then one line for each.
+/// Headers in the form of the protocol: a line with the version, then one line for each. Headers that Prism can't have written are left out.
 fn parse_headers(text: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in String::from_utf8_lossy(text).split("\r\n").skip(1) {
-        if let Some((name, value)) = line.split_once(':') {
-            headers.insert(name, value.trim());
+        let parse = |(name, value): (&str, &str)| Some((name.parse::<HeaderName>().ok()?, value.trim().parse::<HeaderValue>().ok()?));
+        if let Some((name, value)) = line.split_once(':').and_then(parse) {
+            headers.insert(name, value);
         }
     }
     headers
@@ -299,7 +300,7 @@ mod tests {
 
     #[test]
     fn headers_and_times() {
-        let headers = parse_headers(b"NATS/1.0\r\nPrism-Flags: 5\r\nX:y\r\n\r\n");
+        let headers = parse_headers("NATS/1.0\r\nPrism-Flags: 5\r\ngröße: x\r\nY: a\nb\r\nX:y\r\n\r\n".as_bytes());
         assert_eq!(headers.get("Prism-Flags").map(HeaderValue::as_str), Some("5"));
         assert_eq!(headers.get("X").map(HeaderValue::as_str), Some("y"));
         assert_eq!(parse_time("1970-01-01T00:00:01.002999999Z"), Some(1002));

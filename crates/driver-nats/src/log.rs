@@ -18,6 +18,9 @@ const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
 /// Bytes after which a page ends.
 const PAGE_BYTES: usize = 1 << 20;
 
+/// Most messages of a page. They must all fit into the buffer of a subscription of the connection, which drops messages that don't.
+const MAX_PAGE: usize = 4096;
+
 /// A log.
 #[derive(Clone)]
 pub struct Log {
@@ -107,10 +110,10 @@ impl Log {
         self.client.read(deadline, &self.stream, json!({"seq": sequence})).await
     }
 
-    /// Reads at most `batch` messages with this sequence and later ones.
+    /// Reads messages with this sequence and later ones: at most `batch`, and fewer if a page has no room for them.
     pub async fn page(&self, deadline: &Deadline, from: u64, batch: usize) -> Result<Vec<Stored>, Error> {
         let selector = json!({"seq": from.max(1), "next_by_subj": self.subject});
-        self.client.read_page(deadline, &self.stream, selector, batch, PAGE_BYTES).await
+        self.client.read_page(deadline, &self.stream, selector, batch.min(MAX_PAGE), PAGE_BYTES).await
     }
 
     /// Returns the sequence of the first message that was stored at a time or later.

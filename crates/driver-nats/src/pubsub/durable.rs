@@ -96,18 +96,21 @@ impl DurableReader {
         if document.is_none_or(|(durable, _)| durable.id != self.id) {
             return Err(subscription_not_found(&self.topic, &self.subscription));
         }
-        let page = self.log.page(&deadline, self.position + 1, PAGE).await?;
-        if page.first().is_none_or(|first| first.sequence > self.position + 1)
+        // A cursor that was not given out here may have any number.
+        let next = self.position.saturating_add(1);
+        let page = self.log.page(&deadline, next, PAGE).await?;
+        if page.first().is_none_or(|first| first.sequence > next)
             && let Some(info) = self.log.info(&deadline).await?
-            && info.state.first_seq > self.position + 1
+            && info.state.first_seq > next
         {
-            let missed = info.state.first_seq - self.position - 1;
             self.position = info.state.first_seq - 1;
-            self.events.push_back(SubscriptionEvent::Gap(Gap { missed }));
+            self.events.push_back(SubscriptionEvent::Gap(Gap { missed: info.state.first_seq - next }));
         }
-        for stored in page.into_iter().filter(|stored| stored.sequence > self.position).collect::<Vec<_>>() {
-            self.position = stored.sequence;
-            self.events.push_back(SubscriptionEvent::Message(message::decode_stored(&self.topic, stored)?));
+        for stored in page {
+            if stored.sequence > self.position {
+                self.position = stored.sequence;
+                self.events.push_back(SubscriptionEvent::Message(message::decode_stored(&self.topic, stored)?));
+            }
         }
         Ok(())
     }

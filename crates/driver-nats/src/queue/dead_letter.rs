@@ -46,11 +46,10 @@ impl Queues {
         loop {
             let (mut state, sequence) = self.documents.load::<QueueState>(deadline, &tokens).await?.unwrap_or_default();
             let now = time::now();
-            let (mut leased, mut next) = (Vec::new(), last.saturating_add(1));
+            let mut leased = Vec::new();
             let page = log.page(deadline, from, PAGE).await?;
-            if page.len() == PAGE {
-                next = page.last().map_or(next, |stored| stored.sequence + 1);
-            }
+            // A page of large messages is shorter, so that only an empty page is the end.
+            let mut next = page.last().map_or(last, |stored| stored.sequence).saturating_add(1);
             for stored in page.into_iter().filter(|stored| stored.sequence <= last) {
                 if leased.len() == limit {
                     next = stored.sequence;

@@ -87,12 +87,13 @@ impl Queues {
     /// Reads the state of a queue, and moves messages that have failed often enough.
     async fn settled(&self, deadline: &Deadline, queue: &str) -> Result<QueueState, Error> {
         let tokens = document_tokens(queue);
-        let (state, _) = self.documents.load::<QueueState>(deadline, &tokens).await?.unwrap_or_default();
-        if state.failed(time::now()).is_empty() {
-            return Ok(state);
+        loop {
+            let (state, _) = self.documents.load::<QueueState>(deadline, &tokens).await?.unwrap_or_default();
+            if state.failed(time::now(), 1).is_empty() {
+                return Ok(state);
+            }
+            self.take(deadline, queue, 0, std::time::Duration::ZERO).await?;
         }
-        self.take(deadline, queue, 0, std::time::Duration::ZERO).await?;
-        Ok(self.documents.load::<QueueState>(deadline, &tokens).await?.unwrap_or_default().0)
     }
 
     async fn depth(&self, deadline: &Deadline, queue: &str) -> Result<Depth, Error> {

@@ -59,9 +59,9 @@ impl QueueState {
     }
 
     /// The sequences of messages that go to the dead-letter queue now.
-    pub fn failed(&self, now: Millis) -> Vec<u64> {
+    pub fn failed(&self, now: Millis, most: usize) -> Vec<u64> {
         let failed = self.open.iter().filter(|(_, open)| self.is_dead(open, now));
-        failed.map(|(sequence, _)| *sequence).collect()
+        failed.map(|(sequence, _)| *sequence).take(most).collect()
     }
 
     /// The sequences of messages that were taken before and are ready again.
@@ -104,9 +104,9 @@ mod tests {
         assert_eq!((state.lease(1, 7, 100), state.lease(2, 8, 200)), (1, 1));
         assert!(state.leased(1, 7, 99).is_some() && state.leased(1, 7, 100).is_none() && state.leased(1, 8, 99).is_none());
         assert_eq!((state.waiting(99), state.next_ready(100)), ((2, 0), Some(200)));
-        assert_eq!((state.ready_again(150, 10), state.failed(150)), (vec![1], vec![]));
+        assert_eq!((state.ready_again(150, 10), state.failed(150, 10)), (vec![1], vec![]));
         state.dead_letter = Some(DeadLetter { queue: "dead".to_owned(), attempts: 1 });
-        assert_eq!((state.ready_again(150, 10), state.failed(150)), (vec![], vec![1]));
+        assert_eq!((state.ready_again(150, 10), state.failed(150, 10)), (vec![], vec![1]));
         // A message that was released has no lease.
         state.open.insert(2, Open { lease: 0, attempts: 1, until: 200 });
         assert_eq!(state.waiting(150), (0, 1));

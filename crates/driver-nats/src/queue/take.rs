@@ -18,6 +18,8 @@ use prism_driver::{
 
 /// Bytes of messages after which a call takes no more.
 const MAX_BYTES: usize = 4 << 20;
+/// Most failed messages that a call moves before it stores the state. So every call makes progress, even if thousands failed at once.
+const MAX_MOVED: usize = 100;
 /// Messages that are put in order by the times of their schedules.
 const SCHEDULED_WINDOW: usize = 128;
 /// How long a waiting call sleeps at most. Messages may become ready without a signal: when their scheduled time has come.
@@ -44,7 +46,7 @@ pub struct Attempt {
 }
 
 impl Queues {
-    /// Takes at most `limit` ready messages. Moves all messages that have failed often enough.
+    /// Takes at most `limit` ready messages. Moves messages that have failed often enough, [`MAX_MOVED`] at most.
     pub(super) async fn take(&self, deadline: &Deadline, queue: &str, limit: usize, lease_time: Duration) -> Result<Attempt, Error> {
         let (log, tokens) = (self.log(queue), document_tokens(queue));
         let _guard = self.documents.lock(deadline, &tokens).await?;
@@ -185,9 +187,9 @@ impl Queues {
         Ok(removed)
     }
 
-    /// Moves messages to the dead-letter queue that have failed often enough, and removes them from the state.
+    /// Moves messages to the dead-letter queue that have failed often enough, and removes them from the state: [`MAX_MOVED`] at most.
     async fn move_failed(&self, deadline: &Deadline, queue: &str, log: &Log, state: &mut QueueState) -> Result<(), Error> {
-        for sequence in state.failed(time::now()) {
+        for sequence in state.failed(time::now(), MAX_MOVED) {
             self.move_to_dead_letters(deadline, queue, log, state, sequence).await?;
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! `stream_consumer_groups`. The consumers of JetStream know neither members nor their own times to acknowledge, so that a group is a
 //! document of its own, see [`Group`].
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use super::{
@@ -102,13 +104,14 @@ impl StreamConsumerGroups for Streams {
             .info(&deadline)
             .await?
             .map_or(0, |info| (info.state.last_seq + 1).saturating_sub(state.next.max(info.state.first_seq)));
+        let mut pending: HashMap<u32, u64> = HashMap::new();
+        for delivery in state.pending.values() {
+            *pending.entry(delivery.member).or_default() += 1;
+        }
         let mut consumers: Vec<ConsumerInfo> = state
             .members
             .iter()
-            .map(|(id, member)| {
-                let pending = state.pending.values().filter(|delivery| delivery.member == *id).count() as u64;
-                ConsumerInfo { consumer: member.name.clone(), pending }
-            })
+            .map(|(id, member)| ConsumerInfo { consumer: member.name.clone(), pending: pending.get(id).copied().unwrap_or(0) })
             .collect();
         consumers.sort_by(|one, other| one.consumer.cmp(&other.consumer));
         consumers.truncate(MAX_LISTED_CONSUMERS);
