@@ -91,8 +91,11 @@ impl<'a> ImportPlan<'a> {
         plan
     }
 
-    /// Rejects a version that was to be registered, and those that refer to it.
+    /// Rejects a version that was to be registered, and those that refer to it. Does nothing if it is rejected already.
     pub fn reject(&mut self, schema: &'a SchemaRecord, reason: String) {
+        if self.rejected.iter().any(|known| std::ptr::eq(known.schema, schema)) {
+            return;
+        }
         let mut gone = HashSet::from([schema.key()]);
         self.rejected.push(Rejection { schema, reason });
         let mut kept = Vec::with_capacity(self.register.len());
@@ -278,5 +281,7 @@ mod tests {
         assert_eq!(plan.register.iter().map(|one| &*one.subject).collect::<Vec<_>>(), ["c"]);
         assert_eq!(plan.rejected.iter().map(|one| &*one.schema.subject).collect::<Vec<_>>(), ["d", "a", "b", "b"]);
         assert_eq!(plan.contexts["."].register, 1);
+        plan.reject(&contents.schemas[1], "it refers to a rejected version".to_owned());
+        assert_eq!((plan.rejected.len(), plan.contexts["."].register), (4, 1), "a version is rejected once");
     }
 }
