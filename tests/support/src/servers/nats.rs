@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::Read as _,
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
@@ -156,7 +156,6 @@ impl Nats {
             stream.set_read_timeout(Some(Duration::from_secs(1)))?;
             let mut answer = [0; 5];
             stream.read_exact(&mut answer)?;
-            stream.write_all(b"")?;
             Ok(&answer == b"INFO ")
         };
         ask().unwrap_or(false)
