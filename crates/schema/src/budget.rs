@@ -68,25 +68,15 @@ impl fmt::Display for BudgetExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Steps => {
-                write!(f, "{TOO_COMPLEX} more than {MAX_STEPS} steps to read it; split it, or simplify it")
+                write!(f, "the schema is too complex: it takes more than {MAX_STEPS} steps to read it; split it, or simplify it")
             }
             Self::Bytes(limit) => {
                 let limit = limit >> 20;
-                write!(f, "{TOO_LARGE} it needs more than {limit} MiB in memory; split it, or simplify it")
+                write!(f, "the schema is too large: with its references it needs more than {limit} MiB in memory; split it, or simplify it")
             }
-            Self::Stopped => f.write_str(STOPPED),
+            Self::Stopped => f.write_str("the work on the schema was stopped"),
         }
     }
-}
-
-/// The beginnings of the messages of exceeded budgets.
-const TOO_COMPLEX: &str = "the schema is too complex: it takes";
-const TOO_LARGE: &str = "the schema is too large: with its references";
-const STOPPED: &str = "the work on the schema was stopped";
-
-/// Returns whether a schema is invalid because it exceeds a budget.
-pub(crate) fn is_exceeded_by(invalid: &InvalidSchema) -> bool {
-    [TOO_COMPLEX, TOO_LARGE, STOPPED].iter().any(|message| invalid.message.contains(message))
 }
 
 impl From<BudgetExceeded> for InvalidSchema {
@@ -111,6 +101,8 @@ struct ThreadBudget {
     end: Cell<WorkEnd>,
     /// Whether an operation runs.
     operating: Cell<bool>,
+    /// Whether the last operation exceeded a limit.
+    exceeded: Cell<bool>,
     steps: Cell<u64>,
     bytes: Cell<u64>,
     max_bytes: Cell<u64>,
@@ -124,6 +116,7 @@ thread_local! {
             until_look: Cell::new(STEPS_BETWEEN_LOOKS),
             end: Cell::new(WorkEnd::Complete),
             operating: Cell::new(false),
+            exceeded: Cell::new(false),
             steps: Cell::new(0),
             bytes: Cell::new(0),
             max_bytes: Cell::new(0),
@@ -168,6 +161,7 @@ pub(crate) fn run_operation<T>(max_bytes: u64, operation: impl FnOnce() -> T) ->
     let inner = BUDGET.with(|budget| {
         let inner = budget.operating.replace(true);
         if !inner {
+            budget.exceeded.set(false);
             budget.steps.set(MAX_STEPS);
             budget.bytes.set(0);
             budget.max_bytes.set(max_bytes);
@@ -178,37 +172,45 @@ pub(crate) fn run_operation<T>(max_bytes: u64, operation: impl FnOnce() -> T) ->
     operation()
 }
 
+/// Returns whether the last operation of this thread exceeded a limit, or was stopped.
+pub(crate) fn was_exceeded() -> bool {
+    BUDGET.with(|budget| budget.exceeded.get())
+}
+
 /// Counts steps that the operation is about to take.
 pub(crate) fn spend(steps: usize) -> Result<(), BudgetExceeded> {
-    let steps = steps as u64;
-    BUDGET.with(|budget| {
-        if budget.end.get() != WorkEnd::Complete {
+    BUDGET.with(|budget| budget.spend(steps as u64).inspect_err(|_| budget.exceeded.set(true)))
+}
+
+impl ThreadBudget {
+    fn spend(&self, steps: u64) -> Result<(), BudgetExceeded> {
+        if self.end.get() != WorkEnd::Complete {
             return Err(BudgetExceeded::Stopped);
         }
-        if !budget.operating.get() {
+        if !self.operating.get() {
             return Ok(());
         }
-        let Some(left) = budget.steps.get().checked_sub(steps) else {
-            budget.steps.set(0);
+        let Some(left) = self.steps.get().checked_sub(steps) else {
+            self.steps.set(0);
             return Err(BudgetExceeded::Steps);
         };
-        budget.steps.set(left);
-        let Some(left) = budget.work_steps.get().checked_sub(steps) else {
-            budget.end.set(WorkEnd::OutOfSteps);
+        self.steps.set(left);
+        let Some(left) = self.work_steps.get().checked_sub(steps) else {
+            self.end.set(WorkEnd::OutOfSteps);
             return Err(BudgetExceeded::Stopped);
         };
-        budget.work_steps.set(left);
-        if let Some(left) = budget.until_look.get().checked_sub(steps) {
-            budget.until_look.set(left);
+        self.work_steps.set(left);
+        if let Some(left) = self.until_look.get().checked_sub(steps) {
+            self.until_look.set(left);
             return Ok(());
         }
-        budget.until_look.set(STEPS_BETWEEN_LOOKS);
-        if budget.cancel.borrow().as_ref().is_some_and(CancelFlag::is_cancelled) {
-            budget.end.set(WorkEnd::Cancelled);
+        self.until_look.set(STEPS_BETWEEN_LOOKS);
+        if self.cancel.borrow().as_ref().is_some_and(CancelFlag::is_cancelled) {
+            self.end.set(WorkEnd::Cancelled);
             return Err(BudgetExceeded::Stopped);
         }
         Ok(())
-    })
+    }
 }
 
 /// Counts bytes that stay in memory until the operation ends, or as long as its result.
@@ -216,7 +218,11 @@ pub(crate) fn hold(bytes: usize) -> Result<(), BudgetExceeded> {
     BUDGET.with(|budget| {
         let held = budget.bytes.get().saturating_add(bytes as u64);
         budget.bytes.set(held);
-        if budget.operating.get() && held > budget.max_bytes.get() { Err(BudgetExceeded::Bytes(budget.max_bytes.get())) } else { Ok(()) }
+        if budget.operating.get() && held > budget.max_bytes.get() {
+            budget.exceeded.set(true);
+            return Err(BudgetExceeded::Bytes(budget.max_bytes.get()));
+        }
+        Ok(())
     })
 }
 

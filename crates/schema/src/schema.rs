@@ -34,11 +34,12 @@ pub struct UncheckedSchema {
 impl Schema {
     /// Parses a text. `dependencies` are all schemas that it references, directly or indirectly. Each one follows its own dependencies.
     pub fn parse(format: SchemaFormat, text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
-        Ok(match format {
-            SchemaFormat::Avro => Self::Avro(AvroSchema::parse(text, dependencies)?),
-            SchemaFormat::Json => Self::Json(JsonSchema::parse(text, dependencies)?),
-            SchemaFormat::Protobuf => Self::Protobuf(ProtobufSchema::parse(text, dependencies)?),
-        })
+        let parsed = match format {
+            SchemaFormat::Avro => AvroSchema::parse(text, dependencies).map(Self::Avro),
+            SchemaFormat::Json => JsonSchema::parse(text, dependencies).map(Self::Json),
+            SchemaFormat::Protobuf => ProtobufSchema::parse(text, dependencies).map(Self::Protobuf),
+        };
+        parsed.map_err(note_budget)
     }
 
     /// Parses the text of a schema that was registered elsewhere or long ago, which today's rules need not accept. Data with it exists, so
@@ -48,13 +49,13 @@ impl Schema {
         let invalid = match Self::parse(format, text, dependencies) {
             Ok(schema) => return Ok(schema),
             // What takes too long to be understood is refused, even if it was registered before.
-            Err(invalid) if budget::is_exceeded_by(&invalid) => return Err(invalid),
+            Err(invalid) if invalid.exceeds_budget => return Err(invalid),
             Err(invalid) => invalid,
         };
         match format {
-            SchemaFormat::Avro => return Ok(Self::Avro(AvroSchema::parse_registered(text, dependencies)?)),
-            SchemaFormat::Json => json::check_registered(text, dependencies)?,
-            SchemaFormat::Protobuf => protobuf::check_registered(text)?,
+            SchemaFormat::Avro => return AvroSchema::parse_registered(text, dependencies).map(Self::Avro).map_err(note_budget),
+            SchemaFormat::Json => json::check_registered(text, dependencies).map_err(note_budget)?,
+            SchemaFormat::Protobuf => protobuf::check_registered(text).map_err(note_budget)?,
         }
         Ok(Self::Unchecked(UncheckedSchema { format, text: text.to_owned(), reason: invalid.message }))
     }
@@ -180,6 +181,11 @@ impl Schema {
             _ => text.map_err(TagError::Invalid),
         }
     }
+}
+
+/// Notes whether the operation that returned the error exceeded its budget.
+fn note_budget(invalid: InvalidSchema) -> InvalidSchema {
+    InvalidSchema { exceeds_budget: budget::was_exceeded(), ..invalid }
 }
 
 impl UncheckedSchema {

@@ -18,12 +18,14 @@ pub struct Dependency {
 pub struct InvalidSchema {
     /// A message for people: what is wrong, where in the text (line and column, or a JSON pointer), and what would be right.
     pub message: String,
+    /// Whether the schema may be valid, but takes more steps or memory than one may.
+    pub exceeds_budget: bool,
 }
 
 impl InvalidSchema {
     /// Creates an error from its message. A message can quote the text, so it is shortened.
     pub fn new(message: impl Into<String>) -> Self {
         const MAX_MESSAGE: usize = 4_000;
-        Self { message: shorten(&message.into(), MAX_MESSAGE) }
+        Self { message: shorten(&message.into(), MAX_MESSAGE), exceeds_budget: false }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Dependency, InvalidSchema,
-    budget::{hold, spend},
+    budget::{BudgetExceeded, hold, spend},
     pointer::escape_token,
     text::list_some,
 };
@@ -195,7 +195,7 @@ impl Documents {
     pub fn resolve(&mut self, reference: &str, from: &SchemaLocation) -> Result<SchemaLocation, InvalidSchema> {
         spend(1 + (reference.len() + from.pointer.len()) / 16)?;
         let (uri, fragment) = split(reference);
-        let base = self.base(from);
+        let base = self.base(from)?;
         let target = join(&base, uri);
         let plain = uri.trim_start_matches("./");
         let known = [target.as_str(), uri, plain].into_iter().find(|uri| self.resources.contains_key(*uri)).map(str::to_owned);
@@ -213,10 +213,10 @@ impl Documents {
             let location = root.below(&pointer.iter().map(String::as_str).collect::<Vec<_>>());
             self.value(&location).is_some().then_some(location)
         } else {
-            self.anchors
-                .get(&(known.clone(), fragment.clone()))
-                .cloned()
-                .or_else(|| self.anchors.get(&(self.base(&root), fragment)).cloned())
+            match self.anchors.get(&(known.clone(), fragment.clone())) {
+                Some(location) => Some(location.clone()),
+                None => self.anchors.get(&(self.base(&root)?, fragment)).cloned(),
+            }
         };
         let location = location
             .ok_or_else(|| self.unresolved(reference, from, "the target does not exist; correct the part after `#`, or define it"))?;
@@ -233,8 +233,9 @@ impl Documents {
     }
 
     /// Returns the base URI of references at a location.
-    fn base(&self, location: &SchemaLocation) -> String {
+    fn base(&self, location: &SchemaLocation) -> Result<String, BudgetExceeded> {
         let document = self.get(location.document);
+        spend(document.base.len() / 64)?;
         let mut base = document.base.clone();
         let mut value = &*document.value;
         for token in pointer_tokens(&location.pointer) {
@@ -244,10 +245,13 @@ impl Documents {
                 _ => None,
             };
             let Some(next) = next else { break };
-            base = base_within(next, document.draft, &base);
+            if let Some(id) = identity(next, document.draft) {
+                spend(1 + (base.len() + id.len()) / 64)?;
+                base = join(&base, split(id).0);
+            }
             value = next;
         }
-        base
+        Ok(base)
     }
 
     /// Loads a meta-schema that is referenced.

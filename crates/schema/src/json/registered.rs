@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::{text::parse_json, uri};
-use crate::{Dependency, InvalidSchema};
+use crate::{
+    Dependency, InvalidSchema,
+    budget::{self, MAX_PARSED_BYTES},
+};
 
 /// Where the meta-schemas are.
 const META_SCHEMAS: &str = "json-schema.org/";
@@ -13,7 +16,7 @@ const META_SCHEMAS: &str = "json-schema.org/";
 /// Checks a text as far as [`crate::Schema::parse_registered`] does. Nothing is fetched from a network, so a reference to the web has no
 /// meaning, unless a document with that URI is at hand.
 pub fn check_registered(text: &str, dependencies: &[Dependency]) -> Result<(), InvalidSchema> {
-    let value = parse_json(text)?;
+    let value = parse(text)?;
     if !value.is_object() && !value.is_boolean() {
         return Err(InvalidSchema::new("a JSON Schema is an object, or `true` or `false`; this is something else"));
     }
@@ -21,7 +24,7 @@ pub fn check_registered(text: &str, dependencies: &[Dependency]) -> Result<(), I
     collect(&value, &mut ids, &mut references);
     for dependency in dependencies {
         ids.insert(uri::split(&dependency.name).0.to_owned());
-        if let Ok(value) = parse_json(&dependency.text) {
+        if let Ok(value) = parse(&dependency.text) {
             collect(&value, &mut ids, &mut Vec::new());
         }
     }
@@ -33,6 +36,11 @@ pub fn check_registered(text: &str, dependencies: &[Dependency]) -> Result<(), I
         }
     }
     Ok(())
+}
+
+/// Parses one text. Each is an operation of its own, because only one at a time is in memory.
+fn parse(text: &str) -> Result<Value, InvalidSchema> {
+    budget::run_operation(MAX_PARSED_BYTES, || parse_json(text))
 }
 
 /// Collects the ids and the references in a value. Recursion is limited by the depth of JSON.

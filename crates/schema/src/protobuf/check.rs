@@ -8,12 +8,14 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-use crate::InvalidSchema;
+use crate::{InvalidSchema, budget::hold};
 
 /// The maximum nesting depth of messages, as in protoc.
 const MAX_DEPTH: usize = 31;
 /// The maximum length of a name in bytes, including the package. The linker walks all parts of a name several times.
 const MAX_NAME: usize = 1_000;
+/// The number of copies of a full name that the linker keeps.
+const NAME_COPIES: usize = 2;
 /// The maximum number of ranges (`reserved`, `extensions`) of one message or enum. Every number is compared with all of them.
 const MAX_RANGES: usize = 2_000;
 
@@ -89,6 +91,9 @@ impl DescriptorCheck<'_> {
         self.check_identifier(message.name(), "a message")?;
         let path = if parent.is_empty() { message.name().to_owned() } else { format!("{parent}.{}", message.name()) };
         self.check_map_entry(message, &path, uses)?;
+        let values: usize = message.enum_type.iter().map(|values| 1 + values.value.len()).sum();
+        let named = 1 + message.field.len() + message.extension.len() + message.oneof_decl.len() + values;
+        hold(NAME_COPIES * named * path.len())?;
         if message.reserved_range.len() + message.extension_range.len() + message.reserved_name.len() > MAX_RANGES {
             return self.refuse(&format!("message `{path}` has more than {MAX_RANGES} ranges; join those that follow each other"));
         }

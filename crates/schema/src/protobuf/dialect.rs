@@ -41,8 +41,12 @@ pub(super) fn rewrite_dialect(text: &str, tokens: &[Token], edits: &mut Edits) -
 
 /// Refuses an `extend` without a field.
 fn check_extend(text: &str, token: Token, tokens: &[Token]) -> Result<(), InvalidSchema> {
-    let block: Vec<&Token> = tokens.iter().skip_while(|token| !token.is(b'{')).skip(1).skip_while(|token| token.is(b';')).take(1).collect();
-    if block.first().is_some_and(|token| token.is(b'}')) && tokens.first().is_some_and(|name| name.kind != TokenKind::Punctuation(b'=')) {
+    let mut behind_name = tokens.iter().skip_while(|token| !is_boundary(**token));
+    let opens = behind_name.next().is_some_and(|token| token.is(b'{'));
+    if opens
+        && behind_name.find(|token| !token.is(b';')).is_some_and(|token| token.is(b'}'))
+        && tokens.first().is_some_and(|name| name.kind != TokenKind::Punctuation(b'='))
+    {
         return Err(refused(text, token, "`extend` has no field; add one, or remove it"));
     }
     Ok(())

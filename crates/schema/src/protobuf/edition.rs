@@ -9,7 +9,10 @@ use super::{
     names::join_name,
     scan::{self, Token, TokenKind},
 };
-use crate::InvalidSchema;
+use crate::{
+    InvalidSchema,
+    budget::{BudgetExceeded, hold},
+};
 
 /// An edition: `2023` or `2024`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,12 @@ fn refused(text: &str, token: Token, why: &str) -> InvalidSchema {
     InvalidSchema::new(format!("{}: {why}", scan::describe_position(text, token.start)))
 }
 
+/// Joins a scope and a name. Names of any length get here, so the memory is counted.
+fn join_scope(scope: &str, name: &str) -> Result<String, BudgetExceeded> {
+    hold(scope.len() + name.len() + 1)?;
+    Ok(join_name(scope, name))
+}
+
 struct EditionRewriter<'a> {
     text: &'a str,
     tokens: &'a [Token],
@@ -83,7 +92,7 @@ impl EditionRewriter<'_> {
     fn rewrite_file(&mut self) -> Result<(), InvalidSchema> {
         let mut blocks = vec![(Block::File, String::new())];
         while let Some(token) = self.peek(0) {
-            let (block, scope) = blocks.last().cloned().unwrap_or((Block::File, String::new()));
+            let (block, scope) = blocks.last().map_or((Block::File, ""), |(block, scope)| (*block, scope.as_str()));
             if token.is(b'}') {
                 blocks.pop();
                 self.at += 1;
@@ -91,8 +100,9 @@ impl EditionRewriter<'_> {
                 self.at += 1;
             } else {
                 let name = self.peek(1).map_or("", |name| name.text_in(self.text));
-                let inner_scope = if token.text_in(self.text) == "message" { join_name(&scope, name) } else { scope.clone() };
-                if let Some(inner) = self.rewrite_statement(block, &scope, token)? {
+                if let Some(inner) = self.rewrite_statement(block, scope, token)? {
+                    let is_message = token.text_in(self.text) == "message";
+                    let inner_scope = if is_message { join_scope(scope, name)? } else { scope.to_owned() };
                     blocks.push((inner, inner_scope));
                 }
             }
@@ -118,7 +128,7 @@ impl EditionRewriter<'_> {
                     return Err(refused(text, token, "`export` and `local` need edition \"2024\""));
                 }
                 let name = self.peek(2).map_or("", |name| name.text_in(text));
-                self.parts.exported.push((join_name(scope, name), token.text_in(text) == "export"));
+                self.parts.exported.push((join_scope(scope, name)?, token.text_in(text) == "export"));
                 self.edits.replace(token.start, token.end, "");
                 self.at += 1;
                 return Ok(None);

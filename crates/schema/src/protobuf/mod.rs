@@ -31,13 +31,13 @@ pub use schema::ProtobufSchema;
 
 use crate::{
     Dependency, Difference, InvalidSchema,
-    budget::{self, MAX_COMPARED_BYTES},
+    budget::{self, MAX_COMPARED_BYTES, MAX_PARSED_BYTES},
     tag::PartVisitor,
 };
 
 /// Checks a text as far as [`crate::Schema::parse_registered`] does: its syntax. Types and options need not be known.
 pub fn check_registered(text: &str) -> Result<(), InvalidSchema> {
-    read::ProtoFile::read("schema.proto", text).map(drop)
+    budget::run_operation(MAX_PARSED_BYTES, || read::ProtoFile::read("schema.proto", text).map(drop))
 }
 
 impl ProtobufSchema {

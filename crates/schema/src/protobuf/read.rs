@@ -232,16 +232,15 @@ fn declares_google(file: &FileDescriptorProto) -> bool {
 }
 
 fn imports(file: &FileDescriptorProto) -> Vec<(String, Visibility)> {
-    let has = |list: &[i32], index: usize| list.iter().any(|at| usize::try_from(*at) == Ok(index));
-    let imports = file.dependency.iter().enumerate().map(|(index, path)| {
-        let visibility = match index {
-            _ if has(&file.public_dependency, index) => Visibility::Public,
-            _ if has(&file.weak_dependency, index) => Visibility::Weak,
-            _ => Visibility::Private,
-        };
-        (path.clone(), visibility)
-    });
-    imports.collect()
+    let mut imports: Vec<_> = file.dependency.iter().map(|path| (path.clone(), Visibility::Private)).collect();
+    for (list, visibility) in [(&file.weak_dependency, Visibility::Weak), (&file.public_dependency, Visibility::Public)] {
+        for index in list {
+            if let Some(import) = usize::try_from(*index).ok().and_then(|index| imports.get_mut(index)) {
+                import.1 = visibility;
+            }
+        }
+    }
+    imports
 }
 
 /// Notes which messages and enums of a descriptor are `export` or `local`. Recursion is limited by the depth of messages.

@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, Kind, MessageDescriptor, Value};
 
 use super::{Checked, is_true, refuse, refuse_if, set_number};
-use crate::protobuf::wellknown::OPTIONS;
+use crate::{
+    budget::{BudgetExceeded, spend},
+    protobuf::wellknown::OPTIONS,
+};
 
 /// `verification = DECLARATION` and `UNVERIFIED`.
 const DECLARATION: i32 = 0;
@@ -38,15 +41,15 @@ fn declarations(options: &DynamicMessage) -> Vec<ExtensionDeclaration> {
 }
 
 /// Returns the options of the extension ranges of a message.
-pub(super) fn range_options(message: &MessageDescriptor) -> Vec<DynamicMessage> {
-    ranges(message).into_iter().map(|(_, options)| options).collect()
+pub(super) fn range_options(message: &MessageDescriptor) -> Result<Vec<DynamicMessage>, BudgetExceeded> {
+    Ok(ranges(message)?.into_iter().map(|(_, options)| options).collect())
 }
 
 /// Checks the declarations of a message's extension ranges.
 pub(super) fn check_declarations(message: &MessageDescriptor) -> Checked {
     let path = message.path();
     let (mut numbers, mut names) = (HashSet::new(), HashSet::new());
-    for ((start, end), options) in ranges(message) {
+    for ((start, end), options) in ranges(message)? {
         let declared = declarations(&options);
         refuse_if(!declared.is_empty() && set_number(&options, "verification") == Some(UNVERIFIED), path, || {
             "an extension range with declarations can't be UNVERIFIED".to_owned()
@@ -76,9 +79,10 @@ pub(super) fn check_extension_declaration(field: &ExtensionDescriptor) -> Checke
         return Ok(());
     }
     let number = i32::try_from(field.number()).unwrap_or(i32::MAX);
-    let found = ranges(&field.containing_message()).into_iter().find(|((start, end), _)| (*start..*end).contains(&number));
+    let found = ranges(&field.containing_message())?.into_iter().find(|((start, end), _)| (*start..*end).contains(&number));
     let Some((_, options)) = found else { return Ok(()) };
     let (path, declared) = (field.path(), declarations(&options));
+    spend(declared.len())?;
     let verified = set_number(&options, "verification") == Some(DECLARATION) || !declared.is_empty();
     let Some(one) = declared.iter().find(|one| one.number == Some(number)) else {
         return refuse_if(verified, path, || format!("the message doesn't declare an extension with the number {number}"));
@@ -111,15 +115,17 @@ fn is_absolute(name: &str) -> bool {
     name.strip_prefix('.').is_some_and(|name| name.split('.').all(part))
 }
 
-/// Returns the extension ranges of a message that have options.
-fn ranges(message: &MessageDescriptor) -> Vec<((i32, i32), DynamicMessage)> {
+/// Returns the extension ranges of a message that have options. They are read from the whole file, since descriptors don't have them.
+fn ranges(message: &MessageDescriptor) -> Result<Vec<((i32, i32), DynamicMessage)>, BudgetExceeded> {
     let proto = message.descriptor_proto();
     if proto.extension_range.iter().all(|range| range.options.is_none()) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
+    let encoded = message.parent_file().encode_to_vec();
+    spend(encoded.len() / 2)?;
     let decoded = || {
         let kind = message.parent_pool().get_message_by_name("google.protobuf.FileDescriptorProto")?;
-        let mut node = DynamicMessage::decode(kind, message.parent_file().encode_to_vec().as_slice()).ok()?;
+        let mut node = DynamicMessage::decode(kind, encoded.as_slice()).ok()?;
         for step in message.path().chunks(2) {
             let [field, index] = step else { return None };
             let list = node.get_field_by_number(u32::try_from(*field).ok()?)?.into_owned();
@@ -131,5 +137,5 @@ fn ranges(message: &MessageDescriptor) -> Vec<((i32, i32), DynamicMessage)> {
     };
     let options = decoded().unwrap_or_default();
     let ranges = proto.extension_range.iter().map(|range| (range.start(), range.end()));
-    ranges.zip(options).filter_map(|(range, options)| Some((range, options?))).collect()
+    Ok(ranges.zip(options).filter_map(|(range, options)| Some((range, options?))).collect())
 }

@@ -1,5 +1,7 @@
 //! Extensions and imports.
 
+use std::collections::{HashMap, HashSet};
+
 use prost_reflect::{Cardinality, ExtensionDescriptor, Kind, MessageDescriptor};
 
 use super::{Checked, FileRules, declarations::check_extension_declaration, is_true, refuse, refuse_if};
@@ -8,16 +10,30 @@ use crate::protobuf::{names::json_name, wellknown::OPTIONS};
 /// `optimize_for = LITE_RUNTIME`.
 const LITE: i32 = 3;
 
+/// The numbers of extensions, by the full name of the extended message.
+type ExtensionNumbers = HashMap<String, HashSet<u32>>;
+
+/// Notes the numbers of the extensions in a message. Recursion is limited by the depth of messages.
+fn take_numbers(message: &MessageDescriptor, taken: &mut ExtensionNumbers) -> Checked {
+    message.child_extensions().try_for_each(|field| take_number(&field, taken))?;
+    message.child_messages().try_for_each(|nested| take_numbers(&nested, taken))
+}
+
+fn take_number(field: &ExtensionDescriptor, taken: &mut ExtensionNumbers) -> Checked {
+    let extended = field.containing_message();
+    let is_new = match taken.get_mut(extended.full_name()) {
+        Some(numbers) => numbers.insert(field.number()),
+        None => taken.insert(extended.full_name().to_owned(), HashSet::from([field.number()])).is_none(),
+    };
+    refuse_if(!is_new, field.path(), || {
+        format!("`{}` has another extension with the number {}; use another number", extended.full_name(), field.number())
+    })
+}
+
 impl FileRules<'_> {
     pub(super) fn check_extension(&self, field: &ExtensionDescriptor) -> Checked {
         let path = field.path();
         let extended = field.containing_message();
-        // protoc doesn't compare the extensions of several files.
-        let is_same = |other: &ExtensionDescriptor| other.number() == field.number() && other.parent_file() == field.parent_file();
-        let same = extended.extensions().filter(is_same).count();
-        refuse_if(same > 1, path, || {
-            format!("`{}` has another extension with the number {}; use another number", extended.full_name(), field.number())
-        })?;
         refuse_if(field.cardinality() == Cardinality::Required, path, || "an extension can't be required".to_owned())?;
         refuse_if(self.is_proto3() && extended.parent_file().name() != OPTIONS, path, || {
             "proto3 has extensions for options only".to_owned()
@@ -32,6 +48,14 @@ impl FileRules<'_> {
         check_extension_declaration(field)?;
         self.check_field_options(path, &field.options(), &field.kind(), field.cardinality())?;
         self.check_field_features(path, &field.options(), &field.kind(), field.cardinality(), None)
+    }
+
+    /// Checks that the extensions of a message have different numbers. protoc doesn't compare the extensions of several files.
+    pub(super) fn check_extension_numbers(&self) -> Checked {
+        let file = &self.linked.file;
+        let mut taken = ExtensionNumbers::new();
+        file.extensions().try_for_each(|field| take_number(&field, &mut taken))?;
+        file.messages().try_for_each(|message| take_numbers(&message, &mut taken))
     }
 
     pub(super) fn check_message_set(&self, message: &MessageDescriptor) -> Checked {

@@ -114,6 +114,7 @@ fn check(rules: &FileRules) -> Checked {
     let file = &rules.linked.file;
     rules.check_imports()?;
     rules.check_all_options()?;
+    rules.check_extension_numbers()?;
     rules.check_messages(file.messages())?;
     file.enums().try_for_each(|values| rules.check_enum(&values))?;
     file.extensions().try_for_each(|field| rules.check_extension(&field))?;

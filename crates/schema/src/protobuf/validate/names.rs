@@ -1,6 +1,6 @@
 //! Names in JSON, and the scopes of names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prost_reflect::MessageDescriptor;
 
@@ -41,9 +41,10 @@ impl FileRules<'_> {
     pub(super) fn check_methods(&self) -> Checked {
         let Some(parsed) = &self.file.parsed else { return Ok(()) };
         for (at, service) in parsed.service.iter().enumerate() {
+            let names: HashSet<&str> = service.method.iter().map(prost_types::MethodDescriptorProto::name).collect();
             for (index, method) in service.method.iter().enumerate() {
                 for name in [method.input_type(), method.output_type()] {
-                    if service.method.iter().any(|other| other.name() == name) {
+                    if names.contains(name) {
                         let path = [6, i32::try_from(at).unwrap_or_default(), 2, i32::try_from(index).unwrap_or_default()];
                         return refuse(&path, format!("`{name}` is a method here and not a message; write the full name of the message"));
                     }

@@ -44,7 +44,7 @@ impl FileRules<'_> {
         message.fields().try_for_each(|field| self.check_options(field.path(), &field.options(), target::FIELD))?;
         message.oneofs().try_for_each(|oneof| self.check_options(oneof.path(), &oneof.options(), target::ONEOF))?;
         message.child_extensions().try_for_each(|field| self.check_options(field.path(), &field.options(), target::FIELD))?;
-        for options in range_options(message) {
+        for options in range_options(message)? {
             self.check_options(message.path(), &options, target::EXTENSION_RANGE)?;
         }
         message.child_enums().try_for_each(|values| self.check_enum_options(&values))?;

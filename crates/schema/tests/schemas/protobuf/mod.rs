@@ -1,5 +1,6 @@
 //! Protobuf schemas: texts, canonical forms, and changes between versions, compared with what happens to real data.
 
+mod budgets;
 mod cases;
 mod corpus;
 mod evolve;
