@@ -1,5 +1,7 @@
 //! Budgets: files that are short and would need much time or memory. Each is refused with the limit that it exceeds, or is a schema.
 
+use prism_schema::{Schema, SchemaFormat};
+
 use crate::protobuf::{refused, schema};
 
 #[test]
@@ -36,4 +38,24 @@ fn methods_are_looked_up_by_name() {
     let text = |more: &str| format!("syntax=\"proto3\";message A{{}}service S{{{}{more}}}", methods("M"));
     schema(&text(""));
     assert!(refused(&text("rpc A(A)returns(A);"), &[]).contains("`A` is a method here"));
+}
+
+#[test]
+fn the_stack_does_not_grow_with_the_length_of_a_text() {
+    let is_schema = |text: &str| Schema::parse(SchemaFormat::Protobuf, text, &[]).is_ok();
+    let long = |part: &str| part.repeat(900_000 / part.len());
+    for part in ["a", "\u{e9}", "\\n", " ", "\u{1f600}"] {
+        let text = long(part);
+        assert!(is_schema(&format!("syntax=\"proto3\";option java_package=\"{text}\";message A{{}}")), "a string of {part:?}");
+        assert!(is_schema(&format!("syntax=\"proto3\";// {text}\nmessage A{{}}")), "a comment of {part:?}");
+        assert!(is_schema(&format!("syntax=\"proto3\";/* {text} */message A{{}}")), "a comment of {part:?}");
+    }
+    for part in [" ", "\n", "/**/", "//\u{e9}\n"] {
+        assert!(is_schema(&format!("syntax=\"proto3\";{}message A{{}}", long(part))), "{part:?}");
+    }
+    for part in ["1", "a", "\u{e9}", "-", "(", "[", "{", "<", ".", "\"\" ", "a.", "a{", "message A{", "/*"] {
+        for place in ["option java_package=", "message A{int32 a=", "import ", "", "message ", "option (a)={a:"] {
+            assert!(!is_schema(&format!("syntax=\"proto3\";{place}{}", long(part))), "{place:?} and {part:?}");
+        }
+    }
 }
