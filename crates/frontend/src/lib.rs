@@ -16,6 +16,7 @@ pub mod definition;
 pub mod expression;
 pub mod headers;
 pub mod json;
+pub mod json_pointer;
 pub mod mapping;
 pub mod message_types;
 pub mod openapi;

@@ -233,7 +233,7 @@ fn pointer(field: &str) -> String {
 
 fn step(name: &str, out: &mut String) {
     out.push('/');
-    let escaped = name.replace('~', "~0").replace('/', "~1");
+    let escaped = super::json_pointer::escape_token(name);
     out.push_str(&super::percent::encode(&escaped, super::percent::Slash::Decoded));
 }
 

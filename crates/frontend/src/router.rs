@@ -1,7 +1,8 @@
 //! Finds the route for a method and a path.
 //!
-//! Literal segments take precedence over segments with text around a variable, these over `*`, and `*` over `**`. If the more specific template has no route for the method, the next one is
-//! tried. In the last segment, text after a `:` is a verb if a route has that verb; otherwise it is a part of the segment.
+//! Literal segments take precedence over segments with text around a variable, these over `*`, and `*` over `**`. If the more specific
+//! template has no route for the method, the next one is tried. In the last segment, text after a `:` is a verb if a route has that verb;
+//! otherwise it is a part of the segment.
 
 use std::{error::Error, fmt};
 

@@ -58,8 +58,8 @@ impl SegmentPattern {
         let mut left = &segment[start..];
         for (index, literal) in rest.iter().enumerate() {
             let last = index + 1 == rest.len();
-            let mut ends = left.char_indices().map(|(end, _)| end).chain([left.len()]).skip(1);
-            let found = ends.find_map(|end| {
+            let ends = left.char_indices().map(|(end, _)| end).chain([left.len()]).skip(1);
+            let found = ends.filter(|end| !is_in_escape(left, *end)).find_map(|end| {
                 let length = prefix(&left[end..], literal)?;
                 (!last || end + length == left.len()).then_some((end, end + length))
             });
@@ -69,6 +69,12 @@ impl SegmentPattern {
         }
         true
     }
+}
+
+/// Whether a position is within a character that is percent-encoded.
+fn is_in_escape(text: &str, position: usize) -> bool {
+    let before = &text.as_bytes()[..position];
+    before.ends_with(b"%") || before.len() >= 2 && before[before.len() - 2] == b'%'
 }
 
 /// Returns how many bytes of an encoded text a decoded literal takes at its start, or `None` if the text begins differently. A reserved
@@ -115,6 +121,8 @@ mod tests {
             (vec!["", "...", ""], "a....b", vec!["a", ".b"]),
             (vec!["", ",", ""], "a%2Cb,c", vec!["a%2Cb", "c"]),
             (vec!["v", ""], "v12", vec!["12"]),
+            (vec!["", "3", ""], "%33%313b", vec!["%33%31", "b"]),
+            (vec!["", "2", ""], "a%20b2c", vec!["a%20b", "c"]),
             (vec!["é", "-", ":x"], "%C3%A9ä-b:x", vec!["ä", "b"]),
         ] {
             let pattern = pattern(&literals);

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use prism_frontend::{
     definition::{Definition, Document, Operation, Texts},
+    json_pointer::unescape_token,
     mapping::{Action, Endpoint, Parameter, ParameterLocation, RequestPlan},
 };
 use prism_yaml::{self as yaml, Node, Problem, Problems, Value};
@@ -112,7 +113,7 @@ fn unused_components(root: &Node) -> Vec<Problem> {
         for text in texts_of(node) {
             let Some((kind, name)) = text.strip_prefix("#/components/").and_then(|path| path.split_once('/')) else { continue };
             // A reference into a component uses the whole component.
-            let name = name.split('/').next().unwrap_or(name).replace("~1", "/").replace("~0", "~");
+            let name = unescape_token(name.split('/').next().unwrap_or(name)).into_owned();
             let component = components.and_then(|components| components.get(kind)).and_then(|kind| kind.get(&name));
             if reached.insert((kind, name)) {
                 waiting.extend(component);

@@ -122,7 +122,10 @@ impl RequestBody {
     /// Returns the value of one item of a body that is a list, and checks it against its schema.
     pub fn item(&self, item: &Item, checks: &RequestSchemas) -> Result<Value, Error> {
         let place = item.origin.index.map_or_else(String::new, |index| format!("[{index}]"));
-        let tree = parse_json_at(&item.text, item.origin.position)?;
+        let mut tree = parse_json_at(&item.text, item.origin.position)?;
+        if self.drop_nulls {
+            drop_nulls(&mut tree);
+        }
         checks.item(&place, &tree).map_err(|error| item.origin.position.tell(error))?;
         let lists = self.contents.iter().find_map(|content| if let Type::List(inner) = &content.value { Some(&**inner) } else { None });
         value::typed(lists.unwrap_or(&Type::Dyn), &tree)
@@ -180,5 +183,24 @@ impl Payload {
             Self::Text(bytes) => Some(Value::String(String::from_utf8_lossy(bytes).into_owned().into())),
             Self::Bytes(bytes) => Some(Value::Bytes(bytes.to_vec().into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::TextOrigin;
+
+    #[test]
+    fn null_members_of_items_are_dropped_too() {
+        let body = |drop_nulls| RequestBody { required: true, contents: Vec::new(), types: BodyTypes::Any, drop_nulls };
+        let item = Item { text: Bytes::from_static(br#"{"a":null,"b":[{"c":null}]}"#), origin: TextOrigin::default(), index: 0 };
+        let json = |drop_nulls| {
+            let mut json = Vec::new();
+            crate::expression::value::to_json(&body(drop_nulls).item(&item, &RequestSchemas::default()).unwrap(), &mut json);
+            serde_json::from_slice::<serde_json::Value>(&json).unwrap()
+        };
+        assert_eq!(json(true), serde_json::json!({"b": [{}]}));
+        assert_eq!(json(false), serde_json::json!({"a": null, "b": [{"c": null}]}));
     }
 }

@@ -34,13 +34,14 @@ impl<'a> Rewriter<'a> {
                     self.escape(false);
                 }
                 '[' => self.class(),
-                '{' if quantifier(self.rest).is_none() => self.out.push_str("\\{"),
-                '{' => {
-                    let end = quantifier(self.rest).unwrap_or_default();
-                    self.out.push('{');
-                    self.out.push_str(&self.rest[..end]);
-                    self.rest = &self.rest[end..];
-                }
+                '{' => match quantifier(self.rest) {
+                    None => self.out.push_str("\\{"),
+                    Some(end) => {
+                        self.out.push('{');
+                        self.out.push_str(&self.rest[..end]);
+                        self.rest = &self.rest[end..];
+                    }
+                },
                 '}' | ']' => self.out.extend(['\\', c]),
                 other => self.out.push(other),
             }
@@ -129,14 +130,15 @@ impl<'a> Rewriter<'a> {
         let opening = format!("(?<{name}>");
         let before = &self.whole[..self.whole.find(&opening)?];
         let mut count = 0;
-        let mut escaped = false;
+        let (mut escaped, mut in_class) = (false, false);
         for (at, c) in before.char_indices() {
-            if c == '(' && !escaped {
+            if c == '(' && !escaped && !in_class {
                 let behind = &before[at + 1..];
                 let looks_behind = behind.starts_with("?<=") || behind.starts_with("?<!");
                 let capturing = !behind.starts_with('?') || behind.starts_with("?<") && !looks_behind;
                 count += usize::from(capturing);
             }
+            in_class = if escaped { in_class } else { c == '[' || in_class && c != ']' };
             escaped = c == '\\' && !escaped;
         }
         Some((count + 1, rest))
@@ -145,10 +147,10 @@ impl<'a> Rewriter<'a> {
 
 /// Returns the length of a quantifier after its `{`, with the `}`: `3}`, `3,}` or `3,5}`.
 fn quantifier(rest: &str) -> Option<usize> {
-    let end = rest.find('}')?;
-    let (from, to) = rest[..end].split_once(',').unwrap_or((&rest[..end], ""));
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    (!from.is_empty() && number(from) && number(to)).then_some(end + 1)
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let from = digits(rest);
+    let to = rest[from..].strip_prefix(',').map_or(0, |to| 1 + digits(to));
+    (from > 0 && rest[from + to..].starts_with('}')).then_some(from + to + 1)
 }
 
 #[cfg(test)]
@@ -168,6 +170,8 @@ mod tests {
             (r"^[^]+$", "a\nb", ""),
             (r"^(?<y>a)\k<y>$", "aa", "ab"),
             (r"^((b)(?:c)(?<y>a))\k<y>$", "bcaa", "bcab"),
+            (r"^[(\](](?<y>a)\((?<z>b)\k<z>$", "(a(bb", "(a(ba"),
+            (r"^a{1,}b{2}{x}{1,y}$", "abb{x}{1,y}", "abb"),
             (r"^\A\Z$", "AZ", ""),
             (r"^[\B\e]$", "B", "b"),
             (r"^\x4\u12$", "x4u12", "x"),

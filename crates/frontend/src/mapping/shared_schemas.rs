@@ -2,6 +2,7 @@
 //! schemas that refer to it. A schema that was compiled together with all that it refers to would have a copy of half the document.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     collections::BTreeMap,
     sync::{Arc, OnceLock, Weak},
@@ -11,6 +12,7 @@ use jsonschema::{Draft, Keyword, ValidationError, Validator};
 use serde_json::{Map, Value as Json, json};
 
 use super::{ecma_pattern, subschemas};
+use crate::json_pointer::unescape_token;
 
 /// Maximum length of a description in bytes, because it may quote the request.
 const MAX_DESCRIPTION: usize = 300;
@@ -64,10 +66,8 @@ impl SchemaComponents {
         rewrite_patterns(&mut whole, all);
         let components = Arc::downgrade(self);
         let options = jsonschema::options().with_draft(Draft::Draft202012).offline();
-        let options = options.with_keyword(LINK, move |_, value, _| {
-            let reference = value.as_str().unwrap_or_default().to_owned();
-            Ok(Box::new(Link { components: components.clone(), reference, inside: OnceLock::new() }))
-        });
+        let options =
+            options.with_keyword(LINK, move |_, value, _| Ok(Box::new(Link::new(components.clone(), value.as_str().unwrap_or_default()))));
         options.build(&whole).ok()
     }
 
@@ -77,8 +77,9 @@ impl SchemaComponents {
         let mut wanted = Vec::new();
         references(schema, &mut wanted);
         while let Some(reference) = wanted.pop() {
-            let Some((name, component)) = self.at(&reference) else { continue };
-            if !needed.contains_key(name) {
+            let Some((name, _)) = split_reference(&reference) else { continue };
+            let Some((name, component)) = self.0.get_key_value(&*name) else { continue };
+            if !needed.contains_key(name.as_str()) {
                 let value = serde_json::from_str(&component.text).ok()?;
                 references(&value, &mut wanted);
                 needed.insert(name, value);
@@ -87,12 +88,13 @@ impl SchemaComponents {
         let schemas: Map<String, Json> = needed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Some(json!({"components": {"schemas": schemas}, "allOf": [schema]}))
     }
+}
 
-    /// Finds the schema that a reference leads to, or into.
-    fn at(&self, reference: &str) -> Option<(&str, &Component)> {
-        let step = reference.strip_prefix(SCHEMAS)?.split('/').next()?;
-        self.0.get_key_value(&step.replace("~1", "/").replace("~0", "~")).map(|(name, component)| (name.as_str(), component))
-    }
+/// Returns the name of the component that a reference leads to or into, and the pointer in that component.
+fn split_reference(reference: &str) -> Option<(Cow<'_, str>, &str)> {
+    let path = reference.strip_prefix(SCHEMAS)?;
+    let (name, pointer) = path.split_at(path.find('/').unwrap_or(path.len()));
+    Some((unescape_token(name), pointer))
 }
 
 /// Collects the references in a schema and its subschemas.
@@ -134,7 +136,10 @@ fn rewrite_patterns(schema: &mut Json, all: bool) {
 struct Link {
     /// The components have the validators that have the links, so a link must not keep them.
     components: Weak<SchemaComponents>,
-    reference: String,
+    /// Name of the component.
+    name: String,
+    /// The pointer to the schema in the component; empty: the component itself.
+    pointer: String,
     /// The schema, if the reference leads into a component.
     inside: OnceLock<Option<Validator>>,
 }
@@ -145,16 +150,21 @@ thread_local! {
 }
 
 impl Link {
+    /// Creates a link. What is no reference to a component leads to nothing.
+    fn new(components: Weak<SchemaComponents>, reference: &str) -> Self {
+        let (name, pointer) = split_reference(reference).unwrap_or_default();
+        Self { components, name: name.into_owned(), pointer: pointer.to_owned(), inside: OnceLock::new() }
+    }
+
     /// Calls a function with the validator. Returns `None` if the schema can't be used, or checks the same value already: a schema that
     /// refers to itself says nothing more.
     fn check<R>(&self, instance: &Json, check: impl FnOnce(&Validator) -> R) -> Option<R> {
         let components = self.components.upgrade()?;
-        let (_, component) = components.at(&self.reference)?;
+        let component = components.0.get(&self.name)?;
         let parse = || serde_json::from_str::<Json>(&component.text).ok();
-        let path = self.reference.strip_prefix(SCHEMAS)?.find('/').map(|at| &self.reference[SCHEMAS.len() + at..]);
-        let validator = match path {
-            None => component.compiled.get_or_init(|| components.compile(&parse()?)).as_ref()?,
-            Some(path) => self.inside.get_or_init(|| components.compile(parse()?.pointer(path)?)).as_ref()?,
+        let validator = match self.pointer.as_str() {
+            "" => component.compiled.get_or_init(|| components.compile(&parse()?)).as_ref()?,
+            pointer => self.inside.get_or_init(|| components.compile(parse()?.pointer(pointer)?)).as_ref()?,
         };
         let key = (std::ptr::from_ref(validator), std::ptr::from_ref(instance));
         let repeated = ACTIVE.with_borrow_mut(|active| {
@@ -250,7 +260,7 @@ mod tests {
             assert!(!validator.is_valid(&bad) && !description.contains(MARK), "{schema}: {description}");
         }
         assert!(ACTIVE.with_borrow(Vec::is_empty));
-        let (_, other) = components.at("#/components/schemas/a~1b").unwrap();
+        let other = &components.0["a/b"];
         assert!(other.compiled.get().is_some(), "a component is compiled when it is first used");
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{LIMIT, RPC, SUPPORT};
+use crate::json_pointer::escape_token;
 use prism_call::proto::patterns::slots::v1::{Capabilities, Limits, Operation, Support};
 
 /// Namespace and base path of a served API.
@@ -148,7 +149,7 @@ fn drop_unused(document: &mut Value) {
     }
     for section in DROPPED {
         let Some(Value::Object(components)) = document.get_mut("components").and_then(|all| all.get_mut(section)) else { continue };
-        components.retain(|name, _| used.contains(&format!("#/components/{section}/{}", name.replace('~', "~0").replace('/', "~1"))));
+        components.retain(|name, _| used.contains(&format!("#/components/{section}/{}", escape_token(name))));
     }
     let mut tags = BTreeSet::new();
     for operation in document["paths"].as_object().into_iter().flat_map(Map::values).filter_map(Value::as_object).flat_map(Map::values) {

@@ -1,9 +1,9 @@
 //! Preconditions (RFC 9110, section 13.1): `If-Match` and `If-None-Match`.
 //!
 //! A route that reads compares them with the revision in the reply and answers 304 or 412 without a body. A route that writes does not
-//! read first, because another client could write in between. It calls the route's
-//! [`ConditionalRpc`], which compares and writes in one step. A precondition that a route can't
-//! evaluate is refused, because the client relies on it. If the headers are fields of the route's RPC, the RPC checks them for a write.
+//! read first, because another client could write in between. It calls the route's [`ConditionalRpc`], which compares and writes in one
+//! step. A precondition that a route can't evaluate is refused, because the client relies on it. If the headers are fields of the route's
+//! RPC, the RPC checks them for a write.
 
 mod tags;
 

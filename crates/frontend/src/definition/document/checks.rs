@@ -113,7 +113,7 @@ impl<'n> Converter<'n> {
             return;
         };
         let essence = ContentType::of(&media.name).essence.to_ascii_lowercase();
-        if !is_json(&essence) && !essence.starts_with("text/") {
+        if !ContentType::of(&essence).is_json() && !essence.starts_with("text/") {
             self.problem(
                 place,
                 &media.position,
@@ -145,7 +145,7 @@ impl<'n> Converter<'n> {
                     format!("`encoding` has no effect in {}; Prism reads it in application/x-www-form-urlencoded", media.name),
                 );
             }
-            let read = is_json(&essence) || ContentType::of(&essence).is_lines() || essence.starts_with("text/");
+            let read = ContentType::of(&essence).is_json() || ContentType::of(&essence).is_lines() || essence.starts_with("text/");
             if let Some(schema) = node.get("schema").filter(|schema| !read && !is_bytes(schema)) {
                 self.warning(
                     place,
@@ -166,7 +166,9 @@ impl<'n> Converter<'n> {
             }
         } else if let Some(media) = encoding.get("contentType") {
             let types = media.text().unwrap_or_default().split(',').map(|media| ContentType::of(media.trim()).essence.to_ascii_lowercase());
-            if !types.into_iter().all(|media| is_json(&media) || media.starts_with("text/") || media == "application/octet-stream") {
+            let is_read =
+                |media: String| ContentType::of(&media).is_json() || media.starts_with("text/") || media == "application/octet-stream";
+            if !types.into_iter().all(is_read) {
                 self.warning(place, &media.position, format!("a field of the type {} is read as text", media.text().unwrap_or_default()));
             }
         }
@@ -204,11 +206,6 @@ impl<'n> Converter<'n> {
         };
         Err((node.position.clone(), message))
     }
-}
-
-/// Whether a media type is JSON.
-pub fn is_json(essence: &str) -> bool {
-    essence == "application/json" || essence.ends_with("+json")
 }
 
 /// Whether a schema says no more than that a body is text or bytes.

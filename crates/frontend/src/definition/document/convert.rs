@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{
     files::DocumentFiles,
     references::{Place, References, Target},
-    structure::{Content, Kind, METHODS},
+    structure::{Content, Kind, is_method},
 };
 use prism_yaml::{Key, Node, Position, Problem, Value, suggest};
 
@@ -50,15 +50,16 @@ pub struct Converter<'n> {
     /// The name in `components` of each part that was copied there, by file and pointer.
     copied: HashMap<(usize, Rc<str>), String>,
     waiting: VecDeque<(Kind, Place<'n>, String)>,
-    names: HashSet<(&'static str, String)>,
+    /// The names in each section of `components`.
+    pub names: HashSet<(&'static str, String)>,
     /// The parts that are being copied in place, so that cycles end.
     inlined: Vec<*const Node>,
     /// How deep the current schema is in its outermost one.
     pub depth: usize,
     /// The patterns that have been checked.
     pub patterns: HashMap<&'n str, bool>,
-    /// The keys that were reported before, of settings that nothing in Prism reads.
-    told: HashSet<&'static str>,
+    /// The keys of unused settings that were reported before.
+    reported: HashSet<&'static str>,
 }
 
 impl<'n> Converter<'n> {
@@ -78,7 +79,7 @@ impl<'n> Converter<'n> {
             inlined: Vec::new(),
             depth: 0,
             patterns: HashMap::new(),
-            told: HashSet::new(),
+            reported: HashSet::new(),
         }
     }
 
@@ -121,7 +122,7 @@ impl<'n> Converter<'n> {
     fn unused(&mut self, place: Place<'_>, key: &Key, name: &'static str, message: &str) {
         // An empty list says that there is nothing.
         let empty = place.node.get(name).is_some_and(|node| matches!(&node.value, Value::List(items) if items.is_empty()));
-        if !empty && self.told.insert(name) {
+        if !empty && self.reported.insert(name) {
             self.warning(place, &key.position, format!("`{name}` has no effect: {message}"));
         }
     }
@@ -323,7 +324,7 @@ impl<'n> Converter<'n> {
     fn remember_operations(&mut self, path: &str, place: Place<'n>) {
         let own = place;
         let place = self.follow(place);
-        for (key, node) in entries(place.node).iter().chain(entries(own.node)).filter(|(key, _)| METHODS.contains(&key.name.as_str())) {
+        for (key, node) in entries(place.node).iter().chain(entries(own.node)).filter(|(key, _)| is_method(&key.name)) {
             let file = if node.get("$ref").is_some() { self.follow(self.references.inside(place, node)).file } else { place.file };
             let position = if file == place.file { key.position.clone() } else { Position::File { line: 1, column: 1 } };
             self.operations.insert((path.to_owned(), key.name.clone()), (file, position));

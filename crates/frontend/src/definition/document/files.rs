@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::folder::{DocumentFolders, MAX_FILES, MAX_TOTAL_BYTES};
+use super::{
+    folder::{DocumentFolders, MAX_FILES, MAX_TOTAL_BYTES},
+    structure::{has_names, refers},
+};
 use crate::{
     definition::reader::SourceFile,
     percent::{Slash, decode},
@@ -99,6 +102,11 @@ impl Mentions {
                         // These are data, not parts of the document.
                         ("example" | "default" | "enum" | "const", _) if !named => {}
                         (name, _) if name.starts_with("x-") && !named => {}
+                        // A discriminator refers to schemas by references, or by their names.
+                        ("mapping", Value::Map(schemas)) if !named => {
+                            let references = schemas.iter().filter_map(|(_, schema)| schema.text()).filter(|text| refers(text));
+                            self.files.extend(references.filter_map(file_of));
+                        }
                         (name, _) => self.collect(value, !named && has_names(name)),
                     }
                 }
@@ -111,39 +119,9 @@ impl Mentions {
         match key {
             "$id" | "$anchor" => self.identifiers = true,
             "$ref" => self.files.extend(file_of(text)),
-            // Values of `mapping` in a discriminator refer to schemas, too.
-            _ if text.contains(".y") || text.contains(".json") => self.files.extend(file_of(text).filter(|_| is_file_name(text))),
             _ => {}
         }
     }
-}
-
-fn is_file_name(text: &str) -> bool {
-    let path = text.split('#').next().unwrap_or_default();
-    !text.contains(char::is_whitespace) && path.starts_with('.') && [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end))
-}
-
-/// Whether the keys of the value of this keyword are names.
-fn has_names(keyword: &str) -> bool {
-    const KEYWORDS: [&str; 16] = [
-        "properties",
-        "patternProperties",
-        "dependentSchemas",
-        "$defs",
-        "definitions",
-        "schemas",
-        "responses",
-        "parameters",
-        "examples",
-        "requestBodies",
-        "headers",
-        "links",
-        "callbacks",
-        "pathItems",
-        "paths",
-        "encoding",
-    ];
-    KEYWORDS.contains(&keyword)
 }
 
 /// Returns the path of the file in a reference, if it leads to another file.

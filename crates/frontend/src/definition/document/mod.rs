@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use http::Method;
 
 use self::{convert::Converter, operation::Reader, requests::RequestView};
-pub use self::{convert::Thoroughness, files::DocumentFiles, folder::DocumentFolders, operation::is_method};
+pub use self::{convert::Thoroughness, files::DocumentFiles, folder::DocumentFolders, structure::is_method};
 use crate::{
     definition::types::Schemas,
     expression::Type,

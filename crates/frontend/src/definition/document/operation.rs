@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use http::Method;
 use serde_json::Value as Json;
 
-use super::{Operation, Response, checks::is_json, parameter::ParameterReader, requests::RequestView};
+use super::{Operation, Response, parameter::ParameterReader, requests::RequestView, structure::method};
 use crate::{
     bind::ContentType,
     definition::types::{Direction, Schemas},
@@ -21,25 +21,6 @@ pub struct Reader<'d> {
     pub view: &'d RequestView<'d>,
     /// The position of each operation, by path and method.
     pub positions: &'d HashMap<(String, String), (usize, Position)>,
-}
-
-/// Whether a key of a path item is a method.
-pub fn is_method(key: &str) -> bool {
-    method(key).is_some()
-}
-
-fn method(key: &str) -> Option<Method> {
-    Some(match key {
-        "get" => Method::GET,
-        "put" => Method::PUT,
-        "post" => Method::POST,
-        "delete" => Method::DELETE,
-        "options" => Method::OPTIONS,
-        "head" => Method::HEAD,
-        "patch" => Method::PATCH,
-        "trace" => Method::TRACE,
-        _ => return None,
-    })
 }
 
 impl<'d> Reader<'d> {
@@ -139,9 +120,10 @@ fn essence(media: &str) -> String {
 
 /// Returns how a body of a media type is read.
 fn body_format(essence: &str) -> BodyFormat {
-    if is_json(essence) {
+    let content_type = ContentType::of(essence);
+    if content_type.is_json() {
         BodyFormat::Json
-    } else if ContentType::of(essence).is_lines() {
+    } else if content_type.is_lines() {
         BodyFormat::Lines
     } else if essence == "application/x-www-form-urlencoded" {
         BodyFormat::Form

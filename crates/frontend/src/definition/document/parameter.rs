@@ -2,10 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{
-    checks::{IGNORED_HEADERS, is_json},
-    requests::RequestView,
-};
+use super::{checks::IGNORED_HEADERS, requests::RequestView};
 use crate::{
     bind::ContentType,
     definition::types::{Direction, Schemas},
@@ -46,7 +43,7 @@ impl<'d> ParameterReader<'d> {
         let resolved = schema.and_then(|schema| self.schemas.resolve(schema));
         let kind = schema.map_or(TextType::Text, |schema| self.schemas.text_type(schema));
         let format = match content {
-            Some((media, _)) if is_json(&ContentType::of(media).essence.to_ascii_lowercase()) => ParameterFormat::Json,
+            Some((media, _)) if ContentType::of(media).is_json() => ParameterFormat::Json,
             Some(_) => ParameterFormat::Text(TextType::Text),
             None => format(location, node, kind),
         };
@@ -79,7 +76,7 @@ impl<'d> ParameterReader<'d> {
             let has = |key: &str| encoding.is_some_and(|encoding| encoding.get(key).is_some());
             let media = encoding.and_then(|encoding| encoding.get("contentType")).and_then(Json::as_str).unwrap_or_default();
             let styled = has("style") || has("explode") || has("allowReserved");
-            let format = if !styled && is_json(media) {
+            let format = if !styled && ContentType::of(media).is_json() {
                 ParameterFormat::Json
             } else if !styled && kind.object().is_some() && kind.list().is_none() && kind.single().is_none() {
                 // Without a style, an object is JSON (OpenAPI 3.1.1, Encoding Object, `contentType`).

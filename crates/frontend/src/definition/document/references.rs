@@ -1,13 +1,20 @@
 //! Resolves `$ref`: JSON pointers, anchors, `$id` and files (JSON Schema core, section 8; RFC 6901).
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
     rc::Rc,
 };
 
-use super::{files::DocumentFiles, folder::DocumentFolders, structure::is_data};
-use crate::percent::{Slash, decode};
+use super::{
+    files::DocumentFiles,
+    folder::DocumentFolders,
+    structure::{has_names, is_data},
+};
+use crate::{
+    json_pointer::{push, tokens},
+    percent::{Slash, decode},
+};
 use prism_yaml::{Node, Value, suggest};
 
 /// Maximum number of references that lead to each other.
@@ -55,6 +62,8 @@ pub struct References<'n> {
     by_node: HashMap<*const Node, usize>,
     by_address: HashMap<String, usize>,
     resolved: RefCell<HashMap<(usize, &'n str), Resolved<'n>>>,
+    /// The number of references that are being resolved, each for the pointer of the one before.
+    depth: Cell<usize>,
 }
 
 impl<'n> References<'n> {
@@ -66,6 +75,7 @@ impl<'n> References<'n> {
             by_node: HashMap::new(),
             by_address: HashMap::new(),
             resolved: RefCell::default(),
+            depth: Cell::new(0),
         };
         for (index, file) in files.list.iter().enumerate() {
             let address = file.source.name().to_owned();
@@ -107,7 +117,7 @@ impl<'n> References<'n> {
             Value::Map(entries) => {
                 for (key, value) in entries.iter().filter(|(key, _)| named || !is_data(&key.name)) {
                     push(pointer, &key.name);
-                    self.identify(value, resource, pointer, !named && matches!(key.name.as_str(), "properties" | "$defs" | "schemas"));
+                    self.identify(value, resource, pointer, !named && has_names(&key.name));
                     pointer.truncate(length);
                 }
             }
@@ -144,9 +154,14 @@ impl<'n> References<'n> {
         if let Some(known) = self.resolved.borrow().get(&key) {
             return known.clone();
         }
+        if self.depth.get() == MAX_CHAIN {
+            return Err(format!("`{reference}` is the end of more than {MAX_CHAIN} references that lead to each other").into());
+        }
         // Until it is resolved, it leads to nothing. So a pointer through itself ends.
         self.resolved.borrow_mut().insert(key, Err(format!("`{reference}` refers to itself").into()));
+        self.depth.update(|depth| depth + 1);
         let found = self.find(from, reference).map_err(Rc::from);
+        self.depth.update(|depth| depth - 1);
         self.resolved.borrow_mut().insert(key, found.clone());
         found
     }
@@ -155,17 +170,17 @@ impl<'n> References<'n> {
         let (address, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let resource = if address.is_empty() { from.resource } else { self.resource(from, address, reference)? };
         let fragment = decode(fragment, Slash::Decoded).map_err(|problem| format!("`{reference}` {problem}"))?;
-        let Some(pointer) = fragment.strip_prefix('/') else {
-            let found = &self.resources[resource];
-            let (node, pointer) = match (fragment.is_empty(), found.anchors.get(&*fragment)) {
-                (true, _) => (found.root, found.pointer.as_str()),
-                (false, Some((node, pointer))) => (*node, pointer.as_str()),
-                (false, None) => return Err(missing(reference, &fragment, found.anchors.keys().copied())),
-            };
-            let place = Place { file: found.file, resource, node };
-            return Ok(Target { place: self.inside(place, node), pointer: pointer.into() });
+        if fragment.starts_with('/') {
+            return self.walk(resource, &fragment, reference);
+        }
+        let found = &self.resources[resource];
+        let (node, pointer) = match (fragment.is_empty(), found.anchors.get(&*fragment)) {
+            (true, _) => (found.root, found.pointer.as_str()),
+            (false, Some((node, pointer))) => (*node, pointer.as_str()),
+            (false, None) => return Err(missing(reference, &fragment, found.anchors.keys().copied())),
         };
-        self.walk(resource, pointer, reference)
+        let place = Place { file: found.file, resource, node };
+        Ok(Target { place: self.inside(place, node), pointer: pointer.into() })
     }
 
     /// Returns the resource with an address.
@@ -190,25 +205,24 @@ impl<'n> References<'n> {
     fn walk(&self, resource: usize, pointer: &str, reference: &str) -> Result<Target<'n>, String> {
         let start = &self.resources[resource];
         let mut place = Place { file: start.file, resource, node: start.root };
-        let mut way = start.pointer.clone();
-        for step in pointer.split('/') {
-            let name = step.replace("~1", "/").replace("~0", "~");
+        let mut found = start.pointer.clone();
+        for name in tokens(pointer) {
             for _ in 0..MAX_CHAIN {
                 if child(place.node, &name).is_some() {
                     break;
                 }
                 let Some(next) = place.node.get("$ref").and_then(Node::text) else { break };
                 let target = self.resolve(place, next).map_err(|problem| problem.to_string())?;
-                (place, way) = (target.place, target.pointer.to_string());
+                (place, found) = (target.place, target.pointer.to_string());
             }
             let Some(node) = child(place.node, &name) else {
                 let Value::Map(entries) = &place.node.value else { return Err(missing(reference, &name, [])) };
                 return Err(missing(reference, &name, entries.iter().map(|(key, _)| key.name.as_str())));
             };
-            push(&mut way, &name);
+            push(&mut found, &name);
             place = self.inside(place, node);
         }
-        Ok(Target { place, pointer: way.into() })
+        Ok(Target { place, pointer: found.into() })
     }
 }
 
@@ -225,18 +239,6 @@ fn child<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
         Value::Map(_) => node.get(name),
         Value::List(items) => items.get(name.parse::<usize>().ok().filter(|index| index.to_string() == name)?),
         _ => None,
-    }
-}
-
-/// Appends a step to a JSON pointer.
-pub fn push(pointer: &mut String, name: &str) {
-    pointer.push('/');
-    for c in name.chars() {
-        match c {
-            '~' => pointer.push_str("~0"),
-            '/' => pointer.push_str("~1"),
-            other => pointer.push(other),
-        }
     }
 }
 

@@ -4,10 +4,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     convert::{Converter, Thoroughness, Version, entries},
-    references::{Place, push},
-    structure::{KEYWORDS, Kind, schemas_in},
+    references::Place,
+    structure::{KEYWORDS, Kind, refers, schemas_in},
 };
-use crate::mapping::ecma_pattern;
+use crate::{json_pointer::tokens, mapping::ecma_pattern};
 use prism_yaml::{Key, Node, Position, Value};
 
 /// Keywords that only describe a schema. They are allowed beside `$ref` in OpenAPI 3.0, too.
@@ -90,8 +90,7 @@ impl<'n> Converter<'n> {
         let mut converted = place.node.to_json();
         for (key, node) in place.node.get("mapping").map_or(&[][..], entries) {
             let Some(reference) = node.text() else { continue };
-            // A name of a schema is allowed, too.
-            if !reference.contains(['#', '/', '.']) {
+            if !refers(reference) || self.names.contains(&("schemas", reference.to_owned())) {
                 continue;
             }
             match self.references.resolve(place, reference) {
@@ -184,10 +183,8 @@ impl<'n> Converter<'n> {
 
 /// Returns the position of the node to which a JSON pointer leads, or of the last one on its way.
 fn locate(node: &Node, pointer: &str) -> Position {
-    let (mut node, mut way) = (node, String::new());
-    for step in pointer.split('/').skip(1) {
-        let name = step.replace("~1", "/").replace("~0", "~");
-        push(&mut way, &name);
+    let mut node = node;
+    for name in tokens(pointer) {
         let next = match &node.value {
             Value::List(items) => name.parse::<usize>().ok().and_then(|index| items.get(index)),
             _ => node.get(&name),

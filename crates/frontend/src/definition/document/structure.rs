@@ -1,5 +1,7 @@
 //! The structure of OpenAPI documents: which objects there are, and what their members are.
 
+use http::Method;
+
 use crate::mapping::subschemas::{self, Applicator};
 
 /// A kind of object.
@@ -60,8 +62,25 @@ pub enum Content {
 
 use Content::{Data, List, Named, One, Text};
 
-/// The methods of a path.
-pub const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+/// Returns the method of an operation by its key in the path, or `None` if the key is none.
+pub fn method(key: &str) -> Option<Method> {
+    Some(match key {
+        "get" => Method::GET,
+        "put" => Method::PUT,
+        "post" => Method::POST,
+        "delete" => Method::DELETE,
+        "options" => Method::OPTIONS,
+        "head" => Method::HEAD,
+        "patch" => Method::PATCH,
+        "trace" => Method::TRACE,
+        _ => return None,
+    })
+}
+
+/// Whether a key of a path item is a method.
+pub fn is_method(key: &str) -> bool {
+    method(key).is_some()
+}
 
 /// The members of parameters and headers.
 const PARAMETER: &[(&str, Content)] = &[
@@ -230,6 +249,34 @@ pub fn schemas_in(keyword: &str) -> Option<Content> {
 /// Whether the value of a keyword is data, in which nothing has a meaning.
 pub fn is_data(keyword: &str) -> bool {
     matches!(keyword, "example" | "examples" | "default" | "enum" | "const" | "value") || keyword.starts_with("x-")
+}
+
+/// Whether a value in the `mapping` of a discriminator is a reference, and not the name of a schema.
+pub fn refers(value: &str) -> bool {
+    value.contains(['#', '/', '.'])
+}
+
+/// Whether the keys of the value of this keyword are names.
+pub fn has_names(keyword: &str) -> bool {
+    const KEYWORDS: [&str; 16] = [
+        "properties",
+        "patternProperties",
+        "dependentSchemas",
+        "$defs",
+        "definitions",
+        "schemas",
+        "responses",
+        "parameters",
+        "examples",
+        "requestBodies",
+        "headers",
+        "links",
+        "callbacks",
+        "pathItems",
+        "paths",
+        "encoding",
+    ];
+    KEYWORDS.contains(&keyword)
 }
 
 /// The other keywords of schemas that have a meaning, or describe something.

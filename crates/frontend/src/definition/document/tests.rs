@@ -1,6 +1,6 @@
 //! What a document becomes, and which problems and warnings it has.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use serde_json::{Value as Json, json};
 
@@ -174,6 +174,27 @@ paths:
     }
 }
 
+#[test]
+fn anchors_are_found_in_parts_that_have_the_names_of_keywords() {
+    let operation = "      parameters: [{name: p, in: query, schema: {$ref: '#here'}}]\n";
+    let components = "components:
+  responses: {default: {description: ok, content: {a/b: {schema: {$anchor: here, type: integer}}}}}
+";
+    let document = read(&with("3.1.0", operation, components)).unwrap_or_else(|problems| panic!("{}", problems.join("\n")));
+    assert_eq!(document.operations[0].parameters[0].value, Type::Int);
+}
+
+#[test]
+fn references_through_many_references_end() {
+    let mut components = String::from("components:\n  schemas:\n    A500: {type: string}\n");
+    for number in 0..500 {
+        // Writing into a String can't fail.
+        let _ = writeln!(components, "    A{number}: {{$ref: '#/components/schemas/A{}/items'}}", number + 1);
+    }
+    let problems = read(&with("3.1.0", "", &components)).unwrap_err();
+    assert!(problems[0].contains("references that lead to each other"), "{}", problems[0]);
+}
+
 fn collect_references(value: &Json, found: &mut Vec<String>) {
     match value {
         Json::Object(members) => members.iter().for_each(|(name, value)| match value {
@@ -226,7 +247,11 @@ info: {title: T, version: '1', description: {$ref: 'text.yml#/introduction'}}
 paths:
   /a: {$ref: 'paths/a.yml'}
   /b: {get: {$ref: 'resources/get.yml'}}
-components: {schemas: {Own: {type: object, properties: {next: {$ref: 'models/node.yml'}}}}}
+components:
+  schemas:
+    Own: {type: object, properties: {next: {$ref: 'models/node.yml'}}}
+    v1.Own: {type: object}
+    Any: {type: object, discriminator: {propertyName: kind, mapping: {a: models/leaf.yml, b: v1.Own, c: Own}}}
 ";
     write("openapi.yaml", root);
     write("text.yml", "introduction: Hello.\n");
@@ -242,6 +267,7 @@ components: {schemas: {Own: {type: object, properties: {next: {$ref: 'models/nod
         "models/node.yml",
         "type: object\nproperties:\n  value: {type: string, nullable: true}\n  next: {$ref: node.yml}\n  own: {$ref: '../openapi.yaml#/components/schemas/Own'}\n",
     );
+    write("models/leaf.yml", "type: object\n");
     write("shared.yml", "ok: {description: ok}\nlimit: {name: limit, in: query, schema: {type: integer}}\n");
     let name = folder.path().join("api/openapi.yaml").display().to_string();
     let folders = DocumentFolders::of_files(&[&name]);
@@ -252,7 +278,9 @@ components: {schemas: {Own: {type: object, properties: {next: {$ref: 'models/nod
     let node = &document.value["components"]["schemas"]["node"];
     assert_eq!(node["properties"]["value"]["type"], json!(["string", "null"]));
     assert_eq!(node["properties"]["next"]["$ref"], "#/components/schemas/node");
-    assert_eq!(document.files.len(), 6);
+    let mapping = &document.value["components"]["schemas"]["Any"]["discriminator"]["mapping"];
+    assert_eq!(*mapping, json!({"a": "#/components/schemas/leaf", "b": "v1.Own", "c": "Own"}));
+    assert_eq!(document.files.len(), 7);
 
     let problems = |from: &str, to: &str| {
         let text = fs::read_to_string(&name).unwrap().replace(from, to);
