@@ -166,7 +166,10 @@ impl SchemaRegistry {
             return Ok(None);
         }
         for (version, earlier) in trial.versions(metadata) {
-            let old = self.parsed(earlier)?;
+            let old = self.parsed(earlier).map_err(|error| match error.reason() {
+                refusal::INVALID_SCHEMA => refusal::too_complex(*version, error.message()),
+                _ => error,
+            })?;
             let mut differences = Vec::new();
             if trial.level.backward {
                 differences = Schema::differences(schema, &old, trial.policy);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::{
+    SchemaRegistry,
+    reference::SchemaMaterial,
     state::{ContextState, StoredSchema, Version},
     subject::{SubjectName, qualified},
     work,
 };
 use prism_call::{Error, proto::patterns::schema_registry::v1::RegisteredSchema};
-use prism_schema::Schema;
 use prism_slot::time;
 
 /// Describes a version of a subject.
@@ -42,9 +43,14 @@ pub(super) fn describe_schema(stored: &StoredSchema) -> RegisteredSchema {
 }
 
 /// Renders the text in another format. If the type of the schema has no such format, the text stays.
-pub(super) async fn render_in_format(parsed: Arc<Schema>, schema: RegisteredSchema, format: &str) -> Result<RegisteredSchema, Error> {
-    let (bytes, shape) = (usize::try_from(parsed.bytes()).unwrap_or(usize::MAX), format.to_owned());
-    Ok(match work::run(bytes, move || Ok(parsed.render_as(&shape))).await? {
+pub(super) async fn render_in_format(
+    registry: &Arc<SchemaRegistry>,
+    material: &SchemaMaterial,
+    schema: RegisteredSchema,
+    format: &str,
+) -> Result<RegisteredSchema, Error> {
+    let (bytes, registry, material, format) = (material.bytes(), registry.clone(), material.clone(), format.to_owned());
+    Ok(match work::run(bytes, move || Ok(registry.parsed(&material)?.render_as(&format))).await? {
         Some(text) => RegisteredSchema { schema: text, ..schema },
         None => schema,
     })

@@ -124,20 +124,16 @@ impl SchemaRegistry {
             return Ok(known);
         }
         let stored = &material.schema;
-        let parsed = Schema::parse_registered(stored.format, &stored.text, &material.dependencies)
-            .map_err(|error| Error::internal(format!("the schema with the id {} can no longer be parsed: {}", stored.id, error.message)))?;
+        let parsed = Schema::parse_registered(stored.format, &stored.text, &material.dependencies).map_err(|invalid| {
+            // An earlier release had no limits, and the canonical text can be longer than the text that was checked.
+            if invalid.exceeds_budget {
+                return refusal::stored_schema_too_complex(stored.id, &invalid.message);
+            }
+            Error::internal(format!("the schema with the id {} can no longer be parsed: {}", stored.id, invalid.message))
+        })?;
         let parsed = Arc::new(parsed);
         self.parsed.put(material, parsed.clone());
         Ok(parsed)
-    }
-
-    /// Returns a registered schema in its parsed form, like [`Self::parsed`], without keeping a thread of calls busy.
-    async fn parsed_later(self: &Arc<Self>, material: &SchemaMaterial) -> Result<Arc<Schema>, Error> {
-        if let Some(known) = self.parsed.get(material) {
-            return Ok(known);
-        }
-        let (registry, bytes, material) = (self.clone(), material.bytes(), material.clone());
-        work::run(bytes, move || registry.parsed(&material)).await
     }
 
     /// Returns the queue for retries of registrations of a subject.

@@ -42,6 +42,8 @@ impl ParsedSchemas {
 
     /// Keeps a schema, and drops those that were not used for the longest time if there is too much.
     pub fn put(&self, material: &SchemaMaterial, parsed: Arc<Schema>) {
+        // To free a large schema takes long. As this list is older than the lock, that happens after the lock is released.
+        let mut freed = Vec::new();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Entries { schemas, bytes } = &mut *entries;
         *bytes += parsed.bytes();
@@ -49,11 +51,13 @@ impl ParsedSchemas {
         let entry = Entry { of: material.schema.clone(), parsed };
         if let Some((_, dropped)) = schemas.push(key, entry) {
             *bytes = bytes.saturating_sub(dropped.parsed.bytes());
+            freed.push(dropped);
         }
         while *bytes > MAX_BYTES
             && let Some((_, dropped)) = schemas.pop_lru()
         {
             *bytes = bytes.saturating_sub(dropped.parsed.bytes());
+            freed.push(dropped);
         }
     }
 }

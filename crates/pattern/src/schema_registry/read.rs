@@ -87,10 +87,11 @@ impl SchemaRegistry {
             }
         }
         if !find_tags.is_empty() {
-            let parsed = self.parsed_later(material).await?;
-            found.schema_tags = work::run(material.bytes(), move || Ok(inline::find_tags(&parsed, &find_tags))).await?;
+            let (registry, of) = (self.clone(), material.clone());
+            let find = move || registry.parsed(&of).map(|parsed| inline::find_tags(&parsed, &find_tags));
+            found.schema_tags = work::run(material.bytes(), find).await?;
         }
-        if format.is_empty() { Ok(found) } else { render_in_format(self.parsed_later(material).await?, found, &format).await }
+        if format.is_empty() { Ok(found) } else { render_in_format(self, material, found, &format).await }
     }
 
     /// Returns the cached reply for a schema by its id. The schema of an id never changes, so the storage is not read; whether it was

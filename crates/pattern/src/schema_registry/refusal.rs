@@ -114,7 +114,13 @@ pub(super) fn invalid_schema(field: &str, why: impl Into<String>) -> Error {
 /// For a comparison that can't be finished within its budget. There is no verdict.
 pub(super) fn too_complex(version: u32, why: &str) -> Error {
     let why = format!("it can't be compared with version {version}: {why}");
-    Error::new(Code::InvalidArgument, "INVALID_SCHEMA", why.clone()).with_violation("schema.schema", why)
+    Error::new(Code::InvalidArgument, INVALID_SCHEMA, why.clone()).with_violation("schema.schema", why)
+}
+
+/// For a stored schema that can't be parsed within its budget. Its text can be read, but not compared, rendered or searched for tags.
+pub(super) fn stored_schema_too_complex(id: u32, why: &str) -> Error {
+    Error::new(Code::FailedPrecondition, INVALID_SCHEMA, format!("the schema with the id {id} can only be read as it is: {why}"))
+        .with("id", id.to_string())
 }
 
 pub(super) fn schema_too_large(bytes: usize, limit: usize) -> Error {

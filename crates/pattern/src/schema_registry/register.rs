@@ -259,7 +259,7 @@ impl SchemaRegistry {
             Some(super::reference::SchemaMaterial::new(state, &context, stored))
         });
         let Some(material) = material.transpose()? else { return Ok(schema) };
-        render_in_format(self.parsed_later(&material).await?, schema, format).await
+        render_in_format(self, &material, schema, format).await
     }
 }
 

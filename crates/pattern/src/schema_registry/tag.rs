@@ -37,8 +37,8 @@ impl SchemaRegistry {
             })
             .await??;
         // A text that was registered in its normal form stays in its normal form.
-        let (parsed, stored) = (self.parsed_later(&material).await?, material.schema.clone());
-        let normalize = work::run(material.bytes(), move || Ok(parsed.canonical() != *stored.text)).await?;
+        let (registry, of) = (self.clone(), material.clone());
+        let normalize = work::run(material.bytes(), move || Ok(registry.parsed(&of)?.canonical() != *of.schema.text)).await?;
         let mut schema = material.schema.schema();
         if metadata.is_some() {
             schema.metadata = metadata;
