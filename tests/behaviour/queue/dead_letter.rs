@@ -19,6 +19,7 @@ suite! { "queue_dead_letter":
     a_lost_lease_counts_as_a_failure needs "queue_visibility";
     completed_messages_do_not_move needs "queue_visibility";
     redrive_returns_messages needs "queue_visibility";
+    redrive_returns_large_messages needs "queue_visibility";
     redrive_takes_only_messages_of_its_queue needs "queue_visibility";
     a_dead_letter_queue_is_an_ordinary_queue needs "queue_visibility";
     configuration;
@@ -114,6 +115,18 @@ async fn redrive_returns_messages(s: Subject) {
     let back = s.dequeue("jobs", 10).await;
     assert!(back.iter().all(|message| !message.attributes.contains_key(SOURCE)));
     assert_eq!(payloads(back), ["0", "1", "2", "3", "4"]);
+}
+
+async fn redrive_returns_large_messages(s: Subject) {
+    s.configure("jobs", "dead", 1).await;
+    let large = |number: u32| format!("{number}{}", "x".repeat(400 << 10));
+    for number in 0..4 {
+        s.enqueue("jobs", &large(number)).await;
+        s.fail("jobs", 1).await;
+    }
+    assert_eq!(s.redrive("jobs", 0).await, 4);
+    assert_eq!((s.depth("jobs").await, s.depth("dead").await), ((4, 0, 0), (0, 0, 0)));
+    assert_eq!(payloads(s.dequeue("jobs", 10).await), [large(0), large(1), large(2), large(3)]);
 }
 
 async fn redrive_takes_only_messages_of_its_queue(s: Subject) {
