@@ -122,8 +122,8 @@ impl Generation {
         let slots = self.fill_slots(definition)?;
         let services = match &definition.remote {
             // Only the other gateway knows the backend.
-            Some(_) => pattern.further_services.to_vec(),
-            None => pattern.served_services(slots.values().flat_map(|slot| slot.interfaces.names())),
+            Some(_) => pattern.interface_services.to_vec(),
+            None => pattern.available_services(slots.values()),
         };
         let (handler, remote): (Arc<dyn Handler>, _) = match &definition.remote {
             Some(settings) => {
@@ -134,7 +134,7 @@ impl Generation {
         };
         let opened = Arc::new(OpenHandler { namespace: definition.name.clone(), handler: handler.clone(), tasks });
         let namespace = Namespace::new(&definition.name, pattern.name, methods_of(pattern), handler, call_limits(definition), metrics)
-            .with_further_services(services)
+            .with_interface_services(services)
             .with_idempotency(self.select_idempotency(definition)?);
         Ok(OpenNamespace { fingerprint, backends, namespace: Arc::new(namespace), handler: opened, remote })
     }

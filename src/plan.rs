@@ -184,7 +184,7 @@ impl ProblemCollector<'_> {
             ("max_value_bytes", limits.max_value_bytes.is_some()),
             ("max_batch_items", limits.max_batch_items.is_some()),
         ];
-        for (name, _) in set.into_iter().filter(|(_, is_set)| *is_set && !pattern.further_services.is_empty()) {
+        for (name, _) in set.into_iter().filter(|(_, is_set)| *is_set && !pattern.interface_services.is_empty()) {
             let setting = format!("namespaces.{}.limits.{name}", namespace.name);
             self.add(&setting, format!("the pattern `{}` can't have `{name}`; the limits of the backend apply", pattern.name));
         }
@@ -231,7 +231,7 @@ fn document_annotations(pattern: &'static Pattern) -> Arc<Documentation> {
 
 /// Returns the message types of the RPCs of a pattern.
 fn message_types(pattern: &Pattern) -> &'static MessageTypes {
-    if pattern.further_services.is_empty() { MessageTypes::all() } else { MessageTypes::with_interfaces() }
+    if pattern.interface_services.is_empty() { MessageTypes::all() } else { MessageTypes::with_interfaces() }
 }
 
 /// The OpenAPI document of a definition. It is kept as text, because a tree takes ten times as much memory.

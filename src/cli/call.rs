@@ -1,6 +1,7 @@
 //! `prism call`.
 
 use std::{
+    collections::HashSet,
     fmt::Write as _,
     io::{IsTerminal as _, Write as _},
     process::ExitCode,
@@ -144,11 +145,32 @@ async fn call(args: Args) -> Outcome {
 fn find_methods(name: &str) -> Result<Vec<Arc<Method>>, Failure> {
     let mut methods: Vec<_> = PATTERNS.iter().flat_map(|pattern| pattern.methods()).collect();
     if !methods.iter().any(|method| method.label.eq_ignore_ascii_case(name)) {
-        let names: Vec<_> = methods.iter().map(|method| method.label.as_str()).collect();
-        return Err(Failure(unknown_name("RPC", name, names)));
+        return Err(Failure(unknown_rpc(name, &methods)));
     }
     methods.retain(|method| method.label.eq_ignore_ascii_case(name));
     Ok(methods)
+}
+
+/// Describes an RPC that does not exist. All interfaces together have hundreds of RPCs, so only those of the interface in question are listed.
+fn unknown_rpc(name: &str, methods: &[Arc<Method>]) -> String {
+    let labels = |wanted: &dyn Fn(&Method) -> bool| -> Vec<&str> {
+        methods.iter().filter(|method| wanted(method)).map(|method| method.label.as_str()).collect()
+    };
+    let of_interfaces = labels(&|method| method.interface.is_some() && method.name.eq_ignore_ascii_case(name));
+    if !of_interfaces.is_empty() {
+        return format!("unknown RPC `{name}`; an RPC of an interface needs its name: {}", of_interfaces.join(", "));
+    }
+    let interface = name.split_once('.').map(|(interface, _)| interface);
+    let mut seen = HashSet::new();
+    let mut candidates = labels(&|method| method.interface == interface);
+    // All patterns have GetCapabilities.
+    candidates.retain(|label| seen.insert(*label));
+    if candidates.is_empty() {
+        let mut interfaces: Vec<_> = methods.iter().filter_map(|method| method.interface).collect();
+        interfaces.dedup();
+        return unknown_name("interface", interface.unwrap_or_default(), interfaces);
+    }
+    unknown_name("RPC", name, candidates)
 }
 
 fn find_message(schema: &'static MessageTypes, name: &str) -> Result<MessageId, Failure> {
@@ -217,6 +239,19 @@ fn explain(error: Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_rpcs_are_explained() {
+        let problem = |name: &str| find_methods(name).err().map(|failure| failure.0).unwrap_or_default();
+        assert_eq!(problem("queue_basic.enqueue"), "");
+        assert_eq!(problem("Enqueue"), "unknown RPC `Enqueue`; an RPC of an interface needs its name: queue_basic.Enqueue");
+        assert!(
+            problem("queue_basic.Enque")
+                .starts_with("unknown RPC `queue_basic.Enque`; did you mean `queue_basic.Enqueue`? There are: queue_basic.")
+        );
+        assert!(problem("queu_basic.Enqueue").contains("unknown interface `queu_basic`; did you mean `queue_basic`?"));
+        assert!(problem("Stor").contains("did you mean `Store`?") && !problem("Stor").contains("queue_basic"));
+    }
 
     #[test]
     fn headers_are_checked() {

@@ -67,7 +67,7 @@ pub async fn start() -> SocketAddr {
 fn routes(settings: BindOptions) -> Routes {
     let mut routes = Routes::default();
     for method in Method::of_service(&POOL, SERVICE).unwrap() {
-        for rule in HttpRule::of(&method.descriptor).unwrap() {
+        for rule in HttpRule::of(&method).unwrap() {
             let route = Route::compile(&SCHEMA, &method, &rule, settings).unwrap();
             routes.insert(rule.method, rule.template, Arc::new(route)).unwrap();
         }

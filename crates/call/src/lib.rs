@@ -34,7 +34,7 @@ pub use error::{DOMAIN, Error, FieldViolation};
 pub use idempotency::{Claim, ClaimResult, Idempotency, KeyedCall, Outcome, ReplyStore};
 pub use log::AccessLog;
 pub use message::{EncodedMessage, Input, Messages, Output, Reply, Trailers, message_too_large};
-pub use method::{Method, interface_of, is_read_only, label};
+pub use method::{Method, interface_of};
 pub use metrics::{ConnectionMeters, Metrics, ReloadMeters};
 pub use namespace::{CallLimits, Namespace};
 pub use observe::ObservedStream;

@@ -15,6 +15,8 @@ pub struct Method {
     pub service: String,
     /// `Store`
     pub name: String,
+    /// The interface that the RPC is of, as `queue_basic`; `None` if it is of a pattern.
+    pub interface: Option<&'static str>,
     /// The name for metrics, logs and capabilities: `Store`, or `queue_basic.Enqueue` for an RPC of an interface.
     pub label: String,
     /// Position in the list of RPCs that it was made with.
@@ -41,33 +43,23 @@ impl Method {
         let descriptors = services.iter().flat_map(ServiceDescriptor::methods);
         let methods = descriptors.enumerate().map(|(index, descriptor)| {
             let service = descriptor.parent_service().full_name();
+            let interface = interface_of(service);
+            let options = descriptor.method_descriptor_proto().options.as_ref();
             Arc::new(Self {
                 path: format!("/{service}/{}", descriptor.name()),
                 service: service.to_owned(),
                 name: descriptor.name().to_owned(),
-                label: label(&descriptor),
+                label: interface.map_or_else(|| descriptor.name().to_owned(), |interface| format!("{interface}.{}", descriptor.name())),
+                interface,
                 index,
                 client_streaming: descriptor.is_client_streaming(),
                 server_streaming: descriptor.is_server_streaming(),
-                read_only: is_read_only(&descriptor),
+                // 1 is NO_SIDE_EFFECTS in google.protobuf.MethodOptions.IdempotencyLevel.
+                read_only: options.and_then(|options| options.idempotency_level) == Some(1),
                 descriptor,
             })
         });
         Some(methods.collect())
-    }
-}
-
-/// Returns whether an RPC has no side effects.
-pub fn is_read_only(method: &MethodDescriptor) -> bool {
-    // 1 is NO_SIDE_EFFECTS in google.protobuf.MethodOptions.IdempotencyLevel.
-    method.method_descriptor_proto().options.as_ref().and_then(|options| options.idempotency_level) == Some(1)
-}
-
-/// Returns the name of an RPC for metrics, logs and capabilities: `Store`, or `queue_basic.Enqueue` for an RPC of an interface.
-pub fn label(method: &MethodDescriptor) -> String {
-    match interface_of(method.parent_service().full_name()) {
-        Some(interface) => format!("{interface}.{}", method.name()),
-        None => method.name().to_owned(),
     }
 }
 

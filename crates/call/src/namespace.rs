@@ -42,8 +42,8 @@ pub struct Namespace {
     pub pattern: Arc<str>,
     /// Full name of the pattern's service.
     pub service: String,
-    /// Full names of further services that it serves: those of interfaces.
-    pub further_services: Vec<&'static str>,
+    /// Full names of the services of interfaces that it serves beside the pattern's own.
+    pub interface_services: Vec<&'static str>,
     /// The RPCs of all services.
     pub methods: Arc<[Arc<Method>]>,
     /// Limits of its calls.
@@ -73,7 +73,7 @@ impl Namespace {
         Self {
             pattern: pattern.into(),
             service: methods.first().map(|method| method.service.clone()).unwrap_or_default(),
-            further_services: Vec::new(),
+            interface_services: Vec::new(),
             meters: metrics.namespace(&name, methods.len()),
             name,
             methods,
@@ -87,10 +87,10 @@ impl Namespace {
         }
     }
 
-    /// Sets the further services. Their RPCs are among those of the namespace.
+    /// Sets the services of interfaces. Their RPCs are among those of the namespace.
     #[must_use]
-    pub fn with_further_services(mut self, services: Vec<&'static str>) -> Self {
-        self.further_services = services;
+    pub fn with_interface_services(mut self, services: Vec<&'static str>) -> Self {
+        self.interface_services = services;
         self
     }
 

@@ -8,7 +8,7 @@ use std::{
 use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor, Kind as ProtoKind, MessageDescriptor};
 
 use super::wire::WireType;
-use prism_call::{Method, interface_of, proto};
+use prism_call::{Method, proto};
 
 /// All message types of a descriptor pool.
 #[derive(Debug, Default)]
@@ -145,7 +145,7 @@ impl MessageTypes {
 
     /// Returns the types that these RPCs need.
     pub fn of_methods(methods: &[Arc<Method>]) -> &'static Self {
-        if methods.iter().any(|method| interface_of(&method.service).is_some()) { &WITH_INTERFACES } else { &ALL }
+        if methods.iter().any(|method| method.interface.is_some()) { &WITH_INTERFACES } else { &ALL }
     }
 
     /// Compiles the types of a descriptor pool.

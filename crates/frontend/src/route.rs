@@ -80,7 +80,7 @@ pub fn annotated(methods: &[Arc<Method>], options: BindOptions) -> Result<Routes
     let (mut routes, mut problems) = (Routes::default(), Vec::new());
     let types = MessageTypes::of_methods(methods);
     for method in methods {
-        let rules = match HttpRule::of(&method.descriptor) {
+        let rules = match HttpRule::of(method) {
             Ok(rules) => rules,
             Err(problem) => {
                 problems.push(format!("{}: {problem}", method.path));

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use http::Method;
-use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 
 use super::template::PathTemplate;
-use prism_call::{interface_of, is_read_only};
+use prism_call::Method as Rpc;
 
 /// An HTTP rule of an RPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +37,11 @@ impl HttpRule {
     ///
     /// RPCs of interfaces have no annotations. Their rules follow from their names: `POST /v1/{interface}/{RPC}` with the request as body,
     /// and, if the RPC only reads, `GET` with the fields of the request as query parameters.
-    pub fn of(method: &MethodDescriptor) -> Result<Vec<Self>, String> {
-        if let Some(interface) = interface_of(method.parent_service().full_name()) {
-            return Self::of_interface(interface, method);
+    pub fn of(rpc: &Rpc) -> Result<Vec<Self>, String> {
+        if let Some(interface) = rpc.interface {
+            return Self::of_interface(interface, rpc);
         }
+        let method = &rpc.descriptor;
         let Some(extension) = method.parent_pool().get_extension_by_name("google.api.http") else { return Ok(Vec::new()) };
         let options = method.options();
         if !options.has_extension(&extension) {
@@ -60,12 +61,12 @@ impl HttpRule {
         Ok(rules)
     }
 
-    fn of_interface(interface: &str, method: &MethodDescriptor) -> Result<Vec<Self>, String> {
-        let path = format!("/v1/{interface}/{}", method.name());
+    fn of_interface(interface: &str, rpc: &Rpc) -> Result<Vec<Self>, String> {
+        let path = format!("/v1/{interface}/{}", rpc.name);
         let template = PathTemplate::parse(&path).map_err(|error| format!("the path {path:?} is invalid {error}"))?;
         let rule = |http, body| Self { method: Some(http), template: template.clone(), body, response_body: None };
         let mut rules = vec![rule(Method::POST, RuleBody::Whole)];
-        if is_read_only(method) && !method.is_client_streaming() {
+        if rpc.read_only && !rpc.client_streaming {
             rules.push(rule(Method::GET, RuleBody::None));
         }
         Ok(rules)

@@ -4,10 +4,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use prost_reflect::{MethodDescriptor, ServiceDescriptor};
-
 use prism_call::{
-    interface_of, label,
+    Method,
     proto::{
         self,
         options::v1::{Implementation, Step},
@@ -23,7 +21,7 @@ pub struct NamespaceCapabilities {
     pub(super) namespace: Arc<str>,
     /// Name, version and service of the pattern.
     pub(super) pattern: (&'static str, &'static str, &'static str),
-    pub(super) further_services: &'static [&'static str],
+    pub(super) interface_services: &'static [&'static str],
     /// In the order of the pattern's schema.
     pub(super) slots: Vec<SlotFacts>,
     pub(super) limits: Limits,
@@ -50,7 +48,7 @@ impl NamespaceCapabilities {
                 namespace: self.namespace.to_string(),
                 pattern: name.to_owned(),
                 pattern_version: version.to_owned(),
-                operations: operations(service, self.further_services, &slots),
+                operations: operations(service, self.interface_services, &slots),
                 limits: Some(self.limits),
                 slots,
             })
@@ -73,33 +71,29 @@ impl SlotFacts {
 }
 
 /// Describes all RPCs of a service, in its order, and then those of the services of interfaces.
-fn operations(service: &str, further: &[&str], slots: &[Slot]) -> Vec<Operation> {
+fn operations(service: &str, interface_services: &[&str], slots: &[Slot]) -> Vec<Operation> {
     let own = proto::descriptors().get_service_by_name(service).map(|service| proto::implementations(&service)).unwrap_or_default();
     let own = own.into_iter().map(|(rpc, implementation)| operation(rpc, &implementation, slots));
-    let pool = if further.is_empty() { proto::descriptors() } else { proto::all_descriptors() };
-    let further = further.iter().filter_map(|service| pool.get_service_by_name(service));
-    own.chain(further.flat_map(|service| direct_operations(&service, slots))).collect()
+    if interface_services.is_empty() {
+        return own.collect();
+    }
+    let methods = Method::of_services(proto::all_descriptors(), interface_services).unwrap_or_default();
+    own.chain(methods.iter().map(|method| interface_operation(method, slots))).collect()
 }
 
-/// Describes the RPCs of an interface that is served itself: they are native in the first slot that has it.
-fn direct_operations(service: &ServiceDescriptor, slots: &[Slot]) -> Vec<Operation> {
-    let interface = interface_of(service.full_name()).unwrap_or_default().to_owned();
+/// Describes an RPC of an interface that is served itself: it is native in the first slot that has the interface.
+fn interface_operation(method: &Method, slots: &[Slot]) -> Operation {
+    let interface = method.interface.unwrap_or_default().to_owned();
     let owner = slots.iter().find(|slot| slot.interfaces.contains(&interface));
-    let support = if owner.is_some() { Support::Native } else { Support::Unavailable };
     let slot = owner.or(slots.first()).map(|slot| slot.name.clone()).unwrap_or_default();
-    let note = if owner.is_some() {
-        String::new()
-    } else {
-        describe_missing(slots, &Step { slot: slot.clone(), interface: interface.clone(), ..Step::default() })
+    let (support, note) = match owner {
+        Some(_) => (Support::Native, String::new()),
+        None => {
+            let missing = Step { slot: slot.clone(), interface: interface.clone(), ..Step::default() };
+            (Support::Unavailable, describe_missing(slots, &missing))
+        }
     };
-    let operation = |method: MethodDescriptor| Operation {
-        rpc: label(&method),
-        support: support.into(),
-        interface: interface.clone(),
-        slot: slot.clone(),
-        note: note.clone(),
-    };
-    service.methods().map(operation).collect()
+    Operation { rpc: method.label.clone(), support: support.into(), interface, slot, note }
 }
 
 fn operation(rpc: String, implementation: &Implementation, slots: &[Slot]) -> Operation {

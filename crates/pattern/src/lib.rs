@@ -36,8 +36,8 @@ pub struct Pattern {
     pub version: &'static str,
     /// Full name of its service.
     pub service: &'static str,
-    /// Full names of further services: those of the interfaces that it serves, if the backend has them.
-    pub further_services: &'static [&'static str],
+    /// Full names of the services of interfaces that it serves beside its own, if the backend has them.
+    pub interface_services: &'static [&'static str],
     /// Returns the JSON Schema of its settings, for editors and documentation.
     pub schema: fn() -> schemars::Schema,
     /// Parses and checks the settings of a namespace. The error has every problem.
@@ -70,16 +70,19 @@ pub fn find(name: &str) -> Option<&'static Pattern> {
 impl Pattern {
     /// Returns the RPCs of all services, those of the pattern's own service first.
     pub fn methods(&self) -> Vec<Arc<Method>> {
-        let pool = if self.further_services.is_empty() { proto::descriptors() } else { proto::all_descriptors() };
-        let services: Vec<_> = std::iter::once(self.service).chain(self.further_services.iter().copied()).collect();
+        let pool = if self.interface_services.is_empty() { proto::descriptors() } else { proto::all_descriptors() };
+        let services: Vec<_> = std::iter::once(self.service).chain(self.interface_services.iter().copied()).collect();
         Method::of_services(pool, &services).unwrap_or_default()
     }
 
-    /// Returns those of the further services whose interfaces are among these.
-    pub fn served_services<'a>(&self, interfaces: impl IntoIterator<Item = &'a str>) -> Vec<&'static str> {
-        let interfaces: HashSet<_> = interfaces.into_iter().collect();
-        let is_served = |service: &&str| interface_of(service).is_some_and(|interface| interfaces.contains(interface));
-        self.further_services.iter().copied().filter(is_served).collect()
+    /// Returns the services of interfaces that it serves over these slots.
+    pub fn available_services<'s>(&self, slots: impl Iterator<Item = &'s Slot>) -> Vec<&'static str> {
+        if self.interface_services.is_empty() {
+            return Vec::new();
+        }
+        let interfaces: HashSet<_> = slots.flat_map(|slot| slot.interfaces.names()).collect();
+        let is_available = |service: &&str| interface_of(service).is_some_and(|interface| interfaces.contains(interface));
+        self.interface_services.iter().copied().filter(is_available).collect()
     }
 
     /// Opens the handler of a namespace over its filled slots.

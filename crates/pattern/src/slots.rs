@@ -67,7 +67,7 @@ impl<'p> Slots<'p> {
         NamespaceCapabilities {
             namespace: environment.namespace.clone(),
             pattern: (self.pattern.name, self.pattern.version, self.pattern.service),
-            further_services: self.pattern.further_services,
+            interface_services: self.pattern.interface_services,
             slots: self.facts.clone(),
             limits: contract::Limits {
                 max_key_bytes: limits.max_key_bytes,

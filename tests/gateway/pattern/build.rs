@@ -151,7 +151,7 @@ const PAIR: Pattern = Pattern {
     name: "pair",
     version: "v1",
     service: "prism.patterns.pair.v1.PairService",
-    further_services: &[],
+    interface_services: &[],
     schema: pattern::keyvalue::PATTERN.schema,
     check: pattern::keyvalue::PATTERN.check,
     open_handler: |slots, environment| {

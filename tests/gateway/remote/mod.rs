@@ -23,6 +23,7 @@ fn rpc(name: &str, client_streaming: bool, server_streaming: bool) -> Method {
         path: format!("/test.Service/{name}"),
         service: "test.Service".to_owned(),
         name: name.to_owned(),
+        interface: None,
         label: name.to_owned(),
         index: 0,
         client_streaming,

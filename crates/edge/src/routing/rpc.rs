@@ -76,7 +76,7 @@ impl RpcTable {
     pub fn add(&mut self, place: Place) {
         let Place { host, base_path, namespace, .. } = place;
         let table = self.hosts.entry(host);
-        for name in std::iter::once(namespace.service.as_str()).chain(namespace.further_services.iter().copied()) {
+        for name in std::iter::once(namespace.service.as_str()).chain(namespace.interface_services.iter().copied()) {
             let service = table
                 .services
                 .entry(name.to_owned())

@@ -104,7 +104,7 @@ pub fn methods() -> Vec<Arc<Method>> {
     Method::of_service(proto::descriptors(), SERVICE).unwrap()
 }
 
-/// No pattern has a client-streaming RPC yet. This method has everything that a route of such an RPC needs.
+/// KeyValue has no client-streaming RPC. This method has everything that a route of such an RPC needs.
 pub fn store_many() -> Arc<Method> {
     let methods = methods();
     let store = methods.iter().find(|method| method.name == "Store").unwrap();
@@ -112,6 +112,7 @@ pub fn store_many() -> Arc<Method> {
         path: store.path.clone(),
         service: store.service.clone(),
         name: "StoreMany".to_owned(),
+        interface: None,
         label: "StoreMany".to_owned(),
         index: store.index,
         client_streaming: true,

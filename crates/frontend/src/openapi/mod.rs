@@ -23,14 +23,14 @@ mod values;
 use std::{collections::HashSet, sync::Arc};
 
 use http::Method;
-use prost_reflect::{MethodDescriptor, ServiceDescriptor};
+use prost_reflect::ServiceDescriptor;
 use serde_json::{Map, Value, json};
 
 use super::{
     rule::HttpRule,
     template::{PathTemplate, Segment},
 };
-use prism_call::{Method as RpcMethod, interface_of, proto};
+use prism_call::{Method as RpcMethod, proto};
 use schemas::ComponentSchemas;
 
 pub use tailor::{ServedAt, tailor};
@@ -57,8 +57,8 @@ pub fn generate(methods: &[Arc<RpcMethod>]) -> Option<Value> {
     let title = tag(service);
     let mut schemas = ComponentSchemas::default();
     let (mut paths, mut ids, mut tags) = (Map::new(), HashSet::new(), Vec::<Value>::new());
-    for method in methods.iter().map(|method| &method.descriptor) {
-        let service = method.parent_service();
+    for method in methods {
+        let service = method.descriptor.parent_service();
         let tag = tag(service);
         let described = tags.last().is_some_and(|last| last["name"] == *tag);
         if !described {
@@ -113,13 +113,13 @@ fn tag(service: &ServiceDescriptor) -> String {
 
 /// Returns a unique operation id. This is the name of the RPC. Further routes of the RPC add the literals of their path, and,
 /// if that is still not unique, the HTTP method.
-fn id(method: &MethodDescriptor, rule: &HttpRule, http: &Method, taken: &mut HashSet<String>) -> String {
+fn id(method: &RpcMethod, rule: &HttpRule, http: &Method, taken: &mut HashSet<String>) -> String {
     let by = format!("By{}", pascal(&http.as_str().to_ascii_lowercase()));
-    let place = format!("{}At{}", method.name(), fixed(&rule.template));
-    let names = match interface_of(method.parent_service().full_name()) {
+    let place = format!("{}At{}", method.name, fixed(&rule.template));
+    let names = match method.interface {
         // The path of an RPC of an interface consists of both names.
         Some(_) => [fixed(&rule.template), format!("{}{by}", fixed(&rule.template)), format!("{place}{by}")],
-        None => [method.name().to_owned(), place.clone(), format!("{place}{by}")],
+        None => [method.name.clone(), place.clone(), format!("{place}{by}")],
     };
     let free = names.into_iter().find(|name| !taken.contains(name));
     let name = free.unwrap_or_else(|| format!("{place}{}", taken.len()));

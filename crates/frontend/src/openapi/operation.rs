@@ -14,7 +14,7 @@ use crate::{
     rule::{HttpRule, RuleBody},
 };
 use prism_call::{
-    label,
+    Method as RpcMethod,
     proto::{self, options::v1::HttpHeaders},
 };
 
@@ -24,7 +24,8 @@ const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 
 /// Returns the operation of a rule. `id` is unique among all operations.
-pub fn operation(schemas: &mut ComponentSchemas, tag: &str, id: &str, method: &MethodDescriptor, rule: &HttpRule) -> Value {
+pub fn operation(schemas: &mut ComponentSchemas, tag: &str, id: &str, rpc: &RpcMethod, rule: &HttpRule) -> Value {
+    let method = &rpc.descriptor;
     let comment = proto::comment(method.full_name()).unwrap_or_default();
     let (input, output) = (method.input(), method.output());
     let fields = option(method).unwrap_or_default();
@@ -64,7 +65,7 @@ pub fn operation(schemas: &mut ComponentSchemas, tag: &str, id: &str, method: &M
         "summary": summary(comment, method.name()),
         "description": comment,
         "tags": [tag],
-        RPC: [label(method)],
+        RPC: [rpc.label],
     });
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();

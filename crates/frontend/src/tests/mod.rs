@@ -39,7 +39,7 @@ pub fn descriptor(name: &str) -> MessageDescriptor {
 pub fn routes(settings: BindOptions) -> Routes {
     let mut routes = Routes::default();
     for method in Method::of_service(&POOL, &format!("{PACKAGE}.TranscodingService")).unwrap() {
-        for rule in HttpRule::of(&method.descriptor).unwrap() {
+        for rule in HttpRule::of(&method).unwrap() {
             let route = Route::compile(&SCHEMA, &method, &rule, settings).unwrap();
             routes.insert(rule.method.clone(), rule.template.clone(), Arc::new(route)).unwrap();
         }

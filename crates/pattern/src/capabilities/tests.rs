@@ -7,7 +7,7 @@ fn every_rpc_is_described_in_the_order_of_the_service() {
     for pattern in PATTERNS {
         let rpcs: Vec<_> = pattern.methods().iter().map(|method| method.label.clone()).collect();
         let described: Vec<_> =
-            operations(pattern.service, pattern.further_services, &[]).into_iter().map(|operation| operation.rpc).collect();
+            operations(pattern.service, pattern.interface_services, &[]).into_iter().map(|operation| operation.rpc).collect();
         assert!(!rpcs.is_empty());
         assert_eq!(described, rpcs, "{}", pattern.name);
     }

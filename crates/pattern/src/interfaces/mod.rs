@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings};
 use prism_call::{
-    Code, Context, Error, Handler, Input, Method, Output, Reply, interface_of,
+    Code, Context, Error, Handler, Input, Method, Output, Reply,
     proto::{
         INTERFACE_SERVICES, Interfaces as Implementations,
         patterns::interfaces::v1::{GetCapabilitiesRequest, GetCapabilitiesResponse, Interfaces as Service, dispatch_interfaces},
@@ -22,7 +22,7 @@ pub const PATTERN: Pattern = Pattern {
     name: "interfaces",
     version: "v1",
     service: "prism.patterns.interfaces.v1.InterfacesService",
-    further_services: INTERFACE_SERVICES,
+    interface_services: INTERFACE_SERVICES,
     schema: settings_schema::<InterfacesSettings>,
     check: check_settings::<InterfacesSettings>,
     open_handler: |slots, environment| Box::pin(async { Interfaces::open(slots, environment) }),
@@ -62,7 +62,7 @@ impl Interfaces {
 #[async_trait]
 impl Handler for Interfaces {
     async fn handle(&self, context: &Context, method: &Method, input: Input) -> Result<Reply, Error> {
-        let output: Output = if interface_of(&method.service).is_some() {
+        let output: Output = if method.interface.is_some() {
             self.implementations.dispatch(context, &method.service, &method.name, input, &self.backend).await?
         } else {
             dispatch_interfaces(self, context, &method.name, input).await?

@@ -33,7 +33,7 @@ pub const PATTERN: Pattern = Pattern {
     name: "keyvalue",
     version: "v1",
     service: "prism.patterns.keyvalue.v1.KeyValueService",
-    further_services: &[],
+    interface_services: &[],
     schema: settings_schema::<KeyValueSettings>,
     check: check_settings::<KeyValueSettings>,
     open_handler: |slots, environment| Box::pin(async { KeyValue::open(slots, environment) }),

@@ -34,7 +34,7 @@ pub const PATTERN: Pattern = Pattern {
     name: "object-store",
     version: "v1",
     service: "prism.patterns.object_store.v1.ObjectStoreService",
-    further_services: &[],
+    interface_services: &[],
     schema: settings_schema::<ObjectStoreSettings>,
     check: check_settings::<ObjectStoreSettings>,
     open_handler: |slots, environment| Box::pin(async { ObjectStore::open(slots, environment) }),

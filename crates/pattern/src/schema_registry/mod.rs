@@ -58,7 +58,7 @@ pub const PATTERN: Pattern = Pattern {
     name: "schema-registry",
     version: "v1",
     service: "prism.patterns.schema_registry.v1.SchemaRegistryService",
-    further_services: &[],
+    interface_services: &[],
     schema: settings_schema::<SchemaRegistrySettings>,
     check: check_settings::<SchemaRegistrySettings>,
     open_handler: |slots, environment| Box::pin(async { SchemaRegistryHandler::open(slots, environment) }),
