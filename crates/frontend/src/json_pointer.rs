@@ -31,7 +31,9 @@ mod tests {
     fn tokens_are_escaped_and_unescaped() {
         let names = ["a", "", "b/c", "~1", "~"];
         let mut pointer = String::new();
-        names.iter().for_each(|name| push(&mut pointer, name));
+        for name in names {
+            push(&mut pointer, name);
+        }
         assert_eq!(pointer, "/a//b~1c/~01/~0");
         assert_eq!(tokens(&pointer).collect::<Vec<_>>(), names);
         assert_eq!(tokens("").count(), 0);

@@ -86,12 +86,11 @@ fn interface_operation(method: &Method, slots: &[Slot]) -> Operation {
     let interface = method.interface.unwrap_or_default().to_owned();
     let owner = slots.iter().find(|slot| slot.interfaces.contains(&interface));
     let slot = owner.or(slots.first()).map(|slot| slot.name.clone()).unwrap_or_default();
-    let (support, note) = match owner {
-        Some(_) => (Support::Native, String::new()),
-        None => {
-            let missing = Step { slot: slot.clone(), interface: interface.clone(), ..Step::default() };
-            (Support::Unavailable, describe_missing(slots, &missing))
-        }
+    let (support, note) = if owner.is_some() {
+        (Support::Native, String::new())
+    } else {
+        let missing = Step { slot: slot.clone(), interface: interface.clone(), ..Step::default() };
+        (Support::Unavailable, describe_missing(slots, &missing))
     };
     Operation { rpc: method.label.clone(), support: support.into(), interface, slot, note }
 }

@@ -115,8 +115,11 @@ fn is_absolute(name: &str) -> bool {
     name.strip_prefix('.').is_some_and(|name| name.split('.').all(part))
 }
 
+/// Start, end and options of an extension range.
+type RangeOptions = ((i32, i32), DynamicMessage);
+
 /// Returns the extension ranges of a message that have options. They are read from the whole file, since descriptors don't have them.
-fn ranges(message: &MessageDescriptor) -> Result<Vec<((i32, i32), DynamicMessage)>, BudgetExceeded> {
+fn ranges(message: &MessageDescriptor) -> Result<Vec<RangeOptions>, BudgetExceeded> {
     let proto = message.descriptor_proto();
     if proto.extension_range.iter().all(|range| range.options.is_none()) {
         return Ok(Vec::new());
