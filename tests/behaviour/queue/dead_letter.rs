@@ -126,7 +126,14 @@ async fn redrive_returns_large_messages(s: Subject) {
     }
     assert_eq!(s.redrive("jobs", 0).await, 4);
     assert_eq!((s.depth("jobs").await, s.depth("dead").await), ((4, 0, 0), (0, 0, 0)));
-    assert_eq!(payloads(s.dequeue("jobs", 10).await), [large(0), large(1), large(2), large(3)]);
+    // A reply may have fewer messages than there are, because of their size.
+    let mut back = Vec::new();
+    while back.len() < 4 {
+        let taken = payloads(s.dequeue("jobs", 10).await);
+        assert!(!taken.is_empty());
+        back.extend(taken);
+    }
+    assert!(back == [large(0), large(1), large(2), large(3)]);
 }
 
 async fn redrive_takes_only_messages_of_its_queue(s: Subject) {
