@@ -117,9 +117,13 @@ impl Arena {
     /// Runs one case in a new keyspace.
     pub fn run(&self, kind: &'static Kind, suite: &'static Suite, case: &'static Case) -> Result<(), Failed> {
         let subject = self.subject(kind, &format!("{}-{}", suite.interface, case.name))?;
-        let work = panic::catch_unwind(AssertUnwindSafe(|| {
-            self.runtime.block_on(async { tokio::time::timeout(CASE_TIMEOUT, (case.run)(subject)).await })
-        }));
+        self.complete((case.run)(subject))
+    }
+
+    /// Runs the work of a case to its end. A panic is its failure.
+    pub fn complete(&self, work: impl Future<Output = ()>) -> Result<(), Failed> {
+        let work =
+            panic::catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(async { tokio::time::timeout(CASE_TIMEOUT, work).await })));
         match work {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(format!("took more than {CASE_TIMEOUT:?}").into()),

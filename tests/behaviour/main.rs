@@ -1,12 +1,13 @@
 //! One suite for each interface. It uses only the interface's trait, and runs for every driver that implements it.
 //!
 //! Cases have names such as `sqlite::keyvalue_cas::deletes_at_the_expected_revision`, and a part of the name selects cases: `cargo test --test
-//! behaviour sqlite::keyvalue`. A new driver is one line in `arena.rs`.
+//! behaviour sqlite::keyvalue`. A new driver is one line in `arena.rs`. `patterns` has the cases of patterns over all combinations of drivers.
 
 mod arena;
 mod blob;
 mod claims;
 mod keyvalue;
+mod patterns;
 mod pubsub;
 mod queue;
 mod stream;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             }
         }
     }
+    trials.extend(patterns::trials(&arena));
     libtest_mimic::run(&arguments, trials).exit_code()
     // Dropping the arena stops the servers.
 }

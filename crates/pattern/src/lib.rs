@@ -23,6 +23,7 @@ pub mod keyvalue;
 pub mod object_store;
 pub mod schema_registry;
 mod slots;
+pub mod work_queue;
 
 pub use capabilities::NamespaceCapabilities;
 pub use environment::PatternEnvironment;
@@ -60,7 +61,8 @@ impl fmt::Debug for Pattern {
 }
 
 /// All patterns of this build, one line each.
-pub const PATTERNS: &[&Pattern] = &[&keyvalue::PATTERN, &object_store::PATTERN, &schema_registry::PATTERN, &interfaces::PATTERN];
+pub const PATTERNS: &[&Pattern] =
+    &[&keyvalue::PATTERN, &object_store::PATTERN, &schema_registry::PATTERN, &work_queue::PATTERN, &interfaces::PATTERN];
 
 /// Finds a pattern by its name.
 pub fn find(name: &str) -> Option<&'static Pattern> {

@@ -243,13 +243,16 @@ fn the_matrix_counts_the_interfaces_in_the_files() {
 #[test]
 fn the_embedded_registry_keeps_every_rule() {
     // tests/gateway/cli checks that the drivers implement what the files declare; this crate does not know the drivers.
-    let keyvalue = CompiledPattern { name: "keyvalue", version: "v1", service: "prism.patterns.keyvalue.v1.KeyValueService" };
-    let interfaces = CompiledPattern { name: "interfaces", version: "v1", service: "prism.patterns.interfaces.v1.InterfacesService" };
-    let objects = CompiledPattern { name: "object-store", version: "v1", service: "prism.patterns.object_store.v1.ObjectStoreService" };
-    let registry =
-        CompiledPattern { name: "schema-registry", version: "v1", service: "prism.patterns.schema_registry.v1.SchemaRegistryService" };
+    let compiled = |(name, service)| CompiledPattern { name, version: "v1", service };
+    let patterns = [
+        ("interfaces", "prism.patterns.interfaces.v1.InterfacesService"),
+        ("keyvalue", "prism.patterns.keyvalue.v1.KeyValueService"),
+        ("object-store", "prism.patterns.object_store.v1.ObjectStoreService"),
+        ("schema-registry", "prism.patterns.schema_registry.v1.SchemaRegistryService"),
+        ("work-queue", "prism.patterns.work_queue.v1.WorkQueueService"),
+    ];
+    let patterns = patterns.map(compiled).into();
     let left_out = ["files", "memory", "nats", "postgres", "redis", "sqlite"].map(str::to_owned).to_vec();
-    let patterns = vec![interfaces, keyvalue, objects, registry];
     let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns });
     assert!(found.0.is_empty(), "{found}");
 }

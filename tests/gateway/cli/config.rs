@@ -44,7 +44,7 @@ namespaces:
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     for expected in [
         "prism.yaml:1:34: unknown setting `max_byts`; did you mean `max_bytes`?",
-        "prism.yaml:4:14: the pattern `session-store` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry",
+        "prism.yaml:4:14: the pattern `session-store` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, work-queue",
         "prism.yaml:5:23: unknown backend `stor`; did you mean `store`?",
         "❌ Configuration invalid: 3 problems",
     ] {

@@ -60,6 +60,22 @@ async fn objects_are_stored_in_a_folder() {
 }
 
 #[tokio::test]
+async fn jobs_are_done_once() {
+    let setup = Setup { args: &["--config", &example("jobs.yaml")], ..Setup::default() };
+    let gateway = setup.launch();
+    gateway.ready().await;
+    for duplicate in [false, true] {
+        let put = http::send(gateway.address, "PUT", "/jobs/v1/queues/thumbnails/jobs/photo-7", &[], "photo 7").await.unwrap();
+        assert_eq!(put.json()["duplicate"], duplicate, "{}", put.text());
+    }
+    let headers = [("content-type", "application/json")];
+    let taken = http::send(gateway.address, "POST", "/jobs/v1/queues/thumbnails:take", &headers, "{\"wait\": \"10s\"}").await.unwrap();
+    assert_eq!(taken.json()["jobs"][0]["id"], "photo-7");
+    let counts = http::get(gateway.address, "/jobs/v1/queues/thumbnails").await.unwrap().json();
+    assert_eq!((counts["ready"].clone(), counts["leased"].clone()), ("0".into(), "1".into()));
+}
+
+#[tokio::test]
 async fn postgres_stores_orders() {
     let postgres = Postgres::start().unwrap();
     let url = postgres.url();

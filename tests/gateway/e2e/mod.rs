@@ -14,6 +14,7 @@ mod examples;
 mod grpc;
 mod idempotency;
 mod interfaces;
+mod jobs;
 mod limits;
 mod mapped;
 mod objects;

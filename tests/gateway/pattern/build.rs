@@ -53,42 +53,55 @@ async fn open_reports_problems_of_slots() {
 
 /// Returns the slot with only these interfaces, of those that patterns require.
 fn reduced(full: &Slot, remaining: &[&str]) -> Slot {
-    let Interfaces { blob_basic, keyvalue_basic, keyvalue_scan, keyvalue_cas, keyvalue_transactional, .. } = full.interfaces.clone();
-    let interfaces = Interfaces {
-        blob_basic: blob_basic.filter(|_| remaining.contains(&"blob_basic")),
-        keyvalue_basic: keyvalue_basic.filter(|_| remaining.contains(&"keyvalue_basic")),
-        keyvalue_scan: keyvalue_scan.filter(|_| remaining.contains(&"keyvalue_scan")),
-        keyvalue_cas: keyvalue_cas.filter(|_| remaining.contains(&"keyvalue_cas")),
-        keyvalue_transactional: keyvalue_transactional.filter(|_| remaining.contains(&"keyvalue_transactional")),
-        ..Interfaces::default()
+    macro_rules! only {
+        ($($interface:ident)+) => {
+            Interfaces {
+                $($interface: full.interfaces.$interface.clone().filter(|_| remaining.contains(&stringify!($interface))),)+
+                ..Interfaces::default()
+            }
+        };
+    }
+    let interfaces = only! {
+        blob_basic keyvalue_basic keyvalue_scan keyvalue_cas keyvalue_ttl keyvalue_transactional
+        pubsub_basic queue_basic queue_visibility queue_dead_letter stream_basic
     };
     Slot { interfaces, ..full.clone() }
 }
 
-/// Every pattern has one slot. A pattern with several slots needs a loop here.
+/// Returns the interfaces that a slot requires, with one of its choices.
+fn names<'a>(slot: &'a SlotRequirements, choice: Option<&'a str>) -> Vec<&'a str> {
+    slot.required.iter().map(String::as_str).chain(choice).collect()
+}
+
 #[tokio::test]
 async fn patterns_need_exactly_the_interfaces_that_their_protos_require() {
     let full = memory().await;
     for pattern in pattern::PATTERNS {
         let service = proto::descriptors().get_service_by_name(pattern.service).unwrap();
-        let [SlotRequirements { name, required, any_of, any_interface }] = &proto::slot_requirements(&service)[..] else {
-            panic!("not one slot")
-        };
-        let open = async |remaining: &[&str]| pattern.open(slots(&[(name, &reduced(&full, remaining))]), &environment()).await;
-        let required: Vec<_> = required.iter().map(String::as_str).collect();
-        let choices = any_of.iter().flat_map(|list| &list.interfaces).map(String::as_str);
-        let choices: Vec<_> = choices.chain(any_interface.then_some("keyvalue_scan")).collect();
-        for missing in &required {
-            let remaining: Vec<_> = required.iter().chain(&choices).copied().filter(|interface| interface != missing).collect();
-            let error = open(&remaining).await.err().unwrap();
-            assert_eq!((error.reason(), error.get("interface")), ("INTERFACE_MISSING", Some(*missing)), "{}", pattern.name);
+        let requirements = proto::slot_requirements(&service);
+        for slot in &requirements {
+            // All other slots have everything.
+            let open = async |remaining: &[&str]| {
+                let one = reduced(&full, remaining);
+                let others = requirements.iter().filter(|other| other.name != slot.name).map(|other| (other.name.as_str(), &full));
+                let filled: Vec<_> = others.chain([(slot.name.as_str(), &one)]).collect();
+                pattern.open(slots(&filled), &environment()).await
+            };
+            let choices = slot.any_of.iter().flat_map(|list| &list.interfaces).map(String::as_str);
+            let choices: Vec<_> = choices.chain(slot.any_interface.then_some("keyvalue_scan")).collect();
+            for missing in &slot.required {
+                let remaining: Vec<_> =
+                    names(slot, None).into_iter().chain(choices.clone()).filter(|interface| interface != missing).collect();
+                let error = open(&remaining).await.err().unwrap();
+                assert_eq!((error.reason(), error.get("interface")), ("INTERFACE_MISSING", Some(missing.as_str())), "{}", pattern.name);
+            }
+            assert!(slot.any_of.len() <= 1, "{}: this test chooses from one list", pattern.name);
+            for choice in &choices {
+                assert!(open(&names(slot, Some(choice))).await.is_ok(), "{} with {choice}", pattern.name);
+            }
+            let without_choices = open(&names(slot, None)).await.err().map(|error| error.reason().to_owned());
+            assert_eq!(without_choices.as_deref(), (!choices.is_empty()).then_some("INTERFACE_MISSING"), "{}", pattern.name);
         }
-        assert!(any_of.len() <= 1, "{}: this test chooses from one list", pattern.name);
-        for choice in &choices {
-            assert!(open(&[&required[..], &[choice]].concat()).await.is_ok(), "{} with {choice}", pattern.name);
-        }
-        let without_choices = open(&required).await.err().map(|error| error.reason().to_owned());
-        assert_eq!(without_choices.as_deref(), (!choices.is_empty()).then_some("INTERFACE_MISSING"), "{}", pattern.name);
     }
 }
 

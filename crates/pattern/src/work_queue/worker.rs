@@ -1,0 +1,143 @@
+//! What workers do: take jobs, extend leases, complete, and let jobs fail.
+
+use std::time::Duration;
+
+use super::{ID_ATTRIBUTE, MAX_JOBS, WorkQueue, check_queue, check_text, lease, settings::MAX_LEASE};
+use prism_call::{
+    Context, Error,
+    proto::{
+        jobs::v1::JobLease,
+        models::queue::v1 as model,
+        patterns::work_queue::v1::{
+            CompleteRequest, CompleteResponse, ExtendRequest, ExtendResponse, FailRequest, FailResponse, Job, TakeRequest, TakeResponse,
+        },
+    },
+};
+use prism_slot::{check, time};
+
+/// Longest wait of one Take: that of the interface.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+/// What a Take leaves of the deadline of the call, so that its response arrives.
+const MARGIN: Duration = Duration::from_millis(500);
+const MIN_LEASE: Duration = Duration::from_secs(1);
+/// How long a lease lasts at least while the result of its job is stored.
+const STORE_RESULT: Duration = Duration::from_secs(30);
+
+pub async fn take(queue: &WorkQueue, context: &Context, request: TakeRequest) -> Result<TakeResponse, Error> {
+    let TakeRequest { queue: name, limit, wait, lease_duration } = request;
+    check_queue(&name)?;
+    let limit = check::limit("limit", limit, 1, MAX_JOBS)?;
+    let visibility_timeout = lease_time(queue, lease_duration.as_ref())?;
+    let wait = wait.map_or(Ok(Duration::ZERO), |wait| time::between("wait", &wait, Duration::ZERO, MAX_WAIT))?;
+    let wait = context.remaining().map_or(wait, |left| wait.min(left.saturating_sub(MARGIN)));
+    let request = model::DequeueWithTimeoutRequest {
+        queue: name.clone(),
+        visibility_timeout: protobuf(visibility_timeout),
+        limit,
+        wait: protobuf(wait).filter(|_| !wait.is_zero()),
+    };
+    let leased = queue.visibility.dequeue_with_timeout(context, request).await?.messages;
+    if !leased.is_empty() {
+        // The settings may have changed since the jobs were put in. An error must not cost the leases; the next call tries it again.
+        if let Err(error) = queue.configure(context, &name).await {
+            tracing::warn!(namespace = %context.namespace, %error, "the dead-letter queue of a queue could not be set");
+        }
+    }
+    Ok(TakeResponse { jobs: leased.into_iter().map(|message| to_job(&name, message)).collect() })
+}
+
+fn to_job(queue: &str, leased: model::LeasedMessage) -> Job {
+    let model::LeasedMessage { message, lease, lease_expire_time } = leased;
+    let model::QueueMessage { message_id, payload, mut attributes, enqueue_time, delivery_attempt, priority } = message.unwrap_or_default();
+    let id = attributes.remove(ID_ATTRIBUTE).unwrap_or(message_id);
+    let token = JobLease { lease, queue: queue.to_owned(), id: id.clone(), attempt: delivery_attempt };
+    Job {
+        id,
+        payload,
+        attributes,
+        attempt: delivery_attempt,
+        priority,
+        submit_time: enqueue_time,
+        lease: lease::encode(&token),
+        lease_expire_time,
+    }
+}
+
+pub async fn extend(queue: &WorkQueue, context: &Context, request: ExtendRequest) -> Result<ExtendResponse, Error> {
+    let ExtendRequest { queue: name, lease, lease_duration, progress } = request;
+    check_queue(&name)?;
+    let job = lease::decode(&name, &lease)?;
+    check_text("progress", &progress)?;
+    let duration = lease_time(queue, lease_duration.as_ref())?;
+    let records = if progress.is_empty() { None } else { Some(queue.records("the field `progress`")?) };
+    let lease_expire_time = extend_lease(queue, context, &job, duration).await?;
+    if let Some(records) = records {
+        records.change(context, (&name, &job.id), "progress", |record| record.progress.clone_from(&progress)).await?;
+    }
+    Ok(ExtendResponse { lease_expire_time })
+}
+
+async fn extend_lease(
+    queue: &WorkQueue,
+    context: &Context,
+    job: &JobLease,
+    duration: Duration,
+) -> Result<Option<prost_types::Timestamp>, Error> {
+    let request = model::ExtendVisibilityRequest { lease: job.lease.clone(), visibility_timeout: protobuf(duration) };
+    Ok(queue.visibility.extend_visibility(context, request).await?.lease_expire_time)
+}
+
+pub async fn complete(queue: &WorkQueue, context: &Context, request: CompleteRequest) -> Result<CompleteResponse, Error> {
+    let CompleteRequest { queue: name, lease, result } = request;
+    check_queue(&name)?;
+    let job = lease::decode(&name, &lease)?;
+    if !result.is_empty() {
+        queue.records("the field `result`")?;
+    }
+    if let Some(records) = &queue.records {
+        // A worker that has lost its lease must not replace the result of another one.
+        extend_lease(queue, context, &job, STORE_RESULT).await?;
+        let now = time::timestamp(time::now());
+        let finish = |record: &mut prism_call::proto::jobs::v1::JobRecord| {
+            record.completed = true;
+            record.complete_time = Some(now);
+            record.result = result.clone();
+        };
+        records.change(context, (&name, &job.id), "result", finish).await?;
+    }
+    queue.visibility.complete(context, model::CompleteRequest { lease: job.lease }).await?;
+    Ok(CompleteResponse {})
+}
+
+pub async fn fail(queue: &WorkQueue, context: &Context, request: FailRequest) -> Result<FailResponse, Error> {
+    let FailRequest { queue: name, lease, delay, failure } = request;
+    check_queue(&name)?;
+    let job = lease::decode(&name, &lease)?;
+    check_text("failure", &failure)?;
+    let delay = match delay {
+        Some(delay) => time::between("delay", &delay, Duration::ZERO, MAX_LEASE)?,
+        None => queue.settings.backoff(job.attempt),
+    };
+    queue.visibility.release(context, model::ReleaseRequest { lease: job.lease, delay: protobuf(delay) }).await?;
+    if let Some(records) = &queue.records {
+        let note = |record: &mut prism_call::proto::jobs::v1::JobRecord| {
+            record.failure.clone_from(&failure);
+            record.failed_attempt = job.attempt;
+        };
+        // The job is given back already, so the call has succeeded.
+        if let Err(error) = records.change(context, (&name, &job.id), "failure", note).await {
+            tracing::warn!(namespace = %context.namespace, %error, "why a job failed could not be stored");
+        }
+    }
+    let dead = job.attempt >= *queue.settings.max_attempts;
+    let retry_time = (!dead).then(|| time::timestamp(time::after(time::now(), delay)));
+    Ok(FailResponse { dead, retry_time })
+}
+
+fn lease_time(queue: &WorkQueue, duration: Option<&prost_types::Duration>) -> Result<Duration, Error> {
+    duration.map_or(Ok(*queue.settings.lease_duration), |duration| time::between("lease_duration", duration, MIN_LEASE, MAX_LEASE))
+}
+
+fn protobuf(duration: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(duration).ok()
+}
