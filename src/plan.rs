@@ -57,7 +57,7 @@ impl Plan {
             found.check_limits(namespace, pattern);
             for binding in namespace.frontends.iter().filter(|binding| binding.enabled) {
                 match binding.kind {
-                    FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect => {}
+                    FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect | FrontendKind::Websocket => {}
                     FrontendKind::Rest => plan.compile_annotations(pattern, &mut found),
                     FrontendKind::Definition => plan.compile_definition(&namespace.name, binding, &mut found),
                 }
@@ -83,6 +83,7 @@ impl Plan {
             FrontendKind::Grpc => (Frontend::Grpc(()), None),
             FrontendKind::GrpcWeb => (Frontend::GrpcWeb(()), None),
             FrontendKind::Connect => (Frontend::Connect(message_types(pattern)), None),
+            FrontendKind::Websocket => (Frontend::Websocket(message_types(pattern)), None),
             FrontendKind::Rest => {
                 let routes = self.annotated.get(pattern.name).ok_or_else(missing)?;
                 (Frontend::Rest(HttpRoutes::Annotated(routes.clone())), binding.documentation.then(|| document_annotations(pattern)))

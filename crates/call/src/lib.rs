@@ -57,13 +57,15 @@ pub enum Protocol {
     Connect,
     /// REST with JSON.
     Rest,
+    /// WebSocket, with JSON or protobuf.
+    WebSocket,
     /// A call of Prism itself or of its command line.
     Internal,
 }
 
 impl Protocol {
     /// All protocols, each at the index of its discriminant.
-    pub const ALL: [Self; 5] = [Self::Grpc, Self::GrpcWeb, Self::Connect, Self::Rest, Self::Internal];
+    pub const ALL: [Self; 6] = [Self::Grpc, Self::GrpcWeb, Self::Connect, Self::Rest, Self::WebSocket, Self::Internal];
 
     /// Returns the name in logs and metrics.
     pub const fn name(self) -> &'static str {
@@ -72,6 +74,7 @@ impl Protocol {
             Self::GrpcWeb => "grpc_web",
             Self::Connect => "connect",
             Self::Rest => "rest",
+            Self::WebSocket => "websocket",
             Self::Internal => "internal",
         }
     }

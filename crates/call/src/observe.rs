@@ -156,6 +156,20 @@ impl ObservedStream {
         self.finish(Code::Ok, None);
     }
 
+    /// Waits until the stream has to end although nobody wants its next message yet: at its deadline, or when the gateway or the
+    /// namespace ends. The stream is over then.
+    pub async fn interrupted(&mut self) -> Error {
+        let error = std::future::poll_fn(|poller| {
+            if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(poller).is_ready()) {
+                return Poll::Ready(Error::deadline_exceeded());
+            }
+            self.ending.as_mut().poll(poller)
+        })
+        .await;
+        self.finish(error.code(), Some(&error));
+        error
+    }
+
     fn finish(&mut self, code: Code, error: Option<&Error>) {
         self.messages = None;
         if let Some(observer) = self.observer.take() {

@@ -69,6 +69,8 @@ pub enum ListenerTarget {
     Health,
     /// `grpc.reflection.v1.ServerReflection`
     Reflection,
+    /// The handshake of a WebSocket connection. Its calls are counted by themselves.
+    WebSocket,
 }
 
 impl ListenerTarget {
@@ -81,6 +83,7 @@ impl ListenerTarget {
             Self::Options => "options",
             Self::Health => "health",
             Self::Reflection => "reflection",
+            Self::WebSocket => "websocket",
         }
     }
 }

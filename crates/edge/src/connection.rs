@@ -1,15 +1,6 @@
-//! Connections: how many there may be, how long they may be idle, and how they end.
+//! Connections: how long they may be idle, and how they end.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    net::IpAddr,
-    pin::pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{convert::Infallible, pin::pin, sync::Arc};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use http::{Request, Response};
@@ -19,87 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     Body, ReceivedBody,
-    activity::Activity,
     delivery::{DeliveredBody, Held, StreamExecutor},
-    descriptors::Descriptors,
     limits::ConnectionLimits,
     request::Connection,
     socket::Socket,
 };
-use prism_call::{Backlog, ConnectionMeters, Delivery, UnsentLimits};
-
-/// Counts the connections of a listener.
-pub struct Connections {
-    by_peer: Mutex<HashMap<IpAddr, usize>>,
-    open: AtomicUsize,
-    meters: ConnectionMeters,
-    /// The file descriptors that connections may have; `None`: as many as there are.
-    descriptors: Option<Arc<Descriptors>>,
-}
-
-/// A place among the connections of a listener.
-pub struct ConnectionPermit {
-    owner: Arc<Connections>,
-    address: IpAddr,
-}
-
-impl Connections {
-    pub fn new(meters: ConnectionMeters, descriptors: Option<Arc<Descriptors>>) -> Arc<Self> {
-        Arc::new(Self { by_peer: Mutex::default(), open: AtomicUsize::new(0), meters, descriptors })
-    }
-
-    /// Returns the backlog of a new connection.
-    pub fn backlog(&self, limits: UnsentLimits) -> Arc<Backlog> {
-        Backlog::new(self.meters.backlog().clone(), limits)
-    }
-
-    /// Admits a connection, or returns `None` if there are too many.
-    pub fn admit(self: &Arc<Self>, address: IpAddr, limits: &ConnectionLimits) -> Option<ConnectionPermit> {
-        if self.open.load(Ordering::Relaxed) >= limits.max_connections {
-            self.meters.count_refused("max_connections");
-            return None;
-        }
-        let mut by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_peer.entry(address).or_default();
-        if *count >= limits.max_connections_per_peer {
-            drop(by_peer);
-            self.meters.count_refused("max_connections_per_peer");
-            return None;
-        }
-        if self.descriptors.as_ref().is_some_and(|descriptors| !descriptors.take()) {
-            // Connections of this address may be none.
-            if *count == 0 {
-                by_peer.remove(&address);
-            }
-            drop(by_peer);
-            self.meters.count_refused("file_descriptors");
-            return None;
-        }
-        *count += 1;
-        drop(by_peer);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.meters.opened();
-        Some(ConnectionPermit { owner: self.clone(), address })
-    }
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        let mut by_peer = self.owner.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_peer.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                by_peer.remove(&self.address);
-            }
-        }
-        drop(by_peer);
-        if let Some(descriptors) = &self.owner.descriptors {
-            descriptors.give_back();
-        }
-        self.owner.open.fetch_sub(1, Ordering::Relaxed);
-        self.owner.meters.closed();
-    }
-}
+use prism_call::Delivery;
 
 /// How much longer the client of a connection may take nothing than the client of a stream, which is ended first.
 const STALL_FACTOR: u32 = 2;
@@ -118,17 +34,17 @@ pub async fn serve<S, H>(
     limits: ConnectionLimits,
     handler: Arc<H>,
     connection: Connection,
-    permit: ConnectionPermit,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: RequestHandler,
 {
-    let activity = Activity::new();
+    let activity = connection.activity().clone();
     let socket = Socket::new(stream, &limits, connection.unread.clone(), activity.clone());
     let requests = activity.clone();
     let draining = connection.tasks.draining().clone();
     let stalled = || activity.stalled(limits.write_timeout * STALL_FACTOR);
     let connection = Arc::new(connection);
+    let cut = connection.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (handler, connection, activity) = (handler.clone(), connection.clone(), requests.clone());
         let active = activity.begin();
@@ -166,7 +82,7 @@ pub async fn serve<S, H>(
         Some(Ok(())) => {}
         Some(Err(error)) => tracing::debug!(%error, "a connection ended with an error"),
         None => {
-            permit.owner.meters.count_cut();
+            cut.count_cut();
             tracing::debug!("a connection was closed, because its client took nothing of a reply");
         }
     }

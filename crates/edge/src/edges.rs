@@ -13,6 +13,7 @@ use super::{
     request::{ClientRequest, Response, Serving},
     rest::Rest,
     routing::{Place, Rpcs},
+    websocket::{Websocket, WebsocketTable},
 };
 use prism_call::{Error, Namespace, RequestId};
 
@@ -76,6 +77,8 @@ edges! {
     grpc_web: GrpcWeb,
     /// Connect. The types of the messages, for JSON.
     connect: Connect,
+    /// WebSocket. The types of the messages, for JSON.
+    websocket: Websocket,
     /// HTTP routes, from the annotations of a service or from a definition.
     rest: Rest,
 }
@@ -116,6 +119,11 @@ impl Bindings {
     /// Returns the protocol of a request, or `None` for a request to the path of an RPC that is of no protocol.
     pub(super) fn recognize(&self, request: &Parts) -> Option<Recognized> {
         self.tables.recognize(&self.rpcs, request)
+    }
+
+    /// Returns the namespaces that are served over WebSocket, for calls on connections that were made in an earlier generation.
+    pub(super) fn websocket(&self) -> &WebsocketTable {
+        &self.tables.websocket
     }
 
     /// Returns the full names of all gRPC services of the listener, which reflection lists.

@@ -5,10 +5,12 @@ mod activity;
 pub mod admin;
 mod body;
 mod checks;
+mod codec;
 mod coding;
 mod compression;
 mod connect;
 mod connection;
+mod connection_permit;
 mod cors;
 mod delivery;
 mod descriptors;
@@ -30,6 +32,8 @@ mod tasks;
 mod tests;
 mod timeout;
 mod tls;
+mod websocket;
+mod websocket_transport;
 
 use std::sync::Arc;
 
@@ -61,7 +65,7 @@ pub struct Edge {
     /// The pipeline of all calls.
     pub pipeline: Arc<Pipeline>,
     /// What the listener serves now.
-    pub served: ArcSwap<Served>,
+    pub served: Arc<ArcSwap<Served>>,
 }
 
 /// What one listener serves in one generation.
@@ -79,14 +83,14 @@ pub struct Served {
 impl Edge {
     /// Creates the edge of a listener.
     pub fn new(pipeline: Arc<Pipeline>, served: Served) -> Self {
-        Self { pipeline, served: ArcSwap::from_pointee(served) }
+        Self { pipeline, served: Arc::new(ArcSwap::from_pointee(served)) }
     }
 }
 
 impl RequestHandler for Edge {
     async fn serve(&self, request: Request<ReceivedBody>, connection: &Connection) -> (http::Response<Body>, Delivery) {
         let served = self.served.load_full();
-        let serving = Serving { pipeline: &self.pipeline, served: &served, connection, origin: Origin::Trusted };
+        let serving = Serving { pipeline: &self.pipeline, served: &served, current: &self.served, connection, origin: Origin::Trusted };
         let allowed_origin = served.cors.allowed(request.headers());
         let (request, remainder) = remainder::track(request, &connection.unread);
         let (parts, body) = request.into_parts();

@@ -6,12 +6,20 @@ use std::{
     task::{Context, Poll},
 };
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use super::{Body, BoxError, Served, remainder::TrackedBody, socket::Unread, tasks::ConnectionTasks};
+use super::{
+    Body, BoxError, Served,
+    activity::{ActiveRequest, Activity},
+    connection_permit::ConnectionPermit,
+    remainder::TrackedBody,
+    socket::Unread,
+    tasks::ConnectionTasks,
+};
 use prism_call::{Code, Error, Finished, ListenerRequest, ListenerTarget, Origin, Peer, Pipeline, SealedBody};
 
 /// The response of a protocol.
@@ -36,12 +44,46 @@ pub struct Connection {
     pub unread: Unread,
     /// Runs what continues after a response, such as a connection that was upgraded to another protocol. The drain waits for it.
     pub tasks: ConnectionTasks,
+    /// The requests in progress.
+    activity: Activity,
+    /// The place of the connection among those of its listener; `None` for requests that code makes.
+    permit: Option<Arc<ConnectionPermit>>,
+}
+
+/// Keeps an upgraded connection counted and not idle, until it is dropped.
+pub struct UpgradedConnection {
+    _request: ActiveRequest,
+    _permit: Option<Arc<ConnectionPermit>>,
 }
 
 impl Connection {
+    /// Creates a connection of a listener.
+    pub fn new(peer: Peer, tasks: ConnectionTasks, permit: ConnectionPermit) -> Self {
+        let permit = Some(Arc::new(permit));
+        Self { peer: Arc::new(peer), unread: Unread::default(), tasks, activity: Activity::new(), permit }
+    }
+
     /// Returns the connection of requests that code makes.
     pub fn internal() -> Self {
-        Self { peer: Peer::internal(), unread: Unread::default(), tasks: ConnectionTasks::default() }
+        let (unread, tasks) = (Unread::default(), ConnectionTasks::default());
+        Self { peer: Peer::internal(), unread, tasks, activity: Activity::new(), permit: None }
+    }
+
+    /// Returns the requests in progress.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Counts a connection that was closed because its client took nothing.
+    pub fn count_cut(&self) {
+        if let Some(permit) = &self.permit {
+            permit.count_cut();
+        }
+    }
+
+    /// Keeps the connection counted and not idle while it is used for another protocol.
+    pub fn upgraded(&self) -> UpgradedConnection {
+        UpgradedConnection { _request: self.activity.begin(), _permit: self.permit.clone() }
     }
 }
 
@@ -49,9 +91,11 @@ impl Connection {
 #[derive(Clone, Copy)]
 pub struct Serving<'e> {
     /// The pipeline of all calls.
-    pub pipeline: &'e Pipeline,
+    pub pipeline: &'e Arc<Pipeline>,
     /// What the listener serves now.
     pub served: &'e Served,
+    /// What the listener serves at any time, for connections that outlive the request.
+    pub current: &'e Arc<ArcSwap<Served>>,
     /// The connection of the request.
     pub connection: &'e Connection,
     /// Where the request comes from.

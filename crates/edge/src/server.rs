@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     checks::MAX_HEADER_BYTES,
-    connection::{self, Connections, RequestHandler},
+    connection::{self, RequestHandler},
+    connection_permit::Connections,
     delivery::StreamExecutor,
     descriptors::Descriptors,
     limits::ConnectionLimits,
     request::Connection,
-    socket::Unread,
     tasks::{ConnectionTasks, Drain},
     tls,
 };
@@ -145,13 +145,12 @@ impl Bound {
             let mut peer = Peer { address: Some(address), listener: self.name.clone(), tls: None, backlog };
             let own_tasks = tasks.clone();
             tasks.spawn(async move {
-                let connection = |peer| Connection { peer: Arc::new(peer), unread: Unread::default(), tasks: own_tasks };
                 match tls {
-                    None => connection::serve(stream, &builder, limits, handler, connection(peer), permit).await,
+                    None => connection::serve(stream, &builder, limits, handler, Connection::new(peer, own_tasks, permit)).await,
                     Some(tls) => {
                         if let Some(stream) = handshake(&tls, stream, limits.header_timeout, &begin).await {
                             peer.tls = Some(tls::peer(&stream));
-                            connection::serve(stream, &builder, limits, handler, connection(peer), permit).await;
+                            connection::serve(stream, &builder, limits, handler, Connection::new(peer, own_tasks, permit)).await;
                         }
                     }
                 }
@@ -175,6 +174,8 @@ fn http_builder() -> auto::Builder<StreamExecutor> {
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES)
+        // WebSocket over HTTP/2 (RFC 8441).
+        .enable_connect_protocol()
         // The fixed windows below keep one slow stream from blocking the other streams of its connection.
         .adaptive_window(false)
         .initial_stream_window_size(1 << 20)
@@ -241,7 +242,8 @@ mod tests {
         let permit = connections.admit(Ipv4Addr::LOCALHOST.into(), &limits).unwrap();
         let (mut client, server) = duplex(64 << 10);
         let serving = tokio::spawn(async move {
-            connection::serve(server, &http_builder(), limits, Arc::new(Greeter), Connection::internal(), permit).await;
+            let connection = Connection::new(Peer::default(), ConnectionTasks::default(), permit);
+            connection::serve(server, &http_builder(), limits, Arc::new(Greeter), connection).await;
         });
         // Streams have a window of nothing.
         let opening = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();

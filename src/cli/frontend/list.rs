@@ -112,6 +112,10 @@ fn addresses(config: &Config, binding: &Binding) -> Vec<String> {
         match binding.kind {
             FrontendKind::Grpc | FrontendKind::GrpcWeb => host,
             FrontendKind::Connect => format!("{scheme}://{host}"),
+            FrontendKind::Websocket => {
+                let scheme = if listener.tls.is_some() { "wss" } else { "ws" };
+                format!("{scheme}://{host}{}/websocket", binding.base_path)
+            }
             FrontendKind::Rest | FrontendKind::Definition => {
                 let base_path = if binding.base_path.is_empty() { "/" } else { &binding.base_path };
                 format!("{scheme}://{host}{base_path}")

@@ -26,7 +26,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_response::MessageResponse,
 };
 
-use super::wire;
+use super::{websocket::Client, wire};
 
 /// The services of the patterns of the default namespaces.
 const SERVICES: [(&str, &str); 2] = [
@@ -128,6 +128,10 @@ async fn capabilities(protocol: &str, address: SocketAddr, namespace: &str, serv
             vec![from_json(&post.json()), decode(&proto.body), from_json(&get.json())]
         }
         "REST" => vec![from_json(&http::get(address, &format!("/{namespace}/v1/capabilities")).await.unwrap().json())],
+        "WebSocket" => {
+            let mut client = Client::connect(address, &format!("/{namespace}/websocket")).await;
+            vec![from_json(&client.call(1, "GetCapabilities", json!({})).await["message"])]
+        }
         other => panic!("no test calls the protocol {other}"),
     }
 }
@@ -135,7 +139,7 @@ async fn capabilities(protocol: &str, address: SocketAddr, namespace: &str, serv
 #[tokio::test]
 async fn every_printed_protocol_serves_every_namespace() {
     let (_gateway, banner) = start().await;
-    assert_eq!(banner.protocols, ["gRPC", "gRPC-Web", "Connect", "REST"]);
+    assert_eq!(banner.protocols, ["gRPC", "gRPC-Web", "Connect", "REST", "WebSocket"]);
     assert_eq!(banner.namespaces.len(), 3, "{banner:?}");
     for (namespace, pattern) in &banner.namespaces {
         let (_, service) = SERVICES.iter().find(|(known, _)| known == pattern).unwrap();

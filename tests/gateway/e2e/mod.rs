@@ -25,3 +25,4 @@ mod routing;
 mod start;
 mod telemetry;
 mod tls;
+mod websocket;

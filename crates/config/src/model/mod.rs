@@ -43,7 +43,7 @@ pub struct Config {
     /// Systems that store the data, by name. Namespaces share them.
     #[schemars(with = "BTreeMap<String, super::schema::AnyBackend>")]
     pub backends: BTreeMap<String, Backend>,
-    /// Frontends by name: protocols and HTTP APIs of namespaces. `grpc`, `grpc-web`, `connect` and `rest` always exist.
+    /// Frontends by name: protocols and HTTP APIs of namespaces. `grpc`, `grpc-web`, `connect`, `rest` and `websocket` always exist.
     pub frontends: BTreeMap<String, Frontend>,
     /// Namespaces: each has a pattern, its backends and its frontends.
     pub namespaces: Vec<Namespace>,
@@ -205,6 +205,8 @@ frontend_kinds! {
     Connect = "connect",
     /// REST according to the `google.api.http` annotations of the pattern.
     Rest = "rest",
+    /// WebSocket, with calls of all kinds on one connection, in JSON or protobuf.
+    Websocket = "websocket",
 }
 
 /// A frontend that namespaces can use.
@@ -240,7 +242,7 @@ pub struct Frontend {
 #[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
-    /// Name of a frontend: `grpc`, `grpc-web`, `connect`, `rest`, an entry of `frontends`, or a definition that is part of Prism.
+    /// Name of a frontend: `grpc`, `grpc-web`, `connect`, `rest`, `websocket`, an entry of `frontends`, or a definition that is part of Prism.
     pub frontend: String,
     /// The protocol of the frontend.
     #[serde(skip)]

@@ -22,7 +22,10 @@ fn a_namespace_has_every_protocol_below_its_name() {
     let config = valid(REST, &[]);
     let bindings =
         config.namespaces[0].frontends.iter().map(|binding| format!("{} {:?} {}", binding.frontend, binding.host, binding.base_path));
-    assert_eq!(bindings.collect::<Vec<_>>(), ["grpc None /one", "grpc-web None /one", "connect None /one", "rest None /one"]);
+    assert_eq!(
+        bindings.collect::<Vec<_>>(),
+        ["grpc None /one", "grpc-web None /one", "connect None /one", "rest None /one", "websocket None /one"]
+    );
     assert_eq!(config.namespaces[0].limits.timeout, Limits::default().timeout);
 }
 

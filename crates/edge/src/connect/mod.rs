@@ -3,7 +3,6 @@
 //! A unary RPC is one HTTP request with one response, whose status is that of the call. A stream consists of frames in both directions; its
 //! last frame has the error and the trailers.
 
-mod codec;
 mod error;
 mod query;
 mod stream;
@@ -18,12 +17,12 @@ use http::{HeaderMap, Method as HttpMethod, header, request::Parts};
 
 use super::{
     body::Body,
+    codec::{Codec, RpcMessages},
     protocol::WireProtocol,
     request::{ClientRequest, RequestBody, Response, Serving},
     routing::{Place, RpcTable, Rpcs},
     timeout,
 };
-use codec::{Codec, RpcMessages};
 use prism_call::{Admitted, Arrival, Code, Error, ListenerTarget, Method, Protocol, RequestId, SealedBody, Target};
 use prism_frontend::message_types::MessageTypes;
 use query::Query;

@@ -10,7 +10,7 @@ use super::documents::Documentation;
 use prism_call::Namespace;
 
 pub use http::{HttpBinding, HttpRoutes, HttpTable};
-pub use rpc::{RpcTable, Rpcs};
+pub use rpc::{ConnectionScope, RpcTable, Rpcs};
 
 /// The metadata that names the namespace of a call of an RPC, if host and path do not.
 pub const NAMESPACE_HEADER: &str = "x-prism-namespace";

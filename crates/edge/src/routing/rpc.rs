@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 
 use super::{NAMESPACE_HEADER, Place, hosts::Hosts};
 use prism_call::{Code, Error, Method, Namespace};
@@ -104,20 +104,63 @@ impl RpcTable {
     pub fn find<'a>(&'a self, rpcs: &'a Rpcs, uri: &Uri, headers: &HeaderMap) -> Result<(&'a Arc<Method>, &'a Arc<Namespace>), Error> {
         let (base_path, rpc_path) = split_rpc(uri.path());
         let method = rpcs.by_path.get(rpc_path).ok_or_else(|| rpcs.unknown_rpc(rpc_path))?;
-        Ok((method, self.namespace(uri, base_path, headers, method)?))
+        let name = headers.get(NAMESPACE_HEADER).map(HeaderValue::as_bytes);
+        Ok((method, self.namespace(uri, base_path, headers, name, method)?))
+    }
+
+    /// Finds the RPC and the namespace of a call on a connection. `method` is `package.Service/Rpc`, or only `Rpc` if the namespace is known.
+    pub fn find_call<'a>(
+        &'a self,
+        rpcs: &'a Rpcs,
+        scope: &ConnectionScope,
+        namespace: Option<&str>,
+        method: &str,
+    ) -> Result<(&'a Arc<Method>, &'a Arc<Namespace>), Error> {
+        let ConnectionScope { uri, headers, base_path } = scope;
+        let method = method.trim_start_matches('/');
+        if method.contains('/') {
+            let path = format!("/{method}");
+            let method = rpcs.by_path.get(&path).ok_or_else(|| rpcs.unknown_rpc(&path))?;
+            return Ok((method, self.namespace(uri, base_path, headers, namespace.map(str::as_bytes), method)?));
+        }
+        let found = self
+            .named(uri, base_path, headers, namespace.map(str::as_bytes))?
+            .ok_or_else(|| Error::invalid("method", "must be package.Service/Rpc, or the call must name its namespace"))?;
+        let own = found.methods.iter().find(|known| known.service == found.service && known.name == method);
+        Ok((own.ok_or_else(|| Error::unknown_rpc(&found.service, method))?, found))
+    }
+
+    /// Tells whether connections can be made at a base path. Empty: the root, which is for all namespaces.
+    pub fn serves(&self, uri: &Uri, headers: &HeaderMap, base_path: &str) -> bool {
+        let mut tables = self.hosts.candidates(uri, headers);
+        tables.any(|table| if base_path.is_empty() { !table.names.is_empty() } else { table.base_paths.contains_key(base_path) })
+    }
+
+    /// Finds the namespace that a name or a base path tells. Returns `None` if there is neither.
+    fn named(&self, uri: &Uri, base_path: &str, headers: &HeaderMap, name: Option<&[u8]>) -> Result<Option<&Arc<Namespace>>, Error> {
+        if let Some(name) = name {
+            let text = std::str::from_utf8(name).ok();
+            let found = text.and_then(|name| self.hosts.candidates(uri, headers).find_map(|table| table.names.get(name)));
+            return found.map(Some).ok_or_else(|| unknown_namespace(&String::from_utf8_lossy(name)));
+        }
+        if base_path.is_empty() {
+            return Ok(None);
+        }
+        let found = self.hosts.candidates(uri, headers).find_map(|table| table.base_paths.get(base_path));
+        found.map(Some).ok_or_else(|| unknown_namespace(base_path.trim_start_matches('/')))
     }
 
     /// Finds the namespace by, in this order: the header, the base path, a host of the namespace, the only namespace with the service,
     /// and the name `default`.
-    fn namespace(&self, uri: &Uri, base_path: &str, headers: &HeaderMap, method: &Method) -> Result<&Arc<Namespace>, Error> {
-        if let Some(name) = headers.get(NAMESPACE_HEADER) {
-            let found = name.to_str().ok().and_then(|name| self.hosts.candidates(uri, headers).find_map(|table| table.names.get(name)));
-            let found = found.ok_or_else(|| unknown_namespace(&String::from_utf8_lossy(name.as_bytes())))?;
-            return check_service(found, method);
-        }
-        if !base_path.is_empty() {
-            let found = self.hosts.candidates(uri, headers).find_map(|table| table.base_paths.get(base_path));
-            let found = found.ok_or_else(|| unknown_namespace(base_path.trim_start_matches('/')))?;
+    fn namespace(
+        &self,
+        uri: &Uri,
+        base_path: &str,
+        headers: &HeaderMap,
+        name: Option<&[u8]>,
+        method: &Method,
+    ) -> Result<&Arc<Namespace>, Error> {
+        if let Some(found) = self.named(uri, base_path, headers, name)? {
             return check_service(found, method);
         }
         for table in self.hosts.candidates(uri, headers) {
@@ -133,6 +176,16 @@ impl RpcTable {
             format!("no namespace on this listener serves {} over this protocol; check the `frontends` of the namespace", method.service),
         ))
     }
+}
+
+/// What all calls of a connection have in common.
+pub struct ConnectionScope {
+    /// The URI of the handshake, whose host counts.
+    pub uri: Uri,
+    /// The header `host` of the handshake.
+    pub headers: HeaderMap,
+    /// The base path of the handshake.
+    pub base_path: String,
 }
 
 /// Refuses a namespace whose pattern has another service.

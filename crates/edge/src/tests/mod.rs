@@ -149,8 +149,12 @@ impl Door {
         let metrics = Metrics::new().unwrap();
         let namespace = Arc::new(Namespace::new("demo", "keyvalue", methods(), handler, limits, &metrics));
         let documentation = Some(Arc::new(Documentation::new(|| panic!("in a document"))));
-        let frontends =
-            [(Frontend::Rest(routes), documentation), (Frontend::Grpc(()), None), (Frontend::Connect(MessageTypes::all()), None)];
+        let frontends = [
+            (Frontend::Rest(routes), documentation),
+            (Frontend::Grpc(()), None),
+            (Frontend::Connect(MessageTypes::all()), None),
+            (Frontend::Websocket(MessageTypes::all()), None),
+        ];
         let bindings = frontends.map(|(frontend, documentation)| Binding {
             host: None,
             base_path: "/demo".to_owned(),
