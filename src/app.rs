@@ -129,6 +129,7 @@ impl App {
             retirements: TaskTracker::new(),
         };
         let generation = Generation::build(config, &shared.metrics, &Generation::default()).await.map_err(join_errors)?;
+        generation.install_access();
         let mut listeners = BTreeMap::new();
         for (name, bound) in bound {
             let Some(definition) = config.listeners.get(&name) else { continue };
@@ -276,6 +277,7 @@ impl Reloading<'_> {
         };
         let old_listeners: BTreeMap<_, _> = self.listeners.iter().map(|(name, listener)| (name.clone(), listener.configured())).collect();
         let new_listeners: BTreeMap<_, _> = config.listeners.iter().map(|(name, listener)| (name.clone(), listener.address)).collect();
+        next.install_access();
         for (name, made) in served {
             if let Some(listener) = self.listeners.get_mut(&name) {
                 listener.replace(made).await;

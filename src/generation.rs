@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    access::Access,
     driver::{self, Backend, BackendSettings, Keyspace},
     lifecycle::{self, OpenHandler},
     plan::Plan,
@@ -45,6 +46,7 @@ struct OpenNamespace {
 /// The backends and namespaces of one configuration.
 #[derive(Default)]
 pub struct Generation {
+    access: Access,
     backends: BTreeMap<String, Arc<ConnectedBackend>>,
     namespaces: BTreeMap<String, OpenNamespace>,
 }
@@ -80,6 +82,10 @@ impl Generation {
                 }
             }
         }
+        match Access::build(config, &previous.access) {
+            Ok(access) => next.access = access,
+            Err(more) => problems.extend(more),
+        }
         if problems.is_empty() {
             return Ok(next);
         }
@@ -89,6 +95,13 @@ impl Generation {
             connected.backend.close().await;
         }
         Err(problems)
+    }
+
+    /// Puts the access control into service, also of namespaces that the previous generation serves too.
+    pub fn install_access(&self) {
+        for (name, opened) in &self.namespaces {
+            opened.namespace.set_access(self.access.of_namespace(name));
+        }
     }
 
     async fn connect(&mut self, config: &Config, previous: &Self) -> Vec<Error> {

@@ -17,6 +17,7 @@ pub use prism_slot::idempotency;
 pub use prism_yaml as yaml;
 
 // The gateway as a whole.
+mod access;
 pub mod app;
 // The command line.
 pub mod cli;

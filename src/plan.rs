@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use prism_access::AuthenticatorSettings;
 use prism_call::{Error, Method, proto};
 use prism_config::{self as config, Binding, Config, FrontendKind};
 use prism_edge::{self as edge, Documentation, Frontend, HttpRoutes, TlsAcceptor, TlsFiles};
@@ -47,6 +48,10 @@ impl Plan {
             found.add("telemetry.otlp", "this build can't export telemetry; remove `otlp`, or build with the feature `otlp`".to_owned());
         }
         plan.load_certificates(&mut found);
+        for (name, authenticator) in &config.authenticators {
+            let settings = AuthenticatorSettings { name: name.clone(), values: authenticator.settings.values().clone() };
+            plan.files.extend(settings.files());
+        }
         for namespace in &config.namespaces {
             found.check_remote(namespace);
             let Some(pattern) = pattern::find(&namespace.pattern) else {

@@ -19,7 +19,7 @@ Editors find the schema with this first line of prism.yaml:
   # yaml-language-server: $schema=prism.schema.json
 
 The first of these sources that has a setting determines its value:
-  1. a command-line option: prism serve --listen 0.0.0.0:80
+  1. a command-line option: prism serve --listen 127.0.0.1:80
   2. an environment variable: PRISM_ and the path of the setting in upper case,
      with _ for all other characters; the path of a namespace contains its name:
        PRISM_LISTENERS_MAIN_ADDRESS, PRISM_LOG_LEVEL, PRISM_BACKENDS_LOCAL_PATH,

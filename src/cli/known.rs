@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{Failure, style};
 use crate::{driver::KINDS, plan::Plan};
-use prism_config::{self as config, Config, Definition, Driver, Known, Origin, Source};
+use prism_config::{self as config, AuthenticatorKind, Config, Definition, Driver, Known, Origin, Source};
 use prism_frontend::definition;
 use prism_pattern::PATTERNS;
 use prism_registry::Registry;
@@ -22,9 +22,15 @@ pub fn known() -> Known<'static> {
         schema: (pattern.schema)().to_value(),
         check: pattern.check,
     };
+    let authenticator = |kind: &prism_access::AuthenticatorKind| AuthenticatorKind {
+        name: kind.name.to_owned(),
+        schema: (kind.schema)().to_value(),
+        check: kind.check,
+    };
     Known {
         registry: Registry::embedded(),
         drivers: KINDS.iter().map(driver).collect(),
+        authenticators: prism_access::KINDS.iter().map(authenticator).collect(),
         patterns: PATTERNS.iter().map(pattern).collect(),
         definitions: definitions.collect(),
     }

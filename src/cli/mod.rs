@@ -10,6 +10,7 @@ use std::{
 
 use clap::{ArgMatches, Args as _, FromArgMatches, Parser, Subcommand, builder::styling};
 
+pub mod auth;
 pub mod call;
 pub mod completions;
 pub mod config;
@@ -98,6 +99,7 @@ commands! {
     Call, call, "Call any RPC of a namespace, streams included";
     Validate, validate, "Check a configuration, slot by slot, and print every problem";
     Config, config, "Print the effective configuration, or the JSON Schema of the file";
+    Auth, auth, "Create, list and revoke API keys";
     Completions, completions, "Print a shell script that completes commands and options";
     Frontend, frontend, "List, check, try and create definitions of frontends: any HTTP API as data";
     Generate, generate, "Generate a configuration from a pattern and the backends for its slots";
@@ -125,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Call(args) => call::run(args),
         Command::Validate(args) => validate::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Auth(args) => auth::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Frontend(args) => frontend::run(&args),
         Command::Generate(args) => generate::run(&args),

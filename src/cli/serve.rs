@@ -22,7 +22,7 @@ Examples:
   prism serve                                   every protocol on 127.0.0.1:8980, data in ./prism-data
   prism serve --data /var/lib/prism             the same, with the data elsewhere
   prism serve --config prism.yaml               what the file says
-  PRISM_LOG_LEVEL=debug prism serve --listen 0.0.0.0:80
+  PRISM_LOG_LEVEL=debug prism serve --listen 127.0.0.1:80
 
 While it runs, changes of the configuration, its definitions and certificates are put into service without interrupting
 calls; SIGHUP does it at once. If they have a mistake, the gateway keeps the previous configuration.

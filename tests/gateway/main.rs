@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::pedantic, missing_docs)]
 
+mod access;
 mod cli;
 mod durability;
 mod e2e;

@@ -13,13 +13,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use http::HeaderMap;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use super::{
-    Code, Context, Delivery, Error, Input, KeyedCall, Messages, Method, Namespace, Origin, Output, Peer, Protocol, Reply, RequestId,
+    Authorization, Code, Context, Delivery, Error, Input, KeyedCall, Messages, Method, Namespace, Origin, Output, Peer, Protocol, Reply,
+    RequestId, Share,
+    access::{AccessEnd, GrantedAccess},
     delivery::{self, Reservation},
     idempotency::{self, OnceCall},
     log::AccessLog,
@@ -85,14 +87,19 @@ impl<R> Finished<R> {
     }
 }
 
-/// A request that may be served. It has been identified, is observed, and its caller is authenticated; it holds a permit of its namespace.
+/// A request that may be served. It has been identified, is observed, and its caller is authenticated and may call the RPC; it holds a permit
+/// of its namespace.
 /// If it is dropped before [`finish`](Self::finish), it counts as `CANCELLED`: the client left.
 pub struct Admitted<'p> {
     pub(super) tasks: &'p TaskTracker,
     pub(super) ending: &'p CancellationToken,
     pub(super) observer: CallObserver,
+    /// `None`: the access to the namespace is not controlled.
+    pub(super) access: Option<GrantedAccess>,
     /// `None` while a task of the call has it.
     pub(super) permit: Option<Permit>,
+    /// The share in the limits of the caller; `None` if there are none.
+    pub(super) share: Option<Share>,
     /// The bytes of a large reply.
     pub(super) reservation: Option<Reservation>,
     pub(super) timeout: Option<Duration>,
@@ -166,22 +173,26 @@ impl Admitted<'_> {
 
     /// Calls an RPC. `read` returns its messages. The order of the steps matters:
     ///
-    /// 1. *Limit*: a stream needs a permit of its own kind.
-    /// 2. *Deadline* around the rest: it bounds a client that sends slowly and a backend that responds slowly. Work without a waiting
+    /// 1. *Authorize* the RPC, if it is not the one that was authorized at admission.
+    /// 2. *Limit*: a stream needs a permit of its own kind.
+    /// 3. *Deadline* around the rest: it bounds a client that sends slowly and a backend that responds slowly. Work without a waiting
     ///    caller is dropped.
-    /// 3. *Read* the request, refusing a message that is too large. A client that is too slow gets an error of its own.
-    /// 4. *Deduplicate* a call with an idempotency key: after the limits, so that a replayed reply needs a permit too, and in a separate
+    /// 4. *Read* the request, refusing a message that is too large. A client that is too slow gets an error of its own.
+    /// 5. *Authorize* each message, if rules ask for fields of the request.
+    /// 6. *Deduplicate* a call with an idempotency key: after the limits, so that a replayed reply needs a permit too, and in a separate
     ///    task, so that the outcome is recorded even if the caller leaves.
-    /// 5. *Handle* it. A panic becomes an error. A large reply is refused if its client does not read what it has got.
+    /// 7. *Handle* it. A panic becomes an error. A large reply is refused if its client does not read what it has got. A stream of requests
+    ///    ends when the access of its caller ends.
     pub async fn call(
         &mut self,
         method: &Arc<Method>,
         metadata: HeaderMap,
         read: Pin<&mut impl Future<Output = Result<Input, Error>>>,
     ) -> Result<Reply, Error> {
-        let key = self.prepare(method, metadata)?;
+        let (key, decision) = self.prepare(method, metadata)?;
         let span = self.observer.span();
-        let Self { tasks, observer, permit, reservation, .. } = self;
+        let end = self.end_of_requests(method);
+        let Self { tasks, observer, access, permit, share, reservation, .. } = self;
         let (namespace, context) = (&observer.namespace, &observer.context);
         // Futures are pinned where they are created, and passed by reference. A future that is passed by value would be stored twice
         // in the state of the call, which is moved for every request.
@@ -189,6 +200,10 @@ impl Admitted<'_> {
             let input = with_deadline(context.deadline, Error::request_timeout, read).await?;
             let work = pin!(async {
                 input.check_size(namespace.limits.max_message_bytes)?;
+                let input = match (decision, &*access) {
+                    (Authorization::DependsOnRequest, Some(access)) => authorize_messages(access, namespace, context, method, input)?,
+                    _ => input,
+                };
                 let input = observer.count_received(input);
                 match key {
                     None => handle(namespace, context, method, input).await,
@@ -198,9 +213,19 @@ impl Admitted<'_> {
             });
             with_deadline(context.deadline, Error::deadline_exceeded, work).await
         });
-        let reply = span.run(steps).await?;
+        let running = pin!(span.run(steps));
+        let mut reply = match end {
+            None => running.await?,
+            Some(end) => tokio::select! {
+                reply = running => reply?,
+                error = end => return Err(error),
+            },
+        };
         if let Output::One(message) = &reply.output {
             *reservation = delivery::reserve(&context.peer, message.len())?;
+        }
+        if let Some(share) = share {
+            reply.headers.extend(std::mem::take(&mut share.headers));
         }
         Ok(reply)
     }
@@ -208,12 +233,19 @@ impl Admitted<'_> {
     /// Calls an RPC of the namespace to answer the request. The request is still counted under its own target.
     pub async fn ask(&self, method: &Method, message: Bytes) -> Result<Reply, Error> {
         let context = &self.observer.context;
+        if let Some(access) = &self.access {
+            access.authorize_with(context, &self.observer.namespace, method, &message)?;
+        }
         self.within_deadline(handle(&self.observer.namespace, context, method, Input::One(message))).await
     }
 
-    fn prepare(&mut self, method: &Arc<Method>, mut metadata: HeaderMap) -> Result<Option<idempotency::Key>, Error> {
+    fn prepare(&mut self, method: &Arc<Method>, mut metadata: HeaderMap) -> Result<(Option<idempotency::Key>, Authorization), Error> {
         self.origin.check(!method.read_only)?;
         let observer = &mut self.observer;
+        let decision = match &mut self.access {
+            Some(access) => access.authorize(&observer.context, &observer.namespace, method)?,
+            None => Authorization::Granted,
+        };
         let is_stream = method.client_streaming || method.server_streaming;
         if self.permit.as_ref().is_some_and(|permit| permit.is_stream != is_stream) {
             self.permit = Some(observer.namespace.acquire(is_stream)?);
@@ -222,7 +254,17 @@ impl Admitted<'_> {
         observer.context.credentials.remove_from(&mut metadata);
         observer.context.metadata = metadata;
         observer.set_target(method);
-        idempotency::key(&observer.namespace, method, &observer.context.metadata)
+        Ok((idempotency::key(&observer.namespace, method, &observer.context.metadata)?, decision))
+    }
+
+    /// Returns the end of the caller's access, for a stream of requests.
+    fn end_of_requests(&self, method: &Arc<Method>) -> Option<AccessEnd> {
+        self.access.as_ref().filter(|_| method.client_streaming).map(|access| self.end_of_access(access, Some(method.clone())))
+    }
+
+    fn end_of_access(&self, access: &GrantedAccess, method: Option<Arc<Method>>) -> AccessEnd {
+        let context = Context { credentials: self.observer.context.credentials.clone(), ..self.observer.context.without_metadata() };
+        access.end(self.observer.namespace.clone(), context, method)
     }
 
     /// Ends the request with the response that the client gets. `error`: what it tells the client, if it is no success.
@@ -233,7 +275,12 @@ impl Admitted<'_> {
     }
 
     fn delivery(&mut self) -> Delivery {
-        Delivery { _in_flight: self.observer.in_flight.take(), _permit: self.permit.take(), _reservation: self.reservation.take() }
+        Delivery {
+            _in_flight: self.observer.in_flight.take(),
+            _permit: self.permit.take(),
+            _share: self.share.take().map(|share| share.held),
+            _reservation: self.reservation.take(),
+        }
     }
 
     /// Hands the request over to a stream of replies, which observes it until its end.
@@ -242,7 +289,37 @@ impl Admitted<'_> {
         self.observer.context.metadata = HeaderMap::new();
         let deadline = self.observer.context.deadline;
         let delivery = self.delivery();
-        (ObservedStream::new(messages, self.observer, deadline, self.ending), Streaming(delivery))
+        let method = match &self.observer.target {
+            Target::Rpc(method) => Some(method.clone()),
+            Target::Page(_) => None,
+        };
+        let access = self.access.as_ref().map(|access| self.end_of_access(access, method));
+        (ObservedStream::new(messages, self.observer, deadline, access, self.ending), Streaming(delivery))
+    }
+}
+
+/// Authorizes every message of a request.
+fn authorize_messages(
+    access: &GrantedAccess,
+    namespace: &Arc<Namespace>,
+    context: &Context,
+    method: &Arc<Method>,
+    input: Input,
+) -> Result<Input, Error> {
+    let control = access.control();
+    match input {
+        Input::One(message) => {
+            control.authorize_message(context, namespace, method, &message)?;
+            Ok(Input::One(message))
+        }
+        Input::Stream(messages) => {
+            let (namespace, context, method) = (namespace.clone(), context.without_metadata(), method.clone());
+            Ok(Input::Stream(Box::pin(messages.map(move |message| {
+                let message = message?;
+                control.authorize_message(&context, &namespace, &method, &message)?;
+                Ok(message)
+            }))))
+        }
     }
 }
 

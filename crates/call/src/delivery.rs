@@ -2,6 +2,7 @@
 //! the bytes of a large reply count against the limits of its connection and its listener.
 
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc,
@@ -142,6 +143,7 @@ impl Drop for InFlight {
 pub struct Delivery {
     pub(super) _in_flight: Option<InFlight>,
     pub(super) _permit: Option<Permit>,
+    pub(super) _share: Option<Vec<Box<dyn Any + Send + Sync>>>,
     pub(super) _reservation: Option<Reservation>,
 }
 

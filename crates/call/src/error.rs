@@ -124,6 +124,18 @@ impl Error {
         Self::new(Code::Unavailable, "NAMESPACE_CHANGED", message).with_retry_after(Duration::from_millis(100))
     }
 
+    /// `UNAUTHENTICATED UNAUTHENTICATED`. It does not say what is wrong, so that nobody can guess credentials part by part.
+    pub fn unauthenticated() -> Self {
+        let message = "credentials are required, and those of this request are missing or not valid";
+        Self::new(Code::Unauthenticated, "UNAUTHENTICATED", message)
+    }
+
+    /// `UNAUTHENTICATED CREDENTIALS_EXPIRED`: the credentials of an open stream are no longer valid.
+    pub fn credentials_expired() -> Self {
+        let message = "the credentials with which this stream was opened are no longer valid; open it again with new ones";
+        Self::new(Code::Unauthenticated, "CREDENTIALS_EXPIRED", message)
+    }
+
     /// `DEADLINE_EXCEEDED REQUEST_TIMEOUT`: the client did not send its request in time.
     pub fn request_timeout() -> Self {
         Self::wire(Code::DeadlineExceeded, "REQUEST_TIMEOUT", "the deadline passed before the request was complete; send it faster")

@@ -1,5 +1,6 @@
 //! The call: every protocol produces one, and every handler receives one.
 
+mod access;
 mod admission;
 mod code;
 mod context;
@@ -25,6 +26,7 @@ mod trace;
 
 use async_trait::async_trait;
 
+pub use access::{AccessControl, Authenticated, Authentication, Authorization, Share};
 pub use admission::{Admitted, Arrival, Finished, ListenerRequest, Proof, Refused, SealedBody, Streaming};
 pub use code::Code;
 pub use context::hexadecimal;
@@ -38,9 +40,9 @@ pub use method::{Method, interface_of};
 pub use metrics::{ConnectionMeters, Metrics, ReloadMeters};
 pub use namespace::{CallLimits, Namespace};
 pub use observe::ObservedStream;
-pub use peer::{API_KEY, Credentials, Origin, Peer, TlsPeer};
+pub use peer::{API_KEY, CertificateNames, Credentials, Origin, Peer, TlsPeer};
 pub use pipeline::Pipeline;
-pub use principal::{AuthenticationMethod, Authenticator, Principal};
+pub use principal::{AuthenticationMethod, Principal};
 pub use span::Tracer;
 pub use target::{ListenerTarget, Page, Target};
 pub use tasks::BackgroundTasks;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Authenticator, Handler, Idempotency, Method, Metrics, metrics::NamespaceMeters};
+use super::{AccessControl, Handler, Idempotency, Method, Metrics, access::AccessSlot, metrics::NamespaceMeters};
 
 /// Limits for the calls of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct Namespace {
     pub limits: CallLimits,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) idempotency: Idempotency,
-    pub(super) authenticator: Option<Arc<dyn Authenticator>>,
+    pub(super) access: AccessSlot,
     pub(super) permits: Arc<Semaphore>,
     pub(super) stream_permits: Arc<Semaphore>,
     /// Ends the streams of the namespace.
@@ -79,7 +79,7 @@ impl Namespace {
             methods,
             handler,
             idempotency: Idempotency::default(),
-            authenticator: None,
+            access: AccessSlot::default(),
             permits: Arc::new(Semaphore::new(limits.max_concurrent_calls.min(Semaphore::MAX_PERMITS))),
             stream_permits: Arc::new(Semaphore::new(limits.max_streams.min(Semaphore::MAX_PERMITS))),
             retired: CancellationToken::new(),
@@ -106,11 +106,10 @@ impl Namespace {
         self
     }
 
-    /// Sets how callers are authenticated. Without it, everybody is anonymous.
-    #[must_use]
-    pub fn with_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
-        self.authenticator = Some(authenticator);
-        self
+    /// Replaces the access control of further requests. `None`: everybody is anonymous and may do everything. Streams that are open are
+    /// checked again, and end if their callers are refused.
+    pub fn set_access(&self, control: Option<Arc<dyn AccessControl>>) {
+        self.access.set(control);
     }
 
     /// Ends the streams of the namespace with `UNAVAILABLE NAMESPACE_CHANGED`, because a later generation replaces it. Calls finish.

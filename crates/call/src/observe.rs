@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
 use super::{
-    Code, Context, Error, Input, Messages, Method, Namespace, Target, delivery::InFlight, log::AccessLog, metrics::Meter, panic,
-    span::CallSpan,
+    Code, Context, Error, Input, Messages, Method, Namespace, Target, access::AccessEnd, delivery::InFlight, log::AccessLog,
+    metrics::Meter, panic, span::CallSpan,
 };
 
 /// Records a call when it ends: metrics, access log and span. If it is dropped before, the call counts as `CANCELLED`, because the client
@@ -136,14 +136,22 @@ pub struct ObservedStream {
     messages: Option<Messages<Bytes>>,
     observer: Option<CallObserver>,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// The end of the caller's access; `None` if it is not controlled.
+    access: Option<AccessEnd>,
     ending: Pin<Box<dyn Future<Output = Error> + Send>>,
 }
 
 impl ObservedStream {
-    pub(super) fn new(messages: Messages<Bytes>, observer: CallObserver, deadline: Option<Instant>, gateway: &CancellationToken) -> Self {
+    pub(super) fn new(
+        messages: Messages<Bytes>,
+        observer: CallObserver,
+        deadline: Option<Instant>,
+        access: Option<AccessEnd>,
+        gateway: &CancellationToken,
+    ) -> Self {
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
         let ending = end_signal(gateway.clone(), observer.namespace.retired.clone());
-        Self { messages: Some(messages), observer: Some(observer), deadline, ending: Box::pin(ending) }
+        Self { messages: Some(messages), observer: Some(observer), deadline, access, ending: Box::pin(ending) }
     }
 
     /// Ends the stream, because the edge can't render a message.
@@ -186,6 +194,10 @@ impl ObservedStream {
         // A stream that is always ready would never poll the timer, so the clock is read.
         if self.deadline.as_ref().is_some_and(|deadline| deadline.deadline() <= tokio::time::Instant::now()) {
             return Poll::Ready(Some(Err(Error::deadline_exceeded())));
+        }
+        // Before the messages, so that a stream that is always ready ends too.
+        if let Some(Poll::Ready(error)) = self.access.as_mut().map(|end| end.as_mut().poll(poller)) {
+            return Poll::Ready(Some(Err(error)));
         }
         match panic::catch_sync(|| messages.as_mut().poll_next(poller)) {
             Ok(Poll::Pending) => {}

@@ -31,6 +31,23 @@ pub struct TlsPeer {
     /// The client's certificate chain in DER, its own certificate first. It was verified against the listener's `client_ca`.
     /// Empty if the client sent none.
     pub client_certificates: Arc<[Bytes]>,
+    /// The names in the client's own certificate; `None` if the client sent none, or one that can't be read.
+    pub client_names: Option<Arc<CertificateNames>>,
+}
+
+/// The names in a certificate (RFC 5280, sections 4.1.2.6 and 4.2.1.6), in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateNames {
+    /// URIs, such as SPIFFE ids.
+    pub uris: Vec<String>,
+    /// Host names.
+    pub dns: Vec<String>,
+    /// Mail addresses.
+    pub emails: Vec<String>,
+    /// The common name of the subject; empty if there is none.
+    pub common_name: String,
+    /// The end of its validity, in seconds since 1970.
+    pub not_after: i64,
 }
 
 impl Peer {

@@ -6,8 +6,15 @@ use http::HeaderMap;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Admitted, Arrival, Context, Credentials, Error, ListenerRequest, ListenerTarget, Metrics, Namespace, Origin, Peer, Refused, RequestId,
-    TraceContext, log::AccessLog, metrics::ListenerMeters, observe::CallObserver, permit::Permit, principal::Principal, span::Tracer,
+    Admitted, Arrival, Context, Credentials, Error, ListenerRequest, ListenerTarget, Metrics, Origin, Page, Peer, Refused, RequestId,
+    Share, Target, TraceContext,
+    access::{GrantedAccess, InstalledAccess},
+    log::AccessLog,
+    metrics::ListenerMeters,
+    observe::CallObserver,
+    permit::Permit,
+    principal::Principal,
+    span::Tracer,
 };
 
 /// The pipeline of a gateway.
@@ -47,8 +54,9 @@ impl Pipeline {
     /// 2. *Observe* (metrics, span, access log) wraps everything below, so that refusals are counted too. It ends when the response is
     ///    rendered, or when the last message of a stream is sent, fails, or is dropped because the client left.
     /// 3. *Authenticate* before anything expensive, so that unauthenticated callers can't exhaust limits.
-    /// 4. *Limit*: refuse writes of foreign web pages, and callers that do not read their replies. Acquire a permit of the namespace, and
-    ///    hold it until the reply is delivered.
+    /// 4. *Limit*: refuse writes of foreign web pages, and callers that do not read their replies. Take the share of the caller, and a
+    ///    permit of the namespace, and hold them until the reply is delivered.
+    /// 5. *Authorize* the RPC, if it is known. It comes after the limits, so that evaluating policies is limited too.
     ///
     /// [`Admitted::call`] has the steps after these.
     pub async fn admit(&self, arrival: Arrival<'_>) -> Result<Admitted<'_>, Box<Refused>> {
@@ -70,19 +78,22 @@ impl Pipeline {
             metadata: HeaderMap::new(),
         };
         let mut observer = CallObserver::begin(namespace.clone(), target, context, span, began, self.log);
-        let checked = match authenticate(namespace, &observer.context).await {
+        let access = namespace.access.get();
+        let checked = match authenticate(access.as_deref(), &observer.context).await {
             Ok(principal) => {
                 observer.context.principal = principal;
-                limit(&observer, origin).and_then(|permit| Ok((permit, timeout?)))
+                grant(&observer, access, origin).and_then(|granted| Ok((granted, timeout?)))
             }
             Err(error) => Err(error),
         };
         match checked {
-            Ok((permit, timeout)) => Ok(Admitted {
+            Ok((Grant { permit, share, access }, timeout)) => Ok(Admitted {
                 tasks: &self.tasks,
                 ending: &self.ending,
                 observer,
+                access,
                 permit: Some(permit),
+                share,
                 reservation: None,
                 timeout,
                 origin,
@@ -111,19 +122,45 @@ impl Pipeline {
     }
 }
 
-/// Returns the permit of a request, if it may be served.
-fn limit(observer: &CallObserver, origin: Origin) -> Result<Permit, Error> {
-    origin.check(observer.target.writes())?;
-    if let Some(backlog) = &observer.context.peer.backlog {
-        backlog.check()?;
-    }
-    observer.namespace.acquire(observer.target.is_stream())
+/// What a request gets that may be served.
+struct Grant {
+    permit: Permit,
+    share: Option<Share>,
+    access: Option<GrantedAccess>,
 }
 
-/// Returns the caller. Without an authenticator, everybody is anonymous.
-async fn authenticate(namespace: &Namespace, context: &Context) -> Result<Arc<Principal>, Error> {
-    match &namespace.authenticator {
-        Some(authenticator) => authenticator.authenticate(&context.peer, &context.credentials).await,
+/// Returns what a request gets, if it may be served.
+fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, origin: Origin) -> Result<Grant, Error> {
+    let CallObserver { target, context, namespace, .. } = observer;
+    origin.check(target.writes())?;
+    if let Some(backlog) = &context.peer.backlog {
+        backlog.check()?;
+    }
+    let share = match &access {
+        Some(access) => access.control.acquire(context, target.is_stream())?,
+        None => None,
+    };
+    let permit = namespace.acquire(target.is_stream())?;
+    let mut access = access.map(GrantedAccess::new);
+    if let Some(access) = &mut access {
+        let method = match target {
+            Target::Rpc(method) => Some(method),
+            // A document shows what `GetCapabilities` returns.
+            Target::Page(Page::Document) => namespace.methods.iter().find(|method| method.name == "GetCapabilities"),
+            // The RPC is authorized when it is called.
+            Target::Page(Page::Operation) => None,
+        };
+        if let Some(method) = method {
+            access.authorize(context, namespace, method)?;
+        }
+    }
+    Ok(Grant { permit, share, access })
+}
+
+/// Returns the caller. Without access control, everybody is anonymous.
+async fn authenticate(access: Option<&InstalledAccess>, context: &Context) -> Result<Arc<Principal>, Error> {
+    match access {
+        Some(access) => access.control.authenticate(&context.peer, &context.credentials).result().await,
         None => Ok(Principal::anonymous()),
     }
 }

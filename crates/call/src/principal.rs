@@ -1,18 +1,25 @@
-//! The caller of a request, and how it is authenticated.
+//! The caller of a request.
 
-use std::sync::{Arc, LazyLock};
-
-use async_trait::async_trait;
-
-use super::{Credentials, Error, Peer};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 /// The authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// A stable name, for example `user:ada` or `anonymous`.
+    /// A stable name, for example `ada` or `anonymous`.
     pub subject: Arc<str>,
+    /// The tenant that the caller belongs to; empty if it belongs to none.
+    pub tenant: Arc<str>,
+    /// The groups that the caller belongs to.
+    pub groups: Vec<Arc<str>>,
+    /// What else is known about the caller, as a JSON object: the claims of a token. Empty if nothing is known.
+    pub claims: Arc<str>,
     /// How the caller was authenticated.
     pub method: AuthenticationMethod,
+    /// The time at which the credentials expire.
+    pub expires: Option<Instant>,
 }
 
 /// How a principal was authenticated.
@@ -21,24 +28,43 @@ pub struct Principal {
 pub enum AuthenticationMethod {
     /// Not authenticated: the namespace does not require it.
     None,
+    /// By an API key.
+    ApiKey,
+    /// By a name and a password (HTTP Basic).
+    Basic,
+    /// By the client certificate of the connection.
+    Certificate,
+    /// By a signed token.
+    Jwt,
 }
 
-impl Principal {
-    /// Returns the caller of a namespace that does not require authentication.
-    pub fn anonymous() -> Arc<Self> {
-        static ANONYMOUS: LazyLock<Arc<Principal>> =
-            LazyLock::new(|| Arc::new(Principal { subject: "anonymous".into(), method: AuthenticationMethod::None }));
-        ANONYMOUS.clone()
+impl AuthenticationMethod {
+    /// Returns the name, as policies and logs have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "anonymous",
+            Self::ApiKey => "api-key",
+            Self::Basic => "basic",
+            Self::Certificate => "mtls",
+            Self::Jwt => "jwt",
+        }
     }
 }
 
-/// Authenticates the callers of a namespace.
-#[async_trait]
-pub trait Authenticator: Send + Sync + 'static {
-    /// Returns the caller of a request.
-    ///
-    /// # Behavior
-    /// - `UNAUTHENTICATED`: the credentials are missing, malformed, expired or wrong.
-    /// - `UNAVAILABLE`: they can't be checked now.
-    async fn authenticate(&self, peer: &Peer, credentials: &Credentials) -> Result<Arc<Principal>, Error>;
+impl Principal {
+    /// Creates a caller without tenant, groups and claims, whose credentials do not expire.
+    pub fn new(subject: impl Into<Arc<str>>, method: AuthenticationMethod) -> Self {
+        Self { subject: subject.into(), tenant: "".into(), groups: Vec::new(), claims: "".into(), method, expires: None }
+    }
+
+    /// Returns the caller of a namespace that does not require authentication.
+    pub fn anonymous() -> Arc<Self> {
+        static ANONYMOUS: LazyLock<Arc<Principal>> = LazyLock::new(|| Arc::new(Principal::new("anonymous", AuthenticationMethod::None)));
+        ANONYMOUS.clone()
+    }
+
+    /// Tells whether the credentials have expired.
+    pub fn is_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= Instant::now())
+    }
 }

@@ -20,14 +20,14 @@ mod telemetry;
 pub use load::{Checked, EMBEDDED, check, check_text, load};
 pub use log::{AccessLog, Log, LogFormat, LogLevel};
 pub use model::{
-    Admin, Backend, Binding, ClientCertificates, Config, Cors, Frontend, FrontendKind, Limits, Listener, Namespace, Origin, Remote,
-    Shutdown, Slot, Tls,
+    ANONYMOUS, Admin, Authenticator, Backend, Binding, ClientCertificates, Config, Cors, Frontend, FrontendKind, Limits, Listener,
+    Namespace, Origin, Remote, Shutdown, Slot, Tls,
 };
 pub use prism_settings::{format_duration, format_size, parse_duration, parse_size};
 pub use prism_yaml::{Position, Problem, Problems};
 pub use schema::schema;
 pub use settings::ResolvedSettings;
-pub use source::{DEFAULT_FILE, Definition, Driver, Flag, Known, Pattern, Source, Variables, variable};
+pub use source::{AuthenticatorKind, DEFAULT_FILE, Definition, Driver, Flag, Known, Pattern, Source, Variables, variable};
 pub use telemetry::{Otlp, Telemetry};
 
 #[cfg(test)]

@@ -217,6 +217,24 @@ impl<'r, 'a> Section<'r, 'a> {
         }
     }
 
+    /// Reads a list of texts with their positions. In a variable, they are separated by commas.
+    pub fn texts(&self, key: &'static str) -> Option<Vec<(String, Position)>> {
+        let reader = self.reader;
+        let foreign = reader.override_of(&self.path_of(key));
+        let items = self.list(key);
+        Some(match (foreign, items) {
+            (Some(scalar), _) => {
+                let text = if let Value::Text(text) = scalar.value { text } else { String::new() };
+                text.split(',').map(|item| (item.trim().to_owned(), scalar.position.clone())).collect()
+            }
+            (None, Some(items)) => {
+                let scalars = items.iter().filter_map(|node| reader.scalar(key, node));
+                scalars.map(|scalar| (if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.position)).collect()
+            }
+            (None, None) => return None,
+        })
+    }
+
     pub fn scalar(&self, key: &'static str) -> Option<Scalar> {
         let (node, path) = (self.node(key), self.path_of(key));
         let scalar = self.reader.override_of(&path).or_else(|| self.reader.scalar(key, node?.0))?;

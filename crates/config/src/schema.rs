@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     model::{Binding, Config, Slot},
-    source::{Driver, Known, Pattern},
+    source::{Known, Pattern},
 };
 use prism_settings::{ByteSize, HumanDuration};
 
@@ -18,12 +18,16 @@ pub fn schema(known: &Known<'_>) -> Value {
     let mut schema = generator.into_root_schema_for::<Config>().to_value();
     schema["title"] = "Prism".into();
     let mut definitions = Map::new();
-    let kinds = known.drivers.iter().map(|driver| backend(driver, &mut definitions)).collect::<Vec<_>>();
+    let kinds = known.drivers.iter().map(|driver| kind_of(&driver.kind, &driver.schema, &mut definitions)).collect::<Vec<_>>();
+    let authenticators = known.authenticators.iter().map(|known| kind_of(&known.name, &known.schema, &mut definitions)).collect::<Vec<_>>();
     let settings = known.patterns.iter().map(|pattern| pattern_settings(pattern, &mut definitions)).collect::<Vec<_>>();
     if let Some(all) = schema["definitions"].as_object_mut() {
         all.append(&mut definitions);
         if let Some(namespace) = all.get_mut("Namespace") {
             namespace["allOf"] = settings.into();
+        }
+        if let Some(authenticator) = all.get_mut("Authenticator") {
+            authenticator["oneOf"] = authenticators.into();
         }
         if let Some(backend) = all.get_mut("Backend") {
             backend["oneOf"] = kinds.into();
@@ -33,12 +37,12 @@ pub fn schema(known: &Known<'_>) -> Value {
     schema
 }
 
-/// Returns the schema of one kind of backend: `type` and the settings of its driver.
-fn backend(driver: &Driver, definitions: &mut Map<String, Value>) -> Value {
-    let mut schema = settings_of(&driver.schema, &driver.kind, definitions);
-    let Some(object) = schema.as_object_mut() else { return json!({"properties": {"type": {"const": driver.kind}}}) };
+/// Returns the schema of one kind of backend or authenticator: `type` and its settings.
+fn kind_of(kind: &str, schema: &Value, definitions: &mut Map<String, Value>) -> Value {
+    let mut schema = settings_of(schema, kind, definitions);
+    let Some(object) = schema.as_object_mut() else { return json!({"properties": {"type": {"const": kind}}}) };
     let properties = object.entry("properties").or_insert_with(|| json!({}));
-    properties["type"] = json!({"const": driver.kind});
+    properties["type"] = json!({"const": kind});
     let required = object.entry("required").or_insert_with(|| json!([]));
     if let Some(required) = required.as_array_mut() {
         required.insert(0, "type".into());
@@ -123,6 +127,23 @@ impl JsonSchema for AnyBackend {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A system that stores data: its kind, and the settings of the driver for this kind",
+            "type": "object",
+            "required": ["type"],
+        })
+    }
+}
+
+/// An authenticator of any kind. [`schema`] adds the kinds.
+pub(super) struct AnyAuthenticator;
+
+impl JsonSchema for AnyAuthenticator {
+    fn schema_name() -> Cow<'static, str> {
+        "Authenticator".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A way to authenticate callers: its kind, and the settings of this kind",
             "type": "object",
             "required": ["type"],
         })

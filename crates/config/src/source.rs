@@ -67,6 +67,8 @@ pub struct Known<'a> {
     pub registry: &'a Registry,
     /// The drivers of this build.
     pub drivers: Vec<Driver>,
+    /// The kinds of authenticators of this build.
+    pub authenticators: Vec<AuthenticatorKind>,
     /// The patterns that this build can serve.
     pub patterns: Vec<Pattern>,
     /// The definitions of frontends that are part of this build.
@@ -76,6 +78,10 @@ pub struct Known<'a> {
 impl Known<'_> {
     pub(super) fn driver(&self, kind: &str) -> Option<&Driver> {
         self.drivers.iter().find(|driver| driver.kind == kind)
+    }
+
+    pub(super) fn authenticator(&self, kind: &str) -> Option<&AuthenticatorKind> {
+        self.authenticators.iter().find(|known| known.name == kind)
     }
 
     pub(super) fn pattern(&self, name: &str) -> Option<&Pattern> {
@@ -101,6 +107,17 @@ pub struct Driver {
     pub schema: serde_json::Value,
     /// Parses and checks the settings of a backend without connecting. The error has every problem.
     pub check: fn(&BackendSettings) -> Result<(), Vec<SettingProblem>>,
+}
+
+/// A kind of authenticator of this build.
+#[derive(Clone, Debug)]
+pub struct AuthenticatorKind {
+    /// As `api-key`.
+    pub name: String,
+    /// JSON Schema of its settings.
+    pub schema: serde_json::Value,
+    /// Parses and checks the settings. The error has every problem.
+    pub check: SettingsCheck,
 }
 
 /// A pattern that this build can serve.

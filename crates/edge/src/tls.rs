@@ -16,8 +16,12 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use x509_parser::{
+    extensions::GeneralName,
+    prelude::{FromDer as _, X509Certificate},
+};
 
-use prism_call::TlsPeer;
+use prism_call::{CertificateNames, TlsPeer};
 
 /// The TLS files of a listener, all in PEM.
 #[derive(Clone, Debug)]
@@ -105,5 +109,24 @@ pub(super) fn peer(stream: &TlsStream<TcpStream>) -> TlsPeer {
     TlsPeer {
         server_name: session.server_name().map(Into::into),
         client_certificates: chain.iter().map(|certificate| Bytes::copy_from_slice(certificate)).collect(),
+        client_names: chain.first().and_then(|certificate| names_of(certificate)).map(Arc::new),
     }
+}
+
+/// Returns the names in a certificate in DER, or `None` if it can't be read.
+fn names_of(certificate: &[u8]) -> Option<CertificateNames> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or_default();
+    let not_after = certificate.validity().not_after.timestamp();
+    let mut names = CertificateNames { common_name: common_name.to_owned(), not_after, ..CertificateNames::default() };
+    let alternative = certificate.subject_alternative_name().ok()?;
+    for name in alternative.iter().flat_map(|extension| &extension.value.general_names) {
+        match name {
+            GeneralName::URI(uri) => names.uris.push((*uri).to_owned()),
+            GeneralName::DNSName(host) => names.dns.push((*host).to_owned()),
+            GeneralName::RFC822Name(address) => names.emails.push((*address).to_owned()),
+            _ => {}
+        }
+    }
+    Some(names)
 }

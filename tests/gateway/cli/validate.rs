@@ -102,7 +102,7 @@ fn cases() -> Vec<Case> {
         (
             "an address twice, and an unknown listener",
             format!(
-                "listeners: {{main: {{address: '127.0.0.1:81'}}, more: {{address: '0.0.0.0:81'}}}}
+                "listeners: {{main: {{address: '127.0.0.1:81'}}, more: {{address: '0.0.0.0:81', authentication: [anonymous]}}}}
 {MEMORY}namespaces: [{{name: one, pattern: keyvalue, slots: {{storage: store}}, frontends: [{{frontend: rest, listener: man}}]}}]\n"
             ),
             &[

@@ -1,7 +1,7 @@
 //! Gateways as processes, tested from outside.
 
 mod backend;
-mod wire;
+pub mod wire;
 
 mod call;
 mod compression;

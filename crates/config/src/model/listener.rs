@@ -58,6 +58,10 @@ pub struct Listener {
     /// Which web pages may call from a browser.
     #[serde(default)]
     pub cors: Cors,
+    /// How callers are authenticated: names of `authenticators`, in order. The first one that accepts the credentials decides. `anonymous`
+    /// serves requests without credentials too. Default, for a loopback address only: `anonymous`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authentication: Vec<String>,
 }
 
 fn main_address() -> SocketAddr {
@@ -102,6 +106,7 @@ impl Listener {
             max_unsent_bytes_per_connection: max_unsent_bytes_per_connection(),
             allowed_hosts: Vec::new(),
             cors: Cors::default(),
+            authentication: Vec::new(),
         }
     }
 }

@@ -12,9 +12,11 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+mod access;
 mod listener;
 mod namespace;
 
+pub use access::{ANONYMOUS, Authenticator};
 pub use listener::{ClientCertificates, Cors, Listener, Tls};
 pub use namespace::{Idempotency, Limits, Namespace, Remote, Slot};
 
@@ -40,6 +42,9 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// What happens on SIGTERM.
     pub shutdown: Shutdown,
+    /// Ways to authenticate callers, by name. Listeners and namespaces choose among them.
+    #[schemars(with = "BTreeMap<String, super::schema::AnyAuthenticator>")]
+    pub authenticators: BTreeMap<String, Authenticator>,
     /// Systems that store the data, by name. Namespaces share them.
     #[schemars(with = "BTreeMap<String, super::schema::AnyBackend>")]
     pub backends: BTreeMap<String, Backend>,
@@ -93,6 +98,7 @@ impl Default for Config {
             log: Log::default(),
             telemetry: Telemetry::default(),
             shutdown: Shutdown::default(),
+            authenticators: BTreeMap::new(),
             backends: BTreeMap::new(),
             frontends: BTreeMap::new(),
             namespaces: Vec::new(),

@@ -37,6 +37,9 @@ pub struct Namespace {
     /// `{frontend: grpc, enabled: false}`.
     #[schemars(with = "Option<Vec<crate::schema::AnyBinding>>")]
     pub frontends: Vec<Binding>,
+    /// How callers are authenticated, on every listener. Default: as the listener says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authentication: Vec<String>,
     /// Limits of calls and of stored data.
     #[serde(default)]
     pub limits: Limits,
@@ -51,9 +54,9 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Returns a hash of everything but the frontends. If it has not changed, what serves the namespace can stay.
+    /// Returns a hash of everything but the frontends and the access control. If it has not changed, what serves the namespace can stay.
     pub fn fingerprint(&self) -> u128 {
-        let Self { name, pattern, pattern_version, slots, remote, frontends: _, limits, idempotency, settings } = self;
+        let Self { name, pattern, pattern_version, slots, remote, frontends: _, authentication: _, limits, idempotency, settings } = self;
         let half = |number: u8| {
             let mut hasher = DefaultHasher::new();
             (number, name, pattern, pattern_version, slots, remote, limits, idempotency, settings).hash(&mut hasher);

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use super::access::{self, Authenticators};
 use crate::{
-    model::{Admin, ClientCertificates, Cors, Listener, Tls},
+    model::{ANONYMOUS, Admin, ClientCertificates, Cors, Listener, Namespace, Tls},
     reader::{Reader, Section},
 };
 use prism_yaml::{Key, Node, Position, Value};
@@ -16,23 +17,23 @@ use prism_yaml::{Key, Node, Position, Value};
 /// The listeners and the positions of their addresses. `None` for an address that is wrong.
 pub(super) type Listeners = BTreeMap<String, (Listener, Option<Position>)>;
 
-pub(super) fn listeners(top: &Section<'_, '_>) -> Listeners {
+pub(super) fn listeners(top: &Section<'_, '_>, authenticators: &Authenticators) -> Listeners {
     let node = top.node("listeners");
     let Some(entries) = top.entries("listeners") else {
         let section = Section::new(top.reader, "listeners.main".to_owned(), &top.position, None);
-        return Listeners::from([("main".to_owned(), listener(section, true))]);
+        return Listeners::from([("main".to_owned(), listener(section, true, authenticators))]);
     };
     if matches!(&node, Some((Node { value: Value::Map(entries), .. }, _)) if entries.is_empty()) {
         top.reader.problem(top.position_of("listeners"), "there must be a listener; leave `listeners` out for the default one");
     }
     let read = |(name, node): &(Key, Node)| {
         let section = Section::new(top.reader, format!("listeners.{}", name.name), &name.position, Some(node));
-        (name.name.clone(), listener(section, name.name == "main"))
+        (name.name.clone(), listener(section, name.name == "main", authenticators))
     };
     entries.iter().map(read).collect()
 }
 
-fn listener(section: Section<'_, '_>, is_main: bool) -> (Listener, Option<Position>) {
+fn listener(section: Section<'_, '_>, is_main: bool, authenticators: &Authenticators) -> (Listener, Option<Position>) {
     let tls = tls(&section);
     let cors = cors(&section);
     // An address that is wrong is not reported as missing.
@@ -54,6 +55,7 @@ fn listener(section: Section<'_, '_>, is_main: bool) -> (Listener, Option<Positi
     let max_unsent_bytes = section.size("max_unsent_bytes").unwrap_or(default.max_unsent_bytes);
     let per_connection = section.size("max_unsent_bytes_per_connection").unwrap_or(default.max_unsent_bytes_per_connection);
     let allowed_hosts = hosts(&section);
+    let authentication = access::methods(&section, authenticators);
     section.finish();
     let address = address.map_or(default.address, |(address, _)| address);
     let listener = Listener {
@@ -68,6 +70,7 @@ fn listener(section: Section<'_, '_>, is_main: bool) -> (Listener, Option<Positi
         max_unsent_bytes_per_connection: per_connection,
         allowed_hosts,
         cors,
+        authentication,
     };
     (listener, position)
 }
@@ -120,27 +123,9 @@ fn cors(listener: &Section<'_, '_>) -> Cors {
     Cors { allowed_origins, max_age }
 }
 
-/// Reads a list of texts with their positions. In a variable, they are separated by commas.
-fn texts(section: &Section<'_, '_>, key: &'static str) -> Option<Vec<(String, Position)>> {
-    let reader = section.reader;
-    let foreign = reader.override_of(&section.path_of(key));
-    let items = section.list(key);
-    Some(match (foreign, items) {
-        (Some(scalar), _) => {
-            let text = if let Value::Text(text) = scalar.value { text } else { String::new() };
-            text.split(',').map(|item| (item.trim().to_owned(), scalar.position.clone())).collect()
-        }
-        (None, Some(items)) => {
-            let scalars = items.iter().filter_map(|node| reader.scalar(key, node));
-            scalars.map(|scalar| (if let Value::Text(text) = scalar.value { text } else { scalar.shown }, scalar.position)).collect()
-        }
-        (None, None) => return None,
-    })
-}
-
 /// Reads the hosts that a listener answers to.
 pub(super) fn hosts(section: &Section<'_, '_>) -> Vec<String> {
-    let texts = texts(section, "allowed_hosts").unwrap_or_default();
+    let texts = section.texts("allowed_hosts").unwrap_or_default();
     for (host, position) in &texts {
         if !is_host(host) {
             let message = format!("`{host}` is no host; write api.example.com, *.example.com or *, without a port");
@@ -158,7 +143,7 @@ fn is_host(text: &str) -> bool {
 }
 
 fn origins(section: &Section<'_, '_>) -> Option<Vec<String>> {
-    let texts = texts(section, "allowed_origins")?;
+    let texts = section.texts("allowed_origins")?;
     for (origin, position) in &texts {
         if !is_origin(origin) {
             let right = "write https://app.example.com, http://localhost:* or *";
@@ -199,4 +184,26 @@ pub(super) fn same_address(reader: &Reader<'_>, listeners: &Listeners, admin: &(
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
+}
+
+/// Reports listeners that everybody in the network can use.
+pub(super) fn require_authentication(reader: &Reader<'_>, listeners: &Listeners, namespaces: &[Namespace]) {
+    let all_authenticate = !namespaces.is_empty() && namespaces.iter().all(|namespace| !namespace.authentication.is_empty());
+    for (name, (listener, position)) in listeners {
+        let is_open = !listener.address.ip().is_loopback() && listener.authentication.is_empty() && !all_authenticate;
+        let Some(position) = position.as_ref().filter(|_| is_open) else { continue };
+        reader.problem(position, open_listener(name, position));
+    }
+}
+
+fn open_listener(name: &str, position: &Position) -> String {
+    // Who sets the address by a variable sets the rest by a variable too.
+    let setting = match position {
+        Position::Named(_) => format!("PRISM_LISTENERS_{}_AUTHENTICATION=anonymous", name.to_uppercase().replace('-', "_")),
+        Position::File { .. } => format!("`authentication: [{ANONYMOUS}]`"),
+    };
+    format!(
+        "everybody in the network of the listener `{name}` could read and change all data; set `authentication`, or {setting} if nobody needs \
+         to authenticate"
+    )
 }

@@ -1,5 +1,6 @@
 //! Reads a tree into a [`Config`]. Each part of the configuration has a file.
 
+mod access;
 mod backend;
 mod frontend;
 mod listener;
@@ -19,7 +20,8 @@ use prism_yaml::{Node, Position};
 /// Reads everything. The reader collects the problems. Settings with problems are absent or have their defaults.
 pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config {
     let top = Section::new(reader, String::new(), &Position::WHOLE_FILE, Some(root));
-    let listeners = listener::listeners(&top);
+    let authenticators = access::authenticators(&top);
+    let listeners = listener::listeners(&top, &authenticators);
     let admin = admin(&top);
     listener::same_address(reader, &listeners, &admin);
     let log = log(&top);
@@ -28,8 +30,10 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
     let backends = backend::backends(&top);
     let listener_names = listeners.keys().cloned().collect::<Vec<_>>();
     let frontends = frontend::frontends(&top, &listener_names);
-    let names = namespace::Names { listeners: &listener_names, backends: &backends, frontends: &frontends };
+    let names =
+        namespace::Names { listeners: &listener_names, authenticators: &authenticators, backends: &backends, frontends: &frontends };
     let namespaces = namespace::namespaces(&top, &names);
+    listener::require_authentication(reader, &listeners, &namespaces);
     top.finish();
     Config {
         listeners: listeners.into_iter().map(|(name, (listener, _))| (name, listener)).collect(),
@@ -37,6 +41,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
         log,
         telemetry,
         shutdown,
+        authenticators: authenticators.into_iter().filter_map(|(name, authenticator)| Some((name, authenticator?))).collect(),
         backends: backends.into_iter().filter_map(|(name, backend)| Some((name, backend?))).collect::<BTreeMap<_, _>>(),
         frontends,
         namespaces,

@@ -5,7 +5,12 @@ use std::{
     time::Duration,
 };
 
-use super::{backend::Backends, frontend::Bindings, settings::SettingsSource};
+use super::{
+    access::{self, Authenticators},
+    backend::Backends,
+    frontend::Bindings,
+    settings::SettingsSource,
+};
 use crate::{
     ResolvedSettings,
     model::{Binding, Frontend, FrontendKind, Idempotency, Limits, Namespace, Remote, Slot},
@@ -17,6 +22,7 @@ use prism_yaml::{Node, Position, Value, unknown_name};
 /// The names that namespaces may refer to.
 pub(super) struct Names<'n> {
     pub listeners: &'n [String],
+    pub authenticators: &'n Authenticators,
     pub backends: &'n Backends,
     pub frontends: &'n BTreeMap<String, Frontend>,
 }
@@ -72,6 +78,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
         listeners: names.listeners,
     }
     .read(&section);
+    let authentication = access::methods(&section, names.authenticators);
     let limits = limits(&section);
     let idempotency = idempotency(&section, &slots, names.backends, pattern);
     let settings = settings(&section, pattern);
@@ -84,6 +91,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
         slots,
         remote,
         frontends,
+        authentication,
         limits,
         idempotency,
         settings,

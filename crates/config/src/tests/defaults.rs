@@ -41,6 +41,7 @@ listeners:
   main: {{address: 'localhost:80'}}
   secure:
     address: '[::]:443'
+    authentication: [anonymous]
     tls: {{certificate: {}, key: {}}}
     cors: {{allowed_origins: ['*'], max_age: 5m}}
 admin: {{address: 127.0.0.1:0}}

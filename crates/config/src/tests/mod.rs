@@ -1,5 +1,6 @@
 //! One case for each kind of problem, with its exact text.
 
+mod access;
 mod defaults;
 mod namespaces;
 mod overrides;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Checked, Config, Definition, Driver, Known, Origin, Pattern, Source, Variables, check_text};
+use super::{AuthenticatorKind, Checked, Config, Definition, Driver, Known, Origin, Pattern, Source, Variables, check_text};
 use prism_registry::Registry;
 use prism_settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem, parse_settings, settings_schema};
 
@@ -82,6 +83,16 @@ struct Memory {}
 
 impl CheckSettings for Memory {}
 
+/// Settings of an authenticator.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only parsed")]
+struct KeyFile {
+    file: String,
+}
+
+impl CheckSettings for KeyFile {}
+
 /// A pattern without settings.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +122,11 @@ fn pattern<T: CheckSettings>(name: &str) -> Pattern {
     Pattern { name: name.to_owned(), schema: settings_schema::<T>().to_value(), check: |values| parse_settings::<T>(values).map(drop) }
 }
 
+fn authenticator<T: CheckSettings>(name: &str) -> AuthenticatorKind {
+    let check = |values: &_| parse_settings::<T>(values).map(drop);
+    AuthenticatorKind { name: name.to_owned(), schema: settings_schema::<T>().to_value(), check }
+}
+
 fn driver<T: CheckSettings>(kind: &str) -> Driver {
     Driver { kind: kind.to_owned(), schema: settings_schema::<T>().to_value(), check: |settings| settings.parse::<T>().map(drop) }
 }
@@ -123,6 +139,7 @@ fn known() -> Known<'static> {
     Known {
         registry: Registry::embedded(),
         drivers,
+        authenticators: vec![authenticator::<KeyFile>("api-key"), authenticator::<Memory>("mtls")],
         patterns: vec![pattern::<Plain>("keyvalue"), pattern::<Registered>("schema-registry")],
         definitions,
     }

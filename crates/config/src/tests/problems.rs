@@ -17,7 +17,7 @@ namespaces:
 ",
         &[],
         &[
-            "prism.yaml:1:1: unknown setting `listners`; did you mean `listeners`? There are: admin, backends, frontends, listeners, log, namespaces, shutdown, telemetry",
+            "prism.yaml:1:1: unknown setting `listners`; did you mean `listeners`? There are: admin, authenticators, backends, frontends, listeners, log, namespaces, shutdown, telemetry",
             "prism.yaml:2:14: unknown level `inf`; did you mean `info`? There are: off, error, warn, info, debug, trace",
             "prism.yaml:2:27: unknown format `3`; there are: text, json",
             "prism.yaml:4:18: `drain_timeout` must be a duration such as 100ms, 30s or 5m, not `30`",
@@ -60,7 +60,7 @@ admin: {{address: 127.0.0.1:1}}{REST}"
         &[],
         &[
             "prism.yaml:2:19: `address` must be IP:PORT, as 127.0.0.1:8980, or 0.0.0.0:8980 for all interfaces, not `example.com:80`",
-            "prism.yaml:2:37: unknown setting `adress`; did you mean `address`? There are: address, allowed_hosts, cors, header_timeout, idle_timeout, max_connections, max_connections_per_peer, max_unsent_bytes, max_unsent_bytes_per_connection, tls, write_timeout",
+            "prism.yaml:2:37: unknown setting `adress`; did you mean `address`? There are: address, allowed_hosts, authentication, cors, header_timeout, idle_timeout, max_connections, max_connections_per_peer, max_unsent_bytes, max_unsent_bytes_per_connection, tls, write_timeout",
             "prism.yaml:3:3: `address` is missing; write IP:PORT, as 0.0.0.0:8443",
             "prism.yaml:3:12: `key` is missing; TLS needs a certificate and its key, as PEM files",
             "prism.yaml:4:3: `Third` can't be a name in `listeners`: a lower-case letter, then letters, digits, `-` and `_`, at most 63 characters",
@@ -68,6 +68,7 @@ admin: {{address: 127.0.0.1:1}}{REST}"
             "prism.yaml:4:81: `max_age` must be a duration such as 100ms, 30s or 5m, not `1`",
             "prism.yaml:5:21: the listener `fourth` has the same address as the listener `Third`, 127.0.0.1:1; give each its own port",
             "prism.yaml:6:20: the listener `fifth` needs a port that the listener `Third` has on 127.0.0.1:1; give each its own port",
+            "prism.yaml:6:20: everybody in the network of the listener `fifth` could read and change all data; set `authentication`, or `authentication: [anonymous]` if nobody needs to authenticate",
             "prism.yaml:7:18: `admin` has the same address as the listener `Third`, 127.0.0.1:1; give each its own port",
         ],
     );

@@ -12,6 +12,7 @@ const UNKNOWN_EVERYWHERE: &str = "
 zzz: 1
 listeners: {main: {zzz: 1, tls: {zzz: 1}, cors: {zzz: 1}}}
 admin: {zzz: 1}
+authenticators: {keys: {type: api-key, file: x, zzz: 1}}
 log: {zzz: 1}
 telemetry: {zzz: 1, otlp: {zzz: 1}}
 shutdown: {zzz: 1}
@@ -58,6 +59,8 @@ fn the_schema_and_the_reader_know_the_same_settings() {
             .filter_map(properties)
             .filter(|all| all.contains("path")),
     );
+    let kinds = schema["definitions"]["Authenticator"]["oneOf"].as_array().into_iter().flatten();
+    written.extend(kinds.filter_map(properties).filter(|all| all.contains("file")));
     let patterns = schema["definitions"]["Namespace"]["allOf"].as_array().into_iter().flatten();
     let settings = patterns.filter_map(|pattern| properties(&pattern["then"]["properties"]["settings"]));
     written.extend(settings.filter(|all| !all.is_empty()));

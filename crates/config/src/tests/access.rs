@@ -1,0 +1,75 @@
+use super::{assert_problems, valid};
+
+const NAMESPACES: &str = "
+backends: {memory: {type: memory}}
+namespaces: [{name: one, pattern: keyvalue, slots: {storage: memory}}]
+";
+
+#[test]
+fn authenticators_are_chosen_by_listeners_and_namespaces() {
+    let text = "authenticators:
+  keys: {type: api-key, file: keys.yaml}
+  mesh: {type: mtls}
+listeners:
+  main: {authentication: [mesh, keys]}
+  open: {address: '0.0.0.0:1', authentication: [anonymous]}
+backends: {memory: {type: memory}}
+namespaces:
+  - {name: one, pattern: keyvalue, slots: {storage: memory}, authentication: [keys, anonymous]}
+  - {name: two, pattern: keyvalue, slots: {storage: memory}}
+";
+    let config = valid(text, &[]);
+    assert_eq!(config.listeners["main"].authentication, ["mesh", "keys"]);
+    assert_eq!(config.namespaces[0].authentication, ["keys", "anonymous"]);
+    assert!(config.namespaces[1].authentication.is_empty());
+    let config = valid(text, &[("PRISM_LISTENERS_MAIN_AUTHENTICATION", "keys, anonymous"), ("PRISM_AUTHENTICATORS_KEYS_FILE", "other")]);
+    assert_eq!(config.listeners["main"].authentication, ["keys", "anonymous"]);
+    assert_eq!(config.authenticators["keys"].settings.values()["file"], "other");
+}
+
+#[test]
+fn authenticators_are_checked() {
+    let text = format!(
+        "authenticators:
+  keys: {{type: api-key, path: x}}
+  other: {{}}
+  anonymous: {{type: mtls}}
+  wrong: {{type: kerberos}}
+listeners:
+  main: {{authentication: []}}
+  more: {{address: 127.0.0.1:1, authentication: [keys, keys, kyes, wrong]}}
+{NAMESPACES}"
+    );
+    let expected = [
+        "prism.yaml:2:3: `file` is missing",
+        "prism.yaml:2:25: unknown setting `path`; there are: type, file",
+        "prism.yaml:3:3: `type` is missing; it is one of api-key, mtls",
+        "prism.yaml:4:3: `anonymous` always exists, and stands for no authentication; choose another name",
+        "prism.yaml:5:17: unknown type of authenticator `kerberos`; there are: api-key, mtls",
+        "prism.yaml:7:10: `authentication` must name an authenticator, or `anonymous` for no authentication",
+        "prism.yaml:8:55: `keys` is in this list twice; remove one",
+        "prism.yaml:8:61: unknown authenticator `kyes`; did you mean `keys`? There are: keys, other, wrong, anonymous",
+    ];
+    assert_problems(&text, &[], &expected);
+}
+
+#[test]
+fn an_open_listener_must_be_intended() {
+    let message = |setting: &str| {
+        format!(
+            "everybody in the network of the listener `main` could read and change all data; set `authentication`, or {setting} if nobody needs \
+             to authenticate"
+        )
+    };
+    let text = format!("listeners: {{main: {{address: '0.0.0.0:80'}}}}{NAMESPACES}");
+    let expected = format!("prism.yaml:1:29: {}", message("`authentication: [anonymous]`"));
+    assert_problems(&text, &[], &[&expected]);
+    let variable = "PRISM_LISTENERS_MAIN_AUTHENTICATION";
+    let expected = format!("PRISM_LISTENERS_MAIN_ADDRESS: {}", message(&format!("{variable}=anonymous")));
+    assert_problems(NAMESPACES, &[("PRISM_LISTENERS_MAIN_ADDRESS", "[::]:80")], &[&expected]);
+    valid(&text, &[(variable, "anonymous")]);
+    valid(&text.replace("'0.0.0.0:80'", "127.0.0.1:80"), &[]);
+    // Every namespace authenticates its callers itself.
+    let own = NAMESPACES.replace("pattern: keyvalue,", "pattern: keyvalue, authentication: [mesh],");
+    valid(&format!("authenticators: {{mesh: {{type: mtls}}}}\nlisteners: {{main: {{address: '0.0.0.0:80'}}}}{own}"), &[]);
+}

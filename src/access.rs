@@ -1,0 +1,89 @@
+//! The access control of a generation: its authenticators, and what each namespace requires.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use prism_access::{AuthenticatorSettings, FailureLimiter, Method, MethodChain, NamespaceAccess};
+use prism_call::{AccessControl, Code, Error};
+use prism_config::{self as config, ANONYMOUS, Config};
+
+/// The access control of a generation.
+#[derive(Default)]
+pub struct Access {
+    authenticators: BTreeMap<String, OpenAuthenticator>,
+    failures: Arc<FailureLimiter>,
+    /// By namespace. `None`: everybody may do everything.
+    namespaces: BTreeMap<String, Option<Arc<dyn AccessControl>>>,
+}
+
+/// An authenticator that generations share as long as its settings and files stay the same, with the credentials that it has verified.
+struct OpenAuthenticator {
+    definition: config::Authenticator,
+    /// A hash of the contents of its files.
+    contents: u64,
+    method: Arc<dyn Method>,
+}
+
+impl Access {
+    /// Makes the access control of a configuration. The error has every problem.
+    pub fn build(config: &Config, previous: &Self) -> Result<Self, Vec<Error>> {
+        let mut next = Self { failures: previous.failures.clone(), ..Self::default() };
+        let mut problems = Vec::new();
+        for (name, definition) in &config.authenticators {
+            match open(name, definition, previous.authenticators.get(name)) {
+                Ok(opened) => drop(next.authenticators.insert(name.clone(), opened)),
+                Err(error) => problems.push(error),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let by_listener: BTreeMap<_, _> =
+            config.listeners.iter().map(|(name, listener)| (name, next.chain(&listener.authentication))).collect();
+        for namespace in &config.namespaces {
+            let own = (!namespace.authentication.is_empty()).then(|| next.chain(&namespace.authentication));
+            let listeners: HashMap<_, _> =
+                by_listener.iter().map(|(name, chain)| ((*name).clone(), own.as_ref().unwrap_or(chain).clone())).collect();
+            let is_controlled = listeners.values().any(|chain| !chain.is_open());
+            let control = is_controlled.then(|| Arc::new(NamespaceAccess::new(listeners)) as Arc<dyn AccessControl>);
+            next.namespaces.insert(namespace.name.clone(), control);
+        }
+        Ok(next)
+    }
+
+    /// Returns the access control of a namespace. `None`: everybody may do everything.
+    pub fn of_namespace(&self, name: &str) -> Option<Arc<dyn AccessControl>> {
+        self.namespaces.get(name).cloned().flatten()
+    }
+
+    /// Returns the methods with these names, in order. Without names, nobody needs to authenticate.
+    fn chain(&self, names: &[String]) -> Arc<MethodChain> {
+        let methods = names.iter().filter_map(|name| Some(self.authenticators.get(name)?.method.clone())).collect();
+        let anonymous = names.is_empty() || names.iter().any(|name| name == ANONYMOUS);
+        Arc::new(MethodChain::new(methods, anonymous, self.failures.clone()))
+    }
+}
+
+/// Opens an authenticator, or takes over the known one if nothing has changed.
+fn open(name: &str, definition: &config::Authenticator, known: Option<&OpenAuthenticator>) -> Result<OpenAuthenticator, Error> {
+    let kind = prism_access::find(&definition.kind).ok_or_else(|| {
+        let message = format!("authenticator {name}: this build has no authenticator of the type {}", definition.kind);
+        Error::new(Code::FailedPrecondition, "UNKNOWN_AUTHENTICATOR", message)
+    })?;
+    let settings = AuthenticatorSettings { name: name.to_owned(), values: definition.settings.values().clone() };
+    let mut hasher = DefaultHasher::new();
+    for file in settings.files() {
+        // A file that can't be read is a problem of `open`.
+        fs::read(file).unwrap_or_default().hash(&mut hasher);
+    }
+    let contents = hasher.finish();
+    let method = match known.filter(|known| known.definition == *definition && known.contents == contents) {
+        Some(known) => known.method.clone(),
+        None => (kind.open)(&settings)?,
+    };
+    Ok(OpenAuthenticator { definition: definition.clone(), contents, method })
+}

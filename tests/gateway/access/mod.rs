@@ -1,0 +1,5 @@
+//! Access control, from outside: who may call what, over every protocol.
+
+mod authentication;
+mod caller;
+mod streams;
