@@ -22,6 +22,7 @@ pub mod interfaces;
 pub mod keyvalue;
 pub mod object_store;
 pub mod schema_registry;
+pub mod session_store;
 mod slots;
 pub mod work_queue;
 
@@ -61,8 +62,14 @@ impl fmt::Debug for Pattern {
 }
 
 /// All patterns of this build, one line each.
-pub const PATTERNS: &[&Pattern] =
-    &[&keyvalue::PATTERN, &object_store::PATTERN, &schema_registry::PATTERN, &work_queue::PATTERN, &interfaces::PATTERN];
+pub const PATTERNS: &[&Pattern] = &[
+    &keyvalue::PATTERN,
+    &object_store::PATTERN,
+    &schema_registry::PATTERN,
+    &session_store::PATTERN,
+    &work_queue::PATTERN,
+    &interfaces::PATTERN,
+];
 
 /// Finds a pattern by its name.
 pub fn find(name: &str) -> Option<&'static Pattern> {

@@ -249,6 +249,7 @@ fn the_embedded_registry_keeps_every_rule() {
         ("keyvalue", "prism.patterns.keyvalue.v1.KeyValueService"),
         ("object-store", "prism.patterns.object_store.v1.ObjectStoreService"),
         ("schema-registry", "prism.patterns.schema_registry.v1.SchemaRegistryService"),
+        ("session-store", "prism.patterns.session_store.v1.SessionStoreService"),
         ("work-queue", "prism.patterns.work_queue.v1.WorkQueueService"),
     ];
     let patterns = patterns.map(compiled).into();

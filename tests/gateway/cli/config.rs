@@ -36,16 +36,16 @@ fn an_invalid_configuration_is_shown_with_every_problem() {
         "backends: {store: {type: memory, max_byts: 1}}
 namespaces:
   - name: jobs
-    pattern: session-store
-    slots: {sessions: stor}
+    pattern: saga
+    slots: {state: stor, steps: store}
 ",
     );
     let run = prism(&format!("validate {}", path.display()));
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     for expected in [
         "prism.yaml:1:34: unknown setting `max_byts`; did you mean `max_bytes`?",
-        "prism.yaml:4:14: the pattern `session-store` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, work-queue",
-        "prism.yaml:5:23: unknown backend `stor`; did you mean `store`?",
+        "prism.yaml:4:14: the pattern `saga` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, session-store, work-queue",
+        "prism.yaml:5:20: unknown backend `stor`; did you mean `store`?",
         "❌ Configuration invalid: 3 problems",
     ] {
         assert!(run.stdout.contains(expected), "{}", run.stdout);

@@ -22,6 +22,7 @@ mod observe;
 mod preconditions;
 mod remote;
 mod routing;
+mod sessions;
 mod start;
 mod telemetry;
 mod tls;

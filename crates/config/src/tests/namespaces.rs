@@ -37,10 +37,10 @@ fn patterns() {
         ),
         &[],
         &[
-            "prism.yaml:3:12: `pattern` is missing; it is one of interfaces, keyvalue, object-store, schema-registry, work-queue",
+            "prism.yaml:3:12: `pattern` is missing; it is one of interfaces, keyvalue, object-store, schema-registry, session-store, work-queue",
             "prism.yaml:4:12: the slot `state` of the pattern `saga` needs a backend: one of cache, memory",
             "prism.yaml:4:12: the slot `steps` of the pattern `saga` needs a backend: one of cache, memory",
-            "prism.yaml:4:24: the pattern `saga` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, work-queue",
+            "prism.yaml:4:24: the pattern `saga` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, session-store, work-queue",
             "prism.yaml:5:51: the pattern `keyvalue` has the version `v1`, not `v2`",
         ],
     );
@@ -89,7 +89,7 @@ fn interfaces_that_a_slot_needs_and_the_driver_lacks() {
         &[],
         &[
             "prism.yaml:5:19: slot `jobs` needs queue_basic, queue_visibility, queue_dead_letter, which the redis driver does not implement",
-            "prism.yaml:7:14: the pattern `multicast-registry` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, work-queue",
+            "prism.yaml:7:14: the pattern `multicast-registry` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, session-store, work-queue",
             "prism.yaml:10:48: the redis driver does not implement pubsub_persistent; remove it, or choose another backend",
         ],
     );
