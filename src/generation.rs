@@ -203,7 +203,8 @@ impl Generation {
                 let message = format!("namespace {}: there is no backend {}", namespace.name, filled.backend);
                 Error::new(Code::FailedPrecondition, "UNKNOWN_BACKEND", message)
             })?;
-            let keyspace = Keyspace { namespace: namespace.name.clone(), slot: name.clone() };
+            let owner = filled.keyspace.as_ref().unwrap_or(&namespace.name);
+            let keyspace = Keyspace { namespace: owner.clone(), slot: name.clone() };
             let mut slot = Slot::fill(&keyspace, &filled.backend, connected.kind, &*connected.backend);
             tighten_limits(&mut slot.limits, &namespace.limits);
             slots.insert(name.clone(), slot);

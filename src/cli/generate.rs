@@ -184,7 +184,7 @@ mod tests {
     fn all_problems_are_reported_at_once() {
         let problems = generate("multicast-registry", &[("registri", "redis"), ("messaging", "kafka")], false).unwrap_err();
         for expected in [
-            "pattern `multicast-registry` is planned and can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, session-store, work-queue",
+            "pattern `multicast-registry` is planned and can't be served yet; there are: consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue",
             "unknown slot `registri`; did you mean `registry`?",
             "slot `registry` is empty; fill it with --slot=registry:BACKEND, one of: memory, nats, postgres, redis, sqlite",
             "there is no driver for kafka yet, so it can't fill slot `messaging`; these do: memory, nats, redis",

@@ -17,10 +17,14 @@ use prism_settings::{CheckSettings, SettingProblem, SettingsCheck, parse_setting
 use prism_slot::Slot;
 
 mod capabilities;
+mod claims;
+pub mod consumer;
 mod environment;
 pub mod interfaces;
 pub mod keyvalue;
+mod messaging;
 pub mod object_store;
+pub mod producer;
 pub mod schema_registry;
 pub mod session_store;
 mod slots;
@@ -68,6 +72,8 @@ pub const PATTERNS: &[&Pattern] = &[
     &schema_registry::PATTERN,
     &session_store::PATTERN,
     &work_queue::PATTERN,
+    &producer::PATTERN,
+    &consumer::PATTERN,
     &interfaces::PATTERN,
 ];
 

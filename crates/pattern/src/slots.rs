@@ -54,6 +54,13 @@ impl<'p> Slots<'p> {
         self.filled.remove(name)
     }
 
+    /// Removes interfaces of a slot from its description, because the settings of the pattern say that it does not use them.
+    pub fn restrict(&mut self, name: &str, uses: impl Fn(&str) -> bool) {
+        for slot in self.facts.iter_mut().filter(|slot| slot.name == name) {
+            slot.interfaces.retain(|interface| uses(interface));
+        }
+    }
+
     /// Returns what the pattern can do over the backends of all slots: the answer of `GetCapabilities`.
     ///
     /// `limits` are the tightest of those of the drivers, the namespace and the pattern. `max_transaction_operations` is 0 if there are no

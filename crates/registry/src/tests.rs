@@ -47,7 +47,7 @@ fn the_embedded_registry_loads_in_the_order_of_listings() {
     assert_eq!(registry.models.len(), 11);
     assert_eq!(registry.models[0].name.as_str(), "keyvalue");
     assert_eq!(registry.backends[0].driver, DriverStatus::Implemented);
-    assert_eq!(registry.patterns[0].name.as_str(), "interfaces");
+    assert_eq!(registry.patterns[0].name.as_str(), "consumer");
     assert!(registry.interface("sortedset_lex").is_some_and(|one| one.model() == "sortedset" && one.flavour() == "lex"));
 }
 
@@ -245,9 +245,11 @@ fn the_embedded_registry_keeps_every_rule() {
     // tests/gateway/cli checks that the drivers implement what the files declare; this crate does not know the drivers.
     let compiled = |(name, service)| CompiledPattern { name, version: "v1", service };
     let patterns = [
+        ("consumer", "prism.patterns.consumer.v1.ConsumerService"),
         ("interfaces", "prism.patterns.interfaces.v1.InterfacesService"),
         ("keyvalue", "prism.patterns.keyvalue.v1.KeyValueService"),
         ("object-store", "prism.patterns.object_store.v1.ObjectStoreService"),
+        ("producer", "prism.patterns.producer.v1.ProducerService"),
         ("schema-registry", "prism.patterns.schema_registry.v1.SchemaRegistryService"),
         ("session-store", "prism.patterns.session_store.v1.SessionStoreService"),
         ("work-queue", "prism.patterns.work_queue.v1.WorkQueueService"),

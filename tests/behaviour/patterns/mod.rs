@@ -5,6 +5,9 @@
 //! A cell (a combination and an RPC) without a case is a failure.
 
 mod bench;
+mod consumer;
+mod producer;
+mod table;
 mod work_queue;
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
@@ -26,9 +29,31 @@ use crate::arena::{Arena, recipe};
 pub struct PatternSuite {
     /// Name of the pattern.
     pub pattern: &'static str,
+    /// The variants of settings in which all cells are tested.
+    pub variants: &'static [Variant],
     /// The cases.
     pub cases: &'static [PatternCase],
 }
+
+/// A variant of the settings.
+pub struct Variant {
+    /// Its name, which is also a fact that cases may need; empty: there is only one.
+    pub name: &'static str,
+    /// The settings, as JSON.
+    pub settings: &'static str,
+    /// Facts that the combination must have.
+    pub needs: &'static [&'static str],
+}
+
+/// The only variant of a pattern: its default settings.
+pub const DEFAULT: &[Variant] = &[Variant { name: "", settings: "{}", needs: &[] }];
+
+/// The models of messaging.
+pub const MODELS: &[Variant] = &[
+    Variant { name: "stream", settings: r#"{"model": "stream"}"#, needs: &["messaging/stream_basic"] },
+    Variant { name: "queue", settings: r#"{"model": "queue"}"#, needs: &["messaging/queue_visibility"] },
+    Variant { name: "pubsub", settings: r#"{"model": "pubsub"}"#, needs: &["messaging/pubsub_basic"] },
+];
 
 /// One case, which runs over new keyspaces.
 pub struct PatternCase {
@@ -36,18 +61,19 @@ pub struct PatternCase {
     pub rpc: &'static str,
     /// Name of the function.
     pub name: &'static str,
-    /// Facts that the combination must have: `SLOT` (it is filled), `SLOT/INTERFACE`, or `shared` (two gateways can use its data). With `!` in
-    /// front, it must not have them.
+    /// Facts that the combination must have: `SLOT` (it is filled), `SLOT/INTERFACE`, the name of a variant, `shared` (two gateways can use
+    /// its data), or `groups` (consumers can share the messages of a topic). With `!` in front, it must not have them.
     pub needs: &'static [&'static str],
     /// Panics if the pattern behaves wrongly.
     pub run: fn(Bench) -> BoxFuture<'static, ()>,
 }
 
-/// Declares `SUITE`: the pattern, then for each RPC its cases, each with what it needs of the combination.
+/// Declares `SUITE`: the pattern, its variants, then for each RPC its cases, each with what it needs of the combination.
 macro_rules! pattern_suite {
-    ($pattern:literal: $($rpc:ident { $($case:ident $(needs $($need:literal),+)?;)+ })+) => {
+    ($pattern:literal, $variants:expr; $($rpc:ident { $($case:ident $(needs $($need:literal),+)?;)+ })+) => {
         pub const SUITE: $crate::patterns::PatternSuite = $crate::patterns::PatternSuite {
             pattern: $pattern,
+            variants: $variants,
             cases: &[$($($crate::patterns::PatternCase {
                 rpc: stringify!($rpc),
                 name: stringify!($case),
@@ -61,14 +87,15 @@ macro_rules! pattern_suite {
 pub(crate) use pattern_suite;
 
 /// All suites. Patterns that are older than this matrix have tests of their own.
-const SUITES: &[&PatternSuite] = &[&work_queue::SUITE];
+const SUITES: &[&PatternSuite] = &[&work_queue::SUITE, &producer::SUITE, &consumer::SUITE];
 
 /// The drivers in the slots of a pattern.
 #[derive(Clone)]
 pub struct Combination {
     pub pattern: &'static Pattern,
     pub slots: BTreeMap<String, &'static Kind>,
-    /// As `postgres`, `postgres+redis` or `postgres-alone`.
+    pub variant: &'static Variant,
+    /// As `postgres`, `postgres+redis`, `postgres-alone` or `nats-stream`.
     name: String,
 }
 
@@ -81,7 +108,11 @@ impl Combination {
         if fact == "shared" {
             return self.slots.values().all(|kind| recipe(kind.name).is_some_and(|recipe| recipe.shared));
         }
+        if fact == "groups" {
+            return self.variant.name == "queue" || (self.variant.name == "stream" && self.has("progress"));
+        }
         match fact.split_once('/') {
+            None if MODELS.iter().any(|variant| variant.name == fact) => self.variant.name == fact,
             None => self.slots.contains_key(fact),
             Some((slot, interface)) => self.slots.get(slot).is_some_and(|kind| (kind.interfaces)().contains(&interface)),
         }
@@ -89,7 +120,7 @@ impl Combination {
 }
 
 /// Returns the combinations of a pattern.
-fn combinations(registry: &Registry, pattern: &'static Pattern) -> Vec<Combination> {
+fn combinations(registry: &Registry, pattern: &'static Pattern, variant: &'static Variant) -> Vec<Combination> {
     let definition = registry.pattern(pattern.name).expect("the registry has every pattern");
     let can_fill = |name: &str, slot: &registry::Slot, kind: &Kind| {
         registry.backend(kind.name).is_some_and(|backend| SlotCheck::new(name, slot, backend).is_satisfied())
@@ -101,6 +132,10 @@ fn combinations(registry: &Registry, pattern: &'static Pattern) -> Vec<Combinati
         let alone = BTreeMap::from([(first.clone(), kind)]);
         let mut filled = alone.clone();
         let mut name = kind.name.to_owned();
+        if !variant.name.is_empty() {
+            let _ = write!(name, "-{}", variant.name);
+        }
+        let alone_name = format!("{name}-alone");
         for (other, slot) in &others {
             let chosen = std::iter::once(kind).chain(KINDS.iter().copied()).find(|kind| can_fill(other, slot, kind));
             let chosen = chosen.expect("a driver can fill each slot");
@@ -109,11 +144,12 @@ fn combinations(registry: &Registry, pattern: &'static Pattern) -> Vec<Combinati
             }
             filled.insert((*other).clone(), chosen);
         }
-        all.push(Combination { pattern, slots: filled, name });
+        all.push(Combination { pattern, slots: filled, variant, name });
         if !others.is_empty() {
-            all.push(Combination { pattern, slots: alone, name: format!("{}-alone", kind.name) });
+            all.push(Combination { pattern, slots: alone, variant, name: alone_name });
         }
     }
+    all.retain(|combination| variant.needs.iter().all(|need| combination.has(need)));
     all
 }
 
@@ -121,10 +157,12 @@ fn combinations(registry: &Registry, pattern: &'static Pattern) -> Vec<Combinati
 pub fn trials(arena: &Arc<Arena>) -> Vec<Trial> {
     let registry = Registry::embedded();
     let mut trials = Vec::new();
+    let mut all = Vec::new();
     for suite in SUITES {
         let pattern = pattern::find(suite.pattern).expect("a pattern of this build");
         let service = proto::descriptors().get_service_by_name(pattern.service).expect("its service");
-        for combination in combinations(registry, pattern) {
+        for combination in suite.variants.iter().flat_map(|variant| combinations(registry, pattern, variant)) {
+            all.push(combination.clone());
             for rpc in service.methods() {
                 let applies = |case: &&PatternCase| case.rpc == rpc.name() && case.needs.iter().all(|need| combination.has(need));
                 let cell = format!("{}::{}::{}", pattern.name, combination.name, rpc.name());
@@ -136,7 +174,7 @@ pub fn trials(arena: &Arc<Arena>) -> Vec<Trial> {
                     let (arena, combination) = (arena.clone(), combination.clone());
                     trials.push(Trial::test(format!("{cell}::{}", case.name), move || {
                         let bench = Bench::prepare(&arena, &combination, case.name)?;
-                        arena.complete(async { (case.run)(bench.open(serde_json::json!({})).await).await })
+                        arena.complete(async { (case.run)(bench.open().await).await })
                     }));
                 }
             }
@@ -146,5 +184,6 @@ pub fn trials(arena: &Arc<Arena>) -> Vec<Trial> {
             trials.push(Trial::test(name, || Err("the pattern has no RPC of this name".into())));
         }
     }
+    trials.push(table::trial(arena, all));
     trials
 }

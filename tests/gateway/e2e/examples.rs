@@ -76,6 +76,18 @@ async fn jobs_are_done_once() {
 }
 
 #[tokio::test]
+async fn a_group_receives_what_another_namespace_publishes() {
+    let setup = Setup { args: &["--config", &example("messages.yaml")], ..Setup::default() };
+    let gateway = setup.launch();
+    gateway.ready().await;
+    let published = http::send(gateway.address, "POST", "/orders/v1/topics/orders.eu:publish?key=customer-7", &[], "paid").await.unwrap();
+    assert_eq!(published.status, 200, "{}", published.text());
+    let path = "/billing/v1/topics/orders.eu/groups/invoices:receive";
+    let received = http::send(gateway.address, "POST", path, &[("content-type", "application/json")], "{\"wait\": \"10s\"}").await.unwrap();
+    assert_eq!(received.json()["messages"][0]["key"], "customer-7", "{}", received.text());
+}
+
+#[tokio::test]
 async fn postgres_stores_orders() {
     let postgres = Postgres::start().unwrap();
     let url = postgres.url();

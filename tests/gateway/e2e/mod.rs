@@ -17,6 +17,7 @@ mod interfaces;
 mod jobs;
 mod limits;
 mod mapped;
+mod messages;
 mod objects;
 mod observe;
 mod preconditions;

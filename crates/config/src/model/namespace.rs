@@ -97,6 +97,11 @@ pub struct Slot {
     /// Interfaces that the backend must implement for this namespace. The namespace may use other interfaces too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,
+    /// The namespace whose data this slot has: that of its slot of the same name. So a consumer receives what a producer publishes. Default:
+    /// this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9_-]{0,62}$"))]
+    pub keyspace: Option<String>,
 }
 
 /// Another Prism that serves a namespace, over gRPC.

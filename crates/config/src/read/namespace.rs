@@ -32,6 +32,7 @@ pub(super) fn namespaces(top: &Section<'_, '_>, names: &Names<'_>) -> Vec<Namesp
     let mut namespaces = Vec::<Namespace>::new();
     let mut known = HashSet::new();
     let mut bound = BoundRoutes::new();
+    let mut positions = Vec::new();
     for node in top.list("namespaces").unwrap_or_default() {
         let Some((name, position)) = name(reader, node) else { continue };
         if !known.insert(name.clone()) {
@@ -43,7 +44,11 @@ pub(super) fn namespaces(top: &Section<'_, '_>, names: &Names<'_>) -> Vec<Namesp
         for (binding, position) in bindings.into_iter().filter(|(binding, _)| binding.enabled) {
             check_collision(reader, &mut bound, &name, &binding, &position);
         }
+        positions.extend(namespace.iter().map(|_| position.clone()));
         namespaces.extend(namespace);
+    }
+    for (namespace, position) in namespaces.iter().zip(&positions) {
+        check_keyspaces(reader, &namespaces, namespace, position);
     }
     if namespaces.is_empty() && top.node("namespaces").is_none() {
         reader.problem(&Position::WHOLE_FILE, "`namespaces` is missing; without one there is nothing to serve");
@@ -216,10 +221,14 @@ impl SlotReader<'_, '_> {
             reader.problem(position, format!("the settings of a backend stand under `backends`, for all namespaces: `backends.{name}`"));
         }
         section.node("backend");
+        let keyspace = section.text("keyspace").map(|(name, position)| {
+            check_name(reader, "keyspace", &name, &position);
+            name
+        });
         section.finish();
         let (backend, position) = backend?;
         self.check(&backend, &position, &wanted_interfaces);
-        Some(Slot { backend, interfaces: wanted_interfaces.into_iter().map(|(name, _)| name).collect() })
+        Some(Slot { backend, interfaces: wanted_interfaces.into_iter().map(|(name, _)| name).collect(), keyspace })
     }
 
     fn check(&self, name: &str, position: &Position, wanted_interfaces: &[(String, Position)]) {
@@ -364,6 +373,27 @@ type RouteKey = (FrontendKind, Option<String>, Option<String>, String);
 
 /// The namespaces and listeners of each route.
 type BoundRoutes = HashMap<RouteKey, Vec<(String, Option<String>)>>;
+
+/// Reports slots that share the data of another namespace, and have another backend than it.
+fn check_keyspaces(reader: &Reader<'_>, all: &[Namespace], namespace: &Namespace, position: &Position) {
+    for (name, slot) in &namespace.slots {
+        let owner = slot.keyspace.as_ref().and_then(|keyspace| all.iter().find(|other| other.name == *keyspace));
+        // The namespace may be in the configuration of other gateways only.
+        let Some(owner) = owner.filter(|owner| owner.remote.is_none()) else { continue };
+        match owner.slots.get(name) {
+            Some(shared) if shared.backend == slot.backend => {}
+            Some(shared) => {
+                let (ours, theirs) = (&slot.backend, &shared.backend);
+                reader.problem(
+                    position,
+                    format!("the slot `{name}` has the keyspace of `{}`, which is in the backend `{theirs}`, not `{ours}`", owner.name),
+                );
+            }
+            None => reader
+                .problem(position, format!("the slot `{name}` has the keyspace of `{}`, which does not fill a slot `{name}`", owner.name)),
+        }
+    }
+}
 
 /// Reports two namespaces that the same request would reach.
 fn check_collision(reader: &Reader<'_>, bound: &mut BoundRoutes, name: &str, binding: &Binding, position: &Position) {

@@ -37,10 +37,10 @@ fn patterns() {
         ),
         &[],
         &[
-            "prism.yaml:3:12: `pattern` is missing; it is one of interfaces, keyvalue, object-store, schema-registry, session-store, work-queue",
+            "prism.yaml:3:12: `pattern` is missing; it is one of consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue",
             "prism.yaml:4:12: the slot `state` of the pattern `saga` needs a backend: one of cache, memory",
             "prism.yaml:4:12: the slot `steps` of the pattern `saga` needs a backend: one of cache, memory",
-            "prism.yaml:4:24: the pattern `saga` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, session-store, work-queue",
+            "prism.yaml:4:24: the pattern `saga` is planned, but can't be served yet; there are: consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue",
             "prism.yaml:5:51: the pattern `keyvalue` has the version `v1`, not `v2`",
         ],
     );
@@ -89,10 +89,28 @@ fn interfaces_that_a_slot_needs_and_the_driver_lacks() {
         &[],
         &[
             "prism.yaml:5:19: slot `jobs` needs queue_basic, queue_visibility, queue_dead_letter, which the redis driver does not implement",
-            "prism.yaml:7:14: the pattern `multicast-registry` is planned, but can't be served yet; there are: interfaces, keyvalue, object-store, schema-registry, session-store, work-queue",
+            "prism.yaml:7:14: the pattern `multicast-registry` is planned, but can't be served yet; there are: consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue",
             "prism.yaml:10:48: the redis driver does not implement pubsub_persistent; remove it, or choose another backend",
         ],
     );
+}
+
+#[test]
+fn a_slot_may_have_the_keyspace_of_another_namespace() {
+    let config = |keyspace: &str, backend: &str| {
+        over(&format!(
+            "  - {{name: orders, pattern: producer, slots: {{messaging: memory}}}}
+  - name: billing
+    pattern: consumer
+    slots: {{messaging: {{backend: {backend}, keyspace: {keyspace}}}}}
+    frontends: [{{frontend: rest, base_path: /billing}}]
+"
+        ))
+    };
+    assert_problems(&config("orders", "memory"), &[], &[]);
+    assert_problems(&config("elsewhere", "memory"), &[], &[]);
+    let other = "prism.yaml:4:11: the slot `messaging` has the keyspace of `orders`, which is in the backend `memory`, not `cache`";
+    assert_problems(&config("orders", "cache"), &[], &[other]);
 }
 
 #[test]

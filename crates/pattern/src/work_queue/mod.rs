@@ -1,6 +1,6 @@
 //! WorkQueue: jobs with leases, retries and dead letters, over the slots `jobs` and `results`.
 //!
-//! The queue of the backend has the jobs. The gateway has no state except for the names of queues whose dead-letter queue it has configured.
+//! The queue of the backend has the jobs. The gateway has no state except for the names of queues whose dead-letter queue it has set.
 //! The slot `results` has one record for each job: it makes ids unique, and has the progress and the result.
 
 mod dead;
@@ -13,20 +13,20 @@ mod submit;
 mod tests;
 mod worker;
 
-use std::{
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use lru::LruCache;
 
 use self::{record::Records, settings::WorkQueueSettings};
-use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings, required_interface};
+use super::{
+    NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings,
+    messaging::{dead_letters::DeadLetters, names},
+    required_interface,
+};
 use prism_call::{
     Context, Error, Handler, Input, Method, Reply,
     proto::{
-        models::queue::v1::{ConfigureDeadLetterRequest, QueueBasic, QueueDeadLetter, QueueDelayed, QueuePriority, QueueVisibility},
+        models::queue::v1::{QueueBasic, QueueDelayed, QueuePriority, QueueVisibility},
         patterns::work_queue::v1::dispatch_work_queue,
     },
 };
@@ -44,29 +44,23 @@ pub const PATTERN: Pattern = Pattern {
     open_handler: |slots, environment| Box::pin(async { WorkQueue::open(slots, environment) }),
 };
 
-/// The attribute with the id of a job. Names with its prefix are reserved.
+/// The attribute with the id of a job.
 const ID_ATTRIBUTE: &str = "prism-job-id";
-const RESERVED_PREFIX: &str = "prism-";
-/// Most attributes of a job. The pattern and the dead-letter queue add their own.
-const MAX_ATTRIBUTES: usize = 60;
 /// Longest name of a queue, and longest id of a job.
 const MAX_NAME_BYTES: u64 = 128;
 /// Most jobs of one Take.
 const MAX_JOBS: u32 = 100;
-/// Queues that are known to have a dead-letter queue. Others are configured again, which changes nothing.
-const KNOWN_QUEUES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
 /// The pattern in one namespace.
 pub struct WorkQueue {
     basic: Arc<dyn QueueBasic>,
     visibility: Arc<dyn QueueVisibility>,
-    dead_letter: Arc<dyn QueueDeadLetter>,
+    dead_letters: DeadLetters,
     priority: Option<Arc<dyn QueuePriority>>,
     delayed: Option<Arc<dyn QueueDelayed>>,
     /// Present if the slot `results` is filled.
     records: Option<Records>,
     settings: WorkQueueSettings,
-    configured: Mutex<LruCache<String, ()>>,
     /// Name of the backend in the slot `jobs`, for error messages.
     backend: String,
     limits: Limits,
@@ -82,35 +76,18 @@ impl WorkQueue {
         Ok(Arc::new(Self {
             basic: required_interface(&jobs, "queue_basic", jobs.interfaces.queue_basic.clone())?,
             visibility: required_interface(&jobs, "queue_visibility", jobs.interfaces.queue_visibility.clone())?,
-            dead_letter: required_interface(&jobs, "queue_dead_letter", jobs.interfaces.queue_dead_letter.clone())?,
+            dead_letters: DeadLetters::new(
+                required_interface(&jobs, "queue_dead_letter", jobs.interfaces.queue_dead_letter.clone())?,
+                *settings.max_attempts,
+            ),
             priority: jobs.interfaces.queue_priority,
             delayed: jobs.interfaces.queue_delayed,
             records,
             settings,
-            configured: Mutex::new(LruCache::new(KNOWN_QUEUES)),
             backend: jobs.backend,
             limits,
             capabilities: slots.capabilities(&limits, 0, environment),
         }))
-    }
-
-    /// Sets the dead-letter queue of a queue, once for each queue that the gateway knows.
-    async fn configure(&self, context: &Context, queue: &str) -> Result<(), Error> {
-        if self.configured().get(queue).is_some() {
-            return Ok(());
-        }
-        let request = ConfigureDeadLetterRequest {
-            queue: queue.to_owned(),
-            dead_letter_queue: dead::queue_of(queue),
-            max_delivery_attempts: *self.settings.max_attempts,
-        };
-        self.dead_letter.configure_dead_letter(context, request).await?;
-        self.configured().put(queue.to_owned(), ());
-        Ok(())
-    }
-
-    fn configured(&self) -> std::sync::MutexGuard<'_, LruCache<String, ()>> {
-        self.configured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the records, or the error `UNIMPLEMENTED CAPABILITY_UNAVAILABLE` for the field or RPC that needs them.
@@ -131,11 +108,7 @@ impl Handler for WorkQueue {
 
 /// Checks the name of a queue: 1 to 128 letters, digits, `.`, `_` and `-`. So the names of dead-letter queues, which have a `:`, are free.
 fn check_queue(queue: &str) -> Result<(), Error> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if queue.is_empty() || queue.len() as u64 > MAX_NAME_BYTES || !queue.bytes().all(allowed) {
-        return Err(Error::invalid("queue", "must have 1 to 128 letters, digits, `.`, `_` and `-`").with_reason("INVALID_NAME"));
-    }
-    Ok(())
+    names::plain("queue", queue, MAX_NAME_BYTES)
 }
 
 /// Checks a text that GetJob returns: the progress, or the reason of a failure.

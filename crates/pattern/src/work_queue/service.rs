@@ -47,10 +47,10 @@ impl Service for WorkQueue {
         check_queue(&queue)?;
         record::check_id(&id)?;
         let found = self.records("GetJob")?.find(context, &queue, &id).await?;
-        let (record, _) = found.filter(|(record, _)| record.submitted).ok_or_else(|| {
+        let record = found.ok_or_else(|| {
             Error::new(Code::NotFound, "JOB_NOT_FOUND", "there is no job with this id; it was never submitted, or its retention has passed")
         })?;
-        let JobRecord { submitted: _, submit_time, completed, complete_time, result, progress, failure, failed_attempt } = record;
+        let JobRecord { submit_time, completed, complete_time, result, progress, failure, failed_attempt } = record;
         Ok(GetJobResponse { id, completed, result, progress, failure, failed_attempt, submit_time, complete_time })
     }
 

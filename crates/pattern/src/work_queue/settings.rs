@@ -5,10 +5,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::messaging::delays::{backoff, check_delays};
 use prism_settings::{CheckSettings, Count, HumanDuration, SettingProblem};
-
-/// Longest lease, and longest delay of a retry: that of the interface `queue_visibility`.
-pub const MAX_LEASE: Duration = Duration::from_hours(12);
 
 /// Settings of a namespace with the pattern `work-queue`.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -40,23 +38,13 @@ impl Default for WorkQueueSettings {
 
 impl CheckSettings for WorkQueueSettings {
     fn check(&self) -> Vec<SettingProblem> {
-        let mut problems = Vec::new();
-        for (name, duration) in [("lease_duration", *self.lease_duration), ("max_retry_delay", *self.max_retry_delay)] {
-            if duration > MAX_LEASE {
-                problems.push(SettingProblem::expected(name, "a duration of at most 12h"));
-            }
-        }
-        if *self.retry_delay > *self.max_retry_delay {
-            problems.push(SettingProblem::other("retry_delay", "is longer than `max_retry_delay`; make it shorter"));
-        }
-        problems
+        check_delays(*self.lease_duration, *self.retry_delay, *self.max_retry_delay)
     }
 }
 
 impl WorkQueueSettings {
-    /// Returns the delay after a delivery that failed: it doubles with each delivery.
+    /// Returns the delay after a delivery that failed.
     pub fn backoff(&self, attempt: u32) -> Duration {
-        let doublings = attempt.saturating_sub(1).min(31);
-        self.retry_delay.saturating_mul(1 << doublings).min(*self.max_retry_delay)
+        backoff(*self.retry_delay, *self.max_retry_delay, attempt)
     }
 }

@@ -1,8 +1,9 @@
 //! Puts jobs in.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use super::{ID_ATTRIBUTE, MAX_ATTRIBUTES, RESERVED_PREFIX, WorkQueue, check_queue, record};
+use super::{ID_ATTRIBUTE, WorkQueue, check_queue, record};
+use crate::messaging::attributes;
 use prism_call::{
     Context, Error,
     proto::{
@@ -14,7 +15,7 @@ use prism_slot::{check, id, time};
 
 pub async fn submit(queue: &WorkQueue, context: &Context, mut request: SubmitRequest) -> Result<SubmitResponse, Error> {
     let schedule = check(queue, &request)?;
-    queue.configure(context, &request.queue).await?;
+    queue.dead_letters.configure(context, &request.queue).await?;
     let Some(records) = &queue.records else {
         if !request.id.is_empty() {
             queue.records("the field `id`")?;
@@ -26,10 +27,7 @@ pub async fn submit(queue: &WorkQueue, context: &Context, mut request: SubmitReq
         request.id = id::random_text();
     }
     let (name, id) = (request.queue.clone(), request.id.clone());
-    let claim = match records.claim(context, &name, &id).await? {
-        record::Claim::Submitted => return Ok(SubmitResponse { id, duplicate: true }),
-        record::Claim::Granted(revision) => revision,
-    };
+    let Some(claim) = records.claim(context, &name, &id).await? else { return Ok(SubmitResponse { id, duplicate: true }) };
     request.attributes.insert(ID_ATTRIBUTE.to_owned(), id.clone());
     let delay = delay_of(schedule.as_ref());
     if let Err(error) = enqueue(queue, context, request, schedule).await {
@@ -45,7 +43,7 @@ fn check(queue: &WorkQueue, request: &SubmitRequest) -> Result<Option<Schedule>,
     let SubmitRequest { queue: name, payload, attributes, id, priority, delay, deliver_time } = request;
     check_queue(name)?;
     check::value(&queue.limits, "payload", payload)?;
-    check_attributes(attributes)?;
+    attributes::check("attributes", "INVALID_ATTRIBUTES", attributes)?;
     if !id.is_empty() {
         record::check_id(id)?;
     }
@@ -68,17 +66,6 @@ fn check(queue: &WorkQueue, request: &SubmitRequest) -> Result<Option<Schedule>,
         return Err(Error::capability_unavailable("Submit with a delay", "queue_delayed", &queue.backend));
     }
     Ok(schedule)
-}
-
-fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Error> {
-    let invalid = |problem: String| Err(Error::invalid("attributes", problem).with_reason("INVALID_ATTRIBUTES"));
-    if attributes.len() > MAX_ATTRIBUTES {
-        return invalid(format!("has {} items; at most {MAX_ATTRIBUTES} are allowed", attributes.len()));
-    }
-    if let Some(name) = attributes.keys().find(|name| name.starts_with(RESERVED_PREFIX)) {
-        return invalid(format!("the name {name:?} is reserved; choose one that does not begin with `{RESERVED_PREFIX}`"));
-    }
-    check::attributes(attributes)
 }
 
 /// Puts the job in. Returns the id that the backend gave the message.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{ID_ATTRIBUTE, MAX_JOBS, WorkQueue, check_queue, check_text, lease, settings::MAX_LEASE};
+use super::{ID_ATTRIBUTE, MAX_JOBS, WorkQueue, check_queue, check_text, lease};
+use crate::messaging::delays;
 use prism_call::{
     Context, Error,
     proto::{
@@ -15,11 +16,6 @@ use prism_call::{
 };
 use prism_slot::{check, time};
 
-/// Longest wait of one Take: that of the interface.
-const MAX_WAIT: Duration = Duration::from_secs(20);
-/// What a Take leaves of the deadline of the call, so that its response arrives.
-const MARGIN: Duration = Duration::from_millis(500);
-const MIN_LEASE: Duration = Duration::from_secs(1);
 /// How long a lease lasts at least while the result of its job is stored.
 const STORE_RESULT: Duration = Duration::from_secs(30);
 
@@ -28,20 +24,17 @@ pub async fn take(queue: &WorkQueue, context: &Context, request: TakeRequest) ->
     check_queue(&name)?;
     let limit = check::limit("limit", limit, 1, MAX_JOBS)?;
     let visibility_timeout = lease_time(queue, lease_duration.as_ref())?;
-    let wait = wait.map_or(Ok(Duration::ZERO), |wait| time::between("wait", &wait, Duration::ZERO, MAX_WAIT))?;
-    let wait = context.remaining().map_or(wait, |left| wait.min(left.saturating_sub(MARGIN)));
+    let wait = delays::wait(context, wait.as_ref())?;
     let request = model::DequeueWithTimeoutRequest {
         queue: name.clone(),
-        visibility_timeout: protobuf(visibility_timeout),
+        visibility_timeout: delays::protobuf(visibility_timeout),
         limit,
-        wait: protobuf(wait).filter(|_| !wait.is_zero()),
+        wait: delays::protobuf(wait).filter(|_| !wait.is_zero()),
     };
     let leased = queue.visibility.dequeue_with_timeout(context, request).await?.messages;
     if !leased.is_empty() {
-        // The settings may have changed since the jobs were put in. An error must not cost the leases; the next call tries it again.
-        if let Err(error) = queue.configure(context, &name).await {
-            tracing::warn!(namespace = %context.namespace, %error, "the dead-letter queue of a queue could not be set");
-        }
+        // The settings may have changed since the jobs were put in.
+        queue.dead_letters.try_configure(context, &name).await;
     }
     Ok(TakeResponse { jobs: leased.into_iter().map(|message| to_job(&name, message)).collect() })
 }
@@ -83,7 +76,7 @@ async fn extend_lease(
     job: &JobLease,
     duration: Duration,
 ) -> Result<Option<prost_types::Timestamp>, Error> {
-    let request = model::ExtendVisibilityRequest { lease: job.lease.clone(), visibility_timeout: protobuf(duration) };
+    let request = model::ExtendVisibilityRequest { lease: job.lease.clone(), visibility_timeout: delays::protobuf(duration) };
     Ok(queue.visibility.extend_visibility(context, request).await?.lease_expire_time)
 }
 
@@ -114,11 +107,8 @@ pub async fn fail(queue: &WorkQueue, context: &Context, request: FailRequest) ->
     check_queue(&name)?;
     let job = lease::decode(&name, &lease)?;
     check_text("failure", &failure)?;
-    let delay = match delay {
-        Some(delay) => time::between("delay", &delay, Duration::ZERO, MAX_LEASE)?,
-        None => queue.settings.backoff(job.attempt),
-    };
-    queue.visibility.release(context, model::ReleaseRequest { lease: job.lease, delay: protobuf(delay) }).await?;
+    let delay = delays::retry(delay.as_ref())?.unwrap_or_else(|| queue.settings.backoff(job.attempt));
+    queue.visibility.release(context, model::ReleaseRequest { lease: job.lease, delay: delays::protobuf(delay) }).await?;
     if let Some(records) = &queue.records {
         let note = |record: &mut prism_call::proto::jobs::v1::JobRecord| {
             record.failure.clone_from(&failure);
@@ -135,9 +125,5 @@ pub async fn fail(queue: &WorkQueue, context: &Context, request: FailRequest) ->
 }
 
 fn lease_time(queue: &WorkQueue, duration: Option<&prost_types::Duration>) -> Result<Duration, Error> {
-    duration.map_or(Ok(*queue.settings.lease_duration), |duration| time::between("lease_duration", duration, MIN_LEASE, MAX_LEASE))
-}
-
-fn protobuf(duration: Duration) -> Option<prost_types::Duration> {
-    prost_types::Duration::try_from(duration).ok()
+    Ok(delays::lease(duration)?.unwrap_or(*queue.settings.lease_duration))
 }

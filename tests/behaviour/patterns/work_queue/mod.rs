@@ -32,10 +32,10 @@ use self::{
         progress_is_shown, progress_needs_the_slot_results, the_reason_is_kept, the_result_is_kept,
     },
 };
-use super::{Bench, pattern_suite};
+use super::{Bench, DEFAULT, pattern_suite};
 use crate::support::{millis, seconds};
 
-pattern_suite! { "work-queue":
+pattern_suite! { "work-queue", DEFAULT;
     GetCapabilities {
         capabilities_follow_the_slots;
     }

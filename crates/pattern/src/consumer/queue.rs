@@ -1,0 +1,128 @@
+//! Topics that are queues.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{ReceiveOptions, lease, message, settings::ConsumerSettings};
+use crate::{
+    messaging::{
+        dead_letters::{self, DeadLetters},
+        delays,
+    },
+    required_interface,
+};
+use prism_call::{
+    Context, Error,
+    proto::{
+        messaging::v1::MessageLease,
+        models::queue::v1::{
+            CompleteRequest, DequeueWithTimeoutRequest, ExtendVisibilityRequest, GetQueueDepthRequest, LeasedMessage, PeekRequest,
+            QueueBasic, QueueVisibility, ReleaseRequest,
+        },
+        patterns::consumer::v1::{GetGroupResponse, Message},
+    },
+};
+use prism_slot::{Slot, time};
+
+/// The queues of a namespace.
+pub struct Queues {
+    visibility: Arc<dyn QueueVisibility>,
+    basic: Option<Arc<dyn QueueBasic>>,
+    dead_letters: Option<DeadLetters>,
+    settings: ConsumerSettings,
+    backend: String,
+}
+
+impl Queues {
+    pub fn new(slot: &Slot, settings: ConsumerSettings) -> Result<Self, Error> {
+        let dead_letters = slot.interfaces.queue_dead_letter.clone();
+        Ok(Self {
+            visibility: required_interface(slot, "queue_visibility", slot.interfaces.queue_visibility.clone())?,
+            basic: slot.interfaces.queue_basic.clone(),
+            dead_letters: dead_letters.map(|interface| DeadLetters::new(interface, *settings.max_attempts)),
+            settings,
+            backend: slot.backend.clone(),
+        })
+    }
+
+    pub async fn receive(&self, context: &Context, options: &ReceiveOptions) -> Result<Vec<Message>, Error> {
+        let ReceiveOptions { topic, group, limit, wait, lease, .. } = options;
+        let request = DequeueWithTimeoutRequest {
+            queue: topic.clone(),
+            visibility_timeout: delays::protobuf(*lease),
+            limit: *limit,
+            wait: delays::protobuf(*wait).filter(|_| !wait.is_zero()),
+        };
+        let leased = self.visibility.dequeue_with_timeout(context, request).await?.messages;
+        if let (Some(dead_letters), false) = (&self.dead_letters, leased.is_empty()) {
+            dead_letters.try_configure(context, topic).await;
+        }
+        let to_message = |leased: LeasedMessage| {
+            let message = message::of_queue(leased.message.unwrap_or_default());
+            let token = MessageLease { lease: leased.lease, attempt: message.attempt, ..MessageLease::default() };
+            Message { lease: lease::encode(topic, group, &token), lease_expire_time: leased.lease_expire_time, ..message }
+        };
+        Ok(leased.into_iter().map(to_message).collect())
+    }
+
+    pub async fn ack(&self, context: &Context, leases: Vec<MessageLease>) -> Result<u32, Error> {
+        let mut acknowledged = 0;
+        for lease in leases {
+            match self.visibility.complete(context, CompleteRequest { lease: lease.lease }).await {
+                Ok(_) => acknowledged += 1,
+                Err(error) if error.reason() == "LEASE_LOST" => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(acknowledged)
+    }
+
+    pub async fn nack(
+        &self,
+        context: &Context,
+        lease: MessageLease,
+        delay: Option<Duration>,
+    ) -> Result<Option<prost_types::Timestamp>, Error> {
+        let delay = delay.unwrap_or_else(|| self.settings.backoff(lease.attempt));
+        self.visibility.release(context, ReleaseRequest { lease: lease.lease, delay: delays::protobuf(delay) }).await?;
+        let dead = self.dead_letters.is_some() && lease.attempt >= *self.settings.max_attempts;
+        Ok((!dead).then(|| time::timestamp(time::after(time::now(), delay))))
+    }
+
+    pub async fn extend(
+        &self,
+        context: &Context,
+        lease: MessageLease,
+        duration: Duration,
+    ) -> Result<Option<prost_types::Timestamp>, Error> {
+        let request = ExtendVisibilityRequest { lease: lease.lease, visibility_timeout: delays::protobuf(duration) };
+        Ok(self.visibility.extend_visibility(context, request).await?.lease_expire_time)
+    }
+
+    pub async fn describe(&self, context: &Context, topic: &str) -> Result<GetGroupResponse, Error> {
+        let basic = self.basic("GetGroup")?;
+        let depth = |queue: String| basic.get_queue_depth(context, GetQueueDepthRequest { queue });
+        let (alive, dead) = futures::try_join!(depth(topic.to_owned()), depth(dead_letters::queue_of(topic)))?;
+        let lag = alive.ready.saturating_add(alive.scheduled);
+        let dead = dead.ready.saturating_add(dead.leased);
+        Ok(GetGroupResponse { next_offset: None, lag, lag_is_more: false, in_flight: alive.leased, dead })
+    }
+
+    pub async fn list_dead(&self, context: &Context, topic: &str, limit: u32) -> Result<Vec<Message>, Error> {
+        let request = PeekRequest { queue: dead_letters::queue_of(topic), limit };
+        let messages = self.basic("ListDeadMessages")?.peek(context, request).await?.messages;
+        Ok(messages.into_iter().map(message::of_queue).collect())
+    }
+
+    pub async fn redrive_dead(&self, context: &Context, topic: String, limit: u32) -> Result<u64, Error> {
+        let unavailable = || Error::capability_unavailable("RedriveDeadMessages", "queue_dead_letter", &self.backend);
+        self.dead_letters.as_ref().ok_or_else(unavailable)?.redrive(context, topic, limit).await
+    }
+
+    pub async fn discard_dead(&self, context: &Context, topic: &str, limit: u32) -> Result<u64, Error> {
+        dead_letters::discard(&**self.basic("DiscardDeadMessages")?, context, topic, limit).await
+    }
+
+    fn basic(&self, rpc: &str) -> Result<&Arc<dyn QueueBasic>, Error> {
+        self.basic.as_ref().ok_or_else(|| Error::capability_unavailable(rpc, "queue_basic", &self.backend))
+    }
+}

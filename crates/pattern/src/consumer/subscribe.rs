@@ -1,0 +1,110 @@
+//! Streams messages to a subscriber.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures::{StreamExt as _, stream};
+
+use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent, message};
+use crate::messaging::{delays::MAX_WAIT, names};
+use prism_call::{
+    Context, Error, Messages,
+    proto::{
+        models::stream::v1::read_request,
+        patterns::consumer::v1::{Message, Start, SubscribeRequest, SubscribeResponse},
+    },
+};
+
+/// Messages that a subscription takes from its group at once.
+const PAGE: u32 = 16;
+const _: () = assert!(PAGE <= MAX_MESSAGES);
+
+pub async fn subscribe(consumer: &Consumer, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscribeResponse>, Error> {
+    let start = request.start();
+    let SubscribeRequest { topic, group, auto_ack, cursor, lease_duration, .. } = request;
+    names::topic(&topic)?;
+    let lease = consumer.lease_time(lease_duration.as_ref())?;
+    match &*consumer.source {
+        Source::Live(topics) => {
+            if !group.is_empty() {
+                return Err(Error::invalid("group", "must be empty, since the topics of this namespace are live"));
+            }
+            refuse_cursor(&cursor)?;
+            let events = topics.subscribe(context, topic).await?;
+            Ok(Box::pin(events.map(|event| {
+                Ok(match event? {
+                    LiveEvent::Message(message) => SubscribeResponse { message: Some(message), ..SubscribeResponse::default() },
+                    LiveEvent::Gap(missed) => SubscribeResponse { gap: Some(missed), ..SubscribeResponse::default() },
+                })
+            })))
+        }
+        Source::Stream(groups) if group.is_empty() => {
+            let start = match (cursor.is_empty(), start) {
+                (false, _) => read_request::Start::Cursor(cursor),
+                (true, Start::Latest) => read_request::Start::Latest(true),
+                (true, _) => read_request::Start::FromOffset(0),
+            };
+            let records = groups.open_read(context, &topic, start, 0, true).await?;
+            Ok(Box::pin(records.map(|record| {
+                let mut record = record?;
+                let cursor = std::mem::take(&mut record.cursor);
+                Ok(SubscribeResponse { message: Some(message::of_record(record)), gap: None, cursor })
+            })))
+        }
+        source @ (Source::Stream(_) | Source::Queue(_)) => {
+            refuse_cursor(&cursor)?;
+            if let Source::Stream(groups) = source {
+                groups.check_progress()?;
+            }
+            let group = consumer.check_group(&topic, group)?;
+            let options = ReceiveOptions { topic, group, limit: PAGE, wait: MAX_WAIT, lease, start };
+            let messages = of_group(consumer.source.clone(), context.clone(), options, auto_ack);
+            Ok(Box::pin(messages.map(|message| Ok(SubscribeResponse { message: Some(message?), ..SubscribeResponse::default() }))))
+        }
+    }
+}
+
+fn refuse_cursor(cursor: &str) -> Result<(), Error> {
+    if cursor.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid("cursor", "must be empty: only a stream that is read without a group can be continued")
+        .with_reason("INVALID_CURSOR"))
+}
+
+/// The messages of a group, from its subscription to its end.
+struct GroupSubscription {
+    source: Arc<Source>,
+    context: Context,
+    options: ReceiveOptions,
+    ready: VecDeque<Message>,
+    /// Leases of messages that the client has taken, if they are acknowledged automatically.
+    taken: Vec<String>,
+    auto_ack: bool,
+}
+
+/// Streams the messages of a group until an error.
+fn of_group(source: Arc<Source>, context: Context, options: ReceiveOptions, auto_ack: bool) -> Messages<Message> {
+    let subscription = GroupSubscription { source, context, options, ready: VecDeque::new(), taken: Vec::new(), auto_ack };
+    Box::pin(stream::try_unfold(subscription, |mut subscription| async move {
+        let message = subscription.next().await?;
+        Ok(Some((message, subscription)))
+    }))
+}
+
+impl GroupSubscription {
+    async fn next(&mut self) -> Result<Message, Error> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                if self.auto_ack {
+                    self.taken.push(message.lease.clone());
+                }
+                return Ok(message);
+            }
+            if !self.taken.is_empty() {
+                let leases = std::mem::take(&mut self.taken);
+                self.source.ack(&self.context, &self.options.topic, &self.options.group, &leases).await?;
+            }
+            self.ready = self.source.receive(&self.context, &self.options).await?.into();
+        }
+    }
+}

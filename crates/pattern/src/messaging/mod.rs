@@ -1,0 +1,7 @@
+//! What Producer, Consumer and WorkQueue share: models of topics, names, attributes, leases and delays.
+
+pub mod attributes;
+pub mod dead_letters;
+pub mod delays;
+pub mod model;
+pub mod names;

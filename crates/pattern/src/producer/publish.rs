@@ -1,0 +1,146 @@
+//! Checks and publishes messages.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use prost::Message as _;
+
+use super::{MAX_BATCH, Producer};
+use crate::{
+    claims::Claim,
+    messaging::{attributes, names},
+};
+use prism_call::{
+    Code, Context, Error, Messages,
+    proto::{
+        messaging::v1::PublishedMessage,
+        patterns::producer::v1::{
+            OutgoingMessage, PublishBatchRequest, PublishBatchResponse, PublishResponse, PublishStreamRequest, PublishStreamResponse,
+        },
+    },
+};
+use prism_slot::{check, time};
+
+/// Longest id of a message.
+const MAX_ID_BYTES: usize = 128;
+
+pub async fn publish(producer: &Producer, context: &Context, topic: String, message: OutgoingMessage) -> Result<PublishResponse, Error> {
+    check_message(producer, &topic, &message)?;
+    publish_checked(producer, context, topic, message).await
+}
+
+/// Publishes a message that was checked.
+async fn publish_checked(
+    producer: &Producer,
+    context: &Context,
+    topic: String,
+    message: OutgoingMessage,
+) -> Result<PublishResponse, Error> {
+    let id = message.id.clone();
+    let Some(ids) = producer.ids.as_ref().filter(|_| !id.is_empty()) else {
+        let written = producer.target.write(context, topic, message).await?;
+        return Ok(PublishResponse { id: written.id, offset: written.offset, duplicate: false });
+    };
+    let key = Bytes::from(format!("{topic}/{id}"));
+    let claim = match ids.claim(context, &key).await? {
+        Claim::Granted(claim) => claim,
+        Claim::Confirmed(record) => {
+            let record = PublishedMessage::decode(record).map_err(|_| Error::internal("the slot `ids` has a record that can't be read"))?;
+            return Ok(PublishResponse { id, offset: record.offset, duplicate: true });
+        }
+        Claim::Held => {
+            let message = "another call publishes a message with this id at this moment; repeat the call";
+            return Err(Error::new(Code::Aborted, "PUBLISH_IN_PROGRESS", message).with_retry_after(Duration::from_secs(1)));
+        }
+    };
+    let written = match producer.target.write(context, topic, message).await {
+        Ok(written) => written,
+        Err(error) => {
+            ids.release(context, &key, claim).await;
+            return Err(error);
+        }
+    };
+    let record = PublishedMessage { backend_id: written.id, offset: written.offset, publish_millis: time::now() };
+    ids.confirm(context, &key, claim, record.encode_to_vec().into(), producer.retention).await?;
+    Ok(PublishResponse { id, offset: written.offset, duplicate: false })
+}
+
+pub async fn publish_batch(producer: &Producer, context: &Context, request: PublishBatchRequest) -> Result<PublishBatchResponse, Error> {
+    let PublishBatchRequest { topic, messages } = request;
+    check::batch(&producer.limits, "messages", messages.len())?;
+    for (index, message) in messages.iter().enumerate() {
+        check_message(producer, &topic, message).map_err(|error| at_item(error, index))?;
+    }
+    let mut results = Vec::with_capacity(messages.len().min(MAX_BATCH as usize));
+    for message in messages {
+        let result = publish_checked(producer, context, topic.clone(), message).await;
+        results.push(result.map_err(|error| error.with("published", results.len().to_string()))?);
+    }
+    Ok(PublishBatchResponse { results })
+}
+
+/// Names the message of a batch in an error: the field `key` becomes `messages[2].key`.
+fn at_item(error: Error, index: usize) -> Error {
+    let Some(violation) = error.violations().first().filter(|violation| violation.field != "topic").cloned() else { return error };
+    let named = Error::invalid(format!("messages[{index}].{}", violation.field), violation.description);
+    named.with_code(error.code()).with_reason(error.reason().to_owned())
+}
+
+pub async fn publish_stream(
+    producer: &Producer,
+    context: &Context,
+    mut requests: Messages<PublishStreamRequest>,
+) -> Result<PublishStreamResponse, Error> {
+    let mut done = PublishStreamResponse::default();
+    let mut last_topic = String::new();
+    while let Some(request) = requests.next().await {
+        let result = async {
+            let PublishStreamRequest { topic, message } = request?;
+            if !topic.is_empty() {
+                last_topic = topic;
+            }
+            let message = message.ok_or_else(|| Error::invalid("message", "must be set"))?;
+            publish(producer, context, last_topic.clone(), message).await
+        };
+        let published = result.await.map_err(|error: Error| error.with("published", done.published.to_string()))?;
+        if published.duplicate { done.duplicates += 1 } else { done.published += 1 }
+    }
+    Ok(done)
+}
+
+fn check_message(producer: &Producer, topic: &str, message: &OutgoingMessage) -> Result<(), Error> {
+    let OutgoingMessage { payload, key, headers, id, delay, deliver_time, priority } = message;
+    names::topic(topic)?;
+    check::value(&producer.limits, "payload", payload)?;
+    check::key_bound(&producer.limits, "key", key.as_bytes())?;
+    attributes::check("headers", "INVALID_HEADERS", headers)?;
+    if !id.is_empty() {
+        check::name("id", id)?;
+        if id.len() > MAX_ID_BYTES {
+            return Err(Error::invalid("id", format!("must have at most {MAX_ID_BYTES} bytes")).with_reason("INVALID_NAME"));
+        }
+        if producer.ids.is_none() {
+            let message = "the field `id` needs a backend in the slot `ids` of this namespace, which is empty";
+            return Err(Error::new(Code::Unimplemented, "CAPABILITY_UNAVAILABLE", message).with("interface", "keyvalue_cas"));
+        }
+    }
+    if *priority > 9 {
+        return Err(Error::invalid("priority", format!("is {priority}; it must be 0 to 9")));
+    }
+    if delay.is_some() && deliver_time.is_some() {
+        return Err(Error::invalid("deliver_time", "can't be set together with `delay`"));
+    }
+    let is_delayed = delay.is_some() || deliver_time.is_some();
+    if *priority > 0 && is_delayed {
+        return Err(Error::invalid("priority", "can't be set together with `delay` or `deliver_time`"));
+    }
+    let (delays, priorities) = producer.target.has_delays_and_priorities();
+    if is_delayed && !delays {
+        return Err(Error::capability_unavailable("Publish with a delay", "queue_delayed", &producer.backend));
+    }
+    if *priority > 0 && !priorities {
+        return Err(Error::capability_unavailable("Publish with `priority`", "queue_priority", &producer.backend));
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Subscribe and Consume.
+
+use prism::{
+    call::Messages,
+    proto::patterns::consumer::v1::{
+        ConsumeRequest, ConsumeResponse, Message, SubscribeRequest, SubscribeResponse,
+        consume_request::{Begin, Leases, Request, Return},
+        consume_response::Event,
+    },
+};
+use serde_json::json;
+
+use super::{payloads, publish, receive_now, topic};
+use crate::{
+    patterns::Bench,
+    support::{PATIENCE, all, invalid, millis, next, silent, stream_refusal},
+};
+
+fn subscription() -> SubscribeRequest {
+    SubscribeRequest { topic: topic(), ..SubscribeRequest::default() }
+}
+
+fn in_group() -> SubscribeRequest {
+    SubscribeRequest { group: "default".to_owned(), ..subscription() }
+}
+
+async fn subscribe(bench: &Bench, request: SubscribeRequest) -> Messages<SubscribeResponse> {
+    bench.stream("Subscribe", request).await.unwrap()
+}
+
+async fn next_payload(subscription: &mut Messages<SubscribeResponse>) -> String {
+    String::from_utf8(next(subscription).await.message.expect("a message").payload.to_vec()).unwrap()
+}
+
+pub async fn a_stream_is_read_by_everybody_and_continued_by_cursor(bench: Bench) {
+    publish(&bench, &["one", "two"]).await;
+    let mut first = subscribe(&bench, subscription()).await;
+    let mut second = subscribe(&bench, subscription()).await;
+    let one = next(&mut first).await;
+    assert_eq!(payloads(&[one.message.clone().unwrap()]), ["one"]);
+    assert!(one.message.unwrap().lease.is_empty() && !one.cursor.is_empty());
+    assert_eq!((next_payload(&mut second).await, next_payload(&mut second).await), ("one".to_owned(), "two".to_owned()));
+    publish(&bench, &["three"]).await;
+    assert_eq!(next_payload(&mut second).await, "three");
+    let mut continued = subscribe(&bench, SubscribeRequest { cursor: one.cursor, ..subscription() }).await;
+    assert_eq!((next_payload(&mut continued).await, next_payload(&mut continued).await), ("two".to_owned(), "three".to_owned()));
+    silent(&mut continued).await;
+}
+
+pub async fn messages_of_a_group_are_acknowledged_when_they_are_taken(bench: Bench) {
+    let bench = bench.with(json!({"lease_duration": "1s"})).await;
+    publish(&bench, &["one", "two"]).await;
+    let mut messages = subscribe(&bench, SubscribeRequest { auto_ack: true, ..in_group() }).await;
+    assert_eq!((next_payload(&mut messages).await, next_payload(&mut messages).await), ("one".to_owned(), "two".to_owned()));
+    publish(&bench, &["three"]).await;
+    assert_eq!(next_payload(&mut messages).await, "three");
+    drop(messages);
+    // Without automatic acknowledgement, a message comes again. The last one was not acknowledged, since nobody took the next one.
+    let mut messages = subscribe(&bench, in_group()).await;
+    for _ in 0..2 {
+        let message = next(&mut messages).await.message.unwrap();
+        assert_eq!(payloads(std::slice::from_ref(&message)), ["three"]);
+        assert!(!message.lease.is_empty() && message.attempt > 1);
+    }
+}
+
+/// Opens a subscription of a live topic, and publishes until it is there.
+async fn subscribe_live<T>(bench: &Bench, mut stream: Messages<T>, is_message: impl Fn(T) -> bool) -> Messages<T> {
+    let began = std::time::Instant::now();
+    loop {
+        publish(bench, &["are you there?"]).await;
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(100), futures::StreamExt::next(&mut stream)).await;
+        if let Ok(Some(Ok(event))) = waited
+            && is_message(event)
+        {
+            return stream;
+        }
+        assert!(began.elapsed() < PATIENCE, "the subscription never began");
+    }
+}
+
+pub async fn live_messages_reach_those_who_are_there(bench: Bench) {
+    publish(&bench, &["nobody is there"]).await;
+    let mut subscriptions = vec![];
+    for _ in 0..2 {
+        let stream = subscribe(&bench, subscription()).await;
+        subscriptions.push(subscribe_live(&bench, stream, |event| event.message.is_some()).await);
+    }
+    publish(&bench, &["one", "two"]).await;
+    for subscription in &mut subscriptions {
+        let mut received = vec![];
+        while received.last().is_none_or(|last| last != "two") {
+            received.extend(Some(next_payload(subscription).await).filter(|payload| payload != "are you there?"));
+        }
+        assert_eq!(received, ["one", "two"]);
+    }
+}
+
+pub async fn subscriptions_are_checked(bench: Bench) {
+    let refused = async |request| stream_refusal(bench.stream::<SubscribeResponse>("Subscribe", request).await).await;
+    invalid(refused(SubscribeRequest { topic: "a b".to_owned(), ..subscription() }).await, "INVALID_NAME", "topic");
+    invalid(refused(SubscribeRequest { lease_duration: Some(millis(1)), ..subscription() }).await, "INVALID_FIELD", "lease_duration");
+    let cursor = SubscribeRequest { cursor: "nonsense".to_owned(), ..subscription() };
+    assert_eq!(refused(cursor).await.unwrap_err().reason(), "INVALID_CURSOR");
+    if bench.model() == "pubsub" {
+        invalid(refused(in_group()).await, "INVALID_FIELD", "group");
+    } else if bench.model() == "stream" && !bench.fills("progress") {
+        assert_eq!(refused(in_group()).await.unwrap_err().reason(), "CAPABILITY_UNAVAILABLE");
+    }
+}
+
+fn begin(credits: u32) -> ConsumeRequest {
+    ConsumeRequest { request: Some(Request::Begin(Begin { topic: topic(), credits, ..Begin::default() })) }
+}
+
+fn request(request: Request) -> ConsumeRequest {
+    ConsumeRequest { request: Some(request) }
+}
+
+async fn next_message(events: &mut Messages<ConsumeResponse>) -> Message {
+    match next(events).await.event {
+        Some(Event::Message(message)) => message,
+        other => panic!("not a message: {other:?}"),
+    }
+}
+
+async fn settled(events: &mut Messages<ConsumeResponse>) -> u32 {
+    match next(events).await.event {
+        Some(Event::Settled(count)) => count,
+        other => panic!("not an answer: {other:?}"),
+    }
+}
+
+pub async fn consumers_need_credits(bench: Bench) {
+    publish(&bench, &["one", "two", "three"]).await;
+    let (requests, mut events) = bench.exchange::<_, ConsumeResponse>("Consume", begin(2)).await.unwrap();
+    let first = [next_message(&mut events).await, next_message(&mut events).await];
+    assert_eq!(payloads(&first), ["one", "two"]);
+    silent(&mut events).await;
+    requests.unbounded_send(request(Request::Credits(1))).unwrap();
+    assert_eq!(next_message(&mut events).await.payload, "three");
+    drop(requests);
+    assert!(all(events).await.is_empty(), "the stream ends when the client has closed its direction and has no credits");
+}
+
+pub async fn consuming_settles_messages(bench: Bench) {
+    publish(&bench, &["one", "two"]).await;
+    let (requests, mut events) = bench.exchange::<_, ConsumeResponse>("Consume", begin(10)).await.unwrap();
+    let (one, two) = (next_message(&mut events).await, next_message(&mut events).await);
+    let leases = |leases: &[&Message]| Leases { leases: leases.iter().map(|message| message.lease.clone()).collect() };
+    requests.unbounded_send(request(Request::Ack(leases(&[&one])))).unwrap();
+    assert_eq!(settled(&mut events).await, 1);
+    requests.unbounded_send(request(Request::Ack(leases(&[&one])))).unwrap();
+    assert_eq!(settled(&mut events).await, 0, "its lease has ended");
+    let nack = Return { lease: two.lease.clone(), delay: Some(millis(0)) };
+    requests.unbounded_send(request(Request::Nack(nack.clone()))).unwrap();
+    assert_eq!(settled(&mut events).await, 1);
+    let again = next_message(&mut events).await;
+    assert_eq!((&again.payload[..], again.attempt), (&b"two"[..], 2));
+    requests.unbounded_send(request(Request::Nack(nack))).unwrap();
+    assert_eq!(settled(&mut events).await, 0);
+    requests.unbounded_send(request(Request::Ack(leases(&[&again])))).unwrap();
+    assert_eq!(settled(&mut events).await, 1);
+    publish(&bench, &["three"]).await;
+    assert_eq!(next_message(&mut events).await.payload, "three");
+    drop((requests, events));
+    assert!(receive_now(&bench).await.iter().all(|message| message.payload == "three"));
+}
+
+pub async fn a_consumer_of_a_live_topic_needs_credits(bench: Bench) {
+    let (requests, events) = bench.exchange::<_, ConsumeResponse>("Consume", begin(10_000)).await.unwrap();
+    let mut events = subscribe_live(&bench, events, |response| matches!(response.event, Some(Event::Message(_)))).await;
+    publish(&bench, &["one"]).await;
+    while next_message(&mut events).await.payload != "one" {}
+    drop((requests, events));
+    let (_requests, mut events) = bench.exchange::<_, ConsumeResponse>("Consume", begin(0)).await.unwrap();
+    publish(&bench, &["two"]).await;
+    silent(&mut events).await;
+}
+
+pub async fn requests_of_consumers_are_checked(bench: Bench) {
+    let refused = async |first| match bench.exchange::<_, ConsumeResponse>("Consume", first).await {
+        Ok((_requests, events)) => stream_refusal(Ok(events)).await,
+        Err(error) => Err(error),
+    };
+    invalid(refused(request(Request::Credits(1))).await, "INVALID_FIELD", "begin");
+    invalid(refused(ConsumeRequest { request: None }).await, "INVALID_FIELD", "begin");
+    invalid(refused(begin(10_001)).await, "INVALID_FIELD", "begin.credits");
+    let nowhere = Begin { topic: "a b".to_owned(), ..Begin::default() };
+    invalid(refused(request(Request::Begin(nowhere))).await, "INVALID_NAME", "topic");
+    if bench.model() == "stream" && !bench.fills("progress") {
+        assert_eq!(refused(begin(1)).await.unwrap_err().reason(), "CAPABILITY_UNAVAILABLE");
+    }
+}
