@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use prism_access::{AuthenticatorSettings, FailureLimiter, Method, MethodChain, NamespaceAccess};
+use crate::plan::Plan;
+use prism_access::{
+    AuthenticatorSettings, CallRate, FailureLimiter, Method, MethodChain, NamespaceAccess, QuotaLimits, QuotaSettings, Quotas,
+};
 use prism_call::{AccessControl, Code, Error};
 use prism_config::{self as config, ANONYMOUS, Config};
 
@@ -16,6 +19,8 @@ use prism_config::{self as config, ANONYMOUS, Config};
 pub struct Access {
     authenticators: BTreeMap<String, OpenAuthenticator>,
     failures: Arc<FailureLimiter>,
+    /// By namespace. They go on counting as long as their settings stay the same.
+    quotas: BTreeMap<String, Arc<Quotas>>,
     /// By namespace. `None`: everybody may do everything.
     namespaces: BTreeMap<String, Option<Arc<dyn AccessControl>>>,
 }
@@ -30,7 +35,7 @@ struct OpenAuthenticator {
 
 impl Access {
     /// Makes the access control of a configuration. The error has every problem.
-    pub fn build(config: &Config, previous: &Self) -> Result<Self, Vec<Error>> {
+    pub fn build(config: &Config, plan: &Plan, previous: &Self) -> Result<Self, Vec<Error>> {
         let mut next = Self { failures: previous.failures.clone(), ..Self::default() };
         let mut problems = Vec::new();
         for (name, definition) in &config.authenticators {
@@ -48,8 +53,11 @@ impl Access {
             let own = (!namespace.authentication.is_empty()).then(|| next.chain(&namespace.authentication));
             let listeners: HashMap<_, _> =
                 by_listener.iter().map(|(name, chain)| ((*name).clone(), own.as_ref().unwrap_or(chain).clone())).collect();
-            let is_controlled = listeners.values().any(|chain| !chain.is_open());
-            let control = is_controlled.then(|| Arc::new(NamespaceAccess::new(listeners)) as Arc<dyn AccessControl>);
+            let policy = plan.policy(&namespace.name).cloned();
+            let quotas = next.quotas(&namespace.name, &namespace.quotas, previous);
+            let is_controlled = policy.is_some() || quotas.is_some() || listeners.values().any(|chain| !chain.is_open());
+            let control = NamespaceAccess { listeners, policy, quotas };
+            let control = is_controlled.then(|| Arc::new(control) as Arc<dyn AccessControl>);
             next.namespaces.insert(namespace.name.clone(), control);
         }
         Ok(next)
@@ -58,6 +66,24 @@ impl Access {
     /// Returns the access control of a namespace. `None`: everybody may do everything.
     pub fn of_namespace(&self, name: &str) -> Option<Arc<dyn AccessControl>> {
         self.namespaces.get(name).cloned().flatten()
+    }
+
+    /// Returns the quotas of a namespace, if it has any.
+    fn quotas(&mut self, name: &str, settings: &config::Quotas, previous: &Self) -> Option<Arc<Quotas>> {
+        let limits = |quota: config::Quota| QuotaLimits {
+            rate: quota.rate.map(|rate| CallRate { calls: rate.calls, period: rate.period }),
+            burst: quota.burst,
+            max_concurrent: quota.max_concurrent,
+        };
+        let config::Quotas { peer, principal, namespace } = *settings;
+        let settings = QuotaSettings { peer: peer.map(limits), principal: principal.map(limits), namespace: namespace.map(limits) };
+        if settings == QuotaSettings::default() {
+            return None;
+        }
+        let known = previous.quotas.get(name).filter(|known| *known.settings() == settings).cloned();
+        let quotas = known.unwrap_or_else(|| Arc::new(Quotas::new(settings)));
+        self.quotas.insert(name.to_owned(), quotas.clone());
+        Some(quotas)
     }
 
     /// Returns the methods with these names, in order. Without names, nobody needs to authenticate.

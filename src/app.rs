@@ -128,7 +128,7 @@ impl App {
             streams,
             retirements: TaskTracker::new(),
         };
-        let generation = Generation::build(config, &shared.metrics, &Generation::default()).await.map_err(join_errors)?;
+        let generation = Generation::build(config, plan, &shared.metrics, &Generation::default()).await.map_err(join_errors)?;
         generation.install_access();
         let mut listeners = BTreeMap::new();
         for (name, bound) in bound {
@@ -258,7 +258,7 @@ impl Reloading<'_> {
     async fn apply(self, config: Config, plan: &Plan) -> Result<Change, Vec<Error>> {
         let began = Instant::now();
         let (bound, problems) = self.bind_listeners(&config).await;
-        let next = match Generation::build(&config, &self.shared.metrics, self.generation).await {
+        let next = match Generation::build(&config, plan, &self.shared.metrics, self.generation).await {
             Ok(next) if problems.is_empty() => next,
             Ok(next) => {
                 close_leftover(self.generation.leftover(&next), MIN_CLOSE_TIME).await;

@@ -71,7 +71,7 @@ pub struct Leftover {
 
 impl Generation {
     /// Builds the generation of a configuration beside the previous one, which is not affected. The error has every problem.
-    pub async fn build(config: &Config, metrics: &Metrics, previous: &Self) -> Result<Self, Vec<Error>> {
+    pub async fn build(config: &Config, plan: &Plan, metrics: &Metrics, previous: &Self) -> Result<Self, Vec<Error>> {
         let mut next = Self::default();
         let mut problems = next.connect(config, previous).await;
         if problems.is_empty() {
@@ -82,7 +82,7 @@ impl Generation {
                 }
             }
         }
-        match Access::build(config, &previous.access) {
+        match Access::build(config, plan, &previous.access) {
             Ok(access) => next.access = access,
             Err(more) => problems.extend(more),
         }

@@ -33,5 +33,6 @@ mod generation;
 mod listener;
 // What a start needs without connections and ports.
 pub mod plan;
+mod policy;
 // Export of traces and metrics.
 mod telemetry;

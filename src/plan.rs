@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use prism_access::AuthenticatorSettings;
+use prism_access::{
+    AuthenticatorSettings,
+    policy::{self, Policy, PolicyNamespace},
+};
 use prism_call::{Error, Method, proto};
 use prism_config::{self as config, Binding, Config, FrontendKind};
 use prism_edge::{self as edge, Documentation, Frontend, HttpRoutes, TlsAcceptor, TlsFiles};
@@ -32,6 +35,8 @@ pub struct Plan {
     annotated: BTreeMap<&'static str, Arc<Routes>>,
     /// Compiled definitions, by their name and the settings of the binding.
     definitions: BTreeMap<DefinitionKey, Definition>,
+    /// Who may call what, by the name of the namespace. Empty: everybody may call everything.
+    policies: BTreeMap<String, Arc<Policy>>,
     /// The files that were read.
     files: BTreeSet<PathBuf>,
 }
@@ -52,6 +57,7 @@ impl Plan {
             let settings = AuthenticatorSettings { name: name.clone(), values: authenticator.settings.values().clone() };
             plan.files.extend(settings.files());
         }
+        plan.compile_policy(&mut found);
         for namespace in &config.namespaces {
             found.check_remote(namespace);
             let Some(pattern) = pattern::find(&namespace.pattern) else {
@@ -81,6 +87,11 @@ impl Plan {
         self.tls.get(listener).cloned()
     }
 
+    /// Returns who may call what in a namespace. `None`: everybody may call everything.
+    pub fn policy(&self, namespace: &str) -> Option<&Arc<Policy>> {
+        self.policies.get(namespace)
+    }
+
     /// Returns what a binding serves, and its documentation.
     pub fn frontend(&self, binding: &Binding, pattern: &'static Pattern) -> Result<(Frontend, Option<Arc<Documentation>>), Error> {
         let missing = || Error::internal(format!("the frontend {} is not part of the plan", binding.frontend));
@@ -99,6 +110,28 @@ impl Plan {
                 (Frontend::Rest(HttpRoutes::Mapped(definition.api.clone())), documentation)
             }
         })
+    }
+
+    fn compile_policy(&mut self, found: &mut ProblemCollector<'_>) {
+        let Some(source) = &found.config.policy else { return };
+        let methods: Vec<_> = found
+            .config
+            .namespaces
+            .iter()
+            .filter_map(|namespace| Some((&*namespace.name, pattern::find(&namespace.pattern)?.methods())))
+            .collect();
+        let namespaces: Vec<_> = methods.iter().map(|(name, methods)| PolicyNamespace { name, methods }).collect();
+        match policy::compile(&crate::policy::source(source), &namespaces) {
+            Ok(policies) => {
+                let names = methods.iter().map(|(name, _)| (*name).to_owned());
+                self.policies = names.zip(policies.into_iter().map(Arc::new)).collect();
+            }
+            Err(problems) => {
+                for problem in problems {
+                    found.add(&format!("policy.{}", problem.setting), problem.message);
+                }
+            }
+        }
     }
 
     fn load_certificates(&mut self, found: &mut ProblemCollector<'_>) {

@@ -19,6 +19,7 @@ pub mod generate;
 mod known;
 mod logging;
 pub mod output;
+pub mod policy;
 pub mod registry;
 mod reload;
 pub mod schema;
@@ -100,6 +101,7 @@ commands! {
     Validate, validate, "Check a configuration, slot by slot, and print every problem";
     Config, config, "Print the effective configuration, or the JSON Schema of the file";
     Auth, auth, "Create, list and revoke API keys";
+    Policy, policy, "Test the policy of a configuration, and explain its decisions";
     Completions, completions, "Print a shell script that completes commands and options";
     Frontend, frontend, "List, check, try and create definitions of frontends: any HTTP API as data";
     Generate, generate, "Generate a configuration from a pattern and the backends for its slots";
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Auth(args) => auth::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Frontend(args) => frontend::run(&args),
         Command::Generate(args) => generate::run(&args),

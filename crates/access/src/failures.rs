@@ -10,6 +10,7 @@ use std::{
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use lru::LruCache;
 
+use super::network::network;
 use prism_call::{Code, Error, Peer};
 
 /// Failures that a peer may have at once.
@@ -61,13 +62,6 @@ impl FailureLimiter {
             failures.blocked_until = Instant::now().checked_add(wait);
         }
     }
-}
-
-fn network(peer: &Peer) -> Option<IpAddr> {
-    Some(match peer.address?.ip().to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => (address.to_bits() >> 64 << 64).to_be_bytes().into(),
-    })
 }
 
 #[cfg(test)]

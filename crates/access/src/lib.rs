@@ -13,9 +13,13 @@ mod jwt;
 mod kind;
 mod method;
 mod namespace;
+mod network;
+pub mod policy;
+mod quota;
 
 pub use chain::MethodChain;
 pub use failures::FailureLimiter;
 pub use kind::{AuthenticatorKind, AuthenticatorSettings, KINDS, find};
 pub use method::{Attempt, Method, Verdict};
 pub use namespace::NamespaceAccess;
+pub use quota::{CallRate, QuotaLimits, QuotaSettings, Quotas};

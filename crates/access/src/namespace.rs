@@ -2,20 +2,21 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::chain::MethodChain;
+use super::{
+    chain::MethodChain,
+    policy::{CallFacts, Decision, Policy},
+    quota::Quotas,
+};
 use prism_call::{AccessControl, Authentication, Authorization, Context, Credentials, Error, Method, Namespace, Peer, Share};
 
 /// The access control of one namespace.
 pub struct NamespaceAccess {
-    /// The methods of authentication, by listener.
-    listeners: HashMap<String, Arc<MethodChain>>,
-}
-
-impl NamespaceAccess {
-    /// Creates the access control of a namespace. A listener without an entry serves nobody.
-    pub fn new(listeners: HashMap<String, Arc<MethodChain>>) -> Self {
-        Self { listeners }
-    }
+    /// The methods of authentication, by listener. A listener without an entry serves nobody.
+    pub listeners: HashMap<String, Arc<MethodChain>>,
+    /// Who may call what. `None`: everybody may call everything.
+    pub policy: Option<Arc<Policy>>,
+    /// How often callers may call. `None`: as often as they like.
+    pub quotas: Option<Arc<Quotas>>,
 }
 
 impl AccessControl for NamespaceAccess {
@@ -26,15 +27,34 @@ impl AccessControl for NamespaceAccess {
         }
     }
 
-    fn acquire(&self, _: &Context, _: bool) -> Result<Option<Share>, Error> {
-        Ok(None)
+    fn acquire(&self, context: &Context) -> Result<Option<Share>, Error> {
+        self.quotas.as_ref().map(|quotas| quotas.acquire(context)).transpose()
     }
 
-    fn authorize(&self, _: &Context, _: &Namespace, _: &Method) -> Result<Authorization, Error> {
-        Ok(Authorization::Granted)
+    fn authorize(&self, context: &Context, namespace: &Namespace, method: &Method) -> Result<Authorization, Error> {
+        self.decide(context, namespace, method, None)
     }
 
-    fn authorize_message(&self, _: &Context, _: &Namespace, _: &Method, _: &[u8]) -> Result<(), Error> {
-        Ok(())
+    fn authorize_message(&self, context: &Context, namespace: &Namespace, method: &Method, message: &[u8]) -> Result<(), Error> {
+        self.decide(context, namespace, method, Some(message)).map(drop)
+    }
+}
+
+impl NamespaceAccess {
+    fn decide(&self, context: &Context, namespace: &Namespace, method: &Method, message: Option<&[u8]>) -> Result<Authorization, Error> {
+        let Some(policy) = &self.policy else { return Ok(Authorization::Granted) };
+        let call = CallFacts {
+            principal: &context.principal,
+            peer: &context.peer,
+            namespace: &namespace.name,
+            pattern: &namespace.pattern,
+            method,
+            protocol: context.protocol.name(),
+        };
+        match policy.decide(&call, message) {
+            Decision::Allowed { .. } => Ok(Authorization::Granted),
+            Decision::DependsOnRequest => Ok(Authorization::DependsOnRequest),
+            Decision::Denied { rule, reason } => Err(call.denied(rule, reason)),
+        }
     }
 }

@@ -22,7 +22,7 @@ pub trait AccessControl: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `RESOURCE_EXHAUSTED`: a limit is exceeded.
-    fn acquire(&self, context: &Context, is_stream: bool) -> Result<Option<Share>, Error>;
+    fn acquire(&self, context: &Context) -> Result<Option<Share>, Error>;
 
     /// Decides whether a caller may call an RPC, before the request is read.
     ///

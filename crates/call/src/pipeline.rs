@@ -137,7 +137,7 @@ fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, origin: 
         backlog.check()?;
     }
     let share = match &access {
-        Some(access) => access.control.acquire(context, target.is_stream())?,
+        Some(access) => access.control.acquire(context)?,
         None => None,
     };
     let permit = namespace.acquire(target.is_stream())?;

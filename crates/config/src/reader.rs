@@ -80,6 +80,11 @@ impl<'a> Reader<'a> {
         self.problems.borrow_mut().push(Problem { position: position.clone(), message: message.into() });
     }
 
+    /// Says where a setting is whose name the user chose.
+    pub fn set_position(&self, path: String, position: &Position) {
+        self.positions.borrow_mut().insert(path, position.clone());
+    }
+
     pub fn finish(self) -> Outcome {
         Outcome {
             problems: self.problems.into_inner(),

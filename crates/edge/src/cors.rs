@@ -17,7 +17,7 @@ const HEADERS: &str = "content-type, x-grpc-web, x-user-agent, grpc-timeout, aut
      x-prism-namespace, x-request-id, x-request-timeout, connect-protocol-version, connect-timeout-ms, connect-content-encoding, \
      connect-accept-encoding, content-encoding, traceparent, tracestate";
 /// The response headers that scripts may read. Headers of the call itself are added.
-const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, grpc-encoding, etag, location, retry-after, x-request-id";
+const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, grpc-encoding, etag, location, retry-after, ratelimit, ratelimit-policy, www-authenticate, x-request-id";
 
 /// Decides whether a page of this origin may call.
 pub type AllowsOrigin = Box<dyn Fn(&str) -> bool + Send + Sync>;

@@ -68,9 +68,8 @@ impl<'e> ProblemDocument<'e> {
     /// Sets the headers `Content-Type`, `Retry-After` (in seconds, rounded up), and `Content-Range` with the size that a range exceeds.
     pub fn headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
-        if let Some(delay) = self.error.retry_after() {
-            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        if let Some(seconds) = retry_after(self.error) {
+            headers.insert(header::RETRY_AFTER, seconds);
         }
         if self.status == StatusCode::RANGE_NOT_SATISFIABLE
             && let Some(size) = self.error.get("size").and_then(|size| HeaderValue::try_from(format!("bytes */{size}")).ok())
@@ -235,6 +234,13 @@ fn step(name: &str, out: &mut String) {
     out.push('/');
     let escaped = super::json_pointer::escape_token(name);
     out.push_str(&super::percent::encode(&escaped, super::percent::Slash::Decoded));
+}
+
+/// Returns the value of `Retry-After` for an error: seconds, rounded up.
+pub fn retry_after(error: &Error) -> Option<HeaderValue> {
+    let delay = error.retry_after()?;
+    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+    Some(HeaderValue::from(seconds.max(1)))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use test_support::{
     gateway::{Gateway, Setup},
     http,
     poll::{until, until_true},
+    servers::Certificate,
 };
 
 use super::caller::{Action, PROTOCOLS, call, create_key};
@@ -186,4 +187,37 @@ fn keys_are_created_listed_and_revoked() {
     }
     assert_eq!(run(&["revoke", "one"]).0, Some(0));
     assert!(!run(&["list"]).1.contains("ada"));
+}
+
+#[tokio::test]
+async fn a_client_certificate_names_its_caller() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [server, client] = folders.each_ref().map(|folder| Certificate::make(folder.path()).unwrap());
+    let text = format!(
+        "
+authenticators: {{mesh: {{type: mtls, names: [uri, dns]}}}}
+listeners:
+  main: {{authentication: [mesh], tls: {{certificate: '{}', key: '{}', client_ca: '{}', client_certificates: optional}}}}
+backends: {{ram: {{type: memory}}}}
+namespaces: [{{name: store, pattern: keyvalue, slots: {{storage: ram}}}}]
+policy: {{rules: [{{name: mesh, when: principal.subject == 'localhost' && principal.method == 'mtls' && peer.tls}}]}}
+",
+        server.certificate.display(),
+        server.key.display(),
+        client.certificate.display()
+    );
+    let gateway = Gateway::start(&text).await;
+    let port = gateway.address.port();
+    let status = |more: &[&str]| {
+        let output = Command::new("curl")
+            .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", server.certificate.to_str().unwrap()])
+            .args(["--resolve", &format!("localhost:{port}:127.0.0.1")])
+            .args(more)
+            .args(["-X", "PUT", "-d", "x", &format!("https://localhost:{port}/store/v1/values/a")])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(status(&["--cert", client.certificate.to_str().unwrap(), "--key", client.key.to_str().unwrap()]), "200");
+    assert_eq!(status(&[]), "401");
 }

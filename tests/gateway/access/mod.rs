@@ -2,4 +2,6 @@
 
 mod authentication;
 mod caller;
+mod policy;
+mod quotas;
 mod streams;

@@ -29,15 +29,19 @@ async fn append(gateway: &Gateway, key: &str) -> u16 {
 
 /// Follows a stream, and returns after its first event.
 async fn follow(gateway: &Gateway, key: &str) -> Incoming {
+    follow_path(gateway, key, "/events/v1/stream_basic/Read?stream=orders&follow=true").await
+}
+
+/// Follows the stream at a path, and returns after its first event.
+pub async fn follow_path(gateway: &Gateway, key: &str, path: &str) -> Incoming {
     let headers = [("x-api-key", key), ("accept", "text/event-stream")];
-    let path = "/events/v1/stream_basic/Read?stream=orders&follow=true";
     let mut events = http::open_with(gateway.address, path, &headers).await.into_body();
     events.frame().await.expect("an event").unwrap();
     events
 }
 
 /// Reads a stream to its end.
-async fn rest(events: Incoming) -> String {
+pub async fn rest(events: Incoming) -> String {
     String::from_utf8(events.collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 

@@ -15,10 +15,12 @@ use serde::{Serialize, Serializer};
 mod access;
 mod listener;
 mod namespace;
+mod policy;
 
 pub use access::{ANONYMOUS, Authenticator};
 pub use listener::{ClientCertificates, Cors, Listener, Tls};
 pub use namespace::{Idempotency, Limits, Namespace, Remote, Slot};
+pub use policy::{Policy, PolicyAccess, PolicyEffect, PolicyRule, Quota, Quotas, Rate};
 
 use super::{Log, ResolvedSettings, Telemetry, serialize::write_duration};
 use prism_settings::HumanDuration;
@@ -45,6 +47,9 @@ pub struct Config {
     /// Ways to authenticate callers, by name. Listeners and namespaces choose among them.
     #[schemars(with = "BTreeMap<String, super::schema::AnyAuthenticator>")]
     pub authenticators: BTreeMap<String, Authenticator>,
+    /// Who may call what. Default: everybody whom `authentication` lets in may call everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
     /// Systems that store the data, by name. Namespaces share them.
     #[schemars(with = "BTreeMap<String, super::schema::AnyBackend>")]
     pub backends: BTreeMap<String, Backend>,
@@ -99,6 +104,7 @@ impl Default for Config {
             telemetry: Telemetry::default(),
             shutdown: Shutdown::default(),
             authenticators: BTreeMap::new(),
+            policy: None,
             backends: BTreeMap::new(),
             frontends: BTreeMap::new(),
             namespaces: Vec::new(),

@@ -9,7 +9,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Binding;
+use super::{Binding, policy::Quotas};
 use crate::ResolvedSettings;
 use crate::serialize::{write_duration, write_optional_size, write_size};
 use prism_settings::{ByteSize, HumanDuration};
@@ -40,6 +40,9 @@ pub struct Namespace {
     /// How callers are authenticated, on every listener. Default: as the listener says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authentication: Vec<String>,
+    /// How often, and how much at once, callers may call. Default: any number of calls, within `limits`.
+    #[serde(default, skip_serializing_if = "Quotas::is_empty")]
+    pub quotas: Quotas,
     /// Limits of calls and of stored data.
     #[serde(default)]
     pub limits: Limits,
@@ -56,7 +59,19 @@ pub struct Namespace {
 impl Namespace {
     /// Returns a hash of everything but the frontends and the access control. If it has not changed, what serves the namespace can stay.
     pub fn fingerprint(&self) -> u128 {
-        let Self { name, pattern, pattern_version, slots, remote, frontends: _, authentication: _, limits, idempotency, settings } = self;
+        let Self {
+            name,
+            pattern,
+            pattern_version,
+            slots,
+            remote,
+            frontends: _,
+            authentication: _,
+            quotas: _,
+            limits,
+            idempotency,
+            settings,
+        } = self;
         let half = |number: u8| {
             let mut hasher = DefaultHasher::new();
             (number, name, pattern, pattern_version, slots, remote, limits, idempotency, settings).hash(&mut hasher);

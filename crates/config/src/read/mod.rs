@@ -5,6 +5,7 @@ mod backend;
 mod frontend;
 mod listener;
 mod namespace;
+mod policy;
 mod settings;
 mod telemetry;
 
@@ -33,6 +34,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
     let names =
         namespace::Names { listeners: &listener_names, authenticators: &authenticators, backends: &backends, frontends: &frontends };
     let namespaces = namespace::namespaces(&top, &names);
+    let policy = policy::policy(&top);
     listener::require_authentication(reader, &listeners, &namespaces);
     top.finish();
     Config {
@@ -42,6 +44,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
         telemetry,
         shutdown,
         authenticators: authenticators.into_iter().filter_map(|(name, authenticator)| Some((name, authenticator?))).collect(),
+        policy,
         backends: backends.into_iter().filter_map(|(name, backend)| Some((name, backend?))).collect::<BTreeMap<_, _>>(),
         frontends,
         namespaces,

@@ -9,6 +9,7 @@ use super::{
     access::{self, Authenticators},
     backend::Backends,
     frontend::Bindings,
+    policy,
     settings::SettingsSource,
 };
 use crate::{
@@ -84,6 +85,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
     }
     .read(&section);
     let authentication = access::methods(&section, names.authenticators);
+    let quotas = policy::quotas(&section);
     let limits = limits(&section);
     let idempotency = idempotency(&section, &slots, names.backends, pattern);
     let settings = settings(&section, pattern);
@@ -97,6 +99,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
         remote,
         frontends,
         authentication,
+        quotas,
         limits,
         idempotency,
         settings,

@@ -1,4 +1,5 @@
 use super::{assert_problems, valid};
+use crate::{PolicyAccess, PolicyEffect, Position};
 
 const NAMESPACES: &str = "
 backends: {memory: {type: memory}}
@@ -72,4 +73,61 @@ fn an_open_listener_must_be_intended() {
     // Every namespace authenticates its callers itself.
     let own = NAMESPACES.replace("pattern: keyvalue,", "pattern: keyvalue, authentication: [mesh],");
     valid(&format!("authenticators: {{mesh: {{type: mtls}}}}\nlisteners: {{main: {{address: '0.0.0.0:80'}}}}{own}"), &[]);
+}
+
+#[test]
+fn policies_and_quotas_are_read() {
+    let text = "policy:
+  roles: {reader: \"'readers' in principal.groups\"}
+  rules:
+    - {name: readers, roles: [reader], access: read, namespaces: one}
+    - {name: night, effect: deny, methods: [Store, Remove], when: peer.tls, reason: not now}
+backends: {memory: {type: memory}}
+namespaces:
+  - name: one
+    pattern: keyvalue
+    slots: {storage: memory}
+    quotas: {principal: {rate: 100/m, burst: 5}, namespace: {max_concurrent: 7}}
+"
+    .replace("namespaces: one", "namespaces: [one]");
+    let config = valid(&text, &[]);
+    let policy = config.policy.as_ref().expect("a policy");
+    assert_eq!(policy.roles["reader"], "'readers' in principal.groups");
+    assert_eq!((policy.rules[0].access, policy.rules[1].effect), (Some(PolicyAccess::Read), PolicyEffect::Deny));
+    assert_eq!((policy.rules[1].methods.len(), policy.rules[1].reason.as_deref()), (2, Some("not now")));
+    let line = |setting: &str| match config.position(setting) {
+        Position::File { line, .. } => line,
+        Position::Named(name) => panic!("{name}"),
+    };
+    assert_eq!((line("policy.roles.reader"), line("policy.rules.night.when")), (2, 5));
+    let quotas = &config.namespaces[0].quotas;
+    assert_eq!(quotas.principal.and_then(|quota| quota.rate).map(|rate| rate.to_string()).as_deref(), Some("100/m"));
+    assert_eq!((quotas.peer, quotas.namespace.and_then(|quota| quota.max_concurrent)), (None, Some(7)));
+}
+
+#[test]
+fn policies_and_quotas_are_checked() {
+    let text = "policy:
+  rules:
+    - {effect: allow}
+    - {name: a, effect: permit, access: all, reason: x}
+    - {name: a}
+backends: {memory: {type: memory}}
+namespaces:
+  - name: one
+    pattern: keyvalue
+    slots: {storage: memory}
+    quotas: {principal: {rate: 100, burst: 0}, peer: {burst: 3}}
+";
+    let expected = [
+        "prism.yaml:3:7: `name` is missing; every rule has one",
+        "prism.yaml:4:25: unknown effect `permit`; there are: allow, deny",
+        "prism.yaml:4:41: unknown access `all`; there are: read, write",
+        "prism.yaml:4:46: `reason` is for rules with `effect: deny`",
+        "prism.yaml:5:14: there is a rule `a` already; names are unique",
+        "prism.yaml:11:32: `rate` must be a number of calls and a period, as 100/s, 500/m or 1000/h, not `100`",
+        "prism.yaml:11:44: `burst` must be a whole number greater than 0, not `0`",
+        "prism.yaml:11:55: `burst` needs `rate`",
+    ];
+    assert_problems(text, &[], &expected);
 }

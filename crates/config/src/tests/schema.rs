@@ -12,6 +12,7 @@ const UNKNOWN_EVERYWHERE: &str = "
 zzz: 1
 listeners: {main: {zzz: 1, tls: {zzz: 1}, cors: {zzz: 1}}}
 admin: {zzz: 1}
+policy: {zzz: 1, rules: [{name: a, zzz: 1}]}
 authenticators: {keys: {type: api-key, file: x, zzz: 1}}
 log: {zzz: 1}
 telemetry: {zzz: 1, otlp: {zzz: 1}}
@@ -19,7 +20,7 @@ shutdown: {zzz: 1}
 backends: {local: {type: sqlite, path: x, zzz: 1}}
 frontends: {own: {type: rest, zzz: 1}}
 namespaces:
-  - {name: one, pattern: keyvalue, zzz: 1, slots: {storage: {backend: local, zzz: 1}}, frontends: [{frontend: rest, zzz: 1}], limits: {zzz: 1}}
+  - {name: one, pattern: keyvalue, zzz: 1, slots: {storage: {backend: local, zzz: 1}}, frontends: [{frontend: rest, zzz: 1}], limits: {zzz: 1}, quotas: {zzz: 1, peer: {zzz: 1}}}
   - {name: two, pattern: keyvalue, remote: {url: 'http://h', zzz: 1}}
   - {name: three, pattern: schema-registry, slots: {storage: local}, settings: {zzz: 1}}
 ";
@@ -48,6 +49,10 @@ fn the_schema_and_the_reader_know_the_same_settings() {
         "Binding",
         "Limits",
         "Remote",
+        "Policy",
+        "PolicyRule",
+        "Quotas",
+        "Quota",
     ] {
         written.extend(properties(&schema["definitions"][name]));
     }

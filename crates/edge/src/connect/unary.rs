@@ -12,6 +12,7 @@ use crate::{
     request::Response,
 };
 use prism_call::{Code, Error, Input, Output, REQUEST_ID, RequestId};
+use prism_frontend::problem::retry_after;
 
 /// The prefix of the names of trailers, which are sent as headers.
 const TRAILER_PREFIX: &str = "trailer-";
@@ -84,6 +85,9 @@ pub fn failed(request_id: &RequestId, error: &Error) -> HttpResponse<Body> {
     *response.status_mut() = error.code().http();
     let (leading, trailing) = error.headers_and_trailers();
     append_metadata(response.headers_mut(), leading.clone(), Some(trailing));
+    if let Some(seconds) = retry_after(error) {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
     *response.body_mut() = Body::full(error::to_json(error).to_string());
     response
 }

@@ -71,7 +71,12 @@ impl KeyspaceReplyStore {
 impl ReplyStore for KeyspaceReplyStore {
     async fn claim(&self, context: &Context, call: &KeyedCall, lease: Duration) -> Result<ClaimResult, Error> {
         // The keyspace belongs to the namespace. Lengths separate the parts of the digest.
-        let key = digest_parts(&[context.principal.subject.as_bytes(), call.key.as_bytes()]);
+        let principal = &context.principal;
+        let key = match &*principal.tenant {
+            "" => digest_parts(&[principal.subject.as_bytes(), call.key.as_bytes()]),
+            // Tenants may have callers of the same name.
+            tenant => digest_parts(&[tenant.as_bytes(), principal.subject.as_bytes(), call.key.as_bytes()]),
+        };
         let fingerprint = digest_parts(&[call.method.path.as_bytes(), &call.message]);
         for _ in 0..MAX_ATTEMPTS {
             let value = record::encode_claim(&fingerprint);
