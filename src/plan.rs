@@ -14,7 +14,7 @@ use prism_access::{
 };
 use prism_call::{Error, Method, proto};
 use prism_config::{self as config, Binding, Config, FrontendKind};
-use prism_edge::{self as edge, Documentation, Frontend, HttpRoutes, TlsAcceptor, TlsFiles};
+use prism_edge::{self as edge, Documentation, Frontend, GraphqlFrontend, HttpRoutes, TlsAcceptor, TlsFiles};
 use prism_frontend::{
     bind,
     definition::{self, Definition, Texts},
@@ -22,8 +22,10 @@ use prism_frontend::{
     openapi,
     route::{self, Routes},
 };
+use prism_graphql::GraphqlSettings;
 use prism_pattern::{self as pattern, Pattern};
 use prism_remote as remote;
+use prism_settings::{SettingProblem, parse_settings};
 use prism_yaml::{Problem, Problems};
 
 /// Everything that a start needs and that needs no connection and no port.
@@ -70,6 +72,7 @@ impl Plan {
                 match binding.kind {
                     FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect | FrontendKind::Websocket => {}
                     FrontendKind::Rest => plan.compile_annotations(pattern, &mut found),
+                    FrontendKind::Graphql => found.check_graphql(&namespace.name, binding),
                     FrontendKind::Definition => plan.compile_definition(&namespace.name, binding, &mut found),
                 }
             }
@@ -103,6 +106,10 @@ impl Plan {
             FrontendKind::Rest => {
                 let routes = self.annotated.get(pattern.name).ok_or_else(missing)?;
                 (Frontend::Rest(HttpRoutes::Annotated(routes.clone())), binding.documentation.then(|| document_annotations(pattern)))
+            }
+            FrontendKind::Graphql => {
+                let settings = graphql_settings(binding).map_err(|_| missing())?;
+                (Frontend::Graphql(Arc::new(GraphqlFrontend::new(&settings, binding.documentation))), None)
             }
             FrontendKind::Definition => {
                 let definition = self.definitions.get(&definition_key(binding)).ok_or_else(missing)?;
@@ -237,6 +244,18 @@ impl ProblemCollector<'_> {
         }
     }
 
+    /// Checks the settings of a GraphQL frontend, where it is bound or defined.
+    fn check_graphql(&mut self, namespace: &str, binding: &Binding) {
+        for problem in graphql_settings(binding).err().unwrap_or_default() {
+            let own = format!("frontends.{}.settings.{}", binding.frontend, problem.setting);
+            let is_own =
+                self.config.frontends.get(&binding.frontend).is_some_and(|frontend| frontend.settings.contains_key(&problem.setting));
+            let setting =
+                if is_own { own } else { format!("namespaces.{namespace}.frontends.{}.settings.{}", binding.frontend, problem.setting) };
+            self.add(&setting, format!("`{}` {}", problem.setting, problem.kind));
+        }
+    }
+
     /// Adds the problems of a definition, unless another binding of it has the same.
     fn add_definition(&mut self, problems: Vec<Problems>) {
         for one in problems {
@@ -250,6 +269,11 @@ impl ProblemCollector<'_> {
         let own = Problems { file: self.config.origin.to_string(), list: self.problems };
         Some(own).filter(|own| !own.list.is_empty()).into_iter().chain(self.definitions).collect()
     }
+}
+
+/// Returns the settings of a GraphQL frontend.
+fn graphql_settings(binding: &Binding) -> Result<GraphqlSettings, Vec<SettingProblem>> {
+    parse_settings(&binding.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 fn definition_key(binding: &Binding) -> DefinitionKey {

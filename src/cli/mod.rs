@@ -42,7 +42,7 @@ Examples:
   curl http://127.0.0.1:8980/default/v1/values/greeting
   prism validate prism.yaml                     find every mistake in a configuration";
 
-/// One gateway for every client of your data: gRPC, gRPC-Web, Connect and REST over PostgreSQL, Redis, SQLite and memory.
+/// One gateway for every client of your data: gRPC, gRPC-Web, Connect, REST and GraphQL over PostgreSQL, Redis, SQLite and memory.
 #[derive(Debug, Parser)]
 #[command(name = "prism", version, styles = STYLES, after_help = EXAMPLES, max_term_width = 100, infer_long_args = true)]
 pub struct Cli {

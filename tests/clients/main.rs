@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::pedantic, missing_docs)]
 
 mod foreign;
+mod graphql;
 mod node;
 mod openapi;
 mod protoc;

@@ -81,6 +81,12 @@ impl<R> Finished<R> {
         (self.0, self.1)
     }
 
+    /// Holds further calls until the response is delivered, because it answers them too.
+    pub fn with_calls(mut self, deliveries: Vec<Delivery>) -> Self {
+        self.1.others.extend(deliveries);
+        self
+    }
+
     /// Changes the form of the response, which still says the same. It is counted and logged as before.
     pub fn map<S>(self, change: impl FnOnce(R) -> S) -> Finished<S> {
         Finished(change(self.0), self.1)
@@ -280,6 +286,7 @@ impl Admitted<'_> {
             _permit: self.permit.take(),
             _share: self.share.take().map(|share| share.held),
             _reservation: self.reservation.take(),
+            others: Vec::new(),
         }
     }
 

@@ -145,6 +145,8 @@ pub struct Delivery {
     pub(super) _permit: Option<Permit>,
     pub(super) _share: Option<Vec<Box<dyn Any + Send + Sync>>>,
     pub(super) _reservation: Option<Reservation>,
+    /// Further calls that the same response answers.
+    pub(super) others: Vec<Delivery>,
 }
 
 /// Counts the bytes of a reply of this connection.

@@ -202,6 +202,27 @@ impl Error {
         self
     }
 
+    /// Copies what clients are told. The copy has no source, which is only logged.
+    #[must_use]
+    pub fn for_client(&self) -> Self {
+        let inner = &*self.0;
+        Self(Box::new(Inner {
+            code: inner.code,
+            message: inner.message.clone(),
+            reason: inner.reason.clone(),
+            domain: inner.domain.clone(),
+            metadata: inner.metadata.clone(),
+            violations: inner.violations.clone(),
+            retry_after: inner.retry_after,
+            foreign: inner.foreign.clone(),
+            wire: inner.wire,
+            by_client: inner.by_client,
+            headers: inner.headers.clone(),
+            trailers: inner.trailers.clone(),
+            source: None,
+        }))
+    }
+
     /// Returns the code.
     pub fn code(&self) -> Code {
         self.0.code

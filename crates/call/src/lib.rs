@@ -61,13 +61,15 @@ pub enum Protocol {
     Rest,
     /// WebSocket, with JSON or protobuf.
     WebSocket,
+    /// GraphQL. A field is a call.
+    Graphql,
     /// A call of Prism itself or of its command line.
     Internal,
 }
 
 impl Protocol {
     /// All protocols, each at the index of its discriminant.
-    pub const ALL: [Self; 6] = [Self::Grpc, Self::GrpcWeb, Self::Connect, Self::Rest, Self::WebSocket, Self::Internal];
+    pub const ALL: [Self; 7] = [Self::Grpc, Self::GrpcWeb, Self::Connect, Self::Rest, Self::WebSocket, Self::Graphql, Self::Internal];
 
     /// Returns the name in logs and metrics.
     pub const fn name(self) -> &'static str {
@@ -77,6 +79,7 @@ impl Protocol {
             Self::Connect => "connect",
             Self::Rest => "rest",
             Self::WebSocket => "websocket",
+            Self::Graphql => "graphql",
             Self::Internal => "internal",
         }
     }

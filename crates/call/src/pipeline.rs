@@ -147,8 +147,8 @@ fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, origin: 
             Target::Rpc(method) => Some(method),
             // A document shows what `GetCapabilities` returns.
             Target::Page(Page::Document) => namespace.methods.iter().find(|method| method.name == "GetCapabilities"),
-            // The RPC is authorized when it is called.
-            Target::Page(Page::Operation) => None,
+            // The RPCs are authorized when they are called.
+            Target::Page(Page::Operation | Page::Graphql) => None,
         };
         if let Some(method) = method {
             access.authorize(context, namespace, method)?;

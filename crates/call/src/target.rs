@@ -20,16 +20,19 @@ pub enum Page {
     Document,
     /// An operation of a definition: a constant answer, or a refusal before its RPC is chosen.
     Operation,
+    /// A request of GraphQL: its document, or a file of the page for it. The RPCs that it calls are counted by themselves.
+    Graphql,
 }
 
 impl Page {
     /// All pages, each at the index of its discriminant.
-    pub const ALL: [Self; 2] = [Self::Document, Self::Operation];
+    pub const ALL: [Self; 3] = [Self::Document, Self::Operation, Self::Graphql];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Document => "document",
             Self::Operation => "operation",
+            Self::Graphql => "graphql",
         }
     }
 }

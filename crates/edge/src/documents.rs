@@ -10,8 +10,8 @@ use http::HeaderValue;
 use prost::Message as _;
 use serde_json::Value;
 
-use prism_call::{Error, proto::patterns::slots::v1::Capabilities};
-use prism_frontend::openapi;
+use prism_call::{Admitted, Error, Output, proto::patterns::slots::v1::Capabilities};
+use prism_frontend::{openapi, wire};
 
 /// Builds the part of an API's document that is the same for all namespaces.
 pub type Source = Box<dyn Fn() -> Result<Value, Error> + Send + Sync>;
@@ -67,6 +67,23 @@ impl Documentation {
         });
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(documents.clone());
         Ok(documents)
+    }
+}
+
+/// Asks the namespace for its capabilities, encoded. This also works if another process serves the namespace.
+pub async fn capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
+    const NAME: &str = "prism.patterns.slots.v1.Capabilities";
+    let namespace = admitted.namespace();
+    let Some(method) = namespace.methods.iter().find(|method| method.name == "GetCapabilities") else { return Ok(Bytes::new()) };
+    let holds = |field: &prost_reflect::FieldDescriptor| field.kind().as_message().is_some_and(|message| message.full_name() == NAME);
+    let Some(field) = method.descriptor.output().fields().find(holds) else { return Ok(Bytes::new()) };
+    let reply = admitted.ask(method, Bytes::new()).await?;
+    let broken = || Error::internal("the namespace answered GetCapabilities with something else");
+    let Output::One(message) = reply.output else { return Err(broken()) };
+    let message = message.to_bytes();
+    match wire::last(&message, field.number()) {
+        Ok(Some(wire::WireValue::Bytes(bytes))) => Ok(message.slice_ref(bytes)),
+        _ => Err(broken()),
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     Body,
     connect::Connect,
     documents::Documentation,
+    graphql::{Graphql, GraphqlTable},
     grpc::{Grpc, GrpcWeb},
     protocol::WireProtocol,
     request::{ClientRequest, Response, Serving},
@@ -79,6 +80,8 @@ edges! {
     connect: Connect,
     /// WebSocket. The types of the messages, for JSON.
     websocket: Websocket,
+    /// GraphQL. The settings and the schema.
+    graphql: Graphql,
     /// HTTP routes, from the annotations of a service or from a definition.
     rest: Rest,
 }
@@ -124,6 +127,11 @@ impl Bindings {
     /// Returns the namespaces that are served over WebSocket, for calls on connections that were made in an earlier generation.
     pub(super) fn websocket(&self) -> &WebsocketTable {
         &self.tables.websocket
+    }
+
+    /// Returns the GraphQL endpoints, for operations on connections that were made in an earlier generation.
+    pub(super) fn graphql(&self) -> &GraphqlTable {
+        &self.tables.graphql
     }
 
     /// Returns the full names of all gRPC services of the listener, which reflection lists.

@@ -204,7 +204,7 @@ fn title(error: &Error) -> String {
 }
 
 /// Converts a field path to a JSON pointer: `items[0].key` to `#/items/0/key`, `labels["a/b"]` to `#/labels/a~1b` (RFC 6901, sections 3 and 6).
-fn pointer(field: &str) -> String {
+pub fn pointer(field: &str) -> String {
     let mut out = String::from("#");
     let mut rest = field;
     while !rest.is_empty() {

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::Pattern;
 use prism_call::{
     Method,
     proto::{
@@ -39,6 +40,20 @@ pub(super) struct SlotFacts {
 }
 
 impl NamespaceCapabilities {
+    /// Describes a namespace that is not open: the name of each slot, the kind of its backend, and the interfaces of that kind. It has no
+    /// limits, which only a backend knows.
+    pub fn of_kinds(pattern: &Pattern, namespace: &str, slots: Vec<(String, &'static str, Vec<&'static str>)>) -> Self {
+        let facts = |(name, kind, interfaces)| SlotFacts { name, kind, interfaces, ..SlotFacts::default() };
+        Self {
+            namespace: namespace.into(),
+            pattern: (pattern.name, pattern.version, pattern.service),
+            interface_services: pattern.interface_services,
+            slots: slots.into_iter().map(facts).collect(),
+            limits: Limits::default(),
+            described: OnceLock::new(),
+        }
+    }
+
     /// Returns the answer of `GetCapabilities`.
     pub fn describe(&self) -> Capabilities {
         let described = self.described.get_or_init(|| {

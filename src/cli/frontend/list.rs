@@ -116,6 +116,7 @@ fn addresses(config: &Config, binding: &Binding) -> Vec<String> {
                 let scheme = if listener.tls.is_some() { "wss" } else { "ws" };
                 format!("{scheme}://{host}{}/websocket", binding.base_path)
             }
+            FrontendKind::Graphql => format!("{scheme}://{host}{}/graphql", binding.base_path),
             FrontendKind::Rest | FrontendKind::Definition => {
                 let base_path = if binding.base_path.is_empty() { "/" } else { &binding.base_path };
                 format!("{scheme}://{host}{base_path}")

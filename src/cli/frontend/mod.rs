@@ -1,4 +1,4 @@
-//! `prism frontend`: commands for frontends whose definitions are data.
+//! `prism frontend`: commands for frontends, above all those whose definitions are data.
 
 mod definition_source;
 mod describe;
@@ -8,6 +8,7 @@ mod list;
 mod operation;
 mod rehearse;
 mod schema;
+mod sdl;
 mod unused;
 
 use clap::Subcommand;
@@ -21,6 +22,7 @@ Examples:
   prism frontend import openapi/petstore.yaml            write a first definition for an OpenAPI document
   prism frontend lint frontends/*.yaml                   find every mistake, with file, line and column
   prism frontend try frontends/notes.yaml GET /notes/a   show how a request is mapped, without a backend
+  prism frontend sdl default                             print the GraphQL schema of a namespace
 
 docs/frontends.md describes the language of definitions.";
 
@@ -48,6 +50,8 @@ pub enum Command {
     Import(import::Args),
     /// Print the JSON Schema of definitions, for editors
     Schema(schema::Args),
+    /// Print the GraphQL schema of a namespace
+    Sdl(sdl::Args),
 }
 
 /// Runs the subcommand.
@@ -59,5 +63,6 @@ pub fn run(args: &Args) -> Outcome {
         Command::Try(args) => rehearse::run(args),
         Command::Import(args) => import::run(args),
         Command::Schema(_) => schema::run(),
+        Command::Sdl(args) => sdl::run(args),
     }
 }

@@ -1,7 +1,11 @@
 //! Runs the suite in `tests/clients/node` with Node.js against a gateway: the published clients of gRPC-Web and Connect, and the CORS requests of
 //! browsers.
 
-use std::{io::ErrorKind, path::Path, process::Command};
+use std::{
+    io::{Error, ErrorKind},
+    path::Path,
+    process::Command,
+};
 
 use test_support::gateway::Gateway;
 
@@ -31,10 +35,7 @@ async fn published_clients_of_grpc_web_and_connect() {
         .env("PRISM_URL", gateway.url())
         .env("PRISM_ADMIN_URL", format!("http://{}", gateway.admin))
         .output()
-        .unwrap_or_else(|error| match error.kind() {
-            ErrorKind::NotFound => panic!("npm is not installed; install Node.js 20 or later with npm, then run scripts/install-tools"),
-            _ => panic!("npm does not start: {error}"),
-        });
+        .unwrap_or_else(|error| npm_missing(&error));
     let report = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{report}");
     assert_eq!((total(&report, "fail"), total(&report, "skipped"), total(&report, "cancelled")), (Some(0), Some(0), Some(0)), "{report}");
@@ -42,8 +43,16 @@ async fn published_clients_of_grpc_web_and_connect() {
     assert!(passed >= CASES, "only {passed} cases ran, of at least {CASES}:\n{report}");
 }
 
+/// Fails because npm does not run.
+pub fn npm_missing(error: &Error) -> ! {
+    match error.kind() {
+        ErrorKind::NotFound => panic!("npm is not installed; install Node.js 20 or later with npm, then run scripts/install-tools"),
+        _ => panic!("npm does not start: {error}"),
+    }
+}
+
 /// Returns the number in a line of the summary, such as `# pass 12`.
-fn total(report: &str, what: &str) -> Option<usize> {
+pub fn total(report: &str, what: &str) -> Option<usize> {
     let prefix = format!("# {what} ");
     report.lines().rev().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok())
 }

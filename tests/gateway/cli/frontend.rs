@@ -248,6 +248,18 @@ fn the_schema_and_the_reader_know_the_same_keys() {
 }
 
 #[test]
+fn the_graphql_schema_of_a_namespace_has_what_its_backends_can_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("prism.yaml");
+    let text = "backends: {ram: {type: memory}, folder: {type: files, path: blobs}}\nnamespaces:\n  - {name: values, pattern: keyvalue, slots: {storage: ram}}\n  - {name: blobs, pattern: interfaces, slots: {backend: folder}}\n";
+    fs::write(&config, text).unwrap();
+    let of = |namespace: &str| printed(&format!("frontend sdl {namespace} --config {}", config.display()));
+    let (values, blobs) = (of("values"), of("blobs"));
+    assert!(values.contains("type Mutation {") && values.contains("\n  transact("), "{values}");
+    assert!(blobs.contains("\n  blobBasicDelete(") && !blobs.contains("\n  keyvalueBasic"), "{blobs}");
+}
+
+#[test]
 fn the_published_schema_is_up_to_date() {
     let published = fs::read_to_string("registry/frontend.schema.json").unwrap_or_default();
     assert!(published == printed("frontend schema"), "run `prism frontend schema > registry/frontend.schema.json`");

@@ -127,6 +127,11 @@ async fn capabilities(protocol: &str, address: SocketAddr, namespace: &str, serv
             let get = http::get(address, &format!("{path}?encoding=json&message=%7B%7D")).await.unwrap();
             vec![from_json(&post.json()), decode(&proto.body), from_json(&get.json())]
         }
+        "GraphQL" => {
+            let (path, query) = (format!("/{namespace}/graphql"), r#"{"query":"{ getCapabilities { capabilities { pattern } } }"}"#);
+            let post = http::send(address, "POST", &path, &[("content-type", "application/json")], query).await.unwrap();
+            vec![from_json(&post.json()["data"]["getCapabilities"])]
+        }
         "REST" => vec![from_json(&http::get(address, &format!("/{namespace}/v1/capabilities")).await.unwrap().json())],
         "WebSocket" => {
             let mut client = Client::connect(address, &format!("/{namespace}/websocket")).await;
@@ -139,7 +144,7 @@ async fn capabilities(protocol: &str, address: SocketAddr, namespace: &str, serv
 #[tokio::test]
 async fn every_printed_protocol_serves_every_namespace() {
     let (_gateway, banner) = start().await;
-    assert_eq!(banner.protocols, ["gRPC", "gRPC-Web", "Connect", "REST", "WebSocket"]);
+    assert_eq!(banner.protocols, ["gRPC", "gRPC-Web", "Connect", "REST", "WebSocket", "GraphQL"]);
     assert_eq!(banner.namespaces.len(), 3, "{banner:?}");
     for (namespace, pattern) in &banner.namespaces {
         let (_, service) = SERVICES.iter().find(|(known, _)| known == pattern).unwrap();

@@ -53,7 +53,7 @@ pub struct Config {
     /// Systems that store the data, by name. Namespaces share them.
     #[schemars(with = "BTreeMap<String, super::schema::AnyBackend>")]
     pub backends: BTreeMap<String, Backend>,
-    /// Frontends by name: protocols and HTTP APIs of namespaces. `grpc`, `grpc-web`, `connect`, `rest` and `websocket` always exist.
+    /// Frontends by name: protocols and HTTP APIs of namespaces. `grpc`, `grpc-web`, `connect`, `rest`, `websocket` and `graphql` always exist.
     pub frontends: BTreeMap<String, Frontend>,
     /// Namespaces: each has a pattern, its backends and its frontends.
     pub namespaces: Vec<Namespace>,
@@ -219,6 +219,8 @@ frontend_kinds! {
     Rest = "rest",
     /// WebSocket, with calls of all kinds on one connection, in JSON or protobuf.
     Websocket = "websocket",
+    /// GraphQL, with a schema from the contract of the pattern.
+    Graphql = "graphql",
 }
 
 /// A frontend that namespaces can use.
@@ -233,7 +235,7 @@ pub struct Frontend {
     /// of a definition that is part of Prism.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
-    /// Settings of the definition.
+    /// Settings of the definition, or of `graphql`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, serde_json::Value>,
     /// Serve only on this listener. Default: on all listeners.
@@ -245,7 +247,8 @@ pub struct Frontend {
     /// Prefix of all paths. `{namespace}` is replaced by the name of the namespace. Default: `/{namespace}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_path: Option<String>,
-    /// REST: serve the OpenAPI document at `openapi.json` and `openapi.yaml`, and Swagger UI at `docs`, below the base path. Default: true.
+    /// REST: serve the OpenAPI document at `openapi.json` and `openapi.yaml`, and Swagger UI at `docs`, below the base path. GraphQL: serve
+    /// GraphiQL to browsers, and the schema at `graphql/schema.graphql`. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documentation: Option<bool>,
 }
@@ -254,7 +257,7 @@ pub struct Frontend {
 #[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
-    /// Name of a frontend: `grpc`, `grpc-web`, `connect`, `rest`, `websocket`, an entry of `frontends`, or a definition that is part of Prism.
+    /// Name of a frontend: `grpc`, `grpc-web`, `connect`, `rest`, `websocket`, `graphql`, an entry of `frontends`, or a definition that is part of Prism.
     pub frontend: String,
     /// The protocol of the frontend.
     #[serde(skip)]
@@ -269,7 +272,7 @@ pub struct Binding {
     /// Whether several namespaces may have the same host and base path, because a path parameter selects the namespace.
     #[serde(skip)]
     pub shared: bool,
-    /// Settings of the definition. They override those of the frontend.
+    /// Settings of the definition, or of `graphql`. They override those of the frontend.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, serde_json::Value>,
     /// Serve only on this listener. Default: as the frontend.
@@ -282,7 +285,7 @@ pub struct Binding {
     #[serde(serialize_with = "write_base_path")]
     #[schemars(with = "Option<String>")]
     pub base_path: String,
-    /// REST: serve the OpenAPI document and Swagger UI. Default: as the frontend.
+    /// REST: serve the OpenAPI document and Swagger UI. GraphQL: serve GraphiQL and the schema. Default: as the frontend.
     #[serde(skip_serializing_if = "is_true")]
     #[schemars(with = "Option<bool>")]
     pub documentation: bool,

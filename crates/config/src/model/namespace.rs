@@ -33,7 +33,7 @@ pub struct Namespace {
     /// Another Prism that serves this namespace, instead of `slots`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<Remote>,
-    /// Frontends of the namespace. Default: gRPC, gRPC-Web, Connect, REST and WebSocket on all listeners. gRPC is always added, unless the list contains
+    /// Frontends of the namespace. Default: gRPC, gRPC-Web, Connect, REST, WebSocket and GraphQL on all listeners. gRPC is always added, unless the list contains
     /// `{frontend: grpc, enabled: false}`.
     #[schemars(with = "Option<Vec<crate::schema::AnyBinding>>")]
     pub frontends: Vec<Binding>,

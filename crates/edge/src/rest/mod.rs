@@ -176,7 +176,7 @@ fn last_event(format: Format, headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Returns the header `Accept`. Several of them form one list (RFC 9110, section 5.3).
-fn accept(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+pub fn accept(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let mut values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let first = values.next()?;
     let mut joined = Cow::Borrowed(first);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::documents::Documentation;
 use prism_call::Namespace;
 
+pub use hosts::Hosts;
 pub use http::{HttpBinding, HttpRoutes, HttpTable};
 pub use rpc::{ConnectionScope, RpcTable, Rpcs};
 

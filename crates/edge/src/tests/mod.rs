@@ -16,8 +16,8 @@ pub use serde_json::{Value, json};
 pub use tokio_util::sync::CancellationToken;
 
 pub use crate::{
-    AllowedHosts, Binding, Bindings, Body, Connection, Cors, Documentation, Edge, Frontend, Health, HttpRoutes, ReceivedBody,
-    RequestHandler as _, Served, Services,
+    AllowedHosts, Binding, Bindings, Body, Connection, Cors, Documentation, Edge, Frontend, GraphqlFrontend, Health, HttpRoutes,
+    ReceivedBody, RequestHandler as _, Served, Services,
 };
 pub use prism_call::{
     AccessLog, Arrival, CallLimits, Code, Context, Error, Handler, Input, Messages, Method, Metrics, Namespace, ObservedStream, Origin,
@@ -38,6 +38,7 @@ pub use prism_frontend::{
     rule::{self, HttpRule},
     template::PathTemplate,
 };
+pub use prism_graphql::GraphqlSettings;
 
 pub const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
 pub const LIMIT: usize = 4096;
@@ -149,11 +150,13 @@ impl Door {
         let metrics = Metrics::new().unwrap();
         let namespace = Arc::new(Namespace::new("demo", "keyvalue", methods(), handler, limits, &metrics));
         let documentation = Some(Arc::new(Documentation::new(|| panic!("in a document"))));
+        let graphql = GraphqlFrontend::new(&GraphqlSettings::default(), true);
         let frontends = [
             (Frontend::Rest(routes), documentation),
             (Frontend::Grpc(()), None),
             (Frontend::Connect(MessageTypes::all()), None),
             (Frontend::Websocket(MessageTypes::all()), None),
+            (Frontend::Graphql(Arc::new(graphql)), None),
         ];
         let bindings = frontends.map(|(frontend, documentation)| Binding {
             host: None,

@@ -65,7 +65,7 @@ fn broken(name: &str) -> Error {
 }
 
 /// The index of a field in its message type, and one of its values.
-pub(crate) type Occurrence<'b> = (usize, WireValue<'b>);
+pub type Occurrence<'b> = (usize, WireValue<'b>);
 
 pub(super) struct Encoder<'s> {
     pub(super) types: &'s MessageTypes,
@@ -97,7 +97,7 @@ pub(crate) fn occurrences<'b>(message: &MessageType, bytes: &'b [u8]) -> Result<
 }
 
 /// Returns the values of one field in wire order.
-fn occurrences_of<'b>(message: &MessageType, field: &Field, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
+pub fn occurrences_of<'b>(message: &MessageType, field: &Field, bytes: &'b [u8]) -> Result<Vec<Occurrence<'b>>, Malformed> {
     let Some(place) = message.by_number(field.number) else { return Ok(Vec::new()) };
     if field.oneof.is_some() {
         // A later field of the same oneof clears it.
@@ -308,7 +308,7 @@ impl Encoder<'_> {
 }
 
 /// Merges the occurrences of a message by concatenating their bytes.
-pub(crate) fn merged<'b>(found: &[Occurrence<'b>]) -> Cow<'b, [u8]> {
+pub fn merged<'b>(found: &[Occurrence<'b>]) -> Cow<'b, [u8]> {
     let bytes = |value: &WireValue<'b>| if let WireValue::Bytes(bytes) = *value { bytes } else { &[] };
     match found {
         [] => Cow::Borrowed(&[]),
@@ -317,7 +317,8 @@ pub(crate) fn merged<'b>(found: &[Occurrence<'b>]) -> Cow<'b, [u8]> {
     }
 }
 
-pub(crate) const fn zero(kind: FieldKind) -> WireValue<'static> {
+/// Returns the zero value of a type.
+pub const fn zero(kind: FieldKind) -> WireValue<'static> {
     match kind.wire() {
         WireType::Varint => WireValue::Varint(0),
         WireType::Fixed64 => WireValue::Fixed64(0),
@@ -388,7 +389,7 @@ const fn written() -> [([u8; 2], u8); 256] {
 /// Appends a string in quotes (RFC 8259, section 7).
 ///
 /// Texts with many quotes, such as schemas, are common, so the loop does not branch on single bytes.
-pub(crate) fn put_string(text: &str, out: &mut Vec<u8>) {
+pub fn put_string(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     // The remainder below shows the compiler that no index is out of bounds.

@@ -19,11 +19,13 @@ mod reader;
 pub(crate) mod tests;
 
 pub use decode::{decode, decode_field};
-pub use encode::{encode, encode_field, encode_field_as, encode_scalar, encode_value_as};
+pub use encode::{
+    Occurrence, encode, encode_field, encode_field_as, encode_scalar, encode_value_as, merged, occurrences_of, put_string, zero,
+};
 pub use fault::{JsonError, JsonText, Position, TextOrigin};
 pub use reader::{JsonReader, Token};
 
-pub(crate) use encode::{Occurrence, fits, merged, occurrences, put_string, zero};
+pub(crate) use encode::{fits, occurrences};
 
 /// How an API writes messages as JSON. The default is the ProtoJSON format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

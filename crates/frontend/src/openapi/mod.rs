@@ -33,6 +33,7 @@ use super::{
 use prism_call::{Method as RpcMethod, proto};
 use schemas::ComponentSchemas;
 
+pub use options::{is_required, must_choose};
 pub use tailor::{ServedAt, tailor};
 
 /// Extension that names the RPCs of an operation, the most important first.

@@ -24,7 +24,8 @@ pub fn choices(message: &MessageDescriptor) -> Vec<ExclusiveFields> {
     choices
 }
 
-fn must_choose(descriptor: &OneofDescriptor) -> bool {
+/// Returns whether one member of a `oneof` must be set.
+pub fn must_choose(descriptor: &OneofDescriptor) -> bool {
     let Some(extension) = descriptor.parent_pool().get_extension_by_name("prism.options.v1.choice") else { return false };
     read::<ChoiceSchema>(&descriptor.options(), &extension).required
 }

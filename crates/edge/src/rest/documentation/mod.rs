@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse,
 use super::response;
 use crate::{
     Body,
-    documents::{Document, Documentation},
+    documents::{self, Document, Documentation},
     request::{ClientRequest, Response, Serving},
     routing::{HttpBinding, HttpTable},
     timeout,
 };
-use prism_call::{Admitted, Arrival, Error, Output, Protocol, Target};
-use prism_frontend::{openapi, precondition::EntityTags, problem, wire};
+use prism_call::{Admitted, Arrival, Error, Protocol, Target};
+use prism_frontend::{openapi, precondition::EntityTags, problem};
 
 /// The target of a path below the base path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,24 +142,7 @@ async fn documents(
     binding: &HttpBinding,
 ) -> Result<std::sync::Arc<crate::documents::Documents>, Error> {
     let served_at = openapi::ServedAt { base_path: &binding.base_path, namespace: &binding.namespace.name };
-    documentation.documents(capabilities(admitted).await?, served_at)
-}
-
-/// Asks the namespace for its capabilities, encoded. This also works if another process serves the namespace.
-async fn capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
-    const NAME: &str = "prism.patterns.slots.v1.Capabilities";
-    let namespace = admitted.namespace();
-    let Some(method) = namespace.methods.iter().find(|method| method.name == "GetCapabilities") else { return Ok(Bytes::new()) };
-    let holds = |field: &prost_reflect::FieldDescriptor| field.kind().as_message().is_some_and(|message| message.full_name() == NAME);
-    let Some(field) = method.descriptor.output().fields().find(holds) else { return Ok(Bytes::new()) };
-    let reply = admitted.ask(method, Bytes::new()).await?;
-    let broken = || Error::internal("the namespace answered GetCapabilities with something else");
-    let Output::One(message) = reply.output else { return Err(broken()) };
-    let message = message.to_bytes();
-    match wire::last(&message, field.number()) {
-        Ok(Some(wire::WireValue::Bytes(bytes))) => Ok(message.slice_ref(bytes)),
-        _ => Err(broken()),
-    }
+    documentation.documents(documents::capabilities(admitted).await?, served_at)
 }
 
 /// Content security policy that lets the page load only resources of this server.

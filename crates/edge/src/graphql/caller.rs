@@ -1,0 +1,177 @@
+//! Calls the RPCs of fields. Each call is admitted by itself, so that limits, metrics, traces and idempotency apply to it as to a call over
+//! any other protocol.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::Stream;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{metadata, request::Serving};
+use prism_call::{
+    Admitted, Arrival, Delivery, Error, Input, Messages, Method, Namespace, Origin, Output, Peer, Pipeline, Protocol, REQUEST_ID, Target,
+};
+use prism_graphql::RpcCaller;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Where calls come from.
+#[derive(Clone)]
+pub struct CallSource {
+    pipeline: Arc<Pipeline>,
+    peer: Arc<Peer>,
+    origin: Origin,
+}
+
+impl CallSource {
+    /// Returns the source of the calls of a request.
+    pub fn of(serving: Serving<'_>) -> Self {
+        Self { pipeline: serving.pipeline.clone(), peer: serving.connection.peer.clone(), origin: serving.origin }
+    }
+
+    /// Admits a request or a call.
+    pub async fn admit(
+        &self,
+        namespace: &Arc<Namespace>,
+        headers: &HeaderMap,
+        target: Target,
+        timeout: Result<Option<Duration>, Error>,
+    ) -> Result<Admitted<'_>, Error> {
+        let Self { pipeline, peer, origin } = self;
+        let arrival = Arrival { peer, namespace, protocol: Protocol::Graphql, target, headers, timeout, origin: *origin };
+        pipeline.admit(arrival).await.map_err(|refused| {
+            let error = refused.error().for_client();
+            drop(refused.finish(()).into_parts());
+            error
+        })
+    }
+}
+
+/// Calls RPCs for the fields of one request.
+pub struct FieldCaller {
+    calls: CallSource,
+    namespace: Arc<Namespace>,
+    /// The metadata of the calls, with the id and the trace of the request.
+    headers: HeaderMap,
+    /// When the request as a whole has to end. Streams have no deadline of their own.
+    deadline: Option<Instant>,
+    /// What the calls hold until the response is delivered.
+    deliveries: Mutex<Vec<Delivery>>,
+}
+
+impl FieldCaller {
+    /// Creates the caller of a request. `timeout` is the one that its client asks for.
+    pub fn new(
+        calls: CallSource,
+        namespace: &Arc<Namespace>,
+        admitted: &Admitted<'_>,
+        headers: &HeaderMap,
+        timeout: Option<Duration>,
+    ) -> Self {
+        let mut headers = headers.clone();
+        metadata::remove_hop_by_hop(&mut headers);
+        headers.insert(REQUEST_ID, admitted.request_id().to_header());
+        admitted.context().trace.inject(&mut headers);
+        let limits = &namespace.limits;
+        let deadline = Instant::now().checked_add(timeout.unwrap_or(limits.timeout).min(limits.max_timeout));
+        Self { calls, namespace: namespace.clone(), headers, deadline, deliveries: Mutex::new(Vec::new()) }
+    }
+
+    /// Returns what the calls hold until the response is delivered.
+    pub fn take_deliveries(&self) -> Vec<Delivery> {
+        std::mem::take(&mut *self.deliveries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    async fn admit(&self, method: &Arc<Method>, timeout: Option<Duration>) -> Result<Admitted<'_>, Error> {
+        self.calls.admit(&self.namespace, &self.headers, Target::Rpc(method.clone()), Ok(timeout)).await
+    }
+
+    /// Returns the metadata of the call for a field. Each field that writes has an idempotency key of its own: that of the request, and the
+    /// name of the field in the response.
+    fn metadata(&self, field: &str) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(|key| match key.strip_suffix('"') {
+            Some(opened) => format!("{opened}:{field}\""),
+            None => format!("{key}:{field}"),
+        });
+        if let Some(key) = key.and_then(|key| HeaderValue::try_from(key).ok()) {
+            headers.insert(IDEMPOTENCY_KEY, key);
+        }
+        headers
+    }
+
+    fn hold(&self, delivery: Delivery) {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+    }
+}
+
+#[async_trait]
+impl RpcCaller for FieldCaller {
+    async fn call(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Bytes, Error> {
+        let mut admitted = self.admit(method, self.remaining()).await?;
+        let read = pin!(async { Ok(Input::One(message)) });
+        let result = match admitted.call(method, self.metadata(field), read).await {
+            Ok(reply) => match reply.output {
+                Output::One(message) => Ok(message.to_bytes()),
+                Output::Stream(_) => Err(Error::internal("a unary call was answered with a stream")),
+            },
+            Err(error) => Err(error),
+        };
+        let (result, delivery) = match result {
+            Ok(message) => admitted.finish(None, Ok(message)).into_parts(),
+            Err(error) => {
+                let told = error.for_client();
+                admitted.finish(Some(&error), Err(told)).into_parts()
+            }
+        };
+        self.hold(delivery);
+        result
+    }
+
+    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Messages<Bytes>, Error> {
+        let mut admitted = self.admit(method, None).await?;
+        let read = pin!(async { Ok(Input::One(message)) });
+        let result = match admitted.call(method, self.metadata(field), read).await {
+            Ok(reply) => match reply.output {
+                Output::Stream(messages) => Ok(messages),
+                Output::One(_) => Err(Error::internal("a stream was answered with one message")),
+            },
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(messages) => {
+                let (messages, streaming) = admitted.stream(messages);
+                let ((), delivery) = streaming.finish(()).into_parts();
+                Ok(Box::pin(HeldStream { messages: Box::pin(messages), _delivery: delivery }))
+            }
+            Err(error) => {
+                let told = error.for_client();
+                drop(admitted.finish(Some(&error), ()).into_parts());
+                Err(told)
+            }
+        }
+    }
+}
+
+/// A stream that holds the permit of its call.
+struct HeldStream {
+    messages: Messages<Bytes>,
+    _delivery: Delivery,
+}
+
+impl Stream for HeldStream {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, poller: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
+        self.messages.as_mut().poll_next(poller)
+    }
+}

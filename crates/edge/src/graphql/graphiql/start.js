@@ -1,0 +1,12 @@
+// Starts GraphiQL with the endpoint of this page.
+const url = new URL("graphql", location.href);
+const socket = new URL(url);
+socket.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+const fetcher = GraphiQL.createFetcher({
+  url: url.href,
+  wsClient: graphqlWs.createClient({ url: socket.href, lazy: true }),
+});
+const schema = React.createElement("a", { href: "graphql/schema.graphql", download: "schema.graphql" }, "Download the schema");
+const footer = React.createElement(GraphiQL.Toolbar, null, ({ prettify, copy, merge }) => React.createElement(React.Fragment, null, prettify, merge, copy, schema));
+const defaultQuery = "# Ctrl+Space shows what is possible here, and Ctrl+Enter runs it.\n\nquery {\n  getCapabilities {\n    capabilities {\n      namespace\n      pattern\n    }\n  }\n}\n";
+ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElement(GraphiQL, { fetcher, defaultQuery, shouldPersistHeaders: false }, footer));

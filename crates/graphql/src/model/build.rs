@@ -1,0 +1,244 @@
+//! Builds the model from descriptors.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use indexmap::IndexMap;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
+
+use super::{
+    EnumType, InputField, InputFields, InputTarget, InputType, Model, ObjectField, ObjectType, RootField, is_scalar,
+    names::{NameTable, camel, field_name, pascal, short},
+};
+use prism_call::{
+    Method,
+    proto::{
+        self,
+        patterns::slots::v1::{Capabilities, Support},
+    },
+};
+use prism_frontend::{
+    message_types::{Field, FieldKind, FieldShape, MessageId, MessageTypes},
+    openapi,
+};
+
+/// How an RPC is supported in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RpcSupport {
+    /// It is not available. The schema does not have it.
+    Unavailable,
+    /// It is emulated, in this way.
+    Emulated(String),
+}
+
+/// The RPCs of a namespace that are not supported natively, by their names in `GetCapabilities`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Availability(BTreeMap<String, RpcSupport>);
+
+impl Availability {
+    /// Reads the capabilities of a namespace.
+    pub fn of(capabilities: &Capabilities) -> Self {
+        let support = |operation: &proto::patterns::slots::v1::Operation| match operation.support() {
+            Support::Unavailable => Some(RpcSupport::Unavailable),
+            Support::Emulated => Some(RpcSupport::Emulated(operation.note.clone())),
+            Support::Native | Support::Unspecified => None,
+        };
+        Self(capabilities.operations.iter().filter_map(|operation| Some((operation.rpc.clone(), support(operation)?))).collect())
+    }
+
+    fn get(&self, method: &Method) -> Option<&RpcSupport> {
+        self.0.get(&method.label)
+    }
+}
+
+impl Model {
+    /// Builds the model of these RPCs. Leaves out those that are not available, and those with a stream of requests, which GraphQL can't
+    /// express.
+    pub fn new(methods: &[Arc<Method>], availability: &Availability) -> Self {
+        Self::with_types(MessageTypes::of_methods(methods), methods, availability)
+    }
+
+    /// Like [`new`](Self::new), with the types of these descriptors.
+    pub fn with_types(types: &'static MessageTypes, methods: &[Arc<Method>], availability: &Availability) -> Self {
+        let mut builder = Builder { types, names: NameTable::default(), model: Self::empty(types), descriptors: HashMap::new() };
+        for method in methods.iter().filter(|method| !method.client_streaming) {
+            let support = availability.get(method);
+            if support != Some(&RpcSupport::Unavailable) {
+                builder.add(method, support);
+            }
+        }
+        builder.model
+    }
+
+    fn empty(types: &'static MessageTypes) -> Self {
+        Self {
+            types,
+            queries: IndexMap::new(),
+            mutations: IndexMap::new(),
+            subscriptions: IndexMap::new(),
+            objects: IndexMap::new(),
+            inputs: IndexMap::new(),
+            enums: IndexMap::new(),
+        }
+    }
+}
+
+struct Builder {
+    types: &'static MessageTypes,
+    names: NameTable,
+    model: Model,
+    /// The descriptors of the messages that were used.
+    descriptors: HashMap<String, Option<MessageDescriptor>>,
+}
+
+impl Builder {
+    fn add(&mut self, method: &Arc<Method>, support: Option<&RpcSupport>) {
+        let (input, output) = (method.descriptor.input(), method.descriptor.output());
+        let (Some(input_id), Some(output_id)) = (self.types.find(input.full_name()), self.types.find(output.full_name())) else { return };
+        let pool = input.parent_pool().clone();
+        let mut description = proto::comment(method.descriptor.full_name()).map(str::to_owned);
+        if let Some(RpcSupport::Emulated(note)) = support {
+            let known = description.map(|text| text + "\n\n").unwrap_or_default();
+            description = Some(format!("{known}Emulated in this namespace: {note}."));
+        }
+        let name = match method.interface {
+            Some(interface) => camel(&format!("{interface}_{}", method.name)),
+            None => camel(&method.name),
+        };
+        let arguments = self.input_fields(&pool, input_id);
+        self.object(&pool, FieldKind::Message(output_id));
+        let field = RootField { method: method.clone(), input: input_id, arguments, output: output_id, description };
+        let fields = if method.server_streaming {
+            &mut self.model.subscriptions
+        } else if method.read_only {
+            &mut self.model.queries
+        } else {
+            &mut self.model.mutations
+        };
+        fields.entry(name).or_insert(field);
+    }
+
+    fn descriptor(&mut self, pool: &DescriptorPool, name: &str) -> Option<MessageDescriptor> {
+        self.descriptors.entry(name.to_owned()).or_insert_with(|| pool.get_message_by_name(name)).clone()
+    }
+
+    /// Returns the package of a message or an enum, and its name in it.
+    fn split_name(pool: &DescriptorPool, full_name: &str) -> (String, String) {
+        let message = pool.get_message_by_name(full_name).map(|found| found.package_name().to_owned());
+        let package = message.or_else(|| pool.get_enum_by_name(full_name).map(|found| found.package_name().to_owned())).unwrap_or_default();
+        let short = short(full_name, &package);
+        (package, short)
+    }
+
+    /// Adds the object or the enum of a type, and all types that it refers to.
+    fn object(&mut self, pool: &DescriptorPool, kind: FieldKind) {
+        self.enumeration(pool, kind);
+        let FieldKind::Message(id) = kind else { return };
+        if is_scalar(self.types, kind) || self.model.objects.contains_key(&id) {
+            return;
+        }
+        let types = self.types;
+        let message = types.message(id);
+        let (package, short) = Self::split_name(pool, &message.name);
+        let name = self.names.choose(&package, &short, &message.name);
+        // Before its fields, so that a message may contain itself.
+        self.model.objects.insert(id, ObjectType { name: name.clone(), fields: IndexMap::new() });
+        let mut fields = IndexMap::new();
+        for (index, field) in message.fields.iter().enumerate() {
+            let entry = matches!(field.shape, FieldShape::Map(_)).then(|| {
+                self.names.choose(&package, &format!("{name}{}Entry", pascal(&field.name)), &format!("{}.{}", message.name, field.name))
+            });
+            self.object(pool, field.kind);
+            let name = field_name(&field.json_name, |name| fields.contains_key(name));
+            fields.insert(name, ObjectField { index, entry });
+        }
+        if let Some(object) = self.model.objects.get_mut(&id) {
+            object.fields = fields;
+        }
+    }
+
+    fn enumeration(&mut self, pool: &DescriptorPool, kind: FieldKind) {
+        let FieldKind::Enum(id) = kind else { return };
+        let known = self.types.enumeration(id);
+        if known.null || self.model.enum_name(&known.name).is_some() {
+            return;
+        }
+        let (package, short) = Self::split_name(pool, &known.name);
+        let name = self.names.choose(&package, &short, &known.name);
+        let values = known.values.iter().map(|(value, _)| value.clone()).collect();
+        self.model.enums.insert(name, EnumType { full_name: known.name.clone(), values });
+    }
+
+    /// Adds the input object of a type, and all types that it refers to.
+    fn input(&mut self, pool: &DescriptorPool, kind: FieldKind) {
+        self.enumeration(pool, kind);
+        let FieldKind::Message(id) = kind else { return };
+        if is_scalar(self.types, kind) || self.model.inputs.contains_key(&id) {
+            return;
+        }
+        let message = self.types.message(id);
+        let (package, short) = Self::split_name(pool, &message.name);
+        let short = short.strip_suffix("Request").filter(|rest| !rest.is_empty()).unwrap_or(&short);
+        let name = self.names.choose(&package, &format!("{short}Input"), &format!("{} as input", message.name));
+        self.model.inputs.insert(id, InputType { name, fields: IndexMap::new(), one_of: false });
+        let fields = self.input_fields(pool, id);
+        // A message that is nothing but one required choice is the choice itself.
+        let only = match fields.values().next() {
+            Some(InputField { required: true, target: InputTarget::Choice { members, .. } }) if fields.len() == 1 => Some(members.clone()),
+            _ => None,
+        };
+        if let Some(input) = self.model.inputs.get_mut(&id) {
+            input.one_of = only.is_some();
+            input.fields = match only {
+                Some(members) => {
+                    let field = |index| InputField { required: false, target: InputTarget::Field { index, entry: None } };
+                    members.into_iter().map(|(name, index)| (name, field(index))).collect()
+                }
+                None => fields,
+            };
+        }
+    }
+
+    fn input_fields(&mut self, pool: &DescriptorPool, id: MessageId) -> InputFields {
+        let types = self.types;
+        let message = types.message(id);
+        let (package, short) = Self::split_name(pool, &message.name);
+        let descriptor = self.descriptor(pool, &message.name);
+        let mut fields = InputFields::new();
+        for (index, field) in message.fields.iter().enumerate() {
+            self.input(pool, field.kind);
+            let of_field = descriptor.as_ref().and_then(|message| message.get_field(field.number));
+            let choice = of_field.as_ref().and_then(prost_reflect::FieldDescriptor::containing_oneof).filter(|oneof| !oneof.is_synthetic());
+            let Some(oneof) = choice else {
+                let required = of_field.as_ref().is_some_and(openapi::is_required);
+                let entry = self.input_entry(&package, &message.name, &short, field);
+                let name = field_name(&field.json_name, |name| fields.contains_key(name));
+                fields.insert(name, InputField { required, target: InputTarget::Field { index, entry } });
+                continue;
+            };
+            let name = camel(oneof.name());
+            let is_taken =
+                message.fields.iter().any(|other| other.json_name == name && (other.oneof.is_none() || other.oneof == field.oneof));
+            let name = if is_taken { name + "Choice" } else { name };
+            let type_name = self.names.choose(&package, &format!("{short}{}Input", pascal(oneof.name())), oneof.full_name());
+            let added = fields.entry(name).or_insert_with(|| {
+                let target = InputTarget::Choice { name: type_name, members: IndexMap::new() };
+                InputField { required: openapi::must_choose(&oneof), target }
+            });
+            if let InputTarget::Choice { members, .. } = &mut added.target {
+                let name = field_name(&field.json_name, |name| members.contains_key(name));
+                members.insert(name, index);
+            }
+        }
+        fields
+    }
+
+    fn input_entry(&mut self, package: &str, message: &str, short: &str, field: &Field) -> Option<String> {
+        matches!(field.shape, FieldShape::Map(_)).then(|| {
+            let name = format!("{short}{}EntryInput", pascal(&field.name));
+            self.names.choose(package, &name, &format!("{message}.{} as input", field.name))
+        })
+    }
+}

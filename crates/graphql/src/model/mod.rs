@@ -1,0 +1,165 @@
+//! The model of a schema: which RPCs are its root fields, and which GraphQL type each message has. Schema, execution and arguments use it.
+
+mod build;
+mod names;
+mod scalars;
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use prism_call::Method;
+use prism_frontend::message_types::{Field, FieldKind, MessageId, MessageTypes};
+
+pub use build::Availability;
+pub use scalars::{SCALARS, scalar_of, text_of};
+
+/// A kind of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationKind {
+    /// Reads.
+    Query,
+    /// Writes.
+    Mutation,
+    /// Receives a stream.
+    Subscription,
+}
+
+/// The model of a schema.
+pub struct Model {
+    /// The message types.
+    pub types: &'static MessageTypes,
+    /// RPCs without side effects.
+    pub queries: IndexMap<String, RootField>,
+    /// Other unary RPCs.
+    pub mutations: IndexMap<String, RootField>,
+    /// RPCs with a stream of replies.
+    pub subscriptions: IndexMap<String, RootField>,
+    /// The objects of replies.
+    pub objects: IndexMap<MessageId, ObjectType>,
+    /// The input objects of requests.
+    pub inputs: IndexMap<MessageId, InputType>,
+    /// The enums, with their names here, in the order of their first use.
+    pub enums: IndexMap<String, EnumType>,
+}
+
+/// A field of `Query`, `Mutation` or `Subscription`.
+pub struct RootField {
+    /// The RPC that it calls.
+    pub method: Arc<Method>,
+    /// The type of the request. Its fields are the arguments.
+    pub input: MessageId,
+    /// The arguments.
+    pub arguments: InputFields,
+    /// The type of the reply.
+    pub output: MessageId,
+    /// What the RPC does, for people.
+    pub description: Option<String>,
+}
+
+/// An object of replies.
+pub struct ObjectType {
+    /// Its name.
+    pub name: String,
+    /// Its fields, by their names.
+    pub fields: IndexMap<String, ObjectField>,
+}
+
+/// A field of an object.
+#[derive(Clone, Debug)]
+pub struct ObjectField {
+    /// The index of the field in its message type.
+    pub index: usize,
+    /// The name of the object of an entry, if the field is a map.
+    pub entry: Option<String>,
+}
+
+/// The fields of an input object, or the arguments of a root field, by their names.
+pub type InputFields = IndexMap<String, InputField>;
+
+/// An input object.
+pub struct InputType {
+    /// Its name.
+    pub name: String,
+    /// Its fields.
+    pub fields: InputFields,
+    /// Whether exactly one field must be given (`@oneOf`).
+    pub one_of: bool,
+}
+
+/// A field of an input object, or an argument.
+#[derive(Clone, Debug)]
+pub struct InputField {
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it sets.
+    pub target: InputTarget,
+}
+
+/// What a field of an input object sets.
+#[derive(Clone, Debug)]
+pub enum InputTarget {
+    /// The field with this index. `entry` is the name of the input object of an entry, if the field is a map.
+    Field { index: usize, entry: Option<String> },
+    /// One of these fields, which are the members of a `oneof`, by their names: the type is an input object with `@oneOf`.
+    Choice { name: String, members: IndexMap<String, usize> },
+}
+
+/// An enum.
+pub struct EnumType {
+    /// Its full name in the contracts.
+    pub full_name: String,
+    /// Its values.
+    pub values: Vec<String>,
+}
+
+impl OperationKind {
+    /// Returns the name of the type of root fields.
+    pub const fn type_name(self) -> &'static str {
+        match self {
+            Self::Query => "Query",
+            Self::Mutation => "Mutation",
+            Self::Subscription => "Subscription",
+        }
+    }
+}
+
+impl Model {
+    /// Returns the type of a message in replies, or `None` if it is a scalar.
+    pub fn object(&self, kind: FieldKind) -> Option<(MessageId, &ObjectType)> {
+        match kind {
+            FieldKind::Message(id) => self.objects.get(&id).map(|object| (id, object)),
+            _ => None,
+        }
+    }
+
+    /// Returns a field of a message type.
+    pub fn field(&self, message: MessageId, index: usize) -> &'static Field {
+        &self.types.message(message).fields[index]
+    }
+
+    /// Returns the root fields of an operation.
+    pub fn roots(&self, kind: OperationKind) -> &IndexMap<String, RootField> {
+        match kind {
+            OperationKind::Query => &self.queries,
+            OperationKind::Mutation => &self.mutations,
+            OperationKind::Subscription => &self.subscriptions,
+        }
+    }
+
+    /// Returns the name of an enum.
+    pub fn enum_name(&self, full_name: &str) -> Option<&str> {
+        self.enums.iter().find(|(_, known)| known.full_name == full_name).map(|(name, _)| name.as_str())
+    }
+}
+
+/// Tells whether values of this type may be `null` in replies, because GraphQL can't express all of them: enums that a later version adds,
+/// and numbers that are not finite.
+pub fn may_be_null(types: &MessageTypes, kind: FieldKind) -> bool {
+    matches!(kind, FieldKind::Double | FieldKind::Float | FieldKind::Enum(_)) || types.special(kind).is_some_and(scalars::has_null)
+}
+
+/// Tells whether values of this type have no fields in GraphQL. Messages that are empty, or that have a form of their own, are scalars.
+pub fn is_scalar(types: &MessageTypes, kind: FieldKind) -> bool {
+    scalar_of(types, kind).is_some() || matches!(kind, FieldKind::Enum(_))
+}
