@@ -7,13 +7,17 @@ mod arena;
 mod blob;
 mod claims;
 mod keyvalue;
+mod list;
 mod patterns;
 mod pubsub;
 mod queue;
+mod set;
+mod sortedset;
 mod stream;
 mod subject;
 mod suite;
 mod support;
+mod timeseries;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -25,7 +29,18 @@ use suite::Suite;
 
 /// All suites. An interface may have several suites.
 fn suites() -> Vec<&'static Suite> {
-    [blob::SUITES, keyvalue::SUITES, pubsub::SUITES, queue::SUITES, stream::SUITES].concat()
+    [
+        blob::SUITES,
+        keyvalue::SUITES,
+        list::SUITES,
+        pubsub::SUITES,
+        queue::SUITES,
+        set::SUITES,
+        sortedset::SUITES,
+        stream::SUITES,
+        timeseries::SUITES,
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {

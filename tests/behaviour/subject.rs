@@ -11,7 +11,10 @@ use std::{
 use prism::{
     call::Context,
     driver::{Backend, Keyspace, Kind},
-    proto::models::{blob::v1 as blob, keyvalue::v1 as kv, pubsub::v1 as pubsub, queue::v1 as queue, stream::v1 as stream},
+    proto::models::{
+        blob::v1 as blob, keyvalue::v1 as kv, list::v1 as list, pubsub::v1 as pubsub, queue::v1 as queue, set::v1 as set,
+        sortedset::v1 as sortedset, stream::v1 as stream, timeseries::v1 as timeseries,
+    },
     slot::Slot,
 };
 
@@ -114,6 +117,23 @@ interfaces! {
     queue_dead_letter: queue::QueueDeadLetter;
     queue_priority: queue::QueuePriority;
     queue_delayed: queue::QueueDelayed;
+    list_basic: list::ListBasic;
+    list_blocking: list::ListBlocking;
+    list_indexing: list::ListIndexing;
+    list_range: list::ListRange;
+    set_basic: set::SetBasic;
+    set_cardinality: set::SetCardinality;
+    set_operations: set::SetOperations;
+    set_random: set::SetRandom;
+    sortedset_basic: sortedset::SortedSetBasic;
+    sortedset_lex: sortedset::SortedSetLex;
+    sortedset_operations: sortedset::SortedSetOperations;
+    sortedset_range: sortedset::SortedSetRange;
+    sortedset_rank: sortedset::SortedSetRank;
+    timeseries_basic: timeseries::TimeSeriesBasic;
+    timeseries_aggregation: timeseries::TimeSeriesAggregation;
+    timeseries_interpolation: timeseries::TimeSeriesInterpolation;
+    timeseries_retention: timeseries::TimeSeriesRetention;
     blob_basic: blob::BlobBasic;
     blob_list: blob::BlobList;
     blob_conditional: blob::BlobConditional;

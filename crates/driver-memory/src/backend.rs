@@ -12,11 +12,15 @@ use tokio::task::AbortHandle;
 use crate::{
     blob::{self, Blobs},
     keyvalue::{self, KeyValue},
+    list::{self, Lists},
     pubsub::{self, Hub},
     queue::{self, Queues},
+    set::{self, Sets},
     settings::MemorySettings,
+    sortedset::{self, SortedSets},
     state::SharedState,
     stream::{self, Streams},
+    timeseries::{self, TimeSeries},
 };
 use prism_call::{Error, proto::Interfaces};
 use prism_driver::{
@@ -49,6 +53,10 @@ struct KeyspaceData {
     queues: Arc<Queues>,
     streams: Arc<Streams>,
     blobs: Arc<Blobs>,
+    lists: Arc<Lists>,
+    sets: Arc<Sets>,
+    sorted_sets: Arc<SortedSets>,
+    time_series: Arc<TimeSeries>,
 }
 
 /// Parses the settings and creates an empty backend.
@@ -107,6 +115,10 @@ impl KeyspaceData {
             queues: Arc::new(Queues::new(shared.clone(), LIMITS)),
             streams: Arc::new(Streams::new(shared.clone(), LIMITS)),
             blobs: Arc::new(Blobs::new(shared.clone(), LIMITS)),
+            lists: Arc::new(Lists::new(shared.clone(), LIMITS)),
+            sets: Arc::new(Sets::new(shared.clone(), LIMITS)),
+            sorted_sets: Arc::new(SortedSets::new(shared.clone(), LIMITS)),
+            time_series: Arc::new(TimeSeries::new(shared.clone())),
         }
     }
 
@@ -117,6 +129,10 @@ impl KeyspaceData {
         queue::add(&self.queues, &mut interfaces);
         stream::add(&self.streams, &mut interfaces);
         blob::add(&self.blobs, &mut interfaces);
+        list::add(&self.lists, &mut interfaces);
+        set::add(&self.sets, &mut interfaces);
+        sortedset::add(&self.sorted_sets, &mut interfaces);
+        timeseries::add(&self.time_series, &mut interfaces);
         interfaces
     }
 
@@ -126,6 +142,7 @@ impl KeyspaceData {
         self.hub.sweep();
         self.queues.sweep();
         self.streams.sweep();
+        self.time_series.sweep();
     }
 }
 

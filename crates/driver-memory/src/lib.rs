@@ -6,11 +6,15 @@ mod backend;
 mod blob;
 mod error;
 mod keyvalue;
+mod list;
 mod pubsub;
 mod queue;
+mod set;
 mod settings;
+mod sortedset;
 mod state;
 mod stream;
+mod timeseries;
 
 use prism_driver::{Kind, check_settings, settings_schema};
 

@@ -102,3 +102,23 @@ impl Drop for SubscriptionPermit {
 pub fn attribute_bytes(attributes: &BTreeMap<String, String>) -> u64 {
     attributes.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum()
 }
+
+/// Bytes that a result takes until it is sent; given back when it is dropped.
+pub struct ReservedBytes {
+    shared: Arc<SharedState>,
+    bytes: u64,
+}
+
+impl ReservedBytes {
+    /// Reserves bytes. Fails with BACKEND_FULL if `max_bytes` would be exceeded.
+    pub fn new(shared: &Arc<SharedState>, bytes: u64) -> Result<Self, Error> {
+        shared.reserve(bytes)?;
+        Ok(Self { shared: shared.clone(), bytes })
+    }
+}
+
+impl Drop for ReservedBytes {
+    fn drop(&mut self) {
+        self.shared.release(self.bytes);
+    }
+}

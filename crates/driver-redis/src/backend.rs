@@ -6,13 +6,17 @@ use async_trait::async_trait;
 use tokio::task::AbortHandle;
 
 use crate::{
+    blocking::BlockingConnections,
     client::Client,
     connection::Connector,
     keys::KeyNames,
     keyvalue::{self, KeyValue},
+    list::{self, Lists},
     pubsub::{self, Hub, PubSub},
+    set::{self, Sets},
     settings::RedisSettings,
-    stream::{self, BlockingReads, RetentionSweeper, Streams},
+    sortedset::{self, SortedSets},
+    stream::{self, RetentionSweeper, Streams},
 };
 use prism_call::{Context, Error, proto::Interfaces};
 use prism_driver::{Backend, Connecting, Keyspace, Limits, invalid_settings, parse_settings, settings::BackendSettings};
@@ -23,7 +27,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
 struct RedisBackend {
     client: Arc<Client>,
     hub: Arc<Hub>,
-    blocking_reads: Arc<BlockingReads>,
+    blocking: Arc<BlockingConnections>,
     sweeper: Arc<RetentionSweeper>,
     tasks: Vec<AbortHandle>,
     limits: Limits,
@@ -53,7 +57,7 @@ fn open(settings: &BackendSettings, connected: bool) -> Result<RedisBackend, Err
     Ok(RedisBackend {
         client: Arc::new(Client::open(connector.clone(), &settings, connections)),
         hub,
-        blocking_reads: Arc::new(BlockingReads::new(connector, settings.waiting_connections.to_usize())),
+        blocking: Arc::new(BlockingConnections::new(connector, settings.waiting_connections.to_usize())),
         sweeper,
         tasks,
         limits: Limits { max_value_bytes: *settings.max_value_bytes, ..Limits::default() },
@@ -77,7 +81,10 @@ impl Backend for RedisBackend {
         let mut interfaces = Interfaces::default();
         keyvalue::add(&Arc::new(KeyValue::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);
         pubsub::add(&Arc::new(PubSub::new(self.client.clone(), self.hub.clone(), keys.clone(), self.limits)), &mut interfaces);
-        let streams = Streams::new(self.client.clone(), self.hub.clone(), self.blocking_reads.clone(), keys, self.limits);
+        set::add(&Arc::new(Sets::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);
+        sortedset::add(&Arc::new(SortedSets::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);
+        list::add(&Arc::new(Lists::new(self.client.clone(), self.blocking.clone(), keys.clone(), self.limits)), &mut interfaces);
+        let streams = Streams::new(self.client.clone(), self.hub.clone(), self.blocking.clone(), keys, self.limits);
         let streams = Arc::new(streams);
         self.sweeper.add(keyspace, &streams);
         stream::add(&streams, &mut interfaces);
@@ -95,6 +102,7 @@ impl Backend for RedisBackend {
 
     async fn close(&self) {
         self.hub.close();
+        self.blocking.close();
         for task in &self.tasks {
             task.abort();
         }

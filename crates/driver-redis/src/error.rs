@@ -6,6 +6,9 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use prism_call::{Code, Error};
 
+/// The reason of errors that tell that another program writes to a key of Prism.
+const KEY_CONFLICT: &str = "BACKEND_KEY_CONFLICT";
+
 /// Maps an error of the Redis client. `retry_after` is for errors that are temporary.
 pub fn map_redis_error(error: &RedisError, retry_after: Duration) -> Error {
     let detail = error.detail().unwrap_or_default();
@@ -101,9 +104,15 @@ fn authentication_failed(problem: &str) -> Error {
 
 fn wrong_type() -> Error {
     failed_precondition(
-        "BACKEND_KEY_CONFLICT",
+        KEY_CONFLICT,
         "a Redis key of Prism holds another type of data: another program writes there; use another key_prefix or database".to_owned(),
     )
+}
+
+/// The error of a command on a key that a client chose, as the contracts of lists and sets name it: `WRONG_TYPE`, if the key holds
+/// another type.
+pub fn name_wrong_type(error: Error) -> Error {
+    if error.reason() == KEY_CONFLICT { error.with_reason("WRONG_TYPE") } else { error }
 }
 
 fn unsupported_server(problem: &str) -> Error {
@@ -114,6 +123,11 @@ fn failed_precondition(reason: &'static str, message: String) -> Error {
     Error::new(Code::FailedPrecondition, reason, message)
 }
 
+/// `UNAVAILABLE BACKEND_UNAVAILABLE`: the result of an operation on sets was not read for a minute.
+pub fn result_expired() -> Error {
+    unavailable("the result of the operation has expired, because its stream was not read for a minute; repeat the call", Duration::ZERO)
+}
+
 /// A reply in a form that this driver does not expect from any version of Redis.
 pub fn unexpected_reply() -> Error {
     Error::internal("Redis sent a reply in a form that Prism does not know")
@@ -122,7 +136,7 @@ pub fn unexpected_reply() -> Error {
 /// A stored value that Prism did not write.
 pub fn foreign_value() -> Error {
     failed_precondition(
-        "BACKEND_KEY_CONFLICT",
+        KEY_CONFLICT,
         "a Redis key of Prism holds a value that Prism did not write; use another key_prefix or database".to_owned(),
     )
 }

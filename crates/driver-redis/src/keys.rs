@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use prism_driver::Keyspace;
 
+/// How long the result of an operation on several sets exists that nobody reads, in milliseconds.
+pub const RESULT_MILLIS: u64 = 60_000;
+
 /// The names of the Redis keys of one keyspace.
 #[derive(Clone, Debug)]
 pub struct KeyNames {
@@ -31,8 +34,8 @@ impl KeyNames {
     }
 
     /// The Redis key of a named object, for example `stream:orders`.
-    pub fn named(&self, kind: &str, name: &str) -> Vec<u8> {
-        [&self.root, kind.as_bytes(), b":", name.as_bytes()].concat()
+    pub fn named(&self, kind: &str, name: impl AsRef<[u8]>) -> Vec<u8> {
+        [&self.root, kind.as_bytes(), b":", name.as_ref()].concat()
     }
 }
 

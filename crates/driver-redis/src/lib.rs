@@ -14,6 +14,10 @@
 //! | `…:stream:NAME` | stream | records; the id `ms-n` is the offset `ms << 20 \| n` |
 //! | `…:meta:NAME` | hash | the stream's retention, its size in bytes, and the last record that retention removed |
 //! | `…:policies:` | set | names of the streams with a retention policy |
+//! | `…:list:KEY` | list | the elements |
+//! | `…:set:KEY` | set | the members |
+//! | `…:sortedset:KEY` | sorted set | the members with their scores |
+//! | `…:result:RANDOM` | set, sorted set | the result of an operation on several sets while it is read; expires after a minute |
 //! | `…:topic:NAME` | channel | published messages as `prism.interfaces.pubsub.v1.Message` |
 //!
 //! Revision and expiration are stored before the value, so a Get is one plain `GET`. Each operation on several Redis keys is one
@@ -24,18 +28,22 @@
 //! # Connections
 //!
 //! Commands share a few multiplexed connections. All subscriptions share one connection. Each read that waits at the end of a
-//! stream uses one connection from a bounded pool.
+//! stream, and each pop that waits for an element, uses one connection from a bounded pool.
 
 mod backend;
+mod blocking;
 mod client;
 mod connection;
 mod error;
 mod keys;
 mod keyvalue;
+mod list;
 mod pubsub;
 mod reply;
 mod script;
+mod set;
 mod settings;
+mod sortedset;
 mod stream;
 
 use prism_driver::{Kind, check_settings, settings_schema};

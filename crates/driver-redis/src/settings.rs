@@ -32,7 +32,8 @@ pub struct RedisSettings {
     /// Connections that all commands share, 1 to 64.
     #[serde(default = "connections")]
     pub connections: Count<64>,
-    /// Most connections for reads that wait at the end of a stream, 1 to 1024. Further readers poll.
+    /// Most connections for reads that wait at the end of a stream and for pops that wait for an element, 1 to 1024. Further readers
+    /// poll, and further pops are refused.
     #[serde(default = "waiting_connections")]
     pub waiting_connections: Count<1024>,
     /// How long one attempt to connect may take.

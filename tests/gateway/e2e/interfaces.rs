@@ -88,6 +88,31 @@ async fn streams_are_followed_as_events() {
 }
 
 #[tokio::test]
+async fn lists_and_sets_are_served_over_rest() {
+    let gateway = gateway().await;
+    let push = json!({"key": "dG9kbw==", "values": ["bWlsaw==", "YnJlYWQ="]});
+    assert_eq!(post(&gateway, "/events/v1/list_basic/PushRight", &push).await, (200, json!({"length": "2"})));
+    let last = http::get(gateway.address, "/events/v1/list_indexing/Get?key=dG9kbw==&index=-1").await.unwrap();
+    assert_eq!(last.json(), json!({"value": "YnJlYWQ="}), "{}", last.text());
+    let popped = post(&gateway, "/events/v1/list_blocking/BlockingPopLeft", &json!({"keys": ["dG9kbw=="], "wait": "1s"})).await;
+    assert_eq!(popped, (200, json!({"element": {"key": "dG9kbw==", "value": "bWlsaw=="}})));
+
+    let add = json!({"key": "c2V0", "members": ["YQ==", "Yg==", "YQ=="]});
+    assert_eq!(post(&gateway, "/events/v1/set_basic/Add", &add).await, (200, json!({"added": "2"})));
+    let members = http::get(gateway.address, "/events/v1/set_basic/GetMembers?key=c2V0").await.unwrap();
+    assert!(members.text().contains("\"member\":\"YQ==\"") && members.text().contains("\"cursor\":\""), "{}", members.text());
+
+    let add = json!({"key": "Z2FtZQ==", "members": [{"member": "YW5u", "score": 7.5}, {"member": "Ym9i", "score": "Infinity"}]});
+    let (status, reply) = post(&gateway, "/events/v1/sortedset_basic/Add", &add).await;
+    assert_eq!((status, &reply["added"]), (200, &json!("2")), "{reply}");
+    let best = http::get(gateway.address, "/events/v1/sortedset_range/GetRange?key=Z2FtZQ==&reverse=true&stop=0").await.unwrap();
+    assert!(best.text().contains("\"member\":\"Ym9i\"") && !best.text().contains("YW5u"), "{}", best.text());
+    let nan = json!({"key": "Z2FtZQ==", "members": [{"member": "YW5u", "score": "NaN"}]});
+    let (status, problem) = post(&gateway, "/events/v1/sortedset_basic/Add", &nan).await;
+    assert_eq!((status, &problem["reason"]), (400, &json!("INVALID_SCORE")), "{problem}");
+}
+
+#[tokio::test]
 async fn what_the_backend_lacks_is_said_in_advance_and_refused() {
     let gateway = gateway().await;
     let capabilities = http::get(gateway.address, "/jobs/v1/capabilities").await.unwrap().json();

@@ -111,7 +111,7 @@ impl GroupMember {
             *pause = MIN_PAUSE;
             let longest = self.next_check.saturating_duration_since(Instant::now()).max(MIN_PAUSE);
             let key = self.streams.stream_key(&self.stream);
-            self.streams.blocking_reads.wait(&key, self.delivered, longest).await
+            self.streams.wait_for_record(&key, self.delivered, longest).await
         } else {
             tokio::time::sleep(*pause).await;
             *pause = (*pause * 2).min(MAX_PAUSE);

@@ -8,7 +8,6 @@
 //! deliveries expire. Deliveries of a member that has left belong to the consumer `0||` until another member takes them.
 
 mod basic;
-mod blocking;
 mod consumer_groups;
 mod member;
 mod reader;
@@ -16,16 +15,17 @@ mod record;
 mod record_id;
 mod replay;
 mod retention;
+mod waiting;
 
 use std::sync::{Arc, LazyLock};
 
 use redis::Value;
 
-pub use blocking::BlockingReads;
 pub use retention::RetentionSweeper;
 
 use self::record_id::RecordId;
 use crate::{
+    blocking::BlockingConnections,
     client::Client,
     keys::KeyNames,
     pubsub::Hub,
@@ -62,7 +62,7 @@ scripts! {
 pub struct Streams {
     client: Arc<Client>,
     hub: Arc<Hub>,
-    blocking_reads: Arc<BlockingReads>,
+    blocking: Arc<BlockingConnections>,
     keys: Arc<KeyNames>,
     limits: Limits,
 }
@@ -89,8 +89,8 @@ struct StreamInfo {
 }
 
 impl Streams {
-    pub fn new(client: Arc<Client>, hub: Arc<Hub>, blocking_reads: Arc<BlockingReads>, keys: Arc<KeyNames>, limits: Limits) -> Self {
-        Self { client, hub, blocking_reads, keys, limits }
+    pub fn new(client: Arc<Client>, hub: Arc<Hub>, blocking: Arc<BlockingConnections>, keys: Arc<KeyNames>, limits: Limits) -> Self {
+        Self { client, hub, blocking, keys, limits }
     }
 
     fn stream_key(&self, stream: &str) -> Vec<u8> {

@@ -100,7 +100,7 @@ impl StreamReader {
                 Start::At(id) => id.before(),
                 Start::After(id) => id,
             };
-            self.streams.blocking_reads.wait(&self.streams.stream_key(&self.stream), after, WAIT).await?;
+            self.streams.wait_for_record(&self.streams.stream_key(&self.stream), after, WAIT).await?;
         }
         Ok(page)
     }

@@ -41,7 +41,7 @@ impl Streams {
     /// Removes records that have a later record with the same key, and returns how many.
     async fn compact_by_key(&self, context: &Context, stream: &str) -> Result<u64, Error> {
         // Each call has its own set of keys: two calls with one set would remove the last records of each other.
-        let seen = self.keys.named("compacting", &format!("{stream}:{}", id::random_text()));
+        let seen = self.keys.named("compacting", format!("{stream}:{}", id::random_text()));
         let (mut removed, mut end) = (0, "+".to_owned());
         while !end.is_empty() {
             let call = self.script_with(&COMPACT, stream, &seen).arg(end).arg(RECORDS_PER_SCRIPT);

@@ -1,0 +1,153 @@
+//! `timeseries_basic`
+
+use std::ops::Bound;
+
+use async_trait::async_trait;
+use futures::stream;
+use prost::Message as _;
+
+use super::{
+    TimeSeries,
+    store::{Points, series},
+};
+use prism_call::{
+    Context, Error, Messages,
+    proto::models::timeseries::v1::{
+        DuplicatePolicy, InsertRequest, InsertResponse, Point, QueryRequest, QueryResponse, Series, SeriesPoints, TimeSeriesBasic,
+    },
+};
+use prism_driver::{
+    cursor,
+    time::{self, Millis},
+    timeseries::{Labels, PAGE_POINTS, Span, check_insert, selector::Selector},
+};
+
+/// Series that are looked at while the lock is held once.
+const SERIES_PER_LOCK: usize = 256;
+
+/// The state of a query.
+struct QueryReader {
+    series: TimeSeries,
+    selector: Selector,
+    span: Span,
+    reverse: bool,
+    /// Points until the limit of the request, and of each series.
+    remaining: usize,
+    per_series: usize,
+    place: Place,
+}
+
+/// A place in the order of a query.
+enum Place {
+    Start,
+    /// In a series: the time of its last point that was sent, and how many points of it were sent.
+    Within(Labels, Millis, u32),
+    /// Behind a series.
+    After(Labels),
+    End,
+}
+
+impl QueryReader {
+    fn next(&mut self) -> Result<Option<QueryResponse>, Error> {
+        let store = self.series.store()?;
+        let (from, sent) = match &self.place {
+            Place::Start => (Bound::Unbounded, None),
+            Place::Within(labels, time, sent) => (Bound::Included(labels), Some((labels, *time, *sent))),
+            Place::After(labels) => (Bound::Excluded(labels), None),
+            Place::End => return Ok(None),
+        };
+        let Some((labels, points)) = store.next_series(&self.selector, from, SERIES_PER_LOCK) else {
+            drop(store);
+            self.place = Place::End;
+            return Ok(None);
+        };
+        let labels = labels.clone();
+        let sent = sent.filter(|(within, ..)| **within == labels).map(|(_, time, sent)| (time, sent));
+        let page = points.map_or_else(Vec::new, |points| {
+            let most = self.per_series.saturating_sub(sent.map_or(0, |(_, sent)| sent as usize));
+            let span = store.visible(&self.selector.name, self.span);
+            read(points, span, sent.map(|(time, _)| time), self.reverse, most.min(self.remaining).min(PAGE_POINTS))
+        });
+        drop(store);
+        let Some((last, _)) = page.last() else {
+            self.place = Place::After(labels);
+            return Ok(None);
+        };
+        let sent = sent.map_or(0, |(_, sent)| sent).saturating_add(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        let cursor = encode_cursor(self.reverse, &self.selector.name, &labels, *last, sent);
+        self.remaining -= page.len();
+        let points = page.iter().map(|(time, value)| Point { point_time: Some(time::timestamp(*time)), value: *value }).collect();
+        let response = QueryResponse { series: Some(SeriesPoints { series: Some(series(&self.selector.name, &labels)), points }), cursor };
+        self.place = if self.remaining == 0 { Place::End } else { Place::Within(labels, *last, sent) };
+        Ok(Some(response))
+    }
+}
+
+/// The next points of a series behind the last one that was sent.
+fn read(points: &Points, span: Span, last: Option<Millis>, reverse: bool, most: usize) -> Vec<(Millis, f64)> {
+    let mut span = span;
+    match last {
+        Some(last) if reverse => span.end = span.end.min(last),
+        Some(last) => span.start = span.start.max(last.saturating_add(1)),
+        None => {}
+    }
+    if span.is_empty() {
+        return Vec::new();
+    }
+    let range = points.range(span.start..span.end).map(|(time, value)| (*time, *value));
+    if reverse { range.rev().take(most).collect() } else { range.take(most).collect() }
+}
+
+fn scope(reverse: bool) -> &'static str {
+    if reverse { "timeseries:reverse" } else { "timeseries" }
+}
+
+fn encode_cursor(reverse: bool, name: &str, labels: &Labels, time: Millis, sent: u32) -> String {
+    let mut position = [&time.to_be_bytes()[..], &sent.to_be_bytes()].concat();
+    position.extend(series(name, labels).encode_to_vec());
+    cursor::seal(scope(reverse), &position)
+}
+
+fn decode_cursor(reverse: bool, name: &str, cursor: &str) -> Result<Place, Error> {
+    let Some(position) = cursor::open(scope(reverse), cursor)? else { return Ok(Place::Start) };
+    let (time, rest) = position.split_first_chunk::<8>().ok_or_else(cursor::invalid)?;
+    let (sent, encoded) = rest.split_first_chunk::<4>().ok_or_else(cursor::invalid)?;
+    let series = Series::decode(encoded).map_err(|_| cursor::invalid())?;
+    if series.name != name {
+        return Err(cursor::invalid());
+    }
+    Ok(Place::Within(series.labels, i64::from_be_bytes(*time), u32::from_be_bytes(*sent)))
+}
+
+#[async_trait]
+impl TimeSeriesBasic for TimeSeries {
+    async fn insert(&self, _: &Context, request: InsertRequest) -> Result<InsertResponse, Error> {
+        let keep = request.duplicate_policy() == DuplicatePolicy::Keep;
+        let (series, overruled) = check_insert(request)?;
+        let (written, skipped) = self.store()?.insert(series, keep)?;
+        Ok(InsertResponse { written, skipped: skipped + overruled })
+    }
+
+    async fn query(&self, _: &Context, request: QueryRequest) -> Result<Messages<QueryResponse>, Error> {
+        let selector = Selector::new(request.selector)?;
+        let most = |limit: u32| if limit == 0 { usize::MAX } else { limit as usize };
+        let reader = QueryReader {
+            span: Span::new(request.range.as_ref())?,
+            place: decode_cursor(request.reverse, &selector.name, &request.cursor)?,
+            series: self.clone(),
+            selector,
+            reverse: request.reverse,
+            remaining: most(request.limit),
+            per_series: most(request.limit_per_series),
+        };
+        Ok(Box::pin(stream::try_unfold(reader, |mut reader| async move {
+            while !matches!(reader.place, Place::End) {
+                tokio::task::consume_budget().await;
+                if let Some(response) = reader.next()? {
+                    return Ok(Some((response, reader)));
+                }
+            }
+            Ok(None)
+        })))
+    }
+}
