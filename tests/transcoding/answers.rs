@@ -78,7 +78,15 @@ fn relevant_body(answer: &Answer) -> String {
             members.retain(|name, _| !STATUS_MEMBERS.contains(&name.as_str()));
             Value::from(members).to_string()
         }
-        _ => answer.text(),
+        _ => hide_retry(answer.text()),
+    }
+}
+
+/// Hides the time until an `EventSource` reconnects, which is random.
+fn hide_retry(text: String) -> String {
+    match text.strip_prefix("retry: ").and_then(|rest| rest.split_once('\n')) {
+        Some((_, rest)) => format!("retry: …\n{rest}"),
+        None => text,
     }
 }
 

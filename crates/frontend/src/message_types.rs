@@ -33,6 +33,8 @@ pub struct MessageType {
     pub name: String,
     /// The fields, ordered by number.
     pub fields: Vec<Field>,
+    /// Names of the oneofs, in their order.
+    pub oneofs: Vec<String>,
     /// Set if the JSON form is not an object with the message's fields.
     pub special: Option<WellKnownType>,
     /// JSON names and proto names, sorted, each with the index of the field.
@@ -200,7 +202,8 @@ impl MessageType {
             }
         }
         names.sort();
-        Self { name: descriptor.full_name().to_owned(), fields, special: WellKnownType::of(descriptor.full_name()), names }
+        let oneofs = descriptor.oneofs().map(|oneof| oneof.name().to_owned()).collect();
+        Self { name: descriptor.full_name().to_owned(), fields, oneofs, special: WellKnownType::of(descriptor.full_name()), names }
     }
 
     /// Returns the index of the field with this JSON name or proto name.

@@ -9,7 +9,7 @@ use super::{
     conditional::ConditionalRpc,
     headers::HeaderFields,
     message_types::MessageTypes,
-    render::{RenderMessage, Rendering},
+    render::{EventFields, RenderMessage, Rendering},
     router::Router,
     rule::{HttpRule, RuleBody},
     template::PathTemplate,
@@ -70,8 +70,8 @@ impl RenderMessage for Route {
         self.rendering.json(message, out)
     }
 
-    fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str> {
-        self.rendering.cursor(message)
+    fn event(&self) -> Option<&EventFields> {
+        self.rendering.event()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Runs the suite in `tests/clients/node` with Node.js against a gateway: the published clients of gRPC-Web and Connect, and the CORS requests of
-//! browsers.
+//! Runs the suite in `tests/clients/node` with Node.js against a gateway: the published clients of gRPC-Web, Connect and server-sent events, and the
+//! CORS requests of browsers.
 
 use std::{
     io::{Error, ErrorKind},
@@ -10,7 +10,7 @@ use std::{
 use test_support::gateway::Gateway;
 
 /// Minimum number of cases. If fewer run, some were not found.
-const CASES: usize = 158;
+const CASES: usize = 164;
 
 const CONFIG: &str = "
 backends:
@@ -19,6 +19,7 @@ backends:
 namespaces:
   - {name: default, pattern: keyvalue, slots: {storage: disk}}
   - {name: scratch, pattern: keyvalue, slots: {storage: ram}}
+  - {name: events, pattern: interfaces, slots: {backend: ram}}
 ";
 
 #[tokio::test]

@@ -163,6 +163,10 @@ async fn annotated(
                 streaming.finish(stream.respond(&conditions, &request_id, reply.headers).await)
             }
         },
+        Err(error) if resumed.is_some() && stream::continues_after(&error) => {
+            let response = stream::failed_events(admitted.request_id(), &error);
+            admitted.finish(Some(&error), response)
+        }
         Err(error) => {
             let response = response::failed_on(&conditions, admitted.request_id(), &error);
             admitted.finish(Some(&error), response)

@@ -15,10 +15,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::response;
 use crate::{Body, BoxError, metadata};
-use prism_call::{Error, ObservedStream, REQUEST_ID, RequestId, Trailers, panic};
+use prism_call::{Code, Error, ObservedStream, REQUEST_ID, RequestId, Trailers, panic};
 use prism_frontend::{
     precondition::Preconditions,
-    render::{Format, Frames, RenderMessage},
+    render::{Format, Frames, RETRY, RenderMessage, is_gap},
 };
 
 /// Messages that are ready at the same time are sent in one chunk of about this many bytes.
@@ -45,6 +45,7 @@ impl Stream {
     /// Returns the response.
     pub async fn respond(mut self, conditions: &Preconditions, request_id: &RequestId, leading: HeaderMap) -> Response<Body> {
         let first = match tokio::time::timeout(FIRST_MESSAGE, self.messages.next()).await {
+            Ok(Some(Err(error))) if self.continues_after(&error) => First::Error(error),
             Ok(Some(Err(error))) => return response::failed(request_id, &error),
             Ok(None) if self.resumed => {
                 // 204 tells an EventSource that the stream is over for good.
@@ -57,15 +58,8 @@ impl Stream {
             Ok(None) => First::End,
             Err(_) => First::Later,
         };
-        let mut response = Response::new(Body::Empty);
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, self.format.content_type());
-        headers.insert(REQUEST_ID, request_id.to_header());
-        headers.insert(header::VARY, HeaderValue::from_static("accept"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        // Tells proxies not to buffer the response.
-        headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-        metadata::append(headers, leading);
+        let mut response = begin(self.format, request_id);
+        metadata::append(response.headers_mut(), leading);
         if conditions.head {
             self.messages.close();
         } else {
@@ -74,9 +68,14 @@ impl Stream {
         response
     }
 
+    /// Tells whether an error is an event.
+    fn continues_after(&self, error: &Error) -> bool {
+        self.resumed && continues_after(error)
+    }
+
     fn encode(self, first: First) -> Encoder {
         let mut encoder = Encoder {
-            frames: Frames::new(self.format),
+            frames: Frames::new(self.format).with_retry(retry()),
             rendering: self.rendering,
             messages: Some(self.messages),
             trailers: Some(self.trailers),
@@ -87,6 +86,7 @@ impl Stream {
         encoder.frames.begin(&mut encoder.pending);
         match first {
             First::Message(message) => encoder.message(&message),
+            First::Error(error) => encoder.fail(&error),
             First::End => encoder.end(),
             First::Later => {}
         }
@@ -97,9 +97,44 @@ impl Stream {
     }
 }
 
+/// Tells whether a client that resumes a stream of events should connect again after an error. An `EventSource` gives up for good if the
+/// status is not 200, so these errors are events to it.
+pub fn continues_after(error: &Error) -> bool {
+    is_gap(error) || matches!(error.code(), Code::Unavailable | Code::ResourceExhausted)
+}
+
+/// Returns the response to a client that resumes a stream of events, after an error before the stream began.
+pub fn failed_events(request_id: &RequestId, error: &Error) -> Response<Body> {
+    let mut response = begin(Format::Events, request_id);
+    let (mut frames, mut events) = (Frames::new(Format::Events).with_retry(retry()), Vec::new());
+    frames.begin(&mut events);
+    frames.error(error, &mut events);
+    *response.body_mut() = Body::full(events);
+    response
+}
+
+/// Returns the time until a client reconnects. It is random, so that clients that lost their streams together come back one by one.
+fn retry() -> Duration {
+    RETRY.mul_f64(rand::random_range(0.5..1.5))
+}
+
+fn begin(format: Format, request_id: &RequestId) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, format.content_type());
+    headers.insert(REQUEST_ID, request_id.to_header());
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Tells proxies not to buffer the response.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
 /// What the stream returned before the headers were sent.
 enum First {
     Message(Bytes),
+    /// Of a client that resumes, which connects again.
+    Error(Error),
     End,
     Later,
 }

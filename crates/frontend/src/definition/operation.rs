@@ -19,6 +19,7 @@ use crate::{
         Action, BodyFormat, BodyTypes, CallPlan, Condition, Endpoint, EndpointCase, PairNames, Parameter, ParameterLocation, Parameters,
         RequestBody, RequestSchemas, SchemaComponents, ValueSource, ValueTemplate,
     },
+    render::EventFields,
     router::Router,
     template::PathTemplate,
 };
@@ -400,7 +401,8 @@ impl RouteCompiler<'_> {
         let lists = !contents.is_empty() && contents.iter().all(|content| matches!(content.value, Type::List(_)));
         let reads_items = method.client_streaming && lists && request.is_each_of_body() && !plan.reads_body();
         let (gathers, cursor) = (plan.gathers(), Cursor::find(compiler.types, input));
-        Some(CallPlan { method, output, request, response: plan, errors, gathers, reads_items, conditional, cursor })
+        let event = EventFields::of(compiler.types, output);
+        Some(CallPlan { method, output, request, response: plan, errors, gathers, reads_items, conditional, cursor, event })
     }
 
     fn method(&self, section: &Section<'_, '_>) -> Option<Arc<Method>> {

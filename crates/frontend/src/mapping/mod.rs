@@ -66,7 +66,7 @@ use super::{
     expression::{Expression, Value},
     json::JsonStyle,
     message_types::{MessageId, MessageTypes},
-    render::Accept,
+    render::{Accept, EventFields},
     router::{NoRoute, RouteMatch, Router},
     template::PathTemplate,
 };
@@ -165,6 +165,8 @@ pub struct CallPlan {
     pub conditional: Option<ConditionalRpc>,
     /// The field of the request from which an interrupted stream of events resumes.
     pub cursor: Option<Cursor>,
+    /// The fields of a reply that become the id and the name of an event.
+    pub event: EventFields,
 }
 
 impl Endpoint {

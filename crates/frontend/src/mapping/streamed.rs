@@ -7,8 +7,7 @@ use bytes::Bytes;
 use super::{Action, Answer, Api, CallPlan, CallScope, Endpoint, ListItem, NamedValues, Outcome, ReceivedRequest, RequestPlan};
 use crate::{
     bind::Item,
-    render::RenderMessage,
-    wire::{self, WireValue},
+    render::{EventFields, RenderMessage},
 };
 use prism_call::{Error, Proof, RequestId, message_too_large};
 
@@ -70,12 +69,7 @@ impl RenderMessage for StreamedCall {
         })
     }
 
-    fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str> {
-        let known = self.api.types.message(self.plan()?.output);
-        let number = known.fields[known.by_name("cursor")?].number;
-        match wire::last(message, number) {
-            Ok(Some(WireValue::Bytes(cursor))) => std::str::from_utf8(cursor).ok().filter(|cursor| !cursor.is_empty()),
-            _ => None,
-        }
+    fn event(&self) -> Option<&EventFields> {
+        self.plan().map(|plan| &plan.event)
     }
 }

@@ -6,6 +6,7 @@
 //! whose messages would be raw bodies is one raw body: the bytes of all messages, one after the other.
 
 mod accept;
+mod event;
 mod frames;
 
 #[cfg(test)]
@@ -15,7 +16,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 pub use accept::Accept;
-pub use frames::{Frames, HEARTBEAT, RETRY};
+pub use event::EventFields;
+pub use frames::{Frames, HEARTBEAT, RETRY, is_gap};
 
 use super::{
     json,
@@ -33,8 +35,8 @@ pub struct Rendering {
     plan: ReplyPlan,
     /// Number of the field `revision`, which becomes the `ETag`.
     revision: Option<u32>,
-    /// Number of the field `cursor`, which becomes the id of an event.
-    cursor: Option<u32>,
+    /// What becomes the id and the name of an event.
+    event: EventFields,
 }
 
 #[derive(Debug)]
@@ -54,8 +56,8 @@ pub trait RenderMessage: Send + Sync {
     /// Appends a message as JSON on one line.
     fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
 
-    /// Returns the cursor of a message, if it is not empty.
-    fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str>;
+    /// Returns the fields of messages that become the id and the name of an event.
+    fn event(&self) -> Option<&EventFields>;
 }
 
 impl RenderMessage for Rendering {
@@ -63,8 +65,8 @@ impl RenderMessage for Rendering {
         Self::json(self, message, out)
     }
 
-    fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str> {
-        Self::cursor(self, message)
+    fn event(&self) -> Option<&EventFields> {
+        Some(&self.event)
     }
 }
 
@@ -130,8 +132,8 @@ impl Rendering {
             let field = &message.fields[message.by_name(name)?];
             (field.kind == kind && matches!(field.shape, FieldShape::Singular { .. })).then_some(field.number)
         };
-        let (revision, cursor) = (number("revision", FieldKind::Uint64), number("cursor", FieldKind::String));
-        Ok(Self { types, output, streaming, plan, revision, cursor })
+        let revision = number("revision", FieldKind::Uint64);
+        Ok(Self { types, output, streaming, plan, revision, event: EventFields::of(types, output) })
     }
 
     /// Chooses the format by the header `Accept`. Must run before the call, so that a request that is refused with 406 changes nothing.
@@ -248,14 +250,6 @@ impl Rendering {
     /// Whether replies can have a revision.
     pub const fn has_revision(&self) -> bool {
         self.revision.is_some() && !self.streaming
-    }
-
-    /// Returns the cursor of a reply, if it is not empty.
-    pub fn cursor<'b>(&self, reply: &'b [u8]) -> Option<&'b str> {
-        match wire::last(reply, self.cursor?) {
-            Ok(Some(WireValue::Bytes(cursor))) => std::str::from_utf8(cursor).ok().filter(|cursor| !cursor.is_empty()),
-            _ => None,
-        }
     }
 
     /// Whether the format of a response depends on `Accept`.

@@ -26,7 +26,7 @@ impl prism_frontend::render::RenderMessage for BrokenRendering {
         panic!("in a renderer")
     }
 
-    fn cursor<'b>(&self, _: &'b [u8]) -> Option<&'b str> {
+    fn event(&self) -> Option<&prism_frontend::render::EventFields> {
         None
     }
 }

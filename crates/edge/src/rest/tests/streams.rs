@@ -20,7 +20,9 @@ async fn server_streams_are_sent_as_lines_events_or_a_list() {
 
     let events = door.will(scanned(vec![entry("a")])).ask("GET /demo/v1/keys", &[("accept", "text/event-stream")], b"").await;
     let data = r#"{"key":"a","value":"dg==","revision":"1","cursor":"c-a","flags":"0","createRevision":"1","version":"1"}"#;
-    assert_eq!(events.text(), format!("retry: 2000\n\nid: c-a\ndata: {data}\n\n"));
+    let (retry, rest) = events.text().split_once("\n\n").unwrap();
+    assert!((1000..=3000).contains(&retry.strip_prefix("retry: ").unwrap().parse::<u32>().unwrap()), "{retry}");
+    assert_eq!(rest, format!("id: c-a\ndata: {data}\n\n"));
     assert_eq!((events.header("x-accel-buffering"), events.header("cache-control")), ("no", "no-cache"));
 }
 
@@ -33,6 +35,30 @@ async fn event_streams_resume_after_the_last_event_id_and_end_with_204() {
     assert_eq!(ScanRequest::decode(door.seen().messages[0].as_ref()).unwrap().cursor, "c-a");
     let answer = door.will(scanned(vec![])).ask("GET /demo/v1/keys", &headers, b"").await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn client_that_resumes_is_told_of_gaps_and_comes_back_after_outages() {
+    let door = Door::new();
+    let gap = || Error::new(Code::OutOfRange, "OFFSET_EXPIRED", "removed").with("first_offset", "7");
+    let outage = || Error::backend_unavailable("gone", Duration::from_secs(1));
+    let headers = [("accept", "text/event-stream"), ("last-event-id", "c-a")];
+    for (error, event) in [(gap as fn() -> Error, "id:\nevent: gap\n"), (outage, "event: error\n")] {
+        for early in [true, false] {
+            door.will(if early { Err(error()) } else { scanned(vec![Err(error())]) });
+            let answer = door.ask("GET /demo/v1/keys", &headers, b"").await;
+            assert_eq!((answer.status, answer.header("content-type")), (200, "text/event-stream"), "{}", answer.text());
+            assert!(answer.text().contains(&format!("\n\n{event}data: {{")), "{}", answer.text());
+        }
+        // Without a cursor of an event, the status tells it.
+        let answer = door.will(Err(error())).ask("GET /demo/v1/keys", &headers[..1], b"").await;
+        assert!(answer.status >= 400, "{}", answer.text());
+    }
+    let slow = door.will(scanned(vec![entry("a"), Err(gap())])).ask("GET /demo/v1/keys", &headers[..1], b"").await;
+    assert!(slow.text().contains("id: c-a\n") && slow.text().contains("id:\nevent: gap\n"), "{}", slow.text());
+    // What will not change ends the stream for good.
+    let unknown = Error::new(Code::InvalidArgument, "INVALID_CURSOR", "not a cursor");
+    assert_eq!(door.will(Err(unknown)).ask("GET /demo/v1/keys", &headers, b"").await.status, 400);
 }
 
 #[tokio::test]
@@ -75,7 +101,7 @@ async fn idle_event_streams_send_headers_early_and_heartbeats() {
     let response = stream.respond(&conditions, &RequestId::new(), HeaderMap::new()).await;
     assert!(began.elapsed() < Duration::from_millis(250), "the headers waited for the message");
     let answer = read(response).await;
-    assert!(answer.text().starts_with("retry: 2000\n\n:\n\n"), "{}", answer.text());
+    assert!(answer.text().starts_with("retry: ") && answer.text().contains("\n\n:\n\n"), "{}", answer.text());
     assert!(answer.text().contains("\n\nid: c-a\ndata: {"), "{}", answer.text());
 }
 
