@@ -164,12 +164,15 @@ impl ObservedStream {
         self.finish(Code::Ok, None);
     }
 
-    /// Waits until the stream has to end although nobody wants its next message yet: at its deadline, or when the gateway or the
-    /// namespace ends. The stream is over then.
+    /// Waits until the stream has to end although nobody wants its next message yet: at its deadline, or when the access of its
+    /// caller, the gateway or the namespace ends. The stream is over then.
     pub async fn interrupted(&mut self) -> Error {
         let error = std::future::poll_fn(|poller| {
             if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(poller).is_ready()) {
                 return Poll::Ready(Error::deadline_exceeded());
+            }
+            if let Some(Poll::Ready(error)) = self.access.as_mut().map(|end| end.as_mut().poll(poller)) {
+                return Poll::Ready(error);
             }
             self.ending.as_mut().poll(poller)
         })

@@ -114,6 +114,121 @@ async fn broken_frames_end_the_connection_with_the_code_of_the_rfc() {
     }
 }
 
+/// A frame of any length, with a mask that changes every byte.
+fn masked(head: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x5a, 0xa5, 0x01, 0xff];
+    let mut out = vec![head];
+    match payload.len() {
+        length @ 0..=125 => out.push(0x80 | u8::try_from(length).unwrap()),
+        length => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&MASK);
+    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    out
+}
+
+/// Sends bytes in pieces of this size, and a close frame. Returns the frames of the reply, without their close frame.
+async fn answers(bytes: &[u8], piece: usize) -> Vec<(u8, Vec<u8>)> {
+    let mut client = start(&CancellationToken::new());
+    for piece in bytes.chunks(piece).chain([&*frame(0x88, &1000u16.to_be_bytes())]) {
+        client.write_all(piece).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut frames = Vec::new();
+    loop {
+        let mut head = [0; 2];
+        client.read_exact(&mut head).await.unwrap();
+        let length = if head[1] == 126 { client.read_u16().await.unwrap() } else { head[1].into() };
+        let mut payload = vec![0; length.into()];
+        client.read_exact(&mut payload).await.unwrap();
+        if head[0] == 0x88 {
+            assert_eq!(payload, 1000u16.to_be_bytes(), "{frames:?}");
+            return frames;
+        }
+        frames.push((head[0], payload));
+    }
+}
+
+#[tokio::test]
+async fn frames_of_all_sizes_arrive_in_any_pieces() {
+    for size in [0, 1, 125, 126, 127, 128, 1000, 1024] {
+        let payload = vec![b'*'; size];
+        for piece in [1, 3, 997, 4096] {
+            assert_eq!(answers(&masked(0x81, &payload), piece).await, [(0x81, payload.clone())], "{size} bytes of text");
+            assert_eq!(answers(&masked(0x82, &payload), piece).await, [(0x82, payload.clone())], "{size} bytes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fragments_are_one_message_and_pings_come_in_between() {
+    let text = "Hellö-µ@ßöäüàá-UTF-8!!";
+    let (first, second) = text.as_bytes().split_at(5);
+    for (what, frames, expected) in [
+        ("two fragments", [masked(0x01, first), masked(0x80, second)].concat(), vec![(0x81, text.as_bytes())]),
+        ("an empty first one", [masked(0x01, b""), masked(0x80, b"a")].concat(), vec![(0x81, &b"a"[..])]),
+        ("only empty ones", [masked(0x02, b""), masked(0x00, b""), masked(0x80, b"")].concat(), vec![(0x82, &b""[..])]),
+        (
+            "a ping in between",
+            [masked(0x01, b"a"), masked(0x89, b"p"), masked(0x80, b"b")].concat(),
+            vec![(0x8a, &b"p"[..]), (0x81, b"ab")],
+        ),
+        ("a ping with 125 bytes", masked(0x89, &[0xfe; 125]), vec![(0x8a, &[0xfe; 125][..])]),
+        ("a pong that nobody asked for", [masked(0x8a, b"x"), masked(0x81, b"a")].concat(), vec![(0x81, &b"a"[..])]),
+        (
+            "several messages",
+            [masked(0x81, b"a"), masked(0x82, b"b"), masked(0x81, b"c")].concat(),
+            vec![(0x81, &b"a"[..]), (0x82, b"b"), (0x81, b"c")],
+        ),
+        ("the last code point", masked(0x81, "\u{10ffff}".as_bytes()), vec![(0x81, "\u{10ffff}".as_bytes())]),
+    ] {
+        for piece in [1, 4096] {
+            let answered = answers(&frames, piece).await;
+            let answered: Vec<_> = answered.iter().map(|(head, payload)| (*head, &payload[..])).collect();
+            assert_eq!(answered, expected, "{what}, in pieces of {piece}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn close_frames_are_answered_with_their_code_or_refused() {
+    for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999] {
+        assert_eq!(code_after(&frame(0x88, &u16::to_be_bytes(code))).await, code);
+    }
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535] {
+        assert_eq!(code_after(&frame(0x88, &u16::to_be_bytes(code))).await, 1002, "{code}");
+    }
+    let with_reason = |reason: &[u8]| frame(0x88, &[&1000u16.to_be_bytes(), reason].concat());
+    assert_eq!(code_after(&with_reason(&[b'r'; 123])).await, 1000);
+    assert_eq!(code_after(&with_reason(b"\xce\xba\xff")).await, 1007, "a reason that is not UTF-8");
+    // Without a code, the answer has none. What follows is ignored.
+    let mut client = start(&CancellationToken::new());
+    client.write_all(&[frame(0x88, b""), frame(0x81, b"late")].concat()).await.unwrap();
+    let mut all = Vec::new();
+    client.read_to_end(&mut all).await.unwrap();
+    assert_eq!(all, [0x88, 0]);
+}
+
+#[tokio::test]
+async fn text_that_is_not_utf8_is_refused() {
+    for (what, text) in [
+        ("a lone continuation", &b"\x80"[..]),
+        ("an overlong slash", b"\xc0\xaf"),
+        ("an overlong null", b"\xe0\x80\x80"),
+        ("a surrogate", b"\xed\xa0\x80"),
+        ("beyond the last code point", b"\xf4\x90\x80\x80"),
+        ("a sequence that is cut off", b"\xce\xba\xe1\xbd"),
+        ("a byte that never occurs", b"a\xfeb"),
+    ] {
+        assert_eq!(code_after(&masked(0x81, text)).await, 1007, "{what}");
+        let fragments: Vec<u8> = [masked(0x01, &text[..1]), masked(0x00, b""), masked(0x80, &text[1..])].concat();
+        assert_eq!(code_after(&fragments).await, 1007, "{what}, in fragments");
+    }
+}
+
 /// As [`code_after`], but skips pongs.
 async fn code_after_pongs(bytes: &[u8]) -> u16 {
     if !bytes.windows(2).any(|pair| pair == [0x89, 0x80]) {
