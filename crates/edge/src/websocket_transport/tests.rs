@@ -121,7 +121,7 @@ fn masked(head: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         length @ 0..=125 => out.push(0x80 | u8::try_from(length).unwrap()),
         length => {
-            out.push(0x80 | 126);
+            out.push(0xfe);
             out.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
         }
     }
