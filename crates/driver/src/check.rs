@@ -117,7 +117,11 @@ pub fn attributes(attributes: &BTreeMap<String, String>) -> Result<(), Error> {
 
 /// Checks the number of items in a batch: 1 to `max_batch_items`.
 pub fn batch(limits: &Limits, field: &str, items: usize) -> Result<(), Error> {
-    let most = limits.max_batch_items;
+    count(field, items, limits.max_batch_items)
+}
+
+/// Checks the number of items: 1 to `most`. The error is `INVALID_ARGUMENT BATCH_SIZE`.
+pub fn count(field: &str, items: usize, most: u32) -> Result<(), Error> {
     if items == 0 || items > most as usize {
         return Err(Error::invalid(field, format!("has {items} items; 1 to {most} are allowed"))
             .with_reason("BATCH_SIZE")
@@ -144,6 +148,11 @@ pub fn limit(field: &str, limit: u32, default: u32, most: u32) -> Result<u32, Er
         limit if limit <= most => Ok(limit),
         limit => Err(Error::invalid(field, format!("is {limit}; at most {most} is allowed"))),
     }
+}
+
+/// The limit of a request that reads all items if its field `limit` is 0.
+pub fn limit_or_all(limit: u32) -> usize {
+    if limit == 0 { usize::MAX } else { limit as usize }
 }
 
 /// Returns `RESOURCE_EXHAUSTED BACKEND_FULL`.

@@ -17,7 +17,7 @@ pub const PAGE_ELEMENTS: usize = 1000;
 pub const PAGE_BYTES: usize = 4 << 20;
 
 /// Most keys of a pop that waits.
-const MAX_KEYS: usize = 100;
+const MAX_KEYS: u32 = 100;
 /// How long a pop waits by default.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// Longest time that a pop waits.
@@ -46,10 +46,7 @@ pub fn pop_limit(limit: u32) -> Result<usize, Error> {
 
 /// Checks the keys of a pop that waits, and returns each of them once.
 pub fn waiting_keys(limits: &Limits, keys: Vec<Bytes>) -> Result<Vec<Bytes>, Error> {
-    if keys.is_empty() || keys.len() > MAX_KEYS {
-        let problem = format!("has {} items; 1 to {MAX_KEYS} are allowed", keys.len());
-        return Err(Error::invalid("keys", problem).with_reason("BATCH_SIZE").with("limit", MAX_KEYS.to_string()));
-    }
+    check::count("keys", keys.len(), MAX_KEYS)?;
     let mut unique = Vec::with_capacity(keys.len());
     for (index, key) in keys.into_iter().enumerate() {
         check::key_at(limits, format_args!("keys[{index}]"), &key)?;

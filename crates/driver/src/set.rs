@@ -15,7 +15,7 @@ const MAX_RANDOM: u32 = 1000;
 /// A reply with random members stops after the member with which it has this many bytes, so that a reply is never much larger.
 pub const RANDOM_BYTES: usize = 16 << 20;
 /// Most sets that one operation reads.
-const MAX_SETS: usize = 100;
+const MAX_SETS: u32 = 100;
 
 /// What an operation on several sets computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +89,7 @@ pub fn random_limit(limit: u32) -> Result<usize, Error> {
 
 /// Checks the number of sets that take part in an operation: 1 to 100.
 pub fn check_sources(field: &str, sources: usize) -> Result<(), Error> {
-    if sources == 0 || sources > MAX_SETS {
-        let problem = format!("has {sources} items; 1 to {MAX_SETS} are allowed");
-        return Err(Error::invalid(field, problem).with_reason("BATCH_SIZE").with("limit", MAX_SETS.to_string()));
-    }
-    Ok(())
+    check::count(field, sources, MAX_SETS)
 }
 
 /// Checks where the result of an operation goes: a stored result has no limit.

@@ -16,11 +16,12 @@ use prism_call::{
     },
 };
 use prism_driver::{
+    check,
     time::{self, Millis},
     timeseries::{
         Labels, NewPoints, PAGE_POINTS, Span, WindowGrid,
         accumulator::{Accumulator, check_aggregation},
-        check_count, check_name,
+        check_name,
         selector::Selector,
     },
 };
@@ -109,6 +110,9 @@ struct GroupReader {
 
 impl GroupReader {
     async fn next(mut self) -> Result<Option<(AggregateResponse, Self)>, Error> {
+        if self.remaining == 0 {
+            return Ok(None);
+        }
         while self.current.1.is_empty() {
             let Some((labels, members)) = self.groups.pop_front() else { return Ok(None) };
             let mut windows = Windows::new();
@@ -116,9 +120,6 @@ impl GroupReader {
                 self.series.accumulate(&self.plan, member, &mut windows).await?;
             }
             self.current = (labels, windows);
-        }
-        if self.remaining == 0 {
-            return Ok(None);
         }
         let (labels, windows) = &mut self.current;
         let mut page = Vec::new();
@@ -166,7 +167,7 @@ fn bordered(range: Span, windows: WindowGrid) -> Result<(), Error> {
 impl TimeSeriesAggregation for TimeSeries {
     async fn aggregate(&self, _: &Context, request: AggregateRequest) -> Result<Messages<AggregateResponse>, Error> {
         let selector = Selector::new(request.selector)?;
-        check_count("aggregations", request.aggregations.len(), MAX_AGGREGATIONS)?;
+        check::count("aggregations", request.aggregations.len(), MAX_AGGREGATIONS)?;
         for (index, aggregation) in request.aggregations.iter().enumerate() {
             check_aggregation(&format!("aggregations[{index}]"), aggregation)?;
         }
@@ -181,7 +182,7 @@ impl TimeSeriesAggregation for TimeSeries {
             selector,
         };
         let groups = group(self.select(&plan.selector).await?, grouping.as_deref());
-        let remaining = if request.limit == 0 { usize::MAX } else { request.limit as usize };
+        let remaining = check::limit_or_all(request.limit);
         let reader = GroupReader { series: self.clone(), plan, groups, current: (Labels::new(), Windows::new()), remaining };
         Ok(Box::pin(stream::try_unfold(reader, GroupReader::next)))
     }

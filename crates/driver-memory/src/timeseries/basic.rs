@@ -17,7 +17,7 @@ use prism_call::{
     },
 };
 use prism_driver::{
-    cursor,
+    check, cursor,
     time::{self, Millis},
     timeseries::{Labels, PAGE_POINTS, Span, check_insert, selector::Selector},
 };
@@ -130,15 +130,14 @@ impl TimeSeriesBasic for TimeSeries {
 
     async fn query(&self, _: &Context, request: QueryRequest) -> Result<Messages<QueryResponse>, Error> {
         let selector = Selector::new(request.selector)?;
-        let most = |limit: u32| if limit == 0 { usize::MAX } else { limit as usize };
         let reader = QueryReader {
             span: Span::new(request.range.as_ref())?,
             place: decode_cursor(request.reverse, &selector.name, &request.cursor)?,
             series: self.clone(),
             selector,
             reverse: request.reverse,
-            remaining: most(request.limit),
-            per_series: most(request.limit_per_series),
+            remaining: check::limit_or_all(request.limit),
+            per_series: check::limit_or_all(request.limit_per_series),
         };
         Ok(Box::pin(stream::try_unfold(reader, |mut reader| async move {
             while !matches!(reader.place, Place::End) {

@@ -6,10 +6,7 @@ pub mod selector;
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::{
-    check,
-    time::{self, Millis},
-};
+use crate::time::{self, Millis};
 use prism_call::{
     Error,
     proto::models::timeseries::v1::{DuplicatePolicy, InsertRequest, Series, TimeRange, Windows},
@@ -174,9 +171,10 @@ impl WindowGrid {
         Ok(Self { length, origin })
     }
 
-    /// The start of the window of a time.
+    /// The start of the window of a time. A window that began before the first time of a Timestamp starts there.
     pub fn start(&self, time: Millis) -> Millis {
-        time.saturating_sub(time.saturating_sub(self.origin).rem_euclid(self.length))
+        let start = time.saturating_sub(time.saturating_sub(self.origin).rem_euclid(self.length));
+        start.max(TIMESTAMP_SECONDS.start() * 1000)
     }
 }
 
@@ -193,11 +191,6 @@ pub(crate) fn whole_millis(duration: &prost_types::Duration) -> Option<Millis> {
 pub fn max_age(max_age: Option<&prost_types::Duration>) -> Result<Option<Millis>, Error> {
     let millis = max_age.map(|age| time::positive("max_age", age)).transpose()?;
     Ok(millis.map(time::ceil_millis))
-}
-
-/// Checks the number of items in a list of at most `most`, 1 or more. The error is `INVALID_ARGUMENT BATCH_SIZE`.
-pub fn check_count(field: &str, items: usize, most: u32) -> Result<(), Error> {
-    check::batch(&crate::Limits { max_batch_items: most, ..crate::Limits::default() }, field, items)
 }
 
 #[cfg(test)]
@@ -233,6 +226,7 @@ mod tests {
         assert_eq!([0, 59_999, 60_000, -1].map(|time| minute.start(time)), [0, 0, 60_000, -60_000]);
         let shifted = windows(60, Some(90_500)).unwrap();
         assert_eq!([0, 30_499, 30_500].map(|time| shifted.start(time)), [-29_500, -29_500, 30_500]);
+        assert_eq!(windows(1 << 50, None).unwrap().start(-1), TIMESTAMP_SECONDS.start() * 1000);
         assert_eq!(windows(0, None).unwrap_err().reason(), "INVALID_WINDOW");
     }
 }
