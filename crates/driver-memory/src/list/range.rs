@@ -67,7 +67,7 @@ impl ListRange for Ranges {
             stop: request.stop,
             page: VecDeque::new(),
             done: false,
-            remaining: if request.limit == 0 { usize::MAX } else { request.limit as usize },
+            remaining: check::limit_or_all(request.limit),
         };
         Ok(Box::pin(stream::try_unfold(reader, |mut reader| async move {
             if reader.page.is_empty() && !reader.done {

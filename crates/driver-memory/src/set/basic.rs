@@ -99,7 +99,7 @@ impl SetBasic for Basic {
                 Some(usize::try_from(u64::from_be_bytes(number)).unwrap_or(usize::MAX))
             }
         };
-        let remaining = if request.limit == 0 { usize::MAX } else { request.limit as usize };
+        let remaining = check::limit_or_all(request.limit);
         let reader = MemberReader { sets: self.0.clone(), key: request.key, before, page: VecDeque::new(), remaining };
         Ok(Box::pin(stream::try_unfold(reader, |mut reader| async move {
             if reader.page.is_empty() && reader.before != Some(0) && reader.remaining > 0 {

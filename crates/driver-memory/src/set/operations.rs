@@ -12,7 +12,10 @@ use prism_call::{
         DifferenceRequest, DifferenceResponse, IntersectionRequest, IntersectionResponse, SetOperations, UnionRequest, UnionResponse,
     },
 };
-use prism_driver::set::{Algebra, AlgebraOutcome, check_algebra};
+use prism_driver::{
+    check,
+    set::{Algebra, AlgebraOutcome, check_algebra},
+};
 
 impl Sets {
     fn compute(
@@ -25,7 +28,7 @@ impl Sets {
         check_algebra(&self.limits, keys, destination, limit)?;
         let mut state = self.state()?;
         let Some(destination) = destination else {
-            let most = if limit == 0 { usize::MAX } else { limit as usize };
+            let most = check::limit_or_all(limit);
             let members = state.compute(algebra, keys, most);
             drop(state);
             let reserved = ReservedBytes::new(&self.shared, members.len() as u64 * OVERHEAD)?;

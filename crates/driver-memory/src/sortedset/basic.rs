@@ -39,11 +39,10 @@ impl SortedSetBasic for SortedSets {
         }
         self.shared.reserve(bytes)?;
         if added + changed > 0 {
-            // Copies: the bytes of the request may be small parts of a large buffer.
             let set = state.sets.entry(Bytes::copy_from_slice(&request.key)).or_default();
             for ((member, _), score) in additions.members.iter().zip(&scores) {
                 if let Some(score) = score {
-                    set.set(Bytes::copy_from_slice(member), *score);
+                    set.set(member, *score);
                 }
             }
         }

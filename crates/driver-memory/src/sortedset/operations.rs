@@ -19,7 +19,10 @@ use prism_call::{
         WeightedSource,
     },
 };
-use prism_driver::sortedset::{AlgebraOutcome, check_sources, combine, weighted};
+use prism_driver::{
+    check,
+    sortedset::{AlgebraOutcome, check_sources, combine, weighted},
+};
 
 /// Whether members must be in all sources, or in one of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl SortedSets {
             return Ok(stream::iter([Ok(AlgebraOutcome::Stored(size))]).boxed());
         }
         drop(state);
-        let most = if limit == 0 { usize::MAX } else { limit as usize };
+        let most = check::limit_or_all(limit);
         let members = result.collect(0..most, false);
         let reserved = ReservedBytes::new(&self.shared, members.len() as u64 * OVERHEAD)?;
         Ok(stream::iter(members)

@@ -34,7 +34,7 @@ pub trait PageSource: Send + 'static {
 
 /// Streams the pages of a source. `limit` is that of the request; 0 = no limit.
 pub fn stream_pages<S: PageSource>(sets: Arc<SortedSets>, key: Bytes, limit: u32, source: S) -> Messages<S::Item> {
-    let remaining = if limit == 0 { usize::MAX } else { limit as usize };
+    let remaining = check::limit_or_all(limit);
     let state = (sets, key, source, VecDeque::new(), true, remaining);
     Box::pin(stream::try_unfold(state, |(sets, key, mut source, mut page, mut more, mut remaining)| async move {
         if page.is_empty() && more && remaining > 0 {

@@ -61,13 +61,19 @@ impl RankedSet {
     }
 
     /// Gives a member a score, and adds it if it is new.
-    pub fn set(&mut self, member: Bytes, score: f64) {
-        if let Some(former) = self.scores.insert(member.clone(), score) {
-            if former.total_cmp(&score).is_eq() {
-                return;
+    pub fn set(&mut self, member: &[u8], score: f64) {
+        // A member that is known keeps its bytes, so that the scores and the order share them. A new one is copied: the bytes of a request
+        // may be small parts of a large buffer.
+        let known = self.scores.get_key_value(member).map(|(member, former)| (member.clone(), *former));
+        let member = match known {
+            Some((_, former)) if former.total_cmp(&score).is_eq() => return,
+            Some((member, former)) => {
+                self.remove_from_order(&member, former);
+                member
             }
-            self.remove_from_order(&member, former);
-        }
+            None => Bytes::copy_from_slice(member),
+        };
+        self.scores.insert(member.clone(), score);
         let entry = RankedMember { score, member };
         let at = self.blocks.partition_point(|block| is_before(block, score, &entry.member)).min(self.blocks.len().saturating_sub(1));
         let Some(block) = self.blocks.get_mut(at) else {
@@ -168,7 +174,7 @@ mod tests {
             let (number, score) = (random(5000), i32::try_from(random(100)).unwrap() - 50);
             // Grows for the first half, then shrinks.
             if random(10) < if round < 15_000 { 8 } else { 3 } {
-                set.set(name(number), f64::from(score));
+                set.set(&name(number), f64::from(score));
                 model.insert(number, score);
             } else {
                 assert_eq!(set.remove(&number.to_be_bytes()).is_some(), model.remove(&number).is_some());
