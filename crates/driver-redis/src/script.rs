@@ -2,6 +2,15 @@
 
 use redis::{Cmd, Script};
 
+/// Declares scripts of one file each. The paths are relative to the file that declares them.
+macro_rules! scripts {
+    ($($name:ident = $file:literal;)*) => {
+        $(static $name: std::sync::LazyLock<$crate::script::LuaScript> =
+            std::sync::LazyLock::new(|| $crate::script::LuaScript::new(&[include_str!($file)]));)*
+    };
+}
+pub(crate) use scripts;
+
 /// A script. It is called by its hash; a server that does not know it yet gets its text once.
 pub struct LuaScript {
     hash: String,

@@ -14,7 +14,7 @@ use prism_call::{
         CountRequest, CountResponse, KeyValueScan, ScanKeysRequest, ScanKeysResponse, ScanRequest, ScanResponse,
     },
 };
-use prism_driver::{cursor, range::KeyRange};
+use prism_driver::{check, cursor, range::KeyRange};
 
 /// Most keys of a page, and the bytes after which a page ends.
 const PAGE_KEYS: usize = 256;
@@ -76,7 +76,7 @@ impl KeyValue {
             range,
             done: false,
             values,
-            remaining: if limit == 0 { usize::MAX } else { limit as usize },
+            remaining: check::limit_or_all(limit),
         };
         let pages = stream::try_unfold(reader, ScanReader::page);
         Box::pin(pages.map_ok(|page| stream::iter(page).map(Ok)).try_flatten())

@@ -14,16 +14,10 @@ use crate::{
     client::Client,
     error::name_wrong_type,
     keys::KeyNames,
-    script::{LuaScript, ScriptCall},
+    script::{LuaScript, ScriptCall, scripts},
 };
 use prism_call::{Context, Error, proto::Interfaces};
 use prism_driver::{Limits, list::End};
-
-macro_rules! scripts {
-    ($($name:ident = $file:literal;)*) => {
-        $(static $name: LazyLock<LuaScript> = LazyLock::new(|| LuaScript::new(&[include_str!($file)]));)*
-    };
-}
 
 scripts! {
     POP = "lua/pop.lua";

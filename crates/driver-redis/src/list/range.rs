@@ -64,7 +64,7 @@ impl ListRange for Lists {
             start: index::clamp(request.start),
             stop: index::clamp(request.stop.unwrap_or(-1)),
             done: false,
-            remaining: if request.limit == 0 { usize::MAX } else { request.limit as usize },
+            remaining: check::limit_or_all(request.limit),
         };
         let pages = stream::try_unfold(reader, RangeReader::page);
         Ok(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed())

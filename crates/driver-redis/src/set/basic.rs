@@ -57,7 +57,7 @@ impl SetBasic for Sets {
             key: request.key,
             position: position.unwrap_or_default(),
             done: false,
-            remaining: if request.limit == 0 { usize::MAX } else { request.limit as usize },
+            remaining: check::limit_or_all(request.limit),
         };
         let pages = stream::try_unfold(reader, MemberReader::page);
         Ok(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed())

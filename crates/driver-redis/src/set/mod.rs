@@ -6,7 +6,7 @@ mod operations;
 mod random;
 mod scan;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use redis::{Cmd, FromRedisValue, Value};
 
@@ -14,16 +14,10 @@ use crate::{
     client::Client,
     error::name_wrong_type,
     keys::KeyNames,
-    script::{LuaScript, ScriptCall},
+    script::{ScriptCall, scripts},
 };
 use prism_call::{Context, Error, proto::Interfaces};
 use prism_driver::Limits;
-
-macro_rules! scripts {
-    ($($name:ident = $file:literal;)*) => {
-        $(static $name: LazyLock<LuaScript> = LazyLock::new(|| LuaScript::new(&[include_str!($file)]));)*
-    };
-}
 
 scripts! {
     RANDOM = "lua/random.lua";

@@ -19,7 +19,7 @@ use prism_call::{
     },
 };
 use prism_driver::{
-    id,
+    check, id,
     set::{Algebra, AlgebraOutcome, check_algebra},
 };
 
@@ -56,7 +56,7 @@ impl Sets {
             scan: 0,
             count: 10,
             done: size == 0,
-            remaining: if limit == 0 { usize::MAX } else { limit as usize },
+            remaining: check::limit_or_all(limit),
         };
         let pages = stream::try_unfold(reader, ResultReader::page);
         Ok(pages.map_ok(|page| stream::iter(page.into_iter().map(|member| Ok(AlgebraOutcome::Member(member))))).try_flatten().boxed())

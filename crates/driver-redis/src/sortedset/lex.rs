@@ -93,7 +93,7 @@ impl SortedSetLex for SortedSets {
             reverse: request.reverse,
             skip: request.skip,
             done: false,
-            remaining: if request.limit == 0 { usize::MAX } else { request.limit as usize },
+            remaining: check::limit_or_all(request.limit),
         };
         if let Some(after) = &after {
             reader.continue_after(after);

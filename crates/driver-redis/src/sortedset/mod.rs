@@ -16,19 +16,13 @@ use crate::{
     error::{self, name_wrong_type},
     keys::KeyNames,
     reply,
-    script::{LuaScript, ScriptCall},
+    script::{LuaScript, ScriptCall, scripts},
 };
 use prism_call::{
     Context, Error,
     proto::{Interfaces, models::sortedset::v1::ScoredMember},
 };
 use prism_driver::{Limits, sortedset::without_sign_of_zero};
-
-macro_rules! scripts {
-    ($($name:ident = $file:literal;)*) => {
-        $(static $name: LazyLock<LuaScript> = LazyLock::new(|| LuaScript::new(&[include_str!($file)]));)*
-    };
-}
 
 scripts! {
     ADD = "lua/add.lua";

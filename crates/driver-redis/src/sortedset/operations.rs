@@ -16,7 +16,7 @@ use prism_call::{
     },
 };
 use prism_driver::{
-    id,
+    check, id,
     sortedset::{AlgebraOutcome, check_sources},
 };
 
@@ -58,7 +58,7 @@ impl SortedSets {
             stop: -1,
             reverse: false,
             done: size == 0,
-            remaining: if limit == 0 { usize::MAX } else { limit as usize },
+            remaining: check::limit_or_all(limit),
             keep_millis: RESULT_MILLIS,
         };
         let pages = stream::try_unfold(reader, PlaceReader::page);

@@ -110,10 +110,6 @@ fn bound(score: f64, exclusive: bool) -> String {
     if exclusive { format!("({score}") } else { score }
 }
 
-fn most(limit: u32) -> usize {
-    if limit == 0 { usize::MAX } else { limit as usize }
-}
-
 #[async_trait]
 impl SortedSetRange for SortedSets {
     async fn get_range(&self, context: &Context, request: GetRangeRequest) -> Result<Messages<GetRangeResponse>, Error> {
@@ -126,7 +122,7 @@ impl SortedSetRange for SortedSets {
             stop: index::clamp(request.stop.unwrap_or(-1)),
             reverse: request.reverse,
             done: false,
-            remaining: most(request.limit),
+            remaining: check::limit_or_all(request.limit),
             keep_millis: 0,
         };
         let pages = stream::try_unfold(reader, PlaceReader::page);
@@ -140,7 +136,7 @@ impl SortedSetRange for SortedSets {
         request: GetRangeByScoreRequest,
     ) -> Result<Messages<GetRangeByScoreResponse>, Error> {
         let range = ScoreRange::new(&self.limits, &request)?;
-        let remaining = most(request.limit);
+        let remaining = check::limit_or_all(request.limit);
         let reader = ScoreReader { sets: self.clone(), context: context.clone(), key: request.key, range, done: false, remaining };
         let pages = stream::try_unfold(reader, ScoreReader::page);
         Ok(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed())

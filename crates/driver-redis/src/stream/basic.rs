@@ -61,7 +61,7 @@ impl StreamBasic for Streams {
             stream: request.stream,
             start,
             end: (!request.follow).then_some(last),
-            remaining: if request.limit == 0 { usize::MAX } else { request.limit as usize },
+            remaining: check::limit_or_all(request.limit),
         };
         Ok(reader.messages(|record| ReadResponse { record: Some(record) }))
     }

@@ -82,7 +82,7 @@ impl StreamReplay for Streams {
             stream: request.stream,
             start,
             end: Some(end),
-            remaining: if request.limit == 0 { usize::MAX } else { request.limit as usize },
+            remaining: check::limit_or_all(request.limit),
         };
         Ok(reader.messages(|record| ReplayRangeResponse { record: Some(record) }))
     }
