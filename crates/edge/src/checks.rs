@@ -164,14 +164,20 @@ pub fn host(request: &Parts) -> Result<Option<RequestHost<'_>>, Error> {
     }
 }
 
-/// Refuses headers that are too large, or a transfer coding that the server would not decode.
-pub fn check_head(request: &Parts) -> Result<(), Error> {
-    let uri = request.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let size = request.headers.iter().fold(uri, |size, (name, value)| size + name.as_str().len() + value.len() + ": \r\n".len());
+/// Refuses headers that are too large. Each has its name and the bytes of its value. `target`: bytes of what is called.
+pub fn check_header_bytes<'h>(target: usize, headers: impl Iterator<Item = (&'h str, usize)>) -> Result<(), Error> {
+    let size = headers.fold(target, |size, (name, value)| size + name.len() + value + ": \r\n".len());
     if size > MAX_HEADER_BYTES as usize {
         let message = format!("the headers of the request have {size} bytes; at most {MAX_HEADER_BYTES} are allowed");
         return Err(Error::wire(Code::ResourceExhausted, "HEADERS_TOO_LARGE", message));
     }
+    Ok(())
+}
+
+/// Refuses headers that are too large, or a transfer coding that the server would not decode.
+pub fn check_head(request: &Parts) -> Result<(), Error> {
+    let uri = request.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    check_header_bytes(uri, request.headers.iter().map(|(name, value)| (name.as_str(), value.len())))?;
     let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
     let (Some(coding), more) = (codings.next(), codings.next()) else { return Ok(()) };
     if more.is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {

@@ -236,10 +236,11 @@ impl CallTask {
         self.end(frame, delivery).await;
     }
 
-    /// Sends the last frame of the call.
+    /// Sends the last frame of the call, unless the client has cancelled it at the same time.
     async fn end(&self, frame: ServerFrame, delivery: Delivery) {
-        self.calls.remove(self.id);
-        self.send(&frame, delivery).await;
+        if self.calls.remove_own(self.id) {
+            self.send(&frame, delivery).await;
+        }
     }
 
     /// Sends a frame. Returns `false` if the connection has ended.

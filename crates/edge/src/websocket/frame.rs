@@ -13,6 +13,9 @@ use prism_call::{
     proto::websocket::v1::{Authenticate, Call, ClientFrame, End, FieldViolation, GoAway, ServerFrame, Welcome},
 };
 
+/// Bytes of a frame that its message may keep in memory beside its own.
+const MAX_KEPT_BYTES: usize = 4 << 10;
+
 /// Parses a frame of a client. The message stays in the form of the codec. An error is a text for the client's developer.
 pub fn parse(codec: Codec, message: WebSocketMessage) -> Result<ClientFrame, String> {
     match (codec, message) {
@@ -21,10 +24,20 @@ pub fn parse(codec: Codec, message: WebSocketMessage) -> Result<ClientFrame, Str
             let whole = Bytes::from(text.clone());
             Ok(frame.into_frame(&whole))
         }
-        (Codec::Proto, WebSocketMessage::Binary(bytes)) => ClientFrame::decode(bytes).map_err(|error| format!("malformed frame: {error}")),
+        (Codec::Proto, WebSocketMessage::Binary(bytes)) => {
+            let size = bytes.len();
+            let frame = ClientFrame::decode(bytes).map_err(|error| format!("malformed frame: {error}"))?;
+            Ok(ClientFrame { message: frame.message.map(|message| detach(message, size)), ..frame })
+        }
         (Codec::Json, WebSocketMessage::Binary(_)) => Err("frames of prism.v1.json are text messages".to_owned()),
         (Codec::Proto, WebSocketMessage::Text(_)) => Err("frames of prism.v1.proto are binary messages".to_owned()),
     }
+}
+
+/// Copies a message that is a small part of its frame. It would keep the whole frame in memory, and only its own bytes are counted.
+fn detach(message: Bytes, frame_bytes: usize) -> Bytes {
+    let kept = frame_bytes.saturating_sub(message.len());
+    if kept > MAX_KEPT_BYTES.max(message.len()) { Bytes::copy_from_slice(&message) } else { message }
 }
 
 /// Encodes a frame of the gateway, whose message is in the form of the codec.
@@ -114,7 +127,7 @@ impl JsonClientFrame<'_> {
                 timeout_ms,
                 credits,
             }),
-            message: message.map(|message| whole.slice_ref(message.get().as_bytes())),
+            message: message.map(|message| detach(whole.slice_ref(message.get().as_bytes()), whole.len())),
             end,
             credits,
             cancel,

@@ -37,9 +37,13 @@ impl OpenCalls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes a call before its last frame is sent, because the client may use its id again after that.
-    pub fn remove(&self, id: u32) {
-        self.lock().remove(&id);
+    /// Removes the call of the current task before its last frame is sent, because the client may use its id again after that.
+    ///
+    /// Returns `false` if another task answers the call, or if it was cancelled. The id may belong to another call then.
+    pub fn remove_own(&self, id: u32) -> bool {
+        let mut open = self.lock();
+        let is_own = open.get(&id).is_some_and(|call| tokio::task::try_id() == Some(call.task.id()));
+        is_own && open.remove(&id).is_some()
     }
 }
 

@@ -14,7 +14,10 @@ use super::{
     frame,
     open_calls::{Gateway, OpenCall, OpenCalls, REQUEST_CREDITS, UnreadMessage},
 };
-use crate::websocket_transport::{Close, WebSocket, WebSocketIo, WebSocketMessage, WebSocketProtocol, WebSocketSender};
+use crate::{
+    checks::check_header_bytes,
+    websocket_transport::{Close, WebSocket, WebSocketIo, WebSocketMessage, WebSocketProtocol, WebSocketSender},
+};
 use prism_call::{
     API_KEY, Code, Delivery, Error,
     proto::websocket::v1::{Authenticate, Call, ClientFrame, GoAway, ServerFrame, Welcome},
@@ -85,7 +88,9 @@ impl Session {
         if id != 0 {
             return Err(Close::new(MALFORMED_FRAME, "authenticate belongs to the connection, whose id is zero"));
         }
-        for (name, text) in [(AUTHORIZATION, authenticate.authorization), (API_KEY, authenticate.api_key)] {
+        let credentials = [(AUTHORIZATION, authenticate.authorization), (API_KEY, authenticate.api_key)];
+        check_size(0, credentials.iter().map(|(name, text)| (name.as_str(), text.len())))?;
+        for (name, text) in credentials {
             if text.is_empty() {
                 self.credentials.remove(name);
             } else {
@@ -98,6 +103,8 @@ impl Session {
     }
 
     fn begin(&mut self, id: u32, call: Call, message: Option<Bytes>, end: bool, sender: &WebSocketSender) -> Result<(), Close> {
+        // Like the head of a request: it is logged, and a map of headers has a limit.
+        check_size(call.method.len() + call.namespace.len(), call.metadata.iter().map(|(name, text)| (name.as_str(), text.len())))?;
         let calls = self.calls.clone();
         let mut open = calls.lock();
         if open.contains_key(&id) {
@@ -225,7 +232,11 @@ impl WebSocketProtocol for Session {
             request_credits: REQUEST_CREDITS,
             reply_credits: REPLY_CREDITS,
         };
-        self.announce(ServerFrame { welcome: Some(welcome), ..ServerFrame::default() }, &sender);
+        let welcome = frame::encode(self.gateway.codec, &ServerFrame { welcome: Some(welcome), ..ServerFrame::default() });
+        if let Ok(message) = welcome {
+            // Before any call begins, so that it is the first frame. The queue is empty, so this does not wait.
+            let _ = sender.send(message, Delivery::default()).await;
+        }
         loop {
             tokio::select! {
                 received = socket.receive(), if self.tasks.len() < MAX_TASKS => {
@@ -249,6 +260,11 @@ impl WebSocketProtocol for Session {
             }
         }
     }
+}
+
+/// Refuses texts of a call, or credentials, that are larger than the headers of a request may be.
+fn check_size<'h>(target: usize, headers: impl Iterator<Item = (&'h str, usize)>) -> Result<(), Close> {
+    check_header_bytes(target, headers).map_err(|error| Close::new(MALFORMED_FRAME, error.message()))
 }
 
 fn too_many_calls() -> Error {
