@@ -109,7 +109,13 @@ async fn annotated(
     let mut admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,
         Err(refused) => {
-            let response = response::failed(refused.request_id(), refused.error());
+            let format = route.rendering.negotiate(&Accept::of(accept(&headers).as_deref()));
+            let resumes = format.is_ok_and(|format| last_event(format, &headers).is_some());
+            let response = if resumes && stream::continues_after(refused.error()) {
+                stream::failed_events(refused.request_id(), refused.error())
+            } else {
+                response::failed(refused.request_id(), refused.error())
+            };
             return refused.finish(response);
         }
     };
