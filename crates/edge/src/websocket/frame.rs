@@ -208,3 +208,18 @@ impl<'f> JsonEnd<'f> {
         Self { error, metadata: &end.metadata, request_id: &end.request_id }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_that_is_a_small_part_of_its_frame_does_not_keep_it() {
+        let whole = Bytes::from(vec![b' '; 3 * MAX_KEPT_BYTES]);
+        let frame = whole.as_ptr_range();
+        let is_slice = |message: Bytes| frame.contains(&detach(message, whole.len()).as_ptr());
+        assert!(is_slice(whole.slice(..2 * MAX_KEPT_BYTES)), "it is not copied");
+        assert!(!is_slice(whole.slice(..MAX_KEPT_BYTES)));
+        assert!(!is_slice(whole.slice(..1)));
+    }
+}
