@@ -100,7 +100,7 @@ pub struct ScoreRange {
     pub max: Option<ScoreBound>,
     /// From the greatest score to the least.
     pub reverse: bool,
-    /// The place, by score and member, after which the range begins.
+    /// The score and the member after which the range begins.
     pub after: Option<(f64, Bytes)>,
     /// Members to leave out at the beginning.
     pub skip: u64,
@@ -118,7 +118,7 @@ impl ScoreRange {
         check_skip(request.skip, &request.cursor)?;
         let after = match cursor::open(scope("score", request.reverse), &request.cursor)? {
             None => None,
-            Some(position) => Some(parse_place(&position)?),
+            Some(position) => Some(parse_position(&position)?),
         };
         Ok(Self { min: request.min, max: request.max, reverse: request.reverse, after, skip: request.skip })
     }
@@ -130,7 +130,7 @@ impl ScoreRange {
     }
 }
 
-fn parse_place(position: &[u8]) -> Result<(f64, Bytes), Error> {
+fn parse_position(position: &[u8]) -> Result<(f64, Bytes), Error> {
     let (score, member) = position.split_first_chunk::<8>().ok_or_else(cursor::invalid)?;
     let score = f64::from_bits(u64::from_be_bytes(*score));
     if score.is_nan() { Err(cursor::invalid()) } else { Ok((score, Bytes::copy_from_slice(member))) }

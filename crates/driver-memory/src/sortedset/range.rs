@@ -61,26 +61,26 @@ pub fn first_members(set: &RankedSet, ranks: Range<usize>, reverse: bool, most: 
     (set.collect(ranks, reverse), more)
 }
 
-/// A range of places, counted in the direction of the request; negative ones from the end until the first page is read.
-struct Places {
+/// A range of ranks, counted in the direction of the request; negative ones from the end until the first page is read.
+struct RankRange {
     start: i64,
     stop: Option<i64>,
     reverse: bool,
 }
 
-impl PageSource for Places {
+impl PageSource for RankRange {
     type Item = GetRangeResponse;
 
     fn read(&mut self, set: &RankedSet, most: usize) -> (VecDeque<Self::Item>, bool) {
         let length = set.len();
-        let places = index::span(self.start, self.stop, length);
-        let ranks = if self.reverse { length - places.end..length - places.start } else { places.clone() };
-        let (members, more) = first_members(set, ranks, self.reverse, most);
-        self.start = i64::try_from(places.start + members.len()).unwrap_or(i64::MAX);
-        self.stop = i64::try_from(places.end).ok().map(|end| end - 1);
+        let ranks = index::span(self.start, self.stop, length);
+        let from_least = if self.reverse { length - ranks.end..length - ranks.start } else { ranks.clone() };
+        let (members, more) = first_members(set, from_least, self.reverse, most);
+        self.start = i64::try_from(ranks.start + members.len()).unwrap_or(i64::MAX);
+        self.stop = i64::try_from(ranks.end).ok().map(|end| end - 1);
         let message =
-            |(place, RankedMember { score, member })| GetRangeResponse { entry: Some(ScoredMember { member, score }), rank: place as u64 };
-        (places.zip(members).map(message).collect(), more)
+            |(rank, RankedMember { score, member })| GetRangeResponse { entry: Some(ScoredMember { member, score }), rank: rank as u64 };
+        (ranks.zip(members).map(message).collect(), more)
     }
 }
 
@@ -121,8 +121,8 @@ impl PageSource for Scores {
 impl SortedSetRange for Ranges {
     async fn get_range(&self, _: &Context, request: GetRangeRequest) -> Result<Messages<GetRangeResponse>, Error> {
         check::key(&self.0.limits, &request.key)?;
-        let places = Places { start: request.start, stop: request.stop, reverse: request.reverse };
-        Ok(stream_pages(self.0.clone(), request.key, request.limit, places))
+        let range = RankRange { start: request.start, stop: request.stop, reverse: request.reverse };
+        Ok(stream_pages(self.0.clone(), request.key, request.limit, range))
     }
 
     async fn get_range_by_score(&self, _: &Context, request: GetRangeByScoreRequest) -> Result<Messages<GetRangeByScoreResponse>, Error> {

@@ -15,7 +15,7 @@ pub struct RankedMember {
 }
 
 impl RankedMember {
-    /// Compares with a place: by score, then by member.
+    /// Compares with a score and a member: by score, then by member.
     pub fn compare(&self, score: f64, member: &[u8]) -> Ordering {
         self.score.total_cmp(&score).then_with(|| (*self.member).cmp(member))
     }
@@ -109,7 +109,7 @@ impl RankedSet {
         }
     }
 
-    /// The number of members before a place in the order. `before` tells it of each member, and must be true up to that place.
+    /// The number of members at the start of the order for which `before` is true. It must be false for all members behind them.
     pub fn count(&self, before: impl Fn(&RankedMember) -> bool) -> usize {
         let at = self.blocks.partition_point(|block| block.last().is_some_and(&before));
         let whole: usize = self.blocks[..at].iter().map(Vec::len).sum();
@@ -149,7 +149,7 @@ impl RankedSet {
     }
 }
 
-/// Whether all members of a block are before a place.
+/// Whether all members of a block are before a score and a member.
 fn is_before(block: &[RankedMember], score: f64, member: &[u8]) -> bool {
     block.last().is_some_and(|last| last.compare(score, member).is_lt())
 }

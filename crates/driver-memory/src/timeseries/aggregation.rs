@@ -26,8 +26,7 @@ use prism_driver::{
     },
 };
 
-/// Series that are looked at, and points that are read, while the lock is held once.
-const SERIES_PER_LOCK: usize = 256;
+/// Points that are read while the lock is held once.
 const POINTS_PER_LOCK: usize = 10_000;
 /// Most groups of one call.
 const MAX_GROUPS: usize = 100_000;
@@ -55,7 +54,7 @@ impl TimeSeries {
             tokio::task::consume_budget().await;
             let store = self.store()?;
             let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let Some((labels, points)) = store.next_series(selector, from, SERIES_PER_LOCK) else { return Ok(selected) };
+            let Some((labels, points)) = store.next_series(selector, from) else { return Ok(selected) };
             let labels = labels.clone();
             if points.is_some() {
                 if selected.len() == MAX_GROUPS {

@@ -22,9 +22,6 @@ use prism_driver::{
     timeseries::{Labels, PAGE_POINTS, Span, check_insert, selector::Selector},
 };
 
-/// Series that are looked at while the lock is held once.
-const SERIES_PER_LOCK: usize = 256;
-
 /// The state of a query.
 struct QueryReader {
     series: TimeSeries,
@@ -34,11 +31,11 @@ struct QueryReader {
     /// Points until the limit of the request, and of each series.
     remaining: usize,
     per_series: usize,
-    place: Place,
+    position: Position,
 }
 
-/// A place in the order of a query.
-enum Place {
+/// A position in the order of a query.
+enum Position {
     Start,
     /// In a series: the time of its last point that was sent, and how many points of it were sent.
     Within(Labels, Millis, u32),
@@ -50,15 +47,15 @@ enum Place {
 impl QueryReader {
     fn next(&mut self) -> Result<Option<QueryResponse>, Error> {
         let store = self.series.store()?;
-        let (from, sent) = match &self.place {
-            Place::Start => (Bound::Unbounded, None),
-            Place::Within(labels, time, sent) => (Bound::Included(labels), Some((labels, *time, *sent))),
-            Place::After(labels) => (Bound::Excluded(labels), None),
-            Place::End => return Ok(None),
+        let (from, sent) = match &self.position {
+            Position::Start => (Bound::Unbounded, None),
+            Position::Within(labels, time, sent) => (Bound::Included(labels), Some((labels, *time, *sent))),
+            Position::After(labels) => (Bound::Excluded(labels), None),
+            Position::End => return Ok(None),
         };
-        let Some((labels, points)) = store.next_series(&self.selector, from, SERIES_PER_LOCK) else {
+        let Some((labels, points)) = store.next_series(&self.selector, from) else {
             drop(store);
-            self.place = Place::End;
+            self.position = Position::End;
             return Ok(None);
         };
         let labels = labels.clone();
@@ -70,7 +67,7 @@ impl QueryReader {
         });
         drop(store);
         let Some((last, _)) = page.last() else {
-            self.place = Place::After(labels);
+            self.position = Position::After(labels);
             return Ok(None);
         };
         let sent = sent.map_or(0, |(_, sent)| sent).saturating_add(u32::try_from(page.len()).unwrap_or(u32::MAX));
@@ -78,7 +75,7 @@ impl QueryReader {
         self.remaining -= page.len();
         let points = page.iter().map(|(time, value)| Point { point_time: Some(time::timestamp(*time)), value: *value }).collect();
         let response = QueryResponse { series: Some(SeriesPoints { series: Some(series(&self.selector.name, &labels)), points }), cursor };
-        self.place = if self.remaining == 0 { Place::End } else { Place::Within(labels, *last, sent) };
+        self.position = if self.remaining == 0 { Position::End } else { Position::Within(labels, *last, sent) };
         Ok(Some(response))
     }
 }
@@ -108,15 +105,15 @@ fn encode_cursor(reverse: bool, name: &str, labels: &Labels, time: Millis, sent:
     cursor::seal(scope(reverse), &position)
 }
 
-fn decode_cursor(reverse: bool, name: &str, cursor: &str) -> Result<Place, Error> {
-    let Some(position) = cursor::open(scope(reverse), cursor)? else { return Ok(Place::Start) };
+fn decode_cursor(reverse: bool, name: &str, cursor: &str) -> Result<Position, Error> {
+    let Some(position) = cursor::open(scope(reverse), cursor)? else { return Ok(Position::Start) };
     let (time, rest) = position.split_first_chunk::<8>().ok_or_else(cursor::invalid)?;
     let (sent, encoded) = rest.split_first_chunk::<4>().ok_or_else(cursor::invalid)?;
     let series = Series::decode(encoded).map_err(|_| cursor::invalid())?;
     if series.name != name {
         return Err(cursor::invalid());
     }
-    Ok(Place::Within(series.labels, i64::from_be_bytes(*time), u32::from_be_bytes(*sent)))
+    Ok(Position::Within(series.labels, i64::from_be_bytes(*time), u32::from_be_bytes(*sent)))
 }
 
 #[async_trait]
@@ -132,7 +129,7 @@ impl TimeSeriesBasic for TimeSeries {
         let selector = Selector::new(request.selector)?;
         let reader = QueryReader {
             span: Span::new(request.range.as_ref())?,
-            place: decode_cursor(request.reverse, &selector.name, &request.cursor)?,
+            position: decode_cursor(request.reverse, &selector.name, &request.cursor)?,
             series: self.clone(),
             selector,
             reverse: request.reverse,
@@ -140,7 +137,7 @@ impl TimeSeriesBasic for TimeSeries {
             per_series: check::limit_or_all(request.limit_per_series),
         };
         Ok(Box::pin(stream::try_unfold(reader, |mut reader| async move {
-            while !matches!(reader.place, Place::End) {
+            while !matches!(reader.position, Position::End) {
                 tokio::task::consume_budget().await;
                 if let Some(response) = reader.next()? {
                     return Ok(Some((response, reader)));

@@ -25,9 +25,6 @@ use prism_driver::{
     },
 };
 
-/// Series that are looked at while the lock is held once.
-const SERIES_PER_LOCK: usize = 256;
-
 /// The state of a stream of values.
 struct GridReader {
     series: TimeSeries,
@@ -50,7 +47,7 @@ impl GridReader {
             Some((labels, step)) if *step < self.grid.steps => (Bound::Included(labels), *step),
             Some((labels, _)) => (Bound::Excluded(labels), 0),
         };
-        let Some((labels, points)) = store.next_series(&self.selector, from, SERIES_PER_LOCK) else {
+        let Some((labels, points)) = store.next_series(&self.selector, from) else {
             drop(store);
             self.done = true;
             return Ok(None);

@@ -13,6 +13,8 @@ use prism_driver::{
     timeseries::{Labels, NewPoints, Span, selector::Selector},
 };
 
+/// Series that are looked at while the lock is held once.
+const SERIES_PER_LOCK: usize = 256;
 /// Bytes that a point counts towards `max_bytes`.
 const POINT_BYTES: u64 = 32;
 
@@ -66,12 +68,12 @@ impl Store {
         self.max_ages.get(name).map_or(Millis::MIN, |age| time::now().saturating_sub(*age))
     }
 
-    /// The first series of a selector from some labels on, among the next `most` series of its name. Returns the labels of the last series
-    /// that was looked at, and the points if it matches; `None` at the end.
-    pub fn next_series(&self, selector: &Selector, from: Bound<&Labels>, most: usize) -> Option<(&Labels, Option<&Points>)> {
+    /// The first series of a selector from some labels on, among the next [`SERIES_PER_LOCK`] series of its name. Returns the labels of the
+    /// last series that was looked at, and the points if it matches; `None` at the end.
+    pub fn next_series(&self, selector: &Selector, from: Bound<&Labels>) -> Option<(&Labels, Option<&Points>)> {
         let named = self.names.get(&selector.name)?;
         let mut last = None;
-        for (labels, points) in named.range::<Labels, _>((from, Bound::Unbounded)).take(most) {
+        for (labels, points) in named.range::<Labels, _>((from, Bound::Unbounded)).take(SERIES_PER_LOCK) {
             if selector.matches(labels) {
                 return Some((labels, Some(points)));
             }

@@ -20,7 +20,7 @@ const FIRST_PAGE: u32 = 10;
 /// Most members of a page. Redis may return a few more.
 const MAX_PAGE: usize = 1000;
 
-/// A place in a set.
+/// A position in a set.
 #[derive(Clone, Copy)]
 pub struct Position {
     /// The cursor of Redis for the page, and the number of members that was asked for.
@@ -65,7 +65,7 @@ impl Position {
         Ok(Self { scan, count, sent, hash })
     }
 
-    /// The place after one more member of the page. The hash is FNV-1a.
+    /// The position after one more member of the page. The hash is FNV-1a.
     fn after(self, member: &[u8]) -> Self {
         let length = (member.len() as u64).to_be_bytes();
         let hash = length.iter().chain(member).fold(self.hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{STORE, SortedSets, range::PlaceReader, score_text, scored};
+use super::{STORE, SortedSets, range::RankReader, score_text, scored};
 use crate::{keys::RESULT_MILLIS, reply};
 use prism_call::{
     Context, Error, Messages,
@@ -50,7 +50,7 @@ impl SortedSets {
         if destination.is_some() {
             return Ok(stream::iter([Ok(AlgebraOutcome::Stored(size))]).boxed());
         }
-        let reader = PlaceReader {
+        let reader = RankReader {
             sets: self.clone(),
             context: context.clone(),
             key: stored,
@@ -61,7 +61,7 @@ impl SortedSets {
             remaining: check::limit_or_all(limit),
             keep_millis: RESULT_MILLIS,
         };
-        let pages = stream::try_unfold(reader, PlaceReader::page);
+        let pages = stream::try_unfold(reader, RankReader::page);
         let outcome = |(_, member)| Ok(AlgebraOutcome::Entry(scored(member)));
         Ok(pages.map_ok(move |page| stream::iter(page.into_iter().map(outcome))).try_flatten().boxed())
     }

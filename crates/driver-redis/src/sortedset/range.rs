@@ -18,13 +18,13 @@ use prism_driver::{
     sortedset::{PAGE_BYTES, PAGE_MEMBERS, ScoreRange},
 };
 
-/// The state of a range of places that is read.
-pub struct PlaceReader {
+/// The state of a range of ranks that is read.
+pub struct RankReader {
     pub sets: SortedSets,
     pub context: Context,
     /// The Redis key.
     pub key: Vec<u8>,
-    /// The next place to read and the last one, negative ones from the end until the first page is read.
+    /// The next rank to read and the last one, negative ones from the end until the first page is read.
     pub start: i64,
     pub stop: i64,
     pub reverse: bool,
@@ -35,8 +35,8 @@ pub struct PlaceReader {
     pub keep_millis: u64,
 }
 
-impl PlaceReader {
-    /// Reads the next page: members with their scores, and the place of the first of them.
+impl RankReader {
+    /// Reads the next page: members with their scores, and the rank of the first of them.
     pub async fn page(mut self) -> Result<Option<(Vec<(u64, (Bytes, f64))>, Self)>, Error> {
         if self.done {
             return Ok(None);
@@ -114,7 +114,7 @@ fn bound(score: f64, exclusive: bool) -> String {
 impl SortedSetRange for SortedSets {
     async fn get_range(&self, context: &Context, request: GetRangeRequest) -> Result<Messages<GetRangeResponse>, Error> {
         check::key(&self.limits, &request.key)?;
-        let reader = PlaceReader {
+        let reader = RankReader {
             sets: self.clone(),
             context: context.clone(),
             key: self.set_key(&request.key),
@@ -125,7 +125,7 @@ impl SortedSetRange for SortedSets {
             remaining: check::limit_or_all(request.limit),
             keep_millis: 0,
         };
-        let pages = stream::try_unfold(reader, PlaceReader::page);
+        let pages = stream::try_unfold(reader, RankReader::page);
         let message = |(rank, member)| Ok(GetRangeResponse { entry: Some(scored(member)), rank });
         Ok(pages.map_ok(move |page| stream::iter(page.into_iter().map(message))).try_flatten().boxed())
     }

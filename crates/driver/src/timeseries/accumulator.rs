@@ -104,11 +104,11 @@ impl Accumulator {
     }
 
     /// The quantile of the sorted values, interpolated between neighbours.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the place is from 0 to the number of values")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the rank is from 0 to the number of values")]
     fn quantile(&self, fraction: f64) -> f64 {
         let values = self.values.as_deref().unwrap_or_default();
-        let place = fraction * count_as_number(values.len().saturating_sub(1) as u64);
-        let (below, part) = (place.floor() as usize, place.fract());
+        let rank = fraction * count_as_number(values.len().saturating_sub(1) as u64);
+        let (below, part) = (rank.floor() as usize, rank.fract());
         let value = |index: usize| values.get(index).or(values.last()).copied().unwrap_or_default();
         value(below) * (1.0 - part) + value(below + 1) * part
     }

@@ -1,9 +1,9 @@
--- KEYS: sorted set. ARGV: first and last place (negative from the end), 1 to count from the greatest score, most members, bytes after
--- which the page ends, milliseconds after which the sorted set expires (0 = never). Returns the first and the last place of the range,
+-- KEYS: sorted set. ARGV: first and last rank (negative from the end), 1 to count from the greatest score, most members, bytes after
+-- which the page ends, milliseconds after which the sorted set expires (0 = never). Returns the first and the last rank of the range,
 -- counted from its start, and then members with their scores. Returns nil if the sorted set has expired.
 if ARGV[6] ~= '0' and redis.call('PEXPIRE', KEYS[1], ARGV[6]) == 0 then return false end
 local size = redis.call('ZCARD', KEYS[1])
-local function from_start(place) if place < 0 then return size + place end return place end
+local function from_start(rank) if rank < 0 then return size + rank end return rank end
 local start = math.max(from_start(tonumber(ARGV[1])), 0)
 local stop = math.min(from_start(tonumber(ARGV[2])), size - 1)
 local most, budget = tonumber(ARGV[4]), tonumber(ARGV[5])
