@@ -21,7 +21,7 @@ pub fn bury(state: &mut GroupState, now: Millis, max_attempts: u32) -> bool {
         }
         !dies
     });
-    dead.sort_unstable();
+    sort_dead(dead);
     state.open.len() < before
 }
 
@@ -70,7 +70,7 @@ pub fn nack(state: &mut GroupState, lease: &MessageLease, until: Millis, max_att
         let offset = delivery.offset;
         forget(state, &[offset]);
         state.dead.push(offset);
-        state.dead.sort_unstable();
+        sort_dead(&mut state.dead);
         return Some(true);
     }
     delivery.until_millis = until;
@@ -92,9 +92,13 @@ pub fn seek(state: &mut GroupState, offset: u64) {
 /// Makes the oldest dead messages ready again. Returns how many.
 pub fn redrive(state: &mut GroupState, limit: usize) -> usize {
     let count = state.dead.len().min(limit);
-    let revived = state.dead.drain(..count).map(|offset| Delivery { offset, ..Delivery::default() });
+    let next_offset = state.next_offset;
+    // After a seek, a dead message may be in flight again, or the group has not come to it yet. It must not be delivered twice.
+    let revived = state.dead.drain(..count).filter(|offset| *offset < next_offset).map(|offset| Delivery { offset, ..Delivery::default() });
     state.open.extend(revived);
+    // The sort is stable, so a delivery in flight precedes the new one of the same message.
     state.open.sort_by_key(|delivery| delivery.offset);
+    state.open.dedup_by_key(|delivery| delivery.offset);
     count
 }
 
@@ -109,6 +113,12 @@ pub fn discard(state: &mut GroupState, limit: usize) -> usize {
 pub fn until_ready(state: &GroupState, now: Millis, most: Duration) -> Duration {
     let millis = next_ready(state).map_or(Millis::MAX, |ready| ready.saturating_sub(now));
     most.min(Duration::from_millis(u64::try_from(millis).unwrap_or_default()))
+}
+
+/// Puts dead messages in order. A message can die again after a seek.
+fn sort_dead(dead: &mut Vec<u64>) {
+    dead.sort_unstable();
+    dead.dedup();
 }
 
 fn is_of(delivery: &Delivery, lease: &MessageLease) -> bool {

@@ -53,6 +53,20 @@ fn a_seek_ends_all_leases() {
 }
 
 #[test]
+fn a_dead_message_is_delivered_once_after_a_seek() {
+    let (mut group, leases) = three_in_flight();
+    assert_eq!([0, 2].map(|offset| state::nack(&mut group, &leases[offset], 50, 1)), [Some(true); 2]);
+    state::seek(&mut group, 0);
+    let again = state::deliver(&mut group, 0, 100);
+    assert_eq!(state::nack(&mut group, &again, 200, 1), Some(true));
+    assert_eq!(group.dead, [0, 2]);
+    state::seek(&mut group, 0);
+    let again = state::deliver(&mut group, 0, 100);
+    assert_eq!((state::redrive(&mut group, 9), group.open.len(), group.next_offset), (2, 1, 1));
+    assert!(state::ack(&mut group, &again) && group.open.is_empty());
+}
+
+#[test]
 fn a_lease_is_valid_for_its_topic_and_group_only() {
     let token = MessageLease { offset: 7, number: 1, lease: String::new(), attempt: 2 };
     let text = lease::encode("orders", "billing", &token);
