@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{SessionStore, StoredSession, check_count, check_names, check_user, checked, expiration, not_found, token::Token};
+use super::{SessionStore, StoredSession, check_count, check_names, check_user, checked, end_of, expiration, not_found, token::Token};
 use prism_call::{
     Code, Context, Error,
     proto::{
@@ -48,9 +48,9 @@ pub(super) async fn create(store: &SessionStore, context: &Context, request: Cre
     Ok(CreateSessionResponse { session: Some(stored.into_session()), token: token.reveal() })
 }
 
-/// Writes the entry in the index of the user. It lives as long as the session can.
+/// Writes the entry in the index of the user. It lives until the absolute end of the record.
 async fn index(store: &SessionStore, context: &Context, record: &SessionRecord, token: &Token) -> Result<(), Error> {
-    let left = record.end_time.as_ref().map_or(0, time::millis) - time::now();
+    let left = end_of(record) - time::now();
     let key = token.id.index_key(&record.user);
     store.basic.set(context, SetRequest { key, value: Bytes::new(), ttl: Some(time::duration(left.max(1))), flags: 0 }).await?;
     Ok(())
@@ -81,17 +81,20 @@ pub(super) async fn extend(store: &SessionStore, context: &Context, request: Ext
     let most = *store.settings.lifetime;
     let lifetime = lifetime.map(|lifetime| checked("lifetime", Some(lifetime), most, most)).transpose()?;
     let idle_timeout = idle_timeout.map(|idle| checked("idle_timeout", Some(idle), most, most)).transpose()?;
-    if let Some(lifetime) = lifetime {
-        // The entry in the index must not end before the session.
+    let end = lifetime.map(|lifetime| time::now().saturating_add(lifetime));
+    if let Some(end) = end {
+        // The entry in the index must not end before the session, even if the change of the session fails.
         let (opened, mut stored) = store.open_session(context, &token).await?;
-        stored.record.end_time = Some(time::timestamp(time::now().saturating_add(lifetime)));
-        index(store, context, &stored.record, &opened).await?;
+        if end > end_of(&stored.record) {
+            stored.record.end_time = Some(time::timestamp(end));
+            index(store, context, &stored.record, &opened).await?;
+        }
     }
     let change = Change { store, context, expected_revision: 0 };
     let stored = change
         .apply(&token, |_, record| {
-            if let Some(lifetime) = lifetime {
-                record.end_time = Some(time::timestamp(time::now().saturating_add(lifetime)));
+            if let Some(end) = end {
+                record.end_time = Some(time::timestamp(end));
             }
             record.idle_timeout_ms = idle_timeout.unwrap_or(record.idle_timeout_ms);
             Ok(())

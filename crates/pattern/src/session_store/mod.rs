@@ -154,12 +154,16 @@ impl StoredSession {
             Error::new(Code::DataLoss, "SESSION_UNREADABLE", "a stored session can't be read; it was not written by Prism")
                 .with_source(error)
         })?;
-        let end = record.end_time.as_ref().map_or(0, time::millis);
-        let expires = entry.expire_time.as_ref().map_or(end, time::millis);
+        let end = end_of(&record);
+        let expires = entry.expire_time.as_ref().map_or(end, time::millis).min(end);
         Ok(Self { id, record, revision: entry.revision, expires })
     }
 
     fn is_opened_by(&self, token: &Token) -> bool {
+        // A use at the same time as an ExtendSession with a shorter lifetime can set a time to live past the new end.
+        if time::now() >= end_of(&self.record) {
+            return false;
+        }
         let digest = token.digest();
         let is_recent = || self.record.previous_until.as_ref().is_some_and(|until| time::now() < time::millis(until));
         digest == self.record.secret_digest || digest == self.record.previous_digest && is_recent()
@@ -187,8 +191,12 @@ impl StoredSession {
 
 /// When a session ends if it is used at a time.
 fn expiration(record: &SessionRecord, now: Millis) -> Millis {
-    let end = record.end_time.as_ref().map_or(0, time::millis);
-    now.saturating_add(record.idle_timeout_ms).min(end)
+    now.saturating_add(record.idle_timeout_ms).min(end_of(record))
+}
+
+/// The absolute end of a session.
+fn end_of(record: &SessionRecord) -> Millis {
+    record.end_time.as_ref().map_or(0, time::millis)
 }
 
 /// Returns the time of a request in milliseconds, or a default. It is at least one second, and at most what the setting allows.
