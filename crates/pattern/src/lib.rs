@@ -32,6 +32,7 @@ pub mod work_queue;
 
 pub use capabilities::NamespaceCapabilities;
 pub use environment::PatternEnvironment;
+use slots::empty_slot;
 pub use slots::{Slots, required_interface};
 
 /// A pattern that this build can serve.

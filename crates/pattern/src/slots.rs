@@ -101,6 +101,12 @@ fn facts(name: String, filled: &BTreeMap<String, Slot>) -> SlotFacts {
     SlotFacts { name, backend: slot.backend.clone(), kind: slot.kind, interfaces: slot.interfaces.names(), layers: slot.layers.clone() }
 }
 
+/// `UNIMPLEMENTED CAPABILITY_UNAVAILABLE`: a field or an RPC needs an interface of an optional slot, which is empty.
+pub(crate) fn empty_slot(what: &str, slot: &str, interface: &str) -> Error {
+    let message = format!("{what} needs a backend in the slot `{slot}` of this namespace, which is empty");
+    Error::new(Code::Unimplemented, "CAPABILITY_UNAVAILABLE", message).with("interface", interface)
+}
+
 /// Returns an interface that the driver in a slot must implement.
 ///
 /// Errors: `INVALID_ARGUMENT INTERFACE_MISSING`.

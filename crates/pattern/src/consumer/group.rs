@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{ReceiveOptions, lease, message, settings::ConsumerSettings, state};
-use crate::required_interface;
+use crate::{empty_slot, required_interface};
 use prism_call::{
     Code, Context, Error, Messages,
     proto::{
@@ -377,10 +377,7 @@ impl StreamGroups {
     }
 
     fn progress(&self) -> Result<&Progress, Error> {
-        self.progress.as_ref().ok_or_else(|| {
-            let message = "a group that reads a stream needs a backend in the slot `progress` of this namespace, which is empty";
-            Error::new(Code::Unimplemented, "CAPABILITY_UNAVAILABLE", message).with("interface", "keyvalue_cas")
-        })
+        self.progress.as_ref().ok_or_else(|| empty_slot("a group that reads a stream", "progress", "keyvalue_cas"))
     }
 
     async fn lock(&self, key: &Bytes) -> MutexGuard<'_, ()> {

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{StreamExt as _, stream};
+
 use super::{ReceiveOptions, lease, message, settings::ConsumerSettings};
 use crate::{
     messaging::{
@@ -15,13 +17,16 @@ use prism_call::{
     proto::{
         messaging::v1::MessageLease,
         models::queue::v1::{
-            CompleteRequest, DequeueWithTimeoutRequest, ExtendVisibilityRequest, GetQueueDepthRequest, LeasedMessage, PeekRequest,
-            QueueBasic, QueueVisibility, ReleaseRequest,
+            CompleteRequest, DequeueWithTimeoutRequest, ExtendVisibilityRequest, LeasedMessage, PeekRequest, QueueBasic, QueueVisibility,
+            ReleaseRequest,
         },
         patterns::consumer::v1::{GetGroupResponse, Message},
     },
 };
 use prism_slot::{Slot, time};
+
+/// Calls of one Ack that are in flight.
+const CONCURRENCY: usize = 16;
 
 /// The queues of a namespace.
 pub struct Queues {
@@ -65,9 +70,12 @@ impl Queues {
     }
 
     pub async fn ack(&self, context: &Context, leases: Vec<MessageLease>) -> Result<u32, Error> {
+        let complete = |lease: MessageLease| self.visibility.complete(context, CompleteRequest { lease: lease.lease });
+        let calls: Vec<_> = leases.into_iter().map(complete).collect();
+        let mut results = stream::iter(calls).buffer_unordered(CONCURRENCY);
         let mut acknowledged = 0;
-        for lease in leases {
-            match self.visibility.complete(context, CompleteRequest { lease: lease.lease }).await {
+        while let Some(result) = results.next().await {
+            match result {
                 Ok(_) => acknowledged += 1,
                 Err(error) if error.reason() == "LEASE_LOST" => {}
                 Err(error) => return Err(error),
@@ -100,10 +108,8 @@ impl Queues {
 
     pub async fn describe(&self, context: &Context, topic: &str) -> Result<GetGroupResponse, Error> {
         let basic = self.basic("GetGroup")?;
-        let depth = |queue: String| basic.get_queue_depth(context, GetQueueDepthRequest { queue });
-        let (alive, dead) = futures::try_join!(depth(topic.to_owned()), depth(dead_letters::queue_of(topic)))?;
+        let (alive, dead) = dead_letters::depths(&**basic, context, topic).await?;
         let lag = alive.ready.saturating_add(alive.scheduled);
-        let dead = dead.ready.saturating_add(dead.leased);
         Ok(GetGroupResponse { next_offset: None, lag, lag_is_more: false, in_flight: alive.leased, dead })
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, consume, lease, subscribe};
 use crate::messaging::{
-    dead_letters::{MAX_LISTED, check_discarded},
+    dead_letters::{DEFAULT_LISTED, MAX_LISTED, check_discarded},
     delays, names,
 };
 use prism_call::{
@@ -17,8 +17,6 @@ use prism_call::{
     },
 };
 use prism_slot::check;
-
-const DEFAULT_LISTED: u32 = 20;
 
 #[async_trait]
 impl Service for Consumer {

@@ -9,11 +9,16 @@ use lru::LruCache;
 
 use prism_call::{
     Context, Error,
-    proto::models::queue::v1::{ConfigureDeadLetterRequest, DequeueRequest, QueueBasic, QueueDeadLetter, RedriveRequest},
+    proto::models::queue::v1::{
+        ConfigureDeadLetterRequest, DequeueRequest, GetQueueDepthRequest, GetQueueDepthResponse, QueueBasic, QueueDeadLetter,
+        RedriveRequest,
+    },
 };
 
 /// Queues that are known to have a dead-letter queue. That of another one is set again, which changes nothing.
 const KNOWN_QUEUES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+/// Dead messages that a call lists if it does not say how many.
+pub const DEFAULT_LISTED: u32 = 20;
 /// Most messages that one operation of the backend shows or removes.
 pub const MAX_LISTED: u32 = 100;
 /// Most messages that one call removes.
@@ -68,6 +73,13 @@ impl DeadLetters {
     fn configured(&self) -> MutexGuard<'_, LruCache<String, ()>> {
         self.configured.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the depth of a queue, and the number of messages in its dead-letter queue.
+pub async fn depths(queues: &dyn QueueBasic, context: &Context, queue: &str) -> Result<(GetQueueDepthResponse, u64), Error> {
+    let depth = |queue: String| queues.get_queue_depth(context, GetQueueDepthRequest { queue });
+    let (alive, dead) = futures::try_join!(depth(queue.to_owned()), depth(queue_of(queue)))?;
+    Ok((alive, dead.ready.saturating_add(dead.leased)))
 }
 
 /// Removes messages of the dead-letter queue of a queue. Returns how many.

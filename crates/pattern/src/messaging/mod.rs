@@ -1,7 +1,8 @@
-//! What Producer, Consumer and WorkQueue share: models of topics, names, attributes, leases and delays.
+//! What Producer, Consumer and WorkQueue share: models of topics, names, attributes, leases, delays, and queues.
 
 pub mod attributes;
 pub mod dead_letters;
 pub mod delays;
 pub mod model;
 pub mod names;
+pub mod queue_writer;

@@ -1,9 +1,12 @@
-//! Names of topics, queues and groups.
+//! Names of topics, queues and groups, and ids of messages and jobs.
 
 use prism_call::Error;
+use prism_slot::check;
 
 /// Longest name of a topic.
 const MAX_TOPIC_BYTES: u64 = 128;
+/// Longest id of a message or a job.
+const MAX_ID_BYTES: usize = 128;
 /// Longest name of a group.
 const MAX_GROUP_BYTES: u64 = 64;
 /// The group of an empty name, and the only one of a queue.
@@ -23,6 +26,15 @@ pub fn topic(topic: &str) -> Result<(), Error> {
     plain("topic", topic, MAX_TOPIC_BYTES)?;
     if topic.split('.').any(str::is_empty) {
         return Err(Error::invalid("topic", "must have no empty part before, between or after dots").with_reason("INVALID_NAME"));
+    }
+    Ok(())
+}
+
+/// Checks the field `id` of a message or a job: 1 to 128 bytes without whitespace and control characters.
+pub fn id(id: &str) -> Result<(), Error> {
+    check::name("id", id)?;
+    if id.len() > MAX_ID_BYTES {
+        return Err(Error::invalid("id", format!("must have at most {MAX_ID_BYTES} bytes")).with_reason("INVALID_NAME"));
     }
     Ok(())
 }

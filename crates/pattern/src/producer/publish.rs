@@ -9,7 +9,8 @@ use prost::Message as _;
 use super::{MAX_BATCH, Producer};
 use crate::{
     claims::Claim,
-    messaging::{attributes, names},
+    empty_slot,
+    messaging::{attributes, names, queue_writer::check_schedule},
 };
 use prism_call::{
     Code, Context, Error, Messages,
@@ -21,9 +22,6 @@ use prism_call::{
     },
 };
 use prism_slot::{check, time};
-
-/// Longest id of a message.
-const MAX_ID_BYTES: usize = 128;
 
 pub async fn publish(producer: &Producer, context: &Context, topic: String, message: OutgoingMessage) -> Result<PublishResponse, Error> {
     check_message(producer, &topic, &message)?;
@@ -116,31 +114,11 @@ fn check_message(producer: &Producer, topic: &str, message: &OutgoingMessage) ->
     check::key_bound(&producer.limits, "key", key.as_bytes())?;
     attributes::check("headers", "INVALID_HEADERS", headers)?;
     if !id.is_empty() {
-        check::name("id", id)?;
-        if id.len() > MAX_ID_BYTES {
-            return Err(Error::invalid("id", format!("must have at most {MAX_ID_BYTES} bytes")).with_reason("INVALID_NAME"));
-        }
+        names::id(id)?;
         if producer.ids.is_none() {
-            let message = "the field `id` needs a backend in the slot `ids` of this namespace, which is empty";
-            return Err(Error::new(Code::Unimplemented, "CAPABILITY_UNAVAILABLE", message).with("interface", "keyvalue_cas"));
+            return Err(empty_slot("the field `id`", "ids", "keyvalue_cas"));
         }
     }
-    if *priority > 9 {
-        return Err(Error::invalid("priority", format!("is {priority}; it must be 0 to 9")));
-    }
-    if delay.is_some() && deliver_time.is_some() {
-        return Err(Error::invalid("deliver_time", "can't be set together with `delay`"));
-    }
-    let is_delayed = delay.is_some() || deliver_time.is_some();
-    if *priority > 0 && is_delayed {
-        return Err(Error::invalid("priority", "can't be set together with `delay` or `deliver_time`"));
-    }
-    let (delays, priorities) = producer.target.has_delays_and_priorities();
-    if is_delayed && !delays {
-        return Err(Error::capability_unavailable("Publish with a delay", "queue_delayed", &producer.backend));
-    }
-    if *priority > 0 && !priorities {
-        return Err(Error::capability_unavailable("Publish with `priority`", "queue_priority", &producer.backend));
-    }
-    Ok(())
+    let has = producer.target.has_delays_and_priorities();
+    check_schedule(("Publish", &producer.backend), has, *priority, *delay, *deliver_time).map(drop)
 }

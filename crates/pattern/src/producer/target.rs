@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    messaging::model::{ID_ATTRIBUTE, KEY_ATTRIBUTE, Model},
+    messaging::{
+        model::{ID_ATTRIBUTE, KEY_ATTRIBUTE, Model},
+        queue_writer::QueueWriter,
+    },
     required_interface,
 };
 use prism_call::{
@@ -11,10 +14,7 @@ use prism_call::{
     proto::{
         models::{
             pubsub::v1::{PubSubBasic, PubSubOrdering, PublishOrderedRequest, PublishRequest},
-            queue::v1::{
-                EnqueueDelayedRequest, EnqueueRequest, EnqueueWithPriorityRequest, QueueBasic, QueueDelayed, QueuePriority,
-                enqueue_delayed_request::Schedule,
-            },
+            queue::v1::{EnqueueRequest, enqueue_delayed_request::Schedule},
             stream::v1::{AppendRequest, StreamBasic},
         },
         patterns::producer::v1::OutgoingMessage,
@@ -25,7 +25,7 @@ use prism_slot::Slot;
 /// The interfaces to which messages are written.
 pub enum Target {
     Stream(Arc<dyn StreamBasic>),
-    Queue { basic: Arc<dyn QueueBasic>, delayed: Option<Arc<dyn QueueDelayed>>, priority: Option<Arc<dyn QueuePriority>> },
+    Queue(QueueWriter),
     PubSub { basic: Arc<dyn PubSubBasic>, ordering: Option<Arc<dyn PubSubOrdering>> },
 }
 
@@ -43,11 +43,7 @@ impl Target {
         let interfaces = slot.interfaces.clone();
         Ok(match model {
             Model::Stream => Self::Stream(required_interface(slot, "stream_basic", interfaces.stream_basic)?),
-            Model::Queue => Self::Queue {
-                basic: required_interface(slot, "queue_basic", interfaces.queue_basic)?,
-                delayed: interfaces.queue_delayed,
-                priority: interfaces.queue_priority,
-            },
+            Model::Queue => Self::Queue(QueueWriter::new(slot)?),
             Model::PubSub => Self::PubSub {
                 basic: required_interface(slot, "pubsub_basic", interfaces.pubsub_basic)?,
                 ordering: interfaces.pubsub_ordering,
@@ -58,7 +54,7 @@ impl Target {
     /// Whether messages can be delayed, and whether they can have priorities.
     pub fn has_delays_and_priorities(&self) -> (bool, bool) {
         match self {
-            Self::Queue { delayed, priority, .. } => (delayed.is_some(), priority.is_some()),
+            Self::Queue(writer) => writer.has_delays_and_priorities(),
             Self::Stream(_) | Self::PubSub { .. } => (false, false),
         }
     }
@@ -81,19 +77,9 @@ impl Target {
                 let appended = basic.append(context, request).await?;
                 Ok(Written { id: String::new(), offset: Some(appended.offset) })
             }
-            Self::Queue { basic, delayed, priority: prioritized } => {
+            Self::Queue(writer) => {
                 key_attribute(key);
-                let id = match (schedule, delayed, prioritized) {
-                    (Some(schedule), Some(delayed), _) => {
-                        let request = EnqueueDelayedRequest { queue: topic, payload, attributes, schedule: Some(schedule) };
-                        delayed.enqueue_delayed(context, request).await?.message_id
-                    }
-                    (None, _, Some(prioritized)) if priority > 0 => {
-                        let request = EnqueueWithPriorityRequest { queue: topic, payload, attributes, priority };
-                        prioritized.enqueue_with_priority(context, request).await?.message_id
-                    }
-                    _ => basic.enqueue(context, EnqueueRequest { queue: topic, payload, attributes }).await?.message_id,
-                };
+                let id = writer.enqueue(context, EnqueueRequest { queue: topic, payload, attributes }, priority, schedule).await?;
                 Ok(Written { id, offset: None })
             }
             Self::PubSub { ordering: Some(ordering), .. } if !key.is_empty() => {

@@ -3,7 +3,7 @@
 use super::{ID_ATTRIBUTE, WorkQueue, check_queue};
 use crate::messaging::{
     attributes,
-    dead_letters::{self, MAX_LISTED},
+    dead_letters::{self, DEFAULT_LISTED, MAX_LISTED},
 };
 use prism_call::{
     Context, Error,
@@ -17,22 +17,19 @@ use prism_call::{
 };
 use prism_slot::check;
 
-const DEFAULT_LISTED: u32 = 20;
-
 pub async fn count(queue: &WorkQueue, context: &Context, request: GetQueueRequest) -> Result<GetQueueResponse, Error> {
     let GetQueueRequest { queue: name } = request;
     check_queue(&name)?;
-    let depth = |queue_name| queue.basic.get_queue_depth(context, model::GetQueueDepthRequest { queue: queue_name });
-    let (alive, dead) = futures::try_join!(depth(name.clone()), depth(dead_letters::queue_of(&name)))?;
-    let model::GetQueueDepthResponse { ready, leased, scheduled } = alive;
-    Ok(GetQueueResponse { ready, leased, scheduled, dead: dead.ready.saturating_add(dead.leased) })
+    let (model::GetQueueDepthResponse { ready, leased, scheduled }, dead) =
+        dead_letters::depths(&*queue.writer.basic, context, &name).await?;
+    Ok(GetQueueResponse { ready, leased, scheduled, dead })
 }
 
 pub async fn list(queue: &WorkQueue, context: &Context, request: ListDeadJobsRequest) -> Result<ListDeadJobsResponse, Error> {
     let ListDeadJobsRequest { queue: name, limit } = request;
     check_queue(&name)?;
     let limit = check::limit("limit", limit, DEFAULT_LISTED, MAX_LISTED)?;
-    let messages = queue.basic.peek(context, model::PeekRequest { queue: dead_letters::queue_of(&name), limit }).await?.messages;
+    let messages = queue.writer.basic.peek(context, model::PeekRequest { queue: dead_letters::queue_of(&name), limit }).await?.messages;
     let mut jobs: Vec<DeadJob> = messages.into_iter().map(to_dead_job).collect();
     if let Some(records) = &queue.records {
         let found = futures::future::try_join_all(jobs.iter().map(|job| records.find(context, &name, &job.id))).await?;
@@ -59,5 +56,5 @@ pub async fn redrive(queue: &WorkQueue, context: &Context, request: RedriveDeadJ
 pub async fn discard(queue: &WorkQueue, context: &Context, request: DiscardDeadJobsRequest) -> Result<DiscardDeadJobsResponse, Error> {
     let DiscardDeadJobsRequest { queue: name, limit } = request;
     check_queue(&name)?;
-    Ok(DiscardDeadJobsResponse { discarded: dead_letters::discard(&*queue.basic, context, &name, limit).await? })
+    Ok(DiscardDeadJobsResponse { discarded: dead_letters::discard(&*queue.writer.basic, context, &name, limit).await? })
 }

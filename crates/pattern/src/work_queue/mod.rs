@@ -19,16 +19,13 @@ use async_trait::async_trait;
 
 use self::{record::Records, settings::WorkQueueSettings};
 use super::{
-    NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings,
-    messaging::{dead_letters::DeadLetters, names},
+    NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings, empty_slot,
+    messaging::{dead_letters::DeadLetters, names, queue_writer::QueueWriter},
     required_interface,
 };
 use prism_call::{
     Context, Error, Handler, Input, Method, Reply,
-    proto::{
-        models::queue::v1::{QueueBasic, QueueDelayed, QueuePriority, QueueVisibility},
-        patterns::work_queue::v1::dispatch_work_queue,
-    },
+    proto::{models::queue::v1::QueueVisibility, patterns::work_queue::v1::dispatch_work_queue},
 };
 use prism_settings::settings_schema;
 use prism_slot::Limits;
@@ -46,18 +43,16 @@ pub const PATTERN: Pattern = Pattern {
 
 /// The attribute with the id of a job.
 const ID_ATTRIBUTE: &str = "prism-job-id";
-/// Longest name of a queue, and longest id of a job.
+/// Longest name of a queue.
 const MAX_NAME_BYTES: u64 = 128;
 /// Most jobs of one Take.
 const MAX_JOBS: u32 = 100;
 
 /// The pattern in one namespace.
 pub struct WorkQueue {
-    basic: Arc<dyn QueueBasic>,
+    writer: QueueWriter,
     visibility: Arc<dyn QueueVisibility>,
     dead_letters: DeadLetters,
-    priority: Option<Arc<dyn QueuePriority>>,
-    delayed: Option<Arc<dyn QueueDelayed>>,
     /// Present if the slot `results` is filled.
     records: Option<Records>,
     settings: WorkQueueSettings,
@@ -74,14 +69,12 @@ impl WorkQueue {
         let records = slots.optional("results").map(|slot| Records::new(&slot, *settings.retention)).transpose()?;
         let limits = Limits { max_key_bytes: MAX_NAME_BYTES, max_value_bytes: jobs.limits.max_value_bytes, max_batch_items: MAX_JOBS };
         Ok(Arc::new(Self {
-            basic: required_interface(&jobs, "queue_basic", jobs.interfaces.queue_basic.clone())?,
+            writer: QueueWriter::new(&jobs)?,
             visibility: required_interface(&jobs, "queue_visibility", jobs.interfaces.queue_visibility.clone())?,
             dead_letters: DeadLetters::new(
                 required_interface(&jobs, "queue_dead_letter", jobs.interfaces.queue_dead_letter.clone())?,
                 *settings.max_attempts,
             ),
-            priority: jobs.interfaces.queue_priority,
-            delayed: jobs.interfaces.queue_delayed,
             records,
             settings,
             backend: jobs.backend,
@@ -92,10 +85,7 @@ impl WorkQueue {
 
     /// Returns the records, or the error `UNIMPLEMENTED CAPABILITY_UNAVAILABLE` for the field or RPC that needs them.
     fn records(&self, what: &str) -> Result<&Records, Error> {
-        self.records.as_ref().ok_or_else(|| {
-            let message = format!("{what} needs a backend in the slot `results` of this namespace, which is empty");
-            Error::new(prism_call::Code::Unimplemented, "CAPABILITY_UNAVAILABLE", message).with("interface", "keyvalue_cas")
-        })
+        self.records.as_ref().ok_or_else(|| empty_slot(what, "results", "keyvalue_cas"))
     }
 }
 

@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use crate::claims::{Claim, Claims};
 use prism_call::{Code, Context, Error, proto::jobs::v1::JobRecord};
-use prism_slot::{Slot, check, time};
+use prism_slot::{Slot, time};
 
 /// Tries to write a record that others write at the same time.
 const MAX_TRIES: usize = 8;
@@ -93,15 +93,6 @@ fn new_record() -> JobRecord {
 
 fn decode(value: Bytes) -> Result<JobRecord, Error> {
     JobRecord::decode(value).map_err(|_| Error::internal("the slot `results` has a record that can't be read"))
-}
-
-/// Checks the id of a job: 1 to 128 bytes without whitespace and control characters.
-pub fn check_id(id: &str) -> Result<(), Error> {
-    check::name("id", id)?;
-    if id.len() as u64 > super::MAX_NAME_BYTES {
-        return Err(Error::invalid("id", "must have at most 128 bytes").with_reason("INVALID_NAME"));
-    }
-    Ok(())
 }
 
 /// Names of queues have no `/`, so no two jobs have the same key.

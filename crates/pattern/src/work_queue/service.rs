@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{WorkQueue, check_queue, dead, record, submit, worker};
+use super::{WorkQueue, check_queue, dead, submit, worker};
+use crate::messaging::names;
 use prism_call::{
     Code, Context, Error,
     proto::{
@@ -45,7 +46,7 @@ impl Service for WorkQueue {
     async fn get_job(&self, context: &Context, request: GetJobRequest) -> Result<GetJobResponse, Error> {
         let GetJobRequest { queue, id } = request;
         check_queue(&queue)?;
-        record::check_id(&id)?;
+        names::id(&id)?;
         let found = self.records("GetJob")?.find(context, &queue, &id).await?;
         let record = found.ok_or_else(|| {
             Error::new(Code::NotFound, "JOB_NOT_FOUND", "there is no job with this id; it was never submitted, or its retention has passed")

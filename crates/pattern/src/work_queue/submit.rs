@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{ID_ATTRIBUTE, WorkQueue, check_queue, record};
-use crate::messaging::attributes;
+use super::{ID_ATTRIBUTE, WorkQueue, check_queue};
+use crate::messaging::{attributes, names, queue_writer::check_schedule};
 use prism_call::{
     Context, Error,
     proto::{
-        models::queue::v1::{EnqueueDelayedRequest, EnqueueRequest, EnqueueWithPriorityRequest, enqueue_delayed_request::Schedule},
+        models::queue::v1::{EnqueueRequest, enqueue_delayed_request::Schedule},
         patterns::work_queue::v1::{SubmitRequest, SubmitResponse},
     },
 };
@@ -17,9 +17,6 @@ pub async fn submit(queue: &WorkQueue, context: &Context, mut request: SubmitReq
     let schedule = check(queue, &request)?;
     queue.dead_letters.configure(context, &request.queue).await?;
     let Some(records) = &queue.records else {
-        if !request.id.is_empty() {
-            queue.records("the field `id`")?;
-        }
         let message_id = enqueue(queue, context, request, schedule).await?;
         return Ok(SubmitResponse { id: message_id, duplicate: false });
     };
@@ -45,43 +42,16 @@ fn check(queue: &WorkQueue, request: &SubmitRequest) -> Result<Option<Schedule>,
     check::value(&queue.limits, "payload", payload)?;
     attributes::check("attributes", "INVALID_ATTRIBUTES", attributes)?;
     if !id.is_empty() {
-        record::check_id(id)?;
+        names::id(id)?;
+        queue.records("the field `id`")?;
     }
-    if *priority > 9 {
-        return Err(Error::invalid("priority", format!("is {priority}; it must be 0 to 9")));
-    }
-    let schedule = match (delay, deliver_time) {
-        (Some(_), Some(_)) => return Err(Error::invalid("deliver_time", "can't be set together with `delay`")),
-        (Some(delay), None) => Some(Schedule::Delay(*delay)),
-        (None, Some(at)) => Some(Schedule::DeliverTime(*at)),
-        (None, None) => None,
-    };
-    if *priority > 0 && schedule.is_some() {
-        return Err(Error::invalid("priority", "can't be set together with `delay` or `deliver_time`"));
-    }
-    if *priority > 0 && queue.priority.is_none() {
-        return Err(Error::capability_unavailable("Submit with `priority`", "queue_priority", &queue.backend));
-    }
-    if schedule.is_some() && queue.delayed.is_none() {
-        return Err(Error::capability_unavailable("Submit with a delay", "queue_delayed", &queue.backend));
-    }
-    Ok(schedule)
+    check_schedule(("Submit", &queue.backend), queue.writer.has_delays_and_priorities(), *priority, *delay, *deliver_time)
 }
 
 /// Puts the job in. Returns the id that the backend gave the message.
 async fn enqueue(queue: &WorkQueue, context: &Context, request: SubmitRequest, schedule: Option<Schedule>) -> Result<String, Error> {
     let SubmitRequest { queue: name, payload, attributes, priority, .. } = request;
-    match (schedule, &queue.delayed, &queue.priority) {
-        (Some(schedule), Some(delayed), _) => {
-            let request = EnqueueDelayedRequest { queue: name, payload, attributes, schedule: Some(schedule) };
-            Ok(delayed.enqueue_delayed(context, request).await?.message_id)
-        }
-        (None, _, Some(prioritized)) if priority > 0 => {
-            let request = EnqueueWithPriorityRequest { queue: name, payload, attributes, priority };
-            Ok(prioritized.enqueue_with_priority(context, request).await?.message_id)
-        }
-        _ => Ok(queue.basic.enqueue(context, EnqueueRequest { queue: name, payload, attributes }).await?.message_id),
-    }
+    queue.writer.enqueue(context, EnqueueRequest { queue: name, payload, attributes }, priority, schedule).await
 }
 
 /// Returns the time until a job is ready.

@@ -7,7 +7,7 @@ use crate::messaging::delays;
 use prism_call::{
     Context, Error,
     proto::{
-        jobs::v1::JobLease,
+        jobs::v1::{JobLease, JobRecord},
         models::queue::v1 as model,
         patterns::work_queue::v1::{
             CompleteRequest, CompleteResponse, ExtendRequest, ExtendResponse, FailRequest, FailResponse, Job, TakeRequest, TakeResponse,
@@ -16,7 +16,7 @@ use prism_call::{
 };
 use prism_slot::{check, time};
 
-/// How long a lease lasts at least while the result of its job is stored.
+/// How long a lease lasts from the moment before the result of its job is stored.
 const STORE_RESULT: Duration = Duration::from_secs(30);
 
 pub async fn take(queue: &WorkQueue, context: &Context, request: TakeRequest) -> Result<TakeResponse, Error> {
@@ -91,7 +91,7 @@ pub async fn complete(queue: &WorkQueue, context: &Context, request: CompleteReq
         // A worker that has lost its lease must not replace the result of another one.
         extend_lease(queue, context, &job, STORE_RESULT).await?;
         let now = time::timestamp(time::now());
-        let finish = |record: &mut prism_call::proto::jobs::v1::JobRecord| {
+        let finish = |record: &mut JobRecord| {
             record.completed = true;
             record.complete_time = Some(now);
             record.result = result.clone();
@@ -110,7 +110,7 @@ pub async fn fail(queue: &WorkQueue, context: &Context, request: FailRequest) ->
     let delay = delays::retry(delay.as_ref())?.unwrap_or_else(|| queue.settings.backoff(job.attempt));
     queue.visibility.release(context, model::ReleaseRequest { lease: job.lease, delay: delays::protobuf(delay) }).await?;
     if let Some(records) = &queue.records {
-        let note = |record: &mut prism_call::proto::jobs::v1::JobRecord| {
+        let note = |record: &mut JobRecord| {
             record.failure.clone_from(&failure);
             record.failed_attempt = job.attempt;
         };
