@@ -74,6 +74,10 @@ impl Generation {
     pub async fn build(config: &Config, plan: &Plan, metrics: &Metrics, previous: &Self) -> Result<Self, Vec<Error>> {
         let mut next = Self::default();
         let mut problems = next.connect(config, previous).await;
+        match Access::build(config, plan, &previous.access) {
+            Ok(access) => next.access = access,
+            Err(more) => problems.extend(more),
+        }
         if problems.is_empty() {
             for namespace in &config.namespaces {
                 match next.open(namespace, metrics, previous).await {
@@ -81,10 +85,6 @@ impl Generation {
                     Err(error) => problems.push(error),
                 }
             }
-        }
-        match Access::build(config, plan, &previous.access) {
-            Ok(access) => next.access = access,
-            Err(more) => problems.extend(more),
         }
         if problems.is_empty() {
             return Ok(next);
@@ -126,8 +126,11 @@ impl Generation {
             known.backends.len() == backends.len() && known.backends.iter().zip(&backends).all(|(one, other)| Arc::ptr_eq(one, other))
         };
         let fingerprint = definition.fingerprint();
-        let known = previous.namespaces.get(&definition.name).filter(|known| known.fingerprint == fingerprint).filter(same_backends);
-        if let Some(known) = known {
+        let is_controlled = |generation: &Self| generation.access.of_namespace(&definition.name).is_some();
+        // Nobody was authenticated for the streams that are open without access control, so they must not outlive its introduction.
+        let can_stay = is_controlled(previous) || !is_controlled(self);
+        let known = previous.namespaces.get(&definition.name).filter(|known| can_stay && known.fingerprint == fingerprint);
+        if let Some(known) = known.filter(same_backends) {
             return Ok(known.clone());
         }
         let tasks = BackgroundTasks::default();

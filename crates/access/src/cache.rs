@@ -23,7 +23,7 @@ pub struct VerifiedCache([Mutex<LruCache<CredentialDigest, Arc<Principal>>>; SHA
 impl Default for VerifiedCache {
     fn default() -> Self {
         let capacity = NonZeroUsize::new(MAX_ENTRIES / SHARDS).unwrap_or(NonZeroUsize::MIN);
-        Self(std::array::from_fn(|_| Mutex::new(LruCache::new(capacity))))
+        Self(std::array::from_fn(|_| Mutex::new(LruCache::sparse(capacity))))
     }
 }
 

@@ -30,7 +30,7 @@ struct PeerFailures {
 
 impl Default for FailureLimiter {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(MAX_PEERS)))
+        Self(Mutex::new(LruCache::sparse(MAX_PEERS)))
     }
 }
 

@@ -131,7 +131,7 @@ impl Quotas {
 
 impl<K: std::hash::Hash + Eq> Counters<K> {
     fn new(limits: QuotaLimits) -> Self {
-        Self { limits, known: Mutex::new(LruCache::new(MAX_COUNTERS)) }
+        Self { limits, known: Mutex::new(LruCache::sparse(MAX_COUNTERS)) }
     }
 
     fn get(&self, key: K) -> Arc<Counter> {

@@ -1,12 +1,20 @@
 //! Access control of a namespace: who calls, what they may do, and how much. The pipeline asks it at admission, so every protocol does.
 
-use std::{any::Any, pin::Pin, sync::Arc};
+use std::{
+    any::Any,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwapOption;
 use http::HeaderMap;
 use tokio_util::sync::CancellationToken;
 
 use super::{Code, Context, Credentials, Error, Method, Namespace, Peer, Principal};
+
+/// How long a stream stays open while the credentials of its caller can't be checked again.
+const RECHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Controls the access to a namespace.
 pub trait AccessControl: Send + Sync + 'static {
@@ -67,12 +75,15 @@ pub enum Authorization {
     DependsOnRequest,
 }
 
+/// What is held of the limits of a caller, until it is dropped.
+pub(super) type HeldPermits = Vec<Box<dyn Any + Send + Sync>>;
+
 /// The share of a request in the limits of its caller. It is given back when the reply has been delivered.
 pub struct Share {
     /// Headers that tell the caller what is left.
     pub headers: HeaderMap,
     /// What is given back.
-    pub held: Vec<Box<dyn Any + Send + Sync>>,
+    pub held: HeldPermits,
 }
 
 /// The access control of a namespace, until another configuration replaces it.
@@ -158,10 +169,10 @@ async fn end(mut installed: Arc<InstalledAccess>, namespace: Arc<Namespace>, mut
             () = expired => return Error::credentials_expired(),
         }
         let Some(next) = namespace.access.get() else {
-            // Nothing is controlled any more. If that changes again, the stream is not checked.
+            // Nothing is controlled any more. Before that changes again, the namespace is retired, which ends the stream.
             return std::future::pending().await;
         };
-        let principal = match next.control.authenticate(&context.peer, &context.credentials).result().await {
+        let principal = match authenticate_again(&*next.control, &context).await {
             Ok(principal) => principal,
             Err(error) => return ended_by(&error),
         };
@@ -175,6 +186,22 @@ async fn end(mut installed: Arc<InstalledAccess>, namespace: Arc<Namespace>, mut
             return ended_by(&error);
         }
         installed = next;
+    }
+}
+
+/// Authenticates the caller of an open stream. Retries while the credentials can't be checked, because many streams may ask at once.
+async fn authenticate_again(control: &dyn AccessControl, context: &Context) -> Authenticated {
+    let began = Instant::now();
+    loop {
+        let result = control.authenticate(&context.peer, &context.credentials).result().await;
+        let wait = match &result {
+            Err(error) if error.code() == Code::Unavailable => error.retry_after().unwrap_or(Duration::from_secs(1)),
+            _ => return result,
+        };
+        if context.principal.is_expired() || began.elapsed() + wait > RECHECK_TIMEOUT {
+            return result;
+        }
+        tokio::time::sleep(wait).await;
     }
 }
 

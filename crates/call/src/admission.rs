@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 use super::{
     Authorization, Code, Context, Delivery, Error, Input, KeyedCall, Messages, Method, Namespace, Origin, Output, Peer, Protocol, Reply,
     RequestId, Share,
-    access::{AccessEnd, GrantedAccess},
+    access::{AccessEnd, GrantedAccess, HeldPermits},
     delivery::{self, Reservation},
     idempotency::{self, OnceCall},
     log::AccessLog,
@@ -200,6 +200,7 @@ impl Admitted<'_> {
         let end = self.end_of_requests(method);
         let Self { tasks, observer, access, permit, share, reservation, .. } = self;
         let (namespace, context) = (&observer.namespace, &observer.context);
+        let (share_headers, held) = share.as_mut().map(|Share { headers, held }| (headers, held)).unzip();
         // Futures are pinned where they are created, and passed by reference. A future that is passed by value would be stored twice
         // in the state of the call, which is moved for every request.
         let steps = pin!(async {
@@ -214,7 +215,7 @@ impl Admitted<'_> {
                 match key {
                     None => handle(namespace, context, method, input).await,
                     // Boxed, so that calls without a key do not reserve space for it.
-                    Some(key) => Box::pin(once(tasks, namespace, context, method, key, input, permit)).await,
+                    Some(key) => Box::pin(once(tasks, namespace, context, method, key, input, (permit, held))).await,
                 }
             });
             with_deadline(context.deadline, Error::deadline_exceeded, work).await
@@ -230,8 +231,8 @@ impl Admitted<'_> {
         if let Output::One(message) = &reply.output {
             *reservation = delivery::reserve(&context.peer, message.len())?;
         }
-        if let Some(share) = share {
-            reply.headers.extend(std::mem::take(&mut share.headers));
+        if let Some(headers) = share_headers {
+            reply.headers.extend(std::mem::take(headers));
         }
         Ok(reply)
     }
@@ -339,7 +340,8 @@ async fn handle(namespace: &Namespace, context: &Context, method: &Method, input
     })
 }
 
-/// Runs a call with an idempotency key in a separate task. The task owns the permit, so it stays taken if the caller leaves.
+/// Runs a call with an idempotency key in a separate task. The task owns the permit and what is held of the caller's limits, so they stay
+/// taken if the caller leaves.
 async fn once(
     tasks: &TaskTracker,
     namespace: &Arc<Namespace>,
@@ -347,15 +349,18 @@ async fn once(
     method: &Arc<Method>,
     (store, key): idempotency::Key,
     input: Input,
-    permit: &mut Option<Permit>,
+    (permit, mut held): (&mut Option<Permit>, Option<&mut HeldPermits>),
 ) -> Result<Reply, Error> {
     let call = KeyedCall { key, method: method.clone(), message: input.bytes().await? };
     let once = OnceCall { store, namespace: namespace.clone(), context: context.clone(), call };
-    let taken = permit.take();
+    let taken = (permit.take(), held.as_deref_mut().map(std::mem::take));
     let task = tasks.spawn(async move { (once.run().await, taken) }.in_current_span());
     match task.await {
-        Ok((result, returned)) => {
-            *permit = returned;
+        Ok((result, (returned_permit, returned_held))) => {
+            *permit = returned_permit;
+            if let (Some(held), Some(returned)) = (held, returned_held) {
+                *held = returned;
+            }
             result
         }
         Err(error) => Err(match error.try_into_panic() {

@@ -2,7 +2,6 @@
 //! the bytes of a large reply count against the limits of its connection and its listener.
 
 use std::{
-    any::Any,
     fmt,
     sync::{
         Arc,
@@ -13,7 +12,7 @@ use std::{
 
 use prometheus::IntGauge;
 
-use super::{Code, Error, Namespace, Peer, permit::Permit};
+use super::{Code, Error, Namespace, Peer, access::HeldPermits, permit::Permit};
 
 /// Smaller replies are not counted: the number of calls bounds them.
 const UNCOUNTED_BYTES: usize = 16 * 1024;
@@ -143,7 +142,7 @@ impl Drop for InFlight {
 pub struct Delivery {
     pub(super) _in_flight: Option<InFlight>,
     pub(super) _permit: Option<Permit>,
-    pub(super) _share: Option<Vec<Box<dyn Any + Send + Sync>>>,
+    pub(super) _share: Option<HeldPermits>,
     pub(super) _reservation: Option<Reservation>,
     /// Further calls that the same response answers.
     pub(super) others: Vec<Delivery>,

@@ -107,7 +107,8 @@ impl Namespace {
     }
 
     /// Replaces the access control of further requests. `None`: everybody is anonymous and may do everything. Streams that are open are
-    /// checked again, and end if their callers are refused.
+    /// checked again, and end if their callers are refused. Streams that were opened without access control are not checked; only
+    /// [`retire`](Self::retire) ends them.
     pub fn set_access(&self, control: Option<Arc<dyn AccessControl>>) {
         self.access.set(control);
     }

@@ -1,6 +1,6 @@
 //! How long a stream may stay open.
 
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -61,6 +61,22 @@ async fn a_revoked_key_ends_its_streams_and_no_others() {
     assert_eq!(append(&gateway, &kept).await, 200);
     let event = open.frame().await.expect("the stream goes on").unwrap();
     assert!(!String::from_utf8_lossy(event.data_ref().unwrap()).contains("ACCESS_ENDED"));
+}
+
+#[tokio::test]
+async fn an_anonymous_stream_ends_when_authentication_becomes_required() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.yaml");
+    let key = create_key(&file, &["--subject", "ada"]);
+    let closed = config(&file);
+    let gateway = Gateway::start(&closed.replace("authentication: [keys]", "authentication: [anonymous]")).await;
+    assert_eq!(append(&gateway, "").await, 200);
+    let events = follow(&gateway, "").await;
+    fs::write(gateway.folder().join("prism.yaml"), closed).unwrap();
+    let text = rest(events).await;
+    assert!(text.contains("NAMESPACE_CHANGED"), "{text}");
+    assert_eq!(append(&gateway, "").await, 401);
+    assert_eq!(append(&gateway, &key).await, 200);
 }
 
 #[tokio::test]

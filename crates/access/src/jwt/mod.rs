@@ -60,9 +60,13 @@ impl JsonWebToken {
         }
     }
 
-    fn accept(&self, token: &str, keys: &KeySet) -> Result<Verdict, Rejection> {
+    fn accept(&self, token: &str, keys: &Arc<KeySet>) -> Result<Verdict, Rejection> {
         let principal = Arc::new(self.check.verify(token, keys)?);
         self.verified.put(token.as_bytes(), principal.clone());
+        // Other keys may have come since, and the cache may have been cleared before this entry.
+        if self.keys.current().is_none_or(|current| !Arc::ptr_eq(&current, keys)) {
+            self.verified.clear();
+        }
         Ok(Verdict::Accepted(principal))
     }
 }

@@ -45,7 +45,7 @@ pub struct Refresh {
     url: Option<String>,
     interval: Duration,
     /// The time of the last attempt. Whoever has the lock fetches.
-    last: Mutex<Option<Instant>>,
+    last: Arc<Mutex<Option<Instant>>>,
     verified: Arc<VerifiedCache>,
 }
 
@@ -69,7 +69,7 @@ impl KeySource {
             issuer: settings.issuer.clone(),
             url: settings.jwks_url.clone(),
             interval: *settings.refresh_interval,
-            last: Mutex::new(None),
+            last: Arc::default(),
             verified,
         };
         Ok(Self { keys: ArcSwapOption::empty(), refresh: Some(Arc::new(refresh)) })
@@ -91,9 +91,9 @@ impl KeySource {
     }
 
     /// Returns other keys than the known ones, if the issuer has some. Callers that come at the same time share one request.
-    pub async fn refresh(&self, known: Option<&Arc<KeySet>>) -> Option<Arc<KeySet>> {
+    pub async fn refresh(self: &Arc<Self>, known: Option<&Arc<KeySet>>) -> Option<Arc<KeySet>> {
         let Some(refresh) = &self.refresh else { return self.current() };
-        let mut last = refresh.last.lock().await;
+        let mut last = refresh.last.clone().lock_owned().await;
         let current = self.current();
         let is_known = match (&current, known) {
             (Some(current), Some(known)) => Arc::ptr_eq(current, known),
@@ -104,12 +104,18 @@ impl KeySource {
             return current;
         }
         *last = Some(Instant::now());
-        match refresh.fetch().await {
-            Ok(text) => self.replace(refresh, text),
-            Err(problem) => {
-                tracing::warn!(authenticator = refresh.name, "the keys of the issuer can't be fetched; the last ones stay: {problem}");
+        let (source, refresh) = (self.clone(), refresh.clone());
+        // A task, so that a caller who leaves does not interrupt the request that others wait for.
+        let fetching = tokio::spawn(async move {
+            match refresh.fetch().await {
+                Ok(text) => source.replace(&refresh, text),
+                Err(problem) => {
+                    tracing::warn!(authenticator = refresh.name, "the keys of the issuer can't be fetched; the last ones stay: {problem}");
+                }
             }
-        }
+            drop(last);
+        });
+        let _ = fetching.await;
         self.current()
     }
 

@@ -46,13 +46,14 @@ pub async fn verify(secret: String, hash: String) -> Result<bool, Error> {
         Error::new(Code::Unavailable, "AUTHENTICATION_BUSY", "too many credentials are being checked; try again")
             .with_retry_after(Duration::from_secs(1))
     };
-    let _waiting = WAITING.try_acquire().map_err(|_| busy())?;
+    let waiting = WAITING.try_acquire().map_err(|_| busy())?;
     let running = RUNNING.acquire().await.map_err(|_| busy())?;
     let work = tokio::task::spawn_blocking(move || {
         let known = PasswordHash::new(&hash);
-        known.is_ok_and(|known| Argon2::default().verify_password(secret.as_bytes(), &known).is_ok())
+        let is_right = known.is_ok_and(|known| Argon2::default().verify_password(secret.as_bytes(), &known).is_ok());
+        // They are held until here, because the hash goes on when its caller leaves.
+        drop((waiting, running));
+        is_right
     });
-    let result = work.await;
-    drop(running);
-    result.map_err(|error| Error::internal("the check of a secret failed").with_source(error))
+    work.await.map_err(|error| Error::internal("the check of a secret failed").with_source(error))
 }
