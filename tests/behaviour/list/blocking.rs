@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use prism::proto::models::list::v1::{BlockingPopLeftRequest, BlockingPopRightRequest};
 
-use super::{shown, text, values};
+use super::{element_text, text, values};
 use crate::{
     subject::Subject,
     suite::suite,
@@ -40,7 +40,7 @@ async fn waiting(s: &Subject, keys: &'static [&'static str], right: bool) -> tok
     let s = s.clone();
     let task = tokio::spawn(async move {
         let element = if right { s.wait_right(keys, seconds(LONG)).await } else { s.wait_left(keys, seconds(LONG)).await };
-        shown(element.unwrap().as_ref())
+        element_text(element.unwrap().as_ref())
     });
     sleep(100).await;
     task
@@ -48,8 +48,8 @@ async fn waiting(s: &Subject, keys: &'static [&'static str], right: bool) -> tok
 
 async fn takes_what_is_there(s: Subject) {
     s.push_right("list", &["1", "2", "3"]).await;
-    assert_eq!(shown(s.wait_left(&["list"], seconds(LONG)).await.unwrap().as_ref()), "list=1");
-    assert_eq!(shown(s.wait_right(&["list"], seconds(LONG)).await.unwrap().as_ref()), "list=3");
+    assert_eq!(element_text(s.wait_left(&["list"], seconds(LONG)).await.unwrap().as_ref()), "list=1");
+    assert_eq!(element_text(s.wait_right(&["list"], seconds(LONG)).await.unwrap().as_ref()), "list=3");
     assert_eq!(s.take_list("list").await, "2");
 }
 
@@ -57,8 +57,8 @@ async fn an_earlier_key_goes_first(s: Subject) {
     s.push_right("b", &["1"]).await;
     s.push_right("c", &["2"]).await;
     let keys = ["a", "c", "b", "c"];
-    assert_eq!(shown(s.wait_left(&keys, seconds(0)).await.unwrap().as_ref()), "c=2");
-    assert_eq!(shown(s.wait_right(&keys, seconds(0)).await.unwrap().as_ref()), "b=1");
+    assert_eq!(element_text(s.wait_left(&keys, seconds(0)).await.unwrap().as_ref()), "c=2");
+    assert_eq!(element_text(s.wait_right(&keys, seconds(0)).await.unwrap().as_ref()), "b=1");
     assert_eq!(s.wait_left(&keys, seconds(0)).await.unwrap(), None);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::shown;
+use super::element_text;
 use crate::{
     subject::Subject,
     suite::suite,
@@ -59,7 +59,7 @@ async fn a_push_ends_the_wait_on_another_gateway(s: Subject) {
     let mut calls = Vec::new();
     for gateway in [&remote, &s, &remote] {
         let gateway = gateway.clone();
-        calls.push(tokio::spawn(async move { shown(gateway.wait_left(&["a", "b"], seconds(20)).await.unwrap().as_ref()) }));
+        calls.push(tokio::spawn(async move { element_text(gateway.wait_left(&["a", "b"], seconds(20)).await.unwrap().as_ref()) }));
         sleep(100).await;
     }
     for (number, call) in calls.into_iter().enumerate() {

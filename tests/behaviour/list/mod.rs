@@ -71,7 +71,7 @@ impl Subject {
 }
 
 /// An element as `key=value`.
-fn shown(element: Option<&Element>) -> String {
+fn element_text(element: Option<&Element>) -> String {
     element.map_or_else(String::new, |element| {
         format!("{}={}", String::from_utf8_lossy(&element.key), String::from_utf8_lossy(&element.value))
     })

@@ -74,45 +74,45 @@ impl Subject {
     }
 }
 
-fn shown(text: &str) -> Outcome {
+fn members_outcome(text: &str) -> Outcome {
     Outcome::Members(text.to_owned())
 }
 
 async fn unites(s: Subject) {
     s.three_sets().await;
-    assert_eq!(s.set_union((&["a", "b", "c"], None, 0)).await.unwrap(), shown(" 1 2 3 4 5"));
-    assert_eq!(s.set_union((&["c"], None, 0)).await.unwrap(), shown("3 5"));
+    assert_eq!(s.set_union((&["a", "b", "c"], None, 0)).await.unwrap(), members_outcome(" 1 2 3 4 5"));
+    assert_eq!(s.set_union((&["c"], None, 0)).await.unwrap(), members_outcome("3 5"));
 }
 
 async fn intersects(s: Subject) {
     s.three_sets().await;
-    assert_eq!(s.set_intersection((&["a", "b"], None, 0)).await.unwrap(), shown("2 3"));
-    assert_eq!(s.set_intersection((&["a", "b", "c"], None, 0)).await.unwrap(), shown("3"));
-    assert_eq!(s.set_intersection((&["b"], None, 0)).await.unwrap(), shown("2 3 4"));
+    assert_eq!(s.set_intersection((&["a", "b"], None, 0)).await.unwrap(), members_outcome("2 3"));
+    assert_eq!(s.set_intersection((&["a", "b", "c"], None, 0)).await.unwrap(), members_outcome("3"));
+    assert_eq!(s.set_intersection((&["b"], None, 0)).await.unwrap(), members_outcome("2 3 4"));
 }
 
 async fn subtracts(s: Subject) {
     s.three_sets().await;
-    assert_eq!(s.set_difference((&["a", "b"], None, 0)).await.unwrap(), shown(" 1"));
-    assert_eq!(s.set_difference((&["b", "a", "c"], None, 0)).await.unwrap(), shown("4"));
-    assert_eq!(s.set_difference((&["c"], None, 0)).await.unwrap(), shown("3 5"));
+    assert_eq!(s.set_difference((&["a", "b"], None, 0)).await.unwrap(), members_outcome(" 1"));
+    assert_eq!(s.set_difference((&["b", "a", "c"], None, 0)).await.unwrap(), members_outcome("4"));
+    assert_eq!(s.set_difference((&["c"], None, 0)).await.unwrap(), members_outcome("3 5"));
 }
 
 async fn absent_sets_are_empty(s: Subject) {
     s.three_sets().await;
-    assert_eq!(s.set_union((&["none", "c"], None, 0)).await.unwrap(), shown("3 5"));
-    assert_eq!(s.set_union((&["none", "neither"], None, 0)).await.unwrap(), shown(""));
-    assert_eq!(s.set_intersection((&["c", "none"], None, 0)).await.unwrap(), shown(""));
-    assert_eq!(s.set_difference((&["none", "c"], None, 0)).await.unwrap(), shown(""));
-    assert_eq!(s.set_difference((&["c", "none"], None, 0)).await.unwrap(), shown("3 5"));
+    assert_eq!(s.set_union((&["none", "c"], None, 0)).await.unwrap(), members_outcome("3 5"));
+    assert_eq!(s.set_union((&["none", "neither"], None, 0)).await.unwrap(), members_outcome(""));
+    assert_eq!(s.set_intersection((&["c", "none"], None, 0)).await.unwrap(), members_outcome(""));
+    assert_eq!(s.set_difference((&["none", "c"], None, 0)).await.unwrap(), members_outcome(""));
+    assert_eq!(s.set_difference((&["c", "none"], None, 0)).await.unwrap(), members_outcome("3 5"));
 }
 
 async fn a_set_that_is_given_twice(s: Subject) {
     s.three_sets().await;
-    assert_eq!(s.set_union((&["c", "c"], None, 0)).await.unwrap(), shown("3 5"));
-    assert_eq!(s.set_intersection((&["c", "a", "c"], None, 0)).await.unwrap(), shown("3"));
-    assert_eq!(s.set_difference((&["a", "c", "a"], None, 0)).await.unwrap(), shown(""));
-    assert_eq!(s.set_union((&["c"; 100], None, 0)).await.unwrap(), shown("3 5"));
+    assert_eq!(s.set_union((&["c", "c"], None, 0)).await.unwrap(), members_outcome("3 5"));
+    assert_eq!(s.set_intersection((&["c", "a", "c"], None, 0)).await.unwrap(), members_outcome("3"));
+    assert_eq!(s.set_difference((&["a", "c", "a"], None, 0)).await.unwrap(), members_outcome(""));
+    assert_eq!(s.set_union((&["c"; 100], None, 0)).await.unwrap(), members_outcome("3 5"));
 }
 
 async fn results_are_stored(s: Subject) {
@@ -144,7 +144,7 @@ async fn an_empty_result_removes_the_destination(s: Subject) {
     assert!(s.members("b").await.is_empty());
     assert_eq!(s.set_difference((&["a", "a"], Some("a"), 0)).await.unwrap(), Outcome::Stored(0));
     assert_eq!(s.set_union((&["a", "b"], Some("none"), 0)).await.unwrap(), Outcome::Stored(0));
-    assert_eq!(s.set_union((&["a", "b", "none"], None, 0)).await.unwrap(), shown(""));
+    assert_eq!(s.set_union((&["a", "b", "none"], None, 0)).await.unwrap(), members_outcome(""));
 }
 
 async fn a_limit_ends_the_stream(s: Subject) {

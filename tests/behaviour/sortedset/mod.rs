@@ -23,7 +23,7 @@ fn scored(members: &[(&str, f64)]) -> Vec<ScoredMember> {
 }
 
 /// A member with its score as `member:score`.
-fn shown(entry: Option<&ScoredMember>) -> String {
+fn entry_text(entry: Option<&ScoredMember>) -> String {
     let entry = entry.expect("an entry is always present");
     format!("{}:{}", String::from_utf8_lossy(&entry.member), entry.score)
 }
@@ -62,6 +62,6 @@ impl Subject {
     async fn whole(&self, key: &str) -> String {
         let request = GetRangeRequest { key: key.to_owned().into(), ..Default::default() };
         let messages = all(self.sortedset_range().get_range(&self.context, request).await.unwrap()).await;
-        messages.iter().map(|message| shown(message.entry.as_ref())).collect::<Vec<_>>().join(" ")
+        messages.iter().map(|message| entry_text(message.entry.as_ref())).collect::<Vec<_>>().join(" ")
     }
 }

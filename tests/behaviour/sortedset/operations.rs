@@ -8,7 +8,7 @@ use prism::{
     },
 };
 
-use super::shown;
+use super::entry_text;
 use crate::{
     subject::Subject,
     suite::suite,
@@ -32,7 +32,7 @@ suite! { "sortedset_operations":
 
 /// A result as `member:score`, or the size that was stored as `=size`.
 fn text(outcomes: impl IntoIterator<Item = Result<ScoredMember, u64>>) -> String {
-    let texts = outcomes.into_iter().map(|outcome| outcome.map_or_else(|size| format!("={size}"), |entry| shown(Some(&entry))));
+    let texts = outcomes.into_iter().map(|outcome| outcome.map_or_else(|size| format!("={size}"), |entry| entry_text(Some(&entry))));
     texts.collect::<Vec<_>>().join(" ")
 }
 

@@ -2,7 +2,7 @@
 
 use prism::proto::models::sortedset::v1::{GetRangeByScoreRequest, GetRangeByScoreResponse, GetRangeRequest, ScoreBound};
 
-use super::shown;
+use super::entry_text;
 use crate::{
     subject::Subject,
     suite::suite,
@@ -35,7 +35,7 @@ fn by_score(min: Option<ScoreBound>, max: Option<ScoreBound>, reverse: bool) -> 
 }
 
 fn text(messages: &[GetRangeByScoreResponse]) -> String {
-    messages.iter().map(|message| shown(message.entry.as_ref())).collect::<Vec<_>>().join(" ")
+    messages.iter().map(|message| entry_text(message.entry.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
 fn members(messages: &[GetRangeByScoreResponse]) -> Vec<String> {
@@ -47,7 +47,7 @@ impl Subject {
     async fn places(&self, start: i64, stop: Option<i64>, reverse: bool, limit: u32) -> String {
         let request = GetRangeRequest { key: "set".into(), start, stop, reverse, limit };
         let messages = all(self.sortedset_range().get_range(&self.context, request).await.unwrap()).await;
-        messages.iter().map(|message| format!("{}/{}", message.rank, shown(message.entry.as_ref()))).collect::<Vec<_>>().join(" ")
+        messages.iter().map(|message| format!("{}/{}", message.rank, entry_text(message.entry.as_ref()))).collect::<Vec<_>>().join(" ")
     }
 
     async fn score_range(&self, request: GetRangeByScoreRequest) -> Vec<GetRangeByScoreResponse> {
@@ -88,7 +88,7 @@ async fn a_large_range_comes_in_order(s: Subject) {
         assert_eq!(messages.len(), 3480);
         for (place, message) in (10..).zip(&messages) {
             let number = if reverse { 3499 - place } else { place };
-            assert_eq!((message.rank, shown(message.entry.as_ref())), (place, format!("m{number:04}:{}", number / 3)));
+            assert_eq!((message.rank, entry_text(message.entry.as_ref())), (place, format!("m{number:04}:{}", number / 3)));
         }
         let found = members(&s.score_range(by_score(bound(5.0, false), bound(1000.0, true), reverse)).await);
         let mut expected: Vec<String> = (15..3000).map(|number| format!("m{number:04}")).collect();
