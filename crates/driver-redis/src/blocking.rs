@@ -70,6 +70,8 @@ impl BlockingConnections {
             if matches!(tokio::time::timeout(GRACE, ping.query_async::<Value>(&mut connection)).await, Ok(Ok(_))) {
                 return Ok(connection);
             }
+            // What closed it, such as a restart or a firewall, has probably closed the others too. Checking each of them would take long.
+            lock(&self.idle).clear();
         }
     }
 
