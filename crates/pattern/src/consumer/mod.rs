@@ -83,7 +83,8 @@ impl Consumer {
         let preferred = if progress.is_some() { [stream, queue, live] } else { [queue, live, stream] };
         let model = Model::choose(settings.model, &messaging, &preferred)?;
         slots.restrict("messaging", |interface| model.uses(interface));
-        let limits = Limits { max_key_bytes: 0, max_value_bytes: messaging.limits.max_value_bytes, max_batch_items: MAX_MESSAGES };
+        let max_value_bytes = messaging.limits.max_value_bytes.min(environment.limits.max_message_bytes as u64);
+        let limits = Limits { max_key_bytes: 0, max_value_bytes, max_batch_items: MAX_MESSAGES };
         let source = match model {
             Model::Stream => Source::Stream(StreamGroups::new(&messaging, progress.as_ref(), settings)?),
             Model::Queue => Source::Queue(Queues::new(&messaging, settings)?),

@@ -53,7 +53,8 @@ impl Producer {
         let model = Model::choose(settings.model, &messaging, &MODELS)?;
         slots.restrict("messaging", |interface| model.uses(interface));
         let ids = slots.optional("ids").map(|slot| Claims::new(&slot)).transpose()?;
-        let limits = Limits { max_key_bytes: MAX_KEY_BYTES, max_value_bytes: messaging.limits.max_value_bytes, max_batch_items: MAX_BATCH };
+        let max_value_bytes = messaging.limits.max_value_bytes.min(environment.limits.max_message_bytes as u64);
+        let limits = Limits { max_key_bytes: MAX_KEY_BYTES, max_value_bytes, max_batch_items: MAX_BATCH };
         let capabilities = slots.capabilities(&limits, 0, environment);
         let target = Target::new(model, &messaging)?;
         Ok(Arc::new(Self { model, target, ids, retention: *settings.retention, backend: messaging.backend, limits, capabilities }))

@@ -67,7 +67,8 @@ impl WorkQueue {
         let settings: WorkQueueSettings = environment.settings()?;
         let jobs = slots.required("jobs")?;
         let records = slots.optional("results").map(|slot| Records::new(&slot, *settings.retention)).transpose()?;
-        let limits = Limits { max_key_bytes: MAX_NAME_BYTES, max_value_bytes: jobs.limits.max_value_bytes, max_batch_items: MAX_JOBS };
+        let max_value_bytes = jobs.limits.max_value_bytes.min(environment.limits.max_message_bytes as u64);
+        let limits = Limits { max_key_bytes: MAX_NAME_BYTES, max_value_bytes, max_batch_items: MAX_JOBS };
         Ok(Arc::new(Self {
             writer: QueueWriter::new(&jobs)?,
             visibility: required_interface(&jobs, "queue_visibility", jobs.interfaces.queue_visibility.clone())?,
