@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Name, Pos, Positioned, Value, Variables,
+    Name, Pos, Positioned, Variables,
     parser::types::{ExecutableDocument, Field, FragmentDefinition, OperationDefinition, Selection, SelectionSet},
 };
 use async_graphql_value::Value as DocumentValue;
 
-use crate::RequestError;
+use crate::{RequestError, model::uint64_of};
 
 /// Limits of requests.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,10 @@ pub struct GraphqlLimits {
 
 /// The reason of the error of a document beyond a limit.
 pub const LIMIT: &str = "GRAPHQL_LIMIT";
+
+/// Maximum brackets around a token, and maximum selections around a field, with those of fragments. What reads documents calls itself for
+/// each of them.
+pub const MAX_NESTING: usize = 64;
 
 /// Lists in the schema of the schema that a question may nest. Each level multiplies the answer, and tools need three.
 const MAX_INTROSPECTION_LISTS: usize = 3;
@@ -66,6 +70,8 @@ pub struct DocumentMeter<'d> {
     aliases: usize,
     directives: usize,
     introspects: bool,
+    /// The number of selections around the current field.
+    nesting: usize,
 }
 
 impl<'d> DocumentMeter<'d> {
@@ -101,6 +107,7 @@ impl<'d> DocumentMeter<'d> {
             aliases: 0,
             directives: 0,
             introspects: false,
+            nesting: 0,
         }
     }
 
@@ -131,6 +138,11 @@ impl<'d> DocumentMeter<'d> {
     }
 
     fn selection(&mut self, set: &'d Positioned<SelectionSet>) -> Result<Cost, RequestError> {
+        self.nesting += 1;
+        if self.nesting > MAX_NESTING {
+            let message = format!("the document has more than {MAX_NESTING} selections in each other");
+            return Err(RequestError::one(LIMIT, message, Some(set.pos)));
+        }
         let mut cost = Cost::default();
         for item in &set.node.items {
             self.directives += item.node.directives().len();
@@ -147,6 +159,7 @@ impl<'d> DocumentMeter<'d> {
                 }
             });
         }
+        self.nesting -= 1;
         Ok(cost)
     }
 
@@ -180,15 +193,12 @@ impl<'d> DocumentMeter<'d> {
     /// Returns how often the selection below a field may be needed.
     fn page_size(&self, field: &Field) -> usize {
         let argument = PAGE_SIZES.iter().find_map(|name| field.get_argument(name));
-        let number = match argument.map(|value| &value.node) {
-            Some(DocumentValue::Number(number)) => number.as_u64(),
-            Some(DocumentValue::Variable(name)) => match self.variables.and_then(|variables| variables.get(name)) {
-                Some(Value::Number(number)) => number.as_u64(),
-                _ => None,
-            },
-            _ => None,
+        let value = match argument.map(|value| &value.node) {
+            Some(DocumentValue::Variable(name)) => self.variables.and_then(|variables| variables.get(name)).cloned(),
+            Some(value) => value.clone().into_const(),
+            None => None,
         };
-        number.and_then(|number| usize::try_from(number).ok()).unwrap_or(1).max(1)
+        value.as_ref().and_then(uint64_of).and_then(|number| usize::try_from(number).ok()).unwrap_or(1).max(1)
     }
 }
 

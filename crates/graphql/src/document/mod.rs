@@ -69,6 +69,9 @@ impl DocumentCache {
         let executable = parse_query(&request.query).map_err(|error| RequestError::found("GRAPHQL_SYNTAX", vec![error.into()]))?;
         find_operation(&executable, request.operation_name.as_deref())?;
         DocumentMeter::check_document(&executable, limits)?;
+        for (_, operation) in executable.operations.iter() {
+            positions::check_variable_types(schema.registry(), &operation.node)?;
+        }
         let mut checked = Request::new(String::new());
         checked.operation_name = is_ambiguous(&executable).then(|| request.operation_name.clone()).flatten();
         checked.set_parsed_query(executable.clone());

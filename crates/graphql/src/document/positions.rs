@@ -27,6 +27,19 @@ pub fn check_variables(registry: &Registry, document: &ExecutableDocument, opera
     check.selection(root.unwrap_or_default(), &operation.selection_set.node)
 }
 
+/// Refuses an operation with a variable whose type is not in the schema. The validation of `async-graphql` panics on a list of such a type
+/// with a default value.
+pub fn check_variable_types(registry: &Registry, operation: &OperationDefinition) -> Result<(), RequestError> {
+    for definition in &operation.variable_definitions {
+        let VariableDefinition { name, var_type, .. } = &definition.node;
+        if registry.concrete_type_by_parsed_type(&var_type.node).is_none() {
+            let message = format!("the variable ${} has the type {}, which is not in the schema", name.node, var_type.node);
+            return Err(RequestError::one("GRAPHQL_VALIDATION", message, Some(definition.pos)));
+        }
+    }
+    Ok(())
+}
+
 struct Check<'d> {
     registry: &'d Registry,
     document: &'d ExecutableDocument,

@@ -1,9 +1,9 @@
 //! Counts the tokens of a document before it is parsed ("GraphQL", section 2.1), and the brackets around each.
 
-use crate::{GraphqlLimits, RequestError, limits::LIMIT};
-
-/// Maximum brackets around a token. The parser calls itself for each of them.
-const MAX_NESTING: usize = 64;
+use crate::{
+    GraphqlLimits, RequestError,
+    limits::{LIMIT, MAX_NESTING},
+};
 
 /// Returns the number of tokens. Refuses a text with too many of them, or with too many brackets in each other.
 pub fn count_tokens(text: &str, limits: &GraphqlLimits) -> Result<usize, RequestError> {

@@ -141,7 +141,7 @@ impl<'m> ResponseWriter<'m> {
         let written = match result {
             RootResult::Constant(text) => {
                 self.out.extend_from_slice(&text);
-                Ok(())
+                self.renderer.check_size(&self.out).map_err(|failure| failure.into_error(self.renderer.limit))
             }
             RootResult::Failed(error) => Err(error),
             RootResult::Reply(reply) => match &root.target {

@@ -82,7 +82,8 @@ impl Renderer<'_> {
         Ok(())
     }
 
-    fn check_size(&self, out: &[u8]) -> Rendered {
+    /// Refuses a response that is too large.
+    pub fn check_size(&self, out: &[u8]) -> Rendered {
         if out.len() > self.limit { Err(RenderFailure::TooLarge) } else { Ok(()) }
     }
 

@@ -4,4 +4,4 @@ mod encode;
 mod variables;
 
 pub use encode::encode_arguments;
-pub use variables::coerce_variables;
+pub use variables::{coerce_variables, resolve_variables};

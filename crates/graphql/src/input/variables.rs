@@ -1,4 +1,4 @@
-//! Coerces the variables of a request ("GraphQL", section 6.1.2).
+//! Coerces the variables of a request ("GraphQL", section 6.1.2), and replaces them in arguments (section 6.4.1).
 
 use std::fmt::Write as _;
 
@@ -7,6 +7,7 @@ use async_graphql::{
     parser::types::VariableDefinition,
     registry::{MetaType, MetaTypeName, Registry},
 };
+use async_graphql_value::Value as DocumentValue;
 use serde_json::Map;
 
 use crate::RequestError;
@@ -41,6 +42,22 @@ pub fn coerce_variables(
         variables.insert(name.clone(), value);
     }
     Ok(variables)
+}
+
+/// Replaces the variables in an argument by their values. Returns `None` for a variable without a value: in an object, its member is left
+/// out; in a list, the element is `null`.
+pub fn resolve_variables(value: &DocumentValue, variables: &Variables) -> Option<Value> {
+    match value {
+        DocumentValue::Variable(name) => variables.get(name).cloned(),
+        DocumentValue::List(elements) => {
+            Some(Value::List(elements.iter().map(|element| resolve_variables(element, variables).unwrap_or_default()).collect()))
+        }
+        DocumentValue::Object(members) => {
+            let given = members.iter().filter_map(|(name, member)| Some((name.clone(), resolve_variables(member, variables)?)));
+            Some(Value::Object(given.collect()))
+        }
+        constant => constant.clone().into_const(),
+    }
 }
 
 /// Checks a value against a type. On an error, `path` tells where it is.

@@ -12,7 +12,7 @@ use prism_call::Method;
 use prism_frontend::message_types::{Field, FieldKind, MessageId, MessageTypes};
 
 pub use build::Availability;
-pub use scalars::{SCALARS, scalar_of, text_of};
+pub use scalars::{SCALARS, scalar_of, text_of, uint64_of};
 
 /// A kind of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

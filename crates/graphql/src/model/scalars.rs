@@ -4,7 +4,7 @@ use async_graphql::Value;
 
 use prism_frontend::{
     message_types::{FieldKind, MessageTypes, WellKnownType},
-    scalar,
+    scalar, wire,
 };
 
 /// A scalar of the schema that GraphQL does not have itself.
@@ -103,6 +103,13 @@ pub fn text_of(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         _ => None,
     }
+}
+
+/// Returns the value of a whole number that is not negative, in any form that arguments may have: `10`, `"10"`, `1e1`.
+pub fn uint64_of(value: &Value) -> Option<u64> {
+    let mut encoded = Vec::new();
+    scalar::put(MessageTypes::all(), FieldKind::Uint64, &text_of(value)?, &mut encoded).ok()?;
+    wire::varint(&mut encoded.as_slice()).ok()
 }
 
 fn is_text_of(value: &Value, kind: FieldKind) -> bool {

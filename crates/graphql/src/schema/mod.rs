@@ -109,8 +109,7 @@ impl GraphqlSchema {
                     let mut arguments = Vec::with_capacity(field.arguments.len());
                     for (name, value) in &field.arguments {
                         // A variable without a value is an argument that is not given.
-                        let given = value.node.clone().into_const_with(|name| variables.get(&name).cloned().ok_or(()));
-                        if let Ok(value) = given {
+                        if let Some(value) = input::resolve_variables(&value.node, variables) {
                             arguments.push((name.node.clone(), value));
                         }
                     }

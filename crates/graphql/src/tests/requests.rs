@@ -80,6 +80,10 @@ async fn arguments_become_the_request() {
     let large = format!("{{ scanned: retrieve(key: {}) {{ value }} }}", json!("k".repeat(1000)));
     run(&large, json!({}), &caller).await.unwrap();
     assert_eq!(RetrieveRequest::decode(caller.message(2)).unwrap().key.len(), 1000);
+    // A variable without a value leaves out the member, and nothing else.
+    let partly = "mutation Q($v: Bytes) { transact(thenOperations: [{store: {key: \"a\", value: $v}}]) { succeeded } }";
+    run(partly, json!({}), &caller).await.unwrap();
+    assert_eq!(TransactRequest::decode(caller.message(3)).unwrap().then_operations.len(), 1);
 }
 
 #[tokio::test]
@@ -117,6 +121,7 @@ async fn wrong_requests_are_refused_before_anything_is_called() {
             "GRAPHQL_VARIABLES",
             "exactly one",
         ),
+        ("query($k: [Unknown] = [1]) { __typename }", json!({}), "GRAPHQL_VALIDATION", "Unknown"),
         ("query A { __typename } query B { __typename }", json!({}), "GRAPHQL_OPERATION", "several"),
         ("{ ...F } fragment F on Query { ...G } fragment G on Query { ...F }", json!({}), "GRAPHQL_VALIDATION", "contains itself"),
     ] {
@@ -138,6 +143,7 @@ async fn documents_are_limited() {
         ("{ a: __typename b: __typename c: __typename }".to_owned(), "max_aliases"),
         ("{ __typename @skip(if: false) @include(if: true) }".to_owned(), "max_directives"),
         ("{ a b c }".repeat(30), "max_tokens"),
+        ("subscription { scan(limit: \"1e1\") { key } }".to_owned(), "max_complexity"),
     ] {
         let error = run_with(&schema, &small, &query, &json!({}), &caller).await.unwrap_err().first();
         assert!(error.reason() == "GRAPHQL_LIMIT" && error.message().contains(setting), "{query}: {error:?}");
@@ -145,6 +151,10 @@ async fn documents_are_limited() {
     let bomb = format!("{{ ...F0 }} {fragments} fragment F40 on Query {{ __typename }}");
     let error = run_with(&schema, &limits(), &bomb, &json!({}), &caller).await.unwrap_err().first();
     assert!(error.message().contains("max_complexity"), "{error:?}");
+    let chain = (0..400).map(|number| format!("fragment F{number} on Query {{ ...F{} }} ", number + 1)).collect::<Vec<_>>().concat();
+    let chain = format!("{{ ...F0 }} {chain} fragment F400 on Query {{ __typename }}");
+    let error = run_with(&schema, &limits(), &chain, &json!({}), &caller).await.unwrap_err().first();
+    assert!(error.reason() == "GRAPHQL_LIMIT" && error.message().contains("in each other"), "{error:?}");
     let deep = format!("{{ __schema {{ types {}{} }} }}", "{ fields { type ".repeat(4), "}".repeat(8).replacen('}', "{ name }}", 1));
     let error = run_with(&schema, &limits(), &deep, &json!({}), &caller).await.unwrap_err().first();
     assert!(error.message().contains("three times"), "{error:?}");
