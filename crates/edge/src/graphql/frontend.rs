@@ -53,7 +53,12 @@ impl GraphqlFrontend {
         if let Some(built) = self.built.load().as_ref().filter(|built| built.is_current()) {
             return Ok(built.schema.clone());
         }
-        let _building = self.building.lock().await;
+        let _building = match (self.building.try_lock(), self.built.load_full()) {
+            (Ok(building), _) => building,
+            // Another request asks for the capabilities again. If the namespace does not answer, only that request waits.
+            (Err(_), Some(built)) => return Ok(built.schema.clone()),
+            (Err(_), None) => self.building.lock().await,
+        };
         let known = self.built.load_full();
         if let Some(built) = known.as_ref().filter(|built| built.is_current()) {
             return Ok(built.schema.clone());

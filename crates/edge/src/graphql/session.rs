@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use futures::StreamExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde_json::{Map, Value, json};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -128,6 +128,8 @@ impl OperationSession {
             let is_header = nested.is_some_and(|nested| nested.contains_key(name)) || is_credential(name);
             let (true, Value::String(value)) = (is_header, value) else { continue };
             match (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())) {
+                // The host of the handshake, whose origin was checked, chooses the namespace.
+                (Ok(name), Ok(_)) if name == header::HOST => {}
                 (Ok(name), Ok(value)) => drop(headers.insert(name, value)),
                 _ => return Err(Close::new(INVALID_MESSAGE, "headers of connection_init have a name and a value of HTTP")),
             }
@@ -273,8 +275,9 @@ impl Operation {
                 return AfterOperation::Continue;
             }
         };
-        // The stream has an admission of its own, and may last for days.
+        // The stream has an admission of its own, and may last for days. It needs neither the request nor what the listener serves now.
         drop(admitted.finish(None, ()).into_parts());
+        drop((served, request));
         let mut responses = std::pin::pin!(responses);
         while let Some(executed) = responses.next().await {
             if executed.is_interrupted {
