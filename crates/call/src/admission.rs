@@ -105,7 +105,7 @@ pub struct Admitted<'p> {
     /// `None` while a task of the call has it.
     pub(super) permit: Option<Permit>,
     /// The share in the limits of the caller; `None` if there are none.
-    pub(super) share: Option<Share>,
+    pub(super) share: Option<Box<Share>>,
     /// The bytes of a large reply.
     pub(super) reservation: Option<Reservation>,
     pub(super) timeout: Option<Duration>,
@@ -200,7 +200,7 @@ impl Admitted<'_> {
         let end = self.end_of_requests(method);
         let Self { tasks, observer, access, permit, share, reservation, .. } = self;
         let (namespace, context) = (&observer.namespace, &observer.context);
-        let (share_headers, held) = share.as_mut().map(|Share { headers, held }| (headers, held)).unzip();
+        let (share_headers, held) = share.as_deref_mut().map(|Share { headers, held }| (headers, held)).unzip();
         // Futures are pinned where they are created, and passed by reference. A future that is passed by value would be stored twice
         // in the state of the call, which is moved for every request.
         let steps = pin!(async {

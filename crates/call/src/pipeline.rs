@@ -79,9 +79,16 @@ impl Pipeline {
         };
         let mut observer = CallObserver::begin(namespace.clone(), target, context, span, began, self.log);
         let access = namespace.access.get();
-        let checked = match authenticate(access.as_deref(), &observer.context).await {
+        let authenticated = match &access {
+            Some(access) => access.control.authenticate(&observer.context.peer, &observer.context.credentials).result().await.map(Some),
+            // Everybody is anonymous.
+            None => Ok(None),
+        };
+        let checked = match authenticated {
             Ok(principal) => {
-                observer.context.principal = principal;
+                if let Some(principal) = principal {
+                    observer.context.principal = principal;
+                }
                 grant(&observer, access, origin).and_then(|granted| Ok((granted, timeout?)))
             }
             Err(error) => Err(error),
@@ -125,7 +132,8 @@ impl Pipeline {
 /// What a request gets that may be served.
 struct Grant {
     permit: Permit,
-    share: Option<Share>,
+    /// In a box, because most requests have none, and this is moved for each.
+    share: Option<Box<Share>>,
     access: Option<GrantedAccess>,
 }
 
@@ -137,7 +145,7 @@ fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, origin: 
         backlog.check()?;
     }
     let share = match &access {
-        Some(access) => access.control.acquire(context)?,
+        Some(access) => access.control.acquire(context)?.map(Box::new),
         None => None,
     };
     let permit = namespace.acquire(target.is_stream())?;
@@ -155,12 +163,4 @@ fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, origin: 
         }
     }
     Ok(Grant { permit, share, access })
-}
-
-/// Returns the caller. Without access control, everybody is anonymous.
-async fn authenticate(access: Option<&InstalledAccess>, context: &Context) -> Result<Arc<Principal>, Error> {
-    match access {
-        Some(access) => access.control.authenticate(&context.peer, &context.credentials).result().await,
-        None => Ok(Principal::anonymous()),
-    }
 }
