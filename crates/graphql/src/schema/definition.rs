@@ -27,7 +27,8 @@ pub fn define(model: &Model) -> Result<Schema, Error> {
     let mut builder =
         Schema::build("Query", named(model.mutations.is_empty(), "Mutation"), named(model.subscriptions.is_empty(), "Subscription"))
             .extension(ValidationOnly);
-    // Suggestions tell the schema to clients that may not read it, and the library takes seconds to compare a name of megabytes with all fields.
+    // Suggestions tell the schema to clients that may not read it, and the library takes seconds to compare a name of megabytes with all
+    // fields.
     builder = builder.disable_suggestions().register(root_object(model, "Query", &model.queries));
     if !model.mutations.is_empty() {
         builder = builder.register(root_object(model, "Mutation", &model.mutations));
