@@ -36,9 +36,19 @@ pub const LIMIT: &str = "GRAPHQL_LIMIT";
 /// each of them.
 pub const MAX_NESTING: usize = 64;
 
-/// Lists in the schema of the schema that a question may nest. Each level multiplies the answer, and tools need three.
-const MAX_INTROSPECTION_LISTS: usize = 3;
-const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
+/// Maximum cost of the introspection in a document. Its whole answer is in memory at once. The queries of tools cost about 200,000.
+const MAX_INTROSPECTION_COST: usize = 1_000_000;
+/// The lists in the schema of a schema, and how many items they are counted as.
+const INTROSPECTION_LISTS: [(&str, usize); 8] = [
+    ("types", 100),
+    ("fields", 10),
+    ("inputFields", 10),
+    ("args", 3),
+    ("enumValues", 5),
+    ("interfaces", 2),
+    ("possibleTypes", 2),
+    ("directives", 5),
+];
 
 /// Arguments that say how long a list may be.
 const PAGE_SIZES: [&str; 2] = ["first", "limit"];
@@ -48,14 +58,18 @@ const PAGE_SIZES: [&str; 2] = ["first", "limit"];
 struct Cost {
     depth: usize,
     fields: usize,
-    introspection_lists: usize,
+    /// The fields, those below a list of [`INTROSPECTION_LISTS`] counted as often as it says.
+    values: usize,
+    /// The same, of `__schema` and `__type` only.
+    introspection: usize,
 }
 
 impl Cost {
     fn add(&mut self, other: Self) {
         self.depth = self.depth.max(other.depth);
         self.fields = self.fields.saturating_add(other.fields);
-        self.introspection_lists = self.introspection_lists.max(other.introspection_lists);
+        self.values = self.values.saturating_add(other.values);
+        self.introspection = self.introspection.saturating_add(other.introspection);
     }
 }
 
@@ -121,8 +135,10 @@ impl<'d> DocumentMeter<'d> {
         if self.introspects && !limits.introspection {
             return Err(RequestError::one("INTROSPECTION_DISABLED", "the schema of this namespace can't be read by introspection", None));
         }
-        if cost.introspection_lists > MAX_INTROSPECTION_LISTS {
-            return Err(RequestError::one(LIMIT, "an introspection may nest lists of fields and types three times", None));
+        if cost.introspection > MAX_INTROSPECTION_COST {
+            let message =
+                "the operation reads too much of the schema; nest fewer lists of types, fields and arguments, or read fewer at once";
+            return Err(RequestError::one(LIMIT, message, None));
         }
         for (what, found, limit, setting) in [
             ("a depth", cost.depth, limits.max_depth, "max_depth"),
@@ -180,13 +196,17 @@ impl<'d> DocumentMeter<'d> {
     fn field(&mut self, field: &'d Field) -> Result<Cost, RequestError> {
         let name = field.name.node.as_str();
         self.aliases += usize::from(field.alias.is_some());
-        self.introspects |= matches!(name, "__schema" | "__type");
+        let introspects = matches!(name, "__schema" | "__type");
+        self.introspects |= introspects;
         let below = self.selection(&field.selection_set)?;
         let times = self.page_size(field);
+        let items = INTROSPECTION_LISTS.iter().find(|(list, _)| *list == name).map_or(1, |(_, items)| *items);
+        let values = below.values.saturating_mul(items).saturating_add(1);
         Ok(Cost {
             depth: below.depth + 1,
             fields: below.fields.saturating_mul(times).saturating_add(1),
-            introspection_lists: below.introspection_lists + usize::from(INTROSPECTION_LISTS.contains(&name)),
+            values,
+            introspection: if introspects { values } else { below.introspection },
         })
     }
 

@@ -17,8 +17,6 @@ pub struct GraphqlRequest {
     pub operation_name: Option<String>,
     /// Values of variables.
     pub variables: Map<String, Value>,
-    /// Extensions of the protocol.
-    pub extensions: Map<String, Value>,
 }
 
 impl GraphqlRequest {
@@ -47,7 +45,9 @@ impl GraphqlRequest {
             Some(_) => Err(malformed(name, "must be an object")),
             None => Ok(Map::new()),
         };
-        Ok(Self { query, operation_name, variables: map("variables")?, extensions: map("extensions")? })
+        // No extension is known.
+        map("extensions")?;
+        Ok(Self { query, operation_name, variables: map("variables")? })
     }
 
     /// Reads the query of a URL. Other parameters are ignored.

@@ -86,10 +86,14 @@ pub(super) fn quotas(namespace: &Section<'_, '_>) -> Quotas {
 
 fn quota(quotas: &Section<'_, '_>, key: &'static str) -> Option<Quota> {
     let section = quotas.section(key);
+    let burst = section.count("burst");
+    if burst == Some(0) {
+        section.reader.problem(section.position_of("burst"), "`burst` must be at least 1");
+    }
     let rate = section.parsed("rate", "a number of calls and a period, as 100/s, 500/m or 1000/h", |text| text.parse().ok());
     let quota = Quota {
         rate: rate.map(|(rate, _)| rate),
-        burst: section.count("burst").and_then(std::num::NonZeroU32::new),
+        burst: burst.and_then(std::num::NonZeroU32::new),
         max_concurrent: section.count("max_concurrent"),
     };
     if quota.burst.is_some() && section.node("rate").is_none() && quota.rate.is_none() {

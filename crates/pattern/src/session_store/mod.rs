@@ -100,7 +100,7 @@ impl SessionStore {
     /// Moves the expiration of a session that is being used, unless it was moved a moment ago.
     async fn touch(&self, context: &Context, stored: &mut StoredSession) -> Result<(), Error> {
         let now = time::now();
-        let wanted = stored.expires_after_use(now);
+        let wanted = expiration(&stored.record, now);
         if wanted - stored.expires <= stored.record.idle_timeout_ms / 10 {
             return Ok(());
         }
@@ -167,11 +167,6 @@ impl StoredSession {
         let digest = token.digest();
         let is_recent = || self.record.previous_until.as_ref().is_some_and(|until| time::now() < time::millis(until));
         digest == self.record.secret_digest || digest == self.record.previous_digest && is_recent()
-    }
-
-    /// When it ends if it is used now.
-    fn expires_after_use(&self, now: Millis) -> Millis {
-        expiration(&self.record, now)
     }
 
     fn into_session(self) -> Session {
