@@ -156,8 +156,11 @@ async fn documents_are_limited() {
     let error = run_with(&schema, &limits(), &chain, &json!({}), &caller).await.unwrap_err().first();
     assert!(error.reason() == "GRAPHQL_LIMIT" && error.message().contains("in each other"), "{error:?}");
     let deep = format!("{{ __schema {{ types {}{} }} }}", "{ fields { type ".repeat(4), "}".repeat(8).replacen('}', "{ name }}", 1));
-    let wide = (0..150).map(|at| format!("a{at}: __schema {{ types {{ fields {{ args {{ type {{ name }} }} }} }} }} ")).collect::<String>();
-    let wider = (0..40).map(|at| format!("a{at}: fields {{ args {{ type {{ fields {{ name }} }} }} }} ")).collect::<String>();
+    let wide = (0..150)
+        .map(|at| format!("a{at}: __schema {{ types {{ fields {{ args {{ type {{ name }} }} }} }} }} "))
+        .collect::<Vec<_>>()
+        .concat();
+    let wider = (0..40).map(|at| format!("a{at}: fields {{ args {{ type {{ fields {{ name }} }} }} }} ")).collect::<Vec<_>>().concat();
     for much in [deep, format!("{{ {wide} }}"), format!("{{ __schema {{ types {{ {wider} }} }} }}")] {
         let error = run_with(&schema, &limits(), &much, &json!({}), &caller).await.unwrap_err().first();
         assert!(error.message().contains("too much of the schema"), "{much}: {error:?}");
