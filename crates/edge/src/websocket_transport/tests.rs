@@ -148,7 +148,10 @@ async fn answers(bytes: &[u8], piece: usize) -> Vec<(u8, Vec<u8>)> {
             assert_eq!(payload, 1000u16.to_be_bytes(), "{frames:?}");
             return frames;
         }
-        frames.push((head[0], payload));
+        // The server asks clients that are silent for a while, and a busy machine is slow.
+        if (head[0], payload.as_slice()) != (0x89, b"") {
+            frames.push((head[0], payload));
+        }
     }
 }
 
