@@ -12,7 +12,7 @@ COPY frontends frontends
 COPY openapi openapi
 COPY examples examples
 COPY src src
-RUN cargo build --profile dist --locked && mkdir /data
+RUN cargo build --profile dist --features full --locked && mkdir /data
 
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data prism

@@ -8,7 +8,7 @@ run: ## the gateway on embedded defaults
 	cargo run --release -- serve
 
 build: ## the binary for releases: smaller and faster, but slow to build
-	cargo build --profile dist
+	cargo build --profile dist --features full
 
 test: ## all tests; installs what they need
 	scripts/test

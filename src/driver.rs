@@ -12,6 +12,8 @@ pub use prism_driver_nats as nats;
 pub use prism_driver_postgres as postgres;
 #[cfg(feature = "redis")]
 pub use prism_driver_redis as redis;
+#[cfg(feature = "s3")]
+pub use prism_driver_s3 as s3;
 #[cfg(feature = "sqlite")]
 pub use prism_driver_sqlite as sqlite;
 
@@ -27,6 +29,8 @@ pub const KINDS: &[&Kind] = &[
     &redis::KIND,
     #[cfg(feature = "postgres")]
     &postgres::KIND,
+    #[cfg(feature = "s3")]
+    &s3::KIND,
     #[cfg(feature = "nats")]
     &nats::KIND,
 ];

@@ -12,7 +12,7 @@ use std::{
 use libtest_mimic::Failed;
 use prism::driver::{Backend, BackendSettings, KINDS, Kind};
 use serde_json::{Map, Value, json};
-use test_support::servers::{Nats, Postgres, Redis};
+use test_support::servers::{Nats, Postgres, Redis, S3};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Maximum time of one case, so that a case that hangs fails with its name.
-const CASE_TIMEOUT: Duration = Duration::from_mins(1);
+const CASE_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// A backend to connect to: its settings, and a server or folder that must live as long as the backend.
 type BackendSetup = Result<(Value, Box<dyn Any + Send + Sync>), String>;
@@ -43,6 +43,7 @@ pub const RECIPES: &[Recipe] = &[
     Recipe { kind: "redis", shared: true, make: redis },
     Recipe { kind: "postgres", shared: true, make: postgres },
     Recipe { kind: "nats", shared: true, make: nats },
+    Recipe { kind: "s3", shared: true, make: s3 },
 ];
 
 /// Returns the recipe of a kind.
@@ -80,6 +81,17 @@ fn postgres() -> BackendSetup {
 fn nats() -> BackendSetup {
     let server = Nats::start()?;
     Ok((json!({"url": server.url()}), Box::new(server)))
+}
+
+fn s3() -> BackendSetup {
+    let server = S3::start()?;
+    let (key, secret) = server.credentials();
+    // The objects of this server are files, so it does not have all keys that S3 has.
+    let settings = json!({
+        "url": server.url(), "endpoint": server.endpoint(), "access_key_id": key, "secret_access_key": secret, "escape_keys": true,
+        "request_timeout": "60s",
+    });
+    Ok((settings, Box::new(server)))
 }
 
 struct Running {

@@ -64,7 +64,8 @@ async fn lists_in_the_order_of_bytes(s: Subject) {
 async fn entries_have_what_head_returns(s: Subject) {
     s.put("a", b"1").await;
     s.put("b/c", b"content").await;
-    s.put(&"L".repeat(300), b"long").await;
+    let longest = usize::try_from(s.limits().max_key_bytes).unwrap();
+    s.put(&"L".repeat(longest.min(300)), b"long").await;
     for entry in s.list(ListRequest::default()).await.blobs {
         let head = s.head(&entry.key).await.unwrap();
         assert_eq!((entry.size, &entry.etag), (head.size, &head.etag));

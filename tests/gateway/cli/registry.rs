@@ -117,7 +117,12 @@ fn the_registry_is_valid_and_the_matrix_is_the_stored_one() {
 fn registry_contains_every_driver_of_the_default_build() {
     let report: Value = serde_json::from_str(&prism("registry validate -o json").stdout).unwrap();
     let left_out = report["drivers_left_out"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap()).collect::<Vec<_>>();
-    let features = [("memory", cfg!(feature = "memory")), ("redis", cfg!(feature = "redis")), ("sqlite", cfg!(feature = "sqlite"))];
+    let features = [
+        ("memory", cfg!(feature = "memory")),
+        ("redis", cfg!(feature = "redis")),
+        ("s3", cfg!(feature = "s3")),
+        ("sqlite", cfg!(feature = "sqlite")),
+    ];
     assert_eq!(left_out, features.iter().filter(|(_, on)| !on).map(|(kind, _)| *kind).collect::<Vec<_>>());
 }
 

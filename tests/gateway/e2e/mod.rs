@@ -23,6 +23,8 @@ mod observe;
 mod preconditions;
 mod remote;
 mod routing;
+#[cfg(feature = "s3")]
+mod s3;
 mod sessions;
 mod start;
 mod telemetry;

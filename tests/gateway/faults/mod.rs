@@ -5,6 +5,8 @@ mod nats;
 mod outage;
 mod postgres;
 mod redis;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::{
     sync::Arc,

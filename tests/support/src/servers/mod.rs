@@ -8,6 +8,7 @@ mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
+mod s3;
 
 pub use certificate::Certificate;
 pub use nats::{Nats, NatsOptions};
@@ -15,3 +16,4 @@ pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::free_port;
 pub use redis::{Options, Redis};
+pub use s3::S3;
