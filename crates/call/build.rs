@@ -32,8 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let encoded = compiler.encode_file_descriptor_set();
     DescriptorPool::decode(encoded.as_slice())?;
     fs::write(out.join("documented.bin"), encoded)?;
-    fs::write(out.join("descriptors.bin"), plain_descriptors(root, &files, &["interfaces", "journal", "session_store", "websocket"])?)?;
-    fs::write(out.join("all.bin"), plain_descriptors(root, &files, &["journal", "session_store", "websocket"])?)?;
+    fs::write(
+        out.join("descriptors.bin"),
+        plain_descriptors(root, &files, &["event_sourcing", "interfaces", "journal", "session_store", "websocket"])?,
+    )?;
+    fs::write(out.join("all.bin"), plain_descriptors(root, &files, &["event_sourcing", "journal", "session_store", "websocket"])?)?;
 
     let collected = Collected::default();
     prost(Generator::new(collected.clone()).sharing_bytes(&described)).include_file("messages.rs").compile_fds(described)?;

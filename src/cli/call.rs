@@ -114,6 +114,8 @@ async fn call(args: Args) -> Outcome {
     };
     let mut reply = Err(Error::internal("no RPC was called"));
     let mut output = None;
+    // Why the request does not fit the RPC of some pattern.
+    let mut unfit = Vec::new();
     for method in &methods {
         let input = find_message(schema, method.descriptor.input().full_name())?;
         output = Some(find_message(schema, method.descriptor.output().full_name())?);
@@ -122,11 +124,24 @@ async fn call(args: Args) -> Outcome {
             None => requests_from_standard_input(schema, input, method.client_streaming),
         };
         let input = Input::Stream(requests);
-        let input = if method.client_streaming { input } else { Input::One(input.bytes().await.map_err(explain)?) };
+        let input = match input {
+            input if method.client_streaming => input,
+            input => match input.bytes().await {
+                Ok(message) => Input::One(message),
+                Err(error) => {
+                    unfit.push(explain(error).0);
+                    continue;
+                }
+            },
+        };
         reply = handler.handle(&context, method, input).await;
         if !reply.as_ref().is_err_and(is_not_served) {
+            unfit.clear();
             break;
         }
+    }
+    if !unfit.is_empty() {
+        return Err(Failure(unfit.join("\n")));
     }
     let (reply, output) = (reply.map_err(explain)?, output.ok_or("no RPC was called")?);
     match reply.output {

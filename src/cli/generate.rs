@@ -174,20 +174,24 @@ mod tests {
 
     #[test]
     fn a_draft_may_use_planned_patterns_and_drivers() {
-        let text = generate("multicast-registry", &[("registry", "redis"), ("messaging", "nats")], true).unwrap();
+        let text = generate("saga", &[("state", "redis"), ("steps", "nats")], true).unwrap();
         assert!(text.contains("  nats:\n    type: nats\n    url: \"nats://localhost:4222\"\n"), "{text}");
-        assert!(text.contains("      messaging:\n        backend: nats\n        interfaces:\n          - pubsub_basic\n"), "{text}");
-        assert!(!text.contains("durability"), "{text}");
+        assert!(
+            text.contains(
+                "      steps:\n        backend: nats\n        interfaces:\n          - queue_basic\n          - queue_visibility\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]
     fn all_problems_are_reported_at_once() {
-        let problems = generate("multicast-registry", &[("registri", "redis"), ("messaging", "kafka")], false).unwrap_err();
+        let problems = generate("saga", &[("stat", "redis"), ("steps", "sqs")], false).unwrap_err();
         for expected in [
-            "pattern `multicast-registry` is planned and can't be served yet; there are: consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue",
-            "unknown slot `registri`; did you mean `registry`?",
-            "slot `registry` is empty; fill it with --slot=registry:BACKEND, one of: memory, nats, postgres, redis, sqlite",
-            "there is no driver for kafka yet, so it can't fill slot `messaging`; these do: memory, nats, redis",
+            "pattern `saga` is planned and can't be served yet; there are: consumer, event-sourcing, interfaces, keyvalue, multicast-registry, object-store, producer, schema-registry, session-store, work-queue",
+            "unknown slot `stat`; did you mean `state`?",
+            "slot `state` is empty; fill it with --slot=state:BACKEND, one of: memory, nats, postgres, redis, sqlite",
+            "there is no driver for sqs yet, so it can't fill slot `steps`; these do: memory, nats, postgres, sqlite",
         ] {
             assert!(problems.contains(expected), "{problems}");
         }

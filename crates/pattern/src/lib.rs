@@ -20,9 +20,11 @@ mod capabilities;
 mod claims;
 pub mod consumer;
 mod environment;
+pub mod event_sourcing;
 pub mod interfaces;
 pub mod keyvalue;
 mod messaging;
+pub mod multicast_registry;
 pub mod object_store;
 pub mod producer;
 pub mod schema_registry;
@@ -75,6 +77,8 @@ pub const PATTERNS: &[&Pattern] = &[
     &work_queue::PATTERN,
     &producer::PATTERN,
     &consumer::PATTERN,
+    &multicast_registry::PATTERN,
+    &event_sourcing::PATTERN,
     &interfaces::PATTERN,
 ];
 

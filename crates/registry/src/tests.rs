@@ -245,8 +245,10 @@ fn the_embedded_registry_keeps_every_rule() {
     let compiled = |(name, service)| CompiledPattern { name, version: "v1", service };
     let patterns = [
         ("consumer", "prism.patterns.consumer.v1.ConsumerService"),
+        ("event-sourcing", "prism.patterns.event_sourcing.v1.EventSourcingService"),
         ("interfaces", "prism.patterns.interfaces.v1.InterfacesService"),
         ("keyvalue", "prism.patterns.keyvalue.v1.KeyValueService"),
+        ("multicast-registry", "prism.patterns.multicast_registry.v1.MulticastRegistryService"),
         ("object-store", "prism.patterns.object_store.v1.ObjectStoreService"),
         ("producer", "prism.patterns.producer.v1.ProducerService"),
         ("schema-registry", "prism.patterns.schema_registry.v1.SchemaRegistryService"),

@@ -102,8 +102,12 @@ fn text(registry: &Registry, pattern: &Pattern) -> String {
     for (name, slot) in &pattern.slots {
         let need = if slot.optional { "optional" } else { "required" };
         let _ = writeln!(out, "  {name} ({need}):\n    {}", slot.description);
-        let mut models = slot.interfaces().filter_map(|name| registry.interface(name)).map(Interface::model).collect::<Vec<_>>();
-        models.dedup();
+        let mut models = Vec::new();
+        for model in slot.interfaces().filter_map(|name| registry.interface(name)).map(Interface::model) {
+            if !models.contains(&model) {
+                models.push(model);
+            }
+        }
         let _ = writeln!(out, "    Interface: {}", list(models));
         let _ = write!(out, "{}", render_interfaces(registry, "Required", &slot.required_interfaces));
         for any in &slot.any_of {

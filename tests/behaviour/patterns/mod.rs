@@ -1,12 +1,15 @@
 //! The matrix of patterns: each RPC of a pattern over each combination of drivers that the registry allows in its slots.
 //!
 //! Cases have names such as `work-queue::postgres::Submit::an_id_is_unique_in_its_queue`. The combinations are those of the registry: every
-//! driver that can fill the first slot, with all other slots empty, and with all other slots filled, by the same driver if it can fill them.
-//! A cell (a combination and an RPC) without a case is a failure.
+//! driver that can fill the first slot, with all optional slots empty, and with all slots filled, by the same driver if it can fill them. A
+//! suite may name more. A cell (a combination and an RPC) without a case is a failure.
 
 mod bench;
 mod consumer;
+mod event_sourcing;
+mod multicast;
 mod producer;
+mod session_store;
 mod table;
 mod work_queue;
 
@@ -31,6 +34,8 @@ pub struct PatternSuite {
     pub pattern: &'static str,
     /// The variants of settings in which all cells are tested.
     pub variants: &'static [Variant],
+    /// Combinations beside those of one kind, as `redis+nats`: kinds in the order of the slots, as many as slots are filled.
+    pub combinations: &'static [&'static str],
     /// The cases.
     pub cases: &'static [PatternCase],
 }
@@ -62,18 +67,20 @@ pub struct PatternCase {
     /// Name of the function.
     pub name: &'static str,
     /// Facts that the combination must have: `SLOT` (it is filled), `SLOT/INTERFACE`, the name of a variant, `shared` (two gateways can use
-    /// its data), or `groups` (consumers can share the messages of a topic). With `!` in front, it must not have them.
+    /// its data), `groups` (consumers can share the messages of a topic), or `waits` (messages wait in queues for identities). With `!` in
+    /// front, it must not have them.
     pub needs: &'static [&'static str],
     /// Panics if the pattern behaves wrongly.
     pub run: fn(Bench) -> BoxFuture<'static, ()>,
 }
 
-/// Declares `SUITE`: the pattern, its variants, then for each RPC its cases, each with what it needs of the combination.
+/// Declares `SUITE`: the pattern, its variants, more combinations, then for each RPC its cases, each with what it needs of the combination.
 macro_rules! pattern_suite {
-    ($pattern:literal, $variants:expr; $($rpc:ident { $($case:ident $(needs $($need:literal),+)?;)+ })+) => {
+    ($pattern:literal, $variants:expr $(, [$($combination:literal),+])?; $($rpc:ident { $($case:ident $(needs $($need:literal),+)?;)+ })+) => {
         pub const SUITE: $crate::patterns::PatternSuite = $crate::patterns::PatternSuite {
             pattern: $pattern,
             variants: $variants,
+            combinations: &[$($($combination),+)?],
             cases: &[$($($crate::patterns::PatternCase {
                 rpc: stringify!($rpc),
                 name: stringify!($case),
@@ -87,7 +94,8 @@ macro_rules! pattern_suite {
 pub(crate) use pattern_suite;
 
 /// All suites. Patterns that are older than this matrix have tests of their own.
-const SUITES: &[&PatternSuite] = &[&work_queue::SUITE, &producer::SUITE, &consumer::SUITE];
+const SUITES: &[&PatternSuite] =
+    &[&work_queue::SUITE, &producer::SUITE, &consumer::SUITE, &session_store::SUITE, &multicast::SUITE, &event_sourcing::SUITE];
 
 /// The drivers in the slots of a pattern.
 #[derive(Clone)]
@@ -95,7 +103,7 @@ pub struct Combination {
     pub pattern: &'static Pattern,
     pub slots: BTreeMap<String, &'static Kind>,
     pub variant: &'static Variant,
-    /// As `postgres`, `postgres+redis`, `postgres-alone` or `nats-stream`.
+    /// As `postgres`, `postgres+redis`, `postgres-alone` or `nats-stream`; with two required slots, all kinds, as `postgres+nats+postgres-pubsub`.
     name: String,
 }
 
@@ -111,6 +119,9 @@ impl Combination {
         if fact == "groups" {
             return self.variant.name == "queue" || (self.variant.name == "stream" && self.has("progress"));
         }
+        if fact == "waits" {
+            return self.variant.name == "queue" || self.has("durability");
+        }
         match fact.split_once('/') {
             None if MODELS.iter().any(|variant| variant.name == fact) => self.variant.name == fact,
             None => self.slots.contains_key(fact),
@@ -120,37 +131,68 @@ impl Combination {
 }
 
 /// Returns the combinations of a pattern.
-fn combinations(registry: &Registry, pattern: &'static Pattern, variant: &'static Variant) -> Vec<Combination> {
+fn combinations(registry: &Registry, suite: &PatternSuite, pattern: &'static Pattern, variant: &'static Variant) -> Vec<Combination> {
     let definition = registry.pattern(pattern.name).expect("the registry has every pattern");
     let can_fill = |name: &str, slot: &registry::Slot, kind: &Kind| {
+        let fits_variant = variant.needs.iter().filter_map(|need| need.strip_prefix(name)?.strip_prefix('/'));
         registry.backend(kind.name).is_some_and(|backend| SlotCheck::new(name, slot, backend).is_satisfied())
+            && fits_variant.into_iter().all(|interface| (kind.interfaces)().contains(&interface))
     };
-    let (first, slot) = definition.slots.first().expect("a pattern has a slot");
-    let others: Vec<_> = definition.slots.iter().skip(1).collect();
+    let slots: Vec<_> = definition.slots.iter().collect();
+    let required = slots.iter().take_while(|(_, slot)| !slot.optional).count().max(1);
+    assert!(slots.iter().skip(required).all(|(_, slot)| slot.optional), "optional slots come last");
+    let (first, first_slot) = slots[0];
     let mut all = Vec::new();
-    for kind in KINDS.iter().copied().filter(|kind| can_fill(first, slot, kind)) {
-        let alone = BTreeMap::from([(first.clone(), kind)]);
-        let mut filled = alone.clone();
-        let mut name = kind.name.to_owned();
-        if !variant.name.is_empty() {
-            let _ = write!(name, "-{}", variant.name);
-        }
-        let alone_name = format!("{name}-alone");
-        for (other, slot) in &others {
-            let chosen = std::iter::once(kind).chain(KINDS.iter().copied()).find(|kind| can_fill(other, slot, kind));
-            let chosen = chosen.expect("a driver can fill each slot");
-            if chosen.name != kind.name {
-                let _ = write!(name, "+{}", chosen.name);
-            }
-            filled.insert((*other).clone(), chosen);
-        }
-        all.push(Combination { pattern, slots: filled, variant, name });
-        if !others.is_empty() {
-            all.push(Combination { pattern, slots: alone, variant, name: alone_name });
+    for kind in KINDS.iter().copied().filter(|kind| can_fill(first, first_slot, kind)) {
+        let choose = |(name, slot): &(&String, &registry::Slot)| {
+            std::iter::once(kind).chain(KINDS.iter().copied()).find(|kind| can_fill(name, slot, kind))
+        };
+        let kinds: Option<Vec<_>> = slots.iter().map(choose).collect();
+        let kinds = kinds.expect("a driver can fill each slot");
+        for filled in if required < slots.len() { vec![slots.len(), required] } else { vec![required] } {
+            all.push((kinds[..filled].to_vec(), filled < slots.len()));
         }
     }
+    for text in suite.combinations {
+        let kinds: Option<Vec<_>> = text.split('+').map(|name| KINDS.iter().copied().find(|kind| kind.name == name)).collect();
+        let kinds = kinds.expect("drivers of this build");
+        let is_same = |other: &Vec<&Kind>| other.iter().map(|kind| kind.name).eq(kinds.iter().map(|kind| kind.name));
+        let is_known = all.iter().any(|(other, _)| is_same(other));
+        if !is_known && slots.iter().zip(&kinds).all(|((name, slot), kind)| can_fill(name, slot, kind)) {
+            let is_partial = kinds.len() < slots.len();
+            all.push((kinds, is_partial));
+        }
+    }
+    let combination = |(kinds, is_partial): (Vec<&'static Kind>, bool)| Combination {
+        pattern,
+        name: name_of(&kinds, required, is_partial, variant),
+        slots: slots.iter().map(|(name, _)| (*name).clone()).zip(kinds).collect(),
+        variant,
+    };
+    let mut all: Vec<_> = all.into_iter().map(combination).collect();
     all.retain(|combination| variant.needs.iter().all(|need| combination.has(need)));
     all
+}
+
+/// Returns the name of a combination.
+fn name_of(kinds: &[&Kind], required: usize, is_partial: bool, variant: &Variant) -> String {
+    let mut name = kinds[0].name.to_owned();
+    if required > 1 {
+        name = kinds.iter().map(|kind| kind.name).collect::<Vec<_>>().join("+");
+    }
+    if !variant.name.is_empty() {
+        let _ = write!(name, "-{}", variant.name);
+    }
+    if required > 1 {
+        return name;
+    }
+    if is_partial {
+        name.push_str("-alone");
+    }
+    for other in kinds[1..].iter().filter(|kind| kind.name != kinds[0].name) {
+        let _ = write!(name, "+{}", other.name);
+    }
+    name
 }
 
 /// Returns the cases of all cells.
@@ -161,7 +203,7 @@ pub fn trials(arena: &Arc<Arena>) -> Vec<Trial> {
     for suite in SUITES {
         let pattern = pattern::find(suite.pattern).expect("a pattern of this build");
         let service = proto::descriptors().get_service_by_name(pattern.service).expect("its service");
-        for combination in suite.variants.iter().flat_map(|variant| combinations(registry, pattern, variant)) {
+        for combination in suite.variants.iter().flat_map(|variant| combinations(registry, suite, pattern, variant)) {
             all.push(combination.clone());
             for rpc in service.methods() {
                 let applies = |case: &&PatternCase| case.rpc == rpc.name() && case.needs.iter().all(|need| combination.has(need));

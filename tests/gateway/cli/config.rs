@@ -44,7 +44,7 @@ namespaces:
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     for expected in [
         "prism.yaml:1:34: unknown setting `max_byts`; did you mean `max_bytes`?",
-        "prism.yaml:4:14: the pattern `saga` is planned, but can't be served yet; there are: consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue",
+        "prism.yaml:4:14: the pattern `saga` is planned, but can't be served yet; there are: consumer, event-sourcing, interfaces, keyvalue, multicast-registry, object-store, producer, schema-registry, session-store, work-queue",
         "prism.yaml:5:20: unknown backend `stor`; did you mean `store`?",
         "❌ Configuration invalid: 3 problems",
     ] {

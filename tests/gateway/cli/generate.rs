@@ -6,18 +6,17 @@ use super::{printed, prism, refused};
 
 #[test]
 fn draft_of_a_planned_pattern_is_generated() {
-    let text =
-        printed("generate config --draft --pattern=multicast-registry --slot=registry:redis --slot=messaging:nats --namespace=iot-devices");
-    assert!(text.contains("namespaces:\n  - name: iot-devices\n    pattern: multicast-registry\n    pattern_version: v1\n"), "{text}");
-    assert!(text.contains("      registry:\n        backend: redis\n"), "{text}");
+    let text = printed("generate config --draft --pattern=saga --slot=state:redis --slot=steps:nats --namespace=iot-devices");
+    assert!(text.contains("namespaces:\n  - name: iot-devices\n    pattern: saga\n    pattern_version: v1\n"), "{text}");
+    assert!(text.contains("      state:\n        backend: redis\n"), "{text}");
 }
 
 #[test]
 fn configuration_that_cannot_run_is_refused_with_every_reason() {
-    let complaint = refused("generate config --pattern=multicast-registry --slot=registry:redis --slot=mesaging:nats");
-    assert!(complaint.contains("pattern `multicast-registry` is planned"), "{complaint}");
-    assert!(complaint.contains("unknown slot `mesaging`; did you mean `messaging`?"), "{complaint}");
-    assert!(complaint.contains("slot `messaging` is empty"), "{complaint}");
+    let complaint = refused("generate config --pattern=saga --slot=state:redis --slot=step:nats");
+    assert!(complaint.contains("pattern `saga` is planned"), "{complaint}");
+    assert!(complaint.contains("unknown slot `step`; did you mean `steps`?"), "{complaint}");
+    assert!(complaint.contains("slot `steps` is empty"), "{complaint}");
     let complaint = refused("generate config --pattern=keyvalue --slot=storage:etcd");
     assert!(complaint.contains("there is no driver for etcd yet"), "{complaint}");
     let complaint = refused("generate config --pattern=keyvalue --slot=storage:neptune");

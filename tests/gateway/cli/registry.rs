@@ -32,7 +32,7 @@ fn pattern_description_lists_each_slot() {
         "    Required capabilities: scan_support",
         "    Optional capabilities: ttl_support",
         "  messaging (required):",
-        "    Interface: pubsub",
+        "    Interface: pubsub, queue, stream",
         "  durability (optional):",
     ] {
         assert!(text.lines().any(|line| line == expected), "{expected}\n{text}");

@@ -88,6 +88,38 @@ async fn a_group_receives_what_another_namespace_publishes() {
 }
 
 #[tokio::test]
+async fn a_message_to_a_fleet_waits_for_its_devices() {
+    let setup = Setup { args: &["--config", &example("multicast.yaml")], ..Setup::default() };
+    let gateway = setup.launch();
+    gateway.ready().await;
+    let headers = [("content-type", "application/json"), ("accept", "application/json")];
+    let device = r#"{"metadata": {"region": "eu", "version": 3}, "ttl": "60s"}"#;
+    let registered = http::send(gateway.address, "PUT", "/fleet/v1/identities/device-7", &headers, device).await.unwrap();
+    assert_eq!(registered.status, 200, "{}", registered.text());
+    let message = r#"{"filter": "metadata.region == \"eu\"", "payload": "cmVib290"}"#;
+    let sent = http::send(gateway.address, "POST", "/fleet/v1/multicast", &headers, message).await.unwrap();
+    assert_eq!(sent.json()[0]["result"]["status"], "STATUS_STORED", "{}", sent.text());
+}
+
+#[tokio::test]
+async fn an_account_is_rebuilt_from_its_events() {
+    let setup = Setup { args: &["--config", &example("events.yaml")], ..Setup::default() };
+    let gateway = setup.launch();
+    gateway.ready().await;
+    let headers = [("content-type", "application/json"), ("accept", "application/json")];
+    let events = "/accounts/v1/aggregates/account-7/events";
+    let opened = r#"{"expectedVersion": "0", "events": [{"type": "opened"}]}"#;
+    let appended = http::send(gateway.address, "POST", events, &headers, opened).await.unwrap();
+    assert_eq!(appended.json()["version"], "1", "{}", appended.text());
+    let again = http::send(gateway.address, "POST", events, &headers, opened).await.unwrap();
+    assert_eq!((again.status, &again.json()["reason"]), (409, &"VERSION_MISMATCH".into()));
+    let loaded = http::send(gateway.address, "GET", events, &headers, "").await.unwrap();
+    assert_eq!(loaded.json()[0]["event"]["type"], "opened", "{}", loaded.text());
+    let all = http::send(gateway.address, "GET", "/accounts/v1/events", &headers, "").await.unwrap();
+    assert_eq!(all.json()[0]["event"]["aggregate"], "account-7", "{}", all.text());
+}
+
+#[tokio::test]
 async fn postgres_stores_orders() {
     let postgres = Postgres::start().unwrap();
     let url = postgres.url();

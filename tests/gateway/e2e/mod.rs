@@ -18,6 +18,7 @@ mod jobs;
 mod limits;
 mod mapped;
 mod messages;
+mod multicast;
 mod objects;
 mod observe;
 mod preconditions;

@@ -60,4 +60,6 @@ mod implementation;
 pub use implementation::{implementation, implementations, slot_requirements};
 pub use interfaces::{INTERFACE_NAMES, INTERFACE_SERVICES, Interfaces};
 pub use messages::google;
-pub use messages::prism::{idempotency, interfaces as models, jobs, journal, messaging, options, patterns, session_store, websocket};
+pub use messages::prism::{
+    event_sourcing, idempotency, interfaces as models, jobs, journal, messaging, multicast, options, patterns, session_store, websocket,
+};

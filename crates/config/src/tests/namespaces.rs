@@ -37,10 +37,10 @@ fn patterns() {
         ),
         &[],
         &[
-            "prism.yaml:3:12: `pattern` is missing; it is one of consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue",
+            "prism.yaml:3:12: `pattern` is missing; it is one of consumer, event-sourcing, interfaces, keyvalue, multicast-registry, object-store, producer, schema-registry, session-store, work-queue",
             "prism.yaml:4:12: the slot `state` of the pattern `saga` needs a backend: one of cache, memory",
             "prism.yaml:4:12: the slot `steps` of the pattern `saga` needs a backend: one of cache, memory",
-            "prism.yaml:4:24: the pattern `saga` is planned, but can't be served yet; there are: consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue",
+            "prism.yaml:4:24: the pattern `saga` is planned, but can't be served yet; there are: consumer, event-sourcing, interfaces, keyvalue, multicast-registry, object-store, producer, schema-registry, session-store, work-queue",
             "prism.yaml:5:51: the pattern `keyvalue` has the version `v1`, not `v2`",
         ],
     );
@@ -89,7 +89,6 @@ fn interfaces_that_a_slot_needs_and_the_driver_lacks() {
         &[],
         &[
             "prism.yaml:5:19: slot `jobs` needs queue_basic, queue_visibility, queue_dead_letter, which the redis driver does not implement",
-            "prism.yaml:7:14: the pattern `multicast-registry` is planned, but can't be served yet; there are: consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue",
             "prism.yaml:10:48: the redis driver does not implement pubsub_persistent; remove it, or choose another backend",
         ],
     );

@@ -22,7 +22,7 @@ namespaces:
             "prism.yaml:2:27: unknown format `3`; there are: text, json",
             "prism.yaml:4:18: `drain_timeout` must be a duration such as 100ms, 30s or 5m, not `30`",
             "prism.yaml:6:17: unknown type of backend `sqllite`; did you mean `sqlite`? There are: memory, redis, sqlite",
-            "prism.yaml:9:14: unknown pattern `keyvale`; did you mean `keyvalue`? There are: consumer, interfaces, keyvalue, object-store, producer, schema-registry, session-store, work-queue, cache-aside, event-sourcing, multicast-registry, saga",
+            "prism.yaml:9:14: unknown pattern `keyvale`; did you mean `keyvalue`? There are: consumer, event-sourcing, interfaces, keyvalue, multicast-registry, object-store, producer, schema-registry, session-store, work-queue, cache-aside, saga",
         ],
     );
 }

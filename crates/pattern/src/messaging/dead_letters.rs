@@ -84,11 +84,16 @@ pub async fn depths(queues: &dyn QueueBasic, context: &Context, queue: &str) -> 
 
 /// Removes messages of the dead-letter queue of a queue. Returns how many.
 pub async fn discard(queues: &dyn QueueBasic, context: &Context, queue: &str, limit: u32) -> Result<u64, Error> {
+    discard_from(queues, context, &queue_of(queue), limit).await
+}
+
+/// Removes messages of a dead-letter queue, which has this name. Returns how many.
+pub async fn discard_from(queues: &dyn QueueBasic, context: &Context, dead_letter_queue: &str, limit: u32) -> Result<u64, Error> {
     check_discarded(limit)?;
     let mut discarded = 0;
     while discarded < limit {
         let page = (limit - discarded).min(MAX_LISTED);
-        let request = DequeueRequest { queue: queue_of(queue), limit: page, wait: None };
+        let request = DequeueRequest { queue: dead_letter_queue.to_owned(), limit: page, wait: None };
         let removed = queues.dequeue(context, request).await?.messages.len();
         discarded += u32::try_from(removed).unwrap_or(page);
         if removed == 0 {

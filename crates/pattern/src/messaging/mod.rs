@@ -1,4 +1,4 @@
-//! What Producer, Consumer and WorkQueue share: models of topics, names, attributes, leases, delays, and queues.
+//! What Producer, Consumer, WorkQueue and MulticastRegistry share: models of topics, names, attributes, leases, delays, and queues.
 
 pub mod attributes;
 pub mod dead_letters;
