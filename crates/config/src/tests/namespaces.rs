@@ -83,13 +83,13 @@ fn interfaces_that_a_slot_needs_and_the_driver_lacks() {
     pattern: multicast-registry
     slots:
       registry: memory
-      messaging: {backend: cache, interfaces: [pubsub_persistent]}
+      messaging: {backend: cache, interfaces: [queue_visibility]}
 ",
         ),
         &[],
         &[
             "prism.yaml:5:19: slot `jobs` needs queue_basic, queue_visibility, queue_dead_letter, which the redis driver does not implement",
-            "prism.yaml:10:48: the redis driver does not implement pubsub_persistent; remove it, or choose another backend",
+            "prism.yaml:10:48: the redis driver does not implement queue_visibility; remove it, or choose another backend",
         ],
     );
 }
