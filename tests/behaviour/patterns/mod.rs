@@ -134,9 +134,9 @@ impl Combination {
 fn combinations(registry: &Registry, suite: &PatternSuite, pattern: &'static Pattern, variant: &'static Variant) -> Vec<Combination> {
     let definition = registry.pattern(pattern.name).expect("the registry has every pattern");
     let can_fill = |name: &str, slot: &registry::Slot, kind: &Kind| {
-        let fits_variant = variant.needs.iter().filter_map(|need| need.strip_prefix(name)?.strip_prefix('/'));
+        let mut wanted = variant.needs.iter().filter_map(|need| need.strip_prefix(name)?.strip_prefix('/'));
         registry.backend(kind.name).is_some_and(|backend| SlotCheck::new(name, slot, backend).is_satisfied())
-            && fits_variant.into_iter().all(|interface| (kind.interfaces)().contains(&interface))
+            && wanted.all(|interface| (kind.interfaces)().contains(&interface))
     };
     let slots: Vec<_> = definition.slots.iter().collect();
     let required = slots.iter().take_while(|(_, slot)| !slot.optional).count().max(1);
@@ -149,7 +149,9 @@ fn combinations(registry: &Registry, suite: &PatternSuite, pattern: &'static Pat
         };
         let kinds: Option<Vec<_>> = slots.iter().map(choose).collect();
         let kinds = kinds.expect("a driver can fill each slot");
-        for filled in if required < slots.len() { vec![slots.len(), required] } else { vec![required] } {
+        let mut counts = vec![slots.len(), required];
+        counts.dedup();
+        for filled in counts {
             all.push((kinds[..filled].to_vec(), filled < slots.len()));
         }
     }

@@ -221,5 +221,5 @@ impl Log {
 
 /// A random number from 0 to 1.
 fn fraction() -> f64 {
-    f64::from((id::random() & 0xffff) as u16) / f64::from(u16::MAX)
+    f64::from(u16::try_from(id::random() & 0xffff).unwrap_or(u16::MAX)) / f64::from(u16::MAX)
 }

@@ -11,6 +11,8 @@ mod service;
 mod settings;
 mod snapshots;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
