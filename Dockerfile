@@ -12,6 +12,7 @@ COPY frontends frontends
 COPY openapi openapi
 COPY examples examples
 COPY src src
+COPY web-demo/dist web-demo/dist
 RUN cargo build --profile dist --features full --locked && mkdir /data
 
 FROM debian:bookworm-slim

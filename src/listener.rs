@@ -11,8 +11,8 @@ use crate::{generation::Generation, plan::Plan};
 use prism_call::{Error, Metrics, Pipeline, UnsentLimits};
 use prism_config::{self as config, Config};
 use prism_edge::{
-    self as edge, AllowedHosts, Bindings, Bound, ConnectionLimits, Cors, Descriptors, Drain, Edge, Health, ListenerSettings, Served,
-    Services,
+    self as edge, AllowedHosts, Bindings, Bound, ConnectionLimits, Cors, Demo, DemoFrontend, DemoNamespace, Descriptors, Drain, Edge,
+    Health, ListenerSettings, Served, Services,
 };
 
 /// A listener with its port, and what it serves.
@@ -61,7 +61,22 @@ fn serve_bindings(name: &str, definition: &config::Listener, health: &Health, so
     let allowed = definition.cors.clone();
     let cors = Cors::new(Box::new(move |origin| allowed.allows(origin)), definition.cors.max_age.as_secs());
     let settings = listener_settings(definition, plan.tls(name));
-    Ok(ServedListener { served: Served { bindings, services, cors, hosts }, services: names, settings })
+    let demo = definition.web_demo.then(|| Demo::new(&demo_namespaces(name, config)));
+    Ok(ServedListener { served: Served { bindings, services, cors, hosts, demo }, services: names, settings })
+}
+
+/// Returns the namespaces that web pages of a listener can call.
+fn demo_namespaces(listener: &str, config: &Config) -> Vec<DemoNamespace> {
+    let namespaces = config.namespaces.iter().map(|namespace| {
+        let bindings = namespace.frontends.iter().filter(|binding| binding.enabled && binding.host.is_none());
+        let own = bindings.filter(|binding| binding.listener.as_deref().is_none_or(|only| only == listener));
+        DemoNamespace {
+            name: namespace.name.clone(),
+            pattern: namespace.pattern.clone(),
+            frontends: own.map(|binding| DemoFrontend { name: binding.frontend.clone(), path: binding.base_path.clone() }).collect(),
+        }
+    });
+    namespaces.filter(|namespace| !namespace.frontends.is_empty()).collect()
 }
 
 impl OpenListener {

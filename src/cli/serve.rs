@@ -108,6 +108,10 @@ fn report_reload(result: Result<Change, String>) {
 fn banner(config: &Config, app: &App) -> String {
     let mut out = format!("Prism {} serves gRPC, gRPC-Web, Connect, REST, WebSocket and GraphQL\n\n", env!("CARGO_PKG_VERSION"));
     let addresses = app.addresses();
+    for address in addresses.iter().filter(|address| config.listeners.get(&address.name).is_some_and(|listener| listener.web_demo)) {
+        let scheme = if address.tls { "https" } else { "http" };
+        let _ = writeln!(out, "  {:<21} {scheme}://{}/", "browser", address.address);
+    }
     for address in &addresses {
         let scheme = if address.tls { "https" } else { "http" };
         let _ = writeln!(out, "  listener {:<12} {scheme}://{}", address.name, address.address);

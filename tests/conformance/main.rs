@@ -98,6 +98,7 @@ async fn serve() -> io::Result<()> {
         services: Services::new(&Health::new(), Vec::new(), CancellationToken::new()),
         cors: Cors::new(Box::new(|_| true), 0),
         hosts: AllowedHosts::any(),
+        demo: None,
     };
     let edge = Arc::new(Edge::new(pipeline, served));
     let bound = bind("conformance", ([127, 0, 0, 1], 0).into()).await.map_err(io::Error::other)?;

@@ -55,6 +55,7 @@ pub async fn start() -> SocketAddr {
         services: Services::new(&Health::new(), Vec::new(), CancellationToken::new()),
         cors: Cors::new(Box::new(|_| true), 0),
         hosts: AllowedHosts::any(),
+        demo: None,
     };
     let bound = bind("transcoding", ([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = bound.address;

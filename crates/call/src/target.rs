@@ -72,6 +72,8 @@ pub enum ListenerTarget {
     Health,
     /// `grpc.reflection.v1.ServerReflection`
     Reflection,
+    /// A page for browsers that the listener has itself.
+    Demo,
     /// The handshake of a WebSocket connection. Its calls are counted by themselves.
     WebSocket,
 }
@@ -86,6 +88,7 @@ impl ListenerTarget {
             Self::Options => "options",
             Self::Health => "health",
             Self::Reflection => "reflection",
+            Self::Demo => "demo",
             Self::WebSocket => "websocket",
         }
     }

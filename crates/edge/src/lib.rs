@@ -13,6 +13,7 @@ mod connection;
 mod connection_permit;
 mod cors;
 mod delivery;
+mod demo;
 mod descriptors;
 mod documents;
 mod edges;
@@ -45,6 +46,7 @@ pub use body::{Body, BoxError};
 pub use checks::AllowedHosts;
 pub use connection::RequestHandler;
 pub use cors::Cors;
+pub use demo::{Demo, DemoFrontend, DemoNamespace};
 pub use descriptors::Descriptors;
 pub use documents::Documentation;
 pub use edges::{Binding, Bindings, EDGES, EdgeInfo, Frontend};
@@ -80,6 +82,8 @@ pub struct Served {
     pub cors: Cors,
     /// The hosts that it answers to.
     pub hosts: AllowedHosts,
+    /// Its pages for browsers, if they are enabled.
+    pub demo: Option<Demo>,
 }
 
 impl Edge {
@@ -95,7 +99,7 @@ impl RequestHandler for Edge {
         let serving = Serving { pipeline: &self.pipeline, served: &served, current: &self.served, connection, origin: Origin::Trusted };
         let allowed_origin = served.cors.allowed(request.headers());
         let (request, remainder) = remainder::track(request, &connection.unread);
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let checked = check(&served, &parts, allowed_origin.is_some());
         let (mut response, delivery) = match checked {
             Err(error) => refuse(serving, &parts, &error).into_parts(),
@@ -103,6 +107,8 @@ impl RequestHandler for Edge {
                 let serving = Serving { origin, ..serving };
                 if let Some(preflight) = served.cors.preflight(&parts) {
                     serving.answer_as(ListenerTarget::Preflight, &parts).finish(None, preflight).into_parts()
+                } else if let Some(page) = served.demo.as_ref().and_then(|demo| demo.answer(serving, &mut parts)) {
+                    page.into_parts()
                 } else if let Some(recognized) = served.bindings.recognize(&parts) {
                     let request = ClientRequest { parts, body: SealedBody::new(body) };
                     match panic::catch(recognized.serve(serving, request)).await {

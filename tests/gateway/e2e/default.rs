@@ -29,8 +29,9 @@ use tonic_reflection::pb::v1::{
 use super::{websocket::Client, wire};
 
 /// The services of the patterns of the default namespaces.
-const SERVICES: [(&str, &str); 2] = [
+const SERVICES: [(&str, &str); 3] = [
     ("keyvalue", "prism.patterns.keyvalue.v1.KeyValueService"),
+    ("interfaces", "prism.patterns.interfaces.v1.InterfacesService"),
     ("schema-registry", "prism.patterns.schema_registry.v1.SchemaRegistryService"),
 ];
 
@@ -38,6 +39,8 @@ const SERVICES: [(&str, &str); 2] = [
 #[derive(Default, Debug)]
 struct Banner {
     protocols: Vec<String>,
+    /// The URL of the pages for browsers.
+    browser: Option<String>,
     listeners: BTreeMap<String, SocketAddr>,
     /// The address of the admin listener, and its paths.
     admin: Option<(SocketAddr, Vec<String>)>,
@@ -59,6 +62,7 @@ impl Banner {
                     let (_, list) = line.split_once(" serves ").unwrap();
                     banner.protocols = list.replace(" and ", ", ").split(", ").map(str::to_owned).collect();
                 }
+                ["browser", url] => banner.browser = Some(url.to_owned()),
                 ["listener", name, url] => drop(banner.listeners.insert(name.to_owned(), address(url))),
                 ["admin", url, ref paths @ ..] => {
                     let paths = paths.iter().map(|path| path.trim_matches(['(', ')']).to_owned()).collect();
@@ -145,7 +149,7 @@ async fn capabilities(protocol: &str, address: SocketAddr, namespace: &str, serv
 async fn every_printed_protocol_serves_every_namespace() {
     let (_gateway, banner) = start().await;
     assert_eq!(banner.protocols, ["gRPC", "gRPC-Web", "Connect", "REST", "WebSocket", "GraphQL"]);
-    assert_eq!(banner.namespaces.len(), 3, "{banner:?}");
+    assert_eq!(banner.namespaces.len(), 4, "{banner:?}");
     for (namespace, pattern) in &banner.namespaces {
         let (_, service) = SERVICES.iter().find(|(known, _)| known == pattern).unwrap();
         for protocol in &banner.protocols {
@@ -179,6 +183,8 @@ async fn every_printed_url_answers() {
     for path in paths {
         assert_eq!(http::get(admin, &path).await.unwrap().status, 200, "{path}");
     }
+    let page = shell(&format!("curl -sS --fail {}", banner.browser.unwrap()));
+    assert!(String::from_utf8_lossy(&page.stdout).contains("/_demo/app.js"), "{page:?}");
     assert_eq!(banner.definitions.len(), 2, "{:?}", banner.definitions);
     for (name, url) in &banner.definitions {
         let body = r#"{"schema":"\"int\""}"#;

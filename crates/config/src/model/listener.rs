@@ -62,6 +62,10 @@ pub struct Listener {
     /// serves requests without credentials too. Default, for a loopback address only: `anonymous`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authentication: Vec<String>,
+    /// Serve pages at `/` that show the namespaces of the listener, their values, streams and schemas. They need no more than the public
+    /// API. `prism serve` without a file does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub web_demo: bool,
 }
 
 fn main_address() -> SocketAddr {
@@ -107,6 +111,7 @@ impl Listener {
             allowed_hosts: Vec::new(),
             cors: Cors::default(),
             authentication: Vec::new(),
+            web_demo: false,
         }
     }
 }

@@ -12,8 +12,9 @@ fn without_a_file_there_is_a_durable_and_a_scratch_namespace() {
     assert_eq!(config.listeners["main"].address.to_string(), "127.0.0.1:8980");
     assert_eq!(config.listeners["registry"].address.to_string(), "127.0.0.1:8081");
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:8981");
-    let slots = config.namespaces.iter().map(|namespace| (namespace.name.as_str(), namespace.slots["storage"].backend.as_str()));
-    assert_eq!(slots.collect::<Vec<_>>(), [("default", "local"), ("scratch", "memory"), ("registry", "local")]);
+    assert!(config.listeners["main"].web_demo && !config.listeners["registry"].web_demo);
+    let slots = config.namespaces.iter().flat_map(|namespace| namespace.slots.values().map(|slot| (&*namespace.name, &*slot.backend)));
+    assert_eq!(slots.collect::<Vec<_>>(), [("default", "local"), ("scratch", "memory"), ("events", "memory"), ("registry", "local")]);
     assert_eq!(config.backends["local"].settings.values()["path"], "prism-data/prism.db");
 }
 

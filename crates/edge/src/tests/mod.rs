@@ -170,6 +170,7 @@ impl Door {
             services: Services::new(&Health::new(), Vec::new(), CancellationToken::new()),
             cors: Cors::new(Box::new(|_| false), 0),
             hosts: AllowedHosts::any(),
+            demo: None,
         };
         let pipeline = Pipeline::new(AccessLog::Off, &metrics, CancellationToken::new());
         Self { edge: Arc::new(Edge::new(Arc::new(pipeline), served)), namespace, metrics, handler: Arc::default() }
