@@ -35,21 +35,26 @@ export class Problem extends Error {
   }
 }
 
-export async function request(method: string, path: string, headers: Record<string, string> = {}, body?: BodyInit): Promise<Response> {
+/** `fetch`, with an entry in the list of requests when the headers of the response are there. */
+export const recordedFetch: typeof fetch = async (input, init) => {
   const began = performance.now();
-  const response = await fetch(path, { method, headers, ...(body === undefined ? {} : { body }) });
+  const response = await fetch(input, init);
+  const url = new URL(input instanceof Request ? input.url : input, location.href);
   const entry: Recorded = {
     id: ++lastId,
-    method,
-    path,
+    method: init?.method ?? "GET",
+    path: url.origin === location.origin ? url.pathname + url.search : url.href,
     status: response.status,
     milliseconds: performance.now() - began,
-    sent: Object.entries(headers),
+    sent: [...new Headers(init?.headers)],
     received: [...response.headers],
   };
   recorded.value = [entry, ...recorded.value].slice(0, MAX_RECORDED);
   return response;
-}
+};
+
+const request = (method: string, path: string, headers: Record<string, string>, body?: BodyInit) =>
+  recordedFetch(path, { method, headers, ...(body === undefined ? {} : { body }) });
 
 /** Returns the response, or throws what the gateway says. */
 export async function expectOk(response: Response): Promise<Response> {
@@ -85,6 +90,8 @@ export function pathOf(namespace: Namespace, frontend: string): string | undefin
 
 export const message = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
+/** Base64 of bytes. */
+export const toBase64Bytes = (bytes: Uint8Array) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 /** Text and base64 of UTF-8. */
-export const toBase64 = (text: string) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+export const toBase64 = (text: string) => toBase64Bytes(new TextEncoder().encode(text));
 export const fromBase64 = (text: string) => new TextDecoder().decode(Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0)));

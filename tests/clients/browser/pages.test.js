@@ -12,6 +12,8 @@ import { chromium } from "playwright-core";
 const url = process.env.PRISM_URL;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const MAX_SCRIPT_BYTES = 150 * 1024;
+/** The protocols of the page of streams. */
+const READERS = ["Server-sent events", "WebSocket", "GraphQL", "Connect", "gRPC-Web"];
 
 let browser;
 before(async () => {
@@ -60,6 +62,7 @@ for (const scheme of ["light", "dark"]) {
       await page.getByRole("rowheader", { name: "Store", exact: true }).waitFor();
       await check(page, `namespaces-${scheme}`);
       assert.equal(await page.getByRole("link", { name: "API documentation" }).count(), 4);
+      assert.equal(await page.getByRole("link", { name: "GraphiQL" }).count(), 4);
       assert.deepEqual(failures, []);
     });
 
@@ -91,20 +94,26 @@ for (const scheme of ["light", "dark"]) {
     test("streams", async (t) => {
       const { page, failures } = await open(scheme, t);
       await goTo(page, "Streams");
+      const each = async (action) => {
+        for (const reader of READERS) await button(page, `${action} ${reader}`).click();
+      };
       const publish = async (count) => {
         for (let index = 0; index < count; index++) await button(page, "Publish").click();
       };
-      await page.waitForFunction(() => [...document.querySelectorAll(".reader [role=status]")].filter((one) => one.textContent.includes("live")).length === 3);
+      await page.waitForFunction(
+        (count) => [...document.querySelectorAll(".reader [role=status]")].filter((one) => one.textContent.includes("live")).length === count,
+        READERS.length,
+      );
       await publish(3);
       await received(page, 3);
-      for (const name of ["Pause Server-sent events", "Pause WebSocket", "Pause Connect"]) await button(page, name).click();
+      await each("Pause");
       await publish(40);
       await check(page, `streams-paused-${scheme}`);
-      for (const name of ["Continue Server-sent events", "Continue WebSocket", "Continue Connect"]) await button(page, name).click();
+      await each("Continue");
       await received(page, 43);
-      for (const name of ["Disconnect Server-sent events", "Disconnect WebSocket", "Disconnect Connect"]) await button(page, name).click();
+      await each("Disconnect");
       await publish(5);
-      for (const name of ["Resume Server-sent events", "Resume WebSocket", "Resume Connect"]) await button(page, name).click();
+      await each("Resume");
       await received(page, 48);
       await check(page, `streams-${scheme}`);
       assert.deepEqual(failures, []);

@@ -1,4 +1,4 @@
-// One stream over three protocols. Each subscription delivers records with their cursors, and can continue after a cursor.
+// One stream over five protocols. Each subscription delivers records with their cursors, and can continue after a cursor.
 
 export interface StreamRecord {
   offset: string;

@@ -1,41 +1,49 @@
-import { useEffect, useState } from "preact/hooks";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { useEffect, useMemo, useState } from "preact/hooks";
 
-import { type Namespace, expectOk, fromBase64, getJson, message, pathOf, request } from "../api";
+import { type Namespace, message, pathOf } from "../api";
+import { keyValue, overGrpcWeb } from "../rpc";
 import { NamespaceSelect } from "./select";
 
 const PAGE = 100;
-const PRECONDITION_FAILED = 412;
 
 interface Entry {
   key: string;
-  value: string;
-  revision: string;
-  expireTime?: string;
+  value: Uint8Array;
+  revision: bigint;
+  expireTime?: Timestamp;
 }
 
-/** What is edited. `etag` is empty for a new value. */
+/** What is edited. The revision is 0 for a new value. */
 interface Draft {
   key: string;
   text: string;
   ttl: string;
-  etag: string;
+  revision: bigint;
 }
 
-const EMPTY: Draft = { key: "", text: "", ttl: "", etag: "" };
+const EMPTY: Draft = { key: "", text: "", ttl: "", revision: 0n };
 
-/** A `/` is part of a key; all other characters are escaped. */
-const escaped = (key: string) => key.split("/").map(encodeURIComponent).join("/");
+const toText = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+/** What a rejected condition is called: the revision was another one. */
+const isConflict = (error: unknown) => {
+  const { code } = ConnectError.from(error);
+  return code === Code.Aborted || code === Code.FailedPrecondition || code === Code.AlreadyExists;
+};
 
 /** Browses and edits the values of a KeyValue namespace. */
 export function KeyValuePage({ namespaces }: { namespaces: Namespace[] }) {
-  const usable = namespaces.filter((namespace) => namespace.pattern === "keyvalue" && pathOf(namespace, "rest") !== undefined);
+  const usable = namespaces.filter((namespace) => namespace.pattern === "keyvalue" && pathOf(namespace, "grpc-web") !== undefined);
   const [chosen, choose] = useState(usable[0]?.name ?? "");
   const namespace = usable.find(({ name }) => name === chosen);
-  if (!namespace) return <p>No namespace has the pattern keyvalue and the frontend rest.</p>;
+  if (!namespace) return <p>No namespace has the pattern keyvalue and the frontend grpc-web.</p>;
   return (
     <>
       <NamespaceSelect namespaces={usable} chosen={chosen} choose={choose} />
-      <Browser key={chosen} base={pathOf(namespace, "rest") ?? ""} />
+      <Browser key={chosen} base={pathOf(namespace, "grpc-web") ?? ""} />
     </>
   );
 }
@@ -45,44 +53,53 @@ function Browser({ base }: { base: string }) {
   const [entries, setEntries] = useState<Entry[]>([]);
   const [draft, setDraft] = useState(EMPTY);
   const [notice, setNotice] = useState("");
-  const [theirs, setTheirs] = useState<{ text: string; etag: string }>();
-  const load = () =>
-    getJson<Entry[]>(`${base}/v1/keys?limit=${PAGE}&prefix=${encodeURIComponent(prefix)}`).then(setEntries, (error: unknown) => setNotice(message(error)));
-  useEffect(() => void load(), [prefix]);
+  const [theirs, setTheirs] = useState<{ text: string; revision: bigint }>();
+  const run = (work: () => Promise<void>) => () => void work().catch((error: unknown) => setNotice(message(error)));
+  const client = useMemo(() => keyValue(overGrpcWeb(base)), [base]);
+  const load = async () => {
+    const found: Entry[] = [];
+    for await (const entry of client.scan({ prefix, limit: PAGE })) found.push(entry);
+    setEntries(found);
+  };
+  useEffect(() => run(load)(), [prefix]);
 
   const edit = (entry: Entry) => {
     setTheirs(undefined);
     setNotice("");
-    setDraft({ key: entry.key, text: fromBase64(entry.value), ttl: "", etag: `"${entry.revision}"` });
+    setDraft({ key: entry.key, text: toText(entry.value), ttl: "", revision: entry.revision });
   };
-  const write = async (condition: Record<string, string>) => {
-    const query = draft.ttl ? `?ttl=${encodeURIComponent(draft.ttl)}s` : "";
-    const response = await request("PUT", `${base}/v1/values/${escaped(draft.key)}${query}`, condition, draft.text);
-    if (response.status === PRECONDITION_FAILED) {
-      const current = await request("GET", `${base}/v1/values/${escaped(draft.key)}`);
-      setNotice(draft.etag ? "Somebody else has changed this value since you opened it." : "This key exists already.");
-      setTheirs({ text: current.ok ? await current.text() : "(removed)", etag: current.headers.get("etag") ?? "" });
-      return;
+  /** Shows what is there instead of the revision that was expected. */
+  const compare = async (why: string) => {
+    setNotice(why);
+    const [current] = (await client.retrieveBatch({ keys: [draft.key] })).results;
+    setTheirs(current?.entry ? { text: toText(current.entry.value), revision: current.entry.revision } : { text: "(removed)", revision: 0n });
+  };
+  const write = async (expectedRevision: bigint) => {
+    const ttl = draft.ttl ? { ttl: { seconds: BigInt(draft.ttl) } } : {};
+    const value = new TextEncoder().encode(draft.text);
+    try {
+      const { revision } = await client.compareAndStore({ key: draft.key, value, expectedRevision, ...ttl });
+      setTheirs(undefined);
+      setDraft({ ...draft, ttl: "", revision });
+      setNotice(`Stored as revision ${revision}.`);
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      await compare(draft.revision ? "Somebody else has changed this value since you opened it." : "This key exists already.");
     }
-    await expectOk(response);
-    setTheirs(undefined);
-    setDraft({ ...draft, ttl: "", etag: response.headers.get("etag") ?? "" });
-    setNotice(`Stored as revision ${response.headers.get("etag")}.`);
     await load();
   };
-  const save = () => write(draft.etag ? { "if-match": draft.etag } : { "if-none-match": "*" });
+  const save = () => write(draft.revision);
   const remove = async () => {
-    const response = await request("DELETE", `${base}/v1/values/${escaped(draft.key)}`, { "if-match": draft.etag });
-    if (response.status === PRECONDITION_FAILED) {
-      setNotice("Somebody else has changed this value since you opened it. Load it before you remove it.");
-      return;
+    try {
+      await client.compareAndRemove({ key: draft.key, expectedRevision: draft.revision });
+      setNotice(`Removed ${draft.key}.`);
+      setDraft(EMPTY);
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      await compare("Somebody else has changed this value since you opened it. Load it before you remove it.");
     }
-    await expectOk(response);
-    setNotice(`Removed ${draft.key}.`);
-    setDraft(EMPTY);
     await load();
   };
-  const run = (work: () => Promise<void>) => () => void work().catch((error: unknown) => setNotice(message(error)));
 
   return (
     <div class="columns">
@@ -92,7 +109,7 @@ function Browser({ base }: { base: string }) {
           <label>
             Prefix <input value={prefix} onInput={(event) => setPrefix(event.currentTarget.value)} />
           </label>
-          <button type="button" onClick={() => void load()}>
+          <button type="button" onClick={run(load)}>
             Refresh
           </button>
           <button type="button" onClick={() => (setDraft(EMPTY), setTheirs(undefined), setNotice(""))}>
@@ -107,7 +124,7 @@ function Browser({ base }: { base: string }) {
               <li key={entry.key}>
                 <button type="button" aria-current={entry.key === draft.key} onClick={() => edit(entry)}>
                   <code>{entry.key}</code> <small>revision {entry.revision}</small>
-                  {entry.expireTime && <small> expires {new Date(entry.expireTime).toLocaleTimeString()}</small>}
+                  {entry.expireTime && <small> expires {timestampDate(entry.expireTime).toLocaleTimeString()}</small>}
                 </button>
               </li>
             ))}
@@ -116,10 +133,10 @@ function Browser({ base }: { base: string }) {
         {entries.length === PAGE && <p>The first {PAGE} keys. Narrow them down with a prefix.</p>}
       </section>
       <section aria-labelledby="value">
-        <h2 id="value">{draft.etag ? "Value" : "New value"}</h2>
+        <h2 id="value">{draft.revision ? "Value" : "New value"}</h2>
         <form onSubmit={(event) => (event.preventDefault(), run(save)())}>
           <label>
-            Key <input required value={draft.key} readOnly={draft.etag !== ""} onInput={(event) => setDraft({ ...draft, key: event.currentTarget.value })} />
+            Key <input required value={draft.key} readOnly={draft.revision !== 0n} onInput={(event) => setDraft({ ...draft, key: event.currentTarget.value })} />
           </label>
           <label>
             Text <textarea rows={8} value={draft.text} onInput={(event) => setDraft({ ...draft, text: event.currentTarget.value })} />
@@ -129,8 +146,8 @@ function Browser({ base }: { base: string }) {
             <input type="number" min="1" value={draft.ttl} onInput={(event) => setDraft({ ...draft, ttl: event.currentTarget.value })} />
           </label>
           <p class="row">
-            <button type="submit">Save {draft.etag ? `if the ETag is still ${draft.etag}` : "if the key does not exist"}</button>
-            {draft.etag && (
+            <button type="submit">Save {draft.revision ? `if the revision is still ${draft.revision}` : "if the key does not exist"}</button>
+            {draft.revision !== 0n && (
               <button type="button" onClick={run(remove)}>
                 Remove
               </button>
@@ -140,13 +157,13 @@ function Browser({ base }: { base: string }) {
         <p role="status">{notice}</p>
         {theirs && (
           <div class="conflict">
-            <h3>What is there now {theirs.etag && `(ETag ${theirs.etag})`}</h3>
+            <h3>What is there now {theirs.revision !== 0n && `(revision ${theirs.revision})`}</h3>
             <pre tabIndex={0}>{theirs.text}</pre>
             <p class="row">
-              <button type="button" onClick={() => (setDraft({ ...draft, text: theirs.text, etag: theirs.etag }), setTheirs(undefined), setNotice("Loaded."))}>
+              <button type="button" onClick={() => (setDraft({ ...draft, text: theirs.text, revision: theirs.revision }), setTheirs(undefined), setNotice("Loaded."))}>
                 Take this
               </button>
-              <button type="button" onClick={run(() => write(theirs.etag ? { "if-match": theirs.etag } : {}))}>
+              <button type="button" onClick={run(() => write(theirs.revision))}>
                 Overwrite it with mine
               </button>
             </p>

@@ -23,8 +23,8 @@ export function NamespacesPage({ namespaces }: { namespaces: Namespace[] }) {
   return (
     <>
       <p class="lead">
-        Prism is one gateway for the data of a company. A <b>namespace</b> is a pattern over a backend, and every client uses its own protocol on the same data: REST, gRPC, Connect, WebSocket,
-        server-sent events. Everything on these pages is done with the public API of this gateway.
+        Prism is one gateway for the data of a company. A <b>namespace</b> is a pattern over a backend, and every client uses its own protocol on the same data: REST, GraphQL, gRPC,
+        Connect, WebSocket, server-sent events. Everything on these pages is done with the public API of this gateway.
       </p>
       {patterns.map((pattern) => (
         <Pattern key={pattern} name={pattern} namespaces={namespaces.filter((namespace) => namespace.pattern === pattern)} />
@@ -54,6 +54,7 @@ function Pattern({ name, namespaces }: { name: string; namespaces: Namespace[] }
       <ul class="cards">
         {namespaces.map((namespace) => {
           const rest = pathOf(namespace, "rest");
+          const graphql = pathOf(namespace, "graphql");
           return (
             <li key={namespace.name}>
               <h3>{namespace.name}</h3>
@@ -66,6 +67,11 @@ function Pattern({ name, namespaces }: { name: string; namespaces: Namespace[] }
               {rest !== undefined && (
                 <p>
                   <a href={`${rest}/docs`}>API documentation</a> · <a href={`${rest}/openapi.json`}>OpenAPI</a>
+                </p>
+              )}
+              {graphql !== undefined && (
+                <p>
+                  <a href={`${graphql}/graphql`}>GraphiQL</a> · <a href={`${graphql}/graphql/schema.graphql`}>GraphQL schema</a>
                 </p>
               )}
               {rest !== undefined && CURL[namespace.pattern] && <pre tabIndex={0}>{CURL[namespace.pattern]?.(rest)}</pre>}

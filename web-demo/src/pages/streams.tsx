@@ -1,7 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { type Namespace, fromBase64, getJson, message, pathOf, postJson, toBase64 } from "../api";
-import { connect } from "../live/connect";
+import { connect, grpcWeb } from "../live/calls";
+import { graphql } from "../live/graphql";
 import { sse } from "../live/sse";
 import type { Status, StreamRecord, Subscription, Transport } from "../live/stream";
 import { webSocket } from "../live/websocket";
@@ -10,23 +11,27 @@ import { NamespaceSelect } from "./select";
 const TRANSPORTS: { name: string; pause: string; transport: Transport }[] = [
   { name: "Server-sent events", pause: "A pause closes the connection; the cursor resumes it.", transport: sse },
   { name: "WebSocket", pause: "A pause gives no credits; the connection stays.", transport: webSocket },
+  { name: "GraphQL", pause: "A pause ends the subscription; the cursor resumes it.", transport: graphql },
   { name: "Connect", pause: "A pause reads nothing; the connection stays.", transport: connect },
+  { name: "gRPC-Web", pause: "A pause reads nothing; the connection stays.", transport: grpcWeb },
 ];
 
 const SHOWN = 12;
 const EVERY_MS = 500;
 
-/** One stream over three protocols at once. */
+const NEEDED = ["rest", "connect", "grpc-web", "websocket", "graphql"];
+
+/** One stream over five protocols at once. */
 export function StreamsPage({ namespaces }: { namespaces: Namespace[] }) {
-  const has = (namespace: Namespace) => ["rest", "connect", "websocket"].every((frontend) => pathOf(namespace, frontend) !== undefined);
+  const has = (namespace: Namespace) => NEEDED.every((frontend) => pathOf(namespace, frontend) !== undefined);
   const usable = namespaces.filter((namespace) => namespace.pattern === "interfaces" && has(namespace));
   const [chosen, choose] = useState(usable[0]?.name ?? "");
   const namespace = usable.find(({ name }) => name === chosen);
-  if (!namespace) return <p>No namespace has the pattern interfaces, and the frontends rest, connect and websocket.</p>;
+  if (!namespace) return <p>No namespace has the pattern interfaces, and the frontends {NEEDED.join(", ")}.</p>;
   return (
     <>
       <p class="lead">
-        The same stream over three protocols. Publish records, and pause or disconnect one of the readers: when it resumes, it continues after its last cursor, and nothing is lost.
+        The same stream over five protocols. Publish records, and pause or disconnect one of the readers: when it resumes, it continues after its last cursor, and nothing is lost.
       </p>
       <NamespaceSelect namespaces={usable} chosen={chosen} choose={choose} />
       <Stream key={chosen} base={pathOf(namespace, "rest") ?? ""} />
@@ -73,7 +78,7 @@ function Stream({ base }: { base: string }) {
       </form>
       {notice && <p role="alert">{notice}</p>}
       {first !== undefined && (
-        <div class="columns three">
+        <div class="columns many">
           {TRANSPORTS.map((one) => (
             <Reader key={one.name} {...one} base={base} stream={stream} first={first} published={published} />
           ))}
