@@ -12,6 +12,7 @@ use crate::{
     driver::{self, Backend, BackendSettings, Keyspace},
     lifecycle::{self, OpenHandler},
     plan::Plan,
+    tenants::{TenantHandler, TenantSource},
 };
 
 use prism_call::{BackgroundTasks, CallLimits, Code, Error, Handler, Idempotency, Method, Metrics, Namespace};
@@ -135,18 +136,18 @@ impl Generation {
         }
         let tasks = BackgroundTasks::default();
         let pattern = pattern_of(definition)?;
-        let slots = self.fill_slots(definition)?;
+        let slots = fill_slots(definition, &self.backends, None)?;
         let services = match &definition.remote {
             // Only the other gateway knows the backend.
             Some(_) => pattern.interface_services.to_vec(),
             None => pattern.available_services(slots.values()),
         };
-        let (handler, remote): (Arc<dyn Handler>, _) = match &definition.remote {
-            Some(settings) => {
-                let handler = RemoteHandler::connect(&settings.url, &settings.namespace, settings.forward_credentials, None)?;
-                (handler.clone(), Some(handler))
-            }
-            None => (self.open_pattern(pattern, definition, slots, tasks.clone()).await?, None),
+        let (handler, remote): (Arc<dyn Handler>, _) = if let Some(settings) = &definition.remote {
+            let handler = RemoteHandler::connect(&settings.url, &settings.namespace, settings.forward_credentials, None)?;
+            (handler.clone(), Some(handler))
+        } else {
+            let handler = open_pattern(pattern, definition, slots, tasks.clone()).await?;
+            (self.separate_tenants(pattern, definition, handler, &tasks), None)
         };
         let opened = Arc::new(OpenHandler { namespace: definition.name.clone(), handler: handler.clone(), tasks });
         let namespace = Namespace::new(&definition.name, pattern.name, methods_of(pattern), handler, call_limits(definition), metrics)
@@ -155,17 +156,17 @@ impl Generation {
         Ok(OpenNamespace { fingerprint, backends, namespace: Arc::new(namespace), handler: opened, remote })
     }
 
-    /// Opens the pattern of a namespace on its backends.
-    async fn open_pattern(
+    /// Gives each tenant a handler of its own, if the namespace separates them.
+    fn separate_tenants(
         &self,
         pattern: &'static pattern::Pattern,
-        namespace: &config::Namespace,
-        slots: BTreeMap<String, Slot>,
-        tasks: BackgroundTasks,
-    ) -> Result<Arc<dyn Handler>, Error> {
-        let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
-        let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks };
-        pattern.open(slots, &environment).await
+        definition: &config::Namespace,
+        handler: Arc<dyn Handler>,
+        tasks: &BackgroundTasks,
+    ) -> Arc<dyn Handler> {
+        let Some(scope) = &definition.scope else { return handler };
+        let source = TenantSource { pattern, definition: definition.clone(), backends: self.backends.clone() };
+        Arc::new(TenantHandler::new(scope.clone(), source, handler, tasks))
     }
 
     /// Selects the backend that stores replies of calls with an idempotency key: that of the slot that the namespace names, or else the first
@@ -196,23 +197,6 @@ impl Generation {
             }
             Err(interface) => Ok(Idempotency::Unavailable { backend, interface }),
         }
-    }
-
-    /// Fills the slots of a namespace with its backends.
-    fn fill_slots(&self, namespace: &config::Namespace) -> Result<BTreeMap<String, Slot>, Error> {
-        let mut slots = BTreeMap::new();
-        for (name, filled) in &namespace.slots {
-            let connected = self.backends.get(&filled.backend).ok_or_else(|| {
-                let message = format!("namespace {}: there is no backend {}", namespace.name, filled.backend);
-                Error::new(Code::FailedPrecondition, "UNKNOWN_BACKEND", message)
-            })?;
-            let owner = filled.keyspace.as_ref().unwrap_or(&namespace.name);
-            let keyspace = Keyspace { namespace: owner.clone(), slot: name.clone() };
-            let mut slot = Slot::fill(&keyspace, &filled.backend, connected.kind, &*connected.backend);
-            tighten_limits(&mut slot.limits, &namespace.limits);
-            slots.insert(name.clone(), slot);
-        }
-        Ok(slots)
     }
 
     /// Returns what a listener serves.
@@ -295,6 +279,41 @@ impl Difference {
             removed: old.keys().filter(|name| !new.contains_key(*name)).cloned().collect(),
         }
     }
+}
+
+/// Opens the pattern of a namespace on its backends.
+pub async fn open_pattern(
+    pattern: &'static pattern::Pattern,
+    namespace: &config::Namespace,
+    slots: BTreeMap<String, Slot>,
+    tasks: BackgroundTasks,
+) -> Result<Arc<dyn Handler>, Error> {
+    let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
+    let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks };
+    pattern.open(slots, &environment).await
+}
+
+/// Fills the slots of a namespace with its backends. `tenant`: with the data of this tenant only.
+pub fn fill_slots(
+    namespace: &config::Namespace,
+    backends: &BTreeMap<String, Arc<ConnectedBackend>>,
+    tenant: Option<&str>,
+) -> Result<BTreeMap<String, Slot>, Error> {
+    let mut slots = BTreeMap::new();
+    for (name, filled) in &namespace.slots {
+        let connected = backends.get(&filled.backend).ok_or_else(|| {
+            let message = format!("namespace {}: there is no backend {}", namespace.name, filled.backend);
+            Error::new(Code::FailedPrecondition, "UNKNOWN_BACKEND", message)
+        })?;
+        let owner = filled.keyspace.as_ref().unwrap_or(&namespace.name);
+        // Names of namespaces have no dot.
+        let owner = tenant.map_or_else(|| owner.clone(), |tenant| format!("{owner}.{tenant}"));
+        let keyspace = Keyspace { namespace: owner, slot: name.clone() };
+        let mut slot = Slot::fill(&keyspace, &filled.backend, connected.kind, &*connected.backend);
+        tighten_limits(&mut slot.limits, &namespace.limits);
+        slots.insert(name.clone(), slot);
+    }
+    Ok(slots)
 }
 
 async fn connect(name: &str, backend: &config::Backend) -> Result<ConnectedBackend, Error> {

@@ -36,3 +36,5 @@ pub mod plan;
 mod policy;
 // Export of traces and metrics.
 mod telemetry;
+// Namespaces that separate the data of tenants.
+mod tenants;

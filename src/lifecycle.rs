@@ -46,7 +46,7 @@ pub(crate) struct OpenHandler {
 
 impl OpenHandler {
     /// Closes the handler, ends its background tasks and waits for them.
-    async fn close(&self) {
+    pub async fn close(&self) {
         self.handler.close().await;
         self.tasks.end().await;
     }

@@ -227,6 +227,18 @@ pub fn last(message: &[u8], number: u32) -> Result<Option<WireValue<'_>>, Malfor
     Ok(found)
 }
 
+/// Returns all values of a field, in their order.
+pub fn all(message: &[u8], number: u32) -> Result<Vec<WireValue<'_>>, Malformed> {
+    let mut found = Vec::new();
+    let mut fields = Fields::of(message);
+    while let Some((current, value)) = fields.field()? {
+        if current == number {
+            found.push(value);
+        }
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -17,7 +17,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use execution::{Executed, PreparedOperation, RpcCaller};
+pub use execution::{Executed, PreparedOperation, RpcCaller, StreamPurpose};
 pub use limits::GraphqlLimits;
 pub use model::OperationKind;
 pub use request::{GraphqlRequest, RequestError};

@@ -11,8 +11,10 @@ use prism_frontend::{percent, problem};
 /// A request ("GraphQL over HTTP", Request Parameters).
 #[derive(Clone, Debug, Default)]
 pub struct GraphqlRequest {
-    /// The document.
+    /// The document; empty: it is known by its hash.
     pub query: String,
+    /// The SHA-256 hash of a document that the client expects to be known ("Automatic persisted queries" of Apollo).
+    pub hash: Option<[u8; 32]>,
     /// The operation of the document, if it has several.
     pub operation_name: Option<String>,
     /// Values of variables.
@@ -31,9 +33,9 @@ impl GraphqlRequest {
         let Value::Object(mut members) = value else { return Err(malformed("", "must be an object with `query`")) };
         let mut take = |name: &str| members.remove(name).filter(|value| !value.is_null());
         let query = match take("query") {
-            Some(Value::String(query)) => query,
+            Some(Value::String(query)) => Some(query),
             Some(_) => return Err(malformed("query", "must be text")),
-            None => return Err(malformed("query", "is missing")),
+            None => None,
         };
         let operation_name = match take("operationName") {
             Some(Value::String(name)) => Some(name),
@@ -45,9 +47,16 @@ impl GraphqlRequest {
             Some(_) => Err(malformed(name, "must be an object")),
             None => Ok(Map::new()),
         };
-        // No extension is known.
-        map("extensions")?;
-        Ok(Self { query, operation_name, variables: map("variables")? })
+        let hash = match map("extensions")?.remove("persistedQuery") {
+            Some(persisted) => Some(read_hash(&persisted)?),
+            None => None,
+        };
+        let query = match (query, hash) {
+            (Some(query), _) => query,
+            (None, Some(_)) => String::new(),
+            (None, None) => return Err(malformed("query", "is missing")),
+        };
+        Ok(Self { query, hash, operation_name, variables: map("variables")? })
     }
 
     /// Reads the query of a URL. Other parameters are ignored.
@@ -67,6 +76,23 @@ impl GraphqlRequest {
         }
         Self::from_value(Value::Object(members))
     }
+}
+
+/// Reads `{"version": 1, "sha256Hash": "…"}`.
+fn read_hash(persisted: &Value) -> Result<[u8; 32], Error> {
+    const NAME: &str = "extensions.persistedQuery";
+    if persisted["version"] != 1 {
+        return Err(malformed(NAME, "must have the version 1"));
+    }
+    let digits = persisted["sha256Hash"].as_str().filter(|text| text.len() == 64 && text.is_ascii());
+    let mut hash = [0; 32];
+    for (index, byte) in hash.iter_mut().enumerate() {
+        let pair = digits.and_then(|digits| digits.get(2 * index..2 * index + 2));
+        let value =
+            pair.filter(|pair| pair.chars().all(|digit| digit.is_ascii_hexdigit())).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        *byte = value.ok_or_else(|| malformed(NAME, "must have a sha256Hash of 64 hexadecimal digits"))?;
+    }
+    Ok(hash)
 }
 
 /// The error of a request that is not of the form that the protocol asks for.
@@ -215,6 +241,20 @@ mod tests {
         }
         for bad in ["", "query=%7", "query=a&variables=1", "query=a&variables={"] {
             assert_eq!(GraphqlRequest::from_query(bad).unwrap_err().reason(), "MALFORMED_REQUEST", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hash_may_stand_for_the_document() {
+        let read =
+            |body: &Value| GraphqlRequest::from_value(body.clone()).map(|read| (read.query, read.hash.map(|hash| (hash[0], hash[31]))));
+        let persisted = |version: i64, hash: &str| json!({"extensions": {"persistedQuery": {"version": version, "sha256Hash": hash}}});
+        let hash = format!("Ab{}0f", "0".repeat(60));
+        assert_eq!(read(&persisted(1, &hash)).unwrap(), (String::new(), Some((0xab, 0x0f))));
+        for bad in
+            [persisted(2, &hash), persisted(1, &hash[1..]), persisted(1, &hash.replace('f', "g")), persisted(1, &hash.replace("0f", "+f"))]
+        {
+            assert_eq!(read(&bad).unwrap_err().reason(), "MALFORMED_REQUEST", "{bad}");
         }
     }
 

@@ -192,7 +192,7 @@ async fn an_append_can_be_repeated(bench: Bench) {
     append(&bench, expecting("a", 2, &["closed"])).await.unwrap();
     assert!(append(&bench, request.clone()).await.unwrap().duplicate);
     let mut other = request;
-    other.events[0].id = "e-2".to_owned();
+    "e-2".clone_into(&mut other.events[0].id);
     refused(append(&bench, other).await, Code::Aborted, "VERSION_MISMATCH");
     assert_eq!(load(&bench, "a").await.len(), 3);
 }

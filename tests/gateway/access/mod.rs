@@ -5,3 +5,4 @@ mod caller;
 mod policy;
 mod quotas;
 mod streams;
+mod tenants;

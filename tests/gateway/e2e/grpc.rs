@@ -28,8 +28,11 @@ async fn reflection_lists_what_is_served_and_describes_it() {
     let Some(MessageResponse::ListServicesResponse(list)) = answers.message().await.unwrap().unwrap().message_response else { panic!() };
     let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     names.sort();
-    let registry = "prism.patterns.schema_registry.v1.SchemaRegistryService";
-    assert_eq!(names, ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", SERVICE, registry]);
+    let (interfaces, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with("prism.interfaces."));
+    assert!(interfaces.iter().any(|name| name == "prism.interfaces.stream.v1.StreamBasicService"), "{interfaces:?}");
+    let [interfaces, registry] =
+        ["prism.patterns.interfaces.v1.InterfacesService", "prism.patterns.schema_registry.v1.SchemaRegistryService"];
+    assert_eq!(others, ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", interfaces, SERVICE, registry]);
 
     let Some(MessageResponse::FileDescriptorResponse(files)) = answers.message().await.unwrap().unwrap().message_response else { panic!() };
     let file = prost_types::FileDescriptorProto::decode(&files.file_descriptor_proto[0][..]).unwrap();

@@ -19,7 +19,8 @@ mod policy;
 
 pub use access::{ANONYMOUS, Authenticator};
 pub use listener::{ClientCertificates, Cors, Listener, Tls};
-pub use namespace::{Idempotency, Limits, Namespace, Remote, Slot};
+pub(crate) use namespace::default_max_open;
+pub use namespace::{Idempotency, Limits, Namespace, Remote, Scope, ScopeKind, Slot};
 pub use policy::{Policy, PolicyAccess, PolicyEffect, PolicyRule, Quota, Quotas, Rate};
 
 use super::{Log, ResolvedSettings, Telemetry, serialize::write_duration};

@@ -33,6 +33,9 @@ pub struct Namespace {
     /// Another Prism that serves this namespace, instead of `slots`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<Remote>,
+    /// Whose data a caller sees. Default: all callers see the same data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// Frontends of the namespace. Default: gRPC, gRPC-Web, Connect, REST, WebSocket and GraphQL on all listeners. gRPC is always added, unless the list contains
     /// `{frontend: grpc, enabled: false}`.
     #[schemars(with = "Option<Vec<crate::schema::AnyBinding>>")]
@@ -65,6 +68,7 @@ impl Namespace {
             pattern_version,
             slots,
             remote,
+            scope,
             frontends: _,
             authentication: _,
             quotas: _,
@@ -74,7 +78,7 @@ impl Namespace {
         } = self;
         let half = |number: u8| {
             let mut hasher = DefaultHasher::new();
-            (number, name, pattern, pattern_version, slots, remote, limits, idempotency, settings).hash(&mut hasher);
+            (number, name, pattern, pattern_version, slots, remote, scope, limits, idempotency, settings).hash(&mut hasher);
             u128::from(hasher.finish())
         };
         half(0) << 64 | half(1)
@@ -117,6 +121,34 @@ pub struct Slot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[a-z][a-z0-9_-]{0,62}$"))]
     pub keyspace: Option<String>,
+}
+
+/// Separates the data of callers: each tenant, or each caller, has own data in every slot, and sees nothing of the others.
+#[derive(Clone, Debug, Serialize, JsonSchema, Hash)]
+#[serde(deny_unknown_fields)]
+pub struct Scope {
+    /// What separates them.
+    pub by: ScopeKind,
+    /// Maximum number of tenants, or callers, that are served at the same time by one gateway. One that does nothing makes place for the
+    /// next. From 1 to 100,000.
+    #[serde(default = "default_max_open")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_open: usize,
+}
+
+/// What separates the data of callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, Hash)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScopeKind {
+    /// The tenant. Callers without a tenant are refused.
+    Tenant,
+    /// The caller: tenant and subject. Anonymous callers are refused.
+    Subject,
+}
+
+/// The default of [`Scope::max_open`].
+pub(crate) const fn default_max_open() -> usize {
+    1000
 }
 
 /// Another Prism that serves a namespace, over gRPC.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ResolvedSettings,
-    model::{Binding, Frontend, FrontendKind, Idempotency, Limits, Namespace, Remote, Slot},
+    model::{Binding, Frontend, FrontendKind, Idempotency, Limits, Namespace, Remote, Scope, ScopeKind, Slot, default_max_open},
     reader::{Reader, Section, check_name},
 };
 use prism_registry::{self as registry, IDEMPOTENCY_INTERFACES, Name, Pattern, SlotCheck, Status};
@@ -77,6 +77,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
     let pattern_version = version(&section, pattern);
     let remote = remote(&section, name);
     let slots = slots(&section, pattern, names.backends, remote.is_some() || section.node("remote").is_some());
+    let scope = scope(&section);
     let bindings = Bindings {
         namespace: name,
         pattern: pattern.map(|pattern| pattern.name.as_str()),
@@ -97,6 +98,7 @@ fn namespace(section: Section<'_, '_>, name: &str, names: &Names<'_>) -> (Option
         pattern_version,
         slots,
         remote,
+        scope,
         frontends,
         authentication,
         quotas,
@@ -155,6 +157,25 @@ fn remote(section: &Section<'_, '_>, name: &str) -> Option<Remote> {
     let forward = remote.parsed("forward_credentials", "true or false", |text| text.parse().ok());
     remote.finish();
     Some(Remote { url: url?.0, namespace, forward_credentials: forward.is_some_and(|(forward, _)| forward) })
+}
+
+fn scope(section: &Section<'_, '_>) -> Option<Scope> {
+    section.node("scope")?;
+    let scope = section.section("scope");
+    let there = scope.node("by").is_some();
+    let by = scope.choice("by", &[("tenant", ScopeKind::Tenant), ("subject", ScopeKind::Subject)]);
+    if by.is_none() && !there {
+        scope.reader.problem(&scope.position, "`by` is missing; it is tenant or subject");
+    }
+    let in_range = |text: &str| text.parse().ok().filter(|number| (1..=100_000).contains(number));
+    let max_open = scope.parsed("max_open", "a number from 1 to 100000", in_range);
+    if section.node("remote").is_some() {
+        let message =
+            "a namespace with `remote` has no `scope`; the other Prism separates the data of callers, if its configuration says so";
+        scope.reader.problem(&scope.position, message);
+    }
+    scope.finish();
+    Some(Scope { by: by?, max_open: max_open.map_or_else(default_max_open, |(number, _)| number) })
 }
 
 fn slots(section: &Section<'_, '_>, pattern: Option<&Pattern>, backends: &Backends, remote: bool) -> BTreeMap<String, Slot> {
@@ -384,6 +405,11 @@ fn check_keyspaces(reader: &Reader<'_>, all: &[Namespace], namespace: &Namespace
         // The namespace may be in the configuration of other gateways only.
         let Some(owner) = owner.filter(|owner| owner.remote.is_none()) else { continue };
         match owner.slots.get(name) {
+            Some(_) if owner.scope.as_ref().map(|scope| scope.by) != namespace.scope.as_ref().map(|scope| scope.by) => {
+                let message =
+                    format!("the slot `{name}` has the keyspace of `{}`, so both namespaces need the same `scope.by`, or none", owner.name);
+                reader.problem(position, message);
+            }
             Some(shared) if shared.backend == slot.backend => {}
             Some(shared) => {
                 let (ours, theirs) = (&slot.backend, &shared.backend);

@@ -16,7 +16,7 @@ use crate::{metadata, request::Serving};
 use prism_call::{
     Admitted, Arrival, Delivery, Error, Input, Messages, Method, Namespace, Origin, Output, Peer, Pipeline, Protocol, REQUEST_ID, Target,
 };
-use prism_graphql::RpcCaller;
+use prism_graphql::{RpcCaller, StreamPurpose};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -137,8 +137,12 @@ impl RpcCaller for FieldCaller {
         result
     }
 
-    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Messages<Bytes>, Error> {
-        let mut admitted = self.admit(method, None).await?;
+    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes, purpose: StreamPurpose) -> Result<Messages<Bytes>, Error> {
+        let timeout = match purpose {
+            StreamPurpose::Subscription => None,
+            StreamPurpose::Page => self.remaining(),
+        };
+        let mut admitted = self.admit(method, timeout).await?;
         let read = pin!(async { Ok(Input::One(message)) });
         let result = match admitted.call(method, self.metadata(field), read).await {
             Ok(reply) => match reply.output {

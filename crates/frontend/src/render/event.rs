@@ -39,6 +39,14 @@ impl EventFields {
         Self { cursor, names: message.fields.iter().filter(is_event).map(|field| (field.number, field.name.clone())).collect() }
     }
 
+    /// Tells whether messages of this type may have a cursor.
+    pub fn has_cursor(&self) -> bool {
+        match &self.cursor {
+            CursorPath::Own(_) => true,
+            CursorPath::Nested(paths) => !paths.is_empty(),
+        }
+    }
+
     /// Returns the cursor of a message, if it is not empty.
     pub fn cursor<'b>(&self, message: &'b [u8]) -> Option<&'b str> {
         match &self.cursor {

@@ -17,12 +17,15 @@ use async_graphql::{
         types::{DocumentOperations, ExecutableDocument, OperationDefinition},
     },
 };
+use aws_lc_rs::digest::{SHA256, digest};
 use lru::LruCache;
 
-use crate::{GraphqlLimits, GraphqlRequest, RequestError, limits::DocumentMeter};
+use crate::{GraphqlLimits, GraphqlRequest, RequestError, limits::DocumentMeter, request::malformed};
 
 /// Documents that a schema keeps.
 const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
+/// Texts that a schema keeps for clients that send only their hashes.
+const KEPT_TEXTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 /// Longer documents are not kept.
 const MAX_KEPT_BYTES: usize = 8 << 10;
 
@@ -49,24 +52,29 @@ impl Document {
 type DocumentKey = (String, Option<String>);
 
 /// Documents of a schema that were validated.
-pub struct DocumentCache(Mutex<LruCache<DocumentKey, Arc<Document>>>);
+pub struct DocumentCache {
+    documents: Mutex<LruCache<DocumentKey, Arc<Document>>>,
+    /// The texts of documents by their SHA-256 hashes.
+    texts: Mutex<LruCache<[u8; 32], String>>,
+}
 
 impl Default for DocumentCache {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(KEPT)))
+        Self { documents: Mutex::new(LruCache::new(KEPT)), texts: Mutex::new(LruCache::new(KEPT_TEXTS)) }
     }
 }
 
 impl DocumentCache {
     /// Returns the document of a request, valid for this schema.
     pub async fn document(&self, schema: &Schema, request: &GraphqlRequest, limits: &GraphqlLimits) -> Result<Arc<Document>, RequestError> {
-        let key = (request.query.clone(), request.operation_name.clone());
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        let key = (self.text(request)?, request.operation_name.clone());
+        if let Some(known) = self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             scan::check_count(known.tokens, limits)?;
             return Ok(known.clone());
         }
-        let tokens = scan::count_tokens(&request.query, limits)?;
-        let executable = parse_query(&request.query).map_err(|error| RequestError::found("GRAPHQL_SYNTAX", vec![error.into()]))?;
+        let text = &key.0;
+        let tokens = scan::count_tokens(text, limits)?;
+        let executable = parse_query(text).map_err(|error| RequestError::found("GRAPHQL_SYNTAX", vec![error.into()]))?;
         find_operation(&executable, request.operation_name.as_deref())?;
         DocumentMeter::check_document(&executable, limits)?;
         for (_, operation) in executable.operations.iter() {
@@ -83,10 +91,26 @@ impl DocumentCache {
             positions::check_variables(schema.registry(), &executable, &operation.node)?;
         }
         let document = Arc::new(Document { executable, operation_name: request.operation_name.clone(), tokens });
-        if request.query.len() <= MAX_KEPT_BYTES {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, document.clone());
+        if text.len() <= MAX_KEPT_BYTES {
+            if let Some(hash) = request.hash {
+                self.texts.lock().unwrap_or_else(PoisonError::into_inner).put(hash, text.clone());
+            }
+            self.documents.lock().unwrap_or_else(PoisonError::into_inner).put(key, document.clone());
         }
         Ok(document)
+    }
+
+    /// Returns the text of the document of a request, which may be known by its hash.
+    fn text(&self, request: &GraphqlRequest) -> Result<String, RequestError> {
+        let Some(hash) = request.hash else { return Ok(request.query.clone()) };
+        if request.query.is_empty() {
+            let known = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+            // Clients compare the message, and send the whole document then.
+            return known.ok_or_else(|| RequestError::one("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound", None));
+        }
+        let is_its_hash = digest(&SHA256, request.query.as_bytes()).as_ref() == hash;
+        let refuse = || RequestError::from(malformed("extensions.persistedQuery.sha256Hash", "is not the hash of query"));
+        if is_its_hash { Ok(request.query.clone()) } else { Err(refuse()) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Execution: calls the RPC of each root field, and writes the response.
 
+mod batch;
+mod connection;
 mod operation;
 mod plan;
 mod render;
@@ -18,14 +20,14 @@ use crate::{
     model::Model,
     request::GraphqlError,
 };
+use batch::Batches;
+use connection::Page;
 use plan::member_key;
 use prism_call::{Error, Messages, Method};
-use prism_frontend::{
-    message_types::{FieldKind, FieldShape, MessageId},
-    wire,
-};
+use prism_frontend::render::EventFields;
 use render::Renderer;
 
+pub use connection::PageCall;
 pub use operation::{PreparedOperation, RootCall, RootTarget, RpcCall};
 pub use plan::{Planner, quoted};
 
@@ -39,7 +41,16 @@ pub trait RpcCaller: Send + Sync {
     async fn call(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Bytes, Error>;
 
     /// Opens the stream of an RPC with a stream of replies. Dropping it cancels the call.
-    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Messages<Bytes>, Error>;
+    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes, purpose: StreamPurpose) -> Result<Messages<Bytes>, Error>;
+}
+
+/// What a stream is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamPurpose {
+    /// For a subscription, which has no deadline.
+    Subscription,
+    /// For a page, which must end with its request.
+    Page,
 }
 
 /// The response to an operation.
@@ -64,6 +75,7 @@ impl Executed {
 enum RootResult {
     Constant(Vec<u8>),
     Reply(Bytes),
+    Page(Page),
     Failed(Error),
 }
 
@@ -84,9 +96,18 @@ pub async fn execute(
     // Mutations run one after the other, in the order of the document; queries at the same time.
     let concurrent = if operation.is_mutation() { 1 } else { CONCURRENT_CALLS };
     let introspected = &introspected;
+    let batches = if operation.is_mutation() { Batches::default() } else { Batches::of(&operation.roots, caller) };
+    let batches = &batches;
     let mut calls = Vec::with_capacity(operation.roots.len());
-    for root in &operation.roots {
-        calls.push(async move { (root, resolve(root, introspected, caller).await) });
+    for (place, root) in operation.roots.iter().enumerate() {
+        calls.push(async move {
+            let result = match batches.reply(place).await {
+                Some(Ok(reply)) => RootResult::Reply(reply),
+                Some(Err(error)) => RootResult::Failed(error),
+                None => resolve(root, introspected, limits, caller).await,
+            };
+            (root, result)
+        });
     }
     let mut results = futures::stream::iter(calls).buffered(concurrent);
     while let Some((root, result)) = results.next().await {
@@ -95,13 +116,17 @@ pub async fn execute(
     response.finish()
 }
 
-async fn resolve(root: &RootCall, introspected: &Json, caller: &dyn RpcCaller) -> RootResult {
+async fn resolve(root: &RootCall, introspected: &Json, limits: &GraphqlLimits, caller: &dyn RpcCaller) -> RootResult {
     match &root.target {
         RootTarget::Constant(text) => RootResult::Constant(text.clone()),
         RootTarget::Introspection => {
             let found = introspected.get(&root.key).unwrap_or(&Json::Null);
             RootResult::Constant(found.to_string().into_bytes())
         }
+        RootTarget::Page(page) => match page.read(&root.key, limits.max_response_bytes, caller).await {
+            Ok(page) => RootResult::Page(page),
+            Err(error) => RootResult::Failed(error),
+        },
         // Found when the operation was prepared.
         RootTarget::Rpc(RpcCall { message: Err(error), .. }) => RootResult::Failed(error.for_client()),
         RootTarget::Rpc(RpcCall { method, message: Ok(message), .. }) => match caller.call(method, &root.key, message.clone()).await {
@@ -144,6 +169,12 @@ impl<'m> ResponseWriter<'m> {
                 self.renderer.check_size(&self.out).map_err(|failure| failure.into_error(self.renderer.limit))
             }
             RootResult::Failed(error) => Err(error),
+            RootResult::Page(page) => match &root.target {
+                RootTarget::Page(call) => {
+                    call.write(&page, &self.renderer, &mut self.out).map_err(|failure| failure.into_error(self.renderer.limit))
+                }
+                _ => Err(Error::internal("a field without a page has one")),
+            },
             RootResult::Reply(reply) => match &root.target {
                 RootTarget::Rpc(RpcCall { output, plan, .. }) => self
                     .renderer
@@ -191,21 +222,18 @@ pub async fn subscribe(
         return Err(RequestError::one("GRAPHQL_VALIDATION", "a subscription must select a stream", Some(root.at)));
     };
     let opened = match message {
-        Ok(message) => caller.open(method, &root.key, message.clone()).await,
+        Ok(message) => caller.open(method, &root.key, message.clone(), StreamPurpose::Subscription).await,
         Err(error) => Err(error.for_client()),
     };
     let failed =
         |error| RequestError { errors: vec![GraphqlError { error, locations: vec![root.at], path: vec![root.key.clone().into()] }] };
     let messages = opened.map_err(failed)?;
-    let cursor = cursor_field(&model, *output);
+    let fields = EventFields::of(model.types, *output);
     Ok(messages.map(move |message| {
         // The caller lives as long as its stream.
         let _ = &caller;
         let mut response = ResponseWriter::new(&model, limits.max_response_bytes);
-        response.cursor = match (&message, cursor) {
-            (Ok(message), Some(number)) => read_text(message, number),
-            _ => None,
-        };
+        response.cursor = message.as_ref().ok().and_then(|message| fields.cursor(message)).map(str::to_owned);
         let is_interrupted = message.as_ref().is_err_and(is_interruption);
         response.add(&root, message.map_or_else(RootResult::Failed, RootResult::Reply));
         Executed { is_interrupted, ..response.finish() }
@@ -215,17 +243,4 @@ pub async fn subscribe(
 /// Tells whether a stream ends because the gateway or the namespace ends.
 fn is_interruption(error: &Error) -> bool {
     matches!(error.reason(), "SHUTTING_DOWN" | "NAMESPACE_CHANGED")
-}
-
-/// Returns the number of the field with the cursor of a message, from which a stream can be continued.
-fn cursor_field(model: &Model, output: MessageId) -> Option<u32> {
-    let field = model.types.message(output).fields.iter().find(|field| field.name == "cursor")?;
-    (field.kind == FieldKind::String && matches!(field.shape, FieldShape::Singular { .. })).then_some(field.number)
-}
-
-fn read_text(message: &[u8], number: u32) -> Option<String> {
-    match wire::last(message, number) {
-        Ok(Some(wire::WireValue::Bytes(text))) => String::from_utf8(text.to_vec()).ok(),
-        _ => None,
-    }
 }

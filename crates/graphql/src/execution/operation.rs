@@ -5,8 +5,11 @@ use std::sync::Arc;
 use async_graphql::{Pos, Variables};
 use bytes::Bytes;
 
-use super::plan::ObjectPlan;
-use crate::{document::Document, model::OperationKind};
+use super::{connection::PageCall, plan::ObjectPlan};
+use crate::{
+    document::Document,
+    model::{BatchRpc, OperationKind},
+};
 use prism_call::{Error, Method};
 use prism_frontend::message_types::MessageId;
 
@@ -37,6 +40,8 @@ pub enum RootTarget {
     Introspection,
     /// An RPC.
     Rpc(RpcCall),
+    /// A page of the stream of an RPC.
+    Page(PageCall),
 }
 
 /// The call of an RPC, and what is written of its reply.
@@ -45,6 +50,8 @@ pub struct RpcCall {
     pub method: Arc<Method>,
     /// The request message; or the error of the arguments.
     pub message: Result<Bytes, Error>,
+    /// The RPC that reads several items at once.
+    pub batch: Option<Arc<BatchRpc>>,
     /// The type of the reply.
     pub output: MessageId,
     /// What is written of it; `None` if it is a scalar.

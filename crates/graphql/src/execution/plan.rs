@@ -19,15 +19,15 @@ use prism_frontend::{
 /// What is written of a message, or of an entry of a map.
 pub struct ObjectPlan {
     /// The members of the object, in the order of the document.
-    pub members: Vec<PlanMember>,
+    pub members: Vec<PlanMember<MemberSource>>,
 }
 
 /// A member of an object.
-pub struct PlanMember {
+pub struct PlanMember<S> {
     /// Its name in quotes, with a colon.
     pub key: Vec<u8>,
-    /// Its value.
-    pub source: MemberSource,
+    /// Where its value comes from.
+    pub source: S,
 }
 
 /// Where the value of a member comes from.
@@ -136,44 +136,50 @@ impl<'d> Planner<'d> {
         }
     }
 
+    /// Plans the members of an object that is selected so. `source` returns where the value of the field with a name comes from.
+    pub fn members<S>(
+        &self,
+        sets: &[&'d SelectionSet],
+        object: &str,
+        source: impl Fn(&str, &[&'d SelectionSet], &Positioned<Field>) -> Result<S, RequestError>,
+    ) -> Result<Vec<PlanMember<S>>, RequestError> {
+        let collected = self.collect(sets, object)?.into_iter();
+        collected
+            .map(|(key, Collected { field, below })| {
+                Ok(PlanMember { key: member_key(key), source: source(field.node.name.node.as_str(), &below, field)? })
+            })
+            .collect()
+    }
+
     fn object(&self, id: MessageId, object: &ObjectType, sets: &[&'d SelectionSet]) -> Result<ObjectPlan, RequestError> {
-        let mut members = Vec::new();
-        for (key, Collected { field, below }) in self.collect(sets, &object.name)? {
-            let name = field.node.name.node.as_str();
-            let source = match object.fields.get(name) {
-                Some(known) => {
-                    let described = self.model.field(id, known.index);
-                    let below = match (&known.entry, described.shape) {
-                        (Some(entry), FieldShape::Map(_)) => Some(self.entry(entry, described.kind, &below)?),
-                        _ => self.value(described.kind, &below)?,
-                    };
-                    MemberSource::Field { index: known.index, below }
-                }
-                None => type_name(name, &object.name, field)?,
+        let members = self.members(sets, &object.name, |name, below, field| {
+            let Some(known) = object.fields.get(name) else { return Ok(MemberSource::Constant(type_name(name, &object.name, field)?)) };
+            let described = self.model.field(id, known.index);
+            let below = match (&known.entry, described.shape) {
+                (Some(entry), FieldShape::Map(_)) => Some(self.entry(entry, described.kind, below)?),
+                _ => self.value(described.kind, below)?,
             };
-            members.push(PlanMember { key: member_key(key), source });
-        }
+            Ok(MemberSource::Field { index: known.index, below })
+        })?;
         Ok(ObjectPlan { members })
     }
 
     fn entry(&self, entry: &str, kind: FieldKind, sets: &[&'d SelectionSet]) -> Result<ObjectPlan, RequestError> {
-        let mut members = Vec::new();
-        for (key, Collected { field, below }) in self.collect(sets, entry)? {
-            let source = match field.node.name.node.as_str() {
+        let members = self.members(sets, entry, |name, below, field| {
+            Ok(match name {
                 "key" => MemberSource::EntryKey,
-                "value" => MemberSource::EntryValue { below: self.value(kind, &below)? },
-                name => type_name(name, entry, field)?,
-            };
-            members.push(PlanMember { key: member_key(key), source });
-        }
+                "value" => MemberSource::EntryValue { below: self.value(kind, below)? },
+                name => MemberSource::Constant(type_name(name, entry, field)?),
+            })
+        })?;
         Ok(ObjectPlan { members })
     }
 }
 
-/// Returns the source of `__typename`, the only field that every object has.
-fn type_name(name: &str, object: &str, field: &Positioned<Field>) -> Result<MemberSource, RequestError> {
+/// Returns the value of `__typename`, the only field that every object has.
+pub fn type_name(name: &str, object: &str, field: &Positioned<Field>) -> Result<Vec<u8>, RequestError> {
     if name == "__typename" {
-        return Ok(MemberSource::Constant(quoted(object)));
+        return Ok(quoted(object));
     }
     let message = format!("{object} has no field {name}");
     Err(RequestError::one("GRAPHQL_VALIDATION", message, Some(field.pos)))

@@ -48,38 +48,53 @@ impl RenderFailure {
     }
 }
 
-type Rendered = Result<(), RenderFailure>;
+/// Tells whether something was written.
+pub type Rendered = Result<(), RenderFailure>;
 
 impl Renderer<'_> {
     /// Appends a message: an object by its plan, or a scalar.
     pub fn message(&self, id: MessageId, plan: Option<&ObjectPlan>, bytes: &[u8], out: &mut Vec<u8>) -> Rendered {
         let Some(plan) = plan else { return self.scalar(FieldKind::Message(id), WireValue::Bytes(bytes), out) };
-        self.members(plan, out, |renderer, source, out| match source {
-            MemberSource::Field { index, below } => renderer.field(id, *index, below.as_ref(), bytes, out),
+        self.object(&plan.members, out, |source, out| match source {
+            MemberSource::Constant(text) => self.text(text, out),
+            MemberSource::Field { index, below } => self.field(id, *index, below.as_ref(), bytes, out),
             _ => Err(RenderFailure::Malformed),
         })
     }
 
-    fn members(
-        &self,
-        plan: &ObjectPlan,
-        out: &mut Vec<u8>,
-        mut write: impl FnMut(&Self, &MemberSource, &mut Vec<u8>) -> Rendered,
-    ) -> Rendered {
+    /// Appends an object with these members.
+    pub fn object<S>(&self, members: &[PlanMember<S>], out: &mut Vec<u8>, mut write: impl FnMut(&S, &mut Vec<u8>) -> Rendered) -> Rendered {
         out.push(b'{');
-        for (index, PlanMember { key, source }) in plan.members.iter().enumerate() {
+        for (index, PlanMember { key, source }) in members.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(key);
-            match source {
-                MemberSource::Constant(text) => out.extend_from_slice(text),
-                source => write(self, source, out)?,
-            }
+            write(source, out)?;
             self.check_size(out)?;
         }
         out.push(b'}');
         Ok(())
+    }
+
+    /// Appends a list of these items.
+    pub fn list<T>(&self, items: &[T], out: &mut Vec<u8>, mut write: impl FnMut(&T, &mut Vec<u8>) -> Rendered) -> Rendered {
+        out.push(b'[');
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write(item, out)?;
+            self.check_size(out)?;
+        }
+        out.push(b']');
+        Ok(())
+    }
+
+    /// Appends JSON text.
+    pub fn text(&self, text: &[u8], out: &mut Vec<u8>) -> Rendered {
+        out.extend_from_slice(text);
+        self.check_size(out)
     }
 
     /// Refuses a response that is too large.
@@ -155,10 +170,11 @@ impl Renderer<'_> {
             if out.len() > start {
                 out.push(b',');
             }
-            self.members(plan, out, |renderer, source, out| match source {
-                MemberSource::EntryKey => renderer.scalar(key, *name, out),
-                MemberSource::EntryValue { below } => renderer.value(kind, below.as_ref(), *value, out),
-                _ => Err(RenderFailure::Malformed),
+            self.object(&plan.members, out, |source, out| match source {
+                MemberSource::Constant(text) => self.text(text, out),
+                MemberSource::EntryKey => self.scalar(key, *name, out),
+                MemberSource::EntryValue { below } => self.value(kind, below.as_ref(), *value, out),
+                MemberSource::Field { .. } => Err(RenderFailure::Malformed),
             })?;
         }
         out.push(b']');

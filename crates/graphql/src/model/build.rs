@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use super::{
-    EnumType, InputField, InputFields, InputTarget, InputType, Model, ObjectField, ObjectType, RootField, is_scalar,
+    BatchRpc, ConnectionType, EnumType, InputField, InputFields, InputTarget, InputType, Model, ObjectField, ObjectType, RootField,
+    is_scalar,
     names::{NameTable, camel, field_name, pascal, short},
 };
 use prism_call::{
@@ -22,7 +23,11 @@ use prism_call::{
 use prism_frontend::{
     message_types::{Field, FieldKind, FieldShape, MessageId, MessageTypes},
     openapi,
+    render::EventFields,
 };
+
+/// The fields of a request that a connection sets itself, and the one that would make it wait.
+const PAGE_FIELDS: [&str; 3] = ["limit", "cursor", "follow"];
 
 /// How an RPC is supported in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +71,7 @@ impl Model {
         for method in methods.iter().filter(|method| !method.client_streaming) {
             let support = availability.get(method);
             if support != Some(&RpcSupport::Unavailable) {
-                builder.add(method, support);
+                builder.add(method, support, batch_rpc(types, methods, method, availability));
             }
         }
         builder.model
@@ -85,6 +90,33 @@ impl Model {
     }
 }
 
+/// Returns the RPC that reads several items of another one at once, if it is native in this namespace.
+fn batch_rpc(types: &MessageTypes, methods: &[Arc<Method>], one: &Method, availability: &Availability) -> Option<Arc<BatchRpc>> {
+    let extension = one.descriptor.parent_pool().get_extension_by_name("prism.options.v1.batch")?;
+    let options = one.descriptor.options();
+    let option = options.get_extension(&extension);
+    let option = option.as_message().filter(|_| options.has_extension(&extension))?;
+    let name = |field: &str| option.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+    let rpc = name("rpc");
+    let method = methods.iter().find(|known| known.service == one.service && known.name == rpc)?;
+    if availability.get(method).is_some() || !(one.read_only && method.read_only) || method.server_streaming {
+        return None;
+    }
+    let message = |name: &str| types.find(name).map(|id| types.message(id));
+    let [item] = message(one.descriptor.input().full_name())?.fields.as_slice() else { return None };
+    let [items] = message(method.descriptor.input().full_name())?.fields.as_slice() else { return None };
+    let reply = message(method.descriptor.output().full_name())?;
+    let results = reply.fields.get(reply.by_name(&name("results"))?)?;
+    let FieldKind::Message(result) = results.kind else { return None };
+    let result = types.message(result);
+    let entry = result.fields.get(result.by_name(&name("entry"))?)?;
+    let fits = item.kind == items.kind && matches!(item.kind, FieldKind::String | FieldKind::Bytes);
+    fits.then(|| {
+        let (item, items, results, entry) = (item.number, items.number, results.number, entry.number);
+        Arc::new(BatchRpc { method: method.clone(), item, items, results, entry })
+    })
+}
+
 struct Builder {
     types: &'static MessageTypes,
     names: NameTable,
@@ -94,7 +126,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn add(&mut self, method: &Arc<Method>, support: Option<&RpcSupport>) {
+    fn add(&mut self, method: &Arc<Method>, support: Option<&RpcSupport>, batch: Option<Arc<BatchRpc>>) {
         let (input, output) = (method.descriptor.input(), method.descriptor.output());
         let (Some(input_id), Some(output_id)) = (self.types.find(input.full_name()), self.types.find(output.full_name())) else { return };
         let pool = input.parent_pool().clone();
@@ -109,7 +141,11 @@ impl Builder {
         };
         let arguments = self.input_fields(&pool, input_id);
         self.object(&pool, FieldKind::Message(output_id));
-        let field = RootField { method: method.clone(), input: input_id, arguments, output: output_id, description };
+        if let Some((name, page)) = self.connection(&pool, method, &name, input_id, output_id, &arguments) {
+            self.model.queries.entry(name).or_insert(RootField { description: description.clone(), ..page });
+        }
+        let field =
+            RootField { method: method.clone(), input: input_id, arguments, output: output_id, description, connection: None, batch };
         let fields = if method.server_streaming {
             &mut self.model.subscriptions
         } else if method.read_only {
@@ -118,6 +154,41 @@ impl Builder {
             &mut self.model.mutations
         };
         fields.entry(name).or_insert(field);
+    }
+
+    /// Returns the query that reads pages of a stream, with its name: for streams of reads that can be limited, and that can continue after
+    /// each reply. It never waits for what comes later.
+    fn connection(
+        &mut self,
+        pool: &DescriptorPool,
+        method: &Arc<Method>,
+        name: &str,
+        input: MessageId,
+        output: MessageId,
+        arguments: &InputFields,
+    ) -> Option<(String, RootField)> {
+        if !(method.server_streaming && method.read_only && EventFields::of(self.types, output).has_cursor()) {
+            return None;
+        }
+        self.model.objects.get(&output)?;
+        let request = self.types.message(input);
+        let number = |name: &str, kinds: &[FieldKind]| {
+            let field = request.fields.get(request.by_name(name)?)?;
+            (matches!(field.shape, FieldShape::Singular { .. }) && kinds.contains(&field.kind)).then_some(field.number)
+        };
+        let limit = number("limit", &[FieldKind::Uint32, FieldKind::Uint64])?;
+        let cursor = number("cursor", &[FieldKind::String])?;
+        let is_own = |field: &InputField| match &field.target {
+            InputTarget::Field { index, .. } => !PAGE_FIELDS.contains(&request.fields[*index].name.as_str()),
+            InputTarget::Choice { .. } => true,
+        };
+        let arguments = arguments.iter().filter(|(_, field)| is_own(field)).map(|(name, field)| (name.clone(), field.clone())).collect();
+        let (package, _) = Self::split_name(pool, &request.name);
+        let mut choose = |kind: &str| self.names.choose(&package, &format!("{}{kind}", pascal(name)), &format!("{} {kind}", request.name));
+        let connection = ConnectionType { name: choose("Connection"), edge: choose("Edge"), limit, cursor };
+        let field =
+            RootField { method: method.clone(), input, arguments, output, description: None, connection: Some(connection), batch: None };
+        Some((format!("{name}Connection"), field))
     }
 
     fn descriptor(&mut self, pool: &DescriptorPool, name: &str) -> Option<MessageDescriptor> {

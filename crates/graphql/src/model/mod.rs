@@ -55,6 +55,38 @@ pub struct RootField {
     pub output: MessageId,
     /// What the RPC does, for people.
     pub description: Option<String>,
+    /// What pages of the stream look like, if the field is a connection.
+    pub connection: Option<ConnectionType>,
+    /// The RPC that reads several items at once.
+    pub batch: Option<Arc<BatchRpc>>,
+}
+
+/// An RPC that reads several items of another RPC at once.
+#[derive(Debug)]
+pub struct BatchRpc {
+    /// The RPC.
+    pub method: Arc<Method>,
+    /// The number of the item in the request for one.
+    pub item: u32,
+    /// The number of the list of items in the request.
+    pub items: u32,
+    /// The number of the list of results in the reply.
+    pub results: u32,
+    /// The number of the reply for one item in a result.
+    pub entry: u32,
+}
+
+/// The types of a connection ("GraphQL Cursor Connections", relay.dev/graphql/connections.htm): pages of the stream of an RPC.
+#[derive(Clone, Debug)]
+pub struct ConnectionType {
+    /// The name of the connection.
+    pub name: String,
+    /// The name of an edge.
+    pub edge: String,
+    /// The number of the field of the request that limits the replies.
+    pub limit: u32,
+    /// The number of the field of the request after whose place the stream begins.
+    pub cursor: u32,
 }
 
 /// An object of replies.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// Names that no message may have.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     "Query",
     "Mutation",
     "Subscription",
@@ -20,6 +20,7 @@ const RESERVED: [&str; 16] = [
     "Duration",
     "FieldMask",
     "JSON",
+    "PageInfo",
 ];
 
 /// Gives each type of the contracts a name that no other has.

@@ -13,13 +13,19 @@ use futures::stream;
 
 use crate::{
     document::ValidationOnly,
-    model::{InputField, InputFields, InputTarget, Model, RootField, SCALARS, may_be_null, scalar_of},
+    model::{ConnectionType, InputField, InputFields, InputTarget, Model, RootField, SCALARS, may_be_null, scalar_of},
 };
 use prism_call::{Error, proto};
 use prism_frontend::message_types::{FieldKind, FieldShape, MessageId};
 
 /// The field of a `Query` without RPCs, because an object must have a field.
 pub const NOTHING: &str = "_nothing";
+/// The argument of connections with the size of a page.
+pub const FIRST: &str = "first";
+/// The argument of connections with the place where a page begins.
+pub const AFTER: &str = "after";
+/// The type of the place of a page.
+const PAGE_INFO: &str = "PageInfo";
 
 /// Defines the schema of a model.
 pub fn define(model: &Model) -> Result<Schema, Error> {
@@ -65,7 +71,7 @@ pub fn define(model: &Model) -> Result<Schema, Error> {
         }
         builder = builder.register(defined);
     }
-    for object in objects(model) {
+    for object in objects(model).into_iter().chain(connections(model)) {
         builder = builder.register(object);
     }
     for object in inputs(model) {
@@ -104,7 +110,8 @@ fn root_object(model: &Model, name: &str, roots: &indexmap::IndexMap<String, Roo
     }
     for (name, root) in roots {
         // Nullable, so that the failure of one field does not hide the others.
-        let mut field = unresolved(name, TypeRef::named(output_name(model, root.output)));
+        let kind = root.connection.as_ref().map_or_else(|| output_name(model, root.output), |connection| connection.name.clone());
+        let mut field = unresolved(name, TypeRef::named(kind));
         field = arguments(model, root).into_iter().fold(field, Field::argument);
         object = object.field(match &root.description {
             Some(text) => field.description(text),
@@ -120,7 +127,45 @@ fn unresolved(name: &str, kind: TypeRef) -> Field {
 }
 
 fn arguments(model: &Model, root: &RootField) -> Vec<InputValue> {
-    input_values(model, root.input, &root.arguments)
+    let mut values = input_values(model, root.input, &root.arguments);
+    if root.connection.is_some() {
+        let first = InputValue::new(FIRST, TypeRef::named_nn(TypeRef::INT)).description("Maximum number of nodes.");
+        let after = InputValue::new(AFTER, TypeRef::named(TypeRef::STRING)).description("Cursor to continue after; empty: from the start.");
+        values.extend([first, after]);
+    }
+    values
+}
+
+/// Returns the types of connections.
+fn connections(model: &Model) -> Vec<Object> {
+    let mut all = Vec::new();
+    for root in model.queries.values() {
+        let Some(ConnectionType { name, edge, .. }) = &root.connection else { continue };
+        let node = output_name(model, root.output);
+        let connection = Object::new(name)
+            .description("A page of a stream, by the specification of cursor connections.")
+            .field(unresolved("edges", TypeRef::named_nn_list_nn(edge)).description("The nodes with their cursors."))
+            .field(unresolved("nodes", TypeRef::named_nn_list_nn(&node)).description("The nodes."))
+            .field(unresolved("pageInfo", TypeRef::named_nn(PAGE_INFO)).description("Where the page is in the stream."));
+        let edge = Object::new(edge)
+            .description("A node of a page.")
+            .field(unresolved("cursor", TypeRef::named_nn(TypeRef::STRING)).description("Cursor to continue after the node."))
+            .field(unresolved("node", TypeRef::named_nn(node)).description("The node."));
+        all.extend([connection, edge]);
+    }
+    if !all.is_empty() {
+        let flag = |name: &str, text: &str| unresolved(name, TypeRef::named_nn(TypeRef::BOOLEAN)).description(text);
+        let cursor = |name: &str, text: &str| unresolved(name, TypeRef::named(TypeRef::STRING)).description(text);
+        all.push(
+            Object::new(PAGE_INFO)
+                .description("Where a page is in its stream.")
+                .field(flag("hasNextPage", "Whether there is more after this page."))
+                .field(flag("hasPreviousPage", "Always false: streams are only read forwards."))
+                .field(cursor("startCursor", "The cursor of the first node; null: there is none."))
+                .field(cursor("endCursor", "The cursor of the last node, with which the next page continues; null: there is none.")),
+        );
+    }
+    all
 }
 
 fn objects(model: &Model) -> Vec<Object> {

@@ -17,11 +17,12 @@ use futures::Stream;
 use crate::{
     Executed, GraphqlLimits, GraphqlRequest, PreparedOperation, RequestError, RpcCaller,
     document::{Document, DocumentCache},
-    execution::{self, Planner, RootCall, RootTarget, RpcCall, quoted},
+    execution::{self, PageCall, Planner, RootCall, RootTarget, RpcCall, quoted},
     input,
     limits::DocumentMeter,
     model::{Availability, Model, OperationKind},
 };
+pub use definition::{AFTER, FIRST};
 use prism_call::{Error, Method, proto::patterns::slots::v1::Capabilities};
 use prism_frontend::message_types::FieldKind;
 
@@ -113,9 +114,19 @@ impl GraphqlSchema {
                             arguments.push((name.node.clone(), value));
                         }
                     }
-                    let plan = planner.value(FieldKind::Message(root.output), &collected.below)?;
-                    let message = input::encode_arguments(&self.model, root, &arguments);
-                    RootTarget::Rpc(RpcCall { method: root.method.clone(), message, output: root.output, plan })
+                    if let Some(connection) = &root.connection {
+                        RootTarget::Page(PageCall::new(&planner, root, connection, arguments, &collected.below)?)
+                    } else {
+                        let plan = planner.value(FieldKind::Message(root.output), &collected.below)?;
+                        let message = input::encode_arguments(&self.model, root, &arguments);
+                        RootTarget::Rpc(RpcCall {
+                            method: root.method.clone(),
+                            message,
+                            batch: root.batch.clone(),
+                            output: root.output,
+                            plan,
+                        })
+                    }
                 }
                 (name, None) => {
                     let message = format!("{} has no field {name}", kind.type_name());

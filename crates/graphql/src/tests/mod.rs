@@ -1,5 +1,7 @@
 //! Schemas and requests, with RPCs that answer what a test says.
 
+mod batches;
+mod connections;
 mod requests;
 mod round_trip;
 mod schemas;
@@ -15,7 +17,7 @@ use prost_reflect::DescriptorPool;
 use serde_json::{Value, json};
 
 use crate::{
-    Executed, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, RequestError, RpcCaller,
+    Executed, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, RequestError, RpcCaller, StreamPurpose,
     model::{Availability, Model},
 };
 use prism_call::{
@@ -40,7 +42,7 @@ impl RpcCaller for Scripted {
         self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Bytes::new()))
     }
 
-    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Messages<Bytes>, Error> {
+    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes, _: StreamPurpose) -> Result<Messages<Bytes>, Error> {
         self.seen.lock().unwrap().push((method.name.clone(), field.to_owned(), message));
         let answers = std::mem::take(&mut *self.answers.lock().unwrap());
         Ok(Box::pin(futures::stream::iter(answers)))

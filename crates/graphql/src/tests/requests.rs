@@ -14,13 +14,16 @@ fn retrieved(value: &str, revision: u64) -> Bytes {
     reply.encode_to_vec().into()
 }
 
+/// The answer of a batch that says nothing about its items, so that they are asked for alone.
+const NO_BATCH: Result<Bytes, Error> = Ok(Bytes::new());
+
 fn not_found() -> Result<Bytes, Error> {
     Err(Error::new(Code::NotFound, "KEY_NOT_FOUND", "the key is not there").with("key", "b"))
 }
 
 #[tokio::test]
 async fn fields_that_fail_are_null_and_the_others_are_answered_in_order() {
-    let caller = Scripted::answering([Ok(retrieved("x", 7)), not_found(), Ok(retrieved("y", 8))]);
+    let caller = Scripted::answering([NO_BATCH, Ok(retrieved("x", 7)), not_found(), Ok(retrieved("y", 8))]);
     let query = "{ a: retrieve(key: \"a\") { value r: revision __typename } b: retrieve(key: \"b\") { value } c: retrieve(key: \"c\") { revision expireTime } }";
     let operation = key_value().prepare(&request(query, &json!({})), &limits()).await.unwrap();
     let Executed { body, failed, .. } = key_value().execute(&operation, &limits(), &caller).await;
@@ -30,7 +33,7 @@ async fn fields_that_fail_are_null_and_the_others_are_answered_in_order() {
         r#""extensions":{"code":"NOT_FOUND","reason":"KEY_NOT_FOUND","metadata":{"key":"b"}}}]}"#
     );
     assert_eq!((String::from_utf8(body).unwrap().as_str(), failed), (wanted, 1));
-    assert_eq!(caller.calls().len(), 3);
+    assert_eq!(caller.calls().len(), 4);
 }
 
 #[tokio::test]
@@ -177,7 +180,7 @@ async fn documents_are_limited() {
 #[tokio::test]
 async fn responses_are_limited() {
     let value = "x".repeat(3000);
-    let caller = Scripted::answering([Ok(retrieved(&value, 1)), Ok(retrieved("y", 2))]);
+    let caller = Scripted::answering([NO_BATCH, Ok(retrieved(&value, 1)), Ok(retrieved("y", 2))]);
     let small = GraphqlLimits { max_response_bytes: 10_000, ..limits() };
     let query = "{ a: retrieve(key: \"a\") { v1: value v2: value v3: value } b: retrieve(key: \"b\") { revision } }";
     let answer = run_with(&key_value(), &small, query, &json!({}), &caller).await.unwrap();
@@ -224,4 +227,32 @@ async fn subscriptions_have_a_response_for_each_message() {
         };
         assert_eq!(failed.first().reason(), "GRAPHQL_VALIDATION", "{query}");
     }
+}
+
+#[tokio::test]
+async fn documents_may_be_known_by_their_hash() {
+    const QUERY: &str = "query Known($key: String!) { known: retrieve(key: $key) { revision } }";
+    let hash = |query: &str| {
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, query.as_bytes())
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    let ask = async |query: Option<&str>, hash: String| {
+        let body = json!({"query": query, "variables": {"key": "k"}, "extensions": {"persistedQuery": {"version": 1, "sha256Hash": hash}}});
+        let (schema, request) = (key_value(), GraphqlRequest::from_value(body).unwrap());
+        let operation = schema.prepare(&request, &limits()).await?;
+        let caller = Scripted::answering([Ok(retrieved("x", 7))]);
+        let Executed { body, .. } = schema.execute(&operation, &limits(), &caller).await;
+        Ok::<_, RequestError>(serde_json::from_slice::<Value>(&body).unwrap())
+    };
+    let unknown = ask(None, hash(QUERY)).await.unwrap_err().first();
+    assert_eq!((unknown.reason(), unknown.message()), ("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound"));
+    assert_eq!(ask(Some(QUERY), hash("{ other }")).await.unwrap_err().first().reason(), "MALFORMED_REQUEST");
+    assert!(ask(None, hash(QUERY)).await.is_err(), "a wrong hash is not kept");
+    let wanted = json!({"data": {"known": {"revision": "7"}}});
+    assert_eq!(ask(Some(QUERY), hash(QUERY)).await.unwrap(), wanted);
+    assert_eq!(ask(None, hash(QUERY)).await.unwrap(), wanted);
 }
