@@ -70,6 +70,16 @@ impl Subject {
         Self::over(self.kind, second, Some(self.backend.clone()), self.keyspace.clone())
     }
 
+    /// Whether several gateways can work on the data.
+    pub fn is_shared(&self) -> bool {
+        self.second.is_some()
+    }
+
+    /// Whether watches may leave out changes that a later change of the same key has replaced.
+    pub fn keeps_last_change_only(&self) -> bool {
+        self.kind.name == "nats"
+    }
+
     /// Returns a context with this timeout.
     pub fn with_timeout(&self, timeout: Duration) -> Context {
         self.context.clone().with_timeout(timeout)
@@ -102,6 +112,7 @@ interfaces! {
     keyvalue_transactional: kv::KeyValueTransactional;
     keyvalue_batch: kv::KeyValueBatch;
     keyvalue_cas: kv::KeyValueCas;
+    keyvalue_watch: kv::KeyValueWatch;
     pubsub_basic: pubsub::PubSubBasic;
     pubsub_wildcards: pubsub::PubSubWildcards;
     pubsub_filtering: pubsub::PubSubFiltering;

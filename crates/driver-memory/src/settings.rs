@@ -14,11 +14,14 @@ pub struct MemorySettings {
     pub max_bytes: ByteSize,
     /// Most open interactive transactions of one keyspace.
     pub max_transactions: Count,
-    /// Most open subscriptions and members of consumer groups.
+    /// Most open subscriptions, watches and members of consumer groups.
     pub max_subscriptions: Count,
     /// Messages that a subscription buffers. After that it drops new messages and reports a gap. It also does so when its messages take
     /// one sixteenth of `max_bytes`, so that one slow subscriber can't fill the backend.
     pub subscription_buffer: Count<1_000_000>,
+    /// Changes of a keyspace that are kept for watches, from the first watch on. They may take one sixteenth of `max_bytes`. A watch that
+    /// is further behind gets a gap, and all entries again.
+    pub watch_history: Count<1_000_000>,
 }
 
 impl Default for MemorySettings {
@@ -28,6 +31,7 @@ impl Default for MemorySettings {
             max_transactions: Count::new(1000),
             max_subscriptions: Count::new(10_000),
             subscription_buffer: Count::new(1024),
+            watch_history: Count::new(10_000),
         }
     }
 }

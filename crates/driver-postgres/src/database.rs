@@ -2,10 +2,12 @@
 
 use std::{
     future::Future,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures::{future::try_join_all, try_join};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::{Row, types::ToSql};
 
 use crate::{
@@ -16,6 +18,7 @@ use crate::{
     sql::Sql,
 };
 use prism_call::{Context, Error};
+use prism_driver::pubsub::too_many_subscriptions;
 
 /// The parameters of a statement.
 pub type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
@@ -27,11 +30,20 @@ pub type Call<'p> = (&'static Sql, Parameters<'p>);
 pub struct Database {
     pool: Pool,
     timeout: Duration,
+    watches: Arc<Semaphore>,
+    max_watches: usize,
 }
 
 impl Database {
     pub fn new(connector: Connector, settings: &PostgresSettings) -> Self {
-        Self { pool: Pool::new(connector, settings), timeout: *settings.request_timeout }
+        let max_watches = settings.max_watches.to_usize();
+        let watches = Arc::new(Semaphore::new(max_watches.min(Semaphore::MAX_PERMITS)));
+        Self { pool: Pool::new(connector, settings), timeout: *settings.request_timeout, watches, max_watches }
+    }
+
+    /// A permit for one more watch.
+    pub fn watch_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.watches.clone().try_acquire_owned().map_err(|_| too_many_subscriptions(self.max_watches, "max_watches"))
     }
 
     /// Executes one statement, which is a transaction of its own.
@@ -75,6 +87,11 @@ impl Database {
     /// Closes all connections for good.
     pub fn close(&self) {
         self.pool.close();
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.pool.is_closed()
     }
 }
 

@@ -86,6 +86,11 @@ impl Pool {
         }
     }
 
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.shared.permits.is_closed()
+    }
+
     /// Closes all connections for good, those that are in use when their calls have ended.
     pub fn close(&self) {
         let mut state = lock(&self.shared.state);

@@ -62,6 +62,9 @@ pub struct PostgresSettings {
     /// Largest value in bytes; 4 MiB by default.
     #[serde(default = "max_value_bytes")]
     pub max_value_bytes: ByteSize<1, 268_435_456>,
+    /// Most open watches.
+    #[serde(default = "max_watches")]
+    pub max_watches: Count,
 }
 
 /// Encryption, and how the server and Prism are authenticated.
@@ -125,6 +128,10 @@ fn sweep_interval() -> HumanDuration<100> {
 
 fn max_value_bytes() -> ByteSize<1, 268_435_456> {
     ByteSize::new(4 << 20)
+}
+
+fn max_watches() -> Count {
+    Count::new(10_000)
 }
 
 /// What a URL must look like.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -11,7 +11,10 @@ use tokio::{
 };
 
 use crate::{database::Database, keyvalue};
-use prism_call::{Code, Context};
+use prism_call::{Code, Context, Error};
+
+/// How often histories are shortened.
+const HISTORIES: Duration = Duration::from_secs(5);
 
 /// Starts the task of a database. It ends when the database is dropped.
 pub fn start(database: &Arc<Database>, every: Duration) -> AbortHandle {
@@ -21,10 +24,15 @@ pub fn start(database: &Arc<Database>, every: Duration) -> AbortHandle {
 async fn sweep(database: Weak<Database>, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut histories = Instant::now();
     loop {
         ticks.tick().await;
         let Some(database) = database.upgrade() else { return };
-        match keyvalue::sweep(&database, &Context::internal("")).await {
+        let with_histories = histories.elapsed() >= HISTORIES;
+        if with_histories {
+            histories = Instant::now();
+        }
+        match sweep_once(&database, with_histories).await {
             // The pool has logged that the server is not reachable.
             Err(error) if error.code() != Code::Unavailable => {
                 tracing::warn!(%error, "expired data could not be removed; the next sweep tries again");
@@ -32,4 +40,10 @@ async fn sweep(database: Weak<Database>, every: Duration) {
             _ => {}
         }
     }
+}
+
+async fn sweep_once(database: &Database, with_histories: bool) -> Result<(), Error> {
+    let context = Context::internal("");
+    keyvalue::sweep(database, &context).await?;
+    if with_histories { keyvalue::sweep_histories(database, &context).await } else { Ok(()) }
 }

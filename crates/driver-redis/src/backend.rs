@@ -79,7 +79,8 @@ impl Backend for RedisBackend {
     fn keyspace(&self, keyspace: &Keyspace) -> Interfaces {
         let keys = Arc::new(KeyNames::new(&self.key_prefix, keyspace));
         let mut interfaces = Interfaces::default();
-        keyvalue::add(&Arc::new(KeyValue::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);
+        let keyvalue = Arc::new(KeyValue::new(self.client.clone(), keys.clone(), self.limits));
+        keyvalue::add(&keyvalue, &self.hub, &self.blocking, &mut interfaces);
         pubsub::add(&Arc::new(PubSub::new(self.client.clone(), self.hub.clone(), keys.clone(), self.limits)), &mut interfaces);
         set::add(&Arc::new(Sets::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);
         sortedset::add(&Arc::new(SortedSets::new(self.client.clone(), keys.clone(), self.limits)), &mut interfaces);

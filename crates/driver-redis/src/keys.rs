@@ -17,6 +17,10 @@ pub struct KeyNames {
     pub index: Vec<u8>,
     /// The index of keys that expire.
     pub expirations: Vec<u8>,
+    /// The state of the history, if the keyspace is watched.
+    pub watch: Vec<u8>,
+    /// The changes of the history.
+    pub changes: Vec<u8>,
     /// The prefix of the Redis keys that hold values.
     pub value_prefix: Vec<u8>,
 }
@@ -25,7 +29,15 @@ impl KeyNames {
     pub fn new(prefix: &str, keyspace: &Keyspace) -> Self {
         let root = format!("{prefix}{{{}/{}}}:", escape(&keyspace.namespace), escape(&keyspace.slot)).into_bytes();
         let below = |name: &str| [&root, name.as_bytes()].concat();
-        Self { revision: below("revision"), index: below("keys"), expirations: below("expirations"), value_prefix: below("value:"), root }
+        Self {
+            revision: below("revision"),
+            index: below("keys"),
+            expirations: below("expirations"),
+            watch: below("watch"),
+            changes: below("changes"),
+            value_prefix: below("value:"),
+            root,
+        }
     }
 
     /// The Redis key that holds the value of a key.

@@ -10,6 +10,8 @@
 //! | `…:revision` | string | the last revision of the keyspace |
 //! | `…:keys` | sorted set, all scores 0 | every key, for scans: members with the same score are in byte order |
 //! | `…:expirations` | sorted set | keys that expire; the score is the time in milliseconds |
+//! | `…:watch` | hash | the history of a keyspace that is watched; it and the changes expire an hour after the last watch |
+//! | `…:changes` | stream | its last 10,000 changes, at most 64 MiB |
 //! | `…:value:KEY` | string | 8 bytes revision, a byte 0x80, 7 bytes expiration (milliseconds since 1970, 0 = never), 8 bytes each of the revision that created the key, its version and its flags, then the value. If the byte is 0 instead of 0x80 (written by an older Prism), the value follows the expiration |
 //! | `…:stream:NAME` | stream | records; the id `ms-n` is the offset `ms << 20 \| n` |
 //! | `…:meta:NAME` | hash | the stream's retention, its size in bytes, and the last record that retention removed |

@@ -55,7 +55,8 @@ impl Sqlite {
         let readers = Readers::new(settings.path.clone(), *settings.readers, *settings.busy_timeout);
         let path = settings.path.clone();
         let reserve = tokio::task::spawn_blocking(move || Reserve::beside(&path)).await;
-        let database = Arc::new(Database::new(writer, readers, signals, reserve.unwrap_or_else(|_| Reserve::none())));
+        let database =
+            Arc::new(Database::new(writer, readers, signals, reserve.unwrap_or_else(|_| Reserve::none()), settings.max_watches.to_usize()));
         let tasks = sweeper::start(&database, *settings.sweep_interval);
         Ok(Self { database, tasks })
     }

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     error::DatabaseResult,
     members::Members,
@@ -34,6 +36,10 @@ pub struct Database {
     pub members: Members,
     /// Disk space for removals.
     pub reserve: Reserve,
+    /// A permit for each watch that may be opened.
+    pub watches: Arc<Semaphore>,
+    /// Most open watches.
+    pub max_watches: usize,
     /// Whether SQLite has found the file damaged.
     damaged: AtomicBool,
 }
@@ -48,13 +54,16 @@ impl Database {
             limits: Limits::default(),
             members: Members::default(),
             reserve: Reserve::none(),
+            watches: Arc::new(Semaphore::new(0)),
+            max_watches: 0,
             damaged: AtomicBool::new(false),
         }
     }
 
     /// The database with these connections.
-    pub fn new(writer: Writer, readers: Readers, signals: Arc<Signals>, reserve: Reserve) -> Self {
-        Self { writer, readers, signals, reserve, ..Self::closed() }
+    pub fn new(writer: Writer, readers: Readers, signals: Arc<Signals>, reserve: Reserve, max_watches: usize) -> Self {
+        let watches = Arc::new(Semaphore::new(max_watches.min(Semaphore::MAX_PERMITS)));
+        Self { writer, readers, signals, reserve, watches, max_watches, ..Self::closed() }
     }
 
     /// Runs a write that frees space, as [`Writer::write`] does. On a full disk, it gets the space that is kept for it.

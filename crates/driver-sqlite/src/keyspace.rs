@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use rusqlite::Connection;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     database::Database,
@@ -12,7 +13,7 @@ use crate::{
     writer::{Tx, keyspace_id},
 };
 use prism_call::Error;
-use prism_driver::{Keyspace, Limits};
+use prism_driver::{Keyspace, Limits, pubsub::too_many_subscriptions};
 
 /// A handle to one keyspace of the database.
 pub struct KeyspaceHandle {
@@ -101,6 +102,17 @@ impl KeyspaceHandle {
             None => self.write(|_, id| Ok(id)).await?,
         };
         Ok(self.database.signals.wait(topic(id)))
+    }
+
+    /// A permit for one more watch.
+    pub fn watch_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let Database { watches, max_watches, .. } = &*self.database;
+        watches.clone().try_acquire_owned().map_err(|_| too_many_subscriptions(*max_watches, "max_watches"))
+    }
+
+    /// Whether the database was closed.
+    pub fn is_closed(&self) -> bool {
+        self.database.readers.is_closed()
     }
 
     /// The members of consumer groups in this process.

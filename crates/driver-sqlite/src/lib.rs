@@ -7,6 +7,7 @@ mod backend;
 mod checkpoint;
 mod database;
 mod error;
+mod history;
 mod keyspace;
 mod keyvalue;
 mod members;

@@ -117,6 +117,11 @@ impl Readers {
         drop(all);
     }
 
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.permits.is_closed()
+    }
+
     async fn connection(&self) -> Result<PooledConnection, Error> {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| database_closed())?;
         let idle = self.pool.idle().pop();

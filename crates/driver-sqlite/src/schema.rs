@@ -6,7 +6,11 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const APPLICATION_ID: i32 = 0x5052_534D;
 
 /// Migration `n` updates a database from version `n` (`PRAGMA user_version`) to version `n + 1`.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_entry_facts.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_tables.sql"),
+    include_str!("migrations/0002_entry_facts.sql"),
+    include_str!("migrations/0003_changes.sql"),
+];
 
 /// The version that this build supports.
 pub fn latest() -> usize {

@@ -32,6 +32,9 @@ pub struct SqliteSettings {
     /// even before that.
     #[serde(default = "default_sweep_interval")]
     pub sweep_interval: HumanDuration<100>,
+    /// Most open watches.
+    #[serde(default = "default_max_watches")]
+    pub max_watches: Count,
 }
 
 /// Which failures an acknowledged write survives.
@@ -55,6 +58,10 @@ fn default_busy_timeout() -> HumanDuration<0> {
 
 fn default_sweep_interval() -> HumanDuration<100> {
     HumanDuration::from_millis(5000)
+}
+
+fn default_max_watches() -> Count {
+    Count::new(10_000)
 }
 
 impl CheckSettings for SqliteSettings {

@@ -18,6 +18,8 @@ pub enum Topic {
     Group(i64, Arc<str>, Arc<str>),
     /// Changes of a queue, by its name.
     Queue(i64, Arc<str>),
+    /// Changes of keys.
+    Watch(i64),
 }
 
 /// The topics for which calls are waiting. Other topics are not stored.

@@ -17,7 +17,7 @@ use prism_call::{
     proto::{
         Interfaces,
         models::{
-            keyvalue::v1::{DeleteRequest, GetRequest, SetRequest},
+            keyvalue::v1::{DeleteRequest, GetRequest, SetRequest, WatchRequest, WatchResponse, watch_response::Event},
             queue::v1::{CompleteRequest, DequeueWithTimeoutRequest, EnqueueRequest},
             stream::v1::{
                 AckRequest, AppendRequest, CreateConsumerGroupRequest, GetConsumerGroupInfoRequest, JoinConsumerGroupRequest, ReadRequest,
@@ -143,6 +143,51 @@ async fn leases_and_groups_survive_a_restart() {
     let info = groups.get_consumer_group_info(&context, ask).await.unwrap().info.unwrap();
     assert_eq!((info.committed[0].offset, info.pending, info.lag), (1, 1, 1));
     all.queue_visibility.unwrap().complete(&context, CompleteRequest { lease }).await.unwrap();
+}
+
+async fn watch(backend: &Sqlite, cursor: &str) -> Vec<WatchResponse> {
+    let request = WatchRequest { cursor: cursor.to_owned(), ..WatchRequest::default() };
+    let mut watch = interfaces_of(backend).keyvalue_watch.unwrap().watch(&Context::internal("n"), request).await.unwrap();
+    let mut events = Vec::new();
+    while !matches!(events.last(), Some(WatchResponse { event: Some(Event::CaughtUp(_)), .. })) {
+        events.push(watch.next().await.unwrap().unwrap());
+    }
+    events
+}
+
+#[tokio::test]
+async fn a_watch_resumes_after_a_restart_until_its_history_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prism.db");
+    let backend = open(&path, json!({})).await.unwrap();
+    set(&backend, "a", 1).await.unwrap();
+    let events = watch(&backend, "").await;
+    let cursor = &events.last().unwrap().cursor;
+    set(&backend, "b", 2).await.unwrap();
+    backend.close().await;
+
+    // Writes after the restart are recorded before anybody watches again.
+    let backend = open(&path, json!({})).await.unwrap();
+    set(&backend, "c", 3).await.unwrap();
+    let keys = |events: Vec<WatchResponse>| -> Vec<String> {
+        let key = |event: &WatchResponse| match event.event.as_ref()? {
+            Event::Stored(entry) => Some(format!("stored {}", String::from_utf8_lossy(&entry.key))),
+            Event::Entry(entry) => Some(format!("entry {}", String::from_utf8_lossy(&entry.key))),
+            Event::Gap(_) => Some("gap".to_owned()),
+            _ => None,
+        };
+        events.iter().filter_map(key).collect()
+    };
+    assert_eq!(keys(watch(&backend, cursor).await), ["stored b", "stored c"]);
+    backend.close().await;
+
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("UPDATE histories SET until = 1", []).unwrap();
+    drop(connection);
+    let backend = open(&path, json!({})).await.unwrap();
+    set(&backend, "d", 4).await.unwrap();
+    assert_eq!(keys(watch(&backend, cursor).await), ["gap", "entry a", "entry b", "entry c", "entry d"]);
+    backend.close().await;
 }
 
 #[tokio::test]

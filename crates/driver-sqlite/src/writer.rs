@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     checkpoint::Checkpointer,
     error::{DatabaseResult, database_closed, map_sqlite_error},
+    history::Histories,
     open::retry_while_busy,
     settings::SqliteSettings,
     signals::{Signals, Topic},
@@ -142,6 +143,8 @@ where
 pub struct Tx<'c> {
     /// The connection, for prepared statements.
     pub connection: &'c Connection,
+    /// The histories of watched keyspaces.
+    pub histories: Histories,
     /// The last revision of each keyspace that this transaction has changed. Written once, at its end.
     revisions: RefCell<HashMap<i64, i64>>,
     signals: RefCell<Vec<Topic>>,
@@ -150,7 +153,8 @@ pub struct Tx<'c> {
 
 impl<'c> Tx<'c> {
     fn new(connection: &'c Connection) -> Self {
-        Self { connection, revisions: RefCell::default(), signals: RefCell::default(), revisions_changed: Cell::new(false) }
+        let (histories, revisions) = (Histories::default(), RefCell::default());
+        Self { connection, histories, revisions, signals: RefCell::default(), revisions_changed: Cell::new(false) }
     }
 
     /// The id of a keyspace, which is created if necessary.
@@ -164,16 +168,19 @@ impl<'c> Tx<'c> {
 
     /// A new number of a keyspace: a revision or the id of a message.
     pub fn next_number(&self, keyspace: i64) -> DatabaseResult<i64> {
-        let mut revisions = self.revisions.borrow_mut();
-        let last = match revisions.get(&keyspace) {
-            Some(last) => *last,
-            None => {
-                self.connection.prepare_cached("SELECT revision FROM keyspaces WHERE id = ?1")?.query_row([keyspace], |row| row.get(0))?
-            }
-        };
-        revisions.insert(keyspace, last + 1);
+        let number = self.last_number(keyspace)? + 1;
+        self.revisions.borrow_mut().insert(keyspace, number);
         self.revisions_changed.set(true);
-        Ok(last + 1)
+        Ok(number)
+    }
+
+    /// The last number of a keyspace.
+    pub fn last_number(&self, keyspace: i64) -> DatabaseResult<i64> {
+        if let Some(last) = self.revisions.borrow().get(&keyspace) {
+            return Ok(*last);
+        }
+        let mut select = self.connection.prepare_cached("SELECT revision FROM keyspaces WHERE id = ?1")?;
+        Ok(select.query_row([keyspace], |row| row.get(0))?)
     }
 
     /// Wakes the waiters of a topic after the commit.
@@ -181,7 +188,7 @@ impl<'c> Tx<'c> {
         self.signals.borrow_mut().push(topic);
     }
 
-    /// Writes the revisions, and returns the topics to signal.
+    /// Writes the revisions and the histories, and returns the topics to signal.
     fn finish(self) -> rusqlite::Result<Vec<Topic>> {
         if self.revisions_changed.get() {
             let mut update = self.connection.prepare_cached("UPDATE keyspaces SET revision = ?2 WHERE id = ?1")?;
@@ -189,7 +196,9 @@ impl<'c> Tx<'c> {
                 update.execute((keyspace, revision))?;
             }
         }
-        Ok(self.signals.into_inner())
+        let mut signals = self.signals.into_inner();
+        signals.extend(self.histories.finish(self.connection)?.into_iter().map(Topic::Watch));
+        Ok(signals)
     }
 }
 

@@ -5,6 +5,11 @@ pub fn random() -> u128 {
     rand::random()
 }
 
+/// A random number, for what is told apart only from what was there before.
+pub fn random_number() -> u64 {
+    rand::random()
+}
+
 /// A new random identifier as text.
 pub fn random_text() -> String {
     to_text(random())

@@ -46,6 +46,7 @@ pub mod time;
 pub mod timeseries;
 pub mod tls;
 pub mod transactions;
+pub mod watch;
 
 /// A backend that is being connected.
 pub type Connecting = BoxFuture<'static, Result<Arc<dyn Backend>, Error>>;

@@ -43,7 +43,7 @@ fn problems(from: &str, to: &str) -> String {
 #[test]
 fn the_embedded_registry_loads_in_the_order_of_listings() {
     let registry = Registry::embedded();
-    assert_eq!(registry.interfaces().count(), 48);
+    assert_eq!(registry.interfaces().count(), 49);
     assert_eq!(registry.models.len(), 11);
     assert_eq!(registry.models[0].name.as_str(), "keyvalue");
     assert_eq!(registry.backends[0].driver, DriverStatus::Implemented);
@@ -197,8 +197,11 @@ fn slots_and_flows_of_a_pattern_with_a_proto_come_from_its_options() {
     let slot = &pattern.slots["storage"];
     let names = |names: &[Name]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     assert_eq!(names(&slot.required_interfaces), "keyvalue_basic");
-    assert_eq!(names(&slot.optional_interfaces), "keyvalue_scan keyvalue_batch keyvalue_ttl keyvalue_cas keyvalue_transactional");
-    assert_eq!(pattern.api.methods.len(), 17);
+    assert_eq!(
+        names(&slot.optional_interfaces),
+        "keyvalue_scan keyvalue_batch keyvalue_ttl keyvalue_cas keyvalue_transactional keyvalue_watch"
+    );
+    assert_eq!(pattern.api.methods.len(), 18);
     let steps = |rpc: &str| {
         let line = |step: &Step| format!("{}.{} {}", step.interface, step.operation, step.when.as_deref().unwrap_or("always"));
         pattern.implementation[rpc].iter().map(line).collect::<Vec<_>>()

@@ -10,6 +10,9 @@ mod scan;
 mod transact;
 mod transactional;
 mod ttl;
+mod watch;
+mod watch_cursors;
+mod watch_gateways;
 
 use bytes::Bytes;
 use prism::proto::models::keyvalue::v1::{
@@ -30,6 +33,9 @@ pub const SUITES: &[&Suite] = &[
     &transact::SUITE,
     &transactional::SUITE,
     &ttl::SUITE,
+    &watch::SUITE,
+    &watch_cursors::SUITE,
+    &watch_gateways::SUITE,
 ];
 
 /// Short forms of the calls that most cases make.

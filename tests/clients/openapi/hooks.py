@@ -57,6 +57,11 @@ def before_call(context, case, *args):
         elif query.get("all") in (None, False, "false"):
             query["all"] = "true"
         case.query = query
+    # A watch has no end. `key` and `prefix` exclude each other.
+    if case.operation.path == "/v1/watch":
+        case.headers["x-request-timeout"] = "200ms"
+        if isinstance(case.query, dict) and case.query.get("key"):
+            case.query.pop("prefix", None)
     # The document lists parameters that are always refused, so that they are not ignored. `recurse` and `cas` exclude each other.
     if case.operation.path == "/v1/kv/{key}" and isinstance(case.query, dict):
         for name in ("index", "acquire", "release"):

@@ -69,14 +69,14 @@ fn backends_are_listed_and_described() {
     let text = printed("registry backends list");
     assert!(has_line(&text, "kafka ○"), "{text}");
     let text = printed("registry backends describe redis");
-    assert!(text.contains("redis://localhost:6379/0") && has_line(&text, "KeyValue 6 of 6 basic, scan, ttl"), "{text}");
+    assert!(text.contains("redis://localhost:6379/0") && has_line(&text, "KeyValue 7 of 7 basic, scan, ttl"), "{text}");
     assert_eq!(json("registry backends describe kafka")["driver"], "planned");
     assert!(refused("registry backends describe rediss").contains("did you mean `redis`?"));
 }
 
 #[test]
 fn interfaces_are_listed_described_and_found() {
-    assert_eq!(json("registry interfaces list").as_array().unwrap().len(), 48);
+    assert_eq!(json("registry interfaces list").as_array().unwrap().len(), 49);
     let text = printed("registry interfaces describe keyvalue_scan");
     assert!(text.contains("Scan(ScanRequest) returns (stream ScanResponse)"), "{text}");
     let text = printed("registry interfaces describe queue");

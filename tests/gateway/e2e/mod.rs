@@ -30,4 +30,5 @@ mod sessions;
 mod start;
 mod telemetry;
 mod tls;
+mod watch;
 mod websocket;

@@ -22,11 +22,11 @@ impl Client {
         client
     }
 
-    async fn send(&mut self, frame: Value) {
+    pub async fn send(&mut self, frame: Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
 
-    async fn next(&mut self) -> Value {
+    pub async fn next(&mut self) -> Value {
         let message = self.0.next().await.expect("the connection is open").unwrap();
         serde_json::from_str(message.to_text().unwrap()).unwrap_or_else(|error| panic!("{error}: {message:?}"))
     }

@@ -9,10 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prism::{call::Code, driver::Backend};
+use futures::StreamExt as _;
+use prism::{
+    call::Code,
+    driver::Backend,
+    proto::models::keyvalue::v1::{WatchRequest, watch_response::Event},
+};
 use tokio::task::JoinHandle;
 
-use super::{IN_TIME, PATIENCE, Server, away, backend, connected, get, healthy, keyvalue, set};
+use super::{IN_TIME, PATIENCE, Server, away, backend, connected, context, get, healthy, keyvalue, set, slot};
 
 /// The results of one worker: the last acknowledged value of each key, the last revision, and the number of errors.
 #[derive(Default)]
@@ -114,4 +119,31 @@ pub async fn a_backend_that_was_closed(server: &impl Server) {
     }
     let began = Instant::now();
     away(&get(&store, "k").await.unwrap_err(), began);
+}
+
+/// A watch that is open while the server is killed and started again continues at its position, and ends when the backend is closed.
+pub async fn a_watch_outlives_the_server(server: &mut impl Server) {
+    let backend = connected(server).await;
+    let store = keyvalue(&backend);
+    set(&store, "a", "1").await.unwrap();
+    let watches = slot(&backend).interfaces.keyvalue_watch.unwrap();
+    let mut watch = watches.watch(&context(), WatchRequest::default()).await.unwrap();
+    let mut next = async || tokio::time::timeout(PATIENCE, watch.next()).await.expect("an event").expect("the watch is open");
+    assert!(matches!(next().await.unwrap().event, Some(Event::Entry(entry)) if &entry.value[..] == b"1"));
+    let caught_up = next().await.unwrap();
+    assert!(matches!(caught_up.event, Some(Event::CaughtUp(_))));
+    server.kill();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    server.resume();
+    healthy(&backend).await;
+    set(&store, "b", "2").await.unwrap();
+    let stored = |event: Option<Event>| matches!(event, Some(Event::Stored(entry)) if &entry.value[..] == b"2");
+    assert!(stored(next().await.unwrap().event));
+    // So does a new watch with the cursor from before.
+    let request = WatchRequest { cursor: caught_up.cursor, ..WatchRequest::default() };
+    let mut resumed = watches.watch(&context(), request).await.unwrap();
+    assert!(stored(resumed.next().await.unwrap().unwrap().event));
+    backend.close().await;
+    let began = Instant::now();
+    away(&next().await.unwrap_err(), began);
 }

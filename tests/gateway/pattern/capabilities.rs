@@ -26,6 +26,7 @@ const KEYVALUE: &[(&str, Reduce)] = &[
     ("without keyvalue_batch", |has| has.keyvalue_batch = None),
     ("without keyvalue_cas", |has| has.keyvalue_cas = None),
     ("without keyvalue_transactional", |has| has.keyvalue_transactional = None),
+    ("without keyvalue_watch", |has| has.keyvalue_watch = None),
     ("without keyvalue_cas and keyvalue_transactional", |has| (has.keyvalue_cas, has.keyvalue_transactional) = (None, None)),
     ("with keyvalue_basic only", |has| *has = Interfaces { keyvalue_basic: has.keyvalue_basic.take(), ..Interfaces::default() }),
 ];

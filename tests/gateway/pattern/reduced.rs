@@ -117,7 +117,7 @@ async fn one_of_many_concurrent_compare_and_store_calls_succeeds() {
 #[tokio::test]
 async fn capabilities_list_native_emulated_and_unavailable_operations() {
     let full = Bench::new().await;
-    assert_eq!(supports(&full, Support::Native).await.len(), 16);
+    assert_eq!(supports(&full, Support::Native).await.len(), 17);
     let response = capabilities(&full).await;
     assert_eq!((&*response.namespace, &*response.pattern, &*response.pattern_version), ("test", "keyvalue", "v1"));
     let slot = &response.slots[0];
@@ -156,6 +156,7 @@ async fn unavailable_operations_are_refused() {
     let compare = CompareAndStoreRequest { key: key(), ..CompareAndStoreRequest::default() };
     for (error, interface) in [
         (bench.all::<ScanResponse>("Scan", ScanRequest::default()).await.err(), "keyvalue_scan"),
+        (bench.all::<WatchResponse>("Watch", WatchRequest::default()).await.err(), "keyvalue_watch"),
         (bench.call::<CountResponse>("Count", CountRequest::default()).await.err(), "keyvalue_scan"),
         (
             bench.call::<RemoveRangeResponse>("RemoveRange", RemoveRangeRequest { all: true, ..Default::default() }).await.err(),

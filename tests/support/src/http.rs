@@ -70,12 +70,23 @@ pub async fn open(address: SocketAddr, path: &str) -> http::Response<hyper::body
 
 /// Sends a GET request with headers, and returns its response before the body is read.
 pub async fn open_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> http::Response<hyper::body::Incoming> {
+    open_request(address, "GET", path, headers, String::new()).await
+}
+
+/// Sends a request, and returns its response before the body is read.
+pub async fn open_request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> http::Response<hyper::body::Incoming> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let mut request = Request::builder().uri(path).header("host", address.to_string());
+    let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    sender.send_request(request.body(Full::new(Bytes::new())).unwrap()).await.unwrap()
+    sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap()
 }

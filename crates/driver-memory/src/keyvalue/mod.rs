@@ -3,11 +3,13 @@
 mod basic;
 mod batch;
 mod cas;
+mod history;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod transactional;
 mod ttl;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 
-use self::scan::Scan;
+use self::{history::History, scan::Scan, watch::Watch};
 use crate::state::{OVERHEAD, SharedState};
 use prism_call::{
     Error,
@@ -27,6 +29,7 @@ use prism_driver::{
     keyvalue::EntryMetadata,
     time::{self, Millis},
     transactions::{Numbers, Transactions},
+    watch::Head,
 };
 
 /// Expired entries that each write removes, so that they are removed even if the sweeper is late.
@@ -49,6 +52,7 @@ pub fn add(keyvalue: &Arc<KeyValue>, transactions: &Arc<Transactions<KeyValue>>,
     interfaces.keyvalue_scan = Some(Arc::new(Scan(keyvalue.clone())));
     interfaces.keyvalue_transactional = Some(transactions.clone());
     interfaces.keyvalue_ttl = Some(keyvalue.clone());
+    interfaces.keyvalue_watch = Some(Arc::new(Watch::new(keyvalue)));
 }
 
 /// The entries of one keyspace.
@@ -58,6 +62,8 @@ struct EntryMap {
     expiring: BTreeSet<(Millis, Bytes)>,
     /// The revision of the last write. All keys share this counter.
     revision: u64,
+    /// The last changes; `None` before the first watch, so that they cost nothing until then.
+    history: Option<History>,
 }
 
 /// The value and the metadata of a key.
@@ -77,7 +83,7 @@ struct Write {
 
 impl KeyValue {
     pub fn new(shared: Arc<SharedState>, limits: Limits) -> Self {
-        let map = EntryMap { entries: BTreeMap::new(), expiring: BTreeSet::new(), revision: 0 };
+        let map = EntryMap { entries: BTreeMap::new(), expiring: BTreeSet::new(), revision: 0, history: None };
         Self { shared, limits, map: RwLock::new(map) }
     }
 
@@ -130,7 +136,11 @@ impl EntryMap {
         }
         // Expired entries may take the space.
         while self.sweep(shared, now, EXPIRED_PER_LOCK) == EXPIRED_PER_LOCK {}
-        self.try_reserve(shared, writes)
+        let reserved = self.try_reserve(shared, writes);
+        if reserved.is_err() && self.history.as_mut().is_some_and(History::clear) {
+            return self.try_reserve(shared, writes);
+        }
+        reserved
     }
 
     fn try_reserve(&self, shared: &SharedState, writes: &[Write]) -> Result<(), Error> {
@@ -152,6 +162,9 @@ impl EntryMap {
         let Write { key, value, flags, expires } = write;
         let Some(value) = value else {
             let (key, old) = self.entries.remove_entry(&key)?;
+            if let Some(history) = &mut self.history {
+                history.add_removed(&key, &old, !old.is_live(now));
+            }
             self.remove_expiration(key, old.metadata.expires);
             return Some(old);
         };
@@ -166,10 +179,19 @@ impl EntryMap {
                 stored.metadata.numbers.version = present.metadata.numbers.version + 1;
             }
             let old = std::mem::replace(present, stored);
+            if let Some(history) = &mut self.history {
+                if !old.is_live(now) {
+                    history.add_removed(&key, &old, true);
+                }
+                history.add_stored(&key, present);
+            }
             if old.metadata.expires != expires {
                 self.remove_expiration(key, old.metadata.expires);
             }
             return Some(old);
+        }
+        if let Some(history) = &mut self.history {
+            history.add_stored(&key, &stored);
         }
         self.entries.insert(key, stored)
     }
@@ -178,6 +200,11 @@ impl EntryMap {
         if let Some(expires) = expires {
             self.expiring.remove(&(expires, key));
         }
+    }
+
+    /// The end of the history, if there is one.
+    fn head(&self) -> Option<Head> {
+        self.history.as_ref().map(|history| history.head(self.revision))
     }
 
     fn next_revision(&mut self) -> u64 {
@@ -194,6 +221,9 @@ impl EntryMap {
             && let Some((_, key)) = self.expiring.pop_first()
         {
             if let Some(stored) = self.entries.remove(&key) {
+                if let Some(history) = &mut self.history {
+                    history.add_removed(&key, &stored, true);
+                }
                 shared.release(stored.size(&key));
             }
             swept += 1;

@@ -3,13 +3,17 @@
 mod basic;
 mod batch;
 mod cas;
+mod history;
 mod scan;
 mod transact;
 mod transactional;
 mod ttl;
+mod watch;
 
 use std::sync::Arc;
 
+pub use self::history::sweep as sweep_histories;
+use self::watch::Watch;
 use crate::{database::Database, keyspace::KeyspaceHandle, sql::Sql};
 use prism_call::{Context, Error, proto::Interfaces};
 use prism_driver::transactions::Transactions;
@@ -39,7 +43,8 @@ pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
     interfaces.keyvalue_cas = Some(keyvalue.clone());
     interfaces.keyvalue_scan = Some(keyvalue.clone());
     interfaces.keyvalue_ttl = Some(keyvalue.clone());
-    interfaces.keyvalue_transactional = Some(Arc::new(Transactions::new(keyvalue)));
+    interfaces.keyvalue_transactional = Some(Arc::new(Transactions::new(keyvalue.clone())));
+    interfaces.keyvalue_watch = Some(Arc::new(Watch::new(keyvalue)));
 }
 
 /// Removes expired rows of all keyspaces.

@@ -6,16 +6,20 @@ mod cas;
 mod scan;
 mod transactional;
 mod ttl;
+mod watch;
 
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use redis::Value;
 
+use self::watch::Watch;
 use crate::{
+    blocking::BlockingConnections,
     client::Client,
     error,
     keys::KeyNames,
+    pubsub::Hub,
     reply,
     script::{LuaScript, ScriptCall},
 };
@@ -46,6 +50,8 @@ scripts! {
     SCAN = "lua/scan.lua";
     COUNT = "lua/count.lua";
     TRANSACT = "lua/transact.lua";
+    WATCH_READ = "lua/watch_read.lua";
+    WATCH_START = "lua/watch_start.lua";
 }
 
 /// First byte of the expiration of an entry that also has a create revision, a version and flags.
@@ -60,13 +66,14 @@ pub struct KeyValue {
 }
 
 /// Adds the key-value interfaces to those of a keyspace.
-pub fn add(keyvalue: &Arc<KeyValue>, interfaces: &mut Interfaces) {
+pub fn add(keyvalue: &Arc<KeyValue>, hub: &Arc<Hub>, blocking: &Arc<BlockingConnections>, interfaces: &mut Interfaces) {
     interfaces.keyvalue_basic = Some(keyvalue.clone());
     interfaces.keyvalue_scan = Some(keyvalue.clone());
     interfaces.keyvalue_ttl = Some(keyvalue.clone());
     interfaces.keyvalue_batch = Some(keyvalue.clone());
     interfaces.keyvalue_cas = Some(keyvalue.clone());
     interfaces.keyvalue_transactional = Some(Arc::new(Transactions::new(keyvalue.clone())));
+    interfaces.keyvalue_watch = Some(Arc::new(Watch::new(KeyValue::clone(keyvalue), hub.clone(), blocking.clone())));
 }
 
 impl KeyValue {
@@ -76,7 +83,8 @@ impl KeyValue {
 
     /// A call of a script with the Redis keys of the keyspace. The arguments of the script follow.
     fn script(&self, lua: &'static LazyLock<LuaScript>) -> ScriptCall {
-        lua.call(&[&self.keys.revision, &self.keys.index, &self.keys.expirations]).arg(&self.keys.value_prefix[..])
+        let KeyNames { revision, index, expirations, watch, changes, .. } = &*self.keys;
+        lua.call(&[revision, index, expirations, watch, changes]).arg(&self.keys.value_prefix[..])
     }
 
     async fn call(&self, context: &Context, call: &ScriptCall) -> Result<Value, Error> {

@@ -21,9 +21,9 @@ use std::sync::{Arc, LazyLock};
 
 use redis::Value;
 
+pub use record_id::RecordId;
 pub use retention::RetentionSweeper;
 
-use self::record_id::RecordId;
 use crate::{
     blocking::BlockingConnections,
     client::Client,

@@ -3,7 +3,11 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::{error::DatabaseResult, writer::Tx};
+use crate::{
+    error::DatabaseResult,
+    history::{DELETED, EXPIRED, STORED},
+    writer::Tx,
+};
 use prism_call::proto::models::keyvalue::v1::Entry;
 use prism_driver::{
     keyvalue::EntryMetadata,
@@ -100,7 +104,14 @@ pub fn set(tx: &Tx<'_>, keyspace: i64, write: &Write<'_>, revision: i64) -> Data
              version = CASE WHEN expires <= ?7 THEN 1 ELSE version + 1 END",
     )?;
     let Write { key, value, flags, expires } = write;
-    upsert.execute((keyspace, key, revision, expires, flags.cast_signed(), value, time::now()))?;
+    let (now, is_recorded) = (time::now(), tx.histories.is_recorded(tx.connection, keyspace)?);
+    if is_recorded && is_expired(tx.connection, keyspace, key, now)? {
+        tx.histories.add_entry(tx.connection, keyspace, key, EXPIRED)?;
+    }
+    upsert.execute((keyspace, key, revision, expires, flags.cast_signed(), value, now))?;
+    if is_recorded {
+        tx.histories.add_entry(tx.connection, keyspace, key, STORED)?;
+    }
     Ok(())
 }
 
@@ -108,16 +119,38 @@ pub fn set(tx: &Tx<'_>, keyspace: i64, write: &Write<'_>, revision: i64) -> Data
 pub fn delete(tx: &Tx<'_>, keyspace: i64, key: &[u8]) -> DatabaseResult<Option<i64>> {
     let mut delete = tx.connection.prepare_cached("DELETE FROM entries WHERE keyspace = ?1 AND key = ?2 RETURNING revision, expires")?;
     let deleted: Option<(i64, Option<Millis>)> = delete.query_row((keyspace, key), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let now = time::now();
-    Ok(deleted.filter(|(_, expires)| expires.is_none_or(|expires| expires > now)).map(|(revision, _)| revision))
+    let Some((revision, expires)) = deleted else { return Ok(None) };
+    let is_live = expires.is_none_or(|expires| expires > time::now());
+    if tx.histories.is_recorded(tx.connection, keyspace)? {
+        tx.histories.add_removed(tx.connection, keyspace, key, revision, if is_live { DELETED } else { EXPIRED })?;
+    }
+    Ok(is_live.then_some(revision))
+}
+
+/// Whether a key has a row that has expired.
+fn is_expired(connection: &Connection, keyspace: i64, key: &[u8], now: Millis) -> DatabaseResult<bool> {
+    let mut select =
+        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM entries WHERE keyspace = ?1 AND key = ?2 AND expires <= ?3)")?;
+    Ok(select.query_row((keyspace, key, now), |row| row.get(0))?)
 }
 
 /// Removes at most `most` expired rows of all keyspaces, and returns how many.
 pub fn remove_expired(tx: &Tx<'_>, most: usize) -> DatabaseResult<usize> {
-    let mut delete = tx
-        .connection
-        .prepare_cached("DELETE FROM entries WHERE (keyspace, key) IN (SELECT keyspace, key FROM entries WHERE expires <= ?1 LIMIT ?2)")?;
-    Ok(delete.execute((time::now(), i64::try_from(most).unwrap_or(i64::MAX)))?)
+    let mut delete = tx.connection.prepare_cached(
+        "DELETE FROM entries WHERE (keyspace, key) IN (SELECT keyspace, key FROM entries WHERE expires <= ?1 LIMIT ?2)
+         RETURNING keyspace, key, revision",
+    )?;
+    let mut removed = 0;
+    let mut rows = delete.query((time::now(), i64::try_from(most).unwrap_or(i64::MAX)))?;
+    while let Some(row) = rows.next()? {
+        removed += 1;
+        let keyspace = row.get(0)?;
+        if tx.histories.is_recorded(tx.connection, keyspace)? {
+            let key: Vec<u8> = row.get(1)?;
+            tx.histories.add_removed(tx.connection, keyspace, &key, row.get(2)?, EXPIRED)?;
+        }
+    }
+    Ok(removed)
 }
 
 /// Whether any row has expired.

@@ -43,6 +43,7 @@ fn unavailable_rpcs_are_absent_and_emulated_ones_are_marked() {
         operation("Transact", Support::Unavailable, "no"),
         operation("StoreBatch", Support::Emulated, "single calls"),
         operation("Scan", Support::Unavailable, ""),
+        operation("Watch", Support::Unavailable, ""),
     ];
     let methods = Method::of_service(proto::descriptors(), KEY_VALUE).unwrap();
     let schema = GraphqlSchema::of_namespace(&methods, &Capabilities { operations, ..Capabilities::default() }).unwrap();

@@ -7,6 +7,7 @@ mod scan;
 mod service;
 mod settings;
 mod transact;
+mod watch;
 
 use std::{fmt::Display, sync::Arc};
 
@@ -20,7 +21,7 @@ use prism_call::{
     Context, Error, Handler, Input, Method, Reply,
     proto::{
         models::keyvalue::v1::{
-            Entry, KeyValueBasic, KeyValueBatch, KeyValueCas, KeyValueScan, KeyValueTransactional, KeyValueTtl, SetRequest,
+            Entry, KeyValueBasic, KeyValueBatch, KeyValueCas, KeyValueScan, KeyValueTransactional, KeyValueTtl, KeyValueWatch, SetRequest,
         },
         patterns::keyvalue::v1::{RetrieveResponse, StoreRequest, dispatch_key_value},
     },
@@ -56,6 +57,7 @@ pub struct KeyValue {
     batch: Option<Arc<dyn KeyValueBatch>>,
     cas: Option<Arc<dyn KeyValueCas>>,
     transactional: Option<Arc<dyn KeyValueTransactional>>,
+    watch: Option<Arc<dyn KeyValueWatch>>,
     /// Name of the backend, for error messages.
     backend: String,
     /// The tightest of the limits of the driver, the namespace and the pattern.
@@ -83,6 +85,7 @@ impl KeyValue {
             batch: interfaces.keyvalue_batch,
             cas: interfaces.keyvalue_cas,
             transactional: interfaces.keyvalue_transactional,
+            watch: interfaces.keyvalue_watch,
             backend: slot.backend,
             limits,
             capabilities,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{KeyValue, batch, compare, range, scan, to_response, transact};
+use super::{KeyValue, batch, compare, range, scan, to_response, transact, watch};
 use prism_call::{
     Code, Context, Error, Messages,
     proto::{
@@ -14,6 +14,7 @@ use prism_call::{
             RemoveBatchResponse, RemoveRangeRequest, RemoveRangeResponse, RemoveRequest, RemoveResponse, RetrieveBatchRequest,
             RetrieveBatchResponse, RetrieveRequest, RetrieveResponse, ScanRequest, ScanResponse, SetExpirationRequest,
             SetExpirationResponse, StoreBatchRequest, StoreBatchResponse, StoreRequest, StoreResponse, TransactRequest, TransactResponse,
+            WatchRequest, WatchResponse,
         },
     },
 };
@@ -107,6 +108,10 @@ impl Service for KeyValue {
 
     async fn transact(&self, context: &Context, request: TransactRequest) -> Result<TransactResponse, Error> {
         transact::transact(self, context, request).await
+    }
+
+    async fn watch(&self, context: &Context, request: WatchRequest) -> Result<Messages<WatchResponse>, Error> {
+        watch::watch(self, context, request).await
     }
 }
 

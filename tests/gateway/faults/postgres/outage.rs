@@ -38,6 +38,11 @@ async fn the_gateway_survives_its_server() {
 }
 
 #[tokio::test]
+async fn a_watch_outlives_the_server() {
+    outage::a_watch_outlives_the_server(&mut Postgres::start().unwrap()).await;
+}
+
+#[tokio::test]
 async fn a_server_that_hangs() {
     let server = Postgres::start().unwrap();
     let backend = connected(&server).await;

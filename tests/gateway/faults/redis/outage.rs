@@ -26,6 +26,11 @@ async fn a_backend_that_was_closed() {
 }
 
 #[tokio::test]
+async fn a_watch_outlives_the_server() {
+    outage::a_watch_outlives_the_server(&mut Redis::start().unwrap()).await;
+}
+
+#[tokio::test]
 async fn a_server_that_hangs() {
     let arguments = ["--enable-debug-command", "local"].map(str::to_owned).to_vec();
     let server = Redis::start_with(Options { arguments, ..Options::default() }).unwrap();

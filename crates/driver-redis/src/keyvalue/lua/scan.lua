@@ -15,7 +15,7 @@ for at, key in ipairs(keys) do
       break
     end
   else
-    unindex(key)
+    forget(key)
   end
 end
 return page
