@@ -14,7 +14,7 @@ use prism_access::{
 };
 use prism_call::{Error, Method, proto};
 use prism_config::{self as config, Binding, Config, FrontendKind};
-use prism_edge::{self as edge, Documentation, Frontend, GraphqlFrontend, HttpRoutes, TlsAcceptor, TlsFiles};
+use prism_edge::{self as edge, Documentation, Frontend, GraphqlFrontend, HttpRoutes, McpFrontend, TlsAcceptor, TlsFiles};
 use prism_frontend::{
     bind,
     definition::{self, Definition, Texts},
@@ -23,6 +23,7 @@ use prism_frontend::{
     route::{self, Routes},
 };
 use prism_graphql::GraphqlSettings;
+use prism_mcp::McpSettings;
 use prism_pattern::{self as pattern, Pattern};
 use prism_remote as remote;
 use prism_settings::{SettingProblem, parse_settings};
@@ -72,7 +73,8 @@ impl Plan {
                 match binding.kind {
                     FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect | FrontendKind::Websocket => {}
                     FrontendKind::Rest => plan.compile_annotations(pattern, &mut found),
-                    FrontendKind::Graphql => found.check_graphql(&namespace.name, binding),
+                    FrontendKind::Graphql => found.check_settings(&namespace.name, binding, graphql_settings(binding).err()),
+                    FrontendKind::Mcp => found.check_settings(&namespace.name, binding, mcp_settings(binding, pattern).err()),
                     FrontendKind::Definition => plan.compile_definition(&namespace.name, binding, &mut found),
                 }
             }
@@ -110,6 +112,10 @@ impl Plan {
             FrontendKind::Graphql => {
                 let settings = graphql_settings(binding).map_err(|_| missing())?;
                 (Frontend::Graphql(Arc::new(GraphqlFrontend::new(&settings, binding.documentation))), None)
+            }
+            FrontendKind::Mcp => {
+                let settings = mcp_settings(binding, pattern).map_err(|_| missing())?;
+                (Frontend::Mcp(Arc::new(McpFrontend::new(settings))), None)
             }
             FrontendKind::Definition => {
                 let definition = self.definitions.get(&definition_key(binding)).ok_or_else(missing)?;
@@ -244,12 +250,12 @@ impl ProblemCollector<'_> {
         }
     }
 
-    /// Checks the settings of a GraphQL frontend, where it is bound or defined.
-    fn check_graphql(&mut self, namespace: &str, binding: &Binding) {
-        for problem in graphql_settings(binding).err().unwrap_or_default() {
+    /// Adds the problems with the settings of a frontend, where it is bound or defined.
+    fn check_settings(&mut self, namespace: &str, binding: &Binding, problems: Option<Vec<SettingProblem>>) {
+        for problem in problems.unwrap_or_default() {
             let own = format!("frontends.{}.settings.{}", binding.frontend, problem.setting);
-            let is_own =
-                self.config.frontends.get(&binding.frontend).is_some_and(|frontend| frontend.settings.contains_key(&problem.setting));
+            let first = problem.setting.split('.').next().unwrap_or_default();
+            let is_own = self.config.frontends.get(&binding.frontend).is_some_and(|frontend| frontend.settings.contains_key(first));
             let setting =
                 if is_own { own } else { format!("namespaces.{namespace}.frontends.{}.settings.{}", binding.frontend, problem.setting) };
             self.add(&setting, format!("`{}` {}", problem.setting, problem.kind));
@@ -274,6 +280,13 @@ impl ProblemCollector<'_> {
 /// Returns the settings of a GraphQL frontend.
 fn graphql_settings(binding: &Binding) -> Result<GraphqlSettings, Vec<SettingProblem>> {
     parse_settings(&binding.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// Returns the settings of an MCP frontend, which name RPCs of the pattern.
+fn mcp_settings(binding: &Binding, pattern: &Pattern) -> Result<McpSettings, Vec<SettingProblem>> {
+    let settings: McpSettings = parse_settings(&binding.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect())?;
+    let problems = prism_mcp::unknown_rpcs(&settings, &pattern.methods());
+    if problems.is_empty() { Ok(settings) } else { Err(problems) }
 }
 
 fn definition_key(binding: &Binding) -> DefinitionKey {

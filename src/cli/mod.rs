@@ -18,6 +18,7 @@ pub mod frontend;
 pub mod generate;
 mod known;
 mod logging;
+pub mod mcp;
 pub mod output;
 pub mod policy;
 pub mod registry;
@@ -42,7 +43,7 @@ Examples:
   curl http://127.0.0.1:8980/default/v1/values/greeting
   prism validate prism.yaml                     find every mistake in a configuration";
 
-/// One gateway for every client of your data: gRPC, gRPC-Web, Connect, REST and GraphQL over PostgreSQL, Redis, SQLite and memory.
+/// One gateway for every client of your data: gRPC, gRPC-Web, Connect, REST, GraphQL and MCP over PostgreSQL, Redis, SQLite and memory.
 #[derive(Debug, Parser)]
 #[command(name = "prism", version, styles = STYLES, after_help = EXAMPLES, max_term_width = 100, infer_long_args = true)]
 pub struct Cli {
@@ -98,6 +99,7 @@ macro_rules! commands {
 commands! {
     Serve, serve, "Serve every protocol until SIGTERM";
     Call, call, "Call any RPC of a namespace, streams included";
+    Mcp, mcp, "Offer the tools of a namespace over standard input and output, for MCP clients on the desktop";
     Validate, validate, "Check a configuration, slot by slot, and print every problem";
     Config, config, "Print the effective configuration, or the JSON Schema of the file";
     Auth, auth, "Create, list and revoke API keys";
@@ -127,6 +129,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Call(args) => call::run(args),
+        Command::Mcp(args) => mcp::run(args),
         Command::Validate(args) => validate::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Auth(args) => auth::run(&args),

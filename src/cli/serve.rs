@@ -106,7 +106,7 @@ fn report_reload(result: Result<Change, String>) {
 
 /// What is reachable where, with lines to paste.
 fn banner(config: &Config, app: &App) -> String {
-    let mut out = format!("Prism {} serves gRPC, gRPC-Web, Connect, REST, WebSocket and GraphQL\n\n", env!("CARGO_PKG_VERSION"));
+    let mut out = format!("Prism {} serves gRPC, gRPC-Web, Connect, REST, WebSocket, GraphQL and MCP\n\n", env!("CARGO_PKG_VERSION"));
     let addresses = app.addresses();
     for address in addresses.iter().filter(|address| config.listeners.get(&address.name).is_some_and(|listener| listener.web_demo)) {
         let scheme = if address.tls { "https" } else { "http" };

@@ -8,6 +8,7 @@
 mod browser;
 mod foreign;
 mod graphql;
+mod mcp;
 mod node;
 mod openapi;
 mod protoc;

@@ -246,6 +246,13 @@ impl Admitted<'_> {
         self.within_deadline(handle(&self.observer.namespace, context, method, Input::One(message))).await
     }
 
+    /// Tells whether the caller may call an RPC, as far as that does not depend on the request.
+    pub fn may_call(&self, method: &Method) -> bool {
+        let Self { observer, access, .. } = self;
+        let may = |access: &GrantedAccess| access.control().authorize(&observer.context, &observer.namespace, method).is_ok();
+        access.as_ref().is_none_or(may)
+    }
+
     fn prepare(&mut self, method: &Arc<Method>, mut metadata: HeaderMap) -> Result<(Option<idempotency::Key>, Authorization), Error> {
         self.origin.check(!method.read_only)?;
         let observer = &mut self.observer;

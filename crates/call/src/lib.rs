@@ -63,13 +63,16 @@ pub enum Protocol {
     WebSocket,
     /// GraphQL. A field is a call.
     Graphql,
+    /// MCP. A call of a tool is a call.
+    Mcp,
     /// A call of Prism itself or of its command line.
     Internal,
 }
 
 impl Protocol {
     /// All protocols, each at the index of its discriminant.
-    pub const ALL: [Self; 7] = [Self::Grpc, Self::GrpcWeb, Self::Connect, Self::Rest, Self::WebSocket, Self::Graphql, Self::Internal];
+    pub const ALL: [Self; 8] =
+        [Self::Grpc, Self::GrpcWeb, Self::Connect, Self::Rest, Self::WebSocket, Self::Graphql, Self::Mcp, Self::Internal];
 
     /// Returns the name in logs and metrics.
     pub const fn name(self) -> &'static str {
@@ -80,6 +83,7 @@ impl Protocol {
             Self::Rest => "rest",
             Self::WebSocket => "websocket",
             Self::Graphql => "graphql",
+            Self::Mcp => "mcp",
             Self::Internal => "internal",
         }
     }

@@ -22,17 +22,20 @@ pub enum Page {
     Operation,
     /// A request of GraphQL: its document, or a file of the page for it. The RPCs that it calls are counted by themselves.
     Graphql,
+    /// A request of MCP, whose body is not read yet. If it calls a tool, it becomes the call of an RPC.
+    Mcp,
 }
 
 impl Page {
     /// All pages, each at the index of its discriminant.
-    pub const ALL: [Self; 3] = [Self::Document, Self::Operation, Self::Graphql];
+    pub const ALL: [Self; 4] = [Self::Document, Self::Operation, Self::Graphql, Self::Mcp];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Document => "document",
             Self::Operation => "operation",
             Self::Graphql => "graphql",
+            Self::Mcp => "mcp",
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     documents::Documentation,
     graphql::{Graphql, GraphqlTable},
     grpc::{Grpc, GrpcWeb},
+    mcp::Mcp,
     protocol::WireProtocol,
     request::{ClientRequest, Response, Serving},
     rest::Rest,
@@ -82,6 +83,8 @@ edges! {
     websocket: Websocket,
     /// GraphQL. The settings and the schema.
     graphql: Graphql,
+    /// MCP. The settings and the tools.
+    mcp: Mcp,
     /// HTTP routes, from the annotations of a service or from a definition.
     rest: Rest,
 }

@@ -117,6 +117,7 @@ fn addresses(config: &Config, binding: &Binding) -> Vec<String> {
                 format!("{scheme}://{host}{}/websocket", binding.base_path)
             }
             FrontendKind::Graphql => format!("{scheme}://{host}{}/graphql", binding.base_path),
+            FrontendKind::Mcp => format!("{scheme}://{host}{}/mcp", binding.base_path),
             FrontendKind::Rest | FrontendKind::Definition => {
                 let base_path = if binding.base_path.is_empty() { "/" } else { &binding.base_path };
                 format!("{scheme}://{host}{base_path}")

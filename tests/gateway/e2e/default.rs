@@ -136,6 +136,12 @@ async fn capabilities(protocol: &str, address: SocketAddr, namespace: &str, serv
             let post = http::send(address, "POST", &path, &[("content-type", "application/json")], query).await.unwrap();
             vec![from_json(&post.json()["data"]["getCapabilities"])]
         }
+        "MCP" => {
+            let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_capabilities"}}"#;
+            let headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+            let post = http::send(address, "POST", &format!("/{namespace}/mcp"), &headers, body).await.unwrap();
+            vec![from_json(&post.json()["result"]["structuredContent"])]
+        }
         "REST" => vec![from_json(&http::get(address, &format!("/{namespace}/v1/capabilities")).await.unwrap().json())],
         "WebSocket" => {
             let mut client = Client::connect(address, &format!("/{namespace}/websocket")).await;
@@ -148,7 +154,7 @@ async fn capabilities(protocol: &str, address: SocketAddr, namespace: &str, serv
 #[tokio::test]
 async fn every_printed_protocol_serves_every_namespace() {
     let (_gateway, banner) = start().await;
-    assert_eq!(banner.protocols, ["gRPC", "gRPC-Web", "Connect", "REST", "WebSocket", "GraphQL"]);
+    assert_eq!(banner.protocols, ["gRPC", "gRPC-Web", "Connect", "REST", "WebSocket", "GraphQL", "MCP"]);
     assert_eq!(banner.namespaces.len(), 4, "{banner:?}");
     for (namespace, pattern) in &banner.namespaces {
         let (_, service) = SERVICES.iter().find(|(known, _)| known == pattern).unwrap();

@@ -34,7 +34,7 @@ async fn printed_addresses_and_examples_work_as_they_are() {
     })
     .await;
     for line in [
-        format!("Prism {} serves gRPC, gRPC-Web, Connect, REST, WebSocket and GraphQL", env!("CARGO_PKG_VERSION")),
+        format!("Prism {} serves gRPC, gRPC-Web, Connect, REST, WebSocket, GraphQL and MCP", env!("CARGO_PKG_VERSION")),
         format!("  listener main         http://{}", gateway.address),
         format!("  admin                 http://{}  (/healthz /readyz /metrics)", gateway.admin),
         "  namespace default     keyvalue, storage: local (sqlite in prism-data/prism.db)".to_owned(),

@@ -54,7 +54,7 @@ pub struct Config {
     /// Systems that store the data, by name. Namespaces share them.
     #[schemars(with = "BTreeMap<String, super::schema::AnyBackend>")]
     pub backends: BTreeMap<String, Backend>,
-    /// Frontends by name: protocols and HTTP APIs of namespaces. `grpc`, `grpc-web`, `connect`, `rest`, `websocket` and `graphql` always exist.
+    /// Frontends by name: protocols and HTTP APIs of namespaces. `grpc`, `grpc-web`, `connect`, `rest`, `websocket`, `graphql` and `mcp` always exist.
     pub frontends: BTreeMap<String, Frontend>,
     /// Namespaces: each has a pattern, its backends and its frontends.
     pub namespaces: Vec<Namespace>,
@@ -222,6 +222,8 @@ frontend_kinds! {
     Websocket = "websocket",
     /// GraphQL, with a schema from the contract of the pattern.
     Graphql = "graphql",
+    /// MCP, with the RPCs of the pattern as tools for agents.
+    Mcp = "mcp",
 }
 
 /// A frontend that namespaces can use.
@@ -236,7 +238,7 @@ pub struct Frontend {
     /// of a definition that is part of Prism.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
-    /// Settings of the definition, or of `graphql`.
+    /// Settings of the definition, or of `graphql` or `mcp`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, serde_json::Value>,
     /// Serve only on this listener. Default: on all listeners.
@@ -258,7 +260,7 @@ pub struct Frontend {
 #[derive(Clone, Debug, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
-    /// Name of a frontend: `grpc`, `grpc-web`, `connect`, `rest`, `websocket`, `graphql`, an entry of `frontends`, or a definition that is part of Prism.
+    /// Name of a frontend: `grpc`, `grpc-web`, `connect`, `rest`, `websocket`, `graphql`, `mcp`, an entry of `frontends`, or a definition that is part of Prism.
     pub frontend: String,
     /// The protocol of the frontend.
     #[serde(skip)]
@@ -273,7 +275,7 @@ pub struct Binding {
     /// Whether several namespaces may have the same host and base path, because a path parameter selects the namespace.
     #[serde(skip)]
     pub shared: bool,
-    /// Settings of the definition, or of `graphql`. They override those of the frontend.
+    /// Settings of the definition, or of `graphql` or `mcp`. They override those of the frontend.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, serde_json::Value>,
     /// Serve only on this listener. Default: as the frontend.

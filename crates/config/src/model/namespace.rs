@@ -36,7 +36,7 @@ pub struct Namespace {
     /// Whose data a caller sees. Default: all callers see the same data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// Frontends of the namespace. Default: gRPC, gRPC-Web, Connect, REST, WebSocket and GraphQL on all listeners. gRPC is always added, unless the list contains
+    /// Frontends of the namespace. Default: gRPC, gRPC-Web, Connect, REST, WebSocket, GraphQL and MCP on all listeners. gRPC is always added, unless the list contains
     /// `{frontend: grpc, enabled: false}`.
     #[schemars(with = "Option<Vec<crate::schema::AnyBinding>>")]
     pub frontends: Vec<Binding>,

@@ -25,7 +25,15 @@ fn a_namespace_has_every_protocol_below_its_name() {
         config.namespaces[0].frontends.iter().map(|binding| format!("{} {:?} {}", binding.frontend, binding.host, binding.base_path));
     assert_eq!(
         bindings.collect::<Vec<_>>(),
-        ["grpc None /one", "grpc-web None /one", "connect None /one", "rest None /one", "websocket None /one", "graphql None /one"]
+        [
+            "grpc None /one",
+            "grpc-web None /one",
+            "connect None /one",
+            "rest None /one",
+            "websocket None /one",
+            "graphql None /one",
+            "mcp None /one"
+        ]
     );
     assert_eq!(config.namespaces[0].limits.timeout, Limits::default().timeout);
 }

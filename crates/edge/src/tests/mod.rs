@@ -17,7 +17,7 @@ pub use tokio_util::sync::CancellationToken;
 
 pub use crate::{
     AllowedHosts, Binding, Bindings, Body, Connection, Cors, Documentation, Edge, Frontend, GraphqlFrontend, Health, HttpRoutes,
-    ReceivedBody, RequestHandler as _, Served, Services,
+    McpFrontend, ReceivedBody, RequestHandler as _, Served, Services,
 };
 pub use prism_call::{
     AccessLog, Arrival, CallLimits, Code, Context, Error, Handler, Input, Messages, Method, Metrics, Namespace, ObservedStream, Origin,
@@ -39,6 +39,7 @@ pub use prism_frontend::{
     template::PathTemplate,
 };
 pub use prism_graphql::GraphqlSettings;
+pub use prism_mcp::McpSettings;
 
 pub const SERVICE: &str = "prism.patterns.keyvalue.v1.KeyValueService";
 pub const LIMIT: usize = 4096;
@@ -151,12 +152,16 @@ impl Door {
         let namespace = Arc::new(Namespace::new("demo", "keyvalue", methods(), handler, limits, &metrics));
         let documentation = Some(Arc::new(Documentation::new(|| panic!("in a document"))));
         let graphql = GraphqlFrontend::new(&GraphqlSettings::default(), true);
+        let mcp: McpSettings =
+            serde_json::from_value(json!({"max_items": 3, "max_result_bytes": "1KiB", "stream_wait": "100ms", "deny": ["Clear*"]}))
+                .unwrap();
         let frontends = [
             (Frontend::Rest(routes), documentation),
             (Frontend::Grpc(()), None),
             (Frontend::Connect(MessageTypes::all()), None),
             (Frontend::Websocket(MessageTypes::all()), None),
             (Frontend::Graphql(Arc::new(graphql)), None),
+            (Frontend::Mcp(Arc::new(McpFrontend::new(mcp))), None),
         ];
         let bindings = frontends.map(|(frontend, documentation)| Binding {
             host: None,

@@ -15,6 +15,7 @@ mod path;
 mod problems;
 mod query;
 mod schemas;
+mod standalone;
 mod tailor;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use prism_call::{Method as RpcMethod, proto};
 use schemas::ComponentSchemas;
 
 pub use options::{is_required, must_choose};
+pub use standalone::{reply_schema, request_schema};
 pub use tailor::{ServedAt, tailor};
 
 /// Extension that names the RPCs of an operation, the most important first.

@@ -14,8 +14,31 @@ use prism_call::proto::{self, options::v1::FieldSchema};
 /// Suffix of the request schema of a message, if it differs from the reply schema.
 const INPUT: &str = "-Input";
 
+/// Where components are in a document.
+const COMPONENTS: &str = "#/components/schemas/";
+
 fn reference(name: &str) -> String {
-    format!("#/components/schemas/{name}")
+    format!("{COMPONENTS}{name}")
+}
+
+/// Moves the references to components to another place, as `#/$defs/`.
+pub fn move_references(value: &mut Value, place: &str) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match value {
+                    Value::String(text) if key == "$ref" => {
+                        if let Some(name) = text.strip_prefix(COMPONENTS) {
+                            *text = format!("{place}{name}");
+                        }
+                    }
+                    other => move_references(other, place),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| move_references(item, place)),
+        _ => {}
+    }
 }
 
 /// Replaces the `$ref` values that are keys of `renamed`.

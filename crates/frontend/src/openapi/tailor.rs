@@ -106,7 +106,7 @@ fn parts(operation: &mut Value, capabilities: &Capabilities) {
 }
 
 /// Replaces bounds that are wider than the limits of the namespace, and removes the [`LIMIT`] extension.
-fn tighten(value: &mut Value, limits: Option<&Limits>) {
+pub fn tighten(value: &mut Value, limits: Option<&Limits>) {
     match value {
         Value::Object(object) => {
             if let Some(Value::Object(bounds)) = object.remove(LIMIT) {
