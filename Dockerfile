@@ -1,6 +1,6 @@
 # Two stages: the toolchain builds; a small image with the one binary runs, as a user of its own.
 FROM rust:1.95-slim-bookworm AS build
-RUN apt-get update && apt-get install -y --no-install-recommends cmake g++ make && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends cmake g++ make perl && rm -rf /var/lib/apt/lists/*
 WORKDIR /prism
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates

@@ -7,7 +7,7 @@ help: ## this list
 run: ## the gateway on embedded defaults
 	cargo run --release -- serve
 
-build: ## the binary for releases: smaller and faster, but slow to build
+build: ## the binary for releases, with all drivers: smaller and faster, but slow to build
 	cargo build --profile dist --features full
 
 test: ## all tests; installs what they need
@@ -20,7 +20,7 @@ bench: ## micro benchmarks and load, side by side with peers
 	scripts/bench
 
 lint: ## clippy, with warnings as errors
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features prism/full -- -D warnings
 
 docs: ## the documentation of the crates
 	cargo doc --workspace --no-deps --open
@@ -28,5 +28,5 @@ docs: ## the documentation of the crates
 fmt: ## format
 	cargo fmt --all
 
-servers: ## PostgreSQL, Redis and NATS servers to try Prism with
+servers: ## PostgreSQL, Redis, NATS and Kafka servers to try Prism with
 	scripts/servers up

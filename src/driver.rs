@@ -4,6 +4,8 @@ pub use prism_driver::*;
 
 #[cfg(feature = "files")]
 pub use prism_driver_files as files;
+#[cfg(feature = "kafka")]
+pub use prism_driver_kafka as kafka;
 #[cfg(feature = "memory")]
 pub use prism_driver_memory as memory;
 #[cfg(feature = "nats")]
@@ -33,6 +35,8 @@ pub const KINDS: &[&Kind] = &[
     &s3::KIND,
     #[cfg(feature = "nats")]
     &nats::KIND,
+    #[cfg(feature = "kafka")]
+    &kafka::KIND,
 ];
 
 /// Returns the driver for a kind of backend, or `None` if this build has none.

@@ -12,7 +12,7 @@ use std::{
 use libtest_mimic::Failed;
 use prism::driver::{Backend, BackendSettings, KINDS, Kind};
 use serde_json::{Map, Value, json};
-use test_support::servers::{Nats, Postgres, Redis, S3};
+use test_support::servers::{Kafka, Nats, Postgres, Redis, S3};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -44,6 +44,7 @@ pub const RECIPES: &[Recipe] = &[
     Recipe { kind: "postgres", shared: true, make: postgres },
     Recipe { kind: "nats", shared: true, make: nats },
     Recipe { kind: "s3", shared: true, make: s3 },
+    Recipe { kind: "kafka", shared: true, make: kafka },
 ];
 
 /// Returns the recipe of a kind.
@@ -92,6 +93,11 @@ fn s3() -> BackendSetup {
         "request_timeout": "60s",
     });
     Ok((settings, Box::new(server)))
+}
+
+fn kafka() -> BackendSetup {
+    let server = Kafka::start()?;
+    Ok((json!({"url": server.url()}), Box::new(server)))
 }
 
 struct Running {

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 use test_support::{
     gateway::{Gateway, Setup},
     http,
-    servers::{Nats, Postgres, Redis},
+    servers::{Kafka, Nats, Postgres, Redis},
 };
 
 fn example(name: &str) -> String {
@@ -162,6 +162,24 @@ async fn nats_and_redis_share_the_work() {
         assert_eq!((registered.status, &registered.json()["id"]), (200, &(index + 1).into()), "{}", registered.text());
     }
     assert_eq!(http::get(other.listeners["registry"], path).await.unwrap().json(), serde_json::json!([1, 2, 3]));
+}
+
+#[tokio::test]
+async fn kafka_carries_events() {
+    let (kafka, redis) = (Kafka::start().unwrap(), Redis::start().unwrap());
+    let env = [("PRISM_BACKENDS_EVENTS_URL", &*kafka.url()), ("PRISM_BACKENDS_STATE_URL", &*redis.url())];
+    let setup = Setup { args: &["--config", &example("kafka.yaml")], env: &env, ..Setup::default() };
+    let (one, other) = (setup.launch(), setup.launch());
+    one.ready().await;
+    other.ready().await;
+    let published = http::send(one.address, "POST", "/orders/v1/topics/orders.eu:publish?key=customer-7", &[], "paid").await.unwrap();
+    assert_eq!(published.status, 200, "{}", published.text());
+    // The other gateway has the message.
+    let headers = [("content-type", "application/json")];
+    let path = "/billing/v1/topics/orders.eu/groups/invoices:receive";
+    let received = http::send(other.address, "POST", path, &headers, r#"{"wait": "10s"}"#).await.unwrap();
+    assert_eq!(received.status, 200, "{}", received.text());
+    assert_eq!(received.json()["messages"][0]["key"], "customer-7", "{}", received.text());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! If a server is not installed, the test fails and says what to run; no test is skipped.
 
 mod certificate;
+mod kafka;
 mod nats;
 mod pgbouncer;
 mod postgres;
@@ -11,6 +12,7 @@ mod redis;
 mod s3;
 
 pub use certificate::Certificate;
+pub use kafka::{Kafka, KafkaOptions};
 pub use nats::{Nats, NatsOptions};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions};
