@@ -16,6 +16,7 @@ use prism_call::{Error, Handler, Method, interface_of, proto};
 use prism_settings::{CheckSettings, SettingProblem, SettingsCheck, parse_settings};
 use prism_slot::Slot;
 
+mod blobs;
 mod capabilities;
 mod claims;
 pub mod consumer;

@@ -8,6 +8,7 @@ mod bench;
 mod consumer;
 mod event_sourcing;
 mod multicast;
+mod payloads;
 mod producer;
 mod session_store;
 mod table;
@@ -144,8 +145,13 @@ fn combinations(registry: &Registry, suite: &PatternSuite, pattern: &'static Pat
     let (first, first_slot) = slots[0];
     let mut all = Vec::new();
     for kind in KINDS.iter().copied().filter(|kind| can_fill(first, first_slot, kind)) {
+        // The same kind if it can. If several gateways can use the data of the first slot, they should be able to use that of optional ones.
+        let is_shared = |kind: &Kind| recipe(kind.name).is_some_and(|recipe| recipe.shared);
+        let mut preferred = KINDS.to_vec();
+        preferred.sort_by_key(|other| is_shared(kind) && !is_shared(other));
         let choose = |(name, slot): &(&String, &registry::Slot)| {
-            std::iter::once(kind).chain(KINDS.iter().copied()).find(|kind| can_fill(name, slot, kind))
+            let others: &[&'static Kind] = if slot.optional { &preferred } else { KINDS };
+            std::iter::once(kind).chain(others.iter().copied()).find(|kind| can_fill(name, slot, kind))
         };
         let kinds: Option<Vec<_>> = slots.iter().map(choose).collect();
         let kinds = kinds.expect("a driver can fill each slot");

@@ -16,7 +16,13 @@ use prism::{
 };
 use serde_json::json;
 
-use super::{Bench, MODELS, pattern_suite};
+use super::{
+    Bench, MODELS, pattern_suite,
+    payloads::{
+        a_stream_that_fails_publishes_nothing, a_streamed_payload_arrives, an_id_is_unique_with_a_streamed_payload,
+        it_needs_the_slot_payloads, large_payloads_arrive, payloads_expire,
+    },
+};
 use crate::support::{eventually, invalid, millis, next, now, refused, seconds};
 
 pattern_suite! { "producer", MODELS;
@@ -36,6 +42,14 @@ pattern_suite! { "producer", MODELS;
         a_higher_priority_comes_first needs "queue", "messaging/queue_priority";
         a_priority_is_refused needs "!queue";
         requests_are_checked;
+        large_payloads_arrive needs "payloads";
+        payloads_expire needs "payloads", "groups";
+    }
+    PublishPayload {
+        a_streamed_payload_arrives needs "payloads";
+        an_id_is_unique_with_a_streamed_payload needs "payloads", "ids";
+        a_stream_that_fails_publishes_nothing needs "payloads";
+        it_needs_the_slot_payloads needs "!payloads";
     }
     PublishBatch {
         a_batch_arrives_in_order;
@@ -65,13 +79,13 @@ async fn publish(bench: &Bench, request: PublishRequest) -> Result<PublishRespon
 }
 
 /// Reads the messages of the topic `orders.eu`. It is opened before messages are published, since live topics store none.
-struct Reader {
-    consumer: Bench,
+pub struct Reader {
+    pub consumer: Bench,
     subscription: Option<Messages<SubscribeResponse>>,
 }
 
 impl Reader {
-    async fn open(bench: &Bench) -> Self {
+    pub async fn open(bench: &Bench) -> Self {
         let consumer = bench.beside("consumer").await;
         let request = SubscribeRequest { topic: "orders.eu".to_owned(), ..SubscribeRequest::default() };
         let subscription = if bench.model() == "queue" { None } else { Some(consumer.stream("Subscribe", request).await.unwrap()) };
@@ -94,7 +108,7 @@ impl Reader {
     }
 
     /// Returns the next message.
-    async fn next(&mut self) -> Message {
+    pub async fn next(&mut self) -> Message {
         if let Some(subscription) = &mut self.subscription {
             loop {
                 let message = next(subscription).await.message.expect("a message");
@@ -116,7 +130,7 @@ impl Reader {
     }
 
     /// Checks that nothing else was published: the next message is the one that is published now.
-    async fn ends(&mut self, bench: &Bench) {
+    pub async fn ends(&mut self, bench: &Bench) {
         publish(bench, message("the end")).await.unwrap();
         assert_eq!(self.next().await.payload, "the end");
     }

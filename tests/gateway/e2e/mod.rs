@@ -21,6 +21,7 @@ mod messages;
 mod multicast;
 mod objects;
 mod observe;
+mod payloads;
 mod preconditions;
 mod remote;
 mod routing;

@@ -4,8 +4,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt as _, future::BoxFuture, stream};
 
-use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent};
-use crate::messaging::{delays::MAX_WAIT, names};
+use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent, payload};
+use crate::messaging::{delays::MAX_WAIT, names, payloads::PayloadReader};
 use prism_call::{
     Context, Error, Messages,
     proto::patterns::consumer::v1::{
@@ -41,6 +41,7 @@ pub async fn consume(
     let options = ReceiveOptions { topic, group, limit: 1, wait: MAX_WAIT, lease, start };
     let mut session = Session {
         source: consumer.source.clone(),
+        payloads: consumer.payloads.clone(),
         context: context.clone(),
         options,
         requests: Some(requests),
@@ -59,6 +60,7 @@ pub async fn consume(
 /// A consumer.
 struct Session {
     source: Arc<Source>,
+    payloads: Option<Arc<PayloadReader>>,
     context: Context,
     options: ReceiveOptions,
     /// Absent when the client has closed its direction.
@@ -84,7 +86,7 @@ impl Session {
     async fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
             if let Some(message) = self.ready.pop_front() {
-                return Ok(Some(Event::Message(message)));
+                return self.deliver(message).await.map(Some);
             }
             if self.requests.is_none() && self.credits == 0 && self.receiving.is_none() {
                 return Ok(None);
@@ -106,11 +108,16 @@ impl Session {
                     LiveEvent::Gap(missed) => return Ok(Some(Event::Gap(missed))),
                     LiveEvent::Message(message) => {
                         self.credits = self.credits.saturating_sub(1);
-                        return Ok(Some(Event::Message(message)));
+                        return self.deliver(message).await.map(Some);
                     }
                 },
             }
         }
+    }
+
+    /// Returns the event of a message, with its payload.
+    async fn deliver(&mut self, message: Message) -> Result<Event, Error> {
+        payload::fetch(self.payloads.as_deref(), &self.context, &self.options.topic, message).await.map(Event::Message)
     }
 
     /// Waits for a request of the client, or for messages if there are credits.

@@ -40,7 +40,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A shorter wait would only occupy the backend.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 /// Bytes of payloads after which a response gets no further message.
-const MAX_BYTES: usize = 4 << 20;
+pub const MAX_BYTES: usize = 4 << 20;
 /// Most records that the lag counts.
 const MAX_COUNTED: u32 = 1000;
 /// Locks for groups: the calls of one gateway don't conflict with each other.
@@ -170,7 +170,7 @@ impl StreamGroups {
         let mut found = self.open_read(context, topic, read_request::Start::FromOffset(from), limit, false).await?;
         let mut records = Vec::new();
         while let Some(record) = found.next().await.transpose()? {
-            *bytes += record.payload.len();
+            *bytes = bytes.saturating_add(message::payload_bytes(&record));
             records.push(record);
             if *bytes > MAX_BYTES {
                 break;

@@ -1,4 +1,4 @@
-//! Consumer: receives messages of streams, queues or live topics, over the slots `messaging` and `progress`.
+//! Consumer: receives messages of streams, queues or live topics, over the slots `messaging`, `progress` and `payloads`.
 //!
 //! Gateways are stateless. A queue keeps its leases itself. The progress of a group that reads a stream is one value in the slot `progress`,
 //! which is changed by compare-and-set: the next offset, and the deliveries that were not acknowledged.
@@ -8,6 +8,7 @@ mod group;
 mod lease;
 mod live;
 mod message;
+mod payload;
 mod queue;
 mod service;
 mod settings;
@@ -23,7 +24,7 @@ use async_trait::async_trait;
 use self::{group::StreamGroups, live::LiveTopics, queue::Queues, settings::ConsumerSettings};
 use super::{
     NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings,
-    messaging::{delays, model::Model, names},
+    messaging::{delays, model::Model, names, payloads::PayloadReader},
 };
 use prism_call::{
     Context, Error, Handler, Input, Method, Reply,
@@ -49,6 +50,8 @@ const MAX_MESSAGES: u32 = 100;
 /// The pattern in one namespace.
 pub struct Consumer {
     source: Arc<Source>,
+    /// Present if the slot `payloads` is filled.
+    payloads: Option<Arc<PayloadReader>>,
     settings: ConsumerSettings,
     /// Name of the backend in the slot `messaging`, for error messages.
     backend: String,
@@ -83,15 +86,17 @@ impl Consumer {
         let preferred = if progress.is_some() { [stream, queue, live] } else { [queue, live, stream] };
         let model = Model::choose(settings.model, &messaging, &preferred)?;
         slots.restrict("messaging", |interface| model.uses(interface));
-        let max_value_bytes = messaging.limits.max_value_bytes.min(environment.limits.max_message_bytes as u64);
+        let (inline, message) = (messaging.limits.max_value_bytes, environment.limits.max_message_bytes as u64);
+        let payloads = slots.optional("payloads").map(|slot| PayloadReader::new(&slot, message)).transpose()?.map(Arc::new);
+        let max_value_bytes = if payloads.is_some() { message } else { inline.min(message) };
         let limits = Limits { max_key_bytes: 0, max_value_bytes, max_batch_items: MAX_MESSAGES };
         let source = match model {
             Model::Stream => Source::Stream(StreamGroups::new(&messaging, progress.as_ref(), settings)?),
-            Model::Queue => Source::Queue(Queues::new(&messaging, settings)?),
+            Model::Queue => Source::Queue(Queues::new(&messaging, payloads.clone(), settings)?),
             Model::PubSub => Source::Live(LiveTopics::new(&messaging)?),
         };
         let capabilities = slots.capabilities(&limits, 0, environment);
-        Ok(Arc::new(Self { source: Arc::new(source), settings, backend: messaging.backend, capabilities }))
+        Ok(Arc::new(Self { source: Arc::new(source), payloads, settings, backend: messaging.backend, capabilities }))
     }
 
     /// Returns the error for an RPC that the model of the namespace does not have.
@@ -137,7 +142,7 @@ impl Source {
         let leases = leases.iter().map(|lease| lease::decode("leases", topic, group, lease)).collect::<Result<Vec<_>, _>>()?;
         match self {
             Self::Stream(groups) => groups.ack(context, topic, group, &leases).await,
-            Self::Queue(queues) => queues.ack(context, leases).await,
+            Self::Queue(queues) => queues.ack(context, topic, leases).await,
             Self::Live(topics) => Err(topics.no_groups()),
         }
     }

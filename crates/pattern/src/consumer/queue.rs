@@ -9,6 +9,7 @@ use crate::{
     messaging::{
         dead_letters::{self, DeadLetters},
         delays,
+        payloads::{PayloadReader, PayloadReference},
     },
     required_interface,
 };
@@ -33,17 +34,19 @@ pub struct Queues {
     visibility: Arc<dyn QueueVisibility>,
     basic: Option<Arc<dyn QueueBasic>>,
     dead_letters: Option<DeadLetters>,
+    payloads: Option<Arc<PayloadReader>>,
     settings: ConsumerSettings,
     backend: String,
 }
 
 impl Queues {
-    pub fn new(slot: &Slot, settings: ConsumerSettings) -> Result<Self, Error> {
+    pub fn new(slot: &Slot, payloads: Option<Arc<PayloadReader>>, settings: ConsumerSettings) -> Result<Self, Error> {
         let dead_letters = slot.interfaces.queue_dead_letter.clone();
         Ok(Self {
             visibility: required_interface(slot, "queue_visibility", slot.interfaces.queue_visibility.clone())?,
             basic: slot.interfaces.queue_basic.clone(),
             dead_letters: dead_letters.map(|interface| DeadLetters::new(interface, *settings.max_attempts)),
+            payloads,
             settings,
             backend: slot.backend.clone(),
         })
@@ -63,25 +66,35 @@ impl Queues {
         }
         let to_message = |leased: LeasedMessage| {
             let message = message::of_queue(leased.message.unwrap_or_default());
-            let token = MessageLease { lease: leased.lease, attempt: message.attempt, ..MessageLease::default() };
+            let payload = message.stored_payload.as_ref().map(|stored| stored.name.clone()).unwrap_or_default();
+            let token = MessageLease { lease: leased.lease, attempt: message.attempt, payload, ..MessageLease::default() };
             Message { lease: lease::encode(topic, group, &token), lease_expire_time: leased.lease_expire_time, ..message }
         };
         Ok(leased.into_iter().map(to_message).collect())
     }
 
-    pub async fn ack(&self, context: &Context, leases: Vec<MessageLease>) -> Result<u32, Error> {
-        let complete = |lease: MessageLease| self.visibility.complete(context, CompleteRequest { lease: lease.lease });
+    pub async fn ack(&self, context: &Context, topic: &str, leases: Vec<MessageLease>) -> Result<u32, Error> {
+        let complete = |lease: MessageLease| self.complete(context, topic, lease);
         let calls: Vec<_> = leases.into_iter().map(complete).collect();
         let mut results = stream::iter(calls).buffer_unordered(CONCURRENCY);
         let mut acknowledged = 0;
         while let Some(result) = results.next().await {
             match result {
-                Ok(_) => acknowledged += 1,
+                Ok(()) => acknowledged += 1,
                 Err(error) if error.reason() == "LEASE_LOST" => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(acknowledged)
+    }
+
+    /// Completes a message, and then removes its payload, which nobody needs any longer.
+    async fn complete(&self, context: &Context, topic: &str, lease: MessageLease) -> Result<(), Error> {
+        self.visibility.complete(context, CompleteRequest { lease: lease.lease }).await?;
+        if let (Some(payloads), Some(reference)) = (&self.payloads, PayloadReference::of_name(&lease.payload)) {
+            payloads.remove(context, topic, reference).await;
+        }
+        Ok(())
     }
 
     pub async fn nack(

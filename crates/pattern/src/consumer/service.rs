@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, consume, lease, subscribe};
+use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, consume, lease, payload, subscribe};
 use crate::messaging::{
     dead_letters::{DEFAULT_LISTED, MAX_LISTED, check_discarded},
     delays, names,
@@ -12,8 +12,9 @@ use prism_call::{
     proto::patterns::consumer::v1::{
         AckRequest, AckResponse, ConsumeRequest, ConsumeResponse, Consumer as Service, DiscardDeadMessagesRequest,
         DiscardDeadMessagesResponse, ExtendRequest, ExtendResponse, GetCapabilitiesRequest, GetCapabilitiesResponse, GetGroupRequest,
-        GetGroupResponse, ListDeadMessagesRequest, ListDeadMessagesResponse, NackRequest, NackResponse, ReceiveRequest, ReceiveResponse,
-        RedriveDeadMessagesRequest, RedriveDeadMessagesResponse, SeekRequest, SeekResponse, SubscribeRequest, SubscribeResponse,
+        GetGroupResponse, ListDeadMessagesRequest, ListDeadMessagesResponse, NackRequest, NackResponse, ReadPayloadRequest,
+        ReadPayloadResponse, ReceiveRequest, ReceiveResponse, RedriveDeadMessagesRequest, RedriveDeadMessagesResponse, SeekRequest,
+        SeekResponse, SubscribeRequest, SubscribeResponse,
     },
 };
 use prism_slot::check;
@@ -36,7 +37,8 @@ impl Service for Consumer {
             lease: self.lease_time(lease_duration.as_ref())?,
             start,
         };
-        Ok(ReceiveResponse { messages: self.source.receive(context, &options).await? })
+        let messages = self.source.receive(context, &options).await?;
+        Ok(ReceiveResponse { messages: payload::fetch_all(self.payloads.as_deref(), context, &options.topic, messages).await? })
     }
 
     async fn subscribe(&self, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscribeResponse>, Error> {
@@ -45,6 +47,10 @@ impl Service for Consumer {
 
     async fn consume(&self, context: &Context, requests: Messages<ConsumeRequest>) -> Result<Messages<ConsumeResponse>, Error> {
         consume::consume(self, context, requests).await
+    }
+
+    async fn read_payload(&self, context: &Context, request: ReadPayloadRequest) -> Result<Messages<ReadPayloadResponse>, Error> {
+        payload::read_payload(self, context, request).await
     }
 
     async fn ack(&self, context: &Context, request: AckRequest) -> Result<AckResponse, Error> {
@@ -100,7 +106,7 @@ impl Service for Consumer {
             Source::Queue(queues) => queues.list_dead(context, &topic, limit).await?,
             Source::Live(_) => return Err(self.unavailable("ListDeadMessages")),
         };
-        Ok(ListDeadMessagesResponse { messages })
+        Ok(ListDeadMessagesResponse { messages: payload::fetch_all(self.payloads.as_deref(), context, &topic, messages).await? })
     }
 
     async fn redrive_dead_messages(

@@ -4,8 +4,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 
-use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent, message};
-use crate::messaging::{delays::MAX_WAIT, names};
+use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent, message, payload};
+use crate::messaging::{delays::MAX_WAIT, names, payloads::PayloadReader};
 use prism_call::{
     Context, Error, Messages,
     proto::{
@@ -29,13 +29,14 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
                 return Err(Error::invalid("group", "must be empty, since the topics of this namespace are live"));
             }
             refuse_cursor(&cursor)?;
-            let events = topics.subscribe(context, topic).await?;
-            Ok(Box::pin(events.map(|event| {
+            let events = topics.subscribe(context, topic.clone()).await?;
+            let responses = events.map(|event| {
                 Ok(match event? {
                     LiveEvent::Message(message) => SubscribeResponse { message: Some(message), ..SubscribeResponse::default() },
                     LiveEvent::Gap(missed) => SubscribeResponse { gap: Some(missed), ..SubscribeResponse::default() },
                 })
-            })))
+            });
+            Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
         }
         Source::Stream(groups) if group.is_empty() => {
             let start = match (cursor.is_empty(), start) {
@@ -44,11 +45,12 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
                 (true, _) => read_request::Start::FromOffset(0),
             };
             let records = groups.open_read(context, &topic, start, 0, true).await?;
-            Ok(Box::pin(records.map(|record| {
+            let responses = records.map(|record| {
                 let mut record = record?;
                 let cursor = std::mem::take(&mut record.cursor);
                 Ok(SubscribeResponse { message: Some(message::of_record(record)), gap: None, cursor })
-            })))
+            });
+            Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
         }
         source @ (Source::Stream(_) | Source::Queue(_)) => {
             refuse_cursor(&cursor)?;
@@ -56,11 +58,38 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
                 groups.check_progress()?;
             }
             let group = consumer.check_group(&topic, group)?;
-            let options = ReceiveOptions { topic, group, limit: PAGE, wait: MAX_WAIT, lease, start };
+            let options = ReceiveOptions { topic: topic.clone(), group, limit: PAGE, wait: MAX_WAIT, lease, start };
             let messages = of_group(consumer.source.clone(), context.clone(), options, auto_ack);
-            Ok(Box::pin(messages.map(|message| Ok(SubscribeResponse { message: Some(message?), ..SubscribeResponse::default() }))))
+            let responses = messages.map(|message| Ok(SubscribeResponse { message: Some(message?), ..SubscribeResponse::default() }));
+            Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
         }
     }
+}
+
+/// Puts the payloads of messages into them, one after the other, as the client takes them.
+fn with_payloads(
+    consumer: &Consumer,
+    context: &Context,
+    topic: String,
+    responses: Messages<SubscribeResponse>,
+) -> Messages<SubscribeResponse> {
+    let Some(payloads) = consumer.payloads.clone() else { return responses };
+    let context = context.clone();
+    Box::pin(responses.then(move |response| {
+        let (payloads, context, topic) = (payloads.clone(), context.clone(), topic.clone());
+        async move { with_payload(&payloads, &context, &topic, response?).await }
+    }))
+}
+
+async fn with_payload(
+    payloads: &PayloadReader,
+    context: &Context,
+    topic: &str,
+    response: SubscribeResponse,
+) -> Result<SubscribeResponse, Error> {
+    let Some(message) = response.message else { return Ok(response) };
+    let message = payload::fetch(Some(payloads), context, topic, message).await?;
+    Ok(SubscribeResponse { message: Some(message), ..response })
 }
 
 fn refuse_cursor(cursor: &str) -> Result<(), Error> {

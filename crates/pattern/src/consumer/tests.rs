@@ -68,7 +68,7 @@ fn a_dead_message_is_delivered_once_after_a_seek() {
 
 #[test]
 fn a_lease_is_valid_for_its_topic_and_group_only() {
-    let token = MessageLease { offset: 7, number: 1, lease: String::new(), attempt: 2 };
+    let token = MessageLease { offset: 7, number: 1, lease: String::new(), attempt: 2, ..MessageLease::default() };
     let text = lease::encode("orders", "billing", &token);
     assert_eq!(lease::decode("lease", "orders", "billing", &text).unwrap(), token);
     for (topic, group) in [("orders", "other"), ("other", "billing")] {

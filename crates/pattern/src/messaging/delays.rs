@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prism_call::{Context, Error};
+use prism_call::{Context, Error, proto::models::queue::v1::enqueue_delayed_request::Schedule};
 use prism_settings::SettingProblem;
 use prism_slot::time;
 
@@ -48,6 +48,18 @@ pub fn lease(duration: Option<&prost_types::Duration>) -> Result<Option<Duration
 /// Checks the field `delay` of a retry.
 pub fn retry(delay: Option<&prost_types::Duration>) -> Result<Option<Duration>, Error> {
     delay.map(|delay| time::between("delay", delay, Duration::ZERO, MAX_LEASE)).transpose()
+}
+
+/// Returns the time until a message is ready; without a schedule, it is at once.
+pub fn until(schedule: Option<&Schedule>) -> Duration {
+    match schedule {
+        None => Duration::ZERO,
+        Some(Schedule::Delay(delay)) => Duration::try_from(*delay).unwrap_or_default(),
+        Some(Schedule::DeliverTime(at)) => {
+            let millis = time::millis_up(at).saturating_sub(time::now());
+            Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+        }
+    }
 }
 
 /// Converts a duration to the type of the contracts.

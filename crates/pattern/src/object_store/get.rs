@@ -5,12 +5,13 @@ use futures::StreamExt as _;
 use super::{
     ObjectStore,
     etag::{Expected, mismatch},
-    not_found, range, to_object,
+    not_found, to_object,
 };
+use crate::blobs::{self, range};
 use prism_call::{
     Context, Error, Messages,
     proto::{
-        models::blob::v1::{FoundBlob, GetRequest, GetResponse, HeadRequest, get_response::Part},
+        models::blob::v1::{GetRequest, HeadRequest},
         patterns::object_store::v1::{GetObjectRequest, GetObjectResponse},
     },
 };
@@ -31,14 +32,14 @@ pub async fn get(store: &ObjectStore, context: &Context, request: GetObjectReque
             wanted.range = None;
         }
     }
-    let opened = match open(store, context, wanted.clone()).await {
+    let opened = match blobs::open(&*store.basic, context, wanted.clone()).await {
         Err(error) if error.reason() == "ETAG_MISMATCH" && !wanted.etag.is_empty() => {
             wanted = GetRequest { key: wanted.key, ..GetRequest::default() };
-            open(store, context, wanted.clone()).await?
+            blobs::open(&*store.basic, context, wanted.clone()).await?
         }
         opened => opened?,
     };
-    let (found, rest) = opened.ok_or_else(not_found)?;
+    let (found, chunks) = opened.ok_or_else(not_found)?;
     let metadata = found.metadata.unwrap_or_default();
     if let Some(expected) = expected.filter(|expected| !expected.matches(&metadata.etag)) {
         return Err(mismatch(&expected, &metadata.etag));
@@ -46,19 +47,6 @@ pub async fn get(store: &ObjectStore, context: &Context, request: GetObjectReque
     let content_range =
         if wanted.range.is_some() { range::content_range(found.offset, found.length, metadata.size) } else { String::new() };
     let first = GetObjectResponse { object: Some(to_object(metadata)), content_length: found.length, content_range, ..Default::default() };
-    let chunks = rest.map(|message| match message?.part {
-        Some(Part::Chunk(chunk)) => Ok(GetObjectResponse { chunk, ..GetObjectResponse::default() }),
-        _ => Err(Error::internal("the driver sent the metadata of a blob twice")),
-    });
+    let chunks = chunks.map(|chunk| Ok(GetObjectResponse { chunk: chunk?, ..GetObjectResponse::default() }));
     Ok(Box::pin(futures::stream::iter([Ok(first)]).chain(chunks)))
-}
-
-/// Opens a read and takes its first message. `None`: there is no object.
-async fn open(store: &ObjectStore, context: &Context, request: GetRequest) -> Result<Option<(FoundBlob, Messages<GetResponse>)>, Error> {
-    let mut stream = store.basic.get(context, request).await?;
-    match stream.next().await.transpose()?.map(|message| message.part) {
-        None => Ok(None),
-        Some(Some(Part::Found(found))) => Ok(Some((found, stream))),
-        Some(_) => Err(Error::internal("the driver sent a blob without its metadata")),
-    }
 }

@@ -7,7 +7,6 @@ mod etag;
 mod get;
 mod list;
 mod put;
-mod range;
 mod service;
 mod settings;
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! Tests of what the pattern adds to its backend: ranges as text, and lists of ETags.
 
-use super::{
-    etag::Expected,
-    range::{content_range, parse},
-};
+use super::etag::Expected;
+use crate::blobs::range::{content_range, parse};
 use prism_call::proto::models::blob::v1::{ByteRange, blob_condition::Test, byte_range::Start};
 
 fn range(start: Start, length: Option<u64>) -> ByteRange {

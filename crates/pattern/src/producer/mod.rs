@@ -1,16 +1,21 @@
-//! Producer: publishes messages to streams, queues or live topics, over the slots `messaging` and `ids`.
+//! Producer: publishes messages to streams, queues or live topics, over the slots `messaging`, `ids` and `payloads`.
 
 mod publish;
 mod service;
 mod settings;
 mod target;
+mod upload;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 use self::{settings::ProducerSettings, target::Target};
-use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings, claims::Claims, messaging::model::Model};
+use super::{
+    NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings,
+    claims::Claims,
+    messaging::{model::Model, payloads::PayloadWriter},
+};
 use prism_call::{Context, Error, Handler, Input, Method, Reply, proto::patterns::producer::v1::dispatch_producer};
 use prism_settings::settings_schema;
 use prism_slot::Limits;
@@ -39,6 +44,8 @@ pub struct Producer {
     target: Target,
     /// Present if the slot `ids` is filled.
     ids: Option<Claims>,
+    /// Present if the slot `payloads` is filled.
+    payloads: Option<PayloadWriter>,
     retention: Duration,
     /// Name of the backend in the slot `messaging`, for error messages.
     backend: String,
@@ -53,11 +60,15 @@ impl Producer {
         let model = Model::choose(settings.model, &messaging, &MODELS)?;
         slots.restrict("messaging", |interface| model.uses(interface));
         let ids = slots.optional("ids").map(|slot| Claims::new(&slot)).transpose()?;
-        let max_value_bytes = messaging.limits.max_value_bytes.min(environment.limits.max_message_bytes as u64);
+        let (inline, message) = (messaging.limits.max_value_bytes, environment.limits.max_message_bytes as u64);
+        let payloads = slots.optional("payloads");
+        let payloads = payloads.map(|slot| PayloadWriter::new(&slot, settings.payloads, inline, environment)).transpose()?;
+        let max_value_bytes = if payloads.is_some() { message } else { inline.min(message) };
         let limits = Limits { max_key_bytes: MAX_KEY_BYTES, max_value_bytes, max_batch_items: MAX_BATCH };
         let capabilities = slots.capabilities(&limits, 0, environment);
         let target = Target::new(model, &messaging)?;
-        Ok(Arc::new(Self { model, target, ids, retention: *settings.retention, backend: messaging.backend, limits, capabilities }))
+        let (retention, backend) = (*settings.retention, messaging.backend);
+        Ok(Arc::new(Self { model, target, ids, payloads, retention, backend, limits, capabilities }))
     }
 }
 

@@ -6,11 +6,14 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use prost::Message as _;
 
-use super::{MAX_BATCH, Producer};
+use super::{
+    MAX_BATCH, Producer,
+    target::{Written, schedule_of},
+};
 use crate::{
     claims::Claim,
     empty_slot,
-    messaging::{attributes, names, queue_writer::check_schedule},
+    messaging::{attributes, delays, names, payloads::PayloadReference, queue_writer::check_schedule},
 };
 use prism_call::{
     Code, Context, Error, Messages,
@@ -25,19 +28,20 @@ use prism_slot::{check, time};
 
 pub async fn publish(producer: &Producer, context: &Context, topic: String, message: OutgoingMessage) -> Result<PublishResponse, Error> {
     check_message(producer, &topic, &message)?;
-    publish_checked(producer, context, topic, message).await
+    publish_checked(producer, context, topic, message, None).await
 }
 
-/// Publishes a message that was checked.
-async fn publish_checked(
+/// Publishes a message that was checked. `stored`: its payload is beside it already.
+pub async fn publish_checked(
     producer: &Producer,
     context: &Context,
     topic: String,
     message: OutgoingMessage,
+    stored: Option<PayloadReference>,
 ) -> Result<PublishResponse, Error> {
     let id = message.id.clone();
     let Some(ids) = producer.ids.as_ref().filter(|_| !id.is_empty()) else {
-        let written = producer.target.write(context, topic, message).await?;
+        let written = write(producer, context, topic, message, stored).await?;
         return Ok(PublishResponse { id: written.id, offset: written.offset, duplicate: false });
     };
     let key = Bytes::from(format!("{topic}/{id}"));
@@ -52,7 +56,7 @@ async fn publish_checked(
             return Err(Error::new(Code::Aborted, "PUBLISH_IN_PROGRESS", message).with_retry_after(Duration::from_secs(1)));
         }
     };
-    let written = match producer.target.write(context, topic, message).await {
+    let written = match write(producer, context, topic, message, stored).await {
         Ok(written) => written,
         Err(error) => {
             ids.release(context, &key, claim).await;
@@ -64,6 +68,27 @@ async fn publish_checked(
     Ok(PublishResponse { id, offset: written.offset, duplicate: false })
 }
 
+/// Writes a message, and before that its payload if it is large.
+async fn write(
+    producer: &Producer,
+    context: &Context,
+    topic: String,
+    mut message: OutgoingMessage,
+    mut stored: Option<PayloadReference>,
+) -> Result<Written, Error> {
+    let Some(payloads) = &producer.payloads else { return producer.target.write(context, topic, message, None).await };
+    if stored.is_none() {
+        let delay = delays::until(schedule_of(&message).as_ref());
+        stored = payloads.move_out(context, &topic, &mut message.payload, delay).await?;
+    }
+    let Some(reference) = stored else { return producer.target.write(context, topic, message, None).await };
+    let written = producer.target.write(context, topic.clone(), message, stored).await;
+    if let Err(error) = &written {
+        payloads.remove_after(context, &topic, reference, error).await;
+    }
+    written
+}
+
 pub async fn publish_batch(producer: &Producer, context: &Context, request: PublishBatchRequest) -> Result<PublishBatchResponse, Error> {
     let PublishBatchRequest { topic, messages } = request;
     check::batch(&producer.limits, "messages", messages.len())?;
@@ -72,7 +97,7 @@ pub async fn publish_batch(producer: &Producer, context: &Context, request: Publ
     }
     let mut results = Vec::with_capacity(messages.len().min(MAX_BATCH as usize));
     for message in messages {
-        let result = publish_checked(producer, context, topic.clone(), message).await;
+        let result = publish_checked(producer, context, topic.clone(), message, None).await;
         results.push(result.map_err(|error| error.with("published", results.len().to_string()))?);
     }
     Ok(PublishBatchResponse { results })
@@ -107,7 +132,8 @@ pub async fn publish_stream(
     Ok(done)
 }
 
-fn check_message(producer: &Producer, topic: &str, message: &OutgoingMessage) -> Result<(), Error> {
+/// Checks a message.
+pub fn check_message(producer: &Producer, topic: &str, message: &OutgoingMessage) -> Result<(), Error> {
     let OutgoingMessage { payload, key, headers, id, delay, deliver_time, priority } = message;
     names::topic(topic)?;
     check::value(&producer.limits, "payload", payload)?;

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 
-use super::{Producer, publish};
-use crate::messaging::model::Model;
+use super::{Producer, publish, upload};
+use crate::messaging::{model::Model, payloads::PayloadWriter};
 use prism_call::{
     Context, Error, Messages,
     proto::patterns::producer::v1::{
         Delivery, GetCapabilitiesRequest, GetCapabilitiesResponse, OutgoingMessage, Producer as Service, PublishBatchRequest,
-        PublishBatchResponse, PublishRequest, PublishResponse, PublishStreamRequest, PublishStreamResponse,
+        PublishBatchResponse, PublishPayloadRequest, PublishRequest, PublishResponse, PublishStreamRequest, PublishStreamResponse,
         delivery::{Guarantee, Model as DeliveryModel},
     },
 };
@@ -23,6 +23,10 @@ impl Service for Producer {
         let PublishRequest { topic, payload, key, headers, id, delay, deliver_time, priority } = request;
         let message = OutgoingMessage { payload, key, headers, id, delay, deliver_time, priority };
         publish::publish(self, context, topic, message).await
+    }
+
+    async fn publish_payload(&self, context: &Context, requests: Messages<PublishPayloadRequest>) -> Result<PublishResponse, Error> {
+        upload::publish_payload(self, context, requests).await
     }
 
     async fn publish_batch(&self, context: &Context, request: PublishBatchRequest) -> Result<PublishBatchResponse, Error> {
@@ -51,6 +55,14 @@ impl Producer {
                 "messages that one gateway publishes to a topic one after the other arrive in this order",
             ),
         };
-        Delivery { model: model.into(), guarantee: guarantee.into(), deduplication: self.ids.is_some(), order: order.to_owned() }
+        let payloads = self.payloads.as_ref();
+        Delivery {
+            model: model.into(),
+            guarantee: guarantee.into(),
+            deduplication: self.ids.is_some(),
+            order: order.to_owned(),
+            payload_threshold: payloads.map(PayloadWriter::threshold).unwrap_or_default(),
+            max_payload_bytes: payloads.map(PayloadWriter::max_size).unwrap_or_default(),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::messaging::model::Model;
+use crate::messaging::{model::Model, payloads::PayloadSettings};
 use prism_settings::{CheckSettings, HumanDuration};
 
 /// Settings of a namespace with the pattern `producer`.
@@ -14,11 +14,13 @@ pub struct ProducerSettings {
     pub model: Option<Model>,
     /// How long the slot `ids` keeps the id of a message, so that a second message with it is not published.
     pub retention: HumanDuration<1000>,
+    /// The payloads in the slot `payloads`.
+    pub payloads: PayloadSettings,
 }
 
 impl Default for ProducerSettings {
     fn default() -> Self {
-        Self { model: None, retention: HumanDuration::from_millis(86_400_000) }
+        Self { model: None, retention: HumanDuration::from_millis(86_400_000), payloads: PayloadSettings::default() }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     messaging::{
         model::{ID_ATTRIBUTE, KEY_ATTRIBUTE, Model},
+        payloads::{PAYLOAD_ATTRIBUTE, PayloadReference},
         queue_writer::QueueWriter,
     },
     required_interface,
@@ -59,12 +60,21 @@ impl Target {
         }
     }
 
-    /// Writes a message that was checked.
-    pub async fn write(&self, context: &Context, topic: String, message: OutgoingMessage) -> Result<Written, Error> {
-        let schedule = message.delay.map(Schedule::Delay).or(message.deliver_time.map(Schedule::DeliverTime));
+    /// Writes a message that was checked. `stored`: its payload is beside it.
+    pub async fn write(
+        &self,
+        context: &Context,
+        topic: String,
+        message: OutgoingMessage,
+        stored: Option<PayloadReference>,
+    ) -> Result<Written, Error> {
+        let schedule = schedule_of(&message);
         let OutgoingMessage { payload, key, headers: mut attributes, id, priority, .. } = message;
         if !id.is_empty() {
             attributes.insert(ID_ATTRIBUTE.to_owned(), id);
+        }
+        if let Some(stored) = stored {
+            attributes.insert(PAYLOAD_ATTRIBUTE.to_owned(), stored.to_attribute());
         }
         let mut key_attribute = |key: String| {
             if !key.is_empty() {
@@ -94,4 +104,9 @@ impl Target {
             }
         }
     }
+}
+
+/// Returns when a message shall be delivered, if not at once.
+pub fn schedule_of(message: &OutgoingMessage) -> Option<Schedule> {
+    message.delay.map(Schedule::Delay).or(message.deliver_time.map(Schedule::DeliverTime))
 }

@@ -1,9 +1,7 @@
 //! Puts jobs in.
 
-use std::time::Duration;
-
 use super::{ID_ATTRIBUTE, WorkQueue, check_queue};
-use crate::messaging::{attributes, names, queue_writer::check_schedule};
+use crate::messaging::{attributes, delays, names, queue_writer::check_schedule};
 use prism_call::{
     Context, Error,
     proto::{
@@ -11,7 +9,7 @@ use prism_call::{
         patterns::work_queue::v1::{SubmitRequest, SubmitResponse},
     },
 };
-use prism_slot::{check, id, time};
+use prism_slot::{check, id};
 
 pub async fn submit(queue: &WorkQueue, context: &Context, mut request: SubmitRequest) -> Result<SubmitResponse, Error> {
     let schedule = check(queue, &request)?;
@@ -26,7 +24,7 @@ pub async fn submit(queue: &WorkQueue, context: &Context, mut request: SubmitReq
     let (name, id) = (request.queue.clone(), request.id.clone());
     let Some(claim) = records.claim(context, &name, &id).await? else { return Ok(SubmitResponse { id, duplicate: true }) };
     request.attributes.insert(ID_ATTRIBUTE.to_owned(), id.clone());
-    let delay = delay_of(schedule.as_ref());
+    let delay = delays::until(schedule.as_ref());
     if let Err(error) = enqueue(queue, context, request, schedule).await {
         records.release(context, &name, &id, claim).await;
         return Err(error);
@@ -52,16 +50,4 @@ fn check(queue: &WorkQueue, request: &SubmitRequest) -> Result<Option<Schedule>,
 async fn enqueue(queue: &WorkQueue, context: &Context, request: SubmitRequest, schedule: Option<Schedule>) -> Result<String, Error> {
     let SubmitRequest { queue: name, payload, attributes, priority, .. } = request;
     queue.writer.enqueue(context, EnqueueRequest { queue: name, payload, attributes }, priority, schedule).await
-}
-
-/// Returns the time until a job is ready.
-fn delay_of(schedule: Option<&Schedule>) -> Duration {
-    match schedule {
-        None => Duration::ZERO,
-        Some(Schedule::Delay(delay)) => Duration::try_from(*delay).unwrap_or_default(),
-        Some(Schedule::DeliverTime(at)) => {
-            let millis = time::millis_up(at).saturating_sub(time::now());
-            Duration::from_millis(u64::try_from(millis).unwrap_or_default())
-        }
-    }
 }

@@ -37,7 +37,13 @@ use self::{
         requests_of_consumers_are_checked, subscriptions_are_checked,
     },
 };
-use super::{Bench, MODELS, pattern_suite};
+use super::{
+    Bench, MODELS, pattern_suite,
+    payloads::{
+        acknowledging_removes_the_payload_of_a_queue, names_of_payloads_are_checked, payloads_that_are_too_large_are_read_in_parts,
+        reading_needs_the_slot_payloads,
+    },
+};
 use crate::support::{millis, refused, seconds};
 
 pattern_suite! { "consumer", MODELS;
@@ -69,7 +75,13 @@ pattern_suite! { "consumer", MODELS;
         a_consumer_of_a_live_topic_needs_credits needs "pubsub";
         requests_of_consumers_are_checked;
     }
+    ReadPayload {
+        payloads_that_are_too_large_are_read_in_parts needs "payloads", "groups";
+        names_of_payloads_are_checked needs "payloads";
+        reading_needs_the_slot_payloads needs "!payloads";
+    }
     Ack {
+        acknowledging_removes_the_payload_of_a_queue needs "payloads", "queue";
         acknowledged_messages_are_gone needs "groups";
         leases_are_checked needs "groups";
         groups_are_refused needs "!groups";

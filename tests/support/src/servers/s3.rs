@@ -139,6 +139,11 @@ impl S3 {
         self.curl("?uploads=").output().map_or(0, |output| String::from_utf8_lossy(&output.stdout).matches("<UploadId>").count())
     }
 
+    /// Returns the number of payloads of messages in the bucket, at most 1,000.
+    pub fn payloads(&self) -> usize {
+        self.curl("?list-type=2").output().map_or(0, |output| String::from_utf8_lossy(&output.stdout).matches("/payloads/").count())
+    }
+
     /// Creates the bucket, unless it exists, and writes an object into it: the first one takes longer. Returns whether both is done.
     fn is_ready(&self) -> bool {
         let put = |path: &str, body: &str| {
