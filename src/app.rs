@@ -14,7 +14,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::change::Change;
 use crate::{
-    generation::{ConnectedBackend, Difference, Generation, Leftover},
+    backends::ConnectedBackend,
+    generation::{Difference, Generation, Leftover},
     lifecycle::{self, DrainTimeout, OpenHandler},
     listener::{OpenListener, ServedListener, Source},
     plan::Plan,

@@ -27,6 +27,8 @@ pub mod driver;
 mod lifecycle;
 // What a reload changed.
 mod change;
+// Connected backends, and what uses them.
+mod backends;
 // The backends and namespaces of one configuration.
 mod generation;
 // The listeners of the gateway.

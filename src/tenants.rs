@@ -17,7 +17,7 @@ use futures::Stream;
 use tokio::sync::OnceCell;
 
 use crate::{
-    generation::{ConnectedBackend, fill_slots, open_pattern},
+    backends::{ConnectedBackend, fill_slots, open_pattern},
     lifecycle::OpenHandler,
 };
 use prism_call::{AuthenticationMethod, BackgroundTasks, Code, Context, Error, Handler, Input, Messages, Method, Output, Principal, Reply};

@@ -68,9 +68,13 @@ fn reduced(full: &Slot, remaining: &[&str]) -> Slot {
     Slot { interfaces, ..full.clone() }
 }
 
+/// The interfaces that every driver with leases has too, so that no pattern has to name them beside it.
+const WITH_LEASES: [&str; 2] = ["queue_basic", "queue_dead_letter"];
+
 /// Returns the interfaces that a slot requires, with one of its choices.
 fn names<'a>(slot: &'a SlotRequirements, choice: Option<&'a str>) -> Vec<&'a str> {
-    slot.required.iter().map(String::as_str).chain(choice).collect()
+    let more = choice.filter(|choice| *choice == "queue_visibility").map(|_| WITH_LEASES);
+    slot.required.iter().map(String::as_str).chain(choice).chain(more.into_iter().flatten()).collect()
 }
 
 #[tokio::test]

@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     RequestError, input,
-    model::{ConnectionType, RootField},
-    schema::{AFTER, FIRST},
+    model::{AFTER, ConnectionType, FIRST, RootField},
 };
 use prism_call::{Error, Method};
 use prism_frontend::{

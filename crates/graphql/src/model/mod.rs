@@ -14,6 +14,11 @@ use prism_frontend::message_types::{Field, FieldKind, MessageId, MessageTypes};
 pub use build::Availability;
 pub use scalars::{SCALARS, scalar_of, text_of, uint64_of};
 
+/// The argument of connections with the size of a page.
+pub const FIRST: &str = "first";
+/// The argument of connections with the place where a page begins.
+pub const AFTER: &str = "after";
+
 /// A kind of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationKind {

@@ -13,17 +13,13 @@ use futures::stream;
 
 use crate::{
     document::ValidationOnly,
-    model::{ConnectionType, InputField, InputFields, InputTarget, Model, RootField, SCALARS, may_be_null, scalar_of},
+    model::{AFTER, ConnectionType, FIRST, InputField, InputFields, InputTarget, Model, RootField, SCALARS, may_be_null, scalar_of},
 };
 use prism_call::{Error, proto};
 use prism_frontend::message_types::{FieldKind, FieldShape, MessageId};
 
 /// The field of a `Query` without RPCs, because an object must have a field.
 pub const NOTHING: &str = "_nothing";
-/// The argument of connections with the size of a page.
-pub const FIRST: &str = "first";
-/// The argument of connections with the place where a page begins.
-pub const AFTER: &str = "after";
 /// The type of the place of a page.
 const PAGE_INFO: &str = "PageInfo";
 

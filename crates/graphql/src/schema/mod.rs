@@ -22,7 +22,6 @@ use crate::{
     limits::DocumentMeter,
     model::{Availability, Model, OperationKind},
 };
-pub use definition::{AFTER, FIRST};
 use prism_call::{Error, Method, proto::patterns::slots::v1::Capabilities};
 use prism_frontend::message_types::FieldKind;
 
