@@ -36,7 +36,7 @@ const BLOCKING: usize = 32;
 /// How often clients that nobody uses are looked at.
 const TIDY: Duration = Duration::from_secs(1);
 /// How long the admin client stays without use.
-const ADMIN_IDLE: Duration = Duration::from_secs(60);
+const ADMIN_IDLE: Duration = Duration::from_mins(1);
 /// How long `close` waits for records that are on their way.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Pause before the next request about a partition that has no leader yet, or that the producer does not know yet.
@@ -167,12 +167,11 @@ impl Client {
     pub fn admin(&self) -> Result<Arc<AdminClient<Reports>>, Error> {
         let handles = self.handles()?;
         let mut admin = lock(&handles.admin);
-        let client = match admin.take() {
-            Some((client, _)) => client,
-            None => {
-                let made = AdminClient::from_config_and_context(&self.settings.client_config(), handles.reports.clone());
-                Arc::new(made.map_err(|error| error::no_client(&error))?)
-            }
+        let client = if let Some((client, _)) = admin.take() {
+            client
+        } else {
+            let made = AdminClient::from_config_and_context(&self.settings.client_config(), handles.reports.clone());
+            Arc::new(made.map_err(|error| error::no_client(&error))?)
         };
         *admin = Some((client.clone(), Instant::now()));
         Ok(client)

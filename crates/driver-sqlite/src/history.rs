@@ -80,12 +80,11 @@ impl Histories {
         let until = time::now() + HISTORY_MILLIS;
         self.is_recorded(connection, keyspace)?;
         let found = self.known.borrow().get(&keyspace).copied().flatten();
-        let (history, changed) = match found {
-            Some((history, changed)) => (History { until, ..history }, changed),
-            None => {
-                connection.prepare_cached("DELETE FROM changes WHERE keyspace = ?1")?.execute([keyspace])?;
-                (History { epoch: id::random_number().cast_signed(), last: 0, removed: 0, bytes: 0, until }, false)
-            }
+        let (history, changed) = if let Some((history, changed)) = found {
+            (History { until, ..history }, changed)
+        } else {
+            connection.prepare_cached("DELETE FROM changes WHERE keyspace = ?1")?.execute([keyspace])?;
+            (History { epoch: id::random_number().cast_signed(), last: 0, removed: 0, bytes: 0, until }, false)
         };
         let History { epoch, last, removed, bytes, until } = history;
         connection

@@ -1,5 +1,6 @@
 //! Results: one message, or the items of a stream up to a bound.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -111,7 +112,7 @@ impl RpcMessages {
     fn large_item(&self, size: usize, after: &str, limits: &ResultLimits) -> Error {
         let mut message = format!("the next item has {size} bytes, more than the {} that a tool may return", limits.bytes);
         if self.is_resumable {
-            message.push_str(&format!(". To skip it, call again with `cursor`: {after:?}"));
+            let _ = write!(message, ". To skip it, call again with `cursor`: {after:?}");
         }
         too_large(message, size)
     }

@@ -39,12 +39,12 @@ pub struct McpFault {
     /// The id.
     pub id: Option<RequestId>,
     /// What is wrong.
-    pub error: ErrorData,
+    pub error: Box<ErrorData>,
 }
 
 impl McpFault {
     fn invalid(id: Option<RequestId>, message: impl Into<String>) -> Self {
-        Self { id, error: ErrorData::new(ErrorCode::INVALID_REQUEST, message.into(), None) }
+        Self { id, error: Box::new(ErrorData::new(ErrorCode::INVALID_REQUEST, message.into(), None)) }
     }
 }
 
@@ -53,7 +53,7 @@ impl McpBody {
     pub fn parse(body: &[u8]) -> Result<Self, McpFault> {
         let value: Value = serde_json::from_slice(body).map_err(|error| McpFault {
             id: None,
-            error: ErrorData::new(ErrorCode::PARSE_ERROR, format!("the body is not JSON: {error}"), None),
+            error: Box::new(ErrorData::new(ErrorCode::PARSE_ERROR, format!("the body is not JSON: {error}"), None)),
         })?;
         match value {
             Value::Array(messages) if messages.is_empty() => Err(McpFault::invalid(None, "the batch is empty")),

@@ -97,8 +97,8 @@ pub fn unknown_rpcs(settings: &McpSettings, methods: &[Arc<Method>]) -> Vec<Sett
     let mut names: Vec<String> =
         methods.iter().filter(|method| is_offered(settings, method)).map(|method| given_name(settings, method)).collect();
     names.sort();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        problems.push(SettingProblem::other("tools", format!("gives two tools the name `{}`", pair[0])));
+    if let Some([name, ..]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        problems.push(SettingProblem::other("tools", format!("gives two tools the name `{name}`")));
     }
     problems
 }

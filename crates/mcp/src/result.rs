@@ -1,5 +1,7 @@
 //! Errors: those of calls are results, so that the model reads them; those of the protocol are errors of JSON-RPC.
 
+use std::fmt::Write as _;
+
 use rmcp::model::{CallToolResult, ContentBlock, ErrorCode, ErrorData};
 use serde_json::json;
 
@@ -10,15 +12,15 @@ use prism_call::{Code, Error, RequestId};
 pub fn tool_error(error: &Error, writes: bool, request_id: &RequestId) -> CallToolResult {
     let mut text = error.code().name().to_owned();
     if !error.reason().is_empty() {
-        text.push_str(&format!(" ({})", error.reason()));
+        let _ = write!(text, " ({})", error.reason());
     }
-    text.push_str(&format!(": {}", error.message()));
+    let _ = write!(text, ": {}", error.message());
     for violation in error.violations() {
-        text.push_str(&format!("\n- {}: {}", violation.field, violation.description));
+        let _ = write!(text, "\n- {}: {}", violation.field, violation.description);
     }
-    text.push_str(&format!("\n\nWhat to do: {}", advice(error, writes)));
+    let _ = write!(text, "\n\nWhat to do: {}", advice(error, writes));
     if matches!(error.code(), Code::Unknown | Code::Internal | Code::DataLoss) {
-        text.push_str(&format!(" The id of the request is {request_id}."));
+        let _ = write!(text, " The id of the request is {request_id}.");
     }
     CallToolResult::error(vec![ContentBlock::text(text)])
 }

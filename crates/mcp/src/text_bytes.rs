@@ -1,6 +1,8 @@
 //! Bytes in arguments and results. In the ProtoJSON format they are base64, which models write badly and read not at all. Here they are text
 //! if they are UTF-8, and otherwise `{"base64": "…"}`.
 
+use std::fmt::Write as _;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
@@ -71,7 +73,7 @@ fn walk_field(types: &MessageTypes, field: &Field, value: &mut Value, path: &mut
     match (field.shape, value) {
         (FieldShape::Repeated, Value::Array(items)) => {
             for (index, item) in items.iter_mut().enumerate() {
-                path.push_str(&format!("[{index}]"));
+                let _ = write!(path, "[{index}]");
                 walk_value(types, field.kind, item, path, change)?;
                 path.truncate(length);
             }
@@ -79,7 +81,7 @@ fn walk_field(types: &MessageTypes, field: &Field, value: &mut Value, path: &mut
         }
         (FieldShape::Map(_), Value::Object(entries)) => {
             for (key, item) in entries.iter_mut() {
-                path.push_str(&format!("[{key:?}]"));
+                let _ = write!(path, "[{key:?}]");
                 walk_value(types, field.kind, item, path, change)?;
                 path.truncate(length);
             }

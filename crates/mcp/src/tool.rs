@@ -1,6 +1,6 @@
 //! Tools: one for each RPC of a namespace that its backends can do.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use indexmap::IndexMap;
 use rmcp::model::{Tool, ToolAnnotations};
@@ -94,13 +94,13 @@ impl McpTool {
 fn describe(method: &Method, emulation: Option<&str>, is_resumable: bool, limits: &ResultLimits) -> String {
     let mut text = proto::comment(method.descriptor.full_name()).unwrap_or(&method.name).to_owned();
     if method.server_streaming {
-        text.push_str(&format!("\n\nReturns up to {} items.", limits.items));
+        let _ = write!(text, "\n\nReturns up to {} items.", limits.items);
         if is_resumable {
             text.push_str(" If `truncated` is true, call again with `nextCursor` as `cursor` for the next ones.");
         }
     }
     if let Some(note) = emulation {
-        text.push_str(&format!("\n\nEmulated in this namespace: {note}."));
+        let _ = write!(text, "\n\nEmulated in this namespace: {note}.");
     }
     text
 }

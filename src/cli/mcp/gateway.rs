@@ -107,7 +107,7 @@ impl McpGateway {
             let Some(error) = answer.get("error") else { return Err(self.unexpected(status)) };
             let text = error.get("message").and_then(Value::as_str).unwrap_or_default();
             let code = error.get("code").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok()).unwrap_or(BRIDGE_ERROR);
-            return Err(Problem { code, message: format!("{} ({status})", text) });
+            return Err(Problem { code, message: format!("{text} ({status})") });
         }
         if let Some(revision) = answer.pointer("/result/protocolVersion").and_then(Value::as_str)
             && message.get("method").and_then(Value::as_str) == Some("initialize")

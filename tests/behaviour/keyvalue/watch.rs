@@ -366,7 +366,9 @@ async fn write_concurrently(s: &Subject, writers: usize, writes: usize) -> BTree
             all.entry(key).or_default().push(revision);
         }
     }
-    all.values_mut().for_each(|revisions| revisions.sort_unstable());
+    for revisions in all.values_mut() {
+        revisions.sort_unstable();
+    }
     all
 }
 

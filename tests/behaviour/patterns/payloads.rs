@@ -49,7 +49,7 @@ pub async fn large_payloads_arrive(bench: Bench) {
     let (delivery, limits) = (response.delivery.unwrap(), response.capabilities.unwrap().limits.unwrap());
     assert_eq!((delivery.payload_threshold, limits.max_value_bytes), (256 << 10, limits.max_message_bytes));
     let large = content(LARGE);
-    for payload in [&large[..256 << 10], &large[..(256 << 10) + 1], &large, b"small", &large[..3 << 16]] {
+    for payload in [&large[..256 << 10], &large[..=256 << 10], &large, b"small", &large[..3 << 16]] {
         publish(&bench, payload).await;
         let message = reader.next().await;
         assert!(message.payload == payload, "{} bytes came back as {}", payload.len(), message.payload.len());
@@ -107,7 +107,7 @@ pub async fn a_stream_that_fails_publishes_nothing(bench: Bench) {
         assert_eq!((error.code(), error.reason()), (Code::InvalidArgument, "SIZE_MISMATCH"), "{size} {sent}");
     }
     let mut parts = streamed(PublishPayloadRequest::default(), &content(LARGE));
-    parts[3].topic = "other".to_owned();
+    "other".clone_into(&mut parts[3].topic);
     invalid(bench.send::<PublishResponse>("PublishPayload", parts).await, "INVALID_FIELD", "topic");
     let small = bench.with(json!({"payloads": {"max_size": "500KiB"}})).await;
     for size in [None, Some(LARGE as u64)] {
@@ -119,7 +119,8 @@ pub async fn a_stream_that_fails_publishes_nothing(bench: Bench) {
 }
 
 pub async fn it_needs_the_slot_payloads(bench: Bench) {
-    let error = refused(publish_streamed(&bench, Default::default(), b"x").await, Code::Unimplemented, "CAPABILITY_UNAVAILABLE");
+    let error =
+        refused(publish_streamed(&bench, PublishPayloadRequest::default(), b"x").await, Code::Unimplemented, "CAPABILITY_UNAVAILABLE");
     assert!(error.message().contains("`payloads`"), "{error}");
 }
 

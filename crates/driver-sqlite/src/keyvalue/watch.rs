@@ -67,15 +67,14 @@ impl ChangeLog for Changes {
             let history = history::find(&snapshot, keyspace)?.filter(|history| history.until > time::now() + HISTORY_MILLIS / 2);
             history.map(|history| Ok((history, revision(&snapshot, keyspace)?))).transpose()
         });
-        let (history, revision) = match recent.await? {
-            Some(found) => found,
-            None => {
-                let start = |tx: &crate::writer::Tx<'_>, keyspace| {
-                    let history = tx.histories.start(tx.connection, keyspace)?;
-                    Ok((history, tx.last_number(keyspace)?))
-                };
-                self.keyvalue.keyspace.write(start).await?
-            }
+        let (history, revision) = if let Some(found) = recent.await? {
+            found
+        } else {
+            let start = |tx: &crate::writer::Tx<'_>, keyspace| {
+                let history = tx.histories.start(tx.connection, keyspace)?;
+                Ok((history, tx.last_number(keyspace)?))
+            };
+            self.keyvalue.keyspace.write(start).await?
         };
         self.renewal.renewed();
         Ok(Head { epoch: history.epoch.cast_unsigned(), position: unsigned(history.last), revision: unsigned(revision) })

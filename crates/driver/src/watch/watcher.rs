@@ -82,12 +82,11 @@ impl Watcher {
             }
             Some(WatchCursor { position, entries, .. }) => {
                 self.position = position;
-                match entries.filter(|_| !self.changes_only) {
-                    Some(RemainingEntries { revision, after }) => self.open_entries(revision, &after).await,
-                    None => {
-                        self.target = Some(head.position);
-                        Ok(())
-                    }
+                if let Some(RemainingEntries { revision, after }) = entries.filter(|_| !self.changes_only) {
+                    self.open_entries(revision, &after).await
+                } else {
+                    self.target = Some(head.position);
+                    Ok(())
                 }
             }
         }

@@ -95,7 +95,7 @@ impl<'s> McpServing<'s> {
         match McpBody::parse(&body) {
             Err(fault) => {
                 let error = refusal(&fault.error);
-                admitted.finish(Some(&error), respond(StatusCode::BAD_REQUEST, fault.id.as_ref(), &Err(fault.error)))
+                admitted.finish(Some(&error), respond(StatusCode::BAD_REQUEST, fault.id.as_ref(), &Err(*fault.error)))
             }
             Ok(McpBody::One(McpMessage::Request(request))) => {
                 let handled = self.methods().handle(admitted, &request).await;
@@ -135,7 +135,7 @@ impl<'s> McpServing<'s> {
                 Ok(McpMessage::Request(request)) => request,
                 Ok(McpMessage::Notification(_) | McpMessage::Response) => continue,
                 Err(fault) => {
-                    answers.push(response::message(fault.id.as_ref(), &Err(fault.error)));
+                    answers.push(response::message(fault.id.as_ref(), &Err(*fault.error)));
                     continue;
                 }
             };

@@ -145,7 +145,7 @@ impl Methods<'_> {
             Ok(tools) => tools,
             Err(error) => return Ok(Answered::failed(error)),
         };
-        let start = match self.cursor(request)? {
+        let start = match Self::cursor(request)? {
             "" => 0,
             cursor => cursor.parse().map_err(|_| invalid("`params.cursor` is not one of a list of tools"))?,
         };
@@ -190,7 +190,7 @@ impl Methods<'_> {
     }
 
     /// Returns the position in a list that a request asks for; empty: the start.
-    pub(super) fn cursor<'r>(&self, request: &'r McpRequest) -> Result<&'r str, ErrorData> {
+    pub(super) fn cursor(request: &McpRequest) -> Result<&str, ErrorData> {
         match request.params.get("cursor") {
             None | Some(Value::Null) => Ok(""),
             Some(cursor) => cursor.as_str().ok_or_else(|| invalid("`params.cursor` must be text")),

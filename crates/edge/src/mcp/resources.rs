@@ -20,7 +20,7 @@ use prism_mcp::{
 impl Methods<'_> {
     /// Lists resources, page by page.
     pub(super) async fn list_resources(&self, admitted: &mut Admitted<'_>, request: &McpRequest) -> Result<Answered, ErrorData> {
-        let cursor = self.cursor(request)?;
+        let cursor = Self::cursor(request)?;
         Ok(match self.page(admitted, cursor).await {
             Ok((mut result, headers)) => {
                 // The data may change at any time.

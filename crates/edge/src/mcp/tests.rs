@@ -55,6 +55,11 @@ async fn request_per_revision(door: &Door, method: &str, name: Option<&str>, par
     door.ask(POST, &headers, &body(method, &with_meta(params))).await
 }
 
+/// Headers and parameters, and the code and the status that refuse them.
+type RefusedHeaders<'c> = (&'c [(&'c str, &'c str)], Value, i32, u16);
+/// Method and path, headers and body, and the status that refuses them.
+type RefusedRequest<'c> = (&'c str, Vec<(&'c str, &'c str)>, &'c [u8], u16);
+
 #[tokio::test]
 async fn sessions_begin_with_a_revision_that_both_have() {
     let door = Door::new();
@@ -101,7 +106,7 @@ async fn requests_of_the_newest_revision_need_no_session() {
     }
     let mut old = with_meta(json!({}));
     old["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2020-01-01".into();
-    let cases: [(&[(&str, &str)], Value, i32, u16); 5] = [
+    let cases: [RefusedHeaders<'_>; 5] = [
         (&[("mcp-protocol-version", NEW)], json!({}), -32602, 400),
         (&[("mcp-protocol-version", NEW)], with_meta(json!({})), -32020, 400),
         (&[("mcp-method", "tools/list")], with_meta(json!({})), -32020, 400),
@@ -234,7 +239,7 @@ async fn requests_are_checked_before_their_messages_are_read() {
     let door = door().await;
     let ping = body("ping", &json!({}));
     let large = body("ping", &json!({"x": "x".repeat(LIMIT)}));
-    let cases: [(&str, Vec<(&str, &str)>, &[u8], u16); 12] = [
+    let cases: [RefusedRequest<'_>; 12] = [
         ("GET /demo/mcp", vec![("accept", "text/event-stream")], b"", 405),
         ("DELETE /demo/mcp", vec![("mcp-session-id", "1")], b"", 405),
         ("PUT /demo/mcp", vec![JSON], &ping, 405),

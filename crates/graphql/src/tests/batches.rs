@@ -19,8 +19,8 @@ fn entry(key: &str, revision: Option<u64>) -> Entry {
     Entry { key: key.to_owned(), entry: revision.map(|revision| RetrieveResponse { revision, ..RetrieveResponse::default() }) }
 }
 
-fn batch(results: Vec<Entry>) -> Result<Bytes, Error> {
-    Ok(RetrieveBatchResponse { results }.encode_to_vec().into())
+fn batch(results: Vec<Entry>) -> Bytes {
+    RetrieveBatchResponse { results }.encode_to_vec().into()
 }
 
 fn names(caller: &Scripted) -> Vec<String> {
@@ -29,7 +29,7 @@ fn names(caller: &Scripted) -> Vec<String> {
 
 #[tokio::test]
 async fn fields_that_read_items_are_one_call() {
-    let caller = Scripted::answering([batch(vec![entry("a", Some(1)), entry("b", Some(2)), entry("a", Some(1))]), Ok(Bytes::new())]);
+    let caller = Scripted::answering([Ok(batch(vec![entry("a", Some(1)), entry("b", Some(2)), entry("a", Some(1))])), Ok(Bytes::new())]);
     let answer = run(QUERY, json!({}), &caller).await.unwrap();
     assert_eq!(answer, json!({"data": {"a": {"revision": "1"}, "n": {"exists": false}, "b": {"revision": "2"}, "c": {"r": "1"}}}));
     assert_eq!(names(&caller), ["RetrieveBatch", "Exists"]);
@@ -37,7 +37,7 @@ async fn fields_that_read_items_are_one_call() {
 
     let many: String = (0..150).map(|at| format!("k{at}: retrieve(key: \"{at}\") {{ revision }} ")).collect::<Vec<_>>().concat();
     let results = |range: std::ops::Range<u64>| batch(range.map(|at| entry(&at.to_string(), Some(at + 1))).collect());
-    let caller = Scripted::answering([results(0..100), results(100..150)]);
+    let caller = Scripted::answering([results(0..100), results(100..150)].map(Ok));
     let answer = run(&format!("{{ {many} }}"), json!({}), &caller).await.unwrap();
     assert_eq!((names(&caller).len(), &answer["data"]["k149"]["revision"], answer.get("errors")), (2, &json!("150"), None));
 }
@@ -46,7 +46,7 @@ async fn fields_that_read_items_are_one_call() {
 async fn items_without_a_result_have_the_error_of_their_own_rpc() {
     let missing = || Err(Error::new(Code::NotFound, "KEY_NOT_FOUND", "no"));
     let query = "{ a: retrieve(key: \"a\") { revision } b: retrieve(key: \"b\") { revision } }";
-    let caller = Scripted::answering([batch(vec![entry("a", Some(1)), entry("b", None)]), missing()]);
+    let caller = Scripted::answering([Ok(batch(vec![entry("a", Some(1)), entry("b", None)])), missing()]);
     let answer = run(query, json!({}), &caller).await.unwrap();
     assert_eq!((&answer["data"], &answer["errors"][0]["path"]), (&json!({"a": {"revision": "1"}, "b": null}), &json!(["b"])));
     assert_eq!(names(&caller), ["RetrieveBatch", "Retrieve"]);
@@ -55,7 +55,7 @@ async fn items_without_a_result_have_the_error_of_their_own_rpc() {
     // A batch that is refused, or that says something else than it was asked for.
     let one = || Ok(RetrieveResponse { revision: 7, ..RetrieveResponse::default() }.encode_to_vec().into());
     let denied = Err(Error::new(Code::PermissionDenied, "POLICY_DENIED", "no"));
-    for refused in [denied, batch(vec![]), Ok(Bytes::from_static(b"\xff"))] {
+    for refused in [denied, Ok(batch(vec![])), Ok(Bytes::from_static(b"\xff"))] {
         let caller = Scripted::answering([refused, one(), one()]);
         let answer = run(query, json!({}), &caller).await.unwrap();
         assert_eq!(answer, json!({"data": {"a": {"revision": "7"}, "b": {"revision": "7"}}}));

@@ -12,10 +12,10 @@ use prism_call::{
     },
 };
 
-fn scanned(key: &str) -> Result<Bytes, Error> {
+fn scanned(key: &str) -> Bytes {
     let reply =
         ScanResponse { key: key.to_owned(), value: Bytes::from_static(b"x"), cursor: format!("c-{key}"), ..ScanResponse::default() };
-    Ok(reply.encode_to_vec().into())
+    reply.encode_to_vec().into()
 }
 
 const QUERY: &str = "query Q($first: Int!, $after: String) {
@@ -29,7 +29,7 @@ fragment Rest on ScanConnection {
 
 #[tokio::test]
 async fn pages_have_nodes_edges_and_their_place() {
-    let caller = Scripted::answering(["a", "b", "c"].map(scanned));
+    let caller = Scripted::answering(["a", "b", "c"].map(|key| Ok(scanned(key))));
     let answer = run(QUERY, json!({"first": 2, "after": "c-0"}), &caller).await.unwrap();
     let edge = |key: &str| json!({"cursor": format!("c-{key}"), "node": {"key": key, "value": "eA=="}, "__typename": "ScanEdge"});
     let info = |next: bool, start: Value, end: Value| json!({"hasNextPage": next, "hasPreviousPage": false, "startCursor": start, "endCursor": end, "__typename": "PageInfo"});
@@ -44,9 +44,9 @@ async fn pages_have_nodes_edges_and_their_place() {
     let wanted = ScanRequest { prefix: "p".to_owned(), limit: 3, cursor: "c-0".to_owned(), keys_only: true, ..ScanRequest::default() };
     assert_eq!((sent, caller.calls()), (wanted, vec![("Scan".to_owned(), "page".to_owned())]));
 
-    let answer = run(QUERY, json!({"first": 2, "after": ""}), &Scripted::answering(["a"].map(scanned))).await.unwrap();
+    let answer = run(QUERY, json!({"first": 2, "after": ""}), &Scripted::answering(["a"].map(|key| Ok(scanned(key))))).await.unwrap();
     assert_eq!(answer["data"]["page"]["pageInfo"], info(false, "c-a".into(), "c-a".into()));
-    let answer = run(QUERY, json!({"first": 0}), &Scripted::answering(["a"].map(scanned))).await.unwrap();
+    let answer = run(QUERY, json!({"first": 0}), &Scripted::answering(["a"].map(|key| Ok(scanned(key))))).await.unwrap();
     assert_eq!(answer["data"]["page"]["pageInfo"], info(true, Value::Null, Value::Null));
     let answer = run(QUERY, json!({"first": 9}), &Scripted::default()).await.unwrap();
     assert_eq!((&answer["data"]["page"]["edges"], &answer["data"]["page"]["nodes"]), (&json!([]), &json!([])));
@@ -55,7 +55,7 @@ async fn pages_have_nodes_edges_and_their_place() {
 #[tokio::test]
 async fn a_page_that_fails_is_null() {
     let broken = Err(Error::new(Code::Unavailable, "BACKEND_UNAVAILABLE", "no"));
-    let answer = run(QUERY, json!({"first": 2}), &Scripted::answering([scanned("a"), broken])).await.unwrap();
+    let answer = run(QUERY, json!({"first": 2}), &Scripted::answering([Ok(scanned("a")), broken])).await.unwrap();
     assert_eq!((&answer["data"]["page"], &answer["errors"][0]["path"]), (&Value::Null, &json!(["page"])));
     assert_eq!(answer["errors"][0]["extensions"]["reason"], "BACKEND_UNAVAILABLE");
     for first in [-1, i32::MAX] {
@@ -67,7 +67,7 @@ async fn a_page_that_fails_is_null() {
         assert!(["INVALID_ARGUMENT", "GRAPHQL_LIMIT"].contains(&reason.as_str()), "{first}: {answer:?}");
     }
     let small = GraphqlLimits { max_response_bytes: 64, ..limits() };
-    let many = Scripted::answering(["a", "b", "c", "d", "e", "f"].map(scanned));
+    let many = Scripted::answering(["a", "b", "c", "d", "e", "f"].map(|key| Ok(scanned(key))));
     let query = "{ scanConnection(first: 100) { pageInfo { endCursor } } }";
     let answer = run_with(&key_value(), &small, query, &json!({}), &many).await.unwrap();
     assert_eq!(answer["errors"][0]["extensions"]["reason"], "RESPONSE_TOO_LARGE");

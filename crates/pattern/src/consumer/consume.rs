@@ -108,7 +108,7 @@ impl Session {
                     LiveEvent::Gap(missed) => return Ok(Some(Event::Gap(missed))),
                     LiveEvent::Message(message) => {
                         self.credits = self.credits.saturating_sub(1);
-                        return self.deliver(message).await.map(Some);
+                        return self.deliver(*message).await.map(Some);
                     }
                 },
             }

@@ -23,7 +23,7 @@ pub struct LiveTopics {
 
 /// An event of a subscription.
 pub enum LiveEvent {
-    Message(Message),
+    Message(Box<Message>),
     /// Messages were lost: how many, 0: unknown.
     Gap(u64),
 }
@@ -42,7 +42,7 @@ impl LiveTopics {
             Err(error) => Some(Err(error)),
             Ok(response) => match response.event? {
                 Event::Subscribed(_) => None,
-                Event::Message(message) => Some(Ok(LiveEvent::Message(message::of_topic(message)))),
+                Event::Message(message) => Some(Ok(LiveEvent::Message(Box::new(message::of_topic(message))))),
                 Event::Gap(gap) => Some(Ok(LiveEvent::Gap(gap.missed))),
             },
         })))

@@ -32,7 +32,7 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
             let events = topics.subscribe(context, topic.clone()).await?;
             let responses = events.map(|event| {
                 Ok(match event? {
-                    LiveEvent::Message(message) => SubscribeResponse { message: Some(message), ..SubscribeResponse::default() },
+                    LiveEvent::Message(message) => SubscribeResponse { message: Some(*message), ..SubscribeResponse::default() },
                     LiveEvent::Gap(missed) => SubscribeResponse { gap: Some(missed), ..SubscribeResponse::default() },
                 })
             });
