@@ -177,7 +177,7 @@ fn backends_are_found_by_interface_and_by_capability() {
     };
     assert_eq!(names(find(&["keyvalue_scan"], &[])), ["memory", "nats", "postgres", "redis", "sqlite"]);
     assert_eq!(names(find(&["keyvalue"], &["scan_support", "ttl_support"])), ["memory", "nats", "postgres", "redis", "sqlite"]);
-    assert_eq!(names(find(&["stream"], &["partitioning"])), ["memory"]);
+    assert_eq!(names(find(&["stream"], &["partitioning"])), ["kafka", "memory"]);
     assert_eq!(names(find(&[], &["wildcards"])), ["memory", "nats", "redis"]);
     assert!(find(&["keyvalue"], &["wildcards"]).unwrap_err().contains("it is expressed in: pubsub"));
     assert!(find(&[], &["retention"]).unwrap_err().contains("add --interface with one of: stream, timeseries"));
@@ -259,7 +259,7 @@ fn the_embedded_registry_keeps_every_rule() {
         ("work-queue", "prism.patterns.work_queue.v1.WorkQueueService"),
     ];
     let patterns = patterns.map(compiled).into();
-    let left_out = ["files", "memory", "nats", "postgres", "redis", "s3", "sqlite"].map(str::to_owned).to_vec();
+    let left_out = ["files", "kafka", "memory", "nats", "postgres", "redis", "s3", "sqlite"].map(str::to_owned).to_vec();
     let found = validate(Registry::embedded(), &Compiled { drivers: Vec::new(), left_out, patterns });
     assert!(found.0.is_empty(), "{found}");
 }

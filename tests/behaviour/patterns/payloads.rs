@@ -8,7 +8,9 @@ use prism::{
         consumer::v1::{
             AckRequest, AckResponse, Message, ReadPayloadRequest, ReadPayloadResponse, ReceiveRequest, ReceiveResponse, StoredPayload,
         },
-        producer::v1::{GetCapabilitiesRequest, GetCapabilitiesResponse, PublishPayloadRequest, PublishRequest, PublishResponse},
+        producer::v1::{
+            GetCapabilitiesRequest, GetCapabilitiesResponse, PublishPayloadRequest, PublishPayloadResponse, PublishRequest, PublishResponse,
+        },
     },
 };
 use serde_json::json;
@@ -39,7 +41,7 @@ fn streamed(first: PublishPayloadRequest, payload: &[u8]) -> Vec<PublishPayloadR
     std::iter::once(PublishPayloadRequest { topic: TOPIC.to_owned(), chunk, ..first }).chain(parts).collect()
 }
 
-async fn publish_streamed(bench: &Bench, first: PublishPayloadRequest, payload: &[u8]) -> Result<PublishResponse, Error> {
+async fn publish_streamed(bench: &Bench, first: PublishPayloadRequest, payload: &[u8]) -> Result<PublishPayloadResponse, Error> {
     bench.send("PublishPayload", streamed(first, payload)).await
 }
 
@@ -108,13 +110,13 @@ pub async fn a_stream_that_fails_publishes_nothing(bench: Bench) {
     }
     let mut parts = streamed(PublishPayloadRequest::default(), &content(LARGE));
     "other".clone_into(&mut parts[3].topic);
-    invalid(bench.send::<PublishResponse>("PublishPayload", parts).await, "INVALID_FIELD", "topic");
+    invalid(bench.send::<PublishPayloadResponse>("PublishPayload", parts).await, "INVALID_FIELD", "topic");
     let small = bench.with(json!({"payloads": {"max_size": "500KiB"}})).await;
     for size in [None, Some(LARGE as u64)] {
         let first = PublishPayloadRequest { size, ..PublishPayloadRequest::default() };
         invalid(publish_streamed(&small, first, &content(LARGE)).await, "VALUE_TOO_LARGE", "chunk");
     }
-    invalid(bench.send::<PublishResponse>("PublishPayload", Vec::<PublishPayloadRequest>::new()).await, "INVALID_NAME", "topic");
+    invalid(bench.send::<PublishPayloadResponse>("PublishPayload", Vec::<PublishPayloadRequest>::new()).await, "INVALID_NAME", "topic");
     reader.ends(&bench).await;
 }
 

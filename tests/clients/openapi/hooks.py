@@ -60,8 +60,13 @@ def before_call(context, case, *args):
     # A watch has no end. `key` and `prefix` exclude each other.
     if case.operation.path == "/v1/watch":
         case.headers["x-request-timeout"] = "200ms"
-        if isinstance(case.query, dict) and case.query.get("key"):
-            case.query.pop("prefix", None)
+        # Only a cursor of an earlier answer is one.
+        for name in [name for name in case.headers if name.lower() == "last-event-id"]:
+            del case.headers[name]
+        if isinstance(case.query, dict):
+            case.query.pop("cursor", None)
+            if case.query.get("key"):
+                case.query.pop("prefix", None)
     # The document lists parameters that are always refused, so that they are not ignored. `recurse` and `cas` exclude each other.
     if case.operation.path == "/v1/kv/{key}" and isinstance(case.query, dict):
         for name in ("index", "acquire", "release"):

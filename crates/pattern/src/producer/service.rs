@@ -8,7 +8,8 @@ use prism_call::{
     Context, Error, Messages,
     proto::patterns::producer::v1::{
         Delivery, GetCapabilitiesRequest, GetCapabilitiesResponse, OutgoingMessage, Producer as Service, PublishBatchRequest,
-        PublishBatchResponse, PublishPayloadRequest, PublishRequest, PublishResponse, PublishStreamRequest, PublishStreamResponse,
+        PublishBatchResponse, PublishPayloadRequest, PublishPayloadResponse, PublishRequest, PublishResponse, PublishStreamRequest,
+        PublishStreamResponse,
         delivery::{Guarantee, Model as DeliveryModel},
     },
 };
@@ -25,8 +26,9 @@ impl Service for Producer {
         publish::publish(self, context, topic, message).await
     }
 
-    async fn publish_payload(&self, context: &Context, requests: Messages<PublishPayloadRequest>) -> Result<PublishResponse, Error> {
-        upload::publish_payload(self, context, requests).await
+    async fn publish_payload(&self, context: &Context, requests: Messages<PublishPayloadRequest>) -> Result<PublishPayloadResponse, Error> {
+        let PublishResponse { id, offset, duplicate } = upload::publish_payload(self, context, requests).await?;
+        Ok(PublishPayloadResponse { id, offset, duplicate })
     }
 
     async fn publish_batch(&self, context: &Context, request: PublishBatchRequest) -> Result<PublishBatchResponse, Error> {

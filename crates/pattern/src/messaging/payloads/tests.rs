@@ -84,7 +84,7 @@ async fn payloads_are_removed_in_the_order_of_their_expiry() {
     let now = u64::try_from(time::now()).unwrap();
     assert_eq!(sweep(&context, &store, &*list, now - 10_000).await.unwrap(), 0);
     let removed = sweep(&context, &store, &*list, now + 1_100_000).await.unwrap();
-    assert!((1090..1100).contains(&removed), "{removed}");
+    assert!((1090..=1100).contains(&removed), "{removed}");
     assert_eq!(count().await, 1200 - removed);
     assert_eq!(sweep(&context, &store, &*list, now + 10_000_000).await.unwrap(), 1200 - removed);
     assert_eq!(count().await, 0);
