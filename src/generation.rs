@@ -159,7 +159,8 @@ impl Generation {
         tasks: &BackgroundTasks,
     ) -> Arc<dyn Handler> {
         let Some(scope) = &definition.scope else { return handler };
-        let source = TenantSource { pattern, definition: definition.clone(), backends: self.backends.clone() };
+        let own = definition.slots.values().filter_map(|slot| Some((slot.backend.clone(), self.backends.get(&slot.backend)?.clone())));
+        let source = TenantSource { pattern, definition: definition.clone(), backends: own.collect() };
         Arc::new(TenantHandler::new(scope.clone(), source, handler, tasks))
     }
 

@@ -2,6 +2,7 @@
 //! pattern can reach the data of another one: there is nothing that a pattern or a driver has to remember.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     fmt::Write as _,
     pin::Pin,
@@ -26,6 +27,8 @@ use prism_pattern::Pattern;
 
 /// Longest name of a tenant that is readable in the names of keyspaces.
 const MAX_READABLE: usize = 63;
+/// Bytes of the digest of any other name. The whole digest would make some names longer than NATS allows.
+const DIGEST_BYTES: usize = 20;
 /// Time without calls after which the handler of a tenant is closed.
 const IDLE: Duration = Duration::from_mins(10);
 /// The RPC that says nothing about data, and that is also called without a caller.
@@ -45,6 +48,8 @@ pub struct TenantHandler {
     /// Answers what does not depend on data.
     common: Arc<dyn Handler>,
     tenants: Arc<Tenants>,
+    /// Those of the namespace, whose end waits until tenants are closed.
+    tasks: BackgroundTasks,
 }
 
 /// The tenants that are served, by their keyspaces.
@@ -53,11 +58,12 @@ type Tenants = Mutex<HashMap<String, Arc<Tenant>>>;
 /// A tenant that is being served.
 struct Tenant {
     opened: OnceCell<OpenHandler>,
-    use_: Mutex<Use>,
+    activity: Mutex<Activity>,
 }
 
 /// The calls of a tenant.
-struct Use {
+struct Activity {
+    /// Calls that have not ended.
     active: usize,
     /// When the last one ended.
     ended: Instant,
@@ -67,17 +73,16 @@ impl TenantHandler {
     /// Creates the handler of a namespace. Tenants without calls are closed by a background task.
     pub fn new(scope: Scope, source: TenantSource, common: Arc<dyn Handler>, tasks: &BackgroundTasks) -> Self {
         let tenants = Arc::<Tenants>::default();
-        let all = tenants.clone();
+        let (all, closing) = (tenants.clone(), tasks.clone());
         tasks.spawn(async move {
             loop {
                 tokio::time::sleep(IDLE / 10).await;
-                let unused = take(&all, |tenant| tenant.idle().is_some_and(|idle| idle >= IDLE));
-                for tenant in unused {
-                    tenant.close().await;
+                for unused in take(&all, |tenant| tenant.idle().is_some_and(|idle| idle >= IDLE)) {
+                    close(&closing, unused);
                 }
             }
         });
-        Self { scope, source, common, tenants }
+        Self { scope, source, common, tenants, tasks: tasks.clone() }
     }
 
     /// Begins a call of a tenant.
@@ -91,11 +96,10 @@ impl TenantHandler {
             let Some((_, name)) = longest else { return Err(self.too_many()) };
             let name = name.clone();
             if let Some(unused) = tenants.remove(&name) {
-                // The namespace may end meanwhile: what the tenant does in the background must end all the same.
-                tokio::spawn(async move { unused.close().await });
+                close(&self.tasks, unused);
             }
         }
-        let tenant = Arc::new(Tenant { opened: OnceCell::new(), use_: Mutex::new(Use { active: 0, ended: Instant::now() }) });
+        let tenant = Arc::new(Tenant { opened: OnceCell::new(), activity: Mutex::new(Activity { active: 0, ended: Instant::now() }) });
         let call = ActiveCall::begin(tenant.clone());
         tenants.insert(keyspace.to_owned(), tenant);
         Ok(call)
@@ -142,6 +146,11 @@ impl Handler for TenantHandler {
     }
 }
 
+/// Closes a tenant in the background. The end of the namespace does not interrupt it, so that what the tenant does in the background ends.
+fn close(tasks: &BackgroundTasks, tenant: Arc<Tenant>) {
+    tasks.tracker().spawn(async move { tenant.close().await });
+}
+
 /// Removes tenants.
 fn take(tenants: &Tenants, is_wanted: impl Fn(&Tenant) -> bool) -> Vec<Arc<Tenant>> {
     let mut tenants = tenants.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +160,7 @@ fn take(tenants: &Tenants, is_wanted: impl Fn(&Tenant) -> bool) -> Vec<Arc<Tenan
 impl Tenant {
     /// Returns the time since the last call, if there is none now.
     fn idle(&self) -> Option<Duration> {
-        let used = self.use_.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
         (used.active == 0).then(|| used.ended.elapsed())
     }
 
@@ -169,14 +178,14 @@ struct ActiveCall {
 
 impl ActiveCall {
     fn begin(tenant: Arc<Tenant>) -> Self {
-        tenant.use_.lock().unwrap_or_else(PoisonError::into_inner).active += 1;
+        tenant.activity.lock().unwrap_or_else(PoisonError::into_inner).active += 1;
         Self { tenant }
     }
 }
 
 impl Drop for ActiveCall {
     fn drop(&mut self) {
-        let mut used = self.tenant.use_.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.tenant.activity.lock().unwrap_or_else(PoisonError::into_inner);
         used.active -= 1;
         used.ended = Instant::now();
     }
@@ -198,7 +207,7 @@ impl Stream for TenantStream {
 
 /// Returns the name of the caller's data. Different callers have different names: a readable one is short and in lower case, so that it
 /// differs also where case is ignored, and all others are digests with a mark before them.
-fn scope_name(by: ScopeKind, principal: &Principal) -> Result<String, Error> {
+fn scope_name(by: ScopeKind, principal: &Principal) -> Result<Cow<'_, str>, Error> {
     let (tenant, subject) = (&*principal.tenant, &*principal.subject);
     let (parts, plain): (&[&str], _) = match by {
         ScopeKind::Tenant if tenant.is_empty() => {
@@ -215,7 +224,7 @@ fn scope_name(by: ScopeKind, principal: &Principal) -> Result<String, Error> {
     };
     let is_readable = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, b'-' | b'_');
     if (1..=MAX_READABLE).contains(&plain.len()) && plain.bytes().all(is_readable) {
-        return Ok(plain.to_owned());
+        return Ok(plain.into());
     }
     let mut text = Vec::new();
     for part in parts {
@@ -223,8 +232,8 @@ fn scope_name(by: ScopeKind, principal: &Principal) -> Result<String, Error> {
         text.extend_from_slice(part.as_bytes());
     }
     let mut name = "~".to_owned();
-    for byte in digest(&SHA256, &text).as_ref() {
+    for byte in digest(&SHA256, &text).as_ref().iter().take(DIGEST_BYTES) {
         let _ = write!(name, "{byte:02x}");
     }
-    Ok(name)
+    Ok(name.into())
 }

@@ -1,8 +1,6 @@
 //! The pages that a listener shows in a browser: what it serves, and what one can do with it. `web-demo/` has their source; the built files are
 //! in the repository, so that nobody needs Node.js to build the gateway.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header, request::Parts};
 use serde::Serialize;
@@ -10,9 +8,11 @@ use serde::Serialize;
 use super::{
     Body,
     coding::Negotiated,
+    documents::entity_tag,
     request::{Response, Serving},
 };
 use prism_call::ListenerTarget;
+use prism_frontend::precondition::EntityTags;
 
 /// The path of each file, its media type and its content.
 const FILES: [(&str, &str, &[u8]); 3] = [
@@ -82,10 +82,8 @@ impl Demo {
 
 /// The files have no version in their names, so browsers ask each time, and compare tags.
 fn respond(headers: &HeaderMap, media_type: &'static str, content: Bytes) -> HttpResponse<Body> {
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    let tag = format!("\"{:016x}\"", hasher.finish());
-    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let tag = entity_tag(&content);
+    let is_known = EntityTags::known(headers, &tag);
     let mut response = HttpResponse::new(Body::Empty);
     let own = response.headers_mut();
     own.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -93,9 +91,7 @@ fn respond(headers: &HeaderMap, media_type: &'static str, content: Bytes) -> Htt
     own.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     own.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     own.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        own.insert(header::ETAG, tag);
-    }
+    own.insert(header::ETAG, tag);
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {

@@ -1,4 +1,4 @@
-//! Namespaces that separate the data of tenants: nobody sees, counts, removes or infers what another tenant has.
+//! Namespaces that separate the data of tenants: nobody sees, counts or removes what another tenant has.
 
 use std::{any::Any, collections::BTreeMap, net::SocketAddr, time::Duration};
 

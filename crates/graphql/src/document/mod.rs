@@ -70,6 +70,7 @@ impl DocumentCache {
         let key = (self.text(request)?, request.operation_name.clone());
         if let Some(known) = self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             scan::check_count(known.tokens, limits)?;
+            self.keep_text(request.hash, &key.0);
             return Ok(known.clone());
         }
         let text = &key.0;
@@ -92,12 +93,17 @@ impl DocumentCache {
         }
         let document = Arc::new(Document { executable, operation_name: request.operation_name.clone(), tokens });
         if text.len() <= MAX_KEPT_BYTES {
-            if let Some(hash) = request.hash {
-                self.texts.lock().unwrap_or_else(PoisonError::into_inner).put(hash, text.clone());
-            }
+            self.keep_text(request.hash, text);
             self.documents.lock().unwrap_or_else(PoisonError::into_inner).put(key, document.clone());
         }
         Ok(document)
+    }
+
+    /// Keeps the text of a valid document for clients that send only its hash.
+    fn keep_text(&self, hash: Option<[u8; 32]>, text: &str) {
+        if let Some(hash) = hash {
+            self.texts.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(hash, || text.to_owned());
+        }
     }
 
     /// Returns the text of the document of a request, which may be known by its hash.

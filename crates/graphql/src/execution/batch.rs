@@ -40,6 +40,9 @@ pub struct Batches<'o> {
 impl<'o> Batches<'o> {
     /// Finds the fields that can be read at once.
     pub fn of(roots: &'o [RootCall], caller: &'o dyn RpcCaller) -> Self {
+        if roots.len() < 2 {
+            return Self::default();
+        }
         let mut groups: HashMap<&str, Group<'o>> = HashMap::new();
         for (place, root) in roots.iter().enumerate() {
             let RootTarget::Rpc(RpcCall { message: Ok(message), batch: Some(batch), .. }) = &root.target else { continue };

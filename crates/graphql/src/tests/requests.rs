@@ -252,6 +252,9 @@ async fn documents_may_be_known_by_their_hash() {
     assert_eq!((unknown.reason(), unknown.message()), ("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound"));
     assert_eq!(ask(Some(QUERY), hash("{ other }")).await.unwrap_err().first().reason(), "MALFORMED_REQUEST");
     assert!(ask(None, hash(QUERY)).await.is_err(), "a wrong hash is not kept");
+    let before = request(QUERY, &json!({"key": "k"}));
+    assert!(key_value().prepare(&before, &limits()).await.is_ok(), "the document is known, but nobody has sent its hash");
+    assert!(ask(None, hash(QUERY)).await.is_err());
     let wanted = json!({"data": {"known": {"revision": "7"}}});
     assert_eq!(ask(Some(QUERY), hash(QUERY)).await.unwrap(), wanted);
     assert_eq!(ask(None, hash(QUERY)).await.unwrap(), wanted);
