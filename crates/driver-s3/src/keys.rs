@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 
+use prism_call::Error;
 use prism_driver::Keyspace;
 
 /// Longest key that is escaped: three times as many bytes fit in a key of S3, with the prefix.
@@ -34,6 +35,21 @@ impl BlobKeys {
     /// Creates the keys of a keyspace.
     pub fn new(prefix: &str, keyspace: &Keyspace, escape: bool) -> Self {
         Self { folder: format!("{prefix}{}/{}/", keyspace.namespace, keyspace.slot), escape }
+    }
+
+    /// Checks a key. Without escaping, it must not have the segments `.` and `..`: a service that stores objects in a file system, or a proxy,
+    /// could take it for a key of another keyspace.
+    pub fn check(&self, field: &str, key: &str) -> Result<(), Error> {
+        if !self.escape && key.split('/').any(|segment| matches!(segment, "." | "..")) {
+            let problem = "must not have the segments `.` and `..`, which need escape_keys";
+            return Err(Error::invalid(field, problem).with_reason("INVALID_KEY"));
+        }
+        Ok(())
+    }
+
+    /// Checks a prefix of keys, whose last segment may go on.
+    pub fn check_prefix(&self, prefix: &str) -> Result<(), Error> {
+        self.check("prefix", prefix.rsplit_once('/').map_or("", |(complete, _)| complete))
     }
 
     /// Returns the key in the bucket. Also for a prefix of keys.
@@ -167,7 +183,14 @@ mod tests {
         assert_eq!(plain.object("x/y.jpg"), "a/shop/storage/x/y.jpg");
         assert_eq!(plain.blob("a/shop/storage/x/y.jpg").as_deref(), Some("x/y.jpg"));
         assert_eq!(plain.blob("a/shop/storage.values/x"), None);
+        for (key, is_valid) in
+            [("..", false), ("a/../../b", false), ("a/.", false), ("./a", false), ("a/..b/.c", true), ("a..", true), ("//", true)]
+        {
+            assert_eq!(plain.check("key", key).is_ok(), is_valid, "{key}");
+        }
+        assert!(plain.check_prefix("a/.").is_ok() && plain.check_prefix("a/../").is_err());
         let escaped = BlobKeys::new("", &keyspace, true);
+        assert!(escaped.check("key", "../a").is_ok());
         assert_eq!(escaped.object(".."), "shop/storage/!2e!2e");
         assert_eq!(escaped.blob("shop/storage/!2e!2e").as_deref(), Some(".."));
         assert!(escaped.after_all("a/") > escaped.object("a/\u{10ffff}\u{10ffff}"));

@@ -26,6 +26,7 @@ impl BlobList for Blobs {
     async fn list(&self, _: &Context, request: ListRequest) -> Result<ListResponse, Error> {
         self.bucket.check_open()?;
         let scope = ListScope::new(&self.bucket.limits, request)?;
+        self.keys.check_prefix(&scope.prefix)?;
         let is_group = |after: &str| !scope.delimiter.is_empty() && after.len() > scope.prefix.len() && after.ends_with(&scope.delimiter);
         let mut start =
             scope.after.as_deref().map(|after| if is_group(after) { self.keys.after_all(after) } else { self.keys.object(after) });

@@ -48,6 +48,7 @@ impl Blobs {
     fn object(&self, key: &str) -> Result<String, Error> {
         self.bucket.check_open()?;
         check_key(&self.bucket.limits, key)?;
+        self.keys.check("key", key)?;
         Ok(self.keys.object(key))
     }
 
