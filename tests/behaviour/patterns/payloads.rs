@@ -7,6 +7,7 @@ use prism::{
     proto::patterns::{
         consumer::v1::{
             AckRequest, AckResponse, Message, ReadPayloadRequest, ReadPayloadResponse, ReceiveRequest, ReceiveResponse, StoredPayload,
+            SubscribeRequest, SubscribeResponse,
         },
         producer::v1::{
             GetCapabilitiesRequest, GetCapabilitiesResponse, PublishPayloadRequest, PublishPayloadResponse, PublishRequest, PublishResponse,
@@ -168,6 +169,18 @@ pub async fn acknowledging_removes_the_payload_of_a_queue(bench: Bench) {
     let request = AckRequest { topic: TOPIC.to_owned(), group: String::new(), leases: vec![message.lease] };
     assert_eq!(bench.call::<AckResponse>("Ack", request).await.unwrap().acknowledged, 1);
     refused(read(&bench, &name, "").await.map(|(first, _)| first), Code::NotFound, "PAYLOAD_NOT_FOUND");
+    // The gateway acknowledges a message when the next one is taken, and the subscriber may read its payload later.
+    publish_streamed(&producer, PublishPayloadRequest::default(), &content(HUGE)).await.unwrap();
+    let request = SubscribeRequest { topic: TOPIC.to_owned(), auto_ack: true, ..SubscribeRequest::default() };
+    let mut messages: Messages<SubscribeResponse> = bench.stream("Subscribe", request).await.unwrap();
+    let StoredPayload { name, .. } = next(&mut messages).await.stored_payload.expect("it is beside its message");
+    publish(&producer, b"small").await;
+    assert_eq!(next(&mut messages).await.payload, "small");
+    read(&bench, &name, "").await.unwrap();
+}
+
+async fn next(messages: &mut Messages<SubscribeResponse>) -> Message {
+    messages.next().await.expect("a response").unwrap().message.expect("a message")
 }
 
 pub async fn names_of_payloads_are_checked(bench: Bench) {

@@ -38,7 +38,7 @@ pub async fn consume(
         None
     };
     let group = consumer.check_group(&topic, group)?;
-    let options = ReceiveOptions { topic, group, limit: 1, wait: MAX_WAIT, lease, start };
+    let options = ReceiveOptions { topic, group, limit: 1, wait: MAX_WAIT, lease, start, auto_ack: false };
     let mut session = Session {
         source: consumer.source.clone(),
         payloads: consumer.payloads.clone(),

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{ReceiveOptions, lease, message, settings::ConsumerSettings, state};
-use crate::{empty_slot, required_interface};
+use crate::{empty_slot, messaging::payloads::PayloadReader, required_interface};
 use prism_call::{
     Code, Context, Error, Messages,
     proto::{
@@ -51,6 +51,7 @@ pub struct StreamGroups {
     basic: Arc<dyn StreamBasic>,
     replay: Option<Arc<dyn StreamReplay>>,
     progress: Option<Progress>,
+    payloads: Option<Arc<PayloadReader>>,
     settings: ConsumerSettings,
     backend: String,
     locks: Vec<Mutex<()>>,
@@ -74,7 +75,12 @@ enum Found {
 }
 
 impl StreamGroups {
-    pub fn new(messaging: &Slot, progress: Option<&Slot>, settings: ConsumerSettings) -> Result<Self, Error> {
+    pub fn new(
+        messaging: &Slot,
+        progress: Option<&Slot>,
+        payloads: Option<Arc<PayloadReader>>,
+        settings: ConsumerSettings,
+    ) -> Result<Self, Error> {
         let open = |slot: &Slot| {
             Ok::<_, Error>(Progress {
                 basic: required_interface(slot, "keyvalue_basic", slot.interfaces.keyvalue_basic.clone())?,
@@ -85,6 +91,7 @@ impl StreamGroups {
             basic: required_interface(messaging, "stream_basic", messaging.interfaces.stream_basic.clone())?,
             replay: messaging.interfaces.stream_replay.clone(),
             progress: progress.map(open).transpose()?,
+            payloads,
             settings,
             backend: messaging.backend.clone(),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
@@ -170,7 +177,7 @@ impl StreamGroups {
         let mut found = self.open_read(context, topic, read_request::Start::FromOffset(from), limit, false).await?;
         let mut records = Vec::new();
         while let Some(record) = found.next().await.transpose()? {
-            *bytes = bytes.saturating_add(message::payload_bytes(&record));
+            *bytes = bytes.saturating_add(message::payload_bytes(&record, self.payloads.as_deref()));
             records.push(record);
             if *bytes > MAX_BYTES {
                 break;

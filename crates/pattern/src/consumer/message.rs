@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::messaging::{
     attributes,
     model::{ID_ATTRIBUTE, KEY_ATTRIBUTE},
-    payloads,
+    payloads::{PAYLOAD_ATTRIBUTE, PayloadReader, PayloadReference, take_reference},
 };
 use prism_call::proto::{
     models::{pubsub::v1 as pubsub, queue::v1::QueueMessage, stream::v1::Record},
@@ -42,14 +42,15 @@ pub fn of_topic(message: pubsub::Message) -> Message {
     Message { id, payload, key, headers, publish_time, stored_payload, ..Message::default() }
 }
 
-/// Returns the number of bytes of the payload of a record, also if the payload is beside it.
-pub fn payload_bytes(record: &Record) -> usize {
-    let stored = record.attributes.get(payloads::PAYLOAD_ATTRIBUTE).and_then(|text| payloads::PayloadReference::of_attribute(text));
-    stored.map_or(record.payload.len(), |stored| usize::try_from(stored.size).unwrap_or(usize::MAX))
+/// Returns the number of bytes of the payload in the message of a record, also if the payload is stored beside it and put into the message.
+pub fn payload_bytes(record: &Record, payloads: Option<&PayloadReader>) -> usize {
+    let stored = record.attributes.get(PAYLOAD_ATTRIBUTE).and_then(|text| PayloadReference::of_attribute(text));
+    let inline = stored.filter(|stored| payloads.is_some_and(|payloads| payloads.is_inline(stored.size)));
+    inline.map_or(record.payload.len(), |stored| usize::try_from(stored.size).unwrap_or(usize::MAX))
 }
 
 /// Takes the reference to the payload from the attributes.
 fn take_stored_payload(attributes: &mut BTreeMap<String, String>) -> Option<StoredPayload> {
-    let reference = payloads::take_reference(attributes)?;
+    let reference = take_reference(attributes)?;
     Some(StoredPayload { name: reference.name(), size: reference.size, missing: false })
 }

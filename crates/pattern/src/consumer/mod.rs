@@ -74,6 +74,8 @@ struct ReceiveOptions {
     wait: Duration,
     lease: Duration,
     start: Start,
+    /// Whether the gateway acknowledges messages.
+    auto_ack: bool,
 }
 
 impl Consumer {
@@ -91,7 +93,7 @@ impl Consumer {
         let max_value_bytes = if payloads.is_some() { message } else { inline.min(message) };
         let limits = Limits { max_key_bytes: 0, max_value_bytes, max_batch_items: MAX_MESSAGES };
         let source = match model {
-            Model::Stream => Source::Stream(StreamGroups::new(&messaging, progress.as_ref(), settings)?),
+            Model::Stream => Source::Stream(StreamGroups::new(&messaging, progress.as_ref(), payloads.clone(), settings)?),
             Model::Queue => Source::Queue(Queues::new(&messaging, payloads.clone(), settings)?),
             Model::PubSub => Source::Live(LiveTopics::new(&messaging)?),
         };

@@ -36,6 +36,9 @@ pub async fn fetch_all(
     topic: &str,
     messages: Vec<Message>,
 ) -> Result<Vec<Message>, Error> {
+    if payloads.is_none() {
+        return Ok(messages);
+    }
     let mut fetched = Vec::with_capacity(messages.len());
     let mut bytes = 0;
     for message in messages {

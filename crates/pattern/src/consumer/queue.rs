@@ -53,7 +53,7 @@ impl Queues {
     }
 
     pub async fn receive(&self, context: &Context, options: &ReceiveOptions) -> Result<Vec<Message>, Error> {
-        let ReceiveOptions { topic, group, limit, wait, lease, .. } = options;
+        let ReceiveOptions { topic, group, limit, wait, lease, auto_ack, .. } = options;
         let request = DequeueWithTimeoutRequest {
             queue: topic.clone(),
             visibility_timeout: delays::protobuf(*lease),
@@ -64,9 +64,12 @@ impl Queues {
         if let (Some(dead_letters), false) = (&self.dead_letters, leased.is_empty()) {
             dead_letters.try_configure(context, topic).await;
         }
+        // Subscribers read a payload that is too large for its message after the gateway has acknowledged the message, so it expires.
+        let is_removable = |size: u64| !*auto_ack || self.payloads.as_ref().is_some_and(|payloads| payloads.is_inline(size));
         let to_message = |leased: LeasedMessage| {
             let message = message::of_queue(leased.message.unwrap_or_default());
-            let payload = message.stored_payload.as_ref().map(|stored| stored.name.clone()).unwrap_or_default();
+            let stored = message.stored_payload.as_ref().filter(|stored| is_removable(stored.size));
+            let payload = stored.map(|stored| stored.name.clone()).unwrap_or_default();
             let token = MessageLease { lease: leased.lease, attempt: message.attempt, payload, ..MessageLease::default() };
             Message { lease: lease::encode(topic, group, &token), lease_expire_time: leased.lease_expire_time, ..message }
         };

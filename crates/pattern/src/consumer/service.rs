@@ -36,6 +36,7 @@ impl Service for Consumer {
             wait: delays::wait(context, wait.as_ref())?,
             lease: self.lease_time(lease_duration.as_ref())?,
             start,
+            auto_ack: false,
         };
         let messages = self.source.receive(context, &options).await?;
         Ok(ReceiveResponse { messages: payload::fetch_all(self.payloads.as_deref(), context, &options.topic, messages).await? })

@@ -58,8 +58,8 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
                 groups.check_progress()?;
             }
             let group = consumer.check_group(&topic, group)?;
-            let options = ReceiveOptions { topic: topic.clone(), group, limit: PAGE, wait: MAX_WAIT, lease, start };
-            let messages = of_group(consumer.source.clone(), context.clone(), options, auto_ack);
+            let options = ReceiveOptions { topic: topic.clone(), group, limit: PAGE, wait: MAX_WAIT, lease, start, auto_ack };
+            let messages = of_group(consumer.source.clone(), context.clone(), options);
             let responses = messages.map(|message| Ok(SubscribeResponse { message: Some(message?), ..SubscribeResponse::default() }));
             Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
         }
@@ -108,12 +108,11 @@ struct GroupSubscription {
     ready: VecDeque<Message>,
     /// Leases of messages that the client has taken, if they are acknowledged automatically.
     taken: Vec<String>,
-    auto_ack: bool,
 }
 
 /// Streams the messages of a group until an error.
-fn of_group(source: Arc<Source>, context: Context, options: ReceiveOptions, auto_ack: bool) -> Messages<Message> {
-    let subscription = GroupSubscription { source, context, options, ready: VecDeque::new(), taken: Vec::new(), auto_ack };
+fn of_group(source: Arc<Source>, context: Context, options: ReceiveOptions) -> Messages<Message> {
+    let subscription = GroupSubscription { source, context, options, ready: VecDeque::new(), taken: Vec::new() };
     Box::pin(stream::try_unfold(subscription, |mut subscription| async move {
         let message = subscription.next().await?;
         Ok(Some((message, subscription)))
@@ -124,7 +123,7 @@ impl GroupSubscription {
     async fn next(&mut self) -> Result<Message, Error> {
         loop {
             if let Some(message) = self.ready.pop_front() {
-                if self.auto_ack {
+                if self.options.auto_ack {
                     self.taken.push(message.lease.clone());
                 }
                 return Ok(message);

@@ -60,10 +60,11 @@ impl Producer {
         let model = Model::choose(settings.model, &messaging, &MODELS)?;
         slots.restrict("messaging", |interface| model.uses(interface));
         let ids = slots.optional("ids").map(|slot| Claims::new(&slot)).transpose()?;
-        let (inline, message) = (messaging.limits.max_value_bytes, environment.limits.max_message_bytes as u64);
+        let message = environment.limits.max_message_bytes as u64;
+        let inline = messaging.limits.max_value_bytes.min(message);
         let payloads = slots.optional("payloads");
         let payloads = payloads.map(|slot| PayloadWriter::new(&slot, settings.payloads, inline, environment)).transpose()?;
-        let max_value_bytes = if payloads.is_some() { message } else { inline.min(message) };
+        let max_value_bytes = if payloads.is_some() { message } else { inline };
         let limits = Limits { max_key_bytes: MAX_KEY_BYTES, max_value_bytes, max_batch_items: MAX_BATCH };
         let capabilities = slots.capabilities(&limits, 0, environment);
         let target = Target::new(model, &messaging)?;

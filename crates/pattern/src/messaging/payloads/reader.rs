@@ -41,9 +41,14 @@ impl PayloadReader {
         Ok(Self { store: PayloadStore::new(slot)?, inline })
     }
 
+    /// Whether a payload of this size is put into its message.
+    pub fn is_inline(&self, size: u64) -> bool {
+        size <= self.inline
+    }
+
     /// Reads a payload to put it into its message.
     pub async fn read(&self, context: &Context, topic: &str, reference: PayloadReference) -> Result<ReadPayload, Error> {
-        if reference.size > self.inline {
+        if !self.is_inline(reference.size) {
             return Ok(ReadPayload::TooLarge);
         }
         let Some((found, mut chunks)) = self.store.open(context, topic, reference, None).await? else { return Ok(ReadPayload::Missing) };

@@ -6,6 +6,8 @@ use prism_slot::{id, time};
 
 /// The attribute with the reference of a message: its name, a space, and the number of bytes.
 pub const PAYLOAD_ATTRIBUTE: &str = "prism-payload";
+/// The latest expiry with 12 hexadecimal digits. With more digits, keys would not be in the order of their expiry.
+const MAX_EXPIRY: u64 = 0xffff_ffff_ffff;
 
 /// A reference to a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ impl PayloadReference {
     /// Creates a reference that no other payload has.
     pub fn new(lifetime: Duration) -> Self {
         let expires = u64::try_from(time::after(time::now(), lifetime)).unwrap_or_default();
-        Self { expire_millis: expires, id: id::random(), size: 0 }
+        Self { expire_millis: expires.min(MAX_EXPIRY), id: id::random(), size: 0 }
     }
 
     /// Sets the number of bytes.

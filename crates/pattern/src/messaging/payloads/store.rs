@@ -1,6 +1,6 @@
 //! The blobs of payloads.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -12,6 +12,9 @@ use prism_call::{
     proto::models::blob::v1::{BlobBasic, ByteRange, DeleteRequest, FoundBlob, GetRequest, NewBlob, PutRequest, put_request::Part},
 };
 use prism_slot::Slot;
+
+/// Longest removal of a payload that no message needs. A call that has done its work does not wait longer.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The blobs in the slot `payloads`.
 #[derive(Clone)]
@@ -53,8 +56,10 @@ impl PayloadStore {
 
     /// Removes a payload that no message needs any longer. Without success it expires.
     pub async fn remove(&self, context: &Context, topic: &str, reference: PayloadReference) {
-        if let Err(error) = self.delete(context, reference.key(topic)).await {
-            tracing::debug!(%error, "a payload stays until it expires");
+        match tokio::time::timeout(REMOVE_TIMEOUT, self.delete(context, reference.key(topic))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a payload stays until it expires"),
+            Err(_) => tracing::debug!("a payload may stay until it expires, because its removal takes too long"),
         }
     }
 

@@ -27,7 +27,7 @@ pub fn spawn(tasks: &BackgroundTasks, namespace: Arc<str>, store: PayloadStore, 
             match sweep(&context, &store, &*list, u64::try_from(time::now()).unwrap_or_default()).await {
                 Ok(0) => {}
                 Ok(removed) => tracing::debug!(%namespace, removed, "removed payloads that have expired"),
-                Err(error) => tracing::debug!(%namespace, %error, "payloads that have expired stay until the next round"),
+                Err(error) => tracing::warn!(%namespace, %error, "payloads that have expired could not be removed; trying again"),
             }
         }
     });

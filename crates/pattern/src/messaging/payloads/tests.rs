@@ -31,7 +31,9 @@ fn references_are_read_as_they_were_written() {
     let in_an_hour = u64::try_from(time::now()).unwrap() + 3_600_000;
     assert!((in_an_hour - 60_000..=in_an_hour + 60_000).contains(&expires), "{expires}");
     let later = PayloadReference::new(Duration::from_hours(2)).key("a");
-    assert!(key < later, "keys are in the order of their expiry");
+    let latest = PayloadReference::new(Duration::MAX).key("a");
+    assert!(key < later && later < latest, "keys are in the order of their expiry");
+    assert!(expiry_of_key(&latest).is_some(), "{latest}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub struct PayloadWriter {
 }
 
 impl PayloadWriter {
-    /// Creates the writer of a namespace, and begins to remove payloads that expire. `inline` is the most that the backend of the messages takes.
+    /// Creates the writer of a namespace, and begins to remove payloads that expire. `inline` is the most that a message takes.
     pub fn new(slot: &Slot, settings: PayloadSettings, inline: u64, environment: &PatternEnvironment) -> Result<Self, Error> {
         let store = PayloadStore::new(slot)?;
         let list = required_interface(slot, "blob_list", slot.interfaces.blob_list.clone())?;
