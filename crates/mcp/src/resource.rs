@@ -73,6 +73,14 @@ const KINDS: [ResourceKind; 2] = [
     },
 ];
 
+impl ResourceKind {
+    /// Returns the kind that a namespace with these RPCs may have.
+    fn of(methods: &[Arc<Method>]) -> Option<&'static Self> {
+        let service = &methods.first()?.service;
+        KINDS.iter().find(|kind| kind.service == service)
+    }
+}
+
 fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -105,8 +113,7 @@ impl ResourceSet {
     /// Returns the resources of a namespace with these RPCs. `is_available` tells which of them its backends can do. Returns `None` if there
     /// are no resources, or if the settings do not offer the RPC that reads them.
     pub fn new(namespace: &str, methods: &[Arc<Method>], settings: &McpSettings, is_available: impl Fn(&Method) -> bool) -> Option<Self> {
-        let service = &methods.first()?.service;
-        let kind = KINDS.iter().find(|kind| kind.service == service)?;
+        let kind = ResourceKind::of(methods)?;
         let find = |name| ResourceRpc::find(methods, name, settings).filter(|rpc| is_available(&rpc.method));
         Some(Self { kind, namespace: namespace.to_owned(), list: find(kind.list), read: find(kind.read)? })
     }
@@ -142,6 +149,9 @@ impl ResourceSet {
 
     /// Encodes the request for a page of the list.
     pub fn list_request(&self, rpc: &ResourceRpc, cursor: &str) -> Result<Bytes, Error> {
+        if !self.kind.has_cursors && !cursor.is_empty() && cursor.parse::<u32>().is_err() {
+            return Err(Error::invalid("cursor", "must be the `nextCursor` of a list of resources"));
+        }
         rpc.messages.encode((self.kind.list_arguments)(cursor))
     }
 
@@ -155,7 +165,7 @@ impl ResourceSet {
         let next = match (collected.truncated, self.kind.has_cursors) {
             (false, _) => None,
             (true, true) => Some(collected.cursor),
-            (true, false) => Some((cursor.parse::<usize>().unwrap_or_default() + resources.len()).to_string()),
+            (true, false) => Some(cursor.parse::<usize>().unwrap_or_default().saturating_add(resources.len()).to_string()),
         };
         let mut result = ListResourcesResult::with_all_items(resources);
         result.next_cursor = next.filter(|next| !next.is_empty());
@@ -218,5 +228,6 @@ pub fn resource_error(error: &Error, uri: &str, is_newest: bool) -> ErrorData {
 
 /// Tells whether a namespace with these RPCs may have resources. Its backends may lack the RPCs.
 pub fn has_resources(methods: &[Arc<Method>], settings: &McpSettings) -> bool {
-    ResourceSet::new("", methods, settings, |_| true).is_some()
+    let Some(kind) = ResourceKind::of(methods) else { return false };
+    methods.iter().any(|method| method.name == kind.read && names::is_offered(settings, method))
 }

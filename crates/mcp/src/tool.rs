@@ -97,6 +97,8 @@ fn describe(method: &Method, emulation: Option<&str>, is_resumable: bool, limits
         let _ = write!(text, "\n\nReturns up to {} items.", limits.items);
         if is_resumable {
             text.push_str(" If `truncated` is true, call again with `nextCursor` as `cursor` for the next ones.");
+        } else if !method.read_only {
+            text.push_str(" If `truncated` is true, the call was cancelled after these items, and may have had only a part of its effect.");
         }
     }
     if let Some(note) = emulation {

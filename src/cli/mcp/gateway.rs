@@ -67,7 +67,11 @@ impl McpGateway {
             Some(file) => {
                 let unreadable = |error: &dyn std::fmt::Display| format!("{} can't be used: {error}", file.display());
                 let pem = fs::read(&file).map_err(|error| unreadable(&error))?;
-                http.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(&error))?)
+                let roots = Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(&error))?;
+                if roots.is_empty() {
+                    return Err(unreadable(&"it has no certificate in PEM").into());
+                }
+                http.tls_certs_only(roots)
             }
             None => http,
         };

@@ -1,6 +1,8 @@
 // The published TypeScript client, which checks every result against the output schema of its tool: over HTTP, and over `prism mcp`.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
@@ -130,6 +132,15 @@ test("the bridge says where it looked for a gateway", async () => {
   await assert.rejects(connect(transport), /can't be reached at http:\/\/127\.0\.0\.1:1\/default\/mcp/);
   const unknown = new StdioClientTransport({ command: process.env.PRISM_BIN, args: ["mcp", "-n", "nothing", "--address", base] });
   await assert.rejects(connect(unknown), /404.*prism frontend list/s);
+});
+
+test("the bridge ends without an error after a cancelled request", async () => {
+  const child = spawn(process.env.PRISM_BIN, ["mcp", "-n", "default", "--address", base], { stdio: ["pipe", "ignore", "inherit"] });
+  const request = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "watch", arguments: { prefix: "nothing/" } } };
+  const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } };
+  child.stdin.end(`${JSON.stringify(request)}\n${JSON.stringify(cancelled)}\n`);
+  const [code] = await once(child, "exit");
+  assert.equal(code, 0);
 });
 
 test("subjects of a schema registry are resources", async () => {

@@ -91,15 +91,15 @@ impl<'s> McpServing<'s> {
 
     async fn answer(&self, admitted: Admitted<'s>, form: ResponseForm, body: bytes::Bytes) -> Response {
         let request_id = admitted.request_id().clone();
-        let respond = |status, id: Option<&_>, answer: &_| response::respond(form, &request_id, status, &response::message(id, answer));
+        let respond = |status, id: Option<&_>, answer| response::respond(form, &request_id, status, &response::message(id, answer));
         match McpBody::parse(&body) {
             Err(fault) => {
                 let error = refusal(&fault.error);
-                admitted.finish(Some(&error), respond(StatusCode::BAD_REQUEST, fault.id.as_ref(), &Err(*fault.error)))
+                admitted.finish(Some(&error), respond(StatusCode::BAD_REQUEST, fault.id.as_ref(), Err(*fault.error)))
             }
-            Ok(McpBody::One(McpMessage::Request(request))) => {
-                let handled = self.methods().handle(admitted, &request).await;
-                let mut finished = handled.finished.map(|answer| respond(handled.status, Some(&request.id), &answer));
+            Ok(McpBody::One(McpMessage::Request(mut request))) => {
+                let handled = self.methods().handle(admitted, &mut request).await;
+                let mut finished = handled.finished.map(|answer| respond(handled.status, Some(&request.id), answer));
                 if !handled.headers.is_empty() {
                     finished = finished.map(|mut response| {
                         metadata::append(response.headers_mut(), handled.headers);
@@ -111,12 +111,12 @@ impl<'s> McpServing<'s> {
             Ok(McpBody::One(McpMessage::Notification(_) | McpMessage::Response)) => match check_headers(&self.parts.headers) {
                 Ok(()) => admitted.finish(None, response::accepted(&request_id)),
                 Err(error) => {
-                    let told = refusal(&error);
-                    admitted.finish(Some(&told), respond(StatusCode::BAD_REQUEST, None, &Err(error)))
+                    let counted = refusal(&error);
+                    admitted.finish(Some(&counted), respond(StatusCode::BAD_REQUEST, None, Err(error)))
                 }
             },
             Ok(McpBody::Batch(messages)) => {
-                let (answers, deliveries) = self.batch(messages).await;
+                let (answers, deliveries) = self.batch(&admitted, messages).await;
                 let response = if answers.is_empty() {
                     response::accepted(&request_id)
                 } else {
@@ -127,27 +127,31 @@ impl<'s> McpServing<'s> {
         }
     }
 
-    /// Answers the messages of a batch, one after the other.
-    async fn batch(&self, messages: Vec<Result<McpMessage, McpFault>>) -> (Vec<Value>, Vec<Delivery>) {
+    /// Answers the messages of a batch, one after the other. None is begun after the deadline of the HTTP request.
+    async fn batch(&self, admitted: &Admitted<'_>, messages: Vec<Result<McpMessage, McpFault>>) -> (Vec<Value>, Vec<Delivery>) {
         let (mut answers, mut deliveries) = (Vec::new(), Vec::new());
         for message in messages {
-            let request = match message {
+            let mut request = match message {
                 Ok(McpMessage::Request(request)) => request,
                 Ok(McpMessage::Notification(_) | McpMessage::Response) => continue,
                 Err(fault) => {
-                    answers.push(response::message(fault.id.as_ref(), &Err(*fault.error)));
+                    answers.push(response::message(fault.id.as_ref(), Err(*fault.error)));
                     continue;
                 }
             };
+            if let Err(error) = admitted.check_deadline() {
+                answers.push(response::message(Some(&request.id), Err(error_data(&error))));
+                continue;
+            }
             let finished = match self.admit().await {
-                Ok(admitted) => self.methods().handle(admitted, &request).await.finished,
+                Ok(admitted) => self.methods().handle(admitted, &mut request).await.finished,
                 Err(refused) => {
                     let answer = Err(error_data(&refused.error().for_client()));
                     refused.finish(answer)
                 }
             };
             let (answer, delivery) = Finished::into_parts(finished);
-            answers.push(response::message(Some(&request.id), &answer));
+            answers.push(response::message(Some(&request.id), answer));
             deliveries.push(delivery);
         }
         (answers, deliveries)

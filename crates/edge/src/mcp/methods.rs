@@ -1,7 +1,12 @@
 //! The methods of JSON-RPC.
 
-use std::pin::pin;
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -10,9 +15,10 @@ use super::{
     response::{Answer, status, to_value},
 };
 use crate::{derived::CAPABILITIES_AGE, metadata};
-use prism_call::{Admitted, Code, Error, Finished, Input};
+use prism_call::{Admitted, Code, Error, Finished, Input, Method, Reply};
 use prism_mcp::{
-    McpRequest, McpTool, RequestRevision, SUPPORTED, check_revision, error_data, has_resources, initialize_revision, instructions,
+    McpRequest, McpTool, RequestRevision, ResultLimits, SUPPORTED, check_revision, error_data, has_resources, initialize_revision,
+    instructions,
     protocol::{
         CacheScope, CallToolResult, DiscoverResult, ErrorCode, ErrorData, Implementation, InitializeResult, ListToolsResult,
         ResourcesCapability, ServerCapabilities, Tool, ToolsCapability,
@@ -73,7 +79,7 @@ impl Answered {
 
 impl Methods<'_> {
     /// Answers a request.
-    pub async fn handle(&self, mut admitted: Admitted<'_>, request: &McpRequest) -> Handled {
+    pub async fn handle(&self, mut admitted: Admitted<'_>, request: &mut McpRequest) -> Handled {
         let (answered, status) = match check_revision(request, self.headers) {
             Ok(revision) => {
                 let mut answered = self.answer(&mut admitted, request, revision).await;
@@ -89,7 +95,7 @@ impl Methods<'_> {
         Handled { status, finished: admitted.finish(error.as_ref(), answer), headers }
     }
 
-    async fn answer(&self, admitted: &mut Admitted<'_>, request: &McpRequest, revision: RequestRevision) -> Answered {
+    async fn answer(&self, admitted: &mut Admitted<'_>, request: &mut McpRequest, revision: RequestRevision) -> Answered {
         let answered = match (request.method.as_str(), revision) {
             ("initialize", RequestRevision::Negotiated) => self.initialize(request).map(Answered::from),
             ("ping", RequestRevision::Negotiated) => Ok(json!({}).into()),
@@ -158,16 +164,16 @@ impl Methods<'_> {
     }
 
     /// Calls a tool.
-    async fn call(&self, admitted: &mut Admitted<'_>, request: &McpRequest) -> Result<Answered, ErrorData> {
+    async fn call(&self, admitted: &mut Admitted<'_>, request: &mut McpRequest) -> Result<Answered, ErrorData> {
         let tools = match self.endpoint.frontend.tools(admitted).await {
             Ok(tools) => tools,
             Err(error) => return Ok(tool_failed(admitted, error, false)),
         };
         let name = request.text("name")?;
         let tool = tools.find(name).ok_or_else(|| invalid(format!("there is no tool {name:?}; tools/list has all of them")))?;
-        let arguments = match request.params.get("arguments") {
+        let arguments = match request.params.shift_remove("arguments") {
             None | Some(Value::Null) => Map::new(),
-            Some(Value::Object(arguments)) => arguments.clone(),
+            Some(Value::Object(arguments)) => arguments,
             Some(_) => return Err(invalid("`params.arguments` must be a JSON object")),
         };
         Ok(match self.run(admitted, tool, arguments).await {
@@ -183,10 +189,33 @@ impl Methods<'_> {
         arguments: Map<String, Value>,
     ) -> Result<(CallToolResult, HeaderMap), Error> {
         let cursor = arguments.get("cursor").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let read = pin!(async move { Ok(Input::One(tool.messages.encode(arguments)?)) });
-        let reply = admitted.call(&tool.method, self.metadata(), read).await?;
-        let result = tool.result(reply.output, &cursor, &self.endpoint.frontend.limits).await?;
+        let reply = self.call_rpc(admitted, &tool.method, || tool.messages.encode(arguments)).await?;
+        let result = tool.result(reply.output, &cursor, &self.limits(admitted)).await?;
         Ok((result, reply.headers))
+    }
+
+    /// Calls an RPC with one message. A stream has no deadline unless the client sets one, but has to open within the time of a unary call.
+    pub(super) async fn call_rpc(
+        &self,
+        admitted: &mut Admitted<'_>,
+        method: &Arc<Method>,
+        encode: impl FnOnce() -> Result<Bytes, Error> + Send,
+    ) -> Result<Reply, Error> {
+        let read = pin!(async move { Ok(Input::One(encode()?)) });
+        let call = admitted.call(method, self.metadata(), read);
+        if !method.server_streaming {
+            return call.await;
+        }
+        tokio::time::timeout(self.endpoint.namespace.limits.timeout, call).await.unwrap_or_else(|_| Err(Error::deadline_exceeded()))
+    }
+
+    /// Returns the bounds of the result of a call that has begun. Items are collected until its deadline at most.
+    pub(super) fn limits(&self, admitted: &Admitted<'_>) -> ResultLimits {
+        let mut limits = self.endpoint.frontend.limits;
+        if let Some(deadline) = admitted.context().deadline {
+            limits.wait = limits.wait.min(deadline.saturating_duration_since(Instant::now()));
+        }
+        limits
     }
 
     /// Returns the position in a list that a request asks for; empty: the start.
@@ -231,6 +260,6 @@ fn remove_new_members(result: &mut Value) {
     }
 }
 
-pub(super) fn milliseconds(duration: std::time::Duration) -> u64 {
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,7 @@
 //! Resources. Listing and reading them are calls of RPCs.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{
@@ -10,9 +9,9 @@ use super::{
     response::to_value,
 };
 use crate::derived::CAPABILITIES_AGE;
-use prism_call::{Admitted, Error, Input, Reply};
+use prism_call::{Admitted, Error};
 use prism_mcp::{
-    McpRequest, RequestRevision, ResourceRpc, ResourceSet, ToolSet,
+    McpRequest, RequestRevision, ResourceSet, ToolSet,
     protocol::{CacheScope, ErrorData, ListResourceTemplatesResult, ListResourcesResult},
     resource_error,
 };
@@ -36,8 +35,8 @@ impl Methods<'_> {
         let tools = self.endpoint.frontend.tools(admitted).await?;
         let listed = tools.resources.as_ref().and_then(|resources| Some((resources, resources.list_rpc()?)));
         let Some((resources, rpc)) = listed else { return Ok((ListResourcesResult::default(), HeaderMap::new())) };
-        let reply = self.ask(admitted, rpc, resources.list_request(rpc, cursor)).await?;
-        let page = resources.page(rpc, reply.output, cursor, &self.endpoint.frontend.limits).await?;
+        let reply = self.call_rpc(admitted, &rpc.method, || resources.list_request(rpc, cursor)).await?;
+        let page = resources.page(rpc, reply.output, cursor, &self.limits(admitted)).await?;
         Ok((page, reply.headers))
     }
 
@@ -78,15 +77,10 @@ impl Methods<'_> {
 
     async fn read(&self, admitted: &mut Admitted<'_>, tools: &Arc<ToolSet>, uri: &str) -> Result<(serde_json::Value, HeaderMap), Error> {
         let resources = tools.resources.as_ref().ok_or_else(|| ResourceSet::unknown(uri))?;
-        let reply = self.ask(admitted, resources.read_rpc(), resources.read_request(uri)).await?;
+        let reply = self.call_rpc(admitted, &resources.read_rpc().method, || resources.read_request(uri)).await?;
         let mut result = resources.content(uri, reply.output)?;
         result.ttl_ms = Some(0);
         result.cache_scope = Some(CacheScope::Private);
         Ok((to_value(&result), reply.headers))
-    }
-
-    async fn ask(&self, admitted: &mut Admitted<'_>, rpc: &ResourceRpc, message: Result<Bytes, Error>) -> Result<Reply, Error> {
-        let read = pin!(async move { Ok(Input::One(message?)) });
-        admitted.call(&rpc.method, self.metadata(), read).await
     }
 }

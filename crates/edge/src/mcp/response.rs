@@ -40,14 +40,14 @@ impl ResponseForm {
 pub type Answer = Result<Value, ErrorData>;
 
 /// Returns the message with an answer.
-pub fn message(id: Option<&protocol::RequestId>, answer: &Answer) -> Value {
+pub fn message(id: Option<&protocol::RequestId>, answer: Answer) -> Value {
     let mut message = json!({"jsonrpc": "2.0"});
     if let Some(id) = id {
         message["id"] = id.clone().into_json_value();
     }
     match answer {
-        Ok(result) => message["result"] = result.clone(),
-        Err(error) => message["error"] = to_value(error),
+        Ok(result) => message["result"] = result,
+        Err(error) => message["error"] = to_value(&error),
     }
     message
 }
@@ -99,7 +99,7 @@ pub fn accepted(request_id: &RequestId) -> Response<Body> {
 /// Returns the response to a request that is refused before its messages are read.
 pub fn refused(request_id: &RequestId, error: &Error) -> Response<Body> {
     let problem = ProblemDocument::of(error);
-    let body = message(None, &Err(error_data(&error.for_client())));
+    let body = message(None, Err(error_data(&error.for_client())));
     let mut response = respond(ResponseForm::Json, request_id, problem.status(), &body);
     let headers = response.headers_mut();
     problem.headers(headers);

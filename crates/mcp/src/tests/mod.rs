@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use rmcp::model::Tool;
 use serde_json::{Value, json};
 
-use crate::{McpSettings, ToolSet, names, unknown_rpcs};
+use crate::{McpSettings, ResourceSet, ToolSet, has_resources, names, unknown_rpcs};
 use prism_call::{
     Method,
     proto::{
@@ -139,6 +139,23 @@ fn mistakes_in_settings_are_reported() {
     assert_eq!(unknown_rpcs(&twice, &keyvalue())[0].kind.to_string(), "gives two tools the name `store`");
     let bad: McpSettings = serde_json::from_value(json!({"tools": {"Scan": {"name": "a b"}}, "stream_wait": "2m"})).unwrap();
     assert_eq!(bad.check().iter().map(|problem| problem.setting.as_str()).collect::<Vec<_>>(), ["tools.Scan.name", "stream_wait"]);
+}
+
+#[test]
+fn lists_of_resources_continue_at_their_own_cursors_only() {
+    let (settings, subjects) = (McpSettings::default(), methods("prism.patterns.schema_registry.v1.SchemaRegistryService"));
+    let resources = ResourceSet::new("demo", &subjects, &settings, |_| true).unwrap();
+    let rpc = resources.list_rpc().unwrap();
+    assert!(["", "0", "100"].iter().all(|cursor| resources.list_request(rpc, cursor).is_ok()));
+    assert!(["x", "-1", "18446744073709551615"].iter().all(|cursor| resources.list_request(rpc, cursor).is_err()));
+}
+
+#[test]
+fn resources_need_the_rpc_that_reads_them() {
+    let may = |service: &str, settings: Value| has_resources(&methods(service), &serde_json::from_value(settings).unwrap());
+    let keyvalue = "prism.patterns.keyvalue.v1.KeyValueService";
+    assert!(may(keyvalue, json!({})) && may(keyvalue, json!({"deny": ["Scan"]})));
+    assert!(!may(keyvalue, json!({"deny": ["Retrieve"]})) && !may("prism.patterns.producer.v1.ProducerService", json!({})));
 }
 
 #[test]
