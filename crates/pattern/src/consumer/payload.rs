@@ -1,6 +1,6 @@
 //! Payloads that are beside their messages, in the slot `payloads`.
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Consumer, group::MAX_BYTES};
 use crate::{
@@ -14,6 +14,9 @@ use prism_call::{
     Code, Context, Error, Messages,
     proto::patterns::consumer::v1::{Message, ReadPayloadRequest, ReadPayloadResponse, StoredPayload},
 };
+
+/// Payloads that are read at the same time for one response.
+const CONCURRENCY: usize = 8;
 
 /// Puts the payload of a message into it, unless it is too large or has expired. Without the slot, the message stays as it is.
 pub async fn fetch(payloads: Option<&PayloadReader>, context: &Context, topic: &str, mut message: Message) -> Result<Message, Error> {
@@ -36,18 +39,16 @@ pub async fn fetch_all(
     topic: &str,
     messages: Vec<Message>,
 ) -> Result<Vec<Message>, Error> {
-    if payloads.is_none() {
-        return Ok(messages);
-    }
-    let mut fetched = Vec::with_capacity(messages.len());
+    let Some(payloads) = payloads else { return Ok(messages) };
     let mut bytes = 0;
-    for message in messages {
-        let has_room = message.stored_payload.is_none() || bytes <= MAX_BYTES;
-        let message = if has_room { fetch(payloads, context, topic, message).await? } else { message };
-        bytes += message.payload.len();
-        fetched.push(message);
-    }
-    Ok(fetched)
+    let fetch_if_room = |message: Message| {
+        let has_room = bytes <= MAX_BYTES as u64;
+        let inline = message.stored_payload.as_ref().map(|stored| stored.size).filter(|size| payloads.is_inline(*size));
+        bytes += inline.unwrap_or(message.payload.len() as u64);
+        fetch(has_room.then_some(payloads), context, topic, message)
+    };
+    let reads: Vec<_> = messages.into_iter().map(fetch_if_room).collect();
+    stream::iter(reads).buffered(CONCURRENCY).try_collect().await
 }
 
 pub async fn read_payload(
