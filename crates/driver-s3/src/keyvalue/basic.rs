@@ -45,6 +45,11 @@ impl KeyValueBasic for KeyValue {
 pub fn refuse_ttl(ttl: Option<&prost_types::Duration>) -> Result<(), Error> {
     match time::expiry(ttl)? {
         None => Ok(()),
-        Some(_) => Err(Error::capability_unavailable("a write with a ttl", "keyvalue_ttl", "s3")),
+        Some(_) => Err(ttl_unavailable()),
     }
+}
+
+/// `UNIMPLEMENTED CAPABILITY_UNAVAILABLE`
+pub fn ttl_unavailable() -> Error {
+    Error::capability_unavailable("a write with a ttl", "keyvalue_ttl", "s3")
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{KeyValue, Write};
+use super::{KeyValue, Write, basic::ttl_unavailable};
 use prism_call::{
     Context, Error,
     proto::models::keyvalue::v1::{
@@ -21,7 +21,7 @@ const PARALLEL: usize = 8;
 impl KeyValueBatch for KeyValue {
     async fn batch_set(&self, _: &Context, request: BatchSetRequest) -> Result<BatchSetResponse, Error> {
         if check_batch_set(&self.limits, &request.items)?.iter().any(Option::is_some) {
-            return Err(Error::capability_unavailable("a write with a ttl", "keyvalue_ttl", "s3"));
+            return Err(ttl_unavailable());
         }
         let writes = stream::iter(request.items).map(async |item| {
             let write = Write { key: &item.key, value: &item.value, flags: item.flags };

@@ -43,7 +43,7 @@ pub struct KeyValue {
     folder: String,
     limits: Limits,
     /// Writes of one key in this process wait for each other, so that they don't disturb each other.
-    turns: Vec<Mutex<()>>,
+    locks: Vec<Mutex<()>>,
 }
 
 /// Adds the key-value interfaces to those of a keyspace.
@@ -78,16 +78,16 @@ enum Outcome<T> {
 impl KeyValue {
     pub fn new(bucket: Arc<Bucket>, folder: String) -> Self {
         let limits = Limits { max_key_bytes: bucket.limits.max_key_bytes.min(MAX_ESCAPED_KEY), ..bucket.limits };
-        Self { bucket, folder, limits, turns: (0..LOCKS).map(|_| Mutex::new(())).collect() }
+        Self { bucket, folder, limits, locks: (0..LOCKS).map(|_| Mutex::new(())).collect() }
     }
 
     fn object(&self, key: &[u8]) -> String {
         format!("{}{}", self.folder, escape(key))
     }
 
-    async fn turn(&self, key: &[u8]) -> MutexGuard<'_, ()> {
+    async fn lock(&self, key: &[u8]) -> MutexGuard<'_, ()> {
         let number = key.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
-        self.turns[number % LOCKS].lock().await
+        self.locks[number % LOCKS].lock().await
     }
 
     /// Reads an entry, or only its numbers.
@@ -130,7 +130,7 @@ impl KeyValue {
 
     /// Writes a value. With `expected`, only if the key has this revision (0: if it does not exist); otherwise returns the current one.
     async fn write(&self, write: Write<'_>, expected: Option<u64>) -> Result<Result<u64, u64>, Error> {
-        let _turn = self.turn(write.key).await;
+        let _guard = self.lock(write.key).await;
         for attempt in 0..ATTEMPTS {
             let current = self.numbers(write.key).await?;
             let revision = current.as_ref().map_or(0, |stored| stored.numbers.revision);
@@ -147,7 +147,7 @@ impl KeyValue {
 
     /// Deletes a key. With `expected`, only if it has this revision. Returns whether it did, and the revision that the key had.
     async fn remove(&self, key: &[u8], expected: Option<u64>) -> Result<(bool, u64), Error> {
-        let _turn = self.turn(key).await;
+        let _guard = self.lock(key).await;
         for attempt in 0..ATTEMPTS {
             let Some(current) = self.numbers(key).await? else { return Ok((false, 0)) };
             let revision = current.numbers.revision;
