@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -34,11 +34,10 @@ struct KafkaBackend {
     keyspaces: Mutex<HashMap<Keyspace, Shared>>,
 }
 
-/// What all requests for a keyspace get.
-#[derive(Clone)]
+/// What all users of a keyspace share, as long as there are any. Tenants come and go.
 struct Shared {
-    journal: Arc<Journal>,
-    hub: Arc<Hub>,
+    journal: Weak<Journal>,
+    hub: Weak<Hub>,
 }
 
 /// Parses the settings and starts to connect.
@@ -70,14 +69,18 @@ impl KafkaBackend {
 impl Backend for KafkaBackend {
     fn keyspace(&self, keyspace: &Keyspace) -> Interfaces {
         let names = Names::new(&self.client.settings.topic_prefix, keyspace);
-        let Shared { journal, hub } = {
+        let (journal, hub) = {
             let mut keyspaces = lock(&self.keyspaces);
-            let shared = keyspaces.entry(keyspace.clone()).or_insert_with(|| {
-                let journal = Arc::new(Journal::new(self.client.clone(), names.journal(), keyspace.namespace.clone()));
-                let hub = Hub::new(self.client.clone(), self.subscriptions.clone(), names.bus(), keyspace.namespace.clone());
-                Shared { journal, hub: Arc::new(hub) }
+            let shared = keyspaces.get(keyspace);
+            let journal = shared
+                .and_then(|shared| shared.journal.upgrade())
+                .unwrap_or_else(|| Arc::new(Journal::new(self.client.clone(), names.journal(), keyspace.namespace.clone())));
+            let hub = shared.and_then(|shared| shared.hub.upgrade()).unwrap_or_else(|| {
+                Arc::new(Hub::new(self.client.clone(), self.subscriptions.clone(), names.bus(), keyspace.namespace.clone()))
             });
-            shared.clone()
+            keyspaces.retain(|_, shared| shared.journal.strong_count() > 0);
+            keyspaces.insert(keyspace.clone(), Shared { journal: Arc::downgrade(&journal), hub: Arc::downgrade(&hub) });
+            (journal, hub)
         };
         let mut interfaces = Interfaces::default();
         let (client, limits) = (&self.client, self.limits());
@@ -103,8 +106,12 @@ impl Backend for KafkaBackend {
     async fn close(&self) {
         let keyspaces: Vec<_> = lock(&self.keyspaces).drain().collect();
         for (_, Shared { journal, hub }) in keyspaces {
-            hub.close();
-            journal.close();
+            if let Some(hub) = hub.upgrade() {
+                hub.close();
+            }
+            if let Some(journal) = journal.upgrade() {
+                journal.close();
+            }
         }
         self.client.close().await;
     }

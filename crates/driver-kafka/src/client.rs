@@ -210,6 +210,16 @@ impl Client {
         deadline: &Deadline,
         work: impl FnOnce(&Consumer, Duration) -> KafkaResult<T> + Send + 'static,
     ) -> Result<T, Error> {
+        let result = self.try_request(deadline, work).await?;
+        self.within(deadline, std::future::ready(result)).await
+    }
+
+    /// As `request`, but returns the error of Kafka as it is.
+    async fn try_request<T: Send + 'static>(
+        &self,
+        deadline: &Deadline,
+        work: impl FnOnce(&Consumer, Duration) -> KafkaResult<T> + Send + 'static,
+    ) -> Result<KafkaResult<T>, Error> {
         let consumer = self.handles()?.requests.clone();
         let permit = tokio::time::timeout(deadline.remaining(), self.blocking.clone().acquire_owned()).await;
         let permit = permit.map_err(|_| deadline.no_response(&self.status))?;
@@ -218,7 +228,8 @@ impl Client {
             let _permit = permit;
             work(&consumer, remaining)
         });
-        self.within(deadline, async { task.await.unwrap_or(Err(KafkaError::Canceled)) }).await
+        let result = tokio::time::timeout(deadline.remaining(), task).await.map_err(|_| deadline.no_response(&self.status))?;
+        Ok(result.unwrap_or(Err(KafkaError::Canceled)))
     }
 
     /// Options of a request of the admin client.
@@ -310,21 +321,19 @@ impl Client {
             let asked = list.clone();
             // librdkafka takes these offsets for times, and -1 and -2 are the end and the beginning for Kafka, too.
             let result = self
-                .request(deadline, move |consumer, timeout| {
-                    let failed = |cause: KafkaError| if error::is_temporary(&cause) { Ok(Err(cause)) } else { Err(cause) };
-                    match consumer.offsets_for_times(asked, timeout) {
-                        Ok(list) => match list.elements().iter().find_map(|element| element.error().err()) {
-                            None => Ok(Ok(list)),
-                            Some(cause) => failed(cause),
-                        },
-                        Err(cause) => failed(cause),
-                    }
+                .try_request(deadline, move |consumer, timeout| {
+                    let list = consumer.offsets_for_times(asked, timeout)?;
+                    let failed = list.elements().iter().find_map(|element| element.error().err());
+                    failed.map_or(Ok(list), Err)
                 })
                 .await?;
             match result {
-                Ok(list) => return Ok(list),
-                Err(cause) if deadline.remaining() <= UNKNOWN => return Err(self.map(deadline, &cause)),
-                Err(_) => tokio::time::sleep(UNKNOWN).await,
+                Ok(list) => {
+                    self.status.responded();
+                    return Ok(list);
+                }
+                Err(cause) if error::is_temporary(&cause) && deadline.remaining() > UNKNOWN => tokio::time::sleep(UNKNOWN).await,
+                Err(cause) => return Err(self.map(deadline, &cause)),
             }
         }
     }

@@ -64,10 +64,15 @@ impl Pages {
         Self { config, reports, idle: Mutex::default(), permits: Semaphore::new(settings.readers.to_usize()) }
     }
 
-    fn borrow(&self) -> Result<Borrowed<'_>, Error> {
-        let consumer = match lock(&self.idle).pop() {
-            Some(consumer) => consumer,
-            None => Consumer::from_config_and_context(&self.config, self.reports.clone()).map_err(|error| error::no_client(&error))?,
+    async fn borrow(&self) -> Result<Borrowed<'_>, Error> {
+        let idle = lock(&self.idle).pop();
+        let consumer = if let Some(consumer) = idle {
+            consumer
+        } else {
+            // Making one starts its threads and reads the trust roots.
+            let (config, reports) = (self.config.clone(), self.reports.clone());
+            let made = tokio::task::spawn_blocking(move || Consumer::from_config_and_context(&config, reports)).await;
+            made.unwrap_or(Err(KafkaError::Canceled)).map_err(|error| error::no_client(&error))?
         };
         Ok(Borrowed { pages: self, consumer: Some(consumer) })
     }
@@ -77,7 +82,7 @@ impl Pages {
         let status = &self.reports.status;
         let no_response = || deadline.no_response(status);
         let _permit = tokio::time::timeout(deadline.remaining(), self.permits.acquire()).await.map_err(|_| no_response())?;
-        let borrowed = self.borrow()?;
+        let borrowed = self.borrow().await?;
         let Some(consumer) = &borrowed.consumer else { return Err(error::backend_closed()) };
         let assigned = assignment(topic, from).and_then(|assignment| consumer.assign(&assignment));
         assigned.map_err(|error| error::map(&error, 0))?;
@@ -116,11 +121,10 @@ impl Pages {
 
     /// Takes what idle consumers report, so that it does not pile up during an outage.
     pub fn take_reports(&self) {
-        let idle = self.take_idle();
-        for consumer in &idle {
+        // Under the lock: a read that finds no idle consumer makes another one, and the pool would grow beyond `readers`.
+        for consumer in lock(&self.idle).iter() {
             while consumer.recv().now_or_never().is_some() {}
         }
-        lock(&self.idle).extend(idle);
     }
 
     /// Forgets the idle consumers. Ending one takes a moment, so the caller does it outside of the runtime.

@@ -44,7 +44,7 @@ pub struct Tail {
     changes: watch::Sender<u64>,
 }
 
-/// The last records of a partition: all those from `first` to before `next`.
+/// The last records of a partition: all those from `first` to before `next`. None are missing in between.
 struct Kept {
     records: VecDeque<Stored>,
     bytes: usize,
@@ -126,6 +126,12 @@ impl Kept {
     fn push(&mut self, stored: Stored) {
         if stored.offset < self.next {
             return;
+        }
+        if stored.offset > self.next {
+            // The records in between were removed before the consumer read them, or belong to no reader (transactions). A follower that
+            // waits for them is now behind the tail, and reads a page, which tells it which.
+            self.records.clear();
+            (self.bytes, self.first) = (0, stored.offset);
         }
         self.next = stored.offset + 1;
         self.bytes += stored.size();
@@ -220,7 +226,9 @@ mod tests {
             kept.push(stored(offset, 1));
         }
         assert_eq!((kept.records.len(), kept.first, kept.next), (KEPT, 10 + KEPT as u64, 10 + 2 * KEPT as u64));
-        kept.push(stored(5000, KEPT_BYTES + 1));
-        assert_eq!((kept.records.len(), kept.first, kept.next), (1, 10 + 2 * KEPT as u64, 5001));
+        kept.push(stored(10 + 2 * KEPT as u64, KEPT_BYTES + 1));
+        assert_eq!((kept.records.len(), kept.first, kept.next), (1, 10 + 2 * KEPT as u64, 11 + 2 * KEPT as u64));
+        kept.push(stored(5000, 1));
+        assert_eq!((kept.records.len(), kept.bytes, kept.first, kept.next), (1, stored(5000, 1).size(), 5000, 5001));
     }
 }

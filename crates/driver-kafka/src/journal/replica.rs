@@ -56,23 +56,26 @@ impl Replica {
         }
     }
 
-    /// Reads the journal from its beginning. Returns when the journal is dropped.
+    /// Reads the journal from its beginning, or continues after an error. Returns when the journal is dropped.
     async fn read(&mut self) -> Result<(), Error> {
-        let (first, context, topic) = {
+        let (first, applied, context, topic) = {
             let Some(journal) = self.journal.upgrade() else { return Ok(()) };
             let deadline = self.client.deadline(&journal.context());
             let first = self.client.offsets(&deadline, &journal.topic, &[0], Place::First).await?.first().copied().unwrap_or(0);
-            (first, journal.context(), journal.topic.clone())
+            let applied = *journal.applied.borrow();
+            (first, applied, journal.context(), journal.topic.clone())
         };
-        (self.restored, self.commands, self.bytes) = (first == 0, 0, 0);
-        self.parts.clear();
-        self.early.clear();
-        if self.restored
-            && let Some(journal) = self.journal.upgrade()
-        {
-            *lock(&journal.state) = State::default();
-        }
-        let positions = BTreeMap::from([(0, Position::from(first))]);
+        let next = if self.restored && first <= applied {
+            // The state has all commands before this offset, so that nobody sees an older one.
+            applied
+        } else {
+            (self.restored, self.commands, self.bytes) = (first == 0, 0, 0);
+            self.parts.clear();
+            self.early.clear();
+            first
+        };
+        // Strict also for the first command: a snapshot may replace it in this moment.
+        let positions = BTreeMap::from([(0, Position { strict: true, ..Position::from(next) })]);
         let mut reader = Reader::new(self.client.clone(), context, topic, positions, Removed::Fail).with_patience(Duration::MAX);
         loop {
             // `None` comes only without `follow`; a removed command means that a snapshot came, which the next attempt finds.

@@ -139,7 +139,7 @@ impl Hub {
                     message = ordered.recv() => match message {
                         Ok(message) => self.deliver_ordered(message),
                         Err(broadcast::error::RecvError::Lagged(_)) => self.add_gaps(),
-                        Err(broadcast::error::RecvError::Closed) => return,
+                        Err(broadcast::error::RecvError::Closed) => return self.end_all(&error::backend_closed()),
                     },
                 }
             };
@@ -226,8 +226,10 @@ impl PubSub {
         subscription.subscriber = Some(subscriber.clone());
         self.hub.add(&id, &subscriber, ordered);
         let first = T::from(SubscriptionEvent::Subscribed(Subscribed { subscription: id }));
-        let events = stream::try_unfold((subscription, subscriber), |(subscription, subscriber)| async move {
-            Ok(subscriber.next().await?.map(|event| (T::from(event), (subscription, subscriber))))
+        // The journal sends ordered messages as long as somebody has it.
+        let open = (subscription, subscriber, self.journal.clone());
+        let events = stream::try_unfold(open, |(subscription, subscriber, journal)| async move {
+            Ok(subscriber.next().await?.map(|event| (T::from(event), (subscription, subscriber, journal))))
         });
         Ok(stream::iter([Ok(first)]).chain(events).boxed())
     }

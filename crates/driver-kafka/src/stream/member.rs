@@ -29,7 +29,7 @@ const BATCH: usize = 64;
 const WAIT: Duration = Duration::from_secs(1);
 /// How long a member waits for a stream that does not exist before it looks again. A creation by this gateway wakes it.
 const ABSENT: Duration = Duration::from_millis(250);
-/// Pause while the clock of the broker is behind that of this gateway.
+/// Shortest pause while nothing can be taken: the clock of the broker is behind that of this gateway, or a record that is due can't be read yet.
 const CLOCK: Duration = Duration::from_millis(20);
 
 /// How a client takes part.
@@ -150,8 +150,7 @@ impl GroupMember {
         let fresh = self.seen.is_some_and(|seen| seen.elapsed() < Duration::from_millis(SEEN_EVERY.unsigned_abs()));
         if again.is_empty() && new.is_empty() && fresh {
             let due = view.next_due.map(|due| Duration::from_millis(u64::try_from(due - Journal::now()).unwrap_or(0)));
-            let due = if view.room > 0 { due } else { due.map(|due| due.max(CLOCK)) };
-            return Ok(due.map_or(WAIT, |due| due.min(WAIT)));
+            return Ok(due.map_or(WAIT, |due| due.clamp(CLOCK, WAIT)));
         }
         let asked = !again.is_empty() || !new.is_empty();
         let take = Take {
@@ -202,10 +201,19 @@ impl GroupMember {
         let mut found = Vec::new();
         let mut due = view.due.iter().copied().take(view.room).collect::<VecDeque<At>>();
         while let Some(at) = due.front().copied() {
-            let read =
-                read(&self.streams.client, deadline, &self.topic, self.follower.as_ref(), &[(at.partition, at.offset)], BATCH).await?;
+            let client = &self.streams.client;
+            let read = read(client, deadline, &self.topic, self.follower.as_ref(), &[(at.partition, at.offset)], BATCH).await?;
             let page = read.unwrap_or_default();
-            let behind = page.last().map_or(at.offset + 1, |last| last.offset + 1);
+            // Records before this offset that are not in the page were removed. An empty page does not say so: another gateway may have
+            // read the record before the tail of this one has it.
+            let behind = match page.last() {
+                Some(last) => last.offset + 1,
+                None => client.offsets(deadline, &self.topic, &[at.partition], Place::First).await?.first().copied().unwrap_or(0),
+            };
+            if behind <= at.offset {
+                due.retain(|other| other.partition != at.partition);
+                continue;
+            }
             let mut page: BTreeMap<u64, Stored> = page.into_iter().map(|stored| (stored.offset, stored)).collect();
             let mut removed = Vec::new();
             // The page may have several of them.
@@ -248,6 +256,8 @@ impl GroupMember {
         complete_tail(&client, deadline, &self.topic, follower, 0..count).await?;
         let next = |partition: u32| view.next.get(&partition).copied().unwrap_or(0);
         let mut from: Vec<(u32, u64)> = (0..count).map(|partition| (partition, next(partition))).collect();
+        // A page begins with another partition each time, so that a busy one does not keep the others waiting.
+        from.rotate_left(rand::random_range(0..count.max(1)) as usize);
         let room = view.room.saturating_sub(records.len());
         if room == 0 {
             return Ok(Vec::new());
@@ -256,7 +266,7 @@ impl GroupMember {
             page
         } else {
             // Retention removed records that nobody got, or the group begins at an offset that nobody has reached.
-            let partitions: Vec<u32> = (0..count).collect();
+            let partitions: Vec<u32> = from.iter().map(|(partition, _)| *partition).collect();
             let first = client.offsets(deadline, &self.topic, &partitions, Place::First).await?;
             let ends = client.offsets(deadline, &self.topic, &partitions, Place::End).await?;
             from = from
@@ -290,8 +300,7 @@ impl GroupMember {
 
 impl Drop for GroupMember {
     fn drop(&mut self) {
-        // A member that the group never heard of need not leave. Without a runtime the process is ending, and its records are delivered
-        // again after their time to acknowledge.
+        // Without a runtime the process is ending, and its records are delivered again after their time to acknowledge.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (streams, context) = (self.streams.clone(), Context::internal(self.context.namespace.clone()));
         let leave = Leave { name: self.name.clone(), group_id: self.group_id, member: self.id };
