@@ -64,7 +64,7 @@ impl<T: Send + Sync + 'static> Derived<T> {
         if let Some(built) = known.as_ref().filter(|built| built.is_current()) {
             return Ok(built.value.clone());
         }
-        let capabilities = match (documents::capabilities(admitted).await, &known) {
+        let capabilities = match (documents::shared_capabilities(admitted).await, &known) {
             (Ok(capabilities), _) => capabilities,
             // A namespace that can't be reached has its last value, and its RPCs say what is wrong.
             (Err(_), Some(known)) => known.capabilities.clone(),

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use prost::Message as _;
 use serde_json::Value;
 
-use prism_call::{Admitted, Error, Output, proto::patterns::slots::v1::Capabilities};
+use prism_call::{Admitted, Error, Method, Output, Reply, proto::patterns::slots::v1::Capabilities};
 use prism_frontend::{openapi, wire};
 
 /// Builds the part of an API's document that is the same for all namespaces.
@@ -70,18 +70,36 @@ impl Documentation {
     }
 }
 
-/// Asks the namespace for its capabilities, encoded. This also works if another process serves the namespace.
+/// Asks the namespace for its capabilities on behalf of the caller, encoded. This also works if another process serves the namespace.
 pub async fn capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
+    match capabilities_rpc(admitted) {
+        Some((method, field)) => read_capabilities(admitted.ask(method, Bytes::new()).await?, field),
+        None => Ok(Bytes::new()),
+    }
+}
+
+/// Asks the namespace for its capabilities on behalf of the gateway, for what all callers share.
+pub async fn shared_capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
+    match capabilities_rpc(admitted) {
+        Some((method, field)) => read_capabilities(admitted.ask_for_gateway(method, Bytes::new()).await?, field),
+        None => Ok(Bytes::new()),
+    }
+}
+
+/// Returns `GetCapabilities` of the pattern, and the number of the field of its reply.
+fn capabilities_rpc<'a>(admitted: &'a Admitted<'_>) -> Option<(&'a Arc<Method>, u32)> {
     const NAME: &str = "prism.patterns.slots.v1.Capabilities";
-    let namespace = admitted.namespace();
-    let Some(method) = namespace.methods.iter().find(|method| method.name == "GetCapabilities") else { return Ok(Bytes::new()) };
+    let method = admitted.namespace().methods.iter().find(|method| method.name == "GetCapabilities")?;
     let holds = |field: &prost_reflect::FieldDescriptor| field.kind().as_message().is_some_and(|message| message.full_name() == NAME);
-    let Some(field) = method.descriptor.output().fields().find(holds) else { return Ok(Bytes::new()) };
-    let reply = admitted.ask(method, Bytes::new()).await?;
+    let number = method.descriptor.output().fields().find(holds)?.number();
+    Some((method, number))
+}
+
+fn read_capabilities(reply: Reply, field: u32) -> Result<Bytes, Error> {
     let broken = || Error::internal("the namespace answered GetCapabilities with something else");
     let Output::One(message) = reply.output else { return Err(broken()) };
     let message = message.to_bytes();
-    match wire::last(&message, field.number()) {
+    match wire::last(&message, field) {
         Ok(Some(wire::WireValue::Bytes(bytes))) => Ok(message.slice_ref(bytes)),
         _ => Err(broken()),
     }

@@ -113,6 +113,35 @@ fn a_slot_may_have_the_keyspace_of_another_namespace() {
 }
 
 #[test]
+fn a_scope_says_what_separates_the_data_of_callers() {
+    let one = |rest: &str| over(&format!("  - {{name: a, pattern: keyvalue, {rest}}}\n"));
+    let scoped = |scope: &str| one(&format!("slots: {{storage: memory}}, scope: {scope}"));
+    for scope in ["{by: tenant}", "{by: subject, max_open: 100000}"] {
+        assert_problems(&scoped(scope), &[], &[]);
+    }
+    assert_problems(&scoped("{}"), &[], &["prism.yaml:3:60: `by` is missing; it is tenant or subject"]);
+    assert_problems(&scoped("{by: team}"), &[], &["prism.yaml:3:72: unknown by `team`; there are: tenant, subject"]);
+    let range = "prism.yaml:3:90: `max_open` must be a number from 1 to 100000, not 0";
+    assert_problems(&scoped("{by: tenant, max_open: 0}"), &[], &[range]);
+    let remote = "prism.yaml:3:62: a namespace with `remote` has no `scope`; the other Prism separates the data of callers, if its configuration says so";
+    assert_problems(&one("remote: {url: 'http://b:1'}, scope: {by: tenant}"), &[], &[remote]);
+    let shared = |scope: &str| {
+        over(&format!(
+            "  - {{name: orders, pattern: producer, slots: {{messaging: memory}}, scope: {{by: tenant}}}}
+  - name: billing
+    pattern: consumer
+    slots: {{messaging: {{backend: memory, keyspace: orders}}}}
+    frontends: [{{frontend: rest, base_path: /billing}}]
+    scope: {{by: {scope}}}
+"
+        ))
+    };
+    assert_problems(&shared("tenant"), &[], &[]);
+    let other = "prism.yaml:4:11: the slot `messaging` has the keyspace of `orders`, so both namespaces need the same `scope.by`, or none";
+    assert_problems(&shared("subject"), &[], &[other]);
+}
+
+#[test]
 fn there_are_no_backends_at_all() {
     assert_problems(
         "namespaces:\n  - {name: a, pattern: keyvalue, slots: {storage: redis}}\n  - {name: b, pattern: keyvalue}\n",
