@@ -2,12 +2,11 @@
 
 use std::{
     future::Future,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures::{future::try_join_all, try_join};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::{Row, types::ToSql};
 
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
     sql::Sql,
 };
 use prism_call::{Context, Error};
-use prism_driver::pubsub::too_many_subscriptions;
+use prism_driver::watch::WatchPermits;
 
 /// The parameters of a statement.
 pub type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
@@ -30,20 +29,18 @@ pub type Call<'p> = (&'static Sql, Parameters<'p>);
 pub struct Database {
     pool: Pool,
     timeout: Duration,
-    watches: Arc<Semaphore>,
-    max_watches: usize,
+    watches: WatchPermits,
 }
 
 impl Database {
     pub fn new(connector: Connector, settings: &PostgresSettings) -> Self {
-        let max_watches = settings.max_watches.to_usize();
-        let watches = Arc::new(Semaphore::new(max_watches.min(Semaphore::MAX_PERMITS)));
-        Self { pool: Pool::new(connector, settings), timeout: *settings.request_timeout, watches, max_watches }
+        let watches = WatchPermits::new(settings.max_watches.to_usize());
+        Self { pool: Pool::new(connector, settings), timeout: *settings.request_timeout, watches }
     }
 
     /// A permit for one more watch.
     pub fn watch_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.watches.clone().try_acquire_owned().map_err(|_| too_many_subscriptions(self.max_watches, "max_watches"))
+        self.watches.acquire()
     }
 
     /// Executes one statement, which is a transaction of its own.

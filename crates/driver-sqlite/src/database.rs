@@ -9,8 +9,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
-
 use crate::{
     error::DatabaseResult,
     members::Members,
@@ -20,7 +18,7 @@ use crate::{
     writer::{Tx, Writer},
 };
 use prism_call::Error;
-use prism_driver::Limits;
+use prism_driver::{Limits, watch::WatchPermits};
 
 /// The open database.
 pub struct Database {
@@ -36,10 +34,8 @@ pub struct Database {
     pub members: Members,
     /// Disk space for removals.
     pub reserve: Reserve,
-    /// A permit for each watch that may be opened.
-    pub watches: Arc<Semaphore>,
-    /// Most open watches.
-    pub max_watches: usize,
+    /// Limits the open watches.
+    pub watches: WatchPermits,
     /// Whether SQLite has found the file damaged.
     damaged: AtomicBool,
 }
@@ -54,16 +50,14 @@ impl Database {
             limits: Limits::default(),
             members: Members::default(),
             reserve: Reserve::none(),
-            watches: Arc::new(Semaphore::new(0)),
-            max_watches: 0,
+            watches: WatchPermits::new(0),
             damaged: AtomicBool::new(false),
         }
     }
 
     /// The database with these connections.
     pub fn new(writer: Writer, readers: Readers, signals: Arc<Signals>, reserve: Reserve, max_watches: usize) -> Self {
-        let watches = Arc::new(Semaphore::new(max_watches.min(Semaphore::MAX_PERMITS)));
-        Self { writer, readers, signals, reserve, watches, max_watches, ..Self::closed() }
+        Self { writer, readers, signals, reserve, watches: WatchPermits::new(max_watches), ..Self::closed() }
     }
 
     /// Runs a write that frees space, as [`Writer::write`] does. On a full disk, it gets the space that is kept for it.

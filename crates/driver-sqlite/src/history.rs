@@ -96,15 +96,15 @@ impl Histories {
         Ok(history)
     }
 
-    /// Records that the entry of a key, which is in the table, was stored or has expired.
-    pub fn add_entry(&self, connection: &Connection, keyspace: i64, key: &[u8], kind: i64) -> rusqlite::Result<()> {
+    /// Records that the entry of a key, which is in the table, was stored.
+    pub fn add_stored(&self, connection: &Connection, keyspace: i64, key: &[u8]) -> rusqlite::Result<()> {
         self.add(keyspace, |position| {
             let mut insert = connection.prepare_cached(
                 "INSERT INTO changes (keyspace, position, kind, key, revision, expires, create_revision, version, flags, bytes, value)
                  SELECT keyspace, ?3, ?4, key, revision, expires, create_revision, version, flags, length(key) + length(value), value
                  FROM entries WHERE keyspace = ?1 AND key = ?2 RETURNING bytes",
             )?;
-            Ok(insert.query_row((keyspace, key, position, kind), |row| row.get(0)).optional()?.unwrap_or(0))
+            Ok(insert.query_row((keyspace, key, position, STORED), |row| row.get(0)).optional()?.unwrap_or(0))
         })
     }
 

@@ -13,7 +13,7 @@ use crate::{
     writer::{Tx, keyspace_id},
 };
 use prism_call::Error;
-use prism_driver::{Keyspace, Limits, pubsub::too_many_subscriptions};
+use prism_driver::{Keyspace, Limits};
 
 /// A handle to one keyspace of the database.
 pub struct KeyspaceHandle {
@@ -106,8 +106,7 @@ impl KeyspaceHandle {
 
     /// A permit for one more watch.
     pub fn watch_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let Database { watches, max_watches, .. } = &*self.database;
-        watches.clone().try_acquire_owned().map_err(|_| too_many_subscriptions(*max_watches, "max_watches"))
+        self.database.watches.acquire()
     }
 
     /// Whether the database was closed.

@@ -1,6 +1,12 @@
-//! The last changes of a keyspace, which exist from its first watch on.
+//! The last changes of a keyspace, which exist while it is watched, and for some time after that.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -10,7 +16,8 @@ use crate::state::SharedState;
 use prism_call::proto::models::keyvalue::v1::RemovedKey;
 use prism_driver::{
     id,
-    watch::{Change, ChangeKind, Head, PAGE_BYTES, PAGE_CHANGES, Page},
+    time::{self, Millis},
+    watch::{Change, ChangeKind, HISTORY_MILLIS, Head, Page},
 };
 
 /// The last changes of a keyspace. Their bytes count towards `max_bytes`; if that is reached, the history gives them up.
@@ -22,16 +29,32 @@ pub struct History {
     /// Position of the last change.
     last: watch::Sender<u64>,
     bytes: u64,
+    /// When somebody watched last.
+    watched: AtomicI64,
 }
 
 impl History {
     pub fn new(shared: Arc<SharedState>) -> Self {
-        Self { shared, epoch: id::random_number(), changes: VecDeque::new(), last: watch::Sender::new(0), bytes: 0 }
+        let (last, watched) = (watch::Sender::new(0), AtomicI64::new(time::now()));
+        Self { shared, epoch: id::random_number(), changes: VecDeque::new(), last, bytes: 0, watched }
     }
 
     /// The end of the history, for a keyspace whose last revision is given.
     pub fn head(&self, revision: u64) -> Head {
+        self.note_watch(time::now());
         Head { epoch: self.epoch, position: *self.last.borrow(), revision }
+    }
+
+    /// Whether nobody has watched for so long that the history ends. The sweeper calls it regularly.
+    pub fn has_ended(&self, now: Millis) -> bool {
+        if self.last.receiver_count() > 0 {
+            self.note_watch(now);
+        }
+        now - self.watched.load(Ordering::Relaxed) >= HISTORY_MILLIS
+    }
+
+    fn note_watch(&self, now: Millis) {
+        self.watched.store(now, Ordering::Relaxed);
     }
 
     /// The position of the last change, for waiting.
@@ -90,22 +113,14 @@ impl History {
 
     /// The changes after a position; `None` if the history does not have all of them.
     pub fn page(&self, epoch: u64, after: u64) -> Option<Page> {
+        self.note_watch(time::now());
         let last = *self.last.borrow();
         let first = self.changes.front().map_or(last + 1, |change| change.position);
         if epoch != self.epoch || after > last || after + 1 < first {
             return None;
         }
         let skip = usize::try_from(after + 1 - first).unwrap_or(usize::MAX).min(self.changes.len());
-        let (mut changes, mut bytes) = (Vec::new(), 0);
-        for change in self.changes.range(skip..).take(PAGE_CHANGES) {
-            bytes += change.bytes();
-            changes.push(change.clone());
-            if bytes >= PAGE_BYTES as u64 {
-                break;
-            }
-        }
-        let end = changes.last().map_or(last, |change| change.position);
-        Some(Page { changes, end })
+        Some(Page::first(self.changes.range(skip..), last))
     }
 }
 

@@ -62,7 +62,7 @@ struct EntryMap {
     expiring: BTreeSet<(Millis, Bytes)>,
     /// The revision of the last write. All keys share this counter.
     revision: u64,
-    /// The last changes; `None` before the first watch, so that they cost nothing until then.
+    /// The last changes; `None` if nobody watches, so that they cost nothing then.
     history: Option<History>,
 }
 
@@ -87,10 +87,13 @@ impl KeyValue {
         Self { shared, limits, map: RwLock::new(map) }
     }
 
-    /// Removes expired entries, and lets other calls take the lock after each [`EXPIRED_PER_LOCK`].
+    /// Removes expired entries, and lets other calls take the lock after each [`EXPIRED_PER_LOCK`]. Removes the history if it has ended.
     pub fn sweep(&self) {
         let now = time::now();
         while self.write_lock().sweep(&self.shared, now, EXPIRED_PER_LOCK) == EXPIRED_PER_LOCK {}
+        let ended = self.write_lock().history.take_if(|history| history.has_ended(now));
+        // It has many changes, so it is dropped without the lock.
+        drop(ended);
     }
 
     fn read(&self) -> Result<RwLockReadGuard<'_, EntryMap>, Error> {

@@ -13,7 +13,7 @@ use prism_call::{
         KeyValueBasic, KeyValueScan, KeyValueTransactional, KeyValueTtl, ScanKeysRequest, SetInTransactionRequest, SetRequest,
     },
 };
-use prism_driver::{settings::ByteSize, transactions::Transactions};
+use prism_driver::{settings::ByteSize, transactions::Transactions, watch::HISTORY_MILLIS};
 
 fn store(max_bytes: u64) -> (Arc<KeyValue>, Arc<SharedState>, Context) {
     let shared = Arc::new(SharedState::new(MemorySettings { max_bytes: ByteSize::new(max_bytes), ..MemorySettings::default() }));
@@ -54,6 +54,17 @@ async fn expired_entries_free_their_bytes() {
     store.sweep();
     assert_eq!(shared.used_bytes(), 0);
     assert!(store.map.read().unwrap().expiring.is_empty());
+}
+
+#[test]
+fn a_history_ends_when_nobody_has_watched_for_an_hour() {
+    let history = History::new(Arc::new(SharedState::new(MemorySettings::default())));
+    let later = time::now() + 2 * HISTORY_MILLIS;
+    let watcher = history.last();
+    assert!(!history.has_ended(later));
+    drop(watcher);
+    assert!(!history.has_ended(later + HISTORY_MILLIS - 1));
+    assert!(history.has_ended(later + HISTORY_MILLIS));
 }
 
 #[tokio::test]

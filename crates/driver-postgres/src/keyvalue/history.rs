@@ -4,10 +4,14 @@ use tokio_postgres::types::Type;
 
 use crate::{database::Database, error, sql::Sql};
 use prism_call::{Context, Error};
-use prism_driver::{id, watch::HISTORY_MILLIS};
+use prism_driver::{
+    id,
+    watch::{HISTORY_BYTES, HISTORY_CHANGES, HISTORY_MILLIS},
+};
 
-/// Bounds the wait for writers, who wait behind it.
-static LOCK_TIMEOUT: Sql = Sql { text: "SET LOCAL lock_timeout = '3s'", types: &[] };
+/// Bounds the wait for writers, who wait behind it: to enable the trigger, and to disable it, which is tried again with the next sweep.
+static ENABLE_TIMEOUT: Sql = Sql { text: "SET LOCAL lock_timeout = '3s'", types: &[] };
+static DISABLE_TIMEOUT: Sql = Sql { text: "SET LOCAL lock_timeout = '100ms'", types: &[] };
 static LOCK: Sql = Sql { text: "LOCK TABLE {schema}.histories IN SHARE ROW EXCLUSIVE MODE", types: &[] };
 static ANY_LIVE: Sql = Sql { text: "SELECT EXISTS (SELECT 1 FROM {schema}.histories WHERE until > now())", types: &[] };
 static ENABLE: Sql = Sql { text: "ALTER TABLE {schema}.entries ENABLE TRIGGER record_change", types: &[] };
@@ -25,7 +29,7 @@ static START: Sql = Sql {
 /// Lets a history that has not ended continue.
 static RENEW: Sql = Sql {
     text: "UPDATE {schema}.histories SET until = now() + $2 * interval '1 millisecond' WHERE keyspace = $1 AND until > now()
-           RETURNING epoch, removed",
+           RETURNING epoch",
     types: &[Type::INT8, Type::INT8],
 };
 
@@ -36,7 +40,7 @@ pub static FIND: Sql = Sql {
     types: &[Type::INT8, Type::INT8],
 };
 
-/// Removes the changes that are beyond the limits: 10,000 changes, and 64 MiB.
+/// Removes the changes that are beyond the limits: a number of changes, and of bytes.
 static SHORTEN: Sql = Sql {
     text: "WITH sized AS (
                SELECT changes.keyspace, position, sum(bytes) OVER newest AS total, row_number() OVER newest AS number
@@ -44,64 +48,61 @@ static SHORTEN: Sql = Sql {
                WINDOW newest AS (PARTITION BY changes.keyspace ORDER BY position DESC)),
            cut AS (
                SELECT keyspace, max(position) AS position FROM sized
-               WHERE number > 10000 OR (total > 67108864 AND number > 1) GROUP BY keyspace),
+               WHERE number > $1 OR (total > $2 AND number > 1) GROUP BY keyspace),
            gone AS (
                DELETE FROM {schema}.changes USING cut WHERE changes.keyspace = cut.keyspace AND changes.position <= cut.position)
            UPDATE {schema}.histories SET removed = greatest(removed, cut.position) FROM cut WHERE histories.keyspace = cut.keyspace",
-    types: &[],
+    types: &[Type::INT8, Type::INT8],
 };
 
-static ANY: Sql = Sql { text: "SELECT 1 FROM {schema}.histories LIMIT 1", types: &[] };
+/// Whether there are histories, and whether one of them has ended.
+static ANY: Sql = Sql { text: "SELECT count(*) > 0, count(*) FILTER (WHERE until <= now()) > 0 FROM {schema}.histories", types: &[] };
 
-/// Removes histories that have ended. Returns how many, and whether others are left.
+/// Removes histories that have ended.
 static REMOVE_ENDED: Sql = Sql {
-    text: "WITH ended AS (DELETE FROM {schema}.histories WHERE until <= now() RETURNING keyspace),
-           gone AS (DELETE FROM {schema}.changes USING ended WHERE changes.keyspace = ended.keyspace)
-           SELECT (SELECT count(*) FROM ended), EXISTS (SELECT 1 FROM {schema}.histories WHERE until > now())",
+    text: "WITH ended AS (DELETE FROM {schema}.histories WHERE until <= now() RETURNING keyspace)
+           DELETE FROM {schema}.changes USING ended WHERE changes.keyspace = ended.keyspace",
     types: &[],
 };
 
-/// What a history is.
-pub struct History {
-    pub epoch: i64,
-}
-
-/// Finds the history of a keyspace and lets it continue, or starts one.
-pub async fn start(database: &Database, context: &Context, keyspace: i64) -> Result<History, Error> {
+/// Finds the history of a keyspace and lets it continue, or starts one. Returns its epoch.
+pub async fn start(database: &Database, context: &Context, keyspace: i64) -> Result<i64, Error> {
     let half = HISTORY_MILLIS / 2;
     let found = database.query_optional(context, &FIND, &[&keyspace, &half]).await?;
     if let Some(row) = found.filter(|row| row.get(2)) {
-        return Ok(History { epoch: row.get(0) });
+        return Ok(row.get(0));
     }
     if let Some(row) = database.query_optional(context, &RENEW, &[&keyspace, &HISTORY_MILLIS]).await? {
-        return Ok(History { epoch: row.get(0) });
+        return Ok(row.get(0));
     }
     let mut session = database.session(context).await?;
-    let [_, _, live] = session.begin(None, [(&LOCK_TIMEOUT, &[]), (&LOCK, &[]), (&ANY_LIVE, &[])]).await?;
+    let [_, _, live] = session.begin(None, [(&ENABLE_TIMEOUT, &[]), (&LOCK, &[]), (&ANY_LIVE, &[])]).await?;
     if !live.first().is_some_and(|row| row.get(0)) {
         session.query(&ENABLE, &[]).await?;
     }
     let epoch = id::random_number().cast_signed();
     session.commit([(&START, &[&keyspace, &epoch, &HISTORY_MILLIS])]).await?;
     let found = database.query_optional(context, &FIND, &[&keyspace, &half]).await?;
-    found.map(|row| History { epoch: row.get(0) }).ok_or_else(error::unexpected_reply)
+    found.map(|row| row.get(0)).ok_or_else(error::unexpected_reply)
 }
 
 /// Shortens histories, and removes those that have ended.
 pub async fn sweep(database: &Database, context: &Context) -> Result<(), Error> {
-    if database.query_optional(context, &ANY, &[]).await?.is_none() {
+    let row = database.query_optional(context, &ANY, &[]).await?.ok_or_else(error::unexpected_reply)?;
+    let (any, any_ended): (bool, bool) = (row.get(0), row.get(1));
+    if !any {
         return Ok(());
     }
-    database.query(context, &SHORTEN, &[]).await?;
-    let row = database.query_optional(context, &REMOVE_ENDED, &[]).await?.ok_or_else(error::unexpected_reply)?;
-    let (ended, live): (i64, bool) = (row.get(0), row.get(1));
-    if ended == 0 || live {
+    let (changes, bytes) = (i64::try_from(HISTORY_CHANGES).unwrap_or(i64::MAX), i64::try_from(HISTORY_BYTES).unwrap_or(i64::MAX));
+    database.query(context, &SHORTEN, &[&changes, &bytes]).await?;
+    if !any_ended {
         return Ok(());
     }
     let mut session = database.session(context).await?;
-    let [_, _, live] = session.begin(None, [(&LOCK_TIMEOUT, &[]), (&LOCK, &[]), (&ANY_LIVE, &[])]).await?;
+    let [_, _, live] = session.begin(None, [(&DISABLE_TIMEOUT, &[]), (&LOCK, &[]), (&ANY_LIVE, &[])]).await?;
     if live.first().is_some_and(|row| row.get(0)) {
-        return session.commit([]).await;
+        return session.commit([(&REMOVE_ENDED, &[])]).await;
     }
-    session.commit([(&DISABLE, &[])]).await
+    // In one transaction: the last history stays, and with it the next attempt, until the trigger is disabled.
+    session.commit([(&REMOVE_ENDED, &[]), (&DISABLE, &[])]).await
 }

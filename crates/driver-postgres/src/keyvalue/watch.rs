@@ -15,6 +15,7 @@ use tokio_postgres::{Row, types::Type};
 use super::{KeyValue, history};
 use crate::{
     columns::{read_bytes, read_metadata, unsigned},
+    database::Call,
     error,
     sql::Sql,
 };
@@ -103,15 +104,24 @@ impl KeyValueWatch for Watch {
 }
 
 impl Changes {
-    async fn complete_position(&self, context: &Context) -> Result<i64, Error> {
+    /// Returns the position up to which all changes are there. `None`: the server no longer has the position `after`. It was restored, or
+    /// another server has replaced it that did not have the last writes.
+    async fn complete_position(&self, context: &Context, after: u64) -> Result<Option<i64>, Error> {
         let database = &self.keyvalue.keyspace.database;
-        let position = number(&database.query(context, &LAST_POSITION, &[]).await?)?;
+        // It is read before the last position, which is lower only if positions were lost.
         let complete = lock(&self.progress).complete;
+        let position = number(&database.query(context, &LAST_POSITION, &[]).await?)?;
+        if position < complete {
+            *lock(&self.progress) = Progress::default();
+        }
+        if unsigned(position) < after {
+            return Ok(None);
+        }
         if position == complete {
-            return Ok(complete);
+            return Ok(Some(complete));
         }
         let (running, next) = transaction_numbers(&database.query(context, &TRANSACTIONS, &[]).await?)?;
-        Ok(lock(&self.progress).advance(position, running, next))
+        Ok(Some(lock(&self.progress).advance(position, running, next)))
     }
 
     /// Waits until all transactions before the one with a number have ended.
@@ -144,7 +154,7 @@ impl ChangeLog for Changes {
     async fn head(&self, context: &Context) -> Result<Head, Error> {
         let database = &self.keyvalue.keyspace.database;
         let id = self.keyvalue.keyspace.id(context).await?;
-        let history = history::start(database, context, id).await?;
+        let epoch = history::start(database, context, id).await?;
         let [position, revision] = database.query_two(context, (&LAST_POSITION, &[]), (&LAST_REVISION, &[])).await?;
         let (position, revision) = (number(&position)?, number(&revision)?);
         let transactions = database.query(context, &TRANSACTIONS, &[]).await?;
@@ -153,7 +163,7 @@ impl ChangeLog for Changes {
         progress.complete = progress.complete.max(position);
         drop(progress);
         self.renewal.renewed();
-        Ok(Head { epoch: history.epoch.cast_unsigned(), position: unsigned(position), revision: unsigned(revision) })
+        Ok(Head { epoch: epoch.cast_unsigned(), position: unsigned(position), revision: unsigned(revision) })
     }
 
     async fn read(&self, context: &Context, epoch: u64, after: u64) -> Result<Option<Page>, Error> {
@@ -162,11 +172,11 @@ impl ChangeLog for Changes {
         }
         let database = &self.keyvalue.keyspace.database;
         let id = self.keyvalue.keyspace.id(context).await?;
-        let complete = self.complete_position(context).await?;
+        let Some(complete) = self.complete_position(context, after).await? else { return Ok(None) };
         let Ok(from) = i64::try_from(after) else { return Ok(None) };
         let (most, bytes) = (i64::try_from(PAGE_CHANGES).unwrap_or(i64::MAX), i64::try_from(PAGE_BYTES).unwrap_or(i64::MAX));
         // The history is read after the changes: what was removed in between is missing.
-        let read: (&'static Sql, crate::database::Parameters<'_>) = (&READ, &[&id, &from, &complete, &most, &bytes]);
+        let read: Call<'_> = (&READ, &[&id, &from, &complete, &most, &bytes]);
         let [rows, history] = database.query_two(context, read, (&history::FIND, &[&id, &0_i64])).await?;
         let Some(history) = history.first() else { return Ok(None) };
         if history.get::<_, i64>(0).cast_unsigned() != epoch || from < history.get::<_, i64>(1) {
@@ -185,9 +195,9 @@ impl ChangeLog for Changes {
             let mut pause = FIRST_PAUSE;
             loop {
                 tokio::time::sleep(pause).await;
-                match self.complete_position(&context).await {
-                    Ok(position) if unsigned(position) <= after => pause = (pause * 2).min(LONGEST_PAUSE),
-                    // An error comes again when the caller reads.
+                match self.complete_position(&context, after).await {
+                    Ok(Some(position)) if unsigned(position) <= after => pause = (pause * 2).min(LONGEST_PAUSE),
+                    // A loss or an error comes again when the caller reads.
                     _ => return,
                 }
             }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::{
     error::DatabaseResult,
-    history::{DELETED, EXPIRED, STORED},
+    history::{DELETED, EXPIRED},
     writer::Tx,
 };
 use prism_call::proto::models::keyvalue::v1::Entry;
@@ -105,12 +105,12 @@ pub fn set(tx: &Tx<'_>, keyspace: i64, write: &Write<'_>, revision: i64) -> Data
     )?;
     let Write { key, value, flags, expires } = write;
     let (now, is_recorded) = (time::now(), tx.histories.is_recorded(tx.connection, keyspace)?);
-    if is_recorded && is_expired(tx.connection, keyspace, key, now)? {
-        tx.histories.add_entry(tx.connection, keyspace, key, EXPIRED)?;
+    if is_recorded && let Some(expired) = expired_revision(tx.connection, keyspace, key, now)? {
+        tx.histories.add_removed(tx.connection, keyspace, key, expired, EXPIRED)?;
     }
     upsert.execute((keyspace, key, revision, expires, flags.cast_signed(), value, now))?;
     if is_recorded {
-        tx.histories.add_entry(tx.connection, keyspace, key, STORED)?;
+        tx.histories.add_stored(tx.connection, keyspace, key)?;
     }
     Ok(())
 }
@@ -127,11 +127,10 @@ pub fn delete(tx: &Tx<'_>, keyspace: i64, key: &[u8]) -> DatabaseResult<Option<i
     Ok(is_live.then_some(revision))
 }
 
-/// Whether a key has a row that has expired.
-fn is_expired(connection: &Connection, keyspace: i64, key: &[u8], now: Millis) -> DatabaseResult<bool> {
-    let mut select =
-        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM entries WHERE keyspace = ?1 AND key = ?2 AND expires <= ?3)")?;
-    Ok(select.query_row((keyspace, key, now), |row| row.get(0))?)
+/// The revision of a row that has expired; `None` if the key has no such row.
+fn expired_revision(connection: &Connection, keyspace: i64, key: &[u8], now: Millis) -> DatabaseResult<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT revision FROM entries WHERE keyspace = ?1 AND key = ?2 AND expires <= ?3")?;
+    Ok(select.query_row((keyspace, key, now), |row| row.get(0)).optional()?)
 }
 
 /// Removes at most `most` expired rows of all keyspaces, and returns how many.

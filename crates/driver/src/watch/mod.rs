@@ -6,6 +6,7 @@
 //! and gets a gap when its next change has left the history.
 
 mod cursor;
+mod permits;
 mod renewal;
 mod tail;
 mod watcher;
@@ -21,6 +22,7 @@ use prism_call::{
     proto::models::keyvalue::v1::{Entry, RemovedKey, ScanRequest, ScanResponse},
 };
 
+pub use permits::WatchPermits;
 pub use renewal::Renewal;
 pub use tail::{Tail, TailSlot};
 pub use watcher::watch;
@@ -81,6 +83,24 @@ pub struct Page {
     pub changes: Vec<Arc<Change>>,
     /// All changes up to this position are in the page or before it.
     pub end: u64,
+}
+
+impl Page {
+    /// The first page of changes that follow each other. `end` is the position up to which these are all.
+    pub fn first<'c>(changes: impl Iterator<Item = &'c Arc<Change>>, end: u64) -> Self {
+        let (mut page, mut bytes) = (Self { changes: Vec::new(), end }, 0);
+        for change in changes {
+            if let Some(last) = page.changes.last()
+                && (page.changes.len() >= PAGE_CHANGES || bytes >= PAGE_BYTES as u64)
+            {
+                page.end = last.position;
+                break;
+            }
+            bytes += change.bytes();
+            page.changes.push(change.clone());
+        }
+        page
+    }
 }
 
 /// A change of one key.

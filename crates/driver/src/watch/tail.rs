@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
-use super::{Change, ChangeLog, Head, PAGE_BYTES, PAGE_CHANGES, Page};
+use super::{Change, ChangeLog, Head, Page};
 use crate::{Limits, lock::lock};
 use prism_call::{
     Code, Context, Error, Messages,
@@ -140,17 +140,7 @@ impl Window {
             return None;
         }
         let first = self.changes.partition_point(|change| change.position <= after);
-        let (mut changes, mut bytes) = (Vec::new(), 0);
-        for change in self.changes.range(first..).take(PAGE_CHANGES) {
-            bytes += change.bytes();
-            changes.push(change.clone());
-            if bytes >= PAGE_BYTES as u64 {
-                break;
-            }
-        }
-        let is_last = first + changes.len() == self.changes.len();
-        let end = changes.last().filter(|_| !is_last).map_or(self.end, |last| last.position);
-        Some(Page { changes, end })
+        Some(Page::first(self.changes.range(first..), self.end))
     }
 }
 
@@ -251,7 +241,7 @@ impl<L: ChangeLog> Reader<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::ChangeKind;
+    use crate::watch::{ChangeKind, PAGE_CHANGES};
     use prism_call::proto::models::keyvalue::v1::RemovedKey;
 
     fn page(positions: std::ops::Range<u64>, key_bytes: usize) -> Page {
