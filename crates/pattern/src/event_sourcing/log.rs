@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
 use super::store::{Head, Store};
@@ -31,7 +32,7 @@ const NOTIFICATIONS_PAUSE: Duration = Duration::from_secs(1);
 pub struct Log {
     pub store: Arc<Store>,
     notifications: Option<Arc<dyn PubSubBasic>>,
-    poll_interval: Duration,
+    pub poll_interval: Duration,
     max_value_bytes: u64,
     /// Held by the call that appends: calls of one gateway wait for each other instead of repeating their work. The revision of the last head whose
     /// events are known to be under their own keys.
@@ -108,8 +109,9 @@ impl Log {
             if let Some(expected) = append.expected_version.filter(|expected| *expected != version) {
                 return self.resolve_mismatch(context, append, expected, version).await;
             }
+            let nonce = Bytes::from(id::random().to_be_bytes().to_vec());
             let commit = Commit {
-                nonce: id::random().to_be_bytes().to_vec().into(),
+                nonce: nonce.clone(),
                 aggregate: append.aggregate.clone(),
                 first_version: version + 1,
                 first_position: head.position() + 1,
@@ -117,7 +119,15 @@ impl Log {
                 events: append.events.clone(),
             };
             self.check_size(&commit)?;
-            if let Some(head) = self.store.replace(context, &head, commit).await? {
+            let replaced = match self.store.replace(context, &head, commit).await {
+                Ok(replaced) => replaced,
+                // The commit may be there despite the error.
+                Err(error) => match self.store.head(context).await {
+                    Ok(head) if head.commit.nonce == nonce => Some(head),
+                    _ => return Err(error),
+                },
+            };
+            if let Some(head) = replaced {
                 // The events are appended. Whoever comes next stores them under their own keys if this call can't.
                 match self.store.settle(context, &head).await {
                     Ok(()) => *settled = head.revision,

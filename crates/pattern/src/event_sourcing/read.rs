@@ -76,6 +76,7 @@ struct Reader {
 impl Reader {
     /// Returns the events of the next page, or `None` at the end.
     async fn next_page(&mut self) -> Result<Option<Messages<Event>>, Error> {
+        let mut has_waited = false;
         let end = loop {
             let end = self.log.settled_head(&self.context).await?.position();
             if end > self.behind {
@@ -83,6 +84,10 @@ impl Reader {
             }
             if !self.follow {
                 return Ok(None);
+            }
+            if std::mem::replace(&mut has_waited, true) {
+                // The backend has lost events that this gateway knows. The wait ends at once until it has as many again.
+                tokio::time::sleep(self.log.poll_interval).await;
             }
             self.log.wait_behind(&self.context, self.behind).await?;
         };

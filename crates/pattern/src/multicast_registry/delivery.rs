@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{hub::Hub, identity::address, mailboxes::Mailboxes, settings::MulticastRegistrySettings};
 use crate::{
+    PatternEnvironment,
     messaging::model::{ID_ATTRIBUTE, Model},
     required_interface,
 };
@@ -21,8 +22,6 @@ use prism_call::{
 };
 use prism_slot::{Slot, time};
 
-use crate::PatternEnvironment;
-
 /// The stream with the messages of all identities.
 pub const STREAM: &str = "multicast";
 /// The pause after a try to set the retention of the stream.
@@ -32,8 +31,8 @@ const RETENTION_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 pub enum Delivery {
     /// Live topics.
     Live(Arc<dyn PubSubBasic>),
-    /// Queues, and live topics that tell receivers of new messages.
-    Durable { bells: Arc<dyn PubSubBasic>, mailboxes: Arc<Mailboxes> },
+    /// Queues, and live topics that notify receivers of new messages.
+    Durable { notifications: Arc<dyn PubSubBasic>, mailboxes: Arc<Mailboxes> },
     /// Queues.
     Queues(Arc<Mailboxes>),
     /// One stream of all identities.
@@ -65,7 +64,7 @@ impl Delivery {
         let topics = || required_interface(messaging, "pubsub_basic", messaging.interfaces.pubsub_basic.clone());
         Ok(match (model, durability) {
             (Model::PubSub, None) => Self::Live(topics()?),
-            (Model::PubSub, Some(slot)) => Self::Durable { bells: topics()?, mailboxes: Arc::new(Mailboxes::new(slot, settings)?) },
+            (Model::PubSub, Some(slot)) => Self::Durable { notifications: topics()?, mailboxes: Arc::new(Mailboxes::new(slot, settings)?) },
             (Model::Queue | Model::Stream, Some(_)) => {
                 let problem = "must be empty: the slot `messaging` keeps messages by itself, since the setting `model` is not `pubsub`";
                 return Err(Error::invalid("slots.durability", problem));
@@ -103,12 +102,12 @@ impl Delivery {
                     Some(_) => Status::Delivered,
                 })
             }
-            Self::Durable { bells, mailboxes } => {
+            Self::Durable { notifications, mailboxes } => {
                 mailboxes.put(context, identity, payload, attributes).await?;
-                // The message is stored. A receiver that is not told of it finds it a little later.
-                let bell = PublishRequest { topic: address(identity), ..PublishRequest::default() };
-                if let Err(error) = bells.publish(context, bell).await {
-                    tracing::debug!(namespace = %context.namespace, %error, "a receiver could not be told of a message");
+                // The message is stored. A receiver that is not notified finds it a little later.
+                let notification = PublishRequest { topic: address(identity), ..PublishRequest::default() };
+                if let Err(error) = notifications.publish(context, notification).await {
+                    tracing::debug!(namespace = %context.namespace, %error, "a receiver could not be notified of a message");
                 }
                 Ok(Status::Stored)
             }

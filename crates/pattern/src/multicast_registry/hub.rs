@@ -16,7 +16,7 @@ use prism_call::{
 
 /// Records that wait for one receiver. While they are so many, further ones are lost for it, and it gets a gap.
 const BUFFER: usize = 256;
-/// How often the reader looks whether somebody still receives.
+/// How often the reader removes receivers that have ended, and looks whether there are others.
 const IDLE_CHECK: Duration = Duration::from_secs(30);
 /// The pauses after errors of the backend: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -63,11 +63,11 @@ impl Hub {
     }
 
     /// Receives the records with a key that are appended from now on.
-    pub async fn subscribe(self: &Arc<Self>, context: &Context, key: &str) -> Result<mpsc::Receiver<HubEvent>, Error> {
+    pub async fn subscribe(self: &Arc<Self>, key: &str) -> Result<mpsc::Receiver<HubEvent>, Error> {
         let (events, receiver) = mpsc::channel(BUFFER);
         let mut reading = self.reading.lock().await;
         if !*reading {
-            let records = self.read(context, Start::Latest(true)).await?;
+            let records = self.read(Start::Latest(true)).await?;
             *reading = true;
             let hub = self.clone();
             self.tasks.spawn(async move { hub.run(records).await });
@@ -77,31 +77,37 @@ impl Hub {
         Ok(receiver)
     }
 
-    async fn read(&self, context: &Context, start: Start) -> Result<Messages<Record>, Error> {
-        open(&*self.stream, context, self.name, start).await
+    /// Opens the stream for all receivers. So the deadline of the call that is the first one does not end it.
+    async fn read(&self, start: Start) -> Result<Messages<Record>, Error> {
+        open(&*self.stream, &self.context, self.name, start).await
     }
 
     /// Reads until nobody receives.
     async fn run(&self, mut records: Messages<Record>) {
         let (mut cursor, mut pause) = (String::new(), PAUSES.0);
+        let mut idle_check = tokio::time::interval(IDLE_CHECK);
         loop {
-            match tokio::time::timeout(IDLE_CHECK, records.next()).await {
-                Err(_) => {
+            tokio::select! {
+                // The check comes first, so that a stream that always has records does not put it off.
+                biased;
+                _ = idle_check.tick() => {
                     if self.end_if_idle().await {
                         return;
                     }
                 }
-                Ok(Some(Ok(record))) => {
-                    pause = PAUSES.0;
-                    cursor.clone_from(&record.cursor);
-                    self.give(record);
-                }
-                Ok(failed) => {
-                    let error = failed.and_then(Result::err);
-                    tracing::warn!(namespace = %self.context.namespace, ?error, "the stream of messages can't be read; trying again");
-                    let Some(again) = self.read_again(&mut cursor, &mut pause).await else { return };
-                    records = again;
-                }
+                next = records.next() => match next {
+                    Some(Ok(record)) => {
+                        pause = PAUSES.0;
+                        cursor.clone_from(&record.cursor);
+                        self.give(record);
+                    }
+                    failed => {
+                        let error = failed.and_then(Result::err);
+                        tracing::warn!(namespace = %self.context.namespace, ?error, "the stream of messages can't be read; trying again");
+                        let Some(again) = self.read_again(&mut cursor, &mut pause).await else { return };
+                        records = again;
+                    }
+                },
             }
         }
     }
@@ -116,7 +122,7 @@ impl Hub {
             }
             let start = if cursor.is_empty() { Start::Latest(true) } else { Start::Cursor(cursor.clone()) };
             let from_now = cursor.is_empty();
-            match self.read(&self.context, start).await {
+            match self.read(start).await {
                 Ok(records) => {
                     if from_now {
                         self.note_gap();

@@ -1,6 +1,10 @@
 //! Queues in which messages wait for their identities: one for each identity, and one for the dead messages of all.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -8,19 +12,15 @@ use prost::Message as _;
 
 use super::{identity::address, settings::MulticastRegistrySettings};
 use crate::{
-    messaging::{
-        attributes, dead_letters,
-        delays::{self},
-        model::ID_ATTRIBUTE,
-    },
+    messaging::{attributes, dead_letters, delays, model::ID_ATTRIBUTE},
     required_interface,
 };
 use prism_call::{
     Context, Error,
     proto::{
         models::queue::v1::{
-            CompleteRequest, ConfigureDeadLetterRequest, DequeueWithTimeoutRequest, EnqueueRequest, GetQueueDepthRequest, LeasedMessage,
-            PeekRequest, QueueBasic, QueueDeadLetter, QueueMessage, QueueVisibility,
+            CompleteRequest, ConfigureDeadLetterRequest, DequeueWithTimeoutRequest, EnqueueRequest, ExtendVisibilityRequest,
+            GetQueueDepthRequest, LeasedMessage, PeekRequest, QueueBasic, QueueDeadLetter, QueueMessage, QueueVisibility,
         },
         multicast::v1::MessageLease,
         patterns::multicast_registry::v1::{DeadMessage, Message},
@@ -144,6 +144,24 @@ impl Mailboxes {
         Ok(completed)
     }
 
+    /// Extends the leases of messages: they end after this time from now. Leaves out messages whose leases have ended; they are delivered again.
+    pub async fn extend(&self, context: &Context, taken: VecDeque<Taken>, lease: Duration) -> Result<VecDeque<Taken>, Error> {
+        let extend_one = async |mut taken: Taken| {
+            let request = ExtendVisibilityRequest { lease: taken.lease.clone(), visibility_timeout: delays::protobuf(lease) };
+            match self.visibility.extend_visibility(context, request).await {
+                Ok(extended) => {
+                    taken.message.lease_expire_time = extended.lease_expire_time;
+                    Ok(Some(taken))
+                }
+                Err(error) if error.reason() == "LEASE_LOST" => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let calls: Vec<_> = taken.into_iter().map(extend_one).collect();
+        let extended: Vec<Option<Taken>> = stream::iter(calls).buffered(CONCURRENCY).try_collect().await?;
+        Ok(extended.into_iter().flatten().collect())
+    }
+
     /// Acknowledges messages by the leases of the pattern.
     ///
     /// Errors: `INVALID_ARGUMENT INVALID_LEASE`, `INVALID_ARGUMENT BATCH_SIZE`.
@@ -153,20 +171,19 @@ impl Mailboxes {
         self.complete(context, leases).await
     }
 
-    /// Sets all messages aside that wait for an identity. Returns how many, and whether the queue is empty now. It is not if a receiver still has
-    /// leases.
-    pub async fn clear(&self, context: &Context, identity: &str) -> Result<(u64, bool), Error> {
+    /// Sets a page of the messages aside that wait for an identity. Returns how many there were.
+    pub async fn set_aside_page(&self, context: &Context, identity: &str) -> Result<u64, Error> {
         let options = TakeOptions { limit: PAGE, lease: SET_ASIDE, wait: Duration::ZERO };
-        let mut cleared = 0;
-        loop {
-            let leased = self.dequeue(context, identity, options).await?;
-            if leased.is_empty() {
-                let depth = self.basic.get_queue_depth(context, GetQueueDepthRequest { queue: address(identity) }).await?;
-                return Ok((cleared, depth.ready == 0 && depth.leased == 0 && depth.scheduled == 0));
-            }
-            cleared += leased.len() as u64;
-            self.set_aside(context, leased).await?;
-        }
+        let leased = self.dequeue(context, identity, options).await?;
+        let count = leased.len() as u64;
+        self.set_aside(context, leased).await?;
+        Ok(count)
+    }
+
+    /// Whether the queue of an identity has no messages. It has some as long as a receiver has leases.
+    pub async fn is_empty(&self, context: &Context, identity: &str) -> Result<bool, Error> {
+        let depth = self.basic.get_queue_depth(context, GetQueueDepthRequest { queue: address(identity) }).await?;
+        Ok(depth.ready == 0 && depth.leased == 0 && depth.scheduled == 0)
     }
 
     /// Moves leased messages to the queue of dead messages. One that can't be moved is delivered again after its lease.

@@ -8,7 +8,7 @@ use super::{
     MulticastRegistry,
     delivery::{Delivery, OutgoingMessage},
     filter::Filter,
-    registrations::Found,
+    registrations::ScannedRegistration,
 };
 use crate::messaging::{attributes, names};
 use prism_call::{
@@ -86,7 +86,12 @@ pub async fn multicast(
 }
 
 /// Sends the message to one identity.
-async fn send(delivery: Arc<Delivery>, context: Context, found: Found, message: Arc<OutgoingMessage>) -> Result<DeliveryResult, Error> {
+async fn send(
+    delivery: Arc<Delivery>,
+    context: Context,
+    found: ScannedRegistration,
+    message: Arc<OutgoingMessage>,
+) -> Result<DeliveryResult, Error> {
     let identity = found.identity;
     Ok(match delivery.send(&context, &identity, &message).await {
         Ok(status) => DeliveryResult { identity, status: status.into(), ..DeliveryResult::default() },

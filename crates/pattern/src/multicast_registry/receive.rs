@@ -1,6 +1,11 @@
 //! Receives the messages for an identity.
 
-use std::{collections::VecDeque, future::ready, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::ready,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
@@ -51,13 +56,14 @@ pub async fn receive(registry: &MulticastRegistry, context: &Context, request: R
     let context = context.without_metadata();
     let events: Messages<ReceiveResponse> = match &*registry.delivery {
         Delivery::Live(topics) => of_topic(&**topics, &context, &identity).await?,
-        Delivery::Durable { bells, mailboxes } => {
-            let bell = subscribe(&**bells, &context, &identity).await?;
-            of_queue(mailboxes.clone(), context.clone(), identity.clone(), lease, auto_ack, Some(bell)).await?
+        Delivery::Durable { notifications, mailboxes } => {
+            // Fused, because it may be polled again after its end.
+            let notifications = subscribe(&**notifications, &context, &identity).await?.fuse().boxed();
+            of_queue(mailboxes.clone(), context.clone(), identity.clone(), lease, auto_ack, Some(notifications)).await?
         }
         Delivery::Queues(mailboxes) => of_queue(mailboxes.clone(), context.clone(), identity.clone(), lease, auto_ack, None).await?,
         Delivery::Stream { hub, .. } if cursor.is_empty() => {
-            let receiver = hub.subscribe(&context, &identity).await?;
+            let receiver = hub.subscribe(&identity).await?;
             let events = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
             events.map(|event| Ok(of_hub(event))).boxed()
         }
@@ -146,10 +152,12 @@ struct QueueReceiver {
     lease: Duration,
     auto_ack: bool,
     /// Tells of new messages. Without it, the backend waits for them.
-    bell: Option<Messages<SubscribeResponse>>,
+    notifications: Option<Messages<SubscribeResponse>>,
     ready: VecDeque<Taken>,
     /// Leases of messages that the client has taken, if they are acknowledged automatically.
     taken: Vec<String>,
+    /// When the leases of these messages began.
+    leased_at: Instant,
 }
 
 /// The messages of a queue.
@@ -159,10 +167,11 @@ async fn of_queue(
     identity: String,
     lease: Duration,
     auto_ack: bool,
-    bell: Option<Messages<SubscribeResponse>>,
+    notifications: Option<Messages<SubscribeResponse>>,
 ) -> Result<Messages<ReceiveResponse>, Error> {
     mailboxes.configure(&context, &identity).await?;
-    let receiver = QueueReceiver { mailboxes, context, identity, lease, auto_ack, bell, ready: VecDeque::new(), taken: Vec::new() };
+    let (ready, taken, leased_at) = (VecDeque::new(), Vec::new(), Instant::now());
+    let receiver = QueueReceiver { mailboxes, context, identity, lease, auto_ack, notifications, ready, taken, leased_at };
     Ok(Box::pin(stream::try_unfold(receiver, |mut receiver| async move {
         let message = receiver.next().await?;
         Ok(Some((event(Event::Message(message)), receiver)))
@@ -172,34 +181,38 @@ async fn of_queue(
 impl QueueReceiver {
     async fn next(&mut self) -> Result<Message, Error> {
         loop {
+            // A client that takes its messages slowly must not lose the leases of those that wait behind each other.
+            if self.ready.is_empty() || self.leased_at.elapsed() > self.lease / 2 {
+                self.mailboxes.complete(&self.context, std::mem::take(&mut self.taken)).await?;
+                self.ready = self.mailboxes.extend(&self.context, std::mem::take(&mut self.ready), self.lease).await?;
+                self.leased_at = Instant::now();
+            }
             if let Some(Taken { message, lease }) = self.ready.pop_front() {
                 if self.auto_ack {
                     self.taken.push(lease);
                 }
                 return Ok(message);
             }
-            if !self.taken.is_empty() {
-                self.mailboxes.complete(&self.context, std::mem::take(&mut self.taken)).await?;
-            }
-            let wait = if self.bell.is_some() { Duration::ZERO } else { MAX_WAIT };
+            let wait = if self.notifications.is_some() { Duration::ZERO } else { MAX_WAIT };
             let options = TakeOptions { limit: PAGE, lease: self.lease, wait };
             self.ready = self.mailboxes.take(&self.context, &self.identity, options).await?.into();
+            self.leased_at = Instant::now();
             if self.ready.is_empty() {
-                self.hear().await?;
+                self.wait_for_notification().await?;
             }
         }
     }
 
     /// Waits until there may be new messages: at most as long as a lease could have ended meanwhile.
-    async fn hear(&mut self) -> Result<(), Error> {
-        let Some(bell) = &mut self.bell else { return Ok(()) };
+    async fn wait_for_notification(&mut self) -> Result<(), Error> {
+        let Some(notifications) = &mut self.notifications else { return Ok(()) };
         let longest = self.lease.min(MAX_WAIT).max(Duration::from_secs(1));
-        match tokio::time::timeout(longest, bell.next()).await {
+        match tokio::time::timeout(longest, notifications.next()).await {
             Err(_) => {}
-            Ok(None) => self.bell = None,
+            Ok(None) => self.notifications = None,
             Ok(Some(Err(error))) => return Err(error),
-            // One look at the queue serves all messages that it was told of.
-            Ok(Some(Ok(_))) => while let Some(Some(Ok(_))) = bell.next().now_or_never() {},
+            // One look at the queue serves all notifications that have arrived.
+            Ok(Some(Ok(_))) => while let Some(Some(Ok(_))) = notifications.next().now_or_never() {},
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ pub struct Registrations {
 }
 
 /// A registration that a scan has found.
-pub struct Found {
+pub struct ScannedRegistration {
     pub identity: String,
     /// The record, encoded.
     pub record: Bytes,
@@ -121,7 +121,7 @@ impl Registrations {
     }
 
     /// Streams all registrations behind a cursor. The driver holds one page of them.
-    pub async fn scan(&self, context: &Context, cursor: String) -> Result<Messages<Found>, Error> {
+    pub async fn scan(&self, context: &Context, cursor: String) -> Result<Messages<ScannedRegistration>, Error> {
         let request = ScanRequest { prefix: REGISTRATIONS.into(), cursor, ..ScanRequest::default() };
         let entries = self.scan.scan(context, request).await?;
         Ok(Box::pin(entries.try_filter_map(async |found| {
@@ -129,7 +129,7 @@ impl Registrations {
             tokio::task::consume_budget().await;
             let Entry { key, value, expire_time, .. } = found.entry.unwrap_or_default();
             let identity = identity::identity_of(&key, REGISTRATIONS).map(str::to_owned);
-            Ok(identity.map(|identity| Found { identity, record: value, expire_time, cursor: found.cursor }))
+            Ok(identity.map(|identity| ScannedRegistration { identity, record: value, expire_time, cursor: found.cursor }))
         })))
     }
 
@@ -162,7 +162,7 @@ impl Registrations {
     }
 }
 
-impl Found {
+impl ScannedRegistration {
     /// Decodes the record.
     pub fn into_identity(self) -> Result<Identity, Error> {
         Ok(to_identity(self.identity, decode(self.record)?, self.expire_time))

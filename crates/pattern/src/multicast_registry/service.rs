@@ -59,7 +59,8 @@ impl Service for MulticastRegistry {
         identity::check_identity(&identity)?;
         let deregistered = self.registrations.remove(context, &identity).await?;
         let dead = match self.delivery.mailboxes() {
-            Some(mailboxes) => sweep::close(&self.registrations, mailboxes, context, &identity).await?,
+            // A sweep forgets the queue later.
+            Some(mailboxes) => sweep::set_aside_all(&self.registrations, mailboxes, context, &identity).await?,
             None => 0,
         };
         Ok(DeregisterResponse { deregistered, dead })

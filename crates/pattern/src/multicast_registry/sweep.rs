@@ -38,11 +38,23 @@ async fn sweep(registrations: &Registrations, mailboxes: &Mailboxes, context: &C
     Ok(())
 }
 
-/// Sets the messages of an identity aside that is not registered. Returns how many there were.
-pub async fn close(registrations: &Registrations, mailboxes: &Mailboxes, context: &Context, identity: &str) -> Result<u64, Error> {
-    let (dead, is_empty) = mailboxes.clear(context, identity).await?;
-    if is_empty {
+/// Sets the messages of an identity aside, and forgets its queue if there were none. A queue that had some is looked at again by the next sweep,
+/// because a Multicast that has read the registration before its end may still send one.
+async fn close(registrations: &Registrations, mailboxes: &Mailboxes, context: &Context, identity: &str) -> Result<(), Error> {
+    if set_aside_all(registrations, mailboxes, context, identity).await? == 0 && mailboxes.is_empty(context, identity).await? {
         registrations.unmark_mailbox(context, identity).await?;
+    }
+    Ok(())
+}
+
+/// Sets the messages of an identity aside, as long as it is not registered again. Returns how many there were.
+pub async fn set_aside_all(registrations: &Registrations, mailboxes: &Mailboxes, context: &Context, identity: &str) -> Result<u64, Error> {
+    let mut dead = 0;
+    while !registrations.contains(context, identity).await? {
+        match mailboxes.set_aside_page(context, identity).await? {
+            0 => break,
+            page => dead += page,
+        }
     }
     Ok(dead)
 }

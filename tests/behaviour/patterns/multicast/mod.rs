@@ -23,8 +23,8 @@ use self::{
         only_failures_can_be_asked_for, who_does_not_receive_misses_messages,
     },
     receivers::{
-        a_cursor_continues_behind_a_message, a_cursor_is_refused, a_heartbeat_keeps_the_registration, a_slow_receiver_gets_a_gap,
-        acknowledged_messages_are_gone, acks_are_checked, acks_are_refused, an_unknown_identity_is_refused,
+        a_cursor_continues_behind_a_message, a_cursor_is_refused, a_heartbeat_keeps_the_registration, a_slow_client_keeps_its_leases,
+        a_slow_receiver_gets_a_gap, acknowledged_messages_are_gone, acks_are_checked, acks_are_refused, an_unknown_identity_is_refused,
         automatic_acks_follow_the_client, dead_messages_are_refused, dead_messages_are_removed, dead_messages_can_not_be_removed,
         it_ends_with_the_registration, leases_that_end_bring_messages_again, messages_of_a_deregistered_identity_are_dead,
         messages_of_expired_registrations_are_dead, messages_that_are_delivered_too_often_are_dead, messages_that_wait_too_long_are_dead,
@@ -87,6 +87,7 @@ pattern_suite! { "multicast-registry", VARIANTS, ["redis+nats", "memory+nats", "
         a_heartbeat_keeps_the_registration;
         leases_that_end_bring_messages_again needs "waits";
         automatic_acks_follow_the_client needs "waits";
+        a_slow_client_keeps_its_leases needs "waits";
         messages_that_are_delivered_too_often_are_dead needs "waits";
         messages_that_wait_too_long_are_dead needs "waits";
         a_cursor_continues_behind_a_message needs "stream";

@@ -89,6 +89,22 @@ pub async fn automatic_acks_follow_the_client(bench: Bench) {
     assert_eq!((&received.payload[..], received.attempt), (&b"four"[..], 2));
 }
 
+pub async fn a_slow_client_keeps_its_leases(bench: Bench) {
+    register_all(&bench, &["a"]).await;
+    for payload in ["one", "two", "three"] {
+        multicast(&bench, message(payload, "")).await;
+    }
+    let request = ReceiveRequest { auto_ack: true, lease_duration: Some(seconds(4)), ..as_identity("a") };
+    let mut receiver = receive(&bench, request).await;
+    for payload in ["one", "two", "three"] {
+        let received = next_message(&mut receiver).await;
+        assert_eq!((&received.payload[..], received.attempt), (payload.as_bytes(), 1));
+        sleep(2500).await;
+    }
+    multicast(&bench, message("four", "")).await;
+    assert_eq!(next_payload(&mut receiver).await, "four");
+}
+
 pub async fn messages_that_are_delivered_too_often_are_dead(bench: Bench) {
     let bench = bench.with(json!({"max_attempts": 2})).await;
     register_all(&bench, &["a"]).await;
