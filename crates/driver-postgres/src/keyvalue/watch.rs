@@ -29,7 +29,7 @@ use prism_driver::{
     watch::{self, Change, ChangeKind, ChangeLog, Head, PAGE_BYTES, PAGE_CHANGES, Page, Renewal, TailSlot},
 };
 
-/// Pauses between looks for new changes: the first one, and the longest.
+/// Pauses between looks for new changes: the first one after changes of the keyspace, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// How long a watch waits for transactions that began before it.
@@ -66,6 +66,8 @@ struct Changes {
     keyvalue: Arc<KeyValue>,
     renewal: Renewal,
     progress: Mutex<Progress>,
+    /// The pause before the next look for new changes. It grows until the keyspace has some, also while others have.
+    pause: Mutex<Duration>,
 }
 
 /// Up to which position all changes are there.
@@ -90,7 +92,8 @@ impl Progress {
 
 impl Watch {
     pub fn new(keyvalue: Arc<KeyValue>) -> Self {
-        let changes = Changes { keyvalue: keyvalue.clone(), renewal: Renewal::default(), progress: Mutex::default() };
+        let (progress, pause) = (Mutex::default(), Mutex::new(FIRST_PAUSE));
+        let changes = Changes { keyvalue: keyvalue.clone(), renewal: Renewal::default(), progress, pause };
         Self { keyvalue, tail: TailSlot::new(Arc::new(changes)) }
     }
 }
@@ -122,6 +125,13 @@ impl Changes {
         }
         let (running, next) = transaction_numbers(&database.query(context, &TRANSACTIONS, &[]).await?)?;
         Ok(Some(lock(&self.progress).advance(position, running, next)))
+    }
+
+    fn next_pause(&self) -> Duration {
+        let mut next = lock(&self.pause);
+        let pause = *next;
+        *next = (pause * 2).min(LONGEST_PAUSE);
+        pause
     }
 
     /// Waits until all transactions before the one with a number have ended.
@@ -183,6 +193,9 @@ impl ChangeLog for Changes {
             return Ok(None);
         }
         let changes: Vec<_> = rows.iter().map(read_change).map(Arc::new).collect();
+        if !changes.is_empty() {
+            *lock(&self.pause) = FIRST_PAUSE;
+        }
         let read_bytes: u64 = changes.iter().map(|change| change.bytes()).sum();
         let is_full = changes.len() == PAGE_CHANGES || read_bytes >= PAGE_BYTES as u64;
         let end = changes.last().filter(|_| is_full).map_or(unsigned(complete.max(from)), |last| last.position);
@@ -192,11 +205,10 @@ impl ChangeLog for Changes {
     async fn changed(&self, _: u64, after: u64) -> Result<(), Error> {
         let context = Context::internal("");
         let poll = async {
-            let mut pause = FIRST_PAUSE;
             loop {
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(self.next_pause()).await;
                 match self.complete_position(&context, after).await {
-                    Ok(Some(position)) if unsigned(position) <= after => pause = (pause * 2).min(LONGEST_PAUSE),
+                    Ok(Some(position)) if unsigned(position) <= after => {}
                     // A loss or an error comes again when the caller reads.
                     _ => return,
                 }
