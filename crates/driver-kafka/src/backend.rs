@@ -14,14 +14,15 @@ use crate::{
     deadline::Deadline,
     error,
     journal::Journal,
-    limits::SubscriptionLimits,
     names::Names,
     pubsub::{self, Hub, PubSub},
     settings::KafkaSettings,
     stream::{self, Streams},
 };
 use prism_call::{Context, Error, proto::Interfaces};
-use prism_driver::{Backend, Connecting, Keyspace, Limits, lock::lock, parse_settings, settings::BackendSettings};
+use prism_driver::{
+    Backend, Connecting, Keyspace, Limits, lock::lock, parse_settings, settings::BackendSettings, subscriptions::SubscriptionLimits,
+};
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);

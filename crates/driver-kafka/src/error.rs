@@ -85,11 +85,6 @@ pub fn no_client(error: &KafkaError) -> Error {
     failed_precondition("BACKEND_MISCONFIGURED", problem).with_source(error.to_string())
 }
 
-/// How long to wait before the next attempt after a temporary error.
-pub fn retry_pause(error: &Error) -> Duration {
-    error.retry_after().unwrap_or_default().clamp(Duration::from_millis(20), Duration::from_secs(1))
-}
-
 /// A stored record that Prism did not write.
 pub fn foreign_record() -> Error {
     failed_precondition(

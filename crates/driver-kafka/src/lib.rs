@@ -34,7 +34,6 @@ mod connection;
 mod deadline;
 mod error;
 mod journal;
-mod limits;
 mod names;
 mod pages;
 mod pubsub;

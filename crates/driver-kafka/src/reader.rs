@@ -10,12 +10,11 @@ use crate::{
     client::{Client, Place},
     codec::Stored,
     deadline::Deadline,
-    limits::Outage,
     pages::Page,
     tails::{Follower, Recent},
 };
 use prism_call::{Context, Error};
-use prism_driver::stream::offset_expired;
+use prism_driver::{stream::offset_expired, subscriptions::Outage};
 
 /// Most records of a page. A page of large records has fewer.
 pub const PAGE: usize = 256;

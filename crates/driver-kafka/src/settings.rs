@@ -9,6 +9,7 @@ use serde::Deserialize;
 use prism_driver::{
     retry::Retry,
     settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem},
+    subscriptions::Subscriptions,
     tls::{TlsFiles, client_config},
 };
 
@@ -126,31 +127,6 @@ pub struct KafkaTls {
     pub certificate_file: Option<PathBuf>,
     /// PEM file with the private key of the client certificate.
     pub key_file: Option<PathBuf>,
-}
-
-/// Limits of subscriptions and of members of consumer groups.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Subscriptions {
-    /// Most open subscriptions and members of consumer groups together.
-    pub max: Count,
-    /// Messages that wait for a slow subscriber. Further messages are dropped, and the subscriber receives a `Gap`.
-    pub buffer: Count,
-    /// Bytes that wait for a slow subscriber.
-    pub buffer_bytes: ByteSize,
-    /// How long a stream waits for brokers that are not reachable before it ends with `UNAVAILABLE`.
-    pub patience: HumanDuration,
-}
-
-impl Default for Subscriptions {
-    fn default() -> Self {
-        Self {
-            max: Count::new(10_000),
-            buffer: Count::new(1024),
-            buffer_bytes: ByteSize::new(16 << 20),
-            patience: HumanDuration::from_millis(60_000),
-        }
-    }
 }
 
 /// How long messages of `pubsub_persistent` are kept. Only for topics that are created after a change.

@@ -12,7 +12,6 @@ use crate::{
     documents::Documents,
     error,
     keyvalue::{self, KeyValue},
-    limits::SubscriptionLimits,
     names::Names,
     pubsub::{self, Hub, PubSub},
     queue::{self, DeadLetterSweeper, Queues},
@@ -21,7 +20,9 @@ use crate::{
     stream::{self, Streams},
 };
 use prism_call::{Context, Error, proto::Interfaces};
-use prism_driver::{Backend, Connecting, Keyspace, Limits, invalid_settings, parse_settings, settings::BackendSettings};
+use prism_driver::{
+    Backend, Connecting, Keyspace, Limits, invalid_settings, parse_settings, settings::BackendSettings, subscriptions::SubscriptionLimits,
+};
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);

@@ -137,11 +137,6 @@ pub fn backend_closed() -> Error {
     unavailable("the NATS backend is closed because the gateway is stopping", Duration::from_secs(1))
 }
 
-/// How long to wait before the next attempt after a temporary error.
-pub fn retry_pause(error: &Error) -> Duration {
-    error.retry_after().unwrap_or_default().clamp(Duration::from_millis(20), Duration::from_secs(1))
-}
-
 /// A stored message that Prism did not write.
 pub fn foreign_message() -> Error {
     failed_precondition(

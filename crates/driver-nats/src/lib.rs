@@ -38,7 +38,6 @@ mod documents;
 mod error;
 mod jetstream;
 mod keyvalue;
-mod limits;
 mod log;
 mod names;
 mod pubsub;

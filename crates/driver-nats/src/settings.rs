@@ -9,6 +9,7 @@ use serde::Deserialize;
 use prism_driver::{
     retry::Retry,
     settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem},
+    subscriptions::Subscriptions,
     tls::{TlsFiles, client_config},
 };
 
@@ -76,31 +77,6 @@ pub struct NatsTls {
     pub key_file: Option<PathBuf>,
     /// Whether TLS begins before the server sends anything. The server must have `handshake_first` set.
     pub handshake_first: bool,
-}
-
-/// Limits of subscriptions and of members of consumer groups.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Subscriptions {
-    /// Most open subscriptions and members of consumer groups together.
-    pub max: Count,
-    /// Messages that wait for a slow subscriber. Further messages are dropped, and the subscriber receives a `Gap`.
-    pub buffer: Count,
-    /// Bytes that wait for a slow subscriber.
-    pub buffer_bytes: ByteSize,
-    /// How long a subscription waits for a server that is not reachable before it ends with `UNAVAILABLE`.
-    pub patience: HumanDuration,
-}
-
-impl Default for Subscriptions {
-    fn default() -> Self {
-        Self {
-            max: Count::new(10_000),
-            buffer: Count::new(1024),
-            buffer_bytes: ByteSize::new(16 << 20),
-            patience: HumanDuration::from_millis(60_000),
-        }
-    }
 }
 
 /// How long messages of `pubsub_persistent` are kept. Only for topics that are created after a change.

@@ -13,8 +13,8 @@
 //! | `keyvalue/basic.rs`, `keyvalue/cas.rs` … | one file for each interface (`keyvalue_basic`, `keyvalue_cas` …) |
 //!
 //! Other files of a driver hold what only this driver needs. Code that several drivers need is in this crate: checks of requests,
-//! errors that the contracts name, cursors, subscription buffers, interactive transactions, the pauses between attempts to connect,
-//! and TLS.
+//! errors that the contracts name, cursors, buffers and limits of subscriptions, interactive transactions, the pauses between attempts
+//! to connect, and TLS.
 //!
 //! The table of drivers is `src/driver.rs`; a driver's line there is all that the rest of Prism knows of it.
 
@@ -42,6 +42,7 @@ pub mod retry;
 pub mod set;
 pub mod sortedset;
 pub mod stream;
+pub mod subscriptions;
 pub mod time;
 pub mod timeseries;
 pub mod tls;

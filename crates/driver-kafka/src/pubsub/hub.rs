@@ -20,7 +20,6 @@ use crate::{
     client::{Client, Place},
     error,
     journal::OrderedMessage,
-    limits::SubscriptionLimits,
     reader::{Item, Position, Reader, Removed},
 };
 use prism_call::{Context, Error, Messages, proto::models::pubsub::v1::Subscribed};
@@ -28,6 +27,7 @@ use prism_driver::{
     check, id,
     lock::lock,
     pubsub::{SubscriptionEvent, subscription_in_use},
+    subscriptions::SubscriptionLimits,
 };
 
 /// The subscriptions of a keyspace.

@@ -18,13 +18,13 @@ use crate::{
     codec,
     deadline::Deadline,
     journal::{Group, GroupName, Journal},
-    limits::SubscriptionLimits,
     names::Names,
 };
 use prism_call::{Error, proto::Interfaces};
 use prism_driver::{
     Limits,
     stream::{consumer_group_not_found, partition_not_found},
+    subscriptions::SubscriptionLimits,
 };
 
 /// The stream interfaces over one keyspace.

@@ -12,12 +12,13 @@ use super::{
     PubSub,
     subscriber::{Forwarder, Subscriber, Wanted},
 };
-use crate::{error, limits::SubscriptionLimits};
+use crate::error;
 use prism_call::{Context, Error, Messages, proto::models::pubsub::v1::Subscribed};
 use prism_driver::{
     check, id,
     lock::lock,
     pubsub::{SubscriptionEvent, subscription_in_use},
+    subscriptions::SubscriptionLimits,
 };
 
 /// The subscriptions of a backend.

@@ -14,13 +14,12 @@ use std::sync::Arc;
 use crate::{
     client::Client,
     documents::Documents,
-    limits::SubscriptionLimits,
     log::Log,
     names::{Names, token},
     signals::Signals,
 };
 use prism_call::proto::Interfaces;
-use prism_driver::Limits;
+use prism_driver::{Limits, subscriptions::SubscriptionLimits};
 
 /// The stream interfaces over one keyspace.
 #[derive(Clone)]
