@@ -39,8 +39,8 @@ pub struct Log {
     appending: Mutex<u64>,
     /// The position of the last event that this gateway knows.
     end: watch::Sender<u64>,
-    /// When a subscriber has last looked for the end.
-    looked: Mutex<Option<Instant>>,
+    /// When a subscriber has last read the end from the backend.
+    last_read: Mutex<Option<Instant>>,
 }
 
 /// Events to append.
@@ -61,7 +61,7 @@ impl Log {
             max_value_bytes,
             appending: Mutex::new(0),
             end: watch::Sender::new(0),
-            looked: Mutex::new(None),
+            last_read: Mutex::new(None),
         }
     }
 
@@ -186,37 +186,37 @@ impl Log {
         });
     }
 
-    /// Waits until there may be events behind a position. Of all subscribers of a gateway, one looks at a time.
+    /// Waits until there may be events after a position. Of all subscribers of a gateway, one reads the end at a time.
     pub async fn wait_behind(&self, context: &Context, position: u64) -> Result<(), Error> {
         let mut end = self.end.subscribe();
         while *end.borrow_and_update() <= position {
             let changed = tokio::time::timeout(self.poll_interval, end.changed()).await;
             if changed.is_err()
-                && let Ok(mut looked) = self.looked.try_lock()
-                && looked.is_none_or(|at| at.elapsed() >= self.poll_interval)
+                && let Ok(mut last_read) = self.last_read.try_lock()
+                && last_read.is_none_or(|at| at.elapsed() >= self.poll_interval)
             {
-                self.look(context).await?;
-                *looked = Some(Instant::now());
+                self.read_end(context).await?;
+                *last_read = Some(Instant::now());
             }
         }
         Ok(())
     }
 
-    async fn look(&self, context: &Context) -> Result<(), Error> {
+    async fn read_end(&self, context: &Context) -> Result<(), Error> {
         let head = self.store.head(context).await?;
         self.note_end(head.position());
         Ok(())
     }
 
-    /// Looks for the end whenever another gateway has appended events.
-    pub async fn hear(self: Arc<Self>, topics: Arc<dyn PubSubBasic>, context: Context) {
+    /// Reads the end whenever another gateway has appended events.
+    pub async fn follow_notifications(self: Arc<Self>, topics: Arc<dyn PubSubBasic>, context: Context) {
         loop {
             let request = SubscribeRequest { topic: TOPIC.to_owned(), subscription: String::new() };
             match topics.subscribe(&context, request).await {
                 Ok(mut events) => {
                     while let Some(Ok(_)) = futures::StreamExt::next(&mut events).await {
                         if self.end.receiver_count() > 0
-                            && let Err(error) = self.look(&context).await
+                            && let Err(error) = self.read_end(&context).await
                         {
                             tracing::debug!(namespace = %context.namespace, %error, "the end of the log can't be read");
                         }

@@ -56,7 +56,7 @@ impl EventSourcing {
         let max_value_bytes = events.limits.max_value_bytes.min(environment.limits.max_message_bytes as u64);
         let log = Arc::new(Log::new(Store::new(&events)?, notifications.clone(), *settings.poll_interval, max_value_bytes));
         if let Some(topics) = notifications {
-            environment.tasks.spawn(log.clone().hear(topics, Context::internal(environment.namespace.clone())));
+            environment.tasks.spawn(log.clone().follow_notifications(topics, Context::internal(environment.namespace.clone())));
         }
         let limits = Limits { max_key_bytes: MAX_AGGREGATE_BYTES as u64, max_value_bytes, max_batch_items: 0 };
         Ok(Arc::new(Self { log, snapshots, capabilities: slots.capabilities(&limits, 0, environment) }))

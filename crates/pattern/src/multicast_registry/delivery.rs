@@ -1,4 +1,4 @@
-//! The ways of messages to identities.
+//! Delivery of messages to identities.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,7 +27,7 @@ pub const STREAM: &str = "multicast";
 /// The pause after a try to set the retention of the stream.
 const RETENTION_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// The way of messages to identities.
+/// What delivers messages to identities.
 pub enum Delivery {
     /// Live topics.
     Live(Arc<dyn PubSubBasic>),

@@ -41,7 +41,7 @@ pub struct Hub {
 
 type Receivers = HashMap<String, Vec<Receiver>>;
 
-/// The way to one receiver.
+/// The sending end of one receiver.
 struct Receiver {
     events: mpsc::Sender<HubEvent>,
     /// Records that it has missed since the last one that it got.

@@ -16,9 +16,9 @@ const MAX_TAG_BYTES: usize = 128;
 /// Deepest nesting of metadata.
 const MAX_DEPTH: usize = 16;
 
-/// What the keys of registrations begin with.
+/// The prefix of the keys of registrations.
 pub const REGISTRATIONS: &str = "i/";
-/// What the keys begin with that say which identities may have a queue.
+/// The prefix of the keys that mark identities that may have a queue.
 pub const MAILBOXES: &str = "m/";
 
 /// Checks an identity.
@@ -40,7 +40,7 @@ pub fn identity_of<'k>(key: &'k [u8], prefix: &str) -> Option<&'k str> {
     key.strip_prefix(prefix.as_bytes()).and_then(|identity| std::str::from_utf8(identity).ok())
 }
 
-/// Returns the name of the topic and of the queue of an identity. Every identity has another one, in the characters that all backends take.
+/// Returns the name of the topic and of the queue of an identity. No two identities share one. All backends allow its characters.
 pub fn address(identity: &str) -> String {
     format!("i.{}", BASE64_URL_SAFE_NO_PAD.encode(identity))
 }

@@ -1,4 +1,4 @@
-//! Sets messages aside that wait for identities that are no longer registered.
+//! Sets aside the messages of identities that are no longer registered.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use prism_call::{Context, Error};
 
-/// Looks for such messages again and again. Several gateways may do it at the same time: a message on lease belongs to one of them.
+/// Sweeps after each interval. Several gateways may do it at the same time: a message on lease belongs to one of them.
 pub async fn run(registrations: Arc<Registrations>, mailboxes: Arc<Mailboxes>, context: Context, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
