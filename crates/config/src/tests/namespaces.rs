@@ -120,10 +120,10 @@ fn a_scope_says_what_separates_the_data_of_callers() {
         assert_problems(&scoped(scope), &[], &[]);
     }
     assert_problems(&scoped("{}"), &[], &["prism.yaml:3:60: `by` is missing; it is tenant or subject"]);
-    assert_problems(&scoped("{by: team}"), &[], &["prism.yaml:3:72: unknown by `team`; there are: tenant, subject"]);
-    let range = "prism.yaml:3:90: `max_open` must be a number from 1 to 100000, not 0";
+    assert_problems(&scoped("{by: team}"), &[], &["prism.yaml:3:72: unknown by `team`; did you mean `tenant`? There are: tenant, subject"]);
+    let range = "prism.yaml:3:90: `max_open` must be a number from 1 to 100000, not `0`";
     assert_problems(&scoped("{by: tenant, max_open: 0}"), &[], &[range]);
-    let remote = "prism.yaml:3:62: a namespace with `remote` has no `scope`; the other Prism separates the data of callers, if its configuration says so";
+    let remote = "prism.yaml:3:63: a namespace with `remote` has no `scope`; the other Prism separates the data of callers, if its configuration says so";
     assert_problems(&one("remote: {url: 'http://b:1'}, scope: {by: tenant}"), &[], &[remote]);
     let shared = |scope: &str| {
         over(&format!(
