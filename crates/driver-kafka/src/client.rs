@@ -164,16 +164,20 @@ impl Client {
     }
 
     /// The client of requests that change topics.
-    pub fn admin(&self) -> Result<Arc<AdminClient<Reports>>, Error> {
+    pub async fn admin(&self) -> Result<Arc<AdminClient<Reports>>, Error> {
         let handles = self.handles()?;
-        let mut admin = lock(&handles.admin);
-        let client = if let Some((client, _)) = admin.take() {
-            client
-        } else {
-            let made = AdminClient::from_config_and_context(&self.settings.client_config(), handles.reports.clone());
-            Arc::new(made.map_err(|error| error::no_client(&error))?)
-        };
-        *admin = Some((client.clone(), Instant::now()));
+        let made = lock(&handles.admin).as_mut().map(|(client, used)| {
+            *used = Instant::now();
+            client.clone()
+        });
+        if let Some(client) = made {
+            return Ok(client);
+        }
+        // Making one starts its threads and reads the trust roots.
+        let (config, reports) = (self.settings.client_config(), handles.reports.clone());
+        let making = tokio::task::spawn_blocking(move || AdminClient::from_config_and_context(&config, reports)).await;
+        let client = Arc::new(making.unwrap_or(Err(KafkaError::Canceled)).map_err(|error| error::no_client(&error))?);
+        *lock(&handles.admin) = Some((client.clone(), Instant::now()));
         Ok(client)
     }
 
@@ -352,7 +356,7 @@ impl Client {
     pub async fn delete_before(&self, deadline: &Deadline, topic: &str, before: &[(u32, u64)]) -> Result<(), Error> {
         let list = crate::pages::assignment(topic, before).map_err(|cause| self.map(deadline, &cause))?;
         let options = Self::admin_options(deadline);
-        let removed = self.within(deadline, self.admin()?.delete_records(&list, &options)).await?;
+        let removed = self.within(deadline, self.admin().await?.delete_records(&list, &options)).await?;
         for element in removed.elements() {
             element.error().map_err(|cause| self.map(deadline, &cause))?;
         }

@@ -101,7 +101,7 @@ impl Client {
             new = new.set(name, value);
         }
         let options = Self::admin_options(deadline);
-        let created = self.within(deadline, self.admin()?.create_topics([&new], &options)).await?;
+        let created = self.within(deadline, self.admin().await?.create_topics([&new], &options)).await?;
         match created.into_iter().next() {
             Some(Ok(_)) => Ok(true),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
@@ -130,7 +130,7 @@ impl Client {
     pub async fn add_partitions(&self, deadline: &Deadline, topic: &str, count: u32) -> Result<(), Error> {
         let new = NewPartitions::new(topic, usize::try_from(count).unwrap_or(usize::MAX));
         let options = Self::admin_options(deadline);
-        let added = self.within(deadline, self.admin()?.create_partitions([&new], &options)).await?;
+        let added = self.within(deadline, self.admin().await?.create_partitions([&new], &options)).await?;
         match added.into_iter().next() {
             // Another gateway was faster.
             Some(Ok(_) | Err((_, RDKafkaErrorCode::InvalidPartitions))) => self.await_partitions(deadline, topic, count).await.map(drop),
@@ -143,7 +143,7 @@ impl Client {
     pub async fn topic_config(&self, deadline: &Deadline, topic: &str) -> Result<Vec<(String, String)>, Error> {
         let resource = ResourceSpecifier::Topic(topic);
         let options = Self::admin_options(deadline);
-        let described = self.within(deadline, self.admin()?.describe_configs([&resource], &options)).await?;
+        let described = self.within(deadline, self.admin().await?.describe_configs([&resource], &options)).await?;
         match described.into_iter().next() {
             Some(Ok(resource)) => {
                 let set = resource.entries.into_iter().filter(|entry| entry.source == rdkafka::admin::ConfigSource::DynamicTopic);
@@ -161,7 +161,7 @@ impl Client {
             altered = altered.set(name, value);
         }
         let options = Self::admin_options(deadline);
-        let results = self.within(deadline, self.admin()?.alter_configs([&altered], &options)).await?;
+        let results = self.within(deadline, self.admin().await?.alter_configs([&altered], &options)).await?;
         match results.into_iter().next() {
             Some(Ok(_)) => Ok(()),
             Some(Err((_, code))) => Err(self.map(deadline, &rdkafka::error::KafkaError::AdminOp(code))),
