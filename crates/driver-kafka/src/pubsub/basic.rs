@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::{PubSub, bus_config, message, subscriber::Wanted};
+use crate::codec::encode_attributes;
 use prism_call::{
     Context, Error, Messages,
     proto::models::pubsub::v1::{
@@ -18,7 +19,7 @@ impl PubSubBasic for PubSub {
         message::check(&self.limits, &topic, &payload, &attributes)?;
         let (bus, deadline) = (self.names.bus(), self.client.deadline(context));
         self.client.ensure(&deadline, &bus, bus_config).await?;
-        self.client.append(&deadline, &bus, 0, topic.as_bytes(), &payload, message::headers(attributes)).await?;
+        self.client.append(&deadline, &bus, 0, topic.as_bytes(), &payload, encode_attributes(attributes)).await?;
         Ok(PublishResponse { receivers: None })
     }
 

@@ -17,11 +17,6 @@ const SEQUENCE: &str = "prism.sequence";
 /// When Kafka stored the message, in its copy on the bus.
 const TIME: &str = "prism.time";
 
-/// The headers of a message.
-pub fn headers(attributes: BTreeMap<String, String>) -> OwnedHeaders {
-    codec::encode_attributes(attributes)
-}
-
 /// The headers of the copy of a stored message.
 pub fn copy_headers(headers: OwnedHeaders, sequence: u64, at: time::Millis) -> OwnedHeaders {
     let headers = codec::put(headers, SEQUENCE, sequence.to_string().as_bytes());

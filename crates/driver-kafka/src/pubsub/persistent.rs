@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     client::Place,
+    codec::encode_attributes,
     journal::{Durable, DurableName, MoveDurable, OpenDurable, Operation, Outcome},
     pages::Page,
 };
@@ -35,7 +36,7 @@ impl PubSubPersistent for PubSub {
         message::check(&self.limits, &topic, &payload, &attributes)?;
         let (stored, bus, deadline) = (self.names.topic(&topic), self.names.bus(), self.client.deadline(context));
         self.client.ensure(&deadline, &stored, topic_config).await?;
-        let headers = message::headers(attributes);
+        let headers = encode_attributes(attributes);
         let appended = self.client.append(&deadline, &stored, 0, &[], &payload, headers.clone()).await?;
         let sequence = appended.offset + 1;
         // The message is stored, so that the call succeeds. Delivery to plain subscriptions is at most once.

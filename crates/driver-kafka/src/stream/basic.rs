@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::{
-    Streams, headers, partition_of,
+    Streams, partition_of,
     record::decode_cursor,
     records::{End, Reading, Start},
 };
-use crate::{client::Place, error};
+use crate::{client::Place, codec::encode_attributes, error};
 use prism_call::{
     Code, Context, Error, Messages,
     proto::models::stream::v1::{
@@ -38,7 +38,7 @@ impl StreamBasic for Streams {
         check_condition(expected_next_offset)?;
         let count = self.client.ensure(&deadline, &topic, crate::client::Client::base_config).await?;
         let partition = partition_of(&key, count);
-        let appended = self.append_record(&deadline, &topic, partition, &key, &payload, headers(attributes)).await?;
+        let appended = self.client.append(&deadline, &topic, partition, &key, &payload, encode_attributes(attributes)).await?;
         Ok(AppendResponse { offset: appended.offset, partition: appended.partition, append_time: Some(time::timestamp(appended.time)) })
     }
 

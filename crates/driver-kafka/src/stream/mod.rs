@@ -11,11 +11,8 @@ mod retention;
 
 use std::sync::Arc;
 
-use rdkafka::message::OwnedHeaders;
-
 use crate::{
-    client::{Appended, Client, Place},
-    codec,
+    client::{Client, Place},
     deadline::Deadline,
     journal::{Group, GroupName, Journal},
     names::Names,
@@ -57,19 +54,6 @@ impl Streams {
             Some(count) => self.client.offsets(deadline, topic, &(0..count).collect::<Vec<_>>(), place).await,
             None => Ok(Vec::new()),
         }
-    }
-
-    /// Appends a record to a partition.
-    async fn append_record(
-        &self,
-        deadline: &Deadline,
-        topic: &str,
-        partition: u32,
-        key: &[u8],
-        payload: &[u8],
-        headers: OwnedHeaders,
-    ) -> Result<Appended, Error> {
-        self.client.append(deadline, topic, partition, key, payload, headers).await
     }
 
     /// Checks that a stream has a partition, and returns how many it has. A stream that nobody made has one.
@@ -117,11 +101,6 @@ fn murmur2(key: &[u8]) -> u32 {
     }
     hash = (hash ^ (hash >> 13)).wrapping_mul(MULTIPLIER);
     hash ^ (hash >> 15)
-}
-
-/// The headers of a record.
-fn headers(attributes: std::collections::BTreeMap<String, String>) -> OwnedHeaders {
-    codec::encode_attributes(attributes)
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ use async_trait::async_trait;
 use super::{
     Streams,
     basic::check_condition,
-    headers,
     record::decode_cursor,
     records::{End, Reading, Start},
 };
-use crate::client::{Client, Place};
+use crate::{
+    client::{Client, Place},
+    codec::encode_attributes,
+};
 use prism_call::{
     Code, Context, Error, Messages,
     proto::models::stream::v1::{
@@ -78,7 +80,7 @@ impl StreamPartitioning for Streams {
         self.check_partition(&deadline, &topic, partition).await?;
         check_condition(expected_next_offset)?;
         self.client.ensure(&deadline, &topic, Client::base_config).await?;
-        let appended = self.append_record(&deadline, &topic, partition, &key, &payload, headers(attributes)).await?;
+        let appended = self.client.append(&deadline, &topic, partition, &key, &payload, encode_attributes(attributes)).await?;
         Ok(AppendToPartitionResponse { offset: appended.offset, append_time: Some(time::timestamp(appended.time)) })
     }
 
