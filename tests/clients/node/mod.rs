@@ -1,5 +1,5 @@
-//! Runs the suite in `tests/clients/node` with Node.js against a gateway: the published clients of gRPC-Web, Connect and server-sent events, and the
-//! CORS requests of browsers.
+//! Runs the suite in `tests/clients/node` with Node.js against a gateway: the published clients of gRPC-Web, Connect and server-sent events, the
+//! client in `clients/typescript`, and the CORS requests of browsers.
 
 use std::{
     io::{Error, ErrorKind},
@@ -7,10 +7,10 @@ use std::{
     process::Command,
 };
 
-use test_support::gateway::Gateway;
+use test_support::gateway::{Gateway, program};
 
 /// Minimum number of cases. If fewer run, some were not found.
-const CASES: usize = 164;
+const CASES: usize = 184;
 
 const CONFIG: &str = "
 backends:
@@ -29,12 +29,14 @@ async fn published_clients_of_grpc_web_and_connect() {
         folder.join("node_modules/.bin/buf").exists(),
         "the packages of tests/clients/node are not installed; run scripts/install-tools"
     );
+    build_client();
     let gateway = Gateway::start(CONFIG).await;
     let output = Command::new("npm")
         .args(["test", "--silent", "--", "--test-reporter=tap"])
         .current_dir(&folder)
         .env("PRISM_URL", gateway.url())
         .env("PRISM_ADMIN_URL", format!("http://{}", gateway.admin))
+        .env("PRISM_PROGRAM", program())
         .output()
         .unwrap_or_else(|error| npm_missing(&error));
     let report = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -42,6 +44,18 @@ async fn published_clients_of_grpc_web_and_connect() {
     assert_eq!((total(&report, "fail"), total(&report, "skipped"), total(&report, "cancelled")), (Some(0), Some(0), Some(0)), "{report}");
     let passed = total(&report, "pass").unwrap_or_default();
     assert!(passed >= CASES, "only {passed} cases ran, of at least {CASES}:\n{report}");
+}
+
+/// Compiles the client in `clients/typescript`, which also checks its types.
+fn build_client() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/typescript");
+    assert!(
+        folder.join("node_modules/.bin/tsc").exists(),
+        "the packages of clients/typescript are not installed; run scripts/install-tools"
+    );
+    let output = Command::new("npm").args(["run", "--silent", "build"]).current_dir(&folder).output();
+    let output = output.unwrap_or_else(|error| npm_missing(&error));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// Fails because npm does not run.
