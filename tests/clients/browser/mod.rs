@@ -2,10 +2,31 @@
 
 use std::{path::Path, process::Command};
 
-use test_support::gateway::Gateway;
+use test_support::{gateway::Gateway, servers::Nats};
 
 /// Number of cases.
-const CASES: usize = 10;
+const CASES: usize = 14;
+
+/// Returns the configuration of a gateway whose namespaces can't be watched: NATS has no watches, and the policy forbids them.
+fn unwatched(nats: &Nats) -> String {
+    format!(
+        "
+listeners:
+  main: {{web_demo: true}}
+backends:
+  nats: {{type: nats, url: \"{}\"}}
+  ram: {{type: memory}}
+namespaces:
+  - {{name: plain, pattern: keyvalue, slots: {{storage: nats}}}}
+  - {{name: quiet, pattern: keyvalue, slots: {{storage: ram}}}}
+policy:
+  rules:
+    - {{name: all}}
+    - {{name: no-watches, effect: deny, namespaces: [quiet], methods: [Watch]}}
+",
+        nats.url()
+    )
+}
 
 #[tokio::test]
 async fn every_page_works_in_both_themes() {
@@ -18,10 +39,13 @@ async fn every_page_works_in_both_themes() {
     let chromium =
         chromium.into_iter().find(|path| Path::new(path).exists()).expect("Chromium is not installed; install Debian's package chromium");
     let gateway = Gateway::start("").await;
+    let nats = Nats::start().unwrap();
+    let other = Gateway::start(&unwatched(&nats)).await;
     let output = Command::new("npm")
         .args(["test", "--silent", "--", "--test-reporter=tap"])
         .current_dir(&folder)
         .env("PRISM_URL", gateway.url())
+        .env("PRISM_OTHER_URL", other.url())
         .env("CHROMIUM", chromium)
         .output()
         .unwrap_or_else(|error| {

@@ -9,7 +9,11 @@ import { gzipSync } from "node:zlib";
 
 import { chromium } from "playwright-core";
 
+import { Proxy } from "./proxy.js";
+
 const url = process.env.PRISM_URL;
+/** A gateway whose namespace `plain` has a backend without watches, and whose policy forbids them in `quiet`. */
+const otherUrl = process.env.PRISM_OTHER_URL;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const MAX_SCRIPT_BYTES = 150 * 1024;
 /** The protocols of the page of streams. */
@@ -22,14 +26,14 @@ before(async () => {
 after(() => browser?.close());
 
 /** Opens the pages until the end of a test, and collects failures of scripts. The policy of the pages would forbid the checks. */
-async function open(scheme, test) {
+async function open(scheme, test, at = url) {
   const context = await browser.newContext({ colorScheme: scheme, viewport: { width: 1200, height: 900 }, bypassCSP: true });
   test.after(() => context.close());
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);
   const failures = [];
   page.on("pageerror", (error) => failures.push(error.message));
-  await page.goto(`${url}/`);
+  await page.goto(`${at}/`);
   return { page, failures };
 }
 
@@ -88,6 +92,72 @@ for (const scheme of ["light", "dark"]) {
       await shows(page, "Stored as revision");
       await button(page, "Remove").click();
       await shows(page, "Removed");
+      assert.deepEqual(failures, []);
+    });
+
+    test("values that others change", async (t) => {
+      const proxy = await Proxy.start(url);
+      t.after(() => proxy.close());
+      const { page, failures } = await open(scheme, t, proxy.url);
+      const scans = [];
+      page.on("request", (request) => request.url().endsWith("/Scan") && scans.push(request));
+      await goTo(page, "Values");
+      await field(page, "Prefix").fill(`live-${scheme}/`);
+      await shows(page, "No keys");
+      await shows(page, "Changes of others: live");
+      const row = (key, text) => page.getByRole("button", { name: new RegExp(`^live-${scheme}/${key} revision \\d+.*${text}`) });
+      const store = (key, text) => fetch(`${url}/default/v1/values/live-${scheme}/${key}`, { method: "PUT", body: text });
+      const remove = (key) => fetch(`${url}/default/v1/values/live-${scheme}/${key}`, { method: "DELETE" });
+      await store("b", "one");
+      await row("b", "new").waitFor();
+      await store("a", "one");
+      await row("a", "new").waitFor();
+      assert.deepEqual(await page.$$eval(".list code", (keys) => keys.map((one) => one.textContent.split("/")[1])), ["a", "b"]);
+      await row("b", "").click();
+      await store("b", "two");
+      await row("b", "changed").waitFor();
+      await shows(page, "Somebody else has just changed this value.");
+      await check(page, `values-live-${scheme}`);
+      await button(page, "Take this").click();
+      assert.equal(await field(page, "Text").inputValue(), "two");
+      await remove("a");
+      await row("a", "").waitFor({ state: "detached" });
+
+      // What happens while the connection is lost is not missing afterwards, and nothing is read twice.
+      const loaded = scans.length;
+      proxy.cut();
+      await shows(page, "Changes of others: reconnecting");
+      await check(page, `values-reconnecting-${scheme}`);
+      await remove("b");
+      await store("c", "three");
+      proxy.mend();
+      await shows(page, "Changes of others: live");
+      await row("c", "new").waitFor();
+      await row("b", "").waitFor({ state: "detached" });
+      await shows(page, "(removed)");
+      assert.equal(scans.length, loaded, "the watch continues after its cursor");
+      assert.deepEqual(failures, []);
+    });
+
+    test("values that can't be watched", async (t) => {
+      const { page, failures } = await open(scheme, t, otherUrl);
+      await goTo(page, "Values");
+      for (const [namespace, text] of [
+        ["plain", "not available for this backend"],
+        ["quiet", "failed"],
+      ]) {
+        await page.getByRole("combobox", { name: "Namespace" }).selectOption(namespace);
+        await shows(page, `Changes of others: ${text}`);
+        await button(page, "New value").click();
+        await field(page, "Key").fill(`own-${scheme}`);
+        await field(page, "Text").fill("one");
+        await page.getByRole("button", { name: /^Save/ }).click();
+        await page.getByRole("button", { name: new RegExp(`^own-${scheme} revision`) }).waitFor();
+        await fetch(`${otherUrl}/${namespace}/v1/values/theirs-${scheme}`, { method: "PUT", body: "theirs" });
+        await button(page, "Refresh").click();
+        await page.getByRole("button", { name: new RegExp(`^theirs-${scheme} revision`) }).waitFor();
+        await check(page, `values-${namespace}-${scheme}`);
+      }
       assert.deepEqual(failures, []);
     });
 

@@ -1,63 +1,51 @@
+import { PrismClient } from "../../../clients/typescript/src/index";
+import { message } from "../api";
 import { METHOD, type StreamRecord, type Transport, readRequest } from "./stream";
 
 /** How many records the gateway may send ahead. */
-const CREDITS = 16;
+const WINDOW = 16;
 
-interface ServerFrame {
-  id: number;
-  message?: { record: StreamRecord };
-  end?: { error?: { message: string } };
-  goAway?: { reason: string };
-}
-
-/** A call with credits on a WebSocket connection. A pause is a call without credits. */
+/** A call on a WebSocket connection. A pause reads nothing, so the gateway gets no credits. The client reconnects, and continues after the last record. */
 export const webSocket: Transport = (place, handlers) => {
-  const url = new URL(`${place.base}/websocket`, location.href);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(url, "prism.v1.json");
-  const send = (frame: object) => socket.send(JSON.stringify(frame));
   let isPaused = false;
+  const client = new PrismClient({
+    url: new URL(`${place.base}/websocket`, location.href),
+    onState: (state, error) => {
+      if (state === "connected") handlers.status(isPaused ? "paused" : "live");
+      if (state === "draining") handlers.status("live", "the gateway shuts down");
+      if (state === "connecting" || state === "disconnected") handlers.status("connecting", error?.message);
+    },
+  });
+  const records = client.stream<ReturnType<typeof readRequest>, { record: StreamRecord }>(METHOD, readRequest(place), { window: WINDOW });
+  let wake: (() => void) | undefined;
+  let paused: Promise<void> = Promise.resolve();
   let isClosed = false;
-  /** Records that were received and not paid for with new credits. */
-  let owed = 0;
-  handlers.status("connecting");
-  socket.onopen = () => {
-    send({ id: 1, call: { method: METHOD, credits: isPaused ? 0 : CREDITS }, message: readRequest(place) });
-    handlers.status(isPaused ? "paused" : "live");
-  };
-  socket.onmessage = ({ data }) => {
-    const { message, end, goAway } = JSON.parse(data as string) as ServerFrame;
-    if (message) {
-      owed += 1;
-      handlers.record(message.record);
-      if (!isPaused && owed >= CREDITS / 2) {
-        send({ id: 1, credits: owed });
-        owed = 0;
-      }
+  const run = async () => {
+    for await (const { record } of records) {
+      await paused;
+      if (!isClosed) handlers.record(record);
     }
-    if (goAway) handlers.status("live", goAway.reason);
-    if (end) handlers.status("failed", end.error?.message ?? "the stream has ended");
+    throw new Error("the stream has ended");
   };
-  socket.onclose = ({ code, reason }) => {
-    if (!isClosed) handlers.status("failed", `closed with ${code} ${reason}`);
-  };
+  handlers.status("connecting");
+  run().catch((error: unknown) => {
+    if (!isClosed) handlers.status("failed", message(error));
+  });
   return {
     pause: () => {
       isPaused = true;
+      paused = new Promise((resolve) => (wake = resolve));
       handlers.status("paused");
     },
     resume: () => {
       isPaused = false;
-      if (socket.readyState === WebSocket.OPEN) {
-        // Also the credits that were not used are still there.
-        if (owed > 0) send({ id: 1, credits: owed });
-        owed = 0;
-        handlers.status("live");
-      }
+      wake?.();
+      handlers.status("live");
     },
     close: () => {
       isClosed = true;
-      socket.close(1000);
+      client.close();
+      wake?.();
       handlers.status("disconnected");
     },
   };

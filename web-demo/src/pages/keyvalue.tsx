@@ -1,20 +1,17 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { type Namespace, message, pathOf } from "../api";
+import { type WatchEvent, type WatchState, watch } from "../live/watch";
 import { keyValue, overGrpcWeb } from "../rpc";
+import { type Entry, NO_ROWS, PAGE, apply, toRows, withoutOldMarks } from "./rows";
 import { NamespaceSelect } from "./select";
 
-const PAGE = 100;
-
-interface Entry {
-  key: string;
-  value: Uint8Array;
-  revision: bigint;
-  expireTime?: Timestamp;
-}
+/** How long a row shows that it has changed. */
+const MARK_MS = 4000;
+/** How long the page waits for further letters of a prefix, and for further removals. */
+const PATIENCE_MS = 250;
 
 /** What is edited. The revision is 0 for a new value. */
 interface Draft {
@@ -48,21 +45,94 @@ export function KeyValuePage({ namespaces }: { namespaces: Namespace[] }) {
   );
 }
 
-function Browser({ base }: { base: string }) {
-  const [prefix, setPrefix] = useState("");
-  const [entries, setEntries] = useState<Entry[]>([]);
-  const [draft, setDraft] = useState(EMPTY);
-  const [notice, setNotice] = useState("");
-  const [theirs, setTheirs] = useState<{ text: string; revision: bigint }>();
-  const run = (work: () => Promise<void>) => () => void work().catch((error: unknown) => setNotice(message(error)));
-  const client = useMemo(() => keyValue(overGrpcWeb(base)), [base]);
+/** What a state of the watch is called, and its color. */
+const STATES: Record<WatchState, { color: string; text: string }> = {
+  connecting: { color: "fair", text: "connecting" },
+  live: { color: "good", text: "live" },
+  reconnecting: { color: "fair", text: "reconnecting" },
+  unavailable: { color: "fair", text: "not available for this backend; use “Refresh”" },
+  failed: { color: "bad", text: "failed" },
+};
+
+/** A value as others have left it. The revision is 0 if it was removed. */
+interface Theirs {
+  key: string;
+  text: string;
+  revision: bigint;
+}
+
+/** The value of a key after a change. */
+function toTheirs(event: WatchEvent): Theirs | undefined {
+  if (event.case === "removed") return { key: event.value.key, text: "(removed)", revision: 0n };
+  if (event.case === "stored" || event.case === "entry") return { key: event.value.key, text: toText(event.value.value), revision: event.value.revision };
+  return undefined;
+}
+
+/** The first keys with a prefix, which change as others write. */
+function useRows(client: ReturnType<typeof keyValue>, prefix: string, changed: (event: WatchEvent) => void) {
+  const [rows, setRows] = useState(NO_ROWS);
+  const [last, setState] = useState<{ prefix: string; name: WatchState; detail: string }>();
+  /** That of the watch of another prefix says nothing. */
+  const state = last?.prefix === prefix ? last : { name: "connecting" as const, detail: "" };
+  const [changes, setChanges] = useState(0);
   const load = async () => {
     const found: Entry[] = [];
-    for await (const entry of client.scan({ prefix, limit: PAGE })) found.push(entry);
-    setEntries(found);
+    for await (const entry of client.scan({ prefix, limit: PAGE + 1 })) found.push(entry);
+    setRows(toRows(found));
   };
-  useEffect(() => run(load)(), [prefix]);
+  const current = useRef({ load, changed });
+  current.current = { load, changed };
+  useEffect(() => {
+    let end: (() => void) | undefined;
+    const handlers = {
+      load,
+      change: (event: WatchEvent) => {
+        if (event.case !== "stored" && event.case !== "removed") return;
+        setRows((before) => apply(before, event));
+        setChanges((count) => count + 1);
+        current.current.changed(event);
+      },
+      state: (name: WatchState, detail = "") => setState({ prefix, name, detail }),
+    };
+    const timer = setTimeout(() => (end = watch(client, prefix, handlers)), prefix ? PATIENCE_MS : 0);
+    return () => (clearTimeout(timer), end?.());
+  }, [client, prefix]);
+  useEffect(() => {
+    const timer = setInterval(() => setRows((before) => withoutOldMarks(before, Date.now() - MARK_MS)), MARK_MS / 4);
+    return () => clearInterval(timer);
+  }, []);
+  // A removal makes room for a key that is not known yet.
+  const hasRoom = rows.hasMore && rows.list.length < PAGE;
+  useEffect(() => {
+    if (!hasRoom) return;
+    const timer = setTimeout(() => void current.current.load().catch((error: unknown) => setState({ prefix, name: "failed", detail: message(error) })), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, [hasRoom]);
+  return { rows, state, changes, load };
+}
 
+function Browser({ base }: { base: string }) {
+  const [prefix, setPrefix] = useState("");
+  const [draft, setDraft] = useState(EMPTY);
+  const [notice, setNotice] = useState("");
+  const [theirs, setTheirs] = useState<Theirs>();
+  const [isBusy, setBusy] = useState(false);
+  const client = useMemo(() => keyValue(overGrpcWeb(base)), [base]);
+  const { rows, state, changes, load } = useRows(client, prefix, (event) => {
+    const latest = toTheirs(event);
+    if (latest?.key === draft.key) setTheirs(latest);
+  });
+  const run = (work: () => Promise<void>) => () => {
+    setBusy(true);
+    work()
+      .catch((error: unknown) => setNotice(message(error)))
+      .finally(() => setBusy(false));
+  };
+  /** Another revision than the one that is edited. Events of the own writes come before their replies. */
+  const conflict = theirs && !isBusy && theirs.key === draft.key && theirs.revision !== draft.revision ? theirs : undefined;
+
+  /** Without a watch, nobody tells the page of its own changes. */
+  const refresh = () => (state.name === "live" ? Promise.resolve() : load());
   const edit = (entry: Entry) => {
     setTheirs(undefined);
     setNotice("");
@@ -71,8 +141,9 @@ function Browser({ base }: { base: string }) {
   /** Shows what is there instead of the revision that was expected. */
   const compare = async (why: string) => {
     setNotice(why);
-    const [current] = (await client.retrieveBatch({ keys: [draft.key] })).results;
-    setTheirs(current?.entry ? { text: toText(current.entry.value), revision: current.entry.revision } : { text: "(removed)", revision: 0n });
+    const { key } = draft;
+    const [current] = (await client.retrieveBatch({ keys: [key] })).results;
+    setTheirs(current?.entry ? { key, text: toText(current.entry.value), revision: current.entry.revision } : { key, text: "(removed)", revision: 0n });
   };
   const write = async (expectedRevision: bigint) => {
     const ttl = draft.ttl ? { ttl: { seconds: BigInt(draft.ttl) } } : {};
@@ -86,7 +157,7 @@ function Browser({ base }: { base: string }) {
       if (!isConflict(error)) throw error;
       await compare(draft.revision ? "Somebody else has changed this value since you opened it." : "This key exists already.");
     }
-    await load();
+    await refresh();
   };
   const save = () => write(draft.revision);
   const remove = async () => {
@@ -98,7 +169,7 @@ function Browser({ base }: { base: string }) {
       if (!isConflict(error)) throw error;
       await compare("Somebody else has changed this value since you opened it. Load it before you remove it.");
     }
-    await load();
+    await refresh();
   };
 
   return (
@@ -109,28 +180,41 @@ function Browser({ base }: { base: string }) {
           <label>
             Prefix <input value={prefix} onInput={(event) => setPrefix(event.currentTarget.value)} />
           </label>
-          <button type="button" onClick={run(load)}>
-            Refresh
-          </button>
+          {state.name !== "live" && (
+            <button type="button" onClick={run(load)}>
+              Refresh
+            </button>
+          )}
           <button type="button" onClick={() => (setDraft(EMPTY), setTheirs(undefined), setNotice(""))}>
             New value
           </button>
         </p>
-        {entries.length === 0 ? (
+        <p class="row">
+          <span role="status" id="watch">
+            <span class={STATES[state.name].color} aria-hidden="true">
+              ●
+            </span>{" "}
+            Changes of others: {STATES[state.name].text}
+            {state.detail && ` (${state.detail})`}
+          </span>
+          <small>{changes} seen</small>
+        </p>
+        {rows.list.length === 0 ? (
           <p>No keys. Create one with “New value”.</p>
         ) : (
           <ul class="list">
-            {entries.map((entry) => (
-              <li key={entry.key}>
+            {rows.list.map(({ entry, mark }) => (
+              <li key={entry.key} class={mark && "marked"}>
                 <button type="button" aria-current={entry.key === draft.key} onClick={() => edit(entry)}>
                   <code>{entry.key}</code> <small>revision {entry.revision}</small>
                   {entry.expireTime && <small> expires {timestampDate(entry.expireTime).toLocaleTimeString()}</small>}
+                  {mark && <small class="good"> {mark.text}</small>}
                 </button>
               </li>
             ))}
           </ul>
         )}
-        {entries.length === PAGE && <p>The first {PAGE} keys. Narrow them down with a prefix.</p>}
+        {rows.hasMore && <p>The first {PAGE} keys. Narrow them down with a prefix.</p>}
       </section>
       <section aria-labelledby="value">
         <h2 id="value">{draft.revision ? "Value" : "New value"}</h2>
@@ -154,17 +238,19 @@ function Browser({ base }: { base: string }) {
             )}
           </p>
         </form>
-        <p role="status">{notice}</p>
-        {theirs && (
+        <p role="status">{notice || (conflict && "Somebody else has just changed this value.")}</p>
+        {conflict && (
           <div class="conflict">
-            <h3>What is there now {theirs.revision !== 0n && `(revision ${theirs.revision})`}</h3>
-            <pre tabIndex={0}>{theirs.text}</pre>
+            <h3>What is there now {conflict.revision !== 0n && `(revision ${conflict.revision})`}</h3>
+            <pre tabIndex={0}>{conflict.text}</pre>
             <p class="row">
-              <button type="button" onClick={() => (setDraft({ ...draft, text: theirs.text, revision: theirs.revision }), setTheirs(undefined), setNotice("Loaded."))}>
-                Take this
-              </button>
-              <button type="button" onClick={run(() => write(theirs.revision))}>
-                Overwrite it with mine
+              {conflict.revision !== 0n && (
+                <button type="button" onClick={() => (setDraft({ ...draft, text: conflict.text, revision: conflict.revision }), setTheirs(undefined), setNotice("Loaded."))}>
+                  Take this
+                </button>
+              )}
+              <button type="button" onClick={run(() => write(conflict.revision))}>
+                {conflict.revision ? "Overwrite it with mine" : "Create it again with mine"}
               </button>
             </p>
           </div>
