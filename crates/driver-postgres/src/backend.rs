@@ -7,7 +7,16 @@ use tokio::task::AbortHandle;
 use tokio_postgres::Config;
 
 use crate::{
-    connector::Connector, database::Database, keyspace::KeyspaceHandle, keyvalue, queue, settings::PostgresSettings, sql::Sql, sweeper,
+    connector::Connector,
+    database::Database,
+    keyspace::{KeyspaceHandle, Services},
+    keyvalue,
+    members::{self, Members},
+    notifications::{self, ListenConnector, Notifications},
+    pubsub, queue,
+    settings::PostgresSettings,
+    sql::Sql,
+    stream, sweeper,
     tls::TlsConnector,
 };
 use prism_call::{Context, Error, proto::Interfaces};
@@ -23,9 +32,20 @@ static PROBE: Sql = Sql {
 };
 
 struct PostgresBackend {
-    database: Arc<Database>,
-    sweeper: AbortHandle,
+    services: Services,
+    tasks: Vec<AbortHandle>,
     limits: Limits,
+}
+
+impl Services {
+    fn new(connector: Connector, settings: &PostgresSettings) -> Self {
+        Self {
+            database: Arc::new(Database::new(connector, settings)),
+            notifications: Arc::new(Notifications::new(&settings.schema, settings.subscriptions, settings.can_listen())),
+            members: Arc::new(Members::default()),
+            topic_retention: settings.topics.limits(),
+        }
+    }
 }
 
 /// Parses the settings and starts to connect.
@@ -33,12 +53,21 @@ pub fn connect(settings: BackendSettings) -> Connecting {
     Box::pin(async move {
         let name = &settings.name;
         let settings: PostgresSettings = parse_settings(&settings)?;
-        let (config, tls) = settings.client().map_err(|problems| invalid_settings(name, &problems))?;
-        let database = Arc::new(Database::new(Connector::new(config, tls, &settings), &settings));
+        let (config, listen_config, tls) = settings.client().map_err(|problems| invalid_settings(name, &problems))?;
+        let services = Services::new(Connector::new(config, tls.clone(), &settings), &settings);
         // The first sweep opens the first connection.
-        let sweeper = sweeper::start(&database, *settings.sweep_interval);
+        let mut tasks = vec![sweeper::start(&services, *settings.sweep_interval)];
+        let Services { database, members, .. } = services.clone();
+        tasks.push(tokio::spawn(members::renew_members(members, database)).abort_handle());
+        if settings.can_listen() {
+            let connector = ListenConnector::new(listen_config, tls, &settings);
+            let Services { database, notifications, .. } = services.clone();
+            tasks.push(tokio::spawn(notifications::listen(notifications, database, connector)).abort_handle());
+            let Services { database, notifications, .. } = services.clone();
+            tasks.push(tokio::spawn(notifications::announce_changes(notifications, database)).abort_handle());
+        }
         let limits = Limits { max_value_bytes: *settings.max_value_bytes, ..Limits::default() };
-        Ok(Arc::new(PostgresBackend { database, sweeper, limits }) as Arc<dyn Backend>)
+        Ok(Arc::new(PostgresBackend { services, tasks, limits }) as Arc<dyn Backend>)
     })
 }
 
@@ -48,22 +77,24 @@ pub fn interfaces() -> Vec<&'static str> {
     let values = serde_json::Map::from_iter([("host".to_owned(), "localhost".into()), ("user".to_owned(), "prism".into())]);
     let settings: Result<PostgresSettings, _> = BackendSettings { name: String::new(), values }.parse();
     let Ok(settings) = settings else { return Vec::new() };
-    let database = Database::new(Connector::new(Config::new(), TlsConnector::disabled(), &settings), &settings);
+    let services = Services::new(Connector::new(Config::new(), TlsConnector::disabled(), &settings), &settings);
     let keyspace = Keyspace { namespace: String::new(), slot: String::new() };
-    keyspace_interfaces(&KeyspaceHandle::new(Arc::new(database), keyspace, Limits::default())).names()
+    keyspace_interfaces(&KeyspaceHandle::new(&services, keyspace, Limits::default())).names()
 }
 
 fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     let mut interfaces = Interfaces::default();
     keyvalue::add(keyspace, &mut interfaces);
     queue::add(keyspace, &mut interfaces);
+    stream::add(keyspace, &mut interfaces);
+    pubsub::add(keyspace, &mut interfaces);
     interfaces
 }
 
 #[async_trait]
 impl Backend for PostgresBackend {
     fn keyspace(&self, keyspace: &Keyspace) -> Interfaces {
-        keyspace_interfaces(&KeyspaceHandle::new(self.database.clone(), keyspace.clone(), self.limits))
+        keyspace_interfaces(&KeyspaceHandle::new(&self.services, keyspace.clone(), self.limits))
     }
 
     fn limits(&self) -> Limits {
@@ -71,17 +102,24 @@ impl Backend for PostgresBackend {
     }
 
     async fn health(&self) -> Result<(), Error> {
-        self.database.query(&Context::internal("").with_timeout(HEALTH_TIMEOUT), &PROBE, &[]).await.map(drop)
+        self.services.database.query(&Context::internal("").with_timeout(HEALTH_TIMEOUT), &PROBE, &[]).await.map(drop)
     }
 
     async fn close(&self) {
-        self.sweeper.abort();
-        self.database.close();
+        self.services.notifications.close();
+        self.abort_tasks();
+        self.services.database.close();
     }
 }
 
 impl Drop for PostgresBackend {
     fn drop(&mut self) {
-        self.sweeper.abort();
+        self.abort_tasks();
+    }
+}
+
+impl PostgresBackend {
+    fn abort_tasks(&self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }

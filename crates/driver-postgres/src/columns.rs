@@ -35,6 +35,11 @@ pub fn column_time(time: Option<Millis>) -> Option<SystemTime> {
     time.map(|time| UNIX_EPOCH + Duration::from_millis(u64::try_from(time).unwrap_or(0)))
 }
 
+/// Converts a time of a request, which may be far in the past or in the future: to one between the years 1970 and 9999.
+pub fn request_time(time: Millis) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(time).unwrap_or(0).min(253_402_300_799_999))
+}
+
 fn millis(time: SystemTime) -> Millis {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

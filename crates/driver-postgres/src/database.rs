@@ -71,9 +71,19 @@ impl Database {
         Ok([one, other])
     }
 
+    /// How long the statements of a call may take.
+    pub fn time_limit(&self, context: &Context) -> Duration {
+        context.remaining().map_or(self.timeout, |left| left.min(self.timeout))
+    }
+
+    /// How long callers should wait when the server did not reply.
+    pub fn retry_after(&self) -> Duration {
+        self.pool.retry_after()
+    }
+
     /// Takes a connection for several statements.
     pub async fn session<'d>(&'d self, context: &'d Context) -> Result<Session<'d>, Error> {
-        let deadline = Instant::now() + context.remaining().map_or(self.timeout, |left| left.min(self.timeout));
+        let deadline = Instant::now() + self.time_limit(context);
         match self.pool.acquire(deadline).await {
             Ok(lease) => Ok(Session { lease, in_transaction: false, deadline, database: self, context }),
             Err(_) if context.remaining().is_some_and(|left| left.is_zero()) => Err(Error::deadline_exceeded()),

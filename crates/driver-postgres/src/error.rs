@@ -82,6 +82,14 @@ pub fn backend_closed() -> Error {
     unavailable("the PostgreSQL backend is closed because the gateway is stopping", Duration::from_secs(1))
 }
 
+/// `FAILED_PRECONDITION BACKEND_MISCONFIGURED`: the gateway can't receive notifications.
+pub fn cannot_listen() -> Error {
+    misconfigured(
+        "subscriptions need a connection to PostgreSQL itself, because a pooler that assigns connections to transactions passes no notifications on; \
+         set listen_url to the address of the server",
+    )
+}
+
 /// A reply in a form that this driver does not expect.
 pub fn unexpected_reply() -> Error {
     Error::internal("PostgreSQL sent a reply in a form that Prism does not know")

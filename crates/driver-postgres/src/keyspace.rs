@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use tokio_postgres::types::Type;
 
-use crate::{database::Database, error, sql::Sql};
+use crate::{database::Database, error, members::Members, notifications::Notifications, sql::Sql};
 use prism_call::{Context, Error};
-use prism_driver::{Keyspace, Limits};
+use prism_driver::{Keyspace, Limits, stream::RetentionLimits};
 
 /// Finds the id of a keyspace.
 static FIND: Sql = Sql { text: "SELECT id FROM {schema}.keyspaces WHERE namespace = $1 AND slot = $2", types: &[Type::TEXT, Type::TEXT] };
@@ -18,10 +18,29 @@ static CREATE: Sql = Sql {
     types: &[Type::TEXT, Type::TEXT],
 };
 
+/// What the keyspaces of a backend share.
+#[derive(Clone)]
+pub struct Services {
+    /// The database.
+    pub database: Arc<Database>,
+    /// What waits for notifications.
+    pub notifications: Arc<Notifications>,
+    /// The members of consumer groups in this gateway.
+    pub members: Arc<Members>,
+    /// The limits of topics with stored messages when they are created.
+    pub topic_retention: RetentionLimits,
+}
+
 /// A handle to one keyspace of the database.
 pub struct KeyspaceHandle {
     /// The database.
     pub database: Arc<Database>,
+    /// What waits for notifications.
+    pub notifications: Arc<Notifications>,
+    /// The members of consumer groups in this gateway.
+    pub members: Arc<Members>,
+    /// The limits of topics with stored messages when they are created.
+    pub topic_retention: RetentionLimits,
     /// Greatest sizes of keys, values and batches.
     pub limits: Limits,
     keyspace: Keyspace,
@@ -29,8 +48,9 @@ pub struct KeyspaceHandle {
 }
 
 impl KeyspaceHandle {
-    pub fn new(database: Arc<Database>, keyspace: Keyspace, limits: Limits) -> Arc<Self> {
-        Arc::new(Self { database, limits, keyspace, id: OnceCell::new() })
+    pub fn new(services: &Services, keyspace: Keyspace, limits: Limits) -> Arc<Self> {
+        let Services { database, notifications, members, topic_retention } = services.clone();
+        Arc::new(Self { database, notifications, members, topic_retention, limits, keyspace, id: OnceCell::new() })
     }
 
     /// The id of the keyspace in the database. The first call creates it there.

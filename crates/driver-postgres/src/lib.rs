@@ -25,11 +25,15 @@ mod database;
 mod error;
 mod keyspace;
 mod keyvalue;
+mod members;
+mod notifications;
 mod pool;
+mod pubsub;
 mod queue;
 mod schema;
 mod settings;
 mod sql;
+mod stream;
 mod sweeper;
 mod tls;
 

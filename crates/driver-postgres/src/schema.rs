@@ -5,8 +5,13 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use crate::{error::Problem, sql::quote_literal};
 
 /// Migration `n` updates the tables from version `n` to version `n + 1`.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_keyvalue.sql"), include_str!("migrations/0002_queue.sql"), include_str!("migrations/0003_changes.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_keyvalue.sql"),
+    include_str!("migrations/0002_queue.sql"),
+    include_str!("migrations/0003_changes.sql"),
+    include_str!("migrations/0004_streams.sql"),
+    include_str!("migrations/0005_topics.sql"),
+];
 
 /// The first half of the key of the advisory lock: "PRSM". The second half is the hash of the schema's name.
 const LOCK: i32 = 0x5052_534D;

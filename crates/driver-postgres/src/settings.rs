@@ -13,6 +13,9 @@ use crate::tls::{self, TlsConnector};
 use prism_driver::{
     retry::Retry,
     settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem},
+    stream::RetentionLimits,
+    subscriptions::Subscriptions,
+    time,
     tls::TlsFiles,
 };
 
@@ -65,6 +68,39 @@ pub struct PostgresSettings {
     /// Most open watches.
     #[serde(default = "max_watches")]
     pub max_watches: Count,
+    /// The address of the server for the connection that receives notifications, as in `url`. Needed behind a pooler that assigns connections to
+    /// transactions. What it does not have is that of the other connections.
+    pub listen_url: Option<Secret>,
+    /// Limits of subscriptions and of members of consumer groups.
+    #[serde(default)]
+    pub subscriptions: Subscriptions,
+    /// How long messages of `pubsub_persistent` are kept. Only for topics that are created after a change.
+    #[serde(default)]
+    pub topics: Topics,
+}
+
+/// How long messages of `pubsub_persistent` are kept. Only for topics that are created after a change.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Topics {
+    /// Greatest age of a message.
+    pub max_age: HumanDuration<1000>,
+    /// Greatest size of the messages of one topic. Default: no limit.
+    pub max_bytes: Option<ByteSize>,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self { max_age: HumanDuration::from_millis(7 * 86_400_000), max_bytes: None }
+    }
+}
+
+impl Topics {
+    /// The limits of a new topic.
+    pub fn limits(&self) -> RetentionLimits {
+        let max_age = Some(time::ceil_millis(*self.max_age));
+        RetentionLimits { max_age, max_records: None, max_bytes: self.max_bytes.map(|bytes| *bytes) }
+    }
 }
 
 /// Encryption, and how the server and Prism are authenticated.
@@ -147,10 +183,19 @@ impl CheckSettings for PostgresSettings {
 }
 
 impl PostgresSettings {
-    /// Makes what is needed to connect. Does not connect.
-    pub fn client(&self) -> Result<(Config, TlsConnector), Vec<SettingProblem>> {
+    /// Whether a connection can receive notifications. A pooler behind which statements can't be prepared passes none on.
+    pub fn can_listen(&self) -> bool {
+        self.prepared_statements || self.listen_url.is_some()
+    }
+
+    /// Makes what is needed to connect: for statements, and for notifications. Does not connect.
+    pub fn client(&self) -> Result<(Config, Config, TlsConnector), Vec<SettingProblem>> {
         let mut problems = self.name_problems();
         let config = self.address(&mut problems);
+        let listen_config = match (&self.listen_url, &config) {
+            (Some(url), Some(config)) => self.listen_address(url, config, &mut problems),
+            (_, config) => config.clone(),
+        };
         let connector = match self.tls.mode {
             TlsMode::VerifyFull => tls::connector(&self.tls.files()).map_err(|more| problems.extend(more)).ok(),
             TlsMode::Disable => {
@@ -161,10 +206,29 @@ impl PostgresSettings {
                 Some(TlsConnector::disabled())
             }
         };
-        match (config, connector) {
-            (Some(config), Some(connector)) if problems.is_empty() => Ok((config, connector)),
+        match (config, listen_config, connector) {
+            (Some(config), Some(listen_config), Some(connector)) if problems.is_empty() => Ok((config, listen_config, connector)),
             _ => Err(problems),
         }
+    }
+
+    /// The address for notifications. It has the login of the other connections, unless the URL has one.
+    fn listen_address(&self, url: &Secret, others: &Config, problems: &mut Vec<SettingProblem>) -> Option<Config> {
+        let Some(mut config) = parse_url(url.expose()) else {
+            problems.push(SettingProblem::expected("listen_url", URL));
+            return None;
+        };
+        if let (None, Some(user)) = (config.get_user(), others.get_user()) {
+            config.user(user);
+        }
+        if let (None, Some(password)) = (config.get_password(), others.get_password()) {
+            config.password(password);
+        }
+        if let (None, Some(database)) = (config.get_dbname(), others.get_dbname()) {
+            config.dbname(database);
+        }
+        self.complete(&mut config);
+        Some(config)
     }
 
     fn name_problems(&self) -> Vec<SettingProblem> {
@@ -216,6 +280,12 @@ impl PostgresSettings {
         if config.get_user().is_none() {
             problems.push(SettingProblem::other("user", "is missing; set it here or in url"));
         }
+        self.complete(&mut config);
+        Some(config)
+    }
+
+    /// Sets what all connections have in common.
+    fn complete(&self, config: &mut Config) {
         config.application_name("prism").connect_timeout(*self.connect_timeout).tcp_user_timeout(*self.request_timeout);
         config.ssl_mode(match self.tls.mode {
             TlsMode::Disable => SslMode::Disable,
@@ -224,7 +294,6 @@ impl PostgresSettings {
         if config.get_hosts().len() > 1 {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        Some(config)
     }
 }
 
@@ -264,12 +333,27 @@ mod tests {
     fn an_address_is_a_url_or_a_host() {
         let settings = parse(json!({"url": "postgresql://ada@one:6543,two/shop", "retry": {"max": "3s"}})).unwrap();
         assert_eq!((*settings.max_connections, settings.schema.as_str(), settings.prepared_statements), (16, "prism", true));
-        let (config, _) = settings.client().unwrap();
+        let (config, ..) = settings.client().unwrap();
         assert_eq!((address(&config), config.get_dbname()), ("one:6543,two:5432".to_owned(), Some("shop")));
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         let settings = parse(json!({"host": "/run/postgresql", "user": "ada", "database": "shop"})).unwrap();
-        let (config, _) = settings.client().unwrap();
+        let (config, ..) = settings.client().unwrap();
         assert_eq!((address(&config), config.get_user()), ("/run/postgresql:5432".to_owned(), Some("ada")));
+    }
+
+    #[test]
+    fn notifications_may_have_another_address() {
+        let settings = parse(json!({"url": "postgresql://ada:x@pooler/shop", "prepared_statements": false})).unwrap();
+        assert!(!settings.can_listen());
+        let values = json!({"url": "postgresql://ada:x@pooler/shop", "prepared_statements": false, "listen_url": "postgresql://db:6543"});
+        let settings = parse(values).unwrap();
+        assert!(settings.can_listen());
+        let (config, listen_config, _) = settings.client().unwrap();
+        assert_eq!((address(&config), address(&listen_config)), ("pooler:5432".to_owned(), "db:6543".to_owned()));
+        let login = |config: &Config| {
+            (config.get_user().map(str::to_owned), config.get_password().map(<[u8]>::to_vec), config.get_dbname().map(str::to_owned))
+        };
+        assert_eq!(login(&listen_config), login(&config));
     }
 
     #[test]
@@ -298,6 +382,7 @@ mod tests {
                  tls.key_file is missing; tls.certificate_file needs it"
                     .to_owned(),
             ),
+            (json!({"host": "x", "user": "ada", "listen_url": "db"}), format!("listen_url must be {URL}")),
             (json!({"host": "x", "user": "ada", "tls": {"mode": "on"}}), "tls.mode must be one of disable, verify-full".to_owned()),
         ] {
             let problems = parse(values).unwrap_err();

@@ -10,18 +10,19 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{database::Database, keyvalue};
+use crate::{database::Database, keyspace::Services, keyvalue, notifications::Notifications, pubsub, stream};
 use prism_call::{Code, Context, Error};
 
 /// How often histories are shortened.
 const HISTORIES: Duration = Duration::from_secs(5);
 
-/// Starts the task of a database. It ends when the database is dropped.
-pub fn start(database: &Arc<Database>, every: Duration) -> AbortHandle {
-    tokio::spawn(sweep(Arc::downgrade(database), every)).abort_handle()
+/// Starts the task of a backend. It ends when the database is dropped.
+pub fn start(services: &Services, every: Duration) -> AbortHandle {
+    let Services { database, notifications, .. } = services.clone();
+    tokio::spawn(sweep(Arc::downgrade(&database), notifications, every)).abort_handle()
 }
 
-async fn sweep(database: Weak<Database>, every: Duration) {
+async fn sweep(database: Weak<Database>, notifications: Arc<Notifications>, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut histories = Instant::now();
@@ -32,18 +33,27 @@ async fn sweep(database: Weak<Database>, every: Duration) {
         if with_histories {
             histories = Instant::now();
         }
-        match sweep_once(&database, with_histories).await {
-            // The pool has logged that the server is not reachable.
-            Err(error) if error.code() != Code::Unavailable => {
-                tracing::warn!(%error, "expired data could not be removed; the next sweep tries again");
-            }
-            _ => {}
-        }
+        report(sweep_once(&database, &notifications, with_histories).await);
     }
 }
 
-async fn sweep_once(database: &Database, with_histories: bool) -> Result<(), Error> {
+fn report(result: Result<(), Error>) {
+    match result {
+        // The pool has logged that the server is not reachable.
+        Err(error) if error.code() != Code::Unavailable => {
+            tracing::warn!(%error, "expired data could not be removed; the next sweep tries again");
+        }
+        _ => {}
+    }
+}
+
+async fn sweep_once(database: &Database, notifications: &Notifications, with_histories: bool) -> Result<(), Error> {
     let context = Context::internal("");
     keyvalue::sweep(database, &context).await?;
-    if with_histories { keyvalue::sweep_histories(database, &context).await } else { Ok(()) }
+    stream::sweep(database, notifications, &context).await?;
+    if with_histories {
+        keyvalue::sweep_histories(database, &context).await?;
+        pubsub::sweep(database, &context).await?;
+    }
+    Ok(())
 }

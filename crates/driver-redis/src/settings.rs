@@ -9,6 +9,7 @@ use serde::Deserialize;
 use prism_driver::{
     retry::Retry,
     settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem},
+    subscriptions::Subscriptions,
 };
 
 /// Settings of a backend of `type: redis`.
@@ -59,31 +60,6 @@ pub struct RedisSettings {
 pub struct RedisTls {
     /// PEM file with the trust roots. Default: those of the system.
     pub ca_file: Option<PathBuf>,
-}
-
-/// Limits of subscriptions and of members of consumer groups.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Subscriptions {
-    /// Most open subscriptions, and most open members of consumer groups.
-    pub max: Count,
-    /// Messages that wait for a slow subscriber. Further messages are dropped, and the subscriber receives a `Gap`.
-    pub buffer: Count,
-    /// Bytes that wait for a slow subscriber.
-    pub buffer_bytes: ByteSize,
-    /// How long a subscription waits for a server that is not reachable before it ends with `UNAVAILABLE`.
-    pub patience: HumanDuration,
-}
-
-impl Default for Subscriptions {
-    fn default() -> Self {
-        Self {
-            max: Count::new(10_000),
-            buffer: Count::new(1024),
-            buffer_bytes: ByteSize::new(16 << 20),
-            patience: HumanDuration::from_millis(60_000),
-        }
-    }
 }
 
 fn key_prefix() -> String {

@@ -115,6 +115,15 @@ pub fn attributes(attributes: &BTreeMap<String, String>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks that there are attributes. Whether they are valid is checked by [`attributes`].
+pub fn required_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Error> {
+    if attributes.is_empty() {
+        return Err(Error::invalid("attributes", "must have at least one item; send messages without attributes with Publish")
+            .with_reason("INVALID_ATTRIBUTES"));
+    }
+    Ok(())
+}
+
 /// Checks the number of items in a batch: 1 to `max_batch_items`.
 pub fn batch(limits: &Limits, field: &str, items: usize) -> Result<(), Error> {
     count(field, items, limits.max_batch_items)

@@ -18,6 +18,7 @@ suite! { "stream_basic" shared:
     followers_on_other_gateways_wake_up;
     cursors_are_valid_on_other_gateways;
     offsets_are_shared;
+    a_follower_misses_nothing_of_concurrent_writers;
     a_group_is_shared needs "stream_consumer_groups";
     another_gateway_takes_over needs "stream_consumer_groups";
 }
@@ -50,6 +51,27 @@ async fn offsets_are_shared(s: Subject) {
     let read = other_gateway.read("orders", None).await;
     assert!(read.iter().map(|record| record.offset).eq(offsets));
     assert_eq!(s.latest("orders").await, other_gateway.latest("orders").await);
+}
+
+/// A record that becomes visible after one with a higher offset would be missed.
+async fn a_follower_misses_nothing_of_concurrent_writers(s: Subject) {
+    const EACH: usize = 40;
+    let mut follower = s.follow("orders", None).await;
+    let writers: Vec<_> = (0..6)
+        .map(|number| {
+            let s = if number % 2 == 0 { s.clone() } else { s.on_other_gateway() };
+            tokio::spawn(async move { s.append_many("orders", EACH).await })
+        })
+        .collect();
+    let mut read = Vec::new();
+    for _ in 0..6 * EACH {
+        read.push(record(&mut follower).await.offset);
+    }
+    let mut appended = BTreeSet::new();
+    for writer in writers {
+        appended.extend(writer.await.unwrap());
+    }
+    assert!(read.iter().copied().eq(appended), "records were missed, repeated or out of order");
 }
 
 async fn a_group_is_shared(s: Subject) {

@@ -4,6 +4,7 @@ mod gateway;
 mod nats;
 mod outage;
 mod postgres;
+mod proxy;
 mod redis;
 #[cfg(feature = "s3")]
 mod s3;

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::{PubSub, filter::Filter};
+use super::PubSub;
 use prism_call::{
     Context, Error, Messages,
     proto::models::pubsub::v1::{
         Message, PubSubBasic, PublishRequest, PublishResponse, SubscribeRequest, SubscribeResponse, UnsubscribeRequest, UnsubscribeResponse,
     },
 };
-use prism_driver::check;
+use prism_driver::{check, pubsub::Filter};
 
 #[async_trait]
 impl PubSubBasic for PubSub {

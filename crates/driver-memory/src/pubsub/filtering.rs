@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{PubSub, filter::Filter};
+use super::PubSub;
 use prism_call::{
     Context, Error, Messages,
     proto::models::pubsub::v1::{
@@ -10,7 +10,7 @@ use prism_call::{
         SubscribeFilteredResponse,
     },
 };
-use prism_driver::check;
+use prism_driver::{check, pubsub::Filter};
 
 #[async_trait]
 impl PubSubFiltering for PubSub {
@@ -20,10 +20,7 @@ impl PubSubFiltering for PubSub {
         request: PublishWithAttributesRequest,
     ) -> Result<PublishWithAttributesResponse, Error> {
         let PublishWithAttributesRequest { topic, payload, attributes } = request;
-        if attributes.is_empty() {
-            return Err(Error::invalid("attributes", "must have at least one item; send messages without attributes with Publish")
-                .with_reason("INVALID_ATTRIBUTES"));
-        }
+        check::required_attributes(&attributes)?;
         self.0.check_message(&topic, &payload, &attributes)?;
         let receivers = self.0.publish(Message { topic, payload, attributes, ..Message::default() })?;
         Ok(PublishWithAttributesResponse { receivers: Some(receivers) })

@@ -1,7 +1,6 @@
 //! PubSub: subscriptions in a trie, each with its own buffer. Messages without subscribers are not stored.
 
 mod basic;
-mod filter;
 mod filtering;
 mod ordering;
 mod sequences;
@@ -18,7 +17,6 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 
 use self::{
-    filter::Filter,
     sequences::Sequences,
     subscriber::{SharedMessage, Subscriber},
     trie::Trie,
@@ -34,7 +32,7 @@ use prism_call::{
 use prism_driver::{
     Limits, check, id,
     lock::lock,
-    pubsub::{NextItem, SubscriptionEvent, subscription_in_use},
+    pubsub::{Filter, NextItem, SubscriptionEvent, subscription_in_use},
     time,
 };
 

@@ -2,14 +2,17 @@
 
 use async_trait::async_trait;
 
-use super::{PubSub, filter::Filter};
+use super::PubSub;
 use prism_call::{
     Context, Error, Messages,
     proto::models::pubsub::v1::{
         Message, PubSubOrdering, PublishOrderedRequest, PublishOrderedResponse, SubscribeOrderedRequest, SubscribeOrderedResponse,
     },
 };
-use prism_driver::check;
+use prism_driver::{
+    check,
+    pubsub::{Filter, check_ordering_key},
+};
 
 #[async_trait]
 impl PubSubOrdering for PubSub {
@@ -30,11 +33,4 @@ impl PubSubOrdering for PubSub {
         let filter = Filter::Ordered((!request.ordering_key.is_empty()).then_some(request.ordering_key));
         self.0.clone().subscribe(request.topic, request.subscription, filter)
     }
-}
-
-fn check_ordering_key(ordering_key: &str) -> Result<(), Error> {
-    if ordering_key.len() > 256 {
-        return Err(Error::invalid("ordering_key", "must have at most 256 bytes"));
-    }
-    Ok(())
 }

@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::filter::Filter;
 use crate::state::SharedState;
 use prism_call::proto::models::pubsub::v1::Message;
 use prism_driver::{
     lock::lock,
-    pubsub::{NextItem, SubscriptionBuffer},
+    pubsub::{Filter, NextItem, SubscriptionBuffer},
 };
 
 /// A published message, shared by the buffers of all subscribers. Its bytes are released with the last of them.

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::{PubSub, filter::Filter};
+use super::PubSub;
 use prism_call::{
     Context, Error, Messages,
     proto::models::pubsub::v1::{PubSubWildcards, SubscribePatternRequest, SubscribePatternResponse},
 };
-use prism_driver::check;
+use prism_driver::{check, pubsub::Filter};
 
 #[async_trait]
 impl PubSubWildcards for PubSub {

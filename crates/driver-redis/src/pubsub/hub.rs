@@ -14,15 +14,13 @@ use prost::Message as _;
 use redis::Msg;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::{
-    pattern::TopicPattern,
-    subscriber::{ChannelSelector, Subscriber},
-};
-use crate::{error, settings::Subscriptions};
+use super::subscriber::{ChannelSelector, Subscription};
+use crate::error;
 use prism_call::{Code, Error, proto::models::pubsub::v1::Message};
 use prism_driver::{
     lock::lock,
-    pubsub::{subscription_in_use, too_many_subscriptions},
+    pubsub::{TopicPattern, subscription_in_use, too_many_subscriptions},
+    subscriptions::{Subscriber, Subscriptions},
 };
 
 /// The subscriptions of a backend.
@@ -38,8 +36,8 @@ pub struct Hub {
 
 #[derive(Default)]
 struct HubState {
-    by_channels: HashMap<ChannelSelector, Vec<Arc<Subscriber>>>,
-    by_name: HashMap<Vec<u8>, Arc<Subscriber>>,
+    by_channels: HashMap<ChannelSelector, Vec<Arc<Subscription>>>,
+    by_name: HashMap<Vec<u8>, Arc<Subscription>>,
     /// Channels and patterns that Redis has confirmed on the current connection.
     confirmed: HashSet<ChannelSelector>,
     /// The time of the next attempt to connect, and the error of the last one; `None` while there is a connection.
@@ -78,7 +76,7 @@ impl Hub {
     }
 
     /// Adds a subscription with an id from the client. It is confirmed at once if Redis has confirmed its channels before.
-    pub fn add(&self, name: Vec<u8>, id: &str, channels: ChannelSelector, pattern: TopicPattern) -> Result<Arc<Subscriber>, Error> {
+    pub fn add(&self, name: Vec<u8>, id: &str, channels: ChannelSelector, pattern: TopicPattern) -> Result<Arc<Subscription>, Error> {
         let mut guard = self.state();
         let state = &mut *guard;
         if state.closed {
@@ -90,48 +88,41 @@ impl Hub {
         if state.by_name.contains_key(&name) {
             return Err(subscription_in_use(id));
         }
-        let number = self.last_id.fetch_add(1, Ordering::Relaxed);
-        let subscriber = Subscriber::new(
-            number,
-            name.clone(),
-            channels.clone(),
-            pattern,
-            self.settings.buffer.to_usize(),
-            self.settings.buffer_bytes.to_usize(),
-        );
-        let subscriber = Arc::new(subscriber);
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed);
+        let subscriber = Subscriber::new(&self.settings);
+        let subscription = Arc::new(Subscription { id, name: name.clone(), channels: channels.clone(), pattern, subscriber });
         if state.confirmed.contains(&channels) {
-            subscriber.confirm();
+            subscription.subscriber.confirm();
         }
-        state.by_name.insert(name, subscriber.clone());
-        state.by_channels.entry(channels).or_default().push(subscriber.clone());
+        state.by_name.insert(name, subscription.clone());
+        state.by_channels.entry(channels).or_default().push(subscription.clone());
         drop(guard);
         self.changed.notify_one();
-        Ok(subscriber)
+        Ok(subscription)
     }
 
     /// Ends a subscription by its name. Returns false if there is none.
     pub fn unsubscribe(&self, name: &[u8]) -> bool {
-        let subscriber = self.state().by_name.get(name).cloned();
-        subscriber.is_some_and(|subscriber| self.remove(&subscriber))
+        let subscription = self.state().by_name.get(name).cloned();
+        subscription.is_some_and(|subscription| self.remove(&subscription))
     }
 
     /// Removes a subscription and ends its stream. Returns false if it was removed before.
-    pub fn remove(&self, subscriber: &Subscriber) -> bool {
+    pub fn remove(&self, subscription: &Subscription) -> bool {
         let mut guard = self.state();
         let state = &mut *guard;
-        let present = state.by_name.get(&subscriber.name).is_some_and(|other| other.id == subscriber.id);
+        let present = state.by_name.get(&subscription.name).is_some_and(|other| other.id == subscription.id);
         if present {
-            state.by_name.remove(&subscriber.name);
-            if let Some(listeners) = state.by_channels.get_mut(&subscriber.channels) {
-                listeners.retain(|other| other.id != subscriber.id);
+            state.by_name.remove(&subscription.name);
+            if let Some(listeners) = state.by_channels.get_mut(&subscription.channels) {
+                listeners.retain(|other| other.id != subscription.id);
                 if listeners.is_empty() {
-                    state.by_channels.remove(&subscriber.channels);
+                    state.by_channels.remove(&subscription.channels);
                 }
             }
         }
         drop(guard);
-        subscriber.end(None);
+        subscription.subscriber.end(None);
         self.changed.notify_one();
         present
     }
@@ -154,8 +145,8 @@ impl Hub {
         let mut guard = self.state();
         let state = &mut *guard;
         for channels in confirmed {
-            for subscriber in state.by_channels.get(&channels).into_iter().flatten() {
-                subscriber.confirm();
+            for subscription in state.by_channels.get(&channels).into_iter().flatten() {
+                subscription.subscriber.confirm();
             }
             state.confirmed.insert(channels);
         }
@@ -189,11 +180,11 @@ impl Hub {
         let patience_exceeded = since.elapsed() >= *self.settings.patience;
         let mut guard = self.state();
         let state = &mut *guard;
-        let ending: Vec<_> = state.by_name.extract_if(|_, subscriber| patience_exceeded || !subscriber.is_confirmed()).collect();
-        for (_, subscriber) in ending {
-            subscriber.end(Some(unreachable_error(&cause, next_attempt)));
-            if let Some(listeners) = state.by_channels.get_mut(&subscriber.channels) {
-                listeners.retain(|other| other.id != subscriber.id);
+        let ending: Vec<_> = state.by_name.extract_if(|_, open| patience_exceeded || !open.subscriber.is_confirmed()).collect();
+        for (_, subscription) in ending {
+            subscription.subscriber.end(Some(unreachable_error(&cause, next_attempt)));
+            if let Some(listeners) = state.by_channels.get_mut(&subscription.channels) {
+                listeners.retain(|other| other.id != subscription.id);
             }
         }
         state.by_channels.retain(|_, listeners| !listeners.is_empty());
@@ -205,8 +196,8 @@ impl Hub {
         let mut state = self.state();
         state.closed = true;
         state.by_channels.clear();
-        for (_, subscriber) in state.by_name.drain() {
-            subscriber.end(Some(error::backend_closed()));
+        for (_, subscription) in state.by_name.drain() {
+            subscription.subscriber.end(Some(error::backend_closed()));
         }
     }
 
@@ -223,9 +214,9 @@ impl Hub {
         let state = self.state();
         let Some(listeners) = state.by_channels.get(&channels) else { return };
         let Some(message) = decode(&channel, message) else { return };
-        for subscriber in listeners {
-            if subscriber.pattern.matches(&message.topic) {
-                subscriber.offer(&message);
+        for subscription in listeners {
+            if subscription.pattern.matches(&message.topic) {
+                subscription.subscriber.offer(&message);
             }
         }
     }

@@ -19,15 +19,18 @@ pub use hub::Hub;
 pub use listener::listen;
 
 use self::{
-    pattern::TopicPattern,
-    subscriber::{ChannelSelector, NextEvent, Subscriber},
+    pattern::to_glob,
+    subscriber::{ChannelSelector, Subscription},
 };
 use crate::{client::Client, error, keys::KeyNames};
 use prism_call::{
     Context, Error, Messages,
     proto::{Interfaces, models::pubsub::v1::Subscribed},
 };
-use prism_driver::{Limits, check, id, pubsub::SubscriptionEvent};
+use prism_driver::{
+    Limits, check, id,
+    pubsub::{SubscriptionEvent, TopicPattern},
+};
 
 /// The pub/sub interfaces over one keyspace.
 pub struct PubSub {
@@ -60,17 +63,19 @@ impl PubSub {
         let channels = if parsed.is_topic() {
             ChannelSelector::Channel(self.keys.named("topic", pattern))
         } else {
-            ChannelSelector::Pattern(parsed.to_glob(&self.keys.named("topic", "")))
+            ChannelSelector::Pattern(to_glob(&parsed, &self.keys.named("topic", "")))
         };
-        let subscriber = self.hub.add(self.keys.named("subscription", &id), &id, channels, parsed)?;
-        let subscription = OpenSubscription { hub: self.hub.clone(), subscriber, _permit: permit };
-        let confirmed = tokio::time::timeout(self.client.time_limit(context), subscription.confirmed()).await;
+        let subscription = self.hub.add(self.keys.named("subscription", &id), &id, channels, parsed)?;
+        let open = OpenSubscription { hub: self.hub.clone(), subscription, _permit: permit };
+        let confirmed = tokio::time::timeout(self.client.time_limit(context), open.subscription.subscriber.confirmed()).await;
         confirmed
             .map_err(|_| error::unavailable("Redis did not confirm the subscription in time", self.client.connector().retry_after()))??;
         let first = T::from(SubscriptionEvent::Subscribed(Subscribed { subscription: id }));
-        let events = stream::try_unfold(subscription, |subscription| async move {
-            Ok(subscription.next().await?.map(|event| (T::from(event), subscription)))
-        });
+        let events =
+            stream::try_unfold(
+                open,
+                |open| async move { Ok(open.subscription.subscriber.next().await?.map(|event| (T::from(event), open))) },
+            );
         Ok(stream::iter([Ok(first)]).chain(events).boxed())
     }
 }
@@ -78,35 +83,12 @@ impl PubSub {
 /// Belongs to the stream of a subscription and removes the subscription when the stream is dropped.
 struct OpenSubscription {
     hub: Arc<Hub>,
-    subscriber: Arc<Subscriber>,
+    subscription: Arc<Subscription>,
     _permit: OwnedSemaphorePermit,
-}
-
-impl OpenSubscription {
-    /// Waits until Redis has confirmed the subscription.
-    async fn confirmed(&self) -> Result<(), Error> {
-        loop {
-            match self.subscriber.confirmation() {
-                Some(result) => return result,
-                None => self.subscriber.changed.notified().await,
-            }
-        }
-    }
-
-    async fn next(&self) -> Result<Option<SubscriptionEvent>, Error> {
-        loop {
-            match self.subscriber.next() {
-                NextEvent::Event(event) => return Ok(Some(event)),
-                NextEvent::End(None) => return Ok(None),
-                NextEvent::End(Some(error)) => return Err(error),
-                NextEvent::Empty => self.subscriber.changed.notified().await,
-            }
-        }
-    }
 }
 
 impl Drop for OpenSubscription {
     fn drop(&mut self) {
-        self.hub.remove(&self.subscriber);
+        self.hub.remove(&self.subscription);
     }
 }

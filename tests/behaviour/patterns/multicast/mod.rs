@@ -46,7 +46,7 @@ const VARIANTS: &[Variant] = &[
     Variant { name: "stream", settings: MODELS[0].settings, needs: &["messaging/stream_basic", "!durability"] },
 ];
 
-pattern_suite! { "multicast-registry", VARIANTS, ["redis+nats", "memory+nats", "postgres+nats", "postgres+nats+postgres", "sqlite+memory"];
+pattern_suite! { "multicast-registry", VARIANTS, ["redis+nats", "memory+nats", "postgres+nats", "postgres+nats+postgres", "postgres+kafka", "sqlite+memory"];
     GetCapabilities {
         the_delivery_follows_the_slots;
     }

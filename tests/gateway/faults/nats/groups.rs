@@ -17,9 +17,10 @@ use prism::{
 use serde_json::json;
 use test_support::servers::Nats;
 
-use super::{
-    super::{PATIENCE, backend, connected, context, healthy, slot},
+use super::super::{
+    PATIENCE, backend, connected, context, healthy,
     proxy::{Mode, Proxy},
+    slot,
 };
 
 const RECORDS: usize = 40;

@@ -4,7 +4,6 @@ mod access;
 mod gateway;
 mod groups;
 mod outage;
-mod proxy;
 mod state;
 mod streams;
 

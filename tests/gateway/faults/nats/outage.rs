@@ -6,9 +6,10 @@ use prism::{call::Code, proto::models::keyvalue::v1::GetRequest};
 use serde_json::json;
 use test_support::servers::Nats;
 
-use super::{
-    super::{away, backend, connected, context, get, healthy, keyvalue, outage, set},
+use super::super::{
+    away, backend, connected, context, get, healthy, keyvalue, outage,
     proxy::{Mode, Proxy},
+    set,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ mod access;
 mod outage;
 mod pooler;
 mod state;
+mod streams;
 
 use serde_json::{Value, json};
 use test_support::servers::Postgres;

@@ -10,7 +10,9 @@ use prism::{
             BatchGetRequest, CompareAndSwapRequest, Condition, Operation, ScanRequest, SetOperation, TransactRequest, condition::Predicate,
             operation::Action,
         },
+        pubsub::v1::{PublishRequest, SubscribeRequest, subscribe_response::Event},
         queue::v1::{CompleteRequest, DequeueRequest, DequeueWithTimeoutRequest, EnqueueRequest},
+        stream::v1::{AppendRequest, CreateConsumerGroupRequest, JoinConsumerGroupRequest, ReadRequest},
     },
 };
 use serde_json::json;
@@ -68,6 +70,52 @@ async fn behind_pgbouncer() {
     }
     let request = DequeueRequest { queue: "jobs".to_owned(), limit: 100, wait: None };
     assert_eq!(queue.dequeue(&context(), request).await.unwrap().messages.len(), 8);
+}
+
+fn subscribe() -> SubscribeRequest {
+    SubscribeRequest { topic: "t".to_owned(), ..SubscribeRequest::default() }
+}
+
+/// Streams don't need notifications. Subscriptions do, over a connection to the server itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notifications_behind_pgbouncer() {
+    let server = Postgres::start().unwrap();
+    let pooler = PgBouncer::start(&server).unwrap();
+    for (index, listen_url) in [None, Some(pooler.url()), Some(server.url())].into_iter().enumerate() {
+        let settings = json!({"url": pooler.url(), "prepared_statements": false, "max_connections": 8, "listen_url": listen_url});
+        let backend = backend("postgres", settings).await;
+        healthy(&backend).await;
+        let interfaces = slot(&backend).interfaces;
+        let (streams, groups) = (interfaces.stream_basic.unwrap(), interfaces.stream_consumer_groups.unwrap());
+        let stream = format!("orders-{index}");
+        let create = CreateConsumerGroupRequest { stream: stream.clone(), group: "billing".to_owned(), start: None };
+        assert!(groups.create_consumer_group(&context(), create).await.unwrap().created);
+        let follow = ReadRequest { stream: stream.clone(), follow: true, ..ReadRequest::default() };
+        let mut reader = streams.read(&context(), follow).await.unwrap();
+        let join = JoinConsumerGroupRequest { stream: stream.clone(), group: "billing".to_owned(), ..JoinConsumerGroupRequest::default() };
+        let mut member = groups.join_consumer_group(&context(), join).await.unwrap();
+        for number in 0..20 {
+            let append = AppendRequest { stream: stream.clone(), payload: number.to_string().into(), ..AppendRequest::default() };
+            streams.append(&context(), append).await.unwrap();
+            assert_eq!(reader.try_next().await.unwrap().unwrap().record.unwrap().payload, number.to_string());
+            assert_eq!(member.try_next().await.unwrap().unwrap().record.unwrap().payload, number.to_string());
+        }
+        let pubsub = interfaces.pubsub_basic.unwrap();
+        if listen_url != Some(server.url()) {
+            let error = pubsub.subscribe(&context(), subscribe()).await.err().unwrap();
+            assert_eq!((error.code(), error.reason()), (Code::Unavailable, "BACKEND_MISCONFIGURED"), "{error:?}");
+            assert!(error.message().contains("listen_url"), "{error:?}");
+            continue;
+        }
+        let mut messages = pubsub.subscribe(&context(), subscribe()).await.unwrap();
+        assert!(matches!(messages.try_next().await.unwrap().unwrap().event, Some(Event::Subscribed(_))));
+        for bytes in [10, 100_000] {
+            let publish = PublishRequest { topic: "t".to_owned(), payload: vec![b'x'; bytes].into(), ..PublishRequest::default() };
+            pubsub.publish(&context(), publish).await.unwrap();
+            let event = messages.try_next().await.unwrap().unwrap().event;
+            assert!(matches!(event, Some(Event::Message(message)) if message.payload.len() == bytes));
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use prism_call::{
 };
 
 /// Selects messages before they enter the buffer of a subscription.
+#[derive(Debug)]
 pub enum Filter {
     /// All messages.
     All,

@@ -1,7 +1,11 @@
 //! The setting `subscriptions` of drivers that connect to a server: how many subscriptions and members of consumer groups are open, and how
 //! long their streams wait during an outage.
 
+mod subscriber;
+
 use std::{sync::Arc, time::Duration};
+
+pub use subscriber::Subscriber;
 
 use schemars::JsonSchema;
 use serde::Deserialize;

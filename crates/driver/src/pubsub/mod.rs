@@ -1,6 +1,12 @@
-//! Subscriptions: their events, and the bounded buffer between publishers and a subscriber.
+//! Subscriptions: their events, the bounded buffer between publishers and a subscriber, and what selects their messages.
+
+mod filter;
+mod pattern;
 
 use std::collections::VecDeque;
+
+pub use filter::Filter;
+pub use pattern::TopicPattern;
 
 use prism_call::{
     Code, Error,
@@ -137,12 +143,29 @@ impl<M> SubscriptionBuffer<M> {
     }
 }
 
+/// Checks the length of an ordering key.
+pub fn check_ordering_key(ordering_key: &str) -> Result<(), Error> {
+    if ordering_key.len() > 256 {
+        return Err(Error::invalid("ordering_key", "must have at most 256 bytes"));
+    }
+    Ok(())
+}
+
 /// `ALREADY_EXISTS SUBSCRIPTION_IN_USE`
 pub fn subscription_in_use(id: &str) -> Error {
     Error::new(
         Code::AlreadyExists,
         "SUBSCRIPTION_IN_USE",
         format!("a subscription with the id {id:?} is open; choose another id, leave it empty, or end that subscription with Unsubscribe"),
+    )
+}
+
+/// `NOT_FOUND SUBSCRIPTION_NOT_FOUND`
+pub fn durable_subscription_not_found(topic: &str, subscription: &str) -> Error {
+    Error::new(
+        Code::NotFound,
+        "SUBSCRIPTION_NOT_FOUND",
+        format!("the topic {topic:?} has no durable subscription {subscription:?}; SubscribeDurable makes it"),
     )
 }
 
