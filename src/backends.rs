@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::driver::{self, Backend, BackendSettings, Keyspace};
 
-use prism_call::{BackgroundTasks, CallLimits, Code, Error, Handler};
+use prism_call::{BackgroundTasks, CacheMeters, CallLimits, Code, Error, Handler};
 use prism_config as config;
 use prism_pattern::{self as pattern, PatternEnvironment};
 use prism_slot::Slot;
@@ -32,9 +32,11 @@ pub async fn open_pattern(
     namespace: &config::Namespace,
     slots: BTreeMap<String, Slot>,
     tasks: BackgroundTasks,
+    cache_meters: CacheMeters,
 ) -> Result<Arc<dyn Handler>, Error> {
     let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
-    let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks };
+    let cache_meters = Some(cache_meters);
+    let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks, cache_meters };
     pattern.open(slots, &environment).await
 }
 

@@ -140,8 +140,8 @@ impl Generation {
             let handler = RemoteHandler::connect(&settings.url, &settings.namespace, settings.forward_credentials, None)?;
             (handler.clone(), Some(handler))
         } else {
-            let handler = open_pattern(pattern, definition, slots, tasks.clone()).await?;
-            (self.separate_tenants(pattern, definition, handler, &tasks), None)
+            let handler = open_pattern(pattern, definition, slots, tasks.clone(), metrics.cache(&definition.name)).await?;
+            (self.separate_tenants(pattern, definition, handler, &tasks, metrics), None)
         };
         let opened = Arc::new(OpenHandler { namespace: definition.name.clone(), handler: handler.clone(), tasks });
         let namespace = Namespace::new(&definition.name, pattern.name, methods_of(pattern), handler, call_limits(definition), metrics)
@@ -157,10 +157,12 @@ impl Generation {
         definition: &config::Namespace,
         handler: Arc<dyn Handler>,
         tasks: &BackgroundTasks,
+        metrics: &Metrics,
     ) -> Arc<dyn Handler> {
         let Some(scope) = &definition.scope else { return handler };
         let own = definition.slots.values().filter_map(|slot| Some((slot.backend.clone(), self.backends.get(&slot.backend)?.clone())));
-        let source = TenantSource { pattern, definition: definition.clone(), backends: own.collect() };
+        let cache_meters = metrics.cache(&definition.name);
+        let source = TenantSource { pattern, definition: definition.clone(), backends: own.collect(), cache_meters };
         Arc::new(TenantHandler::new(scope.clone(), source, handler, tasks))
     }
 

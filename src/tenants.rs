@@ -21,7 +21,9 @@ use crate::{
     backends::{ConnectedBackend, fill_slots, open_pattern},
     lifecycle::OpenHandler,
 };
-use prism_call::{AuthenticationMethod, BackgroundTasks, Code, Context, Error, Handler, Input, Messages, Method, Output, Principal, Reply};
+use prism_call::{
+    AuthenticationMethod, BackgroundTasks, CacheMeters, Code, Context, Error, Handler, Input, Messages, Method, Output, Principal, Reply,
+};
 use prism_config::{self as config, Scope, ScopeKind};
 use prism_pattern::Pattern;
 
@@ -39,6 +41,7 @@ pub struct TenantSource {
     pub pattern: &'static Pattern,
     pub definition: config::Namespace,
     pub backends: BTreeMap<String, Arc<ConnectedBackend>>,
+    pub cache_meters: CacheMeters,
 }
 
 /// Calls the handler of the caller's tenant.
@@ -115,10 +118,10 @@ impl TenantHandler {
 
     /// Opens the handler of a tenant.
     async fn open(&self, tenant: &str) -> Result<OpenHandler, Error> {
-        let TenantSource { pattern, definition, backends } = &self.source;
+        let TenantSource { pattern, definition, backends, cache_meters } = &self.source;
         let tasks = BackgroundTasks::default();
         let slots = fill_slots(definition, backends, Some(tenant))?;
-        let handler = open_pattern(pattern, definition, slots, tasks.clone()).await?;
+        let handler = open_pattern(pattern, definition, slots, tasks.clone(), cache_meters.clone()).await?;
         Ok(OpenHandler { namespace: definition.name.clone(), handler, tasks })
     }
 }

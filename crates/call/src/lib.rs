@@ -37,7 +37,7 @@ pub use idempotency::{Claim, ClaimResult, Idempotency, KeyedCall, Outcome, Reply
 pub use log::AccessLog;
 pub use message::{EncodedMessage, Input, Messages, Output, Reply, Trailers, message_too_large};
 pub use method::{Method, interface_of};
-pub use metrics::{ConnectionMeters, Metrics, ReloadMeters};
+pub use metrics::{CacheMeters, CacheRead, ConnectionMeters, Metrics, ReloadMeters};
 pub use namespace::{CallLimits, Namespace};
 pub use observe::ObservedStream;
 pub use peer::{API_KEY, CertificateNames, Credentials, Origin, Peer, TlsPeer};

@@ -31,6 +31,7 @@ pub struct Metrics {
     connections_cut: IntCounterVec,
     unsent: IntGaugeVec,
     reloads: ReloadMeters,
+    cache_reads: IntCounterVec,
     /// The meters of the namespaces, by name. A namespace whose configuration changes continues with the same meters.
     namespaces: Arc<Mutex<HashMap<Arc<str>, Weak<NamespaceMeters>>>>,
 }
@@ -76,6 +77,10 @@ impl Metrics {
             success: Gauge::new("prism_config_last_success_timestamp_seconds", "When a configuration was last put into service")?,
             failure: Gauge::new("prism_config_last_failure_timestamp_seconds", "When a configuration was last refused; 0: never")?,
         };
+        let cache_reads = IntCounterVec::new(
+            Opts::new("prism_cache_reads_total", "Reads of keys in namespaces with a cache: hit, miss, or bypass without the cache"),
+            &["namespace", "result"],
+        )?;
         let build = IntGaugeVec::new(Opts::new("prism_build_info", "Version of the running binary"), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for collector in [
@@ -92,6 +97,7 @@ impl Metrics {
             Box::new(reloads.generation.clone()),
             Box::new(reloads.success.clone()),
             Box::new(reloads.failure.clone()),
+            Box::new(cache_reads.clone()),
             Box::new(build),
         ] {
             registry.register(collector)?;
@@ -109,6 +115,7 @@ impl Metrics {
             connections_cut,
             unsent,
             reloads,
+            cache_reads,
             namespaces: Arc::default(),
         })
     }
@@ -154,6 +161,11 @@ impl Metrics {
         self.reloads.clone()
     }
 
+    /// Returns the meters of the cache of a namespace.
+    pub fn cache(&self, namespace: &str) -> CacheMeters {
+        CacheMeters { reads: self.cache_reads.clone(), namespace: namespace.into(), counters: Arc::default() }
+    }
+
     /// Returns the meters of the connections of a listener.
     pub fn connections(&self, listener: &str) -> ConnectionMeters {
         let open = self.connections.with_label_values(&[listener]);
@@ -195,6 +207,35 @@ impl ReloadMeters {
 
 fn unix_time() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// The meters of the cache of one namespace. They are created at their first use, because most namespaces have no cache.
+#[derive(Clone, Debug)]
+pub struct CacheMeters {
+    reads: IntCounterVec,
+    namespace: Arc<str>,
+    counters: Arc<OnceLock<[IntCounter; 3]>>,
+}
+
+/// How a read of a key used the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheRead {
+    /// It had a copy.
+    Hit,
+    /// It had none.
+    Miss,
+    /// It was not used: the key has changed a moment ago, can't be in it, or the cache does not answer.
+    Bypass,
+}
+
+impl CacheMeters {
+    /// Counts a read.
+    pub fn count(&self, read: CacheRead) {
+        let create = || ["hit", "miss", "bypass"].map(|result| self.reads.with_label_values(&[&*self.namespace, result]));
+        if let Some(counter) = self.counters.get_or_init(create).get(read as usize) {
+            counter.inc();
+        }
+    }
 }
 
 /// The meters of the connections of one listener.

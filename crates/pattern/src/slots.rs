@@ -61,6 +61,13 @@ impl<'p> Slots<'p> {
         }
     }
 
+    /// Adds the outermost layer of a slot to its description, because the pattern puts one around it.
+    pub fn add_layer(&mut self, name: &str, layer: &'static str) {
+        for slot in self.facts.iter_mut().filter(|slot| slot.name == name) {
+            slot.layers.insert(0, layer);
+        }
+    }
+
     /// Returns what the pattern can do over the backends of all slots: the answer of `GetCapabilities`.
     ///
     /// `limits` are the tightest of those of the drivers, the namespace and the pattern. `max_transaction_operations` is 0 if there are no

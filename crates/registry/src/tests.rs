@@ -212,12 +212,15 @@ fn slots_and_flows_of_a_pattern_with_a_proto_come_from_its_options() {
         [
             "keyvalue_scan.ScanKeys always",
             "keyvalue_batch.BatchDelete always",
-            "keyvalue_basic.Delete the driver does not implement keyvalue_batch",
+            "keyvalue_basic.Delete the driver in the slot `storage` does not implement keyvalue_batch",
         ]
     );
     assert_eq!(
         steps("CompareAndStore"),
-        ["keyvalue_cas.CompareAndSwap always", "keyvalue_transactional.Transact the driver does not implement keyvalue_cas"]
+        [
+            "keyvalue_cas.CompareAndSwap always",
+            "keyvalue_transactional.Transact the driver in the slot `storage` does not implement keyvalue_cas"
+        ]
     );
     let pattern = Registry::embedded().pattern("schema-registry").unwrap();
     assert!(pattern.slots["storage"].optional_interfaces.is_empty());

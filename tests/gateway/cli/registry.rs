@@ -39,7 +39,7 @@ fn pattern_description_lists_each_slot() {
     }
     let text = printed("registry patterns describe schema-registry");
     assert!(has_line(&text, "snapshot_interval default 1024 Changes between two snapshots"), "{text}");
-    assert!(!printed("registry patterns describe keyvalue").contains("Settings:"));
+    assert!(!printed("registry patterns describe interfaces").contains("Settings:"));
     let view = json("registry patterns describe schema-registry");
     assert_eq!(view["settings"][3]["name"], "max_age");
     assert_eq!(view["slots"]["storage"]["any_of"][0][1], "keyvalue_transactional");

@@ -79,7 +79,7 @@ fn cases() -> Vec<Case> {
   - {{name: two, pattern: schema-registry, slots: {{storage: store}}, settings: {{max_age: 5, snapshot_interval: 0, parsed_schema: 1}}}}\n"
             ),
             &[
-                "prism.yaml:3:72: unknown setting `a`; there are none",
+                "prism.yaml:3:72: unknown setting `a`; there are: cache",
                 "prism.yaml:4:88: `max_age` must be a duration such as 100ms, 30s or 5m, at least 1ms, not `5`",
                 "prism.yaml:4:110: `snapshot_interval` must be a whole number from 1 to 65536, not `0`",
                 "prism.yaml:4:113: unknown setting `parsed_schema`; did you mean `parsed_schemas`?",

@@ -3,6 +3,7 @@
 mod backend;
 pub mod wire;
 
+mod cache;
 mod call;
 mod compression;
 mod connect;

@@ -43,7 +43,7 @@ async fn open_reports_problems_of_slots() {
     let open = async |slots| pattern::find("keyvalue").unwrap().open(slots, &environment()).await;
     assert!(open(slots(&[("storage", &storage)])).await.is_ok());
     assert_eq!(refusal(open(slots(&[])).await), "INVALID_ARGUMENT SLOT_EMPTY slots.storage");
-    assert_eq!(refusal(open(slots(&[("storage", &storage), ("cache", &storage)])).await), "INVALID_ARGUMENT UNKNOWN_SLOT slots.cache");
+    assert_eq!(refusal(open(slots(&[("storage", &storage), ("other", &storage)])).await), "INVALID_ARGUMENT UNKNOWN_SLOT slots.other");
 
     let mut bare = storage.clone();
     bare.interfaces.keyvalue_basic = None;
@@ -217,7 +217,7 @@ async fn capabilities_list_every_slot_with_its_own_interfaces() {
     assert_eq!((told.pattern.as_str(), told.limits.unwrap().max_value_bytes), ("pair", 7));
     assert_eq!(pair(&[("storage", &storage)]).await.unwrap().slots.len(), 1);
     assert_eq!(refusal(pair(&[("messaging", &messaging)]).await), "INVALID_ARGUMENT SLOT_EMPTY slots.storage");
-    assert_eq!(refusal(pair(&[("storage", &storage), ("cache", &storage)]).await), "INVALID_ARGUMENT UNKNOWN_SLOT slots.cache");
+    assert_eq!(refusal(pair(&[("storage", &storage), ("other", &storage)]).await), "INVALID_ARGUMENT UNKNOWN_SLOT slots.other");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Each pattern over the memory driver, with all of its interfaces and with some of them removed.
 
 mod build;
+mod cache;
 mod capabilities;
 mod keyvalue;
 mod layers;

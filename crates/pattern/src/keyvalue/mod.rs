@@ -1,6 +1,7 @@
-//! KeyValue: values under keys, over the slot `storage`.
+//! KeyValue: values under keys, over the slot `storage`, with an optional `cache`.
 
 mod batch;
+mod cache;
 mod compare;
 mod range;
 mod scan;
@@ -67,8 +68,12 @@ pub struct KeyValue {
 
 impl KeyValue {
     fn open(slots: &mut Slots<'_>, environment: &PatternEnvironment) -> Result<Arc<dyn Handler>, Error> {
-        let KeyValueSettings {} = environment.settings()?;
-        let slot = slots.required("storage")?;
+        let settings: KeyValueSettings = environment.settings()?;
+        let mut slot = slots.required("storage")?;
+        if let Some(cache) = slots.optional("cache") {
+            slot.interfaces = cache::wrap(slot.interfaces, &cache, settings.cache, environment)?;
+            slots.add_layer("storage", cache::LAYER);
+        }
         let basic = required_interface(&slot, "keyvalue_basic", slot.interfaces.keyvalue_basic.clone())?;
         let limits = Limits {
             max_key_bytes: slot.limits.max_key_bytes.min(MAX_KEY_BYTES),

@@ -1,0 +1,79 @@
+//! Loads of missing keys: one at a time for each key.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::sync::OwnedMutexGuard;
+
+/// The keys that calls load at this moment. It has at most as many as there are calls.
+#[derive(Debug, Default)]
+pub struct Loads(Mutex<HashMap<Bytes, Arc<tokio::sync::Mutex<()>>>>);
+
+/// The right to load a key.
+pub struct Load<'l> {
+    loads: &'l Loads,
+    key: Bytes,
+    /// True if another call had it before, so that the cache may have the key now.
+    pub waited: bool,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Loads {
+    /// Waits until no other call loads the key.
+    pub async fn begin(&self, key: &Bytes) -> Load<'_> {
+        let turn = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default().clone();
+        // Forgets the key if the call is cancelled while it waits.
+        let mut load = Load { loads: self, key: key.clone(), waited: false, guard: None };
+        load.guard = match turn.clone().try_lock_owned() {
+            Ok(guard) => Some(guard),
+            Err(_) => {
+                load.waited = true;
+                Some(turn.lock_owned().await)
+            }
+        };
+        load
+    }
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        self.guard = None;
+        let mut loads = self.loads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Waiting calls have it too. It is only cloned under the lock.
+        if loads.get(&self.key).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+            loads.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_call_loads_and_the_others_wait() {
+        let (loads, key) = (Loads::default(), Bytes::from_static(b"k"));
+        let first = loads.begin(&key).await;
+        assert!(!first.waited);
+        let other = loads.begin(&Bytes::from_static(b"other")).await;
+        assert!(!other.waited, "other keys don't wait");
+        let (second, ()) = tokio::join!(loads.begin(&key), async {
+            tokio::task::yield_now().await;
+            drop(first);
+        });
+        assert!(second.waited);
+        {
+            let waiting = loads.begin(&key);
+            tokio::select! {
+                biased;
+                _ = waiting => panic!("two calls load one key"),
+                () = std::future::ready(()) => {}
+            }
+        }
+        drop((second, other));
+        assert!(loads.0.lock().unwrap().is_empty(), "keys stay");
+    }
+}
