@@ -22,7 +22,7 @@ use prism_frontend::{
     openapi,
     route::{self, Routes},
 };
-use prism_graphql::GraphqlSettings;
+use prism_graphql::{GraphqlSettings, TrustedDocuments};
 use prism_mcp::McpSettings;
 use prism_pattern::{self as pattern, Pattern};
 use prism_remote as remote;
@@ -110,8 +110,8 @@ impl Plan {
                 (Frontend::Rest(HttpRoutes::Annotated(routes.clone())), binding.documentation.then(|| document_annotations(pattern)))
             }
             FrontendKind::Graphql => {
-                let settings = graphql_settings(binding).map_err(|_| missing())?;
-                (Frontend::Graphql(Arc::new(GraphqlFrontend::new(&settings, binding.documentation))), None)
+                let (settings, trusted) = graphql_settings(binding).map_err(|_| missing())?;
+                (Frontend::Graphql(Arc::new(GraphqlFrontend::new(&settings, trusted, binding.documentation))), None)
             }
             FrontendKind::Mcp => {
                 let settings = mcp_settings(binding, pattern).map_err(|_| missing())?;
@@ -277,9 +277,11 @@ impl ProblemCollector<'_> {
     }
 }
 
-/// Returns the settings of a GraphQL frontend.
-fn graphql_settings(binding: &Binding) -> Result<GraphqlSettings, Vec<SettingProblem>> {
-    parse_settings(&binding.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+/// Returns the settings of a GraphQL frontend, and the trusted documents that they name.
+fn graphql_settings(binding: &Binding) -> Result<(GraphqlSettings, Option<TrustedDocuments>), Vec<SettingProblem>> {
+    let settings: GraphqlSettings = parse_settings(&binding.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect())?;
+    let trusted = settings.load_trusted_documents().map_err(|problem| vec![problem])?;
+    Ok((settings, trusted))
 }
 
 /// Returns the settings of an MCP frontend, which name RPCs of the pattern.

@@ -13,6 +13,7 @@ mod model;
 mod request;
 mod schema;
 mod settings;
+mod trusted;
 
 #[cfg(test)]
 mod tests;
@@ -23,3 +24,4 @@ pub use model::OperationKind;
 pub use request::{GraphqlRequest, RequestError};
 pub use schema::GraphqlSchema;
 pub use settings::GraphqlSettings;
+pub use trusted::TrustedDocuments;

@@ -15,6 +15,8 @@ pub struct GraphqlRequest {
     pub query: String,
     /// The SHA-256 hash of a document that the client expects to be known ("Automatic persisted queries" of Apollo).
     pub hash: Option<[u8; 32]>,
+    /// The id of a trusted document ("GraphQL over HTTP", Persisted Documents), unless it is a SHA-256 hash.
+    pub document_id: Option<String>,
     /// The operation of the document, if it has several.
     pub operation_name: Option<String>,
     /// Values of variables.
@@ -42,33 +44,45 @@ impl GraphqlRequest {
             Some(_) => return Err(malformed("operationName", "must be text")),
             None => None,
         };
+        let document_id = match take("documentId") {
+            Some(Value::String(id)) => Some(id),
+            Some(_) => return Err(malformed("documentId", "must be text")),
+            None => None,
+        };
         let mut map = |name: &'static str| match take(name) {
             Some(Value::Object(map)) => Ok(map),
             Some(_) => Err(malformed(name, "must be an object")),
             None => Ok(Map::new()),
         };
         let hash = match map("extensions")?.remove("persistedQuery") {
-            Some(persisted) => Some(read_hash(&persisted)?),
+            Some(persisted) => Some(read_persisted(&persisted)?),
             None => None,
         };
-        let query = match (query, hash) {
-            (Some(query), _) => query,
-            (None, Some(_)) => String::new(),
-            (None, None) => return Err(malformed("query", "is missing")),
+        let (hash, document_id) = match document_id.as_deref().map(|id| id.strip_prefix(HASH_PREFIX)) {
+            Some(Some(digits)) => {
+                let hash = read_hash(digits).ok_or_else(|| malformed("documentId", "must have 64 hexadecimal digits after sha256:"))?;
+                (Some(hash), None)
+            }
+            _ => (hash, document_id),
         };
-        Ok(Self { query, hash, operation_name, variables: map("variables")? })
+        let query = match query {
+            Some(query) => query,
+            None if hash.is_some() || document_id.is_some() => String::new(),
+            None => return Err(malformed("query", "is missing")),
+        };
+        Ok(Self { query, hash, document_id, operation_name, variables: map("variables")? })
     }
 
     /// Reads the query of a URL. Other parameters are ignored.
     pub fn from_query(query: &str) -> Result<Self, Error> {
         let mut members = Map::new();
         for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
-            if !["query", "operationName", "variables", "extensions"].contains(&name) || members.contains_key(name) {
+            if !["query", "documentId", "operationName", "variables", "extensions"].contains(&name) || members.contains_key(name) {
                 continue;
             }
             let text = percent::decode_query(value).map_err(|_| malformed("", format!("the parameter {name} is not encoded well")))?;
             let value = match name {
-                "query" | "operationName" => Value::String(text.into_owned()),
+                "query" | "documentId" | "operationName" => Value::String(text.into_owned()),
                 _ if text.is_empty() => Value::Null,
                 _ => serde_json::from_str(&text).map_err(|error| malformed(name, format!("is not JSON: {error}")))?,
             };
@@ -78,21 +92,29 @@ impl GraphqlRequest {
     }
 }
 
+/// What an id begins with that is a hash.
+const HASH_PREFIX: &str = "sha256:";
+
 /// Reads `{"version": 1, "sha256Hash": "…"}`.
-fn read_hash(persisted: &Value) -> Result<[u8; 32], Error> {
+fn read_persisted(persisted: &Value) -> Result<[u8; 32], Error> {
     const NAME: &str = "extensions.persistedQuery";
     if persisted["version"] != 1 {
         return Err(malformed(NAME, "must have the version 1"));
     }
-    let digits = persisted["sha256Hash"].as_str().filter(|text| text.len() == 64 && text.is_ascii());
+    let hash = persisted["sha256Hash"].as_str().and_then(read_hash);
+    hash.ok_or_else(|| malformed(NAME, "must have a sha256Hash of 64 hexadecimal digits"))
+}
+
+/// Reads 64 hexadecimal digits.
+fn read_hash(digits: &str) -> Option<[u8; 32]> {
+    if digits.len() != 64 || !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
     let mut hash = [0; 32];
     for (index, byte) in hash.iter_mut().enumerate() {
-        let pair = digits.and_then(|digits| digits.get(2 * index..2 * index + 2));
-        let value =
-            pair.filter(|pair| pair.chars().all(|digit| digit.is_ascii_hexdigit())).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        *byte = value.ok_or_else(|| malformed(NAME, "must have a sha256Hash of 64 hexadecimal digits"))?;
+        *byte = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
-    Ok(hash)
+    Some(hash)
 }
 
 /// The error of a request that is not of the form that the protocol asks for.

@@ -1,13 +1,15 @@
 //! The settings of a GraphQL frontend.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::GraphqlLimits;
-use prism_settings::{ByteSize, CheckSettings, Count};
+use crate::{GraphqlLimits, TrustedDocuments};
+use prism_settings::{ByteSize, CheckSettings, Count, SettingProblem};
 
 /// Settings of a frontend of the type `graphql`.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GraphqlSettings {
     /// Whether clients may read the schema, by introspection and as text.
@@ -25,6 +27,9 @@ pub struct GraphqlSettings {
     pub max_tokens: Count<100_000>,
     /// Maximum size of a response.
     pub max_response_bytes: ByteSize<1024, 1_073_741_824>,
+    /// A folder, or a file, with the only documents that clients may send: `*.graphql`, `*.gql`, and `*.json` with texts by their ids. Without it,
+    /// all documents are accepted.
+    pub trusted_documents: Option<PathBuf>,
 }
 
 impl Default for GraphqlSettings {
@@ -37,6 +42,7 @@ impl Default for GraphqlSettings {
             max_directives: Count::new(50),
             max_tokens: Count::new(5_000),
             max_response_bytes: ByteSize::new(32 << 20),
+            trusted_documents: None,
         }
     }
 }
@@ -44,6 +50,14 @@ impl Default for GraphqlSettings {
 impl CheckSettings for GraphqlSettings {}
 
 impl GraphqlSettings {
+    /// Reads the trusted documents, if there are some.
+    pub fn load_trusted_documents(&self) -> Result<Option<TrustedDocuments>, SettingProblem> {
+        let Some(path) = &self.trusted_documents else { return Ok(None) };
+        TrustedDocuments::load(path)
+            .map(Some)
+            .map_err(|problem| SettingProblem::other("trusted_documents", format!("can't be used: {problem}")))
+    }
+
     /// Returns the limits of requests.
     pub fn limits(&self) -> GraphqlLimits {
         GraphqlLimits {

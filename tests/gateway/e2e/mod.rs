@@ -32,5 +32,6 @@ mod sessions;
 mod start;
 mod telemetry;
 mod tls;
+mod trusted_documents;
 mod watch;
 mod websocket;

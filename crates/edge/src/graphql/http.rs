@@ -146,8 +146,7 @@ impl HttpServing<'_> {
             _ => return Err(response::method_not_allowed(&parts.method, METHODS).into()),
         };
         let limits = &endpoint.frontend.limits;
-        let schema = endpoint.frontend.schema(admitted).await?;
-        let operation = schema.prepare(&request, limits).await?;
+        let (schema, operation) = endpoint.frontend.prepare(admitted, request).await?;
         match operation.kind {
             // Links and images of foreign pages are such requests.
             _ if is_read && operation.may_write() => return Err(response::method_not_allowed(&parts.method, "POST").into()),

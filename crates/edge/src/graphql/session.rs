@@ -249,11 +249,7 @@ impl Operation {
             }
         };
         let limits = endpoint.frontend.limits;
-        let prepared = match endpoint.frontend.schema(&admitted).await {
-            Ok(schema) => schema.prepare(&request, &limits).await.map(|operation| (schema, operation)),
-            Err(error) => Err(error.into()),
-        };
-        let (schema, operation) = match prepared {
+        let (schema, operation) = match endpoint.frontend.prepare(&admitted, request).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 self.refuse(admitted, &error).await;
@@ -275,9 +271,9 @@ impl Operation {
                 return AfterOperation::Continue;
             }
         };
-        // The stream has an admission of its own, and may last for days. It needs neither the request nor what the listener serves now.
+        // The stream has an admission of its own, and may last for days. It does not need what the listener serves now.
         drop(admitted.finish(None, ()).into_parts());
-        drop((served, request));
+        drop(served);
         let mut responses = std::pin::pin!(responses);
         while let Some(executed) = responses.next().await {
             if executed.is_interrupted {

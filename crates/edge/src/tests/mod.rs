@@ -151,7 +151,7 @@ impl Door {
         let metrics = Metrics::new().unwrap();
         let namespace = Arc::new(Namespace::new("demo", "keyvalue", methods(), handler, limits, &metrics));
         let documentation = Some(Arc::new(Documentation::new(|| panic!("in a document"))));
-        let graphql = GraphqlFrontend::new(&GraphqlSettings::default(), true);
+        let graphql = GraphqlFrontend::new(&GraphqlSettings::default(), None, true);
         let mcp: McpSettings =
             serde_json::from_value(json!({"max_items": 3, "max_result_bytes": "1KiB", "stream_wait": "100ms", "deny": ["Clear*"]}))
                 .unwrap();

@@ -108,6 +108,10 @@ impl DocumentCache {
 
     /// Returns the text of the document of a request, which may be known by its hash.
     fn text(&self, request: &GraphqlRequest) -> Result<String, RequestError> {
+        if let Some(id) = &request.document_id {
+            let message = format!("documentId: there is no trusted document {id}; this frontend has none (setting trusted_documents)");
+            return Err(RequestError::one("PERSISTED_QUERY_NOT_FOUND", message, None));
+        }
         let Some(hash) = request.hash else { return Ok(request.query.clone()) };
         if request.query.is_empty() {
             let known = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
