@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::task::AbortHandle;
 
 use crate::{
-    database::Database, error::damaged, keyspace::KeyspaceHandle, keyvalue, open, queue, readers::Readers, reserve::Reserve, schema,
-    settings::SqliteSettings, signals::Signals, stream, sweeper, writer::Writer,
+    database::Database, error::damaged, keyspace::KeyspaceHandle, keyvalue, list, open, queue, readers::Readers, reserve::Reserve, schema,
+    set, settings::SqliteSettings, signals::Signals, sortedset, stream, sweeper, writer::Writer,
 };
 use prism_call::{Error, proto::Interfaces};
 use prism_driver::{Backend, BackendSettings, Connecting, Keyspace, Limits, parse_settings};
@@ -18,7 +18,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// One database file.
 pub struct Sqlite {
     database: Arc<Database>,
-    tasks: [AbortHandle; 3],
+    tasks: [AbortHandle; 4],
 }
 
 /// Parses the settings, and opens the file or creates it.
@@ -37,6 +37,9 @@ fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     keyvalue::add(keyspace, &mut interfaces);
     stream::add(keyspace, &mut interfaces);
     queue::add(keyspace, &mut interfaces);
+    list::add(keyspace, &mut interfaces);
+    set::add(keyspace, &mut interfaces);
+    sortedset::add(keyspace, &mut interfaces);
     interfaces
 }
 
@@ -55,8 +58,8 @@ impl Sqlite {
         let readers = Readers::new(settings.path.clone(), *settings.readers, *settings.busy_timeout);
         let path = settings.path.clone();
         let reserve = tokio::task::spawn_blocking(move || Reserve::beside(&path)).await;
-        let database =
-            Arc::new(Database::new(writer, readers, signals, reserve.unwrap_or_else(|_| Reserve::none()), settings.max_watches.to_usize()));
+        let reserve = reserve.unwrap_or_else(|_| Reserve::none());
+        let database = Arc::new(Database::new(writer, readers, signals, reserve, &settings));
         let tasks = sweeper::start(&database, *settings.sweep_interval);
         Ok(Self { database, tasks })
     }
@@ -97,6 +100,8 @@ impl Backend for Sqlite {
 
     async fn close(&self) {
         self.abort_tasks();
+        // If it fails, the calls of this gateway end when it no longer renews its row.
+        let _ = list::end_waits(&self.database).await;
         // The writer comes last: only the last connection can remove the write-ahead log, and only if it may write.
         self.database.readers.close().await;
         self.database.writer.close().await;

@@ -12,8 +12,11 @@ use std::{
 use crate::{
     error::DatabaseResult,
     members::Members,
+    pop_permits::PopPermits,
     readers::Readers,
     reserve::Reserve,
+    results::ResultMemory,
+    settings::SqliteSettings,
     signals::Signals,
     writer::{Tx, Writer},
 };
@@ -36,6 +39,12 @@ pub struct Database {
     pub reserve: Reserve,
     /// Limits the open watches.
     pub watches: WatchPermits,
+    /// Limits the calls that wait for elements of lists.
+    pub waiting_pops: PopPermits,
+    /// A random id, under which the calls of this gateway wait for elements of lists.
+    pub gateway: i64,
+    /// The memory of results of operations on sets.
+    pub results: ResultMemory,
     /// Whether SQLite has found the file damaged.
     damaged: AtomicBool,
 }
@@ -51,13 +60,18 @@ impl Database {
             members: Members::default(),
             reserve: Reserve::none(),
             watches: WatchPermits::new(0),
+            waiting_pops: PopPermits::new(0),
+            gateway: rand::random(),
+            results: ResultMemory::default(),
             damaged: AtomicBool::new(false),
         }
     }
 
-    /// The database with these connections.
-    pub fn new(writer: Writer, readers: Readers, signals: Arc<Signals>, reserve: Reserve, max_watches: usize) -> Self {
-        Self { writer, readers, signals, reserve, watches: WatchPermits::new(max_watches), ..Self::closed() }
+    /// The database with these connections, and with the limits of its settings.
+    pub fn new(writer: Writer, readers: Readers, signals: Arc<Signals>, reserve: Reserve, settings: &SqliteSettings) -> Self {
+        let watches = WatchPermits::new(settings.max_watches.to_usize());
+        let waiting_pops = PopPermits::new(settings.max_waiting_pops.to_usize());
+        Self { writer, readers, signals, reserve, watches, waiting_pops, ..Self::closed() }
     }
 
     /// Runs a write that frees space, as [`Writer::write`] does. On a full disk, it gets the space that is kept for it.

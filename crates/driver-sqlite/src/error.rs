@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, types::FromSqlError};
 
 use prism_call::{Code, Error};
 
@@ -18,6 +18,12 @@ pub struct DatabaseError(Error);
 impl From<rusqlite::Error> for DatabaseError {
     fn from(error: rusqlite::Error) -> Self {
         Self(map_sqlite_error(&error).with_source(error))
+    }
+}
+
+impl From<FromSqlError> for DatabaseError {
+    fn from(error: FromSqlError) -> Self {
+        rusqlite::Error::from(error).into()
     }
 }
 

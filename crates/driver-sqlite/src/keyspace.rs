@@ -9,6 +9,7 @@ use crate::{
     database::Database,
     error::DatabaseResult,
     members::Members,
+    results::ResultBytes,
     signals::{Topic, Waiter},
     writer::{Tx, keyspace_id},
 };
@@ -107,6 +108,21 @@ impl KeyspaceHandle {
     /// A permit for one more watch.
     pub fn watch_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         self.database.watches.acquire()
+    }
+
+    /// A permit for one more call that waits for an element of a list.
+    pub fn waiting_pop_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.database.waiting_pops.acquire()
+    }
+
+    /// The id of this gateway in the table `waiting_gateways`.
+    pub fn gateway(&self) -> i64 {
+        self.database.gateway
+    }
+
+    /// An empty result of an operation on sets.
+    pub fn result(&self) -> ResultBytes {
+        self.database.results.result()
     }
 
     /// Whether the database was closed.

@@ -19,7 +19,7 @@ use crate::{
 use prism_call::Error;
 
 /// Prepared statements that a connection caches; more than this driver has.
-const CACHED_STATEMENTS: usize = 96;
+const CACHED_STATEMENTS: usize = 256;
 /// Modes of a new folder and a new file: only the user of the gateway may read the data.
 const PRIVATE_FOLDER: u32 = 0o700;
 pub const PRIVATE_FILE: u32 = 0o600;

@@ -10,6 +10,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_tables.sql"),
     include_str!("migrations/0002_entry_facts.sql"),
     include_str!("migrations/0003_changes.sql"),
+    include_str!("migrations/0004_sets.sql"),
+    include_str!("migrations/0005_lists.sql"),
 ];
 
 /// The version that this build supports.

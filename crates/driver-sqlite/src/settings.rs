@@ -35,6 +35,9 @@ pub struct SqliteSettings {
     /// Most open watches.
     #[serde(default = "default_max_watches")]
     pub max_watches: Count,
+    /// Most calls that wait for an element of a list.
+    #[serde(default = "default_max_waiting_pops")]
+    pub max_waiting_pops: Count,
 }
 
 /// Which failures an acknowledged write survives.
@@ -61,6 +64,10 @@ fn default_sweep_interval() -> HumanDuration<100> {
 }
 
 fn default_max_watches() -> Count {
+    Count::new(10_000)
+}
+
+fn default_max_waiting_pops() -> Count {
     Count::new(10_000)
 }
 

@@ -18,6 +18,8 @@ pub enum Topic {
     Group(i64, Arc<str>, Arc<str>),
     /// Changes of a queue, by its name.
     Queue(i64, Arc<str>),
+    /// New elements of a list, by its key.
+    List(i64, Arc<[u8]>),
     /// Changes of keys.
     Watch(i64),
 }

@@ -10,18 +10,19 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{database::Database, keyvalue, queue, stream};
+use crate::{database::Database, keyvalue, list, queue, stream};
 use prism_call::Error;
 
 /// How often writes of other processes are looked for.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Starts the tasks of a database. They end when it is dropped.
-pub fn start(database: &Arc<Database>, sweep_interval: Duration) -> [AbortHandle; 3] {
+pub fn start(database: &Arc<Database>, sweep_interval: Duration) -> [AbortHandle; 4] {
     let weak = || Arc::downgrade(database);
     [
         tokio::spawn(sweep(weak(), sweep_interval)).abort_handle(),
         tokio::spawn(renew(weak())).abort_handle(),
+        tokio::spawn(renew_waits(weak())).abort_handle(),
         tokio::spawn(check_for_writes(weak())).abort_handle(),
     ]
 }
@@ -41,7 +42,8 @@ async fn sweep(database: Weak<Database>, every: Duration) {
 async fn sweep_once(database: &Database) -> Result<(), Error> {
     keyvalue::sweep(database).await?;
     stream::sweep(database).await?;
-    queue::sweep(database).await
+    queue::sweep(database).await?;
+    list::sweep(database).await
 }
 
 /// Renews the members of consumer groups in this process, so that other processes don't remove them.
@@ -53,6 +55,19 @@ async fn renew(database: Weak<Database>) {
         let Some(database) = database.upgrade() else { return };
         if let Err(error) = stream::renew(&database).await {
             tracing::warn!(%error, "members of consumer groups could not be renewed; the next renewal tries again");
+        }
+    }
+}
+
+/// Renews the calls in this process that wait for elements of lists, so that calls of other processes don't overtake them.
+async fn renew_waits(database: Weak<Database>) {
+    let mut ticks = interval(list::RENEW_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(database) = database.upgrade() else { return };
+        if let Err(error) = list::renew(&database).await {
+            tracing::warn!(%error, "calls that wait for elements of lists could not be renewed; the next renewal tries again");
         }
     }
 }

@@ -1,0 +1,202 @@
+//! `sortedset_range`, in pages.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::Connection;
+
+use super::{SortedSets, rows};
+use crate::{
+    error::DatabaseResult,
+    keyspace::KeyspaceHandle,
+    pages::{Page, stream_pages},
+};
+use prism_call::{
+    Context, Error, Messages,
+    proto::models::sortedset::v1::{
+        GetRangeByScoreRequest, GetRangeByScoreResponse, GetRangeRequest, GetRangeResponse, ScoreBound, ScoredMember, SortedSetRange,
+    },
+};
+use prism_driver::{
+    check, index,
+    sortedset::{PAGE_MEMBERS, ScoreRange},
+};
+
+/// Most members of a page of a range of ranks. Pages are large, because each of them first passes over the rows before it.
+const RANK_PAGE_MEMBERS: usize = 10_000;
+
+/// The state of a range of ranks that is read.
+struct RankReader {
+    keyspace: Arc<KeyspaceHandle>,
+    key: Bytes,
+    /// The next rank to read and the last one, negative ones from the end until the first page is read.
+    start: i64,
+    stop: Option<i64>,
+    reverse: bool,
+    /// Members until the limit of the request.
+    remaining: usize,
+}
+
+impl RankReader {
+    async fn page(mut self) -> Result<Page<GetRangeResponse, Self>, Error> {
+        let (key, start, stop, reverse) = (self.key.clone(), self.start, self.stop, self.reverse);
+        let most = self.remaining.min(RANK_PAGE_MEMBERS);
+        let read = self.keyspace.read(move |connection, keyspace| {
+            let snapshot = connection.unchecked_transaction()?;
+            let Some(set) = rows::find(&snapshot, keyspace, &key)? else { return Ok((0..0, Vec::new())) };
+            let ranks = index::span(start, stop, usize::try_from(set.size).unwrap_or(usize::MAX));
+            let statement = if reverse {
+                "SELECT member, score FROM sorted_set_members WHERE set_id = ?1 ORDER BY score DESC, member DESC LIMIT ?2 OFFSET ?3"
+            } else {
+                "SELECT member, score FROM sorted_set_members WHERE set_id = ?1 ORDER BY score, member LIMIT ?2 OFFSET ?3"
+            };
+            let mut select = snapshot.prepare_cached(statement)?;
+            let (members, _) = rows::read_page(select.query((set.id, integer(ranks.len()), integer(ranks.start)))?, most)?;
+            Ok((ranks, members))
+        });
+        let (ranks, members) = read.await?;
+        let next = ranks.start + members.len();
+        self.remaining -= members.len();
+        self.start = integer(next);
+        self.stop = Some(integer(ranks.end) - 1);
+        let page = ranks.clone().zip(members).map(|(rank, entry)| GetRangeResponse { entry: Some(entry), rank: rank as u64 }).collect();
+        Ok((page, (next < ranks.end && self.remaining > 0).then_some(self)))
+    }
+}
+
+/// A number of rows for a statement.
+fn integer(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// The state of a range of scores that is read.
+struct ScoreReader {
+    keyspace: Arc<KeyspaceHandle>,
+    key: Bytes,
+    range: ScoreRange,
+    /// Members until the limit of the request.
+    remaining: usize,
+}
+
+impl ScoreReader {
+    async fn page(mut self) -> Result<Page<GetRangeByScoreResponse, Self>, Error> {
+        let Some(scores) = score_interval(self.range.min, self.range.max) else { return Ok((Vec::new(), None)) };
+        let (key, range, most) = (self.key.clone(), self.range.clone(), self.remaining.min(PAGE_MEMBERS));
+        let read = self.keyspace.read(move |connection, keyspace| page(connection, keyspace, &key, scores, &range, most));
+        let (members, more) = read.await?;
+        self.remaining -= members.len();
+        self.range.skip = 0;
+        self.range.after = members.last().map(|last| (last.score, last.member.clone()));
+        let message =
+            |entry: ScoredMember| GetRangeByScoreResponse { cursor: self.range.cursor(entry.score, &entry.member), entry: Some(entry) };
+        let page = members.into_iter().map(message).collect();
+        Ok((page, (more && self.remaining > 0).then_some(self)))
+    }
+}
+
+/// The least and the greatest score of a range; `None` if the range is empty.
+fn score_interval(min: Option<ScoreBound>, max: Option<ScoreBound>) -> Option<(f64, f64)> {
+    let least = match min {
+        None => f64::NEG_INFINITY,
+        Some(min) if min.exclusive && min.score.is_infinite() && min.score > 0.0 => return None,
+        Some(min) if min.exclusive => min.score.next_up(),
+        Some(min) => min.score,
+    };
+    let greatest = match max {
+        None => f64::INFINITY,
+        Some(max) if max.exclusive && max.score.is_infinite() && max.score < 0.0 => return None,
+        Some(max) if max.exclusive => max.score.next_down(),
+        Some(max) => max.score,
+    };
+    (least <= greatest).then_some((least, greatest))
+}
+
+/// Reads a page of a range of scores, and returns whether there may be more members.
+fn page(
+    connection: &Connection,
+    keyspace: i64,
+    key: &[u8],
+    (least, greatest): (f64, f64),
+    range: &ScoreRange,
+    most: usize,
+) -> DatabaseResult<(Vec<ScoredMember>, bool)> {
+    let snapshot = connection.unchecked_transaction()?;
+    let Some(set) = rows::find(&snapshot, keyspace, key)? else { return Ok((Vec::new(), false)) };
+    let skip = i64::try_from(range.skip).unwrap_or(i64::MAX);
+    // The bound from which a page begins is one comparison of score and member, so that SQLite begins at the right row of the index.
+    match (&range.after, range.reverse) {
+        (after, false) => {
+            let mut select = snapshot.prepare_cached(
+                "SELECT member, score FROM sorted_set_members WHERE set_id = ?1 AND (score, member) >= (?2, ?3) AND score <= ?4
+                 ORDER BY score, member LIMIT -1 OFFSET ?5",
+            )?;
+            let (score, member) = match after {
+                // The first member after another one is that one with a zero byte appended.
+                Some((score, member)) if *score >= least => (*score, [member, &[0][..]].concat()),
+                _ => (least, Vec::new()),
+            };
+            rows::read_page(select.query((set.id, score, member, greatest, skip))?, most)
+        }
+        (Some((score, member)), true) if *score <= greatest => {
+            let mut select = snapshot.prepare_cached(
+                "SELECT member, score FROM sorted_set_members WHERE set_id = ?1 AND (score, member) < (?2, ?3) AND score >= ?4
+                 ORDER BY score DESC, member DESC",
+            )?;
+            rows::read_page(select.query((set.id, score, &member[..], least))?, most)
+        }
+        (_, true) => {
+            let mut select = snapshot.prepare_cached(
+                "SELECT member, score FROM sorted_set_members WHERE set_id = ?1 AND score <= ?2 AND score >= ?3
+                 ORDER BY score DESC, member DESC LIMIT -1 OFFSET ?4",
+            )?;
+            rows::read_page(select.query((set.id, greatest, least, skip))?, most)
+        }
+    }
+}
+
+#[async_trait]
+impl SortedSetRange for SortedSets {
+    async fn get_range(&self, _: &Context, request: GetRangeRequest) -> Result<Messages<GetRangeResponse>, Error> {
+        check::key(self.keyspace.limits(), &request.key)?;
+        let reader = RankReader {
+            keyspace: self.keyspace.clone(),
+            key: request.key,
+            start: request.start,
+            stop: request.stop,
+            reverse: request.reverse,
+            remaining: check::limit_or_all(request.limit),
+        };
+        Ok(stream_pages(reader, RankReader::page))
+    }
+
+    async fn get_range_by_score(&self, _: &Context, request: GetRangeByScoreRequest) -> Result<Messages<GetRangeByScoreResponse>, Error> {
+        let range = ScoreRange::new(self.keyspace.limits(), &request)?;
+        let remaining = check::limit_or_all(request.limit);
+        let reader = ScoreReader { keyspace: self.keyspace.clone(), key: request.key, range, remaining };
+        Ok(stream_pages(reader, ScoreReader::page))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exclusive_bounds_are_the_next_scores() {
+        let bound = |score, exclusive| Some(ScoreBound { score, exclusive });
+        let (least, greatest) = score_interval(bound(0.0, true), bound(1.0, true)).unwrap();
+        assert!(least > 0.0 && least < f64::MIN_POSITIVE && greatest < 1.0 && greatest > 0.999);
+        assert!(score_interval(bound(-0.0, true), None).unwrap().0 > 0.0);
+        assert_eq!(score_interval(None, None), Some((f64::NEG_INFINITY, f64::INFINITY)));
+        assert_eq!(score_interval(bound(f64::NEG_INFINITY, true), bound(f64::INFINITY, true)), Some((f64::MIN, f64::MAX)));
+        for (min, max) in [
+            (bound(f64::INFINITY, true), None),
+            (None, bound(f64::NEG_INFINITY, true)),
+            (bound(1.0, true), bound(1.0, false)),
+            (bound(2.0, false), bound(1.0, false)),
+        ] {
+            assert_eq!(score_interval(min, max), None, "{min:?} {max:?}");
+        }
+    }
+}
