@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 
 use crate::{
     database::Database, error::damaged, keyspace::KeyspaceHandle, keyvalue, list, open, queue, readers::Readers, reserve::Reserve, schema,
-    set, settings::SqliteSettings, signals::Signals, sortedset, stream, sweeper, writer::Writer,
+    set, settings::SqliteSettings, signals::Signals, sortedset, stream, sweeper, timeseries, writer::Writer,
 };
 use prism_call::{Error, proto::Interfaces};
 use prism_driver::{Backend, BackendSettings, Connecting, Keyspace, Limits, parse_settings};
@@ -40,6 +40,7 @@ fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     list::add(keyspace, &mut interfaces);
     set::add(keyspace, &mut interfaces);
     sortedset::add(keyspace, &mut interfaces);
+    timeseries::add(keyspace, &mut interfaces);
     interfaces
 }
 

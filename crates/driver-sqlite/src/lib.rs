@@ -28,6 +28,7 @@ mod stream;
 mod sweeper;
 #[cfg(test)]
 mod tests;
+mod timeseries;
 mod writer;
 
 use prism_driver::{Kind, check_settings, settings_schema};

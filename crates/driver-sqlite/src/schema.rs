@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_changes.sql"),
     include_str!("migrations/0004_sets.sql"),
     include_str!("migrations/0005_lists.sql"),
+    include_str!("migrations/0006_timeseries.sql"),
 ];
 
 /// The version that this build supports.

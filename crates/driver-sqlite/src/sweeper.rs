@@ -10,7 +10,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{database::Database, keyvalue, list, queue, stream};
+use crate::{database::Database, keyvalue, list, queue, stream, timeseries};
 use prism_call::Error;
 
 /// How often writes of other processes are looked for.
@@ -43,7 +43,8 @@ async fn sweep_once(database: &Database) -> Result<(), Error> {
     keyvalue::sweep(database).await?;
     stream::sweep(database).await?;
     queue::sweep(database).await?;
-    list::sweep(database).await
+    list::sweep(database).await?;
+    timeseries::sweep(database).await
 }
 
 /// Renews the members of consumer groups in this process, so that other processes don't remove them.

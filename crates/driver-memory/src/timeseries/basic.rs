@@ -4,22 +4,18 @@ use std::ops::Bound;
 
 use async_trait::async_trait;
 use futures::stream;
-use prost::Message as _;
 
-use super::{
-    TimeSeries,
-    store::{Points, series},
-};
+use super::{TimeSeries, store::Points};
 use prism_call::{
     Context, Error, Messages,
     proto::models::timeseries::v1::{
-        DuplicatePolicy, InsertRequest, InsertResponse, Point, QueryRequest, QueryResponse, Series, SeriesPoints, TimeSeriesBasic,
+        DuplicatePolicy, InsertRequest, InsertResponse, Point, QueryRequest, QueryResponse, SeriesPoints, TimeSeriesBasic,
     },
 };
 use prism_driver::{
-    check, cursor,
+    check,
     time::{self, Millis},
-    timeseries::{Labels, PAGE_POINTS, Span, check_insert, selector::Selector},
+    timeseries::{Labels, PAGE_POINTS, Span, check_insert, position::QueryPosition, selector::Selector, series},
 };
 
 /// The state of a query.
@@ -37,8 +33,7 @@ struct QueryReader {
 /// A position in the order of a query.
 enum Position {
     Start,
-    /// In a series: the time of its last point that was sent, and how many points of it were sent.
-    Within(Labels, Millis, u32),
+    Within(QueryPosition),
     /// Behind a series.
     After(Labels),
     End,
@@ -49,7 +44,7 @@ impl QueryReader {
         let store = self.series.store()?;
         let (from, sent) = match &self.position {
             Position::Start => (Bound::Unbounded, None),
-            Position::Within(labels, time, sent) => (Bound::Included(labels), Some((labels, *time, *sent))),
+            Position::Within(QueryPosition { labels, time, sent }) => (Bound::Included(labels), Some((labels, *time, *sent))),
             Position::After(labels) => (Bound::Excluded(labels), None),
             Position::End => return Ok(None),
         };
@@ -71,11 +66,13 @@ impl QueryReader {
             return Ok(None);
         };
         let sent = sent.map_or(0, |(_, sent)| sent).saturating_add(u32::try_from(page.len()).unwrap_or(u32::MAX));
-        let cursor = encode_cursor(self.reverse, &self.selector.name, &labels, *last, sent);
+        let position = QueryPosition { labels, time: *last, sent };
+        let cursor = position.encode(self.reverse, &self.selector.name);
         self.remaining -= page.len();
         let points = page.iter().map(|(time, value)| Point { point_time: Some(time::timestamp(*time)), value: *value }).collect();
-        let response = QueryResponse { series: Some(SeriesPoints { series: Some(series(&self.selector.name, &labels)), points }), cursor };
-        self.position = if self.remaining == 0 { Position::End } else { Position::Within(labels, *last, sent) };
+        let response =
+            QueryResponse { series: Some(SeriesPoints { series: Some(series(&self.selector.name, &position.labels)), points }), cursor };
+        self.position = if self.remaining == 0 { Position::End } else { Position::Within(position) };
         Ok(Some(response))
     }
 }
@@ -95,27 +92,6 @@ fn read(points: &Points, span: Span, last: Option<Millis>, reverse: bool, most: 
     if reverse { range.rev().take(most).collect() } else { range.take(most).collect() }
 }
 
-fn scope(reverse: bool) -> &'static str {
-    if reverse { "timeseries:reverse" } else { "timeseries" }
-}
-
-fn encode_cursor(reverse: bool, name: &str, labels: &Labels, time: Millis, sent: u32) -> String {
-    let mut position = [&time.to_be_bytes()[..], &sent.to_be_bytes()].concat();
-    position.extend(series(name, labels).encode_to_vec());
-    cursor::seal(scope(reverse), &position)
-}
-
-fn decode_cursor(reverse: bool, name: &str, cursor: &str) -> Result<Position, Error> {
-    let Some(position) = cursor::open(scope(reverse), cursor)? else { return Ok(Position::Start) };
-    let (time, rest) = position.split_first_chunk::<8>().ok_or_else(cursor::invalid)?;
-    let (sent, encoded) = rest.split_first_chunk::<4>().ok_or_else(cursor::invalid)?;
-    let series = Series::decode(encoded).map_err(|_| cursor::invalid())?;
-    if series.name != name {
-        return Err(cursor::invalid());
-    }
-    Ok(Position::Within(series.labels, i64::from_be_bytes(*time), u32::from_be_bytes(*sent)))
-}
-
 #[async_trait]
 impl TimeSeriesBasic for TimeSeries {
     async fn insert(&self, _: &Context, request: InsertRequest) -> Result<InsertResponse, Error> {
@@ -129,7 +105,7 @@ impl TimeSeriesBasic for TimeSeries {
         let selector = Selector::new(request.selector)?;
         let reader = QueryReader {
             span: Span::new(request.range.as_ref())?,
-            position: decode_cursor(request.reverse, &selector.name, &request.cursor)?,
+            position: QueryPosition::decode(request.reverse, &selector.name, &request.cursor)?.map_or(Position::Start, Position::Within),
             series: self.clone(),
             selector,
             reverse: request.reverse,

@@ -5,10 +5,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 
-use super::{
-    TimeSeries,
-    store::{Points, series},
-};
+use super::{TimeSeries, store::Points};
 use prism_call::{
     Context, Error, Messages,
     proto::models::timeseries::v1::{
@@ -22,6 +19,7 @@ use prism_driver::{
         Labels, PAGE_POINTS, Span,
         grid::{Method, TimeGrid},
         selector::Selector,
+        series,
     },
 };
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::state::{OVERHEAD, SharedState};
-use prism_call::{Error, proto::models::timeseries::v1::Series};
+use prism_call::Error;
 use prism_driver::{
     time::{self, Millis},
     timeseries::{Labels, NewPoints, Span, selector::Selector},
@@ -150,9 +150,4 @@ impl Drop for Store {
 /// Bytes that a series counts in addition to its points.
 fn series_bytes(name: &str, labels: &Labels) -> u64 {
     name.len() as u64 + OVERHEAD + labels.iter().map(|(label, value)| (label.len() + value.len()) as u64).sum::<u64>()
-}
-
-/// A series with these labels, for replies.
-pub fn series(name: &str, labels: &Labels) -> Series {
-    Series { name: name.to_owned(), labels: labels.clone() }
 }

@@ -1,7 +1,9 @@
 //! Limits and checks of time-series requests that are the same in every driver. Times are milliseconds.
 
 pub mod accumulator;
+pub mod aggregation;
 pub mod grid;
+pub mod position;
 pub mod selector;
 
 use std::collections::{BTreeMap, HashMap};
@@ -146,6 +148,11 @@ impl Span {
     }
 }
 
+/// A series with these labels, for replies.
+pub fn series(name: &str, labels: &Labels) -> Series {
+    Series { name: name.to_owned(), labels: labels.clone() }
+}
+
 /// Windows of equal length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowGrid {
@@ -175,6 +182,11 @@ impl WindowGrid {
     pub fn start(&self, time: Millis) -> Millis {
         let start = time.saturating_sub(time.saturating_sub(self.origin).rem_euclid(self.length));
         start.max(TIMESTAMP_SECONDS.start() * 1000)
+    }
+
+    /// The end of the last of `count` windows, the first of which begins at `start`.
+    pub fn end(&self, start: Millis, count: i64) -> Millis {
+        self.start(start.saturating_add(self.length.saturating_mul(count)))
     }
 }
 
@@ -226,6 +238,8 @@ mod tests {
         assert_eq!([0, 59_999, 60_000, -1].map(|time| minute.start(time)), [0, 0, 60_000, -60_000]);
         let shifted = windows(60, Some(90_500)).unwrap();
         assert_eq!([0, 30_499, 30_500].map(|time| shifted.start(time)), [-29_500, -29_500, 30_500]);
+        assert_eq!([(0, 2), (-60_000, 1)].map(|(start, count)| minute.end(start, count)), [120_000, 0]);
+        assert_eq!(minute.end(minute.start(i64::MIN), 1), minute.start(i64::MIN) + 60_000);
         assert_eq!(windows(1 << 50, None).unwrap().start(-1), TIMESTAMP_SECONDS.start() * 1000);
         assert_eq!(windows(0, None).unwrap_err().reason(), "INVALID_WINDOW");
     }
