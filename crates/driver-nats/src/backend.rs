@@ -76,7 +76,8 @@ impl Backend for NatsBackend {
         let documents = Arc::new(Documents::new(client.clone(), &names));
         let mut interfaces = Interfaces::default();
         let max_scan_keys = self.settings.max_scan_keys.to_usize();
-        keyvalue::add(&Arc::new(KeyValue::new(client.clone(), &names, limits, max_scan_keys)), &mut interfaces);
+        let keyvalue = Arc::new(KeyValue::new(client.clone(), &names, limits, max_scan_keys));
+        keyvalue::add(&keyvalue, signals, &self.subscriptions, &mut interfaces);
         let (hub, topics) = (self.hub.clone(), self.settings.topics);
         let pubsub = PubSub::new(client.clone(), hub, names.clone(), documents.clone(), signals.clone(), topics, limits);
         pubsub::add(&Arc::new(pubsub), &mut interfaces);

@@ -16,6 +16,8 @@ use crate::{
 use prism_call::Error;
 use prism_driver::time::{self, Millis};
 
+/// The header with the subject of a stored message.
+pub const SUBJECT: &str = "Nats-Subject";
 /// How often a request is sent to a stream that does not respond, because it was created a moment ago.
 const ATTEMPTS: u32 = 7;
 
@@ -59,6 +61,9 @@ impl Stored {
 pub struct StreamInfo {
     pub config: Map<String, Value>,
     pub state: StreamState,
+    /// When the stream was created.
+    #[serde(default)]
+    created: String,
     /// Number of subjects that match the filter.
     #[serde(default)]
     pub total: usize,
@@ -73,12 +78,28 @@ pub struct StreamState {
     pub first_seq: u64,
     /// Sequence of the last message that was ever stored.
     pub last_seq: u64,
+    /// When that message was stored.
+    #[serde(default)]
+    last_ts: String,
     /// The subjects that match the filter, with the number of their messages.
     #[serde(default)]
     pub subjects: HashMap<String, u64>,
 }
 
 impl StreamInfo {
+    /// A number that no stream of this name had before: when it was created, in nanoseconds.
+    pub fn epoch(&self) -> Result<u64, Error> {
+        let created: Timestamp = self.created.parse().map_err(|_| error::unexpected_response())?;
+        let nanos = created.seconds.checked_mul(1_000_000_000).and_then(|nanos| nanos.checked_add(created.nanos.into()));
+        nanos.and_then(|nanos| u64::try_from(nanos).ok()).ok_or_else(error::unexpected_response)
+    }
+
+    /// When the last message was stored, or the stream was created.
+    pub fn last_time(&self) -> Result<Millis, Error> {
+        let time = if self.state.last_seq == 0 { &self.created } else { &self.state.last_ts };
+        parse_time(time).ok_or_else(error::unexpected_response)
+    }
+
     /// A number in the configuration.
     pub fn limit(&self, name: &str) -> Option<u64> {
         self.config.get(name).and_then(Value::as_u64).filter(|limit| *limit > 0)
@@ -104,6 +125,7 @@ struct GetResponse {
 #[derive(Deserialize)]
 struct RawMessage {
     seq: u64,
+    subject: String,
     time: String,
     #[serde(default)]
     hdrs: String,
@@ -210,14 +232,17 @@ impl Client {
 
     async fn read_leader(&self, deadline: &Deadline, stream: &str, selector: &Value) -> Result<Option<Stored>, Error> {
         let response: ApiResult<GetResponse> = self.api(deadline, &format!("STREAM.MSG.GET.{stream}"), selector).await?;
-        let RawMessage { seq, time, hdrs, data } = match response {
+        let RawMessage { seq, subject, time, hdrs, data } = match response {
             Ok(response) => response.message,
             Err(error) if matches!(error.err_code, error::NO_MESSAGE | error::NO_STREAM) => return Ok(None),
             Err(error) => return Err(error::map_api_error(&error)),
         };
         let decode = |text: String| STANDARD.decode(text).map_err(|_| error::unexpected_response());
         let time = parse_time(&time).ok_or_else(error::unexpected_response)?;
-        Ok(Some(Stored { sequence: seq, time, headers: parse_headers(&decode(hdrs)?), payload: decode(data)?.into() }))
+        let mut headers = parse_headers(&decode(hdrs)?);
+        // As in the response of a direct request.
+        headers.insert(SUBJECT, subject);
+        Ok(Some(Stored { sequence: seq, time, headers, payload: decode(data)?.into() }))
     }
 
     /// Reads the messages of a page in order: at most `batch`, and about `max_bytes` bytes. Returns an empty page behind the last message.

@@ -18,8 +18,11 @@
 //! replaces (`Nats-Expected-Last-Subject-Sequence`), so it is a compare-and-set, and a revision is a sequence. A row is deleted by its sequence, so
 //! that of two deletions one wins and no tombstones are left. The others are *logs*, which keep messages in order.
 //!
-//! JetStream publishes the headers of what it has stored in a log or in `state` to `wake.…` (republish); that wakes followers, members and
-//! waiting consumers of all gateways. Messages for subscribers are under `t.…`.
+//! From the first watch of a keyspace on, `kv` has a *history*: a marker (`Nats-Marker-Reason`) takes the place of each row that is deleted or
+//! expires, and stays for an hour. The configuration of the stream says so (`subject_delete_marker_ttl`), and every gateway looks at it before it deletes.
+//!
+//! JetStream publishes the headers of what it has stored in a log, in `state` or in a `kv` with a history to `wake.…` (republish); that wakes followers,
+//! members, waiting consumers and watchers of all gateways. Messages for subscribers are under `t.…`.
 //!
 //! Consumer groups and queues do not use the consumers of JetStream. Those have one time to acknowledge for all members, don't know their
 //! members, and accept an acknowledgement of a delivery that has expired. A document that is changed by compare-and-set has the exact

@@ -9,17 +9,23 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Client, Deadline},
-    error,
-    jetstream::Stored,
+    error::{self, ApiError},
+    jetstream::{Stored, StreamInfo},
     names::Names,
 };
 use prism_call::{Code, Error};
+use prism_driver::time::{self, Millis};
 
 const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 /// Subjects in one page of a list. The server has the same limit.
 const LIST_PAGE: usize = 100_000;
 /// Subjects that two pages of a list share. If the last one of a page was deleted meanwhile, the next page still begins before it.
 const LIST_OVERLAP: usize = 1000;
+
+/// When the history of a table began, in the metadata of its stream.
+const HISTORY_SINCE: &str = "prism_history_since";
+/// How long a marker stays in the place of a row that was removed, while a table has a history.
+pub const MARKER_SECONDS: u64 = 4300;
 
 /// A table.
 pub struct Table {
@@ -28,6 +34,8 @@ pub struct Table {
     /// What stands before the tokens of a row.
     root: String,
     config: Value,
+    /// To which the server publishes the headers of what it has stored, while the table has a history.
+    wake_root: String,
 }
 
 /// The pauses of a writer after conflicts with other writers.
@@ -71,7 +79,8 @@ impl Table {
         for (name, value) in more.as_object().into_iter().flatten() {
             config[name.as_str()] = value.clone();
         }
-        Self { client, stream, root, config }
+        let wake_root = names.subject("wake", &format!("{kind}."));
+        Self { client, stream, root, config, wake_root }
     }
 
     pub fn client(&self) -> &Client {
@@ -106,6 +115,58 @@ impl Table {
         self.client.delete_message(deadline, &self.stream, sequence).await
     }
 
+    /// State and configuration; `None` if nothing was ever stored.
+    pub async fn info(&self, deadline: &Deadline) -> Result<Option<StreamInfo>, Error> {
+        self.client.stream_info(deadline, &self.stream, None).await
+    }
+
+    /// Begins a history: from now on, the server leaves a marker in the place of each row that expires, and wakes those who listen to
+    /// [`wake_filter`](Self::wake_filter). Returns when it began.
+    pub async fn begin_history(&self, deadline: &Deadline) -> Result<Millis, Error> {
+        let info = match self.info(deadline).await? {
+            Some(info) => info,
+            None => {
+                self.client.create_stream(deadline, &self.config).await?;
+                self.info(deadline).await?.ok_or_else(error::jetstream_unavailable)?
+            }
+        };
+        if has_history(&info) {
+            let since = info.config.get("metadata").and_then(|metadata| metadata.get(HISTORY_SINCE)?.as_str()?.parse().ok());
+            return Ok(since.unwrap_or_default());
+        }
+        let (mut config, since) = (info.config, time::now());
+        if let Some(metadata) = config.entry("metadata").or_insert_with(|| json!({})).as_object_mut() {
+            metadata.insert(HISTORY_SINCE.to_owned(), since.to_string().into());
+        }
+        config.insert("subject_delete_marker_ttl".to_owned(), (MARKER_SECONDS * 1_000_000_000).into());
+        let republish = json!({"src": format!("{}>", self.root), "dest": self.wake_filter(), "headers_only": true});
+        config.insert("republish".to_owned(), republish);
+        let updated: Result<Value, ApiError> = self.client.api(deadline, &format!("STREAM.UPDATE.{}", self.stream), &config).await?;
+        updated.map_err(|error| error::map_api_error(&error))?;
+        Ok(since)
+    }
+
+    /// The subjects of messages that come after something was stored.
+    pub fn wake_filter(&self) -> String {
+        format!("{}>", self.wake_root)
+    }
+
+    /// Reads messages with this sequence and later ones, at most `batch` and about `bytes` bytes. Empty: there are none.
+    pub async fn page(&self, deadline: &Deadline, from: u64, batch: usize, bytes: usize) -> Result<Vec<Stored>, Error> {
+        let selector = json!({"seq": from, "next_by_subj": format!("{}>", self.root)});
+        let page = self.client.read_page(deadline, &self.stream, selector.clone(), batch, bytes).await?;
+        if page.is_empty() && self.client.replicas() > 1 {
+            // The copy that has answered may be behind. The leader knows better.
+            return Ok(self.client.read(deadline, &self.stream, selector).await?.into_iter().collect());
+        }
+        Ok(page)
+    }
+
+    /// The tokens of a row with this subject.
+    pub fn tokens<'s>(&self, subject: &'s str) -> Option<&'s str> {
+        subject.strip_prefix(&self.root)
+    }
+
     /// Lists the tokens of all rows that match a filter, in byte order. A row that is there all the time is in the list. More than `most`
     /// rows are an error.
     pub async fn list(&self, deadline: &Deadline, filter: &str, most: usize) -> Result<BTreeSet<String>, Error> {
@@ -133,6 +194,11 @@ impl Table {
             offset += LIST_PAGE - LIST_OVERLAP;
         }
     }
+}
+
+/// Whether a table has a history.
+pub fn has_history(info: &StreamInfo) -> bool {
+    info.limit("subject_delete_marker_ttl").is_some() && info.config.get("republish").is_some_and(Value::is_object)
 }
 
 /// `RESOURCE_EXHAUSTED TOO_MANY_KEYS`

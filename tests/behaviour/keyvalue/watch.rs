@@ -88,6 +88,19 @@ pub async fn take(watch: &mut Messages<WatchResponse>, count: usize) -> Vec<Stri
     texts
 }
 
+/// Takes the changes that are expected. A driver that keeps only the last change of a key may leave out those before it.
+async fn take_changes(s: &Subject, watch: &mut Messages<WatchResponse>, expected: &[&str]) {
+    if !s.keeps_last_change_only() {
+        assert_eq!(take(watch, expected.len()).await, expected);
+        return;
+    }
+    let mut rest = expected.iter();
+    while !rest.as_slice().is_empty() {
+        let found = text(&next(watch).await);
+        assert!(rest.any(|one| *one == found), "unexpected: {found}, of {expected:?}");
+    }
+}
+
 pub async fn until_caught_up(watch: &mut Messages<WatchResponse>) -> Vec<String> {
     let mut texts = Vec::new();
     loop {
@@ -105,7 +118,7 @@ async fn an_empty_keyspace_is_caught_up(s: Subject) {
     s.set(b"a", b"1").await;
     s.set(b"a", b"").await;
     assert!(s.delete(b"a").await.deleted);
-    assert_eq!(take(&mut watch, 3).await, ["stored a=1", "stored a=", "removed a"]);
+    take_changes(&s, &mut watch, &["stored a=1", "stored a=", "removed a"]).await;
     silent(&mut watch).await;
 }
 
@@ -161,8 +174,9 @@ async fn strange_keys(s: Subject) {
     assert!(until_caught_up(&mut watch).await.is_empty());
     for key in STRANGE_KEYS {
         s.set(key, b"\0\xff").await;
+        let first = next(&mut watch).await.event;
         s.delete(key).await;
-        match (next(&mut watch).await.event, next(&mut watch).await.event) {
+        match (first, next(&mut watch).await.event) {
             (Some(Event::Stored(stored)), Some(Event::Removed(removed))) => {
                 assert_eq!((&stored.key[..], &stored.value[..], &removed.key[..]), (*key, &b"\0\xff"[..], *key));
             }
@@ -193,10 +207,11 @@ async fn one_key_or_a_prefix(s: Subject) {
         s.set(key, b"2").await;
         s.delete(key).await;
     }
-    assert_eq!(take(&mut key, 2).await, ["stored ab=2", "removed ab"]);
-    assert_eq!(take(&mut missing, 2).await, ["stored aa=2", "removed aa"]);
-    assert_eq!(take(&mut prefix, 4).await, ["stored ab=2", "removed ab", "stored abc=2", "removed abc"]);
-    assert_eq!(take(&mut long, 2).await.len(), 2);
+    take_changes(&s, &mut key, &["stored ab=2", "removed ab"]).await;
+    take_changes(&s, &mut missing, &["stored aa=2", "removed aa"]).await;
+    take_changes(&s, &mut prefix, &["stored ab=2", "removed ab", "stored abc=2", "removed abc"]).await;
+    let (stored, removed) = (format!("stored {}=2", longest.len()), format!("removed {}", longest.len()));
+    take_changes(&s, &mut long, &[stored.as_str(), removed.as_str()]).await;
     for watch in [&mut key, &mut missing, &mut prefix, &mut long] {
         silent(watch).await;
     }
@@ -243,7 +258,7 @@ async fn a_key_that_does_not_exist_is_not_removed(s: Subject) {
     s.set(b"a", b"1").await;
     s.delete(b"a").await;
     s.delete(b"a").await;
-    assert_eq!(take(&mut watch, 2).await, ["stored a=1", "removed a"]);
+    take_changes(&s, &mut watch, &["stored a=1", "removed a"]).await;
     silent(&mut watch).await;
 }
 
@@ -260,7 +275,7 @@ async fn compared_writes_are_changes(s: Subject) {
         let request = CompareAndDeleteRequest { key: "a".into(), expected_revision };
         assert_eq!(s.keyvalue_cas().compare_and_delete(&s.context, request).await.unwrap().deleted, deleted);
     }
-    assert_eq!(take(&mut watch, 3).await, ["stored a=1", "stored a=2", "removed a"]);
+    take_changes(&s, &mut watch, &["stored a=1", "stored a=2", "removed a"]).await;
     silent(&mut watch).await;
 }
 
@@ -331,7 +346,8 @@ async fn an_expired_key_can_be_written_again(s: Subject) {
         crate::support::sleep(40).await;
     }
     s.set(b"a", b"2").await;
-    assert_eq!(take(&mut watch, 7).await, ["stored a=1", "expired a", "stored a=1", "expired a", "stored a=1", "expired a", "stored a=2"]);
+    let expected = ["stored a=1", "expired a", "stored a=1", "expired a", "stored a=1", "expired a", "stored a=2"];
+    take_changes(&s, &mut watch, &expected).await;
     silent(&mut watch).await;
 }
 

@@ -3,39 +3,45 @@
 mod basic;
 mod batch;
 mod cas;
+mod history;
+mod position;
 mod row;
 mod scan;
 mod ttl;
+mod watch;
 
 use std::sync::Arc;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use self::row::Row;
+use self::{history::HistoryState, row::Row, watch::Watch};
 use crate::{
     client::{Client, Deadline},
     names::{Names, key_tokens},
+    signals::Signals,
     table::{Conflicts, Table},
 };
 use prism_call::{Context, Error, proto::Interfaces};
-use prism_driver::{Limits, time::Millis};
+use prism_driver::{Limits, subscriptions::SubscriptionLimits, time::Millis};
 
 /// The key-value interfaces over one keyspace.
 #[derive(Clone)]
 pub struct KeyValue {
     table: Arc<Table>,
+    history: Arc<HistoryState>,
     limits: Limits,
     max_scan_keys: usize,
 }
 
 /// Adds the key-value interfaces to those of a keyspace.
-pub fn add(keyvalue: &Arc<KeyValue>, interfaces: &mut Interfaces) {
+pub fn add(keyvalue: &Arc<KeyValue>, signals: &Arc<Signals>, subscriptions: &Arc<SubscriptionLimits>, interfaces: &mut Interfaces) {
     interfaces.keyvalue_basic = Some(keyvalue.clone());
     interfaces.keyvalue_scan = Some(keyvalue.clone());
     interfaces.keyvalue_ttl = Some(keyvalue.clone());
     interfaces.keyvalue_batch = Some(keyvalue.clone());
     interfaces.keyvalue_cas = Some(keyvalue.clone());
+    interfaces.keyvalue_watch = Some(Arc::new(Watch::new((**keyvalue).clone(), signals.clone(), subscriptions.clone())));
 }
 
 /// What a write does with the row that it found.
@@ -50,7 +56,8 @@ enum Change {
 
 impl KeyValue {
     pub fn new(client: Arc<Client>, names: &Names, limits: Limits, max_scan_keys: usize) -> Self {
-        Self { table: Arc::new(Table::new(client, names, "kv", &serde_json::json!({}))), limits, max_scan_keys }
+        let table = Arc::new(Table::new(client, names, "kv", &serde_json::json!({})));
+        Self { history: Arc::new(HistoryState::new(table.clone())), table, limits, max_scan_keys }
     }
 
     fn deadline(&self, context: &Context) -> Deadline {
@@ -76,14 +83,20 @@ impl KeyValue {
         loop {
             let stored = self.table.get(&deadline, &tokens).await?.map(Row::parse).transpose()?;
             let sequence = stored.as_ref().map_or(0, Row::sequence);
-            let row = stored.filter(Row::is_alive);
-            let done = match decide(row.as_ref())? {
-                Change::Keep => return Ok((row, 0)),
-                Change::Remove => self.table.remove(&deadline, sequence).await?.then_some(0),
-                Change::Replace(headers, value) => self.table.put(&deadline, &tokens, sequence, headers, value).await?,
+            let row = stored.as_ref().filter(|row| row.is_alive());
+            let is_alive = row.is_some();
+            let done = match (decide(row)?, row) {
+                (Change::Keep, _) | (Change::Remove, None) => return Ok((stored.filter(|_| is_alive), 0)),
+                (Change::Remove, Some(row)) => self.history.remove(&deadline, &tokens, row).await?.then_some(0),
+                (Change::Replace(mut headers, value), _) => {
+                    if let Some(former) = &stored {
+                        former.add_expiration(&mut headers);
+                    }
+                    self.table.put(&deadline, &tokens, sequence, headers, value).await?
+                }
             };
             match done {
-                Some(sequence) => return Ok((row, sequence)),
+                Some(sequence) => return Ok((stored.filter(|_| is_alive), sequence)),
                 None => conflicts.pause(&deadline).await?,
             }
         }

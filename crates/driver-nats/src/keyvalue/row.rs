@@ -3,7 +3,10 @@
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use crate::{error, jetstream::Stored};
+use crate::{
+    error,
+    jetstream::{SUBJECT, Stored},
+};
 use prism_call::{Error, proto::models::keyvalue::v1::Entry};
 use prism_driver::{
     keyvalue::EntryMetadata,
@@ -20,6 +23,12 @@ const VERSION: &str = "Prism-Version";
 const FLAGS: &str = "Prism-Flags";
 /// Milliseconds since 1970.
 const EXPIRES: &str = "Prism-Expires";
+/// Revision of the value that had expired before this write, if no marker took its place.
+const EXPIRED_REVISION: &str = "Prism-Expired-Revision";
+/// Why a message without a value takes the place of a row. The server writes such a marker when it removes an expired row.
+const MARKER: &str = "Nats-Marker-Reason";
+const MARKER_OF_REMOVAL: &str = "Remove";
+const MARKER_OF_EXPIRATION: &str = "MaxAge";
 /// Seconds after which the server removes the message.
 const TTL: &str = "Nats-TTL";
 
@@ -53,9 +62,40 @@ impl Row {
         &self.stored.payload
     }
 
-    /// Whether it has not expired.
+    /// When its message was stored.
+    pub fn stored_at(&self) -> Millis {
+        self.stored.time
+    }
+
+    /// Whether it has a value that has not expired.
     pub fn is_alive(&self) -> bool {
-        self.metadata.expires.is_none_or(|expires| expires > time::now())
+        !self.is_marker() && self.metadata.expires.is_none_or(|expires| expires > time::now())
+    }
+
+    /// Whether it is a marker in the place of a row that was removed.
+    fn is_marker(&self) -> bool {
+        self.stored.header(MARKER).is_some()
+    }
+
+    /// What was removed, if the row is a marker: the former revision, 0 if it is unknown, and whether it had expired.
+    pub fn removal(&self) -> Result<Option<(u64, bool)>, Error> {
+        let Some(reason) = self.stored.header(MARKER) else { return Ok(None) };
+        Ok(Some((self.stored.number(REVISION)?.unwrap_or(0), reason == MARKER_OF_EXPIRATION)))
+    }
+
+    /// The revision of the value that had expired before this write, if there is no marker of the expiration.
+    pub fn expired_before(&self) -> Result<Option<u64>, Error> {
+        self.stored.number(EXPIRED_REVISION)
+    }
+
+    /// Whether its message only changed the expiration.
+    pub fn is_expiration_change(&self) -> bool {
+        self.metadata.numbers.revision != self.stored.sequence
+    }
+
+    /// The subject of its message.
+    pub fn subject(&self) -> Option<&str> {
+        self.stored.header(SUBJECT)
     }
 
     pub fn into_entry(self, key: Bytes) -> Entry {
@@ -70,6 +110,23 @@ impl Row {
             headers.insert(VERSION, (numbers.version + 1).to_string());
         }
         add_flags_and_expiration(&mut headers, flags, expires);
+        headers
+    }
+
+    /// Adds to the headers of a write that this row, the one before it, has expired. Watchers have not seen that if the server has not
+    /// removed it yet.
+    pub fn add_expiration(&self, headers: &mut HeaderMap) {
+        if !self.is_marker() && !self.is_alive() {
+            headers.insert(EXPIRED_REVISION, self.metadata.numbers.revision.to_string());
+        }
+    }
+
+    /// The headers of a marker in the place of this row.
+    pub fn headers_of_removal(&self, seconds: u64) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(MARKER, MARKER_OF_REMOVAL);
+        headers.insert(REVISION, self.metadata.numbers.revision.to_string());
+        headers.insert(TTL, seconds.to_string());
         headers
     }
 
@@ -116,6 +173,22 @@ mod tests {
         assert_eq!((numbers(&expiring), expiring.metadata.flags, expiring.is_alive()), ((9, 7, 2), u64::MAX, true));
         assert_eq!(expiring.stored.header(TTL), Some("3"));
         assert!(!row(13, second.headers_of_expiration(Some(time::now()))).is_alive());
+    }
+
+    #[test]
+    fn markers_take_the_place_of_rows() {
+        let first = row(7, Row::headers_of_write(None, None, 0));
+        let marker = row(8, first.headers_of_removal(60));
+        assert_eq!((marker.is_alive(), marker.removal().unwrap()), (false, Some((7, false))));
+        let mut headers = Row::headers_of_write(None, None, 0);
+        marker.add_expiration(&mut headers);
+        assert_eq!(row(9, headers.clone()).expired_before().unwrap(), None);
+        row(9, first.headers_of_expiration(Some(time::now()))).add_expiration(&mut headers);
+        assert_eq!(row(10, headers).expired_before().unwrap(), Some(7));
+        let mut headers = HeaderMap::new();
+        headers.insert(MARKER, MARKER_OF_EXPIRATION);
+        assert_eq!(row(11, headers).removal().unwrap(), Some((0, true)));
+        assert_eq!(first.removal().unwrap(), None);
     }
 
     #[test]
