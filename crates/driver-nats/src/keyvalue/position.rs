@@ -46,7 +46,7 @@ pub fn is_too_old(position: u64, now: Millis) -> bool {
 }
 
 fn units(time: Millis) -> u64 {
-    time.max(0).unsigned_abs() / UNIT_MILLIS.unsigned_abs() & TIME_MASK
+    (time.max(0).unsigned_abs() / UNIT_MILLIS.unsigned_abs()) & TIME_MASK
 }
 
 #[cfg(test)]

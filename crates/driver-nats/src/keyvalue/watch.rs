@@ -118,9 +118,9 @@ impl ChangeLog for Changes {
     }
 
     async fn head(&self, context: &Context) -> Result<Head, Error> {
-        let deadline = self.keyvalue.deadline(context);
-        self.keyvalue.history.begin(&deadline).await?;
-        let info = self.keyvalue.table.info(&deadline).await?.ok_or_else(error::jetstream_unavailable)?;
+        self.keyvalue.history.begin(&self.keyvalue.deadline(context)).await?;
+        // The history may have begun only now, which takes longer than a request.
+        let info = self.keyvalue.table.info(&self.keyvalue.deadline(context)).await?.ok_or_else(error::jetstream_unavailable)?;
         Ok(Head { epoch: info.epoch()?, position: end_of(&info)?, revision: info.state.last_seq })
     }
 
@@ -154,7 +154,16 @@ impl ChangeLog for Changes {
         let waiting = lock(&self.listener).take();
         let listener = match waiting {
             Some(mut listener) => {
-                listener.changed(POLL).await;
+                let mut link = self.keyvalue.table.client().connection().link();
+                let disconnected = async {
+                    // An error means that the connection was dropped.
+                    let _ = link.wait_for(|link| !link.connected).await;
+                };
+                tokio::select! {
+                    () = listener.changed(POLL) => {}
+                    // The next read fails, so that the reader knows.
+                    () = disconnected => {}
+                }
                 listener
             }
             // What came before is noticed by the next read.

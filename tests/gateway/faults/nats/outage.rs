@@ -28,6 +28,11 @@ async fn a_backend_that_was_closed() {
 }
 
 #[tokio::test]
+async fn a_watch_outlives_the_server() {
+    outage::a_watch_outlives_the_server(&mut Nats::start().unwrap()).await;
+}
+
+#[tokio::test]
 async fn a_server_that_hangs() {
     let server = Nats::start().unwrap();
     let backend = connected(&server).await;
