@@ -12,7 +12,7 @@ use prism_access::{
     AuthenticatorSettings,
     policy::{self, Policy, PolicyNamespace},
 };
-use prism_call::{Error, Method, proto};
+use prism_call::Error;
 use prism_config::{self as config, Binding, Config, FrontendKind};
 use prism_edge::{self as edge, Documentation, Frontend, GraphqlFrontend, HttpRoutes, McpFrontend, TlsAcceptor, TlsFiles};
 use prism_frontend::{
@@ -298,7 +298,7 @@ fn definition_key(binding: &Binding) -> DefinitionKey {
 /// Compiles a definition for the patterns of this build.
 pub fn compile(texts: &Texts, settings: &BTreeMap<String, serde_json::Value>) -> Result<Definition, Vec<Problems>> {
     let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
-    definition::compile(texts, &|name| Method::of_service(proto::descriptors(), pattern::find(name)?.service), &patterns, settings)
+    definition::compile(texts, &|name| pattern::find(name).map(Pattern::methods), &patterns, settings)
 }
 
 /// The OpenAPI document of annotated routes.

@@ -239,6 +239,7 @@ impl Admitted<'_> {
 
     /// Calls an RPC of the namespace to answer the request. The request is still counted under its own target.
     pub async fn ask(&self, method: &Method, message: Bytes) -> Result<Reply, Error> {
+        self.origin.check(!method.read_only)?;
         let context = &self.observer.context;
         if let Some(access) = &self.access {
             access.authorize_with(context, &self.observer.namespace, method, &message)?;

@@ -33,7 +33,7 @@ pub use context::hexadecimal;
 pub use context::{Context, REQUEST_ID, RequestId};
 pub use delivery::{Backlog, Delivery, ListenerBacklog, UnsentLimits};
 pub use error::{DOMAIN, Error, FieldViolation};
-pub use idempotency::{Claim, ClaimResult, Idempotency, KeyedCall, Outcome, ReplyStore};
+pub use idempotency::{Claim, ClaimResult, IDEMPOTENCY_KEY, Idempotency, KeyedCall, Outcome, ReplyStore};
 pub use log::AccessLog;
 pub use message::{EncodedMessage, Input, Messages, Output, Reply, Trailers, message_too_large};
 pub use method::{Method, interface_of};

@@ -1,8 +1,8 @@
 //! Metadata of calls in headers and trailers.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use prism_call::REQUEST_ID;
+use prism_call::{IDEMPOTENCY_KEY, REQUEST_ID};
 
 /// Appends metadata of a reply. Headers of HTTP, of the protocols and of the response itself are left out.
 pub fn append(headers: &mut HeaderMap, metadata: HeaderMap) {
@@ -30,6 +30,19 @@ fn is_reserved(name: &HeaderName) -> bool {
         REQUEST_ID,
     ];
     framing.contains(name) || ["grpc-", "connect-"].iter().any(|prefix| name.as_str().starts_with(prefix))
+}
+
+/// Returns the metadata of one of several calls of a request. Its idempotency key is that of the request, and a name of the call.
+pub fn with_derived_key(headers: &HeaderMap, call: &str) -> HeaderMap {
+    let mut headers = headers.clone();
+    let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(|key| match key.strip_suffix('"') {
+        Some(opened) => format!("{opened}:{call}\""),
+        None => format!("{key}:{call}"),
+    });
+    if let Some(key) = key.and_then(|key| HeaderValue::try_from(key).ok()) {
+        headers.insert(IDEMPOTENCY_KEY, key);
+    }
+    headers
 }
 
 /// Removes headers of the connection and of the body's framing, which are not metadata of the call.

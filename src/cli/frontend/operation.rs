@@ -11,7 +11,8 @@ use crate::cli::{
 use prism_frontend::{
     definition::Definition,
     mapping::{
-        Action, Answer, Endpoint, EndpointCase, ErrorCases, ErrorForm, Outcome as Reply, Parameter, ResponsePlan, ValueTemplate as Value,
+        Action, Answer, Endpoint, EndpointCase, ErrorCases, ErrorForm, Outcome as Reply, Parameter, ResponsePlan, Step, StepAction,
+        ValueTemplate as Value,
     },
     message_types::MessageTypes,
     template::PathTemplate,
@@ -52,16 +53,20 @@ pub(super) fn print(format: output::Format, definition: &Definition, method: &st
 /// Returns the condition of a case on one line, or `otherwise` for the last of several cases.
 pub(super) fn condition_text(endpoint: &Endpoint, case: &EndpointCase) -> Option<String> {
     let on_one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    case.when
-        .as_ref()
-        .map(|when| on_one_line(endpoint.condition(when)))
-        .or_else(|| (endpoint.cases.len() > 1).then(|| "otherwise".to_owned()))
+    let when = case.when.as_ref().map(|when| on_one_line(endpoint.condition(when)));
+    let Some(switch) = &endpoint.switch else {
+        return when.or_else(|| (endpoint.cases.len() > 1).then(|| "otherwise".to_owned()));
+    };
+    let index = endpoint.cases.iter().position(|other| std::ptr::eq(other, case))?;
+    let text = switch.text_of(index).unwrap_or("otherwise");
+    Some(when.map_or_else(|| text.to_owned(), |when| format!("{text}: {when}")))
 }
 
 /// Describes what a case does in a few words: the RPC, the error, or the status of an answer.
 pub(super) fn action_summary(action: &Action) -> String {
     match action {
-        Action::Call(call) => call.method.name.clone(),
+        Action::Call(call) => call.method.label.clone(),
+        Action::Forward(plan) => format!("forwards to {}", plan.to),
         Action::Refuse(refusal) => format!("error {} {}", refusal.code.name(), refusal.reason),
         Action::Answer(plan) => match plan.cases.first().map(|case| &case.outcome) {
             Some(Reply::Answer(answer)) => format!("answers {} without a call", answer.status),
@@ -103,7 +108,14 @@ fn case_text(schema: &MessageTypes, endpoint: &Endpoint, case: &EndpointCase, in
             }
         }
         Action::Answer(plan) => out.push_str(&response_text(plan, indent)),
+        Action::Forward(plan) => {
+            let each = plan.each.as_ref().map(|(_, list)| format!(", one for each of {list}")).unwrap_or_default();
+            let _ = writeln!(out, "{indent}Forwarded to {}{each}\n{indent}  body ← {}", plan.to, plan.body);
+        }
         Action::Call(call) => {
+            for step in &call.first {
+                out.push_str(&step_text(schema, step, indent));
+            }
             let (list, fields) = call.request.shown(schema, &endpoint.parameters);
             let message = call.method.descriptor.input().name().to_owned();
             let each = list.map(|list| format!(", one for each of {list}")).unwrap_or_default();
@@ -114,6 +126,9 @@ fn case_text(schema: &MessageTypes, endpoint: &Endpoint, case: &EndpointCase, in
             let rows: Vec<Vec<String>> = rows.collect();
             let _ = write!(out, "{indent}Request {message}{each}\n{}", columns_apart(1, &rows));
             out.push_str(&response_text(&call.response, indent));
+            if let Some(again) = &call.again {
+                let _ = writeln!(out, "{indent}Again if {}", again.text());
+            }
             let cases = error_cases_text(&call.errors);
             if !cases.is_empty() {
                 let _ = writeln!(out, "{indent}Errors");
@@ -121,6 +136,33 @@ fn case_text(schema: &MessageTypes, endpoint: &Endpoint, case: &EndpointCase, in
                     let _ = writeln!(out, "{indent}  {line}");
                 }
             }
+        }
+    }
+    out
+}
+
+/// Describes a step before the call.
+fn step_text(schema: &MessageTypes, step: &Step, indent: &str) -> String {
+    let mut out = format!("{indent}First {}", step.name);
+    if let Some((_, list)) = &step.each {
+        let _ = write!(out, ", for each of {list}");
+    }
+    if let Some(when) = &step.when {
+        let _ = write!(out, ", if {}", when.text());
+    }
+    match &step.action {
+        StepAction::Refuse(refusal) => {
+            let _ = writeln!(out, ": error {} {}", refusal.code.name(), refusal.reason);
+        }
+        StepAction::Call(call) => {
+            let _ = writeln!(out, ": {}", call.method.label);
+            let rows: Vec<Vec<String>> = call
+                .request
+                .shown(schema)
+                .into_iter()
+                .map(|(name, value)| vec![format!("{indent}  {name}"), format!("← {value}")])
+                .collect();
+            out.push_str(&columns_apart(1, &rows));
         }
     }
     out

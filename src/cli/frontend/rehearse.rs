@@ -188,6 +188,9 @@ fn render(definition: &Definition, rehearsal: &Rehearsal) -> Result<String, Fail
     if let (Some(rpc), Some(plan)) = (&rehearsal.rpc, plan) {
         let _ = writeln!(out, "{}{rpc}({}) returns {}", heading("RPC"), plan.method.descriptor.input().name(), returned_type(plan));
     }
+    if let Some(operation) = &rehearsal.forwarded {
+        let _ = writeln!(out, "{}{operation}", heading("Forwarded"));
+    }
     for message in &rehearsal.messages {
         let _ = writeln!(out, "\n{}", indent_json(message)?);
     }
@@ -199,7 +202,7 @@ fn render(definition: &Definition, rehearsal: &Rehearsal) -> Result<String, Fail
         if !response.body.is_empty() {
             let _ = writeln!(out, "\n{}", printable_body(&response.body).trim_end());
         }
-    } else {
+    } else if rehearsal.forwarded.is_none() {
         let example = plan.map(|plan| example_reply(definition.api.types, plan)).unwrap_or_default();
         let _ = writeln!(out, "\nTo see the response to a reply, add --reply '{example}'");
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use prism_frontend::{
     definition::{Definition, Document, Operation, Texts},
     json_pointer::unescape_token,
-    mapping::{Action, Endpoint, Parameter, ParameterLocation, RequestPlan},
+    mapping::{Endpoint, Parameter, ParameterLocation, RequestPlan},
 };
 use prism_yaml::{self as yaml, Node, Problem, Problems, Value};
 
@@ -45,12 +45,7 @@ fn entries(node: Option<&Node>) -> &[(yaml::Key, Node)] {
 }
 
 fn unused_parameters(endpoint: &Endpoint, route: &Node, namespace: Option<&str>) -> Vec<String> {
-    let calls = || {
-        endpoint.cases.iter().filter_map(|case| match &case.action {
-            Action::Call(call) => Some(call),
-            Action::Refuse(_) | Action::Answer(_) => None,
-        })
-    };
+    let calls = || endpoint.cases.iter().filter_map(|case| case.action.call());
     // A route that answers without a call needs no parameters.
     if calls().next().is_none() {
         return Vec::new();

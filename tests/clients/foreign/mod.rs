@@ -1,7 +1,7 @@
-//! The frontends `consul-kv` and `etcd-v3` over memory and SQLite, used by published clients of Consul and etcd and by plain HTTP
-//! requests.
+//! The frontends `consul-kv` and `etcd-v3` over memory and SQLite, and `upstash-redis` over memory and Redis, used by published clients of
+//! Consul, etcd and Upstash and by plain HTTP requests.
 //!
-//! The suites in `clients/` also run against Consul and etcd themselves, to check that the cases are right: `.tools/python/bin/python
+//! The Python suites in `clients/` also run against Consul and etcd themselves, to check that the cases are right: `.tools/python/bin/python
 //! tests/clients/foreign/clients/etcd_v3.py --original http://127.0.0.1:2379`.
 
 use std::{
@@ -11,11 +11,14 @@ use std::{
 };
 
 use serde_json::json;
-use test_support::{gateway::Gateway, http};
+use test_support::{gateway::Gateway, http, servers::Redis};
+
+use super::node::{npm_missing, total};
 
 /// Minimum numbers of cases. If fewer run, some were not found.
 const CONSUL_CASES: usize = 39;
 const ETCD_CASES: usize = 44;
+const UPSTASH_CASES: usize = 22;
 
 /// The clients of both systems support no base path, so each API of each namespace has a listener of its own.
 const CONFIG: &str = "
@@ -56,6 +59,61 @@ async fn clients_of_etcd() {
     let gateway = Gateway::start(CONFIG).await;
     for listener in ["etcd-ram", "etcd-disk"] {
         suite("etcd_v3.py", gateway.listeners[listener], ETCD_CASES);
+    }
+}
+
+/// Its frontend binds lists, sets and sorted sets too, so it is over the pattern `interfaces`. The token of the client is an API key.
+#[tokio::test]
+async fn clients_of_upstash_redis() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/foreign");
+    let package = folder.join("node_modules/@upstash/redis");
+    assert!(package.exists(), "the packages of tests/clients/foreign are not installed; run scripts/install-tools");
+    let redis = Redis::start().unwrap();
+    let keys = tempfile::tempdir().unwrap();
+    let file = keys.path().join("keys.yaml");
+    let created = Command::new(test_support::gateway::program())
+        .args(["auth", "key", "create", "--subject", "ada", "--file"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let token = String::from_utf8(created.stdout).unwrap().trim().to_owned();
+    let config = format!(
+        "
+authenticators:
+  keys: {{type: api-key, file: '{}'}}
+listeners:
+  main: {{}}
+  ram: {{address: '127.0.0.1:0', authentication: [keys]}}
+  server: {{address: '127.0.0.1:0', authentication: [keys]}}
+backends:
+  ram: {{type: memory, max_bytes: 256MiB}}
+  server: {{type: redis, url: '{}'}}
+namespaces:
+  - {{name: ram, pattern: interfaces, slots: {{backend: ram}}, frontends: [{{frontend: upstash-redis, listener: ram}}]}}
+  - {{name: server, pattern: interfaces, slots: {{backend: server}}, frontends: [{{frontend: upstash-redis, listener: server}}]}}
+",
+        file.display(),
+        redis.url()
+    );
+    let gateway = Gateway::start(&config).await;
+    for listener in ["ram", "server"] {
+        let output = Command::new("npm")
+            .args(["test", "--silent", "--", "--test-reporter=tap"])
+            .current_dir(&folder)
+            .env("PRISM_URL", format!("http://{}", gateway.listeners[listener]))
+            .env("PRISM_TOKEN", &token)
+            .output()
+            .unwrap_or_else(|error| npm_missing(&error));
+        let report = format!("{listener}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{report}");
+        assert_eq!(
+            (total(&report, "fail"), total(&report, "skipped"), total(&report, "cancelled")),
+            (Some(0), Some(0), Some(0)),
+            "{report}"
+        );
+        let passed = total(&report, "pass").unwrap_or_default();
+        assert!(passed >= UPSTASH_CASES, "only {passed} cases ran, of at least {UPSTASH_CASES}:\n{report}");
     }
 }
 

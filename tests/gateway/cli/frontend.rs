@@ -224,7 +224,13 @@ routes:
       zzz: 1
       request: {key: path.id}
       response: {zzz: 1, body: {id: {$from: path.id, $default: 1, zzz: 1}}}
-  writeNote: {rpc: Store}
+  writeNote:
+    switch: path.id
+    zzz: 1
+    cases:
+      a: {rpc: Store, first: {one: {rpc: Retrieve, zzz: 1}}}
+      b: {forward: {to: readNote, body: 1, zzz: 1}}
+    else: {rpc: Store}
 ";
 
 #[test]
@@ -237,9 +243,10 @@ fn the_schema_and_the_reader_know_the_same_keys() {
     let schema: Value = serde_json::from_str(&printed("frontend schema")).unwrap();
     let properties = |schema: &Value| schema["properties"].as_object().map(|all| all.keys().cloned().collect::<BTreeSet<_>>());
     let mut written: BTreeSet<_> = properties(&schema).into_iter().collect();
-    for name in ["Json", "Setting", "Errors", "ErrorCase", "Refusal", "Case", "Answer"] {
+    for name in ["Json", "Setting", "Errors", "ErrorCase", "Refusal", "Case", "Step", "Forward", "Answer"] {
         written.extend(properties(&schema["definitions"][name]));
     }
+    written.extend(properties(&schema["definitions"]["Route"]["anyOf"][1]));
     // The parser looks at the first key of a form before it knows the form.
     let forms = schema["definitions"]["Form"]["anyOf"].as_array().unwrap().iter().filter_map(properties);
     let from = forms.filter(|keys| keys.contains("$from")).map(|keys| keys.into_iter().chain(["$each".to_owned(), "$when".to_owned()]));

@@ -10,15 +10,13 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 
 use crate::{metadata, request::Serving};
 use prism_call::{
     Admitted, Arrival, Delivery, Error, Input, Messages, Method, Namespace, Origin, Output, Peer, Pipeline, Protocol, REQUEST_ID, Target,
 };
 use prism_graphql::{RpcCaller, StreamPurpose};
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Where calls come from.
 #[derive(Clone)]
@@ -95,20 +93,6 @@ impl FieldCaller {
         self.calls.admit(&self.namespace, &self.headers, Target::Rpc(method.clone()), Ok(timeout)).await
     }
 
-    /// Returns the metadata of the call for a field. Each field that writes has an idempotency key of its own: that of the request, and the
-    /// name of the field in the response.
-    fn metadata(&self, field: &str) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(|key| match key.strip_suffix('"') {
-            Some(opened) => format!("{opened}:{field}\""),
-            None => format!("{key}:{field}"),
-        });
-        if let Some(key) = key.and_then(|key| HeaderValue::try_from(key).ok()) {
-            headers.insert(IDEMPOTENCY_KEY, key);
-        }
-        headers
-    }
-
     fn hold(&self, delivery: Delivery) {
         self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
     }
@@ -119,7 +103,7 @@ impl RpcCaller for FieldCaller {
     async fn call(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Bytes, Error> {
         let mut admitted = self.admit(method, self.remaining()).await?;
         let read = pin!(async { Ok(Input::One(message)) });
-        let result = match admitted.call(method, self.metadata(field), read).await {
+        let result = match admitted.call(method, metadata::with_derived_key(&self.headers, field), read).await {
             Ok(reply) => match reply.output {
                 Output::One(message) => Ok(message.to_bytes()),
                 Output::Stream(_) => Err(Error::internal("a unary call was answered with a stream")),
@@ -144,7 +128,7 @@ impl RpcCaller for FieldCaller {
         };
         let mut admitted = self.admit(method, timeout).await?;
         let read = pin!(async { Ok(Input::One(message)) });
-        let result = match admitted.call(method, self.metadata(field), read).await {
+        let result = match admitted.call(method, metadata::with_derived_key(&self.headers, field), read).await {
             Ok(reply) => match reply.output {
                 Output::Stream(messages) => Ok(messages),
                 Output::One(_) => Err(Error::internal("a stream was answered with one message")),

@@ -3,11 +3,14 @@
 use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
+use http::{HeaderMap, Method, Response as HttpResponse, header};
 use http_body::Body as _;
 
-use super::{read, stream};
+use super::{
+    calls,
+    exchange::{CallResult, Exchange, Incomplete, respond},
+    forwarded, read, stream,
+};
 use crate::{
     Body, metadata,
     request::{ClientRequest, RequestBody, Response, Serving},
@@ -15,16 +18,14 @@ use crate::{
     timeout,
 };
 use prism_call::{
-    Admitted, Arrival, Code, Error, Input, ListenerTarget, Messages, Namespace, Output, Page, Proof, Protocol, REQUEST_ID, Reply,
-    RequestId, Target,
+    Admitted, Arrival, Code, Error, Input, ListenerTarget, Messages, Namespace, Output, Page, Proof, Protocol, RequestId, Target,
 };
 use prism_frontend::{
     mapping::{
-        Action, Api, CallPlan, CallScope, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, NamedValues, Parameters, ReceivedRequest,
-        Rendered, RequestHead, StreamedCall, body_required,
+        Action, Api, CallPlan, CallScope, Endpoint, EndpointCase, ForwardPlan, NamedValues, Parameters, ReceivedRequest, RequestHead,
+        StreamedCall, body_required,
     },
-    precondition::{EntityTags, Preconditions},
-    problem,
+    precondition::Preconditions,
     render::{Accept, Format, HEARTBEAT},
     router,
     template::PathTemplate,
@@ -37,22 +38,6 @@ pub struct Found<'a, 'p> {
     pub route: router::RouteMatch<'a, 'p, Arc<Endpoint>>,
     /// Below the base path.
     pub path: &'p str,
-}
-
-/// A request that is being served.
-struct Exchange<'a> {
-    method: &'a Method,
-    /// Below the base path.
-    path: &'a str,
-    api: &'a Arc<Api>,
-    endpoint: &'a Arc<Endpoint>,
-    namespace: &'a Arc<Namespace>,
-    accept: Accept<'a>,
-    conditions: Preconditions,
-    /// The header `If-None-Match` of a request that reads.
-    if_none_match: Option<HeaderMap>,
-    /// The cursor after which the client resumes a stream of events.
-    resumed: Option<HeaderValue>,
 }
 
 /// Serves one request.
@@ -68,9 +53,9 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
             return refusal.finish(Some(&error), response);
         }
     };
-    let ClientRequest { parts: http::request::Parts { method, uri, mut headers, .. }, body } = request;
+    let ClientRequest { parts: http::request::Parts { method, uri, headers, .. }, body } = request;
     let accept_header = super::accept(&headers).map(Cow::into_owned);
-    let mut exchange = Exchange {
+    let exchange = Exchange {
         method: &method,
         path,
         api,
@@ -90,64 +75,49 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
         timeout: timeout::http(&headers),
         origin: serving.origin,
     };
-    let mut admitted = match serving.pipeline.admit(arrival).await {
+    let admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,
         Err(refused) => {
             let response = exchange.failed(refused.proof(), refused.request_id(), None, endpoint.default_errors(), refused.error());
             return refused.finish(response);
         }
     };
-    let proof = admitted.proof();
     let mut content = Incomplete { content: read::Content::from_headers(&headers), body: Some(admitted.open(body)) };
     let head = RequestHead { method: &method, path, query: uri.query(), headers: &headers };
-    let received = endpoint.parameters.read(proof, route.template, head);
-    metadata::remove_hop_by_hop(&mut headers);
-    let (mut received, case) = match exchange.choose(&admitted, received, &mut content).await {
+    let received = endpoint.parameters.read(admitted.proof(), route.template, head);
+    let (received, case) = match exchange.choose(&admitted, received, &mut content).await {
         Ok(chosen) => chosen,
         Err(error) => return exchange.finish_failed(admitted, None, endpoint.default_errors(), &error),
     };
-    let named = NamedValues::new(endpoint.cases.get(case).map_or(&[], |case| &case.named));
-    let plan = match endpoint.cases.get(case).map(|case| &case.action) {
-        Some(Action::Call(plan)) => plan,
-        Some(Action::Refuse(refusal)) => {
-            let error = refusal.error(&CallScope { named: Some(&named), ..exchange.scope(proof, Some(&received), None) });
-            return exchange.finish_failed(admitted, Some(&received), None, &error);
-        }
-        Some(Action::Answer(plan)) => {
-            let scope = CallScope { named: Some(&named), ..exchange.scope(proof, Some(&received), None) };
-            return match api.respond(plan, &scope, &exchange.accept) {
-                Ok(rendered) => {
-                    let response = finish(admitted.request_id(), exchange.conditional(rendered), None, exchange.conditions.head);
-                    admitted.finish(None, response)
-                }
-                Err(error) => exchange.finish_failed(admitted, Some(&received), None, &error),
-            };
-        }
-        None => return exchange.finish_failed(admitted, None, None, &Error::internal("the route has no case")),
+    let Action::Forward(plan) = &case.action else { return exchange.act(admitted, received, case, content, headers).await };
+    let (mut received, accept) = (received, Accept::of(accept_header.as_deref()));
+    let bodies = match exchange.forwarded_bodies(&admitted, &mut received, (case, plan), &mut content).await {
+        Ok(bodies) => bodies,
+        Err(error) => return exchange.finish_failed(admitted, Some(&received), None, &error),
     };
-    exchange.conditions = match exchange.preconditions(plan, &headers) {
-        Ok(conditions) => conditions,
-        Err(error) => return exchange.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
+    let target = match forwarded::target(api, &plan.to) {
+        Ok(target) => target,
+        Err(error) => return exchange.finish_failed(admitted, Some(&received), None, &error),
     };
-    exchange.resumed = exchange.last_event(plan, &headers);
-    let limit = namespace.limits.max_message_bytes;
-    let conditional = plan.conditional.as_ref();
-    let result = {
-        let (exchange, received, named) = (&exchange, &mut received, &named);
-        let read = pin!(async move {
-            exchange.check_acceptable(plan)?;
-            if let Some(body) = content.body.take_if(|_| plan.reads_items) {
-                return exchange.items(proof, received.clone().into_owned(), case, (content.content, body), limit).map(Input::Stream);
-            }
-            content.read(exchange.endpoint, received, limit).await?;
-            let input = plan.input(&CallScope { named: Some(named), ..exchange.scope(proof, Some(received), None) }, limit)?;
-            exchange.conditions.apply(conditional, exchange.resume(plan, input))
-        });
-        admitted.call(exchange.conditions.target(&plan.method, conditional), headers, read).await
-    };
-    match result {
-        Ok(reply) => exchange.reply(admitted, received, &named, case, plan, reply).await,
-        Err(error) => exchange.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
+    if plan.each.is_some() {
+        return match forwarded::serve_each(serving, &exchange, &admitted, target, bodies, &headers).await {
+            Ok((rendered, deliveries)) => exchange.finish(admitted, rendered).with_calls(deliveries),
+            Err(error) => exchange.finish_failed(admitted, Some(&received), None, &error),
+        };
+    }
+    // The body of the other request is known, also if this one has none.
+    content.body = None;
+    let (method, path) = (&target.method, target.path.as_str());
+    let endpoint = &target.endpoint;
+    let exchange = Exchange { method, path, endpoint, accept, conditions: Preconditions::none(method), ..exchange };
+    let head = RequestHead { method, path, query: None, headers: &headers };
+    let received = endpoint.parameters.read(admitted.proof(), &target.template, head).and_then(|mut received| {
+        forwarded::set_body(endpoint, &mut received, bodies.into_iter().next().unwrap_or_default())?;
+        Ok(received)
+    });
+    match exchange.choose(&admitted, received, &mut content).await {
+        Ok((received, case)) => exchange.act(admitted, received, case, content, headers.clone()).await,
+        Err(error) => exchange.finish_failed(admitted, None, endpoint.default_errors(), &error),
     }
 }
 
@@ -187,158 +157,140 @@ pub fn refused(
     let received = ReceivedRequest::bare(method, path);
     let scope = api.scope(proof, Parameters::none(), Some(&received), namespace, Some(id));
     let rendered = api.errors.render(error, None, &scope);
-    finish(id, rendered, Some(error), false)
-}
-
-/// A body that has not been read yet.
-struct Incomplete {
-    content: read::Content,
-    body: Option<RequestBody>,
-}
-
-impl Incomplete {
-    /// Reads the body if the operation has one and it was not read before.
-    async fn read(&mut self, endpoint: &Endpoint, received: &mut ReceivedRequest<'_>, limit: usize) -> Result<(), Error> {
-        if endpoint.body.is_none() {
-            return Ok(());
-        }
-        let Some(body) = self.body.take() else { return Ok(()) };
-        let bytes = self.content.collect(body, limit).await?;
-        endpoint.set_body(received, self.content.media_type()?, bytes)
-    }
+    respond(id, rendered, Some(error), false)
 }
 
 impl Exchange<'_> {
-    fn scope<'s>(&'s self, proof: Proof, received: Option<&'s ReceivedRequest<'s>>, request_id: Option<&'s RequestId>) -> CallScope<'s> {
-        self.api.scope(proof, &self.endpoint.parameters, received, &self.namespace.name, request_id)
-    }
-
-    /// Reads the preconditions of a request that writes. A definition whose document has these headers evaluates them itself.
-    fn preconditions(&self, plan: &CallPlan, headers: &HeaderMap) -> Result<Preconditions, Error> {
-        let reads = *self.method == Method::GET || *self.method == Method::HEAD;
-        if reads || self.endpoint.parameters.has_header(&[header::IF_MATCH, header::IF_NONE_MATCH]) {
-            return Ok(Preconditions::none(self.method));
-        }
-        Preconditions::of(self.method, headers, false, plan.conditional.as_ref(), |_| false)
-    }
-
-    /// Returns the cursor after which the client resumes a stream of events.
-    fn last_event(&self, plan: &CallPlan, headers: &HeaderMap) -> Option<HeaderValue> {
-        let streams = plan.method.server_streaming && !plan.gathers;
-        super::last_event(self.format().filter(|_| streams)?, headers)
-    }
-
-    /// Lets a stream continue after the last event. A definition whose document has the header does that itself.
-    fn resume(&self, plan: &CallPlan, input: Input) -> Input {
-        let after = self.resumed.as_ref().and_then(|after| after.to_str().ok());
-        match (input, plan.cursor, after) {
-            (Input::One(message), Some(cursor), Some(after)) if !self.endpoint.parameters.has_header(&[super::LAST_EVENT_ID]) => {
-                let mut message = message.to_vec();
-                cursor.put(after, &mut message);
-                Input::One(message.into())
-            }
-            (input, ..) => input,
-        }
-    }
-
-    /// Chooses the case of the route. Reads the body first if the choice depends on it.
-    async fn choose<'r>(
+    /// Builds the bodies of the requests to another operation.
+    async fn forwarded_bodies(
         &self,
         admitted: &Admitted<'_>,
-        received: Result<ReceivedRequest<'r>, Error>,
-        body: &mut Incomplete,
-    ) -> Result<(ReceivedRequest<'r>, usize), Error> {
-        let mut received = received?;
-        if self.endpoint.chooses_by_body() {
-            let limit = self.namespace.limits.max_message_bytes;
-            admitted.read_within_deadline(body.read(self.endpoint, &mut received, limit)).await?;
-        }
-        let place = match self.endpoint.cases.as_slice() {
-            [EndpointCase { when: None, .. }] => 0,
-            cases => {
-                let case = self.endpoint.choose(&self.scope(admitted.proof(), Some(&received), None))?;
-                cases.iter().position(|other| std::ptr::eq(other, case)).unwrap_or_default()
+        received: &mut ReceivedRequest<'_>,
+        (case, plan): (&EndpointCase, &ForwardPlan),
+        content: &mut Incomplete,
+    ) -> Result<Vec<Bytes>, Error> {
+        let limit = self.namespace.limits.max_message_bytes;
+        admitted.read_within_deadline(content.read(self.endpoint, received, limit)).await?;
+        let named = NamedValues::new(&case.named);
+        plan.bodies(&CallScope { named: Some(&named), ..self.scope(admitted.proof(), Some(received), None) })
+    }
+
+    /// Does what a case says.
+    async fn act(
+        mut self,
+        admitted: Admitted<'_>,
+        received: ReceivedRequest<'_>,
+        case: &EndpointCase,
+        content: Incomplete,
+        mut headers: HeaderMap,
+    ) -> Response {
+        let proof = admitted.proof();
+        let named = NamedValues::new(&case.named);
+        let scope = CallScope { named: Some(&named), ..self.scope(proof, Some(&received), None) };
+        let plan = match &case.action {
+            Action::Call(plan) => plan,
+            Action::Refuse(refusal) => {
+                let error = refusal.error(&scope);
+                return self.finish_failed(admitted, Some(&received), None, &error);
+            }
+            Action::Answer(plan) => {
+                return match self.api.respond(plan, &scope, &self.accept) {
+                    Ok(rendered) => self.finish(admitted, self.conditional(rendered)),
+                    Err(error) => self.finish_failed(admitted, Some(&received), None, &error),
+                };
+            }
+            Action::Forward(_) => {
+                let error = Error::internal("a request was forwarded to an operation that forwards requests");
+                return self.finish_failed(admitted, Some(&received), None, &error);
             }
         };
-        Ok((received, place))
+        self.conditions = match self.preconditions(plan, &headers) {
+            Ok(conditions) => conditions,
+            Err(error) => return self.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
+        };
+        self.resumed = self.last_event(plan, &headers);
+        metadata::remove_hop_by_hop(&mut headers);
+        if plan.has_several_calls() {
+            self.call_several(admitted, received, (case, plan), content, headers).await
+        } else {
+            self.call(admitted, received, (case, plan), content, headers).await
+        }
+    }
+
+    /// Makes the one call of a case.
+    async fn call(
+        &self,
+        mut admitted: Admitted<'_>,
+        mut received: ReceivedRequest<'_>,
+        (case, plan): (&EndpointCase, &CallPlan),
+        mut content: Incomplete,
+        headers: HeaderMap,
+    ) -> Response {
+        let (proof, limit) = (admitted.proof(), self.namespace.limits.max_message_bytes);
+        let conditional = plan.conditional.as_ref();
+        let named = NamedValues::new(&case.named);
+        let result = {
+            let (received, named) = (&mut received, &named);
+            let read = pin!(async move {
+                self.check_acceptable(plan)?;
+                if let Some(body) = content.body.take_if(|_| plan.reads_items) {
+                    return self.items(proof, received.clone().into_owned(), case, (content.content, body), limit).map(Input::Stream);
+                }
+                content.read(self.endpoint, received, limit).await?;
+                let input = plan.input(&CallScope { named: Some(named), ..self.scope(proof, Some(received), None) }, limit)?;
+                self.conditions.apply(conditional, self.resume(plan, input))
+            });
+            admitted.call(self.conditions.target(&plan.method, conditional), headers, read).await
+        };
+        match result {
+            Ok(reply) => {
+                let result = CallResult { output: reply.output, headers: reply.headers, trailers: reply.trailers, steps: Vec::new() };
+                self.reply(admitted, received, (case, plan), result).await
+            }
+            Err(error) => self.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
+        }
+    }
+
+    /// Makes the calls of a case with steps.
+    async fn call_several(
+        &self,
+        mut admitted: Admitted<'_>,
+        mut received: ReceivedRequest<'_>,
+        (case, plan): (&EndpointCase, &CallPlan),
+        mut content: Incomplete,
+        headers: HeaderMap,
+    ) -> Response {
+        let limit = self.namespace.limits.max_message_bytes;
+        let read = match self.check_acceptable(plan) {
+            Ok(()) => admitted.read_within_deadline(content.read(self.endpoint, &mut received, limit)).await,
+            Err(error) => Err(error),
+        };
+        let result = match read {
+            Ok(()) => calls::run(self, &mut admitted, (case, plan), &received, headers).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(result) => self.reply(admitted, received, (case, plan), result).await,
+            Err(error) => self.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
+        }
     }
 
     async fn reply(
         &self,
         admitted: Admitted<'_>,
         received: ReceivedRequest<'_>,
-        named: &NamedValues<'_>,
-        case: usize,
-        plan: &CallPlan,
-        reply: Reply,
+        (case, plan): (&EndpointCase, &CallPlan),
+        result: CallResult,
     ) -> Response {
-        let errors = (&self.api.errors, Some(&plan.errors));
-        let scope = CallScope { named: Some(named), errors, ..self.scope(admitted.proof(), Some(&received), Some(admitted.request_id())) };
-        let rendered = match reply.output {
-            Output::One(message) => {
-                let message = message.to_bytes();
-                let scope = CallScope { reply: Some((plan.output, &message)), shared: Some(&message), ..scope };
-                self.api.respond(&plan.response, &scope, &self.accept)
-            }
-            Output::Stream(messages) if plan.gathers => {
-                match admitted.within_deadline(gather(&admitted, messages, self.api.max_gathered)).await {
-                    Ok(messages) => {
-                        let scope = CallScope { replies: Some((plan.output, &messages)), ..scope };
-                        self.api.respond(&plan.response, &scope, &self.accept)
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            Output::Stream(messages) => return self.stream(admitted, received, case, messages, reply.headers, reply.trailers).await,
+        let CallResult { output, headers, trailers, steps } = result;
+        let output = match output {
+            Output::Stream(messages) if !plan.gathers => return self.stream(admitted, received, case, messages, headers, trailers).await,
+            output => output,
         };
-        match rendered {
-            Ok(rendered) => {
-                let mut rendered = self.conditional(rendered);
-                metadata::append(&mut rendered.headers, reply.headers);
-                if let Some(trailers) = reply.trailers.get() {
-                    metadata::append(&mut rendered.headers, trailers.clone());
-                }
-                let response = finish(admitted.request_id(), rendered, None, self.conditions.head);
-                admitted.finish(None, response)
-            }
+        match self.render(&admitted, &received, case, plan, CallResult { output, headers, trailers, steps }).await {
+            Ok(rendered) => self.finish(admitted, rendered),
             Err(error) => self.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
         }
-    }
-
-    /// Returns the format of a stream, or `None` if the client accepts none.
-    fn format(&self) -> Option<Format> {
-        if self.accept.any() {
-            return Some(Format::Lines);
-        }
-        let offers: [&[&str]; 3] = [Format::LINE_TYPES, &["text/event-stream"], &["application/json"]];
-        self.accept.best(offers.into_iter()).map(|place| [Format::Lines, Format::Events, Format::List][place])
-    }
-
-    /// Refuses a request whose `Accept` allows no format of the response.
-    fn check_acceptable(&self, plan: &CallPlan) -> Result<(), Error> {
-        if !self.api.strict_accept {
-            return Ok(());
-        }
-        if !plan.method.server_streaming || plan.gathers {
-            return plan.response.acceptable(&self.accept);
-        }
-        self.format().map(drop).ok_or_else(|| {
-            let message =
-                "this operation answers with application/x-ndjson or text/event-stream or application/json; `Accept` allows none of it";
-            Error::new(Code::InvalidArgument, "NOT_ACCEPTABLE", message)
-        })
-    }
-
-    /// Changes the response to 304 if the client has the current version.
-    fn conditional(&self, mut rendered: Rendered) -> Rendered {
-        let known =
-            self.if_none_match.as_ref().zip(rendered.headers.get(header::ETAG)).is_some_and(|(known, tag)| EntityTags::known(known, tag));
-        if known && rendered.status == StatusCode::OK {
-            rendered.status = StatusCode::NOT_MODIFIED;
-            rendered.headers.remove(header::CONTENT_TYPE);
-            rendered.body = Bytes::new();
-        }
-        rendered
     }
 
     /// Returns one message for each item of the body, read on demand.
@@ -346,7 +298,7 @@ impl Exchange<'_> {
         &self,
         proof: Proof,
         received: ReceivedRequest<'static>,
-        case: usize,
+        case: &EndpointCase,
         (mut content, body): (read::Content, RequestBody),
         limit: usize,
     ) -> Result<Messages<Bytes>, Error> {
@@ -359,8 +311,15 @@ impl Exchange<'_> {
         Ok(read::items(content.open(body)?, limit, move |item| call.message(item, limit)))
     }
 
-    fn streamed(&self, proof: Proof, received: ReceivedRequest<'static>, case: usize, request_id: Option<RequestId>) -> StreamedCall {
+    fn streamed(
+        &self,
+        proof: Proof,
+        received: ReceivedRequest<'static>,
+        case: &EndpointCase,
+        request_id: Option<RequestId>,
+    ) -> StreamedCall {
         let (api, endpoint, namespace) = (self.api.clone(), self.endpoint.clone(), self.namespace.name.clone());
+        let case = endpoint.cases.iter().position(|other| std::ptr::eq(other, case)).unwrap_or_default();
         StreamedCall { api, endpoint, case, received, namespace, request_id, proof }
     }
 
@@ -368,7 +327,7 @@ impl Exchange<'_> {
         &self,
         admitted: Admitted<'_>,
         received: ReceivedRequest<'_>,
-        case: usize,
+        case: &EndpointCase,
         messages: Messages<Bytes>,
         headers: HeaderMap,
         trailers: prism_call::Trailers,
@@ -387,70 +346,4 @@ impl Exchange<'_> {
         };
         streaming.finish(stream.respond(&self.conditions, &id, headers).await)
     }
-
-    /// Renders an error, and ends the request with it.
-    fn finish_failed(
-        &self,
-        admitted: Admitted<'_>,
-        received: Option<&ReceivedRequest<'_>>,
-        own: Option<&ErrorCases>,
-        error: &Error,
-    ) -> Response {
-        let response = self.failed(admitted.proof(), admitted.request_id(), received, own, error);
-        admitted.finish(Some(error), response)
-    }
-
-    fn failed(
-        &self,
-        proof: Proof,
-        id: &RequestId,
-        received: Option<&ReceivedRequest<'_>>,
-        own: Option<&ErrorCases>,
-        error: &Error,
-    ) -> HttpResponse<Body> {
-        let bare = ReceivedRequest::bare(self.method, self.path);
-        let scope = self.scope(proof, received.or(Some(&bare)), Some(id));
-        let status = self.conditions.status(error).unwrap_or_else(|| problem::status(error));
-        let rendered = self.api.errors.render_as(status, error, own, &scope);
-        finish(id, rendered, Some(error), self.conditions.head)
-    }
-}
-
-/// Collects all messages of a stream. Fails if there are too many.
-async fn gather(admitted: &Admitted<'_>, mut messages: Messages<Bytes>, max_messages: usize) -> Result<Vec<Bytes>, Error> {
-    let (mut gathered, mut bytes) = (Vec::new(), 0);
-    while let Some(message) = {
-        admitted.check_deadline()?;
-        messages.next().await
-    } {
-        let message = message?;
-        bytes += message.len();
-        if gathered.len() == max_messages || bytes > MAX_GATHERED_BYTES {
-            let message =
-                format!("the answer has more than {max_messages} items, or more than {MAX_GATHERED_BYTES} bytes; ask for less of it");
-            return Err(Error::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message));
-        }
-        gathered.push(message);
-    }
-    Ok(gathered)
-}
-
-/// Returns the response, with the metadata of the error if it tells one.
-fn finish(id: &RequestId, rendered: Rendered, error: Option<&Error>, head: bool) -> HttpResponse<Body> {
-    let Rendered { status, headers, body } = rendered;
-    let mut response = HttpResponse::new(Body::Empty);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id.to_header());
-    if let Some((leading, trailing)) = error.map(Error::headers_and_trailers) {
-        metadata::append(headers, leading.clone());
-        metadata::append(headers, trailing.clone());
-    }
-    if head {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    } else if !body.is_empty() {
-        *response.body_mut() = Body::full(body);
-    }
-    response
 }

@@ -1,8 +1,11 @@
 //! REST: HTTP routes and JSON, from the `google.api.http` rules of a pattern's service, or from a definition. `prism_frontend` defines
 //! routes, binding and rendering; this module has the I/O.
 
+mod calls;
 mod documentation;
+mod exchange;
 mod find;
+mod forwarded;
 mod mapped;
 mod raw;
 mod read;

@@ -17,8 +17,11 @@ pub fn schema() -> Value {
         ("Value", value()),
         ("Form", form()),
         ("Status", status()),
-        ("Route", one_or_list("Case", "Handles an operation: one case, or a list of cases. The first case whose `when` is true is used.")),
+        ("Route", route()),
+        ("Cases", one_or_list("Case", "One case, or a list of cases. The first case whose `when` is true is used.")),
         ("Case", case()),
+        ("Step", step()),
+        ("Forward", forward()),
         (
             "Response",
             one_or_list(
@@ -184,6 +187,52 @@ fn headers() -> Value {
     json!({"description": "Headers. Headers with an absent value are not sent.", "type": "object", "additionalProperties": {"$ref": "#/definitions/Value"}})
 }
 
+fn route() -> Value {
+    json!({
+        "description": "Handles an operation: one case, a list of cases of which the first whose `when` is true is used, or cases by a text.",
+        "anyOf": [
+            {"$ref": "#/definitions/Cases"},
+            section("Cases by a text", "Chooses the cases by a text in the request.", &["switch", "cases", "else"], json!({
+                "let": {
+                    "description": "Named values, which `switch` and all cases can use.",
+                    "type": "object", "additionalProperties": {"$ref": "#/definitions/Value"},
+                },
+                "switch": reference("Value", "The text."),
+                "cases": {"description": "The cases for each text.", "type": "object", "additionalProperties": {"$ref": "#/definitions/Cases"}},
+                "else": reference("Cases", "The cases for all other texts."),
+            })),
+        ],
+    })
+}
+
+fn step() -> Value {
+    section(
+        "A step",
+        "A call before the RPC of the case, or a refusal.",
+        &[],
+        json!({
+            "rpc": text("Name of the RPC."),
+            "each": reference("Expression", "The list for whose items the step is repeated, as `item` and `index`. The result is then a list."),
+            "when": reference("Expression", "The step runs only if this is true. The reply of a step that does not run is empty."),
+            "request": reference("Value", "The request message."),
+            "error": reference("Refusal", "Instead of `rpc`: the error that ends the request."),
+        }),
+    )
+}
+
+fn forward() -> Value {
+    section(
+        "A forwarded request",
+        "Serves the request as one request, or several, of another operation.",
+        &["to", "body"],
+        json!({
+            "to": text("The operation, by its `operationId`."),
+            "each": reference("Expression", "The list with one request for each item, as `item` and `index`. The response is the list of their bodies."),
+            "body": reference("Value", "The body of the request, as JSON."),
+        }),
+    )
+}
+
 fn case() -> Value {
     section(
         "A case",
@@ -196,6 +245,12 @@ fn case() -> Value {
                 "description": "Named values, which expressions of the case can use.",
                 "type": "object", "additionalProperties": {"$ref": "#/definitions/Value"},
             },
+            "first": {
+                "description": "Steps before the RPC, by the names of their results.",
+                "type": "object", "additionalProperties": {"$ref": "#/definitions/Step"},
+            },
+            "again": reference("Expression", "If this is true after the call, the steps and the call run again, a limited number of times."),
+            "forward": reference("Forward", "Instead of `rpc`: another operation serves the request."),
             "request": reference("Value", "The request message: a value for each field, or one value for the whole message. Default: parameters and members of a JSON body set the fields with the same names."),
             "response": reference("Response", "The response. Default: the first 2xx status in the document, with the whole reply as JSON."),
             "errors": reference("ErrorCases", "Exceptions to `errors` for this route."),

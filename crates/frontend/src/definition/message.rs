@@ -36,7 +36,7 @@ impl ValueCompiler<'_> {
     }
 
     /// Maps parameters and the members of an object to the fields with their names.
-    fn by_name(&self, input: MessageId, whole: Option<ValueTemplate>) -> MessagePlan {
+    pub fn by_name(&self, input: MessageId, whole: Option<ValueTemplate>) -> MessagePlan {
         let message = self.types.message(input);
         let fields = self.parameters.iter().enumerate().filter_map(|(position, parameter)| {
             let field = message.by_name(&parameter.name)?;
@@ -47,7 +47,7 @@ impl ValueCompiler<'_> {
     }
 
     /// Compiles a message, field by field or as a whole.
-    fn message(&self, node: &Node, id: MessageId) -> Option<MessagePlan> {
+    pub fn message(&self, node: &Node, id: MessageId) -> Option<MessagePlan> {
         let Yaml::Map(entries) = &node.value else { return self.whole(node, id) };
         if entries.iter().any(|(key, _)| key.name.starts_with('$')) {
             return self.whole(node, id);

@@ -3,6 +3,9 @@
 //! A definition is compiled for one binding, because a binding may set its settings. Every error that can be found without a request is
 //! reported with file, line and column. All errors are reported at once.
 
+#[cfg(test)]
+mod calls_tests;
+mod case;
 mod document;
 mod editor;
 mod embedded;
@@ -186,12 +189,10 @@ impl DefinitionBuilder<'_> {
         let max_gathered = section.get("max_gathered").and_then(|node| self.file.number("`max_gathered`", node, 1..=1_000_000));
         let content_type = section.text("content_type").and_then(|text| HeaderValue::try_from(text).ok());
         let (settings, settings_type) = self.settings(&section);
-        let types = MessageTypes::all();
-        let scope = expression::Scope::new().with("request", text_object(["method", "path", "id", "namespace"])).with_constant(
-            "settings",
-            settings.clone(),
-            settings_type,
-        );
+        let types = methods.as_deref().map_or(MessageTypes::all(), MessageTypes::of_methods);
+        let scope = expression::Scope::new()
+            .with("request", text_object(["method", "path", "id", "namespace", "content_type"]))
+            .with_constant("settings", settings.clone(), settings_type);
         let compiler = ValueCompiler { file: self.file, types, scope, parameters: &[], reply: None, item: None };
         let errors = self.errors(&section, &compiler);
         let body_types = self.body_types(&section);
@@ -228,8 +229,8 @@ impl DefinitionBuilder<'_> {
             namespace: namespace.as_deref(),
             also_under: also_under.as_deref(),
         };
-        let rpcs = context.routes(routes?, &texts.document_name, &mut router);
-        operation::annotate(&mut document.value, &rpcs, errors.are_problems());
+        let compiled = context.routes(routes?, &texts.document_name, &mut router);
+        operation::annotate(&mut document.value, &compiled.rpcs, errors.are_problems());
         if let Some(prefix) = &also_under {
             document.value["x-prism-also-under"] = prefix.as_str().into();
         }
@@ -245,6 +246,7 @@ impl DefinitionBuilder<'_> {
             max_gathered: max_gathered.and_then(|most| usize::try_from(most).ok()).unwrap_or(10_000),
             settings,
             namespace,
+            targets: compiled.targets,
         };
         Some(Definition { header, api: Arc::new(api), document: document.value.to_string().into(), files: document.files })
     }

@@ -7,24 +7,19 @@ use serde_json::json;
 
 use super::{
     document::{Document, Operation, is_method},
-    error_type,
-    reader::{Section, SourceFile},
-    template::{ValueCompiler, report_unknown_name},
+    template::ValueCompiler,
 };
 use crate::{
-    bind::Cursor,
-    conditional::ConditionalRpc,
-    expression::{Expression, Member, Object, Scope, Type},
+    expression::{Member, Object, Scope, Type},
     mapping::{
-        Action, BodyFormat, BodyTypes, CallPlan, Condition, Endpoint, EndpointCase, PairNames, Parameter, ParameterLocation, Parameters,
-        RequestBody, RequestSchemas, SchemaComponents, ValueSource, ValueTemplate,
+        Action, BodyFormat, BodyTypes, Endpoint, ForwardTarget, ForwardTargets, Outcome, PairNames, Parameter, ParameterFormat,
+        ParameterLocation, Parameters, RequestBody, RequestSchemas, ResponsePlan, SchemaComponents, is_json,
     },
-    render::EventFields,
     router::Router,
-    template::PathTemplate,
+    template::{PathTemplate, Segment},
 };
 use prism_call::Method;
-use prism_yaml::{Key, Node, Value as Yaml, unknown_name};
+use prism_yaml::{Key, Node, unknown_name};
 
 /// Compiles the routes of a definition.
 pub struct RouteCompiler<'a> {
@@ -57,8 +52,14 @@ pub struct RouteCompiler<'a> {
 /// The RPCs of an operation, by path and method; `None`: it only refuses requests.
 pub type Rpcs = Vec<(String, String, Option<Vec<String>>)>;
 
-/// Named values (`let`).
-type Names = Vec<(String, ValueTemplate)>;
+/// What the routes of a definition compile to, apart from the router.
+#[derive(Default)]
+pub struct CompiledRoutes {
+    /// The RPCs of each operation.
+    pub rpcs: Rpcs,
+    /// The operations that serve forwarded requests.
+    pub targets: ForwardTargets<Endpoint>,
+}
 
 /// Adds the RPCs of each operation and a default error response to the document. Removes operations that only refuse requests.
 /// `problems`: whether errors are problem documents.
@@ -95,15 +96,15 @@ fn leave_out(document: &mut serde_json::Value, path: &str, method: &str) {
 
 impl RouteCompiler<'_> {
     /// Compiles all routes and adds them to the router.
-    pub fn routes(&self, node: &Node, document: &str, router: &mut Router<Arc<Endpoint>>) -> Rpcs {
+    pub fn routes(&self, node: &Node, document: &str, router: &mut Router<Arc<Endpoint>>) -> CompiledRoutes {
         let file = self.compiler.file;
         let entries = file.entries("`routes`", node);
         if entries.len() > super::MAX_ROUTES {
             file.problem(&node.position, format!("a definition has at most {} routes, not {}", super::MAX_ROUTES, entries.len()));
-            return Vec::new();
+            return CompiledRoutes::default();
         }
         let mut routed: Vec<bool> = vec![false; self.document.operations.len()];
-        let mut rpcs = Vec::with_capacity(entries.len());
+        let mut compiled: Vec<(usize, &Node, Arc<Endpoint>)> = Vec::with_capacity(entries.len());
         let mut by_name: HashMap<String, usize> = HashMap::with_capacity(entries.len() * 2);
         for (position, operation) in self.document.operations.iter().enumerate() {
             by_name.extend(operation.id.clone().map(|id| (id, position)));
@@ -121,8 +122,8 @@ impl RouteCompiler<'_> {
             }
             let operation = &self.document.operations[position];
             let Some((endpoint, templates)) = self.endpoint(operation, key, node) else { continue };
-            rpcs.push((operation.path.clone(), operation.method.as_str().to_ascii_lowercase(), names(&endpoint)));
             let endpoint = Arc::new(endpoint);
+            compiled.push((position, node, endpoint.clone()));
             for template in templates {
                 if let Err(shadowed) = router.insert(Some(operation.method.clone()), template, endpoint.clone()) {
                     file.problem(&key.position, shadowed.to_string());
@@ -139,7 +140,37 @@ impl RouteCompiler<'_> {
             let message = format!("the operation {} of {} (line {}) has no route", operation.name(), document, line(operation));
             file.problem(&node.position, message);
         }
-        rpcs
+        let targets = self.targets(&compiled, &by_name);
+        let rpcs = compiled.iter().map(|(position, _, endpoint)| {
+            let operation = &self.document.operations[*position];
+            (operation.path.clone(), operation.method.as_str().to_ascii_lowercase(), names(endpoint, &targets))
+        });
+        CompiledRoutes { rpcs: rpcs.collect(), targets }
+    }
+
+    /// Collects the operations that serve forwarded requests, and checks that they can.
+    fn targets(&self, compiled: &[(usize, &Node, Arc<Endpoint>)], by_name: &HashMap<String, usize>) -> ForwardTargets<Endpoint> {
+        let file = self.compiler.file;
+        let mut targets = ForwardTargets::new();
+        for (_, node, endpoint) in compiled {
+            for plan in endpoint.cases.iter().filter_map(|case| if let Action::Forward(plan) = &case.action { Some(plan) } else { None }) {
+                let Some(position) = by_name.get(&plan.to) else {
+                    let known = self.document.operations.iter().filter_map(|operation| operation.id.as_deref());
+                    file.problem(&node.position, unknown_name("operation of the document", &plan.to, known.collect::<Vec<_>>()));
+                    continue;
+                };
+                let Some((_, _, target)) = compiled.iter().find(|(other, ..)| other == position) else { continue };
+                let operation = &self.document.operations[*position];
+                if let Some(problem) = unfit_target(operation, target) {
+                    file.problem(&node.position, format!("requests can't be forwarded to {}: {problem}", plan.to));
+                    continue;
+                }
+                let Ok((template, _)) = PathTemplate::of_openapi(&operation.path) else { continue };
+                let (method, path) = (operation.method.clone(), operation.path.clone());
+                targets.insert(plan.to.clone(), ForwardTarget { endpoint: target.clone(), method, path, template });
+            }
+        }
+        targets
     }
 
     /// Returns the prefix `also_under` and its parameters. Returns `None` if the operation is not served there: it has a parameter of the
@@ -152,7 +183,6 @@ impl RouteCompiler<'_> {
     }
 
     fn endpoint(&self, operation: &Operation, key: &Key, node: &Node) -> Option<(Endpoint, Vec<PathTemplate>)> {
-        let file = self.compiler.file;
         let mut operation = operation.clone();
         let (template, mut variables) = self.template(&operation, key, None)?;
         let (mut templates, own) = (vec![template], variables.len());
@@ -163,32 +193,12 @@ impl RouteCompiler<'_> {
             (template, variables) = self.template(&operation, key, Some(prefix))?;
             templates.push(template);
         }
+        split_segments(&mut operation, templates.last(), &variables);
         let operation = &operation;
-        let (cases, single): (&[Node], bool) = match &node.value {
-            Yaml::List(items) if items.is_empty() => {
-                file.problem(&node.position, "the route has no case");
-                return None;
-            }
-            Yaml::List(items) => (items, false),
-            _ => (std::slice::from_ref(node), true),
-        };
         let mut compiler = self.compiler.clone();
         compiler.parameters = &operation.parameters;
         compiler.scope = self.scope(operation);
-        let mut compiled: Vec<Option<EndpointCase>> = Vec::with_capacity(cases.len());
-        for case in cases {
-            // What the earlier conditions have excluded is known in later cases.
-            let (case, denied) = self.case(&compiler, operation, case).unzip();
-            compiler.scope = compiler.scope.with_present(denied.unwrap_or_default());
-            compiled.push(case);
-        }
-        let conditions: Vec<Option<bool>> = compiled.iter().map(|case| case.as_ref().map(|case| case.when.is_some())).collect();
-        if single && conditions == [Some(true)] {
-            file.problem(&node.position, "the only case can't have `when`; make the route a list whose last item has no `when`");
-        } else {
-            compiler.check_order("case", cases, &conditions);
-        }
-        let cases: Vec<EndpointCase> = compiled.into_iter().collect::<Option<_>>()?;
+        let (switch, cases) = self.cases(&compiler, operation, node)?;
         let parameters = Parameters {
             list: operation.parameters.clone(),
             of_prefix: variables.len() - own,
@@ -200,7 +210,7 @@ impl RouteCompiler<'_> {
             checks: self.checks(operation),
         };
         let body = operation.body.clone().map(|body| RequestBody { types: self.body_types.clone(), drop_nulls: self.drop_nulls, ..body });
-        Some((Endpoint { name: operation.name(), parameters, body, cases }, templates))
+        Some((Endpoint { name: operation.name(), parameters, body, switch, cases }, templates))
     }
 
     /// Collects the schemas for validating requests.
@@ -283,167 +293,67 @@ impl RouteCompiler<'_> {
         });
         scope.with("body", body)
     }
-
-    fn case(&self, compiler: &ValueCompiler<'_>, operation: &Operation, node: &Node) -> Option<(EndpointCase, Vec<String>)> {
-        let file = compiler.file;
-        let section = Section::new(file, "the route", node);
-        let name = section.get("rpc").and_then(Node::text);
-        let method = self.methods.iter().find(|method| Some(method.name.as_str()) == name);
-        let replying = method.map_or_else(|| compiler.clone(), |method| replying(compiler, method));
-        let (mut compiler, mut replying, named) = Self::named(compiler, replying, section.get("let"))?;
-        let when = section.get("when").map(|node| Self::condition(&compiler, node));
-        let mut denied = Vec::new();
-        if let Some(Some((_, expression))) = &when {
-            for compiler in [&mut compiler, &mut replying] {
-                compiler.scope = compiler.scope.with_present(expression.present_if(true).iter().cloned());
-            }
-            denied.extend_from_slice(expression.present_if(false));
-        }
-        let action = if let Some(error) = section.get("error") {
-            compiler.refusal(error).map(Action::Refuse)
-        } else if let (None, Some(response)) = (section.get("rpc"), section.get("response")) {
-            compiler.response(Some(response), operation, None, &self.content_type).map(Action::Answer)
-        } else {
-            self.call(&compiler, &replying, operation, &section).map(|mut call| {
-                call.reads_items &= !named.iter().any(|(_, template)| template.reads_body());
-                Action::Call(Box::new(call))
-            })
-        };
-        section.finish();
-        let when = match when {
-            None => None,
-            Some(compiled) => {
-                let (given, expression) = compiled?;
-                let text = expression.text().to_owned();
-                Some(given.unwrap_or_else(|| Condition::Expression(Box::new(expression), text)))
-            }
-        };
-        Some((EndpointCase { when, named, action: action? }, denied))
-    }
-
-    /// Named values (`let`). Those that speak of the reply are there for the response only.
-    fn named<'c>(
-        compiler: &ValueCompiler<'c>,
-        mut replying: ValueCompiler<'c>,
-        node: Option<&Node>,
-    ) -> Option<(ValueCompiler<'c>, ValueCompiler<'c>, Names)> {
-        const TAKEN: [&str; 11] = ["path", "query", "header", "cookie", "body", "request", "settings", "reply", "replies", "item", "index"];
-        let file = compiler.file;
-        let (mut requesting, mut named) = (compiler.clone(), Vec::new());
-        for (key, node) in node.map_or(&[][..], |node| file.entries("`let`", node)) {
-            let identifier = key.name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-                && key.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            if !identifier || TAKEN.contains(&key.name.as_str()) || key.name == "error" {
-                file.problem(
-                    &key.position,
-                    format!("`{}` is not a valid name of a value: use letters, digits and `_`, and none of {}", key.name, TAKEN.join(", ")),
-                );
-                return None;
-            }
-            // First without the reply. If that fails, with the reply, whose problems are reported.
-            let quiet = SourceFile::new(file.name());
-            let mut trial = requesting.clone();
-            trial.file = &quiet;
-            let (template, kind) = if let (Some(typed), true) = (trial.value(node), quiet.is_fine()) {
-                requesting.scope = requesting.scope.with(key.name.as_str(), typed.1.clone());
-                typed
-            } else {
-                replying.value(node)?
-            };
-            replying.scope = replying.scope.with(key.name.as_str(), kind);
-            named.push((key.name.clone(), template));
-        }
-        Some((requesting, replying, named))
-    }
-
-    /// Compiles a condition. `has(query.x)` of a parameter needs no expression.
-    fn condition(compiler: &ValueCompiler<'_>, node: &Node) -> Option<(Option<Condition>, Expression)> {
-        let expression = compiler.condition(node)?;
-        let text = node.text().unwrap_or_default().trim();
-        let inner = text.strip_prefix("has(").and_then(|rest| rest.strip_suffix(')'));
-        if let Some(inner) = inner
-            && let Ok(path) = Expression::compile(inner, compiler.types, &compiler.scope)
-            && let Some(path) = path.as_path()
-            && let Some(ValueSource::Parameter(position)) = compiler.source(path)
-            && operation_has_no_default(compiler.parameters, position)
-        {
-            return Some((Some(Condition::Given(position)), expression));
-        }
-        Some((None, expression))
-    }
-
-    fn call(
-        &self,
-        compiler: &ValueCompiler<'_>,
-        replying: &ValueCompiler<'_>,
-        operation: &Operation,
-        section: &Section<'_, '_>,
-    ) -> Option<CallPlan> {
-        let file = compiler.file;
-        let method = self.method(section);
-        // All keys are read, also if the RPC is unknown, so that they are not reported as unknown.
-        let (request, response, errors) = (section.get("request"), section.get("response"), section.get("errors"));
-        let method = method?;
-        let input = compiler.types.find(method.descriptor.input().full_name())?;
-        let output = compiler.types.find(method.descriptor.output().full_name())?;
-        let contents = operation.body.as_ref().map_or(&[][..], |body| &body.contents);
-        let request = compiler.request(request, input, method.client_streaming, contents.first());
-        let plan = replying.response(response, operation, Some(output), &self.content_type);
-        let mut telling = compiler.clone();
-        telling.scope = telling.scope.with("error", error_type());
-        let errors = telling.error_cases(errors);
-        let (request, plan) = (request?, plan?);
-        if method.server_streaming && operation.success() == 204 {
-            file.problem(&section.position, format!("{} returns a stream, and a response with the status 204 has no body", method.name));
-        }
-        let conditional =
-            ConditionalRpc::compile(compiler.types, &method).map_err(|problem| file.problem(&section.position, problem)).ok()?;
-        let lists = !contents.is_empty() && contents.iter().all(|content| matches!(content.value, Type::List(_)));
-        let reads_items = method.client_streaming && lists && request.is_each_of_body() && !plan.reads_body();
-        let (gathers, cursor) = (plan.gathers(), Cursor::find(compiler.types, input));
-        let event = EventFields::of(compiler.types, output);
-        Some(CallPlan { method, output, request, response: plan, errors, gathers, reads_items, conditional, cursor, event })
-    }
-
-    fn method(&self, section: &Section<'_, '_>) -> Option<Arc<Method>> {
-        let name = section.required("rpc", "Retrieve")?;
-        let found = self.methods.iter().find(|method| method.name == name).cloned();
-        if found.is_none() {
-            let known = self.methods.iter().map(|method| method.name.as_str());
-            report_unknown_name(self.compiler.file, section.get("rpc")?, "RPC", name, known);
-        }
-        found
-    }
-}
-
-/// Returns the context in which the reply is available.
-fn replying<'c>(compiler: &ValueCompiler<'c>, method: &Method) -> ValueCompiler<'c> {
-    let mut inner = compiler.clone();
-    let Some(output) = compiler.types.find(method.descriptor.output().full_name()) else { return inner };
-    inner.reply = Some(output);
-    inner.scope = inner.scope.with("reply", Type::Message(output));
-    if method.server_streaming {
-        inner.scope = inner.scope.with("replies", Type::list(Type::Message(output)));
-    }
-    inner
-}
-
-fn operation_has_no_default(parameters: &[Parameter], position: usize) -> bool {
-    parameters.get(position).is_some_and(|parameter| parameter.default.is_none())
 }
 
 fn line(operation: &Operation) -> u64 {
     if let prism_yaml::Position::File { line, .. } = operation.position { line } else { 0 }
 }
 
+/// Makes lists of the parameters that are arrays and match the rest of a path.
+fn split_segments(operation: &mut Operation, template: Option<&PathTemplate>, variables: &[usize]) {
+    let Some(template) = template else { return };
+    for (variable, place) in template.variables().iter().zip(variables) {
+        let is_rest = matches!(template.segments().get(variable.end - 1), Some(Segment::Rest));
+        let parameter = &mut operation.parameters[*place];
+        if let (true, ParameterFormat::Styled(format)) = (is_rest, &parameter.format)
+            && let Some(item) = format.kind.list()
+        {
+            parameter.format = ParameterFormat::Segments(item.clone());
+        }
+    }
+}
+
+/// Returns why requests can't be forwarded to an operation; `None`: they can.
+fn unfit_target(operation: &Operation, endpoint: &Endpoint) -> Option<&'static str> {
+    let contents = operation.body.as_ref().map_or(&[][..], |body| &body.contents);
+    if contents.first().is_none_or(|content| content.reading != BodyFormat::Json) {
+        return Some("it has no JSON body");
+    }
+    if operation.parameters.iter().any(|parameter| parameter.location == ParameterLocation::Path) {
+        return Some("its path has parameters");
+    }
+    let writes_json = |plan: &ResponsePlan| {
+        plan.cases.iter().all(|case| match &case.outcome {
+            Outcome::Answer(answer) => answer.body.is_some() && answer.content_types.first().is_some_and(is_json),
+            Outcome::Error(_) => true,
+        })
+    };
+    endpoint.cases.iter().find_map(|case| match &case.action {
+        Action::Forward(_) => Some("it forwards requests itself"),
+        Action::Call(call) if call.method.client_streaming || call.method.server_streaming && !call.gathers => Some("it has a stream"),
+        Action::Call(call) if !writes_json(&call.response) => Some("its responses are not JSON"),
+        Action::Answer(plan) if !writes_json(plan) => Some("its responses are not JSON"),
+        _ => None,
+    })
+}
+
 /// Returns the names of the RPCs that an operation may call, or `None` if it only refuses requests.
-fn names(endpoint: &Endpoint) -> Option<Vec<String>> {
-    let (mut names, mut offered) = (Vec::new(), false);
+fn names(endpoint: &Endpoint, targets: &ForwardTargets<Endpoint>) -> Option<Vec<String>> {
+    let (mut found, mut offered) = (Vec::new(), false);
     for case in &endpoint.cases {
         match &case.action {
-            Action::Call(call) if !names.contains(&call.method.name) => names.push(call.method.name.clone()),
-            Action::Call(_) | Action::Refuse(_) => {}
+            Action::Call(call) => found.push(call.method.label.clone()),
+            Action::Refuse(_) => {}
             Action::Answer(_) => offered = true,
+            Action::Forward(plan) => {
+                found.extend(targets.get(&plan.to).and_then(|target| names(&target.endpoint, &HashMap::new())).unwrap_or_default());
+            }
+        }
+    }
+    let mut names: Vec<String> = Vec::with_capacity(found.len());
+    for name in found {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     (offered || !names.is_empty()).then_some(names)

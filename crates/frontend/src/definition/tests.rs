@@ -10,7 +10,7 @@ fn methods(pattern: &str) -> Option<Vec<Arc<Method>>> {
     Method::of_service(proto::descriptors(), (pattern == "keyvalue").then_some("prism.patterns.keyvalue.v1.KeyValueService")?)
 }
 
-fn load(text: &str, document: &str) -> Result<Definition, Vec<String>> {
+pub fn load(text: &str, document: &str) -> Result<Definition, Vec<String>> {
     decided(text, document, &BTreeMap::new())
 }
 

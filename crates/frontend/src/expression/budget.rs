@@ -63,7 +63,7 @@ pub fn keep<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exe
 }
 
 /// Returns the approximate size of a value in bytes.
-fn size(value: &dyn Val) -> u64 {
+pub fn size(value: &dyn Val) -> u64 {
     let inside = if let Some(text) = value.downcast_ref::<CelString<'_>>() {
         text.inner().len() as u64
     } else if let Some(bytes) = value.downcast_ref::<CelBytes<'_>>() {

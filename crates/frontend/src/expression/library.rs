@@ -11,14 +11,14 @@ use std::{
 use cel::{
     DeclarationError, Env, ExecutionError, Value, add_member_overload, add_overload,
     common::{
-        types::{CelBool, CelInt, CelList, CelString, DYN_TYPE, STRING_TYPE},
+        types::{CelBool, CelInt, CelList, CelString, DYN_TYPE, LIST_TYPE, STRING_TYPE},
         value::{CowVal, Val},
     },
     extensions,
 };
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::{budget, value};
+use super::{budget, glob, value};
 use crate::{percent, time};
 
 /// Limit of the cache of compiled patterns. Patterns are literals, so the cache needs one entry for each pattern in the
@@ -26,6 +26,8 @@ use crate::{percent, time};
 const MAX_PATTERNS: usize = 1024;
 /// Name of the `split` that charges the budget.
 pub const SPLIT: &str = "@split";
+/// Name of the `flatten` that charges the budget.
+pub const FLATTEN: &str = "@flatten";
 /// Name of the `replace` that charges the budget.
 pub const REPLACE: &str = "@replace";
 
@@ -57,7 +59,9 @@ pub(super) fn declare() -> Result<Env, DeclarationError> {
     add_overload!(env, fn url_decode: (CelString) -> Result<CelString>, name = "url.decode")?;
     add_overload!(env, fn matches: (CelString, CelString) -> Result<CelBool>, name = "matches")?;
     add_member_overload!(env, fn matches: (CelString, CelString) -> Result<CelBool>, name = "matches", id = "member_matches")?;
+    add_member_overload!(env, fn matches_glob: (CelString, CelString) -> Result<CelBool>, name = "matchesGlob")?;
     add_member_overload!(env, fn split: (CelString, CelString) -> Result<CelList>, name = "@split")?;
+    env.add_member_overload(FLATTEN, "list_flatten_charged", LIST_TYPE, vec![], flatten)?;
     add_member_overload!(env, fn replace: (CelString, CelString, CelString) -> Result<CelString>, name = "@replace")?;
     Ok(env)
 }
@@ -117,6 +121,13 @@ fn matches(text: &CelString<'_>, wanted: &CelString<'_>) -> Result<CelBool, Exec
     Ok(CelBool::from(found))
 }
 
+fn matches_glob(text: &CelString<'_>, pattern: &CelString<'_>) -> Result<CelBool, ExecutionError> {
+    let (text, pattern) = (text.inner(), pattern.inner());
+    // The most steps that the match can take.
+    budget::charge((text.len() as u64 + 1).saturating_mul(pattern.matches('*').count() as u64 + 1))?;
+    Ok(CelBool::from(glob::matches(pattern, text)))
+}
+
 fn split(text: &CelString<'_>, separator: &CelString<'_>) -> Result<CelList<'static>, ExecutionError> {
     let (text, separator) = (text.inner(), separator.inner());
     let parts: Box<dyn Iterator<Item = &str>> =
@@ -128,6 +139,32 @@ fn split(text: &CelString<'_>, separator: &CelString<'_>) -> Result<CelList<'sta
         list.push(Box::new(CelString::from(part.to_owned())));
     }
     Ok(CelList::from(list))
+}
+
+/// Puts the items of the lists in a list into one list. Other items stay as they are.
+fn flatten<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let list = args.pop().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    let outer = list.as_iterable().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    let mut flat: Vec<Box<dyn Val + 'v>> = Vec::new();
+    let mut push = |item: &(dyn Val + 'v)| {
+        budget::charge(budget::size(item))?;
+        flat.push(item.clone_as_boxed());
+        Ok::<_, ExecutionError>(())
+    };
+    let mut items = outer.iter();
+    while let Some(item) = items.next() {
+        match item.as_iterable().filter(|_| *item.get_type() == LIST_TYPE) {
+            None => push(item)?,
+            Some(inner) => {
+                let mut items = inner.iter();
+                while let Some(item) = items.next() {
+                    push(item)?;
+                }
+            }
+        }
+    }
+    drop(items);
+    Ok(CowVal::Owned(Box::new(CelList::from(flat))))
 }
 
 fn replace(text: &CelString<'_>, from: &CelString<'_>, to: &CelString<'_>) -> Result<CelString<'static>, ExecutionError> {

@@ -40,6 +40,7 @@
 
 mod budget;
 mod check;
+mod glob;
 mod library;
 mod parse;
 mod prepare;

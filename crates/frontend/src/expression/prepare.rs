@@ -83,6 +83,7 @@ pub fn prepare(node: &mut IdedExpr) {
         Expr::Call(call) => {
             match (call.func_name.as_str(), call.target.is_some()) {
                 ("split", true) => library::SPLIT.clone_into(&mut call.func_name),
+                ("flatten", true) => library::FLATTEN.clone_into(&mut call.func_name),
                 ("replace", true) => library::REPLACE.clone_into(&mut call.func_name),
                 _ => {}
             }

@@ -8,6 +8,7 @@ mod check;
 pub mod ecma_pattern;
 mod error;
 mod form;
+mod forward;
 mod input;
 mod message;
 mod opened;
@@ -24,9 +25,11 @@ mod scalar_text;
 mod scope;
 mod shared_schemas;
 mod shown;
+mod step;
 mod streamed;
 mod styled;
 pub mod subschemas;
+mod switch;
 mod template;
 mod text_type;
 #[cfg(test)]
@@ -42,6 +45,7 @@ pub use body::{Payload, required as body_required};
 pub use check::RequestSchemas;
 pub use error::{EmbeddedError, ErrorCase, ErrorCases, ErrorForm, ErrorLocation, Errors};
 pub use form::FormFields;
+pub use forward::{ForwardPlan, ForwardTarget, ForwardTargets};
 pub use input::{BodyContent, BodyFormat, BodyTypes, RequestBody};
 pub use message::{Fill, MessagePlan, RequestPlan};
 pub use pairs::PairNames;
@@ -52,8 +56,10 @@ pub use request::{Parameters, ReceivedRequest, RequestHead};
 pub use response::{Answer, Outcome, Refusal, ResponseCase, ResponsePlan};
 pub use scope::{CallScope, ListItem, NamedValues};
 pub use shared_schemas::SchemaComponents;
+pub use step::{Step, StepAction, StepCall, StepReply};
 pub use streamed::StreamedCall;
 pub use styled::{ParameterStyle, StyledFormat};
+pub use switch::Switch;
 pub use template::{Translation, ValueSource, ValueTemplate, holds};
 pub use text_type::{TextObject, TextType};
 pub use value::to_text;
@@ -98,6 +104,8 @@ pub struct Api {
     pub settings: Value,
     /// The path parameter that selects the namespace.
     pub namespace: Option<String>,
+    /// The operations that serve forwarded requests.
+    pub targets: ForwardTargets<Endpoint>,
 }
 
 /// An operation.
@@ -109,6 +117,8 @@ pub struct Endpoint {
     pub parameters: Parameters,
     /// Its request body, if it has one.
     pub body: Option<RequestBody>,
+    /// Chooses a part of the cases; `None`: all of them are candidates.
+    pub switch: Option<Switch>,
     /// The cases. The first one whose condition holds is used.
     pub cases: Vec<EndpointCase>,
 }
@@ -142,11 +152,17 @@ pub enum Action {
     Refuse(Refusal),
     /// Responds without a call.
     Answer(ResponsePlan),
+    /// Serves the request as requests of another operation.
+    Forward(Box<ForwardPlan>),
 }
 
 /// A call and the mapping of its reply.
 #[derive(Debug)]
 pub struct CallPlan {
+    /// The steps before the call.
+    pub first: Vec<Step>,
+    /// The condition on the reply under which the steps and the call run again.
+    pub again: Option<Expression>,
     /// The RPC.
     pub method: Arc<Method>,
     /// The type of its replies.
@@ -172,31 +188,30 @@ pub struct CallPlan {
 impl Endpoint {
     /// Returns the RPC, if all calls of the operation are of one.
     pub fn only_method(&self) -> Option<&Arc<Method>> {
-        let mut methods = self.cases.iter().filter_map(|case| match &case.action {
-            Action::Call(plan) => Some(&plan.method),
-            Action::Refuse(_) | Action::Answer(_) => None,
-        });
+        if self.cases.iter().any(|case| matches!(case.action, Action::Forward(_))) {
+            return None;
+        }
+        let mut methods = self.cases.iter().filter_map(|case| case.action.call().map(|plan| &plan.method));
         let first = methods.next()?;
         methods.all(|method| Arc::ptr_eq(method, first) || method.path == first.path).then_some(first)
     }
 
     /// Returns the rules for errors before the case is known: those of the last case.
     pub fn default_errors(&self) -> Option<&ErrorCases> {
-        match &self.cases.last()?.action {
-            Action::Call(plan) => Some(&plan.errors),
-            Action::Refuse(_) | Action::Answer(_) => None,
-        }
+        self.cases.last()?.action.call().map(|plan| &plan.errors)
     }
 
     /// Whether the body must be read to choose the case.
     pub fn chooses_by_body(&self) -> bool {
-        self.cases.iter().any(|case| match &case.when {
-            Some(Condition::Expression(expression, _)) => {
-                let named = |(name, template): &(String, ValueTemplate)| expression.reads(name) && template.reads_body();
-                expression.reads("body") || case.named.iter().any(named)
-            }
-            _ => !matches!(case.action, Action::Call(_)) && self.body.is_some(),
-        })
+        let switches = self.switch.as_ref().is_some_and(Switch::reads_body);
+        switches
+            || self.cases.iter().any(|case| match &case.when {
+                Some(Condition::Expression(expression, _)) => {
+                    let named = |(name, template): &(String, ValueTemplate)| expression.reads(name) && template.reads_body();
+                    expression.reads("body") || case.named.iter().any(named)
+                }
+                _ => !matches!(case.action, Action::Call(_)) && self.body.is_some(),
+            })
     }
 
     /// Returns the format of the body, or `None` if the operation has no body.
@@ -218,7 +233,11 @@ impl Endpoint {
 
     /// Chooses the case for a request.
     pub fn choose(&self, scope: &CallScope<'_>) -> Result<&EndpointCase, Error> {
-        for case in &self.cases {
+        let range = match &self.switch {
+            None => 0..self.cases.len(),
+            Some(switch) => switch.range(scope)?,
+        };
+        for case in self.cases.get(range).unwrap_or_default() {
             let holds = match &case.when {
                 None => true,
                 Some(Condition::Given(place)) => scope.received.is_some_and(|received| matches!(received.given.get(*place), Some(Some(_)))),
@@ -235,7 +254,22 @@ impl Endpoint {
     }
 }
 
+impl Action {
+    /// Returns the call, if it is one.
+    pub fn call(&self) -> Option<&CallPlan> {
+        match self {
+            Self::Call(plan) => Some(plan),
+            Self::Refuse(_) | Self::Answer(_) | Self::Forward(_) => None,
+        }
+    }
+}
+
 impl CallPlan {
+    /// Whether it may make more than one call.
+    pub fn has_several_calls(&self) -> bool {
+        !self.first.is_empty() || self.again.is_some()
+    }
+
     /// Builds the input of the call.
     pub fn input(&self, scope: &CallScope<'_>, limit: usize) -> Result<Input, Error> {
         if let (RequestPlan::One(plan), false) = (&self.request, self.method.client_streaming) {
@@ -301,6 +335,7 @@ impl Api {
             error: None,
             errors: (&self.errors, None),
             named: None,
+            results: None,
         }
     }
 

@@ -46,6 +46,8 @@ pub enum ParameterFormat {
     Json,
     /// It has several values.
     Styled(Box<StyledFormat>),
+    /// It is a list of the segments of a path that `**` matches. The type is that of an item.
+    Segments(TextType),
 }
 
 impl ParameterFormat {

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 
-use super::{Action, Api, CallPlan, CallScope, Endpoint, EndpointCase, NamedValues, Parameters, ReceivedRequest, Rendered, RequestHead};
-use crate::{json, problem, render::Accept, router::NoRoute};
+use super::{
+    Action, Api, CallPlan, CallScope, Endpoint, EndpointCase, NamedValues, Parameters, ReceivedRequest, Rendered, RequestHead, StepReply,
+};
+use crate::{expression::Value, json, problem, render::Accept, router::NoRoute};
 use prism_call::{Error, Proof};
 
 /// The request of a dry run.
@@ -40,7 +42,9 @@ pub struct Rehearsal {
     pub case: Option<usize>,
     /// The RPC that is called, such as `Retrieve`.
     pub rpc: Option<String>,
-    /// The request messages as JSON.
+    /// The operation to which the request is forwarded.
+    pub forwarded: Option<String>,
+    /// The request messages as JSON, or the bodies of the forwarded requests.
     pub messages: Vec<String>,
     /// The response to the assumed result, or the response without a call.
     pub response: Option<Rendered>,
@@ -112,9 +116,26 @@ impl Api {
                 let rendered = self.respond(plan, &scope, &accept);
                 told.response = Some(rendered.unwrap_or_else(|error| self.errors.render(&error, None, &scope)));
             }
+            Action::Forward(plan) => match plan.bodies(&scope) {
+                Ok(bodies) => {
+                    told.forwarded = Some(plan.to.clone());
+                    told.messages = bodies.iter().map(|body| String::from_utf8_lossy(body).into_owned()).collect();
+                }
+                Err(error) => told.response = Some(self.errors.render(&error, None, &scope)),
+            },
             Action::Call(plan) => {
                 let scope = CallScope { errors: (&self.errors, Some(&plan.errors)), ..scope };
-                told.rpc = Some(plan.method.name.clone());
+                told.rpc = Some(plan.method.label.clone());
+                let results = match self.assumed_results(plan, &scope) {
+                    Ok(results) => results,
+                    Err(error) => {
+                        told.response = Some(self.errors.render(&error, Some(&plan.errors), &scope));
+                        return Ok(());
+                    }
+                };
+                // Values that were made for the steps did not know their results.
+                let named = NamedValues::new(&case.named);
+                let scope = CallScope { results: Some(&results), named: Some(&named), ..scope };
                 match plan.request.messages(&scope) {
                     Ok(messages) => told.messages = self.shown(plan, &messages)?,
                     Err(error) => {
@@ -130,6 +151,18 @@ impl Api {
             }
         }
         Ok(())
+    }
+
+    /// Returns the results of the steps, if every reply is empty.
+    fn assumed_results(&self, plan: &CallPlan, scope: &CallScope<'_>) -> Result<Vec<(String, Value)>, Error> {
+        let mut results = Vec::with_capacity(plan.first.len());
+        for step in &plan.first {
+            let requests = step.requests(&CallScope { results: Some(&results), ..*scope })?;
+            let replies: Vec<StepReply> = requests.iter().map(|_| StepReply::Skipped).collect();
+            let result = step.result(self.types, &replies)?;
+            results.push((step.name.clone(), result));
+        }
+        Ok(results)
     }
 
     fn shown(&self, plan: &CallPlan, messages: &[Bytes]) -> Result<Vec<String>, String> {

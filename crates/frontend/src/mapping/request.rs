@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::LazyLock};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::Value as Json;
 
 use super::{
@@ -12,11 +12,12 @@ use super::{
     parameter::{Parameter, ParameterFormat, ParameterLocation, invalid},
     raw_parameter::RawParameter,
     styled::Decoding,
+    text_type::TextType,
     unique_json::parse_json,
     value,
 };
 use crate::{
-    bind::MAX_PARAMETERS,
+    bind::{ContentType, MAX_PARAMETERS},
     expression::{self, Type},
     percent::{self, Slash},
     template::PathTemplate,
@@ -35,6 +36,8 @@ pub struct ReceivedRequest<'a> {
     pub path: Cow<'a, str>,
     /// The values of the operation's parameters, in their order.
     pub given: Vec<Option<RawParameter<'a>>>,
+    /// The content type of its body in lower case, without parameters; empty: it has none.
+    pub content_type: Cow<'static, str>,
     /// Its body, if it has been read.
     pub payload: Payload,
 }
@@ -104,6 +107,7 @@ impl Parameters {
                     *place,
                     &format.read(&parameter.name, raw, Decoding::Path).map_err(|refusal| self.refuse(*place, &refusal))?,
                 )?,
+                ParameterFormat::Segments(kind) => self.segments(*place, raw, kind)?,
                 _ => RawParameter::Text(percent::decode(raw, Slash::Decoded).map_err(|refusal| self.refuse(*place, refusal))?),
             });
         }
@@ -131,7 +135,21 @@ impl Parameters {
             }
             self.check(place, given[place].as_ref())?;
         }
-        Ok(ReceivedRequest { method: parts.method.clone(), path: Cow::Borrowed(parts.path), given, payload: Payload::Absent })
+        let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.map(|value| Cow::Owned(ContentType::of(value).essence.to_ascii_lowercase())).unwrap_or_default();
+        let (method, path) = (parts.method.clone(), Cow::Borrowed(parts.path));
+        Ok(ReceivedRequest { method, path, given, content_type, payload: Payload::Absent })
+    }
+
+    /// Reads a list of segments. Each is decoded by itself, so a segment may have an encoded slash.
+    fn segments<'a>(&self, place: usize, raw: &str, kind: &TextType) -> Result<RawParameter<'a>, Error> {
+        let segments = raw.split('/').filter(|_| !raw.is_empty());
+        let items = segments.map(|segment| {
+            let text = percent::decode(segment, Slash::Decoded).map_err(|refusal| self.refuse(place, refusal))?;
+            kind.json(&text).map_err(|refusal| self.refuse(place, &refusal))
+        });
+        let list = Json::Array(items.collect::<Result<_, _>>()?);
+        self.several(place, &list)
     }
 
     fn query<'a>(&self, query: &'a str, given: &mut [Option<RawParameter<'a>>]) -> Result<(), Error> {
@@ -287,7 +305,8 @@ impl Parameters {
 impl<'a> ReceivedRequest<'a> {
     /// Creates a request with a method and a path only.
     pub fn bare(method: &Method, path: &'a str) -> Self {
-        Self { method: method.clone(), path: Cow::Borrowed(path), given: Vec::new(), payload: Payload::Absent }
+        let (method, path, content_type) = (method.clone(), Cow::Borrowed(path), Cow::default());
+        Self { method, path, given: Vec::new(), content_type, payload: Payload::Absent }
     }
 }
 
@@ -298,6 +317,7 @@ impl ReceivedRequest<'_> {
             method: self.method,
             path: Cow::Owned(self.path.into_owned()),
             given: self.given.into_iter().map(|given| given.map(RawParameter::into_owned)).collect(),
+            content_type: self.content_type,
             payload: self.payload,
         }
     }

@@ -48,6 +48,8 @@ pub struct CallScope<'a> {
     pub errors: (&'a Errors, Option<&'a ErrorCases>),
     /// Named values (`let`).
     pub named: Option<&'a NamedValues<'a>>,
+    /// The results of the steps so far (`first`).
+    pub results: Option<&'a [(String, Value)]>,
 }
 
 /// The named values (`let`) of a case. Each is evaluated once, when it is first used.
@@ -126,9 +128,10 @@ impl<'a> CallScope<'a> {
             },
             "index" => self.item.map(|(_, index)| Value::Int(i64::try_from(index).unwrap_or(i64::MAX))),
             "error" => self.error.cloned(),
-            _ => match self.named {
-                Some(named) => named.get(name, self)?,
-                None => None,
+            _ => match (self.results.and_then(|results| results.iter().find(|(known, _)| known == name)), self.named) {
+                (Some((_, result)), _) => Some(result.clone()),
+                (None, Some(named)) => named.get(name, self)?,
+                (None, None) => None,
             },
         })
     }
@@ -138,7 +141,9 @@ impl<'a> CallScope<'a> {
         let method = self.received.map_or("", |received| received.method.as_str());
         let path = self.received.map_or("", |received| &received.path);
         let id = self.request_id.map(ToString::to_string).unwrap_or_default();
-        value::map([text("method", method), text("path", path), text("id", &id), text("namespace", self.namespace)])
+        let content_type = self.received.map_or("", |received| &received.content_type);
+        let known = [text("method", method), text("path", path), text("id", &id), text("namespace", self.namespace)];
+        value::map(known.into_iter().chain([text("content_type", content_type)]))
     }
 
     /// Returns the parameters of one location that are set or have a default.

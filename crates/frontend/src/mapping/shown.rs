@@ -97,13 +97,18 @@ impl RequestPlan {
             Self::One(plan) => (None, plan),
             Self::Each(source, plan) => (Some(list(source, parameters)), plan),
         };
-        let mut fields = Vec::new();
-        plan.show(types, "", &mut fields);
-        (list, fields)
+        (list, plan.shown(types))
     }
 }
 
 impl MessagePlan {
+    /// Returns the values of the fields by their paths.
+    pub fn shown(&self, types: &MessageTypes) -> Vec<(String, String)> {
+        let mut fields = Vec::new();
+        self.show(types, "", &mut fields);
+        fields
+    }
+
     fn show(&self, types: &MessageTypes, prefix: &str, out: &mut Vec<(String, String)>) {
         if let Some(whole) = &self.whole {
             out.push((prefix.trim_end_matches('.').to_owned(), whole.to_string()));

@@ -378,7 +378,8 @@ impl ValueSource {
         }
     }
 
-    fn reads_body(&self) -> bool {
+    /// Whether it uses the body of the request.
+    pub fn reads_body(&self) -> bool {
         match self {
             Self::Body(_) => true,
             Self::List(expression) => expression.reads("body"),

@@ -4,6 +4,7 @@ mod compression;
 mod mapped;
 mod panics;
 mod preconditions;
+mod several;
 mod streams;
 mod unary;
 

@@ -41,6 +41,8 @@ pub enum Gives {
     Double,
     Dyn,
     Int,
+    /// A list of anything.
+    List,
     Text,
     Texts,
     Uint,
@@ -98,6 +100,7 @@ pub const FUNCTIONS: &[Function] = &[
     member(Text, "lowerAscii", &[], Gives::Text),
     member(Text, "matches", &[Literal], Gives::Bool),
     global("matches", &[Text, Literal], Gives::Bool),
+    member(Text, "matchesGlob", &[Text], Gives::Bool),
     member(Text, "replace", &[Text, Text], Gives::Text),
     member(Text, "reverse", &[], Gives::Text),
     member(Text, "split", &[Text], Gives::Texts),
@@ -108,6 +111,7 @@ pub const FUNCTIONS: &[Function] = &[
     member(Text, "upperAscii", &[], Gives::Text),
     // Lists.
     member(List, "distinct", &[], Gives::Same),
+    member(List, "flatten", &[], Gives::List),
     member(List, "reverse", &[], Gives::Same),
     member(List, "slice", &[Int, Int], Gives::Same),
     member(List, "sort", &[], Gives::Same),
@@ -208,6 +212,7 @@ impl Gives {
             Self::Double => Type::Double,
             Self::Dyn => Type::Dyn,
             Self::Int => Type::Int,
+            Self::List => Type::list(Type::Dyn),
             Self::Text => Type::String,
             Self::Texts => Type::list(Type::String),
             Self::Uint => Type::Uint,
