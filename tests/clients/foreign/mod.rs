@@ -19,6 +19,7 @@ use super::node::{npm_missing, total};
 const CONSUL_CASES: usize = 39;
 const ETCD_CASES: usize = 44;
 const UPSTASH_CASES: usize = 22;
+const KAFKA_CASES: usize = 9;
 
 /// The clients of both systems support no base path, so each API of each namespace has a listener of its own.
 const CONFIG: &str = "
@@ -60,6 +61,24 @@ async fn clients_of_etcd() {
     for listener in ["etcd-ram", "etcd-disk"] {
         suite("etcd_v3.py", gateway.listeners[listener], ETCD_CASES);
     }
+}
+
+#[tokio::test]
+async fn producers_of_kafka_rest() {
+    let gateway = Gateway::start(
+        "
+listeners: {main: {}, kafka: {address: '127.0.0.1:0'}}
+backends: {disk: {type: sqlite, path: prism-data/prism.db}}
+namespaces:
+  - {name: orders, pattern: producer, slots: {messaging: disk}, frontends: [rest, {frontend: kafka-rest, listener: kafka, base_path: /}]}
+  - name: billing
+    pattern: consumer
+    slots: {messaging: {backend: disk, keyspace: orders}, progress: disk}
+    frontends: [{frontend: rest, listener: kafka}]
+",
+    )
+    .await;
+    suite("kafka_rest.py", gateway.listeners["kafka"], KAFKA_CASES);
 }
 
 /// Its frontend binds lists, sets and sorted sets too, so it is over the pattern `interfaces`. The token of the client is an API key.
