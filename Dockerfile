@@ -3,6 +3,7 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake g++ make perl && rm -rf /var/lib/apt/lists/*
 WORKDIR /prism
 COPY Cargo.toml Cargo.lock ./
+COPY clients/rust clients/rust
 COPY crates crates
 COPY tests/conformance tests/conformance
 COPY tests/support tests/support

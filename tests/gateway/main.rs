@@ -6,6 +6,7 @@
 
 mod access;
 mod cli;
+mod client;
 mod durability;
 mod e2e;
 mod faults;
