@@ -10,11 +10,12 @@ use crate::{
     connector::Connector,
     database::Database,
     keyspace::{KeyspaceHandle, Services},
-    keyvalue,
+    keyvalue, list,
     members::{self, Members},
     notifications::{self, ListenConnector, Notifications},
-    pubsub, queue,
+    pubsub, queue, set,
     settings::PostgresSettings,
+    sortedset,
     sql::Sql,
     stream, sweeper,
     tls::TlsConnector,
@@ -44,6 +45,7 @@ impl Services {
             notifications: Arc::new(Notifications::new(&settings.schema, settings.subscriptions, settings.can_listen())),
             members: Arc::new(Members::default()),
             topic_retention: settings.topics.limits(),
+            results: Arc::default(),
         }
     }
 }
@@ -88,6 +90,9 @@ fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     queue::add(keyspace, &mut interfaces);
     stream::add(keyspace, &mut interfaces);
     pubsub::add(keyspace, &mut interfaces);
+    list::add(keyspace, &mut interfaces);
+    set::add(keyspace, &mut interfaces);
+    sortedset::add(keyspace, &mut interfaces);
     interfaces
 }
 

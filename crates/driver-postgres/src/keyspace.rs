@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 
 use crate::{database::Database, error, members::Members, notifications::Notifications, sql::Sql};
 use prism_call::{Context, Error};
-use prism_driver::{Keyspace, Limits, stream::RetentionLimits};
+use prism_driver::{Keyspace, Limits, results::ResultMemory, stream::RetentionLimits};
 
 /// Finds the id of a keyspace.
 static FIND: Sql = Sql { text: "SELECT id FROM {schema}.keyspaces WHERE namespace = $1 AND slot = $2", types: &[Type::TEXT, Type::TEXT] };
@@ -29,6 +29,8 @@ pub struct Services {
     pub members: Arc<Members>,
     /// The limits of topics with stored messages when they are created.
     pub topic_retention: RetentionLimits,
+    /// The memory of results of set operations.
+    pub results: Arc<ResultMemory>,
 }
 
 /// A handle to one keyspace of the database.
@@ -41,6 +43,8 @@ pub struct KeyspaceHandle {
     pub members: Arc<Members>,
     /// The limits of topics with stored messages when they are created.
     pub topic_retention: RetentionLimits,
+    /// The memory of results of set operations.
+    pub results: Arc<ResultMemory>,
     /// Greatest sizes of keys, values and batches.
     pub limits: Limits,
     keyspace: Keyspace,
@@ -49,8 +53,8 @@ pub struct KeyspaceHandle {
 
 impl KeyspaceHandle {
     pub fn new(services: &Services, keyspace: Keyspace, limits: Limits) -> Arc<Self> {
-        let Services { database, notifications, members, topic_retention } = services.clone();
-        Arc::new(Self { database, notifications, members, topic_retention, limits, keyspace, id: OnceCell::new() })
+        let Services { database, notifications, members, topic_retention, results } = services.clone();
+        Arc::new(Self { database, notifications, members, topic_retention, results, limits, keyspace, id: OnceCell::new() })
     }
 
     /// The id of the keyspace in the database. The first call creates it there.

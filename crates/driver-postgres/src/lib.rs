@@ -11,12 +11,17 @@
 //! An entry whose `expires` has passed is not there for any statement; the server's clock decides. The sweeper deletes it later, in short
 //! transactions that skip locked rows.
 //!
+//! The positions of records are given out under the lock on the row of their stream, so a record is never visible before one with a lower
+//! position.
+//!
 //! A message of a queue is ready, leased or scheduled; `queue/` describes how it changes.
 //!
 //! # Connections
 //!
 //! A call uses one connection of a bounded pool at a time. A single statement is one round trip, a transaction two. Statements are prepared
 //! once for each connection, or sent with their text behind a pooler. At the deadline of a call, its statement is canceled.
+//!
+//! One more connection listens to notifications, if something waits for them (`notifications/`).
 
 mod backend;
 mod columns;
@@ -25,13 +30,17 @@ mod database;
 mod error;
 mod keyspace;
 mod keyvalue;
+mod list;
+mod locks;
 mod members;
 mod notifications;
 mod pool;
 mod pubsub;
 mod queue;
 mod schema;
+mod set;
 mod settings;
+mod sortedset;
 mod sql;
 mod stream;
 mod sweeper;

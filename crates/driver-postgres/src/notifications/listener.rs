@@ -170,7 +170,8 @@ impl Listener {
 
     fn command(&self, command: &str, keyspaces: &[i64]) -> String {
         // The names of channels need no quotes.
-        keyspaces.iter().map(|keyspace| format!("{command} {};", self.notifications.channel(*keyspace))).collect()
+        let commands: Vec<_> = keyspaces.iter().map(|keyspace| format!("{command} {}", self.notifications.channel(*keyspace))).collect();
+        commands.join("; ")
     }
 
     /// Runs a command, and dispatches notifications while it waits for the reply. Returns false if there is no reply in time.

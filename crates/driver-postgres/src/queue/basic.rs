@@ -52,7 +52,7 @@ impl QueueBasic for Queues {
         let (limit, wait) = (message_limit(request.limit)?, wait_time(request.wait.as_ref())?);
         check::name("queue", &request.queue)?;
         let (id, limit) = (self.keyspace.id(context).await?, i64::try_from(limit).unwrap_or(1));
-        let rows = self.take(context, wait, id, &DEQUEUE, &[&id, &request.queue, &limit]).await?;
+        let rows = self.take(context, &request.queue, wait, id, &DEQUEUE, &[&id, &request.queue, &limit]).await?;
         Ok(DequeueResponse { messages: read_messages(&rows)?.into_iter().map(|(_, message)| message).collect() })
     }
 

@@ -39,11 +39,11 @@ use std::{
 
 use tokio_postgres::Row;
 
-use crate::{database::Parameters, keyspace::KeyspaceHandle, sql::Sql};
+use crate::{database::Parameters, keyspace::KeyspaceHandle, notifications::Topic, sql::Sql};
 use prism_call::{Context, Error, proto::Interfaces};
 
-/// The first and the longest pause between two looks at a queue of a call that waits for a message.
-const POLL_INTERVALS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
+/// The longest pause between two looks at a queue of a call that waits for a message. Nobody announces that a lease or a delay ends.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The queue interfaces over one keyspace.
 pub struct Queues {
@@ -60,6 +60,11 @@ pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
     interfaces.queue_visibility = Some(queues);
 }
 
+/// What changes when a message of a queue is ready.
+fn topic(queue: &str) -> Topic {
+    Topic::new("queue", &[queue])
+}
+
 impl Queues {
     /// Executes a statement after messages that are due were processed. The first parameter of the statement is the id of the keyspace.
     async fn query(&self, context: &Context, id: i64, sql: &'static Sql, parameters: Parameters<'_>) -> Result<Vec<Row>, Error> {
@@ -70,29 +75,26 @@ impl Queues {
         Ok(rows)
     }
 
-    /// Takes messages with a statement. If there are none, waits for the first one.
+    /// Takes messages of a queue with a statement. If there are none, waits for the first one.
     async fn take(
         &self,
         context: &Context,
+        queue: &str,
         wait: Duration,
         id: i64,
         sql: &'static Sql,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, Error> {
         let deadline = Instant::now() + wait;
-        let [mut pause, longest] = POLL_INTERVALS;
+        let mut waiter = (!wait.is_zero()).then(|| self.keyspace.notifications.wait(id, &[topic(queue)]));
         loop {
             // The transaction is only committed when the messages are here, so that a caller who leaves takes none.
             let mut session = self.keyspace.database.session(context).await?;
             let [rows] = session.begin(Some((&due::PROCESS, &[&id])), [(sql, parameters)]).await?;
             session.commit([]).await?;
             let remaining = deadline.saturating_duration_since(Instant::now());
-            if !rows.is_empty() || remaining.is_zero() {
-                return Ok(rows);
-            }
-            // A random part is left out, so that the calls that wait don't look at the same time.
-            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0)).min(remaining)).await;
-            pause = (pause * 2).min(longest);
+            let Some(waiter) = waiter.as_mut().filter(|_| rows.is_empty() && !remaining.is_zero()) else { return Ok(rows) };
+            waiter.changed(remaining.min(LONGEST_PAUSE)).await;
         }
     }
 }

@@ -76,7 +76,9 @@ impl Queues {
         if rows.is_empty() {
             [_, rows] = self.keyspace.database.query_two(context, (&OPEN, &[&id, &queue]), (&INSERT, parameters)).await?;
         }
-        rows.first().map(|row| row.get::<_, i64>(0).to_string()).ok_or_else(error::unexpected_reply)
+        let number: i64 = rows.first().ok_or_else(error::unexpected_reply)?.get(0);
+        self.keyspace.notifications.announce(id, super::topic(&queue));
+        Ok(number.to_string())
     }
 
     /// Counts the messages of a queue in each state: ready, leased, scheduled.

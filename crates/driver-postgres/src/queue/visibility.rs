@@ -78,7 +78,7 @@ impl QueueVisibility for Queues {
         let (id, limit) = (self.keyspace.id(context).await?, i64::try_from(limit).unwrap_or(1));
         // One number for all messages of the call: the lease also has the id of the message.
         let (number, millis): (i64, f64) = (rand::random(), duration.as_secs_f64() * 1000.0);
-        let rows = self.take(context, wait, id, &LEASE, &[&id, &request.queue, &limit, &millis, &number]).await?;
+        let rows = self.take(context, &request.queue, wait, id, &LEASE, &[&id, &request.queue, &limit, &millis, &number]).await?;
         let expire_time = rows.first().and_then(|row| crate::columns::read_time(row, 8)).map(time::timestamp);
         let leased = read_messages(&rows)?.into_iter().map(|(message, content)| LeasedMessage {
             message: Some(content),
