@@ -12,7 +12,7 @@ use std::{
 use crate::{
     error::DatabaseResult,
     members::Members,
-    pop_permits::PopPermits,
+    pop_queue::PopQueue,
     readers::Readers,
     reserve::Reserve,
     results::ResultMemory,
@@ -39,11 +39,11 @@ pub struct Database {
     pub reserve: Reserve,
     /// Limits the open watches.
     pub watches: WatchPermits,
-    /// Limits the calls that wait for elements of lists.
-    pub waiting_pops: PopPermits,
+    /// The calls that wait for elements of lists.
+    pub waiting_pops: PopQueue,
     /// A random id, under which the calls of this gateway wait for elements of lists.
     pub gateway: i64,
-    /// The memory of results of operations on sets.
+    /// The memory of results that are computed as a whole.
     pub results: ResultMemory,
     /// Whether SQLite has found the file damaged.
     damaged: AtomicBool,
@@ -60,7 +60,7 @@ impl Database {
             members: Members::default(),
             reserve: Reserve::none(),
             watches: WatchPermits::new(0),
-            waiting_pops: PopPermits::new(0),
+            waiting_pops: PopQueue::new(0),
             gateway: rand::random(),
             results: ResultMemory::default(),
             damaged: AtomicBool::new(false),
@@ -70,7 +70,7 @@ impl Database {
     /// The database with these connections, and with the limits of its settings.
     pub fn new(writer: Writer, readers: Readers, signals: Arc<Signals>, reserve: Reserve, settings: &SqliteSettings) -> Self {
         let watches = WatchPermits::new(settings.max_watches.to_usize());
-        let waiting_pops = PopPermits::new(settings.max_waiting_pops.to_usize());
+        let waiting_pops = PopQueue::new(settings.max_waiting_pops.to_usize());
         Self { writer, readers, signals, reserve, watches, waiting_pops, ..Self::closed() }
     }
 

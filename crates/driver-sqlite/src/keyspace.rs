@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use rusqlite::Connection;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -9,6 +10,7 @@ use crate::{
     database::Database,
     error::DatabaseResult,
     members::Members,
+    pop_queue::QueuedPop,
     results::ResultBytes,
     signals::{Topic, Waiter},
     writer::{Tx, keyspace_id},
@@ -110,9 +112,9 @@ impl KeyspaceHandle {
         self.database.watches.acquire()
     }
 
-    /// A permit for one more call that waits for an element of a list.
-    pub fn waiting_pop_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.database.waiting_pops.acquire()
+    /// Adds a call that waits for elements of lists to the queue of this process.
+    pub fn queue_pop(&self, keys: &Arc<[Bytes]>) -> Result<QueuedPop, Error> {
+        self.database.waiting_pops.add(&self.keyspace, keys)
     }
 
     /// The id of this gateway in the table `waiting_gateways`.
@@ -120,7 +122,7 @@ impl KeyspaceHandle {
         self.database.gateway
     }
 
-    /// An empty result of an operation on sets.
+    /// An empty result that is computed as a whole.
     pub fn result(&self) -> ResultBytes {
         self.database.results.result()
     }

@@ -14,7 +14,7 @@ mod list;
 mod members;
 mod open;
 mod pages;
-mod pop_permits;
+mod pop_queue;
 mod queue;
 mod readers;
 mod reserve;

@@ -77,6 +77,13 @@ impl Waiter {
     }
 }
 
+impl Waiter {
+    /// Wakes all waiters of the topic.
+    pub fn send(&self) {
+        self.signals.send(&self.topic);
+    }
+}
+
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut topics = self.signals.topics();

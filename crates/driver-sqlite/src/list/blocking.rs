@@ -1,20 +1,21 @@
 //! `list_blocking`: a call that finds no element adds itself to the table of waiting calls. A push wakes the calls that wait for its list,
 //! and the one that has waited longest takes an element.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::select_all;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Lists, rows, waiters};
+use super::{
+    Lists, rows,
+    waiters::{self, CallId},
+};
 use crate::{
     error::DatabaseResult,
     keyspace::KeyspaceHandle,
+    pop_queue::QueuedPop,
     signals::{Topic, Waiter},
     writer::Tx,
 };
@@ -50,7 +51,12 @@ impl Lists {
         if wait.is_zero() {
             return Ok(None);
         }
-        let mut call = WaitingCall::start(&self.keyspace, &keys).await?;
+        // If the time ends before that, the call is removed from the table later.
+        let queued = self.keyspace.queue_pop(&keys)?;
+        let Ok(call) = timeout_at(deadline, WaitingCall::start(&self.keyspace, &keys, queued)).await else {
+            return self.pop_first(&keys, end).await;
+        };
+        let mut call = call?;
         loop {
             if let Some(element) = call.pop(end).await? {
                 return Ok(Some(element));
@@ -65,7 +71,7 @@ impl Lists {
                 () = tokio::time::sleep(remaining.min(RECHECK)) => {}
             }
         }
-        call.end().await?;
+        drop(call);
         // Calls that have waited longer may be gone. An element that is there counts more than their order.
         self.pop_first(&keys, end).await
     }
@@ -101,60 +107,62 @@ impl Lists {
 struct WaitingCall {
     keyspace: Arc<KeyspaceHandle>,
     keys: Arc<[Bytes]>,
-    number: i64,
+    id: CallId,
     signals: Vec<Waiter>,
-    is_removed: bool,
-    /// Given back when the call is removed from the table.
-    permit: Option<OwnedSemaphorePermit>,
+    /// The call in the queue of this process; `None` when it is in the table no longer.
+    queued: Option<QueuedPop>,
 }
 
 impl WaitingCall {
-    async fn start(keyspace: &Arc<KeyspaceHandle>, keys: &Arc<[Bytes]>) -> Result<Self, Error> {
-        let permit = keyspace.waiting_pop_permit()?;
-        let mut signals = Vec::with_capacity(keys.len());
-        for key in keys.iter() {
-            signals.push(keyspace.wait(|keyspace| Topic::List(keyspace, key[..].into())).await?);
-        }
-        // A task of its own: if the caller leaves before the number is known, the call is nevertheless removed.
-        let (owner, waited) = (keyspace.clone(), keys.clone());
+    async fn start(keyspace: &Arc<KeyspaceHandle>, keys: &Arc<[Bytes]>, queued: QueuedPop) -> Result<Self, Error> {
+        let (keyspace, keys, id) = (keyspace.clone(), keys.clone(), CallId { number: queued.number, gateway: keyspace.gateway() });
+        // A task of its own: if the caller leaves before the call is in the table, it is nevertheless removed.
         let start = tokio::spawn(async move {
-            let (gateway, added) = (owner.gateway(), waited.clone());
-            let number = owner.write(move |tx, keyspace| waiters::add(tx, keyspace, &added, gateway)).await?;
-            Ok::<_, Error>(Self { keyspace: owner, keys: waited, number, signals, is_removed: false, permit: Some(permit) })
+            let added = keys.clone();
+            keyspace.write(move |tx, keyspace| waiters::add(tx, keyspace, &added, id)).await?;
+            let mut call = Self { keyspace, keys, id, signals: Vec::new(), queued: Some(queued) };
+            for key in call.keys.iter() {
+                call.signals.push(call.keyspace.wait(|keyspace| Topic::List(keyspace, key[..].into())).await?);
+            }
+            Ok::<_, Error>(call)
         });
         start.await.map_err(|error| Error::internal("a call that waits for a list was interrupted").with_source(error))?
     }
 
     /// Takes an element if it is the turn of this call.
     async fn pop(&mut self, end: End) -> Result<Option<Element>, Error> {
-        let (keys, number) = (self.keys.clone(), self.number);
-        let is_next = self.keyspace.quick(move |connection, keyspace| waiters::next_list(connection, keyspace, number, &keys));
-        if is_next.await?.is_none() {
+        let (keys, id): (Arc<[Bytes]>, _) = (self.queued.as_ref().map_or_else(Vec::new, QueuedPop::next_keys).into(), self.id);
+        let searched = keys.clone();
+        let find = self.keyspace.quick(move |connection, keyspace| waiters::next_list(connection, keyspace, id, &searched));
+        if find.await?.is_none() {
             return Ok(None);
         }
-        let keys = self.keys.clone();
+        let all = self.keys.clone();
         let write = self.keyspace.remove(move |tx, keyspace| {
-            let Some(key) = waiters::next_list(tx.connection, keyspace, number, &keys)? else { return Ok(None) };
+            let Some(key) = waiters::next_list(tx.connection, keyspace, id, &keys)? else { return Ok(None) };
             let Some(value) = rows::pop(tx, keyspace, &key, 1, end)?.pop() else { return Ok(None) };
-            leave(tx, keyspace, number, &keys)?;
+            leave(tx, keyspace, id, &all)?;
             Ok(Some(Element { key, value }))
         });
         let element = write.await?;
-        self.is_removed = element.is_some();
+        if element.is_some() {
+            self.queued = None;
+            self.wake_next();
+        }
         Ok(element)
     }
 
-    /// Removes the call from the table.
-    async fn end(&mut self) -> Result<(), Error> {
-        remove(&self.keyspace, &self.keys, self.number).await?;
-        self.is_removed = true;
-        Ok(())
+    /// Wakes the calls of this process that wait for the same lists. The signals of the transaction came before this call left the queue.
+    fn wake_next(&self) {
+        for signal in &self.signals {
+            signal.send();
+        }
     }
 }
 
-/// Removes a call, and wakes the next ones.
-fn leave(tx: &Tx<'_>, keyspace: i64, number: i64, keys: &[Bytes]) -> DatabaseResult<()> {
-    waiters::remove(tx, keyspace, number)?;
+/// Removes a call, and wakes the next ones of all processes.
+fn leave(tx: &Tx<'_>, keyspace: i64, call: CallId, keys: &[Bytes]) -> DatabaseResult<()> {
+    waiters::remove(tx, call)?;
     for key in keys {
         if rows::find(tx.connection, keyspace, key)?.is_some() {
             rows::signal(tx, keyspace, key);
@@ -163,20 +171,21 @@ fn leave(tx: &Tx<'_>, keyspace: i64, number: i64, keys: &[Bytes]) -> DatabaseRes
     Ok(())
 }
 
-async fn remove(keyspace: &Arc<KeyspaceHandle>, keys: &Arc<[Bytes]>, number: i64) -> Result<(), Error> {
-    let keys = keys.clone();
-    keyspace.remove(move |tx, keyspace| leave(tx, keyspace, number, &keys)).await
-}
-
 impl Drop for WaitingCall {
     fn drop(&mut self) {
-        if !self.is_removed
+        if let Some(queued) = self.queued.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let (keyspace, keys, number, permit) = (self.keyspace.clone(), self.keys.clone(), self.number, self.permit.take());
+            let (keyspace, keys, id) = (self.keyspace.clone(), self.keys.clone(), self.id);
+            let permit = queued.leave();
+            self.wake_next();
             runtime.spawn(async move {
-                // Calls behind this one wait until it is removed.
-                while remove(&keyspace, &keys, number).await.is_err() && !keyspace.is_closed() {
+                // Calls of other gateways that came later wait until it is removed.
+                let remove = || {
+                    let keys = keys.clone();
+                    keyspace.remove(move |tx, keyspace| leave(tx, keyspace, id, &keys))
+                };
+                while remove().await.is_err() && !keyspace.is_closed() {
                     tokio::time::sleep(REMOVE_PAUSE).await;
                 }
                 drop(permit);

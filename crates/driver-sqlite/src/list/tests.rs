@@ -16,7 +16,11 @@ use prism_call::{
 use prism_driver::{Backend as _, BackendSettings, Keyspace, time};
 
 async fn open(path: &Path) -> Arc<Sqlite> {
-    let values = json!({"path": path, "sweep_interval": "100ms", "max_waiting_pops": 1}).as_object().cloned().unwrap();
+    open_with(path, 10).await
+}
+
+async fn open_with(path: &Path, max_waiting_pops: u32) -> Arc<Sqlite> {
+    let values = json!({"path": path, "sweep_interval": "100ms", "max_waiting_pops": max_waiting_pops}).as_object().cloned().unwrap();
     Arc::new(Sqlite::open(&BackendSettings { name: "local".into(), values }).await.unwrap())
 }
 
@@ -57,7 +61,8 @@ async fn calls_of_a_crashed_gateway_do_not_count() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prism.db");
     let backend = open(&path).await;
-    assert_eq!(wait(&backend, 1).await.unwrap(), None);
+    push(&backend, "0").await;
+    assert_eq!(wait(&backend, 0).await.unwrap().unwrap().value, "0");
     older_call(&path, time::now() + 300);
     let call = tokio::spawn({
         let backend = backend.clone();
@@ -75,7 +80,8 @@ async fn a_wait_does_not_end_without_an_element_that_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prism.db");
     let backend = open(&path).await;
-    assert_eq!(wait(&backend, 1).await.unwrap(), None);
+    push(&backend, "0").await;
+    assert_eq!(wait(&backend, 0).await.unwrap().unwrap().value, "0");
     older_call(&path, time::now() + 3_600_000);
     let call = tokio::spawn({
         let backend = backend.clone();
@@ -91,7 +97,7 @@ async fn a_wait_does_not_end_without_an_element_that_is_there() {
 async fn the_number_of_waiting_calls_is_limited() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prism.db");
-    let backend = open(&path).await;
+    let backend = open_with(&path, 1).await;
     let first = tokio::spawn({
         let backend = backend.clone();
         async move { wait(&backend, 60_000).await }
@@ -119,4 +125,31 @@ async fn a_gateway_that_closes_leaves_no_waiting_calls() {
     backend.close().await;
     until_waiting(&path, 0).await;
     assert_eq!(call.await.unwrap().unwrap_err().reason(), "BACKEND_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn calls_of_several_processes_are_served_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prism.db");
+    let (one, other) = (open(&path).await, open(&path).await);
+    let mut calls = Vec::new();
+    for (waiting, backend) in (1..).zip([&other, &one, &one, &other, &one]) {
+        let backend = backend.clone();
+        calls.push(tokio::spawn(async move { wait(&backend, 60_000).await.unwrap().unwrap().value }));
+        until_waiting(&path, waiting).await;
+    }
+    // One push for the first two calls, and one for each of the others.
+    let request = PushRightRequest { key: "list".into(), values: vec!["0".into(), "1".into()], only_if_exists: false };
+    interfaces_of(&one).list_basic.unwrap().push_right(&Context::internal("n"), request).await.unwrap();
+    let mut calls = calls.into_iter();
+    for expected in ["0", "1"] {
+        assert_eq!(calls.next().unwrap().await.unwrap(), expected);
+    }
+    for (expected, call) in ["2", "3", "4"].into_iter().zip(calls) {
+        push(&one, expected).await;
+        assert_eq!(call.await.unwrap(), expected);
+    }
+    until_waiting(&path, 0).await;
+    one.close().await;
+    other.close().await;
 }

@@ -14,33 +14,40 @@ pub const RENEW_INTERVAL: Duration = Duration::from_secs(3);
 /// How long the row of a gateway is valid. If a gateway crashes while calls wait, calls of other gateways wait for their turn until then.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// Adds a call that waits for lists, and returns its number.
-pub fn add(tx: &Tx<'_>, keyspace: i64, keys: &[Bytes], gateway: i64) -> DatabaseResult<i64> {
+/// A call in the table.
+#[derive(Clone, Copy, Debug)]
+pub struct CallId {
+    /// When it came. A lower number has waited longer.
+    pub number: i64,
+    pub gateway: i64,
+}
+
+/// Adds a call that waits for lists.
+pub fn add(tx: &Tx<'_>, keyspace: i64, keys: &[Bytes], CallId { number, gateway }: CallId) -> DatabaseResult<()> {
     renew_row(tx, gateway)?;
-    let number = tx.next_number(keyspace)?;
     let mut insert = tx.connection.prepare_cached("INSERT INTO list_waiters (keyspace, key, number, gateway) VALUES (?1, ?2, ?3, ?4)")?;
     for key in keys {
         insert.execute((keyspace, &key[..], number, gateway))?;
     }
-    Ok(number)
-}
-
-/// Removes a call.
-pub fn remove(tx: &Tx<'_>, keyspace: i64, number: i64) -> DatabaseResult<()> {
-    tx.connection.prepare_cached("DELETE FROM list_waiters WHERE keyspace = ?1 AND number = ?2")?.execute((keyspace, number))?;
     Ok(())
 }
 
-/// The first of the lists of a call that has elements and for which no other call has waited longer.
-pub fn next_list(connection: &Connection, keyspace: i64, number: i64, keys: &[Bytes]) -> DatabaseResult<Option<Bytes>> {
+/// Removes a call.
+pub fn remove(tx: &Tx<'_>, CallId { number, gateway }: CallId) -> DatabaseResult<()> {
+    tx.connection.prepare_cached("DELETE FROM list_waiters WHERE gateway = ?1 AND number = ?2")?.execute((gateway, number))?;
+    Ok(())
+}
+
+/// The first of some lists that has elements and for which no call of another gateway has waited longer than this one.
+pub fn next_list(connection: &Connection, keyspace: i64, call: CallId, keys: &[Bytes]) -> DatabaseResult<Option<Bytes>> {
     let mut select = connection.prepare_cached(
         "SELECT 1 FROM lists WHERE keyspace = ?1 AND key = ?2 AND NOT EXISTS (
-             SELECT 1 FROM list_waiters AS w JOIN waiting_gateways AS g ON g.id = w.gateway AND g.expires > ?4
-             WHERE w.keyspace = ?1 AND w.key = ?2 AND w.number < ?3)",
+             SELECT 1 FROM list_waiters AS w JOIN waiting_gateways AS g ON g.id = w.gateway AND g.expires > ?5
+             WHERE w.keyspace = ?1 AND w.key = ?2 AND (w.number, w.gateway) < (?3, ?4) AND w.gateway <> ?4)",
     )?;
-    let now = time::now();
+    let (now, CallId { number, gateway }) = (time::now(), call);
     for key in keys {
-        if select.query_row((keyspace, &key[..], number, now), |_| Ok(())).optional()?.is_some() {
+        if select.query_row((keyspace, &key[..], number, gateway, now), |_| Ok(())).optional()?.is_some() {
             return Ok(Some(key.clone()));
         }
     }

@@ -21,14 +21,13 @@ CREATE TABLE list_elements (
 CREATE TABLE list_waiters (
     keyspace INTEGER NOT NULL,
     key      BLOB NOT NULL,
-    -- The number of the call in its keyspace. A lower number has waited longer.
+    -- When the call came, in nanoseconds since 1970. No two calls of a gateway have the same number.
     number   INTEGER NOT NULL,
     gateway  INTEGER NOT NULL,
-    PRIMARY KEY (keyspace, key, number)
+    PRIMARY KEY (keyspace, key, number, gateway)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX list_waiters_number ON list_waiters (keyspace, number);
-CREATE INDEX list_waiters_gateway ON list_waiters (gateway);
+CREATE INDEX list_waiters_gateway ON list_waiters (gateway, number);
 
 -- The gateways on which calls wait. After a crash, a gateway no longer renews its row, and its calls don't count any longer.
 CREATE TABLE waiting_gateways (
