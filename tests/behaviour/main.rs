@@ -6,6 +6,7 @@
 mod arena;
 mod blob;
 mod claims;
+mod document;
 mod keyvalue;
 mod list;
 mod patterns;
@@ -31,6 +32,7 @@ use suite::Suite;
 fn suites() -> Vec<&'static Suite> {
     [
         blob::SUITES,
+        document::SUITES,
         keyvalue::SUITES,
         list::SUITES,
         pubsub::SUITES,

@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use crate::{
     blob::{self, Blobs},
+    document::{self, Documents},
     keyvalue::{self, KeyValue},
     list::{self, Lists},
     pubsub::{self, Hub},
@@ -57,6 +58,7 @@ struct KeyspaceData {
     sets: Arc<Sets>,
     sorted_sets: Arc<SortedSets>,
     time_series: Arc<TimeSeries>,
+    documents: Arc<Documents>,
 }
 
 /// Parses the settings and creates an empty backend.
@@ -119,6 +121,7 @@ impl KeyspaceData {
             sets: Arc::new(Sets::new(shared.clone(), LIMITS)),
             sorted_sets: Arc::new(SortedSets::new(shared.clone(), LIMITS)),
             time_series: Arc::new(TimeSeries::new(shared.clone())),
+            documents: Arc::new(Documents::new(shared.clone())),
         }
     }
 
@@ -133,6 +136,7 @@ impl KeyspaceData {
         set::add(&self.sets, &mut interfaces);
         sortedset::add(&self.sorted_sets, &mut interfaces);
         timeseries::add(&self.time_series, &mut interfaces);
+        document::add(&self.documents, &mut interfaces);
         interfaces
     }
 
@@ -143,6 +147,7 @@ impl KeyspaceData {
         self.queues.sweep();
         self.streams.sweep();
         self.time_series.sweep();
+        self.documents.sweep();
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod backend;
 mod blob;
+mod bodies;
+mod document;
 mod error;
 mod keyvalue;
 mod list;

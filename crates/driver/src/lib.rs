@@ -30,6 +30,7 @@ pub mod attributes;
 pub mod blob;
 pub mod check;
 pub mod cursor;
+pub mod document;
 pub mod hash;
 pub mod id;
 pub mod index;

@@ -10,6 +10,7 @@ mod connect;
 mod connections;
 mod deadline;
 mod default;
+mod documents;
 mod drain;
 mod examples;
 mod grpc;
