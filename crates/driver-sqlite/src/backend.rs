@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::task::AbortHandle;
 
 use crate::{
-    database::Database, error::damaged, keyspace::KeyspaceHandle, keyvalue, list, open, queue, readers::Readers, reserve::Reserve, schema,
-    set, settings::SqliteSettings, signals::Signals, sortedset, stream, sweeper, timeseries, writer::Writer,
+    database::Database, document, error::damaged, keyspace::KeyspaceHandle, keyvalue, list, open, queue, readers::Readers,
+    reserve::Reserve, schema, set, settings::SqliteSettings, signals::Signals, sortedset, stream, sweeper, timeseries, writer::Writer,
 };
 use prism_call::{Error, proto::Interfaces};
 use prism_driver::{Backend, BackendSettings, Connecting, Keyspace, Limits, parse_settings};
@@ -41,6 +41,7 @@ fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     set::add(keyspace, &mut interfaces);
     sortedset::add(keyspace, &mut interfaces);
     timeseries::add(keyspace, &mut interfaces);
+    document::add(keyspace, &mut interfaces);
     interfaces
 }
 

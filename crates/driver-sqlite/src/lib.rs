@@ -6,7 +6,9 @@
 mod backend;
 mod checkpoint;
 mod database;
+mod document;
 mod error;
+mod functions;
 mod history;
 mod keyspace;
 mod keyvalue;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::error::DatabaseResult;
 use crate::{
     error::{map_open_error, unusable_database},
-    schema,
+    functions, schema,
     settings::{Durability, SqliteSettings},
 };
 use prism_call::Error;
@@ -42,6 +42,7 @@ pub fn writer(settings: &SqliteSettings) -> DatabaseResult<Connection> {
     let _ = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| map_open_error(path, error))?;
+    functions::register(&connection).map_err(|error| map_open_error(path, error))?;
     connection.busy_timeout(*settings.busy_timeout).map_err(|error| map_open_error(path, error))?;
     check_owner(&connection, path)?;
     // SQLite itself does not wait for the lock that a change of the journal mode needs.
@@ -66,6 +67,7 @@ pub fn retry_while_busy<T>(timeout: Duration, mut attempt: impl FnMut() -> rusql
 pub fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::ZERO)?;
+    functions::register(&connection)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)
 }
@@ -73,6 +75,7 @@ pub fn reader(path: &Path) -> rusqlite::Result<Connection> {
 /// Opens another connection that may write, to a file that is already open.
 pub fn second_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    functions::register(&connection)?;
     // A connection that has never read does not know that there is a log, and its checkpoints would do nothing.
     schema::version(&connection)?;
     Ok(connection)

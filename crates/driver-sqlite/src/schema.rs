@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_sets.sql"),
     include_str!("migrations/0005_lists.sql"),
     include_str!("migrations/0006_timeseries.sql"),
+    include_str!("migrations/0007_documents.sql"),
 ];
 
 /// The version that this build supports.

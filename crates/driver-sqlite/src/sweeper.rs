@@ -10,7 +10,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{database::Database, keyvalue, list, queue, stream, timeseries};
+use crate::{database::Database, document, keyvalue, list, queue, stream, timeseries};
 use prism_call::Error;
 
 /// How often writes of other processes are looked for.
@@ -41,6 +41,7 @@ async fn sweep(database: Weak<Database>, every: Duration) {
 
 async fn sweep_once(database: &Database) -> Result<(), Error> {
     keyvalue::sweep(database).await?;
+    document::sweep(database).await?;
     stream::sweep(database).await?;
     queue::sweep(database).await?;
     list::sweep(database).await?;
