@@ -9,6 +9,7 @@ use tokio_postgres::Config;
 use crate::{
     connector::Connector,
     database::Database,
+    document,
     keyspace::{KeyspaceHandle, Services},
     keyvalue, list,
     members::{self, Members},
@@ -93,6 +94,7 @@ fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     list::add(keyspace, &mut interfaces);
     set::add(keyspace, &mut interfaces);
     sortedset::add(keyspace, &mut interfaces);
+    document::add(keyspace, &mut interfaces);
     interfaces
 }
 

@@ -3,10 +3,11 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::OnceCell, task::AbortHandle};
-use tokio_postgres::{Client, Config, Row, Statement, types::ToSql};
+use tokio_postgres::{Client, Config, Row, RowStream, Statement, types::ToSql};
 
 use crate::{
     error::Problem,
+    parameter::Parameter,
     schema,
     settings::{PostgresSettings, address},
     sql::{Sql, Texts},
@@ -80,6 +81,16 @@ impl Connector {
         Ok(connection)
     }
 
+    /// The schema, as an identifier in statements.
+    pub fn schema(&self) -> &str {
+        self.texts.schema()
+    }
+
+    /// The expression for the next revision.
+    pub fn next_revision(&self) -> &str {
+        self.texts.next_revision()
+    }
+
     /// The addresses of the servers, for the log.
     pub fn address(&self) -> String {
         address(&self.config)
@@ -139,6 +150,11 @@ impl Connection {
                 self.client.query_typed(text, &typed).await?
             }
         })
+    }
+
+    /// Executes a statement that is parsed for this execution only.
+    pub async fn execute_text(&self, text: &str, parameters: &[Parameter]) -> Result<RowStream, Problem> {
+        Ok(self.client.query_typed_raw(text, parameters.iter().map(Parameter::typed)).await?)
     }
 
     /// Executes a statement without parameters and result, such as `COMMIT`.

@@ -2,16 +2,18 @@
 
 use std::{
     future::Future,
+    pin::pin,
     time::{Duration, Instant},
 };
 
-use futures::{future::try_join_all, try_join};
+use futures::{TryStreamExt as _, future::try_join_all, try_join};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::{Row, types::ToSql};
 
 use crate::{
     connector::Connector,
     error::{self, Problem},
+    parameter::Parameter,
     pool::{Lease, Pool},
     settings::PostgresSettings,
     sql::Sql,
@@ -54,6 +56,48 @@ impl Database {
     /// Executes one statement that returns at most one row.
     pub async fn query_optional(&self, context: &Context, sql: &'static Sql, parameters: Parameters<'_>) -> Result<Option<Row>, Error> {
         Ok(self.query(context, sql, parameters).await?.into_iter().next())
+    }
+
+    /// The schema, as an identifier in statements.
+    pub fn schema(&self) -> &str {
+        self.pool.schema()
+    }
+
+    /// The expression for the next revision.
+    pub fn next_revision(&self) -> &str {
+        self.pool.next_revision()
+    }
+
+    /// Executes a statement that was written for one request, which is a transaction of its own.
+    pub async fn query_text(&self, context: &Context, text: &str, parameters: &[Parameter]) -> Result<Vec<Row>, Error> {
+        let mut session = self.session(context).await?;
+        let rows = session.query_text(text, parameters).await?;
+        session.finish();
+        Ok(rows)
+    }
+
+    /// The same, for results that are too large to be held. An error of `read` cancels the statement.
+    pub async fn read_rows(
+        &self,
+        context: &Context,
+        text: &str,
+        parameters: &[Parameter],
+        mut read: impl FnMut(&Row) -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
+        let mut session = self.session(context).await?;
+        let connection = session.lease.connection()?;
+        let deadline = session.deadline;
+        let started = in_time(deadline, connection.execute_text(text, parameters)).await;
+        let mut rows = pin!(session.accept(started)?);
+        loop {
+            let next = in_time(deadline, async { rows.try_next().await.map_err(Problem::from) }).await;
+            match session.accept(next)? {
+                Some(row) => read(&row)?,
+                None => break,
+            }
+        }
+        session.finish();
+        Ok(())
     }
 
     /// Executes two statements in one round trip. Each is a transaction of its own, and the second one sees what the first one did.
@@ -126,6 +170,29 @@ impl Session<'_> {
             self.finish();
         }
         self.accept(result)
+    }
+
+    /// Executes a statement that was written for one request.
+    pub async fn query_text(&mut self, text: &str, parameters: &[Parameter]) -> Result<Vec<Row>, Error> {
+        let connection = self.lease.connection()?;
+        let work = async {
+            let rows = connection.execute_text(text, parameters).await?;
+            Ok(rows.try_collect().await?)
+        };
+        let result = in_time(self.deadline, work).await;
+        if !self.in_transaction && matches!(&result, Some(Err(problem)) if problem.is_reply()) {
+            self.finish();
+        }
+        self.accept(result)
+    }
+
+    /// Rolls the transaction back, so that the connection can be used by other calls.
+    pub async fn roll_back(mut self) -> Result<(), Error> {
+        let connection = self.lease.connection()?;
+        let result = in_time(self.deadline, connection.command("ROLLBACK")).await;
+        self.accept(result)?;
+        self.finish();
+        Ok(())
     }
 
     /// Executes `before` as a transaction of its own, then begins a transaction and executes statements in it, all in one round trip.

@@ -139,6 +139,8 @@ fn map_refusal(refusal: &DbError, retry_after: Duration) -> Error {
             "PostgreSQL does not know a statement that Prism prepared; behind a pooler such as PgBouncer, set prepared_statements to false",
         ),
         "25006" => unavailable("the server is a standby that accepts no writes; set url to the primary, or to all servers", retry_after),
+        // The document interfaces name their own index instead.
+        "23505" => prism_driver::document::unique_violation(refusal.constraint().unwrap_or_default()),
         "40001" | "40P01" => transactions::conflict(),
         "53100" | "54000" => full("its disk, or another of its limits, is full; remove data or add space"),
         "53200" => unavailable("PostgreSQL has no memory left for a statement", retry_after),

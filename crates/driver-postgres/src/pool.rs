@@ -65,6 +65,16 @@ impl Pool {
         }
     }
 
+    /// The schema, as an identifier in statements.
+    pub fn schema(&self) -> &str {
+        self.shared.connector.schema()
+    }
+
+    /// The expression for the next revision.
+    pub fn next_revision(&self) -> &str {
+        self.shared.connector.next_revision()
+    }
+
     /// How long callers should wait when a connection has just broken.
     pub fn retry_after(&self) -> Duration {
         *self.shared.retry.min

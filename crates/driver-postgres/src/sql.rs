@@ -37,6 +37,11 @@ impl Texts {
         &self.schema
     }
 
+    /// The expression for the next revision.
+    pub fn next_revision(&self) -> &str {
+        &self.next_revision
+    }
+
     /// The complete text of a statement.
     pub fn complete(&self, sql: &Sql) -> Arc<str> {
         let mut completed = lock(&self.completed);

@@ -10,7 +10,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{database::Database, keyspace::Services, keyvalue, notifications::Notifications, pubsub, stream};
+use crate::{database::Database, document, keyspace::Services, keyvalue, notifications::Notifications, pubsub, stream};
 use prism_call::{Code, Context, Error};
 
 /// How often histories are shortened.
@@ -50,6 +50,7 @@ fn report(result: Result<(), Error>) {
 async fn sweep_once(database: &Database, notifications: &Notifications, with_histories: bool) -> Result<(), Error> {
     let context = Context::internal("");
     keyvalue::sweep(database, &context).await?;
+    document::sweep(database, &context).await?;
     stream::sweep(database, notifications, &context).await?;
     if with_histories {
         keyvalue::sweep_histories(database, &context).await?;
