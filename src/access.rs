@@ -9,7 +9,7 @@ use std::{
 
 use crate::plan::Plan;
 use prism_access::{
-    AuthenticatorSettings, CallRate, FailureLimiter, Method, MethodChain, NamespaceAccess, QuotaLimits, QuotaSettings, Quotas,
+    AuthenticatorSettings, CallRate, FailureLimiter, Method, MethodChain, NamespaceAccess, QuotaLimits, QuotaSettings, Quotas, Tickets,
 };
 use prism_call::{AccessControl, Code, Error};
 use prism_config::{self as config, ANONYMOUS, Config};
@@ -47,6 +47,8 @@ impl Access {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let tickets = Tickets::new(config.tickets.keys.values(), config.tickets.lifetime).map_err(|error| vec![error])?;
+        let tickets = Arc::new(tickets);
         let by_listener: BTreeMap<_, _> =
             config.listeners.iter().map(|(name, listener)| (name, next.chain(&listener.authentication))).collect();
         for namespace in &config.namespaces {
@@ -56,7 +58,7 @@ impl Access {
             let policy = plan.policy(&namespace.name).cloned();
             let quotas = next.quotas(&namespace.name, &namespace.quotas, previous);
             let is_controlled = policy.is_some() || quotas.is_some() || listeners.values().any(|chain| !chain.is_open());
-            let control = NamespaceAccess { listeners, policy, quotas };
+            let control = NamespaceAccess { listeners, policy, quotas, tickets: tickets.clone() };
             let control = is_controlled.then(|| Arc::new(control) as Arc<dyn AccessControl>);
             next.namespaces.insert(namespace.name.clone(), control);
         }

@@ -16,6 +16,7 @@ mod namespace;
 mod network;
 pub mod policy;
 mod quota;
+mod ticket;
 
 pub use chain::MethodChain;
 pub use failures::FailureLimiter;
@@ -23,3 +24,4 @@ pub use kind::{AuthenticatorKind, AuthenticatorSettings, KINDS, find};
 pub use method::{Attempt, Method, Verdict};
 pub use namespace::NamespaceAccess;
 pub use quota::{CallRate, QuotaLimits, QuotaSettings, Quotas};
+pub use ticket::Tickets;

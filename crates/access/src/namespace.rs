@@ -6,8 +6,9 @@ use super::{
     chain::MethodChain,
     policy::{CallFacts, Decision, Policy},
     quota::Quotas,
+    ticket::Tickets,
 };
-use prism_call::{AccessControl, Authentication, Authorization, Context, Credentials, Error, Method, Namespace, Peer, Share};
+use prism_call::{AccessControl, Authentication, Authorization, Context, Credentials, Error, IssuedTicket, Method, Namespace, Peer, Share};
 
 /// The access control of one namespace.
 pub struct NamespaceAccess {
@@ -17,6 +18,8 @@ pub struct NamespaceAccess {
     pub policy: Option<Arc<Policy>>,
     /// How often callers may call. `None`: as often as they like.
     pub quotas: Option<Arc<Quotas>>,
+    /// Tickets for event streams.
+    pub tickets: Arc<Tickets>,
 }
 
 impl AccessControl for NamespaceAccess {
@@ -25,6 +28,14 @@ impl AccessControl for NamespaceAccess {
             Some(chain) => chain.authenticate(peer, credentials),
             None => Authentication::Ready(Err(Error::unauthenticated())),
         }
+    }
+
+    fn issue_ticket(&self, context: &Context, path: &str) -> Result<IssuedTicket, Error> {
+        self.tickets.issue(context, path)
+    }
+
+    fn redeem_ticket(&self, ticket: &str, namespace: &str, path: &str) -> Option<Credentials> {
+        self.tickets.redeem(ticket, namespace, path)
     }
 
     fn acquire(&self, context: &Context) -> Result<Option<Share>, Error> {

@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderMap;
 use tokio_util::sync::CancellationToken;
 
-use super::{Code, Context, Credentials, Error, Method, Namespace, Peer, Principal};
+use super::{Code, Context, Credentials, Error, IssuedTicket, Method, Namespace, Peer, Principal};
 
 /// How long a stream stays open while the credentials of its caller can't be checked again.
 const RECHECK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,6 +25,15 @@ pub trait AccessControl: Send + Sync + 'static {
     /// - `RESOURCE_EXHAUSTED`: the peer presented too many wrong credentials.
     /// - `UNAVAILABLE`: they can't be checked now.
     fn authenticate<'a>(&'a self, peer: &'a Peer, credentials: &'a Credentials) -> Authentication<'a>;
+
+    /// Returns a ticket with the credentials of a caller, for streams of one path of the namespace.
+    ///
+    /// # Behavior
+    /// - `INVALID_ARGUMENT`: the request has no credentials that a ticket could have.
+    fn issue_ticket(&self, context: &Context, path: &str) -> Result<IssuedTicket, Error>;
+
+    /// Returns the credentials in a ticket, or `None` if it is not valid for this path of this namespace now. They are not checked.
+    fn redeem_ticket(&self, ticket: &str, namespace: &str, path: &str) -> Option<Credentials>;
 
     /// Takes the share of a request in the limits of its caller.
     ///

@@ -21,6 +21,7 @@ mod principal;
 pub mod proto;
 mod span;
 mod tasks;
+mod ticket;
 mod target;
 mod trace;
 
@@ -46,6 +47,7 @@ pub use principal::{AuthenticationMethod, Principal};
 pub use span::Tracer;
 pub use target::{ListenerTarget, Page, Target};
 pub use tasks::BackgroundTasks;
+pub use ticket::{IssuedTicket, TICKET_PREFIX};
 pub use trace::TraceContext;
 
 /// The wire protocol of a call, for logs and metrics only.

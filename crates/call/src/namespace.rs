@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{AccessControl, Handler, Idempotency, Method, Metrics, access::AccessSlot, metrics::NamespaceMeters};
+use super::{
+    AccessControl, Code, Context, Credentials, Error, Handler, Idempotency, IssuedTicket, Method, Metrics, access::AccessSlot,
+    metrics::NamespaceMeters,
+};
 
 /// Limits for the calls of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +114,23 @@ impl Namespace {
     /// [`retire`](Self::retire) ends them.
     pub fn set_access(&self, control: Option<Arc<dyn AccessControl>>) {
         self.access.set(control);
+    }
+
+    /// Returns a ticket with the credentials of a caller, for streams of one path.
+    pub fn issue_ticket(&self, context: &Context, path: &str) -> Result<IssuedTicket, Error> {
+        match self.access.get() {
+            Some(access) => access.control.issue_ticket(context, path),
+            None => Err(Error::new(
+                Code::InvalidArgument,
+                "NO_TICKET_NEEDED",
+                "this namespace asks nobody for credentials, and so needs no tickets",
+            )),
+        }
+    }
+
+    /// Returns the credentials in a ticket, or `None` if it is not valid for this path now.
+    pub fn redeem_ticket(&self, ticket: &str, path: &str) -> Option<Credentials> {
+        self.access.get()?.control.redeem_ticket(ticket, &self.name, path)
     }
 
     /// Ends the streams of the namespace with `UNAVAILABLE NAMESPACE_CHANGED`, because a later generation replaces it. Calls finish.

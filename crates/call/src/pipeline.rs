@@ -156,7 +156,7 @@ fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, origin: 
             // A document shows what `GetCapabilities` returns.
             Target::Page(Page::Document) => namespace.methods.iter().find(|method| method.name == "GetCapabilities"),
             // The RPCs are authorized when they are called.
-            Target::Page(Page::Operation | Page::Graphql | Page::Mcp) => None,
+            Target::Page(Page::Operation | Page::Graphql | Page::Mcp | Page::Ticket) => None,
         };
         if let Some(method) = method {
             access.authorize(context, namespace, method)?;

@@ -24,11 +24,13 @@ pub enum Page {
     Graphql,
     /// A request of MCP, whose body is not read yet. If it calls a tool, it becomes the call of an RPC.
     Mcp,
+    /// A ticket for a stream of events.
+    Ticket,
 }
 
 impl Page {
     /// All pages, each at the index of its discriminant.
-    pub const ALL: [Self; 4] = [Self::Document, Self::Operation, Self::Graphql, Self::Mcp];
+    pub const ALL: [Self; 5] = [Self::Document, Self::Operation, Self::Graphql, Self::Mcp, Self::Ticket];
 
     const fn name(self) -> &'static str {
         match self {
@@ -36,6 +38,7 @@ impl Page {
             Self::Operation => "operation",
             Self::Graphql => "graphql",
             Self::Mcp => "mcp",
+            Self::Ticket => "ticket",
         }
     }
 }

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { EventSource } from "eventsource";
 
 import { url } from "./support/gateway.js";
+import { Gateway } from "./support/process.js";
 
 const base = `${url}/events/v1/stream_basic`;
 
@@ -124,5 +125,87 @@ describe("EventSource", () => {
     await fetch(`${url}/events/v1/pubsub_basic/Publish`, { method: "POST", headers: { "content-type": "application/json" }, body });
     assert.equal(atob((await message).message.payload), "hello");
     source.close();
+  });
+});
+
+describe("EventSource with tickets", () => {
+  const config = `
+authenticators: {keys: {type: api-key, file: keys.yaml}}
+backends: {disk: {type: sqlite, path: data.db}}
+namespaces: [{name: default, pattern: keyvalue, slots: {storage: disk}, authentication: [keys]}]
+tickets: {lifetime: 1s}
+`;
+
+  test("opens a stream, and continues with a new ticket after the gateway was killed", async (t) => {
+    let key;
+    const gateway = await Gateway.start(t, config, async (gateway) => {
+      key = (await gateway.run("auth", "key", "create", "--subject", "test")).trim().split(/\s+/).at(-1);
+    });
+    const stream = `${gateway.url}/default/v1/watch`;
+    const store = (name) => fetch(`${gateway.url}/default/v1/values/${name}`, { method: "PUT", headers: { "x-api-key": key }, body: name });
+    const open = async (cursor) => {
+      const answer = await fetch(stream, { method: "POST", headers: { "x-api-key": key, accept: "application/vnd.prism.ticket+json" } });
+      assert.equal(answer.status, 200);
+      const { ticket } = await answer.json();
+      return new EventSource(`${stream}?${new URLSearchParams({ ticket, ...(cursor ? { cursor } : {}) })}`);
+    };
+    const next = (source, name) => new Promise((resolve) => source.addEventListener(name, resolve, { once: true }));
+    const first = await open();
+    await next(first, "caught_up");
+    await store("a");
+    const { data, lastEventId } = await next(first, "stored");
+    assert.equal(JSON.parse(data).stored.key, "a");
+    const refused = new Promise((resolve) => first.addEventListener("error", () => first.readyState === EventSource.CLOSED && resolve()));
+    await gateway.end("SIGKILL");
+    await gateway.start();
+    await store("b");
+    // The gateway has another key now, and the ticket has expired: the client gives up, and the page gets a new ticket.
+    await refused;
+    const second = await open(lastEventId);
+    const event = await next(second, "stored");
+    assert.equal(JSON.parse(event.data).stored.key, "b");
+    second.close();
+  });
+});
+
+describe("EventSource of several topics", () => {
+  const config = `
+backends: {disk: {type: sqlite, path: data.db}}
+namespaces:
+  - {name: orders, pattern: producer, slots: {messaging: disk, ids: disk}}
+  - {name: billing, pattern: consumer, slots: {messaging: {backend: disk, keyspace: orders}, progress: disk}}
+`;
+
+  test("continues all of them by one id when the gateway is killed", async (t) => {
+    const gateway = await Gateway.start(t, config);
+    const publish = async (topic, from, to) => {
+      for (let number = from; number < to; number++) {
+        const answer = await fetch(`${gateway.url}/orders/v1/topics/${topic}:publish`, { method: "POST", body: `${topic} ${number}` });
+        assert.equal(answer.status, 200, await answer.text());
+      }
+    };
+    const topics = ["orders.eu", "orders.us", "orders.asia"];
+    await publish("orders.eu", 0, 3);
+    const source = new EventSource(`${gateway.url}/billing/v1/messages?${topics.map((topic) => `topics=${topic}`).join("&")}`);
+    const received = [];
+    const waiting = [];
+    source.addEventListener("message", ({ data }) => {
+      const { topic, message } = JSON.parse(data);
+      received.push(atob(message.payload));
+      assert.ok(received.at(-1).startsWith(`${topic} `), data);
+      for (const one of waiting) if (received.length >= one.count) one.resolve();
+    });
+    const reached = (count) => new Promise((resolve) => (received.length >= count ? resolve() : waiting.push({ count, resolve })));
+    await reached(3);
+    await publish("orders.us", 0, 4);
+    await reached(7);
+    await gateway.end("SIGKILL");
+    await gateway.start();
+    for (const topic of topics) await publish(topic, 10, 15);
+    await reached(22);
+    source.close();
+    const expected = [...[0, 1, 2].map((number) => `orders.eu ${number}`), ...[0, 1, 2, 3].map((number) => `orders.us ${number}`)];
+    for (const topic of topics) expected.push(...[10, 11, 12, 13, 14].map((number) => `${topic} ${number}`));
+    assert.deepEqual(received.toSorted(), expected.toSorted());
   });
 });

@@ -6,3 +6,4 @@ mod policy;
 mod quotas;
 mod streams;
 mod tenants;
+mod tickets;

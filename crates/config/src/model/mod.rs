@@ -16,12 +16,14 @@ mod access;
 mod listener;
 mod namespace;
 mod policy;
+mod tickets;
 
 pub use access::{ANONYMOUS, Authenticator};
 pub use listener::{ClientCertificates, Cors, Listener, Tls};
 pub(crate) use namespace::default_max_open;
 pub use namespace::{Idempotency, Limits, Namespace, Remote, Scope, ScopeKind, Slot};
 pub use policy::{Policy, PolicyAccess, PolicyEffect, PolicyRule, Quota, Quotas, Rate};
+pub use tickets::{TicketKeys, Tickets};
 
 use super::{Log, ResolvedSettings, Telemetry, serialize::write_duration};
 use prism_settings::HumanDuration;
@@ -48,6 +50,9 @@ pub struct Config {
     /// Ways to authenticate callers, by name. Listeners and namespaces choose among them.
     #[schemars(with = "BTreeMap<String, super::schema::AnyAuthenticator>")]
     pub authenticators: BTreeMap<String, Authenticator>,
+    /// Tickets, with which browsers open event streams that need credentials.
+    #[serde(skip_serializing_if = "Tickets::is_default")]
+    pub tickets: Tickets,
     /// Who may call what. Default: everybody whom `authentication` lets in may call everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
@@ -105,6 +110,7 @@ impl Default for Config {
             telemetry: Telemetry::default(),
             shutdown: Shutdown::default(),
             authenticators: BTreeMap::new(),
+            tickets: Tickets::default(),
             policy: None,
             backends: BTreeMap::new(),
             frontends: BTreeMap::new(),

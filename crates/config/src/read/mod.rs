@@ -8,6 +8,7 @@ mod namespace;
 mod policy;
 mod settings;
 mod telemetry;
+mod tickets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +36,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
         namespace::Names { listeners: &listener_names, authenticators: &authenticators, backends: &backends, frontends: &frontends };
     let namespaces = namespace::namespaces(&top, &names);
     let policy = policy::policy(&top);
+    let tickets = tickets::tickets(&top);
     listener::require_authentication(reader, &listeners, &namespaces);
     top.finish();
     Config {
@@ -44,6 +46,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
         telemetry,
         shutdown,
         authenticators: authenticators.into_iter().filter_map(|(name, authenticator)| Some((name, authenticator?))).collect(),
+        tickets,
         policy,
         backends: backends.into_iter().filter_map(|(name, backend)| Some((name, backend?))).collect::<BTreeMap<_, _>>(),
         frontends,

@@ -131,3 +131,24 @@ namespaces:
     ];
     assert_problems(text, &[], &expected);
 }
+
+#[test]
+fn keys_of_tickets_are_read_and_never_shown() {
+    let text = format!("tickets: {{keys: ['${{env:KEY}}', 0123456789abcdef0123456789abcdef], lifetime: 2m}}\n{NAMESPACES}");
+    let config = valid(&text, &[("KEY", "a secret of more than 32 characters")]);
+    assert_eq!(
+        config.tickets.keys.values().collect::<Vec<_>>(),
+        ["a secret of more than 32 characters", "0123456789abcdef0123456789abcdef"]
+    );
+    assert_eq!(config.tickets.lifetime.as_secs(), 120);
+    let shown = serde_saphyr::to_string(&config).expect("YAML");
+    assert!(shown.contains("${env:KEY}") && !shown.contains("a secret") && !shown.contains("0123456789"), "{shown}");
+    assert!(!format!("{config:?}").contains("a secret"));
+    let config = valid(NAMESPACES, &[("PRISM_TICKETS_KEYS", "0123456789abcdef0123456789abcdef,fedcba9876543210fedcba9876543210")]);
+    assert_eq!(config.tickets.keys.values().count(), 2);
+    let expected = [
+        "prism.yaml:1:18: each of the `keys` must be a random text of 32 to 1,024 characters, as `openssl rand -base64 32` writes it",
+        "prism.yaml:1:28: `lifetime` must be from 1s to 10m",
+    ];
+    assert_problems(&format!("tickets: {{keys: [hunter2], lifetime: 1h}}\n{NAMESPACES}"), &[], &expected);
+}

@@ -17,7 +17,7 @@ namespaces:
 ",
         &[],
         &[
-            "prism.yaml:1:1: unknown setting `listners`; did you mean `listeners`? There are: admin, authenticators, backends, frontends, listeners, log, namespaces, policy, shutdown, telemetry",
+            "prism.yaml:1:1: unknown setting `listners`; did you mean `listeners`? There are: admin, authenticators, backends, frontends, listeners, log, namespaces, policy, shutdown, telemetry, tickets",
             "prism.yaml:2:14: unknown level `inf`; did you mean `info`? There are: off, error, warn, info, debug, trace",
             "prism.yaml:2:27: unknown format `3`; there are: text, json",
             "prism.yaml:4:18: `drain_timeout` must be a duration such as 100ms, 30s or 5m, not `30`",

@@ -9,7 +9,7 @@ use http_body::Body as _;
 use super::{
     calls,
     exchange::{CallResult, Exchange, Incomplete, respond},
-    forwarded, read, stream,
+    forwarded, read, stream, ticket,
 };
 use crate::{
     Body, metadata,
@@ -53,7 +53,8 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
             return refusal.finish(Some(&error), response);
         }
     };
-    let ClientRequest { parts: http::request::Parts { method, uri, headers, .. }, body } = request;
+    let ClientRequest { parts: http::request::Parts { method, mut uri, mut headers, .. }, body } = request;
+    ticket::redeem(namespace, &method, path, &mut uri, &mut headers);
     let accept_header = super::accept(&headers).map(Cow::into_owned);
     let exchange = Exchange {
         method: &method,
@@ -122,7 +123,7 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
 }
 
 /// Returns the namespace of a request. A path parameter may select it.
-fn select_namespace<'a>(
+pub fn select_namespace<'a>(
     api: &Api,
     endpoint: &Endpoint,
     binding: &'a HttpBinding,

@@ -6,11 +6,13 @@ mod documentation;
 mod exchange;
 mod find;
 mod forwarded;
+mod issue;
 mod mapped;
 mod raw;
 mod read;
 mod response;
 mod stream;
+mod ticket;
 
 #[cfg(test)]
 mod tests;
@@ -60,6 +62,10 @@ impl WireProtocol for Rest {
     }
 
     async fn serve(self, table: &HttpTable, serving: Serving<'_>, mut request: ClientRequest) -> Response {
+        if issue::is_wanted(&request.parts) {
+            // Boxed: it is rare.
+            return Box::pin(issue::issue(table, serving, request)).await;
+        }
         let uri = request.parts.uri.clone();
         let negotiated = coding::Negotiated::of(&request.parts.method, &mut request.parts.headers);
         let response = match find::find(table, &request.parts.method, &uri, &request.parts.headers) {
@@ -94,7 +100,8 @@ async fn annotated(
     path: &str,
     request: ClientRequest,
 ) -> Response {
-    let ClientRequest { parts: http::request::Parts { method, uri, mut headers, .. }, body } = request;
+    let ClientRequest { parts: http::request::Parts { method, mut uri, mut headers, .. }, body } = request;
+    ticket::redeem(&binding.namespace, &method, path, &mut uri, &mut headers);
     let route: &Arc<Route> = found.value;
     let conditional = route.conditional.as_ref();
     let is_field = |name: &HeaderName| route.headers.as_ref().is_some_and(|fields| fields.reads(name));

@@ -212,7 +212,7 @@ impl StreamGroups {
     }
 
     /// Returns the offset where a new group begins.
-    async fn start(&self, context: &Context, topic: &str, start: Start) -> Result<u64, Error> {
+    pub async fn start(&self, context: &Context, topic: &str, start: Start) -> Result<u64, Error> {
         if start == Start::Latest { self.end(context, topic).await } else { Ok(0) }
     }
 

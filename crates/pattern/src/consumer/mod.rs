@@ -16,6 +16,7 @@ mod state;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::{sync::Arc, time::Duration};
 
@@ -60,7 +61,7 @@ pub struct Consumer {
 
 /// Where messages come from.
 enum Source {
-    Stream(StreamGroups),
+    Stream(Arc<StreamGroups>),
     Queue(Queues),
     Live(LiveTopics),
 }
@@ -93,7 +94,7 @@ impl Consumer {
         let max_value_bytes = if payloads.is_some() { message } else { inline.min(message) };
         let limits = Limits { max_key_bytes: 0, max_value_bytes, max_batch_items: MAX_MESSAGES };
         let source = match model {
-            Model::Stream => Source::Stream(StreamGroups::new(&messaging, progress.as_ref(), payloads.clone(), settings)?),
+            Model::Stream => Source::Stream(Arc::new(StreamGroups::new(&messaging, progress.as_ref(), payloads.clone(), settings)?)),
             Model::Queue => Source::Queue(Queues::new(&messaging, payloads.clone(), settings)?),
             Model::PubSub => Source::Live(LiveTopics::new(&messaging)?),
         };

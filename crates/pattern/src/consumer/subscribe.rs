@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 
-use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent, message, payload};
+use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent, message, payload, topics};
 use crate::messaging::{delays::MAX_WAIT, names, payloads::PayloadReader};
 use prism_call::{
     Context, Error, Messages,
@@ -20,9 +20,12 @@ const _: () = assert!(PAGE <= MAX_MESSAGES);
 
 pub async fn subscribe(consumer: &Consumer, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscribeResponse>, Error> {
     let start = request.start();
-    let SubscribeRequest { topic, group, auto_ack, cursor, lease_duration, .. } = request;
-    names::topic(&topic)?;
+    let SubscribeRequest { topic, group, auto_ack, cursor, lease_duration, topics, .. } = request;
     let lease = consumer.lease_time(lease_duration.as_ref())?;
+    if !topics.is_empty() {
+        return subscribe_to_several(consumer, context, topics::check(topic, topics)?, (&group, start, &cursor)).await;
+    }
+    names::topic(&topic)?;
     match &*consumer.source {
         Source::Live(topics) => {
             if !group.is_empty() {
@@ -30,12 +33,7 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
             }
             refuse_cursor(&cursor)?;
             let events = topics.subscribe(context, topic.clone()).await?;
-            let responses = events.map(|event| {
-                Ok(match event? {
-                    LiveEvent::Message(message) => SubscribeResponse { message: Some(*message), ..SubscribeResponse::default() },
-                    LiveEvent::Gap(missed) => SubscribeResponse { gap: Some(missed), ..SubscribeResponse::default() },
-                })
-            });
+            let responses = events.map(|event| Ok(of_live(event?)));
             Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
         }
         Source::Stream(groups) if group.is_empty() => {
@@ -48,7 +46,7 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
             let responses = records.map(|record| {
                 let mut record = record?;
                 let cursor = std::mem::take(&mut record.cursor);
-                Ok(SubscribeResponse { message: Some(message::of_record(record)), gap: None, cursor })
+                Ok(SubscribeResponse { message: Some(message::of_record(record)), cursor, ..SubscribeResponse::default() })
             });
             Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
         }
@@ -66,6 +64,43 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
     }
 }
 
+/// Streams messages of several topics, without a group.
+async fn subscribe_to_several(
+    consumer: &Consumer,
+    context: &Context,
+    names: Vec<String>,
+    (group, start, cursor): (&str, Start, &str),
+) -> Result<Messages<SubscribeResponse>, Error> {
+    if !group.is_empty() {
+        return Err(Error::invalid("group", "must be empty: several topics are read without a group"));
+    }
+    match &*consumer.source {
+        Source::Live(topics) => {
+            refuse_cursor(cursor)?;
+            let mut all = Vec::with_capacity(names.len());
+            for name in names {
+                let events = topics.subscribe(context, name.clone()).await?;
+                let of_topic = name.clone();
+                let responses = events.map(move |event| Ok(SubscribeResponse { topic: Some(of_topic.clone()), ..of_live(event?) }));
+                all.push(with_payloads(consumer, context, name, Box::pin(responses)));
+            }
+            Ok(Box::pin(stream::select_all(all)))
+        }
+        Source::Stream(groups) => {
+            let responses = topics::read(groups, context, names, start, topics::Positions::decode(cursor)?).await?;
+            Ok(with_payloads(consumer, context, String::new(), responses))
+        }
+        Source::Queue(_) => Err(consumer.unavailable("a subscription to several topics")),
+    }
+}
+
+fn of_live(event: LiveEvent) -> SubscribeResponse {
+    match event {
+        LiveEvent::Message(message) => SubscribeResponse { message: Some(*message), ..SubscribeResponse::default() },
+        LiveEvent::Gap(missed) => SubscribeResponse { gap: Some(missed), ..SubscribeResponse::default() },
+    }
+}
+
 /// Puts the payloads of messages into them, one after the other, as the client takes them.
 fn with_payloads(
     consumer: &Consumer,
@@ -77,7 +112,11 @@ fn with_payloads(
     let context = context.clone();
     Box::pin(responses.then(move |response| {
         let (payloads, context, topic) = (payloads.clone(), context.clone(), topic.clone());
-        async move { with_payload(&payloads, &context, &topic, response?).await }
+        async move {
+            let response = response?;
+            let topic = response.topic.clone().unwrap_or(topic);
+            with_payload(&payloads, &context, &topic, response).await
+        }
     }))
 }
 

@@ -34,7 +34,8 @@ use self::{
     streams::{
         a_consumer_of_a_live_topic_needs_credits, a_stream_is_read_by_everybody_and_continued_by_cursor, consumers_need_credits,
         consuming_settles_messages, live_messages_reach_those_who_are_there, messages_of_a_group_are_acknowledged_when_they_are_taken,
-        requests_of_consumers_are_checked, subscriptions_are_checked,
+        requests_of_consumers_are_checked, several_live_topics_are_read_in_one_stream, several_topics_are_read_and_continued_by_one_cursor,
+        subscriptions_are_checked,
     },
 };
 use super::{
@@ -65,6 +66,8 @@ pattern_suite! { "consumer", MODELS;
     }
     Subscribe {
         a_stream_is_read_by_everybody_and_continued_by_cursor needs "stream";
+        several_topics_are_read_and_continued_by_one_cursor needs "stream";
+        several_live_topics_are_read_in_one_stream needs "pubsub";
         messages_of_a_group_are_acknowledged_when_they_are_taken needs "groups";
         live_messages_reach_those_who_are_there needs "pubsub";
         subscriptions_are_checked;
@@ -129,9 +132,13 @@ fn topic() -> String {
 
 /// Publishes messages to the topic.
 async fn publish(bench: &Bench, payloads: &[&str]) {
+    publish_to(bench, &topic(), payloads).await;
+}
+
+async fn publish_to(bench: &Bench, topic: &str, payloads: &[&str]) {
     let producer = bench.beside("producer").await;
     for payload in payloads {
-        let request = PublishRequest { topic: topic(), payload: payload.to_string().into(), ..PublishRequest::default() };
+        let request = PublishRequest { topic: topic.to_owned(), payload: payload.to_string().into(), ..PublishRequest::default() };
         producer.call::<PublishResponse>("Publish", request).await.unwrap();
     }
 }

@@ -3,18 +3,21 @@
 use prism::{
     call::Messages,
     proto::patterns::consumer::v1::{
-        ConsumeRequest, ConsumeResponse, Message, SubscribeRequest, SubscribeResponse,
+        ConsumeRequest, ConsumeResponse, Message, Start, SubscribeRequest, SubscribeResponse,
         consume_request::{Begin, Leases, Request, Return},
         consume_response::Event,
     },
 };
 use serde_json::json;
 
-use super::{payloads, publish, receive_now, topic};
+use super::{payloads, publish, publish_to, receive_now, topic};
 use crate::{
     patterns::Bench,
     support::{PATIENCE, all, invalid, millis, next, silent, stream_refusal},
 };
+
+/// Another topic.
+const OTHER: &str = "other.topic";
 
 fn subscription() -> SubscribeRequest {
     SubscribeRequest { topic: topic(), ..SubscribeRequest::default() }
@@ -45,6 +48,78 @@ pub async fn a_stream_is_read_by_everybody_and_continued_by_cursor(bench: Bench)
     let mut continued = subscribe(&bench, SubscribeRequest { cursor: one.cursor, ..subscription() }).await;
     assert_eq!((next_payload(&mut continued).await, next_payload(&mut continued).await), ("two".to_owned(), "three".to_owned()));
     silent(&mut continued).await;
+}
+
+/// A subscription to the topic and to another one.
+fn to_both() -> SubscribeRequest {
+    SubscribeRequest { topics: vec![OTHER.to_owned()], ..subscription() }
+}
+
+/// Returns the topic and the payload of the next message.
+async fn next_of(subscription: &mut Messages<SubscribeResponse>) -> (String, String) {
+    let response = next(subscription).await;
+    (response.topic.expect("a topic"), String::from_utf8(response.message.expect("a message").payload.to_vec()).unwrap())
+}
+
+pub async fn several_topics_are_read_and_continued_by_one_cursor(bench: Bench) {
+    let (topic, other) = (topic(), OTHER.to_owned());
+    let message = |topic: &str, payload: &str| (topic.to_owned(), payload.to_owned());
+    let mut latest = subscribe(&bench, SubscribeRequest { start: Start::Latest.into(), ..to_both() }).await;
+    publish(&bench, &["one"]).await;
+    let mut first = subscribe(&bench, to_both()).await;
+    let one = next(&mut first).await;
+    assert_eq!(one.topic.as_ref(), Some(&topic));
+    publish_to(&bench, OTHER, &["two"]).await;
+    let two = next(&mut first).await;
+    assert_eq!((two.topic.as_deref(), payloads(&[two.message.unwrap()])), (Some(OTHER), vec!["two"]));
+    publish(&bench, &["three"]).await;
+    publish_to(&bench, OTHER, &["four"]).await;
+    // Behind the first message, the other topic has not begun; behind the second one, both have.
+    let mut continued = subscribe(&bench, SubscribeRequest { cursor: one.cursor, ..to_both() }).await;
+    let mut rest = vec![next_of(&mut continued).await, next_of(&mut continued).await, next_of(&mut continued).await];
+    rest.sort();
+    let mut expected = vec![message(&other, "two"), message(&topic, "three"), message(&other, "four")];
+    expected.sort();
+    assert_eq!(rest, expected);
+    let mut continued = subscribe(&bench, SubscribeRequest { cursor: two.cursor.clone(), ..to_both() }).await;
+    let mut rest = vec![next_of(&mut continued).await, next_of(&mut continued).await];
+    rest.sort();
+    let mut expected = vec![message(&topic, "three"), message(&other, "four")];
+    expected.sort();
+    assert_eq!(rest, expected);
+    silent(&mut continued).await;
+    // A topic can be left out, and another one begins at the start.
+    let request =
+        SubscribeRequest { topic: String::new(), topics: vec![OTHER.to_owned(), "third".to_owned()], cursor: two.cursor, ..subscription() };
+    let mut changed = subscribe(&bench, request).await;
+    assert_eq!(next_of(&mut changed).await, message(&other, "four"));
+    // Whoever begins at the end can continue before the first message of each topic has come.
+    // Topics have no order among each other.
+    let begun = next(&mut latest).await;
+    let request = SubscribeRequest { start: Start::Latest.into(), cursor: begun.cursor, ..to_both() };
+    let mut continued = subscribe(&bench, request).await;
+    let mut all = vec![String::from_utf8(begun.message.unwrap().payload.to_vec()).unwrap()];
+    for _ in 0..3 {
+        all.push(next_of(&mut continued).await.1);
+    }
+    all.sort();
+    assert_eq!(all, ["four", "one", "three", "two"]);
+}
+
+pub async fn several_live_topics_are_read_in_one_stream(bench: Bench) {
+    let stream = subscribe(&bench, to_both()).await;
+    let mut both = subscribe_live(&bench, stream, |event| event.message.is_some()).await;
+    let mut received = vec![];
+    // The other subscription may begin later.
+    for _ in 0..100 {
+        publish_to(&bench, OTHER, &["other"]).await;
+        received.extend(tokio::time::timeout(std::time::Duration::from_millis(100), next_of(&mut both)).await.ok());
+        if received.iter().any(|(topic, _)| topic == OTHER) {
+            break;
+        }
+    }
+    assert!(received.contains(&(OTHER.to_owned(), "other".to_owned())), "{received:?}");
+    assert!(received.iter().all(|(of, payload)| (of == OTHER) == (payload == "other")), "{received:?}");
 }
 
 pub async fn messages_of_a_group_are_acknowledged_when_they_are_taken(bench: Bench) {
@@ -102,6 +177,18 @@ pub async fn subscriptions_are_checked(bench: Bench) {
     invalid(refused(SubscribeRequest { lease_duration: Some(millis(1)), ..subscription() }).await, "INVALID_FIELD", "lease_duration");
     let cursor = SubscribeRequest { cursor: "nonsense".to_owned(), ..subscription() };
     assert_eq!(refused(cursor).await.unwrap_err().reason(), "INVALID_CURSOR");
+    let several = |topics: &[&str]| SubscribeRequest { topics: topics.iter().map(|topic| (*topic).to_owned()).collect(), ..subscription() };
+    if bench.model() == "queue" {
+        assert_eq!(refused(several(&[OTHER])).await.unwrap_err().reason(), "CAPABILITY_UNAVAILABLE");
+    } else {
+        let single = SubscribeRequest { cursor: "AAAAAAAAAAE".to_owned(), ..to_both() };
+        assert_eq!(refused(single).await.unwrap_err().reason(), "INVALID_CURSOR");
+    }
+    invalid(refused(several(&["a b"])).await, "INVALID_NAME", "topic");
+    invalid(refused(several(&[OTHER, OTHER])).await, "INVALID_FIELD", "topics");
+    invalid(refused(SubscribeRequest { group: "default".to_owned(), ..to_both() }).await, "INVALID_FIELD", "group");
+    let many: Vec<_> = (0..17).map(|number| number.to_string()).collect();
+    assert_eq!(refused(SubscribeRequest { topics: many, ..subscription() }).await.unwrap_err().reason(), "BATCH_SIZE");
     if bench.model() == "pubsub" {
         invalid(refused(in_group()).await, "INVALID_FIELD", "group");
     } else if bench.model() == "stream" && !bench.fills("progress") {
