@@ -15,13 +15,12 @@ use crate::{
     pop_queue::PopQueue,
     readers::Readers,
     reserve::Reserve,
-    results::ResultMemory,
     settings::SqliteSettings,
     signals::Signals,
     writer::{Tx, Writer},
 };
 use prism_call::Error;
-use prism_driver::{Limits, watch::WatchPermits};
+use prism_driver::{Limits, results::ResultMemory, watch::WatchPermits};
 
 /// The open database.
 pub struct Database {

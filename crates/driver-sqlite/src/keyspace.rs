@@ -11,12 +11,11 @@ use crate::{
     error::DatabaseResult,
     members::Members,
     pop_queue::QueuedPop,
-    results::ResultBytes,
     signals::{Topic, Waiter},
     writer::{Tx, keyspace_id},
 };
 use prism_call::Error;
-use prism_driver::{Keyspace, Limits};
+use prism_driver::{Keyspace, Limits, results::ResultBytes};
 
 /// A handle to one keyspace of the database.
 pub struct KeyspaceHandle {

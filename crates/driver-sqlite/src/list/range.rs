@@ -6,10 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Lists, rows};
-use crate::{
-    keyspace::KeyspaceHandle,
-    pages::{Page, stream_pages},
-};
+use crate::keyspace::KeyspaceHandle;
 use prism_call::{
     Context, Error, Messages,
     proto::models::list::v1::{GetRangeRequest, GetRangeResponse, ListRange, TrimRequest, TrimResponse},
@@ -17,6 +14,7 @@ use prism_call::{
 use prism_driver::{
     check, index,
     list::{PAGE_BYTES, PAGE_ELEMENTS},
+    pages::{Page, stream_pages},
 };
 
 /// The state of a range that is read.

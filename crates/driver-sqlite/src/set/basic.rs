@@ -10,11 +10,7 @@ use super::{
     Sets,
     rows::{self, StoredMember},
 };
-use crate::{
-    error::DatabaseResult,
-    keyspace::KeyspaceHandle,
-    pages::{Page, stream_pages},
-};
+use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
 use prism_call::{
     Context, Error, Messages,
     proto::models::set::v1::{
@@ -24,6 +20,7 @@ use prism_call::{
 };
 use prism_driver::{
     check,
+    pages::{Page, stream_pages},
     set::{check_add, check_members, decode_cursor, encode_cursor},
 };
 

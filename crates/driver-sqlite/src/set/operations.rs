@@ -11,7 +11,7 @@ use super::{
     Sets,
     rows::{self, StoredMember, StoredSet},
 };
-use crate::{error::DatabaseResult, results::ResultBytes, writer::Tx};
+use crate::{error::DatabaseResult, writer::Tx};
 use prism_call::{
     Context, Error, Messages,
     proto::models::set::v1::{
@@ -20,6 +20,7 @@ use prism_call::{
 };
 use prism_driver::{
     check,
+    results::ResultBytes,
     set::{Algebra, AlgebraOutcome, check_algebra},
 };
 

@@ -7,17 +7,14 @@ use bytes::Bytes;
 use rusqlite::Connection;
 
 use super::{SortedSets, rows};
-use crate::{
-    error::DatabaseResult,
-    keyspace::KeyspaceHandle,
-    pages::{Page, stream_pages},
-};
+use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
 use prism_call::{
     Context, Error, Messages,
     proto::models::sortedset::v1::{GetRangeByLexRequest, GetRangeByLexResponse, ScoredMember, SortedSetLex},
 };
 use prism_driver::{
     check,
+    pages::{Page, stream_pages},
     sortedset::{PAGE_MEMBERS, encode_lex_cursor, lex_start},
 };
 

@@ -11,7 +11,7 @@ use super::{
     SortedSets,
     rows::{self, StoredSortedSet, scored_member},
 };
-use crate::{error::DatabaseResult, results::ResultBytes, writer::Tx};
+use crate::{error::DatabaseResult, writer::Tx};
 use prism_call::{
     Context, Error, Messages,
     proto::models::sortedset::v1::{
@@ -21,6 +21,7 @@ use prism_call::{
 };
 use prism_driver::{
     check,
+    results::ResultBytes,
     sortedset::{AlgebraOutcome, check_sources, combine, weighted},
 };
 

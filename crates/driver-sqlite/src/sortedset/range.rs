@@ -7,11 +7,7 @@ use bytes::Bytes;
 use rusqlite::Connection;
 
 use super::{SortedSets, rows};
-use crate::{
-    error::DatabaseResult,
-    keyspace::KeyspaceHandle,
-    pages::{Page, stream_pages},
-};
+use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
 use prism_call::{
     Context, Error, Messages,
     proto::models::sortedset::v1::{
@@ -20,6 +16,7 @@ use prism_call::{
 };
 use prism_driver::{
     check, index,
+    pages::{Page, stream_pages},
     sortedset::{PAGE_MEMBERS, ScoreRange},
 };
 

@@ -10,12 +10,7 @@ use super::{
     TimeSeries, names,
     rows::{self, SeriesStart, StoredSeries},
 };
-use crate::{
-    error::DatabaseResult,
-    keyspace::KeyspaceHandle,
-    pages::{Page, stream_pages},
-    results::ResultBytes,
-};
+use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
 use prism_call::{
     Context, Error, Messages,
     proto::models::timeseries::v1::{
@@ -24,6 +19,8 @@ use prism_call::{
 };
 use prism_driver::{
     check,
+    pages::{Page, stream_pages},
+    results::ResultBytes,
     time::Millis,
     timeseries::{
         Labels, NewPoints, PAGE_POINTS, Span,

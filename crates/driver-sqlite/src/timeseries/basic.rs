@@ -9,11 +9,7 @@ use super::{
     TimeSeries, names,
     rows::{self, SeriesStart, StoredSeries},
 };
-use crate::{
-    error::DatabaseResult,
-    keyspace::KeyspaceHandle,
-    pages::{Page, stream_pages},
-};
+use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
 use prism_call::{
     Context, Error, Messages,
     proto::models::timeseries::v1::{
@@ -21,7 +17,9 @@ use prism_call::{
     },
 };
 use prism_driver::{
-    check, time,
+    check,
+    pages::{Page, stream_pages},
+    time,
     timeseries::{Labels, PAGE_POINTS, Span, check_insert, position::QueryPosition, selector::Selector, series},
 };
 

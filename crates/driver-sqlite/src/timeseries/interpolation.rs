@@ -11,11 +11,7 @@ use super::{
     names::{self, SeriesName},
     rows::{self, SeriesStart},
 };
-use crate::{
-    error::DatabaseResult,
-    keyspace::KeyspaceHandle,
-    pages::{Page, stream_pages},
-};
+use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
 use prism_call::{
     Context, Error, Messages,
     proto::models::timeseries::v1::{
@@ -23,6 +19,7 @@ use prism_call::{
         TimeSeriesInterpolation,
     },
 };
+use prism_driver::pages::{Page, stream_pages};
 use prism_driver::timeseries::{
     PAGE_POINTS,
     grid::{Method, TimeGrid},
