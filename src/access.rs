@@ -9,7 +9,8 @@ use std::{
 
 use crate::plan::Plan;
 use prism_access::{
-    AuthenticatorSettings, CallRate, FailureLimiter, Method, MethodChain, NamespaceAccess, QuotaLimits, QuotaSettings, Quotas, Tickets,
+    AuthenticatorSettings, CallRate, DecisionLog, DecisionSampling, FailureLimiter, Method, MethodChain, NamespaceAccess, QuotaLimits,
+    QuotaSettings, Quotas, Tickets,
 };
 use prism_call::{AccessControl, Code, Error};
 use prism_config::{self as config, ANONYMOUS, Config};
@@ -58,7 +59,8 @@ impl Access {
             let policy = plan.policy(&namespace.name).cloned();
             let quotas = next.quotas(&namespace.name, &namespace.quotas, previous);
             let is_controlled = policy.is_some() || quotas.is_some() || listeners.values().any(|chain| !chain.is_open());
-            let control = NamespaceAccess { listeners, policy, quotas, tickets: tickets.clone() };
+            let decisions = config.policy.as_ref().and_then(|policy| DecisionLog::new(sampling(policy.log)));
+            let control = NamespaceAccess { listeners, policy, decisions, quotas, tickets: tickets.clone() };
             let control = is_controlled.then(|| Arc::new(control) as Arc<dyn AccessControl>);
             next.namespaces.insert(namespace.name.clone(), control);
         }
@@ -94,6 +96,10 @@ impl Access {
         let anonymous = names.is_empty() || names.iter().any(|name| name == ANONYMOUS);
         Arc::new(MethodChain::new(methods, anonymous, self.failures.clone()))
     }
+}
+
+fn sampling(log: config::PolicyLog) -> DecisionSampling {
+    DecisionSampling { denied: log.denied, allowed: log.allowed }
 }
 
 /// Opens an authenticator, or takes over the known one if nothing has changed.

@@ -7,6 +7,7 @@
 mod cache;
 mod certificate;
 mod chain;
+mod decision_log;
 mod failures;
 pub mod keys;
 mod jwt;
@@ -19,6 +20,7 @@ mod quota;
 mod ticket;
 
 pub use chain::MethodChain;
+pub use decision_log::{DecisionLog, DecisionSampling};
 pub use failures::FailureLimiter;
 pub use kind::{AuthenticatorKind, AuthenticatorSettings, KINDS, find};
 pub use method::{Attempt, Method, Verdict};

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     chain::MethodChain,
+    decision_log::DecisionLog,
     policy::{CallFacts, Decision, Policy},
     quota::Quotas,
     ticket::Tickets,
@@ -16,6 +17,8 @@ pub struct NamespaceAccess {
     pub listeners: HashMap<String, Arc<MethodChain>>,
     /// Who may call what. `None`: everybody may call everything.
     pub policy: Option<Arc<Policy>>,
+    /// Where decisions are logged. `None`: nowhere.
+    pub decisions: Option<DecisionLog>,
     /// How often callers may call. `None`: as often as they like.
     pub quotas: Option<Arc<Quotas>>,
     /// Tickets for event streams.
@@ -62,7 +65,11 @@ impl NamespaceAccess {
             method,
             protocol: context.protocol.name(),
         };
-        match policy.decide(&call, message) {
+        let decision = policy.decide(&call, message);
+        if let Some(log) = &self.decisions {
+            log.write(context, method, &decision);
+        }
+        match decision {
             Decision::Allowed { .. } => Ok(Authorization::Granted),
             Decision::DependsOnRequest => Ok(Authorization::DependsOnRequest),
             Decision::Denied { rule, reason } => Err(call.denied(rule, reason)),

@@ -21,8 +21,8 @@ pub use load::{Checked, EMBEDDED, check, check_text, load};
 pub use log::{AccessLog, Log, LogFormat, LogLevel};
 pub use model::{
     ANONYMOUS, Admin, Authenticator, Backend, Binding, ClientCertificates, Config, Cors, Frontend, FrontendKind, Limits, Listener,
-    Namespace, Origin, Policy, PolicyAccess, PolicyEffect, PolicyRule, Quota, Quotas, Rate, Remote, Scope, ScopeKind, Shutdown, Slot,
-    TicketKeys, Tickets, Tls,
+    Namespace, Origin, Policy, PolicyAccess, PolicyEffect, PolicyLog, PolicyRule, Quota, Quotas, Rate, Remote, Scope, ScopeKind, Shutdown,
+    Slot, TicketKeys, Tickets, Tls,
 };
 pub use prism_settings::{format_duration, format_size, parse_duration, parse_size};
 pub use prism_yaml::{Position, Problem, Problems};

@@ -174,3 +174,22 @@ fn a_policy_is_tested_and_explained_without_a_gateway() {
     assert_eq!(code, Some(1));
     assert!(text.contains("unknown namespace `stor`; did you mean `store`?"), "{text}");
 }
+
+#[tokio::test]
+async fn decisions_are_logged_without_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.yaml");
+    let writer = create_key(&file, &["--subject", "bob", "--group", "writers", "--tenant", "acme"]);
+    let gateway = Gateway::start(&config(&file, &format!("{POLICY}  log: {{denied: 1, allowed: 2}}\n"))).await;
+    for key in ["acme-1", "acme-2", "acme-3", "hidden-4"] {
+        let _ = http::send(gateway.address, "PUT", &format!("/store/v1/values/{key}"), &[("x-api-key", &writer)], "secret").await.unwrap();
+    }
+    let log = gateway.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("prism::policy")).collect();
+    let count = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
+    assert_eq!((count("allowed"), count("denied")), (2, 1), "{lines:?}");
+    for expected in ["bob", "acme", "Store", "rest", "127.0.0.1"] {
+        assert_eq!(count(expected), 3, "{expected}: {lines:?}");
+    }
+    assert_eq!((count("own"), count("hidden"), count("secret"), count(&writer)), (2, 0, 0, 0), "{lines:?}");
+}

@@ -22,7 +22,7 @@ pub use access::{ANONYMOUS, Authenticator};
 pub use listener::{ClientCertificates, Cors, Listener, Tls};
 pub(crate) use namespace::default_max_open;
 pub use namespace::{Idempotency, Limits, Namespace, Remote, Scope, ScopeKind, Slot};
-pub use policy::{Policy, PolicyAccess, PolicyEffect, PolicyRule, Quota, Quotas, Rate};
+pub use policy::{Policy, PolicyAccess, PolicyEffect, PolicyLog, PolicyRule, Quota, Quotas, Rate};
 pub use tickets::{TicketKeys, Tickets};
 
 use super::{Log, ResolvedSettings, Telemetry, serialize::write_duration};

@@ -15,6 +15,26 @@ pub struct Policy {
     /// Rules. One that denies beats every one that allows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<PolicyRule>,
+    /// Which decisions are logged.
+    #[serde(skip_serializing_if = "PolicyLog::is_empty")]
+    pub log: PolicyLog,
+}
+
+/// Which decisions of a policy are logged: 1 = each, 100 = one of 100, 0 = none. The lines have the target `prism::policy` and no values of requests.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyLog {
+    /// Calls that are denied. Default: 0.
+    pub denied: u32,
+    /// Calls that are allowed. Default: 0.
+    pub allowed: u32,
+}
+
+impl PolicyLog {
+    /// Whether nothing is logged.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A rule of a policy.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::{
-    model::{Policy, PolicyAccess, PolicyEffect, PolicyRule, Quota, Quotas},
+    model::{Policy, PolicyAccess, PolicyEffect, PolicyLog, PolicyRule, Quota, Quotas},
     reader::{Section, check_name},
 };
 use prism_yaml::{Node, Position, Value};
@@ -13,8 +13,17 @@ pub(super) fn policy(top: &Section<'_, '_>) -> Option<Policy> {
     let section = top.section("policy");
     let roles = roles(&section);
     let rules = rules(&section);
+    let log = log(&section);
     section.finish();
-    Some(Policy { roles, rules })
+    Some(Policy { roles, rules, log })
+}
+
+fn log(policy: &Section<'_, '_>) -> PolicyLog {
+    let section = policy.section("log");
+    let count = |key: &'static str| section.count(key).unwrap_or_default();
+    let log = PolicyLog { denied: count("denied"), allowed: count("allowed") };
+    section.finish();
+    log
 }
 
 fn roles(section: &Section<'_, '_>) -> BTreeMap<String, String> {
