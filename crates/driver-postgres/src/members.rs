@@ -15,8 +15,10 @@ use prism_driver::lock::lock;
 /// How often members are renewed. They expire 30 seconds after they were renewed.
 const RENEW_INTERVAL: Duration = Duration::from_secs(8);
 
+/// A member that is locked is renewing itself, or is being removed. Waiting for one would delay the others, and could be a deadlock.
 static RENEW: Sql = Sql {
-    text: "UPDATE {schema}.members SET expires = clock_timestamp() + interval '30 seconds' WHERE id = ANY ($1)",
+    text: "WITH unlocked AS MATERIALIZED (SELECT id FROM {schema}.members WHERE id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED)
+           UPDATE {schema}.members AS member SET expires = clock_timestamp() + interval '30 seconds' FROM unlocked WHERE member.id = unlocked.id",
     types: &[Type::INT8_ARRAY],
 };
 

@@ -46,16 +46,22 @@ static STORE_AND_NOTIFY: Sql = Sql {
     types: &[Type::TEXT, Type::TEXT, Type::INT8, Type::BYTEA],
 };
 
+/// Removes at most 64 MiB of messages, or one larger message, because a large message is thousands of rows for the server. Returns the number
+/// of rows that were removed from one of the tables.
 static SWEEP: Sql = Sql {
     text: "WITH old AS MATERIALIZED (
-               SELECT id FROM {schema}.large_messages WHERE published < statement_timestamp() - interval '1 minute' LIMIT 1000 FOR UPDATE SKIP LOCKED),
+               SELECT id, octet_length(message) AS size FROM {schema}.large_messages
+               WHERE published < statement_timestamp() - interval '1 minute' LIMIT 100 FOR UPDATE SKIP LOCKED),
+           removable AS MATERIALIZED (
+               SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM old) AS sized WHERE before < 67108864),
            unused AS MATERIALIZED (
                SELECT keyspace, topic, ordering_key FROM {schema}.ordering_keys WHERE used < statement_timestamp() - interval '25 hours'
                LIMIT 1000 FOR UPDATE SKIP LOCKED),
+           removed AS (DELETE FROM {schema}.large_messages AS message USING removable WHERE message.id = removable.id),
            forgotten AS (
                DELETE FROM {schema}.ordering_keys AS line USING unused
                WHERE line.keyspace = unused.keyspace AND line.topic = unused.topic AND line.ordering_key = unused.ordering_key)
-           DELETE FROM {schema}.large_messages AS message USING old WHERE message.id = old.id",
+           SELECT greatest((SELECT count(*) FROM removable), (SELECT count(*) FROM unused))",
     types: &[],
 };
 
@@ -76,7 +82,8 @@ pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
 
 /// Removes large messages that all gateways had time to read, and numbers of ordering keys that were not used for a day.
 pub async fn sweep(database: &Database, context: &Context) -> Result<(), Error> {
-    database.query(context, &SWEEP, &[]).await.map(drop)
+    while database.query_optional(context, &SWEEP, &[]).await?.is_some_and(|row| row.get::<_, i64>(0) > 0) {}
+    Ok(())
 }
 
 /// A message as a notification.

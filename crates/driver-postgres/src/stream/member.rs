@@ -37,11 +37,16 @@ static JOIN: Sql = Sql {
     types: &[Type::INT8, Type::INT2, Type::TEXT, Type::TEXT, Type::TEXT],
 };
 
+/// The longest pause of a member that found something but took nothing: another member was faster, an acknowledgement had locked it, or
+/// retention had removed it, and there may be more behind it.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
 /// Whether a member may take something, and the milliseconds until the next delivery of the group expires. No row: the group was deleted.
+/// `min` instead of `EXISTS`, for which the server may read the whole table of records.
 static LOOK: Sql = Sql {
     text: "SELECT (SELECT count(*) FROM {schema}.deliveries WHERE consumer_group = $1 AND member = $2 AND expires > statement_timestamp()) < $3
-               AND (EXISTS (SELECT 1 FROM {schema}.deliveries WHERE consumer_group = $1 AND expires <= statement_timestamp())
-                    OR EXISTS (SELECT 1 FROM {schema}.records WHERE stream = grp.stream AND records.position >= grp.position)),
+               AND ((SELECT min(expires) FROM {schema}.deliveries WHERE consumer_group = $1 AND expires <= statement_timestamp()) IS NOT NULL
+                    OR (SELECT min(position) FROM {schema}.records WHERE stream = grp.stream AND records.position >= grp.position) IS NOT NULL),
                (SELECT (extract(epoch FROM min(expires) - clock_timestamp()) * 1000)::float8
                 FROM {schema}.deliveries WHERE consumer_group = $1 AND expires > statement_timestamp())
            FROM {schema}.consumer_groups AS grp WHERE id = $1",
@@ -96,17 +101,21 @@ static TAKE_EXPIRED: Sql = Sql {
     types: &[Type::INT8, Type::INT8, Type::INT8, Type::FLOAT8],
 };
 
-/// Takes new records, up to 64 KiB or one larger record.
+/// Takes new records, up to 64 KiB or one larger record. The subquery of `page` is lateral, and has a limit of its own, so that the server reads
+/// only these records in the index, whatever the number of those that follow.
 static TAKE_NEW: Sql = Sql {
     text: concat!(
         "WITH page AS MATERIALIZED (
              SELECT record.position, octet_length(record.key) + octet_length(record.payload) AS size
-             FROM {schema}.consumer_groups AS grp JOIN {schema}.records AS record ON record.stream = grp.stream AND record.position >= grp.position
-             WHERE grp.id = $1 ORDER BY record.position LIMIT ",
+             FROM {schema}.consumer_groups AS grp CROSS JOIN LATERAL (
+                 SELECT position, key, payload FROM {schema}.records
+                 WHERE stream = grp.stream AND records.position >= grp.position ORDER BY position LIMIT 128) AS record
+             WHERE grp.id = $1),
+         sized AS MATERIALIZED (
+             SELECT position FROM (SELECT position, sum(size) OVER (ORDER BY position) - size AS before FROM page) AS sizes WHERE before < 65536
+             ORDER BY position LIMIT ",
         room!(),
         "),
-         sized AS MATERIALIZED (
-             SELECT position FROM (SELECT position, sum(size) OVER (ORDER BY position) - size AS before FROM page) AS sizes WHERE before < 65536),
          taken AS (
              INSERT INTO {schema}.deliveries (consumer_group, position, member, attempt, expires)
              SELECT $1, position, $2, 1, clock_timestamp() + $4 * interval '1 millisecond' FROM sized RETURNING position, attempt),
@@ -121,11 +130,13 @@ static TAKE_NEW: Sql = Sql {
     types: &[Type::INT8, Type::INT8, Type::INT8, Type::FLOAT8],
 };
 
-/// Removes a member. Its records are delivered again at once; those in the list don't count as delivered. A delivery that is locked is being
+/// Removes a member. Waits for a transaction in which it takes records.
+static LEAVE: Sql = Sql { text: "DELETE FROM {schema}.members WHERE id = $1", types: &[Type::INT8] };
+
+/// Lets the records of a member be delivered again at once; those in the list don't count as delivered. A delivery that is locked is being
 /// acknowledged, or taken by another member.
-static LEAVE: Sql = Sql {
-    text: "WITH left_group AS (DELETE FROM {schema}.members WHERE id = $2),
-           free AS MATERIALIZED (
+static FREE: Sql = Sql {
+    text: "WITH free AS MATERIALIZED (
                SELECT position FROM {schema}.deliveries WHERE consumer_group = $1 AND member = $2 FOR UPDATE SKIP LOCKED)
            UPDATE {schema}.deliveries AS delivery SET expires = '-infinity',
                attempt = attempt - CASE WHEN delivery.position = ANY ($3) THEN 1 ELSE 0 END
@@ -244,15 +255,16 @@ impl Member {
         let most = i64::from(self.options.max_in_flight);
         let row = self.handle.database.query_optional(&self.context, &LOOK, &[&self.ids.group, &self.ids.member, &most]).await?;
         let row = row.ok_or_else(|| self.not_found())?;
-        if row.get(0) {
+        let may_take: bool = row.get(0);
+        if may_take {
             self.take(most).await?;
             if !self.taken.is_empty() {
                 return Ok(());
             }
         }
-        let next_expiry =
-            row.get::<_, Option<f64>>(1).map_or(Duration::MAX, |millis| Duration::from_secs_f64((millis.max(0.0) + 1.0) / 1000.0));
-        self.waiter.changed(next_expiry).await;
+        let longest = if may_take { RETRY_PAUSE } else { Duration::MAX };
+        let next_expiry = row.get::<_, Option<f64>>(1).map_or(longest, |millis| Duration::from_secs_f64((millis.max(0.0) + 1.0) / 1000.0));
+        self.waiter.changed(next_expiry.min(longest)).await;
         Ok(())
     }
 
@@ -294,7 +306,8 @@ impl Drop for Member {
         let (handle, keyspace, topic, ids) = (self.handle.clone(), self.name.log.keyspace, self.name.topic(), self.ids);
         let context = Context::internal(self.context.namespace.clone());
         self.runtime.spawn(async move {
-            match handle.database.query(&context, &LEAVE, &[&ids.group, &ids.member, &unseen]).await {
+            let free: Parameters<'_> = &[&ids.group, &ids.member, &unseen];
+            match handle.database.query_two(&context, (&LEAVE, &[&ids.member]), (&FREE, free)).await {
                 Ok(_) => handle.notifications.announce(keyspace, topic),
                 Err(error) => tracing::debug!(%error, "a member could not leave its consumer group; it will expire"),
             }

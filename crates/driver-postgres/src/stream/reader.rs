@@ -57,6 +57,8 @@ pub struct StreamReader {
     log: Log,
     /// The next offset. The read fails if retention has removed records at this offset or after it.
     next: i64,
+    /// Whether retention may have removed records at `next`, because no page was read yet and the start is not a cursor.
+    may_skip: bool,
     /// The offset before which the read ends; `None` if it follows the stream.
     end: Option<i64>,
     /// Records until the limit of the request.
@@ -82,13 +84,15 @@ impl StreamReader {
             Start::After(offset) => offset + 1,
             Start::Latest => next_offset,
         };
+        let may_skip = matches!(options.start, Start::Oldest | Start::Offset(_) | Start::Time(_));
         let end = match options.end {
             End::Now => next_offset,
             End::Offset(offset) => offset.min(next_offset),
             End::Time(_) => number(3),
         };
         let remaining = if options.limit == 0 { i64::MAX } else { i64::from(options.limit) };
-        Ok(Self { handle: handle.clone(), context: context.clone(), log, next, end: (!options.follow).then_some(end), remaining, waiter })
+        let end = (!options.follow).then_some(end);
+        Ok(Self { handle: handle.clone(), context: context.clone(), log, next, may_skip, end, remaining, waiter })
     }
 
     /// The records.
@@ -126,9 +130,11 @@ impl StreamReader {
     async fn fetch(&mut self) -> Result<Vec<Record>, Error> {
         let (end, most) = (self.end.unwrap_or(i64::MAX), self.remaining.min(PAGE_ROWS));
         let page = self.log.records(&self.handle, &self.context, self.next, end, most).await?;
-        if page.expired_to > self.next {
+        let may_skip = std::mem::take(&mut self.may_skip);
+        if page.expired_to > self.next && !may_skip {
             return Err(self.log.expired(&self.handle, &self.context).await?);
         }
+        self.next = self.next.max(page.expired_to);
         if let Some(last) = page.records.last() {
             self.next = super::signed(last.offset) + 1;
             self.remaining -= i64::try_from(page.records.len()).unwrap_or(0);

@@ -45,9 +45,13 @@ static DUE: Sql = Sql {
     types: &[],
 };
 
+/// Records that one statement finds. [`REPLACED`] has it, too.
+const REPLACED_PER_STATEMENT: usize = 50_000;
+
 static LOCK: Sql = Sql { text: "SELECT 1 FROM {schema}.streams WHERE id = $1 FOR UPDATE", types: &[Type::INT8] };
 
-/// Removes the oldest records until no limit is exceeded, but not more than one transaction should, and returns how many.
+/// Removes the oldest records until no limit is exceeded, but not more than one transaction should: a number of records, and 64 MiB or one larger
+/// record. Returns how many, and whether there may be more.
 static APPLY: Sql = Sql {
     text: "WITH oldest AS (
                SELECT position, time, 32 + octet_length(key) + octet_length(attributes) + octet_length(payload) AS size
@@ -57,15 +61,16 @@ static APPLY: Sql = Sql {
                FROM oldest WINDOW places AS (ORDER BY position)),
            removable AS MATERIALIZED (
                SELECT numbered.position, numbered.size FROM numbered JOIN {schema}.streams AS log ON log.id = $1
-               WHERE numbered.time < statement_timestamp() - log.max_age * interval '1 millisecond'
-                   OR log.records - numbered.older > log.max_records OR log.bytes - numbered.older_bytes > log.max_bytes),
+               WHERE numbered.older_bytes < 67108864 AND (
+                   numbered.time < statement_timestamp() - log.max_age * interval '1 millisecond'
+                   OR log.records - numbered.older > log.max_records OR log.bytes - numbered.older_bytes > log.max_bytes)),
            total AS MATERIALIZED (SELECT count(*) AS records, sum(size) AS bytes, max(position) AS last FROM removable),
            removed AS (DELETE FROM {schema}.records AS record USING removable WHERE record.stream = $1 AND record.position = removable.position),
            updated AS (
                UPDATE {schema}.streams AS log SET records = log.records - total.records, bytes = log.bytes - total.bytes,
                    expired_to = greatest(log.expired_to, total.last + 1)
                FROM total WHERE log.id = $1 AND total.records > 0)
-           SELECT records FROM total",
+           SELECT records, records >= $2 OR coalesce(bytes, 0) >= 67108864 FROM total",
     types: &[Type::INT8, Type::INT8],
 };
 
@@ -89,22 +94,22 @@ static REMOVE: Sql = Sql {
     types: &[Type::INT8, Type::INT8_ARRAY],
 };
 
-/// Removes the oldest records of a stream until no limit is exceeded, but at most [`RECORDS_PER_TRANSACTION`]. Returns how many.
-async fn apply(database: &Database, context: &Context, stream: i64) -> Result<u64, Error> {
+/// Removes the oldest records of a stream in one transaction. Returns how many, and whether there may be more.
+async fn apply(database: &Database, context: &Context, stream: i64) -> Result<(u64, bool), Error> {
     let most = i64::try_from(RECORDS_PER_TRANSACTION).unwrap_or(i64::MAX);
     let mut session = database.session(context).await?;
     let [_, rows] = session.begin(None, [(&LOCK, &[&stream]), (&APPLY, &[&stream, &most])]).await?;
     session.commit([]).await?;
-    rows.first().map(|row| unsigned(row.get(0))).ok_or_else(error::unexpected_reply)
+    rows.first().map(|row| (unsigned(row.get(0)), row.get(1))).ok_or_else(error::unexpected_reply)
 }
 
 /// Removes all records that a stream has too many, and returns how many.
 async fn apply_all(database: &Database, context: &Context, stream: i64) -> Result<u64, Error> {
     let mut removed = 0;
     loop {
-        let count = apply(database, context, stream).await?;
+        let (count, may_have_more) = apply(database, context, stream).await?;
         removed += count;
-        if count < RECORDS_PER_TRANSACTION as u64 {
+        if !may_have_more {
             return Ok(removed);
         }
     }
@@ -117,14 +122,14 @@ async fn compact_by_key(database: &Database, context: &Context, stream: i64) -> 
         // A record that has a later one keeps it whatever is appended, so finding and removing need no common transaction.
         let rows = database.query(context, &REPLACED, &[&stream]).await?;
         let positions: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-        if positions.is_empty() {
-            return Ok(removed);
-        }
         for chunk in positions.chunks(RECORDS_PER_TRANSACTION) {
             let mut session = database.session(context).await?;
             let [_, rows] = session.begin(None, [(&LOCK, &[&stream]), (&REMOVE, &[&stream, &chunk])]).await?;
             session.commit([]).await?;
             removed += rows.first().map_or(0, |row| unsigned(row.get(0)));
+        }
+        if positions.len() < REPLACED_PER_STATEMENT {
+            return Ok(removed);
         }
     }
 }

@@ -114,7 +114,10 @@ impl<M> SubscriptionBuffer<M> {
     /// Adds a gap of unknown size, which includes the messages dropped since the last item.
     pub fn add_unknown_gap(&mut self) {
         self.missed = 0;
-        self.items.push_back(Item::Gap { missed: 0 });
+        // One is enough, so that the buffer of a subscriber that does not read stays bounded.
+        if !matches!(self.items.back(), Some(Item::Gap { missed: 0 })) {
+            self.items.push_back(Item::Gap { missed: 0 });
+        }
     }
 
     /// Removes and returns the first item.
