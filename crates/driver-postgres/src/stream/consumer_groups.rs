@@ -24,7 +24,7 @@ use prism_driver::{
     time,
 };
 
-/// Removes deliveries. Returns how many of them had been delivered, and no row if there is no such group.
+/// Removes deliveries. Returns how many of them had been delivered, and the ids of their members; no row if there is no such group.
 static ACK: Sql = Sql {
     text: "WITH grp AS MATERIALIZED (
                SELECT grp.id FROM {schema}.streams AS log JOIN {schema}.consumer_groups AS grp ON grp.stream = log.id
@@ -34,8 +34,9 @@ static ACK: Sql = Sql {
                WHERE delivery.position = ANY ($5) ORDER BY delivery.position FOR UPDATE OF delivery),
            removed AS (
                DELETE FROM {schema}.deliveries AS delivery USING locked
-               WHERE delivery.consumer_group = locked.consumer_group AND delivery.position = locked.position RETURNING delivery.attempt)
-           SELECT (SELECT count(*) FROM removed WHERE attempt > 0) FROM grp",
+               WHERE delivery.consumer_group = locked.consumer_group AND delivery.position = locked.position
+               RETURNING delivery.attempt, delivery.member)
+           SELECT (SELECT count(*) FROM removed WHERE attempt > 0), (SELECT array_agg(DISTINCT member) FROM removed WHERE attempt > 0) FROM grp",
     types: &[Type::INT8, Type::INT2, Type::TEXT, Type::TEXT, Type::INT8_ARRAY],
 };
 
@@ -105,8 +106,8 @@ impl StreamConsumerGroups for Streams {
         let row = self.keyspace.database.query_optional(context, &ACK, parameters).await?;
         let Some(row) = row else { return Err(consumer_group_not_found(&log.name, &group)) };
         let acknowledged = u32::try_from(row.get::<_, i64>(0)).unwrap_or(0);
-        if acknowledged > 0 {
-            self.keyspace.notifications.announce(log.keyspace, super::group::topic(&log.name, &group));
+        for id in row.get::<_, Option<Vec<i64>>>(1).unwrap_or_default() {
+            self.keyspace.notifications.announce(log.keyspace, member::topic(id));
         }
         Ok(AckResponse { acknowledged })
     }

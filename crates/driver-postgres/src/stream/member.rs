@@ -19,7 +19,7 @@ use crate::{
     error,
     keyspace::KeyspaceHandle,
     members::RenewedMember,
-    notifications::{Notifications, Waiter},
+    notifications::{Notifications, Topic, Waiter},
     sql::Sql,
 };
 use prism_call::{
@@ -205,6 +205,11 @@ struct Ids {
     member: i64,
 }
 
+/// What changes when records of a member were acknowledged, so that it may take more.
+pub fn topic(member: i64) -> Topic {
+    Topic::new("member", &[&member.to_string()])
+}
+
 /// Joins a group, and returns the stream of the new member.
 pub async fn join(
     handle: &Arc<KeyspaceHandle>,
@@ -221,7 +226,7 @@ pub async fn join(
     let member = Member {
         handle: handle.clone(),
         context: context.clone(),
-        waiter: handle.notifications.wait(log.keyspace, &[log.topic(), name.topic()]),
+        waiter: handle.notifications.wait(log.keyspace, &[log.topic(), name.topic(), topic(ids.member)]),
         name,
         options,
         ids,
