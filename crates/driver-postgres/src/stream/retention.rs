@@ -21,6 +21,8 @@ use prism_driver::{check, stream::RetentionLimits};
 
 /// Records that one transaction removes. The number is limited so that appends don't wait long.
 const RECORDS_PER_TRANSACTION: usize = 500;
+/// Most records that one execution of [`REPLACED`] finds.
+const REPLACED_PER_STATEMENT: usize = 50_000;
 
 static SET: Sql = Sql {
     text: "INSERT INTO {schema}.streams (keyspace, kind, name, max_age, max_records, max_bytes) VALUES ($1, $2, $3, $4, $5, $6)
@@ -44,9 +46,6 @@ static DUE: Sql = Sql {
                        < statement_timestamp() - max_age * interval '1 millisecond')",
     types: &[],
 };
-
-/// Records that one statement finds. [`REPLACED`] has it, too.
-const REPLACED_PER_STATEMENT: usize = 50_000;
 
 static LOCK: Sql = Sql { text: "SELECT 1 FROM {schema}.streams WHERE id = $1 FOR UPDATE", types: &[Type::INT8] };
 

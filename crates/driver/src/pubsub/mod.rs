@@ -205,6 +205,7 @@ mod tests {
         assert!(buffer.offer("large", 1000));
         assert!(!buffer.offer("small", 1));
         buffer.add_unknown_gap();
+        buffer.add_unknown_gap();
         assert_eq!(buffer.pop(), NextItem::Message("large"));
         assert_eq!(buffer.pop(), NextItem::Gap(0));
         assert_eq!(buffer.pop(), NextItem::Empty);
