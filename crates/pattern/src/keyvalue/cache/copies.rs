@@ -48,6 +48,8 @@ pub struct Copies {
     pub meters: Option<CacheMeters>,
     /// Older copies are not used: this gateway could not remove them when their keys changed, or it does not know what changed.
     trusted_since: AtomicI64,
+    /// When a change last had no room for its mark. Loads that began before keep no copy.
+    unmarked_at: AtomicI64,
     /// Until then the cache is left alone.
     resting_until: AtomicI64,
 }
@@ -72,8 +74,8 @@ impl Copies {
         context: Context,
         meters: Option<CacheMeters>,
     ) -> Self {
-        let (trusted_since, resting_until) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { basic, cas, settings, limits, loads: Loads::default(), tasks, context, meters, trusted_since, resting_until }
+        let (trusted_since, unmarked_at, resting_until) = (AtomicI64::new(0), AtomicI64::new(0), AtomicI64::new(0));
+        Self { basic, cas, settings, limits, loads: Loads::default(), tasks, context, meters, trusted_since, unmarked_at, resting_until }
     }
 
     /// Looks for a copy.
@@ -113,8 +115,8 @@ impl Copies {
         Some(found.entry.map(|entry| (entry.revision, Record::decode(key, entry.value))))
     }
 
-    /// Keeps a copy of what was loaded, unless the cache got something else meanwhile.
-    pub async fn keep(&self, key: &Bytes, revision: u64, loaded: Option<&Entry>, began: Instant) {
+    /// Keeps a copy of what was loaded, unless the cache got something else meanwhile. Returns whether it did.
+    pub async fn keep(&self, key: &Bytes, revision: u64, loaded: Option<&Entry>, began: Instant) -> bool {
         let now = time::now();
         let most = i64::try_from(self.settings.ttl.as_millis()).unwrap_or(i64::MAX);
         let left = match loaded {
@@ -122,19 +124,22 @@ impl Copies {
             Some(entry) => entry.expire_time.as_ref().map_or(most, |expiry| most.min(time::millis(expiry).saturating_sub(now))),
         };
         if began.elapsed() > LONGEST_LOAD || left <= 0 {
-            return;
+            return false;
         }
         // When the load began, not when it ended: a change in between must not pass for older than the copy.
         let made = now - i64::try_from(began.elapsed().as_millis()).unwrap_or(0);
+        if made <= self.unmarked_at.load(Ordering::Relaxed) {
+            return false;
+        }
         let known = loaded.map_or(Known::Absent, |entry| Known::Present(entry.clone()));
         let value = Record { made, known }.encode();
         if value.len() as u64 > (*self.settings.max_value_size).min(self.limits.max_value_bytes) {
-            return;
+            return false;
         }
         let ttl = Some(time::duration(left));
         let swap = CompareAndSwapRequest { key: key.clone(), expected_revision: revision, value, ttl, flags: 0 };
         // Another call may have kept a copy, or the key may have changed: both are fine. A full cache is, too.
-        let _ = self.ask(self.cas.compare_and_swap(&self.context, swap)).await;
+        self.ask(self.cas.compare_and_swap(&self.context, swap)).await.is_some_and(|done| done.swapped)
     }
 
     /// Marks keys as changed, so that no copy of them is used or kept for a while.
@@ -153,7 +158,8 @@ impl Copies {
         if self.ask(self.basic.set(&self.context, set)).await.is_some() {
             return true;
         }
-        // A full cache has no room for the mark, but the copy can go.
+        // A full cache has no room for the mark, but the copy can go. A load that began before must not bring it back when there is room again.
+        self.unmarked_at.fetch_max(time::now(), Ordering::Relaxed);
         self.ask(self.basic.delete(&self.context, DeleteRequest { key })).await.is_some()
     }
 
@@ -187,8 +193,11 @@ impl Copies {
             Ok(Err(error)) => error,
             Err(_) => Error::deadline_exceeded(),
         };
-        self.resting_until.store(time::now() + REST_MILLIS, Ordering::Relaxed);
-        tracing::warn!(namespace = %self.context.namespace, %error, "the cache does not answer; it is left alone for a second");
+        let now = time::now();
+        // The calls that were in flight fail together. One line tells it.
+        if self.resting_until.fetch_max(now + REST_MILLIS, Ordering::Relaxed) <= now {
+            tracing::warn!(namespace = %self.context.namespace, %error, "the cache does not answer; it is left alone for a second");
+        }
         None
     }
 }

@@ -1,6 +1,6 @@
 //! The interfaces of the slot `storage` with the cache around them: reads ask the cache first, and writes mark what they change.
 
-use std::{sync::Arc, time::Instant};
+use std::{future::ready, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -67,7 +67,8 @@ impl Drop for Changing<'_> {
             return;
         }
         let (copies, keys) = (self.copies.clone(), std::mem::take(&mut self.keys));
-        self.copies.tasks.spawn(async move { copies.mark(&keys).await });
+        // The shutdown waits for it, because other gateways may go on with the same cache.
+        self.copies.tasks.tracker().spawn(async move { copies.mark(&keys).await });
     }
 }
 
@@ -81,12 +82,14 @@ impl Cached<dyn KeyValueBasic> {
     /// Reads a key that the cache does not have, and keeps a copy of it.
     async fn load(&self, context: &Context, key: Bytes, mut revision: u64) -> Result<Option<Entry>, Error> {
         let waiting = self.copies.loads.begin(&key);
-        let load = match context.remaining() {
+        let mut load = match context.remaining() {
             None => waiting.await,
             Some(left) => tokio::time::timeout(left, waiting).await.map_err(|_| Error::deadline_exceeded())?,
         };
         if load.waited {
-            match self.copies.find(&key).await {
+            // Without this, calls for a value that can't be kept would load it one after the other.
+            let found = if load.others_kept_nothing() { Found::Unusable } else { self.copies.find(&key).await };
+            match found {
                 Found::Copy(entry) => return Ok(entry),
                 Found::Missing(now) => revision = now,
                 Found::Unusable => {
@@ -96,9 +99,13 @@ impl Cached<dyn KeyValueBasic> {
             }
         }
         let began = Instant::now();
-        let entry = self.inner.get(context, GetRequest { key: key.clone() }).await?.entry;
-        self.copies.keep(&key, revision, entry.as_ref(), began).await;
-        Ok(entry)
+        let loaded = self.inner.get(context, GetRequest { key: key.clone() }).await;
+        let is_kept = match &loaded {
+            Ok(GetResponse { entry }) => self.copies.keep(&key, revision, entry.as_ref(), began).await,
+            Err(_) => false,
+        };
+        load.set_kept(is_kept);
+        Ok(loaded?.entry)
     }
 }
 
@@ -139,7 +146,9 @@ impl ForwardKeyValueBatch for Cached<dyn KeyValueBatch> {
     }
 
     async fn batch_get(&self, context: &Context, request: BatchGetRequest) -> Result<BatchGetResponse, Error> {
-        let find = |key: Bytes| async move { self.copies.find(&key).await };
+        let timeout = *self.copies.settings.timeout;
+        let until = Instant::now() + timeout;
+        let find = |key: Bytes| async move { if Instant::now() < until { self.copies.find(&key).await } else { Found::Unusable } };
         let found: Vec<_> = stream::iter(request.keys.clone()).map(find).buffered(CONCURRENCY).collect().await;
         let is_missing = |found: &Found| !matches!(found, Found::Copy(_));
         let keys: Vec<_> = request.keys.iter().zip(&found).filter(|(_, found)| is_missing(found)).map(|(key, _)| key.clone()).collect();
@@ -164,7 +173,9 @@ impl ForwardKeyValueBatch for Cached<dyn KeyValueBatch> {
         let copies = &self.copies;
         let keep =
             |(key, revision, entry): (Bytes, u64, Option<Entry>)| async move { copies.keep(&key, revision, entry.as_ref(), began).await };
-        stream::iter(kept).map(keep).buffer_unordered(CONCURRENCY).collect::<()>().await;
+        let keep_all = stream::iter(kept).map(keep).buffer_unordered(CONCURRENCY).for_each(|_| ready(()));
+        // A batch has many keys, and none of them has to be kept.
+        let _ = tokio::time::timeout(timeout, keep_all).await;
         Ok(BatchGetResponse { results })
     }
 

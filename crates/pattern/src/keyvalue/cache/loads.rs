@@ -10,7 +10,11 @@ use tokio::sync::OwnedMutexGuard;
 
 /// The keys that calls load at this moment. It has at most as many as there are calls.
 #[derive(Debug, Default)]
-pub struct Loads(Mutex<HashMap<Bytes, Arc<tokio::sync::Mutex<()>>>>);
+pub struct Loads(Mutex<HashMap<Bytes, Arc<tokio::sync::Mutex<KeptNothing>>>>);
+
+/// True if the last load of a key has kept no copy: the value is too large, or the load failed or was slow. Then waiting calls would only wait for
+/// each other.
+type KeptNothing = bool;
 
 /// The right to load a key.
 pub struct Load<'l> {
@@ -18,7 +22,7 @@ pub struct Load<'l> {
     key: Bytes,
     /// True if another call had it before, so that the cache may have the key now.
     pub waited: bool,
-    guard: Option<OwnedMutexGuard<()>>,
+    guard: Option<OwnedMutexGuard<KeptNothing>>,
 }
 
 impl Loads {
@@ -28,13 +32,30 @@ impl Loads {
         // Forgets the key if the call is cancelled while it waits.
         let mut load = Load { loads: self, key: key.clone(), waited: false, guard: None };
         load.guard = match turn.clone().try_lock_owned() {
-            Ok(guard) => Some(guard),
+            Ok(mut guard) => {
+                *guard = false;
+                Some(guard)
+            }
             Err(_) => {
                 load.waited = true;
                 Some(turn.lock_owned().await)
             }
         };
         load
+    }
+}
+
+impl Load<'_> {
+    /// Tells whether the call that had it before has ended its load without a copy. False if that call was cancelled.
+    pub fn others_kept_nothing(&self) -> bool {
+        self.waited && self.guard.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Tells the calls that wait whether there is a copy now.
+    pub fn set_kept(&mut self, is_kept: bool) {
+        if let Some(kept_nothing) = self.guard.as_deref_mut() {
+            *kept_nothing = !is_kept;
+        }
     }
 }
 
@@ -75,5 +96,17 @@ mod tests {
         }
         drop((second, other));
         assert!(loads.0.lock().unwrap().is_empty(), "keys stay");
+    }
+
+    #[tokio::test]
+    async fn waiting_calls_learn_that_there_is_no_copy() {
+        let (loads, key) = (Loads::default(), Bytes::from_static(b"k"));
+        for is_kept in [true, false] {
+            let mut first = loads.begin(&key).await;
+            assert!(!first.others_kept_nothing());
+            first.set_kept(is_kept);
+            let (second, ()) = tokio::join!(loads.begin(&key), async { drop(first) });
+            assert_eq!(second.others_kept_nothing(), !is_kept);
+        }
     }
 }

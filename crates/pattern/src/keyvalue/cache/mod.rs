@@ -2,7 +2,8 @@
 //!
 //! # Behavior
 //! - `Retrieve`, `RetrieveBatch` and `Exists` use copies. All other reads go to the storage.
-//! - A read of a key without a copy loads it. Of several such reads in one gateway, one loads, and the others wait for its copy.
+//! - A read of a key without a copy loads it. Of several such reads in one gateway, one loads, and the others wait for its copy. If it
+//!   keeps none, they go to the storage at the same time.
 //! - A write marks its keys in the cache when the storage has answered. As long as a mark is there, reads go to the storage and keep nothing, so
 //!   that a read that began before the write can't bring back the old value. Therefore whoever reads after the end of a write, on any gateway with
 //!   the same cache, gets the new value.
