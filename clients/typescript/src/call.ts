@@ -22,7 +22,14 @@ export async function run(connection: Connection, call: CallFrame, requests: Req
   const end = whileActive<void>(signal, (resolve, reject) => {
     const handlers: CallHandlers = {
       headers: (metadata) => receiver.headers?.(metadata),
-      message: (message) => receiver.message(message),
+      message: (message) => {
+        // A reply that can't be decoded is an error of its call, not one of the event handler of the socket.
+        try {
+          receiver.message(message);
+        } catch (error) {
+          reject(error);
+        }
+      },
       credits: (count) => credits.add(count),
       end: (error, trailers) => {
         receiver.trailers?.(trailers);

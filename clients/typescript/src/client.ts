@@ -78,13 +78,15 @@ export class PrismClient {
   unary<Request, Reply>(method: MethodName<Request, Reply>, request: Request, options: UnaryOptions = {}): Promise<Reply> {
     const { encode } = toMethod(method);
     const mayRepeat = (error: PrismError) => isRefused(error) || (options.isIdempotent === true && isTransient(error));
-    return this.#replyOf(method, () => ({ one: encode(request) }), options, mayRepeat);
+    return this.#replyOf(method, () => ({ one: encode(request) }), options, mayRepeat, () => true);
   }
 
   /** Calls an RPC with a stream of requests and one reply. */
   upload<Request, Reply>(method: MethodName<Request, Reply>, requests: AsyncIterable<Request> | Iterable<Request>, options: UnaryOptions = {}): Promise<Reply> {
     const { encode } = toMethod(method);
-    return this.#replyOf(method, () => toRequests(requests, encode), options, () => false);
+    // Other iterables may give each request only once.
+    const canBeReadAgain = () => Array.isArray(requests);
+    return this.#replyOf(method, () => toRequests(requests, encode), options, () => false, canBeReadAgain);
   }
 
   /** Calls an RPC with one request and a stream of replies. After an interruption, the stream continues after the last reply that has come. */
@@ -118,9 +120,12 @@ export class PrismClient {
     options: DuplexOptions = {},
   ): ReplyStream<Reply> {
     const { name, encode, decode } = toMethod(method);
-    return this.#replies(options, (stream, lifetime) =>
-      this.#attach(stream, { name, options, lifetime }, toRequests(requests, encode), (message) => stream.add(decode(message), undefined)),
-    );
+    return this.#replies(options, (stream, lifetime) => {
+      const attempt = () =>
+        this.#attach(stream, { name, options, lifetime }, toRequests(requests, encode), (message) => stream.add(decode(message), undefined));
+      // Only one attempt, but it asks for new credentials, which the next call needs.
+      return this.#attempts(lifetime, () => false, () => false, attempt);
+    });
   }
 
   /** Replaces the credentials of further calls. */
@@ -140,6 +145,7 @@ export class PrismClient {
     requests: () => Requests,
     options: UnaryOptions,
     mayRepeat: (error: PrismError) => boolean,
+    mayAuthenticate: () => boolean,
   ): Promise<Reply> {
     const { name, decode } = toMethod(method);
     const lifetime = this.#begin(options);
@@ -152,7 +158,7 @@ export class PrismClient {
       trailers: (metadata) => (trailers = metadata),
     };
     try {
-      await this.#attempts(lifetime, mayRepeat, () => true, () => this.#run({ name, options, lifetime }, requests(), receiver));
+      await this.#attempts(lifetime, mayRepeat, mayAuthenticate, () => this.#run({ name, options, lifetime }, requests(), receiver));
     } finally {
       this.#end(lifetime);
     }
@@ -221,7 +227,7 @@ export class PrismClient {
     await run(connection, call, requests, counted, lifetime.signal, begun);
   }
 
-  /** Repeats a call after errors that allow it. */
+  /** Repeats a call after errors that allow it. `mayAuthenticate` tells whether it may be repeated with new credentials. */
   async #attempts(
     lifetime: Lifetime,
     mayRepeat: (error: PrismError) => boolean,
@@ -240,7 +246,7 @@ export class PrismClient {
       } catch (error) {
         if (lifetime.signal.aborted) throw aborted(lifetime.signal);
         if (!(error instanceof PrismError)) throw error;
-        if (needsCredentials(error) && mayAuthenticate() && !hasNewCredentials && (await this.#connector.renewCredentials())) {
+        if (needsCredentials(error) && !hasNewCredentials && (await this.#connector.renewCredentials()) && mayAuthenticate()) {
           hasNewCredentials = true;
           continue;
         }

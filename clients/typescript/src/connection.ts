@@ -13,9 +13,9 @@ export interface CallHandlers {
 
 /** What the owner of a connection is told. */
 export interface ConnectionHandlers {
-  goAway(goAway: GoAway): void;
+  goAway(connection: Connection, goAway: GoAway): void;
   /** The connection has ended, and so have its calls. */
-  closed(error: PrismError): void;
+  closed(connection: Connection, error: PrismError): void;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -141,7 +141,7 @@ export class Connection {
     }
     if (frame.goAway) {
       this.isDraining = true;
-      this.handlers.goAway(frame.goAway);
+      this.handlers.goAway(this, frame.goAway);
     }
     const call = this.#calls.get(frame.id);
     if (!call) return;
@@ -158,7 +158,7 @@ export class Connection {
   #end(error: PrismError) {
     if (this.#ended) return;
     this.#ended = error;
-    this.handlers.closed(error);
+    this.handlers.closed(this, error);
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.end(error, {});

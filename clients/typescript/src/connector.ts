@@ -1,5 +1,5 @@
-import { Connection } from "./connection.js";
-import { PrismError, Reason, clientClosed } from "./error.js";
+import { Connection, type ConnectionHandlers } from "./connection.js";
+import { PrismError, Reason, clientClosed, connectionLost } from "./error.js";
 import type { Codec, Credentials, GoAway } from "./frames.js";
 import { type Retry, backoff, sleep, unlessAborted } from "./retry.js";
 
@@ -88,6 +88,7 @@ export class Connector {
       if (delay > 0) await sleep(delay, signal);
       onState("connecting");
       if (this.#credentials === undefined && typeof credentials === "function") this.#credentials = await credentials();
+      if (signal.aborted) throw clientClosed();
       try {
         return await this.#open();
       } catch (error) {
@@ -105,11 +106,13 @@ export class Connector {
 
   async #open(): Promise<Connection> {
     const { url, codec, socket: WebSocketClass, signal, onState } = this.options;
-    const handlers = {
-      goAway: (goAway: GoAway) => this.#drain(connection, goAway),
-      closed: (error: PrismError) => this.#lost(connection, error),
+    const handlers: ConnectionHandlers = {
+      goAway: (connection, goAway) => this.#drain(connection, goAway),
+      closed: (connection, error) => this.#lost(connection, error),
     };
-    const connection: Connection = await Connection.open(new WebSocketClass(url.href, codec.subprotocol), codec, handlers, signal);
+    const connection = await Connection.open(new WebSocketClass(url.href, codec.subprotocol), codec, handlers, signal);
+    // What came with the welcome has been handled already.
+    if (!connection.isUsable) throw connectionLost("the gateway shuts down");
     if (this.#credentials) connection.authenticate(this.#credentials);
     this.#current = connection;
     onState("connected");
@@ -119,7 +122,7 @@ export class Connector {
   #drain(connection: Connection, { reconnectAfterMs }: GoAway) {
     this.#notBefore = performance.now() + reconnectAfterMs;
     this.#draining.add(connection);
-    this.#current = undefined;
+    if (this.#current === connection) this.#current = undefined;
     this.options.onState("draining");
   }
 
