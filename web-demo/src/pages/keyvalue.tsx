@@ -75,13 +75,14 @@ function useRows(client: ReturnType<typeof keyValue>, prefix: string, changed: (
   /** That of the watch of another prefix says nothing. */
   const state = last?.prefix === prefix ? last : { name: "connecting" as const, detail: "" };
   const [changes, setChanges] = useState(0);
-  const load = async () => {
+  const load = async (): Promise<void> => {
     const found: Entry[] = [];
     for await (const entry of client.scan({ prefix, limit: PAGE + 1 })) found.push(entry);
-    setRows(toRows(found));
+    // The prefix may have changed meanwhile.
+    if (current.current.prefix === prefix) setRows(toRows(found));
   };
-  const current = useRef({ load, changed });
-  current.current = { load, changed };
+  const current = useRef({ load, changed, prefix });
+  current.current = { load, changed, prefix };
   useEffect(() => {
     let end: (() => void) | undefined;
     const handlers = {
