@@ -96,16 +96,22 @@ export class PrismClient {
     let hasReplies = false;
     let last: string | undefined;
     return this.#replies(options, async (stream, lifetime) => {
-      const attempt = (progress: () => void) => {
+      const attempt = async (progress: () => void) => {
         const next = resume && last !== undefined ? resume.continueAfter(request, last) : request;
-        return this.#attach(stream, { name, options, lifetime }, { one: encode(next) }, (message) => {
-          progress();
-          const reply = decode(message);
-          const cursor = resume?.cursorOf(reply);
-          hasReplies = true;
-          last = cursor ?? last;
-          stream.add(reply, cursor);
-        });
+        const began = performance.now();
+        try {
+          await this.#attach(stream, { name, options, lifetime }, { one: encode(next) }, (message) => {
+            progress();
+            const reply = decode(message);
+            const cursor = resume?.cursorOf(reply);
+            hasReplies = true;
+            last = cursor ?? last;
+            stream.add(reply, cursor);
+          });
+        } finally {
+          // A quiet stream has no replies, and may be interrupted as often as others.
+          if (performance.now() - began > this.#retry.maxMs) progress();
+        }
       };
       // Without a cursor, a stream that had replies would begin anew.
       const canContinue = () => !hasReplies || last !== undefined;

@@ -5,7 +5,7 @@ export interface Retry {
   /** The delay after the first failure. It doubles with each further one. */
   initialMs: number;
   maxMs: number;
-  /** Failures in a row after which calls fail. A message of a call ends the row. */
+  /** Failures in a row after which calls fail. A message of a call ends the row, and so does an attempt of a stream that lasted longer than `maxMs`. */
   maxAttempts: number;
 }
 

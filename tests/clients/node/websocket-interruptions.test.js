@@ -92,6 +92,21 @@ test("repeats no stream of requests that can't be read again, but gets new crede
   assert.deepEqual(await renewing().upload("Put", [1, 2, 3]), { count: 3 });
 });
 
+test("continues a stream without replies each time its credentials end", async (t) => {
+  let calls = 0;
+  const server = await serve(t, (send) => {
+    send(WELCOME);
+    return ({ id, call }) => {
+      if (!call) return;
+      calls += 1;
+      if (calls < 4) setTimeout(() => send(failure(id, "UNAUTHENTICATED", "INVALID_CREDENTIALS")), 60);
+      else send({ id, message: { calls }, end: { requestId: "" } });
+    };
+  });
+  const stream = connect(t, server, { credentials: () => ({ apiKey: "a" }) }).stream("Read", { follow: true }, { timeoutMs: 5000 });
+  assert.deepEqual(await stream.next(), { done: false, value: { calls: 4 } });
+});
+
 test("opens no connection after its end", async (t) => {
   let connections = 0;
   const server = await serve(t, (send) => {
