@@ -40,6 +40,8 @@ pub fn wrap(storage: Interfaces, cache: &Slot, settings: CacheSettings, environm
     if settings.follow_changes
         && let Some(watch) = storage.keyvalue_watch.clone()
     {
+        // Nobody has watched since these copies were made, and calls may come before the watch begins.
+        copies.distrust();
         environment.tasks.spawn(follow::run(watch, copies.clone()));
     }
     Ok(layer::wrap(storage, &copies))
