@@ -22,7 +22,9 @@ pub fn write_filter(statement: &mut Statement<'_>, filter: &Filter) -> String {
     let mut conditions = vec![write(statement, filter, "body", 0)];
     // For the index of whole bodies, conditions that follow from the others.
     filter.for_each_required(&mut |required| {
+        // PostgreSQL compares each element of a list with each other one to find out whether it is contained, so lists are left out.
         if let Filter::Equal(path, expected) = required
+            && !matches!(expected.kind, Some(Kind::ListValue(_) | Kind::StructValue(_)))
             && let Some(body) = body_with(path, expected)
         {
             let parameter = statement.parameter(Parameter::Text(escape_json(&body)));
