@@ -10,7 +10,7 @@ use tonic::{Request, Streaming, client::Grpc, metadata::MetadataMap, transport::
 use tonic_prost::ProstCodec;
 
 use crate::{
-    CallOptions, Capabilities, Code, Connection, Effect, Error, Replies, Rpc, Support,
+    CallOptions, Capabilities, Code, Connection, Effect, Error, Operation, Replies, Rpc, Support,
     connection::new_idempotency_key,
     resume::{ResumableReply, ResumableRequest},
 };
@@ -53,7 +53,7 @@ impl Caller {
 
     pub(crate) fn support(&self, rpc: &str) -> Support {
         let known = self.capabilities.operations.iter().find(|operation| operation.rpc == rpc);
-        known.map_or(Support::Unspecified, |operation| operation.support())
+        known.map_or(Support::Unspecified, Operation::support)
     }
 
     /// Fails if the namespace does not support an RPC, without a request.

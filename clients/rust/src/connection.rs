@@ -40,7 +40,6 @@ pub struct ConnectionBuilder {
 
 impl Connection {
     /// Begins a connection to the gateway at a URL, `http://HOST:PORT` or `https://HOST:PORT`.
-    #[expect(clippy::new_ret_no_self, clippy::wrong_self_convention, reason = "it reads as a sentence: Connection::to(url)")]
     pub fn to(url: &str) -> ConnectionBuilder {
         let settings =
             Settings { metadata: HeaderMap::new(), timeout: DEFAULT_TIMEOUT, retry: RetryPolicy::default(), idempotency_keys: false };

@@ -52,7 +52,7 @@ pub use contracts::prism::patterns::{
     object_store::v1 as object_store,
     producer::v1 as producer,
     session_store::v1 as session_store,
-    slots::v1::{Capabilities, Support},
+    slots::v1::{Capabilities, Operation, Support},
     work_queue::v1 as work_queue,
 };
 

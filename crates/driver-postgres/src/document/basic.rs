@@ -95,17 +95,15 @@ impl Documents {
     /// again.
     async fn write_row(&self, context: &Context, collection: i64, text: &str, parameters: &[Parameter]) -> Result<Option<Row>, Error> {
         let database = self.database();
+        match first(database.query_text(context, text, parameters).await) {
+            Err(error) if error.reason() == "UNIQUE_VIOLATION" => {}
+            result => return result,
+        }
+        // It is executed again even if none was there: the sweeper may have removed it meanwhile.
+        self.remove_expired(context, collection).await?;
         let refused = match first(database.query_text(context, text, parameters).await) {
             Err(error) if error.reason() == "UNIQUE_VIOLATION" => error,
             result => return result,
-        };
-        let refused = if self.remove_expired(context, collection).await? == 0 {
-            refused
-        } else {
-            match first(database.query_text(context, text, parameters).await) {
-                Err(error) if error.reason() == "UNIQUE_VIOLATION" => error,
-                result => return result,
-            }
         };
         // The error has the name of the index in the database.
         let number: Option<i64> = refused.get("index").and_then(|index| index.rsplit('_').next()?.parse().ok());
@@ -114,11 +112,11 @@ impl Documents {
         Err(row.map_or(refused, |row| unique_violation(row.get(0))))
     }
 
-    /// Removes the rows of a collection that have expired, and returns how many.
-    pub(super) async fn remove_expired(&self, context: &Context, collection: i64) -> Result<usize, Error> {
+    /// Removes the rows of a collection that have expired.
+    pub(super) async fn remove_expired(&self, context: &Context, collection: i64) -> Result<(), Error> {
         let table = table(self.database().schema(), collection);
-        let text = format!("DELETE FROM {table} WHERE expires <= clock_timestamp() RETURNING 1");
-        Ok(self.database().query_text(context, &text, &[]).await?.len())
+        let text = format!("DELETE FROM {table} WHERE expires <= clock_timestamp()");
+        self.database().query_text(context, &text, &[]).await.map(drop)
     }
 
     fn texts(&self, collection: i64) -> Texts<'_> {

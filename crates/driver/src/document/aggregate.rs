@@ -165,7 +165,7 @@ fn checked_name(field: &str, name: String) -> Result<String, Error> {
 /// The groups of the documents that were added.
 pub struct Groups {
     aggregation: Aggregation,
-    groups: BTreeMap<Key, Group>,
+    by_key: BTreeMap<Key, Group>,
     held_bytes: usize,
 }
 
@@ -188,9 +188,9 @@ enum State {
 impl Groups {
     /// No document was added. Without columns to group by, there is one group.
     pub fn new(aggregation: Aggregation) -> Self {
-        let mut groups = Self { aggregation, groups: BTreeMap::new(), held_bytes: 0 };
+        let mut groups = Self { aggregation, by_key: BTreeMap::new(), held_bytes: 0 };
         if groups.aggregation.group_by.is_empty() {
-            groups.groups.insert(Key::new(), Group::new(&groups.aggregation, Vec::new()));
+            groups.by_key.insert(Key::new(), Group::new(&groups.aggregation, Vec::new()));
         }
         groups
     }
@@ -213,15 +213,15 @@ impl Groups {
         for column in &self.aggregation.group_by {
             put_delimited(&mut key, &value::key(value(column.field)));
         }
-        if !self.groups.contains_key(&key) {
-            if self.groups.len() == MAX_GROUPS {
+        if !self.by_key.contains_key(&key) {
+            if self.by_key.len() == MAX_GROUPS {
                 return Err(too_many_groups("groups", MAX_GROUPS));
             }
             hold(&mut self.held_bytes, 2 * key.len() + OVERHEAD * (1 + self.aggregation.accumulators.len()))?;
             let keys = self.aggregation.group_by.iter().map(|column| value(column.field).cloned()).collect();
-            self.groups.insert(key.clone(), Group::new(&self.aggregation, keys));
+            self.by_key.insert(key.clone(), Group::new(&self.aggregation, keys));
         }
-        let Some(group) = self.groups.get_mut(&key) else { return Ok(()) };
+        let Some(group) = self.by_key.get_mut(&key) else { return Ok(()) };
         for (column, state) in self.aggregation.accumulators.iter().zip(&mut group.columns) {
             let given = column.field.map(value);
             let number = match given.flatten().map(|value| &value.kind) {
@@ -252,8 +252,8 @@ impl Groups {
 
     /// The rows, in the order of the request.
     pub fn finish(self) -> Vec<AggregateResponse> {
-        let Self { aggregation, groups, .. } = self;
-        let rows = groups.into_values().map(|group| {
+        let Self { aggregation, by_key, .. } = self;
+        let rows = by_key.into_values().map(|group| {
             let computed = group.columns.into_iter().map(State::value);
             aggregation.row(group.keys, computed)
         });

@@ -54,15 +54,12 @@ fn set(pattern: &[char], start: usize, character: char) -> Option<usize> {
             _ => (first, at + 1),
         };
         let last = pattern.get(next + 1).filter(|last| pattern.get(next) == Some(&'-') && **last != ']');
-        match last {
-            Some(last) => {
-                found |= (first.min(*last)..=first.max(*last)).contains(&character);
-                at = next + 2;
-            }
-            None => {
-                found |= first == character;
-                at = next;
-            }
+        if let Some(last) = last {
+            found |= (first.min(*last)..=first.max(*last)).contains(&character);
+            at = next + 2;
+        } else {
+            found |= first == character;
+            at = next;
         }
     }
     (found != negated).then_some((at + 1).min(pattern.len()))
