@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_ticket_is_valid_for_its_path_and_namespace_only() {
-        let tickets = Tickets::new([KEY], Duration::from_secs(60)).unwrap();
+        let tickets = Tickets::new([KEY], Duration::from_mins(1)).unwrap();
         let issued = tickets.issue(&context(Some("Bearer secret")), "/v1/watch").unwrap();
         assert!(issued.ticket.starts_with(TICKET_PREFIX) && !issued.ticket.contains("secret"), "{}", issued.ticket);
         let redeemed = tickets.redeem(&issued.ticket, "orders", "/v1/watch").unwrap();
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn forged_tickets_are_refused() {
-        let tickets = Tickets::new([KEY], Duration::from_secs(60)).unwrap();
+        let tickets = Tickets::new([KEY], Duration::from_mins(1)).unwrap();
         let issued = tickets.issue(&context(Some("Bearer secret")), "/v1/watch").unwrap().ticket;
         let sealed = URL_SAFE_NO_PAD.decode(issued.strip_prefix(TICKET_PREFIX).unwrap()).unwrap();
         for index in 0..sealed.len() {
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn keys_are_replaced_one_after_the_other() {
-        let lifetime = Duration::from_secs(60);
+        let lifetime = Duration::from_mins(1);
         let (old, both) =
             (Tickets::new([KEY], lifetime).unwrap(), Tickets::new(["another key of 32 characters, yes", KEY], lifetime).unwrap());
         let issued = |tickets: &Tickets| tickets.issue(&context(Some("Bearer a")), "/").unwrap().ticket;
@@ -201,7 +201,7 @@ mod tests {
         let at_once = Tickets::new([KEY], Duration::ZERO).unwrap();
         let issued = at_once.issue(&context(Some("Bearer a")), "/").unwrap();
         assert!(at_once.redeem(&issued.ticket, "orders", "/").is_none());
-        let tickets = Tickets::new([KEY], Duration::from_secs(60)).unwrap();
+        let tickets = Tickets::new([KEY], Duration::from_mins(1)).unwrap();
         let mut principal = Principal::new("ada", AuthenticationMethod::Jwt);
         principal.expires = Some(Instant::now());
         let issued = tickets.issue(&Context { principal: Arc::new(principal), ..context(Some("Bearer a")) }, "/").unwrap();

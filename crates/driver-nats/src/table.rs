@@ -123,12 +123,11 @@ impl Table {
     /// Begins a history: from now on, the server leaves a marker in the place of each row that expires, and wakes those who listen to
     /// [`wake_filter`](Self::wake_filter). Returns when it began.
     pub async fn begin_history(&self, deadline: &Deadline) -> Result<Millis, Error> {
-        let info = match self.info(deadline).await? {
-            Some(info) => info,
-            None => {
-                self.client.create_stream(deadline, &self.config).await?;
-                self.info(deadline).await?.ok_or_else(error::jetstream_unavailable)?
-            }
+        let info = if let Some(info) = self.info(deadline).await? {
+            info
+        } else {
+            self.client.create_stream(deadline, &self.config).await?;
+            self.info(deadline).await?.ok_or_else(error::jetstream_unavailable)?
         };
         if has_history(&info) {
             let since = info.config.get("metadata").and_then(|metadata| metadata.get(HISTORY_SINCE)?.as_str()?.parse().ok());

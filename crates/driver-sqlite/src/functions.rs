@@ -2,7 +2,7 @@
 //!
 //! Indexes are built with `document_key` and `document_unique`, so what these return never changes.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use rusqlite::{
     Connection,
@@ -61,8 +61,14 @@ pub fn encode_paths(paths: &[Path]) -> Vec<u8> {
 
 /// Bytes as a literal in a statement.
 pub fn literal(bytes: &[u8]) -> String {
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("x'{digits}'")
+    let mut text = String::with_capacity(2 * bytes.len() + 3);
+    text.push_str("x'");
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push('\'');
+    text
 }
 
 /// The body of a row, which is parsed.

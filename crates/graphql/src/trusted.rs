@@ -105,16 +105,13 @@ impl TrustedDocuments {
             (None, _) => Some(hash_of(&request.query)),
         };
         let text = hash.and_then(|hash| self.texts.get(&hash));
-        match text.filter(|text| request.query.is_empty() || *request.query == ***text) {
-            Some(text) => {
-                request.query = text.to_string();
-                (request.hash, request.document_id) = (None, None);
-                Ok(())
-            }
-            None => {
-                let message = "the document is not among those that this frontend trusts; ask its operators to add it";
-                Err(Error::new(Code::PermissionDenied, "DOCUMENT_NOT_TRUSTED", message).into())
-            }
+        if let Some(text) = text.filter(|text| request.query.is_empty() || *request.query == ***text) {
+            request.query = text.to_string();
+            (request.hash, request.document_id) = (None, None);
+            Ok(())
+        } else {
+            let message = "the document is not among those that this frontend trusts; ask its operators to add it";
+            Err(Error::new(Code::PermissionDenied, "DOCUMENT_NOT_TRUSTED", message).into())
         }
     }
 }
@@ -171,7 +168,7 @@ mod tests {
     #[test]
     fn a_document_is_known_by_its_text_its_hash_and_its_id() {
         let documents = documents();
-        let hash = hash_of(B).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hash = hash_of(B).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         for (request, expected) in [
             (json!({"query": A}), Some(A)),
             (json!({"query": format!("{A}\n")}), Some("query A { a }\n")),

@@ -178,7 +178,7 @@ fn backends_are_found_by_interface_and_by_capability() {
     assert_eq!(names(find(&["keyvalue_scan"], &[])), ["memory", "nats", "postgres", "redis", "sqlite"]);
     assert_eq!(names(find(&["keyvalue"], &["scan_support", "ttl_support"])), ["memory", "nats", "postgres", "redis", "sqlite"]);
     assert_eq!(names(find(&["stream"], &["partitioning"])), ["kafka", "memory"]);
-    assert_eq!(names(find(&[], &["wildcards"])), ["memory", "nats", "redis"]);
+    assert_eq!(names(find(&[], &["wildcards"])), ["memory", "nats", "postgres", "redis"]);
     assert!(find(&["keyvalue"], &["wildcards"]).unwrap_err().contains("it is expressed in: pubsub"));
     assert!(find(&[], &["retention"]).unwrap_err().contains("add --interface with one of: stream, timeseries"));
     assert!(find(&["keyvalu"], &[]).unwrap_err().contains("did you mean `keyvalue`?"));

@@ -47,7 +47,7 @@ impl Cached {
 
     async fn with(settings: Value, change: impl FnOnce(&mut Interfaces)) -> Self {
         let storage = Arc::new(Counting::default());
-        let stored = slot("storage", &[storage.clone()]).await;
+        let stored = slot("storage", &[storage.clone() as Arc<dyn Layer>]).await;
         let mut cache = slot("cache", &[]).await;
         change(&mut cache.interfaces);
         let Value::Object(settings) = json!({"cache": settings}) else { unreachable!() };

@@ -152,25 +152,22 @@ impl ChangeLog for Changes {
     async fn changed(&self, _: u64, _: u64) -> Result<(), Error> {
         // If the reader ends while it waits, the listener ends with it.
         let waiting = lock(&self.listener).take();
-        let listener = match waiting {
-            Some(mut listener) => {
-                let mut link = self.keyvalue.table.client().connection().link();
-                let disconnected = async {
-                    // An error means that the connection was dropped.
-                    let _ = link.wait_for(|link| !link.connected).await;
-                };
-                tokio::select! {
-                    () = listener.changed(POLL) => {}
-                    // The next read fails, so that the reader knows.
-                    () = disconnected => {}
-                }
-                listener
+        let listener = if let Some(mut listener) = waiting {
+            let mut link = self.keyvalue.table.client().connection().link();
+            let disconnected = async {
+                // An error means that the connection was dropped.
+                let _ = link.wait_for(|link| !link.connected).await;
+            };
+            tokio::select! {
+                () = listener.changed(POLL) => {}
+                // The next read fails, so that the reader knows.
+                () = disconnected => {}
             }
+            listener
+        } else {
             // What came before is noticed by the next read.
-            None => {
-                let deadline = self.keyvalue.deadline(&Context::internal(""));
-                self.signals.listen(&deadline, &self.keyvalue.table.wake_filter()).await?
-            }
+            let deadline = self.keyvalue.deadline(&Context::internal(""));
+            self.signals.listen(&deadline, &self.keyvalue.table.wake_filter()).await?
         };
         *lock(&self.listener) = Some(listener);
         Ok(())

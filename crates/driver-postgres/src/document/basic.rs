@@ -212,12 +212,11 @@ impl DocumentBasic for Documents {
             let Some(written) = update.apply(present.as_ref().map(|document| (&document.body, &document.facts)))? else {
                 return Ok(Update::refusal(present.map_or(0, |document| document.facts.revision)));
             };
-            let facts = match &present {
-                Some(present) => self.write_changed(context, collection, present, &written).await?,
-                None => {
-                    let body = body_text(&written.body);
-                    self.insert_row(context, &Insertion { collection, id: &update.id, body: &body, expires: written.expires }).await?
-                }
+            let facts = if let Some(present) = &present {
+                self.write_changed(context, collection, present, &written).await?
+            } else {
+                let body = body_text(&written.body);
+                self.insert_row(context, &Insertion { collection, id: &update.id, body: &body, expires: written.expires }).await?
             };
             if let Some(facts) = facts {
                 let document = StoredDocument { id: update.id.as_str().into(), body: written.body, facts };

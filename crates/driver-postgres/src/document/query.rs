@@ -1,6 +1,6 @@
 //! `document_query`, in pages: no connection is in use while a client is slow.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -92,8 +92,9 @@ impl Reader {
             let field = statement.field("body", &key.path);
             let whole = statement.key(&field);
             let direction = if key.descending { "DESC" } else { "ASC" };
-            columns += &format!(", {whole}");
-            order += &format!("{} {direction}, {whole} {direction}, ", statement.indexed_key(&field));
+            // Writing to a string does not fail.
+            let _ = write!(columns, ", {whole}");
+            let _ = write!(order, "{} {direction}, {whole} {direction}, ", statement.indexed_key(&field));
             keys.push((whole, statement.indexed_key(&field), key.descending));
         }
         if let Some(after) = &self.query.after {

@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(notifications.missing_channels(), [1]);
         notifications.confirm(&[1]);
         let waits = async |waiter: &mut Waiter| {
-            tokio::time::timeout(Duration::from_millis(50), waiter.changed(Duration::from_secs(60))).await.is_err()
+            tokio::time::timeout(Duration::from_millis(50), waiter.changed(Duration::from_mins(1))).await.is_err()
         };
         assert!(!waits(&mut waiter).await, "a channel that is new may have missed changes");
         assert!(waits(&mut waiter).await);

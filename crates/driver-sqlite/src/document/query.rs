@@ -2,7 +2,7 @@
 //!
 //! SQLite finds the rows for which a condition may hold, if possible with an index, and sorts them. The whole condition is evaluated on what it returns.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -96,16 +96,17 @@ impl Statement {
         let text = format!("SELECT {columns} FROM documents WHERE collection = {collection}");
         let mut statement = Self { text, parameters: Vec::new() };
         let now = statement.parameter(Value::Integer(time::now()));
-        statement.text += &format!(" AND (expires IS NULL OR expires > {now})");
+        // Writing to a string does not fail, here and below.
+        let _ = write!(statement.text, " AND (expires IS NULL OR expires > {now})");
         filter.for_each_required(&mut |required| {
             let Some((path, range)) = required.own_range() else { return };
             let key = key_of(path);
             if range.is_one_key() {
                 let value = statement.parameter(Value::Blob(range.lower));
-                statement.text += &format!(" AND {key} = {value}");
+                let _ = write!(statement.text, " AND {key} = {value}");
             } else {
                 let (lower, upper) = (statement.parameter(Value::Blob(range.lower)), statement.parameter(Value::Blob(range.upper)));
-                statement.text += &format!(" AND {key} >= {lower} AND {key} < {upper}");
+                let _ = write!(statement.text, " AND {key} >= {lower} AND {key} < {upper}");
             }
         });
         statement
@@ -133,10 +134,10 @@ impl Statement {
                 let operator = if *descending { "<=" } else { ">=" };
                 condition = format!("{key} {operator} {value} AND {condition}");
             }
-            self.text += &format!(" AND {condition}");
+            let _ = write!(self.text, " AND {condition}");
         }
         let order = keys.iter().map(|(key, descending)| format!("{key} {}, ", if *descending { "DESC" } else { "ASC" }));
-        self.text += &format!(" ORDER BY {}id", order.collect::<String>());
+        let _ = write!(self.text, " ORDER BY {}id", order.collect::<String>());
     }
 }
 

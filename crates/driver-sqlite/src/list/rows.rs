@@ -26,13 +26,12 @@ pub fn find(connection: &Connection, keyspace: i64, key: &[u8]) -> DatabaseResul
 
 /// Pushes values one after another, creates the list if necessary, and wakes the calls that wait for it. Returns the length.
 pub fn push(tx: &Tx<'_>, keyspace: i64, key: &[u8], values: &[Bytes], end: End) -> DatabaseResult<u64> {
-    let mut list = match find(tx.connection, keyspace, key)? {
-        Some(list) => list,
-        None => {
-            let mut insert =
-                tx.connection.prepare_cached("INSERT INTO lists (keyspace, key, first, length) VALUES (?1, ?2, 0, 0) RETURNING id")?;
-            StoredList { id: insert.query_row((keyspace, key), |row| row.get(0))?, first: 0, length: 0 }
-        }
+    let mut list = if let Some(list) = find(tx.connection, keyspace, key)? {
+        list
+    } else {
+        let mut insert =
+            tx.connection.prepare_cached("INSERT INTO lists (keyspace, key, first, length) VALUES (?1, ?2, 0, 0) RETURNING id")?;
+        StoredList { id: insert.query_row((keyspace, key), |row| row.get(0))?, first: 0, length: 0 }
     };
     for value in values {
         let position = match end {

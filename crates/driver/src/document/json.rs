@@ -148,12 +148,18 @@ impl<'de> Visitor<'de> for ValueVisitor {
 }
 
 /// The value of a JSON text that a test has written.
+///
+/// # Panics
+/// If it is not a value of documents.
 #[cfg(test)]
 pub fn from_value(value: &serde_json::Value) -> Value {
     read_value(&value.to_string()).unwrap()
 }
 
 /// The body of a JSON text that a test has written.
+///
+/// # Panics
+/// If it is not a body.
 #[cfg(test)]
 pub fn from_object(value: &serde_json::Value) -> Struct {
     read(&value.to_string()).unwrap()

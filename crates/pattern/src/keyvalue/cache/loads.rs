@@ -31,15 +31,12 @@ impl Loads {
         let turn = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default().clone();
         // Forgets the key if the call is cancelled while it waits.
         let mut load = Load { loads: self, key: key.clone(), waited: false, guard: None };
-        load.guard = match turn.clone().try_lock_owned() {
-            Ok(mut guard) => {
-                *guard = false;
-                Some(guard)
-            }
-            Err(_) => {
-                load.waited = true;
-                Some(turn.lock_owned().await)
-            }
+        load.guard = if let Ok(mut guard) = turn.clone().try_lock_owned() {
+            *guard = false;
+            Some(guard)
+        } else {
+            load.waited = true;
+            Some(turn.lock_owned().await)
         };
         load
     }
