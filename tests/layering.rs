@@ -375,6 +375,20 @@ fn image_build_has_every_crate() {
     for member in members.split(',').map(|member| member.trim().trim_matches('"')).filter(|member| !member.is_empty()) {
         assert!(copied.iter().any(|path| Path::new(member).starts_with(path)), "the Dockerfile does not copy {member}");
     }
+    // The client of Docker leaves out what `.dockerignore` names, unless a later line with `!` takes it back.
+    let ignored = fs::read_to_string(root.join(".dockerignore")).unwrap();
+    for path in &copied {
+        let is_left_out = ignored.lines().fold(false, |is_left_out, line| {
+            let (pattern, excludes) = line.strip_prefix('!').map_or((line, true), |pattern| (pattern, false));
+            let pattern = pattern.trim_start_matches('/');
+            let matches = match pattern.strip_suffix("/*") {
+                Some(folder) => Path::new(path).starts_with(folder) && *path != folder,
+                None => Path::new(path).starts_with(pattern),
+            };
+            if matches { excludes } else { is_left_out }
+        });
+        assert!(!is_left_out, "the Dockerfile copies {path}, but .dockerignore leaves it out");
+    }
     // Cargo searches for a target without a path at every build, but the image has no tests.
     for target in manifest.split("\n[[test]]").skip(1) {
         let section = target.split("\n[").next().unwrap();
