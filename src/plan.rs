@@ -38,6 +38,8 @@ pub struct Plan {
     annotated: BTreeMap<&'static str, Arc<Routes>>,
     /// Compiled definitions, by their name and the settings of the binding.
     definitions: BTreeMap<DefinitionKey, Definition>,
+    /// Trusted documents of GraphQL frontends, by their path. All bindings that name it share them.
+    trusted_documents: BTreeMap<PathBuf, Arc<TrustedDocuments>>,
     /// Who may call what, by the name of the namespace. Empty: everybody may call everything.
     policies: BTreeMap<String, Arc<Policy>>,
     /// The files that were read.
@@ -73,7 +75,7 @@ impl Plan {
                 match binding.kind {
                     FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect | FrontendKind::Websocket => {}
                     FrontendKind::Rest => plan.compile_annotations(pattern, &mut found),
-                    FrontendKind::Graphql => found.check_settings(&namespace.name, binding, graphql_settings(binding).err()),
+                    FrontendKind::Graphql => found.check_settings(&namespace.name, binding, plan.load_trusted_documents(binding).err()),
                     FrontendKind::Mcp => found.check_settings(&namespace.name, binding, mcp_settings(binding, pattern).err()),
                     FrontendKind::Definition => plan.compile_definition(&namespace.name, binding, &mut found),
                 }
@@ -110,7 +112,11 @@ impl Plan {
                 (Frontend::Rest(HttpRoutes::Annotated(routes.clone())), binding.documentation.then(|| document_annotations(pattern)))
             }
             FrontendKind::Graphql => {
-                let (settings, trusted) = graphql_settings(binding).map_err(|_| missing())?;
+                let settings = graphql_settings(binding).map_err(|_| missing())?;
+                let trusted = match &settings.trusted_documents {
+                    Some(path) => Some(self.trusted_documents.get(path).cloned().ok_or_else(missing)?),
+                    None => None,
+                };
                 (Frontend::Graphql(Arc::new(GraphqlFrontend::new(&settings, trusted, binding.documentation))), None)
             }
             FrontendKind::Mcp => {
@@ -177,6 +183,18 @@ impl Plan {
             // This is a defect of the build, and a test finds it.
             Err(problems) => found.add("", format!("the HTTP annotations of {} can't be used: {}", pattern.service, problems.join("; "))),
         }
+    }
+
+    /// Checks the settings of a GraphQL frontend, and reads the trusted documents that they name.
+    fn load_trusted_documents(&mut self, binding: &Binding) -> Result<(), Vec<SettingProblem>> {
+        let settings = graphql_settings(binding)?;
+        if let Some(path) = &settings.trusted_documents
+            && !self.trusted_documents.contains_key(path)
+            && let Some(documents) = settings.load_trusted_documents().map_err(|problem| vec![problem])?
+        {
+            self.trusted_documents.insert(path.clone(), Arc::new(documents));
+        }
+        Ok(())
     }
 
     fn compile_definition(&mut self, namespace: &str, binding: &Binding, found: &mut ProblemCollector<'_>) {
@@ -277,11 +295,9 @@ impl ProblemCollector<'_> {
     }
 }
 
-/// Returns the settings of a GraphQL frontend, and the trusted documents that they name.
-fn graphql_settings(binding: &Binding) -> Result<(GraphqlSettings, Option<TrustedDocuments>), Vec<SettingProblem>> {
-    let settings: GraphqlSettings = parse_settings(&binding.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect())?;
-    let trusted = settings.load_trusted_documents().map_err(|problem| vec![problem])?;
-    Ok((settings, trusted))
+/// Returns the settings of a GraphQL frontend.
+fn graphql_settings(binding: &Binding) -> Result<GraphqlSettings, Vec<SettingProblem>> {
+    parse_settings(&binding.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 /// Returns the settings of an MCP frontend, which name RPCs of the pattern.

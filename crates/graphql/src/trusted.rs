@@ -24,8 +24,11 @@ const MAX_DEPTH: usize = 8;
 /// The documents that clients may send, or name by a hash or an id.
 #[derive(Debug, Default)]
 pub struct TrustedDocuments {
+    /// Texts by their hashes. A document of a file is here with and without the line break at its end.
     texts: HashMap<Hash, Arc<str>>,
     ids: HashMap<String, Hash>,
+    /// Number of documents.
+    count: usize,
 }
 
 /// The SHA-256 hash of a text.
@@ -72,9 +75,10 @@ impl TrustedDocuments {
         }
         let text = fs::read_to_string(file).map_err(|error| format!("can't be read: {error}"))?;
         if extension(file) != "json" {
-            // Clients send the text with or without the line break at its end.
             self.add(None, text.trim_end())?;
-            return self.add(None, &text);
+            // Clients send the text with or without the line break at its end.
+            self.texts.insert(hash_of(&text), text.into());
+            return Ok(());
         }
         let manifest = serde_json::from_str(&text)
             .map_err(|_| "must be an object of texts by their ids, or have `operations` with `id` and `body`".to_owned())?;
@@ -93,8 +97,10 @@ impl TrustedDocuments {
         {
             return Err("is there twice, with different texts".to_owned());
         }
-        self.texts.insert(hash, text.into());
-        if self.texts.len() > MAX_DOCUMENTS { Err(format!("is one of more than {MAX_DOCUMENTS}")) } else { Ok(()) }
+        if self.texts.insert(hash, text.into()).is_none() {
+            self.count += 1;
+        }
+        if self.count > MAX_DOCUMENTS { Err(format!("is one of more than {MAX_DOCUMENTS}")) } else { Ok(()) }
     }
 
     /// Puts the trusted text into a request, which has it, its hash or its id.
@@ -106,7 +112,9 @@ impl TrustedDocuments {
         };
         let text = hash.and_then(|hash| self.texts.get(&hash));
         if let Some(text) = text.filter(|text| request.query.is_empty() || *request.query == ***text) {
-            request.query = text.to_string();
+            if request.query.is_empty() {
+                request.query = text.to_string();
+            }
             (request.hash, request.document_id) = (None, None);
             Ok(())
         } else {
@@ -126,7 +134,8 @@ fn extension(path: &Path) -> &str {
     path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
 }
 
-/// Finds the files with documents at a path. A file that was named itself is taken whatever its name is.
+/// Finds the files with documents at a path. A file that was named itself is taken whatever its name is. In a folder, names that begin with a
+/// dot are skipped: those of editors, and the folders with which Kubernetes replaces the files of a volume.
 fn find_files(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), String> {
     let fail = |error: std::io::Error| format!("{}: can't be read: {error}", path.display());
     if !fs::metadata(path).map_err(fail)?.is_dir() {
@@ -139,7 +148,10 @@ fn find_files(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(),
         return Err(format!("{}: is more than {MAX_DEPTH} folders deep", path.display()));
     }
     for entry in fs::read_dir(path).map_err(fail)? {
-        find_files(&entry.map_err(fail)?.path(), depth + 1, found)?;
+        let entry = entry.map_err(fail)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            find_files(&entry.path(), depth + 1, found)?;
+        }
     }
     if found.len() > MAX_DOCUMENTS { Err(format!("{}: has more than {MAX_DOCUMENTS} files", path.display())) } else { Ok(()) }
 }
@@ -158,11 +170,19 @@ mod tests {
         fs::create_dir(folder.path().join("more")).unwrap();
         fs::write(folder.path().join("more/a.graphql"), format!("{A}\n")).unwrap();
         fs::write(folder.path().join("readme.txt"), "no document").unwrap();
+        fs::create_dir(folder.path().join("..2026")).unwrap();
+        fs::write(folder.path().join("..2026/old.graphql"), "{ old }").unwrap();
         fs::write(folder.path().join("manifest.json"), json!({"b-1": B}).to_string()).unwrap();
         let apollo = json!({"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
             {"id": "a-1", "name": "A", "type": "query", "body": A}]});
         fs::write(folder.path().join("apollo.json"), apollo.to_string()).unwrap();
         TrustedDocuments::load(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn a_document_with_a_line_break_or_in_several_files_counts_once() {
+        // `a.graphql` and `apollo.json` have the same text.
+        assert_eq!(documents().count, 2);
     }
 
     #[test]
@@ -173,6 +193,7 @@ mod tests {
             (json!({"query": A}), Some(A)),
             (json!({"query": format!("{A}\n")}), Some("query A { a }\n")),
             (json!({"query": "{ other }"}), None),
+            (json!({"query": "{ old }"}), None),
             (json!({"documentId": "a-1"}), Some(A)),
             (json!({"documentId": "b-1"}), Some(B)),
             (json!({"documentId": "b-1", "query": B}), Some(B)),

@@ -13,13 +13,13 @@ pub struct GraphqlFrontend {
     /// Whether the page for browsers and the schema as text are served.
     pub documentation: bool,
     /// The only documents that are accepted; `None`: all are.
-    trusted: Option<TrustedDocuments>,
+    trusted: Option<Arc<TrustedDocuments>>,
     schema: Derived<GraphqlSchema>,
 }
 
 impl GraphqlFrontend {
     /// Creates a frontend with these settings, and the trusted documents that they name.
-    pub fn new(settings: &GraphqlSettings, trusted: Option<TrustedDocuments>, documentation: bool) -> Self {
+    pub fn new(settings: &GraphqlSettings, trusted: Option<Arc<TrustedDocuments>>, documentation: bool) -> Self {
         Self { limits: settings.limits(), documentation, trusted, schema: Derived::default() }
     }
 
