@@ -95,8 +95,9 @@ impl Changes {
         {
             changes.push(Arc::new(Change { position: at(Part::Expiration), kind: removed(revision, true) }));
         }
-        // A later expire time is no change, but it may have replaced the message with the value.
-        if !row.is_expiration_change() || row.metadata().numbers.revision > sequence(after) {
+        // A later expire time is no change, but it may have replaced the message with the value. The watcher may have only the expiration
+        // before that value.
+        if !row.is_expiration_change() || row.metadata().numbers.revision >= next_sequence(after) {
             changes.push(Arc::new(Change { position: at(Part::Change), kind: ChangeKind::Stored(row.into_entry(key)) }));
         }
         Ok(())
