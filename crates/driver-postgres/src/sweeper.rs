@@ -33,7 +33,7 @@ async fn sweep(database: Weak<Database>, notifications: Arc<Notifications>, ever
         if with_histories {
             histories = Instant::now();
         }
-        report(sweep_once(&database, &notifications, with_histories).await);
+        sweep_once(&database, &notifications, with_histories).await;
     }
 }
 
@@ -47,14 +47,14 @@ fn report(result: Result<(), Error>) {
     }
 }
 
-async fn sweep_once(database: &Database, notifications: &Notifications, with_histories: bool) -> Result<(), Error> {
+/// Sweeps each model, even if another one fails.
+async fn sweep_once(database: &Database, notifications: &Notifications, with_histories: bool) {
     let context = Context::internal("");
-    keyvalue::sweep(database, &context).await?;
-    document::sweep(database, &context).await?;
-    stream::sweep(database, notifications, &context).await?;
+    report(keyvalue::sweep(database, &context).await);
+    report(document::sweep(database, &context).await);
+    report(stream::sweep(database, notifications, &context).await);
     if with_histories {
-        keyvalue::sweep_histories(database, &context).await?;
-        pubsub::sweep(database, &context).await?;
+        report(keyvalue::sweep_histories(database, &context).await);
+        report(pubsub::sweep(database, &context).await);
     }
-    Ok(())
 }

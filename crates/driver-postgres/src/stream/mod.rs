@@ -36,10 +36,10 @@ pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
     interfaces.stream_retention = Some(streams);
 }
 
-/// Removes members that have expired, and applies retention.
+/// Removes members that have expired, and applies retention, even if one of both fails.
 pub async fn sweep(database: &Database, notifications: &Notifications, context: &Context) -> Result<(), Error> {
-    member::sweep(database, notifications, context).await?;
-    retention::sweep(database, context).await
+    let members = member::sweep(database, notifications, context).await;
+    retention::sweep(database, context).await.and(members)
 }
 
 /// The only partition.

@@ -21,6 +21,8 @@ use prism_driver::{check, stream::RetentionLimits};
 
 /// Records that one transaction removes. The number is limited so that appends don't wait long.
 const RECORDS_PER_TRANSACTION: usize = 500;
+/// A transaction removes no more records after those with which it has this many bytes. [`APPLY`] has the number in SQL.
+const BYTES_PER_TRANSACTION: i64 = 64 << 20;
 /// Most records that one execution of [`REPLACED`] finds.
 const REPLACED_PER_STATEMENT: usize = 50_000;
 
@@ -73,9 +75,10 @@ static APPLY: Sql = Sql {
     types: &[Type::INT8, Type::INT8],
 };
 
-/// Offsets of records that have a later record with the same key.
+/// Offsets and sizes of records that have a later record with the same key.
 static REPLACED: Sql = Sql {
-    text: "SELECT old.position FROM {schema}.records AS old JOIN (
+    text: "SELECT old.position, 32 + octet_length(old.key) + octet_length(old.attributes) + octet_length(old.payload)
+           FROM {schema}.records AS old JOIN (
                SELECT key, max(position) AS position FROM {schema}.records WHERE stream = $1 AND key <> '' GROUP BY key HAVING count(*) > 1) AS newest
            ON old.key = newest.key AND old.position < newest.position WHERE old.stream = $1 LIMIT 50000",
     types: &[Type::INT8],
@@ -120,25 +123,42 @@ async fn compact_by_key(database: &Database, context: &Context, stream: i64) -> 
     loop {
         // A record that has a later one keeps it whatever is appended, so finding and removing need no common transaction.
         let rows = database.query(context, &REPLACED, &[&stream]).await?;
-        let positions: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-        for chunk in positions.chunks(RECORDS_PER_TRANSACTION) {
+        let replaced: Vec<(i64, i64)> = rows.iter().map(|row| (row.get(0), i64::from(row.get::<_, i32>(1)))).collect();
+        let mut rest = &replaced[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(records_of_transaction(rest));
+            rest = later;
+            let positions: Vec<i64> = now.iter().map(|(position, _)| *position).collect();
             let mut session = database.session(context).await?;
-            let [_, rows] = session.begin(None, [(&LOCK, &[&stream]), (&REMOVE, &[&stream, &chunk])]).await?;
+            let [_, rows] = session.begin(None, [(&LOCK, &[&stream]), (&REMOVE, &[&stream, &positions])]).await?;
             session.commit([]).await?;
             removed += rows.first().map_or(0, |row| unsigned(row.get(0)));
         }
-        if positions.len() < REPLACED_PER_STATEMENT {
+        if replaced.len() < REPLACED_PER_STATEMENT {
             return Ok(removed);
         }
     }
 }
 
-/// Applies retention to all streams.
+/// How many of these records, with their sizes in bytes, one transaction removes: at least one, if there are any.
+fn records_of_transaction(records: &[(i64, i64)]) -> usize {
+    let mut bytes = 0_i64;
+    let first = records.iter().take(RECORDS_PER_TRANSACTION).take_while(|(_, size)| {
+        let has_room = bytes < BYTES_PER_TRANSACTION;
+        bytes += size;
+        has_room
+    });
+    first.count()
+}
+
+/// Applies retention to all streams, even if it fails for some of them. Returns the first error.
 pub async fn sweep(database: &Database, context: &Context) -> Result<(), Error> {
+    let mut result = Ok(());
     for row in database.query(context, &DUE, &[]).await? {
-        apply_all(database, context, row.get(0)).await?;
+        let applied = apply_all(database, context, row.get(0)).await;
+        result = result.and(applied.map(drop));
     }
-    Ok(())
+    result
 }
 
 impl Streams {
@@ -185,5 +205,19 @@ impl StreamRetention for Streams {
         }
         let first = log.find(&self.keyspace, context).await?.and_then(|state| state.first);
         Ok(CompactResponse { removed: Some(removed), first_offset: first.map(unsigned) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_removes_few_records_or_one_large_record() {
+        assert_eq!(records_of_transaction(&[]), 0);
+        assert_eq!(records_of_transaction(&[(1, 40); RECORDS_PER_TRANSACTION + 1]), RECORDS_PER_TRANSACTION);
+        let large = BYTES_PER_TRANSACTION;
+        assert_eq!(records_of_transaction(&[(1, large), (2, 1)]), 1);
+        assert_eq!(records_of_transaction(&[(1, large - 1), (2, large), (3, 1)]), 2);
     }
 }
