@@ -72,6 +72,7 @@ pub async fn listen(notifications: Arc<Notifications>, database: Arc<Database>, 
     let listener = Listener { notifications, database, context: Context::internal("") };
     let mut failed = 0;
     let mut since = Instant::now();
+    let mut has_looped = false;
     loop {
         if failed == 0 {
             while !listener.notifications.is_used() {
@@ -80,7 +81,7 @@ pub async fn listen(notifications: Arc<Notifications>, database: Arc<Database>, 
         }
         let pause = connector.retry.pause(failed);
         let connected = match connector.connect().await {
-            Ok(mut link) => listener.check_loop(&mut link).await.map(|()| link),
+            Ok(mut link) => listener.check_loop(&mut link, has_looped).await.map(|()| link),
             Err(problem) => Err(problem.to_connect_error(pause)),
         };
         match connected {
@@ -88,7 +89,7 @@ pub async fn listen(notifications: Arc<Notifications>, database: Arc<Database>, 
                 if failed > 0 {
                     tracing::info!("notifications of PostgreSQL are received again");
                 }
-                failed = 0;
+                (failed, has_looped) = (0, true);
                 listener.notifications.connected();
                 listener.receive(link).await;
                 listener.notifications.connection_lost();
@@ -112,14 +113,15 @@ pub async fn listen(notifications: Arc<Notifications>, database: Arc<Database>, 
 
 impl Listener {
     /// Notifies this gateway itself. Behind a pooler that assigns connections to transactions, `LISTEN` succeeds, but nothing arrives.
-    async fn check_loop(&self, link: &mut Link) -> Result<(), Error> {
+    /// `has_looped` says whether a notification has arrived over an earlier connection.
+    async fn check_loop(&self, link: &mut Link, has_looped: bool) -> Result<(), Error> {
         let channel = format!("{}check_{:016x}", self.notifications.channel_prefix, self.notifications.gateway);
         if !self.run(link, &format!("LISTEN {channel}")).await {
             return Err(crate::error::unavailable("PostgreSQL did not accept LISTEN", Duration::from_secs(1)));
         }
-        if self.database.query(&self.context, &NOTIFY, &[&channel]).await.is_err() {
+        if let Err(error) = self.database.query(&self.context, &NOTIFY, &[&channel]).await {
             // All connections of the pool are busy, for example. That says nothing about notifications.
-            return Ok(());
+            return if has_looped { Ok(()) } else { Err(error) };
         }
         let arrives = async {
             while let Some(Ok(message)) = link.messages.next().await {
