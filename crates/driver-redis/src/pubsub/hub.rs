@@ -12,22 +12,20 @@ use std::{
 use bytes::Bytes;
 use prost::Message as _;
 use redis::Msg;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::subscriber::{ChannelSelector, Subscription};
 use crate::error;
 use prism_call::{Code, Error, proto::models::pubsub::v1::Message};
 use prism_driver::{
     lock::lock,
-    pubsub::{TopicPattern, subscription_in_use, too_many_subscriptions},
-    subscriptions::{Subscriber, Subscriptions},
+    pubsub::{TopicPattern, subscription_in_use},
+    subscriptions::{Subscriber, SubscriptionLimits, Subscriptions},
 };
 
 /// The subscriptions of a backend.
 pub struct Hub {
-    settings: Subscriptions,
-    /// One permit for each subscription and each member of a consumer group that may be open.
-    permits: Arc<Semaphore>,
+    limits: SubscriptionLimits,
     state: Mutex<HubState>,
     last_id: AtomicU64,
     /// Wakes the task of the connection after a subscription was added or removed.
@@ -53,13 +51,7 @@ pub struct ChannelChanges {
 
 impl Hub {
     pub fn new(settings: Subscriptions) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(settings.max.to_usize().min(Semaphore::MAX_PERMITS))),
-            settings,
-            state: Mutex::default(),
-            last_id: AtomicU64::new(0),
-            changed: Notify::new(),
-        }
+        Self { limits: SubscriptionLimits::new(settings), state: Mutex::default(), last_id: AtomicU64::new(0), changed: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, HubState> {
@@ -67,12 +59,12 @@ impl Hub {
     }
 
     pub fn settings(&self) -> &Subscriptions {
-        &self.settings
+        self.limits.settings()
     }
 
     /// A permit for one more subscription or member of a consumer group.
     pub fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.permits.clone().try_acquire_owned().map_err(|_| too_many_subscriptions(self.settings.max.to_usize(), "subscriptions.max"))
+        self.limits.permit()
     }
 
     /// Adds a subscription with an id from the client. It is confirmed at once if Redis has confirmed its channels before.
@@ -89,7 +81,7 @@ impl Hub {
             return Err(subscription_in_use(id));
         }
         let id = self.last_id.fetch_add(1, Ordering::Relaxed);
-        let subscriber = Subscriber::new(&self.settings);
+        let subscriber = Subscriber::new(self.settings());
         let subscription = Arc::new(Subscription { id, name: name.clone(), channels: channels.clone(), pattern, subscriber });
         if state.confirmed.contains(&channels) {
             subscription.subscriber.confirm();
@@ -177,7 +169,7 @@ impl Hub {
     /// An attempt to connect failed. Subscriptions that are being opened end with the error. All others end when there was no
     /// connection for longer than the setting `patience`, counted from `since`.
     pub(super) fn connection_failed(&self, cause: Error, since: Instant, next_attempt: Instant) {
-        let patience_exceeded = since.elapsed() >= *self.settings.patience;
+        let patience_exceeded = since.elapsed() >= *self.settings().patience;
         let mut guard = self.state();
         let state = &mut *guard;
         let ending: Vec<_> = state.by_name.extract_if(|_, open| patience_exceeded || !open.subscriber.is_confirmed()).collect();
