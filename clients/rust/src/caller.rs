@@ -158,7 +158,7 @@ impl Caller {
         loop {
             let result = match deadline {
                 None => work().await,
-                Some(deadline) => timeout_at(deadline, work()).await.unwrap_or_else(|_| Err(deadline_exceeded())),
+                Some(deadline) => timeout_at(deadline, work()).await.unwrap_or_else(|_| Err(Error::deadline_exceeded())),
             };
             let error = match result {
                 Err(error) if repeats && error.is_transient() => error,
@@ -277,8 +277,4 @@ fn received<R: Message + 'static>(streaming: Streaming<R>) -> impl Stream<Item =
         let reply = streaming.message().await.map_err(|status| Error::from_status(&status))?;
         Ok(reply.map(|reply| (reply, streaming)))
     })
-}
-
-fn deadline_exceeded() -> Error {
-    Error::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the call took longer than its deadline allows")
 }

@@ -52,11 +52,19 @@ impl Error {
         error
     }
 
-    /// Returns `UNAVAILABLE CONNECTION_LOST`.
-    pub(crate) fn connection_lost(cause: &dyn std::error::Error) -> Self {
+    /// Returns `DEADLINE_EXCEEDED`.
+    pub(crate) fn deadline_exceeded() -> Self {
+        Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the call took longer than its deadline allows")
+    }
+
+    /// Returns `UNAVAILABLE CONNECTION_LOST`, or `DEADLINE_EXCEEDED` if tonic has stopped the call at its deadline.
+    pub(crate) fn connection_lost(cause: &(dyn std::error::Error + 'static)) -> Self {
         let mut root = cause;
         while let Some(inner) = root.source() {
             root = inner;
+        }
+        if root.is::<tonic::TimeoutExpired>() {
+            return Self::deadline_exceeded();
         }
         Self::new(Code::Unavailable, "CONNECTION_LOST", format!("the connection to the gateway is lost, or can't be made: {root}"))
     }
@@ -103,3 +111,16 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_tonic_stops_has_exceeded_its_deadline() {
+        let status = Status::from_error(Box::new(tonic::TimeoutExpired(())));
+        let error = Error::from_status(&status);
+        assert_eq!((error.code(), error.reason()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+        assert!(!error.is_transient());
+    }
+}
