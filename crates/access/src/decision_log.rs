@@ -48,7 +48,7 @@ impl DecisionLog {
             protocol = context.protocol.name(),
             principal = %context.principal.subject,
             tenant = %context.principal.tenant,
-            peer = ?context.peer.address,
+            peer = context.peer.address.map(tracing::field::display),
             request_id = %context.request_id,
             trace_id = %context.trace.trace_id(),
             "decision"

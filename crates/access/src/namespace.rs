@@ -49,6 +49,11 @@ impl AccessControl for NamespaceAccess {
         self.decide(context, namespace, method, None)
     }
 
+    fn may_call(&self, context: &Context, namespace: &Namespace, method: &Method) -> bool {
+        let Some(policy) = &self.policy else { return true };
+        !matches!(policy.decide(&call_facts(context, namespace, method), None), Decision::Denied { .. })
+    }
+
     fn authorize_message(&self, context: &Context, namespace: &Namespace, method: &Method, message: &[u8]) -> Result<(), Error> {
         self.decide(context, namespace, method, Some(message)).map(drop)
     }
@@ -57,14 +62,7 @@ impl AccessControl for NamespaceAccess {
 impl NamespaceAccess {
     fn decide(&self, context: &Context, namespace: &Namespace, method: &Method, message: Option<&[u8]>) -> Result<Authorization, Error> {
         let Some(policy) = &self.policy else { return Ok(Authorization::Granted) };
-        let call = CallFacts {
-            principal: &context.principal,
-            peer: &context.peer,
-            namespace: &namespace.name,
-            pattern: &namespace.pattern,
-            method,
-            protocol: context.protocol.name(),
-        };
+        let call = call_facts(context, namespace, method);
         let decision = policy.decide(&call, message);
         if let Some(log) = &self.decisions {
             log.write(context, method, &decision);
@@ -74,5 +72,17 @@ impl NamespaceAccess {
             Decision::DependsOnRequest => Ok(Authorization::DependsOnRequest),
             Decision::Denied { rule, reason } => Err(call.denied(rule, reason)),
         }
+    }
+}
+
+/// Returns what a policy knows about a call.
+fn call_facts<'c>(context: &'c Context, namespace: &'c Namespace, method: &'c Method) -> CallFacts<'c> {
+    CallFacts {
+        principal: &context.principal,
+        peer: &context.peer,
+        namespace: &namespace.name,
+        pattern: &namespace.pattern,
+        method,
+        protocol: context.protocol.name(),
     }
 }

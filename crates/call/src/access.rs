@@ -47,6 +47,9 @@ pub trait AccessControl: Send + Sync + 'static {
     /// - `PERMISSION_DENIED`: the caller may not, whatever the request is.
     fn authorize(&self, context: &Context, namespace: &Namespace, method: &Method) -> Result<Authorization, Error>;
 
+    /// Tells whether a caller may call an RPC, as far as that does not depend on the request. It is for lists of RPCs: the caller calls none yet.
+    fn may_call(&self, context: &Context, namespace: &Namespace, method: &Method) -> bool;
+
     /// Decides for one message of a request, if [`authorize`](Self::authorize) returned [`Authorization::DependsOnRequest`].
     ///
     /// # Behavior

@@ -257,7 +257,7 @@ impl Admitted<'_> {
     /// Tells whether the caller may call an RPC, as far as that does not depend on the request.
     pub fn may_call(&self, method: &Method) -> bool {
         let Self { observer, access, .. } = self;
-        let may = |access: &GrantedAccess| access.control().authorize(&observer.context, &observer.namespace, method).is_ok();
+        let may = |access: &GrantedAccess| access.control().may_call(&observer.context, &observer.namespace, method);
         access.as_ref().is_none_or(may)
     }
 
