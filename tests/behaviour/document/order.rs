@@ -59,7 +59,7 @@ async fn values_come_in_the_order_of_their_types(s: Subject) {
     assert!(["3 5 6 1 9 2 8 4 7 0 list object", "3 5 6 1 9 2 8 4 7 0 object list"].contains(&up.as_str()), "{up}");
     let down: Vec<String> = sorted(&s, &[sort_key("v", true)]).await.split(' ').rev().map(str::to_owned).collect();
     assert_eq!(down.join(" "), up);
-    // The empty path within a field.
+    // No document has the field.
     assert_eq!(sorted(&s, &[sort_key("v.x", false)]).await, "0 1 2 3 4 5 6 7 8 9 list object");
 }
 

@@ -17,6 +17,7 @@ use prism_driver::{
         check_collection,
         index::{IndexDefinition, MAX_INDEXES, check_drop, index_differs, too_many_indexes},
         not_unique,
+        value::Key,
     },
     time::{self, Millis},
 };
@@ -47,7 +48,9 @@ impl Building<'_> {
 impl Drop for Building<'_> {
     fn drop(&mut self) {
         if !self.ready {
-            self.documents.lock().remove_index(&self.collection, &self.name);
+            let removed = self.documents.lock().remove_index(&self.collection, &self.name);
+            // Freed after the lock: freeing many entries takes time.
+            drop(removed);
         }
     }
 }
@@ -55,13 +58,19 @@ impl Drop for Building<'_> {
 /// The id of a document whose values in a unique index another one has too.
 fn duplicate(collection: &Collection, name: &str, now: Millis) -> Option<Arc<str>> {
     let index = collection.indexes.get(name).filter(|index| index.definition.index.unique)?;
-    let mut former: Option<&[u8]> = None;
-    for (key, id) in &index.entries {
-        let Some(document) = collection.documents.get(id).filter(|document| document.facts.is_live(now)) else { continue };
-        if former == Some(key) && index.definition.unique_key(&document.body).is_some() {
-            return Some(id.clone());
+    let live = |id: &Arc<str>| collection.documents.get(id).filter(|document| document.facts.is_live(now));
+    let mut former: Option<&(Key, Arc<str>)> = None;
+    for entry in &index.entries {
+        // Documents are looked up only if two have the same key.
+        if let Some((key, other)) = former
+            && *key == entry.0
+        {
+            let Some(document) = live(&entry.1) else { continue };
+            if index.definition.unique_key(&document.body).is_some() && live(other).is_some() {
+                return Some(entry.1.clone());
+            }
         }
-        former = Some(key);
+        former = Some(entry);
     }
     None
 }
@@ -103,8 +112,8 @@ impl DocumentIndexing for Documents {
     async fn drop_index(&self, _: &Context, request: DropIndexRequest) -> Result<DropIndexResponse, Error> {
         check_drop(&request)?;
         let _one_at_a_time = self.indexing.lock().await;
-        let dropped = self.write(time::now())?.remove_index(&request.collection, &request.name);
-        Ok(DropIndexResponse { dropped })
+        let removed = self.write(time::now())?.remove_index(&request.collection, &request.name);
+        Ok(DropIndexResponse { dropped: removed.is_some() })
     }
 
     async fn list_indexes(&self, _: &Context, request: ListIndexesRequest) -> Result<ListIndexesResponse, Error> {

@@ -27,8 +27,10 @@ use prism_driver::{
 
 /// Documents that are taken from a collection while the lock is held once.
 const PAGE: usize = 256;
-/// Places that are held in addition to those that are sent, if a limit is known.
-const SPARE_PLACES: usize = 1024;
+/// Places that are held in addition to those that are sent, if a limit is known: documents may be deleted before they are sent.
+const SPARE_PLACES: usize = 512;
+/// Bytes of places that are reserved at once.
+const RESERVED_AT_ONCE: usize = 1 << 20;
 /// Bytes that a place takes in addition to its content.
 const PLACE_BYTES: usize = 64;
 
@@ -69,7 +71,7 @@ impl PageReader {
                 continue;
             }
             self.sent += 1;
-            let response = self.query.response(Arc::unwrap_or_clone(document.clone()), document.id.as_bytes());
+            let response = response(&self.query, &document, document.id.as_bytes());
             return Ok(Some((response, self)));
         }
         Ok(None)
@@ -104,7 +106,7 @@ struct SortedReader {
     places: VecDeque<Placed>,
     sent: usize,
     /// The bytes of the places.
-    _reserved: ReservedBytes,
+    _reserved: Vec<ReservedBytes>,
 }
 
 impl SortedReader {
@@ -117,7 +119,7 @@ impl SortedReader {
             // It may have been deleted or changed since its place was found.
             let Some(document) = document.filter(|document| self.query.filter.matches(&document.body)) else { continue };
             self.sent += 1;
-            let response = self.query.response(Arc::unwrap_or_clone(document), &place);
+            let response = response(&self.query, &document, &place);
             return Ok(Some((response, self)));
         }
         Ok(None)
@@ -136,12 +138,15 @@ impl Documents {
         Ok(found)
     }
 
-    /// Finds the places of all documents, and sorts them. If a limit is known, only the first places are held.
-    async fn places(&self, query: &Query) -> Result<Vec<Placed>, Error> {
+    /// Finds the places of all documents, sorts them, and reserves their bytes. If a limit is known, only the first places are held.
+    async fn places(&self, query: &Query) -> Result<(Vec<Placed>, Vec<ReservedBytes>), Error> {
         let after = query.after.as_ref().map(|place| query.order.encode(place));
         let wanted = query.limit.saturating_add(usize::try_from(query.skip).unwrap_or(usize::MAX));
-        let most = wanted.saturating_mul(2).saturating_add(SPARE_PLACES);
+        let kept = wanted.saturating_add(SPARE_PLACES);
+        let most = kept.saturating_mul(2);
         let mut places: Vec<Placed> = Vec::new();
+        let mut reserved: Vec<ReservedBytes> = Vec::new();
+        let mut unreserved: usize = 0;
         for document in self.candidates(&query.collection, &query.filter)? {
             tokio::task::consume_budget().await;
             if !query.filter.matches(&document.body) {
@@ -151,23 +156,34 @@ impl Documents {
             if after.as_ref().is_some_and(|after| place <= *after) {
                 continue;
             }
-            places.push((place, document.id.clone()));
+            let placed = (place, document.id.clone());
+            unreserved += place_bytes(&placed);
+            places.push(placed);
             if places.len() == most {
-                places.select_nth_unstable(wanted);
-                places.truncate(wanted);
+                places.select_nth_unstable(kept);
+                places.truncate(kept);
+                reserved.clear();
+                unreserved = places.iter().map(place_bytes).sum();
+            }
+            if unreserved >= RESERVED_AT_ONCE {
+                reserved.push(self.reserve_places(unreserved, places.len())?);
+                unreserved = 0;
             }
         }
+        reserved.push(self.reserve_places(unreserved, places.len())?);
         places.sort_unstable();
-        Ok(places)
+        Ok((places, reserved))
+    }
+
+    fn reserve_places(&self, bytes: usize, places: usize) -> Result<ReservedBytes, Error> {
+        ReservedBytes::new(&self.shared, bytes as u64).map_err(|_| sort_too_large(places))
     }
 
     async fn sorted(&self, mut query: Query) -> Result<SortedReader, Error> {
-        let places = self.places(&query).await?;
+        let (places, reserved) = self.places(&query).await?;
         let skip = usize::try_from(query.skip).unwrap_or(usize::MAX).min(places.len());
         let places: VecDeque<Placed> = places.into_iter().skip(skip).collect();
         query.skip = 0;
-        let bytes: usize = places.iter().map(|(place, id)| place.len() + id.len() + PLACE_BYTES).sum();
-        let reserved = ReservedBytes::new(&self.shared, bytes as u64).map_err(|_| sort_too_large(places.len()))?;
         Ok(SortedReader { documents: self.clone(), query, places, sent: 0, _reserved: reserved })
     }
 
@@ -187,6 +203,16 @@ impl Documents {
         }
         Ok(stream::try_unfold(PageReader::new(self.clone(), query), PageReader::next).boxed())
     }
+}
+
+/// The message for a document at its place. Only the fields that were asked for are copied.
+fn response(query: &Query, document: &StoredDocument, place: &[u8]) -> FindResponse {
+    let body = query.projection.apply(&document.body);
+    FindResponse { cursor: query.order.cursor(place), document: Some(document.facts.into_document(document.id.to_string(), body)) }
+}
+
+fn place_bytes((place, id): &Placed) -> usize {
+    place.len() + id.len() + PLACE_BYTES
 }
 
 /// `RESOURCE_EXHAUSTED SORT_TOO_LARGE`

@@ -86,12 +86,11 @@ impl Store {
         let mut needed = document_bytes(&document);
         let mut entries: Vec<(String, Key)> = Vec::new();
         for (name, index) in present.iter().flat_map(|present| &present.indexes) {
-            if index.ready
-                && index.definition.unique_key(&document.body).is_some_and(|key| self.is_taken(collection, index, &key, &document.id, now))
-            {
+            let unique_key = index.definition.unique_key(&document.body);
+            if index.ready && unique_key.as_ref().is_some_and(|key| self.is_taken(collection, index, key, &document.id, now)) {
                 return Err(unique_violation(name));
             }
-            let key = index.definition.key(&document.body);
+            let key = unique_key.unwrap_or_else(|| index.definition.key(&document.body));
             needed += entry_bytes(&key, &document.id);
             entries.push((name.clone(), key));
         }
@@ -199,13 +198,12 @@ impl Store {
         Ok(last)
     }
 
-    /// Removes an index. Returns whether it was there.
-    pub fn remove_index(&mut self, collection: &str, name: &str) -> bool {
-        let Some(target) = self.collections.get_mut(collection) else { return false };
-        let Some(index) = target.indexes.remove(name) else { return false };
+    /// Removes an index, and returns it so that the caller frees its entries without the lock.
+    pub fn remove_index(&mut self, collection: &str, name: &str) -> Option<CollectionIndex> {
+        let index = self.collections.get_mut(collection)?.indexes.remove(name)?;
         self.shared.release(index.bytes());
         self.remove_if_empty(collection);
-        true
+        Some(index)
     }
 }
 

@@ -62,12 +62,12 @@ impl Change {
     }
 
     /// The body after the change, which is checked.
-    pub fn apply(&self, body: Struct) -> Result<Struct, Error> {
+    pub fn apply(&self, body: &Struct) -> Result<Struct, Error> {
         let (field, changed) = match self {
-            Self::Replacement(body) => return Ok(body.clone()),
-            Self::MergePatch(patch) => ("merge_patch", merge(body, patch)),
+            Self::Replacement(replacement) => return Ok(replacement.clone()),
+            Self::MergePatch(patch) => ("merge_patch", merge(body.clone(), patch)),
             Self::Fields(changes) => {
-                let mut root = Value { kind: Some(Kind::StructValue(body)) };
+                let mut root = Value { kind: Some(Kind::StructValue(body.clone())) };
                 for (path, operation) in changes {
                     operation.apply(path, &mut root)?;
                 }
@@ -251,7 +251,7 @@ mod tests {
             changes.iter().map(|(path, operation)| FieldChange { path: (*path).to_owned(), operation: Some(operation.clone()) }).collect();
         let list = prism_call::proto::models::document::v1::FieldChangeList { changes };
         let change = Change::new(Some(update_request::Change::FieldChanges(list)))?;
-        change.apply(json::from_object(body)).map(|body| json::write(&body))
+        change.apply(&json::from_object(body)).map(|body| json::write(&body))
     }
 
     fn list(values: &serde_json::Value) -> ListValue {

@@ -114,7 +114,10 @@ impl Filter {
     pub fn range(&self, path: &Path) -> Option<KeyRange> {
         let mut range: Option<KeyRange> = None;
         self.for_each_required(&mut |filter| {
-            if let Some(other) = filter.own_range().filter(|(at, _)| *at == path).map(|(_, other)| other) {
+            // Keys are computed only for conditions on this field: a large value has a large key.
+            if filter.is_test_of(path)
+                && let Some((_, other)) = filter.own_range()
+            {
                 range = Some(match range.take() {
                     None => other,
                     Some(one) => KeyRange { lower: one.lower.max(other.lower), upper: one.upper.min(other.upper) },
@@ -122,6 +125,14 @@ impl Filter {
             }
         });
         range
+    }
+
+    /// Whether this is a single condition on a field.
+    fn is_test_of(&self, path: &Path) -> bool {
+        matches!(
+            self,
+            Self::Equal(own, _) | Self::Range(own, _) | Self::OneOf(own, _, _) | Self::Present(own) | Self::Text(own, _) if own == path
+        )
     }
 
     /// The field of a single condition, and the range in which its key must be.
@@ -166,6 +177,10 @@ impl KeyRange {
     }
 
     fn contains(&self, value: &Value) -> bool {
+        // Only numbers and strings are less or greater than others, and the key of a list may be large.
+        if !matches!(value.kind, Some(Kind::NumberValue(_) | Kind::StringValue(_))) {
+            return false;
+        }
         let key = value::key(Some(value));
         self.lower <= key && key < self.upper
     }

@@ -110,7 +110,8 @@ impl Update {
         if !matches {
             return Ok(None);
         }
-        let body = self.change.apply(present.map(|(body, _)| body.clone()).unwrap_or_default())?;
+        let empty = Struct::default();
+        let body = self.change.apply(present.map_or(&empty, |(body, _)| body))?;
         let expires = if self.keep_ttl { present.and_then(|(_, facts)| facts.expires) } else { self.expires };
         Ok(Some(Written { body, expires }))
     }
