@@ -9,8 +9,8 @@ export interface Receiver {
   trailers?(metadata: Metadata): void;
 }
 
-/** The request messages of a call: one, or a stream. */
-export type Requests = { one: unknown } | { stream: AsyncIterator<unknown> | Iterator<unknown>; encode: (request: unknown) => unknown };
+/** The request messages of a call: one, or a stream, which is not touched before the call has begun. */
+export type Requests = { one: unknown } | { stream: AsyncIterable<unknown> | Iterable<unknown>; encode: (request: unknown) => unknown };
 
 /** How to give credits to a call. */
 export type Grant = (credits: number) => void;
@@ -41,11 +41,13 @@ export async function run(connection: Connection, call: CallFrame, requests: Req
     id = connection.begin(call, isOne ? requests.one : undefined, isOne, handlers);
     begun?.((count) => connection.feed(id, { credits: count }));
     if (isOne) return () => {};
-    send(connection, id, requests, credits).catch(reject);
+    const { stream, encode } = requests;
+    const source = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
+    send(connection, id, source, encode, credits).catch(reject);
     return () => {
       credits.end();
       // It may be a stream whose next message never comes.
-      Promise.resolve(requests.stream.return?.()).catch(() => {});
+      Promise.resolve(source.return?.()).catch(() => {});
     };
   });
   try {
@@ -57,9 +59,15 @@ export async function run(connection: Connection, call: CallFrame, requests: Req
 }
 
 /** Sends a stream of requests as far as there are credits. */
-async function send(connection: Connection, id: number, { stream, encode }: Extract<Requests, { stream: unknown }>, credits: RequestCredits) {
+async function send(
+  connection: Connection,
+  id: number,
+  source: AsyncIterator<unknown> | Iterator<unknown>,
+  encode: (request: unknown) => unknown,
+  credits: RequestCredits,
+) {
   for (;;) {
-    const next = await stream.next();
+    const next = await source.next();
     if (next.done) return connection.feed(id, { end: true });
     if (!(await credits.take())) return;
     connection.feed(id, { message: encode(next.value) });

@@ -272,6 +272,5 @@ interface Call {
 
 /** A stream of requests. */
 function toRequests<Request>(requests: AsyncIterable<Request> | Iterable<Request>, encode: (request: Request) => unknown): Requests {
-  const stream = Symbol.asyncIterator in requests ? requests[Symbol.asyncIterator]() : requests[Symbol.iterator]();
-  return { stream, encode: encode as (request: unknown) => unknown };
+  return { stream: requests, encode: encode as (request: unknown) => unknown };
 }

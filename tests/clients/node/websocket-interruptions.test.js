@@ -92,6 +92,20 @@ test("repeats no stream of requests that can't be read again, but gets new crede
   assert.deepEqual(await renewing().upload("Put", [1, 2, 3]), { count: 3 });
 });
 
+test("leaves the requests of a call alone that gets no connection", async (t) => {
+  const nobody = { address: () => ({ port: 9 }) };
+  let isTouched = false;
+  const requests = {
+    [Symbol.iterator]() {
+      isTouched = true;
+      return [1][Symbol.iterator]();
+    },
+  };
+  const call = connect(t, nobody, { retry: { initialMs: 1, maxMs: 2, maxAttempts: 2 } }).upload("Put", requests);
+  await assert.rejects(call, { code: "UNAVAILABLE", reason: "CANNOT_CONNECT" });
+  assert.equal(isTouched, false);
+});
+
 test("continues a stream without replies each time its credentials end", async (t) => {
   let calls = 0;
   const server = await serve(t, (send) => {
