@@ -2,13 +2,12 @@ import type { Transport as RpcTransport } from "@connectrpc/connect";
 
 import { message, toBase64Bytes } from "../api";
 import { overConnect, overGrpcWeb, stream } from "../rpc";
-import type { Transport } from "./stream";
+import { Pause, type Transport } from "./stream";
 
 /** A call with a stream of replies. A pause reads nothing, and so the gateway reads nothing from its backend. */
 const calls = (over: (base: string) => RpcTransport): Transport => (place, handlers) => {
   const abort = new AbortController();
-  let wake: (() => void) | undefined;
-  let paused: Promise<void> = Promise.resolve();
+  const pause = new Pause();
   const run = async () => {
     handlers.status("connecting");
     const start = place.cursor ? { case: "cursor" as const, value: place.cursor } : { case: undefined };
@@ -17,7 +16,7 @@ const calls = (over: (base: string) => RpcTransport): Transport => (place, handl
       { signal: abort.signal, onHeader: () => handlers.status("live") },
     );
     for await (const { record } of replies) {
-      await paused;
+      await pause.over();
       if (record) handlers.record({ offset: record.offset.toString(), payload: toBase64Bytes(record.payload), cursor: record.cursor });
     }
     throw new Error("the stream has ended");
@@ -27,16 +26,16 @@ const calls = (over: (base: string) => RpcTransport): Transport => (place, handl
   });
   return {
     pause: () => {
-      paused = new Promise((resolve) => (wake = resolve));
+      pause.begin();
       handlers.status("paused");
     },
     resume: () => {
-      wake?.();
+      pause.end();
       handlers.status("live");
     },
     close: () => {
       abort.abort();
-      wake?.();
+      pause.end();
       handlers.status("disconnected");
     },
   };

@@ -26,6 +26,30 @@ export interface Subscription {
   close(): void;
 }
 
+/** A pause of a subscription. Records wait for its end. */
+export class Pause {
+  #end: (() => void) | undefined;
+  #over: Promise<void> = Promise.resolve();
+
+  get isActive(): boolean {
+    return this.#end !== undefined;
+  }
+
+  begin() {
+    if (!this.#end) this.#over = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  end() {
+    this.#end?.();
+    this.#end = undefined;
+  }
+
+  /** Waits for its end. */
+  over(): Promise<void> {
+    return this.#over;
+  }
+}
+
 export type Transport = (place: Place, handlers: Handlers) => Subscription;
 
 export const METHOD = "prism.interfaces.stream.v1.StreamBasicService/Read";

@@ -75,11 +75,19 @@ function useRows(client: ReturnType<typeof keyValue>, prefix: string, changed: (
   /** That of the watch of another prefix says nothing. */
   const state = last?.prefix === prefix ? last : { name: "connecting" as const, detail: "" };
   const [changes, setChanges] = useState(0);
+  /** Changes that come during each scan, which may have read their keys before. */
+  const duringScans = useRef(new Set<WatchEvent[]>());
   const load = async (): Promise<void> => {
     const found: Entry[] = [];
-    for await (const entry of client.scan({ prefix, limit: PAGE + 1 })) found.push(entry);
+    const missed: WatchEvent[] = [];
+    duringScans.current.add(missed);
+    try {
+      for await (const entry of client.scan({ prefix, limit: PAGE + 1 })) found.push(entry);
+    } finally {
+      duringScans.current.delete(missed);
+    }
     // The prefix may have changed meanwhile.
-    if (current.current.prefix === prefix) setRows(toRows(found));
+    if (current.current.prefix === prefix) setRows(missed.reduce(apply, toRows(found)));
   };
   const current = useRef({ load, changed, prefix });
   current.current = { load, changed, prefix };
@@ -89,6 +97,7 @@ function useRows(client: ReturnType<typeof keyValue>, prefix: string, changed: (
       load,
       change: (event: WatchEvent) => {
         if (event.case !== "stored" && event.case !== "removed") return;
+        for (const missed of duringScans.current) missed.push(event);
         setRows((before) => apply(before, event));
         setChanges((count) => count + 1);
         current.current.changed(event);
@@ -96,7 +105,11 @@ function useRows(client: ReturnType<typeof keyValue>, prefix: string, changed: (
       state: (name: WatchState, detail = "") => setState({ prefix, name, detail }),
     };
     const timer = setTimeout(() => (end = watch(client, prefix, handlers)), prefix ? PATIENCE_MS : 0);
-    return () => (clearTimeout(timer), end?.());
+    return () => {
+      clearTimeout(timer);
+      end?.();
+      duringScans.current.clear();
+    };
   }, [client, prefix]);
   useEffect(() => {
     const timer = setInterval(() => setRows((before) => withoutOldMarks(before, Date.now() - MARK_MS)), MARK_MS / 4);
