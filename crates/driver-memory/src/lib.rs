@@ -4,7 +4,6 @@
 
 mod backend;
 mod blob;
-mod bodies;
 mod document;
 mod error;
 mod keyvalue;

@@ -6,16 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    bodies::object_bytes,
-    state::{OVERHEAD, SharedState},
-};
+use crate::state::{OVERHEAD, SharedState};
 use prism_call::Error;
 use prism_driver::{
     document::{
         StoredDocument,
         filter::{Filter, KeyRange},
         index::IndexDefinition,
+        memory::object_bytes,
         unique_violation,
         value::Key,
     },

@@ -7,6 +7,7 @@ use prost_types::{Struct, Value, value::Kind};
 use super::{
     check_collection,
     filter::Filter,
+    memory::value_bytes,
     order::{Order, put_delimited},
     path::Path,
     value::{self, Key},
@@ -217,7 +218,10 @@ impl Groups {
             if self.by_key.len() == MAX_GROUPS {
                 return Err(too_many_groups("groups", MAX_GROUPS));
             }
-            hold(&mut self.held_bytes, 2 * key.len() + OVERHEAD * (1 + self.aggregation.accumulators.len()))?;
+            // Lists and objects take many times the bytes of their keys.
+            let values: u64 = self.aggregation.group_by.iter().filter_map(|column| value(column.field)).map(value_bytes).sum();
+            let values = usize::try_from(values).unwrap_or(usize::MAX);
+            hold(&mut self.held_bytes, values.saturating_add(key.len() + OVERHEAD * (1 + self.aggregation.accumulators.len())))?;
             let keys = self.aggregation.group_by.iter().map(|column| value(column.field).cloned()).collect();
             self.by_key.insert(key.clone(), Group::new(&self.aggregation, keys));
         }
@@ -267,7 +271,7 @@ fn add(sum: f64, number: f64) -> f64 {
 }
 
 fn hold(held: &mut usize, bytes: usize) -> Result<(), Error> {
-    *held += bytes;
+    *held = held.saturating_add(bytes);
     if *held > MAX_HELD_BYTES { Err(too_many_groups("bytes of different values", MAX_HELD_BYTES)) } else { Ok(()) }
 }
 

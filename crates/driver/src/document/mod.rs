@@ -9,6 +9,7 @@ pub mod filter;
 pub mod find;
 pub mod index;
 pub mod json;
+pub mod memory;
 pub mod order;
 pub mod path;
 pub mod projection;

@@ -23,7 +23,8 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
     let SubscribeRequest { topic, group, auto_ack, cursor, lease_duration, topics, .. } = request;
     let lease = consumer.lease_time(lease_duration.as_ref())?;
     if !topics.is_empty() {
-        return subscribe_to_several(consumer, context, topics::check(topic, topics)?, (&group, start, &cursor)).await;
+        topics::check(&topic, &topics)?;
+        return subscribe_to_several(consumer, context, topics, (&group, start, &cursor)).await;
     }
     names::topic(&topic)?;
     match &*consumer.source {

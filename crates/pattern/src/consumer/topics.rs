@@ -56,9 +56,13 @@ impl Positions {
     }
 }
 
-/// Returns the topics of a subscription, each of them once. One topic needs no list.
-pub fn check(topic: String, more: Vec<String>) -> Result<Vec<String>, Error> {
-    let topics: Vec<_> = Some(topic).filter(|topic| !topic.is_empty()).into_iter().chain(more).collect();
+/// Checks the topics of a subscription to several.
+///
+/// `topic` must be empty, so that a rule of a policy that allows some topics by this field allows no others.
+pub fn check(topic: &str, topics: &[String]) -> Result<(), Error> {
+    if !topic.is_empty() {
+        return Err(Error::invalid("topic", "must be empty if `topics` is set; put it into the list"));
+    }
     if topics.len() > MAX_TOPICS {
         let problem = format!("has {} topics; 1 to {MAX_TOPICS} are allowed", topics.len());
         return Err(Error::invalid("topics", problem).with_reason("BATCH_SIZE").with("limit", MAX_TOPICS.to_string()));
@@ -69,7 +73,7 @@ pub fn check(topic: String, more: Vec<String>) -> Result<Vec<String>, Error> {
             return Err(Error::invalid("topics", format!("has {topic} twice; remove one")));
         }
     }
-    Ok(topics)
+    Ok(())
 }
 
 /// Reads topics behind their positions, and those without one from the start of the request.
@@ -190,12 +194,12 @@ mod tests {
 
     #[test]
     fn topics_are_checked() {
-        let check = |topic: &str, more: &[&str]| check(topic.to_owned(), more.iter().map(|topic| (*topic).to_owned()).collect());
-        assert_eq!(check("a", &["b"]).unwrap(), ["a", "b"]);
-        assert_eq!(check("", &["b", "a"]).unwrap(), ["b", "a"]);
-        assert_eq!(check("a", &["a"]).unwrap_err().reason(), "INVALID_FIELD");
-        assert_eq!(check("a", &["b c"]).unwrap_err().reason(), "INVALID_NAME");
+        let check = |topics: &[&str]| check("", &topics.iter().map(|topic| (*topic).to_owned()).collect::<Vec<_>>());
+        assert!(check(&["b", "a"]).is_ok());
+        assert_eq!(check(&["a", "a"]).unwrap_err().reason(), "INVALID_FIELD");
+        assert_eq!(check(&["a", "b c"]).unwrap_err().reason(), "INVALID_NAME");
+        assert_eq!(super::check("a", &["b".to_owned()]).unwrap_err().violations()[0].field, "topic");
         let many: Vec<_> = (0..=MAX_TOPICS).map(|number| number.to_string()).collect();
-        assert_eq!(super::check(String::new(), many).unwrap_err().reason(), "BATCH_SIZE");
+        assert_eq!(super::check("", &many).unwrap_err().reason(), "BATCH_SIZE");
     }
 }

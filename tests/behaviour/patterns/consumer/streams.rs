@@ -52,7 +52,7 @@ pub async fn a_stream_is_read_by_everybody_and_continued_by_cursor(bench: Bench)
 
 /// A subscription to the topic and to another one.
 fn to_both() -> SubscribeRequest {
-    SubscribeRequest { topics: vec![OTHER.to_owned()], ..subscription() }
+    SubscribeRequest { topic: String::new(), topics: vec![topic(), OTHER.to_owned()], ..subscription() }
 }
 
 /// Returns the topic and the payload of the next message.
@@ -177,7 +177,11 @@ pub async fn subscriptions_are_checked(bench: Bench) {
     invalid(refused(SubscribeRequest { lease_duration: Some(millis(1)), ..subscription() }).await, "INVALID_FIELD", "lease_duration");
     let cursor = SubscribeRequest { cursor: "nonsense".to_owned(), ..subscription() };
     assert_eq!(refused(cursor).await.unwrap_err().reason(), "INVALID_CURSOR");
-    let several = |topics: &[&str]| SubscribeRequest { topics: topics.iter().map(|topic| (*topic).to_owned()).collect(), ..subscription() };
+    let several = |topics: &[&str]| SubscribeRequest {
+        topic: String::new(),
+        topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+        ..subscription()
+    };
     if bench.model() == "queue" {
         assert_eq!(refused(several(&[OTHER])).await.unwrap_err().reason(), "CAPABILITY_UNAVAILABLE");
     } else {
@@ -185,10 +189,14 @@ pub async fn subscriptions_are_checked(bench: Bench) {
         assert_eq!(refused(single).await.unwrap_err().reason(), "INVALID_CURSOR");
     }
     invalid(refused(several(&["a b"])).await, "INVALID_NAME", "topic");
+    invalid(refused(SubscribeRequest { topics: vec![OTHER.to_owned()], ..subscription() }).await, "INVALID_FIELD", "topic");
     invalid(refused(several(&[OTHER, OTHER])).await, "INVALID_FIELD", "topics");
     invalid(refused(SubscribeRequest { group: "default".to_owned(), ..to_both() }).await, "INVALID_FIELD", "group");
     let many: Vec<_> = (0..17).map(|number| number.to_string()).collect();
-    assert_eq!(refused(SubscribeRequest { topics: many, ..subscription() }).await.unwrap_err().reason(), "BATCH_SIZE");
+    assert_eq!(
+        refused(SubscribeRequest { topic: String::new(), topics: many, ..subscription() }).await.unwrap_err().reason(),
+        "BATCH_SIZE"
+    );
     if bench.model() == "pubsub" {
         invalid(refused(in_group()).await, "INVALID_FIELD", "group");
     } else if bench.model() == "stream" && !bench.fills("progress") {

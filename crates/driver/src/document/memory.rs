@@ -1,4 +1,4 @@
-//! The bytes that JSON objects take in memory: bodies of documents, and properties of graphs.
+//! The bytes that JSON values take in memory.
 
 use prost_types::{ListValue, Struct, Value, value::Kind};
 
@@ -18,7 +18,8 @@ pub fn object_bytes(object: &Struct) -> u64 {
     fields.max(OBJECT_BYTES)
 }
 
-fn value_bytes(value: &Value) -> u64 {
+/// Bytes that a value counts in addition to its place.
+pub fn value_bytes(value: &Value) -> u64 {
     match &value.kind {
         Some(Kind::StringValue(text)) => text.len() as u64,
         Some(Kind::ListValue(ListValue { values })) => values.iter().map(|value| VALUE_BYTES + value_bytes(value)).sum(),
