@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::copies::{CONCURRENCY, Copies};
@@ -12,7 +13,7 @@ use prism_call::{
 
 /// The pause after an interruption.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Maximum number of events that are handled together.
+/// Maximum number of changes that are handled together.
 const CHUNK: usize = 256;
 
 /// Follows until it is dropped.
@@ -45,16 +46,17 @@ async fn follow(storage: &dyn KeyValueWatch, copies: &Copies, cursor: &mut Strin
         copies.distrust();
     }
     // Each change costs one or two calls of the cache. Those that are there already are handled together, so that the gateway keeps up.
-    let mut chunks = events.try_ready_chunks(CHUNK);
+    let changes = events.map_ok(|response| (response.cursor, response.event.and_then(Change::of)));
+    let mut chunks = changes.try_ready_chunks(CHUNK);
     loop {
-        let (responses, error) = match chunks.try_next().await {
-            Ok(Some(responses)) => (responses, None),
+        let (chunk, error) = match chunks.try_next().await {
+            Ok(Some(chunk)) => (chunk, None),
             Ok(None) => return Ok(()),
             Err(failed) => (failed.0, Some(failed.1)),
         };
-        if let Some(last) = responses.last().map(|response| response.cursor.clone()) {
-            let events = responses.into_iter().filter_map(|response| response.event);
-            stream::iter(events).for_each_concurrent(CONCURRENCY, |event| apply(copies, event)).await;
+        if let Some(last) = chunk.last().map(|(cursor, _)| cursor.clone()) {
+            let changes = chunk.into_iter().filter_map(|(_, change)| change);
+            stream::iter(changes).for_each_concurrent(CONCURRENCY, |change| change.apply(copies)).await;
             *cursor = last;
             *has_warned = false;
         }
@@ -64,12 +66,30 @@ async fn follow(storage: &dyn KeyValueWatch, copies: &Copies, cursor: &mut Strin
     }
 }
 
-/// Marks the key of a change, or stops using all copies if changes are missing.
-async fn apply(copies: &Copies, event: Event) {
-    match event {
-        Event::Stored(entry) | Event::Entry(entry) => copies.mark_if_older(&entry.key, Some(entry.revision)).await,
-        Event::Removed(removed) => copies.mark_if_older(&removed.key, None).await,
-        Event::Gap(_) => copies.distrust(),
-        Event::CaughtUp(_) => {}
+/// What an event means for the copies.
+enum Change {
+    /// The key has changed. A copy of this revision or a later one is up to date.
+    Key { key: Bytes, revision: Option<u64> },
+    /// Changes are missing.
+    Gap,
+}
+
+impl Change {
+    /// Keeps only what is needed of an event, because the values of many events would take much memory.
+    fn of(event: Event) -> Option<Self> {
+        let change = |key: &[u8], revision| Self::Key { key: Bytes::copy_from_slice(key), revision };
+        match event {
+            Event::Stored(entry) | Event::Entry(entry) => Some(change(&entry.key, Some(entry.revision))),
+            Event::Removed(removed) => Some(change(&removed.key, None)),
+            Event::Gap(_) => Some(Self::Gap),
+            Event::CaughtUp(_) => None,
+        }
+    }
+
+    async fn apply(self, copies: &Copies) {
+        match self {
+            Self::Key { key, revision } => copies.mark_if_older(&key, revision).await,
+            Self::Gap => copies.distrust(),
+        }
     }
 }
