@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use tokio_postgres::{Row, types::Type};
 
 use super::{
-    Documents,
-    rows::{COLUMNS, body_text, read_document},
+    Documents, remove_expired,
+    rows::{COLUMNS, LIVE, body_text, read_document},
     table,
 };
 use crate::{
@@ -51,7 +51,7 @@ impl Texts<'_> {
     }
 
     fn get(&self) -> String {
-        format!("SELECT {COLUMNS} FROM {} WHERE id = $1 AND (expires IS NULL OR expires > now())", self.table)
+        format!("SELECT {COLUMNS} FROM {} WHERE id = $1 AND {LIVE}", self.table)
     }
 
     /// Writes a row that was not written since it was read.
@@ -99,8 +99,9 @@ impl Documents {
             Err(error) if error.reason() == "UNIQUE_VIOLATION" => {}
             result => return result,
         }
-        // It is executed again even if none was there: the sweeper may have removed it meanwhile.
-        self.remove_expired(context, collection).await?;
+        // It is executed again even if none was there: the sweeper may have removed it meanwhile. If another transaction removes it now, the
+        // statement waits for that transaction.
+        remove_expired(database, context, collection).await?;
         let refused = match first(database.query_text(context, text, parameters).await) {
             Err(error) if error.reason() == "UNIQUE_VIOLATION" => error,
             result => return result,
@@ -110,13 +111,6 @@ impl Documents {
         let Some(number) = number else { return Err(refused) };
         let row = database.query_optional(context, &INDEX_NAME, &[&number]).await?;
         Err(row.map_or(refused, |row| unique_violation(row.get(0))))
-    }
-
-    /// Removes the rows of a collection that have expired.
-    pub(super) async fn remove_expired(&self, context: &Context, collection: i64) -> Result<(), Error> {
-        let table = table(self.database().schema(), collection);
-        let text = format!("DELETE FROM {table} WHERE expires <= clock_timestamp()");
-        self.database().query_text(context, &text, &[]).await.map(drop)
     }
 
     fn texts(&self, collection: i64) -> Texts<'_> {

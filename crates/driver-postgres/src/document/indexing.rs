@@ -7,7 +7,8 @@ use prost::Message as _;
 use tokio_postgres::{Row, types::Type};
 
 use super::{
-    Documents,
+    Documents, remove_expired,
+    rows::LIVE,
     statement::{field_of_index, indexed_key},
     table,
 };
@@ -70,8 +71,9 @@ impl IndexStatements {
         if definition.index.unique {
             create.push(format!("CREATE UNIQUE INDEX document_unique_{number} ON {table} ({hashes}) WHERE {rows}"));
         }
-        let find_duplicate =
-            format!("SELECT (array_agg(id ORDER BY id))[1] FROM {table} WHERE {rows} GROUP BY {hashes} HAVING count(*) > 1 LIMIT 1");
+        let find_duplicate = format!(
+            "SELECT (array_agg(id ORDER BY id))[1] FROM {table} WHERE {rows} AND {LIVE} GROUP BY {hashes} HAVING count(*) > 1 LIMIT 1"
+        );
         Self { create, find_duplicate }
     }
 }
@@ -83,6 +85,46 @@ impl Documents {
         let [_, rows] = session.begin(None, [(&LOCK_COLLECTION, &[&collection]), (&LIST, &[&collection])]).await?;
         let indexes = rows.iter().map(read_index).collect::<Result<_, Error>>()?;
         Ok((session, indexes))
+    }
+
+    /// Creates an index. `None` if documents that have expired or changed since had equal values.
+    async fn try_create_index(
+        &self,
+        context: &Context,
+        collection: i64,
+        definition: &IndexDefinition,
+    ) -> Result<Option<CreateIndexResponse>, Error> {
+        if definition.index.unique {
+            // Expired rows do not count. They are removed before the transaction: in it, they would be locked before the table.
+            remove_expired(self.database(), context, collection).await?;
+        }
+        let (mut session, indexes) = self.lock_indexes(context, collection).await?;
+        let refusal = match indexes.iter().find(|index| index.name == definition.index.name) {
+            Some(present) if *present == definition.index => {
+                session.roll_back().await?;
+                return Ok(Some(CreateIndexResponse { created: false }));
+            }
+            Some(present) => Some(index_differs(&present.name)),
+            None if indexes.len() >= MAX_INDEXES => Some(too_many_indexes()),
+            None => None,
+        };
+        if let Some(refusal) = refusal {
+            session.roll_back().await?;
+            return Err(refusal);
+        }
+        let statements = self.add_index(&mut session, collection, definition).await?;
+        for statement in &statements.create {
+            let Err(refused) = session.query_text(statement, &[]).await else { continue };
+            if refused.reason() != "UNIQUE_VIOLATION" {
+                return Err(refused);
+            }
+            session.roll_back().await?;
+            let rows = self.database().query_text(context, &statements.find_duplicate, &[]).await?;
+            let Some(row) = rows.first() else { return Ok(None) };
+            return Err(not_unique(&String::from_utf8_lossy(row.get(0))));
+        }
+        session.commit([]).await?;
+        Ok(Some(CreateIndexResponse { created: true }))
     }
 
     async fn add_index(&self, session: &mut Session<'_>, collection: i64, definition: &IndexDefinition) -> Result<IndexStatements, Error> {
@@ -98,37 +140,11 @@ impl DocumentIndexing for Documents {
     async fn create_index(&self, context: &Context, request: CreateIndexRequest) -> Result<CreateIndexResponse, Error> {
         let (collection, definition) = IndexDefinition::new(request)?;
         let collection = self.collection(context, &collection).await?;
-        if definition.index.unique {
-            // Expired rows do not count. They are removed before the transaction: in it, they would be locked before the table.
-            self.remove_expired(context, collection).await?;
-        }
-        let (mut session, indexes) = self.lock_indexes(context, collection).await?;
-        let refusal = match indexes.iter().find(|index| index.name == definition.index.name) {
-            Some(present) if *present == definition.index => {
-                session.roll_back().await?;
-                return Ok(CreateIndexResponse { created: false });
+        loop {
+            if let Some(response) = self.try_create_index(context, collection, &definition).await? {
+                return Ok(response);
             }
-            Some(present) => Some(index_differs(&present.name)),
-            None if indexes.len() >= MAX_INDEXES => Some(too_many_indexes()),
-            None => None,
-        };
-        if let Some(refusal) = refusal {
-            session.roll_back().await?;
-            return Err(refusal);
         }
-        let statements = self.add_index(&mut session, collection, &definition).await?;
-        for statement in &statements.create {
-            let Err(refused) = session.query_text(statement, &[]).await else { continue };
-            if refused.reason() != "UNIQUE_VIOLATION" {
-                return Err(refused);
-            }
-            session.roll_back().await?;
-            let rows = self.database().query_text(context, &statements.find_duplicate, &[]).await?;
-            let id = rows.first().map(|row| String::from_utf8_lossy(row.get(0)));
-            return Err(not_unique(&id.unwrap_or_default()));
-        }
-        session.commit([]).await?;
-        Ok(CreateIndexResponse { created: true })
     }
 
     async fn drop_index(&self, context: &Context, request: DropIndexRequest) -> Result<DropIndexResponse, Error> {

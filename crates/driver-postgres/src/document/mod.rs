@@ -85,16 +85,23 @@ pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
     interfaces.document_indexing = Some(documents);
 }
 
-/// Removes expired rows of all keyspaces, except those that another transaction uses now.
+/// Removes expired rows of all keyspaces.
 pub async fn sweep(database: &Database, context: &Context) -> Result<(), Error> {
     for row in database.query(context, &LIST_EXPIRING, &[]).await? {
-        let table = table(database.schema(), row.get(0));
-        let remove = format!(
-            "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE expires <= now() LIMIT {EXPIRED_PER_STATEMENT} FOR UPDATE SKIP LOCKED)
-             AND expires <= now() RETURNING 1"
-        );
-        while database.query_text(context, &remove, &[]).await?.len() >= EXPIRED_PER_STATEMENT {}
+        remove_expired(database, context, row.get(0)).await?;
     }
+    Ok(())
+}
+
+/// Removes the expired rows of a collection, except those that another transaction uses now.
+async fn remove_expired(database: &Database, context: &Context, collection: i64) -> Result<(), Error> {
+    let table = table(database.schema(), collection);
+    // An index can be used with now(), but not with clock_timestamp().
+    let remove = format!(
+        "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE expires <= now() LIMIT {EXPIRED_PER_STATEMENT} FOR UPDATE SKIP LOCKED)
+         AND expires <= now() RETURNING 1"
+    );
+    while database.query_text(context, &remove, &[]).await?.len() >= EXPIRED_PER_STATEMENT {}
     Ok(())
 }
 

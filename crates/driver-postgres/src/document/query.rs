@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use super::{
     Documents,
     condition::write_filter,
-    rows::{COLUMNS, read_document, read_value},
+    rows::{COLUMNS, LIVE, read_document, read_value},
     statement::{INDEXED_BYTES, Statement},
     table,
 };
@@ -35,6 +35,9 @@ const FIRST_PAGE_ROWS: usize = 16;
 const PAGE_ROWS: usize = 512;
 /// Bytes that a page should have.
 const PAGE_BYTES: usize = 2 << 20;
+/// A page ends after the document with which its bodies exceed this number of bytes. Its statement is cancelled then, which closes the connection, so
+/// this is only for documents that are much larger than those of the page before.
+const MAX_PAGE_BYTES: usize = 4 * PAGE_BYTES;
 
 /// The state of a query.
 struct Reader {
@@ -61,19 +64,26 @@ impl Reader {
         let database = self.documents.database();
         let mut statement = Statement::new(database.schema());
         let text = self.write(&mut statement, most);
-        let rows = database.query_text(&self.context, &text, &statement.parameters).await?;
-        let mut page = Vec::with_capacity(rows.len());
-        let mut bytes = 0;
-        for row in &rows {
+        let (mut page, mut last, mut bytes) = (Vec::new(), None, 0_usize);
+        let add = |row: &Row| {
             let (document, place) = self.read(row)?;
             bytes += row.get::<_, &str>(5).len();
             page.push((document, self.query.order.encode(&place)));
-            self.query.after = Some(place);
+            last = Some(place);
+            if bytes > MAX_PAGE_BYTES { Err(Error::internal("the page has enough documents")) } else { Ok(()) }
+        };
+        let read = database.read_rows(&self.context, &text, &statement.parameters, add).await;
+        let is_full = bytes > MAX_PAGE_BYTES;
+        if !is_full {
+            read?;
         }
-        let more = rows.len() == most;
-        self.remaining -= rows.len();
+        let more = is_full || page.len() == most;
+        if last.is_some() {
+            self.query.after = last;
+        }
+        self.remaining -= page.len();
         self.query.skip = 0;
-        self.rows = (PAGE_BYTES / (bytes / rows.len().max(1)).max(1)).clamp(1, PAGE_ROWS);
+        self.rows = (PAGE_BYTES / (bytes / page.len().max(1)).max(1)).clamp(1, PAGE_ROWS);
         Ok(Some((page, more.then_some(self))))
     }
 
@@ -120,9 +130,6 @@ impl Reader {
         .try_flatten()
     }
 }
-
-/// The condition that a row has not expired.
-const LIVE: &str = "(expires IS NULL OR expires > now())";
 
 /// The condition that a row comes after a place.
 fn write_after(statement: &mut Statement<'_>, keys: &[(String, String, bool)], after: &Place) -> String {

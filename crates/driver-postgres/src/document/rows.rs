@@ -16,6 +16,9 @@ use prism_driver::document::{Facts, StoredDocument, json};
 /// The columns of a document, in the order in which [`read_document`] expects them.
 pub const COLUMNS: &str = "id, revision, created, updated, expires, body::text";
 
+/// The condition that a row has not expired.
+pub const LIVE: &str = "(expires IS NULL OR expires > now())";
+
 /// The text of a body for a parameter.
 pub fn body_text(body: &Struct) -> String {
     escape_json(&json::write(body))

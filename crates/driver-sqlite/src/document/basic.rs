@@ -55,7 +55,7 @@ pub fn violated_index(error: &rusqlite::Error) -> Option<i64> {
 impl DocumentBasic for Documents {
     async fn insert(&self, _: &Context, request: InsertRequest) -> Result<InsertResponse, Error> {
         let NewDocument { collection, id, body, expires } = NewDocument::new(request)?;
-        let document = StoredDocument { id: id.as_str().into(), body, facts: Facts { expires, ..Facts::default() } };
+        let mut document = StoredDocument { id: id.as_str().into(), body, facts: Facts::default() };
         let write = self.keyspace.write(move |tx, keyspace| {
             let collection = rows::collection(tx, keyspace, &collection)?;
             if let Some(revision) = rows::revision(tx.connection, collection, &document.id)? {
@@ -63,9 +63,9 @@ impl DocumentBasic for Documents {
             }
             let now = time::now();
             let revision = unsigned(tx.next_number(keyspace)?);
-            let facts = Facts { revision, created: now, updated: now, ..document.facts };
-            put(tx, collection, &StoredDocument { facts, ..document.clone() })?;
-            Ok(facts)
+            document.facts = Facts { revision, created: now, updated: now, expires };
+            put(tx, collection, &document)?;
+            Ok(document.facts)
         });
         let facts = write.await?;
         Ok(InsertResponse { id, revision: facts.revision, create_time: Some(time::timestamp(facts.created)) })
