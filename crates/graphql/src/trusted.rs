@@ -1,7 +1,7 @@
 //! Trusted documents: the only ones that a frontend accepts, if it has some.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -41,7 +41,7 @@ enum Manifest {
     /// The format of Apollo's clients.
     Operations { operations: Vec<ManifestOperation> },
     /// Texts by their ids, as Relay and GraphQL Code Generator write them.
-    Texts(HashMap<String, String>),
+    Texts(BTreeMap<String, String>),
 }
 
 #[derive(Deserialize)]
