@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{PubSub, bus_config, message, subscriber::Wanted};
+use super::{PubSub, bus_config, message};
 use crate::codec::encode_attributes;
 use prism_call::{
     Context, Error, Messages,
@@ -10,7 +10,7 @@ use prism_call::{
         PubSubBasic, PublishRequest, PublishResponse, SubscribeRequest, SubscribeResponse, UnsubscribeRequest, UnsubscribeResponse,
     },
 };
-use prism_driver::check;
+use prism_driver::{check, pubsub::Filter};
 
 #[async_trait]
 impl PubSubBasic for PubSub {
@@ -25,7 +25,7 @@ impl PubSubBasic for PubSub {
 
     async fn subscribe(&self, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscribeResponse>, Error> {
         check::topic("topic", &request.topic)?;
-        self.subscribe_to(context, request.topic, Wanted::All, request.subscription).await
+        self.subscribe_to(context, request.topic, Filter::All, request.subscription).await
     }
 
     async fn unsubscribe(&self, _: &Context, request: UnsubscribeRequest) -> Result<UnsubscribeResponse, Error> {

@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     PubSub, bus_config,
     message::{decode_live, decode_ordered},
-    subscriber::{Subscriber, Wanted},
+    subscriber::Subscription,
 };
 use crate::{
     client::{Client, Place},
@@ -26,7 +26,7 @@ use prism_call::{Context, Error, Messages, proto::models::pubsub::v1::Subscribed
 use prism_driver::{
     check, id,
     lock::lock,
-    pubsub::{SubscriptionEvent, subscription_in_use},
+    pubsub::{Filter, SubscriptionEvent, subscription_in_use},
     subscriptions::SubscriptionLimits,
 };
 
@@ -42,22 +42,22 @@ pub struct Hub {
 #[derive(Default)]
 struct Open {
     /// By their ids; `None` while one is being opened.
-    by_id: HashMap<String, Option<Arc<Subscriber>>>,
-    by_topic: HashMap<String, Vec<Arc<Subscriber>>>,
+    by_id: HashMap<String, Option<Arc<Subscription>>>,
+    by_topic: HashMap<String, Vec<Arc<Subscription>>>,
     /// Reads the bus while there are subscriptions.
     task: Option<AbortHandle>,
 }
 
 impl Open {
-    fn remove(&mut self, id: &str) -> Option<Arc<Subscriber>> {
-        let subscriber = self.by_id.remove(id)??;
-        if let Some(others) = self.by_topic.get_mut(&subscriber.topic) {
-            others.retain(|other| !Arc::ptr_eq(other, &subscriber));
+    fn remove(&mut self, id: &str) -> Option<Arc<Subscription>> {
+        let subscription = self.by_id.remove(id)??;
+        if let Some(others) = self.by_topic.get_mut(&subscription.topic) {
+            others.retain(|other| !Arc::ptr_eq(other, &subscription));
             if others.is_empty() {
-                self.by_topic.remove(&subscriber.topic);
+                self.by_topic.remove(&subscription.topic);
             }
         }
-        Some(subscriber)
+        Some(subscription)
     }
 
     fn stop_if_idle(&mut self) {
@@ -86,15 +86,15 @@ impl Hub {
             return Err(subscription_in_use(id));
         }
         open.by_id.insert(id.to_owned(), None);
-        Ok(OpenSubscription { hub: self.clone(), id: id.to_owned(), subscriber: None, _permit: permit })
+        Ok(OpenSubscription { hub: self.clone(), id: id.to_owned(), subscription: None, _permit: permit })
     }
 
-    fn add(self: &Arc<Self>, id: &str, subscriber: &Arc<Subscriber>, ordered: broadcast::Receiver<OrderedMessage>) {
+    fn add(self: &Arc<Self>, id: &str, subscription: &Arc<Subscription>, ordered: broadcast::Receiver<OrderedMessage>) {
         let mut open = lock(&self.open);
-        open.by_id.insert(id.to_owned(), Some(subscriber.clone()));
-        open.by_topic.entry(subscriber.topic.clone()).or_default().push(subscriber.clone());
+        open.by_id.insert(id.to_owned(), Some(subscription.clone()));
+        open.by_topic.entry(subscription.topic.clone()).or_default().push(subscription.clone());
         if open.task.as_ref().is_none_or(AbortHandle::is_finished) {
-            let (hub, from) = (self.clone(), subscriber.bus_from);
+            let (hub, from) = (self.clone(), subscription.bus_from);
             open.task = Some(tokio::spawn(async move { hub.run(from, ordered).await }).abort_handle());
         }
     }
@@ -102,10 +102,10 @@ impl Hub {
     /// Ends a subscription gracefully. Returns false if there is none.
     pub fn unsubscribe(&self, id: &str) -> bool {
         let mut open = lock(&self.open);
-        let subscriber = open.remove(id);
+        let subscription = open.remove(id);
         open.stop_if_idle();
-        subscriber.is_some_and(|subscriber| {
-            subscriber.end(None);
+        subscription.is_some_and(|subscription| {
+            subscription.subscriber.end(None);
             true
         })
     }
@@ -117,9 +117,9 @@ impl Hub {
 
     fn end_all(&self, error: &Error) {
         let mut open = lock(&self.open);
-        for (_, subscriber) in open.by_id.drain() {
-            if let Some(subscriber) = subscriber {
-                subscriber.end(Some(error.for_client()));
+        for (_, subscription) in open.by_id.drain() {
+            if let Some(subscription) = subscription {
+                subscription.subscriber.end(Some(error.for_client()));
             }
         }
         open.by_topic.clear();
@@ -154,30 +154,30 @@ impl Hub {
 
     fn deliver_live(&self, stored: crate::codec::Stored) {
         let offset = stored.offset;
-        let Some(message) = decode_live(stored) else {
+        let Some(message) = decode_live(stored).map(Arc::new) else {
             tracing::debug!(topic = self.bus, offset, "a message that Prism did not publish was ignored");
             return;
         };
-        if let Some(subscribers) = lock(&self.open).by_topic.get(&message.topic) {
-            for subscriber in subscribers.iter().filter(|subscriber| offset >= subscriber.bus_from) {
-                subscriber.offer(&message);
+        if let Some(subscriptions) = lock(&self.open).by_topic.get(&message.topic) {
+            for subscription in subscriptions.iter().filter(|subscription| offset >= subscription.bus_from) {
+                subscription.offer(&message);
             }
         }
     }
 
     fn deliver_ordered(&self, message: OrderedMessage) {
         let offset = message.offset;
-        if let Some(subscribers) = lock(&self.open).by_topic.get(&message.line.topic) {
-            let message = decode_ordered(message);
-            for subscriber in subscribers.iter().filter(|subscriber| offset >= subscriber.journal_from) {
-                subscriber.offer(&message);
+        if let Some(subscriptions) = lock(&self.open).by_topic.get(&message.line.topic) {
+            let message = Arc::new(decode_ordered(message));
+            for subscription in subscriptions.iter().filter(|subscription| offset >= subscription.journal_from) {
+                subscription.offer(&message);
             }
         }
     }
 
     fn add_gaps(&self) {
-        for subscriber in lock(&self.open).by_topic.values().flatten() {
-            subscriber.add_gap();
+        for subscription in lock(&self.open).by_topic.values().flatten() {
+            subscription.subscriber.add_gap();
         }
     }
 }
@@ -186,7 +186,7 @@ impl Hub {
 struct OpenSubscription {
     hub: Arc<Hub>,
     id: String,
-    subscriber: Option<Arc<Subscriber>>,
+    subscription: Option<Arc<Subscription>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -194,8 +194,8 @@ impl Drop for OpenSubscription {
     fn drop(&mut self) {
         let mut open = lock(&self.hub.open);
         // After Unsubscribe, another subscription may have the id.
-        let mine = match (open.by_id.get(&self.id), &self.subscriber) {
-            (Some(Some(open)), Some(subscriber)) => Arc::ptr_eq(open, subscriber),
+        let mine = match (open.by_id.get(&self.id), &self.subscription) {
+            (Some(Some(open)), Some(subscription)) => Arc::ptr_eq(open, subscription),
             (Some(None), None) => true,
             _ => false,
         };
@@ -208,28 +208,26 @@ impl Drop for OpenSubscription {
 
 impl PubSub {
     /// Subscribes to a checked topic. Returns the stream when messages that are published from now on arrive.
-    pub(super) async fn subscribe_to<T>(&self, context: &Context, topic: String, wanted: Wanted, id: String) -> Result<Messages<T>, Error>
+    pub(super) async fn subscribe_to<T>(&self, context: &Context, topic: String, filter: Filter, id: String) -> Result<Messages<T>, Error>
     where
         T: From<SubscriptionEvent> + Send + 'static,
     {
         check::optional_name("subscription", &id)?;
         let id = if id.is_empty() { id::random_text() } else { id };
-        let mut subscription = self.hub.reserve(&id)?;
+        let mut open = self.hub.reserve(&id)?;
         let (deadline, bus) = (self.client.deadline(context), self.names.bus());
         self.client.ensure(&deadline, &bus, bus_config).await?;
         let ordered = self.journal.subscribe(&deadline).await?;
         let journal_from = self.journal.catch_up(&deadline).await?;
         let bus_from = self.client.offsets(&deadline, &bus, &[0], Place::End).await?.first().copied().unwrap_or(0);
-        let settings = self.hub.limits().settings();
-        let subscriber =
-            Arc::new(Subscriber::new(topic, wanted, bus_from, journal_from, settings.buffer.to_usize(), *settings.buffer_bytes));
-        subscription.subscriber = Some(subscriber.clone());
-        self.hub.add(&id, &subscriber, ordered);
+        let subscription = Arc::new(Subscription::new(topic, filter, bus_from, journal_from, self.hub.limits().settings()));
+        open.subscription = Some(subscription.clone());
+        self.hub.add(&id, &subscription, ordered);
         let first = T::from(SubscriptionEvent::Subscribed(Subscribed { subscription: id }));
         // The journal sends ordered messages as long as somebody has it.
-        let open = (subscription, subscriber, self.journal.clone());
-        let events = stream::try_unfold(open, |(subscription, subscriber, journal)| async move {
-            Ok(subscriber.next().await?.map(|event| (T::from(event), (subscription, subscriber, journal))))
+        let state = (open, subscription, self.journal.clone());
+        let events = stream::try_unfold(state, |(open, subscription, journal)| async move {
+            Ok(subscription.subscriber.next().await?.map(|event| (T::from(event), (open, subscription, journal))))
         });
         Ok(stream::iter([Ok(first)]).chain(events).boxed())
     }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{PubSub, message, subscriber::Wanted};
+use super::{PubSub, message};
 use crate::journal::{LineName, Operation, Outcome, PublishOrdered};
 use prism_call::{
     Context, Error, Messages,
@@ -10,13 +10,10 @@ use prism_call::{
         PubSubOrdering, PublishOrderedRequest, PublishOrderedResponse, SubscribeOrderedRequest, SubscribeOrderedResponse,
     },
 };
-use prism_driver::check;
-
-const MAX_KEY: usize = 256;
-
-fn check_key(key: &str) -> Result<(), Error> {
-    if key.len() > MAX_KEY { Err(Error::invalid("ordering_key", format!("must be at most {MAX_KEY} bytes long"))) } else { Ok(()) }
-}
+use prism_driver::{
+    check,
+    pubsub::{Filter, check_ordering_key},
+};
 
 #[async_trait]
 impl PubSubOrdering for PubSub {
@@ -26,7 +23,7 @@ impl PubSubOrdering for PubSub {
         if ordering_key.is_empty() {
             return Err(Error::invalid("ordering_key", "must not be empty"));
         }
-        check_key(&ordering_key)?;
+        check_ordering_key(&ordering_key)?;
         let publish = PublishOrdered { line: LineName { topic, key: ordering_key }, payload, attributes };
         match self.journal.execute(&self.client.deadline(context), Operation::Publish(publish)).await? {
             Outcome::Sequence(sequence) => Ok(PublishOrderedResponse { sequence }),
@@ -40,8 +37,8 @@ impl PubSubOrdering for PubSub {
         request: SubscribeOrderedRequest,
     ) -> Result<Messages<SubscribeOrderedResponse>, Error> {
         check::topic("topic", &request.topic)?;
-        check_key(&request.ordering_key)?;
+        check_ordering_key(&request.ordering_key)?;
         let key = Some(request.ordering_key).filter(|key| !key.is_empty());
-        self.subscribe_to(context, request.topic, Wanted::Ordered(key), request.subscription).await
+        self.subscribe_to(context, request.topic, Filter::Ordered(key), request.subscription).await
     }
 }

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::{PubSub, message, subscriber::Wanted};
+use super::{PubSub, message};
 use prism_call::{
     Context, Error, Messages,
     proto::models::pubsub::v1::{
         PubSubBasic, PublishRequest, PublishResponse, SubscribeRequest, SubscribeResponse, UnsubscribeRequest, UnsubscribeResponse,
     },
 };
-use prism_driver::check;
+use prism_driver::{check, pubsub::Filter};
 
 #[async_trait]
 impl PubSubBasic for PubSub {
@@ -23,7 +23,7 @@ impl PubSubBasic for PubSub {
 
     async fn subscribe(&self, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscribeResponse>, Error> {
         check::topic("topic", &request.topic)?;
-        self.subscribe_to(context, "*", &request.topic, Wanted::All, request.subscription).await
+        self.subscribe_to(context, "*", &request.topic, Filter::All, request.subscription).await
     }
 
     async fn unsubscribe(&self, _: &Context, request: UnsubscribeRequest) -> Result<UnsubscribeResponse, Error> {

@@ -10,14 +10,14 @@ use tokio::{sync::OwnedSemaphorePermit, task::AbortHandle};
 
 use super::{
     PubSub,
-    subscriber::{Forwarder, Subscriber, Wanted},
+    subscriber::{Forwarder, Subscription},
 };
 use crate::error;
 use prism_call::{Context, Error, Messages, proto::models::pubsub::v1::Subscribed};
 use prism_driver::{
     check, id,
     lock::lock,
-    pubsub::{SubscriptionEvent, subscription_in_use},
+    pubsub::{Filter, SubscriptionEvent, subscription_in_use},
     subscriptions::SubscriptionLimits,
 };
 
@@ -25,7 +25,7 @@ use prism_driver::{
 pub struct Hub {
     limits: Arc<SubscriptionLimits>,
     /// By keyspace and id.
-    open: Mutex<HashMap<String, Arc<Subscriber>>>,
+    open: Mutex<HashMap<String, Arc<Subscription>>>,
 }
 
 impl Hub {
@@ -39,29 +39,28 @@ impl Hub {
 
     fn add(self: &Arc<Self>, name: String, id: &str) -> Result<OpenSubscription, Error> {
         let permit = self.limits.permit()?;
-        let settings = self.limits.settings();
         let mut open = lock(&self.open);
         if open.contains_key(&name) {
             return Err(subscription_in_use(id));
         }
-        let subscriber = Arc::new(Subscriber::new(settings.buffer.to_usize(), *settings.buffer_bytes));
-        open.insert(name.clone(), subscriber.clone());
-        Ok(OpenSubscription { hub: self.clone(), name, subscriber, task: None, _permit: permit })
+        let subscription = Arc::new(Subscription::new(self.limits.settings()));
+        open.insert(name.clone(), subscription.clone());
+        Ok(OpenSubscription { hub: self.clone(), name, subscription, task: None, _permit: permit })
     }
 
     /// Ends a subscription gracefully. Returns false if there is none.
     pub fn unsubscribe(&self, name: &str) -> bool {
-        let subscriber = lock(&self.open).remove(name);
-        subscriber.is_some_and(|subscriber| {
-            subscriber.end_gracefully();
+        let subscription = lock(&self.open).remove(name);
+        subscription.is_some_and(|subscription| {
+            subscription.end_gracefully();
             true
         })
     }
 
     /// Ends all subscriptions.
     pub fn close(&self) {
-        for (_, subscriber) in lock(&self.open).drain() {
-            subscriber.end(Some(error::backend_closed()));
+        for (_, subscription) in lock(&self.open).drain() {
+            subscription.subscriber.end(Some(error::backend_closed()));
         }
     }
 }
@@ -70,7 +69,7 @@ impl Hub {
 struct OpenSubscription {
     hub: Arc<Hub>,
     name: String,
-    subscriber: Arc<Subscriber>,
+    subscription: Arc<Subscription>,
     task: Option<AbortHandle>,
     _permit: OwnedSemaphorePermit,
 }
@@ -82,7 +81,7 @@ impl Drop for OpenSubscription {
         }
         let mut open = lock(&self.hub.open);
         // After Unsubscribe, another subscription may have the id.
-        if open.get(&self.name).is_some_and(|subscriber| Arc::ptr_eq(subscriber, &self.subscriber)) {
+        if open.get(&self.name).is_some_and(|subscription| Arc::ptr_eq(subscription, &self.subscription)) {
             open.remove(&self.name);
         }
     }
@@ -101,7 +100,7 @@ impl PubSub {
         context: &Context,
         kind: &str,
         pattern: &str,
-        wanted: Wanted,
+        filter: Filter,
         id: String,
     ) -> Result<Messages<T>, Error>
     where
@@ -109,24 +108,26 @@ impl PubSub {
     {
         check::optional_name("subscription", &id)?;
         let id = if id.is_empty() { id::random_text() } else { id };
-        let mut subscription = self.hub.add(self.subscription_name(&id), &id)?;
+        let mut open = self.hub.add(self.subscription_name(&id), &id)?;
         let deadline = self.client.deadline(context);
         let link = self.client.connection().link();
         let messages = self.client.subscribe(&deadline, self.subject(kind, pattern)).await?;
         self.client.barrier(&deadline).await?;
         let forwarder = Forwarder {
-            subscriber: subscription.subscriber.clone(),
+            subscription: open.subscription.clone(),
             messages,
             link,
             root: self.names.subject("t", ""),
-            wanted,
+            filter,
             patience: *self.hub.limits().settings().patience,
         };
-        subscription.task = Some(tokio::spawn(forwarder.run()).abort_handle());
+        open.task = Some(tokio::spawn(forwarder.run()).abort_handle());
         let first = T::from(SubscriptionEvent::Subscribed(Subscribed { subscription: id }));
-        let events = stream::try_unfold(subscription, |subscription| async move {
-            Ok(subscription.subscriber.next().await?.map(|event| (T::from(event), subscription)))
-        });
+        let events =
+            stream::try_unfold(
+                open,
+                |open| async move { Ok(open.subscription.subscriber.next().await?.map(|event| (T::from(event), open))) },
+            );
         Ok(stream::iter([Ok(first)]).chain(events).boxed())
     }
 }

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use super::{
     PubSub,
     message::{self, SEQUENCE},
-    subscriber::Wanted,
 };
 use crate::{
     error,
@@ -19,19 +18,13 @@ use prism_call::{
         PubSubOrdering, PublishOrderedRequest, PublishOrderedResponse, SubscribeOrderedRequest, SubscribeOrderedResponse,
     },
 };
-use prism_driver::check;
+use prism_driver::{
+    check,
+    pubsub::{Filter, check_ordering_key},
+};
 
-/// Longest ordering key in bytes.
-const MAX_KEY: usize = 256;
 /// Seconds after which a line is forgotten to which nothing was published: 25 hours.
 const FORGET_AFTER: &str = "90000";
-
-fn check_key(key: &str) -> Result<(), Error> {
-    if key.len() > MAX_KEY {
-        return Err(Error::invalid("ordering_key", format!("has {} bytes; at most {MAX_KEY} are allowed", key.len())));
-    }
-    Ok(())
-}
 
 #[async_trait]
 impl PubSubOrdering for PubSub {
@@ -41,7 +34,7 @@ impl PubSubOrdering for PubSub {
         if ordering_key.is_empty() {
             return Err(Error::invalid("ordering_key", "must not be empty"));
         }
-        check_key(&ordering_key)?;
+        check_ordering_key(&ordering_key)?;
         let tokens = format!("k{}.{}", token(&ordering_key), topic_tokens(&topic));
         let deadline = self.client.deadline(context);
         // Publishers of this gateway take turns, so that they don't compete with each other.
@@ -70,8 +63,8 @@ impl PubSubOrdering for PubSub {
         request: SubscribeOrderedRequest,
     ) -> Result<Messages<SubscribeOrderedResponse>, Error> {
         check::topic("topic", &request.topic)?;
-        check_key(&request.ordering_key)?;
+        check_ordering_key(&request.ordering_key)?;
         let kind = if request.ordering_key.is_empty() { "*".to_owned() } else { format!("k{}", token(&request.ordering_key)) };
-        self.subscribe_to(context, &kind, &request.topic, Wanted::Ordered, request.subscription).await
+        self.subscribe_to(context, &kind, &request.topic, Filter::Ordered(None), request.subscription).await
     }
 }

@@ -1,9 +1,6 @@
 //! One open subscription: a task that moves messages from the connection to the buffer of the subscriber.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::Subscriber as NatsSubscriber;
 use futures::StreamExt as _;
@@ -14,103 +11,40 @@ use tokio::{
 
 use super::message;
 use crate::{connection::Link, error};
-use prism_call::{
-    Error,
-    proto::models::pubsub::v1::{Gap, Message},
-};
 use prism_driver::{
-    lock::lock,
-    pubsub::{NextItem, SubscriptionBuffer, SubscriptionEvent},
+    pubsub::Filter,
+    subscriptions::{Subscriber, Subscriptions},
 };
 
-/// Bytes that each message counts in a buffer in addition to its content.
-const OVERHEAD: usize = 128;
-
-/// Which messages of its subject a subscription wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    All,
-    /// Those of PublishOrdered.
-    Ordered,
-}
-
-/// The buffer of a subscription.
-pub struct Subscriber {
-    state: Mutex<State>,
-    /// Wakes the stream of the subscription.
-    changed: Notify,
+/// An open subscription.
+pub struct Subscription {
+    pub subscriber: Subscriber,
     /// Ends the subscription after the messages that have come.
     ending: Notify,
 }
 
-struct State {
-    buffer: SubscriptionBuffer<Message>,
-    error: Option<Error>,
-}
-
-impl Subscriber {
-    pub fn new(max_messages: usize, max_bytes: u64) -> Self {
-        let state = Mutex::new(State { buffer: SubscriptionBuffer::new(max_messages, max_bytes), error: None });
-        Self { state, changed: Notify::new(), ending: Notify::new() }
+impl Subscription {
+    pub fn new(settings: &Subscriptions) -> Self {
+        let subscriber = Subscriber::new(settings);
+        // Messages come only when the server knows the subscription.
+        subscriber.confirm();
+        Self { subscriber, ending: Notify::new() }
     }
 
     /// Ends the subscription after the messages that have come.
     pub fn end_gracefully(&self) {
         self.ending.notify_one();
     }
-
-    /// Accepts no more messages. The stream ends after those in the buffer.
-    pub fn end(&self, error: Option<Error>) {
-        let mut state = lock(&self.state);
-        if !state.buffer.has_ended() {
-            state.buffer.end();
-            state.error = error;
-        }
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    /// The next event; `None` at the end.
-    pub async fn next(&self) -> Result<Option<SubscriptionEvent>, Error> {
-        loop {
-            {
-                let mut state = lock(&self.state);
-                match state.buffer.pop() {
-                    NextItem::Message(message) => return Ok(Some(SubscriptionEvent::Message(message))),
-                    NextItem::Gap(missed) => return Ok(Some(SubscriptionEvent::Gap(Gap { missed }))),
-                    NextItem::End => return state.error.take().map_or(Ok(None), Err),
-                    NextItem::Empty => {}
-                }
-            }
-            self.changed.notified().await;
-        }
-    }
-
-    fn offer(&self, message: Message) {
-        let bytes = size(&message);
-        lock(&self.state).buffer.offer(message, bytes);
-        self.changed.notify_one();
-    }
-
-    fn add_gap(&self) {
-        lock(&self.state).buffer.add_unknown_gap();
-        self.changed.notify_one();
-    }
-}
-
-fn size(message: &Message) -> u64 {
-    let attributes: usize = message.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
-    (message.topic.len() + message.payload.len() + attributes + OVERHEAD) as u64
 }
 
 /// Moves messages to a subscriber until it has ended.
 pub struct Forwarder {
-    pub subscriber: Arc<Subscriber>,
+    pub subscription: Arc<Subscription>,
     pub messages: NatsSubscriber,
     pub link: watch::Receiver<Link>,
     /// What stands before the kind in the subjects of messages.
     pub root: String,
-    pub wanted: Wanted,
+    pub filter: Filter,
     pub patience: Duration,
 }
 
@@ -134,22 +68,22 @@ impl Forwarder {
                 biased;
                 message = self.messages.next() => match message {
                     Some(message) => self.deliver(message),
-                    None => return self.subscriber.end(Some(error::backend_closed())),
+                    None => return self.subscription.subscriber.end(Some(error::backend_closed())),
                 },
                 changed = self.link.changed() => {
                     if changed.is_err() {
-                        return self.subscriber.end(Some(error::backend_closed()));
+                        return self.subscription.subscriber.end(Some(error::backend_closed()));
                     }
                     let link = self.link.borrow_and_update().clone();
                     if link.epoch != epoch || link.overflows != overflows {
                         (epoch, overflows) = (link.epoch, link.overflows);
-                        self.subscriber.add_gap();
+                        self.subscription.subscriber.add_gap();
                     }
                     give_up = if link.connected { None } else { give_up.or_else(|| Some(Instant::now() + self.patience)) };
                 }
-                () = self.subscriber.ending.notified() => return self.subscriber.end(None),
+                () = self.subscription.ending.notified() => return self.subscription.subscriber.end(None),
                 () = outage => {
-                    return self.subscriber.end(Some(error::unavailable("NATS can't be reached", Duration::from_secs(1))));
+                    return self.subscription.subscriber.end(Some(error::unavailable("NATS can't be reached", Duration::from_secs(1))));
                 }
             }
         }
@@ -161,8 +95,8 @@ impl Forwarder {
             tracing::debug!(%subject, "a message that Prism did not publish was ignored");
             return;
         };
-        if self.wanted == Wanted::All || message.ordering_key.is_some() {
-            self.subscriber.offer(message);
+        if self.filter.matches(&message) {
+            self.subscription.subscriber.offer(&Arc::new(message));
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::{PubSub, subscriber::Wanted};
+use super::PubSub;
 use prism_call::{
     Context, Error, Messages,
     proto::models::pubsub::v1::{PubSubWildcards, SubscribePatternRequest, SubscribePatternResponse},
 };
-use prism_driver::check;
+use prism_driver::{check, pubsub::Filter};
 
 #[async_trait]
 impl PubSubWildcards for PubSub {
@@ -17,6 +17,6 @@ impl PubSubWildcards for PubSub {
         request: SubscribePatternRequest,
     ) -> Result<Messages<SubscribePatternResponse>, Error> {
         check::pattern("pattern", &request.pattern)?;
-        self.subscribe_to(context, "*", &request.pattern, Wanted::All, request.subscription).await
+        self.subscribe_to(context, "*", &request.pattern, Filter::All, request.subscription).await
     }
 }
