@@ -7,6 +7,7 @@ mod basic;
 mod indexing;
 mod query;
 mod rows;
+mod scan;
 
 use std::sync::Arc;
 

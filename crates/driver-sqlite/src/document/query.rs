@@ -12,6 +12,7 @@ use super::{
     Documents,
     indexing::key_of,
     rows::{self, COLUMNS},
+    scan::scan,
 };
 use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
 use prism_call::{
@@ -64,7 +65,7 @@ impl Reader {
             return Ok(None);
         }
         let (query, most) = (self.query.clone(), self.remaining.min(PAGE_ROWS));
-        let page = self.keyspace.read(move |connection, keyspace| read_page(connection, keyspace, &query, most)).await?;
+        let page = scan(&self.keyspace, move |connection, keyspace| read_page(connection, keyspace, &query, most)).await?;
         self.remaining -= page.documents.len();
         self.query.skip = page.skip;
         let more = page.next.is_some();
@@ -212,7 +213,7 @@ impl DocumentQuery for Documents {
 
     async fn aggregate(&self, _: &Context, request: AggregateRequest) -> Result<Messages<AggregateResponse>, Error> {
         let aggregation = Aggregation::new(request)?;
-        let rows = self.keyspace.read(move |connection, keyspace| aggregate(connection, keyspace, aggregation)).await?;
+        let rows = scan(&self.keyspace, move |connection, keyspace| aggregate(connection, keyspace, aggregation)).await?;
         Ok(stream::iter(rows.into_iter().map(Ok)).boxed())
     }
 }
