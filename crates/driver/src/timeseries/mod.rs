@@ -184,9 +184,10 @@ impl WindowGrid {
         start.max(TIMESTAMP_SECONDS.start() * 1000)
     }
 
-    /// The end of the last of `count` windows, the first of which begins at `start`.
+    /// The end of the last of `count` windows, the first of which begins at `start`; `Millis::MAX` if it is later than any time.
     pub fn end(&self, start: Millis, count: i64) -> Millis {
-        self.start(start.saturating_add(self.length.saturating_mul(count)))
+        let end = self.length.checked_mul(count).and_then(|length| start.checked_add(length));
+        end.map_or(Millis::MAX, |end| self.start(end))
     }
 }
 
@@ -240,6 +241,8 @@ mod tests {
         assert_eq!([0, 30_499, 30_500].map(|time| shifted.start(time)), [-29_500, -29_500, 30_500]);
         assert_eq!([(0, 2), (-60_000, 1)].map(|(start, count)| minute.end(start, count)), [120_000, 0]);
         assert_eq!(minute.end(minute.start(i64::MIN), 1), minute.start(i64::MIN) + 60_000);
+        let longest = windows(i64::MAX / 1000, Some(1000)).unwrap();
+        assert_eq!([1, 1000].map(|count| longest.end(longest.start(5000), count)), [Millis::MAX, Millis::MAX]);
         assert_eq!(windows(1 << 50, None).unwrap().start(-1), TIMESTAMP_SECONDS.start() * 1000);
         assert_eq!(windows(0, None).unwrap_err().reason(), "INVALID_WINDOW");
     }
