@@ -74,9 +74,7 @@ impl QueuedPop {
             |key: &Bytes| state.by_list.get(&(self.keyspace.clone(), key.clone())).and_then(BTreeSet::first) == Some(&self.number);
         self.keys.iter().filter(|key| is_next(key)).cloned().collect()
     }
-}
 
-impl QueuedPop {
     /// Leaves the queue, but still counts as a waiting call until the permit is dropped.
     pub fn leave(mut self) -> Option<OwnedSemaphorePermit> {
         self.permit.take()

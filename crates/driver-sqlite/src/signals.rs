@@ -75,9 +75,7 @@ impl Waiter {
         // It can't fail: the sender stays in the map as long as this waiter exists.
         let _ = self.receiver.changed().await;
     }
-}
 
-impl Waiter {
     /// Wakes all waiters of the topic.
     pub fn send(&self) {
         self.signals.send(&self.topic);

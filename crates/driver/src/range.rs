@@ -47,11 +47,11 @@ impl KeyRange {
         }
     }
 
-    /// Returns the start as an inclusive bound. The first key after another key is that key with a zero byte appended.
+    /// Returns the start as an inclusive bound.
     pub fn inclusive_lower(&self) -> Vec<u8> {
         match &self.lower {
             Bound::Included(key) => key.to_vec(),
-            Bound::Excluded(key) => [key, &[0][..]].concat(),
+            Bound::Excluded(key) => next_after(key),
             Bound::Unbounded => Vec::new(),
         }
     }
@@ -60,6 +60,11 @@ impl KeyRange {
     pub fn bounds(&self) -> (Bound<Bytes>, Bound<Bytes>) {
         (self.lower.clone(), self.upper.clone().map_or(Bound::Unbounded, Bound::Excluded))
     }
+}
+
+/// Returns the least byte string that is greater than another one: that one with a zero byte appended.
+pub fn next_after(bytes: &[u8]) -> Vec<u8> {
+    [bytes, &[0]].concat()
 }
 
 /// Returns the least byte string that is greater than all byte strings with the prefix, or `None` if there is none.

@@ -132,6 +132,9 @@ impl WaitingCall {
     /// Takes an element if it is the turn of this call.
     async fn pop(&mut self, end: End) -> Result<Option<Element>, Error> {
         let (keys, id): (Arc<[Bytes]>, _) = (self.queued.as_ref().map_or_else(Vec::new, QueuedPop::next_keys).into(), self.id);
+        if keys.is_empty() {
+            return Ok(None);
+        }
         let searched = keys.clone();
         let find = self.keyspace.quick(move |connection, keyspace| waiters::next_list(connection, keyspace, id, &searched));
         if find.await?.is_none() {

@@ -6,6 +6,7 @@ use super::names::{self, SeriesName};
 use crate::{error::DatabaseResult, writer::Tx};
 use prism_driver::{
     attributes,
+    range::next_after,
     time::Millis,
     timeseries::{Labels, NewPoints, Span, selector::Selector},
 };
@@ -44,8 +45,7 @@ pub fn visit_series(
     let start = match start {
         SeriesStart::First => Vec::new(),
         SeriesStart::At(labels) => labels.clone(),
-        // The first byte string after another one is that one with a zero byte appended.
-        SeriesStart::After(labels) => [labels, &[0][..]].concat(),
+        SeriesStart::After(labels) => next_after(labels),
     };
     let mut select = connection.prepare_cached("SELECT id, labels FROM series WHERE name = ?1 AND labels >= ?2 ORDER BY labels")?;
     let mut rows = select.query((name.id, start))?;
@@ -128,10 +128,11 @@ fn open_series(tx: &Tx<'_>, name: SeriesName, labels: &Labels, time: Millis) -> 
 
 /// Writes the points of a series. Returns how many were written and how many were passed over.
 pub fn insert(tx: &Tx<'_>, keyspace: i64, new: &NewPoints, keep: bool) -> DatabaseResult<(u64, u64)> {
-    let oldest = names::find(tx.connection, keyspace, &new.name)?.map_or(Millis::MIN, |name| name.oldest());
+    let found = names::find(tx.connection, keyspace, &new.name)?;
+    let oldest = found.map_or(Millis::MIN, |name| name.oldest());
     let points = || new.points.range(oldest..);
     let Some((first, _)) = points().next() else { return Ok((0, new.points.len() as u64)) };
-    let name = names::open(tx, keyspace, &new.name)?;
+    let name = found.map_or_else(|| names::open(tx, keyspace, &new.name), Ok)?;
     let series = open_series(tx, name, &new.labels, *first)?;
     let mut insert = tx.connection.prepare_cached(if keep {
         "INSERT INTO points (series, time, value) VALUES (?1, ?2, ?3) ON CONFLICT (series, time) DO NOTHING"
