@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use prism_call::{Code, Error};
+use futures::{StreamExt as _, stream};
+
+use prism_call::{Code, Error, Messages};
 
 /// Most bytes of all results of a backend.
 pub const MAX_RESULT_BYTES: usize = 64 << 20;
@@ -33,6 +35,20 @@ impl ResultBytes {
     pub fn add(&mut self, bytes: usize) -> Result<(), Error> {
         self.bytes += bytes;
         if self.used.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_RESULT_BYTES { Err(results_too_large()) } else { Ok(()) }
+    }
+
+    /// Streams the items of the result, whose bytes are free again when the stream is dropped.
+    pub fn stream<T, I>(self, items: I) -> Messages<T>
+    where
+        T: Send + 'static,
+        I: Iterator<Item = T> + Send + 'static,
+    {
+        stream::iter(items)
+            .map(move |item| {
+                let _reserved = &self;
+                Ok(item)
+            })
+            .boxed()
     }
 }
 

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::{Limits, check, cursor, set};
+use crate::{Limits, check, cursor, range::next_after, set};
 use prism_call::{
     Code, Error,
     proto::models::sortedset::v1::{
-        AddOperation, AddRequest, GetRangeByScoreRequest, IntersectionResponse, ScoreAggregation, ScoreBound, ScoredMember, UnionResponse,
-        WeightedSource, intersection_response, union_response,
+        AddOperation, AddRequest, GetRangeByLexRequest, GetRangeByScoreRequest, IntersectionResponse, ScoreAggregation, ScoreBound,
+        ScoredMember, UnionResponse, WeightedSource, intersection_response, union_response,
     },
 };
 
@@ -123,6 +123,23 @@ impl ScoreRange {
         Ok(Self { min: request.min, max: request.max, reverse: request.reverse, after, skip: request.skip })
     }
 
+    /// The least and the greatest score of the range; `None` if it is empty.
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        let least = match self.min {
+            None => f64::NEG_INFINITY,
+            Some(min) if min.exclusive && min.score.is_infinite() && min.score > 0.0 => return None,
+            Some(min) if min.exclusive => min.score.next_up(),
+            Some(min) => min.score,
+        };
+        let greatest = match self.max {
+            None => f64::INFINITY,
+            Some(max) if max.exclusive && max.score.is_infinite() && max.score < 0.0 => return None,
+            Some(max) if max.exclusive => max.score.next_down(),
+            Some(max) => max.score,
+        };
+        (least <= greatest).then_some((least, greatest))
+    }
+
     /// The cursor that continues after a member.
     pub fn cursor(&self, score: f64, member: &[u8]) -> String {
         let position = [&score.to_bits().to_be_bytes()[..], member].concat();
@@ -145,6 +162,44 @@ pub fn encode_lex_cursor(reverse: bool, member: &[u8]) -> String {
 pub fn lex_start(reverse: bool, skip: u64, cursor: &str) -> Result<Option<Bytes>, Error> {
     check_skip(skip, cursor)?;
     Ok(cursor::open(scope("lex", reverse), cursor)?.map(Bytes::from))
+}
+
+/// A range of members in one direction. It gets smaller while it is read in pages.
+#[derive(Clone, Debug)]
+pub struct LexRange {
+    /// The lower end, inclusive.
+    pub lower: Bytes,
+    /// The upper end, exclusive. `None` = no bound.
+    pub upper: Option<Bytes>,
+    /// From the greatest member to the least.
+    pub reverse: bool,
+    /// Members to leave out at the beginning.
+    pub skip: i64,
+}
+
+impl LexRange {
+    /// Combines the bounds and the cursor of a request.
+    pub fn new(request: &GetRangeByLexRequest) -> Result<Self, Error> {
+        let after = lex_start(request.reverse, request.skip, &request.cursor)?;
+        let next = |member: &Bytes| Bytes::from(next_after(member));
+        let lower = request.min.as_ref().map_or_else(Bytes::new, |min| if min.exclusive { next(&min.member) } else { min.member.clone() });
+        let upper = request.max.as_ref().map(|max| if max.exclusive { max.member.clone() } else { next(&max.member) });
+        let mut range = Self { lower, upper, reverse: request.reverse, skip: i64::try_from(request.skip).unwrap_or(i64::MAX) };
+        if let Some(member) = after {
+            range.continue_after(&member);
+        }
+        Ok(range)
+    }
+
+    /// Leaves out the members up to this one, which were sent.
+    pub fn continue_after(&mut self, member: &Bytes) {
+        self.skip = 0;
+        if !self.reverse {
+            self.lower = Bytes::from(next_after(member)).max(std::mem::take(&mut self.lower));
+        } else if self.upper.as_ref().is_none_or(|upper| upper > member) {
+            self.upper = Some(member.clone());
+        }
+    }
 }
 
 fn check_skip(skip: u64, cursor: &str) -> Result<(), Error> {
@@ -224,6 +279,14 @@ pub fn combine(aggregation: ScoreAggregation, one: f64, other: f64) -> f64 {
     })
 }
 
+/// The first members of a result, in the order of a sorted set. 0 = all members.
+pub fn first_members(scores: impl IntoIterator<Item = (Bytes, f64)>, limit: u32) -> Vec<ScoredMember> {
+    let mut members: Vec<ScoredMember> = scores.into_iter().map(|(member, score)| ScoredMember { member, score }).collect();
+    members.sort_unstable_by(|one, other| one.score.total_cmp(&other.score).then_with(|| one.member.cmp(&other.member)));
+    members.truncate(check::limit_or_all(limit));
+    members
+}
+
 fn number_or_zero(score: f64) -> f64 {
     if score.is_nan() { 0.0 } else { without_sign_of_zero(score) }
 }
@@ -231,7 +294,7 @@ fn number_or_zero(score: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prism_call::proto::models::sortedset::v1::ScoredMember;
+    use prism_call::proto::models::sortedset::v1::MemberBound;
 
     fn additions(operation: AddOperation, members: &[(&str, f64)]) -> Result<Vec<(Bytes, f64)>, Error> {
         let members = members.iter().map(|(member, score)| ScoredMember { member: Bytes::from((*member).to_owned()), score: *score });
@@ -247,6 +310,43 @@ mod tests {
         let error = additions(AddOperation::Increment, &[("a", f64::INFINITY), ("a", f64::NEG_INFINITY)]).unwrap_err();
         assert_eq!((error.code(), error.reason()), (Code::FailedPrecondition, "INVALID_SCORE"));
         assert_eq!(additions(AddOperation::Set, &[("a", f64::NAN)]).unwrap_err().violations()[0].field, "members[0].score");
+    }
+
+    #[test]
+    fn exclusive_bounds_are_the_next_scores() {
+        let bound = |score, exclusive| Some(ScoreBound { score, exclusive });
+        let interval = |min, max| ScoreRange { min, max, reverse: false, after: None, skip: 0 }.interval();
+        let (least, greatest) = interval(bound(0.0, true), bound(1.0, true)).unwrap();
+        assert!(least > 0.0 && least < f64::MIN_POSITIVE && greatest < 1.0 && greatest > 0.999);
+        assert!(interval(bound(-0.0, true), None).unwrap().0 > 0.0);
+        assert_eq!(interval(None, None), Some((f64::NEG_INFINITY, f64::INFINITY)));
+        assert_eq!(interval(bound(f64::NEG_INFINITY, true), bound(f64::INFINITY, true)), Some((f64::MIN, f64::MAX)));
+        for (min, max) in [
+            (bound(f64::INFINITY, true), None),
+            (None, bound(f64::NEG_INFINITY, true)),
+            (bound(1.0, true), bound(1.0, false)),
+            (bound(2.0, false), bound(1.0, false)),
+        ] {
+            assert_eq!(interval(min, max), None, "{min:?} {max:?}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_members_continues_after_a_cursor() {
+        let range = |reverse, cursor: String| {
+            let [min, max] = ["b", "d"].map(|member| Some(MemberBound { member: member.into(), exclusive: false }));
+            let request = GetRangeByLexRequest { key: "key".into(), min, max, reverse, cursor, ..GetRangeByLexRequest::default() };
+            LexRange::new(&request).unwrap()
+        };
+        let bounds = |reverse, after: &str| {
+            let range = range(reverse, encode_lex_cursor(reverse, after.as_bytes()));
+            (range.lower, range.upper.unwrap())
+        };
+        assert_eq!(range(false, String::new()).upper, Some("d\0".into()));
+        assert_eq!(bounds(false, "c"), ("c\0".into(), "d\0".into()));
+        assert_eq!(bounds(false, "a"), ("b".into(), "d\0".into()));
+        assert_eq!(bounds(true, "c"), ("b".into(), "c".into()));
+        assert_eq!(bounds(true, "e"), ("b".into(), "d\0".into()));
     }
 
     #[test]

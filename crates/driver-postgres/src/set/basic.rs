@@ -23,6 +23,7 @@ use prism_call::{
 use prism_driver::{
     check,
     pages::{Page, stream_pages},
+    range::next_after,
     set::{check_add, check_members, decode_cursor, encode_cursor},
 };
 
@@ -87,7 +88,7 @@ impl MemberReader {
         let rows = self.keyspace.database.query(&self.context, &PAGE, &[&id, &&self.key[..], &self.from, &most]).await?;
         self.remaining -= rows.len();
         if let Some(last) = rows.last() {
-            self.from = next_identity(last.get(0));
+            self.from = next_after(last.get(0));
         }
         let message =
             |row: &tokio_postgres::Row| GetMembersResponse { cursor: encode_cursor(&self.key, row.get(0)), member: read_bytes(row, 1) };
@@ -95,11 +96,6 @@ impl MemberReader {
         let is_end = page.is_empty() || self.remaining == 0;
         Ok((page, (!is_end).then_some(self)))
     }
-}
-
-/// The first identity after another one: that one with a zero byte appended.
-fn next_identity(identity: &[u8]) -> Vec<u8> {
-    [identity, &[0]].concat()
 }
 
 #[async_trait]
@@ -127,7 +123,7 @@ impl SetBasic for Sets {
 
     async fn get_members(&self, context: &Context, request: GetMembersRequest) -> Result<Messages<GetMembersResponse>, Error> {
         check::key(&self.keyspace.limits, &request.key)?;
-        let from = decode_cursor(&request.key, &request.cursor)?.map_or_else(Vec::new, |after| next_identity(&after));
+        let from = decode_cursor(&request.key, &request.cursor)?.map_or_else(Vec::new, |after| next_after(&after));
         let remaining = check::limit_or_all(request.limit);
         let reader = MemberReader { keyspace: self.keyspace.clone(), context: context.clone(), key: request.key, from, remaining };
         Ok(stream_pages(reader, MemberReader::page))

@@ -57,7 +57,7 @@ macro_rules! read {
             text: concat!(
                 "SELECT member FROM (
                      SELECT coalesce(member, identity) AS member, identity,
-                         sum(octet_length(coalesce(member, identity)) + 64) OVER (ORDER BY identity) - octet_length(coalesce(member, identity)) AS before
+                         sum(octet_length(coalesce(member, identity)) + 64) OVER (ORDER BY identity) - octet_length(coalesce(member, identity)) - 64 AS before
                      FROM (",
                 $result,
                 " LIMIT $4) AS result) AS sized WHERE before <= $5 ORDER BY identity"
@@ -131,12 +131,7 @@ impl Sets {
         let mut reserved = self.keyspace.results.result();
         reserved.add(rows.iter().map(|row| row.get::<_, &[u8]>(0).len() + OVERHEAD).sum())?;
         let members: Vec<Bytes> = rows.iter().map(|row| read_bytes(row, 0)).collect();
-        Ok(stream::iter(members)
-            .map(move |member| {
-                let _reserved = &reserved;
-                Ok(AlgebraOutcome::Member(member))
-            })
-            .boxed())
+        Ok(reserved.stream(members.into_iter().map(AlgebraOutcome::Member)))
     }
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_postgres::types::Type;
 
-use super::{SortedSets, next_member};
-use crate::{columns::read_bytes, keyspace::KeyspaceHandle, sql::Sql};
+use super::SortedSets;
+use crate::{columns::read_bytes, database::Parameters, keyspace::KeyspaceHandle, sql::Sql};
 use prism_call::{
     Context, Error, Messages,
     proto::models::sortedset::v1::{GetRangeByLexRequest, GetRangeByLexResponse, SortedSetLex},
@@ -15,7 +15,7 @@ use prism_call::{
 use prism_driver::{
     check,
     pages::{Page, stream_pages},
-    sortedset::{PAGE_MEMBERS, encode_lex_cursor, lex_start},
+    sortedset::{LexRange, PAGE_MEMBERS, encode_lex_cursor},
 };
 
 /// A page of members, up to 4 MiB or one larger member. Comparisons of the first bytes are for the index.
@@ -60,46 +60,13 @@ static DOWN: Sql = page!(bounded!(), "DESC");
 static UP_UNBOUNDED: Sql = page!("$4 IS NULL", "ASC");
 static DOWN_UNBOUNDED: Sql = page!("$4 IS NULL", "DESC");
 
-/// A range of members. It gets smaller during the stream.
-struct MemberRange {
-    /// The lower end, inclusive.
-    lower: Bytes,
-    /// The upper end, exclusive; `None` = no bound.
-    upper: Option<Bytes>,
-    reverse: bool,
-    /// Members to leave out at the beginning.
-    skip: i64,
-}
-
-impl MemberRange {
-    fn new(request: &GetRangeByLexRequest) -> Result<Self, Error> {
-        let after = lex_start(request.reverse, request.skip, &request.cursor)?;
-        let lower =
-            request.min.as_ref().map_or_else(Bytes::new, |min| if min.exclusive { next_member(&min.member) } else { min.member.clone() });
-        let upper = request.max.as_ref().map(|max| if max.exclusive { max.member.clone() } else { next_member(&max.member) });
-        let mut range = Self { lower, upper, reverse: request.reverse, skip: i64::try_from(request.skip).unwrap_or(i64::MAX) };
-        if let Some(member) = after {
-            range.continue_after(&member);
-        }
-        Ok(range)
-    }
-
-    fn continue_after(&mut self, member: &Bytes) {
-        self.skip = 0;
-        if !self.reverse {
-            self.lower = next_member(member).max(std::mem::take(&mut self.lower));
-        } else if self.upper.as_ref().is_none_or(|upper| upper > member) {
-            self.upper = Some(member.clone());
-        }
-    }
-
-    fn statement(&self) -> &'static Sql {
-        match (self.upper.is_some(), self.reverse) {
-            (true, false) => &UP,
-            (true, true) => &DOWN,
-            (false, false) => &UP_UNBOUNDED,
-            (false, true) => &DOWN_UNBOUNDED,
-        }
+/// The statement for a page of a range.
+fn statement(range: &LexRange) -> &'static Sql {
+    match (range.upper.is_some(), range.reverse) {
+        (true, false) => &UP,
+        (true, true) => &DOWN,
+        (false, false) => &UP_UNBOUNDED,
+        (false, true) => &DOWN_UNBOUNDED,
     }
 }
 
@@ -108,7 +75,7 @@ struct MemberReader {
     keyspace: Arc<KeyspaceHandle>,
     context: Context,
     key: Bytes,
-    range: MemberRange,
+    range: LexRange,
     /// Members until the limit of the request.
     remaining: usize,
 }
@@ -118,8 +85,8 @@ impl MemberReader {
         let id = self.keyspace.id(&self.context).await?;
         let most = i64::try_from(self.remaining.min(PAGE_MEMBERS)).unwrap_or(1);
         let upper = self.range.upper.as_deref();
-        let parameters: crate::database::Parameters<'_> = &[&id, &&self.key[..], &&self.range.lower[..], &upper, &most, &self.range.skip];
-        let rows = self.keyspace.database.query(&self.context, self.range.statement(), parameters).await?;
+        let parameters: Parameters<'_> = &[&id, &&self.key[..], &&self.range.lower[..], &upper, &most, &self.range.skip];
+        let rows = self.keyspace.database.query(&self.context, statement(&self.range), parameters).await?;
         let members: Vec<Bytes> = rows.iter().map(|row| read_bytes(row, 0)).collect();
         self.remaining -= members.len();
         let is_end = members.is_empty() || self.remaining == 0;
@@ -136,7 +103,7 @@ impl MemberReader {
 impl SortedSetLex for SortedSets {
     async fn get_range_by_lex(&self, context: &Context, request: GetRangeByLexRequest) -> Result<Messages<GetRangeByLexResponse>, Error> {
         check::key(&self.keyspace.limits, &request.key)?;
-        let range = MemberRange::new(&request)?;
+        let range = LexRange::new(&request)?;
         let remaining = check::limit_or_all(request.limit);
         let reader = MemberReader { keyspace: self.keyspace.clone(), context: context.clone(), key: request.key, range, remaining };
         Ok(stream_pages(reader, MemberReader::page))

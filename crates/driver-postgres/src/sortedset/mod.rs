@@ -40,8 +40,3 @@ pub fn add(keyspace: &Arc<KeyspaceHandle>, interfaces: &mut Interfaces) {
 fn read_member(row: &Row, first: usize) -> ScoredMember {
     ScoredMember { member: read_bytes(row, first), score: row.get(first + 1) }
 }
-
-/// The first member after another one: that one with a zero byte appended.
-fn next_member(member: &[u8]) -> bytes::Bytes {
-    [member, &[0]].concat().into()
-}

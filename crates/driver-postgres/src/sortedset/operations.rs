@@ -22,9 +22,8 @@ use prism_call::{
     },
 };
 use prism_driver::{
-    check,
     results::{MAX_RESULT_BYTES, ResultBytes},
-    sortedset::{AlgebraOutcome, check_sources, combine, weighted},
+    sortedset::{AlgebraOutcome, check_sources, combine, first_members, weighted},
 };
 
 /// Bytes that a member of a source counts in addition to its content.
@@ -35,7 +34,7 @@ const OVERHEAD: usize = 128;
 static READ: Sql = Sql {
     text: "SELECT member, score, number FROM (
                SELECT member, score, number, identity,
-                   sum(octet_length(member) + 128) OVER (ORDER BY number, identity) - octet_length(member) AS before
+                   sum(octet_length(member) + 128) OVER (ORDER BY number, identity) - octet_length(member) - 128 AS before
                FROM (
                    SELECT member, score, number, identity, count(*) OVER (PARTITION BY identity) AS sources
                    FROM unnest($2::bytea[]) WITH ORDINALITY AS source (key, number)
@@ -90,15 +89,7 @@ impl SortedSets {
         let mut reserved = self.keyspace.results.result();
         let Some(destination) = destination else {
             let scores = algebra.scores(&self.keyspace.database.query(context, &READ, read).await?, &mut reserved)?;
-            let mut members: Vec<ScoredMember> = scores.into_iter().map(|(member, score)| ScoredMember { member, score }).collect();
-            members.sort_unstable_by(|one, other| one.score.total_cmp(&other.score).then_with(|| one.member.cmp(&other.member)));
-            members.truncate(check::limit_or_all(limit));
-            return Ok(stream::iter(members)
-                .map(move |entry| {
-                    let _reserved = &reserved;
-                    Ok(AlgebraOutcome::Entry(entry))
-                })
-                .boxed());
+            return Ok(reserved.stream(first_members(scores, limit).into_iter().map(AlgebraOutcome::Entry)));
         };
         let (key, lock) = (&destination[..], lock_number("sortedset", id, &destination));
         let mut session = self.keyspace.database.session(context).await?;

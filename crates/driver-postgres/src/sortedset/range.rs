@@ -6,17 +6,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_postgres::types::Type;
 
-use super::{SortedSets, next_member, read_member};
+use super::{SortedSets, read_member};
 use crate::{columns::unsigned, database::Parameters, error, keyspace::KeyspaceHandle, sql::Sql};
 use prism_call::{
     Context, Error, Messages,
     proto::models::sortedset::v1::{
-        GetRangeByScoreRequest, GetRangeByScoreResponse, GetRangeRequest, GetRangeResponse, ScoreBound, ScoredMember, SortedSetRange,
+        GetRangeByScoreRequest, GetRangeByScoreResponse, GetRangeRequest, GetRangeResponse, ScoredMember, SortedSetRange,
     },
 };
 use prism_driver::{
     check, index,
     pages::{Page, stream_pages},
+    range::next_after,
     sortedset::{PAGE_MEMBERS, ScoreRange},
 };
 
@@ -158,10 +159,10 @@ struct ScoreReader {
 
 impl ScoreReader {
     async fn page(mut self) -> Result<Page<GetRangeByScoreResponse, Self>, Error> {
-        let Some((least, greatest)) = score_interval(self.range.min, self.range.max) else { return Ok((Vec::new(), None)) };
+        let Some((least, greatest)) = self.range.interval() else { return Ok((Vec::new(), None)) };
         let id = self.keyspace.id(&self.context).await?;
         let (statement, score, member, end) = match (&self.range.after, self.range.reverse) {
-            (Some((score, member)), false) if *score >= least => (&SCORES_UP, *score, next_member(member), greatest),
+            (Some((score, member)), false) if *score >= least => (&SCORES_UP, *score, Bytes::from(next_after(member)), greatest),
             (_, false) => (&SCORES_UP, least, Bytes::new(), greatest),
             (Some((score, member)), true) if *score <= greatest => (&SCORES_DOWN_AFTER, *score, member.clone(), least),
             (_, true) => (&SCORES_DOWN, greatest, Bytes::new(), least),
@@ -180,23 +181,6 @@ impl ScoreReader {
         let page = members.into_iter().map(message).collect();
         Ok((page, (!is_end).then_some(self)))
     }
-}
-
-/// The least and the greatest score of a range; `None` if the range is empty.
-fn score_interval(min: Option<ScoreBound>, max: Option<ScoreBound>) -> Option<(f64, f64)> {
-    let least = match min {
-        None => f64::NEG_INFINITY,
-        Some(min) if min.exclusive && min.score.is_infinite() && min.score > 0.0 => return None,
-        Some(min) if min.exclusive => min.score.next_up(),
-        Some(min) => min.score,
-    };
-    let greatest = match max {
-        None => f64::INFINITY,
-        Some(max) if max.exclusive && max.score.is_infinite() && max.score < 0.0 => return None,
-        Some(max) if max.exclusive => max.score.next_down(),
-        Some(max) => max.score,
-    };
-    (least <= greatest).then_some((least, greatest))
 }
 
 #[async_trait]

@@ -21,6 +21,7 @@ use prism_call::{
 use prism_driver::{
     check,
     pages::{Page, stream_pages},
+    range::next_after,
     set::{check_add, check_members, decode_cursor, encode_cursor},
 };
 
@@ -65,8 +66,7 @@ fn page(
         "SELECT identity, member FROM set_members
          WHERE set_id = (SELECT id FROM sets WHERE keyspace = ?1 AND key = ?2) AND identity >= ?3 ORDER BY identity",
     )?;
-    // The first identity after another one is that one with a zero byte appended.
-    let start = after.map_or_else(Vec::new, |after| [after, &[0]].concat());
+    let start = after.map_or_else(Vec::new, next_after);
     let mut rows = select.query((keyspace, key, start))?;
     let (mut members, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {

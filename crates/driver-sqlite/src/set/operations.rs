@@ -130,12 +130,7 @@ impl Sets {
                 Ok((members, reserved))
             });
             let (members, reserved) = read.await?;
-            return Ok(stream::iter(members)
-                .map(move |member| {
-                    let _reserved = &reserved;
-                    Ok(AlgebraOutcome::Member(member))
-                })
-                .boxed());
+            return Ok(reserved.stream(members.into_iter().map(AlgebraOutcome::Member)));
         };
         let write = self.keyspace.write(move |tx, keyspace| {
             if let Some(sources) = Sources::find(tx.connection, keyspace, algebra, &keys)? {

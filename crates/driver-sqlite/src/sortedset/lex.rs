@@ -15,53 +15,14 @@ use prism_call::{
 use prism_driver::{
     check,
     pages::{Page, stream_pages},
-    sortedset::{PAGE_MEMBERS, encode_lex_cursor, lex_start},
+    sortedset::{LexRange, PAGE_MEMBERS, encode_lex_cursor},
 };
-
-/// A range of members. It gets smaller during the stream.
-#[derive(Clone)]
-struct MemberRange {
-    /// The lower end, inclusive.
-    lower: Bytes,
-    /// The upper end, exclusive; `None` = no bound.
-    upper: Option<Bytes>,
-    reverse: bool,
-    /// Members to leave out at the beginning.
-    skip: i64,
-}
-
-impl MemberRange {
-    fn new(request: &GetRangeByLexRequest) -> Result<Self, Error> {
-        let after = lex_start(request.reverse, request.skip, &request.cursor)?;
-        let lower = request.min.as_ref().map_or_else(Bytes::new, |min| if min.exclusive { next(&min.member) } else { min.member.clone() });
-        let upper = request.max.as_ref().map(|max| if max.exclusive { max.member.clone() } else { next(&max.member) });
-        let mut range = Self { lower, upper, reverse: request.reverse, skip: i64::try_from(request.skip).unwrap_or(i64::MAX) };
-        if let Some(member) = after {
-            range.continue_after(&member);
-        }
-        Ok(range)
-    }
-
-    fn continue_after(&mut self, member: &Bytes) {
-        self.skip = 0;
-        if !self.reverse {
-            self.lower = next(member).max(std::mem::take(&mut self.lower));
-        } else if self.upper.as_ref().is_none_or(|upper| upper > member) {
-            self.upper = Some(member.clone());
-        }
-    }
-}
-
-/// The first member after another one: that one with a zero byte appended.
-fn next(member: &[u8]) -> Bytes {
-    [member, &[0]].concat().into()
-}
 
 /// The state of a range of members that is read.
 struct MemberReader {
     keyspace: Arc<KeyspaceHandle>,
     key: Bytes,
-    range: MemberRange,
+    range: LexRange,
     /// Members until the limit of the request.
     remaining: usize,
 }
@@ -96,7 +57,7 @@ macro_rules! statement {
 }
 
 /// Reads a page, and returns whether there may be more members.
-fn page(connection: &Connection, keyspace: i64, key: &[u8], range: &MemberRange, most: usize) -> DatabaseResult<(Vec<ScoredMember>, bool)> {
+fn page(connection: &Connection, keyspace: i64, key: &[u8], range: &LexRange, most: usize) -> DatabaseResult<(Vec<ScoredMember>, bool)> {
     let snapshot = connection.unchecked_transaction()?;
     let Some(set) = rows::find(&snapshot, keyspace, key)? else { return Ok((Vec::new(), false)) };
     let score = set.least_score(&snapshot)?;
@@ -115,7 +76,7 @@ fn page(connection: &Connection, keyspace: i64, key: &[u8], range: &MemberRange,
 impl SortedSetLex for SortedSets {
     async fn get_range_by_lex(&self, _: &Context, request: GetRangeByLexRequest) -> Result<Messages<GetRangeByLexResponse>, Error> {
         check::key(self.keyspace.limits(), &request.key)?;
-        let range = MemberRange::new(&request)?;
+        let range = LexRange::new(&request)?;
         let remaining = check::limit_or_all(request.limit);
         let reader = MemberReader { keyspace: self.keyspace.clone(), key: request.key, range, remaining };
         Ok(stream_pages(reader, MemberReader::page))

@@ -20,9 +20,8 @@ use prism_call::{
     },
 };
 use prism_driver::{
-    check,
     results::ResultBytes,
-    sortedset::{AlgebraOutcome, check_sources, combine, weighted},
+    sortedset::{AlgebraOutcome, check_sources, combine, first_members, weighted},
 };
 
 /// Bytes that a member of a result counts in addition to its content.
@@ -157,18 +156,10 @@ impl SortedSets {
         let read = self.keyspace.read(move |connection, keyspace| {
             let snapshot = connection.unchecked_transaction()?;
             let scores = algebra.scores(&snapshot, keyspace, &mut reserved)?;
-            let mut members: Vec<ScoredMember> = scores.into_iter().map(|(member, score)| ScoredMember { member, score }).collect();
-            members.sort_unstable_by(|one, other| one.score.total_cmp(&other.score).then_with(|| one.member.cmp(&other.member)));
-            members.truncate(check::limit_or_all(limit));
-            Ok((members, reserved))
+            Ok((first_members(scores, limit), reserved))
         });
         let (members, reserved) = read.await?;
-        Ok(stream::iter(members)
-            .map(move |entry| {
-                let _reserved = &reserved;
-                Ok(AlgebraOutcome::Entry(entry))
-            })
-            .boxed())
+        Ok(reserved.stream(members.into_iter().map(AlgebraOutcome::Entry)))
     }
 }
 

@@ -11,12 +11,13 @@ use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
 use prism_call::{
     Context, Error, Messages,
     proto::models::sortedset::v1::{
-        GetRangeByScoreRequest, GetRangeByScoreResponse, GetRangeRequest, GetRangeResponse, ScoreBound, ScoredMember, SortedSetRange,
+        GetRangeByScoreRequest, GetRangeByScoreResponse, GetRangeRequest, GetRangeResponse, ScoredMember, SortedSetRange,
     },
 };
 use prism_driver::{
     check, index,
     pages::{Page, stream_pages},
+    range::next_after,
     sortedset::{PAGE_MEMBERS, ScoreRange},
 };
 
@@ -78,7 +79,7 @@ struct ScoreReader {
 
 impl ScoreReader {
     async fn page(mut self) -> Result<Page<GetRangeByScoreResponse, Self>, Error> {
-        let Some(scores) = score_interval(self.range.min, self.range.max) else { return Ok((Vec::new(), None)) };
+        let Some(scores) = self.range.interval() else { return Ok((Vec::new(), None)) };
         let (key, range, most) = (self.key.clone(), self.range.clone(), self.remaining.min(PAGE_MEMBERS));
         let read = self.keyspace.read(move |connection, keyspace| page(connection, keyspace, &key, scores, &range, most));
         let (members, more) = read.await?;
@@ -90,23 +91,6 @@ impl ScoreReader {
         let page = members.into_iter().map(message).collect();
         Ok((page, (more && self.remaining > 0).then_some(self)))
     }
-}
-
-/// The least and the greatest score of a range; `None` if the range is empty.
-fn score_interval(min: Option<ScoreBound>, max: Option<ScoreBound>) -> Option<(f64, f64)> {
-    let least = match min {
-        None => f64::NEG_INFINITY,
-        Some(min) if min.exclusive && min.score.is_infinite() && min.score > 0.0 => return None,
-        Some(min) if min.exclusive => min.score.next_up(),
-        Some(min) => min.score,
-    };
-    let greatest = match max {
-        None => f64::INFINITY,
-        Some(max) if max.exclusive && max.score.is_infinite() && max.score < 0.0 => return None,
-        Some(max) if max.exclusive => max.score.next_down(),
-        Some(max) => max.score,
-    };
-    (least <= greatest).then_some((least, greatest))
 }
 
 /// Reads a page of a range of scores, and returns whether there may be more members.
@@ -129,8 +113,7 @@ fn page(
                  ORDER BY score, member LIMIT -1 OFFSET ?5",
             )?;
             let (score, member) = match after {
-                // The first member after another one is that one with a zero byte appended.
-                Some((score, member)) if *score >= least => (*score, [member, &[0][..]].concat()),
+                Some((score, member)) if *score >= least => (*score, next_after(member)),
                 _ => (least, Vec::new()),
             };
             rows::read_page(select.query((set.id, score, member, greatest, skip))?, most)
@@ -172,28 +155,5 @@ impl SortedSetRange for SortedSets {
         let remaining = check::limit_or_all(request.limit);
         let reader = ScoreReader { keyspace: self.keyspace.clone(), key: request.key, range, remaining };
         Ok(stream_pages(reader, ScoreReader::page))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exclusive_bounds_are_the_next_scores() {
-        let bound = |score, exclusive| Some(ScoreBound { score, exclusive });
-        let (least, greatest) = score_interval(bound(0.0, true), bound(1.0, true)).unwrap();
-        assert!(least > 0.0 && least < f64::MIN_POSITIVE && greatest < 1.0 && greatest > 0.999);
-        assert!(score_interval(bound(-0.0, true), None).unwrap().0 > 0.0);
-        assert_eq!(score_interval(None, None), Some((f64::NEG_INFINITY, f64::INFINITY)));
-        assert_eq!(score_interval(bound(f64::NEG_INFINITY, true), bound(f64::INFINITY, true)), Some((f64::MIN, f64::MAX)));
-        for (min, max) in [
-            (bound(f64::INFINITY, true), None),
-            (None, bound(f64::NEG_INFINITY, true)),
-            (bound(1.0, true), bound(1.0, false)),
-            (bound(2.0, false), bound(1.0, false)),
-        ] {
-            assert_eq!(score_interval(min, max), None, "{min:?} {max:?}");
-        }
     }
 }
