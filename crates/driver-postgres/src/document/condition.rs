@@ -57,9 +57,8 @@ fn write(statement: &mut Statement<'_>, filter: &Filter, root: &str, depth: usiz
         Filter::Range(path, range) => write_range(statement, path, range, root),
         Filter::OneOf(path, values, keys) => {
             let field = statement.field(root, path);
-            let scalar = |key: &Vec<u8>| key.len() < INDEXED_BYTES && !is_container(key);
-            if keys.iter().all(scalar) {
-                let keys = keys.iter().map(|key| escape_key(key)).collect();
+            let keys: Vec<Vec<u8>> = keys.iter().map(|key| escape_key(key)).collect();
+            if keys.iter().all(|key| key.len() < INDEXED_BYTES && !is_container(key)) {
                 let key = statement.indexed_key(&field);
                 return format!("{key} = ANY ({})", statement.parameter(Parameter::ByteStrings(keys)));
             }
@@ -137,4 +136,20 @@ fn write_text(statement: &mut Statement<'_>, path: &Path, search: &TextSearch, r
         TextPosition::Anywhere | TextPosition::Unspecified => format!("strpos({string}, {text}) > 0"),
     };
     format!("coalesce(jsonb_typeof({field}) = 'string' AND {test}, false)")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_string_that_is_long_when_escaped_is_compared_as_a_whole() {
+        let text = prost_types::Value { kind: Some(Kind::StringValue("\0".repeat(100))) };
+        let keys = BTreeSet::from([value::key(Some(&text))]);
+        let filter = Filter::OneOf(Path::parse("a").unwrap(), vec![text], keys);
+        let written = write_filter(&mut Statement::new("prism"), &filter);
+        assert!(written.contains("::text[]::jsonb[]"), "{written}");
+    }
 }
