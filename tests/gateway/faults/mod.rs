@@ -8,6 +8,7 @@ mod proxy;
 mod redis;
 #[cfg(feature = "s3")]
 mod s3;
+mod streams;
 
 use std::{
     sync::Arc,

@@ -1,52 +1,24 @@
 //! Streams, groups and subscriptions while the server, a connection or another gateway fails.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::StreamExt as _;
 use prism::{
-    call::{Code, Context, Error, Messages},
+    call::Context,
     proto::models::{
-        pubsub::v1::{
-            PublishPersistentRequest, PublishRequest, StartPosition, SubscribeDurableRequest, SubscribeDurableResponse, SubscribeRequest,
-            SubscribeResponse, subscribe_durable_response, subscribe_response::Event,
-        },
-        stream::v1::{
-            AckRequest, AppendRequest, CreateConsumerGroupRequest, JoinConsumerGroupRequest, ReadRequest, StreamBasic, read_request::Start,
-        },
+        pubsub::v1::{SubscribeRequest, subscribe_response::Event},
+        stream::v1::{AckRequest, CreateConsumerGroupRequest, JoinConsumerGroupRequest, ReadRequest},
     },
 };
 use serde_json::json;
 use test_support::servers::Postgres;
 
 use super::super::{
-    PATIENCE, away, backend, connected, context, healthy,
+    backend, connected, context, healthy,
     proxy::{Mode, Proxy},
     slot,
+    streams::{self, append, event, next, publish},
 };
-
-async fn next<T>(stream: &mut Messages<T>) -> Option<Result<T, Error>> {
-    tokio::time::timeout(PATIENCE, stream.next()).await.expect("nothing came in time")
-}
-
-async fn event(stream: &mut Messages<SubscribeResponse>) -> Event {
-    next(stream).await.unwrap().unwrap().event.unwrap()
-}
-
-async fn stored(stream: &mut Messages<SubscribeDurableResponse>) -> subscribe_durable_response::Event {
-    next(stream).await.unwrap().unwrap().event.unwrap()
-}
-
-async fn append(streams: &dyn StreamBasic, payload: &str) -> Result<u64, Error> {
-    let request = AppendRequest { stream: "orders".into(), payload: payload.to_owned().into(), ..Default::default() };
-    Ok(streams.append(&context(), request).await?.offset)
-}
-
-fn publish(payload: &str) -> PublishRequest {
-    PublishRequest { topic: "t".into(), payload: payload.to_owned().into(), ..Default::default() }
-}
 
 /// The server is killed, or only the connection that listens is closed.
 #[tokio::test]
@@ -93,74 +65,17 @@ async fn a_large_message_that_is_gone_is_a_gap() {
 
 #[tokio::test]
 async fn streams_end_when_the_outage_exceeds_their_patience() {
-    let mut server = Postgres::start().unwrap();
-    let settings = json!({"url": server.url(), "request_timeout": "1s", "subscriptions": {"patience": "500ms"}});
-    let backend = backend("postgres", settings).await;
-    healthy(&backend).await;
-    let interfaces = slot(&backend).interfaces;
-    let (pubsub, streams) = (interfaces.pubsub_basic.unwrap(), interfaces.stream_basic.unwrap());
-    let request = SubscribeRequest { topic: "t".into(), ..Default::default() };
-    let mut stream = pubsub.subscribe(&Context::internal("shop"), request.clone()).await.unwrap();
-    assert!(matches!(event(&mut stream).await, Event::Subscribed(_)));
-    let follow = ReadRequest { stream: "orders".into(), start: Some(Start::Latest(true)), follow: true, ..Default::default() };
-    let mut reader = streams.read(&Context::internal("shop"), follow).await.unwrap();
-    // It notices the outage while it waits.
-    let read = tokio::spawn(async move { next(&mut reader).await.unwrap().err().unwrap() });
-    server.kill();
-    let began = Instant::now();
-    for error in [next(&mut stream).await.unwrap().err().unwrap(), read.await.unwrap()] {
-        assert_eq!((error.code(), error.retry_after().is_some()), (Code::Unavailable, true), "{error:?}");
-    }
-    assert!(began.elapsed() > Duration::from_millis(450), "gave up too early");
-    let began = Instant::now();
-    away(&pubsub.subscribe(&context(), request).await.err().unwrap(), began);
+    streams::streams_end_when_the_outage_exceeds_their_patience(&mut Postgres::start().unwrap()).await;
 }
 
 #[tokio::test]
-async fn readers_members_and_durable_subscriptions_go_on_where_they_were() {
-    let mut server = Postgres::start().unwrap();
-    let backend = connected(&server).await;
-    let interfaces = slot(&backend).interfaces;
-    let (streams, groups) = (interfaces.stream_basic.unwrap(), interfaces.stream_consumer_groups.unwrap());
-    let persistent = interfaces.pubsub_persistent.unwrap();
-    let store = |payload: &str| PublishPersistentRequest { topic: "t".into(), payload: payload.to_owned().into(), ..Default::default() };
-    let mut acknowledged = vec![append(streams.as_ref(), "first").await.unwrap()];
-    persistent.publish_persistent(&context(), store("first")).await.unwrap();
-    let create = CreateConsumerGroupRequest { stream: "orders".into(), group: "billing".into(), start: None };
-    groups.create_consumer_group(&context(), create).await.unwrap();
-    let follow = ReadRequest { stream: "orders".into(), follow: true, ..Default::default() };
-    let mut reader = streams.read(&Context::internal("shop"), follow).await.unwrap();
-    let join = JoinConsumerGroupRequest { stream: "orders".into(), group: "billing".into(), ..Default::default() };
-    let mut member = groups.join_consumer_group(&Context::internal("shop"), join).await.unwrap();
-    let request = SubscribeDurableRequest {
-        topic: "t".into(),
-        subscription: "mine".into(),
-        start: StartPosition::Earliest.into(),
-        ..Default::default()
-    };
-    let mut durable = persistent.subscribe_durable(&Context::internal("shop"), request).await.unwrap();
-    assert!(matches!(stored(&mut durable).await, subscribe_durable_response::Event::Subscribed(_)));
-    assert!(matches!(stored(&mut durable).await, subscribe_durable_response::Event::Message(message) if message.payload == "first"));
-    assert_eq!(next(&mut reader).await.unwrap().unwrap().record.unwrap().payload, "first");
-    let record = next(&mut member).await.unwrap().unwrap().record.unwrap();
-    let ack = AckRequest { stream: "orders".into(), group: "billing".into(), partition: 0, offsets: vec![record.offset] };
-    assert_eq!(groups.ack(&context(), ack).await.unwrap().acknowledged, 1);
-    let (read, taken) = (
-        tokio::spawn(async move { next(&mut reader).await.unwrap().unwrap().record.unwrap() }),
-        tokio::spawn(async move { next(&mut member).await.unwrap().unwrap().record.unwrap() }),
-    );
-    // Both are at the end of the stream when the server is killed.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    server.kill();
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    server.resume().unwrap();
-    healthy(&backend).await;
-    acknowledged.push(append(streams.as_ref(), "second").await.unwrap());
-    persistent.publish_persistent(&context(), store("second")).await.unwrap();
-    assert_eq!(read.await.unwrap().payload, "second");
-    assert_eq!(taken.await.unwrap().payload, "second");
-    assert_eq!(acknowledged, [0, 1]);
-    assert!(matches!(stored(&mut durable).await, subscribe_durable_response::Event::Message(message) if message.payload == "second"));
+async fn readers_and_members_go_on_where_they_were() {
+    streams::readers_and_members_go_on_where_they_were(&mut Postgres::start().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_durable_subscription_goes_on_where_it_was() {
+    streams::a_durable_subscription_goes_on_where_it_was(&mut Postgres::start().unwrap()).await;
 }
 
 /// Appends while the server is killed: what was acknowledged is there, in order, and offsets have no gaps.
