@@ -86,6 +86,13 @@ impl State {
         self.last_id += 1;
         self.last_id
     }
+
+    /// Removes a channel that is not used. The task of the connection removes those that it listens to.
+    fn remove_if_unused(&mut self, keyspace: i64) {
+        if self.channels.get(&keyspace).is_some_and(|channel| !channel.is_used() && !channel.is_confirmed) {
+            self.channels.remove(&keyspace);
+        }
+    }
 }
 
 impl Notifications {

@@ -149,6 +149,7 @@ fn remove_from_channel(state: &mut State, subscription: &Subscription) {
     if let Some(channel) = state.channels.get_mut(&subscription.keyspace) {
         channel.subscriptions.retain(|other| other.id != subscription.id);
     }
+    state.remove_if_unused(subscription.keyspace);
 }
 
 /// The error for subscriptions while there is no connection.

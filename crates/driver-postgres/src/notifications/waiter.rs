@@ -92,6 +92,7 @@ impl Notifications {
                 }
             }
         }
+        state.remove_if_unused(keyspace);
     }
 }
 
@@ -146,5 +147,7 @@ mod tests {
         drop(waiter);
         assert_eq!(notifications.remove_unused_channels(), [1]);
         assert!(!notifications.is_used());
+        drop(notifications.wait(2, &[topic]));
+        assert!(notifications.state().channels.is_empty(), "a channel is left that the gateway never listened to");
     }
 }
