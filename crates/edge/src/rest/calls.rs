@@ -5,11 +5,11 @@ use std::pin::pin;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::exchange::{CallResult, Exchange, gather};
-use prism_call::{Admitted, Code, Error, IDEMPOTENCY_KEY, Output};
+use super::exchange::{CallResult, Exchange, GatherLimit, gather};
+use prism_call::{Admitted, Code, Error, IDEMPOTENCY_KEY, Output, message_too_large};
 use prism_frontend::{
-    expression::Value,
-    mapping::{CallPlan, CallScope, EndpointCase, MAX_GATHERED_BYTES, NamedValues, ReceivedRequest, Step, StepAction, StepReply, holds},
+    expression::SharedValue,
+    mapping::{CallPlan, CallScope, EndpointCase, NamedValues, ReceivedRequest, Step, StepAction, StepReply, holds},
 };
 
 /// How often a case runs at most, if its condition `again` stays true.
@@ -58,9 +58,9 @@ async fn run_steps(
     admitted: &Admitted<'_>,
     (case, plan): (&EndpointCase, &CallPlan),
     received: &ReceivedRequest<'_>,
-) -> Result<Vec<(String, Value)>, Error> {
+) -> Result<Vec<(String, SharedValue)>, Error> {
     let mut results = Vec::with_capacity(plan.first.len());
-    let mut left = MAX_GATHERED_BYTES;
+    let mut limit = GatherLimit::new(exchange.api.max_gathered);
     for step in &plan.first {
         let requests = {
             let named = NamedValues::new(&case.named);
@@ -71,28 +71,38 @@ async fn run_steps(
         for request in requests {
             replies.push(match request {
                 None => StepReply::Skipped,
-                Some(request) => call(exchange, admitted, step, request, &mut left).await?,
+                Some(request) => call(exchange, admitted, step, request, &mut limit).await?,
             });
         }
         let result = step.result(exchange.api.types, &replies)?;
-        results.push((step.name.clone(), result));
+        results.push((step.name.clone(), SharedValue::new(result)));
     }
     Ok(results)
 }
 
-async fn call(exchange: &Exchange<'_>, admitted: &Admitted<'_>, step: &Step, request: Bytes, left: &mut usize) -> Result<StepReply, Error> {
+async fn call(
+    exchange: &Exchange<'_>,
+    admitted: &Admitted<'_>,
+    step: &Step,
+    request: Bytes,
+    limit: &mut GatherLimit,
+) -> Result<StepReply, Error> {
     let StepAction::Call(call) = &step.action else { return Ok(StepReply::Skipped) };
+    let max_bytes = exchange.namespace.limits.max_message_bytes;
+    if request.len() > max_bytes {
+        return Err(message_too_large(max_bytes));
+    }
+    // A handler that never waits would neither notice the deadline nor let other requests run.
+    admitted.check_deadline()?;
+    tokio::task::consume_budget().await;
     match admitted.ask(&call.method, request).await?.output {
         Output::One(message) => {
             let message = message.to_bytes();
-            *left = left.checked_sub(message.len()).ok_or_else(|| {
-                let message = format!("the steps of this operation return more than {MAX_GATHERED_BYTES} bytes; ask for less");
-                Error::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message)
-            })?;
+            limit.take_bytes(message.len())?;
             Ok(StepReply::One(message))
         }
         Output::Stream(messages) => {
-            let messages = admitted.within_deadline(gather(admitted, messages, exchange.api.max_gathered, left)).await?;
+            let messages = admitted.within_deadline(gather(admitted, messages, limit)).await?;
             Ok(StepReply::Many(messages))
         }
     }

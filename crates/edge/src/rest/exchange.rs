@@ -13,7 +13,8 @@ use crate::{
 };
 use prism_call::{Admitted, Code, Error, Input, Messages, Namespace, Output, Proof, REQUEST_ID, RequestId, Trailers};
 use prism_frontend::{
-    expression::Value,
+    conditional::ConditionalRpc,
+    expression::SharedValue,
     mapping::{Api, CallPlan, CallScope, Endpoint, EndpointCase, ErrorCases, MAX_GATHERED_BYTES, NamedValues, ReceivedRequest, Rendered},
     precondition::{EntityTags, Preconditions},
     problem,
@@ -48,7 +49,38 @@ pub struct CallResult {
     pub headers: HeaderMap,
     pub trailers: Trailers,
     /// The results of the steps, by their names.
-    pub steps: Vec<(String, Value)>,
+    pub steps: Vec<(String, SharedValue)>,
+}
+
+/// What may still be gathered into one response, or by the steps of a case.
+pub struct GatherLimit {
+    max_messages: usize,
+    messages: usize,
+    bytes: usize,
+}
+
+impl GatherLimit {
+    pub fn new(max_messages: usize) -> Self {
+        Self { max_messages, messages: max_messages, bytes: MAX_GATHERED_BYTES }
+    }
+
+    /// Takes the bytes of a message.
+    pub fn take_bytes(&mut self, bytes: usize) -> Result<(), Error> {
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| self.exceeded())?;
+        Ok(())
+    }
+
+    /// Takes a message of a stream.
+    fn take_message(&mut self, bytes: usize) -> Result<(), Error> {
+        self.messages = self.messages.checked_sub(1).ok_or_else(|| self.exceeded())?;
+        self.take_bytes(bytes)
+    }
+
+    fn exceeded(&self) -> Error {
+        let Self { max_messages, .. } = self;
+        let message = format!("the answer has more than {max_messages} items, or more than {MAX_GATHERED_BYTES} bytes; ask for less of it");
+        Error::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message)
+    }
 }
 
 impl Incomplete {
@@ -74,12 +106,12 @@ impl<'a> Exchange<'a> {
     }
 
     /// Reads the preconditions of a request that writes. A definition whose document has these headers evaluates them itself.
-    pub fn preconditions(&self, plan: &CallPlan, headers: &HeaderMap) -> Result<Preconditions, Error> {
+    pub fn preconditions(&self, conditional: Option<&ConditionalRpc>, headers: &HeaderMap) -> Result<Preconditions, Error> {
         let reads = *self.method == Method::GET || *self.method == Method::HEAD;
         if reads || self.endpoint.parameters.has_header(&[header::IF_MATCH, header::IF_NONE_MATCH]) {
             return Ok(Preconditions::none(self.method));
         }
-        Preconditions::of(self.method, headers, false, plan.conditional.as_ref(), |_| false)
+        Preconditions::of(self.method, headers, false, conditional, |_| false)
     }
 
     /// Returns the cursor after which the client resumes a stream of events.
@@ -141,8 +173,8 @@ impl<'a> Exchange<'a> {
                 self.api.respond(&plan.response, &scope, &self.accept)
             }
             Output::Stream(messages) => {
-                let mut left = MAX_GATHERED_BYTES;
-                let messages = admitted.within_deadline(gather(admitted, messages, self.api.max_gathered, &mut left)).await?;
+                let mut limit = GatherLimit::new(self.api.max_gathered);
+                let messages = admitted.within_deadline(gather(admitted, messages, &mut limit)).await?;
                 let scope = CallScope { replies: Some((plan.output, &messages)), ..scope };
                 self.api.respond(&plan.response, &scope, &self.accept)
             }
@@ -236,25 +268,15 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Collects all messages of a stream. Fails if there are too many, or more bytes than are `left`.
-pub async fn gather(
-    admitted: &Admitted<'_>,
-    mut messages: Messages<Bytes>,
-    max_messages: usize,
-    left: &mut usize,
-) -> Result<Vec<Bytes>, Error> {
+/// Collects all messages of a stream, within the limit.
+pub async fn gather(admitted: &Admitted<'_>, mut messages: Messages<Bytes>, limit: &mut GatherLimit) -> Result<Vec<Bytes>, Error> {
     let mut gathered = Vec::new();
     while let Some(message) = {
         admitted.check_deadline()?;
         messages.next().await
     } {
         let message = message?;
-        let rest = left.checked_sub(message.len()).filter(|_| gathered.len() < max_messages);
-        *left = rest.ok_or_else(|| {
-            let message =
-                format!("the answer has more than {max_messages} items, or more than {MAX_GATHERED_BYTES} bytes; ask for less of it");
-            Error::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message)
-        })?;
+        limit.take_message(message.len())?;
         gathered.push(message);
     }
     Ok(gathered)

@@ -21,6 +21,10 @@ use prism_frontend::{
     render::Accept,
 };
 
+/// A request whose response has at most so many bytes holds nothing until the list is delivered, so that a long list does not take all
+/// permits of the namespace.
+const UNHELD_BYTES: usize = 16 * 1024;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Serves the requests one after another. Returns the list of their bodies, and what the calls hold until it is delivered.
@@ -38,7 +42,7 @@ pub async fn serve_each(
     let mut headers = headers.clone();
     headers.insert(REQUEST_ID, admitted.request_id().to_header());
     admitted.context().trace.inject(&mut headers);
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         method: &target.method,
         path: &target.path,
         api: outer.api,
@@ -49,12 +53,17 @@ pub async fn serve_each(
         if_none_match: None,
         resumed: None,
     };
-    let (mut list, mut deliveries) = (vec![b'['], Vec::with_capacity(bodies.len()));
+    exchange.conditions = exchange.preconditions(None, &headers)?;
+    let (mut list, mut deliveries) = (vec![b'['], Vec::new());
     for (index, body) in bodies.into_iter().enumerate() {
+        // A handler that never waits would not let other requests run.
+        tokio::task::yield_now().await;
         let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let own = metadata::with_derived_key(&headers, &index.to_string());
         let (rendered, delivery) = serve_one(serving, &exchange, target, body, own, remaining).await;
-        deliveries.push(delivery);
+        if rendered.body.len() > UNHELD_BYTES {
+            deliveries.push(delivery);
+        }
         if index > 0 {
             list.push(b',');
         }
@@ -120,6 +129,7 @@ async fn perform<'a>(
 ) -> Result<Rendered, Failure<'a>> {
     let endpoint = &target.endpoint;
     let unread = |error| Failure { error, received: None, own: endpoint.default_errors() };
+    admitted.check_deadline().map_err(unread)?;
     let head = RequestHead { method: &target.method, path: &target.path, query: None, headers: &headers };
     let mut received = endpoint.parameters.read(admitted.proof(), &target.template, head).map_err(unread)?;
     set_body(endpoint, &mut received, body).map_err(unread)?;

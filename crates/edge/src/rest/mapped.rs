@@ -101,7 +101,8 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
         Err(error) => return exchange.finish_failed(admitted, Some(&received), None, &error),
     };
     if plan.each.is_some() {
-        return match forwarded::serve_each(serving, &exchange, &admitted, target, bodies, &headers).await {
+        // Boxed: it is rare, and its state would be part of the state of every call.
+        return match Box::pin(forwarded::serve_each(serving, &exchange, &admitted, target, bodies, &headers)).await {
             Ok((rendered, deliveries)) => exchange.finish(admitted, rendered).with_calls(deliveries),
             Err(error) => exchange.finish_failed(admitted, Some(&received), None, &error),
         };
@@ -110,7 +111,9 @@ pub async fn serve(serving: Serving<'_>, found: Found<'_, '_>, request: ClientRe
     content.body = None;
     let (method, path) = (&target.method, target.path.as_str());
     let endpoint = &target.endpoint;
-    let exchange = Exchange { method, path, endpoint, accept, conditions: Preconditions::none(method), ..exchange };
+    let mut conditions = Preconditions::none(method);
+    conditions.head = exchange.conditions.head;
+    let exchange = Exchange { method, path, endpoint, accept, conditions, ..exchange };
     let head = RequestHead { method, path, query: None, headers: &headers };
     let received = endpoint.parameters.read(admitted.proof(), &target.template, head).and_then(|mut received| {
         forwarded::set_body(endpoint, &mut received, bodies.into_iter().next().unwrap_or_default())?;
@@ -205,14 +208,18 @@ impl Exchange<'_> {
                 return self.finish_failed(admitted, Some(&received), None, &error);
             }
         };
-        self.conditions = match self.preconditions(plan, &headers) {
+        // A forwarded request has the method of the other operation, but the client still gets no body for `HEAD`.
+        let head = self.conditions.head;
+        self.conditions = match self.preconditions(plan.conditional.as_ref(), &headers) {
             Ok(conditions) => conditions,
             Err(error) => return self.finish_failed(admitted, Some(&received), Some(&plan.errors), &error),
         };
+        self.conditions.head = head;
         self.resumed = self.last_event(plan, &headers);
         metadata::remove_hop_by_hop(&mut headers);
         if plan.has_several_calls() {
-            self.call_several(admitted, received, (case, plan), content, headers).await
+            // Boxed: it is rare, and its state would be part of the state of every call.
+            Box::pin(self.call_several(admitted, received, (case, plan), content, headers)).await
         } else {
             self.call(admitted, received, (case, plan), content, headers).await
         }

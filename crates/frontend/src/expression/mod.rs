@@ -31,6 +31,7 @@
 //! | `time.millis(string) -> int` | milliseconds since 1970: `time.millis("1970-01-01T00:00:01Z")` is 1000. Fails on other text |
 //! | `url.encode(string) -> string` | percent-encodes a text for a segment or a query: `url.encode("a/b")` is `a%2Fb`. Never fails |
 //! | `url.decode(string) -> string` | the reverse. Fails on a `%` without two digits and on bytes that are not UTF-8 |
+//! | `matchesGlob(string, string) -> bool` | whether a text matches a pattern with `*`, `?` and `[a-z]`, which may come from the request |
 //! | `matches(string, "pattern")` | as in CEL, but the pattern must be a literal, its classes are ASCII, and `.` matches one byte |
 //!
 //! # Limits
@@ -56,7 +57,10 @@ use std::fmt;
 pub use cel::Value;
 use cel::{IdedExpr, common::ast::Expr};
 
-pub use self::types::{Member, Object, Scope, Type};
+pub use self::{
+    run::SharedValue,
+    types::{Member, Object, Scope, Type},
+};
 use super::message_types::MessageTypes;
 
 /// Source of the top-level variables. An evaluation asks for each variable at most once, and only if it evaluates a part of
@@ -69,6 +73,12 @@ pub trait Variables: Send + Sync {
     fn members(&self, name: &str, members: &[String]) -> Option<Value> {
         let _ = members;
         self.get(name)
+    }
+
+    /// Returns the variable if other evaluations use it, too. Such a variable is not asked for with `get` or `members`.
+    fn shared(&self, name: &str) -> Option<&SharedValue> {
+        let _ = name;
+        None
     }
 }
 

@@ -18,9 +18,35 @@ struct Once<'a> {
 
 type Known = OnceLock<Option<Box<dyn Val>>>;
 
+/// A value for several evaluations, which the engine converts only once.
+#[derive(Debug)]
+pub struct SharedValue {
+    value: Value,
+    converted: Known,
+}
+
+impl SharedValue {
+    /// Shares a value.
+    pub fn new(value: Value) -> Self {
+        Self { value, converted: OnceLock::new() }
+    }
+
+    /// Returns the value.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    fn converted(&self) -> Option<&(dyn Val + 'static)> {
+        self.converted.get_or_init(|| self.value.clone().try_into().ok()).as_deref()
+    }
+}
+
 impl VariableResolver for Once<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
         let (read, cell) = self.known.iter().find(|(read, _)| read.name == variable)?;
+        if let Some(shared) = self.variables.shared(variable) {
+            return shared.converted().map(|value| CowVal::Borrowed(value as &dyn Val));
+        }
         let value = cell.get_or_init(|| {
             let value = match &read.members {
                 Some(members) => self.variables.members(variable, members),

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::Method as Verb;
 
 use super::{
+    MAX_GATHERED_BYTES,
     scope::CallScope,
-    step::{MAX_EACH, too_many},
+    step::{MAX_EACH, too_large, too_many},
     template::{ValueSource, ValueTemplate},
 };
 use crate::{json::JsonStyle, template::PathTemplate};
@@ -43,7 +44,7 @@ pub type ForwardTargets<E> = HashMap<String, ForwardTarget<E>>;
 impl ForwardPlan {
     /// Builds the bodies of the requests, as JSON.
     pub fn bodies(&self, scope: &CallScope<'_>) -> Result<Vec<Bytes>, Error> {
-        let mut bodies = Vec::new();
+        let (mut bodies, mut left) = (Vec::new(), MAX_GATHERED_BYTES);
         let mut add = |scope: CallScope<'_>| {
             if bodies.len() == MAX_EACH {
                 return Err(too_many());
@@ -52,6 +53,7 @@ impl ForwardPlan {
             if !self.body.json(&scope, JsonStyle { numbers: true, ..JsonStyle::default() }, &mut body)? {
                 body.extend_from_slice(b"null");
             }
+            left = left.checked_sub(body.len()).ok_or_else(too_large)?;
             bodies.push(Bytes::from(body));
             Ok(())
         };

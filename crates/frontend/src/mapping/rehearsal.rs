@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, header};
 use super::{
     Action, Api, CallPlan, CallScope, Endpoint, EndpointCase, NamedValues, Parameters, ReceivedRequest, Rendered, RequestHead, StepReply,
 };
-use crate::{expression::Value, json, problem, render::Accept, router::NoRoute};
+use crate::{expression::SharedValue, json, problem, render::Accept, router::NoRoute};
 use prism_call::{Error, Proof};
 
 /// The request of a dry run.
@@ -154,13 +154,13 @@ impl Api {
     }
 
     /// Returns the results of the steps, if every reply is empty.
-    fn assumed_results(&self, plan: &CallPlan, scope: &CallScope<'_>) -> Result<Vec<(String, Value)>, Error> {
+    fn assumed_results(&self, plan: &CallPlan, scope: &CallScope<'_>) -> Result<Vec<(String, SharedValue)>, Error> {
         let mut results = Vec::with_capacity(plan.first.len());
         for step in &plan.first {
             let requests = step.requests(&CallScope { results: Some(&results), ..*scope })?;
             let replies: Vec<StepReply> = requests.iter().map(|_| StepReply::Skipped).collect();
             let result = step.result(self.types, &replies)?;
-            results.push((step.name.clone(), result));
+            results.push((step.name.clone(), SharedValue::new(result)));
         }
         Ok(results)
     }

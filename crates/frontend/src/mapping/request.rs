@@ -136,7 +136,7 @@ impl Parameters {
             self.check(place, given[place].as_ref())?;
         }
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let content_type = content_type.map(|value| Cow::Owned(ContentType::of(value).essence.to_ascii_lowercase())).unwrap_or_default();
+        let content_type = content_type.map(|value| in_lower_case(ContentType::of(value).essence)).unwrap_or_default();
         let (method, path) = (parts.method.clone(), Cow::Borrowed(parts.path));
         Ok(ReceivedRequest { method, path, given, content_type, payload: Payload::Absent })
     }
@@ -300,6 +300,12 @@ impl Parameters {
             .with("in", "query")
             .with("parameter", name)
     }
+}
+
+/// Returns a content type in lower case. The most frequent one is not allocated.
+fn in_lower_case(essence: &str) -> Cow<'static, str> {
+    const JSON: &str = "application/json";
+    if essence.eq_ignore_ascii_case(JSON) { Cow::Borrowed(JSON) } else { Cow::Owned(essence.to_ascii_lowercase()) }
 }
 
 impl<'a> ReceivedRequest<'a> {

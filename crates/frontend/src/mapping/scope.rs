@@ -12,7 +12,7 @@ use super::{
     value,
 };
 use crate::{
-    expression::{self, Value, Variables},
+    expression::{self, SharedValue, Value, Variables},
     message_types::{MessageId, MessageTypes},
 };
 use prism_call::{Error, Proof, RequestId};
@@ -49,14 +49,14 @@ pub struct CallScope<'a> {
     /// Named values (`let`).
     pub named: Option<&'a NamedValues<'a>>,
     /// The results of the steps so far (`first`).
-    pub results: Option<&'a [(String, Value)]>,
+    pub results: Option<&'a [(String, SharedValue)]>,
 }
 
 /// The named values (`let`) of a case. Each is evaluated once, when it is first used.
 #[derive(Debug)]
 pub struct NamedValues<'a> {
     list: &'a [(String, ValueTemplate)],
-    made: Vec<OnceLock<Option<Value>>>,
+    made: Vec<OnceLock<Option<SharedValue>>>,
 }
 
 impl<'a> NamedValues<'a> {
@@ -65,14 +65,14 @@ impl<'a> NamedValues<'a> {
         Self { list, made: list.iter().map(|_| OnceLock::new()).collect() }
     }
 
-    fn get(&self, name: &str, scope: &CallScope<'_>) -> Result<Option<Value>, Error> {
+    fn get(&self, name: &str, scope: &CallScope<'_>) -> Result<Option<&SharedValue>, Error> {
         let Some(place) = self.list.iter().position(|(known, _)| known == name) else { return Ok(None) };
         if let Some(made) = self.made[place].get() {
-            return Ok(made.clone());
+            return Ok(made.as_ref());
         }
         // A value can use those before it, but not itself.
         let value = self.list[place].1.value(&CallScope { item: None, ..*scope })?;
-        Ok(self.made[place].get_or_init(|| value).clone())
+        Ok(self.made[place].get_or_init(|| value.map(SharedValue::new)).as_ref())
     }
 
     /// Returns the names.
@@ -129,8 +129,8 @@ impl<'a> CallScope<'a> {
             "index" => self.item.map(|(_, index)| Value::Int(i64::try_from(index).unwrap_or(i64::MAX))),
             "error" => self.error.cloned(),
             _ => match (self.results.and_then(|results| results.iter().find(|(known, _)| known == name)), self.named) {
-                (Some((_, result)), _) => Some(result.clone()),
-                (None, Some(named)) => named.get(name, self)?,
+                (Some((_, result)), _) => Some(result.value().clone()),
+                (None, Some(named)) => named.get(name, self)?.map(|made| made.value().clone()),
                 (None, None) => None,
             },
         })
@@ -201,5 +201,13 @@ impl Variables for CallScope<'_> {
             _ => None,
         };
         made.or_else(|| self.get(name))
+    }
+
+    fn shared(&self, name: &str) -> Option<&SharedValue> {
+        if let Some((_, result)) = self.results.and_then(|results| results.iter().find(|(known, _)| known == name)) {
+            return Some(result);
+        }
+        // As in `get`, an error is reported where the value is read.
+        self.named?.get(name, self).ok().flatten()
     }
 }

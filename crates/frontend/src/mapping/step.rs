@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
+    MAX_GATHERED_BYTES,
     message::MessagePlan,
     response::Refusal,
     scope::CallScope,
@@ -66,17 +67,18 @@ pub enum StepReply {
 impl Step {
     /// Builds the request messages, one for each call; `None`: the call is skipped. Returns the error if the step refuses the request.
     pub fn requests(&self, scope: &CallScope<'_>) -> Result<Vec<Option<Bytes>>, Error> {
-        let mut requests = Vec::new();
+        let (mut requests, mut left) = (Vec::new(), MAX_GATHERED_BYTES);
         let mut add = |scope: CallScope<'_>| {
+            if requests.len() == MAX_EACH {
+                return Err(too_many());
+            }
             let runs = self.when.as_ref().map_or(Ok(true), |when| holds(when, &scope))?;
             let request = match &self.action {
                 _ if !runs => None,
                 StepAction::Call(call) => Some(call.request.message(&scope)?),
                 StepAction::Refuse(refusal) => return Err(refusal.error(&scope)),
             };
-            if requests.len() == MAX_EACH {
-                return Err(too_many());
-            }
+            left = left.checked_sub(request.as_ref().map_or(0, Bytes::len)).ok_or_else(too_large)?;
             requests.push(request);
             Ok(())
         };
@@ -106,6 +108,12 @@ impl Step {
             (None, _) => Err(Error::internal("a step has one reply")),
         }
     }
+}
+
+/// Returns the error for calls that have too many bytes together.
+pub fn too_large() -> Error {
+    let message = format!("the request asks for calls with more than {MAX_GATHERED_BYTES} bytes; send fewer or smaller items");
+    Error::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
 }
 
 /// Returns the error for a list with too many items.

@@ -131,6 +131,8 @@ async fn several_calls_can_not_be_executed_once() {
     assert_eq!((answer.status, answer.json()), (400, json!({"error": "IDEMPOTENCY_KEY_UNSUPPORTED"})));
     let answer = door.ask("POST /demo/run", &[("if-match", "\"7\"")], br#"["add", "a", "2"]"#).await;
     assert_eq!((answer.status, answer.json()), (400, json!({"error": "PRECONDITION_UNSUPPORTED"})));
+    let answer = door.ask("POST /demo/batch", &[("if-match", "\"7\"")], br#"[["get", "a"]]"#).await;
+    assert_eq!((answer.status, answer.json()), (400, json!({"error": "PRECONDITION_UNSUPPORTED"})));
     assert!(door.nothing_seen());
 }
 

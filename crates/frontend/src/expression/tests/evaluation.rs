@@ -132,13 +132,15 @@ fn compiled_expressions_know_their_type_path_constant_and_reads() {
 #[test]
 fn evaluations_have_a_budget() {
     let many: Vec<serde_json::Value> = (0..100_001).map(serde_json::Value::from).collect();
-    let variables = [("body", value::from_json(&json!({"list": many, "text": "a".repeat(1 << 20)})))];
+    let variables =
+        [("body", value::from_json(&json!({"list": many, "text": "a".repeat(1 << 20), "glob": format!("*{}b", "a".repeat(1000))})))];
     for text in [
         "body.list.map(n, n)",
         "body.list.slice(0, 400).map(a, body.list.slice(0, 400).map(b, 1))",
         "body.list.slice(0, 100).map(a, body.text)",
         "body.text.split(\"\")",
         "body.text.replace(\"a\", body.text)",
+        "body.text.matchesGlob(body.glob)",
     ] {
         let error = compile(text).unwrap().evaluate(&variables).unwrap_err();
         assert!(error.contains("works on too much"), "{text}: {error}");
