@@ -141,8 +141,10 @@ impl Listener {
     /// Receives notifications. Returns when the connection is broken.
     async fn receive(&self, mut link: Link) {
         let mut checks = tokio::time::interval_at(tokio::time::Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
+        let mut is_changed = true;
         loop {
-            let missing = self.notifications.missing_channels();
+            // Not for each notification: it looks at all channels.
+            let missing = if std::mem::take(&mut is_changed) { self.notifications.missing_channels() } else { Vec::new() };
             for keyspaces in missing.chunks(CHANNELS_PER_COMMAND) {
                 if !self.run(&mut link, &self.command("LISTEN", keyspaces)).await {
                     return;
@@ -150,7 +152,7 @@ impl Listener {
                 self.notifications.confirm(keyspaces);
             }
             tokio::select! {
-                () = self.notifications.changed.notified() => {}
+                () = self.notifications.changed.notified() => is_changed = true,
                 message = link.messages.next() => match message {
                     Some(Ok(message)) => self.dispatch(message).await,
                     _ => return,

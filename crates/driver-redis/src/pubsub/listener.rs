@@ -64,12 +64,14 @@ async fn connect(connector: &Connector) -> RedisResult<PubSub> {
 async fn receive(hub: &Hub, connection: PubSub) {
     let (mut sink, mut messages) = connection.split();
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_INTERVAL, PING_INTERVAL);
+    let mut is_changed = true;
     loop {
-        if !update_channels(hub, &mut sink, &mut messages).await {
+        // Not for each message: it looks at all channels.
+        if std::mem::take(&mut is_changed) && !update_channels(hub, &mut sink, &mut messages).await {
             return;
         }
         tokio::select! {
-            () = hub.changed.notified() => {}
+            () = hub.changed.notified() => is_changed = true,
             message = messages.next() => match message {
                 Some(message) => hub.dispatch(&message),
                 None => return,
