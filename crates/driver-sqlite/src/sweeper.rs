@@ -33,19 +33,24 @@ async fn sweep(database: Weak<Database>, every: Duration) {
     loop {
         ticks.tick().await;
         let Some(database) = database.upgrade() else { return };
-        if let Err(error) = sweep_once(&database).await {
-            tracing::warn!(%error, "expired data could not be removed; the next sweep tries again");
-        }
+        sweep_once(&database).await;
     }
 }
 
-async fn sweep_once(database: &Database) -> Result<(), Error> {
-    keyvalue::sweep(database).await?;
-    document::sweep(database).await?;
-    stream::sweep(database).await?;
-    queue::sweep(database).await?;
-    list::sweep(database).await?;
-    timeseries::sweep(database).await
+/// Sweeps each model, even if another one fails.
+async fn sweep_once(database: &Database) {
+    report(keyvalue::sweep(database).await);
+    report(document::sweep(database).await);
+    report(stream::sweep(database).await);
+    report(queue::sweep(database).await);
+    report(list::sweep(database).await);
+    report(timeseries::sweep(database).await);
+}
+
+fn report(result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "expired data could not be removed; the next sweep tries again");
+    }
 }
 
 /// Renews the members of consumer groups in this process, so that other processes don't remove them.

@@ -64,8 +64,8 @@ fn results_too_large() -> Error {
         Code::ResourceExhausted,
         "BACKEND_FULL",
         format!(
-            "the results that are computed at the same time need more than {} MiB of memory, which is the limit of a backend; repeat the call later, use \
-             smaller sets, or store the result in a set and read that",
+            "the results that are computed at the same time need more than {} MiB of memory, which is the limit of a backend; repeat the call later, or \
+             let it read less; the result of an operation on sets can be stored in a set and read from there",
             MAX_RESULT_BYTES >> 20
         ),
     )

@@ -56,14 +56,20 @@ impl SortedSetBasic for SortedSets {
         let given: Vec<&[u8]> = members.iter().map(|(member, _)| &member[..]).collect();
         let mut session = self.keyspace.database.session(context).await?;
         let [_, rows] = session.begin(None, [(&LOCK, &[&lock]), (&SCORES, &[&id, &key, &given])]).await?;
+        let current: Vec<Option<f64>> = rows.iter().map(|row| row.get(0)).collect();
+        let scores: Result<Vec<Option<f64>>, Error> =
+            members.iter().zip(&current).map(|((_, given), current)| score_after(operation, *current, *given)).collect();
+        let scores = match scores {
+            Ok(scores) => scores,
+            Err(error) => {
+                session.roll_back().await?;
+                return Err(error);
+            }
+        };
         let (mut added, mut changed) = (0, 0);
-        let mut scores = Vec::with_capacity(members.len());
         let (mut written, mut written_scores): (Vec<&[u8]>, Vec<f64>) = (Vec::new(), Vec::new());
-        for ((member, given), row) in members.iter().zip(&rows) {
-            let current: Option<f64> = row.get(0);
-            let score = score_after(operation, current, *given)?;
-            scores.push(score);
-            let Some(score) = score.filter(|score| current != Some(*score)) else { continue };
+        for (((member, _), current), score) in members.iter().zip(&current).zip(&scores) {
+            let Some(score) = score.filter(|score| *current != Some(*score)) else { continue };
             written.push(&member[..]);
             written_scores.push(score);
             if current.is_none() { added += 1 } else { changed += 1 }

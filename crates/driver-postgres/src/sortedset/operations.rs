@@ -94,7 +94,13 @@ impl SortedSets {
         let (key, lock) = (&destination[..], lock_number("sortedset", id, &destination));
         let mut session = self.keyspace.database.session(context).await?;
         let [_, rows] = session.begin(None, [(&LOCK, &[&lock]), (&READ, read)]).await?;
-        let scores = algebra.scores(&rows, &mut reserved)?;
+        let scores = match algebra.scores(&rows, &mut reserved) {
+            Ok(scores) => scores,
+            Err(error) => {
+                session.roll_back().await?;
+                return Err(error);
+            }
+        };
         let (members, values): (Vec<&[u8]>, Vec<f64>) = scores.iter().map(|(member, score)| (&member[..], *score)).unzip();
         session.commit([(&CLEAR, &[&id, &key]), (&WRITE, &[&id, &key, &members, &values])]).await?;
         Ok(stream::iter([Ok(AlgebraOutcome::Stored(members.len() as u64))]).boxed())
