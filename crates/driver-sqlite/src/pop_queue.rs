@@ -26,14 +26,14 @@ struct QueueState {
     /// The number of the last call.
     last: i64,
     /// The numbers of the calls that wait for a list. A lower number is older.
-    by_list: HashMap<(Keyspace, Bytes), BTreeSet<i64>>,
+    by_list: HashMap<(Arc<Keyspace>, Bytes), BTreeSet<i64>>,
 }
 
 /// A call in the queue. It leaves the queue when this is dropped.
 pub struct QueuedPop {
     /// When the call came, in nanoseconds since 1970. No other call of this process has this number.
     pub number: i64,
-    keyspace: Keyspace,
+    keyspace: Arc<Keyspace>,
     keys: Arc<[Bytes]>,
     state: Arc<Mutex<QueueState>>,
     permit: Option<OwnedSemaphorePermit>,
@@ -50,6 +50,7 @@ impl PopQueue {
     pub fn add(&self, keyspace: &Keyspace, keys: &Arc<[Bytes]>) -> Result<QueuedPop, Error> {
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| too_many_waiters(self.limit, "max_waiting_pops"))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        let keyspace = Arc::new(keyspace.clone());
         let mut state = lock(&self.state);
         state.last = now.max(state.last.saturating_add(1));
         let number = state.last;
@@ -57,7 +58,7 @@ impl PopQueue {
             state.by_list.entry((keyspace.clone(), key.clone())).or_default().insert(number);
         }
         drop(state);
-        Ok(QueuedPop { number, keyspace: keyspace.clone(), keys: keys.clone(), state: self.state.clone(), permit: Some(permit) })
+        Ok(QueuedPop { number, keyspace, keys: keys.clone(), state: self.state.clone(), permit: Some(permit) })
     }
 
     /// Whether calls wait.
