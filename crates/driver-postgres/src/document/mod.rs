@@ -96,7 +96,7 @@ pub async fn sweep(database: &Database, context: &Context) -> Result<(), Error> 
 /// Removes the expired rows of a collection, except those that another transaction uses now.
 async fn remove_expired(database: &Database, context: &Context, collection: i64) -> Result<(), Error> {
     let table = table(database.schema(), collection);
-    // An index can be used with now(), but not with clock_timestamp().
+    // With clock_timestamp(), which is volatile, all rows that have an expiration would be read.
     let remove = format!(
         "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE expires <= now() LIMIT {EXPIRED_PER_STATEMENT} FOR UPDATE SKIP LOCKED)
          AND expires <= now() RETURNING 1"

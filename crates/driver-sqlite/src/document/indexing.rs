@@ -29,6 +29,14 @@ pub fn key_of(path: &Path) -> String {
     format!("document_key(body, {})", literal(path.text().as_bytes()))
 }
 
+/// The statement that creates an index for queries. The id comes last, so that documents with equal values are in the order of queries.
+pub fn create_statement(number: i64, collection: i64, definition: &IndexDefinition) -> String {
+    let fields = definition.paths.iter().zip(&definition.index.fields);
+    let keys: Vec<String> =
+        fields.map(|(path, field)| format!("{} {}, ", key_of(path), if field.descending { "DESC" } else { "ASC" })).collect();
+    format!("CREATE INDEX document_index_{number} ON documents ({}id) WHERE collection = {collection}", keys.concat())
+}
+
 fn list(connection: &Connection, collection: i64) -> DatabaseResult<Vec<Index>> {
     let mut select = connection.prepare_cached("SELECT definition FROM document_indexes WHERE collection = ?1 ORDER BY name")?;
     let mut rows = select.query([collection])?;
@@ -41,7 +49,7 @@ fn list(connection: &Connection, collection: i64) -> DatabaseResult<Vec<Index>> 
 }
 
 fn create(tx: &Tx<'_>, collection: i64, definition: &IndexDefinition) -> DatabaseResult<CreateIndexResponse> {
-    let Index { name, fields, unique } = &definition.index;
+    let Index { name, unique, .. } = &definition.index;
     let indexes = list(tx.connection, collection)?;
     match indexes.iter().find(|index| index.name == *name) {
         Some(present) if *present == definition.index => return Ok(CreateIndexResponse { created: false }),
@@ -52,14 +60,7 @@ fn create(tx: &Tx<'_>, collection: i64, definition: &IndexDefinition) -> Databas
     let mut insert =
         tx.connection.prepare_cached("INSERT INTO document_indexes (collection, name, definition) VALUES (?1, ?2, ?3) RETURNING number")?;
     let number: i64 = insert.query_row((collection, name, definition.index.encode_to_vec()), |row| row.get(0))?;
-    let keys: Vec<String> = definition
-        .paths
-        .iter()
-        .zip(fields)
-        .map(|(path, field)| format!("{} {}", key_of(path), if field.descending { "DESC" } else { "ASC" }))
-        .collect();
-    let keys = keys.join(", ");
-    tx.connection.execute(&format!("CREATE INDEX document_index_{number} ON documents ({keys}) WHERE collection = {collection}"), [])?;
+    tx.connection.execute(&create_statement(number, collection, definition), [])?;
     if *unique {
         rows::remove_expired_of(tx, collection)?;
         let values = format!("document_unique(body, {})", literal(&encode_paths(&definition.paths)));

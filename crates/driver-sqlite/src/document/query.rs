@@ -129,13 +129,14 @@ impl Statement {
                 let operator = if *descending { "<" } else { ">" };
                 condition = format!("({key} {operator} {value} OR ({key} = {value} AND {condition}))");
             }
-            // For an index: what follows for the first key.
-            if let (Some((key, descending)), Some(value)) = (keys.first(), after.keys.first()) {
-                let value = self.parameter(Value::Blob(value.clone()));
-                let operator = if *descending { "<=" } else { ">=" };
-                condition = format!("{key} {operator} {value} AND {condition}");
-            }
             let _ = write!(self.text, " AND {condition}");
+        }
+        // SQLite uses an index for the order only if its first key is limited. From the start, the limit holds for every key.
+        if let Some((key, descending)) = keys.first() {
+            let first = query.after.as_ref().and_then(|after| after.keys.first());
+            let operator = if *descending && first.is_some() { "<=" } else { ">=" };
+            let limit = self.parameter(Value::Blob(first.cloned().unwrap_or_default()));
+            let _ = write!(self.text, " AND {key} {operator} {limit}");
         }
         let order = keys.iter().map(|(key, descending)| format!("{key} {}, ", if *descending { "DESC" } else { "ASC" }));
         let _ = write!(self.text, " ORDER BY {}id", order.collect::<String>());
@@ -215,5 +216,51 @@ impl DocumentQuery for Documents {
         let aggregation = Aggregation::new(request)?;
         let rows = scan(&self.keyspace, move |connection, keyspace| aggregate(connection, keyspace, aggregation)).await?;
         Ok(stream::iter(rows.into_iter().map(Ok)).boxed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{document::indexing::create_statement, functions, schema};
+    use prism_call::proto::models::document::v1::{Index, IndexField, SortKey};
+    use prism_driver::document::{index::IndexDefinition, order::Order, path::Path, value};
+
+    fn plan(connection: &Connection, filter: Filter, order: &[&str], cursor: &str) -> String {
+        let order = order.iter().map(|path| SortKey { path: (*path).to_owned(), descending: true }).collect();
+        let request = FindRequest { collection: "c".to_owned(), order, cursor: cursor.to_owned(), ..FindRequest::default() };
+        let query = Query { filter, ..Query::new(request).unwrap() };
+        let mut statement = Statement::new(COLUMNS, 1, &query.filter);
+        statement.add_order(&query);
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text)).unwrap();
+        let steps = explain.query_map(params_from_iter(statement.parameters), |row| row.get::<_, String>(3)).unwrap();
+        steps.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
+    }
+
+    #[test]
+    fn queries_use_indexes() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        functions::register(&connection).unwrap();
+        schema::migrate(&mut connection).unwrap();
+        let index = Index { name: "i".to_owned(), fields: vec![IndexField { path: "a".to_owned(), descending: true }], unique: false };
+        let definition = IndexDefinition::of_stored(index).unwrap();
+        connection.execute(&create_statement(1, 1, &definition), []).unwrap();
+        let path = || Path::parse("a").unwrap();
+        let by_id: &[&str] = &[];
+        let by_field: &[&str] = &["a"];
+        let order = Order::new(&[SortKey { path: "a".to_owned(), descending: true }]).unwrap();
+        let cursor = order.cursor(&order.encode(&Place { keys: vec![value::string_key("x")], id: "x".to_owned() }));
+        for (filter, order, cursor, is_sorted) in [
+            (Filter::Equal(path(), value::number(1.0)), by_id, "", true),
+            (Filter::Present(path()), by_id, "", false),
+            (Filter::All(Vec::new()), by_field, "", true),
+            (Filter::All(Vec::new()), by_field, cursor.as_str(), true),
+        ] {
+            let steps = plan(&connection, filter, order, cursor);
+            assert!(steps.contains("USING INDEX document_index_1 "), "{steps}");
+            assert_eq!(!steps.contains("TEMP B-TREE"), is_sorted, "{steps}");
+        }
+        let steps = plan(&connection, Filter::All(Vec::new()), by_id, "");
+        assert!(steps.contains("(collection=?)") && !steps.contains("TEMP B-TREE"), "{steps}");
     }
 }
