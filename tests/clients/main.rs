@@ -13,3 +13,4 @@ mod node;
 mod openapi;
 mod protoc;
 mod registry;
+mod suite;

@@ -4,16 +4,12 @@
 //! The Python suites in `clients/` also run against Consul and etcd themselves, to check that the cases are right: `.tools/python/bin/python
 //! tests/clients/foreign/clients/etcd_v3.py --original http://127.0.0.1:2379`.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{net::SocketAddr, process::Command};
 
 use serde_json::json;
 use test_support::{gateway::Gateway, http, servers::Redis};
 
-use super::node::{npm_missing, total};
+use super::suite::{self, installed};
 
 /// Minimum numbers of cases. If fewer run, some were not found.
 const CONSUL_CASES: usize = 39;
@@ -51,7 +47,7 @@ namespaces:
 async fn clients_of_consul() {
     let gateway = Gateway::start(CONFIG).await;
     for listener in ["consul-ram", "consul-disk"] {
-        suite("consul_kv.py", gateway.listeners[listener], CONSUL_CASES);
+        python("consul_kv.py", gateway.listeners[listener], CONSUL_CASES);
     }
 }
 
@@ -59,7 +55,7 @@ async fn clients_of_consul() {
 async fn clients_of_etcd() {
     let gateway = Gateway::start(CONFIG).await;
     for listener in ["etcd-ram", "etcd-disk"] {
-        suite("etcd_v3.py", gateway.listeners[listener], ETCD_CASES);
+        python("etcd_v3.py", gateway.listeners[listener], ETCD_CASES);
     }
 }
 
@@ -78,23 +74,19 @@ namespaces:
 ",
     )
     .await;
-    suite("kafka_rest.py", gateway.listeners["kafka"], KAFKA_CASES);
+    python("kafka_rest.py", gateway.listeners["kafka"], KAFKA_CASES);
 }
 
 /// Its frontend binds lists, sets and sorted sets too, so it is over the pattern `interfaces`. The token of the client is an API key.
 #[tokio::test]
 async fn clients_of_upstash_redis() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/foreign");
-    let package = folder.join("node_modules/@upstash/redis");
-    assert!(package.exists(), "the packages of tests/clients/foreign are not installed; run scripts/install-tools");
+    let folder = installed("tests/clients/foreign");
+    installed("tests/clients/foreign/node_modules/@upstash/redis");
     let redis = Redis::start().unwrap();
     let keys = tempfile::tempdir().unwrap();
     let file = keys.path().join("keys.yaml");
-    let created = Command::new(test_support::gateway::program())
-        .args(["auth", "key", "create", "--subject", "ada", "--file"])
-        .arg(&file)
-        .output()
-        .unwrap();
+    let mut command = Command::new(test_support::gateway::program());
+    let created = suite::output(command.args(["auth", "key", "create", "--subject", "ada", "--file"]).arg(&file));
     assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
     let token = String::from_utf8(created.stdout).unwrap().trim().to_owned();
     let config = format!(
@@ -117,22 +109,8 @@ namespaces:
     );
     let gateway = Gateway::start(&config).await;
     for listener in ["ram", "server"] {
-        let output = Command::new("npm")
-            .args(["test", "--silent", "--", "--test-reporter=tap"])
-            .current_dir(&folder)
-            .env("PRISM_URL", format!("http://{}", gateway.listeners[listener]))
-            .env("PRISM_TOKEN", &token)
-            .output()
-            .unwrap_or_else(|error| npm_missing(&error));
-        let report = format!("{listener}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{report}");
-        assert_eq!(
-            (total(&report, "fail"), total(&report, "skipped"), total(&report, "cancelled")),
-            (Some(0), Some(0), Some(0)),
-            "{report}"
-        );
-        let passed = total(&report, "pass").unwrap_or_default();
-        assert!(passed >= UPSTASH_CASES, "only {passed} cases ran, of at least {UPSTASH_CASES}:\n{report}");
+        let environment = [("PRISM_URL", format!("http://{}", gateway.listeners[listener])), ("PRISM_TOKEN", token.clone())];
+        suite::npm(&folder, environment, UPSTASH_CASES);
     }
 }
 
@@ -155,16 +133,8 @@ async fn apis_of_one_namespace_share_its_data() {
     }
 }
 
-/// Runs a suite against a listener. Fails with its report if a case fails, or if fewer cases run than expected.
-fn suite(name: &str, address: SocketAddr, cases: usize) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python: PathBuf = root.join(".tools/python/bin/python");
-    assert!(python.exists(), "the Python packages of the tests are not installed; run scripts/install-tools");
-    let script = root.join("tests/clients/foreign/clients").join(name);
-    // Python must not write compiled files next to the scripts.
-    let output = Command::new(python).arg("-B").arg(script).arg(format!("http://{address}")).output().unwrap();
-    let report = format!("{name} at {address}:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{report}");
-    let passed = report.lines().find_map(|line| line.strip_prefix("passed ")?.parse::<usize>().ok()).unwrap_or_default();
-    assert!(passed >= cases, "only {passed} cases ran, of at least {cases}:\n{report}");
+/// Runs a suite against a listener.
+fn python(script: &str, address: SocketAddr, cases: usize) {
+    let script = installed("tests/clients/foreign/clients").join(script);
+    suite::python(".tools/python", &script, &format!("http://{address}"), cases);
 }

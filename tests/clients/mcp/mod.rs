@@ -1,10 +1,11 @@
 //! Runs the suite in `tests/clients/mcp` against a gateway: the published clients of MCP in TypeScript and Python, over HTTP and over `prism mcp`,
 //! and the applicable scenarios of the official conformance suite. It needs Node.js 22, which is one of its packages.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
-use super::node::{npm_missing, total};
 use test_support::gateway::{Gateway, program};
+
+use super::suite::{self, installed};
 
 /// Minimum number of cases. If fewer run, some were not found.
 const CASES: usize = 34;
@@ -28,30 +29,15 @@ namespaces:
 
 #[tokio::test]
 async fn published_clients_and_conformance_of_mcp() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = root.join("tests/clients/mcp");
-    let node = folder.join("node_modules/.bin");
-    assert!(
-        node.join("conformance").exists() && root.join(".tools/mcp/bin/python").exists(),
-        "the packages of tests/clients/mcp are not installed; run scripts/install-tools"
-    );
+    let folder = installed("tests/clients/mcp");
+    installed("tests/clients/mcp/node_modules/.bin/conformance");
     let gateway = Gateway::start(CONFIG).await;
-    let path = format!("{}:{}", node.display(), std::env::var("PATH").unwrap_or_default());
+    let path = format!("{}:{}", folder.join("node_modules/.bin").display(), std::env::var("PATH").unwrap_or_default());
     let environment = [("PRISM_URL", gateway.url()), ("PRISM_BIN", program().into_string().unwrap()), ("PATH", path)];
-    let output = Command::new("npm")
-        .args(["test", "--silent", "--", "--test-reporter=tap"])
-        .current_dir(&folder)
-        .envs(environment.clone())
-        .output()
-        .unwrap_or_else(|error| npm_missing(&error));
-    let report = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{report}");
-    assert_eq!((total(&report, "fail"), total(&report, "skipped"), total(&report, "cancelled")), (Some(0), Some(0), Some(0)), "{report}");
-    let passed = total(&report, "pass").unwrap_or_default();
-    assert!(passed >= CASES, "only {passed} cases ran, of at least {CASES}:\n{report}");
+    suite::npm(&folder, environment.clone(), CASES);
 
-    let output = Command::new(root.join(".tools/mcp/bin/python")).arg(folder.join("client.py")).envs(environment).output().unwrap();
-    let report = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = suite::output(Command::new(installed(".tools/mcp/bin/python")).arg(folder.join("client.py")).envs(environment));
+    let report = suite::report(&output);
     assert!(output.status.success(), "{report}");
     assert_eq!(report.lines().filter(|line| line.starts_with("passed ")).count(), PYTHON_CASES, "{report}");
 }

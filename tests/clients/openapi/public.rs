@@ -5,20 +5,17 @@ use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use test_support::gateway::Gateway;
 
-use super::{SEED, folder, report, schemathesis, tool};
+use super::{SEED, folder, schemathesis};
+use crate::suite::{self, installed, report};
 
 /// Number of generated requests for each operation, in the phase that generates them.
 const EXAMPLES: &str = "1";
 
 /// Generates the documents and their definitions. Returns their names.
 fn generate(target: &Path) -> Vec<String> {
-    let python = tool(".tools/schemathesis/bin/python");
-    let output = Command::new(python)
-        .arg(folder().join("public/generate.py"))
-        .args([target.as_os_str(), SEED.as_ref()])
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .unwrap();
+    let mut command = Command::new(installed(".tools/schemathesis/bin/python"));
+    command.arg("-B").arg(folder().join("public/generate.py")).args([target.as_os_str(), SEED.as_ref()]);
+    let output = suite::output(&mut command);
     assert!(output.status.success(), "{}", report(&output));
     let names = fs::read_to_string(target.join("names")).unwrap();
     names.lines().map(str::to_owned).collect()
@@ -26,7 +23,7 @@ fn generate(target: &Path) -> Vec<String> {
 
 /// Runs `prism frontend`. Returns whether it succeeded, and its output.
 fn prism(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_prism")).arg("frontend").args(arguments).output().unwrap();
+    let output = suite::output(Command::new(env!("CARGO_BIN_EXE_prism")).arg("frontend").args(arguments));
     (output.status.success(), report(&output))
 }
 

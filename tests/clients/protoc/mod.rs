@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::suite::installed;
+
 const CORPUS: &str = "crates/schema/tests/schemas/protobuf/corpus.jsonl";
 /// Minimum number of files. If there are fewer, some were lost.
 const FILES: usize = 2_000;
@@ -16,9 +18,7 @@ const FILES: usize = 2_000;
 #[test]
 fn verdicts_of_the_corpus_are_those_of_protoc() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join(".tools/protoc/bin/python");
-    assert!(python.exists(), "please run scripts/install-tools clients");
-    let output = Command::new(python)
+    let output = Command::new(installed(".tools/protoc/bin/python"))
         .arg(root.join("tests/clients/protoc/verdicts.py"))
         .stdin(File::open(root.join(CORPUS)).unwrap())
         .stderr(Stdio::inherit())

@@ -7,12 +7,11 @@
 
 mod converter;
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::{path::PathBuf, process::Command};
 
 use test_support::{gateway::Gateway, servers::Redis};
+
+use super::suite::{self, installed};
 
 /// A gateway with one registry at two paths: the root, where clients expect it, and a base path.
 const CONFIG: &str = "
@@ -98,37 +97,18 @@ async fn schema_registry_converter_of_rust() {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/registry")
+    installed("tests/clients/registry")
 }
 
-fn installed(path: PathBuf) -> PathBuf {
-    assert!(path.exists(), "{} is not installed; run scripts/install-tools", path.display());
-    path
-}
-
-/// Runs a suite in Python. Fails with its report if a case fails, or if fewer cases run than expected.
+/// Runs a suite in Python.
 fn python(script: &str, url: &str, cases: usize) {
-    let python = installed(Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/registry-clients/bin/python"));
-    // Python must not write compiled files next to the scripts.
-    let output = Command::new(python).arg("-B").arg(folder().join("clients").join(script)).arg(url).output().unwrap();
-    judge(script, url, &output, "passed ", cases);
+    suite::python(".tools/registry-clients", &folder().join("clients").join(script), url, cases);
 }
 
 /// Runs a suite in JavaScript.
 fn node(script: &str, url: &str, cases: usize) {
-    installed(folder().join("node_modules/@confluentinc/schemaregistry"));
+    installed("tests/clients/registry/node_modules/@confluentinc/schemaregistry");
     let mut command = Command::new("node");
     command.args(["--test", "--test-reporter=tap", &format!("clients/{script}")]).current_dir(folder()).env("REGISTRY_URL", url);
-    let output = command.output().unwrap_or_else(|error| panic!("node does not start ({error}); install Node.js 20 or later"));
-    let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(report.contains("\n# skipped 0\n") && report.contains("\n# cancelled 0\n"), "{report}");
-    judge(script, url, &output, "# pass ", cases);
-}
-
-fn judge(script: &str, url: &str, output: &Output, prefix: &str, cases: usize) {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let report = format!("{script} at {url}:\n{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{report}");
-    let passed = text.lines().rev().find_map(|line| line.strip_prefix(prefix)?.trim().parse::<usize>().ok()).unwrap_or_default();
-    assert!(passed >= cases, "only {passed} cases ran, of at least {cases}:\n{report}");
+    suite::judge(&suite::output(&mut command), cases);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::pedantic, missing_docs, reason = "helpers of tests panic when something is wrong")]
 
 pub mod client;
+pub mod command;
 pub mod gateway;
 pub mod http;
 pub mod poll;
