@@ -152,8 +152,10 @@ tickets: {lifetime: 1s}
     const next = (source, name) => new Promise((resolve) => source.addEventListener(name, resolve, { once: true }));
     const first = await open();
     await next(first, "caught_up");
+    // The event may come before the answer.
+    const stored = next(first, "stored");
     await store("a");
-    const { data, lastEventId } = await next(first, "stored");
+    const { data, lastEventId } = await stored;
     assert.equal(JSON.parse(data).stored.key, "a");
     const refused = new Promise((resolve) => first.addEventListener("error", () => first.readyState === EventSource.CLOSED && resolve()));
     await gateway.end("SIGKILL");
