@@ -42,18 +42,26 @@ pub struct CollectedItems {
 impl McpTool {
     /// Returns the result of a call. `cursor` is the one in its arguments.
     pub async fn result(&self, output: Output, cursor: &str, limits: &ResultLimits) -> Result<CallToolResult, Error> {
-        let value = match output {
-            Output::One(message) => self.message(&message.to_bytes(), limits)?,
-            Output::Stream(messages) => {
-                let CollectedItems { items, truncated, cursor } = self.messages.collect(messages, cursor, limits).await?;
-                let mut result = json!({"items": items, "truncated": truncated});
-                if truncated && self.messages.is_resumable && !cursor.is_empty() {
-                    result["nextCursor"] = cursor.into();
-                }
-                result
-            }
-        };
-        Ok(CallToolResult::structured(value))
+        match output {
+            Output::One(message) => Ok(CallToolResult::structured(self.message(&message.to_bytes(), limits)?)),
+            Output::Stream(messages) => self.items(messages, cursor, limits, |_| ()).await,
+        }
+    }
+
+    /// Returns the result of a stream. `report` is told the number of items each time there is another one.
+    pub async fn items(
+        &self,
+        messages: Messages<Bytes>,
+        cursor: &str,
+        limits: &ResultLimits,
+        report: impl FnMut(usize) + Send,
+    ) -> Result<CallToolResult, Error> {
+        let CollectedItems { items, truncated, cursor } = self.messages.collect_reporting(messages, cursor, limits, report).await?;
+        let mut result = json!({"items": items, "truncated": truncated});
+        if truncated && self.messages.is_resumable && !cursor.is_empty() {
+            result["nextCursor"] = cursor.into();
+        }
+        Ok(CallToolResult::structured(result))
     }
 
     fn message(&self, message: &[u8], limits: &ResultLimits) -> Result<Value, Error> {
@@ -74,7 +82,17 @@ impl McpTool {
 
 impl RpcMessages {
     /// Collects items until a bound is reached or the stream ends.
-    pub async fn collect(&self, mut messages: Messages<Bytes>, cursor: &str, limits: &ResultLimits) -> Result<CollectedItems, Error> {
+    pub async fn collect(&self, messages: Messages<Bytes>, cursor: &str, limits: &ResultLimits) -> Result<CollectedItems, Error> {
+        self.collect_reporting(messages, cursor, limits, |_| ()).await
+    }
+
+    async fn collect_reporting(
+        &self,
+        mut messages: Messages<Bytes>,
+        cursor: &str,
+        limits: &ResultLimits,
+        mut report: impl FnMut(usize) + Send,
+    ) -> Result<CollectedItems, Error> {
         let mut collected = CollectedItems { items: Vec::new(), truncated: true, cursor: cursor.to_owned() };
         let mut bytes = 0;
         let end = Instant::now() + limits.wait;
@@ -105,6 +123,7 @@ impl RpcMessages {
                 after.clone_into(&mut collected.cursor);
             }
             collected.items.push(item);
+            report(collected.items.len());
         }
         Ok(collected)
     }

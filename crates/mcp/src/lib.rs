@@ -27,7 +27,7 @@ pub use collect::ResultLimits;
 pub use instructions::instructions;
 pub use message::{McpBody, McpFault, McpMessage, McpRequest};
 pub use names::unknown_rpcs;
-pub use resource::{ResourceRpc, ResourceSet, has_resources, resource_error};
+pub use resource::{ResourceRpc, ResourceSet, has_resources, has_subscriptions, resource_error};
 pub use result::{error_data, tool_error};
 pub use revision::{HeaderNames, RequestRevision, SUPPORTED, check_headers, check_revision, initialize_revision};
 pub use rpc_messages::RpcMessages;

@@ -103,6 +103,11 @@ impl McpRequest {
         self.params.get(name).and_then(Value::as_str).ok_or_else(missing)
     }
 
+    /// Returns the token with which the client wants to be told the progress of the request.
+    pub fn progress_token(&self) -> Option<Value> {
+        self.meta("progressToken").filter(|token| token.is_string() || token.is_i64() || token.is_u64()).cloned()
+    }
+
     /// Returns an entry of `_meta`.
     pub fn meta(&self, name: &str) -> Option<&Value> {
         self.params.get("_meta")?.get(name)

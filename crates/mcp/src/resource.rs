@@ -37,6 +37,8 @@ struct ResourceKind {
     read_arguments: &'static [(&'static str, &'static str)],
     /// Where the content is in its reply.
     content: &'static str,
+    /// The RPC that watches a resource, with an argument that leaves out what is there already.
+    watch: Option<(&'static str, &'static str)>,
     /// Whether a list continues after the cursor of its last item, or after a number of items.
     has_cursors: bool,
 }
@@ -53,6 +55,7 @@ const KINDS: [ResourceKind; 2] = [
         name_field: "key",
         read_arguments: &[],
         content: "/value",
+        watch: Some(("Watch", "changesOnly")),
         has_cursors: true,
     },
     ResourceKind {
@@ -69,6 +72,7 @@ const KINDS: [ResourceKind; 2] = [
         name_field: "subject",
         read_arguments: &[("version", "latest")],
         content: "/schema/schema",
+        watch: None,
         has_cursors: false,
     },
 ];
@@ -92,6 +96,8 @@ pub struct ResourceSet {
     /// `None`: the settings do not offer the RPC that lists.
     list: Option<ResourceRpc>,
     read: ResourceRpc,
+    /// `None`: resources can't be watched here.
+    watch: Option<ResourceRpc>,
 }
 
 /// An RPC that lists or reads resources.
@@ -115,7 +121,13 @@ impl ResourceSet {
     pub fn new(namespace: &str, methods: &[Arc<Method>], settings: &McpSettings, is_available: impl Fn(&Method) -> bool) -> Option<Self> {
         let kind = ResourceKind::of(methods)?;
         let find = |name| ResourceRpc::find(methods, name, settings).filter(|rpc| is_available(&rpc.method));
-        Some(Self { kind, namespace: namespace.to_owned(), list: find(kind.list), read: find(kind.read)? })
+        Some(Self {
+            kind,
+            namespace: namespace.to_owned(),
+            list: find(kind.list),
+            read: find(kind.read)?,
+            watch: kind.watch.and_then(|(rpc, _)| find(rpc)),
+        })
     }
 
     /// Returns the RPC that lists resources.
@@ -126,6 +138,11 @@ impl ResourceSet {
     /// Returns the RPC that reads a resource.
     pub fn read_rpc(&self) -> &ResourceRpc {
         &self.read
+    }
+
+    /// Returns the RPC that watches a resource.
+    pub fn watch_rpc(&self) -> Option<&ResourceRpc> {
+        self.watch.as_ref()
     }
 
     /// The error of a URI that no resource has.
@@ -177,13 +194,30 @@ impl ResourceSet {
         format!("{}{}", self.prefix(), utf8_percent_encode(name, PLAIN))
     }
 
-    /// Encodes the request to read a resource.
-    pub fn read_request(&self, uri: &str) -> Result<Bytes, Error> {
+    /// Returns the arguments with the name of a resource.
+    fn name_arguments(&self, uri: &str) -> Result<Map<String, Value>, Error> {
         let unknown = || Self::unknown(uri);
         let rest = uri.strip_prefix(&self.prefix()).filter(|rest| !rest.is_empty()).ok_or_else(unknown)?;
         let name = percent_decode_str(rest).decode_utf8().map_err(|_| unknown())?;
-        let mut arguments = Map::new();
-        arguments.insert(self.kind.name_field.to_owned(), name.into_owned().into());
+        Ok(object([(self.kind.name_field, name.into_owned().into())]))
+    }
+
+    /// Encodes the request to watch the changes of a resource.
+    pub fn watch_request(&self, rpc: &ResourceRpc, uri: &str) -> Result<Bytes, Error> {
+        let mut arguments = self.name_arguments(uri)?;
+        arguments.extend(self.kind.watch.map(|(_, changes_only)| (changes_only.to_owned(), true.into())));
+        rpc.messages.encode(arguments)
+    }
+
+    /// Tells whether a message of a watch says that the resource may have changed.
+    pub fn is_change(rpc: &ResourceRpc, message: &[u8]) -> Result<bool, Error> {
+        let (event, _) = rpc.messages.decode(message)?;
+        Ok(["stored", "removed", "gap"].iter().any(|change| event.contains_key(*change)))
+    }
+
+    /// Encodes the request to read a resource.
+    pub fn read_request(&self, uri: &str) -> Result<Bytes, Error> {
+        let mut arguments = self.name_arguments(uri)?;
         for (field, value) in self.kind.read_arguments {
             arguments.insert((*field).to_owned(), (*value).into());
         }
@@ -230,4 +264,11 @@ pub fn resource_error(error: &Error, uri: &str, is_newest: bool) -> ErrorData {
 pub fn has_resources(methods: &[Arc<Method>], settings: &McpSettings) -> bool {
     let Some(kind) = ResourceKind::of(methods) else { return false };
     methods.iter().any(|method| method.name == kind.read && names::is_offered(settings, method))
+}
+
+/// Tells whether resources of a namespace with these RPCs may be watched. Its backends may lack the RPCs.
+pub fn has_subscriptions(methods: &[Arc<Method>], settings: &McpSettings) -> bool {
+    let watch = ResourceKind::of(methods).and_then(|kind| kind.watch);
+    let is_watch = |method: &Method| watch.is_some_and(|(rpc, _)| method.name == rpc) && names::is_offered(settings, method);
+    has_resources(methods, settings) && methods.iter().any(|method| is_watch(method))
 }

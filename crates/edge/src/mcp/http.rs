@@ -1,11 +1,15 @@
 //! Requests over HTTP: `POST` with one message, or a batch of them.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, header, request::Parts};
 use serde_json::Value;
 
 use super::{
     McpEndpoint,
+    listen::{self, Listening},
     methods::Methods,
+    progress,
     response::{self, ResponseForm},
 };
 use crate::{
@@ -15,8 +19,8 @@ use crate::{
     request::{ClientRequest, RequestBody, Response, Serving},
     timeout,
 };
-use prism_call::{Admitted, Arrival, Code, Delivery, Error, Finished, Origin, Page, Protocol, Refused, SealedBody, Target};
-use prism_mcp::{McpBody, McpFault, McpMessage, check_headers, error_data, protocol::ErrorData};
+use prism_call::{Admitted, Arrival, Code, Delivery, Error, Finished, Origin, Output, Page, Protocol, Refused, SealedBody, Target};
+use prism_mcp::{McpBody, McpFault, McpMessage, McpRequest, ToolSet, check_headers, error_data, protocol::ErrorData};
 
 /// The methods of an endpoint.
 const METHODS: &str = "POST";
@@ -97,7 +101,17 @@ impl<'s> McpServing<'s> {
                 let error = refusal(&fault.error);
                 admitted.finish(Some(&error), respond(StatusCode::BAD_REQUEST, fault.id.as_ref(), Err(*fault.error)))
             }
+            Ok(McpBody::One(McpMessage::Request(request))) if self.accepts_events() && listen::is_listen(&request, &self.parts.headers) => {
+                self.listen(admitted, &request).await
+            }
             Ok(McpBody::One(McpMessage::Request(mut request))) => {
+                let mut admitted = admitted;
+                let token = request.progress_token().filter(|_| self.accepts_events());
+                if let Some(token) = token
+                    && let Some(begun) = self.methods().begin_stream(&mut admitted, &mut request).await
+                {
+                    return progress::respond(admitted, begun, &request.id, token);
+                }
                 let handled = self.methods().handle(admitted, &mut request).await;
                 let mut finished = handled.finished.map(|answer| respond(handled.status, Some(&request.id), answer));
                 if !handled.headers.is_empty() {
@@ -125,6 +139,61 @@ impl<'s> McpServing<'s> {
                 admitted.finish(None, response).with_calls(deliveries)
             }
         }
+    }
+
+    fn accepts_events(&self) -> bool {
+        ResponseForm::accepts_events(crate::rest::accept(&self.parts.headers).as_deref())
+    }
+
+    /// Answers a request for changes of resources, with events.
+    async fn listen(&self, admitted: Admitted<'s>, request: &McpRequest) -> Response {
+        let request_id = admitted.request_id().clone();
+        let opened = match self.endpoint.frontend.tools(&admitted).await {
+            Ok(tools) => self.open_watches(tools, request).await,
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok((listening, deliveries)) => {
+                let response = response::respond_events(&request_id, listening.events(request.id.clone()));
+                admitted.finish(None, response).with_calls(deliveries)
+            }
+            Err(error) => {
+                let message = response::message(Some(&request.id), Err(error_data(&error.for_client())));
+                let response = response::respond(ResponseForm::Json, &request_id, StatusCode::OK, &message);
+                admitted.finish(Some(&error), response)
+            }
+        }
+    }
+
+    /// Opens the watches of the resources of a request. Each is a call by itself.
+    async fn open_watches(&self, tools: Arc<ToolSet>, request: &McpRequest) -> Result<(Listening, Vec<Delivery>), Error> {
+        let mut listening = Listening::of(tools, request)?;
+        let mut deliveries = Vec::new();
+        for (uri, message) in listening.requests()? {
+            let mut call = self.admit().await.map_err(|refused| {
+                let error = refused.error().for_client();
+                drop(refused.finish(()).into_parts());
+                error
+            })?;
+            match self.methods().call_rpc(&mut call, &listening.method, || Ok(message)).await.map(|reply| reply.output) {
+                Ok(Output::Stream(messages)) => {
+                    let (messages, streaming) = call.stream(messages);
+                    deliveries.push(streaming.finish(()).into_parts().1);
+                    listening.add(uri, Box::pin(messages));
+                }
+                Ok(Output::One(_)) => {
+                    let error = Error::internal("a watch was answered with one message");
+                    drop(call.finish(Some(&error), ()).into_parts());
+                    return Err(error);
+                }
+                Err(error) => {
+                    let told = error.for_client();
+                    drop(call.finish(Some(&error), ()).into_parts());
+                    return Err(told);
+                }
+            }
+        }
+        Ok((listening, deliveries))
     }
 
     /// Answers the messages of a batch, one after the other. None is begun after the deadline of the HTTP request.

@@ -11,14 +11,14 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::{
-    McpEndpoint,
+    McpEndpoint, listen,
     response::{Answer, status, to_value},
 };
 use crate::{derived::CAPABILITIES_AGE, metadata};
-use prism_call::{Admitted, Code, Error, Finished, Input, Method, Reply};
+use prism_call::{Admitted, Code, Error, Finished, Input, Method, Output, Reply};
 use prism_mcp::{
-    McpRequest, McpTool, RequestRevision, ResultLimits, SUPPORTED, check_revision, error_data, has_resources, initialize_revision,
-    instructions,
+    McpRequest, McpTool, RequestRevision, ResultLimits, SUPPORTED, ToolSet, check_revision, error_data, has_resources, has_subscriptions,
+    initialize_revision, instructions,
     protocol::{
         CacheScope, CallToolResult, DiscoverResult, ErrorCode, ErrorData, Implementation, InitializeResult, ListToolsResult,
         ResourcesCapability, ServerCapabilities, Tool, ToolsCapability,
@@ -33,6 +33,24 @@ const PAGE: usize = 100;
 pub struct Methods<'s> {
     pub endpoint: &'s McpEndpoint,
     pub headers: &'s HeaderMap,
+}
+
+/// A call of a tool whose result is a stream.
+pub struct BegunTool {
+    /// The tools of the namespace.
+    pub tools: Arc<ToolSet>,
+    /// The name of the tool.
+    pub name: String,
+    /// The position in its arguments.
+    pub cursor: String,
+    /// The bounds of the result.
+    pub limits: ResultLimits,
+    /// The revision of the request.
+    pub revision: RequestRevision,
+    /// The reply.
+    pub output: Output,
+    /// The metadata of the reply.
+    pub headers: HeaderMap,
 }
 
 /// The answer to a request.
@@ -100,6 +118,9 @@ impl Methods<'_> {
             ("initialize", RequestRevision::Negotiated) => self.initialize(request).map(Answered::from),
             ("ping", RequestRevision::Negotiated) => Ok(json!({}).into()),
             ("server/discover", RequestRevision::PerRequest) => Ok(self.discover().into()),
+            (listen::METHOD, RequestRevision::PerRequest) if self.has_subscriptions() => {
+                Err(invalid("the answer is `text/event-stream`; accept it"))
+            }
             ("tools/list", _) => self.list(admitted, request).await,
             ("tools/call", _) => self.call(admitted, request).await,
             ("resources/list", _) if self.has_resources() => self.list_resources(admitted, request).await,
@@ -108,6 +129,30 @@ impl Methods<'_> {
             (method, _) => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method}"), None)),
         };
         answered.unwrap_or_else(Answered::from)
+    }
+
+    /// Begins the call of a tool whose result is a stream, so that its progress can be reported. Returns whether the tool writes,
+    /// and the call. `None`: the request asks for something else, or is wrong, and nothing of it was begun.
+    pub async fn begin_stream(&self, admitted: &mut Admitted<'_>, request: &mut McpRequest) -> Option<(bool, Result<BegunTool, Error>)> {
+        let revision = check_revision(request, self.headers).ok().filter(|_| request.method == "tools/call")?;
+        let tools = self.endpoint.frontend.tools(admitted).await.ok()?;
+        let name = request.text("name").ok()?.to_owned();
+        let tool = tools.find(&name).filter(|tool| tool.method.server_streaming)?;
+        if !matches!(request.params.get("arguments"), None | Some(Value::Null | Value::Object(_))) {
+            return None;
+        }
+        let arguments = match request.params.shift_remove("arguments") {
+            Some(Value::Object(arguments)) => arguments,
+            _ => Map::new(),
+        };
+        let cursor = arguments.get("cursor").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let reply = self.call_rpc(admitted, &tool.method, || tool.messages.encode(arguments)).await;
+        let limits = self.limits(admitted);
+        let begun = reply.map(|reply| {
+            let (output, headers) = (reply.output, reply.headers);
+            BegunTool { tools: tools.clone(), name, cursor, limits, revision, output, headers }
+        });
+        Some((!tool.method.read_only, begun))
     }
 
     fn initialize(&self, request: &McpRequest) -> Result<Value, ErrorData> {
@@ -119,7 +164,11 @@ impl Methods<'_> {
     }
 
     fn discover(&self) -> Value {
-        let mut result = DiscoverResult::new(SUPPORTED.to_vec(), self.capabilities())
+        let mut capabilities = self.capabilities();
+        if let Some(resources) = capabilities.resources.as_mut().filter(|_| self.has_subscriptions()) {
+            resources.subscribe = Some(true);
+        }
+        let mut result = DiscoverResult::new(SUPPORTED.to_vec(), capabilities)
             .with_server_info(self.implementation())
             .with_ttl_ms(milliseconds(CAPABILITIES_AGE));
         result.instructions = Some(self.instructions());
@@ -135,6 +184,10 @@ impl Methods<'_> {
 
     fn has_resources(&self) -> bool {
         has_resources(&self.endpoint.namespace.methods, &self.endpoint.frontend.settings)
+    }
+
+    fn has_subscriptions(&self) -> bool {
+        has_subscriptions(&self.endpoint.namespace.methods, &self.endpoint.frontend.settings)
     }
 
     fn implementation(&self) -> Implementation {
@@ -252,7 +305,7 @@ fn tool_failed(admitted: &Admitted<'_>, error: Error, writes: bool) -> Answered 
 }
 
 /// Removes the members that older revisions do not have.
-fn remove_new_members(result: &mut Value) {
+pub(super) fn remove_new_members(result: &mut Value) {
     if let Value::Object(result) = result {
         for name in ["resultType", "ttlMs", "cacheScope"] {
             result.shift_remove(name);

@@ -7,7 +7,9 @@
 
 mod frontend;
 mod http;
+mod listen;
 mod methods;
+mod progress;
 mod resources;
 mod response;
 

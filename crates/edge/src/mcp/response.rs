@@ -1,7 +1,12 @@
 //! Responses: one JSON text, or one event with it.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -33,6 +38,11 @@ impl ResponseForm {
         let accept = Accept::of(accept);
         // JSON first, whatever the client prefers: events are for several messages.
         FORMS.into_iter().find(|(_, name)| accept.first([*name].into_iter()).is_some()).map(|(form, _)| form)
+    }
+
+    /// Tells whether a client accepts several messages in a response.
+    pub fn accepts_events(accept: Option<&str>) -> bool {
+        accept.is_some() && Accept::of(accept).first([EVENT_STREAM].into_iter()).is_some()
     }
 }
 
@@ -71,8 +81,19 @@ pub fn respond(form: ResponseForm, request_id: &RequestId, status: StatusCode, m
         ResponseForm::Json => (JSON, message.to_string()),
         ResponseForm::Events => (EVENT_STREAM, event(message)),
     };
-    let mut response = Response::new(Body::full(Bytes::from(body)));
+    let mut response = with_headers(content_type, request_id, Body::full(Bytes::from(body)));
     *response.status_mut() = status;
+    response
+}
+
+/// Returns a response with events.
+pub fn respond_events(request_id: &RequestId, events: impl Stream<Item = String> + Send + 'static) -> Response<Body> {
+    let frames = events.map(|event| Ok::<_, Infallible>(Frame::data(Bytes::from(event))));
+    with_headers(EVENT_STREAM, request_id, Body::stream(StreamBody::new(frames)))
+}
+
+fn with_headers(content_type: &'static str, request_id: &RequestId, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
@@ -86,6 +107,11 @@ pub fn respond(form: ResponseForm, request_id: &RequestId, status: StatusCode, m
 /// Returns an event with a message. JSON text has no line breaks.
 pub fn event(message: &Value) -> String {
     format!("event: message\ndata: {message}\n\n")
+}
+
+/// Returns a message that has no answer.
+pub fn notification(method: &str, params: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "method": method, "params": params})
 }
 
 /// Returns the response to messages that have no answer.

@@ -339,3 +339,74 @@ async fn keys_are_resources() {
     let text = door.metrics.render();
     assert!(text.contains(r#"prism_calls_total{code="OK",method="Retrieve",namespace="demo",protocol="mcp"} 3"#), "{text}");
 }
+
+/// The messages in the events of a response.
+fn events(answer: &Answer) -> Vec<Value> {
+    assert_eq!(answer.header("content-type"), "text/event-stream", "{}", answer.text());
+    answer.text().lines().filter_map(|line| line.strip_prefix("data: ")).map(|text| serde_json::from_str(text).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_progress_of_streams_is_reported() {
+    let door = door().await;
+    let params = json!({"name": "scan", "arguments": {}, "_meta": {"progressToken": "t"}});
+    door.will(scanned(vec![entry("a"), entry("b")]));
+    let messages = events(&door.ask(POST, &[JSON, ACCEPT], &body("tools/call", &params)).await);
+    let (result, progress) = messages.split_last().unwrap();
+    assert_eq!(result["result"]["structuredContent"]["items"].as_array().unwrap().len(), 2);
+    assert!(!progress.is_empty() && progress.iter().all(|one| one["method"] == "notifications/progress"), "{messages:?}");
+    assert_eq!((&progress[0]["params"]["progressToken"], &progress[0]["params"]["total"]), (&json!("t"), &json!(3)));
+    // Without a token, or for a client that reads JSON only, the answer is one JSON text.
+    let plain = json!({"name": "scan", "arguments": {}});
+    for (params, accept) in [(&plain, ACCEPT), (&params, ("accept", "application/json"))] {
+        door.will(scanned(vec![entry("a")]));
+        let answer = door.ask(POST, &[JSON, accept], &body("tools/call", params)).await;
+        assert_eq!(answer.header("content-type"), "application/json");
+    }
+    door.will(Err(Error::new(Code::Unavailable, "GONE", "gone")));
+    let failed = events(&door.ask(POST, &[JSON, ACCEPT], &body("tools/call", &params)).await);
+    assert!(failed.len() == 1 && failed[0]["result"]["isError"] == true, "{failed:?}");
+}
+
+#[tokio::test]
+async fn changes_of_resources_are_reported() {
+    use prism_call::proto::patterns::keyvalue::v1::{
+        CaughtUp, RemovedKey, WatchRequest, WatchResponse, WatchedEntry, watch_response::Event,
+    };
+
+    let door = door().await;
+    let discovered = request_per_revision(&door, "server/discover", None, json!({})).await.json();
+    assert_eq!(discovered["result"]["capabilities"]["resources"]["subscribe"], true);
+    let change = |event: Event| Ok(WatchResponse { event: Some(event), cursor: "c".to_owned() });
+    let stream = [
+        change(Event::CaughtUp(CaughtUp {})),
+        change(Event::Stored(WatchedEntry { key: "a/b".to_owned(), ..WatchedEntry::default() })),
+        change(Event::Removed(RemovedKey { key: "a/b".to_owned(), ..RemovedKey::default() })),
+    ];
+    door.will(Ok(Output::messages(Box::pin(futures::stream::iter(stream))).into()));
+    let uri = "prism://demo/keys/a/b";
+    let params = json!({"notifications": {"resourceSubscriptions": [uri, "other://x"], "toolsListChanged": true}});
+    let messages = events(&request_per_revision(&door, "subscriptions/listen", None, params.clone()).await);
+    let meta = json!({"io.modelcontextprotocol/subscriptionId": 7});
+    let updated = json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": uri, "_meta": meta}});
+    assert_eq!(
+        messages,
+        [
+            json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {"notifications": {"resourceSubscriptions": [uri]}, "_meta": meta}}),
+            updated.clone(),
+            updated,
+            json!({"jsonrpc": "2.0", "id": 7, "result": {"resultType": "complete", "_meta": meta}}),
+        ]
+    );
+    let watched = WatchRequest::decode(door.seen().messages[0].as_ref()).unwrap();
+    assert!(watched.key == "a/b" && watched.changes_only, "{watched:?}");
+
+    door.will(Err(Error::new(Code::PermissionDenied, "DENIED", "no")));
+    let refused = request_per_revision(&door, "subscriptions/listen", None, params.clone()).await.json();
+    assert_eq!(refused["error"]["data"]["reason"], "DENIED", "{refused}");
+    let many = json!({"notifications": {"resourceSubscriptions": vec![uri; 65]}});
+    let refused = request_per_revision(&door, "subscriptions/listen", None, many).await.json();
+    assert_eq!(refused["error"]["data"]["reason"], "TOO_MANY_RESOURCES", "{refused}");
+    // Older revisions do not have the method.
+    assert_eq!(request(&door, "subscriptions/listen", params).await["error"]["code"], -32601);
+}
