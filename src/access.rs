@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::plan::Plan;
+use crate::{graphql, plan::Plan};
 use prism_access::{
     AuthenticatorSettings, CallRate, DecisionLog, DecisionSampling, FailureLimiter, Method, MethodChain, NamespaceAccess, QuotaLimits,
     QuotaSettings, Quotas, Tickets,
@@ -24,6 +24,8 @@ pub struct Access {
     quotas: BTreeMap<String, Arc<Quotas>>,
     /// By namespace. `None`: everybody may do everything.
     namespaces: BTreeMap<String, Option<Arc<dyn AccessControl>>>,
+    /// Of requests to GraphQL endpoints of listeners, before their fields are called.
+    graphql: Option<Arc<dyn AccessControl>>,
 }
 
 /// An authenticator that generations share as long as its settings and files stay the same, with the credentials that it has verified.
@@ -52,6 +54,15 @@ impl Access {
         let tickets = Arc::new(tickets);
         let by_listener: BTreeMap<_, _> =
             config.listeners.iter().map(|(name, listener)| (name, next.chain(&listener.authentication))).collect();
+        let graphql: HashMap<_, _> = config
+            .listeners
+            .iter()
+            .filter_map(|(name, listener)| Some((name.clone(), next.chain(&graphql::authentication(config, name, listener)?))))
+            .collect();
+        if graphql.values().any(|chain| !chain.is_open()) {
+            let tickets = tickets.clone();
+            next.graphql = Some(Arc::new(NamespaceAccess { listeners: graphql, policy: None, decisions: None, quotas: None, tickets }));
+        }
         for namespace in &config.namespaces {
             let own = (!namespace.authentication.is_empty()).then(|| next.chain(&namespace.authentication));
             let listeners: HashMap<_, _> =
@@ -70,6 +81,11 @@ impl Access {
     /// Returns the access control of a namespace. `None`: everybody may do everything.
     pub fn of_namespace(&self, name: &str) -> Option<Arc<dyn AccessControl>> {
         self.namespaces.get(name).cloned().flatten()
+    }
+
+    /// Returns the access control of requests to GraphQL endpoints of listeners. `None`: everybody may send them.
+    pub fn of_graphql(&self) -> Option<Arc<dyn AccessControl>> {
+        self.graphql.clone()
     }
 
     /// Returns the quotas of a namespace, if it has any.

@@ -11,6 +11,7 @@ use crate::{
     access::Access,
     backends::{ConnectedBackend, call_limits, connect, fill_slots, open_pattern},
     driver::{self, Backend, Keyspace},
+    graphql,
     lifecycle::{self, OpenHandler},
     plan::Plan,
     tenants::{TenantHandler, TenantSource},
@@ -18,7 +19,7 @@ use crate::{
 
 use prism_call::{BackgroundTasks, Code, Error, Handler, Idempotency, Method, Metrics, Namespace};
 use prism_config::{self as config, Config};
-use prism_edge::{self as edge, Binding, admin::Probe};
+use prism_edge::{self as edge, Binding, Frontend, admin::Probe};
 use prism_pattern as pattern;
 use prism_registry as registry;
 use prism_remote::RemoteHandler;
@@ -44,6 +45,8 @@ pub struct Generation {
     access: Access,
     backends: BTreeMap<String, Arc<ConnectedBackend>>,
     namespaces: BTreeMap<String, OpenNamespace>,
+    /// What requests to GraphQL endpoints of listeners are admitted to.
+    graphql: Option<Arc<Namespace>>,
 }
 
 /// Names of what a generation added, changed and removed.
@@ -82,6 +85,7 @@ impl Generation {
             }
         }
         if problems.is_empty() {
+            next.graphql = graphql::admission(config, metrics);
             return Ok(next);
         }
         let Leftover { handlers, backends, .. } = previous.leftover(&next);
@@ -96,6 +100,9 @@ impl Generation {
     pub fn install_access(&self) {
         for (name, opened) in &self.namespaces {
             opened.namespace.set_access(self.access.of_namespace(name));
+        }
+        if let Some(graphql) = &self.graphql {
+            graphql.set_access(self.access.of_graphql());
         }
     }
 
@@ -214,6 +221,18 @@ impl Generation {
                     documentation,
                 });
             }
+        }
+        // The last one, so that it takes no path of a namespace.
+        if let (Some(admission), Some((endpoint, namespaces))) = (&self.graphql, config.graphql_of_listener(listener)) {
+            let namespaces = namespaces.iter().filter_map(|namespace| self.namespaces.get(&namespace.name));
+            let frontend = plan.graphql(&endpoint)?.of_gateway(namespaces.map(|opened| opened.namespace.clone()));
+            bindings.push(Binding {
+                host: None,
+                base_path: endpoint.base_path,
+                namespace: admission.clone(),
+                frontend: Frontend::Graphql(Arc::new(frontend)),
+                documentation: None,
+            });
         }
         Ok(bindings)
     }

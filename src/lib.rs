@@ -31,6 +31,8 @@ mod change;
 mod backends;
 // The backends and namespaces of one configuration.
 mod generation;
+// The GraphQL endpoints of listeners.
+mod graphql;
 // The listeners of the gateway.
 mod listener;
 // What a start needs without connections and ports.

@@ -27,7 +27,7 @@ use prism_mcp::McpSettings;
 use prism_pattern::{self as pattern, Pattern};
 use prism_remote as remote;
 use prism_settings::{SettingProblem, parse_settings};
-use prism_yaml::{Problem, Problems};
+use prism_yaml::{Problem, Problems, unknown_name};
 
 /// Everything that a start needs and that needs no connection and no port.
 #[derive(Default)]
@@ -63,6 +63,7 @@ impl Plan {
             plan.files.extend(settings.files());
         }
         plan.compile_policy(&mut found);
+        plan.check_graphql_of_listeners(&mut found);
         for namespace in &config.namespaces {
             found.check_remote(namespace);
             let Some(pattern) = pattern::find(&namespace.pattern) else {
@@ -111,14 +112,7 @@ impl Plan {
                 let routes = self.annotated.get(pattern.name).ok_or_else(missing)?;
                 (Frontend::Rest(HttpRoutes::Annotated(routes.clone())), binding.documentation.then(|| document_annotations(pattern)))
             }
-            FrontendKind::Graphql => {
-                let settings = graphql_settings(binding).map_err(|_| missing())?;
-                let trusted = match &settings.trusted_documents {
-                    Some(path) => Some(self.trusted_documents.get(path).cloned().ok_or_else(missing)?),
-                    None => None,
-                };
-                (Frontend::Graphql(Arc::new(GraphqlFrontend::new(&settings, trusted, binding.documentation))), None)
-            }
+            FrontendKind::Graphql => (Frontend::Graphql(Arc::new(self.graphql(binding)?)), None),
             FrontendKind::Mcp => {
                 let settings = mcp_settings(binding, pattern).map_err(|_| missing())?;
                 (Frontend::Mcp(Arc::new(McpFrontend::new(settings))), None)
@@ -129,6 +123,47 @@ impl Plan {
                 (Frontend::Rest(HttpRoutes::Mapped(definition.api.clone())), documentation)
             }
         })
+    }
+
+    /// Returns what a GraphQL frontend serves.
+    pub fn graphql(&self, binding: &Binding) -> Result<GraphqlFrontend, Error> {
+        let missing = || Error::internal(format!("the frontend {} is not part of the plan", binding.frontend));
+        let settings = graphql_settings(binding).map_err(|_| missing())?;
+        let trusted = match &settings.trusted_documents {
+            Some(path) => Some(self.trusted_documents.get(path).cloned().ok_or_else(missing)?),
+            None => None,
+        };
+        Ok(GraphqlFrontend::new(&settings, trusted, binding.documentation))
+    }
+
+    /// Checks the GraphQL endpoints that combine all namespaces of a listener.
+    fn check_graphql_of_listeners(&mut self, found: &mut ProblemCollector<'_>) {
+        let config = found.config;
+        for (listener, definition) in &config.listeners {
+            let Some(name) = &definition.graphql else { continue };
+            let setting = format!("listeners.{listener}.graphql");
+            let own =
+                || config.frontends.iter().filter(|(_, frontend)| frontend.kind == FrontendKind::Graphql).map(|(name, _)| name.as_str());
+            let names = || std::iter::once(FrontendKind::Graphql.name()).chain(own());
+            if !names().any(|known| known == name) {
+                found.add(&setting, unknown_name("GraphQL frontend", name, names()));
+                continue;
+            }
+            if let Some((endpoint, _)) = config.graphql_of_listener(listener) {
+                let problems = self.load_trusted_documents(&endpoint).err();
+                found.check_settings("", &endpoint, problems);
+            }
+            for namespace in &config.namespaces {
+                let is_here = |binding: &&Binding| binding.enabled && binding.listener.as_deref().is_none_or(|only| only == listener);
+                if namespace.frontends.iter().filter(is_here).any(is_at_graphql) {
+                    let message = format!(
+                        "the namespace `{}` is served at `/graphql` too; give it another base_path, or remove `graphql` here",
+                        namespace.name
+                    );
+                    found.add(&setting, message);
+                }
+            }
+        }
     }
 
     fn compile_policy(&mut self, found: &mut ProblemCollector<'_>) {
@@ -292,6 +327,15 @@ impl ProblemCollector<'_> {
     fn into_problems(self) -> Vec<Problems> {
         let own = Problems { file: self.config.origin.to_string(), list: self.problems };
         Some(own).filter(|own| !own.list.is_empty()).into_iter().chain(self.definitions).collect()
+    }
+}
+
+/// Tells whether the requests of a binding have paths of the GraphQL endpoint of a listener.
+fn is_at_graphql(binding: &Binding) -> bool {
+    match binding.kind {
+        FrontendKind::Grpc | FrontendKind::GrpcWeb => false,
+        FrontendKind::Graphql if binding.base_path.is_empty() => binding.host.is_none(),
+        _ => binding.base_path == "/graphql" || binding.base_path.starts_with("/graphql/"),
     }
 }
 

@@ -254,6 +254,13 @@ impl Admitted<'_> {
         self.within_deadline(handle(&observer.namespace, &observer.context, method, Input::One(message))).await
     }
 
+    /// Calls an RPC of another namespace on behalf of the gateway. The handler does not learn who the caller is.
+    pub async fn ask_namespace_for_gateway(&self, namespace: &Namespace, method: &Method, message: Bytes) -> Result<Reply, Error> {
+        let Context { request_id, trace, .. } = self.context();
+        let context = Context { request_id: request_id.clone(), trace: trace.clone(), ..Context::internal(namespace.name.clone()) };
+        self.within_deadline(handle(namespace, &context, method, Input::One(message))).await
+    }
+
     /// Tells whether the caller may call an RPC, as far as that does not depend on the request.
     pub fn may_call(&self, method: &Method) -> bool {
         let Self { observer, access, .. } = self;

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use prost::Message as _;
 use serde_json::Value;
 
-use prism_call::{Admitted, Error, Method, Output, Reply, proto::patterns::slots::v1::Capabilities};
+use prism_call::{Admitted, Error, Method, Namespace, Output, Reply, proto::patterns::slots::v1::Capabilities};
 use prism_frontend::{openapi, wire};
 
 /// Builds the part of an API's document that is the same for all namespaces.
@@ -54,8 +54,7 @@ impl Documentation {
         if let Some(last) = last.filter(|last| last.capabilities == capabilities) {
             return Ok(last);
         }
-        let broken = |error| Error::internal("the namespace answered GetCapabilities with something else").with_source(error);
-        let decoded = Capabilities::decode(capabilities.clone()).map_err(broken)?;
+        let decoded = decode_capabilities(&capabilities)?;
         let document = openapi::tailor((self.source)()?, &decoded, served_at);
         let unwritable = |error: &dyn std::fmt::Display| Error::internal(format!("the document can't be written: {error}"));
         let json = serde_json::to_vec_pretty(&document).map_err(|error| unwritable(&error))?;
@@ -72,7 +71,7 @@ impl Documentation {
 
 /// Asks the namespace for its capabilities on behalf of the caller, encoded. This also works if another process serves the namespace.
 pub async fn capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
-    match capabilities_rpc(admitted) {
+    match capabilities_rpc(admitted.namespace()) {
         Some((method, field)) => read_capabilities(admitted.ask(method, Bytes::new()).await?, field),
         None => Ok(Bytes::new()),
     }
@@ -80,16 +79,30 @@ pub async fn capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
 
 /// Asks the namespace for its capabilities on behalf of the gateway, for what all callers share.
 pub async fn shared_capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
-    match capabilities_rpc(admitted) {
+    match capabilities_rpc(admitted.namespace()) {
         Some((method, field)) => read_capabilities(admitted.ask_for_gateway(method, Bytes::new()).await?, field),
         None => Ok(Bytes::new()),
     }
 }
 
+/// Asks another namespace for its capabilities on behalf of the gateway.
+pub async fn capabilities_of(admitted: &Admitted<'_>, namespace: &Namespace) -> Result<Bytes, Error> {
+    match capabilities_rpc(namespace) {
+        Some((method, field)) => read_capabilities(admitted.ask_namespace_for_gateway(namespace, method, Bytes::new()).await?, field),
+        None => Ok(Bytes::new()),
+    }
+}
+
+/// Decodes the capabilities of a namespace.
+pub fn decode_capabilities(capabilities: &Bytes) -> Result<Capabilities, Error> {
+    let broken = |error| Error::internal("the namespace answered GetCapabilities with something else").with_source(error);
+    Capabilities::decode(capabilities.clone()).map_err(broken)
+}
+
 /// Returns `GetCapabilities` of the pattern, and the number of the field of its reply.
-fn capabilities_rpc<'a>(admitted: &'a Admitted<'_>) -> Option<(&'a Arc<Method>, u32)> {
+fn capabilities_rpc(namespace: &Namespace) -> Option<(&Arc<Method>, u32)> {
     const NAME: &str = "prism.patterns.slots.v1.Capabilities";
-    let method = admitted.namespace().methods.iter().find(|method| method.name == "GetCapabilities")?;
+    let method = namespace.methods.iter().find(|method| method.name == "GetCapabilities")?;
     let holds = |field: &prost_reflect::FieldDescriptor| field.kind().as_message().is_some_and(|message| message.full_name() == NAME);
     let number = method.descriptor.output().fields().find(holds)?.number();
     Some((method, number))

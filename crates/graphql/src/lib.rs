@@ -18,10 +18,10 @@ mod trusted;
 #[cfg(test)]
 mod tests;
 
-pub use execution::{Executed, PreparedOperation, RpcCaller, StreamPurpose};
+pub use execution::{Executed, FieldRpc, PreparedOperation, RpcCaller, StreamPurpose};
 pub use limits::GraphqlLimits;
 pub use model::OperationKind;
 pub use request::{GraphqlRequest, RequestError};
-pub use schema::GraphqlSchema;
+pub use schema::{GatewayNamespace, GraphqlSchema};
 pub use settings::GraphqlSettings;
 pub use trusted::TrustedDocuments;

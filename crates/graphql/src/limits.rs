@@ -52,6 +52,8 @@ const INTROSPECTION_LISTS: [(&str, usize); 8] = [
 
 /// Arguments that say how long a list may be.
 const PAGE_SIZES: [&str; 2] = ["first", "limit"];
+/// The argument of the entities of a subgraph: a list of those that are wanted.
+const ENTITIES: &str = "representations";
 
 /// What a selection costs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -212,12 +214,15 @@ impl<'d> DocumentMeter<'d> {
 
     /// Returns how often the selection below a field may be needed.
     fn page_size(&self, field: &Field) -> usize {
-        let argument = PAGE_SIZES.iter().find_map(|name| field.get_argument(name));
+        let argument = PAGE_SIZES.iter().chain([&ENTITIES]).find_map(|name| field.get_argument(name));
         let value = match argument.map(|value| &value.node) {
             Some(DocumentValue::Variable(name)) => self.variables.and_then(|variables| variables.get(name)).cloned(),
             Some(value) => value.clone().into_const(),
             None => None,
         };
+        if let Some(async_graphql::Value::List(entities)) = &value {
+            return entities.len().max(1);
+        }
         value.as_ref().and_then(uint64_of).and_then(|number| usize::try_from(number).ok()).unwrap_or(1).max(1)
     }
 }

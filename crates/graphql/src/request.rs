@@ -19,6 +19,8 @@ pub struct GraphqlRequest {
     pub document_id: Option<String>,
     /// The operation of the document, if it has several.
     pub operation_name: Option<String>,
+    /// The id of the operation among those that share a stream of events (`extensions.operationId`, "GraphQL over Server-Sent Events").
+    pub operation_id: Option<String>,
     /// Values of variables.
     pub variables: Map<String, Value>,
 }
@@ -54,7 +56,12 @@ impl GraphqlRequest {
             Some(_) => Err(malformed(name, "must be an object")),
             None => Ok(Map::new()),
         };
-        let hash = match map("extensions")?.remove("persistedQuery") {
+        let mut extensions = map("extensions")?;
+        let operation_id = match extensions.remove("operationId") {
+            Some(Value::String(id)) => Some(id),
+            _ => None,
+        };
+        let hash = match extensions.remove("persistedQuery") {
             Some(persisted) => Some(read_persisted(&persisted)?),
             None => None,
         };
@@ -70,7 +77,7 @@ impl GraphqlRequest {
             None if hash.is_some() || document_id.is_some() => String::new(),
             None => return Err(malformed("query", "is missing")),
         };
-        Ok(Self { query, hash, document_id, operation_name, variables: map("variables")? })
+        Ok(Self { query, hash, document_id, operation_name, operation_id, variables: map("variables")? })
     }
 
     /// Reads the query of a URL. Other parameters are ignored.

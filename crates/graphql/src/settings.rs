@@ -27,6 +27,9 @@ pub struct GraphqlSettings {
     pub max_tokens: Count<100_000>,
     /// Maximum size of a response.
     pub max_response_bytes: ByteSize<1024, 1_073_741_824>,
+    /// Whether the schema is a subgraph of a federation (Apollo Federation 2): its queries are below a field for the namespace, and what is read
+    /// by a key is an entity.
+    pub federation: bool,
     /// A folder, or a file, with the only documents that clients may send: `*.graphql`, `*.gql`, and `*.json` with texts by their ids. Without it,
     /// all documents are accepted.
     pub trusted_documents: Option<PathBuf>,
@@ -42,6 +45,7 @@ impl Default for GraphqlSettings {
             max_directives: Count::new(50),
             max_tokens: Count::new(5_000),
             max_response_bytes: ByteSize::new(32 << 20),
+            federation: false,
             trusted_documents: None,
         }
     }

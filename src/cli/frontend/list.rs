@@ -54,6 +54,7 @@ struct FrontendView {
 /// A namespace that uses a frontend.
 #[derive(Serialize)]
 struct BindingView {
+    /// Its name; `*` for the endpoint of a listener with all namespaces.
     namespace: String,
     /// URLs or addresses.
     at: Vec<String>,
@@ -82,6 +83,10 @@ fn view(config: &Config, name: String, kind: FrontendKind, definition: Option<St
         for binding in namespace.frontends.iter().filter(|binding| binding.enabled && binding.frontend == name) {
             bound_by.push(BindingView { namespace: namespace.name.clone(), at: addresses(config, binding) });
         }
+    }
+    let endpoints = config.listeners.keys().filter_map(|listener| config.graphql_of_listener(listener));
+    for (endpoint, _) in endpoints.filter(|(endpoint, _)| endpoint.frontend == name) {
+        bound_by.push(BindingView { namespace: "*".to_owned(), at: addresses(config, &endpoint) });
     }
     let mut view =
         FrontendView { kind: kind.name().to_owned(), pattern: None, operations: None, problems: Vec::new(), definition, bound_by, name };

@@ -1,5 +1,7 @@
 //! `prism frontend sdl`.
 
+use std::sync::Arc;
+
 use super::definition_source::ConfigOption;
 use crate::{
     cli::{Failure, Outcome, output::print_text},
@@ -7,7 +9,7 @@ use crate::{
 };
 use prism_call::proto::patterns::slots::v1::Capabilities;
 use prism_config::{Config, Namespace};
-use prism_graphql::GraphqlSchema;
+use prism_graphql::{GatewayNamespace, GraphqlSchema};
 use prism_pattern::{self as pattern, NamespaceCapabilities, Pattern};
 use prism_registry::unknown_name;
 
@@ -15,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   prism frontend sdl default                            print the schema of the namespace `default`
   prism frontend sdl orders --config prism.yaml > orders.graphql
+  prism frontend sdl --listener main                    print the schema of all namespaces, which the listener `main` serves at /graphql
 
 The schema has what the backends of the namespace can do. Nothing is connected. Of a namespace with `remote`, the command prints the schema
 with all RPCs; the other Prism has the backends.";
@@ -24,7 +27,16 @@ with all RPCs; the other Prism has the backends.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Namespace in the configuration
-    pub namespace: String,
+    #[arg(required_unless_present = "listener")]
+    pub namespace: Option<String>,
+
+    /// Listener in the configuration: print the schema of its GraphQL endpoint, with a field for each namespace
+    #[arg(long, value_name = "NAME", conflicts_with = "namespace")]
+    listener: Option<String>,
+
+    /// Print the schema as a subgraph of a federation, as the setting `federation` of a frontend serves it
+    #[arg(long)]
+    federation: bool,
 
     #[command(flatten)]
     config: ConfigOption,
@@ -33,15 +45,44 @@ pub struct Args {
 /// Prints the schema.
 pub(super) fn run(args: &Args) -> Outcome {
     let config = args.config.read_config();
-    let Some(namespace) = config.namespace(&args.namespace) else {
+    if let Some(listener) = &args.listener {
+        return print_text(&of_listener(&config, listener, args.federation)?.sdl());
+    }
+    let name = args.namespace.as_deref().unwrap_or_default();
+    let Some(namespace) = config.namespace(name) else {
         let names = config.namespaces.iter().map(|namespace| namespace.name.as_str()).collect::<Vec<_>>();
-        return Err(Failure(unknown_name("namespace", &args.namespace, names)));
+        return Err(Failure(unknown_name("namespace", name, names)));
     };
-    let Some(pattern) = pattern::find(&namespace.pattern) else {
-        return Err(Failure(format!("this build can't serve the pattern `{}`", namespace.pattern)));
+    let schema = if args.federation {
+        GraphqlSchema::of_gateway(&[field_of(&config, namespace)?], true)?
+    } else {
+        let pattern = pattern_of(namespace)?;
+        GraphqlSchema::of_namespace(&pattern.methods(), &capabilities(&config, namespace, pattern))?
     };
-    let schema = GraphqlSchema::of_namespace(&pattern.methods(), &capabilities(&config, namespace, pattern))?;
     print_text(&schema.sdl())
+}
+
+fn pattern_of(namespace: &Namespace) -> Result<&'static Pattern, Failure> {
+    pattern::find(&namespace.pattern).ok_or_else(|| Failure(format!("this build can't serve the pattern `{}`", namespace.pattern)))
+}
+
+/// Returns the schema of the GraphQL endpoint of a listener.
+fn of_listener(config: &Config, listener: &str, is_subgraph: bool) -> Result<Arc<GraphqlSchema>, Failure> {
+    if !config.listeners.contains_key(listener) {
+        return Err(Failure(unknown_name("listener", listener, config.listeners.keys().map(String::as_str))));
+    }
+    let Some((_, namespaces)) = config.graphql_of_listener(listener) else {
+        return Err(Failure(format!("the listener `{listener}` has no GraphQL endpoint; set `graphql: graphql` there")));
+    };
+    let fields = namespaces.into_iter().map(|namespace| field_of(config, namespace)).collect::<Result<Vec<_>, _>>()?;
+    Ok(GraphqlSchema::of_gateway(&fields, is_subgraph)?)
+}
+
+/// Returns what a field of a namespace has.
+fn field_of(config: &Config, namespace: &Namespace) -> Result<GatewayNamespace, Failure> {
+    let pattern = pattern_of(namespace)?;
+    let (name, methods) = (namespace.name.as_str().into(), pattern.methods().into());
+    Ok(GatewayNamespace { name, methods, capabilities: capabilities(config, namespace, pattern) })
 }
 
 fn capabilities(config: &Config, namespace: &Namespace, pattern: &Pattern) -> Capabilities {

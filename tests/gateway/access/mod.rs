@@ -2,6 +2,7 @@
 
 mod authentication;
 mod caller;
+mod graphql;
 mod policy;
 mod quotas;
 mod streams;

@@ -258,12 +258,17 @@ fn the_schema_and_the_reader_know_the_same_keys() {
 fn the_graphql_schema_of_a_namespace_has_what_its_backends_can_do() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("prism.yaml");
-    let text = "backends: {ram: {type: memory}, folder: {type: files, path: blobs}}\nnamespaces:\n  - {name: values, pattern: keyvalue, slots: {storage: ram}}\n  - {name: blobs, pattern: interfaces, slots: {backend: folder}}\n";
+    let text = "listeners: {main: {graphql: graphql}}\nbackends: {ram: {type: memory}, folder: {type: files, path: blobs}}\nnamespaces:\n  - {name: values, pattern: keyvalue, slots: {storage: ram}}\n  - {name: blobs, pattern: interfaces, slots: {backend: folder}}\n";
     fs::write(&config, text).unwrap();
     let of = |namespace: &str| printed(&format!("frontend sdl {namespace} --config {}", config.display()));
     let (values, blobs) = (of("values"), of("blobs"));
     assert!(values.contains("type Mutation {") && values.contains("\n  transact("), "{values}");
     assert!(blobs.contains("\n  blobBasicDelete(") && !blobs.contains("\n  keyvalueBasic"), "{blobs}");
+    let both = of("--listener main");
+    assert!(both.contains("\n  values: KeyValueQuery!") && both.contains("\n  blobs: InterfacesMutation!"), "{both}");
+    assert!(both.contains("\n  blobBasicDelete(") && !both.contains("\n  keyvalueBasic"), "{both}");
+    let listed = printed(&format!("frontend list --config {}", config.display()));
+    assert!(listed.contains("http://127.0.0.1:8980/graphql"), "{listed}");
 }
 
 #[test]

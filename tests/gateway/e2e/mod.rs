@@ -13,6 +13,7 @@ mod default;
 mod documents;
 mod drain;
 mod examples;
+mod gateway_graphql;
 mod grpc;
 mod idempotency;
 mod interfaces;

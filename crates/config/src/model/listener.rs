@@ -62,6 +62,10 @@ pub struct Listener {
     /// serves requests without credentials too. Default, for a loopback address only: `anonymous`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authentication: Vec<String>,
+    /// Serve one GraphQL API for all namespaces at `/graphql`, with the settings of this frontend: `graphql`, or one of `frontends` with the
+    /// type `graphql`. It has a field for each namespace that binds the frontend on this listener without a `host` and without other settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graphql: Option<String>,
     /// Serve pages at `/` that show the namespaces of the listener, their values, streams and schemas. They need no more than the public
     /// API. `prism serve` without a file does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -111,6 +115,7 @@ impl Listener {
             allowed_hosts: Vec::new(),
             cors: Cors::default(),
             authentication: Vec::new(),
+            graphql: None,
             web_demo: false,
         }
     }

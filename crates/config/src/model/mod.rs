@@ -85,6 +85,34 @@ impl Config {
         self.namespaces.iter().find(|namespace| namespace.name == name)
     }
 
+    /// Returns what a listener serves at `/graphql`: a frontend, and the namespaces that have a field in its schema. They bind the frontend
+    /// as it is, so what it does not allow is not allowed here either.
+    pub fn graphql_of_listener(&self, listener: &str) -> Option<(Binding, Vec<&Namespace>)> {
+        let name = self.listeners.get(listener)?.graphql.as_ref()?;
+        let frontend = self.frontends.get(name);
+        let endpoint = Binding {
+            frontend: name.clone(),
+            kind: FrontendKind::Graphql,
+            definition: None,
+            enabled: true,
+            shared: false,
+            settings: frontend.map(|frontend| frontend.settings.clone()).unwrap_or_default(),
+            listener: Some(listener.to_owned()),
+            host: None,
+            base_path: String::new(),
+            documentation: frontend.and_then(|frontend| frontend.documentation).unwrap_or(true),
+        };
+        let is_field = |binding: &Binding| {
+            binding.enabled
+                && binding.frontend == *name
+                && binding.listener.as_deref().is_none_or(|only| only == listener)
+                && binding.host.is_none()
+                && binding.settings == endpoint.settings
+        };
+        let namespaces = self.namespaces.iter().filter(|namespace| namespace.frontends.iter().any(is_field)).collect();
+        Some((endpoint, namespaces))
+    }
+
     /// Returns where a setting is, as `listeners.main.tls.key`; if it is not set, where the section around it is.
     pub fn position(&self, setting: &str) -> Position {
         let mut path = setting;

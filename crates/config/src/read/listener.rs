@@ -56,6 +56,7 @@ fn listener(section: Section<'_, '_>, is_main: bool, authenticators: &Authentica
     let per_connection = section.size("max_unsent_bytes_per_connection").unwrap_or(default.max_unsent_bytes_per_connection);
     let allowed_hosts = hosts(&section);
     let authentication = access::methods(&section, authenticators);
+    let graphql = section.text("graphql").map(|(name, _)| name);
     let web_demo = section.parsed("web_demo", "true or false", |text| text.parse().ok()).is_some_and(|(enabled, _)| enabled);
     section.finish();
     let address = address.map_or(default.address, |(address, _)| address);
@@ -72,6 +73,7 @@ fn listener(section: Section<'_, '_>, is_main: bool, authenticators: &Authentica
         allowed_hosts,
         cors,
         authentication,
+        graphql,
         web_demo,
     };
     (listener, position)

@@ -12,11 +12,12 @@ use bytes::Bytes;
 use futures::Stream;
 use http::HeaderMap;
 
+use super::frontend::GatewayNamespaces;
 use crate::{metadata, request::Serving};
 use prism_call::{
-    Admitted, Arrival, Delivery, Error, Input, Messages, Method, Namespace, Origin, Output, Peer, Pipeline, Protocol, REQUEST_ID, Target,
+    Admitted, Arrival, Delivery, Error, Input, Messages, Namespace, Origin, Output, Page, Peer, Pipeline, Protocol, REQUEST_ID, Target,
 };
-use prism_graphql::{RpcCaller, StreamPurpose};
+use prism_graphql::{FieldRpc, RpcCaller, StreamPurpose};
 
 /// Where calls come from.
 #[derive(Clone)]
@@ -50,14 +51,34 @@ impl CallSource {
     }
 }
 
+/// The namespaces of the fields of a request.
+pub enum FieldNamespaces {
+    /// All fields are of one.
+    One(Arc<Namespace>),
+    /// Each field says which one it is of.
+    Gateway(Arc<GatewayNamespaces>),
+}
+
+impl FieldNamespaces {
+    fn find(&self, name: Option<&str>) -> Result<&Arc<Namespace>, Error> {
+        match (self, name) {
+            (Self::One(namespace), _) => Ok(namespace),
+            (Self::Gateway(namespaces), Some(name)) => namespaces.get(name).ok_or_else(Error::namespace_changed),
+            (Self::Gateway(_), None) => Err(Error::internal("a field of a gateway has no namespace")),
+        }
+    }
+}
+
 /// Calls RPCs for the fields of one request.
 pub struct FieldCaller {
     calls: CallSource,
-    namespace: Arc<Namespace>,
+    namespaces: FieldNamespaces,
     /// The metadata of the calls, with the id and the trace of the request.
     headers: HeaderMap,
     /// When the request as a whole has to end. Streams have no deadline of their own.
     deadline: Option<Instant>,
+    /// Whether the client has not asked for a timeout, so that those of the namespaces apply.
+    has_default_timeout: bool,
     /// What the calls hold until the response is delivered.
     deliveries: Mutex<Vec<Delivery>>,
 }
@@ -66,7 +87,7 @@ impl FieldCaller {
     /// Creates the caller of a request. `timeout` is the one that its client asks for.
     pub fn new(
         calls: CallSource,
-        namespace: &Arc<Namespace>,
+        namespaces: FieldNamespaces,
         admitted: &Admitted<'_>,
         headers: &HeaderMap,
         timeout: Option<Duration>,
@@ -75,9 +96,19 @@ impl FieldCaller {
         metadata::remove_hop_by_hop(&mut headers);
         headers.insert(REQUEST_ID, admitted.request_id().to_header());
         admitted.context().trace.inject(&mut headers);
-        let limits = &namespace.limits;
+        let limits = &admitted.namespace().limits;
         let deadline = Instant::now().checked_add(timeout.unwrap_or(limits.timeout).min(limits.max_timeout));
-        Self { calls, namespace: namespace.clone(), headers, deadline, deliveries: Mutex::new(Vec::new()) }
+        Self { calls, namespaces, headers, deadline, has_default_timeout: timeout.is_none(), deliveries: Mutex::new(Vec::new()) }
+    }
+
+    /// Refuses a caller who may not see the schema: one of a gateway is only for callers that all of its namespaces authenticate.
+    pub async fn check_reader(&self) -> Result<(), Error> {
+        let FieldNamespaces::Gateway(namespaces) = &self.namespaces else { return Ok(()) };
+        for namespace in namespaces.values() {
+            let admitted = self.calls.admit(namespace, &self.headers, Target::Page(Page::Graphql), Ok(self.remaining())).await?;
+            drop(admitted.finish(None, ()).into_parts());
+        }
+        Ok(())
     }
 
     /// Returns what the calls hold until the response is delivered.
@@ -89,8 +120,15 @@ impl FieldCaller {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    async fn admit(&self, method: &Arc<Method>, timeout: Option<Duration>) -> Result<Admitted<'_>, Error> {
-        self.calls.admit(&self.namespace, &self.headers, Target::Rpc(method.clone()), Ok(timeout)).await
+    async fn admit(&self, rpc: FieldRpc<'_>, purpose: Option<StreamPurpose>) -> Result<Admitted<'_>, Error> {
+        let namespace = self.namespaces.find(rpc.namespace)?;
+        let timeout = match purpose {
+            Some(StreamPurpose::Subscription) => None,
+            Some(StreamPurpose::Page) | None => {
+                self.remaining().map(|remaining| if self.has_default_timeout { remaining.min(namespace.limits.timeout) } else { remaining })
+            }
+        };
+        self.calls.admit(namespace, &self.headers, Target::Rpc(rpc.method.clone()), Ok(timeout)).await
     }
 
     fn hold(&self, delivery: Delivery) {
@@ -100,10 +138,10 @@ impl FieldCaller {
 
 #[async_trait]
 impl RpcCaller for FieldCaller {
-    async fn call(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Bytes, Error> {
-        let mut admitted = self.admit(method, self.remaining()).await?;
+    async fn call(&self, rpc: FieldRpc<'_>, message: Bytes) -> Result<Bytes, Error> {
+        let mut admitted = self.admit(rpc, None).await?;
         let read = pin!(async { Ok(Input::One(message)) });
-        let result = match admitted.call(method, metadata::with_derived_key(&self.headers, field), read).await {
+        let result = match admitted.call(rpc.method, metadata::with_derived_key(&self.headers, rpc.path), read).await {
             Ok(reply) => match reply.output {
                 Output::One(message) => Ok(message.to_bytes()),
                 Output::Stream(_) => Err(Error::internal("a unary call was answered with a stream")),
@@ -121,14 +159,10 @@ impl RpcCaller for FieldCaller {
         result
     }
 
-    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes, purpose: StreamPurpose) -> Result<Messages<Bytes>, Error> {
-        let timeout = match purpose {
-            StreamPurpose::Subscription => None,
-            StreamPurpose::Page => self.remaining(),
-        };
-        let mut admitted = self.admit(method, timeout).await?;
+    async fn open(&self, rpc: FieldRpc<'_>, message: Bytes, purpose: StreamPurpose) -> Result<Messages<Bytes>, Error> {
+        let mut admitted = self.admit(rpc, Some(purpose)).await?;
         let read = pin!(async { Ok(Input::One(message)) });
-        let result = match admitted.call(method, metadata::with_derived_key(&self.headers, field), read).await {
+        let result = match admitted.call(rpc.method, metadata::with_derived_key(&self.headers, rpc.path), read).await {
             Ok(reply) => match reply.output {
                 Output::Stream(messages) => Ok(messages),
                 Output::One(_) => Err(Error::internal("a stream was answered with one message")),

@@ -1,26 +1,65 @@
-//! What a binding serves: its settings, and the schema of its namespace, which is built at the first request.
+//! What a binding serves: its settings, and the schema of its namespace, or of all namespaces of a gateway. It is built at the first request.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::derived::Derived;
-use prism_call::{Admitted, Error};
-use prism_graphql::{GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, PreparedOperation, RequestError, TrustedDocuments};
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 
-/// A GraphQL frontend of a namespace.
+use crate::{derived::Derived, documents};
+use prism_call::{Admitted, Error, Method, Namespace, proto::patterns::slots::v1::Capabilities};
+use prism_graphql::{
+    GatewayNamespace, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, PreparedOperation, RequestError, TrustedDocuments,
+};
+
+/// How long the schema of a gateway waits for the capabilities of a namespace. Until they are known, it has all RPCs of the namespace.
+const CAPABILITIES_WAIT: Duration = Duration::from_secs(2);
+/// Namespaces that are asked for their capabilities at the same time.
+const CONCURRENT_QUESTIONS: usize = 16;
+
+/// A GraphQL frontend of a namespace, or of a gateway.
 pub struct GraphqlFrontend {
     /// The limits of requests.
     pub limits: GraphqlLimits,
     /// Whether the page for browsers and the schema as text are served.
     pub documentation: bool,
+    /// Whether the schema is a subgraph of a federation.
+    is_subgraph: bool,
     /// The only documents that are accepted; `None`: all are.
     trusted: Option<Arc<TrustedDocuments>>,
-    schema: Derived<GraphqlSchema>,
+    source: SchemaSource,
 }
+
+/// Where the schema comes from.
+enum SchemaSource {
+    Namespace(Derived<GraphqlSchema>),
+    Gateway { namespaces: Arc<GatewayNamespaces>, schema: Derived<GraphqlSchema, GatewayCapabilities> },
+}
+
+/// The namespaces of a gateway, by their names.
+pub type GatewayNamespaces = BTreeMap<Arc<str>, Arc<Namespace>>;
+/// The encoded capabilities of the namespaces of a gateway, in the order of their names. `None`: they are not known.
+type GatewayCapabilities = Vec<Option<Bytes>>;
 
 impl GraphqlFrontend {
     /// Creates a frontend with these settings, and the trusted documents that they name.
     pub fn new(settings: &GraphqlSettings, trusted: Option<Arc<TrustedDocuments>>, documentation: bool) -> Self {
-        Self { limits: settings.limits(), documentation, trusted, schema: Derived::default() }
+        let source = SchemaSource::Namespace(Derived::default());
+        Self { limits: settings.limits(), documentation, is_subgraph: settings.federation, trusted, source }
+    }
+
+    /// Serves these namespaces instead of one, each as a field.
+    #[must_use]
+    pub fn of_gateway(self, namespaces: impl IntoIterator<Item = Arc<Namespace>>) -> Self {
+        let namespaces = namespaces.into_iter().map(|namespace| (namespace.name.clone(), namespace)).collect();
+        Self { source: SchemaSource::Gateway { namespaces: Arc::new(namespaces), schema: Derived::default() }, ..self }
+    }
+
+    /// Returns the namespaces, if the frontend serves several.
+    pub fn namespaces(&self) -> Option<&Arc<GatewayNamespaces>> {
+        match &self.source {
+            SchemaSource::Namespace(_) => None,
+            SchemaSource::Gateway { namespaces, .. } => Some(namespaces),
+        }
     }
 
     /// Prepares a request: nothing is called yet.
@@ -37,8 +76,52 @@ impl GraphqlFrontend {
         Ok((schema, operation))
     }
 
-    /// Returns the schema of the namespace of a request.
+    /// Returns the schema.
     pub async fn schema(&self, admitted: &Admitted<'_>) -> Result<Arc<GraphqlSchema>, Error> {
-        self.schema.get(admitted, GraphqlSchema::of_namespace).await
+        let is_subgraph = self.is_subgraph;
+        match &self.source {
+            SchemaSource::Namespace(schema) if is_subgraph => {
+                let name = admitted.namespace().name.clone();
+                let build = move |methods: &[Arc<Method>], capabilities: &Capabilities| {
+                    let (methods, capabilities) = (methods.into(), capabilities.clone());
+                    GraphqlSchema::of_gateway(&[GatewayNamespace { name, methods, capabilities }], true)
+                };
+                schema.get(admitted, build).await
+            }
+            SchemaSource::Namespace(schema) => schema.get(admitted, GraphqlSchema::of_namespace).await,
+            SchemaSource::Gateway { namespaces, schema } => {
+                let read = async { Ok(read_capabilities(admitted, namespaces, schema.capabilities().unwrap_or_default()).await) };
+                let namespaces = namespaces.clone();
+                schema.get_for(read, move |capabilities| build(&namespaces, capabilities, is_subgraph)).await
+            }
+        }
     }
+}
+
+/// Asks all namespaces for their capabilities. One that does not answer has those that are known already.
+async fn read_capabilities(admitted: &Admitted<'_>, namespaces: &GatewayNamespaces, known: GatewayCapabilities) -> GatewayCapabilities {
+    let mut questions = Vec::with_capacity(namespaces.len());
+    for namespace in namespaces.values() {
+        questions.push(tokio::time::timeout(CAPABILITIES_WAIT, documents::capabilities_of(admitted, namespace)));
+    }
+    let mut known = known.into_iter();
+    let mut answers = stream::iter(questions).buffered(CONCURRENT_QUESTIONS);
+    let mut all = Vec::with_capacity(namespaces.len());
+    while let Some(answer) = answers.next().await {
+        let known = known.next().flatten();
+        all.push(match answer {
+            Ok(Ok(capabilities)) => Some(capabilities),
+            Ok(Err(_)) | Err(_) => known,
+        });
+    }
+    all
+}
+
+fn build(namespaces: &GatewayNamespaces, capabilities: &[Option<Bytes>], is_subgraph: bool) -> Result<Arc<GraphqlSchema>, Error> {
+    let mut all = Vec::with_capacity(namespaces.len());
+    for (namespace, known) in namespaces.values().zip(capabilities) {
+        let capabilities = known.as_ref().map_or_else(|| Ok(Capabilities::default()), documents::decode_capabilities)?;
+        all.push(GatewayNamespace { name: namespace.name.clone(), methods: namespace.methods.clone(), capabilities });
+    }
+    GraphqlSchema::of_gateway(&all, is_subgraph)
 }

@@ -1,16 +1,17 @@
 //! Requests over HTTP: `POST` with JSON, `GET` with the document in the query.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures::stream;
 use http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, header, request::Parts};
 
 use super::{
-    Endpoint,
-    caller::{CallSource, FieldCaller},
-    events::{self, EVENT_STREAM},
+    caller::CallSource,
+    endpoint::Endpoint,
     page,
     response::{self, MediaType},
+    results::{self, ResultForm},
+    shared_stream, streams,
 };
 use crate::{
     Body,
@@ -21,10 +22,10 @@ use crate::{
 };
 use prism_call::{Admitted, Arrival, Code, Delivery, Error, Page, Protocol, REQUEST_ID, SealedBody, Target};
 use prism_frontend::{precondition::EntityTags, problem};
-use prism_graphql::{Executed, GraphqlRequest, GraphqlSchema, OperationKind, PreparedOperation, RequestError};
+use prism_graphql::{Executed, GraphqlRequest, OperationKind, RequestError};
 
 /// The methods of an endpoint.
-const METHODS: &str = "GET, HEAD, POST";
+const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 /// The path of the schema as text, below the endpoint.
 const SCHEMA: &str = "/schema.graphql";
 /// The methods of documents.
@@ -44,7 +45,7 @@ pub async fn serve(endpoint: &Endpoint, below: &str, serving: Serving<'_>, reque
     };
     let accept = crate::rest::accept(&parts.headers);
     let media_type = MediaType::choose(accept.as_deref());
-    let accepts_events = accept.as_deref().is_some_and(|accept| accept.to_ascii_lowercase().contains(EVENT_STREAM));
+    let streamed = ResultForm::choose(accept.as_deref());
     let admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,
         Err(refused) => {
@@ -60,12 +61,16 @@ pub async fn serve(endpoint: &Endpoint, below: &str, serving: Serving<'_>, reque
     }
     let is_acceptable = media_type.is_some();
     let is_page = endpoint.frontend.documentation && asks_for_page(&parts, accept.as_deref());
-    let form = if media_type.is_none() && accepts_events { ResponseForm::Events } else { ResponseForm::Json };
-    let media_type = media_type.unwrap_or(MediaType::Json);
-    let mut serving = HttpServing { endpoint, serving, parts: &parts, media_type, form, accepts_events, calls: Vec::new() };
+    let token = shared_stream::token(&parts);
+    let is_shared = below.is_empty() && (token.is_some() || parts.method == Method::PUT);
+    let form = streamed.filter(|_| media_type.is_none() && !is_shared);
+    // The status must say whether an operation of a shared stream was accepted.
+    let media_type = if is_shared { MediaType::GraphqlResponse } else { media_type.unwrap_or(MediaType::Json) };
+    let mut serving = HttpServing { endpoint, serving, parts: &parts, media_type, form, streamed, calls: Vec::new() };
     let served = match below {
+        "" if is_shared => serving.share_stream(&admitted, body, token).await,
         "" if is_page => Ok(page::page(&parts.headers)),
-        "" if is_acceptable || accepts_events => serving.execute(&admitted, body).await,
+        "" if is_acceptable || streamed.is_some() => serving.execute(&admitted, body).await,
         "" => Err(not_acceptable().into()),
         SCHEMA if endpoint.frontend.documentation && endpoint.frontend.limits.introspection => serving.schema(&admitted).await,
         _ => match below.strip_prefix("/graphiql/").filter(|_| endpoint.frontend.documentation) {
@@ -82,8 +87,8 @@ pub async fn serve(endpoint: &Endpoint, below: &str, serving: Serving<'_>, reque
         }
         Err(Failure::NotExecuted(error)) => {
             let response = match form {
-                ResponseForm::Json => response::not_executed(media_type, admitted.request_id(), &error),
-                ResponseForm::Events => events::respond(admitted.request_id(), stream::iter([Executed::of(&error)])),
+                None => response::not_executed(media_type, admitted.request_id(), &error),
+                Some(form) => form.respond(admitted.request_id(), stream::iter([Executed::of(&error)])),
             };
             admitted.finish(Some(&error.first()), response)
         }
@@ -97,17 +102,12 @@ struct HttpServing<'s> {
     serving: Serving<'s>,
     parts: &'s Parts,
     media_type: MediaType,
-    form: ResponseForm,
-    accepts_events: bool,
+    /// The form of the response, if it is a stream of results. Subscriptions are always answered so.
+    form: Option<ResultForm>,
+    /// The stream of results that the client accepts.
+    streamed: Option<ResultForm>,
     /// What the calls of fields hold until the response is delivered.
     calls: Vec<Delivery>,
-}
-
-/// The form of the response to a query or a mutation. Subscriptions are always answered with events.
-#[derive(Clone, Copy)]
-enum ResponseForm {
-    Json,
-    Events,
 }
 
 /// Why a request has no result.
@@ -132,34 +132,29 @@ impl From<RequestError> for Failure {
 
 impl HttpServing<'_> {
     async fn execute(&mut self, admitted: &Admitted<'_>, body: SealedBody<RequestBody>) -> Result<HttpResponse<Body>, Failure> {
-        let Self { endpoint, parts, .. } = self;
+        let (endpoint, parts) = (self.endpoint, self.parts);
         let is_read = matches!(parts.method, Method::GET | Method::HEAD);
         let request = match parts.method {
             Method::GET | Method::HEAD => GraphqlRequest::from_query(parts.uri.query().unwrap_or_default())?,
-            Method::POST => {
-                check_content_type(&parts.headers)?;
-                let coding = Coding::of_body(&parts.headers)?;
-                let limit = endpoint.namespace.limits.max_message_bytes;
-                let body = BodyReader::new(admitted.open(body), coding, Some(limit));
-                GraphqlRequest::from_json(&admitted.read_within_deadline(body.collect(limit)).await?)?
-            }
+            Method::POST => self.read_body(admitted, body).await?,
             _ => return Err(response::method_not_allowed(&parts.method, METHODS).into()),
         };
-        let limits = &endpoint.frontend.limits;
-        let (schema, operation) = endpoint.frontend.prepare(admitted, request).await?;
-        match operation.kind {
+        let timeout: Option<Duration> = timeout::http(&parts.headers)?;
+        let operation = endpoint.prepare(CallSource::of(self.serving), admitted, &parts.headers, timeout, request).await?;
+        match operation.kind() {
             // Links and images of foreign pages are such requests.
             _ if is_read && operation.may_write() => return Err(response::method_not_allowed(&parts.method, "POST").into()),
-            OperationKind::Subscription if !self.accepts_events => return Err(events_not_accepted().into()),
-            OperationKind::Subscription => return self.subscribe(admitted, schema, operation).await,
+            OperationKind::Subscription => {
+                let Some(form) = self.streamed else { return Err(events_not_accepted().into()) };
+                self.form = Some(form);
+                return Ok(form.respond(admitted.request_id(), operation.subscribe().await?));
+            }
             OperationKind::Query | OperationKind::Mutation => {}
         }
-        let timeout: Option<Duration> = timeout::http(&parts.headers)?;
-        let caller = FieldCaller::new(CallSource::of(self.serving), &endpoint.namespace, admitted, &parts.headers, timeout);
-        let executed = schema.execute(&operation, limits, &caller).await;
-        self.calls = caller.take_deliveries();
-        if let ResponseForm::Events = self.form {
-            return Ok(events::respond(admitted.request_id(), stream::iter([executed])));
+        let (executed, calls) = operation.execute().await;
+        self.calls = calls;
+        if let Some(form) = self.form {
+            return Ok(form.respond(admitted.request_id(), stream::iter([executed])));
         }
         let tag = (is_read && executed.failed == 0).then(|| entity_tag(&executed.body));
         let mut response = response::respond(self.media_type, admitted.request_id(), StatusCode::OK, executed.body);
@@ -169,18 +164,45 @@ impl HttpServing<'_> {
         Ok(response)
     }
 
-    /// Answers a subscription with events.
-    async fn subscribe(
-        &mut self,
+    /// Reads the request in a body.
+    async fn read_body(&self, admitted: &Admitted<'_>, body: SealedBody<RequestBody>) -> Result<GraphqlRequest, Error> {
+        check_content_type(&self.parts.headers)?;
+        let coding = Coding::of_body(&self.parts.headers)?;
+        let limit = self.endpoint.namespace.limits.max_message_bytes;
+        let body = BodyReader::new(admitted.open(body), coding, Some(limit));
+        GraphqlRequest::from_json(&admitted.read_within_deadline(body.collect(limit)).await?)
+    }
+
+    /// Serves a request for a stream of events that operations share.
+    async fn share_stream(
+        &self,
         admitted: &Admitted<'_>,
-        schema: Arc<GraphqlSchema>,
-        operation: PreparedOperation,
+        body: SealedBody<RequestBody>,
+        token: Option<String>,
     ) -> Result<HttpResponse<Body>, Failure> {
-        self.form = ResponseForm::Events;
-        let Self { endpoint, serving, parts, .. } = self;
-        let caller = FieldCaller::new(CallSource::of(*serving), &endpoint.namespace, admitted, &parts.headers, None);
-        let responses = schema.subscribe(operation, endpoint.frontend.limits, Arc::new(caller)).await?;
-        Ok(events::respond(admitted.request_id(), responses))
+        let Self { parts, serving, .. } = self;
+        let (tasks, id) = (&serving.connection.tasks, admitted.request_id());
+        let Some(token) = token else { return Ok(shared_stream::reserved(id, streams::reserve(admitted, tasks)?)) };
+        match parts.method {
+            Method::GET => {
+                let events = streams::open(admitted, &token, tasks)?;
+                Ok(results::stream_response(HeaderValue::from_static(results::EVENT_STREAM), id, events))
+            }
+            Method::POST => {
+                let mut request = self.read_body(admitted, body).await?;
+                let operation_id = streams::check_id(request.operation_id.take())?;
+                let timeout = timeout::http(&parts.headers)?;
+                let operation = self.endpoint.prepare(CallSource::of(*serving), admitted, &parts.headers, timeout, request).await?;
+                streams::begin(admitted, &token, &operation_id)?.spawn(operation, tasks);
+                Ok(shared_stream::accepted(id, StatusCode::ACCEPTED))
+            }
+            Method::DELETE => {
+                let operation_id = streams::check_id(shared_stream::parameter(parts, "operationId"))?;
+                streams::cancel(admitted, &token, &operation_id)?;
+                Ok(shared_stream::accepted(id, StatusCode::OK))
+            }
+            _ => Err(response::method_not_allowed(&parts.method, METHODS).into()),
+        }
     }
 
     /// Returns a file of the page.
@@ -198,7 +220,7 @@ impl HttpServing<'_> {
     /// Returns the schema as text.
     async fn schema(&self, admitted: &Admitted<'_>) -> Result<HttpResponse<Body>, Failure> {
         self.check_read()?;
-        let text = self.endpoint.frontend.schema(admitted).await?.sdl();
+        let text = self.endpoint.schema(CallSource::of(self.serving), admitted, &self.parts.headers).await?.sdl();
         let tag = entity_tag(text.as_bytes());
         let mut response = HttpResponse::new(Body::full(text));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/graphql; charset=utf-8"));
@@ -245,11 +267,11 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 fn not_acceptable() -> Error {
-    let message = "the response is application/graphql-response+json, application/json or text/event-stream; accept one of them";
+    let message = "the response is application/graphql-response+json, application/json, text/event-stream or multipart/mixed;subscriptionSpec=1.0; accept one of them";
     Error::new(Code::InvalidArgument, "NOT_ACCEPTABLE", message)
 }
 
 fn events_not_accepted() -> Error {
-    let message = "the response to a subscription is text/event-stream; accept it, or use WebSocket with graphql-transport-ws";
+    let message = "the response to a subscription is text/event-stream or multipart/mixed;subscriptionSpec=1.0; accept one of them, or use WebSocket with graphql-transport-ws";
     Error::new(Code::InvalidArgument, "NOT_ACCEPTABLE", message)
 }

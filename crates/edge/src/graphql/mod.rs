@@ -1,14 +1,17 @@
-//! GraphQL ("GraphQL over HTTP", graphql.github.io/graphql-over-http) at `graphql` below the base path of a namespace. `prism_graphql` has the
-//! schema and its execution; this module has the transports: HTTP, events, and WebSocket with the subprotocol `graphql-transport-ws`. Every field that is an
+//! GraphQL ("GraphQL over HTTP", graphql.github.io/graphql-over-http) at `graphql` below the base path of a namespace, or of a listener. `prism_graphql` has the
+//! schema and its execution; this module has the transports: HTTP, events, parts, and WebSocket with the subprotocol `graphql-transport-ws`. Every field that is an
 //! RPC is a call with an admission of its own.
 
 mod caller;
-mod events;
+mod endpoint;
 mod frontend;
 mod http;
 mod page;
 mod response;
+mod results;
 mod session;
+mod shared_stream;
+mod streams;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +28,8 @@ use super::{
     websocket_transport::{self, Handshake, WebSocketOffer},
 };
 use caller::CallSource;
-use prism_call::{Error, ListenerTarget, Namespace, RequestId};
-
+use endpoint::Endpoint;
+use prism_call::{Error, ListenerTarget, RequestId};
 use session::{OperationSession, OperationSource};
 
 pub use frontend::GraphqlFrontend;
@@ -37,12 +40,6 @@ const ENDPOINT: &str = "/graphql";
 /// A request to a GraphQL endpoint, or to a path below it.
 #[derive(Clone, Copy)]
 pub struct Graphql;
-
-/// The endpoint of a namespace.
-pub struct Endpoint {
-    namespace: Arc<Namespace>,
-    frontend: Arc<GraphqlFrontend>,
-}
 
 /// The endpoints of a listener.
 #[derive(Default)]

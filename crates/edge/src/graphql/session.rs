@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde_json::{Map, Value, json};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::caller::{CallSource, FieldCaller};
+use super::caller::CallSource;
 use crate::{
     Served,
     websocket_transport::{Close, WebSocket, WebSocketIo, WebSocketMessage, WebSocketProtocol, WebSocketSender},
@@ -248,23 +248,21 @@ impl Operation {
                 return AfterOperation::Continue;
             }
         };
-        let limits = endpoint.frontend.limits;
-        let (schema, operation) = match endpoint.frontend.prepare(&admitted, request).await {
-            Ok(prepared) => prepared,
+        let operation = match endpoint.prepare(calls.clone(), &admitted, headers, None, request).await {
+            Ok(operation) => operation,
             Err(error) => {
                 self.refuse(admitted, &error).await;
                 return AfterOperation::Continue;
             }
         };
-        let caller = FieldCaller::new(calls.clone(), &endpoint.namespace, &admitted, headers, None);
-        if operation.kind != OperationKind::Subscription {
-            let executed = schema.execute(&operation, &limits, &caller).await;
-            let ((), delivery) = admitted.finish(None, ()).with_calls(caller.take_deliveries()).into_parts();
+        if operation.kind() != OperationKind::Subscription {
+            let (executed, held) = operation.execute().await;
+            let ((), delivery) = admitted.finish(None, ()).with_calls(held).into_parts();
             self.next(executed, delivery).await;
             self.complete().await;
             return AfterOperation::Continue;
         }
-        let responses = match schema.subscribe(operation, limits, Arc::new(caller)).await {
+        let responses = match operation.subscribe().await {
             Ok(responses) => responses,
             Err(error) => {
                 self.refuse(admitted, &error).await;

@@ -69,7 +69,7 @@ async fn statuses_follow_the_media_type() {
         (POST, vec![("content-type", "text/plain")], r#"{"query":"{ __typename }"}"#, 415),
         (POST, vec![("content-type", "application/json; charset=latin1")], r#"{"query":"{ __typename }"}"#, 415),
         (POST, vec![JSON, ("accept", "text/html")], r#"{"query":"{ __typename }"}"#, 406),
-        ("PUT /demo/graphql", vec![JSON], "{}", 405),
+        ("PATCH /demo/graphql", vec![JSON], "{}", 405),
         ("GET /demo/graphql?query=mutation%7Bremove(key:%22a%22)%7Bremoved%7D%7D", vec![], "", 405),
         ("GET /demo/graphql/nothing", vec![], "", 404),
         ("POST /demo/graphql/schema.graphql", vec![JSON], "", 405),
@@ -87,7 +87,7 @@ async fn statuses_follow_the_media_type() {
     let large = body(&format!("{{ __typename }} # {}", "x".repeat(LIMIT)));
     assert_eq!(door.ask(POST, &[JSON], &large).await.status, 413);
     let options = door.ask("OPTIONS /demo/graphql", &[], b"").await;
-    assert_eq!((options.status, options.header("allow")), (204, "GET, HEAD, POST"));
+    assert_eq!((options.status, options.header("allow")), (204, "GET, HEAD, POST, PUT, DELETE"));
     assert!(door.nothing_seen());
 }
 
@@ -171,4 +171,106 @@ async fn browsers_get_a_page() {
     assert_eq!(door.ask("GET /demo/graphql/graphiql/nothing.js", &[html], b"").await.status, 404);
     let query = door.will(Ok(retrieved(7))).ask("GET /demo/graphql?query=%7Bretrieve(key:%22a%22)%7Brevision%7D%7D", &[html], b"").await;
     assert_eq!(query.text(), r#"{"data":{"retrieve":{"revision":"7"}}}"#);
+}
+
+#[tokio::test]
+async fn subscriptions_are_answered_with_parts() {
+    let door = door().await;
+    let parts = ("accept", "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json");
+    let entry = |key: &str| Ok(ScanResponse { key: key.to_owned(), ..ScanResponse::default() });
+    let stream = Output::messages(Box::pin(futures::stream::iter([entry("a"), entry("b")])));
+    let answer = door.will(Ok(stream.into())).ask(POST, &[JSON, parts], &body("subscription { scan { key } }")).await;
+    assert_eq!(answer.header("content-type"), "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0");
+    let part = |key: &str| {
+        format!("\r\ncontent-type: application/json\r\n\r\n{{\"payload\":{{\"data\":{{\"scan\":{{\"key\":\"{key}\"}}}}}}}}\r\n--graphql")
+    };
+    assert_eq!(answer.text(), format!("\r\n--graphql{}{}--\r\n", part("a"), part("b")));
+    // Everything else is JSON, unless the client accepts nothing but parts.
+    let answer = door.will(Ok(retrieved(7))).ask(POST, &[JSON, parts], &body("{ retrieve(key: \"a\") { revision } }")).await;
+    assert_eq!(answer.text(), r#"{"data":{"retrieve":{"revision":"7"}}}"#);
+    let only = ("accept", "multipart/mixed;subscriptionSpec=1.0");
+    let answer = door.ask(POST, &[JSON, only], &body("{ nothing }")).await;
+    assert!(answer.text().contains("{\"payload\":{\"errors\":[") && answer.text().ends_with("--graphql--\r\n"), "{}", answer.text());
+    let ending = Output::messages(Box::pin(futures::stream::iter([entry("a"), Err(Error::shutting_down())])));
+    let answer = door.will(Ok(ending.into())).ask(POST, &[JSON, parts], &body("subscription { scan { key } }")).await;
+    assert!(answer.text().ends_with("\r\n--graphql"), "{}", answer.text());
+}
+
+const TOKEN: &str = "x-graphql-event-stream-token";
+const EVENTS: (&str, &str) = ("accept", "text/event-stream");
+
+/// Opens the stream of a token.
+async fn open(door: &Door, token: &str) -> Body {
+    let request = Request::builder().uri("/demo/graphql").header("host", "localhost").header(TOKEN, token).header(EVENTS.0, EVENTS.1);
+    let request = request.body(ReceivedBody::new(Full::new(Bytes::new()))).unwrap();
+    let response = door.edge.serve(request, &Connection::internal()).await.0;
+    assert_eq!(response.status(), 200);
+    response.into_body()
+}
+
+/// Reads the events of a stream up to this one.
+async fn read_until(body: &mut Body, end: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(end) {
+        let frame = body.frame().await.unwrap_or_else(|| panic!("the stream ended after {text}")).unwrap();
+        text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+    }
+    text
+}
+
+#[tokio::test]
+async fn operations_share_a_stream() {
+    let door = door().await;
+    let reserved = door.ask("PUT /demo/graphql", &[], b"").await;
+    assert_eq!((reserved.status, reserved.header("cache-control")), (201, "no-store"));
+    let token = (TOKEN, reserved.text());
+    let mut stream = open(&door, token.1).await;
+    let operation = |query: &str, id: &str| json!({"query": query, "extensions": {"operationId": id}}).to_string().into_bytes();
+    let read = operation("{ retrieve(key: \"a\") { revision } }", "one");
+    let accepted = door.will(Ok(retrieved(7))).ask(POST, &[JSON, token], &read).await;
+    assert_eq!((accepted.status, accepted.body.len()), (202, 0));
+    let events = read_until(&mut stream, "complete\ndata: {\"id\":\"one\"}\n\n").await;
+    assert!(
+        events.contains("event: next\ndata: {\"id\":\"one\",\"payload\":{\"data\":{\"retrieve\":{\"revision\":\"7\"}}}}\n\n"),
+        "{events}"
+    );
+    // A subscription that does not end by itself, until its client cancels it.
+    let pending = || Output::messages(Box::pin(futures::stream::pending::<Result<ScanResponse, Error>>()));
+    let subscription = operation("subscription { scan { key } }", "two");
+    assert_eq!(door.will(Ok(pending().into())).ask(POST, &[JSON, token], &subscription).await.status, 202);
+    assert_eq!(door.ask(POST, &[JSON, token], &subscription).await.status, 409);
+    assert_eq!(door.ask("DELETE /demo/graphql?operationId=two", &[token], b"").await.status, 200);
+    assert_eq!(door.will(Ok(pending().into())).ask(POST, &[JSON, token], &subscription).await.status, 202);
+
+    for (request, headers, content, status) in [
+        ("GET /demo/graphql", vec![token, EVENTS], vec![], 409),
+        ("GET /demo/graphql?token=unknown", vec![EVENTS], vec![], 404),
+        (POST, vec![JSON, (TOKEN, "unknown")], read.clone(), 404),
+        (POST, vec![JSON, token], body("{ __typename }"), 400),
+        (POST, vec![JSON, token], operation("{ __typename }", &"x".repeat(257)), 400),
+        (POST, vec![JSON, token], operation("{ nothing }", "three"), 400),
+        ("DELETE /demo/graphql", vec![token], vec![], 400),
+        ("DELETE /demo/graphql?operationId=two", vec![], vec![], 405),
+        ("PATCH /demo/graphql", vec![token], vec![], 405),
+    ] {
+        let answer = door.ask(request, &headers, &content).await;
+        assert!(answer.status == status && answer.json()["errors"].is_array(), "{request}: {} {}", answer.status, answer.text());
+    }
+    // The end of the stream ends its operations.
+    drop(stream);
+    assert_eq!(door.ask(POST, &[JSON, token], &read).await.status, 404);
+
+    // A stream may be used before it is opened. If it is not, it expires.
+    let reserved = door.ask("PUT /demo/graphql", &[], b"").await;
+    let token = (TOKEN, reserved.text());
+    assert_eq!(door.ask(POST, &[JSON, token], &operation("{ __typename }", "x")).await.status, 202);
+    while door.ask("DELETE /demo/graphql?operationId=y", &[token], b"").await.status == 200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(door.ask("GET /demo/graphql", &[token, EVENTS], b"").await.status, 404);
+    let mut statuses = Vec::new();
+    for _ in 0..70 {
+        statuses.push(door.ask("PUT /demo/graphql", &[], b"").await.status);
+    }
+    assert_eq!((statuses[0], statuses[69]), (201, 429), "reservations of an address are limited");
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 
 use super::{
-    RpcCaller, StreamPurpose,
+    FieldRpc, RpcCaller, StreamPurpose,
     plan::{ObjectPlan, PlanMember, Planner, quoted, type_name},
     render::{RenderFailure, Rendered, Renderer},
 };
@@ -96,12 +96,12 @@ impl PageCall {
     }
 
     /// Reads the page. Its replies have at most as many bytes as a response.
-    pub async fn read(&self, field: &str, max_bytes: usize, caller: &dyn RpcCaller) -> Result<Page, Error> {
+    pub async fn read(&self, rpc: FieldRpc<'_>, max_bytes: usize, caller: &dyn RpcCaller) -> Result<Page, Error> {
         let message = match &self.message {
             Ok(message) => message.clone(),
             Err(error) => return Err(error.for_client()),
         };
-        let mut replies = caller.open(&self.method, field, message, StreamPurpose::Page).await?;
+        let mut replies = caller.open(rpc, message, StreamPurpose::Page).await?;
         let (mut nodes, mut bytes) = (Vec::new(), 0_usize);
         while let Some(reply) = replies.next().await {
             let reply = reply?;

@@ -1,7 +1,9 @@
 //! Execution: calls the RPC of each root field, and writes the response.
 
 mod batch;
+mod batches;
 mod connection;
+mod entities;
 mod operation;
 mod plan;
 mod render;
@@ -18,18 +20,19 @@ use crate::{
     GraphqlLimits, RequestError,
     document::{self, Document},
     model::Model,
-    request::GraphqlError,
 };
-use batch::Batches;
+use batches::Batches;
 use connection::Page;
+use entities::EntityReply;
 use plan::member_key;
 use prism_call::{Error, Messages, Method};
 use prism_frontend::render::EventFields;
 use render::Renderer;
 
 pub use connection::PageCall;
-pub use operation::{PreparedOperation, RootCall, RootTarget, RpcCall};
-pub use plan::{Planner, quoted};
+pub use entities::EntitiesCall;
+pub use operation::{PreparedOperation, RootCall, RootParent, RootTarget};
+pub use plan::{Collected, Planner, RpcCall, type_name};
 
 /// RPCs of one operation that run at the same time. Each of them holds its reply until it is written.
 const CONCURRENT_CALLS: usize = 16;
@@ -37,11 +40,22 @@ const CONCURRENT_CALLS: usize = 16;
 /// Calls RPCs for the root fields of an operation.
 #[async_trait]
 pub trait RpcCaller: Send + Sync {
-    /// Calls a unary RPC. `field` is the name of the root field in the response.
-    async fn call(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Bytes, Error>;
+    /// Calls a unary RPC.
+    async fn call(&self, rpc: FieldRpc<'_>, message: Bytes) -> Result<Bytes, Error>;
 
     /// Opens the stream of an RPC with a stream of replies. Dropping it cancels the call.
-    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes, purpose: StreamPurpose) -> Result<Messages<Bytes>, Error>;
+    async fn open(&self, rpc: FieldRpc<'_>, message: Bytes, purpose: StreamPurpose) -> Result<Messages<Bytes>, Error>;
+}
+
+/// The RPC of a root field.
+#[derive(Clone, Copy)]
+pub struct FieldRpc<'c> {
+    /// The RPC.
+    pub method: &'c Arc<Method>,
+    /// The place of the field in the response: `store`, or `orders.store` in the schema of a gateway.
+    pub path: &'c str,
+    /// The name of the namespace, in the schema of a gateway.
+    pub namespace: Option<&'c str>,
 }
 
 /// What a stream is opened for.
@@ -76,6 +90,7 @@ enum RootResult {
     Constant(Vec<u8>),
     Reply(Bytes),
     Page(Page),
+    Entities(Vec<EntityReply>),
     Failed(Error),
 }
 
@@ -87,11 +102,8 @@ pub async fn execute(
     limits: &GraphqlLimits,
     caller: &dyn RpcCaller,
 ) -> Executed {
-    let introspected = if operation.roots.iter().any(|root| matches!(root.target, RootTarget::Introspection)) {
-        introspect(schema, &operation.document, &operation.variables).await
-    } else {
-        Json::Null
-    };
+    let introspected =
+        if operation.introspects() { introspect(schema, &operation.document, &operation.variables).await } else { Json::Null };
     let mut response = ResponseWriter::new(model, limits.max_response_bytes);
     // Mutations run one after the other, in the order of the document; queries at the same time.
     let concurrent = if operation.is_mutation() { 1 } else { CONCURRENT_CALLS };
@@ -123,13 +135,14 @@ async fn resolve(root: &RootCall, introspected: &Json, limits: &GraphqlLimits, c
             let found = introspected.get(&root.key).unwrap_or(&Json::Null);
             RootResult::Constant(found.to_string().into_bytes())
         }
-        RootTarget::Page(page) => match page.read(&root.key, limits.max_response_bytes, caller).await {
+        RootTarget::Page(page) => match page.read(root.rpc(&page.method), limits.max_response_bytes, caller).await {
             Ok(page) => RootResult::Page(page),
             Err(error) => RootResult::Failed(error),
         },
+        RootTarget::Entities(entities) => RootResult::Entities(entities.read(&root.path, caller).await),
         // Found when the operation was prepared.
         RootTarget::Rpc(RpcCall { message: Err(error), .. }) => RootResult::Failed(error.for_client()),
-        RootTarget::Rpc(RpcCall { method, message: Ok(message), .. }) => match caller.call(method, &root.key, message.clone()).await {
+        RootTarget::Rpc(RpcCall { method, message: Ok(message), .. }) => match caller.call(root.rpc(method), message.clone()).await {
             Ok(reply) => RootResult::Reply(reply),
             Err(error) => RootResult::Failed(error),
         },
@@ -147,21 +160,21 @@ struct ResponseWriter<'m> {
     renderer: Renderer<'m>,
     out: Vec<u8>,
     errors: Vec<Json>,
+    /// The field of a namespace whose fields are being written.
+    parent: Option<Arc<RootParent>>,
     /// Where a stream continues.
     cursor: Option<String>,
 }
 
 impl<'m> ResponseWriter<'m> {
     fn new(model: &'m Model, limit: usize) -> Self {
-        Self { renderer: Renderer { model, limit }, out: b"{\"data\":{".to_vec(), errors: Vec::new(), cursor: None }
+        Self { renderer: Renderer { model, limit }, out: b"{\"data\":{".to_vec(), errors: Vec::new(), parent: None, cursor: None }
     }
 
     /// Appends a root field. A field that failed is `null`.
     fn add(&mut self, root: &RootCall, result: RootResult) {
-        if self.out.last() != Some(&b'{') {
-            self.out.push(b',');
-        }
-        self.out.extend_from_slice(&member_key(&root.key));
+        self.enter(root.parent.as_ref());
+        self.put_key(&root.key);
         let start = self.out.len();
         let written = match result {
             RootResult::Constant(text) => {
@@ -175,6 +188,10 @@ impl<'m> ResponseWriter<'m> {
                 }
                 _ => Err(Error::internal("a field without a page has one")),
             },
+            RootResult::Entities(replies) => match &root.target {
+                RootTarget::Entities(call) => self.add_entities(root, call, replies),
+                _ => Err(Error::internal("a field without entities has some")),
+            },
             RootResult::Reply(reply) => match &root.target {
                 RootTarget::Rpc(RpcCall { output, plan, .. }) => self
                     .renderer
@@ -186,12 +203,65 @@ impl<'m> ResponseWriter<'m> {
         if let Err(error) = written {
             self.out.truncate(start);
             self.out.extend_from_slice(b"null");
-            let error = GraphqlError { error, locations: vec![root.at], path: vec![root.key.clone().into()] };
-            self.errors.push(error.to_json());
+            self.errors.push(root.failed(error).to_json());
         }
     }
 
+    /// Appends the entities of a subgraph. One that does not exist, or can't be read, is `null`.
+    fn add_entities(&mut self, root: &RootCall, call: &EntitiesCall, replies: Vec<EntityReply>) -> Result<(), Error> {
+        self.out.push(b'[');
+        for (index, (item, reply)) in call.items.iter().zip(replies).enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            match (item, reply) {
+                (Ok(item), Ok(Some(reply))) => {
+                    let RpcCall { output, plan, .. } = &item.call;
+                    let written = self.renderer.message(*output, plan.as_ref(), &reply, &mut self.out);
+                    written.map_err(|failure| failure.into_error(self.renderer.limit))?;
+                }
+                (_, Ok(_)) => self.out.extend_from_slice(b"null"),
+                (_, Err(error)) => {
+                    self.out.extend_from_slice(b"null");
+                    let mut error = root.failed(error);
+                    error.path.push(index.into());
+                    self.errors.push(error.to_json());
+                }
+            }
+        }
+        self.out.push(b']');
+        self.renderer.check_size(&self.out).map_err(|failure| failure.into_error(self.renderer.limit))
+    }
+
+    /// Ends the object of one namespace, and begins that of another one. All fields of an object come one after the other.
+    fn enter(&mut self, parent: Option<&Arc<RootParent>>) {
+        let is_same = match (&self.parent, parent) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        if is_same {
+            return;
+        }
+        if self.parent.is_some() {
+            self.out.push(b'}');
+        }
+        if let Some(parent) = parent {
+            self.put_key(&parent.key);
+            self.out.push(b'{');
+        }
+        self.parent = parent.cloned();
+    }
+
+    fn put_key(&mut self, key: &str) {
+        if self.out.last() != Some(&b'{') {
+            self.out.push(b',');
+        }
+        self.out.extend_from_slice(&member_key(key));
+    }
+
     fn finish(mut self) -> Executed {
+        self.enter(None);
         self.out.push(b'}');
         let failed = self.errors.len();
         if failed > 0 {
@@ -212,30 +282,41 @@ pub async fn subscribe(
     model: Arc<Model>,
     operation: PreparedOperation,
     limits: GraphqlLimits,
-    caller: Arc<dyn RpcCaller>,
-) -> Result<impl Stream<Item = Executed> + Send + 'static, RequestError> {
-    let mut roots = operation.roots;
-    let (Some(root), true) = (roots.pop(), roots.is_empty()) else {
-        return Err(RequestError::one("GRAPHQL_VALIDATION", "a subscription must have exactly one field", None));
+    caller: &dyn RpcCaller,
+) -> Result<impl Stream<Item = Executed> + Send + use<>, RequestError> {
+    let roots = operation.roots;
+    let is_constant = |root: &RootCall| matches!(root.target, RootTarget::Constant(_));
+    // Clients add `__typename` to every object, so also to that of a namespace.
+    let is_one = match roots.as_slice() {
+        [_] => true,
+        [first, rest @ ..] => rest.iter().all(|root| root.is_beside(first)) && roots.iter().filter(|root| !is_constant(root)).count() == 1,
+        [] => false,
+    };
+    let place = roots.iter().position(|root| !is_constant(root)).filter(|_| is_one);
+    let Some((place, root)) = place.and_then(|place| Some((place, roots.get(place)?))) else {
+        return Err(RequestError::one("GRAPHQL_VALIDATION", "a subscription must have exactly one field that is a stream", None));
     };
     let RootTarget::Rpc(RpcCall { method, message, output, .. }) = &root.target else {
         return Err(RequestError::one("GRAPHQL_VALIDATION", "a subscription must select a stream", Some(root.at)));
     };
     let opened = match message {
-        Ok(message) => caller.open(method, &root.key, message.clone(), StreamPurpose::Subscription).await,
+        Ok(message) => caller.open(root.rpc(method), message.clone(), StreamPurpose::Subscription).await,
         Err(error) => Err(error.for_client()),
     };
-    let failed =
-        |error| RequestError { errors: vec![GraphqlError { error, locations: vec![root.at], path: vec![root.key.clone().into()] }] };
-    let messages = opened.map_err(failed)?;
+    let messages = opened.map_err(|error| RequestError { errors: vec![root.failed(error)] })?;
     let fields = EventFields::of(model.types, *output);
     Ok(messages.map(move |message| {
-        // The caller lives as long as its stream.
-        let _ = &caller;
         let mut response = ResponseWriter::new(&model, limits.max_response_bytes);
         response.cursor = message.as_ref().ok().and_then(|message| fields.cursor(message)).map(str::to_owned);
         let is_interrupted = message.as_ref().is_err_and(is_interruption);
-        response.add(&root, message.map_or_else(RootResult::Failed, RootResult::Reply));
+        let mut result = Some(message.map_or_else(RootResult::Failed, RootResult::Reply));
+        for (index, root) in roots.iter().enumerate() {
+            match (&root.target, result.take_if(|_| index == place)) {
+                (_, Some(result)) => response.add(root, result),
+                (RootTarget::Constant(text), None) => response.add(root, RootResult::Constant(text.clone())),
+                (_, None) => {}
+            }
+        }
         Executed { is_interrupted, ..response.finish() }
     }))
 }

@@ -3,15 +3,11 @@
 use std::sync::Arc;
 
 use async_graphql::{Pos, Variables};
-use bytes::Bytes;
+use serde_json::Value as Json;
 
-use super::{connection::PageCall, plan::ObjectPlan};
-use crate::{
-    document::Document,
-    model::{BatchRpc, OperationKind},
-};
+use super::{FieldRpc, RpcCall, connection::PageCall, entities::EntitiesCall};
+use crate::{document::Document, model::OperationKind, request::GraphqlError};
 use prism_call::{Error, Method};
-use prism_frontend::message_types::MessageId;
 
 /// An operation that may be executed.
 pub struct PreparedOperation {
@@ -22,14 +18,55 @@ pub struct PreparedOperation {
     pub(crate) roots: Vec<RootCall>,
 }
 
-/// A root field.
+/// A root field: of the operation, or in the schema of a gateway, of a namespace.
 pub struct RootCall {
     /// Its name in the response.
     pub key: String,
+    /// The field around it, if it is of a namespace.
+    pub parent: Option<Arc<RootParent>>,
+    /// Its place in the response: `store`, or `orders.store`.
+    pub path: String,
     /// Where it is in the document.
     pub at: Pos,
     /// Where its value comes from.
     pub target: RootTarget,
+}
+
+/// The field of a namespace in the schema of a gateway.
+pub struct RootParent {
+    /// Its name in the response.
+    pub key: String,
+    /// The name of the namespace.
+    pub namespace: Arc<str>,
+}
+
+impl RootCall {
+    /// Creates a root field.
+    pub fn new(key: &str, parent: Option<Arc<RootParent>>, at: Pos, target: RootTarget) -> Self {
+        let path = parent.as_ref().map_or_else(|| key.to_owned(), |parent| format!("{}.{key}", parent.key));
+        Self { key: key.to_owned(), parent, path, at, target }
+    }
+
+    /// Returns the name of its namespace, if the schema has several.
+    pub fn namespace(&self) -> Option<&str> {
+        self.parent.as_ref().map(|parent| &*parent.namespace)
+    }
+
+    /// Tells whether another field is in the same object of a namespace.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        matches!((&self.parent, &other.parent), (Some(one), Some(other)) if Arc::ptr_eq(one, other))
+    }
+
+    /// Returns the call of an RPC for this field.
+    pub fn rpc<'c>(&'c self, method: &'c Arc<Method>) -> FieldRpc<'c> {
+        FieldRpc { method, path: &self.path, namespace: self.namespace() }
+    }
+
+    /// Returns an error of this field.
+    pub fn failed(&self, error: Error) -> GraphqlError {
+        let path = self.parent.iter().map(|parent| &parent.key).chain([&self.key]);
+        GraphqlError { error, locations: vec![self.at], path: path.map(|key| Json::from(key.as_str())).collect() }
+    }
 }
 
 /// Where the value of a root field comes from.
@@ -42,26 +79,19 @@ pub enum RootTarget {
     Rpc(RpcCall),
     /// A page of the stream of an RPC.
     Page(PageCall),
-}
-
-/// The call of an RPC, and what is written of its reply.
-pub struct RpcCall {
-    /// The RPC.
-    pub method: Arc<Method>,
-    /// The request message; or the error of the arguments.
-    pub message: Result<Bytes, Error>,
-    /// The RPC that reads several items at once.
-    pub batch: Option<Arc<BatchRpc>>,
-    /// The type of the reply.
-    pub output: MessageId,
-    /// What is written of it; `None` if it is a scalar.
-    pub plan: Option<ObjectPlan>,
+    /// The entities of a subgraph.
+    Entities(EntitiesCall),
 }
 
 impl PreparedOperation {
     /// Tells whether its fields run one after the other.
     pub(crate) fn is_mutation(&self) -> bool {
         self.kind == OperationKind::Mutation
+    }
+
+    /// Tells whether it reads the schema.
+    pub fn introspects(&self) -> bool {
+        self.roots.iter().any(|root| matches!(root.target, RootTarget::Introspection))
     }
 
     /// Tells whether it may change data. Some streams do.

@@ -1,16 +1,20 @@
 //! Plans: which fields of a reply are written, under which names. A plan is made once for each root field, before its RPC is called.
 
+use std::sync::Arc;
+
 use async_graphql::{
     Name, Positioned, Variables,
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
 use async_graphql_value::Value as DocumentValue;
+use bytes::Bytes;
 use indexmap::IndexMap;
 
 use crate::{
     RequestError,
-    model::{Model, ObjectType},
+    model::{BatchRpc, Model, ObjectField, ObjectType},
 };
+use prism_call::{Error, Method};
 use prism_frontend::{
     json,
     message_types::{FieldKind, FieldShape, MessageId},
@@ -40,6 +44,20 @@ pub enum MemberSource {
     EntryKey,
     /// The value of the entry.
     EntryValue { below: Option<ObjectPlan> },
+}
+
+/// The call of an RPC, and what is written of its reply.
+pub struct RpcCall {
+    /// The RPC.
+    pub method: Arc<Method>,
+    /// The request message; or the error of the arguments.
+    pub message: Result<Bytes, Error>,
+    /// The RPC that reads several items at once.
+    pub batch: Option<Arc<BatchRpc>>,
+    /// The type of the reply.
+    pub output: MessageId,
+    /// What is written of it; `None` if it is a scalar.
+    pub plan: Option<ObjectPlan>,
 }
 
 /// Makes plans for the selections of a request.
@@ -152,16 +170,48 @@ impl<'d> Planner<'d> {
     }
 
     fn object(&self, id: MessageId, object: &ObjectType, sets: &[&'d SelectionSet]) -> Result<ObjectPlan, RequestError> {
-        let members = self.members(sets, &object.name, |name, below, field| {
-            let Some(known) = object.fields.get(name) else { return Ok(MemberSource::Constant(type_name(name, &object.name, field)?)) };
-            let described = self.model.field(id, known.index);
-            let below = match (&known.entry, described.shape) {
-                (Some(entry), FieldShape::Map(_)) => Some(self.entry(entry, described.kind, below)?),
-                _ => self.value(described.kind, below)?,
-            };
-            Ok(MemberSource::Field { index: known.index, below })
+        let members = self.members(sets, &object.name, |name, below, field| match object.fields.get(name) {
+            Some(known) => self.member(id, known, below),
+            None => Ok(MemberSource::Constant(type_name(name, &object.name, field)?)),
         })?;
         Ok(ObjectPlan { members })
+    }
+
+    fn member(&self, id: MessageId, known: &ObjectField, below: &[&'d SelectionSet]) -> Result<MemberSource, RequestError> {
+        let described = self.model.field(id, known.index);
+        let below = match (&known.entry, described.shape) {
+            (Some(entry), FieldShape::Map(_)) => Some(self.entry(entry, described.kind, below)?),
+            _ => self.value(described.kind, below)?,
+        };
+        Ok(MemberSource::Field { index: known.index, below })
+    }
+
+    /// Plans an entity of a subgraph: a message of this type, and a key, as JSON, that is not in it.
+    pub fn entity(
+        &self,
+        name: &str,
+        output: MessageId,
+        (key, text): (&str, &[u8]),
+        sets: &[&'d SelectionSet],
+    ) -> Result<ObjectPlan, RequestError> {
+        let object = self.model.objects.get(&output);
+        let members = self.members(sets, name, |member, below, field| match object.and_then(|object| object.fields.get(member)) {
+            _ if member == key => Ok(MemberSource::Constant(text.to_vec())),
+            Some(known) => self.member(output, known, below),
+            None => Ok(MemberSource::Constant(type_name(member, name, field)?)),
+        })?;
+        Ok(ObjectPlan { members })
+    }
+
+    /// Returns `_Service` of a subgraph as JSON.
+    pub fn service(&self, sdl: &str, sets: &[&'d SelectionSet]) -> Result<Vec<u8>, RequestError> {
+        const NAME: &str = "_Service";
+        let members = self.members(sets, NAME, |name, _, field| match name {
+            "sdl" => Ok(quoted(sdl)),
+            name => type_name(name, NAME, field),
+        })?;
+        let texts: Vec<Vec<u8>> = members.into_iter().map(|PlanMember { key, source }| [key, source].concat()).collect();
+        Ok([b"{".as_slice(), &texts.join(&b','), b"}"].concat())
     }
 
     fn entry(&self, entry: &str, kind: FieldKind, sets: &[&'d SelectionSet]) -> Result<ObjectPlan, RequestError> {

@@ -9,8 +9,8 @@ use indexmap::IndexMap;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use super::{
-    BatchRpc, ConnectionType, EnumType, InputField, InputFields, InputTarget, InputType, Model, ObjectField, ObjectType, RootField,
-    is_scalar,
+    BatchRpc, ConnectionType, EntityType, EnumType, InputField, InputFields, InputTarget, InputType, Model, NamespaceField, ObjectField,
+    ObjectType, OperationKind, RootField, RootFields, is_scalar,
     names::{NameTable, camel, field_name, pascal, short},
 };
 use prism_call::{
@@ -67,32 +67,62 @@ impl Model {
 
     /// Like [`new`](Self::new), with the types of these descriptors.
     pub fn with_types(types: &'static MessageTypes, methods: &[Arc<Method>], availability: &Availability) -> Self {
-        let mut builder = Builder { types, names: NameTable::default(), model: Self::empty(types), descriptors: HashMap::new() };
-        for method in methods.iter().filter(|method| !method.client_streaming) {
-            let support = availability.get(method);
-            if support != Some(&RpcSupport::Unavailable) {
-                builder.add(method, support, batch_rpc(types, methods, method, availability));
-            }
-        }
+        let mut builder = Builder::new(types);
+        builder.add_group(String::new(), methods, availability);
         builder.model
     }
 
-    fn empty(types: &'static MessageTypes) -> Self {
-        Self {
-            types,
-            queries: IndexMap::new(),
-            mutations: IndexMap::new(),
-            subscriptions: IndexMap::new(),
-            objects: IndexMap::new(),
-            inputs: IndexMap::new(),
-            enums: IndexMap::new(),
+    /// Builds the model of a gateway: it has a field for each of these namespaces. Namespaces with the same RPCs share their types. As a
+    /// subgraph, it has entities too.
+    pub fn of_gateway(namespaces: &[NamespaceRpcs], is_subgraph: bool) -> Self {
+        let needs_interfaces = namespaces.iter().any(|one| one.methods.iter().any(|method| method.interface.is_some()));
+        let mut builder = Builder::new(if needs_interfaces { MessageTypes::with_interfaces() } else { MessageTypes::all() });
+        let mut fields = IndexMap::new();
+        let mut groups: HashMap<(&str, usize, &Availability), usize> = HashMap::new();
+        // In the order of their names, so that the schema depends on nothing else.
+        let mut namespaces: Vec<&NamespaceRpcs> = namespaces.iter().collect();
+        namespaces.sort_by(|one, other| one.name.cmp(&other.name));
+        for NamespaceRpcs { name, methods, availability } in namespaces {
+            let service = methods.first().map(|method| method.service.as_str()).unwrap_or_default();
+            let group = *groups.entry((service, methods.len(), availability)).or_insert_with(|| {
+                let prefix = builder.choose_prefix(service);
+                builder.add_group(prefix, methods, availability);
+                builder.model.groups.len() - 1
+            });
+            let field = field_name(&camel(name), |field| fields.contains_key(field));
+            fields.insert(field, NamespaceField { namespace: name.clone(), group });
         }
+        if is_subgraph {
+            let entities = fields.values().flat_map(|field| builder.entities(field)).collect();
+            builder.model.entities = Some(entities);
+        }
+        builder.model.namespaces = Some(fields);
+        builder.model
     }
+}
+
+/// A namespace of the schema of a gateway.
+pub struct NamespaceRpcs {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its RPCs.
+    pub methods: Arc<[Arc<Method>]>,
+    /// How they are supported.
+    pub availability: Availability,
+}
+
+/// The option of an RPC that reads single items: which RPC reads several of them.
+const BATCH_OPTION: &str = "prism.options.v1.batch";
+
+/// Tells whether an RPC reads single items by their keys.
+fn reads_items(method: &Method) -> bool {
+    let extension = method.descriptor.parent_pool().get_extension_by_name(BATCH_OPTION);
+    method.read_only && extension.is_some_and(|extension| method.descriptor.options().has_extension(&extension))
 }
 
 /// Returns the RPC that reads several items of another one at once, if it is native in this namespace.
 fn batch_rpc(types: &MessageTypes, methods: &[Arc<Method>], one: &Method, availability: &Availability) -> Option<Arc<BatchRpc>> {
-    let extension = one.descriptor.parent_pool().get_extension_by_name("prism.options.v1.batch")?;
+    let extension = one.descriptor.parent_pool().get_extension_by_name(BATCH_OPTION)?;
     let options = one.descriptor.options();
     let option = options.get_extension(&extension);
     let option = option.as_message().filter(|_| options.has_extension(&extension))?;
@@ -126,7 +156,68 @@ struct Builder {
 }
 
 impl Builder {
-    fn add(&mut self, method: &Arc<Method>, support: Option<&RpcSupport>, batch: Option<Arc<BatchRpc>>) {
+    fn new(types: &'static MessageTypes) -> Self {
+        let model = Model {
+            types,
+            groups: Vec::new(),
+            namespaces: None,
+            entities: None,
+            objects: IndexMap::new(),
+            inputs: IndexMap::new(),
+            enums: IndexMap::new(),
+        };
+        Self { types, names: NameTable::default(), model, descriptors: HashMap::new() }
+    }
+
+    /// Chooses what the names of the types of root fields begin with, for the RPCs of a pattern: `KeyValue`, `KeyValue2`.
+    fn choose_prefix(&mut self, service: &str) -> String {
+        let name = service.rsplit('.').next().unwrap_or_default();
+        let name = pascal(name.strip_suffix("Service").unwrap_or(name));
+        let kinds = [OperationKind::Query, OperationKind::Mutation, OperationKind::Subscription];
+        let numbered = (2..u32::MAX).map(|number| format!("{name}{number}"));
+        let mut free = std::iter::once(name.clone()).chain(numbered).filter(|prefix| {
+            let names: Vec<String> = kinds.iter().map(|kind| format!("{prefix}{}", kind.type_name())).collect();
+            names.iter().all(|name| self.names.is_free(name))
+        });
+        let prefix = free.next().unwrap_or(name);
+        for kind in kinds {
+            self.names.choose("", &format!("{prefix}{}", kind.type_name()), &format!("the {} of {prefix}", kind.type_name()));
+        }
+        prefix
+    }
+
+    /// Returns the entities of a namespace: what RPCs read that read single items by a key, as the contracts say.
+    fn entities(&mut self, field: &NamespaceField) -> Vec<(String, EntityType)> {
+        let Some(group) = self.model.groups.get(field.group) else { return Vec::new() };
+        let mut entities = Vec::new();
+        for (query, root) in &group.queries {
+            let mut arguments = root.arguments.keys();
+            let (Some(key), None, true) = (arguments.next(), arguments.next(), reads_items(&root.method)) else { continue };
+            if root.connection.is_some() || !self.model.objects.contains_key(&root.output) {
+                continue;
+            }
+            let namespace = field.namespace.clone();
+            let owner = format!("the entity {query} of {namespace}");
+            let name = self.names.choose("", &format!("{}Entry", pascal(&namespace)), &owner);
+            entities.push((name, EntityType { namespace, key: key.clone(), group: field.group, query: query.clone() }));
+        }
+        entities
+    }
+
+    /// Adds the root fields of a set of RPCs.
+    fn add_group(&mut self, prefix: String, methods: &[Arc<Method>], availability: &Availability) {
+        let mut group = RootFields { prefix, ..RootFields::default() };
+        for method in methods.iter().filter(|method| !method.client_streaming) {
+            let support = availability.get(method);
+            if support != Some(&RpcSupport::Unavailable) {
+                let batch = batch_rpc(self.types, methods, method, availability);
+                self.add(&mut group, method, support, batch);
+            }
+        }
+        self.model.groups.push(group);
+    }
+
+    fn add(&mut self, group: &mut RootFields, method: &Arc<Method>, support: Option<&RpcSupport>, batch: Option<Arc<BatchRpc>>) {
         let (input, output) = (method.descriptor.input(), method.descriptor.output());
         let (Some(input_id), Some(output_id)) = (self.types.find(input.full_name()), self.types.find(output.full_name())) else { return };
         let pool = input.parent_pool().clone();
@@ -142,16 +233,16 @@ impl Builder {
         let arguments = self.input_fields(&pool, input_id);
         self.object(&pool, FieldKind::Message(output_id));
         if let Some((name, page)) = self.connection(&pool, method, &name, input_id, output_id, &arguments) {
-            self.model.queries.entry(name).or_insert(RootField { description: description.clone(), ..page });
+            group.queries.entry(name).or_insert(RootField { description: description.clone(), ..page });
         }
         let field =
             RootField { method: method.clone(), input: input_id, arguments, output: output_id, description, connection: None, batch };
         let fields = if method.server_streaming {
-            &mut self.model.subscriptions
+            &mut group.subscriptions
         } else if method.read_only {
-            &mut self.model.queries
+            &mut group.queries
         } else {
-            &mut self.model.mutations
+            &mut group.mutations
         };
         fields.entry(name).or_insert(field);
     }

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use prism_call::Method;
 use prism_frontend::message_types::{Field, FieldKind, MessageId, MessageTypes};
 
-pub use build::Availability;
+pub use build::{Availability, NamespaceRpcs};
 pub use scalars::{SCALARS, scalar_of, text_of, uint64_of};
 
 /// The argument of connections with the size of a page.
@@ -34,18 +34,51 @@ pub enum OperationKind {
 pub struct Model {
     /// The message types.
     pub types: &'static MessageTypes,
-    /// RPCs without side effects.
-    pub queries: IndexMap<String, RootField>,
-    /// Other unary RPCs.
-    pub mutations: IndexMap<String, RootField>,
-    /// RPCs with a stream of replies.
-    pub subscriptions: IndexMap<String, RootField>,
+    /// The root fields of each different set of RPCs. The schema of one namespace has exactly one.
+    pub groups: Vec<RootFields>,
+    /// The namespaces of the schema of a gateway, by their fields. `None`: it is the schema of one namespace.
+    pub namespaces: Option<IndexMap<String, NamespaceField>>,
+    /// The entities of a subgraph, by their types. `None`: the schema is no subgraph.
+    pub entities: Option<IndexMap<String, EntityType>>,
     /// The objects of replies.
     pub objects: IndexMap<MessageId, ObjectType>,
     /// The input objects of requests.
     pub inputs: IndexMap<MessageId, InputType>,
     /// The enums, with their names here, in the order of their first use.
     pub enums: IndexMap<String, EnumType>,
+}
+
+/// The root fields of a set of RPCs, by their names.
+#[derive(Default)]
+pub struct RootFields {
+    /// What the names of their types begin with. Empty in the schema of one namespace.
+    pub prefix: String,
+    /// RPCs without side effects.
+    pub queries: IndexMap<String, RootField>,
+    /// Other unary RPCs.
+    pub mutations: IndexMap<String, RootField>,
+    /// RPCs with a stream of replies.
+    pub subscriptions: IndexMap<String, RootField>,
+}
+
+/// A field of the schema of a gateway: it has the root fields of a namespace.
+pub struct NamespaceField {
+    /// The name of the namespace.
+    pub namespace: Arc<str>,
+    /// The index of its root fields among the groups.
+    pub group: usize,
+}
+
+/// An entity of a subgraph ("Apollo Federation"): what an RPC reads by a key.
+pub struct EntityType {
+    /// The name of the namespace.
+    pub namespace: Arc<str>,
+    /// The argument of the RPC, which is the key of the entity.
+    pub key: String,
+    /// The index of the root fields with the RPC among the groups.
+    pub group: usize,
+    /// The query that calls the RPC.
+    pub query: String,
 }
 
 /// A field of `Query`, `Mutation` or `Subscription`.
@@ -161,6 +194,22 @@ impl OperationKind {
     }
 }
 
+impl RootFields {
+    /// Returns the fields of operations of this kind.
+    pub fn fields(&self, kind: OperationKind) -> &IndexMap<String, RootField> {
+        match kind {
+            OperationKind::Query => &self.queries,
+            OperationKind::Mutation => &self.mutations,
+            OperationKind::Subscription => &self.subscriptions,
+        }
+    }
+
+    /// Returns the name of the type that has these fields.
+    pub fn type_name(&self, kind: OperationKind) -> String {
+        format!("{}{}", self.prefix, kind.type_name())
+    }
+}
+
 impl Model {
     /// Returns the type of a message in replies, or `None` if it is a scalar.
     pub fn object(&self, kind: FieldKind) -> Option<(MessageId, &ObjectType)> {
@@ -175,13 +224,19 @@ impl Model {
         &self.types.message(message).fields[index]
     }
 
-    /// Returns the root fields of an operation.
-    pub fn roots(&self, kind: OperationKind) -> &IndexMap<String, RootField> {
-        match kind {
-            OperationKind::Query => &self.queries,
-            OperationKind::Mutation => &self.mutations,
-            OperationKind::Subscription => &self.subscriptions,
-        }
+    /// Returns the root fields of all RPCs.
+    pub fn root_fields(&self) -> impl Iterator<Item = &RootField> {
+        self.groups.iter().flat_map(|group| group.queries.values().chain(group.mutations.values()).chain(group.subscriptions.values()))
+    }
+
+    /// Returns the query of an entity.
+    pub fn query_of(&self, entity: &EntityType) -> Option<&RootField> {
+        self.groups.get(entity.group)?.queries.get(&entity.query)
+    }
+
+    /// Tells whether operations of this kind are possible.
+    pub fn has(&self, kind: OperationKind) -> bool {
+        self.groups.iter().any(|group| !group.fields(kind).is_empty())
     }
 
     /// Returns the name of an enum.

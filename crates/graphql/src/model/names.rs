@@ -46,6 +46,11 @@ impl NameTable {
         numbered.unwrap_or_else(|| short.to_owned())
     }
 
+    /// Tells whether no type has this name.
+    pub fn is_free(&self, name: &str) -> bool {
+        !self.owners.contains_key(name)
+    }
+
     fn take(&mut self, name: &str, owner: &str) -> bool {
         if RESERVED.contains(&name) || name == "Empty" {
             return false;

@@ -5,50 +5,44 @@ use std::collections::HashSet;
 use async_graphql::{
     SDLExportOptions,
     dynamic::{
-        Enum, EnumItem, Field, FieldFuture, FieldValue, InputObject, InputValue, Object, Scalar, Schema, Subscription, SubscriptionField,
-        SubscriptionFieldFuture, TypeRef,
+        Enum, EnumItem, Field, FieldFuture, FieldValue, InputObject, InputValue, Object, Scalar, Schema, SchemaBuilder, Subscription,
+        SubscriptionField, SubscriptionFieldFuture, TypeRef,
     },
 };
 use futures::stream;
+use indexmap::IndexMap;
 
 use crate::{
     document::ValidationOnly,
-    model::{AFTER, ConnectionType, FIRST, InputField, InputFields, InputTarget, Model, RootField, SCALARS, may_be_null, scalar_of},
+    model::{
+        AFTER, ConnectionType, FIRST, InputField, InputFields, InputTarget, Model, NamespaceField, ObjectType, OperationKind, RootField,
+        RootFields, SCALARS, may_be_null, scalar_of,
+    },
 };
 use prism_call::{Error, proto};
 use prism_frontend::message_types::{FieldKind, FieldShape, MessageId};
 
 /// The field of a `Query` without RPCs, because an object must have a field.
 pub const NOTHING: &str = "_nothing";
+/// The kinds of operations.
+const KINDS: [OperationKind; 3] = [OperationKind::Query, OperationKind::Mutation, OperationKind::Subscription];
 /// The type of the place of a page.
 const PAGE_INFO: &str = "PageInfo";
 
 /// Defines the schema of a model.
 pub fn define(model: &Model) -> Result<Schema, Error> {
-    let named = |is_empty: bool, name| (!is_empty).then_some(name);
-    let mut builder =
-        Schema::build("Query", named(model.mutations.is_empty(), "Mutation"), named(model.subscriptions.is_empty(), "Subscription"))
-            .extension(ValidationOnly);
+    let (mutation, subscription) = (OperationKind::Mutation, OperationKind::Subscription);
+    let named = |kind: OperationKind| model.has(kind).then(|| kind.type_name());
     // Suggestions tell the schema to clients that may not read it, and the library takes seconds to compare a name of megabytes with all
     // fields.
-    builder = builder.disable_suggestions().register(root_object(model, "Query", &model.queries));
-    if !model.mutations.is_empty() {
-        builder = builder.register(root_object(model, "Mutation", &model.mutations));
-    }
-    if !model.subscriptions.is_empty() {
-        let mut object = Subscription::new("Subscription");
-        for (name, root) in &model.subscriptions {
-            let mut field = SubscriptionField::new(name, TypeRef::named(output_name(model, root.output)), |_| {
-                SubscriptionFieldFuture::new(async { Ok(stream::empty::<async_graphql::Result<FieldValue<'_>>>()) })
-            });
-            field = arguments(model, root).into_iter().fold(field, SubscriptionField::argument);
-            object = object.field(match &root.description {
-                Some(text) => field.description(text),
-                None => field,
-            });
+    let mut builder = Schema::build("Query", named(mutation), named(subscription)).extension(ValidationOnly).disable_suggestions();
+    builder = match &model.namespaces {
+        None => model.groups.iter().fold(builder, |builder, group| group_types(builder, model, group)),
+        Some(namespaces) => {
+            let builder = model.groups.iter().fold(builder, |builder, group| namespace_types(builder, model, group));
+            gateway_types(builder, model, namespaces)
         }
-        builder = builder.register(object);
-    }
+    };
     let used = used_scalars(model);
     for scalar in SCALARS.iter().filter(|scalar| used.contains(scalar.name)) {
         builder = builder.register(Scalar::new(scalar.name).description(scalar.description).validator(scalar.accepts));
@@ -68,7 +62,12 @@ pub fn define(model: &Model) -> Result<Schema, Error> {
         builder = builder.register(defined);
     }
     for object in objects(model).into_iter().chain(connections(model)) {
-        builder = builder.register(object);
+        builder = builder.register(shared(model, object));
+    }
+    if model.entities.is_some() {
+        // It never resolves them: execution is our own.
+        builder = builder.enable_federation().entity_resolver(|_| FieldFuture::Value(Some(FieldValue::list(Vec::<FieldValue<'_>>::new()))));
+        builder = entities(model).into_iter().fold(builder, SchemaBuilder::register);
     }
     for object in inputs(model) {
         builder = builder.register(object);
@@ -76,17 +75,91 @@ pub fn define(model: &Model) -> Result<Schema, Error> {
     builder.finish().map_err(|error| Error::internal(format!("the GraphQL schema can't be built: {error}")))
 }
 
-/// Writes a schema as text.
-pub fn sdl(schema: &Schema) -> String {
+/// Registers the types of the operations of one namespace.
+fn group_types(mut builder: SchemaBuilder, model: &Model, group: &RootFields) -> SchemaBuilder {
+    for kind in [OperationKind::Query, OperationKind::Mutation] {
+        if model.has(kind) || kind == OperationKind::Query {
+            builder = builder.register(root_object(model, &group.type_name(kind), group.fields(kind)));
+        }
+    }
+    if group.subscriptions.is_empty() {
+        return builder;
+    }
+    let mut object = Subscription::new(group.type_name(OperationKind::Subscription));
+    for (name, root) in &group.subscriptions {
+        let field = subscription_field(name, TypeRef::named(output_name(model, root.output)));
+        let field = arguments(model, root).into_iter().fold(field, SubscriptionField::argument);
+        object = object.field(match &root.description {
+            Some(text) => field.description(text),
+            None => field,
+        });
+    }
+    builder.register(object)
+}
+
+/// Registers the types of the fields of namespaces, in the schema of a gateway.
+fn namespace_types(builder: SchemaBuilder, model: &Model, group: &RootFields) -> SchemaBuilder {
+    let kinds = KINDS.into_iter().filter(|kind| !group.fields(*kind).is_empty());
+    kinds.fold(builder, |builder, kind| builder.register(shared(model, root_object(model, &group.type_name(kind), group.fields(kind)))))
+}
+
+/// Registers the types of operations of a gateway, which have a field for each namespace.
+fn gateway_types(builder: SchemaBuilder, model: &Model, namespaces: &IndexMap<String, NamespaceField>) -> SchemaBuilder {
+    let fields = |kind: OperationKind| {
+        namespaces.iter().filter_map(move |(name, of_namespace)| {
+            let group = model.groups.get(of_namespace.group)?;
+            let description = format!("The namespace `{}`.", of_namespace.namespace);
+            (!group.fields(kind).is_empty()).then(|| (name, TypeRef::named_nn(group.type_name(kind)), description))
+        })
+    };
+    let object = |kind: OperationKind| {
+        fields(kind).fold(Object::new(kind.type_name()), |object, (name, kind, description)| {
+            // Not null, so that the library goes on below it.
+            object.field(Field::new(name, kind, |_| FieldFuture::Value(Some(FieldValue::owned_any(())))).description(description))
+        })
+    };
+    let query = object(OperationKind::Query);
+    let builder = builder.register(if model.has(OperationKind::Query) { query } else { query.field(nothing()) });
+    let builder = if model.has(OperationKind::Mutation) { builder.register(object(OperationKind::Mutation)) } else { builder };
+    if !model.has(OperationKind::Subscription) {
+        return builder;
+    }
+    let subscription = fields(OperationKind::Subscription)
+        .fold(Subscription::new(OperationKind::Subscription.type_name()), |object, (name, kind, description)| {
+            object.field(subscription_field(name, kind).description(description))
+        });
+    builder.register(subscription)
+}
+
+/// Lets several subgraphs have an object. Those of one version of Prism have the same types.
+fn shared(model: &Model, object: Object) -> Object {
+    if model.entities.is_some() { object.shareable() } else { object }
+}
+
+/// A field of a subscription that `async-graphql` never resolves.
+fn subscription_field(name: &str, kind: TypeRef) -> SubscriptionField {
+    SubscriptionField::new(name, kind, |_| {
+        SubscriptionFieldFuture::new(async { Ok(stream::empty::<async_graphql::Result<FieldValue<'_>>>()) })
+    })
+}
+
+/// The field of an object without other fields.
+fn nothing() -> Field {
+    unresolved(NOTHING, TypeRef::named(TypeRef::BOOLEAN)).description("Always null: nothing can be read.")
+}
+
+/// Writes a schema as text. That of a subgraph has the directives of the federation.
+pub fn sdl(model: &Model, schema: &Schema) -> String {
     // Not with descriptions in one line: the library does not escape them.
-    schema.sdl_with_options(SDLExportOptions::new().use_space_ident())
+    let options = SDLExportOptions::new().use_space_ident();
+    schema.sdl_with_options(if model.entities.is_some() { options.federation() } else { options })
 }
 
 /// Returns the names of the scalars in replies and arguments.
 fn used_scalars(model: &Model) -> HashSet<&'static str> {
     let mut messages: Vec<MessageId> = model.objects.keys().chain(model.inputs.keys()).copied().collect();
     let mut kinds = Vec::new();
-    for root in model.queries.values().chain(model.mutations.values()).chain(model.subscriptions.values()) {
+    for root in model.root_fields() {
         messages.push(root.input);
         kinds.push(FieldKind::Message(root.output));
     }
@@ -99,10 +172,10 @@ fn used_scalars(model: &Model) -> HashSet<&'static str> {
     kinds.into_iter().filter_map(|kind| scalar_of(model.types, kind)).collect()
 }
 
-fn root_object(model: &Model, name: &str, roots: &indexmap::IndexMap<String, RootField>) -> Object {
+fn root_object(model: &Model, name: &str, roots: &IndexMap<String, RootField>) -> Object {
     let mut object = Object::new(name);
     if roots.is_empty() {
-        object = object.field(unresolved(NOTHING, TypeRef::named(TypeRef::BOOLEAN)).description("Always null: nothing can be read."));
+        object = object.field(nothing());
     }
     for (name, root) in roots {
         // Nullable, so that the failure of one field does not hide the others.
@@ -135,7 +208,7 @@ fn arguments(model: &Model, root: &RootField) -> Vec<InputValue> {
 /// Returns the types of connections.
 fn connections(model: &Model) -> Vec<Object> {
     let mut all = Vec::new();
-    for root in model.queries.values() {
+    for root in model.root_fields() {
         let Some(ConnectionType { name, edge, .. }) = &root.connection else { continue };
         let node = output_name(model, root.output);
         let connection = Object::new(name)
@@ -167,31 +240,58 @@ fn connections(model: &Model) -> Vec<Object> {
 fn objects(model: &Model) -> Vec<Object> {
     let mut all = Vec::with_capacity(model.objects.len());
     for (id, known) in &model.objects {
-        let message = model.types.message(*id);
         let mut object = Object::new(&known.name);
-        if let Some(text) = proto::comment(&message.name) {
+        if let Some(text) = proto::comment(&model.types.message(*id).name) {
             object = object.description(text);
         }
-        for (name, of_object) in &known.fields {
-            let field = &message.fields[of_object.index];
-            let element = output_name_of(model, field.kind);
-            let is_nullable = may_be_null(model.types, field.kind);
-            let kind = match (field.shape, &of_object.entry) {
-                (FieldShape::Map(key), Some(entry)) => {
-                    all.push(entry_object(model, entry, key, field.kind));
-                    TypeRef::named_nn_list_nn(entry)
-                }
-                (FieldShape::Repeated | FieldShape::Map(_), _) if is_nullable => TypeRef::named_list_nn(element),
-                (FieldShape::Repeated | FieldShape::Map(_), _) => TypeRef::named_nn_list_nn(element),
-                (FieldShape::Singular { presence: false }, _) if !is_nullable => TypeRef::named_nn(element),
-                (FieldShape::Singular { .. }, _) => TypeRef::named(element),
-            };
-            let defined = unresolved(name, kind);
-            object = object.field(match proto::comment(&format!("{}.{}", message.name, field.name)) {
-                Some(text) => defined.description(text),
-                None => defined,
-            });
-        }
+        let fields = object_fields(model, *id, known, &mut all);
+        all.push(fields.into_iter().fold(object, |object, (_, field)| object.field(field)));
+    }
+    all
+}
+
+/// Returns the fields of an object with their names. Adds the objects of the entries of its maps.
+fn object_fields<'m>(model: &Model, id: MessageId, known: &'m ObjectType, all: &mut Vec<Object>) -> Vec<(&'m str, Field)> {
+    let message = model.types.message(id);
+    let mut fields = Vec::with_capacity(known.fields.len());
+    for (name, of_object) in &known.fields {
+        let field = &message.fields[of_object.index];
+        let element = output_name_of(model, field.kind);
+        let is_nullable = may_be_null(model.types, field.kind);
+        let kind = match (field.shape, &of_object.entry) {
+            (FieldShape::Map(key), Some(entry)) => {
+                all.push(entry_object(model, entry, key, field.kind));
+                TypeRef::named_nn_list_nn(entry)
+            }
+            (FieldShape::Repeated | FieldShape::Map(_), _) if is_nullable => TypeRef::named_list_nn(element),
+            (FieldShape::Repeated | FieldShape::Map(_), _) => TypeRef::named_nn_list_nn(element),
+            (FieldShape::Singular { presence: false }, _) if !is_nullable => TypeRef::named_nn(element),
+            (FieldShape::Singular { .. }, _) => TypeRef::named(element),
+        };
+        let defined = unresolved(name, kind);
+        let defined = match proto::comment(&format!("{}.{}", message.name, field.name)) {
+            Some(text) => defined.description(text),
+            None => defined,
+        };
+        fields.push((name.as_str(), defined));
+    }
+    fields
+}
+
+/// Returns the entities of a subgraph: the key, and what is read by it.
+fn entities(model: &Model) -> Vec<Object> {
+    let mut all = Vec::new();
+    for (name, entity) in model.entities.iter().flatten() {
+        let Some(root) = model.query_of(entity) else { continue };
+        let Some((id, known)) = model.object(FieldKind::Message(root.output)) else { continue };
+        let Some(InputField { target: InputTarget::Field { index, .. }, .. }) = root.arguments.get(&entity.key) else { continue };
+        let key = TypeRef::named_nn(input_name(model, model.field(root.input, *index).kind));
+        let object = Object::new(name)
+            .description(format!("An item of the namespace `{}`.", entity.namespace))
+            .key(&entity.key)
+            .field(unresolved(&entity.key, key).description("The key of the item."));
+        let fields = object_fields(model, id, known, &mut all).into_iter().filter(|(name, _)| *name != entity.key);
+        let object = fields.fold(object, |object, (_, field)| object.field(field));
         all.push(object);
     }
     all
@@ -209,7 +309,7 @@ fn entry_object(model: &Model, name: &str, key: FieldKind, value: FieldKind) -> 
 
 fn inputs(model: &Model) -> Vec<InputObject> {
     let mut all = Vec::new();
-    for root in model.queries.values().chain(model.mutations.values()).chain(model.subscriptions.values()) {
+    for root in model.root_fields() {
         further_inputs(model, root.input, &root.arguments, &mut all);
     }
     for (id, known) in &model.inputs {

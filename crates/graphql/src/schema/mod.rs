@@ -8,19 +8,19 @@ use std::{
 };
 
 use async_graphql::{
-    Variables,
+    Positioned, Variables,
     dynamic::Schema,
-    parser::types::{OperationDefinition, OperationType},
+    parser::types::{Field, OperationDefinition, OperationType, SelectionSet},
 };
 use futures::Stream;
 
 use crate::{
     Executed, GraphqlLimits, GraphqlRequest, PreparedOperation, RequestError, RpcCaller,
     document::{Document, DocumentCache},
-    execution::{self, PageCall, Planner, RootCall, RootTarget, RpcCall, quoted},
+    execution::{self, Collected, EntitiesCall, PageCall, Planner, RootCall, RootParent, RootTarget, RpcCall},
     input,
     limits::DocumentMeter,
-    model::{Availability, Model, OperationKind},
+    model::{Availability, Model, NamespaceRpcs, OperationKind, RootField, RootFields},
 };
 use prism_call::{Error, Method, proto::patterns::slots::v1::Capabilities};
 use prism_frontend::message_types::FieldKind;
@@ -30,6 +30,16 @@ pub struct GraphqlSchema {
     pub(crate) model: Arc<Model>,
     dynamic: Schema,
     documents: DocumentCache,
+}
+
+/// A namespace of the schema of a gateway.
+pub struct GatewayNamespace {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its RPCs.
+    pub methods: Arc<[Arc<Method>]>,
+    /// What it can do.
+    pub capabilities: Capabilities,
 }
 
 /// The service of RPCs, and which of them are not supported natively.
@@ -55,6 +65,17 @@ impl GraphqlSchema {
         Ok(schema)
     }
 
+    /// Creates the schema of a gateway, with a field for each of these namespaces. As a subgraph of a federation, it has entities too.
+    pub fn of_gateway(namespaces: &[GatewayNamespace], is_subgraph: bool) -> Result<Arc<Self>, Error> {
+        let rpcs = |namespace: &GatewayNamespace| NamespaceRpcs {
+            name: namespace.name.clone(),
+            methods: namespace.methods.clone(),
+            availability: Availability::of(&namespace.capabilities),
+        };
+        let namespaces: Vec<NamespaceRpcs> = namespaces.iter().map(rpcs).collect();
+        Ok(Arc::new(Self::new(Model::of_gateway(&namespaces, is_subgraph))?))
+    }
+
     /// Creates the schema of a model.
     pub(crate) fn new(model: Model) -> Result<Self, Error> {
         let dynamic = definition::define(&model)?;
@@ -63,7 +84,7 @@ impl GraphqlSchema {
 
     /// Returns the schema as text.
     pub fn sdl(&self) -> String {
-        definition::sdl(&self.dynamic)
+        definition::sdl(&self.model, &self.dynamic)
     }
 
     #[cfg(test)]
@@ -97,44 +118,87 @@ impl GraphqlSchema {
         variables: &Variables,
     ) -> Result<Vec<RootCall>, RequestError> {
         let planner = Planner { model: &self.model, document: document.executable(), variables };
-        let fields = planner.collect(&[&operation.selection_set.node], kind.type_name())?;
+        let set = &operation.selection_set.node;
+        let Some(namespaces) = &self.model.namespaces else {
+            let group = self.model.groups.first().ok_or_else(|| RequestError::from(Error::internal("the schema has no root fields")))?;
+            return self.group_roots(&planner, (group, kind), &[set], None);
+        };
+        let mut roots = Vec::new();
+        for (key, collected) in planner.collect(&[set], kind.type_name())? {
+            let name = collected.field.node.name.node.as_str();
+            let found = namespaces.get(name).and_then(|known| Some((known, self.model.groups.get(known.group)?)));
+            let Some((known, group)) = found else {
+                if self.model.entities.is_some() && ["_entities", "_service"].contains(&name) {
+                    let target = self.subgraph_target(&planner, &collected)?;
+                    roots.push(RootCall::new(key, None, collected.field.pos, target));
+                    continue;
+                }
+                let target = root_without_rpc(name, kind.type_name(), collected.field, true)?;
+                roots.push(RootCall::new(key, None, collected.field.pos, target));
+                continue;
+            };
+            let parent = Arc::new(RootParent { key: key.to_string(), namespace: known.namespace.clone() });
+            let below = self.group_roots(&planner, (group, kind), &collected.below, Some(&parent))?;
+            if below.is_empty() {
+                // All of its fields are skipped.
+                roots.push(RootCall::new(key, None, collected.field.pos, RootTarget::Constant(b"{}".to_vec())));
+            }
+            roots.extend(below);
+        }
+        Ok(roots)
+    }
+
+    /// Plans a field that only subgraphs have.
+    fn subgraph_target(&self, planner: &Planner<'_>, collected: &Collected<'_>) -> Result<RootTarget, RequestError> {
+        let field = &collected.field.node;
+        if field.name.node != "_entities" {
+            let service = planner.service(&self.sdl(), &collected.below)?;
+            return Ok(RootTarget::Constant(service));
+        }
+        let given = field.get_argument("representations");
+        let given = given.and_then(|value| input::resolve_variables(&value.node, planner.variables));
+        let call = EntitiesCall::new(planner, given.as_ref(), &collected.below, collected.field.pos)?;
+        Ok(RootTarget::Entities(call))
+    }
+
+    /// Plans the calls of the root fields of a namespace.
+    fn group_roots(
+        &self,
+        planner: &Planner<'_>,
+        (group, kind): (&RootFields, OperationKind),
+        sets: &[&SelectionSet],
+        parent: Option<&Arc<RootParent>>,
+    ) -> Result<Vec<RootCall>, RequestError> {
+        let type_name = group.type_name(kind);
+        let fields = planner.collect(sets, &type_name)?;
         let mut roots = Vec::with_capacity(fields.len());
         for (key, collected) in fields {
             let field = &collected.field.node;
-            let target = match (field.name.node.as_str(), self.model.roots(kind).get(field.name.node.as_str())) {
-                ("__typename", _) => RootTarget::Constant(quoted(kind.type_name())),
-                ("__schema" | "__type", _) => RootTarget::Introspection,
-                (definition::NOTHING, None) => RootTarget::Constant(b"null".to_vec()),
-                (_, Some(root)) => {
-                    let mut arguments = Vec::with_capacity(field.arguments.len());
-                    for (name, value) in &field.arguments {
-                        // A variable without a value is an argument that is not given.
-                        if let Some(value) = input::resolve_variables(&value.node, variables) {
-                            arguments.push((name.node.clone(), value));
-                        }
-                    }
-                    if let Some(connection) = &root.connection {
-                        RootTarget::Page(PageCall::new(&planner, root, connection, arguments, &collected.below)?)
-                    } else {
-                        let plan = planner.value(FieldKind::Message(root.output), &collected.below)?;
-                        let message = input::encode_arguments(&self.model, root, &arguments);
-                        RootTarget::Rpc(RpcCall {
-                            method: root.method.clone(),
-                            message,
-                            batch: root.batch.clone(),
-                            output: root.output,
-                            plan,
-                        })
-                    }
-                }
-                (name, None) => {
-                    let message = format!("{} has no field {name}", kind.type_name());
-                    return Err(RequestError::one("GRAPHQL_VALIDATION", message, Some(collected.field.pos)));
-                }
+            let target = match group.fields(kind).get(field.name.node.as_str()) {
+                None => root_without_rpc(field.name.node.as_str(), &type_name, collected.field, parent.is_none())?,
+                Some(root) => self.root_target(planner, root, &collected)?,
             };
-            roots.push(RootCall { key: key.to_string(), at: collected.field.pos, target });
+            roots.push(RootCall::new(key, parent.cloned(), collected.field.pos, target));
         }
         Ok(roots)
+    }
+
+    /// Plans the call of a root field.
+    fn root_target(&self, planner: &Planner<'_>, root: &RootField, collected: &Collected<'_>) -> Result<RootTarget, RequestError> {
+        let field = &collected.field.node;
+        let mut arguments = Vec::with_capacity(field.arguments.len());
+        for (name, value) in &field.arguments {
+            // A variable without a value is an argument that is not given.
+            if let Some(value) = input::resolve_variables(&value.node, planner.variables) {
+                arguments.push((name.node.clone(), value));
+            }
+        }
+        if let Some(connection) = &root.connection {
+            return Ok(RootTarget::Page(PageCall::new(planner, root, connection, arguments, &collected.below)?));
+        }
+        let plan = planner.value(FieldKind::Message(root.output), &collected.below)?;
+        let message = input::encode_arguments(&self.model, root, &arguments);
+        Ok(RootTarget::Rpc(RpcCall { method: root.method.clone(), message, batch: root.batch.clone(), output: root.output, plan }))
     }
 
     /// Executes a query or a mutation. Fields that fail are `null` in the response, which has their errors.
@@ -147,8 +211,17 @@ impl GraphqlSchema {
         &self,
         operation: PreparedOperation,
         limits: GraphqlLimits,
-        caller: Arc<dyn RpcCaller>,
+        caller: &dyn RpcCaller,
     ) -> Result<impl Stream<Item = Executed> + Send + use<>, RequestError> {
         execution::subscribe(self.model.clone(), operation, limits, caller).await
     }
+}
+
+/// Returns where the value of a root field comes from that is no RPC.
+fn root_without_rpc(name: &str, type_name: &str, field: &Positioned<Field>, is_root: bool) -> Result<RootTarget, RequestError> {
+    Ok(match name {
+        "__schema" | "__type" if is_root => RootTarget::Introspection,
+        definition::NOTHING => RootTarget::Constant(b"null".to_vec()),
+        _ => RootTarget::Constant(execution::type_name(name, type_name, field)?),
+    })
 }

@@ -99,7 +99,7 @@ async fn streams_of_all_interfaces_have_pages_that_end() {
     // A subscription finds cursors at the same places.
     let query = "subscription { streamBasicRead(stream: \"s\") { record { offset } } }";
     let operation = schema.prepare(&request(query, &json!({})), &limits()).await.unwrap();
-    let stream = schema.subscribe(operation, limits(), Arc::new(Scripted::answering([record("r1")]))).await.unwrap();
+    let stream = schema.subscribe(operation, limits(), &Scripted::answering([record("r1")])).await.unwrap();
     let first: Value = serde_json::from_slice(&stream.map(|one| one.body).collect::<Vec<_>>().await[0]).unwrap();
     assert_eq!(first["extensions"]["cursor"], "r1");
 }

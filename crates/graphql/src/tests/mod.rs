@@ -2,6 +2,8 @@
 
 mod batches;
 mod connections;
+mod federation;
+mod gateway;
 mod requests;
 mod round_trip;
 mod schemas;
@@ -17,7 +19,7 @@ use prost_reflect::DescriptorPool;
 use serde_json::{Value, json};
 
 use crate::{
-    Executed, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, RequestError, RpcCaller, StreamPurpose,
+    Executed, FieldRpc, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, RequestError, RpcCaller, StreamPurpose,
     model::{Availability, Model},
 };
 use prism_call::{
@@ -37,16 +39,21 @@ pub struct Scripted {
 
 #[async_trait]
 impl RpcCaller for Scripted {
-    async fn call(&self, method: &Arc<Method>, field: &str, message: Bytes) -> Result<Bytes, Error> {
-        self.seen.lock().unwrap().push((method.name.clone(), field.to_owned(), message));
+    async fn call(&self, rpc: FieldRpc<'_>, message: Bytes) -> Result<Bytes, Error> {
+        self.seen.lock().unwrap().push((rpc.method.name.clone(), place(rpc), message));
         self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Bytes::new()))
     }
 
-    async fn open(&self, method: &Arc<Method>, field: &str, message: Bytes, _: StreamPurpose) -> Result<Messages<Bytes>, Error> {
-        self.seen.lock().unwrap().push((method.name.clone(), field.to_owned(), message));
+    async fn open(&self, rpc: FieldRpc<'_>, message: Bytes, _: StreamPurpose) -> Result<Messages<Bytes>, Error> {
+        self.seen.lock().unwrap().push((rpc.method.name.clone(), place(rpc), message));
         let answers = std::mem::take(&mut *self.answers.lock().unwrap());
         Ok(Box::pin(futures::stream::iter(answers)))
     }
+}
+
+/// The place of a field, with its namespace.
+fn place(rpc: FieldRpc<'_>) -> String {
+    rpc.namespace.map(|namespace| format!("{namespace}: ")).unwrap_or_default() + rpc.path
 }
 
 impl Scripted {

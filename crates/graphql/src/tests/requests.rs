@@ -212,17 +212,17 @@ async fn replies_that_are_no_messages_are_errors() {
 #[tokio::test]
 async fn subscriptions_have_a_response_for_each_message() {
     let entry = |key: &str| Ok(Bytes::from(ScanResponse { key: key.to_owned(), ..ScanResponse::default() }.encode_to_vec()));
-    let caller = Arc::new(Scripted::answering([entry("a"), entry("b"), not_found()]));
+    let caller = Scripted::answering([entry("a"), entry("b"), not_found()]);
     let query = request("subscription { s: scan(prefix: \"x\") { key } }", &json!({}));
     let operation = key_value().prepare(&query, &limits()).await.unwrap();
-    let responses = key_value().subscribe(operation, limits(), caller.clone()).await.unwrap();
+    let responses = key_value().subscribe(operation, limits(), &caller).await.unwrap();
     let bodies: Vec<Value> = responses.map(|executed| serde_json::from_slice(&executed.body).unwrap()).collect().await;
     assert_eq!(bodies[..2], [json!({"data": {"s": {"key": "a"}}}), json!({"data": {"s": {"key": "b"}}})]);
     assert_eq!((&bodies[2]["data"]["s"], &bodies[2]["errors"][0]["extensions"]["code"]), (&Value::Null, &json!("NOT_FOUND")));
     for query in ["subscription { __typename }", "subscription { a: scan { key } b: scan { key } }"] {
         let prepared = key_value().prepare(&request(query, &json!({})), &limits()).await;
         let failed = match prepared {
-            Ok(operation) => key_value().subscribe(operation, limits(), caller.clone()).await.err().unwrap(),
+            Ok(operation) => key_value().subscribe(operation, limits(), &caller).await.err().unwrap(),
             Err(error) => error,
         };
         assert_eq!(failed.first().reason(), "GRAPHQL_VALIDATION", "{query}");

@@ -172,7 +172,7 @@ proptest! {
         let descriptor = POOL.get_message_by_name(EVERYTHING).unwrap();
         let sent = message(&descriptor, &mut Dice(numbers, 0), DEPTH - 1);
         let model = &TRANSCODING.model;
-        let root = model.mutations.get("replace").unwrap();
+        let root = model.groups[0].mutations.get("replace").unwrap();
         let wide = GraphqlLimits { max_complexity: 1_000_000, max_tokens: 100_000, ..limits() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
