@@ -5,14 +5,20 @@ use test_support::gateway::Gateway;
 use super::suite::{self, installed};
 
 /// Minimum number of cases. If fewer run, some were not found.
-const CASES: usize = 89;
+const CASES: usize = 136;
 
 const CONFIG: &str = "
+listeners:
+  main: {graphql: graphql}
+frontends:
+  subgraph: {type: graphql, settings: {federation: true}}
 backends:
   ram: {type: memory, max_bytes: 256MiB}
 namespaces:
   - {name: default, pattern: keyvalue, slots: {storage: ram}}
   - {name: interfaces, pattern: interfaces, slots: {backend: ram}}
+  - {name: products, pattern: keyvalue, slots: {storage: ram}, frontends: [subgraph]}
+  - {name: orders, pattern: keyvalue, slots: {storage: ram}, frontends: [subgraph]}
 ";
 
 #[tokio::test]
