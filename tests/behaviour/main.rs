@@ -7,6 +7,7 @@ mod arena;
 mod blob;
 mod claims;
 mod document;
+mod graph;
 mod keyvalue;
 mod list;
 mod patterns;
@@ -33,6 +34,7 @@ fn suites() -> Vec<&'static Suite> {
     [
         blob::SUITES,
         document::SUITES,
+        graph::SUITES,
         keyvalue::SUITES,
         list::SUITES,
         pubsub::SUITES,

@@ -12,8 +12,8 @@ use prism::{
     call::Context,
     driver::{Backend, Keyspace, Kind},
     proto::models::{
-        blob::v1 as blob, document::v1 as document, keyvalue::v1 as kv, list::v1 as list, pubsub::v1 as pubsub, queue::v1 as queue,
-        set::v1 as set, sortedset::v1 as sortedset, stream::v1 as stream, timeseries::v1 as timeseries,
+        blob::v1 as blob, document::v1 as document, graph::v1 as graph, keyvalue::v1 as kv, list::v1 as list, pubsub::v1 as pubsub,
+        queue::v1 as queue, set::v1 as set, sortedset::v1 as sortedset, stream::v1 as stream, timeseries::v1 as timeseries,
     },
     slot::Slot,
 };
@@ -148,6 +148,9 @@ interfaces! {
     document_basic: document::DocumentBasic;
     document_query: document::DocumentQuery;
     document_indexing: document::DocumentIndexing;
+    graph_basic: graph::GraphBasic;
+    graph_traversal: graph::GraphTraversal;
+    graph_analytics: graph::GraphAnalytics;
     blob_basic: blob::BlobBasic;
     blob_list: blob::BlobList;
     blob_conditional: blob::BlobConditional;

@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use crate::{
     blob::{self, Blobs},
     document::{self, Documents},
+    graph::{self, Graph},
     keyvalue::{self, KeyValue},
     list::{self, Lists},
     pubsub::{self, Hub},
@@ -59,6 +60,7 @@ struct KeyspaceData {
     sorted_sets: Arc<SortedSets>,
     time_series: Arc<TimeSeries>,
     documents: Arc<Documents>,
+    graph: Arc<Graph>,
 }
 
 /// Parses the settings and creates an empty backend.
@@ -122,6 +124,7 @@ impl KeyspaceData {
             sorted_sets: Arc::new(SortedSets::new(shared.clone(), LIMITS)),
             time_series: Arc::new(TimeSeries::new(shared.clone())),
             documents: Arc::new(Documents::new(shared.clone())),
+            graph: Arc::new(Graph::new(shared.clone())),
         }
     }
 
@@ -137,6 +140,7 @@ impl KeyspaceData {
         sortedset::add(&self.sorted_sets, &mut interfaces);
         timeseries::add(&self.time_series, &mut interfaces);
         document::add(&self.documents, &mut interfaces);
+        graph::add(&self.graph, &mut interfaces);
         interfaces
     }
 

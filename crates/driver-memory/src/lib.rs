@@ -6,6 +6,7 @@ mod backend;
 mod blob;
 mod document;
 mod error;
+mod graph;
 mod keyvalue;
 mod list;
 mod pubsub;

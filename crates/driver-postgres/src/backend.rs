@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use crate::{
     connector::Connector,
     database::Database,
-    document,
+    document, graph,
     keyspace::{KeyspaceHandle, Services},
     keyvalue, list,
     members::{self, Members},
@@ -95,6 +95,7 @@ fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     set::add(keyspace, &mut interfaces);
     sortedset::add(keyspace, &mut interfaces);
     document::add(keyspace, &mut interfaces);
+    graph::add(keyspace, &mut interfaces);
     interfaces
 }
 

@@ -71,6 +71,9 @@ impl Problem {
     }
 }
 
+/// The reason if a foreign key refuses a statement.
+pub const FOREIGN_KEY: &str = "FOREIGN_KEY_VIOLATION";
+
 /// `UNAVAILABLE BACKEND_UNAVAILABLE`
 pub fn unavailable(message: &'static str, retry_after: Duration) -> Error {
     // An immediate retry would fail again.
@@ -141,6 +144,8 @@ fn map_refusal(refusal: &DbError, retry_after: Duration) -> Error {
         "25006" => unavailable("the server is a standby that accepts no writes; set url to the primary, or to all servers", retry_after),
         // The document interfaces name their own index instead.
         "23505" => prism_driver::document::unique_violation(refusal.constraint().unwrap_or_default()),
+        // The graph interfaces name the node instead.
+        "23503" => failed_precondition(FOREIGN_KEY, "a row would refer to one that does not exist".to_owned()),
         "40001" | "40P01" => transactions::conflict(),
         "53100" | "54000" => full("its disk, or another of its limits, is full; remove data or add space"),
         "53200" => unavailable("PostgreSQL has no memory left for a statement", retry_after),

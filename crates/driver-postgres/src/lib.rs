@@ -29,6 +29,7 @@ mod connector;
 mod database;
 mod document;
 mod error;
+mod graph;
 mod keyspace;
 mod keyvalue;
 mod list;

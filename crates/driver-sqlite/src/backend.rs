@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::task::AbortHandle;
 
 use crate::{
-    database::Database, document, error::damaged, keyspace::KeyspaceHandle, keyvalue, list, open, queue, readers::Readers,
+    database::Database, document, error::damaged, graph, keyspace::KeyspaceHandle, keyvalue, list, open, queue, readers::Readers,
     reserve::Reserve, schema, set, settings::SqliteSettings, signals::Signals, sortedset, stream, sweeper, timeseries, writer::Writer,
 };
 use prism_call::{Error, proto::Interfaces};
@@ -42,6 +42,7 @@ fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     sortedset::add(keyspace, &mut interfaces);
     timeseries::add(keyspace, &mut interfaces);
     document::add(keyspace, &mut interfaces);
+    graph::add(keyspace, &mut interfaces);
     interfaces
 }
 

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_lists.sql"),
     include_str!("migrations/0006_timeseries.sql"),
     include_str!("migrations/0007_documents.sql"),
+    include_str!("migrations/0008_graphs.sql"),
 ];
 
 /// The version that this build supports.

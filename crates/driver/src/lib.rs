@@ -31,6 +31,7 @@ pub mod blob;
 pub mod check;
 pub mod cursor;
 pub mod document;
+pub mod graph;
 pub mod hash;
 pub mod id;
 pub mod index;

@@ -7,7 +7,6 @@ mod basic;
 mod indexing;
 mod query;
 mod rows;
-mod scan;
 
 use std::sync::Arc;
 

@@ -12,9 +12,8 @@ use super::{
     Documents,
     indexing::key_of,
     rows::{self, COLUMNS},
-    scan::scan,
 };
-use crate::{error::DatabaseResult, keyspace::KeyspaceHandle};
+use crate::{error::DatabaseResult, keyspace::KeyspaceHandle, scan::scan};
 use prism_call::{
     Context, Error, Messages,
     proto::models::document::v1::{

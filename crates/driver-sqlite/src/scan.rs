@@ -1,4 +1,4 @@
-//! Reads of many documents, which end when their caller leaves.
+//! Reads of many rows, which end when their caller leaves.
 
 use std::sync::{Arc, Mutex};
 
