@@ -1,6 +1,10 @@
 //! What happens when backend servers fail: they are killed, hang, run out of memory, or refuse the connection.
 
+mod credentials;
 mod gateway;
+mod groups;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod nats;
 mod outage;
 mod postgres;
@@ -9,6 +13,7 @@ mod redis;
 #[cfg(feature = "s3")]
 mod s3;
 mod streams;
+mod table;
 
 use std::{
     sync::Arc,
@@ -25,9 +30,10 @@ use prism::{
 use serde_json::Value;
 
 /// Maximum time until the backend is healthy again.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Maximum time until a call fails with UNAVAILABLE: one second by default, and some for a busy machine.
-const IN_TIME: Duration = Duration::from_millis(1900);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum time until a call fails with UNAVAILABLE. The backends have one second (Kafka five, because a new topic takes long), and the rest is for a busy machine. Without
+/// a limit of the backend, a call would take ten seconds.
+const IN_TIME: Duration = Duration::from_secs(8);
 
 /// A server that can fail.
 pub trait Server {
@@ -36,6 +42,23 @@ pub trait Server {
 
     /// The settings of a backend that uses it. Its calls have one second.
     fn settings(&self) -> Value;
+
+    /// Its port on this machine.
+    fn port(&self) -> u16;
+
+    /// The settings of a backend that uses it through a proxy with this port.
+    fn settings_through(&self, port: u16) -> Value {
+        let mut settings = self.settings();
+        for name in ["url", "endpoint"] {
+            if let Some(Value::String(url)) = settings.get_mut(name) {
+                *url = url.replace(&format!(":{}", self.port()), &format!(":{port}"));
+            }
+        }
+        settings
+    }
+
+    /// Stops it without ending it, or lets it continue.
+    fn pause(&self, paused: bool);
 
     /// Kills it as a crash would.
     fn kill(&mut self);

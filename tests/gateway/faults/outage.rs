@@ -1,4 +1,4 @@
-//! Outages that are the same for every server: it stops under load and starts again, or starts late.
+//! Outages that are the same for every server: it stops under load and starts again, starts late, hangs, or its connections fail.
 
 use std::{
     collections::HashMap,
@@ -13,11 +13,15 @@ use futures::StreamExt as _;
 use prism::{
     call::Code,
     driver::Backend,
-    proto::models::keyvalue::v1::{WatchRequest, watch_response::Event},
+    proto::models::keyvalue::v1::{GetRequest, WatchRequest, watch_response::Event},
 };
 use tokio::task::JoinHandle;
 
-use super::{IN_TIME, PATIENCE, Server, away, backend, connected, context, get, healthy, keyvalue, set, slot};
+use super::{
+    IN_TIME, PATIENCE, Server, away, backend, connected, context, get, healthy, keyvalue,
+    proxy::{Mode, Proxy},
+    set, slot,
+};
 
 /// The results of one worker: the last acknowledged value of each key, the last revision, and the number of errors.
 #[derive(Default)]
@@ -146,4 +150,69 @@ pub async fn a_watch_outlives_the_server(server: &mut impl Server) {
     backend.close().await;
     let began = Instant::now();
     away(&next().await.unwrap_err(), began);
+}
+
+/// The server accepts connections but does not reply. Calls end in time, and the same backend works again when the server does.
+/// `duration` is long enough that connections are given up, and attempts to connect fail.
+pub async fn a_server_that_hangs(server: &impl Server, duration: Duration) {
+    let backend = connected(server).await;
+    let store = keyvalue(&backend);
+    set(&store, "k", "v").await.unwrap();
+    server.pause(true);
+    does_not_reply(&backend, duration).await;
+    server.pause(false);
+    healthy(&backend).await;
+    assert_eq!(get(&store, "k").await.unwrap().unwrap(), "v");
+    set(&store, "k", "w").await.unwrap();
+}
+
+/// Nothing goes through the connections, as when a cable is pulled: neither data nor their end.
+pub async fn connections_that_stall(server: &impl Server) {
+    let proxy = Proxy::start(server.port()).await;
+    let backend = backend(server.kind(), server.settings_through(proxy.port)).await;
+    healthy(&backend).await;
+    let store = keyvalue(&backend);
+    set(&store, "k", "v").await.unwrap();
+    proxy.set(Mode::Stall);
+    does_not_reply(&backend, Duration::from_secs(4)).await;
+    proxy.set(Mode::Forward);
+    healthy(&backend).await;
+    assert_eq!(get(&store, "k").await.unwrap().unwrap(), "v");
+    set(&store, "k", "w").await.unwrap();
+}
+
+async fn does_not_reply(backend: &Arc<dyn Backend>, duration: Duration) {
+    let store = keyvalue(backend);
+    let began = Instant::now();
+    // A caller with a shorter timeout gets its error at that timeout.
+    let context = context().with_timeout(Duration::from_millis(300));
+    let error = store.get(&context, GetRequest { key: "k".into() }).await.unwrap_err();
+    assert!(matches!(error.code(), Code::DeadlineExceeded | Code::Unavailable), "{error:?}");
+    assert!(began.elapsed() < Duration::from_millis(900), "answered after {:?}", began.elapsed());
+    while began.elapsed() < duration {
+        let began = Instant::now();
+        away(&get(&store, "k").await.unwrap_err(), began);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(backend.health().await.is_err());
+}
+
+/// Connections are cut again and again, and can't be made for a while. No acknowledged write is lost.
+pub async fn connections_that_are_cut(server: &impl Server) {
+    let proxy = Proxy::start(server.port()).await;
+    let backend = backend(server.kind(), server.settings_through(proxy.port)).await;
+    healthy(&backend).await;
+    let store = keyvalue(&backend);
+    for round in 0..3 {
+        set(&store, "k", round.to_string()).await.unwrap();
+        proxy.set(Mode::Cut);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for _ in 0..3 {
+            let began = Instant::now();
+            away(&set(&store, "k", "lost").await.unwrap_err(), began);
+        }
+        proxy.set(Mode::Forward);
+        healthy(&backend).await;
+        assert_eq!(get(&store, "k").await.unwrap().unwrap(), round.to_string());
+    }
 }

@@ -1,6 +1,6 @@
 //! A TCP proxy before the server, whose connections a test cuts or stalls.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use tokio::{
     io::copy_bidirectional,
@@ -15,6 +15,8 @@ pub enum Mode {
     Forward,
     /// Connections are closed, and new ones too.
     Cut,
+    /// Connections stay open, new ones too, but nothing goes through them until the mode changes.
+    Stall,
 }
 
 /// The proxy. It ends when it is dropped.
@@ -39,9 +41,17 @@ impl Proxy {
                         return;
                     }
                     let Ok(mut server) = TcpStream::connect(("127.0.0.1", to)).await else { return };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
-                        _ = mode.wait_for(|mode| *mode == Mode::Cut) => {}
+                    let mut copy = pin!(copy_bidirectional(&mut client, &mut server));
+                    loop {
+                        let now = *mode.borrow_and_update();
+                        tokio::select! {
+                            _ = &mut copy, if now == Mode::Forward => return,
+                            changed = mode.changed() => {
+                                if changed.is_err() || *mode.borrow() == Mode::Cut {
+                                    return;
+                                }
+                            }
+                        }
                     }
                 });
             }

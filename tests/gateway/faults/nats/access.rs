@@ -7,12 +7,9 @@ use prism::{
     driver::Backend,
 };
 use serde_json::{Value, json};
-use test_support::{
-    poll::until,
-    servers::{Nats, NatsOptions},
-};
+use test_support::servers::{Nats, NatsOptions};
 
-use super::super::{backend, get, healthy, keyvalue, set};
+use super::super::{backend, credentials, get, healthy, keyvalue, set};
 
 fn with(configuration: &str) -> Nats {
     Nats::start_with(NatsOptions { configuration: configuration.to_owned(), ..NatsOptions::default() }).unwrap()
@@ -80,24 +77,10 @@ async fn with_credentials_of_a_jwt() {
 #[tokio::test]
 async fn credentials_that_are_changed() {
     let mut server = with("authorization { token: first }");
-    let backend = backend("nats", json!({"url": server.url(), "token": "first"})).await;
-    healthy(&backend).await;
-    let store = keyvalue(&backend);
-    set(&store, "k", "v").await.unwrap();
+    let settings = json!({"url": server.url(), "token": "first"});
     // The server disconnects clients whose login is not valid any more.
-    server.reconfigure("authorization { token: second }").unwrap();
-    let error = until("the login is refused", || async {
-        match get(&store, "k").await {
-            Err(error) if error.reason() == "BACKEND_AUTHENTICATION" => Ok(error),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
-    assert_eq!((error.code(), error.retry_after().is_some()), (Code::Unavailable, true));
-    // It is accepted again without a restart of the gateway.
-    server.reconfigure("authorization { token: first }").unwrap();
-    healthy(&backend).await;
-    assert_eq!(get(&store, "k").await.unwrap().unwrap(), "v");
+    let change = |_: &str, to: &str| server.reconfigure(&format!("authorization {{ token: {to} }}")).unwrap();
+    credentials::changed("nats", settings, change).await;
 }
 
 #[tokio::test]

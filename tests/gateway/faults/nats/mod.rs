@@ -21,6 +21,14 @@ impl Server for Nats {
         json!({"url": self.url(), "request_timeout": "1s"})
     }
 
+    fn port(&self) -> u16 {
+        Nats::port(self)
+    }
+
+    fn pause(&self, paused: bool) {
+        Nats::pause(self, paused);
+    }
+
     fn kill(&mut self) {
         Nats::kill(self);
     }

@@ -4,7 +4,7 @@ use prism::call::{Code, Error};
 use serde_json::{Value, json};
 use test_support::servers::{Postgres, PostgresOptions};
 
-use super::super::{backend, get, healthy, keyvalue, set};
+use super::super::{backend, credentials, get, healthy, keyvalue, set};
 
 /// Returns the error of a call after the first attempt to connect has failed.
 async fn refused(values: Value) -> Error {
@@ -69,4 +69,17 @@ async fn a_server_without_tls() {
     let error = refused(json!({"url": server.url(), "tls": {"mode": "verify-full"}})).await;
     assert_eq!((error.code(), error.reason()), (Code::Unavailable, "BACKEND_MISCONFIGURED"), "{error:?}");
     assert!(error.message().contains("tls.mode"), "{error:?}");
+}
+
+#[tokio::test]
+async fn credentials_that_are_changed() {
+    let server = Postgres::start_with(PostgresOptions { password: Some("first".to_owned()), ..PostgresOptions::default() }).unwrap();
+    server.sql("CREATE ROLE prism_gateway LOGIN SUPERUSER PASSWORD 'first'").unwrap();
+    let change = |_: &str, to: &str| {
+        // The server does not close connections by itself whose login was right.
+        let close = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'prism_gateway'";
+        server.sql(&format!("ALTER ROLE prism_gateway PASSWORD '{to}'; {close}")).unwrap();
+    };
+    let url = server.url().replace("prism@", "prism_gateway@");
+    credentials::changed("postgres", json!({"url": url, "password": "first"}), change).await;
 }

@@ -20,6 +20,14 @@ impl Server for Postgres {
         json!({"url": self.url(), "request_timeout": "1s"})
     }
 
+    fn port(&self) -> u16 {
+        Postgres::port(self)
+    }
+
+    fn pause(&self, paused: bool) {
+        Postgres::pause(self, paused);
+    }
+
     fn kill(&mut self) {
         Postgres::kill(self);
     }

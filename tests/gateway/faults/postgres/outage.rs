@@ -8,7 +8,7 @@ use std::{
 use prism::{
     call::{Code, Context},
     proto::models::{
-        keyvalue::v1::{GetRequest, SetRequest},
+        keyvalue::v1::SetRequest,
         queue::v1::{CompleteRequest, DequeueRequest, DequeueWithTimeoutRequest, EnqueueRequest},
     },
 };
@@ -44,26 +44,17 @@ async fn a_watch_outlives_the_server() {
 
 #[tokio::test]
 async fn a_server_that_hangs() {
-    let server = Postgres::start().unwrap();
-    let backend = connected(&server).await;
-    let store = keyvalue(&backend);
-    set(&store, "k", "v").await.unwrap();
-    let suspended = server.suspend();
-    let hung = Instant::now();
-    // A caller with a shorter timeout gets its error at that timeout.
-    let context = context().with_timeout(Duration::from_millis(300));
-    let error = store.get(&context, GetRequest { key: "k".into() }).await.unwrap_err();
-    assert!(matches!(error.code(), Code::DeadlineExceeded | Code::Unavailable), "{error:?}");
-    assert!(hung.elapsed() < Duration::from_millis(600), "answered after {:?}", hung.elapsed());
-    while hung.elapsed() < Duration::from_millis(5000) {
-        let began = Instant::now();
-        away(&get(&store, "k").await.unwrap_err(), began);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(backend.health().await.is_err());
-    drop(suspended);
-    healthy(&backend).await;
-    assert_eq!(get(&store, "k").await.unwrap().unwrap(), "v");
+    outage::a_server_that_hangs(&Postgres::start().unwrap(), Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn connections_that_stall() {
+    outage::connections_that_stall(&Postgres::start().unwrap()).await;
+}
+
+#[tokio::test]
+async fn connections_that_are_cut() {
+    outage::connections_that_are_cut(&Postgres::start().unwrap()).await;
 }
 
 #[tokio::test]

@@ -1,23 +1,20 @@
 //! Streams, groups and subscriptions while the server, a connection or another gateway fails.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use prism::{
     call::Context,
     proto::models::{
         pubsub::v1::{SubscribeRequest, subscribe_response::Event},
-        stream::v1::{AckRequest, CreateConsumerGroupRequest, JoinConsumerGroupRequest, ReadRequest},
+        stream::v1::ReadRequest,
     },
 };
-use serde_json::json;
 use test_support::servers::Postgres;
 
 use super::super::{
-    backend, connected, context, healthy,
-    proxy::{Mode, Proxy},
-    slot,
-    streams::{self, append, event, next, publish},
+    connected, context, groups, healthy, slot,
+    streams::{self, append, event, publish},
 };
 
 /// The server is killed, or only the connection that listens is closed.
@@ -118,51 +115,20 @@ async fn acknowledged_appends_survive_a_kill() {
     }
 }
 
-/// Cutting the proxy for good is what the server sees of a gateway that was killed.
 #[tokio::test]
 async fn a_killed_gateway_leaves_its_records_to_another() {
-    const RECORDS: usize = 40;
+    groups::a_killed_gateway_leaves_its_records_to_another(&Postgres::start().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_killed_gateway_leaves_its_records_before_their_timeout() {
     let server = Postgres::start().unwrap();
-    let survivor = connected(&server).await;
-    let proxy = Proxy::start(server.port()).await;
-    let url = format!("postgresql://prism@127.0.0.1:{}/postgres", proxy.port);
-    let killed = backend("postgres", json!({"url": url, "request_timeout": "1s"})).await;
-    healthy(&killed).await;
-    let interfaces = slot(&survivor).interfaces;
-    let (streams, groups) = (interfaces.stream_basic.unwrap(), interfaces.stream_consumer_groups.unwrap());
-    let create = CreateConsumerGroupRequest { stream: "orders".into(), group: "billing".into(), start: None };
-    assert!(groups.create_consumer_group(&context(), create).await.unwrap().created);
-    for number in 0..RECORDS {
-        append(streams.as_ref(), &number.to_string()).await.unwrap();
-    }
-    let join = |ack_timeout| JoinConsumerGroupRequest {
-        stream: "orders".into(),
-        group: "billing".into(),
-        ack_timeout: Some(prost_types::Duration { seconds: ack_timeout, nanos: 0 }),
-        max_in_flight: 5,
-        ..Default::default()
-    };
-    // The gateway that will be killed has five records, and acknowledges none of them. They don't wait for the time to acknowledge.
-    let other_groups = slot(&killed).interfaces.stream_consumer_groups.unwrap();
-    let mut other = other_groups.join_consumer_group(&Context::internal("shop"), join(3600)).await.unwrap();
-    let mut lost = BTreeSet::new();
-    for _ in 0..5 {
-        lost.insert(next(&mut other).await.unwrap().unwrap().record.unwrap().payload);
-    }
-    proxy.set(Mode::Cut);
     // What 30 seconds without renewal do.
-    server.sql("UPDATE prism.members SET expires = now() - interval '1 second'").unwrap();
-    let mut member = groups.join_consumer_group(&Context::internal("shop"), join(3600)).await.unwrap();
-    let (mut done, mut again) = (BTreeSet::new(), BTreeSet::new());
-    while done.len() < RECORDS {
-        let delivery = next(&mut member).await.unwrap().unwrap();
-        let record = delivery.record.unwrap();
-        if delivery.delivery_attempt > 1 {
-            again.insert(record.payload.clone());
-        }
-        let ack = AckRequest { stream: "orders".into(), group: "billing".into(), partition: 0, offsets: vec![record.offset] };
-        assert_eq!(groups.ack(&context(), ack).await.unwrap().acknowledged, 1);
-        assert!(done.insert(record.payload), "a record was delivered after its acknowledgement");
-    }
-    assert_eq!(again, lost, "exactly the records of the killed gateway are delivered again");
+    let expire = || drop(server.sql("UPDATE prism.members SET expires = now() - interval '1 second'").unwrap());
+    groups::a_killed_gateway_leaves_its_records_before_their_timeout(&server, expire).await;
+}
+
+#[tokio::test]
+async fn a_killed_gateway_leaves_its_messages_to_another() {
+    groups::a_killed_gateway_leaves_its_messages_to_another(&Postgres::start().unwrap()).await;
 }

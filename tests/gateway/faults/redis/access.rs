@@ -7,7 +7,10 @@ use prism::{
 use serde_json::{Value, json};
 use test_support::servers::{Options, Redis};
 
-use super::super::{backend, get, healthy, keyvalue, set};
+use super::{
+    super::{backend, credentials, get, healthy, keyvalue, set},
+    command,
+};
 
 /// Returns the error of a call after the first attempt to connect has failed.
 async fn refused(values: Value) -> Error {
@@ -64,4 +67,16 @@ async fn subscribes(backend: &std::sync::Arc<dyn Backend>) {
     let pubsub = super::super::slot(backend).interfaces.pubsub_basic.unwrap();
     let request = prism::proto::models::pubsub::v1::SubscribeRequest { topic: "t".into(), ..Default::default() };
     assert!(pubsub.subscribe(&super::super::context(), request).await.unwrap().next().await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn credentials_that_are_changed() {
+    let server = Redis::start_with(Options { password: Some("first".to_owned()), ..Options::default() }).unwrap();
+    let settings = json!({"url": server.url(), "password": "first"});
+    // The server does not close connections by itself whose login was right.
+    let change = |from: &str, to: &str| {
+        let commands = format!("AUTH {from}\r\nCONFIG SET requirepass {to}\r\nCLIENT KILL TYPE normal");
+        command(&server, &commands, true);
+    };
+    credentials::changed("redis", settings, change).await;
 }

@@ -26,6 +26,14 @@ impl Server for Redis {
         json!({"url": self.url()})
     }
 
+    fn port(&self) -> u16 {
+        Redis::port(self)
+    }
+
+    fn pause(&self, paused: bool) {
+        Redis::pause(self, paused);
+    }
+
     fn kill(&mut self) {
         Redis::kill(self);
     }

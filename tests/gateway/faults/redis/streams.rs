@@ -2,7 +2,7 @@
 
 use test_support::servers::Redis;
 
-use super::super::streams;
+use super::super::{groups, streams};
 
 #[tokio::test]
 async fn a_subscription_continues_after_a_reported_gap() {
@@ -17,4 +17,9 @@ async fn streams_end_when_the_outage_exceeds_their_patience() {
 #[tokio::test]
 async fn readers_and_members_go_on_where_they_were() {
     streams::readers_and_members_go_on_where_they_were(&mut Redis::start().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_killed_gateway_leaves_its_records_to_another() {
+    groups::a_killed_gateway_leaves_its_records_to_another(&Redis::start().unwrap()).await;
 }

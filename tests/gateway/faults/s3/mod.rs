@@ -60,7 +60,7 @@ fn is_away(error: &Error) {
 }
 
 #[tokio::test]
-async fn no_acknowledged_blob_is_lost_when_it_is_killed() {
+async fn killed_and_started_again_under_load() {
     let mut server = S3::start().unwrap();
     let backend = connected(&server).await;
     let store = blobs(&backend);
@@ -98,7 +98,7 @@ async fn no_acknowledged_blob_is_lost_when_it_is_killed() {
 }
 
 #[tokio::test]
-async fn calls_end_while_it_hangs_and_go_on_after_that() {
+async fn a_server_that_hangs() {
     let server = S3::start().unwrap();
     let backend = connected(&server).await;
     let (store, values) = (blobs(&backend), keyvalue(&backend));
@@ -129,7 +129,7 @@ async fn calls_end_while_it_hangs_and_go_on_after_that() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_and_buckets_are_named() {
+async fn credentials_that_are_changed() {
     let mut server = S3::start().unwrap();
     let backend = connected(&server).await;
     let store = blobs(&backend);
@@ -154,7 +154,7 @@ async fn wrong_credentials_and_buckets_are_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_starts_late_is_found() {
+async fn a_server_that_is_not_there_yet() {
     let mut server = S3::start().unwrap();
     server.kill();
     let backend = backend("s3", settings(&server)).await;

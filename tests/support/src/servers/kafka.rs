@@ -107,9 +107,7 @@ impl Kafka {
     /// Stops it without ending it (SIGSTOP), or lets it continue.
     pub fn pause(&self, paused: bool) {
         if let Some(process) = &self.process {
-            let signal = if paused { "-STOP" } else { "-CONT" };
-            // A process that has ended needs no signal.
-            let _ = Command::new("kill").args([signal, &process.id().to_string()]).status();
+            process.pause(paused);
         }
     }
 

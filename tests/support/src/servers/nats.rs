@@ -5,7 +5,6 @@ use std::{
     io::Read as _,
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -89,22 +88,19 @@ impl Nats {
 
     /// Stops it without ending it (SIGSTOP), or lets it continue.
     pub fn pause(&self, paused: bool) {
-        self.signal(if paused { "-STOP" } else { "-CONT" });
+        if let Some(process) = &self.process {
+            process.pause(paused);
+        }
     }
 
     /// Replaces the additional lines of the configuration, and makes the server read them.
     pub fn reconfigure(&mut self, configuration: &str) -> Result<(), String> {
         configuration.clone_into(&mut self.options.configuration);
         self.write_configuration()?;
-        self.signal("-HUP");
-        Ok(())
-    }
-
-    fn signal(&self, signal: &str) {
         if let Some(process) = &self.process {
-            // A process that has ended needs no signal.
-            let _ = Command::new("kill").args([signal, &process.id().to_string()]).status();
+            process.signal("HUP");
         }
+        Ok(())
     }
 
     /// Starts it again after [`kill`](Self::kill), on the same port with the same data.

@@ -118,11 +118,11 @@ impl Postgres {
         }
     }
 
-    /// Stops all processes of the server, so that it accepts connections but does not reply. Returns a guard that continues them.
-    pub fn suspend(&self) -> Suspended {
-        let process = self.process.as_ref().map_or(0, Process::id);
-        signal_all("STOP", process);
-        Suspended { process }
+    /// Stops all processes of the server without ending them (SIGSTOP), or lets them continue. It still accepts connections.
+    pub fn pause(&self, paused: bool) {
+        if let Some(process) = &self.process {
+            signal_all(if paused { "STOP" } else { "CONT" }, process.id());
+        }
     }
 
     /// Starts it again after [`kill`](Self::kill), on the same port with the same data.
@@ -226,23 +226,13 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         let Some(process) = &self.process else { return };
         // A server that is killed leaves a shared memory segment behind, which nobody would ever use again.
+        self.pause(false);
         signal("INT", process.id());
         let began = Instant::now();
         let lock = self.folder.path().join("data/postmaster.pid");
         while lock.exists() && began.elapsed() < STOP_TIMEOUT {
             thread::sleep(Duration::from_millis(10));
         }
-    }
-}
-
-/// A server that does not reply. It continues when this is dropped.
-pub struct Suspended {
-    process: u32,
-}
-
-impl Drop for Suspended {
-    fn drop(&mut self) {
-        signal_all("CONT", self.process);
     }
 }
 
@@ -292,9 +282,6 @@ fn signal(name: &str, process: u32) {
 
 /// Sends a signal to a process and its children.
 fn signal_all(name: &str, process: u32) {
-    if process == 0 {
-        return;
-    }
     signal(name, process);
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
     for child in children.split_whitespace().filter_map(|id| id.parse().ok()) {

@@ -1,9 +1,15 @@
 //! Starts a child process that ends when the test process ends.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     io::{BufRead as _, BufReader},
     net::{Ipv4Addr, TcpListener},
-    process::{Child, Command, Stdio},
+    ops::Range,
+    process::{self, Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 /// A shell between the test process and the server. It kills the server when its standard input closes, which the kernel does even
@@ -45,6 +51,16 @@ impl Process {
         self.id
     }
 
+    /// Stops it without ending it (SIGSTOP), or lets it continue.
+    pub fn pause(&self, paused: bool) {
+        self.signal(if paused { "STOP" } else { "CONT" });
+    }
+
+    /// Sends a signal. A process that has ended needs none.
+    pub fn signal(&self, name: &str) {
+        let _ = Command::new("kill").args([&format!("-{name}"), &self.id.to_string()]).status();
+    }
+
     /// Kills the server as a crash would (SIGKILL), and waits until it is gone.
     pub fn kill(&mut self) {
         drop(self.keeper.stdin.take());
@@ -59,8 +75,22 @@ impl Drop for Process {
     }
 }
 
-/// Returns a port that is free now. If another process takes it before the server does, the caller retries with another port.
+/// Ports that systems don't give to connections (those of Linux begin at 32768), so that nobody takes the port of a server between its kill
+/// and its next start.
+const PORTS: Range<u16> = 15_000..32_000;
+
+/// Returns a port that is free now. Each call of a process returns another one. If another process takes it before the server does, the
+/// caller retries with another port.
 pub fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| format!("no free port on 127.0.0.1: {error}"))?;
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
+    static CALLS: AtomicU16 = AtomicU16::new(0);
+    static BEGIN: LazyLock<u16> =
+        LazyLock::new(|| u16::try_from(RandomState::new().hash_one(process::id()) % u64::from(u16::MAX)).unwrap_or_default());
+    for _ in 0..1000 {
+        let number = BEGIN.wrapping_add(CALLS.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + number % (PORTS.end - PORTS.start);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("no free port on 127.0.0.1".to_owned())
 }

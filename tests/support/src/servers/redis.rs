@@ -88,6 +88,13 @@ impl Redis {
         self.process = None;
     }
 
+    /// Stops it without ending it (SIGSTOP), or lets it continue.
+    pub fn pause(&self, paused: bool) {
+        if let Some(process) = &self.process {
+            process.pause(paused);
+        }
+    }
+
     /// Starts it again after [`kill`](Self::kill), on the same ports with the same data.
     pub fn resume(&mut self) -> Result<(), String> {
         let log = self.folder.path().join("redis.log");

@@ -85,8 +85,7 @@ impl S3 {
     /// Stops it without ending it (SIGSTOP), or lets it continue.
     pub fn pause(&self, paused: bool) {
         if let Some(process) = &self.process {
-            // A process that has ended needs no signal.
-            let _ = Command::new("kill").args([if paused { "-STOP" } else { "-CONT" }, &process.id().to_string()]).status();
+            process.pause(paused);
         }
     }
 
