@@ -18,7 +18,7 @@ use crate::{
     settings::PostgresSettings,
     sortedset,
     sql::Sql,
-    stream, sweeper,
+    stream, sweeper, timeseries,
     tls::TlsConnector,
 };
 use prism_call::{Context, Error, proto::Interfaces};
@@ -96,6 +96,7 @@ fn keyspace_interfaces(keyspace: &Arc<KeyspaceHandle>) -> Interfaces {
     sortedset::add(keyspace, &mut interfaces);
     document::add(keyspace, &mut interfaces);
     graph::add(keyspace, &mut interfaces);
+    timeseries::add(keyspace, &mut interfaces);
     interfaces
 }
 

@@ -47,6 +47,7 @@ mod sortedset;
 mod sql;
 mod stream;
 mod sweeper;
+mod timeseries;
 mod tls;
 
 use prism_driver::{Kind, check_settings, settings_schema};

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_collections.sql"),
     include_str!("migrations/0007_documents.sql"),
     include_str!("migrations/0008_graphs.sql"),
+    include_str!("migrations/0009_timeseries.sql"),
 ];
 
 /// The first half of the key of the advisory lock: "PRSM". The second half is the hash of the schema's name.

@@ -10,7 +10,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{database::Database, document, keyspace::Services, keyvalue, notifications::Notifications, pubsub, stream};
+use crate::{database::Database, document, keyspace::Services, keyvalue, notifications::Notifications, pubsub, stream, timeseries};
 use prism_call::{Code, Context, Error};
 
 /// How often histories are shortened.
@@ -53,6 +53,7 @@ async fn sweep_once(database: &Database, notifications: &Notifications, with_his
     report(keyvalue::sweep(database, &context).await);
     report(document::sweep(database, &context).await);
     report(stream::sweep(database, notifications, &context).await);
+    report(timeseries::sweep(database, &context).await);
     if with_histories {
         report(keyvalue::sweep_histories(database, &context).await);
         report(pubsub::sweep(database, &context).await);

@@ -5,6 +5,7 @@ pub mod aggregation;
 pub mod grid;
 pub mod position;
 pub mod selector;
+pub mod windows;
 
 use std::collections::{BTreeMap, HashMap};
 
