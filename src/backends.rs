@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::driver::{self, Backend, BackendSettings, Keyspace};
 
-use prism_call::{BackgroundTasks, CacheMeters, CallLimits, Code, Error, Handler};
+use prism_call::{BackgroundTasks, CallLimits, Code, Error, Handler, Metrics};
 use prism_config as config;
 use prism_pattern::{self as pattern, PatternEnvironment};
 use prism_slot::Slot;
@@ -32,11 +32,11 @@ pub async fn open_pattern(
     namespace: &config::Namespace,
     slots: BTreeMap<String, Slot>,
     tasks: BackgroundTasks,
-    cache_meters: CacheMeters,
+    metrics: &Metrics,
 ) -> Result<Arc<dyn Handler>, Error> {
     let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
-    let cache_meters = Some(cache_meters);
-    let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks, cache_meters };
+    let (cache_meters, outbox_meters) = (Some(metrics.cache(&namespace.name)), Some(metrics.outbox(&namespace.name)));
+    let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks, cache_meters, outbox_meters };
     pattern.open(slots, &environment).await
 }
 

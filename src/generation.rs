@@ -147,7 +147,7 @@ impl Generation {
             let handler = RemoteHandler::connect(&settings.url, &settings.namespace, settings.forward_credentials, None)?;
             (handler.clone(), Some(handler))
         } else {
-            let handler = open_pattern(pattern, definition, slots, tasks.clone(), metrics.cache(&definition.name)).await?;
+            let handler = open_pattern(pattern, definition, slots, tasks.clone(), metrics).await?;
             (self.separate_tenants(pattern, definition, handler, &tasks, metrics), None)
         };
         let opened = Arc::new(OpenHandler { namespace: definition.name.clone(), handler: handler.clone(), tasks });
@@ -168,8 +168,7 @@ impl Generation {
     ) -> Arc<dyn Handler> {
         let Some(scope) = &definition.scope else { return handler };
         let own = definition.slots.values().filter_map(|slot| Some((slot.backend.clone(), self.backends.get(&slot.backend)?.clone())));
-        let cache_meters = metrics.cache(&definition.name);
-        let source = TenantSource { pattern, definition: definition.clone(), backends: own.collect(), cache_meters };
+        let source = TenantSource { pattern, definition: definition.clone(), backends: own.collect(), metrics: metrics.clone() };
         Arc::new(TenantHandler::new(scope.clone(), source, handler, tasks))
     }
 
@@ -186,7 +185,11 @@ impl Generation {
         let chosen = if let Some(name) = &settings.slot {
             namespace.slots.get(name).and_then(connected)
         } else {
-            let mut all = namespace.slots.values().filter_map(connected);
+            // In the order of the pattern: a required slot before optional ones, such as a cache, which may be the memory of one gateway.
+            let known = registry::Registry::embedded().pattern(&namespace.pattern);
+            let mut slots: Vec<_> = namespace.slots.iter().collect();
+            slots.sort_by_key(|(name, _)| known.and_then(|pattern| pattern.slots.get_index_of(*name)));
+            let mut all = slots.into_iter().filter_map(|(_, slot)| connected(slot));
             let first = all.clone().next();
             all.find(|(_, connected)| can(connected)).or(first)
         };

@@ -72,6 +72,7 @@ impl Plan {
                 continue;
             };
             found.check_limits(namespace, pattern);
+            found.check_outbox(namespace, pattern);
             for binding in namespace.frontends.iter().filter(|binding| binding.enabled) {
                 match binding.kind {
                     FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect | FrontendKind::Websocket => {}
@@ -292,6 +293,27 @@ impl ProblemCollector<'_> {
         for (name, _) in set.into_iter().filter(|(_, is_set)| *is_set && !pattern.interface_services.is_empty()) {
             let setting = format!("namespaces.{}.limits.{name}", namespace.name);
             self.add(&setting, format!("the pattern `{}` can't have `{name}`; the limits of the backend apply", pattern.name));
+        }
+    }
+
+    /// Refuses an outbox over a backend without transactions, and in a namespace that separates tenants: the messages of a tenant that nobody
+    /// serves at the moment would wait until its next call.
+    fn check_outbox(&mut self, namespace: &config::Namespace, pattern: &Pattern) {
+        let Some(needs) = pattern::outbox_requirements(pattern.name).filter(|needs| namespace.slots.contains_key(needs.slot)) else {
+            return;
+        };
+        let setting = format!("namespaces.{}.slots.{}", namespace.name, needs.slot);
+        if namespace.scope.is_some() {
+            self.add(&setting, format!("an outbox (slot `{}`) can't be in a namespace with `scope`; remove one of them", needs.slot));
+        }
+        let backend = namespace.slots.get(needs.storage).and_then(|slot| self.config.backends.get(&slot.backend));
+        let Some(kind) = backend.and_then(|backend| crate::driver::kind(&backend.kind)) else { return };
+        if let Some(missing) = needs.interfaces.iter().find(|interface| !(kind.interfaces)().contains(*interface)) {
+            let message = format!(
+                "an outbox (slot `{}`) needs a backend with {missing} in the slot `{}`, and the driver of kind {} does not implement it",
+                needs.slot, needs.storage, kind.name
+            );
+            self.add(&setting, message);
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     lifecycle::OpenHandler,
 };
 use prism_call::{
-    AuthenticationMethod, BackgroundTasks, CacheMeters, Code, Context, Error, Handler, Input, Messages, Method, Output, Principal, Reply,
+    AuthenticationMethod, BackgroundTasks, Code, Context, Error, Handler, Input, Messages, Method, Metrics, Output, Principal, Reply,
 };
 use prism_config::{self as config, Scope, ScopeKind};
 use prism_pattern::Pattern;
@@ -41,7 +41,7 @@ pub struct TenantSource {
     pub pattern: &'static Pattern,
     pub definition: config::Namespace,
     pub backends: BTreeMap<String, Arc<ConnectedBackend>>,
-    pub cache_meters: CacheMeters,
+    pub metrics: Metrics,
 }
 
 /// Calls the handler of the caller's tenant.
@@ -118,10 +118,10 @@ impl TenantHandler {
 
     /// Opens the handler of a tenant.
     async fn open(&self, tenant: &str) -> Result<OpenHandler, Error> {
-        let TenantSource { pattern, definition, backends, cache_meters } = &self.source;
+        let TenantSource { pattern, definition, backends, metrics } = &self.source;
         let tasks = BackgroundTasks::default();
         let slots = fill_slots(definition, backends, Some(tenant))?;
-        let handler = open_pattern(pattern, definition, slots, tasks.clone(), cache_meters.clone()).await?;
+        let handler = open_pattern(pattern, definition, slots, tasks.clone(), metrics).await?;
         Ok(OpenHandler { namespace: definition.name.clone(), handler, tasks })
     }
 }

@@ -1,5 +1,7 @@
 //! The metrics of calls. Names and labels are stable; the README lists them.
 
+mod outbox;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
@@ -11,6 +13,8 @@ use prometheus::{
     TextEncoder, proto::MetricFamily,
 };
 
+pub use self::outbox::OutboxMeters;
+use self::outbox::OutboxMetrics;
 use super::{Code, ListenerBacklog, ListenerTarget, Page, Protocol, Target};
 
 /// Upper bounds of the latency histogram, in seconds: 100 µs to 10 s.
@@ -32,6 +36,7 @@ pub struct Metrics {
     unsent: IntGaugeVec,
     reloads: ReloadMeters,
     cache_reads: IntCounterVec,
+    outbox: OutboxMetrics,
     /// The meters of the namespaces, by name. A namespace whose configuration changes continues with the same meters.
     namespaces: Arc<Mutex<HashMap<Arc<str>, Weak<NamespaceMeters>>>>,
 }
@@ -81,6 +86,7 @@ impl Metrics {
             Opts::new("prism_cache_reads_total", "Reads of keys in namespaces with a cache: hit, miss, or bypass without the cache"),
             &["namespace", "result"],
         )?;
+        let outbox = OutboxMetrics::new()?;
         let build = IntGaugeVec::new(Opts::new("prism_build_info", "Version of the running binary"), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for collector in [
@@ -99,7 +105,10 @@ impl Metrics {
             Box::new(reloads.failure.clone()),
             Box::new(cache_reads.clone()),
             Box::new(build),
-        ] {
+        ]
+        .into_iter()
+        .chain(outbox.collectors())
+        {
             registry.register(collector)?;
         }
         Ok(Self {
@@ -116,6 +125,7 @@ impl Metrics {
             unsent,
             reloads,
             cache_reads,
+            outbox,
             namespaces: Arc::default(),
         })
     }
@@ -164,6 +174,11 @@ impl Metrics {
     /// Returns the meters of the cache of a namespace.
     pub fn cache(&self, namespace: &str) -> CacheMeters {
         CacheMeters { reads: self.cache_reads.clone(), namespace: namespace.into(), counters: Arc::default() }
+    }
+
+    /// Returns the meters of the outbox of a namespace.
+    pub fn outbox(&self, namespace: &str) -> OutboxMeters {
+        OutboxMeters::new(self.outbox.clone(), namespace)
     }
 
     /// Returns the meters of the connections of a listener.

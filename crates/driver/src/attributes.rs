@@ -1,10 +1,14 @@
-//! Encodes attributes for a column: as a protobuf message with one map, so an empty map has no bytes.
+//! Attributes that drivers know, and the encoding for a column: as a protobuf message with one map, so an empty map has no bytes.
 
 use std::collections::BTreeMap;
 
 use prost::Message;
 
 use prism_call::Error;
+
+/// The attribute of a record that is written again if it is not known whether it was written. Two records of a stream with the same value are the
+/// same, and a driver whose backend notices that keeps the first one.
+pub const WRITE_ID: &str = "prism-write-id";
 
 #[derive(Clone, PartialEq, Message)]
 struct Attributes {

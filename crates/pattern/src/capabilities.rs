@@ -9,7 +9,7 @@ use prism_call::{
     Method,
     proto::{
         self,
-        options::v1::{Implementation, Step},
+        options::v1::{Implementation, OptionalPart, Step},
         patterns::slots::v1::{Capabilities, Limits, Operation, Slot, Support},
     },
 };
@@ -133,7 +133,9 @@ fn operation(rpc: String, implementation: &Implementation, slots: &[Slot]) -> Op
         let by = used.main_step().map(|step| in_slot(slots, &step.slot, &step.interface)).unwrap_or_default();
         notes.push(format!("by {by}: {}", used.emulation));
     }
-    let missing = implementation.optional_parts.iter().filter(|part| !has(&part.slot, &part.interface));
+    let is_filled = |name: &str| find(slots, name).is_some_and(|slot| !slot.kind.is_empty());
+    let has_part = |part: &OptionalPart| if part.interface.is_empty() { is_filled(&part.slot) } else { has(&part.slot, &part.interface) };
+    let missing = implementation.optional_parts.iter().filter(|part| !has_part(part));
     notes.extend(missing.map(|part| format!("without {}, which needs {}", part.field, in_slot(slots, &part.slot, &part.interface))));
     let support = if used.emulation.is_empty() { Support::Native } else { Support::Emulated };
     Operation { rpc, support: support.into(), interface: main.interface, slot: main.slot, note: notes.join("; ") }
@@ -155,6 +157,9 @@ fn describe_missing(slots: &[Slot], Step { slot, interface, .. }: &Step) -> Stri
 
 /// Names an interface and, with several slots, the slot that has it.
 fn in_slot(slots: &[Slot], slot: &str, interface: &str) -> String {
+    if interface.is_empty() {
+        return format!("a backend in the slot `{slot}`");
+    }
     if slots.len() == 1 { interface.to_owned() } else { format!("{interface} in the slot `{slot}`") }
 }
 

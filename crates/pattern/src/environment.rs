@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use prism_call::{BackgroundTasks, CacheMeters, CallLimits, Error};
+use prism_call::{BackgroundTasks, CacheMeters, CallLimits, Error, OutboxMeters};
 use prism_settings::{CheckSettings, parse_settings};
 
 /// The environment of a handler: the facts about its namespace, and what it may use while it runs.
@@ -20,12 +20,21 @@ pub struct PatternEnvironment {
     pub tasks: BackgroundTasks,
     /// Counts how often reads of the namespace find what they look for in its cache.
     pub cache_meters: Option<CacheMeters>,
+    /// Counts the messages of the outbox of the namespace.
+    pub outbox_meters: Option<OutboxMeters>,
 }
 
 impl PatternEnvironment {
     /// Creates the environment of a handler with default settings and without background tasks.
     pub fn new(namespace: impl Into<Arc<str>>, limits: CallLimits) -> Self {
-        Self { namespace: namespace.into(), limits, settings: Map::new(), tasks: BackgroundTasks::default(), cache_meters: None }
+        Self {
+            namespace: namespace.into(),
+            limits,
+            settings: Map::new(),
+            tasks: BackgroundTasks::default(),
+            cache_meters: None,
+            outbox_meters: None,
+        }
     }
 
     /// Sets the settings of the pattern.

@@ -27,6 +27,7 @@ pub mod keyvalue;
 mod messaging;
 pub mod multicast_registry;
 pub mod object_store;
+mod outbox;
 pub mod producer;
 pub mod schema_registry;
 pub mod session_store;
@@ -35,6 +36,7 @@ pub mod work_queue;
 
 pub use capabilities::NamespaceCapabilities;
 pub use environment::PatternEnvironment;
+pub use outbox::{OutboxRequirements, outbox_requirements};
 use slots::empty_slot;
 pub use slots::{Slots, required_interface};
 

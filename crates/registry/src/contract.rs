@@ -72,6 +72,7 @@ fn used_interfaces<'a>(implementations: &'a [(String, Implementation)], slot: &'
     let all = || implementations.iter().map(|(_, implementation)| implementation);
     let steps = all().flat_map(|one| &one.alternatives).flat_map(|one| &one.steps).map(|step| (&step.slot, &step.interface));
     let parts = all().flat_map(|one| &one.optional_parts).map(|part| (&part.slot, &part.interface));
+    let parts = parts.filter(|(_, interface)| !interface.is_empty());
     steps.chain(parts).filter(move |(name, _)| *name == slot).map(|(_, interface)| interface.as_str())
 }
 

@@ -12,8 +12,8 @@ pub use layer::{Layer, LayerKind, SlotFacts};
 
 use prism_call::proto::Interfaces;
 use prism_driver::{Backend, Keyspace};
-/// Used by patterns as well as drivers: limits, checks of requests, and opaque texts.
-pub use prism_driver::{Limits, check, cursor, id, time};
+/// Used by patterns as well as drivers: limits, checks of requests, opaque texts, hashes, and attributes that drivers know.
+pub use prism_driver::{Limits, attributes::WRITE_ID, check, cursor, hash, id, time};
 
 /// The layers of every slot, from the driver outwards. The guard is the last one, so that deadlines and error context also cover all
 /// other layers.

@@ -181,6 +181,11 @@ fn combinations(registry: &Registry, suite: &PatternSuite, pattern: &'static Pat
     };
     let mut all: Vec<_> = all.into_iter().map(combination).collect();
     all.retain(|combination| variant.needs.iter().all(|need| combination.has(need)));
+    // With an outbox, the first slot needs more.
+    if let Some(needs) = pattern::outbox_requirements(pattern.name) {
+        let has = |combination: &Combination, interface| combination.has(&format!("{}/{interface}", needs.storage));
+        all.retain(|one| !one.has(needs.slot) || needs.interfaces.iter().all(|interface| has(one, interface)));
+    }
     all
 }
 

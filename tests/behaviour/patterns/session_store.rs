@@ -6,6 +6,7 @@ use futures::future::join_all;
 use prism::{
     call::{Code, Error},
     proto::patterns::{
+        consumer::v1::{SubscribeRequest, SubscribeResponse},
         session_store::v1::{
             CreateSessionRequest, CreateSessionResponse, EndAllSessionsRequest, EndAllSessionsResponse, EndSessionRequest,
             EndSessionResponse, EndUserSessionRequest, EndUserSessionResponse, ExtendSessionRequest, ExtendSessionResponse,
@@ -18,7 +19,7 @@ use prism::{
 use serde_json::json;
 
 use super::{Bench, DEFAULT, pattern_suite};
-use crate::support::{all, eventually, invalid, millis, refusal, refused, seconds, since_1970, sleep};
+use crate::support::{all, eventually, invalid, millis, next, refusal, refused, seconds, since_1970, sleep};
 
 pattern_suite! { "session-store", DEFAULT;
     GetCapabilities {
@@ -48,6 +49,7 @@ pattern_suite! { "session-store", DEFAULT;
     }
     EndSession {
         an_ended_session_is_gone;
+        each_change_publishes_an_event needs "messaging/stream_basic";
     }
     ListSessions {
         sessions_of_a_user_are_listed;
@@ -241,6 +243,31 @@ async fn an_ended_session_is_gone(bench: Bench) {
     assert!(!end().await);
     ended(&bench, &token).await;
     assert!(ids(&bench, "ada").await.is_empty());
+}
+
+/// The events of all changes of a session, in their order.
+async fn each_change_publishes_an_event(bench: Bench) {
+    let (session, token) = create(&bench, request("ada")).await;
+    let change = UpdateSessionRequest { token: token.clone(), set: data([("cart", "4 books")]), ..UpdateSessionRequest::default() };
+    update(&bench, change.clone()).await.unwrap();
+    // A change that is refused has no event.
+    let revision = session.revision;
+    refused(update(&bench, UpdateSessionRequest { expected_revision: revision, ..change }).await, Code::Aborted, "REVISION_MISMATCH");
+    let extend = ExtendSessionRequest { token: token.clone(), idle_timeout: Some(seconds(60)), lifetime: None };
+    bench.call::<ExtendSessionResponse>("ExtendSession", extend).await.unwrap();
+    let token = rotate(&bench, &token).await.unwrap();
+    for expected in [true, false] {
+        let ended = bench.call::<EndSessionResponse>("EndSession", EndSessionRequest { token: token.clone() }).await.unwrap().ended;
+        assert_eq!(ended, expected);
+    }
+    let consumer = bench.beside("consumer").await.with(json!({"model": "stream"})).await;
+    let subscribe = SubscribeRequest { topic: "sessions".to_owned(), ..SubscribeRequest::default() };
+    let mut messages = consumer.stream::<SubscribeResponse>("Subscribe", subscribe).await.unwrap();
+    for event in ["created", "updated", "extended", "rotated", "ended"] {
+        let message = next(&mut messages).await.message.unwrap();
+        let payload: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!((payload, &*message.key), (json!({"event": event, "user": "ada", "id": session.id}), "ada"));
+    }
 }
 
 async fn sessions_of_a_user_are_listed(bench: Bench) {

@@ -79,10 +79,27 @@ fn cases() -> Vec<Case> {
   - {{name: two, pattern: schema-registry, slots: {{storage: store}}, settings: {{max_age: 5, snapshot_interval: 0, parsed_schema: 1}}}}\n"
             ),
             &[
-                "prism.yaml:3:72: unknown setting `a`; there are: cache",
+                "prism.yaml:3:72: unknown setting `a`; there are: cache, outbox",
                 "prism.yaml:4:88: `max_age` must be a duration such as 100ms, 30s or 5m, at least 1ms, not `5`",
                 "prism.yaml:4:110: `snapshot_interval` must be a whole number from 1 to 65536, not `0`",
                 "prism.yaml:4:113: unknown setting `parsed_schema`; did you mean `parsed_schemas`?",
+            ],
+        ),
+        (
+            "outboxes",
+            "backends: {store: {type: memory}, broker: {type: nats, url: 'nats://h'}}
+namespaces:
+  - {name: one, pattern: keyvalue, slots: {storage: store, messaging: store}, scope: {by: tenant}}
+  - {name: two, pattern: keyvalue, slots: {storage: broker, messaging: store}}
+  - {name: three, pattern: keyvalue, slots: {storage: store, messaging: broker}, settings: {outbox: {max_backlog: 1, lease: 6m, poll_interval: 1h}}}
+"
+                .to_owned(),
+            &[
+                "prism.yaml:3:60: an outbox (slot `messaging`) can't be in a namespace with `scope`; remove one of them",
+                "prism.yaml:4:61: an outbox (slot `messaging`) needs a backend with keyvalue_transactional in the slot `storage`, and the driver of kind nats does not implement it",
+                "prism.yaml:5:115: `max_backlog` must be at least 128, not `1`",
+                "prism.yaml:5:125: `lease` must be at most 5m, not `6m`",
+                "prism.yaml:5:144: `poll_interval` must be at most 10s, not `1h`",
             ],
         ),
         (

@@ -93,3 +93,19 @@ async fn an_outage_of_the_cache_is_no_outage() {
     assert_eq!(read(&gateway, "a").await, "3", "a copy from before the outage");
     read_copy(&gateway, "a", "3").await;
 }
+
+#[tokio::test]
+async fn replies_of_repeated_calls_are_not_in_the_cache_of_one_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder, "{type: memory}", "{}");
+    let (first, second) = (Gateway::start(&config).await, Gateway::start(&config).await);
+    let mut replies = Vec::new();
+    for gateway in [&first, &second] {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "order-1")];
+        let body = r#"{"thenOperations": [{"store": {"key": "a", "value": "MQ=="}}]}"#;
+        let answer = http::send(gateway.address, "POST", "/store/v1/transactions", &headers, body).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        replies.push(answer.text().to_owned());
+    }
+    assert_eq!(replies[0], replies[1], "the second gateway stored the value again");
+}

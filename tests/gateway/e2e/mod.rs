@@ -25,6 +25,7 @@ mod messages;
 mod multicast;
 mod objects;
 mod observe;
+mod outbox;
 mod payloads;
 mod preconditions;
 mod remote;

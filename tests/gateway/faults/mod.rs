@@ -7,6 +7,7 @@ mod groups;
 mod kafka;
 mod nats;
 mod outage;
+mod outbox;
 mod postgres;
 mod proxy;
 mod redis;

@@ -83,13 +83,26 @@ async fn patterns_need_exactly_the_interfaces_that_their_protos_require() {
     for pattern in pattern::PATTERNS {
         let service = proto::descriptors().get_service_by_name(pattern.service).unwrap();
         let requirements = proto::slot_requirements(&service);
+        // With an outbox, the slot with the transactions needs more.
+        let outbox = pattern::outbox_requirements(pattern.name);
+        if let Some(needs) = outbox {
+            for missing in needs.interfaces {
+                let rest: Vec<_> = full.interfaces.names().into_iter().filter(|interface| *interface != missing).collect();
+                let filled = slots(&[(needs.storage, &reduced(&full, &rest)), (needs.slot, &full)]);
+                let error = pattern.open(filled, &environment()).await.err().unwrap();
+                assert_eq!((error.reason(), error.get("interface")), ("INTERFACE_MISSING", Some(missing)), "{}", pattern.name);
+            }
+        }
         for slot in &requirements {
-            // All other slots have everything.
+            // All other slots have everything, except that there is no outbox.
             let open = async |remaining: &[&str]| {
                 let one = reduced(&full, remaining);
                 // Queues and streams keep messages by themselves: beside them, the slot `durability` must be empty.
                 let keeps_messages = slot.name == "messaging" && !remaining.contains(&"pubsub_basic");
-                let is_other = |other: &&SlotRequirements| other.name != slot.name && !(keeps_messages && other.name == "durability");
+                let is_outbox = |name: &str| outbox.is_some_and(|needs| needs.slot == name);
+                let is_other = |other: &&SlotRequirements| {
+                    other.name != slot.name && !(keeps_messages && other.name == "durability") && !is_outbox(&other.name)
+                };
                 let others = requirements.iter().filter(is_other).map(|other| (other.name.as_str(), &full));
                 let filled: Vec<_> = others.chain([(slot.name.as_str(), &one)]).collect();
                 pattern.open(slots(&filled), &environment()).await

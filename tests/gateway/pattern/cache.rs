@@ -275,6 +275,6 @@ async fn capabilities_show_the_cache() {
     let response: GetCapabilitiesResponse = cached.bench.call("GetCapabilities", GetCapabilitiesRequest {}).await.unwrap();
     let slots = response.capabilities.unwrap().slots;
     let names: Vec<_> = slots.iter().map(|slot| slot.name.as_str()).collect();
-    assert_eq!(names, ["storage", "cache"]);
+    assert_eq!(names, ["storage", "cache", "messaging"]);
     assert_eq!(slots[0].layers, ["cache", "guard", "counting"]);
 }

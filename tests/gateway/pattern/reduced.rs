@@ -124,7 +124,7 @@ async fn capabilities_list_native_emulated_and_unavailable_operations() {
     assert_eq!((&*slot.name, &*slot.backend, &*slot.kind), ("storage", "ram", "memory"));
     assert!(slot.interfaces.iter().any(|name| name == "keyvalue_basic"));
     let noted: Vec<_> = response.operations.iter().filter(|one| !one.note.is_empty()).map(|one| one.rpc.as_str()).collect();
-    assert_eq!(noted, ["GetCapabilities", "RemoveRange"]);
+    assert_eq!(noted, ["GetCapabilities", "RemoveRange", "Transact"]);
     assert_eq!(supports(&full, Support::Emulated).await, ["RemoveRange"]);
 
     let emulating = Bench::reduced(|interfaces| {

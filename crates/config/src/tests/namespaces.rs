@@ -61,7 +61,7 @@ fn slots() {
         &[],
         &[
             "prism.yaml:3:34: the slot `storage` of the pattern `keyvalue` needs a backend: one of cache, memory",
-            "prism.yaml:3:42: unknown slot of the pattern `keyvalue` `storag`; did you mean `storage`? There are: storage, cache",
+            "prism.yaml:3:42: unknown slot of the pattern `keyvalue` `storag`; did you mean `storage`? There are: storage, cache, messaging",
             "prism.yaml:4:51: unknown backend `memroy`; did you mean `memory`? There are: cache, memory",
             "prism.yaml:5:82: unknown interface of the slot `storage` `keyvalue_sacn`; did you mean `keyvalue_scan`? There are: keyvalue_basic, keyvalue_scan, keyvalue_batch, keyvalue_ttl, keyvalue_cas, keyvalue_transactional, keyvalue_watch",
             "prism.yaml:5:97: unknown interface of the slot `storage` `pubsub_basic`; there are: keyvalue_basic, keyvalue_scan, keyvalue_batch, keyvalue_ttl, keyvalue_cas, keyvalue_transactional, keyvalue_watch",
@@ -251,7 +251,7 @@ fn idempotency() {
         &[
             "prism.yaml:3:84: `required` must be true or false, not `maybe`",
             "prism.yaml:3:91: `retention` must be longer than 0s",
-            "prism.yaml:3:112: unknown slot of the pattern `keyvalue` `stroage`; did you mean `storage`? There are: storage, cache",
+            "prism.yaml:3:112: unknown slot of the pattern `keyvalue` `stroage`; did you mean `storage`? There are: storage, cache, messaging",
             "prism.yaml:4:70: a namespace with `remote` passes keys on; say this in the configuration of the other Prism",
             "prism.yaml:5:74: unknown setting `requierd`; did you mean `required`? There are: required, retention, slot",
             "prism.yaml:6:74: `retention` must be at most 8784h, a year",

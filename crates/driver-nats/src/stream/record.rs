@@ -8,14 +8,19 @@ use prism_call::{
     Error,
     proto::models::stream::v1::{AppendRequest, Record},
 };
-use prism_driver::{cursor, time};
+use prism_driver::{attributes, cursor, time};
 
 const KEY: &str = "Prism-Key";
+/// JetStream stores no second message with the same id within two minutes, and answers with the sequence of the first.
+const UNIQUE: &str = "Nats-Msg-Id";
 
 /// The headers and the payload of a record.
 pub fn encode(request: AppendRequest) -> (HeaderMap, Bytes) {
     let mut headers = HeaderMap::new();
     codec::put_bytes(&mut headers, KEY, &request.key);
+    if let Some(id) = request.attributes.get(attributes::WRITE_ID) {
+        codec::put_bytes(&mut headers, UNIQUE, id.as_bytes());
+    }
     let payload = codec::put_attributes(&mut headers, request.attributes, request.payload);
     (headers, payload)
 }

@@ -1,4 +1,4 @@
-//! KeyValue: values under keys, over the slot `storage`, with an optional `cache`.
+//! KeyValue: values under keys, over the slot `storage`, with an optional `cache`, and an outbox if the slot `messaging` is filled.
 
 mod batch;
 mod cache;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use prost_types::Duration;
 
 use self::settings::KeyValueSettings;
-use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings, required_interface};
+use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings, outbox::Outbox, required_interface};
 use prism_call::{
     Context, Error, Handler, Input, Method, Reply,
     proto::{
@@ -59,6 +59,7 @@ pub struct KeyValue {
     cas: Option<Arc<dyn KeyValueCas>>,
     transactional: Option<Arc<dyn KeyValueTransactional>>,
     watch: Option<Arc<dyn KeyValueWatch>>,
+    outbox: Option<Outbox>,
     /// Name of the backend, for error messages.
     backend: String,
     /// The tightest of the limits of the driver, the namespace and the pattern.
@@ -70,6 +71,8 @@ impl KeyValue {
     fn open(slots: &mut Slots<'_>, environment: &PatternEnvironment) -> Result<Arc<dyn Handler>, Error> {
         let settings: KeyValueSettings = environment.settings()?;
         let mut slot = slots.required("storage")?;
+        // The relay of the outbox reads what the cache does not have.
+        let outbox = Outbox::open(slots, &slot, settings.outbox, environment)?;
         if let Some(cache) = slots.optional("cache") {
             slot.interfaces = cache::wrap(slot.interfaces, &cache, settings.cache, environment)?;
             slots.add_layer("storage", cache::LAYER);
@@ -91,6 +94,7 @@ impl KeyValue {
             cas: interfaces.keyvalue_cas,
             transactional: interfaces.keyvalue_transactional,
             watch: interfaces.keyvalue_watch,
+            outbox,
             backend: slot.backend,
             limits,
             capabilities,

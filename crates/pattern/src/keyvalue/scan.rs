@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use super::KeyValue;
+use crate::outbox::END_OF_TEXT;
 use prism_call::{
     Context, Error, Messages,
     proto::{
@@ -47,11 +48,11 @@ pub(super) fn check_range(pattern: &KeyValue, prefix: String, start_key: String,
         check::key_bound(&pattern.limits, field, &key)?;
         Ok::<_, Error>(key)
     };
-    Ok(model::CountRequest {
-        prefix: bound("prefix", prefix)?,
-        start_key: bound("start_key", start_key)?,
-        end_key: bound("end_key", end_key)?,
-    })
+    let (prefix, start_key, end_key) = (bound("prefix", prefix)?, bound("start_key", start_key)?, bound("end_key", end_key)?);
+    // Leaves out the messages of the outbox.
+    let is_open = pattern.outbox.is_some() && prefix.is_empty() && end_key.is_empty();
+    let end_key = if is_open { END_OF_TEXT } else { end_key };
+    Ok(model::CountRequest { prefix, start_key, end_key })
 }
 
 /// Opens scans of the backend.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::outbox::OutboxSettings;
 use prism_settings::{ByteSize, CheckSettings, HumanDuration, SettingProblem};
 
 /// Settings of a namespace with the pattern `keyvalue`.
@@ -11,6 +12,8 @@ use prism_settings::{ByteSize, CheckSettings, HumanDuration, SettingProblem};
 pub struct KeyValueSettings {
     /// How the slot `cache` is used.
     pub cache: CacheSettings,
+    /// How messages of transactions are published to the slot `messaging`.
+    pub outbox: OutboxSettings,
 }
 
 /// How the slot `cache` is used.
@@ -47,6 +50,7 @@ impl CheckSettings for KeyValueSettings {
         if *self.cache.ttl > prism_slot::time::MAX_TTL {
             problems.push(SettingProblem::expected("cache.ttl", "at most 100 years"));
         }
+        problems.extend(self.outbox.check());
         problems
     }
 }

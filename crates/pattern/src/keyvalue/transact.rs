@@ -3,15 +3,21 @@
 use bytes::Bytes;
 
 use super::{KeyValue, MAX_TRANSACTION_OPERATIONS, batch};
+use crate::{
+    empty_slot,
+    outbox::{self, TransactionStamp},
+};
 use prism_call::{
     Context, Error,
     proto::{
+        messaging::v1::OutboxEntry,
         models::keyvalue::v1::{
             self as model, DeleteOperation, GetOperation, Operation, OperationResult, SetOperation, SetRequest, condition::Predicate,
             operation::Action, operation_result::Outcome,
         },
         patterns::keyvalue::v1::{
-            Comparison, Condition, RemoveResponse, StoreResponse, TransactOperation, TransactRequest, TransactResponse,
+            AcceptedMessage, Comparison, Condition, OutboxMessage, RemoveResponse, StoreResponse, TransactOperation, TransactRequest,
+            TransactResponse,
             comparison::{Fact, Operator},
             condition::Test,
             transact_operation, transact_response,
@@ -25,16 +31,19 @@ pub(super) async fn transact(pattern: &KeyValue, context: &Context, request: Tra
     check_length("conditions", request.conditions.len())?;
     let conditions = request.conditions.into_iter().enumerate();
     let conditions = conditions.map(|(index, condition)| convert_condition(pattern, index, condition)).collect::<Result<_, _>>()?;
-    let then_list = OperationList::new(pattern, "then_operations", request.then_operations)?;
-    let else_list = OperationList::new(pattern, "else_operations", request.else_operations)?;
-    let done = interface
-        .transact(
-            context,
-            model::TransactRequest { conditions, then_operations: then_list.operations, else_operations: else_list.operations },
-        )
-        .await?;
-    let mut reads = if done.succeeded { then_list.reads } else { else_list.reads }.into_iter();
-    let results = done.results.into_iter().map(|one| convert_result(one, &mut reads)).collect::<Result<_, _>>()?;
+    let stamp = TransactionStamp::new();
+    let then_list = OperationList::new(pattern, "then_operations", request.then_operations, &stamp)?;
+    let else_list = OperationList::new(pattern, "else_operations", request.else_operations, &stamp)?;
+    let messages = then_list.messages.max(else_list.messages);
+    // It ends with the transaction, also if that is cancelled.
+    let _reservation = match &pattern.outbox {
+        Some(outbox) if messages > 0 => Some(outbox.reserve(context, messages).await?),
+        _ => None,
+    };
+    let request = model::TransactRequest { conditions, then_operations: then_list.operations, else_operations: else_list.operations };
+    let done = interface.transact(context, request).await?;
+    let expected = if done.succeeded { then_list.results } else { else_list.results };
+    let results = done.results.into_iter().zip(expected).map(|(one, expected)| convert_result(one, expected)).collect::<Result<_, _>>()?;
     Ok(TransactResponse { succeeded: done.succeeded, results, revision: done.revision })
 }
 
@@ -89,15 +98,28 @@ fn convert_comparison(index: usize, comparison: Comparison) -> Result<model::Com
 /// One list of operations as the driver takes it.
 struct OperationList {
     operations: Vec<Operation>,
-    /// Keys of the reads, in order. A driver's result does not contain the key if it does not exist.
-    reads: Vec<Bytes>,
+    /// For each operation, what its result needs beside that of the driver.
+    results: Vec<Expected>,
+    /// Number of messages to publish.
+    messages: usize,
+}
+
+/// What the result of an operation needs beside that of the driver.
+enum Expected {
+    /// It is a write of a client.
+    Write,
+    /// It is a read of this key, which the driver's result lacks if the key does not exist.
+    Read(Bytes),
+    /// It stores a message with this id.
+    Message(String),
 }
 
 impl OperationList {
-    fn new(pattern: &KeyValue, field: &str, steps: Vec<TransactOperation>) -> Result<Self, Error> {
+    fn new(pattern: &KeyValue, field: &str, steps: Vec<TransactOperation>, stamp: &TransactionStamp) -> Result<Self, Error> {
         check_length(field, steps.len())?;
-        let mut list = Self { operations: Vec::with_capacity(steps.len()), reads: Vec::new() };
+        let mut list = Self { operations: Vec::with_capacity(steps.len()), results: Vec::with_capacity(steps.len()), messages: 0 };
         for (index, step) in steps.into_iter().enumerate() {
+            let mut expected = Expected::Write;
             let action = match step.operation {
                 Some(transact_operation::Operation::Store(store)) => {
                     let SetRequest { key, value, ttl, flags } =
@@ -106,14 +128,25 @@ impl OperationList {
                 }
                 Some(transact_operation::Operation::Retrieve(retrieve)) => {
                     let key = pattern.check_key(format_args!("{field}[{index}].retrieve.key"), retrieve.key)?;
-                    list.reads.push(key.clone());
+                    expected = Expected::Read(key.clone());
                     Action::Get(GetOperation { key })
                 }
                 Some(transact_operation::Operation::Remove(remove)) => {
                     Action::Delete(DeleteOperation { key: pattern.check_key(format_args!("{field}[{index}].remove.key"), remove.key)? })
                 }
-                None => return Err(Error::invalid(format!("{field}[{index}]"), "must have one of store, retrieve, remove")),
+                Some(transact_operation::Operation::Publish(message)) => {
+                    let outbox =
+                        pattern.outbox.as_ref().ok_or_else(|| empty_slot("Transact with `publish`", outbox::SLOT, "stream_basic"))?;
+                    let OutboxMessage { topic, key, payload, headers, id } = message;
+                    let entry = OutboxEntry { topic, key, payload, headers, id };
+                    let (store, id) = outbox.store(&format!("{field}[{index}].publish."), stamp, list.messages, entry)?;
+                    list.messages += 1;
+                    expected = Expected::Message(id);
+                    Action::Set(store)
+                }
+                None => return Err(Error::invalid(format!("{field}[{index}]"), "must have one of store, retrieve, remove, publish")),
             };
+            list.results.push(expected);
             list.operations.push(Operation { action: Some(action) });
         }
         // `distinct` counts writes only, so its index is converted to the index of the operation.
@@ -134,13 +167,14 @@ fn written_key(operation: &Operation) -> Option<(&[u8], &'static str)> {
     }
 }
 
-fn convert_result(one: OperationResult, reads: &mut impl Iterator<Item = Bytes>) -> Result<transact_response::Result, Error> {
+fn convert_result(one: OperationResult, expected: Expected) -> Result<transact_response::Result, Error> {
     use transact_response::result::Result as Of;
-    let result = match one.outcome {
-        Some(Outcome::Set(set)) => Of::Stored(StoreResponse { revision: set.revision }),
-        Some(Outcome::Get(get)) => Of::Retrieved(batch::to_result(reads.next().unwrap_or_default(), get.entry)),
-        Some(Outcome::Delete(delete)) => Of::Removed(RemoveResponse { removed: delete.deleted }),
-        None => return Err(Error::internal("the driver answered a transaction with an empty result")),
+    let result = match (one.outcome, expected) {
+        (Some(Outcome::Set(_)), Expected::Message(id)) => Of::Accepted(AcceptedMessage { id }),
+        (Some(Outcome::Set(set)), _) => Of::Stored(StoreResponse { revision: set.revision }),
+        (Some(Outcome::Get(get)), Expected::Read(key)) => Of::Retrieved(batch::to_result(key, get.entry)),
+        (Some(Outcome::Delete(delete)), _) => Of::Removed(RemoveResponse { removed: delete.deleted }),
+        _ => return Err(Error::internal("the driver answered a transaction with a result of another kind")),
     };
     Ok(transact_response::Result { result: Some(result) })
 }

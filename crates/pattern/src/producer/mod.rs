@@ -3,7 +3,7 @@
 mod publish;
 mod service;
 mod settings;
-mod target;
+pub(crate) mod target;
 mod upload;
 
 use std::{sync::Arc, time::Duration};
@@ -32,7 +32,8 @@ pub const PATTERN: Pattern = Pattern {
 };
 
 /// The models, the preferred one first, and the interface that each needs.
-const MODELS: [(Model, &str); 3] = [(Model::Stream, "stream_basic"), (Model::Queue, "queue_basic"), (Model::PubSub, "pubsub_basic")];
+pub(crate) const MODELS: [(Model, &str); 3] =
+    [(Model::Stream, "stream_basic"), (Model::Queue, "queue_basic"), (Model::PubSub, "pubsub_basic")];
 /// Most messages of a batch.
 const MAX_BATCH: u32 = 100;
 /// Longest key of a message.

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{SessionStore, StoredSession, check_count, check_names, check_user, checked, end_of, expiration, not_found, token::Token};
+use super::{
+    About, Event, SessionStore, StoredSession, check_count, check_names, check_user, checked, end_of, expiration, not_found, token::Token,
+};
 use prism_call::{
     Code, Context, Error,
     proto::{
-        models::keyvalue::v1::{CompareAndSwapRequest, SetRequest},
+        models::keyvalue::v1::SetRequest,
         patterns::session_store::v1::{
             CreateSessionRequest, CreateSessionResponse, ExtendSessionRequest, RotateTokenResponse, Session, UpdateSessionRequest,
         },
@@ -43,7 +45,8 @@ pub(super) async fn create(store: &SessionStore, context: &Context, request: Cre
     let (value, expires) = (store.encode(&record)?, expiration(&record, now));
     index(store, context, &record, &token).await?;
     let request = SetRequest { key: token.id.key(), value, ttl: Some(time::duration(expires - now)), flags: 0 };
-    let revision = store.basic.set(context, request).await?.revision;
+    let about = About { event: Event::Created, user: &record.user, id: &token.id };
+    let revision = store.write(context, about, request, None).await?.unwrap_or_default();
     let stored = StoredSession { id: token.id.clone(), record, revision, expires };
     Ok(CreateSessionResponse { session: Some(stored.into_session()), token: token.reveal() })
 }
@@ -63,7 +66,7 @@ pub(super) async fn update(store: &SessionStore, context: &Context, request: Upd
     if let Some(name) = delete.iter().find(|name| set.contains_key(*name)) {
         return Err(Error::invalid("delete", format!("can't delete {name:?}, which is also set")));
     }
-    let change = Change { store, context, expected_revision };
+    let change = Change { store, context, event: Event::Updated, expected_revision };
     let stored = change
         .apply(&token, |_, record| {
             for name in &delete {
@@ -90,7 +93,7 @@ pub(super) async fn extend(store: &SessionStore, context: &Context, request: Ext
             index(store, context, &stored.record, &opened).await?;
         }
     }
-    let change = Change { store, context, expected_revision: 0 };
+    let change = Change { store, context, event: Event::Extended, expected_revision: 0 };
     let stored = change
         .apply(&token, |_, record| {
             if let Some(end) = end {
@@ -106,7 +109,7 @@ pub(super) async fn extend(store: &SessionStore, context: &Context, request: Ext
 pub(super) async fn rotate(store: &SessionStore, context: &Context, token: &str) -> Result<RotateTokenResponse, Error> {
     let next = Token::for_session(Token::parse(token)?.id)?;
     let grace = time::ceil_millis(*store.settings.rotation_grace);
-    let change = Change { store, context, expected_revision: 0 };
+    let change = Change { store, context, event: Event::Rotated, expected_revision: 0 };
     let stored = change
         .apply(token, |opened, record| {
             if opened.digest() != record.secret_digest {
@@ -124,6 +127,7 @@ pub(super) async fn rotate(store: &SessionStore, context: &Context, token: &str)
 struct Change<'a> {
     store: &'a SessionStore,
     context: &'a Context,
+    event: Event,
     /// 0: any.
     expected_revision: u64,
 }
@@ -139,16 +143,15 @@ impl Change<'_> {
             change(&token, &mut stored.record)?;
             let now = time::now();
             let expires = expiration(&stored.record, now);
-            let request = CompareAndSwapRequest {
+            let request = SetRequest {
                 key: stored.id.key(),
-                expected_revision: stored.revision,
                 value: self.store.encode(&stored.record)?,
                 ttl: Some(time::duration((expires - now).max(1))),
                 flags: 0,
             };
-            let done = self.store.cas.compare_and_swap(self.context, request).await?;
-            if done.swapped {
-                return Ok(StoredSession { revision: done.revision, expires, ..stored });
+            let about = About { event: self.event, user: &stored.record.user, id: &stored.id };
+            if let Some(revision) = self.store.write(self.context, about, request, Some(stored.revision)).await? {
+                return Ok(StoredSession { revision, expires, ..stored });
             }
         }
         let message = format!("others kept changing the session during {MAX_ATTEMPTS} attempts; try again");

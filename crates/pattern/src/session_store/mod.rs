@@ -3,8 +3,11 @@
 //! A session is one value whose time to live is the end of the session, so that backends end idle sessions by themselves. Changes are
 //! compare-and-swap, so that concurrent requests of one session lose nothing. An index entry for each session finds those of a user; it is
 //! written before the session and removed after it, so no session is missing from the index.
+//!
+//! If the slot `messaging` is filled, each change of a session is a transaction that also stores an event in an outbox.
 
 mod change;
+mod events;
 mod service;
 mod settings;
 mod token;
@@ -17,6 +20,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use self::{
+    events::{About, Event, Events},
     settings::SessionStoreSettings,
     token::{SessionId, Token},
 };
@@ -24,7 +28,10 @@ use super::{NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_set
 use prism_call::{
     Code, Context, Error, Handler, Input, Method, Reply,
     proto::{
-        models::keyvalue::v1::{DeleteRequest, Entry, ExpireRequest, GetRequest, KeyValueBasic, KeyValueCas, KeyValueScan, KeyValueTtl},
+        models::keyvalue::v1::{
+            CompareAndSwapRequest, DeleteRequest, Entry, ExpireRequest, GetRequest, KeyValueBasic, KeyValueCas, KeyValueScan, KeyValueTtl,
+            SetRequest,
+        },
         patterns::session_store::v1::{Session, dispatch_session_store},
         session_store::v1::SessionRecord,
     },
@@ -59,6 +66,7 @@ pub struct SessionStore {
     ttl: Arc<dyn KeyValueTtl>,
     cas: Arc<dyn KeyValueCas>,
     scan: Option<Arc<dyn KeyValueScan>>,
+    events: Option<Events>,
     /// Name of the backend, for error messages.
     backend: String,
     settings: SessionStoreSettings,
@@ -70,13 +78,24 @@ impl SessionStore {
     fn open(slots: &mut Slots<'_>, environment: &PatternEnvironment) -> Result<Arc<dyn Handler>, Error> {
         let settings: SessionStoreSettings = environment.settings()?;
         let slot = slots.required("sessions")?;
+        let events = Events::open(slots, &slot, &settings, environment)?;
         let basic = required_interface(&slot, "keyvalue_basic", slot.interfaces.keyvalue_basic.clone())?;
         let ttl = required_interface(&slot, "keyvalue_ttl", slot.interfaces.keyvalue_ttl.clone())?;
         let cas = required_interface(&slot, "keyvalue_cas", slot.interfaces.keyvalue_cas.clone())?;
         let max_value_bytes = slot.limits.max_value_bytes.min(environment.limits.max_message_bytes as u64).min(*settings.max_session_size);
         let limits = Limits { max_value_bytes, max_batch_items: 0, ..slot.limits };
         let capabilities = slots.capabilities(&limits, 0, environment);
-        Ok(Arc::new(Self { basic, ttl, cas, scan: slot.interfaces.keyvalue_scan, backend: slot.backend, settings, limits, capabilities }))
+        Ok(Arc::new(Self {
+            basic,
+            ttl,
+            cas,
+            scan: slot.interfaces.keyvalue_scan,
+            events,
+            backend: slot.backend,
+            settings,
+            limits,
+            capabilities,
+        }))
     }
 
     /// Returns the interface that lists keys, or the error `UNIMPLEMENTED CAPABILITY_UNAVAILABLE` for the RPC that needs it.
@@ -113,11 +132,31 @@ impl SessionStore {
         Ok(())
     }
 
+    /// Stores a session, if it has the expected revision; without one, in any case. Returns the new revision, or `None` if it has another one.
+    async fn write(
+        &self,
+        context: &Context,
+        about: About<'_>,
+        request: SetRequest,
+        expected_revision: Option<u64>,
+    ) -> Result<Option<u64>, Error> {
+        if let Some(events) = &self.events {
+            return events.store(context, about, request, expected_revision).await;
+        }
+        let Some(expected_revision) = expected_revision else { return Ok(Some(self.basic.set(context, request).await?.revision)) };
+        let SetRequest { key, value, ttl, flags } = request;
+        let done = self.cas.compare_and_swap(context, CompareAndSwapRequest { key, expected_revision, value, ttl, flags }).await?;
+        Ok(done.swapped.then_some(done.revision))
+    }
+
     /// Removes a session and then its entry in the index. Returns whether it was there.
     async fn remove(&self, context: &Context, user: &str, id: &SessionId) -> Result<bool, Error> {
-        let done = self.basic.delete(context, DeleteRequest { key: id.key() }).await?;
+        let deleted = match &self.events {
+            Some(events) => events.remove(context, About { event: Event::Ended, user, id }, id.key()).await?,
+            None => self.basic.delete(context, DeleteRequest { key: id.key() }).await?.deleted,
+        };
         self.basic.delete(context, DeleteRequest { key: id.index_key(user) }).await?;
-        Ok(done.deleted)
+        Ok(deleted)
     }
 
     /// Encodes a session, and checks its size.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::outbox::OutboxSettings;
 use prism_settings::{ByteSize, CheckSettings, HumanDuration, SettingProblem};
 use prism_slot::time;
 
@@ -18,6 +19,8 @@ pub struct SessionStoreSettings {
     pub rotation_grace: HumanDuration<0>,
     /// Most bytes of a session with its data.
     pub max_session_size: ByteSize<1024>,
+    /// How events of sessions are published to the slot `messaging`.
+    pub outbox: OutboxSettings,
 }
 
 impl Default for SessionStoreSettings {
@@ -27,6 +30,7 @@ impl Default for SessionStoreSettings {
             lifetime: HumanDuration::from_millis(24 * 60 * 60 * 1000),
             rotation_grace: HumanDuration::from_millis(10_000),
             max_session_size: ByteSize::new(64 << 10),
+            outbox: OutboxSettings::default(),
         }
     }
 }
@@ -40,6 +44,7 @@ impl CheckSettings for SessionStoreSettings {
         if *self.idle_timeout > *self.lifetime {
             problems.push(SettingProblem::expected("idle_timeout", "at most `lifetime`"));
         }
+        problems.extend(self.outbox.check());
         problems
     }
 }

@@ -100,7 +100,9 @@ impl Contract<'_> {
                 self.report("an optional part needs `field`");
             }
             self.check_slot(slot);
-            self.check_interface(interface);
+            if !interface.is_empty() {
+                self.check_interface(interface);
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::copies::{CONCURRENCY, Copies};
+use crate::outbox::is_reserved;
 use prism_call::{
     Error,
     proto::models::keyvalue::v1::{KeyValueWatch, WatchRequest, watch_response::Event},
@@ -77,10 +78,11 @@ enum Change {
 impl Change {
     /// Keeps only what is needed of an event, because the values of many events would take much memory.
     fn of(event: Event) -> Option<Self> {
-        let change = |key: &[u8], revision| Self::Key { key: Bytes::copy_from_slice(key), revision };
+        // Nobody reads the messages of an outbox through the cache.
+        let change = |key: &[u8], revision| (!is_reserved(key)).then(|| Self::Key { key: Bytes::copy_from_slice(key), revision });
         match event {
-            Event::Stored(entry) | Event::Entry(entry) => Some(change(&entry.key, Some(entry.revision))),
-            Event::Removed(removed) => Some(change(&removed.key, None)),
+            Event::Stored(entry) | Event::Entry(entry) => change(&entry.key, Some(entry.revision)),
+            Event::Removed(removed) => change(&removed.key, None),
             Event::Gap(_) => Some(Self::Gap),
             Event::CaughtUp(_) => None,
         }

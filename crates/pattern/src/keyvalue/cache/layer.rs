@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 
 use super::copies::{CONCURRENCY, Copies, Found};
+use crate::outbox::is_reserved;
 use prism_call::{
     Context, Error,
     proto::{
@@ -232,6 +233,8 @@ impl ForwardKeyValueTransactional for Cached<dyn KeyValueTransactional> {
             Action::Delete(delete) => Some(delete.key.clone()),
             Action::Get(_) => None,
         });
+        // Nobody reads the messages of an outbox through the cache.
+        let written = written.filter(|key| !is_reserved(key));
         self.changing(written).run(self.inner.transact(context, request)).await
     }
 }
