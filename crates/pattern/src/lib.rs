@@ -22,6 +22,7 @@ mod claims;
 pub mod consumer;
 mod environment;
 pub mod event_sourcing;
+mod filter;
 pub mod interfaces;
 pub mod keyvalue;
 mod messaging;

@@ -111,6 +111,11 @@ async fn an_event_source_reads_a_stream_and_continues_where_it_was() {
     assert!(!read[0].0.is_empty(), "events have ids");
     let continued = events(&gateway, "/billing/v1/topics/eu/messages", &[("last-event-id", &read[0].0)], 2).await;
     assert_eq!((&continued[0].1["message"]["payload"], &continued[1].1["message"]["payload"]), (&json!("dHdv"), &json!("dGhyZWU=")));
+    // `headers["x"]` is not there, and `id` is.
+    let filtered = events(&gateway, "/billing/v1/topics/eu/messages?filter=id+%3D%3D+%22%22+%26%26+!has(headers.x)", &[], 3).await;
+    assert_eq!(filtered[2].1["message"]["payload"], "dGhyZWU=");
+    let wrong = ask(&gateway, "GET /billing/v1/topics/eu/messages?filter=headers.x+%3D%3D+1", "").await;
+    assert_eq!((wrong.status, &wrong.json()["reason"]), (400, &json!("INVALID_FILTER")), "{}", wrong.text());
     let grouped = events(&gateway, "/billing/v1/topics/eu/groups/sse/messages?autoAck=true", &[], 3).await;
     assert_eq!(grouped[2].1["message"]["payload"], "dGhyZWU=");
     // A page of another site must not take messages of a group away.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt as _, future::BoxFuture, stream};
 
-use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent, payload};
+use super::{Consumer, FilterFields, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent, payload};
 use crate::messaging::{delays::MAX_WAIT, names, payloads::PayloadReader};
 use prism_call::{
     Context, Error, Messages,
@@ -26,8 +26,9 @@ pub async fn consume(
     let first = requests.next().await.transpose()?.and_then(|request| request.request);
     let Some(Request::Begin(begin)) = first else { return Err(Error::invalid("begin", "must be set in the first request")) };
     let start = begin.start();
-    let Begin { topic, group, credits, lease_duration, .. } = begin;
+    let Begin { topic, group, credits, lease_duration, filter, discard_unmatched, .. } = begin;
     let lease = consumer.lease_time(lease_duration.as_ref())?;
+    let filter = consumer.filter(&FilterFields { path: "begin.", filter: &filter, discard_unmatched })?;
     let live = if let Source::Live(topics) = &*consumer.source {
         if !group.is_empty() {
             return Err(Error::invalid("begin.group", "must be empty, since the topics of this namespace are live"));
@@ -38,7 +39,7 @@ pub async fn consume(
         None
     };
     let group = consumer.check_group(&topic, group)?;
-    let options = ReceiveOptions { topic, group, limit: 1, wait: MAX_WAIT, lease, start, auto_ack: false };
+    let options = ReceiveOptions { topic, group, limit: 1, wait: MAX_WAIT, lease, start, auto_ack: false, filter };
     let mut session = Session {
         source: consumer.source.clone(),
         payloads: consumer.payloads.clone(),
@@ -106,6 +107,7 @@ impl Session {
                 Input::Live(None) => return Ok(None),
                 Input::Live(Some(event)) => match event? {
                     LiveEvent::Gap(missed) => return Ok(Some(Event::Gap(missed))),
+                    LiveEvent::Message(message) if !self.options.matches(&message).await => {}
                     LiveEvent::Message(message) => {
                         self.credits = self.credits.saturating_sub(1);
                         return self.deliver(*message).await.map(Some);

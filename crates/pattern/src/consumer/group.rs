@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{ReceiveOptions, lease, message, settings::ConsumerSettings, state};
+use super::{ReceiveOptions, filter::PASSED_OVER, lease, message, settings::ConsumerSettings, state};
 use crate::{empty_slot, messaging::payloads::PayloadReader, required_interface};
 use prism_call::{
     Code, Context, Error, Messages,
@@ -43,6 +43,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 pub const MAX_BYTES: usize = 4 << 20;
 /// Most records that the lag counts.
 const MAX_COUNTED: u32 = 1000;
+/// Most records that a look reads if the group has a filter.
+const FILTERED_PAGE: usize = 100;
 /// Locks for groups: the calls of one gateway don't conflict with each other.
 const LOCKS: usize = 64;
 
@@ -66,6 +68,8 @@ struct Progress {
 /// What one look for messages found.
 enum Found {
     Messages(Vec<Message>),
+    /// Only messages that the filter does not match: how many. The group has passed over them.
+    PassedOver(u64),
     /// Nothing: the offset of the next record, whether the group may have more messages in flight, and the time until one comes back.
     Nothing {
         next_offset: u64,
@@ -101,9 +105,17 @@ impl StreamGroups {
     /// Receives messages, and waits for the first one.
     pub async fn receive(&self, context: &Context, options: &ReceiveOptions) -> Result<Vec<Message>, Error> {
         let deadline = Instant::now() + options.wait;
+        let mut passed_over = 0;
         loop {
             let (next_offset, has_room, until_ready) = match self.look(context, options).await? {
                 Found::Messages(messages) => return Ok(messages),
+                Found::PassedOver(count) => {
+                    passed_over += count;
+                    if passed_over >= PASSED_OVER && Instant::now() >= deadline {
+                        return Ok(Vec::new());
+                    }
+                    continue;
+                }
                 Found::Nothing { next_offset, has_room, until_ready } => (next_offset, has_room, until_ready),
             };
             let left = deadline.saturating_duration_since(Instant::now());
@@ -133,34 +145,39 @@ impl StreamGroups {
             let is_changed = state::bury(&mut state, now, *self.settings.max_attempts);
             let mut bytes = 0;
             let ready = state::ready(&state, now, limit);
-            let (mut records, mut missing) = (Vec::new(), Vec::new());
+            let (mut messages, mut missing, mut passed_over) = (Vec::new(), Vec::new(), 0);
             for offset in ready {
                 if bytes > MAX_BYTES {
                     break;
                 }
                 let found = self.read(context, topic, offset, 1, &mut bytes).await?.pop();
-                match found.filter(|record| record.offset == offset) {
-                    Some(record) => records.push(record),
-                    None => missing.push(offset),
+                match found.filter(|record| record.offset == offset).map(message::of_record) {
+                    Some(message) if options.matches(&message).await => messages.push(message),
+                    found => {
+                        passed_over += u64::from(found.is_some());
+                        missing.push(offset);
+                    }
                 }
             }
-            let room = (limit - records.len()).min(self.settings.max_in_flight.to_usize().saturating_sub(state.open.len()));
+            let room = (limit - messages.len()).min(self.settings.max_in_flight.to_usize().saturating_sub(state.open.len()));
             if room > 0 && bytes <= MAX_BYTES {
-                records.extend(self.read(context, topic, state.next_offset, room, &mut bytes).await?);
+                passed_over += self.read_new(context, options, &mut state, (room, &mut bytes, &mut messages)).await?;
             }
             state::forget(&mut state, &missing);
             let until = time::after(now, *lease);
-            let to_message = |record: Record| {
-                let token = state::deliver(&mut state, record.offset, until);
-                let lease = lease::encode(topic, group, &token);
-                let message = message::of_record(record);
-                Message { lease, attempt: token.attempt, lease_expire_time: Some(time::timestamp(until)), ..message }
-            };
-            let messages: Vec<_> = records.into_iter().map(to_message).collect();
-            let is_unchanged = messages.is_empty() && missing.is_empty() && !is_changed && revision > 0;
+            for message in &mut messages {
+                let token = state::deliver(&mut state, message.offset.unwrap_or_default(), until);
+                message.lease = lease::encode(topic, group, &token);
+                message.attempt = token.attempt;
+                message.lease_expire_time = Some(time::timestamp(until));
+            }
+            let is_unchanged = messages.is_empty() && missing.is_empty() && passed_over == 0 && !is_changed && revision > 0;
             if is_unchanged || self.store(context, &key, &state, revision).await? {
                 if !messages.is_empty() {
                     return Ok(Found::Messages(messages));
+                }
+                if passed_over > 0 {
+                    return Ok(Found::PassedOver(passed_over));
                 }
                 let has_room = state.open.len() < self.settings.max_in_flight.to_usize();
                 let until_ready = state::until_ready(&state, time::now(), LOOK);
@@ -169,6 +186,33 @@ impl StreamGroups {
             tokio::time::sleep(PAUSE * attempt).await;
         }
         Err(busy())
+    }
+
+    /// Reads new messages for a group, at most as many as there is room for. Returns the number of those that the filter does not match, and moves the
+    /// group behind them.
+    async fn read_new(
+        &self,
+        context: &Context,
+        options: &ReceiveOptions,
+        state: &mut GroupState,
+        (room, bytes, messages): (usize, &mut usize, &mut Vec<Message>),
+    ) -> Result<u64, Error> {
+        let limit = if options.filter.is_some() { FILTERED_PAGE } else { room };
+        let (mut left, mut passed_over) = (room, 0);
+        for record in self.read(context, &options.topic, state.next_offset, limit, bytes).await? {
+            let offset = record.offset;
+            let message = message::of_record(record);
+            if !options.matches(&message).await {
+                passed_over += 1;
+                state::pass_over(state, offset);
+            } else if left > 0 {
+                left -= 1;
+                messages.push(message);
+            } else {
+                break;
+            }
+        }
+        Ok(passed_over)
     }
 
     /// Reads records of the stream from an offset, and counts the bytes of their payloads.

@@ -4,6 +4,7 @@
 //! which is changed by compare-and-set: the next offset, and the deliveries that were not acknowledged.
 
 mod consume;
+mod filter;
 mod group;
 mod lease;
 mod live;
@@ -22,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use self::{group::StreamGroups, live::LiveTopics, queue::Queues, settings::ConsumerSettings};
+use self::{filter::MessageFilter, group::StreamGroups, live::LiveTopics, queue::Queues, settings::ConsumerSettings};
 use super::{
     NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings,
     messaging::{delays, model::Model, names, payloads::PayloadReader},
@@ -77,6 +78,16 @@ struct ReceiveOptions {
     start: Start,
     /// Whether the gateway acknowledges messages.
     auto_ack: bool,
+    /// Messages that it does not match are acknowledged and not received.
+    filter: Option<Arc<MessageFilter>>,
+}
+
+/// The fields of a request with a filter.
+struct FilterFields<'r> {
+    /// The path of the message with the fields, as `begin.`.
+    path: &'static str,
+    filter: &'r str,
+    discard_unmatched: bool,
 }
 
 impl Consumer {
@@ -119,6 +130,17 @@ impl Consumer {
             return Err(Error::invalid("group", "must be `default` or empty, since the topics of this namespace are queues"));
         }
         Ok(group)
+    }
+
+    /// Compiles the filter of a request.
+    fn filter(&self, fields: &FilterFields<'_>) -> Result<Option<Arc<MessageFilter>>, Error> {
+        let FilterFields { path, filter, discard_unmatched } = fields;
+        let filter = MessageFilter::compile(&format!("{path}filter"), filter)?;
+        if filter.is_some() && !discard_unmatched && matches!(&*self.source, Source::Queue(_)) {
+            let problem = "must be true with a filter, since a queue gives each message to one consumer, and messages that the filter does not match are removed";
+            return Err(Error::invalid(format!("{path}discard_unmatched"), problem));
+        }
+        Ok(filter)
     }
 
     fn lease_time(&self, duration: Option<&prost_types::Duration>) -> Result<Duration, Error> {

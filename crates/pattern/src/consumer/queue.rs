@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
+use tokio::time::Instant;
 
-use super::{ReceiveOptions, lease, message, settings::ConsumerSettings};
+use super::{ReceiveOptions, filter::PASSED_OVER, lease, message, settings::ConsumerSettings};
 use crate::{
     messaging::{
         dead_letters::{self, DeadLetters},
@@ -52,13 +53,41 @@ impl Queues {
         })
     }
 
+    /// Receives messages. Those that the filter does not match are removed.
     pub async fn receive(&self, context: &Context, options: &ReceiveOptions) -> Result<Vec<Message>, Error> {
-        let ReceiveOptions { topic, group, limit, wait, lease, auto_ack, .. } = options;
+        if options.filter.is_none() {
+            return self.take(context, options, options.wait).await;
+        }
+        let deadline = Instant::now() + options.wait;
+        let mut passed_over = 0;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let taken = self.take(context, options, left).await?;
+            let is_end = taken.is_empty();
+            let (mut wanted, mut others) = (Vec::with_capacity(taken.len()), Vec::new());
+            for message in taken {
+                if options.matches(&message).await {
+                    wanted.push(message);
+                } else {
+                    others.push(lease::decode("lease", &options.topic, &options.group, &message.lease)?);
+                }
+            }
+            passed_over += others.len() as u64;
+            self.ack(context, &options.topic, others).await?;
+            if is_end || !wanted.is_empty() || (left.is_zero() && passed_over >= PASSED_OVER) {
+                return Ok(wanted);
+            }
+        }
+    }
+
+    /// Takes messages, and waits for the first one.
+    async fn take(&self, context: &Context, options: &ReceiveOptions, wait: Duration) -> Result<Vec<Message>, Error> {
+        let ReceiveOptions { topic, group, limit, lease, auto_ack, .. } = options;
         let request = DequeueWithTimeoutRequest {
             queue: topic.clone(),
             visibility_timeout: delays::protobuf(*lease),
             limit: *limit,
-            wait: delays::protobuf(*wait).filter(|_| !wait.is_zero()),
+            wait: delays::protobuf(wait).filter(|_| !wait.is_zero()),
         };
         let leased = self.visibility.dequeue_with_timeout(context, request).await?.messages;
         if let (Some(dead_letters), false) = (&self.dead_letters, leased.is_empty()) {

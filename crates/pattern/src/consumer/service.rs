@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, consume, lease, payload, subscribe};
+use super::{Consumer, FilterFields, MAX_MESSAGES, ReceiveOptions, Source, consume, lease, payload, subscribe};
 use crate::messaging::{
     dead_letters::{DEFAULT_LISTED, MAX_LISTED, check_discarded},
     delays, names,
@@ -27,8 +27,9 @@ impl Service for Consumer {
 
     async fn receive(&self, context: &Context, request: ReceiveRequest) -> Result<ReceiveResponse, Error> {
         let start = request.start();
-        let ReceiveRequest { topic, group, limit, wait, lease_duration, .. } = request;
+        let ReceiveRequest { topic, group, limit, wait, lease_duration, filter, discard_unmatched, .. } = request;
         let group = self.check_group(&topic, group)?;
+        let filter = self.filter(&FilterFields { path: "", filter: &filter, discard_unmatched })?;
         let options = ReceiveOptions {
             topic,
             group,
@@ -37,6 +38,7 @@ impl Service for Consumer {
             lease: self.lease_time(lease_duration.as_ref())?,
             start,
             auto_ack: false,
+            filter,
         };
         let messages = self.source.receive(context, &options).await?;
         Ok(ReceiveResponse { messages: payload::fetch_all(self.payloads.as_deref(), context, &options.topic, messages).await? })

@@ -46,11 +46,16 @@ pub fn deliver(state: &mut GroupState, offset: u64, until: Millis) -> MessageLea
         return MessageLease { offset, number, attempt: delivery.attempt, ..MessageLease::default() };
     }
     state.open.push(Delivery { offset, lease: number, until_millis: until, attempt: 1 });
-    state.next_offset = state.next_offset.max(offset.saturating_add(1));
+    pass_over(state, offset);
     MessageLease { offset, number, attempt: 1, ..MessageLease::default() }
 }
 
-/// Removes deliveries whose messages the stream does not have any more.
+/// Moves the group behind a new message without delivering it.
+pub fn pass_over(state: &mut GroupState, offset: u64) {
+    state.next_offset = state.next_offset.max(offset.saturating_add(1));
+}
+
+/// Removes deliveries whose messages the stream does not have any more, or the group does not want.
 pub fn forget(state: &mut GroupState, offsets: &[u64]) {
     state.open.retain(|delivery| !offsets.contains(&delivery.offset));
 }

@@ -4,7 +4,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 
-use super::{Consumer, MAX_MESSAGES, ReceiveOptions, Source, live::LiveEvent, message, payload, topics};
+use super::{
+    Consumer, FilterFields, MAX_MESSAGES, ReceiveOptions, Source,
+    filter::{MessageFilter, filter_responses},
+    live::LiveEvent,
+    message, payload, topics,
+};
 use crate::messaging::{delays::MAX_WAIT, names, payloads::PayloadReader};
 use prism_call::{
     Context, Error, Messages,
@@ -20,11 +25,12 @@ const _: () = assert!(PAGE <= MAX_MESSAGES);
 
 pub async fn subscribe(consumer: &Consumer, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscribeResponse>, Error> {
     let start = request.start();
-    let SubscribeRequest { topic, group, auto_ack, cursor, lease_duration, topics, .. } = request;
+    let SubscribeRequest { topic, group, auto_ack, cursor, lease_duration, topics, filter, discard_unmatched, .. } = request;
     let lease = consumer.lease_time(lease_duration.as_ref())?;
+    let filter = consumer.filter(&FilterFields { path: "", filter: &filter, discard_unmatched })?;
     if !topics.is_empty() {
         topics::check(&topic, &topics)?;
-        return subscribe_to_several(consumer, context, topics, (&group, start, &cursor)).await;
+        return subscribe_to_several(consumer, context, topics, (&group, start, &cursor), filter).await;
     }
     names::topic(&topic)?;
     match &*consumer.source {
@@ -34,8 +40,8 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
             }
             refuse_cursor(&cursor)?;
             let events = topics.subscribe(context, topic.clone()).await?;
-            let responses = events.map(|event| Ok(of_live(event?)));
-            Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
+            let responses = filter_responses(filter, topic.clone(), Box::pin(events.map(|event| Ok(of_live(event?)))));
+            Ok(with_payloads(consumer, context, topic, responses))
         }
         Source::Stream(groups) if group.is_empty() => {
             let start = match (cursor.is_empty(), start) {
@@ -49,7 +55,8 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
                 let cursor = std::mem::take(&mut record.cursor);
                 Ok(SubscribeResponse { message: Some(message::of_record(record)), cursor, ..SubscribeResponse::default() })
             });
-            Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
+            let responses = filter_responses(filter, topic.clone(), Box::pin(responses));
+            Ok(with_payloads(consumer, context, topic, responses))
         }
         source @ (Source::Stream(_) | Source::Queue(_)) => {
             refuse_cursor(&cursor)?;
@@ -57,7 +64,7 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
                 groups.check_progress()?;
             }
             let group = consumer.check_group(&topic, group)?;
-            let options = ReceiveOptions { topic: topic.clone(), group, limit: PAGE, wait: MAX_WAIT, lease, start, auto_ack };
+            let options = ReceiveOptions { topic: topic.clone(), group, limit: PAGE, wait: MAX_WAIT, lease, start, auto_ack, filter };
             let messages = of_group(consumer.source.clone(), context.clone(), options);
             let responses = messages.map(|message| Ok(SubscribeResponse { message: Some(message?), ..SubscribeResponse::default() }));
             Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
@@ -71,6 +78,7 @@ async fn subscribe_to_several(
     context: &Context,
     names: Vec<String>,
     (group, start, cursor): (&str, Start, &str),
+    filter: Option<Arc<MessageFilter>>,
 ) -> Result<Messages<SubscribeResponse>, Error> {
     if !group.is_empty() {
         return Err(Error::invalid("group", "must be empty: several topics are read without a group"));
@@ -83,12 +91,14 @@ async fn subscribe_to_several(
                 let events = topics.subscribe(context, name.clone()).await?;
                 let of_topic = name.clone();
                 let responses = events.map(move |event| Ok(SubscribeResponse { topic: Some(of_topic.clone()), ..of_live(event?) }));
-                all.push(with_payloads(consumer, context, name, Box::pin(responses)));
+                let responses = filter_responses(filter.clone(), name.clone(), Box::pin(responses));
+                all.push(with_payloads(consumer, context, name, responses));
             }
             Ok(Box::pin(stream::select_all(all)))
         }
         Source::Stream(groups) => {
             let responses = topics::read(groups, context, names, start, topics::Positions::decode(cursor)?).await?;
+            let responses = filter_responses(filter, String::new(), responses);
             Ok(with_payloads(consumer, context, String::new(), responses))
         }
         Source::Queue(_) => Err(consumer.unavailable("a subscription to several topics")),

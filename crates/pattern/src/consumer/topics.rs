@@ -102,9 +102,10 @@ pub async fn read(
         let TopicEvent { topic, position, record } = event?;
         positions.0.insert(topic.clone(), position);
         let cursor = positions.encode()?;
+        let response = SubscribeResponse { cursor, topic: Some(topic), ..SubscribeResponse::default() };
         Ok(match record {
-            Some(record) => SubscribeResponse { message: Some(message::of_record(record)), gap: None, cursor, topic: Some(topic) },
-            None => SubscribeResponse { message: None, gap: Some(0), cursor, topic: Some(topic) },
+            Some(record) => SubscribeResponse { message: Some(message::of_record(record)), ..response },
+            None => SubscribeResponse { gap: Some(0), ..response },
         })
     })))
 }

@@ -1,5 +1,6 @@
 //! Consumer.
 
+mod filters;
 mod group;
 mod receive;
 mod streams;
@@ -20,6 +21,13 @@ use prism::{
 use serde_json::json;
 
 use self::{
+    filters::{
+        a_consumer_has_a_filter, a_consumer_of_a_live_topic_has_a_filter, a_filter_also_applies_to_messages_that_come_again,
+        a_filter_knows_the_topic, a_filter_leaves_out_live_messages, a_filter_reads_topic_key_and_payload,
+        a_group_passes_over_what_the_filter_does_not_match, a_subscription_of_a_group_has_a_filter,
+        cursors_pass_over_what_the_filter_does_not_match, filters_are_checked, filters_of_consumers_are_checked,
+        filters_of_subscriptions_are_checked, it_waits_for_a_message_that_the_filter_matches, one_call_passes_over_a_bounded_number,
+    },
     group::{
         a_group_moves, a_new_group_can_be_made_at_a_place, a_place_is_needed, dead_messages_are_listed_and_stay,
         discarded_messages_are_gone, redriven_messages_are_delivered_again, the_numbers_of_a_group_add_up,
@@ -62,6 +70,12 @@ pattern_suite! { "consumer", MODELS;
         messages_in_flight_are_bounded needs "groups", "stream";
         queues_have_one_group needs "queue";
         requests_are_checked needs "groups";
+        a_group_passes_over_what_the_filter_does_not_match needs "groups";
+        a_filter_reads_topic_key_and_payload needs "groups";
+        it_waits_for_a_message_that_the_filter_matches needs "groups";
+        one_call_passes_over_a_bounded_number needs "groups", "stream";
+        a_filter_also_applies_to_messages_that_come_again needs "groups";
+        filters_are_checked needs "groups";
         groups_are_refused needs "!groups";
     }
     Subscribe {
@@ -71,12 +85,20 @@ pattern_suite! { "consumer", MODELS;
         messages_of_a_group_are_acknowledged_when_they_are_taken needs "groups";
         live_messages_reach_those_who_are_there needs "pubsub";
         subscriptions_are_checked;
+        cursors_pass_over_what_the_filter_does_not_match needs "stream";
+        a_filter_knows_the_topic needs "stream";
+        a_subscription_of_a_group_has_a_filter needs "groups";
+        a_filter_leaves_out_live_messages needs "pubsub";
+        filters_of_subscriptions_are_checked;
     }
     Consume {
         consumers_need_credits needs "groups";
         consuming_settles_messages needs "groups";
         a_consumer_of_a_live_topic_needs_credits needs "pubsub";
         requests_of_consumers_are_checked;
+        a_consumer_has_a_filter needs "groups";
+        a_consumer_of_a_live_topic_has_a_filter needs "pubsub";
+        filters_of_consumers_are_checked;
     }
     ReadPayload {
         payloads_that_are_too_large_are_read_in_parts needs "payloads", "groups";

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Another topic.
-const OTHER: &str = "other.topic";
+pub const OTHER: &str = "other.topic";
 
 fn subscription() -> SubscribeRequest {
     SubscribeRequest { topic: topic(), ..SubscribeRequest::default() }
@@ -140,7 +140,7 @@ pub async fn messages_of_a_group_are_acknowledged_when_they_are_taken(bench: Ben
 }
 
 /// Opens a subscription of a live topic, and publishes until it is there.
-async fn subscribe_live<T>(bench: &Bench, mut stream: Messages<T>, is_message: impl Fn(T) -> bool) -> Messages<T> {
+pub async fn subscribe_live<T>(bench: &Bench, mut stream: Messages<T>, is_message: impl Fn(T) -> bool) -> Messages<T> {
     let began = std::time::Instant::now();
     loop {
         publish(bench, &["are you there?"]).await;
@@ -212,7 +212,7 @@ fn request(request: Request) -> ConsumeRequest {
     ConsumeRequest { request: Some(request) }
 }
 
-async fn next_message(events: &mut Messages<ConsumeResponse>) -> Message {
+pub async fn next_message(events: &mut Messages<ConsumeResponse>) -> Message {
     match next(events).await.event {
         Some(Event::Message(message)) => message,
         other => panic!("not a message: {other:?}"),
