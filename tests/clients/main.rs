@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::pedantic, missing_docs)]
 
+mod autobahn;
 mod browser;
 mod foreign;
 mod graphql;

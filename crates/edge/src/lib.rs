@@ -63,6 +63,9 @@ pub use socket::Unread;
 pub use tasks::{ConnectionTasks, Drain};
 pub use tls::{ClientCertificates, TlsFiles, TlsProblem, load as load_tls};
 pub use tokio_rustls::TlsAcceptor;
+pub use websocket_transport::{
+    Close as WebSocketClose, WebSocket, WebSocketIo, WebSocketMessage, WebSocketProtocol, WebSocketSender, serve as serve_websocket,
+};
 
 use prism_call::{Delivery, Error, Finished, ListenerTarget, Origin, Pipeline, SealedBody, panic};
 use request::{ClientRequest, Serving};
