@@ -260,7 +260,8 @@ impl StreamGroups {
         if start == Start::Latest { self.end(context, topic).await } else { Ok(0) }
     }
 
-    async fn end(&self, context: &Context, topic: &str) -> Result<u64, Error> {
+    /// Returns the offset behind the last record.
+    pub async fn end(&self, context: &Context, topic: &str) -> Result<u64, Error> {
         Ok(self.basic.get_latest_offset(context, GetLatestOffsetRequest { stream: topic.to_owned() }).await?.next_offset)
     }
 

@@ -15,6 +15,7 @@ mod service;
 mod settings;
 mod state;
 mod subscribe;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -23,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use self::{filter::MessageFilter, group::StreamGroups, live::LiveTopics, queue::Queues, settings::ConsumerSettings};
+use self::{filter::MessageFilter, group::StreamGroups, live::LiveTopics, queue::Queues, settings::ConsumerSettings, tail::Tails};
 use super::{
     NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings,
     messaging::{delays, model::Model, names, payloads::PayloadReader},
@@ -62,7 +63,11 @@ pub struct Consumer {
 
 /// Where messages come from.
 enum Source {
-    Stream(Arc<StreamGroups>),
+    Stream {
+        groups: Arc<StreamGroups>,
+        /// Read topics without a group.
+        tails: Arc<Tails>,
+    },
     Queue(Queues),
     Live(LiveTopics),
 }
@@ -105,7 +110,11 @@ impl Consumer {
         let max_value_bytes = if payloads.is_some() { message } else { inline.min(message) };
         let limits = Limits { max_key_bytes: 0, max_value_bytes, max_batch_items: MAX_MESSAGES };
         let source = match model {
-            Model::Stream => Source::Stream(Arc::new(StreamGroups::new(&messaging, progress.as_ref(), payloads.clone(), settings)?)),
+            Model::Stream => {
+                let groups = Arc::new(StreamGroups::new(&messaging, progress.as_ref(), payloads.clone(), settings)?);
+                let tails = Tails::new(groups.clone(), environment.namespace.clone(), environment.tasks.clone());
+                Source::Stream { groups, tails }
+            }
             Model::Queue => Source::Queue(Queues::new(&messaging, payloads.clone(), settings)?),
             Model::PubSub => Source::Live(LiveTopics::new(&messaging)?),
         };
@@ -116,7 +125,7 @@ impl Consumer {
     /// Returns the error for an RPC that the model of the namespace does not have.
     fn unavailable(&self, rpc: &str) -> Error {
         let interface = match &*self.source {
-            Source::Stream(_) | Source::Live(_) => "stream_basic",
+            Source::Stream { .. } | Source::Live(_) => "stream_basic",
             Source::Queue(_) => "queue_visibility",
         };
         Error::capability_unavailable(rpc, interface, &self.backend)
@@ -152,7 +161,7 @@ impl Source {
     /// Receives messages for a group.
     async fn receive(&self, context: &Context, options: &ReceiveOptions) -> Result<Vec<Message>, Error> {
         match self {
-            Self::Stream(groups) => groups.receive(context, options).await,
+            Self::Stream { groups, .. } => groups.receive(context, options).await,
             Self::Queue(queues) => queues.receive(context, options).await,
             Self::Live(topics) => Err(topics.no_groups()),
         }
@@ -166,7 +175,7 @@ impl Source {
         }
         let leases = leases.iter().map(|lease| lease::decode("leases", topic, group, lease)).collect::<Result<Vec<_>, _>>()?;
         match self {
-            Self::Stream(groups) => groups.ack(context, topic, group, &leases).await,
+            Self::Stream { groups, .. } => groups.ack(context, topic, group, &leases).await,
             Self::Queue(queues) => queues.ack(context, topic, leases).await,
             Self::Live(topics) => Err(topics.no_groups()),
         }
@@ -182,7 +191,7 @@ impl Source {
         let lease = lease::decode("lease", topic, group, lease)?;
         let delay = delays::retry(delay)?;
         match self {
-            Self::Stream(groups) => groups.nack(context, topic, group, &lease, delay).await,
+            Self::Stream { groups, .. } => groups.nack(context, topic, group, &lease, delay).await,
             Self::Queue(queues) => queues.nack(context, lease, delay).await,
             Self::Live(topics) => Err(topics.no_groups()),
         }

@@ -75,7 +75,7 @@ impl Service for Consumer {
         let duration = self.lease_time(lease_duration.as_ref())?;
         let lease = lease::decode("lease", &topic, &group, &lease)?;
         let lease_expire_time = match &*self.source {
-            Source::Stream(groups) => groups.extend(context, &topic, &group, &lease, duration).await?,
+            Source::Stream { groups, .. } => groups.extend(context, &topic, &group, &lease, duration).await?,
             Source::Queue(queues) => queues.extend(context, lease, duration).await?,
             Source::Live(_) => return Err(self.unavailable("Extend")),
         };
@@ -85,7 +85,7 @@ impl Service for Consumer {
     async fn seek(&self, context: &Context, request: SeekRequest) -> Result<SeekResponse, Error> {
         let SeekRequest { topic, group, place } = request;
         names::topic(&topic)?;
-        let Source::Stream(groups) = &*self.source else { return Err(self.unavailable("Seek")) };
+        let Source::Stream { groups, .. } = &*self.source else { return Err(self.unavailable("Seek")) };
         let group = names::group(group)?;
         Ok(SeekResponse { next_offset: groups.seek(context, SeekRequest { topic, group, place }).await? })
     }
@@ -94,7 +94,7 @@ impl Service for Consumer {
         let GetGroupRequest { topic, group } = request;
         let group = self.check_group(&topic, group)?;
         match &*self.source {
-            Source::Stream(groups) => groups.describe(context, &topic, &group).await,
+            Source::Stream { groups, .. } => groups.describe(context, &topic, &group).await,
             Source::Queue(queues) => queues.describe(context, &topic).await,
             Source::Live(_) => Err(self.unavailable("GetGroup")),
         }
@@ -105,7 +105,7 @@ impl Service for Consumer {
         let group = self.check_group(&topic, group)?;
         let limit = check::limit("limit", limit, DEFAULT_LISTED, MAX_LISTED)?;
         let messages = match &*self.source {
-            Source::Stream(groups) => groups.list_dead(context, &topic, &group, limit).await?,
+            Source::Stream { groups, .. } => groups.list_dead(context, &topic, &group, limit).await?,
             Source::Queue(queues) => queues.list_dead(context, &topic, limit).await?,
             Source::Live(_) => return Err(self.unavailable("ListDeadMessages")),
         };
@@ -120,7 +120,7 @@ impl Service for Consumer {
         let RedriveDeadMessagesRequest { topic, group, limit } = request;
         let group = self.check_group(&topic, group)?;
         let moved = match &*self.source {
-            Source::Stream(groups) => groups.redrive_dead(context, &topic, &group, limit).await?,
+            Source::Stream { groups, .. } => groups.redrive_dead(context, &topic, &group, limit).await?,
             Source::Queue(queues) => queues.redrive_dead(context, topic, limit).await?,
             Source::Live(_) => return Err(self.unavailable("RedriveDeadMessages")),
         };
@@ -136,7 +136,7 @@ impl Service for Consumer {
         let group = self.check_group(&topic, group)?;
         check_discarded(limit)?;
         let discarded = match &*self.source {
-            Source::Stream(groups) => groups.discard_dead(context, &topic, &group, limit).await?,
+            Source::Stream { groups, .. } => groups.discard_dead(context, &topic, &group, limit).await?,
             Source::Queue(queues) => queues.discard_dead(context, &topic, limit).await?,
             Source::Live(_) => return Err(self.unavailable("DiscardDeadMessages")),
         };

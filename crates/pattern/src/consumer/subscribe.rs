@@ -43,13 +43,13 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
             let responses = filter_responses(filter, topic.clone(), Box::pin(events.map(|event| Ok(of_live(event?)))));
             Ok(with_payloads(consumer, context, topic, responses))
         }
-        Source::Stream(groups) if group.is_empty() => {
+        Source::Stream { tails, .. } if group.is_empty() => {
             let start = match (cursor.is_empty(), start) {
                 (false, _) => read_request::Start::Cursor(cursor),
                 (true, Start::Latest) => read_request::Start::Latest(true),
                 (true, _) => read_request::Start::FromOffset(0),
             };
-            let records = groups.open_read(context, &topic, start, 0, true).await?;
+            let records = tails.subscribe(context, &topic, start).await?;
             let responses = records.map(|record| {
                 let mut record = record?;
                 let cursor = std::mem::take(&mut record.cursor);
@@ -58,9 +58,9 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
             let responses = filter_responses(filter, topic.clone(), Box::pin(responses));
             Ok(with_payloads(consumer, context, topic, responses))
         }
-        source @ (Source::Stream(_) | Source::Queue(_)) => {
+        source @ (Source::Stream { .. } | Source::Queue(_)) => {
             refuse_cursor(&cursor)?;
-            if let Source::Stream(groups) = source {
+            if let Source::Stream { groups, .. } = source {
                 groups.check_progress()?;
             }
             let group = consumer.check_group(&topic, group)?;
@@ -96,8 +96,8 @@ async fn subscribe_to_several(
             }
             Ok(Box::pin(stream::select_all(all)))
         }
-        Source::Stream(groups) => {
-            let responses = topics::read(groups, context, names, start, topics::Positions::decode(cursor)?).await?;
+        Source::Stream { groups, tails } => {
+            let responses = topics::read((groups, tails), context, names, start, topics::Positions::decode(cursor)?).await?;
             let responses = filter_responses(filter, String::new(), responses);
             Ok(with_payloads(consumer, context, String::new(), responses))
         }

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{group::StreamGroups, message};
+use super::{group::StreamGroups, message, tail::Tails};
 use crate::messaging::names;
 use prism_call::{
     Context, Error, Messages,
@@ -78,7 +78,7 @@ pub fn check(topic: &str, topics: &[String]) -> Result<(), Error> {
 
 /// Reads topics behind their positions, and those without one from the start of the request.
 pub async fn read(
-    groups: &Arc<StreamGroups>,
+    (groups, tails): (&StreamGroups, &Arc<Tails>),
     context: &Context,
     topics: Vec<String>,
     start: Start,
@@ -93,7 +93,7 @@ pub async fn read(
             None => Position::Offset(groups.start(context, &topic, start).await?),
         };
         positions.0.insert(topic.clone(), position.clone());
-        let mut reader = TopicReader { groups: groups.clone(), context: context.clone(), topic, records: None, position };
+        let mut reader = TopicReader { tails: tails.clone(), context: context.clone(), topic, records: None, position };
         reader.open().await?;
         streams
             .push(Box::pin(stream::try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|event| (event, reader))) })));
@@ -119,7 +119,7 @@ struct TopicEvent {
 
 /// Reads one topic. Retention that removes its records is an event, so that the other topics go on.
 struct TopicReader {
-    groups: Arc<StreamGroups>,
+    tails: Arc<Tails>,
     context: Context,
     topic: String,
     /// `None`: the records behind the position are gone.
@@ -133,7 +133,7 @@ impl TopicReader {
             Position::Cursor(cursor) => read_request::Start::Cursor(cursor.clone()),
             Position::Offset(offset) => read_request::Start::FromOffset(*offset),
         };
-        self.records = match self.groups.open_read(&self.context, &self.topic, start, 0, true).await {
+        self.records = match self.tails.subscribe(&self.context, &self.topic, start).await {
             Ok(records) => Some(records),
             Err(error) if is_expired(&error) => None,
             Err(error) => return Err(error),

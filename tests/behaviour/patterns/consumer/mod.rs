@@ -43,7 +43,7 @@ use self::{
         a_consumer_of_a_live_topic_needs_credits, a_stream_is_read_by_everybody_and_continued_by_cursor, consumers_need_credits,
         consuming_settles_messages, live_messages_reach_those_who_are_there, messages_of_a_group_are_acknowledged_when_they_are_taken,
         requests_of_consumers_are_checked, several_live_topics_are_read_in_one_stream, several_topics_are_read_and_continued_by_one_cursor,
-        subscriptions_are_checked,
+        subscribers_come_at_any_time_and_miss_nothing, subscriptions_are_checked,
     },
 };
 use super::{
@@ -80,6 +80,7 @@ pattern_suite! { "consumer", MODELS;
     }
     Subscribe {
         a_stream_is_read_by_everybody_and_continued_by_cursor needs "stream";
+        subscribers_come_at_any_time_and_miss_nothing needs "stream";
         several_topics_are_read_and_continued_by_one_cursor needs "stream";
         several_live_topics_are_read_in_one_stream needs "pubsub";
         messages_of_a_group_are_acknowledged_when_they_are_taken needs "groups";

@@ -50,6 +50,41 @@ pub async fn a_stream_is_read_by_everybody_and_continued_by_cursor(bench: Bench)
     silent(&mut continued).await;
 }
 
+pub async fn subscribers_come_at_any_time_and_miss_nothing(bench: Bench) {
+    const MESSAGES: usize = 120;
+    let payloads: Vec<_> = (0..MESSAGES).map(|number| number.to_string()).collect();
+    let publishing = async {
+        for page in payloads.chunks(10) {
+            publish(&bench, &page.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        }
+    };
+    // Each one begins when the one before has come further, and so at another place of the topic.
+    let subscribing = async {
+        let mut subscriptions = vec![(subscribe(&bench, subscription()).await, 0)];
+        while let Some((stream, received)) = subscriptions.last_mut()
+            && *received + 10 <= MESSAGES
+        {
+            for _ in 0..10 {
+                assert_eq!(next_payload(stream).await, received.to_string());
+                *received += 1;
+            }
+            let mut later = subscribe(&bench, subscription()).await;
+            let so_far = *received;
+            for number in 0..so_far {
+                assert_eq!(next_payload(&mut later).await, number.to_string());
+            }
+            subscriptions.push((later, so_far));
+        }
+        for (stream, received) in &mut subscriptions {
+            for number in *received..MESSAGES {
+                assert_eq!(next_payload(stream).await, number.to_string());
+            }
+            silent(stream).await;
+        }
+    };
+    futures::join!(publishing, subscribing);
+}
+
 /// A subscription to the topic and to another one.
 fn to_both() -> SubscribeRequest {
     SubscribeRequest { topic: String::new(), topics: vec![topic(), OTHER.to_owned()], ..subscription() }
