@@ -38,8 +38,10 @@ pub const MAX_NESTING: usize = 64;
 
 /// Maximum cost of the introspection in a document. Its whole answer is in memory at once. The queries of tools cost about 200,000.
 const MAX_INTROSPECTION_COST: usize = 1_000_000;
-/// The lists in the schema of a schema, and how many items they are counted as.
-const INTROSPECTION_LISTS: [(&str, usize); 8] = [
+/// The field of a subgraph with its schema as text.
+const SERVICE: &str = "_service";
+/// The lists in the schema of a schema, and how many items they are counted as. Each member of a service may be the whole schema.
+const INTROSPECTION_LISTS: [(&str, usize); 9] = [
     ("types", 100),
     ("fields", 10),
     ("inputFields", 10),
@@ -48,6 +50,7 @@ const INTROSPECTION_LISTS: [(&str, usize); 8] = [
     ("interfaces", 2),
     ("possibleTypes", 2),
     ("directives", 5),
+    (SERVICE, 200_000),
 ];
 
 /// Arguments that say how long a list may be.
@@ -62,7 +65,7 @@ struct Cost {
     fields: usize,
     /// The fields, those below a list of [`INTROSPECTION_LISTS`] counted as often as it says.
     values: usize,
-    /// The same, of `__schema` and `__type` only.
+    /// The same, of `__schema`, `__type` and `_service` only.
     introspection: usize,
 }
 
@@ -198,7 +201,7 @@ impl<'d> DocumentMeter<'d> {
     fn field(&mut self, field: &'d Field) -> Result<Cost, RequestError> {
         let name = field.name.node.as_str();
         self.aliases += usize::from(field.alias.is_some());
-        let introspects = matches!(name, "__schema" | "__type");
+        let introspects = matches!(name, "__schema" | "__type" | SERVICE);
         self.introspects |= introspects;
         let below = self.selection(&field.selection_set)?;
         let times = self.page_size(field);
@@ -216,6 +219,8 @@ impl<'d> DocumentMeter<'d> {
     fn page_size(&self, field: &Field) -> usize {
         let argument = PAGE_SIZES.iter().chain([&ENTITIES]).find_map(|name| field.get_argument(name));
         let value = match argument.map(|value| &value.node) {
+            // Also if its items have variables.
+            Some(DocumentValue::List(items)) => return items.len().max(1),
             Some(DocumentValue::Variable(name)) => self.variables.and_then(|variables| variables.get(name)).cloned(),
             Some(value) => value.clone().into_const(),
             None => None,

@@ -101,11 +101,12 @@ impl FieldCaller {
         Self { calls, namespaces, headers, deadline, has_default_timeout: timeout.is_none(), deliveries: Mutex::new(Vec::new()) }
     }
 
-    /// Refuses a caller who may not see the schema: one of a gateway is only for callers that all of its namespaces authenticate.
+    /// Refuses a caller who may not see the schema. That of a gateway shows what all of its namespaces can do, so all of them must let the
+    /// caller read that.
     pub async fn check_reader(&self) -> Result<(), Error> {
         let FieldNamespaces::Gateway(namespaces) = &self.namespaces else { return Ok(()) };
         for namespace in namespaces.values() {
-            let admitted = self.calls.admit(namespace, &self.headers, Target::Page(Page::Graphql), Ok(self.remaining())).await?;
+            let admitted = self.calls.admit(namespace, &self.headers, Target::Page(Page::Document), Ok(self.remaining())).await?;
             drop(admitted.finish(None, ()).into_parts());
         }
         Ok(())

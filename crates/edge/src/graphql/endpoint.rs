@@ -49,7 +49,7 @@ impl Endpoint {
     ) -> Result<EndpointOperation, RequestError> {
         let (schema, prepared) = self.frontend.prepare(admitted, request).await?;
         let caller = self.caller(calls, admitted, headers, timeout);
-        if prepared.introspects() {
+        if prepared.reads_schema() {
             caller.check_reader().await?;
         }
         Ok(EndpointOperation { schema, prepared, limits: self.frontend.limits, caller })

@@ -130,7 +130,7 @@ pub async fn execute(
 
 async fn resolve(root: &RootCall, introspected: &Json, limits: &GraphqlLimits, caller: &dyn RpcCaller) -> RootResult {
     match &root.target {
-        RootTarget::Constant(text) => RootResult::Constant(text.clone()),
+        RootTarget::Constant(text) | RootTarget::Service(text) => RootResult::Constant(text.clone()),
         RootTarget::Introspection => {
             let found = introspected.get(&root.key).unwrap_or(&Json::Null);
             RootResult::Constant(found.to_string().into_bytes())

@@ -75,6 +75,8 @@ pub enum RootTarget {
     Constant(Vec<u8>),
     /// The schema itself.
     Introspection,
+    /// The schema of a subgraph, as JSON with its text.
+    Service(Vec<u8>),
     /// An RPC.
     Rpc(RpcCall),
     /// A page of the stream of an RPC.
@@ -89,9 +91,14 @@ impl PreparedOperation {
         self.kind == OperationKind::Mutation
     }
 
-    /// Tells whether it reads the schema.
-    pub fn introspects(&self) -> bool {
+    /// Tells whether it asks for the schema by introspection.
+    pub(crate) fn introspects(&self) -> bool {
         self.roots.iter().any(|root| matches!(root.target, RootTarget::Introspection))
+    }
+
+    /// Tells whether it reads the schema, by introspection or as text.
+    pub fn reads_schema(&self) -> bool {
+        self.roots.iter().any(|root| matches!(root.target, RootTarget::Introspection | RootTarget::Service(_)))
     }
 
     /// Tells whether it may change data. Some streams do.

@@ -153,7 +153,7 @@ impl GraphqlSchema {
         let field = &collected.field.node;
         if field.name.node != "_entities" {
             let service = planner.service(&self.sdl(), &collected.below)?;
-            return Ok(RootTarget::Constant(service));
+            return Ok(RootTarget::Service(service));
         }
         let given = field.get_argument("representations");
         let given = given.and_then(|value| input::resolve_variables(&value.node, planner.variables));

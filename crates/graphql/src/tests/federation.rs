@@ -100,4 +100,20 @@ async fn entities_are_limited() {
         let refused = run_with(&schema, &limits, query, &many(count), &Scripted::default()).await.unwrap_err();
         assert_eq!(refused.first().reason(), "GRAPHQL_LIMIT");
     }
+    // Their number counts, also if they are variables in a list.
+    let query = format!("query($one: _Any!) {{ _entities(representations: [{}]) {{ __typename }} }}", "$one ".repeat(100));
+    let (one, limits) = (json!({"one": representation("UsersEntry", "a")}), GraphqlLimits { max_complexity: 50, ..limits() });
+    let refused = run_with(&schema, &limits, &query, &one, &Scripted::default()).await.unwrap_err();
+    assert_eq!(refused.first().reason(), "GRAPHQL_LIMIT");
+}
+
+#[tokio::test]
+async fn the_service_of_a_subgraph_is_its_schema() {
+    let schema = subgraph(&[("users", KEY_VALUE)]);
+    let query = request("{ _service { sdl } }", &json!({}));
+    assert!(schema.prepare(&query, &limits()).await.unwrap().reads_schema());
+    let hidden = GraphqlLimits { introspection: false, ..limits() };
+    assert_eq!(schema.prepare(&query, &hidden).await.err().unwrap().first().reason(), "INTROSPECTION_DISABLED");
+    let often = request("{ _service { a: sdl b: sdl c: sdl d: sdl e: sdl } }", &json!({}));
+    assert_eq!(schema.prepare(&often, &limits()).await.err().unwrap().first().reason(), "GRAPHQL_LIMIT");
 }
