@@ -23,7 +23,7 @@ pub const EVENT_STREAM: &str = "text/event-stream";
 /// The media type of parts.
 const MULTIPART: &str = "multipart/mixed";
 /// The parameter of [`MULTIPART`] with which clients ask for the protocol of subscriptions.
-const SUBSCRIPTION_SPEC: &str = "subscriptionspec=";
+const SUBSCRIPTION_SPEC: &str = "subscriptionspec=1.0";
 
 /// The form of a stream of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,7 @@ impl ResultForm {
         let accept = accept?.to_ascii_lowercase();
         let accepts_parts = accept.split(',').any(|range| {
             let mut parameters = range.split(';').map(str::trim);
-            parameters.next() == Some(MULTIPART)
-                && parameters.any(|parameter| parameter.replace('"', "") == format!("{SUBSCRIPTION_SPEC}1.0"))
+            parameters.next() == Some(MULTIPART) && parameters.any(|parameter| parameter.replace('"', "") == SUBSCRIPTION_SPEC)
         });
         if accepts_parts { Some(Self::Parts) } else { accept.contains(EVENT_STREAM).then_some(Self::Events) }
     }

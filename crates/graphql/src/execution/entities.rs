@@ -70,6 +70,7 @@ impl EntitiesCall {
 
     async fn read_batches(&self, path: &str, caller: &dyn RpcCaller, replies: &mut [Option<EntityReply>]) {
         let mut waiting: Vec<usize> = (0..self.items.len()).collect();
+        let mut calls = Vec::new();
         while let Some((rpc, group)) = self.next_batch(&mut waiting) {
             let items: Vec<&[u8]> = group.iter().filter_map(|place| batch::item_of(&self.items[*place].as_ref().ok()?.call)).collect();
             if group.len() < 2 || items.len() != group.len() {
@@ -78,7 +79,11 @@ impl EntitiesCall {
             let item = &self.items[group[0]];
             let (Ok(EntityItem { namespace, .. }), Some(batch)) = (item, rpc) else { continue };
             let rpc = FieldRpc { method: &batch.method, path, namespace: Some(namespace) };
-            match &*batch::read(batch, rpc, items, caller).await {
+            calls.push(async move { (group, batch::read(batch, rpc, items, caller).await) });
+        }
+        let mut calls = futures::stream::iter(calls).buffer_unordered(CONCURRENT_CALLS);
+        while let Some((group, result)) = calls.next().await {
+            match &*result {
                 BatchResult::Replies(found) => {
                     for (place, reply) in group.iter().zip(found) {
                         replies[*place] = reply.clone().map(|reply| Ok(Some(reply)));
