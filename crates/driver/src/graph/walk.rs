@@ -17,7 +17,7 @@ use prism_call::{
 };
 
 /// Most start nodes of a walk.
-const MAX_STARTS: usize = 100;
+const MAX_STARTS: u32 = 100;
 /// Greatest distance of a walk.
 const MAX_DEPTH: u32 = 1000;
 const DEFAULT_DEPTH: u32 = 10;
@@ -29,7 +29,7 @@ pub const PAGE_LINKS: usize = 64;
 const MAX_PAGES: usize = 64;
 /// Most nodes whose first pages are asked for at once.
 const MAX_SEEDS: usize = 32;
-/// Links of pages that were read in advance. Beyond this number, the walk forgets them, and reads them again when it needs them.
+/// Pages that were read in advance, and their links. Beyond this number, the walk forgets them, and reads them again when it needs them.
 const MAX_AHEAD: usize = 2 * MAX_PAGES * PAGE_LINKS;
 /// Most nodes that are read at once to be sent, and the number at the beginning of a walk.
 const MAX_STEPS: usize = 64;
@@ -53,12 +53,7 @@ impl Walk {
     pub fn new(traversal: Option<Traversal>) -> Result<Self, Error> {
         let traversal = traversal.ok_or_else(|| Error::invalid("traversal", "must be set"))?;
         let direction = traversal.direction().into();
-        let count = traversal.start_node_ids.len();
-        if count == 0 || count > MAX_STARTS {
-            let problem = format!("has {count} items; 1 to {MAX_STARTS} are allowed");
-            let error = Error::invalid("traversal.start_node_ids", problem).with_reason("BATCH_SIZE");
-            return Err(error.with("limit", MAX_STARTS.to_string()));
-        }
+        check::count("traversal.start_node_ids", traversal.start_node_ids.len(), MAX_STARTS)?;
         let max_depth = traversal.max_depth.unwrap_or(DEFAULT_DEPTH);
         if max_depth > MAX_DEPTH {
             return Err(Error::invalid("traversal.max_depth", format!("is {max_depth}; at most {MAX_DEPTH} is allowed")));
@@ -89,6 +84,13 @@ pub struct LinkPage {
     pub links: Vec<Link>,
     /// The edge behind which the next page begins; `None` at the end.
     pub next: Option<String>,
+}
+
+impl LinkPage {
+    /// What the page counts towards [`MAX_AHEAD`]. A page without links takes memory, too.
+    fn size(&self) -> usize {
+        1 + self.links.len()
+    }
 }
 
 /// A node that a walk comes to, and the edge that leads there.
@@ -159,9 +161,10 @@ struct Walker<S> {
     visited: HashSet<Arc<str>>,
     /// Depth first, the last one goes on; breadth first, the first one.
     open: VecDeque<OpenNode>,
-    /// First pages that were read in advance, and the number of their links.
+    /// First pages that were read in advance.
     ahead: HashMap<String, LinkPage>,
-    links_ahead: usize,
+    /// The number of these pages and of their links.
+    ahead_size: usize,
     /// What comes next.
     steps: VecDeque<Step>,
     ready: VecDeque<Visit>,
@@ -187,7 +190,7 @@ impl<S: WalkSource> Walker<S> {
             visited: HashSet::new(),
             open: VecDeque::new(),
             ahead: HashMap::new(),
-            links_ahead: 0,
+            ahead_size: 0,
             steps: VecDeque::new(),
             ready: VecDeque::new(),
             error: None,
@@ -322,6 +325,10 @@ impl<S: WalkSource> Walker<S> {
         if let Some(page) = self.take_ahead(&node) {
             return Ok(page);
         }
+        if self.ahead_size > MAX_AHEAD {
+            self.ahead.clear();
+            self.ahead_size = 0;
+        }
         let (mut seeds, mut most) = (vec![node.to_string()], 1);
         // With a small limit, few nodes are needed. At the greatest depth, there are none after the seeds.
         let wanted = self.remaining.saturating_sub(self.steps.len()).min(MAX_PAGES);
@@ -333,18 +340,14 @@ impl<S: WalkSource> Walker<S> {
             most = wanted;
         }
         let most = most.max(seeds.len());
-        if self.links_ahead > MAX_AHEAD {
-            self.ahead.clear();
-            self.links_ahead = 0;
-        }
         for (node, page) in self.source.first_links(&self.walk, seeds.clone(), most).await? {
             // The walk has no use for pages of nodes that it has been to.
             if self.visited.contains(node.as_str()) && !seeds.contains(&node) {
                 continue;
             }
-            self.links_ahead += page.links.len();
+            self.ahead_size += page.size();
             if let Some(before) = self.ahead.insert(node, page) {
-                self.links_ahead -= before.links.len();
+                self.ahead_size -= before.size();
             }
         }
         self.take_ahead(&node).ok_or_else(|| Error::internal("the driver has not read the edges of a node"))
@@ -352,7 +355,7 @@ impl<S: WalkSource> Walker<S> {
 
     fn take_ahead(&mut self, node: &str) -> Option<LinkPage> {
         let page = self.ahead.remove(node)?;
-        self.links_ahead -= page.links.len();
+        self.ahead_size -= page.size();
         Some(page)
     }
 }
