@@ -123,6 +123,8 @@ impl Graph {
             let inserted = database.query_optional(context, &INSERT_EDGE, &[&keyspace, &id, &label, &from, &to, &properties]).await;
             match inserted {
                 Err(error) if error.reason() == FOREIGN_KEY => {}
+                // Other calls delete both nodes at the same time.
+                Err(error) if error.code() == Code::Aborted => continue,
                 result => return Ok(result?.is_some()),
             }
             let missing = database.query_optional(context, &MISSING_NODES, &[&keyspace, &vec![from, to]]).await?;

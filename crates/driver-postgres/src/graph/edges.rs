@@ -14,6 +14,8 @@ use prism_driver::{
 
 /// Most edges of a page.
 const PAGE_EDGES: usize = 256;
+/// A page ends after the edge with which it has this many bytes of properties. `page!` has the same number.
+const PAGE_BYTES: i64 = 1_048_576;
 
 /// The edges at one end of which a node is, from an edge on. Parameters: the keyspace, the node, the edge, the labels or NULL, the limit.
 macro_rules! edges_at {
@@ -31,7 +33,7 @@ macro_rules! page {
     ($edges:expr) => {
         Sql {
             text: concat!(
-                "SELECT edge.id, edge.label, edge.from_node, edge.to_node, edge.properties::text FROM (
+                "SELECT edge.id, edge.label, edge.from_node, edge.to_node, edge.properties::text, edge.size FROM (
                      SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM (",
                 $edges,
                 ") AS page) AS sized
@@ -72,14 +74,15 @@ impl EdgeReader {
             EdgeDirection::In => &INCOMING,
             EdgeDirection::Both => &ALL,
         };
-        let most = i64::try_from(self.query.remaining.min(PAGE_EDGES)).unwrap_or(1);
+        let most = self.query.remaining.min(PAGE_EDGES);
+        let limit = i64::try_from(most).unwrap_or(1);
         // Ids are not empty, so all of them come after the empty one.
         let after = self.query.after.as_deref().unwrap_or_default().as_bytes();
         let labels = optional_slices(&self.query.labels);
         let rows = self
             .keyspace
             .database
-            .query(&self.context, statement, &[&keyspace, &self.query.node.as_bytes(), &after, &labels, &most])
+            .query(&self.context, statement, &[&keyspace, &self.query.node.as_bytes(), &after, &labels, &limit])
             .await?;
         let mut page = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -89,7 +92,9 @@ impl EdgeReader {
             page.push(GetEdgesResponse { edge: Some(read_edge(row, 1, id)?), cursor });
         }
         self.query.remaining -= page.len();
-        let is_end = page.is_empty() || self.query.remaining == 0;
+        let bytes: i64 = rows.iter().map(|row| i64::from(row.get::<_, i32>(5))).sum();
+        let is_full = page.len() == most || bytes >= PAGE_BYTES;
+        let is_end = !is_full || self.query.remaining == 0;
         Ok((page, (!is_end).then_some(self)))
     }
 }
