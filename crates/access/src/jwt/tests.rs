@@ -178,6 +178,8 @@ async fn forged_tokens_are_rejected() {
     };
     assert!(verdict(&method, &typed("at+jwt")).await.is_ok());
     assert!(verdict(&method, &typed("logout+jwt")).await.is_err());
+    let critical = Header { crit: Some(vec!["x".to_owned()]), kid: Some("one".to_owned()), ..Header::new(Algorithm::ES256) };
+    assert!(verdict(&method, &signer.sign(&critical, &claims(|_| {}))).await.is_err());
 }
 
 /// An issuer that serves its keys over HTTP.

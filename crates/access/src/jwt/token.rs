@@ -58,7 +58,7 @@ impl TokenCheck {
     pub fn verify(&self, token: &str, keys: &KeySet) -> Result<Principal, Rejection> {
         let header = decode_header(token).map_err(|_| Rejection::Invalid)?;
         // RFC 7515, section 4.1.11: extensions that are not understood must not be ignored.
-        if header.extras.inner().contains_key("crit") || !is_token_type(header.typ.as_deref()) {
+        if header.crit.is_some() || !is_token_type(header.typ.as_deref()) {
             return Err(Rejection::Invalid);
         }
         if !self.validation.algorithms.contains(&header.alg) {
