@@ -26,7 +26,7 @@ pub async fn connect(name: &str, backend: &config::Backend) -> Result<ConnectedB
     Ok(ConnectedBackend { kind: kind.name, settings: backend.settings.clone(), backend: connected })
 }
 
-/// Opens the pattern of a namespace on its backends.
+/// Opens the pattern of a namespace on its backends. If it fails, the tasks have ended.
 pub async fn open_pattern(
     pattern: &'static pattern::Pattern,
     namespace: &config::Namespace,
@@ -37,7 +37,12 @@ pub async fn open_pattern(
     let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
     let (cache_meters, outbox_meters) = (Some(metrics.cache(&namespace.name)), Some(metrics.outbox(&namespace.name)));
     let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks, cache_meters, outbox_meters };
-    pattern.open(slots, &environment).await
+    let opened = pattern.open(slots, &environment).await;
+    if opened.is_err() {
+        // Nobody else knows of the tasks that it has begun.
+        environment.tasks.end().await;
+    }
+    opened
 }
 
 /// Fills the slots of a namespace with its backends. `tenant`: with the data of this tenant only.

@@ -137,6 +137,8 @@ impl Generation {
         }
         let tasks = BackgroundTasks::default();
         let pattern = pattern_of(definition)?;
+        // Before the handler is opened, because its tasks go on until somebody closes it.
+        let idempotency = self.select_idempotency(definition)?;
         let slots = fill_slots(definition, &self.backends, None)?;
         let services = match &definition.remote {
             // Only the other gateway knows the backend.
@@ -153,7 +155,7 @@ impl Generation {
         let opened = Arc::new(OpenHandler { namespace: definition.name.clone(), handler: handler.clone(), tasks });
         let namespace = Namespace::new(&definition.name, pattern.name, methods_of(pattern), handler, call_limits(definition), metrics)
             .with_interface_services(services)
-            .with_idempotency(self.select_idempotency(definition)?);
+            .with_idempotency(idempotency);
         Ok(OpenNamespace { fingerprint, backends, namespace: Arc::new(namespace), handler: opened, remote })
     }
 

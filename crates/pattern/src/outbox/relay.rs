@@ -47,6 +47,8 @@ const READ_AHEAD: usize = 2;
 const CHUNK: usize = 64;
 /// Transactions that remove messages at the same time.
 const REMOVALS: usize = 2;
+/// How long a pass begins to publish messages, so that new ones of other lanes don't wait for a lane with many.
+const PASS_TIME: Duration = Duration::from_millis(250);
 /// How long the publication of a message may take.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the storage may take for a listing or a read.
@@ -88,8 +90,10 @@ struct Progress {
 #[derive(Default)]
 struct Pass {
     published: u64,
-    /// The backend can't take any messages at this moment.
-    outage: Option<Error>,
+    /// The lanes that failed as if the whole backend were away.
+    outages: Vec<(u64, Error)>,
+    /// The time was over, so messages may be left that could be published at once.
+    is_cut: bool,
 }
 
 impl Relay {
@@ -106,13 +110,21 @@ impl Relay {
                 let _ = timeout(RELEASE_TIMEOUT, self.lease.release(&tenure)).await;
                 return;
             }
-            tracing::debug!(namespace = %self.context.namespace, "this gateway lost the lease of the outbox");
+            tracing::warn!(namespace = %self.context.namespace, "this gateway lost the lease of the outbox; if this goes on, compare its clock with that of the storage");
+            // If its clock is far behind, it gets the lease at once and loses it at once.
+            if shutdown.run_until_cancelled(sleep(self.acquire_interval())).await.is_none() {
+                return;
+            }
         }
+    }
+
+    /// Returns the pause between attempts to take the lease.
+    fn acquire_interval(&self) -> Duration {
+        (self.lifetime / 10).min(Duration::from_millis(500))
     }
 
     /// Waits until this gateway has the lease.
     pub async fn acquire(&self) -> Tenure {
-        let wait = (self.lifetime / 10).min(Duration::from_millis(500));
         let mut has_warned = false;
         loop {
             match self.lease.acquire().await {
@@ -120,7 +132,7 @@ impl Relay {
                 Ok(None) => has_warned = false,
                 Err(error) => self.warn(&error, &mut has_warned),
             }
-            sleep(wait).await;
+            sleep(self.acquire_interval()).await;
         }
     }
 
@@ -197,25 +209,33 @@ impl Relay {
         self.observe(all, waiting.iter().map(|one| one.key.millis).min());
         let (lanes, newer) = order::lanes(waiting, horizon);
         progress.retries.keep(&lanes);
-        let pass = self.publish_lanes(tenure, lanes, progress).await?;
-        progress.left = all.saturating_sub(pass.published);
-        if let Some(error) = pass.outage {
+        let Pass { published, mut outages, is_cut } = self.publish_lanes(tenure, lanes, progress).await?;
+        progress.left = all.saturating_sub(published);
+        if published == 0
+            && let Some((_, error)) = outages.pop()
+        {
             return Err(error.into());
+        }
+        // The backend has taken other messages, so only these lanes wait.
+        for (lane, _) in &outages {
+            progress.retries.record_failure(*lane);
         }
         if progress.left == 0 {
             self.backlog.set(0, start);
             self.observe(0, None);
         }
-        Ok(newer > 0)
+        Ok(newer > 0 || is_cut || !outages.is_empty())
     }
 
     /// Publishes lanes side by side, and removes what was published.
     async fn publish_lanes(&self, tenure: &Tenure, lanes: Vec<Lane>, progress: &mut Progress) -> Result<Pass, Stop> {
         let now = Instant::now();
+        let until = now + PASS_TIME;
         let due = lanes.into_iter().filter(|lane| progress.retries.is_due(lane.id, now)).collect::<Vec<_>>();
         let is_halted = AtomicBool::new(false);
-        let outcomes = stream::iter(due).map(|lane| self.publish_lane(tenure, lane, &is_halted)).flatten_unordered(LANES);
-        let mut settled = outcomes.ready_chunks(CHUNK).map(|chunk| self.settle(tenure, chunk)).buffer_unordered(REMOVALS);
+        let outcomes = stream::iter(due).map(|lane| self.publish_lane(tenure, lane, until, &is_halted)).flatten_unordered(LANES);
+        // In their order: the failure of a lane must not be forgotten because of a success before it.
+        let mut settled = outcomes.ready_chunks(CHUNK).map(|chunk| self.settle(tenure, chunk)).buffered(REMOVALS);
         let mut pass = Pass::default();
         while let Some((outcomes, removed)) = settled.next().await {
             let mut keys = Vec::new();
@@ -225,9 +245,9 @@ impl Relay {
                         progress.retries.record_success(lane);
                         keys.push(key);
                     }
-                    Outcome::Failed { error, .. } if is_outage(&error) => {
+                    Outcome::Failed { lane, error } if is_outage(&error) => {
                         is_halted.store(true, Ordering::Relaxed);
-                        pass.outage = Some(error);
+                        pass.outages.push((lane, error));
                     }
                     Outcome::Failed { lane, error } => self.log_failure(&error, progress.retries.record_failure(lane)),
                 }
@@ -238,15 +258,16 @@ impl Relay {
                 return Err(stop);
             }
         }
+        pass.is_cut = Instant::now() >= until;
         Ok(pass)
     }
 
-    /// Publishes the messages of a lane in their order, up to the first that fails.
-    fn publish_lane<'a>(&'a self, tenure: &'a Tenure, lane: Lane, is_halted: &'a AtomicBool) -> BoxStream<'a, Outcome> {
+    /// Publishes the messages of a lane in their order, up to the first that fails, or until the time is over.
+    fn publish_lane<'a>(&'a self, tenure: &'a Tenure, lane: Lane, until: Instant, is_halted: &'a AtomicBool) -> BoxStream<'a, Outcome> {
         let Lane { id, keys } = lane;
         let reads = stream::iter(keys).map(move |key| self.read(key)).buffered(READ_AHEAD).boxed();
         let steps = stream::unfold(Some(reads), move |reads| async move {
-            let mut reads = reads.filter(|_| !is_halted.load(Ordering::Relaxed))?;
+            let mut reads = reads.filter(|_| !is_halted.load(Ordering::Relaxed) && Instant::now() < until)?;
             let (key, stored_key, read) = reads.next().await?;
             let published = match read {
                 Ok(Some(entry)) => self.publish(tenure, key, entry).await,
@@ -338,7 +359,8 @@ fn published_key(outcome: &Outcome) -> Option<&Bytes> {
     }
 }
 
-/// Whether an error is about the whole backend, so that other messages would fail as well.
+/// Whether an error seems to be about the whole backend, so that other messages would fail as well.
 fn is_outage(error: &Error) -> bool {
-    matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded)
+    // A permission may be missing for one topic.
+    matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded) && error.reason() != "BACKEND_PERMISSION"
 }

@@ -31,7 +31,8 @@ use prism_call::{
         messaging::v1::OutboxEntry,
         models::{
             keyvalue::v1::{
-                Condition, DeleteRequest, GetRequest, Operation, SetOperation, TransactRequest, condition::Predicate, operation::Action,
+                Condition, DeleteRequest, ForwardKeyValueTransactional, GetRequest, KeyValueTransactional, Operation, SetOperation,
+                TransactRequest, TransactResponse, condition::Predicate, operation::Action,
             },
             stream::v1::{AppendRequest, AppendResponse, ForwardStreamBasic, ReadRequest, StreamBasic},
         },
@@ -336,7 +337,7 @@ async fn messages_beyond_the_bound_are_refused_until_some_are_published() {
     assert_eq!(payloads, (0..128).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
-/// Refuses messages with the key `bad` until it is repaired.
+/// Refuses messages with the key `bad` until it is repaired, except those with the payload `0`.
 struct Picky {
     inner: Arc<dyn StreamBasic>,
     is_repaired: AtomicBool,
@@ -349,7 +350,8 @@ impl ForwardStreamBasic for Picky {
     }
 
     async fn append(&self, context: &Context, request: AppendRequest) -> Result<AppendResponse, Error> {
-        if request.key == "bad" && !self.is_repaired.load(Ordering::Relaxed) {
+        if request.key == "bad" && request.payload != "0" && !self.is_repaired.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
             return Err(Error::invalid("payload", "is refused"));
         }
         self.inner.append(context, request).await
@@ -389,6 +391,47 @@ async fn a_refused_message_holds_up_only_its_key() {
         }
     };
     tokio::select! { () = work => panic!("the lease was lost"), () = check => {} }
+}
+
+/// Answers transactions late.
+struct Slow {
+    inner: Arc<dyn KeyValueTransactional>,
+}
+
+#[async_trait]
+impl ForwardKeyValueTransactional for Slow {
+    fn inner(&self) -> &dyn KeyValueTransactional {
+        &*self.inner
+    }
+
+    async fn transact(&self, context: &Context, request: TransactRequest) -> Result<TransactResponse, Error> {
+        let done = self.inner.transact(context, request).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        done
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_while_the_one_before_it_is_removed_is_tried_again() {
+    let interfaces = storage().await;
+    let picky = Arc::new(Picky { inner: interfaces.stream_basic.clone().unwrap(), is_repaired: AtomicBool::new(false) });
+    let slow = Arc::new(Slow { inner: interfaces.keyvalue_transactional.clone().unwrap() });
+    let wrapped = Interfaces { stream_basic: Some(picky.clone()), keyvalue_transactional: Some(slow), ..interfaces.clone() };
+    let outbox = outbox(&wrapped, 1000);
+    let relay = relay(&wrapped, &outbox, Duration::from_secs(5));
+    store(&wrapped, &outbox, vec![message("orders", "bad", "0"), message("orders", "bad", "1")]).await;
+    // No message wakes the relay after its first pass.
+    outbox.backlog.stored.notified().await;
+    let repair = async {
+        while published(&interfaces, "orders").await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        picky.is_repaired.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(drain(&relay, &outbox), repair);
+    let payloads: Vec<_> = published(&interfaces, "orders").await.into_iter().map(|(_, _, payload)| payload).collect();
+    assert_eq!(payloads, ["0", "1"]);
 }
 
 #[test]
