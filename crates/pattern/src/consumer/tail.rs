@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
+use prost::Message as _;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -21,7 +22,7 @@ use prism_call::{
 
 /// Most records in the window of a topic.
 const WINDOW_RECORDS: usize = 512;
-/// Most bytes of payloads in the window of a topic. The last record is kept even if it is larger.
+/// Most bytes of the records in the window of a topic. The last record is kept even if it is larger.
 const WINDOW_BYTES: usize = 1 << 20;
 /// Records that the reader adds at once.
 const PAGE: usize = 64;
@@ -44,43 +45,36 @@ impl Tails {
     pub async fn subscribe(self: &Arc<Self>, context: &Context, topic: &str, start: Start) -> Result<Messages<Record>, Error> {
         // What is before this end is there when the subscription begins to read, so it has all of it afterwards.
         let end = self.groups.end(context, topic).await?;
+        let has_backlog = start != Start::Latest(true);
+        let start = if has_backlog { start } else { Start::FromOffset(end) };
         let mut subscription = Subscription {
             tails: self.clone(),
             context: context.clone(),
             topic: topic.to_owned(),
+            next_offset: if let Start::FromOffset(offset) = start { offset } else { 0 },
+            start,
             cursor: None,
-            next_offset: end,
             covered: end,
             place: ReadPlace::Joining,
         };
-        match start {
-            Start::Latest(true) => {}
-            Start::FromOffset(offset) => {
-                subscription.next_offset = offset;
-                subscription.read_backlog().await?;
-            }
-            Start::Latest(false) => {
-                subscription.next_offset = 0;
-                subscription.read_backlog().await?;
-            }
-            Start::Cursor(cursor) => {
-                (subscription.next_offset, subscription.cursor) = (0, Some(cursor));
-                subscription.read_backlog().await?;
-            }
+        if has_backlog {
+            subscription.read_backlog().await?;
         }
         Ok(Box::pin(stream::try_unfold(subscription, |mut subscription| async move {
             Ok(subscription.next().await?.map(|record| (record, subscription)))
         })))
     }
 
-    /// Returns the tail of a topic. Without one, begins it at a position.
-    fn join(&self, topic: &str, next_offset: u64, cursor: Option<&String>) -> Arc<Tail> {
+    /// Returns the tail of a topic. Without one, begins it at an offset that the topic has reached, or behind the record with the cursor.
+    ///
+    /// Clients must not choose either: a reader that begins behind the end of the topic would have nothing for the other subscriptions.
+    fn join(&self, topic: &str, reached: u64, cursor: Option<&String>) -> Arc<Tail> {
         let mut tails = lock(&self.tails);
         if let Some(tail) = tails.get(topic).and_then(Weak::upgrade).filter(|tail| lock(&tail.window).end.is_none()) {
             return tail;
         }
         tails.retain(|_, tail| tail.strong_count() > 0);
-        let window = Window { start: next_offset, ..Window::default() };
+        let window = Window { start: reached, ..Window::default() };
         let window = Arc::new(Mutex::new(window));
         let (sender, changes) = watch::channel(());
         let stop = CancellationToken::new();
@@ -88,7 +82,7 @@ impl Tails {
             groups: self.groups.clone(),
             context: self.context.clone(),
             topic: topic.to_owned(),
-            start: cursor.map_or(Start::FromOffset(next_offset), |cursor| Start::Cursor(cursor.clone())),
+            start: cursor.map_or(Start::FromOffset(reached), |cursor| Start::Cursor(cursor.clone())),
             window: window.clone(),
             changes: sender,
         };
@@ -133,13 +127,13 @@ enum Lookup {
 
 impl Window {
     fn add(&mut self, record: Record) {
-        self.bytes += record.payload.len();
+        self.bytes += record.encoded_len();
         self.records.push_back(Arc::new(record));
         while (self.records.len() > WINDOW_RECORDS || self.bytes > WINDOW_BYTES)
             && self.records.len() > 1
             && let Some(oldest) = self.records.pop_front()
         {
-            self.bytes -= oldest.payload.len();
+            self.bytes -= oldest.encoded_len();
             self.start = oldest.offset.saturating_add(1);
         }
     }
@@ -153,7 +147,7 @@ impl Window {
         match (self.records.get(index), &self.end) {
             (Some(record), _) => Lookup::Record(record.clone()),
             (None, None) => Lookup::Nothing,
-            (None, Some(end)) => Lookup::End(end.as_ref().map(|()| ()).map_err(repeat)),
+            (None, Some(end)) => Lookup::End(end.as_ref().map(|()| ()).map_err(Error::for_client)),
         }
     }
 }
@@ -216,11 +210,13 @@ struct Subscription {
     tails: Arc<Tails>,
     context: Context,
     topic: String,
-    /// Behind the last record; `None`: none was read yet, and the request had no cursor.
+    /// Where the request begins.
+    start: Start,
+    /// Behind the last record; `None`: none was read yet.
     cursor: Option<String>,
     /// The offset of the next record, or a smaller one.
     next_offset: u64,
-    /// At the end of the backlog, the subscription has every record below this offset.
+    /// An offset that the topic has reached. At the end of the backlog, the subscription has every record below it.
     covered: u64,
     place: ReadPlace,
 }
@@ -228,7 +224,7 @@ struct Subscription {
 impl Subscription {
     /// Reads from the backend, behind the last record.
     async fn read_backlog(&mut self) -> Result<(), Error> {
-        let start = self.cursor.as_ref().map_or(Start::FromOffset(self.next_offset), |cursor| Start::Cursor(cursor.clone()));
+        let start = self.cursor.as_ref().map_or_else(|| self.start.clone(), |cursor| Start::Cursor(cursor.clone()));
         self.place = ReadPlace::Backlog(self.tails.groups.open_read(&self.context, &self.topic, start, 0, false).await?);
         Ok(())
     }
@@ -244,7 +240,7 @@ impl Subscription {
                     }
                 },
                 ReadPlace::Joining => {
-                    let tail = self.tails.join(&self.topic, self.next_offset, self.cursor.as_ref());
+                    let tail = self.tails.join(&self.topic, self.covered, self.cursor.as_ref());
                     let changes = tail.changes.clone();
                     self.place = ReadPlace::Tail(tail, changes);
                 }
@@ -267,21 +263,12 @@ impl Subscription {
 
     fn advance(&mut self, record: Record) -> Record {
         self.next_offset = record.offset.saturating_add(1);
+        self.covered = self.covered.max(self.next_offset);
         match &mut self.cursor {
             Some(cursor) => cursor.clone_from(&record.cursor),
             cursor => *cursor = Some(record.cursor.clone()),
         }
         record
-    }
-}
-
-/// Returns the error of the reader for one more subscription.
-fn repeat(error: &Error) -> Error {
-    let repeated = Error::new(error.code(), error.reason().to_owned(), error.message().to_owned());
-    let repeated = error.metadata().fold(repeated, |repeated, (name, value)| repeated.with(name.to_owned(), value));
-    match error.retry_after() {
-        Some(delay) => repeated.with_retry_after(delay),
-        None => repeated,
     }
 }
 

@@ -162,6 +162,23 @@ async fn a_subscription_continues_behind_a_cursor_at_the_end() {
 }
 
 #[tokio::test]
+async fn a_position_behind_the_end_holds_up_no_other_subscription() {
+    let (stream, tails) = tails().await;
+    append(&stream, 0..1).await;
+    let mut ahead = subscribe(&tails, Start::FromOffset(4)).await;
+    let others = async {
+        wait_until("the reader begins", || stream.following.load(Ordering::SeqCst) == 1).await;
+        let mut all = subscribe(&tails, Start::FromOffset(0)).await;
+        append(&stream, 1..6).await;
+        take(&mut all, 6).await
+    };
+    let (first, all) = futures::join!(take(&mut ahead, 2), others);
+    assert_eq!(first, [4, 5]);
+    assert_eq!(all, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(stream.most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn an_error_of_the_reader_ends_its_subscriptions_and_no_others() {
     let (stream, tails) = tails().await;
     stream.failing.store(1, Ordering::SeqCst);
