@@ -21,9 +21,9 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::{budget, glob, value};
 use crate::{percent, time};
 
-/// Limit of the cache of compiled patterns. Patterns are literals, so the cache needs one entry for each pattern in the
-/// configuration.
-const MAX_PATTERNS: usize = 1024;
+/// Limit of the cache of compiled patterns, each of at most 1 MiB. Patterns are literals, so the cache needs one entry for
+/// each pattern in the configuration and in the filters of requests.
+const MAX_PATTERNS: usize = 256;
 /// Name of the `split` that charges the budget.
 pub const SPLIT: &str = "@split";
 /// Name of the `flatten` that charges the budget.
@@ -109,15 +109,18 @@ pub fn pattern(text: &str) -> Result<Regex, String> {
 
 fn matches(text: &CelString<'_>, wanted: &CelString<'_>) -> Result<CelBool, ExecutionError> {
     let (text, wanted) = (text.inner().as_bytes(), wanted.inner());
+    budget::charge(text.len() as u64)?;
     if let Some(known) = PATTERNS.read().unwrap_or_else(PoisonError::into_inner).get(wanted) {
         return Ok(CelBool::from(known.is_match(text)));
     }
     let compiled = pattern(wanted).map_err(|error| ExecutionError::function_error("matches", error))?;
     let found = compiled.is_match(text);
     let mut known = PATTERNS.write().unwrap_or_else(PoisonError::into_inner);
-    if known.len() < MAX_PATTERNS {
-        known.insert(wanted.to_owned(), compiled);
+    // Patterns of filters that nobody uses any longer must not keep the others out. Those in use come back.
+    if known.len() >= MAX_PATTERNS {
+        known.clear();
     }
+    known.insert(wanted.to_owned(), compiled);
     Ok(CelBool::from(found))
 }
 
