@@ -20,6 +20,12 @@ pub const ITEM: u64 = WORK / 100_000;
 pub const EACH: &str = "@each";
 /// Function that wraps each value that `map` and `filter` keep.
 pub const KEEP: &str = "@keep";
+/// Function that wraps the operands of calls in loops.
+pub const READ: &str = "@read";
+/// Function that wraps the list of `distinct`, which compares each item with each other.
+pub const SQUARE: &str = "@square";
+/// Values up to this size cost nothing to read: the cost of the item covers them.
+const SMALL: u64 = 256;
 
 thread_local! {
     /// Remaining budget of the evaluation on this thread. An evaluation never waits, so it stays on its thread.
@@ -60,6 +66,24 @@ pub fn keep<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exe
     let value = args.pop().ok_or_else(ExecutionError::missing_argument_or_target)?;
     charge(size(value.as_ref()))?;
     Ok(value)
+}
+
+/// Charges the budget for reading a value and returns the value unchanged.
+pub fn read<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let value = args.pop().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    let size = size(value.as_ref());
+    if size > SMALL {
+        charge(size)?;
+    }
+    Ok(value)
+}
+
+/// Charges the budget for one byte for each pair of items in a list, and returns the list unchanged.
+pub fn square<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let list = args.pop().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    let items = list.as_sizer().map_or(0, |sizer| u64::try_from(*sizer.size().inner()).unwrap_or(0));
+    charge(items.saturating_mul(items))?;
+    Ok(list)
 }
 
 /// Returns the approximate size of a value in bytes.

@@ -54,6 +54,8 @@ pub(super) fn declare() -> Result<Env, DeclarationError> {
     env.add_overload("math.least", "math_least", vec![DYN_TYPE, DYN_TYPE], least)?;
     env.add_overload(budget::EACH, "each", vec![DYN_TYPE], budget::each)?;
     env.add_overload(budget::KEEP, "keep", vec![DYN_TYPE], budget::keep)?;
+    env.add_overload(budget::READ, "read", vec![DYN_TYPE], budget::read)?;
+    env.add_overload(budget::SQUARE, "square", vec![DYN_TYPE], budget::square)?;
     add_overload!(env, fn millis: (CelString) -> Result<CelInt>, name = "time.millis")?;
     add_overload!(env, fn url_encode: (CelString) -> CelString, name = "url.encode")?;
     add_overload!(env, fn url_decode: (CelString) -> Result<CelString>, name = "url.decode")?;

@@ -76,9 +76,13 @@ fn ask_for_all(node: &mut IdedExpr) {
     }
 }
 
-/// Adds the budget to a tree: wraps the ranges and the kept values, and replaces the functions whose result can be much
-/// larger than their input.
+/// Adds the budget to a tree: wraps the ranges, the kept values and the operands of calls in loops, and replaces the functions whose result
+/// can be much larger than their input.
 pub fn prepare(node: &mut IdedExpr) {
+    prepare_inside(node, false);
+}
+
+fn prepare_inside(node: &mut IdedExpr, in_loop: bool) {
     match &mut node.expr {
         Expr::Call(call) => {
             match (call.func_name.as_str(), call.target.is_some()) {
@@ -88,33 +92,80 @@ pub fn prepare(node: &mut IdedExpr) {
                 _ => {}
             }
             if let Some(target) = &mut call.target {
-                prepare(target);
+                prepare_inside(target, in_loop);
             }
-            call.args.iter_mut().for_each(prepare);
+            call.args.iter_mut().for_each(|arg| prepare_inside(arg, in_loop));
+            if in_loop {
+                charge_operands(call);
+            }
+            if call.func_name == "distinct"
+                && let Some(target) = &mut call.target
+            {
+                around(target, budget::SQUARE);
+            }
         }
         Expr::Comprehension(loops) => {
-            for inner in [&mut loops.iter_range, &mut loops.accu_init, &mut loops.loop_cond, &mut loops.loop_step, &mut loops.result] {
-                prepare(inner);
+            for outside in [&mut loops.iter_range, &mut loops.accu_init] {
+                prepare_inside(outside, in_loop);
             }
+            for inside in [&mut loops.loop_cond, &mut loops.loop_step] {
+                prepare_inside(inside, true);
+            }
+            prepare_inside(&mut loops.result, in_loop);
             keep(loops);
             around(&mut loops.iter_range, budget::EACH);
         }
         Expr::Select(select) => {
-            prepare(&mut select.operand);
+            prepare_inside(&mut select.operand, in_loop);
             if select.test {
                 ask_for_all(node);
             }
         }
-        Expr::List(list) => list.elements.iter_mut().for_each(prepare),
+        Expr::List(list) => list.elements.iter_mut().for_each(|item| prepare_inside(item, in_loop)),
         Expr::Map(map) => {
             for entry in &mut map.entries {
                 if let EntryExpr::MapEntry(pair) = &mut entry.expr {
-                    prepare(&mut pair.key);
-                    prepare(&mut pair.value);
+                    prepare_inside(&mut pair.key, in_loop);
+                    prepare_inside(&mut pair.value, in_loop);
                 }
             }
         }
         Expr::Struct(_) | Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
+    }
+}
+
+/// Wraps the operands of a call that is evaluated for each item of a loop, and whose cost grows with them.
+fn charge_operands(call: &mut CallExpr) {
+    let in_namespace = matches!(call.func_name.as_str(), "encode" | "decode" | "greatest" | "least" | "millis" | "quote");
+    match (call.func_name.as_str(), call.args.as_mut_slice()) {
+        (operators::IN, [_, list]) => around_variable(list, budget::READ),
+        // If one side is small, so is the cost.
+        (operators::EQUALS | operators::NOT_EQUALS, [left, _]) => around_variable(left, budget::READ),
+        // The step of a loop adds to its own result.
+        (operators::ADD, [left, _]) if is_accumulator(left) => {}
+        (
+            operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT | operators::CONDITIONAL | operators::INDEX | "size",
+            _,
+        ) => {}
+        (name, _) if name.starts_with('@') => {}
+        (_, args) => {
+            args.iter_mut().for_each(|arg| around_variable(arg, budget::READ));
+            // The target of `json.encode` is no value.
+            if let Some(target) = call.target.as_mut().filter(|target| !(in_namespace && matches!(target.expr, Expr::Ident(_)))) {
+                around_variable(target, budget::READ);
+            }
+        }
+    }
+}
+
+fn is_accumulator(node: &IdedExpr) -> bool {
+    matches!(&node.expr, Expr::Ident(name) if name.starts_with('@'))
+}
+
+/// Wraps what is no constant. The syntax bounds the size of constants.
+fn around_variable(node: &mut IdedExpr, function: &str) {
+    if !matches!(node.expr, Expr::Literal(_)) {
+        around(node, function);
     }
 }
 

@@ -132,8 +132,12 @@ fn compiled_expressions_know_their_type_path_constant_and_reads() {
 #[test]
 fn evaluations_have_a_budget() {
     let many: Vec<serde_json::Value> = (0..100_001).map(serde_json::Value::from).collect();
-    let variables =
-        [("body", value::from_json(&json!({"list": many, "text": "a".repeat(1 << 20), "glob": format!("*{}b", "a".repeat(1000))})))];
+    let variables = [(
+        "body",
+        value::from_json(
+            &json!({"list": many, "short": many[..1000], "text": "a".repeat(1 << 20), "glob": format!("*{}b", "a".repeat(1000))}),
+        ),
+    )];
     for text in [
         "body.list.map(n, n)",
         "body.list.slice(0, 400).map(a, body.list.slice(0, 400).map(b, 1))",
@@ -141,12 +145,27 @@ fn evaluations_have_a_budget() {
         "body.text.split(\"\")",
         "body.text.replace(\"a\", body.text)",
         "body.text.matchesGlob(body.glob)",
+        "body.list.slice(0, 1000).exists(n, -1 - n in body.list)",
+        "body.list.slice(0, 1000).all(n, body.list == body.list)",
+        "body.list.slice(0, 1000).exists(n, body.text.contains(\"b\"))",
+        "body.list.slice(0, 1000).exists(n, body.text + \"b\" == \"\")",
+        "body.list.slice(0, 1000).exists(n, body.text.lowerAscii() == \"\")",
+        "body.list.slice(0, 10000).distinct()",
     ] {
         let error = compile(text).unwrap().evaluate(&variables).unwrap_err();
         assert!(error.contains("works on too much"), "{text}: {error}");
     }
     let compiled = compile("size(body.list.slice(0, 90000).filter(n, n > 5))").unwrap();
     assert_eq!(compiled.evaluate(&variables), Ok(Value::Int(89_994)));
+    for text in [
+        "body.short.all(n, n in body.short)",
+        "body.list.slice(0, 90000).all(n, string(n) != \"a\" && n + 1 > n && size(body.list) > 0)",
+        "size(body.list.slice(0, 1000).distinct()) == 1000",
+        "body.list.slice(0, 3).map(n, math.greatest(n, 1) + n).size() == 3",
+        "body.list.slice(0, 3).all(n, base64.encode(bytes(string(n))) != \"\")",
+    ] {
+        assert_eq!(compile(text).unwrap().evaluate(&variables), Ok(Value::Bool(true)), "{text}");
+    }
     // Each evaluation has its own budget.
     assert_eq!(compiled.evaluate(&variables), Ok(Value::Int(89_994)));
 }
