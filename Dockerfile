@@ -26,7 +26,8 @@ VOLUME /data
 EXPOSE 8980 8981 8081
 # The ports must be reachable from outside of the container.
 # Whoever can reach the ports may use everything. Publish them to this machine only, or configure authenticators.
-ENV PRISM_LISTENERS_MAIN_AUTHENTICATION=anonymous PRISM_LISTENERS_REGISTRY_AUTHENTICATION=anonymous
+ENV PRISM_LISTENERS_MAIN_AUTHENTICATION=anonymous PRISM_LISTENERS_REGISTRY_AUTHENTICATION=anonymous \
+    PRISM_ADMIN_AUTHENTICATION=anonymous
 ENV PRISM_LISTENERS_MAIN_ADDRESS=0.0.0.0:8980 PRISM_LISTENERS_REGISTRY_ADDRESS=0.0.0.0:8081 PRISM_ADMIN_ADDRESS=0.0.0.0:8981
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["bash", "-c", \
     "exec 3<>/dev/tcp/127.0.0.1/8981 && printf 'GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && grep -q ' 200 ' <&3"]

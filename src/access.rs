@@ -4,13 +4,14 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::PathBuf,
     sync::Arc,
 };
 
 use crate::{graphql, plan::Plan};
 use prism_access::{
-    AuthenticatorSettings, CallRate, DecisionLog, DecisionSampling, FailureLimiter, Method, MethodChain, NamespaceAccess, QuotaLimits,
-    QuotaSettings, Quotas, Tickets,
+    AuthenticatorSettings, CallRate, DecisionLog, DecisionPoint, DecisionSampling, FailureLimiter, Method, MethodChain, NamespaceAccess,
+    QuotaLimits, QuotaSettings, Quotas, Tickets,
 };
 use prism_call::{AccessControl, Code, Error};
 use prism_config::{self as config, ANONYMOUS, Config};
@@ -19,6 +20,7 @@ use prism_config::{self as config, ANONYMOUS, Config};
 #[derive(Default)]
 pub struct Access {
     authenticators: BTreeMap<String, OpenAuthenticator>,
+    decision_point: Option<OpenDecisionPoint>,
     failures: Arc<FailureLimiter>,
     /// By namespace. They go on counting as long as their settings stay the same.
     quotas: BTreeMap<String, Arc<Quotas>>,
@@ -26,6 +28,8 @@ pub struct Access {
     namespaces: BTreeMap<String, Option<Arc<dyn AccessControl>>>,
     /// Of requests to GraphQL endpoints of listeners, before their fields are called.
     graphql: Option<Arc<dyn AccessControl>>,
+    /// `None`: everybody may read the pages of the admin listener.
+    admin: Option<Arc<MethodChain>>,
 }
 
 /// An authenticator that generations share as long as its settings and files stay the same, with the credentials that it has verified.
@@ -36,6 +40,14 @@ struct OpenAuthenticator {
     method: Arc<dyn Method>,
 }
 
+/// A decision point that generations share as long as its settings and files stay the same, with its decisions.
+struct OpenDecisionPoint {
+    settings: config::ResolvedSettings,
+    /// A hash of the contents of its files.
+    contents: u64,
+    point: Arc<DecisionPoint>,
+}
+
 impl Access {
     /// Makes the access control of a configuration. The error has every problem.
     pub fn build(config: &Config, plan: &Plan, previous: &Self) -> Result<Self, Vec<Error>> {
@@ -44,6 +56,12 @@ impl Access {
         for (name, definition) in &config.authenticators {
             match open(name, definition, previous.authenticators.get(name)) {
                 Ok(opened) => drop(next.authenticators.insert(name.clone(), opened)),
+                Err(error) => problems.push(error),
+            }
+        }
+        if let Some(settings) = config.policy.as_ref().and_then(|policy| policy.decision_point.as_ref()) {
+            match open_decision_point(settings, previous.decision_point.as_ref()) {
+                Ok(opened) => next.decision_point = Some(opened),
                 Err(error) => problems.push(error),
             }
         }
@@ -69,13 +87,21 @@ impl Access {
                 by_listener.iter().map(|(name, chain)| ((*name).clone(), own.as_ref().unwrap_or(chain).clone())).collect();
             let policy = plan.policy(&namespace.name).cloned();
             let quotas = next.quotas(&namespace.name, &namespace.quotas, previous);
-            let is_controlled = policy.is_some() || quotas.is_some() || listeners.values().any(|chain| !chain.is_open());
+            let decision_point = next.decision_point.as_ref().map(|opened| opened.point.clone());
+            let is_controlled =
+                policy.is_some() || decision_point.is_some() || quotas.is_some() || listeners.values().any(|chain| !chain.is_open());
             let decisions = config.policy.as_ref().and_then(|policy| DecisionLog::new(sampling(policy.log)));
-            let control = NamespaceAccess { listeners, policy, decisions, quotas, tickets: tickets.clone() };
+            let control = NamespaceAccess { listeners, policy, decision_point, decisions, quotas, tickets: tickets.clone() };
             let control = is_controlled.then(|| Arc::new(control) as Arc<dyn AccessControl>);
             next.namespaces.insert(namespace.name.clone(), control);
         }
+        next.admin = Some(next.chain(&config.admin.authentication)).filter(|chain| !chain.is_open());
         Ok(next)
+    }
+
+    /// Returns who may read the pages of the admin listener. `None`: everybody.
+    pub fn of_admin(&self) -> Option<Arc<MethodChain>> {
+        self.admin.clone()
     }
 
     /// Returns the access control of a namespace. `None`: everybody may do everything.
@@ -125,15 +151,29 @@ fn open(name: &str, definition: &config::Authenticator, known: Option<&OpenAuthe
         Error::new(Code::FailedPrecondition, "UNKNOWN_AUTHENTICATOR", message)
     })?;
     let settings = AuthenticatorSettings { name: name.to_owned(), values: definition.settings.values().clone() };
-    let mut hasher = DefaultHasher::new();
-    for file in settings.files() {
-        // A file that can't be read is a problem of `open`.
-        fs::read(file).unwrap_or_default().hash(&mut hasher);
-    }
-    let contents = hasher.finish();
+    let contents = hash_files(&settings.files());
     let method = match known.filter(|known| known.definition == *definition && known.contents == contents) {
         Some(known) => known.method.clone(),
         None => (kind.open)(&settings)?,
     };
     Ok(OpenAuthenticator { definition: definition.clone(), contents, method })
+}
+
+/// Opens the decision point, or takes over the known one if nothing has changed.
+fn open_decision_point(settings: &config::ResolvedSettings, known: Option<&OpenDecisionPoint>) -> Result<OpenDecisionPoint, Error> {
+    let contents = hash_files(&prism_access::decision_point_files(settings.values()));
+    let point = match known.filter(|known| known.settings == *settings && known.contents == contents) {
+        Some(known) => known.point.clone(),
+        None => Arc::new(DecisionPoint::open(settings.values())?),
+    };
+    Ok(OpenDecisionPoint { settings: settings.clone(), contents, point })
+}
+
+/// Returns a hash of the contents of files. One that can't be read is a problem of whoever needs it.
+fn hash_files(files: &[PathBuf]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        fs::read(file).unwrap_or_default().hash(&mut hasher);
+    }
+    hasher.finish()
 }

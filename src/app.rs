@@ -21,7 +21,7 @@ use crate::{
     plan::Plan,
     telemetry::Telemetry,
 };
-use prism_call::{AccessLog, Code, Error, Metrics, Pipeline, ReloadMeters};
+use prism_call::{AccessLog, Authenticate, Code, Error, Metrics, Pipeline, ReloadMeters};
 use prism_config::{self as config, Config};
 use prism_edge::{
     self as edge, AllowedHosts, Bound, Descriptors, Drain, ListenerSettings,
@@ -57,6 +57,8 @@ struct Shared {
     pipeline: Arc<Pipeline>,
     telemetry: Telemetry,
     probes: Arc<ArcSwap<Vec<(String, Probe)>>>,
+    /// Who may read the pages of the admin listener. `None`: everybody.
+    admin_access: Arc<ArcSwap<Option<Arc<dyn Authenticate>>>>,
     draining: CancellationToken,
     streams: CancellationToken,
     /// Waits for the calls of namespaces that a reload removed.
@@ -125,6 +127,7 @@ impl App {
             pipeline: Arc::new(pipeline),
             telemetry,
             probes: Arc::default(),
+            admin_access: Arc::default(),
             draining: CancellationToken::new(),
             streams,
             retirements: TaskTracker::new(),
@@ -138,12 +141,14 @@ impl App {
             listeners.insert(name, listener);
         }
         shared.probes.store(Arc::new(generation.probes()));
+        shared.admin_access.store(Arc::new(generation.admin_access()));
         shared.reloads.record_success(1);
         let pages = Admin {
             metrics: shared.metrics.clone(),
             probes: shared.probes.clone(),
             draining: shared.draining.clone(),
             hosts: AllowedHosts::of_listener(admin.address.ip(), &config.admin.allowed_hosts, []),
+            access: shared.admin_access.clone(),
         };
         Ok(Self {
             shared,
@@ -278,6 +283,12 @@ impl Reloading<'_> {
         };
         let old_listeners: BTreeMap<_, _> = self.listeners.iter().map(|(name, listener)| (name.clone(), listener.configured())).collect();
         let new_listeners: BTreeMap<_, _> = config.listeners.iter().map(|(name, listener)| (name.clone(), listener.address)).collect();
+        // Streams are authenticated again by the new access control, and their certificates must still be trusted then.
+        for (name, made) in &served {
+            if let Some(listener) = self.listeners.get(name) {
+                listener.replace_settings(made);
+            }
+        }
         next.install_access();
         for (name, made) in served {
             if let Some(listener) = self.listeners.get_mut(&name) {
@@ -296,6 +307,7 @@ impl Reloading<'_> {
             self.listeners.insert(name, listener);
         }
         self.shared.probes.store(Arc::new(next.probes()));
+        self.shared.admin_access.store(Arc::new(next.admin_access()));
         *self.number += 1;
         let change = Change {
             generation: *self.number,

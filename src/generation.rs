@@ -17,7 +17,7 @@ use crate::{
     tenants::{TenantHandler, TenantSource},
 };
 
-use prism_call::{BackgroundTasks, Code, Error, Handler, Idempotency, Method, Metrics, Namespace};
+use prism_call::{Authenticate, BackgroundTasks, Code, Error, Handler, Idempotency, Method, Metrics, Namespace};
 use prism_config::{self as config, Config};
 use prism_edge::{self as edge, Binding, Frontend, admin::Probe};
 use prism_pattern as pattern;
@@ -94,6 +94,11 @@ impl Generation {
             connected.backend.close().await;
         }
         Err(problems)
+    }
+
+    /// Returns who may read the pages of the admin listener. `None`: everybody.
+    pub fn admin_access(&self) -> Option<Arc<dyn Authenticate>> {
+        self.access.of_admin().map(|chain| chain as Arc<dyn Authenticate>)
     }
 
     /// Puts the access control into service, also of namespaces that the previous generation serves too.

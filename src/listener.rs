@@ -12,7 +12,7 @@ use prism_call::{Error, Metrics, Pipeline, UnsentLimits};
 use prism_config::{self as config, Config};
 use prism_edge::{
     self as edge, AllowedHosts, Bindings, Bound, ConnectionLimits, Cors, Demo, DemoFrontend, DemoNamespace, Descriptors, Drain, Edge,
-    Health, ListenerSettings, Served, Services,
+    Health, ListenerSettings, Served, Services, TrustedProxies,
 };
 
 /// A listener with its port, and what it serves.
@@ -129,11 +129,15 @@ impl OpenListener {
         }
     }
 
+    /// Applies the settings of another generation to new connections, and to the trust in the certificates of clients.
+    pub fn replace_settings(&self, made: &ServedListener) {
+        self.settings.store(Arc::new(made.settings.clone()));
+    }
+
     /// Serves something else on the same port. Connections stay.
     pub async fn replace(&mut self, made: ServedListener) {
-        let ServedListener { served, services, settings } = made;
+        let ServedListener { served, services, .. } = made;
         self.edge.served.store(Arc::new(served));
-        self.settings.store(Arc::new(settings));
         let reporter = self.health.reporter();
         for service in services.iter().filter(|service| !self.services.contains(service)) {
             reporter.set_service_status(service, ServingStatus::Serving).await;
@@ -158,7 +162,7 @@ impl OpenListener {
     }
 }
 
-fn listener_settings(definition: &config::Listener, tls: Option<edge::TlsAcceptor>) -> ListenerSettings {
+fn listener_settings(definition: &config::Listener, tls: Option<edge::ListenerTls>) -> ListenerSettings {
     let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
     let size = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     let limits = ConnectionLimits {
@@ -169,5 +173,13 @@ fn listener_settings(definition: &config::Listener, tls: Option<edge::TlsAccepto
         write_timeout: definition.write_timeout,
         unsent: UnsentLimits { connection: size(definition.max_unsent_bytes_per_connection), listener: size(definition.max_unsent_bytes) },
     };
-    ListenerSettings { tls, limits }
+    let proxies = definition.trusted_proxies.as_ref().map(|proxies| {
+        Arc::new(TrustedProxies {
+            networks: proxies.networks(),
+            proxy_protocol: proxies.proxy_protocol,
+            forwarded_for: proxies.forwarded_for,
+            client_certificates: proxies.forwarded_client_cert,
+        })
+    });
+    ListenerSettings { tls, limits, proxies }
 }

@@ -14,7 +14,7 @@ use prism_access::{
 };
 use prism_call::Error;
 use prism_config::{self as config, Binding, Config, FrontendKind};
-use prism_edge::{self as edge, Documentation, Frontend, GraphqlFrontend, HttpRoutes, McpFrontend, TlsAcceptor, TlsFiles};
+use prism_edge::{self as edge, ClientFiles, Documentation, Frontend, GraphqlFrontend, HttpRoutes, ListenerTls, McpFrontend, TlsFiles};
 use prism_frontend::{
     bind,
     definition::{self, Definition, Texts},
@@ -33,7 +33,7 @@ use prism_yaml::{Problem, Problems, unknown_name};
 #[derive(Default)]
 pub struct Plan {
     /// TLS of listeners, by the name of the listener.
-    tls: BTreeMap<String, TlsAcceptor>,
+    tls: BTreeMap<String, ListenerTls>,
     /// Routes of annotations, by the name of the pattern.
     annotated: BTreeMap<&'static str, Arc<Routes>>,
     /// Compiled definitions, by their name and the settings of the binding.
@@ -92,7 +92,7 @@ impl Plan {
     }
 
     /// Returns the TLS of a listener, or `None` if its connections are plain.
-    pub fn tls(&self, listener: &str) -> Option<TlsAcceptor> {
+    pub fn tls(&self, listener: &str) -> Option<ListenerTls> {
         self.tls.get(listener).cloned()
     }
 
@@ -176,7 +176,12 @@ impl Plan {
             .filter_map(|namespace| Some((&*namespace.name, pattern::find(&namespace.pattern)?.methods())))
             .collect();
         let namespaces: Vec<_> = methods.iter().map(|(name, methods)| PolicyNamespace { name, methods }).collect();
+        if let Some(settings) = &source.decision_point {
+            self.files.extend(prism_access::decision_point_files(settings.values()));
+        }
         match policy::compile(&crate::policy::source(source), &namespaces) {
+            // Without rules, the decision point decides alone.
+            Ok(_) if source.rules.is_empty() && source.decision_point.is_some() => {}
             Ok(policies) => {
                 let names = methods.iter().map(|(name, _)| (*name).to_owned());
                 self.policies = names.zip(policies.into_iter().map(Arc::new)).collect();
@@ -196,8 +201,8 @@ impl Plan {
                 config::ClientCertificates::Required => edge::ClientCertificates::Required,
                 config::ClientCertificates::Optional => edge::ClientCertificates::Optional,
             };
-            self.files.extend([&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).cloned());
-            let clients = tls.client_ca.clone().map(|file| (file, mode));
+            self.files.extend([&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.client_crls).cloned());
+            let clients = tls.client_ca.clone().map(|authorities| ClientFiles { authorities, revocations: tls.client_crls.clone(), mode });
             let files = TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone(), clients };
             match edge::load_tls(&files) {
                 Ok(acceptor) => drop(self.tls.insert(name.clone(), acceptor)),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{Failure, style};
 use crate::{driver::KINDS, plan::Plan};
-use prism_config::{self as config, AuthenticatorKind, Config, Definition, Driver, Known, Origin, Source};
+use prism_config::{self as config, AuthenticatorKind, Config, DecisionPointKind, Definition, Driver, Known, Origin, Source};
 use prism_frontend::definition;
 use prism_pattern::PATTERNS;
 use prism_registry::Registry;
@@ -31,6 +31,10 @@ pub fn known() -> Known<'static> {
         registry: Registry::embedded(),
         drivers: KINDS.iter().map(driver).collect(),
         authenticators: prism_access::KINDS.iter().map(authenticator).collect(),
+        decision_point: DecisionPointKind {
+            schema: prism_access::decision_point_schema().to_value(),
+            check: prism_access::check_decision_point,
+        },
         patterns: PATTERNS.iter().map(pattern).collect(),
         definitions: definitions.collect(),
     }

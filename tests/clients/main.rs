@@ -9,6 +9,7 @@ mod autobahn;
 mod browser;
 mod foreign;
 mod graphql;
+mod issuer;
 mod mcp;
 mod node;
 mod openapi;

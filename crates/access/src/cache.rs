@@ -1,8 +1,8 @@
-//! Verified credentials, so that a key is hashed and a signature is checked once, and not for each call.
+//! Verified credentials and decisions, so that a key is hashed, a signature is checked and a service is asked once, and not for each call.
 
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -11,39 +11,36 @@ use lru::LruCache;
 use prism_call::Principal;
 
 const SHARDS: usize = 16;
-/// Verified credentials in memory, for each authenticator. The least recently used ones are verified again.
+/// Entries of one cache in memory. The least recently used ones are forgotten.
 const MAX_ENTRIES: usize = 4096;
 
-/// The digest of credentials. Only digests are kept.
-type CredentialDigest = [u8; 32];
+/// The SHA-256 digest of credentials, or of a question.
+pub type CredentialDigest = [u8; 32];
 
-/// Verified credentials. Locks are short, and there is one for each shard.
-pub struct VerifiedCache([Mutex<LruCache<CredentialDigest, Arc<Principal>>>; SHARDS]);
+/// Values by a digest. Locks are short, and there is one for each shard.
+pub struct DigestCache<V>([Mutex<LruCache<CredentialDigest, V>>; SHARDS]);
 
-impl Default for VerifiedCache {
+impl<V> Default for DigestCache<V> {
     fn default() -> Self {
         let capacity = NonZeroUsize::new(MAX_ENTRIES / SHARDS).unwrap_or(NonZeroUsize::MIN);
         Self(std::array::from_fn(|_| Mutex::new(LruCache::sparse(capacity))))
     }
 }
 
-impl VerifiedCache {
-    /// Returns the caller of credentials that were verified and have not expired.
-    pub fn get(&self, credentials: &[u8]) -> Option<Arc<Principal>> {
-        let key = digest_of(credentials);
-        let mut shard = self.shard(&key).lock().unwrap_or_else(PoisonError::into_inner);
-        let found = shard.get(&key)?.clone();
-        if found.is_expired() {
-            shard.pop(&key);
-            return None;
-        }
-        Some(found)
+impl<V: Clone> DigestCache<V> {
+    /// Returns a value.
+    pub fn get(&self, key: &CredentialDigest) -> Option<V> {
+        self.shard(key).get(key).cloned()
     }
 
-    /// Keeps the caller of credentials that were verified.
-    pub fn put(&self, credentials: &[u8], principal: Arc<Principal>) {
-        let key = digest_of(credentials);
-        self.shard(&key).lock().unwrap_or_else(PoisonError::into_inner).put(key, principal);
+    /// Keeps a value.
+    pub fn put(&self, key: CredentialDigest, value: V) {
+        self.shard(&key).put(key, value);
+    }
+
+    /// Forgets a value.
+    pub fn remove(&self, key: &CredentialDigest) {
+        self.shard(key).pop(key);
     }
 
     /// Forgets everything.
@@ -53,12 +50,45 @@ impl VerifiedCache {
         }
     }
 
-    fn shard(&self, key: &CredentialDigest) -> &Mutex<LruCache<CredentialDigest, Arc<Principal>>> {
-        &self.0[usize::from(key[0]) % SHARDS]
+    fn shard(&self, key: &CredentialDigest) -> MutexGuard<'_, LruCache<CredentialDigest, V>> {
+        self.0[usize::from(key[0]) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn digest_of(credentials: &[u8]) -> CredentialDigest {
+/// Verified credentials, as digests: nobody can read them from memory.
+#[derive(Default)]
+pub struct VerifiedCache(DigestCache<Arc<Principal>>);
+
+impl VerifiedCache {
+    /// Returns the caller of credentials that were verified and have not expired.
+    pub fn get(&self, credentials: &[u8]) -> Option<Arc<Principal>> {
+        let key = digest_of(credentials);
+        let found = self.0.get(&key)?;
+        if found.is_expired() {
+            self.0.remove(&key);
+            return None;
+        }
+        Some(found)
+    }
+
+    /// Keeps the caller of credentials that were verified.
+    pub fn put(&self, credentials: &[u8], principal: Arc<Principal>) {
+        self.0.put(digest_of(credentials), principal);
+    }
+
+    /// Forgets the caller of credentials.
+    pub fn remove(&self, credentials: &[u8]) {
+        self.0.remove(&digest_of(credentials));
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
+}
+
+/// Returns the digest of credentials.
+pub fn digest_of(credentials: &[u8]) -> CredentialDigest {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, credentials).as_ref());
     out
@@ -85,7 +115,7 @@ mod tests {
         for number in 0..3 * MAX_ENTRIES {
             cache.put(&number.to_be_bytes(), Arc::new(principal.clone()));
         }
-        let kept: usize = cache.0.iter().map(|shard| shard.lock().unwrap().len()).sum();
+        let kept: usize = cache.0.0.iter().map(|shard| shard.lock().unwrap().len()).sum();
         assert!(kept <= MAX_ENTRIES, "{kept}");
         cache.clear();
         assert!(cache.get(&(3 * MAX_ENTRIES - 1).to_be_bytes()).is_none());

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::method::{Attempt, Method, Verdict};
-use prism_call::{AuthenticationMethod, CertificateNames, Credentials, Peer, Principal};
+use prism_call::{AuthenticationMethod, CertificateNames, Credentials, Peer, Principal, TlsPeer};
 use prism_settings::{CheckSettings, SettingProblem};
 
 /// Settings of an authenticator of `type: mtls`.
@@ -51,8 +51,12 @@ pub struct ClientCertificate(pub CertificateSettings);
 
 impl Method for ClientCertificate {
     fn attempt<'a>(&'a self, peer: &'a Peer, _: &'a Credentials) -> Attempt<'a> {
-        let Some(tls) = peer.tls.as_ref().filter(|tls| !tls.client_certificates.is_empty()) else { return Attempt::Absent };
-        let principal = tls.client_names.as_deref().and_then(|names| principal(names, &self.0.names));
+        let has_one = |tls: &&TlsPeer| tls.client_names.is_some() || !tls.client_certificates.is_empty();
+        let Some(tls) = peer.tls.as_ref().filter(has_one) else { return Attempt::Absent };
+        let principal = Some(tls)
+            .filter(|tls| tls.is_trusted())
+            .and_then(|tls| tls.client_names.as_deref())
+            .and_then(|names| principal(names, &self.0.names));
         Attempt::Ready(principal.map_or(Verdict::Rejected, |principal| Verdict::Accepted(Arc::new(principal))))
     }
 

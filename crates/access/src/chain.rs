@@ -8,7 +8,7 @@ use super::{
     failures::FailureLimiter,
     method::{Attempt, Method, Verdict},
 };
-use prism_call::{Authenticated, Authentication, Credentials, Error, Peer, Principal};
+use prism_call::{Authenticate, Authenticated, Authentication, Credentials, Error, Peer, Principal};
 
 /// Methods of authentication, in order. The first one that accepts the credentials decides who the caller is.
 pub struct MethodChain {
@@ -39,38 +39,13 @@ impl MethodChain {
         self.methods.is_empty() && self.anonymous
     }
 
-    /// Returns the caller of a request.
-    pub fn authenticate<'a>(&'a self, peer: &'a Peer, credentials: &'a Credentials) -> Authentication<'a> {
-        let mut rejected = false;
-        for (index, method) in self.methods.iter().enumerate() {
-            match method.attempt(peer, credentials) {
-                Attempt::Absent => {}
-                Attempt::Ready(Verdict::Accepted(principal)) => return Authentication::Ready(Ok(principal)),
-                Attempt::Ready(Verdict::Rejected) => rejected = true,
-                Attempt::Ready(Verdict::Unavailable(error)) => return Authentication::Ready(Err(error)),
-                Attempt::Pending(first) => {
-                    return Authentication::Pending(Box::pin(async move {
-                        self.failures.check(peer)?;
-                        match first.await {
-                            Verdict::Accepted(principal) => Ok(principal),
-                            Verdict::Rejected => self.try_rest(index + 1, peer, credentials).await,
-                            Verdict::Unavailable(error) => Err(error),
-                        }
-                    }));
-                }
-            }
-        }
-        let has_credentials = credentials.authorization.is_some() || credentials.api_key.is_some();
-        Authentication::Ready(if rejected || (has_credentials && !self.is_open()) { self.reject(peer) } else { self.without_credentials() })
-    }
-
     /// Tries the methods after one that rejected the credentials.
     async fn try_rest(&self, first: usize, peer: &Peer, credentials: &Credentials) -> Authenticated {
         for method in self.methods.iter().skip(first) {
             let verdict = match method.attempt(peer, credentials) {
                 Attempt::Absent => continue,
                 Attempt::Ready(verdict) => verdict,
-                Attempt::Pending(work) => work.await,
+                Attempt::Pending(work) | Attempt::Again(work) => work.await,
             };
             match verdict {
                 Verdict::Accepted(principal) => return Ok(principal),
@@ -93,5 +68,36 @@ impl MethodChain {
 
     fn challenge(&self, error: Error) -> Error {
         error.with_headers_and_trailers(self.challenges.clone(), HeaderMap::new())
+    }
+}
+
+impl Authenticate for MethodChain {
+    fn authenticate<'a>(&'a self, peer: &'a Peer, credentials: &'a Credentials) -> Authentication<'a> {
+        let mut rejected = false;
+        for (index, method) in self.methods.iter().enumerate() {
+            let (first, is_known) = match method.attempt(peer, credentials) {
+                Attempt::Absent => continue,
+                Attempt::Ready(Verdict::Accepted(principal)) => return Authentication::Ready(Ok(principal)),
+                Attempt::Ready(Verdict::Rejected) => {
+                    rejected = true;
+                    continue;
+                }
+                Attempt::Ready(Verdict::Unavailable(error)) => return Authentication::Ready(Err(error)),
+                Attempt::Pending(first) => (first, false),
+                Attempt::Again(first) => (first, true),
+            };
+            return Authentication::Pending(Box::pin(async move {
+                if !is_known {
+                    self.failures.check(peer)?;
+                }
+                match first.await {
+                    Verdict::Accepted(principal) => Ok(principal),
+                    Verdict::Rejected => self.try_rest(index + 1, peer, credentials).await,
+                    Verdict::Unavailable(error) => Err(error),
+                }
+            }));
+        }
+        let has_credentials = credentials.authorization.is_some() || credentials.api_key.is_some();
+        Authentication::Ready(if rejected || (has_credentials && !self.is_open()) { self.reject(peer) } else { self.without_credentials() })
     }
 }

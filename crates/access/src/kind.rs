@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     certificate::{CertificateSettings, ClientCertificate},
+    introspection::{Introspection, IntrospectionSettings},
     jwt::{JsonWebToken, JwtSettings},
     keys::{ApiKey, Basic, KeyFileSettings},
     method::Method,
@@ -59,7 +60,13 @@ pub const KINDS: &[AuthenticatorKind] = &[
         name: "jwt",
         schema: settings_schema::<JwtSettings>,
         check: check::<JwtSettings>,
-        open: |settings| Ok(Arc::new(JsonWebToken::open(&settings.name, parse(settings)?).map_err(|error| named(settings, &error))?)),
+        open: |settings| Ok(Arc::new(JsonWebToken::open(&settings.name, &parse(settings)?).map_err(|error| named(settings, &error))?)),
+    },
+    AuthenticatorKind {
+        name: "introspection",
+        schema: settings_schema::<IntrospectionSettings>,
+        check: check::<IntrospectionSettings>,
+        open: |settings| Ok(Arc::new(Introspection::open(&settings.name, &parse(settings)?).map_err(|error| named(settings, &error))?)),
     },
 ];
 

@@ -23,8 +23,13 @@ pub enum Attempt<'a> {
     /// The result.
     Ready(Verdict),
     /// The work that leads to the result.
-    Pending(Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>),
+    Pending(PendingVerdict<'a>),
+    /// The work that leads to the result, for credentials that were accepted before. It goes on even if the peer presented too many wrong ones.
+    Again(PendingVerdict<'a>),
 }
+
+/// The work that leads to a verdict.
+pub type PendingVerdict<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
 /// The result of an attempt.
 #[derive(Debug)]

@@ -1,15 +1,28 @@
 //! The access control of one namespace.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     chain::MethodChain,
     decision_log::DecisionLog,
+    decision_point::{Deciding, DecisionPoint},
     policy::{CallFacts, Decision, Policy},
     quota::Quotas,
+    service::ServiceUnavailable,
     ticket::Tickets,
 };
-use prism_call::{AccessControl, Authentication, Authorization, Context, Credentials, Error, IssuedTicket, Method, Namespace, Peer, Share};
+use prism_call::{
+    AccessControl, Authenticate as _, Authentication, Authorization, Authorizing, Code, Context, Credentials, Error, IssuedTicket, Method,
+    Namespace, Peer, Share,
+};
+
+/// The name of the decision point in the log of decisions, where rules have theirs.
+const DECISION_POINT: &str = "(decision point)";
+/// How long a caller should wait before the next attempt, if nobody can decide.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What a decision is about.
+type Call<'a> = (&'a Context, &'a Namespace, &'a Method);
 
 /// The access control of one namespace.
 pub struct NamespaceAccess {
@@ -17,6 +30,8 @@ pub struct NamespaceAccess {
     pub listeners: HashMap<String, Arc<MethodChain>>,
     /// Who may call what. `None`: everybody may call everything.
     pub policy: Option<Arc<Policy>>,
+    /// Who also decides, about calls that the policy allows. `None`: nobody.
+    pub decision_point: Option<Arc<DecisionPoint>>,
     /// Where decisions are logged. `None`: nowhere.
     pub decisions: Option<DecisionLog>,
     /// How often callers may call. `None`: as often as they like.
@@ -45,8 +60,28 @@ impl AccessControl for NamespaceAccess {
         self.quotas.as_ref().map(|quotas| quotas.acquire(context)).transpose()
     }
 
-    fn authorize(&self, context: &Context, namespace: &Namespace, method: &Method) -> Result<Authorization, Error> {
-        self.decide(context, namespace, method, None)
+    fn authorize<'a>(&'a self, context: &'a Context, namespace: &'a Namespace, method: &'a Method) -> Authorizing<'a> {
+        let granted = match self.decide(context, namespace, method, None) {
+            Ok(granted) => granted,
+            Err(error) => return Authorizing::Ready(Err(error)),
+        };
+        let Some(point) = &self.decision_point else { return Authorizing::Ready(Ok(granted)) };
+        match point.decide(&call_facts(context, namespace, method)) {
+            Deciding::Known(allowed) => Authorizing::Ready(self.apply((context, namespace, method), allowed, granted)),
+            Deciding::Asking(work) => Authorizing::Pending(Box::pin(async move {
+                match work.await {
+                    Ok(allowed) => self.apply((context, namespace, method), allowed, granted),
+                    Err(ServiceUnavailable) => {
+                        let message = "nobody can decide now whether this call is allowed; try again";
+                        Err(Error::new(Code::Unavailable, "DECISION_POINT_UNAVAILABLE", message).with_retry_after(RETRY_AFTER))
+                    }
+                }
+            })),
+        }
+    }
+
+    fn decision_lifetime(&self) -> Option<Duration> {
+        self.decision_point.as_ref().map(|point| point.lifetime())
     }
 
     fn may_call(&self, context: &Context, namespace: &Namespace, method: &Method) -> bool {
@@ -60,11 +95,23 @@ impl AccessControl for NamespaceAccess {
 }
 
 impl NamespaceAccess {
+    /// Applies a decision of the decision point to a call that the rules grant.
+    fn apply(&self, (context, namespace, method): Call<'_>, allowed: bool, granted: Authorization) -> Result<Authorization, Error> {
+        if let Some(log) = &self.decisions {
+            let rule = || DECISION_POINT.into();
+            let decision = if allowed { Decision::Allowed { rule: rule() } } else { Decision::Denied { rule: Some(rule()), reason: None } };
+            log.write(context, method, &decision);
+        }
+        if allowed { Ok(granted) } else { Err(call_facts(context, namespace, method).denied_externally()) }
+    }
+
     fn decide(&self, context: &Context, namespace: &Namespace, method: &Method, message: Option<&[u8]>) -> Result<Authorization, Error> {
         let Some(policy) = &self.policy else { return Ok(Authorization::Granted) };
         let call = call_facts(context, namespace, method);
         let decision = policy.decide(&call, message);
-        if let Some(log) = &self.decisions {
+        // What the rules allow is logged when the decision point has decided too.
+        let is_final = self.decision_point.is_none() || message.is_some() || !matches!(decision, Decision::Allowed { .. });
+        if let Some(log) = self.decisions.as_ref().filter(|_| is_final) {
             log.write(context, method, &decision);
         }
         match decision {

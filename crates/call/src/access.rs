@@ -13,8 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Code, Context, Credentials, Error, IssuedTicket, Method, Namespace, Peer, Principal};
 
-/// How long a stream stays open while the credentials of its caller can't be checked again.
+/// How long a stream stays open while the access of its caller can't be checked again.
 const RECHECK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Authenticates callers.
+pub trait Authenticate: Send + Sync + 'static {
+    /// Returns the caller of a request, as [`AccessControl::authenticate`] does.
+    fn authenticate<'a>(&'a self, peer: &'a Peer, credentials: &'a Credentials) -> Authentication<'a>;
+}
 
 /// Controls the access to a namespace.
 pub trait AccessControl: Send + Sync + 'static {
@@ -45,7 +51,11 @@ pub trait AccessControl: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `PERMISSION_DENIED`: the caller may not, whatever the request is.
-    fn authorize(&self, context: &Context, namespace: &Namespace, method: &Method) -> Result<Authorization, Error>;
+    /// - `UNAVAILABLE`: nobody can decide now.
+    fn authorize<'a>(&'a self, context: &'a Context, namespace: &'a Namespace, method: &'a Method) -> Authorizing<'a>;
+
+    /// Returns how long an open stream may last until its caller is authorized again. `None`: until the configuration changes.
+    fn decision_lifetime(&self) -> Option<Duration>;
 
     /// Tells whether a caller may call an RPC, as far as that does not depend on the request. It is for lists of RPCs: the caller calls none yet.
     fn may_call(&self, context: &Context, namespace: &Namespace, method: &Method) -> bool;
@@ -71,6 +81,24 @@ pub enum Authentication<'a> {
 impl Authentication<'_> {
     /// Waits for the result.
     pub async fn result(self) -> Authenticated {
+        match self {
+            Self::Ready(result) => result,
+            Self::Pending(work) => work.await,
+        }
+    }
+}
+
+/// An authorization: its result, or the work that leads to it.
+pub enum Authorizing<'a> {
+    /// The result.
+    Ready(Result<Authorization, Error>),
+    /// The work.
+    Pending(Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send + 'a>>),
+}
+
+impl Authorizing<'_> {
+    /// Waits for the result.
+    pub async fn result(self) -> Result<Authorization, Error> {
         match self {
             Self::Ready(result) => result,
             Self::Pending(work) => work.await,
@@ -135,11 +163,11 @@ impl GrantedAccess {
     }
 
     /// Authorizes the call of an RPC, once.
-    pub(super) fn authorize(&mut self, context: &Context, namespace: &Namespace, method: &Method) -> Result<Authorization, Error> {
+    pub(super) async fn authorize(&mut self, context: &Context, namespace: &Namespace, method: &Method) -> Result<Authorization, Error> {
         match &self.decided {
             Some((index, decision)) if *index == method.index => Ok(*decision),
             _ => {
-                let decision = self.installed.control.authorize(context, namespace, method)?;
+                let decision = self.installed.control.authorize(context, namespace, method).result().await?;
                 self.decided = Some((method.index, decision));
                 Ok(decision)
             }
@@ -147,8 +175,14 @@ impl GrantedAccess {
     }
 
     /// Authorizes a call with its only message.
-    pub(super) fn authorize_with(&self, context: &Context, namespace: &Namespace, method: &Method, message: &[u8]) -> Result<(), Error> {
-        match self.installed.control.authorize(context, namespace, method)? {
+    pub(super) async fn authorize_with(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        method: &Method,
+        message: &[u8],
+    ) -> Result<(), Error> {
+        match self.installed.control.authorize(context, namespace, method).result().await? {
             Authorization::Granted => Ok(()),
             Authorization::DependsOnRequest => self.installed.control.authorize_message(context, namespace, method, message),
         }
@@ -158,7 +192,8 @@ impl GrantedAccess {
         self.installed.control.clone()
     }
 
-    /// Waits until the caller may no longer have a stream of this RPC open: the credentials expire, or a later configuration refuses them.
+    /// Waits until the caller may no longer have a stream of this RPC open: the credentials expire or are revoked, or a later configuration refuses
+    /// them.
     pub(super) fn end(&self, namespace: Arc<Namespace>, context: Context, method: Option<Arc<Method>>) -> AccessEnd {
         Box::pin(end(self.installed.clone(), namespace, context, method))
     }
@@ -169,52 +204,76 @@ pub(super) type AccessEnd = Pin<Box<dyn Future<Output = Error> + Send>>;
 
 async fn end(mut installed: Arc<InstalledAccess>, namespace: Arc<Namespace>, mut context: Context, method: Option<Arc<Method>>) -> Error {
     loop {
-        let expires = context.principal.expires;
-        let expired = async move {
-            match expires {
-                Some(expires) => tokio::time::sleep_until(expires.into()).await,
-                None => std::future::pending().await,
-            }
-        };
+        let (expires, check_again) = (context.principal.expires, context.principal.check_again);
+        let decide_again = method.as_ref().and_then(|_| Instant::now().checked_add(installed.control.decision_lifetime()?));
         tokio::select! {
             () = installed.replaced.cancelled() => {}
-            () = expired => return Error::credentials_expired(),
+            () = wait_until(expires) => return Error::credentials_expired(),
+            () = wait_until(check_again) => {}
+            () = wait_until(decide_again) => {}
         }
         let Some(next) = namespace.access.get() else {
             // Nothing is controlled any more. Before that changes again, the namespace is retired, which ends the stream.
             return std::future::pending().await;
         };
-        let principal = match authenticate_again(&*next.control, &context).await {
-            Ok(principal) => principal,
-            Err(error) => return ended_by(&error),
+        let checked = tokio::select! {
+            checked = check_stream(&*next.control, &namespace, &context, method.as_deref()) => checked,
+            () = wait_until(expires) => return Error::credentials_expired(),
         };
-        if principal.subject != context.principal.subject || principal.tenant != context.principal.tenant {
-            return Error::credentials_expired();
-        }
-        context.principal = principal;
-        if let Some(method) = &method
-            && let Err(error) = next.control.authorize(&context, &namespace, method)
-        {
-            return ended_by(&error);
+        match checked {
+            Ok(Some(principal)) => context.principal = principal,
+            Ok(None) => return Error::credentials_expired(),
+            Err(error) => return ended_by(&error),
         }
         installed = next;
     }
 }
 
-/// Authenticates the caller of an open stream. Retries while the credentials can't be checked, because many streams may ask at once.
-async fn authenticate_again(control: &dyn AccessControl, context: &Context) -> Authenticated {
+/// Waits until an instant; without one, forever.
+async fn wait_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Authenticates and authorizes the caller of an open stream again. `None`: the credentials are those of another caller now. Retries while nobody can
+/// tell, because many streams may ask at once.
+async fn check_stream(
+    control: &dyn AccessControl,
+    namespace: &Namespace,
+    context: &Context,
+    method: Option<&Method>,
+) -> Result<Option<Arc<Principal>>, Error> {
     let began = Instant::now();
     loop {
-        let result = control.authenticate(&context.peer, &context.credentials).result().await;
+        let result = check_once(control, namespace, context, method).await;
         let wait = match &result {
             Err(error) if error.code() == Code::Unavailable => error.retry_after().unwrap_or(Duration::from_secs(1)),
             _ => return result,
         };
-        if context.principal.is_expired() || began.elapsed() + wait > RECHECK_TIMEOUT {
+        if began.elapsed() + wait > RECHECK_TIMEOUT {
             return result;
         }
         tokio::time::sleep(wait).await;
     }
+}
+
+async fn check_once(
+    control: &dyn AccessControl,
+    namespace: &Namespace,
+    context: &Context,
+    method: Option<&Method>,
+) -> Result<Option<Arc<Principal>>, Error> {
+    let principal = control.authenticate(&context.peer, &context.credentials).result().await?;
+    if principal.subject != context.principal.subject || principal.tenant != context.principal.tenant {
+        return Ok(None);
+    }
+    if let Some(method) = method {
+        let context = Context { principal: principal.clone(), ..context.clone() };
+        control.authorize(&context, namespace, method).result().await?;
+    }
+    Ok(Some(principal))
 }
 
 /// Returns the reason for the end of a stream whose caller is refused now.

@@ -195,7 +195,7 @@ impl Admitted<'_> {
         metadata: HeaderMap,
         read: Pin<&mut impl Future<Output = Result<Input, Error>>>,
     ) -> Result<Reply, Error> {
-        let (key, decision) = self.prepare(method, metadata)?;
+        let (key, decision) = self.prepare(method, metadata).await?;
         let span = self.observer.span();
         let end = self.end_of_requests(method);
         let Self { tasks, observer, access, permit, share, reservation, .. } = self;
@@ -242,7 +242,7 @@ impl Admitted<'_> {
         self.origin.check(!method.read_only)?;
         let context = &self.observer.context;
         if let Some(access) = &self.access {
-            access.authorize_with(context, &self.observer.namespace, method, &message)?;
+            access.authorize_with(context, &self.observer.namespace, method, &message).await?;
         }
         self.ask_for_gateway(method, message).await
     }
@@ -268,11 +268,11 @@ impl Admitted<'_> {
         access.as_ref().is_none_or(may)
     }
 
-    fn prepare(&mut self, method: &Arc<Method>, mut metadata: HeaderMap) -> Result<(Option<idempotency::Key>, Authorization), Error> {
+    async fn prepare(&mut self, method: &Arc<Method>, mut metadata: HeaderMap) -> Result<(Option<idempotency::Key>, Authorization), Error> {
         self.origin.check(!method.read_only)?;
         let observer = &mut self.observer;
         let decision = match &mut self.access {
-            Some(access) => access.authorize(&observer.context, &observer.namespace, method)?,
+            Some(access) => access.authorize(&observer.context, &observer.namespace, method).await?,
             None => Authorization::Granted,
         };
         let is_stream = method.client_streaming || method.server_streaming;

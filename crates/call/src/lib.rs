@@ -27,7 +27,7 @@ mod trace;
 
 use async_trait::async_trait;
 
-pub use access::{AccessControl, Authenticated, Authentication, Authorization, Share};
+pub use access::{AccessControl, Authenticate, Authenticated, Authentication, Authorization, Authorizing, Share};
 pub use admission::{Admitted, Arrival, Finished, ListenerRequest, Proof, Refused, SealedBody, Streaming};
 pub use code::Code;
 pub use context::hexadecimal;
@@ -41,7 +41,7 @@ pub use method::{Method, interface_of};
 pub use metrics::{CacheMeters, CacheRead, ConnectionMeters, Metrics, OutboxMeters, ReloadMeters};
 pub use namespace::{CallLimits, Namespace};
 pub use observe::ObservedStream;
-pub use peer::{API_KEY, CertificateNames, Credentials, Origin, Peer, TlsPeer};
+pub use peer::{API_KEY, CertificateNames, CertificateTrust, Credentials, Origin, Peer, TlsPeer};
 pub use pipeline::Pipeline;
 pub use principal::{AuthenticationMethod, Principal};
 pub use span::Tracer;

@@ -33,6 +33,21 @@ pub struct TlsPeer {
     pub client_certificates: Arc<[Bytes]>,
     /// The names in the client's own certificate; `None` if the client sent none, or one that can't be read.
     pub client_names: Option<Arc<CertificateNames>>,
+    /// Whether the certificate is still trusted. `None`: nothing can change that.
+    pub trust: Option<Arc<dyn CertificateTrust>>,
+}
+
+/// Tells whether the certificate of a client is still trusted, while its connection is open: authorities and revocation lists may change.
+pub trait CertificateTrust: fmt::Debug + Send + Sync {
+    /// Tells whether a certificate is trusted now. It is called for each request, with the chain of the connection.
+    fn is_trusted(&self, chain: &[Bytes]) -> bool;
+}
+
+impl TlsPeer {
+    /// Tells whether the client presented a certificate that is still trusted.
+    pub fn is_trusted(&self) -> bool {
+        self.trust.as_ref().is_none_or(|trust| trust.is_trusted(&self.client_certificates))
+    }
 }
 
 /// The names in a certificate (RFC 5280, sections 4.1.2.6 and 4.2.1.6), in its order.

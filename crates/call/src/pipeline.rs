@@ -89,7 +89,7 @@ impl Pipeline {
                 if let Some(principal) = principal {
                     observer.context.principal = principal;
                 }
-                grant(&observer, access, origin).and_then(|granted| Ok((granted, timeout?)))
+                grant(&observer, access, origin).await.and_then(|granted| Ok((granted, timeout?)))
             }
             Err(error) => Err(error),
         };
@@ -138,7 +138,7 @@ struct Grant {
 }
 
 /// Returns what a request gets, if it may be served.
-fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, origin: Origin) -> Result<Grant, Error> {
+async fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, origin: Origin) -> Result<Grant, Error> {
     let CallObserver { target, context, namespace, .. } = observer;
     origin.check(target.writes())?;
     if let Some(backlog) = &context.peer.backlog {
@@ -159,7 +159,7 @@ fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, origin: 
             Target::Page(Page::Operation | Page::Graphql | Page::Mcp | Page::Ticket) => None,
         };
         if let Some(method) = method {
-            access.authorize(context, namespace, method)?;
+            access.authorize(context, namespace, method).await?;
         }
     }
     Ok(Grant { permit, share, access })

@@ -20,6 +20,9 @@ pub struct Principal {
     pub method: AuthenticationMethod,
     /// The time at which the credentials expire.
     pub expires: Option<Instant>,
+    /// The time at which an open stream has the credentials checked again, because they may have been revoked. `None`: only when the
+    /// configuration changes.
+    pub check_again: Option<Instant>,
 }
 
 /// How a principal was authenticated.
@@ -36,6 +39,8 @@ pub enum AuthenticationMethod {
     Certificate,
     /// By a signed token.
     Jwt,
+    /// By a token that its issuer has confirmed.
+    Introspection,
 }
 
 impl AuthenticationMethod {
@@ -47,6 +52,7 @@ impl AuthenticationMethod {
             Self::Basic => "basic",
             Self::Certificate => "mtls",
             Self::Jwt => "jwt",
+            Self::Introspection => "introspection",
         }
     }
 }
@@ -54,7 +60,7 @@ impl AuthenticationMethod {
 impl Principal {
     /// Creates a caller without tenant, groups and claims, whose credentials do not expire.
     pub fn new(subject: impl Into<Arc<str>>, method: AuthenticationMethod) -> Self {
-        Self { subject: subject.into(), tenant: "".into(), groups: Vec::new(), claims: "".into(), method, expires: None }
+        Self { subject: subject.into(), tenant: "".into(), groups: Vec::new(), claims: "".into(), method, expires: None, check_again: None }
     }
 
     /// Returns the caller of a namespace that does not require authentication.

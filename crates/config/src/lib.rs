@@ -28,7 +28,9 @@ pub use prism_settings::{format_duration, format_size, parse_duration, parse_siz
 pub use prism_yaml::{Position, Problem, Problems};
 pub use schema::schema;
 pub use settings::ResolvedSettings;
-pub use source::{AuthenticatorKind, DEFAULT_FILE, Definition, Driver, Flag, Known, Pattern, Source, Variables, variable};
+pub use source::{
+    AuthenticatorKind, DEFAULT_FILE, DecisionPointKind, Definition, Driver, Flag, Known, Pattern, Source, Variables, variable,
+};
 pub use telemetry::{Otlp, Telemetry};
 
 #[cfg(test)]

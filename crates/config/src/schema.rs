@@ -20,6 +20,7 @@ pub fn schema(known: &Known<'_>) -> Value {
     let mut definitions = Map::new();
     let kinds = known.drivers.iter().map(|driver| kind_of(&driver.kind, &driver.schema, &mut definitions)).collect::<Vec<_>>();
     let authenticators = known.authenticators.iter().map(|known| kind_of(&known.name, &known.schema, &mut definitions)).collect::<Vec<_>>();
+    let decision_point = settings_of(&known.decision_point.schema, "decision_point", &mut definitions);
     let settings = known.patterns.iter().map(|pattern| pattern_settings(pattern, &mut definitions)).collect::<Vec<_>>();
     if let Some(all) = schema["definitions"].as_object_mut() {
         all.append(&mut definitions);
@@ -28,6 +29,9 @@ pub fn schema(known: &Known<'_>) -> Value {
         }
         if let Some(authenticator) = all.get_mut("Authenticator") {
             authenticator["oneOf"] = authenticators.into();
+        }
+        if let Some(known) = all.get_mut("DecisionPoint") {
+            *known = decision_point;
         }
         if let Some(backend) = all.get_mut("Backend") {
             backend["oneOf"] = kinds.into();
@@ -147,6 +151,19 @@ impl JsonSchema for AnyAuthenticator {
             "type": "object",
             "required": ["type"],
         })
+    }
+}
+
+/// An external decision point. [`schema`] adds its settings.
+pub(super) struct AnyDecisionPoint;
+
+impl JsonSchema for AnyDecisionPoint {
+    fn schema_name() -> Cow<'static, str> {
+        "DecisionPoint".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object"})
     }
 }
 

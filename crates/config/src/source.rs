@@ -69,6 +69,8 @@ pub struct Known<'a> {
     pub drivers: Vec<Driver>,
     /// The kinds of authenticators of this build.
     pub authenticators: Vec<AuthenticatorKind>,
+    /// The settings of a decision point.
+    pub decision_point: DecisionPointKind,
     /// The patterns that this build can serve.
     pub patterns: Vec<Pattern>,
     /// The definitions of frontends that are part of this build.
@@ -114,6 +116,15 @@ pub struct Driver {
 pub struct AuthenticatorKind {
     /// As `api-key`.
     pub name: String,
+    /// JSON Schema of its settings.
+    pub schema: serde_json::Value,
+    /// Parses and checks the settings. The error has every problem.
+    pub check: SettingsCheck,
+}
+
+/// The kind of decision points of this build.
+#[derive(Clone, Debug)]
+pub struct DecisionPointKind {
     /// JSON Schema of its settings.
     pub schema: serde_json::Value,
     /// Parses and checks the settings. The error has every problem.

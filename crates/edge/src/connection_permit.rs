@@ -68,6 +68,21 @@ impl Connections {
 }
 
 impl ConnectionPermit {
+    /// Counts the connection as one of another address, whose client a proxy has named. Returns whether that address may have it.
+    pub fn move_to(&mut self, address: IpAddr, limits: &ConnectionLimits) -> bool {
+        let mut by_peer = self.owner.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_peer.get(&address).copied().unwrap_or_default();
+        if count >= limits.max_connections_per_peer {
+            drop(by_peer);
+            self.owner.meters.count_refused("max_connections_per_peer");
+            return false;
+        }
+        *by_peer.entry(address).or_default() += 1;
+        give_back(&mut by_peer, self.address);
+        self.address = address;
+        true
+    }
+
     /// Counts the connection as one that was closed because its client took nothing.
     pub fn count_cut(&self) {
         self.owner.meters.count_cut();
@@ -76,18 +91,21 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut by_peer = self.owner.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_peer.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                by_peer.remove(&self.address);
-            }
-        }
-        drop(by_peer);
+        give_back(&mut self.owner.by_peer.lock().unwrap_or_else(PoisonError::into_inner), self.address);
         if let Some(descriptors) = &self.owner.descriptors {
             descriptors.give_back();
         }
         self.owner.open.fetch_sub(1, Ordering::Relaxed);
         self.owner.meters.closed();
+    }
+}
+
+/// Takes back one connection of an address.
+fn give_back(by_peer: &mut HashMap<IpAddr, usize>, address: IpAddr) {
+    if let Some(count) = by_peer.get_mut(&address) {
+        *count -= 1;
+        if *count == 0 {
+            by_peer.remove(&address);
+        }
     }
 }

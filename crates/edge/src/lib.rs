@@ -5,6 +5,7 @@ mod activity;
 pub mod admin;
 mod body;
 mod checks;
+mod client_trust;
 mod codec;
 mod coding;
 mod compression;
@@ -25,6 +26,7 @@ mod limits;
 mod mcp;
 mod metadata;
 mod protocol;
+mod proxies;
 mod remainder;
 mod request;
 mod rest;
@@ -56,12 +58,13 @@ pub use graphql::GraphqlFrontend;
 pub use grpc::{Health, Services};
 pub use limits::ConnectionLimits;
 pub use mcp::McpFrontend;
+pub use proxies::TrustedProxies;
 pub use request::{Connection, ReceivedBody};
 pub use routing::{HttpRoutes, NAMESPACE_HEADER};
 pub use server::{Bound, ListenerSettings, bind, bind_admin};
 pub use socket::Unread;
 pub use tasks::{ConnectionTasks, Drain};
-pub use tls::{ClientCertificates, TlsFiles, TlsProblem, load as load_tls};
+pub use tls::{ClientCertificates, ClientFiles, ListenerTls, TlsFiles, TlsProblem, load as load_tls};
 pub use tokio_rustls::TlsAcceptor;
 pub use websocket_transport::{
     Close as WebSocketClose, WebSocket, WebSocketIo, WebSocketMessage, WebSocketProtocol, WebSocketSender, serve as serve_websocket,
@@ -100,7 +103,9 @@ impl Edge {
 }
 
 impl RequestHandler for Edge {
-    async fn serve(&self, request: Request<ReceivedBody>, connection: &Connection) -> (http::Response<Body>, Delivery) {
+    async fn serve(&self, mut request: Request<ReceivedBody>, connection: &Connection) -> (http::Response<Body>, Delivery) {
+        let forwarded = connection.forwarded(request.headers_mut());
+        let connection = forwarded.as_ref().unwrap_or(connection);
         let served = self.served.load_full();
         let serving = Serving { pipeline: &self.pipeline, served: &served, current: &self.served, connection, origin: Origin::Trusted };
         let allowed_origin = served.cors.allowed(request.headers());

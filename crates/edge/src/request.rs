@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
@@ -16,6 +16,7 @@ use super::{
     Body, BoxError, Served,
     activity::{ActiveRequest, Activity},
     connection_permit::ConnectionPermit,
+    proxies::TrustedProxies,
     remainder::TrackedBody,
     socket::Unread,
     tasks::ConnectionTasks,
@@ -48,6 +49,8 @@ pub struct Connection {
     activity: Activity,
     /// The place of the connection among those of its listener; `None` for requests that code makes.
     permit: Option<Arc<ConnectionPermit>>,
+    /// The proxies that may name another peer.
+    proxies: Option<Arc<TrustedProxies>>,
 }
 
 /// Keeps an upgraded connection counted and not idle, until it is dropped.
@@ -60,13 +63,31 @@ impl Connection {
     /// Creates a connection of a listener.
     pub fn new(peer: Peer, tasks: ConnectionTasks, permit: ConnectionPermit) -> Self {
         let permit = Some(Arc::new(permit));
-        Self { peer: Arc::new(peer), unread: Unread::default(), tasks, activity: Activity::new(), permit }
+        Self { peer: Arc::new(peer), unread: Unread::default(), tasks, activity: Activity::new(), permit, proxies: None }
     }
 
     /// Returns the connection of requests that code makes.
     pub fn internal() -> Self {
         let (unread, tasks) = (Unread::default(), ConnectionTasks::default());
-        Self { peer: Peer::internal(), unread, tasks, activity: Activity::new(), permit: None }
+        Self { peer: Peer::internal(), unread, tasks, activity: Activity::new(), permit: None, proxies: None }
+    }
+
+    /// Lets proxies name another peer for each request.
+    pub fn behind(self, proxies: Option<Arc<TrustedProxies>>) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Returns the connection as a request sees it whose peer is named by a trusted proxy. Takes the headers that name one.
+    pub fn forwarded(&self, headers: &mut HeaderMap) -> Option<Self> {
+        let peer = self.proxies.as_ref()?.forwarded_peer(&self.peer, headers)?;
+        Some(Self {
+            peer: Arc::new(peer),
+            unread: self.unread.clone(),
+            tasks: self.tasks.clone(),
+            activity: self.activity.clone(),
+            permit: self.permit.clone(),
+            proxies: None,
+        })
     }
 
     /// Returns the requests in progress.

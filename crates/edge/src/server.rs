@@ -10,14 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     checks::MAX_HEADER_BYTES,
+    client_trust::ConnectionTrust,
     connection::{self, RequestHandler},
-    connection_permit::Connections,
+    connection_permit::{ConnectionPermit, Connections},
     delivery::StreamExecutor,
     descriptors::Descriptors,
     limits::ConnectionLimits,
+    proxies::{TrustedProxies, protocol},
     request::Connection,
     tasks::{ConnectionTasks, Drain},
-    tls,
+    tls::{self, ListenerTls},
 };
 use prism_call::{Code, ConnectionMeters, Error, Peer};
 
@@ -46,9 +48,11 @@ pub struct Bound {
 #[derive(Clone, Default)]
 pub struct ListenerSettings {
     /// The TLS of connections; `None`: they are plain.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<ListenerTls>,
     /// Limits for connections.
     pub limits: ConnectionLimits,
+    /// The proxies in front; `None`: no peer is trusted to name another one.
+    pub proxies: Option<Arc<TrustedProxies>>,
 }
 
 impl ListenerSettings {
@@ -62,7 +66,7 @@ impl ListenerSettings {
             write_timeout: ADMIN_TIMEOUT,
             ..ConnectionLimits::default()
         };
-        Self { tls: None, limits }
+        Self { limits, ..Self::default() }
     }
 }
 
@@ -135,29 +139,84 @@ impl Bound {
                     }
                 },
             };
-            let ListenerSettings { tls, limits } = (**settings.load()).clone();
+            let current = settings.load_full();
+            let is_proxy = current.proxies.as_ref().is_some_and(|proxies| proxies.trusts(address.ip()));
+            let mut limits = current.limits;
+            if is_proxy {
+                // Its connections are those of many clients.
+                limits.max_connections_per_peer = limits.max_connections;
+            }
             let Some(permit) = connections.admit(address.ip(), &limits) else { continue };
             // Sends small responses at once. If the socket was closed in the meantime, the next read reports it.
             let _ = stream.set_nodelay(true);
+            let backlog = Some(connections.backlog(limits.unsent));
+            let peer = Peer { address: Some(address), listener: self.name.clone(), tls: None, backlog };
+            let accepted = Accepted { stream, peer, permit, is_proxy, settings: settings.clone(), current };
             let (handler, builder) = (handler.clone(), builder.clone());
             let begin = drain.begin.clone();
-            let backlog = Some(connections.backlog(limits.unsent));
-            let mut peer = Peer { address: Some(address), listener: self.name.clone(), tls: None, backlog };
             let own_tasks = tasks.clone();
-            tasks.spawn(async move {
-                match tls {
-                    None => connection::serve(stream, &builder, limits, handler, Connection::new(peer, own_tasks, permit)).await,
-                    Some(tls) => {
-                        if let Some(stream) = handshake(&tls, stream, limits.header_timeout, &begin).await {
-                            peer.tls = Some(tls::peer(&stream));
-                            connection::serve(stream, &builder, limits, handler, Connection::new(peer, own_tasks, permit)).await;
-                        }
-                    }
-                }
-            });
+            tasks.spawn(async move { accepted.serve(&builder, handler, own_tasks, &begin).await });
         }
         drop(self.listener);
         tasks.wait().await;
+    }
+}
+
+/// A connection that was accepted.
+struct Accepted {
+    stream: TcpStream,
+    peer: Peer,
+    permit: ConnectionPermit,
+    /// Whether a trusted proxy opened it.
+    is_proxy: bool,
+    /// The settings of the listener, now and later.
+    settings: Arc<ArcSwap<ListenerSettings>>,
+    /// The settings when it was accepted.
+    current: Arc<ListenerSettings>,
+}
+
+impl Accepted {
+    async fn serve(
+        mut self,
+        builder: &auto::Builder<StreamExecutor>,
+        handler: Arc<impl RequestHandler>,
+        tasks: ConnectionTasks,
+        drain: &CancellationToken,
+    ) {
+        let ListenerSettings { tls, limits, proxies } = &*self.current;
+        if self.is_proxy && proxies.as_ref().is_some_and(|proxies| proxies.proxy_protocol) {
+            let read = tokio::select! {
+                // No call has started yet.
+                () = drain.cancelled() => return,
+                read = protocol::read(&mut self.stream, limits.header_timeout) => read,
+            };
+            match read {
+                Ok(None) => {}
+                Ok(Some(client)) => {
+                    if !self.permit.move_to(client.ip(), limits) {
+                        return;
+                    }
+                    self.peer.address = Some(client);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, proxy = ?self.peer.address, "a connection of a proxy was closed");
+                    return;
+                }
+            }
+        }
+        let proxies = proxies.clone();
+        let connection = |peer| Connection::new(peer, tasks, self.permit).behind(proxies);
+        match tls {
+            None => connection::serve(self.stream, builder, *limits, handler, connection(self.peer)).await,
+            Some(tls) => {
+                if let Some(stream) = handshake(&tls.acceptor, self.stream, limits.header_timeout, drain).await {
+                    let settings = self.settings;
+                    let trust = ConnectionTrust::new(Box::new(move || settings.load().tls.as_ref()?.clients.clone()));
+                    let peer = Peer { tls: Some(tls::peer(&stream, trust)), ..self.peer };
+                    connection::serve(stream, builder, *limits, handler, connection(peer)).await;
+                }
+            }
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use prism_call::{Context, REQUEST_ID};
 
 const NAMESPACE: HeaderName = HeaderName::from_static("x-prism-namespace");
+/// The address of the caller. A remote that trusts this gateway limits the caller by it.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Returns the headers of a call to a remote: the caller's metadata, and the headers that Prism sets.
@@ -22,6 +24,9 @@ pub fn request_headers(context: &Context, namespace: &HeaderValue, with_credenti
     }
     if with_credentials {
         context.credentials.inject(&mut headers);
+    }
+    if let Some(address) = context.peer.address.and_then(|address| HeaderValue::try_from(address.ip().to_canonical().to_string()).ok()) {
+        headers.insert(FORWARDED_FOR, address);
     }
     headers.insert(NAMESPACE, namespace.clone());
     headers.insert(REQUEST_ID, context.request_id.to_header());
@@ -49,6 +54,8 @@ fn is_dropped_from_requests(name: &HeaderName) -> bool {
         || matches!(
             name,
             "host" | "user-agent" | "x-user-agent" | "cookie" | "origin" | "referer" | "cache-control" | "pragma" | "expect" | "range" | "dnt"
+                // What proxies say about their clients; the remote may trust this gateway.
+                | "forwarded" | "x-forwarded-for" | "x-forwarded-client-cert"
                 // Set by `request_headers`.
                 | "x-prism-namespace" | "x-request-id" | "traceparent" | "tracestate"
         )
@@ -104,6 +111,8 @@ mod tests {
             ("grpc-timeout", "1S"),
             ("accept-encoding", "gzip"),
             ("x-prism-namespace", "here"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-client-cert", "URI=spiffe://example.org/admin"),
         ] {
             context.metadata.append(name, HeaderValue::from_static(value));
         }

@@ -122,6 +122,7 @@ fn principal(caller: &Caller) -> Result<Principal, Failure> {
         AuthenticationMethod::Basic,
         AuthenticationMethod::Certificate,
         AuthenticationMethod::Jwt,
+        AuthenticationMethod::Introspection,
         AuthenticationMethod::None,
     ];
     let method = match &caller.method {

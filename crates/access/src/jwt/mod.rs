@@ -4,7 +4,6 @@
 //! with a public key can pass.
 
 mod key_set;
-mod location;
 mod settings;
 mod source;
 mod token;
@@ -34,9 +33,9 @@ pub struct JsonWebToken {
 
 impl JsonWebToken {
     /// Reads the keys of a file. Keys at a URL are fetched when the first token needs them.
-    pub fn open(name: &str, settings: JwtSettings) -> Result<Self, String> {
+    pub fn open(name: &str, settings: &JwtSettings) -> Result<Self, String> {
         let verified = Arc::new(VerifiedCache::default());
-        let keys = Arc::new(KeySource::open(name, &settings, verified.clone())?);
+        let keys = Arc::new(KeySource::open(name, settings, verified.clone())?);
         Ok(Self { check: TokenCheck::new(settings), keys, verified })
     }
 

@@ -6,7 +6,8 @@ use jsonwebtoken::Algorithm;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{key_set::KeySet, location};
+use super::key_set::KeySet;
+use crate::{claims::ClaimNames, http_client};
 use prism_settings::{CheckSettings, HumanDuration, SettingProblem};
 
 /// Longest leeway. A longer one is probably a mistake.
@@ -93,6 +94,18 @@ fn subject_claim() -> String {
     "sub".to_owned()
 }
 
+impl JwtSettings {
+    /// Returns which claims say who a caller is.
+    pub(super) fn claim_names(&self) -> ClaimNames {
+        ClaimNames {
+            subject: self.subject_claim.clone(),
+            tenant: self.tenant_claim.clone(),
+            groups: self.groups_claim.clone(),
+            required: self.required_claims.clone(),
+        }
+    }
+}
+
 impl CheckSettings for JwtSettings {
     fn check(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
@@ -108,14 +121,14 @@ impl CheckSettings for JwtSettings {
         match (&self.jwks_file, &self.jwks_url) {
             (Some(_), Some(_)) => problems.push(SettingProblem::other("jwks_url", "can't be set beside `jwks_file`; remove one of them")),
             (Some(file), None) => problems.extend(KeySet::read(file).err().map(|problem| SettingProblem::other("jwks_file", problem))),
-            (None, Some(url)) if !location::is_safe(url) => problems.push(SettingProblem::expected("jwks_url", location::SAFE_URL)),
-            (None, None) if !location::is_safe(&self.issuer) => {
-                problems.push(SettingProblem::expected("issuer", format!("{}, or else the keys must be given", location::SAFE_URL)));
+            (None, Some(url)) if !http_client::is_safe(url) => problems.push(SettingProblem::expected("jwks_url", http_client::SAFE_URL)),
+            (None, None) if !http_client::is_safe(&self.issuer) => {
+                problems.push(SettingProblem::expected("issuer", format!("{}, or else the keys must be given", http_client::SAFE_URL)));
             }
             _ => {}
         }
         if let Some(file) = &self.ca_file
-            && let Err(problem) = location::read_roots(file)
+            && let Err(problem) = http_client::read_roots(file)
         {
             problems.push(SettingProblem::other("ca_file", problem));
         }

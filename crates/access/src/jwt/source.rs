@@ -1,22 +1,20 @@
 //! Where the keys of an issuer come from: a file, a URL, or OpenID Connect discovery. The last good keys stay during an outage.
 
 use std::{
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwapOption;
-use reqwest::{Client, redirect::Policy};
+use reqwest::Client;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::{
-    key_set::KeySet,
-    location::{SAFE_URL, is_safe, read_roots},
-    settings::JwtSettings,
+use super::{key_set::KeySet, settings::JwtSettings};
+use crate::{
+    cache::VerifiedCache,
+    http_client::{self, SAFE_URL, is_safe},
 };
-use crate::cache::VerifiedCache;
 
 /// Time for one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,7 +63,7 @@ impl KeySource {
         let url = settings.jwks_url.as_ref().unwrap_or(&settings.issuer);
         let refresh = Refresh {
             name: name.to_owned(),
-            client: client(url, settings.ca_file.as_deref())?,
+            client: http_client::client(url, settings.ca_file.as_deref(), TIMEOUT, 1)?,
             issuer: settings.issuer.clone(),
             url: settings.jwks_url.clone(),
             interval: *settings.refresh_interval,
@@ -175,39 +173,6 @@ impl Refresh {
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, String> {
-        let broken = |error: reqwest::Error| format!("{url}: {}", root_cause(&error.without_url()));
-        let mut response = self.client.get(url).send().await.map_err(broken)?;
-        if !response.status().is_success() {
-            return Err(format!("{url}: HTTP status {}", response.status()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > MAX_BYTES {
-                return Err(format!("{url}: the answer is longer than {MAX_BYTES} bytes"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        http_client::send(url, self.client.get(url), MAX_BYTES).await
     }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
-fn client(url: &str, ca_file: Option<&Path>) -> Result<Client, String> {
-    // This build has one provider of cryptography. It is an error if the process has installed it already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let builder = Client::builder().redirect(Policy::none()).no_proxy().timeout(TIMEOUT).pool_max_idle_per_host(1);
-    let builder = match ca_file {
-        // Without TLS, the trust roots of the system need not be loaded, nor exist.
-        _ if url.starts_with("http:") => builder.tls_certs_only([]),
-        Some(file) => builder.tls_certs_only(read_roots(file).map_err(|problem| format!("`ca_file` {problem}"))?),
-        None => builder,
-    };
-    builder.build().map_err(|error| format!("TLS can't be set up: {}", root_cause(&error)))
 }

@@ -1,12 +1,13 @@
 //! The check of one token.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use jsonwebtoken::{Validation, dangerous::insecure_decode_claims, decode, decode_header};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{key_set::KeySet, settings::JwtSettings};
+use crate::claims::{self, ClaimNames};
 use prism_call::{AuthenticationMethod, Principal};
 
 /// Longest token.
@@ -23,7 +24,9 @@ pub enum Rejection {
 
 /// Checks the tokens of one issuer.
 pub struct TokenCheck {
-    settings: JwtSettings,
+    issuer: String,
+    leeway: Duration,
+    names: ClaimNames,
     validation: Validation,
 }
 
@@ -35,14 +38,14 @@ struct Unverified {
 
 impl TokenCheck {
     /// Prepares the check.
-    pub fn new(settings: JwtSettings) -> Self {
+    pub fn new(settings: &JwtSettings) -> Self {
         let algorithms: Vec<_> = settings.algorithms.iter().map(|algorithm| algorithm.algorithm()).collect();
         let leeway = settings.leeway.as_secs();
         let mut validation = Validation { algorithms, leeway, validate_nbf: true, ..Validation::default() };
         validation.set_issuer(&[&settings.issuer]);
         validation.set_audience(&settings.audiences);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        Self { settings, validation }
+        Self { issuer: settings.issuer.clone(), leeway: *settings.leeway, names: settings.claim_names(), validation }
     }
 
     /// Tells whether a token says that it is from this issuer; `None` if it is no token.
@@ -51,7 +54,7 @@ impl TokenCheck {
             return None;
         }
         let claims: Unverified = insecure_decode_claims(token).ok()?;
-        Some(claims.iss.as_deref() == Some(&*self.settings.issuer))
+        Some(claims.iss.as_deref() == Some(&*self.issuer))
     }
 
     /// Verifies a token and returns its caller.
@@ -76,38 +79,11 @@ impl TokenCheck {
 
     /// Returns the caller with these claims, or `None` if a required claim is missing.
     fn principal(&self, claims: &Map<String, Value>) -> Option<Principal> {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        if !self.settings.required_claims.iter().all(|name| claims.get(name).is_some_and(|claim| !claim.is_null())) {
+        let expires = claims::future_instant(claims.get("exp")?, self.leeway)?;
+        if claims::is_bound(claims) {
             return None;
         }
-        let tenant = match &self.settings.tenant_claim {
-            // A caller without a tenant must not become one of no tenant.
-            Some(name) => text(name)?,
-            None => "",
-        };
-        let groups = self.settings.groups_claim.as_ref().and_then(|name| claims.get(name));
-        let groups = match groups {
-            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(Into::into).collect(),
-            Some(Value::String(list)) => list.split_whitespace().map(Into::into).collect(),
-            _ => Vec::new(),
-        };
-        Some(Principal {
-            tenant: tenant.into(),
-            groups,
-            claims: serde_json::to_string(claims).ok()?.into(),
-            expires: Some(self.expires(claims.get("exp")?)?),
-            ..Principal::new(text(&self.settings.subject_claim)?, AuthenticationMethod::Jwt)
-        })
-    }
-
-    /// Returns the time at which a token expires, with the leeway.
-    fn expires(&self, exp: &Value) -> Option<Instant> {
-        // Seconds may have a fraction (RFC 7519, section 2, NumericDate).
-        let seconds = Duration::try_from_secs_f64(exp.as_f64()?).ok()?;
-        let end = UNIX_EPOCH.checked_add(seconds)?.checked_add(*self.settings.leeway)?;
-        let left = end.duration_since(SystemTime::now()).ok()?;
-        // A token that is valid for centuries has no end that matters.
-        Instant::now().checked_add(left.min(Duration::from_hours(24 * 366)))
+        Some(Principal { expires: Some(expires), ..self.names.principal(claims, AuthenticationMethod::Jwt)? })
     }
 }
 

@@ -29,7 +29,7 @@ async fn attempt(method: &dyn Method, credentials: &Credentials) -> &'static str
         Attempt::Absent => return "absent",
         Attempt::Ready(Verdict::Accepted(_)) => return "cached",
         Attempt::Ready(verdict) => verdict,
-        Attempt::Pending(work) => work.await,
+        Attempt::Pending(work) | Attempt::Again(work) => work.await,
     };
     match verdict {
         Verdict::Accepted(principal) => {

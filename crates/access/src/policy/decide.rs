@@ -112,7 +112,18 @@ fn evaluate(condition: &Expression, facts: &Facts<'_>) -> Result<bool, String> {
     }
 }
 
+fn policy_denied(message: String) -> Error {
+    Error::new(Code::PermissionDenied, "POLICY_DENIED", message)
+}
+
 impl CallFacts<'_> {
+    /// Returns the error of a call that the decision point denies.
+    pub fn denied_externally(&self) -> Error {
+        let Self { principal, namespace, method, .. } = self;
+        let (subject, label) = (&principal.subject, &method.label);
+        policy_denied(format!("{subject} may not call {label} in the namespace {namespace}: the decision point denies it"))
+    }
+
     /// Returns the error of a call that a rule denies, or that no rule allows.
     pub fn denied(&self, rule: Option<Arc<str>>, reason: Option<String>) -> Error {
         let Self { principal, namespace, method, .. } = self;
@@ -122,7 +133,7 @@ impl CallFacts<'_> {
             (Some(rule), None) => format!("{what}: the rule `{rule}` denies it"),
             (None, _) => format!("{what}: no rule allows it"),
         };
-        let error = Error::new(Code::PermissionDenied, "POLICY_DENIED", message);
+        let error = policy_denied(message);
         match rule {
             Some(rule) => error.with("rule", &*rule),
             None => error,

@@ -1,11 +1,12 @@
 //! Listeners for clients.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -55,6 +56,9 @@ pub struct Listener {
     /// so that no web page can reach it by a name of its own (DNS rebinding).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_hosts: Vec<String>,
+    /// The proxies in front of the listener, and what they say about their clients. Default: none, and what clients say is ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_proxies: Option<TrustedProxies>,
     /// Which web pages may call from a browser.
     #[serde(default)]
     pub cors: Cors,
@@ -113,6 +117,7 @@ impl Listener {
             max_unsent_bytes: max_unsent_bytes(),
             max_unsent_bytes_per_connection: max_unsent_bytes_per_connection(),
             allowed_hosts: Vec::new(),
+            trusted_proxies: None,
             cors: Cors::default(),
             authentication: Vec::new(),
             graphql: None,
@@ -135,6 +140,11 @@ pub struct Tls {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub client_ca: Option<PathBuf>,
+    /// PEM files with revocation lists. With them, each authority in the chain of a client needs a list that has not expired. Default: nothing is
+    /// revoked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub client_crls: Vec<PathBuf>,
     /// With `client_ca`: whether a client must present a certificate.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Option<ClientCertificates>")]
@@ -150,6 +160,35 @@ pub enum ClientCertificates {
     Required,
     /// A client may present one.
     Optional,
+}
+
+/// Proxies that may say who their clients are. From all other addresses, their headers are ignored.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedProxies {
+    /// The addresses and networks of the proxies, as `10.0.0.7` or `10.0.0.0/8`. Nobody else may have one of them.
+    pub addresses: Vec<String>,
+    /// Their connections begin with the header of the PROXY protocol, version 1 or 2. A connection of a proxy without it is closed.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+    /// They append the address of their client to `X-Forwarded-For`.
+    #[serde(default)]
+    pub forwarded_for: bool,
+    /// They verify the certificates of their clients, and write them to `X-Forwarded-Client-Cert`, as Envoy does.
+    #[serde(default)]
+    pub forwarded_client_cert: bool,
+}
+
+impl TrustedProxies {
+    /// Returns the networks of the proxies.
+    pub fn networks(&self) -> Vec<IpNet> {
+        self.addresses.iter().filter_map(|address| parse_network(address)).collect()
+    }
+}
+
+/// Parses a network, or an address as a network of its own.
+pub fn parse_network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()))
 }
 
 /// Which web pages may call from a browser. Writes from pages of other origins are refused. This does not concern other clients.

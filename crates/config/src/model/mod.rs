@@ -19,7 +19,7 @@ mod policy;
 mod tickets;
 
 pub use access::{ANONYMOUS, Authenticator};
-pub use listener::{ClientCertificates, Cors, Listener, Tls};
+pub use listener::{ClientCertificates, Cors, Listener, Tls, TrustedProxies, parse_network};
 pub(crate) use namespace::default_max_open;
 pub use namespace::{Idempotency, Limits, Namespace, Remote, Scope, ScopeKind, Slot};
 pub use policy::{Policy, PolicyAccess, PolicyEffect, PolicyLog, PolicyRule, Quota, Quotas, Rate};
@@ -181,11 +181,15 @@ pub struct Admin {
     /// Host names that requests may have, as in `listeners`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_hosts: Vec<String>,
+    /// How callers are authenticated, as in `listeners`; required unless the address is a loopback address. `/healthz` and the bare result of
+    /// `/readyz` need no credentials.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authentication: Vec<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: Listener::at(8981).address, allowed_hosts: Vec::new() }
+        Self { address: Listener::at(8981).address, allowed_hosts: Vec::new(), authentication: Vec::new() }
     }
 }
 

@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, fmt, num::NonZeroU32, str::FromStr, time::Durat
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use crate::ResolvedSettings;
+
 /// Who may call what. Once there is a rule, a call is denied unless a rule allows it.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Conditions about callers, by name: CEL expressions over `principal` and `peer`, as `"'readers' in principal.groups"`.
@@ -15,6 +17,10 @@ pub struct Policy {
     /// Rules. One that denies beats every one that allows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<PolicyRule>,
+    /// An external service that also decides, about all calls that the rules allow, or about all calls if there are no rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::schema::AnyDecisionPoint>")]
+    pub decision_point: Option<ResolvedSettings>,
     /// Which decisions are logged.
     #[serde(skip_serializing_if = "PolicyLog::is_empty")]
     pub log: PolicyLog,

@@ -9,7 +9,7 @@ use std::{
 
 use super::access::{self, Authenticators};
 use crate::{
-    model::{ANONYMOUS, Admin, ClientCertificates, Cors, Listener, Namespace, Tls},
+    model::{ANONYMOUS, Admin, ClientCertificates, Cors, Listener, Namespace, Tls, TrustedProxies, parse_network},
     reader::{Reader, Section},
 };
 use prism_yaml::{Key, Node, Position, Value};
@@ -36,6 +36,7 @@ pub(super) fn listeners(top: &Section<'_, '_>, authenticators: &Authenticators) 
 fn listener(section: Section<'_, '_>, is_main: bool, authenticators: &Authenticators) -> (Listener, Option<Position>) {
     let tls = tls(&section);
     let cors = cors(&section);
+    let trusted_proxies = trusted_proxies(&section);
     // An address that is wrong is not reported as missing.
     let there = section.node("address").is_some();
     let address = section.address("address");
@@ -57,7 +58,7 @@ fn listener(section: Section<'_, '_>, is_main: bool, authenticators: &Authentica
     let allowed_hosts = hosts(&section);
     let authentication = access::methods(&section, authenticators);
     let graphql = section.text("graphql").map(|(name, _)| name);
-    let web_demo = section.parsed("web_demo", "true or false", |text| text.parse().ok()).is_some_and(|(enabled, _)| enabled);
+    let web_demo = flag(&section, "web_demo");
     section.finish();
     let address = address.map_or(default.address, |(address, _)| address);
     let listener = Listener {
@@ -71,6 +72,7 @@ fn listener(section: Section<'_, '_>, is_main: bool, authenticators: &Authentica
         max_unsent_bytes,
         max_unsent_bytes_per_connection: per_connection,
         allowed_hosts,
+        trusted_proxies,
         cors,
         authentication,
         graphql,
@@ -104,6 +106,11 @@ fn tls(listener: &Section<'_, '_>) -> Option<Tls> {
         }
     }
     let client_ca = pem(&section, "client_ca");
+    let client_crls: Vec<_> = section.texts("client_crls").unwrap_or_default().into_iter().map(|(path, _)| path.into()).collect();
+    if !client_crls.is_empty() && client_ca.is_none() {
+        let message = "`client_crls` needs `client_ca`: the authorities that sign the certificates of clients, as a PEM file";
+        section.reader.problem(section.position_of("client_crls"), message);
+    }
     let modes = [("required", ClientCertificates::Required), ("optional", ClientCertificates::Optional)];
     let mode = section.choice("client_certificates", &modes);
     if mode.is_some() && client_ca.is_none() {
@@ -111,11 +118,46 @@ fn tls(listener: &Section<'_, '_>) -> Option<Tls> {
         section.reader.problem(section.position_of("client_certificates"), message);
     }
     section.finish();
-    Some(Tls { certificate: certificate?, key: key?, client_ca, client_certificates: mode.unwrap_or_default() })
+    Some(Tls { certificate: certificate?, key: key?, client_ca, client_crls, client_certificates: mode.unwrap_or_default() })
 }
 
 fn pem(section: &Section<'_, '_>, key: &'static str) -> Option<PathBuf> {
     section.text(key).map(|(path, _)| path.into())
+}
+
+fn flag(section: &Section<'_, '_>, key: &'static str) -> bool {
+    section.parsed(key, "true or false", |text| text.parse().ok()).is_some_and(|(enabled, _)| enabled)
+}
+
+fn trusted_proxies(listener: &Section<'_, '_>) -> Option<TrustedProxies> {
+    let there = listener.node("trusted_proxies").is_some();
+    let section = listener.section("trusted_proxies");
+    let texts = section.texts("addresses").unwrap_or_default();
+    for (address, position) in &texts {
+        match parse_network(address) {
+            None => section.reader.problem(position, format!("`{address}` is no address and no network; write 10.0.0.7 or 10.0.0.0/8")),
+            // Then everybody could be anybody.
+            Some(network) if network.prefix_len() == 0 => {
+                section.reader.problem(position, format!("`{address}` is everybody; name the addresses of the proxies"));
+            }
+            Some(_) => {}
+        }
+    }
+    let proxies = TrustedProxies {
+        addresses: texts.into_iter().map(|(address, _)| address).collect(),
+        proxy_protocol: flag(&section, "proxy_protocol"),
+        forwarded_for: flag(&section, "forwarded_for"),
+        forwarded_client_cert: flag(&section, "forwarded_client_cert"),
+    };
+    let says_something = proxies.proxy_protocol || proxies.forwarded_for || proxies.forwarded_client_cert;
+    if proxies.addresses.is_empty() && (there || says_something) {
+        section.reader.problem(&section.position, "`addresses` is missing; it has the addresses of the proxies, as [10.0.0.0/8]");
+    } else if !says_something && there {
+        let message = "the proxies say nothing; set `proxy_protocol`, `forwarded_for` or `forwarded_client_cert`";
+        section.reader.problem(&section.position, message);
+    }
+    section.finish();
+    (there || !proxies.addresses.is_empty()).then_some(proxies)
 }
 
 fn cors(listener: &Section<'_, '_>) -> Cors {
@@ -188,6 +230,24 @@ pub(super) fn same_address(reader: &Reader<'_>, listeners: &Listeners, admin: &(
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
+}
+
+/// Reports an admin listener that everybody in the network can use.
+pub(super) fn require_admin_authentication(reader: &Reader<'_>, admin: &(Admin, Option<Position>)) {
+    let (Admin { address, authentication, .. }, position) = admin;
+    if address.ip().is_loopback() || !authentication.is_empty() {
+        return;
+    }
+    let Some(position) = position else { return };
+    let setting = match position {
+        Position::Named(_) => "PRISM_ADMIN_AUTHENTICATION=anonymous".to_owned(),
+        Position::File { .. } => format!("`authentication: [{ANONYMOUS}]`"),
+    };
+    let message = format!(
+        "everybody in the network of `admin` could read its metrics and the problems of backends; set `authentication`, or {setting} if nobody \
+         needs to authenticate"
+    );
+    reader.problem(position, message);
 }
 
 /// Reports listeners that everybody in the network can use.

@@ -24,7 +24,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
     let top = Section::new(reader, String::new(), &Position::WHOLE_FILE, Some(root));
     let authenticators = access::authenticators(&top);
     let listeners = listener::listeners(&top, &authenticators);
-    let admin = admin(&top);
+    let admin = admin(&top, &authenticators);
     listener::same_address(reader, &listeners, &admin);
     let log = log(&top);
     let telemetry = telemetry::telemetry(&top);
@@ -37,6 +37,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
     let namespaces = namespace::namespaces(&top, &names);
     let policy = policy::policy(&top);
     let tickets = tickets::tickets(&top);
+    listener::require_admin_authentication(reader, &admin);
     listener::require_authentication(reader, &listeners, &namespaces);
     top.finish();
     Config {
@@ -59,16 +60,17 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node, origin: Origin) -> Config
 }
 
 /// Returns the listener for operators and the position of its address, or `None` instead of the position if the address is wrong.
-fn admin(top: &Section<'_, '_>) -> (Admin, Option<Position>) {
+fn admin(top: &Section<'_, '_>, authenticators: &access::Authenticators) -> (Admin, Option<Position>) {
     let section = top.section("admin");
     let there = section.node("address").is_some();
     let address = section.address("address");
     let allowed_hosts = listener::hosts(&section);
+    let authentication = access::methods(&section, authenticators);
     let position = section.position.clone();
     section.finish();
     match address {
-        Some((address, position)) => (Admin { address, allowed_hosts }, Some(position)),
-        None => (Admin { allowed_hosts, ..Admin::default() }, (!there).then_some(position)),
+        Some((address, position)) => (Admin { address, allowed_hosts, authentication }, Some(position)),
+        None => (Admin { allowed_hosts, authentication, ..Admin::default() }, (!there).then_some(position)),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::settings::SettingsSource;
 use crate::{
+    ResolvedSettings,
     model::{Policy, PolicyAccess, PolicyEffect, PolicyLog, PolicyRule, Quota, Quotas},
     reader::{Section, check_name},
 };
@@ -13,9 +15,24 @@ pub(super) fn policy(top: &Section<'_, '_>) -> Option<Policy> {
     let section = top.section("policy");
     let roles = roles(&section);
     let rules = rules(&section);
+    let decision_point = decision_point(&section);
     let log = log(&section);
     section.finish();
-    Some(Policy { roles, rules, log })
+    Some(Policy { roles, rules, decision_point, log })
+}
+
+fn decision_point(policy: &Section<'_, '_>) -> Option<ResolvedSettings> {
+    let reader = policy.reader;
+    let (node, _) = policy.node("decision_point")?;
+    let known = &reader.known.decision_point;
+    let source = SettingsSource {
+        path: &policy.path_of("decision_point"),
+        position: policy.position_of("decision_point"),
+        entries: reader.entries("decision_point", node),
+        schema: &known.schema,
+        others: &[],
+    };
+    Some(source.read(reader, known.check))
 }
 
 fn log(policy: &Section<'_, '_>) -> PolicyLog {

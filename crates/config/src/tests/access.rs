@@ -76,6 +76,51 @@ fn an_open_listener_must_be_intended() {
 }
 
 #[test]
+fn an_open_admin_listener_must_be_intended() {
+    let message = |setting: &str| {
+        format!(
+            "everybody in the network of `admin` could read its metrics and the problems of backends; set `authentication`, or {setting} if \
+             nobody needs to authenticate"
+        )
+    };
+    let text = format!("admin: {{address: '0.0.0.0:81'}}{NAMESPACES}");
+    let expected = format!("prism.yaml:1:18: {}", message("`authentication: [anonymous]`"));
+    assert_problems(&text, &[], &[&expected]);
+    let variable = "PRISM_ADMIN_AUTHENTICATION";
+    let expected = format!("PRISM_ADMIN_ADDRESS: {}", message(&format!("{variable}=anonymous")));
+    assert_problems(NAMESPACES, &[("PRISM_ADMIN_ADDRESS", "[::]:81")], &[&expected]);
+    assert_eq!(valid(&text, &[(variable, "anonymous")]).admin.authentication, ["anonymous"]);
+    valid(&text.replace("0.0.0.0", "127.0.0.1"), &[]);
+    let keys = format!(
+        "authenticators: {{keys: {{type: api-key, file: k}}}}\nadmin: {{address: '0.0.0.0:81', authentication: [keys]}}{NAMESPACES}"
+    );
+    assert_eq!(valid(&keys, &[]).admin.authentication, ["keys"]);
+    let unknown = format!("admin: {{authentication: [keys]}}{NAMESPACES}");
+    assert_problems(&unknown, &[], &["prism.yaml:1:26: unknown authenticator `keys`; there are: anonymous"]);
+}
+
+#[test]
+fn trusted_proxies_are_checked() {
+    let with = |proxies: &str| format!("listeners: {{main: {{trusted_proxies: {proxies}}}}}{NAMESPACES}");
+    let config = valid(&with("{addresses: [10.0.0.0/8, 192.0.2.7, '2001:db8::/32', '::1'], proxy_protocol: true}"), &[]);
+    let proxies = config.listeners["main"].trusted_proxies.as_ref().unwrap();
+    let networks: Vec<_> = proxies.networks().iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "::1/128"]);
+    assert!(proxies.proxy_protocol && !proxies.forwarded_for && !proxies.forwarded_client_cert);
+    assert!(valid(NAMESPACES, &[]).listeners["main"].trusted_proxies.is_none());
+    let expected = [
+        "prism.yaml:1:50: `proxy` is no address and no network; write 10.0.0.7 or 10.0.0.0/8",
+        "prism.yaml:1:57: `10.0.0.0/33` is no address and no network; write 10.0.0.7 or 10.0.0.0/8",
+        "prism.yaml:1:70: `0.0.0.0/0` is everybody; name the addresses of the proxies",
+    ];
+    assert_problems(&with("{addresses: [proxy, 10.0.0.0/33, 0.0.0.0/0], forwarded_for: true}"), &[], &expected);
+    let expected = "prism.yaml:1:20: the proxies say nothing; set `proxy_protocol`, `forwarded_for` or `forwarded_client_cert`";
+    assert_problems(&with("{addresses: [10.0.0.7]}"), &[], &[expected]);
+    let expected = "prism.yaml:1:20: `addresses` is missing; it has the addresses of the proxies, as [10.0.0.0/8]";
+    assert_problems(&with("{forwarded_for: true}"), &[], &[expected]);
+}
+
+#[test]
 fn policies_and_quotas_are_read() {
     let text = "policy:
   roles: {reader: \"'readers' in principal.groups\"}

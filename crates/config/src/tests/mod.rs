@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AuthenticatorKind, Checked, Config, Definition, Driver, Known, Origin, Pattern, Source, Variables, check_text};
+use super::{
+    AuthenticatorKind, Checked, Config, DecisionPointKind, Definition, Driver, Known, Origin, Pattern, Source, Variables, check_text,
+};
 use prism_registry::Registry;
 use prism_settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem, parse_settings, settings_schema};
 
@@ -140,6 +142,10 @@ fn known() -> Known<'static> {
         registry: Registry::embedded(),
         drivers,
         authenticators: vec![authenticator::<KeyFile>("api-key"), authenticator::<Memory>("mtls")],
+        decision_point: DecisionPointKind {
+            schema: settings_schema::<Memory>().to_value(),
+            check: |values| parse_settings::<Memory>(values).map(drop),
+        },
         patterns: vec![pattern::<Plain>("keyvalue"), pattern::<Registered>("schema-registry")],
         definitions,
     }

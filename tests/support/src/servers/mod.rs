@@ -2,6 +2,7 @@
 //!
 //! If a server is not installed, the test fails and says what to run; no test is skipped.
 
+mod authority;
 mod certificate;
 mod kafka;
 mod nats;
@@ -11,6 +12,7 @@ mod process;
 mod redis;
 mod s3;
 
+pub use authority::Authority;
 pub use certificate::Certificate;
 pub use kafka::{Kafka, KafkaOptions};
 pub use nats::{Nats, NatsOptions};

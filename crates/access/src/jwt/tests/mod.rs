@@ -1,3 +1,6 @@
+mod checklist;
+mod vectors;
+
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -7,12 +10,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::HeaderValue;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
 
 use super::*;
+use crate::tests::server::TestServer;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 
 const ISSUER: &str = "http://127.0.0.1:1";
@@ -66,7 +66,7 @@ fn with_file(folder: &std::path::Path, keys: &[Value], more: &Value) -> JsonWebT
     std::fs::write(&file, json!({"keys": keys}).to_string()).unwrap();
     let mut all = json!({"jwks_file": file});
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    JsonWebToken::open("test", settings(&all)).unwrap()
+    JsonWebToken::open("test", &settings(&all)).unwrap()
 }
 
 async fn verdict(method: &JsonWebToken, token: &str) -> Result<Arc<prism_call::Principal>, &'static str> {
@@ -75,7 +75,7 @@ async fn verdict(method: &JsonWebToken, token: &str) -> Result<Arc<prism_call::P
     let verdict = match method.attempt(&peer, &credentials) {
         Attempt::Absent => return Err("absent"),
         Attempt::Ready(verdict) => verdict,
-        Attempt::Pending(work) => work.await,
+        Attempt::Pending(work) | Attempt::Again(work) => work.await,
     };
     match verdict {
         Verdict::Accepted(principal) => Ok(principal),
@@ -191,41 +191,28 @@ struct Issuer {
 
 impl Issuer {
     async fn start(keys: Value) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let keys = Arc::new(std::sync::Mutex::new(Some(keys)));
         let requests = Arc::new(AtomicUsize::new(0));
-        let (served, counted, own) = (keys.clone(), requests.clone(), url.clone());
-        tokio::spawn(async move {
-            loop {
-                let Ok((mut stream, _)) = listener.accept().await else { return };
-                let (mut text, mut buffer) = (Vec::new(), [0; 1024]);
-                while !text.ends_with(b"\r\n\r\n") {
-                    let Ok(count @ 1..) = stream.read(&mut buffer).await else { break };
-                    text.extend_from_slice(&buffer[..count]);
+        let (served, counted) = (keys.clone(), requests.clone());
+        let server = TestServer::start(move |request| {
+            let own = format!("http://{}", request.header("host").unwrap());
+            Some(match served.lock().unwrap().clone() {
+                None => (503, "{}".to_owned()),
+                Some(_) if request.line.starts_with("GET /.well-known/") => {
+                    (200, json!({"issuer": own, "jwks_uri": format!("{own}/keys")}).to_string())
                 }
-                let keys = served.lock().unwrap().clone();
-                let (status, body) = match keys {
-                    None => ("503 Unavailable", json!({})),
-                    Some(_) if text.starts_with(b"GET /.well-known/") => {
-                        ("200 OK", json!({"issuer": own, "jwks_uri": format!("{own}/keys")}))
-                    }
-                    Some(keys) => {
-                        counted.fetch_add(1, Ordering::SeqCst);
-                        ("200 OK", json!({"keys": keys}))
-                    }
-                };
-                let body = body.to_string();
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
+                Some(keys) => {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    (200, json!({"keys": keys}).to_string())
+                }
+            })
         });
-        Self { url, keys, requests }
+        Self { url: server.await.url, keys, requests }
     }
 
     fn method(&self, refresh_interval: &str) -> JsonWebToken {
         let all = json!({"issuer": self.url, "audiences": ["prism"], "refresh_interval": refresh_interval});
-        JsonWebToken::open("test", prism_settings::parse_settings(all.as_object().unwrap()).unwrap()).unwrap()
+        JsonWebToken::open("test", &prism_settings::parse_settings(all.as_object().unwrap()).unwrap()).unwrap()
     }
 
     fn claims(&self, subject: &str) -> Value {
@@ -271,6 +258,6 @@ async fn an_unknown_key_fetches_the_new_keys() {
 #[tokio::test]
 async fn an_issuer_that_was_never_reached_is_unavailable() {
     let signer = Signer::new("one");
-    let method = JsonWebToken::open("test", settings(&json!({}))).unwrap();
+    let method = JsonWebToken::open("test", &settings(&json!({}))).unwrap();
     assert_eq!(verdict(&method, &signer.token(&claims(|_| {}))).await.map(|_| ()), Err("unavailable"));
 }
