@@ -25,7 +25,8 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8980 8981 8081
 # The ports must be reachable from outside of the container.
-# Whoever can reach the ports may use everything. Publish them to this machine only, or configure authenticators.
+# Whoever can reach the ports may use everything. Publish them to this machine only, or configure authenticators, and name them in these variables
+# too: a variable overrides the file.
 ENV PRISM_LISTENERS_MAIN_AUTHENTICATION=anonymous PRISM_LISTENERS_REGISTRY_AUTHENTICATION=anonymous \
     PRISM_ADMIN_AUTHENTICATION=anonymous
 ENV PRISM_LISTENERS_MAIN_ADDRESS=0.0.0.0:8980 PRISM_LISTENERS_REGISTRY_ADDRESS=0.0.0.0:8081 PRISM_ADMIN_ADDRESS=0.0.0.0:8981

@@ -1,6 +1,7 @@
 //! Whether the certificate of a client is still trusted while its connection is open.
 //!
-//! A reload may bring other authorities or revocation lists. Then the chain of each open connection is verified once more, when a request asks.
+//! A reload may bring other authorities or revocation lists, and both expire. So the chain of an open connection is verified once more when a request
+//! asks after a reload, or a minute after the last time.
 
 use std::{
     fmt,
@@ -8,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,6 +19,9 @@ use rustls::{
 };
 
 use prism_call::CertificateTrust;
+
+/// How long a result counts while the configuration stays the same.
+const MAX_AGE: Duration = Duration::from_mins(1);
 
 /// Verifies the certificates of clients, as one state of the configuration says.
 #[derive(Clone)]
@@ -33,10 +38,10 @@ impl ClientVerifier {
         Self { verifier, version: VERSIONS.fetch_add(1, Ordering::Relaxed) }
     }
 
-    fn accepts(&self, chain: &[Bytes]) -> bool {
+    fn accepts(&self, chain: &[Bytes], now: UnixTime) -> bool {
         let mut certificates = chain.iter().map(|certificate| CertificateDer::from(&certificate[..]));
         let Some(own) = certificates.next() else { return false };
-        self.verifier.verify_client_cert(&own, &certificates.collect::<Vec<_>>(), UnixTime::now()).is_ok()
+        self.verifier.verify_client_cert(&own, &certificates.collect::<Vec<_>>(), now).is_ok()
     }
 }
 
@@ -48,23 +53,28 @@ pub struct ConnectionTrust {
     current: CurrentVerifier,
     /// The version of the last verifier, times two, and one more if it accepted the certificate.
     last: AtomicU64,
+    /// When it verified the certificate, in seconds since 1970.
+    verified_at: AtomicU64,
 }
 
 impl ConnectionTrust {
     /// Begins with a certificate that is verified at the first request.
     pub fn new(current: CurrentVerifier) -> Self {
-        Self { current, last: AtomicU64::new(0) }
+        Self { current, last: AtomicU64::new(0), verified_at: AtomicU64::new(0) }
     }
 }
 
 impl CertificateTrust for ConnectionTrust {
     fn is_trusted(&self, chain: &[Bytes]) -> bool {
         let Some(verifier) = (self.current)() else { return false };
+        let now = UnixTime::now();
+        let age = now.as_secs().abs_diff(self.verified_at.load(Ordering::Relaxed));
         let last = self.last.load(Ordering::Relaxed);
-        if last / 2 == verifier.version {
+        if last / 2 == verifier.version && age < MAX_AGE.as_secs() {
             return last % 2 == 1;
         }
-        let accepts = verifier.accepts(chain);
+        let accepts = verifier.accepts(chain, now);
+        self.verified_at.store(now.as_secs(), Ordering::Relaxed);
         self.last.store(verifier.version * 2 + u64::from(accepts), Ordering::Relaxed);
         accepts
     }

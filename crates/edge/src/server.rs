@@ -184,6 +184,7 @@ impl Accepted {
         drain: &CancellationToken,
     ) {
         let ListenerSettings { tls, limits, proxies } = &*self.current;
+        let mut proxies = proxies.clone();
         if self.is_proxy && proxies.as_ref().is_some_and(|proxies| proxies.proxy_protocol) {
             let read = tokio::select! {
                 // No call has started yet.
@@ -191,7 +192,8 @@ impl Accepted {
                 read = protocol::read(&mut self.stream, limits.header_timeout) => read,
             };
             match read {
-                Ok(None) => {}
+                // The client may have written the headers itself.
+                Ok(None) => proxies = proxies.map(|proxies| Arc::new(proxies.distrusted())),
                 Ok(Some(client)) => {
                     if !self.permit.move_to(client.ip(), limits) {
                         return;
@@ -204,7 +206,6 @@ impl Accepted {
                 }
             }
         }
-        let proxies = proxies.clone();
         let connection = |peer| Connection::new(peer, tasks, self.permit).behind(proxies);
         match tls {
             None => connection::serve(self.stream, builder, *limits, handler, connection(self.peer)).await,

@@ -61,10 +61,15 @@ async fn the_certificate_of_a_client_counts_if_a_trusted_proxy_presents_it() {
     }
 }
 
-/// Sends bytes on a new connection, and returns the first line of the response, if there is one.
+/// Sends bytes and a request on a new connection, and returns the first line of the response, if there is one.
 async fn answer(gateway: &Gateway, header: &[u8]) -> String {
+    answer_with(gateway, header, "").await
+}
+
+/// As [`answer`], with more header fields in the request.
+async fn answer_with(gateway: &Gateway, header: &[u8], fields: &str) -> String {
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let request = "PUT /store/v1/values/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx";
+    let request = format!("PUT /store/v1/values/a HTTP/1.1\r\nhost: localhost\r\n{fields}content-length: 1\r\nconnection: close\r\n\r\nx");
     stream.write_all(&[header, request.as_bytes()].concat()).await.unwrap();
     let mut text = Vec::new();
     // A connection that is closed with unread bytes may be reset.
@@ -91,4 +96,14 @@ async fn connections_of_proxies_begin_with_the_address_of_the_client() {
         assert_eq!(answer(&trusting, malformed).await, "");
     }
     assert_eq!(answer(&distrusting, b"").await, "HTTP/1.1 403 Forbidden");
+}
+
+#[tokio::test]
+async fn headers_count_only_if_the_proxy_protocol_names_a_proxy() {
+    let both = start("{addresses: [127.0.0.1], proxy_protocol: true, forwarded_for: true}").await;
+    let fields = "x-forwarded-for: 203.0.113.9\r\n";
+    assert_eq!(answer_with(&both, b"PROXY TCP4 127.0.0.1 10.0.0.1 5000 8980\r\n", fields).await, "HTTP/1.1 200 OK");
+    assert_eq!(answer_with(&both, b"PROXY TCP4 203.0.113.10 10.0.0.1 5000 8980\r\n", fields).await, "HTTP/1.1 403 Forbidden");
+    // The client may have written the header itself.
+    assert_eq!(answer_with(&both, b"PROXY UNKNOWN\r\n", fields).await, "HTTP/1.1 403 Forbidden");
 }

@@ -41,33 +41,38 @@ impl TrustedProxies {
     /// Returns the peer of a request, if it is another one than that of its connection. Takes the headers that say so, from anybody, so that
     /// nothing behind the listener takes them for true.
     pub fn forwarded_peer(&self, peer: &Peer, headers: &mut HeaderMap) -> Option<Peer> {
-        let is_trusted = peer.address.is_some_and(|address| self.trusts(address.ip()));
-        let address = self.forwarded_for.then(|| {
-            let lines = headers.get_all(FORWARDED_FOR);
-            peer.address.map(|address| forwarded_for::client(address, lines.iter(), |address| self.trusts(address)))
-        });
-        let tls = self.client_certificates.then(|| client_certificate::parse(headers.get_all(FORWARDED_CLIENT_CERT).iter()));
+        // A proxy whose own certificate is no longer trusted isn't either.
+        let is_trusted = peer.address.is_some_and(|address| self.trusts(address.ip())) && peer.tls.as_ref().is_none_or(TlsPeer::is_trusted);
+        let forwarded = is_trusted.then(|| self.read_peer(peer, headers));
         for (name, is_used) in [(FORWARDED_FOR, self.forwarded_for), (FORWARDED_CLIENT_CERT, self.client_certificates)] {
             if is_used {
                 headers.remove(name);
             }
         }
-        if !is_trusted {
-            return None;
-        }
+        forwarded
+    }
+
+    /// Returns these proxies for a connection whose client is not known: the headers are removed, and nobody is trusted.
+    pub fn distrusted(&self) -> Self {
+        Self { networks: Vec::new(), ..self.clone() }
+    }
+
+    /// Reads the peer from the headers of a trusted proxy.
+    fn read_peer(&self, peer: &Peer, headers: &HeaderMap) -> Peer {
         let mut forwarded = peer.clone();
-        if let Some(address) = address.flatten() {
-            forwarded.address = Some(address);
+        if self.forwarded_for {
+            let lines = headers.get_all(FORWARDED_FOR);
+            forwarded.address = peer.address.map(|address| forwarded_for::client(address, lines.iter(), |address| self.trusts(address)));
         }
-        if let Some(names) = tls {
+        if self.client_certificates {
             // The certificate of the proxy itself is not that of a client.
             let own = TlsPeer { server_name: peer.tls.as_ref().and_then(|tls| tls.server_name.clone()), ..TlsPeer::default() };
-            forwarded.tls = match names {
+            forwarded.tls = match client_certificate::parse(headers.get_all(FORWARDED_CLIENT_CERT).iter()) {
                 Some(names) => Some(TlsPeer { client_names: Some(names.into()), ..own }),
                 None => peer.tls.is_some().then_some(own),
             };
         }
-        Some(forwarded)
+        forwarded
     }
 }
 

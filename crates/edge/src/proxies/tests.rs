@@ -5,7 +5,7 @@ use http::HeaderValue;
 use tokio::io::AsyncReadExt as _;
 
 use super::*;
-use prism_call::CertificateNames;
+use prism_call::{CertificateNames, CertificateTrust};
 
 fn proxies() -> TrustedProxies {
     let networks = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32"].map(|network| network.parse().unwrap()).to_vec();
@@ -62,6 +62,22 @@ fn headers_that_no_proxy_writes_are_left_alone() {
     assert_eq!((forwarded.address, all.len()), (Some("10.1.2.3:4".parse().unwrap()), 1));
 }
 
+#[test]
+fn headers_on_a_connection_without_a_known_client_are_removed_and_not_believed() {
+    let mut all = headers(&FORWARDED_FOR, &["203.0.113.9"]);
+    assert!(proxies().distrusted().forwarded_peer(&peer("10.1.2.3:4"), &mut all).is_none());
+    assert!(all.is_empty());
+}
+
+#[derive(Debug)]
+struct Revoked;
+
+impl CertificateTrust for Revoked {
+    fn is_trusted(&self, _: &[Bytes]) -> bool {
+        false
+    }
+}
+
 /// A certificate, as Envoy encodes it.
 fn encoded_certificate() -> String {
     let output = std::process::Command::new("openssl")
@@ -109,6 +125,9 @@ fn only_trusted_proxies_present_certificates_of_clients() {
     let with_own = Peer { tls: Some(own), ..proxy };
     let forwarded = proxies().forwarded_peer(&with_own, &mut HeaderMap::new()).unwrap().tls.unwrap();
     assert!(forwarded.client_names.is_none() && forwarded.client_certificates.is_empty());
+    // It must still be trusted.
+    let revoked = TlsPeer { trust: Some(Arc::new(Revoked)), ..TlsPeer::default() };
+    assert_eq!(names(&Peer { tls: Some(revoked), ..with_own }, &[full]), None);
 }
 
 /// Reads a header from bytes, and returns the address and what is left.
