@@ -45,7 +45,14 @@ fn last_element(text: &str) -> Option<Vec<(String, String)>> {
         let character = characters.next();
         match character {
             None if quoted => return None,
-            Some('\\') if quoted => value.push(characters.next()?),
+            Some('\\') if quoted => {
+                let escaped = characters.next()?;
+                // Only quotes are escaped by the header. Other escapes are those of a subject (RFC 4514), which must not become separators.
+                if escaped != '"' {
+                    value.push('\\');
+                }
+                value.push(escaped);
+            }
             Some('"') if in_value => quoted = !quoted,
             Some(other) if quoted => value.push(other),
             Some('=') if !in_value => in_value = true,

@@ -112,6 +112,11 @@ fn only_trusted_proxies_present_certificates_of_clients() {
     let quoted = "Subject=\"CN=a\\\",URI=spiffe://example.org/admin\";DNS=b.example";
     let found = names(&proxy, &[quoted]).unwrap().unwrap();
     assert_eq!((found.uris.len(), found.dns.as_slice(), &*found.common_name), (0, &["b.example".to_owned()][..], ""));
+    // Escapes in a subject stay: the organization of this one has a comma in its name.
+    for subject in ["O=a\\,CN=admin", "O=a\\\"\\,CN=admin", "O=a\\\\,CN=admin", "O=a\\2CCN=admin,CN=b"] {
+        let found = names(&proxy, &[&format!("Subject=\"{subject}\";DNS=b.example")]).unwrap().unwrap();
+        assert_eq!((found.dns.as_slice(), &*found.common_name), (&["b.example".to_owned()][..], ""), "{subject}");
+    }
     let certificate = encoded_certificate();
     let found = names(&proxy, &[&format!("URI=spiffe://example.org/other;Cert=\"{certificate}\"")]).unwrap().unwrap();
     assert_eq!((found.uris.as_slice(), &*found.common_name), (&["spiffe://example.org/cert".to_owned()][..], "cert"));
