@@ -79,7 +79,14 @@ impl Access {
             .collect();
         if graphql.values().any(|chain| !chain.is_open()) {
             let tickets = tickets.clone();
-            next.graphql = Some(Arc::new(NamespaceAccess { listeners: graphql, policy: None, decisions: None, quotas: None, tickets }));
+            next.graphql = Some(Arc::new(NamespaceAccess {
+                listeners: graphql,
+                policy: None,
+                decision_point: None,
+                decisions: None,
+                quotas: None,
+                tickets,
+            }));
         }
         for namespace in &config.namespaces {
             let own = (!namespace.authentication.is_empty()).then(|| next.chain(&namespace.authentication));

@@ -19,8 +19,8 @@ use conformance_contract as contract;
 use prism::{
     call::{AccessLog, CallLimits, Method, Metrics, Namespace, Pipeline},
     edge::{
-        AllowedHosts, Binding, Bindings, ClientCertificates, Cors, Drain, Edge, Frontend, Health, ListenerSettings, Served, Services,
-        TlsAcceptor, TlsFiles, bind, load_tls,
+        AllowedHosts, Binding, Bindings, ClientCertificates, ClientFiles, Cors, Drain, Edge, Frontend, Health, ListenerSettings,
+        ListenerTls, Served, Services, TlsFiles, bind, load_tls,
     },
     frontend::message_types::MessageTypes,
 };
@@ -116,7 +116,7 @@ async fn serve() -> io::Result<()> {
 }
 
 /// Returns the TLS of the listener, if the runner asks for it.
-fn tls(request: &contract::ServerCompatRequest) -> io::Result<Option<TlsAcceptor>> {
+fn tls(request: &contract::ServerCompatRequest) -> io::Result<Option<ListenerTls>> {
     let Some(own) = request.server_creds.as_ref().filter(|_| request.use_tls) else { return Ok(None) };
     let folder = tempfile::tempdir()?;
     let write = |name: &str, text: &[u8]| {
@@ -128,7 +128,7 @@ fn tls(request: &contract::ServerCompatRequest) -> io::Result<Option<TlsAcceptor
     let files = TlsFiles {
         certificate: write("certificate.pem", &own.cert)?,
         key: write("key.pem", &own.key)?,
-        clients: clients.map(|file| (file, ClientCertificates::Required)),
+        clients: clients.map(|authorities| ClientFiles { authorities, revocations: Vec::new(), mode: ClientCertificates::Required }),
     };
     load_tls(&files).map(Some).map_err(|problems| io::Error::other(format!("{problems:?}")))
 }
