@@ -42,7 +42,6 @@ async fn the_address_of_a_client_counts_if_a_trusted_proxy_names_it() {
         assert_eq!(send(&distrusting, "203.0.113.9").await, "PERMISSION_DENIED", "{protocol}");
         assert_eq!(send(&other, "203.0.113.9").await, "PERMISSION_DENIED", "{protocol}");
     }
-    assert!(trusting.log().contains("203.0.113.9"), "the access log has the address of the client");
 }
 
 #[tokio::test]
