@@ -19,6 +19,7 @@ use crate::{
     lifecycle::{self, DrainTimeout, OpenHandler},
     listener::{OpenListener, ServedListener, Source},
     plan::Plan,
+    start_settings::StartSettings,
     telemetry::Telemetry,
 };
 use prism_call::{AccessLog, Authenticate, Code, Error, Metrics, Pipeline, ReloadMeters};
@@ -467,29 +468,6 @@ fn join_errors(errors: Vec<Error>) -> Error {
     match (errors.next(), lines.len()) {
         (Some(only), 1) => only,
         (first, _) => Error::new(first.map_or(Code::Internal, |first| first.code()), "START", lines.join("\n")),
-    }
-}
-
-/// The settings that only a start applies.
-struct StartSettings {
-    admin: config::Admin,
-    log: config::Log,
-    telemetry: config::Telemetry,
-}
-
-impl StartSettings {
-    fn of(config: &Config) -> Self {
-        Self { admin: config.admin.clone(), log: config.log.clone(), telemetry: config.telemetry.clone() }
-    }
-
-    /// Returns the names of the settings that a configuration changes.
-    fn changed(&self, config: &Config) -> Vec<&'static str> {
-        let all = [
-            ("admin", self.admin.address != config.admin.address || self.admin.allowed_hosts != config.admin.allowed_hosts),
-            ("log", self.log != config.log),
-            ("telemetry", self.telemetry != config.telemetry),
-        ];
-        all.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
     }
 }
 

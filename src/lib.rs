@@ -39,6 +39,7 @@ mod listener;
 pub mod plan;
 mod policy;
 // Export of traces and metrics.
+mod start_settings;
 mod telemetry;
 // Namespaces that separate the data of tenants.
 mod tenants;

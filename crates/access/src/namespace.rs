@@ -8,7 +8,6 @@ use super::{
     decision_point::{Deciding, DecisionPoint},
     policy::{CallFacts, Decision, Policy},
     quota::Quotas,
-    service::ServiceUnavailable,
     ticket::Tickets,
 };
 use prism_call::{
@@ -69,13 +68,11 @@ impl AccessControl for NamespaceAccess {
         match point.decide(&call_facts(context, namespace, method)) {
             Deciding::Known(allowed) => Authorizing::Ready(self.apply((context, namespace, method), allowed, granted)),
             Deciding::Asking(work) => Authorizing::Pending(Box::pin(async move {
-                match work.await {
-                    Ok(allowed) => self.apply((context, namespace, method), allowed, granted),
-                    Err(ServiceUnavailable) => {
-                        let message = "nobody can decide now whether this call is allowed; try again";
-                        Err(Error::new(Code::Unavailable, "DECISION_POINT_UNAVAILABLE", message).with_retry_after(RETRY_AFTER))
-                    }
-                }
+                let Ok(allowed) = work.await else {
+                    let message = "nobody can decide now whether this call is allowed; try again";
+                    return Err(Error::new(Code::Unavailable, "DECISION_POINT_UNAVAILABLE", message).with_retry_after(RETRY_AFTER));
+                };
+                self.apply((context, namespace, method), allowed, granted)
             })),
         }
     }

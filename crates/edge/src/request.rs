@@ -73,6 +73,7 @@ impl Connection {
     }
 
     /// Lets proxies name another peer for each request.
+    #[must_use]
     pub fn behind(self, proxies: Option<Arc<TrustedProxies>>) -> Self {
         Self { proxies, ..self }
     }

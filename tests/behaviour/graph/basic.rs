@@ -146,10 +146,10 @@ async fn many_edges_are_paged(s: Subject) {
         let (mut cursor, mut found) = (String::new(), Vec::new());
         loop {
             let (direction, edge_labels) = (Direction::Both.into(), strings(labels));
-            let request = GetEdgesRequest { node_id: "a".to_owned(), direction, edge_labels, limit: 37, cursor };
+            let request = GetEdgesRequest { node_id: "a".to_owned(), direction, edge_labels, limit: 37, cursor: cursor.clone() };
             let page = all(s.graph_basic().get_edges(&s.context, request).await.unwrap()).await;
             let Some(last) = page.last() else { break };
-            cursor = last.cursor.clone();
+            cursor.clone_from(&last.cursor);
             found.extend(page.into_iter().map(|message| message.edge.unwrap().id));
         }
         assert!(found.len() == expected && found.is_sorted(), "{found:?}");

@@ -25,6 +25,7 @@ fn text(text: &str) -> Kind {
     Kind::StringValue(text.to_owned())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "fields of messages are optional")]
 fn properties(fields: &[(&str, Kind)]) -> Option<Struct> {
     let fields = fields.iter().map(|(name, kind)| ((*name).to_owned(), Value { kind: Some(kind.clone()) })).collect();
     Some(Struct { fields })
@@ -48,6 +49,7 @@ fn edge(id: &str, label: &str, from: &str, to: &str, given: &[(&str, Kind)]) -> 
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "fields of messages are optional")]
 fn subgraph(edge_labels: &[&str], node_labels: &[&str]) -> Option<Subgraph> {
     Some(Subgraph { edge_labels: strings(edge_labels), node_labels: strings(node_labels) })
 }

@@ -21,12 +21,15 @@ use crate::{
 };
 
 /// An issuer that speaks RFC 7662: it checks its client, and knows tokens.
+/// The header `Authorization` of a request, and its form.
+type Asked = (Option<String>, HashMap<String, String>);
+
 struct Issuer {
     server: TestServer,
     answers: Arc<Mutex<HashMap<String, Value>>>,
     is_down: Arc<AtomicBool>,
-    /// What the last request had: the header `Authorization`, and its form.
-    last: Arc<Mutex<(Option<String>, HashMap<String, String>)>>,
+    /// What the last request had.
+    last: Arc<Mutex<Asked>>,
 }
 
 fn form(request: &TestRequest) -> HashMap<String, String> {

@@ -60,7 +60,7 @@ admin: {{address: 127.0.0.1:1}}{REST}"
         &[],
         &[
             "prism.yaml:2:19: `address` must be IP:PORT, as 127.0.0.1:8980, or 0.0.0.0:8980 for all interfaces, not `example.com:80`",
-            "prism.yaml:2:37: unknown setting `adress`; did you mean `address`? There are: address, allowed_hosts, authentication, cors, graphql, header_timeout, idle_timeout, max_connections, max_connections_per_peer, max_unsent_bytes, max_unsent_bytes_per_connection, tls, web_demo, write_timeout",
+            "prism.yaml:2:37: unknown setting `adress`; did you mean `address`? There are: address, allowed_hosts, authentication, cors, graphql, header_timeout, idle_timeout, max_connections, max_connections_per_peer, max_unsent_bytes, max_unsent_bytes_per_connection, tls, trusted_proxies, web_demo, write_timeout",
             "prism.yaml:3:3: `address` is missing; write IP:PORT, as 0.0.0.0:8443",
             "prism.yaml:3:12: `key` is missing; TLS needs a certificate and its key, as PEM files",
             "prism.yaml:4:3: `Third` can't be a name in `listeners`: a lower-case letter, then letters, digits, `-` and `_`, at most 63 characters",

@@ -68,7 +68,9 @@ impl GraphAnalytics for Graph {
                 Connectivity::Weak | Connectivity::Unspecified => components::weak(&snapshot),
             };
             let mut sizes = vec![0_u64; component.len()];
-            component.iter().for_each(|name| sizes[*name] += 1);
+            for name in &component {
+                sizes[*name] += 1;
+            }
             let mut order: Vec<usize> = (0..component.len()).collect();
             order.sort_by_key(|node| (Reverse(sizes[component[*node]]), component[*node], *node));
             (snapshot, component, sizes, order)

@@ -58,7 +58,9 @@ pub fn strong(snapshot: &Snapshot) -> Vec<usize> {
                 let from = stack.iter().rposition(|member| *member == node).unwrap_or_default();
                 let members = stack.split_off(from);
                 let least = members.iter().copied().min().unwrap_or(node);
-                members.into_iter().for_each(|member| component[member] = least);
+                for member in members {
+                    component[member] = least;
+                }
             }
         }
     }

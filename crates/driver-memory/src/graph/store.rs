@@ -214,6 +214,7 @@ mod tests {
     use prost_types::{Value, value::Kind};
 
     /// Properties with one text; none if it is empty.
+    #[expect(clippy::unnecessary_wraps, reason = "fields of messages are optional")]
     fn properties(text: &str) -> Option<Struct> {
         let value = Value { kind: Some(Kind::StringValue(text.to_owned())) };
         let fields = if text.is_empty() { [].into() } else { [("name".to_owned(), value)].into() };

@@ -87,9 +87,8 @@ impl EdgeDirection {
     pub fn other_end<'e>(self, edge: &'e Edge, node: &str) -> &'e str {
         match self {
             Self::Out => &edge.to_node_id,
-            Self::In => &edge.from_node_id,
             Self::Both if edge.from_node_id == node => &edge.to_node_id,
-            Self::Both => &edge.from_node_id,
+            Self::In | Self::Both => &edge.from_node_id,
         }
     }
 }

@@ -179,12 +179,11 @@ fn with_stream<T>(admitted: &Admitted<'_>, token: &str, work: impl FnOnce(&mut S
         let (one, other) = (&stream.owner, &context.principal);
         stream.namespace == context.namespace && (&one.subject, &one.tenant, one.method) == (&other.subject, &other.tenant, other.method)
     };
-    match streams().get_mut(token).filter(|stream| is_own(stream)) {
-        Some(stream) => work(stream),
-        None => {
-            let message = "there is no event stream with this token at this gateway; reserve one with PUT";
-            Err(Error::new(Code::NotFound, "STREAM_NOT_FOUND", message))
-        }
+    if let Some(stream) = streams().get_mut(token).filter(|stream| is_own(stream)) {
+        work(stream)
+    } else {
+        let message = "there is no event stream with this token at this gateway; reserve one with PUT";
+        Err(Error::new(Code::NotFound, "STREAM_NOT_FOUND", message))
     }
 }
 

@@ -92,9 +92,8 @@ impl Listening {
             let (mut listening, meta, id) = state?;
             // Messages that are no changes are left out.
             loop {
-                let next = match tokio::time::timeout(HEARTBEAT, listening.watches.next()).await {
-                    Ok(next) => next,
-                    Err(_) => return Some((":\n\n".to_owned(), Some((listening, meta, id)))),
+                let Ok(next) = tokio::time::timeout(HEARTBEAT, listening.watches.next()).await else {
+                    return Some((":\n\n".to_owned(), Some((listening, meta, id))));
                 };
                 let end = match next {
                     Some((uri, Ok(change))) => match listening.is_change(&change) {

@@ -53,6 +53,7 @@ impl TrustedProxies {
     }
 
     /// Returns these proxies for a connection whose client is not known: the headers are removed, and nobody is trusted.
+    #[must_use]
     pub fn distrusted(&self) -> Self {
         Self { networks: Vec::new(), ..self.clone() }
     }

@@ -149,7 +149,9 @@ fn charge_operands(call: &mut CallExpr) {
         ) => {}
         (name, _) if name.starts_with('@') => {}
         (_, args) => {
-            args.iter_mut().for_each(|arg| around_variable(arg, budget::READ));
+            for arg in args {
+                around_variable(arg, budget::READ);
+            }
             // The target of `json.encode` is no value.
             if let Some(target) = call.target.as_mut().filter(|target| !(in_namespace && matches!(target.expr, Expr::Ident(_)))) {
                 around_variable(target, budget::READ);

@@ -29,6 +29,7 @@ fn retrieved(revision: u64) -> RetrieveResponse {
     RetrieveResponse { revision, ..RetrieveResponse::default() }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is the result of a call")]
 fn encoded(message: &impl prost::Message) -> Result<Bytes, Error> {
     Ok(message.encode_to_vec().into())
 }

@@ -188,7 +188,7 @@ mod tests {
             r#"headers.exists(name, headers[name] == "paid")"#,
             "payload.amount > 100 && payload.count == 3 && payload.count < 3.5",
             r#"payload.lines.exists(line, line.sku == "b") && payload.note == null"#,
-            r#"has(payload.amount) && !has(payload.other)"#,
+            "has(payload.amount) && !has(payload.other)",
         ] {
             assert!(matches(filter, &order), "{filter}");
         }

@@ -33,12 +33,12 @@ pub struct Tails {
     /// The context of all readers. So the deadline of the call that is the first one does not end them.
     context: Context,
     tasks: BackgroundTasks,
-    tails: Mutex<HashMap<String, Weak<Tail>>>,
+    by_topic: Mutex<HashMap<String, Weak<Tail>>>,
 }
 
 impl Tails {
     pub fn new(groups: Arc<StreamGroups>, namespace: Arc<str>, tasks: BackgroundTasks) -> Arc<Self> {
-        Arc::new(Self { groups, context: Context::internal(namespace), tasks, tails: Mutex::default() })
+        Arc::new(Self { groups, context: Context::internal(namespace), tasks, by_topic: Mutex::default() })
     }
 
     /// Reads a topic without an end.
@@ -69,7 +69,7 @@ impl Tails {
     ///
     /// Clients must not choose either: a reader that begins behind the end of the topic would have nothing for the other subscriptions.
     fn join(&self, topic: &str, reached: u64, cursor: Option<&String>) -> Arc<Tail> {
-        let mut tails = lock(&self.tails);
+        let mut tails = lock(&self.by_topic);
         if let Some(tail) = tails.get(topic).and_then(Weak::upgrade).filter(|tail| lock(&tail.window).end.is_none()) {
             return tail;
         }
@@ -147,7 +147,7 @@ impl Window {
         match (self.records.get(index), &self.end) {
             (Some(record), _) => Lookup::Record(record.clone()),
             (None, None) => Lookup::Nothing,
-            (None, Some(end)) => Lookup::End(end.as_ref().map(|()| ()).map_err(Error::for_client)),
+            (None, Some(end)) => Lookup::End(end.as_ref().copied().map_err(Error::for_client)),
         }
     }
 }
@@ -232,13 +232,13 @@ impl Subscription {
     async fn next(&mut self) -> Result<Option<Record>, Error> {
         loop {
             match &mut self.place {
-                ReadPlace::Backlog(records) => match records.next().await.transpose()? {
-                    Some(record) => return Ok(Some(self.advance(record))),
-                    None => {
-                        self.next_offset = self.next_offset.max(self.covered);
-                        self.place = ReadPlace::Joining;
+                ReadPlace::Backlog(records) => {
+                    if let Some(record) = records.next().await.transpose()? {
+                        return Ok(Some(self.advance(record)));
                     }
-                },
+                    self.next_offset = self.next_offset.max(self.covered);
+                    self.place = ReadPlace::Joining;
+                }
                 ReadPlace::Joining => {
                     let tail = self.tails.join(&self.topic, self.covered, self.cursor.as_ref());
                     let changes = tail.changes.clone();

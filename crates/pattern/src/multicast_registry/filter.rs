@@ -19,7 +19,7 @@ static SCOPE: LazyLock<Scope> = LazyLock::new(|| {
 /// A compiled filter.
 pub struct Filter {
     /// Absent: it matches all.
-    filter: Option<RequestFilter>,
+    expression: Option<RequestFilter>,
     types: &'static MessageTypes,
     record: MessageId,
 }
@@ -31,12 +31,12 @@ impl Filter {
     pub fn compile(text: &str) -> Result<Self, Error> {
         let types = MessageTypes::all();
         let record = types.find(RECORD).ok_or_else(|| Error::internal("the contracts lack the record of a registration"))?;
-        Ok(Self { filter: RequestFilter::compile("filter", text, &SCOPE, "metadata.region == \"eu\"")?, types, record })
+        Ok(Self { expression: RequestFilter::compile("filter", text, &SCOPE, "metadata.region == \"eu\"")?, types, record })
     }
 
     /// Whether a registration matches. One that lacks what the filter names does not.
     pub fn matches(&self, identity: &str, record: &[u8]) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.matches(&Registered { filter: self, identity, record }))
+        self.expression.as_ref().is_none_or(|expression| expression.matches(&Registered { filter: self, identity, record }))
     }
 }
 

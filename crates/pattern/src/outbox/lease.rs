@@ -84,7 +84,7 @@ impl Lease {
         let began = Instant::now();
         let done = self.transact(Predicate::Exists(false), vec![self.store()]).await?;
         let valid_millis = AtomicU64::new(self.valid_after(Duration::ZERO));
-        Ok(done.succeeded.then(|| Tenure { token: done.revision, began, valid_millis }))
+        Ok(done.succeeded.then_some(Tenure { token: done.revision, began, valid_millis }))
     }
 
     /// Renews the lease. Returns the revision of this write.

@@ -31,8 +31,8 @@ use prism_call::{
         messaging::v1::OutboxEntry,
         models::{
             keyvalue::v1::{
-                Condition, DeleteRequest, ForwardKeyValueTransactional, GetRequest, KeyValueTransactional, Operation, SetOperation,
-                TransactRequest, TransactResponse, condition::Predicate, operation::Action,
+                Condition, DeleteRequest, ForwardKeyValueTransactional, GetRequest, KeyValueTransactional, Operation, ScanKeysRequest,
+                SetOperation, TransactRequest, TransactResponse, condition::Predicate, operation::Action,
             },
             stream::v1::{AppendRequest, AppendResponse, ForwardStreamBasic, ReadRequest, StreamBasic},
         },
@@ -43,7 +43,7 @@ use prism_driver_memory::KIND;
 use prism_slot::{Interceptor, Layer as _, Limits, Operation as Named, Slot};
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LIMITS: Limits = Limits { max_key_bytes: 1024, max_value_bytes: 1 << 20, max_batch_items: 1000 };
 
 fn context() -> Context {
@@ -290,7 +290,7 @@ fn lanes_are_in_the_order_of_revisions_and_end_at_the_horizon() {
 #[tokio::test]
 async fn a_holder_that_lost_its_lease_changes_nothing() {
     let interfaces = storage().await;
-    let lease = || Lease::new(interfaces.keyvalue_transactional.clone().unwrap(), context(), Duration::from_secs(60));
+    let lease = || Lease::new(interfaces.keyvalue_transactional.clone().unwrap(), context(), Duration::from_mins(1));
     let (first, second) = (lease(), lease());
     let tenure = first.acquire().await.unwrap().unwrap();
     assert!(second.acquire().await.unwrap().is_none());
@@ -301,7 +301,7 @@ async fn a_holder_that_lost_its_lease_changes_nothing() {
     let next = second.acquire().await.unwrap().unwrap();
     let outbox = outbox(&interfaces, 1000);
     store(&interfaces, &outbox, vec![message("orders", "a", "1")]).await;
-    let key = interfaces.keyvalue_scan.as_ref().unwrap().scan_keys(&context(), Default::default()).await.unwrap();
+    let key = interfaces.keyvalue_scan.as_ref().unwrap().scan_keys(&context(), ScanKeysRequest::default()).await.unwrap();
     let keys: Vec<_> = key.try_collect::<Vec<_>>().await.unwrap().into_iter().map(|found| found.key).collect();
     let entries: Vec<_> = keys.into_iter().filter(|key| key.starts_with(ENTRIES)).collect();
     assert_eq!(entries.len(), 1);

@@ -73,13 +73,13 @@ impl Pair {
         format!("{input}.{}", encode(signature))
     }
 
-    fn header(&self, more: Value) -> String {
+    fn header(&self, more: &Value) -> String {
         let mut header = json!({"alg": self.algorithm(), "kid": "one"});
         header.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         header.to_string()
     }
 
-    fn token(&self, header: Value, claims: &Value) -> String {
+    fn token(&self, header: &Value, claims: &Value) -> String {
         self.sign(&self.header(header), &claims.to_string())
     }
 }
@@ -89,7 +89,7 @@ async fn with_each(test: impl AsyncFn(&Pair, &JsonWebToken)) {
     for pair in Pair::all() {
         let folder = tempfile::tempdir().unwrap();
         let method = with_file(folder.path(), &[pair.jwk()], &json!({}));
-        assert!(verdict(&method, &pair.token(json!({}), &claims(|_| {}))).await.is_ok(), "{}", pair.algorithm());
+        assert!(verdict(&method, &pair.token(&json!({}), &claims(|_| {}))).await.is_ok(), "{}", pair.algorithm());
         test(&pair, &method).await;
     }
 }
@@ -138,14 +138,14 @@ async fn algorithms_are_verified() {
     // An algorithm that is not in the list of the operator.
     let method = with_file(folder.path(), &[pair.jwk()], &json!({"algorithms": ["PS256"]}));
     assert!(verdict(&method, &format!("{input}.{signature}")).await.is_ok());
-    reject(&method, "RS256 is not allowed", &pair.token(json!({}), &claims(|_| {}))).await;
+    reject(&method, "RS256 is not allowed", &pair.token(&json!({}), &claims(|_| {}))).await;
 }
 
 /// Section 3.3: a token is rejected as a whole if anything of it does not verify.
 #[tokio::test]
 async fn all_operations_are_validated() {
     with_each(async |pair, method| {
-        let token = pair.token(json!({}), &claims(|_| {}));
+        let token = pair.token(&json!({}), &claims(|_| {}));
         let parts: Vec<_> = token.split('.').collect();
         let [header, body, signature] = parts[..] else { panic!("{token}") };
         let other = encode(claims(|claims| claims["sub"] = "root".into()).to_string());
@@ -158,7 +158,7 @@ async fn all_operations_are_validated() {
             ("no payload", format!("{header}..{signature}")),
             ("no header", format!(".{body}.{signature}")),
             ("another payload", format!("{header}.{other}.{signature}")),
-            ("another header", format!("{}.{body}.{signature}", encode(pair.header(json!({"x": 1}))))),
+            ("another header", format!("{}.{body}.{signature}", encode(pair.header(&json!({"x": 1}))))),
             ("a flipped bit", format!("{header}.{body}.{}", encode(flipped))),
             ("a truncated signature", format!("{header}.{body}.{}", &signature[..signature.len() - 4])),
             ("an extended signature", format!("{header}.{body}.{signature}AAAA")),
@@ -166,7 +166,7 @@ async fn all_operations_are_validated() {
             ("a signature in the other alphabet", format!("{header}.{body}.{}", "+".repeat(signature.len()))),
             ("another part", format!("{token}.e30")),
             ("an empty part", format!("{token}.")),
-            ("a signature of another key", foreign.token(json!({}), &claims(|_| {}))),
+            ("a signature of another key", foreign.token(&json!({}), &claims(|_| {}))),
             ("JSON serialization", json!({"payload": body, "signatures": [{"protected": header, "signature": signature}]}).to_string()),
             ("flattened JSON", json!({"payload": body, "protected": header, "signature": signature}).to_string()),
         ];
@@ -220,7 +220,7 @@ async fn encodings_are_strict() {
     with_each(async |pair, method| {
         reject(method, "an encrypted token", "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..AAAA.AAAA.AAAA").await;
         let text = claims(|_| {}).to_string();
-        let header = pair.header(json!({}));
+        let header = pair.header(&json!({}));
         let mut latin = text.clone().into_bytes();
         let position = text.find("ada").unwrap();
         latin[position] = 0xe9;
@@ -229,9 +229,9 @@ async fn encodings_are_strict() {
         reject(method, "text after the claims", &pair.sign(&header, &format!("{text}x"))).await;
         reject(method, "claims that are a list", &pair.sign(&header, &format!("[{text}]"))).await;
         reject(method, "a byte order mark", &pair.sign(&header, &format!("\u{feff}{text}"))).await;
-        reject(method, "an unencoded payload", &pair.token(json!({"b64": false, "crit": ["b64"]}), &claims(|_| {}))).await;
-        reject(method, "an unknown extension", &pair.token(json!({"x": 1, "crit": ["x"]}), &claims(|_| {}))).await;
-        reject(method, "an empty list of extensions", &pair.token(json!({"crit": []}), &claims(|_| {}))).await;
+        reject(method, "an unencoded payload", &pair.token(&json!({"b64": false, "crit": ["b64"]}), &claims(|_| {}))).await;
+        reject(method, "an unknown extension", &pair.token(&json!({"x": 1, "crit": ["x"]}), &claims(|_| {}))).await;
+        reject(method, "an empty list of extensions", &pair.token(&json!({"crit": []}), &claims(|_| {}))).await;
     })
     .await;
 }
@@ -251,10 +251,10 @@ async fn issuer_subject_and_audience_are_validated() {
             ("a subject that is no text", "sub", json!({"name": "ada"})),
         ];
         for (what, name, value) in wrong {
-            reject(method, what, &pair.token(json!({}), &claims(|claims| claims[name] = value.clone()))).await;
+            reject(method, what, &pair.token(&json!({}), &claims(|claims| claims[name] = value.clone()))).await;
         }
         let twice = claims(|_| {}).to_string().replacen('{', "{\"iss\": \"https://evil.example\", ", 1);
-        reject(method, "two issuers", &pair.sign(&pair.header(json!({})), &twice)).await;
+        reject(method, "two issuers", &pair.sign(&pair.header(&json!({})), &twice)).await;
     })
     .await;
 }
@@ -279,7 +279,7 @@ async fn claims_of_the_header_are_not_trusted() {
             json!({"kid": 1}),
         ];
         for header in headers {
-            reject(method, "a header of a thief", &thief.token(header, &claims(|_| {}))).await;
+            reject(method, "a header of a thief", &thief.token(&header, &claims(|_| {}))).await;
         }
     })
     .await;
@@ -291,13 +291,13 @@ async fn claims_of_the_header_are_not_trusted() {
 async fn kinds_of_tokens_are_told_apart() {
     with_each(async |pair, method| {
         for kind in ["secevent+jwt", "logout+jwt", "dpop+jwt", "JWE", "application/logout+jwt", "token-introspection+jwt", ""] {
-            reject(method, kind, &pair.token(json!({"typ": kind}), &claims(|_| {}))).await;
+            reject(method, kind, &pair.token(&json!({"typ": kind}), &claims(|_| {}))).await;
         }
         for kind in ["JWT", "jwt", "at+jwt", "application/at+jwt"] {
-            assert!(verdict(method, &pair.token(json!({"typ": kind}), &claims(|_| {}))).await.is_ok(), "{kind}");
+            assert!(verdict(method, &pair.token(&json!({"typ": kind}), &claims(|_| {}))).await.is_ok(), "{kind}");
         }
         let bound = claims(|claims| claims["cnf"] = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}));
-        reject(method, "a token that is bound to a key", &pair.token(json!({}), &bound)).await;
+        reject(method, "a token that is bound to a key", &pair.token(&json!({}), &bound)).await;
     })
     .await;
 }
