@@ -417,6 +417,12 @@ pub const ONEOFS: &[Case] = &[
         &[],
     ),
     (
+        "a oneof goes, with one of its fields",
+        "message A { oneof o { int32 x = 1; string y = 2; } }",
+        "message A { int32 x = 1; }",
+        &[],
+    ),
+    (
         "a oneof is renamed",
         "message A { oneof o { int32 x = 1; string y = 2; } }",
         "message A { oneof p { int32 x = 1; string y = 2; } }",

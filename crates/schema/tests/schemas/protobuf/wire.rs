@@ -96,11 +96,14 @@ pub fn check_preserved(written: &DynamicMessage, reader: &MessageDescriptor) -> 
 fn same_fields(written: &DynamicMessage, read: &DynamicMessage) -> Result<(), String> {
     for (field, value) in written.fields() {
         let Some(other) = read.descriptor().get_field(field.number()) else {
-            // The reader keeps it as an unknown field. But if it was in a oneof that the reader knows, the reader sees no choice at all.
-            let choice = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
-            let rest =
-                |oneof: prost_reflect::OneofDescriptor| oneof.fields().any(|field| read.descriptor().get_field(field.number()).is_some());
-            if choice && field.containing_oneof().is_some_and(rest) {
+            // The reader keeps it as an unknown field. But if it was in a oneof of which the reader still has a part, the reader sees no choice
+            // at all. Fields outside of oneofs promise no choice.
+            let choice = field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
+            let still = |number| {
+                let known = read.descriptor().get_field(number).and_then(|field| field.containing_oneof());
+                known.is_some_and(|oneof| !oneof.is_synthetic())
+            };
+            if choice.is_some_and(|oneof| oneof.fields().any(|field| still(field.number()))) {
                 return Err(format!("{} was set in a oneof, and the reader sees no choice", field.full_name()));
             }
             continue;
