@@ -87,6 +87,11 @@ impl<R> Finished<R> {
         self
     }
 
+    /// Releases what the request holds now, and not when the response is delivered: the stream in the response has an admission of its own.
+    pub fn released(self) -> Self {
+        Self(self.0, Delivery::default())
+    }
+
     /// Changes the form of the response, which still says the same. It is counted and logged as before.
     pub fn map<S>(self, change: impl FnOnce(R) -> S) -> Finished<S> {
         Finished(change(self.0), self.1)
@@ -294,6 +299,12 @@ impl Admitted<'_> {
     fn end_of_access(&self, access: &GrantedAccess, method: Option<Arc<Method>>) -> AccessEnd {
         let context = Context { credentials: self.observer.context.credentials.clone(), ..self.observer.context.without_metadata() };
         access.end(self.observer.namespace.clone(), context, method)
+    }
+
+    /// Holds a permit of a stream instead of that of a call, because the response lasts as long as its client wants.
+    pub fn become_stream(&mut self) -> Result<(), Error> {
+        self.permit = Some(self.observer.namespace.acquire(true)?);
+        Ok(())
     }
 
     /// Ends the request with the response that the client gets. `error`: what it tells the client, if it is no success.

@@ -141,3 +141,37 @@ async fn calls_in_flight_are_bounded_and_clients_that_leave_make_room() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn subscriptions_take_the_permits_of_streams_and_not_those_of_calls() {
+    const WATCH: &str = r#"{"query": "subscription { watch { cursor } }"}"#;
+    // A query takes two: that of the request, and that of its field.
+    let gateway = Gateway::start(
+        "
+backends:
+  ram: {type: memory}
+namespaces:
+  - {name: narrow, pattern: keyvalue, slots: {storage: ram}, limits: {max_concurrent_calls: 2, max_streams: 3}}
+",
+    )
+    .await;
+    let (address, json) = (gateway.address, ("content-type", "application/json"));
+    let open = async |accept| http::open_request(address, "POST", "/narrow/graphql", &[("accept", accept), json], WATCH.to_owned()).await;
+    let mut open_streams = vec![open("text/event-stream").await, open("multipart/mixed;subscriptionSpec=1.0").await];
+    let token = http::send(address, "PUT", "/narrow/graphql", &[], "").await.unwrap();
+    let path = format!("/narrow/graphql?token={}", token.text());
+    open_streams.push(http::open_with(address, &path, &[("accept", "text/event-stream")]).await);
+    assert!(open_streams.iter().all(|stream| stream.status() == 200));
+
+    let query = r#"{"query": "{ count { count } }"}"#;
+    let answer = http::send(address, "POST", "/narrow/graphql", &[json], query).await.unwrap();
+    assert_eq!(answer.text(), r#"{"data":{"count":{"count":"0"}}}"#);
+    let refused = http::send(address, "POST", "/narrow/graphql", &[json, ("accept", "text/event-stream")], WATCH).await.unwrap();
+    assert!(refused.text().contains("TOO_MANY_STREAMS"), "{}", refused.text());
+    drop(open_streams);
+    until("free again", || async {
+        let metrics = gateway.metrics().await;
+        if metrics.contains("prism_calls_in_flight{namespace=\"narrow\"} 0") { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+}

@@ -46,7 +46,7 @@ pub async fn serve(endpoint: &Endpoint, below: &str, serving: Serving<'_>, reque
     let accept = crate::rest::accept(&parts.headers);
     let media_type = MediaType::choose(accept.as_deref());
     let streamed = ResultForm::choose(accept.as_deref());
-    let admitted = match serving.pipeline.admit(arrival).await {
+    let mut admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,
         Err(refused) => {
             let response = response::failed(media_type.unwrap_or(MediaType::Json), refused.request_id(), refused.error());
@@ -66,9 +66,10 @@ pub async fn serve(endpoint: &Endpoint, below: &str, serving: Serving<'_>, reque
     let form = streamed.filter(|_| media_type.is_none() && !is_shared);
     // The status must say whether an operation of a shared stream was accepted.
     let media_type = if is_shared { MediaType::GraphqlResponse } else { media_type.unwrap_or(MediaType::Json) };
-    let mut serving = HttpServing { endpoint, serving, parts: &parts, media_type, form, streamed, calls: Vec::new() };
+    let mut serving =
+        HttpServing { endpoint, serving, parts: &parts, media_type, form, streamed, is_subscription: false, calls: Vec::new() };
     let served = match below {
-        "" if is_shared => serving.share_stream(&admitted, body, token).await,
+        "" if is_shared => serving.share_stream(&mut admitted, body, token).await,
         "" if is_page => Ok(page::page(&parts.headers)),
         "" if is_acceptable || streamed.is_some() => serving.execute(&admitted, body).await,
         "" => Err(not_acceptable().into()),
@@ -78,8 +79,10 @@ pub async fn serve(endpoint: &Endpoint, below: &str, serving: Serving<'_>, reque
             None => Err(Failure::Refused(problem::unknown_route(&parts.method, parts.uri.path()))),
         },
     };
-    let HttpServing { media_type, form, calls, .. } = serving;
+    let HttpServing { media_type, form, is_subscription, calls, .. } = serving;
     let finished = match served {
+        // Its stream has an admission of its own, and may last for days.
+        Ok(response) if is_subscription => admitted.finish(None, response).released(),
         Ok(response) => admitted.finish(None, response),
         Err(Failure::Refused(error)) => {
             let response = response::failed(media_type, admitted.request_id(), &error);
@@ -106,6 +109,8 @@ struct HttpServing<'s> {
     form: Option<ResultForm>,
     /// The stream of results that the client accepts.
     streamed: Option<ResultForm>,
+    /// Whether the response is the stream of a subscription.
+    is_subscription: bool,
     /// What the calls of fields hold until the response is delivered.
     calls: Vec<Delivery>,
 }
@@ -147,7 +152,9 @@ impl HttpServing<'_> {
             OperationKind::Subscription => {
                 let Some(form) = self.streamed else { return Err(events_not_accepted().into()) };
                 self.form = Some(form);
-                return Ok(form.respond(admitted.request_id(), operation.subscribe().await?));
+                let results = operation.subscribe().await?;
+                self.is_subscription = true;
+                return Ok(form.respond(admitted.request_id(), results));
             }
             OperationKind::Query | OperationKind::Mutation => {}
         }
@@ -176,15 +183,16 @@ impl HttpServing<'_> {
     /// Serves a request for a stream of events that operations share.
     async fn share_stream(
         &self,
-        admitted: &Admitted<'_>,
+        admitted: &mut Admitted<'_>,
         body: SealedBody<RequestBody>,
         token: Option<String>,
     ) -> Result<HttpResponse<Body>, Failure> {
         let Self { parts, serving, .. } = self;
-        let (tasks, id) = (&serving.connection.tasks, admitted.request_id());
+        let (tasks, id) = (&serving.connection.tasks, &admitted.request_id().clone());
         let Some(token) = token else { return Ok(shared_stream::reserved(id, streams::reserve(admitted, tasks)?)) };
         match parts.method {
             Method::GET => {
+                admitted.become_stream()?;
                 let events = streams::open(admitted, &token, tasks)?;
                 Ok(results::stream_response(HeaderValue::from_static(results::EVENT_STREAM), id, events))
             }

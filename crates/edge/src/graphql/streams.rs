@@ -25,7 +25,7 @@ use prism_graphql::{Executed, OperationKind, RequestError};
 
 /// Time in which a reserved stream must be opened. Short in tests, which wait for it.
 const RESERVED_FOR: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
-/// Maximum reservations whose streams are not open, of all clients, and of one address. Open streams hold permits of their namespaces.
+/// Maximum reservations whose streams are not open, of all clients, and of one address. An open stream holds the permit of a stream of its namespace.
 const MAX_RESERVED: usize = 4096;
 const MAX_RESERVED_PER_ADDRESS: usize = 64;
 /// Maximum open operations of a stream.
