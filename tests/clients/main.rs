@@ -14,5 +14,6 @@ mod mcp;
 mod node;
 mod openapi;
 mod protoc;
+mod python;
 mod registry;
 mod suite;
