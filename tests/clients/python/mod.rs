@@ -10,7 +10,7 @@ use test_support::{
 use super::suite::{self, installed};
 
 /// Minimum number of cases. If fewer run, some were not found.
-const CASES: usize = 40;
+const CASES: usize = 41;
 
 #[tokio::test]
 async fn the_python_client() {
@@ -40,6 +40,7 @@ namespaces:
     pattern: consumer
     slots: {{messaging: {{backend: disk, keyspace: orders}}, progress: disk}}
   - {{name: live, pattern: producer, slots: {{messaging: ram}}}}
+  - {{name: devices, pattern: multicast-registry, slots: {{registry: ram, messaging: ram}}}}
   - {{name: events, pattern: event-sourcing, slots: {{events: disk}}}}
   - {{name: objects, pattern: object-store, slots: {{storage: ram}}}}
   - {{name: sessions, pattern: session-store, slots: {{sessions: disk}}}}

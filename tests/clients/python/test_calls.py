@@ -6,6 +6,7 @@ from pathlib import Path
 from prism_client import Code, Connection, PrismError, RetryPolicy, Support
 from prism_client.event_sourcing import AppendRequest, EventSourcingClient, LoadRequest, NewEvent
 from prism_client.keyvalue import CompareAndStoreRequest, GetExpirationRequest, KeyValueClient, RetrieveRequest, StoreRequest, WatchRequest
+from prism_client.multicast_registry import EnumerateRequest, MulticastRegistryClient, MulticastRequest, ReceiveRequest, RegisterRequest
 from prism_client.object_store import GetObjectRequest, ObjectStoreClient, PutObjectRequest
 from prism_client.producer import ProducerClient, PublishPayloadRequest
 from prism_client.session_store import CreateSessionRequest, GetSessionRequest, SessionStoreClient
@@ -25,6 +26,17 @@ class Patterns(Case):
         client = await self.open(EventSourcingClient, "events")
         await client.append(AppendRequest(aggregate="order-1", events=[NewEvent(type="placed", payload=b"1"), NewEvent(type="paid", payload=b"2")]))
         self.assertEqual([reply.event.type async for reply in client.load(LoadRequest(aggregate="order-1"))], ["placed", "paid"])
+
+    async def test_multicast_registry(self):
+        client = await self.open(MulticastRegistryClient, "devices")
+        await client.register(RegisterRequest(identity="lamp", tags=["kitchen"], metadata={"watts": 40}))
+        found = [reply.identity async for reply in client.enumerate(EnumerateRequest(filter="'kitchen' in tags"))]
+        self.assertEqual([(identity.identity, identity.metadata["watts"]) for identity in found], [("lamp", 40)])
+        received = client.receive(ReceiveRequest(identity="lamp"))
+        self.assertEqual((await anext(received)).connected.identity, "lamp")
+        results = [reply async for reply in client.multicast(MulticastRequest(payload=b"on"))]
+        self.assertEqual((results[0].result.identity, results[-1].summary.matched), ("lamp", 1))
+        self.assertEqual((await anext(received)).message.payload, b"on")
 
     async def test_object_store(self):
         client = await self.open(ObjectStoreClient, "objects")
