@@ -1,16 +1,20 @@
 //! The OpenAPI documents of an API of a namespace.
 //!
-//! The document depends on the capabilities of the namespace, which every request for it asks for, as its caller. It is written only if they
-//! have changed since the last time.
+//! The document depends on the capabilities of the namespace, which every request for it asks for, as its caller, and on which RPCs the caller may
+//! call. It is written only if no other request had the same.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use prost::Message as _;
 use serde_json::Value;
 
-use prism_call::{Admitted, Error, Method, Namespace, Output, Reply, proto::patterns::slots::v1::Capabilities};
+use crate::variants::Variants;
+use prism_call::{
+    Admitted, Error, Method, Namespace, Output, Reply,
+    proto::patterns::slots::v1::{Capabilities, Operation, Support},
+};
 use prism_frontend::{openapi, wire};
 
 /// Builds the part of an API's document that is the same for all namespaces.
@@ -19,13 +23,12 @@ pub type Source = Box<dyn Fn() -> Result<Value, Error> + Send + Sync>;
 /// The documentation of one API of one namespace at one base path.
 pub struct Documentation {
     source: Source,
-    last: Mutex<Option<Arc<Documents>>>,
+    /// By the encoded capabilities that they show.
+    written: Variants<Bytes, Documents>,
 }
 
 /// The document in both forms.
 pub struct Documents {
-    /// The encoded capabilities that it shows.
-    capabilities: Bytes,
     /// As JSON.
     pub json: Document,
     /// As YAML.
@@ -45,28 +48,44 @@ pub struct Document {
 impl Documentation {
     /// Creates the documentation of an API from the source of its document.
     pub fn new(source: impl Fn() -> Result<Value, Error> + Send + Sync + 'static) -> Self {
-        Self { source: Box::new(source), last: Mutex::new(None) }
+        Self { source: Box::new(source), written: Variants::default() }
     }
 
     /// Returns the documents for a namespace with these encoded capabilities.
     pub fn documents(&self, capabilities: Bytes, served_at: openapi::ServedAt<'_>) -> Result<Arc<Documents>, Error> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(last) = last.filter(|last| last.capabilities == capabilities) {
-            return Ok(last);
-        }
-        let decoded = decode_capabilities(&capabilities)?;
-        let document = openapi::tailor((self.source)()?, &decoded, served_at);
-        let unwritable = |error: &dyn std::fmt::Display| Error::internal(format!("the document can't be written: {error}"));
-        let json = serde_json::to_vec_pretty(&document).map_err(|error| unwritable(&error))?;
-        let yaml = serde_saphyr::to_string(&document).map_err(|error| unwritable(&error))?;
-        let documents = Arc::new(Documents {
-            capabilities,
-            json: Document::new("application/json", json),
-            yaml: Document::new("application/yaml", yaml),
-        });
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(documents.clone());
-        Ok(documents)
+        self.written.get(capabilities, |capabilities| {
+            let decoded = decode_capabilities(capabilities)?;
+            let document = openapi::tailor((self.source)()?, &decoded, served_at);
+            let unwritable = |error: &dyn std::fmt::Display| Error::internal(format!("the document can't be written: {error}"));
+            let json = serde_json::to_vec_pretty(&document).map_err(|error| unwritable(&error))?;
+            let yaml = serde_saphyr::to_string(&document).map_err(|error| unwritable(&error))?;
+            Ok(Arc::new(Documents { json: Document::new("application/json", json), yaml: Document::new("application/yaml", yaml) }))
+        })
     }
+}
+
+/// Returns the names of the RPCs of a namespace that the caller may not call, whatever the request is.
+pub fn hidden_rpcs(admitted: &Admitted<'_>) -> Vec<String> {
+    let hidden = admitted.namespace().methods.iter().filter(|method| !admitted.may_call(method));
+    hidden.map(|method| method.label.to_string()).collect()
+}
+
+/// Returns the encoded capabilities that a caller has to whom these RPCs are hidden: they are not available.
+pub fn hide_rpcs(capabilities: &Bytes, hidden: &[String]) -> Result<Bytes, Error> {
+    if hidden.is_empty() {
+        return Ok(capabilities.clone());
+    }
+    let mut decoded = decode_capabilities(capabilities)?;
+    for rpc in hidden {
+        match decoded.operations.iter_mut().find(|operation| operation.rpc == *rpc) {
+            Some(operation) => operation.set_support(Support::Unavailable),
+            None => {
+                let operation = Operation { rpc: rpc.clone(), support: Support::Unavailable.into(), ..Operation::default() };
+                decoded.operations.push(operation);
+            }
+        }
+    }
+    Ok(decoded.encode_to_vec().into())
 }
 
 /// Asks the namespace for its capabilities on behalf of the caller, encoded. This also works if another process serves the namespace.

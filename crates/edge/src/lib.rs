@@ -38,6 +38,7 @@ mod tasks;
 mod tests;
 mod timeout;
 mod tls;
+mod variants;
 mod websocket;
 mod websocket_transport;
 

@@ -82,3 +82,39 @@ policy:
     check_schema(&gateway, (ada.as_str(), true), &queries).await;
     check_schema(&gateway, (eve.as_str(), false), &queries).await;
 }
+
+#[tokio::test]
+async fn fields_that_a_caller_may_not_call_are_absent_from_its_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.yaml");
+    let (ada, eve) = (create_key(&file, &["--subject", "ada"]), create_key(&file, &["--subject", "eve"]));
+    let gateway = Gateway::start(&format!(
+        "
+authenticators: {{keys: {{type: api-key, file: '{}'}}}}
+listeners: {{main: {{authentication: [keys], graphql: graphql}}}}
+backends: {{ram: {{type: memory}}}}
+namespaces:
+  - {{name: mine, pattern: keyvalue, slots: {{storage: ram}}}}
+  - {{name: shared, pattern: keyvalue, slots: {{storage: ram}}}}
+policy:
+  rules:
+    - {{name: ada, when: principal.subject == 'ada'}}
+    - {{name: mine, namespaces: [mine], methods: [GetCapabilities, Retrieve]}}
+    - {{name: shared, namespaces: [shared], access: read}}
+",
+        file.display()
+    ))
+    .await;
+    let query =
+        "{ mine: __type(name: \"KeyValueQuery\") { fields { name } } shared: __type(name: \"KeyValue2Query\") { fields { name } } }";
+    for _ in 0..2 {
+        let all = ask(&gateway, Some(&ada), query).await;
+        assert_eq!(all["data"]["shared"], Value::Null, "both namespaces share their types: {all}");
+        assert!(all["data"]["mine"].to_string().contains("\"exists\""), "{all}");
+        let some = ask(&gateway, Some(&eve), query).await;
+        assert_eq!(some["data"]["mine"]["fields"], json!([{"name": "getCapabilities"}, {"name": "retrieve"}]), "{some}");
+        assert!(some["data"]["shared"].to_string().contains("\"exists\""), "{some}");
+        let mutation = ask(&gateway, Some(&eve), "{ __schema { mutationType { name } } }").await;
+        assert_eq!(mutation["data"]["__schema"]["mutationType"], Value::Null, "{mutation}");
+    }
+}

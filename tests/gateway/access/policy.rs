@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
+use serde_json::{Value, json};
 use test_support::{
     gateway::{Gateway, Setup},
     http,
@@ -79,6 +80,73 @@ async fn each_protocol_asks_the_policy() {
         let answer = http::send(gateway.address, "GET", "/store/openapi.json", &[("x-api-key", key)], "").await.unwrap();
         assert_eq!(answer.status, status);
     }
+}
+
+/// The operations that the documents of a namespace show to a caller: those of OpenAPI, the tools of MCP, and the fields of the schema of GraphQL,
+/// by introspection and as text.
+async fn shown(gateway: &Gateway, key: &str) -> (Vec<String>, Vec<String>, Vec<String>, String) {
+    let headers = [("x-api-key", key), ("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+    let texts = |list: &Value, path: &str| -> Vec<String> {
+        let mut texts: Vec<_> = list.as_array().into_iter().flatten().map(|item| item[path].as_str().unwrap().to_owned()).collect();
+        texts.sort();
+        texts
+    };
+    let openapi = http::send(gateway.address, "GET", "/store/openapi.json", &headers, "").await.unwrap().json();
+    let items =
+        openapi["paths"].as_object().into_iter().flat_map(|paths| paths.values()).flat_map(|item| item.as_object().unwrap().values());
+    let mut operations: Vec<String> = items.filter_map(|operation| Some(operation["operationId"].as_str()?.to_owned())).collect();
+    operations.sort();
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+    let tools = http::send(gateway.address, "POST", "/store/mcp", &headers, list).await.unwrap().json();
+    let query = json!({"query": "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }"}).to_string();
+    let schema = http::send(gateway.address, "POST", "/store/graphql", &headers, query).await.unwrap().json();
+    let types = &schema["data"]["__schema"];
+    let fields = [texts(&types["queryType"]["fields"], "name"), texts(&types["mutationType"]["fields"], "name")].concat();
+    let schema = http::send(gateway.address, "GET", "/store/graphql/schema.graphql", &headers, "").await.unwrap();
+    (operations, texts(&tools["result"]["tools"], "name"), fields, schema.text().to_string())
+}
+
+#[tokio::test]
+async fn what_a_caller_may_not_do_is_absent_from_its_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.yaml");
+    let reader = create_key(&file, &["--subject", "ada", "--group", "readers"]);
+    let writer = create_key(&file, &["--subject", "bob", "--group", "writers", "--tenant", "acme"]);
+    let eve = create_key(&file, &["--subject", "eve"]);
+    let policy = POLICY.replace("    - {name: eve,", "    - {name: capabilities, methods: [GetCapabilities]}\n    - {name: eve,");
+    let gateway = Gateway::start(&config(&file, &policy)).await;
+    // Each caller twice, in turns: nobody gets the document of another one.
+    for _ in 0..2 {
+        let (operations, tools, fields, text) = shown(&gateway, &reader).await;
+        assert!(
+            operations.iter().any(|name| name.contains("Retrieve")) && operations.iter().all(|name| !name.contains("Store")),
+            "{operations:?}"
+        );
+        assert!(tools.iter().any(|name| name.contains("retrieve")) && tools.iter().all(|name| !name.contains("store")), "{tools:?}");
+        assert!(fields.iter().any(|name| name == "retrieve") && fields.iter().all(|name| name != "store"), "{fields:?}");
+        assert!(text.contains("retrieve(") && !text.contains("store("), "{text}");
+        // What depends on the request is shown.
+        let (operations, tools, fields, text) = shown(&gateway, &writer).await;
+        assert!(
+            operations.iter().any(|name| name.contains("Store")) && operations.iter().all(|name| !name.contains("Scan")),
+            "{operations:?}"
+        );
+        assert!(tools.iter().any(|name| name.contains("store")) && tools.iter().all(|name| !name.contains("scan")), "{tools:?}");
+        assert_eq!(fields, ["getCapabilities", "retrieve", "store"]);
+        assert!(text.contains("retrieve(") && text.contains("store(") && !text.contains("scan"), "{text}");
+        let (operations, tools, fields, _) = shown(&gateway, &eve).await;
+        // She writes over other protocols than REST.
+        assert!(
+            operations.iter().any(|name| name.contains("Scan")) && operations.iter().all(|name| !name.contains("Store")),
+            "{operations:?}"
+        );
+        assert!(tools.iter().any(|name| name.contains("store")) && fields.iter().any(|name| name == "store"), "{tools:?} {fields:?}");
+    }
+    // A call of what is absent is denied as over any other protocol.
+    let body = json!({"query": "mutation { store(key: \"acme-1\", value: \"eA==\") { revision } }"}).to_string();
+    let headers = [("x-api-key", reader.as_str()), ("content-type", "application/json")];
+    let denied = http::send(gateway.address, "POST", "/store/graphql", &headers, body).await.unwrap().json();
+    assert_eq!(denied["errors"][0]["extensions"]["reason"], "POLICY_DENIED", "{denied}");
 }
 
 #[tokio::test]

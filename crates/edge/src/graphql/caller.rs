@@ -13,7 +13,7 @@ use futures::Stream;
 use http::HeaderMap;
 
 use super::frontend::GatewayNamespaces;
-use crate::{metadata, request::Serving};
+use crate::{documents, metadata, request::Serving};
 use prism_call::{
     Admitted, Arrival, Delivery, Error, Input, Messages, Namespace, Origin, Output, Page, Peer, Pipeline, Protocol, REQUEST_ID, Target,
 };
@@ -101,15 +101,17 @@ impl FieldCaller {
         Self { calls, namespaces, headers, deadline, has_default_timeout: timeout.is_none(), deliveries: Mutex::new(Vec::new()) }
     }
 
-    /// Refuses a caller who may not see the schema. That of a gateway shows what all of its namespaces can do, so all of them must let the
-    /// caller read that.
-    pub async fn check_reader(&self) -> Result<(), Error> {
-        let FieldNamespaces::Gateway(namespaces) = &self.namespaces else { return Ok(()) };
+    /// Returns which RPCs are hidden from a caller who reads the schema: for each namespace, those that it may not call. The schema of a gateway shows
+    /// what all of its namespaces can do, so a caller whom one of them does not let read that is refused.
+    pub async fn check_reader(&self, admitted: &Admitted<'_>) -> Result<Vec<Vec<String>>, Error> {
+        let FieldNamespaces::Gateway(namespaces) = &self.namespaces else { return Ok(vec![documents::hidden_rpcs(admitted)]) };
+        let mut hidden = Vec::with_capacity(namespaces.len());
         for namespace in namespaces.values() {
             let admitted = self.calls.admit(namespace, &self.headers, Target::Page(Page::Document), Ok(self.remaining())).await?;
+            hidden.push(documents::hidden_rpcs(&admitted));
             drop(admitted.finish(None, ()).into_parts());
         }
-        Ok(())
+        Ok(hidden)
     }
 
     /// Returns what the calls hold until the response is delivered.

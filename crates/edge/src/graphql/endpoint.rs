@@ -47,18 +47,25 @@ impl Endpoint {
         timeout: Option<Duration>,
         request: GraphqlRequest,
     ) -> Result<EndpointOperation, RequestError> {
-        let (schema, prepared) = self.frontend.prepare(admitted, request).await?;
+        let request = self.frontend.resolve(request)?;
+        let mut schema = self.frontend.schema(admitted).await?;
+        let mut prepared = schema.prepare(&request, &self.frontend.limits).await?;
         let caller = self.caller(calls, admitted, headers, timeout);
         if prepared.reads_schema() {
-            caller.check_reader().await?;
+            let hidden = caller.check_reader(admitted).await?;
+            let visible = self.frontend.visible_schema(admitted, &hidden).await?;
+            if !Arc::ptr_eq(&visible, &schema) {
+                prepared = visible.prepare(&request, &self.frontend.limits).await?;
+                schema = visible;
+            }
         }
         Ok(EndpointOperation { schema, prepared, limits: self.frontend.limits, caller })
     }
 
-    /// Returns the schema, for a caller who may see it.
+    /// Returns the schema of what the caller may call.
     pub async fn schema(&self, calls: CallSource, admitted: &Admitted<'_>, headers: &HeaderMap) -> Result<Arc<GraphqlSchema>, Error> {
-        self.caller(calls, admitted, headers, None).check_reader().await?;
-        self.frontend.schema(admitted).await
+        let hidden = self.caller(calls, admitted, headers, None).check_reader(admitted).await?;
+        self.frontend.visible_schema(admitted, &hidden).await
     }
 }
 

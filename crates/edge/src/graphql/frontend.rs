@@ -5,11 +5,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 
-use crate::{derived::Derived, documents};
+use crate::{derived::Derived, documents, variants::Variants};
 use prism_call::{Admitted, Error, Method, Namespace, proto::patterns::slots::v1::Capabilities};
-use prism_graphql::{
-    GatewayNamespace, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, PreparedOperation, RequestError, TrustedDocuments,
-};
+use prism_graphql::{GatewayNamespace, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, RequestError, TrustedDocuments};
 
 /// How long the schema of a gateway waits for the capabilities of a namespace. Until they are known, it has all RPCs of the namespace.
 const CAPABILITIES_WAIT: Duration = Duration::from_secs(2);
@@ -27,6 +25,8 @@ pub struct GraphqlFrontend {
     /// The only documents that are accepted; `None`: all are.
     trusted: Option<Arc<TrustedDocuments>>,
     source: SchemaSource,
+    /// The schemas without RPCs that are hidden from their readers.
+    visible: Arc<Variants<GatewayCapabilities, GraphqlSchema>>,
 }
 
 /// Where the schema comes from.
@@ -44,7 +44,7 @@ impl GraphqlFrontend {
     /// Creates a frontend with these settings, and the trusted documents that they name.
     pub fn new(settings: &GraphqlSettings, trusted: Option<Arc<TrustedDocuments>>, documentation: bool) -> Self {
         let source = SchemaSource::Namespace(Derived::default());
-        Self { limits: settings.limits(), documentation, is_subgraph: settings.federation, trusted, source }
+        Self { limits: settings.limits(), documentation, is_subgraph: settings.federation, trusted, source, visible: Arc::default() }
     }
 
     /// Serves these namespaces instead of one, each as a field.
@@ -62,39 +62,61 @@ impl GraphqlFrontend {
         }
     }
 
-    /// Prepares a request: nothing is called yet.
-    pub async fn prepare(
-        &self,
-        admitted: &Admitted<'_>,
-        mut request: GraphqlRequest,
-    ) -> Result<(Arc<GraphqlSchema>, PreparedOperation), RequestError> {
+    /// Returns a request with its document, if it names a trusted one.
+    pub fn resolve(&self, mut request: GraphqlRequest) -> Result<GraphqlRequest, RequestError> {
         if let Some(trusted) = &self.trusted {
             trusted.resolve(&mut request)?;
         }
-        let schema = self.schema(admitted).await?;
-        let operation = schema.prepare(&request, &self.limits).await?;
-        Ok((schema, operation))
+        Ok(request)
     }
 
-    /// Returns the schema.
+    /// Returns the schema with everything that the namespaces can do. Calls are prepared with it, so a caller who may not call an RPC is told so.
     pub async fn schema(&self, admitted: &Admitted<'_>) -> Result<Arc<GraphqlSchema>, Error> {
         let is_subgraph = self.is_subgraph;
         match &self.source {
-            SchemaSource::Namespace(schema) if is_subgraph => {
+            SchemaSource::Namespace(schema) => {
                 let name = admitted.namespace().name.clone();
-                let build = move |methods: &[Arc<Method>], capabilities: &Capabilities| {
-                    let (methods, capabilities) = (methods.into(), capabilities.clone());
-                    GraphqlSchema::of_gateway(&[GatewayNamespace { name, methods, capabilities }], true)
-                };
+                let build = move |methods: &[Arc<Method>], capabilities: &Capabilities| build_one(name, methods, capabilities, is_subgraph);
                 schema.get(admitted, build).await
             }
-            SchemaSource::Namespace(schema) => schema.get(admitted, GraphqlSchema::of_namespace).await,
             SchemaSource::Gateway { namespaces, schema } => {
                 let read = async { Ok(read_capabilities(admitted, namespaces, schema.capabilities().unwrap_or_default()).await) };
                 let namespaces = namespaces.clone();
                 schema.get_for(read, move |capabilities| build(&namespaces, capabilities, is_subgraph)).await
             }
         }
+    }
+
+    /// Returns the schema without RPCs that are hidden from its reader: for each namespace, in the order of their names, the names of these RPCs.
+    pub async fn visible_schema(&self, admitted: &Admitted<'_>, hidden: &[Vec<String>]) -> Result<Arc<GraphqlSchema>, Error> {
+        let full = self.schema(admitted).await?;
+        if hidden.iter().all(Vec::is_empty) {
+            return Ok(full);
+        }
+        let known = match &self.source {
+            SchemaSource::Namespace(schema) => vec![schema.capabilities()],
+            SchemaSource::Gateway { schema, .. } => schema.capabilities().unwrap_or_default(),
+        };
+        let mut known = known.into_iter();
+        let mut visible = GatewayCapabilities::with_capacity(hidden.len());
+        for rpcs in hidden {
+            visible.push(Some(documents::hide_rpcs(&known.next().flatten().unwrap_or_default(), rpcs)?));
+        }
+        if let Some(found) = self.visible.find(&visible) {
+            return Ok(found);
+        }
+        let (variants, is_subgraph) = (self.visible.clone(), self.is_subgraph);
+        let namespaces = self.namespaces().cloned();
+        let (name, methods) = (admitted.namespace().name.clone(), admitted.namespace().methods.clone());
+        let work = move || {
+            variants.get(visible, |visible| match (&namespaces, visible.as_slice()) {
+                (Some(namespaces), _) => build(namespaces, visible, is_subgraph),
+                (None, [Some(capabilities)]) => build_one(name, &methods, &documents::decode_capabilities(capabilities)?, is_subgraph),
+                (None, _) => Err(Error::internal("the schema of a namespace needs its capabilities")),
+            })
+        };
+        let built = tokio::task::spawn_blocking(work).await;
+        built.map_err(|error| Error::internal("the schema was not built").with_source(error))?
     }
 }
 
@@ -115,6 +137,14 @@ async fn read_capabilities(admitted: &Admitted<'_>, namespaces: &GatewayNamespac
         });
     }
     all
+}
+
+fn build_one(name: Arc<str>, methods: &[Arc<Method>], capabilities: &Capabilities, is_subgraph: bool) -> Result<Arc<GraphqlSchema>, Error> {
+    if !is_subgraph {
+        return GraphqlSchema::of_namespace(methods, capabilities);
+    }
+    let (methods, capabilities) = (methods.into(), capabilities.clone());
+    GraphqlSchema::of_gateway(&[GatewayNamespace { name, methods, capabilities }], true)
 }
 
 fn build(namespaces: &GatewayNamespaces, capabilities: &[Option<Bytes>], is_subgraph: bool) -> Result<Arc<GraphqlSchema>, Error> {

@@ -135,14 +135,15 @@ fn moved() -> HttpResponse<Body> {
     response
 }
 
-/// Returns the documents for the capabilities that the namespace reports to this caller.
+/// Returns the documents for the capabilities that the namespace reports to this caller, without what the caller may not call.
 async fn documents(
     admitted: &Admitted<'_>,
     documentation: &Documentation,
     binding: &HttpBinding,
 ) -> Result<std::sync::Arc<crate::documents::Documents>, Error> {
     let served_at = openapi::ServedAt { base_path: &binding.base_path, namespace: &binding.namespace.name };
-    documentation.documents(documents::capabilities(admitted).await?, served_at)
+    let capabilities = documents::capabilities(admitted).await?;
+    documentation.documents(documents::hide_rpcs(&capabilities, &documents::hidden_rpcs(admitted))?, served_at)
 }
 
 /// Content security policy that lets the page load only resources of this server.
