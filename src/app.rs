@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::change::Change;
 use crate::{
-    backends::ConnectedBackend,
+    backends::{ConnectedBackend, ObservedBackends},
     generation::{Difference, Generation, Leftover},
     lifecycle::{self, DrainTimeout, OpenHandler},
     listener::{OpenListener, ServedListener, Source},
@@ -58,6 +58,8 @@ struct Shared {
     pipeline: Arc<Pipeline>,
     telemetry: Telemetry,
     probes: Arc<ArcSwap<Vec<(String, Probe)>>>,
+    /// The backends whose connections are in the metrics.
+    backends: ObservedBackends,
     /// Who may read the pages of the admin listener. `None`: everybody.
     admin_access: Arc<ArcSwap<Option<Arc<dyn Authenticate>>>>,
     draining: CancellationToken,
@@ -118,6 +120,8 @@ impl App {
         }
         let unusable = |error| Error::internal("the metrics can't be set up").with_source(error);
         let metrics = Metrics::new().map_err(unusable)?;
+        let backends = ObservedBackends::default();
+        metrics.observe_backends(backends.source()).map_err(unusable)?;
         let streams = CancellationToken::new();
         let telemetry = Telemetry::start(&config.telemetry, &metrics)?;
         let pipeline = Pipeline::new(access_log(config.log.access), &metrics, streams.clone()).with_tracer(telemetry.tracer());
@@ -128,6 +132,7 @@ impl App {
             pipeline: Arc::new(pipeline),
             telemetry,
             probes: Arc::default(),
+            backends,
             admin_access: Arc::default(),
             draining: CancellationToken::new(),
             streams,
@@ -142,6 +147,7 @@ impl App {
             listeners.insert(name, listener);
         }
         shared.probes.store(Arc::new(generation.probes()));
+        shared.backends.set(generation.backends());
         shared.admin_access.store(Arc::new(generation.admin_access()));
         shared.reloads.record_success(1);
         let pages = Admin {
@@ -308,6 +314,7 @@ impl Reloading<'_> {
             self.listeners.insert(name, listener);
         }
         self.shared.probes.store(Arc::new(next.probes()));
+        self.shared.backends.set(next.backends());
         self.shared.admin_access.store(Arc::new(next.admin_access()));
         *self.number += 1;
         let change = Change {

@@ -1,10 +1,15 @@
 //! Connected backends, and the slots and handlers that use them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
+
+use arc_swap::ArcSwap;
 
 use crate::driver::{self, Backend, BackendSettings, Keyspace};
 
-use prism_call::{BackgroundTasks, CallLimits, Code, Error, Handler, Metrics};
+use prism_call::{BackgroundTasks, CallLimits, Code, ConnectionSource, Error, Handler, Metrics};
 use prism_config as config;
 use prism_pattern::{self as pattern, PatternEnvironment};
 use prism_slot::Slot;
@@ -14,6 +19,27 @@ pub struct ConnectedBackend {
     pub kind: &'static str,
     pub settings: config::ResolvedSettings,
     pub backend: Arc<dyn Backend>,
+}
+
+/// The backends that are served now, for the metrics of their connections.
+#[derive(Clone, Default)]
+pub struct ObservedBackends(Arc<ArcSwap<Vec<(String, Weak<ConnectedBackend>)>>>);
+
+impl ObservedBackends {
+    /// Observes these backends instead of the previous ones.
+    pub fn set<'b>(&self, backends: impl Iterator<Item = (&'b String, &'b Arc<ConnectedBackend>)>) {
+        self.0.store(Arc::new(backends.map(|(name, connected)| (name.clone(), Arc::downgrade(connected))).collect()));
+    }
+
+    /// Returns what reads their connections.
+    pub fn source(&self) -> ConnectionSource {
+        let observed = self.clone();
+        Box::new(move || {
+            let backends = observed.0.load_full();
+            let stats = |connected: &Weak<ConnectedBackend>| connected.upgrade()?.backend.connections();
+            backends.iter().filter_map(|(name, connected)| Some((name.clone(), stats(connected)?))).collect()
+        })
+    }
 }
 
 /// Connects a backend.

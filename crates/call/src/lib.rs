@@ -38,7 +38,7 @@ pub use idempotency::{Claim, ClaimResult, IDEMPOTENCY_KEY, Idempotency, KeyedCal
 pub use log::AccessLog;
 pub use message::{EncodedMessage, Input, Messages, Output, Reply, Trailers, message_too_large};
 pub use method::{Method, interface_of};
-pub use metrics::{CacheMeters, CacheRead, ConnectionMeters, Metrics, OutboxMeters, ReloadMeters};
+pub use metrics::{CacheMeters, CacheRead, ConnectionMeters, ConnectionSource, ConnectionStats, Metrics, OutboxMeters, ReloadMeters};
 pub use namespace::{CallLimits, Namespace};
 pub use observe::ObservedStream;
 pub use peer::{API_KEY, CertificateNames, CertificateTrust, Credentials, Origin, Peer, TlsPeer};

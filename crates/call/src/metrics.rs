@@ -1,5 +1,6 @@
 //! The metrics of calls. Names and labels are stable; the README lists them.
 
+mod backends;
 mod outbox;
 
 use std::{
@@ -13,8 +14,11 @@ use prometheus::{
     TextEncoder, proto::MetricFamily,
 };
 
-pub use self::outbox::OutboxMeters;
-use self::outbox::OutboxMetrics;
+use self::{backends::BackendCollector, outbox::OutboxMetrics};
+pub use self::{
+    backends::{ConnectionSource, ConnectionStats},
+    outbox::OutboxMeters,
+};
 use super::{Code, ListenerBacklog, ListenerTarget, Page, Protocol, Target};
 
 /// Upper bounds of the latency histogram, in seconds: 100 µs to 10 s.
@@ -146,6 +150,11 @@ impl Metrics {
     /// Adds a collector.
     pub fn register(&self, collector: Box<dyn prometheus::core::Collector>) -> Result<(), prometheus::Error> {
         self.registry.register(collector)
+    }
+
+    /// Adds the connections of backends, which are read from `source` at each rendering.
+    pub fn observe_backends(&self, source: ConnectionSource) -> Result<(), prometheus::Error> {
+        self.register(Box::new(BackendCollector::new(source)?))
     }
 
     /// Returns the meters of a namespace with this number of methods.

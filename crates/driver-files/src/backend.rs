@@ -65,6 +65,10 @@ impl Backend for Files {
         LIMITS
     }
 
+    fn connections(&self) -> Option<prism_driver::ConnectionStats> {
+        None
+    }
+
     async fn health(&self) -> Result<(), Error> {
         let folder = self.folder.clone();
         let check = self.folder.run(move || folder.check_writable());

@@ -21,7 +21,8 @@ use crate::{
 };
 use prism_call::{Context, Error, proto::Interfaces};
 use prism_driver::{
-    Backend, Connecting, Keyspace, Limits, lock::lock, parse_settings, settings::BackendSettings, subscriptions::SubscriptionLimits,
+    Backend, Connecting, ConnectionStats, Keyspace, Limits, lock::lock, parse_settings, settings::BackendSettings,
+    subscriptions::SubscriptionLimits,
 };
 
 /// How long a health check may take.
@@ -93,6 +94,10 @@ impl Backend for KafkaBackend {
 
     fn limits(&self) -> Limits {
         Limits { max_value_bytes: *self.client.settings.max_value_bytes, ..Limits::default() }
+    }
+
+    fn connections(&self) -> Option<ConnectionStats> {
+        Some(self.client.status.connections.stats())
     }
 
     async fn health(&self) -> Result<(), Error> {

@@ -12,11 +12,12 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, client::OAuthToken, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError, types::RDKafkaErrorCode,
+    ClientContext, Statistics, client::OAuthToken, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError,
+    types::RDKafkaErrorCode,
 };
 use serde::Deserialize;
 
-use crate::error;
+use crate::{client_connections::ClientConnections, error};
 use prism_call::{Code, Error};
 use prism_driver::{cursor, lock::lock, time};
 
@@ -28,6 +29,8 @@ const TOKEN_LIFETIME: Duration = Duration::from_mins(5);
 pub struct Status {
     closed: AtomicBool,
     last: Mutex<LastError>,
+    /// The connections of all clients.
+    pub connections: ClientConnections,
 }
 
 #[derive(Default)]
@@ -104,6 +107,10 @@ impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "a client of Kafka reports an error");
         self.status.failed(&error);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.status.connections.record(&statistics);
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {

@@ -29,6 +29,7 @@
 
 mod backend;
 mod client;
+mod client_connections;
 mod codec;
 mod connection;
 mod deadline;

@@ -6,6 +6,7 @@ use rdkafka::ClientConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::client_connections::STATISTICS;
 use prism_driver::{
     retry::Retry,
     settings::{ByteSize, CheckSettings, Count, HumanDuration, Secret, SettingProblem},
@@ -344,6 +345,7 @@ impl KafkaSettings {
         };
         let timeout = self.request_timeout.as_millis().max(self.linger.as_millis() + 1);
         config
+            .set("statistics.interval.ms", STATISTICS.as_millis().to_string())
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("compression.type", compression)
@@ -362,6 +364,7 @@ impl KafkaSettings {
         // Kafka sends one record that is larger than these limits alone.
         let fetch = self.max_record_bytes().max(4 << 20);
         config
+            .set("statistics.interval.ms", STATISTICS.as_millis().to_string())
             .set("group.id", format!("{}reader", self.topic_prefix))
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")

@@ -99,6 +99,10 @@ impl Backend for Memory {
         LIMITS
     }
 
+    fn connections(&self) -> Option<prism_driver::ConnectionStats> {
+        None
+    }
+
     async fn health(&self) -> Result<(), Error> {
         self.shared.check_open()
     }

@@ -21,7 +21,8 @@ use crate::{
 };
 use prism_call::{Context, Error, proto::Interfaces};
 use prism_driver::{
-    Backend, Connecting, Keyspace, Limits, invalid_settings, parse_settings, settings::BackendSettings, subscriptions::SubscriptionLimits,
+    Backend, Connecting, ConnectionStats, Keyspace, Limits, invalid_settings, parse_settings, settings::BackendSettings,
+    subscriptions::SubscriptionLimits,
 };
 
 /// How long a health check may take.
@@ -91,6 +92,10 @@ impl Backend for NatsBackend {
 
     fn limits(&self) -> Limits {
         Limits { max_value_bytes: self.client.max_value_bytes(), ..Limits::default() }
+    }
+
+    fn connections(&self) -> Option<ConnectionStats> {
+        Some(self.client.connection().stats())
     }
 
     async fn health(&self) -> Result<(), Error> {

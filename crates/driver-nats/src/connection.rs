@@ -16,7 +16,7 @@ use crate::{
     settings::{NatsSettings, address},
 };
 use prism_call::Error;
-use prism_driver::{lock::lock, retry::Retry, settings::SettingProblem};
+use prism_driver::{ConnectionStats, lock::lock, retry::Retry, settings::SettingProblem};
 
 /// How often the server must answer a PING. After three that it did not answer, the connection is replaced.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
@@ -54,6 +54,8 @@ struct Status {
     pause: AtomicU64,
     /// The last subject that the server refused, and when.
     violation: Mutex<Option<(Instant, String)>>,
+    /// Attempts to connect that failed.
+    failures: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -139,6 +141,21 @@ impl Connection {
         (!nats.is_server_compatible(2, 12, 0)).then(|| nats.server_info().version)
     }
 
+    /// What the connection does now. All calls share it, so it is in use as long as it is open.
+    pub fn stats(&self) -> ConnectionStats {
+        let (connected, epoch) = {
+            let link = self.status.link.borrow();
+            (link.connected, link.epoch)
+        };
+        ConnectionStats {
+            in_use: u64::from(connected),
+            idle: None,
+            waiting: None,
+            reconnects: Some(epoch.saturating_sub(1)),
+            failures: self.status.failures.load(Ordering::Relaxed),
+        }
+    }
+
     /// Whether [`close`](Self::close) was called, so that waiting for the server is useless.
     pub fn is_closed(&self) -> bool {
         self.status.closed.load(Ordering::Relaxed)
@@ -163,6 +180,7 @@ impl Status {
             retry: settings.retry,
             pause: AtomicU64::new(0),
             violation: Mutex::default(),
+            failures: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
     }
@@ -215,6 +233,7 @@ impl Status {
             }
             Event::ServerError(error) => tracing::warn!(address = self.address, %error, "NATS reported an error"),
             Event::ClientError(ClientError::Other(text)) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(address = self.address, error = text, "NATS could not be connected");
             }
             Event::LameDuckMode => tracing::info!(address = self.address, "the NATS server is being shut down by its operator"),

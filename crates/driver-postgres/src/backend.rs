@@ -22,7 +22,7 @@ use crate::{
     tls::TlsConnector,
 };
 use prism_call::{Context, Error, proto::Interfaces};
-use prism_driver::{Backend, BackendSettings, Connecting, Keyspace, Limits, invalid_settings, parse_settings};
+use prism_driver::{Backend, BackendSettings, Connecting, ConnectionStats, Keyspace, Limits, invalid_settings, parse_settings};
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -63,7 +63,7 @@ pub fn connect(settings: BackendSettings) -> Connecting {
         let Services { database, members, .. } = services.clone();
         tasks.push(tokio::spawn(members::renew_members(members, database)).abort_handle());
         if settings.can_listen() {
-            let connector = ListenConnector::new(listen_config, tls, &settings);
+            let connector = ListenConnector::new(listen_config, tls, &settings, services.database.counters().clone());
             let Services { database, notifications, .. } = services.clone();
             tasks.push(tokio::spawn(notifications::listen(notifications, database, connector)).abort_handle());
             let Services { database, notifications, .. } = services.clone();
@@ -108,6 +108,10 @@ impl Backend for PostgresBackend {
 
     fn limits(&self) -> Limits {
         self.limits
+    }
+
+    fn connections(&self) -> Option<ConnectionStats> {
+        Some(self.services.database.connections())
     }
 
     async fn health(&self) -> Result<(), Error> {

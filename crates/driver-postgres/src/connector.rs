@@ -13,6 +13,7 @@ use crate::{
     sql::{Sql, Texts},
     tls::TlsConnector,
 };
+use prism_driver::connections::{ConnectionCounters, OpenConnection};
 
 /// How long the server may take to cancel a statement.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,6 +31,7 @@ pub struct Connector {
     /// Statements for a new connection. Empty behind a pooler, where settings of a session would get lost.
     session: String,
     migrated: OnceCell<()>,
+    counters: Arc<ConnectionCounters>,
 }
 
 impl Connector {
@@ -52,14 +54,29 @@ impl Connector {
             timeout: *settings.connect_timeout,
             session,
             migrated: OnceCell::new(),
+            counters: Arc::default(),
         }
+    }
+
+    /// The counts of all connections.
+    pub fn counters(&self) -> &Arc<ConnectionCounters> {
+        &self.counters
     }
 
     /// Opens a connection. The tables exist then.
     pub async fn connect(&self) -> Result<Connection, Problem> {
-        let connection = tokio::time::timeout(self.timeout, self.open()).await.unwrap_or(Err(Problem::ConnectTimeout))?;
+        let connected = self.connect_uncounted().await;
+        if connected.is_err() {
+            self.counters.failed();
+        }
+        connected
+    }
+
+    async fn connect_uncounted(&self) -> Result<Connection, Problem> {
+        let mut connection = tokio::time::timeout(self.timeout, self.open()).await.unwrap_or(Err(Problem::ConnectTimeout))?;
         let migrate = self.migrated.get_or_try_init(|| schema::migrate(&connection.client, &self.schema, self.texts.schema()));
         tokio::time::timeout(MIGRATION_TIMEOUT, migrate).await.unwrap_or(Err(Problem::ConnectTimeout))?;
+        connection.open = Some(self.counters.established());
         Ok(connection)
     }
 
@@ -74,6 +91,7 @@ impl Connector {
             prepare: self.prepare,
             tls: self.tls.clone(),
             task,
+            open: None,
         };
         if !self.session.is_empty() {
             connection.client.batch_execute(&self.session).await?;
@@ -105,6 +123,8 @@ pub struct Connection {
     prepare: bool,
     tls: TlsConnector,
     task: AbortHandle,
+    /// Counts the connection, once it can be used.
+    open: Option<OpenConnection>,
 }
 
 /// A statement that can be executed on one connection.
@@ -117,6 +137,13 @@ pub enum Executable {
 impl Connection {
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// Says that the connection broke, for the metrics.
+    pub fn count_as_broken(&self) {
+        if let Some(open) = &self.open {
+            open.broke();
+        }
     }
 
     /// Makes a statement executable; the first time, the server prepares it.

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,7 +20,7 @@ use crate::{
     sql::Sql,
 };
 use prism_call::{Context, Error};
-use prism_driver::watch::WatchPermits;
+use prism_driver::{ConnectionStats, connections::ConnectionCounters, watch::WatchPermits};
 
 /// The parameters of a statement.
 pub type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
@@ -133,6 +134,16 @@ impl Database {
             Err(_) if context.remaining().is_some_and(|left| left.is_zero()) => Err(Error::deadline_exceeded()),
             Err(error) => Err(error),
         }
+    }
+
+    /// What the connections do now, including the one that listens.
+    pub fn connections(&self) -> ConnectionStats {
+        self.pool.connections()
+    }
+
+    /// The counts of all connections.
+    pub fn counters(&self) -> &Arc<ConnectionCounters> {
+        self.pool.counters()
     }
 
     /// Closes all connections for good.

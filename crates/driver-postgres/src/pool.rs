@@ -17,7 +17,7 @@ use crate::{
     settings::PostgresSettings,
 };
 use prism_call::Error;
-use prism_driver::{lock::lock, retry::Retry};
+use prism_driver::{ConnectionStats, connections::ConnectionCounters, lock::lock, retry::Retry};
 
 /// A pool of connections.
 pub struct Pool {
@@ -96,6 +96,28 @@ impl Pool {
         }
     }
 
+    /// The counts of all connections.
+    pub fn counters(&self) -> &Arc<ConnectionCounters> {
+        self.shared.connector.counters()
+    }
+
+    /// What the connections do now. One that listens is in use.
+    pub fn connections(&self) -> ConnectionStats {
+        let counters = self.counters();
+        let (pooled, idle) = {
+            let pooled = &lock(&self.shared.state).idle;
+            // Those that broke are found when they are used next.
+            (pooled.len() as u64, pooled.iter().filter(|connection| !connection.is_closed()).count() as u64)
+        };
+        ConnectionStats {
+            in_use: counters.open().saturating_sub(pooled),
+            idle: Some(idle),
+            waiting: Some(self.shared.waiting.load(Ordering::Relaxed) as u64),
+            reconnects: Some(counters.reconnects()),
+            failures: counters.failures(),
+        }
+    }
+
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.shared.permits.is_closed()
@@ -136,6 +158,7 @@ impl Shared {
             if !connection.is_closed() {
                 return Ok(Some(connection));
             }
+            connection.count_as_broken();
         }
         Ok(None)
     }
@@ -234,6 +257,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let (Some(connection), permit) = (self.connection.take(), self.permit.take()) else { return };
         if connection.is_closed() {
+            connection.count_as_broken();
             return;
         }
         if !self.busy {

@@ -19,7 +19,7 @@ use crate::{
     stream::{self, RetentionSweeper, Streams},
 };
 use prism_call::{Context, Error, proto::Interfaces};
-use prism_driver::{Backend, Connecting, Keyspace, Limits, invalid_settings, parse_settings, settings::BackendSettings};
+use prism_driver::{Backend, Connecting, ConnectionStats, Keyspace, Limits, invalid_settings, parse_settings, settings::BackendSettings};
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -94,6 +94,17 @@ impl Backend for RedisBackend {
 
     fn limits(&self) -> Limits {
         self.limits
+    }
+
+    fn connections(&self) -> Option<ConnectionStats> {
+        let (counters, idle) = (self.client.connector().counters(), self.blocking.idle());
+        Some(ConnectionStats {
+            in_use: counters.open().saturating_sub(idle),
+            idle: Some(idle),
+            waiting: None,
+            reconnects: Some(counters.reconnects()),
+            failures: counters.failures(),
+        })
     }
 
     async fn health(&self) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{connection::Connector, error};
 use prism_call::Error;
-use prism_driver::lock::lock;
+use prism_driver::{connections::OpenConnection, lock::lock};
 
 /// How much later than requested the reply may come.
 const GRACE: Duration = Duration::from_secs(1);
@@ -16,10 +16,16 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct BlockingConnections {
     connector: Connector,
     permits: Semaphore,
-    idle: Mutex<Vec<MultiplexedConnection>>,
+    idle: Mutex<Vec<BlockingConnection>>,
     /// How many commands may wait at the same time.
     limit: usize,
     closed: watch::Sender<bool>,
+}
+
+/// A connection of the pool.
+struct BlockingConnection {
+    connection: MultiplexedConnection,
+    open: OpenConnection,
 }
 
 impl BlockingConnections {
@@ -32,6 +38,11 @@ impl BlockingConnections {
         self.limit
     }
 
+    /// How many connections wait for their next command.
+    pub fn idle(&self) -> u64 {
+        lock(&self.idle).len() as u64
+    }
+
     /// Runs a command that waits at most for a duration, and returns its reply; `None` if all connections are in use.
     pub async fn run(&self, command: &Cmd, longest: Duration) -> Result<Option<Value>, Error> {
         let Ok(_permit) = self.permits.try_acquire() else { return Ok(None) };
@@ -39,7 +50,7 @@ impl BlockingConnections {
         let mut connection = self.connection().await?;
         // A call that is dropped while it waits also drops the connection, which can't be reused before the reply.
         let reply = tokio::select! {
-            reply = tokio::time::timeout(longest + GRACE, command.query_async::<Value>(&mut connection)) => reply,
+            reply = tokio::time::timeout(longest + GRACE, command.query_async::<Value>(&mut connection.connection)) => reply,
             _ = closed.wait_for(|closed| *closed) => return Err(error::backend_closed()),
         };
         match reply {
@@ -47,7 +58,12 @@ impl BlockingConnections {
                 lock(&self.idle).push(connection);
                 Ok(Some(value))
             }
-            Ok(Err(cause)) => Err(self.map_error(&cause)),
+            Ok(Err(cause)) => {
+                if cause.is_io_error() {
+                    connection.open.broke();
+                }
+                Err(self.map_error(&cause))
+            }
             Err(_) => Err(error::unavailable("Redis did not reply in time", self.connector.retry_after())),
         }
     }
@@ -59,19 +75,29 @@ impl BlockingConnections {
     }
 
     /// A connection that works: one that is idle, or a new one.
-    async fn connection(&self) -> Result<MultiplexedConnection, Error> {
+    async fn connection(&self) -> Result<BlockingConnection, Error> {
         loop {
             let idle = lock(&self.idle).pop();
             let Some(mut connection) = idle else {
-                return self.connector.connect(None).await.map_err(|cause| self.map_error(&cause));
+                let counters = self.connector.counters();
+                return match self.connector.connect(None).await {
+                    Ok(connection) => Ok(BlockingConnection { connection, open: counters.established() }),
+                    Err(cause) => {
+                        counters.failed();
+                        Err(self.map_error(&cause))
+                    }
+                };
             };
             // The server may have closed it since its last use.
             let ping = redis::cmd("PING");
-            if matches!(tokio::time::timeout(GRACE, ping.query_async::<Value>(&mut connection)).await, Ok(Ok(_))) {
+            if matches!(tokio::time::timeout(GRACE, ping.query_async::<Value>(&mut connection.connection)).await, Ok(Ok(_))) {
                 return Ok(connection);
             }
             // What closed it, such as a restart or a firewall, has probably closed the others too. Checking each of them would take long.
-            lock(&self.idle).clear();
+            connection.open.broke();
+            for other in lock(&self.idle).drain(..) {
+                other.open.broke();
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     settings::{RedisSettings, address},
 };
 use prism_call::{Code, Error};
-use prism_driver::retry::Retry;
+use prism_driver::{connections::ConnectionCounters, retry::Retry};
 
 /// How long the reply to a PING may take that checks whether a connection still works.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
@@ -27,15 +27,21 @@ pub struct Connector {
     client: Client,
     timeout: Duration,
     retry: Retry,
+    counters: Arc<ConnectionCounters>,
 }
 
 impl Connector {
     pub fn new(client: Client, settings: &RedisSettings) -> Self {
-        Self { client, timeout: *settings.connect_timeout, retry: settings.retry }
+        Self { client, timeout: *settings.connect_timeout, retry: settings.retry, counters: Arc::default() }
     }
 
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The counts of all connections.
+    pub fn counters(&self) -> &Arc<ConnectionCounters> {
+        &self.counters
     }
 
     /// How long an attempt to connect may take.
@@ -160,11 +166,15 @@ async fn keep_connected(connector: Connector, state: watch::Sender<ConnectionSta
             match connector.connect(Some(check.clone())).await {
                 Ok(connection) => {
                     failed = 0;
+                    let open = connector.counters.established();
                     state.send_replace(ConnectionState::Established(connection.clone()));
                     wait_until_broken(connection, &check).await;
+                    open.broke();
+                    drop(open);
                     state.send_replace(ConnectionState::Connecting);
                 }
                 Err(cause) => {
+                    connector.counters.failed();
                     let pause = connector.pause(failed);
                     if failed == 0 {
                         let address = address(&connector.client);

@@ -15,7 +15,7 @@ use crate::{
     settings::S3Settings,
 };
 use prism_call::{Error, proto::Interfaces};
-use prism_driver::{Backend, BackendSettings, Connecting, Keyspace, Limits, parse_settings};
+use prism_driver::{Backend, BackendSettings, Connecting, ConnectionStats, Keyspace, Limits, parse_settings};
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -42,7 +42,7 @@ pub fn connect(settings: BackendSettings) -> Connecting {
 pub fn interfaces() -> Vec<&'static str> {
     let config = aws_sdk_s3::Config::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
     let client = Client::from_conf(config);
-    let clients = Clients { repeating: client.clone(), careful: client };
+    let clients = Clients { repeating: client.clone(), careful: client, connections: Arc::default() };
     let bucket = Bucket::new(clients, String::new(), 0, Limits::default());
     let backend = S3 { bucket: Arc::new(bucket), prefix: String::new(), escape: false };
     backend.keyspace(&Keyspace { namespace: String::new(), slot: String::new() }).names()
@@ -71,6 +71,10 @@ impl Backend for S3 {
 
     fn limits(&self) -> Limits {
         self.bucket.limits
+    }
+
+    fn connections(&self) -> Option<ConnectionStats> {
+        Some(self.bucket.connections.stats())
     }
 
     async fn health(&self) -> Result<(), Error> {

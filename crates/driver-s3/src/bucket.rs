@@ -1,13 +1,16 @@
 //! What all keyspaces of a bucket share.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use aws_sdk_s3::Client;
 
-use crate::{client::Clients, clock::Clock};
+use crate::{client::Clients, clock::Clock, connections::RequestCounters};
 use prism_call::Error;
 use prism_driver::Limits;
 
@@ -21,13 +24,16 @@ pub struct Bucket {
     pub part_size: usize,
     pub limits: Limits,
     pub clock: Clock,
+    /// What the connections do.
+    pub connections: Arc<RequestCounters>,
     closed: AtomicBool,
 }
 
 impl Bucket {
     pub fn new(clients: Clients, name: String, part_size: usize, limits: Limits) -> Self {
-        let Clients { repeating, careful } = clients;
-        Self { client: repeating, careful, name, part_size, limits, clock: Clock::default(), closed: AtomicBool::new(false) }
+        let Clients { repeating, careful, connections } = clients;
+        let (clock, closed) = (Clock::default(), AtomicBool::new(false));
+        Self { client: repeating, careful, name, part_size, limits, clock, connections, closed }
     }
 
     /// Refuses all later calls.

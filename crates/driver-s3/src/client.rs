@@ -1,6 +1,6 @@
 //! The clients of one bucket.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use aws_config::{BehaviorVersion, default_provider::credentials::DefaultCredentialsChain};
 use aws_sdk_s3::{
@@ -18,7 +18,10 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
-use crate::settings::S3Settings;
+use crate::{
+    connections::{CountedHttp, RequestCounters},
+    settings::S3Settings,
+};
 use prism_call::Error;
 
 /// Name of the source of credentials in the log of the SDK.
@@ -31,6 +34,8 @@ pub struct Clients {
     /// Repeats a request only if the service says that it did nothing. For requests with a condition: if the response of a write is lost and the
     /// write is repeated, the condition does not hold any longer, because the write itself has changed the object.
     pub careful: Client,
+    /// What the connections of both do.
+    pub connections: Arc<RequestCounters>,
 }
 
 /// Creates the clients. Does not connect; credentials are fetched by the first request, and again before they expire.
@@ -39,11 +44,13 @@ pub async fn connect(settings: &S3Settings) -> Result<Clients, Error> {
     let attempts = RetryConfig::standard().with_max_attempts(*settings.max_attempts);
     let timeouts =
         TimeoutConfig::builder().connect_timeout(*settings.connect_timeout).operation_attempt_timeout(*settings.request_timeout).build();
+    let connections = Arc::new(RequestCounters::default());
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls_context(settings)?).build_https();
     let mut config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(region.clone())
         .credentials_provider(credentials(settings, region).await)
-        .http_client(Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls_context(settings)?).build_https())
+        .http_client(CountedHttp::new(http, connections.clone()))
         .retry_config(attempts)
         .timeout_config(timeouts)
         // Ends the read of a content that the service does not continue to send.
@@ -55,7 +62,7 @@ pub async fn connect(settings: &S3Settings) -> Result<Clients, Error> {
     config.set_endpoint_url(settings.endpoint.clone());
     let config = config.build();
     let careful = config.to_builder().retry_classifier(OnlyIfRefused).build();
-    Ok(Clients { repeating: Client::from_conf(config), careful: Client::from_conf(careful) })
+    Ok(Clients { repeating: Client::from_conf(config), careful: Client::from_conf(careful), connections })
 }
 
 /// Forbids to repeat a request of which nobody knows whether it took effect.

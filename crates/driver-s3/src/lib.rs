@@ -8,6 +8,7 @@ mod blob;
 mod bucket;
 mod client;
 mod clock;
+mod connections;
 mod error;
 mod keys;
 mod keyvalue;

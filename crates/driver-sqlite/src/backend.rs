@@ -84,6 +84,10 @@ impl Backend for Sqlite {
         self.database.limits
     }
 
+    fn connections(&self) -> Option<prism_driver::ConnectionStats> {
+        None
+    }
+
     async fn health(&self) -> Result<(), Error> {
         let read_and_write = async {
             if self.database.is_damaged() {

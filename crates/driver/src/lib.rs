@@ -23,12 +23,14 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
+pub use prism_call::ConnectionStats;
 use prism_call::{Error, proto::Interfaces};
 pub use prism_settings::{self as settings, BackendSettings, CheckSettings, SettingProblem, settings_schema};
 
 pub mod attributes;
 pub mod blob;
 pub mod check;
+pub mod connections;
 pub mod cursor;
 pub mod document;
 pub mod graph;
@@ -135,6 +137,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Returns the limits of the driver.
     fn limits(&self) -> Limits;
+
+    /// Returns what its connections do now, for the metrics. Does not wait. `None`: the driver has no connections.
+    fn connections(&self) -> Option<ConnectionStats>;
 
     /// Checks whether the backend can serve calls. Returns within two seconds.
     async fn health(&self) -> Result<(), Error>;

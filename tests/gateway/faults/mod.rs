@@ -5,6 +5,7 @@ mod gateway;
 mod groups;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod metrics;
 mod nats;
 mod outage;
 mod outbox;

@@ -23,6 +23,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "",
         "REST calls of a gateway while its server is killed and starts again; the gateway becomes ready again.",
     ),
+    (
+        "connections_are_in_the_metrics",
+        "",
+        "`/metrics` counts the connections, the attempts that fail while the server is killed, and the connections after it has started again.",
+    ),
     ("a_watch_outlives_the_server", "keyvalue.watch", "A watch is open while the server is killed; it continues at its position."),
     (
         "a_subscription_continues_after_a_reported_gap",

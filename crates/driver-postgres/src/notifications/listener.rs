@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{columns::read_bytes, database::Database, error::Problem, settings::PostgresSettings, sql::Sql, tls::TlsConnector};
 use prism_call::{Context, Error, proto::models::pubsub::v1::Message};
-use prism_driver::retry::Retry;
+use prism_driver::{connections::ConnectionCounters, retry::Retry};
 
 /// How often the connection is checked, and channels that nobody needs are given up.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
@@ -39,6 +39,7 @@ pub struct ListenConnector {
     tls: TlsConnector,
     timeout: Duration,
     retry: Retry,
+    counters: Arc<ConnectionCounters>,
 }
 
 /// The connection that listens.
@@ -48,8 +49,8 @@ struct Link {
 }
 
 impl ListenConnector {
-    pub fn new(config: Config, tls: TlsConnector, settings: &PostgresSettings) -> Self {
-        Self { config, tls, timeout: *settings.connect_timeout, retry: settings.retry }
+    pub fn new(config: Config, tls: TlsConnector, settings: &PostgresSettings, counters: Arc<ConnectionCounters>) -> Self {
+        Self { config, tls, timeout: *settings.connect_timeout, retry: settings.retry, counters }
     }
 
     async fn connect(&self) -> Result<Link, Problem> {
@@ -91,11 +92,15 @@ pub async fn listen(notifications: Arc<Notifications>, database: Arc<Database>, 
                 }
                 (failed, has_looped) = (0, true);
                 listener.notifications.connected();
+                let open = connector.counters.established();
                 listener.receive(link).await;
+                open.broke();
+                drop(open);
                 listener.notifications.connection_lost();
                 since = Instant::now();
             }
             Err(error) => {
+                connector.counters.failed();
                 // Nothing waited before, so the time without a connection begins now.
                 if failed == 0 && since.elapsed() > *listener.notifications.limits.settings().patience {
                     since = Instant::now();

@@ -35,11 +35,15 @@ pub async fn listen(hub: Arc<Hub>, connector: Connector) {
             Ok(connection) => {
                 failed = 0;
                 hub.connected();
+                let open = connector.counters().established();
                 receive(&hub, connection).await;
+                open.broke();
+                drop(open);
                 hub.connection_lost();
                 since = Instant::now();
             }
             Err(cause) => {
+                connector.counters().failed();
                 // There were no subscriptions before, so the time without a connection starts now.
                 if failed == 0 && since.elapsed() > *hub.settings().patience {
                     since = Instant::now();

@@ -17,7 +17,7 @@ use prism::{
 };
 use test_support::servers::Kafka;
 
-use super::super::{IN_TIME, PATIENCE, Server as _, away, backend, connected, context, healthy, slot, streams::append};
+use super::super::{IN_TIME, PATIENCE, Server as _, away, backend, connected, context, healthy, metrics, slot, streams::append};
 
 /// Returns the payloads of all records.
 async fn payloads(backend: &Arc<dyn Backend>) -> Vec<String> {
@@ -140,4 +140,9 @@ async fn a_backend_that_was_closed() {
     let error = append(streams.as_ref(), "refused").await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error:?}");
     assert!(began.elapsed() < IN_TIME, "answered after {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn connections_are_in_the_metrics() {
+    metrics::connections_are_in_the_metrics(&mut Kafka::start().unwrap()).await;
 }

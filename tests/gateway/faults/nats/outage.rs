@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use test_support::servers::Nats;
 
-use super::super::outage;
+use super::super::{metrics, outage};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_started_again_under_load() {
@@ -39,4 +39,9 @@ async fn connections_that_stall() {
 #[tokio::test]
 async fn connections_that_are_cut() {
     outage::connections_that_are_cut(&Nats::start().unwrap()).await;
+}
+
+#[tokio::test]
+async fn connections_are_in_the_metrics() {
+    metrics::connections_are_in_the_metrics(&mut Nats::start().unwrap()).await;
 }

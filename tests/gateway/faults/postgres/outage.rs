@@ -15,7 +15,7 @@ use prism::{
 use serde_json::json;
 use test_support::servers::Postgres;
 
-use super::super::{away, backend, connected, context, gateway, get, healthy, keyvalue, outage, set, slot};
+use super::super::{away, backend, connected, context, gateway, get, healthy, keyvalue, metrics, outage, set, slot};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_started_again_under_load() {
@@ -149,4 +149,9 @@ async fn calls_wait_for_a_connection_in_a_bounded_queue() {
     results.iter().for_each(|result| away(result.as_ref().unwrap_err(), began));
     holder.await.unwrap();
     assert_eq!(get(&store, "k").await.unwrap().unwrap(), "v");
+}
+
+#[tokio::test]
+async fn connections_are_in_the_metrics() {
+    metrics::connections_are_in_the_metrics(&mut Postgres::start().unwrap()).await;
 }

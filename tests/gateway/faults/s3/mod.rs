@@ -13,9 +13,9 @@ use prism::{
     proto::models::blob::v1::{BlobBasic, GetRequest, NewBlob, PutRequest, get_response, put_request::Part},
 };
 use serde_json::{Value, json};
-use test_support::{poll, servers::S3};
+use test_support::{http, poll, servers::S3};
 
-use super::{PATIENCE, backend, context, get, healthy, keyvalue, set, slot};
+use super::{PATIENCE, backend, context, get, healthy, keyvalue, metrics, set, slot};
 
 /// Settings with short timeouts and one attempt, so that errors come soon.
 fn settings(server: &S3) -> Value {
@@ -95,6 +95,37 @@ async fn killed_and_started_again_under_load() {
     for number in acknowledged {
         assert!(content(&store, &format!("key-{number}")).await.unwrap() == number.to_be_bytes().repeat(1000), "{number}");
     }
+}
+
+/// The pool of the SDK does not tell how many connections it has, so only requests and failures are counted.
+#[tokio::test]
+async fn connections_are_in_the_metrics() {
+    let mut server = S3::start().unwrap();
+    let gateway = metrics::gateway("s3", &settings(&server)).await;
+    let failures = |text: &str| metrics::value(text, "prism_backend_connection_failures_total", "").unwrap();
+    let in_use = |text: &str| metrics::value(text, "prism_backend_connections", ",state=\"in_use\"");
+    metrics::until_metrics(&gateway, "idle", |text| in_use(text) == Some(0.0)).await;
+    let before = failures(&gateway.metrics().await);
+    server.kill();
+    metrics::until_metrics(&gateway, "counting failures", |text| failures(text) > before).await;
+    server.resume().unwrap();
+    gateway.ready().await;
+    server.pause(true);
+    let admin = gateway.admin;
+    let asking = tokio::spawn(async move {
+        loop {
+            // It says that the backend does not answer, which is not the question here.
+            let _ = http::get(admin, "/readyz").await;
+        }
+    });
+    poll::until("in use", || async {
+        let text = gateway.metrics().await;
+        if in_use(&text) > Some(0.0) { Ok(()) } else { Err(format!("{:?}", in_use(&text))) }
+    })
+    .await;
+    asking.abort();
+    server.pause(false);
+    metrics::until_metrics(&gateway, "idle again", |text| in_use(text) == Some(0.0)).await;
 }
 
 #[tokio::test]
