@@ -32,20 +32,28 @@ pub struct Recipe {
     pub kind: &'static str,
     /// Whether several gateways can work on the same data.
     pub shared: bool,
+    /// Interfaces that the driver has only because of the settings here.
+    pub by_settings: &'static [&'static str],
     make: fn() -> BackendSetup,
 }
 
 /// One line for each kind.
 pub const RECIPES: &[Recipe] = &[
-    Recipe { kind: "memory", shared: false, make: memory },
-    Recipe { kind: "sqlite", shared: true, make: sqlite },
-    Recipe { kind: "files", shared: true, make: files },
-    Recipe { kind: "redis", shared: true, make: redis },
-    Recipe { kind: "postgres", shared: true, make: postgres },
-    Recipe { kind: "nats", shared: true, make: nats },
-    Recipe { kind: "s3", shared: true, make: s3 },
-    Recipe { kind: "kafka", shared: true, make: kafka },
+    Recipe { kind: "memory", shared: false, by_settings: &[], make: memory },
+    Recipe { kind: "sqlite", shared: true, by_settings: &[], make: sqlite },
+    Recipe { kind: "files", shared: true, by_settings: &[], make: files },
+    Recipe { kind: "redis", shared: true, by_settings: &[], make: redis },
+    Recipe { kind: "postgres", shared: true, by_settings: &[], make: postgres },
+    Recipe { kind: "nats", shared: true, by_settings: &[], make: nats },
+    Recipe { kind: "s3", shared: true, by_settings: &["keyvalue_scan"], make: s3 },
+    Recipe { kind: "kafka", shared: true, by_settings: &[], make: kafka },
 ];
+
+/// Returns the interfaces that the keyspaces of a kind have in these tests.
+pub fn interfaces(kind: &Kind) -> Vec<&'static str> {
+    let by_settings = recipe(kind.name).map_or(&[][..], |recipe| recipe.by_settings);
+    (kind.interfaces)().into_iter().chain(by_settings.iter().copied()).collect()
+}
 
 /// Returns the recipe of a kind.
 pub fn recipe(kind: &str) -> Option<&'static Recipe> {
@@ -90,7 +98,7 @@ fn s3() -> BackendSetup {
     // The objects of this server are files, so it does not have all keys that S3 has.
     let settings = json!({
         "url": server.url(), "endpoint": server.endpoint(), "access_key_id": key, "secret_access_key": secret, "escape_keys": true,
-        "request_timeout": "60s",
+        "request_timeout": "60s", "emulate_scan": true,
     });
     Ok((settings, Box::new(server)))
 }

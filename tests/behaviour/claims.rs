@@ -9,7 +9,7 @@ use prism::{
 };
 
 use crate::{
-    arena::{Arena, recipe},
+    arena::{Arena, interfaces, recipe},
     suite::Suite,
 };
 
@@ -22,7 +22,7 @@ pub fn trials(arena: &Arc<Arena>, suites: &[&'static Suite]) -> Vec<Trial> {
         let arena = arena.clone();
         trials.push(Trial::test(format!("{name}::undeclared_interfaces_are_absent"), move || presence(&arena, kind)));
         trials.push(Trial::test(format!("{name}::registry_agrees"), move || registry(kind)));
-        let claimed = (kind.interfaces)();
+        let claimed = interfaces(kind);
         for interface in claimed.clone() {
             let mut cases = suites.iter().filter(|suite| suite.interface == interface).flat_map(|suite| suite.cases_for(&claimed, false));
             if cases.next().is_none() {
@@ -48,10 +48,10 @@ fn has_settings(kind: &Kind) -> Result<(), Failed> {
     }
 }
 
-/// Checks that a real keyspace has exactly the interfaces that the kind claims.
+/// Checks that a real keyspace has exactly the interfaces that the kind claims, and those that the settings of the tests add.
 fn presence(arena: &Arena, kind: &'static Kind) -> Result<(), Failed> {
     let subject = arena.subject(kind, "claims")?;
-    let claimed: BTreeSet<&str> = (kind.interfaces)().into_iter().collect();
+    let claimed: BTreeSet<&str> = interfaces(kind).into_iter().collect();
     let present: BTreeSet<&str> = subject.slot.interfaces.names().into_iter().collect();
     if claimed == present {
         return Ok(());

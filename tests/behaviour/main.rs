@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     let arena = Arc::new(Arena::new());
     let mut trials = claims::trials(&arena, &suites());
     for kind in KINDS {
-        let claimed = (kind.interfaces)();
+        let claimed = arena::interfaces(kind);
         let shared = arena::recipe(kind.name).is_some_and(|recipe| recipe.shared);
         for suite in suites() {
             for case in suite.cases_for(&claimed, shared) {

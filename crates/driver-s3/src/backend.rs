@@ -15,7 +15,7 @@ use crate::{
     settings::S3Settings,
 };
 use prism_call::{Error, proto::Interfaces};
-use prism_driver::{Backend, BackendSettings, Connecting, ConnectionStats, Keyspace, Limits, parse_settings};
+use prism_driver::{Backend, BackendSettings, Connecting, ConnectionStats, Emulation, Keyspace, Limits, parse_settings};
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -27,6 +27,7 @@ pub struct S3 {
     bucket: Arc<Bucket>,
     prefix: String,
     escape: bool,
+    emulate_scan: bool,
 }
 
 /// Parses the settings and creates the client. A service that is not reachable is not an error.
@@ -38,13 +39,13 @@ pub fn connect(settings: BackendSettings) -> Connecting {
     })
 }
 
-/// The names of the interfaces that every keyspace has.
+/// The names of the interfaces that every keyspace has, whatever the settings are.
 pub fn interfaces() -> Vec<&'static str> {
     let config = aws_sdk_s3::Config::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
     let client = Client::from_conf(config);
     let clients = Clients { repeating: client.clone(), careful: client, connections: Arc::default() };
     let bucket = Bucket::new(clients, String::new(), 0, Limits::default());
-    let backend = S3 { bucket: Arc::new(bucket), prefix: String::new(), escape: false };
+    let backend = S3 { bucket: Arc::new(bucket), prefix: String::new(), escape: false, emulate_scan: false };
     backend.keyspace(&Keyspace { namespace: String::new(), slot: String::new() }).names()
 }
 
@@ -54,7 +55,7 @@ impl S3 {
         let max_key_bytes = if settings.escape_keys { MAX_ESCAPED_KEY } else { MAX_PLAIN_KEY };
         let limits = Limits { max_key_bytes, max_value_bytes: MAX_VALUE_BYTES, max_batch_items: 1000 };
         let bucket = Bucket::new(clients, name.to_owned(), settings.part_size.to_usize(), limits);
-        Ok(Self { bucket: Arc::new(bucket), prefix, escape: settings.escape_keys })
+        Ok(Self { bucket: Arc::new(bucket), prefix, escape: settings.escape_keys, emulate_scan: settings.emulate_scan })
     }
 }
 
@@ -65,8 +66,13 @@ impl Backend for S3 {
         let blobs = Blobs::new(self.bucket.clone(), BlobKeys::new(&self.prefix, keyspace, self.escape));
         blob::add(&Arc::new(blobs), &mut interfaces);
         let values = KeyValue::new(self.bucket.clone(), keys::values_folder(&self.prefix, keyspace));
-        keyvalue::add(&Arc::new(values), &mut interfaces);
+        keyvalue::add(&Arc::new(values), self.emulate_scan, &mut interfaces);
         interfaces
+    }
+
+    fn emulations(&self) -> Vec<Emulation> {
+        let scan = Emulation { interface: "keyvalue_scan", cost: keyvalue::SCAN_COST };
+        self.emulate_scan.then_some(scan).into_iter().collect()
     }
 
     fn limits(&self) -> Limits {

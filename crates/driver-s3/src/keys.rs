@@ -126,7 +126,8 @@ fn mark(byte: u8) -> char {
     }
 }
 
-fn unescape(text: &str) -> Option<Vec<u8>> {
+/// Returns the key of an escaped key, or `None` for a text that is none.
+pub fn unescape(text: &str) -> Option<Vec<u8>> {
     let joined = text.replace(SEPARATOR, "");
     let mut out = Vec::with_capacity(joined.len());
     let mut rest = joined.as_bytes();

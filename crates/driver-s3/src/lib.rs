@@ -12,6 +12,7 @@ mod connections;
 mod error;
 mod keys;
 mod keyvalue;
+mod listing;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,9 @@ pub struct S3Settings {
     /// Encodes the characters of keys that are neither letters nor digits, for services that treat `/`, `.` and others specially.
     #[serde(default)]
     pub escape_keys: bool,
+    /// Offers `keyvalue_scan`, by one request for each page of keys and one for each entry.
+    #[serde(default)]
+    pub emulate_scan: bool,
     /// How long an attempt to connect may take.
     #[serde(default = "default_connect_timeout")]
     pub connect_timeout: HumanDuration<10>,

@@ -106,6 +106,15 @@ pub struct Keyspace {
     pub slot: String,
 }
 
+/// An interface that a driver emulates, because a setting accepts the cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Emulation {
+    /// Name of the interface.
+    pub interface: &'static str,
+    /// How it works, and at what cost.
+    pub cost: &'static str,
+}
+
 /// Limits of a driver. If the namespace has a lower limit, that one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -134,6 +143,11 @@ impl Default for Limits {
 pub trait Backend: Send + Sync + 'static {
     /// Returns the interfaces of a keyspace. The first call creates what the keyspace needs; later calls are cheap.
     fn keyspace(&self, keyspace: &Keyspace) -> Interfaces;
+
+    /// Returns those interfaces of its keyspaces that the driver emulates. Most drivers emulate none.
+    fn emulations(&self) -> Vec<Emulation> {
+        Vec::new()
+    }
 
     /// Returns the limits of the driver.
     fn limits(&self) -> Limits;

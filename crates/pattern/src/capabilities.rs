@@ -13,6 +13,7 @@ use prism_call::{
         patterns::slots::v1::{Capabilities, Limits, Operation, Slot, Support},
     },
 };
+use prism_slot::Emulation;
 
 /// What a namespace can do. It does not change while the namespace exists.
 ///
@@ -36,6 +37,7 @@ pub(super) struct SlotFacts {
     pub backend: String,
     pub kind: &'static str,
     pub interfaces: Vec<&'static str>,
+    pub emulations: Vec<Emulation>,
     pub layers: Vec<&'static str>,
 }
 
@@ -59,11 +61,13 @@ impl NamespaceCapabilities {
         let described = self.described.get_or_init(|| {
             let (name, version, service) = self.pattern;
             let slots: Vec<Slot> = self.slots.iter().map(SlotFacts::describe).collect();
+            let mut operations = operations(service, self.interface_services, &slots);
+            mark_emulated(&mut operations, &self.slots);
             Box::new(Capabilities {
                 namespace: self.namespace.to_string(),
                 pattern: name.to_owned(),
                 pattern_version: version.to_owned(),
-                operations: operations(service, self.interface_services, &slots),
+                operations,
                 limits: Some(self.limits),
                 slots,
             })
@@ -94,6 +98,17 @@ fn operations(service: &str, interface_services: &[&str], slots: &[Slot]) -> Vec
     }
     let methods = Method::of_services(proto::all_descriptors(), interface_services).unwrap_or_default();
     own.chain(methods.iter().map(|method| interface_operation(method, slots))).collect()
+}
+
+/// Says which operations use an interface that the driver of their slot emulates, and at what cost.
+fn mark_emulated(operations: &mut [Operation], slots: &[SlotFacts]) {
+    for operation in operations.iter_mut().filter(|operation| operation.support() != Support::Unavailable) {
+        let Some(slot) = slots.iter().find(|slot| slot.name == operation.slot) else { continue };
+        let Some(emulation) = slot.emulations.iter().find(|emulation| emulation.interface == operation.interface) else { continue };
+        operation.set_support(Support::Emulated);
+        let cost = format!("by the driver of kind {}: {}", slot.kind, emulation.cost);
+        operation.note = if operation.note.is_empty() { cost } else { format!("{}; {cost}", operation.note) };
+    }
 }
 
 /// Describes an RPC of an interface that is served itself: it is native in the first slot that has the interface.

@@ -105,7 +105,14 @@ impl<'p> Slots<'p> {
 
 fn facts(name: String, filled: &BTreeMap<String, Slot>) -> SlotFacts {
     let Some(slot) = filled.get(&name) else { return SlotFacts { name, ..SlotFacts::default() } };
-    SlotFacts { name, backend: slot.backend.clone(), kind: slot.kind, interfaces: slot.interfaces.names(), layers: slot.layers.clone() }
+    SlotFacts {
+        name,
+        backend: slot.backend.clone(),
+        kind: slot.kind,
+        interfaces: slot.interfaces.names(),
+        emulations: slot.emulations.clone(),
+        layers: slot.layers.clone(),
+    }
 }
 
 /// `UNIMPLEMENTED CAPABILITY_UNAVAILABLE`: a field or an RPC needs an interface of an optional slot, which is empty.

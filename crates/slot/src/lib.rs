@@ -13,7 +13,7 @@ pub use layer::{Layer, LayerKind, SlotFacts};
 use prism_call::proto::Interfaces;
 use prism_driver::{Backend, Keyspace};
 /// Used by patterns as well as drivers: limits, checks of requests, opaque texts, hashes, and attributes that drivers know.
-pub use prism_driver::{Limits, attributes::WRITE_ID, check, cursor, hash, id, time};
+pub use prism_driver::{Emulation, Limits, attributes::WRITE_ID, check, cursor, hash, id, time};
 
 /// The layers of every slot, from the driver outwards. The guard is the last one, so that deadlines and error context also cover all
 /// other layers.
@@ -30,6 +30,8 @@ pub struct Slot {
     pub kind: &'static str,
     /// The interfaces of the outermost layer. They are the capabilities of the slot.
     pub interfaces: Interfaces,
+    /// Those interfaces that the driver emulates.
+    pub emulations: Vec<Emulation>,
     /// Names of the layers around the driver, the outermost first.
     pub layers: Vec<&'static str>,
     /// The driver's limits.
@@ -59,6 +61,14 @@ impl Slot {
             names.insert(0, layer.name());
             interfaces = layer.wrap(interfaces);
         }
-        Self { name: keyspace.slot.clone(), backend: backend_name.to_owned(), kind, interfaces, layers: names, limits }
+        Self {
+            name: keyspace.slot.clone(),
+            backend: backend_name.to_owned(),
+            kind,
+            interfaces,
+            emulations: backend.emulations(),
+            layers: names,
+            limits,
+        }
     }
 }

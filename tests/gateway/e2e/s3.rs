@@ -118,3 +118,40 @@ async fn a_killed_gateway_leaves_the_old_object() {
     gateway.ready().await;
     assert_eq!(ask(&gateway, "GET /photos/v1/objects/key", &[], "").await.text(), "old");
 }
+
+/// Scans are there only if the setting accepts their cost, and capabilities tell it.
+#[tokio::test(flavor = "multi_thread")]
+async fn scans_need_a_setting_that_accepts_their_cost() {
+    let server = S3::start().unwrap();
+    let (key, secret) = server.credentials();
+    let bucket = format!(
+        "type: s3, url: '{}/values', endpoint: '{}', access_key_id: {key}, secret_access_key: {secret}",
+        server.url(),
+        server.endpoint()
+    );
+    let gateway = Gateway::start(&format!(
+        "backends:\n  plain: {{{bucket}}}\n  scanned: {{{bucket}, emulate_scan: true}}\n\
+         namespaces:\n  - {{name: shop, pattern: keyvalue, slots: {{storage: plain}}}}\n  \
+         - {{name: store, pattern: keyvalue, slots: {{storage: scanned}}}}\n"
+    ))
+    .await;
+    let scan = async |namespace: &str| {
+        let capabilities = ask(&gateway, &format!("GET /{namespace}/v1/capabilities"), &[], "").await.json();
+        let operations = capabilities["capabilities"]["operations"].as_array().unwrap().clone();
+        let scan = operations.into_iter().find(|operation| operation["rpc"] == "Scan").unwrap();
+        (scan["support"].as_str().unwrap().to_owned(), scan["note"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(scan("shop").await.0, "SUPPORT_UNAVAILABLE");
+    let refused = ask(&gateway, "GET /shop/v1/keys", &[], "").await;
+    assert!(refused.status == 501 && refused.text().contains("CAPABILITY_UNAVAILABLE"), "{} {}", refused.status, refused.text());
+    let (support, note) = scan("store").await;
+    assert_eq!(support, "SUPPORT_EMULATED");
+    assert!(note.contains("one for each entry"), "{note}");
+    for name in ["b", "a", "c"] {
+        assert_eq!(ask(&gateway, &format!("PUT /store/v1/values/{name}"), &[], "x").await.status, 200);
+    }
+    let listed = ask(&gateway, "GET /store/v1/keys", &[("accept", "application/json")], "").await;
+    assert_eq!(listed.status, 200, "{}", listed.text());
+    let positions: Vec<_> = ["a", "b", "c"].iter().map(|name| listed.text().find(&format!("\"{name}\"")).unwrap()).collect();
+    assert!(positions.is_sorted(), "{}", listed.text());
+}

@@ -5,10 +5,9 @@
 
 use async_trait::async_trait;
 use aws_sdk_s3::types::{EncodingType, Object};
-use percent_encoding::percent_decode_str;
 
 use super::{Blobs, timestamp, unquoted, unsigned};
-use crate::error::map_error;
+use crate::{error::map_error, listing::decode};
 use prism_call::{
     Context, Error,
     proto::models::blob::v1::{BlobList, ListRequest, ListResponse, ListedBlob},
@@ -102,9 +101,4 @@ impl Blobs {
         let more = listed.is_truncated.unwrap_or_default();
         Ok((entries, last.filter(|_| more)))
     }
-}
-
-/// Decodes a key in a listing.
-fn decode(text: &str) -> Option<String> {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }

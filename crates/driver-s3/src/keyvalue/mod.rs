@@ -10,6 +10,7 @@
 mod basic;
 mod batch;
 mod cas;
+mod scan;
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,11 +47,17 @@ pub struct KeyValue {
     locks: Vec<Mutex<()>>,
 }
 
+/// The cost of `keyvalue_scan`, for capabilities.
+pub const SCAN_COST: &str = "one request for each 1000 keys, and one for each entry, 8 at a time; a count reads no entries";
+
 /// Adds the key-value interfaces to those of a keyspace.
-pub fn add(keyvalue: &Arc<KeyValue>, interfaces: &mut Interfaces) {
+pub fn add(keyvalue: &Arc<KeyValue>, emulate_scan: bool, interfaces: &mut Interfaces) {
     interfaces.keyvalue_basic = Some(keyvalue.clone());
     interfaces.keyvalue_batch = Some(keyvalue.clone());
     interfaces.keyvalue_cas = Some(keyvalue.clone());
+    if emulate_scan {
+        interfaces.keyvalue_scan = Some(Arc::new(scan::Scan(keyvalue.clone())));
+    }
 }
 
 /// A stored value without the value.

@@ -68,6 +68,7 @@ fn relay(interfaces: &Interfaces, outbox: &Outbox, lifetime: Duration) -> Relay 
         backend: "ram".to_owned(),
         kind: "memory",
         interfaces: interfaces.clone(),
+        emulations: Vec::new(),
         layers: Vec::new(),
         limits: LIMITS,
     };
