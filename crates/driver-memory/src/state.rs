@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{error::backend_closed, settings::MemorySettings};
@@ -17,6 +18,9 @@ use prism_driver::{check, pubsub::too_many_subscriptions};
 /// Bytes that each stored item counts in addition to its content, so that many empty items also reach the limit.
 pub const OVERHEAD: u64 = 128;
 
+/// Most computations on copies of graphs at the same time.
+pub const MAX_COMPUTATIONS: usize = 2;
+
 /// The state that all keyspaces of a backend share.
 pub struct SharedState {
     pub settings: MemorySettings,
@@ -24,6 +28,8 @@ pub struct SharedState {
     subscriptions: AtomicUsize,
     closed: AtomicBool,
     closing: CancellationToken,
+    /// One permit for each computation on a copy of a graph. Each takes a thread, and memory that does not count as used.
+    pub computations: Arc<Semaphore>,
 }
 
 impl SharedState {
@@ -34,6 +40,7 @@ impl SharedState {
             subscriptions: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             closing: CancellationToken::new(),
+            computations: Arc::new(Semaphore::new(MAX_COMPUTATIONS)),
         }
     }
 

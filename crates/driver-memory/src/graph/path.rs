@@ -19,6 +19,9 @@ use prism_driver::graph::{EdgeDirection, MAX_REPLY_BYTES, SubgraphFilter, check_
 /// Edges that are looked at while the lock is held once.
 const EDGES_PER_LOCK: usize = 1000;
 
+/// Most ways that a search holds. A node has several while better ones are found, and more of them if `max_depth` is set.
+const MAX_WAYS: usize = 2 * MAX_NODES;
+
 /// A way to a node that the search has found.
 #[derive(Clone)]
 struct Way {
@@ -72,6 +75,13 @@ fn weight(edge: &Edge, property: &str) -> Result<f64, Error> {
     }
 }
 
+/// `RESOURCE_EXHAUSTED GRAPH_TOO_LARGE`
+fn too_many_ways(limit: usize) -> Error {
+    let message =
+        format!("the search found more than {limit} ways to the nodes it came to; set a smaller max_depth, or choose a smaller subgraph");
+    Error::new(Code::ResourceExhausted, "GRAPH_TOO_LARGE", message).with("limit", limit.to_string())
+}
+
 /// A search for a path.
 pub struct Search<'g> {
     graph: &'g Graph,
@@ -86,6 +96,8 @@ pub struct Search<'g> {
     /// For each node, the weight and the edges of the way that was queued last. A way with more weight is only of use if the number of edges is limited,
     /// and if it has fewer of them.
     queued: HashMap<Arc<str>, (f64, u32)>,
+    max_nodes: usize,
+    max_ways: usize,
 }
 
 impl<'g> Search<'g> {
@@ -104,6 +116,8 @@ impl<'g> Search<'g> {
             queue: BinaryHeap::from([Reverse(QueuedWay { weight: 0.0, depth: 0, number: 0 })]),
             reached: HashMap::new(),
             queued: HashMap::new(),
+            max_nodes: MAX_NODES,
+            max_ways: MAX_WAYS,
         })
     }
 
@@ -169,11 +183,16 @@ impl<'g> Search<'g> {
                 let has_fewer = depth < *edges;
                 weight < *other || (has_fewer && (self.has_limit() || weight <= *other))
             };
-            if !self.queued.get(end).is_none_or(is_better) {
+            let known = self.queued.get(end);
+            if !known.is_none_or(is_better) {
                 continue;
             }
-            if self.ways.len() >= MAX_NODES {
-                return Err(graph_too_large(MAX_NODES));
+            // The start node is not in the queue.
+            if known.is_none() && self.queued.len() + 1 >= self.max_nodes {
+                return Err(graph_too_large(self.max_nodes));
+            }
+            if self.ways.len() >= self.max_ways {
+                return Err(too_many_ways(self.max_ways));
             }
             let end: Arc<str> = end.into();
             self.queued.insert(end.clone(), (weight, depth));
@@ -204,5 +223,52 @@ impl<'g> Search<'g> {
         let nodes = nodes.iter().rev().map(|node| (**node).clone()).collect();
         let edges = edges.iter().rev().map(|edge| (**edge).clone()).collect();
         Ok(Some(Path { nodes, edges, weight }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prism_call::proto::models::graph::v1::{AddEdgeRequest, AddNodeRequest, Node};
+    use prism_driver::graph::change::{NewEdge, NewNode};
+
+    use super::*;
+    use crate::{settings::MemorySettings, state::SharedState};
+
+    /// Two nodes, and three ways between them: each further edge is better than the one before.
+    fn graph() -> Graph {
+        let graph = Graph::new(Arc::new(SharedState::new(MemorySettings::default())));
+        let mut store = graph.write().unwrap();
+        for id in ["a", "b", "c"] {
+            let node = Node { id: id.to_owned(), labels: vec!["L".to_owned()], ..Node::default() };
+            store.add_node(NewNode::new(AddNodeRequest { node: Some(node), ..AddNodeRequest::default() }).unwrap()).unwrap();
+        }
+        for (id, to, weight) in [("1", "b", 3.0), ("2", "b", 2.0), ("3", "b", 1.0), ("4", "c", 9.0)] {
+            let value = prost_types::Value { kind: Some(Kind::NumberValue(weight)) };
+            let properties = Some(prost_types::Struct { fields: [("weight".to_owned(), value)].into() });
+            let (from_node_id, to_node_id) = ("a".to_owned(), to.to_owned());
+            let edge = Edge { id: id.to_owned(), label: "L".to_owned(), from_node_id, to_node_id, properties };
+            store.add_edge(NewEdge::new(AddEdgeRequest { edge: Some(edge), ..AddEdgeRequest::default() }).unwrap()).unwrap();
+        }
+        drop(store);
+        graph
+    }
+
+    async fn weight_with_limits(max_nodes: usize, max_ways: usize) -> Result<Option<f64>, Error> {
+        let (graph, text) = (graph(), |text: &str| text.to_owned());
+        let (from_node_id, to_node_id, weight_property) = (text("a"), text("b"), text("weight"));
+        let request = ShortestPathRequest { from_node_id, to_node_id, weight_property, ..ShortestPathRequest::default() };
+        let search = Search { max_nodes, max_ways, ..Search::new(&graph, request)? };
+        Ok(search.run().await?.map(|path| path.weight))
+    }
+
+    #[tokio::test]
+    async fn the_limit_counts_nodes_and_not_ways_to_them() {
+        assert_eq!(weight_with_limits(3, 5).await.unwrap(), Some(1.0), "three nodes, and five ways with that to the start");
+        let error = weight_with_limits(2, 5).await.unwrap_err();
+        assert_eq!((error.reason(), error.get("limit")), ("GRAPH_TOO_LARGE", Some("2")));
+        assert!(error.message().contains("more than 2 nodes"), "{error}");
+        let error = weight_with_limits(3, 4).await.unwrap_err();
+        assert_eq!((error.reason(), error.get("limit")), ("GRAPH_TOO_LARGE", Some("4")));
+        assert!(error.message().contains("more than 4 ways"), "{error}");
     }
 }

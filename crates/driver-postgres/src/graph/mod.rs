@@ -5,6 +5,7 @@
 mod basic;
 mod edges;
 mod rows;
+mod scan;
 mod traversal;
 
 use std::sync::Arc;

@@ -1,6 +1,12 @@
 //! `graph_traversal`: a recursive query reads the neighbourhood of the nodes that a walk comes to next.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -9,6 +15,7 @@ use tokio_postgres::{Row, types::Type};
 use super::{
     Graph,
     rows::{optional_slices, read_edge, read_node, read_text, slices},
+    scan::{SCANNED_EDGES, scan_ends},
 };
 use crate::{error, keyspace::KeyspaceHandle, sql::Sql};
 use prism_call::{
@@ -20,27 +27,30 @@ use prism_call::{
 };
 use prism_driver::graph::{
     EdgeDirection,
-    walk::{Link, LinkPage, PAGE_LINKS, Step, StepContent, Walk, WalkOrder, WalkSource, stream_walk},
+    walk::{Link, LinkPage, MAX_VISITED, PAGE_LINKS, Step, StepContent, Walk, WalkOrder, WalkSource, stream_walk, too_many_filtered},
 };
 
 /// Links that are read at once if a node has more than those of its first page.
 const NEXT_LINKS: usize = 8 * PAGE_LINKS;
 
 /// Links of a node, in the order of their edges: the edge, and the node at its other end if it is in the subgraph. `$1` is the keyspace, `$2` labels of
-/// edges or NULL, `$3` labels of nodes or NULL.
+/// edges or NULL, `$3` labels of nodes or NULL. Looks at as many edges as `SCANNED_EDGES` says.
 macro_rules! links_at {
     ($this:literal, $end:literal, $node:expr, $more:expr, $limit:literal) => {
         concat!(
             "SELECT edge.id AS edge, edge.",
             $end,
-            " AS node FROM {schema}.graph_edges AS edge
-             WHERE edge.keyspace = $1 AND edge.",
+            " AS node FROM (
+                 SELECT edge.id, edge.label, edge.",
+            $end,
+            " FROM {schema}.graph_edges AS edge
+                 WHERE edge.keyspace = $1 AND edge.",
             $this,
             " = ",
             $node,
             $more,
-            "
-                 AND ($2::bytea[] IS NULL OR edge.label = ANY ($2))
+            " ORDER BY edge.id LIMIT 4096) AS edge
+             WHERE ($2::bytea[] IS NULL OR edge.label = ANY ($2))
                  AND ($3::bytea[] IS NULL OR EXISTS (
                      SELECT 1 FROM {schema}.graph_nodes AS node
                      WHERE node.keyspace = $1 AND node.id = edge.",
@@ -140,6 +150,35 @@ static CONTENT: Sql = Sql {
 struct Source {
     keyspace: Arc<KeyspaceHandle>,
     context: Context,
+    /// Edges that statements looked at in vain.
+    filtered: AtomicUsize,
+}
+
+impl Source {
+    /// Marks pages after which there are more edges, although they have less than `most` links, because a statement does not look at all edges of a node.
+    async fn mark_unfinished(&self, walk: &Walk, keyspace: i64, pages: &mut [(String, LinkPage)], after: &str) -> Result<(), Error> {
+        if walk.subgraph.is_everything() {
+            return Ok(());
+        }
+        // With both directions, a full page may have links behind the end of one of them.
+        let is_open = |page: &LinkPage| page.next.is_none() || walk.direction == EdgeDirection::Both;
+        let nodes: Vec<&[u8]> = pages.iter().filter(|(_, page)| is_open(page)).map(|(node, _)| node.as_bytes()).collect();
+        let database = &self.keyspace.database;
+        let ends = scan_ends(database, &self.context, keyspace, walk.direction, &nodes, after.as_bytes()).await?;
+        for (node, page) in pages {
+            let Some(end) = ends.get(&*node) else { continue };
+            let found = page.links.len();
+            page.links.retain(|link| link.edge <= *end);
+            if page.links.len() < found || page.next.is_none() {
+                page.next = Some(end.clone());
+                let vain = SCANNED_EDGES.saturating_sub(page.links.len());
+                if self.filtered.fetch_add(vain, Ordering::Relaxed) + vain > MAX_VISITED {
+                    return Err(too_many_filtered(node));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn read_link(row: &Row, first: usize) -> Result<Option<Link>, Error> {
@@ -180,7 +219,9 @@ impl WalkSource for Source {
         for row in &rows {
             found.entry(read_text(row.get(0))?).or_default().extend(read_link(row, 1)?);
         }
-        Ok(found.into_iter().map(|(node, links)| (node, page(links, PAGE_LINKS))).collect())
+        let mut pages: Vec<_> = found.into_iter().map(|(node, links)| (node, page(links, PAGE_LINKS))).collect();
+        self.mark_unfinished(walk, keyspace, &mut pages, "").await?;
+        Ok(pages)
     }
 
     async fn next_links(&self, walk: &Walk, node: &str, after: String) -> Result<LinkPage, Error> {
@@ -196,7 +237,10 @@ impl WalkSource for Source {
             [&keyspace, &edge_labels, &node_labels, &node.as_bytes(), &after.as_bytes(), &most];
         let rows = self.keyspace.database.query(&self.context, statement, &parameters).await?;
         let links = rows.iter().filter_map(|row| read_link(row, 0).transpose()).collect::<Result<_, _>>()?;
-        Ok(page(links, NEXT_LINKS))
+        let mut pages = [(node.to_owned(), page(links, NEXT_LINKS))];
+        self.mark_unfinished(walk, keyspace, &mut pages, &after).await?;
+        let [(_, page)] = pages;
+        Ok(page)
     }
 
     async fn content(&self, steps: &[Step]) -> Result<Vec<StepContent>, Error> {
@@ -225,7 +269,7 @@ fn read_content(row: &Row, step: &Step) -> Result<StepContent, Error> {
 
 impl Graph {
     fn walk(&self, context: &Context, walk: Walk, order: WalkOrder) -> Messages<Visit> {
-        stream_walk(Source { keyspace: self.keyspace.clone(), context: context.clone() }, walk, order)
+        stream_walk(Source { keyspace: self.keyspace.clone(), context: context.clone(), filtered: AtomicUsize::new(0) }, walk, order)
     }
 }
 

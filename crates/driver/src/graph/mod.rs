@@ -111,6 +111,11 @@ impl SubgraphFilter {
         Ok(Self { edge_labels, node_labels })
     }
 
+    /// Whether it leaves nothing out.
+    pub fn is_everything(&self) -> bool {
+        self.edge_labels.is_empty() && self.node_labels.is_empty()
+    }
+
     /// Whether an edge with this label is in the subgraph, if its nodes are.
     pub fn has_edge(&self, label: &str) -> bool {
         self.edge_labels.is_empty() || self.edge_labels.iter().any(|one| one == label)

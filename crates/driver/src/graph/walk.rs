@@ -21,8 +21,8 @@ const MAX_STARTS: u32 = 100;
 /// Greatest distance of a walk.
 const MAX_DEPTH: u32 = 1000;
 const DEFAULT_DEPTH: u32 = 10;
-/// Most nodes that a walk comes to.
-const MAX_VISITED: usize = 250_000;
+/// Most nodes that a walk comes to, and most edges that it looks at in vain in a driver that reads them from a server.
+pub const MAX_VISITED: usize = 250_000;
 /// Most links of a page.
 pub const PAGE_LINKS: usize = 64;
 /// Most pages that are read at once.
@@ -364,6 +364,14 @@ impl<S: WalkSource> Walker<S> {
 fn traversal_too_large() -> Error {
     let message = format!("the walk came to more than {MAX_VISITED} nodes; set limit, max_depth or labels");
     Error::new(Code::ResourceExhausted, "TRAVERSAL_TOO_LARGE", message).with("limit", MAX_VISITED.to_string())
+}
+
+/// `RESOURCE_EXHAUSTED TRAVERSAL_TOO_LARGE`, for a walk that looks at too many edges outside of its subgraph. The last of them are at this node.
+pub fn too_many_filtered(node: &str) -> Error {
+    let message = format!(
+        "the walk looked at more than {MAX_VISITED} edges that its labels leave out, the last ones at the node {node:?}; leave out the labels, or start behind that node"
+    );
+    Error::new(Code::ResourceExhausted, "TRAVERSAL_TOO_LARGE", message).with("limit", MAX_VISITED.to_string()).with("node_id", node)
 }
 
 #[cfg(test)]
